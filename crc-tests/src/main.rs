@@ -1,0 +1,2 @@
+//! The case runner's command line.
+fn main() {}

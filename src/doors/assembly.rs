@@ -1,0 +1,71 @@
+//! Puts frames together again from whatever pieces a stream arrives in.
+//!
+//! Whole frames are handed on where they lie in the caller's buffer; only a frame that a read cut
+//! in two is copied. What is held is what was received of one frame, never what it announced.
+
+use crate::limits::BUFFER_KEPT_BYTES;
+
+/// The beginning of a frame whose rest has not arrived. Empty, it owns no memory.
+#[derive(Debug, Default)]
+pub struct Assembly {
+    partial: Vec<u8>,
+}
+
+impl Assembly {
+    /// Whether a frame has begun that is not complete.
+    #[must_use]
+    pub fn is_mid_frame(&self) -> bool {
+        !self.partial.is_empty()
+    }
+
+    /// Takes the next bytes of the stream and calls `each` with every frame that they complete,
+    /// until it answers `false`: then the rest is dropped, as the stream is at its end.
+    ///
+    /// `len_of` says how long the frame is that some bytes begin with, once they suffice to tell.
+    ///
+    /// # Errors
+    /// What `len_of` says; nothing can be read from this stream any more.
+    pub fn feed<E>(
+        &mut self,
+        mut bytes: &[u8],
+        len_of: impl Fn(&[u8]) -> Result<Option<usize>, E>,
+        mut each: impl FnMut(&[u8]) -> bool,
+    ) -> Result<(), E> {
+        while !self.partial.is_empty() {
+            let wanted = match len_of(&self.partial)? {
+                Some(len) => len - self.partial.len(),
+                None => 1, // the header is short: find its end byte by byte
+            };
+            if wanted > 0 {
+                if bytes.is_empty() {
+                    return Ok(());
+                }
+                let (taken, rest) = bytes.split_at(wanted.min(bytes.len()));
+                self.partial.extend_from_slice(taken);
+                bytes = rest;
+                continue;
+            }
+            let mut frame = std::mem::take(&mut self.partial);
+            if !each(&frame) {
+                return Ok(());
+            }
+            if frame.capacity() <= BUFFER_KEPT_BYTES {
+                frame.clear();
+                self.partial = frame;
+            }
+        }
+        while let Some(len) = len_of(bytes)? {
+            let Some(frame) = bytes.get(..len) else { break };
+            if !each(frame) {
+                return Ok(());
+            }
+            bytes = &bytes[len..];
+        }
+        if bytes.is_empty() {
+            self.partial = Vec::new();
+        } else {
+            self.partial.extend_from_slice(bytes);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,3 @@
+//! The CRC door.
+
+pub mod wire;

@@ -1,0 +1,245 @@
+//! The CRC wire: frames ⇄ messages (contract section 2, `docs/PROTOCOL.md`).
+//!
+//! Pure functions over byte slices. Parsing borrows; what a frame announces is never allocated.
+//! Invariants: `parse(encode(m)) == m`, and a frame is refused from its header alone when it is
+//! longer than the bound, before its body has arrived.
+
+use std::fmt;
+
+use byteorder::{BigEndian, ByteOrder};
+
+use crate::relay::message::{HostId, Kind, Message, Registration, StatusCode};
+
+const SERVER_REGISTRATION: u8 = 0x00;
+const STATUS: u8 = 0x01;
+const SERVER_QUIT: u8 = 0x02;
+const CLIENT_REGISTRATION: u8 = 0x80;
+const CHAT: u8 = 0x81;
+const CLIENT_QUIT: u8 = 0x82;
+
+/// Type, source, last hop, name length, info length.
+const REGISTRATION_HEADER: usize = 1 + 4 + 4 + 1 + 2;
+/// Type, source, destination, code, length.
+const STATUS_HEADER: usize = 1 + 4 + 4 + 2 + 4;
+/// Type, source, replacement, length.
+const SERVER_QUIT_HEADER: usize = 1 + 4 + 4 + 4;
+/// Type, source, destination, length.
+const CHAT_HEADER: usize = 1 + 4 + 4 + 4;
+/// Type, source, length.
+const CLIENT_QUIT_HEADER: usize = 1 + 4 + 4;
+
+/// Why bytes are not a frame. The stream cannot be read any further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WireError {
+    /// The first byte of a frame is no type of the protocol.
+    UnknownType(u8),
+    /// The header announces a frame of more bytes than allowed.
+    TooLong {
+        /// Bytes of the whole frame, header included.
+        announced: u64,
+        /// The bound.
+        frame_bytes_max: usize,
+    },
+}
+
+impl fmt::Display for WireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownType(kind) => write!(f, "unknown frame type 0x{kind:02x}"),
+            Self::TooLong {
+                announced,
+                frame_bytes_max,
+            } => {
+                write!(
+                    f,
+                    "a frame of {announced} bytes, the largest allowed is {frame_bytes_max}"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for WireError {}
+
+/// Bytes of the frame that `bytes` begins with, or `None` while its header is incomplete.
+///
+/// # Errors
+/// See [`WireError`].
+pub fn frame_len(bytes: &[u8], frame_bytes_max: usize) -> Result<Option<usize>, WireError> {
+    let Some(&kind) = bytes.first() else {
+        return Ok(None);
+    };
+    let header = header_len(kind)?;
+    if bytes.len() < header {
+        return Ok(None);
+    }
+    let body = match kind {
+        SERVER_REGISTRATION | CLIENT_REGISTRATION => {
+            u64::from(bytes[9]) + u64::from(BigEndian::read_u16(&bytes[10..]))
+        }
+        // In every other type the length is the last field of the header.
+        _ => u64::from(BigEndian::read_u32(&bytes[header - 4..])),
+    };
+    let announced = header as u64 + body;
+    if announced > frame_bytes_max as u64 {
+        return Err(WireError::TooLong {
+            announced,
+            frame_bytes_max,
+        });
+    }
+    Ok(Some(announced as usize))
+}
+
+fn header_len(kind: u8) -> Result<usize, WireError> {
+    match kind {
+        SERVER_REGISTRATION | CLIENT_REGISTRATION => Ok(REGISTRATION_HEADER),
+        STATUS => Ok(STATUS_HEADER),
+        SERVER_QUIT => Ok(SERVER_QUIT_HEADER),
+        CHAT => Ok(CHAT_HEADER),
+        CLIENT_QUIT => Ok(CLIENT_QUIT_HEADER),
+        _ => Err(WireError::UnknownType(kind)),
+    }
+}
+
+/// The message at the front of `bytes` and the bytes of its frame, or `None` while incomplete.
+///
+/// # Errors
+/// See [`WireError`]: as soon as the header shows it, whatever follows.
+pub fn parse(
+    bytes: &[u8],
+    frame_bytes_max: usize,
+) -> Result<Option<(Message<'_>, usize)>, WireError> {
+    let Some(len) = frame_len(bytes, frame_bytes_max)? else {
+        return Ok(None);
+    };
+    let Some(frame) = bytes.get(..len) else {
+        return Ok(None);
+    };
+    Ok(Some((message(frame), len)))
+}
+
+/// A whole frame as a message: `frame_len` has vouched for the type and the length.
+fn message(frame: &[u8]) -> Message<'_> {
+    let id = |at: usize| HostId(BigEndian::read_u32(&frame[at..]));
+    let source = id(1);
+    match frame[0] {
+        kind @ (SERVER_REGISTRATION | CLIENT_REGISTRATION) => {
+            let (name, info) = frame[REGISTRATION_HEADER..].split_at(usize::from(frame[9]));
+            let kind = if kind == SERVER_REGISTRATION {
+                Kind::Server
+            } else {
+                Kind::User
+            };
+            Message::Registration(Registration {
+                kind,
+                source,
+                last_hop: id(5),
+                name,
+                info,
+            })
+        }
+        STATUS => Message::Status {
+            source,
+            destination: id(5),
+            code: StatusCode(BigEndian::read_u16(&frame[9..])),
+            text: &frame[STATUS_HEADER..],
+        },
+        SERVER_QUIT => Message::ServerQuit {
+            source,
+            replacement: id(5),
+            text: &frame[SERVER_QUIT_HEADER..],
+        },
+        CHAT => Message::Chat {
+            source,
+            destination: id(5),
+            text: &frame[CHAT_HEADER..],
+        },
+        _ => Message::ClientQuit {
+            source,
+            text: &frame[CLIENT_QUIT_HEADER..],
+        },
+    }
+}
+
+/// Appends the frame of `message` to `out`.
+///
+/// Names and infos must be within [`crate::limits::NAME_BYTES_MAX`] and
+/// [`crate::limits::INFO_BYTES_MAX`], texts below 4 GiB; all that was parsed is.
+pub fn encode(message: &Message<'_>, out: &mut Vec<u8>) {
+    match *message {
+        Message::Registration(Registration {
+            kind,
+            source,
+            last_hop,
+            name,
+            info,
+        }) => {
+            let mut header = [0; REGISTRATION_HEADER];
+            header[0] = if kind == Kind::Server {
+                SERVER_REGISTRATION
+            } else {
+                CLIENT_REGISTRATION
+            };
+            BigEndian::write_u32(&mut header[1..], source.0);
+            BigEndian::write_u32(&mut header[5..], last_hop.0);
+            header[9] = u8::try_from(name.len()).expect("a name of at most 255 bytes");
+            let info_len = u16::try_from(info.len()).expect("an info of at most 65535 bytes");
+            BigEndian::write_u16(&mut header[10..], info_len);
+            out.extend_from_slice(&header);
+            out.extend_from_slice(name);
+            out.extend_from_slice(info);
+        }
+        Message::Status {
+            source,
+            destination,
+            code,
+            text,
+        } => {
+            let mut header = [0; STATUS_HEADER];
+            header[0] = STATUS;
+            BigEndian::write_u32(&mut header[1..], source.0);
+            BigEndian::write_u32(&mut header[5..], destination.0);
+            BigEndian::write_u16(&mut header[9..], code.0);
+            BigEndian::write_u32(&mut header[11..], text_len(text));
+            out.extend_from_slice(&header);
+            out.extend_from_slice(text);
+        }
+        Message::ServerQuit {
+            source,
+            replacement: second,
+            text,
+        } => {
+            two_ids(SERVER_QUIT, source, second, text, out);
+        }
+        Message::Chat {
+            source,
+            destination: second,
+            text,
+        } => {
+            two_ids(CHAT, source, second, text, out);
+        }
+        Message::ClientQuit { source, text } => {
+            let mut header = [0; CLIENT_QUIT_HEADER];
+            header[0] = CLIENT_QUIT;
+            BigEndian::write_u32(&mut header[1..], source.0);
+            BigEndian::write_u32(&mut header[5..], text_len(text));
+            out.extend_from_slice(&header);
+            out.extend_from_slice(text);
+        }
+    }
+}
+
+/// Server quit and chat have one layout: type, two ids, length, text.
+fn two_ids(kind: u8, source: HostId, second: HostId, text: &[u8], out: &mut Vec<u8>) {
+    let mut header = [0; CHAT_HEADER];
+    header[0] = kind;
+    BigEndian::write_u32(&mut header[1..], source.0);
+    BigEndian::write_u32(&mut header[5..], second.0);
+    BigEndian::write_u32(&mut header[9..], text_len(text));
+    out.extend_from_slice(&header);
+    out.extend_from_slice(text);
+}
+
+fn text_len(text: &[u8]) -> u32 {
+    u32::try_from(text.len()).expect("a text below 4 GiB")
+}

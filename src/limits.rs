@@ -1,0 +1,111 @@
+//! Every bound of the daemon in one place: its unit in its name, its reason beside it.
+//!
+//! Owns no behaviour. A bound that a user may want to move is also an option of `crc server` and
+//! travels in [`Limits`]; the constants are the defaults and the bounds nobody needs to move.
+
+use std::time::Duration;
+
+/// The largest frame that is taken, in bytes with its header. A chat of this size is a document,
+/// not a sentence; more would let one sender hold a link for long.
+pub const FRAME_BYTES_MAX: usize = 1024 * 1024;
+
+/// The smallest `--max-frame` that makes sense: a registration with the longest name and info
+/// (12 + 255 + 65,535 bytes) must fit, or servers could not tell each other of it.
+pub const FRAME_BYTES_MAX_FLOOR: usize = 12 + 255 + 65_535;
+
+/// The largest `--max-frame`: the queue towards a server must be able to hold a frame.
+pub const FRAME_BYTES_MAX_CEILING: usize = 8 * 1024 * 1024;
+
+/// What may wait unsent for a client. A person who is this far behind is not reading.
+pub const CLIENT_QUEUE_BYTES_MAX: usize = 256 * 1024;
+
+/// What may wait unsent for a server: room for a burst and a pause of some seconds.
+pub const SERVER_QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// A queue this long is written as soon as the frame at hand is handled rather than at the end of
+/// the turn, so that a turn with many senders cannot overflow the queue of one that reads well.
+pub const QUEUE_PRESSED_BYTES: usize = 64 * 1024;
+
+/// A burst is put into a queue in portions: no more is added while this much waits.
+pub const BURST_PORTION_BYTES: usize = 32 * 1024;
+
+/// A queue or read remainder that grew past this gives its memory back when it is empty.
+pub const BUFFER_KEPT_BYTES: usize = 4 * 1024;
+
+/// How long a connection may stay without a registration that is accepted.
+pub const REGISTER_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long the hosts behind a lost server link are kept before their users leave.
+pub const SPLIT_GRACE: Duration = Duration::from_secs(5);
+
+/// What may wait, in bytes of text, for the hosts behind one lost link during its grace.
+pub const SPLIT_WAITING_BYTES_MAX: usize = 256 * 1024;
+
+/// The shortest and longest span from which the wait before dialling again is drawn.
+pub const REDIAL_BACKOFF_MIN: Duration = Duration::from_millis(200);
+/// See [`REDIAL_BACKOFF_MIN`].
+pub const REDIAL_BACKOFF_MAX: Duration = Duration::from_secs(4);
+
+/// A server that a parent refused for its id, or for a loop, asks again no sooner than this.
+pub const REFUSED_PAUSE: Duration = Duration::from_secs(60);
+
+/// How long a server that stops waits for its queues to drain.
+pub const SHUTDOWN_DRAIN: Duration = Duration::from_secs(5);
+
+/// Frames with a source that is not theirs which a client may send before it is closed. One or two
+/// may be an honest race, such as a chat written before a refusal was read.
+pub const FALSE_SOURCES_MAX: u32 = 8;
+
+/// How many status texts a server keeps for its operator (the newest), and how much of each.
+pub const STATUS_UPDATES_MAX: usize = 1000;
+/// See [`STATUS_UPDATES_MAX`].
+pub const STATUS_UPDATE_BYTES_MAX: usize = 1024;
+
+/// The longest name: its length travels in one byte.
+pub const NAME_BYTES_MAX: usize = 255;
+
+/// The longest info: its length travels in two bytes.
+pub const INFO_BYTES_MAX: usize = 65_535;
+
+/// Bytes read from one socket a turn: a batch large enough that the calls cost little beside it,
+/// small enough that one busy link does not keep the others waiting.
+pub const READ_BYTES_PER_TURN: usize = 64 * 1024;
+
+/// Bytes written to one socket a turn, for the same reason.
+pub const WRITE_BYTES_PER_TURN: usize = 256 * 1024;
+
+/// Connections accepted a turn from one listener.
+pub const ACCEPTS_PER_TURN: usize = 64;
+
+/// A line of the operator, on the console or the control socket.
+pub const OPERATOR_LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// Connections of the control socket at a time.
+pub const CONTROL_CONNECTIONS_MAX: usize = 16;
+
+/// The bounds that options move. [`Limits::default`] holds what stands above.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// `--max-frame`, see [`FRAME_BYTES_MAX`].
+    pub frame_bytes_max: usize,
+    /// See [`CLIENT_QUEUE_BYTES_MAX`].
+    pub client_queue_bytes_max: usize,
+    /// See [`SERVER_QUEUE_BYTES_MAX`].
+    pub server_queue_bytes_max: usize,
+    /// See [`REGISTER_DEADLINE`].
+    pub register_deadline: Duration,
+    /// `--split-grace`, see [`SPLIT_GRACE`].
+    pub split_grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            frame_bytes_max: FRAME_BYTES_MAX,
+            client_queue_bytes_max: CLIENT_QUEUE_BYTES_MAX,
+            server_queue_bytes_max: SERVER_QUEUE_BYTES_MAX,
+            register_deadline: REGISTER_DEADLINE,
+            split_grace: SPLIT_GRACE,
+        }
+    }
+}

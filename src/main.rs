@@ -1,0 +1,2 @@
+//! crc: the daemon, its client and its operator.
+fn main() {}

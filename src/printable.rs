@@ -1,0 +1,67 @@
+//! Text from others, made safe to show: what would move a cursor, ring a bell or turn the reading
+//! direction is written as an escape. Bytes on the wire are never changed, only what people see.
+
+use std::fmt::{self, Write};
+
+/// Shows bytes as text on one line: control characters, the ones that reorder or hide text, and
+/// bytes that are not UTF-8 appear as escapes (`\n`, `\u{202e}`, `\xff`).
+#[derive(Clone, Copy)]
+pub struct Printable<'a>(pub &'a [u8]);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                match c {
+                    '\n' => f.write_str("\\n")?,
+                    '\r' => f.write_str("\\r")?,
+                    '\t' => f.write_str("\\t")?,
+                    c if is_hidden(c) => write!(f, "\\u{{{:x}}}", u32::from(c))?,
+                    c => f.write_char(c)?,
+                }
+            }
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Characters that act on a terminal or on the text around them instead of showing themselves.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}' // soft hyphen, marks, BOM
+            | '\u{200b}'..='\u{200f}' // zero width, direction marks
+            | '\u{2028}'..='\u{202e}' // line separators, embeddings, overrides
+            | '\u{2060}'..='\u{206f}' // joiners, isolates
+            | '\u{fff9}'..='\u{fffb}' // annotations
+            | '\u{e0000}'..='\u{e007f}') // tags
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(bytes: &[u8], shown: &str) {
+        assert_eq!(Printable(bytes).to_string(), shown);
+    }
+
+    #[test]
+    fn shows_text_and_escapes_the_rest() {
+        check(b"Hello Sam", "Hello Sam");
+        check("Grüße, 世界 👋".as_bytes(), "Grüße, 世界 👋");
+        check(
+            b"a\nb\r\tc\x1b[2J\x07\x7f",
+            "a\\nb\\r\\tc\\u{1b}[2J\\u{7}\\u{7f}",
+        );
+        check(
+            "\u{202e}evil\u{2066}\u{200d}".as_bytes(),
+            "\\u{202e}evil\\u{2066}\\u{200d}",
+        );
+        check("\u{9b}1m".as_bytes(), "\\u{9b}1m");
+        check(b"\xff\xfea\xc3", "\\xff\\xfea\\xc3");
+        check(b"", "");
+    }
+}
