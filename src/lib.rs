@@ -2,5 +2,6 @@
 
 pub mod doors;
 pub mod limits;
+pub mod node;
 pub mod printable;
 pub mod relay;

@@ -31,7 +31,7 @@ impl fmt::Display for HostId {
 }
 
 /// The two kinds of host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     /// A machine that relays.
     Server,

@@ -1,3 +1,426 @@
-//! The core.
+//! The core: which hosts exist, the first link towards each, and what is told to whom.
+//!
+//! Typed messages, time and a seed go in; messages for links and a few requests come out through
+//! [`Outbox`]. It knows no wire, socket, file or clock. Files: `message` the words, `host` the table,
+//! `link` what a link is, `join` registrations, `burst` what newcomers are told, `route` chats and
+//! statuses, `leave` quits, `split` what a lost server link means, `uplink` the way to the parent.
+//!
+//! Invariants:
+//! - **True sources.** A frame counts only if it came over the first link of its source; a user's
+//!   link speaks for that one user; a role is taken once. Everything else is dropped and counted.
+//! - Every host in the table has a live first link, or is one of the hosts of exactly one split.
+//! - What goes out depends on what came in, the time told and the seed: no hash table is iterated
+//!   where anyone could see the order.
 
+mod burst;
+mod host;
+mod join;
+mod leave;
+mod link;
 pub mod message;
+mod route;
+mod split;
+mod time;
+mod uplink;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use foldhash::fast::RandomState;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use slab::Slab;
+
+pub use self::host::{FirstLink, Host, HostTable};
+pub use self::leave::KickError;
+pub use self::link::{CloseReason, LinkId};
+pub use self::time::Time;
+
+use self::join::Rival;
+use self::link::{Attachment, Role};
+use self::message::{HostId, Kind, Message, StatusCode};
+use self::split::Split;
+use self::uplink::{State, Uplink};
+use crate::limits::{FALSE_SOURCES_MAX, Limits, STATUS_UPDATE_BYTES_MAX, STATUS_UPDATES_MAX};
+use crate::printable::Printable;
+
+/// Where the relay's decisions go. Delivering to a link that is about to close does nothing.
+pub trait Outbox {
+    /// Puts a message into a link's send queue.
+    fn deliver(&mut self, link: LinkId, message: &Message<'_>);
+    /// Bytes in a link's send queue.
+    fn unsent_bytes(&self, link: LinkId) -> usize;
+    /// A link has taken its role: its bounds change with it.
+    fn registered(&mut self, link: LinkId, kind: Kind);
+    /// Ends a link; the relay hears of it through [`Relay::closed`].
+    fn close(&mut self, link: LinkId, reason: CloseReason);
+    /// Opens a link to a parent, by its place in the list of parents.
+    fn dial(&mut self, parent: usize) -> LinkId;
+}
+
+/// Who this server is.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Its id in the network.
+    pub id: HostId,
+    /// Whether a person chose that id, so that it must not be changed.
+    pub id_is_chosen: bool,
+    /// At most [`crate::limits::NAME_BYTES_MAX`] bytes.
+    pub name: Vec<u8>,
+    /// At most [`crate::limits::INFO_BYTES_MAX`] bytes.
+    pub info: Vec<u8>,
+}
+
+/// What was dropped, and why.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counters {
+    /// Frames whose source is not behind the link they came over.
+    pub false_sources: u64,
+    /// Statuses and chats that would have gone back where they came from, or to nobody.
+    pub unroutable: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Register(LinkId),
+    Split(usize),
+}
+
+/// The state of one server.
+#[derive(Debug)]
+pub struct Relay {
+    own: Identity,
+    limits: Limits,
+    hosts: HostTable,
+    /// By [`LinkId::index`]; the caller vouches for the generation.
+    links: Vec<Option<Attachment>>,
+    /// Registrations of an id that somebody else had first, heard over other links.
+    rivals: HashMap<HostId, Vec<Rival>, RandomState>,
+    /// Counts servers that joined and links that were lost: which came first.
+    events: u64,
+    splits: Slab<Split>,
+    uplink: Uplink,
+    timers: BTreeSet<(Time, Timer)>,
+    status_updates: VecDeque<String>,
+    counters: Counters,
+    rng: StdRng,
+}
+
+impl Relay {
+    /// A server that knows nobody, with this many parents to join. `seed` decides ids and waits.
+    #[must_use]
+    pub fn new(own: Identity, parents: usize, limits: Limits, seed: u64) -> Self {
+        Self {
+            own,
+            limits,
+            hosts: HostTable::default(),
+            links: Vec::new(),
+            rivals: HashMap::default(),
+            events: 0,
+            splits: Slab::new(),
+            uplink: Uplink::new(parents),
+            timers: BTreeSet::new(),
+            status_updates: VecDeque::new(),
+            counters: Counters::default(),
+            rng: StdRng::seed_from_u64(seed),
+        }
+    }
+
+    /// Who this server is. Its id changes if a parent refuses one that nobody chose.
+    #[must_use]
+    pub fn own(&self) -> &Identity {
+        &self.own
+    }
+
+    /// Every other host.
+    #[must_use]
+    pub fn hosts(&self) -> &HostTable {
+        &self.hosts
+    }
+
+    /// What was dropped so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// The newest texts of statuses that were for this server, oldest first.
+    pub fn status_updates(&self) -> impl Iterator<Item = &str> {
+        self.status_updates.iter().map(String::as_str)
+    }
+
+    /// The registered host at the other end of a link.
+    #[must_use]
+    pub fn adjacent(&self, link: LinkId) -> Option<&Host> {
+        let attachment = self.links.get(link.index as usize)?.as_ref()?;
+        self.hosts.get(attachment.host()?)
+    }
+
+    /// Whether a link is, or is to become, the one to the parent.
+    #[must_use]
+    pub fn is_uplink(&self, link: LinkId) -> bool {
+        self.uplink.is(link)
+    }
+
+    /// The id of the adjacent host that leads to `host`: the one that was lost, during a split.
+    #[must_use]
+    pub fn first_link_host(&self, host: &Host) -> HostId {
+        match host.first_link {
+            FirstLink::Link(link) => self.adjacent(link).map_or(host.id, |adjacent| adjacent.id),
+            FirstLink::Split(split) => self.splits[split].neighbour,
+        }
+    }
+
+    /// Somebody connected. They have until the register deadline.
+    pub fn accepted(&mut self, now: Time, link: LinkId) {
+        self.attach(now, link, false);
+    }
+
+    fn attach(&mut self, now: Time, link: LinkId, uplink: bool) {
+        let index = link.index as usize;
+        if self.links.len() <= index {
+            self.links.resize_with(index + 1, || None);
+        }
+        let deadline = now + self.limits.register_deadline;
+        self.timers.insert((deadline, Timer::Register(link)));
+        let role = Role::Unregistered { uplink, deadline };
+        self.links[index] = Some(Attachment {
+            id: link,
+            role,
+            burst: None,
+            false_sources: 0,
+        });
+    }
+
+    /// A link that [`Outbox::dial`] opened is connected: introduce ourselves.
+    pub fn dialled(&mut self, link: LinkId, out: &mut impl Outbox) {
+        let registration = self.own_registration(HostId::NONE);
+        out.deliver(link, &Message::Registration(registration));
+    }
+
+    /// Handles one message. Links of which [`Relay::closed`] was told must not come again.
+    pub fn receive(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        message: &Message<'_>,
+        out: &mut impl Outbox,
+    ) {
+        log::debug!("link {link}: {}", Summary(message));
+        match *message {
+            Message::Registration(registration) => {
+                self.handle_registration(now, link, &registration, out);
+            }
+            Message::Chat {
+                source,
+                destination,
+                text,
+            } => {
+                self.handle_chat(link, source, destination, text, out);
+            }
+            Message::Status {
+                source,
+                destination,
+                code,
+                text,
+            } => {
+                self.handle_status(now, link, source, destination, code, text, out);
+            }
+            Message::ClientQuit { source, text } => {
+                self.handle_client_quit(link, source, text, out)
+            }
+            Message::ServerQuit { source, text, .. } => {
+                self.handle_server_quit(link, source, text, out);
+            }
+        }
+    }
+
+    /// A link's queue has room again: goes on with its burst.
+    pub fn drained(&mut self, link: LinkId, out: &mut impl Outbox) {
+        if self
+            .links
+            .get(link.index as usize)
+            .is_some_and(Option::is_some)
+        {
+            self.continue_burst(link, out);
+        }
+    }
+
+    /// Does all that is due by now.
+    pub fn advance(&mut self, now: Time, out: &mut impl Outbox) {
+        while let Some(&(at, timer)) = self.timers.first()
+            && at <= now
+        {
+            self.timers.pop_first();
+            match timer {
+                Timer::Register(link) => out.close(link, CloseReason::RegisterDeadline),
+                Timer::Split(split) => self.end_split(split, out),
+            }
+        }
+        if let Some(parent) = self.uplink.due(now) {
+            let link = out.dial(parent);
+            self.attach(now, link, true);
+            self.uplink.state = State::Dialling { link };
+        }
+    }
+
+    /// When [`Relay::advance`] must be called next.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Time> {
+        let timer = self.timers.first().map(|&(at, _)| at);
+        [timer, self.uplink.deadline()].into_iter().flatten().min()
+    }
+
+    /// Stops dialling, and tells the other servers that the users of this one leave.
+    pub fn stop(&mut self, out: &mut impl Outbox) {
+        self.uplink.state = State::Off;
+        let text = CloseReason::Shutdown.to_string();
+        let leaving = self
+            .links
+            .iter()
+            .flatten()
+            .filter_map(|attachment| match attachment.role {
+                Role::User { host } => Some(host),
+                _ => None,
+            });
+        for source in leaving {
+            let quit = Message::ClientQuit {
+                source,
+                text: text.as_bytes(),
+            };
+            for server in self.servers() {
+                out.deliver(server.id, &quit);
+            }
+        }
+    }
+
+    fn own_registration(&self, last_hop: HostId) -> message::Registration<'_> {
+        message::Registration {
+            kind: Kind::Server,
+            source: self.own.id,
+            last_hop,
+            name: &self.own.name,
+            info: &self.own.info,
+        }
+    }
+
+    fn attachment(&self, link: LinkId) -> &Attachment {
+        self.links[link.index as usize]
+            .as_ref()
+            .expect("a live link")
+    }
+
+    fn attachment_mut(&mut self, link: LinkId) -> &mut Attachment {
+        self.links[link.index as usize]
+            .as_mut()
+            .expect("a live link")
+    }
+
+    fn servers(&self) -> impl Iterator<Item = &Attachment> {
+        self.links
+            .iter()
+            .flatten()
+            .filter(|a| matches!(a.role, Role::Server { .. }))
+    }
+
+    fn next_event(&mut self) -> u64 {
+        self.events += 1;
+        self.events
+    }
+
+    fn keep_status(&mut self, text: &[u8]) {
+        if self.status_updates.len() == STATUS_UPDATES_MAX {
+            self.status_updates.pop_front();
+        }
+        let text = &text[..text.len().min(STATUS_UPDATE_BYTES_MAX)];
+        self.status_updates
+            .push_back(String::from_utf8_lossy(text).into_owned());
+    }
+
+    /// Drops a frame whose source is not behind its link.
+    fn drop_false_source(&mut self, link: LinkId, source: HostId, out: &mut impl Outbox) {
+        self.counters.false_sources += 1;
+        let attachment = self.attachment_mut(link);
+        attachment.false_sources += 1;
+        if attachment.false_sources == 1 {
+            log::warn!("link {link}: dropped a frame of {source}, who is not behind this link");
+        }
+        let is_server = matches!(attachment.role, Role::Server { .. });
+        if !is_server && attachment.false_sources >= FALSE_SOURCES_MAX {
+            out.close(link, CloseReason::FalseSources);
+        }
+    }
+
+    /// Answers a host over the link that it, or somebody from its side, spoke on.
+    fn tell(
+        &self,
+        link: LinkId,
+        destination: HostId,
+        code: StatusCode,
+        text: &[u8],
+        out: &mut impl Outbox,
+    ) {
+        let destination = match self.attachment(link).role {
+            Role::Server { .. } => destination,
+            Role::User { .. } | Role::Unregistered { .. } => HostId::NONE,
+        };
+        out.deliver(
+            link,
+            &Message::Status {
+                source: self.own.id,
+                destination,
+                code,
+                text,
+            },
+        );
+    }
+}
+
+/// A message for the log: who, to whom and how much, but not what people say.
+struct Summary<'a>(&'a Message<'a>);
+
+impl std::fmt::Display for Summary<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match *self.0 {
+            Message::Registration(message::Registration {
+                kind,
+                source,
+                last_hop,
+                name,
+                ..
+            }) => {
+                let kind = if kind == Kind::Server {
+                    "server"
+                } else {
+                    "user"
+                };
+                write!(
+                    f,
+                    "registration of {kind} {source} {} by {last_hop}",
+                    Printable(name)
+                )
+            }
+            Message::Status {
+                source,
+                destination,
+                code,
+                text,
+            } => {
+                let (code, text) = (code.0, Printable(text));
+                write!(f, "status {code} from {source} to {destination}: {text}")
+            }
+            Message::ServerQuit { source, .. } => write!(f, "quit of server {source}"),
+            Message::Chat {
+                source,
+                destination,
+                text,
+            } => {
+                write!(
+                    f,
+                    "chat of {} bytes from {source} to {destination}",
+                    text.len()
+                )
+            }
+            Message::ClientQuit { source, .. } => write!(f, "quit of user {source}"),
+        }
+    }
+}

@@ -118,8 +118,12 @@ pub fn parse(
     Ok(Some((message(frame), len)))
 }
 
-/// A whole frame as a message: `frame_len` has vouched for the type and the length.
-fn message(frame: &[u8]) -> Message<'_> {
+/// A whole frame as a message.
+///
+/// # Panics
+/// If [`frame_len`] has not vouched for its type and length.
+#[must_use]
+pub fn message(frame: &[u8]) -> Message<'_> {
     let id = |at: usize| HostId(BigEndian::read_u32(&frame[at..]));
     let source = id(1);
     match frame[0] {

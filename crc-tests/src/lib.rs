@@ -1,0 +1,3 @@
+//! The case runner and the simulator that it shares with the project's own tests.
+
+pub mod sim;

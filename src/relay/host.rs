@@ -1,0 +1,167 @@
+//! The hosts that exist and the first link towards each: the one table that routing looks up.
+//!
+//! Invariants: one entry an id; never this server itself; the order numbers grow, so that "was
+//! there before" is a comparison. What each link said is kept at the link (`Role::Server::heard`),
+//! so that ending a link finds its hosts without a search.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+use slab::Slab;
+
+use super::link::LinkId;
+use super::message::{HostId, Kind, Registration};
+
+/// Where the way to a host begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstLink {
+    /// Over this link.
+    Link(LinkId),
+    /// Nowhere: its link was lost and the grace of this split runs.
+    Split(usize),
+}
+
+/// A server or user, as it was registered.
+#[derive(Debug)]
+pub struct Host {
+    /// Its id.
+    pub id: HostId,
+    /// What it is.
+    pub kind: Kind,
+    /// The way to it.
+    pub first_link: FirstLink,
+    /// Grows from host to host: who was here first.
+    pub(super) order: u64,
+    name_len: u8,
+    /// Name and info, in one piece of memory.
+    texts: Box<[u8]>,
+}
+
+impl Host {
+    /// Its name: bytes, not always UTF-8.
+    #[must_use]
+    pub fn name(&self) -> &[u8] {
+        &self.texts[..usize::from(self.name_len)]
+    }
+
+    /// What it says of itself.
+    #[must_use]
+    pub fn info(&self) -> &[u8] {
+        &self.texts[usize::from(self.name_len)..]
+    }
+
+    /// The registration that tells of this host, with the last hop given.
+    pub(super) fn registration(&self, last_hop: HostId) -> Registration<'_> {
+        let (kind, source) = (self.kind, self.id);
+        Registration {
+            kind,
+            source,
+            last_hop,
+            name: self.name(),
+            info: self.info(),
+        }
+    }
+
+    /// Whether a registration tells of this very host, not of another with its id.
+    pub(super) fn is_told_by(&self, registration: &Registration<'_>) -> bool {
+        self.registration(registration.last_hop) == *registration
+    }
+}
+
+/// Every known host but this server.
+#[derive(Debug, Default)]
+pub struct HostTable {
+    slots: Slab<Host>,
+    index: HashMap<HostId, u32, RandomState>,
+    next_order: u64,
+}
+
+impl HostTable {
+    /// The host with this id.
+    #[must_use]
+    pub fn get(&self, id: HostId) -> Option<&Host> {
+        self.index.get(&id).map(|&slot| &self.slots[slot as usize])
+    }
+
+    /// All hosts, in an order that depends on nothing but what happened.
+    pub fn iter(&self) -> impl Iterator<Item = &Host> {
+        self.slots.iter().map(|(_, host)| host)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Adds a host whose id is not in the table.
+    pub(super) fn insert(&mut self, registration: &Registration<'_>, link: LinkId) {
+        let Registration {
+            kind,
+            source: id,
+            name,
+            info,
+            ..
+        } = *registration;
+        let order = self.next_order;
+        self.next_order += 1;
+        let name_len = u8::try_from(name.len()).expect("a name of at most 255 bytes");
+        let texts = [name, info].concat().into_boxed_slice();
+        let first_link = FirstLink::Link(link);
+        let slot = self.slots.insert(Host {
+            id,
+            kind,
+            first_link,
+            order,
+            name_len,
+            texts,
+        });
+        let slot = u32::try_from(slot).expect("fewer hosts than ids");
+        let before = self.index.insert(id, slot);
+        assert!(before.is_none(), "host {id} was in the table already");
+    }
+
+    /// Forgets a host.
+    pub(super) fn remove(&mut self, id: HostId) -> Option<Host> {
+        self.index
+            .remove(&id)
+            .map(|slot| self.slots.remove(slot as usize))
+    }
+
+    /// Changes the way to a host that is in the table.
+    pub(super) fn set_first_link(&mut self, id: HostId, first_link: FirstLink) {
+        let slot = self.index[&id];
+        self.slots[slot as usize].first_link = first_link;
+    }
+
+    /// The slot and entry of a host.
+    pub(super) fn entry(&self, id: HostId) -> Option<(usize, &Host)> {
+        self.index
+            .get(&id)
+            .map(|&slot| (slot as usize, &self.slots[slot as usize]))
+    }
+
+    /// The entry in a slot, if it is taken.
+    pub(super) fn at_slot(&self, slot: usize) -> Option<&Host> {
+        self.slots.get(slot)
+    }
+
+    /// Past every slot that is taken.
+    pub(super) fn slots_end(&self) -> usize {
+        self.slots
+            .iter()
+            .next_back()
+            .map_or(0, |(slot, _)| slot + 1)
+    }
+
+    /// The order number that the next host gets.
+    pub(super) fn next_order(&self) -> u64 {
+        self.next_order
+    }
+}

@@ -1,0 +1,323 @@
+//! Registrations: who may join over which link, and who is told of it (contract section 2).
+
+use super::link::{IdSet, Role};
+use super::message::{HostId, Kind, Message, Registration, StatusCode};
+use super::uplink::random_id;
+use super::{CloseReason, FirstLink, LinkId, Outbox, Relay, Time, Timer};
+use crate::printable::Printable;
+
+/// A registration that was refused because its id was known, kept in case that one leaves.
+#[derive(Debug)]
+pub(super) struct Rival {
+    pub(super) link: LinkId,
+    kind: Kind,
+    name: Box<[u8]>,
+    info: Box<[u8]>,
+}
+
+impl Rival {
+    fn new(link: LinkId, registration: &Registration<'_>) -> Self {
+        let Registration {
+            kind, name, info, ..
+        } = *registration;
+        Self {
+            link,
+            kind,
+            name: name.into(),
+            info: info.into(),
+        }
+    }
+}
+
+impl Relay {
+    pub(super) fn handle_registration(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        registration: &Registration<'_>,
+        out: &mut impl Outbox,
+    ) {
+        let Registration {
+            kind,
+            source,
+            last_hop,
+            ..
+        } = *registration;
+        match self.attachment(link).role {
+            Role::Unregistered { uplink: true, .. } => {
+                let introduces_itself = last_hop == source || last_hop == HostId::NONE;
+                if kind == Kind::User || !introduces_itself {
+                    self.drop_false_source(link, source, out);
+                } else if !source.is_registrable() {
+                    out.close(link, CloseReason::BadId(source));
+                } else if source == self.own.id || self.is_live(source) {
+                    self.refuse_loop(now, link, source, out);
+                } else {
+                    self.join_server(link, registration, out);
+                }
+            }
+            Role::Unregistered { uplink: false, .. } => {
+                if last_hop != HostId::NONE {
+                    self.drop_false_source(link, source, out);
+                } else if !source.is_registrable() {
+                    out.close(link, CloseReason::BadId(source));
+                } else if kind == Kind::User {
+                    self.join_user(link, registration, out);
+                } else if source == self.own.id || self.is_live(source) {
+                    self.refuse(link, registration, out);
+                } else {
+                    self.join_server(link, registration, out);
+                }
+            }
+            Role::Server { host, .. } if last_hop == host => {
+                self.learn(link, registration, out);
+            }
+            Role::User { .. } | Role::Server { .. } => {
+                self.refuse_second(link, registration, out);
+            }
+        }
+    }
+
+    /// A registration on a link that has its role already: an answer if the id is known, as for
+    /// every registration with a known id; if not, a frame of somebody who is not there.
+    fn refuse_second(
+        &mut self,
+        link: LinkId,
+        registration: &Registration<'_>,
+        out: &mut impl Outbox,
+    ) {
+        let source = registration.source;
+        if source == self.own.id || self.hosts.get(source).is_some() {
+            self.refuse(link, registration, out);
+        } else {
+            self.drop_false_source(link, source, out);
+        }
+    }
+
+    /// Whether the id is taken by a host that can be reached now.
+    fn is_live(&self, id: HostId) -> bool {
+        self.hosts
+            .get(id)
+            .is_some_and(|host| matches!(host.first_link, FirstLink::Link(_)))
+    }
+
+    fn join_user(&mut self, link: LinkId, registration: &Registration<'_>, out: &mut impl Outbox) {
+        let id = registration.source;
+        if id == self.own.id || self.hosts.get(id).is_some() {
+            return self.refuse(link, registration, out);
+        }
+        self.take_role(link, Role::User { host: id }, Kind::User, out);
+        self.hosts.insert(registration, link);
+        log::info!(
+            "link {link}: user {id} {} joined",
+            Printable(registration.name)
+        );
+        let name = registration.name;
+        let welcome = [b"Welcome to the Clemson Relay Chat network ", name].concat();
+        self.tell(link, id, StatusCode::WELCOME, &welcome, out);
+        self.begin_burst(link, out);
+        self.announce(id, out);
+    }
+
+    /// An adjacent server joins: one that dialled this server, or the parent that answers.
+    fn join_server(
+        &mut self,
+        link: LinkId,
+        registration: &Registration<'_>,
+        out: &mut impl Outbox,
+    ) {
+        let host = registration.source;
+        if matches!(
+            self.attachment(link).role,
+            Role::Unregistered { uplink: true, .. }
+        ) {
+            self.uplink.attached(link);
+        }
+        let since = self.next_event();
+        let role = Role::Server {
+            host,
+            since,
+            heard: IdSet::default(),
+        };
+        self.take_role(link, role, Kind::Server, out);
+        log::info!(
+            "link {link}: server {host} {} joined",
+            Printable(registration.name)
+        );
+        if registration.last_hop == HostId::NONE {
+            let own = self.own_registration(self.own.id);
+            out.deliver(link, &Message::Registration(own));
+        }
+        self.admit(link, registration, out);
+        self.begin_burst(link, out);
+    }
+
+    fn take_role(&mut self, link: LinkId, role: Role, kind: Kind, out: &mut impl Outbox) {
+        let attachment = self.attachment_mut(link);
+        if let Role::Unregistered { deadline, .. } = std::mem::replace(&mut attachment.role, role) {
+            self.timers.remove(&(deadline, Timer::Register(link)));
+        }
+        out.registered(link, kind);
+    }
+
+    /// An adjacent server tells of a host on its side.
+    fn learn(&mut self, link: LinkId, registration: &Registration<'_>, out: &mut impl Outbox) {
+        let id = registration.source;
+        if !id.is_registrable() {
+            self.drop_false_source(link, id, out);
+        } else if id == self.own.id || self.is_live(id) {
+            self.refuse_rival(link, registration, out);
+        } else {
+            self.admit(link, registration, out);
+        }
+    }
+
+    /// Takes a host over a server link whose id is free, or whose own link was lost and which is
+    /// found again here.
+    fn admit(&mut self, link: LinkId, registration: &Registration<'_>, out: &mut impl Outbox) {
+        let id = registration.source;
+        self.withdraw_rival(id, link);
+        if let Some(host) = self.hosts.get(id) {
+            if host.is_told_by(registration) {
+                self.heard(link).insert(id);
+                return self.rejoin(id, link, out);
+            }
+            self.lose(id, b"split", out);
+        }
+        if self.hosts.get(id).is_some() {
+            return self.refuse_rival(link, registration, out); // one that claimed it before
+        }
+        self.heard(link).insert(id);
+        self.hosts.insert(registration, link);
+        self.announce(id, out);
+    }
+
+    /// Refuses a claim on an id that is taken, and remembers it in case that one leaves.
+    fn refuse_rival(
+        &mut self,
+        link: LinkId,
+        registration: &Registration<'_>,
+        out: &mut impl Outbox,
+    ) {
+        let id = registration.source;
+        self.refuse(link, registration, out);
+        if self.heard(link).insert(id) && id != self.own.id {
+            log::warn!("link {link}: {id} is registered at two ends of the network");
+            self.rivals
+                .entry(id)
+                .or_default()
+                .push(Rival::new(link, registration));
+        }
+    }
+
+    fn heard(&mut self, link: LinkId) -> &mut IdSet {
+        match &mut self.attachment_mut(link).role {
+            Role::Server { heard, .. } => heard,
+            role => unreachable!("only servers tell of others, not {role:?}"),
+        }
+    }
+
+    /// Tells everyone whom it concerns of a host that has just joined.
+    pub(super) fn announce(&self, id: HostId, out: &mut impl Outbox) {
+        let host = self.hosts.get(id).expect("a host that has just joined");
+        let registration = Message::Registration(host.registration(self.own.id));
+        for attachment in self.links.iter().flatten() {
+            if self.is_for(attachment, host) {
+                out.deliver(attachment.id, &registration);
+            }
+        }
+    }
+
+    /// Answers a registration whose id is known; the connection stays open.
+    fn refuse(&self, link: LinkId, registration: &Registration<'_>, out: &mut impl Outbox) {
+        let id = registration.source;
+        let who = match registration.kind {
+            Kind::Server => "A machine",
+            Kind::User => "Someone",
+        };
+        log::info!("link {link}: registration refused, id {id} is taken");
+        let neighbour = self.attachment(link).host().unwrap_or(HostId::NONE);
+        let text = format!("{who} has already registered with ID {id}");
+        self.tell(link, neighbour, StatusCode::ID_TAKEN, text.as_bytes(), out);
+    }
+
+    /// The host that had an id is gone; if another claims it, that one is taken now.
+    pub(super) fn promote_rival(&mut self, id: HostId, out: &mut impl Outbox) {
+        let Some(rivals) = self.rivals.get_mut(&id) else {
+            return;
+        };
+        let rival = rivals.remove(0);
+        if rivals.is_empty() {
+            self.rivals.remove(&id);
+        }
+        let Rival {
+            link,
+            kind,
+            name,
+            info,
+        } = rival;
+        let last_hop = HostId::NONE; // not looked at: the link is given
+        let registration = Registration {
+            kind,
+            source: id,
+            last_hop,
+            name: &name,
+            info: &info,
+        };
+        self.hosts.insert(&registration, link);
+        self.announce(id, out);
+    }
+
+    /// A link no longer claims an id that somebody else has.
+    pub(super) fn withdraw_rival(&mut self, id: HostId, link: LinkId) {
+        if let Some(rivals) = self.rivals.get_mut(&id) {
+            rivals.retain(|rival| rival.link != link);
+            if rivals.is_empty() {
+                self.rivals.remove(&id);
+            }
+        }
+    }
+
+    /// The parent we dialled is this server itself, or is connected to it already.
+    fn refuse_loop(&mut self, now: Time, link: LinkId, parent: HostId, out: &mut impl Outbox) {
+        log::warn!(
+            "the parent is server {parent}, which this server is connected to already: joining it \
+             would close a loop; asking again in a minute"
+        );
+        self.uplink.refused(now);
+        out.close(link, CloseReason::Loop(parent));
+    }
+
+    /// A parent refused this server's registration: its id is taken.
+    pub(super) fn on_refused(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        parent: HostId,
+        out: &mut impl Outbox,
+    ) {
+        if parent == self.own.id || self.is_live(parent) {
+            return self.refuse_loop(now, link, parent, out);
+        }
+        let id = self.own.id;
+        if self.own.id_is_chosen || !self.uplink.may_renumber(now) {
+            log::error!(
+                "the parent, server {parent}, refused this server: id {id} is taken in its network. \
+                 This server stays up alone and asks again in a minute; to join, start it with \
+                 another --id, or with none"
+            );
+            self.uplink.refused(now);
+            return out.close(link, CloseReason::Refused(id));
+        }
+        let hosts = &self.hosts;
+        self.own.id = random_id(&mut self.rng, |new| new != id && hosts.get(new).is_none());
+        log::warn!(
+            "id {id} is taken in the network: this server is now {}",
+            self.own.id
+        );
+        for server in self.servers() {
+            out.close(server.id, CloseReason::Renumbered);
+        }
+        self.dialled(link, out);
+    }
+}

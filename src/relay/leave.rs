@@ -1,0 +1,186 @@
+//! Quits, kicks and the ends of links: who leaves with what, and who is told of it.
+
+use std::fmt;
+
+use super::link::Role;
+use super::message::{HostId, Kind, Message, StatusCode};
+use super::{CloseReason, FirstLink, LinkId, Outbox, Relay, Time, Timer};
+use crate::printable::Printable;
+
+/// Why nobody was kicked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KickError {
+    /// There is no such host.
+    Unknown,
+    /// The host is connected to another server, reached through this one.
+    Elsewhere(HostId),
+}
+
+impl fmt::Display for KickError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => f.write_str("nobody has this id"),
+            Self::Elsewhere(via) => write!(
+                f,
+                "not connected to this server but behind server {via}: kick it at its own server"
+            ),
+        }
+    }
+}
+
+impl Relay {
+    pub(super) fn handle_client_quit(
+        &mut self,
+        link: LinkId,
+        source: HostId,
+        text: &[u8],
+        out: &mut impl Outbox,
+    ) {
+        if !self.is_first_link(source, link) {
+            if self.withdraw(link, source) {
+                return self.withdraw_rival(source, link);
+            }
+            return self.drop_false_source(link, source, out);
+        }
+        match self.attachment(link).role {
+            Role::User { .. } => {
+                self.lose(source, text, out);
+                out.close(link, CloseReason::Quit);
+            }
+            Role::Server { .. } if self.hosts.get(source).is_some_and(|h| h.kind == Kind::User) => {
+                self.withdraw(link, source);
+                self.lose(source, text, out);
+            }
+            _ => self.drop_false_source(link, source, out),
+        }
+    }
+
+    /// A server says that it, or one behind it, leaves. Users behind it are lost with its link.
+    pub(super) fn handle_server_quit(
+        &mut self,
+        link: LinkId,
+        source: HostId,
+        text: &[u8],
+        out: &mut impl Outbox,
+    ) {
+        let is_server = self
+            .hosts
+            .get(source)
+            .is_some_and(|host| host.kind == Kind::Server);
+        if !is_server || !self.is_first_link(source, link) {
+            return self.drop_false_source(link, source, out);
+        }
+        if self.attachment(link).host() == Some(source) {
+            return out.close(link, CloseReason::ServerQuit(text.to_vec()));
+        }
+        self.withdraw(link, source);
+        self.lose(source, text, out);
+    }
+
+    /// A link no longer vouches for an id. Answers whether it did.
+    fn withdraw(&mut self, link: LinkId, id: HostId) -> bool {
+        match &mut self.attachment_mut(link).role {
+            Role::Server { heard, .. } => heard.remove(&id),
+            _ => false,
+        }
+    }
+
+    /// Whether frames of `source` may come over `link`.
+    pub(super) fn is_first_link(&self, source: HostId, link: LinkId) -> bool {
+        self.hosts
+            .get(source)
+            .is_some_and(|host| host.first_link == FirstLink::Link(link))
+    }
+
+    /// Forgets a host and tells of a user's end all who have been told of its beginning.
+    pub(super) fn lose(&mut self, id: HostId, text: &[u8], out: &mut impl Outbox) {
+        let Some((slot, host)) = self.hosts.entry(id) else {
+            return;
+        };
+        if host.kind == Kind::User {
+            log::info!(
+                "user {id} {} left: {}",
+                Printable(host.name()),
+                Printable(text)
+            );
+            let quit = Message::ClientQuit { source: id, text };
+            for attachment in self.links.iter().flatten() {
+                if self.was_told(attachment, slot, host) {
+                    out.deliver(attachment.id, &quit);
+                }
+            }
+        } else {
+            log::info!("server {id} {} left", Printable(host.name()));
+        }
+        let host = self.hosts.remove(id).expect("the host that was found");
+        if let FirstLink::Split(split) = host.first_link {
+            self.splits[split].forget(id);
+        }
+        self.promote_rival(id, out);
+    }
+
+    /// A link has ended, for whatever reason.
+    pub fn closed(&mut self, now: Time, link: LinkId, reason: &CloseReason, out: &mut impl Outbox) {
+        let Some(attachment) = self
+            .links
+            .get_mut(link.index as usize)
+            .and_then(Option::take)
+        else {
+            return;
+        };
+        match attachment.role {
+            Role::Unregistered { deadline, .. } => {
+                self.timers.remove(&(deadline, Timer::Register(link)));
+            }
+            Role::User { host } => {
+                if self.is_first_link(host, link) {
+                    let text = match reason {
+                        CloseReason::Kicked(text) if !text.is_empty() => text.clone(),
+                        _ => reason.to_string().into_bytes(),
+                    };
+                    self.lose(host, &text, out);
+                }
+            }
+            Role::Server { host, heard, .. } => {
+                if matches!(reason, CloseReason::ServerQuit(_)) && self.is_first_link(host, link) {
+                    self.lose(host, b"", out);
+                }
+                self.begin_split(now, link, host, heard, out);
+            }
+        }
+        if self.uplink.is(link) {
+            self.uplink.ended(now, &mut self.rng);
+        }
+    }
+
+    /// Ends the link of an adjacent host at the operator's wish.
+    ///
+    /// # Errors
+    /// See [`KickError`]; nothing has changed then.
+    pub fn kick(
+        &mut self,
+        id: HostId,
+        text: &[u8],
+        out: &mut impl Outbox,
+    ) -> Result<(), KickError> {
+        let host = self.hosts.get(id).ok_or(KickError::Unknown)?;
+        let FirstLink::Link(link) = host.first_link else {
+            return Err(KickError::Elsewhere(self.first_link_host(host)));
+        };
+        if self.attachment(link).host() != Some(id) {
+            return Err(KickError::Elsewhere(self.first_link_host(host)));
+        }
+        let reason = CloseReason::Kicked(text.to_vec());
+        if host.kind == Kind::User {
+            self.tell(
+                link,
+                id,
+                StatusCode::KICKED,
+                reason.to_string().as_bytes(),
+                out,
+            );
+        }
+        out.close(link, reason);
+        Ok(())
+    }
+}

@@ -1,0 +1,147 @@
+//! Links: live connections to adjacent hosts, and what this server knows of each.
+//!
+//! Owns the names of links, the roles that a link can have and the reasons for which one ends.
+//! A role is taken once and never changes: that is half of the rule of true sources.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use foldhash::fast::RandomState;
+
+use super::burst::Burst;
+use super::message::HostId;
+use super::time::Time;
+use crate::limits::{FALSE_SOURCES_MAX, STATUS_UPDATE_BYTES_MAX};
+use crate::printable::Printable;
+
+/// Names one link for as long as the program runs: an index that is used again, and a generation
+/// that is not, so that a late event never meets the next connection in the same place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LinkId {
+    /// Place in the tables of those who keep something for each link.
+    pub index: u32,
+    /// Counts the links that have been there.
+    pub generation: u32,
+}
+
+impl fmt::Display for LinkId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.index, self.generation)
+    }
+}
+
+/// Why a link ends. Its text is what the log says, and what others read when a user is lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The other end closed the connection.
+    PeerClosed,
+    /// The system says so: a reset, a dial that failed.
+    Failed(String),
+    /// What came is not the wire's language.
+    BadBytes(String),
+    /// It asked for an id that nobody can have.
+    BadId(HostId),
+    /// It kept sending frames with a source that is not its own.
+    FalseSources,
+    /// No registration was accepted in time.
+    RegisterDeadline,
+    /// It does not take what it is sent.
+    QueueFull {
+        /// Bytes that were waiting.
+        unsent_bytes: usize,
+    },
+    /// The user left.
+    Quit,
+    /// The operator ended it.
+    Kicked(Vec<u8>),
+    /// The server at the other end said that it leaves.
+    ServerQuit(Vec<u8>),
+    /// The parent is this server itself or can be reached already: a loop.
+    Loop(HostId),
+    /// The parent refused the id.
+    Refused(HostId),
+    /// This server takes another id, so its neighbours must be introduced anew.
+    Renumbered,
+    /// This server stops.
+    Shutdown,
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PeerClosed => f.write_str("connection closed"),
+            Self::Failed(error) => f.write_str(error),
+            Self::BadBytes(what) => write!(f, "not the protocol: {what}"),
+            Self::BadId(id) => write!(f, "id {id} cannot be registered"),
+            Self::FalseSources => {
+                write!(
+                    f,
+                    "{FALSE_SOURCES_MAX} frames with a source that is not its own"
+                )
+            }
+            Self::RegisterDeadline => f.write_str("no registration in time"),
+            Self::QueueFull { unsent_bytes } => {
+                write!(f, "does not read: {unsent_bytes} bytes unsent")
+            }
+            Self::Quit => f.write_str("quit"),
+            Self::Kicked(text) if text.is_empty() => f.write_str("kicked"),
+            Self::Kicked(text) => write!(f, "kicked: {}", short(text)),
+            Self::ServerQuit(text) => write!(f, "server quit: {}", short(text)),
+            Self::Loop(id) => write!(f, "a loop: server {id} can be reached already"),
+            Self::Refused(id) => write!(f, "the parent refused id {id}"),
+            Self::Renumbered => f.write_str("this server takes another id"),
+            Self::Shutdown => f.write_str("server shutdown"),
+        }
+    }
+}
+
+fn short(text: &[u8]) -> Printable<'_> {
+    Printable(&text[..text.len().min(STATUS_UPDATE_BYTES_MAX)])
+}
+
+/// Ids, never iterated in an order that anything outside could see.
+pub(super) type IdSet = HashSet<HostId, RandomState>;
+
+/// What a link is.
+#[derive(Debug)]
+pub(super) enum Role {
+    /// Nothing has been accepted from it yet.
+    Unregistered {
+        /// This server dialled it as a parent.
+        uplink: bool,
+        /// When it must have registered.
+        deadline: Time,
+    },
+    /// An adjacent user.
+    User { host: HostId },
+    /// An adjacent server.
+    Server {
+        host: HostId,
+        /// When it joined, in the relay's count of joins and splits.
+        since: u64,
+        /// Every id that was registered over this link and has not left over it, whether the
+        /// route resolves to this link or not.
+        heard: IdSet,
+    },
+}
+
+/// A link as the relay knows it.
+#[derive(Debug)]
+pub(super) struct Attachment {
+    pub(super) id: LinkId,
+    pub(super) role: Role,
+    /// What the link has not been told yet of those who were there before it.
+    pub(super) burst: Option<Box<Burst>>,
+    /// Frames dropped because their source is not behind this link.
+    pub(super) false_sources: u32,
+}
+
+impl Attachment {
+    /// The adjacent host, once it is registered.
+    pub(super) fn host(&self) -> Option<HostId> {
+        match self.role {
+            Role::Unregistered { .. } => None,
+            Role::User { host } | Role::Server { host, .. } => Some(host),
+        }
+    }
+}

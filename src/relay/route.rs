@@ -1,0 +1,132 @@
+//! Chats and statuses: one look-up, then out over the first link, or an answer to the sender.
+
+use super::link::Role;
+use super::message::{HostId, Kind, Message, StatusCode};
+use super::{FirstLink, LinkId, Outbox, Relay, Time};
+use crate::printable::Printable;
+
+impl Relay {
+    pub(super) fn handle_chat(
+        &mut self,
+        link: LinkId,
+        source: HostId,
+        destination: HostId,
+        text: &[u8],
+        out: &mut impl Outbox,
+    ) {
+        if !self.may_speak_for(link, source) {
+            return self.drop_false_source(link, source, out);
+        }
+        let Some(host) = self.hosts.get(destination) else {
+            return self.tell_unknown(link, source, destination, out);
+        };
+        match host.first_link {
+            FirstLink::Link(first) => {
+                let is_to_itself = destination == source && host.kind == Kind::User;
+                if first == link && !is_to_itself {
+                    // Its way leads back: the neighbour's table is older than ours, or newer.
+                    self.counters.unroutable += 1;
+                    return self.tell_unknown(link, source, destination, out);
+                }
+                if self.attachment(first).burst.is_some() {
+                    self.introduce(source, first, out);
+                }
+                out.deliver(
+                    first,
+                    &Message::Chat {
+                        source,
+                        destination,
+                        text,
+                    },
+                );
+            }
+            FirstLink::Split(split) => {
+                if !self.wait_for(split, source, destination, text) {
+                    self.tell_unknown(link, source, destination, out);
+                }
+            }
+        }
+    }
+
+    /// True sources: whether a frame of `source` may come over `link`.
+    fn may_speak_for(&self, link: LinkId, source: HostId) -> bool {
+        match self.attachment(link).role {
+            Role::Unregistered { .. } => false,
+            Role::User { host } => host == source,
+            Role::Server { .. } => self.is_first_link(source, link),
+        }
+    }
+
+    /// Tells the sender of a chat that nobody has the id it was for.
+    pub(super) fn tell_unknown(
+        &self,
+        link: LinkId,
+        sender: HostId,
+        unknown: HostId,
+        out: &mut impl Outbox,
+    ) {
+        let text = format!("Unknown ID {unknown}");
+        self.tell(link, sender, StatusCode::UNKNOWN_ID, text.as_bytes(), out);
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the fields of a status, as they came"
+    )]
+    pub(super) fn handle_status(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        source: HostId,
+        destination: HostId,
+        code: StatusCode,
+        text: &[u8],
+        out: &mut impl Outbox,
+    ) {
+        if destination == HostId::EXTENSION {
+            return; // an extension that this version does not know
+        }
+        let is_for_us = destination == HostId::NONE || destination == self.own.id;
+        if let Role::Unregistered { uplink: true, .. } = self.attachment(link).role
+            && is_for_us
+        {
+            // A parent answers a registration that it refuses; nobody is registered here yet.
+            log::warn!("link {link}: the parent says: {}", Printable(text));
+            self.keep_status(text);
+            if code == StatusCode::ID_TAKEN {
+                self.on_refused(now, link, source, out);
+            }
+            return;
+        }
+        if !self.may_speak_for(link, source) {
+            return self.drop_false_source(link, source, out);
+        }
+        if is_for_us {
+            log::info!(
+                "link {link}: status {} from {source}: {}",
+                code.0,
+                Printable(text)
+            );
+            return self.keep_status(text);
+        }
+        match self.hosts.get(destination).map(|host| host.first_link) {
+            Some(FirstLink::Link(first)) if first != link => {
+                // A user hears a status under destination 0, whichever server it is from.
+                let destination = match self.attachment(first).role {
+                    Role::User { .. } => HostId::NONE,
+                    _ => destination,
+                };
+                out.deliver(
+                    first,
+                    &Message::Status {
+                        source,
+                        destination,
+                        code,
+                        text,
+                    },
+                );
+            }
+            _ => self.counters.unroutable += 1, // a status is never answered with another
+        }
+    }
+}

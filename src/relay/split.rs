@@ -1,0 +1,166 @@
+//! What the loss of a server link means: the one place where healing is decided.
+//!
+//! When a link to a server ends, the hosts behind it stay in the table for a grace in which nobody
+//! is told: chats to them wait (bounded). A host that is registered again within it, over whatever
+//! link, goes on as if nothing had been. When the grace ends, users who are still lost leave with
+//! the quit text `split`, servers are forgotten, and who wrote to them is told `Unknown ID`.
+
+use std::collections::VecDeque;
+
+use super::link::IdSet;
+use super::message::{HostId, Message};
+use super::{FirstLink, LinkId, Outbox, Relay, Time, Timer};
+use crate::limits::SPLIT_WAITING_BYTES_MAX;
+
+/// The hosts lost with one link, while their grace runs.
+#[derive(Debug)]
+pub(super) struct Split {
+    /// The adjacent server that was lost.
+    pub(super) neighbour: HostId,
+    /// When it was lost, in the relay's count of joins and splits.
+    pub(super) since: u64,
+    hosts: IdSet,
+    waiting: VecDeque<Chat>,
+    waiting_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Chat {
+    source: HostId,
+    destination: HostId,
+    text: Box<[u8]>,
+}
+
+impl Split {
+    /// The host is gone or found again: it is no longer one of this split.
+    pub(super) fn forget(&mut self, id: HostId) {
+        self.hosts.remove(&id);
+    }
+
+    fn take_waiting(&mut self, id: HostId) -> VecDeque<Chat> {
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        let (found, waiting): (VecDeque<Chat>, _) = waiting.partition(|c| c.destination == id);
+        self.waiting = waiting;
+        self.waiting_bytes -= found.iter().map(|chat| chat.text.len()).sum::<usize>();
+        found
+    }
+}
+
+impl Relay {
+    /// The link to `neighbour` is gone; `heard` is what was registered over it.
+    pub(super) fn begin_split(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        neighbour: HostId,
+        heard: IdSet,
+        out: &mut impl Outbox,
+    ) {
+        let mut hosts = heard;
+        hosts.retain(|&id| {
+            let is_behind = self.is_first_link(id, link);
+            if !is_behind {
+                self.withdraw_rival(id, link);
+            }
+            is_behind
+        });
+        if hosts.is_empty() {
+            return;
+        }
+        log::warn!(
+            "split: server {neighbour} and {} more hosts behind it are lost; their users leave in \
+             {:?} unless they come back",
+            hosts.len() - usize::from(hosts.contains(&neighbour)),
+            self.limits.split_grace
+        );
+        let (waiting, waiting_bytes) = (VecDeque::new(), 0);
+        let since = self.next_event();
+        let split = self.splits.insert(Split {
+            neighbour,
+            since,
+            hosts,
+            waiting,
+            waiting_bytes,
+        });
+        for &id in &self.splits[split].hosts {
+            self.hosts.set_first_link(id, FirstLink::Split(split));
+        }
+        if self.limits.split_grace.is_zero() {
+            self.end_split(split, out);
+        } else {
+            self.timers
+                .insert((now + self.limits.split_grace, Timer::Split(split)));
+        }
+    }
+
+    /// The grace is over: who has not come back leaves.
+    pub(super) fn end_split(&mut self, split: usize, out: &mut impl Outbox) {
+        let mut lost: Vec<HostId> = self.splits[split].hosts.iter().copied().collect();
+        lost.sort_unstable(); // the set's own order is nobody's business
+        for id in lost {
+            self.lose(id, b"split", out);
+        }
+        for chat in self.splits.remove(split).waiting {
+            if let Some(host) = self.hosts.get(chat.source)
+                && let FirstLink::Link(link) = host.first_link
+            {
+                self.tell_unknown(link, chat.source, chat.destination, out);
+            }
+        }
+    }
+
+    /// A lost host is registered again, unchanged, over `link`.
+    pub(super) fn rejoin(&mut self, id: HostId, link: LinkId, out: &mut impl Outbox) {
+        let (slot, host) = self.hosts.entry(id).expect("the host that rejoins");
+        let FirstLink::Split(split) = host.first_link else {
+            unreachable!("only lost hosts rejoin")
+        };
+        // Servers that joined since the loss have not heard of it.
+        let registration = Message::Registration(host.registration(self.own.id));
+        for server in self.servers() {
+            if server.id != link && !self.was_told(server, slot, host) {
+                out.deliver(server.id, &registration);
+            }
+        }
+        self.hosts.set_first_link(id, FirstLink::Link(link));
+        let split = &mut self.splits[split];
+        split.forget(id);
+        for Chat {
+            source,
+            destination,
+            text,
+        } in split.take_waiting(id)
+        {
+            self.introduce(source, link, out);
+            out.deliver(
+                link,
+                &Message::Chat {
+                    source,
+                    destination,
+                    text: &text,
+                },
+            );
+        }
+    }
+
+    /// Keeps a chat for a lost host until it is found again. Answers false if no more fits.
+    pub(super) fn wait_for(
+        &mut self,
+        split: usize,
+        source: HostId,
+        destination: HostId,
+        text: &[u8],
+    ) -> bool {
+        let split = &mut self.splits[split];
+        if split.waiting_bytes + text.len() > SPLIT_WAITING_BYTES_MAX {
+            return false;
+        }
+        split.waiting_bytes += text.len();
+        split.waiting.push_back(Chat {
+            source,
+            destination,
+            text: text.into(),
+        });
+        true
+    }
+}

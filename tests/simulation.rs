@@ -1,0 +1,296 @@
+//! Many real nodes in memory, virtual time: what must hold whatever the weather.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crc::doors::crc::wire;
+use crc::limits::FRAME_BYTES_MAX;
+use crc::relay::FirstLink;
+use crc::relay::message::{HostId, Kind, Message, Registration};
+use crc_tests::sim::{ClientId, ServerSpec, Weather, World};
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
+
+fn frame(message: &Message<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    wire::encode(message, &mut bytes);
+    bytes
+}
+
+fn join(world: &mut World, server: usize, id: u32) -> ClientId {
+    let client = world.connect(server);
+    let name = format!("u{id}");
+    world.send(client, &registration(id, name.as_bytes()));
+    client
+}
+
+fn registration(id: u32, name: &[u8]) -> Vec<u8> {
+    frame(&Message::Registration(Registration {
+        kind: Kind::User,
+        source: HostId(id),
+        last_hop: HostId(0),
+        name,
+        info: b"simulated",
+    }))
+}
+
+fn chat(from: u32, to: u32, text: &[u8]) -> Vec<u8> {
+    frame(&Message::Chat {
+        source: HostId(from),
+        destination: HostId(to),
+        text,
+    })
+}
+
+fn quit(id: u32) -> Vec<u8> {
+    frame(&Message::ClientQuit {
+        source: HostId(id),
+        text: b"bye",
+    })
+}
+
+/// What a client has made of what it received.
+#[derive(Debug, Default)]
+struct View {
+    users: BTreeSet<u32>,
+    chats: Vec<(u32, Vec<u8>)>,
+    statuses: Vec<(u16, String)>,
+}
+
+impl View {
+    /// Reads on; every frame must be whole, and what a plain client can read.
+    fn read(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (message, len) = wire::parse(rest, FRAME_BYTES_MAX)
+                .expect("frames of the protocol")
+                .expect("whole frames only");
+            match message {
+                Message::Registration(r) => {
+                    assert_eq!(r.kind, Kind::User, "clients never hear of servers");
+                    assert!(self.users.insert(r.source.0), "{} was told twice", r.source);
+                }
+                Message::ClientQuit { source, .. } => {
+                    assert!(
+                        self.users.remove(&source.0),
+                        "{source} quit and was never told"
+                    );
+                }
+                Message::Chat { source, text, .. } => {
+                    assert!(
+                        self.users.contains(&source.0),
+                        "a chat of {source}, never told"
+                    );
+                    self.chats.push((source.0, text.to_vec()));
+                }
+                Message::Status {
+                    code,
+                    text,
+                    destination,
+                    ..
+                } => {
+                    assert_eq!(destination, HostId(0));
+                    self.statuses
+                        .push((code.0, String::from_utf8_lossy(text).into_owned()));
+                }
+                Message::ServerQuit { .. } => panic!("clients never hear of servers"),
+            }
+            rest = &rest[len..];
+        }
+    }
+}
+
+/// Every server knows every user and every other server, each with a first link that leads home.
+fn assert_one_table(world: &World, servers: &[usize], users: &BTreeMap<u32, usize>) {
+    let ids: BTreeMap<usize, u32> = servers
+        .iter()
+        .map(|&s| (s, world.node(s).expect("alive").relay().own().id.0))
+        .collect();
+    for &server in servers {
+        let relay = world.node(server).expect("alive").relay();
+        let known: BTreeSet<(u32, Kind)> = relay
+            .hosts()
+            .iter()
+            .map(|host| (host.id.0, host.kind))
+            .collect();
+        let mut wanted: BTreeSet<(u32, Kind)> = users.keys().map(|&id| (id, Kind::User)).collect();
+        wanted.extend(
+            ids.iter()
+                .filter(|&(&s, _)| s != server)
+                .map(|(_, &id)| (id, Kind::Server)),
+        );
+        assert_eq!(known, wanted, "the table of server {}", ids[&server]);
+    }
+    let by_id: BTreeMap<u32, usize> = ids.iter().map(|(&s, &id)| (id, s)).collect();
+    for (&user, &home) in users {
+        for &server in servers {
+            let (mut at, mut hops) = (server, 0);
+            while at != home {
+                let relay = world.node(at).expect("alive").relay();
+                let host = relay.hosts().get(HostId(user)).expect("a known user");
+                assert!(matches!(host.first_link, FirstLink::Link(_)));
+                at = by_id[&relay.first_link_host(host).0];
+                hops += 1;
+                assert!(
+                    hops < servers.len(),
+                    "the route to {user} from {server} goes in circles"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn chat_crosses_ten_hops_both_ways() {
+    let mut world = World::new(10, Weather::default());
+    let servers: Vec<usize> = (1..=11)
+        .map(|id| world.start(ServerSpec::new(id, (id > 1).then(|| id - 1))))
+        .collect();
+    world.settle();
+    let (near, far) = (
+        join(&mut world, servers[0], 101),
+        join(&mut world, servers[10], 102),
+    );
+    world.settle();
+    world.send(near, &chat(101, 102, b"there"));
+    world.send(far, &chat(102, 101, b"back"));
+    world.settle();
+    for (client, expected) in [
+        (near, (102, b"back".to_vec())),
+        (far, (101, b"there".to_vec())),
+    ] {
+        let mut view = View::default();
+        view.read(&world.take_received(client));
+        assert_eq!(view.chats, [expected]);
+    }
+}
+
+#[test]
+fn two_hundred_servers_and_two_thousand_users_come_to_one_table() {
+    let mut world = World::new(200, Weather::default());
+    let mut rng = StdRng::seed_from_u64(200);
+    let mut servers = Vec::new();
+    for id in 1..=200_u32 {
+        let parent = (id > 1).then(|| rng.random_range(1..id));
+        servers.push(world.start(ServerSpec::new(id, parent)));
+    }
+    let mut users = BTreeMap::new();
+    let mut clients = Vec::new();
+    for id in 1001..=3000_u32 {
+        let home = *servers.choose(&mut rng).expect("servers");
+        clients.push(join(&mut world, home, id));
+        users.insert(id, home);
+    }
+    world.settle();
+    world.pass(Duration::from_secs(5));
+    assert_one_table(&world, &servers, &users);
+    for (client, id) in clients.into_iter().zip(1001..) {
+        let mut view = View::default();
+        view.read(&world.take_received(client));
+        assert_eq!(view.users.len(), 1999, "what user {id} was told");
+        assert_eq!(view.statuses.len(), 1);
+    }
+}
+
+/// A random tree in which users come, go and talk while uplinks are cut and heal; in the end one
+/// table stands everywhere, every view is right, and a probe between every pair arrives once.
+fn churn(seed: u64, weather: Weather) {
+    let mut world = World::new(seed, weather);
+    let mut rng = StdRng::seed_from_u64(seed ^ 0x5eed);
+    let count = rng.random_range(2..=9_u32);
+    let servers: Vec<usize> = (1..=count)
+        .map(|id| {
+            let parent = (id > 1).then(|| rng.random_range(1..id));
+            world.start(ServerSpec::new(id, parent))
+        })
+        .collect();
+    world.pass(Duration::from_secs(10));
+    let mut clients: BTreeMap<u32, (ClientId, usize, View)> = BTreeMap::new();
+    let mut next_id = 1000;
+    for _ in 0..rng.random_range(20..80) {
+        match rng.random_range(0..10) {
+            0..=3 => {
+                let home = *servers.choose(&mut rng).expect("servers");
+                let client = join(&mut world, home, next_id);
+                clients.insert(next_id, (client, home, View::default()));
+                next_id += 1;
+            }
+            4 if !clients.is_empty() => {
+                let id = *clients
+                    .keys()
+                    .collect::<Vec<_>>()
+                    .choose(&mut rng)
+                    .expect("one")
+                    .to_owned();
+                let (client, ..) = clients.remove(&id).expect("the one chosen");
+                if rng.random() {
+                    world.send(client, &quit(id));
+                } else {
+                    world.hang_up(client);
+                }
+            }
+            5..=7 if clients.len() > 1 => {
+                let ids: Vec<u32> = clients.keys().copied().collect();
+                let (a, b) = (
+                    *ids.choose(&mut rng).expect("one"),
+                    *ids.choose(&mut rng).expect("one"),
+                );
+                if a != b {
+                    world.send(clients[&a].0, &chat(a, b, b"chatter"));
+                }
+            }
+            8 => world.cut_uplink(*servers.choose(&mut rng).expect("servers")),
+            _ => world.pass(Duration::from_millis(rng.random_range(0..800))),
+        }
+    }
+    world.settle();
+    world.pass(Duration::from_secs(30));
+    let users: BTreeMap<u32, usize> = clients
+        .iter()
+        .map(|(&id, &(_, home, _))| (id, home))
+        .collect();
+    assert_one_table(&world, &servers, &users);
+    let ids: Vec<u32> = users.keys().copied().collect();
+    for (&id, (client, _, view)) in &mut clients {
+        view.read(&world.take_received(*client));
+        let others: BTreeSet<u32> = ids.iter().copied().filter(|&other| other != id).collect();
+        assert_eq!(view.users, others, "whom user {id} sees");
+        view.chats.clear();
+    }
+    for &a in &ids {
+        for &b in ids.iter().filter(|&&b| b != a) {
+            world.send(clients[&a].0, &chat(a, b, b"probe"));
+        }
+    }
+    world.settle();
+    for (&id, (client, _, view)) in &mut clients {
+        view.read(&world.take_received(*client));
+        let mut from: Vec<u32> = view.chats.iter().map(|&(from, _)| from).collect();
+        from.sort_unstable();
+        let others: Vec<u32> = ids.iter().copied().filter(|&other| other != id).collect();
+        assert_eq!(from, others, "probes that reached {id}");
+    }
+}
+
+#[test]
+fn every_seed_converges_in_calm_weather() {
+    for seed in 0..60 {
+        println!("seed {seed}");
+        churn(seed, Weather::default());
+    }
+}
+
+#[test]
+fn every_seed_converges_with_cuts_and_long_delays() {
+    for seed in 1000..1060 {
+        println!("seed {seed}");
+        churn(
+            seed,
+            Weather {
+                delay_max: Duration::from_millis(300),
+                cuts: true,
+            },
+        );
+    }
+}
