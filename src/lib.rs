@@ -1,7 +1,11 @@
 //! crc: a chat relay. `docs/ARCHITECTURE.md` has the bird's eye view and the code map.
 
+pub mod address;
+pub mod cli;
 pub mod doors;
 pub mod limits;
+pub mod net;
 pub mod node;
+pub mod operator;
 pub mod printable;
 pub mod relay;

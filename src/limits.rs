@@ -9,12 +9,11 @@ use std::time::Duration;
 /// not a sentence; more would let one sender hold a link for long.
 pub const FRAME_BYTES_MAX: usize = 1024 * 1024;
 
-/// The smallest `--max-frame` that makes sense: a registration with the longest name and info
-/// (12 + 255 + 65,535 bytes) must fit, or servers could not tell each other of it.
-pub const FRAME_BYTES_MAX_FLOOR: usize = 12 + 255 + 65_535;
+/// The smallest `--max-frame`: the server's own statuses must fit.
+pub const FRAME_BYTES_MAX_FLOOR: usize = 128;
 
-/// The largest `--max-frame`: the queue towards a server must be able to hold a frame.
-pub const FRAME_BYTES_MAX_CEILING: usize = 8 * 1024 * 1024;
+/// The largest `--max-frame`: one frame must not take the memory of a small machine.
+pub const FRAME_BYTES_MAX_CEILING: usize = 64 * 1024 * 1024;
 
 /// What may wait unsent for a client. A person who is this far behind is not reading.
 pub const CLIENT_QUEUE_BYTES_MAX: usize = 256 * 1024;

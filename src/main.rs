@@ -1,2 +1,77 @@
-//! crc: the daemon, its client and its operator.
-fn main() {}
+//! crc: the daemon, its operator's command and its client. Only this file ends the process.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use crc::cli::{Cli, CtlArgs, Program, ServerArgs};
+use crc::net::{self, Server};
+
+/// The configuration file is unusable (EX_CONFIG of sysexits.h).
+const BAD_CONFIG: u8 = 78;
+
+fn main() -> ExitCode {
+    match Cli::parse().program {
+        Program::Server(args) => server(args),
+        Program::Ctl(args) => ctl(&args),
+    }
+}
+
+fn server(args: ServerArgs) -> ExitCode {
+    let config = args
+        .config()
+        .map(|path| (path.display().to_string(), std::fs::read_to_string(path)));
+    let (path, file) = match config {
+        None => (String::new(), None),
+        Some((path, Ok(text))) => (path, Some(text)),
+        Some((path, Err(error))) => return fail(BAD_CONFIG, &format!("{path}: {error}")),
+    };
+    let machine_name = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    let settings = args.settings(file.as_deref(), &machine_name, rand::random());
+    let (settings, log) = match settings {
+        Ok(settings) => settings,
+        Err(error) => return fail(BAD_CONFIG, &format!("{path}: {}", error.trim_end())),
+    };
+    env_logger::Builder::new()
+        .parse_filters(&log)
+        .format_target(false)
+        .init();
+    let own = settings.own.clone();
+    let server = match Server::open(settings) {
+        Ok(server) => server,
+        Err(error) => return fail(1, &error),
+    };
+    log::info!("server {} {:?}", own.id, String::from_utf8_lossy(&own.name));
+    let program = std::env::args().next().unwrap_or_else(|| "crc".to_owned());
+    let mut stdout = std::io::stdout().lock();
+    for (door, address) in server.doors() {
+        // Scripts wait for this line; without a reader the server runs all the same.
+        let _ = writeln!(stdout, "listening {door} {address}").and_then(|()| stdout.flush());
+        log::info!("to chat, type: {program} client {door}://{address} --name YOUR_NAME");
+    }
+    drop(stdout);
+    match server.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(1, &format!("the poll loop failed: {error}")),
+    }
+}
+
+fn ctl(args: &CtlArgs) -> ExitCode {
+    match net::request(&args.control, args.format(), &args.command()) {
+        Ok(Ok(answer)) => {
+            // A reader that has seen enough, such as `head`, is not an error.
+            let _ = std::io::stdout().write_all(answer.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Ok(Err(refusal)) => fail(1, refusal.trim_end()),
+        Err(error) => fail(1, &error),
+    }
+}
+
+fn fail(code: u8, error: &str) -> ExitCode {
+    eprintln!("crc: {error}");
+    ExitCode::from(code)
+}

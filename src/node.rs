@@ -15,6 +15,7 @@ use slab::Slab;
 use crate::doors::assembly::Assembly;
 use crate::doors::{Door, SendQueue, Session};
 use crate::limits::{BURST_PORTION_BYTES, Limits, QUEUE_PRESSED_BYTES, SHUTDOWN_DRAIN};
+use crate::printable::Printable;
 use crate::relay::message::{HostId, Kind, Message};
 use crate::relay::{CloseReason, Identity, KickError, LinkId, Outbox, Relay, Time};
 
@@ -323,8 +324,11 @@ impl Node {
     /// A link's connection is gone; its queue with it.
     pub fn closed(&mut self, now: Time, id: LinkId, reason: &CloseReason) {
         self.links.now = now;
-        if self.links.get(id).is_none() {
+        let Some(link) = self.links.get(id) else {
             return;
+        };
+        if !link.is_closing {
+            self.log_end(id, reason);
         }
         self.relay.closed(now, id, reason, &mut self.links);
         self.links.slots.remove(id.index as usize);
@@ -422,8 +426,37 @@ impl Node {
     /// outside to close them.
     fn settle(&mut self, now: Time) {
         while let Some((link, reason)) = self.links.closing.pop_front() {
+            self.log_end(link, &reason);
             self.relay.closed(now, link, &reason, &mut self.links);
             self.links.actions.push_back(Action::Close { link, reason });
         }
+    }
+    /// Says whose link ends and why: a warning where the other end broke the rules.
+    fn log_end(&self, id: LinkId, reason: &CloseReason) {
+        let level = match reason {
+            CloseReason::BadBytes(_)
+            | CloseReason::BadId(_)
+            | CloseReason::FalseSources
+            | CloseReason::RegisterDeadline
+            | CloseReason::QueueFull { .. } => log::Level::Warn,
+            _ => log::Level::Info,
+        };
+        if !log::log_enabled!(level) {
+            return;
+        }
+        let who = match self.relay.adjacent(id) {
+            Some(host) => {
+                let kind = if host.kind == Kind::Server {
+                    "server"
+                } else {
+                    "user"
+                };
+                format!("{kind} {} {}", host.id, Printable(host.name()))
+            }
+            None => "unregistered".to_owned(),
+        };
+        let peer = self.links.get(id).and_then(|link| link.peer);
+        let peer = peer.map_or_else(|| "not connected".to_owned(), |peer| peer.to_string());
+        log::log!(level, "link {id} ({who}, {peer}) ends: {reason}");
     }
 }

@@ -8,7 +8,8 @@ use std::fmt;
 /// The number of a server or a user, unique in the network.
 ///
 /// 0 means "nobody yet" and `0xFFFF_FFFF` "whoever understands": neither can be registered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(transparent)]
 pub struct HostId(pub u32);
 
 impl HostId {

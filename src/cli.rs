@@ -1,0 +1,407 @@
+//! The command line, the environment and the configuration file → what a program is to do.
+//!
+//! A flag beats the environment, the environment beats the file, the file beats the default. It reads
+//! only what it is handed: opening the file is the caller's, as is ending the program.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::builder::{FalseyValueParser, NonEmptyStringValueParser};
+use clap::{Args, Parser, Subcommand};
+use serde::Deserialize;
+
+use crate::address::Address;
+use crate::doors::Door;
+use crate::limits::{
+    FRAME_BYTES_MAX_CEILING, FRAME_BYTES_MAX_FLOOR, INFO_BYTES_MAX, Limits, NAME_BYTES_MAX,
+};
+use crate::net::Settings;
+use crate::operator::Format;
+use crate::relay::message::HostId;
+use crate::relay::{Identity, random_id};
+
+/// The port that is registered for chat relays ("text-relay").
+const DEFAULT_PORT: u16 = 3600;
+
+/// A chat relay: servers that join into a tree, and the clients on it.
+#[derive(Debug, Parser)]
+#[command(name = "crc", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub program: Program,
+}
+
+/// The programs in the binary.
+#[derive(Debug, Subcommand)]
+pub enum Program {
+    /// Run a server: alone, or joined to the network of a parent
+    Server(ServerArgs),
+    /// Ask or tell a running server something, through its control socket
+    Ctl(CtlArgs),
+}
+
+/// `crc server`.
+#[derive(Debug, Args)]
+pub struct ServerArgs {
+    #[command(flatten)]
+    options: ServerOptions,
+
+    /// Read options from this TOML file; its keys are these options without their dashes
+    #[arg(long, env = "CRC_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Every option of a server that the command line, the environment and the file can set alike.
+#[derive(Debug, Default, Args, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct ServerOptions {
+    /// Where to listen for servers and clients that speak CRC [default: 127.0.0.1:3600]
+    #[arg(long, env = "CRC_LISTEN", value_name = "ADDR")]
+    listen: Option<Address>,
+
+    /// A server to join; further ones are fallbacks, in this order
+    #[arg(long, env = "CRC_PARENT", value_name = "ADDR", value_delimiter = ',')]
+    #[serde(default, deserialize_with = "parents")]
+    parent: Vec<Address>,
+
+    /// The id of this server in the network, 1 to 4294967294 [default: a random one]
+    #[arg(long, env = "CRC_ID", value_name = "N")]
+    id: Option<Id>,
+
+    /// The name of this server, at most 255 bytes [default: the name of this machine]
+    #[arg(long, env = "CRC_NAME", value_name = "NAME")]
+    name: Option<Name>,
+
+    /// What this server says of itself, at most 65535 bytes
+    #[arg(long, env = "CRC_INFO", value_name = "TEXT")]
+    info: Option<Info>,
+
+    /// Where to put the socket for `crc ctl`
+    #[arg(long, env = "CRC_CONTROL", value_name = "PATH")]
+    control: Option<PathBuf>,
+
+    /// How long the users behind a lost server may stay lost before they leave [default: 5]
+    #[arg(long, env = "CRC_SPLIT_GRACE", value_name = "SECONDS")]
+    #[serde(alias = "split_grace")]
+    split_grace: Option<Seconds>,
+
+    /// How long a connection may take to register [default: 10]
+    #[arg(long, env = "CRC_REGISTER_DEADLINE", value_name = "SECONDS")]
+    #[serde(alias = "register_deadline")]
+    register_deadline: Option<Seconds>,
+
+    /// The largest frame that is taken [default: 1048576]
+    #[arg(long, env = "CRC_MAX_FRAME", value_name = "BYTES")]
+    #[serde(alias = "max_frame")]
+    max_frame: Option<FrameBytes>,
+
+    /// What may wait unsent for a client before it is closed [default: 262144]
+    #[arg(long, env = "CRC_CLIENT_QUEUE", value_name = "BYTES")]
+    #[serde(alias = "client_queue")]
+    client_queue: Option<usize>,
+
+    /// What may wait unsent for a server before it is closed [default: 8388608]
+    #[arg(long, env = "CRC_SERVER_QUEUE", value_name = "BYTES")]
+    #[serde(alias = "server_queue")]
+    server_queue: Option<usize>,
+
+    /// How much to log: error, warn, info, debug, trace, or a filter such as crc::net=debug
+    /// [default: info]
+    #[arg(long, env = "CRC_LOG", value_name = "LEVEL", value_parser = NonEmptyStringValueParser::new())]
+    log: Option<String>,
+}
+
+/// `crc ctl`.
+#[derive(Debug, Args)]
+pub struct CtlArgs {
+    /// The control socket of the server, as given to `crc server --control`
+    #[arg(long, env = "CRC_CONTROL", value_name = "PATH")]
+    pub control: PathBuf,
+
+    /// Answer with JSON
+    #[arg(long, env = "CRC_JSON", value_parser = FalseyValueParser::new())]
+    json: bool,
+
+    /// The command and its arguments; `help` lists them
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<String>,
+}
+
+impl CtlArgs {
+    /// How to answer.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        if self.json {
+            Format::Json
+        } else {
+            Format::Text
+        }
+    }
+
+    /// The command on one line.
+    #[must_use]
+    pub fn command(&self) -> String {
+        self.command.join(" ").replace(['\n', '\r'], " ")
+    }
+}
+
+/// A value of the command line, the environment or the file with bounds of its own: however it is
+/// written, it goes through one check.
+macro_rules! checked {
+    ($name:ident($inner:ty) from $raw:ty as $raw_name:literal, $check:expr) => {
+        #[derive(Clone, Debug, Deserialize)]
+        #[serde(try_from = $raw_name)]
+        struct $name($inner);
+
+        impl TryFrom<$raw> for $name {
+            type Error = String;
+
+            fn try_from(raw: $raw) -> Result<Self, String> {
+                let check: fn($raw) -> Result<$inner, String> = $check;
+                check(raw).map(Self)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                let raw: $raw = text
+                    .parse()
+                    .map_err(|_| format!("{text:?} is not a number"))?;
+                raw.try_into()
+            }
+        }
+    };
+}
+
+checked!(Id(HostId) from i64 as "i64", |number| {
+    let id = u32::try_from(number).map(HostId).ok().filter(|id| id.is_registrable());
+    id.ok_or_else(|| format!("{number} is not an id: they go from 1 to 4294967294"))
+});
+
+checked!(Name(String) from String as "String", |name| at_most(NAME_BYTES_MAX, "a name", name));
+
+checked!(Info(String) from String as "String", |info| at_most(INFO_BYTES_MAX, "an info", info));
+
+checked!(Seconds(Duration) from f64 as "f64", |seconds| {
+    let span = Duration::try_from_secs_f64(seconds).ok().filter(|span| *span <= SPAN_MAX);
+    span.ok_or_else(|| format!("{seconds} is not a number of seconds from 0 to {SPAN_MAX:?}"))
+});
+
+checked!(FrameBytes(usize) from i64 as "i64", |bytes| {
+    let allowed = FRAME_BYTES_MAX_FLOOR..=FRAME_BYTES_MAX_CEILING;
+    let bytes = usize::try_from(bytes).ok().filter(|bytes| allowed.contains(bytes));
+    bytes.ok_or_else(|| {
+        format!("a largest frame has {} to {} bytes", allowed.start(), allowed.end())
+    })
+});
+
+/// The longest span that an option may set.
+const SPAN_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn at_most(bytes_max: usize, what: &str, text: String) -> Result<String, String> {
+    match text.len() {
+        len if len > bytes_max => Err(format!(
+            "{what} has at most {bytes_max} bytes, this one has {len}"
+        )),
+        _ => Ok(text),
+    }
+}
+
+/// The parents in a file: one address, or a list of them.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+fn parents<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Address>, D::Error> {
+    let texts = match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::One(text) => vec![text],
+        OneOrMany::Many(texts) => texts,
+    };
+    texts
+        .iter()
+        .map(|text| text.parse().map_err(serde::de::Error::custom))
+        .collect()
+}
+
+impl ServerArgs {
+    /// The configuration file to read, if there is one.
+    #[must_use]
+    pub fn config(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+
+    /// How the server is to run, and the filter of its log. `file` is the text of the configuration
+    /// file; `machine_name` and `seed` fill in what nobody chose.
+    ///
+    /// # Errors
+    /// What is wrong in the file, with its line.
+    pub fn settings(
+        self,
+        file: Option<&str>,
+        machine_name: &str,
+        seed: u64,
+    ) -> Result<(Settings, String), String> {
+        let file: ServerOptions = file
+            .map(toml::from_str)
+            .transpose()
+            .map_err(|error| error.to_string())?
+            .unwrap_or_default();
+        let given = self.options;
+        let defaults = Limits::default();
+        let id = given.id.or(file.id);
+        let name = given
+            .name
+            .or(file.name)
+            .map_or_else(|| short_name(machine_name), |name| name.0);
+        let info = given
+            .info
+            .or(file.info)
+            .map_or_else(String::new, |info| info.0);
+        let own = Identity {
+            id: id.as_ref().map_or_else(|| random_id(seed), |id| id.0),
+            id_is_chosen: id.is_some(),
+            name: name.into_bytes(),
+            info: info.into_bytes(),
+        };
+        let limits = Limits {
+            frame_bytes_max: given
+                .max_frame
+                .or(file.max_frame)
+                .map_or(defaults.frame_bytes_max, |bytes| bytes.0),
+            client_queue_bytes_max: given
+                .client_queue
+                .or(file.client_queue)
+                .unwrap_or(defaults.client_queue_bytes_max),
+            server_queue_bytes_max: given
+                .server_queue
+                .or(file.server_queue)
+                .unwrap_or(defaults.server_queue_bytes_max),
+            register_deadline: given
+                .register_deadline
+                .or(file.register_deadline)
+                .map_or(defaults.register_deadline, |span| span.0),
+            split_grace: given
+                .split_grace
+                .or(file.split_grace)
+                .map_or(defaults.split_grace, |span| span.0),
+        };
+        let listen = given.listen.or(file.listen).unwrap_or_else(default_address);
+        let settings = Settings {
+            own,
+            doors: vec![(Door::Crc, listen)],
+            parents: if given.parent.is_empty() {
+                file.parent
+            } else {
+                given.parent
+            },
+            control: given.control.or(file.control),
+            limits,
+            seed,
+        };
+        Ok((
+            settings,
+            given.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
+        ))
+    }
+}
+
+fn default_address() -> Address {
+    Address {
+        host: "127.0.0.1".to_owned(),
+        port: DEFAULT_PORT,
+    }
+}
+
+/// A machine's name, cut where a longer one could not travel.
+fn short_name(name: &str) -> String {
+    name[..name.floor_char_boundary(NAME_BYTES_MAX)].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(flags: &str, file: Option<&str>) -> Result<(Settings, String), String> {
+        let words = ["crc", "server"]
+            .into_iter()
+            .chain(flags.split_whitespace());
+        let cli = Cli::try_parse_from(words).map_err(|error| error.to_string())?;
+        let Program::Server(args) = cli.program else {
+            panic!("not a server")
+        };
+        args.settings(file, "machine", 7)
+    }
+
+    fn check_error(flags: &str, file: Option<&str>, expected: &[&str]) {
+        let error = settings(flags, file).expect_err("an error");
+        for part in expected {
+            assert!(error.contains(part), "{part:?} is not in: {error}");
+        }
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_contract() {
+        let (settings, log) = settings("", None).expect("valid");
+        assert_eq!(
+            settings.doors,
+            [(Door::Crc, "127.0.0.1:3600".parse().expect("valid"))]
+        );
+        assert_eq!(settings.own.name, b"machine");
+        assert!(settings.own.id.is_registrable() && !settings.own.id_is_chosen);
+        assert_eq!(settings.limits.frame_bytes_max, 1_048_576);
+        assert_eq!(settings.limits.split_grace, Duration::from_secs(5));
+        assert_eq!(log, "info");
+    }
+
+    #[test]
+    fn a_flag_beats_the_file_and_the_file_the_default() {
+        let file = "name = 'from-file'\nid = 7\nsplit-grace = 2\nparent = ['a:1', 'b:2']\n";
+        let (settings, _) = settings("--name flag --max-frame 2000", Some(file)).expect("valid");
+        assert_eq!(settings.own.name, b"flag");
+        assert_eq!(settings.own.id, HostId(7));
+        assert_eq!(settings.limits.split_grace, Duration::from_secs(2));
+        assert_eq!(settings.limits.frame_bytes_max, 2000);
+        let parents: Vec<String> = settings.parents.iter().map(Address::to_string).collect();
+        assert_eq!(parents, ["a:1", "b:2"]);
+    }
+
+    #[test]
+    fn one_parent_in_the_file_needs_no_list() {
+        let (settings, _) = settings("", Some("parent = 'a:1'\nsplit_grace = 0.5")).expect("valid");
+        assert_eq!(settings.parents.len(), 1);
+        assert_eq!(settings.limits.split_grace, Duration::from_millis(500));
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_place() {
+        check_error(
+            "",
+            Some("id = 1\nlissten = 'a:1'\n"),
+            &["line 2", "lissten"],
+        );
+        check_error("", Some("id = 0\n"), &["line 1", "1 to 4294967294"]);
+        check_error("", Some("parent = 'nowhere'\n"), &["line 1", "host:port"]);
+        check_error("", Some("listen = [\n"), &["line 1"]);
+        check_error("--id 4294967295", None, &["--id", "1 to 4294967294"]);
+        check_error("--id x", None, &["--id", "is not a number"]);
+        check_error("--listen nowhere", None, &["--listen", "host:port"]);
+        check_error("--split-grace -1", None, &["-1"]);
+        check_error("--max-frame 1", None, &["--max-frame", "128"]);
+        let long = format!("--name {}", "n".repeat(256));
+        check_error(&long, None, &["--name", "at most 255 bytes"]);
+        check_error("--nmae x", None, &["--nmae", "--name"]);
+    }
+
+    #[test]
+    fn a_long_machine_name_is_cut_between_characters() {
+        let name = "ü".repeat(200);
+        assert_eq!(short_name(&name).len(), 254);
+    }
+}

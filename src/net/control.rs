@@ -1,0 +1,225 @@
+//! The control socket: where `crc ctl` asks a running server.
+//!
+//! A request is a line, `text COMMAND` or `json COMMAND`. The answer is a line `ok LENGTH` or
+//! `error LENGTH` and that many bytes. A connection may ask again. The socket is a file that only
+//! its owner may use (mode 0600); one that a dead server left behind is replaced.
+
+use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use mio::net::{UnixListener, UnixStream};
+use mio::{Interest, Registry, Token};
+use rustix::fs::Mode;
+
+use crate::limits::{CONTROL_CONNECTIONS_MAX, OPERATOR_LINE_BYTES_MAX};
+use crate::node::Node;
+use crate::operator::{self, Answer, Format};
+use crate::relay::Time;
+
+/// How long `crc ctl` waits for a server that says nothing.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The listening socket and those connected.
+pub(super) struct Control {
+    path: PathBuf,
+    listener: UnixListener,
+    connections: [Option<Asking>; CONTROL_CONNECTIONS_MAX],
+}
+
+struct Asking {
+    stream: UnixStream,
+    line: Vec<u8>,
+    answers: Vec<u8>,
+    sent: usize,
+}
+
+impl Control {
+    pub(super) fn open(path: &Path, registry: &Registry, token: Token) -> Result<Self, String> {
+        let fail = |what: &str| format!("control socket {}: {what}", path.display());
+        replace_stale(path).map_err(|what| fail(&what))?;
+        // Nobody else may connect, not even between the creation and a change of its mode.
+        let before = rustix::process::umask(Mode::RWXG | Mode::RWXO | Mode::XUSR);
+        let listener = UnixListener::bind(path);
+        rustix::process::umask(before);
+        let mut listener = listener.map_err(|error| fail(&error.to_string()))?;
+        registry
+            .register(&mut listener, token, Interest::READABLE)
+            .map_err(|error| fail(&error.to_string()))?;
+        let connections = std::array::from_fn(|_| None);
+        Ok(Self {
+            path: path.to_owned(),
+            listener,
+            connections,
+        })
+    }
+
+    /// Takes in whoever waits; `tokens` is the token of the first connection.
+    pub(super) fn accept(&mut self, registry: &Registry, tokens: usize) {
+        loop {
+            let mut stream = match self.listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) => return log::error!("control socket: {error}"),
+            };
+            let Some(place) = self.connections.iter().position(Option::is_none) else {
+                let why = format!("{CONTROL_CONNECTIONS_MAX} control connections are open\n");
+                let _ = stream.write_all(&encode(&Err(why)));
+                continue;
+            };
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            match registry.register(&mut stream, Token(tokens + place), interest) {
+                Ok(()) => {
+                    let (line, answers) = (Vec::new(), Vec::new());
+                    self.connections[place] = Some(Asking {
+                        stream,
+                        line,
+                        answers,
+                        sent: 0,
+                    });
+                }
+                Err(error) => log::error!("control socket: {error}"),
+            }
+        }
+    }
+
+    /// Reads, answers and writes as far as it goes.
+    pub(super) fn serve(&mut self, place: usize, node: &mut Node, now: Time, registry: &Registry) {
+        let Some(asking) = &mut self.connections[place] else {
+            return;
+        };
+        let is_open = asking.read(node, now);
+        if !(asking.write() && is_open)
+            && let Some(mut asking) = self.connections[place].take()
+        {
+            let _ = registry.deregister(&mut asking.stream);
+        }
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+impl Asking {
+    /// Answers false at the end of the connection.
+    fn read(&mut self, node: &mut Node, now: Time) -> bool {
+        let mut buffer = [0; 4096];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return false,
+                Ok(count) => self.line.extend_from_slice(&buffer[..count]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return error.kind() == ErrorKind::WouldBlock,
+            }
+            while let Some(end) = self.line.iter().position(|&byte| byte == b'\n') {
+                let line: Vec<u8> = self.line.drain(..=end).collect();
+                let line = String::from_utf8_lossy(&line);
+                self.answers
+                    .extend_from_slice(&encode(&answer(node, now, line.trim())));
+            }
+            if self.line.len() > OPERATOR_LINE_BYTES_MAX {
+                return false;
+            }
+        }
+    }
+
+    /// Answers false at the end of the connection.
+    fn write(&mut self) -> bool {
+        while self.sent < self.answers.len() {
+            match self.stream.write(&self.answers[self.sent..]) {
+                Ok(count) => self.sent += count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return error.kind() == ErrorKind::WouldBlock,
+            }
+        }
+        self.answers = Vec::new();
+        self.sent = 0;
+        true
+    }
+}
+
+fn answer(node: &mut Node, now: Time, line: &str) -> Answer {
+    let (format, command) = line.split_once(' ').unwrap_or((line, ""));
+    let format = match format {
+        "text" => Format::Text,
+        "json" => Format::Json,
+        _ => return Err("a request is `text COMMAND` or `json COMMAND`\n".to_owned()),
+    };
+    log::debug!(
+        "operator: {}",
+        crate::printable::Printable(command.as_bytes())
+    );
+    operator::answer(node, now, command, format)
+}
+
+fn encode(answer: &Answer) -> Vec<u8> {
+    let (word, text) = match answer {
+        Ok(text) => ("ok", text),
+        Err(text) => ("error", text),
+    };
+    format!("{word} {}\n{text}", text.len()).into_bytes()
+}
+
+/// Removes a socket that nobody listens on any more.
+fn replace_stale(path: &Path) -> Result<(), String> {
+    let Ok(metadata) = std::fs::symlink_metadata(path) else {
+        return Ok(());
+    };
+    if !metadata.file_type().is_socket() {
+        return Err("there is a file of this name that is no socket; choose another path".into());
+    }
+    match std::os::unix::net::UnixStream::connect(path) {
+        Ok(_) => Err("another server answers on it; choose another path, or stop that one".into()),
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path).map_err(|error| format!("cannot replace it: {error}"))
+        }
+        Err(error) => Err(format!("cannot tell whether a server uses it: {error}")),
+    }
+}
+
+/// Asks the server behind a control socket; what `crc ctl` does. Blocks until it has answered.
+///
+/// # Errors
+/// What went wrong on the way, with the path; what the server refuses is its [`Answer`].
+pub fn request(path: &Path, format: Format, command: &str) -> Result<Answer, String> {
+    let fail = |error: io::Error| match error.kind() {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => format!(
+            "no server answers on {} ({error}); start one with --control {0}",
+            path.display()
+        ),
+        ErrorKind::WouldBlock => format!("{}: no answer in {REQUEST_TIMEOUT:?}", path.display()),
+        _ => format!("{}: {error}", path.display()),
+    };
+    let mut stream = std::os::unix::net::UnixStream::connect(path).map_err(fail)?;
+    stream
+        .set_read_timeout(Some(REQUEST_TIMEOUT))
+        .map_err(fail)?;
+    let format = match format {
+        Format::Text => "text",
+        Format::Json => "json",
+    };
+    stream
+        .write_all(format!("{format} {command}\n").as_bytes())
+        .map_err(fail)?;
+    let mut reader = BufReader::new(stream);
+    let mut header = String::new();
+    reader.read_line(&mut header).map_err(fail)?;
+    let garbled = || format!("{}: the answer is not a crc server's", path.display());
+    let (word, length) = header.trim_end().split_once(' ').ok_or_else(garbled)?;
+    let mut text = String::new();
+    let length = length.parse().map_err(|_| garbled())?;
+    reader
+        .take(length)
+        .read_to_string(&mut text)
+        .map_err(fail)?;
+    match word {
+        "ok" => Ok(Ok(text)),
+        "error" => Ok(Err(text)),
+        _ => Err(garbled()),
+    }
+}

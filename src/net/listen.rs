@@ -1,0 +1,116 @@
+//! A door's listening socket.
+
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::time::Duration;
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry, Token};
+
+use crate::address::Address;
+use crate::doors::Door;
+use crate::limits::ACCEPTS_PER_TURN;
+use crate::relay::Time;
+
+/// How long accepting rests when the system has no descriptor or memory for a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// A socket that accepts connections for one door.
+pub(super) struct Listener {
+    door: Door,
+    listener: TcpListener,
+    address: SocketAddr,
+    is_ready: bool,
+    retry_at: Option<Time>,
+}
+
+impl Listener {
+    pub(super) fn open(
+        door: Door,
+        address: &Address,
+        registry: &Registry,
+        token: Token,
+    ) -> Result<Self, String> {
+        let fail = |error: io::Error| {
+            let what_to_do = match error.kind() {
+                ErrorKind::AddrInUse => {
+                    ": another program listens there; choose another port, or 0 for any free one"
+                }
+                ErrorKind::AddrNotAvailable => ": this machine does not have that address",
+                _ => "",
+            };
+            format!("cannot listen on {address} ({door}): {error}{what_to_do}")
+        };
+        let mut candidates = (address.host.as_str(), address.port)
+            .to_socket_addrs()
+            .map_err(fail)?;
+        let candidate = candidates
+            .next()
+            .ok_or_else(|| fail(io::Error::other("the name stands for no address")))?;
+        let mut listener = TcpListener::bind(candidate).map_err(fail)?;
+        registry
+            .register(&mut listener, token, Interest::READABLE)
+            .map_err(fail)?;
+        let address = listener.local_addr().map_err(fail)?;
+        Ok(Self {
+            door,
+            listener,
+            address,
+            is_ready: false,
+            retry_at: None,
+        })
+    }
+
+    pub(super) fn door(&self) -> Door {
+        self.door
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) fn note_ready(&mut self) {
+        self.is_ready = true;
+    }
+
+    /// Whether there may be a connection to accept now.
+    pub(super) fn is_ready(&self, now: Time) -> bool {
+        self.is_ready && self.retry_at.is_none_or(|at| at <= now)
+    }
+
+    /// When accepting goes on after a pause.
+    pub(super) fn retry_at(&self) -> Option<Time> {
+        self.retry_at
+    }
+
+    /// Takes in a turn's portion of what waits.
+    pub(super) fn accept(&mut self, now: Time) -> Vec<(TcpStream, SocketAddr)> {
+        let mut accepted = Vec::new();
+        if !self.is_ready(now) {
+            return accepted;
+        }
+        self.retry_at = None;
+        while accepted.len() < ACCEPTS_PER_TURN {
+            match self.listener.accept() {
+                Ok(connection) => accepted.push(connection),
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => {
+                        self.is_ready = false;
+                        break;
+                    }
+                    ErrorKind::Interrupted | ErrorKind::ConnectionAborted => {}
+                    _ => {
+                        log::error!(
+                            "cannot accept on {} ({}): {error}; trying again in {ACCEPT_PAUSE:?}",
+                            self.address,
+                            self.door
+                        );
+                        self.retry_at = Some(now + ACCEPT_PAUSE);
+                        break;
+                    }
+                },
+            }
+        }
+        accepted
+    }
+}
