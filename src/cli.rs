@@ -35,6 +35,10 @@ pub struct Cli {
 
 /// The programs in the binary.
 #[derive(Debug, Subcommand)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one, and it is taken apart at once"
+)]
 pub enum Program {
     /// Run a server: alone, or joined to the network of a parent
     Server(ServerArgs),

@@ -6,48 +6,17 @@ use std::time::Duration;
 use crc::doors::crc::wire;
 use crc::limits::FRAME_BYTES_MAX;
 use crc::relay::FirstLink;
-use crc::relay::message::{HostId, Kind, Message, Registration};
+use crc::relay::message::{HostId, Kind, Message};
+use crc_tests::frames::{self, chat, quit};
 use crc_tests::sim::{ClientId, ServerSpec, Weather, World};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
-fn frame(message: &Message<'_>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    wire::encode(message, &mut bytes);
-    bytes
-}
-
 fn join(world: &mut World, server: usize, id: u32) -> ClientId {
     let client = world.connect(server);
-    let name = format!("u{id}");
-    world.send(client, &registration(id, name.as_bytes()));
+    world.send(client, &frames::user(id, &format!("u{id}"), "simulated"));
     client
-}
-
-fn registration(id: u32, name: &[u8]) -> Vec<u8> {
-    frame(&Message::Registration(Registration {
-        kind: Kind::User,
-        source: HostId(id),
-        last_hop: HostId(0),
-        name,
-        info: b"simulated",
-    }))
-}
-
-fn chat(from: u32, to: u32, text: &[u8]) -> Vec<u8> {
-    frame(&Message::Chat {
-        source: HostId(from),
-        destination: HostId(to),
-        text,
-    })
-}
-
-fn quit(id: u32) -> Vec<u8> {
-    frame(&Message::ClientQuit {
-        source: HostId(id),
-        text: b"bye",
-    })
 }
 
 /// What a client has made of what it received.
@@ -153,8 +122,8 @@ fn chat_crosses_ten_hops_both_ways() {
         join(&mut world, servers[10], 102),
     );
     world.settle();
-    world.send(near, &chat(101, 102, b"there"));
-    world.send(far, &chat(102, 101, b"back"));
+    world.send(near, &chat(101, 102, "there"));
+    world.send(far, &chat(102, 101, "back"));
     world.settle();
     for (client, expected) in [
         (near, (102, b"back".to_vec())),
@@ -225,7 +194,7 @@ fn churn(seed: u64, weather: Weather) {
                     .to_owned();
                 let (client, ..) = clients.remove(&id).expect("the one chosen");
                 if rng.random() {
-                    world.send(client, &quit(id));
+                    world.send(client, &quit(id, "bye"));
                 } else {
                     world.hang_up(client);
                 }
@@ -237,7 +206,7 @@ fn churn(seed: u64, weather: Weather) {
                     *ids.choose(&mut rng).expect("one"),
                 );
                 if a != b {
-                    world.send(clients[&a].0, &chat(a, b, b"chatter"));
+                    world.send(clients[&a].0, &chat(a, b, "chatter"));
                 }
             }
             8 => world.cut_uplink(*servers.choose(&mut rng).expect("servers")),
@@ -260,7 +229,7 @@ fn churn(seed: u64, weather: Weather) {
     }
     for &a in &ids {
         for &b in ids.iter().filter(|&&b| b != a) {
-            world.send(clients[&a].0, &chat(a, b, b"probe"));
+            world.send(clients[&a].0, &chat(a, b, "probe"));
         }
     }
     world.settle();

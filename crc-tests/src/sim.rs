@@ -9,7 +9,7 @@ use std::time::Duration;
 use crc::doors::Door;
 use crc::doors::assembly::Assembly;
 use crc::doors::crc::wire;
-use crc::limits::Limits;
+use crc::limits::{Limits, READ_BYTES_PER_TURN};
 use crc::node::{Action, Node};
 use crc::relay::message::{HostId, Message};
 use crc::relay::{CloseReason, Identity, LinkId, Time};
@@ -272,9 +272,18 @@ impl World {
         self.clients[client.0].is_closed
     }
 
-    /// A client stops reading, for good.
+    /// A client stops reading: what is sent to it stays with the sender beyond what a pipe holds.
     pub fn deafen(&mut self, client: ClientId) {
         self.clients[client.0].is_deaf = true;
+    }
+
+    /// A client reads again.
+    pub fn undeafen(&mut self, client: ClientId) {
+        self.clients[client.0].is_deaf = false;
+        if let Some(&End::Server { server, link }) = self.pipes.get(&End::Client(client)) {
+            self.write(server, link);
+            self.step(server);
+        }
     }
 
     /// A client's connection ends without a word.
@@ -529,7 +538,7 @@ impl World {
         while !bytes.is_empty() {
             let count = match self.weather.cuts {
                 true => self.rng.random_range(1..=bytes.len().min(40)),
-                false => bytes.len(),
+                false => bytes.len().min(READ_BYTES_PER_TURN),
             };
             let (piece, rest) = bytes.split_at(count);
             bytes = rest;

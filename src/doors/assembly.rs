@@ -69,3 +69,60 @@ impl Assembly {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A frame of this wire is its length in two bytes and that many more.
+    fn len_of(bytes: &[u8]) -> Result<Option<usize>, ()> {
+        match bytes {
+            [high, low, ..] => Ok(Some(2 + usize::from(u16::from_be_bytes([*high, *low])))),
+            _ => Ok(None),
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded_by_what_came_not_by_what_was_announced() {
+        let mut assembly = Assembly::default();
+        assert_eq!(
+            assembly.feed(&[0xff, 0xff, 1, 2, 3], len_of, |_| unreachable!()),
+            Ok(())
+        );
+        assert!(assembly.is_mid_frame());
+        assert!(
+            assembly.partial.capacity() < 64,
+            "{}",
+            assembly.partial.capacity()
+        );
+    }
+
+    #[test]
+    fn a_long_frame_leaves_no_memory_behind() {
+        let mut assembly = Assembly::default();
+        let frame = [&[0xff, 0xff][..], &[7; 0xffff]].concat();
+        let mut count = 0;
+        for piece in frame.chunks(1000) {
+            let each = |whole: &[u8]| {
+                assert_eq!(whole, frame);
+                count += 1;
+                true
+            };
+            assert_eq!(assembly.feed(piece, len_of, each), Ok(()));
+        }
+        assert_eq!(count, 1);
+        assert_eq!(assembly.partial.capacity(), 0);
+    }
+
+    #[test]
+    fn nothing_is_handed_on_after_a_no() {
+        let mut assembly = Assembly::default();
+        let mut count = 0;
+        let each = |_: &[u8]| {
+            count += 1;
+            false
+        };
+        assert_eq!(assembly.feed(&[0, 1, 9, 0, 1, 8], len_of, each), Ok(()));
+        assert_eq!(count, 1);
+    }
+}

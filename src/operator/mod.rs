@@ -51,7 +51,7 @@ pub fn answer(node: &mut Node, now: Time, line: &str, format: Format) -> Answer 
     if !rest.is_empty() && !matches!(command, "kick") && is_command(command) {
         return Err(format!(
             "{command} takes nothing after it, not {:?}\n",
-            rest
+            Printed(rest)
         ));
     }
     match command {
@@ -104,7 +104,7 @@ fn done(what: &str, format: Format) -> String {
     }
 }
 
-fn adjacent<'a>(node: &'a Node, kind: Kind) -> impl Iterator<Item = &'a Host> {
+fn adjacent(node: &Node, kind: Kind) -> impl Iterator<Item = &Host> {
     let hosts = node
         .links()
         .filter_map(|link| node.relay().adjacent(link.id()));

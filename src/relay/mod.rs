@@ -232,7 +232,7 @@ impl Relay {
                 self.handle_status(now, link, source, destination, code, text, out);
             }
             Message::ClientQuit { source, text } => {
-                self.handle_client_quit(link, source, text, out)
+                self.handle_client_quit(link, source, text, out);
             }
             Message::ServerQuit { source, text, .. } => {
                 self.handle_server_quit(link, source, text, out);

@@ -1,0 +1,228 @@
+//! What holds for any input: round trips, cuts, noise.
+
+use crc::doors::Door;
+use crc::doors::assembly::Assembly;
+use crc::doors::crc::wire;
+use crc::limits::{FRAME_BYTES_MAX, Limits};
+use crc::node::{Action, Node};
+use crc::relay::message::{HostId, Kind, Message, Registration, StatusCode};
+use crc::relay::{FirstLink, Identity, LinkId, Time};
+use crc_tests::frames;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+/// Ids from a small pool, so that messages meet hosts that exist, and a few special ones.
+fn id() -> impl Strategy<Value = u32> {
+    prop_oneof![8 => 1..8_u32, 1 => Just(0), 1 => Just(u32::MAX), 1 => any::<u32>()]
+}
+
+fn any_frame() -> impl Strategy<Value = Vec<u8>> {
+    let text = || vec(any::<u8>(), 0..40);
+    let kind = prop_oneof![Just(Kind::Server), Just(Kind::User)];
+    let registration = (
+        kind,
+        id(),
+        id(),
+        vec(any::<u8>(), 0..=255),
+        vec(any::<u8>(), 0..400),
+    );
+    prop_oneof![
+        registration.prop_map(|(kind, source, last_hop, name, info)| {
+            let (source, last_hop) = (HostId(source), HostId(last_hop));
+            let (name, info) = (&name[..], &info[..]);
+            let told = Registration {
+                kind,
+                source,
+                last_hop,
+                name,
+                info,
+            };
+            frames::frame(&Message::Registration(told))
+        }),
+        (id(), id(), any::<u16>(), text()).prop_map(|(source, destination, code, text)| {
+            let (source, destination) = (HostId(source), HostId(destination));
+            let code = StatusCode(code % 4);
+            frames::frame(&Message::Status {
+                source,
+                destination,
+                code,
+                text: &text,
+            })
+        }),
+        (id(), id(), text()).prop_map(|(source, replacement, text)| {
+            let (source, replacement) = (HostId(source), HostId(replacement));
+            frames::frame(&Message::ServerQuit {
+                source,
+                replacement,
+                text: &text,
+            })
+        }),
+        (id(), id(), text()).prop_map(|(source, destination, text)| {
+            let (source, destination) = (HostId(source), HostId(destination));
+            frames::frame(&Message::Chat {
+                source,
+                destination,
+                text: &text,
+            })
+        }),
+        (id(), text()).prop_map(|(source, text)| {
+            frames::frame(&Message::ClientQuit {
+                source: HostId(source),
+                text: &text,
+            })
+        }),
+    ]
+}
+
+fn node(limits: Limits) -> Node {
+    let own = Identity {
+        id: HostId(1),
+        id_is_chosen: true,
+        name: b"one".to_vec(),
+        info: Vec::new(),
+    };
+    Node::new(own, 0, limits, 1)
+}
+
+/// Everything that a node has for a link, taken as a socket would take it.
+fn drain(node: &mut Node, link: LinkId) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while !node.unsent(link).is_empty() {
+        bytes.extend_from_slice(node.unsent(link));
+        node.sent(link, node.unsent(link).len());
+    }
+    bytes
+}
+
+/// Carries out what the node asks, as a shell would.
+fn obey(node: &mut Node, now: Time) {
+    while let Some(action) = node.poll_action() {
+        if let Action::Close { link, reason } = action {
+            node.closed(now, link, &reason);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_encoded_is_parsed(frame in any_frame()) {
+        let (message, len) = wire::parse(&frame, FRAME_BYTES_MAX).expect("valid").expect("whole");
+        prop_assert_eq!(len, frame.len());
+        prop_assert_eq!(frames::frame(&message), frame);
+    }
+
+    #[test]
+    fn any_cut_gives_the_same_frames(
+        sent in vec(any_frame(), 1..12),
+        cuts in vec(1..60_usize, 1..400),
+    ) {
+        let stream = sent.concat();
+        let (mut assembly, mut got) = (Assembly::default(), Vec::new());
+        let (mut rest, mut cuts) = (&stream[..], cuts.into_iter().cycle());
+        while !rest.is_empty() {
+            let count = cuts.next().expect("a cycle").min(rest.len());
+            let len_of = |bytes: &[u8]| wire::frame_len(bytes, FRAME_BYTES_MAX);
+            let each = |frame: &[u8]| { got.push(frame.to_vec()); true };
+            prop_assert_eq!(assembly.feed(&rest[..count], len_of, each), Ok(()));
+            rest = &rest[count..];
+        }
+        prop_assert_eq!(got, sent);
+        prop_assert!(!assembly.is_mid_frame());
+    }
+
+    #[test]
+    fn any_cut_gives_the_same_answers(
+        sent in vec(any_frame(), 1..20),
+        cuts in vec(1..60_usize, 1..400),
+    ) {
+        let stream = [frames::server(2, "two", ""), sent.concat()].concat();
+        let answers = |cuts: &mut dyn Iterator<Item = usize>| {
+            let (mut node, now) = (node(Limits::default()), Time::default());
+            let link = node.accepted(now, Door::Crc, None);
+            let (mut rest, mut answers) = (&stream[..], Vec::new());
+            while !rest.is_empty() {
+                let count = cuts.next().expect("endless").min(rest.len());
+                node.receive(now, link, &rest[..count]);
+                answers.extend(drain(&mut node, link));
+                obey(&mut node, now);
+                rest = &rest[count..];
+            }
+            let hosts: Vec<(HostId, Kind)> =
+                node.relay().hosts().iter().map(|host| (host.id, host.kind)).collect();
+            (answers, hosts)
+        };
+        let whole = answers(&mut std::iter::repeat(usize::MAX));
+        let cut = answers(&mut cuts.into_iter().cycle());
+        prop_assert_eq!(whole, cut);
+    }
+
+    #[test]
+    fn no_bytes_panic(
+        chunks in vec(vec(any::<u8>(), 0..200), 1..10),
+    ) {
+        let (mut node, now) = (node(Limits::default()), Time::default());
+        let link = node.accepted(now, Door::Crc, None);
+        for chunk in chunks {
+            node.receive(now, link, &chunk);
+            obey(&mut node, now);
+        }
+    }
+
+    /// Several links say anything at all and end at any time: nothing panics, every host in the
+    /// table has a live link or a split, and frames go to each link whole.
+    #[test]
+    fn no_route_outlives_its_link(
+        steps in vec((0..5_usize, any_frame(), 0..12_u8), 1..150),
+    ) {
+        let mut node = node(Limits::default());
+        let mut now = Time::default();
+        let mut links: Vec<Option<LinkId>> = vec![None; 5];
+        for (place, frame, act) in steps {
+            now = now + std::time::Duration::from_millis(u64::from(act) * 150);
+            node.advance(now);
+            obey(&mut node, now);
+            let link = *links[place].get_or_insert_with(|| {
+                let link = node.accepted(now, Door::Crc, None);
+                if place < 3 {
+                    let id = 20 + place as u32;
+                    node.receive(now, link, &frames::server(id, "neighbour", ""));
+                }
+                link
+            });
+            match act {
+                0 => {
+                    node.closed(now, link, &crc::relay::CloseReason::PeerClosed);
+                    links[place] = None;
+                }
+                1..=6 if place < 3 => {
+                    // As the neighbour would pass it on.
+                    let mut frame = frame;
+                    if frame[0] & 0x7f == 0 {
+                        frame[5..9].copy_from_slice(&(20 + place as u32).to_be_bytes());
+                    }
+                    node.receive(now, link, &frame);
+                }
+                _ => node.receive(now, link, &frame),
+            }
+            obey(&mut node, now);
+            let live: Vec<LinkId> = node.links().map(|link| link.id()).collect();
+            for place in &mut links {
+                if place.is_some_and(|link| !live.contains(&link)) {
+                    *place = None;
+                }
+            }
+            for host in node.relay().hosts().iter() {
+                if let FirstLink::Link(link) = host.first_link {
+                    prop_assert!(live.contains(&link), "{} is behind a link that is gone", host.id);
+                }
+                prop_assert!(host.id.is_registrable() && host.id != HostId(1));
+            }
+            for link in live {
+                let sent = frames::frames(&drain(&mut node, link));
+                prop_assert!(sent.iter().all(|frame| frame[0] != 0x02), "plain hosts die of 0x02");
+            }
+        }
+    }
+}
