@@ -22,10 +22,7 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, String> {
         let wanted = || format!("{text:?} is not host:port, such as 127.0.0.1:3600 or [::1]:3600");
         let (host, port) = text.rsplit_once(':').ok_or_else(wanted)?;
-        let host = match host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'))
-        {
+        let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
             Some(inner) if inner.parse::<std::net::Ipv6Addr>().is_ok() => inner,
             None if !host.contains([':', '[', ']']) && !host.contains(char::is_whitespace) => host,
             _ => return Err(wanted()),
@@ -36,10 +33,7 @@ impl FromStr for Address {
         let port = port
             .parse()
             .map_err(|_| format!("the port of {text:?} is not a number from 0 to 65535"))?;
-        Ok(Self {
-            host: host.to_owned(),
-            port,
-        })
+        Ok(Self { host: host.to_owned(), port })
     }
 }
 

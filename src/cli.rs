@@ -35,10 +35,7 @@ pub struct Cli {
 
 /// The programs in the binary.
 #[derive(Debug, Subcommand)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one, and it is taken apart at once"
-)]
+#[expect(clippy::large_enum_variant, reason = "there is one, and it is taken apart at once")]
 pub enum Program {
     /// Run a server: alone, or joined to the network of a parent
     Server(ServerArgs),
@@ -137,11 +134,7 @@ impl CtlArgs {
     /// How to answer.
     #[must_use]
     pub fn format(&self) -> Format {
-        if self.json {
-            Format::Json
-        } else {
-            Format::Text
-        }
+        if self.json { Format::Json } else { Format::Text }
     }
 
     /// The command on one line.
@@ -172,9 +165,7 @@ macro_rules! checked {
             type Err = String;
 
             fn from_str(text: &str) -> Result<Self, String> {
-                let raw: $raw = text
-                    .parse()
-                    .map_err(|_| format!("{text:?} is not a number"))?;
+                let raw: $raw = text.parse().map_err(|_| format!("{text:?} is not a number"))?;
                 raw.try_into()
             }
         }
@@ -208,9 +199,9 @@ const SPAN_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn at_most(bytes_max: usize, what: &str, text: String) -> Result<String, String> {
     match text.len() {
-        len if len > bytes_max => Err(format!(
-            "{what} has at most {bytes_max} bytes, this one has {len}"
-        )),
+        len if len > bytes_max => {
+            Err(format!("{what} has at most {bytes_max} bytes, this one has {len}"))
+        }
         _ => Ok(text),
     }
 }
@@ -228,10 +219,7 @@ fn parents<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Addr
         OneOrMany::One(text) => vec![text],
         OneOrMany::Many(texts) => texts,
     };
-    texts
-        .iter()
-        .map(|text| text.parse().map_err(serde::de::Error::custom))
-        .collect()
+    texts.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
 }
 
 impl ServerArgs {
@@ -260,14 +248,8 @@ impl ServerArgs {
         let given = self.options;
         let defaults = Limits::default();
         let id = given.id.or(file.id);
-        let name = given
-            .name
-            .or(file.name)
-            .map_or_else(|| short_name(machine_name), |name| name.0);
-        let info = given
-            .info
-            .or(file.info)
-            .map_or_else(String::new, |info| info.0);
+        let name = given.name.or(file.name).map_or_else(|| short_name(machine_name), |name| name.0);
+        let info = given.info.or(file.info).map_or_else(String::new, |info| info.0);
         let own = Identity {
             id: id.as_ref().map_or_else(|| random_id(seed), |id| id.0),
             id_is_chosen: id.is_some(),
@@ -300,27 +282,17 @@ impl ServerArgs {
         let settings = Settings {
             own,
             doors: vec![(Door::Crc, listen)],
-            parents: if given.parent.is_empty() {
-                file.parent
-            } else {
-                given.parent
-            },
+            parents: if given.parent.is_empty() { file.parent } else { given.parent },
             control: given.control.or(file.control),
             limits,
             seed,
         };
-        Ok((
-            settings,
-            given.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
-        ))
+        Ok((settings, given.log.or(file.log).unwrap_or_else(|| "info".to_owned())))
     }
 }
 
 fn default_address() -> Address {
-    Address {
-        host: "127.0.0.1".to_owned(),
-        port: DEFAULT_PORT,
-    }
+    Address { host: "127.0.0.1".to_owned(), port: DEFAULT_PORT }
 }
 
 /// A machine's name, cut where a longer one could not travel.
@@ -333,13 +305,9 @@ mod tests {
     use super::*;
 
     fn settings(flags: &str, file: Option<&str>) -> Result<(Settings, String), String> {
-        let words = ["crc", "server"]
-            .into_iter()
-            .chain(flags.split_whitespace());
+        let words = ["crc", "server"].into_iter().chain(flags.split_whitespace());
         let cli = Cli::try_parse_from(words).map_err(|error| error.to_string())?;
-        let Program::Server(args) = cli.program else {
-            panic!("not a server")
-        };
+        let Program::Server(args) = cli.program else { panic!("not a server") };
         args.settings(file, "machine", 7)
     }
 
@@ -353,10 +321,7 @@ mod tests {
     #[test]
     fn defaults_are_those_of_the_contract() {
         let (settings, log) = settings("", None).expect("valid");
-        assert_eq!(
-            settings.doors,
-            [(Door::Crc, "127.0.0.1:3600".parse().expect("valid"))]
-        );
+        assert_eq!(settings.doors, [(Door::Crc, "127.0.0.1:3600".parse().expect("valid"))]);
         assert_eq!(settings.own.name, b"machine");
         assert!(settings.own.id.is_registrable() && !settings.own.id_is_chosen);
         assert_eq!(settings.limits.frame_bytes_max, 1_048_576);
@@ -385,11 +350,7 @@ mod tests {
 
     #[test]
     fn mistakes_are_named_with_their_place() {
-        check_error(
-            "",
-            Some("id = 1\nlissten = 'a:1'\n"),
-            &["line 2", "lissten"],
-        );
+        check_error("", Some("id = 1\nlissten = 'a:1'\n"), &["line 2", "lissten"]);
         check_error("", Some("id = 0\n"), &["line 1", "1 to 4294967294"]);
         check_error("", Some("parent = 'nowhere'\n"), &["line 1", "host:port"]);
         check_error("", Some("listen = [\n"), &["line 1"]);

@@ -18,27 +18,20 @@ fn main() -> ExitCode {
 }
 
 fn server(args: ServerArgs) -> ExitCode {
-    let config = args
-        .config()
-        .map(|path| (path.display().to_string(), std::fs::read_to_string(path)));
+    let config =
+        args.config().map(|path| (path.display().to_string(), std::fs::read_to_string(path)));
     let (path, file) = match config {
         None => (String::new(), None),
         Some((path, Ok(text))) => (path, Some(text)),
         Some((path, Err(error))) => return fail(BAD_CONFIG, &format!("{path}: {error}")),
     };
-    let machine_name = rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned();
+    let machine_name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let settings = args.settings(file.as_deref(), &machine_name, rand::random());
     let (settings, log) = match settings {
         Ok(settings) => settings,
         Err(error) => return fail(BAD_CONFIG, &format!("{path}: {}", error.trim_end())),
     };
-    env_logger::Builder::new()
-        .parse_filters(&log)
-        .format_target(false)
-        .init();
+    env_logger::Builder::new().parse_filters(&log).format_target(false).init();
     let own = settings.own.clone();
     let server = match Server::open(settings) {
         Ok(server) => server,

@@ -129,10 +129,7 @@ impl Links {
         let entry = self.slots.vacant_entry();
         self.generation = self.generation.wrapping_add(1);
         let index = u32::try_from(entry.key()).expect("fewer links than 2^32");
-        let id = LinkId {
-            index,
-            generation: self.generation,
-        };
+        let id = LinkId { index, generation: self.generation };
         entry.insert(Link {
             id,
             assembly: Assembly::default(),
@@ -149,25 +146,17 @@ impl Links {
     }
 
     fn get(&self, id: LinkId) -> Option<&Link> {
-        self.slots
-            .get(id.index as usize)
-            .filter(|link| link.id == id)
+        self.slots.get(id.index as usize).filter(|link| link.id == id)
     }
 
     fn get_mut(&mut self, id: LinkId) -> Option<&mut Link> {
-        self.slots
-            .get_mut(id.index as usize)
-            .filter(|link| link.id == id)
+        self.slots.get_mut(id.index as usize).filter(|link| link.id == id)
     }
 }
 
 impl Outbox for Links {
     fn deliver(&mut self, id: LinkId, message: &Message<'_>) {
-        let Some(link) = self
-            .slots
-            .get_mut(id.index as usize)
-            .filter(|link| link.id == id)
-        else {
+        let Some(link) = self.slots.get_mut(id.index as usize).filter(|link| link.id == id) else {
             return;
         };
         if link.is_closing {
@@ -220,13 +209,23 @@ impl Outbox for Links {
     }
 }
 
+/// Where a server stands in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Serving,
+    /// Everything is said; the queues may drain until then.
+    Draining {
+        deadline: Time,
+    },
+    Over,
+}
+
 /// One server.
 #[derive(Debug)]
 pub struct Node {
     relay: Relay,
     links: Links,
-    /// While it stops: when it does so without waiting any longer.
-    stop_deadline: Option<Time>,
+    stage: Stage,
 }
 
 impl Node {
@@ -244,11 +243,7 @@ impl Node {
             closing: VecDeque::new(),
             actions: VecDeque::new(),
         };
-        Self {
-            relay: Relay::new(own, parents, limits, seed),
-            links,
-            stop_deadline: None,
-        }
+        Self { relay: Relay::new(own, parents, limits, seed), links, stage: Stage::Serving }
     }
 
     /// What this server knows of the network.
@@ -259,11 +254,7 @@ impl Node {
 
     /// Its live links, in no order that means anything.
     pub fn links(&self) -> impl Iterator<Item = &Link> {
-        self.links
-            .slots
-            .iter()
-            .map(|(_, link)| link)
-            .filter(|link| !link.is_closing)
+        self.links.slots.iter().map(|(_, link)| link).filter(|link| !link.is_closing)
     }
 
     /// A connection came in through a door.
@@ -313,10 +304,7 @@ impl Node {
         if let Err(what) = result {
             self.links.close(id, CloseReason::BadBytes(what));
         }
-        let link = self
-            .links
-            .get_mut(id)
-            .expect("links are removed in `closed` alone");
+        let link = self.links.get_mut(id).expect("links are removed in `closed` alone");
         link.assembly = assembly;
         self.settle(now);
     }
@@ -340,27 +328,33 @@ impl Node {
         self.links.now = now;
         self.relay.advance(now, &mut self.links);
         self.settle(now);
-        if let Some(deadline) = self.stop_deadline {
-            let is_drained = self.links().all(|link| link.queue.is_empty());
-            if is_drained || deadline <= now {
-                self.stop_deadline = None;
-                self.links.actions.push_back(Action::Shutdown);
-            }
+        if let Stage::Draining { deadline } = self.stage
+            && deadline <= now
+        {
+            self.stage = Stage::Over;
+            self.links.actions.push_back(Action::Shutdown);
         }
     }
 
     /// When [`Node::advance`] must be called at the latest.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
-        [self.relay.next_deadline(), self.stop_deadline]
-            .into_iter()
-            .flatten()
-            .min()
+        let stop = match self.stage {
+            Stage::Draining { deadline } => Some(deadline),
+            Stage::Serving | Stage::Over => None,
+        };
+        [self.relay.next_deadline(), stop].into_iter().flatten().min()
     }
 
     /// The next thing to do outside.
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.links.actions.pop_front()
+        let action = self.links.actions.pop_front();
+        let is_draining = matches!(self.stage, Stage::Draining { .. });
+        if action.is_none() && is_draining && self.links().all(|link| link.queue.is_empty()) {
+            self.stage = Stage::Over;
+            return Some(Action::Shutdown);
+        }
+        action
     }
 
     /// The next link with bytes to send that was not named since it last had none. Who takes it
@@ -398,9 +392,9 @@ impl Node {
     /// are empty, or after [`SHUTDOWN_DRAIN`].
     pub fn stop(&mut self, now: Time) {
         self.links.now = now;
-        if self.stop_deadline.is_none() {
+        if !self.is_stopping() {
             self.relay.stop(&mut self.links);
-            self.stop_deadline = Some(now + SHUTDOWN_DRAIN);
+            self.stage = Stage::Draining { deadline: now + SHUTDOWN_DRAIN };
             self.settle(now);
         }
     }
@@ -408,7 +402,7 @@ impl Node {
     /// Whether [`Node::stop`] was called: nobody is to be accepted any more.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
-        self.stop_deadline.is_some()
+        self.stage != Stage::Serving
     }
 
     /// Ends the link of an adjacent host.
@@ -446,11 +440,7 @@ impl Node {
         }
         let who = match self.relay.adjacent(id) {
             Some(host) => {
-                let kind = if host.kind == Kind::Server {
-                    "server"
-                } else {
-                    "user"
-                };
+                let kind = if host.kind == Kind::Server { "server" } else { "user" };
                 format!("{kind} {} {}", host.id, Printable(host.name()))
             }
             None => "unregistered".to_owned(),

@@ -52,14 +52,8 @@ mod tests {
     fn shows_text_and_escapes_the_rest() {
         check(b"Hello Sam", "Hello Sam");
         check("Grüße, 世界 👋".as_bytes(), "Grüße, 世界 👋");
-        check(
-            b"a\nb\r\tc\x1b[2J\x07\x7f",
-            "a\\nb\\r\\tc\\u{1b}[2J\\u{7}\\u{7f}",
-        );
-        check(
-            "\u{202e}evil\u{2066}\u{200d}".as_bytes(),
-            "\\u{202e}evil\\u{2066}\\u{200d}",
-        );
+        check(b"a\nb\r\tc\x1b[2J\x07\x7f", "a\\nb\\r\\tc\\u{1b}[2J\\u{7}\\u{7f}");
+        check("\u{202e}evil\u{2066}\u{200d}".as_bytes(), "\\u{202e}evil\\u{2066}\\u{200d}");
         check("\u{9b}1m".as_bytes(), "\\u{9b}1m");
         check(b"\xff\xfea\xc3", "\\xff\\xfea\\xc3");
         check(b"", "");

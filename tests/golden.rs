@@ -17,9 +17,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 fn check(frame: &[u8], hex: &str) {
     let golden = bytes(hex);
     assert_eq!(frame, golden, "encoded, expected {hex}");
-    let (message, len) = wire::parse(&golden, FRAME_BYTES_MAX)
-        .expect("valid")
-        .expect("whole");
+    let (message, len) = wire::parse(&golden, FRAME_BYTES_MAX).expect("valid").expect("whole");
     assert_eq!(len, golden.len());
     let mut again = Vec::new();
     wire::encode(&message, &mut again);
@@ -36,34 +34,19 @@ fn server_registration() {
         &registration(Kind::Server, 1, 0, "bree", "Inn"),
         "00  00000001  00000000  04  0003  62726565  496e6e",
     );
-    check(
-        &registration(Kind::Server, 0xffff_fffe, 7, "", ""),
-        "00  fffffffe  00000007  00  0000",
-    );
+    check(&registration(Kind::Server, 0xffff_fffe, 7, "", ""), "00  fffffffe  00000007  00  0000");
 }
 
 #[test]
 fn status_has_type_1_and_a_code_of_two_bytes() {
-    check(
-        &status(1, 0, 0, "Welcome"),
-        "01  00000001  00000000  0000  00000007  57656c636f6d65",
-    );
-    check(
-        &status(1, 101, 2, ""),
-        "01  00000001  00000065  0002  00000000",
-    );
-    check(
-        &status(1, 0xffff_ffff, 0xc701, "x"),
-        "01  00000001  ffffffff  c701  00000001  78",
-    );
+    check(&status(1, 0, 0, "Welcome"), "01  00000001  00000000  0000  00000007  57656c636f6d65");
+    check(&status(1, 101, 2, ""), "01  00000001  00000065  0002  00000000");
+    check(&status(1, 0xffff_ffff, 0xc701, "x"), "01  00000001  ffffffff  c701  00000001  78");
 }
 
 #[test]
 fn server_quit_names_a_replacement() {
-    check(
-        &server_quit(2, 1, "bye"),
-        "02  00000002  00000001  00000003  627965",
-    );
+    check(&server_quit(2, 1, "bye"), "02  00000002  00000001  00000003  627965");
 }
 
 #[test]
@@ -76,19 +59,13 @@ fn client_registration() {
 
 #[test]
 fn chat_is_type_81() {
-    check(
-        &chat(101, 102, "Hi ü"),
-        "81  00000065  00000066  00000005  486920c3bc",
-    );
+    check(&chat(101, 102, "Hi ü"), "81  00000065  00000066  00000005  486920c3bc");
     check(&chat(101, 0, ""), "81  00000065  00000000  00000000");
 }
 
 #[test]
 fn client_quit() {
-    check(
-        &quit(101, "Leaving"),
-        "82  00000065  00000007  4c656176696e67",
-    );
+    check(&quit(101, "Leaving"), "82  00000065  00000007  4c656176696e67");
 }
 
 #[test]
@@ -97,19 +74,14 @@ fn the_longest_name_and_info_fit() {
     let frame = registration(Kind::User, 1, 0, &name, &info);
     assert_eq!(frame.len(), 12 + 255 + 65_535);
     assert_eq!(&frame[9..12], [0xff, 0xff, 0xff]);
-    let whole = wire::parse(&frame, FRAME_BYTES_MAX)
-        .expect("valid")
-        .expect("whole");
+    let whole = wire::parse(&frame, FRAME_BYTES_MAX).expect("valid").expect("whole");
     assert_eq!(whole.1, frame.len());
 }
 
 #[test]
 fn types_that_are_none_are_refused_by_their_first_byte() {
     for kind in (0..=255_u8).filter(|kind| ![0x00, 0x01, 0x02, 0x80, 0x81, 0x82].contains(kind)) {
-        assert_eq!(
-            wire::parse(&[kind], FRAME_BYTES_MAX),
-            Err(WireError::UnknownType(kind))
-        );
+        assert_eq!(wire::parse(&[kind], FRAME_BYTES_MAX), Err(WireError::UnknownType(kind)));
     }
 }
 
@@ -123,10 +95,7 @@ fn absurd_lengths_are_refused_by_their_header() {
     ] {
         let header = bytes(header);
         let announced = header.len() as u64 + 0xffff_ffff;
-        let error = WireError::TooLong {
-            announced,
-            frame_bytes_max: FRAME_BYTES_MAX,
-        };
+        let error = WireError::TooLong { announced, frame_bytes_max: FRAME_BYTES_MAX };
         assert_eq!(wire::parse(&header, FRAME_BYTES_MAX), Err(error));
     }
     let largest = bytes("82  00000065  000003f7"); // 9 + 1015 = 1024

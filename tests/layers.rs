@@ -75,8 +75,7 @@ fn floor(room: &str) -> usize {
 
 /// Code without comments: what an arrow in the text says is not an import.
 fn code(text: &str) -> impl Iterator<Item = &str> {
-    text.lines()
-        .map(|line| line.split("//").next().unwrap_or_default())
+    text.lines().map(|line| line.split("//").next().unwrap_or_default())
 }
 
 #[test]
@@ -84,10 +83,8 @@ fn imports_point_down() {
     for (room, path, text) in rooms() {
         for line in code(&text) {
             for part in line.split("crate::").skip(1) {
-                let used: String = part
-                    .chars()
-                    .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
-                    .collect();
+                let used: String =
+                    part.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
                 assert!(
                     used == room || floor(&used) < floor(&room),
                     "{}: {room} must not use {used}: {line}",
@@ -104,28 +101,16 @@ fn no_door_names_another() {
     for entry in fs::read_dir(src().join("doors")).expect("the doors") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
-            doors.push(
-                path.file_name()
-                    .expect("a name")
-                    .to_string_lossy()
-                    .into_owned(),
-            );
+            doors.push(path.file_name().expect("a name").to_string_lossy().into_owned());
         }
     }
     assert!(!doors.is_empty());
     for (room, path, text) in rooms() {
-        let own = path
-            .iter()
-            .nth(1)
-            .map(|name| name.to_string_lossy().into_owned());
+        let own = path.iter().nth(1).map(|name| name.to_string_lossy().into_owned());
         for door in doors.iter().filter(|door| Some(*door) != own.as_ref()) {
             let named = code(&text).any(|line| line.contains(&format!("doors::{door}")));
             let is_door = room == "doors" && path.components().count() > 2;
-            assert!(
-                !(named && (is_door || room == "relay")),
-                "{} names {door}",
-                path.display()
-            );
+            assert!(!(named && (is_door || room == "relay")), "{} names {door}", path.display());
         }
     }
 }
@@ -133,11 +118,7 @@ fn no_door_names_another() {
 #[test]
 fn only_the_shell_touches_the_world() {
     for (room, path, text) in rooms() {
-        let name = path
-            .file_name()
-            .expect("a name")
-            .to_string_lossy()
-            .into_owned();
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
         let is_pure_client = room == "client" && PURE_CLIENT.contains(&name.as_str());
         if SHELL.contains(&room.as_str()) && !is_pure_client {
             continue;
@@ -145,11 +126,7 @@ fn only_the_shell_touches_the_world() {
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
         for line in self::code(code) {
             for word in WORLD {
-                assert!(
-                    !line.contains(word),
-                    "{} touches the world: {line}",
-                    path.display()
-                );
+                assert!(!line.contains(word), "{} touches the world: {line}", path.display());
             }
         }
     }

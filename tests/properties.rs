@@ -19,68 +19,36 @@ fn id() -> impl Strategy<Value = u32> {
 fn any_frame() -> impl Strategy<Value = Vec<u8>> {
     let text = || vec(any::<u8>(), 0..40);
     let kind = prop_oneof![Just(Kind::Server), Just(Kind::User)];
-    let registration = (
-        kind,
-        id(),
-        id(),
-        vec(any::<u8>(), 0..=255),
-        vec(any::<u8>(), 0..400),
-    );
+    let registration = (kind, id(), id(), vec(any::<u8>(), 0..=255), vec(any::<u8>(), 0..400));
     prop_oneof![
         registration.prop_map(|(kind, source, last_hop, name, info)| {
             let (source, last_hop) = (HostId(source), HostId(last_hop));
             let (name, info) = (&name[..], &info[..]);
-            let told = Registration {
-                kind,
-                source,
-                last_hop,
-                name,
-                info,
-            };
+            let told = Registration { kind, source, last_hop, name, info };
             frames::frame(&Message::Registration(told))
         }),
         (id(), id(), any::<u16>(), text()).prop_map(|(source, destination, code, text)| {
             let (source, destination) = (HostId(source), HostId(destination));
             let code = StatusCode(code % 4);
-            frames::frame(&Message::Status {
-                source,
-                destination,
-                code,
-                text: &text,
-            })
+            frames::frame(&Message::Status { source, destination, code, text: &text })
         }),
         (id(), id(), text()).prop_map(|(source, replacement, text)| {
             let (source, replacement) = (HostId(source), HostId(replacement));
-            frames::frame(&Message::ServerQuit {
-                source,
-                replacement,
-                text: &text,
-            })
+            frames::frame(&Message::ServerQuit { source, replacement, text: &text })
         }),
         (id(), id(), text()).prop_map(|(source, destination, text)| {
             let (source, destination) = (HostId(source), HostId(destination));
-            frames::frame(&Message::Chat {
-                source,
-                destination,
-                text: &text,
-            })
+            frames::frame(&Message::Chat { source, destination, text: &text })
         }),
         (id(), text()).prop_map(|(source, text)| {
-            frames::frame(&Message::ClientQuit {
-                source: HostId(source),
-                text: &text,
-            })
+            frames::frame(&Message::ClientQuit { source: HostId(source), text: &text })
         }),
     ]
 }
 
 fn node(limits: Limits) -> Node {
-    let own = Identity {
-        id: HostId(1),
-        id_is_chosen: true,
-        name: b"one".to_vec(),
-        info: Vec::new(),
-    };
+    let own =
+        Identity { id: HostId(1), id_is_chosen: true, name: b"one".to_vec(), info: Vec::new() };
     Node::new(own, 0, limits, 1)
 }
 

@@ -35,26 +35,13 @@ fn heard(world: &mut World, client: ClientId) -> Vec<Vec<u8>> {
 fn assert_heard(world: &mut World, client: ClientId, expected: &[Vec<u8>]) {
     let heard = heard(world, client);
     let shown = |frames: &[Vec<u8>]| -> String {
-        frames
-            .iter()
-            .map(|f| format!("  {}\n", crc_tests::sim::describe(f)))
-            .collect()
+        frames.iter().map(|f| format!("  {}\n", crc_tests::sim::describe(f))).collect()
     };
-    assert!(
-        heard == expected,
-        "heard:\n{}expected:\n{}",
-        shown(&heard),
-        shown(expected)
-    );
+    assert!(heard == expected, "heard:\n{}expected:\n{}", shown(&heard), shown(expected));
 }
 
 fn welcome(server: u32, name: &str) -> Vec<u8> {
-    status(
-        server,
-        0,
-        0,
-        &format!("Welcome to the Clemson Relay Chat network {name}"),
-    )
+    status(server, 0, 0, &format!("Welcome to the Clemson Relay Chat network {name}"))
 }
 
 fn host_ids(node: &Node) -> Vec<u32> {
@@ -74,18 +61,12 @@ fn a_new_user_is_welcomed_told_of_the_others_and_they_of_it() {
     assert_heard(
         &mut world,
         frodo,
-        &[
-            welcome(1, "frodo"),
-            registration(Kind::User, 102, 1, "sam", ""),
-        ],
+        &[welcome(1, "frodo"), registration(Kind::User, 102, 1, "sam", "")],
     );
     assert_heard(
         &mut world,
         sam,
-        &[
-            welcome(2, "sam"),
-            registration(Kind::User, 101, 2, "frodo", "\"Test info\""),
-        ],
+        &[welcome(2, "sam"), registration(Kind::User, 101, 2, "frodo", "\"Test info\"")],
     );
 }
 
@@ -94,17 +75,9 @@ fn a_new_server_is_answered_with_everyone_and_passed_on() {
     let mut world = world();
     let one = world.start(ServerSpec::new(1, None));
     let near = says(&mut world, one, &server(2, "two", "near"));
-    assert_heard(
-        &mut world,
-        near,
-        &[registration(Kind::Server, 1, 1, "s1", "simulated")],
-    );
+    assert_heard(&mut world, near, &[registration(Kind::Server, 1, 1, "s1", "simulated")]);
     let frodo = says(&mut world, one, &user(101, "frodo", ""));
-    assert_heard(
-        &mut world,
-        near,
-        &[registration(Kind::User, 101, 1, "frodo", "")],
-    );
+    assert_heard(&mut world, near, &[registration(Kind::User, 101, 1, "frodo", "")]);
     let far = says(&mut world, one, &server(3, "three", ""));
     assert_heard(
         &mut world,
@@ -115,20 +88,12 @@ fn a_new_server_is_answered_with_everyone_and_passed_on() {
             registration(Kind::User, 101, 1, "frodo", ""),
         ],
     );
-    assert_heard(
-        &mut world,
-        near,
-        &[registration(Kind::Server, 3, 1, "three", "")],
-    );
+    assert_heard(&mut world, near, &[registration(Kind::Server, 3, 1, "three", "")]);
     // A host that the neighbour passes on is not answered, and goes on to the others.
     world.send(far, &registration(Kind::Server, 4, 3, "four", ""));
     world.settle();
     assert_heard(&mut world, far, &[]);
-    assert_heard(
-        &mut world,
-        near,
-        &[registration(Kind::Server, 4, 1, "four", "")],
-    );
+    assert_heard(&mut world, near, &[registration(Kind::Server, 4, 1, "four", "")]);
     assert_heard(&mut world, frodo, &[welcome(1, "frodo")]);
     let node = world.node(one).expect("alive");
     let four = node.relay().hosts().get(HostId(4)).expect("known");
@@ -156,15 +121,7 @@ fn a_parent_that_answers_is_told_what_is_on_this_side_and_no_more() {
     );
     assert_eq!(host_ids(world.node(one).expect("alive")), [2, 9, 101, 102]);
     assert_eq!(host_ids(world.node(two).expect("alive")), [1, 9, 101, 102]);
-    assert_eq!(
-        world
-            .node(one)
-            .expect("alive")
-            .relay()
-            .status_updates()
-            .count(),
-        0
-    );
+    assert_eq!(world.node(one).expect("alive").relay().status_updates().count(), 0);
 }
 
 #[test]
@@ -177,18 +134,9 @@ fn chats_go_on_as_they_came_and_unknown_ids_are_answered() {
     world.settle();
     heard(&mut world, frodo);
     heard(&mut world, neighbour);
-    world.send(
-        frodo,
-        &[chat(101, 102, "\"Hello Sam\""), chat(101, 7, "?")].concat(),
-    );
-    world.send(
-        frodo,
-        &[chat(101, 0, ""), chat(101, 1, "you?"), chat(101, 101, "me")].concat(),
-    );
-    world.send(
-        neighbour,
-        &[chat(102, 101, "\u{fc}"), chat(102, 8, "?"), chat(2, 0, "")].concat(),
-    );
+    world.send(frodo, &[chat(101, 102, "\"Hello Sam\""), chat(101, 7, "?")].concat());
+    world.send(frodo, &[chat(101, 0, ""), chat(101, 1, "you?"), chat(101, 101, "me")].concat());
+    world.send(neighbour, &[chat(102, 101, "\u{fc}"), chat(102, 8, "?"), chat(2, 0, "")].concat());
     world.settle();
     let mut heard_by_frodo = heard(&mut world, frodo);
     let mut expected = [
@@ -238,11 +186,7 @@ fn a_chat_whose_way_leads_back_is_answered_not_returned() {
     heard(&mut world, neighbour);
     world.send(neighbour, &chat(102, 103, "lost?"));
     world.settle();
-    assert_heard(
-        &mut world,
-        neighbour,
-        &[status(1, 102, 1, "Unknown ID 103")],
-    );
+    assert_heard(&mut world, neighbour, &[status(1, 102, 1, "Unknown ID 103")]);
 }
 
 #[test]
@@ -270,10 +214,7 @@ fn a_status_goes_to_whom_it_is_for() {
     assert_heard(&mut world, other, &[status(2, 3, 1, "for three")]);
     assert_heard(&mut world, frodo, &[status(2, 0, 1, "Unknown ID 9")]);
     let relay = world.node(one).expect("alive").relay();
-    assert_eq!(
-        relay.status_updates().collect::<Vec<_>>(),
-        ["for you", "for you too"]
-    );
+    assert_eq!(relay.status_updates().collect::<Vec<_>>(), ["for you", "for you too"]);
 }
 
 #[test]
@@ -286,20 +227,11 @@ fn a_taken_id_is_refused_over_the_same_connection_which_stays_open() {
     assert_heard(
         &mut world,
         late,
-        &[status(
-            1,
-            0,
-            2,
-            "Someone has already registered with ID 101",
-        )],
+        &[status(1, 0, 2, "Someone has already registered with ID 101")],
     );
     world.send(late, &user(1, "gollum", ""));
     world.settle();
-    assert_heard(
-        &mut world,
-        late,
-        &[status(1, 0, 2, "Someone has already registered with ID 1")],
-    );
+    assert_heard(&mut world, late, &[status(1, 0, 2, "Someone has already registered with ID 1")]);
     let neighbour = says(&mut world, one, &server(101, "two", ""));
     let refusal = status(1, 0, 2, "A machine has already registered with ID 101");
     assert_heard(&mut world, neighbour, &[refusal]);
@@ -316,12 +248,7 @@ fn a_taken_id_is_refused_over_the_same_connection_which_stays_open() {
     assert_heard(
         &mut world,
         frodo,
-        &[status(
-            1,
-            0,
-            2,
-            "Someone has already registered with ID 101",
-        )],
+        &[status(1, 0, 2, "Someone has already registered with ID 101")],
     );
 }
 
@@ -341,12 +268,7 @@ fn an_id_taken_at_two_ends_goes_to_the_first_and_then_to_the_other() {
     assert_heard(
         &mut world,
         near,
-        &[status(
-            1,
-            2,
-            2,
-            "Someone has already registered with ID 101",
-        )],
+        &[status(1, 2, 2, "Someone has already registered with ID 101")],
     );
     assert_heard(&mut world, sam, &[]);
     // The second one's frames do not count while the first is there.
@@ -455,10 +377,7 @@ fn a_server_speaks_for_those_behind_it_alone() {
     let node = world.node(one).expect("alive");
     assert_eq!(node.relay().counters().false_sources, forged.len() as u64);
     assert_eq!(host_ids(node), [2, 3, 101, 102]);
-    assert!(
-        !world.is_closed(far),
-        "a server has many behind it: it stays"
-    );
+    assert!(!world.is_closed(far), "a server has many behind it: it stays");
 }
 
 #[test]
@@ -478,11 +397,7 @@ fn who_is_not_registered_can_say_nothing() {
     assert_heard(&mut world, stranger, &[]);
     assert_heard(&mut world, frodo, &[]);
     let relay = world.node(one).expect("alive").relay();
-    assert_eq!(
-        relay.counters().false_sources,
-        4,
-        "the extension is ignored, not counted"
-    );
+    assert_eq!(relay.counters().false_sources, 4, "the extension is ignored, not counted");
     assert_eq!(relay.status_updates().count(), 0);
     for id in [0, 0xffff_ffff] {
         let client = says(&mut world, one, &user(id, "nobody", ""));
@@ -503,21 +418,13 @@ fn bad_bytes_close_their_own_connection_only() {
     }
     let mut absurd = chat(101, 102, "");
     absurd.splice(9.., [0xff; 4]);
-    for noise in [
-        &[0x55][..],
-        &[0x03, 0, 0],
-        &absurd,
-        b"GET / HTTP/1.1\r\n\r\n",
-    ] {
+    for noise in [&[0x55][..], &[0x03, 0, 0], &absurd, b"GET / HTTP/1.1\r\n\r\n"] {
         let client = says(&mut world, one, noise);
         assert!(world.is_closed(client), "{noise:02x?}");
     }
     assert_heard(&mut world, frodo, &[]);
     // What came before in the same bytes counts; what comes after does not.
-    world.send(
-        frodo,
-        &[chat(101, 102, "last"), absurd, chat(101, 102, "never")].concat(),
-    );
+    world.send(frodo, &[chat(101, 102, "last"), absurd, chat(101, 102, "never")].concat());
     world.settle();
     assert!(world.is_closed(frodo));
     let heard = heard(&mut world, sam);
@@ -562,16 +469,10 @@ fn a_client_that_does_not_read_is_closed_and_nobody_waits() {
         world.send(sam, &chat(102, 102, "still here"));
         world.settle();
         sent += text.len();
-        assert!(
-            sent < 2 * CLIENT_QUEUE_BYTES_MAX,
-            "it should be closed by now"
-        );
+        assert!(sent < 2 * CLIENT_QUEUE_BYTES_MAX, "it should be closed by now");
         let heard = heard(&mut world, sam);
         assert!(heard.contains(&chat(102, 102, "still here")));
-        assert_eq!(
-            heard.iter().any(|frame| frame[0] == 0x82),
-            world.is_closed(deaf)
-        );
+        assert_eq!(heard.iter().any(|frame| frame[0] == 0x82), world.is_closed(deaf));
     }
     assert!(sent > CLIENT_QUEUE_BYTES_MAX, "what may wait does wait");
 }
@@ -595,9 +496,8 @@ fn a_burst_larger_than_the_queue_reaches_a_newcomer_whole() {
     let one = world.start(ServerSpec::new(1, None));
     let neighbour = says(&mut world, one, &server(2, "two", ""));
     let info = "i".repeat(200);
-    let told: Vec<Vec<u8>> = (1000..6000)
-        .map(|id| registration(Kind::User, id, 2, "user", &info))
-        .collect();
+    let told: Vec<Vec<u8>> =
+        (1000..6000).map(|id| registration(Kind::User, id, 2, "user", &info)).collect();
     assert!(told.concat().len() > 3 * CLIENT_QUEUE_BYTES_MAX);
     for portion in told.chunks(100) {
         world.send(neighbour, &portion.concat());
@@ -616,9 +516,8 @@ fn what_changes_during_a_burst_is_told_once_and_in_order() {
     let one = world.start(ServerSpec::new(1, None));
     let neighbour = says(&mut world, one, &server(2, "two", ""));
     let info = "i".repeat(500);
-    let told: Vec<u8> = (1000..1400)
-        .flat_map(|id| registration(Kind::User, id, 2, "user", &info))
-        .collect();
+    let told: Vec<u8> =
+        (1000..1400).flat_map(|id| registration(Kind::User, id, 2, "user", &info)).collect();
     world.send(neighbour, &told);
     world.settle();
     let frodo = world.connect(one);
@@ -626,10 +525,7 @@ fn what_changes_during_a_burst_is_told_once_and_in_order() {
     world.send(frodo, &user(101, "frodo", ""));
     world.settle();
     world.send(neighbour, &chat(1399, 101, "before my turn"));
-    world.send(
-        neighbour,
-        &[quit(1398, "unseen"), quit(1000, "seen")].concat(),
-    );
+    world.send(neighbour, &[quit(1398, "unseen"), quit(1000, "seen")].concat());
     world.send(neighbour, &registration(Kind::User, 1500, 2, "late", ""));
     world.settle();
     world.undeafen(frodo);
@@ -641,11 +537,7 @@ fn what_changes_during_a_burst_is_told_once_and_in_order() {
     assert_eq!(at(chat(1399, 101, "before my turn")), 1);
     assert_eq!((at(quit(1398, "unseen")), at(quit(1000, "seen"))), (0, 1));
     assert_eq!(at(registration(Kind::User, 1398, 1, "user", &info)), 0);
-    assert_eq!(
-        heard.len(),
-        1 + 399 + 3,
-        "welcome, users, a late one, a chat, a quit"
-    );
+    assert_eq!(heard.len(), 1 + 399 + 3, "welcome, users, a late one, a chat, a quit");
     let place = |frame: Vec<u8>| heard.iter().position(|heard| *heard == frame);
     assert!(
         place(registration(Kind::User, 1399, 1, "user", &info))
@@ -673,53 +565,28 @@ fn chain() -> Chain {
     for client in [left, right, sam] {
         heard(&mut world, client);
     }
-    Chain {
-        world,
-        middle,
-        left,
-        right,
-        sam,
-    }
+    Chain { world, middle, left, right, sam }
 }
 
 #[test]
 fn after_the_grace_of_a_split_the_users_behind_it_leave() {
-    let Chain {
-        mut world,
-        middle,
-        left,
-        right,
-        sam,
-    } = chain();
+    let Chain { mut world, middle, left, right, sam } = chain();
     world.hang_up(right);
     world.pass(SPLIT_GRACE - SECOND);
     world.send(left, &chat(101, 103, "are you there?"));
     world.settle();
     assert_heard(&mut world, left, &[]);
     assert_heard(&mut world, sam, &[]);
-    assert_eq!(
-        host_ids(world.node(middle).expect("alive")),
-        [1, 3, 101, 102, 103]
-    );
+    assert_eq!(host_ids(world.node(middle).expect("alive")), [1, 3, 101, 102, 103]);
     world.pass(2 * SECOND);
     assert_heard(&mut world, sam, &[quit(103, "split")]);
-    assert_heard(
-        &mut world,
-        left,
-        &[quit(103, "split"), status(2, 101, 1, "Unknown ID 103")],
-    );
+    assert_heard(&mut world, left, &[quit(103, "split"), status(2, 101, 1, "Unknown ID 103")]);
     assert_eq!(host_ids(world.node(middle).expect("alive")), [1, 101, 102]);
 }
 
 #[test]
 fn who_rejoins_within_the_grace_was_never_away() {
-    let Chain {
-        mut world,
-        middle,
-        left,
-        right,
-        sam,
-    } = chain();
+    let Chain { mut world, middle, left, right, sam } = chain();
     world.hang_up(right);
     world.settle();
     world.send(left, &chat(101, 103, "wait for it"));
@@ -739,21 +606,12 @@ fn who_rejoins_within_the_grace_was_never_away() {
     world.pass(2 * SPLIT_GRACE);
     assert_heard(&mut world, left, &[]);
     assert_heard(&mut world, sam, &[]);
-    assert_eq!(
-        host_ids(world.node(middle).expect("alive")),
-        [1, 3, 101, 102, 103]
-    );
+    assert_eq!(host_ids(world.node(middle).expect("alive")), [1, 3, 101, 102, 103]);
 }
 
 #[test]
 fn another_user_under_a_lost_id_is_another_user() {
-    let Chain {
-        mut world,
-        middle,
-        right,
-        sam,
-        ..
-    } = chain();
+    let Chain { mut world, middle, right, sam, .. } = chain();
     world.hang_up(right);
     world.settle();
     let again = says(&mut world, middle, &server(3, "three", ""));
@@ -762,10 +620,7 @@ fn another_user_under_a_lost_id_is_another_user() {
     assert_heard(
         &mut world,
         sam,
-        &[
-            quit(103, "split"),
-            registration(Kind::User, 103, 2, "pippin", ""),
-        ],
+        &[quit(103, "split"), registration(Kind::User, 103, 2, "pippin", "")],
     );
     // Nobody else takes a lost id at this server while it may come back.
     world.hang_up(again);
@@ -774,23 +629,13 @@ fn another_user_under_a_lost_id_is_another_user() {
     assert_heard(
         &mut world,
         thief,
-        &[status(
-            2,
-            0,
-            2,
-            "Someone has already registered with ID 103",
-        )],
+        &[status(2, 0, 2, "Someone has already registered with ID 103")],
     );
 }
 
 #[test]
 fn a_server_that_joined_during_a_split_hears_of_who_comes_back_and_of_nobody_else() {
-    let Chain {
-        mut world,
-        middle,
-        right,
-        ..
-    } = chain();
+    let Chain { mut world, middle, right, .. } = chain();
     world.send(right, &registration(Kind::User, 104, 3, "pippin", ""));
     world.settle();
     world.hang_up(right);
@@ -811,20 +656,12 @@ fn a_server_that_joined_during_a_split_hears_of_who_comes_back_and_of_nobody_els
     );
     world.pass(2 * SPLIT_GRACE);
     assert_heard(&mut world, newcomer, &[]); // pippin, of whom it never heard, leaves in silence
-    assert_eq!(
-        host_ids(world.node(middle).expect("alive")),
-        [1, 4, 5, 101, 102, 103]
-    );
+    assert_eq!(host_ids(world.node(middle).expect("alive")), [1, 4, 5, 101, 102, 103]);
 }
 
 #[test]
 fn what_waits_for_the_lost_is_bounded() {
-    let Chain {
-        mut world,
-        right,
-        left,
-        ..
-    } = chain();
+    let Chain { mut world, right, left, .. } = chain();
     world.hang_up(right);
     world.settle();
     let text = "x".repeat(SPLIT_WAITING_BYTES_MAX / 2);
@@ -837,27 +674,15 @@ fn what_waits_for_the_lost_is_bounded() {
 
 #[test]
 fn a_server_that_says_it_leaves_is_forgotten_at_once_its_users_after_the_grace() {
-    let Chain {
-        mut world,
-        middle,
-        left,
-        right,
-        sam,
-    } = chain();
+    let Chain { mut world, middle, left, right, sam } = chain();
     world.send(right, &registration(Kind::Server, 4, 3, "four", ""));
     world.send(right, &server_quit(4, 3, "four first"));
     world.settle();
-    assert_eq!(
-        host_ids(world.node(middle).expect("alive")),
-        [1, 3, 101, 102, 103]
-    );
+    assert_eq!(host_ids(world.node(middle).expect("alive")), [1, 3, 101, 102, 103]);
     world.send(right, &server_quit(3, 1, "bye"));
     world.settle();
     assert!(world.is_closed(right));
-    assert_eq!(
-        host_ids(world.node(middle).expect("alive")),
-        [1, 101, 102, 103]
-    );
+    assert_eq!(host_ids(world.node(middle).expect("alive")), [1, 101, 102, 103]);
     heard(&mut world, left);
     world.pass(SPLIT_GRACE + SECOND);
     assert_heard(&mut world, left, &[quit(103, "split")]);
@@ -866,19 +691,14 @@ fn a_server_that_says_it_leaves_is_forgotten_at_once_its_users_after_the_grace()
 
 #[test]
 fn quits_go_everywhere_but_back() {
-    let Chain {
-        mut world,
-        middle,
-        left,
-        right,
-        sam,
-    } = chain();
+    let Chain { mut world, middle, left, right, sam } = chain();
     let rosie = says(&mut world, middle, &user(104, "rosie", ""));
     for client in [left, right, sam, rosie] {
         heard(&mut world, client);
     }
-    world.send(right, &quit(103, "bye \u{fc}"));
     world.send(sam, &quit(102, ""));
+    world.settle();
+    world.send(right, &quit(103, "bye \u{fc}"));
     world.settle();
     assert!(world.is_closed(sam));
     for client in [left, rosie] {
@@ -900,10 +720,7 @@ fn a_server_with_a_chosen_id_that_is_taken_stays_up_and_asks_again_after_a_minut
     let mut world = world();
     let one = world.start(ServerSpec::new(1, None));
     let taken = says(&mut world, one, &server(2, "two", ""));
-    let spec = ServerSpec {
-        label: "late".to_owned(),
-        ..ServerSpec::new(2, Some(1))
-    };
+    let spec = ServerSpec { label: "late".to_owned(), ..ServerSpec::new(2, Some(1)) };
     let late = world.start(spec);
     world.pass(SECOND);
     let frodo = says(&mut world, late, &user(101, "frodo", ""));
@@ -914,11 +731,7 @@ fn a_server_with_a_chosen_id_that_is_taken_stays_up_and_asks_again_after_a_minut
     assert_eq!(host_ids(node), [101]);
     world.hang_up(taken);
     world.pass(REFUSED_PAUSE - 3 * SECOND);
-    assert_eq!(
-        host_ids(world.node(one).expect("alive")),
-        [0_u32; 0],
-        "not before a minute"
-    );
+    assert_eq!(host_ids(world.node(one).expect("alive")), [0_u32; 0], "not before a minute");
     world.pass(5 * SECOND);
     assert_eq!(host_ids(world.node(one).expect("alive")), [2, 101]);
 }
@@ -928,16 +741,11 @@ fn a_server_whose_id_nobody_chose_takes_another_and_joins_at_once() {
     let mut world = world();
     let one = world.start(ServerSpec::new(1, None));
     says(&mut world, one, &server(2, "two", ""));
-    let spec = ServerSpec {
-        label: "late".to_owned(),
-        id_is_chosen: false,
-        ..ServerSpec::new(2, Some(1))
-    };
+    let spec =
+        ServerSpec { label: "late".to_owned(), id_is_chosen: false, ..ServerSpec::new(2, Some(1)) };
     let late = world.start(spec);
-    let child = world.start(ServerSpec {
-        parents: vec!["late".to_owned()],
-        ..ServerSpec::new(3, None)
-    });
+    let child =
+        world.start(ServerSpec { parents: vec!["late".to_owned()], ..ServerSpec::new(3, None) });
     world.settle();
     let id = world.node(late).expect("alive").relay().own().id.0;
     assert_ne!(id, 2);
@@ -949,19 +757,14 @@ fn a_server_whose_id_nobody_chose_takes_another_and_joins_at_once() {
     assert_eq!(host_ids(world.node(one).expect("alive")), expected);
     world.pass(2 * SPLIT_GRACE);
     let known = host_ids(world.node(child).expect("alive"));
-    assert!(
-        known.contains(&id) && known.contains(&1),
-        "the child has followed: {known:?}"
-    );
+    assert!(known.contains(&id) && known.contains(&1), "the child has followed: {known:?}");
 }
 
 #[test]
 fn fallback_parents_are_tried_in_order_and_a_late_parent_is_waited_for() {
     let mut world = world();
-    let spec = ServerSpec {
-        parents: vec!["s8".to_owned(), "s9".to_owned()],
-        ..ServerSpec::new(2, None)
-    };
+    let spec =
+        ServerSpec { parents: vec!["s8".to_owned(), "s9".to_owned()], ..ServerSpec::new(2, None) };
     let two = world.start(spec);
     world.pass(20 * SECOND);
     assert!(host_ids(world.node(two).expect("alive")).is_empty());
@@ -970,11 +773,7 @@ fn fallback_parents_are_tried_in_order_and_a_late_parent_is_waited_for() {
     assert_eq!(host_ids(world.node(two).expect("alive")), [9]);
     world.start(ServerSpec::new(8, None));
     world.pass(20 * SECOND);
-    assert_eq!(
-        host_ids(world.node(two).expect("alive")),
-        [9],
-        "no reason to change"
-    );
+    assert_eq!(host_ids(world.node(two).expect("alive")), [9], "no reason to change");
     world.kill(nine);
     world.pass(20 * SECOND);
     assert_eq!(host_ids(world.node(two).expect("alive")), [8]);
@@ -983,45 +782,25 @@ fn fallback_parents_are_tried_in_order_and_a_late_parent_is_waited_for() {
 #[test]
 fn a_server_does_not_join_itself_nor_the_same_network_twice() {
     let mut world = world();
-    let narcissus = world.start(ServerSpec {
-        id_is_chosen: false,
-        ..ServerSpec::new(1, Some(1))
-    });
+    let narcissus = world.start(ServerSpec { id_is_chosen: false, ..ServerSpec::new(1, Some(1)) });
     world.pass(30 * SECOND);
     let node = world.node(narcissus).expect("alive");
     assert_eq!(node.relay().own().id, HostId(1));
     assert!(host_ids(node).is_empty());
     // Two servers, each the other's parent: one link.
-    let seven = world.start(ServerSpec {
-        id_is_chosen: false,
-        ..ServerSpec::new(7, Some(8))
-    });
-    let eight = world.start(ServerSpec {
-        id_is_chosen: false,
-        ..ServerSpec::new(8, Some(7))
-    });
+    let seven = world.start(ServerSpec { id_is_chosen: false, ..ServerSpec::new(7, Some(8)) });
+    let eight = world.start(ServerSpec { id_is_chosen: false, ..ServerSpec::new(8, Some(7)) });
     world.pass(300 * SECOND);
     for (server, other) in [(seven, 8), (eight, 7)] {
         let node = world.node(server).expect("alive");
         assert_eq!(host_ids(node), [other]);
-        assert_eq!(
-            node.links()
-                .filter(|l| node.relay().adjacent(l.id()).is_some())
-                .count(),
-            1
-        );
+        assert_eq!(node.links().filter(|l| node.relay().adjacent(l.id()).is_some()).count(), 1);
     }
 }
 
 #[test]
 fn a_server_that_stops_takes_its_users_leave_and_ends() {
-    let Chain {
-        mut world,
-        middle,
-        left,
-        right,
-        ..
-    } = chain();
+    let Chain { mut world, middle, left, right, .. } = chain();
     world.with_node(middle, Node::stop);
     world.settle();
     let farewell = [quit(102, "server shutdown")];
@@ -1032,13 +811,7 @@ fn a_server_that_stops_takes_its_users_leave_and_ends() {
 
 #[test]
 fn a_server_that_stops_waits_for_a_full_pipe_but_not_for_ever() {
-    let Chain {
-        mut world,
-        middle,
-        left,
-        right,
-        sam,
-    } = chain();
+    let Chain { mut world, middle, left, right, sam } = chain();
     world.deafen(right);
     world.send(sam, &chat(102, 103, &"x".repeat(200_000)));
     world.settle();
@@ -1051,13 +824,7 @@ fn a_server_that_stops_waits_for_a_full_pipe_but_not_for_ever() {
 
 #[test]
 fn who_is_kicked_hears_why_and_the_others_too() {
-    let Chain {
-        mut world,
-        middle,
-        left,
-        sam,
-        ..
-    } = chain();
+    let Chain { mut world, middle, left, sam, .. } = chain();
     let kick = |node: &mut Node, now| node.kick(now, HostId(102), b"too loud");
     assert_eq!(world.with_node(middle, kick), Ok(()));
     world.settle();

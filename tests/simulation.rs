@@ -41,27 +41,15 @@ impl View {
                     assert!(self.users.insert(r.source.0), "{} was told twice", r.source);
                 }
                 Message::ClientQuit { source, .. } => {
-                    assert!(
-                        self.users.remove(&source.0),
-                        "{source} quit and was never told"
-                    );
+                    assert!(self.users.remove(&source.0), "{source} quit and was never told");
                 }
                 Message::Chat { source, text, .. } => {
-                    assert!(
-                        self.users.contains(&source.0),
-                        "a chat of {source}, never told"
-                    );
+                    assert!(self.users.contains(&source.0), "a chat of {source}, never told");
                     self.chats.push((source.0, text.to_vec()));
                 }
-                Message::Status {
-                    code,
-                    text,
-                    destination,
-                    ..
-                } => {
+                Message::Status { code, text, destination, .. } => {
                     assert_eq!(destination, HostId(0));
-                    self.statuses
-                        .push((code.0, String::from_utf8_lossy(text).into_owned()));
+                    self.statuses.push((code.0, String::from_utf8_lossy(text).into_owned()));
                 }
                 Message::ServerQuit { .. } => panic!("clients never hear of servers"),
             }
@@ -72,23 +60,14 @@ impl View {
 
 /// Every server knows every user and every other server, each with a first link that leads home.
 fn assert_one_table(world: &World, servers: &[usize], users: &BTreeMap<u32, usize>) {
-    let ids: BTreeMap<usize, u32> = servers
-        .iter()
-        .map(|&s| (s, world.node(s).expect("alive").relay().own().id.0))
-        .collect();
+    let ids: BTreeMap<usize, u32> =
+        servers.iter().map(|&s| (s, world.node(s).expect("alive").relay().own().id.0)).collect();
     for &server in servers {
         let relay = world.node(server).expect("alive").relay();
-        let known: BTreeSet<(u32, Kind)> = relay
-            .hosts()
-            .iter()
-            .map(|host| (host.id.0, host.kind))
-            .collect();
+        let known: BTreeSet<(u32, Kind)> =
+            relay.hosts().iter().map(|host| (host.id.0, host.kind)).collect();
         let mut wanted: BTreeSet<(u32, Kind)> = users.keys().map(|&id| (id, Kind::User)).collect();
-        wanted.extend(
-            ids.iter()
-                .filter(|&(&s, _)| s != server)
-                .map(|(_, &id)| (id, Kind::Server)),
-        );
+        wanted.extend(ids.iter().filter(|&(&s, _)| s != server).map(|(_, &id)| (id, Kind::Server)));
         assert_eq!(known, wanted, "the table of server {}", ids[&server]);
     }
     let by_id: BTreeMap<u32, usize> = ids.iter().map(|(&s, &id)| (id, s)).collect();
@@ -101,10 +80,7 @@ fn assert_one_table(world: &World, servers: &[usize], users: &BTreeMap<u32, usiz
                 assert!(matches!(host.first_link, FirstLink::Link(_)));
                 at = by_id[&relay.first_link_host(host).0];
                 hops += 1;
-                assert!(
-                    hops < servers.len(),
-                    "the route to {user} from {server} goes in circles"
-                );
+                assert!(hops < servers.len(), "the route to {user} from {server} goes in circles");
             }
         }
     }
@@ -113,22 +89,15 @@ fn assert_one_table(world: &World, servers: &[usize], users: &BTreeMap<u32, usiz
 #[test]
 fn chat_crosses_ten_hops_both_ways() {
     let mut world = World::new(10, Weather::default());
-    let servers: Vec<usize> = (1..=11)
-        .map(|id| world.start(ServerSpec::new(id, (id > 1).then(|| id - 1))))
-        .collect();
+    let servers: Vec<usize> =
+        (1..=11).map(|id| world.start(ServerSpec::new(id, (id > 1).then(|| id - 1)))).collect();
     world.settle();
-    let (near, far) = (
-        join(&mut world, servers[0], 101),
-        join(&mut world, servers[10], 102),
-    );
+    let (near, far) = (join(&mut world, servers[0], 101), join(&mut world, servers[10], 102));
     world.settle();
     world.send(near, &chat(101, 102, "there"));
     world.send(far, &chat(102, 101, "back"));
     world.settle();
-    for (client, expected) in [
-        (near, (102, b"back".to_vec())),
-        (far, (101, b"there".to_vec())),
-    ] {
+    for (client, expected) in [(near, (102, b"back".to_vec())), (far, (101, b"there".to_vec()))] {
         let mut view = View::default();
         view.read(&world.take_received(client));
         assert_eq!(view.chats, [expected]);
@@ -186,12 +155,8 @@ fn churn(seed: u64, weather: Weather) {
                 next_id += 1;
             }
             4 if !clients.is_empty() => {
-                let id = *clients
-                    .keys()
-                    .collect::<Vec<_>>()
-                    .choose(&mut rng)
-                    .expect("one")
-                    .to_owned();
+                let id =
+                    *clients.keys().collect::<Vec<_>>().choose(&mut rng).expect("one").to_owned();
                 let (client, ..) = clients.remove(&id).expect("the one chosen");
                 if rng.random() {
                     world.send(client, &quit(id, "bye"));
@@ -201,10 +166,8 @@ fn churn(seed: u64, weather: Weather) {
             }
             5..=7 if clients.len() > 1 => {
                 let ids: Vec<u32> = clients.keys().copied().collect();
-                let (a, b) = (
-                    *ids.choose(&mut rng).expect("one"),
-                    *ids.choose(&mut rng).expect("one"),
-                );
+                let (a, b) =
+                    (*ids.choose(&mut rng).expect("one"), *ids.choose(&mut rng).expect("one"));
                 if a != b {
                     world.send(clients[&a].0, &chat(a, b, "chatter"));
                 }
@@ -215,10 +178,8 @@ fn churn(seed: u64, weather: Weather) {
     }
     world.settle();
     world.pass(Duration::from_secs(30));
-    let users: BTreeMap<u32, usize> = clients
-        .iter()
-        .map(|(&id, &(_, home, _))| (id, home))
-        .collect();
+    let users: BTreeMap<u32, usize> =
+        clients.iter().map(|(&id, &(_, home, _))| (id, home)).collect();
     assert_one_table(&world, &servers, &users);
     let ids: Vec<u32> = users.keys().copied().collect();
     for (&id, (client, _, view)) in &mut clients {
@@ -254,12 +215,6 @@ fn every_seed_converges_in_calm_weather() {
 fn every_seed_converges_with_cuts_and_long_delays() {
     for seed in 1000..1060 {
         println!("seed {seed}");
-        churn(
-            seed,
-            Weather {
-                delay_max: Duration::from_millis(300),
-                cuts: true,
-            },
-        );
+        churn(seed, Weather { delay_max: Duration::from_millis(300), cuts: true });
     }
 }

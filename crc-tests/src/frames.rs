@@ -29,56 +29,34 @@ pub fn server(id: u32, name: &str, info: &str) -> Vec<u8> {
 pub fn registration(kind: Kind, id: u32, last_hop: u32, name: &str, info: &str) -> Vec<u8> {
     let (source, last_hop) = (HostId(id), HostId(last_hop));
     let (name, info) = (name.as_bytes(), info.as_bytes());
-    frame(&Message::Registration(Registration {
-        kind,
-        source,
-        last_hop,
-        name,
-        info,
-    }))
+    frame(&Message::Registration(Registration { kind, source, last_hop, name, info }))
 }
 
 /// One user speaks to another.
 #[must_use]
 pub fn chat(from: u32, to: u32, text: &str) -> Vec<u8> {
     let text = text.as_bytes();
-    frame(&Message::Chat {
-        source: HostId(from),
-        destination: HostId(to),
-        text,
-    })
+    frame(&Message::Chat { source: HostId(from), destination: HostId(to), text })
 }
 
 /// A user leaves.
 #[must_use]
 pub fn quit(id: u32, text: &str) -> Vec<u8> {
-    frame(&Message::ClientQuit {
-        source: HostId(id),
-        text: text.as_bytes(),
-    })
+    frame(&Message::ClientQuit { source: HostId(id), text: text.as_bytes() })
 }
 
 /// A server tells somebody something.
 #[must_use]
 pub fn status(from: u32, to: u32, code: u16, text: &str) -> Vec<u8> {
     let (source, destination, code) = (HostId(from), HostId(to), StatusCode(code));
-    frame(&Message::Status {
-        source,
-        destination,
-        code,
-        text: text.as_bytes(),
-    })
+    frame(&Message::Status { source, destination, code, text: text.as_bytes() })
 }
 
 /// A server leaves.
 #[must_use]
 pub fn server_quit(id: u32, replacement: u32, text: &str) -> Vec<u8> {
     let (source, replacement) = (HostId(id), HostId(replacement));
-    frame(&Message::ServerQuit {
-        source,
-        replacement,
-        text: text.as_bytes(),
-    })
+    frame(&Message::ServerQuit { source, replacement, text: text.as_bytes() })
 }
 
 /// Cuts bytes into the frames that they are.

@@ -33,10 +33,7 @@ pub struct Weather {
 
 impl Default for Weather {
     fn default() -> Self {
-        Self {
-            delay_max: Duration::from_millis(2),
-            cuts: false,
-        }
+        Self { delay_max: Duration::from_millis(2), cuts: false }
     }
 }
 
@@ -163,30 +160,11 @@ impl World {
 
     /// Starts a server; answers its number. A label may be used again after a kill.
     pub fn start(&mut self, spec: ServerSpec) -> usize {
-        let ServerSpec {
-            label,
-            id,
-            id_is_chosen,
-            name,
-            info,
-            parents,
-            limits,
-        } = spec;
-        let own = Identity {
-            id: HostId(id),
-            id_is_chosen,
-            name,
-            info,
-        };
+        let ServerSpec { label, id, id_is_chosen, name, info, parents, limits } = spec;
+        let own = Identity { id: HostId(id), id_is_chosen, name, info };
         let node = Some(Node::new(own, parents.len(), limits, self.rng.random()));
         let (first_frames, firsts) = (Vec::new(), HashMap::new());
-        self.servers.push(Server {
-            label,
-            node,
-            parents,
-            first_frames,
-            firsts,
-        });
+        self.servers.push(Server { label, node, parents, first_frames, firsts });
         self.step(self.servers.len() - 1);
         self.servers.len() - 1
     }
@@ -200,9 +178,7 @@ impl World {
     /// The number of the living server with this label.
     #[must_use]
     pub fn server(&self, label: &str) -> Option<usize> {
-        self.servers
-            .iter()
-            .position(|server| server.label == label && server.node.is_some())
+        self.servers.iter().position(|server| server.label == label && server.node.is_some())
     }
 
     /// The first frame of each connection that a server accepted.
@@ -239,11 +215,7 @@ impl World {
         let client = ClientId(self.clients.len());
         self.clients.push(Client::default());
         let now = self.now;
-        match self.servers[server]
-            .node
-            .as_mut()
-            .filter(|node| !node.is_stopping())
-        {
+        match self.servers[server].node.as_mut().filter(|node| !node.is_stopping()) {
             Some(node) => {
                 let link = node.accepted(now, Door::Crc, None);
                 self.plug(End::Client(client), server, link);
@@ -300,11 +272,7 @@ impl World {
         let Some(node) = self.node(server) else {
             return;
         };
-        let Some(link) = node
-            .links()
-            .map(|l| l.id())
-            .find(|&l| node.relay().is_uplink(l))
-        else {
+        let Some(link) = node.links().map(|l| l.id()).find(|&l| node.relay().is_uplink(l)) else {
             return;
         };
         let end = End::Server { server, link };
@@ -327,10 +295,7 @@ impl World {
             };
             self.run_until(at);
         }
-        panic!(
-            "the network does not come to rest:\n{}",
-            self.trace().join("\n")
-        );
+        panic!("the network does not come to rest:\n{}", self.trace().join("\n"));
     }
 
     /// Lets virtual time pass, with all that happens in it.
@@ -354,11 +319,7 @@ impl World {
             self.fire_deadlines();
             let deadline = self.next_deadline();
             let event = self.events.first_key_value().map(|(&(at, _), _)| at);
-            let Some(next) = [deadline, event]
-                .into_iter()
-                .flatten()
-                .min()
-                .filter(|&t| t <= end)
+            let Some(next) = [deadline, event].into_iter().flatten().min().filter(|&t| t <= end)
             else {
                 self.now = end;
                 return;
@@ -372,10 +333,7 @@ impl World {
     }
 
     fn next_deadline(&self) -> Option<Time> {
-        self.servers
-            .iter()
-            .filter_map(|server| server.node.as_ref()?.next_deadline())
-            .min()
+        self.servers.iter().filter_map(|server| server.node.as_ref()?.next_deadline()).min()
     }
 
     fn fire_deadlines(&mut self) {
@@ -407,15 +365,9 @@ impl World {
                     self.step(server);
                 }
             }
-            Event::Dialled {
-                from: End::Server { server, link },
-                label,
-            } => {
+            Event::Dialled { from: End::Server { server, link }, label } => {
                 let parent = self.server(&label).filter(|&p| {
-                    self.servers[p]
-                        .node
-                        .as_ref()
-                        .is_some_and(|node| !node.is_stopping())
+                    self.servers[p].node.as_ref().is_some_and(|node| !node.is_stopping())
                 });
                 if self.servers[server].node.is_none() {
                     return;
@@ -478,13 +430,7 @@ impl World {
             Action::Dial { parent, link } => {
                 let label = self.servers[server].parents[parent].clone();
                 let at = now + self.delay();
-                self.schedule(
-                    at,
-                    Event::Dialled {
-                        from: End::Server { server, link },
-                        label,
-                    },
-                );
+                self.schedule(at, Event::Dialled { from: End::Server { server, link }, label });
             }
             Action::Close { link, reason } => {
                 self.write(server, link);
@@ -492,10 +438,7 @@ impl World {
                 if let Some(&other) = self.pipes.get(&end) {
                     self.unplug(end, other);
                 }
-                let node = self.servers[server]
-                    .node
-                    .as_mut()
-                    .expect("the server that acts");
+                let node = self.servers[server].node.as_mut().expect("the server that acts");
                 node.closed(now, link, &reason);
             }
             Action::Shutdown => self.kill(server),
@@ -509,10 +452,7 @@ impl World {
             return;
         };
         loop {
-            let node = self.servers[server]
-                .node
-                .as_mut()
-                .expect("the server that writes");
+            let node = self.servers[server].node.as_mut().expect("the server that writes");
             let mut bytes = node.unsent(link).to_vec();
             if let End::Client(client) = to
                 && self.clients[client.0].is_deaf
@@ -556,8 +496,7 @@ impl World {
     }
 
     fn delay(&mut self) -> Duration {
-        self.rng
-            .random_range(Duration::ZERO..=self.weather.delay_max)
+        self.rng.random_range(Duration::ZERO..=self.weather.delay_max)
     }
 
     fn schedule(&mut self, at: Time, event: Event) {
@@ -571,9 +510,7 @@ impl World {
         self.pipes.insert(accepted, from);
         let server = &mut self.servers[server];
         server.first_frames.push(Vec::new());
-        server
-            .firsts
-            .insert(link, (server.first_frames.len() - 1, Assembly::default()));
+        server.firsts.insert(link, (server.first_frames.len() - 1, Assembly::default()));
     }
 
     /// Takes a pipe away; `other` sees it close after what is on its way.
@@ -601,8 +538,7 @@ impl World {
                 self.trace.pop_front();
             }
             let at = self.now.0.as_secs_f64();
-            self.trace
-                .push_back(format!("{at:10.4} {from} → {to}: {line}"));
+            self.trace.push_back(format!("{at:10.4} {from} → {to}: {line}"));
         }
     }
 
@@ -622,34 +558,15 @@ pub fn describe(frame: &[u8]) -> String {
         Message::Registration(r) => {
             format!("{kind:02x} registration of {} by {}", r.source, r.last_hop)
         }
-        Message::Status {
-            source,
-            destination,
-            code,
-            text,
-        } => {
+        Message::Status { source, destination, code, text } => {
             let text = String::from_utf8_lossy(text);
-            format!(
-                "{kind:02x} status {} from {source} to {destination}: {text:?}",
-                code.0
-            )
+            format!("{kind:02x} status {} from {source} to {destination}: {text:?}", code.0)
         }
-        Message::ServerQuit {
-            source,
-            replacement,
-            ..
-        } => {
+        Message::ServerQuit { source, replacement, .. } => {
             format!("{kind:02x} server quit of {source}, replacement {replacement}")
         }
-        Message::Chat {
-            source,
-            destination,
-            text,
-        } => {
-            format!(
-                "{kind:02x} chat from {source} to {destination}, {} bytes",
-                text.len()
-            )
+        Message::Chat { source, destination, text } => {
+            format!("{kind:02x} chat from {source} to {destination}, {} bytes", text.len())
         }
         Message::ClientQuit { source, .. } => format!("{kind:02x} client quit of {source}"),
     }

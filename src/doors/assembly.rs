@@ -85,16 +85,9 @@ mod tests {
     #[test]
     fn memory_is_bounded_by_what_came_not_by_what_was_announced() {
         let mut assembly = Assembly::default();
-        assert_eq!(
-            assembly.feed(&[0xff, 0xff, 1, 2, 3], len_of, |_| unreachable!()),
-            Ok(())
-        );
+        assert_eq!(assembly.feed(&[0xff, 0xff, 1, 2, 3], len_of, |_| unreachable!()), Ok(()));
         assert!(assembly.is_mid_frame());
-        assert!(
-            assembly.partial.capacity() < 64,
-            "{}",
-            assembly.partial.capacity()
-        );
+        assert!(assembly.partial.capacity() < 64, "{}", assembly.partial.capacity());
     }
 
     #[test]

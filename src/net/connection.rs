@@ -59,10 +59,9 @@ impl Connection {
     /// Begins to connect.
     pub(super) fn dial(id: LinkId, dialling: Dialling) -> Result<Self, (Dialling, io::Error)> {
         match TcpStream::connect(dialling.address) {
-            Ok(stream) => Ok(Self {
-                dialling: Some(Box::new(dialling)),
-                ..Self::accepted(id, stream)
-            }),
+            Ok(stream) => {
+                Ok(Self { dialling: Some(Box::new(dialling)), ..Self::accepted(id, stream) })
+            }
             Err(error) => Err((dialling, error)),
         }
     }
@@ -75,11 +74,7 @@ impl Connection {
         if self.dialling.is_none() {
             self.stream.set_nodelay(true)?;
         }
-        registry.register(
-            &mut self.stream,
-            token,
-            Interest::READABLE | Interest::WRITABLE,
-        )
+        registry.register(&mut self.stream, token, Interest::READABLE | Interest::WRITABLE)
     }
 
     /// The dial, while it is under way; taken by the end of a connection that never was.
@@ -123,20 +118,14 @@ impl Connection {
                 // A short read has emptied the socket; what comes later is a new event. Only the
                 // end may have been told of already.
                 self.is_readable = count == buffer.len() || self.is_ending;
-                Received::Bytes {
-                    count,
-                    is_more: self.is_readable,
-                }
+                Received::Bytes { count, is_more: self.is_readable }
             }
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock => {
                     self.is_readable = false;
                     Received::Nothing
                 }
-                ErrorKind::Interrupted => Received::Bytes {
-                    count: 0,
-                    is_more: true,
-                },
+                ErrorKind::Interrupted => Received::Bytes { count: 0, is_more: true },
                 _ => {
                     self.is_readable = false;
                     Received::End(CloseReason::Failed(error.to_string()))

@@ -33,11 +33,7 @@ impl Console {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => true,
             Err(_) => return None,
         };
-        Some(Self {
-            line: Vec::new(),
-            is_ready: is_file,
-            is_file,
-        })
+        Some(Self { line: Vec::new(), is_ready: is_file, is_file })
     }
 
     pub(super) fn note_ready(&mut self) {
@@ -86,19 +82,14 @@ impl Console {
             let _ = registry.deregister(&mut SourceFd(&fd));
             return false;
         }
-        registry
-            .reregister(&mut SourceFd(&fd), token, Interest::READABLE)
-            .is_ok()
+        registry.reregister(&mut SourceFd(&fd), token, Interest::READABLE).is_ok()
     }
 
     /// The lines that are whole now; the rest is kept.
     fn take_lines(&mut self, bytes: &[u8]) -> Vec<Vec<u8>> {
         self.line.extend_from_slice(bytes);
-        let mut lines: Vec<Vec<u8>> = self
-            .line
-            .split(|&b| b == b'\n')
-            .map(<[u8]>::to_vec)
-            .collect();
+        let mut lines: Vec<Vec<u8>> =
+            self.line.split(|&b| b == b'\n').map(<[u8]>::to_vec).collect();
         self.line = lines.pop().unwrap_or_default();
         self.line.truncate(OPERATOR_LINE_BYTES_MAX);
         lines

@@ -48,11 +48,7 @@ impl Control {
             .register(&mut listener, token, Interest::READABLE)
             .map_err(|error| fail(&error.to_string()))?;
         let connections = std::array::from_fn(|_| None);
-        Ok(Self {
-            path: path.to_owned(),
-            listener,
-            connections,
-        })
+        Ok(Self { path: path.to_owned(), listener, connections })
     }
 
     /// Takes in whoever waits; `tokens` is the token of the first connection.
@@ -73,12 +69,7 @@ impl Control {
             match registry.register(&mut stream, Token(tokens + place), interest) {
                 Ok(()) => {
                     let (line, answers) = (Vec::new(), Vec::new());
-                    self.connections[place] = Some(Asking {
-                        stream,
-                        line,
-                        answers,
-                        sent: 0,
-                    });
+                    self.connections[place] = Some(Asking { stream, line, answers, sent: 0 });
                 }
                 Err(error) => log::error!("control socket: {error}"),
             }
@@ -119,8 +110,7 @@ impl Asking {
             while let Some(end) = self.line.iter().position(|&byte| byte == b'\n') {
                 let line: Vec<u8> = self.line.drain(..=end).collect();
                 let line = String::from_utf8_lossy(&line);
-                self.answers
-                    .extend_from_slice(&encode(&answer(node, now, line.trim())));
+                self.answers.extend_from_slice(&encode(&answer(node, now, line.trim())));
             }
             if self.line.len() > OPERATOR_LINE_BYTES_MAX {
                 return false;
@@ -150,10 +140,7 @@ fn answer(node: &mut Node, now: Time, line: &str) -> Answer {
         "json" => Format::Json,
         _ => return Err("a request is `text COMMAND` or `json COMMAND`\n".to_owned()),
     };
-    log::debug!(
-        "operator: {}",
-        crate::printable::Printable(command.as_bytes())
-    );
+    log::debug!("operator: {}", crate::printable::Printable(command.as_bytes()));
     operator::answer(node, now, command, format)
 }
 
@@ -196,16 +183,12 @@ pub fn request(path: &Path, format: Format, command: &str) -> Result<Answer, Str
         _ => format!("{}: {error}", path.display()),
     };
     let mut stream = std::os::unix::net::UnixStream::connect(path).map_err(fail)?;
-    stream
-        .set_read_timeout(Some(REQUEST_TIMEOUT))
-        .map_err(fail)?;
+    stream.set_read_timeout(Some(REQUEST_TIMEOUT)).map_err(fail)?;
     let format = match format {
         Format::Text => "text",
         Format::Json => "json",
     };
-    stream
-        .write_all(format!("{format} {command}\n").as_bytes())
-        .map_err(fail)?;
+    stream.write_all(format!("{format} {command}\n").as_bytes()).map_err(fail)?;
     let mut reader = BufReader::new(stream);
     let mut header = String::new();
     reader.read_line(&mut header).map_err(fail)?;
@@ -213,10 +196,7 @@ pub fn request(path: &Path, format: Format, command: &str) -> Result<Answer, Str
     let (word, length) = header.trim_end().split_once(' ').ok_or_else(garbled)?;
     let mut text = String::new();
     let length = length.parse().map_err(|_| garbled())?;
-    reader
-        .take(length)
-        .read_to_string(&mut text)
-        .map_err(fail)?;
+    reader.take(length).read_to_string(&mut text).map_err(fail)?;
     match word {
         "ok" => Ok(Ok(text)),
         "error" => Ok(Err(text)),

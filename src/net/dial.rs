@@ -34,11 +34,7 @@ impl Resolver {
     /// `waker` wakes the loop when an answer is there.
     pub(super) fn new(waker: Waker) -> Self {
         let (sender, receiver) = channel();
-        Self {
-            waker: Arc::new(waker),
-            sender,
-            receiver,
-        }
+        Self { waker: Arc::new(waker), sender, receiver }
     }
 
     /// Begins to look up where `link` is to connect.
@@ -46,26 +42,15 @@ impl Resolver {
         let (sender, waker) = (self.sender.clone(), Arc::clone(&self.waker));
         let answer = move |found| {
             // The loop may be gone by now; then nobody needs the answer.
-            let _ = sender.send(Resolved {
-                link,
-                parent,
-                found,
-            });
+            let _ = sender.send(Resolved { link, parent, found });
             let _ = waker.wake();
         };
         let fail = answer.clone();
         let look_up = move || {
             let found = (address.host.as_str(), address.port).to_socket_addrs();
-            answer(
-                found
-                    .map(Iterator::collect)
-                    .map_err(|error| error.to_string()),
-            );
+            answer(found.map(Iterator::collect).map_err(|error| error.to_string()));
         };
-        if let Err(error) = std::thread::Builder::new()
-            .name("resolve".to_owned())
-            .spawn(look_up)
-        {
+        if let Err(error) = std::thread::Builder::new().name("resolve".to_owned()).spawn(look_up) {
             fail(Err(format!("no thread for a look-up: {error}")));
         }
     }

@@ -41,24 +41,15 @@ impl Listener {
             };
             format!("cannot listen on {address} ({door}): {error}{what_to_do}")
         };
-        let mut candidates = (address.host.as_str(), address.port)
-            .to_socket_addrs()
-            .map_err(fail)?;
+        let mut candidates =
+            (address.host.as_str(), address.port).to_socket_addrs().map_err(fail)?;
         let candidate = candidates
             .next()
             .ok_or_else(|| fail(io::Error::other("the name stands for no address")))?;
         let mut listener = TcpListener::bind(candidate).map_err(fail)?;
-        registry
-            .register(&mut listener, token, Interest::READABLE)
-            .map_err(fail)?;
+        registry.register(&mut listener, token, Interest::READABLE).map_err(fail)?;
         let address = listener.local_addr().map_err(fail)?;
-        Ok(Self {
-            door,
-            listener,
-            address,
-            is_ready: false,
-            retry_at: None,
-        })
+        Ok(Self { door, listener, address, is_ready: false, retry_at: None })
     }
 
     pub(super) fn door(&self) -> Door {

@@ -104,41 +104,20 @@ impl Server {
         let broken = |error: io::Error| format!("cannot set up the poll loop: {error}");
         let poll = Poll::new().map_err(broken)?;
         let registry = poll.registry();
-        assert!(
-            settings.doors.len() <= LISTENERS_MAX,
-            "as many doors as tokens"
-        );
+        assert!(settings.doors.len() <= LISTENERS_MAX, "as many doors as tokens");
         let mut listeners = Vec::new();
         for (place, (door, address)) in settings.doors.iter().enumerate() {
-            listeners.push(Listener::open(
-                *door,
-                address,
-                registry,
-                Token(LISTENERS + place),
-            )?);
+            listeners.push(Listener::open(*door, address, registry, Token(LISTENERS + place))?);
         }
         let control = settings.control.as_deref();
-        let control = control
-            .map(|path| Control::open(path, registry, CONTROL))
-            .transpose()?;
+        let control = control.map(|path| Control::open(path, registry, CONTROL)).transpose()?;
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(broken)?;
-        registry
-            .register(&mut signals, SIGNALS, Interest::READABLE)
-            .map_err(broken)?;
+        registry.register(&mut signals, SIGNALS, Interest::READABLE).map_err(broken)?;
         let waker = Waker::new(registry, WAKER).map_err(broken)?;
         let console = Console::open(registry, CONSOLE);
-        let Settings {
-            own,
-            parents,
-            limits,
-            seed,
-            ..
-        } = settings;
+        let Settings { own, parents, limits, seed, .. } = settings;
         let node = Node::new(own, parents.len(), limits, seed);
-        let parent = |address| Parent {
-            address,
-            is_reported: false,
-        };
+        let parent = |address| Parent { address, is_reported: false };
         Ok(Self {
             node,
             poll,
@@ -160,9 +139,7 @@ impl Server {
 
     /// Where each door listens, with the port that was chosen if it was to be any.
     pub fn doors(&self) -> impl Iterator<Item = (Door, SocketAddr)> {
-        self.listeners
-            .iter()
-            .map(|listener| (listener.door(), listener.address()))
+        self.listeners.iter().map(|listener| (listener.door(), listener.address()))
     }
 
     /// Serves until the operator or a signal ends it.
@@ -198,10 +175,7 @@ impl Server {
         let is_busy = !self.readable.is_empty()
             || !self.writable.is_empty()
             || self.console.as_ref().is_some_and(Console::is_ready)
-            || self
-                .listeners
-                .iter()
-                .any(|listener| listener.is_ready(self.now()));
+            || self.listeners.iter().any(|listener| listener.is_ready(self.now()));
         if is_busy {
             return Some(Duration::ZERO);
         }
@@ -242,9 +216,7 @@ impl Server {
             match connection.finish_dialling() {
                 Ok(None) => return,
                 Ok(Some(dialling)) => {
-                    let Dialling {
-                        parent, address, ..
-                    } = *dialling;
+                    let Dialling { parent, address, .. } = *dialling;
                     self.parents[parent].is_reported = false;
                     log::info!("link {link}: connected to the parent {address}");
                     let now = self.now();
@@ -316,8 +288,7 @@ impl Server {
         let link = connection.id();
         let index = link.index as usize;
         if let Err(error) = connection.register(self.poll.registry(), Token(LINKS + index)) {
-            self.ended
-                .push((link, CloseReason::Failed(error.to_string())));
+            self.ended.push((link, CloseReason::Failed(error.to_string())));
         }
         if self.connections.len() <= index {
             self.connections.resize_with(index + 1, || None);
@@ -347,9 +318,6 @@ impl Server {
         loop {
             let mut is_done = true;
             let now = self.now();
-            if self.node.is_stopping() {
-                self.node.advance(now); // it ends once all is written
-            }
             while let Some(action) = self.node.poll_action() {
                 is_done = false;
                 match action {
@@ -382,9 +350,7 @@ impl Server {
         match connection.write(&mut self.node) {
             Ok(true) => self.writable.push_back(link),
             Ok(false) => {}
-            Err(error) => self
-                .ended
-                .push((link, CloseReason::Failed(error.to_string()))),
+            Err(error) => self.ended.push((link, CloseReason::Failed(error.to_string()))),
         }
     }
 
@@ -424,8 +390,7 @@ impl Server {
                 Ok(candidates) => self.connect(now, answer.link, answer.parent, candidates),
                 Err(error) => {
                     self.report_parent(answer.parent, &error);
-                    self.node
-                        .closed(now, answer.link, &CloseReason::Failed(error));
+                    self.node.closed(now, answer.link, &CloseReason::Failed(error));
                 }
             }
         }
@@ -441,14 +406,7 @@ impl Server {
     ) {
         let mut error = "its name stands for no address".to_owned();
         while let Some(address) = candidates.pop_front() {
-            match Connection::dial(
-                link,
-                Dialling {
-                    parent,
-                    address,
-                    candidates,
-                },
-            ) {
+            match Connection::dial(link, Dialling { parent, address, candidates }) {
                 Ok(connection) => return self.install(connection),
                 Err((dialling, failure)) => {
                     candidates = dialling.candidates;
@@ -462,10 +420,7 @@ impl Server {
 
     /// Says once that a parent cannot be reached; it is tried on in silence.
     fn report_parent(&mut self, parent: usize, error: &str) {
-        let Parent {
-            address,
-            is_reported,
-        } = &mut self.parents[parent];
+        let Parent { address, is_reported } = &mut self.parents[parent];
         if std::mem::replace(is_reported, true) {
             log::debug!("cannot connect to the parent {address}: {error}");
         } else {

@@ -49,10 +49,7 @@ pub fn answer(node: &mut Node, now: Time, line: &str, format: Format) -> Answer 
     let (command, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let rest = rest.trim_start();
     if !rest.is_empty() && !matches!(command, "kick") && is_command(command) {
-        return Err(format!(
-            "{command} takes nothing after it, not {:?}\n",
-            Printed(rest)
-        ));
+        return Err(format!("{command} takes nothing after it, not {:?}\n", Printed(rest)));
     }
     match command {
         "" => Ok(String::new()),
@@ -70,16 +67,12 @@ pub fn answer(node: &mut Node, now: Time, line: &str, format: Format) -> Answer 
             Format::Text => HELP.to_owned(),
             Format::Json => json(&HELP.lines().collect::<Vec<_>>()),
         }),
-        other => Err(format!(
-            "unknown command {:?}; `help` lists them\n",
-            Printed(other)
-        )),
+        other => Err(format!("unknown command {:?}; `help` lists them\n", Printed(other))),
     }
 }
 
 fn is_command(word: &str) -> bool {
-    HELP.lines()
-        .any(|line| line.split(' ').next() == Some(word))
+    HELP.lines().any(|line| line.split(' ').next() == Some(word))
 }
 
 /// Text in an error: quoted, and harmless on a terminal.
@@ -105,9 +98,7 @@ fn done(what: &str, format: Format) -> String {
 }
 
 fn adjacent(node: &Node, kind: Kind) -> impl Iterator<Item = &Host> {
-    let hosts = node
-        .links()
-        .filter_map(|link| node.relay().adjacent(link.id()));
+    let hosts = node.links().filter_map(|link| node.relay().adjacent(link.id()));
     hosts.filter(move |host| host.kind == kind)
 }
 
@@ -162,11 +153,7 @@ fn hosts(node: &Node, kind: Kind, format: Format) -> String {
         return json(&rows);
     }
     let towards = |row: &HostRow| -> String {
-        let host = node
-            .relay()
-            .hosts()
-            .get(row.id)
-            .expect("a host that was listed");
+        let host = node.relay().hosts().get(row.id).expect("a host that was listed");
         match host.first_link {
             FirstLink::Split(_) => format!("lost with {}", row.first_link_id),
             FirstLink::Link(_) if row.first_link_id == row.id => "here".to_owned(),
@@ -175,19 +162,10 @@ fn hosts(node: &Node, kind: Kind, format: Format) -> String {
     };
     let cells = rows.iter().map(|row| {
         let shown = |text: &str| Printable(text.as_bytes()).to_string();
-        vec![
-            row.id.to_string(),
-            shown(&row.name),
-            towards(row),
-            shown(&row.info),
-        ]
+        vec![row.id.to_string(), shown(&row.name), towards(row), shown(&row.info)]
     });
-    let columns = [
-        ("id", Align::Right),
-        ("name", Align::Left),
-        ("via", Align::Left),
-        ("info", Align::Left),
-    ];
+    let columns =
+        [("id", Align::Right), ("name", Align::Left), ("via", Align::Left), ("info", Align::Left)];
     table(&columns, cells)
 }
 
@@ -236,14 +214,8 @@ fn links(node: &Node, now: Time, format: Format) -> String {
     let cells = rows.iter().map(|row| {
         vec![
             row.id.map_or_else(|| "-".to_owned(), |id| id.to_string()),
-            row.name
-                .as_ref()
-                .map_or_else(String::new, |n| Printable(n.as_bytes()).to_string()),
-            if row.uplink {
-                "parent".to_owned()
-            } else {
-                row.kind.to_owned()
-            },
+            row.name.as_ref().map_or_else(String::new, |n| Printable(n.as_bytes()).to_string()),
+            if row.uplink { "parent".to_owned() } else { row.kind.to_owned() },
             row.door.clone(),
             row.address.clone().unwrap_or_else(|| "-".to_owned()),
             row.frames_in.to_string(),
@@ -312,21 +284,14 @@ fn state(node: &Node, format: Format) -> String {
         adjacent_user_ids: adjacent_ids(node, Kind::User),
         hosts: host_rows(node, None),
         status_updates: relay.status_updates().collect(),
-        dropped: Dropped {
-            false_sources: counters.false_sources,
-            unroutable: counters.unroutable,
-        },
+        dropped: Dropped { false_sources: counters.false_sources, unroutable: counters.unroutable },
     };
     if format == Format::Json {
         return json(&state);
     }
     let list = |ids: &[HostId]| match ids {
         [] => "none".to_owned(),
-        ids => ids
-            .iter()
-            .map(HostId::to_string)
-            .collect::<Vec<_>>()
-            .join(" "),
+        ids => ids.iter().map(HostId::to_string).collect::<Vec<_>>().join(" "),
     };
     let mut text = String::new();
     let mut line = |key: &str, value: &str| writeln!(text, "{key:<18}{value}").expect("a string");
@@ -336,14 +301,8 @@ fn state(node: &Node, format: Format) -> String {
     line("adjacent servers", &list(&state.adjacent_server_ids));
     line("adjacent users", &list(&state.adjacent_user_ids));
     line("known hosts", &state.hosts.len().to_string());
-    line(
-        "false sources",
-        &format!("{} frames dropped", counters.false_sources),
-    );
-    line(
-        "unroutable",
-        &format!("{} messages dropped", counters.unroutable),
-    );
+    line("false sources", &format!("{} frames dropped", counters.false_sources));
+    line("unroutable", &format!("{} messages dropped", counters.unroutable));
     for update in &state.status_updates {
         line("status", &Printable(update.as_bytes()).to_string());
     }

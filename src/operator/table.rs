@@ -14,12 +14,7 @@ pub(super) fn table(columns: &[(&str, Align)], rows: impl Iterator<Item = Vec<St
     let titles = columns.iter().map(|&(title, _)| title.to_owned()).collect();
     let rows: Vec<Vec<String>> = std::iter::once(titles).chain(rows).collect();
     let widths: Vec<usize> = (0..columns.len())
-        .map(|column| {
-            rows.iter()
-                .map(|row| row[column].width())
-                .max()
-                .unwrap_or(0)
-        })
+        .map(|column| rows.iter().map(|row| row[column].width()).max().unwrap_or(0))
         .collect();
     let mut text = String::new();
     for row in &rows {
@@ -46,9 +41,6 @@ mod tests {
     fn columns_line_up_whatever_the_script() {
         let rows = [["7", "世界"], ["101", "sam"]].map(|row| row.map(str::to_owned).to_vec());
         let columns = [("id", Align::Right), ("name", Align::Left)];
-        assert_eq!(
-            table(&columns, rows.into_iter()),
-            " id  name\n  7  世界\n101  sam\n"
-        );
+        assert_eq!(table(&columns, rows.into_iter()), " id  name\n  7  世界\n101  sam\n");
     }
 }

@@ -24,11 +24,7 @@ pub(super) struct Burst {
 
 impl Burst {
     pub(super) fn new(hosts: &HostTable) -> Self {
-        Self {
-            next_slot: 0,
-            until_order: hosts.next_order(),
-            early: IdSet::default(),
-        }
+        Self { next_slot: 0, until_order: hosts.next_order(), early: IdSet::default() }
     }
 
     /// Whether this host is still to be told.
@@ -68,9 +64,7 @@ impl Relay {
 
     /// Makes sure that a link knows of a host before something from it is delivered.
     pub(super) fn introduce(&mut self, id: HostId, link: LinkId, out: &mut impl Outbox) {
-        let attachment = self.links[link.index as usize]
-            .as_mut()
-            .expect("a live link");
+        let attachment = self.links[link.index as usize].as_mut().expect("a live link");
         let (Some(burst), Some((slot, host))) = (&mut attachment.burst, self.hosts.entry(id))
         else {
             return;
@@ -100,10 +94,7 @@ impl Relay {
 
     /// Whether a link has been told of a host, by burst or announcement.
     pub(super) fn was_told(&self, attachment: &Attachment, slot: usize, host: &Host) -> bool {
-        let owes = attachment
-            .burst
-            .as_ref()
-            .is_some_and(|burst| burst.owes(slot, host));
+        let owes = attachment.burst.as_ref().is_some_and(|burst| burst.owes(slot, host));
         !owes && self.is_for(attachment, host)
     }
 }

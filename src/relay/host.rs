@@ -53,13 +53,7 @@ impl Host {
     /// The registration that tells of this host, with the last hop given.
     pub(super) fn registration(&self, last_hop: HostId) -> Registration<'_> {
         let (kind, source) = (self.kind, self.id);
-        Registration {
-            kind,
-            source,
-            last_hop,
-            name: self.name(),
-            info: self.info(),
-        }
+        Registration { kind, source, last_hop, name: self.name(), info: self.info() }
     }
 
     /// Whether a registration tells of this very host, not of another with its id.
@@ -102,26 +96,13 @@ impl HostTable {
 
     /// Adds a host whose id is not in the table.
     pub(super) fn insert(&mut self, registration: &Registration<'_>, link: LinkId) {
-        let Registration {
-            kind,
-            source: id,
-            name,
-            info,
-            ..
-        } = *registration;
+        let Registration { kind, source: id, name, info, .. } = *registration;
         let order = self.next_order;
         self.next_order += 1;
         let name_len = u8::try_from(name.len()).expect("a name of at most 255 bytes");
         let texts = [name, info].concat().into_boxed_slice();
         let first_link = FirstLink::Link(link);
-        let slot = self.slots.insert(Host {
-            id,
-            kind,
-            first_link,
-            order,
-            name_len,
-            texts,
-        });
+        let slot = self.slots.insert(Host { id, kind, first_link, order, name_len, texts });
         let slot = u32::try_from(slot).expect("fewer hosts than ids");
         let before = self.index.insert(id, slot);
         assert!(before.is_none(), "host {id} was in the table already");
@@ -129,9 +110,7 @@ impl HostTable {
 
     /// Forgets a host.
     pub(super) fn remove(&mut self, id: HostId) -> Option<Host> {
-        self.index
-            .remove(&id)
-            .map(|slot| self.slots.remove(slot as usize))
+        self.index.remove(&id).map(|slot| self.slots.remove(slot as usize))
     }
 
     /// Changes the way to a host that is in the table.
@@ -142,9 +121,7 @@ impl HostTable {
 
     /// The slot and entry of a host.
     pub(super) fn entry(&self, id: HostId) -> Option<(usize, &Host)> {
-        self.index
-            .get(&id)
-            .map(|&slot| (slot as usize, &self.slots[slot as usize]))
+        self.index.get(&id).map(|&slot| (slot as usize, &self.slots[slot as usize]))
     }
 
     /// The entry in a slot, if it is taken.
@@ -154,10 +131,7 @@ impl HostTable {
 
     /// Past every slot that is taken.
     pub(super) fn slots_end(&self) -> usize {
-        self.slots
-            .iter()
-            .next_back()
-            .map_or(0, |(slot, _)| slot + 1)
+        self.slots.iter().next_back().map_or(0, |(slot, _)| slot + 1)
     }
 
     /// The order number that the next host gets.

@@ -17,15 +17,8 @@ pub(super) struct Rival {
 
 impl Rival {
     fn new(link: LinkId, registration: &Registration<'_>) -> Self {
-        let Registration {
-            kind, name, info, ..
-        } = *registration;
-        Self {
-            link,
-            kind,
-            name: name.into(),
-            info: info.into(),
-        }
+        let Registration { kind, name, info, .. } = *registration;
+        Self { link, kind, name: name.into(), info: info.into() }
     }
 }
 
@@ -37,12 +30,7 @@ impl Relay {
         registration: &Registration<'_>,
         out: &mut impl Outbox,
     ) {
-        let Registration {
-            kind,
-            source,
-            last_hop,
-            ..
-        } = *registration;
+        let Registration { kind, source, last_hop, .. } = *registration;
         match self.attachment(link).role {
             Role::Unregistered { uplink: true, .. } => {
                 let introduces_itself = last_hop == source || last_hop == HostId::NONE;
@@ -96,9 +84,7 @@ impl Relay {
 
     /// Whether the id is taken by a host that can be reached now.
     fn is_live(&self, id: HostId) -> bool {
-        self.hosts
-            .get(id)
-            .is_some_and(|host| matches!(host.first_link, FirstLink::Link(_)))
+        self.hosts.get(id).is_some_and(|host| matches!(host.first_link, FirstLink::Link(_)))
     }
 
     fn join_user(&mut self, link: LinkId, registration: &Registration<'_>, out: &mut impl Outbox) {
@@ -108,10 +94,7 @@ impl Relay {
         }
         self.take_role(link, Role::User { host: id }, Kind::User, out);
         self.hosts.insert(registration, link);
-        log::info!(
-            "link {link}: user {id} {} joined",
-            Printable(registration.name)
-        );
+        log::info!("link {link}: user {id} {} joined", Printable(registration.name));
         let name = registration.name;
         let welcome = [b"Welcome to the Clemson Relay Chat network ", name].concat();
         self.tell(link, id, StatusCode::WELCOME, &welcome, out);
@@ -127,23 +110,13 @@ impl Relay {
         out: &mut impl Outbox,
     ) {
         let host = registration.source;
-        if matches!(
-            self.attachment(link).role,
-            Role::Unregistered { uplink: true, .. }
-        ) {
+        if matches!(self.attachment(link).role, Role::Unregistered { uplink: true, .. }) {
             self.uplink.attached(link);
         }
         let since = self.next_event();
-        let role = Role::Server {
-            host,
-            since,
-            heard: IdSet::default(),
-        };
+        let role = Role::Server { host, since, heard: IdSet::default() };
         self.take_role(link, role, Kind::Server, out);
-        log::info!(
-            "link {link}: server {host} {} joined",
-            Printable(registration.name)
-        );
+        log::info!("link {link}: server {host} {} joined", Printable(registration.name));
         if registration.last_hop == HostId::NONE {
             let own = self.own_registration(self.own.id);
             out.deliver(link, &Message::Registration(own));
@@ -203,10 +176,7 @@ impl Relay {
         self.refuse(link, registration, out);
         if self.heard(link).insert(id) && id != self.own.id {
             log::warn!("link {link}: {id} is registered at two ends of the network");
-            self.rivals
-                .entry(id)
-                .or_default()
-                .push(Rival::new(link, registration));
+            self.rivals.entry(id).or_default().push(Rival::new(link, registration));
         }
     }
 
@@ -250,20 +220,9 @@ impl Relay {
         if rivals.is_empty() {
             self.rivals.remove(&id);
         }
-        let Rival {
-            link,
-            kind,
-            name,
-            info,
-        } = rival;
+        let Rival { link, kind, name, info } = rival;
         let last_hop = HostId::NONE; // not looked at: the link is given
-        let registration = Registration {
-            kind,
-            source: id,
-            last_hop,
-            name: &name,
-            info: &info,
-        };
+        let registration = Registration { kind, source: id, last_hop, name: &name, info: &info };
         self.hosts.insert(&registration, link);
         self.announce(id, out);
     }
@@ -311,10 +270,7 @@ impl Relay {
         }
         let hosts = &self.hosts;
         self.own.id = random_id(&mut self.rng, |new| new != id && hosts.get(new).is_none());
-        log::warn!(
-            "id {id} is taken in the network: this server is now {}",
-            self.own.id
-        );
+        log::warn!("id {id} is taken in the network: this server is now {}", self.own.id);
         for server in self.servers() {
             out.close(server.id, CloseReason::Renumbered);
         }

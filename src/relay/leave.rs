@@ -63,10 +63,7 @@ impl Relay {
         text: &[u8],
         out: &mut impl Outbox,
     ) {
-        let is_server = self
-            .hosts
-            .get(source)
-            .is_some_and(|host| host.kind == Kind::Server);
+        let is_server = self.hosts.get(source).is_some_and(|host| host.kind == Kind::Server);
         if !is_server || !self.is_first_link(source, link) {
             return self.drop_false_source(link, source, out);
         }
@@ -87,9 +84,7 @@ impl Relay {
 
     /// Whether frames of `source` may come over `link`.
     pub(super) fn is_first_link(&self, source: HostId, link: LinkId) -> bool {
-        self.hosts
-            .get(source)
-            .is_some_and(|host| host.first_link == FirstLink::Link(link))
+        self.hosts.get(source).is_some_and(|host| host.first_link == FirstLink::Link(link))
     }
 
     /// Forgets a host and tells of a user's end all who have been told of its beginning.
@@ -98,11 +93,7 @@ impl Relay {
             return;
         };
         if host.kind == Kind::User {
-            log::info!(
-                "user {id} {} left: {}",
-                Printable(host.name()),
-                Printable(text)
-            );
+            log::info!("user {id} {} left: {}", Printable(host.name()), Printable(text));
             let quit = Message::ClientQuit { source: id, text };
             for attachment in self.links.iter().flatten() {
                 if self.was_told(attachment, slot, host) {
@@ -121,10 +112,7 @@ impl Relay {
 
     /// A link has ended, for whatever reason.
     pub fn closed(&mut self, now: Time, link: LinkId, reason: &CloseReason, out: &mut impl Outbox) {
-        let Some(attachment) = self
-            .links
-            .get_mut(link.index as usize)
-            .and_then(Option::take)
+        let Some(attachment) = self.links.get_mut(link.index as usize).and_then(Option::take)
         else {
             return;
         };
@@ -172,13 +160,7 @@ impl Relay {
         }
         let reason = CloseReason::Kicked(text.to_vec());
         if host.kind == Kind::User {
-            self.tell(
-                link,
-                id,
-                StatusCode::KICKED,
-                reason.to_string().as_bytes(),
-                out,
-            );
+            self.tell(link, id, StatusCode::KICKED, reason.to_string().as_bytes(), out);
         }
         out.close(link, reason);
         Ok(())

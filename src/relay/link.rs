@@ -74,10 +74,7 @@ impl fmt::Display for CloseReason {
             Self::BadBytes(what) => write!(f, "not the protocol: {what}"),
             Self::BadId(id) => write!(f, "id {id} cannot be registered"),
             Self::FalseSources => {
-                write!(
-                    f,
-                    "{FALSE_SOURCES_MAX} frames with a source that is not its own"
-                )
+                write!(f, "{FALSE_SOURCES_MAX} frames with a source that is not its own")
             }
             Self::RegisterDeadline => f.write_str("no registration in time"),
             Self::QueueFull { unsent_bytes } => {

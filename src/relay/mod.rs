@@ -189,12 +189,7 @@ impl Relay {
         let deadline = now + self.limits.register_deadline;
         self.timers.insert((deadline, Timer::Register(link)));
         let role = Role::Unregistered { uplink, deadline };
-        self.links[index] = Some(Attachment {
-            id: link,
-            role,
-            burst: None,
-            false_sources: 0,
-        });
+        self.links[index] = Some(Attachment { id: link, role, burst: None, false_sources: 0 });
     }
 
     /// A link that [`Outbox::dial`] opened is connected: introduce ourselves.
@@ -216,19 +211,10 @@ impl Relay {
             Message::Registration(registration) => {
                 self.handle_registration(now, link, &registration, out);
             }
-            Message::Chat {
-                source,
-                destination,
-                text,
-            } => {
+            Message::Chat { source, destination, text } => {
                 self.handle_chat(link, source, destination, text, out);
             }
-            Message::Status {
-                source,
-                destination,
-                code,
-                text,
-            } => {
+            Message::Status { source, destination, code, text } => {
                 self.handle_status(now, link, source, destination, code, text, out);
             }
             Message::ClientQuit { source, text } => {
@@ -242,11 +228,7 @@ impl Relay {
 
     /// A link's queue has room again: goes on with its burst.
     pub fn drained(&mut self, link: LinkId, out: &mut impl Outbox) {
-        if self
-            .links
-            .get(link.index as usize)
-            .is_some_and(Option::is_some)
-        {
+        if self.links.get(link.index as usize).is_some_and(Option::is_some) {
             self.continue_burst(link, out);
         }
     }
@@ -280,19 +262,12 @@ impl Relay {
     pub fn stop(&mut self, out: &mut impl Outbox) {
         self.uplink.state = State::Off;
         let text = CloseReason::Shutdown.to_string();
-        let leaving = self
-            .links
-            .iter()
-            .flatten()
-            .filter_map(|attachment| match attachment.role {
-                Role::User { host } => Some(host),
-                _ => None,
-            });
+        let leaving = self.links.iter().flatten().filter_map(|attachment| match attachment.role {
+            Role::User { host } => Some(host),
+            _ => None,
+        });
         for source in leaving {
-            let quit = Message::ClientQuit {
-                source,
-                text: text.as_bytes(),
-            };
+            let quit = Message::ClientQuit { source, text: text.as_bytes() };
             for server in self.servers() {
                 out.deliver(server.id, &quit);
             }
@@ -310,22 +285,15 @@ impl Relay {
     }
 
     fn attachment(&self, link: LinkId) -> &Attachment {
-        self.links[link.index as usize]
-            .as_ref()
-            .expect("a live link")
+        self.links[link.index as usize].as_ref().expect("a live link")
     }
 
     fn attachment_mut(&mut self, link: LinkId) -> &mut Attachment {
-        self.links[link.index as usize]
-            .as_mut()
-            .expect("a live link")
+        self.links[link.index as usize].as_mut().expect("a live link")
     }
 
     fn servers(&self) -> impl Iterator<Item = &Attachment> {
-        self.links
-            .iter()
-            .flatten()
-            .filter(|a| matches!(a.role, Role::Server { .. }))
+        self.links.iter().flatten().filter(|a| matches!(a.role, Role::Server { .. }))
     }
 
     fn next_event(&mut self) -> u64 {
@@ -338,8 +306,7 @@ impl Relay {
             self.status_updates.pop_front();
         }
         let text = &text[..text.len().min(STATUS_UPDATE_BYTES_MAX)];
-        self.status_updates
-            .push_back(String::from_utf8_lossy(text).into_owned());
+        self.status_updates.push_back(String::from_utf8_lossy(text).into_owned());
     }
 
     /// Drops a frame whose source is not behind its link.
@@ -369,15 +336,7 @@ impl Relay {
             Role::Server { .. } => destination,
             Role::User { .. } | Role::Unregistered { .. } => HostId::NONE,
         };
-        out.deliver(
-            link,
-            &Message::Status {
-                source: self.own.id,
-                destination,
-                code,
-                text,
-            },
-        );
+        out.deliver(link, &Message::Status { source: self.own.id, destination, code, text });
     }
 }
 
@@ -388,43 +347,18 @@ impl std::fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match *self.0 {
             Message::Registration(message::Registration {
-                kind,
-                source,
-                last_hop,
-                name,
-                ..
+                kind, source, last_hop, name, ..
             }) => {
-                let kind = if kind == Kind::Server {
-                    "server"
-                } else {
-                    "user"
-                };
-                write!(
-                    f,
-                    "registration of {kind} {source} {} by {last_hop}",
-                    Printable(name)
-                )
+                let kind = if kind == Kind::Server { "server" } else { "user" };
+                write!(f, "registration of {kind} {source} {} by {last_hop}", Printable(name))
             }
-            Message::Status {
-                source,
-                destination,
-                code,
-                text,
-            } => {
+            Message::Status { source, destination, code, text } => {
                 let (code, text) = (code.0, Printable(text));
                 write!(f, "status {code} from {source} to {destination}: {text}")
             }
             Message::ServerQuit { source, .. } => write!(f, "quit of server {source}"),
-            Message::Chat {
-                source,
-                destination,
-                text,
-            } => {
-                write!(
-                    f,
-                    "chat of {} bytes from {source} to {destination}",
-                    text.len()
-                )
+            Message::Chat { source, destination, text } => {
+                write!(f, "chat of {} bytes from {source} to {destination}", text.len())
             }
             Message::ClientQuit { source, .. } => write!(f, "quit of user {source}"),
         }

@@ -31,14 +31,7 @@ impl Relay {
                 if self.attachment(first).burst.is_some() {
                     self.introduce(source, first, out);
                 }
-                out.deliver(
-                    first,
-                    &Message::Chat {
-                        source,
-                        destination,
-                        text,
-                    },
-                );
+                out.deliver(first, &Message::Chat { source, destination, text });
             }
             FirstLink::Split(split) => {
                 if !self.wait_for(split, source, destination, text) {
@@ -69,10 +62,7 @@ impl Relay {
         self.tell(link, sender, StatusCode::UNKNOWN_ID, text.as_bytes(), out);
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the fields of a status, as they came"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "the fields of a status, as they came")]
     pub(super) fn handle_status(
         &mut self,
         now: Time,
@@ -102,11 +92,7 @@ impl Relay {
             return self.drop_false_source(link, source, out);
         }
         if is_for_us {
-            log::info!(
-                "link {link}: status {} from {source}: {}",
-                code.0,
-                Printable(text)
-            );
+            log::info!("link {link}: status {} from {source}: {}", code.0, Printable(text));
             return self.keep_status(text);
         }
         match self.hosts.get(destination).map(|host| host.first_link) {
@@ -116,15 +102,7 @@ impl Relay {
                     Role::User { .. } => HostId::NONE,
                     _ => destination,
                 };
-                out.deliver(
-                    first,
-                    &Message::Status {
-                        source,
-                        destination,
-                        code,
-                        text,
-                    },
-                );
+                out.deliver(first, &Message::Status { source, destination, code, text });
             }
             _ => self.counters.unroutable += 1, // a status is never answered with another
         }

@@ -75,21 +75,14 @@ impl Relay {
         );
         let (waiting, waiting_bytes) = (VecDeque::new(), 0);
         let since = self.next_event();
-        let split = self.splits.insert(Split {
-            neighbour,
-            since,
-            hosts,
-            waiting,
-            waiting_bytes,
-        });
+        let split = self.splits.insert(Split { neighbour, since, hosts, waiting, waiting_bytes });
         for &id in &self.splits[split].hosts {
             self.hosts.set_first_link(id, FirstLink::Split(split));
         }
         if self.limits.split_grace.is_zero() {
             self.end_split(split, out);
         } else {
-            self.timers
-                .insert((now + self.limits.split_grace, Timer::Split(split)));
+            self.timers.insert((now + self.limits.split_grace, Timer::Split(split)));
         }
     }
 
@@ -125,21 +118,9 @@ impl Relay {
         self.hosts.set_first_link(id, FirstLink::Link(link));
         let split = &mut self.splits[split];
         split.forget(id);
-        for Chat {
-            source,
-            destination,
-            text,
-        } in split.take_waiting(id)
-        {
+        for Chat { source, destination, text } in split.take_waiting(id) {
             self.introduce(source, link, out);
-            out.deliver(
-                link,
-                &Message::Chat {
-                    source,
-                    destination,
-                    text: &text,
-                },
-            );
+            out.deliver(link, &Message::Chat { source, destination, text: &text });
         }
     }
 
@@ -156,11 +137,7 @@ impl Relay {
             return false;
         }
         split.waiting_bytes += text.len();
-        split.waiting.push_back(Chat {
-            source,
-            destination,
-            text: text.into(),
-        });
+        split.waiting.push_back(Chat { source, destination, text: text.into() });
         true
     }
 }

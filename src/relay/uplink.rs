@@ -42,20 +42,9 @@ pub(super) struct Uplink {
 impl Uplink {
     /// The first attempt is due at once.
     pub(super) fn new(parents: usize) -> Self {
-        let state = if parents == 0 {
-            State::Off
-        } else {
-            State::Waiting {
-                until: Time::default(),
-            }
-        };
-        Self {
-            parents,
-            current: 0,
-            failed_rounds: 0,
-            renumbered: None,
-            state,
-        }
+        let state =
+            if parents == 0 { State::Off } else { State::Waiting { until: Time::default() } };
+        Self { parents, current: 0, failed_rounds: 0, renumbered: None, state }
     }
 
     /// Which parent to dial now, if an attempt is due.
@@ -86,11 +75,7 @@ impl Uplink {
     /// A parent that was connected is tried first again, after a short wait.
     pub(super) fn ended(&mut self, now: Time, rng: &mut StdRng) {
         let was_attached = matches!(self.state, State::Attached { .. });
-        self.current = if was_attached {
-            0
-        } else {
-            (self.current + 1) % self.parents
-        };
+        self.current = if was_attached { 0 } else { (self.current + 1) % self.parents };
         let wait = if self.current != 0 {
             Duration::ZERO
         } else {
@@ -103,18 +88,13 @@ impl Uplink {
 
     /// The parent refused: it is not asked again soon.
     pub(super) fn refused(&mut self, now: Time) {
-        self.state = State::Waiting {
-            until: now + REFUSED_PAUSE,
-        };
+        self.state = State::Waiting { until: now + REFUSED_PAUSE };
     }
 
     /// Whether this server may take another id now. A fresh id that is refused again soon is no
     /// accident, so this is granted once in [`REFUSED_PAUSE`].
     pub(super) fn may_renumber(&mut self, now: Time) -> bool {
-        if self
-            .renumbered
-            .is_some_and(|at| now.since(at) < REFUSED_PAUSE)
-        {
+        if self.renumbered.is_some_and(|at| now.since(at) < REFUSED_PAUSE) {
             return false;
         }
         self.renumbered = Some(now);
@@ -153,10 +133,7 @@ mod tests {
                 Duration::from_millis(400 * 2u64.pow(rounds.min(4))).min(REDIAL_BACKOFF_MAX);
             for _ in 0..50 {
                 let wait = backoff(rounds, &mut rng);
-                assert!(
-                    (REDIAL_BACKOFF_MIN..=bound).contains(&wait),
-                    "{rounds}: {wait:?}"
-                );
+                assert!((REDIAL_BACKOFF_MIN..=bound).contains(&wait), "{rounds}: {wait:?}");
             }
         }
     }
@@ -173,10 +150,7 @@ mod tests {
         assert_eq!(uplink.due(now), None);
         assert_eq!(uplink.due(now + REDIAL_BACKOFF_MAX), Some(0));
         uplink.refused(now);
-        assert_eq!(
-            uplink.due(now + (REFUSED_PAUSE - Duration::from_millis(1))),
-            None
-        );
+        assert_eq!(uplink.due(now + (REFUSED_PAUSE - Duration::from_millis(1))), None);
         assert_eq!(uplink.due(now + REFUSED_PAUSE), Some(0));
     }
 }

@@ -46,14 +46,8 @@ impl fmt::Display for WireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownType(kind) => write!(f, "unknown frame type 0x{kind:02x}"),
-            Self::TooLong {
-                announced,
-                frame_bytes_max,
-            } => {
-                write!(
-                    f,
-                    "a frame of {announced} bytes, the largest allowed is {frame_bytes_max}"
-                )
+            Self::TooLong { announced, frame_bytes_max } => {
+                write!(f, "a frame of {announced} bytes, the largest allowed is {frame_bytes_max}")
             }
         }
     }
@@ -82,10 +76,7 @@ pub fn frame_len(bytes: &[u8], frame_bytes_max: usize) -> Result<Option<usize>, 
     };
     let announced = header as u64 + body;
     if announced > frame_bytes_max as u64 {
-        return Err(WireError::TooLong {
-            announced,
-            frame_bytes_max,
-        });
+        return Err(WireError::TooLong { announced, frame_bytes_max });
     }
     Ok(Some(announced as usize))
 }
@@ -129,18 +120,8 @@ pub fn message(frame: &[u8]) -> Message<'_> {
     match frame[0] {
         kind @ (SERVER_REGISTRATION | CLIENT_REGISTRATION) => {
             let (name, info) = frame[REGISTRATION_HEADER..].split_at(usize::from(frame[9]));
-            let kind = if kind == SERVER_REGISTRATION {
-                Kind::Server
-            } else {
-                Kind::User
-            };
-            Message::Registration(Registration {
-                kind,
-                source,
-                last_hop: id(5),
-                name,
-                info,
-            })
+            let kind = if kind == SERVER_REGISTRATION { Kind::Server } else { Kind::User };
+            Message::Registration(Registration { kind, source, last_hop: id(5), name, info })
         }
         STATUS => Message::Status {
             source,
@@ -148,20 +129,11 @@ pub fn message(frame: &[u8]) -> Message<'_> {
             code: StatusCode(BigEndian::read_u16(&frame[9..])),
             text: &frame[STATUS_HEADER..],
         },
-        SERVER_QUIT => Message::ServerQuit {
-            source,
-            replacement: id(5),
-            text: &frame[SERVER_QUIT_HEADER..],
-        },
-        CHAT => Message::Chat {
-            source,
-            destination: id(5),
-            text: &frame[CHAT_HEADER..],
-        },
-        _ => Message::ClientQuit {
-            source,
-            text: &frame[CLIENT_QUIT_HEADER..],
-        },
+        SERVER_QUIT => {
+            Message::ServerQuit { source, replacement: id(5), text: &frame[SERVER_QUIT_HEADER..] }
+        }
+        CHAT => Message::Chat { source, destination: id(5), text: &frame[CHAT_HEADER..] },
+        _ => Message::ClientQuit { source, text: &frame[CLIENT_QUIT_HEADER..] },
     }
 }
 
@@ -171,19 +143,10 @@ pub fn message(frame: &[u8]) -> Message<'_> {
 /// [`crate::limits::INFO_BYTES_MAX`], texts below 4 GiB; all that was parsed is.
 pub fn encode(message: &Message<'_>, out: &mut Vec<u8>) {
     match *message {
-        Message::Registration(Registration {
-            kind,
-            source,
-            last_hop,
-            name,
-            info,
-        }) => {
+        Message::Registration(Registration { kind, source, last_hop, name, info }) => {
             let mut header = [0; REGISTRATION_HEADER];
-            header[0] = if kind == Kind::Server {
-                SERVER_REGISTRATION
-            } else {
-                CLIENT_REGISTRATION
-            };
+            header[0] =
+                if kind == Kind::Server { SERVER_REGISTRATION } else { CLIENT_REGISTRATION };
             BigEndian::write_u32(&mut header[1..], source.0);
             BigEndian::write_u32(&mut header[5..], last_hop.0);
             header[9] = u8::try_from(name.len()).expect("a name of at most 255 bytes");
@@ -193,12 +156,7 @@ pub fn encode(message: &Message<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(name);
             out.extend_from_slice(info);
         }
-        Message::Status {
-            source,
-            destination,
-            code,
-            text,
-        } => {
+        Message::Status { source, destination, code, text } => {
             let mut header = [0; STATUS_HEADER];
             header[0] = STATUS;
             BigEndian::write_u32(&mut header[1..], source.0);
@@ -208,18 +166,10 @@ pub fn encode(message: &Message<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(&header);
             out.extend_from_slice(text);
         }
-        Message::ServerQuit {
-            source,
-            replacement: second,
-            text,
-        } => {
+        Message::ServerQuit { source, replacement: second, text } => {
             two_ids(SERVER_QUIT, source, second, text, out);
         }
-        Message::Chat {
-            source,
-            destination: second,
-            text,
-        } => {
+        Message::Chat { source, destination: second, text } => {
             two_ids(CHAT, source, second, text, out);
         }
         Message::ClientQuit { source, text } => {
