@@ -1,0 +1,555 @@
+//! The binary itself: real processes, real sockets, port 0, waiting on conditions with deadlines.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use crc_tests::frames::{chat, frames, quit, registration, server, status, user};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// How long anything may take on a busy machine before it counts as never.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const CRC: &str = env!("CARGO_BIN_EXE_crc");
+
+/// Waits until `condition` answers with something.
+#[track_caller]
+fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(result) = condition() {
+            return result;
+        }
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::park_timeout(Duration::from_millis(2)); // between two looks, no hope in it
+    }
+}
+
+/// A running server, ended with the test.
+struct Server {
+    child: Child,
+    port: u16,
+    log: PathBuf,
+    dir: tempfile::TempDir,
+}
+
+impl Server {
+    fn start(options: &[&str]) -> Self {
+        Self::start_with(options, Stdio::null())
+    }
+
+    fn start_with(options: &[&str], stdin: Stdio) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let log = dir.path().join("log");
+        let control = dir.path().join("control");
+        let control = control.to_str().expect("text");
+        let mut command = Command::new(CRC);
+        command.args(["server", "--log", "debug"]).args(options);
+        for (option, value) in [("--listen", "127.0.0.1:0"), ("--control", control)] {
+            if !options.contains(&option) {
+                command.args([option, value]);
+            }
+        }
+        let mut child = command
+            .stdin(stdin)
+            .stdout(Stdio::piped())
+            .stderr(fs::File::create(&log).expect("a log"))
+            .spawn()
+            .expect("the server starts");
+        let mut line = Vec::new();
+        let stdout = child.stdout.as_mut().expect("piped");
+        let mut byte = [0];
+        while stdout.read(&mut byte).expect("readable") == 1 && byte != *b"\n" {
+            line.push(byte[0]);
+        }
+        let line = String::from_utf8(line).expect("text");
+        let port = line.strip_prefix("listening crc 127.0.0.1:").and_then(|port| port.parse().ok());
+        let Some(port) = port else {
+            let log = fs::read_to_string(&log).unwrap_or_default();
+            panic!("the first line is {line:?}; the log: {log}");
+        };
+        Self { child, port, log, dir }
+    }
+
+    fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    fn control(&self) -> PathBuf {
+        self.dir.path().join("control")
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    fn connect(&self) -> Peer {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the door is open");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        Peer { stream, received: Vec::new() }
+    }
+
+    fn ctl(&self, words: &[&str]) -> Output {
+        ctl(&self.control(), words)
+    }
+
+    fn state(&self) -> Value {
+        let output = self.ctl(&["--json", "state"]);
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    }
+
+    fn host_ids(&self) -> Vec<u64> {
+        let state = self.state();
+        let hosts = state["hosts"].as_array().expect("hosts");
+        hosts.iter().map(|host| host["id"].as_u64().expect("an id")).collect()
+    }
+
+    #[track_caller]
+    fn knows(&self, ids: &[u64]) {
+        let what = format!("the server knows {ids:?}");
+        eventually(&what, || (self.host_ids() == ids).then_some(()));
+    }
+
+    #[track_caller]
+    fn has_logged(&self, part: &str) {
+        eventually(&format!("{part:?} in the log"), || {
+            fs::read_to_string(&self.log).expect("a log").contains(part).then_some(())
+        });
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("the server is there");
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        eventually("the server ends", || self.child.try_wait().expect("a child"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn ctl(control: &Path, words: &[&str]) -> Output {
+    let mut command = Command::new(CRC);
+    command.args(["ctl", "--control"]).arg(control).args(words).output().expect("crc ctl runs")
+}
+
+/// A connection of ours to a server.
+struct Peer {
+    stream: TcpStream,
+    received: Vec<u8>,
+}
+
+impl Peer {
+    fn says(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).expect("the server reads");
+    }
+
+    /// Reads until the frame has come; what came with it stays for later.
+    #[track_caller]
+    fn hears(&mut self, frame: &[u8]) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.received.windows(frame.len()).any(|window| window == frame) {
+            let mut buffer = [0; 4096];
+            let count = self.stream.read(&mut buffer).expect("more to come");
+            assert!(count > 0 && Instant::now() < deadline, "closed before {frame:02x?}");
+            self.received.extend_from_slice(&buffer[..count]);
+        }
+    }
+
+    /// Reads until the server closes, and answers all that was never asked for.
+    fn hears_end(mut self) -> Vec<u8> {
+        let mut buffer = [0; 4096];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return self.received,
+                Ok(count) => self.received.extend_from_slice(&buffer[..count]),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return self.received,
+                Err(error) => panic!("the server should close: {error}"),
+            }
+        }
+    }
+}
+
+fn welcome(server: u32, name: &str) -> Vec<u8> {
+    status(server, 0, 0, &format!("Welcome to the Clemson Relay Chat network {name}"))
+}
+
+#[test]
+fn people_on_three_servers_talk() {
+    let one = Server::start(&["--id", "1", "--name", "theshire", "--info", "Home"]);
+    let two = Server::start(&["--id", "2", "--parent", &one.address()]);
+    let three = Server::start(&["--id", "3", "--parent", &format!("localhost:{}", two.port)]);
+    one.knows(&[2, 3]);
+    let (mut frodo, mut sam) = (one.connect(), three.connect());
+    frodo.says(&user(101, "frodo", "ring"));
+    frodo.hears(&welcome(1, "frodo"));
+    three.knows(&[1, 2, 101]);
+    for byte in user(102, "sam", "") {
+        sam.says(&[byte]);
+    }
+    sam.hears(&registration(crc::relay::message::Kind::User, 101, 3, "frodo", "ring"));
+    one.knows(&[2, 3, 101, 102]);
+    let stream = [chat(101, 102, "Hello Sam"), chat(101, 102, "and again")].concat();
+    for piece in stream.chunks(5) {
+        frodo.says(piece);
+    }
+    sam.hears(&chat(101, 102, "Hello Sam"));
+    sam.hears(&chat(101, 102, "and again"));
+    sam.says(&[chat(102, 101, "Hello"), chat(102, 7, "?")].concat());
+    frodo.hears(&chat(102, 101, "Hello"));
+    sam.hears(&status(3, 0, 1, "Unknown ID 7"));
+    sam.says(&quit(102, "Leaving"));
+    frodo.hears(&quit(102, "Leaving"));
+    sam.hears_end();
+    one.knows(&[2, 3, 101]);
+}
+
+#[test]
+fn an_idle_server_is_one_thread_that_does_nothing() {
+    let server = Server::start_with(&["--id", "1"], Stdio::piped());
+    let mut frodo = server.connect();
+    frodo.says(&user(101, "frodo", ""));
+    frodo.hears(&welcome(1, "frodo"));
+    server.knows(&[101]);
+    let proc = PathBuf::from(format!("/proc/{}", server.child.id()));
+    let tasks = fs::read_dir(proc.join("task")).expect("a running process").count();
+    assert_eq!(tasks, 1);
+    // Every call that waits and every wake-up is a context switch of the process.
+    let switches = || {
+        let status = fs::read_to_string(proc.join("status")).expect("a running process");
+        let lines = status.lines().filter(|line| line.contains("voluntary_ctxt_switches"));
+        let counts = lines.map(|line| line.rsplit('\t').next().expect("a count").to_owned());
+        counts.collect::<Vec<_>>()
+    };
+    let is_waiting = || {
+        let stat = fs::read_to_string(proc.join("stat")).expect("a running process");
+        stat.contains(") S ").then_some(())
+    };
+    eventually("the server waits", is_waiting);
+    let before = switches();
+    let end = Instant::now() + Duration::from_secs(2); // what is observed is this span itself
+    eventually("the span is over", || (Instant::now() >= end).then_some(()));
+    assert_eq!(switches(), before);
+}
+
+#[test]
+fn signals_end_it_with_queues_flushed_and_exit_code_0() {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let mut one = Server::start(&["--id", "1"]);
+        let (mut frodo, mut near) = (one.connect(), one.connect());
+        near.says(&server(2, "two", ""));
+        frodo.says(&user(101, "frodo", ""));
+        frodo.hears(&welcome(1, "frodo"));
+        one.signal(signal);
+        near.hears(&quit(101, "server shutdown"));
+        near.hears_end();
+        assert_eq!(one.wait().code(), Some(0), "{signal:?}");
+        assert!(!one.control().exists(), "the control socket is removed");
+    }
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let mut one = Server::start(&["--id", "1", "--server-queue", "80000000"]);
+    let (mut near, mut frodo) = (one.connect(), one.connect());
+    near.says(&server(2, "two", ""));
+    near.says(&registration(crc::relay::message::Kind::User, 102, 2, "sam", ""));
+    one.knows(&[2, 102]);
+    frodo.says(&user(101, "frodo", ""));
+    let text = "x".repeat(1_000_000);
+    for _ in 0..30 {
+        frodo.says(&chat(101, 102, &text)); // more than the kernel keeps for who does not read
+    }
+    eventually("the queue is long", || {
+        let links = one.ctl(&["--json", "links"]).stdout;
+        let links: Value = serde_json::from_slice(&links).expect("JSON");
+        let links = links.as_array().expect("links");
+        links.iter().any(|link| link["queue_bytes"].as_u64() > Some(1_000_000)).then_some(())
+    });
+    one.signal(Signal::TERM);
+    one.has_logged("SIGTERM: stopping");
+    assert!(one.child.try_wait().expect("a child").is_none(), "it waits for the queue");
+    one.signal(Signal::TERM);
+    assert_eq!(one.wait().code(), Some(0));
+    one.has_logged("ending at once");
+}
+
+#[test]
+fn a_slow_reader_is_closed_and_the_others_are_served() {
+    let one = Server::start(&["--id", "1"]);
+    let (mut deaf, mut sam) = (one.connect(), one.connect());
+    deaf.says(&user(101, "deaf", ""));
+    deaf.hears(&welcome(1, "deaf"));
+    sam.says(&user(102, "sam", ""));
+    sam.hears(&welcome(1, "sam"));
+    let text = "x".repeat(100_000);
+    let mut round = 0;
+    eventually("the deaf one is closed", || {
+        round += 1;
+        sam.says(&chat(102, 101, &text));
+        sam.says(&chat(102, 102, &format!("round {round}.")));
+        sam.hears(&chat(102, 102, &format!("round {round}.")));
+        (one.host_ids() == [102]).then_some(())
+    });
+    one.has_logged("does not read");
+    let quits = frames(&sam.received).into_iter().filter(|frame| frame[0] == 0x82).count();
+    assert_eq!(quits, 1);
+}
+
+#[test]
+fn noise_ends_its_own_connection_and_takes_no_memory() {
+    let one = Server::start(&["--id", "1"]);
+    let mut frodo = one.connect();
+    frodo.says(&user(101, "frodo", ""));
+    frodo.hears(&welcome(1, "frodo"));
+    let resident_kib = || -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", one.child.id()));
+        let status = status.expect("a running process");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a size");
+        line.split_whitespace().nth(1).expect("a number").parse().expect("a number")
+    };
+    let before = resident_kib();
+    let mut absurd = chat(1, 1, "");
+    absurd.splice(9.., [0xff; 4]);
+    for _ in 0..50 {
+        for noise in [&absurd[..], b"\x77", b"GET / HTTP/1.1\r\n\r\n"] {
+            let mut peer = one.connect();
+            peer.says(noise);
+            assert!(peer.hears_end().is_empty());
+        }
+    }
+    one.has_logged("a frame of 4294967308 bytes, the largest allowed is 1048576");
+    one.has_logged("unknown frame type 0x77");
+    assert!(resident_kib() < before + 4096, "{before} KiB before, now {}", resident_kib());
+    assert_eq!(one.host_ids(), [101]);
+    frodo.says(&chat(101, 101, "still here"));
+    frodo.hears(&chat(101, 101, "still here"));
+}
+
+#[test]
+fn a_server_waits_for_its_parent_and_finds_it_again() {
+    let mut one = Server::start(&["--id", "1"]);
+    let port = one.port.to_string();
+    one.signal(Signal::KILL);
+    one.wait();
+    let parent = format!("127.0.0.1:{port}");
+    let two = Server::start(&["--id", "2", "--parent", &parent, "--split-grace", "60"]);
+    two.has_logged("cannot connect to the parent");
+    let mut sam = two.connect();
+    sam.says(&user(102, "sam", ""));
+    sam.hears(&welcome(2, "sam"));
+    for _ in 0..2 {
+        let mut one = Server::start(&["--id", "1", "--listen", &parent]);
+        one.knows(&[2, 102]);
+        two.knows(&[1, 102]);
+        one.signal(Signal::KILL);
+        one.wait();
+    }
+}
+
+#[test]
+fn the_console_answers_and_its_end_is_not_the_servers() {
+    let mut one = Server::start_with(&["--id", "1"], Stdio::piped());
+    let mut frodo = one.connect();
+    frodo.says(&user(101, "frodo", ""));
+    frodo.hears(&welcome(1, "frodo"));
+    let mut stdin = one.child.stdin.take().expect("piped");
+    let mut stdout = BufReader::new(one.child.stdout.take().expect("piped"));
+    let mut answer = |command: &str| {
+        stdin.write_all(command.as_bytes()).expect("read by the server");
+        let mut line = String::new();
+        stdout.read_line(&mut line).expect("an answer");
+        line
+    };
+    assert!(answer("num_users\n").starts_with("1 "));
+    assert!(answer("nonsense\x1b[2J\n").starts_with("unknown command \"nonsense\\u{1b}[2J\""));
+    assert_eq!(answer("kick 101 be\\ quiet\n"), "kicked 101\n");
+    frodo.hears(&status(1, 0, 3, "kicked: be\\ quiet"));
+    stdin.write_all(b"num_users").expect("read by the server");
+    drop(stdin);
+    let mut line = String::new();
+    stdout.read_line(&mut line).expect("the last line needs no end");
+    assert!(line.starts_with("0 "), "{line}");
+    assert_eq!(one.ctl(&["num_users"]).status.code(), Some(0));
+}
+
+#[test]
+fn commands_may_come_from_a_file() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = dir.path().join("commands");
+    fs::write(&path, "num_users\nshutdown\n").expect("a file");
+    let mut one = Server::start_with(&[], fs::File::open(&path).expect("a file").into());
+    assert_eq!(one.wait().code(), Some(0));
+    let mut rest = String::new();
+    one.child.stdout.take().expect("piped").read_to_string(&mut rest).expect("text");
+    assert_eq!(rest, "0 users are connected to this server\nstopping\n");
+}
+
+#[test]
+fn the_control_socket_is_its_owners_and_replaced_only_when_stale() {
+    let one = Server::start(&["--id", "1"]);
+    let mode = fs::metadata(one.control()).expect("the socket").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let control = one.control();
+    let path = control.to_str().expect("text");
+    let second = Command::new(CRC)
+        .args(["server", "--listen", "127.0.0.1:0", "--control", path])
+        .stdin(Stdio::null())
+        .output()
+        .expect("crc server runs");
+    assert_eq!(second.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(error.contains(path) && error.contains("another server answers"), "{error}");
+    assert_eq!(one.ctl(&["num_users"]).status.code(), Some(0), "the first one is unharmed");
+
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let stale = dir.path().join("stale");
+    drop(UnixListener::bind(&stale).expect("a socket that nobody listens on"));
+    let stale = stale.to_str().expect("text");
+    let _two = Server::start(&["--control", stale]);
+    assert_eq!(ctl(Path::new(stale), &["num_users"]).status.code(), Some(0));
+
+    let file = dir.path().join("file");
+    fs::write(&file, "precious").expect("a file");
+    let output = ctl_server(file.to_str().expect("text"));
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(fs::read_to_string(&file).expect("still there"), "precious");
+}
+
+fn ctl_server(control: &str) -> Output {
+    let mut command = Command::new(CRC);
+    command.args(["server", "--listen", "127.0.0.1:0", "--control", control]);
+    command.stdin(Stdio::null()).output().expect("crc server runs")
+}
+
+#[test]
+fn ctl_answers_like_the_console_in_text_and_json() {
+    let one = Server::start(&["--id", "1", "--name", "theshire"]);
+    let mut frodo = one.connect();
+    frodo.says(&user(101, "fr\u{1b}[2Jodo", "Test info"));
+    frodo.hears(&welcome(1, "fr\u{1b}[2Jodo"));
+    let text = |words: &[&str]| {
+        let output = one.ctl(words);
+        assert!(output.status.success(), "{words:?}: {output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    assert!(text(&["num_users"]).starts_with("1 "));
+    assert!(text(&["users"]).contains("101  fr\\u{1b}[2Jodo  here  Test info"));
+    assert!(text(&["links"]).lines().nth(1).expect("a link").contains("user"));
+    assert!(text(&["servers"]).starts_with("id  name"));
+    assert!(text(&["state"]).contains("theshire"));
+    assert!(text(&["help"]).contains("kick ID [text]"));
+    let state = one.state();
+    assert_eq!(state["id"], 1);
+    assert_eq!(state["name"], "theshire");
+    assert_eq!(state["adjacent_user_ids"], serde_json::json!([101]));
+    assert_eq!(state["hosts"][0]["kind"], "user");
+    assert_eq!(state["hosts"][0]["first_link_id"], 101);
+    assert_eq!(state["hosts"][0]["info"], "Test info");
+    let links: Value = serde_json::from_str(&text(&["--json", "links"])).expect("JSON");
+    assert_eq!((&links[0]["frames_in"], &links[0]["frames_out"]), (&1.into(), &1.into()));
+    for (words, part) in [
+        (&["kick"][..], "kick ID"),
+        (&["kick", "x"], "not an id"),
+        (&["kick", "7"], "nobody has this id"),
+        (&["users", "all"], "takes nothing"),
+        (&["frobnicate"], "unknown command"),
+    ] {
+        let output = one.ctl(words);
+        assert_eq!(output.status.code(), Some(1), "{words:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(part), "{words:?}: {output:?}");
+    }
+    let output = ctl(Path::new("/nowhere/at/all"), &["state"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/nowhere/at/all"));
+    text(&["kick", "101", "be", "quiet"]);
+    frodo.hears(&status(1, 0, 3, "kicked: be quiet"));
+}
+
+#[test]
+fn mistakes_have_their_exit_codes_and_say_what_to_do() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let config = dir.path().join("crc.toml");
+    fs::write(&config, "id = 1\nlissten = '127.0.0.1:0'\n").expect("a file");
+    let config = config.to_str().expect("text");
+    let one = Server::start(&[]);
+    let taken = one.address();
+    for (words, code, parts) in [
+        (&["server", "--nmae", "x"][..], 2, &["--nmae", "--name"][..]),
+        (&["server", "--id", "0"], 2, &["--id", "1 to 4294967294"]),
+        (&["server", "--listen", "here"], 2, &["--listen", "host:port"]),
+        (&["frobnicate"], 2, &["frobnicate"]),
+        (&["ctl", "state"], 2, &["--control"]),
+        (&["server", "--listen", &taken], 1, &[&taken, "another program listens there"]),
+        (&["server", "--listen", "203.0.113.1:1"], 1, &["203.0.113.1:1", "this machine"]),
+        (&["server", "--config", config], 78, &[config, "line 2", "lissten"]),
+        (&["server", "--config", "/nowhere"], 78, &["/nowhere", "No such file"]),
+    ] {
+        let mut command = Command::new(CRC);
+        let output = command.args(words).stdin(Stdio::null()).output().expect("crc runs");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{words:?}: {error}");
+        for part in parts {
+            assert!(error.contains(part), "{words:?}: {part:?} is not in {error}");
+        }
+    }
+}
+
+#[test]
+fn options_come_from_flags_environment_and_file_in_this_order() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let config = dir.path().join("crc.toml");
+    fs::write(&config, "id = 7\nname = 'file'\ninfo = 'file'\n").expect("a file");
+    let control = dir.path().join("control");
+    let mut child = Command::new(CRC)
+        .args(["server", "--listen", "127.0.0.1:0", "--info", "flag", "--control"])
+        .arg(&control)
+        .env("CRC_CONFIG", &config)
+        .env("CRC_NAME", "environment")
+        .env("CRC_INFO", "environment")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("crc server runs");
+    let output = eventually("the server answers", || {
+        let output = ctl(&control, &["--json", "state"]);
+        output.status.success().then_some(output)
+    });
+    let _ = child.kill();
+    let _ = child.wait();
+    let state: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&state["id"], &state["name"]), (&7.into(), &"environment".into()));
+    assert_eq!(state["info"], "flag");
+}
+
+#[test]
+fn three_hundred_come_at_once() {
+    let one = Server::start(&["--id", "1"]);
+    let mut peers: Vec<Peer> = (0..300).map(|_| one.connect()).collect();
+    for (peer, id) in peers.iter_mut().zip(1000..) {
+        peer.says(&user(id, "one of many", ""));
+    }
+    for peer in &mut peers {
+        peer.hears(&welcome(1, "one of many"));
+    }
+    let next = |id: u32| if id == 1299 { 1000 } else { id + 1 };
+    for (peer, id) in peers.iter_mut().zip(1000..) {
+        peer.says(&chat(id, next(id), "to the next"));
+    }
+    for (peer, id) in peers.iter_mut().zip(1000..) {
+        let from = (1000..1300).find(|&from| next(from) == id).expect("a ring");
+        peer.hears(&chat(from, id, "to the next"));
+    }
+}
