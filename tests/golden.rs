@@ -102,3 +102,19 @@ fn absurd_lengths_are_refused_by_their_header() {
     assert_eq!(wire::frame_len(&largest, 1024), Ok(Some(1024)));
     assert!(wire::frame_len(&largest, 1023).is_err());
 }
+
+#[test]
+fn every_example_in_the_protocol_page_is_a_frame() {
+    let page = include_str!("../docs/PROTOCOL.md");
+    let mut count = 0;
+    for block in page.split("```hex\n").skip(1) {
+        for line in block.split("```").next().expect("a block").lines() {
+            let frame = bytes(line);
+            let whole = wire::parse(&frame, FRAME_BYTES_MAX).expect("a frame").expect("all of it");
+            assert_eq!(whole.1, frame.len(), "{line}");
+            check(&frame, line);
+            count += 1;
+        }
+    }
+    assert_eq!(count, 10);
+}
