@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod cli;
+pub mod client;
 pub mod doors;
 pub mod limits;
 pub mod net;
