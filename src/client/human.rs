@@ -1,0 +1,144 @@
+//! Events as lines for people. Whatever others wrote is escaped where it would act on a terminal.
+
+use super::event::{Event, Text};
+
+/// Colours of people: all legible on dark and on light; red is for errors.
+const PALETTE: [u8; 9] = [32, 33, 34, 35, 36, 92, 94, 95, 96];
+const RED: &str = "31";
+const DIM: &str = "2";
+
+/// How lines look.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Style {
+    /// Whether to colour them.
+    pub(super) colour: bool,
+}
+
+impl Style {
+    /// The line of an event, without a line end. Only help has several.
+    pub(super) fn line(self, event: &Event) -> String {
+        match event {
+            Event::Connected { id, name } => {
+                format!("* connected as {}", self.person(*id, Some(name)))
+            }
+            Event::Status { text, .. } => format!("* {text}"),
+            Event::Join { id, name, info } => {
+                let person = self.person(*id, Some(name));
+                self.with_text(&format!("+ {person} is here"), info.as_ref())
+            }
+            Event::Quit { id, name, text } => {
+                let person = self.person(*id, name.as_ref());
+                self.with_text(&format!("- {person} left"), text.as_ref())
+            }
+            Event::Chat { from, name, text } => {
+                format!("{}: {text}", self.person(*from, name.as_ref()))
+            }
+            Event::Users { users } if users.is_empty() => "* nobody else is online".to_owned(),
+            Event::Users { users } => {
+                let people: Vec<String> =
+                    users.iter().map(|user| self.person(user.id, Some(&user.name))).collect();
+                format!("* {} online: {}", people.len(), people.join(", "))
+            }
+            Event::Help { text } => String::from_utf8_lossy(&text.0).into_owned(),
+            Event::Error { text } => self.paint(RED, &format!("! {text}")),
+            Event::Disconnected { text } => format!("* disconnected: {text}"),
+        }
+    }
+
+    /// What is less important than the line that it stands in.
+    pub(super) fn dim(self, text: &str) -> String {
+        self.paint(DIM, text)
+    }
+
+    /// `sam (102)`, in a colour that stays the same for that id, or else that name.
+    fn person(self, id: Option<i64>, name: Option<&Text>) -> String {
+        let shown = match (id, name) {
+            (Some(id), Some(name)) => format!("{name} ({id})"),
+            (Some(id), None) => format!("({id})"),
+            (None, Some(name)) => name.to_string(),
+            (None, None) => "somebody".to_owned(),
+        };
+        let key = match (id, name) {
+            (Some(id), _) => id.unsigned_abs(),
+            (None, Some(name)) => name
+                .0
+                .iter()
+                .fold(0_u64, |key, byte| key.wrapping_mul(31).wrapping_add(u64::from(*byte))),
+            (None, None) => 0,
+        };
+        // Multiplying by 2^64 over the golden ratio keeps ids that differ by little apart.
+        let spread = key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        let colour = PALETTE[spread as usize % PALETTE.len()];
+        self.paint(&format!("1;{colour}"), &shown)
+    }
+
+    fn with_text(self, line: &str, text: Option<&Text>) -> String {
+        match text {
+            Some(text) if !text.0.is_empty() => format!("{line}: {text}"),
+            _ => line.to_owned(),
+        }
+    }
+
+    fn paint(self, code: &str, text: &str) -> String {
+        if self.colour { format!("\x1b[{code}m{text}\x1b[m") } else { text.to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::event::User;
+
+    const PLAIN: Style = Style { colour: false };
+
+    #[track_caller]
+    fn check(event: &Event, line: &str) {
+        assert_eq!(PLAIN.line(event), line);
+    }
+
+    #[test]
+    fn says_it_in_a_line() {
+        let (id, name) = (Some(102), Text::from("sam"));
+        check(&Event::Connected { id, name: name.clone() }, "* connected as sam (102)");
+        check(
+            &Event::Join { id, name: name.clone(), info: Some("".into()) },
+            "+ sam (102) is here",
+        );
+        check(&Event::Quit { id, name: None, text: Some("bye".into()) }, "- (102) left: bye");
+        check(
+            &Event::Chat { from: id, name: Some(name.clone()), text: "Hi".into() },
+            "sam (102): Hi",
+        );
+        check(&Event::Users { users: vec![] }, "* nobody else is online");
+        let user = User { id, name };
+        let users = vec![user.clone(), user];
+        check(&Event::Users { users }, "* 2 online: sam (102), sam (102)");
+        check(&Event::error("no"), "! no");
+    }
+
+    #[test]
+    fn what_others_write_stays_text() {
+        check(
+            &Event::Chat {
+                from: Some(1),
+                name: Some("e\x1b[2Jvil".into()),
+                text: "a\n17:24 sam (102): \u{202e}lie".into(),
+            },
+            "e\\u{1b}[2Jvil (1): a\\n17:24 sam (102): \\u{202e}lie",
+        );
+    }
+
+    #[test]
+    fn a_person_keeps_a_colour() {
+        let style = Style { colour: true };
+        let colour = |id| {
+            let shown = style.person(Some(id), None);
+            shown.split('m').next().map(str::to_owned)
+        };
+        assert_eq!(colour(102), colour(102));
+        let used: std::collections::BTreeSet<_> = (1..100).map(colour).collect();
+        assert_eq!(used.len(), PALETTE.len());
+        assert_eq!(style.dim("x"), "\x1b[2mx\x1b[m");
+        assert_eq!(PLAIN.dim("x"), "x");
+    }
+}
