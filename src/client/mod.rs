@@ -1,10 +1,11 @@
 //! The bundled client: a pure [`App`] inside a thin shell.
 //!
 //! `app` decides, `session` speaks the wire, `grammar` and `event` are what goes in and comes out
-//! for the user; all of that is pure. `shell` is the loop around the socket, and
-//! `filter` its face towards pipes.
+//! for the user; all of that is pure. `shell` is the loop around the socket, and `terminal` and
+//! `filter` are the two faces it can have.
 
 pub mod app;
+mod completion;
 pub mod event;
 mod filter;
 pub mod grammar;
@@ -13,9 +14,10 @@ mod lines;
 mod roster;
 mod session;
 mod shell;
+mod terminal;
 mod url;
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IsTerminal};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -28,7 +30,9 @@ use crate::relay::message::HostId;
 pub use app::{App, Identity, Outcome};
 use event::Event;
 use filter::Filter;
-use shell::reason;
+use human::Style;
+use shell::{Front, reason};
+use terminal::Terminal;
 pub use url::{Scheme, Url, UrlError};
 
 /// How long one address may take to answer.
@@ -73,11 +77,25 @@ fn chat(options: &Options) -> Result<Outcome, String> {
         .map_err(|error| format!("the system gives no random numbers: {error}"))?;
     let identity = identity(options, &mut seed)?;
     let socket = connect(&options.url)?;
+    let name = identity.name.clone();
     let mut app = match options.url.scheme {
         Scheme::Crc => App::new(identity, seed.next_u64()),
     };
-    let mut front = Filter::open(options.json).map_err(|error| reason(&error))?;
-    shell::run(socket, &mut app, &mut front).map_err(|error| reason(&error))
+    let mut front = front(options.json, &name).map_err(|error| reason(&error))?;
+    shell::run(socket, &mut app, &mut *front).map_err(|error| reason(&error))
+}
+
+/// The terminal where there is one that can edit lines, else pipes.
+fn front(json: bool, name: &[u8]) -> io::Result<Box<dyn Front>> {
+    let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    if is_terminal && !json {
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let style = Style { colour: !no_color };
+        if let Ok(terminal) = Terminal::open(name, style) {
+            return Ok(Box::new(terminal));
+        }
+    }
+    Ok(Box::new(Filter::open(json)?))
 }
 
 fn identity(options: &Options, rng: &mut StdRng) -> Result<Identity, String> {
