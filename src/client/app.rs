@@ -12,9 +12,8 @@ use std::time::Duration;
 use super::event::{Event, Text};
 use super::grammar::{self, Addressee, Command};
 use super::roster::Roster;
-use super::session::{Crc, Heard, Session};
+use super::session::{Crc, Heard, Identity, Session};
 use crate::limits::FRAME_BYTES_MAX;
-use crate::relay::message::HostId;
 
 /// How long the server may take to answer the registration: as long as it gives a client to send one.
 pub const WELCOME_DEADLINE: Duration = crate::limits::REGISTER_DEADLINE;
@@ -31,19 +30,6 @@ pub const QUIT_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Bytes of lines that wait past which no more should be read, see [`App::is_congested`].
 const WAITING_BYTES_MAX: usize = 256 * 1024;
-
-/// Who registers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// The id to ask for.
-    pub id: HostId,
-    /// Whether the user asked for that id, so that no other will do.
-    pub id_is_chosen: bool,
-    /// At most [`crate::limits::NAME_BYTES_MAX`] bytes.
-    pub name: Vec<u8>,
-    /// At most [`crate::limits::INFO_BYTES_MAX`] bytes.
-    pub info: Vec<u8>,
-}
 
 /// How a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,10 +27,11 @@ use rand::{Rng, SeedableRng, TryRng};
 
 use crate::limits::{INFO_BYTES_MAX, NAME_BYTES_MAX};
 use crate::relay::message::HostId;
-pub use app::{App, Identity, Outcome};
+pub use app::{App, Outcome};
 use event::Event;
 use filter::Filter;
 use human::Style;
+pub use session::Identity;
 use shell::{Front, reason};
 use terminal::Terminal;
 pub use url::{Scheme, Url, UrlError};

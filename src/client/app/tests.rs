@@ -3,7 +3,7 @@
 use super::*;
 use crate::doors::crc::wire;
 use crate::limits::{FRAME_BYTES_MAX_CEILING, NAME_BYTES_MAX};
-use crate::relay::message::{Kind, Message, Registration, StatusCode};
+use crate::relay::message::{HostId, Kind, Message, Registration, StatusCode};
 
 const SERVER: HostId = HostId(1);
 const ME: HostId = HostId(101);
@@ -176,6 +176,7 @@ fn what_the_server_says_is_shown() {
         chat(999, "who?"),
         chat(101, "echo"),
         status(1, "Unknown ID 7"),
+        status(0, "Welcome again"),
         status(2, "Someone has already registered with ID 101"),
         quit(102, "bye"),
         quit(102, "again"),
@@ -190,6 +191,7 @@ fn what_the_server_says_is_shown() {
         r#"{"event":"chat","from":999,"text":"who?"}"#,
         r#"{"event":"chat","from":101,"name":"frodo","text":"echo"}"#,
         r#"{"event":"status","code":1,"text":"Unknown ID 7"}"#,
+        r#"{"event":"status","code":0,"text":"Welcome again"}"#,
         r#"{"event":"status","code":2,"text":"Someone has already registered with ID 101"}"#,
         r#"{"event":"quit","id":102,"name":"sam","text":"bye"}"#,
         r#"{"event":"quit","id":102,"text":"again"}"#,
@@ -278,6 +280,7 @@ fn a_line_waits_for_its_name_and_later_lines_behind_it() {
     app.line(at(100), "sam one");
     app.line(at(100), "7 two");
     app.end_of_input(at(100));
+    app.line(at(100), "7 after the end");
     assert_eq!(app.next_deadline(), Some(NAME_DEADLINE));
     app.receive(at(500), &user(103, "bob"));
     app.advance(at(999));

@@ -6,8 +6,7 @@
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::Heard;
-use crate::client::Identity;
+use super::{Heard, Identity};
 use crate::doors::assembly::Assembly;
 use crate::doors::crc::wire;
 use crate::limits::FRAME_BYTES_MAX_CEILING;
