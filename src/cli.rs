@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use serde::Deserialize;
 
 use crate::address::Address;
+use crate::client::{self, Url};
 use crate::doors::Door;
 use crate::limits::{
     FRAME_BYTES_MAX_CEILING, FRAME_BYTES_MAX_FLOOR, INFO_BYTES_MAX, Limits, NAME_BYTES_MAX,
@@ -39,6 +40,8 @@ pub struct Cli {
 pub enum Program {
     /// Run a server: alone, or joined to the network of a parent
     Server(ServerArgs),
+    /// Chat: at a terminal, or between pipes
+    Client(ClientArgs),
     /// Ask or tell a running server something, through its control socket
     Ctl(CtlArgs),
 }
@@ -112,6 +115,44 @@ struct ServerOptions {
     /// [default: info]
     #[arg(long, env = "CRC_LOG", value_name = "LEVEL", value_parser = NonEmptyStringValueParser::new())]
     log: Option<String>,
+}
+
+/// `crc client`.
+#[derive(Debug, Args)]
+pub struct ClientArgs {
+    /// The server to connect to: crc://host:port, or just host:port [default: crc://127.0.0.1:3600]
+    #[arg(env = "CRC_URL")]
+    url: Option<Url>,
+
+    /// The name that others see, at most 255 bytes [default: the name of your account]
+    #[arg(long, env = "CRC_NAME", value_name = "NAME")]
+    name: Option<Name>,
+
+    /// Your id in the network, 1 to 4294967294 [default: a random one]
+    #[arg(long, env = "CRC_ID", value_name = "N")]
+    id: Option<Id>,
+
+    /// What you say of yourself, at most 65535 bytes
+    #[arg(long, env = "CRC_INFO", value_name = "TEXT")]
+    info: Option<Info>,
+
+    /// Write events as JSON, one object a line
+    #[arg(long, env = "CRC_JSON", value_parser = FalseyValueParser::new())]
+    json: bool,
+}
+
+impl ClientArgs {
+    /// What the client is to do.
+    #[must_use]
+    pub fn options(self) -> client::Options {
+        client::Options {
+            url: self.url.unwrap_or_default(),
+            name: self.name.map(|name| name.0),
+            id: self.id.map(|id| id.0.0),
+            info: self.info.map_or_else(String::new, |info| info.0),
+            json: self.json,
+        }
+    }
 }
 
 /// `crc ctl`.

@@ -1,10 +1,12 @@
 //! crc: the daemon, its operator's command and its client. Only this file ends the process.
 
 use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use crc::cli::{Cli, CtlArgs, Program, ServerArgs};
+use crc::client;
 use crc::net::{self, Server};
 
 /// The configuration file is unusable (EX_CONFIG of sysexits.h).
@@ -13,6 +15,7 @@ const BAD_CONFIG: u8 = 78;
 fn main() -> ExitCode {
     match Cli::parse().program {
         Program::Server(args) => server(args),
+        Program::Client(args) => client::run(&args.options()),
         Program::Ctl(args) => ctl(&args),
     }
 }
@@ -43,13 +46,23 @@ fn server(args: ServerArgs) -> ExitCode {
     for (door, address) in server.doors() {
         // Scripts wait for this line; without a reader the server runs all the same.
         let _ = writeln!(stdout, "listening {door} {address}").and_then(|()| stdout.flush());
-        log::info!("to chat, type: {program} client {door}://{address} --name YOUR_NAME");
+        log::info!("to chat, type: {program} client {door}://{}", reachable(address));
     }
     drop(stdout);
     match server.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(1, &format!("the poll loop failed: {error}")),
     }
+}
+
+/// Where somebody on this machine reaches what listens on an address that may be "any".
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
 }
 
 fn ctl(args: &CtlArgs) -> ExitCode {
