@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use clap::builder::{FalseyValueParser, NonEmptyStringValueParser};
 use clap::{Args, Parser, Subcommand};
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
 use serde::Deserialize;
 
 use crate::address::Address;
@@ -19,8 +21,8 @@ use crate::limits::{
 };
 use crate::net::Settings;
 use crate::operator::Format;
+use crate::relay::Identity;
 use crate::relay::message::HostId;
-use crate::relay::{Identity, random_id};
 
 /// The port that is registered for chat relays ("text-relay").
 const DEFAULT_PORT: u16 = 3600;
@@ -36,7 +38,6 @@ pub struct Cli {
 
 /// The programs in the binary.
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, and it is taken apart at once")]
 pub enum Program {
     /// Run a server: alone, or joined to the network of a parent
     Server(ServerArgs),
@@ -292,7 +293,9 @@ impl ServerArgs {
         let name = given.name.or(file.name).map_or_else(|| short_name(machine_name), |name| name.0);
         let info = given.info.or(file.info).map_or_else(String::new, |info| info.0);
         let own = Identity {
-            id: id.as_ref().map_or_else(|| random_id(seed), |id| id.0),
+            id: id
+                .as_ref()
+                .map_or_else(|| HostId::random(&mut StdRng::seed_from_u64(seed)), |id| id.0),
             id_is_chosen: id.is_some(),
             name: name.into_bytes(),
             info: info.into_bytes(),

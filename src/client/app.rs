@@ -12,8 +12,9 @@ use std::time::Duration;
 use super::event::{Event, Text};
 use super::grammar::{self, Addressee, Command};
 use super::roster::Roster;
-use super::session::{Crc, Heard, Identity, Session};
+use super::session::{Crc, Heard, Session};
 use crate::limits::FRAME_BYTES_MAX;
+use crate::relay::Identity;
 
 /// How long the server may take to answer the registration: as long as it gives a client to send one.
 pub const WELCOME_DEADLINE: Duration = crate::limits::REGISTER_DEADLINE;

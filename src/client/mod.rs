@@ -26,12 +26,12 @@ use rand::rngs::{StdRng, SysRng};
 use rand::{Rng, SeedableRng, TryRng};
 
 use crate::limits::{INFO_BYTES_MAX, NAME_BYTES_MAX};
+pub use crate::relay::Identity;
 use crate::relay::message::HostId;
 pub use app::{App, Outcome};
 use event::Event;
 use filter::Filter;
 use human::Style;
-pub use session::Identity;
 use shell::{Front, reason};
 use terminal::Terminal;
 pub use url::{Scheme, Url, UrlError};
@@ -101,7 +101,7 @@ fn front(json: bool, name: &[u8]) -> io::Result<Box<dyn Front>> {
 
 fn identity(options: &Options, rng: &mut StdRng) -> Result<Identity, String> {
     let id = match options.id.map(HostId) {
-        None => session::random_id(rng),
+        None => HostId::random(rng),
         Some(id) if id.is_registrable() => id,
         Some(id) => {
             return Err(format!(

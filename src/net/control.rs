@@ -82,7 +82,9 @@ impl Control {
             return;
         };
         let is_open = asking.read(node, now);
-        if !(asking.write() && is_open)
+        let is_well = asking.write();
+        let is_needed = is_open || !asking.answers.is_empty();
+        if !(is_well && is_needed)
             && let Some(mut asking) = self.connections[place].take()
         {
             let _ = registry.deregister(&mut asking.stream);

@@ -2,7 +2,6 @@
 
 use super::link::{IdSet, Role};
 use super::message::{HostId, Kind, Message, Registration, StatusCode};
-use super::uplink::random_id;
 use super::{CloseReason, FirstLink, LinkId, Outbox, Relay, Time, Timer};
 use crate::printable::Printable;
 
@@ -268,8 +267,9 @@ impl Relay {
             self.uplink.refused(now);
             return out.close(link, CloseReason::Refused(id));
         }
-        let hosts = &self.hosts;
-        self.own.id = random_id(&mut self.rng, |new| new != id && hosts.get(new).is_none());
+        while self.own.id == id || self.hosts.get(self.own.id).is_some() {
+            self.own.id = HostId::random(&mut self.rng);
+        }
         log::warn!("id {id} is taken in the network: this server is now {}", self.own.id);
         for server in self.servers() {
             out.close(server.id, CloseReason::Renumbered);

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use rand::Rng;
+
 /// The number of a server or a user, unique in the network.
 ///
 /// 0 means "nobody yet" and `0xFFFF_FFFF` "whoever understands": neither can be registered.
@@ -17,6 +19,16 @@ impl HostId {
     pub const NONE: Self = Self(0);
     /// A status to this destination is an extension; who does not know it ignores it.
     pub const EXTENSION: Self = Self(u32::MAX);
+
+    /// An id that a host may have, and that hardly anybody else has.
+    pub fn random(rng: &mut impl Rng) -> Self {
+        loop {
+            let id = Self(rng.next_u32());
+            if id.is_registrable() {
+                return id;
+            }
+        }
+    }
 
     /// Whether a host may have this id.
     #[must_use]

@@ -105,12 +105,6 @@ pub struct Relay {
     rng: StdRng,
 }
 
-/// An id for a server that nobody chose one for.
-#[must_use]
-pub fn random_id(seed: u64) -> HostId {
-    uplink::random_id(&mut StdRng::seed_from_u64(seed), |_| true)
-}
-
 impl Relay {
     /// A server that knows nobody, with this many parents to join. `seed` decides ids and waits.
     #[must_use]

@@ -5,11 +5,10 @@
 
 use std::time::Duration;
 
+use rand::RngExt as _;
 use rand::rngs::StdRng;
-use rand::{Rng as _, RngExt as _};
 
 use super::link::LinkId;
-use super::message::HostId;
 use super::time::Time;
 use crate::limits::{REDIAL_BACKOFF_MAX, REDIAL_BACKOFF_MIN, REFUSED_PAUSE};
 
@@ -107,16 +106,6 @@ impl Uplink {
 fn backoff(failed_rounds: u32, rng: &mut StdRng) -> Duration {
     let bound = REDIAL_BACKOFF_MIN.saturating_mul(2u32.saturating_pow(failed_rounds + 1));
     rng.random_range(REDIAL_BACKOFF_MIN..=bound.min(REDIAL_BACKOFF_MAX))
-}
-
-/// An id for which `is_free` answers true.
-pub(super) fn random_id(rng: &mut StdRng, is_free: impl Fn(HostId) -> bool) -> HostId {
-    loop {
-        let id = HostId(rng.next_u32());
-        if id.is_registrable() && is_free(id) {
-            return id;
-        }
-    }
 }
 
 #[cfg(test)]

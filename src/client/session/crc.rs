@@ -3,13 +3,14 @@
 //!
 //! What servers say to each other, and extensions, are passed over. `docs/PROTOCOL.md` has the wire.
 
+use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
 
-use super::{Heard, Identity};
+use super::Heard;
 use crate::doors::assembly::Assembly;
 use crate::doors::crc::wire;
 use crate::limits::FRAME_BYTES_MAX_CEILING;
+use crate::relay::Identity;
 use crate::relay::message::{HostId, Kind, Message, Registration, StatusCode};
 
 /// Random ids that are tried. Two in use one after the other is a wonder; eight, a server that
@@ -134,7 +135,7 @@ impl Me {
         }
         if !self.identity.id_is_chosen && self.ids_tried < RANDOM_IDS_MAX {
             self.ids_tried += 1;
-            self.identity.id = random_id(&mut self.rng);
+            self.identity.id = HostId::random(&mut self.rng);
             self.register(out);
             return None;
         }
@@ -147,11 +148,6 @@ impl Me {
         };
         Some(Heard::IdTaken { code: code.0, text: text.into(), advice })
     }
-}
-
-/// An id that a host may have.
-pub(crate) fn random_id(rng: &mut StdRng) -> HostId {
-    HostId(rng.random_range(1..u32::MAX))
 }
 
 /// The number at the end of a text, which in a refusal is the id that it is about.

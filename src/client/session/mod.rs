@@ -5,23 +5,8 @@
 mod crc;
 
 pub(super) use crc::Crc;
-pub(super) use crc::random_id;
 
 use super::event::Text;
-use crate::relay::message::HostId;
-
-/// Who registers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// The id to ask for.
-    pub id: HostId,
-    /// Whether the user asked for that id, so that no other will do.
-    pub id_is_chosen: bool,
-    /// At most [`crate::limits::NAME_BYTES_MAX`] bytes.
-    pub name: Vec<u8>,
-    /// At most [`crate::limits::INFO_BYTES_MAX`] bytes.
-    pub info: Vec<u8>,
-}
 
 /// What the server said, whatever the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
