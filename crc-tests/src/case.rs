@@ -1,0 +1,263 @@
+//! Case files: JSON in the course's format, read into typed commands and expected states.
+//!
+//! A file that was read is sound in itself: every name that is used was launched before. Keys at the
+//! top that this runner knows nothing of are left alone, as files written elsewhere carry remarks.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crc::printable::Printable;
+use serde_json::Value;
+
+use crate::command::Command;
+use crate::state::{Key, NodeState, Role};
+
+/// What `type` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CaseKind {
+    /// `CRC_functionality`: tables and logs at the end.
+    Functionality,
+    /// `network_connectivity`: the first frames that servers received.
+    Connectivity,
+}
+
+/// A whole case.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Where it was read.
+    pub path: PathBuf,
+    /// What `type` says.
+    pub kind: CaseKind,
+    /// What to do, in order, each with its line as written.
+    pub commands: Vec<(String, Command)>,
+    /// What must be so in the end.
+    pub final_state: BTreeMap<String, NodeState>,
+    /// What was left alone in the file and perhaps should not have been.
+    pub warnings: Vec<String>,
+}
+
+/// Why a file is no case.
+#[derive(Debug)]
+pub struct CaseError {
+    /// The file.
+    pub path: PathBuf,
+    what: String,
+}
+
+impl fmt::Display for CaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", shown_path(&self.path), self.what)
+    }
+}
+
+impl std::error::Error for CaseError {}
+
+/// A path as messages show it.
+pub(crate) fn shown_path(path: &Path) -> String {
+    Printable(path.as_os_str().as_encoded_bytes()).to_string()
+}
+
+impl Case {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// Names the file and what is wrong in it: line and column where it is not JSON, else the number
+    /// of the command and the word at fault, or the key of the final state.
+    pub fn read(path: &Path) -> Result<Self, CaseError> {
+        fs::read(path)
+            .map_err(|error| error.to_string())
+            .and_then(|bytes| Self::parse(path, &bytes))
+            .map_err(|what| CaseError { path: path.to_owned(), what })
+    }
+
+    /// A case from the bytes of a file.
+    pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, String> {
+        // Some editors put a byte order mark before UTF-8; JSON itself knows none.
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let value: Value = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        let field = |name: &str| value.get(name).ok_or(format!("`{name}` is missing"));
+        let kind = match field("type")?.as_str() {
+            Some("CRC_functionality") => CaseKind::Functionality,
+            Some("network_connectivity") => CaseKind::Connectivity,
+            _ => return Err("`type` is neither CRC_functionality nor network_connectivity".into()),
+        };
+        let lines = field("commands")?.as_array().ok_or("`commands` is no list")?;
+        let mut commands = Vec::with_capacity(lines.len());
+        for (at, line) in lines.iter().enumerate() {
+            let command = line.as_str().ok_or("expected a text".to_owned()).and_then(|line| {
+                let command = Command::parse(line).map_err(|error| error.to_string())?;
+                Ok((line.to_owned(), command))
+            });
+            commands.push(command.map_err(|error| format!("command {}: {error}", at + 1))?);
+        }
+        let roles = roles(&commands)?;
+        let mut final_state = BTreeMap::new();
+        let mut warnings = Vec::new();
+        for (name, node) in field("final_state")?.as_object().ok_or("`final_state` is no object")? {
+            let at = format!("final_state of `{}`", Printable(name.as_bytes()));
+            let role = roles.get(name.as_str()).ok_or(format!("{at}: no command launches it"))?;
+            let node = node.as_object().ok_or(format!("{at}: expected an object"))?;
+            let (state, unknown) =
+                NodeState::parse(*role, node).map_err(|what| format!("{at}: {what}"))?;
+            final_state.insert(name.clone(), state);
+            let shown = unknown.iter().map(|key| Printable(key.as_bytes()));
+            warnings.extend(shown.map(|key| format!("{at}: `{key}` is unknown and not compared")));
+        }
+        Ok(Self { path: path.to_owned(), kind, commands, final_state, warnings })
+    }
+
+    /// Whether the first frame of each connection must be kept.
+    #[must_use]
+    pub fn wants_first_frames(&self) -> bool {
+        self.kind == CaseKind::Connectivity
+            || self.final_state.values().any(|state| state.has(Key::FirstFrames))
+    }
+}
+
+/// What each name stands for in the end, once every use of a name is known to follow its launch.
+fn roles(commands: &[(String, Command)]) -> Result<BTreeMap<&str, Role>, String> {
+    let mut roles = BTreeMap::new();
+    for (at, (_, command)) in commands.iter().enumerate() {
+        let used = match command {
+            Command::LaunchServer(launch) => {
+                roles.insert(launch.servername.as_str(), Role::Server);
+                continue;
+            }
+            Command::LaunchClient(launch) => {
+                roles.insert(launch.username.as_str(), Role::Client);
+                continue;
+            }
+            Command::ClientCommand { username, .. } => (username, roles.get(username.as_str())),
+            Command::Kill(name) => (name, roles.get(name.as_str())),
+            Command::Wait(_) | Command::KillAll => continue,
+        };
+        let (name, role) = used;
+        let needs_client = matches!(command, Command::ClientCommand { .. });
+        if role.is_none() || (needs_client && role == Some(&Role::Server)) {
+            let what = if needs_client { "client" } else { "server or client" };
+            let name = Printable(name.as_bytes());
+            return Err(format!("command {}: no {what} `{name}` was launched before", at + 1));
+        }
+    }
+    Ok(roles)
+}
+
+/// The files that `paths` mean: a directory means all `*.json` and `*.cfg` in it, sorted.
+///
+/// # Errors
+/// A path that cannot be read, a directory without cases; the message names it.
+pub fn case_files(paths: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
+    let named = |path: &Path, error: &io::Error| {
+        io::Error::new(error.kind(), format!("{}: {error}", shown_path(path)))
+    };
+    let mut files = Vec::new();
+    for path in paths {
+        if !fs::metadata(path).map_err(|error| named(path, &error))?.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let mut inside = Vec::new();
+        for entry in fs::read_dir(path).map_err(|error| named(path, &error))? {
+            let file = entry.map_err(|error| named(path, &error))?.path();
+            if file.extension().is_some_and(|extension| extension == "json" || extension == "cfg") {
+                inside.push(file);
+            }
+        }
+        if inside.is_empty() {
+            let none = format!("{}: no *.json or *.cfg in it", shown_path(path));
+            return Err(io::Error::new(io::ErrorKind::NotFound, none));
+        }
+        inside.sort();
+        files.append(&mut inside);
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Case, String> {
+        Case::parse(Path::new("a.json"), text.as_bytes())
+    }
+
+    fn check_error(text: &str, expected: &str) {
+        let error = parse(text).expect_err(text);
+        assert!(error.contains(expected), "{text}: {error}");
+    }
+
+    const SERVER: &str = r#""LAUNCHSERVER --id 1 --servername a --port 1""#;
+    const CLIENT: &str = r#""LAUNCHCLIENT --id 101 --username f --serverhost a --serverport 1""#;
+
+    #[test]
+    fn a_case_is_read_with_what_others_put_into_it() {
+        let text = format!(
+            "\u{feff}{{\"name\": \"x\", \"type\": \"CRC_functionality\",
+              \"commands\": [{SERVER}, {CLIENT}, \"KILL f\", \"KILL ALL\"],
+              \"final_state\": {{\"a\": {{\"hosts_db\": [101], \"colour\": 1}}, \"f\": {{}}}}}}"
+        );
+        let case = parse(&text).expect("a good case");
+        assert_eq!(case.kind, CaseKind::Functionality);
+        assert_eq!(case.commands.len(), 4);
+        assert_eq!(case.commands[3], ("KILL ALL".to_owned(), Command::KillAll));
+        assert_eq!(case.final_state.len(), 2);
+        assert_eq!(case.warnings, ["final_state of `a`: `colour` is unknown and not compared"]);
+        assert!(!case.wants_first_frames());
+    }
+
+    #[test]
+    fn first_frames_are_kept_where_they_are_asked_for() {
+        let case = |kind: &str, state: &str| {
+            let text = format!(
+                "{{\"type\": \"{kind}\", \"commands\": [{SERVER}], \"final_state\": {{{state}}}}}"
+            );
+            parse(&text).expect("a good case").wants_first_frames()
+        };
+        assert!(case("network_connectivity", ""));
+        assert!(case("CRC_functionality", r#""a": {"recvd_messages_asdqw": []}"#));
+        assert!(!case("CRC_functionality", r#""a": {"hosts_db": []}"#));
+    }
+
+    #[test]
+    fn errors_say_where() {
+        check_error("{\n  \"type\": ,", "line 2 column 11");
+        check_error("[]", "`type` is missing");
+        check_error(r#"{"type": "x"}"#, "`type` is neither");
+        let case = |commands: &str, state: &str| {
+            format!(
+                "{{\"type\": \"CRC_functionality\", \"commands\": [{commands}], \
+                 \"final_state\": {state}}}"
+            )
+        };
+        check_error(&case(r#""WAIT 1", "WAIT x""#, "{}"), "command 2: WAIT: `x` is no number");
+        check_error(&case("3", "{}"), "command 1: expected a text");
+        check_error(&case("", "[]"), "`final_state` is no object");
+        check_error(&case("", r#"{"a": {}}"#), "final_state of `a`: no command launches it");
+        check_error(&case(SERVER, r#"{"a": 1}"#), "final_state of `a`: expected an object");
+        check_error(
+            &case(SERVER, r#"{"a": {"hosts_db": ["x"]}}"#),
+            "final_state of `a`: hosts_db: item 1: expected an id",
+        );
+        check_error(&case(r#""KILL b""#, "{}"), "command 1: no server or client `b`");
+        let typed = r#""CLIENTCOMMAND --username a --command QUIT""#;
+        check_error(&case(&format!("{SERVER}, {typed}"), "{}"), "command 2: no client `a`");
+    }
+
+    #[test]
+    fn a_directory_means_its_cases_sorted() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = |name: &str| dir.path().join(name);
+        let missing = case_files(&[path("none.json")]).expect_err("missing");
+        assert!(missing.to_string().contains("none.json"), "{missing}");
+        let empty = case_files(&[dir.path().to_owned()]).expect_err("empty");
+        assert!(empty.to_string().contains("no *.json"), "{empty}");
+        for name in ["b.json", "a.cfg", "c.txt"] {
+            fs::write(path(name), "").expect("written");
+        }
+        let files = case_files(&[path("c.txt"), dir.path().to_owned()]).expect("files");
+        assert_eq!(files, [path("c.txt"), path("a.cfg"), path("b.json")]);
+    }
+}

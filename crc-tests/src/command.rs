@@ -1,0 +1,276 @@
+//! One line of a case as a typed [`Command`].
+//!
+//! Nothing here knows of files: an error names the word at fault, and the caller adds where the line
+//! stands.
+
+use std::time::Duration;
+
+use crc::limits::{INFO_BYTES_MAX, NAME_BYTES_MAX};
+use crc::relay::message::HostId;
+
+pub use crate::words::CommandError;
+use crate::words::{Options, error, shown, words};
+
+/// What a case asks for, one line each.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// `LAUNCHSERVER`
+    LaunchServer(LaunchServer),
+    /// `LAUNCHCLIENT`
+    LaunchClient(LaunchClient),
+    /// `CLIENTCOMMAND`: a user types something.
+    ClientCommand {
+        /// Who types, by the name of its `LAUNCHCLIENT`.
+        username: String,
+        /// What is typed.
+        action: Action,
+    },
+    /// `WAIT SECONDS`
+    Wait(Duration),
+    /// `KILL NAME`: the abrupt end of a server or a client.
+    Kill(String),
+    /// `KILL ALL`: the end of the case.
+    KillAll,
+}
+
+/// A server to start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LaunchServer {
+    /// `--id`
+    pub id: u32,
+    /// `--servername`, by which later commands and the final state mean it too.
+    pub servername: String,
+    /// `--port`: a label, not a real port.
+    pub port: String,
+    /// `--info`, empty without.
+    pub info: String,
+    /// `--log-file`, kept but not used: logs go to a directory of the run's own.
+    pub log_file: Option<String>,
+    /// `--connect_to_host` and `--connect_to_port`: the parent.
+    pub connect_to: Option<Endpoint>,
+    /// `--split-grace SECONDS`: this project's own addition to the format.
+    pub split_grace: Option<Duration>,
+}
+
+/// A client to start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LaunchClient {
+    /// `--id`
+    pub id: u32,
+    /// `--username`, by which later commands and the final state mean it too.
+    pub username: String,
+    /// `--serverhost` and `--serverport`.
+    pub server: Endpoint,
+    /// `--info`, empty without.
+    pub info: String,
+    /// `--log-file`, kept but not used.
+    pub log_file: Option<String>,
+}
+
+/// Where a case says that a server is: its name, or any host name, and the label of its port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Tells servers apart that share a port label; otherwise the label decides.
+    pub host: String,
+    /// As in [`LaunchServer::port`].
+    pub port: String,
+}
+
+/// What a user does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// `MESSAGE ID [TEXT]`
+    Message {
+        /// To whom.
+        destination: u32,
+        /// What, with its quotes.
+        text: String,
+    },
+    /// `QUIT [TEXT]`
+    Quit {
+        /// The parting words, with their quotes.
+        text: String,
+    },
+}
+
+impl Action {
+    /// What the user types at the bundled client.
+    #[must_use]
+    pub fn line(&self) -> String {
+        match self {
+            Self::Message { destination, text } => format!("{destination} {text}"),
+            Self::Quit { text } => format!("/quit {text}"),
+        }
+    }
+}
+
+impl Command {
+    /// Reads a line.
+    ///
+    /// # Errors
+    /// Names the word at fault and what was expected there.
+    pub fn parse(line: &str) -> Result<Self, CommandError> {
+        let mut words = words(line)?;
+        if words.is_empty() {
+            return error("an empty command");
+        }
+        let verb = words.remove(0);
+        match verb.as_str() {
+            "LAUNCHSERVER" => launch_server(words),
+            "LAUNCHCLIENT" => launch_client(words),
+            "CLIENTCOMMAND" => client_command(words),
+            "WAIT" => Ok(Self::Wait(seconds("WAIT", &only_word("WAIT", &words)?)?)),
+            "KILL" => Ok(match only_word("KILL", &words)? {
+                name if name == "ALL" => Self::KillAll,
+                name => Self::Kill(name),
+            }),
+            _ => error(format!(
+                "unknown command {}, expected LAUNCHSERVER, LAUNCHCLIENT, CLIENTCOMMAND, WAIT or KILL",
+                shown(&verb)
+            )),
+        }
+    }
+}
+
+fn only_word(verb: &str, words: &[String]) -> Result<String, CommandError> {
+    match words {
+        [word] => Ok(word.clone()),
+        [] => error(format!("{verb} needs a word after it")),
+        [_, extra, ..] => error(format!("{verb} takes one word, and then came {}", shown(extra))),
+    }
+}
+
+fn launch_server(words: Vec<String>) -> Result<Command, CommandError> {
+    let mut options = Options::parse(
+        words,
+        &[
+            "--id",
+            "--servername",
+            "--port",
+            "--info",
+            "--log-file",
+            "--connect-to-host",
+            "--connect-to-port",
+            "--split-grace",
+        ],
+    )?;
+    let parent_host = options.take("--connect-to-host");
+    let parent_port = options.take("--connect-to-port");
+    let connect_to = match (parent_host, parent_port) {
+        (None, None) => None,
+        (Some(host), Some(port)) => Some(Endpoint { host, port }),
+        (Some(_), None) => return error("--connect_to_host without --connect_to_port"),
+        (None, Some(_)) => return error("--connect_to_port without --connect_to_host"),
+    };
+    Ok(Command::LaunchServer(LaunchServer {
+        id: host_id(&options.need("--id")?)?,
+        servername: bounded("--servername", options.need("--servername")?, NAME_BYTES_MAX)?,
+        port: options.need("--port")?,
+        info: bounded("--info", options.take("--info").unwrap_or_default(), INFO_BYTES_MAX)?,
+        log_file: options.take("--log-file"),
+        connect_to,
+        split_grace: match options.take("--split-grace") {
+            Some(word) => Some(seconds("--split-grace", &word)?),
+            None => None,
+        },
+    }))
+}
+
+fn launch_client(words: Vec<String>) -> Result<Command, CommandError> {
+    let mut options = Options::parse(
+        words,
+        &["--id", "--serverhost", "--serverport", "--username", "--info", "--log-file"],
+    )?;
+    Ok(Command::LaunchClient(LaunchClient {
+        id: host_id(&options.need("--id")?)?,
+        username: bounded("--username", options.need("--username")?, NAME_BYTES_MAX)?,
+        server: Endpoint {
+            host: options.take("--serverhost").unwrap_or_default(),
+            port: options.need("--serverport")?,
+        },
+        info: bounded("--info", options.take("--info").unwrap_or_default(), INFO_BYTES_MAX)?,
+        log_file: options.take("--log-file"),
+    }))
+}
+
+/// `--command` takes every word after it as its own, or up to a `--username` that is still missing.
+fn client_command(mut words: Vec<String>) -> Result<Command, CommandError> {
+    let is = |name: &str, word: &String| word == name || word.starts_with(&format!("{name}="));
+    let Some(at) = words.iter().position(|word| is("--command", word)) else {
+        return error("CLIENTCOMMAND without --command");
+    };
+    let mut action = words.split_off(at);
+    if !words.iter().any(|word| is("--username", word))
+        && let Some(at) = action.iter().position(|word| is("--username", word))
+    {
+        words.extend(action.split_off(at));
+    }
+    let mut options = Options::parse(words, &["--username"])?;
+    match action[0].strip_prefix("--command=") {
+        Some(verb) => action[0] = verb.to_owned(),
+        None => drop(action.remove(0)),
+    }
+    Ok(Command::ClientCommand {
+        username: options.need("--username")?,
+        action: parse_action(&action)?,
+    })
+}
+
+fn parse_action(words: &[String]) -> Result<Action, CommandError> {
+    let (action, text) = match words {
+        [] => return error("--command has no value"),
+        [verb, rest @ ..] if verb == "QUIT" => {
+            let text = rest.join(" ");
+            (Action::Quit { text: text.clone() }, text)
+        }
+        [verb] if verb == "MESSAGE" => return error("MESSAGE needs the id of its addressee"),
+        [verb, to, rest @ ..] if verb == "MESSAGE" => {
+            let text = rest.join(" ");
+            let destination = id("MESSAGE", to)?;
+            (Action::Message { destination, text: text.clone() }, text)
+        }
+        [verb, ..] => {
+            return error(format!(
+                "unknown client command {}, expected MESSAGE or QUIT",
+                shown(verb)
+            ));
+        }
+    };
+    if text.contains(['\n', '\r']) {
+        return error(format!("a line break cannot be typed, in {}", shown(&text)));
+    }
+    Ok(action)
+}
+
+fn id(what: &str, word: &str) -> Result<u32, CommandError> {
+    word.parse()
+        .map_err(|_| CommandError(format!("{what}: {} is no id (0 to {})", shown(word), u32::MAX)))
+}
+
+fn host_id(word: &str) -> Result<u32, CommandError> {
+    let id = id("--id", word)?;
+    match HostId(id).is_registrable() {
+        true => Ok(id),
+        false => error(format!("--id: {id} cannot be registered")),
+    }
+}
+
+fn bounded(option: &str, text: String, bytes_max: usize) -> Result<String, CommandError> {
+    match text.len() {
+        len if len > bytes_max => {
+            error(format!("{option} has {len} bytes, and {bytes_max} fit: {}", shown(&text)))
+        }
+        _ => Ok(text),
+    }
+}
+
+fn seconds(what: &str, word: &str) -> Result<Duration, CommandError> {
+    word.parse()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| CommandError(format!("{what}: {} is no number of seconds", shown(word))))
+}
+
+#[cfg(test)]
+#[path = "command_tests.rs"]
+mod tests;

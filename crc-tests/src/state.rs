@@ -1,0 +1,351 @@
+//! What a case expects of a server or client at its end, what was found, and how they differ.
+//!
+//! Everything is a list of strings: ids in decimal, texts as they are, frames as bare lower-case
+//! hex. Lists compare as sets together with their length, and a key that is absent is not compared.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crc::printable::Printable;
+use serde_json::{Map, Value};
+
+/// The longest part of a text that a difference shows, in characters.
+const SHOWN_CHARS_MAX: usize = 100;
+
+/// What a name in a case stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Launched by `LAUNCHSERVER`.
+    Server,
+    /// Launched by `LAUNCHCLIENT`.
+    Client,
+}
+
+/// A list of a final state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Key {
+    /// A server's own users.
+    AdjacentUserIds,
+    /// The servers next to a server.
+    AdjacentServerIds,
+    /// Every host that a server knows, itself left out.
+    HostsDb,
+    /// The users that a client knows of.
+    ConnectedUserIds,
+    /// Texts of the statuses that were for a server, or that a client received.
+    StatusUpdatesLog,
+    /// Texts of the chats that a client received.
+    ChatMessagesLog,
+    /// Hex of the first frame of each connection that a server accepted.
+    FirstFrames,
+}
+
+impl Key {
+    const ALL: [Self; 7] = [
+        Self::AdjacentUserIds,
+        Self::AdjacentServerIds,
+        Self::HostsDb,
+        Self::ConnectedUserIds,
+        Self::StatusUpdatesLog,
+        Self::ChatMessagesLog,
+        Self::FirstFrames,
+    ];
+
+    /// As a case file writes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AdjacentUserIds => "adjacent_user_ids",
+            Self::AdjacentServerIds => "adjacent_server_ids",
+            Self::HostsDb => "hosts_db",
+            Self::ConnectedUserIds => "connected_user_ids",
+            Self::StatusUpdatesLog => "status_updates_log",
+            Self::ChatMessagesLog => "chat_messages_log",
+            Self::FirstFrames => "recvd_messages_asdqw",
+        }
+    }
+
+    /// Whether `role` has such a list.
+    #[must_use]
+    pub fn belongs_to(self, role: Role) -> bool {
+        match self {
+            Self::StatusUpdatesLog => true,
+            Self::ConnectedUserIds | Self::ChatMessagesLog => role == Role::Client,
+            _ => role == Role::Server,
+        }
+    }
+
+    /// Whether a difference is only a warning unless `--strict`: files written elsewhere have wrong
+    /// lists here, as the runner they were written for never looks at them.
+    #[must_use]
+    pub fn is_lenient(self) -> bool {
+        matches!(self, Self::AdjacentUserIds | Self::AdjacentServerIds)
+    }
+
+    /// One item as it compares, or what was expected instead.
+    fn item(self, value: &Value) -> Result<String, &'static str> {
+        match self {
+            Self::StatusUpdatesLog | Self::ChatMessagesLog => {
+                value.as_str().map(str::to_owned).ok_or("a text")
+            }
+            Self::FirstFrames => value.as_str().and_then(bare_hex).ok_or("a text in hex"),
+            _ => {
+                let id = value.as_u64().and_then(|id| u32::try_from(id).ok());
+                id.map(|id| id.to_string()).ok_or("an id")
+            }
+        }
+    }
+}
+
+/// A frame as lists of first frames hold it.
+pub(crate) fn hex(frame: &[u8]) -> String {
+    frame.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Hex without white space, in lower case.
+fn bare_hex(text: &str) -> Option<String> {
+    let bare: String = text.split_ascii_whitespace().collect();
+    let whole = bare.len().is_multiple_of(2) && bare.bytes().all(|byte| byte.is_ascii_hexdigit());
+    whole.then(|| bare.to_ascii_lowercase())
+}
+
+/// The lists of one server or client: those that a case expects, or all that it has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeState(BTreeMap<Key, Vec<String>>);
+
+impl NodeState {
+    /// Reads the final state of one name; also answers the keys that mean nothing for its role.
+    ///
+    /// # Errors
+    /// Names the key, the item and what was expected there.
+    pub fn parse(role: Role, object: &Map<String, Value>) -> Result<(Self, Vec<String>), String> {
+        let mut state = Self::default();
+        let mut unknown = Vec::new();
+        for (name, value) in object {
+            let key = Key::ALL.into_iter().find(|key| key.name() == name && key.belongs_to(role));
+            let Some(key) = key else {
+                unknown.push(name.clone());
+                continue;
+            };
+            let Some(values) = value.as_array() else {
+                return Err(format!("{name}: expected a list, found {}", kind(value)));
+            };
+            let mut items = Vec::with_capacity(values.len());
+            for (at, value) in values.iter().enumerate() {
+                items.push(key.item(value).map_err(|expected| {
+                    format!("{name}: item {}: expected {expected}, found {}", at + 1, kind(value))
+                })?);
+            }
+            state.set(key, items);
+        }
+        Ok((state, unknown))
+    }
+
+    /// Sets one list.
+    pub fn set(&mut self, key: Key, items: Vec<String>) {
+        self.0.insert(key, items);
+    }
+
+    /// Sets one list of ids.
+    pub fn set_ids(&mut self, key: Key, ids: impl IntoIterator<Item = u32>) {
+        self.set(key, ids.into_iter().map(|id| id.to_string()).collect());
+    }
+
+    /// Whether there is such a list.
+    #[must_use]
+    pub fn has(&self, key: Key) -> bool {
+        self.0.contains_key(&key)
+    }
+
+    /// How `found` differs from this expectation.
+    #[must_use]
+    pub fn differences(&self, found: &Self) -> Vec<Difference> {
+        let none = Vec::new();
+        let each = self.0.iter().filter_map(|(&key, expected)| {
+            let found = found.0.get(&key).unwrap_or(&none);
+            Difference::between(key, expected, found)
+        });
+        each.collect()
+    }
+}
+
+fn kind(value: &Value) -> String {
+    match value {
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+        Value::String(text) => format!("\"{}\"", abbreviated(text)),
+        other => other.to_string(),
+    }
+}
+
+/// How one list differs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Which list.
+    pub key: Key,
+    /// Every item that occurs another number of times than expected.
+    counts: Vec<(String, Times)>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Times {
+    expected: usize,
+    found: usize,
+}
+
+impl Difference {
+    /// The difference, unless the lists have the same set of items and the same length.
+    fn between(key: Key, expected: &[String], found: &[String]) -> Option<Self> {
+        let set = |list: &'_ [String]| list.iter().cloned().collect::<BTreeSet<_>>();
+        if expected.len() == found.len() && set(expected) == set(found) {
+            return None;
+        }
+        let mut counts: BTreeMap<&String, Times> = BTreeMap::new();
+        for item in expected {
+            counts.entry(item).or_default().expected += 1;
+        }
+        for item in found {
+            counts.entry(item).or_default().found += 1;
+        }
+        let differing = counts.into_iter().filter(|(_, times)| times.expected != times.found);
+        Some(Self { key, counts: differing.map(|(item, times)| (item.clone(), times)).collect() })
+    }
+
+    fn item(&self, item: &str) -> String {
+        match self.key {
+            Key::StatusUpdatesLog | Key::ChatMessagesLog => format!("`{}`", abbreviated(item)),
+            _ => abbreviated(item),
+        }
+    }
+}
+
+/// On one line: `hosts_db: missing 102; unexpected 7; 101 is there 2 times instead of 1`.
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |wanted: fn(&Times) -> Option<usize>| {
+            let items = self.counts.iter().filter_map(|(item, times)| {
+                let count = wanted(times)?;
+                let item = self.item(item);
+                Some(if count == 1 { item } else { format!("{item} ({count} times)") })
+            });
+            items.collect::<Vec<_>>().join(", ")
+        };
+        let mut parts = Vec::new();
+        let missing = list(|times| (times.found == 0).then_some(times.expected));
+        if !missing.is_empty() {
+            parts.push(format!("missing {missing}"));
+        }
+        let unexpected = list(|times| (times.expected == 0).then_some(times.found));
+        if !unexpected.is_empty() {
+            parts.push(format!("unexpected {unexpected}"));
+        }
+        for (item, times) in &self.counts {
+            if times.expected > 0 && times.found > 0 {
+                let item = self.item(item);
+                parts.push(format!("{item}: {} instead of {}", times.found, times.expected));
+            }
+        }
+        write!(f, "{}: {}", self.key.name(), parts.join("; "))
+    }
+}
+
+/// A text from others, escaped, and cut when it is long.
+fn abbreviated(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_CHARS_MAX) {
+        Some((end, _)) => {
+            format!("{}… ({} bytes)", Printable(&text.as_bytes()[..end]), text.len())
+        }
+        None => Printable(text.as_bytes()).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn state(role: Role, value: &Value) -> Result<(NodeState, Vec<String>), String> {
+        NodeState::parse(role, value.as_object().expect("an object"))
+    }
+
+    fn check(role: Role, expected: &Value, found: &Value, differences: &[&str]) {
+        let (expected, _) = state(role, expected).expect("a good expectation");
+        let (found, _) = state(role, found).expect("a good state");
+        let shown: Vec<_> = expected.differences(&found).iter().map(ToString::to_string).collect();
+        assert_eq!(shown, differences);
+    }
+
+    #[test]
+    fn lists_compare_as_sets_with_their_length() {
+        let found = json!({
+            "adjacent_user_ids": [101, 102], "adjacent_server_ids": [], "hosts_db": [1, 102, 101],
+            "status_updates_log": ["a", "a", "b"],
+        });
+        check(Role::Server, &json!({}), &found, &[]);
+        check(Role::Server, &json!({"hosts_db": [102, 101, 1]}), &found, &[]);
+        check(Role::Server, &json!({"status_updates_log": ["a", "b", "b"]}), &found, &[]);
+        check(
+            Role::Server,
+            &json!({"status_updates_log": ["a", "b"], "hosts_db": [1, 7, 102]}),
+            &found,
+            &["hosts_db: missing 7; unexpected 101", "status_updates_log: `a`: 2 instead of 1"],
+        );
+        check(
+            Role::Client,
+            &json!({"chat_messages_log": ["\u{1b}x", "y", "y"], "connected_user_ids": []}),
+            &json!({"connected_user_ids": [5, 5, 6]}),
+            &[
+                "connected_user_ids: unexpected 5 (2 times), 6",
+                "chat_messages_log: missing `\\u{1b}x`, `y` (2 times)",
+            ],
+        );
+    }
+
+    #[test]
+    fn hex_compares_without_case_and_space() {
+        let found = json!({"recvd_messages_asdqw": ["80000000ab"]});
+        check(Role::Server, &json!({"recvd_messages_asdqw": ["80 0000 00AB"]}), &found, &[]);
+        check(
+            Role::Server,
+            &json!({"recvd_messages_asdqw": ["80 0000 00AC"]}),
+            &found,
+            &["recvd_messages_asdqw: missing 80000000ac; unexpected 80000000ab"],
+        );
+    }
+
+    #[test]
+    fn long_texts_are_cut() {
+        let long = "é".repeat(200);
+        check(
+            Role::Client,
+            &json!({"chat_messages_log": [long]}),
+            &json!({}),
+            &[&format!("chat_messages_log: missing `{}… (400 bytes)`", "é".repeat(100))],
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_named() {
+        let error = |role, value| state(role, &value).expect_err("an error");
+        assert_eq!(
+            error(Role::Server, json!({"hosts_db": [1, "x\n"]})),
+            "hosts_db: item 2: expected an id, found \"x\\n\""
+        );
+        assert_eq!(
+            error(Role::Server, json!({"hosts_db": 3})),
+            "hosts_db: expected a list, found 3"
+        );
+        assert_eq!(
+            error(Role::Client, json!({"chat_messages_log": [[]]})),
+            "chat_messages_log: item 1: expected a text, found a list"
+        );
+        assert_eq!(
+            error(Role::Server, json!({"recvd_messages_asdqw": ["0"]})),
+            "recvd_messages_asdqw: item 1: expected a text in hex, found \"0\""
+        );
+        let (_, unknown) =
+            state(Role::Client, &json!({"hosts_db": [1], "colour": 3})).expect("ignored");
+        assert_eq!(unknown, ["colour", "hosts_db"]);
+    }
+}

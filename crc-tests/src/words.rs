@@ -1,0 +1,103 @@
+//! A line of a case as words, and words as options.
+//!
+//! Words are split at white space outside double quotes, and **the quotes stay in the word**: a case
+//! that says `MESSAGE 102 "Hello"` puts seven bytes on the wire.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crc::printable::Printable;
+
+/// The longest part of a word that an error shows, in characters.
+const WORD_CHARS_SHOWN: usize = 80;
+
+/// Why a line is no command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandError(pub(crate) String);
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for CommandError {}
+
+pub(crate) fn error<T>(text: impl Into<String>) -> Result<T, CommandError> {
+    Err(CommandError(text.into()))
+}
+
+/// A word as an error shows it: its beginning, if it is long.
+pub(crate) fn shown(word: &str) -> String {
+    match word.char_indices().nth(WORD_CHARS_SHOWN) {
+        Some((end, _)) => format!("`{}…`", Printable(&word.as_bytes()[..end])),
+        None => format!("`{}`", Printable(word.as_bytes())),
+    }
+}
+
+/// Splits at white space outside double quotes; the quotes stay.
+pub(crate) fn words(line: &str) -> Result<Vec<String>, CommandError> {
+    let mut words = Vec::new();
+    let mut word = String::new();
+    let mut quoted = false;
+    for c in line.chars() {
+        quoted ^= c == '"';
+        if c.is_ascii_whitespace() && !quoted {
+            if !word.is_empty() {
+                words.push(std::mem::take(&mut word));
+            }
+        } else {
+            word.push(c);
+        }
+    }
+    if quoted {
+        return error(format!("a double quote is never closed in {}", shown(&word)));
+    }
+    if !word.is_empty() {
+        words.push(word);
+    }
+    Ok(words)
+}
+
+/// `--name value` and `--name=value` in any order, each once; `_` and `-` in names are the same.
+pub(crate) struct Options(BTreeMap<String, String>);
+
+impl Options {
+    pub(crate) fn parse(words: Vec<String>, known: &[&str]) -> Result<Self, CommandError> {
+        let mut options = BTreeMap::new();
+        let mut words = words.into_iter().peekable();
+        while let Some(word) = words.next() {
+            if !word.starts_with("--") {
+                return error(format!("expected an option and found {}", shown(&word)));
+            }
+            let (name, value) = match word.split_once('=') {
+                Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+                None => (word, None),
+            };
+            let key = name.replace('_', "-");
+            if !known.contains(&key.as_str()) {
+                return error(format!(
+                    "unknown option {}, expected one of {}",
+                    shown(&name),
+                    known.join(" ")
+                ));
+            }
+            let value = value.or_else(|| words.next_if(|next| !next.starts_with("--")));
+            let Some(value) = value else {
+                return error(format!("{} has no value", shown(&name)));
+            };
+            if options.insert(key, value).is_some() {
+                return error(format!("{} is given twice", shown(&name)));
+            }
+        }
+        Ok(Self(options))
+    }
+
+    pub(crate) fn take(&mut self, name: &str) -> Option<String> {
+        self.0.remove(name)
+    }
+
+    pub(crate) fn need(&mut self, name: &str) -> Result<String, CommandError> {
+        self.take(name).ok_or_else(|| CommandError(format!("{name} is missing")))
+    }
+}
