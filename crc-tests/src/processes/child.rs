@@ -1,0 +1,123 @@
+//! A process of the network: its lines of output as they come, its log, and its certain end.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
+use std::thread;
+use std::time::Duration;
+
+use crc::printable::Printable;
+
+/// Lines at the end of a log that are worth showing.
+const LOG_LINES_SHOWN: usize = 20;
+
+/// What a process printed.
+pub(super) enum Output {
+    /// A line, without its end.
+    Line(String),
+    /// Nothing yet, or not in time.
+    Nothing,
+    /// Its output is closed and was read to the end.
+    Closed,
+}
+
+/// A running process. Dropping it kills it.
+pub(super) struct Process {
+    child: Child,
+    lines: Receiver<String>,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `binary`; what it logs goes to the file `log`.
+    pub(super) fn start<I: AsRef<OsStr>>(
+        binary: &Path,
+        arguments: impl IntoIterator<Item = I>,
+        log: PathBuf,
+    ) -> io::Result<Self> {
+        let mut command = Command::new(binary);
+        command.args(arguments);
+        // Neither the options nor the looks of the user's own environment belong into a case.
+        for (name, _) in std::env::vars_os() {
+            if name.as_encoded_bytes().starts_with(b"CRC_") {
+                command.env_remove(name);
+            }
+        }
+        // Every message, but not the runner's own questions.
+        command.env("CRC_LOG", "debug,crc::net::control=info");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(&log)?);
+        let mut child = command.spawn()?;
+        let stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            let mut stdout = BufReader::new(stdout);
+            let mut line = Vec::new();
+            while stdout.read_until(b'\n', &mut line).is_ok_and(|len| len > 0) {
+                let text = String::from_utf8_lossy(line.trim_ascii_end()).into_owned();
+                if sender.send(text).is_err() {
+                    return;
+                }
+                line.clear();
+            }
+        });
+        Ok(Self { child, lines, log })
+    }
+
+    /// The next line that it has printed, at once.
+    pub(super) fn line(&self) -> Output {
+        match self.lines.try_recv() {
+            Ok(line) => Output::Line(line),
+            Err(TryRecvError::Empty) => Output::Nothing,
+            Err(TryRecvError::Disconnected) => Output::Closed,
+        }
+    }
+
+    /// The next line that it prints within `patience`.
+    pub(super) fn wait_line(&self, patience: Duration) -> Output {
+        match self.lines.recv_timeout(patience) {
+            Ok(line) => Output::Line(line),
+            Err(RecvTimeoutError::Timeout) => Output::Nothing,
+            Err(RecvTimeoutError::Disconnected) => Output::Closed,
+        }
+    }
+
+    /// Types a line at it.
+    pub(super) fn type_line(&mut self, line: &str) -> io::Result<()> {
+        let stdin = self.child.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        stdin.write_all(format!("{line}\n").as_bytes())
+    }
+
+    /// How it ended, if it has.
+    pub(super) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
+    }
+
+    /// How it ended, once its output is closed.
+    pub(super) fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.child.wait()
+    }
+
+    /// Ends it with SIGKILL; what it has printed can still be read.
+    pub(super) fn kill(&mut self) -> io::Result<ExitStatus> {
+        self.child.kill()?;
+        self.child.wait()
+    }
+
+    /// The last lines of its log, safe to show.
+    pub(super) fn log_end(&self) -> Vec<String> {
+        let log = std::fs::read(&self.log).unwrap_or_default();
+        let lines: Vec<_> = log.trim_ascii_end().split(|byte| *byte == b'\n').collect();
+        let shown = lines.iter().skip(lines.len().saturating_sub(LOG_LINES_SHOWN));
+        shown.filter(|line| !line.is_empty()).map(|line| Printable(line).to_string()).collect()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // One that has ended already cannot be killed, and that is all that can fail.
+        drop(self.kill());
+    }
+}

@@ -1,0 +1,287 @@
+//! Plays a case on the real binary, over loopback.
+//!
+//! Owns the processes of one case and all their traces on disk; dropping it ends and removes them.
+//! Waits on conditions with deadlines; only a case's own `WAIT` goes by the clock, and that only
+//! after a `KILL`, since then time itself has something to bring: the end of a grace.
+
+mod child;
+mod client;
+mod control;
+mod proxy;
+mod quiet;
+mod server;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crc::printable::Printable;
+use tempfile::TempDir;
+
+use self::client::Client;
+use self::proxy::Proxy;
+use self::quiet::{Snapshot, Unrest};
+use self::server::{Place, Server};
+use crate::backend::{Backend, Fault};
+use crate::command::{Action, Endpoint, LaunchClient, LaunchServer};
+use crate::ports::Ports;
+use crate::state::NodeState;
+
+/// How long the network may take to come to rest, and a process to start.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Between two looks at something that is not there yet.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// How processes are run.
+#[derive(Clone, Debug)]
+pub struct ProcessOptions {
+    /// The `crc` to test.
+    pub binary: PathBuf,
+    /// `WAIT` always goes by the clock.
+    pub real_waits: bool,
+    /// Set when the user wants to stop.
+    pub interrupted: Arc<AtomicBool>,
+}
+
+/// The processes of one case.
+pub struct Processes {
+    // Dropped before the directory that their sockets and logs are in.
+    servers: Vec<Server>,
+    clients: Vec<Client>,
+    /// Where its servers listen.
+    address: IpAddr,
+    ports: Ports<SocketAddr>,
+    /// In front of servers, by the address that everyone knows of; only where frames are recorded.
+    proxies: BTreeMap<SocketAddr, Rc<Proxy>>,
+    options: ProcessOptions,
+    records_first_frames: bool,
+    /// Something was killed, so `WAIT` may be about the time that passes.
+    has_killed: bool,
+    dir: TempDir,
+}
+
+impl Processes {
+    /// None running yet.
+    ///
+    /// # Errors
+    /// There is no place for their logs and sockets.
+    pub fn new(options: ProcessOptions, records_first_frames: bool) -> Result<Self, Fault> {
+        let dir = tempfile::Builder::new().prefix("crc-tests-").tempdir();
+        Ok(Self {
+            servers: Vec::new(),
+            clients: Vec::new(),
+            address: own_address(),
+            ports: Ports::new(),
+            proxies: BTreeMap::new(),
+            options,
+            records_first_frames,
+            has_killed: false,
+            dir: dir.map_err(|error| Fault::new(format!("a temporary directory: {error}")))?,
+        })
+    }
+
+    /// The newest server of a name.
+    fn server(&mut self, name: &str) -> Result<&mut Server, Fault> {
+        let found = self.servers.iter_mut().rev().find(|server| server.name() == name);
+        found.ok_or_else(|| Fault::new("it was never launched"))
+    }
+
+    /// The newest client of a name.
+    fn client(&mut self, name: &str) -> Result<&mut Client, Fault> {
+        let found = self.clients.iter_mut().rev().find(|client| client.name() == name);
+        found.ok_or_else(|| Fault::new("it was never launched"))
+    }
+
+    /// One look at everything that lives.
+    fn snapshot(&mut self) -> Result<Snapshot, Fault> {
+        let mut snapshot = Snapshot::default();
+        let mut places = Vec::new();
+        for at in 0..self.servers.len() {
+            let live_parent = self.live_parent(at);
+            let server = &mut self.servers[at];
+            if let Some(view) = server.look(live_parent)? {
+                snapshot.servers.push(view);
+                places.push((server.public_address(), server.launched_at()));
+            }
+        }
+        for client in &mut self.clients {
+            // A server launched anew at the same place is not the one that it was welcomed by.
+            let server = places.iter().position(|&(address, launched_at)| {
+                address == client.server_address() && launched_at <= client.launched_at()
+            });
+            snapshot.clients.push(client.look(server)?);
+        }
+        Ok(snapshot)
+    }
+
+    /// The id of a server's parent, if that lives.
+    fn live_parent(&self, at: usize) -> Option<u32> {
+        let address = self.servers[at].parent()?;
+        let mut others = self.servers.iter().rev();
+        others.find(|other| other.public_address() == address)?.live_id()
+    }
+
+    /// Where an endpoint is; one that no server is at yet gets its address now.
+    fn resolve(&mut self, endpoint: &Endpoint) -> Result<SocketAddr, Fault> {
+        let address = self.address;
+        let proxies = self.records_first_frames.then_some(&mut self.proxies);
+        self.ports.resolve(endpoint, || match proxies {
+            Some(proxies) => Ok(open_proxy(proxies, address)?.address()),
+            // Bound once to learn of a free port; nobody else uses this address meanwhile.
+            None => TcpListener::bind((address, 0))
+                .and_then(|listener| listener.local_addr())
+                .map_err(|error| Fault::new(format!("a free port: {error}"))),
+        })
+    }
+
+    fn check_interrupted(&self) -> Result<(), Fault> {
+        match self.options.interrupted.load(Ordering::Relaxed) {
+            true => Err(Fault::new("interrupted")),
+            false => Ok(()),
+        }
+    }
+
+    fn log_path(&self, kind: &str, count: usize) -> PathBuf {
+        // Numbered: a name may be too long for a file, and hold anything.
+        self.dir.path().join(format!("{kind}{count}.log"))
+    }
+}
+
+impl Backend for Processes {
+    fn launch_server(&mut self, launch: &LaunchServer) -> Result<(), Fault> {
+        let parent = launch.connect_to.as_ref().map(|endpoint| self.resolve(endpoint));
+        let parent = parent.transpose()?;
+        let lives =
+            |name: &str| self.servers.iter().any(|s| s.name() == name && s.live_id().is_some());
+        let reserved = self.ports.reserved(&launch.servername, &launch.port, |name| !lives(name));
+        let any = (self.address, 0).into();
+        let (listen, proxy) = match (reserved, self.records_first_frames) {
+            (Some(address), false) => (address, None),
+            (None, false) => (any, None),
+            (Some(address), true) => (any, self.proxies.get(&address).cloned()),
+            (None, true) => (any, Some(open_proxy(&mut self.proxies, any.ip())?)),
+        };
+        let place = Place {
+            binary: &self.options.binary,
+            listen,
+            proxy,
+            parent,
+            log: self.log_path("server", self.servers.len()),
+            control: self.dir.path().join(format!("{}.sock", self.servers.len())),
+        };
+        let server = Server::start(launch, place)?;
+        self.ports.launched(&launch.servername, &launch.port, server.public_address());
+        self.servers.push(server);
+        Ok(())
+    }
+
+    fn launch_client(&mut self, launch: &LaunchClient) -> Result<(), Fault> {
+        let address = self.resolve(&launch.server)?;
+        let log = self.log_path("client", self.clients.len());
+        let client = Client::start(launch, &self.options.binary, address, log)?;
+        self.clients.push(client);
+        Ok(())
+    }
+
+    fn client_command(&mut self, username: &str, action: &Action) -> Result<(), Fault> {
+        self.client(username)?.command(action)
+    }
+
+    fn wait(&mut self, duration: Duration) -> Result<(), Fault> {
+        if self.has_killed || self.options.real_waits {
+            let until = Instant::now() + duration;
+            while let left = until.saturating_duration_since(Instant::now())
+                && !left.is_zero()
+            {
+                self.check_interrupted()?;
+                thread::sleep(left.min(Duration::from_millis(50)));
+            }
+        }
+        self.settle()
+    }
+
+    fn kill(&mut self, name: &str) -> Result<(), Fault> {
+        self.has_killed = true;
+        let server = self.server(name).map(|server| server.launched_at());
+        match (server, self.client(name)) {
+            (Ok(at), Ok(client)) if client.launched_at() > at => client.kill(),
+            (Ok(_), _) => self.server(name)?.kill(),
+            (Err(_), client) => client?.kill(),
+        }
+    }
+
+    fn settle(&mut self) -> Result<(), Fault> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut before = None;
+        loop {
+            self.check_interrupted()?;
+            let snapshot = self.snapshot()?;
+            let unrest = match snapshot.check() {
+                Ok(()) if before.as_ref() == Some(&snapshot) => return Ok(()),
+                Ok(()) => None,
+                Err(unrest) => Some(unrest),
+            };
+            if Instant::now() > deadline {
+                let unrest =
+                    unrest.as_ref().map_or("counters that never rest".into(), Unrest::to_string);
+                let seconds = PATIENCE.as_secs();
+                return Err(Fault::new(format!("not quiet after {seconds} s: {unrest}")));
+            }
+            before = unrest.is_none().then_some(snapshot);
+            if before.is_none() {
+                thread::sleep(PAUSE);
+            }
+        }
+    }
+
+    fn server_state(&mut self, servername: &str) -> Result<NodeState, Fault> {
+        self.server(servername)?.state()
+    }
+
+    fn client_state(&mut self, username: &str) -> Result<NodeState, Fault> {
+        self.client(username)?.state()
+    }
+
+    fn trace(&mut self) -> Vec<String> {
+        let servers = self.servers.iter().map(|server| (server.name(), server.log_end()));
+        let clients = self.clients.iter().map(|client| (client.name(), client.log_end()));
+        let titled = servers.chain(clients).filter(|(_, log)| !log.is_empty());
+        titled.flat_map(|(name, log)| log_section(name, log)).collect()
+    }
+}
+
+fn log_section(name: &str, log: Vec<String>) -> impl Iterator<Item = String> {
+    let title = format!("log of {}", Printable(name.as_bytes()));
+    std::iter::once(title).chain(log.into_iter().map(|line| format!("  {line}")))
+}
+
+/// Where the servers of one case listen.
+///
+/// On Linux, where all of 127.0.0.0/8 is this machine, every case has an address of its own: a child
+/// that dials its dead parent again cannot come upon a server of another case to which the system
+/// gave that port meanwhile.
+fn own_address() -> IpAddr {
+    static CASES: AtomicU32 = AtomicU32::new(0);
+    let case = CASES.fetch_add(1, Ordering::Relaxed) % 200;
+    let [.., b, c] = std::process::id().wrapping_mul(251).to_be_bytes();
+    let own = Ipv4Addr::new(127, b, c, 2 + case as u8);
+    let is_ours = cfg!(target_os = "linux") && TcpListener::bind((own, 0)).is_ok();
+    if is_ours { own.into() } else { Ipv4Addr::LOCALHOST.into() }
+}
+
+/// Opens a proxy on the address of the case.
+fn open_proxy(
+    proxies: &mut BTreeMap<SocketAddr, Rc<Proxy>>,
+    address: IpAddr,
+) -> Result<Rc<Proxy>, Fault> {
+    let proxy = Proxy::open(address).map_err(|error| Fault::new(format!("a proxy: {error}")))?;
+    let proxy = Rc::new(proxy);
+    proxies.insert(proxy.address(), Rc::clone(&proxy));
+    Ok(proxy)
+}
