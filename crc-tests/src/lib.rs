@@ -9,5 +9,6 @@ mod ports;
 pub mod processes;
 pub mod runner;
 pub mod sim;
+pub mod simulator;
 pub mod state;
 mod words;
