@@ -1,14 +1,21 @@
 //! The case runner and the simulator that it shares with the project's own tests.
+//!
+//! A `case` is a file of `command`s and of the `state` expected in the end. The `runner` plays it on
+//! a `backend`: in the `simulator`, which runs on `sim`, or on real `processes`. The `suite` does so
+//! with many, and the `report` is what people read.
 
 pub mod backend;
+pub mod binary;
 pub mod case;
 mod client_log;
 pub mod command;
 pub mod frames;
 mod ports;
 pub mod processes;
+mod report;
 pub mod runner;
 pub mod sim;
 pub mod simulator;
 pub mod state;
+pub mod suite;
 mod words;

@@ -1,2 +1,85 @@
 //! The case runner's command line.
-fn main() {}
+//!
+//! Exit codes: 0 all cases passed, 1 one did not or there is nothing to test, 2 wrong usage.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::Parser;
+use crc_tests::backend::BackendKind;
+use crc_tests::suite::{CaseReport, Options, StartError, run_all};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+/// Where the cases of this repository are.
+const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/cases");
+
+/// Runs scripted cases against crc: in a simulator, and against real processes.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Case files, or directories of them; without, all cases of this repository
+    files: Vec<PathBuf>,
+    /// Count differences in the lists of adjacent users and servers, too; always without FILES
+    #[arg(long)]
+    strict: bool,
+    /// Let WAIT go by the clock in processes, instead of until the network is quiet
+    #[arg(long)]
+    real_waits: bool,
+    /// Run on this kind of network only
+    #[arg(long, value_enum)]
+    only: Option<BackendKind>,
+    /// The crc to test; without, CRC_TESTS_BIN, the one that cargo builds, or one beside the runner
+    #[arg(long, value_name = "PATH")]
+    crc: Option<PathBuf>,
+    /// Cases at a time
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..))]
+    jobs: u8,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // The second one ends the runner where it stands; the first lets it clean up.
+        let registered = flag::register_conditional_shutdown(signal, 1, Arc::clone(&interrupted))
+            .and_then(|_| flag::register(signal, Arc::clone(&interrupted)));
+        if let Err(error) = registered {
+            return end(&format!("crc-tests: signals: {error}"), 1);
+        }
+    }
+    // The cases of this repository have nothing to excuse.
+    let is_strict = arguments.strict || arguments.files.is_empty();
+    let files = if arguments.files.is_empty() { vec![CASES.into()] } else { arguments.files };
+    let options = Options {
+        is_strict,
+        real_waits: arguments.real_waits,
+        only: arguments.only,
+        crc: arguments.crc,
+        jobs: arguments.jobs.into(),
+        on_end: show,
+        interrupted: Arc::clone(&interrupted),
+    };
+    match run_all(&files, &options) {
+        Err(error @ StartError::Usage(_)) => end(&format!("crc-tests: {error}"), 2),
+        Err(error @ StartError::Binary(_)) => end(&format!("crc-tests: {error}"), 1),
+        Ok(summary) => {
+            // Whoever does not read the report has the exit code.
+            drop(writeln!(io::stdout(), "{summary}"));
+            let is_whole = !interrupted.load(Ordering::Relaxed);
+            ExitCode::from(u8::from(!(summary.is_passed() && is_whole)))
+        }
+    }
+}
+
+fn show(report: &CaseReport) {
+    drop(writeln!(io::stdout(), "{}", report.line()));
+}
+
+fn end(message: &str, code: u8) -> ExitCode {
+    drop(writeln!(io::stderr(), "{message}"));
+    ExitCode::from(code)
+}

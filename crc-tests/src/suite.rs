@@ -1,0 +1,199 @@
+//! Runs many cases, each on every kind of network, some at a time.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::backend::{BackendKind, Fault};
+use crate::binary;
+use crate::case::{Case, case_files};
+use crate::processes::{ProcessOptions, Processes};
+use crate::runner::{Outcome, play};
+use crate::simulator::Simulator;
+
+/// How cases are run. [`Options::default`] is what the command line does without options.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Every difference counts, also in the `adjacent_*` lists.
+    pub is_strict: bool,
+    /// `WAIT` goes by the clock in processes.
+    pub real_waits: bool,
+    /// One kind of network only.
+    pub only: Option<BackendKind>,
+    /// The `crc` to test; without it, see [`binary::locate`].
+    pub crc: Option<PathBuf>,
+    /// Cases at a time, at least 1.
+    pub jobs: usize,
+    /// Called as each case ends, from the thread that ran it.
+    pub on_end: fn(&CaseReport),
+    /// When set, what runs is ended and nothing more is begun.
+    pub interrupted: Arc<AtomicBool>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            is_strict: false,
+            real_waits: false,
+            only: None,
+            crc: None,
+            jobs: 2,
+            on_end: |_| {},
+            interrupted: Arc::default(),
+        }
+    }
+}
+
+/// Why no case was run.
+#[derive(Debug)]
+pub enum StartError {
+    /// The caller named files that are not there.
+    Usage(String),
+    /// There is nothing to test.
+    Binary(Fault),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(text) => f.write_str(text),
+            Self::Binary(fault) => fault.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// How a case went on one kind of network.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// On which.
+    pub kind: BackendKind,
+    /// How it went.
+    pub outcome: Outcome,
+    /// How long it took.
+    pub time: Duration,
+}
+
+/// How a case went.
+#[derive(Clone, Debug)]
+pub struct CaseReport {
+    /// Its file.
+    pub path: PathBuf,
+    /// Why the file is no case; then there are no runs.
+    pub broken: Option<String>,
+    /// What was left alone in the file.
+    pub warnings: Vec<String>,
+    /// One for each kind of network.
+    pub runs: Vec<Run>,
+}
+
+impl CaseReport {
+    /// Whether the file is a case and all is as expected on every network.
+    #[must_use]
+    pub fn is_passed(&self) -> bool {
+        self.broken.is_none() && self.runs.iter().all(|run| run.outcome.is_passed())
+    }
+}
+
+/// How all cases went, in the order of their files.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// One for each case.
+    pub reports: Vec<CaseReport>,
+    /// How long all of it took.
+    pub time: Duration,
+}
+
+impl Summary {
+    /// Whether all passed.
+    #[must_use]
+    pub fn is_passed(&self) -> bool {
+        self.reports.iter().all(CaseReport::is_passed)
+    }
+}
+
+/// Runs the cases that `paths` mean; a directory means all that are in it.
+///
+/// # Errors
+/// Nothing could be run. A case that fails or cannot be read is in the summary.
+pub fn run_all(paths: &[PathBuf], options: &Options) -> Result<Summary, StartError> {
+    let begin = Instant::now();
+    let files = case_files(paths).map_err(|error| StartError::Usage(error.to_string()))?;
+    let kinds: Vec<_> = BackendKind::ALL
+        .into_iter()
+        .filter(|kind| options.only.is_none_or(|o| o == *kind))
+        .collect();
+    let binary = match (&options.crc, kinds.contains(&BackendKind::Processes)) {
+        (_, false) => Ok(PathBuf::new()),
+        (Some(path), true) => binary::existing(path.clone(), "--crc"),
+        (None, true) => binary::locate(),
+    };
+    let processes = ProcessOptions {
+        binary: binary.map_err(StartError::Binary)?,
+        real_waits: options.real_waits,
+        interrupted: Arc::clone(&options.interrupted),
+    };
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..options.jobs.clamp(1, files.len().max(1)) {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(path) = files.get(at) else { return };
+                    if options.interrupted.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let report = run(path, &kinds, options, &processes);
+                    (options.on_end)(&report);
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push((at, report));
+                }
+            });
+        }
+    });
+    let mut reports = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    reports.sort_by_key(|(at, _)| *at);
+    let reports = reports.into_iter().map(|(_, report)| report).collect();
+    Ok(Summary { reports, time: begin.elapsed() })
+}
+
+fn run(
+    path: &Path,
+    kinds: &[BackendKind],
+    options: &Options,
+    processes: &ProcessOptions,
+) -> CaseReport {
+    let path = path.to_owned();
+    let case = match Case::read(&path) {
+        Ok(case) => case,
+        Err(error) => {
+            let broken = Some(error.to_string());
+            return CaseReport { path, broken, warnings: Vec::new(), runs: Vec::new() };
+        }
+    };
+    let runs = kinds.iter().map(|&kind| {
+        let begin = Instant::now();
+        // A broken invariant of the network ends this run, and the others go on.
+        let outcome = catch_unwind(AssertUnwindSafe(|| match kind {
+            BackendKind::Simulator => play(&case, &mut Simulator::new(), options.is_strict),
+            BackendKind::Processes => {
+                match Processes::new(processes.clone(), case.wants_first_frames()) {
+                    Ok(mut network) => play(&case, &mut network, options.is_strict),
+                    Err(fault) => failed(fault.0),
+                }
+            }
+        }));
+        let outcome = outcome.unwrap_or_else(|_| failed("a panic, shown above".to_owned()));
+        Run { kind, outcome, time: begin.elapsed() }
+    });
+    let runs = runs.collect();
+    CaseReport { path, broken: None, warnings: case.warnings, runs }
+}
+
+fn failed(reason: String) -> Outcome {
+    Outcome::Failed { reasons: vec![reason], trace: Vec::new() }
+}
