@@ -286,7 +286,7 @@ impl World {
     /// Runs until nothing is on its way any more: deadlines that lie ahead do not count.
     ///
     /// # Panics
-    /// If the network does not come to rest in [`EVENTS_MAX`] events.
+    /// If the network does not come to rest in 100 million events.
     pub fn settle(&mut self) {
         for _ in 0..EVENTS_MAX {
             self.fire_deadlines();
