@@ -433,6 +433,7 @@ impl Node {
             | CloseReason::FalseSources
             | CloseReason::RegisterDeadline
             | CloseReason::QueueFull { .. } => log::Level::Warn,
+            CloseReason::Quit => log::Level::Debug, // that the user left has been said
             _ => log::Level::Info,
         };
         if !log::log_enabled!(level) {
