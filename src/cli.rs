@@ -173,16 +173,18 @@ pub struct CtlArgs {
 }
 
 impl CtlArgs {
-    /// How to answer.
+    /// The command on one line, and how to answer. `--json` counts behind the command too, except
+    /// behind a text, where it is one of its words.
     #[must_use]
-    pub fn format(&self) -> Format {
-        if self.json { Format::Json } else { Format::Text }
-    }
-
-    /// The command on one line.
-    #[must_use]
-    pub fn command(&self) -> String {
-        self.command.join(" ").replace(['\n', '\r'], " ")
+    pub fn request(&self) -> (String, Format) {
+        let words = match self.command.as_slice() {
+            [command, rest @ .., last] if last == "--json" && command != "kick" => {
+                return ([&[command.clone()], rest].concat().join(" "), Format::Json);
+            }
+            words => words,
+        };
+        let format = if self.json { Format::Json } else { Format::Text };
+        (words.join(" ").replace(['\n', '\r'], " "), format)
     }
 }
 
@@ -406,6 +408,22 @@ mod tests {
         let long = format!("--name {}", "n".repeat(256));
         check_error(&long, None, &["--name", "at most 255 bytes"]);
         check_error("--nmae x", None, &["--nmae", "--name"]);
+    }
+
+    #[test]
+    fn ctl_takes_json_on_either_side_of_the_command() {
+        for (words, command, format) in [
+            ("--json state", "state", Format::Json),
+            ("state --json", "state", Format::Json),
+            ("state", "state", Format::Text),
+            ("kick 7 not --json", "kick 7 not --json", Format::Text),
+        ] {
+            let words = ["crc", "ctl", "--control", "x"].into_iter().chain(words.split(' '));
+            let Ok(Cli { program: Program::Ctl(args) }) = Cli::try_parse_from(words) else {
+                panic!("not ctl")
+            };
+            assert_eq!(args.request(), (command.to_owned(), format));
+        }
     }
 
     #[test]

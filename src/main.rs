@@ -66,7 +66,8 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 }
 
 fn ctl(args: &CtlArgs) -> ExitCode {
-    match net::request(&args.control, args.format(), &args.command()) {
+    let (command, format) = args.request();
+    match net::request(&args.control, format, &command) {
         Ok(Ok(answer)) => {
             // A reader that has seen enough, such as `head`, is not an error.
             let _ = std::io::stdout().write_all(answer.as_bytes());
