@@ -179,7 +179,10 @@ impl CtlArgs {
     pub fn request(&self) -> (String, Format) {
         let words = match self.command.as_slice() {
             [command, rest @ .., last] if last == "--json" && command != "kick" => {
-                return ([&[command.clone()], rest].concat().join(" "), Format::Json);
+                return (
+                    format!("{command} {}", rest.join(" ")).trim_end().to_owned(),
+                    Format::Json,
+                );
             }
             words => words,
         };

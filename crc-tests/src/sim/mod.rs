@@ -3,7 +3,9 @@
 //! Nothing here waits: time jumps to the next event. The seed decides every delay and every cut,
 //! so a seed replays a run to the byte. A client is a bare connection: bytes in, bytes out.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod trace;
+
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use crc::doors::Door;
@@ -11,13 +13,13 @@ use crc::doors::assembly::Assembly;
 use crc::doors::crc::wire;
 use crc::limits::{Limits, READ_BYTES_PER_TURN};
 use crc::node::{Action, Node};
-use crc::relay::message::{HostId, Message};
+use crc::relay::message::HostId;
 use crc::relay::{CloseReason, Identity, LinkId, Time};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-/// Lines of the trace that are kept, once it is switched on.
-const TRACE_LINES_MAX: usize = 400;
+use self::trace::Trace;
+pub use self::trace::describe;
 
 /// Events after which a network that should come to rest is said not to.
 const EVENTS_MAX: u64 = 100_000_000;
@@ -127,9 +129,8 @@ pub struct World {
     last_arrival: HashMap<End, Time>,
     events: BTreeMap<(Time, u64), Event>,
     next_event: u64,
-    is_tracing: bool,
-    trace: VecDeque<String>,
-    tracers: HashMap<End, Assembly>,
+    /// What passed lately, if somebody wants to know.
+    trace: Option<Trace<End>>,
 }
 
 impl World {
@@ -146,9 +147,7 @@ impl World {
             last_arrival: HashMap::new(),
             events: BTreeMap::new(),
             next_event: 0,
-            is_tracing: false,
-            trace: VecDeque::new(),
-            tracers: HashMap::new(),
+            trace: None,
         }
     }
 
@@ -305,13 +304,13 @@ impl World {
 
     /// Keeps the latest frames from now on, for [`World::trace`].
     pub fn keep_trace(&mut self) {
-        self.is_tracing = true;
+        self.trace = Some(Trace::default());
     }
 
     /// The latest frames that were sent, oldest first.
     #[must_use]
     pub fn trace(&self) -> Vec<String> {
-        self.trace.iter().cloned().collect()
+        self.trace.iter().flat_map(Trace::lines).map(str::to_owned).collect()
     }
 
     fn run_until(&mut self, end: Time) {
@@ -472,8 +471,10 @@ impl World {
     }
 
     fn carry(&mut self, from: End, to: End, mut bytes: &[u8]) {
-        if self.is_tracing {
-            self.note(from, to, bytes);
+        if let Some(mut trace) = self.trace.take() {
+            let way = format!("{} → {}", self.end_name(from), self.end_name(to));
+            trace.note(self.now, from, &way, bytes);
+            self.trace = Some(trace);
         }
         while !bytes.is_empty() {
             let count = match self.weather.cuts {
@@ -521,53 +522,10 @@ impl World {
         self.schedule(at, Event::Closed(other, CloseReason::PeerClosed));
     }
 
-    fn note(&mut self, from: End, to: End, bytes: &[u8]) {
-        let mut lines = Vec::new();
-        let tracer = self.tracers.entry(from).or_default();
-        let len_of = |bytes: &[u8]| wire::frame_len(bytes, usize::MAX);
-        let result = tracer.feed(bytes, len_of, |frame| {
-            lines.push(describe(frame));
-            true
-        });
-        if result.is_err() {
-            lines.push(format!("{} bytes that are no frame", bytes.len()));
-        }
-        let (from, to) = (self.end_name(from), self.end_name(to));
-        for line in lines {
-            if self.trace.len() == TRACE_LINES_MAX {
-                self.trace.pop_front();
-            }
-            let at = self.now.0.as_secs_f64();
-            self.trace.push_back(format!("{at:10.4} {from} → {to}: {line}"));
-        }
-    }
-
     fn end_name(&self, end: End) -> String {
         match end {
             End::Server { server, .. } => self.servers[server].label.clone(),
             End::Client(client) => format!("client#{}", client.0),
         }
-    }
-}
-
-/// A frame in a line, for people.
-#[must_use]
-pub fn describe(frame: &[u8]) -> String {
-    let kind = frame[0];
-    match wire::message(frame) {
-        Message::Registration(r) => {
-            format!("{kind:02x} registration of {} by {}", r.source, r.last_hop)
-        }
-        Message::Status { source, destination, code, text } => {
-            let text = String::from_utf8_lossy(text);
-            format!("{kind:02x} status {} from {source} to {destination}: {text:?}", code.0)
-        }
-        Message::ServerQuit { source, replacement, .. } => {
-            format!("{kind:02x} server quit of {source}, replacement {replacement}")
-        }
-        Message::Chat { source, destination, text } => {
-            format!("{kind:02x} chat from {source} to {destination}, {} bytes", text.len())
-        }
-        Message::ClientQuit { source, .. } => format!("{kind:02x} client quit of {source}"),
     }
 }

@@ -1,0 +1,179 @@
+//! A server of the real binary, and a connection to it.
+
+use std::fs;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// How long anything may take on a busy machine before it counts as never.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(super) const CRC: &str = env!("CARGO_BIN_EXE_crc");
+
+/// Waits until `condition` answers with something.
+#[track_caller]
+pub(super) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(result) = condition() {
+            return result;
+        }
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::park_timeout(Duration::from_millis(2)); // between two looks, no hope in it
+    }
+}
+
+/// A running server, ended with the test.
+pub(super) struct Server {
+    pub(super) child: Child,
+    pub(super) port: u16,
+    pub(super) log: PathBuf,
+    pub(super) dir: tempfile::TempDir,
+}
+
+impl Server {
+    pub(super) fn start(options: &[&str]) -> Self {
+        Self::start_with(options, Stdio::null())
+    }
+
+    pub(super) fn start_with(options: &[&str], stdin: Stdio) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let log = dir.path().join("log");
+        let control = dir.path().join("control");
+        let control = control.to_str().expect("text");
+        let mut command = Command::new(CRC);
+        command.args(["server", "--log", "debug"]).args(options);
+        for (option, value) in [("--listen", "127.0.0.1:0"), ("--control", control)] {
+            if !options.contains(&option) {
+                command.args([option, value]);
+            }
+        }
+        let mut child = command
+            .stdin(stdin)
+            .stdout(Stdio::piped())
+            .stderr(fs::File::create(&log).expect("a log"))
+            .spawn()
+            .expect("the server starts");
+        let mut line = Vec::new();
+        let stdout = child.stdout.as_mut().expect("piped");
+        let mut byte = [0];
+        while stdout.read(&mut byte).expect("readable") == 1 && byte != *b"\n" {
+            line.push(byte[0]);
+        }
+        let line = String::from_utf8(line).expect("text");
+        let port = line.strip_prefix("listening crc 127.0.0.1:").and_then(|port| port.parse().ok());
+        let Some(port) = port else {
+            let log = fs::read_to_string(&log).unwrap_or_default();
+            panic!("the first line is {line:?}; the log: {log}");
+        };
+        Self { child, port, log, dir }
+    }
+
+    pub(super) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    pub(super) fn control(&self) -> PathBuf {
+        self.dir.path().join("control")
+    }
+
+    pub(super) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    pub(super) fn connect(&self) -> Peer {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the door is open");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        Peer { stream, received: Vec::new() }
+    }
+
+    pub(super) fn ctl(&self, words: &[&str]) -> Output {
+        ctl(&self.control(), words)
+    }
+
+    pub(super) fn state(&self) -> Value {
+        let output = self.ctl(&["--json", "state"]);
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    }
+
+    pub(super) fn host_ids(&self) -> Vec<u64> {
+        let state = self.state();
+        let hosts = state["hosts"].as_array().expect("hosts");
+        hosts.iter().map(|host| host["id"].as_u64().expect("an id")).collect()
+    }
+
+    #[track_caller]
+    pub(super) fn knows(&self, ids: &[u64]) {
+        let what = format!("the server knows {ids:?}");
+        eventually(&what, || (self.host_ids() == ids).then_some(()));
+    }
+
+    #[track_caller]
+    pub(super) fn has_logged(&self, part: &str) {
+        eventually(&format!("{part:?} in the log"), || {
+            fs::read_to_string(&self.log).expect("a log").contains(part).then_some(())
+        });
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("the server is there");
+    }
+
+    pub(super) fn wait(&mut self) -> ExitStatus {
+        eventually("the server ends", || self.child.try_wait().expect("a child"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(super) fn ctl(control: &Path, words: &[&str]) -> Output {
+    let mut command = Command::new(CRC);
+    command.args(["ctl", "--control"]).arg(control).args(words).output().expect("crc ctl runs")
+}
+
+/// A connection of ours to a server.
+pub(super) struct Peer {
+    pub(super) stream: TcpStream,
+    pub(super) received: Vec<u8>,
+}
+
+impl Peer {
+    pub(super) fn says(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).expect("the server reads");
+    }
+
+    /// Reads until the frame has come; what came with it stays for later.
+    #[track_caller]
+    pub(super) fn hears(&mut self, frame: &[u8]) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.received.windows(frame.len()).any(|window| window == frame) {
+            let mut buffer = [0; 4096];
+            let count = self.stream.read(&mut buffer).expect("more to come");
+            assert!(count > 0 && Instant::now() < deadline, "closed before {frame:02x?}");
+            self.received.extend_from_slice(&buffer[..count]);
+        }
+    }
+
+    /// Reads until the server closes, and answers all that was never asked for.
+    pub(super) fn hears_end(mut self) -> Vec<u8> {
+        let mut buffer = [0; 4096];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return self.received,
+                Ok(count) => self.received.extend_from_slice(&buffer[..count]),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return self.received,
+                Err(error) => panic!("the server should close: {error}"),
+            }
+        }
+    }
+}

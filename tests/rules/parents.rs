@@ -1,0 +1,86 @@
+//! The way up: refusals, fallbacks, loops.
+
+use super::*;
+
+#[test]
+fn a_server_with_a_chosen_id_that_is_taken_stays_up_and_asks_again_after_a_minute() {
+    let mut world = world();
+    let one = world.start(ServerSpec::new(1, None));
+    let taken = says(&mut world, one, &server(2, "two", ""));
+    let spec = ServerSpec { label: "late".to_owned(), ..ServerSpec::new(2, Some(1)) };
+    let late = world.start(spec);
+    world.pass(SECOND);
+    let frodo = says(&mut world, late, &user(101, "frodo", ""));
+    assert_heard(&mut world, frodo, &[welcome(2, "frodo")]);
+    let node = world.node(late).expect("alive");
+    let refusal = "A machine has already registered with ID 2";
+    assert_eq!(node.relay().status_updates().collect::<Vec<_>>(), [refusal]);
+    assert_eq!(host_ids(node), [101]);
+    world.hang_up(taken);
+    world.pass(REFUSED_PAUSE - 3 * SECOND);
+    assert_eq!(host_ids(world.node(one).expect("alive")), [0_u32; 0], "not before a minute");
+    world.pass(5 * SECOND);
+    assert_eq!(host_ids(world.node(one).expect("alive")), [2, 101]);
+}
+
+#[test]
+fn a_server_whose_id_nobody_chose_takes_another_and_joins_at_once() {
+    let mut world = world();
+    let one = world.start(ServerSpec::new(1, None));
+    says(&mut world, one, &server(2, "two", ""));
+    let spec =
+        ServerSpec { label: "late".to_owned(), id_is_chosen: false, ..ServerSpec::new(2, Some(1)) };
+    let late = world.start(spec);
+    let child =
+        world.start(ServerSpec { parents: vec!["late".to_owned()], ..ServerSpec::new(3, None) });
+    world.settle();
+    let id = world.node(late).expect("alive").relay().own().id.0;
+    assert_ne!(id, 2);
+    let mut expected = vec![2, id];
+    expected.sort_unstable();
+    world.pass(SECOND);
+    expected.push(3);
+    expected.sort_unstable();
+    assert_eq!(host_ids(world.node(one).expect("alive")), expected);
+    world.pass(2 * SPLIT_GRACE);
+    let known = host_ids(world.node(child).expect("alive"));
+    assert!(known.contains(&id) && known.contains(&1), "the child has followed: {known:?}");
+}
+
+#[test]
+fn fallback_parents_are_tried_in_order_and_a_late_parent_is_waited_for() {
+    let mut world = world();
+    let spec =
+        ServerSpec { parents: vec!["s8".to_owned(), "s9".to_owned()], ..ServerSpec::new(2, None) };
+    let two = world.start(spec);
+    world.pass(20 * SECOND);
+    assert!(host_ids(world.node(two).expect("alive")).is_empty());
+    let nine = world.start(ServerSpec::new(9, None));
+    world.pass(5 * SECOND);
+    assert_eq!(host_ids(world.node(two).expect("alive")), [9]);
+    world.start(ServerSpec::new(8, None));
+    world.pass(20 * SECOND);
+    assert_eq!(host_ids(world.node(two).expect("alive")), [9], "no reason to change");
+    world.kill(nine);
+    world.pass(20 * SECOND);
+    assert_eq!(host_ids(world.node(two).expect("alive")), [8]);
+}
+
+#[test]
+fn a_server_does_not_join_itself_nor_the_same_network_twice() {
+    let mut world = world();
+    let narcissus = world.start(ServerSpec { id_is_chosen: false, ..ServerSpec::new(1, Some(1)) });
+    world.pass(30 * SECOND);
+    let node = world.node(narcissus).expect("alive");
+    assert_eq!(node.relay().own().id, HostId(1));
+    assert!(host_ids(node).is_empty());
+    // Two servers, each the other's parent: one link.
+    let seven = world.start(ServerSpec { id_is_chosen: false, ..ServerSpec::new(7, Some(8)) });
+    let eight = world.start(ServerSpec { id_is_chosen: false, ..ServerSpec::new(8, Some(7)) });
+    world.pass(300 * SECOND);
+    for (server, other) in [(seven, 8), (eight, 7)] {
+        let node = world.node(server).expect("alive");
+        assert_eq!(host_ids(node), [other]);
+        assert_eq!(node.links().filter(|l| node.relay().adjacent(l.id()).is_some()).count(), 1);
+    }
+}

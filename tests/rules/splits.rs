@@ -1,0 +1,124 @@
+//! Lost server links.
+
+use super::*;
+
+#[test]
+fn after_the_grace_of_a_split_the_users_behind_it_leave() {
+    let Chain { mut world, middle, left, right, sam } = chain();
+    world.hang_up(right);
+    world.pass(SPLIT_GRACE - SECOND);
+    world.send(left, &chat(101, 103, "are you there?"));
+    world.settle();
+    assert_heard(&mut world, left, &[]);
+    assert_heard(&mut world, sam, &[]);
+    assert_eq!(host_ids(world.node(middle).expect("alive")), [1, 3, 101, 102, 103]);
+    world.pass(2 * SECOND);
+    assert_heard(&mut world, sam, &[quit(103, "split")]);
+    assert_heard(&mut world, left, &[quit(103, "split"), status(2, 101, 1, "Unknown ID 103")]);
+    assert_eq!(host_ids(world.node(middle).expect("alive")), [1, 101, 102]);
+}
+
+#[test]
+fn who_rejoins_within_the_grace_was_never_away() {
+    let Chain { mut world, middle, left, right, sam } = chain();
+    world.hang_up(right);
+    world.settle();
+    world.send(left, &chat(101, 103, "wait for it"));
+    world.settle();
+    let again = says(&mut world, middle, &server(3, "three", ""));
+    let own = registration(Kind::Server, 2, 2, "s2", "simulated");
+    let seeds = [
+        registration(Kind::Server, 1, 2, "one", ""),
+        registration(Kind::User, 101, 2, "frodo", ""),
+        registration(Kind::User, 102, 2, "sam", ""),
+    ];
+    let answer: Vec<Vec<u8>> = std::iter::once(own).chain(seeds).collect();
+    assert_heard(&mut world, again, &answer); // and not of merry, who may be behind it
+    world.send(again, &registration(Kind::User, 103, 3, "merry", ""));
+    world.settle();
+    assert_heard(&mut world, again, &[chat(101, 103, "wait for it")]);
+    world.pass(2 * SPLIT_GRACE);
+    assert_heard(&mut world, left, &[]);
+    assert_heard(&mut world, sam, &[]);
+    assert_eq!(host_ids(world.node(middle).expect("alive")), [1, 3, 101, 102, 103]);
+}
+
+#[test]
+fn another_user_under_a_lost_id_is_another_user() {
+    let Chain { mut world, middle, right, sam, .. } = chain();
+    world.hang_up(right);
+    world.settle();
+    let again = says(&mut world, middle, &server(3, "three", ""));
+    world.send(again, &registration(Kind::User, 103, 3, "pippin", ""));
+    world.settle();
+    assert_heard(
+        &mut world,
+        sam,
+        &[quit(103, "split"), registration(Kind::User, 103, 2, "pippin", "")],
+    );
+    // Nobody else takes a lost id at this server while it may come back.
+    world.hang_up(again);
+    world.settle();
+    let thief = says(&mut world, middle, &user(103, "gollum", ""));
+    assert_heard(
+        &mut world,
+        thief,
+        &[status(2, 0, 2, "Someone has already registered with ID 103")],
+    );
+}
+
+#[test]
+fn a_server_that_joined_during_a_split_hears_of_who_comes_back_and_of_nobody_else() {
+    let Chain { mut world, middle, right, .. } = chain();
+    world.send(right, &registration(Kind::User, 104, 3, "pippin", ""));
+    world.settle();
+    world.hang_up(right);
+    world.settle();
+    let newcomer = says(&mut world, middle, &server(4, "four", ""));
+    let heard_first = heard(&mut world, newcomer);
+    assert_eq!(heard_first.len(), 4, "the server, one, frodo and sam");
+    let again = says(&mut world, middle, &server(5, "three by another id", ""));
+    world.send(again, &registration(Kind::User, 103, 5, "merry", ""));
+    world.settle();
+    assert_heard(
+        &mut world,
+        newcomer,
+        &[
+            registration(Kind::Server, 5, 2, "three by another id", ""),
+            registration(Kind::User, 103, 2, "merry", ""),
+        ],
+    );
+    world.pass(2 * SPLIT_GRACE);
+    assert_heard(&mut world, newcomer, &[]); // pippin, of whom it never heard, leaves in silence
+    assert_eq!(host_ids(world.node(middle).expect("alive")), [1, 4, 5, 101, 102, 103]);
+}
+
+#[test]
+fn what_waits_for_the_lost_is_bounded() {
+    let Chain { mut world, right, left, .. } = chain();
+    world.hang_up(right);
+    world.settle();
+    let text = "x".repeat(SPLIT_WAITING_BYTES_MAX / 2);
+    for _ in 0..3 {
+        world.send(left, &chat(101, 103, &text));
+    }
+    world.settle();
+    assert_heard(&mut world, left, &[status(2, 101, 1, "Unknown ID 103")]);
+}
+
+#[test]
+fn a_server_that_says_it_leaves_is_forgotten_at_once_its_users_after_the_grace() {
+    let Chain { mut world, middle, left, right, sam } = chain();
+    world.send(right, &registration(Kind::Server, 4, 3, "four", ""));
+    world.send(right, &server_quit(4, 3, "four first"));
+    world.settle();
+    assert_eq!(host_ids(world.node(middle).expect("alive")), [1, 3, 101, 102, 103]);
+    world.send(right, &server_quit(3, 1, "bye"));
+    world.settle();
+    assert!(world.is_closed(right));
+    assert_eq!(host_ids(world.node(middle).expect("alive")), [1, 101, 102, 103]);
+    heard(&mut world, left);
+    world.pass(SPLIT_GRACE + SECOND);
+    assert_heard(&mut world, left, &[quit(103, "split")]);
+    assert_heard(&mut world, sam, &[quit(103, "split")]);
+}
