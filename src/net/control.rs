@@ -33,6 +33,8 @@ struct Asking {
     line: Vec<u8>,
     answers: Vec<u8>,
     sent: usize,
+    /// It has asked for too much: the rest is read, so that the answer arrives, and dropped.
+    is_deaf: bool,
 }
 
 impl Control {
@@ -68,8 +70,13 @@ impl Control {
             let interest = Interest::READABLE | Interest::WRITABLE;
             match registry.register(&mut stream, Token(tokens + place), interest) {
                 Ok(()) => {
-                    let (line, answers) = (Vec::new(), Vec::new());
-                    self.connections[place] = Some(Asking { stream, line, answers, sent: 0 });
+                    self.connections[place] = Some(Asking {
+                        stream,
+                        line: Vec::new(),
+                        answers: Vec::new(),
+                        sent: 0,
+                        is_deaf: false,
+                    });
                 }
                 Err(error) => log::error!("control socket: {error}"),
             }
@@ -105,6 +112,7 @@ impl Asking {
         loop {
             match self.stream.read(&mut buffer) {
                 Ok(0) => return false,
+                Ok(_) if self.is_deaf => continue,
                 Ok(count) => self.line.extend_from_slice(&buffer[..count]),
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return error.kind() == ErrorKind::WouldBlock,
@@ -115,7 +123,10 @@ impl Asking {
                 self.answers.extend_from_slice(&encode(&answer(node, now, line.trim())));
             }
             if self.line.len() > OPERATOR_LINE_BYTES_MAX {
-                return false;
+                let why = format!("a request has at most {OPERATOR_LINE_BYTES_MAX} bytes\n");
+                self.answers.extend_from_slice(&encode(&Err(why)));
+                self.line = Vec::new();
+                self.is_deaf = true;
             }
         }
     }

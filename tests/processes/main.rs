@@ -5,7 +5,7 @@ mod support;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crc_tests::frames::{chat, frames, quit, registration, server, status, user};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use self::support::{CRC, Peer, Server, ctl, eventually};
+use self::support::{CRC, PATIENCE, Peer, Server, ctl, eventually};
 
 fn welcome(server: u32, name: &str) -> Vec<u8> {
     status(server, 0, 0, &format!("Welcome to the Clemson Relay Chat network {name}"))
@@ -266,6 +266,29 @@ fn ctl_server(control: &str) -> Output {
     let mut command = Command::new(CRC);
     command.args(["server", "--listen", "127.0.0.1:0", "--control", control]);
     command.stdin(Stdio::null()).output().expect("crc server runs")
+}
+
+#[test]
+fn the_control_socket_takes_any_cut_and_names_what_is_wrong() {
+    let one = Server::start(&["--id", "1"]);
+    let ask = |pieces: &[&[u8]]| {
+        let mut stream = UnixStream::connect(one.control()).expect("the control socket");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        for piece in pieces {
+            stream.write_all(piece).expect("the server reads");
+        }
+        stream.shutdown(std::net::Shutdown::Write).expect("a connection");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
+    };
+    assert_eq!(ask(&[b"js", b"on num_us", b"ers\n"]), "ok 16\n{\"num_users\":0}\n");
+    let twice = ask(&[b"json num_users\njson num_users\n"]);
+    assert_eq!(twice, "ok 16\n{\"num_users\":0}\n".repeat(2));
+    assert!(ask(&[b"state\n"]).starts_with("error "));
+    assert!(ask(&[b"json \xff\x1b\n"]).contains("unknown command"));
+    assert!(ask(&[&[b'x'; 70_000]]).contains("at most 65536 bytes"));
+    assert_eq!(ask(&[b"json num_users"]), "", "a request ends with its line");
 }
 
 #[test]
