@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crc::doors::crc::wire;
-use crc::limits::FRAME_BYTES_MAX;
+use crc::limits::{FRAME_BYTES_MAX, REFUSED_PAUSE};
 use crc::relay::FirstLink;
 use crc::relay::message::{HostId, Kind, Message};
 use crc_tests::frames::{self, chat, quit};
@@ -131,55 +131,56 @@ fn two_hundred_servers_and_two_thousand_users_come_to_one_table() {
     }
 }
 
-/// A random tree in which users come, go and talk while uplinks are cut and heal; in the end one
-/// table stands everywhere, every view is right, and a probe between every pair arrives once.
+/// A random tree in which users come, go and talk while uplinks are cut and servers killed and
+/// started again; in the end one table stands everywhere, every view is right, and a probe between
+/// every pair arrives once.
 fn churn(seed: u64, weather: Weather) {
     let mut world = World::new(seed, weather);
     let mut rng = StdRng::seed_from_u64(seed ^ 0x5eed);
     let count = rng.random_range(2..=9_u32);
-    let servers: Vec<usize> = (1..=count)
-        .map(|id| {
-            let parent = (id > 1).then(|| rng.random_range(1..id));
-            world.start(ServerSpec::new(id, parent))
-        })
-        .collect();
+    let parents: Vec<Option<u32>> =
+        (1..=count).map(|id| (id > 1).then(|| rng.random_range(1..id))).collect();
+    let spec = |place: usize| ServerSpec::new(place as u32 + 1, parents[place]);
+    let mut servers: Vec<usize> =
+        (0..parents.len()).map(|place| world.start(spec(place))).collect();
     world.pass(Duration::from_secs(10));
+    // By id: the connection, the place of the server, and what was heard.
     let mut clients: BTreeMap<u32, (ClientId, usize, View)> = BTreeMap::new();
     let mut next_id = 1000;
     for _ in 0..rng.random_range(20..80) {
-        match rng.random_range(0..10) {
-            0..=3 => {
-                let home = *servers.choose(&mut rng).expect("servers");
-                let client = join(&mut world, home, next_id);
-                clients.insert(next_id, (client, home, View::default()));
+        let place = rng.random_range(0..servers.len());
+        let ids: Vec<u32> = clients.keys().copied().collect();
+        match (rng.random_range(0..12), ids.choose(&mut rng), ids.choose(&mut rng)) {
+            (0..=3, ..) => {
+                let client = join(&mut world, servers[place], next_id);
+                clients.insert(next_id, (client, place, View::default()));
                 next_id += 1;
             }
-            4 if !clients.is_empty() => {
-                let id =
-                    *clients.keys().collect::<Vec<_>>().choose(&mut rng).expect("one").to_owned();
-                let (client, ..) = clients.remove(&id).expect("the one chosen");
+            (4, Some(id), _) => {
+                let (client, ..) = clients.remove(id).expect("the one chosen");
                 if rng.random() {
-                    world.send(client, &quit(id, "bye"));
+                    world.send(client, &quit(*id, "bye"));
                 } else {
                     world.hang_up(client);
                 }
             }
-            5..=7 if clients.len() > 1 => {
-                let ids: Vec<u32> = clients.keys().copied().collect();
-                let (a, b) =
-                    (*ids.choose(&mut rng).expect("one"), *ids.choose(&mut rng).expect("one"));
-                if a != b {
-                    world.send(clients[&a].0, &chat(a, b, "chatter"));
-                }
+            (5..=7, Some(&a), Some(&b)) if a != b => {
+                world.send(clients[&a].0, &chat(a, b, "chatter"));
             }
-            8 => world.cut_uplink(*servers.choose(&mut rng).expect("servers")),
+            (8 | 9, ..) => world.cut_uplink(servers[place]),
+            (10, ..) => {
+                world.kill(servers[place]);
+                clients.retain(|_, (_, home, _)| *home != place);
+                world.pass(Duration::from_millis(rng.random_range(0..9000)));
+                servers[place] = world.start(spec(place));
+            }
             _ => world.pass(Duration::from_millis(rng.random_range(0..800))),
         }
     }
     world.settle();
-    world.pass(Duration::from_secs(30));
+    world.pass(2 * REFUSED_PAUSE); // a server may have come back before its loss was noticed
     let users: BTreeMap<u32, usize> =
-        clients.iter().map(|(&id, &(_, home, _))| (id, home)).collect();
+        clients.iter().map(|(&id, &(_, place, _))| (id, servers[place])).collect();
     assert_one_table(&world, &servers, &users);
     let ids: Vec<u32> = users.keys().copied().collect();
     for (&id, (client, _, view)) in &mut clients {
