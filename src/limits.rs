@@ -37,8 +37,11 @@ pub const REGISTER_DEADLINE: Duration = Duration::from_secs(10);
 /// How long the hosts behind a lost server link are kept before their users leave.
 pub const SPLIT_GRACE: Duration = Duration::from_secs(5);
 
-/// What may wait, in bytes of text, for the hosts behind one lost link during its grace.
+/// What may wait for the hosts behind one lost link during its grace, in bytes.
 pub const SPLIT_WAITING_BYTES_MAX: usize = 256 * 1024;
+
+/// What a chat that waits counts beside its text, about what it takes to keep.
+pub const SPLIT_WAITING_CHAT_BYTES: usize = 64;
 
 /// The shortest and longest span from which the wait before dialling again is drawn.
 pub const REDIAL_BACKOFF_MIN: Duration = Duration::from_millis(200);
@@ -50,6 +53,14 @@ pub const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 
 /// How long a server that stops waits for its queues to drain.
 pub const SHUTDOWN_DRAIN: Duration = Duration::from_secs(5);
+
+/// How long an uplink must have stood before its parent counts as one that works: it is tried first
+/// again when it is lost, and the waits between attempts begin anew.
+pub const UPLINK_PROVEN: Duration = Duration::from_secs(10);
+
+/// How long an id stays free before another claim on it counts. The quits of its last holder have
+/// gone round by then, and claims that were nothing but echoes of it are withdrawn.
+pub const CLAIM_PAUSE: Duration = Duration::from_secs(5);
 
 /// Frames with a source that is not theirs which a client may send before it is closed. One or two
 /// may be an honest race, such as a chat written before a refusal was read.
@@ -65,6 +76,13 @@ pub const NAME_BYTES_MAX: usize = 255;
 
 /// The longest info: its length travels in two bytes.
 pub const INFO_BYTES_MAX: usize = 65_535;
+
+/// The smallest `--client-queue` and `--server-queue`: what is written at once when it is reached
+/// must fit, and so must a portion of a burst.
+pub const QUEUE_BYTES_MAX_FLOOR: usize = QUEUE_PRESSED_BYTES;
+
+/// How much of a text from others the log shows, in bytes.
+pub const EXCERPT_BYTES: usize = 120;
 
 /// Bytes read from one socket a turn: a batch large enough that the calls cost little beside it,
 /// small enough that one busy link does not keep the others waiting.

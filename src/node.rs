@@ -277,6 +277,12 @@ impl Node {
         }
     }
 
+    /// Whether a link is still waited for: one that was dialled may have been given up meanwhile.
+    #[must_use]
+    pub fn is_open(&self, id: LinkId) -> bool {
+        self.links.get(id).is_some_and(|link| !link.is_closing)
+    }
+
     /// Bytes came over a link, however cut; a partial frame waits inside.
     pub fn receive(&mut self, now: Time, id: LinkId, bytes: &[u8]) {
         self.links.now = now;
@@ -384,6 +390,7 @@ impl Node {
             link.queue.consume(count);
             if link.queue.len() < BURST_PORTION_BYTES && !link.is_closing {
                 self.relay.drained(id, &mut self.links);
+                self.settle(self.links.now);
             }
         }
     }
@@ -393,7 +400,7 @@ impl Node {
     pub fn stop(&mut self, now: Time) {
         self.links.now = now;
         if !self.is_stopping() {
-            self.relay.stop(&mut self.links);
+            self.relay.stop(now, &mut self.links);
             self.stage = Stage::Draining { deadline: now + SHUTDOWN_DRAIN };
             self.settle(now);
         }

@@ -3,6 +3,8 @@
 
 use std::fmt::{self, Write};
 
+use crate::limits::EXCERPT_BYTES;
+
 /// Shows bytes as text on one line: control characters, the ones that reorder or hide text, and
 /// bytes that are not UTF-8 appear as escapes (`\n`, `\u{202e}`, `\xff`).
 #[derive(Clone, Copy)]
@@ -25,6 +27,19 @@ impl fmt::Display for Printable<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// The beginning of a text, shown as [`Printable`] shows it; what is cut off is counted.
+#[derive(Clone, Copy)]
+pub struct Excerpt<'a>(pub &'a [u8]);
+
+impl fmt::Display for Excerpt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.split_at_checked(EXCERPT_BYTES) {
+            None | Some((_, [])) => Printable(self.0).fmt(f),
+            Some((begin, rest)) => write!(f, "{}… and {} bytes", Printable(begin), rest.len()),
+        }
     }
 }
 
@@ -57,5 +72,13 @@ mod tests {
         check("\u{9b}1m".as_bytes(), "\\u{9b}1m");
         check(b"\xff\xfea\xc3", "\\xff\\xfea\\xc3");
         check(b"", "");
+    }
+
+    #[test]
+    fn an_excerpt_is_short_whatever_it_is_of() {
+        assert_eq!(Excerpt(b"bye\x07").to_string(), "bye\\u{7}");
+        assert_eq!(Excerpt(&[b'x'; EXCERPT_BYTES]).to_string(), "x".repeat(EXCERPT_BYTES));
+        let long = Excerpt(&[b'x'; EXCERPT_BYTES + 5]).to_string();
+        assert_eq!(long, "x".repeat(EXCERPT_BYTES) + "… and 5 bytes");
     }
 }

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms from the ground up. A room may use those before it, and itself.
-const ROOMS: [&[&str]; 8] = [
-    &["limits", "printable", "address"],
+const ROOMS: [&[&str]; 9] = [
+    &["limits"],
+    &["printable", "address"],
     &["relay"],
     &["doors"],
     &["node"],

@@ -64,14 +64,13 @@ impl Relay {
 
     /// Makes sure that a link knows of a host before something from it is delivered.
     pub(super) fn introduce(&mut self, id: HostId, link: LinkId, out: &mut impl Outbox) {
-        let attachment = self.links[link.index as usize].as_mut().expect("a live link");
-        let (Some(burst), Some((slot, host))) = (&mut attachment.burst, self.hosts.entry(id))
-        else {
-            return;
-        };
-        if burst.owes(slot, host) {
-            burst.early.insert(id);
+        let Some((slot, host)) = self.hosts.entry(id) else { return };
+        let attachment = self.attachment(link);
+        if attachment.owes(slot, host) && self.is_for(attachment, host) {
             out.deliver(link, &Message::Registration(host.registration(self.own.id)));
+            if let Some(burst) = &mut self.attachment_mut(link).burst {
+                burst.early.insert(id);
+            }
         }
     }
 
@@ -94,7 +93,6 @@ impl Relay {
 
     /// Whether a link has been told of a host, by burst or announcement.
     pub(super) fn was_told(&self, attachment: &Attachment, slot: usize, host: &Host) -> bool {
-        let owes = attachment.burst.as_ref().is_some_and(|burst| burst.owes(slot, host));
-        !owes && self.is_for(attachment, host)
+        !attachment.owes(slot, host) && self.is_for(attachment, host)
     }
 }

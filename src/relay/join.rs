@@ -2,29 +2,12 @@
 
 use super::link::{IdSet, Role};
 use super::message::{HostId, Kind, Message, Registration, StatusCode};
-use super::{CloseReason, FirstLink, LinkId, Outbox, Relay, Time, Timer};
+use super::{CloseReason, FirstLink, LinkId, Outbox, Relay, Timer};
 use crate::printable::Printable;
-
-/// A registration that was refused because its id was known, kept in case that one leaves.
-#[derive(Debug)]
-pub(super) struct Rival {
-    pub(super) link: LinkId,
-    kind: Kind,
-    name: Box<[u8]>,
-    info: Box<[u8]>,
-}
-
-impl Rival {
-    fn new(link: LinkId, registration: &Registration<'_>) -> Self {
-        let Registration { kind, name, info, .. } = *registration;
-        Self { link, kind, name: name.into(), info: info.into() }
-    }
-}
 
 impl Relay {
     pub(super) fn handle_registration(
         &mut self,
-        now: Time,
         link: LinkId,
         registration: &Registration<'_>,
         out: &mut impl Outbox,
@@ -38,7 +21,7 @@ impl Relay {
                 } else if !source.is_registrable() {
                     out.close(link, CloseReason::BadId(source));
                 } else if source == self.own.id || self.is_live(source) {
-                    self.refuse_loop(now, link, source, out);
+                    self.refuse_loop(link, source, out);
                 } else {
                     self.join_server(link, registration, out);
                 }
@@ -110,7 +93,7 @@ impl Relay {
     ) {
         let host = registration.source;
         if matches!(self.attachment(link).role, Role::Unregistered { uplink: true, .. }) {
-            self.uplink.attached(link);
+            self.uplink.attached(self.now, link);
         }
         let since = self.next_event();
         let role = Role::Server { host, since, heard: IdSet::default() };
@@ -138,7 +121,7 @@ impl Relay {
         if !id.is_registrable() {
             self.drop_false_source(link, id, out);
         } else if id == self.own.id || self.is_live(id) {
-            self.refuse_rival(link, registration, out);
+            self.refuse_claim(link, registration, out);
         } else {
             self.admit(link, registration, out);
         }
@@ -148,38 +131,19 @@ impl Relay {
     /// found again here.
     fn admit(&mut self, link: LinkId, registration: &Registration<'_>, out: &mut impl Outbox) {
         let id = registration.source;
-        self.withdraw_rival(id, link);
+        self.withdraw_claim(id, link);
+        self.heard(link).insert(id);
         if let Some(host) = self.hosts.get(id) {
             if host.is_told_by(registration) {
-                self.heard(link).insert(id);
                 return self.rejoin(id, link, out);
             }
             self.lose(id, b"split", out);
         }
-        if self.hosts.get(id).is_some() {
-            return self.refuse_rival(link, registration, out); // one that claimed it before
-        }
-        self.heard(link).insert(id);
         self.hosts.insert(registration, link);
         self.announce(id, out);
     }
 
-    /// Refuses a claim on an id that is taken, and remembers it in case that one leaves.
-    fn refuse_rival(
-        &mut self,
-        link: LinkId,
-        registration: &Registration<'_>,
-        out: &mut impl Outbox,
-    ) {
-        let id = registration.source;
-        self.refuse(link, registration, out);
-        if self.heard(link).insert(id) && id != self.own.id {
-            log::warn!("link {link}: {id} is registered at two ends of the network");
-            self.rivals.entry(id).or_default().push(Rival::new(link, registration));
-        }
-    }
-
-    fn heard(&mut self, link: LinkId) -> &mut IdSet {
+    pub(super) fn heard(&mut self, link: LinkId) -> &mut IdSet {
         match &mut self.attachment_mut(link).role {
             Role::Server { heard, .. } => heard,
             role => unreachable!("only servers tell of others, not {role:?}"),
@@ -198,7 +162,12 @@ impl Relay {
     }
 
     /// Answers a registration whose id is known; the connection stays open.
-    fn refuse(&self, link: LinkId, registration: &Registration<'_>, out: &mut impl Outbox) {
+    pub(super) fn refuse(
+        &self,
+        link: LinkId,
+        registration: &Registration<'_>,
+        out: &mut impl Outbox,
+    ) {
         let id = registration.source;
         let who = match registration.kind {
             Kind::Server => "A machine",
@@ -210,61 +179,29 @@ impl Relay {
         self.tell(link, neighbour, StatusCode::ID_TAKEN, text.as_bytes(), out);
     }
 
-    /// The host that had an id is gone; if another claims it, that one is taken now.
-    pub(super) fn promote_rival(&mut self, id: HostId, out: &mut impl Outbox) {
-        let Some(rivals) = self.rivals.get_mut(&id) else {
-            return;
-        };
-        let rival = rivals.remove(0);
-        if rivals.is_empty() {
-            self.rivals.remove(&id);
-        }
-        let Rival { link, kind, name, info } = rival;
-        let last_hop = HostId::NONE; // not looked at: the link is given
-        let registration = Registration { kind, source: id, last_hop, name: &name, info: &info };
-        self.hosts.insert(&registration, link);
-        self.announce(id, out);
-    }
-
-    /// A link no longer claims an id that somebody else has.
-    pub(super) fn withdraw_rival(&mut self, id: HostId, link: LinkId) {
-        if let Some(rivals) = self.rivals.get_mut(&id) {
-            rivals.retain(|rival| rival.link != link);
-            if rivals.is_empty() {
-                self.rivals.remove(&id);
-            }
-        }
-    }
-
     /// The parent we dialled is this server itself, or is connected to it already.
-    fn refuse_loop(&mut self, now: Time, link: LinkId, parent: HostId, out: &mut impl Outbox) {
+    fn refuse_loop(&mut self, link: LinkId, parent: HostId, out: &mut impl Outbox) {
         log::warn!(
             "the parent is server {parent}, which this server is connected to already: joining it \
              would close a loop; asking again in a minute"
         );
-        self.uplink.refused(now);
+        self.uplink.refused(self.now, &mut self.rng);
         out.close(link, CloseReason::Loop(parent));
     }
 
     /// A parent refused this server's registration: its id is taken.
-    pub(super) fn on_refused(
-        &mut self,
-        now: Time,
-        link: LinkId,
-        parent: HostId,
-        out: &mut impl Outbox,
-    ) {
+    pub(super) fn on_refused(&mut self, link: LinkId, parent: HostId, out: &mut impl Outbox) {
         if parent == self.own.id || self.is_live(parent) {
-            return self.refuse_loop(now, link, parent, out);
+            return self.refuse_loop(link, parent, out);
         }
         let id = self.own.id;
-        if self.own.id_is_chosen || !self.uplink.may_renumber(now) {
+        if self.own.id_is_chosen || !self.uplink.may_renumber(self.now) {
             log::error!(
                 "the parent, server {parent}, refused this server: id {id} is taken in its network. \
                  This server stays up alone and asks again in a minute; to join, start it with \
                  another --id, or with none"
             );
-            self.uplink.refused(now);
+            self.uplink.refused(self.now, &mut self.rng);
             return out.close(link, CloseReason::Refused(id));
         }
         while self.own.id == id || self.hosts.get(self.own.id).is_some() {

@@ -5,7 +5,7 @@ use std::fmt;
 use super::link::Role;
 use super::message::{HostId, Kind, Message, StatusCode};
 use super::{CloseReason, FirstLink, LinkId, Outbox, Relay, Time, Timer};
-use crate::printable::Printable;
+use crate::printable::{Excerpt, Printable};
 
 /// Why nobody was kicked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +37,7 @@ impl Relay {
         out: &mut impl Outbox,
     ) {
         if !self.is_first_link(source, link) {
-            if self.withdraw(link, source) {
-                return self.withdraw_rival(source, link);
-            }
-            return self.drop_false_source(link, source, out);
+            return self.withdraw_or_drop(link, source, out);
         }
         match self.attachment(link).role {
             Role::User { .. } => {
@@ -63,8 +60,10 @@ impl Relay {
         text: &[u8],
         out: &mut impl Outbox,
     ) {
-        let is_server = self.hosts.get(source).is_some_and(|host| host.kind == Kind::Server);
-        if !is_server || !self.is_first_link(source, link) {
+        if !self.is_first_link(source, link) {
+            return self.withdraw_or_drop(link, source, out);
+        }
+        if self.hosts.get(source).is_some_and(|host| host.kind == Kind::User) {
             return self.drop_false_source(link, source, out);
         }
         if self.attachment(link).host() == Some(source) {
@@ -72,6 +71,15 @@ impl Relay {
         }
         self.withdraw(link, source);
         self.lose(source, text, out);
+    }
+
+    /// A quit that did not come over the first link: of a claim, if the link had made one.
+    fn withdraw_or_drop(&mut self, link: LinkId, source: HostId, out: &mut impl Outbox) {
+        if self.withdraw(link, source) {
+            self.withdraw_claim(source, link);
+        } else {
+            self.drop_false_source(link, source, out);
+        }
     }
 
     /// A link no longer vouches for an id. Answers whether it did.
@@ -93,10 +101,12 @@ impl Relay {
             return;
         };
         if host.kind == Kind::User {
-            log::info!("user {id} {} left: {}", Printable(host.name()), Printable(text));
+            log::info!("user {id} {} left: {}", Printable(host.name()), Excerpt(text));
             let quit = Message::ClientQuit { source: id, text };
             for attachment in self.links.iter().flatten() {
-                if self.was_told(attachment, slot, host) {
+                // When this server stops, its users see the end of their own connections.
+                let is_leaving = self.is_stopping && matches!(attachment.role, Role::User { .. });
+                if self.was_told(attachment, slot, host) && !is_leaving {
                     out.deliver(attachment.id, &quit);
                 }
             }
@@ -107,11 +117,12 @@ impl Relay {
         if let FirstLink::Split(split) = host.first_link {
             self.splits[split].forget(id);
         }
-        self.promote_rival(id, out);
+        self.consider_claims(id);
     }
 
     /// A link has ended, for whatever reason.
     pub fn closed(&mut self, now: Time, link: LinkId, reason: &CloseReason, out: &mut impl Outbox) {
+        self.now = now;
         let Some(attachment) = self.links.get_mut(link.index as usize).and_then(Option::take)
         else {
             return;
@@ -133,7 +144,7 @@ impl Relay {
                 if matches!(reason, CloseReason::ServerQuit(_)) && self.is_first_link(host, link) {
                     self.lose(host, b"", out);
                 }
-                self.begin_split(now, link, host, heard, out);
+                self.begin_split(link, host, heard, out);
             }
         }
         if self.uplink.is(link) {

@@ -9,6 +9,7 @@ use std::fmt;
 use foldhash::fast::RandomState;
 
 use super::burst::Burst;
+use super::host::Host;
 use super::message::HostId;
 use super::time::Time;
 use crate::limits::{FALSE_SOURCES_MAX, STATUS_UPDATE_BYTES_MAX};
@@ -134,6 +135,11 @@ pub(super) struct Attachment {
 }
 
 impl Attachment {
+    /// Whether the link is still to be told of this host in its burst.
+    pub(super) fn owes(&self, slot: usize, host: &Host) -> bool {
+        self.burst.as_ref().is_some_and(|burst| burst.owes(slot, host))
+    }
+
     /// The adjacent host, once it is registered.
     pub(super) fn host(&self) -> Option<HostId> {
         match self.role {

@@ -2,7 +2,7 @@
 //!
 //! Typed messages, time and a seed go in; messages for links and a few requests come out through
 //! [`Outbox`]. It knows no wire, socket, file or clock. Files: `message` the words, `host` the table,
-//! `link` what a link is, `join` registrations, `burst` what newcomers are told, `route` chats and
+//! `link` what a link is, `join` registrations, `claims` ids that two hosts want, `burst` what newcomers are told, `route` chats and
 //! statuses, `leave` quits, `split` what a lost server link means, `uplink` the way to the parent.
 //!
 //! Invariants:
@@ -13,6 +13,7 @@
 //!   where anyone could see the order.
 
 mod burst;
+mod claims;
 mod host;
 mod join;
 mod leave;
@@ -35,13 +36,13 @@ pub use self::leave::KickError;
 pub use self::link::{CloseReason, LinkId};
 pub use self::time::Time;
 
-use self::join::Rival;
+use self::claims::Claims;
 use self::link::{Attachment, Role};
 use self::message::{HostId, Kind, Message, StatusCode};
 use self::split::Split;
 use self::uplink::{State, Uplink};
 use crate::limits::{FALSE_SOURCES_MAX, Limits, STATUS_UPDATE_BYTES_MAX, STATUS_UPDATES_MAX};
-use crate::printable::Printable;
+use crate::printable::{Excerpt, Printable};
 
 /// Where the relay's decisions go. Delivering to a link that is about to close does nothing.
 pub trait Outbox {
@@ -83,6 +84,7 @@ pub struct Counters {
 enum Timer {
     Register(LinkId),
     Split(usize),
+    Claim(HostId),
 }
 
 /// The state of one server.
@@ -90,11 +92,15 @@ enum Timer {
 pub struct Relay {
     own: Identity,
     limits: Limits,
+    /// The latest that the caller has told.
+    now: Time,
+    /// This server takes its leave: of those connected, only servers are still listened to.
+    is_stopping: bool,
     hosts: HostTable,
     /// By [`LinkId::index`]; the caller vouches for the generation.
     links: Vec<Option<Attachment>>,
     /// Registrations of an id that somebody else had first, heard over other links.
-    rivals: HashMap<HostId, Vec<Rival>, RandomState>,
+    claims: HashMap<HostId, Claims, RandomState>,
     /// Counts servers that joined and links that were lost: which came first.
     events: u64,
     splits: Slab<Split>,
@@ -112,9 +118,11 @@ impl Relay {
         Self {
             own,
             limits,
+            now: Time::default(),
+            is_stopping: false,
             hosts: HostTable::default(),
             links: Vec::new(),
-            rivals: HashMap::default(),
+            claims: HashMap::default(),
             events: 0,
             splits: Slab::new(),
             uplink: Uplink::new(parents),
@@ -172,15 +180,16 @@ impl Relay {
 
     /// Somebody connected. They have until the register deadline.
     pub fn accepted(&mut self, now: Time, link: LinkId) {
-        self.attach(now, link, false);
+        self.now = now;
+        self.attach(link, false);
     }
 
-    fn attach(&mut self, now: Time, link: LinkId, uplink: bool) {
+    fn attach(&mut self, link: LinkId, uplink: bool) {
         let index = link.index as usize;
         if self.links.len() <= index {
             self.links.resize_with(index + 1, || None);
         }
-        let deadline = now + self.limits.register_deadline;
+        let deadline = self.now + self.limits.register_deadline;
         self.timers.insert((deadline, Timer::Register(link)));
         let role = Role::Unregistered { uplink, deadline };
         self.links[index] = Some(Attachment { id: link, role, burst: None, false_sources: 0 });
@@ -200,16 +209,20 @@ impl Relay {
         message: &Message<'_>,
         out: &mut impl Outbox,
     ) {
+        self.now = now;
+        if self.is_stopping && !matches!(self.attachment(link).role, Role::Server { .. }) {
+            return;
+        }
         log::debug!("link {link}: {}", Summary(message));
         match *message {
             Message::Registration(registration) => {
-                self.handle_registration(now, link, &registration, out);
+                self.handle_registration(link, &registration, out);
             }
             Message::Chat { source, destination, text } => {
                 self.handle_chat(link, source, destination, text, out);
             }
             Message::Status { source, destination, code, text } => {
-                self.handle_status(now, link, source, destination, code, text, out);
+                self.handle_status(link, source, destination, code, text, out);
             }
             Message::ClientQuit { source, text } => {
                 self.handle_client_quit(link, source, text, out);
@@ -229,6 +242,7 @@ impl Relay {
 
     /// Does all that is due by now.
     pub fn advance(&mut self, now: Time, out: &mut impl Outbox) {
+        self.now = now;
         while let Some(&(at, timer)) = self.timers.first()
             && at <= now
         {
@@ -236,11 +250,12 @@ impl Relay {
             match timer {
                 Timer::Register(link) => out.close(link, CloseReason::RegisterDeadline),
                 Timer::Split(split) => self.end_split(split, out),
+                Timer::Claim(id) => self.grant_claim(id, out),
             }
         }
         if let Some(parent) = self.uplink.due(now) {
             let link = out.dial(parent);
-            self.attach(now, link, true);
+            self.attach(link, true);
             self.uplink.state = State::Dialling { link };
         }
     }
@@ -252,19 +267,23 @@ impl Relay {
         [timer, self.uplink.deadline()].into_iter().flatten().min()
     }
 
-    /// Stops dialling, and tells the other servers that the users of this one leave.
-    pub fn stop(&mut self, out: &mut impl Outbox) {
+    /// Takes this server's leave: stops dialling, tells the other servers that the users of this one
+    /// quit, and listens to servers alone from now on.
+    pub fn stop(&mut self, now: Time, out: &mut impl Outbox) {
+        self.now = now;
+        self.is_stopping = true;
         self.uplink.state = State::Off;
-        let text = CloseReason::Shutdown.to_string();
-        let leaving = self.links.iter().flatten().filter_map(|attachment| match attachment.role {
-            Role::User { host } => Some(host),
-            _ => None,
-        });
-        for source in leaving {
-            let quit = Message::ClientQuit { source, text: text.as_bytes() };
-            for server in self.servers() {
-                out.deliver(server.id, &quit);
+        let mut leaving = Vec::new();
+        for attachment in self.links.iter().flatten() {
+            match attachment.role {
+                Role::Unregistered { .. } => out.close(attachment.id, CloseReason::Shutdown),
+                Role::User { host } => leaving.push(host),
+                Role::Server { .. } => {}
             }
+        }
+        let text = CloseReason::Shutdown.to_string();
+        for id in leaving {
+            self.lose(id, text.as_bytes(), out);
         }
     }
 
@@ -347,7 +366,7 @@ impl std::fmt::Display for Summary<'_> {
                 write!(f, "registration of {kind} {source} {} by {last_hop}", Printable(name))
             }
             Message::Status { source, destination, code, text } => {
-                let (code, text) = (code.0, Printable(text));
+                let (code, text) = (code.0, Excerpt(text));
                 write!(f, "status {code} from {source} to {destination}: {text}")
             }
             Message::ServerQuit { source, .. } => write!(f, "quit of server {source}"),

@@ -2,8 +2,8 @@
 
 use super::link::Role;
 use super::message::{HostId, Kind, Message, StatusCode};
-use super::{FirstLink, LinkId, Outbox, Relay, Time};
-use crate::printable::Printable;
+use super::{FirstLink, LinkId, Outbox, Relay};
+use crate::printable::Excerpt;
 
 impl Relay {
     pub(super) fn handle_chat(
@@ -62,10 +62,8 @@ impl Relay {
         self.tell(link, sender, StatusCode::UNKNOWN_ID, text.as_bytes(), out);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the fields of a status, as they came")]
     pub(super) fn handle_status(
         &mut self,
-        now: Time,
         link: LinkId,
         source: HostId,
         destination: HostId,
@@ -81,18 +79,19 @@ impl Relay {
             && is_for_us
         {
             // A parent answers a registration that it refuses; nobody is registered here yet.
-            log::warn!("link {link}: the parent says: {}", Printable(text));
+            log::warn!("link {link}: the parent says: {}", Excerpt(text));
             self.keep_status(text);
             if code == StatusCode::ID_TAKEN {
-                self.on_refused(now, link, source, out);
+                self.on_refused(link, source, out);
             }
             return;
         }
-        if !self.may_speak_for(link, source) {
+        let is_server = self.hosts.get(source).is_some_and(|host| host.kind == Kind::Server);
+        if !is_server || !self.is_first_link(source, link) {
             return self.drop_false_source(link, source, out);
         }
         if is_for_us {
-            log::info!("link {link}: status {} from {source}: {}", code.0, Printable(text));
+            log::info!("link {link}: status {} from {source}: {}", code.0, Excerpt(text));
             return self.keep_status(text);
         }
         match self.hosts.get(destination).map(|host| host.first_link) {

@@ -5,12 +5,14 @@
 //! link, goes on as if nothing had been. When the grace ends, users who are still lost leave with
 //! the quit text `split`, servers are forgotten, and who wrote to them is told `Unknown ID`.
 
-use std::collections::VecDeque;
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
 
 use super::link::IdSet;
-use super::message::{HostId, Message};
-use super::{FirstLink, LinkId, Outbox, Relay, Time, Timer};
-use crate::limits::SPLIT_WAITING_BYTES_MAX;
+use super::message::{HostId, Kind, Message};
+use super::{FirstLink, LinkId, Outbox, Relay, Timer};
+use crate::limits::{SPLIT_WAITING_BYTES_MAX, SPLIT_WAITING_CHAT_BYTES};
 
 /// The hosts lost with one link, while their grace runs.
 #[derive(Debug)]
@@ -20,15 +22,21 @@ pub(super) struct Split {
     /// When it was lost, in the relay's count of joins and splits.
     pub(super) since: u64,
     hosts: IdSet,
-    waiting: VecDeque<Chat>,
+    /// By destination, in the order they came.
+    waiting: HashMap<HostId, Vec<Chat>, RandomState>,
     waiting_bytes: usize,
 }
 
 #[derive(Debug)]
 struct Chat {
     source: HostId,
-    destination: HostId,
     text: Box<[u8]>,
+}
+
+impl Chat {
+    fn bytes(text: &[u8]) -> usize {
+        text.len() + SPLIT_WAITING_CHAT_BYTES
+    }
 }
 
 impl Split {
@@ -37,11 +45,9 @@ impl Split {
         self.hosts.remove(&id);
     }
 
-    fn take_waiting(&mut self, id: HostId) -> VecDeque<Chat> {
-        let waiting = std::mem::take(&mut self.waiting).into_iter();
-        let (found, waiting): (VecDeque<Chat>, _) = waiting.partition(|c| c.destination == id);
-        self.waiting = waiting;
-        self.waiting_bytes -= found.iter().map(|chat| chat.text.len()).sum::<usize>();
+    fn take_waiting(&mut self, id: HostId) -> Vec<Chat> {
+        let found = self.waiting.remove(&id).unwrap_or_default();
+        self.waiting_bytes -= found.iter().map(|chat| Chat::bytes(&chat.text)).sum::<usize>();
         found
     }
 }
@@ -50,7 +56,6 @@ impl Relay {
     /// The link to `neighbour` is gone; `heard` is what was registered over it.
     pub(super) fn begin_split(
         &mut self,
-        now: Time,
         link: LinkId,
         neighbour: HostId,
         heard: IdSet,
@@ -60,7 +65,7 @@ impl Relay {
         hosts.retain(|&id| {
             let is_behind = self.is_first_link(id, link);
             if !is_behind {
-                self.withdraw_rival(id, link);
+                self.withdraw_claim(id, link);
             }
             is_behind
         });
@@ -73,7 +78,7 @@ impl Relay {
             hosts.len() - usize::from(hosts.contains(&neighbour)),
             self.limits.split_grace
         );
-        let (waiting, waiting_bytes) = (VecDeque::new(), 0);
+        let (waiting, waiting_bytes) = (HashMap::default(), 0);
         let since = self.next_event();
         let split = self.splits.insert(Split { neighbour, since, hosts, waiting, waiting_bytes });
         for &id in &self.splits[split].hosts {
@@ -82,7 +87,8 @@ impl Relay {
         if self.limits.split_grace.is_zero() {
             self.end_split(split, out);
         } else {
-            self.timers.insert((now + self.limits.split_grace, Timer::Split(split)));
+            let deadline = self.now + self.limits.split_grace;
+            self.timers.insert((deadline, Timer::Split(split)));
         }
     }
 
@@ -90,14 +96,19 @@ impl Relay {
     pub(super) fn end_split(&mut self, split: usize, out: &mut impl Outbox) {
         let mut lost: Vec<HostId> = self.splits[split].hosts.iter().copied().collect();
         lost.sort_unstable(); // the set's own order is nobody's business
+        let mut unread = Vec::new();
         for id in lost {
+            unread.push((id, self.splits[split].take_waiting(id)));
             self.lose(id, b"split", out);
         }
-        for chat in self.splits.remove(split).waiting {
-            if let Some(host) = self.hosts.get(chat.source)
-                && let FirstLink::Link(link) = host.first_link
-            {
-                self.tell_unknown(link, chat.source, chat.destination, out);
+        self.splits.remove(split);
+        for (destination, chats) in unread {
+            for chat in chats {
+                if let Some(host) = self.hosts.get(chat.source)
+                    && let FirstLink::Link(link) = host.first_link
+                {
+                    self.tell_unknown(link, chat.source, destination, out);
+                }
             }
         }
     }
@@ -108,19 +119,24 @@ impl Relay {
         let FirstLink::Split(split) = host.first_link else {
             unreachable!("only lost hosts rejoin")
         };
-        // Servers that joined since the loss have not heard of it.
+        // Servers that joined since the loss have not heard of it, nor will they in their burst.
         let registration = Message::Registration(host.registration(self.own.id));
         for server in self.servers() {
-            if server.id != link && !self.was_told(server, slot, host) {
+            let will_hear = server.owes(slot, host) || self.was_told(server, slot, host);
+            if server.id != link && !will_hear {
                 out.deliver(server.id, &registration);
             }
+        }
+        // The way to it leads over the link now: what that link was told of it holds no more.
+        if host.kind == Kind::User && self.was_told(self.attachment(link), slot, host) {
+            out.deliver(link, &Message::ClientQuit { source: id, text: b"split" });
         }
         self.hosts.set_first_link(id, FirstLink::Link(link));
         let split = &mut self.splits[split];
         split.forget(id);
-        for Chat { source, destination, text } in split.take_waiting(id) {
+        for Chat { source, text } in split.take_waiting(id) {
             self.introduce(source, link, out);
-            out.deliver(link, &Message::Chat { source, destination, text: &text });
+            out.deliver(link, &Message::Chat { source, destination: id, text: &text });
         }
     }
 
@@ -133,11 +149,11 @@ impl Relay {
         text: &[u8],
     ) -> bool {
         let split = &mut self.splits[split];
-        if split.waiting_bytes + text.len() > SPLIT_WAITING_BYTES_MAX {
+        if split.waiting_bytes + Chat::bytes(text) > SPLIT_WAITING_BYTES_MAX {
             return false;
         }
-        split.waiting_bytes += text.len();
-        split.waiting.push_back(Chat { source, destination, text: text.into() });
+        split.waiting_bytes += Chat::bytes(text);
+        split.waiting.entry(destination).or_default().push(Chat { source, text: text.into() });
         true
     }
 }

@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 
 use super::link::LinkId;
 use super::time::Time;
-use crate::limits::{REDIAL_BACKOFF_MAX, REDIAL_BACKOFF_MIN, REFUSED_PAUSE};
+use crate::limits::{REDIAL_BACKOFF_MAX, REDIAL_BACKOFF_MIN, REFUSED_PAUSE, UPLINK_PROVEN};
 
 /// Where the uplink stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(super) enum State {
     /// A dial is under way, or the parent has not answered the registration yet.
     Dialling { link: LinkId },
     /// The parent answered.
-    Attached { link: LinkId },
+    Attached { link: LinkId, since: Time },
 }
 
 /// The way up.
@@ -62,19 +62,23 @@ impl Uplink {
     }
 
     pub(super) fn is(&self, link: LinkId) -> bool {
-        matches!(self.state, State::Dialling { link: l } | State::Attached { link: l } if l == link)
+        matches!(self.state, State::Dialling { link: l } | State::Attached { link: l, .. } if l == link)
     }
 
-    pub(super) fn attached(&mut self, link: LinkId) {
-        self.state = State::Attached { link };
-        self.failed_rounds = 0;
+    pub(super) fn attached(&mut self, now: Time, link: LinkId) {
+        self.state = State::Attached { link, since: now };
     }
 
     /// The link ended: the next parent is tried at once; after a round of failures there is a wait.
-    /// A parent that was connected is tried first again, after a short wait.
+    /// A parent that was connected for [`UPLINK_PROVEN`] is tried first again, after a short wait.
     pub(super) fn ended(&mut self, now: Time, rng: &mut StdRng) {
-        let was_attached = matches!(self.state, State::Attached { .. });
-        self.current = if was_attached { 0 } else { (self.current + 1) % self.parents };
+        let is_proven = matches!(self.state, State::Attached { since, .. } if now.since(since) >= UPLINK_PROVEN);
+        if is_proven {
+            self.current = 0;
+            self.failed_rounds = 0;
+        } else {
+            self.current = (self.current + 1) % self.parents;
+        }
         let wait = if self.current != 0 {
             Duration::ZERO
         } else {
@@ -85,9 +89,10 @@ impl Uplink {
         self.state = State::Waiting { until: now + wait };
     }
 
-    /// The parent refused: it is not asked again soon.
-    pub(super) fn refused(&mut self, now: Time) {
-        self.state = State::Waiting { until: now + REFUSED_PAUSE };
+    /// The parent refused: it is not asked again soon, and not by all in step.
+    pub(super) fn refused(&mut self, now: Time, rng: &mut StdRng) {
+        let jitter = rng.random_range(Duration::ZERO..=REFUSED_PAUSE / 10);
+        self.state = State::Waiting { until: now + REFUSED_PAUSE + jitter };
     }
 
     /// Whether this server may take another id now. A fresh id that is refused again soon is no
@@ -138,8 +143,8 @@ mod tests {
         uplink.ended(now, &mut rng);
         assert_eq!(uplink.due(now), None);
         assert_eq!(uplink.due(now + REDIAL_BACKOFF_MAX), Some(0));
-        uplink.refused(now);
+        uplink.refused(now, &mut rng);
         assert_eq!(uplink.due(now + (REFUSED_PAUSE - Duration::from_millis(1))), None);
-        assert_eq!(uplink.due(now + REFUSED_PAUSE), Some(0));
+        assert_eq!(uplink.due(now + REFUSED_PAUSE + REFUSED_PAUSE / 10), Some(0));
     }
 }

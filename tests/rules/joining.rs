@@ -136,10 +136,14 @@ fn an_id_taken_at_two_ends_goes_to_the_first_and_then_to_the_other() {
     assert_heard(&mut world, sam, &[]);
     world.send(frodo, &quit(101, "bye"));
     world.settle();
+    for client in [sam, far, near] {
+        assert_heard(&mut world, client, &[quit(101, "bye")]);
+    }
+    world.pass(CLAIM_PAUSE + SECOND); // by now the claim would have been withdrawn, were it an echo
     let taken_over = registration(Kind::User, 101, 1, "another", "");
-    assert_heard(&mut world, sam, &[quit(101, "bye"), taken_over.clone()]);
-    assert_heard(&mut world, far, &[quit(101, "bye"), taken_over]);
-    assert_heard(&mut world, near, &[quit(101, "bye")]);
+    assert_heard(&mut world, sam, std::slice::from_ref(&taken_over));
+    assert_heard(&mut world, far, &[taken_over]);
+    assert_heard(&mut world, near, &[]);
     world.send(near, &chat(101, 102, "now I am"));
     world.settle();
     assert_heard(&mut world, sam, &[chat(101, 102, "now I am")]);
@@ -156,7 +160,7 @@ fn a_claim_on_a_taken_id_that_is_withdrawn_is_forgotten() {
     world.settle();
     assert_eq!(host_ids(world.node(one).expect("alive")), [2, 101]);
     world.send(frodo, &quit(101, "bye"));
-    world.settle();
+    world.pass(2 * CLAIM_PAUSE);
     assert_eq!(host_ids(world.node(one).expect("alive")), [2]);
 }
 
@@ -213,4 +217,101 @@ fn what_changes_during_a_burst_is_told_once_and_in_order() {
         place(registration(Kind::User, 1399, 1, "user", &info))
             < place(chat(1399, 101, "before my turn"))
     );
+}
+
+#[test]
+fn a_claim_does_not_count_while_the_id_is_taken_again() {
+    let mut world = world();
+    let one = world.start(ServerSpec::new(1, None));
+    let frodo = says(&mut world, one, &user(101, "frodo", ""));
+    let near = says(&mut world, one, &server(2, "two", ""));
+    world.send(near, &registration(Kind::User, 101, 2, "another", ""));
+    world.settle();
+    world.send(frodo, &quit(101, "bye"));
+    world.settle();
+    let third = says(&mut world, one, &user(101, "third", ""));
+    world.pass(2 * CLAIM_PAUSE);
+    heard(&mut world, near);
+    world.send(third, &quit(101, "bye"));
+    world.settle();
+    assert_heard(&mut world, near, &[quit(101, "bye")]);
+    assert_eq!(host_ids(world.node(one).expect("alive")), [2]);
+    world.pass(CLAIM_PAUSE + SECOND);
+    assert_eq!(host_ids(world.node(one).expect("alive")), [2, 101]);
+}
+
+#[test]
+fn a_servers_claim_that_is_withdrawn_is_forgotten() {
+    let mut world = world();
+    let one = world.start(ServerSpec::new(1, None));
+    let near = says(&mut world, one, &server(2, "two", ""));
+    let far = says(&mut world, one, &server(3, "three", ""));
+    world.send(far, &registration(Kind::Server, 9, 3, "nine", ""));
+    world.settle();
+    world.send(near, &registration(Kind::Server, 9, 2, "also nine", ""));
+    world.send(near, &server_quit(9, 0, "never mind"));
+    world.settle();
+    world.send(far, &server_quit(9, 0, "bye"));
+    world.pass(2 * CLAIM_PAUSE);
+    assert_eq!(host_ids(world.node(one).expect("alive")), [2, 3]);
+}
+
+/// A server with so many users behind its neighbour 2 that a burst takes several portions.
+fn crowded(world: &mut World) -> usize {
+    let one = world.start(ServerSpec::new(1, None));
+    let neighbour = says(world, one, &server(2, "two", ""));
+    let info = "i".repeat(500);
+    let told: Vec<u8> =
+        (1000..1400).flat_map(|id| registration(Kind::User, id, 2, "user", &info)).collect();
+    world.send(neighbour, &told);
+    world.settle();
+    one
+}
+
+#[test]
+fn a_burst_never_tells_a_user_of_itself_or_of_servers() {
+    let mut world = world();
+    let one = crowded(&mut world);
+    let late = says(&mut world, one, &server(3, "three", ""));
+    let frodo = world.connect(one);
+    world.deafen(frodo);
+    world.send(frodo, &[user(101, "frodo", ""), chat(101, 101, "me")].concat());
+    world.settle();
+    world.send(late, &chat(3, 101, "a server speaks"));
+    world.settle();
+    world.undeafen(frodo);
+    world.settle();
+    let heard = heard(&mut world, frodo);
+    assert!(
+        heard.contains(&chat(101, 101, "me")) && heard.contains(&chat(3, 101, "a server speaks"))
+    );
+    assert!(heard.iter().all(|frame| frame[0] != 0x00));
+    assert!(!heard.contains(&registration(Kind::User, 101, 1, "frodo", "")));
+}
+
+#[test]
+fn who_rejoins_in_mid_burst_is_told_of_once() {
+    let mut world = world();
+    let one = crowded(&mut world);
+    let right = says(&mut world, one, &server(3, "three", ""));
+    world.send(right, &registration(Kind::User, 103, 3, "merry", ""));
+    world.settle();
+    let slow = world.connect(one);
+    world.deafen(slow);
+    world.send(slow, &server(4, "four", ""));
+    world.settle();
+    world.hang_up(right);
+    world.settle();
+    let again = says(&mut world, one, &server(3, "three", ""));
+    world.send(again, &registration(Kind::User, 103, 3, "merry", ""));
+    world.settle();
+    world.undeafen(slow);
+    world.settle();
+    let heard = heard(&mut world, slow);
+    for told in [
+        registration(Kind::User, 103, 1, "merry", ""),
+        registration(Kind::Server, 3, 1, "three", ""),
+    ] {
+        assert_eq!(heard.iter().filter(|frame| **frame == told).count(), 1);
+    }
 }

@@ -70,3 +70,79 @@ fn who_is_kicked_hears_why_and_the_others_too() {
     world.settle();
     assert!(world.is_closed(left));
 }
+
+/// A server that stops, and cannot end at once because 3 does not read: one, its neighbours 2 and
+/// 3 (the deaf one), frodo, and somebody who has not registered.
+fn stopping() -> (World, ClientId, ClientId, ClientId) {
+    let mut world = world();
+    let one = world.start(ServerSpec::new(1, None));
+    let near = says(&mut world, one, &server(2, "two", ""));
+    let deaf = says(&mut world, one, &server(3, "three", ""));
+    world.send(deaf, &registration(Kind::User, 103, 3, "merry", ""));
+    let frodo = says(&mut world, one, &user(101, "frodo", ""));
+    let late = world.connect(one);
+    heard(&mut world, near);
+    world.deafen(deaf);
+    world.send(frodo, &chat(101, 103, &"x".repeat(200_000)));
+    world.settle();
+    world.with_node(one, Node::stop);
+    world.settle();
+    (world, near, frodo, late)
+}
+
+#[test]
+fn who_was_said_to_leave_says_nothing_more() {
+    let (mut world, near, frodo, late) = stopping();
+    world.send(frodo, &[chat(101, 103, "still here"), quit(101, "bye")].concat());
+    world.send(late, &user(105, "late", ""));
+    world.settle();
+    assert_heard(&mut world, near, &[quit(101, "server shutdown")]);
+    assert!(world.is_closed(late));
+}
+
+#[test]
+fn a_server_that_stops_in_mid_burst_takes_back_only_what_it_told() {
+    let mut world = world();
+    let one = world.start(ServerSpec::new(1, None));
+    let crowd = says(&mut world, one, &server(2, "two", ""));
+    let info = "i".repeat(500);
+    let told: Vec<u8> =
+        (1000..1400).flat_map(|id| registration(Kind::User, id, 2, "user", &info)).collect();
+    world.send(crowd, &told);
+    world.settle();
+    says(&mut world, one, &user(101, "frodo", ""));
+    let slow = world.connect(one);
+    world.deafen(slow);
+    world.send(slow, &server(4, "four", ""));
+    world.settle();
+    world.with_node(one, Node::stop);
+    world.settle();
+    world.undeafen(slow);
+    world.settle();
+    let heard = heard(&mut world, slow);
+    assert!(!heard.contains(&registration(Kind::User, 101, 1, "frodo", "")));
+    assert!(!heard.contains(&quit(101, "server shutdown")));
+}
+
+#[test]
+fn a_server_that_stops_joins_nobody() {
+    let mut world = world();
+    let two = world.start(ServerSpec::new(2, Some(1)));
+    let frodo = says(&mut world, two, &user(102, "frodo", ""));
+    let deaf = says(&mut world, two, &user(101, "deaf", ""));
+    world.deafen(deaf);
+    world.send(frodo, &chat(102, 101, &"x".repeat(200_000)));
+    world.settle();
+    let one = world.start(ServerSpec::new(1, None));
+    let is_dialling = |world: &World| {
+        let node = world.node(two).expect("alive");
+        node.links().any(|link| node.relay().is_uplink(link.id()))
+    };
+    while !is_dialling(&world) {
+        world.pass(Duration::from_micros(100));
+    }
+    world.with_node(two, Node::stop);
+    world.pass(10 * SECOND);
+    assert!(host_ids(world.node(one).expect("alive")).is_empty());
+    assert!(world.node(two).is_none());
+}

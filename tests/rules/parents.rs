@@ -19,7 +19,7 @@ fn a_server_with_a_chosen_id_that_is_taken_stays_up_and_asks_again_after_a_minut
     world.hang_up(taken);
     world.pass(REFUSED_PAUSE - 3 * SECOND);
     assert_eq!(host_ids(world.node(one).expect("alive")), [0_u32; 0], "not before a minute");
-    world.pass(5 * SECOND);
+    world.pass(5 * SECOND + REFUSED_PAUSE / 10);
     assert_eq!(host_ids(world.node(one).expect("alive")), [2, 101]);
 }
 
@@ -83,4 +83,64 @@ fn a_server_does_not_join_itself_nor_the_same_network_twice() {
         assert_eq!(host_ids(node), [other]);
         assert_eq!(node.links().filter(|l| node.relay().adjacent(l.id()).is_some()).count(), 1);
     }
+}
+
+#[test]
+fn a_ring_of_parents_that_start_together_comes_to_rest() {
+    for seed in 0..40 {
+        let weather = Weather { delay_max: Duration::from_millis(100), cuts: false };
+        let mut world = World::new(seed, weather);
+        let count = 3 + seed as u32 % 3;
+        let servers: Vec<usize> = (0..count)
+            .map(|i| world.start(ServerSpec::new(1 + i, Some(1 + (i + 1) % count))))
+            .collect();
+        world.pass(5 * SECOND);
+        let frodo = says(&mut world, servers[0], &user(101, "frodo", ""));
+        world.pass(SECOND);
+        world.send(frodo, &quit(101, "bye"));
+        world.pass(600 * SECOND);
+        let frames_in = |world: &World| -> u64 {
+            let nodes = servers.iter().map(|&server| world.node(server).expect("alive"));
+            nodes.flat_map(Node::links).map(|link| link.traffic().frames_in).sum()
+        };
+        let links: usize = servers
+            .iter()
+            .map(|&server| {
+                let node = world.node(server).expect("alive");
+                assert!(node.relay().hosts().get(HostId(101)).is_none(), "seed {seed}: a ghost");
+                node.links().filter(|link| node.relay().adjacent(link.id()).is_some()).count()
+            })
+            .sum();
+        if count == 3 {
+            assert!(links <= 4, "seed {seed}: a tree of three has two links, seen from both ends");
+        }
+        let before = frames_in(&world);
+        world.pass(30 * SECOND);
+        assert!(frames_in(&world) - before < 20, "seed {seed}: it does not come to rest");
+    }
+}
+
+#[test]
+fn a_parent_that_answers_and_hangs_up_gives_way_to_the_next() {
+    let mut world = world();
+    let bad = world.start(ServerSpec::new(8, None));
+    let good = world.start(ServerSpec::new(9, None));
+    let two = world.start(ServerSpec {
+        parents: vec!["s8".to_owned(), "s9".to_owned()],
+        ..ServerSpec::new(2, None)
+    });
+    world.settle();
+    assert_eq!(host_ids(world.node(bad).expect("alive")), [2]);
+    let kick = |node: &mut Node, now| node.kick(now, HostId(2), b"");
+    assert_eq!(world.with_node(bad, kick), Ok(()));
+    world.pass(2 * SECOND);
+    assert_eq!(host_ids(world.node(good).expect("alive")), [2]);
+    // One that has proven itself is tried again first.
+    world.pass(UPLINK_PROVEN);
+    assert_eq!(world.with_node(good, kick), Ok(()));
+    world.pass(2 * SECOND);
+    let node = world.node(two).expect("alive");
+    let neighbours: Vec<u32> =
+        node.links().filter_map(|link| node.relay().adjacent(link.id())).map(|h| h.id.0).collect();
+    assert_eq!(neighbours, [8]);
 }

@@ -98,7 +98,7 @@ fn what_waits_for_the_lost_is_bounded() {
     let Chain { mut world, right, left, .. } = chain();
     world.hang_up(right);
     world.settle();
-    let text = "x".repeat(SPLIT_WAITING_BYTES_MAX / 2);
+    let text = "x".repeat(SPLIT_WAITING_BYTES_MAX / 2 - SPLIT_WAITING_CHAT_BYTES);
     for _ in 0..3 {
         world.send(left, &chat(101, 103, &text));
     }
@@ -121,4 +121,42 @@ fn a_server_that_says_it_leaves_is_forgotten_at_once_its_users_after_the_grace()
     world.pass(SPLIT_GRACE + SECOND);
     assert_heard(&mut world, left, &[quit(103, "split")]);
     assert_heard(&mut world, sam, &[quit(103, "split")]);
+}
+
+#[test]
+fn empty_chats_that_wait_are_bounded_too() {
+    let Chain { mut world, right, left, .. } = chain();
+    world.hang_up(right);
+    world.settle();
+    let count = SPLIT_WAITING_BYTES_MAX / SPLIT_WAITING_CHAT_BYTES;
+    for _ in 0..=count {
+        world.send(left, &chat(101, 103, ""));
+    }
+    world.settle();
+    assert_heard(&mut world, left, &[status(2, 101, 1, "Unknown ID 103")]);
+}
+
+#[test]
+fn a_user_who_moves_to_another_neighbour_and_quits_is_gone_everywhere() {
+    for seed in 0..100 {
+        let weather = Weather { delay_max: Duration::from_millis(20), cuts: false };
+        let mut world = World::new(seed, weather);
+        let one = world.start(ServerSpec::new(1, None));
+        let two = world.start(ServerSpec::new(2, Some(1)));
+        world.settle();
+        let (from, to) = (
+            says(&mut world, one, &server(3, "a", "")),
+            says(&mut world, two, &server(4, "c", "")),
+        );
+        world.send(from, &registration(Kind::User, 101, 3, "sam", ""));
+        world.hang_up(from);
+        world.send(to, &registration(Kind::User, 101, 4, "sam", ""));
+        world.pass(SECOND);
+        world.send(to, &quit(101, "bye"));
+        world.pass(60 * SECOND);
+        for server in [one, two] {
+            let known = host_ids(world.node(server).expect("alive"));
+            assert!(!known.contains(&101), "seed {seed}: a ghost in {known:?}");
+        }
+    }
 }
