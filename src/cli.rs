@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::builder::{FalseyValueParser, NonEmptyStringValueParser};
+use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -18,6 +18,7 @@ use crate::client::{self, Url};
 use crate::doors::Door;
 use crate::limits::{
     FRAME_BYTES_MAX_CEILING, FRAME_BYTES_MAX_FLOOR, INFO_BYTES_MAX, Limits, NAME_BYTES_MAX,
+    QUEUE_BYTES_MAX_FLOOR,
 };
 use crate::net::Settings;
 use crate::operator::Format;
@@ -105,17 +106,17 @@ struct ServerOptions {
     /// What may wait unsent for a client before it is closed [default: 262144]
     #[arg(long, env = "CRC_CLIENT_QUEUE", value_name = "BYTES")]
     #[serde(alias = "client_queue")]
-    client_queue: Option<usize>,
+    client_queue: Option<QueueBytes>,
 
     /// What may wait unsent for a server before it is closed [default: 8388608]
     #[arg(long, env = "CRC_SERVER_QUEUE", value_name = "BYTES")]
     #[serde(alias = "server_queue")]
-    server_queue: Option<usize>,
+    server_queue: Option<QueueBytes>,
 
     /// How much to log: error, warn, info, debug, trace, or a filter such as crc::net=debug
     /// [default: info]
-    #[arg(long, env = "CRC_LOG", value_name = "LEVEL", value_parser = NonEmptyStringValueParser::new())]
-    log: Option<String>,
+    #[arg(long, env = "CRC_LOG", value_name = "LEVEL")]
+    log: Option<LogFilter>,
 }
 
 /// `crc client`.
@@ -241,6 +242,25 @@ checked!(FrameBytes(usize) from i64 as "i64", |bytes| {
     })
 });
 
+checked!(QueueBytes(usize) from i64 as "i64", |bytes| {
+    let bytes = usize::try_from(bytes).ok().filter(|&bytes| bytes >= QUEUE_BYTES_MAX_FLOOR);
+    bytes.ok_or_else(|| format!("a queue must hold at least {QUEUE_BYTES_MAX_FLOOR} bytes"))
+});
+
+checked!(LogFilter(String) from String as "String", |filter| {
+    let is_level = |word: &str| word.parse::<log::LevelFilter>().is_ok();
+    let is_directive = |part: &str| match part.split_once('=') {
+        Some((module, level)) => !module.is_empty() && is_level(level),
+        None => is_level(part),
+    };
+    match filter.split(',').find(|part| !is_directive(part)) {
+        None => Ok(filter),
+        Some(part) => Err(format!(
+            "{part:?} is not one of off, error, warn, info, debug and trace, nor module=level"
+        )),
+    }
+});
+
 /// The longest span that an option may set.
 const SPAN_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -313,11 +333,11 @@ impl ServerArgs {
             client_queue_bytes_max: given
                 .client_queue
                 .or(file.client_queue)
-                .unwrap_or(defaults.client_queue_bytes_max),
+                .map_or(defaults.client_queue_bytes_max, |bytes| bytes.0),
             server_queue_bytes_max: given
                 .server_queue
                 .or(file.server_queue)
-                .unwrap_or(defaults.server_queue_bytes_max),
+                .map_or(defaults.server_queue_bytes_max, |bytes| bytes.0),
             register_deadline: given
                 .register_deadline
                 .or(file.register_deadline)
@@ -336,7 +356,7 @@ impl ServerArgs {
             limits,
             seed,
         };
-        Ok((settings, given.log.or(file.log).unwrap_or_else(|| "info".to_owned())))
+        Ok((settings, given.log.or(file.log).map_or_else(|| "info".to_owned(), |log| log.0)))
     }
 }
 
@@ -410,6 +430,9 @@ mod tests {
         check_error("--max-frame 1", None, &["--max-frame", "128"]);
         let long = format!("--name {}", "n".repeat(256));
         check_error(&long, None, &["--name", "at most 255 bytes"]);
+        check_error("--log verbose", None, &["--log", "verbose", "debug"]);
+        check_error("--log info,crc=loud", None, &["crc=loud"]);
+        check_error("--client-queue 10000", None, &["--client-queue", "65536"]);
         check_error("--nmae x", None, &["--nmae", "--name"]);
     }
 

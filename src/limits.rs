@@ -97,6 +97,10 @@ pub const ACCEPTS_PER_TURN: usize = 64;
 /// A line of the operator, on the console or the control socket.
 pub const OPERATOR_LINE_BYTES_MAX: usize = 64 * 1024;
 
+/// Answers that nobody has read yet, on the console or a control connection: while there are more,
+/// no further command is taken.
+pub const CONSOLE_ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
 /// Connections of the control socket at a time.
 pub const CONTROL_CONNECTIONS_MAX: usize = 16;
 

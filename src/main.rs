@@ -1,13 +1,14 @@
 //! crc: the daemon, its operator's command and its client. Only this file ends the process.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use crc::cli::{Cli, CtlArgs, Program, ServerArgs};
 use crc::client;
-use crc::net::{self, Server};
+use crc::net::{self, LogSink, Server};
+use env_logger::{Target, WriteStyle};
 
 /// The configuration file is unusable (EX_CONFIG of sysexits.h).
 const BAD_CONFIG: u8 = 78;
@@ -34,7 +35,7 @@ fn server(args: ServerArgs) -> ExitCode {
         Ok(settings) => settings,
         Err(error) => return fail(BAD_CONFIG, &format!("{path}: {}", error.trim_end())),
     };
-    env_logger::Builder::new().parse_filters(&log).format_target(false).init();
+    start_log(&log);
     let own = settings.own.clone();
     let server = match Server::open(settings) {
         Ok(server) => server,
@@ -53,6 +54,18 @@ fn server(args: ServerArgs) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(1, &format!("the poll loop failed: {error}")),
     }
+}
+
+/// The log goes to standard error, in colour at a terminal that wants it.
+fn start_log(filter: &str) {
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let has_color = std::io::stderr().is_terminal() && !no_color;
+    env_logger::Builder::new()
+        .parse_filters(filter)
+        .format_target(false)
+        .write_style(if has_color { WriteStyle::Always } else { WriteStyle::Never })
+        .target(Target::Pipe(Box::new(LogSink::open())))
+        .init();
 }
 
 /// Where somebody on this machine reaches what listens on an address that may be "any".

@@ -163,6 +163,14 @@ impl Connection {
         Ok(false)
     }
 
+    /// The other end takes nothing more. Answers true if the connection became readable by it: its
+    /// end is to be read.
+    pub(super) fn give_up_writing(&mut self) -> bool {
+        self.is_writable = false;
+        self.is_ending = true;
+        !std::mem::replace(&mut self.is_readable, true)
+    }
+
     /// Ends the connection in both directions.
     pub(super) fn close(mut self, registry: &Registry) {
         // Both may fail where the other end was faster; the socket goes in any case.

@@ -1,114 +1,195 @@
 //! The operator's terminal: lines on standard input are commands, their answers go to standard
 //! output. The end of input ends the console, not the server.
 //!
-//! Standard input keeps its blocking mode, as it may be shared with other programs: one read is made
-//! for each event, and registering anew asks the system whether there is more.
+//! Neither end ever blocks the loop, though both may be shared with other programs: each is opened
+//! anew where the system can do that, so that not waiting is our own affair. What nobody reads yet
+//! is kept, and no further command is taken while that is much.
 
-use std::io::{self, BufRead as _, Write as _};
+use std::fs::File;
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
-use crate::limits::OPERATOR_LINE_BYTES_MAX;
+use super::stdio::{STDIN, STDOUT, unblocked};
+use crate::limits::{CONSOLE_ANSWER_BYTES_MAX, OPERATOR_LINE_BYTES_MAX};
 use crate::node::Node;
-use crate::operator::{self, Format};
+use crate::operator::{self, Answer, Format};
 use crate::relay::Time;
 
-/// Standard input as the poll loop sees it.
+/// Standard input and output as the poll loop sees them.
 pub(super) struct Console {
-    line: Vec<u8>,
+    input: File,
+    output: File,
+    line: Line,
+    answers: Vec<u8>,
     is_ready: bool,
     /// A file or the like: always ready, and unknown to the poll loop.
     is_file: bool,
+    /// The poll loop tells when the output takes more.
+    is_output_known: bool,
+    /// Input has ended; what is left is to write the answers.
+    is_over: bool,
 }
 
 impl Console {
-    /// `None` if there is no standard input.
+    /// `None` if there is no standard input or output.
     pub(super) fn open(registry: &Registry, token: Token) -> Option<Self> {
-        let fd = io::stdin().as_raw_fd();
-        let registered = registry.register(&mut SourceFd(&fd), token, Interest::READABLE);
-        let is_file = match registered {
+        let (input, output) = (unblocked(STDIN)?, unblocked(STDOUT)?);
+        let fd = input.as_raw_fd();
+        let is_file = match registry.register(&mut SourceFd(&fd), token, Interest::READABLE) {
             Ok(()) => false,
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => true,
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => true,
             Err(_) => return None,
         };
-        Some(Self { line: Vec::new(), is_ready: is_file, is_file })
+        Some(Self {
+            input,
+            output,
+            line: Line::default(),
+            answers: Vec::new(),
+            is_ready: is_file,
+            is_file,
+            is_output_known: false,
+            is_over: false,
+        })
     }
 
     pub(super) fn note_ready(&mut self) {
         self.is_ready = true;
     }
 
+    /// Whether there may be a command to read now.
     pub(super) fn is_ready(&self) -> bool {
-        self.is_ready
+        self.is_ready && !self.is_over && self.answers.len() < CONSOLE_ANSWER_BYTES_MAX
     }
 
-    /// Reads once, if there is something, and carries out the lines. Answers false at the end.
+    /// Writes what waits, reads once if there is something, and carries out the lines. Answers
+    /// false once input has ended and everything is answered.
     pub(super) fn run(
         &mut self,
         node: &mut Node,
         now: Time,
         registry: &Registry,
-        token: Token,
+        (token, output_token): (Token, Token),
     ) -> bool {
-        if !std::mem::replace(&mut self.is_ready, self.is_file) {
+        self.write(registry, output_token);
+        if self.is_over {
+            return !self.answers.is_empty();
+        }
+        if !self.is_ready() {
             return true;
         }
-        if is_in_background() {
+        self.is_ready = self.is_file;
+        if is_in_background(&self.input) {
             return true; // the keys that are pressed now are for somebody else
         }
-        let mut stdin = io::stdin().lock();
-        let bytes = match stdin.fill_buf() {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return true,
-            Err(_) => &[],
+        let mut buffer = [0; 4096];
+        let count = match self.input.read(&mut buffer) {
+            Ok(count) => count,
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock | ErrorKind::Interrupted => return true,
+                _ => 0,
+            },
         };
-        let count = bytes.len();
-        let lines = self.take_lines(bytes);
-        stdin.consume(count);
-        let is_end = count == 0;
-        for line in lines {
-            carry_out(node, now, &line);
+        for &byte in &buffer[..count] {
+            if let Some(line) = self.line.push(byte) {
+                self.answer(node, now, line);
+            }
         }
-        if is_end {
-            carry_out(node, now, &std::mem::take(&mut self.line));
+        if count == 0
+            && let Some(line) = self.line.push(b'\n')
+        {
+            self.answer(node, now, line); // the last line needs no end
         }
-        if self.is_file {
-            return !is_end;
+        self.write(registry, output_token);
+        let fd = self.input.as_raw_fd();
+        if count == 0 {
+            self.is_over = true;
+            let _ = registry.deregister(&mut SourceFd(&fd)); // a file was never known
+            return !self.answers.is_empty();
         }
-        let fd = io::stdin().as_raw_fd();
-        if is_end {
-            let _ = registry.deregister(&mut SourceFd(&fd));
-            return false;
-        }
-        registry.reregister(&mut SourceFd(&fd), token, Interest::READABLE).is_ok()
+        // Registering anew asks whether there is more.
+        self.is_file || registry.reregister(&mut SourceFd(&fd), token, Interest::READABLE).is_ok()
     }
 
-    /// The lines that are whole now; the rest is kept.
-    fn take_lines(&mut self, bytes: &[u8]) -> Vec<Vec<u8>> {
-        self.line.extend_from_slice(bytes);
-        let mut lines: Vec<Vec<u8>> =
-            self.line.split(|&b| b == b'\n').map(<[u8]>::to_vec).collect();
-        self.line = lines.pop().unwrap_or_default();
-        self.line.truncate(OPERATOR_LINE_BYTES_MAX);
-        lines
+    fn answer(&mut self, node: &mut Node, now: Time, line: Result<Vec<u8>, String>) {
+        let answer: Answer = line.and_then(|line| {
+            operator::answer(node, now, &String::from_utf8_lossy(&line), Format::Text)
+        });
+        let (Ok(text) | Err(text)) = answer;
+        self.answers.extend_from_slice(text.as_bytes());
+    }
+
+    fn write(&mut self, registry: &Registry, token: Token) {
+        while !self.answers.is_empty() {
+            match self.output.write(&self.answers) {
+                Ok(count) => drop(self.answers.drain(..count)),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if !self.is_output_known {
+                        let fd = self.output.as_raw_fd();
+                        let interest = Interest::WRITABLE;
+                        let known = registry.register(&mut SourceFd(&fd), token, interest);
+                        self.is_output_known = known.is_ok();
+                    }
+                    return;
+                }
+                Err(_) => self.answers.clear(), // nobody is there to read
+            }
+        }
     }
 }
 
-fn carry_out(node: &mut Node, now: Time, line: &[u8]) {
-    let line = String::from_utf8_lossy(line);
-    let (Ok(text) | Err(text)) = operator::answer(node, now, &line, Format::Text);
-    // Nobody may be there to read the answer; the server goes on.
-    let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes());
-    let _ = stdout.flush();
+/// A line that is being typed.
+#[derive(Default)]
+struct Line {
+    bytes: Vec<u8>,
+    is_too_long: bool,
+}
+
+impl Line {
+    /// The line that this byte ends, if it does and there is one; an error if it was too long.
+    fn push(&mut self, byte: u8) -> Option<Result<Vec<u8>, String>> {
+        if byte != b'\n' {
+            self.is_too_long |= self.bytes.len() == OPERATOR_LINE_BYTES_MAX;
+            if !self.is_too_long {
+                self.bytes.push(byte);
+            }
+            return None;
+        }
+        let bytes = std::mem::take(&mut self.bytes);
+        if std::mem::take(&mut self.is_too_long) {
+            return Some(Err(format!("a command has at most {OPERATOR_LINE_BYTES_MAX} bytes\n")));
+        }
+        (!bytes.is_empty()).then_some(Ok(bytes))
+    }
 }
 
 /// Whether standard input is a terminal that another job has now: reading it would stop us.
-fn is_in_background() -> bool {
-    match rustix::termios::tcgetpgrp(rustix::stdio::stdin()) {
+fn is_in_background(input: &File) -> bool {
+    match rustix::termios::tcgetpgrp(input) {
         Ok(foreground) => foreground != rustix::process::getpgrp(),
         Err(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &[u8]) -> Vec<Result<Vec<u8>, String>> {
+        let mut line = Line::default();
+        text.iter().filter_map(|&byte| line.push(byte)).collect()
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_refused_and_the_next_one_counts() {
+        assert_eq!(lines(b"users\n\nlinks\nnum"), [Ok(b"users".to_vec()), Ok(b"links".to_vec())]);
+        let longest = vec![b'x'; OPERATOR_LINE_BYTES_MAX];
+        assert_eq!(lines(&[&longest[..], b"\n"].concat()), [Ok(longest.clone())]);
+        let refused = lines(&[&longest[..], b"shutdown\nusers\n"].concat());
+        assert!(refused[0].as_ref().is_err_and(|error| error.contains("at most 65536")));
+        assert_eq!(refused[1..], [Ok(b"users".to_vec())]);
     }
 }

@@ -13,7 +13,8 @@ use mio::net::{UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 use rustix::fs::Mode;
 
-use crate::limits::{CONTROL_CONNECTIONS_MAX, OPERATOR_LINE_BYTES_MAX};
+use super::listen::Readiness;
+use crate::limits::{CONSOLE_ANSWER_BYTES_MAX, CONTROL_CONNECTIONS_MAX, OPERATOR_LINE_BYTES_MAX};
 use crate::node::Node;
 use crate::operator::{self, Answer, Format};
 use crate::relay::Time;
@@ -25,6 +26,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Control {
     path: PathBuf,
     listener: UnixListener,
+    readiness: Readiness,
     connections: [Option<Asking>; CONTROL_CONNECTIONS_MAX],
 }
 
@@ -32,7 +34,6 @@ struct Asking {
     stream: UnixStream,
     line: Vec<u8>,
     answers: Vec<u8>,
-    sent: usize,
     /// It has asked for too much: the rest is read, so that the answer arrives, and dropped.
     is_deaf: bool,
 }
@@ -50,18 +51,30 @@ impl Control {
             .register(&mut listener, token, Interest::READABLE)
             .map_err(|error| fail(&error.to_string()))?;
         let connections = std::array::from_fn(|_| None);
-        Ok(Self { path: path.to_owned(), listener, connections })
+        let readiness = Readiness::default();
+        Ok(Self { path: path.to_owned(), listener, readiness, connections })
+    }
+
+    pub(super) fn note_ready(&mut self) {
+        self.readiness.note_ready();
+    }
+
+    /// See [`Readiness::is_ready`].
+    pub(super) fn is_ready(&self, now: Time) -> bool {
+        self.readiness.is_ready(now)
+    }
+
+    /// See [`Readiness::retry_at`].
+    pub(super) fn retry_at(&self) -> Option<Time> {
+        self.readiness.retry_at()
     }
 
     /// Takes in whoever waits; `tokens` is the token of the first connection.
-    pub(super) fn accept(&mut self, registry: &Registry, tokens: usize) {
-        loop {
-            let mut stream = match self.listener.accept() {
-                Ok((stream, _)) => stream,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(error) => return log::error!("control socket: {error}"),
-            };
+    pub(super) fn accept(&mut self, now: Time, registry: &Registry, tokens: usize) {
+        let listener = &self.listener;
+        while let Some((mut stream, _)) =
+            self.readiness.accept(now, "the control socket", || listener.accept())
+        {
             let Some(place) = self.connections.iter().position(Option::is_none) else {
                 let why = format!("{CONTROL_CONNECTIONS_MAX} control connections are open\n");
                 let _ = stream.write_all(&encode(&Err(why)));
@@ -74,7 +87,6 @@ impl Control {
                         stream,
                         line: Vec::new(),
                         answers: Vec::new(),
-                        sent: 0,
                         is_deaf: false,
                     });
                 }
@@ -88,10 +100,7 @@ impl Control {
         let Some(asking) = &mut self.connections[place] else {
             return;
         };
-        let is_open = asking.read(node, now);
-        let is_well = asking.write();
-        let is_needed = is_open || !asking.answers.is_empty();
-        if !(is_well && is_needed)
+        if !asking.serve(node, now)
             && let Some(mut asking) = self.connections[place].take()
         {
             let _ = registry.deregister(&mut asking.stream);
@@ -106,42 +115,58 @@ impl Drop for Control {
 }
 
 impl Asking {
-    /// Answers false at the end of the connection.
-    fn read(&mut self, node: &mut Node, now: Time) -> bool {
+    /// Reads, answers and writes until the system has nothing more. Answers false at the end of the
+    /// connection, which is when it is broken, or all that was asked is answered.
+    fn serve(&mut self, node: &mut Node, now: Time) -> bool {
         let mut buffer = [0; 4096];
         loop {
+            if !self.write() {
+                return false;
+            }
+            if self.answers.len() >= CONSOLE_ANSWER_BYTES_MAX {
+                return true; // an event tells when some of it has been read
+            }
             match self.stream.read(&mut buffer) {
-                Ok(0) => return false,
-                Ok(_) if self.is_deaf => continue,
-                Ok(count) => self.line.extend_from_slice(&buffer[..count]),
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return error.kind() == ErrorKind::WouldBlock,
-            }
-            while let Some(end) = self.line.iter().position(|&byte| byte == b'\n') {
-                let line: Vec<u8> = self.line.drain(..=end).collect();
-                let line = String::from_utf8_lossy(&line);
-                self.answers.extend_from_slice(&encode(&answer(node, now, line.trim())));
-            }
-            if self.line.len() > OPERATOR_LINE_BYTES_MAX {
-                let why = format!("a request has at most {OPERATOR_LINE_BYTES_MAX} bytes\n");
-                self.answers.extend_from_slice(&encode(&Err(why)));
-                self.line = Vec::new();
-                self.is_deaf = true;
+                Ok(0) => {
+                    return !self.answers.is_empty();
+                }
+                Ok(count) => self.take(&buffer[..count], node, now),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    return error.kind() == ErrorKind::WouldBlock;
+                }
             }
         }
     }
 
-    /// Answers false at the end of the connection.
+    fn take(&mut self, bytes: &[u8], node: &mut Node, now: Time) {
+        if self.is_deaf {
+            return;
+        }
+        self.line.extend_from_slice(bytes);
+        while let Some(end) = self.line.iter().position(|&byte| byte == b'\n') {
+            let line: Vec<u8> = self.line.drain(..=end).collect();
+            let line = String::from_utf8_lossy(&line);
+            self.answers.extend_from_slice(&encode(&answer(node, now, line.trim())));
+        }
+        if self.line.len() > OPERATOR_LINE_BYTES_MAX {
+            let why = format!("a request has at most {OPERATOR_LINE_BYTES_MAX} bytes\n");
+            self.answers.extend_from_slice(&encode(&Err(why)));
+            self.line = Vec::new();
+            self.is_deaf = true;
+        }
+    }
+
+    /// Answers false if the connection is broken.
     fn write(&mut self) -> bool {
-        while self.sent < self.answers.len() {
-            match self.stream.write(&self.answers[self.sent..]) {
-                Ok(count) => self.sent += count,
+        while !self.answers.is_empty() {
+            match self.stream.write(&self.answers) {
+                Ok(count) => drop(self.answers.drain(..count)),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return error.kind() == ErrorKind::WouldBlock,
             }
         }
         self.answers = Vec::new();
-        self.sent = 0;
         true
     }
 }

@@ -1,5 +1,6 @@
 //! A door's listening socket.
 
+use std::fmt::Display;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
@@ -15,13 +16,66 @@ use crate::relay::Time;
 /// How long accepting rests when the system has no descriptor or memory for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
+/// Whether a listening socket may have somebody waiting.
+#[derive(Default)]
+pub(super) struct Readiness {
+    is_ready: bool,
+    retry_at: Option<Time>,
+}
+
+impl Readiness {
+    pub(super) fn note_ready(&mut self) {
+        self.is_ready = true;
+    }
+
+    /// Whether there may be a connection to accept now.
+    pub(super) fn is_ready(&self, now: Time) -> bool {
+        self.is_ready && self.retry_at.is_none_or(|at| at <= now)
+    }
+
+    /// When accepting goes on after a pause.
+    pub(super) fn retry_at(&self) -> Option<Time> {
+        self.retry_at
+    }
+
+    /// The next who waits; `None` when nobody does, or the system cannot take them in now. Then
+    /// they are asked for again after a pause, since no event will tell of them.
+    pub(super) fn accept<T>(
+        &mut self,
+        now: Time,
+        what: impl Display,
+        mut accept: impl FnMut() -> io::Result<T>,
+    ) -> Option<T> {
+        if !self.is_ready(now) {
+            return None;
+        }
+        self.retry_at = None;
+        loop {
+            match accept() {
+                Ok(connection) => return Some(connection),
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => {
+                        self.is_ready = false;
+                        return None;
+                    }
+                    ErrorKind::Interrupted | ErrorKind::ConnectionAborted => {}
+                    _ => {
+                        log::error!("cannot accept on {what}: {error}; again in {ACCEPT_PAUSE:?}");
+                        self.retry_at = Some(now + ACCEPT_PAUSE);
+                        return None;
+                    }
+                },
+            }
+        }
+    }
+}
+
 /// A socket that accepts connections for one door.
 pub(super) struct Listener {
     door: Door,
     listener: TcpListener,
     address: SocketAddr,
-    is_ready: bool,
-    retry_at: Option<Time>,
+    readiness: Readiness,
 }
 
 impl Listener {
@@ -41,15 +95,14 @@ impl Listener {
             };
             format!("cannot listen on {address} ({door}): {error}{what_to_do}")
         };
-        let mut candidates =
-            (address.host.as_str(), address.port).to_socket_addrs().map_err(fail)?;
+        let candidates = (address.host.as_str(), address.port).to_socket_addrs().map_err(fail)?;
         let candidate = candidates
-            .next()
+            .min_by_key(SocketAddr::is_ipv6) // the first of the kind that clients try first
             .ok_or_else(|| fail(io::Error::other("the name stands for no address")))?;
         let mut listener = TcpListener::bind(candidate).map_err(fail)?;
         registry.register(&mut listener, token, Interest::READABLE).map_err(fail)?;
         let address = listener.local_addr().map_err(fail)?;
-        Ok(Self { door, listener, address, is_ready: false, retry_at: None })
+        Ok(Self { door, listener, address, readiness: Readiness::default() })
     }
 
     pub(super) fn door(&self) -> Door {
@@ -61,47 +114,24 @@ impl Listener {
     }
 
     pub(super) fn note_ready(&mut self) {
-        self.is_ready = true;
+        self.readiness.note_ready();
     }
 
-    /// Whether there may be a connection to accept now.
+    /// See [`Readiness::is_ready`].
     pub(super) fn is_ready(&self, now: Time) -> bool {
-        self.is_ready && self.retry_at.is_none_or(|at| at <= now)
+        self.readiness.is_ready(now)
     }
 
-    /// When accepting goes on after a pause.
+    /// See [`Readiness::retry_at`].
     pub(super) fn retry_at(&self) -> Option<Time> {
-        self.retry_at
+        self.readiness.retry_at()
     }
 
     /// Takes in a turn's portion of what waits.
     pub(super) fn accept(&mut self, now: Time) -> Vec<(TcpStream, SocketAddr)> {
-        let mut accepted = Vec::new();
-        if !self.is_ready(now) {
-            return accepted;
-        }
-        self.retry_at = None;
-        while accepted.len() < ACCEPTS_PER_TURN {
-            match self.listener.accept() {
-                Ok(connection) => accepted.push(connection),
-                Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock => {
-                        self.is_ready = false;
-                        break;
-                    }
-                    ErrorKind::Interrupted | ErrorKind::ConnectionAborted => {}
-                    _ => {
-                        log::error!(
-                            "cannot accept on {} ({}): {error}; trying again in {ACCEPT_PAUSE:?}",
-                            self.address,
-                            self.door
-                        );
-                        self.retry_at = Some(now + ACCEPT_PAUSE);
-                        break;
-                    }
-                },
-            }
-        }
-        accepted
+        let Self { door, listener, address, readiness } = self;
+        let what = format_args!("{address} ({door})");
+        let next = || readiness.accept(now, what, || listener.accept());
+        std::iter::from_fn(next).take(ACCEPTS_PER_TURN).collect()
     }
 }

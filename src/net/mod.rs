@@ -15,6 +15,7 @@ mod console;
 mod control;
 mod dial;
 mod listen;
+mod stdio;
 
 use std::collections::VecDeque;
 use std::io;
@@ -24,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token, Waker};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 use self::connection::{Connection, Dialling, Received};
@@ -33,6 +34,7 @@ use self::control::Control;
 pub use self::control::request;
 use self::dial::Resolver;
 use self::listen::Listener;
+pub use self::stdio::LogSink;
 use crate::address::Address;
 use crate::doors::Door;
 use crate::limits::{CONTROL_CONNECTIONS_MAX, Limits, READ_BYTES_PER_TURN};
@@ -42,8 +44,9 @@ use crate::relay::{CloseReason, Identity, LinkId, Time};
 const SIGNALS: Token = Token(0);
 const WAKER: Token = Token(1);
 const CONSOLE: Token = Token(2);
-const CONTROL: Token = Token(3);
-const LISTENERS: usize = 4;
+const CONSOLE_OUTPUT: Token = Token(3);
+const CONTROL: Token = Token(4);
+const LISTENERS: usize = 5;
 const LISTENERS_MAX: usize = 12;
 const CONTROL_CONNECTIONS: usize = LISTENERS + LISTENERS_MAX;
 const LINKS: usize = CONTROL_CONNECTIONS + CONTROL_CONNECTIONS_MAX;
@@ -70,6 +73,8 @@ struct Parent {
     address: Address,
     /// The operator knows that it cannot be reached.
     is_reported: bool,
+    /// Dials that never became a connection: each begins with another of the parent's addresses.
+    failed_dials: usize,
 }
 
 /// A server with its sockets.
@@ -111,13 +116,13 @@ impl Server {
         }
         let control = settings.control.as_deref();
         let control = control.map(|path| Control::open(path, registry, CONTROL)).transpose()?;
-        let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(broken)?;
+        let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(broken)?;
         registry.register(&mut signals, SIGNALS, Interest::READABLE).map_err(broken)?;
         let waker = Waker::new(registry, WAKER).map_err(broken)?;
         let console = Console::open(registry, CONSOLE);
         let Settings { own, parents, limits, seed, .. } = settings;
         let node = Node::new(own, parents.len(), limits, seed);
-        let parent = |address| Parent { address, is_reported: false };
+        let parent = |address| Parent { address, is_reported: false, failed_dials: 0 };
         Ok(Self {
             node,
             poll,
@@ -175,12 +180,14 @@ impl Server {
         let is_busy = !self.readable.is_empty()
             || !self.writable.is_empty()
             || self.console.as_ref().is_some_and(Console::is_ready)
-            || self.listeners.iter().any(|listener| listener.is_ready(self.now()));
+            || self.listeners.iter().any(|listener| listener.is_ready(self.now()))
+            || self.control.as_ref().is_some_and(|control| control.is_ready(self.now()));
         if is_busy {
             return Some(Duration::ZERO);
         }
-        let listeners = self.listeners.iter().filter_map(Listener::retry_at);
-        let deadline = listeners.chain(self.node.next_deadline()).min();
+        let pauses = self.listeners.iter().filter_map(Listener::retry_at);
+        let pauses = pauses.chain(self.control.as_ref().and_then(Control::retry_at));
+        let deadline = pauses.chain(self.node.next_deadline()).min();
         deadline.map(|at| at.since(self.now()))
     }
 
@@ -194,9 +201,10 @@ impl Server {
                     console.note_ready();
                 }
             }
+            CONSOLE_OUTPUT => {} // it is written in any case
             CONTROL => {
                 if let Some(control) = &mut self.control {
-                    control.accept(self.poll.registry(), CONTROL_CONNECTIONS);
+                    control.note_ready();
                 }
             }
             Token(token) if token < CONTROL_CONNECTIONS => {
@@ -245,6 +253,9 @@ impl Server {
         for place in 0..self.listeners.len() {
             self.accept(place, now);
         }
+        if let Some(control) = &mut self.control {
+            control.accept(now, self.poll.registry(), CONTROL_CONNECTIONS);
+        }
         for _ in 0..self.readable.len() {
             let Some(link) = self.readable.pop_front() else {
                 break;
@@ -267,7 +278,8 @@ impl Server {
             }
         }
         if let Some(mut console) = self.console.take() {
-            let is_open = console.run(&mut self.node, now, self.poll.registry(), CONSOLE);
+            let tokens = (CONSOLE, CONSOLE_OUTPUT);
+            let is_open = console.run(&mut self.node, now, self.poll.registry(), tokens);
             self.console = is_open.then_some(console);
         }
     }
@@ -293,6 +305,7 @@ impl Server {
         if self.connections.len() <= index {
             self.connections.resize_with(index + 1, || None);
         }
+        assert!(self.connections[index].is_none(), "a link has one connection");
         self.connections[index] = Some(connection);
     }
 
@@ -350,7 +363,13 @@ impl Server {
         match connection.write(&mut self.node) {
             Ok(true) => self.writable.push_back(link),
             Ok(false) => {}
-            Err(error) => self.ended.push((link, CloseReason::Failed(error.to_string()))),
+            // What the other end said before it went is still to be read; then comes its end.
+            Err(error) => {
+                log::debug!("link {link}: {error}");
+                if connection.give_up_writing() {
+                    self.readable.push_back(link);
+                }
+            }
         }
     }
 
@@ -358,14 +377,14 @@ impl Server {
         let slot = self.connections.get_mut(link.index as usize);
         let taken = slot.and_then(|slot| slot.take_if(|connection| connection.id() == link));
         if let Some(mut connection) = taken {
-            if let CloseReason::Failed(error) = reason
-                && let Some(dialling) = connection.dialling().take()
-            {
-                if !dialling.candidates.is_empty() {
+            if let Some(dialling) = connection.dialling().take() {
+                if let CloseReason::Failed(error) = reason
+                    && !dialling.candidates.is_empty()
+                {
                     log::debug!("link {link}: {}: {error}", dialling.address);
                     return self.connect(now, link, dialling.parent, dialling.candidates);
                 }
-                self.report_parent(dialling.parent, error);
+                self.report_parent(dialling.parent, &reason.to_string());
             }
             connection.close(self.poll.registry());
         }
@@ -386,7 +405,15 @@ impl Server {
     fn on_resolved(&mut self) {
         let now = self.now();
         while let Some(answer) = self.resolver.poll() {
+            if !self.node.is_open(answer.link) {
+                continue; // it took too long, and its link was given up
+            }
             match answer.found {
+                Ok(mut candidates) if !candidates.is_empty() => {
+                    let first = self.parents[answer.parent].failed_dials % candidates.len();
+                    candidates.rotate_left(first);
+                    self.connect(now, answer.link, answer.parent, candidates);
+                }
                 Ok(candidates) => self.connect(now, answer.link, answer.parent, candidates),
                 Err(error) => {
                     self.report_parent(answer.parent, &error);
@@ -420,7 +447,8 @@ impl Server {
 
     /// Says once that a parent cannot be reached; it is tried on in silence.
     fn report_parent(&mut self, parent: usize, error: &str) {
-        let Parent { address, is_reported } = &mut self.parents[parent];
+        let Parent { address, is_reported, failed_dials } = &mut self.parents[parent];
+        *failed_dials = failed_dials.wrapping_add(1);
         if std::mem::replace(is_reported, true) {
             log::debug!("cannot connect to the parent {address}: {error}");
         } else {

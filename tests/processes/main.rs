@@ -80,7 +80,7 @@ fn an_idle_server_is_one_thread_that_does_nothing() {
 
 #[test]
 fn signals_end_it_with_queues_flushed_and_exit_code_0() {
-    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+    for signal in [Signal::TERM, Signal::INT] {
         let mut one = Server::start(&["--id", "1"]);
         let (mut frodo, mut near) = (one.connect(), one.connect());
         near.says(&server(2, "two", ""));
@@ -148,13 +148,7 @@ fn noise_ends_its_own_connection_and_takes_no_memory() {
     let mut frodo = one.connect();
     frodo.says(&user(101, "frodo", ""));
     frodo.hears(&welcome(1, "frodo"));
-    let resident_kib = || -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", one.child.id()));
-        let status = status.expect("a running process");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a size");
-        line.split_whitespace().nth(1).expect("a number").parse().expect("a number")
-    };
-    let before = resident_kib();
+    let before = one.resident_kib();
     let mut absurd = chat(1, 1, "");
     absurd.splice(9.., [0xff; 4]);
     for _ in 0..50 {
@@ -166,7 +160,8 @@ fn noise_ends_its_own_connection_and_takes_no_memory() {
     }
     one.has_logged("a frame of 4294967308 bytes, the largest allowed is 1048576");
     one.has_logged("unknown frame type 0x77");
-    assert!(resident_kib() < before + 4096, "{before} KiB before, now {}", resident_kib());
+    let now = one.resident_kib();
+    assert!(now < before + 4096, "{before} KiB before, now {now}");
     assert_eq!(one.host_ids(), [101]);
     frodo.says(&chat(101, 101, "still here"));
     frodo.hears(&chat(101, 101, "still here"));
@@ -410,4 +405,92 @@ fn three_hundred_come_at_once() {
         let from = (1000..1300).find(|&from| next(from) == id).expect("a ring");
         peer.hears(&chat(from, id, "to the next"));
     }
+}
+
+#[test]
+fn servers_that_share_a_standard_input_do_not_wait_for_each_other() {
+    let (input, mut keyboard) = std::io::pipe().expect("a pipe");
+    let servers: Vec<Server> = (0..3)
+        .map(|_| Server::start_with(&[], input.try_clone().expect("a pipe's end").into()))
+        .collect();
+    for _ in 0..20 {
+        keyboard.write_all(b"num_users\n").expect("somebody reads");
+        for server in &servers {
+            assert_eq!(server.ctl(&["num_users"]).status.code(), Some(0));
+        }
+    }
+}
+
+#[test]
+fn answers_that_nobody_reads_hold_nobody_up_and_none_is_lost() {
+    let mut one = Server::start_with(&["--id", "1"], Stdio::piped());
+    let mut keyboard = one.child.stdin.take().expect("piped");
+    let typing = std::thread::spawn(move || {
+        // Several times what pipes hold, in answers: it stops taking commands meanwhile.
+        keyboard.write_all("help\n".repeat(5_000).as_bytes())
+    });
+    let mut frodo = one.connect();
+    frodo.says(&user(101, "frodo", ""));
+    frodo.hears(&welcome(1, "frodo"));
+    let mut stdout = one.child.stdout.take().expect("piped");
+    let (mut text, mut buffer) = (Vec::new(), [0; 4096]);
+    let answers = |text: &[u8]| String::from_utf8_lossy(text).matches("kick ID [text]").count();
+    while answers(&text) < 5_000 {
+        let count = stdout.read(&mut buffer).expect("answers");
+        assert!(count > 0, "ended after {} answers", answers(&text));
+        text.extend_from_slice(&buffer[..count]);
+        frodo.says(&chat(101, 101, "?"));
+    }
+    typing.join().expect("a thread").expect("all is taken");
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_nobody_up() {
+    let mut child = Command::new(CRC)
+        .args(["server", "--listen", "127.0.0.1:0", "--id", "1", "--log", "debug"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("crc server runs");
+    let mut line = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
+    stdout.read_line(&mut line).expect("a line");
+    let port = line.trim_end().rsplit(':').next().expect("a port").parse().expect("a number");
+    let mut frodo = Peer::connect(port);
+    frodo.says(&user(101, "frodo", ""));
+    frodo.hears(&welcome(1, "frodo"));
+    let text = "\u{1}".repeat(100_000);
+    for _ in 0..200 {
+        let mut other = Peer::connect(port);
+        other.says(&[user(102, "n", ""), quit(102, &text)].concat());
+        other.hears_end();
+        frodo.hears(&quit(102, &text));
+        frodo.received.clear();
+    }
+    frodo.says(&chat(101, 101, "still here"));
+    frodo.hears(&chat(101, 101, "still here"));
+    child.kill().expect("it runs");
+    let mut log = Vec::new();
+    child.stderr.take().expect("piped").read_to_end(&mut log).expect("the log so far");
+    assert!(log.len() < 1_000_000, "{} bytes: texts are shown in part", log.len());
+    child.wait().expect("it ends");
+}
+
+#[test]
+fn a_control_connection_that_asks_and_never_reads_is_bounded() {
+    let one = Server::start(&["--id", "1"]);
+    let mut stream = UnixStream::connect(one.control()).expect("the control socket");
+    stream.set_write_timeout(Some(Duration::from_millis(300))).expect("a timeout");
+    let requests = "text help\n".repeat(1000);
+    let mut sent = 0;
+    while sent < 20_000_000 {
+        match stream.write(requests.as_bytes()) {
+            Ok(count) => sent += count,
+            Err(_) => break, // it takes no more, as it should
+        }
+    }
+    assert!(sent < 20_000_000, "it took everything");
+    assert_eq!(one.ctl(&["num_users"]).status.code(), Some(0));
+    assert!(one.resident_kib() < 40_000, "{} KiB", one.resident_kib());
 }

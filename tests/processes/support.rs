@@ -87,9 +87,14 @@ impl Server {
     }
 
     pub(super) fn connect(&self) -> Peer {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the door is open");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        Peer { stream, received: Vec::new() }
+        Peer::connect(self.port)
+    }
+
+    pub(super) fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("a running process");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a size");
+        line.split_whitespace().nth(1).expect("a number").parse().expect("a number")
     }
 
     pub(super) fn ctl(&self, words: &[&str]) -> Output {
@@ -148,6 +153,12 @@ pub(super) struct Peer {
 }
 
 impl Peer {
+    pub(super) fn connect(port: u16) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("the door is open");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        Self { stream, received: Vec::new() }
+    }
+
     pub(super) fn says(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).expect("the server reads");
     }
