@@ -82,18 +82,6 @@ impl HostTable {
         self.slots.iter().map(|(_, host)| host)
     }
 
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.slots.len()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
-    }
-
     /// Adds a host whose id is not in the table.
     pub(super) fn insert(&mut self, registration: &Registration<'_>, link: LinkId) {
         let Registration { kind, source: id, name, info, .. } = *registration;

@@ -199,7 +199,7 @@ fn what_changes_during_a_burst_is_told_once_and_in_order() {
     world.send(frodo, &user(101, "frodo", ""));
     world.settle();
     world.send(neighbour, &chat(1399, 101, "before my turn"));
-    world.send(neighbour, &[quit(1398, "unseen"), quit(1000, "seen")].concat());
+    world.send(neighbour, &[quit(1000, "seen"), quit(1398, "unseen")].concat());
     world.send(neighbour, &registration(Kind::User, 1500, 2, "late", ""));
     world.settle();
     world.undeafen(frodo);

@@ -65,10 +65,15 @@ fn who_is_kicked_hears_why_and_the_others_too() {
         let kick = |node: &mut Node, now| node.kick(now, HostId(id), b"");
         assert!(world.with_node(middle, kick).is_err(), "{id} is not here");
     }
-    let kick = |node: &mut Node, now| node.kick(now, HostId(1), b"");
-    assert_eq!(world.with_node(middle, kick), Ok(()));
-    world.settle();
-    assert!(world.is_closed(left));
+    let rosie = says(&mut world, middle, &user(104, "rosie", ""));
+    heard(&mut world, left);
+    for id in [104, 1] {
+        let kick = |node: &mut Node, now| node.kick(now, HostId(id), b"");
+        assert_eq!(world.with_node(middle, kick), Ok(()));
+        world.settle();
+    }
+    assert!(world.is_closed(rosie) && world.is_closed(left));
+    assert_heard(&mut world, left, &[quit(104, "kicked")]);
 }
 
 /// A server that stops, and cannot end at once because 3 does not read: one, its neighbours 2 and

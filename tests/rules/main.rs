@@ -18,9 +18,9 @@ use crc::limits::{
     QUEUE_PRESSED_BYTES, REFUSED_PAUSE, REGISTER_DEADLINE, SPLIT_GRACE, SPLIT_WAITING_BYTES_MAX,
     SPLIT_WAITING_CHAT_BYTES, UPLINK_PROVEN,
 };
-use crc::node::Node;
+use crc::node::{Action, Node};
 use crc::relay::message::{HostId, Kind};
-use crc::relay::{Identity, Time};
+use crc::relay::{CloseReason, Identity, LinkId, Time};
 use crc_tests::frames::{chat, frames, quit, registration, server, server_quit, status, user};
 use crc_tests::sim::{ClientId, ServerSpec, Weather, World};
 

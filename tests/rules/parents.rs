@@ -144,3 +144,64 @@ fn a_parent_that_answers_and_hangs_up_gives_way_to_the_next() {
         node.links().filter_map(|link| node.relay().adjacent(link.id())).map(|h| h.id.0).collect();
     assert_eq!(neighbours, [8]);
 }
+
+/// A server with one parent that we play, from the moment it is connected.
+fn child(id_is_chosen: bool) -> (Node, LinkId) {
+    let own = Identity { id: HostId(2), id_is_chosen, name: b"two".to_vec(), info: vec![] };
+    let (mut node, now) = (Node::new(own, 1, Limits::default(), 1), Time::default());
+    let near = node.accepted(now, Door::Crc, None);
+    node.receive(now, near, &server(3, "three", ""));
+    node.advance(now);
+    let Some(Action::Dial { parent: 0, link }) = node.poll_action() else { panic!("no dial") };
+    assert!(node.relay().is_uplink(link) && !node.relay().is_uplink(near));
+    node.dialled(now, link, None);
+    assert_eq!(taken(&mut node, link), [server(2, "two", "")]);
+    (node, link)
+}
+
+fn taken(node: &mut Node, link: LinkId) -> Vec<Vec<u8>> {
+    let bytes = node.unsent(link).to_vec();
+    node.sent(link, bytes.len());
+    frames(&bytes)
+}
+
+#[test]
+fn a_parent_is_who_introduces_itself_and_is_then_told_of_this_side() {
+    for last_hop in [1, 0] {
+        let (mut node, link) = child(true);
+        let now = Time::default();
+        node.receive(now, link, &registration(Kind::User, 101, 1, "early", ""));
+        node.receive(now, link, &registration(Kind::Server, 9, 1, "early", ""));
+        assert_eq!(host_ids(&node), [3]);
+        node.receive(now, link, &registration(Kind::Server, 1, last_hop, "one", ""));
+        assert_eq!(host_ids(&node), [1, 3]);
+        let mut expected = vec![registration(Kind::Server, 3, 2, "three", "")];
+        if last_hop == 0 {
+            expected.insert(0, registration(Kind::Server, 2, 2, "two", ""));
+        }
+        assert_eq!(taken(&mut node, link), expected);
+    }
+}
+
+#[test]
+fn a_parent_that_is_here_already_is_left_alone_for_a_minute() {
+    let now = Time(SECOND);
+    for (said, is_chosen) in [
+        (registration(Kind::Server, 3, 3, "three", ""), true),
+        (registration(Kind::Server, 2, 2, "two", ""), true),
+        (status(3, 0, 2, "A machine has already registered with ID 2"), false),
+        (status(2, 0, 2, "A machine has already registered with ID 2"), false),
+        (status(7, 0, 2, "A machine has already registered with ID 2"), true),
+    ] {
+        let (mut node, link) = child(is_chosen);
+        node.receive(now, link, &said);
+        let Some(Action::Close { link: closed, .. }) = node.poll_action() else {
+            panic!("it should close")
+        };
+        assert_eq!(closed, link);
+        node.closed(now, link, &CloseReason::PeerClosed);
+        assert_eq!(node.relay().own().id, HostId(2));
+        let pause = node.next_deadline().expect("another attempt").since(now);
+        assert!((REFUSED_PAUSE..=REFUSED_PAUSE * 11 / 10).contains(&pause), "{pause:?}");
+    }
+}
