@@ -2,7 +2,7 @@
 //!
 //! It moves bytes and time between the system and a [`Node`], and decides nothing. `connection`
 //! is a link's socket, `dial` finds parents, `listen` doors, `control` the operator's socket,
-//! `console` the operator's terminal.
+//! `console` the operator's terminal, `stdio` what is shared with other programs.
 //!
 //! A turn has five steps: wait until the next deadline, read (a budget a link), advance, write
 //! (likewise), reap. Sockets register once for both directions; readiness is a flag that only the
