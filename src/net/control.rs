@@ -26,7 +26,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Control {
     path: PathBuf,
     listener: UnixListener,
-    readiness: Readiness,
+    pub(super) readiness: Readiness,
     connections: [Option<Asking>; CONTROL_CONNECTIONS_MAX],
 }
 
@@ -53,20 +53,6 @@ impl Control {
         let connections = std::array::from_fn(|_| None);
         let readiness = Readiness::default();
         Ok(Self { path: path.to_owned(), listener, readiness, connections })
-    }
-
-    pub(super) fn note_ready(&mut self) {
-        self.readiness.note_ready();
-    }
-
-    /// See [`Readiness::is_ready`].
-    pub(super) fn is_ready(&self, now: Time) -> bool {
-        self.readiness.is_ready(now)
-    }
-
-    /// See [`Readiness::retry_at`].
-    pub(super) fn retry_at(&self) -> Option<Time> {
-        self.readiness.retry_at()
     }
 
     /// Takes in whoever waits; `tokens` is the token of the first connection.

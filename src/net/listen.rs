@@ -75,7 +75,7 @@ pub(super) struct Listener {
     door: Door,
     listener: TcpListener,
     address: SocketAddr,
-    readiness: Readiness,
+    pub(super) readiness: Readiness,
 }
 
 impl Listener {
@@ -111,20 +111,6 @@ impl Listener {
 
     pub(super) fn address(&self) -> SocketAddr {
         self.address
-    }
-
-    pub(super) fn note_ready(&mut self) {
-        self.readiness.note_ready();
-    }
-
-    /// See [`Readiness::is_ready`].
-    pub(super) fn is_ready(&self, now: Time) -> bool {
-        self.readiness.is_ready(now)
-    }
-
-    /// See [`Readiness::retry_at`].
-    pub(super) fn retry_at(&self) -> Option<Time> {
-        self.readiness.retry_at()
     }
 
     /// Takes in a turn's portion of what waits.

@@ -180,13 +180,14 @@ impl Server {
         let is_busy = !self.readable.is_empty()
             || !self.writable.is_empty()
             || self.console.as_ref().is_some_and(Console::is_ready)
-            || self.listeners.iter().any(|listener| listener.is_ready(self.now()))
-            || self.control.as_ref().is_some_and(|control| control.is_ready(self.now()));
+            || self.listeners.iter().any(|listener| listener.readiness.is_ready(self.now()))
+            || self.control.as_ref().is_some_and(|control| control.readiness.is_ready(self.now()));
         if is_busy {
             return Some(Duration::ZERO);
         }
-        let pauses = self.listeners.iter().filter_map(Listener::retry_at);
-        let pauses = pauses.chain(self.control.as_ref().and_then(Control::retry_at));
+        let pauses = self.listeners.iter().filter_map(|listener| listener.readiness.retry_at());
+        let pauses =
+            pauses.chain(self.control.as_ref().and_then(|control| control.readiness.retry_at()));
         let deadline = pauses.chain(self.node.next_deadline()).min();
         deadline.map(|at| at.since(self.now()))
     }
@@ -204,11 +205,11 @@ impl Server {
             CONSOLE_OUTPUT => {} // it is written in any case
             CONTROL => {
                 if let Some(control) = &mut self.control {
-                    control.note_ready();
+                    control.readiness.note_ready();
                 }
             }
             Token(token) if token < CONTROL_CONNECTIONS => {
-                self.listeners[token - LISTENERS].note_ready();
+                self.listeners[token - LISTENERS].readiness.note_ready();
             }
             Token(token) if token < LINKS => self.on_control(token - CONTROL_CONNECTIONS),
             Token(token) => self.note_link(token - LINKS, event),

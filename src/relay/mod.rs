@@ -2,8 +2,9 @@
 //!
 //! Typed messages, time and a seed go in; messages for links and a few requests come out through
 //! [`Outbox`]. It knows no wire, socket, file or clock. Files: `message` the words, `host` the table,
-//! `link` what a link is, `join` registrations, `claims` ids that two hosts want, `claims` ids that two hosts want, `burst` what newcomers are told, `route` chats and
-//! statuses, `leave` quits, `split` what a lost server link means, `uplink` the way to the parent.
+//! `link` what a link is, `join` registrations, `claims` ids that two hosts want, `burst` what
+//! newcomers are told, `route` chats and statuses, `leave` quits, `split` what a lost server link
+//! means, `uplink` the way to the parent.
 //!
 //! Invariants:
 //! - **True sources.** A frame counts only if it came over the first link of its source; a user's

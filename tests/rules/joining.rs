@@ -256,18 +256,6 @@ fn a_servers_claim_that_is_withdrawn_is_forgotten() {
     assert_eq!(host_ids(world.node(one).expect("alive")), [2, 3]);
 }
 
-/// A server with so many users behind its neighbour 2 that a burst takes several portions.
-fn crowded(world: &mut World) -> usize {
-    let one = world.start(ServerSpec::new(1, None));
-    let neighbour = says(world, one, &server(2, "two", ""));
-    let info = "i".repeat(500);
-    let told: Vec<u8> =
-        (1000..1400).flat_map(|id| registration(Kind::User, id, 2, "user", &info)).collect();
-    world.send(neighbour, &told);
-    world.settle();
-    one
-}
-
 #[test]
 fn a_burst_never_tells_a_user_of_itself_or_of_servers() {
     let mut world = world();

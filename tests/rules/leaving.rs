@@ -108,13 +108,7 @@ fn who_was_said_to_leave_says_nothing_more() {
 #[test]
 fn a_server_that_stops_in_mid_burst_takes_back_only_what_it_told() {
     let mut world = world();
-    let one = world.start(ServerSpec::new(1, None));
-    let crowd = says(&mut world, one, &server(2, "two", ""));
-    let info = "i".repeat(500);
-    let told: Vec<u8> =
-        (1000..1400).flat_map(|id| registration(Kind::User, id, 2, "user", &info)).collect();
-    world.send(crowd, &told);
-    world.settle();
+    let one = crowded(&mut world);
     says(&mut world, one, &user(101, "frodo", ""));
     let slow = world.connect(one);
     world.deafen(slow);

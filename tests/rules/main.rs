@@ -83,3 +83,15 @@ fn chain() -> Chain {
     }
     Chain { world, middle, left, right, sam }
 }
+
+/// A server with so many users behind its neighbour 2 that a burst takes several portions.
+fn crowded(world: &mut World) -> usize {
+    let one = world.start(ServerSpec::new(1, None));
+    let neighbour = says(world, one, &server(2, "two", ""));
+    let info = "i".repeat(500);
+    let told: Vec<u8> =
+        (1000..1400).flat_map(|id| registration(Kind::User, id, 2, "user", &info)).collect();
+    world.send(neighbour, &told);
+    world.settle();
+    one
+}
