@@ -10,6 +10,7 @@ pub mod case;
 mod client_log;
 pub mod command;
 pub mod frames;
+pub mod fuzz;
 mod ports;
 pub mod processes;
 mod report;
