@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token, Waker};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
@@ -107,6 +108,7 @@ impl Server {
     /// A text that names the address or path that cannot be used.
     pub fn open(settings: Settings) -> Result<Self, String> {
         let broken = |error: io::Error| format!("cannot set up the poll loop: {error}");
+        raise_descriptor_limit();
         let poll = Poll::new().map_err(broken)?;
         let registry = poll.registry();
         assert!(settings.doors.len() <= LISTENERS_MAX, "as many doors as tokens");
@@ -477,6 +479,15 @@ impl Server {
                 self.node.stop(now);
             }
         }
+    }
+}
+
+/// Every connection takes a descriptor: as many as the system grants, not the few it begins with.
+fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        log::warn!("cannot raise the limit of open files: {error}");
     }
 }
 

@@ -7,7 +7,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use crc_tests::frames::{chat, frames, quit, registration, server, status, user};
@@ -493,4 +493,48 @@ fn a_control_connection_that_asks_and_never_reads_is_bounded() {
     assert!(sent < 20_000_000, "it took everything");
     assert_eq!(one.ctl(&["num_users"]).status.code(), Some(0));
     assert!(one.resident_kib() < 40_000, "{} KiB", one.resident_kib());
+}
+
+/// A server whose limit of open files the shell sets with `ulimit`; answers its port.
+fn start_limited(ulimit: &str) -> (Child, u16) {
+    let script = format!("ulimit {ulimit}; exec \"$0\" server --listen 127.0.0.1:0 --id 1");
+    let mut child = Command::new("sh")
+        .args(["-c", &script, CRC])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a shell");
+    let mut line = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
+    stdout.read_line(&mut line).expect("a line");
+    let port = line.trim_end().rsplit(':').next().and_then(|port| port.parse().ok());
+    (child, port.unwrap_or_else(|| panic!("{line:?} names no port")))
+}
+
+#[test]
+fn it_takes_as_many_descriptors_as_the_system_grants() {
+    let (mut child, port) = start_limited("-S -n 64");
+    let mut peers: Vec<Peer> = (0..150).map(|_| Peer::connect(port)).collect();
+    for (peer, id) in peers.iter_mut().zip(1000..) {
+        peer.says(&user(id, "n", ""));
+        peer.hears(&welcome(1, "n"));
+    }
+    child.kill().and_then(|()| child.wait()).expect("it runs");
+}
+
+#[test]
+fn without_descriptors_newcomers_wait_and_nobody_else_notices() {
+    let (mut child, port) = start_limited("-n 40");
+    let mut frodo = Peer::connect(port);
+    frodo.says(&user(101, "frodo", ""));
+    frodo.hears(&welcome(1, "frodo"));
+    let crowd: Vec<Peer> = (0..60).map(|_| Peer::connect(port)).collect();
+    let mut last = Peer::connect(port);
+    last.says(&user(102, "last", ""));
+    frodo.says(&chat(101, 101, "still here"));
+    frodo.hears(&chat(101, 101, "still here"));
+    drop(crowd);
+    last.hears(&welcome(1, "last"));
+    child.kill().and_then(|()| child.wait()).expect("it runs");
 }
