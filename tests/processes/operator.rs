@@ -1,0 +1,200 @@
+//! The operator: console, control socket, `crc ctl`.
+
+use super::*;
+
+#[test]
+fn the_console_answers_and_its_end_is_not_the_servers() {
+    let mut one = Server::start_with(&["--id", "1"], Stdio::piped());
+    let mut frodo = one.connect();
+    frodo.says(&user(101, "frodo", ""));
+    frodo.hears(&welcome(1, "frodo"));
+    let mut stdin = one.child.stdin.take().expect("piped");
+    let mut stdout = BufReader::new(one.child.stdout.take().expect("piped"));
+    let mut answer = |command: &str| {
+        stdin.write_all(command.as_bytes()).expect("read by the server");
+        let mut line = String::new();
+        stdout.read_line(&mut line).expect("an answer");
+        line
+    };
+    assert!(answer("num_users\n").starts_with("1 "));
+    assert!(answer("nonsense\x1b[2J\n").starts_with("unknown command \"nonsense\\u{1b}[2J\""));
+    assert_eq!(answer("kick 101 be\\ quiet\n"), "kicked 101\n");
+    frodo.hears(&status(1, 0, 3, "kicked: be\\ quiet"));
+    stdin.write_all(b"num_users").expect("read by the server");
+    drop(stdin);
+    let mut line = String::new();
+    stdout.read_line(&mut line).expect("the last line needs no end");
+    assert!(line.starts_with("0 "), "{line}");
+    assert_eq!(one.ctl(&["num_users"]).status.code(), Some(0));
+}
+
+#[test]
+fn commands_may_come_from_a_file() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = dir.path().join("commands");
+    fs::write(&path, "num_users\nshutdown\n").expect("a file");
+    let mut one = Server::start_with(&[], fs::File::open(&path).expect("a file").into());
+    assert_eq!(one.wait().code(), Some(0));
+    let mut rest = String::new();
+    one.child.stdout.take().expect("piped").read_to_string(&mut rest).expect("text");
+    assert_eq!(rest, "0 users are connected to this server\nstopping\n");
+}
+
+#[test]
+fn the_control_socket_is_its_owners_and_replaced_only_when_stale() {
+    let one = Server::start(&["--id", "1"]);
+    let mode = fs::metadata(one.control()).expect("the socket").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let control = one.control();
+    let path = control.to_str().expect("text");
+    let second = Command::new(CRC)
+        .args(["server", "--listen", "127.0.0.1:0", "--control", path])
+        .stdin(Stdio::null())
+        .output()
+        .expect("crc server runs");
+    assert_eq!(second.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(error.contains(path) && error.contains("another server answers"), "{error}");
+    assert_eq!(one.ctl(&["num_users"]).status.code(), Some(0), "the first one is unharmed");
+
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let stale = dir.path().join("stale");
+    drop(UnixListener::bind(&stale).expect("a socket that nobody listens on"));
+    let stale = stale.to_str().expect("text");
+    let _two = Server::start(&["--control", stale]);
+    assert_eq!(ctl(Path::new(stale), &["num_users"]).status.code(), Some(0));
+
+    let file = dir.path().join("file");
+    fs::write(&file, "precious").expect("a file");
+    let output = ctl_server(file.to_str().expect("text"));
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(fs::read_to_string(&file).expect("still there"), "precious");
+}
+
+fn ctl_server(control: &str) -> Output {
+    let mut command = Command::new(CRC);
+    command.args(["server", "--listen", "127.0.0.1:0", "--control", control]);
+    command.stdin(Stdio::null()).output().expect("crc server runs")
+}
+
+#[test]
+fn the_control_socket_takes_any_cut_and_names_what_is_wrong() {
+    let one = Server::start(&["--id", "1"]);
+    let ask = |pieces: &[&[u8]]| {
+        let mut stream = UnixStream::connect(one.control()).expect("the control socket");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        for piece in pieces {
+            stream.write_all(piece).expect("the server reads");
+        }
+        stream.shutdown(std::net::Shutdown::Write).expect("a connection");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
+    };
+    assert_eq!(ask(&[b"js", b"on num_us", b"ers\n"]), "ok 16\n{\"num_users\":0}\n");
+    let twice = ask(&[b"json num_users\njson num_users\n"]);
+    assert_eq!(twice, "ok 16\n{\"num_users\":0}\n".repeat(2));
+    assert!(ask(&[b"state\n"]).starts_with("error "));
+    assert!(ask(&[b"json \xff\x1b\n"]).contains("unknown command"));
+    assert!(ask(&[&[b'x'; 70_000]]).contains("at most 65536 bytes"));
+    assert_eq!(ask(&[b"json num_users"]), "", "a request ends with its line");
+}
+
+#[test]
+fn ctl_answers_like_the_console_in_text_and_json() {
+    let one = Server::start(&["--id", "1", "--name", "theshire"]);
+    let mut frodo = one.connect();
+    frodo.says(&user(101, "fr\u{1b}[2Jodo", "Test info"));
+    frodo.hears(&welcome(1, "fr\u{1b}[2Jodo"));
+    let text = |words: &[&str]| {
+        let output = one.ctl(words);
+        assert!(output.status.success(), "{words:?}: {output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    assert!(text(&["num_users"]).starts_with("1 "));
+    assert!(text(&["users"]).contains("101  fr\\u{1b}[2Jodo  here  Test info"));
+    assert!(text(&["links"]).lines().nth(1).expect("a link").contains("user"));
+    assert!(text(&["servers"]).starts_with("id  name"));
+    assert!(text(&["state"]).contains("theshire"));
+    assert!(text(&["help"]).contains("kick ID [text]"));
+    let state = one.state();
+    assert_eq!(state["id"], 1);
+    assert_eq!(state["name"], "theshire");
+    assert_eq!(state["adjacent_user_ids"], serde_json::json!([101]));
+    assert_eq!(state["hosts"][0]["kind"], "user");
+    assert_eq!(state["hosts"][0]["first_link_id"], 101);
+    assert_eq!(state["hosts"][0]["info"], "Test info");
+    let links: Value = serde_json::from_str(&text(&["--json", "links"])).expect("JSON");
+    assert_eq!((&links[0]["frames_in"], &links[0]["frames_out"]), (&1.into(), &1.into()));
+    for (words, part) in [
+        (&["kick"][..], "kick ID"),
+        (&["kick", "x"], "not an id"),
+        (&["kick", "7"], "nobody has this id"),
+        (&["users", "all"], "takes nothing"),
+        (&["frobnicate"], "unknown command"),
+    ] {
+        let output = one.ctl(words);
+        assert_eq!(output.status.code(), Some(1), "{words:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(part), "{words:?}: {output:?}");
+    }
+    let output = ctl(Path::new("/nowhere/at/all"), &["state"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/nowhere/at/all"));
+    text(&["kick", "101", "be", "quiet"]);
+    frodo.hears(&status(1, 0, 3, "kicked: be quiet"));
+}
+
+#[test]
+fn servers_that_share_a_standard_input_do_not_wait_for_each_other() {
+    let (input, mut keyboard) = std::io::pipe().expect("a pipe");
+    let servers: Vec<Server> = (0..3)
+        .map(|_| Server::start_with(&[], input.try_clone().expect("a pipe's end").into()))
+        .collect();
+    for _ in 0..20 {
+        keyboard.write_all(b"num_users\n").expect("somebody reads");
+        for server in &servers {
+            assert_eq!(server.ctl(&["num_users"]).status.code(), Some(0));
+        }
+    }
+}
+
+#[test]
+fn answers_that_nobody_reads_hold_nobody_up_and_none_is_lost() {
+    let mut one = Server::start_with(&["--id", "1"], Stdio::piped());
+    let mut keyboard = one.child.stdin.take().expect("piped");
+    let typing = std::thread::spawn(move || {
+        // Several times what pipes hold, in answers: it stops taking commands meanwhile.
+        keyboard.write_all("help\n".repeat(5_000).as_bytes())
+    });
+    let mut frodo = one.connect();
+    frodo.says(&user(101, "frodo", ""));
+    frodo.hears(&welcome(1, "frodo"));
+    let mut stdout = one.child.stdout.take().expect("piped");
+    let (mut text, mut buffer) = (Vec::new(), [0; 4096]);
+    let answers = |text: &[u8]| String::from_utf8_lossy(text).matches("kick ID [text]").count();
+    while answers(&text) < 5_000 {
+        let count = stdout.read(&mut buffer).expect("answers");
+        assert!(count > 0, "ended after {} answers", answers(&text));
+        text.extend_from_slice(&buffer[..count]);
+        frodo.says(&chat(101, 101, "?"));
+    }
+    typing.join().expect("a thread").expect("all is taken");
+}
+
+#[test]
+fn a_control_connection_that_asks_and_never_reads_is_bounded() {
+    let one = Server::start(&["--id", "1"]);
+    let mut stream = UnixStream::connect(one.control()).expect("the control socket");
+    stream.set_write_timeout(Some(Duration::from_millis(300))).expect("a timeout");
+    let requests = "text help\n".repeat(1000);
+    let mut sent = 0;
+    while sent < 20_000_000 {
+        match stream.write(requests.as_bytes()) {
+            Ok(count) => sent += count,
+            Err(_) => break, // it takes no more, as it should
+        }
+    }
+    assert!(sent < 20_000_000, "it took everything");
+    assert_eq!(one.ctl(&["num_users"]).status.code(), Some(0));
+    assert!(one.resident_kib() < 40_000, "{} KiB", one.resident_kib());
+}
