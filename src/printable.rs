@@ -48,7 +48,8 @@ fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}' // soft hyphen, marks, BOM
-            | '\u{200b}'..='\u{200f}' // zero width, direction marks
+            | '\u{200b}' | '\u{200e}' | '\u{200f}' // zero width space, direction marks; the joiners
+            // between them belong to words in many scripts, and to emoji
             | '\u{2028}'..='\u{202e}' // line separators, embeddings, overrides
             | '\u{2060}'..='\u{206f}' // joiners, isolates
             | '\u{fff9}'..='\u{fffb}' // annotations
@@ -68,7 +69,8 @@ mod tests {
         check(b"Hello Sam", "Hello Sam");
         check("Grüße, 世界 👋".as_bytes(), "Grüße, 世界 👋");
         check(b"a\nb\r\tc\x1b[2J\x07\x7f", "a\\nb\\r\\tc\\u{1b}[2J\\u{7}\\u{7f}");
-        check("\u{202e}evil\u{2066}\u{200d}".as_bytes(), "\\u{202e}evil\\u{2066}\\u{200d}");
+        check("\u{202e}evil\u{2066}\u{200f}".as_bytes(), "\\u{202e}evil\\u{2066}\\u{200f}");
+        check("👩\u{200d}🚀 می\u{200c}خواهم".as_bytes(), "👩\u{200d}🚀 می\u{200c}خواهم");
         check("\u{9b}1m".as_bytes(), "\\u{9b}1m");
         check(b"\xff\xfea\xc3", "\\xff\\xfea\\xc3");
         check(b"", "");
