@@ -326,6 +326,7 @@ impl ServerArgs {
             info: info.into_bytes(),
         };
         let limits = Limits {
+            table_bytes_max: defaults.table_bytes_max,
             frame_bytes_max: given
                 .max_frame
                 .or(file.max_frame)

@@ -15,6 +15,16 @@ pub const FRAME_BYTES_MAX_FLOOR: usize = 128;
 /// The largest `--max-frame`: one frame must not take the memory of a small machine.
 pub const FRAME_BYTES_MAX_CEILING: usize = 64 * 1024 * 1024;
 
+/// Names and infos of all known hosts together, in bytes, and [`HOST_BYTES`] for each host: ten
+/// million hosts with names and infos of usual length. Who tells of more is closed.
+pub const TABLE_BYTES_MAX: usize = 1024 * 1024 * 1024;
+
+/// What a host counts beside its name and info, about what it takes to keep.
+pub const HOST_BYTES: usize = 80;
+
+/// The same of claims on ids that are taken. They are mistakes: there are few.
+pub const CLAIMS_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// What may wait unsent for a client. A person who is this far behind is not reading.
 pub const CLIENT_QUEUE_BYTES_MAX: usize = 256 * 1024;
 
@@ -107,6 +117,8 @@ pub const CONTROL_CONNECTIONS_MAX: usize = 16;
 /// The bounds that options move. [`Limits::default`] holds what stands above.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    /// See [`TABLE_BYTES_MAX`].
+    pub table_bytes_max: usize,
     /// `--max-frame`, see [`FRAME_BYTES_MAX`].
     pub frame_bytes_max: usize,
     /// See [`CLIENT_QUEUE_BYTES_MAX`].
@@ -122,6 +134,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            table_bytes_max: TABLE_BYTES_MAX,
             frame_bytes_max: FRAME_BYTES_MAX,
             client_queue_bytes_max: CLIENT_QUEUE_BYTES_MAX,
             server_queue_bytes_max: SERVER_QUEUE_BYTES_MAX,

@@ -439,6 +439,7 @@ impl Node {
             | CloseReason::BadId(_)
             | CloseReason::FalseSources
             | CloseReason::RegisterDeadline
+            | CloseReason::TableFull
             | CloseReason::QueueFull { .. } => log::Level::Warn,
             CloseReason::Quit => log::Level::Debug, // that the user left has been said
             _ => log::Level::Info,

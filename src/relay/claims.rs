@@ -8,7 +8,7 @@ use super::link::Role;
 use super::message::{HostId, Kind, Registration};
 use super::uplink::State;
 use super::{CloseReason, FirstLink, LinkId, Outbox, Relay, Time, Timer};
-use crate::limits::CLAIM_PAUSE;
+use crate::limits::{CLAIM_PAUSE, CLAIMS_BYTES_MAX, HOST_BYTES};
 
 /// What was refused for one id, in the order it came.
 #[derive(Debug, Default)]
@@ -26,6 +26,12 @@ struct Claim {
     info: Box<[u8]>,
 }
 
+impl Claim {
+    fn bytes(&self) -> usize {
+        self.name.len() + self.info.len() + HOST_BYTES
+    }
+}
+
 impl Relay {
     /// Refuses a server's word of a host whose id is taken, and keeps it in case the id gets free.
     pub(super) fn refuse_claim(
@@ -41,7 +47,11 @@ impl Relay {
         }
         log::warn!("link {link}: {id} is registered at two ends of the network");
         let claim = Claim { link, kind, name: name.into(), info: info.into() };
-        self.claims.entry(id).or_default().claims.push(claim);
+        // One that is not kept is no worse than a claim in the plain protocol.
+        if self.claims_bytes + claim.bytes() <= CLAIMS_BYTES_MAX {
+            self.claims_bytes += claim.bytes();
+            self.claims.entry(id).or_default().claims.push(claim);
+        }
         self.break_cycle(link, registration, out);
     }
 
@@ -85,10 +95,12 @@ impl Relay {
     pub(super) fn grant_claim(&mut self, id: HostId, out: &mut impl Outbox) {
         let Some(claims) = self.claims.get_mut(&id) else { return };
         claims.due = None;
-        if self.hosts.get(id).is_some() {
+        if self.is_stopping || self.hosts.get(id).is_some() {
             return;
         }
-        let Claim { link, kind, name, info } = claims.claims.remove(0);
+        let claim = claims.claims.remove(0);
+        self.claims_bytes -= claim.bytes();
+        let Claim { link, kind, name, info } = claim;
         if claims.claims.is_empty() {
             self.claims.remove(&id);
         }
@@ -101,7 +113,9 @@ impl Relay {
     /// A link no longer claims an id that somebody else has.
     pub(super) fn withdraw_claim(&mut self, id: HostId, link: LinkId) {
         let Some(claims) = self.claims.get_mut(&id) else { return };
-        claims.claims.retain(|claim| claim.link != link);
+        for claim in claims.claims.extract_if(.., |claim| claim.link == link) {
+            self.claims_bytes -= claim.bytes();
+        }
         if claims.claims.is_empty() {
             if let Some(due) = claims.due {
                 self.timers.remove(&(due, Timer::Claim(id)));

@@ -11,6 +11,7 @@ use slab::Slab;
 
 use super::link::LinkId;
 use super::message::{HostId, Kind, Registration};
+use crate::limits::HOST_BYTES;
 
 /// Where the way to a host begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +69,7 @@ pub struct HostTable {
     slots: Slab<Host>,
     index: HashMap<HostId, u32, RandomState>,
     next_order: u64,
+    bytes: usize,
 }
 
 impl HostTable {
@@ -87,6 +89,7 @@ impl HostTable {
         let Registration { kind, source: id, name, info, .. } = *registration;
         let order = self.next_order;
         self.next_order += 1;
+        self.bytes += name.len() + info.len() + HOST_BYTES;
         let name_len = u8::try_from(name.len()).expect("a name of at most 255 bytes");
         let texts = [name, info].concat().into_boxed_slice();
         let first_link = FirstLink::Link(link);
@@ -98,13 +101,22 @@ impl HostTable {
 
     /// Forgets a host.
     pub(super) fn remove(&mut self, id: HostId) -> Option<Host> {
-        self.index.remove(&id).map(|slot| self.slots.remove(slot as usize))
+        let slot = self.index.remove(&id)?;
+        let host = self.slots.remove(slot as usize);
+        self.bytes -= host.texts.len() + HOST_BYTES;
+        Some(host)
     }
 
     /// Changes the way to a host that is in the table.
     pub(super) fn set_first_link(&mut self, id: HostId, first_link: FirstLink) {
         let slot = self.index[&id];
         self.slots[slot as usize].first_link = first_link;
+    }
+
+    /// Whether a registration fits into a table of so many bytes.
+    pub(super) fn has_room(&self, registration: &Registration<'_>, bytes_max: usize) -> bool {
+        let bytes = registration.name.len() + registration.info.len() + HOST_BYTES;
+        self.bytes + bytes <= bytes_max
     }
 
     /// The slot and entry of a host.

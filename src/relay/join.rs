@@ -13,6 +13,9 @@ impl Relay {
         out: &mut impl Outbox,
     ) {
         let Registration { kind, source, last_hop, .. } = *registration;
+        if !self.hosts.has_room(registration, self.limits.table_bytes_max) {
+            return out.close(link, CloseReason::TableFull);
+        }
         match self.attachment(link).role {
             Role::Unregistered { uplink: true, .. } => {
                 let introduces_itself = last_hop == source || last_hop == HostId::NONE;

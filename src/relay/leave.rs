@@ -115,7 +115,7 @@ impl Relay {
         }
         let host = self.hosts.remove(id).expect("the host that was found");
         if let FirstLink::Split(split) = host.first_link {
-            self.splits[split].forget(id);
+            self.give_up_waiting(split, id, out);
         }
         self.consider_claims(id);
     }

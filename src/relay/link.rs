@@ -51,6 +51,8 @@ pub enum CloseReason {
         /// Bytes that were waiting.
         unsent_bytes: usize,
     },
+    /// It tells of more hosts than the table holds.
+    TableFull,
     /// The user left.
     Quit,
     /// The operator ended it.
@@ -81,6 +83,7 @@ impl fmt::Display for CloseReason {
             Self::QueueFull { unsent_bytes } => {
                 write!(f, "does not read: {unsent_bytes} bytes unsent")
             }
+            Self::TableFull => f.write_str("the table of hosts is full"),
             Self::Quit => f.write_str("quit"),
             Self::Kicked(text) if text.is_empty() => f.write_str("kicked"),
             Self::Kicked(text) => write!(f, "kicked: {}", short(text)),

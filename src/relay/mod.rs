@@ -102,6 +102,7 @@ pub struct Relay {
     links: Vec<Option<Attachment>>,
     /// Registrations of an id that somebody else had first, heard over other links.
     claims: HashMap<HostId, Claims, RandomState>,
+    claims_bytes: usize,
     /// Counts servers that joined and links that were lost: which came first.
     events: u64,
     splits: Slab<Split>,
@@ -124,6 +125,7 @@ impl Relay {
             hosts: HostTable::default(),
             links: Vec::new(),
             claims: HashMap::default(),
+            claims_bytes: 0,
             events: 0,
             splits: Slab::new(),
             uplink: Uplink::new(parents),
@@ -211,8 +213,11 @@ impl Relay {
         out: &mut impl Outbox,
     ) {
         self.now = now;
-        if self.is_stopping && !matches!(self.attachment(link).role, Role::Server { .. }) {
-            return;
+        if self.is_stopping {
+            let is_server = matches!(self.attachment(link).role, Role::Server { .. });
+            if !is_server || matches!(message, Message::Registration(_)) {
+                return; // nobody is introduced any more
+            }
         }
         log::debug!("link {link}: {}", Summary(message));
         match *message {

@@ -41,7 +41,7 @@ impl Chat {
 
 impl Split {
     /// The host is gone or found again: it is no longer one of this split.
-    pub(super) fn forget(&mut self, id: HostId) {
+    fn forget(&mut self, id: HostId) {
         self.hosts.remove(&id);
     }
 
@@ -96,19 +96,21 @@ impl Relay {
     pub(super) fn end_split(&mut self, split: usize, out: &mut impl Outbox) {
         let mut lost: Vec<HostId> = self.splits[split].hosts.iter().copied().collect();
         lost.sort_unstable(); // the set's own order is nobody's business
-        let mut unread = Vec::new();
         for id in lost {
-            unread.push((id, self.splits[split].take_waiting(id)));
             self.lose(id, b"split", out);
         }
         self.splits.remove(split);
-        for (destination, chats) in unread {
-            for chat in chats {
-                if let Some(host) = self.hosts.get(chat.source)
-                    && let FirstLink::Link(link) = host.first_link
-                {
-                    self.tell_unknown(link, chat.source, destination, out);
-                }
+    }
+
+    /// A lost host will not be found again: who wrote to it meanwhile is told so.
+    pub(super) fn give_up_waiting(&mut self, split: usize, id: HostId, out: &mut impl Outbox) {
+        let split = &mut self.splits[split];
+        split.forget(id);
+        for Chat { source, .. } in split.take_waiting(id) {
+            if let Some(host) = self.hosts.get(source)
+                && let FirstLink::Link(link) = host.first_link
+            {
+                self.tell_unknown(link, source, id, out);
             }
         }
     }

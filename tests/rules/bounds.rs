@@ -143,3 +143,24 @@ fn a_queue_is_named_once_when_it_has_bytes_and_once_when_it_becomes_long() {
     node.receive(now, frodo, &portion);
     assert_eq!((all(&mut node), node.poll_pressed()), (vec![sam], None));
 }
+
+#[test]
+fn who_tells_of_more_hosts_than_the_table_holds_is_closed() {
+    let mut world = world();
+    let limits = Limits { table_bytes_max: 100_000, ..Limits::default() };
+    let one = world.start(ServerSpec { limits, ..ServerSpec::new(1, None) });
+    let frodo = says(&mut world, one, &user(101, "frodo", ""));
+    let near = says(&mut world, one, &server(2, "two", ""));
+    for id in 1000..1009 {
+        world.send(near, &registration(Kind::User, id, 2, "", &"i".repeat(10_000)));
+    }
+    world.settle();
+    assert!(!world.is_closed(near));
+    world.send(near, &registration(Kind::User, 1009, 2, "", &"i".repeat(10_000)));
+    world.settle();
+    assert!(world.is_closed(near) && !world.is_closed(frodo));
+    world.pass(2 * SPLIT_GRACE);
+    assert_eq!(host_ids(world.node(one).expect("alive")), [101]);
+    let again = says(&mut world, one, &server(2, "two", &"i".repeat(60_000)));
+    assert!(!world.is_closed(again), "there is room again");
+}

@@ -145,3 +145,15 @@ fn a_server_that_stops_joins_nobody() {
     assert!(host_ids(world.node(one).expect("alive")).is_empty());
     assert!(world.node(two).is_none());
 }
+
+#[test]
+fn a_server_that_stops_introduces_nobody() {
+    let (mut world, near, ..) = stopping();
+    heard(&mut world, near);
+    let one = world.server("s1").expect("it still drains");
+    let known = host_ids(world.node(one).expect("alive"));
+    world.send(near, &registration(Kind::User, 101, 2, "takes the id", ""));
+    world.settle();
+    assert_eq!(host_ids(world.node(one).expect("alive")), known);
+    assert_heard(&mut world, near, &[]);
+}

@@ -160,3 +160,24 @@ fn a_user_who_moves_to_another_neighbour_and_quits_is_gone_everywhere() {
         }
     }
 }
+
+#[test]
+fn who_wrote_to_one_whose_id_comes_back_as_another_is_told() {
+    let Chain { mut world, middle, left, right, .. } = chain();
+    world.hang_up(right);
+    world.settle();
+    world.send(left, &chat(101, 103, "merry?"));
+    world.settle();
+    let again = says(&mut world, middle, &server(3, "three", ""));
+    world.send(again, &registration(Kind::User, 103, 3, "pippin", ""));
+    world.settle();
+    assert_heard(
+        &mut world,
+        left,
+        &[
+            quit(103, "split"),
+            status(2, 101, 1, "Unknown ID 103"),
+            registration(Kind::User, 103, 2, "pippin", ""),
+        ],
+    );
+}
