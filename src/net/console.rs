@@ -5,14 +5,13 @@
 //! anew where the system can do that, so that not waiting is our own affair. What nobody reads yet
 //! is kept, and no further command is taken while that is much.
 
-use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
-use super::stdio::{STDIN, STDOUT, unblocked};
+use super::stdio::{STDIN, STDOUT, Stdio};
 use crate::limits::{CONSOLE_ANSWER_BYTES_MAX, OPERATOR_LINE_BYTES_MAX};
 use crate::node::Node;
 use crate::operator::{self, Answer, Format};
@@ -20,8 +19,8 @@ use crate::relay::Time;
 
 /// Standard input and output as the poll loop sees them.
 pub(super) struct Console {
-    input: File,
-    output: File,
+    input: Stdio,
+    output: Stdio,
     line: Line,
     answers: Vec<u8>,
     is_ready: bool,
@@ -36,8 +35,8 @@ pub(super) struct Console {
 impl Console {
     /// `None` if there is no standard input or output.
     pub(super) fn open(registry: &Registry, token: Token) -> Option<Self> {
-        let (input, output) = (unblocked(STDIN)?, unblocked(STDOUT)?);
-        let fd = input.as_raw_fd();
+        let (input, output) = (Stdio::open(STDIN)?, Stdio::open(STDOUT)?);
+        let fd = input.as_fd().as_raw_fd();
         let is_file = match registry.register(&mut SourceFd(&fd), token, Interest::READABLE) {
             Ok(()) => false,
             Err(error) if error.kind() == ErrorKind::PermissionDenied => true,
@@ -103,7 +102,7 @@ impl Console {
             self.answer(node, now, line); // the last line needs no end
         }
         self.write(registry, output_token);
-        let fd = self.input.as_raw_fd();
+        let fd = self.input.as_fd().as_raw_fd();
         if count == 0 {
             self.is_over = true;
             let _ = registry.deregister(&mut SourceFd(&fd)); // a file was never known
@@ -128,7 +127,7 @@ impl Console {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     if !self.is_output_known {
-                        let fd = self.output.as_raw_fd();
+                        let fd = self.output.as_fd().as_raw_fd();
                         let interest = Interest::WRITABLE;
                         let known = registry.register(&mut SourceFd(&fd), token, interest);
                         self.is_output_known = known.is_ok();
@@ -167,7 +166,7 @@ impl Line {
 }
 
 /// Whether standard input is a terminal that another job has now: reading it would stop us.
-fn is_in_background(input: &File) -> bool {
+fn is_in_background(input: &Stdio) -> bool {
     match rustix::termios::tcgetpgrp(input) {
         Ok(foreground) => foreground != rustix::process::getpgrp(),
         Err(_) => false,

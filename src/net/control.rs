@@ -32,8 +32,10 @@ pub(super) struct Control {
 
 struct Asking {
     stream: UnixStream,
-    line: Vec<u8>,
+    /// What was read and is not answered yet.
+    requests: Vec<u8>,
     answers: Vec<u8>,
+    is_ready: bool,
     /// It has asked for too much: the rest is read, so that the answer arrives, and dropped.
     is_deaf: bool,
 }
@@ -71,8 +73,9 @@ impl Control {
                 Ok(()) => {
                     self.connections[place] = Some(Asking {
                         stream,
-                        line: Vec::new(),
+                        requests: Vec::new(),
                         answers: Vec::new(),
+                        is_ready: false,
                         is_deaf: false,
                     });
                 }
@@ -81,15 +84,28 @@ impl Control {
         }
     }
 
-    /// Reads, answers and writes as far as it goes.
-    pub(super) fn serve(&mut self, place: usize, node: &mut Node, now: Time, registry: &Registry) {
-        let Some(asking) = &mut self.connections[place] else {
-            return;
-        };
-        if !asking.serve(node, now)
-            && let Some(mut asking) = self.connections[place].take()
-        {
-            let _ = registry.deregister(&mut asking.stream);
+    /// A connection may have a request, or take more of an answer.
+    pub(super) fn note_asking(&mut self, place: usize) {
+        if let Some(asking) = &mut self.connections[place] {
+            asking.is_ready = true;
+        }
+    }
+
+    /// Whether there may be a request to read now.
+    pub(super) fn is_asked(&self) -> bool {
+        self.connections.iter().flatten().any(|asking| asking.is_ready)
+    }
+
+    /// Serves a turn's portion of every connection.
+    pub(super) fn serve(&mut self, node: &mut Node, now: Time, registry: &Registry) {
+        for connection in &mut self.connections {
+            if let Some(asking) = connection
+                && asking.is_ready
+                && !asking.serve(node, now)
+            {
+                let _ = registry.deregister(&mut asking.stream); // it goes in any case
+                *connection = None;
+            }
         }
     }
 }
@@ -101,44 +117,48 @@ impl Drop for Control {
 }
 
 impl Asking {
-    /// Reads, answers and writes until the system has nothing more. Answers false at the end of the
-    /// connection, which is when it is broken, or all that was asked is answered.
+    /// Writes, answers what was asked, and reads once. Answers false at the end of the connection,
+    /// which is when it is broken, or all that was asked is answered.
     fn serve(&mut self, node: &mut Node, now: Time) -> bool {
-        let mut buffer = [0; 4096];
-        loop {
-            if !self.write() {
-                return false;
-            }
-            if self.answers.len() >= CONSOLE_ANSWER_BYTES_MAX {
-                return true; // an event tells when some of it has been read
-            }
-            match self.stream.read(&mut buffer) {
-                Ok(0) => {
-                    return !self.answers.is_empty();
-                }
-                Ok(count) => self.take(&buffer[..count], node, now),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => {
-                    return error.kind() == ErrorKind::WouldBlock;
-                }
-            }
+        if !self.write() {
+            return false;
         }
+        self.answer(node, now);
+        if self.answers.len() >= CONSOLE_ANSWER_BYTES_MAX {
+            self.is_ready = false; // an event tells when some of it has been read
+            return self.write();
+        }
+        let mut buffer = [0; 4096];
+        match self.stream.read(&mut buffer) {
+            Ok(0) => {
+                self.is_ready = false;
+                return self.write() && !self.answers.is_empty();
+            }
+            Ok(_) if self.is_deaf => {}
+            Ok(count) => {
+                self.requests.extend_from_slice(&buffer[..count]);
+                self.answer(node, now);
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_ready = false,
+            Err(_) => return false,
+        }
+        self.write()
     }
 
-    fn take(&mut self, bytes: &[u8], node: &mut Node, now: Time) {
-        if self.is_deaf {
-            return;
-        }
-        self.line.extend_from_slice(bytes);
-        while let Some(end) = self.line.iter().position(|&byte| byte == b'\n') {
-            let line: Vec<u8> = self.line.drain(..=end).collect();
+    /// Answers the lines that are whole, as long as answers do not pile up.
+    fn answer(&mut self, node: &mut Node, now: Time) {
+        while self.answers.len() < CONSOLE_ANSWER_BYTES_MAX
+            && let Some(end) = self.requests.iter().position(|&byte| byte == b'\n')
+        {
+            let line: Vec<u8> = self.requests.drain(..=end).collect();
             let line = String::from_utf8_lossy(&line);
             self.answers.extend_from_slice(&encode(&answer(node, now, line.trim())));
         }
-        if self.line.len() > OPERATOR_LINE_BYTES_MAX {
+        if self.requests.len() > OPERATOR_LINE_BYTES_MAX + 4096 {
             let why = format!("a request has at most {OPERATOR_LINE_BYTES_MAX} bytes\n");
             self.answers.extend_from_slice(&encode(&Err(why)));
-            self.line = Vec::new();
+            self.requests = Vec::new();
             self.is_deaf = true;
         }
     }

@@ -183,7 +183,9 @@ impl Server {
             || !self.writable.is_empty()
             || self.console.as_ref().is_some_and(Console::is_ready)
             || self.listeners.iter().any(|listener| listener.readiness.is_ready(self.now()))
-            || self.control.as_ref().is_some_and(|control| control.readiness.is_ready(self.now()));
+            || self.control.as_ref().is_some_and(|control| {
+                control.is_asked() || control.readiness.is_ready(self.now())
+            });
         if is_busy {
             return Some(Duration::ZERO);
         }
@@ -213,7 +215,11 @@ impl Server {
             Token(token) if token < CONTROL_CONNECTIONS => {
                 self.listeners[token - LISTENERS].readiness.note_ready();
             }
-            Token(token) if token < LINKS => self.on_control(token - CONTROL_CONNECTIONS),
+            Token(token) if token < LINKS => {
+                if let Some(control) = &mut self.control {
+                    control.note_asking(token - CONTROL_CONNECTIONS);
+                }
+            }
             Token(token) => self.note_link(token - LINKS, event),
         }
     }
@@ -258,6 +264,7 @@ impl Server {
         }
         if let Some(control) = &mut self.control {
             control.accept(now, self.poll.registry(), CONTROL_CONNECTIONS);
+            control.serve(&mut self.node, now, self.poll.registry());
         }
         for _ in 0..self.readable.len() {
             let Some(link) = self.readable.pop_front() else {
@@ -456,14 +463,6 @@ impl Server {
             log::debug!("cannot connect to the parent {address}: {error}");
         } else {
             log::warn!("cannot connect to the parent {address}: {error}; trying until it answers");
-        }
-    }
-
-    fn on_control(&mut self, place: usize) {
-        let now = self.now();
-        if let Some(mut control) = self.control.take() {
-            control.serve(place, &mut self.node, now, self.poll.registry());
-            self.control = Some(control);
         }
     }
 

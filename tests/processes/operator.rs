@@ -1,5 +1,7 @@
 //! The operator: console, control socket, `crc ctl`.
 
+use std::os::fd::OwnedFd;
+
 use super::*;
 
 #[test]
@@ -160,25 +162,42 @@ fn servers_that_share_a_standard_input_do_not_wait_for_each_other() {
 
 #[test]
 fn answers_that_nobody_reads_hold_nobody_up_and_none_is_lost() {
-    let mut one = Server::start_with(&["--id", "1"], Stdio::piped());
-    let mut keyboard = one.child.stdin.take().expect("piped");
+    let (reader, pipe) = std::io::pipe().expect("a pipe");
+    check_unread_answers(pipe.into(), OwnedFd::from(reader).into());
+    let (reader, socket) = UnixStream::pair().expect("sockets");
+    check_unread_answers(OwnedFd::from(socket).into(), OwnedFd::from(reader).into());
+}
+
+fn check_unread_answers(stdout: Stdio, mut reader: fs::File) {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let control = dir.path().join("control");
+    let mut child = Command::new(CRC)
+        .args(["server", "--listen", "127.0.0.1:0", "--id", "1", "--control"])
+        .arg(&control)
+        .stdin(Stdio::piped())
+        .stdout(stdout)
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("crc server runs");
+    let mut keyboard = child.stdin.take().expect("piped");
     let typing = std::thread::spawn(move || {
-        // Several times what pipes hold, in answers: it stops taking commands meanwhile.
+        // Several times what it keeps, in answers: it stops taking commands meanwhile.
         keyboard.write_all("help\n".repeat(5_000).as_bytes())
     });
-    let mut frodo = one.connect();
-    frodo.says(&user(101, "frodo", ""));
-    frodo.hears(&welcome(1, "frodo"));
-    let mut stdout = one.child.stdout.take().expect("piped");
-    let (mut text, mut buffer) = (Vec::new(), [0; 4096]);
-    let answers = |text: &[u8]| String::from_utf8_lossy(text).matches("kick ID [text]").count();
-    while answers(&text) < 5_000 {
-        let count = stdout.read(&mut buffer).expect("answers");
-        assert!(count > 0, "ended after {} answers", answers(&text));
-        text.extend_from_slice(&buffer[..count]);
-        frodo.says(&chat(101, 101, "?"));
+    eventually("it answers others", || {
+        ctl(&control, &["num_users"]).status.success().then_some(())
+    });
+    let (mut lines, mut buffer) = (0, [0; 4096]);
+    let help = String::from_utf8(ctl(&control, &["help"]).stdout).expect("text");
+    let expected = 1 + 5_000 * help.lines().count(); // where it listens, and the answers
+    while lines < expected {
+        let count = reader.read(&mut buffer).expect("answers");
+        assert!(count > 0, "ended after {lines} lines of {expected}");
+        lines += buffer[..count].iter().filter(|&&byte| byte == b'\n').count();
     }
+    assert_eq!(lines, expected);
     typing.join().expect("a thread").expect("all is taken");
+    child.kill().and_then(|()| child.wait()).expect("it runs");
 }
 
 #[test]
@@ -197,4 +216,22 @@ fn a_control_connection_that_asks_and_never_reads_is_bounded() {
     assert!(sent < 20_000_000, "it took everything");
     assert_eq!(one.ctl(&["num_users"]).status.code(), Some(0));
     assert!(one.resident_kib() < 40_000, "{} KiB", one.resident_kib());
+}
+
+#[test]
+fn who_asks_without_end_holds_nobody_up() {
+    let one = Server::start(&["--id", "1"]);
+    let mut asking = UnixStream::connect(one.control()).expect("the control socket");
+    let mut reading = asking.try_clone().expect("a second handle");
+    let flood = std::thread::spawn(move || {
+        let requests = "json num_users\n".repeat(1000);
+        while asking.write_all(requests.as_bytes()).is_ok() {}
+    });
+    let read = std::thread::spawn(move || std::io::copy(&mut reading, &mut std::io::sink()));
+    let mut frodo = one.connect();
+    frodo.says(&user(101, "frodo", ""));
+    frodo.hears(&welcome(1, "frodo"));
+    drop(one); // while it is still being asked
+    flood.join().expect("a thread");
+    read.join().expect("a thread").map(drop).unwrap_or_default();
 }
