@@ -224,6 +224,9 @@ fn parse_action(words: &[String]) -> Result<Action, CommandError> {
             (Action::Quit { text: text.clone() }, text)
         }
         [verb] if verb == "MESSAGE" => return error("MESSAGE needs the id of its addressee"),
+        [verb, to] if verb == "MESSAGE" => {
+            return error(format!("MESSAGE {} has no text", shown(to)));
+        }
         [verb, to, rest @ ..] if verb == "MESSAGE" => {
             let text = rest.join(" ");
             let destination = id("MESSAGE", to)?;

@@ -141,6 +141,11 @@ impl NodeState {
         Ok((state, unknown))
     }
 
+    /// The items under a key, none if it is not there.
+    pub(crate) fn items(&self, key: Key) -> &[String] {
+        self.0.get(&key).map_or(&[], Vec::as_slice)
+    }
+
     /// Sets one list.
     pub fn set(&mut self, key: Key, items: Vec<String>) {
         self.0.insert(key, items);

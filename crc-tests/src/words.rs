@@ -86,9 +86,7 @@ impl Options {
             let Some(value) = value else {
                 return error(format!("{} has no value", shown(&name)));
             };
-            if options.insert(key, value).is_some() {
-                return error(format!("{} is given twice", shown(&name)));
-            }
+            options.insert(key, value); // given twice, the last counts, as with Python's argparse
         }
         Ok(Self(options))
     }

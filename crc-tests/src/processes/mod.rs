@@ -30,7 +30,7 @@ use self::server::{Place, Server};
 use crate::backend::{Backend, Fault};
 use crate::command::{Action, Endpoint, LaunchClient, LaunchServer};
 use crate::ports::Ports;
-use crate::state::NodeState;
+use crate::state::{Key, NodeState};
 
 /// How long the network may take to come to rest, and a process to start.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -151,6 +151,24 @@ impl Processes {
         // Numbered: a name may be too long for a file, and hold anything.
         self.dir.path().join(format!("{kind}{count}.log"))
     }
+
+    /// Whether time brings what quiet does not: the end of a grace after something was killed, and
+    /// after a refusal another attempt or the grant of a claim.
+    fn is_time_needed(&mut self) -> Result<bool, Fault> {
+        if self.has_killed || self.options.real_waits {
+            return Ok(true);
+        }
+        self.settle()?; // what was refused is known then
+        let mut states = Vec::new();
+        for server in &mut self.servers {
+            states.push(server.state()?);
+        }
+        for client in &mut self.clients {
+            states.push(client.state()?);
+        }
+        let mut statuses = states.iter().flat_map(|state| state.items(Key::StatusUpdatesLog));
+        Ok(statuses.any(|text| text.contains("has already registered with ID")))
+    }
 }
 
 impl Backend for Processes {
@@ -194,7 +212,7 @@ impl Backend for Processes {
     }
 
     fn wait(&mut self, duration: Duration) -> Result<(), Fault> {
-        if self.has_killed || self.options.real_waits {
+        if self.is_time_needed()? {
             let until = Instant::now() + duration;
             while let left = until.saturating_duration_since(Instant::now())
                 && !left.is_zero()
