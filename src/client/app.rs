@@ -26,8 +26,12 @@ pub const NAME_DEADLINE: Duration = Duration::from_secs(1);
 /// of everyone at once, but not when it is done.
 pub const LIST_QUIET: Duration = Duration::from_millis(100);
 
-/// How long the server may take to close after a quit.
+/// How long the server may take to close after it was sent the quit; after an interrupt, also how
+/// long it may take to be sent it.
 pub const QUIT_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How long a server that is left may take none of what it has yet to be sent.
+pub const STALL_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Bytes of lines that wait past which no more should be read, see [`App::is_congested`].
 const WAITING_BYTES_MAX: usize = 256 * 1024;
@@ -37,7 +41,7 @@ const WAITING_BYTES_MAX: usize = 256 * 1024;
 pub enum Outcome {
     /// The user left.
     Left,
-    /// The connection was lost, or never was of use.
+    /// The connection was lost, or never was of use, or the server did not take all it was sent.
     Failed,
 }
 
@@ -46,14 +50,15 @@ enum State {
     Unconnected,
     Registering { until: Duration },
     Chatting,
-    Leaving { until: Duration },
+    Leaving { until: Duration, is_interrupted: bool },
     Over(Outcome),
 }
 
 /// The client's state machine.
 ///
 /// After every call that takes bytes, a line or time, [`App::take_output`] has what to write and
-/// [`App::poll_event`] what to show.
+/// [`App::poll_event`] what to show. Whoever cannot write it all at once says so to
+/// [`App::set_unsent`].
 #[derive(Debug)]
 pub struct App {
     session: Session,
@@ -69,6 +74,8 @@ pub struct App {
     list_until: Duration,
     input_ended: bool,
     output: Vec<u8>,
+    /// Bytes of output that were taken and are not written yet.
+    unsent: usize,
     events: VecDeque<Event>,
 }
 
@@ -87,6 +94,7 @@ impl App {
             list_until: Duration::ZERO,
             input_ended: false,
             output: Vec::new(),
+            unsent: 0,
             events: VecDeque::new(),
         }
     }
@@ -132,15 +140,19 @@ impl App {
         self.handle_waiting(now);
     }
 
-    /// Leaves at once; lines that wait are dropped.
+    /// Leaves at once; lines that wait are dropped. Cuts short a leave that has begun.
     pub fn interrupt(&mut self, now: Duration) {
         self.input_ended = true;
-        match self.state {
-            State::Chatting => self.leave(now),
-            State::Unconnected | State::Registering { .. } => {
-                self.end(Outcome::Left, "left before the server answered");
+        if self.state == State::Chatting {
+            self.leave(now);
+        }
+        match &mut self.state {
+            State::Leaving { until, is_interrupted } => {
+                *until = (*until).min(now + QUIT_DEADLINE);
+                *is_interrupted = true;
             }
-            State::Leaving { .. } | State::Over(_) => {}
+            State::Over(_) => {}
+            _ => self.end(Outcome::Left, "left before the server answered"),
         }
     }
 
@@ -152,7 +164,7 @@ impl App {
     /// The connection is gone; `reason` says why, as in "the server closed the connection".
     pub fn closed(&mut self, _now: Duration, reason: &str) {
         match self.state {
-            State::Leaving { .. } => self.end(Outcome::Left, "left"),
+            State::Leaving { .. } => self.end_leaving(reason),
             State::Over(_) => {}
             State::Unconnected | State::Registering { .. } | State::Chatting => {
                 self.fail(reason);
@@ -167,7 +179,9 @@ impl App {
                 "the server did not answer within {} s: is it a CRC server?",
                 WELCOME_DEADLINE.as_secs()
             )),
-            State::Leaving { until } if now >= until => self.end(Outcome::Left, "left"),
+            State::Leaving { until, .. } if now >= until => {
+                self.end_leaving("the server does not read them");
+            }
             _ => self.handle_waiting(now),
         }
     }
@@ -176,7 +190,7 @@ impl App {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
         match self.state {
-            State::Registering { until } | State::Leaving { until } => Some(until),
+            State::Registering { until } | State::Leaving { until, .. } => Some(until),
             State::Chatting => self.waits_until,
             _ => None,
         }
@@ -186,6 +200,17 @@ impl App {
     #[must_use]
     pub fn take_output(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.output)
+    }
+
+    /// Of all the output that was taken, `len` bytes are not written yet. A server that is left and
+    /// slow to take them is waited for until it has, or takes none for [`STALL_DEADLINE`].
+    pub fn set_unsent(&mut self, now: Duration, len: usize) {
+        let has_changed = len != std::mem::replace(&mut self.unsent, len);
+        let next = now + self.leave_deadline();
+        match &mut self.state {
+            State::Leaving { until, is_interrupted: false } if has_changed => *until = next,
+            _ => {}
+        }
     }
 
     /// The next thing to show.
@@ -345,7 +370,20 @@ impl App {
     fn on_left(&mut self, now: Duration) {
         self.waiting.clear();
         self.waiting_bytes = 0;
-        self.state = State::Leaving { until: now + QUIT_DEADLINE };
+        let until = now + self.leave_deadline();
+        self.state = State::Leaving { until, is_interrupted: false };
+    }
+
+    fn leave_deadline(&self) -> Duration {
+        if self.unsent == 0 { QUIT_DEADLINE } else { STALL_DEADLINE }
+    }
+
+    /// Ends what was to be a leave; `why` says why bytes that are left cannot be sent any more.
+    fn end_leaving(&mut self, why: &str) {
+        match self.unsent {
+            0 => self.end(Outcome::Left, "left"),
+            unsent => self.fail(&format!("{unsent} bytes were not sent: {why}")),
+        }
     }
 
     fn fail(&mut self, why: &str) {

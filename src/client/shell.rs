@@ -135,14 +135,12 @@ impl Shell<'_> {
         while self.writable && !self.unsent.is_empty() {
             match self.socket.write(&self.unsent) {
                 Ok(written) => drop(self.unsent.drain(..written)),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => self.writable = false,
             }
         }
-        if !self.writable {
-            self.unsent.clear();
-        }
+        self.app.set_unsent(self.start.elapsed(), self.unsent.len());
     }
 
     fn read(&mut self) {
