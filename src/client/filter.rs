@@ -3,8 +3,12 @@
 //! With `--json` standard output carries one object a line and nothing else; errors are among them.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd;
 
 use super::event::Event;
 use super::human::Style;
@@ -61,10 +65,53 @@ pub(super) fn show(json: bool, event: &Event) -> io::Result<()> {
         Event::Error { text } => (format!("crc: {text}"), true),
         event => (plain.line(event), false),
     };
+    let line = line + "\n";
     if is_error {
-        return writeln!(io::stderr(), "{line}");
+        write_all(&io::stderr().lock(), line.as_bytes())
+    } else {
+        write_all(&io::stdout().lock(), line.as_bytes())
     }
-    let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{line}")?;
-    stdout.flush()
+}
+
+/// Writes all of `bytes`, also to a file that was made non-blocking by whoever it is shared with.
+/// `Write::write_all` would give up there, without a word of how far it came.
+fn write_all(file: &impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match unistd::write(file, bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(Errno::EAGAIN) => await_writable(file.as_fd())?,
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+fn await_writable(file: BorrowedFd<'_>) -> io::Result<()> {
+    match poll(&mut [PollFd::new(file, PollFlags::POLLOUT)], PollTimeout::NONE) {
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_non_blocking_file_is_waited_for() {
+        let (file, mut reader) = UnixStream::pair().expect("a pair");
+        file.set_nonblocking(true).expect("non-blocking");
+        let bytes: Vec<u8> = (0..=250).cycle().take(4 * 1024 * 1024).collect();
+        let expected = bytes.clone();
+        let writer = thread::spawn(move || write_all(&file, &bytes));
+        let mut read = Vec::new();
+        reader.read_to_end(&mut read).expect("read");
+        writer.join().expect("no panic").expect("written");
+        assert!(read == expected);
+    }
 }

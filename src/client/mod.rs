@@ -64,8 +64,11 @@ pub fn run(options: &Options) -> ExitCode {
         Ok(Outcome::Left) => ExitCode::SUCCESS,
         Ok(Outcome::Failed) => ExitCode::FAILURE,
         Err(why) => {
-            // Whoever does not listen to errors has the exit code.
-            let _ = filter::show(options.json, &Event::error(why));
+            if let Err(error) = filter::show(options.json, &Event::error(why))
+                && error.kind() != ErrorKind::BrokenPipe
+            {
+                shell::complain(&error);
+            }
             ExitCode::FAILURE
         }
     }

@@ -20,7 +20,8 @@ use crate::limits::{CLIENT_QUEUE_BYTES_MAX, READ_BYTES_PER_TURN};
 
 /// What the user sees and types: the terminal, or a program at the other end of pipes.
 pub(super) trait Front {
-    /// Shows an event. An error says that nobody can see it any more.
+    /// Shows an event. An error says that nobody can see it any more; that is a failure unless it
+    /// is [`ErrorKind::BrokenPipe`]: whoever looked has seen enough.
     fn show(&mut self, event: &Event) -> io::Result<()>;
 
     /// Readable when [`Front::read`] has something.
@@ -48,6 +49,7 @@ struct Shell<'a> {
     writable: bool,
     input_open: bool,
     muted: bool,
+    has_failed: bool,
 }
 
 /// Runs `app` over a connection that stands until it is over.
@@ -68,6 +70,7 @@ pub(super) fn run(socket: TcpStream, app: &mut App, front: &mut dyn Front) -> io
         writable: true,
         input_open: true,
         muted: false,
+        has_failed: false,
     };
     shell.app.connected(Duration::ZERO);
     loop {
@@ -76,7 +79,7 @@ pub(super) fn run(socket: TcpStream, app: &mut App, front: &mut dyn Front) -> io
         shell.write();
         shell.show();
         if let Some(outcome) = shell.app.outcome() {
-            return Ok(outcome);
+            return Ok(if shell.has_failed { Outcome::Failed } else { outcome });
         }
         let ready = shell.wait()?;
         if ready.signal {
@@ -184,8 +187,15 @@ impl Shell<'_> {
     /// Shows what the app has to say. When nobody can see it any more, leaves.
     fn show(&mut self) {
         while let Some(event) = self.app.poll_event() {
-            if !self.muted && self.front.show(&event).is_err() {
+            if self.muted {
+                continue;
+            }
+            if let Err(error) = self.front.show(&event) {
                 self.muted = true;
+                self.has_failed = error.kind() != ErrorKind::BrokenPipe;
+                if self.has_failed {
+                    complain(&error);
+                }
                 self.app.interrupt(self.start.elapsed());
                 self.unsent.append(&mut self.app.take_output());
                 self.write();
@@ -212,6 +222,12 @@ fn signals() -> io::Result<UnixStream> {
 
 fn is_transient(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+/// Says on standard error that what happens cannot be shown.
+pub(super) fn complain(error: &io::Error) {
+    // Whoever does not listen there has the exit code.
+    let _ = writeln!(io::stderr(), "crc: cannot write the output: {}", reason(error));
 }
 
 /// What an error says to people: without the system's number for it.
