@@ -64,7 +64,7 @@ pub fn run(options: &Options) -> ExitCode {
         Ok(Outcome::Left) => ExitCode::SUCCESS,
         Ok(Outcome::Failed) => ExitCode::FAILURE,
         Err(why) => {
-            if let Err(error) = filter::show(options.json, &Event::error(why))
+            if let Err(error) = show_failure(options.json, &why)
                 && error.kind() != ErrorKind::BrokenPipe
             {
                 shell::complain(&error);
@@ -72,6 +72,15 @@ pub fn run(options: &Options) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Tells why there never was a session, for programs with the end that they wait for.
+fn show_failure(json: bool, why: &str) -> io::Result<()> {
+    filter::show(json, &Event::error(why))?;
+    if json {
+        filter::show(json, &Event::Disconnected { text: why.into() })?;
+    }
+    Ok(())
 }
 
 fn chat(options: &Options) -> Result<Outcome, String> {
