@@ -300,6 +300,7 @@ impl App {
             Some(Command::Say { to, text }) => {
                 let id = match to {
                     Addressee::Id(id) => id,
+                    Addressee::IdOrName(id, name) => self.id_of_digits(now, id, name)?,
                     Addressee::Name(name) => self.id_of(now, name)?,
                 };
                 let mut frame = Vec::new();
@@ -341,6 +342,17 @@ impl App {
                     "several users are called {name}: write one of the ids {ids} instead"
                 )))
             }
+        }
+    }
+
+    /// The id, unless nobody is known to have it and just one user has it as a name.
+    fn id_of_digits(&self, now: Duration, id: i64, name: &str) -> Result<i64, NotDone> {
+        if self.name_of(id).is_some() {
+            return Ok(id);
+        }
+        match self.id_of(now, name) {
+            Err(NotDone::Never(_)) => Ok(id),
+            other => other,
         }
     }
 

@@ -17,8 +17,10 @@ bob Hi there!          sends to the user with the name bob
 /// To whom a message goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Addressee<'a> {
-    /// All digits.
+    /// All digits, at the start of the line.
     Id(i64),
+    /// All digits, in parentheses or after `/msg`, where any name can be written.
+    IdOrName(i64, &'a str),
     /// Anything else.
     Name(&'a str),
 }
@@ -91,7 +93,7 @@ pub fn parse(line: &str, id_max: i64) -> Result<Option<Command<'_>>, GrammarErro
         return Ok(None);
     }
     if !line.starts_with(['/', '@']) {
-        return say(line, id_max).map(Some);
+        return say(line, line.starts_with('('), id_max).map(Some);
     }
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     let is = |names: [&str; 2]| names.iter().any(|name| word.eq_ignore_ascii_case(name));
@@ -103,7 +105,7 @@ pub fn parse(line: &str, id_max: i64) -> Result<Option<Command<'_>>, GrammarErro
         if rest.is_empty() {
             return Err(GrammarError::NoAddressee);
         }
-        say(rest, id_max).map(Some)
+        say(rest, true, id_max).map(Some)
     } else if is(["/list", "@list"]) {
         alone(Some(Command::List))
     } else if is(["/quit", "@quit"]) {
@@ -115,8 +117,9 @@ pub fn parse(line: &str, id_max: i64) -> Result<Option<Command<'_>>, GrammarErro
     }
 }
 
-/// `ADDRESSEE TEXT`: the text is what follows the first single space, as it is.
-fn say(line: &str, id_max: i64) -> Result<Command<'_>, GrammarError<'_>> {
+/// `ADDRESSEE TEXT`: the text is what follows the first single space, as it is. With `any_name`,
+/// digits may be a name.
+fn say(line: &str, any_name: bool, id_max: i64) -> Result<Command<'_>, GrammarError<'_>> {
     let (to, text) = match line.strip_prefix('(') {
         None => line.split_once(' ').unwrap_or((line, "")),
         Some(inside) => match inside.split_once(") ") {
@@ -132,7 +135,9 @@ fn say(line: &str, id_max: i64) -> Result<Command<'_>, GrammarError<'_>> {
     }
     let addressee = if to.bytes().all(|b| b.is_ascii_digit()) {
         match to.parse().ok().filter(|id| *id <= id_max) {
+            Some(id) if any_name => Addressee::IdOrName(id, to),
             Some(id) => Addressee::Id(id),
+            None if any_name => Addressee::Name(to),
             None => return Err(GrammarError::IdTooLarge { digits: to, id_max }),
         }
     } else {
@@ -162,7 +167,7 @@ mod tests {
 
     #[test]
     fn sends() {
-        use Addressee::{Id, Name};
+        use Addressee::{Id, IdOrName, Name};
         check_say("3 Hi there!", Id(3), "Hi there!");
         check_say("4294967295 x", Id(MAX), "x");
         check_say("bob Hi there!", Name("bob"), "Hi there!");
@@ -170,7 +175,10 @@ mod tests {
         check_say("-3 Hi", Name("-3"), "Hi");
         check_say("(bob) Hi there!", Name("bob"), "Hi there!");
         check_say("(bob smith) Hi (you)", Name("bob smith"), "Hi (you)");
-        check_say("(3) Hi", Id(3), "Hi");
+        check_say("(3) Hi", IdOrName(3, "3"), "Hi");
+        check_say("/msg 007 Hi", IdOrName(7, "007"), "Hi");
+        check_say("/msg (3) Hi", IdOrName(3, "3"), "Hi");
+        check_say("(4294967296) Hi", Name("4294967296"), "Hi");
         check_say("(a)b) Hi", Name("a)b"), "Hi");
         check_say("/msg bob Hi there!", Name("bob"), "Hi there!");
         check_say("/MSG (bob smith) Hi", Name("bob smith"), "Hi");

@@ -128,6 +128,37 @@ fn lines_are_sent() {
 }
 
 #[test]
+fn digits_may_be_a_name() {
+    let sent_to = |line: &str| {
+        let mut app = chatting();
+        let others = [(7, "103"), (8, "123"), (9, "99"), (10, "99"), (11, "4294967296")];
+        for (id, name) in others {
+            app.receive(at(1), &user(id, name));
+        }
+        app.receive(at(1), &user(103, "bob"));
+        app.line(NAME_DEADLINE, line);
+        sent(&mut app)
+    };
+    assert_eq!(sent_to("(123) x"), ["101>8 x"]);
+    assert_eq!(sent_to("/msg 123 x"), ["101>8 x"]);
+    assert_eq!(sent_to("123 x"), ["101>123 x"]);
+    assert_eq!(sent_to("(103) x"), ["101>103 x"], "the id is known");
+    assert_eq!(sent_to("/msg 101 x"), ["101>101 x"], "one's own id");
+    assert_eq!(sent_to("(99) x"), ["101>99 x"], "several have the name");
+    assert_eq!(sent_to("/msg 5 x"), ["101>5 x"], "nobody has either");
+    assert_eq!(sent_to("(4294967296) x"), ["101>11 x"], "no id");
+}
+
+#[test]
+fn digits_that_may_be_a_name_wait_like_one() {
+    let mut app = chatting();
+    app.line(at(1), "/msg 123 x");
+    assert_eq!(sent(&mut app), [""; 0]);
+    app.receive(at(2), &user(8, "123"));
+    assert_eq!(sent(&mut app), ["101>8 x"]);
+}
+
+#[test]
 fn lines_are_answered() {
     check_line(
         "/list",
