@@ -434,7 +434,10 @@ impl Node {
     }
     /// Says whose link ends and why: a warning where the other end broke the rules.
     fn log_end(&self, id: LinkId, reason: &CloseReason) {
+        let peer = self.links.get(id).and_then(|link| link.peer);
         let level = match reason {
+            // That a parent cannot be reached is said once, where its address is known.
+            _ if peer.is_none() => log::Level::Debug,
             CloseReason::BadBytes(_)
             | CloseReason::BadId(_)
             | CloseReason::FalseSources
@@ -454,7 +457,6 @@ impl Node {
             }
             None => "unregistered".to_owned(),
         };
-        let peer = self.links.get(id).and_then(|link| link.peer);
         let peer = peer.map_or_else(|| "not connected".to_owned(), |peer| peer.to_string());
         log::log!(level, "link {id} ({who}, {peer}) ends: {reason}");
     }
