@@ -125,8 +125,10 @@ impl Asking {
         }
         self.answer(node, now);
         if self.answers.len() >= CONSOLE_ANSWER_BYTES_MAX {
-            self.is_ready = false; // an event tells when some of it has been read
-            return self.write();
+            let is_well = self.write();
+            // Only a socket that is full tells when some of it has been read.
+            self.is_ready = self.answers.len() < CONSOLE_ANSWER_BYTES_MAX;
+            return is_well;
         }
         let mut buffer = [0; 4096];
         match self.stream.read(&mut buffer) {

@@ -179,13 +179,15 @@ impl Server {
 
     /// How long there is nothing to do unless the system has news; `None` for ever.
     fn patience(&self) -> Option<Duration> {
+        let now = self.now();
         let is_busy = !self.readable.is_empty()
             || !self.writable.is_empty()
             || self.console.as_ref().is_some_and(Console::is_ready)
-            || self.listeners.iter().any(|listener| listener.readiness.is_ready(self.now()))
-            || self.control.as_ref().is_some_and(|control| {
-                control.is_asked() || control.readiness.is_ready(self.now())
-            });
+            || self.listeners.iter().any(|listener| listener.readiness.is_ready(now))
+            || self
+                .control
+                .as_ref()
+                .is_some_and(|control| control.is_asked() || control.readiness.is_ready(now));
         if is_busy {
             return Some(Duration::ZERO);
         }
@@ -193,7 +195,7 @@ impl Server {
         let pauses =
             pauses.chain(self.control.as_ref().and_then(|control| control.readiness.retry_at()));
         let deadline = pauses.chain(self.node.next_deadline()).min();
-        deadline.map(|at| at.since(self.now()))
+        deadline.map(|at| at.since(now))
     }
 
     /// Step one: what the system has news of becomes a flag or a place in a list.
@@ -419,12 +421,11 @@ impl Server {
                 continue; // it took too long, and its link was given up
             }
             match answer.found {
-                Ok(mut candidates) if !candidates.is_empty() => {
-                    let first = self.parents[answer.parent].failed_dials % candidates.len();
-                    candidates.rotate_left(first);
+                Ok(mut candidates) => {
+                    let failed = self.parents[answer.parent].failed_dials;
+                    candidates.rotate_left(failed.checked_rem(candidates.len()).unwrap_or(0));
                     self.connect(now, answer.link, answer.parent, candidates);
                 }
-                Ok(candidates) => self.connect(now, answer.link, answer.parent, candidates),
                 Err(error) => {
                     self.report_parent(answer.parent, &error);
                     self.node.closed(now, answer.link, &CloseReason::Failed(error));

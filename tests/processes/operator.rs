@@ -235,3 +235,26 @@ fn who_asks_without_end_holds_nobody_up() {
     flood.join().expect("a thread");
     read.join().expect("a thread").map(drop).unwrap_or_default();
 }
+
+#[test]
+fn every_request_of_a_long_row_is_answered() {
+    let one = Server::start(&["--id", "1"]);
+    let mut stream = UnixStream::connect(one.control()).expect("the control socket");
+    stream.set_write_timeout(Some(Duration::from_millis(200))).expect("a timeout");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let requests = "text help\n".repeat(100_000);
+    // Until it takes no more, because of the answers that nobody reads.
+    let mut sent = 0;
+    while let Ok(count) = stream.write(&requests.as_bytes()[sent..])
+        && count > 0
+    {
+        sent += count;
+    }
+    assert!(sent < requests.len(), "it took everything");
+    stream.shutdown(std::net::Shutdown::Write).expect("a connection");
+    let help = String::from_utf8(one.ctl(&["help"]).stdout).expect("text");
+    let answer = format!("ok {}\n", help.len()).len() + help.len();
+    let expected = sent / "text help\n".len() * answer;
+    let count = std::io::copy(&mut stream, &mut std::io::sink()).expect("answers to the end");
+    assert_eq!(count, expected as u64);
+}
