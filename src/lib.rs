@@ -5,6 +5,7 @@ pub mod cli;
 pub mod client;
 pub mod doors;
 pub mod limits;
+pub mod mail;
 pub mod net;
 pub mod node;
 pub mod operator;

@@ -114,6 +114,12 @@ pub const CONSOLE_ANSWER_BYTES_MAX: usize = 1024 * 1024;
 /// Connections of the control socket at a time.
 pub const CONTROL_CONNECTIONS_MAX: usize = 16;
 
+/// What a kept message counts beside its text, about what it takes to keep.
+pub const MAIL_BYTES: usize = 64;
+
+/// What is read of an addressee's mail at once, so that a long absence comes back in portions.
+pub const MAIL_COLLECT_BYTES: usize = 64 * 1024;
+
 /// The bounds that options move. [`Limits::default`] holds what stands above.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {

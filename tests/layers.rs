@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// Rooms from the ground up. A room may use those before it, and itself.
 const ROOMS: [&[&str]; 9] = [
     &["limits"],
-    &["printable", "address"],
+    &["printable", "address", "mail"],
     &["relay"],
     &["doors"],
     &["node"],

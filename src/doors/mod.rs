@@ -4,7 +4,9 @@
 //! knows another.
 
 pub mod assembly;
+pub mod classic;
 pub mod crc;
+pub mod direct;
 mod queue;
 
 use std::fmt;

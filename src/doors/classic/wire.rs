@@ -1,0 +1,224 @@
+//! The classic wire: bytes ⇄ messages (contract section 4, `docs/PROTOCOL.md`).
+//!
+//! A message is eight bytes of destination, eight of source, a text, and a NUL, 256 bytes at most.
+//! In the field it comes in two forms, filled with NULs to 256 bytes or cut off after the first;
+//! a reader that skips the NULs between messages reads both.
+
+use std::fmt;
+
+/// A whole message in the [`Form::Full`].
+pub const MESSAGE_BYTES: usize = 256;
+/// Names have this many bytes, padded with spaces.
+pub const NAME_BYTES: usize = 8;
+/// Destination and source.
+const HEADER: usize = 2 * NAME_BYTES;
+/// The longest text.
+pub const TEXT_BYTES_MAX: usize = MESSAGE_BYTES - HEADER - 1;
+
+/// How a message ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Filled with NULs to [`MESSAGE_BYTES`].
+    Full,
+    /// Cut off after the first NUL.
+    Short,
+}
+
+/// Eight bytes that name a user, the server or everyone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name([u8; NAME_BYTES]);
+
+impl Name {
+    /// The server.
+    pub const SERVER: Self = Self(*b"-SERVER-");
+    /// Everyone but the sender.
+    pub const ALL: Self = Self(*b"ALL     ");
+
+    /// A name of at most eight bytes, or `None` if it has more. What is shorter is padded.
+    #[must_use]
+    pub fn new(name: &[u8]) -> Option<Self> {
+        let mut padded = [b' '; NAME_BYTES];
+        padded.get_mut(..name.len())?.copy_from_slice(name);
+        Some(Self(padded))
+    }
+
+    /// The name without its padding.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        let end = self.0.iter().rposition(|&byte| byte != b' ').map_or(0, |at| at + 1);
+        &self.0[..end]
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", String::from_utf8_lossy(self.bytes()))
+    }
+}
+
+/// A message in either direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// For whom it is.
+    pub destination: Name,
+    /// Who says it.
+    pub source: Name,
+    /// What: at most [`TEXT_BYTES_MAX`] bytes, none of them NUL.
+    pub text: &'a [u8],
+}
+
+/// Why bytes are not a message. The stream cannot be read any further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WireError {
+    /// No NUL in so many bytes.
+    Endless,
+    /// A NUL before both names were there.
+    TooShort {
+        /// Bytes before it.
+        bytes: usize,
+    },
+}
+
+impl fmt::Display for WireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Endless => write!(f, "{MESSAGE_BYTES} bytes without a NUL"),
+            Self::TooShort { bytes } => {
+                write!(f, "a message of {bytes} bytes, where its two names alone take {HEADER}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for WireError {}
+
+/// Bytes of the message that `bytes` begins with and of the NULs behind it, as far as they are
+/// there, or `None` while its first NUL is missing. NULs at the front, left over from a message that
+/// was cut by a read, are a piece of their own.
+///
+/// # Errors
+/// See [`WireError`].
+pub fn frame_len(bytes: &[u8]) -> Result<Option<usize>, WireError> {
+    let start = &bytes[..bytes.len().min(MESSAGE_BYTES)];
+    match start.iter().position(|&byte| byte == 0) {
+        Some(end @ 1..HEADER) => Err(WireError::TooShort { bytes: end }),
+        Some(end) => {
+            let nuls = start[end..].iter().take_while(|&&byte| byte == 0).count();
+            Ok(Some(end + nuls))
+        }
+        None if start.len() == MESSAGE_BYTES => Err(WireError::Endless),
+        None => Ok(None),
+    }
+}
+
+/// The message in a piece that [`frame_len`] has measured; `None` if it is NULs alone.
+#[must_use]
+pub fn message(frame: &[u8]) -> Option<Message<'_>> {
+    let end = frame.iter().position(|&byte| byte == 0)?;
+    let (destination, rest) = frame[..end].split_first_chunk()?;
+    let (source, text) = rest.split_first_chunk()?;
+    Some(Message { destination: Name(*destination), source: Name(*source), text })
+}
+
+/// Appends a message to `out`.
+///
+/// # Panics
+/// If its text is longer than [`TEXT_BYTES_MAX`].
+pub fn encode(message: &Message<'_>, form: Form, out: &mut Vec<u8>) {
+    let Message { destination, source, text } = message;
+    assert!(text.len() <= TEXT_BYTES_MAX, "a text that fits");
+    let start = out.len();
+    out.extend_from_slice(&destination.0);
+    out.extend_from_slice(&source.0);
+    out.extend_from_slice(text);
+    let end = match form {
+        Form::Full => start + MESSAGE_BYTES,
+        Form::Short => out.len() + 1,
+    };
+    out.resize(end, 0);
+}
+
+/// A text of any length in pieces that fit, cut between characters where it is UTF-8. There is
+/// always at least one piece.
+pub fn pieces(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest.take()?;
+        if text.len() <= TEXT_BYTES_MAX {
+            return Some(text);
+        }
+        let (piece, left) = text.split_at(character_boundary(text, TEXT_BYTES_MAX));
+        rest = Some(left);
+        Some(piece)
+    })
+}
+
+/// The last place up to `end` where no UTF-8 character is cut; `end` itself if it is not UTF-8.
+fn character_boundary(text: &[u8], end: usize) -> usize {
+    let is_inside = |at: usize| text[at] & 0xc0 == 0x80;
+    (end - 3..=end).rev().find(|&at| !is_inside(at)).unwrap_or(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        Name::new(text.as_bytes()).expect("eight bytes at most")
+    }
+
+    #[track_caller]
+    fn check(text: &[u8], form: Form, expected_len: usize) {
+        let expected = Message { destination: name("bob"), source: Name::SERVER, text };
+        let mut bytes = Vec::new();
+        encode(&expected, form, &mut bytes);
+        assert_eq!(bytes.len(), expected_len);
+        assert_eq!(frame_len(&bytes), Ok(Some(expected_len)));
+        assert_eq!(message(&bytes), Some(expected));
+    }
+
+    #[test]
+    fn messages_come_back_as_they_were_in_both_forms() {
+        check(b"", Form::Short, 17);
+        check(b"Hi", Form::Short, 19);
+        check(&[b'x'; TEXT_BYTES_MAX], Form::Short, 256);
+        check(b"", Form::Full, 256);
+        check(&[b'x'; TEXT_BYTES_MAX], Form::Full, 256);
+    }
+
+    #[test]
+    fn nuls_between_messages_are_a_piece_that_says_nothing() {
+        assert_eq!(frame_len(&[0; 20]), Ok(Some(20)));
+        assert_eq!(message(&[0; 20]), None);
+        assert_eq!(frame_len(b"\0\0-SERVER-bob     List"), Ok(Some(2)));
+        assert_eq!(frame_len(b"-SERVER-bob     List"), Ok(None));
+        assert_eq!(frame_len(b""), Ok(None));
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused() {
+        assert_eq!(frame_len(&[b'x'; 255]), Ok(None));
+        assert_eq!(frame_len(&[b'x'; 256]), Err(WireError::Endless));
+        assert_eq!(frame_len(&[b'x'; 300]), Err(WireError::Endless));
+        assert_eq!(frame_len(b"-SERVER-bob\0"), Err(WireError::TooShort { bytes: 11 }));
+    }
+
+    #[test]
+    fn names_are_padded_and_bounded() {
+        assert_eq!(name("bob").bytes(), b"bob");
+        assert_eq!(name("").bytes(), b"");
+        assert_eq!(name("12345678").bytes(), b"12345678");
+        assert_eq!(Name::new(b"123456789"), None);
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        let cut = |text: &str| pieces(text.as_bytes()).map(<[u8]>::len).collect::<Vec<_>>();
+        assert_eq!(cut(""), [0]);
+        assert_eq!(cut(&"x".repeat(239)), [239]);
+        assert_eq!(cut(&"x".repeat(240)), [239, 1]);
+        assert_eq!(cut(&"世".repeat(80)), [237, 3]);
+        assert_eq!(cut(&"😀".repeat(60)), [236, 4]);
+        assert_eq!(pieces(&[0x80; 500]).map(<[u8]>::len).collect::<Vec<_>>(), [239, 239, 22]);
+    }
+}

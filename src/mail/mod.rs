@@ -1,0 +1,136 @@
+//! Mail: what is said to an id that nobody has, kept until somebody does.
+//!
+//! These are the words between the core, which decides what is kept, delivered and forgotten, and the
+//! store behind it, which does as it is asked, in the order it is asked. No file, thread or clock.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::limits::MAIL_BYTES;
+
+/// Whom mail is from or for: a user's number on the wires that have numbers of 64 bits. Positive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(transparent)]
+pub struct Address(pub i64);
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Names one message for as long as its mailbox lives: they grow in the order of keeping, and none
+/// is ever used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MailId(pub u64);
+
+/// A message that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mail {
+    /// Its name.
+    pub id: MailId,
+    /// For whom it is.
+    pub to: Address,
+    /// Who said it.
+    pub from: Address,
+    /// When, on the mailbox's own clock, see [`Inventory::clock`].
+    pub kept_at: Duration,
+    /// What was said.
+    pub text: Box<[u8]>,
+}
+
+impl Mail {
+    /// What it counts towards the bound of the mailbox.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        (self.text.len() + MAIL_BYTES) as u64
+    }
+}
+
+/// What the store is asked to do. Requests are carried out in the order they are made, and each
+/// sees what those before it have done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Keep a message durably: answered with [`Reply::Kept`] or [`Reply::NotKept`].
+    Keep(Mail),
+    /// Read what waits for an addressee, oldest first: answered with [`Reply::Collected`].
+    Collect {
+        /// Returned with the answer.
+        serial: u64,
+        /// Whose mail.
+        to: Address,
+        /// Only what has a larger id than this.
+        after: MailId,
+    },
+    /// Forget messages that have been delivered: answered with [`Reply::Removed`].
+    Forget {
+        /// Whose mail.
+        to: Address,
+        /// Which of it.
+        ids: Vec<MailId>,
+    },
+    /// Forget all that waits for an addressee: answered with [`Reply::Removed`].
+    Drop {
+        /// Whose mail.
+        to: Address,
+    },
+    /// Forget what was kept before this time: answered with a [`Reply::Removed`] for each addressee,
+    /// then [`Reply::Expired`].
+    Expire {
+        /// On the mailbox's own clock.
+        before: Duration,
+    },
+}
+
+/// What the store answers, in the order of the requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// These messages are durable now; in the order of their ids.
+    Kept(Vec<MailId>),
+    /// These could not be kept, and nothing of them is.
+    NotKept {
+        /// Which.
+        ids: Vec<MailId>,
+        /// Why, for the operator.
+        error: String,
+    },
+    /// The oldest of what waits for an addressee, at most [`crate::limits::MAIL_COLLECT_BYTES`] of it,
+    /// or one message that is larger.
+    Collected {
+        /// Of the request.
+        serial: u64,
+        /// By id. Empty if nothing (more) waits.
+        mails: Vec<Mail>,
+    },
+    /// So much less waits for an addressee.
+    Removed {
+        /// For whom.
+        to: Address,
+        /// Messages that were there and are gone.
+        messages: u64,
+        /// What they counted, see [`Mail::bytes`].
+        bytes: u64,
+    },
+    /// What was old is gone.
+    Expired {
+        /// When the oldest that is left was kept.
+        oldest: Option<Duration>,
+    },
+    /// The store cannot be relied on any more: it answers nothing from now on. What was reported as
+    /// kept is still in the file.
+    Failed(String),
+}
+
+/// What a store holds when it is opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// The id that the next message gets: larger than any that was ever used.
+    pub next_id: u64,
+    /// The latest time that any message was kept at, as far as the store knows. The mailbox's clock
+    /// goes on from there: it runs while the server does, and no wall clock can move it.
+    pub clock: Duration,
+    /// When the oldest message was kept.
+    pub oldest: Option<Duration>,
+    /// For each addressee, how many messages wait and what they count, by address.
+    pub waiting: Vec<(Address, u64, u64)>,
+}
