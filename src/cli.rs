@@ -347,6 +347,7 @@ impl ServerArgs {
                 .split_grace
                 .or(file.split_grace)
                 .map_or(defaults.split_grace, |span| span.0),
+            ..defaults
         };
         let listen = given.listen.or(file.listen).unwrap_or_else(default_address);
         let settings = Settings {

@@ -38,6 +38,10 @@ pub const QUEUE_PRESSED_BYTES: usize = 64 * 1024;
 /// A burst is put into a queue in portions: no more is added while this much waits.
 pub const BURST_PORTION_BYTES: usize = 32 * 1024;
 
+/// What is said to everyone waits while the queue of a server link is this long, since many of those
+/// who are to hear it may be behind that one link.
+pub const BROADCAST_QUEUE_BYTES: usize = 1024 * 1024;
+
 /// A queue or read remainder that grew past this gives its memory back when it is empty.
 pub const BUFFER_KEPT_BYTES: usize = 4 * 1024;
 
@@ -117,6 +121,29 @@ pub const CONTROL_CONNECTIONS_MAX: usize = 16;
 /// What a kept message counts beside its text, about what it takes to keep.
 pub const MAIL_BYTES: usize = 64;
 
+/// What may be on its way to the store of mail and not durable yet, in bytes: who sends more is read
+/// no further until it is.
+pub const MAIL_UNKEPT_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// Messages that may wait for one addressee.
+pub const MAIL_MESSAGES_MAX: u64 = 10_000;
+
+/// What all mail may count together in a mailbox on disk, in bytes.
+pub const MAIL_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// The same without a mailbox, where it is memory.
+pub const MAIL_IN_MEMORY_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// How long mail waits, counted while the server runs.
+pub const MAIL_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// What must fit into a frame beside a text that comes in by another door: the headers of a chat and
+/// of a status, and who mail is from.
+pub const FRAME_MARGIN_BYTES: usize = 64;
+
+/// How often a classic client must say that it is alive; after three times as long it is gone.
+pub const CLASSIC_INTERVAL: Duration = Duration::from_secs(10);
+
 /// What is read of an addressee's mail at once, so that a long absence comes back in portions.
 pub const MAIL_COLLECT_BYTES: usize = 64 * 1024;
 
@@ -135,6 +162,14 @@ pub struct Limits {
     pub register_deadline: Duration,
     /// `--split-grace`, see [`SPLIT_GRACE`].
     pub split_grace: Duration,
+    /// `--classic-interval`, see [`CLASSIC_INTERVAL`].
+    pub classic_interval: Duration,
+    /// `--mail-messages`, see [`MAIL_MESSAGES_MAX`].
+    pub mail_messages_max: u64,
+    /// `--mail-bytes`, see [`MAIL_BYTES_MAX`].
+    pub mail_bytes_max: u64,
+    /// `--mail-days`, see [`MAIL_AGE_MAX`].
+    pub mail_age_max: Duration,
 }
 
 impl Default for Limits {
@@ -146,6 +181,10 @@ impl Default for Limits {
             server_queue_bytes_max: SERVER_QUEUE_BYTES_MAX,
             register_deadline: REGISTER_DEADLINE,
             split_grace: SPLIT_GRACE,
+            classic_interval: CLASSIC_INTERVAL,
+            mail_messages_max: MAIL_MESSAGES_MAX,
+            mail_bytes_max: MAIL_BYTES_MAX,
+            mail_age_max: MAIL_AGE_MAX,
         }
     }
 }

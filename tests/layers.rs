@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms from the ground up. A room may use those before it, and itself.
-const ROOMS: [&[&str]; 9] = [
+const ROOMS: [&[&str]; 10] = [
     &["limits"],
-    &["printable", "address", "mail"],
+    &["printable", "address"],
     &["relay"],
+    &["mail"],
     &["doors"],
     &["node"],
     &["operator"],

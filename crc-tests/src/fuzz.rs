@@ -126,6 +126,7 @@ pub fn node(mut script: &[u8]) {
                         }
                     }
                 }
+                Action::Resume { .. } | Action::Mail(_) => {}
                 Action::Shutdown => unreachable!("nobody stops it"),
             }
         }

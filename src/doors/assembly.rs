@@ -5,6 +5,26 @@
 
 use crate::limits::BUFFER_KEPT_BYTES;
 
+/// What becomes of a stream after a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// The next frame may come.
+    More,
+    /// This frame is to come again later, and with it all that follows.
+    Hold,
+    /// The stream is at its end.
+    Stop,
+}
+
+/// How far a stream was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fed {
+    /// To the end of what there is, or to the end of the stream.
+    All,
+    /// Up to these bytes, which begin with the frame that was held; feed them first.
+    Held(Vec<u8>),
+}
+
 /// The beginning of a frame whose rest has not arrived. Empty, it owns no memory.
 #[derive(Debug, Default)]
 pub struct Assembly {
@@ -27,10 +47,25 @@ impl Assembly {
     /// What `len_of` says; nothing can be read from this stream any more.
     pub fn feed<E>(
         &mut self,
-        mut bytes: &[u8],
+        bytes: &[u8],
         len_of: impl Fn(&[u8]) -> Result<Option<usize>, E>,
         mut each: impl FnMut(&[u8]) -> bool,
     ) -> Result<(), E> {
+        let each = |frame: &[u8]| if each(frame) { Flow::More } else { Flow::Stop };
+        self.feed_while(bytes, len_of, each).map(drop)
+    }
+
+    /// The same for as long as `each` answers [`Flow::More`]; what it does not take now can be fed
+    /// again later.
+    ///
+    /// # Errors
+    /// As [`Assembly::feed`].
+    pub fn feed_while<E>(
+        &mut self,
+        mut bytes: &[u8],
+        len_of: impl Fn(&[u8]) -> Result<Option<usize>, E>,
+        mut each: impl FnMut(&[u8]) -> Flow,
+    ) -> Result<Fed, E> {
         while !self.partial.is_empty() {
             let wanted = match len_of(&self.partial)? {
                 Some(len) => len - self.partial.len(),
@@ -38,7 +73,7 @@ impl Assembly {
             };
             if wanted > 0 {
                 if bytes.is_empty() {
-                    return Ok(());
+                    return Ok(Fed::All);
                 }
                 let (taken, rest) = bytes.split_at(wanted.min(bytes.len()));
                 self.partial.extend_from_slice(taken);
@@ -46,8 +81,13 @@ impl Assembly {
                 continue;
             }
             let mut frame = std::mem::take(&mut self.partial);
-            if !each(&frame) {
-                return Ok(());
+            match each(&frame) {
+                Flow::More => {}
+                Flow::Stop => return Ok(Fed::All),
+                Flow::Hold => {
+                    frame.extend_from_slice(bytes);
+                    return Ok(Fed::Held(frame));
+                }
             }
             if frame.capacity() <= BUFFER_KEPT_BYTES {
                 frame.clear();
@@ -56,8 +96,10 @@ impl Assembly {
         }
         while let Some(len) = len_of(bytes)? {
             let Some(frame) = bytes.get(..len) else { break };
-            if !each(frame) {
-                return Ok(());
+            match each(frame) {
+                Flow::More => {}
+                Flow::Stop => return Ok(Fed::All),
+                Flow::Hold => return Ok(Fed::Held(bytes.to_vec())),
             }
             bytes = &bytes[len..];
         }
@@ -66,7 +108,7 @@ impl Assembly {
         } else {
             self.partial.extend_from_slice(bytes);
         }
-        Ok(())
+        Ok(Fed::All)
     }
 }
 
@@ -85,7 +127,10 @@ mod tests {
     #[test]
     fn memory_is_bounded_by_what_came_not_by_what_was_announced() {
         let mut assembly = Assembly::default();
-        assert_eq!(assembly.feed(&[0xff, 0xff, 1, 2, 3], len_of, |_| unreachable!()), Ok(()));
+        assert_eq!(
+            assembly.feed_while(&[0xff, 0xff, 1, 2, 3], len_of, |_| unreachable!()),
+            Ok(Fed::All)
+        );
         assert!(assembly.is_mid_frame());
         assert!(assembly.partial.capacity() < 64, "{}", assembly.partial.capacity());
     }
@@ -99,23 +144,51 @@ mod tests {
             let each = |whole: &[u8]| {
                 assert_eq!(whole, frame);
                 count += 1;
-                true
+                Flow::More
             };
-            assert_eq!(assembly.feed(piece, len_of, each), Ok(()));
+            assert_eq!(assembly.feed_while(piece, len_of, each), Ok(Fed::All));
         }
         assert_eq!(count, 1);
         assert_eq!(assembly.partial.capacity(), 0);
     }
 
     #[test]
-    fn nothing_is_handed_on_after_a_no() {
+    fn nothing_is_handed_on_after_the_end() {
         let mut assembly = Assembly::default();
         let mut count = 0;
         let each = |_: &[u8]| {
             count += 1;
-            false
+            Flow::Stop
         };
-        assert_eq!(assembly.feed(&[0, 1, 9, 0, 1, 8], len_of, each), Ok(()));
+        assert_eq!(assembly.feed_while(&[0, 1, 9, 0, 1, 8], len_of, each), Ok(Fed::All));
         assert_eq!(count, 1);
+    }
+
+    #[test]
+    fn what_is_held_comes_again_with_all_that_follows() {
+        let stream = [0, 1, 9, 0, 1, 8, 0, 1, 7, 0, 1];
+        for cut in 0..=stream.len() {
+            let mut assembly = Assembly::default();
+            let mut held = Vec::new();
+            for piece in [&stream[..cut], &stream[cut..]] {
+                if !held.is_empty() {
+                    held.extend_from_slice(piece);
+                    continue;
+                }
+                let each = |frame: &[u8]| if frame[2] == 8 { Flow::Hold } else { Flow::More };
+                if let Ok(Fed::Held(rest)) = assembly.feed_while(piece, len_of, each) {
+                    held = rest;
+                }
+            }
+            assert_eq!(held, stream[3..], "cut at {cut}");
+            let mut frames = Vec::new();
+            let each = |frame: &[u8]| {
+                frames.push(frame[2]);
+                Flow::More
+            };
+            assert_eq!(assembly.feed_while(&held, len_of, each), Ok(Fed::All));
+            assert_eq!(frames, [8, 7]);
+            assert!(assembly.is_mid_frame());
+        }
     }
 }

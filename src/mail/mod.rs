@@ -1,23 +1,19 @@
 //! Mail: what is said to an id that nobody has, kept until somebody does.
 //!
-//! These are the words between the core, which decides what is kept, delivered and forgotten, and the
-//! store behind it, which does as it is asked, in the order it is asked. No file, thread or clock.
+//! Here are the words between the [`Room`], which decides what is kept, delivered and forgotten, and
+//! the store behind it, which does as it is asked, in the order it is asked; and [`Numbers`], which
+//! knows who has which number of 64 bits. No file, thread or clock.
 
-use std::fmt;
+mod numbers;
+mod room;
+
 use std::time::Duration;
 
+pub use self::numbers::Numbers;
+pub use self::room::{Refusal, Room, Waiting};
+
 use crate::limits::MAIL_BYTES;
-
-/// Whom mail is from or for: a user's number on the wires that have numbers of 64 bits. Positive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
-#[serde(transparent)]
-pub struct Address(pub i64);
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+use crate::relay::message::WideId;
 
 /// Names one message for as long as its mailbox lives: they grow in the order of keeping, and none
 /// is ever used again.
@@ -30,9 +26,9 @@ pub struct Mail {
     /// Its name.
     pub id: MailId,
     /// For whom it is.
-    pub to: Address,
+    pub to: WideId,
     /// Who said it.
-    pub from: Address,
+    pub from: WideId,
     /// When, on the mailbox's own clock, see [`Inventory::clock`].
     pub kept_at: Duration,
     /// What was said.
@@ -58,21 +54,21 @@ pub enum Request {
         /// Returned with the answer.
         serial: u64,
         /// Whose mail.
-        to: Address,
+        to: WideId,
         /// Only what has a larger id than this.
         after: MailId,
     },
     /// Forget messages that have been delivered: answered with [`Reply::Removed`].
     Forget {
         /// Whose mail.
-        to: Address,
+        to: WideId,
         /// Which of it.
         ids: Vec<MailId>,
     },
     /// Forget all that waits for an addressee: answered with [`Reply::Removed`].
     Drop {
         /// Whose mail.
-        to: Address,
+        to: WideId,
     },
     /// Forget what was kept before this time: answered with a [`Reply::Removed`] for each addressee,
     /// then [`Reply::Expired`].
@@ -105,7 +101,7 @@ pub enum Reply {
     /// So much less waits for an addressee.
     Removed {
         /// For whom.
-        to: Address,
+        to: WideId,
         /// Messages that were there and are gone.
         messages: u64,
         /// What they counted, see [`Mail::bytes`].
@@ -132,5 +128,5 @@ pub struct Inventory {
     /// When the oldest message was kept.
     pub oldest: Option<Duration>,
     /// For each addressee, how many messages wait and what they count, by address.
-    pub waiting: Vec<(Address, u64, u64)>,
+    pub waiting: Vec<(WideId, u64, u64)>,
 }

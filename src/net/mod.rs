@@ -351,6 +351,7 @@ impl Server {
                         self.write(link); // as much of a farewell as fits
                         self.ended.push((link, reason));
                     }
+                    Action::Resume { .. } | Action::Mail(_) => {}
                     Action::Shutdown => return true,
                 }
             }

@@ -106,7 +106,7 @@ impl Relay {
         }
         let last_hop = HostId::NONE; // not looked at: the link is given
         let registration = Registration { kind, source: id, last_hop, name: &name, info: &info };
-        self.hosts.insert(&registration, link);
+        self.add(&registration, link, out);
         self.announce(id, out);
     }
 

@@ -85,7 +85,7 @@ impl HostTable {
     }
 
     /// Adds a host whose id is not in the table.
-    pub(super) fn insert(&mut self, registration: &Registration<'_>, link: LinkId) {
+    pub(super) fn insert(&mut self, registration: &Registration<'_>, link: LinkId) -> &Host {
         let Registration { kind, source: id, name, info, .. } = *registration;
         let order = self.next_order;
         self.next_order += 1;
@@ -97,6 +97,7 @@ impl HostTable {
         let slot = u32::try_from(slot).expect("fewer hosts than ids");
         let before = self.index.insert(id, slot);
         assert!(before.is_none(), "host {id} was in the table already");
+        &self.slots[slot as usize]
     }
 
     /// Forgets a host.

@@ -78,7 +78,7 @@ impl Relay {
             return self.refuse(link, registration, out);
         }
         self.take_role(link, Role::User { host: id }, Kind::User, out);
-        self.hosts.insert(registration, link);
+        self.add(registration, link, out);
         log::info!("link {link}: user {id} {} joined", Printable(registration.name));
         let name = registration.name;
         let welcome = [b"Welcome to the Clemson Relay Chat network ", name].concat();
@@ -142,8 +142,18 @@ impl Relay {
             }
             self.lose(id, b"split", out);
         }
-        self.hosts.insert(registration, link);
+        self.add(registration, link, out);
         self.announce(id, out);
+    }
+
+    /// Enters a host whose id is not in the table.
+    pub(super) fn add(
+        &mut self,
+        registration: &Registration<'_>,
+        link: LinkId,
+        out: &mut impl Outbox,
+    ) {
+        out.came(self.hosts.insert(registration, link));
     }
 
     pub(super) fn heard(&mut self, link: LinkId) -> &mut IdSet {

@@ -117,6 +117,7 @@ impl Relay {
         if let FirstLink::Split(split) = host.first_link {
             self.give_up_waiting(split, id, out);
         }
+        out.left(&host);
         self.consider_claims(id);
     }
 

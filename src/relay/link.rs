@@ -67,13 +67,15 @@ pub enum CloseReason {
     Renumbered,
     /// This server stops.
     Shutdown,
+    /// Its wire's own rules end it; the text says which.
+    Session(String),
 }
 
 impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PeerClosed => f.write_str("connection closed"),
-            Self::Failed(error) => f.write_str(error),
+            Self::Failed(why) | Self::Session(why) => f.write_str(why),
             Self::BadBytes(what) => write!(f, "not the protocol: {what}"),
             Self::BadId(id) => write!(f, "id {id} cannot be registered"),
             Self::FalseSources => {

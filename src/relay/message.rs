@@ -43,6 +43,26 @@ impl fmt::Display for HostId {
     }
 }
 
+/// A user's number on the wires that have numbers of 64 bits; people's are positive.
+///
+/// It is the user's [`HostId`] where that is what it fits into. Where it does not, it is in the
+/// user's name, in decimal, and so known to every server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(transparent)]
+pub struct WideId(pub i64);
+
+impl From<HostId> for WideId {
+    fn from(id: HostId) -> Self {
+        Self(i64::from(id.0))
+    }
+}
+
+impl fmt::Display for WideId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// The two kinds of host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
@@ -65,6 +85,8 @@ impl StatusCode {
     pub const ID_TAKEN: Self = Self(0x0002);
     /// The operator ends this connection.
     pub const KICKED: Self = Self(0x0003);
+    /// What somebody who may have left since said to the destination while that was away.
+    pub const MAIL: Self = Self(0x0004);
 }
 
 /// "I am here", or "that one is there".
@@ -123,18 +145,4 @@ pub enum Message<'a> {
         /// For people.
         text: &'a [u8],
     },
-}
-
-impl Message<'_> {
-    /// Who the message says it is from.
-    #[must_use]
-    pub fn source(&self) -> HostId {
-        match *self {
-            Message::Registration(Registration { source, .. })
-            | Message::Status { source, .. }
-            | Message::ServerQuit { source, .. }
-            | Message::Chat { source, .. }
-            | Message::ClientQuit { source, .. } => source,
-        }
-    }
 }

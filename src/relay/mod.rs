@@ -3,8 +3,8 @@
 //! Typed messages, time and a seed go in; messages for links and a few requests come out through
 //! [`Outbox`]. It knows no wire, socket, file or clock. Files: `message` the words, `host` the table,
 //! `link` what a link is, `join` registrations, `claims` ids that two hosts want, `burst` what
-//! newcomers are told, `route` chats and statuses, `leave` quits, `split` what a lost server link
-//! means, `uplink` the way to the parent.
+//! newcomers are told, `route` chats and statuses, `mail` what was said to the absent, `leave` quits,
+//! `split` what a lost server link means, `uplink` the way to the parent.
 //!
 //! Invariants:
 //! - **True sources.** A frame counts only if it came over the first link of its source; a user's
@@ -19,6 +19,7 @@ mod host;
 mod join;
 mod leave;
 mod link;
+mod mail;
 pub mod message;
 mod route;
 mod split;
@@ -35,11 +36,12 @@ use slab::Slab;
 pub use self::host::{FirstLink, Host, HostTable};
 pub use self::leave::KickError;
 pub use self::link::{CloseReason, LinkId};
+pub use self::mail::MAIL_PREFIX_BYTES_MAX;
 pub use self::time::Time;
 
 use self::claims::Claims;
 use self::link::{Attachment, Role};
-use self::message::{HostId, Kind, Message, StatusCode};
+use self::message::{HostId, Kind, Message, StatusCode, WideId};
 use self::split::Split;
 use self::uplink::{State, Uplink};
 use crate::limits::{FALSE_SOURCES_MAX, Limits, STATUS_UPDATE_BYTES_MAX, STATUS_UPDATES_MAX};
@@ -57,6 +59,12 @@ pub trait Outbox {
     fn close(&mut self, link: LinkId, reason: CloseReason);
     /// Opens a link to a parent, by its place in the list of parents.
     fn dial(&mut self, parent: usize) -> LinkId;
+    /// A host can be reached now: it has joined, or was lost in a split and is found again.
+    fn came(&mut self, host: &Host);
+    /// A host has left the table.
+    fn left(&mut self, host: &Host);
+    /// Puts what was said to an adjacent user while it was away into its link's send queue.
+    fn deliver_mail(&mut self, link: LinkId, sender: WideId, destination: HostId, text: &[u8]);
 }
 
 /// Who this server is.

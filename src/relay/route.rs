@@ -1,6 +1,7 @@
 //! Chats and statuses: one look-up, then out over the first link, or an answer to the sender.
 
 use super::link::Role;
+use super::mail::open_mail;
 use super::message::{HostId, Kind, Message, StatusCode};
 use super::{FirstLink, LinkId, Outbox, Relay};
 use crate::printable::Excerpt;
@@ -96,11 +97,15 @@ impl Relay {
         }
         match self.hosts.get(destination).map(|host| host.first_link) {
             Some(FirstLink::Link(first)) if first != link => {
+                let is_user = matches!(self.attachment(first).role, Role::User { .. });
+                if is_user
+                    && code == StatusCode::MAIL
+                    && let Some((sender, said)) = open_mail(text)
+                {
+                    return out.deliver_mail(first, sender, destination, said);
+                }
                 // A user hears a status under destination 0, whichever server it is from.
-                let destination = match self.attachment(first).role {
-                    Role::User { .. } => HostId::NONE,
-                    _ => destination,
-                };
+                let destination = if is_user { HostId::NONE } else { destination };
                 out.deliver(first, &Message::Status { source, destination, code, text });
             }
             _ => self.counters.unroutable += 1, // a status is never answered with another

@@ -140,6 +140,7 @@ impl Relay {
             self.introduce(source, link, out);
             out.deliver(link, &Message::Chat { source, destination: id, text: &text });
         }
+        out.came(self.hosts.get(id).expect("the host that rejoined"));
     }
 
     /// Keeps a chat for a lost host until it is found again. Answers false if no more fits.

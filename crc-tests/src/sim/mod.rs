@@ -440,6 +440,7 @@ impl World {
                 let node = self.servers[server].node.as_mut().expect("the server that acts");
                 node.closed(now, link, &reason);
             }
+            Action::Resume { .. } | Action::Mail(_) => {}
             Action::Shutdown => self.kill(server),
         }
     }

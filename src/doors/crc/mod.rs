@@ -1,4 +1,29 @@
 //! The CRC door (contract section 2). The relay's messages are modelled on this wire, so there is
-//! only a codec here: the session beside it would have nothing to remember.
+//! little beside the codec: a session would have nothing to remember.
 
 pub mod wire;
+
+use super::SendQueue;
+use crate::relay::message::{HostId, Message, StatusCode, WideId};
+
+/// Hands over what was said to a CRC client while it was away: a chat, or, if the sender's number is
+/// none that a chat can be from, a status that names it.
+pub(super) fn deliver_mail(
+    sender: WideId,
+    destination: HostId,
+    text: &[u8],
+    queue: &mut SendQueue,
+) {
+    match u32::try_from(sender.0).map(HostId) {
+        Ok(source) => {
+            wire::encode(&Message::Chat { source, destination, text }, queue.tail());
+        }
+        Err(_) => {
+            let text = [format!("Mail from {sender}: ").as_bytes(), text].concat();
+            let (source, destination) = (HostId::NONE, HostId::NONE);
+            let status =
+                Message::Status { source, destination, code: StatusCode::MAIL, text: &text };
+            wire::encode(&status, queue.tail());
+        }
+    }
+}

@@ -1,3 +1,6 @@
-//! The direct door (contract section 3): length-prefixed protobuf and numeric ids of 64 bits.
+//! The direct door (contract section 3): length-prefixed protobuf and ids of 64 bits.
 
+mod session;
 pub mod wire;
+
+pub use self::session::Session;

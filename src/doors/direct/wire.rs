@@ -6,7 +6,6 @@
 use std::fmt;
 
 use byteorder::{BigEndian, ByteOrder as _};
-use prost::Message as _;
 
 /// Bytes of the length that a frame begins with.
 const HEADER: usize = 4;

@@ -2,22 +2,32 @@
 //!
 //! The shell and the simulator drive it alike: bytes and time go in, bytes wait in send queues,
 //! and [`Action`]s say what only the outside can do. It owns each link's session, queue and
-//! counters, and it alone decides that a link closes.
+//! counters (`links`), and it alone decides that a link closes; `steps` carries out what sessions ask
+//! for.
 //!
 //! Invariants: a link lives until [`Node::closed`] is called for it, by whichever side ended it;
-//! an ended link takes in nothing more; events of a link that is gone are ignored.
+//! an ended link takes in nothing more; events of a link that is gone are ignored; what follows a
+//! message that is to be kept is not looked at before that is on disk.
 
-use std::collections::VecDeque;
+mod links;
+mod steps;
+
 use std::net::SocketAddr;
 
-use slab::Slab;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
 
-use crate::doors::assembly::Assembly;
-use crate::doors::{Door, SendQueue, Session};
-use crate::limits::{BURST_PORTION_BYTES, Limits, QUEUE_PRESSED_BYTES, SHUTDOWN_DRAIN};
+pub use self::links::{Link, Traffic};
+
+use self::links::Links;
+use self::steps::Broadcast;
+use crate::doors::Door;
+use crate::doors::assembly::{Fed, Flow};
+use crate::limits::{BURST_PORTION_BYTES, Limits, SHUTDOWN_DRAIN};
+use crate::mail::{Inventory, Reply, Request, Room};
 use crate::printable::Printable;
-use crate::relay::message::{HostId, Kind, Message};
-use crate::relay::{CloseReason, Identity, KickError, LinkId, Outbox, Relay, Time};
+use crate::relay::message::{HostId, Kind, WideId};
+use crate::relay::{CloseReason, Identity, KickError, LinkId, Outbox as _, Relay, Time};
 
 /// What the outside is asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,175 +48,15 @@ pub enum Action {
         /// Why, for the log.
         reason: CloseReason,
     },
+    /// Read from a link again, of which [`Node::is_listening`] said no.
+    Resume {
+        /// The link.
+        link: LinkId,
+    },
+    /// Have the store of mail do something; answer with [`Node::mail_replied`].
+    Mail(Request),
     /// Everything is said: end the program.
     Shutdown,
-}
-
-/// What has passed over a link.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// Bytes received.
-    pub bytes_in: u64,
-    /// Bytes put into the send queue.
-    pub bytes_out: u64,
-    /// Whole frames received.
-    pub frames_in: u64,
-    /// Frames put into the send queue.
-    pub frames_out: u64,
-}
-
-/// A link as the node knows it.
-#[derive(Debug)]
-pub struct Link {
-    id: LinkId,
-    assembly: Assembly,
-    session: Session,
-    queue: SendQueue,
-    queue_bytes_max: usize,
-    traffic: Traffic,
-    peer: Option<SocketAddr>,
-    since: Time,
-    /// It stands in the list of links with something to send.
-    is_listed: bool,
-    /// It has been told to close.
-    is_closing: bool,
-}
-
-impl Link {
-    /// Its name in the log.
-    #[must_use]
-    pub fn id(&self) -> LinkId {
-        self.id
-    }
-
-    /// The wire that it speaks.
-    #[must_use]
-    pub fn door(&self) -> Door {
-        self.session.door()
-    }
-
-    /// What has passed over it.
-    #[must_use]
-    pub fn traffic(&self) -> Traffic {
-        self.traffic
-    }
-
-    /// Bytes that wait in its send queue.
-    #[must_use]
-    pub fn queue_bytes(&self) -> usize {
-        self.queue.len()
-    }
-
-    /// The address at the other end, once it is known.
-    #[must_use]
-    pub fn peer(&self) -> Option<SocketAddr> {
-        self.peer
-    }
-
-    /// When it began.
-    #[must_use]
-    pub fn since(&self) -> Time {
-        self.since
-    }
-}
-
-/// The links and what the relay asks for them: everything but the relay itself.
-#[derive(Debug)]
-struct Links {
-    slots: Slab<Link>,
-    limits: Limits,
-    generation: u32,
-    now: Time,
-    unsent: VecDeque<LinkId>,
-    pressed: VecDeque<LinkId>,
-    /// Told to close; the relay has not heard of it yet.
-    closing: VecDeque<(LinkId, CloseReason)>,
-    actions: VecDeque<Action>,
-}
-
-impl Links {
-    fn open(&mut self, door: Door, peer: Option<SocketAddr>) -> LinkId {
-        let entry = self.slots.vacant_entry();
-        self.generation = self.generation.wrapping_add(1);
-        let index = u32::try_from(entry.key()).expect("fewer links than 2^32");
-        let id = LinkId { index, generation: self.generation };
-        entry.insert(Link {
-            id,
-            assembly: Assembly::default(),
-            session: Session::new(door),
-            queue: SendQueue::default(),
-            queue_bytes_max: self.limits.client_queue_bytes_max,
-            traffic: Traffic::default(),
-            peer,
-            since: self.now,
-            is_listed: false,
-            is_closing: false,
-        });
-        id
-    }
-
-    fn get(&self, id: LinkId) -> Option<&Link> {
-        self.slots.get(id.index as usize).filter(|link| link.id == id)
-    }
-
-    fn get_mut(&mut self, id: LinkId) -> Option<&mut Link> {
-        self.slots.get_mut(id.index as usize).filter(|link| link.id == id)
-    }
-}
-
-impl Outbox for Links {
-    fn deliver(&mut self, id: LinkId, message: &Message<'_>) {
-        let Some(link) = self.slots.get_mut(id.index as usize).filter(|link| link.id == id) else {
-            return;
-        };
-        if link.is_closing {
-            return;
-        }
-        let unsent_bytes = link.queue.len();
-        if unsent_bytes > link.queue_bytes_max {
-            return self.close(id, CloseReason::QueueFull { unsent_bytes });
-        }
-        link.session.deliver(message, &mut link.queue);
-        let added = (link.queue.len() - unsent_bytes) as u64;
-        link.traffic.bytes_out += added;
-        link.traffic.frames_out += 1;
-        if !link.is_listed && added > 0 {
-            link.is_listed = true;
-            self.unsent.push_back(id);
-        }
-        if unsent_bytes < QUEUE_PRESSED_BYTES && link.queue.len() >= QUEUE_PRESSED_BYTES {
-            self.pressed.push_back(id);
-        }
-    }
-
-    fn unsent_bytes(&self, id: LinkId) -> usize {
-        self.get(id).map_or(0, |link| link.queue.len())
-    }
-
-    fn registered(&mut self, id: LinkId, kind: Kind) {
-        let max = match kind {
-            Kind::Server => self.limits.server_queue_bytes_max,
-            Kind::User => self.limits.client_queue_bytes_max,
-        };
-        if let Some(link) = self.get_mut(id) {
-            link.queue_bytes_max = max;
-        }
-    }
-
-    fn close(&mut self, id: LinkId, reason: CloseReason) {
-        if let Some(link) = self.get_mut(id)
-            && !link.is_closing
-        {
-            link.is_closing = true;
-            self.closing.push_back((id, reason));
-        }
-    }
-
-    fn dial(&mut self, parent: usize) -> LinkId {
-        let link = self.open(Door::Crc, None);
-        self.actions.push_back(Action::Dial { parent, link });
-        link
-    }
 }
 
 /// Where a server stands in its life.
@@ -220,11 +70,15 @@ enum Stage {
     Over,
 }
 
+/// Sets the random choices of the doors apart from those of the relay.
+const DOOR_SEED: u64 = 0x6372_6320_646f_6f72;
+
 /// One server.
 #[derive(Debug)]
 pub struct Node {
     relay: Relay,
     links: Links,
+    broadcasts: Vec<Broadcast>,
     stage: Stage,
 }
 
@@ -233,17 +87,22 @@ impl Node {
     /// first called. `seed` decides every random choice.
     #[must_use]
     pub fn new(own: Identity, parents: usize, limits: Limits, seed: u64) -> Self {
-        let links = Links {
-            slots: Slab::new(),
-            limits,
-            generation: 0,
-            now: Time::default(),
-            unsent: VecDeque::new(),
-            pressed: VecDeque::new(),
-            closing: VecDeque::new(),
-            actions: VecDeque::new(),
-        };
-        Self { relay: Relay::new(own, parents, limits, seed), links, stage: Stage::Serving }
+        Self::with_mail(own, parents, limits, &Inventory::default(), seed)
+    }
+
+    /// The same over a mailbox that holds what `mail` says.
+    #[must_use]
+    pub fn with_mail(
+        own: Identity,
+        parents: usize,
+        limits: Limits,
+        mail: &Inventory,
+        seed: u64,
+    ) -> Self {
+        let room = Room::new(&limits, mail);
+        let links = Links::new(limits, room, StdRng::seed_from_u64(seed ^ DOOR_SEED));
+        let relay = Relay::new(own, parents, limits, seed);
+        Self { relay, links, broadcasts: Vec::new(), stage: Stage::Serving }
     }
 
     /// What this server knows of the network.
@@ -257,11 +116,29 @@ impl Node {
         self.links.slots.iter().map(|(_, link)| link).filter(|link| !link.is_closing)
     }
 
+    /// What is kept for those who are away.
+    #[must_use]
+    pub fn mail(&self) -> &Room {
+        &self.links.mail
+    }
+
+    /// Forgets all that is kept for somebody; answers how many messages that is.
+    pub fn drop_mail(&mut self, to: WideId) -> u64 {
+        self.links.mail.drop_all(to)
+    }
+
     /// A connection came in through a door.
     pub fn accepted(&mut self, now: Time, door: Door, peer: Option<SocketAddr>) -> LinkId {
         self.links.now = now;
         let link = self.links.open(door, peer);
         self.relay.accepted(now, link);
+        if door != Door::Crc {
+            let step = self.links.at_desk(link, &self.relay, |session, desk| session.open(desk));
+            if let Some(step) = step {
+                self.perform(link, step);
+            }
+            self.settle(now);
+        }
         link
     }
 
@@ -283,35 +160,73 @@ impl Node {
         self.links.get(id).is_some_and(|link| !link.is_closing)
     }
 
+    /// Whether more bytes of a link can be handled now. While not, they are better left where they
+    /// are: [`Action::Resume`] tells when.
+    #[must_use]
+    pub fn is_listening(&self, id: LinkId) -> bool {
+        self.links.get(id).is_some_and(|link| link.held.is_none())
+    }
+
     /// Bytes came over a link, however cut; a partial frame waits inside.
     pub fn receive(&mut self, now: Time, id: LinkId, bytes: &[u8]) {
         self.links.now = now;
-        let Some(link) = self.links.get_mut(id).filter(|link| !link.is_closing) else {
+        let Some(link) = self.links.live_mut(id) else {
             return;
         };
         link.traffic.bytes_in += bytes.len() as u64;
+        match &mut link.held {
+            Some(held) => held.extend_from_slice(bytes),
+            None => {
+                self.feed(id, bytes);
+                self.settle(now);
+            }
+        }
+    }
+
+    /// Handles the frames that some bytes complete.
+    fn feed(&mut self, id: LinkId, bytes: &[u8]) {
+        let limits = self.links.limits;
+        let Some(link) = self.links.live_mut(id) else {
+            return;
+        };
         let door = link.session.door();
         let mut assembly = std::mem::take(&mut link.assembly);
-        let limits = self.links.limits;
-        let (relay, links) = (&mut self.relay, &mut self.links);
-        let result = assembly.feed(
-            bytes,
-            |bytes| door.frame_len(bytes, &limits),
-            |frame| {
-                let Some(link) = links.get_mut(id).filter(|link| !link.is_closing) else {
-                    return false;
-                };
-                link.traffic.frames_in += 1;
-                let message = link.session.receive(frame);
-                relay.receive(now, id, &message, links);
-                true
-            },
-        );
-        if let Err(what) = result {
-            self.links.close(id, CloseReason::BadBytes(what));
-        }
+        let len_of = |bytes: &[u8]| door.frame_len(bytes, &limits);
+        let result = assembly.feed_while(bytes, len_of, |frame| self.handle_frame(id, frame));
         let link = self.links.get_mut(id).expect("links are removed in `closed` alone");
         link.assembly = assembly;
+        match result {
+            Ok(Fed::All) => {}
+            Ok(Fed::Held(rest)) => link.held = Some(rest),
+            Err(what) => self.links.close(id, CloseReason::BadBytes(what)),
+        }
+    }
+
+    fn handle_frame(&mut self, id: LinkId, frame: &[u8]) -> Flow {
+        let now = self.links.now;
+        let Some(link) = self.links.live_mut(id) else {
+            return Flow::Stop;
+        };
+        // The hot path: a frame that is a message of the relay's.
+        if let Some(message) = link.session.message(frame) {
+            link.traffic.frames_in += 1;
+            self.relay.receive(now, id, &message, &mut self.links);
+            return Flow::More;
+        }
+        self.handle_words(id, frame)
+    }
+
+    /// The store of mail has done something.
+    pub fn mail_replied(&mut self, now: Time, reply: Reply) {
+        self.links.now = now;
+        let mut settled = Vec::new();
+        self.links.mail.handle(now, reply, |link| settled.push(link));
+        for id in settled {
+            if let Some(link) = self.links.get_mut(id) {
+                link.unkept -= 1;
+                self.release(id);
+            }
+        }
         self.settle(now);
     }
 
@@ -325,7 +240,7 @@ impl Node {
             self.log_end(id, reason);
         }
         self.relay.closed(now, id, reason, &mut self.links);
-        self.links.slots.remove(id.index as usize);
+        self.links.remove(id);
         self.settle(now);
     }
 
@@ -333,6 +248,13 @@ impl Node {
     pub fn advance(&mut self, now: Time) {
         self.links.now = now;
         self.relay.advance(now, &mut self.links);
+        self.links.mail.advance(now);
+        while let Some(id) = self.links.next_alarm() {
+            let expire = self.links.at_desk(id, &self.relay, |session, desk| session.expire(desk));
+            if let Some(step) = expire {
+                self.perform(id, step);
+            }
+        }
         self.settle(now);
         if let Stage::Draining { deadline } = self.stage
             && deadline <= now
@@ -349,23 +271,34 @@ impl Node {
             Stage::Draining { deadline } => Some(deadline),
             Stage::Serving | Stage::Over => None,
         };
-        [self.relay.next_deadline(), stop].into_iter().flatten().min()
+        let alarm = self.links.alarms.first().map(|&(at, _)| at);
+        let deadlines = [self.relay.next_deadline(), self.links.mail.next_deadline(), alarm, stop];
+        deadlines.into_iter().flatten().min()
     }
 
     /// The next thing to do outside.
     pub fn poll_action(&mut self) -> Option<Action> {
         let action = self.links.actions.pop_front();
+        let action = action.or_else(|| self.links.mail.poll_request().map(Action::Mail));
         let is_draining = matches!(self.stage, Stage::Draining { .. });
-        if action.is_none() && is_draining && self.links().all(|link| link.queue.is_empty()) {
+        if action.is_none() && is_draining && self.is_drained() {
             self.stage = Stage::Over;
             return Some(Action::Shutdown);
         }
         action
     }
 
+    fn is_drained(&self) -> bool {
+        !self.links.mail.is_keeping() && self.links().all(|link| link.queue.is_empty())
+    }
+
     /// The next link with bytes to send that was not named since it last had none. Who takes it
-    /// up sends until the queue is empty, calling [`Node::drained`] as it goes.
+    /// up sends until the queue is empty, calling [`Node::sent`] as it goes. To be asked at the end of
+    /// a turn: sessions tell their clients then of what has changed in it.
     pub fn poll_unsent(&mut self) -> Option<LinkId> {
+        if self.links.shared.directory.take_news() {
+            self.refresh_all();
+        }
         let id = self.links.unsent.pop_front()?;
         if let Some(link) = self.links.get_mut(id) {
             link.is_listed = false;
@@ -389,7 +322,15 @@ impl Node {
         if let Some(link) = self.links.get_mut(id) {
             link.queue.consume(count);
             if link.queue.len() < BURST_PORTION_BYTES && !link.is_closing {
+                let bytes_sent = link.bytes_sent();
+                let is_classic = link.door() == Door::Classic;
                 self.relay.drained(id, &mut self.links);
+                if self.links.mail.is_handing_over() {
+                    self.links.mail.sent(id, bytes_sent);
+                }
+                if is_classic {
+                    self.refresh(id);
+                }
                 self.settle(self.links.now);
             }
         }
@@ -423,15 +364,26 @@ impl Node {
         Ok(())
     }
 
-    /// Tells the relay of every link that is to close, which may close further ones, and asks the
-    /// outside to close them.
+    /// Ends what an event has begun: hands over mail and broadcasts as far as there is room, tells
+    /// the relay of every link that is to close, which may close further ones, and asks the outside
+    /// to close them.
     fn settle(&mut self, now: Time) {
+        self.close_links(now);
+        if !self.broadcasts.is_empty() {
+            self.broadcast();
+        }
+        self.hand_over();
+        self.close_links(now);
+    }
+
+    fn close_links(&mut self, now: Time) {
         while let Some((link, reason)) = self.links.closing.pop_front() {
             self.log_end(link, &reason);
             self.relay.closed(now, link, &reason, &mut self.links);
             self.links.actions.push_back(Action::Close { link, reason });
         }
     }
+
     /// Says whose link ends and why: a warning where the other end broke the rules.
     fn log_end(&self, id: LinkId, reason: &CloseReason) {
         let peer = self.links.get(id).and_then(|link| link.peer);

@@ -1,0 +1,169 @@
+//! A direct client's session: gives it an id, and turns its messages into chats, echoes and mail.
+//!
+//! A client is a user of the network as soon as it is connected. Its id is its CRC id where that
+//! fits, and its name in decimal; a larger one has a random CRC id under that name.
+
+use std::borrow::Cow;
+
+use super::wire::{self, Control, FastHandshake};
+use crate::doors::{Desk, SendQueue, Shared, Step};
+use crate::limits::FRAME_MARGIN_BYTES;
+use crate::relay::message::{HostId, Message, StatusCode, WideId};
+use crate::relay::{CloseReason, FirstLink};
+
+/// What a client is known as.
+#[derive(Debug)]
+pub struct Session {
+    /// In the network; [`HostId::NONE`] until it is registered.
+    id: HostId,
+    /// On this wire.
+    number: WideId,
+    /// It has asked for the id that it is being registered with.
+    has_asked: bool,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self { id: HostId::NONE, number: WideId(0), has_asked: false }
+    }
+}
+
+impl Session {
+    /// Assigns an id.
+    pub(in crate::doors) fn open(&mut self, desk: &mut Desk<'_>) -> Step<'static> {
+        let id = desk.free_id();
+        self.register(id, id.into())
+    }
+
+    fn register(&mut self, id: HostId, number: WideId) -> Step<'static> {
+        (self.id, self.number) = (id, number);
+        Step::Register { id, name: Cow::Owned(number.to_string().into_bytes()) }
+    }
+
+    pub(in crate::doors) fn receive<'a>(
+        &mut self,
+        frame: &'a [u8],
+        desk: &mut Desk<'_>,
+    ) -> Step<'a> {
+        let message = match wire::message(frame) {
+            Ok(message) => message,
+            Err(error) => return Step::Close(CloseReason::BadBytes(error.to_string())),
+        };
+        match message.control {
+            _ if desk.is_keeping && !self.is_to_keep(&message, desk) => Step::Hold,
+            Some(Control::DesiredId(desired)) => self.ask(WideId(desired), desk),
+            // An answer that nobody asked for.
+            Some(Control::Handshake(_)) => Step::Nothing,
+            None => self.say(WideId(message.to), message.msg, desk),
+        }
+    }
+
+    /// The client wants to be known as somebody else.
+    fn ask(&mut self, desired: WideId, desk: &mut Desk<'_>) -> Step<'static> {
+        if desired == self.number {
+            self.answer(false, desk.queue);
+            return Step::Nothing;
+        }
+        let id = match u32::try_from(desired.0).map(HostId) {
+            Ok(id) if id.is_registrable() => (!desk.is_taken(id)).then_some(id),
+            _ if desired.0 <= 0 => None,
+            _ => match desk.shared.numbers.user(desired, desk.relay.hosts()) {
+                Some(_) => None,
+                None => Some(desk.free_id()),
+            },
+        };
+        match id {
+            Some(id) => {
+                self.has_asked = true;
+                self.register(id, desired)
+            }
+            None => {
+                self.answer(true, desk.queue);
+                Step::Nothing
+            }
+        }
+    }
+
+    fn answer(&self, error: bool, queue: &mut SendQueue) {
+        let WideId(id) = self.number;
+        let control = Some(Control::Handshake(FastHandshake { id, error }));
+        let answer = wire::Message { to: id, control, ..wire::Message::default() };
+        wire::encode(&answer, queue.tail());
+    }
+
+    fn say(&self, to: WideId, text: String, desk: &mut Desk<'_>) -> Step<'static> {
+        let WideId(from) = self.number;
+        if to.0 == 0 {
+            wire::encode_plain(from, 0, &text, desk.queue.tail());
+            return Step::Nothing;
+        }
+        if text.len() + FRAME_MARGIN_BYTES > desk.limits.frame_bytes_max {
+            let what = format!("a text of {} bytes, too long to pass on", text.len());
+            return Step::Close(CloseReason::BadBytes(what));
+        }
+        if to.0 < 0 {
+            log::debug!("direct client {from}: dropped a message to {to}, whom nobody can be");
+            return Step::Nothing;
+        }
+        let text = Cow::Owned(text.into_bytes());
+        match reachable(to, desk) {
+            Some(to) => Step::Chat { from: self.id, to, text },
+            None => Step::Keep { from: self.number, to, text },
+        }
+    }
+
+    /// Whether a message is one that has to be kept, rather than anything else.
+    fn is_to_keep(&self, message: &wire::Message, desk: &Desk<'_>) -> bool {
+        let to = WideId(message.to);
+        let may_be_kept = message.control.is_none() && to.0 > 0 && !desk.mail.is_congested();
+        may_be_kept && reachable(to, desk).is_none()
+    }
+
+    pub(in crate::doors) fn refused(&mut self, queue: &mut SendQueue) {
+        wire::encode(&FastHandshake { id: 0, error: true }, queue.tail());
+    }
+
+    pub(in crate::doors) fn deliver(
+        &mut self,
+        message: &Message<'_>,
+        shared: &Shared,
+        queue: &mut SendQueue,
+    ) {
+        match *message {
+            Message::Chat { source, text, .. } => {
+                self.deliver_mail(shared.numbers.of(source), text, queue);
+            }
+            Message::Status { code: StatusCode::WELCOME, .. } => {
+                if std::mem::take(&mut self.has_asked) {
+                    self.answer(false, queue);
+                } else {
+                    let handshake = FastHandshake { id: self.number.0, error: false };
+                    wire::encode(&handshake, queue.tail());
+                }
+            }
+            // To the sender of a message that reaches nobody nothing is said on this wire.
+            Message::Status { code: StatusCode::UNKNOWN_ID, .. } => {}
+            Message::Status { text, .. } => self.deliver_mail(WideId(0), text, queue),
+            Message::Registration(_) | Message::ClientQuit { .. } | Message::ServerQuit { .. } => {}
+        }
+    }
+
+    /// A text from somebody, now or some time ago; from 0 is from the server.
+    pub(in crate::doors) fn deliver_mail(
+        &mut self,
+        sender: WideId,
+        text: &[u8],
+        queue: &mut SendQueue,
+    ) {
+        let text = String::from_utf8_lossy(text); // protobuf's strings are UTF-8
+        wire::encode_plain(sender.0, self.number.0, &text, queue.tail());
+    }
+}
+
+/// The user to whom a message can go now: who is there, not lost in a split, and has no mail waiting
+/// that must go first.
+fn reachable(to: WideId, desk: &Desk<'_>) -> Option<HostId> {
+    let user = desk.shared.numbers.user(to, desk.relay.hosts())?;
+    let is_there = matches!(user.first_link, FirstLink::Link(_)) && !desk.mail.goes_first(to);
+    is_there.then_some(user.id)
+}

@@ -1,0 +1,505 @@
+//! The mail room: what is kept for whom, what is on its way, and what may be forgotten.
+//!
+//! It asks the store ([`Request`]) and hears its answers ([`Reply`]); it reads nothing itself and
+//! keeps no texts but those that are being handed over. Counts follow what the store has answered:
+//! a message counts as kept when it is durable, and as gone when it is.
+//!
+//! Invariants:
+//! - While mail waits for a user who can be reached, a hand-over for that user runs.
+//! - Mail is forgotten only when its bytes have left the send queue of the link towards its addressee.
+//! - What is said later does not overtake: [`Room::goes_first`] sends it by mail too.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+
+use super::{Inventory, Mail, MailId, Reply, Request};
+use crate::limits::{Limits, MAIL_BYTES, MAIL_UNKEPT_BYTES_MAX};
+use crate::relay::message::{HostId, WideId};
+use crate::relay::{LinkId, Time};
+
+/// Why a message is not kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// So many messages wait for the addressee already.
+    AddresseeFull(u64),
+    /// All that waits has come to so many bytes.
+    RoomFull(u64),
+    /// The mailbox has failed.
+    Failed(String),
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::AddresseeFull(max) => write!(f, "{max} messages wait for that id already"),
+            Self::RoomFull(max) => write!(f, "the mailbox is full: {max} bytes"),
+            Self::Failed(error) => write!(f, "the mailbox has failed: {error}"),
+        }
+    }
+}
+
+/// What waits for an addressee.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Messages that are durable.
+    pub messages: u64,
+    /// What they count, see [`Mail::bytes`].
+    pub bytes: u64,
+    /// Messages that the store was asked to keep and has not answered for.
+    unkept: u64,
+    /// The latest of those that it was ever asked to keep.
+    last_asked: u64,
+}
+
+/// A message that the store was asked to keep.
+#[derive(Debug)]
+struct Unkept {
+    id: MailId,
+    link: LinkId,
+    to: WideId,
+    bytes: u64,
+}
+
+/// Mail on its way to a user who can be reached.
+#[derive(Debug)]
+struct HandOver {
+    user: HostId,
+    /// Of the read that the store has not answered yet.
+    reading: Option<u64>,
+    /// What that read sees: nothing that was asked for later.
+    reads_until: u64,
+    /// The latest that was read.
+    last_read: MailId,
+    batch: VecDeque<Mail>,
+    /// It stands in the list of those that are ready.
+    is_ready: bool,
+    /// Where the latest of it went, and the places in that link's stream of bytes where each
+    /// message ends.
+    link: Option<LinkId>,
+    marks: VecDeque<(u64, MailId)>,
+}
+
+/// The state of a server's mail.
+#[derive(Debug)]
+pub struct Room {
+    messages_max: u64,
+    bytes_max: u64,
+    age_max: Duration,
+    /// What the mailbox's clock showed when this server began.
+    clock: Duration,
+    next_id: u64,
+    next_serial: u64,
+    /// Whose mail each read is for that the store has not answered yet.
+    reads: HashMap<u64, WideId, RandomState>,
+    waiting: HashMap<WideId, Waiting, RandomState>,
+    /// Of all that waits.
+    bytes: u64,
+    unkept: VecDeque<Unkept>,
+    unkept_bytes: u64,
+    hand_overs: BTreeMap<WideId, HandOver>,
+    /// Hand-overs with something to put into a queue that may have room.
+    ready: VecDeque<WideId>,
+    /// Hand-overs by the link that they last used.
+    on_link: BTreeSet<(LinkId, WideId)>,
+    requests: VecDeque<Request>,
+    /// When the oldest is too old; `None` while nothing waits or the store looks for it.
+    expires_at: Option<Time>,
+    refused: u64,
+    failed: Option<String>,
+}
+
+impl Room {
+    /// A room over a store that holds this.
+    #[must_use]
+    pub fn new(limits: &Limits, inventory: &Inventory) -> Self {
+        let waiting = inventory
+            .waiting
+            .iter()
+            .map(|&(to, messages, bytes)| (to, Waiting { messages, bytes, ..Waiting::default() }));
+        let mut room = Self {
+            messages_max: limits.mail_messages_max,
+            bytes_max: limits.mail_bytes_max,
+            age_max: limits.mail_age_max,
+            clock: inventory.clock,
+            next_id: inventory.next_id,
+            next_serial: 0,
+            reads: HashMap::default(),
+            waiting: waiting.collect(),
+            bytes: inventory.waiting.iter().map(|&(.., bytes)| bytes).sum(),
+            unkept: VecDeque::new(),
+            unkept_bytes: 0,
+            hand_overs: BTreeMap::new(),
+            ready: VecDeque::new(),
+            on_link: BTreeSet::new(),
+            requests: VecDeque::new(),
+            expires_at: None,
+            refused: 0,
+            failed: None,
+        };
+        room.note_oldest(inventory.oldest);
+        room
+    }
+
+    /// What the store is to do next.
+    pub fn poll_request(&mut self) -> Option<Request> {
+        self.requests.pop_front()
+    }
+
+    /// What waits for each addressee, by number.
+    #[must_use]
+    pub fn waiting(&self) -> Vec<(WideId, Waiting)> {
+        let kept = self.waiting.iter().filter(|(_, waiting)| waiting.messages > 0);
+        let mut waiting: Vec<_> = kept.map(|(&to, &waiting)| (to, waiting)).collect();
+        waiting.sort_unstable_by_key(|&(to, _)| to);
+        waiting
+    }
+
+    /// Messages that were refused at a bound, or because the store could not keep them.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Why nothing is kept any more.
+    #[must_use]
+    pub fn failure(&self) -> Option<&str> {
+        self.failed.as_deref()
+    }
+
+    /// Whether so much is on its way to the store that no more should come for now.
+    #[must_use]
+    pub fn is_congested(&self) -> bool {
+        self.unkept_bytes >= MAIL_UNKEPT_BYTES_MAX
+    }
+
+    /// Whether the store has not answered for something yet.
+    #[must_use]
+    pub fn is_keeping(&self) -> bool {
+        !self.unkept.is_empty()
+    }
+
+    /// Whether what is said to an addressee now has to wait its turn behind mail.
+    #[must_use]
+    pub fn goes_first(&self, to: WideId) -> bool {
+        self.failed.is_none()
+            && (self.hand_overs.get(&to).is_some_and(|over| !over.is_handed())
+                || self.waiting.get(&to).is_some_and(|waiting| waiting.unkept > 0))
+    }
+
+    /// Asks the store to keep what came over `link`.
+    ///
+    /// # Errors
+    /// [`Refusal`]: what waits already stays.
+    pub fn keep(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        from: WideId,
+        to: WideId,
+        text: &[u8],
+    ) -> Result<(), Refusal> {
+        let bytes = (text.len() + MAIL_BYTES) as u64;
+        if let Err(refusal) = self.has_room(to, bytes) {
+            self.refused += 1;
+            return Err(refusal);
+        }
+        let id = MailId(self.next_id);
+        self.next_id += 1;
+        let waiting = self.waiting.entry(to).or_default();
+        waiting.unkept += 1;
+        waiting.last_asked = id.0;
+        self.unkept.push_back(Unkept { id, link, to, bytes });
+        self.unkept_bytes += bytes;
+        let kept_at = self.clock + now.0;
+        self.requests.push_back(Request::Keep(Mail { id, to, from, kept_at, text: text.into() }));
+        Ok(())
+    }
+
+    fn has_room(&self, to: WideId, bytes: u64) -> Result<(), Refusal> {
+        if let Some(error) = &self.failed {
+            return Err(Refusal::Failed(error.clone()));
+        }
+        let waiting = self.waiting.get(&to).copied().unwrap_or_default();
+        if waiting.messages + waiting.unkept >= self.messages_max {
+            return Err(Refusal::AddresseeFull(self.messages_max));
+        }
+        if self.bytes + self.unkept_bytes + bytes > self.bytes_max {
+            return Err(Refusal::RoomFull(self.bytes_max));
+        }
+        Ok(())
+    }
+
+    /// A user can be reached.
+    pub fn came(&mut self, number: WideId, user: HostId) {
+        if !self.waiting.contains_key(&number) {
+            return;
+        }
+        self.stop(number);
+        let over = HandOver {
+            user,
+            reading: None,
+            reads_until: 0,
+            last_read: MailId(0),
+            batch: VecDeque::new(),
+            is_ready: false,
+            link: None,
+            marks: VecDeque::new(),
+        };
+        self.hand_overs.insert(number, over);
+        self.read(number);
+    }
+
+    /// A user has left, or cannot be reached for now: what it was not sent yet waits on.
+    pub fn stop(&mut self, number: WideId) {
+        if let Some(over) = self.hand_overs.remove(&number)
+            && let Some(link) = over.link
+        {
+            self.on_link.remove(&(link, number));
+        }
+    }
+
+    /// A link has ended: what was put into its queue and not sent waits on.
+    pub fn closed(&mut self, link: LinkId) {
+        for number in self.numbers_on(link) {
+            self.stop(number);
+        }
+    }
+
+    /// Asks the store for more of an addressee's mail.
+    fn read(&mut self, to: WideId) {
+        let Some(over) = self.hand_overs.get_mut(&to) else { return };
+        let serial = self.next_serial;
+        self.next_serial += 1;
+        over.reading = Some(serial);
+        self.reads.insert(serial, to);
+        over.reads_until = self.waiting.get(&to).map_or(0, |waiting| waiting.last_asked);
+        self.requests.push_back(Request::Collect { serial, to, after: over.last_read });
+    }
+
+    /// The user for whom there is mail to be put into a queue now. Say [`Room::take_ready`],
+    /// [`Room::blocked`] or [`Room::unreachable`] before asking again.
+    pub fn next_ready(&mut self) -> Option<HostId> {
+        // Some that were ready have ended meanwhile.
+        while let Some(to) = self.ready.front() {
+            match self.hand_overs.get(to).filter(|over| !over.batch.is_empty()) {
+                Some(over) => return Some(over.user),
+                None => self.ready.pop_front(),
+            };
+        }
+        None
+    }
+
+    /// The next message for that user; [`Room::handed`] must follow.
+    ///
+    /// # Panics
+    /// If there is none: [`Room::next_ready`] tells.
+    pub fn take_ready(&mut self) -> Mail {
+        let over = self.ready.front().and_then(|to| self.hand_overs.get_mut(to));
+        over.and_then(|over| over.batch.pop_front()).expect("a hand-over that is ready")
+    }
+
+    /// The message that was taken is in the queue of `link`, and ends at `mark` in its stream of
+    /// bytes.
+    pub fn handed(&mut self, link: LinkId, mark: u64, id: MailId) {
+        let Some(&to) = self.ready.front() else { return };
+        let Some(over) = self.hand_overs.get_mut(&to) else { return };
+        over.link = Some(link);
+        over.marks.push_back((mark, id));
+        self.on_link.insert((link, to));
+        if over.batch.is_empty() {
+            over.is_ready = false;
+            self.ready.pop_front();
+            self.read(to);
+        }
+    }
+
+    /// The queue of `link` has no room for the next message now; [`Room::sent`] tells when.
+    pub fn blocked(&mut self, link: LinkId) {
+        if let Some(to) = self.ready.pop_front()
+            && let Some(over) = self.hand_overs.get_mut(&to)
+        {
+            over.is_ready = false;
+            over.link = Some(link);
+            self.on_link.insert((link, to));
+        }
+    }
+
+    /// The addressee of the next message cannot be reached after all.
+    pub fn unreachable(&mut self) {
+        if let Some(to) = self.ready.pop_front() {
+            self.stop(to);
+        }
+    }
+
+    /// Whether any mail is on its way over any link.
+    #[must_use]
+    pub fn is_handing_over(&self) -> bool {
+        !self.on_link.is_empty()
+    }
+
+    /// So many bytes of a link's stream have been sent in all, and its queue has room again.
+    pub fn sent(&mut self, link: LinkId, total: u64) {
+        for to in self.numbers_on(link) {
+            let over = self.hand_overs.get_mut(&to).expect("a hand-over on a link");
+            let sent = over.marks.iter().take_while(|&&(mark, _)| mark <= total).count();
+            if sent > 0 {
+                let ids = over.marks.drain(..sent).map(|(_, id)| id).collect();
+                self.requests.push_back(Request::Forget { to, ids });
+            }
+            if !over.batch.is_empty() && !std::mem::replace(&mut over.is_ready, true) {
+                self.ready.push_back(to);
+            }
+            self.end_if_done(to);
+        }
+    }
+
+    fn numbers_on(&self, link: LinkId) -> Vec<WideId> {
+        let least = (link, WideId(i64::MIN));
+        let on_link = self.on_link.range(least..).take_while(|&&(other, _)| other == link);
+        on_link.map(|&(_, number)| number).collect()
+    }
+
+    fn end_if_done(&mut self, to: WideId) {
+        if self.hand_overs.get(&to).is_some_and(|over| over.is_handed() && over.marks.is_empty()) {
+            self.stop(to);
+        }
+    }
+
+    /// Forgets all that waits for an addressee; answers how many messages that is.
+    pub fn drop_all(&mut self, to: WideId) -> u64 {
+        let messages = self.waiting.get(&to).map_or(0, |waiting| waiting.messages);
+        if messages > 0 {
+            self.requests.push_back(Request::Drop { to });
+            if let Some(over) = self.hand_overs.get_mut(&to) {
+                over.batch.clear();
+                over.marks.clear();
+                over.is_ready = false;
+                self.read(to);
+            }
+        }
+        messages
+    }
+
+    /// The store has answered. Tells `settled` of each message that it has now kept or refused, by
+    /// the link that it came over.
+    pub fn handle(&mut self, now: Time, reply: Reply, mut settled: impl FnMut(LinkId)) {
+        match reply {
+            Reply::Kept(ids) => {
+                for id in ids {
+                    let Some(Unkept { link, to, bytes, .. }) = self.take_unkept(id) else {
+                        continue;
+                    };
+                    let waiting = self.waiting.entry(to).or_default();
+                    waiting.messages += 1;
+                    waiting.bytes += bytes;
+                    self.bytes += bytes;
+                    settled(link);
+                }
+                if self.expires_at.is_none() {
+                    self.expires_at = Some(now + self.age_max);
+                }
+            }
+            Reply::NotKept { ids, error } => {
+                log::error!("{} messages are not kept: {error}", ids.len());
+                for id in ids {
+                    if let Some(Unkept { link, to, .. }) = self.take_unkept(id) {
+                        self.refused += 1;
+                        self.forget_if_empty(to);
+                        settled(link);
+                    }
+                }
+            }
+            Reply::Collected { serial, mails } => self.handle_collected(serial, mails),
+            Reply::Removed { to, messages, bytes } => {
+                if let Some(waiting) = self.waiting.get_mut(&to) {
+                    waiting.messages = waiting.messages.saturating_sub(messages);
+                    waiting.bytes = waiting.bytes.saturating_sub(bytes);
+                    self.bytes = self.bytes.saturating_sub(bytes);
+                    self.forget_if_empty(to);
+                }
+            }
+            Reply::Expired { oldest } => self.note_oldest(oldest),
+            Reply::Failed(error) => {
+                log::error!(
+                    "the mailbox has failed: {error}. Nothing is kept any more; chat goes on. What \
+                     was kept is still in the file: mend the disk and start the server again"
+                );
+                self.failed = Some(error);
+                for Unkept { link, .. } in std::mem::take(&mut self.unkept) {
+                    self.refused += 1;
+                    settled(link);
+                }
+                self.unkept_bytes = 0;
+                self.expires_at = None;
+                for waiting in self.waiting.values_mut() {
+                    waiting.unkept = 0;
+                }
+            }
+        }
+    }
+
+    fn handle_collected(&mut self, serial: u64, mails: Vec<Mail>) {
+        let Some(to) = self.reads.remove(&serial) else { return };
+        let asked = self.hand_overs.get_mut(&to).filter(|over| over.reading == Some(serial));
+        let Some(over) = asked else {
+            return; // the user left meanwhile
+        };
+        over.reading = None;
+        if let Some(last) = mails.last() {
+            over.last_read = last.id;
+            over.batch = mails.into();
+            over.is_ready = true;
+            self.ready.push_back(to);
+        } else if self.waiting.get(&to).is_some_and(|w| w.last_asked > over.reads_until) {
+            self.read(to);
+        } else {
+            self.end_if_done(to);
+        }
+    }
+
+    fn take_unkept(&mut self, id: MailId) -> Option<Unkept> {
+        let unkept = self.unkept.pop_front_if(|unkept| unkept.id == id)?;
+        self.unkept_bytes -= unkept.bytes;
+        if let Some(waiting) = self.waiting.get_mut(&unkept.to) {
+            waiting.unkept -= 1;
+        }
+        Some(unkept)
+    }
+
+    fn forget_if_empty(&mut self, to: WideId) {
+        if self.waiting.get(&to).is_some_and(|w| w.messages == 0 && w.unkept == 0) {
+            self.waiting.remove(&to);
+        }
+    }
+
+    fn note_oldest(&mut self, oldest: Option<Duration>) {
+        let expires = oldest.map(|oldest| oldest + self.age_max);
+        self.expires_at = expires.map(|at| Time(at.saturating_sub(self.clock)));
+    }
+
+    /// Asks the store to forget what is too old.
+    pub fn advance(&mut self, now: Time) {
+        if self.expires_at.is_some_and(|at| at <= now) {
+            self.expires_at = None;
+            // What was kept exactly that long ago is too old as well.
+            let before =
+                (self.clock + now.0).saturating_sub(self.age_max) + Duration::from_micros(1);
+            self.requests.push_back(Request::Expire { before });
+        }
+    }
+
+    /// When [`Room::advance`] has something to do.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.expires_at
+    }
+}
+
+impl HandOver {
+    /// Whether all that waited is in a queue or sent.
+    fn is_handed(&self) -> bool {
+        self.reading.is_none() && self.batch.is_empty()
+    }
+}

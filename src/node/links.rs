@@ -1,0 +1,325 @@
+//! The links of a server: everything that a node keeps for each connection, and the way in which the
+//! relay's decisions reach them.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::net::SocketAddr;
+
+use rand::rngs::StdRng;
+use slab::Slab;
+
+use super::Action;
+use crate::doors::assembly::Assembly;
+use crate::doors::{Desk, Door, SendQueue, Session, Shared};
+use crate::limits::{Limits, QUEUE_PRESSED_BYTES};
+use crate::mail::Room;
+use crate::relay::message::{HostId, Kind, Message, WideId};
+use crate::relay::{CloseReason, Host, LinkId, Outbox, Relay, Time};
+
+/// What has passed over a link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes put into the send queue.
+    pub bytes_out: u64,
+    /// Whole frames received.
+    pub frames_in: u64,
+    /// Frames put into the send queue; what a session answers to one frame counts as one.
+    pub frames_out: u64,
+}
+
+/// A link as the node knows it.
+#[derive(Debug)]
+pub struct Link {
+    pub(super) id: LinkId,
+    pub(super) assembly: Assembly,
+    pub(super) session: Session,
+    pub(super) queue: SendQueue,
+    queue_bytes_max: usize,
+    pub(super) traffic: Traffic,
+    pub(super) peer: Option<SocketAddr>,
+    since: Time,
+    /// It stands in the list of links with something to send.
+    pub(super) is_listed: bool,
+    /// It has been told to close.
+    pub(super) is_closing: bool,
+    /// What it said and the store of mail has not answered for yet, in messages.
+    pub(super) unkept: u32,
+    /// It speaks to everyone, and not all of them have been reached yet.
+    pub(super) is_broadcasting: bool,
+    /// What must wait until that is done: the bytes of frames that came later. Nothing more is to be
+    /// read meanwhile.
+    pub(super) held: Option<Vec<u8>>,
+    /// When its session is called next.
+    alarm: Option<Time>,
+}
+
+impl Link {
+    /// Its name in the log.
+    #[must_use]
+    pub fn id(&self) -> LinkId {
+        self.id
+    }
+
+    /// The wire that it speaks.
+    #[must_use]
+    pub fn door(&self) -> Door {
+        self.session.door()
+    }
+
+    /// What has passed over it.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
+    /// Bytes that wait in its send queue.
+    #[must_use]
+    pub fn queue_bytes(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// The address at the other end, once it is known.
+    #[must_use]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// When it began.
+    #[must_use]
+    pub fn since(&self) -> Time {
+        self.since
+    }
+
+    /// Bytes that have been put into its queue and are not in it any more.
+    pub(super) fn bytes_sent(&self) -> u64 {
+        self.traffic.bytes_out - self.queue.len() as u64
+    }
+}
+
+/// The links and what the relay asks for them: everything but the relay itself.
+#[derive(Debug)]
+pub(super) struct Links {
+    pub(super) slots: Slab<Link>,
+    pub(super) limits: Limits,
+    pub(super) shared: Shared,
+    pub(super) mail: Room,
+    pub(super) rng: StdRng,
+    generation: u32,
+    pub(super) now: Time,
+    pub(super) unsent: VecDeque<LinkId>,
+    pub(super) pressed: VecDeque<LinkId>,
+    /// Told to close; the relay has not heard of it yet.
+    pub(super) closing: VecDeque<(LinkId, CloseReason)>,
+    pub(super) actions: VecDeque<Action>,
+    /// When sessions are called next.
+    pub(super) alarms: BTreeSet<(Time, LinkId)>,
+}
+
+impl Links {
+    pub(super) fn new(limits: Limits, mail: Room, rng: StdRng) -> Self {
+        Self {
+            slots: Slab::new(),
+            limits,
+            shared: Shared::default(),
+            mail,
+            rng,
+            generation: 0,
+            now: Time::default(),
+            unsent: VecDeque::new(),
+            pressed: VecDeque::new(),
+            closing: VecDeque::new(),
+            actions: VecDeque::new(),
+            alarms: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn open(&mut self, door: Door, peer: Option<SocketAddr>) -> LinkId {
+        let entry = self.slots.vacant_entry();
+        self.generation = self.generation.wrapping_add(1);
+        let index = u32::try_from(entry.key()).expect("fewer links than 2^32");
+        let id = LinkId { index, generation: self.generation };
+        entry.insert(Link {
+            id,
+            assembly: Assembly::default(),
+            session: Session::new(door),
+            queue: SendQueue::default(),
+            queue_bytes_max: self.limits.client_queue_bytes_max,
+            traffic: Traffic::default(),
+            peer,
+            since: self.now,
+            is_listed: false,
+            is_closing: false,
+            unkept: 0,
+            is_broadcasting: false,
+            held: None,
+            alarm: None,
+        });
+        id
+    }
+
+    pub(super) fn get(&self, id: LinkId) -> Option<&Link> {
+        self.slots.get(id.index as usize).filter(|link| link.id == id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: LinkId) -> Option<&mut Link> {
+        self.slots.get_mut(id.index as usize).filter(|link| link.id == id)
+    }
+
+    /// A link that has not been told to close.
+    pub(super) fn live_mut(&mut self, id: LinkId) -> Option<&mut Link> {
+        self.get_mut(id).filter(|link| !link.is_closing)
+    }
+
+    /// Lets a link's session do something in which it may answer its client.
+    pub(super) fn at_desk<R>(
+        &mut self,
+        id: LinkId,
+        relay: &Relay,
+        act: impl FnOnce(&mut Session, &mut Desk<'_>) -> R,
+    ) -> Option<R> {
+        let Self { slots, shared, mail, limits, rng, now, .. } = self;
+        let link = slots.get_mut(id.index as usize).filter(|l| l.id == id && !l.is_closing)?;
+        let unsent_bytes = link.queue.len();
+        let mut desk = Desk {
+            now: *now,
+            relay,
+            shared,
+            mail,
+            is_keeping: link.unkept > 0,
+            queue: &mut link.queue,
+            limits,
+            rng,
+        };
+        let result = act(&mut link.session, &mut desk);
+        self.queued(id, unsent_bytes);
+        Some(result)
+    }
+
+    /// Something may have been put into a link's queue, which held `unsent_bytes` before.
+    pub(super) fn queued(&mut self, id: LinkId, unsent_bytes: usize) {
+        let Some(link) = self.slots.get_mut(id.index as usize).filter(|link| link.id == id) else {
+            return;
+        };
+        let added = link.queue.len() - unsent_bytes;
+        if added > 0 {
+            link.traffic.bytes_out += added as u64;
+            link.traffic.frames_out += 1;
+            if !link.is_listed {
+                link.is_listed = true;
+                self.unsent.push_back(id);
+            }
+            if unsent_bytes < QUEUE_PRESSED_BYTES && link.queue.len() >= QUEUE_PRESSED_BYTES {
+                self.pressed.push_back(id);
+            }
+        }
+        // A later alarm than needed does no harm: the session is asked again then.
+        if let Some(at) = link.session.deadline()
+            && link.alarm.is_none_or(|alarm| at < alarm)
+        {
+            if let Some(alarm) = link.alarm.replace(at) {
+                self.alarms.remove(&(alarm, id));
+            }
+            self.alarms.insert((at, id));
+        }
+    }
+
+    /// The next link whose alarm has come.
+    pub(super) fn next_alarm(&mut self) -> Option<LinkId> {
+        let &(at, id) = self.alarms.first().filter(|&&(at, _)| at <= self.now)?;
+        self.alarms.remove(&(at, id));
+        if let Some(link) = self.get_mut(id) {
+            link.alarm = None;
+        }
+        Some(id)
+    }
+
+    /// Forgets a link.
+    pub(super) fn remove(&mut self, id: LinkId) {
+        if self.get(id).is_some() {
+            let mut link = self.slots.remove(id.index as usize);
+            link.session.closed(&mut self.shared);
+            if let Some(alarm) = link.alarm {
+                self.alarms.remove(&(alarm, id));
+            }
+            self.mail.closed(id);
+        }
+    }
+
+    /// Whether a link holds more unsent bytes than it may.
+    pub(super) fn overfull(&self, id: LinkId) -> Option<CloseReason> {
+        let link = self.get(id)?;
+        let unsent_bytes = link.queue.len();
+        (unsent_bytes > link.queue_bytes_max).then_some(CloseReason::QueueFull { unsent_bytes })
+    }
+
+    /// Lets a link's session put something from the relay into its queue, if it may still grow.
+    fn put(&mut self, id: LinkId, put: impl FnOnce(&mut Session, &Shared, &mut SendQueue)) {
+        let Self { slots, shared, .. } = self;
+        let Some(link) = slots.get_mut(id.index as usize).filter(|link| link.id == id) else {
+            return;
+        };
+        if link.is_closing {
+            return;
+        }
+        let unsent_bytes = link.queue.len();
+        if unsent_bytes > link.queue_bytes_max {
+            return self.close(id, CloseReason::QueueFull { unsent_bytes });
+        }
+        put(&mut link.session, shared, &mut link.queue);
+        self.queued(id, unsent_bytes);
+    }
+}
+
+impl Outbox for Links {
+    fn deliver(&mut self, id: LinkId, message: &Message<'_>) {
+        self.put(id, |session, shared, queue| session.deliver(message, shared, queue));
+    }
+
+    fn deliver_mail(&mut self, id: LinkId, sender: WideId, destination: HostId, text: &[u8]) {
+        self.put(id, |session, shared, queue| {
+            session.deliver_mail(sender, destination, text, shared, queue);
+        });
+    }
+
+    fn unsent_bytes(&self, id: LinkId) -> usize {
+        self.get(id).map_or(0, |link| link.queue.len())
+    }
+
+    fn registered(&mut self, id: LinkId, kind: Kind) {
+        let max = match kind {
+            Kind::Server => self.limits.server_queue_bytes_max,
+            Kind::User => self.limits.client_queue_bytes_max,
+        };
+        if let Some(link) = self.get_mut(id) {
+            link.queue_bytes_max = max;
+        }
+    }
+
+    fn close(&mut self, id: LinkId, reason: CloseReason) {
+        if let Some(link) = self.live_mut(id) {
+            link.is_closing = true;
+            self.closing.push_back((id, reason));
+        }
+    }
+
+    fn dial(&mut self, parent: usize) -> LinkId {
+        let link = self.open(Door::Crc, None);
+        self.actions.push_back(Action::Dial { parent, link });
+        link
+    }
+
+    fn came(&mut self, host: &Host) {
+        self.shared.came(host);
+        if host.kind == Kind::User {
+            self.mail.came(self.shared.numbers.of(host.id), host.id);
+        }
+    }
+
+    fn left(&mut self, host: &Host) {
+        if host.kind == Kind::User {
+            self.mail.stop(self.shared.numbers.of(host.id));
+        }
+        self.shared.left(host);
+    }
+}

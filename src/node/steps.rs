@@ -1,0 +1,193 @@
+//! What sessions ask for, carried out: registrations, chats, broadcasts, and mail from and to them.
+
+use super::{Action, Node};
+use crate::doors::Step;
+use crate::doors::assembly::Flow;
+use crate::limits::{BROADCAST_QUEUE_BYTES, BURST_PORTION_BYTES};
+use crate::relay::message::{HostId, Kind, Message, Registration};
+use crate::relay::{CloseReason, FirstLink, LinkId, Outbox as _};
+
+/// Something that is said to everyone, while not all have been reached.
+#[derive(Debug)]
+pub(super) struct Broadcast {
+    link: LinkId,
+    from: HostId,
+    text: Box<[u8]>,
+    /// Who is still to be reached.
+    to: Vec<HostId>,
+}
+
+impl Node {
+    /// A frame of a wire whose words are not the relay's.
+    pub(super) fn handle_words(&mut self, id: LinkId, frame: &[u8]) -> Flow {
+        // What a session answers goes into the queue of a client that may not be reading.
+        if let Some(reason) = self.links.overfull(id) {
+            self.links.close(id, reason);
+            return Flow::Stop;
+        }
+        if self.links.get(id).is_some_and(|link| link.is_broadcasting) {
+            return Flow::Hold;
+        }
+        let receive = |session: &mut crate::doors::Session, desk: &mut crate::doors::Desk<'_>| {
+            session.receive(frame, desk)
+        };
+        match self.links.at_desk(id, &self.relay, receive) {
+            None => return Flow::Stop,
+            Some(Step::Hold) => return Flow::Hold,
+            Some(step) => self.perform(id, step),
+        }
+        if let Some(link) = self.links.get_mut(id) {
+            link.traffic.frames_in += 1;
+        }
+        Flow::More
+    }
+
+    /// Carries out what a link's session asks for.
+    pub(super) fn perform(&mut self, id: LinkId, step: Step<'_>) {
+        let now = self.links.now;
+        match step {
+            Step::Nothing | Step::Hold => {}
+            Step::Say(message) => self.relay.receive(now, id, &message, &mut self.links),
+            Step::Register { id: host, name } => self.register(id, host, &name),
+            Step::Chat { from, to, text } => {
+                let chat = Message::Chat { source: from, destination: to, text: &text };
+                self.relay.receive(now, id, &chat, &mut self.links);
+            }
+            Step::ChatToAll { from, text } => {
+                let users = self.relay.hosts().iter().filter(|host| host.kind == Kind::User);
+                let to = users.map(|host| host.id).filter(|&host| host != from).collect();
+                self.broadcasts.push(Broadcast { link: id, from, text: (*text).into(), to });
+                if let Some(link) = self.links.get_mut(id) {
+                    link.is_broadcasting = true;
+                }
+                self.broadcast();
+            }
+            Step::Keep { from, to, text } => match self.links.mail.keep(now, id, from, to, &text) {
+                Ok(()) => {
+                    if let Some(link) = self.links.get_mut(id) {
+                        link.unkept += 1;
+                    }
+                }
+                Err(refusal) => {
+                    // Said often enough to be seen, and not for each.
+                    let refused = self.links.mail.refused();
+                    if refused.is_power_of_two() {
+                        log::warn!("a message to {to} is refused ({refused} so far): {refusal}");
+                    }
+                }
+            },
+            Step::Close(reason) => self.links.close(id, reason),
+        }
+    }
+
+    /// A session's client joins as a user, or as another one than before.
+    fn register(&mut self, id: LinkId, host: HostId, name: &[u8]) {
+        let now = self.links.now;
+        if self.relay.adjacent(id).is_some() {
+            let name = String::from_utf8_lossy(name);
+            let reason = CloseReason::Session(format!("is known as {name} from now on"));
+            self.relay.closed(now, id, &reason, &mut self.links);
+            self.relay.accepted(now, id);
+        }
+        let door = self.links.get(id).map(|link| link.door().to_string()).unwrap_or_default();
+        let registration = Registration {
+            kind: Kind::User,
+            source: host,
+            last_hop: HostId::NONE,
+            name,
+            info: door.as_bytes(),
+        };
+        self.relay.receive(now, id, &Message::Registration(registration), &mut self.links);
+        if self.relay.adjacent(id).is_none() {
+            // The relay closes the link and has said why; a client on this wire is told in its words.
+            if let Some(link) = self.links.get_mut(id) {
+                let unsent_bytes = link.queue.len();
+                link.session.refused(&mut link.queue);
+                self.links.queued(id, unsent_bytes);
+            }
+            self.links.close(id, CloseReason::Session("not registered".to_owned()));
+        }
+    }
+
+    /// Goes on with what is said to everyone, as far as the links to other servers have room: many
+    /// of those who are to hear it may be behind one.
+    pub(super) fn broadcast(&mut self) {
+        let now = self.links.now;
+        for mut broadcast in std::mem::take(&mut self.broadcasts) {
+            let Broadcast { link, from, ref text, ref mut to } = broadcast;
+            let is_there = self.relay.adjacent(link).is_some_and(|host| host.id == from);
+            while let Some(&destination) = to.last().filter(|_| is_there) {
+                let host = self.relay.hosts().get(destination);
+                if let Some(FirstLink::Link(first)) = host.map(|host| host.first_link) {
+                    let neighbour = self.relay.adjacent(first).map(|host| host.kind);
+                    let is_long = self.links.unsent_bytes(first) >= BROADCAST_QUEUE_BYTES;
+                    if neighbour == Some(Kind::Server) && is_long {
+                        break;
+                    }
+                    let chat = Message::Chat { source: from, destination, text };
+                    self.relay.receive(now, link, &chat, &mut self.links);
+                }
+                to.pop();
+            }
+            if is_there && !to.is_empty() {
+                self.broadcasts.push(broadcast);
+            } else if let Some(sender) = self.links.get_mut(link) {
+                sender.is_broadcasting = false;
+                self.release(link);
+            }
+        }
+    }
+
+    /// Puts mail into the queues of those who can be reached, as far as there is room.
+    pub(super) fn hand_over(&mut self) {
+        while let Some(user) = self.links.mail.next_ready() {
+            let host = self.relay.hosts().get(user);
+            let Some(FirstLink::Link(link)) = host.map(|host| host.first_link) else {
+                self.links.mail.unreachable();
+                continue;
+            };
+            if self.links.unsent_bytes(link) >= BURST_PORTION_BYTES {
+                self.links.mail.blocked(link);
+                continue;
+            }
+            let mail = self.links.mail.take_ready();
+            let known_as = self.links.shared.numbers.user(mail.from, self.relay.hosts());
+            let known_as = known_as.map(|host| host.id);
+            let (relay, links) = (&mut self.relay, &mut self.links);
+            relay.pass_mail(mail.from, known_as, user, &mail.text, links);
+            let mark = links.get(link).map_or(u64::MAX, |link| link.traffic.bytes_out);
+            links.mail.handed(link, mark, mail.id);
+        }
+    }
+
+    /// Goes on with what a link said while it had to wait, if it has to no more.
+    pub(super) fn release(&mut self, id: LinkId) {
+        let Some(link) = self.links.live_mut(id) else {
+            return;
+        };
+        if link.unkept > 0 || link.is_broadcasting {
+            return;
+        }
+        if let Some(held) = link.held.take() {
+            self.feed(id, &held);
+            if self.is_listening(id) {
+                self.links.actions.push_back(Action::Resume { link: id });
+            }
+        }
+    }
+
+    /// Sessions tell their clients what has changed in this turn.
+    pub(super) fn refresh_all(&mut self) {
+        let links = self.links.slots.iter().map(|(_, link)| link.id).collect::<Vec<_>>();
+        for id in links {
+            self.refresh(id);
+        }
+    }
+
+    pub(super) fn refresh(&mut self, id: LinkId) {
+        let now = self.links.now;
+        self.links.at_desk(id, &self.relay, |session, desk| {
+            session.refresh(now, desk.shared, desk.queue);
+        });
+    }
+}

@@ -1,0 +1,77 @@
+//! Mail on its way: what was said to a user while it was away, passed on once it can be reached.
+//!
+//! Towards another server it is a chat where that is true: the sender is online and on this side of
+//! the link. Who has left can say nothing any more in plain CRC, so then it is a status of this
+//! server to the addressee, which every server passes on: its text names the sender, and the
+//! addressee's own server, if it knows the code, hands it over as what that one said.
+
+use super::link::Role;
+use super::message::{HostId, Message, StatusCode, WideId};
+use super::{FirstLink, LinkId, Outbox, Relay};
+
+/// How the text of a mail status begins, before the sender's number, a colon and a space.
+const PREFIX: &str = "Mail from ";
+
+/// The longest text before what was said.
+pub const MAIL_PREFIX_BYTES_MAX: usize = PREFIX.len() + "9223372036854775807: ".len();
+
+impl Relay {
+    /// Passes on what `sender` said to a user while it was away. `known_as` is the user who has the
+    /// sender's number now. Answers over which link it goes, or `None` if the user is lost or gone.
+    pub fn pass_mail(
+        &mut self,
+        sender: WideId,
+        known_as: Option<HostId>,
+        destination: HostId,
+        text: &[u8],
+        out: &mut impl Outbox,
+    ) -> Option<LinkId> {
+        let FirstLink::Link(link) = self.hosts.get(destination)?.first_link else {
+            return None;
+        };
+        if let Role::User { .. } = self.attachment(link).role {
+            out.deliver_mail(link, sender, destination, text);
+            return Some(link);
+        }
+        let chatting = known_as.filter(|&source| {
+            self.hosts.get(source).is_some_and(|host| host.first_link != FirstLink::Link(link))
+        });
+        if let Some(source) = chatting {
+            self.introduce(source, link, out);
+            out.deliver(link, &Message::Chat { source, destination, text });
+        } else {
+            let text = [format!("{PREFIX}{sender}: ").as_bytes(), text].concat();
+            let (source, code) = (self.own.id, StatusCode::MAIL);
+            out.deliver(link, &Message::Status { source, destination, code, text: &text });
+        }
+        Some(link)
+    }
+}
+
+/// Who said what, in the text of a mail status.
+pub(super) fn open_mail(text: &[u8]) -> Option<(WideId, &[u8])> {
+    let rest = text.strip_prefix(PREFIX.as_bytes())?;
+    let colon = rest.iter().position(|&byte| byte == b':')?;
+    let sender = std::str::from_utf8(&rest[..colon]).ok()?.parse().ok().map(WideId)?;
+    Some((sender, rest[colon + 1..].strip_prefix(b" ")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mail_status_says_who_said_what() {
+        let check = |text: &str, expected: Option<(i64, &str)>| {
+            let found = open_mail(text.as_bytes());
+            assert_eq!(found, expected.map(|(id, said)| (WideId(id), said.as_bytes())), "{text}");
+        };
+        check("Mail from 5: Hi: there", Some((5, "Hi: there")));
+        check("Mail from 9223372036854775807: ", Some((i64::MAX, "")));
+        check("Mail from 9223372036854775808: Hi", None);
+        check("Mail from sam: Hi", None);
+        check("Mail from 5:Hi", None);
+        check("Mail from 5", None);
+        check("Hi", None);
+    }
+}
