@@ -200,7 +200,7 @@ impl Backend for Simulator {
             info: launch.info.clone().into_bytes(),
         };
         let connection = self.world.connect(server);
-        let mut app = App::new(identity, SEED);
+        let mut app = App::crc(identity, SEED);
         app.connected(self.world.now().0);
         self.launched.push((launch.username.clone(), Role::Client, self.clients.len()));
         let log = ClientLog::default();

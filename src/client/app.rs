@@ -1,30 +1,21 @@
 //! The client without its terminal and its socket: bytes and typed lines go in, bytes and events
 //! come out. No socket, file, clock or thread; time is an argument, randomness a seed.
 //!
-//! Lines are carried out in the order they were typed. They wait for the welcome, and just after it
-//! one to a name that is not known, or one that asks for the list, waits a moment for the server to
-//! tell of everyone, because a script pipes its lines in before the server can have told of anyone.
-//! The last event is [`Event::Disconnected`].
+//! Lines are carried out in the order they were typed. They wait until the server has taken the
+//! user, and after that for one that the session cannot carry out yet. What is said in which bytes is
+//! the session's. The last event is [`Event::Disconnected`].
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::event::{Event, Text};
-use super::grammar::{self, Addressee, Command};
-use super::roster::Roster;
-use super::session::{Crc, Heard, Session};
-use crate::limits::FRAME_BYTES_MAX;
+use super::event::Event;
+use super::grammar::{self, Command};
+use super::session::{Crc, End, NotDone, Session};
+use crate::doors::assembly::Assembly;
 use crate::relay::Identity;
 
 /// How long the server may take to answer the registration: as long as it gives a client to send one.
 pub const WELCOME_DEADLINE: Duration = crate::limits::REGISTER_DEADLINE;
-
-/// How long after the welcome a line waits for a name that is not known.
-pub const NAME_DEADLINE: Duration = Duration::from_secs(1);
-
-/// How long nothing may come after the welcome before a list counts as complete: the server tells
-/// of everyone at once, but not when it is done.
-pub const LIST_QUIET: Duration = Duration::from_millis(100);
 
 /// How long the server may take to close after it was sent the quit; after an interrupt, also how
 /// long it may take to be sent it.
@@ -61,17 +52,13 @@ enum State {
 /// [`App::set_unsent`].
 #[derive(Debug)]
 pub struct App {
-    session: Session,
+    session: Box<dyn Session>,
+    assembly: Assembly,
     state: State,
-    roster: Roster,
     waiting: VecDeque<String>,
     waiting_bytes: usize,
     /// When the first line that waits is looked at again, whatever comes.
     waits_until: Option<Duration>,
-    /// Until when a name that is not known may yet be told of.
-    names_until: Duration,
-    /// Until when the list of users may be incomplete; never later than `names_until`.
-    list_until: Duration,
     input_ended: bool,
     output: Vec<u8>,
     /// Bytes of output that were taken and are not written yet.
@@ -80,18 +67,21 @@ pub struct App {
 }
 
 impl App {
-    /// A client of the CRC wire that is not connected. Random ids come from `seed`.
+    /// A client of the CRC wire (contract section 2) that is not connected. Random ids come from
+    /// `seed`.
     #[must_use]
-    pub fn new(identity: Identity, seed: u64) -> Self {
+    pub fn crc(identity: Identity, seed: u64) -> Self {
+        Self::new(Crc::new(identity, seed))
+    }
+
+    fn new(session: impl Session + 'static) -> Self {
         Self {
-            session: Session::Crc(Crc::new(identity, seed)),
+            session: Box::new(session),
+            assembly: Assembly::default(),
             state: State::Unconnected,
-            roster: Roster::default(),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             waits_until: None,
-            names_until: Duration::ZERO,
-            list_until: Duration::ZERO,
             input_ended: false,
             output: Vec::new(),
             unsent: 0,
@@ -110,17 +100,15 @@ impl App {
         if self.is_over() {
             return;
         }
-        self.list_until = self.names_until.min(now + LIST_QUIET);
-        let mut heard = Vec::new();
-        let read = self.session.receive(bytes, &mut self.output, &mut heard);
-        for heard in heard {
-            if !self.is_over() {
-                self.handle_heard(now, heard);
-                self.handle_waiting(now);
-            }
-        }
+        let frame_len = self.session.frame_len();
+        let mut assembly = std::mem::take(&mut self.assembly);
+        let read = assembly.feed(bytes, frame_len, |frame| {
+            self.handle_frame(now, frame);
+            !self.is_over()
+        });
+        self.assembly = assembly;
         if let Err(what) = read {
-            self.fail(&what);
+            self.on_end(End::Broken(what));
         }
     }
 
@@ -176,8 +164,9 @@ impl App {
     pub fn advance(&mut self, now: Duration) {
         match self.state {
             State::Registering { until } if now >= until => self.fail(&format!(
-                "the server did not answer within {} s: is it a CRC server?",
-                WELCOME_DEADLINE.as_secs()
+                "the server did not answer within {} s: is it a {} server?",
+                WELCOME_DEADLINE.as_secs(),
+                self.session.wire()
             )),
             State::Leaving { until, .. } if now >= until => {
                 self.end_leaving("the server does not read them");
@@ -239,35 +228,27 @@ impl App {
         self.waiting_bytes > WAITING_BYTES_MAX
     }
 
-    fn handle_heard(&mut self, now: Duration, heard: Heard) {
-        let event = match heard {
-            Heard::Welcome { id, status } => {
-                self.state = State::Chatting;
-                self.names_until = now + NAME_DEADLINE;
-                self.list_until = now + LIST_QUIET;
-                self.events
-                    .push_back(Event::Connected { id: Some(id), name: self.session.name().into() });
-                let Some((code, text)) = status else { return };
-                Event::Status { code: Some(code), text }
-            }
-            Heard::IdTaken { code, text, advice } => {
-                self.events.push_back(Event::Status { code: Some(code), text });
-                self.fail(&advice);
-                return;
-            }
-            Heard::Status { code, text } => Event::Status { code: Some(code), text },
-            Heard::Joined { id, name, info } => {
-                self.roster.insert(id, name.clone());
-                Event::Join { id: Some(id), name, info: Some(info) }
-            }
-            Heard::Left { id, text } => {
-                Event::Quit { id: Some(id), name: self.roster.remove(id), text: Some(text) }
-            }
-            Heard::Said { from, text } => {
-                Event::Chat { from: Some(from), name: self.name_of(from), text }
-            }
-        };
-        self.events.push_back(event);
+    fn handle_frame(&mut self, now: Duration, frame: &[u8]) {
+        let mut events = Vec::new();
+        let heard = self.session.hear(now, frame, &mut self.output, &mut events);
+        if events.iter().any(|event| matches!(event, Event::Connected { .. })) {
+            self.state = State::Chatting;
+        }
+        self.events.extend(events);
+        match heard {
+            Ok(()) => self.handle_waiting(now),
+            Err(end) => self.on_end(end),
+        }
+    }
+
+    fn on_end(&mut self, end: End) {
+        match end {
+            End::Broken(what) => self.fail(&format!(
+                "this is not a {} server, or it is broken: {what}",
+                self.session.wire()
+            )),
+            End::Refused(why) => self.fail(&why),
+        }
     }
 
     /// Carries out the lines that need not wait any longer, and leaves after the last one.
@@ -294,30 +275,17 @@ impl App {
     }
 
     fn handle_line(&mut self, now: Duration, line: &str) -> Result<(), NotDone> {
-        let command = grammar::parse(line, self.session.id_max());
-        match command.map_err(|error| NotDone::Never(error.to_string()))? {
+        match grammar::parse(line).map_err(|error| NotDone::Never(error.to_string()))? {
             None => {}
             Some(Command::Say { to, text }) => {
-                let id = match to {
-                    Addressee::Id(id) => id,
-                    Addressee::IdOrName(id, name) => self.id_of_digits(now, id, name)?,
-                    Addressee::Name(name) => self.id_of(now, name)?,
-                };
-                let mut frame = Vec::new();
-                self.session.say(id, text.as_bytes(), &mut frame);
-                self.send(&frame)?;
-            }
-            Some(Command::List) if now < self.list_until => {
-                return Err(NotDone::Later(self.list_until));
+                self.session.say(now, to, text, &mut self.output)?;
             }
             Some(Command::List) => {
-                let users = self.roster.users();
+                let users = self.session.users(now)?;
                 self.events.push_back(Event::Users { users });
             }
             Some(Command::Quit(text)) => {
-                let mut frame = Vec::new();
-                self.session.quit(text.as_bytes(), &mut frame);
-                self.send(&frame)?;
+                self.session.quit(text, &mut self.output)?;
                 self.on_left(now);
             }
             Some(Command::Help) => {
@@ -327,55 +295,9 @@ impl App {
         Ok(())
     }
 
-    /// The one user of that name. It is one's own only while nobody else has it.
-    fn id_of(&self, now: Duration, name: &str) -> Result<i64, NotDone> {
-        let ids = self.roster.ids(name.as_bytes());
-        match ids[..] {
-            [id] => Ok(id),
-            [] if name.as_bytes() == self.session.name() => Ok(self.session.id()),
-            [] if now < self.names_until => Err(NotDone::Later(self.names_until)),
-            [] => Err(NotDone::Never(format!("nobody here is called {name}: see /list"))),
-            _ => {
-                let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
-                let ids = ids.join(", ");
-                Err(NotDone::Never(format!(
-                    "several users are called {name}: write one of the ids {ids} instead"
-                )))
-            }
-        }
-    }
-
-    /// The id, unless nobody is known to have it and just one user has it as a name.
-    fn id_of_digits(&self, now: Duration, id: i64, name: &str) -> Result<i64, NotDone> {
-        if self.name_of(id).is_some() {
-            return Ok(id);
-        }
-        match self.id_of(now, name) {
-            Err(NotDone::Never(_)) => Ok(id),
-            other => other,
-        }
-    }
-
-    fn name_of(&self, id: i64) -> Option<Text> {
-        if id == self.session.id() {
-            return Some(self.session.name().into());
-        }
-        self.roster.name(id).cloned()
-    }
-
-    fn send(&mut self, frame: &[u8]) -> Result<(), NotDone> {
-        if frame.len() > FRAME_BYTES_MAX {
-            return Err(NotDone::Never(format!(
-                "too long: it makes a message of {} bytes, and servers take {FRAME_BYTES_MAX}",
-                frame.len()
-            )));
-        }
-        self.output.extend_from_slice(frame);
-        Ok(())
-    }
-
     fn leave(&mut self, now: Duration) {
-        self.session.quit(b"", &mut self.output);
+        // A farewell without words can always be said.
+        let _ = self.session.quit("", &mut self.output);
         self.on_left(now);
     }
 
@@ -409,14 +331,6 @@ impl App {
         self.state = State::Over(outcome);
         self.events.push_back(Event::Disconnected { text: why.into() });
     }
-}
-
-/// Why a line is not carried out.
-enum NotDone {
-    /// It may be when the server has told of more users, and is looked at again by then.
-    Later(Duration),
-    /// It cannot be. The text says why.
-    Never(String),
 }
 
 /// What a line that waits takes, roughly, in bytes.

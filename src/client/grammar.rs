@@ -17,10 +17,10 @@ bob Hi there!          sends to the user with the name bob
 /// To whom a message goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Addressee<'a> {
-    /// All digits, at the start of the line.
-    Id(i64),
+    /// All digits, at the start of the line: an id wherever users have ids.
+    Number(&'a str),
     /// All digits, in parentheses or after `/msg`, where any name can be written.
-    IdOrName(i64, &'a str),
+    NumberOrName(&'a str),
     /// Anything else.
     Name(&'a str),
 }
@@ -52,13 +52,6 @@ pub enum GrammarError<'a> {
     NoAddressee,
     /// An addressee, and nothing to send.
     NoText(&'a str),
-    /// A number that no user can have.
-    IdTooLarge {
-        /// As typed.
-        digits: &'a str,
-        /// The largest.
-        id_max: i64,
-    },
     /// A `(` without its `)`.
     OpenParenthesis,
     /// A command with words after it that it has no use for.
@@ -74,26 +67,23 @@ impl fmt::Display for GrammarError<'_> {
                 f,
                 "nothing to send to {to}: write an id or a name, a space and a text, or see /help"
             ),
-            Self::IdTooLarge { digits, id_max } => {
-                write!(f, "{digits} is not an id: the largest is {id_max}")
-            }
             Self::OpenParenthesis => f.write_str("a ( without its ): write (NAME) TEXT"),
             Self::TooMuch(command) => write!(f, "{command} takes nothing after it: see /help"),
         }
     }
 }
 
-/// What `line` asks for; `None` when it is blank. `id_max` is the largest id of the wire.
+/// What `line` asks for; `None` when it is blank.
 ///
 /// # Errors
 /// See [`GrammarError`].
-pub fn parse(line: &str, id_max: i64) -> Result<Option<Command<'_>>, GrammarError<'_>> {
+pub fn parse(line: &str) -> Result<Option<Command<'_>>, GrammarError<'_>> {
     let line = line.trim_end_matches(['\r', '\n']).trim_start();
     if line.is_empty() {
         return Ok(None);
     }
     if !line.starts_with(['/', '@']) {
-        return say(line, line.starts_with('('), id_max).map(Some);
+        return say(line, line.starts_with('(')).map(Some);
     }
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     let is = |names: [&str; 2]| names.iter().any(|name| word.eq_ignore_ascii_case(name));
@@ -105,7 +95,7 @@ pub fn parse(line: &str, id_max: i64) -> Result<Option<Command<'_>>, GrammarErro
         if rest.is_empty() {
             return Err(GrammarError::NoAddressee);
         }
-        say(rest, true, id_max).map(Some)
+        say(rest, true).map(Some)
     } else if is(["/list", "@list"]) {
         alone(Some(Command::List))
     } else if is(["/quit", "@quit"]) {
@@ -119,7 +109,7 @@ pub fn parse(line: &str, id_max: i64) -> Result<Option<Command<'_>>, GrammarErro
 
 /// `ADDRESSEE TEXT`: the text is what follows the first single space, as it is. With `any_name`,
 /// digits may be a name.
-fn say(line: &str, any_name: bool, id_max: i64) -> Result<Command<'_>, GrammarError<'_>> {
+fn say(line: &str, any_name: bool) -> Result<Command<'_>, GrammarError<'_>> {
     let (to, text) = match line.strip_prefix('(') {
         None => line.split_once(' ').unwrap_or((line, "")),
         Some(inside) => match inside.split_once(") ") {
@@ -133,15 +123,11 @@ fn say(line: &str, any_name: bool, id_max: i64) -> Result<Command<'_>, GrammarEr
     if to.is_empty() {
         return Err(GrammarError::NoAddressee);
     }
-    let addressee = if to.bytes().all(|b| b.is_ascii_digit()) {
-        match to.parse().ok().filter(|id| *id <= id_max) {
-            Some(id) if any_name => Addressee::IdOrName(id, to),
-            Some(id) => Addressee::Id(id),
-            None if any_name => Addressee::Name(to),
-            None => return Err(GrammarError::IdTooLarge { digits: to, id_max }),
-        }
-    } else {
-        Addressee::Name(to)
+    let is_number = to.bytes().all(|byte| byte.is_ascii_digit());
+    let addressee = match (is_number, any_name) {
+        (true, true) => Addressee::NumberOrName(to),
+        (true, false) => Addressee::Number(to),
+        (false, _) => Addressee::Name(to),
     };
     if text.is_empty() {
         return Err(GrammarError::NoText(to));
@@ -153,11 +139,9 @@ fn say(line: &str, any_name: bool, id_max: i64) -> Result<Command<'_>, GrammarEr
 mod tests {
     use super::*;
 
-    const MAX: i64 = u32::MAX as i64;
-
     #[track_caller]
     fn check(line: &str, expected: Result<Option<Command<'_>>, GrammarError<'_>>) {
-        assert_eq!(parse(line, MAX), expected, "{line:?}");
+        assert_eq!(parse(line), expected, "{line:?}");
     }
 
     #[track_caller]
@@ -167,18 +151,17 @@ mod tests {
 
     #[test]
     fn sends() {
-        use Addressee::{Id, IdOrName, Name};
-        check_say("3 Hi there!", Id(3), "Hi there!");
-        check_say("4294967295 x", Id(MAX), "x");
+        use Addressee::{Name, Number, NumberOrName};
+        check_say("3 Hi there!", Number("3"), "Hi there!");
+        check_say("007 x", Number("007"), "x");
         check_say("bob Hi there!", Name("bob"), "Hi there!");
         check_say("3rd Hi", Name("3rd"), "Hi");
         check_say("-3 Hi", Name("-3"), "Hi");
         check_say("(bob) Hi there!", Name("bob"), "Hi there!");
         check_say("(bob smith) Hi (you)", Name("bob smith"), "Hi (you)");
-        check_say("(3) Hi", IdOrName(3, "3"), "Hi");
-        check_say("/msg 007 Hi", IdOrName(7, "007"), "Hi");
-        check_say("/msg (3) Hi", IdOrName(3, "3"), "Hi");
-        check_say("(4294967296) Hi", Name("4294967296"), "Hi");
+        check_say("(3) Hi", NumberOrName("3"), "Hi");
+        check_say("/msg 007 Hi", NumberOrName("007"), "Hi");
+        check_say("/msg (3) Hi", NumberOrName("3"), "Hi");
         check_say("(a)b) Hi", Name("a)b"), "Hi");
         check_say("/msg bob Hi there!", Name("bob"), "Hi there!");
         check_say("/MSG (bob smith) Hi", Name("bob smith"), "Hi");
@@ -189,12 +172,12 @@ mod tests {
 
     #[test]
     fn keeps_the_text_as_it_is() {
-        check_say("  3 Hi", Addressee::Id(3), "Hi");
-        check_say("3   two more", Addressee::Id(3), "  two more");
-        check_say("3 end  ", Addressee::Id(3), "end  ");
-        check_say("3 \"quoted\" 'too'", Addressee::Id(3), "\"quoted\" 'too'");
-        check_say("3 a\tb", Addressee::Id(3), "a\tb");
-        check_say("3 Hi\r\n", Addressee::Id(3), "Hi");
+        check_say("  3 Hi", Addressee::Number("3"), "Hi");
+        check_say("3   two more", Addressee::Number("3"), "  two more");
+        check_say("3 end  ", Addressee::Number("3"), "end  ");
+        check_say("3 \"quoted\" 'too'", Addressee::Number("3"), "\"quoted\" 'too'");
+        check_say("3 a\tb", Addressee::Number("3"), "a\tb");
+        check_say("3 Hi\r\n", Addressee::Number("3"), "Hi");
     }
 
     #[test]
@@ -226,10 +209,6 @@ mod tests {
         check("@bob Hi", Err(E::UnknownCommand("@bob")));
         check("/ x", Err(E::UnknownCommand("/")));
         check("/list all", Err(E::TooMuch("/list")));
-        for digits in ["4294967296", "99999999999999999999"] {
-            let expected = E::IdTooLarge { digits, id_max: MAX };
-            check(&format!("{digits} Hi"), Err(expected));
-        }
     }
 
     #[test]
@@ -237,7 +216,7 @@ mod tests {
         let typed: Vec<_> = HELP.lines().filter_map(|line| line.split("  ").next()).collect();
         assert_eq!(typed.len(), 7);
         for line in typed.iter().flat_map(|line| line.split(", ")) {
-            assert!(parse(line, MAX).is_ok(), "{line}");
+            assert!(parse(line).is_ok(), "{line}");
         }
     }
 }

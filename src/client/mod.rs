@@ -11,7 +11,6 @@ mod filter;
 pub mod grammar;
 mod human;
 mod lines;
-mod roster;
 mod session;
 mod shell;
 mod terminal;
@@ -92,7 +91,7 @@ fn chat(options: &Options) -> Result<Outcome, String> {
     let socket = connect(&options.url)?;
     let name = identity.name.clone();
     let mut app = match options.url.scheme {
-        Scheme::Crc => App::new(identity, seed.next_u64()),
+        Scheme::Crc => App::crc(identity, seed.next_u64()),
     };
     let mut front = front(options.json, &name).map_err(|error| reason(&error))?;
     shell::run(socket, &mut app, &mut *front).map_err(|error| reason(&error))

@@ -212,7 +212,7 @@ fn edit(
         // After a quit, another prompt would only be in the way.
         let is_last = match &what {
             Typed::Line(line) => {
-                matches!(grammar::parse(line, i64::MAX), Ok(Some(Command::Quit(_))))
+                matches!(grammar::parse(line), Ok(Some(Command::Quit(_))))
             }
             _ => true,
         };

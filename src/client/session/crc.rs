@@ -1,17 +1,26 @@
 //! The client's side of the CRC wire: registers, takes another id when a random one is in use, and
-//! turns frames into what the app understands.
+//! turns frames into events. It knows whom a name addresses from what the server has told.
 //!
-//! What servers say to each other, and extensions, are passed over. `docs/PROTOCOL.md` has the wire.
+//! Just after the welcome a name that is not known, or the list, waits a moment, because a script
+//! pipes its lines in before the server can have told of anyone. What servers say to each other, and extensions, are passed over. `docs/PROTOCOL.md` has the wire.
+
+use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::Heard;
-use crate::doors::assembly::Assembly;
+use super::roster::Roster;
+use super::{End, FrameLen, NAME_DEADLINE, NotDone, Session, bounded, id_too_large};
+use crate::client::event::{Event, Text, User};
+use crate::client::grammar::Addressee;
 use crate::doors::crc::wire;
 use crate::limits::FRAME_BYTES_MAX_CEILING;
 use crate::relay::Identity;
 use crate::relay::message::{HostId, Kind, Message, Registration, StatusCode};
+
+/// How long nothing may come after the welcome before a list counts as complete: the server tells
+/// of everyone at once, but not when it is done.
+pub(in crate::client) const LIST_QUIET: Duration = Duration::from_millis(100);
 
 /// Random ids that are tried. Two in use one after the other is a wonder; eight, a server that
 /// refuses whatever it is asked.
@@ -19,74 +28,44 @@ const RANDOM_IDS_MAX: u32 = 8;
 
 /// A connection to a CRC server, as its client.
 #[derive(Debug)]
-pub(crate) struct Crc {
-    assembly: Assembly,
-    me: Me,
-}
-
-#[derive(Debug)]
-struct Me {
+pub(in crate::client) struct Crc {
     identity: Identity,
     rng: StdRng,
     ids_tried: u32,
-    welcome: bool,
+    is_welcome: bool,
+    others: Roster,
+    /// Until when a name that is not known may yet be told of.
+    names_until: Duration,
+    /// Until when the list of users may be incomplete; never later than `names_until`.
+    list_until: Duration,
 }
 
 impl Crc {
     /// A client that is not connected. Ids other than the one in `identity` come from `seed`.
     #[must_use]
-    pub(crate) fn new(identity: Identity, seed: u64) -> Self {
+    pub(in crate::client) fn new(identity: Identity, seed: u64) -> Self {
         Self {
-            assembly: Assembly::default(),
-            me: Me { identity, rng: StdRng::seed_from_u64(seed), ids_tried: 1, welcome: false },
+            identity,
+            rng: StdRng::seed_from_u64(seed),
+            ids_tried: 1,
+            is_welcome: false,
+            others: Roster::default(),
+            names_until: Duration::ZERO,
+            list_until: Duration::ZERO,
         }
-    }
-
-    pub(super) fn open(&self, out: &mut Vec<u8>) {
-        self.me.register(out);
-    }
-
-    pub(super) fn receive(
-        &mut self,
-        bytes: &[u8],
-        out: &mut Vec<u8>,
-        heard: &mut Vec<Heard>,
-    ) -> Result<(), String> {
-        let Self { assembly, me } = self;
-        let frame_bytes_max = FRAME_BYTES_MAX_CEILING;
-        let each = |frame: &[u8]| {
-            if let Ok(Some((message, _))) = wire::parse(frame, frame_bytes_max) {
-                heard.extend(me.hear(&message, out));
-            }
-            true
-        };
-        assembly
-            .feed(bytes, |bytes| wire::frame_len(bytes, frame_bytes_max), each)
-            .map_err(|error| format!("this is not a CRC server, or it is broken: {error}"))
-    }
-
-    pub(super) fn say(&self, to: i64, text: &[u8], out: &mut Vec<u8>) {
-        let destination = HostId(u32::try_from(to).expect("the grammar has bounded the id"));
-        let source = self.me.identity.id;
-        wire::encode(&Message::Chat { source, destination, text }, out);
-    }
-
-    pub(super) fn quit(&self, text: &[u8], out: &mut Vec<u8>) {
-        let source = self.me.identity.id;
-        wire::encode(&Message::ClientQuit { source, text }, out);
-    }
-
-    pub(super) fn id(&self) -> i64 {
-        i64::from(self.me.identity.id.0)
-    }
-
-    pub(super) fn name(&self) -> &[u8] {
-        &self.me.identity.name
     }
 }
 
-impl Me {
-    fn register(&self, out: &mut Vec<u8>) {
+impl Session for Crc {
+    fn wire(&self) -> &'static str {
+        "CRC"
+    }
+
+    fn frame_len(&self) -> FrameLen {
+        |bytes| wire::frame_len(bytes, FRAME_BYTES_MAX_CEILING).map_err(|error| error.to_string())
+    }
+
+    fn open(&self, out: &mut Vec<u8>) {
         let registration = Registration {
             kind: Kind::User,
             source: self.identity.id,
@@ -97,57 +76,165 @@ impl Me {
         wire::encode(&Message::Registration(registration), out);
     }
 
-    fn hear(&mut self, message: &Message<'_>, out: &mut Vec<u8>) -> Option<Heard> {
-        match *message {
-            Message::Status { destination, .. } if destination == HostId::EXTENSION => None,
-            Message::Status { code, text, .. } => self.hear_status(code, text, out),
+    fn hear(
+        &mut self,
+        now: Duration,
+        frame: &[u8],
+        out: &mut Vec<u8>,
+        events: &mut Vec<Event>,
+    ) -> Result<(), End> {
+        self.list_until = self.names_until.min(now + LIST_QUIET);
+        let me = self.identity.id;
+        match wire::message(frame) {
+            Message::Status { destination, .. } if destination == HostId::EXTENSION => {}
+            Message::Status { code, text, .. } => {
+                return self.hear_status(now, code, text, out, events);
+            }
             Message::Registration(Registration {
                 kind: Kind::User, source, name, info, ..
-            }) if source != self.identity.id => Some(Heard::Joined {
-                id: i64::from(source.0),
-                name: name.into(),
-                info: info.into(),
+            }) if source != me => {
+                self.others.insert(source, name.into());
+                let (name, info) = (name.into(), Some(info.into()));
+                events.push(Event::Join { id: Some(source.0.into()), name, info });
+            }
+            Message::Chat { source, text, .. } => events.push(Event::Chat {
+                from: Some(source.0.into()),
+                name: self.name_of(source),
+                text: text.into(),
             }),
-            Message::Chat { source, text, .. } => {
-                Some(Heard::Said { from: i64::from(source.0), text: text.into() })
-            }
-            Message::ClientQuit { source, text } if source != self.identity.id => {
-                Some(Heard::Left { id: i64::from(source.0), text: text.into() })
-            }
-            Message::Registration(_) | Message::ClientQuit { .. } | Message::ServerQuit { .. } => {
-                None
-            }
+            Message::ClientQuit { source, text } if source != me => events.push(Event::Quit {
+                id: Some(source.0.into()),
+                name: self.others.remove(source),
+                text: Some(text.into()),
+            }),
+            Message::Registration(_) | Message::ClientQuit { .. } | Message::ServerQuit { .. } => {}
         }
+        Ok(())
     }
 
-    fn hear_status(&mut self, code: StatusCode, text: &[u8], out: &mut Vec<u8>) -> Option<Heard> {
+    fn say(
+        &self,
+        now: Duration,
+        to: Addressee<'_>,
+        text: &str,
+        out: &mut Vec<u8>,
+    ) -> Result<(), NotDone> {
+        let destination = self.id_of(now, to)?;
+        let source = self.identity.id;
+        append(&Message::Chat { source, destination, text: text.as_bytes() }, out)
+    }
+
+    fn users(&self, now: Duration) -> Result<Vec<User>, NotDone> {
+        if now < self.list_until {
+            return Err(NotDone::Later(self.list_until));
+        }
+        Ok(self.others.users())
+    }
+
+    fn quit(&self, text: &str, out: &mut Vec<u8>) -> Result<(), NotDone> {
+        let source = self.identity.id;
+        append(&Message::ClientQuit { source, text: text.as_bytes() }, out)
+    }
+}
+
+impl Crc {
+    fn hear_status(
+        &mut self,
+        now: Duration,
+        code: StatusCode,
+        text: &[u8],
+        out: &mut Vec<u8>,
+        events: &mut Vec<Event>,
+    ) -> Result<(), End> {
         let id = self.identity.id;
-        if !self.welcome && code == StatusCode::WELCOME {
-            self.welcome = true;
-            return Some(Heard::Welcome {
-                id: i64::from(id.0),
-                status: Some((code.0, text.into())),
-            });
+        let status = Event::Status { code: Some(code.0), text: text.into() };
+        if !self.is_welcome && code == StatusCode::WELCOME {
+            self.is_welcome = true;
+            self.names_until = now + NAME_DEADLINE;
+            self.list_until = now + LIST_QUIET;
+            let name = self.identity.name[..].into();
+            events.extend([Event::Connected { id: Some(id.0.into()), name }, status]);
+            return Ok(());
         }
         let about = last_number(text).unwrap_or(id.0);
-        if self.welcome || code != StatusCode::ID_TAKEN || about != id.0 {
-            return Some(Heard::Status { code: code.0, text: text.into() });
+        if self.is_welcome || code != StatusCode::ID_TAKEN || about != id.0 {
+            events.push(status);
+            return Ok(());
         }
         if !self.identity.id_is_chosen && self.ids_tried < RANDOM_IDS_MAX {
             self.ids_tried += 1;
             self.identity.id = HostId::random(&mut self.rng);
-            self.register(out);
-            return None;
+            self.open(out);
+            return Ok(());
         }
-        let advice = if self.identity.id_is_chosen {
+        events.push(status);
+        Err(End::Refused(if self.identity.id_is_chosen {
             format!(
                 "the id {id} is taken: choose another with --id, or leave --id out for a random one"
             )
         } else {
             format!("the server refused {RANDOM_IDS_MAX} random ids: choose one with --id")
-        };
-        Some(Heard::IdTaken { code: code.0, text: text.into(), advice })
+        }))
     }
+
+    fn id_of(&self, now: Duration, to: Addressee<'_>) -> Result<HostId, NotDone> {
+        match to {
+            Addressee::Number(digits) => {
+                let id = digits.parse().map(HostId);
+                id.map_err(|_| id_too_large(digits, u32::MAX.into()))
+            }
+            Addressee::NumberOrName(digits) => match digits.parse() {
+                Ok(id) => self.id_of_digits(now, HostId(id), digits),
+                Err(_) => self.id_of_name(now, digits),
+            },
+            Addressee::Name(name) => self.id_of_name(now, name),
+        }
+    }
+
+    /// The one user of that name. It is one's own only while nobody else has it.
+    fn id_of_name(&self, now: Duration, name: &str) -> Result<HostId, NotDone> {
+        let ids = self.others.ids(name.as_bytes());
+        match ids[..] {
+            [id] => Ok(id),
+            [] if name.as_bytes() == self.identity.name => Ok(self.identity.id),
+            [] if now < self.names_until => Err(NotDone::Later(self.names_until)),
+            [] => Err(NotDone::Never(format!("nobody here is called {name}: see /list"))),
+            _ => {
+                let ids: Vec<String> = ids.iter().map(HostId::to_string).collect();
+                let ids = ids.join(", ");
+                Err(NotDone::Never(format!(
+                    "several users are called {name}: write one of the ids {ids} instead"
+                )))
+            }
+        }
+    }
+
+    /// The id, unless nobody is known to have it and just one user has it as a name.
+    fn id_of_digits(&self, now: Duration, id: HostId, name: &str) -> Result<HostId, NotDone> {
+        if self.name_of(id).is_some() {
+            return Ok(id);
+        }
+        match self.id_of_name(now, name) {
+            Err(NotDone::Never(_)) => Ok(id),
+            other => other,
+        }
+    }
+
+    fn name_of(&self, id: HostId) -> Option<Text> {
+        if id == self.identity.id {
+            return Some(self.identity.name[..].into());
+        }
+        self.others.name(id).cloned()
+    }
+}
+
+/// Appends a frame that servers take.
+fn append(message: &Message<'_>, out: &mut Vec<u8>) -> Result<(), NotDone> {
+    let mut frame = Vec::new();
+    wire::encode(message, &mut frame);
+    bounded(frame.len())?;
+    out.append(&mut frame);
+    Ok(())
 }
 
 /// The number at the end of a text, which in a refusal is the id that it is about.

@@ -1,129 +1,110 @@
-//! A client's side of a wire: what the server says ⇄ bytes. One file a wire.
+//! A client's side of a wire: bytes ⇄ events and lines. One file a wire.
 //!
-//! The app knows users by `i64`, which holds the ids of every wire, and nothing of frames.
+//! A session knows who it is, who else is online as far as its wire tells, and whom a line
+//! addresses: that is an id on one wire and a name on another, so the app sees neither. The app
+//! knows nothing of frames, and a session nothing of lines that wait or of the end.
 
 mod crc;
+mod roster;
+
+use std::fmt::Debug;
+use std::time::Duration;
 
 pub(super) use crc::Crc;
+#[cfg(test)]
+pub(super) use crc::LIST_QUIET;
 
-use super::event::Text;
+use super::event::{Event, User};
+use super::grammar::Addressee;
+use crate::limits::FRAME_BYTES_MAX;
 
-/// What the server said, whatever the wire.
+/// How long after the welcome a line waits for what the server has yet to tell of users.
+pub(super) const NAME_DEADLINE: Duration = Duration::from_secs(1);
+
+/// How long the frame is that some bytes begin with, `None` while they do not suffice to tell, or
+/// what is wrong with them.
+pub(super) type FrameLen = fn(&[u8]) -> Result<Option<usize>, String>;
+
+/// Why nothing more can come of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Heard {
-    /// The registration is accepted.
-    Welcome {
-        /// The id that one goes by from now on.
-        id: i64,
-        /// The words that came with it.
-        status: Option<(u16, Text)>,
-    },
-    /// The registration is refused for good: the id was asked for, and somebody has it.
-    IdTaken {
-        /// The code of the refusal.
-        code: u16,
-        /// Its words.
-        text: Text,
-        /// What is wrong and what to do, for people.
-        advice: String,
-    },
-    /// Anything else that the server wants read.
-    Status {
-        /// About what.
-        code: u16,
-        /// For people.
-        text: Text,
-    },
-    /// A user is online.
-    Joined {
-        /// Their id.
-        id: i64,
-        /// Their name.
-        name: Text,
-        /// What they say of themselves.
-        info: Text,
-    },
-    /// A user left.
-    Left {
-        /// Their id.
-        id: i64,
-        /// Why.
-        text: Text,
-    },
-    /// A user speaks.
-    Said {
-        /// Their id.
-        from: i64,
-        /// What.
-        text: Text,
-    },
+pub(super) enum End {
+    /// Its bytes are not the wire's: what is wrong with them.
+    Broken(String),
+    /// The server does not take this user. The text is for people.
+    Refused(String),
 }
 
-/// The wire that is spoken.
-#[derive(Debug)]
-pub(super) enum Session {
-    /// See [`Crc`].
-    Crc(Crc),
+/// Why a line is not carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum NotDone {
+    /// It may be when the server has told of more users, and is looked at again by then.
+    Later(Duration),
+    /// It cannot be. The text says why.
+    Never(String),
 }
 
-impl Session {
-    /// Says hello on a new connection: appends to `out` what the server must hear first.
-    pub(super) fn open(&mut self, out: &mut Vec<u8>) {
-        match self {
-            Self::Crc(crc) => crc.open(out),
-        }
-    }
+/// A wire from the client's side.
+///
+/// What goes to the server is appended to `out`, what the user should know to `events`.
+pub(super) trait Session: Debug {
+    /// What people call the wire, as in "a CRC server".
+    fn wire(&self) -> &'static str;
 
-    /// Takes bytes from the server, and appends what they say to `heard` and answers to `out`.
+    /// How the stream is cut into frames.
+    fn frame_len(&self) -> FrameLen;
+
+    /// Says on a new connection what the server must hear first.
+    fn open(&self, out: &mut Vec<u8>);
+
+    /// Takes a whole frame. [`Event::Connected`] is among the events just once: when the server has
+    /// taken this user.
     ///
     /// # Errors
-    /// What is wrong with the bytes; the connection is of no more use. What came before is in `heard`.
-    pub(super) fn receive(
+    /// The connection is of no more use.
+    fn hear(
         &mut self,
-        bytes: &[u8],
+        now: Duration,
+        frame: &[u8],
         out: &mut Vec<u8>,
-        heard: &mut Vec<Heard>,
-    ) -> Result<(), String> {
-        match self {
-            Self::Crc(crc) => crc.receive(bytes, out, heard),
-        }
-    }
+        events: &mut Vec<Event>,
+    ) -> Result<(), End>;
 
-    /// Appends a message to a user.
-    pub(super) fn say(&self, to: i64, text: &[u8], out: &mut Vec<u8>) {
-        match self {
-            Self::Crc(crc) => crc.say(to, text, out),
-        }
-    }
+    /// Sends a text to a user.
+    ///
+    /// # Errors
+    /// Nothing was appended.
+    fn say(
+        &self,
+        now: Duration,
+        to: Addressee<'_>,
+        text: &str,
+        out: &mut Vec<u8>,
+    ) -> Result<(), NotDone>;
 
-    /// Appends a farewell.
-    pub(super) fn quit(&self, text: &[u8], out: &mut Vec<u8>) {
-        match self {
-            Self::Crc(crc) => crc.quit(text, out),
-        }
-    }
+    /// Everyone else who is online.
+    ///
+    /// # Errors
+    /// The wire tells of nobody, or has not told of everyone yet.
+    fn users(&self, now: Duration) -> Result<Vec<User>, NotDone>;
 
-    /// The id that one goes by, or would.
-    #[must_use]
-    pub(super) fn id(&self) -> i64 {
-        match self {
-            Self::Crc(crc) => crc.id(),
-        }
-    }
+    /// Says farewell, upon which the server closes.
+    ///
+    /// # Errors
+    /// Nothing was appended, as the text cannot be sent; an empty one can.
+    fn quit(&self, text: &str, out: &mut Vec<u8>) -> Result<(), NotDone>;
+}
 
-    /// The name that one goes by.
-    #[must_use]
-    pub(super) fn name(&self) -> &[u8] {
-        match self {
-            Self::Crc(crc) => crc.name(),
-        }
+/// Whether a message is one that servers take. `len` is counted as they count it.
+fn bounded(len: usize) -> Result<(), NotDone> {
+    if len <= FRAME_BYTES_MAX {
+        return Ok(());
     }
+    Err(NotDone::Never(format!(
+        "too long: it makes a message of {len} bytes, and servers take {FRAME_BYTES_MAX}"
+    )))
+}
 
-    /// The largest id of the wire.
-    #[must_use]
-    pub(super) fn id_max(&self) -> i64 {
-        match self {
-            Self::Crc(_) => i64::from(u32::MAX),
-        }
-    }
+/// The answer to digits that no user can have as an id.
+fn id_too_large(digits: &str, id_max: i64) -> NotDone {
+    NotDone::Never(format!("{digits} is not an id: the largest is {id_max}"))
 }
