@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use super::event::Event;
 use super::grammar::{self, Command};
-use super::session::{Crc, End, NotDone, Session};
+use super::session::{Classic, Crc, Direct, End, NotDone, Session};
 use crate::doors::assembly::Assembly;
+use crate::doors::classic::wire::Name;
+use crate::limits::CLIENT_QUEUE_BYTES_MAX;
 use crate::relay::Identity;
 
 /// How long the server may take to answer the registration: as long as it gives a client to send one.
@@ -74,6 +76,19 @@ impl App {
         Self::new(Crc::new(identity, seed))
     }
 
+    /// A client of the direct wire (contract section 3) that is not connected. An id to ask for is
+    /// positive; without one it goes by the id that the server assigns.
+    #[must_use]
+    pub fn direct(desired_id: Option<i64>) -> Self {
+        Self::new(Direct::new(desired_id))
+    }
+
+    /// A client of the classic wire (contract section 4) that is not connected.
+    #[must_use]
+    pub fn classic(name: Name) -> Self {
+        Self::new(Classic::new(name))
+    }
+
     fn new(session: impl Session + 'static) -> Self {
         Self {
             session: Box::new(session),
@@ -117,8 +132,10 @@ impl App {
         if self.input_ended || matches!(self.state, State::Leaving { .. } | State::Over(_)) {
             return;
         }
-        self.waiting_bytes += cost(line);
-        self.waiting.push_back(line.to_owned());
+        let mut line = line.to_owned();
+        self.session.clean(&mut line);
+        self.waiting_bytes += cost(&line);
+        self.waiting.push_back(line);
         self.handle_waiting(now);
     }
 
@@ -171,7 +188,11 @@ impl App {
             State::Leaving { until, .. } if now >= until => {
                 self.end_leaving("the server does not read them");
             }
-            _ => self.handle_waiting(now),
+            State::Chatting => {
+                self.advance_session(now);
+                self.handle_waiting(now);
+            }
+            _ => {}
         }
     }
 
@@ -180,7 +201,9 @@ impl App {
     pub fn next_deadline(&self) -> Option<Duration> {
         match self.state {
             State::Registering { until } | State::Leaving { until, .. } => Some(until),
-            State::Chatting => self.waits_until,
+            State::Chatting => {
+                self.waits_until.into_iter().chain(self.session.next_deadline()).min()
+            }
             _ => None,
         }
     }
@@ -222,6 +245,13 @@ impl App {
         }
     }
 
+    /// Whether all has been said, and the server learns from the end of the stream that the user
+    /// left: shut the connection for writing when all output is written.
+    #[must_use]
+    pub fn ends_stream(&self) -> bool {
+        matches!(self.state, State::Leaving { .. }) && !self.session.has_farewell()
+    }
+
     /// Whether so many lines wait that the source of lines should.
     #[must_use]
     pub fn is_congested(&self) -> bool {
@@ -248,6 +278,15 @@ impl App {
                 self.session.wire()
             )),
             End::Refused(why) => self.fail(&why),
+        }
+    }
+
+    fn advance_session(&mut self, now: Duration) {
+        let len = self.output.len();
+        self.session.advance(now, &mut self.output);
+        // Behind so much that a server does not read, it would come too late, and add up.
+        if self.unsent >= CLIENT_QUEUE_BYTES_MAX {
+            self.output.truncate(len);
         }
     }
 

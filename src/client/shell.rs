@@ -4,7 +4,7 @@
 //! and can stop none of them. It decides nothing; the app does.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -142,6 +142,11 @@ impl Shell<'_> {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => self.writable = false,
             }
+        }
+        if self.writable && self.unsent.is_empty() && self.app.ends_stream() {
+            // Not closed: a close loses what was sent when there is something left to read.
+            let _ = self.socket.shutdown(Shutdown::Write);
+            self.writable = false;
         }
         self.app.set_unsent(self.start.elapsed(), self.unsent.len());
     }

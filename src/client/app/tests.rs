@@ -3,7 +3,9 @@
 
 use super::*;
 
+mod classic;
 mod crc;
+mod direct;
 mod leaving;
 
 fn at(millis: u64) -> Duration {

@@ -4,15 +4,19 @@
 //! addresses: that is an id on one wire and a name on another, so the app sees neither. The app
 //! knows nothing of frames, and a session nothing of lines that wait or of the end.
 
+mod classic;
 mod crc;
+mod direct;
 mod roster;
 
 use std::fmt::Debug;
 use std::time::Duration;
 
+pub(super) use classic::Classic;
 pub(super) use crc::Crc;
 #[cfg(test)]
 pub(super) use crc::LIST_QUIET;
+pub(super) use direct::Direct;
 
 use super::event::{Event, User};
 use super::grammar::Addressee;
@@ -69,6 +73,9 @@ pub(super) trait Session: Debug {
         events: &mut Vec<Event>,
     ) -> Result<(), End>;
 
+    /// Makes of a line what the wire can carry.
+    fn clean(&self, _line: &mut String) {}
+
     /// Sends a text to a user.
     ///
     /// # Errors
@@ -92,6 +99,20 @@ pub(super) trait Session: Debug {
     /// # Errors
     /// Nothing was appended, as the text cannot be sent; an empty one can.
     fn quit(&self, text: &str, out: &mut Vec<u8>) -> Result<(), NotDone>;
+
+    /// Whether the wire has a farewell. Else the server learns from the end of the stream that
+    /// this user left.
+    fn has_farewell(&self) -> bool {
+        true
+    }
+
+    /// When [`Session::advance`] has something to say, once the server has taken this user.
+    fn next_deadline(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Says what is due.
+    fn advance(&mut self, _now: Duration, _out: &mut Vec<u8>) {}
 }
 
 /// Whether a message is one that servers take. `len` is counted as they count it.
