@@ -8,7 +8,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde::Deserialize;
@@ -122,21 +123,25 @@ struct ServerOptions {
 /// `crc client`.
 #[derive(Debug, Args)]
 pub struct ClientArgs {
-    /// The server to connect to: crc://host:port, or just host:port [default: crc://127.0.0.1:3600]
+    /// The server to connect to: crc://host:port, direct://host:port or classic://host:port, each
+    /// another wire; just host:port is crc:// [default: crc://127.0.0.1:3600; the ports of direct://
+    /// and classic:// are 3601 and 3602]
     #[arg(env = "CRC_URL")]
     url: Option<Url>,
 
-    /// The name that others see, at most 255 bytes [default: the name of your account]
+    /// The name that others see, at most 255 bytes; on classic:// at most 8, without spaces; not
+    /// sent on direct:// [default: the name of your account]
     #[arg(long, env = "CRC_NAME", value_name = "NAME")]
-    name: Option<Name>,
+    name: Option<String>,
 
-    /// Your id in the network, 1 to 4294967294 [default: a random one]
+    /// Your id in the network, 1 to 4294967294 [default: a random one]; on direct:// the one to ask
+    /// for, up to 9223372036854775807 [default: the one that the server assigns]; none on classic://
     #[arg(long, env = "CRC_ID", value_name = "N")]
-    id: Option<Id>,
+    id: Option<Number>,
 
-    /// What you say of yourself, at most 65535 bytes
+    /// What you say of yourself, at most 65535 bytes; not sent on direct:// and classic://
     #[arg(long, env = "CRC_INFO", value_name = "TEXT")]
-    info: Option<Info>,
+    info: Option<String>,
 
     /// Write events as JSON, one object a line
     #[arg(long, env = "CRC_JSON", value_parser = FalseyValueParser::new())]
@@ -145,15 +150,18 @@ pub struct ClientArgs {
 
 impl ClientArgs {
     /// What the client is to do.
-    #[must_use]
-    pub fn options(self) -> client::Options {
-        client::Options {
-            url: self.url.unwrap_or_default(),
-            name: self.name.map(|name| name.0),
-            id: self.id.map(|id| id.0.0),
-            info: self.info.map_or_else(String::new, |info| info.0),
-            json: self.json,
-        }
+    ///
+    /// # Errors
+    /// Wrong usage: an option that the wire of the URL cannot carry.
+    pub fn options(self) -> Result<client::Options, clap::Error> {
+        let url = self.url.unwrap_or_default();
+        let id = self.id.map(|number| number.0);
+        client::Options::new(url, self.name, id, self.info, self.json).map_err(|misuse| {
+            let mut command = Cli::command();
+            command.build();
+            let client = command.find_subcommand_mut("client").expect("a program of this name");
+            client.error(ErrorKind::ValueValidation, misuse)
+        })
     }
 }
 
@@ -224,6 +232,9 @@ checked!(Id(HostId) from i64 as "i64", |number| {
     let id = u32::try_from(number).map(HostId).ok().filter(|id| id.is_registrable());
     id.ok_or_else(|| format!("{number} is not an id: they go from 1 to 4294967294"))
 });
+
+// Its bounds depend on what else is given.
+checked!(Number(i64) from i64 as "i64", Ok);
 
 checked!(Name(String) from String as "String", |name| at_most(NAME_BYTES_MAX, "a name", name));
 
@@ -436,6 +447,35 @@ mod tests {
         check_error("--log info,crc=loud", None, &["crc=loud"]);
         check_error("--client-queue 10000", None, &["--client-queue", "65536"]);
         check_error("--nmae x", None, &["--nmae", "--name"]);
+    }
+
+    #[test]
+    fn what_a_wire_cannot_carry_is_wrong_usage() {
+        let options = |words: &str| {
+            let words = ["crc", "client"].into_iter().chain(words.split_whitespace());
+            let Program::Client(args) = Cli::try_parse_from(words)?.program else {
+                panic!("not a client")
+            };
+            args.options()
+        };
+        for valid in ["", "--id 7 --name sam", "direct://a --id 4294967295", "classic://a"] {
+            assert!(options(valid).is_ok(), "{valid}");
+        }
+        for (words, parts) in [
+            ("--id 4294967295", ["'4294967295'", "'--id <N>'", "1 to 4294967294"]),
+            ("--id 0", ["'0'", "'--id <N>'", "1 to 4294967294"]),
+            ("--id x", ["'x'", "'--id <N>'", "is not a number"]),
+            ("direct://a --id 0", ["'0'", "'--id <N>'", "1 to 9223372036854775807"]),
+            ("classic://a --id 7", ["'7'", "'--id <N>'", "by name only"]),
+            ("classic://a --name 123456789", ["'123456789'", "'--name <NAME>'", "at most 8"]),
+        ] {
+            let error = options(words).expect_err("an error");
+            assert_eq!(error.exit_code(), 2, "{words}");
+            let error = error.to_string();
+            for part in parts.into_iter().chain(["error: invalid value", "try '--help'"]) {
+                assert!(error.contains(part), "{part:?} is not in: {error}");
+            }
+        }
     }
 
     #[test]

@@ -16,7 +16,10 @@ const BAD_CONFIG: u8 = 78;
 fn main() -> ExitCode {
     match Cli::parse().program {
         Program::Server(args) => server(args),
-        Program::Client(args) => client::run(&args.options()),
+        Program::Client(args) => match args.options() {
+            Ok(options) => client::run(&options),
+            Err(error) => error.exit(),
+        },
         Program::Ctl(args) => ctl(&args),
     }
 }

@@ -13,29 +13,40 @@ use rustyline::hint::Hinter;
 use rustyline::validate::Validator;
 use rustyline::{Context, Helper};
 
-use super::event::Event;
+use super::event::{Event, Text};
 
 /// Candidates that are shown: a few lines of them.
 const SHOWN_MAX: usize = 40;
 
 const COMMANDS: [&str; 6] = ["/help", "/list", "/msg ", "/quit", "@List", "@Quit"];
 
+/// Whose name it is: a user's with that id, or on a wire without ids, of that name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Whose {
+    Id(i64),
+    Name(Text),
+}
+
 /// The names of others, shared between the loop, which learns them, and the editor.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Names(Arc<Mutex<BTreeMap<i64, String>>>);
+pub(super) struct Names(Arc<Mutex<BTreeMap<Whose, String>>>);
 
 impl Names {
     /// Notes who comes and who leaves. Names that cannot be typed are left out.
     pub(super) fn learn(&self, event: &Event) {
         let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Event::Join { id: Some(id), name, .. } => match String::from_utf8(name.0.clone()) {
-                Ok(text) if !text.is_empty() && text == name.to_string() => {
-                    names.insert(*id, text);
+            Event::Join { id, name, .. } => {
+                let whose = id.map_or_else(|| Whose::Name(name.clone()), Whose::Id);
+                match String::from_utf8(name.0.clone()) {
+                    Ok(text) if !text.is_empty() && text == name.to_string() => {
+                        names.insert(whose, text);
+                    }
+                    _ => drop(names.remove(&whose)),
                 }
-                _ => drop(names.remove(id)),
-            },
-            Event::Quit { id: Some(id), .. } => drop(names.remove(id)),
+            }
+            Event::Quit { id: Some(id), .. } => drop(names.remove(&Whose::Id(*id))),
+            Event::Quit { name: Some(name), .. } => drop(names.remove(&Whose::Name(name.clone()))),
             _ => {}
         }
     }
@@ -165,6 +176,17 @@ mod tests {
         check("go", 0, &[]);
         check("e", 0, &[]);
         check("sam hi sa", 0, &[]);
+    }
+
+    #[test]
+    fn completes_names_of_users_without_ids() {
+        let names = Names::default();
+        for name in ["sam", "sal", "3"] {
+            names.learn(&Event::Join { id: None, name: name.into(), info: None });
+        }
+        names.learn(&Event::Quit { id: None, name: Some("sal".into()), text: None });
+        assert_eq!(names.complete("s"), (0, vec!["sam ".to_owned()]));
+        assert_eq!(names.complete("3"), (0, vec!["(3) ".to_owned()]));
     }
 
     #[test]

@@ -50,8 +50,10 @@ impl Style {
         self.paint(DIM, text)
     }
 
-    /// `sam (102)`, in a colour that stays the same for that id, or else that name.
+    /// `sam (102)`, in a colour that stays the same for that id, or else that name. A name that only
+    /// repeats the id is left out.
     fn person(self, id: Option<i64>, name: Option<&Text>) -> String {
+        let name = name.filter(|name| id.is_none_or(|id| name.0 != id.to_string().as_bytes()));
         let shown = match (id, name) {
             (Some(id), Some(name)) => format!("{name} ({id})"),
             (Some(id), None) => format!("({id})"),
@@ -114,6 +116,10 @@ mod tests {
         let users = vec![user.clone(), user];
         check(&Event::Users { users }, "* 2 online: sam (102), sam (102)");
         check(&Event::error("no"), "! no");
+        check(&Event::Connected { id: Some(3), name: "3".into() }, "* connected as (3)");
+        let name = Text::from("3");
+        check(&Event::Join { id: None, name: name.clone(), info: None }, "+ 3 is here");
+        check(&Event::Chat { from: None, name: Some(name), text: "Hi".into() }, "3: Hi");
     }
 
     #[test]

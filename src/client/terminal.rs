@@ -69,11 +69,11 @@ struct Threads {
 }
 
 impl Terminal {
-    /// Takes the terminal over; `name` is shown in the prompt.
+    /// Takes the terminal over; `prompt` is what its prompt begins with.
     ///
     /// # Errors
     /// When it is not a terminal on which a line can be edited.
-    pub(super) fn open(name: &[u8], style: Style) -> rustyline::Result<Self> {
+    pub(super) fn open(prompt: &[u8], style: Style) -> rustyline::Result<Self> {
         let names = Names::default();
         let config =
             Config::builder().auto_add_history(true).completion_type(CompletionType::List).build();
@@ -93,7 +93,7 @@ impl Terminal {
         let (typed_in, typed) = mpsc::channel();
         let (wake, mut waker) = UnixStream::pair()?;
         waker.set_nonblocking(true)?;
-        let prompt = format!("{}> ", Printable(name));
+        let prompt = format!("{}> ", Printable(prompt));
         let (editor, editor_ends) = spawn("editor", move || {
             edit(&mut editor, &prompt, &typed_in, &mut waker);
         })?;

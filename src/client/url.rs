@@ -1,4 +1,5 @@
-//! Where the client connects: `crc://host:port`, and what people write instead of it.
+//! Where the client connects: `crc://host:port`, and what people write instead of it; other schemes
+//! are other wires.
 //!
 //! Parses and shows; looks no name up. A URL that parsed has a host and a port that is not 0.
 
@@ -7,16 +8,28 @@ use std::str::FromStr;
 
 /// The port of `crc://`: 3600, registered as text-relay.
 const CRC_PORT: u16 = 3600;
+/// The port of `direct://`.
+const DIRECT_PORT: u16 = 3601;
+/// The port of `classic://`.
+const CLASSIC_PORT: u16 = 3602;
 
 /// A wire that the client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
     /// The CRC wire (contract section 2).
     Crc,
+    /// The direct wire (contract section 3).
+    Direct,
+    /// The classic wire (contract section 4).
+    Classic,
 }
 
 /// Every scheme by its name, with its default port.
-const SCHEMES: [(&str, Scheme, u16); 1] = [("crc", Scheme::Crc, CRC_PORT)];
+const SCHEMES: [(&str, Scheme, u16); 3] = [
+    ("crc", Scheme::Crc, CRC_PORT),
+    ("direct", Scheme::Direct, DIRECT_PORT),
+    ("classic", Scheme::Classic, CLASSIC_PORT),
+];
 
 /// The server to connect to, and the wire to speak with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +50,16 @@ impl Url {
             format!("[{}]:{}", self.host, self.port)
         } else {
             format!("{}:{}", self.host, self.port)
+        }
+    }
+
+    /// The command that starts a server there.
+    pub(super) fn server_command(&self) -> String {
+        match self.scheme {
+            Scheme::Crc if self.port == CRC_PORT => "crc server".to_owned(),
+            Scheme::Crc => format!("crc server --listen {}", self.authority()),
+            Scheme::Direct => format!("crc server --direct {}", self.authority()),
+            Scheme::Classic => format!("crc server --classic {}", self.authority()),
         }
     }
 }
@@ -131,7 +154,7 @@ fn split_port<'a>(text: &str, authority: &'a str) -> Result<(&'a str, Option<&'a
 
 fn unknown_scheme(name: &str) -> UrlError {
     let known: Vec<String> = SCHEMES.iter().map(|(s, ..)| format!("{s}://")).collect();
-    UrlError(format!("unknown scheme `{name}://`; write {}HOST:PORT", known.join("HOST:PORT or ")))
+    UrlError(format!("unknown scheme `{name}://`; write {}HOST:PORT", known.join("HOST:PORT, ")))
 }
 
 fn wrong(text: &str, what: &str) -> UrlError {
@@ -156,6 +179,10 @@ mod tests {
         check("CRC://example.org:4000/", "crc://example.org:4000");
         check("example.org:4000", "crc://example.org:4000");
         check("example.org", "crc://example.org:3600");
+        check("direct://example.org", "direct://example.org:3601");
+        check("classic://example.org/", "classic://example.org:3602");
+        check("Classic://[::1]:4000", "classic://[::1]:4000");
+        check("direct", "crc://direct:3600");
         check("[::1]", "crc://[::1]:3600");
         check("crc://[::1]:4000", "crc://[::1]:4000");
         assert_eq!(Url::default().to_string(), "crc://127.0.0.1:3600");
@@ -163,7 +190,8 @@ mod tests {
 
     #[test]
     fn says_what_is_wrong_and_what_to_write() {
-        check("http://a:1", "unknown scheme `http://`; write crc://HOST:PORT");
+        let schemes = "crc://HOST:PORT, direct://HOST:PORT, classic://HOST:PORT";
+        check("http://a:1", &format!("unknown scheme `http://`; write {schemes}"));
         let write = "write HOST:PORT, such as 127.0.0.1:3600";
         check("", &format!("`` has no host; {write}"));
         check(":1", &format!("`:1` has no host; {write}"));
@@ -184,5 +212,17 @@ mod tests {
         check("::1", "`::1` has more than one colon; write an IPv6 address as `[::1]:3600`");
         check("[::1", &format!("`[::1` has a `[` without its `]`; {write}"));
         check("[::1]4", &format!("`[::1]4` has something other than a port after `]`; {write}"));
+    }
+    #[test]
+    fn says_how_to_start_a_server() {
+        for (url, command) in [
+            ("localhost", "crc server"),
+            ("localhost:4000", "crc server --listen localhost:4000"),
+            ("direct://localhost", "crc server --direct localhost:3601"),
+            ("classic://[::1]:3600", "crc server --classic [::1]:3600"),
+        ] {
+            let url: Url = url.parse().expect("valid");
+            assert_eq!(url.server_command(), command);
+        }
     }
 }

@@ -1,0 +1,250 @@
+//! What `crc client` was asked for, checked against what its wire can carry before anything connects.
+//!
+//! What nobody chose stays open here: it takes the environment or chance to fill it in.
+
+use std::fmt;
+
+use rand::Rng;
+
+use super::url::{Scheme, Url};
+use crate::doors::classic::wire::{NAME_BYTES, Name};
+use crate::limits::{INFO_BYTES_MAX, NAME_BYTES_MAX};
+use crate::relay::Identity;
+use crate::relay::message::HostId;
+
+/// What `crc client` was asked for: every part fits the wire of its URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    pub(super) url: Url,
+    pub(super) user: User,
+    pub(super) json: bool,
+}
+
+/// Who the user is to be, as far as the wire has it and somebody chose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum User {
+    Crc { name: Option<String>, id: Option<HostId>, info: String },
+    Direct { id: Option<i64> },
+    Classic { name: Option<Name> },
+}
+
+/// An option that the wire cannot carry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misuse {
+    /// Which, as it is typed.
+    pub option: &'static str,
+    /// Its value.
+    pub value: String,
+    /// What is wrong, and what to write instead.
+    pub why: String,
+}
+
+impl fmt::Display for Misuse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { option, value, why } = self;
+        write!(f, "invalid value '{value}' for '{option}': {why}")
+    }
+}
+
+impl std::error::Error for Misuse {}
+
+impl Options {
+    /// Options without a default: `name`, `id` and `info` as far as they are given. What the wire
+    /// of `url` has no use for is not sent, except an id that it cannot honour.
+    ///
+    /// # Errors
+    /// The first option that the wire cannot carry.
+    pub fn new(
+        url: Url,
+        name: Option<String>,
+        id: Option<i64>,
+        info: Option<String>,
+        json: bool,
+    ) -> Result<Self, Misuse> {
+        let user = match url.scheme {
+            Scheme::Crc => User::Crc {
+                name: name
+                    .map(|name| at_most(NAME_BYTES_MAX, "--name <NAME>", "a name", name))
+                    .transpose()?,
+                id: id.map(crc_id).transpose()?,
+                info: at_most(
+                    INFO_BYTES_MAX,
+                    "--info <TEXT>",
+                    "an info",
+                    info.unwrap_or_default(),
+                )?,
+            },
+            Scheme::Direct => User::Direct { id: id.map(direct_id).transpose()? },
+            Scheme::Classic => match id {
+                Some(id) => {
+                    let why = "classic:// knows users by name only: leave it out, and choose a name \
+                               with --name";
+                    return Err(bad_id(id, why.to_owned()));
+                }
+                None => User::Classic { name: name.map(classic_name).transpose()? },
+            },
+        };
+        Ok(Self { url, user, json })
+    }
+}
+
+fn crc_id(number: i64) -> Result<HostId, Misuse> {
+    let id = u32::try_from(number).map(HostId).ok().filter(|id| id.is_registrable());
+    id.ok_or_else(|| {
+        bad_id(number, format!("{number} is not an id: they go from 1 to {}", u32::MAX - 1))
+    })
+}
+
+fn direct_id(number: i64) -> Result<i64, Misuse> {
+    Some(number).filter(|number| *number > 0).ok_or_else(|| {
+        bad_id(number, format!("{number} is not an id: they go from 1 to {}", i64::MAX))
+    })
+}
+
+fn classic_name(text: String) -> Result<Name, Misuse> {
+    let why = match Name::new(text.as_bytes()) {
+        None => format!(
+            "a name has at most {NAME_BYTES} bytes on classic://, this one has {}",
+            text.len()
+        ),
+        Some(_) if text.is_empty() => "a name has at least one byte on classic://".to_owned(),
+        Some(_) if !text.chars().all(is_of_classic_name) => {
+            "a name has no spaces, control characters or ~ on classic://".to_owned()
+        }
+        Some(Name::ALL) => "it means everyone on classic://: choose another".to_owned(),
+        Some(Name::SERVER) => "it is the server's on classic://: choose another".to_owned(),
+        Some(name) => return Ok(name),
+    };
+    Err(Misuse { option: "--name <NAME>", value: text, why })
+}
+
+fn is_of_classic_name(c: char) -> bool {
+    !c.is_whitespace() && !c.is_control() && c != '~'
+}
+
+fn bad_id(number: i64, why: String) -> Misuse {
+    Misuse { option: "--id <N>", value: number.to_string(), why }
+}
+
+fn at_most(
+    bytes_max: usize,
+    option: &'static str,
+    what: &str,
+    text: String,
+) -> Result<String, Misuse> {
+    match text.len() {
+        len if len > bytes_max => {
+            let why = format!("{what} has at most {bytes_max} bytes, this one has {len}");
+            Err(Misuse { option, value: text, why })
+        }
+        _ => Ok(text),
+    }
+}
+
+/// Who registers on the CRC wire; `account` is the user's name on this machine.
+pub(super) fn identity(
+    name: Option<String>,
+    id: Option<HostId>,
+    info: String,
+    account: Option<String>,
+    rng: &mut impl Rng,
+) -> Identity {
+    let id_is_chosen = id.is_some();
+    let id = id.unwrap_or_else(|| HostId::random(rng));
+    let account = account.filter(|name| !name.is_empty() && name.len() <= NAME_BYTES_MAX);
+    let name = name.or(account).unwrap_or_else(|| format!("user-{id}"));
+    Identity { id, id_is_chosen, name: name.into_bytes(), info: info.into_bytes() }
+}
+
+/// The name on the classic wire of somebody who chose none: as much as fits of `account`, the user's
+/// name on this machine.
+pub(super) fn name_from_account(account: Option<String>, rng: &mut impl Rng) -> Name {
+    let cut = account.map(|name| name[..name.floor_char_boundary(NAME_BYTES)].to_owned());
+    let name = cut.and_then(|name| classic_name(name).ok());
+    name.unwrap_or_else(|| {
+        let name = format!("user{:04}", rng.next_u32() % 10_000);
+        Name::new(name.as_bytes()).expect("eight bytes")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    use super::*;
+
+    /// `scheme`, `--name` and `--id`, either of them `-` where it is left out.
+    fn options(scheme: &str, name: &str, id: &str) -> Result<Options, String> {
+        let url = format!("{scheme}://localhost").parse().expect("a URL");
+        let given = |text: &str| Some(text.to_owned()).filter(|text| text != "-");
+        let id = given(id).map(|id| id.parse().expect("a number"));
+        let options = Options::new(url, given(name), id, None, false);
+        options.map_err(|misuse| misuse.to_string())
+    }
+
+    #[track_caller]
+    fn check(scheme: &str, name: &str, id: &str, expected: User) {
+        assert_eq!(options(scheme, name, id).map(|options| options.user), Ok(expected));
+    }
+
+    #[track_caller]
+    fn check_error(scheme: &str, name: &str, id: &str, parts: &[&str]) {
+        let error = options(scheme, name, id).expect_err("an error");
+        for part in parts {
+            assert!(error.contains(part), "{part:?} is not in: {error}");
+        }
+    }
+
+    #[test]
+    fn an_id_has_the_bounds_of_its_wire() {
+        let crc = |id| User::Crc { name: None, id, info: String::new() };
+        check("crc", "-", "-", crc(None));
+        check("crc", "-", "4294967294", crc(Some(HostId(4_294_967_294))));
+        for id in ["0", "-1", "4294967295", "9223372036854775807"] {
+            let part = format!("invalid value '{id}' for '--id <N>': {id} is not an id");
+            check_error("crc", "-", id, &[&part, "they go from 1 to 4294967294"]);
+        }
+        check("direct", "-", "-", User::Direct { id: None });
+        check("direct", "any", "9223372036854775807", User::Direct { id: Some(i64::MAX) });
+        for id in ["0", "-1"] {
+            check_error("direct", "-", id, &["--id", "they go from 1 to 9223372036854775807"]);
+        }
+        check_error("classic", "alice", "3", &["'3'", "--id", "knows users by name only"]);
+    }
+
+    #[test]
+    fn a_name_has_the_bounds_of_its_wire() {
+        let long = "n".repeat(256);
+        check_error("crc", &long, "-", &["--name", "at most 255 bytes", "this one has 256"]);
+        for name in ["a", "12345678", "-SERVER", "all", "jürgen", "3"] {
+            let expected = Name::new(name.as_bytes());
+            check("classic", name, "-", User::Classic { name: expected });
+        }
+        check("classic", "-", "-", User::Classic { name: None });
+        check_error("classic", "123456789", "-", &["--name", "at most 8 bytes", "has 9"]);
+        check_error("classic", "jürgens!", "-", &["has 9"]);
+        check_error("classic", "", "-", &["at least one byte"]);
+        check_error("classic", "ALL", "-", &["'ALL'", "means everyone"]);
+        check_error("classic", "-SERVER-", "-", &["is the server's"]);
+        for name in ["a b", " a", "ALL ", "a\0", "a\x1b", "a~1"] {
+            check_error("classic", name, "-", &["no spaces, control characters or ~"]);
+        }
+    }
+
+    #[test]
+    fn who_chose_no_name_has_one_that_the_wire_carries() {
+        let mut rng = StdRng::seed_from_u64(7);
+        let mut name = |account: Option<&str>| {
+            let name = name_from_account(account.map(str::to_owned), &mut rng);
+            String::from_utf8(name.bytes().to_vec()).expect("UTF-8")
+        };
+        assert_eq!(name(Some("alice")), "alice");
+        assert_eq!(name(Some("bartholomew")), "bartholo");
+        assert_eq!(name(Some("müllerü")), "müller", "cut between characters");
+        for account in [None, Some(""), Some("a b"), Some("ALL"), Some("x~")] {
+            let name = name(account);
+            assert!(name.starts_with("user") && name.len() == 8, "{name}");
+        }
+    }
+}
