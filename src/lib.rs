@@ -6,6 +6,7 @@ pub mod client;
 pub mod doors;
 pub mod limits;
 pub mod mail;
+pub mod mailbox;
 pub mod net;
 pub mod node;
 pub mod operator;

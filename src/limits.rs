@@ -147,6 +147,14 @@ pub const CLASSIC_INTERVAL: Duration = Duration::from_secs(10);
 /// What is read of an addressee's mail at once, so that a long absence comes back in portions.
 pub const MAIL_COLLECT_BYTES: usize = 64 * 1024;
 
+/// Requests and their answers that the mailbox's file takes as one transaction: enough that one sync
+/// serves very many, and not so much that those who came first wait long.
+pub const MAIL_ROUND_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// When the log of the mailbox's file is longer than this, it is moved into the file and begun anew.
+/// A page that was written many times is then moved once.
+pub const MAIL_LOG_BYTES: u64 = 8 * 1024 * 1024;
+
 /// The bounds that options move. [`Limits::default`] holds what stands above.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {

@@ -12,14 +12,16 @@ const ROOMS: [&[&str]; 10] = [
     &["doors"],
     &["node"],
     &["operator"],
-    &["client"],
+    &["client", "mailbox"],
     &["net"],
     &["cli"],
 ];
 
-/// Where sockets, files, clocks and threads may be used: the shell, and the shell of the client.
-const SHELL: [&str; 7] = [
+/// Where sockets, files, clocks and threads may be used: the shell, the file of
+/// the mailbox, and the shell of the client.
+const SHELL: [&str; 8] = [
     "net/",
+    "mailbox/disk",
     "client/mod.rs",
     "client/shell.rs",
     "client/terminal.rs",
@@ -28,7 +30,7 @@ const SHELL: [&str; 7] = [
     "client/human.rs",
 ];
 
-const WORLD: [&str; 9] = [
+const WORLD: [&str; 10] = [
     "std::fs",
     "std::thread",
     "std::process",
@@ -37,6 +39,7 @@ const WORLD: [&str; 9] = [
     "SystemTime",
     "TcpStream",
     "mio::",
+    "rusqlite::",
     "env::",
 ];
 

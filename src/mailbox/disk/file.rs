@@ -1,0 +1,249 @@
+//! Finds a mailbox's file, sees that it is one and whole, or makes it.
+//!
+//! Owns every refusal: each says what is wrong and what to do. Invariants: whatever is refused is left
+//! as it was, byte for byte; what is damaged, foreign or out of place is never taken for an
+//! empty mailbox; a file that was begun and not finished never has the mailbox's name.
+//!
+//! Its name, with `-wal` added, is that of its log, which belongs to it: the two are moved together.
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, Error, ErrorCode, OpenFlags};
+
+use super::schema::{APPLICATION_ID, PAGE_BYTES, TABLES, VERSION};
+use super::store::Store;
+use crate::limits::MAIL_LOG_BYTES;
+use crate::mail::Inventory;
+
+/// Who may read it: it holds what people say.
+const MODE: u32 = 0o600;
+
+/// Opens the mailbox at `path`, or makes it.
+pub(super) fn open(path: &Path) -> Result<(Store, Inventory), String> {
+    open_or_create(path).map_err(|refusal| format!("the mailbox {}: {refusal}", path.display()))
+}
+
+fn open_or_create(path: &Path) -> Result<(Store, Inventory), String> {
+    if is_missing(path)? {
+        let path = std::path::absolute(path).map_err(|error| error.to_string())?;
+        create(&path)?;
+    }
+    // SQLite names the log after the file itself, not after a link to it.
+    let path = fs::canonicalize(path).map_err(|error| error.to_string())?;
+    look_at(&path)?;
+    let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE);
+    let connection = connection.map_err(|error| why(&path, &error))?;
+    check(&connection, &path)?;
+    prepare(&connection).map_err(|error| why(&path, &error))?;
+    Store::new(connection).map_err(|error| why(&path, &error))
+}
+
+fn refusal(wrong: impl Display, remedy: impl Display) -> String {
+    format!("{wrong}. Nothing was changed. {remedy}.")
+}
+
+fn is_missing(path: &Path) -> Result<bool, String> {
+    match fs::metadata(path) {
+        Ok(_) => return Ok(false),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(not_allowed(&error)),
+    }
+    if fs::symlink_metadata(path).is_ok() {
+        let remedy = "Restore what it points to, or remove the link";
+        return Err(refusal("it is a link to a file that is missing", remedy));
+    }
+    for suffix in ["-wal", "-journal"] {
+        let log = beside(path, suffix);
+        if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
+            return Err(refusal(
+                format_args!("it is missing, but its log {} is there", log.display()),
+                "Put the mailbox back beside its log, or move the log away to begin with an empty mailbox",
+            ));
+        }
+    }
+    Ok(true)
+}
+
+/// What can be seen without SQLite, which would begin to recover what it takes for a database.
+fn look_at(path: &Path) -> Result<(), String> {
+    let metadata = fs::metadata(path).map_err(|error| not_allowed(&error))?;
+    if !metadata.is_file() {
+        let kind = if metadata.is_dir() { "a folder" } else { "no file" };
+        return Err(refusal(format_args!("it is {kind}"), "Name a file for the mailbox"));
+    }
+    if metadata.len() == 0 {
+        let remedy = "If it never was a mailbox, delete it; otherwise restore it from a copy";
+        return Err(refusal("it is empty, which no mailbox is", remedy));
+    }
+    let mut header = Vec::new();
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .map_err(|error| not_allowed(&error))?;
+    file.take(100).read_to_end(&mut header).map_err(|error| refusal(error, "Check the disk"))?;
+    let number = |at| {
+        let bytes: Option<&[u8; 4]> = header.get(at..).and_then(<[u8]>::first_chunk);
+        bytes.copied().map(i32::from_be_bytes)
+    };
+    if !header.starts_with(b"SQLite format 3\0") || number(68) != Some(APPLICATION_ID) {
+        let remedy = "Name another file, or move this one away or restore it from a copy";
+        return Err(refusal("it is something else, or its beginning is damaged", remedy));
+    }
+    match number(60) {
+        Some(VERSION) => Ok(()),
+        Some(version) if version > VERSION => Err(refusal(
+            format_args!("it is from a newer version (format {version}, this one knows {VERSION})"),
+            "Start the newer version, or name another file",
+        )),
+        _ => Err(damaged(path, "its format number is wrong")),
+    }
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(Duration::ZERO)?;
+    // Until it has been checked, closing it must not move the log.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.query_row("PRAGMA locking_mode = EXCLUSIVE", (), |_| Ok(()))?;
+    Ok(connection)
+}
+
+/// Reads all of it.
+fn check(connection: &Connection, path: &Path) -> Result<(), String> {
+    let examine = || {
+        let verdict: String =
+            connection.query_row("PRAGMA integrity_check(1)", (), |row| row.get(0))?;
+        if verdict != "ok" {
+            return Ok(Some(verdict));
+        }
+        let mut tables = connection.prepare(
+            "SELECT sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name",
+        )?;
+        let tables: Vec<String> =
+            tables.query_map((), |row| row.get(0))?.collect::<Result<_, _>>()?;
+        if tables != TABLES {
+            return Ok(Some("it has other tables than a mailbox".to_owned()));
+        }
+        let fits = Store::fits_together(connection)?;
+        Ok((!fits).then(|| "its next id or its clock is behind its messages".to_owned()))
+    };
+    match examine() {
+        Ok(None) => Ok(()),
+        Ok(Some(what)) => Err(damaged(path, &what)),
+        Err(error) => Err(why(path, &error)),
+    }
+}
+
+/// From here on it is written to.
+fn prepare(connection: &Connection) -> Result<(), Error> {
+    // A copy made with `VACUUM INTO` has no log yet.
+    connection.query_row("PRAGMA journal_mode = WAL", (), |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // Moving the log as part of a commit would report a failure to move as one to commit.
+    connection.query_row("PRAGMA wal_autocheckpoint = 0", (), |_| Ok(()))?;
+    // The log keeps its room, so that there is some for removing when the disk is full.
+    let log_bytes = format!("PRAGMA journal_size_limit = {MAIL_LOG_BYTES}");
+    connection.query_row(&log_bytes, (), |_| Ok(()))?;
+    // What is forgotten is overwritten where that costs no further write.
+    connection.query_row("PRAGMA secure_delete = FAST", (), |_| Ok(()))?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    Ok(())
+}
+
+/// Makes an empty mailbox: under another name until all of it is on the disk.
+fn create(path: &Path) -> Result<(), String> {
+    let folder = path.parent().ok_or("it has no name")?;
+    let failed = |error: io::Error| {
+        let remedy = format!("Let the server's user write to {}", folder.display());
+        refusal(format_args!("it cannot be made: {error}"), remedy)
+    };
+    let folder_file = File::open(folder).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => refusal(
+            format_args!("there is no folder {}", folder.display()),
+            "Make the folder, or name another file",
+        ),
+        _ => failed(error),
+    })?;
+    // Two servers that begin at once must not make it both. Where a folder cannot be locked, they can.
+    let _ = folder_file.lock();
+    if path.exists() {
+        return Ok(());
+    }
+    let new = beside(path, ".new");
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&new);
+    let file = file.map_err(failed)?;
+    initialise(&new).map_err(|error| failed(io::Error::other(error)))?;
+    file.sync_all().map_err(failed)?;
+    fs::rename(&new, path).map_err(failed)?;
+    folder_file.sync_all().map_err(failed)
+}
+
+fn initialise(path: &Path) -> Result<(), Error> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // It is nothing until it is finished, so there is nothing to go back to.
+    connection.query_row("PRAGMA journal_mode = OFF", (), |_| Ok(()))?;
+    connection.pragma_update(None, "page_size", PAGE_BYTES.cast_signed())?;
+    let mut sql = format!(
+        "BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};"
+    );
+    for table in TABLES {
+        sql.push_str(table);
+        sql.push(';');
+    }
+    sql.push_str("INSERT INTO state (one, next_id, clock) VALUES (1, 1, 0); COMMIT");
+    connection.execute_batch(&sql)?;
+    connection.close().map_err(|(_, error)| error)
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}
+
+fn not_allowed(error: &io::Error) -> String {
+    let remedy = "Let the server's user read and write it, and its folder";
+    refusal(format_args!("it cannot be opened: {error}"), remedy)
+}
+
+fn damaged(path: &Path, what: &str) -> String {
+    refusal(
+        format_args!("it is damaged ({what})"),
+        format_args!(
+            "Restore it from a copy, or move it and {0}-wal away to begin with an empty mailbox; \
+             `sqlite3 {0} .recover` shows what can be read",
+            path.display()
+        ),
+    )
+}
+
+fn why(path: &Path, error: &Error) -> String {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy) => {
+            let remedy = "Stop the other server, or name another file";
+            refusal("it is in use by another server", remedy)
+        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            damaged(path, &error.to_string())
+        }
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
+            not_allowed(&io::Error::other(error.to_string()))
+        }
+        Some(_) => refusal(error, "Check the disk"),
+        // A value of another kind than the tables allow.
+        None => damaged(path, &error.to_string()),
+    }
+}
