@@ -155,6 +155,10 @@ pub const MAIL_ROUND_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// A page that was written many times is then moved once.
 pub const MAIL_LOG_BYTES: u64 = 8 * 1024 * 1024;
 
+/// Pages of the mailbox's file that are held in memory, taken as they are needed: the index of about
+/// a million messages, so that a busy mailbox does not read what it has just written.
+pub const MAIL_CACHE_BYTES: u64 = 16 * 1024 * 1024;
+
 /// The bounds that options move. [`Limits::default`] holds what stands above.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {

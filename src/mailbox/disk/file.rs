@@ -19,7 +19,7 @@ use rusqlite::{Connection, Error, ErrorCode, OpenFlags};
 
 use super::schema::{APPLICATION_ID, PAGE_BYTES, TABLES, VERSION};
 use super::store::Store;
-use crate::limits::MAIL_LOG_BYTES;
+use crate::limits::{MAIL_CACHE_BYTES, MAIL_LOG_BYTES};
 use crate::mail::Inventory;
 
 /// Who may read it: it holds what people say.
@@ -153,6 +153,9 @@ fn prepare(connection: &Connection) -> Result<(), Error> {
     // The log keeps its room, so that there is some for removing when the disk is full.
     let log_bytes = format!("PRAGMA journal_size_limit = {MAIL_LOG_BYTES}");
     connection.query_row(&log_bytes, (), |_| Ok(()))?;
+    // Less than nothing is in KiB rather than in pages.
+    let cache_kib = i64::try_from(MAIL_CACHE_BYTES / 1024).unwrap_or(i64::MAX);
+    connection.pragma_update(None, "cache_size", -cache_kib)?;
     // What is forgotten is overwritten where that costs no further write.
     connection.query_row("PRAGMA secure_delete = FAST", (), |_| Ok(()))?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
