@@ -4,7 +4,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use crc::limits::{MAIL_BYTES, MAIL_COLLECT_BYTES, MAIL_LOG_BYTES};
-use crc::mail::{Address, Inventory, MailId, Reply, Request};
+use crc::mail::{Inventory, MailId, Reply, Request};
+use crc::relay::message::WideId;
 use proptest::prelude::*;
 
 use super::{Opened, beside, folder, ids, keep, kept, mail, removed};
@@ -19,11 +20,11 @@ fn check(requests: &[Request], expected: &[Reply]) {
 }
 
 fn collect(serial: u64, to: i64, after: u64) -> Request {
-    Request::Collect { serial, to: Address(to), after: MailId(after) }
+    Request::Collect { serial, to: WideId(to), after: MailId(after) }
 }
 
 fn forget(to: i64, ids: &[u64]) -> Request {
-    Request::Forget { to: Address(to), ids: ids.iter().copied().map(MailId).collect() }
+    Request::Forget { to: WideId(to), ids: ids.iter().copied().map(MailId).collect() }
 }
 
 fn expire(before: Duration) -> Request {
@@ -98,8 +99,8 @@ fn what_is_forgotten_or_dropped_is_counted_and_gone() {
             forget(7, &[1, 1, 2, 4, 99, u64::MAX]),
             forget(7, &[1]),
             collect(1, 7, 0),
-            Request::Drop { to: Address(8) },
-            Request::Drop { to: Address(8) },
+            Request::Drop { to: WideId(8) },
+            Request::Drop { to: WideId(8) },
             collect(2, 8, 0),
         ],
         &[
@@ -200,11 +201,11 @@ fn a_file_still_knows_everything_when_it_is_opened_again() {
         next_id: 10,
         clock: mail(9, 5, b"").kept_at,
         oldest: Some(mail(3, 9, b"").kept_at),
-        waiting: vec![(Address(-1), 1, each), (Address(9), 2, 2 * each + 5)],
+        waiting: vec![(WideId(-1), 1, each), (WideId(9), 2, 2 * each + 5)],
     };
     assert_eq!(opened.inventory, expected);
     assert_eq!(opened.collect(9), [mail(3, 9, b"abc"), mail(8, 9, b"de")]);
-    opened.ask(&[forget(9, &[3, 8]), Request::Drop { to: Address(-1) }]);
+    opened.ask(&[forget(9, &[3, 8]), Request::Drop { to: WideId(-1) }]);
     drop(opened);
     for _ in 0..2 {
         let opened = Opened::disk(&path);
@@ -248,7 +249,7 @@ fn the_log_and_the_file_stay_small_when_mail_comes_and_goes() {
     for round in 0..60 {
         let first = round * 10 + 1;
         let mut requests: Vec<Request> = (first..first + 10).map(|id| keep(id, 7, &text)).collect();
-        requests.push(Request::Drop { to: Address(7) });
+        requests.push(Request::Drop { to: WideId(7) });
         // One by one, or most would never be written: forgotten in the transaction that keeps them.
         for request in requests {
             opened.ask(&[request]);
@@ -293,7 +294,7 @@ proptest! {
                     }
                     6 => keep(number, to, &text),
                     7 => forget(to, &[next.saturating_sub(number), number, next]),
-                    8 => Request::Drop { to: Address(to) },
+                    8 => Request::Drop { to: WideId(to) },
                     9 => expire(mail(next.saturating_sub(number), to, b"").kept_at),
                     _ => collect(number, to, next.saturating_sub(number)),
                 })

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crc::mail::{Address, MailId, Reply, Request};
+use crc::mail::{MailId, Reply, Request};
+use crc::relay::message::WideId;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
@@ -87,7 +88,7 @@ pub(super) fn keep_until_killed(path: &Path) {
             if id > 1 && rng.random_range(0..4) == 0 {
                 let old = rng.random_range(1..id);
                 println!("> forget {old}");
-                requests.push(Request::Forget { to: Address(7), ids: vec![MailId(old)] });
+                requests.push(Request::Forget { to: WideId(7), ids: vec![MailId(old)] });
             } else {
                 println!("> keep {id}");
                 requests.push(keep(id, 7, &text(id)));
@@ -155,7 +156,7 @@ fn nothing_that_was_kept_is_lost_when_the_process_is_killed() {
         kept.clone_from(&found);
         may = found;
         if round % 5 == 0 {
-            opened.ask(&[Request::Drop { to: Address(7) }]);
+            opened.ask(&[Request::Drop { to: WideId(7) }]);
             (kept, may) = Default::default();
         }
     }

@@ -11,8 +11,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use crc::limits::MAIL_BYTES;
-use crc::mail::{Address, Inventory, Mail, MailId, Reply, Request};
+use crc::mail::{Inventory, Mail, MailId, Reply, Request};
 use crc::mailbox::Mailbox;
+use crc::relay::message::WideId;
 
 /// No test gets near it unless something is wrong.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -86,7 +87,7 @@ impl Opened {
         let mut all: Vec<Mail> = Vec::new();
         loop {
             let after = all.last().map_or(MailId(0), |mail| mail.id);
-            let request = Request::Collect { serial: 1, to: Address(to), after };
+            let request = Request::Collect { serial: 1, to: WideId(to), after };
             match self.ask(&[request]).as_slice() {
                 [Reply::Collected { serial: 1, mails }] if mails.is_empty() => return all,
                 [Reply::Collected { serial: 1, mails }] => all.extend_from_slice(mails),
@@ -98,7 +99,7 @@ impl Opened {
 
 fn mail(id: u64, to: i64, text: &[u8]) -> Mail {
     let kept_at = Duration::from_nanos(id * 1_000_000_007);
-    Mail { id: MailId(id), to: Address(to), from: Address(-to), kept_at, text: text.into() }
+    Mail { id: MailId(id), to: WideId(to), from: WideId(-to), kept_at, text: text.into() }
 }
 
 fn keep(id: u64, to: i64, text: &[u8]) -> Request {
@@ -111,7 +112,7 @@ fn kept(id: u64) -> Reply {
 
 fn removed(to: i64, messages: u64, text_bytes: u64) -> Reply {
     let bytes = text_bytes + messages * MAIL_BYTES as u64;
-    Reply::Removed { to: Address(to), messages, bytes }
+    Reply::Removed { to: WideId(to), messages, bytes }
 }
 
 fn ids(mails: &[Mail]) -> Vec<u64> {

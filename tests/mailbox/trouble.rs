@@ -9,8 +9,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 
 use crc::limits::MAIL_ROUND_BYTES_MAX;
-use crc::mail::{Address, MailId, Reply, Request};
+use crc::mail::{MailId, Reply, Request};
 use crc::mailbox::Mailbox;
+use crc::relay::message::WideId;
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 
 use super::{Opened, PATIENCE, beside, folder, ids, keep, kept, removed};
@@ -175,8 +176,8 @@ fn reach_the_limit(path: &Path) {
     };
     assert_eq!(opened.next(), Reply::Failed(error.clone()));
     let requests = [
-        Request::Collect { serial: 1, to: Address(7), after: MailId(0) },
-        Request::Forget { to: Address(7), ids: vec![MailId(1)] },
+        Request::Collect { serial: 1, to: WideId(7), after: MailId(0) },
+        Request::Forget { to: WideId(7), ids: vec![MailId(1)] },
         keep(id + 1, 7, b"late"),
     ];
     for request in requests {
@@ -238,5 +239,5 @@ fn a_fault_of_the_thread_is_told_to_those_who_wait() {
     drop(opened);
     let mut opened = Opened::disk(&path);
     assert_eq!(ids(&opened.collect(7)), [1]);
-    assert_eq!(opened.ask(&[Request::Drop { to: Address(7) }]), [removed(7, 1, 3)]);
+    assert_eq!(opened.ask(&[Request::Drop { to: WideId(7) }]), [removed(7, 1, 3)]);
 }
