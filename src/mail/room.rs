@@ -87,8 +87,9 @@ pub struct Room {
     messages_max: u64,
     bytes_max: u64,
     age_max: Duration,
-    /// What the mailbox's clock showed when this server began.
+    /// What the mailbox's clock showed when this server began, and when that was.
     clock: Duration,
+    began: Option<Time>,
     next_id: u64,
     next_serial: u64,
     /// Whose mail each read is for that the store has not answered yet.
@@ -104,8 +105,8 @@ pub struct Room {
     /// Hand-overs by the link that they last used.
     on_link: BTreeSet<(LinkId, WideId)>,
     requests: VecDeque<Request>,
-    /// When the oldest is too old; `None` while nothing waits or the store looks for it.
-    expires_at: Option<Time>,
+    /// When the oldest was kept; `None` while nothing waits or the store looks for it.
+    oldest: Option<Duration>,
     refused: u64,
     failed: Option<String>,
 }
@@ -118,11 +119,12 @@ impl Room {
             .waiting
             .iter()
             .map(|&(to, messages, bytes)| (to, Waiting { messages, bytes, ..Waiting::default() }));
-        let mut room = Self {
+        Self {
             messages_max: limits.mail_messages_max,
             bytes_max: limits.mail_bytes_max,
             age_max: limits.mail_age_max,
             clock: inventory.clock,
+            began: None,
             next_id: inventory.next_id,
             next_serial: 0,
             reads: HashMap::default(),
@@ -134,12 +136,10 @@ impl Room {
             ready: VecDeque::new(),
             on_link: BTreeSet::new(),
             requests: VecDeque::new(),
-            expires_at: None,
+            oldest: inventory.oldest,
             refused: 0,
             failed: None,
-        };
-        room.note_oldest(inventory.oldest);
-        room
+        }
     }
 
     /// What the store is to do next.
@@ -212,7 +212,7 @@ impl Room {
         waiting.last_asked = id.0;
         self.unkept.push_back(Unkept { id, link, to, bytes });
         self.unkept_bytes += bytes;
-        let kept_at = self.clock + now.0;
+        let kept_at = self.clock(now);
         self.requests.push_back(Request::Keep(Mail { id, to, from, kept_at, text: text.into() }));
         Ok(())
     }
@@ -397,9 +397,7 @@ impl Room {
                     self.bytes += bytes;
                     settled(link);
                 }
-                if self.expires_at.is_none() {
-                    self.expires_at = Some(now + self.age_max);
-                }
+                self.oldest = self.oldest.or(Some(self.clock(now)));
             }
             Reply::NotKept { ids, error } => {
                 log::error!("{} messages are not kept: {error}", ids.len());
@@ -420,7 +418,7 @@ impl Room {
                     self.forget_if_empty(to);
                 }
             }
-            Reply::Expired { oldest } => self.note_oldest(oldest),
+            Reply::Expired { oldest } => self.oldest = oldest,
             Reply::Failed(error) => {
                 log::error!(
                     "the mailbox has failed: {error}. Nothing is kept any more; chat goes on. What \
@@ -432,7 +430,7 @@ impl Room {
                     settled(link);
                 }
                 self.unkept_bytes = 0;
-                self.expires_at = None;
+                self.oldest = None;
                 for waiting in self.waiting.values_mut() {
                     waiting.unkept = 0;
                 }
@@ -474,18 +472,19 @@ impl Room {
         }
     }
 
-    fn note_oldest(&mut self, oldest: Option<Duration>) {
-        let expires = oldest.map(|oldest| oldest + self.age_max);
-        self.expires_at = expires.map(|at| Time(at.saturating_sub(self.clock)));
+    /// What the mailbox's clock shows.
+    fn clock(&mut self, now: Time) -> Duration {
+        let began = *self.began.get_or_insert(now);
+        self.clock + now.since(began)
     }
 
     /// Asks the store to forget what is too old.
     pub fn advance(&mut self, now: Time) {
-        if self.expires_at.is_some_and(|at| at <= now) {
-            self.expires_at = None;
+        let clock = self.clock(now);
+        if self.oldest.is_some_and(|oldest| oldest + self.age_max <= clock) {
+            self.oldest = None;
             // What was kept exactly that long ago is too old as well.
-            let before =
-                (self.clock + now.0).saturating_sub(self.age_max) + Duration::from_micros(1);
+            let before = clock - self.age_max + Duration::from_micros(1);
             self.requests.push_back(Request::Expire { before });
         }
     }
@@ -493,7 +492,9 @@ impl Room {
     /// When [`Room::advance`] has something to do.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
-        self.expires_at
+        let left = (self.oldest? + self.age_max).saturating_sub(self.clock);
+        // Before the first advance: at once, so that the clock runs.
+        Some(self.began.map_or(Time::default(), |began| began + left))
     }
 }
 

@@ -164,7 +164,7 @@ impl Node {
     /// are: [`Action::Resume`] tells when.
     #[must_use]
     pub fn is_listening(&self, id: LinkId) -> bool {
-        self.links.get(id).is_some_and(|link| link.held.is_none())
+        self.links.get(id).is_none_or(|link| link.held.is_none())
     }
 
     /// Bytes came over a link, however cut; a partial frame waits inside.

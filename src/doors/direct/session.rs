@@ -141,10 +141,14 @@ impl Session {
                     wire::encode(&handshake, queue.tail());
                 }
             }
+            Message::Status { code, text, .. } if code != StatusCode::UNKNOWN_ID => {
+                self.deliver_mail(WideId(0), text, queue);
+            }
             // To the sender of a message that reaches nobody nothing is said on this wire.
-            Message::Status { code: StatusCode::UNKNOWN_ID, .. } => {}
-            Message::Status { text, .. } => self.deliver_mail(WideId(0), text, queue),
-            Message::Registration(_) | Message::ClientQuit { .. } | Message::ServerQuit { .. } => {}
+            Message::Status { .. }
+            | Message::Registration(_)
+            | Message::ClientQuit { .. }
+            | Message::ServerQuit { .. } => {}
         }
     }
 
