@@ -18,8 +18,8 @@ use crate::address::Address;
 use crate::client::{self, Url};
 use crate::doors::Door;
 use crate::limits::{
-    FRAME_BYTES_MAX_CEILING, FRAME_BYTES_MAX_FLOOR, INFO_BYTES_MAX, Limits, NAME_BYTES_MAX,
-    QUEUE_BYTES_MAX_FLOOR,
+    FRAME_BYTES_MAX_CEILING, FRAME_BYTES_MAX_FLOOR, INFO_BYTES_MAX, Limits, MAIL_BYTES_MAX,
+    MAIL_IN_MEMORY_BYTES_MAX, NAME_BYTES_MAX, QUEUE_BYTES_MAX_FLOOR,
 };
 use crate::net::Settings;
 use crate::operator::Format;
@@ -68,6 +68,14 @@ struct ServerOptions {
     #[arg(long, env = "CRC_LISTEN", value_name = "ADDR")]
     listen: Option<Address>,
 
+    /// Where to listen for clients that speak protobuf with numeric ids [default: nowhere]
+    #[arg(long, env = "CRC_DIRECT", value_name = "ADDR")]
+    direct: Option<Address>,
+
+    /// Where to listen for clients that speak 256-byte messages [default: nowhere]
+    #[arg(long, env = "CRC_CLASSIC", value_name = "ADDR")]
+    classic: Option<Address>,
+
     /// A server to join; further ones are fallbacks, in this order
     #[arg(long, env = "CRC_PARENT", value_name = "ADDR", value_delimiter = ',')]
     #[serde(default, deserialize_with = "parents")]
@@ -88,6 +96,32 @@ struct ServerOptions {
     /// Where to put the socket for `crc ctl`
     #[arg(long, env = "CRC_CONTROL", value_name = "PATH")]
     control: Option<PathBuf>,
+
+    /// The file in which messages to the absent wait; it is made if it is missing
+    /// [default: they wait in memory]
+    #[arg(long, env = "CRC_MAILBOX", value_name = "PATH")]
+    mailbox: Option<PathBuf>,
+
+    /// How many messages may wait for one addressee [default: 10000]
+    #[arg(long, env = "CRC_MAIL_MESSAGES", value_name = "N")]
+    #[serde(alias = "mail_messages")]
+    mail_messages: Option<Count>,
+
+    /// What all that waits may take together [default: 1073741824 in a file, 67108864 in memory]
+    #[arg(long, env = "CRC_MAIL_BYTES", value_name = "BYTES")]
+    #[serde(alias = "mail_bytes")]
+    mail_bytes: Option<Count>,
+
+    /// How long a message waits before it is forgotten, while the server runs [default: 30]
+    #[arg(long, env = "CRC_MAIL_DAYS", value_name = "DAYS")]
+    #[serde(alias = "mail_days")]
+    mail_days: Option<Days>,
+
+    /// How often a classic client must say that it is alive; after three times that it is gone
+    /// [default: 10]
+    #[arg(long, env = "CRC_CLASSIC_INTERVAL", value_name = "SECONDS")]
+    #[serde(alias = "classic_interval")]
+    classic_interval: Option<Interval>,
 
     /// How long the users behind a lost server may stay lost before they leave [default: 5]
     #[arg(long, env = "CRC_SPLIT_GRACE", value_name = "SECONDS")]
@@ -245,6 +279,24 @@ checked!(Seconds(Duration) from f64 as "f64", |seconds| {
     span.ok_or_else(|| format!("{seconds} is not a number of seconds from 0 to {SPAN_MAX:?}"))
 });
 
+checked!(Interval(Duration) from f64 as "f64", |seconds| {
+    let span = Duration::try_from_secs_f64(seconds).ok();
+    let span = span.filter(|span| (INTERVAL_MIN..=SPAN_MAX).contains(span));
+    span.ok_or_else(|| {
+        format!("{seconds} is not a number of seconds from {INTERVAL_MIN:?} to {SPAN_MAX:?}")
+    })
+});
+
+checked!(Days(Duration) from f64 as "f64", |days| {
+    let span = Duration::try_from_secs_f64(days * 86_400.0).ok();
+    let span = span.filter(|span| !span.is_zero() && *span <= AGE_MAX);
+    span.ok_or_else(|| format!("{days} is not a number of days above 0, 36500 at most"))
+});
+
+checked!(Count(u64) from i64 as "i64", |count| {
+    u64::try_from(count).map_err(|_| format!("{count} is less than 0"))
+});
+
 checked!(FrameBytes(usize) from i64 as "i64", |bytes| {
     let allowed = FRAME_BYTES_MAX_FLOOR..=FRAME_BYTES_MAX_CEILING;
     let bytes = usize::try_from(bytes).ok().filter(|bytes| allowed.contains(bytes));
@@ -271,6 +323,12 @@ checked!(LogFilter(String) from String as "String", |filter| {
         )),
     }
 });
+
+/// The shortest interval of classic clients: the network and they need some time for an answer.
+const INTERVAL_MIN: Duration = Duration::from_millis(100);
+
+/// The longest that mail can be made to wait.
+const AGE_MAX: Duration = Duration::from_secs(36_500 * 86_400);
 
 /// The longest span that an option may set.
 const SPAN_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -336,6 +394,7 @@ impl ServerArgs {
             name: name.into_bytes(),
             info: info.into_bytes(),
         };
+        let mailbox = given.mailbox.or(file.mailbox);
         let limits = Limits {
             table_bytes_max: defaults.table_bytes_max,
             frame_bytes_max: given
@@ -358,12 +417,34 @@ impl ServerArgs {
                 .split_grace
                 .or(file.split_grace)
                 .map_or(defaults.split_grace, |span| span.0),
-            ..defaults
+            classic_interval: given
+                .classic_interval
+                .or(file.classic_interval)
+                .map_or(defaults.classic_interval, |span| span.0),
+            mail_messages_max: given
+                .mail_messages
+                .or(file.mail_messages)
+                .map_or(defaults.mail_messages_max, |count| count.0),
+            mail_bytes_max: given.mail_bytes.or(file.mail_bytes).map_or(
+                if mailbox.is_some() { MAIL_BYTES_MAX } else { MAIL_IN_MEMORY_BYTES_MAX },
+                |count| count.0,
+            ),
+            mail_age_max: given
+                .mail_days
+                .or(file.mail_days)
+                .map_or(defaults.mail_age_max, |span| span.0),
         };
         let listen = given.listen.or(file.listen).unwrap_or_else(default_address);
+        let doors = [
+            (Door::Crc, Some(listen)),
+            (Door::Direct, given.direct.or(file.direct)),
+            (Door::Classic, given.classic.or(file.classic)),
+        ];
+        let doors = doors.into_iter().filter_map(|(door, address)| Some((door, address?)));
         let settings = Settings {
             own,
-            doors: vec![(Door::Crc, listen)],
+            doors: doors.collect(),
+            mailbox,
             parents: if given.parent.is_empty() { file.parent } else { given.parent },
             control: given.control.or(file.control),
             limits,

@@ -22,6 +22,8 @@ pub(super) struct Connection {
     is_writable: bool,
     /// The other end sends nothing more: reads go on until they say so.
     is_ending: bool,
+    /// It is readable and not read, because the node does not listen to it now.
+    is_parked: bool,
 }
 
 /// A connection to a parent that is being made.
@@ -53,6 +55,7 @@ impl Connection {
             is_readable: false,
             is_writable: false,
             is_ending: false,
+            is_parked: false,
         }
     }
 
@@ -105,6 +108,16 @@ impl Connection {
         let became_readable = has_news && !self.is_readable;
         self.is_readable |= has_news;
         became_readable
+    }
+
+    /// It is not read for now though it is readable.
+    pub(super) fn park(&mut self) {
+        self.is_parked = true;
+    }
+
+    /// It may be read again. Answers true if it was parked.
+    pub(super) fn resume(&mut self) -> bool {
+        std::mem::take(&mut self.is_parked)
     }
 
     /// One read.

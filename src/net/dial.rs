@@ -32,9 +32,9 @@ pub(super) struct Resolver {
 
 impl Resolver {
     /// `waker` wakes the loop when an answer is there.
-    pub(super) fn new(waker: Waker) -> Self {
+    pub(super) fn new(waker: Arc<Waker>) -> Self {
         let (sender, receiver) = channel();
-        Self { waker: Arc::new(waker), sender, receiver }
+        Self { waker, sender, receiver }
     }
 
     /// Begins to look up where `link` is to connect.

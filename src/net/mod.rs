@@ -21,6 +21,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
@@ -39,6 +40,7 @@ pub use self::stdio::LogSink;
 use crate::address::Address;
 use crate::doors::Door;
 use crate::limits::{CONTROL_CONNECTIONS_MAX, Limits, READ_BYTES_PER_TURN};
+use crate::mailbox::Mailbox;
 use crate::node::{Action, Node};
 use crate::relay::{CloseReason, Identity, LinkId, Time};
 
@@ -61,6 +63,8 @@ pub struct Settings {
     pub doors: Vec<(Door, Address)>,
     /// Whom it joins, in order of preference.
     pub parents: Vec<Address>,
+    /// The file in which mail waits; in memory without one.
+    pub mailbox: Option<PathBuf>,
     /// Where `crc ctl` finds it.
     pub control: Option<PathBuf>,
     /// Its bounds.
@@ -86,6 +90,7 @@ pub struct Server {
     parents: Vec<Parent>,
     signals: Signals,
     resolver: Resolver,
+    mailbox: Mailbox,
     console: Option<Console>,
     control: Option<Control>,
     listeners: Vec<Listener>,
@@ -120,10 +125,26 @@ impl Server {
         let control = control.map(|path| Control::open(path, registry, CONTROL)).transpose()?;
         let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(broken)?;
         registry.register(&mut signals, SIGNALS, Interest::READABLE).map_err(broken)?;
-        let waker = Waker::new(registry, WAKER).map_err(broken)?;
+        let waker = Arc::new(Waker::new(registry, WAKER).map_err(broken)?);
+        let (mailbox, mail) = match &settings.mailbox {
+            None => {
+                if settings.doors.iter().any(|(door, _)| *door == Door::Direct) {
+                    log::info!(
+                        "messages to the absent wait in memory and are lost with this server; with \
+                         --mailbox FILE they are on disk"
+                    );
+                }
+                Mailbox::memory()
+            }
+            Some(path) => {
+                let waker = Arc::clone(&waker);
+                // A loop that cannot be woken finds the answers at its next turn.
+                Mailbox::disk(path, move || drop(waker.wake()))?
+            }
+        };
         let console = Console::open(registry, CONSOLE);
         let Settings { own, parents, limits, seed, .. } = settings;
-        let node = Node::new(own, parents.len(), limits, seed);
+        let node = Node::with_mail(own, parents.len(), limits, &mail, seed);
         let parent = |address| Parent { address, is_reported: false, failed_dials: 0 };
         Ok(Self {
             node,
@@ -132,6 +153,7 @@ impl Server {
             parents: parents.into_iter().map(parent).collect(),
             signals,
             resolver: Resolver::new(waker),
+            mailbox,
             console,
             control,
             listeners,
@@ -202,7 +224,10 @@ impl Server {
     fn note(&mut self, event: &Event) {
         match event.token() {
             SIGNALS => self.on_signals(),
-            WAKER => self.on_resolved(),
+            WAKER => {
+                self.on_resolved();
+                self.on_mail();
+            }
             CONSOLE => {
                 if let Some(console) = &mut self.console {
                     console.note_ready();
@@ -275,6 +300,10 @@ impl Server {
             let Some(connection) = connection_mut(&mut self.connections, link) else {
                 continue;
             };
+            if !self.node.is_listening(link) {
+                connection.park();
+                continue;
+            }
             match connection.read(&mut self.buffer) {
                 Received::Bytes { count, is_more } => {
                     self.node.receive(now, link, &self.buffer[..count]);
@@ -351,7 +380,17 @@ impl Server {
                         self.write(link); // as much of a farewell as fits
                         self.ended.push((link, reason));
                     }
-                    Action::Resume { .. } | Action::Mail(_) => {}
+                    Action::Resume { link } => {
+                        if let Some(connection) = connection_mut(&mut self.connections, link)
+                            && connection.resume()
+                        {
+                            self.readable.push_back(link);
+                        }
+                    }
+                    Action::Mail(request) => {
+                        self.mailbox.request(request);
+                        self.on_mail(); // one in memory has answered already
+                    }
                     Action::Shutdown => return true,
                 }
             }
@@ -432,6 +471,13 @@ impl Server {
                     self.node.closed(now, answer.link, &CloseReason::Failed(error));
                 }
             }
+        }
+    }
+
+    fn on_mail(&mut self) {
+        let now = self.now();
+        while let Some(reply) = self.mailbox.poll() {
+            self.node.mail_replied(now, reply);
         }
     }
 
