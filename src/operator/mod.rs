@@ -4,8 +4,10 @@
 //! Owns the commands and what they show; how a line gets here and an answer back is the shell's.
 //! Names, infos and texts of others are shown escaped; JSON carries them as they are.
 
+mod mail;
 mod table;
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -31,10 +33,12 @@ pub type Answer = Result<String, String>;
 
 const HELP: &str = "\
 num_users          how many users are connected to this server
-users              every user of the network: id, name, info, and the server towards it
+users              every user of the network: id, name, wire, info, and the server towards it
 servers            every other server: id, name, info, and the server towards it
 links              every connection: bytes and frames in and out, unsent bytes, age
 state              who this server is and all that it knows
+mail               what waits here for those who are away: messages and bytes for each
+mail drop ID       forgets what waits for that id
 kick ID [text]     ends the connection of a user or server that is connected here
 shutdown           ends this server; its users leave
 help               this list
@@ -48,16 +52,17 @@ pub fn answer(node: &mut Node, now: Time, line: &str, format: Format) -> Answer 
     let line = line.trim();
     let (command, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let rest = rest.trim_start();
-    if !rest.is_empty() && !matches!(command, "kick") && is_command(command) {
+    if !rest.is_empty() && !matches!(command, "kick" | "mail") && is_command(command) {
         return Err(format!("{command} takes nothing after it, not {:?}\n", Printed(rest)));
     }
     match command {
         "" => Ok(String::new()),
         "num_users" => Ok(num_users(node, format)),
-        "users" => Ok(hosts(node, Kind::User, format)),
-        "servers" => Ok(hosts(node, Kind::Server, format)),
+        "users" => Ok(users(node, format)),
+        "servers" => Ok(servers(node, format)),
         "links" => Ok(links(node, now, format)),
         "state" => Ok(state(node, format)),
+        "mail" => mail::answer(node, rest, format),
         "kick" => kick(node, now, rest, format),
         "shutdown" => {
             node.stop(now);
@@ -126,6 +131,16 @@ struct HostRow {
     first_link_id: HostId,
 }
 
+/// A user in the list of `users`.
+#[derive(Serialize)]
+struct UserRow {
+    #[serde(flatten)]
+    host: HostRow,
+    /// Only its own server knows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wire: Option<String>,
+}
+
 fn host_rows(node: &Node, wanted: Option<Kind>) -> Vec<HostRow> {
     let mut hosts: Vec<&Host> = node.relay().hosts().iter().collect();
     hosts.retain(|host| wanted.is_none_or(|kind| host.kind == kind));
@@ -147,26 +162,52 @@ fn kind_word(kind: Kind) -> &'static str {
     }
 }
 
-fn hosts(node: &Node, kind: Kind, format: Format) -> String {
-    let rows = host_rows(node, Some(kind));
+fn users(node: &Node, format: Format) -> String {
+    let adjacent = node.links().filter_map(|link| {
+        let host = node.relay().adjacent(link.id())?;
+        Some((host.id, link.door().to_string()))
+    });
+    let mut wires: HashMap<HostId, String> = adjacent.collect();
+    let rows = host_rows(node, Some(Kind::User)).into_iter();
+    let rows: Vec<UserRow> =
+        rows.map(|host| UserRow { wire: wires.remove(&host.id), host }).collect();
     if format == Format::Json {
         return json(&rows);
     }
-    let towards = |row: &HostRow| -> String {
-        let host = node.relay().hosts().get(row.id).expect("a host that was listed");
-        match host.first_link {
-            FirstLink::Split(_) => format!("lost with {}", row.first_link_id),
-            FirstLink::Link(_) if row.first_link_id == row.id => "here".to_owned(),
-            FirstLink::Link(_) => format!("server {}", row.first_link_id),
-        }
-    };
-    let cells = rows.iter().map(|row| {
-        let shown = |text: &str| Printable(text.as_bytes()).to_string();
-        vec![row.id.to_string(), shown(&row.name), towards(row), shown(&row.info)]
+    let cells = rows.iter().map(|UserRow { host, wire }| {
+        let [id, name, via, info] = host_cells(node, host);
+        vec![id, name, wire.clone().unwrap_or_else(|| "-".to_owned()), via, info]
     });
+    let columns = [
+        ("id", Align::Right),
+        ("name", Align::Left),
+        ("wire", Align::Left),
+        ("via", Align::Left),
+        ("info", Align::Left),
+    ];
+    table(&columns, cells)
+}
+
+fn servers(node: &Node, format: Format) -> String {
+    let rows = host_rows(node, Some(Kind::Server));
+    if format == Format::Json {
+        return json(&rows);
+    }
     let columns =
         [("id", Align::Right), ("name", Align::Left), ("via", Align::Left), ("info", Align::Left)];
-    table(&columns, cells)
+    table(&columns, rows.iter().map(|row| host_cells(node, row).into()))
+}
+
+/// Id, name, the way to it, info.
+fn host_cells(node: &Node, row: &HostRow) -> [String; 4] {
+    let host = node.relay().hosts().get(row.id).expect("a host that was listed");
+    let via = match host.first_link {
+        FirstLink::Split(_) => format!("lost with {}", row.first_link_id),
+        FirstLink::Link(_) if row.first_link_id == row.id => "here".to_owned(),
+        FirstLink::Link(_) => format!("server {}", row.first_link_id),
+    };
+    let shown = |text: &str| Printable(text.as_bytes()).to_string();
+    [row.id.to_string(), shown(&row.name), via, shown(&row.info)]
 }
 
 #[derive(Serialize)]
