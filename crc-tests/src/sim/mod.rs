@@ -3,9 +3,10 @@
 //! Nothing here waits: time jumps to the next event. The seed decides every delay and every cut,
 //! so a seed replays a run to the byte. A client is a bare connection: bytes in, bytes out.
 
+mod store;
 mod trace;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use crc::doors::Door;
@@ -18,6 +19,7 @@ use crc::relay::{CloseReason, Identity, LinkId, Time};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
+use self::store::Stores;
 use self::trace::Trace;
 pub use self::trace::describe;
 
@@ -93,6 +95,10 @@ enum Event {
     Closed(End, CloseReason),
     /// A dial reaches its parent.
     Dialled { from: End, label: String },
+    /// The store of a server does what it was asked.
+    Store { server: usize },
+    /// A server listens to an end again.
+    Resumed(End),
 }
 
 struct Server {
@@ -125,6 +131,11 @@ pub struct World {
     clients: Vec<Client>,
     /// For each end, the other one.
     pipes: HashMap<End, End>,
+    /// Those that do not speak CRC.
+    foreign: HashSet<End>,
+    /// What has arrived at a server that does not listen now.
+    parked: HashMap<End, VecDeque<Event>>,
+    stores: Stores,
     /// When the last piece on its way to an end arrives.
     last_arrival: HashMap<End, Time>,
     events: BTreeMap<(Time, u64), Event>,
@@ -144,6 +155,9 @@ impl World {
             servers: Vec::new(),
             clients: Vec::new(),
             pipes: HashMap::new(),
+            foreign: HashSet::new(),
+            parked: HashMap::new(),
+            stores: Stores::default(),
             last_arrival: HashMap::new(),
             events: BTreeMap::new(),
             next_event: 0,
@@ -157,11 +171,14 @@ impl World {
         self.now
     }
 
-    /// Starts a server; answers its number. A label may be used again after a kill.
+    /// Starts a server; answers its number. A label may be used again after a kill: mail that was
+    /// kept under it is there.
     pub fn start(&mut self, spec: ServerSpec) -> usize {
         let ServerSpec { label, id, id_is_chosen, name, info, parents, limits } = spec;
         let own = Identity { id: HostId(id), id_is_chosen, name, info };
-        let node = Some(Node::new(own, parents.len(), limits, self.rng.random()));
+        let mail = self.stores.open(&label);
+        let seed = self.rng.random();
+        let node = Some(Node::with_mail(own, parents.len(), limits, &mail, seed));
         let (first_frames, firsts) = (Vec::new(), HashMap::new());
         self.servers.push(Server { label, node, parents, first_frames, firsts });
         self.step(self.servers.len() - 1);
@@ -198,6 +215,8 @@ impl World {
     /// A server ends without a word: whoever was connected sees the connection close.
     pub fn kill(&mut self, server: usize) {
         self.servers[server].node = None;
+        let Self { stores, servers, rng, .. } = self;
+        stores.crash(&servers[server].label, rng);
         let mut ends: Vec<(End, End)> = self.pipes.iter().map(|(&a, &b)| (a, b)).collect();
         ends.retain(|(end, _)| matches!(end, End::Server { server: s, .. } if *s == server));
         ends.sort_by_key(|&(end, _)| match end {
@@ -209,15 +228,26 @@ impl World {
         }
     }
 
-    /// Connects a client to a server; nothing is said yet.
+    /// The next thing that a server's store of mail does is to fail.
+    pub fn break_store(&mut self, server: usize) {
+        self.stores.break_one(&self.servers[server].label);
+    }
+
+    /// Connects a client to a server's CRC door; nothing is said yet.
     pub fn connect(&mut self, server: usize) -> ClientId {
+        self.connect_by(server, Door::Crc)
+    }
+
+    /// Connects a client to any door of a server.
+    pub fn connect_by(&mut self, server: usize, door: Door) -> ClientId {
         let client = ClientId(self.clients.len());
         self.clients.push(Client::default());
         let now = self.now;
         match self.servers[server].node.as_mut().filter(|node| !node.is_stopping()) {
             Some(node) => {
-                let link = node.accepted(now, Door::Crc, None);
-                self.plug(End::Client(client), server, link);
+                let link = node.accepted(now, door, None);
+                self.plug(End::Client(client), server, link, door);
+                self.step(server);
             }
             None => self.clients[client.0].is_closed = true,
         }
@@ -346,6 +376,12 @@ impl World {
 
     fn happen(&mut self, event: Event) {
         let now = self.now;
+        if let Event::Bytes(end @ End::Server { .. }, _)
+        | Event::Closed(end @ End::Server { .. }, _) = event
+            && !self.is_listening(end)
+        {
+            return self.parked.entry(end).or_default().push_back(event);
+        }
         match event {
             Event::Bytes(End::Client(client), bytes) => {
                 self.clients[client.0].received.extend_from_slice(&bytes);
@@ -377,13 +413,35 @@ impl World {
                 };
                 let node = self.servers[parent].node.as_mut().expect("a living parent");
                 let accepted = node.accepted(now, Door::Crc, None);
-                self.plug(End::Server { server, link }, parent, accepted);
+                self.plug(End::Server { server, link }, parent, accepted, Door::Crc);
                 let node = self.servers[server].node.as_mut().expect("a living child");
                 node.dialled(now, link, None);
                 self.step(server);
             }
             Event::Dialled { .. } => unreachable!("clients do not dial"),
+            Event::Store { server } => {
+                let replies = self.stores.visit(&self.servers[server].label);
+                if let Some(node) = &mut self.servers[server].node {
+                    for reply in replies {
+                        node.mail_replied(now, reply);
+                    }
+                    self.step(server);
+                }
+            }
+            Event::Resumed(end) => {
+                for event in self.parked.remove(&end).unwrap_or_default() {
+                    self.happen(event); // where it is parked again, so is what follows
+                }
+            }
         }
+    }
+
+    /// Whether a server takes in what arrives at its end of a pipe.
+    fn is_listening(&self, end: End) -> bool {
+        let End::Server { server, link } = end else { return true };
+        let is_listening = |node: &Node| node.is_listening(link) || !node.is_open(link);
+        !self.parked.contains_key(&end)
+            && self.servers[server].node.as_ref().is_none_or(is_listening)
     }
 
     fn note_first_frame(&mut self, server: usize, link: LinkId, bytes: &[u8]) {
@@ -440,7 +498,16 @@ impl World {
                 let node = self.servers[server].node.as_mut().expect("the server that acts");
                 node.closed(now, link, &reason);
             }
-            Action::Resume { .. } | Action::Mail(_) => {}
+            Action::Resume { link } => {
+                self.schedule(now, Event::Resumed(End::Server { server, link }));
+            }
+            Action::Mail(request) => {
+                let label = self.servers[server].label.clone();
+                if self.stores.ask(&label, request) {
+                    let at = now + self.delay();
+                    self.schedule(at, Event::Store { server });
+                }
+            }
             Action::Shutdown => self.kill(server),
         }
     }
@@ -474,7 +541,10 @@ impl World {
     fn carry(&mut self, from: End, to: End, mut bytes: &[u8]) {
         if let Some(mut trace) = self.trace.take() {
             let way = format!("{} → {}", self.end_name(from), self.end_name(to));
-            trace.note(self.now, from, &way, bytes);
+            match self.foreign.contains(&from) {
+                true => trace.note_bytes(self.now, &way, bytes),
+                false => trace.note(self.now, from, &way, bytes),
+            }
             self.trace = Some(trace);
         }
         while !bytes.is_empty() {
@@ -506,13 +576,18 @@ impl World {
         self.events.insert((at, self.next_event), event);
     }
 
-    fn plug(&mut self, from: End, server: usize, link: LinkId) {
+    fn plug(&mut self, from: End, server: usize, link: LinkId, door: Door) {
         let accepted = End::Server { server, link };
+        if door != Door::Crc {
+            self.foreign.extend([from, accepted]);
+        }
         self.pipes.insert(from, accepted);
         self.pipes.insert(accepted, from);
-        let server = &mut self.servers[server];
-        server.first_frames.push(Vec::new());
-        server.firsts.insert(link, (server.first_frames.len() - 1, Assembly::default()));
+        if door == Door::Crc {
+            let server = &mut self.servers[server];
+            server.first_frames.push(Vec::new());
+            server.firsts.insert(link, (server.first_frames.len() - 1, Assembly::default()));
+        }
     }
 
     /// Takes a pipe away; `other` sees it close after what is on its way.

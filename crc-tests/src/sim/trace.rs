@@ -5,6 +5,7 @@ use std::hash::Hash;
 
 use crc::doors::assembly::Assembly;
 use crc::doors::crc::wire;
+use crc::printable::Printable;
 use crc::relay::Time;
 use crc::relay::message::Message;
 
@@ -42,11 +43,21 @@ impl<End: Eq + Hash> Trace<End> {
             frames.push(format!("{} bytes that are no frame", bytes.len()));
         }
         for frame in frames {
-            if self.lines.len() == TRACE_LINES_MAX {
-                self.lines.pop_front();
-            }
-            self.lines.push_back(format!("{:10.4} {way}: {frame}", now.0.as_secs_f64()));
+            self.note_line(now, way, &frame);
         }
+    }
+
+    /// Bytes of a wire that is not CRC.
+    pub(super) fn note_bytes(&mut self, now: Time, way: &str, bytes: &[u8]) {
+        let shown = Printable(&bytes[..bytes.len().min(60)]);
+        self.note_line(now, way, &format!("{} bytes: {shown}", bytes.len()));
+    }
+
+    fn note_line(&mut self, now: Time, way: &str, what: &str) {
+        if self.lines.len() == TRACE_LINES_MAX {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(format!("{:10.4} {way}: {what}", now.0.as_secs_f64()));
     }
 }
 
