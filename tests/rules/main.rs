@@ -3,8 +3,10 @@
 //! Bare connections play users and neighbouring servers.
 
 mod bounds;
+mod direct;
 mod joining;
 mod leaving;
+mod mail;
 mod parents;
 mod routing;
 mod sources;
