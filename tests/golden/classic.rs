@@ -1,0 +1,72 @@
+//! The bytes of the classic wire, in both forms.
+
+use crc::doors::classic::wire::{self, Form, Message, Name};
+
+use super::{bytes, examples};
+
+fn name(text: &str) -> Name {
+    Name::new(text.as_bytes()).expect("eight bytes at most")
+}
+
+#[track_caller]
+fn check(destination: &str, source: &str, text: &str, hex: &str) {
+    let (destination, source, text) = (name(destination), name(source), text.as_bytes());
+    let message = Message { destination, source, text };
+    let golden = bytes(hex);
+    let mut short = Vec::new();
+    wire::encode(&message, Form::Short, &mut short);
+    assert_eq!(short, golden, "expected {hex}");
+    let mut full = Vec::new();
+    wire::encode(&message, Form::Full, &mut full);
+    assert_eq!(full.len(), 256);
+    assert_eq!(full[..golden.len()], golden);
+    assert!(full[golden.len()..].iter().all(|&byte| byte == 0));
+    for form in [&short, &full] {
+        assert_eq!(wire::frame_len(form), Ok(Some(form.len())));
+        assert_eq!(wire::message(form), Some(message));
+    }
+}
+
+const SERVER: &str = "2d5345525645522d";
+const BOB: &str = "626f622020202020";
+
+#[test]
+fn commands_to_the_server() {
+    check("-SERVER-", "bob", "Connect bob", &format!("{SERVER} {BOB} 436f6e6e65637420626f62 00"));
+    check("-SERVER-", "bob", "List", &format!("{SERVER} {BOB} 4c697374 00"));
+    check("-SERVER-", "bob", "Alive bob", &format!("{SERVER} {BOB} 416c69766520626f62 00"));
+    check("-SERVER-", "bob", "Quit bob", &format!("{SERVER} {BOB} 5175697420626f62 00"));
+}
+
+#[test]
+fn answers_of_the_server() {
+    check("bob", "-SERVER-", "Interval 10", &format!("{BOB} {SERVER} 496e74657276616c203130 00"));
+    let list = "4c69737420312f3120616c69636520626f62";
+    check("bob", "-SERVER-", "List 1/1 alice bob", &format!("{BOB} {SERVER} {list} 00"));
+}
+
+#[test]
+fn users_to_each_other() {
+    check("bob", "12345678", "", &format!("{BOB} 3132333435363738 00"));
+    check("ALL", "bob", "世", &format!("414c4c2020202020 {BOB} e4b896 00"));
+}
+
+#[test]
+fn the_longest_message_has_the_same_bytes_in_both_forms() {
+    let text = "x".repeat(239);
+    check("bob", "bob", &text, &format!("{BOB}{BOB}{}00", "78".repeat(239)));
+}
+
+#[test]
+fn every_example_in_the_protocol_page_is_a_message() {
+    let examples = examples("```hex classic\n");
+    assert!(examples.len() >= 4, "{examples:?}");
+    for line in examples {
+        let message = bytes(line);
+        assert_eq!(wire::frame_len(&message), Ok(Some(message.len())), "{line}");
+        let parsed = wire::message(&message).expect("not NULs alone");
+        let mut again = Vec::new();
+        wire::encode(&parsed, Form::Short, &mut again);
+        assert_eq!(again, message, "{line}");
+    }
+}

@@ -1,0 +1,193 @@
+//! The bytes of the direct wire, also as Python's protobuf package has them.
+
+use std::process::Command;
+
+use crc::doors::direct::wire::{
+    self, Control, FastHandshake, Message, WireError, encode, encode_plain,
+};
+
+use super::{bytes, examples};
+
+/// What a frame holds: the server's first is a bare handshake.
+#[derive(Clone, Debug, PartialEq)]
+enum Body {
+    Message(Message),
+    Handshake(FastHandshake),
+}
+
+fn plain(from: i64, to: i64, msg: &str) -> Body {
+    Body::Message(Message { from, to, msg: msg.to_owned(), control: None })
+}
+
+fn desired(id: i64) -> Body {
+    Body::Message(Message { control: Some(Control::DesiredId(id)), ..Message::default() })
+}
+
+fn answer(to: i64, id: i64, error: bool) -> Body {
+    let control = Some(Control::Handshake(FastHandshake { id, error }));
+    Body::Message(Message { to, control, ..Message::default() })
+}
+
+fn handshake(id: i64, error: bool) -> Body {
+    Body::Handshake(FastHandshake { id, error })
+}
+
+/// Every kind of frame, and the numbers at the ends of what their bytes can hold.
+fn rows() -> Vec<(Body, &'static str)> {
+    vec![
+        (handshake(7, false), "00000002  0807"),
+        (handshake(7, true), "00000004  0807 1001"),
+        (handshake(0, true), "00000002  1001"),
+        (handshake(300, false), "00000003  08ac02"),
+        (plain(0, 0, ""), "00000000"),
+        (plain(7, 8, "Hi"), "00000008  0807 1008 1a024869"),
+        (plain(7, 0, "世"), "00000007  0807 1a03e4b896"),
+        (plain(i64::MAX, -1, ""), "00000015  08ffffffffffffffff7f 10ffffffffffffffffff01"),
+        (desired(3), "00000002  2003"),
+        (desired(0), "00000002  2000"),
+        (desired(5_000_000_000), "00000006  2080e497d012"),
+        (answer(3, 3, false), "00000006  1003 2a02 0803"),
+        (answer(9, 9, true), "00000008  1009 2a04 0809 1001"),
+    ]
+}
+
+#[test]
+fn messages_have_these_bytes() {
+    for (body, hex) in rows() {
+        let golden = bytes(hex);
+        let mut encoded = Vec::new();
+        match &body {
+            Body::Message(message) => encode(message, &mut encoded),
+            Body::Handshake(handshake) => encode(handshake, &mut encoded),
+        }
+        assert_eq!(encoded, golden, "{body:?}, expected {hex}");
+        if let Body::Message(Message { from, to, msg, control: None }) = &body {
+            let mut encoded = Vec::new();
+            encode_plain(*from, *to, msg, &mut encoded);
+            assert_eq!(encoded, golden, "{body:?}, expected {hex}");
+        }
+        for cut in 0..golden.len() {
+            let len = wire::frame_len(&golden[..cut], 1024);
+            assert_eq!(len, Ok((cut >= 4).then_some(golden.len())), "{cut} bytes of {hex}");
+        }
+        let decoded = match body {
+            Body::Message(_) => Body::Message(wire::message(&golden).expect("a message")),
+            Body::Handshake(_) => Body::Handshake(wire::handshake(&golden).expect("a handshake")),
+        };
+        assert_eq!(decoded, body, "{hex}");
+    }
+}
+
+#[test]
+fn what_a_newer_client_adds_is_passed_over() {
+    // Fields 9 (a number) and 15 (bytes), and the fields of a message in another order.
+    let frame = bytes("00000010  4805 1a024869 7a03010203 1008 0807");
+    let expected = Message { from: 7, to: 8, msg: "Hi".to_owned(), control: None };
+    assert_eq!(wire::message(&frame), Ok(expected));
+}
+
+#[test]
+fn absurd_lengths_are_refused_by_their_header() {
+    let error = WireError::TooLong { announced: 0xffff_ffff, frame_bytes_max: 1 << 20 };
+    assert_eq!(wire::frame_len(&[0xff; 4], 1 << 20), Err(error));
+    assert_eq!(wire::frame_len(&bytes("00100000"), 1 << 20), Ok(Some((1 << 20) + 4)));
+    assert!(wire::frame_len(&bytes("00100001"), 1 << 20).is_err());
+}
+
+#[test]
+fn every_example_in_the_protocol_page_is_a_message() {
+    let examples = examples("```hex direct\n");
+    assert!(examples.len() >= 4, "{examples:?}");
+    for line in examples {
+        let frame = bytes(line);
+        assert_eq!(wire::frame_len(&frame, 1024), Ok(Some(frame.len())), "{line}");
+        let (mut message, mut handshake) = (Vec::new(), Vec::new());
+        encode(&wire::message(&frame).expect("the fields of a message"), &mut message);
+        encode(&wire::handshake(&frame).unwrap_or_default(), &mut handshake);
+        assert!([message, handshake].contains(&frame), "{line}");
+    }
+}
+
+/// Builds the schema without protoc, then tells for each frame the fields that it reads in it, and
+/// the bytes that it makes of them.
+const PYTHON: &str = r#"
+import struct, sys
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+F = descriptor_pb2.FieldDescriptorProto
+file = descriptor_pb2.FileDescriptorProto(name="direct.proto", package="direct", syntax="proto3")
+def field(message, name, number, kind, **more):
+    message.field.add(name=name, number=number, type=kind, label=F.LABEL_OPTIONAL, **more)
+h = file.message_type.add(name="FastHandshake")
+field(h, "id", 1, F.TYPE_INT64); field(h, "error", 2, F.TYPE_BOOL)
+m = file.message_type.add(name="Message")
+field(m, "from", 1, F.TYPE_INT64); field(m, "to", 2, F.TYPE_INT64); field(m, "msg", 3, F.TYPE_STRING)
+m.oneof_decl.add(name="control")
+field(m, "desired_id", 4, F.TYPE_INT64, oneof_index=0)
+field(m, "handshake", 5, F.TYPE_MESSAGE, type_name=".direct.FastHandshake", oneof_index=0)
+pool = descriptor_pool.DescriptorPool(); pool.Add(file)
+make = lambda name: message_factory.GetMessageClass(pool.FindMessageTypeByName("direct." + name))
+for line in sys.stdin:
+    kind, frame = line.split()
+    frame = bytes.fromhex(frame)
+    message = make(kind)(); message.ParseFromString(frame[4:])
+    body = message.SerializeToString()
+    if kind == "FastHandshake":
+        shown = f"{message.id} {message.error}"
+    elif message.WhichOneof("control") == "desired_id":
+        shown = f"desires {message.desired_id}"
+    elif message.WhichOneof("control") == "handshake":
+        shown = f"to {message.to}: {message.handshake.id} {message.handshake.error}"
+    else:
+        shown = f"{getattr(message, 'from')} to {message.to}: {message.msg}"
+    print((struct.pack(">I", len(body)) + body).hex(), shown)
+"#;
+
+fn shown(body: &Body) -> (&'static str, String) {
+    let word = |error: bool| if error { "True" } else { "False" };
+    match body {
+        Body::Handshake(FastHandshake { id, error }) => {
+            ("FastHandshake", format!("{id} {}", word(*error)))
+        }
+        Body::Message(Message { control: Some(Control::DesiredId(id)), .. }) => {
+            ("Message", format!("desires {id}"))
+        }
+        Body::Message(Message { to, control: Some(Control::Handshake(handshake)), .. }) => {
+            let FastHandshake { id, error } = handshake;
+            ("Message", format!("to {to}: {id} {}", word(*error)))
+        }
+        Body::Message(Message { from, to, msg, .. }) => {
+            ("Message", format!("{from} to {to}: {msg}"))
+        }
+    }
+}
+
+/// Runs where `python3`, or what `CRC_PYTHON` names, has the protobuf package.
+#[test]
+fn pythons_protobuf_agrees() {
+    let python = std::env::var("CRC_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let has_protobuf = Command::new(&python).args(["-c", "import google.protobuf"]).output();
+    if !has_protobuf.is_ok_and(|output| output.status.success()) {
+        println!("not checked: {python} has no protobuf package");
+        return;
+    }
+    let rows = rows();
+    let input = tempfile::NamedTempFile::new().expect("a file");
+    let lines: String = rows
+        .iter()
+        .map(|(body, hex)| format!("{} {}\n", shown(body).0, hex.replace(' ', "")))
+        .collect();
+    std::fs::write(input.path(), lines).expect("written");
+    let output = Command::new(&python)
+        .args(["-c", PYTHON])
+        .env("PYTHONIOENCODING", "utf-8")
+        .stdin(input.reopen().expect("readable"))
+        .output()
+        .expect("it has run before");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let answers = String::from_utf8(output.stdout).expect("text");
+    let expected: Vec<String> = rows
+        .iter()
+        .map(|(body, hex)| format!("{} {}", hex.replace(' ', ""), shown(body).1))
+        .collect();
+    assert_eq!(answers.lines().collect::<Vec<_>>(), expected);
+}
