@@ -1,6 +1,7 @@
 //! The binary itself: real processes, real sockets, port 0, waiting on conditions with deadlines.
 
 mod bounds;
+mod interop;
 mod operator;
 mod options;
 mod support;

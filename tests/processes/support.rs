@@ -32,6 +32,8 @@ pub(super) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>
 pub(super) struct Server {
     pub(super) child: Child,
     pub(super) port: u16,
+    /// Every door and its port.
+    doors: Vec<(String, u16)>,
     pub(super) log: PathBuf,
     pub(super) dir: tempfile::TempDir,
 }
@@ -59,23 +61,28 @@ impl Server {
             .stderr(fs::File::create(&log).expect("a log"))
             .spawn()
             .expect("the server starts");
-        let mut line = Vec::new();
         let stdout = child.stdout.as_mut().expect("piped");
-        let mut byte = [0];
-        while stdout.read(&mut byte).expect("readable") == 1 && byte != *b"\n" {
-            line.push(byte[0]);
+        let mut doors = Vec::new();
+        for _ in 0..1 + options.iter().filter(|o| ["--direct", "--classic"].contains(o)).count() {
+            let line = first_line(stdout);
+            let Some((door, port)) = listening(&line) else {
+                let log = fs::read_to_string(&log).unwrap_or_default();
+                panic!("it says {line:?}; the log: {log}");
+            };
+            doors.push((door, port));
         }
-        let line = String::from_utf8(line).expect("text");
-        let port = line.strip_prefix("listening crc 127.0.0.1:").and_then(|port| port.parse().ok());
-        let Some(port) = port else {
-            let log = fs::read_to_string(&log).unwrap_or_default();
-            panic!("the first line is {line:?}; the log: {log}");
-        };
-        Self { child, port, log, dir }
+        let port = doors[0].1;
+        assert_eq!(doors[0].0, "crc");
+        Self { child, port, doors, log, dir }
     }
 
     pub(super) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The port of a door.
+    pub(super) fn door(&self, door: &str) -> u16 {
+        self.doors.iter().find(|(name, _)| name == door).expect("an open door").1
     }
 
     pub(super) fn control(&self) -> PathBuf {
@@ -132,6 +139,21 @@ impl Server {
     pub(super) fn wait(&mut self) -> ExitStatus {
         eventually("the server ends", || self.child.try_wait().expect("a child"))
     }
+}
+
+/// A line of a server that goes on.
+fn first_line(stdout: &mut impl Read) -> String {
+    let (mut line, mut byte) = (Vec::new(), [0]);
+    while stdout.read(&mut byte).expect("readable") == 1 && byte != *b"\n" {
+        line.push(byte[0]);
+    }
+    String::from_utf8(line).expect("text")
+}
+
+/// The door and the port in `listening DOOR 127.0.0.1:PORT`.
+fn listening(line: &str) -> Option<(String, u16)> {
+    let (door, address) = line.strip_prefix("listening ")?.split_once(' ')?;
+    Some((door.to_owned(), address.strip_prefix("127.0.0.1:")?.parse().ok()?))
 }
 
 impl Drop for Server {
