@@ -144,6 +144,24 @@ pub const FRAME_MARGIN_BYTES: usize = 64;
 /// How often a classic client must say that it is alive; after three times as long it is gone.
 pub const CLASSIC_INTERVAL: Duration = Duration::from_secs(10);
 
+/// How many intervals a classic client may let pass without saying that it is alive.
+pub const CLASSIC_INTERVALS_MAX: u32 = 3;
+
+/// How long it may stay unclear in which form a classic client is to be answered: long enough for the
+/// rest of a message that the network has cut, too short to be felt.
+pub const CLASSIC_FORM_WAIT: Duration = Duration::from_millis(100);
+
+/// What may be said to a classic client meanwhile, in bytes: a few sentences.
+pub const CLASSIC_HELD_BYTES_MAX: usize = 4 * 1024;
+
+/// How long each page of a list that a classic client is sent keeps back the next push: 10 KB of
+/// lists a second and client, however many users come and go.
+pub const CLASSIC_PAGE_PACE: Duration = Duration::from_millis(25);
+
+/// What the lists may take together that classic clients are in the middle of, in bytes, before
+/// older ones are sent again: dozens of versions of a list of 100,000 names.
+pub const CLASSIC_LISTS_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// What is read of an addressee's mail at once, so that a long absence comes back in portions.
 pub const MAIL_COLLECT_BYTES: usize = 64 * 1024;
 

@@ -51,6 +51,12 @@ impl Host {
         &self.texts[usize::from(self.name_len)..]
     }
 
+    /// Grows from host to host: who was here first.
+    #[must_use]
+    pub fn order(&self) -> u64 {
+        self.order
+    }
+
     /// The registration that tells of this host, with the last hop given.
     pub(super) fn registration(&self, last_hop: HostId) -> Registration<'_> {
         let (kind, source) = (self.kind, self.id);

@@ -1,0 +1,94 @@
+//! Which lists a client is sent, and when: the first, those that it asks for, and one whenever the
+//! list has changed.
+//!
+//! A list of any length goes out in portions, as the client reads. One is sent at a time; what
+//! happens meanwhile makes one more, not many. A push waits until the list before it has paid for
+//! itself, so that no number of comers and goers makes more than [`CLASSIC_PAGE_PACE`] allows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::answers::Answers;
+use super::directory::Directory;
+use super::pages::Pages;
+use super::wire::Name;
+use crate::doors::SendQueue;
+use crate::limits::{BURST_PORTION_BYTES, CLASSIC_PAGE_PACE};
+use crate::relay::Time;
+
+/// Where a client stands.
+#[derive(Debug, Default)]
+pub(super) struct Lists {
+    /// The client is to be sent a list, whether it is new or not.
+    is_asked: bool,
+    /// The version of the list that was begun last.
+    version: Option<u64>,
+    /// The list on its way, and its next page.
+    on_its_way: Option<(Arc<Pages>, usize)>,
+    /// When the next push may begin.
+    next_push: Time,
+    /// A push waits for that.
+    is_waiting: bool,
+}
+
+impl Lists {
+    /// The client wants the list, and will be told of changes from then on.
+    pub(super) fn ask(&mut self) {
+        self.is_asked = true;
+    }
+
+    /// When a push that waits can begin.
+    pub(super) fn deadline(&self) -> Option<Time> {
+        self.is_waiting.then_some(self.next_push)
+    }
+
+    /// Nothing can be sent now; who can tell when that changes calls [`Lists::send`].
+    pub(super) fn pause(&mut self) {
+        self.is_waiting = false;
+    }
+
+    /// Puts into the queue what is due, as far as there is room.
+    pub(super) fn send(
+        &mut self,
+        now: Time,
+        directory: &mut Directory,
+        answers: &mut Answers,
+        queue: &mut SendQueue,
+    ) {
+        self.is_waiting = false;
+        while queue.len() < BURST_PORTION_BYTES {
+            if let Some((list, next)) = &mut self.on_its_way {
+                match list.text(*next) {
+                    Some(text) => {
+                        answers.put(Name::SERVER, text, queue);
+                        *next += 1;
+                    }
+                    None => self.on_its_way = None,
+                }
+                continue;
+            }
+            let is_old = self.version.is_some_and(|version| version != directory.version());
+            if !self.is_asked && (!is_old || now < self.next_push) {
+                self.is_waiting = is_old;
+                return;
+            }
+            self.begin(now, directory.list());
+        }
+    }
+
+    fn begin(&mut self, now: Time, list: Arc<Pages>) {
+        let pages = u32::try_from(list.len()).unwrap_or(u32::MAX);
+        self.next_push = on_the_beat(now + CLASSIC_PAGE_PACE.saturating_mul(pages));
+        self.version = Some(list.version());
+        self.is_asked = false;
+        self.on_its_way = Some((list, 0));
+    }
+}
+
+/// The first beat at or after a time. Pushes begin on beats, so that many clients share one list.
+fn on_the_beat(Time(at): Time) -> Time {
+    let beat = CLASSIC_PAGE_PACE.as_nanos();
+    let late = at.as_nanos() % beat;
+    let wait = if late == 0 { 0 } else { beat - late };
+    Time(at) + Duration::from_nanos(u64::try_from(wait).unwrap_or(0))
+}

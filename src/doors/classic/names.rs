@@ -1,0 +1,77 @@
+//! Which names of eight bytes there are, and what somebody is called whose own is none of them.
+
+use super::wire::{NAME_BYTES, Name};
+use crate::relay::message::HostId;
+
+/// What stands between the two parts of an alias, and in no name that is somebody's own.
+const MARK: u8 = b'~';
+
+/// A name as a user's own: 1 to 8 bytes, no spaces, control characters or `~`.
+pub(super) fn plain(name: &[u8]) -> Option<Name> {
+    let is_plain = |&byte: &u8| !matches!(byte, 0..=b' ' | 0x7f | MARK);
+    if name.is_empty() || !name.iter().all(is_plain) {
+        return None;
+    }
+    Name::new(name)
+}
+
+/// Whether a name means something else than a user.
+pub(super) fn is_reserved(name: Name) -> bool {
+    name == Name::SERVER || name == Name::ALL
+}
+
+/// The name of a user whose own cannot be used: its beginning as far as it fits, `~`, and the id in
+/// base 36, which makes it unique, and the same on every server.
+pub(super) fn alias(name: &[u8], id: HostId) -> Name {
+    let mut number = Vec::with_capacity(NAME_BYTES);
+    let mut rest = id.0;
+    loop {
+        number.push(b"0123456789abcdefghijklmnopqrstuvwxyz"[rest as usize % 36]);
+        rest /= 36;
+        if rest == 0 {
+            break;
+        }
+    }
+    let room = NAME_BYTES - 1 - number.len();
+    let shown = name.iter().copied().filter(|&byte| byte.is_ascii_graphic() && byte != MARK);
+    let alias: Vec<u8> = shown.take(room).chain([MARK]).chain(number.into_iter().rev()).collect();
+    Name::new(&alias).expect("an id has at most seven digits in base 36")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_usable_by_their_bytes() {
+        for good in ["b", "bob", "12345678", "jürgen", "-x-", "all", "A.L"] {
+            assert_eq!(plain(good.as_bytes()), Name::new(good.as_bytes()), "{good}");
+        }
+        for bad in ["", "123456789", "a b", " b", "b ", "b~", "\tb", "b\n", "b\x7f", "\0"] {
+            assert_eq!(plain(bad.as_bytes()), None, "{bad:?}");
+        }
+        for (name, expected) in [("ALL", true), ("-SERVER-", true), ("all", false), ("ALLE", false)]
+        {
+            assert_eq!(is_reserved(plain(name.as_bytes()).expect("usable")), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn aliases_hold_as_much_of_the_name_as_fits() {
+        let check = |name: &str, id: u32, expected: &str| {
+            let alias = alias(name.as_bytes(), HostId(id));
+            assert_eq!(alias.bytes(), expected.as_bytes(), "{name} {id}");
+            assert_eq!(plain(alias.bytes()), None, "an alias is nobody's own name");
+        };
+        check("samwise-gamgee", 102, "samwi~2u");
+        check("sam", 102, "sam~2u");
+        check("samwise-gamgee", 0, "samwis~0");
+        check("samwise-gamgee", 35, "samwis~z");
+        check("samwise-gamgee", 36, "samwi~10");
+        check("samwise-gamgee", u32::MAX, "~1z141z3");
+        check("", 102, "~2u");
+        check("a b~c\nd", 1, "abcd~1");
+        check("Jürgen Müller", 102, "Jrgen~2u");
+        check("世界", 102, "~2u");
+    }
+}
