@@ -1,0 +1,228 @@
+//! The classic wire, rule by rule, to the byte, against a real node in memory.
+//!
+//! Clients write their messages by hand, in both forms; users of the CRC wire and a neighbouring
+//! server stand beside them. Time is virtual.
+
+mod connecting;
+mod cuts;
+mod lists;
+mod talking;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crc::doors::Door;
+use crc::limits::{
+    BURST_PORTION_BYTES, CLASSIC_FORM_WAIT, CLASSIC_PAGE_PACE, CLIENT_QUEUE_BYTES_MAX,
+    FALSE_SOURCES_MAX, Limits, REGISTER_DEADLINE, SPLIT_GRACE,
+};
+use crc::node::{Action, Node};
+use crc::relay::message::{HostId, Kind};
+use crc::relay::{CloseReason, Identity, LinkId, Time};
+use crc_tests::frames::{chat, frames, quit, registration, server, status, user};
+
+const SECOND: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// How a client ends its messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Full,
+    Short,
+}
+
+const FORMS: [Form; 2] = [Form::Full, Form::Short];
+
+/// A message as a client writes it.
+fn message(form: Form, to: &str, from: &str, text: &str) -> Vec<u8> {
+    let mut bytes = format!("{to:<8}{from:<8}{text}\0").into_bytes();
+    if form == Form::Full {
+        bytes.resize(256, 0);
+    }
+    bytes
+}
+
+/// The messages in some bytes: who says what, to whom.
+#[track_caller]
+fn messages(form: Form, bytes: &[u8]) -> Vec<[String; 3]> {
+    let mut whole: Vec<&[u8]> = match form {
+        Form::Full => bytes.chunks(256).collect(),
+        Form::Short => bytes.split_inclusive(|&byte| byte == 0).collect(),
+    };
+    for message in &mut whole {
+        let end = message.iter().position(|&byte| byte == 0).expect("a NUL");
+        assert!(message[end..].iter().all(|&byte| byte == 0));
+        assert_eq!(message.len(), if form == Form::Full { 256 } else { end + 1 });
+        assert!((16..256).contains(&end));
+        *message = &message[..end];
+    }
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+    whole.iter().map(|m| [text(&m[8..16]), text(&m[16..]), text(&m[..8])]).collect()
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Client {
+    link: LinkId,
+    name: &'static str,
+    form: Form,
+}
+
+/// One server, and everything that a shell does.
+struct Rig {
+    node: Node,
+    now: Time,
+    received: BTreeMap<LinkId, Vec<u8>>,
+    closed: BTreeMap<LinkId, String>,
+    /// Who does not read.
+    deaf: BTreeSet<LinkId>,
+}
+
+impl Rig {
+    fn new(limits: Limits) -> Self {
+        let (id, name, info) = (HostId(1), b"theshire".to_vec(), Vec::new());
+        let node = Node::new(Identity { id, id_is_chosen: true, name, info }, 0, limits, 7);
+        let (received, closed, deaf) = Default::default();
+        Self { node, now: Time::default(), received, closed, deaf }
+    }
+
+    fn connect(&mut self, door: Door) -> LinkId {
+        self.node.accepted(self.now, door, None)
+    }
+
+    /// Bytes come in; the turn goes on.
+    fn receive(&mut self, link: LinkId, bytes: &[u8]) {
+        self.node.receive(self.now, link, bytes);
+    }
+
+    /// Bytes come in; the turn ends.
+    fn send(&mut self, link: LinkId, bytes: &[u8]) {
+        self.receive(link, bytes);
+        self.end_turn();
+    }
+
+    fn end_turn(&mut self) {
+        loop {
+            let mut is_done = true;
+            while let Some(action) = self.node.poll_action() {
+                is_done = false;
+                if let Action::Close { link, reason } = action {
+                    self.read(link, usize::MAX);
+                    self.closed.insert(link, reason.to_string());
+                    self.node.closed(self.now, link, &reason);
+                }
+            }
+            while let Some(link) = self.node.poll_unsent() {
+                is_done = false;
+                while !self.deaf.contains(&link) && self.read(link, usize::MAX) {}
+            }
+            if is_done {
+                return;
+            }
+        }
+    }
+
+    /// Somebody reads some of what waits for them. Answers whether there was anything.
+    fn read(&mut self, link: LinkId, bytes_max: usize) -> bool {
+        let unsent = self.node.unsent(link);
+        let unsent = &unsent[..unsent.len().min(bytes_max)];
+        let count = unsent.len();
+        self.received.entry(link).or_default().extend_from_slice(unsent);
+        if count > 0 {
+            self.node.sent(link, count);
+        }
+        count > 0
+    }
+
+    fn pass(&mut self, span: Duration) {
+        let end = self.now + span;
+        self.end_turn();
+        for _ in 0..100_000 {
+            match self.node.next_deadline().filter(|&at| at <= end) {
+                Some(at) => {
+                    self.now = self.now.max(at);
+                    self.node.advance(self.now);
+                    self.end_turn();
+                }
+                None => {
+                    self.now = end;
+                    return;
+                }
+            }
+        }
+        panic!("deadlines that are always due");
+    }
+
+    /// A classic client that has connected, and has been told so.
+    #[track_caller]
+    fn client(&mut self, form: Form, name: &'static str) -> Client {
+        let client = self.stranger(form, name);
+        self.says(client, "-SERVER-", &format!("Connect {name}"));
+        self.pass(CLASSIC_FORM_WAIT);
+        assert_eq!(self.heard(client)[0], "-SERVER-: Interval 10");
+        client
+    }
+
+    /// A classic client that has said nothing.
+    fn stranger(&mut self, form: Form, name: &'static str) -> Client {
+        Client { link: self.connect(Door::Classic), name, form }
+    }
+
+    fn says(&mut self, client: Client, to: &str, text: &str) {
+        self.send(client.link, &message(client.form, to, client.name, text));
+    }
+
+    /// What a client was told since it was last asked.
+    #[track_caller]
+    fn heard(&mut self, client: Client) -> Vec<String> {
+        let bytes = self.received.remove(&client.link).unwrap_or_default();
+        let mut lines = Vec::new();
+        for [from, text, to] in messages(client.form, &bytes) {
+            assert_eq!(to, client.name);
+            lines.push(format!("{from}: {text}"));
+        }
+        lines
+    }
+
+    /// A user of the CRC wire, who has been told of everyone.
+    fn user(&mut self, id: u32, name: &str) -> LinkId {
+        let link = self.connect(Door::Crc);
+        self.send(link, &user(id, name, ""));
+        self.received.remove(&link);
+        link
+    }
+
+    /// A neighbouring server with a user behind it.
+    fn neighbour(&mut self, id: u32, behind: u32, name: &str) -> LinkId {
+        let link = self.connect(Door::Crc);
+        let told = [server(id, "bree", ""), registration(Kind::User, behind, id, name, "")];
+        self.send(link, &told.concat());
+        self.received.remove(&link);
+        link
+    }
+
+    fn frames(&mut self, link: LinkId) -> Vec<Vec<u8>> {
+        frames(&self.received.remove(&link).unwrap_or_default())
+    }
+
+    fn hang_up(&mut self, link: LinkId) {
+        self.node.closed(self.now, link, &CloseReason::PeerClosed);
+        self.end_turn();
+    }
+
+    /// Why a link was closed.
+    fn end_of(&self, client: Client) -> Option<&str> {
+        self.closed.get(&client.link).map(String::as_str)
+    }
+
+    fn id_of(&self, client: Client) -> u32 {
+        self.node.relay().adjacent(client.link).expect("online").id.0
+    }
+
+    fn false_sources(&self) -> u64 {
+        self.node.relay().counters().false_sources
+    }
+}
+
+fn rig() -> Rig {
+    Rig::new(Limits::default())
+}

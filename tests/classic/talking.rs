@@ -1,0 +1,186 @@
+//! What is said, to whom, and what the server says.
+
+use super::*;
+
+#[test]
+fn clients_speak_to_each_other_and_to_themselves_each_in_its_form() {
+    let mut rig = rig();
+    let (sam, bob) = (rig.client(Form::Full, "sam"), rig.client(Form::Short, "bobbobob"));
+    rig.heard(sam);
+    rig.says(bob, "sam", "Hi, Sam!");
+    rig.says(sam, "bobbobob", "");
+    rig.says(sam, "bobbobob", &"x".repeat(239));
+    rig.says(sam, "sam", "ein Selbstgespräch");
+    assert_eq!(rig.heard(sam), ["bobbobob: Hi, Sam!", "sam: ein Selbstgespräch"]);
+    assert_eq!(rig.heard(bob), ["sam: ".to_owned(), format!("sam: {}", "x".repeat(239))]);
+}
+
+#[test]
+fn who_is_not_online_is_said_not_to_be() {
+    let mut rig = rig();
+    rig.user(102, "samwise-gamgee");
+    let bob = rig.client(Form::Full, "bob");
+    for (to, said) in [
+        ("sam", "sam is not online"),
+        ("all", "all is not online"),
+        ("samwise-", "samwise- is not online"),
+        ("theshire", "theshire is not online"),
+        ("", " is not online"),
+        ("a b", "a b is not online"),
+    ] {
+        rig.says(bob, to, "Hi");
+        assert_eq!(rig.heard(bob), [format!("-SERVER-: {said}")]);
+    }
+}
+
+#[test]
+fn all_reaches_every_other_user() {
+    let mut rig = rig();
+    let frodo = rig.user(101, "frodo");
+    let bree = rig.neighbour(2, 103, "merry");
+    let (sam, bob) = (rig.client(Form::Full, "sam"), rig.client(Form::Short, "bob"));
+    rig.pass(SECOND);
+    for client in [sam, bob] {
+        rig.heard(client);
+    }
+    for link in [frodo, bree] {
+        rig.frames(link);
+    }
+    rig.says(bob, "ALL", "Hear me");
+    let id = rig.id_of(bob);
+    assert_eq!(rig.heard(sam), ["bob: Hear me"]);
+    assert_eq!(rig.heard(bob), [""; 0]);
+    assert_eq!(rig.frames(frodo), [chat(id, 101, "Hear me")]);
+    assert_eq!(rig.frames(bree), [chat(id, 103, "Hear me")]);
+}
+
+#[test]
+fn a_user_with_a_long_name_is_reached_by_its_alias() {
+    let mut rig = rig();
+    let bob = rig.client(Form::Full, "bob");
+    let sam = rig.user(102, "samwise-gamgee");
+    rig.pass(SECOND);
+    assert_eq!(rig.heard(bob), ["-SERVER-: List 1/1 bob samwi~2u"]);
+    rig.says(bob, "samwi~2u", "Hi");
+    let id = rig.id_of(bob);
+    assert_eq!(rig.frames(sam), [chat(id, 102, "Hi")]);
+    rig.send(sam, &chat(102, id, "Hi, Bob\0!"));
+    assert_eq!(rig.heard(bob), ["samwi~2u: Hi, Bob !"]);
+    let text: String = (0..1000).map(|i| char::from(b'a' + (i % 26) as u8)).collect();
+    rig.send(sam, &chat(102, id, &text));
+    let heard = rig.heard(bob);
+    let pieces: Vec<&str> =
+        heard.iter().map(|line| line.strip_prefix("samwi~2u: ").expect("from sam")).collect();
+    assert_eq!(
+        pieces.iter().map(|piece| piece.len()).collect::<Vec<_>>(),
+        [239, 239, 239, 239, 44]
+    );
+    assert_eq!(pieces.concat(), text);
+}
+
+#[test]
+fn the_server_says_what_it_does_not_know() {
+    let mut rig = rig();
+    let bob = rig.client(Form::Short, "bob");
+    for (said, shown) in [
+        ("Hello", "Hello"),
+        ("list", "list"),
+        ("", ""),
+        ("two words", "two"),
+        ("\u{1b}[2J", "\\u{1b}[2J"),
+        (&"x".repeat(239), &(String::from_utf8(vec![b'x'; 32]).expect("ASCII") + "…")),
+        (&"\u{1b}".repeat(239), &("\\u{1b}".repeat(32) + "…")),
+    ] {
+        rig.says(bob, "-SERVER-", said);
+        assert_eq!(rig.heard(bob), [format!("-SERVER-: unknown command: {shown}").trim_end()]);
+    }
+}
+
+#[test]
+fn a_text_larger_than_frames_may_be_is_not_passed_on() {
+    let mut rig = Rig::new(Limits { frame_bytes_max: 128, ..Limits::default() });
+    let bree = rig.neighbour(2, 103, "merry");
+    let bob = rig.client(Form::Full, "bob");
+    rig.frames(bree);
+    for to in ["merry", "ALL"] {
+        rig.says(bob, to, &"x".repeat(65));
+        assert_eq!(rig.heard(bob), ["-SERVER-: this text is too long to pass on"]);
+        rig.says(bob, to, &"x".repeat(64));
+        assert_eq!((rig.heard(bob), rig.frames(bree).len()), (vec![], 1));
+    }
+}
+
+#[test]
+fn what_the_operator_says_is_said_by_the_server() {
+    let mut rig = rig();
+    let bob = rig.client(Form::Full, "bob");
+    let id = HostId(rig.id_of(bob));
+    rig.node.kick(rig.now, id, b"enough").expect("bob is here");
+    rig.end_turn();
+    assert_eq!(rig.heard(bob), ["-SERVER-: kicked: enough"]);
+    assert!(rig.end_of(bob).is_some());
+}
+
+#[test]
+fn what_is_said_to_a_user_lost_in_a_split_waits_for_it() {
+    let mut rig = rig();
+    let bree = rig.neighbour(2, 103, "merry");
+    let bob = rig.client(Form::Full, "bob");
+    let id = rig.id_of(bob);
+    rig.hang_up(bree);
+    rig.says(bob, "merry", "Where are you?");
+    rig.pass(SECOND);
+    assert_eq!(rig.heard(bob), [""; 0]);
+    let bree = rig.connect(Door::Crc);
+    let told = [server(2, "bree", ""), registration(Kind::User, 103, 2, "merry", "")];
+    rig.send(bree, &told.concat());
+    assert!(rig.frames(bree).contains(&chat(id, 103, "Where are you?")));
+    assert_eq!(rig.heard(bob), [""; 0], "nobody has left");
+    rig.hang_up(bree);
+    rig.says(bob, "merry", "And now?");
+    rig.pass(SPLIT_GRACE);
+    assert_eq!(rig.heard(bob), ["-SERVER-: merry is not online", "-SERVER-: List 1/1 bob"]);
+}
+
+#[test]
+fn who_left_while_a_message_was_on_its_way_is_still_called_by_name() {
+    let mut rig = rig();
+    let bree = rig.neighbour(2, 103, "meriadoc-brandybuck");
+    let bob = rig.client(Form::Full, "bob");
+    let id = rig.id_of(bob);
+    rig.says(bob, "meria~2v", "Hi");
+    rig.send(bree, &status(2, id, 1, "Unknown ID 103"));
+    assert_eq!(rig.heard(bob), ["-SERVER-: meria~2v is not online"]);
+    rig.send(bree, &[quit(103, ""), status(2, id, 1, "Unknown ID 103")].concat());
+    rig.pass(SECOND);
+    let absent = "-SERVER-: meria~2v is not online";
+    assert_eq!(rig.heard(bob), [absent, "-SERVER-: List 1/1 bob"]);
+    for text in ["Unknown ID 7", "Unknown ID x", "Something else"] {
+        rig.send(bree, &status(2, id, 1, text));
+        assert_eq!(rig.heard(bob), [format!("-SERVER-: {text}")]);
+    }
+    // A second welcome is nothing but words.
+    rig.send(bree, &status(2, id, 0, "Welcome"));
+    assert_eq!(rig.heard(bob), ["-SERVER-: Welcome"]);
+}
+
+#[test]
+fn mail_says_who_it_is_from() {
+    let mut rig = rig();
+    let bree = rig.neighbour(2, 103, "merry");
+    let bob = rig.client(Form::Full, "bob");
+    rig.client(Form::Full, "78");
+    rig.pass(SECOND);
+    rig.heard(bob);
+    let id = rig.id_of(bob);
+    let long = "Mail from 77252666718255105: Hi";
+    for (mail, heard) in [
+        ("Mail from 103: Hi", "merry: Hi"),
+        ("Mail from 77: Hi", "77: Hi"),
+        ("Mail from 78: Hi", "-SERVER-: Mail from 78: Hi"),
+        (long, &format!("-SERVER-: {long}")),
+    ] {
+        rig.send(bree, &status(2, id, 4, mail));
+        assert_eq!(rig.heard(bob), [heard]);
+    }
+}
