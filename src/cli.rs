@@ -42,7 +42,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Program {
     /// Run a server: alone, or joined to the network of a parent
-    Server(ServerArgs),
+    Server(Box<ServerArgs>),
     /// Chat: at a terminal, or between pipes
     Client(ClientArgs),
     /// Ask or tell a running server something, through its control socket

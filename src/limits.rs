@@ -137,6 +137,13 @@ pub const MAIL_IN_MEMORY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// How long mail waits, counted while the server runs.
 pub const MAIL_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// How soon the store of mail is asked again for what is too old, after it has looked.
+pub const MAIL_LOOK_PAUSE: Duration = Duration::from_secs(1);
+
+/// How often, while mail waits, the store is told what the mailbox's clock shows: a server that is
+/// killed loses no more of it.
+pub const MAIL_CLOCK_STEP: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// What must fit into a frame beside a text that comes in by another door: the headers of a chat and
 /// of a status, and who mail is from.
 pub const FRAME_MARGIN_BYTES: usize = 64;

@@ -15,7 +15,7 @@ const BAD_CONFIG: u8 = 78;
 
 fn main() -> ExitCode {
     match Cli::parse().program {
-        Program::Server(args) => server(args),
+        Program::Server(args) => server(*args),
         Program::Client(args) => match args.options() {
             Ok(options) => client::run(&options),
             Err(error) => error.exit(),

@@ -75,6 +75,8 @@ pub enum Request {
     Expire {
         /// On the mailbox's own clock.
         before: Duration,
+        /// What that clock shows, to be remembered.
+        clock: Duration,
     },
 }
 
@@ -83,7 +85,8 @@ pub enum Request {
 pub enum Reply {
     /// These messages are durable now; in the order of their ids.
     Kept(Vec<MailId>),
-    /// These could not be kept, and nothing of them is.
+    /// These could not be kept, and nothing of them is, unless [`Reply::Failed`] follows: then some
+    /// of them may be found in the file when it is opened again.
     NotKept {
         /// Which.
         ids: Vec<MailId>,
@@ -118,15 +121,23 @@ pub enum Reply {
 }
 
 /// What a store holds when it is opened.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inventory {
     /// The id that the next message gets: larger than any that was ever used.
     pub next_id: u64,
-    /// The latest time that any message was kept at, as far as the store knows. The mailbox's clock
-    /// goes on from there: it runs while the server does, and no wall clock can move it.
+    /// The latest time that the store was told, with a message or otherwise. The mailbox's clock goes
+    /// on from there: it runs while the server does, and no wall clock can move it.
     pub clock: Duration,
     /// When the oldest message was kept.
     pub oldest: Option<Duration>,
     /// For each addressee, how many messages wait and what they count, by address.
     pub waiting: Vec<(WideId, u64, u64)>,
+}
+
+impl Default for Inventory {
+    /// A mailbox that is new.
+    fn default() -> Self {
+        let (clock, oldest, waiting) = (Duration::ZERO, None, Vec::new());
+        Self { next_id: 1, clock, oldest, waiting }
+    }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 
 use super::{Inventory, Mail, MailId, Reply, Request};
-use crate::limits::{Limits, MAIL_BYTES, MAIL_UNKEPT_BYTES_MAX};
+use crate::limits::{Limits, MAIL_BYTES, MAIL_CLOCK_STEP, MAIL_LOOK_PAUSE, MAIL_UNKEPT_BYTES_MAX};
 use crate::relay::message::{HostId, WideId};
 use crate::relay::{LinkId, Time};
 
@@ -105,8 +105,9 @@ pub struct Room {
     /// Hand-overs by the link that they last used.
     on_link: BTreeSet<(LinkId, WideId)>,
     requests: VecDeque<Request>,
-    /// When the oldest was kept; `None` while nothing waits or the store looks for it.
-    oldest: Option<Duration>,
+    /// When the store is to look for what is too old, on the mailbox's clock; `None` while nothing
+    /// waits, or while it looks.
+    looks_at: Option<Duration>,
     refused: u64,
     failed: Option<String>,
 }
@@ -136,7 +137,7 @@ impl Room {
             ready: VecDeque::new(),
             on_link: BTreeSet::new(),
             requests: VecDeque::new(),
-            oldest: inventory.oldest,
+            looks_at: inventory.oldest.map(|_| inventory.clock),
             refused: 0,
             failed: None,
         }
@@ -397,7 +398,10 @@ impl Room {
                     self.bytes += bytes;
                     settled(link);
                 }
-                self.oldest = self.oldest.or(Some(self.clock(now)));
+                if self.looks_at.is_none() {
+                    let clock = self.clock(now);
+                    self.look_again(now, Some(clock));
+                }
             }
             Reply::NotKept { ids, error } => {
                 log::error!("{} messages are not kept: {error}", ids.len());
@@ -418,7 +422,7 @@ impl Room {
                     self.forget_if_empty(to);
                 }
             }
-            Reply::Expired { oldest } => self.oldest = oldest,
+            Reply::Expired { oldest } => self.look_again(now, oldest),
             Reply::Failed(error) => {
                 log::error!(
                     "the mailbox has failed: {error}. Nothing is kept any more; chat goes on. What \
@@ -430,7 +434,7 @@ impl Room {
                     settled(link);
                 }
                 self.unkept_bytes = 0;
-                self.oldest = None;
+                self.looks_at = None;
                 for waiting in self.waiting.values_mut() {
                     waiting.unkept = 0;
                 }
@@ -478,21 +482,31 @@ impl Room {
         self.clock + now.since(began)
     }
 
-    /// Asks the store to forget what is too old.
+    /// Asks the store to forget what is too old, and to remember what the clock shows.
     pub fn advance(&mut self, now: Time) {
         let clock = self.clock(now);
-        if self.oldest.is_some_and(|oldest| oldest + self.age_max <= clock) {
-            self.oldest = None;
+        if self.looks_at.is_some_and(|at| at <= clock) {
+            self.looks_at = None;
             // What was kept exactly that long ago is too old as well.
-            let before = clock - self.age_max + Duration::from_micros(1);
-            self.requests.push_back(Request::Expire { before });
+            let before = (clock + Duration::from_nanos(1)).saturating_sub(self.age_max);
+            self.requests.push_back(Request::Expire { before, clock });
         }
+    }
+
+    /// The store has looked for what is too old: when it is to look again. Not at once, even if it
+    /// could not forget what is; and at least daily while mail waits, so that the clock is
+    /// remembered.
+    fn look_again(&mut self, now: Time, oldest: Option<Duration>) {
+        let clock = self.clock(now);
+        self.looks_at = oldest.map(|oldest| {
+            (oldest + self.age_max).clamp(clock + MAIL_LOOK_PAUSE, clock + MAIL_CLOCK_STEP)
+        });
     }
 
     /// When [`Room::advance`] has something to do.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
-        let left = (self.oldest? + self.age_max).saturating_sub(self.clock);
+        let left = self.looks_at?.saturating_sub(self.clock);
         // Before the first advance: at once, so that the clock runs.
         Some(self.began.map_or(Time::default(), |began| began + left))
     }

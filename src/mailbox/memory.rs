@@ -66,7 +66,10 @@ impl Memory {
                 let ids = self.waiting.get(&to).into_iter().flatten().copied().collect();
                 self.forget(to, ids)
             }
-            Request::Expire { before } => self.expire(before),
+            Request::Expire { before, clock } => {
+                self.clock = self.clock.max(clock);
+                self.expire(before)
+            }
         };
         self.replies.push_back(reply);
     }

@@ -28,7 +28,7 @@ fn forget(to: i64, ids: &[u64]) -> Request {
 }
 
 fn expire(before: Duration) -> Request {
-    Request::Expire { before }
+    Request::Expire { before, clock: Duration::ZERO }
 }
 
 #[test]

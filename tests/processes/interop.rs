@@ -155,6 +155,7 @@ fn the_clients_of_the_page_reach_each_other_across_servers() {
     taken.hears("closed");
     let mut taken = start("direct_chat.py", one.door("direct"), &["102"]);
     taken.hears("* 102 is in use");
+    taken.leaves();
     alice.leaves();
     bob.hears("-SERVER-: List 1/1 3 78 bob samwise");
     sam.hears(&format!("- {alice_id}"));

@@ -114,7 +114,7 @@ fn ctl_answers_like_the_console_in_text_and_json() {
         String::from_utf8(output.stdout).expect("text")
     };
     assert!(text(&["num_users"]).starts_with("1 "));
-    assert!(text(&["users"]).contains("101  fr\\u{1b}[2Jodo  here  Test info"));
+    assert!(text(&["users"]).contains("101  fr\\u{1b}[2Jodo  crc   here  Test info"));
     assert!(text(&["links"]).lines().nth(1).expect("a link").contains("user"));
     assert!(text(&["servers"]).starts_with("id  name"));
     assert!(text(&["state"]).contains("theshire"));

@@ -167,8 +167,9 @@ impl Store {
                 }
                 Request::Forget { to, ids } => replies.push(removed(*to, self.forget(*to, ids)?)),
                 Request::Drop { to } => replies.push(removed(*to, self.drop_all(*to)?)),
-                Request::Expire { before } => {
+                Request::Expire { before, clock: shown } => {
                     if part != Part::OnlyReads {
+                        clock = clock.max(*shown);
                         let gone = self.expire(*before)?.into_iter();
                         replies.extend(gone.map(|(to, tally)| removed(to, tally)));
                     }
@@ -176,7 +177,7 @@ impl Store {
                 }
             }
         }
-        if next_id != self.next_id {
+        if (next_id, clock) != (self.next_id, self.clock) {
             let mut write = self.connection.prepare_cached(WRITE_STATE)?;
             write.execute((next_id.cast_signed(), nanos(clock)))?;
         }
@@ -367,7 +368,7 @@ mod tests {
             Request::Forget { to: WideId(7), ids: vec![MailId(1)] },
             Request::Drop { to: WideId(7) },
             keep(5, 7, 5),
-            Request::Expire { before: Duration::from_secs(3) },
+            Request::Expire { before: Duration::from_secs(3), clock: Duration::ZERO },
         ];
         let full = "database or disk is full";
         let replies = store.round(&requests).expect("still usable");
@@ -393,7 +394,7 @@ mod tests {
             keep(3, 7, 5),
             Request::Forget { to: WideId(7), ids: vec![MailId(1)] },
             Request::Drop { to: WideId(7) },
-            Request::Expire { before: Duration::MAX },
+            Request::Expire { before: Duration::MAX, clock: Duration::ZERO },
             Request::Collect { serial: 1, to: WideId(7), after: MailId(0) },
         ];
         let replies = store.transaction(&requests, Part::OnlyReads, "full").expect("read");
