@@ -159,7 +159,7 @@ fn the_clients_of_the_page_reach_each_other_across_servers() {
     alice.leaves();
     bob.hears("-SERVER-: List 1/1 3 78 bob samwise");
     sam.hears(&format!("- {alice_id}"));
-    for client in [&mut sam, &mut three, &mut bob] {
+    for client in [&mut sam, &mut three, &mut bob, &mut later] {
         client.leaves();
     }
     one.knows(&[2]);

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod interop;
+mod mail;
 mod operator;
 mod options;
 mod support;

@@ -1,0 +1,272 @@
+//! Mail in a file, across deaths of its server, and what the server says of files it cannot use.
+
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crc::doors::direct::wire;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use super::*;
+
+/// A client of the direct wire.
+struct Direct {
+    stream: TcpStream,
+    received: Vec<u8>,
+}
+
+impl Direct {
+    /// A client known as `id`; none if the server is gone before it is.
+    fn connect(port: u16, id: i64) -> Option<Self> {
+        let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        let mut direct = Self { stream, received: Vec::new() };
+        direct.frame()?;
+        let control = Some(wire::Control::DesiredId(id));
+        let mut desire = Vec::new();
+        wire::encode(&wire::Message { control, ..wire::Message::default() }, &mut desire);
+        direct.stream.write_all(&desire).ok()?;
+        match direct.message()?.control {
+            Some(wire::Control::Handshake(handshake)) => assert!(!handshake.error, "{id} is taken"),
+            control => panic!("not an answer: {control:?}"),
+        }
+        Some(direct)
+    }
+
+    /// The next frame; none at the end of the stream.
+    fn frame(&mut self) -> Option<Vec<u8>> {
+        loop {
+            let len = wire::frame_len(&self.received, 2 << 20).expect("a frame");
+            if let Some(len) = len.filter(|&len| len <= self.received.len()) {
+                return Some(self.received.drain(..len).collect());
+            }
+            let mut buffer = [0; 65_536];
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return None,
+                Ok(count) => self.received.extend_from_slice(&buffer[..count]),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
+                Err(error) => panic!("nothing came: {error}"),
+            }
+        }
+    }
+
+    fn message(&mut self) -> Option<wire::Message> {
+        self.frame().map(|frame| wire::message(&frame).expect("a message"))
+    }
+
+    fn says(&mut self, to: i64, text: &str) -> bool {
+        let mut frame = Vec::new();
+        wire::encode_plain(0, to, text, &mut frame);
+        self.stream.write_all(&frame).is_ok()
+    }
+}
+
+fn start(mailbox: &Path) -> Server {
+    let mailbox = mailbox.to_str().expect("text");
+    Server::start(&["--id", "1", "--direct", "127.0.0.1:0", "--mailbox", mailbox])
+}
+
+/// How many messages the control socket says wait; none if the server is gone.
+fn waiting(control: &Path) -> Option<u64> {
+    let output = ctl(control, &["--json", "mail"]);
+    let mail: Value = serde_json::from_slice(&output.stdout).ok()?;
+    mail["messages"].as_u64()
+}
+
+#[test]
+fn a_hundred_messages_survive_a_kill() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mailbox = dir.path().join("mail");
+    let server = start(&mailbox);
+    let mut seven = Direct::connect(server.door("direct"), 7).expect("alive");
+    for number in 0..100 {
+        assert!(seven.says(8, &number.to_string()));
+    }
+    assert!(seven.says(0, "kept"));
+    assert_eq!(seven.message().expect("an echo").msg, "kept");
+    assert_eq!(waiting(&server.control()), Some(100), "what follows is handled after");
+    drop(server); // with SIGKILL
+
+    let server = start(&mailbox);
+    assert_eq!(waiting(&server.control()), Some(100));
+    let mut eight = Direct::connect(server.door("direct"), 8).expect("alive");
+    for number in 0..100 {
+        let message = eight.message().expect("mail");
+        assert_eq!((message.from, message.msg), (7, number.to_string()));
+    }
+    eventually("all is forgotten", || (waiting(&server.control()) == Some(0)).then_some(()));
+    drop((eight, server));
+    let server = start(&mailbox);
+    assert_eq!(waiting(&server.control()), Some(0));
+}
+
+#[test]
+fn nothing_that_was_acknowledged_is_lost_in_a_few_kills() {
+    kill_at_random(10, 1);
+}
+
+/// `cargo test --release --test processes -- --ignored --nocapture thousand_kills`
+#[test]
+#[ignore = "takes minutes"]
+fn nothing_that_was_acknowledged_is_lost_in_a_thousand_kills() {
+    kill_at_random(1000, rand::random());
+}
+
+/// Under load, with an addressee that is there in half of the rounds, the server is killed at random
+/// instants. Whatever an echo or the control socket had acknowledged must arrive.
+fn kill_at_random(rounds: u32, seed: u64) {
+    println!("seed {seed}");
+    let mut rng = StdRng::seed_from_u64(seed);
+    let dir = tempfile::tempdir().expect("a folder");
+    let mailbox = dir.path().join("mail");
+    // What was sent is numbered through all rounds.
+    let next = AtomicU64::new(0);
+    let mut acknowledged = BTreeSet::new();
+    let mut arrived: Vec<u64> = Vec::new();
+    let (mut duplicates, mut rounds_with_mail) = (0, 0);
+    for _ in 0..rounds {
+        let server = start(&mailbox);
+        let (port, control) = (server.door("direct"), server.control());
+        let before = waiting(&control).expect("it has just started");
+        let is_reading = rng.random_bool(0.5);
+        let span = Duration::from_micros(rng.random_range(0..150_000));
+        let reading_at = Duration::from_micros(rng.random_range(0..50_000));
+        let first = next.load(Ordering::Relaxed);
+        let safe = Arc::new(AtomicU64::new(first));
+        std::thread::scope(|scope| {
+            let sender = scope.spawn(|| {
+                let mut seven = Direct::connect(port, 7)?;
+                let mut reader =
+                    Direct { stream: seven.stream.try_clone().ok()?, received: Vec::new() };
+                let echoes = Arc::clone(&safe);
+                scope.spawn(move || {
+                    while let Some(echo) = reader.message() {
+                        echoes.store(echo.msg.parse().expect("a number"), Ordering::Relaxed);
+                    }
+                });
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if !seven.says(8, &number.to_string())
+                        || (number % 10 == 0 && !seven.says(0, &(number + 1).to_string()))
+                    {
+                        return Some(());
+                    }
+                }
+            });
+            let reader = scope.spawn(|| {
+                if !is_reading {
+                    return Vec::new();
+                }
+                std::thread::sleep(reading_at);
+                let Some(mut eight) = Direct::connect(port, 8) else { return Vec::new() };
+                let messages = std::iter::from_fn(|| eight.message());
+                messages.map(|message| message.msg.parse().expect("a number")).collect::<Vec<u64>>()
+            });
+            let watcher = scope.spawn(|| {
+                let counts = std::iter::from_fn(|| waiting(&control));
+                counts.max().unwrap_or(0)
+            });
+            std::thread::sleep(span);
+            server.signal(Signal::KILL);
+            let heard = reader.join().expect("no fault of its own");
+            sender.join().expect("no fault of its own");
+            let counted = watcher.join().expect("no fault of its own");
+            if !is_reading && counted > before {
+                // They are the first of this round.
+                acknowledged.extend(first..first + (counted - before));
+            }
+            rounds_with_mail += u32::from(counted > 0);
+            arrived.extend(heard);
+        });
+        acknowledged.extend(first..safe.load(Ordering::Relaxed));
+    }
+    let server = start(&mailbox);
+    let left = waiting(&server.control()).expect("alive");
+    let mut eight = Direct::connect(server.door("direct"), 8).expect("alive");
+    for _ in 0..left {
+        arrived.push(eight.message().expect("mail").msg.parse().expect("a number"));
+    }
+    eventually("all is forgotten", || (waiting(&server.control()) == Some(0)).then_some(()));
+
+    let mut seen = BTreeSet::new();
+    let mut latest = None;
+    for &number in &arrived {
+        if seen.insert(number) {
+            assert!(latest < Some(number), "{number} came after {latest:?}");
+            latest = Some(number);
+        } else {
+            duplicates += 1;
+        }
+    }
+    let lost: Vec<_> = acknowledged.difference(&seen).collect();
+    println!(
+        "{rounds} kills, mail seen on the control socket in {rounds_with_mail}: {} messages acknowledged, {} arrived, {duplicates} of them again",
+        acknowledged.len(),
+        arrived.len()
+    );
+    assert!(lost.is_empty(), "lost: {lost:?}");
+    assert!(!acknowledged.is_empty(), "nothing was tested");
+}
+
+#[test]
+fn a_file_that_is_no_mailbox_is_named_and_left_alone() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("letters");
+    fs::write(&path, "Dear Frodo,\n").expect("written");
+    let output = Command::new(CRC)
+        .args(["server", "--listen", "127.0.0.1:0", "--mailbox"])
+        .arg(&path)
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.stdout, b"", "no door was opened");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.contains(path.to_str().expect("text")), "{error}");
+    assert_eq!(fs::read(&path).expect("there"), b"Dear Frodo,\n");
+}
+
+#[test]
+fn it_is_said_once_that_mail_is_in_memory() {
+    let memory = Server::start(&["--direct", "127.0.0.1:0"]);
+    memory.has_logged("wait in memory");
+    assert_eq!(fs::read_to_string(&memory.log).expect("a log").matches("in memory").count(), 1);
+    let dir = tempfile::tempdir().expect("a folder");
+    let disk = start(&dir.path().join("mail"));
+    assert!(!fs::read_to_string(&disk.log).expect("a log").contains("in memory"));
+}
+
+#[test]
+fn the_operator_sees_what_waits_and_drops_it() {
+    let server = Server::start(&["--id", "1", "--direct", "127.0.0.1:0", "--mail-messages", "2"]);
+    let text = |words: &[&str]| {
+        let output = server.ctl(words);
+        String::from_utf8([output.stdout, output.stderr].concat()).expect("text")
+    };
+    assert_eq!(text(&["mail"]), "0 messages wait, 0 bytes\n");
+    let mut seven = Direct::connect(server.door("direct"), 7).expect("alive");
+    for to in [9, 8, 9, 9] {
+        assert!(seven.says(to, "Hi"));
+    }
+    assert!(seven.says(0, "all"));
+    assert_eq!(seven.message().expect("an echo").msg, "all");
+    let table = "3 messages wait, 198 bytes; 1 were refused\nid  messages  bytes\n 8         1     66\n 9         2    132\n";
+    assert_eq!(text(&["mail"]), table);
+    server.has_logged("a message to 9 is refused");
+    assert_eq!(text(&["mail", "drop", "9"]), "dropped 2 messages for 9\n");
+    eventually("dropped", || {
+        text(&["mail"]).starts_with("1 message waits, 66 bytes").then_some(())
+    });
+    assert_eq!(text(&["mail", "drop", "9"]), "dropped 0 messages for 9\n");
+    assert!(text(&["mail", "drop", "sam"]).contains("say `mail drop ID`"));
+    assert!(text(&["mail", "lose"]).contains("say `mail` or `mail drop ID`"));
+    assert_eq!(
+        text(&["--json", "mail"]),
+        "{\"messages\":1,\"bytes\":66,\"refused\":1,\"waiting\":[{\"id\":8,\"messages\":1,\"bytes\":66}]}\n"
+    );
+    let users = text(&["users"]);
+    assert!(users.contains(" 7  7     direct  here  direct"), "{users}");
+    assert!(text(&["num_users"]).starts_with("1 "));
+}
