@@ -150,7 +150,7 @@ fn kill_at_random(rounds: u32, seed: u64) {
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     if !seven.says(8, &number.to_string())
-                        || (number % 10 == 0 && !seven.says(0, &(number + 1).to_string()))
+                        || (number.is_multiple_of(10) && !seven.says(0, &(number + 1).to_string()))
                     {
                         return Some(());
                     }
