@@ -25,6 +25,16 @@ fn the_codec_holds() {
 }
 
 #[test]
+fn the_direct_codec_holds() {
+    over("direct", fuzz::direct);
+}
+
+#[test]
+fn the_classic_codec_holds() {
+    over("classic", fuzz::classic);
+}
+
+#[test]
 fn the_node_holds() {
     over("node", fuzz::node);
 }

@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use crc::doors::Door;
 use crc::doors::assembly::Assembly;
+use crc::doors::classic::wire as classic_wire;
 use crc::doors::crc::wire as crc_wire;
+use crc::doors::direct::wire as direct_wire;
 use crc::limits::{FRAME_BYTES_MAX, Limits};
+use crc::mailbox::Memory;
 use crc::node::{Action, Node};
 use crc::relay::message::{HostId, Kind, Message};
 use crc::relay::{CloseReason, FirstLink, Identity, LinkId, Time};
@@ -40,17 +43,90 @@ pub fn wire(bytes: &[u8]) {
     assert_eq!(whole, cut);
 }
 
+/// The direct codec: no bytes panic, what is understood is understood again after encoding, and a
+/// stream cut after each byte gives the same messages and the same error as the whole.
+///
+/// # Panics
+/// If not.
+pub fn direct(bytes: &[u8]) {
+    let len_of = |bytes: &[u8]| direct_wire::frame_len(bytes, FRAME_BYTES_MAX);
+    let read = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+        let (mut assembly, mut read) = (Assembly::default(), Vec::new());
+        for piece in pieces {
+            let result = assembly.feed(piece, len_of, |frame| {
+                let message = direct_wire::message(frame);
+                if let Ok(message) = &message {
+                    let mut again = Vec::new();
+                    direct_wire::encode(message, &mut again);
+                    assert_eq!(direct_wire::message(&again).as_ref(), Ok(message));
+                }
+                read.push(message);
+                true
+            });
+            if let Err(error) = result {
+                return (read, Some(error));
+            }
+        }
+        (read, None)
+    };
+    assert_eq!(read(&mut std::iter::once(bytes)), read(&mut bytes.chunks(1)));
+}
+
+/// The classic codec: the same.
+///
+/// # Panics
+/// If not.
+pub fn classic(bytes: &[u8]) {
+    let read = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+        let (mut assembly, mut read) = (Assembly::default(), Vec::new());
+        for piece in pieces {
+            let result = assembly.feed(piece, classic_wire::frame_len, |frame| {
+                if let Some(message) = classic_wire::message(frame) {
+                    for form in [classic_wire::Form::Full, classic_wire::Form::Short] {
+                        let mut again = Vec::new();
+                        classic_wire::encode(&message, form, &mut again);
+                        assert_eq!(classic_wire::message(&again), Some(message));
+                        read.push(again);
+                    }
+                }
+                true
+            });
+            if let Err(error) = result {
+                return (read, Some(error));
+            }
+        }
+        (read, None)
+    };
+    assert_eq!(read(&mut std::iter::once(bytes)), read(&mut bytes.chunks(1)));
+    let joined: Vec<u8> = classic_wire::pieces(bytes).flatten().copied().collect();
+    assert_eq!(joined, bytes);
+    assert!(classic_wire::pieces(bytes).all(|piece| piece.len() <= classic_wire::TEXT_BYTES_MAX));
+}
+
 /// What one link has been told.
-#[derive(Default)]
 struct Told {
+    door: Door,
     assembly: Assembly,
     users: BTreeSet<HostId>,
     is_user: bool,
 }
 
 impl Told {
+    fn by(door: Door) -> Self {
+        Self { door, assembly: Assembly::default(), users: BTreeSet::new(), is_user: false }
+    }
+
     fn hear(&mut self, bytes: &[u8]) {
-        let Self { assembly, users, is_user } = self;
+        let limits = Limits { frame_bytes_max: 2 * FRAME_BYTES_MAX, ..Limits::default() };
+        let Self { door, assembly, users, is_user } = self;
+        if *door != Door::Crc {
+            let each = |frame: &[u8]| {
+                assert!(*door != Door::Direct || direct_wire::message(frame).is_ok());
+                true
+            };
+            let len_of = |bytes: &[u8]| door.frame_len(bytes, &limits);
+            return assembly.feed(bytes, len_of, each).expect("frames of the wire");
+        }
         let len_of = |bytes: &[u8]| crc_wire::frame_len(bytes, FRAME_BYTES_MAX);
         let result = assembly.feed(bytes, len_of, |frame| {
             match crc_wire::message(frame) {
@@ -70,7 +146,7 @@ impl Told {
     }
 }
 
-/// A node with up to eight links on which anything may be said, which may end, and which may read
+/// A node with up to eight links, through any door, on which anything may be said, which may end, and which may read
 /// slowly, while time passes. The bytes say what happens.
 ///
 /// # Panics
@@ -81,6 +157,7 @@ pub fn node(mut script: &[u8]) {
     let mut node = Node::new(own, 1, Limits::default(), 1);
     let mut now = Time::default();
     let mut links: [Option<(LinkId, Told)>; 8] = Default::default();
+    let (mut store, mut asked) = (Memory::new(), Vec::new());
     while let Some((&act, rest)) = script.split_first() {
         script = rest;
         let place = usize::from(act & 7);
@@ -103,8 +180,20 @@ pub fn node(mut script: &[u8]) {
                 }
             }
             (count, Some((link, _))) => node.receive(now, *link, take(&mut script, count.into())),
-            (_, slot @ None) => {
-                *slot = Some((node.accepted(now, Door::Crc, None), Told::default()));
+            (count, slot @ None) => {
+                let door = match count {
+                    29 => Door::Direct,
+                    30 => Door::Classic,
+                    _ => Door::Crc,
+                };
+                *slot = Some((node.accepted(now, door, None), Told::by(door)));
+            }
+        }
+        // The store answers when the next thing but one happens.
+        for request in std::mem::take(&mut asked) {
+            store.request(request);
+            while let Some(reply) = store.poll() {
+                node.mail_replied(now, reply);
             }
         }
         node.advance(now);
@@ -113,7 +202,7 @@ pub fn node(mut script: &[u8]) {
                 // The parent is played by a link like the others, if there is room for it.
                 Action::Dial { link, .. } => match links.iter_mut().find(|slot| slot.is_none()) {
                     Some(slot) => {
-                        *slot = Some((link, Told::default()));
+                        *slot = Some((link, Told::by(Door::Crc)));
                         node.dialled(now, link, None);
                     }
                     None => node.closed(now, link, &CloseReason::PeerClosed),
@@ -126,7 +215,8 @@ pub fn node(mut script: &[u8]) {
                         }
                     }
                 }
-                Action::Resume { .. } | Action::Mail(_) => {}
+                Action::Resume { .. } => {}
+                Action::Mail(request) => asked.push(request),
                 Action::Shutdown => unreachable!("nobody stops it"),
             }
         }
