@@ -1,0 +1,197 @@
+//! How many messages a second are kept durably, and what that does to chat: `cargo bench --bench mail`.
+//!
+//! Starts the real server with its mailbox in the current folder's `target`, so on the disk that is
+//! to be measured. A pair of CRC users passes one message to and fro all the time; in every other
+//! round, direct clients send mail as fast as it is taken. Rounds with and without alternate, and
+//! medians are shown.
+
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crc::doors::crc::wire as crc_wire;
+use crc::doors::direct::wire;
+use crc_tests::frames::{chat, user};
+
+const ROUNDS: usize = 5;
+const ROUND: Duration = Duration::from_secs(3);
+/// Messages between two echoes: what an echo answers for is on disk.
+const BATCH: u64 = 50;
+/// Types of CRC frames.
+const STATUS: u8 = 0x01;
+const CHAT: u8 = 0x81;
+/// Nobody's id.
+const ABSENT: i64 = 999;
+
+struct Server {
+    child: Child,
+    crc: String,
+    direct: String,
+}
+
+impl Server {
+    fn start(folder: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_crc"))
+            .args(["server", "--id", "1", "--listen", "127.0.0.1:0", "--direct", "127.0.0.1:0"])
+            .args([
+                "--mail-messages",
+                "1000000000",
+                "--mail-bytes",
+                "100000000000",
+                "--log",
+                "warn",
+            ])
+            .arg("--mailbox")
+            .arg(folder.join("mail"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        let stdout = child.stdout.take().expect("piped");
+        let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
+        let mut address = |door: &str| {
+            let line = lines.next().expect("a line for each door");
+            line.strip_prefix(&format!("listening {door} ")).expect(door).to_owned()
+        };
+        let (crc, direct) = (address("crc"), address("direct"));
+        Self { child, crc, direct }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn connect(address: &str) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("the door is open");
+    stream.set_nodelay(true).expect("a socket");
+    stream
+}
+
+/// A CRC user.
+struct User {
+    stream: TcpStream,
+    received: Vec<u8>,
+}
+
+impl User {
+    fn join(server: &Server, id: u32) -> Self {
+        let mut stream = connect(&server.crc);
+        stream.write_all(&user(id, "user", "")).expect("it reads");
+        let mut user = Self { stream, received: Vec::new() };
+        user.hears(STATUS); // the welcome
+        user
+    }
+
+    /// Reads up to the next frame of a type, past the news of who comes and goes.
+    fn hears(&mut self, kind: u8) {
+        loop {
+            let len = crc_wire::frame_len(&self.received, usize::MAX).expect("a frame");
+            if let Some(len) = len.filter(|&len| len <= self.received.len()) {
+                if self.received.drain(..len).next() == Some(kind) {
+                    return;
+                }
+                continue;
+            }
+            let mut buffer = [0; 4096];
+            let count = self.stream.read(&mut buffer).expect("more to come");
+            assert!(count > 0, "the server has closed");
+            self.received.extend_from_slice(&buffer[..count]);
+        }
+    }
+}
+
+/// Passes a message to and fro until the time is over; answers how long each way there and back took.
+fn talk([one, two]: &mut [User; 2], is_over: &AtomicBool) -> Vec<Duration> {
+    let (there, back) = (chat(101, 102, "0123456789abcdef"), chat(102, 101, "0123456789abcdef"));
+    let mut spans = Vec::new();
+    while !is_over.load(Ordering::Relaxed) {
+        let start = Instant::now();
+        one.stream.write_all(&there).expect("it reads");
+        two.hears(CHAT);
+        two.stream.write_all(&back).expect("it reads");
+        one.hears(CHAT);
+        spans.push(start.elapsed());
+    }
+    spans
+}
+
+/// Sends mail until the time is over; answers how many messages are on disk by then.
+fn send(address: &str, text: &str, is_over: &AtomicBool) -> u64 {
+    let stream = connect(address);
+    let mut reader = BufReader::new(stream.try_clone().expect("a socket"));
+    let mut next = || {
+        let mut len = [0; 4];
+        reader.read_exact(&mut len).expect("a frame");
+        let mut body = vec![0; u32::from_be_bytes(len) as usize];
+        reader.read_exact(&mut body).expect("a frame");
+    };
+    next(); // the handshake
+    let mut batch = Vec::new();
+    for _ in 0..BATCH {
+        wire::encode_plain(0, ABSENT, text, &mut batch);
+    }
+    wire::encode_plain(0, 0, "kept", &mut batch);
+    let mut kept = 0;
+    while !is_over.load(Ordering::Relaxed) {
+        (&stream).write_all(&batch).expect("it reads");
+        next();
+        kept += BATCH;
+    }
+    kept
+}
+
+fn quantile(spans: &mut [Duration], part: f64) -> Duration {
+    spans.sort_unstable();
+    spans[((spans.len() - 1) as f64 * part) as usize]
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// A round with so many senders: messages kept a second, and the latencies of the pair.
+fn round(server: &Server, pair: &mut [User; 2], senders: usize) -> [f64; 4] {
+    let text = "x".repeat(64);
+    let is_over = AtomicBool::new(false);
+    let (kept, mut spans) = std::thread::scope(|scope| {
+        let senders: Vec<_> =
+            (0..senders).map(|_| scope.spawn(|| send(&server.direct, &text, &is_over))).collect();
+        let talking = scope.spawn(|| talk(pair, &is_over));
+        std::thread::sleep(ROUND);
+        is_over.store(true, Ordering::Relaxed);
+        let kept: u64 = senders.into_iter().map(|sender| sender.join().expect("kept")).sum();
+        (kept, talking.join().expect("talked"))
+    });
+    let micros = |span: Duration| span.as_secs_f64() * 1e6 / 2.0; // there and back are two chats
+    let quantiles = [0.5, 0.99, 0.999].map(|part| micros(quantile(&mut spans, part)));
+    [kept as f64 / ROUND.as_secs_f64(), quantiles[0], quantiles[1], quantiles[2]]
+}
+
+fn main() {
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
+    let folder = tempfile::tempdir_in(target).expect("a folder on the disk to be measured");
+    let server = Server::start(folder.path());
+    let mut pair = [101, 102].map(|id| User::join(&server, id));
+    let counts = [0, 1, 10, 100];
+    let mut rows = vec![Vec::new(); counts.len()];
+    for _ in 0..ROUNDS {
+        for (count, rows) in counts.iter().zip(&mut rows) {
+            rows.push(round(&server, &mut pair, *count));
+        }
+    }
+    println!("medians of {ROUNDS} rounds of {ROUND:?} each, interleaved; mail of 64 bytes");
+    println!("senders    kept/s   chat p50 µs   p99 µs   p99.9 µs");
+    for (count, rows) in counts.iter().zip(rows) {
+        let [kept, p50, p99, p999] =
+            [0, 1, 2, 3].map(|at| median(rows.iter().map(|row| row[at]).collect()));
+        println!("{count:>7} {kept:>9.0} {p50:>13.1} {p99:>8.1} {p999:>10.1}");
+    }
+}
