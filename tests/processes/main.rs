@@ -1,6 +1,7 @@
 //! The binary itself: real processes, real sockets, port 0, waiting on conditions with deadlines.
 
 mod bounds;
+mod classic;
 mod interop;
 mod mail;
 mod operator;
