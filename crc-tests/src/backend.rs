@@ -54,6 +54,53 @@ pub(crate) fn refusal(id: u32) -> String {
     format!("A machine has already registered with ID {id}")
 }
 
+/// A user as its own server knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KnownUser {
+    pub(crate) id: u32,
+    pub(crate) name: String,
+    /// Not lost in a split.
+    pub(crate) is_there: bool,
+}
+
+impl KnownUser {
+    /// Whether mail for `address` is mail for this user: its id, or a number that no id can be and
+    /// that is its name.
+    pub(crate) fn has_number(&self, address: i64) -> bool {
+        match u32::try_from(address) {
+            Ok(id) => self.id == id,
+            Err(_) => self.name == address.to_string(),
+        }
+    }
+}
+
+/// Whether the list that a classic client has of the others is the newest there can be: as many names
+/// as users, and each user's among them, be it the own name or an alias, which ends with the id.
+pub(crate) fn is_list_new<'a>(
+    users: &[KnownUser],
+    own: &str,
+    listed: impl Iterator<Item = &'a str>,
+) -> bool {
+    let listed: Vec<&str> = listed.collect();
+    let is_listed = |user: &KnownUser| {
+        let end = alias_end(user.id);
+        let is_it = |name: &&str| *name == user.name || name.ends_with(&end);
+        user.name == own || listed.iter().any(is_it)
+    };
+    listed.len() + 1 == users.len() && users.iter().all(is_listed)
+}
+
+/// `~` and the id in base 36.
+fn alias_end(id: u32) -> String {
+    let mut digits = Vec::new();
+    let mut rest = id;
+    while rest > 0 || digits.is_empty() {
+        digits.push(char::from_digit(rest % 36, 36).expect("a digit"));
+        rest /= 36;
+    }
+    std::iter::once('~').chain(digits.into_iter().rev()).collect()
+}
+
 /// A network that a case is played on. Names mean what was last launched under them.
 ///
 /// A refused registration is no fault: it is what some cases are about. Whatever has left or was
@@ -89,6 +136,12 @@ pub trait Backend {
     /// Its last state cannot be read.
     fn kill(&mut self, name: &str) -> Result<(), Fault>;
 
+    /// Silences a client for good: it does nothing any more, and its connection stands.
+    ///
+    /// # Errors
+    /// It cannot be stopped.
+    fn freeze(&mut self, username: &str) -> Result<(), Fault>;
+
     /// Returns when nothing is on its way any more, without waiting for what only time brings.
     ///
     /// # Errors
@@ -109,4 +162,35 @@ pub trait Backend {
 
     /// What led here, the newest last: frames, or the ends of the logs.
     fn trace(&mut self) -> Vec<String>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_new_when_each_user_is_in_it() {
+        let user = |id, name: &str| KnownUser { id, name: name.to_owned(), is_there: true };
+        let users = [user(7, "pip"), user(102, "samwise gamgee"), user(101, "frodo")];
+        for (listed, expected) in [
+            (&["samwi~2u", "frodo"][..], true),
+            (&["samwi~2v", "frodo"], false),
+            (&["frodo"], false),
+            (&["samwi~2u", "frodo", "merry"], false),
+            (&["samwi~2u", "merry"], false),
+        ] {
+            assert_eq!(is_list_new(&users, "pip", listed.iter().copied()), expected, "{listed:?}");
+        }
+        assert_eq!(alias_end(0), "~0");
+        assert_eq!(alias_end(u32::MAX), "~1z141z3");
+    }
+
+    #[test]
+    fn a_user_has_the_number_that_is_its_id_or_its_name() {
+        let user = KnownUser { id: 7, name: "123456789012".to_owned(), is_there: true };
+        assert!(user.has_number(7) && user.has_number(123_456_789_012));
+        assert!(!user.has_number(8));
+        let user = KnownUser { name: "8".to_owned(), ..user };
+        assert!(!user.has_number(8), "a name that is an id is only a name");
+    }
 }

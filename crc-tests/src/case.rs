@@ -127,19 +127,25 @@ fn roles(commands: &[(String, Command)]) -> Result<BTreeMap<&str, Role>, String>
                 continue;
             }
             Command::LaunchClient(launch) => {
-                roles.insert(launch.username.as_str(), Role::Client);
+                roles.insert(launch.username.as_str(), Role::Client(launch.wire));
                 continue;
             }
-            Command::ClientCommand { username, .. } => (username, roles.get(username.as_str())),
+            Command::ClientCommand { username, .. } | Command::Freeze(username) => {
+                (username, roles.get(username.as_str()))
+            }
             Command::Kill(name) => (name, roles.get(name.as_str())),
             Command::Wait(_) | Command::KillAll => continue,
         };
         let (name, role) = used;
-        let needs_client = matches!(command, Command::ClientCommand { .. });
+        let needs_client = !matches!(command, Command::Kill(_));
         if role.is_none() || (needs_client && role == Some(&Role::Server)) {
             let what = if needs_client { "client" } else { "server or client" };
             let name = Printable(name.as_bytes());
             return Err(format!("command {}: no {what} `{name}` was launched before", at + 1));
+        }
+        if let (Command::ClientCommand { action, .. }, Some(&Role::Client(wire))) = (command, role)
+        {
+            action.check(wire).map_err(|error| format!("command {}: {error}", at + 1))?;
         }
     }
     Ok(roles)
@@ -244,6 +250,15 @@ mod tests {
         check_error(&case(r#""KILL b""#, "{}"), "command 1: no server or client `b`");
         let typed = r#""CLIENTCOMMAND --username a --command QUIT""#;
         check_error(&case(&format!("{SERVER}, {typed}"), "{}"), "command 2: no client `a`");
+        let frozen = format!(r#"{SERVER}, "FREEZE a""#);
+        check_error(&case(&frozen, "{}"), "command 2: no client `a`");
+        let to_sam = r#""CLIENTCOMMAND --username f --command MESSAGE sam Hi""#;
+        let direct = CLIENT.replace("--id 101", "--wire direct");
+        assert!(parse(&case(&format!("{SERVER}, {CLIENT}, {to_sam}"), "{}")).is_ok());
+        check_error(
+            &case(&format!("{SERVER}, {direct}, {to_sam}"), "{}"),
+            "command 3: MESSAGE: `sam` is no number",
+        );
     }
 
     #[test]

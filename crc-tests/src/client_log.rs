@@ -5,27 +5,61 @@ use std::fmt::Display;
 use crc::printable::Printable;
 use serde_json::Value;
 
-use crate::state::{Key, NodeState};
+use crate::command::{LaunchClient, Wire};
+use crate::state::{ASSIGNED, Key, NodeState};
 
 /// The fold of a client's events, and the counts by which a runner knows that none is missing.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct ClientLog {
-    connected_user_ids: Vec<u32>,
+    wire: Wire,
+    desired_id: Option<i64>,
+    /// The id or name that it goes by, once it is connected.
+    own: Option<String>,
+    /// The others who are there, by id where the wire has ids.
+    others: Vec<Other>,
     statuses: Vec<String>,
     chats: Vec<String>,
-    /// Events that stand for one frame from the server each.
+    /// Of the chats, in the same order.
+    senders: Vec<String>,
+    errors: Vec<String>,
+    /// Events that stand for one frame from the server each, where the wire is CRC.
     pub(crate) frames: u64,
     /// Lines that were typed and refused, so that no frame was sent for them.
     pub(crate) refused_lines: u64,
-    /// The text of the newest error.
-    pub(crate) last_error: Option<String>,
-    /// The server said welcome.
-    pub(crate) is_connected: bool,
+    /// Texts of the runner's own that have come back, see [`FENCE`].
+    pub(crate) fences: u64,
     /// The connection is over.
     pub(crate) is_disconnected: bool,
 }
 
+/// What a runner sends from a client to itself begins so. It is nothing that a case sees.
+pub(crate) const FENCE: &str = "[crc-tests fence]";
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Other {
+    id: Option<u32>,
+    name: String,
+}
+
 impl ClientLog {
+    /// Of a client that has heard nothing yet.
+    pub(crate) fn new(launch: &LaunchClient) -> Self {
+        Self {
+            wire: launch.wire,
+            desired_id: launch.id,
+            own: None,
+            others: Vec::new(),
+            statuses: Vec::new(),
+            chats: Vec::new(),
+            senders: Vec::new(),
+            errors: Vec::new(),
+            frames: 0,
+            refused_lines: 0,
+            fences: 0,
+            is_disconnected: false,
+        }
+    }
+
     /// Takes in one line of output.
     ///
     /// # Errors
@@ -35,54 +69,134 @@ impl ClientLog {
             format!("a line that is no event, {why}: {}", Printable(line.as_bytes()))
         };
         let event: Value = serde_json::from_str(line).map_err(|error| at(&error))?;
-        let id = |name: &str| {
-            let id = event[name].as_u64().and_then(|id| u32::try_from(id).ok());
-            id.ok_or_else(|| at(&format!("`{name}` is no id")))
+        // A key that the wire knows nothing of is left out, and only then.
+        let id = |name: &str| match (self.wire, &event[name]) {
+            (Wire::Classic, Value::Null) => Ok(None),
+            (Wire::Crc, id) => {
+                let id = id.as_u64().and_then(|id| u32::try_from(id).ok());
+                id.map(Some).ok_or_else(|| at(&format!("`{name}` is no id")))
+            }
+            (Wire::Direct | Wire::Classic, _) => Err(at(&format!("`{name}` on such a wire"))),
         };
-        let text = || event["text"].as_str().map(str::to_owned).ok_or_else(|| at(&"no `text`"));
-        match event["event"].as_str() {
-            Some("connected") => self.is_connected = true,
+        let text_of = |name: &str| {
+            event[name].as_str().map(str::to_owned).ok_or_else(|| at(&format!("no `{name}`")))
+        };
+        let text = || text_of("text");
+        let kind = event["event"].as_str();
+        match kind {
+            Some("connected") => {
+                self.own = Some(match self.wire {
+                    Wire::Classic => text_of("name")?,
+                    _ => event["id"].as_i64().ok_or_else(|| at(&"`id` is no id"))?.to_string(),
+                });
+            }
             Some("disconnected") => self.is_disconnected = true,
+            Some("status" | "chat") if text()?.starts_with(FENCE) => self.fences += 1,
             Some("status") => self.statuses.push(text()?),
-            Some("chat") => self.chats.push(text()?),
-            Some("join") => self.connected_user_ids.push(id("id")?),
+            Some("chat") => {
+                let sender = match self.wire {
+                    Wire::Classic => text_of("name")?,
+                    _ => event["from"].as_i64().ok_or_else(|| at(&"`from` is no id"))?.to_string(),
+                };
+                self.senders.push(sender);
+                self.chats.push(text()?);
+            }
+            Some("join") => self.others.push(Other { id: id("id")?, name: text_of("name")? }),
             Some("quit") => {
                 let id = id("id")?;
-                if let Some(at) = self.connected_user_ids.iter().position(|known| *known == id) {
-                    self.connected_user_ids.swap_remove(at);
+                let name = if id.is_none() { Some(text_of("name")?) } else { None };
+                let is_it = |other: &Other| match &name {
+                    Some(name) => other.name == *name,
+                    None => other.id == id,
+                };
+                if let Some(at) = self.others.iter().position(is_it) {
+                    self.others.swap_remove(at);
                 }
             }
             Some("error") => {
                 // Before the welcome an error tells why there will be none.
-                self.refused_lines += u64::from(self.is_connected);
-                self.last_error = Some(text()?);
+                self.refused_lines += u64::from(self.is_connected());
+                self.errors.push(text()?);
             }
             Some("users" | "help") => {}
             _ => return Err(at(&"unknown `event`")),
         }
-        self.frames +=
-            u64::from(matches!(event["event"].as_str(), Some("status" | "chat" | "join" | "quit")));
+        self.frames += u64::from(matches!(kind, Some("status" | "chat" | "join" | "quit")));
         Ok(())
+    }
+
+    /// Whether the server has taken it.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.own.is_some()
+    }
+
+    /// The id or name that it goes by, once it is connected.
+    pub(crate) fn own(&self) -> Option<&str> {
+        self.own.as_deref()
+    }
+
+    /// Whether the server has said anything. A classic one refuses with nothing but an error.
+    pub(crate) fn has_heard_server(&self) -> bool {
+        let is_refusal = |text: &String| text.ends_with(" is already online");
+        self.is_connected() || self.frames > 0 || self.errors.iter().any(is_refusal)
+    }
+
+    /// The names of the others who are there.
+    pub(crate) fn other_names(&self) -> impl Iterator<Item = &str> {
+        self.others.iter().map(|other| &*other.name)
+    }
+
+    /// The text of the newest error.
+    pub(crate) fn last_error(&self) -> &str {
+        self.errors.last().map_or("", String::as_str)
     }
 
     /// The lists that a case can ask for.
     #[must_use]
     pub(crate) fn state(&self) -> NodeState {
         let mut state = NodeState::default();
-        state.set_ids(Key::ConnectedUserIds, self.connected_user_ids.iter().copied());
+        state.set_ids(Key::ConnectedUserIds, self.others.iter().filter_map(|other| other.id));
+        state.set(Key::ConnectedUserNames, self.other_names().map(str::to_owned).collect());
+        state.set(Key::ConnectedAs, self.own.iter().map(|own| self.shown_own(own)).collect());
         state.set(Key::StatusUpdatesLog, self.statuses.clone());
         state.set(Key::ChatMessagesLog, self.chats.clone());
+        let said = self.senders.iter().zip(&self.chats);
+        let said = said.map(|(sender, text)| format!("{sender}: {text}"));
+        state.set(Key::ChatSequence, said.collect());
+        state.set(Key::ErrorsLog, self.errors.clone());
         state
+    }
+
+    fn shown_own(&self, own: &str) -> String {
+        let is_chance = self.wire == Wire::Direct
+            && self.desired_id.is_none_or(|desired| desired.to_string() != own);
+        if is_chance { ASSIGNED.to_owned() } else { own.to_owned() }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::Endpoint;
+
+    fn log(wire: Wire, id: Option<i64>) -> ClientLog {
+        ClientLog::new(&LaunchClient {
+            wire,
+            id,
+            username: "frodo".to_owned(),
+            server: Endpoint { host: String::new(), port: String::new() },
+            info: String::new(),
+            log_file: None,
+        })
+    }
+
+    fn check(log: &ClientLog, key: Key, expected: &[&str]) {
+        assert_eq!(log.state().items(key), expected, "{}", key.name());
+    }
 
     #[test]
     fn events_become_lists() {
-        let mut log = ClientLog::default();
+        let mut log = log(Wire::Crc, Some(101));
         for line in [
             r#"{"event":"connected","id":101,"name":"frodo"}"#,
             r#"{"event":"status","code":0,"text":"Welcome"}"#,
@@ -96,37 +210,90 @@ mod tests {
         ] {
             log.absorb(line).expect(line);
         }
-        let mut expected = NodeState::default();
-        expected.set_ids(Key::ConnectedUserIds, [103]);
-        expected.set(Key::StatusUpdatesLog, vec!["Welcome".to_owned()]);
-        expected.set(Key::ChatMessagesLog, vec!["\"Hi\"".to_owned()]);
-        assert_eq!(log.state(), expected);
+        check(&log, Key::ConnectedUserIds, &["103"]);
+        check(&log, Key::ConnectedUserNames, &["pip"]);
+        check(&log, Key::ConnectedAs, &["101"]);
+        check(&log, Key::StatusUpdatesLog, &["Welcome"]);
+        check(&log, Key::ChatMessagesLog, &["\"Hi\""]);
+        check(&log, Key::ChatSequence, &["103: \"Hi\""]);
+        check(&log, Key::ErrorsLog, &["no such user"]);
         assert_eq!((log.frames, log.refused_lines), (6, 1));
-        assert!(log.is_connected && !log.is_disconnected);
+        assert!(log.is_connected() && !log.is_disconnected);
         log.absorb(r#"{"event":"disconnected","text":"gone"}"#).expect("an event");
         assert!(log.is_disconnected);
     }
 
     #[test]
+    fn users_are_names_on_the_classic_wire() {
+        let mut log = log(Wire::Classic, None);
+        for line in [
+            r#"{"event":"connected","name":"frodo"}"#,
+            r#"{"event":"join","name":"102"}"#,
+            r#"{"event":"join","name":"samwi~2u"}"#,
+            r#"{"event":"quit","name":"102"}"#,
+            r#"{"event":"chat","name":"samwi~2u","text":"Hi"}"#,
+            r#"{"event":"chat","name":"frodo","text":"[crc-tests fence] 1"}"#,
+            r#"{"event":"status","text":"102 is not online"}"#,
+        ] {
+            log.absorb(line).expect(line);
+        }
+        check(&log, Key::ConnectedAs, &["frodo"]);
+        check(&log, Key::ConnectedUserNames, &["samwi~2u"]);
+        check(&log, Key::ConnectedUserIds, &[]);
+        check(&log, Key::ChatSequence, &["samwi~2u: Hi"]);
+        check(&log, Key::StatusUpdatesLog, &["102 is not online"]);
+        assert_eq!((log.fences, log.own()), (1, Some("frodo")));
+    }
+
+    #[test]
+    fn users_are_numbers_on_the_direct_wire() {
+        let connected =
+            r#"{"event":"connected","id":72057594037927936,"name":"72057594037927936"}"#;
+        for (desired, expected) in
+            [(Some(1 << 56), "72057594037927936"), (Some(8), "assigned"), (None, "assigned")]
+        {
+            let mut log = log(Wire::Direct, desired);
+            log.absorb(connected).expect("an event");
+            check(&log, Key::ConnectedAs, &[expected]);
+            log.absorb(r#"{"event":"chat","from":9007199254740993,"text":"Hi"}"#)
+                .expect("an event");
+            log.absorb(r#"{"event":"status","text":"[crc-tests fence] 1"}"#).expect("an event");
+            check(&log, Key::ChatSequence, &["9007199254740993: Hi"]);
+            assert_eq!(log.fences, 1);
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_an_answer_and_no_connection_is_none() {
+        let refused = r#"{"event":"error","text":"frodo is already online"}"#;
+        let unreachable = r#"{"event":"error","text":"cannot connect to 127.0.0.1:3602"}"#;
+        for (line, expected) in [(refused, true), (unreachable, false)] {
+            let mut log = log(Wire::Classic, None);
+            log.absorb(line).expect("an event");
+            assert_eq!(log.has_heard_server(), expected, "{line}");
+            check(&log, Key::ConnectedAs, &[]);
+        }
+    }
+
+    #[test]
     fn a_user_who_joins_twice_is_there_twice() {
-        let mut log = ClientLog::default();
+        let mut log = log(Wire::Crc, Some(101));
         for _ in 0..2 {
             log.absorb(r#"{"event":"join","id":102,"name":"sam"}"#).expect("an event");
         }
-        let mut expected = NodeState::default();
-        expected.set_ids(Key::ConnectedUserIds, [102, 102]);
-        expected.set(Key::StatusUpdatesLog, vec![]);
-        expected.set(Key::ChatMessagesLog, vec![]);
-        assert_eq!(log.state(), expected);
+        check(&log, Key::ConnectedUserIds, &["102", "102"]);
     }
 
     #[test]
     fn what_is_no_event_is_shown() {
-        let error = |line| ClientLog::default().absorb(line).expect_err(line);
+        let error = |line| log(Wire::Crc, Some(101)).absorb(line).expect_err(line);
         assert!(error("\u{1b}[2J").contains("no event, expected value"), "{}", error("\u{1b}[2J"));
         assert!(error("\u{1b}").ends_with("\\u{1b}"));
         assert!(error(r#"{"event":"dance"}"#).contains("unknown `event`"));
-        assert!(error(r#"{"event":"join","id":-1}"#).contains("`id` is no id"));
-        assert!(error(r#"{"event":"chat"}"#).contains("no `text`"));
+        assert!(error(r#"{"event":"join","id":-1,"name":"sam"}"#).contains("`id` is no id"));
+        assert!(error(r#"{"event":"chat","from":7}"#).contains("no `text`"));
+        let join = r#"{"event":"join","id":7,"name":"sam"}"#;
+        let error = log(Wire::Classic, None).absorb(join).expect_err("an id");
+        assert!(error.contains("`id` on such a wire"), "{error}");
     }
 }

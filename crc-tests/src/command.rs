@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use crc::client::{self, Scheme, Url};
+use crc::doors::classic::wire::NAME_BYTES;
 use crc::limits::{INFO_BYTES_MAX, NAME_BYTES_MAX};
 use crc::relay::message::HostId;
 
@@ -29,6 +31,9 @@ pub enum Command {
     Wait(Duration),
     /// `KILL NAME`: the abrupt end of a server or a client.
     Kill(String),
+    /// `FREEZE NAME`: a client goes silent for good. It does nothing any more, and its connection
+    /// stands.
+    Freeze(String),
     /// `KILL ALL`: the end of the case.
     KillAll,
 }
@@ -48,15 +53,22 @@ pub struct LaunchServer {
     pub log_file: Option<String>,
     /// `--connect_to_host` and `--connect_to_port`: the parent.
     pub connect_to: Option<Endpoint>,
-    /// `--split-grace SECONDS`: this project's own addition to the format.
+    /// `--split-grace SECONDS`. This and what follows are this project's own additions to the format.
     pub split_grace: Option<Duration>,
+    /// `--classic-interval SECONDS`
+    pub classic_interval: Option<Duration>,
+    /// `--mailbox`: mail is still there when the server is launched again after a `KILL`, with the
+    /// same servername and port.
+    pub has_mailbox: bool,
 }
 
 /// A client to start.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LaunchClient {
-    /// `--id`
-    pub id: u32,
+    /// `--wire`
+    pub wire: Wire,
+    /// `--id`: the one to ask for on the direct wire, if any; none on the classic wire.
+    pub id: Option<i64>,
     /// `--username`, by which later commands and the final state mean it too.
     pub username: String,
     /// `--serverhost` and `--serverport`.
@@ -65,6 +77,62 @@ pub struct LaunchClient {
     pub info: String,
     /// `--log-file`, kept but not used.
     pub log_file: Option<String>,
+}
+
+/// The language that a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Wire {
+    /// Where `--wire` is left out, as in the format's files from elsewhere.
+    Crc,
+    /// Users are numbers.
+    Direct,
+    /// Users are names.
+    Classic,
+}
+
+impl Wire {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::Crc, Self::Direct, Self::Classic];
+
+    /// As `--wire` and the schemes of URLs write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Crc => "crc",
+            Self::Direct => "direct",
+            Self::Classic => "classic",
+        }
+    }
+
+    fn scheme(self) -> Scheme {
+        match self {
+            Self::Crc => Scheme::Crc,
+            Self::Direct => Scheme::Direct,
+            Self::Classic => Scheme::Classic,
+        }
+    }
+
+    /// What is wrong with an addressee, as a user of this wire would type it.
+    fn check_destination(self, word: &str) -> Result<(), CommandError> {
+        let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
+        match self {
+            Self::Crc if is_number && word.parse::<u32>().is_err() => error(format!(
+                "MESSAGE: {} is no id (0 to {}); a name of digits stands in parentheses",
+                shown(word),
+                u32::MAX
+            )),
+            Self::Direct if !is_number || word.parse::<i64>().is_err() => error(format!(
+                "MESSAGE: {} is no number (0 to {}), and the direct wire knows nothing else",
+                shown(word),
+                i64::MAX
+            )),
+            Self::Classic if word.len() > NAME_BYTES => error(format!(
+                "MESSAGE: {} is no name of the classic wire: they have 1 to {NAME_BYTES} bytes",
+                shown(word)
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Where a case says that a server is: its name, or any host name, and the label of its port.
@@ -79,10 +147,10 @@ pub struct Endpoint {
 /// What a user does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// `MESSAGE ID [TEXT]`
+    /// `MESSAGE ADDRESSEE TEXT`
     Message {
-        /// To whom.
-        destination: u32,
+        /// To whom: an id or a name, as the user of the wire types it.
+        destination: String,
         /// What, with its quotes.
         text: String,
     },
@@ -100,6 +168,17 @@ impl Action {
         match self {
             Self::Message { destination, text } => format!("{destination} {text}"),
             Self::Quit { text } => format!("/quit {text}"),
+        }
+    }
+
+    /// Whether a client of `wire` can do that.
+    ///
+    /// # Errors
+    /// Names the word that means nothing on that wire.
+    pub fn check(&self, wire: Wire) -> Result<(), CommandError> {
+        match self {
+            Self::Message { destination, .. } => wire.check_destination(destination),
+            Self::Quit { .. } => Ok(()),
         }
     }
 }
@@ -124,8 +203,10 @@ impl Command {
                 name if name == "ALL" => Self::KillAll,
                 name => Self::Kill(name),
             }),
+            "FREEZE" => Ok(Self::Freeze(only_word("FREEZE", &words)?)),
             _ => error(format!(
-                "unknown command {}, expected LAUNCHSERVER, LAUNCHCLIENT, CLIENTCOMMAND, WAIT or KILL",
+                "unknown command {}, expected LAUNCHSERVER, LAUNCHCLIENT, CLIENTCOMMAND, WAIT, KILL \
+                 or FREEZE",
                 shown(&verb)
             )),
         }
@@ -152,7 +233,9 @@ fn launch_server(words: Vec<String>) -> Result<Command, CommandError> {
             "--connect-to-host",
             "--connect-to-port",
             "--split-grace",
+            "--classic-interval",
         ],
+        &["--mailbox"],
     )?;
     let parent_host = options.take("--connect-to-host");
     let parent_port = options.take("--connect-to-port");
@@ -169,28 +252,61 @@ fn launch_server(words: Vec<String>) -> Result<Command, CommandError> {
         info: bounded("--info", options.take("--info").unwrap_or_default(), INFO_BYTES_MAX)?,
         log_file: options.take("--log-file"),
         connect_to,
-        split_grace: match options.take("--split-grace") {
-            Some(word) => Some(seconds("--split-grace", &word)?),
-            None => None,
-        },
+        split_grace: span(&mut options, "--split-grace")?,
+        classic_interval: span(&mut options, "--classic-interval")?,
+        has_mailbox: options.take("--mailbox").is_some(),
     }))
+}
+
+fn span(options: &mut Options, name: &str) -> Result<Option<Duration>, CommandError> {
+    options.take(name).map(|word| seconds(name, &word)).transpose()
 }
 
 fn launch_client(words: Vec<String>) -> Result<Command, CommandError> {
     let mut options = Options::parse(
         words,
-        &["--id", "--serverhost", "--serverport", "--username", "--info", "--log-file"],
+        &["--wire", "--id", "--serverhost", "--serverport", "--username", "--info", "--log-file"],
+        &[],
+    )?;
+    let wire = match options.take("--wire") {
+        Some(word) => self::wire(&word)?,
+        None => Wire::Crc,
+    };
+    let id = match (wire, options.take("--id")) {
+        (Wire::Crc, None) => return error("--id is missing"),
+        (Wire::Crc, Some(word)) => Some(host_id(&word)?.into()),
+        (_, word) => word.map(|word| wide_id(&word)).transpose()?,
+    };
+    let username = options.need("--username")?;
+    if wire == Wire::Crc {
+        bounded("--username", username.clone(), NAME_BYTES_MAX)?;
+    }
+    let info = bounded("--info", options.take("--info").unwrap_or_default(), INFO_BYTES_MAX)?;
+    let url = Url { scheme: wire.scheme(), ..Url::default() };
+    // The bundled client knows best what its wires can carry.
+    client::Options::new(url, Some(username.clone()), id, Some(info.clone()), true).map_err(
+        |misuse| {
+            let option = if misuse.option.starts_with("--name") { "--username" } else { "--id" };
+            CommandError(format!("{option}: {}: {}", shown(&misuse.value), misuse.why))
+        },
     )?;
     Ok(Command::LaunchClient(LaunchClient {
-        id: host_id(&options.need("--id")?)?,
-        username: bounded("--username", options.need("--username")?, NAME_BYTES_MAX)?,
+        wire,
+        id,
+        username,
         server: Endpoint {
             host: options.take("--serverhost").unwrap_or_default(),
             port: options.need("--serverport")?,
         },
-        info: bounded("--info", options.take("--info").unwrap_or_default(), INFO_BYTES_MAX)?,
+        info,
         log_file: options.take("--log-file"),
     }))
+}
+
+fn wire(word: &str) -> Result<Wire, CommandError> {
+    let found = Wire::ALL.into_iter().find(|wire| wire.name() == word);
+    let names = || Wire::ALL.map(Wire::name).join(", ");
+    found.ok_or_else(|| CommandError(format!("--wire: {} is none of {}", shown(word), names())))
 }
 
 /// `--command` takes every word after it as its own, or up to a `--username` that is still missing.
@@ -205,7 +321,7 @@ fn client_command(mut words: Vec<String>) -> Result<Command, CommandError> {
     {
         words.extend(action.split_off(at));
     }
-    let mut options = Options::parse(words, &["--username"])?;
+    let mut options = Options::parse(words, &["--username"], &[])?;
     match action[0].strip_prefix("--command=") {
         Some(verb) => action[0] = verb.to_owned(),
         None => drop(action.remove(0)),
@@ -223,14 +339,15 @@ fn parse_action(words: &[String]) -> Result<Action, CommandError> {
             let text = rest.join(" ");
             (Action::Quit { text: text.clone() }, text)
         }
-        [verb] if verb == "MESSAGE" => return error("MESSAGE needs the id of its addressee"),
+        [verb] if verb == "MESSAGE" => {
+            return error("MESSAGE needs the id or the name of its addressee");
+        }
         [verb, to] if verb == "MESSAGE" => {
             return error(format!("MESSAGE {} has no text", shown(to)));
         }
         [verb, to, rest @ ..] if verb == "MESSAGE" => {
             let text = rest.join(" ");
-            let destination = id("MESSAGE", to)?;
-            (Action::Message { destination, text: text.clone() }, text)
+            (Action::Message { destination: to.clone(), text: text.clone() }, text)
         }
         [verb, ..] => {
             return error(format!(
@@ -245,13 +362,15 @@ fn parse_action(words: &[String]) -> Result<Action, CommandError> {
     Ok(action)
 }
 
-fn id(what: &str, word: &str) -> Result<u32, CommandError> {
+fn wide_id(word: &str) -> Result<i64, CommandError> {
     word.parse()
-        .map_err(|_| CommandError(format!("{what}: {} is no id (0 to {})", shown(word), u32::MAX)))
+        .map_err(|_| CommandError(format!("--id: {} is no id (up to {})", shown(word), i64::MAX)))
 }
 
 fn host_id(word: &str) -> Result<u32, CommandError> {
-    let id = id("--id", word)?;
+    let id = word
+        .parse()
+        .map_err(|_| CommandError(format!("--id: {} is no id (0 to {})", shown(word), u32::MAX)))?;
     match HostId(id).is_registrable() {
         true => Ok(id),
         false => error(format!("--id: {id} cannot be registered")),

@@ -13,10 +13,10 @@ fn check_error(line: &str, expected: &str) {
     }
 }
 
-fn message(destination: u32, text: &str) -> Command {
+fn message(destination: &str, text: &str) -> Command {
     Command::ClientCommand {
         username: "frodo".to_owned(),
-        action: Action::Message { destination, text: text.to_owned() },
+        action: Action::Message { destination: destination.to_owned(), text: text.to_owned() },
     }
 }
 
@@ -37,6 +37,8 @@ fn server(info: &str, connect_to: Option<(&str, &str)>) -> LaunchServer {
         connect_to: connect_to
             .map(|(host, port)| Endpoint { host: host.to_owned(), port: port.to_owned() }),
         split_grace: None,
+        classic_interval: None,
+        has_mailbox: false,
     }
 }
 
@@ -60,7 +62,8 @@ fn launches_keep_the_quotes_and_take_options_in_any_order() {
     check(
         r#"  LAUNCHCLIENT	--id 101 --serverport 36201 --serverhost theshire --username= --info="a=b c""#,
         Command::LaunchClient(LaunchClient {
-            id: 101,
+            wire: Wire::Crc,
+            id: Some(101),
             username: String::new(),
             server: Endpoint { host: "theshire".to_owned(), port: "36201".to_owned() },
             info: "\"a=b c\"".to_owned(),
@@ -70,18 +73,88 @@ fn launches_keep_the_quotes_and_take_options_in_any_order() {
 }
 
 #[test]
+fn servers_have_options_for_the_other_wires() {
+    check(
+        "LAUNCHSERVER --mailbox --id 2 --classic_interval 0.3 --servername bree --port 36202",
+        Command::LaunchServer(LaunchServer {
+            classic_interval: Some(Duration::from_millis(300)),
+            has_mailbox: true,
+            ..server("", None)
+        }),
+    );
+    check_error("LAUNCHSERVER --mailbox=a --id 2", "--mailbox` takes no value");
+    check_error("LAUNCHSERVER --mailbox a --id 2", "found `a`");
+    check_error("LAUNCHSERVER --id 2 --servername a --port 1 --classic-interval x", "`x` is no");
+}
+
+#[test]
+fn clients_choose_a_wire() {
+    let client = |options: &str| {
+        let line = format!("LAUNCHCLIENT --serverport 1 --username pip {options}");
+        match Command::parse(&line) {
+            Ok(Command::LaunchClient(launch)) => (launch.wire, launch.id),
+            other => panic!("{line}: {other:?}"),
+        }
+    };
+    assert_eq!(client("--id 7 --wire crc"), (Wire::Crc, Some(7)));
+    assert_eq!(client("--wire=direct"), (Wire::Direct, None));
+    assert_eq!(client("--wire direct --id 72057594037927936"), (Wire::Direct, Some(1 << 56)));
+    assert_eq!(client("--wire classic"), (Wire::Classic, None));
+
+    let check_error = |options: &str, expected: &str| {
+        check_error(&format!("LAUNCHCLIENT --serverport 1 {options}"), expected);
+    };
+    check_error("--username pip --wire smoke", "--wire: `smoke` is none of crc, direct, classic");
+    check_error("--username pip --wire crc", "--id is missing");
+    check_error("--username pip --wire direct --id x", "--id: `x` is no id");
+    check_error("--username pip --wire direct --id -5", "--id: `-5`: -5 is not an id");
+    check_error(
+        "--username pip --wire classic --id 7",
+        "--id: `7`: classic:// knows users by name",
+    );
+    check_error("--username samwise-gamgee --wire classic", "--username: `samwise-gamgee`: a name");
+    check_error("--username \"a b\" --wire classic", "--username: `\"a b\"`: a name has no spaces");
+    check_error("--username= --wire classic", "at least one byte");
+    check_error("--wire classic", "--username is missing");
+}
+
+#[test]
+fn addressees_are_those_of_the_wire() {
+    let check = |wire: Wire, destination: &str, expected: &str| {
+        let action = Action::Message { destination: destination.to_owned(), text: "Hi".to_owned() };
+        let error = action.check(wire).map_or_else(|error| error.to_string(), |()| String::new());
+        assert!(error.contains(expected) && error.is_empty() == expected.is_empty(), "{error}");
+        assert_eq!(action.line(), format!("{destination} Hi"));
+    };
+    for good in ["0", "4294967295", "sam", "(72057594037927936)"] {
+        check(Wire::Crc, good, "");
+    }
+    check(Wire::Crc, "4294967296", "`4294967296` is no id (0 to 4294967295); a name of digits");
+    check(Wire::Direct, "9223372036854775807", "");
+    check(Wire::Direct, "9223372036854775808", "`9223372036854775808` is no number");
+    check(Wire::Direct, "sam", "`sam` is no number");
+    for good in ["ALL", "12345678", "samwi~2u"] {
+        check(Wire::Classic, good, "");
+    }
+    check(Wire::Classic, "123456789", "`123456789` is no name of the classic wire");
+}
+
+#[test]
 fn texts_are_all_the_words_that_remain() {
     check(
         r#"CLIENTCOMMAND --username frodo --command MESSAGE 102 "Hello  Sam""#,
-        message(102, "\"Hello  Sam\""),
+        message("102", "\"Hello  Sam\""),
     );
-    check("CLIENTCOMMAND --username frodo --command MESSAGE 102 a  b --x", message(102, "a b --x"));
+    check(
+        "CLIENTCOMMAND --username frodo --command MESSAGE 102 a  b --x",
+        message("102", "a b --x"),
+    );
     check_error(
         "CLIENTCOMMAND --username frodo --command MESSAGE 102",
         "MESSAGE `102` has no text",
     );
-    check("CLIENTCOMMAND --username sam --username=frodo --command MESSAGE 7 x", message(7, "x"));
-    check("CLIENTCOMMAND --command MESSAGE 102 hi --username frodo", message(102, "hi"));
+    check("CLIENTCOMMAND --username sam --username=frodo --command MESSAGE 7 x", message("7", "x"));
+    check("CLIENTCOMMAND --command MESSAGE 102 hi --username frodo", message("102", "hi"));
     check("CLIENTCOMMAND --username=frodo --command=QUIT so long", quit("so long"));
     check("CLIENTCOMMAND --username frodo --command QUIT", quit(""));
     check(
@@ -96,6 +169,7 @@ fn waits_and_kills() {
     check("WAIT 1", Command::Wait(Duration::from_secs(1)));
     check("KILL bree", Command::Kill("bree".to_owned()));
     check("KILL ALL", Command::KillAll);
+    check("FREEZE pip", Command::Freeze("pip".to_owned()));
 }
 
 #[test]
@@ -103,6 +177,7 @@ fn errors_name_the_word_at_fault() {
     check_error("", "empty command");
     check_error("LAUNCH x", "unknown command `LAUNCH`");
     check_error("KILL", "KILL needs a word");
+    check_error("FREEZE", "FREEZE needs a word");
     check_error("KILL a b", "`b`");
     check_error("WAIT -1", "`-1` is no number of seconds");
     check_error("WAIT soon", "`soon` is no number of seconds");
@@ -125,7 +200,9 @@ fn errors_name_the_word_at_fault() {
     check_error("CLIENTCOMMAND --command QUIT", "--username is missing");
     check_error("CLIENTCOMMAND --username a --command", "--command has no value");
     check_error("CLIENTCOMMAND --username a --command SHOUT", "`SHOUT`");
-    check_error("CLIENTCOMMAND --username a --command MESSAGE", "id of its addressee");
-    check_error("CLIENTCOMMAND --username a --command MESSAGE sam hi", "`sam` is no id");
+    check_error(
+        "CLIENTCOMMAND --username a --command MESSAGE",
+        "the id or the name of its addressee",
+    );
     check_error("CLIENTCOMMAND --username a --command QUIT \"a\nb\"", "`\"a\\nb\"`");
 }

@@ -103,12 +103,13 @@ fn carry_out(
             network.launch_server(launch)
         }
         Command::LaunchClient(launch) => {
-            roles.insert(launch.username.clone(), Role::Client);
+            roles.insert(launch.username.clone(), Role::Client(launch.wire));
             network.launch_client(launch)
         }
         Command::ClientCommand { username, action } => network.client_command(username, action),
         Command::Wait(duration) => network.wait(*duration),
         Command::Kill(name) => network.kill(name),
+        Command::Freeze(username) => network.freeze(username),
         Command::KillAll => Ok(()),
     }
 }
@@ -122,7 +123,7 @@ fn compare(
     for (name, expected) in &case.final_state {
         let found = match roles.get(name) {
             Some(Role::Server) => network.server_state(name),
-            Some(Role::Client) => network.client_state(name),
+            Some(Role::Client(_)) => network.client_state(name),
             None => Err(Fault::new("is launched only after KILL ALL")),
         };
         let found = found.map_err(|fault| {

@@ -46,6 +46,9 @@ impl Backend for Diary {
     fn kill(&mut self, name: &str) -> Result<(), Fault> {
         self.note(format!("kill {name}"))
     }
+    fn freeze(&mut self, username: &str) -> Result<(), Fault> {
+        self.note(format!("freeze {username}"))
+    }
     fn settle(&mut self) -> Result<(), Fault> {
         self.note("-")
     }
@@ -69,7 +72,7 @@ fn case() -> Case {
         "LAUNCHCLIENT --id 101 --username f --serverhost a --serverport 1",
         "CLIENTCOMMAND --username f --command MESSAGE 1 x",
         "CLIENTCOMMAND --username f --command MESSAGE 1 y",
-        "WAIT 0.5", "CLIENTCOMMAND --username f --command QUIT", "KILL f", "KILL ALL", "WAIT 9"],
+        "WAIT 0.5", "CLIENTCOMMAND --username f --command QUIT", "KILL f", "FREEZE f", "KILL ALL", "WAIT 9"],
         "final_state": {"a": {"adjacent_user_ids": [101], "hosts_db": [101]}, "f": {}}}"#;
     Case::parse(Path::new("a.json"), text.as_bytes()).expect("a good case")
 }
@@ -93,6 +96,8 @@ fn all_but_messages_find_a_network_at_rest() {
         "f quits ",
         "-",
         "kill f",
+        "-",
+        "freeze f",
         "-",
     ];
     assert_eq!(diary.entries, expected);

@@ -6,13 +6,17 @@
 use std::time::Duration;
 
 use crc::client::{App, Identity};
+use crc::doors::Door;
+use crc::doors::classic::wire::Name;
 use crc::limits::Limits;
+use crc::node::Node;
 use crc::printable::Printable;
 use crc::relay::message::{HostId, Kind};
+use crc::relay::{FirstLink, Host, Time};
 
-use crate::backend::{Backend, Fault, refusal};
+use crate::backend::{Backend, Fault, KnownUser, is_list_new, refusal};
 use crate::client_log::ClientLog;
-use crate::command::{Action, Endpoint, LaunchClient, LaunchServer};
+use crate::command::{Action, Endpoint, LaunchClient, LaunchServer, Wire};
 use crate::ports::Ports;
 use crate::sim::{ClientId, ServerSpec, Weather, World};
 use crate::state::{Key, NodeState, Role, hex};
@@ -47,9 +51,13 @@ struct Server {
 
 struct Client {
     connection: ClientId,
+    /// The number of its server.
+    server: usize,
+    wire: Wire,
     app: App,
     log: ClientLog,
     has_heard_end: bool,
+    is_frozen: bool,
 }
 
 impl Simulator {
@@ -74,6 +82,13 @@ impl Simulator {
         found.map(|&(_, role, at)| (role, at)).ok_or_else(|| Fault::new("it was never launched"))
     }
 
+    /// The newest client of a name.
+    fn find_client(&self, name: &str) -> Result<usize, Fault> {
+        let is_it = |(n, role, _): &&(String, Role, usize)| n == name && *role != Role::Server;
+        let found = self.launched.iter().rev().find(is_it);
+        found.map(|&(_, _, at)| at).ok_or_else(|| Fault::new("it was never launched"))
+    }
+
     fn resolve(&mut self, endpoint: &Endpoint) -> Result<String, Fault> {
         let choose = || Ok(format!("{}:{}", shown(&endpoint.host), endpoint.port));
         self.ports.resolve(endpoint, choose)
@@ -83,7 +98,7 @@ impl Simulator {
     fn pump(&mut self) -> Result<bool, Fault> {
         let now = self.world.now().0;
         let mut has_sent = false;
-        for client in &mut self.clients {
+        for client in self.clients.iter_mut().filter(|client| !client.is_frozen) {
             let received = self.world.take_received(client.connection);
             if !received.is_empty() {
                 client.app.receive(now, &received);
@@ -101,8 +116,9 @@ impl Simulator {
             while let Some(event) = client.app.poll_event() {
                 client.log.absorb(&event.to_json()).map_err(Fault::new)?;
             }
-            if client.app.is_over() && !client.has_heard_end {
-                client.has_heard_end = true;
+            let is_over = client.app.is_over() && !client.has_heard_end;
+            if is_over || (client.app.ends_stream() && !self.world.is_closed(client.connection)) {
+                client.has_heard_end = is_over;
                 has_sent = true;
                 self.world.hang_up(client.connection);
             }
@@ -128,6 +144,17 @@ impl Simulator {
         })
     }
 
+    /// A server that has yet to tell a classic client of who came or left.
+    fn is_behind(&self) -> Option<(&Client, Time)> {
+        self.clients.iter().filter(|client| client.wire == Wire::Classic).find_map(|client| {
+            let node = self.world.node(client.server)?;
+            let own = client.log.own().filter(|_| !client.has_heard_end && !client.is_frozen)?;
+            let listed = client.log.other_names();
+            let deadline = node.next_deadline()?;
+            (!is_list_new(&known_users(node), own, listed)).then_some((client, deadline))
+        })
+    }
+
     fn read_server(&self, at: usize) -> Result<NodeState, Fault> {
         let number = self.servers[at].number;
         let Some(node) = self.world.node(number) else {
@@ -136,12 +163,20 @@ impl Simulator {
         let relay = node.relay();
         let adjacent = |kind| {
             let hosts = node.links().filter_map(move |link| relay.adjacent(link.id()));
-            hosts.filter(move |host| host.kind == kind).map(|host| host.id.0)
+            hosts.filter(move |host| host.kind == kind)
         };
         let mut state = NodeState::default();
-        state.set_ids(Key::AdjacentUserIds, adjacent(Kind::User));
-        state.set_ids(Key::AdjacentServerIds, adjacent(Kind::Server));
+        state.set_ids(Key::AdjacentUserIds, adjacent(Kind::User).map(|host| host.id.0));
+        state.set_ids(Key::AdjacentServerIds, adjacent(Kind::Server).map(|host| host.id.0));
         state.set_ids(Key::HostsDb, relay.hosts().iter().map(|host| host.id.0));
+        let users = || relay.hosts().iter().filter(|host| host.kind == Kind::User);
+        let name = |host: &Host| String::from_utf8_lossy(host.name()).into_owned();
+        state.set(Key::KnownUserNames, users().map(name).collect());
+        let own = adjacent(Kind::User);
+        state.set(Key::AdjacentUserNames, own.map(name).collect());
+        let waiting = node.mail().waiting().into_iter();
+        let waiting = waiting.map(|(address, waiting)| format!("{address}: {}", waiting.messages));
+        state.set(Key::MailWaiting, waiting.collect());
         let texts = relay.status_updates().map(str::to_owned);
         state.set(Key::StatusUpdatesLog, texts.collect());
         // A connection that never sent a whole frame left an empty one.
@@ -149,6 +184,36 @@ impl Simulator {
         state.set(Key::FirstFrames, frames.map(|frame| hex(frame)).collect());
         Ok(state)
     }
+}
+
+/// All users that a server knows.
+fn known_users(node: &Node) -> Vec<KnownUser> {
+    let users = node.relay().hosts().iter().filter(|host| host.kind == Kind::User);
+    let known = |host: &Host| KnownUser {
+        id: host.id.0,
+        name: String::from_utf8_lossy(host.name()).into_owned(),
+        is_there: matches!(host.first_link, FirstLink::Link(_)),
+    };
+    users.map(known).collect()
+}
+
+/// The bundled client as it is launched.
+fn app(launch: &LaunchClient) -> Result<App, Fault> {
+    let unfit = || Fault::new("an id or a name that its wire does not know");
+    Ok(match launch.wire {
+        Wire::Crc => {
+            let id = launch.id.and_then(|id| u32::try_from(id).ok()).ok_or_else(unfit)?;
+            let identity = Identity {
+                id: HostId(id),
+                id_is_chosen: true,
+                name: launch.username.clone().into_bytes(),
+                info: launch.info.clone().into_bytes(),
+            };
+            App::crc(identity, SEED)
+        }
+        Wire::Direct => App::direct(launch.id),
+        Wire::Classic => App::classic(Name::new(launch.username.as_bytes()).ok_or_else(unfit)?),
+    })
 }
 
 impl Default for Simulator {
@@ -173,6 +238,10 @@ impl Backend for Simulator {
         }
         let mut limits = Limits::default();
         limits.split_grace = launch.split_grace.unwrap_or(limits.split_grace);
+        limits.classic_interval = launch.classic_interval.unwrap_or(limits.classic_interval);
+        if !launch.has_mailbox {
+            self.world.lose_mail(&label);
+        }
         let number = self.world.start(ServerSpec {
             label: label.clone(),
             id: launch.id,
@@ -193,23 +262,30 @@ impl Backend for Simulator {
         let Some(server) = self.world.server(&label) else {
             return Err(Fault(format!("no server listens at {label}")));
         };
-        let identity = Identity {
-            id: HostId(launch.id),
-            id_is_chosen: true,
-            name: launch.username.clone().into_bytes(),
-            info: launch.info.clone().into_bytes(),
+        let door = match launch.wire {
+            Wire::Crc => Door::Crc,
+            Wire::Direct => Door::Direct,
+            Wire::Classic => Door::Classic,
         };
-        let connection = self.world.connect(server);
-        let mut app = App::crc(identity, SEED);
+        let mut app = app(launch)?;
+        let connection = self.world.connect_by(server, door);
         app.connected(self.world.now().0);
-        self.launched.push((launch.username.clone(), Role::Client, self.clients.len()));
-        let log = ClientLog::default();
-        self.clients.push(Client { connection, app, log, has_heard_end: false });
+        let role = Role::Client(launch.wire);
+        self.launched.push((launch.username.clone(), role, self.clients.len()));
+        self.clients.push(Client {
+            connection,
+            server,
+            wire: launch.wire,
+            app,
+            log: ClientLog::new(launch),
+            has_heard_end: false,
+            is_frozen: false,
+        });
         self.settle()
     }
 
     fn client_command(&mut self, username: &str, action: &Action) -> Result<(), Fault> {
-        let (_, at) = self.find(username, Some(Role::Client))?;
+        let at = self.find_client(username)?;
         let now = self.world.now().0;
         self.clients[at].app.line(now, &action.line());
         self.pump().map(drop)
@@ -217,8 +293,25 @@ impl Backend for Simulator {
 
     fn wait(&mut self, duration: Duration) -> Result<(), Fault> {
         self.settle()?;
-        self.world.pass(duration);
+        let end = self.world.now() + duration;
+        while let now = self.world.now()
+            && now < end
+        {
+            let living = self.clients.iter().filter(|client| !client.is_frozen);
+            let deadlines = living.filter_map(|client| client.app.next_deadline().map(Time));
+            // One that has come was seen by the client and is none of time's.
+            let next = deadlines.filter(|at| *at > now).min().unwrap_or(end).min(end);
+            self.world.pass(next.since(now));
+            self.pump()?;
+        }
         self.settle()
+    }
+
+    fn freeze(&mut self, username: &str) -> Result<(), Fault> {
+        let at = self.find_client(username)?;
+        self.clients[at].is_frozen = true;
+        self.world.deafen(self.clients[at].connection);
+        Ok(())
     }
 
     fn kill(&mut self, name: &str) -> Result<(), Fault> {
@@ -229,7 +322,7 @@ impl Backend for Simulator {
                     self.world.kill(self.servers[at].number);
                 }
             }
-            (Role::Client, at) => {
+            (Role::Client(_), at) => {
                 self.clients[at].has_heard_end = true;
                 self.world.hang_up(self.clients[at].connection);
             }
@@ -244,15 +337,21 @@ impl Backend for Simulator {
             if self.pump()? {
                 continue;
             }
-            let Some(server) = self.unattached() else {
-                return Ok(());
+            let (what, next) = match (self.unattached(), self.is_behind()) {
+                (Some(server), _) => {
+                    let next = self.world.node(server.number).and_then(|node| node.next_deadline());
+                    (format!("server {} does not join its parent", server.id), next)
+                }
+                (None, Some((client, next))) => {
+                    let own = shown(client.log.own().unwrap_or_default());
+                    (format!("{own} is not sent the newest list"), Some(next))
+                }
+                (None, None) => return Ok(()),
             };
-            let id = server.id;
-            let next = self.world.node(server.number).and_then(|node| node.next_deadline());
             let now = self.world.now();
             match next.filter(|next| *next <= deadline) {
                 Some(next) => self.world.pass(next.since(now)),
-                None => return Err(Fault(format!("server {id} does not join its parent"))),
+                None => return Err(Fault(what)),
             }
         }
     }
@@ -266,14 +365,14 @@ impl Backend for Simulator {
     }
 
     fn client_state(&mut self, username: &str) -> Result<NodeState, Fault> {
-        let (_, at) = self.find(username, Some(Role::Client))?;
+        let at = self.find_client(username)?;
         Ok(self.clients[at].log.state())
     }
 
     fn trace(&mut self) -> Vec<String> {
         let mut lines = self.world.trace();
         lines.drain(..lines.len().saturating_sub(FRAMES_SHOWN));
-        let clients = self.launched.iter().filter(|(_, role, _)| *role == Role::Client);
+        let clients = self.launched.iter().filter(|(_, role, _)| *role != Role::Server);
         let clients: Vec<_> = clients.map(|(name, _, at)| (name, at)).collect();
         for line in &mut lines {
             // From the last to the first, as the number of one may begin that of another.
@@ -291,77 +390,5 @@ fn shown(name: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::case::Case;
-    use crate::runner::{Outcome, play};
-
-    fn outcome(commands: &[&str], final_state: &str) -> Outcome {
-        let servers = [
-            "LAUNCHSERVER --id 1 --servername theshire --port 1",
-            "LAUNCHSERVER --id 2 --servername bree --port 2 --connect_to_host theshire \
-             --connect_to_port 1 --split-grace 1",
-            "LAUNCHCLIENT --id 101 --username frodo --serverhost theshire --serverport 1",
-            "LAUNCHCLIENT --id 102 --username sam --serverhost bree --serverport 2",
-        ];
-        let commands: Vec<_> = servers.iter().chain(commands).collect();
-        let commands = serde_json::to_string(&commands).expect("texts");
-        let text = format!(
-            "{{\"type\": \"network_connectivity\", \"commands\": {commands}, \
-             \"final_state\": {{{final_state}}}}}"
-        );
-        let case = Case::parse(Path::new("a.json"), text.as_bytes()).expect("a good case");
-        play(&case, &mut Simulator::new(), true)
-    }
-
-    const HI: &str = "CLIENTCOMMAND --username frodo --command MESSAGE 102 Hi";
-    const PASSED: Outcome = Outcome::Passed { warnings: Vec::new() };
-
-    #[test]
-    fn a_difference_comes_with_the_frames_that_led_to_it() {
-        let state = r#""sam": {"chat_messages_log": ["Hi"], "connected_user_ids": [101]}"#;
-        assert_eq!(outcome(&[HI], state), PASSED);
-        match outcome(&[HI], r#""sam": {"chat_messages_log": ["Ho"]}"#) {
-            Outcome::Passed { .. } => panic!("passed with another text"),
-            Outcome::Failed { reasons, trace } => {
-                assert_eq!(reasons, ["sam: chat_messages_log: missing `Ho`; unexpected `Hi`"]);
-                let last = trace.last().expect("frames");
-                assert!(last.ends_with("bree:2 → sam: 81 chat from 101 to 102, 2 bytes"), "{last}");
-            }
-        }
-    }
-
-    #[test]
-    fn whatever_ended_keeps_its_last_state() {
-        let quit = "CLIENTCOMMAND --username frodo --command QUIT";
-        let before =
-            r#""theshire": {"hosts_db": [2, 101, 102]}, "frodo": {"connected_user_ids": [102]}"#;
-        assert_eq!(outcome(&["KILL bree", "WAIT 4.9"], before), PASSED);
-        let after = r#""theshire": {"hosts_db": [101]}, "frodo": {"connected_user_ids": []}"#;
-        assert_eq!(outcome(&["KILL bree", "WAIT 5.1"], after), PASSED);
-        let quitted = r#""theshire": {"hosts_db": []}, "frodo": {"connected_user_ids": [102]},
-            "sam": {"connected_user_ids": [101]},
-            "bree": {"hosts_db": [1, 101, 102],
-                     "recvd_messages_asdqw": ["80 00000066 00000000 03 0000 73616d"]}"#;
-        assert_eq!(outcome(&["KILL bree", quit, "WAIT 5.1", "KILL sam"], quitted), PASSED);
-    }
-
-    #[test]
-    fn what_cannot_be_done_is_a_fault() {
-        let again = "LAUNCHSERVER --id 3 --servername bree --port 2";
-        let late = "LAUNCHCLIENT --id 103 --username pip --serverhost bree --serverport 2";
-        for (commands, expected) in [
-            (&[again][..], "another server listens at bree:2"),
-            (&["KILL bree", late], "no server listens at bree:2"),
-        ] {
-            match outcome(commands, "") {
-                Outcome::Failed { reasons, .. } => {
-                    assert!(reasons[0].ends_with(expected), "{reasons:?}");
-                }
-                Outcome::Passed { .. } => panic!("passed in spite of: {expected}"),
-            }
-        }
-    }
-}
+#[path = "simulator_tests.rs"]
+mod tests;

@@ -1,13 +1,16 @@
 //! What a case expects of a server or client at its end, what was found, and how they differ.
 //!
 //! Everything is a list of strings: ids in decimal, texts as they are, frames as bare lower-case
-//! hex. Lists compare as sets together with their length, and a key that is absent is not compared.
+//! hex. Lists compare as sets together with their length, those of [`Key::ChatSequence`] also in their
+//! order, and a key that is absent is not compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crc::printable::Printable;
 use serde_json::{Map, Value};
+
+use crate::command::Wire;
 
 /// The longest part of a text that a difference shows, in characters.
 const SHOWN_CHARS_MAX: usize = 100;
@@ -18,7 +21,7 @@ pub enum Role {
     /// Launched by `LAUNCHSERVER`.
     Server,
     /// Launched by `LAUNCHCLIENT`.
-    Client,
+    Client(Wire),
 }
 
 /// A list of a final state.
@@ -30,24 +33,50 @@ pub enum Key {
     AdjacentServerIds,
     /// Every host that a server knows, itself left out.
     HostsDb,
+    /// The names of a server's own users.
+    AdjacentUserNames,
+    /// The names of all users that a server knows.
+    KnownUserNames,
+    /// For whom a server keeps how many messages: `ADDRESSEE: COUNT`.
+    MailWaiting,
     /// The users that a client knows of.
     ConnectedUserIds,
+    /// The names of the users that a client knows of.
+    ConnectedUserNames,
+    /// What a client goes by, its id or on the classic wire its name; [`ASSIGNED`] instead of an id that
+    /// is not the one it asked for, and nothing if it was never connected.
+    ConnectedAs,
     /// Texts of the statuses that were for a server, or that a client received.
     StatusUpdatesLog,
     /// Texts of the chats that a client received.
     ChatMessagesLog,
+    /// The same in their order, each with who said it: `SENDER: TEXT`, an id or on the classic wire a
+    /// name.
+    ChatSequence,
+    /// What a client told its user of lines and wishes that cannot be, and of the end.
+    ErrorsLog,
     /// Hex of the first frame of each connection that a server accepted.
     FirstFrames,
 }
 
+/// Stands for an id that chance chose.
+pub(crate) const ASSIGNED: &str = "assigned";
+
 impl Key {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 14] = [
         Self::AdjacentUserIds,
         Self::AdjacentServerIds,
         Self::HostsDb,
+        Self::AdjacentUserNames,
+        Self::KnownUserNames,
+        Self::MailWaiting,
         Self::ConnectedUserIds,
+        Self::ConnectedUserNames,
+        Self::ConnectedAs,
         Self::StatusUpdatesLog,
         Self::ChatMessagesLog,
+        Self::ChatSequence,
+        Self::ErrorsLog,
         Self::FirstFrames,
     ];
 
@@ -58,20 +87,39 @@ impl Key {
             Self::AdjacentUserIds => "adjacent_user_ids",
             Self::AdjacentServerIds => "adjacent_server_ids",
             Self::HostsDb => "hosts_db",
+            Self::AdjacentUserNames => "adjacent_user_names",
+            Self::KnownUserNames => "known_user_names",
+            Self::MailWaiting => "mail_waiting",
             Self::ConnectedUserIds => "connected_user_ids",
+            Self::ConnectedUserNames => "connected_user_names",
+            Self::ConnectedAs => "connected_as",
             Self::StatusUpdatesLog => "status_updates_log",
             Self::ChatMessagesLog => "chat_messages_log",
+            Self::ChatSequence => "chat_sequence",
+            Self::ErrorsLog => "errors_log",
             Self::FirstFrames => "recvd_messages_asdqw",
         }
     }
 
-    /// Whether `role` has such a list.
+    /// Whether `role` has such a list. A client has what its wire can tell it.
     #[must_use]
     pub fn belongs_to(self, role: Role) -> bool {
         match self {
             Self::StatusUpdatesLog => true,
-            Self::ConnectedUserIds | Self::ChatMessagesLog => role == Role::Client,
-            _ => role == Role::Server,
+            Self::ConnectedUserIds => role == Role::Client(Wire::Crc),
+            Self::ConnectedUserNames => {
+                matches!(role, Role::Client(Wire::Crc | Wire::Classic))
+            }
+            Self::ConnectedAs | Self::ChatMessagesLog | Self::ChatSequence | Self::ErrorsLog => {
+                role != Role::Server
+            }
+            Self::AdjacentUserIds
+            | Self::AdjacentServerIds
+            | Self::HostsDb
+            | Self::AdjacentUserNames
+            | Self::KnownUserNames
+            | Self::MailWaiting
+            | Self::FirstFrames => role == Role::Server,
         }
     }
 
@@ -82,17 +130,26 @@ impl Key {
         matches!(self, Self::AdjacentUserIds | Self::AdjacentServerIds)
     }
 
+    /// Whether the order of its items counts.
+    fn is_ordered(self) -> bool {
+        self == Self::ChatSequence
+    }
+
+    /// Whether its items are ids.
+    fn has_ids(self) -> bool {
+        use Key::{AdjacentServerIds, AdjacentUserIds, ConnectedUserIds, HostsDb};
+        matches!(self, AdjacentUserIds | AdjacentServerIds | HostsDb | ConnectedUserIds)
+    }
+
     /// One item as it compares, or what was expected instead.
     fn item(self, value: &Value) -> Result<String, &'static str> {
+        if self.has_ids() {
+            let id = value.as_u64().and_then(|id| u32::try_from(id).ok());
+            return id.map(|id| id.to_string()).ok_or("an id");
+        }
         match self {
-            Self::StatusUpdatesLog | Self::ChatMessagesLog => {
-                value.as_str().map(str::to_owned).ok_or("a text")
-            }
             Self::FirstFrames => value.as_str().and_then(bare_hex).ok_or("a text in hex"),
-            _ => {
-                let id = value.as_u64().and_then(|id| u32::try_from(id).ok());
-                id.map(|id| id.to_string()).ok_or("an id")
-            }
+            _ => value.as_str().map(str::to_owned).ok_or("a text"),
         }
     }
 }
@@ -190,6 +247,8 @@ pub struct Difference {
     pub key: Key,
     /// Every item that occurs another number of times than expected.
     counts: Vec<(String, Times)>,
+    /// The items that were found, if all that differs is their order.
+    order: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -199,10 +258,11 @@ struct Times {
 }
 
 impl Difference {
-    /// The difference, unless the lists have the same set of items and the same length.
+    /// The difference, unless the lists have the same set of items and the same length, and the same
+    /// order where that counts.
     fn between(key: Key, expected: &[String], found: &[String]) -> Option<Self> {
         let set = |list: &'_ [String]| list.iter().cloned().collect::<BTreeSet<_>>();
-        if expected.len() == found.len() && set(expected) == set(found) {
+        if expected.len() == found.len() && set(expected) == set(found) && !key.is_ordered() {
             return None;
         }
         let mut counts: BTreeMap<&String, Times> = BTreeMap::new();
@@ -213,13 +273,16 @@ impl Difference {
             counts.entry(item).or_default().found += 1;
         }
         let differing = counts.into_iter().filter(|(_, times)| times.expected != times.found);
-        Some(Self { key, counts: differing.map(|(item, times)| (item.clone(), times)).collect() })
+        let counts: Vec<_> = differing.map(|(item, times)| (item.clone(), times)).collect();
+        let differs_in_order = counts.is_empty() && expected != found;
+        let order = if differs_in_order { found.to_vec() } else { Vec::new() };
+        (!counts.is_empty() || differs_in_order).then_some(Self { key, counts, order })
     }
 
     fn item(&self, item: &str) -> String {
-        match self.key {
-            Key::StatusUpdatesLog | Key::ChatMessagesLog => format!("`{}`", abbreviated(item)),
-            _ => abbreviated(item),
+        match self.key.has_ids() || self.key == Key::FirstFrames {
+            true => abbreviated(item),
+            false => format!("`{}`", abbreviated(item)),
         }
     }
 }
@@ -250,6 +313,10 @@ impl fmt::Display for Difference {
                 parts.push(format!("{item}: {} instead of {}", times.found, times.expected));
             }
         }
+        if !self.order.is_empty() {
+            let order: Vec<_> = self.order.iter().map(|item| self.item(item)).collect();
+            parts.push(format!("another order: {}", order.join(", ")));
+        }
         write!(f, "{}: {}", self.key.name(), parts.join("; "))
     }
 }
@@ -265,92 +332,5 @@ fn abbreviated(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn state(role: Role, value: &Value) -> Result<(NodeState, Vec<String>), String> {
-        NodeState::parse(role, value.as_object().expect("an object"))
-    }
-
-    fn check(role: Role, expected: &Value, found: &Value, differences: &[&str]) {
-        let (expected, _) = state(role, expected).expect("a good expectation");
-        let (found, _) = state(role, found).expect("a good state");
-        let shown: Vec<_> = expected.differences(&found).iter().map(ToString::to_string).collect();
-        assert_eq!(shown, differences);
-    }
-
-    #[test]
-    fn lists_compare_as_sets_with_their_length() {
-        let found = json!({
-            "adjacent_user_ids": [101, 102], "adjacent_server_ids": [], "hosts_db": [1, 102, 101],
-            "status_updates_log": ["a", "a", "b"],
-        });
-        check(Role::Server, &json!({}), &found, &[]);
-        check(Role::Server, &json!({"hosts_db": [102, 101, 1]}), &found, &[]);
-        check(Role::Server, &json!({"status_updates_log": ["a", "b", "b"]}), &found, &[]);
-        check(
-            Role::Server,
-            &json!({"status_updates_log": ["a", "b"], "hosts_db": [1, 7, 102]}),
-            &found,
-            &["hosts_db: missing 7; unexpected 101", "status_updates_log: `a`: 2 instead of 1"],
-        );
-        check(
-            Role::Client,
-            &json!({"chat_messages_log": ["\u{1b}x", "y", "y"], "connected_user_ids": []}),
-            &json!({"connected_user_ids": [5, 5, 6]}),
-            &[
-                "connected_user_ids: unexpected 5 (2 times), 6",
-                "chat_messages_log: missing `\\u{1b}x`, `y` (2 times)",
-            ],
-        );
-    }
-
-    #[test]
-    fn hex_compares_without_case_and_space() {
-        let found = json!({"recvd_messages_asdqw": ["80000000ab"]});
-        check(Role::Server, &json!({"recvd_messages_asdqw": ["80 0000 00AB"]}), &found, &[]);
-        check(
-            Role::Server,
-            &json!({"recvd_messages_asdqw": ["80 0000 00AC"]}),
-            &found,
-            &["recvd_messages_asdqw: missing 80000000ac; unexpected 80000000ab"],
-        );
-    }
-
-    #[test]
-    fn long_texts_are_cut() {
-        let long = "é".repeat(200);
-        check(
-            Role::Client,
-            &json!({"chat_messages_log": [long]}),
-            &json!({}),
-            &[&format!("chat_messages_log: missing `{}… (400 bytes)`", "é".repeat(100))],
-        );
-    }
-
-    #[test]
-    fn what_cannot_be_compared_is_named() {
-        let error = |role, value| state(role, &value).expect_err("an error");
-        assert_eq!(
-            error(Role::Server, json!({"hosts_db": [1, "x\n"]})),
-            "hosts_db: item 2: expected an id, found \"x\\n\""
-        );
-        assert_eq!(
-            error(Role::Server, json!({"hosts_db": 3})),
-            "hosts_db: expected a list, found 3"
-        );
-        assert_eq!(
-            error(Role::Client, json!({"chat_messages_log": [[]]})),
-            "chat_messages_log: item 1: expected a text, found a list"
-        );
-        assert_eq!(
-            error(Role::Server, json!({"recvd_messages_asdqw": ["0"]})),
-            "recvd_messages_asdqw: item 1: expected a text in hex, found \"0\""
-        );
-        let (_, unknown) =
-            state(Role::Client, &json!({"hosts_db": [1], "colour": 3})).expect("ignored");
-        assert_eq!(unknown, ["colour", "hosts_db"]);
-    }
-}
+#[path = "state_tests.rs"]
+mod tests;

@@ -59,11 +59,16 @@ pub(crate) fn words(line: &str) -> Result<Vec<String>, CommandError> {
     Ok(words)
 }
 
-/// `--name value` and `--name=value` in any order, each once; `_` and `-` in names are the same.
+/// `--name value`, `--name=value` and `--flag` in any order, each once; `_` and `-` in names are the same.
 pub(crate) struct Options(BTreeMap<String, String>);
 
 impl Options {
-    pub(crate) fn parse(words: Vec<String>, known: &[&str]) -> Result<Self, CommandError> {
+    /// Reads options that have values, and `flags`, which have none and stand for an empty one.
+    pub(crate) fn parse(
+        words: Vec<String>,
+        known: &[&str],
+        flags: &[&str],
+    ) -> Result<Self, CommandError> {
         let mut options = BTreeMap::new();
         let mut words = words.into_iter().peekable();
         while let Some(word) = words.next() {
@@ -75,12 +80,16 @@ impl Options {
                 None => (word, None),
             };
             let key = name.replace('_', "-");
+            if flags.contains(&key.as_str()) {
+                if value.is_some() {
+                    return error(format!("{} takes no value", shown(&name)));
+                }
+                options.insert(key, String::new());
+                continue;
+            }
             if !known.contains(&key.as_str()) {
-                return error(format!(
-                    "unknown option {}, expected one of {}",
-                    shown(&name),
-                    known.join(" ")
-                ));
+                let all = [known, flags].concat().join(" ");
+                return error(format!("unknown option {}, expected one of {all}", shown(&name)));
             }
             let value = value.or_else(|| words.next_if(|next| !next.starts_with("--")));
             let Some(value) = value else {

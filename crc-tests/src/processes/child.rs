@@ -10,6 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use crc::printable::Printable;
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
 
 /// Lines at the end of a log that are worth showing.
 const LOG_LINES_SHOWN: usize = 20;
@@ -104,6 +106,12 @@ impl Process {
     pub(super) fn kill(&mut self) -> io::Result<ExitStatus> {
         self.child.kill()?;
         self.child.wait()
+    }
+
+    /// Stops it where it stands, for good: it holds what it has and does nothing.
+    pub(super) fn freeze(&self) -> io::Result<()> {
+        let pid = i32::try_from(self.child.id()).map_err(io::Error::other)?;
+        Ok(signal::kill(Pid::from_raw(pid), Signal::SIGSTOP)?)
     }
 
     /// The last lines of its log, safe to show.

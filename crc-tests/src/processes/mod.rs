@@ -2,7 +2,7 @@
 //!
 //! Owns the processes of one case and all their traces on disk; dropping it ends and removes them.
 //! Waits on conditions with deadlines; only a case's own `WAIT` goes by the clock, and that only
-//! after a `KILL`, since then time itself has something to bring: the end of a grace.
+//! where time itself has something to bring: the end of a grace, or of a life.
 
 mod child;
 mod client;
@@ -28,7 +28,7 @@ use self::proxy::Proxy;
 use self::quiet::{Snapshot, Unrest};
 use self::server::{Place, Server};
 use crate::backend::{Backend, Fault};
-use crate::command::{Action, Endpoint, LaunchClient, LaunchServer};
+use crate::command::{Action, Endpoint, LaunchClient, LaunchServer, Wire};
 use crate::ports::Ports;
 use crate::state::{Key, NodeState};
 
@@ -61,8 +61,13 @@ pub struct Processes {
     proxies: BTreeMap<SocketAddr, Rc<Proxy>>,
     options: ProcessOptions,
     records_first_frames: bool,
-    /// Something was killed, so `WAIT` may be about the time that passes.
-    has_killed: bool,
+    /// Something was killed or frozen or must show signs of life, so `WAIT` may be about the time that
+    /// passes.
+    is_time_awaited: bool,
+    /// A client of another wire than CRC was launched.
+    has_other_wires: bool,
+    /// The servername and port of each server that was given a mailbox, in the order of their files.
+    mailboxes: Vec<(String, String)>,
     dir: TempDir,
 }
 
@@ -81,7 +86,9 @@ impl Processes {
             proxies: BTreeMap::new(),
             options,
             records_first_frames,
-            has_killed: false,
+            is_time_awaited: false,
+            has_other_wires: false,
+            mailboxes: Vec::new(),
             dir: dir.map_err(|error| Fault::new(format!("a temporary directory: {error}")))?,
         })
     }
@@ -105,7 +112,7 @@ impl Processes {
         for at in 0..self.servers.len() {
             let live_parent = self.live_parent(at);
             let server = &mut self.servers[at];
-            if let Some(view) = server.look(live_parent)? {
+            if let Some(view) = server.look(live_parent, self.has_other_wires)? {
                 snapshot.servers.push(view);
                 places.push((server.public_address(), server.launched_at()));
             }
@@ -118,6 +125,16 @@ impl Processes {
             snapshot.clients.push(client.look(server)?);
         }
         Ok(snapshot)
+    }
+
+    /// The file for the mail of a server, the same whenever it is launched.
+    fn mailbox(&mut self, launch: &LaunchServer) -> PathBuf {
+        let owner = (launch.servername.clone(), launch.port.clone());
+        let at = self.mailboxes.iter().position(|known| *known == owner).unwrap_or_else(|| {
+            self.mailboxes.push(owner);
+            self.mailboxes.len() - 1
+        });
+        self.dir.path().join(format!("mailbox{at}"))
     }
 
     /// The id of a server's parent, if that lives.
@@ -152,10 +169,10 @@ impl Processes {
         self.dir.path().join(format!("{kind}{count}.log"))
     }
 
-    /// Whether time brings what quiet does not: the end of a grace after something was killed, and
-    /// after a refusal another attempt or the grant of a claim.
+    /// Whether time brings what quiet does not: the end of a grace after something was killed, that of
+    /// a life, and after a refusal another attempt or the grant of a claim.
     fn is_time_needed(&mut self) -> Result<bool, Fault> {
-        if self.has_killed || self.options.real_waits {
+        if self.is_time_awaited || self.options.real_waits {
             return Ok(true);
         }
         self.settle()?; // what was refused is known then
@@ -185,6 +202,7 @@ impl Backend for Processes {
             (Some(address), true) => (any, self.proxies.get(&address).cloned()),
             (None, true) => (any, Some(open_proxy(&mut self.proxies, any.ip())?)),
         };
+        let mailbox = launch.has_mailbox.then(|| self.mailbox(launch));
         let place = Place {
             binary: &self.options.binary,
             listen,
@@ -192,17 +210,27 @@ impl Backend for Processes {
             parent,
             log: self.log_path("server", self.servers.len()),
             control: self.dir.path().join(format!("{}.sock", self.servers.len())),
+            mailbox,
         };
         let server = Server::start(launch, place)?;
         self.ports.launched(&launch.servername, &launch.port, server.public_address());
         self.servers.push(server);
+        self.is_time_awaited |= launch.classic_interval.is_some();
         Ok(())
     }
 
     fn launch_client(&mut self, launch: &LaunchClient) -> Result<(), Fault> {
         let address = self.resolve(&launch.server)?;
+        let mut servers = self.servers.iter();
+        let server = servers.find(|s| s.public_address() == address && s.live_id().is_some());
+        let door = match (server, launch.wire) {
+            (Some(server), wire) => server.door(wire),
+            (None, Wire::Crc) => address,
+            (None, _) => return Err(Fault::new("no server listens there")),
+        };
+        self.has_other_wires |= launch.wire != Wire::Crc;
         let log = self.log_path("client", self.clients.len());
-        let client = Client::start(launch, &self.options.binary, address, log)?;
+        let client = Client::start(launch, &self.options.binary, address, door, log)?;
         self.clients.push(client);
         Ok(())
     }
@@ -225,7 +253,7 @@ impl Backend for Processes {
     }
 
     fn kill(&mut self, name: &str) -> Result<(), Fault> {
-        self.has_killed = true;
+        self.is_time_awaited = true;
         let server = self.server(name).map(|server| server.launched_at());
         match (server, self.client(name)) {
             (Ok(at), Ok(client)) if client.launched_at() > at => client.kill(),
@@ -234,12 +262,17 @@ impl Backend for Processes {
         }
     }
 
+    fn freeze(&mut self, username: &str) -> Result<(), Fault> {
+        self.is_time_awaited = true;
+        self.client(username)?.freeze()
+    }
+
     fn settle(&mut self) -> Result<(), Fault> {
         let deadline = Instant::now() + PATIENCE;
         let mut before = None;
         loop {
             self.check_interrupted()?;
-            let snapshot = self.snapshot()?;
+            let snapshot = self.snapshot()?.without_fences();
             let unrest = match snapshot.check() {
                 Ok(()) if before.as_ref() == Some(&snapshot) => return Ok(()),
                 Ok(()) => None,
@@ -254,6 +287,8 @@ impl Backend for Processes {
             before = unrest.is_none().then_some(snapshot);
             if before.is_none() {
                 thread::sleep(PAUSE);
+            } else {
+                self.clients.iter_mut().try_for_each(Client::fence)?;
             }
         }
     }

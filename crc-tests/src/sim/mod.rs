@@ -228,6 +228,11 @@ impl World {
         }
     }
 
+    /// The mail that was kept under a label is lost, as it is when it was in a server's memory.
+    pub fn lose_mail(&mut self, label: &str) {
+        self.stores.lose(label);
+    }
+
     /// The next thing that a server's store of mail does is to fail.
     pub fn break_store(&mut self, server: usize) {
         self.stores.break_one(&self.servers[server].label);

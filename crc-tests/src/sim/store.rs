@@ -56,6 +56,11 @@ impl Stores {
         store.carry_out(store.asked.len())
     }
 
+    /// What a server without a mailbox leaves behind.
+    pub(super) fn lose(&mut self, label: &str) {
+        self.0.remove(label);
+    }
+
     /// The next that the store does is to fail.
     pub(super) fn break_one(&mut self, label: &str) {
         self.0.entry(label.to_owned()).or_default().is_broken = true;
