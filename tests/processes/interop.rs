@@ -33,8 +33,12 @@ struct Client {
 
 impl Client {
     fn start(python: &str, program: &str, arguments: &[&str]) -> Self {
+        Self::run(python, programs()[program], arguments)
+    }
+
+    fn run(python: &str, program: &str, arguments: &[&str]) -> Self {
         let mut child = Command::new(python)
-            .args(["-c", programs()[program]])
+            .args(["-c", program])
             .args(arguments)
             .env("PYTHONIOENCODING", "utf-8")
             .stdin(Stdio::piped())
@@ -114,7 +118,13 @@ fn the_clients_of_the_page_reach_each_other_across_servers() {
     three.hears("* I am 3");
     let mut alice = start("classic_chat.py", two.door("classic"), &["alice"]);
     alice.hears("-SERVER-: Interval 10");
-    let mut bob = start("classic_chat.py", one.door("classic"), &["bob"]);
+    // The other form, as the page says it is made.
+    let (full, short) = (r#"message[:255].ljust(256, b"\0")"#, r#"message[:255] + b"\0""#);
+    let program = programs()["classic_chat.py"];
+    assert!(program.contains(full), "the page still has the form that is replaced here");
+    let classic = one.door("classic").to_string();
+    let mut bob =
+        Client::run(&python, &program.replace(full, short), &["127.0.0.1", &classic, "bob"]);
     bob.hears("-SERVER-: List 1/1 3 alice bob samwise");
     alice.hears("-SERVER-: List 1/1 3 alice bob samwise");
     sam.hears("+ 3 3");
