@@ -175,13 +175,19 @@ fn a_number_in_a_name_belongs_to_who_had_it_first() {
     assert_eq!(texts(&hears(&mut world, &other)), [(66, "as myself")]);
     assert_heard(&mut world, thief, &[]);
     // Names that are ids, or not quite numbers, mean nothing.
-    for (id, name) in [(67, "7"), (68, "05000000001"), (69, "+5000000001"), (70, "-5000000001")] {
-        says(&mut world, one, &user(id, name, ""));
+    let names = [(67, "7"), (68, "05000000001"), (69, "+5000000001"), (70, "-5000000001")];
+    let mut others = names.map(|(id, name)| says(&mut world, one, &user(id, name, ""))).to_vec();
+    others.push(says(&mut world, one, &server(71, "5000000001", "")));
+    for &other in &others {
+        heard(&mut world, other);
     }
     world.send(other.client, &saying(7, "to myself"));
     world.send(other.client, &saying(5_000_000_001, "to nobody"));
     world.settle();
     assert_eq!(texts(&hears(&mut world, &other)), [(7, "to myself")]);
+    for other in others {
+        assert_heard(&mut world, other, &[]);
+    }
 }
 
 #[test]
