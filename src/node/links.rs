@@ -47,6 +47,8 @@ pub struct Link {
     pub(super) unkept: u32,
     /// It speaks to everyone, and not all of them have been reached yet.
     pub(super) is_broadcasting: bool,
+    /// What it said has made a queue long: the rest comes in the next turn.
+    pub(super) is_paused: bool,
     /// What must wait until that is done: the bytes of frames that came later. Nothing more is to be
     /// read meanwhile.
     pub(super) held: Option<Vec<u8>>,
@@ -109,6 +111,10 @@ pub(super) struct Links {
     pub(super) now: Time,
     pub(super) unsent: VecDeque<LinkId>,
     pub(super) pressed: VecDeque<LinkId>,
+    /// A queue has become long by what is being handled.
+    pub(super) is_pressed: bool,
+    /// Links whose frames go on in the next turn.
+    pub(super) paused: Vec<LinkId>,
     /// Told to close; the relay has not heard of it yet.
     pub(super) closing: VecDeque<(LinkId, CloseReason)>,
     pub(super) actions: VecDeque<Action>,
@@ -128,6 +134,8 @@ impl Links {
             now: Time::default(),
             unsent: VecDeque::new(),
             pressed: VecDeque::new(),
+            is_pressed: false,
+            paused: Vec::new(),
             closing: VecDeque::new(),
             actions: VecDeque::new(),
             alarms: BTreeSet::new(),
@@ -152,6 +160,7 @@ impl Links {
             is_closing: false,
             unkept: 0,
             is_broadcasting: false,
+            is_paused: false,
             held: None,
             alarm: None,
         });
@@ -211,6 +220,7 @@ impl Links {
             }
             if unsent_bytes < QUEUE_PRESSED_BYTES && link.queue.len() >= QUEUE_PRESSED_BYTES {
                 self.pressed.push_back(id);
+                self.is_pressed = true;
             }
         }
         // A later alarm than needed does no harm: the session is asked again then.

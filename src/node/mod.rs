@@ -183,7 +183,8 @@ impl Node {
         }
     }
 
-    /// Handles the frames that some bytes complete.
+    /// Handles the frames that some bytes complete, until they have made a queue long: a few bytes of
+    /// one wire can be very many of another, and who reads well must get to read.
     fn feed(&mut self, id: LinkId, bytes: &[u8]) {
         let limits = self.links.limits;
         let Some(link) = self.links.live_mut(id) else {
@@ -192,12 +193,21 @@ impl Node {
         let door = link.session.door();
         let mut assembly = std::mem::take(&mut link.assembly);
         let len_of = |bytes: &[u8]| door.frame_len(bytes, &limits);
-        let result = assembly.feed_while(bytes, len_of, |frame| self.handle_frame(id, frame));
+        self.links.is_pressed = false;
+        let result = assembly.feed_while(bytes, len_of, |frame| {
+            if self.links.is_pressed { Flow::Hold } else { self.handle_frame(id, frame) }
+        });
+        let is_paused = self.links.is_pressed;
         let link = self.links.get_mut(id).expect("links are removed in `closed` alone");
         link.assembly = assembly;
         match result {
             Ok(Fed::All) => {}
-            Ok(Fed::Held(rest)) => link.held = Some(rest),
+            Ok(Fed::Held(rest)) => {
+                link.held = Some(rest);
+                if is_paused && !std::mem::replace(&mut link.is_paused, true) {
+                    self.links.paused.push(id);
+                }
+            }
             Err(what) => self.links.close(id, CloseReason::BadBytes(what)),
         }
     }
@@ -247,6 +257,12 @@ impl Node {
     /// Does everything that is due.
     pub fn advance(&mut self, now: Time) {
         self.links.now = now;
+        for id in std::mem::take(&mut self.links.paused) {
+            if let Some(link) = self.links.get_mut(id) {
+                link.is_paused = false;
+                self.release(id);
+            }
+        }
         self.relay.advance(now, &mut self.links);
         self.links.mail.advance(now);
         while let Some(id) = self.links.next_alarm() {
@@ -272,7 +288,9 @@ impl Node {
             Stage::Serving | Stage::Over => None,
         };
         let alarm = self.links.alarms.first().map(|&(at, _)| at);
-        let deadlines = [self.relay.next_deadline(), self.links.mail.next_deadline(), alarm, stop];
+        let next_turn = (!self.links.paused.is_empty()).then_some(self.links.now);
+        let (relay, mail) = (self.relay.next_deadline(), self.links.mail.next_deadline());
+        let deadlines = [relay, mail, alarm, next_turn, stop];
         deadlines.into_iter().flatten().min()
     }
 

@@ -165,7 +165,7 @@ impl Node {
         let Some(link) = self.links.live_mut(id) else {
             return;
         };
-        if link.unkept > 0 || link.is_broadcasting {
+        if link.unkept > 0 || link.is_broadcasting || link.is_paused {
             return;
         }
         if let Some(held) = link.held.take() {

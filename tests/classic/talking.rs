@@ -55,6 +55,29 @@ fn all_reaches_every_other_user() {
 }
 
 #[test]
+fn who_reads_well_is_not_closed_for_what_one_read_of_another_says() {
+    let mut rig = rig();
+    let sam = rig.client(Form::Full, "sam");
+    let bob = rig.client(Form::Short, "bob");
+    let frodo = rig.user(101, "frodo");
+    let id = rig.id_of(sam);
+    rig.pass(SECOND);
+    rig.heard(sam);
+    // 64 KiB and less, which are ten times as much in the full form.
+    let count = 3_000;
+    for (link, said) in [
+        (bob.link, message(Form::Short, "sam", "bob", "")),
+        (bob.link, message(Form::Short, "ALL", "bob", "")),
+        (frodo, chat(101, id, "")),
+    ] {
+        rig.send(link, &said.repeat(count));
+        rig.pass(Duration::ZERO);
+        assert_eq!(rig.end_of(sam), None);
+        assert_eq!(rig.heard(sam).len(), count);
+    }
+}
+
+#[test]
 fn a_user_with_a_long_name_is_reached_by_its_alias() {
     let mut rig = rig();
     let bob = rig.client(Form::Full, "bob");
