@@ -98,9 +98,13 @@ pub fn classic(bytes: &[u8]) {
         (read, None)
     };
     assert_eq!(read(&mut std::iter::once(bytes)), read(&mut bytes.chunks(1)));
-    let joined: Vec<u8> = classic_wire::pieces(bytes).flatten().copied().collect();
+    let joined: Vec<u8> =
+        classic_wire::pieces(bytes, classic_wire::TEXT_BYTES_MAX).flatten().copied().collect();
     assert_eq!(joined, bytes);
-    assert!(classic_wire::pieces(bytes).all(|piece| piece.len() <= classic_wire::TEXT_BYTES_MAX));
+    assert!(
+        classic_wire::pieces(bytes, classic_wire::TEXT_BYTES_MAX)
+            .all(|piece| piece.len() <= classic_wire::TEXT_BYTES_MAX)
+    );
 }
 
 /// What one link has been told.

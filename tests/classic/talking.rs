@@ -188,6 +188,24 @@ fn who_left_while_a_message_was_on_its_way_is_still_called_by_name() {
 }
 
 #[test]
+fn what_others_say_is_never_the_beginning_of_what_the_server_says() {
+    let mut rig = rig();
+    let bree = rig.neighbour(2, 103, "merry");
+    let bob = rig.client(Form::Full, "bob");
+    let id = rig.id_of(bob);
+    let from = "Mail from 77252666718255105: ";
+    for forged in ["List 1/1 nobody", "Interval 0.01", "Error bob is already online"] {
+        for spaces in 200..240 {
+            let mail = format!("{from}{}{forged}", "x".repeat(spaces - from.len()));
+            rig.send(bree, &status(2, id, 4, &mail));
+            for said in rig.heard(bob) {
+                assert_ne!(said, format!("-SERVER-: {forged}"));
+            }
+        }
+    }
+}
+
+#[test]
 fn mail_says_who_it_is_from() {
     let mut rig = rig();
     let bree = rig.neighbour(2, 103, "merry");

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::{End, FrameLen, NAME_DEADLINE, NotDone, Session};
 use crate::client::event::{Event, Text, User};
 use crate::client::grammar::Addressee;
-use crate::doors::classic::wire::{self, Form, Message, NAME_BYTES, Name};
+use crate::doors::classic::wire::{self, Form, Message, NAME_BYTES, Name, TEXT_BYTES_MAX};
 
 /// The longest interval that is believed: longer ones are as good as none.
 const INTERVAL_SECONDS_MAX: f64 = 24.0 * 60.0 * 60.0;
@@ -107,7 +107,7 @@ impl Session for Classic {
         let destination = destination.ok_or_else(|| {
             NotDone::Never(format!("{name} is not a name: they have 1 to {NAME_BYTES} bytes"))
         })?;
-        for text in wire::pieces(text.as_bytes()) {
+        for text in wire::pieces(text.as_bytes(), TEXT_BYTES_MAX) {
             let message = Message { destination, source: self.name, text };
             wire::encode(&message, Form::Full, out);
         }

@@ -5,10 +5,14 @@
 
 use std::borrow::Cow;
 
-use super::wire::{self, Form, Message, Name};
+use super::wire::{self, Form, Message, Name, TEXT_BYTES_MAX};
 use crate::doors::SendQueue;
 use crate::limits::{CLASSIC_FORM_WAIT, CLASSIC_HELD_BYTES_MAX};
 use crate::relay::Time;
+
+/// How the server begins a message that goes on with the one before it: the words may be somebody
+/// else's, and are not to look like a message of the server's.
+const CONTINUED: &[u8] = b"... ";
 
 /// What is said to one client.
 #[derive(Debug)]
@@ -76,8 +80,12 @@ impl Answers {
     /// Says something of any length.
     pub(super) fn say(&mut self, source: Name, text: &[u8], queue: &mut SendQueue) {
         let text = without_nuls(text);
-        for piece in wire::pieces(&text) {
-            self.put(source, piece, queue);
+        let mark: &[u8] = if source == Name::SERVER { CONTINUED } else { b"" };
+        for (i, piece) in wire::pieces(&text, TEXT_BYTES_MAX - mark.len()).enumerate() {
+            match i {
+                0 => self.put(source, piece, queue),
+                _ => self.put(source, &[mark, piece].concat(), queue),
+            }
         }
     }
 
@@ -156,10 +164,20 @@ mod tests {
     fn what_waits_has_a_bound() {
         let (mut answers, mut queue) = begun(b"Connect bob\0");
         let text = [b'x'; 10_000];
-        answers.say(Name::SERVER, &text, &mut queue);
+        answers.say(Name::new(b"sam").expect("a name"), &text, &mut queue);
         assert!(answers.is_clear() && answers.held.capacity() == 0);
         let messages = queue.unsent().split(|&byte| byte == 0).filter(|m| !m.is_empty());
         assert_eq!(messages.map(|m| m.len() - 16).sum::<usize>(), text.len());
+    }
+
+    #[test]
+    fn what_goes_on_is_not_said_as_if_it_began() {
+        let (mut answers, mut queue) = begun(b"Connect bob\0\0");
+        answers.decide(Form::Short, &mut queue);
+        answers.say(Name::SERVER, &[b'x'; 240], &mut queue);
+        let said = queue.unsent().split(|&byte| byte == 0).map(|m| m.get(16..).unwrap_or(b""));
+        let expected: [&[u8]; 3] = [&[b'x'; 235], b"... xxxxx", b""];
+        assert_eq!(said.collect::<Vec<_>>(), expected);
     }
 
     #[test]

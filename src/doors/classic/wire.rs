@@ -138,16 +138,16 @@ pub fn encode(message: &Message<'_>, form: Form, out: &mut Vec<u8>) {
     out.resize(end, 0);
 }
 
-/// A text of any length in pieces that fit, cut between characters where it is UTF-8. There is
-/// always at least one piece.
-pub fn pieces(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// A text of any length in pieces of at most `bytes_max`, cut between characters where it is UTF-8.
+/// There is always at least one piece.
+pub fn pieces(text: &[u8], bytes_max: usize) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
         let text = rest.take()?;
-        if text.len() <= TEXT_BYTES_MAX {
+        if text.len() <= bytes_max {
             return Some(text);
         }
-        let (piece, left) = text.split_at(character_boundary(text, TEXT_BYTES_MAX));
+        let (piece, left) = text.split_at(character_boundary(text, bytes_max));
         rest = Some(left);
         Some(piece)
     })
@@ -213,12 +213,17 @@ mod tests {
 
     #[test]
     fn long_texts_are_cut_between_characters() {
-        let cut = |text: &str| pieces(text.as_bytes()).map(<[u8]>::len).collect::<Vec<_>>();
+        let cut = |text: &str| {
+            pieces(text.as_bytes(), TEXT_BYTES_MAX).map(<[u8]>::len).collect::<Vec<_>>()
+        };
         assert_eq!(cut(""), [0]);
         assert_eq!(cut(&"x".repeat(239)), [239]);
         assert_eq!(cut(&"x".repeat(240)), [239, 1]);
         assert_eq!(cut(&"世".repeat(80)), [237, 3]);
         assert_eq!(cut(&"😀".repeat(60)), [236, 4]);
-        assert_eq!(pieces(&[0x80; 500]).map(<[u8]>::len).collect::<Vec<_>>(), [239, 239, 22]);
+        assert_eq!(
+            pieces(&[0x80; 500], TEXT_BYTES_MAX).map(<[u8]>::len).collect::<Vec<_>>(),
+            [239, 239, 22]
+        );
     }
 }
