@@ -161,6 +161,10 @@ pub const CLASSIC_FORM_WAIT: Duration = Duration::from_millis(100);
 /// What may be said to a classic client meanwhile, in bytes: a few sentences.
 pub const CLASSIC_HELD_BYTES_MAX: usize = 4 * 1024;
 
+/// Whom a classic client spoke to last, so many of them, are called by name when it is told that they
+/// are gone: as many as it may speak to before an answer comes from far away.
+pub const CLASSIC_ADDRESSEES_MAX: usize = 8;
+
 /// How long each page of a list that a classic client is sent keeps back the next push: 10 KB of
 /// lists a second and client, however many users come and go.
 pub const CLASSIC_PAGE_PACE: Duration = Duration::from_millis(25);

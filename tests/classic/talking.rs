@@ -188,6 +188,23 @@ fn who_left_while_a_message_was_on_its_way_is_still_called_by_name() {
 }
 
 #[test]
+fn several_who_left_while_messages_were_on_their_way_are_still_called_by_name() {
+    let mut rig = rig();
+    let bree = rig.neighbour(2, 103, "merry");
+    rig.send(bree, &registration(Kind::User, 104, 2, "pippin", ""));
+    let bob = rig.client(Form::Full, "bob");
+    let id = rig.id_of(bob);
+    rig.says(bob, "merry", "Hi");
+    rig.says(bob, "pippin", "Hi");
+    rig.send(bree, &[quit(103, ""), status(2, id, 1, "Unknown ID 103")].concat());
+    rig.send(bree, &[quit(104, ""), status(2, id, 1, "Unknown ID 104")].concat());
+    let heard = rig.heard(bob);
+    for name in ["merry", "pippin"] {
+        assert!(heard.contains(&format!("-SERVER-: {name} is not online")), "{heard:?}");
+    }
+}
+
+#[test]
 fn what_others_say_is_never_the_beginning_of_what_the_server_says() {
     let mut rig = rig();
     let bree = rig.neighbour(2, 103, "merry");

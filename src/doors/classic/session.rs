@@ -5,6 +5,7 @@
 //! handled: so many changes make one list, and answers come in the order of what was said.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::answers::Answers;
@@ -12,7 +13,7 @@ use super::lists::Lists;
 use super::names::{alias, is_reserved, plain};
 use super::wire::{self, Form, Name};
 use crate::doors::{Desk, SendQueue, Shared, Step};
-use crate::limits::{CLASSIC_INTERVALS_MAX, FRAME_MARGIN_BYTES};
+use crate::limits::{CLASSIC_ADDRESSEES_MAX, CLASSIC_INTERVALS_MAX, FRAME_MARGIN_BYTES};
 use crate::printable::Printable;
 use crate::relay::message::{HostId, Message, StatusCode, WideId};
 use crate::relay::{CloseReason, Time};
@@ -35,8 +36,8 @@ pub struct Session {
     life_ends: Option<Time>,
     /// How often it is to say that it is alive.
     interval: Duration,
-    /// Whom it spoke to last: they may be gone when the answer comes.
-    addressee: Option<(HostId, Name)>,
+    /// Whom it spoke to, the last one last: they may be gone when the answer comes.
+    addressees: VecDeque<(HostId, Name)>,
 }
 
 /// Where a client stands.
@@ -62,7 +63,7 @@ impl Default for Session {
             is_reader: false,
             life_ends: None,
             interval: Duration::ZERO,
-            addressee: None,
+            addressees: VecDeque::new(),
         }
     }
 }
@@ -167,7 +168,7 @@ impl Session {
         }
         match desk.shared.directory.user(name) {
             Some(to) => {
-                self.addressee = Some((to, name));
+                self.remember(to, name);
                 Step::Chat { from, to, text }
             }
             None => {
@@ -175,6 +176,14 @@ impl Session {
                 Step::Nothing
             }
         }
+    }
+
+    fn remember(&mut self, id: HostId, name: Name) {
+        self.addressees.retain(|&(addressee, _)| addressee != id);
+        if self.addressees.len() == CLASSIC_ADDRESSEES_MAX {
+            self.addressees.pop_front();
+        }
+        self.addressees.push_back((id, name));
     }
 
     pub(in crate::doors) fn refused(&mut self, queue: &mut SendQueue) {
@@ -216,8 +225,8 @@ impl Session {
 
     /// The name of a user who is here, or was when this client spoke to it.
     fn name_of(&self, id: HostId, shared: &Shared) -> Option<Name> {
-        let addressee = self.addressee.filter(|&(addressee, _)| addressee == id);
-        shared.directory.name(id).or(addressee.map(|(_, name)| name))
+        let addressee = self.addressees.iter().find(|&&(addressee, _)| addressee == id);
+        shared.directory.name(id).or(addressee.map(|&(_, name)| name))
     }
 
     /// What somebody said while this client was away. Who is not online is called by the number.
