@@ -97,6 +97,8 @@ pub struct Desk<'a> {
     /// Whether something that this client said is on its way to the disk: nothing that follows may
     /// happen before it is there, except that more is kept.
     pub is_keeping: bool,
+    /// Whether something that this client said waits and has not been looked at.
+    pub is_held: bool,
     /// The client's own.
     pub queue: &'a mut SendQueue,
     /// The bounds.

@@ -196,6 +196,7 @@ impl Links {
             shared,
             mail,
             is_keeping: link.unkept > 0,
+            is_held: link.held.is_some(),
             queue: &mut link.queue,
             limits,
             rng,

@@ -223,6 +223,24 @@ fn what_others_say_is_never_the_beginning_of_what_the_server_says() {
 }
 
 #[test]
+fn a_client_whose_words_to_all_wait_for_a_server_is_not_gone() {
+    let mut rig = rig();
+    let bree = rig.neighbour(2, 103, "merry");
+    let frodo = rig.user(101, "frodo");
+    let bob = rig.client(Form::Full, "bob");
+    rig.deaf.insert(bree);
+    for _ in 0..12 {
+        rig.send(frodo, &chat(101, 103, &"x".repeat(100_000)));
+    }
+    rig.says(bob, "ALL", "Hi");
+    for _ in 0..6 {
+        rig.pass(INTERVAL);
+        rig.says(bob, "-SERVER-", "Alive bob");
+        assert_eq!(rig.end_of(bob), None);
+    }
+}
+
+#[test]
 fn mail_says_who_it_is_from() {
     let mut rig = rig();
     let bree = rig.neighbour(2, 103, "merry");

@@ -277,6 +277,11 @@ impl Session {
             return Step::Close(reason.clone());
         }
         if self.life_ends.is_some_and(|at| at <= desk.now) {
+            if desk.is_held {
+                // What waits may say that it is alive.
+                self.life_ends = Some(desk.now + self.interval);
+                return Step::Nothing;
+            }
             self.life_ends = None;
             return Step::Close(CloseReason::Session("no Alive for three intervals".to_owned()));
         }
