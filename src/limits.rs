@@ -42,6 +42,9 @@ pub const BURST_PORTION_BYTES: usize = 32 * 1024;
 /// who are to hear it may be behind that one link.
 pub const BROADCAST_QUEUE_BYTES: usize = 1024 * 1024;
 
+/// How long it waits for such a link that takes nothing.
+pub const BROADCAST_PATIENCE: Duration = Duration::from_secs(5);
+
 /// A queue or read remainder that grew past this gives its memory back when it is empty.
 pub const BUFFER_KEPT_BYTES: usize = 4 * 1024;
 

@@ -12,7 +12,7 @@ use crate::doors::assembly::Assembly;
 use crate::doors::{Desk, Door, SendQueue, Session, Shared};
 use crate::limits::{Limits, QUEUE_PRESSED_BYTES};
 use crate::mail::Room;
-use crate::relay::message::{HostId, Kind, Message, WideId};
+use crate::relay::message::{HostId, Kind, Message, StatusCode, WideId};
 use crate::relay::{CloseReason, Host, LinkId, Outbox, Relay, Time};
 
 /// What has passed over a link.
@@ -111,8 +111,10 @@ pub(super) struct Links {
     pub(super) now: Time,
     pub(super) unsent: VecDeque<LinkId>,
     pub(super) pressed: VecDeque<LinkId>,
-    /// A queue has become long by what is being handled.
+    /// A queue has become long in this turn, and has not been written since.
     pub(super) is_pressed: bool,
+    /// Who is not to hear that somebody is unknown.
+    pub(super) hushed: Option<LinkId>,
     /// Links whose frames go on in the next turn.
     pub(super) paused: Vec<LinkId>,
     /// Told to close; the relay has not heard of it yet.
@@ -135,6 +137,7 @@ impl Links {
             unsent: VecDeque::new(),
             pressed: VecDeque::new(),
             is_pressed: false,
+            hushed: None,
             paused: Vec::new(),
             closing: VecDeque::new(),
             actions: VecDeque::new(),
@@ -173,6 +176,21 @@ impl Links {
 
     pub(super) fn get_mut(&mut self, id: LinkId) -> Option<&mut Link> {
         self.slots.get_mut(id.index as usize).filter(|link| link.id == id)
+    }
+
+    /// Something happens: so late is it.
+    pub(super) fn begin(&mut self, now: Time) {
+        self.now = now;
+        self.is_pressed = false;
+    }
+
+    /// What a link said and was not handled comes in the next turn.
+    pub(super) fn pause(&mut self, id: LinkId) {
+        if let Some(link) = self.get_mut(id)
+            && !std::mem::replace(&mut link.is_paused, true)
+        {
+            self.paused.push(id);
+        }
     }
 
     /// A link that has not been told to close.
@@ -284,6 +302,11 @@ impl Links {
 
 impl Outbox for Links {
     fn deliver(&mut self, id: LinkId, message: &Message<'_>) {
+        if self.hushed == Some(id)
+            && matches!(message, Message::Status { code: StatusCode::UNKNOWN_ID, .. })
+        {
+            return;
+        }
         self.put(id, |session, shared, queue| session.deliver(message, shared, queue));
     }
 

@@ -3,12 +3,13 @@
 //! The shell and the simulator drive it alike: bytes and time go in, bytes wait in send queues,
 //! and [`Action`]s say what only the outside can do. It owns each link's session, queue and
 //! counters (`links`), and it alone decides that a link closes; `steps` carries out what sessions ask
-//! for.
+//! for, `broadcast` what they say to everyone.
 //!
 //! Invariants: a link lives until [`Node::closed`] is called for it, by whichever side ended it;
 //! an ended link takes in nothing more; events of a link that is gone are ignored; what follows a
 //! message that is to be kept is not looked at before that is on disk.
 
+mod broadcast;
 mod links;
 mod steps;
 
@@ -19,8 +20,8 @@ use rand::rngs::StdRng;
 
 pub use self::links::{Link, Traffic};
 
+use self::broadcast::Broadcast;
 use self::links::Links;
-use self::steps::Broadcast;
 use crate::doors::Door;
 use crate::doors::assembly::{Fed, Flow};
 use crate::limits::{BURST_PORTION_BYTES, Limits, SHUTDOWN_DRAIN};
@@ -129,7 +130,7 @@ impl Node {
 
     /// A connection came in through a door.
     pub fn accepted(&mut self, now: Time, door: Door, peer: Option<SocketAddr>) -> LinkId {
-        self.links.now = now;
+        self.links.begin(now);
         let link = self.links.open(door, peer);
         self.relay.accepted(now, link);
         if door != Door::Crc {
@@ -144,7 +145,7 @@ impl Node {
 
     /// A connection that [`Action::Dial`] asked for is there.
     pub fn dialled(&mut self, now: Time, id: LinkId, peer: Option<SocketAddr>) {
-        self.links.now = now;
+        self.links.begin(now);
         if let Some(link) = self.links.get_mut(id)
             && !link.is_closing
         {
@@ -169,7 +170,7 @@ impl Node {
 
     /// Bytes came over a link, however cut; a partial frame waits inside.
     pub fn receive(&mut self, now: Time, id: LinkId, bytes: &[u8]) {
-        self.links.now = now;
+        self.links.begin(now);
         let Some(link) = self.links.live_mut(id) else {
             return;
         };
@@ -193,7 +194,6 @@ impl Node {
         let door = link.session.door();
         let mut assembly = std::mem::take(&mut link.assembly);
         let len_of = |bytes: &[u8]| door.frame_len(bytes, &limits);
-        self.links.is_pressed = false;
         let result = assembly.feed_while(bytes, len_of, |frame| {
             if self.links.is_pressed { Flow::Hold } else { self.handle_frame(id, frame) }
         });
@@ -204,8 +204,8 @@ impl Node {
             Ok(Fed::All) => {}
             Ok(Fed::Held(rest)) => {
                 link.held = Some(rest);
-                if is_paused && !std::mem::replace(&mut link.is_paused, true) {
-                    self.links.paused.push(id);
+                if is_paused {
+                    self.links.pause(id);
                 }
             }
             Err(what) => self.links.close(id, CloseReason::BadBytes(what)),
@@ -228,7 +228,7 @@ impl Node {
 
     /// The store of mail has done something.
     pub fn mail_replied(&mut self, now: Time, reply: Reply) {
-        self.links.now = now;
+        self.links.begin(now);
         let mut settled = Vec::new();
         self.links.mail.handle(now, reply, |link| settled.push(link));
         for id in settled {
@@ -242,7 +242,7 @@ impl Node {
 
     /// A link's connection is gone; its queue with it.
     pub fn closed(&mut self, now: Time, id: LinkId, reason: &CloseReason) {
-        self.links.now = now;
+        self.links.begin(now);
         let Some(link) = self.links.get(id) else {
             return;
         };
@@ -256,7 +256,7 @@ impl Node {
 
     /// Does everything that is due.
     pub fn advance(&mut self, now: Time) {
-        self.links.now = now;
+        self.links.begin(now);
         for id in std::mem::take(&mut self.links.paused) {
             if let Some(link) = self.links.get_mut(id) {
                 link.is_paused = false;
@@ -290,8 +290,8 @@ impl Node {
         let alarm = self.links.alarms.first().map(|&(at, _)| at);
         let next_turn = (!self.links.paused.is_empty()).then_some(self.links.now);
         let (relay, mail) = (self.relay.next_deadline(), self.links.mail.next_deadline());
-        let deadlines = [relay, mail, alarm, next_turn, stop];
-        deadlines.into_iter().flatten().min()
+        let deadlines = [relay, mail, alarm, next_turn, stop].into_iter().flatten();
+        deadlines.chain(self.broadcasts.iter().filter_map(Broadcast::deadline)).min()
     }
 
     /// The next thing to do outside.
@@ -357,7 +357,7 @@ impl Node {
     /// Begins to stop: the users' quits are sent, and [`Action::Shutdown`] follows once the queues
     /// are empty, or after [`SHUTDOWN_DRAIN`].
     pub fn stop(&mut self, now: Time) {
-        self.links.now = now;
+        self.links.begin(now);
         if !self.is_stopping() {
             self.relay.stop(now, &mut self.links);
             self.stage = Stage::Draining { deadline: now + SHUTDOWN_DRAIN };
@@ -376,7 +376,7 @@ impl Node {
     /// # Errors
     /// See [`KickError`].
     pub fn kick(&mut self, now: Time, id: HostId, text: &[u8]) -> Result<(), KickError> {
-        self.links.now = now;
+        self.links.begin(now);
         self.relay.kick(id, text, &mut self.links)?;
         self.settle(now);
         Ok(())
@@ -386,11 +386,17 @@ impl Node {
     /// the relay of every link that is to close, which may close further ones, and asks the outside
     /// to close them.
     fn settle(&mut self, now: Time) {
-        self.close_links(now);
-        if !self.broadcasts.is_empty() {
-            self.broadcast();
+        loop {
+            self.close_links(now);
+            let done = self.broadcast();
+            self.hand_over();
+            if done.is_empty() {
+                break;
+            }
+            for link in done {
+                self.release(link);
+            }
         }
-        self.hand_over();
         self.close_links(now);
     }
 

@@ -1,21 +1,11 @@
-//! What sessions ask for, carried out: registrations, chats, broadcasts, and mail from and to them.
+//! What sessions ask for, carried out: registrations, chats, and mail from and to them.
 
 use super::{Action, Node};
 use crate::doors::Step;
 use crate::doors::assembly::Flow;
-use crate::limits::{BROADCAST_QUEUE_BYTES, BURST_PORTION_BYTES};
+use crate::limits::BURST_PORTION_BYTES;
 use crate::relay::message::{HostId, Kind, Message, Registration};
 use crate::relay::{CloseReason, FirstLink, LinkId, Outbox as _};
-
-/// Something that is said to everyone, while not all have been reached.
-#[derive(Debug)]
-pub(super) struct Broadcast {
-    link: LinkId,
-    from: HostId,
-    text: Box<[u8]>,
-    /// Who is still to be reached.
-    to: Vec<HostId>,
-}
 
 impl Node {
     /// A frame of a wire whose words are not the relay's.
@@ -53,15 +43,7 @@ impl Node {
                 let chat = Message::Chat { source: from, destination: to, text: &text };
                 self.relay.receive(now, id, &chat, &mut self.links);
             }
-            Step::ChatToAll { from, text } => {
-                let users = self.relay.hosts().iter().filter(|host| host.kind == Kind::User);
-                let to = users.map(|host| host.id).filter(|&host| host != from).collect();
-                self.broadcasts.push(Broadcast { link: id, from, text: (*text).into(), to });
-                if let Some(link) = self.links.get_mut(id) {
-                    link.is_broadcasting = true;
-                }
-                self.broadcast();
-            }
+            Step::ChatToAll { from, text } => self.begin_broadcast(id, from, &text),
             Step::Keep { from, to, text } => match self.links.mail.keep(now, id, from, to, &text) {
                 Ok(()) => {
                     if let Some(link) = self.links.get_mut(id) {
@@ -109,35 +91,6 @@ impl Node {
         }
     }
 
-    /// Goes on with what is said to everyone, as far as the links to other servers have room: many
-    /// of those who are to hear it may be behind one.
-    pub(super) fn broadcast(&mut self) {
-        let now = self.links.now;
-        for mut broadcast in std::mem::take(&mut self.broadcasts) {
-            let Broadcast { link, from, ref text, ref mut to } = broadcast;
-            let is_there = self.relay.adjacent(link).is_some_and(|host| host.id == from);
-            while let Some(&destination) = to.last().filter(|_| is_there) {
-                let host = self.relay.hosts().get(destination);
-                if let Some(FirstLink::Link(first)) = host.map(|host| host.first_link) {
-                    let neighbour = self.relay.adjacent(first).map(|host| host.kind);
-                    let is_long = self.links.unsent_bytes(first) >= BROADCAST_QUEUE_BYTES;
-                    if neighbour == Some(Kind::Server) && is_long {
-                        break;
-                    }
-                    let chat = Message::Chat { source: from, destination, text };
-                    self.relay.receive(now, link, &chat, &mut self.links);
-                }
-                to.pop();
-            }
-            if is_there && !to.is_empty() {
-                self.broadcasts.push(broadcast);
-            } else if let Some(sender) = self.links.get_mut(link) {
-                sender.is_broadcasting = false;
-                self.release(link);
-            }
-        }
-    }
-
     /// Puts mail into the queues of those who can be reached, as far as there is room.
     pub(super) fn hand_over(&mut self) {
         while let Some(user) = self.links.mail.next_ready() {
@@ -162,11 +115,15 @@ impl Node {
 
     /// Goes on with what a link said while it had to wait, if it has to no more.
     pub(super) fn release(&mut self, id: LinkId) {
+        let is_pressed = self.links.is_pressed;
         let Some(link) = self.links.live_mut(id) else {
             return;
         };
         if link.unkept > 0 || link.is_broadcasting || link.is_paused {
             return;
+        }
+        if is_pressed && link.held.is_some() {
+            return self.links.pause(id);
         }
         if let Some(held) = link.held.take() {
             self.feed(id, &held);

@@ -132,17 +132,20 @@ impl HostTable {
     }
 
     /// The entry in a slot, if it is taken.
-    pub(super) fn at_slot(&self, slot: usize) -> Option<&Host> {
+    #[must_use]
+    pub fn at_slot(&self, slot: usize) -> Option<&Host> {
         self.slots.get(slot)
     }
 
     /// Past every slot that is taken.
-    pub(super) fn slots_end(&self) -> usize {
+    #[must_use]
+    pub fn slots_end(&self) -> usize {
         self.slots.iter().next_back().map_or(0, |(slot, _)| slot + 1)
     }
 
     /// The order number that the next host gets.
-    pub(super) fn next_order(&self) -> u64 {
+    #[must_use]
+    pub fn next_order(&self) -> u64 {
         self.next_order
     }
 }

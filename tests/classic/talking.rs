@@ -241,6 +241,82 @@ fn a_client_whose_words_to_all_wait_for_a_server_is_not_gone() {
 }
 
 #[test]
+fn who_is_lost_hears_what_was_said_to_all_when_it_is_found_and_nobody_is_told_otherwise() {
+    let mut rig = rig();
+    let bree = rig.neighbour(2, 103, "merry");
+    let bob = rig.client(Form::Full, "bob");
+    rig.says(bob, "ALL", "before");
+    rig.hang_up(bree);
+    rig.says(bob, "ALL", "meanwhile");
+    // More than waits for the lost: that is not for the speaker to hear of.
+    for _ in 0..2 * SPLIT_WAITING_BYTES_MAX / 256 {
+        rig.says(bob, "ALL", &"x".repeat(200));
+    }
+    rig.pass(SECOND);
+    assert_eq!(rig.heard(bob), [""; 0]);
+    let bree = rig.connect(Door::Crc);
+    let told = [server(2, "bree", ""), registration(Kind::User, 103, 2, "merry", "")];
+    rig.send(bree, &told.concat());
+    let heard = rig.frames(bree);
+    assert!(heard.contains(&chat(rig.id_of(bob), 103, "meanwhile")));
+    rig.pass(SPLIT_GRACE + SECOND);
+    assert_eq!(rig.heard(bob), [""; 0]);
+}
+
+#[test]
+fn a_server_link_that_takes_nothing_is_given_up_on_by_who_speaks_to_all() {
+    let mut rig = rig();
+    let frodo = rig.user(101, "frodo");
+    let bree = rig.neighbour(2, 103, "merry");
+    let sam = rig.client(Form::Full, "sam");
+    let bob = rig.client(Form::Short, "bob");
+    rig.deaf.insert(bree);
+    let text = "x".repeat(100_000);
+    while rig.node.unsent(bree).len() < BROADCAST_QUEUE_BYTES {
+        rig.send(frodo, &chat(101, 103, &text));
+    }
+    rig.pass(SECOND);
+    rig.heard(sam);
+    rig.says(bob, "ALL", "one");
+    rig.says(bob, "ALL", "two");
+    rig.says(bob, "sam", "three");
+    rig.pass(BROADCAST_PATIENCE - SECOND);
+    assert_eq!(rig.heard(sam), [""; 0], "its turn comes after those behind the link");
+    // The rest is said to those who can hear it, each thing in its turn.
+    rig.pass(SECOND);
+    assert_eq!(rig.heard(sam), ["bob: one"]);
+    rig.pass(BROADCAST_PATIENCE);
+    assert_eq!(rig.heard(sam), ["bob: two", "bob: three"]);
+    assert_eq!(rig.end_of(bob), None);
+    let merry = chat(rig.id_of(bob), 103, "one");
+    rig.deaf.clear();
+    while rig.read(bree, usize::MAX) {}
+    assert!(!rig.frames(bree).contains(&merry));
+    rig.says(bob, "ALL", "four");
+    assert!(rig.frames(bree).contains(&chat(rig.id_of(bob), 103, "four")));
+}
+
+#[test]
+fn who_comes_while_something_is_said_to_all_does_not_hear_it() {
+    let mut rig = rig();
+    let frodo = rig.user(101, "frodo");
+    let bree = rig.neighbour(2, 103, "merry");
+    let bob = rig.client(Form::Full, "bob");
+    rig.deaf.insert(bree);
+    let text = "x".repeat(100_000);
+    while rig.node.unsent(bree).len() < BROADCAST_QUEUE_BYTES {
+        rig.send(frodo, &chat(101, 103, &text));
+    }
+    rig.says(bob, "ALL", "now");
+    let pip = rig.user(104, "pip");
+    rig.deaf.clear();
+    while rig.read(bree, usize::MAX) {}
+    rig.end_turn();
+    assert_eq!(rig.frames(pip), [[0; 0]; 0]);
+    assert!(rig.frames(bree).contains(&chat(rig.id_of(bob), 103, "now")));
+}
+
+#[test]
 fn mail_says_who_it_is_from() {
     let mut rig = rig();
     let bree = rig.neighbour(2, 103, "merry");
