@@ -77,10 +77,10 @@ impl Shared {
         self.directory.came(host);
     }
 
-    /// A host has left.
-    pub fn left(&mut self, host: &Host) {
-        self.numbers.left(host);
+    /// A host has left. Answers which number is another's now, and whose, see [`Numbers::left`].
+    pub fn left(&mut self, host: &Host) -> Option<(WideId, HostId)> {
         self.directory.left(host);
+        self.numbers.left(host)
     }
 }
 

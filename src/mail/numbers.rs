@@ -29,16 +29,24 @@ impl Numbers {
         }
     }
 
-    /// A host has left.
-    pub fn left(&mut self, host: &Host) {
-        if let Some(number) = self.numbers.remove(&host.id)
-            && let Some(hosts) = self.hosts.get_mut(&number)
-        {
-            hosts.retain(|&id| id != host.id);
-            if hosts.is_empty() {
-                self.hosts.remove(&number);
-            }
-        }
+    /// A host has left. If another one has its number from now on, answers who.
+    pub fn left(&mut self, host: &Host) -> Option<(WideId, HostId)> {
+        let number = self.numbers.remove(&host.id)?;
+        let hosts = self.hosts.get_mut(&number)?;
+        let had_it = hosts.first() == Some(&host.id);
+        hosts.retain(|&id| id != host.id);
+        let Some(&next) = hosts.first() else {
+            self.hosts.remove(&number);
+            return None;
+        };
+        had_it.then_some((number, next))
+    }
+
+    /// Every number under which [`Numbers::user`] finds a user who is in the network: its id, and
+    /// its number if that is another.
+    pub fn all_of(&self, id: HostId) -> impl Iterator<Item = WideId> + use<> {
+        let (by_id, number) = (WideId::from(id), self.of(id));
+        std::iter::once(by_id).chain((number != by_id).then_some(number))
     }
 
     /// The number of a user, in the network or not.

@@ -234,10 +234,10 @@ impl Room {
 
     /// A user can be reached.
     pub fn came(&mut self, number: WideId, user: HostId) {
-        if !self.waiting.contains_key(&number) {
+        self.stop(number);
+        if self.failed.is_some() || !self.waiting.contains_key(&number) {
             return;
         }
-        self.stop(number);
         let over = HandOver {
             user,
             reading: None,
@@ -305,10 +305,9 @@ impl Room {
     /// bytes.
     pub fn handed(&mut self, link: LinkId, mark: u64, id: MailId) {
         let Some(&to) = self.ready.front() else { return };
+        self.goes_over(to, link);
         let Some(over) = self.hand_overs.get_mut(&to) else { return };
-        over.link = Some(link);
         over.marks.push_back((mark, id));
-        self.on_link.insert((link, to));
         if over.batch.is_empty() {
             over.is_ready = false;
             self.ready.pop_front();
@@ -318,13 +317,23 @@ impl Room {
 
     /// The queue of `link` has no room for the next message now; [`Room::sent`] tells when.
     pub fn blocked(&mut self, link: LinkId) {
-        if let Some(to) = self.ready.pop_front()
-            && let Some(over) = self.hand_overs.get_mut(&to)
-        {
+        let Some(to) = self.ready.pop_front() else { return };
+        self.goes_over(to, link);
+        if let Some(over) = self.hand_overs.get_mut(&to) {
             over.is_ready = false;
-            over.link = Some(link);
-            self.on_link.insert((link, to));
         }
+    }
+
+    /// Notes where a hand-over goes. What went over another link before counts no more.
+    fn goes_over(&mut self, to: WideId, link: LinkId) {
+        let Some(over) = self.hand_overs.get_mut(&to) else { return };
+        if let Some(before) = over.link.replace(link)
+            && before != link
+        {
+            over.marks.clear();
+            self.on_link.remove(&(before, to));
+        }
+        self.on_link.insert((link, to));
     }
 
     /// The addressee of the next message cannot be reached after all.

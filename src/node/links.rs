@@ -346,14 +346,20 @@ impl Outbox for Links {
     fn came(&mut self, host: &Host) {
         self.shared.came(host);
         if host.kind == Kind::User {
-            self.mail.came(self.shared.numbers.of(host.id), host.id);
+            for number in self.shared.numbers.all_of(host.id) {
+                self.mail.came(number, host.id);
+            }
         }
     }
 
     fn left(&mut self, host: &Host) {
         if host.kind == Kind::User {
-            self.mail.stop(self.shared.numbers.of(host.id));
+            for number in self.shared.numbers.all_of(host.id) {
+                self.mail.stop(number);
+            }
         }
-        self.shared.left(host);
+        if let Some((number, next)) = self.shared.left(host) {
+            self.mail.came(number, next);
+        }
     }
 }

@@ -414,3 +414,81 @@ fn mail_for_a_servers_id_waits_for_a_user() {
     let two = direct(&mut world, one, 2);
     assert_hears(&mut world, &two, &numbers(7, 0..1));
 }
+
+/// Frames by which a plain neighbour tells of a user who has a name of its own.
+fn tells(id: u32, by: u32, name: &str) -> Vec<u8> {
+    registration(Kind::User, id, by, name, "")
+}
+
+#[test]
+fn mail_for_a_number_goes_to_who_has_it_next() {
+    const LARGE: i64 = 5_000_000_000;
+    let mut world = world();
+    let (one, two) = pair(&mut world);
+    let large = direct(&mut world, two, LARGE);
+    // The next one with that number in its name.
+    let sam = says(&mut world, one, &user(102, &LARGE.to_string(), ""));
+    let seven = direct(&mut world, one, 7);
+    heard(&mut world, sam);
+    world.cut_uplink(two);
+    world.pass(SECOND / 1000);
+    world.send(seven.client, &saying(LARGE, "meanwhile"));
+    world.pass(SECOND / 100);
+    world.kill(two);
+    world.pass(2 * SPLIT_GRACE);
+    world.send(seven.client, &saying(LARGE, "after"));
+    world.settle();
+    let chats: Vec<_> = heard(&mut world, sam).into_iter().filter(|f| f[0] == 0x81).collect();
+    assert_eq!(chats, [chat(7, 102, "meanwhile"), chat(7, 102, "after")]);
+    assert_eq!(kept(&world, one), []);
+    drop(large);
+}
+
+#[test]
+fn mail_for_an_id_reaches_it_whatever_number_is_its_name() {
+    let mut world = world();
+    let one = world.start(ServerSpec::new(1, None));
+    let seven = direct(&mut world, one, 7);
+    send_numbers(&mut world, &seven, 102, 0..2);
+    let sam = says(&mut world, one, &user(102, "5000000000", ""));
+    let told = heard(&mut world, sam);
+    let chats: Vec<_> = told.into_iter().filter(|f| f[0] == 0x81).collect();
+    assert_eq!(chats, [chat(7, 102, "0"), chat(7, 102, "1")]);
+    assert_eq!(kept(&world, one), []);
+}
+
+#[test]
+fn a_hand_over_ends_with_its_user_whoever_else_had_its_number() {
+    const LARGE: &str = "5000000000";
+    let mut world = world();
+    let one = world.start(ServerSpec::new(1, None));
+    let [two, three] = [2, 3].map(|id| says(&mut world, one, &server(id, "plain", "")));
+    let seven = direct(&mut world, one, 7);
+    let text = "x".repeat(10_000);
+    for _ in 0..30 {
+        world.send(seven.client, &saying(66, &text));
+    }
+    world.settle();
+    let first = says(&mut world, one, &user(65, LARGE, ""));
+    world.deafen(two);
+    world.send(two, &tells(66, 2, LARGE));
+    world.settle();
+    assert!(!kept(&world, one).is_empty());
+    world.hang_up(first); // the number is now that of 66
+    world.settle();
+    world.send(two, &quit(66, ""));
+    world.settle();
+    world.deafen(three);
+    world.send(three, &tells(66, 3, LARGE));
+    world.settle();
+    for _ in 0..20 {
+        for neighbour in [two, three] {
+            world.take_received(neighbour);
+            world.undeafen(neighbour);
+            world.deafen(neighbour);
+            world.settle();
+        }
+    }
+    assert_eq!(kept(&world, one), []);
+    direct(&mut world, one, 9); // of whom both neighbours are told
+}
