@@ -33,9 +33,12 @@ impl Relay {
             out.deliver_mail(link, sender, destination, text);
             return Some(link);
         }
-        let chatting = known_as.filter(|&source| {
-            self.hosts.get(source).is_some_and(|host| host.first_link != FirstLink::Link(link))
-        });
+        // One who is lost may be nobody to a server that joined since, which would drop the chat.
+        let is_this_side = |source| match self.hosts.get(source).map(|host| host.first_link) {
+            Some(FirstLink::Link(other)) => other != link,
+            Some(FirstLink::Split(_)) | None => false,
+        };
+        let chatting = known_as.filter(|&source| is_this_side(source));
         if let Some(source) = chatting {
             self.introduce(source, link, out);
             out.deliver(link, &Message::Chat { source, destination, text });

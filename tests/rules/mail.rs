@@ -421,6 +421,24 @@ fn tells(id: u32, by: u32, name: &str) -> Vec<u8> {
 }
 
 #[test]
+fn a_sender_who_is_lost_is_not_spoken_for_towards_who_never_knew_it() {
+    let mut world = world();
+    let (one, two) = pair(&mut world);
+    let seven = direct(&mut world, one, 7);
+    send_numbers(&mut world, &seven, 8, 0..3);
+    world.hang_up(seven.client);
+    world.settle();
+    direct(&mut world, two, 7);
+    world.kill(two);
+    world.pass(SECOND / 10);
+    // In the grace of that split, with servers that have joined since.
+    let three = world.start(ServerSpec::new(3, Some(1)));
+    world.pass(SECOND / 10);
+    let eight = direct(&mut world, three, 8);
+    assert_hears(&mut world, &eight, &numbers(7, 0..3));
+}
+
+#[test]
 fn mail_for_a_number_goes_to_who_has_it_next() {
     const LARGE: i64 = 5_000_000_000;
     let mut world = world();
