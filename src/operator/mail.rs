@@ -31,6 +31,12 @@ pub(super) fn answer(node: &mut Node, rest: &str, format: Format) -> Answer {
         [] => Ok(list(node, format)),
         ["drop", id] => match id.parse().ok().filter(|id| *id > 0).map(WideId) {
             Some(to) => {
+                if let Some(failure) = node.mail().failure() {
+                    return Err(format!(
+                        "nothing was dropped: the mailbox has failed: {failure}; mend the disk and \
+                         start the server again\n"
+                    ));
+                }
                 let count = node.drop_mail(to);
                 let messages = if count == 1 { "message" } else { "messages" };
                 Ok(done(&format!("dropped {count} {messages} for {to}"), format))

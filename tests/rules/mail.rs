@@ -510,3 +510,17 @@ fn a_hand_over_ends_with_its_user_whoever_else_had_its_number() {
     assert_eq!(kept(&world, one), []);
     direct(&mut world, one, 9); // of whom both neighbours are told
 }
+
+#[test]
+fn what_a_store_that_failed_holds_cannot_be_dropped() {
+    let mut world = world();
+    let one = world.start(ServerSpec::new(1, None));
+    let seven = direct(&mut world, one, 7);
+    send_numbers(&mut world, &seven, 9, 0..2);
+    world.break_store(one);
+    send_numbers(&mut world, &seven, 9, 2..3);
+    let answer = world.with_node(one, |node, now| {
+        crc::operator::answer(node, now, "mail drop 9", crc::operator::Format::Text)
+    });
+    assert!(answer.is_err(), "{answer:?}");
+}
