@@ -336,3 +336,18 @@ fn mail_says_who_it_is_from() {
         assert_eq!(rig.heard(bob), [heard]);
     }
 }
+
+#[test]
+fn what_is_said_to_all_fits_into_small_queues() {
+    let limits = Limits { server_queue_bytes_max: 64 * 1024, ..Limits::default() };
+    let mut rig = Rig::new(limits);
+    let bree = rig.neighbour(2, 103, "merry");
+    let many: Vec<u8> =
+        (1000..2000).flat_map(|id| registration(Kind::User, id, 2, "hobbit", "")).collect();
+    rig.send(bree, &many);
+    let bob = rig.client(Form::Full, "bob");
+    rig.frames(bree);
+    rig.says(bob, "ALL", &"x".repeat(200));
+    assert_eq!(rig.closed.get(&bree), None);
+    assert_eq!(rig.frames(bree).len(), 1001);
+}
