@@ -151,6 +151,10 @@ pub const MAIL_CLOCK_STEP: Duration = Duration::from_secs(24 * 60 * 60);
 /// of a status, and who mail is from.
 pub const FRAME_MARGIN_BYTES: usize = 64;
 
+/// How soon a direct client that has changed its id may do so again: everybody is told of it, and
+/// all that it says waits meanwhile.
+pub const DIRECT_CHANGE_PAUSE: Duration = Duration::from_millis(100);
+
 /// How often a classic client must say that it is alive; after three times as long it is gone.
 pub const CLASSIC_INTERVAL: Duration = Duration::from_secs(10);
 

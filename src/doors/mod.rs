@@ -131,7 +131,7 @@ pub enum Step<'a> {
     /// Nothing: the frame is dealt with.
     Nothing,
     /// Nothing yet: the same frame comes again, before any that follow, once what this client said
-    /// before is on disk. The session has not changed.
+    /// before is on disk, and at the session's deadline.
     Hold,
     /// This message comes from the client.
     Say(Message<'a>),
@@ -268,15 +268,20 @@ impl Session {
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
         match self {
-            Self::Crc | Self::Direct(_) => None,
+            Self::Crc => None,
+            Self::Direct(direct) => direct.deadline(),
             Self::Classic(classic) => classic.deadline(),
         }
     }
 
-    /// Does what is due by now.
+    /// Does what is due by now. A frame that was held for that comes again.
     pub fn expire(&mut self, desk: &mut Desk<'_>) -> Step<'static> {
         match self {
-            Self::Crc | Self::Direct(_) => Step::Nothing,
+            Self::Crc => Step::Nothing,
+            Self::Direct(direct) => {
+                direct.expire(desk.now);
+                Step::Nothing
+            }
             Self::Classic(classic) => classic.expire(desk),
         }
     }

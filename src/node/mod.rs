@@ -269,6 +269,7 @@ impl Node {
             let expire = self.links.at_desk(id, &self.relay, |session, desk| session.expire(desk));
             if let Some(step) = expire {
                 self.perform(id, step);
+                self.release(id);
             }
         }
         self.settle(now);

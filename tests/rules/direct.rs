@@ -279,3 +279,34 @@ fn the_operator_reaches_a_direct_client() {
     assert_eq!(texts(&hears(&mut world, &seven)), [(0, "kicked: go away")]);
     assert!(world.is_closed(seven.client));
 }
+
+#[test]
+fn a_client_that_changes_its_id_again_and_again_has_to_wait() {
+    let mut world = world();
+    let one = world.start(ServerSpec::new(1, None));
+    let sam = says(&mut world, one, &user(102, "sam", ""));
+    let restless = connects(&mut world, one);
+    heard(&mut world, sam);
+    let wishes: Vec<u8> = [3, 4, 3, 4].into_iter().flat_map(desiring).collect();
+    world.send(restless.client, &[wishes, saying(0, "settled")].concat());
+    world.pass(DIRECT_CHANGE_PAUSE / 2);
+    let ids = |heard: &[Vec<u8>]| -> Vec<u32> {
+        let joined = heard.iter().filter(|frame| frame[0] == 0x80);
+        joined.map(|f| u32::from_be_bytes(f[1..5].try_into().expect("four bytes"))).collect()
+    };
+    assert_eq!(ids(&heard(&mut world, sam)), [3]);
+    world.pass(DIRECT_CHANGE_PAUSE);
+    assert_eq!(ids(&heard(&mut world, sam)), [4]);
+    world.pass(2 * DIRECT_CHANGE_PAUSE);
+    assert_eq!(ids(&heard(&mut world, sam)), [3, 4]);
+    let told = hears(&mut world, &restless);
+    assert_eq!(told.len(), 5);
+    assert_eq!((told[4].from, &*told[4].msg), (4, "settled"));
+    // One that waits is read no further, and may leave.
+    world.send(restless.client, &[desiring(5), desiring(6)].concat());
+    world.pass(DIRECT_CHANGE_PAUSE / 2);
+    world.hang_up(restless.client);
+    world.pass(2 * DIRECT_CHANGE_PAUSE);
+    assert_eq!(host_ids(world.node(one).expect("alive")), [102]);
+    assert_eq!(world.node(one).expect("alive").next_deadline(), None);
+}

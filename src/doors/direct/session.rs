@@ -7,9 +7,9 @@ use std::borrow::Cow;
 
 use super::wire::{self, Control, FastHandshake};
 use crate::doors::{Desk, SendQueue, Shared, Step};
-use crate::limits::FRAME_MARGIN_BYTES;
+use crate::limits::{DIRECT_CHANGE_PAUSE, FRAME_MARGIN_BYTES};
 use crate::relay::message::{HostId, Message, StatusCode, WideId};
-use crate::relay::{CloseReason, FirstLink};
+use crate::relay::{CloseReason, FirstLink, Time};
 
 /// What a client is known as.
 #[derive(Debug)]
@@ -20,11 +20,16 @@ pub struct Session {
     number: WideId,
     /// It has asked for the id that it is being registered with.
     has_asked: bool,
+    /// It changed its id lately: the next change waits until then.
+    changes_at: Option<Time>,
+    /// What it says waits for that.
+    is_held: bool,
 }
 
 impl Default for Session {
     fn default() -> Self {
-        Self { id: HostId::NONE, number: WideId(0), has_asked: false }
+        let (id, number) = (HostId::NONE, WideId(0));
+        Self { id, number, has_asked: false, changes_at: None, is_held: false }
     }
 }
 
@@ -73,8 +78,13 @@ impl Session {
             },
         };
         match id {
+            Some(_) if self.changes_at.is_some_and(|at| at > desk.now) => {
+                self.is_held = true;
+                Step::Hold
+            }
             Some(id) => {
                 self.has_asked = true;
+                self.changes_at = Some(desk.now + DIRECT_CHANGE_PAUSE);
                 self.register(id, desired)
             }
             None => {
@@ -117,6 +127,15 @@ impl Session {
         let to = WideId(message.to);
         let may_be_kept = message.control.is_none() && to.0 > 0 && !desk.mail.is_congested();
         may_be_kept && reachable(to, desk).is_none()
+    }
+
+    pub(in crate::doors) fn deadline(&self) -> Option<Time> {
+        self.changes_at.filter(|_| self.is_held)
+    }
+
+    /// What was held comes again after this.
+    pub(in crate::doors) fn expire(&mut self, now: Time) {
+        self.is_held &= self.changes_at.is_some_and(|at| at > now);
     }
 
     pub(in crate::doors) fn refused(&mut self, queue: &mut SendQueue) {
