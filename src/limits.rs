@@ -187,6 +187,10 @@ pub const MAIL_COLLECT_BYTES: usize = 64 * 1024;
 /// serves very many, and not so much that those who came first wait long.
 pub const MAIL_ROUND_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// How long a server that ends waits for the mailbox's file to be closed. What was kept is safe
+/// without that; the next opening only has more to do.
+pub const MAIL_CLOSE_WAIT: Duration = Duration::from_secs(2);
+
 /// When the log of the mailbox's file is longer than this, it is moved into the file and begun anew.
 /// A page that was written many times is then moved once.
 pub const MAIL_LOG_BYTES: u64 = 8 * 1024 * 1024;

@@ -20,18 +20,21 @@ mod store;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use self::store::Store;
-use crate::limits::{MAIL_BYTES, MAIL_COLLECT_BYTES, MAIL_ROUND_BYTES_MAX};
+use crate::limits::{MAIL_BYTES, MAIL_CLOSE_WAIT, MAIL_COLLECT_BYTES, MAIL_ROUND_BYTES_MAX};
 use crate::mail::{Inventory, MailId, Reply, Request};
 
-/// See the head of this file. Dropping it carries out what was asked and closes the file.
+/// See the head of this file. Dropping it carries out what was asked and closes the file, unless the
+/// disk takes longer than [`MAIL_CLOSE_WAIT`].
 pub struct Disk {
     /// `None` only while it is dropped.
     requests: Option<Sender<Request>>,
     replies: Receiver<Reply>,
+    /// `None` if nobody is to wait for its end.
     thread: Option<JoinHandle<()>>,
 }
 
@@ -76,14 +79,32 @@ impl Disk {
     pub fn poll(&mut self) -> Option<Reply> {
         self.replies.try_recv().ok()
     }
+
+    /// Whoever drops it is not to wait for the disk.
+    pub fn give_up(&mut self) {
+        self.thread = None;
+    }
 }
 
 impl Drop for Disk {
     fn drop(&mut self) {
         self.requests = None;
-        if let Some(thread) = self.thread.take() {
+        let Some(thread) = self.thread.take() else { return };
+        let deadline = Instant::now() + MAIL_CLOSE_WAIT;
+        // Nobody wants the answers; they end when the thread does.
+        let end = loop {
+            match self.replies.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(_) => {}
+                Err(end) => break end,
+            }
+        };
+        match end {
             // It has said all there is to say about a panic.
-            let _ = thread.join();
+            RecvTimeoutError::Disconnected => drop(thread.join()),
+            RecvTimeoutError::Timeout => log::error!(
+                "the disk does not answer: the mailbox is not closed. What was kept is in it; some \
+                 that was delivered lately may be delivered again"
+            ),
         }
     }
 }

@@ -62,6 +62,14 @@ impl Mailbox {
         }
     }
 
+    /// The program ends at once: nobody is to wait for the disk when this is dropped.
+    pub fn give_up(&mut self) {
+        match self {
+            Self::Memory(_) => {}
+            Self::Disk(disk) => disk.give_up(),
+        }
+    }
+
     /// The next answer that is there.
     pub fn poll(&mut self) -> Option<Reply> {
         match self {

@@ -180,6 +180,9 @@ impl Server {
         self.advance();
         loop {
             if self.write_and_reap() || self.must_stop_at_once {
+                if self.must_stop_at_once {
+                    self.mailbox.give_up();
+                }
                 return Ok(());
             }
             if let Err(error) = self.poll.poll(&mut events, self.patience())

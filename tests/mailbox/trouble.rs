@@ -7,8 +7,9 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
-use crc::limits::MAIL_ROUND_BYTES_MAX;
+use crc::limits::{MAIL_CLOSE_WAIT, MAIL_ROUND_BYTES_MAX};
 use crc::mail::{MailId, Reply, Request};
 use crc::mailbox::Mailbox;
 use crc::relay::message::WideId;
@@ -240,4 +241,26 @@ fn a_fault_of_the_thread_is_told_to_those_who_wait() {
     let mut opened = Opened::disk(&path);
     assert_eq!(ids(&opened.collect(7)), [1]);
     assert_eq!(opened.ask(&[Request::Drop { to: WideId(7) }]), [removed(7, 1, 3)]);
+}
+
+#[test]
+fn a_disk_that_hangs_does_not_keep_the_server_from_ending() {
+    for is_hurried in [false, true] {
+        let folder = tempfile::tempdir().expect("a folder");
+        // The store's thread is in the middle of something for as long as this test lives.
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let wake = move || {
+            let _ = ended.recv();
+        };
+        let (mut mailbox, _) = Mailbox::disk(&folder.path().join("mail"), wake).expect("a mailbox");
+        mailbox.request(Request::Drop { to: WideId(8) });
+        let begin = Instant::now();
+        if is_hurried {
+            mailbox.give_up();
+        }
+        drop(mailbox);
+        let took = begin.elapsed();
+        assert_eq!(took < MAIL_CLOSE_WAIT, is_hurried, "{took:?}");
+        drop(end);
+    }
 }
