@@ -131,7 +131,7 @@ pub enum Step<'a> {
     /// Nothing: the frame is dealt with.
     Nothing,
     /// Nothing yet: the same frame comes again, before any that follow, once what this client said
-    /// before is on disk, and at the session's deadline.
+    /// before is on disk, when the store has room for more, and at the session's deadline.
     Hold,
     /// This message comes from the client.
     Say(Message<'a>),

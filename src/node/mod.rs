@@ -230,10 +230,17 @@ impl Node {
     pub fn mail_replied(&mut self, now: Time, reply: Reply) {
         self.links.begin(now);
         let mut settled = Vec::new();
+        let was_congested = self.links.mail.is_congested();
         self.links.mail.handle(now, reply, |link| settled.push(link));
         for id in settled {
             if let Some(link) = self.links.get_mut(id) {
                 link.unkept -= 1;
+                self.release(id);
+            }
+        }
+        if was_congested && !self.links.mail.is_congested() {
+            let held = self.links().filter(|link| link.held.is_some());
+            for id in held.map(Link::id).collect::<Vec<_>>() {
                 self.release(id);
             }
         }

@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use super::direct::{Direct, direct, hears, saying, texts};
 use super::*;
 
-use crc::limits::{BURST_PORTION_BYTES, MAIL_COLLECT_BYTES};
+use crc::limits::{BURST_PORTION_BYTES, MAIL_COLLECT_BYTES, MAIL_UNKEPT_BYTES_MAX};
+use crc::mail::{MailId, Reply, Request};
 use crc::relay::message::WideId;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -523,4 +524,34 @@ fn what_a_store_that_failed_holds_cannot_be_dropped() {
         crc::operator::answer(node, now, "mail drop 9", crc::operator::Format::Text)
     });
     assert!(answer.is_err(), "{answer:?}");
+}
+
+#[test]
+fn no_more_is_asked_of_the_store_than_it_may_have_at_a_time() {
+    let own =
+        Identity { id: HostId(1), id_is_chosen: true, name: b"one".to_vec(), info: Vec::new() };
+    let (mut node, now) = (Node::new(own, 0, Limits::default(), 1), Time::default());
+    let text = "x".repeat(1_000_000);
+    let links: Vec<LinkId> = (0..20).map(|_| node.accepted(now, Door::Direct, None)).collect();
+    for &link in &links {
+        node.receive(now, link, &[saying(8, &text), saying(9, "too")].concat());
+    }
+    let asked = |node: &mut Node| -> Vec<MailId> {
+        let actions = std::iter::from_fn(|| node.poll_action());
+        let keeps = actions.filter_map(|action| match action {
+            Action::Mail(Request::Keep(mail)) => Some(mail.id),
+            _ => None,
+        });
+        keeps.collect()
+    };
+    let mut kept = 0;
+    while let ids = asked(&mut node)
+        && !ids.is_empty()
+    {
+        assert!(ids.len() <= 2 * (MAIL_UNKEPT_BYTES_MAX as usize / text.len() + 1), "{ids:?}");
+        kept += ids.len();
+        node.mail_replied(now, Reply::Kept(ids));
+    }
+    assert_eq!(kept, 40);
+    assert!(links.iter().all(|&link| node.is_listening(link)));
 }

@@ -118,6 +118,7 @@ impl Session {
         let text = Cow::Owned(text.into_bytes());
         match reachable(to, desk) {
             Some(to) => Step::Chat { from: self.id, to, text },
+            None if desk.mail.is_congested() => Step::Hold,
             None => Step::Keep { from: self.number, to, text },
         }
     }
@@ -125,8 +126,7 @@ impl Session {
     /// Whether a message is one that has to be kept, rather than anything else.
     fn is_to_keep(&self, message: &wire::Message, desk: &Desk<'_>) -> bool {
         let to = WideId(message.to);
-        let may_be_kept = message.control.is_none() && to.0 > 0 && !desk.mail.is_congested();
-        may_be_kept && reachable(to, desk).is_none()
+        message.control.is_none() && to.0 > 0 && reachable(to, desk).is_none()
     }
 
     pub(in crate::doors) fn deadline(&self) -> Option<Time> {
