@@ -555,3 +555,29 @@ fn no_more_is_asked_of_the_store_than_it_may_have_at_a_time() {
     assert_eq!(kept, 40);
     assert!(links.iter().all(|&link| node.is_listening(link)));
 }
+
+#[test]
+fn what_is_dropped_during_a_hand_over_is_not_sent_and_what_comes_later_is() {
+    let mut world = world();
+    let one = world.start(ServerSpec::new(1, None));
+    let seven = direct(&mut world, one, 7);
+    for _ in 0..30 {
+        world.send(seven.client, &saying(8, &"x".repeat(10_000)));
+    }
+    world.settle();
+    let eight = direct_deaf(&mut world, one);
+    assert!(!kept(&world, one).is_empty());
+    world.with_node(one, |node, _| node.drop_mail(WideId(8)));
+    world.send(seven.client, &saying(8, "later"));
+    world.settle();
+    world.undeafen(eight);
+    world.settle();
+    let eight = Direct { client: eight, id: 8, early: RefCell::default() };
+    let bytes = world.take_received(eight.client);
+    assert!(bytes.len() < 150_000, "{}", bytes.len());
+    assert!(bytes.ends_with(b"later"));
+    assert_eq!(kept(&world, one), []);
+    world.send(seven.client, &saying(8, "and after"));
+    world.settle();
+    assert_eq!(texts(&hears(&mut world, &eight)), [(7, "and after")]);
+}
