@@ -35,7 +35,7 @@ impl Relay {
                 out.deliver(first, &Message::Chat { source, destination, text });
             }
             FirstLink::Split(split) => {
-                if !self.wait_for(split, source, destination, text) {
+                if !self.wait_for(split, source, destination, text, false) {
                     self.tell_unknown(link, source, destination, out);
                 }
             }
@@ -108,6 +108,9 @@ impl Relay {
                 let destination = if is_user { HostId::NONE } else { destination };
                 out.deliver(first, &Message::Status { source, destination, code, text });
             }
+            Some(FirstLink::Split(split))
+                if code == StatusCode::MAIL
+                    && self.wait_for(split, source, destination, text, true) => {}
             _ => self.counters.unroutable += 1, // a status is never answered with another
         }
     }

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 
 use super::link::IdSet;
-use super::message::{HostId, Kind, Message};
+use super::message::{HostId, Kind, Message, StatusCode};
 use super::{FirstLink, LinkId, Outbox, Relay, Timer};
 use crate::limits::{SPLIT_WAITING_BYTES_MAX, SPLIT_WAITING_CHAT_BYTES};
 
@@ -31,6 +31,8 @@ pub(super) struct Split {
 struct Chat {
     source: HostId,
     text: Box<[u8]>,
+    /// It is a status with mail, of a server.
+    is_mail: bool,
 }
 
 impl Chat {
@@ -106,8 +108,9 @@ impl Relay {
     pub(super) fn give_up_waiting(&mut self, split: usize, id: HostId, out: &mut impl Outbox) {
         let split = &mut self.splits[split];
         split.forget(id);
-        for Chat { source, .. } in split.take_waiting(id) {
-            if let Some(host) = self.hosts.get(source)
+        for Chat { source, is_mail, .. } in split.take_waiting(id) {
+            if !is_mail
+                && let Some(host) = self.hosts.get(source)
                 && let FirstLink::Link(link) = host.first_link
             {
                 self.tell_unknown(link, source, id, out);
@@ -136,27 +139,40 @@ impl Relay {
         self.hosts.set_first_link(id, FirstLink::Link(link));
         let split = &mut self.splits[split];
         split.forget(id);
-        for Chat { source, text } in split.take_waiting(id) {
+        for Chat { source, ref text, is_mail } in split.take_waiting(id) {
             self.introduce(source, link, out);
-            out.deliver(link, &Message::Chat { source, destination: id, text: &text });
+            let (destination, code) = (id, StatusCode::MAIL);
+            out.deliver(
+                link,
+                &match is_mail {
+                    true => Message::Status { source, destination, code, text },
+                    false => Message::Chat { source, destination, text },
+                },
+            );
         }
         out.came(self.hosts.get(id).expect("the host that rejoined"));
     }
 
-    /// Keeps a chat for a lost host until it is found again. Answers false if no more fits.
+    /// Keeps a chat, or a status with mail, for a lost host until it is found again. Answers false
+    /// if no more fits.
     pub(super) fn wait_for(
         &mut self,
         split: usize,
         source: HostId,
         destination: HostId,
         text: &[u8],
+        is_mail: bool,
     ) -> bool {
         let split = &mut self.splits[split];
         if split.waiting_bytes + Chat::bytes(text) > SPLIT_WAITING_BYTES_MAX {
             return false;
         }
         split.waiting_bytes += Chat::bytes(text);
-        split.waiting.entry(destination).or_default().push(Chat { source, text: text.into() });
+        split.waiting.entry(destination).or_default().push(Chat {
+            source,
+            text: text.into(),
+            is_mail,
+        });
         true
     }
 }

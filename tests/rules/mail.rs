@@ -581,3 +581,37 @@ fn what_is_dropped_during_a_hand_over_is_not_sent_and_what_comes_later_is() {
     world.settle();
     assert_eq!(texts(&hears(&mut world, &eight)), [(7, "and after")]);
 }
+
+#[test]
+fn mail_on_its_way_to_a_user_who_is_lost_waits_as_a_chat_does() {
+    for (is_sender_there, is_found) in [(true, true), (false, true), (false, false)] {
+        let mut world = world();
+        let (one, two) = pair(&mut world);
+        let plain = says(&mut world, two, &server(3, "three", ""));
+        let seven = direct(&mut world, one, 7);
+        send_numbers(&mut world, &seven, 8, 0..2);
+        if !is_sender_there {
+            world.hang_up(seven.client);
+            world.settle();
+        }
+        // Gone before the mail that its coming has set on its way is there.
+        let told = [server(3, "three", ""), registration(Kind::User, 8, 3, "8", "")];
+        world.send(plain, &told[1]);
+        world.hang_up(plain);
+        world.pass(SECOND);
+        assert_eq!(kept(&world, one), []);
+        if !is_found {
+            world.pass(SPLIT_GRACE);
+        }
+        let plain = says(&mut world, two, &told.concat());
+        let said = |frame: &Vec<u8>| frame[0] == 0x81 || frame[..11].ends_with(&[0, 4]);
+        let heard: Vec<_> = heard(&mut world, plain).into_iter().filter(said).collect();
+        let expected = ["0", "1"].map(|text| match is_sender_there {
+            true => chat(7, 8, text),
+            false => status(1, 8, 4, &format!("Mail from 7: {text}")),
+        });
+        assert_eq!(heard, if is_found { expected.to_vec() } else { vec![] });
+        let updates = world.node(one).expect("alive").relay().status_updates();
+        assert_eq!(updates.count(), 0, "a status is not answered");
+    }
+}
