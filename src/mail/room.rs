@@ -157,6 +157,12 @@ impl Room {
         waiting
     }
 
+    /// Whether anything is kept for an addressee, or about to be.
+    #[must_use]
+    pub fn has_mail(&self, to: WideId) -> bool {
+        self.waiting.contains_key(&to)
+    }
+
     /// Messages that were refused at a bound, or because the store could not keep them.
     #[must_use]
     pub fn refused(&self) -> u64 {

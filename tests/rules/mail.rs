@@ -615,3 +615,45 @@ fn mail_on_its_way_to_a_user_who_is_lost_waits_as_a_chat_does() {
         assert_eq!(updates.count(), 0, "a status is not answered");
     }
 }
+
+#[test]
+fn a_server_that_stops_keeps_what_it_was_told_first() {
+    for seed in 0..20 {
+        let mut world = World::new(seed, Weather { delay_max: SECOND, cuts: false });
+        let one = world.start(ServerSpec::new(1, None));
+        let seven = direct(&mut world, one, 7);
+        world.send(seven.client, &saying(8, "at the last moment"));
+        while !world.node(one).expect("alive").mail().is_keeping() {
+            world.pass(SECOND / 100);
+        }
+        world.with_node(one, |node, now| node.stop(now));
+        world.settle();
+        assert!(world.node(one).is_none(), "it has ended");
+        let one = world.start(ServerSpec::new(1, None));
+        assert_eq!(kept(&world, one), [(8, 1)], "seed {seed}");
+    }
+}
+
+#[test]
+fn nobody_is_assigned_an_id_for_which_mail_waits() {
+    let mut world = world();
+    let one = world.start(ServerSpec::new(1, None));
+    let seven = direct(&mut world, one, 7);
+    // What the next client would be called.
+    let next = {
+        let client = world.connect_by(one, Door::Direct);
+        world.settle();
+        let handshake = crc::doors::direct::wire::handshake(&world.take_received(client));
+        handshake.expect("a handshake").id
+    };
+    let mut world = self::world();
+    let one = world.start(ServerSpec::new(1, None));
+    let again = direct(&mut world, one, 7);
+    send_numbers(&mut world, &again, next, 0..1);
+    let client = world.connect_by(one, Door::Direct);
+    world.settle();
+    let handshake = crc::doors::direct::wire::handshake(&world.take_received(client));
+    assert_ne!(handshake.expect("a handshake").id, next);
+    assert_eq!(kept(&world, one), [(next, 1)]);
+    drop(seven);
+}

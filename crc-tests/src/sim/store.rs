@@ -14,7 +14,8 @@ use rand::rngs::StdRng;
 struct Store {
     mail: Memory,
     asked: VecDeque<Request>,
-    is_broken: bool,
+    is_about_to_fail: bool,
+    has_failed: bool,
 }
 
 impl Store {
@@ -33,7 +34,9 @@ pub(super) struct Stores(HashMap<String, Store>);
 impl Stores {
     /// What a server with this label finds when it starts.
     pub(super) fn open(&mut self, label: &str) -> Inventory {
-        self.0.entry(label.to_owned()).or_default().mail.inventory()
+        let store = self.0.entry(label.to_owned()).or_default();
+        store.has_failed = false;
+        store.mail.inventory()
     }
 
     /// A server asks for something. Answers whether the store has to be visited for it: if not, a
@@ -49,9 +52,20 @@ impl Stores {
         let Some(store) = self.0.get_mut(label) else {
             return Vec::new();
         };
-        if std::mem::take(&mut store.is_broken) {
+        if std::mem::take(&mut store.is_about_to_fail) {
+            store.has_failed = true;
             store.asked.clear();
             return vec![Reply::Failed("a simulated fault".to_owned())];
+        }
+        if store.has_failed {
+            let error = "a simulated fault";
+            let refused = store.asked.drain(..).filter_map(|request| match request {
+                Request::Keep(mail) => {
+                    Some(Reply::NotKept { ids: vec![mail.id], error: error.to_owned() })
+                }
+                _ => None,
+            });
+            return refused.collect();
         }
         store.carry_out(store.asked.len())
     }
@@ -63,7 +77,7 @@ impl Stores {
 
     /// The next that the store does is to fail.
     pub(super) fn break_one(&mut self, label: &str) {
-        self.0.entry(label.to_owned()).or_default().is_broken = true;
+        self.0.entry(label.to_owned()).or_default().is_about_to_fail = true;
     }
 
     /// The server is gone at any instant of what the store was doing.

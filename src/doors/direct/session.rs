@@ -36,7 +36,11 @@ impl Default for Session {
 impl Session {
     /// Assigns an id.
     pub(in crate::doors) fn open(&mut self, desk: &mut Desk<'_>) -> Step<'static> {
-        let id = desk.free_id();
+        // Not one that somebody else has mail under: that is for who asks for it.
+        let mut id = desk.free_id();
+        while desk.mail.has_mail(id.into()) {
+            id = desk.free_id();
+        }
         self.register(id, id.into())
     }
 
