@@ -190,9 +190,8 @@ impl Room {
     /// Whether what is said to an addressee now has to wait its turn behind mail.
     #[must_use]
     pub fn goes_first(&self, to: WideId) -> bool {
-        self.failed.is_none()
-            && (self.hand_overs.get(&to).is_some_and(|over| !over.is_handed())
-                || self.waiting.get(&to).is_some_and(|waiting| waiting.unkept > 0))
+        let has_more = self.hand_overs.get(&to).is_some_and(|over| !over.is_handed());
+        has_more && self.failed.is_none()
     }
 
     /// Asks the store to keep what came over `link`.
