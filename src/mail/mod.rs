@@ -4,6 +4,7 @@
 //! the store behind it, which does as it is asked, in the order it is asked; and [`Numbers`], which
 //! knows who has which number of 64 bits. No file, thread or clock.
 
+mod hand_over;
 mod numbers;
 mod room;
 

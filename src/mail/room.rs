@@ -9,11 +9,12 @@
 //! - Mail is forgotten only when its bytes have left the send queue of the link towards its addressee.
 //! - What is said later does not overtake: [`Room::goes_first`] sends it by mail too.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
 
+use super::hand_over::HandOvers;
 use super::{Inventory, Mail, MailId, Reply, Request};
 use crate::limits::{Limits, MAIL_BYTES, MAIL_CLOCK_STEP, MAIL_LOOK_PAUSE, MAIL_UNKEPT_BYTES_MAX};
 use crate::relay::message::{HostId, WideId};
@@ -62,25 +63,6 @@ struct Unkept {
     bytes: u64,
 }
 
-/// Mail on its way to a user who can be reached.
-#[derive(Debug)]
-struct HandOver {
-    user: HostId,
-    /// Of the read that the store has not answered yet.
-    reading: Option<u64>,
-    /// What that read sees: nothing that was asked for later.
-    reads_until: u64,
-    /// The latest that was read.
-    last_read: MailId,
-    batch: VecDeque<Mail>,
-    /// It stands in the list of those that are ready.
-    is_ready: bool,
-    /// Where the latest of it went, and the places in that link's stream of bytes where each
-    /// message ends.
-    link: Option<LinkId>,
-    marks: VecDeque<(u64, MailId)>,
-}
-
 /// The state of a server's mail.
 #[derive(Debug)]
 pub struct Room {
@@ -91,19 +73,12 @@ pub struct Room {
     clock: Duration,
     began: Option<Time>,
     next_id: u64,
-    next_serial: u64,
-    /// Whose mail each read is for that the store has not answered yet.
-    reads: HashMap<u64, WideId, RandomState>,
     waiting: HashMap<WideId, Waiting, RandomState>,
     /// Of all that waits.
     bytes: u64,
     unkept: VecDeque<Unkept>,
     unkept_bytes: u64,
-    hand_overs: BTreeMap<WideId, HandOver>,
-    /// Hand-overs with something to put into a queue that may have room.
-    ready: VecDeque<WideId>,
-    /// Hand-overs by the link that they last used.
-    on_link: BTreeSet<(LinkId, WideId)>,
+    hand_overs: HandOvers,
     requests: VecDeque<Request>,
     /// When the store is to look for what is too old, on the mailbox's clock; `None` while nothing
     /// waits, or while it looks.
@@ -127,15 +102,11 @@ impl Room {
             clock: inventory.clock,
             began: None,
             next_id: inventory.next_id,
-            next_serial: 0,
-            reads: HashMap::default(),
             waiting: waiting.collect(),
             bytes: inventory.waiting.iter().map(|&(.., bytes)| bytes).sum(),
             unkept: VecDeque::new(),
             unkept_bytes: 0,
-            hand_overs: BTreeMap::new(),
-            ready: VecDeque::new(),
-            on_link: BTreeSet::new(),
+            hand_overs: HandOvers::default(),
             requests: VecDeque::new(),
             looks_at: inventory.oldest.map(|_| inventory.clock),
             refused: 0,
@@ -190,8 +161,7 @@ impl Room {
     /// Whether what is said to an addressee now has to wait its turn behind mail.
     #[must_use]
     pub fn goes_first(&self, to: WideId) -> bool {
-        let has_more = self.hand_overs.get(&to).is_some_and(|over| !over.is_handed());
-        has_more && self.failed.is_none()
+        self.failed.is_none() && self.hand_overs.has_more(to)
     }
 
     /// Asks the store to keep what came over `link`.
@@ -239,62 +209,33 @@ impl Room {
 
     /// A user can be reached.
     pub fn came(&mut self, number: WideId, user: HostId) {
-        self.stop(number);
-        if self.failed.is_some() || !self.waiting.contains_key(&number) {
-            return;
+        self.hand_overs.stop(number);
+        if self.failed.is_none() && self.waiting.contains_key(&number) {
+            self.hand_overs.begin(number, user);
+            self.read(number);
         }
-        let over = HandOver {
-            user,
-            reading: None,
-            reads_until: 0,
-            last_read: MailId(0),
-            batch: VecDeque::new(),
-            is_ready: false,
-            link: None,
-            marks: VecDeque::new(),
-        };
-        self.hand_overs.insert(number, over);
-        self.read(number);
     }
 
     /// A user has left, or cannot be reached for now: what it was not sent yet waits on.
     pub fn stop(&mut self, number: WideId) {
-        if let Some(over) = self.hand_overs.remove(&number)
-            && let Some(link) = over.link
-        {
-            self.on_link.remove(&(link, number));
-        }
+        self.hand_overs.stop(number);
     }
 
     /// A link has ended: what was put into its queue and not sent waits on.
     pub fn closed(&mut self, link: LinkId) {
-        for number in self.numbers_on(link) {
-            self.stop(number);
-        }
+        self.hand_overs.closed(link);
     }
 
     /// Asks the store for more of an addressee's mail.
     fn read(&mut self, to: WideId) {
-        let Some(over) = self.hand_overs.get_mut(&to) else { return };
-        let serial = self.next_serial;
-        self.next_serial += 1;
-        over.reading = Some(serial);
-        self.reads.insert(serial, to);
-        over.reads_until = self.waiting.get(&to).map_or(0, |waiting| waiting.last_asked);
-        self.requests.push_back(Request::Collect { serial, to, after: over.last_read });
+        let last_asked = self.waiting.get(&to).map_or(0, |waiting| waiting.last_asked);
+        self.requests.extend(self.hand_overs.read(to, last_asked));
     }
 
     /// The user for whom there is mail to be put into a queue now. Say [`Room::take_ready`],
     /// [`Room::blocked`] or [`Room::unreachable`] before asking again.
     pub fn next_ready(&mut self) -> Option<HostId> {
-        // Some that were ready have ended meanwhile.
-        while let Some(to) = self.ready.front() {
-            match self.hand_overs.get(to).filter(|over| !over.batch.is_empty()) {
-                Some(over) => return Some(over.user),
-                None => self.ready.pop_front(),
-            };
-        }
-        None
+        self.hand_overs.next_ready()
     }
 
     /// The next message for that user; [`Room::handed`] must follow.
@@ -302,84 +243,36 @@ impl Room {
     /// # Panics
     /// If there is none: [`Room::next_ready`] tells.
     pub fn take_ready(&mut self) -> Mail {
-        let over = self.ready.front().and_then(|to| self.hand_overs.get_mut(to));
-        over.and_then(|over| over.batch.pop_front()).expect("a hand-over that is ready")
+        self.hand_overs.take_ready().expect("a hand-over that is ready")
     }
 
     /// The message that was taken is in the queue of `link`, and ends at `mark` in its stream of
     /// bytes.
     pub fn handed(&mut self, link: LinkId, mark: u64, id: MailId) {
-        let Some(&to) = self.ready.front() else { return };
-        self.goes_over(to, link);
-        let Some(over) = self.hand_overs.get_mut(&to) else { return };
-        over.marks.push_back((mark, id));
-        if over.batch.is_empty() {
-            over.is_ready = false;
-            self.ready.pop_front();
+        if let Some(to) = self.hand_overs.handed(link, mark, id) {
             self.read(to);
         }
     }
 
     /// The queue of `link` has no room for the next message now; [`Room::sent`] tells when.
     pub fn blocked(&mut self, link: LinkId) {
-        let Some(to) = self.ready.pop_front() else { return };
-        self.goes_over(to, link);
-        if let Some(over) = self.hand_overs.get_mut(&to) {
-            over.is_ready = false;
-        }
-    }
-
-    /// Notes where a hand-over goes. What went over another link before counts no more.
-    fn goes_over(&mut self, to: WideId, link: LinkId) {
-        let Some(over) = self.hand_overs.get_mut(&to) else { return };
-        if let Some(before) = over.link.replace(link)
-            && before != link
-        {
-            over.marks.clear();
-            self.on_link.remove(&(before, to));
-        }
-        self.on_link.insert((link, to));
+        self.hand_overs.blocked(link);
     }
 
     /// The addressee of the next message cannot be reached after all.
     pub fn unreachable(&mut self) {
-        if let Some(to) = self.ready.pop_front() {
-            self.stop(to);
-        }
+        self.hand_overs.unreachable();
     }
 
     /// Whether any mail is on its way over any link.
     #[must_use]
     pub fn is_handing_over(&self) -> bool {
-        !self.on_link.is_empty()
+        self.hand_overs.are_on_links()
     }
 
     /// So many bytes of a link's stream have been sent in all, and its queue has room again.
     pub fn sent(&mut self, link: LinkId, total: u64) {
-        for to in self.numbers_on(link) {
-            let over = self.hand_overs.get_mut(&to).expect("a hand-over on a link");
-            let sent = over.marks.iter().take_while(|&&(mark, _)| mark <= total).count();
-            if sent > 0 {
-                let ids = over.marks.drain(..sent).map(|(_, id)| id).collect();
-                self.requests.push_back(Request::Forget { to, ids });
-            }
-            if !over.batch.is_empty() && !std::mem::replace(&mut over.is_ready, true) {
-                self.ready.push_back(to);
-            }
-            self.end_if_done(to);
-        }
-    }
-
-    fn numbers_on(&self, link: LinkId) -> Vec<WideId> {
-        let least = (link, WideId(i64::MIN));
-        let on_link = self.on_link.range(least..).take_while(|&&(other, _)| other == link);
-        on_link.map(|&(_, number)| number).collect()
-    }
-
-    fn end_if_done(&mut self, to: WideId) {
-        if self.hand_overs.get(&to).is_some_and(|over| over.is_handed() && over.marks.is_empty()) {
-            self.stop(to);
-        }
+        self.requests.extend(self.hand_overs.sent(link, total));
     }
 
     /// Forgets all that waits for an addressee; answers how many messages that is.
@@ -387,10 +280,7 @@ impl Room {
         let messages = self.waiting.get(&to).map_or(0, |waiting| waiting.messages);
         if messages > 0 {
             self.requests.push_back(Request::Drop { to });
-            if let Some(over) = self.hand_overs.get_mut(&to) {
-                over.batch.clear();
-                over.marks.clear();
-                over.is_ready = false;
+            if self.hand_overs.dropped(to) {
                 self.read(to);
             }
         }
@@ -427,7 +317,12 @@ impl Room {
                     }
                 }
             }
-            Reply::Collected { serial, mails } => self.handle_collected(serial, mails),
+            Reply::Collected { serial, mails } => {
+                let last_asked = |to| self.waiting.get(&to).map_or(0, |w| w.last_asked);
+                if let Some(to) = self.hand_overs.collected(serial, mails, last_asked) {
+                    self.read(to);
+                }
+            }
             Reply::Removed { to, messages, bytes } => {
                 if let Some(waiting) = self.waiting.get_mut(&to) {
                     waiting.messages = waiting.messages.saturating_sub(messages);
@@ -453,25 +348,6 @@ impl Room {
                     waiting.unkept = 0;
                 }
             }
-        }
-    }
-
-    fn handle_collected(&mut self, serial: u64, mails: Vec<Mail>) {
-        let Some(to) = self.reads.remove(&serial) else { return };
-        let asked = self.hand_overs.get_mut(&to).filter(|over| over.reading == Some(serial));
-        let Some(over) = asked else {
-            return; // the user left meanwhile
-        };
-        over.reading = None;
-        if let Some(last) = mails.last() {
-            over.last_read = last.id;
-            over.batch = mails.into();
-            over.is_ready = true;
-            self.ready.push_back(to);
-        } else if self.waiting.get(&to).is_some_and(|w| w.last_asked > over.reads_until) {
-            self.read(to);
-        } else {
-            self.end_if_done(to);
         }
     }
 
@@ -523,12 +399,5 @@ impl Room {
         let left = self.looks_at?.saturating_sub(self.clock);
         // Before the first advance: at once, so that the clock runs.
         Some(self.began.map_or(Time::default(), |began| began + left))
-    }
-}
-
-impl HandOver {
-    /// Whether all that waited is in a queue or sent.
-    fn is_handed(&self) -> bool {
-        self.reading.is_none() && self.batch.is_empty()
     }
 }
