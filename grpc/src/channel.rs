@@ -1,0 +1,191 @@
+//! Connections that gRPC runs over, both ways, and what their failures are to people.
+//!
+//! A [`Channel`] of ours is one TCP connection. It never dials again by itself, which would hide
+//! that the other end was away, and its end is told: nothing has to be asked for it.
+
+use std::error::Error;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use crc::printable::Printable;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+
+use crate::limits::{ANSWER_DEADLINE, CONNECT_DEADLINE};
+
+/// A port of this machine, from this machine only.
+pub(crate) fn local(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
+/// Listens; answers with the port that it became, too.
+///
+/// # Errors
+/// The address is in use, or not one of this machine's.
+pub(crate) async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), String> {
+    let failed = |error: io::Error| format!("cannot listen on {address}: {}", reason(&error));
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Nobody is there, or not any more.
+    Absent(String),
+    /// There is somebody, and what they answered is no.
+    Refused(String),
+}
+
+impl Failure {
+    /// The words for either.
+    pub(crate) fn text(&self) -> &str {
+        let (Self::Absent(text) | Self::Refused(text)) = self;
+        text
+    }
+}
+
+/// Ends when the connection has.
+pub(crate) type Gone = oneshot::Receiver<()>;
+
+/// Connects.
+///
+/// # Errors
+/// [`Failure::Absent`].
+pub(crate) async fn connect(address: SocketAddr) -> Result<(Channel, Gone), Failure> {
+    let absent = |why: &str| Failure::Absent(format!("no server at {address}: {why}"));
+    let stream = match timeout(CONNECT_DEADLINE, TcpStream::connect(address)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Err(absent(&reason(&error))),
+        Err(_) => return Err(absent("it does not answer")),
+    };
+    let _ = stream.set_nodelay(true);
+    let (watch, gone) = oneshot::channel();
+    let stream = Mutex::new(Some(Watched { stream, _watch: watch }));
+    let once = tower::service_fn(move |_| {
+        let stream = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
+        async { stream.map(TokioIo::new).ok_or(io::Error::from(io::ErrorKind::NotConnected)) }
+    });
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| {
+        absent(&error.to_string()) // never: an address is a URI
+    })?;
+    match timeout(CONNECT_DEADLINE, endpoint.connect_with_connector(once)).await {
+        Ok(Ok(channel)) => Ok((channel, gone)),
+        Ok(Err(error)) => Err(absent(&innermost(&error))),
+        Err(_) => Err(absent("it does not answer")),
+    }
+}
+
+/// The answer to a request that was sent.
+///
+/// # Errors
+/// There is none in time, the connection ended, or it is an error status.
+pub(crate) async fn answer<T>(
+    request: impl Future<Output = Result<tonic::Response<T>, Status>>,
+) -> Result<T, Failure> {
+    match timeout(ANSWER_DEADLINE, request).await {
+        Ok(Ok(response)) => Ok(response.into_inner()),
+        // What has a cause went wrong on this side of the wire.
+        Ok(Err(status)) => Err(match status.source() {
+            Some(error) => Failure::Absent(format!("the connection ended: {}", innermost(error))),
+            None => {
+                let text = Printable(status.message().as_bytes());
+                let text = format!("the answer is an error, {:?}: {text}", status.code());
+                match status.code() {
+                    Code::Unavailable => Failure::Absent(text),
+                    _ => Failure::Refused(text),
+                }
+            }
+        }),
+        Err(_) => {
+            let seconds = ANSWER_DEADLINE.as_secs();
+            Err(Failure::Absent(format!("no answer within {seconds} seconds")))
+        }
+    }
+}
+
+/// Signals that ask the program to end.
+pub(crate) struct Signals([Signal; 3]);
+
+impl Signals {
+    /// # Errors
+    /// The system has none left.
+    pub(crate) fn new() -> Result<Self, String> {
+        let listen = |kind| signal(kind).map_err(|error| format!("signals: {error}"));
+        let [hangup, interrupt, terminate] =
+            [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::terminate()];
+        Ok(Self([listen(hangup)?, listen(interrupt)?, listen(terminate)?]))
+    }
+
+    /// The first of them.
+    pub(crate) async fn any(&mut self) {
+        let [hangup, interrupt, terminate] = &mut self.0;
+        tokio::select! {
+            _ = hangup.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    }
+}
+
+/// What an error says to people: without the system's number for it.
+pub(crate) fn reason(error: &(impl Error + ?Sized)) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error ") {
+        Some((reason, _)) => reason.to_owned(),
+        None => text,
+    }
+}
+
+/// The cause of all the others, which only say where it happened.
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    let mut last = error;
+    while let Some(cause) = last.source() {
+        last = cause;
+    }
+    reason(last)
+}
+
+/// A stream that is dropped when its connection has ended, and says so by that.
+struct Watched {
+    stream: TcpStream,
+    _watch: oneshot::Sender<()>,
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,266 @@
+//! Who of a crc network chats over gRPC, and where: what the frames to a CRC client tell.
+//!
+//! No sockets: frames in, news and frames out. A user's info is `grpc://` and an IP address and port
+//! (`grpc://127.0.0.1:40123`, `grpc://[::1]:40123`), nothing else; users with any other info are
+//! none of ours. Invariant: nobody is told of before it is certain who was there first, which is
+//! when a chat to oneself has come back, behind all that the server had to tell a newcomer.
+
+use std::net::SocketAddr;
+
+use crc::doors::crc::wire;
+use crc::relay::message::{HostId, Kind, Message, Registration, StatusCode};
+
+use crate::limits::RANDOM_IDS_MAX;
+
+/// Begins an info that is an address.
+const SCHEME: &str = "grpc://";
+
+/// Somebody who chats over gRPC.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct User {
+    pub(crate) id: HostId,
+    pub(crate) name: Vec<u8>,
+    pub(crate) address: SocketAddr,
+}
+
+/// What has become known.
+#[derive(Debug, PartialEq)]
+pub(crate) enum News {
+    /// The server has taken us.
+    Welcome,
+    /// All who were there before us, in the order in which they were told.
+    Settled(Vec<User>),
+    /// Somebody has come since.
+    Came(User),
+    /// Somebody has left the network.
+    Left(User),
+    /// The server will not have us, and why.
+    Refused(String),
+}
+
+/// One user's view of the network.
+pub(crate) struct Directory {
+    id: HostId,
+    ids_tried: u32,
+    name: Vec<u8>,
+    info: Vec<u8>,
+    is_welcome: bool,
+    is_settled: bool,
+    users: Vec<User>,
+}
+
+impl Directory {
+    /// A user who is to be reached at `address`; nobody has been told so yet.
+    pub(crate) fn new(name: &str, address: SocketAddr) -> Self {
+        Self {
+            id: HostId::random(&mut rand::rng()),
+            ids_tried: 1,
+            name: name.into(),
+            info: format!("{SCHEME}{address}").into(),
+            is_welcome: false,
+            is_settled: false,
+            users: Vec::new(),
+        }
+    }
+
+    /// Says who we are.
+    pub(crate) fn register(&self, out: &mut Vec<u8>) {
+        let registration = Registration {
+            kind: Kind::User,
+            source: self.id,
+            last_hop: HostId::NONE,
+            name: &self.name,
+            info: &self.info,
+        };
+        wire::encode(&Message::Registration(registration), out);
+    }
+
+    /// Says that we leave.
+    pub(crate) fn quit(&self, out: &mut Vec<u8>) {
+        wire::encode(&Message::ClientQuit { source: self.id, text: b"" }, out);
+    }
+
+    /// Whether somebody is in the network, as far as is known.
+    pub(crate) fn has(&self, id: HostId) -> bool {
+        self.users.iter().any(|user| user.id == id)
+    }
+
+    /// Who is known longest, of those with another name.
+    pub(crate) fn first_but(&self, name: &[u8]) -> Option<&User> {
+        self.users.iter().find(|user| user.name != name)
+    }
+
+    /// Who came last under a name.
+    pub(crate) fn newest(&self, name: &[u8]) -> Option<&User> {
+        self.users.iter().rev().find(|user| user.name == name)
+    }
+
+    /// Takes a frame that [`wire::frame_len`] has vouched for.
+    pub(crate) fn hear(&mut self, frame: &[u8], out: &mut Vec<u8>) -> Option<News> {
+        match wire::message(frame) {
+            Message::Status { destination: HostId::EXTENSION, .. } => None,
+            Message::Status { code, .. } => self.hear_status(code, out),
+            Message::Registration(Registration {
+                kind: Kind::User, source, name, info, ..
+            }) if source != self.id => self.hear_of(source, name, info),
+            Message::Chat { source, .. } if source == self.id => self.settle(),
+            Message::ClientQuit { source, .. } => {
+                let at = self.users.iter().position(|user| user.id == source)?;
+                Some(News::Left(self.users.remove(at))).filter(|_| self.is_settled)
+            }
+            Message::Registration(_) | Message::Chat { .. } | Message::ServerQuit { .. } => None,
+        }
+    }
+
+    /// What has been told is all that there was, unless that was clear before.
+    pub(crate) fn settle(&mut self) -> Option<News> {
+        if !self.is_welcome || self.is_settled {
+            return None;
+        }
+        self.is_settled = true;
+        Some(News::Settled(self.users.clone()))
+    }
+
+    fn hear_status(&mut self, code: StatusCode, out: &mut Vec<u8>) -> Option<News> {
+        match code {
+            StatusCode::WELCOME if !self.is_welcome => {
+                self.is_welcome = true;
+                let (source, destination) = (self.id, self.id);
+                wire::encode(&Message::Chat { source, destination, text: b"" }, out);
+                Some(News::Welcome)
+            }
+            StatusCode::ID_TAKEN if !self.is_welcome && self.ids_tried < RANDOM_IDS_MAX => {
+                self.ids_tried += 1;
+                self.id = HostId::random(&mut rand::rng());
+                self.register(out);
+                None
+            }
+            StatusCode::ID_TAKEN if !self.is_welcome => {
+                Some(News::Refused(format!("it refused {RANDOM_IDS_MAX} random ids")))
+            }
+            // A server that knows no chat to oneself has told of all, too.
+            StatusCode::UNKNOWN_ID => self.settle(),
+            _ => None,
+        }
+    }
+
+    fn hear_of(&mut self, id: HostId, name: &[u8], info: &[u8]) -> Option<News> {
+        let address = address(info)?;
+        // After a split the same is told again.
+        if self.has(id) {
+            return None;
+        }
+        let user = User { id, name: name.into(), address };
+        self.users.push(user.clone());
+        Some(News::Came(user)).filter(|_| self.is_settled)
+    }
+}
+
+fn address(info: &[u8]) -> Option<SocketAddr> {
+    let address: SocketAddr = std::str::from_utf8(info).ok()?.strip_prefix(SCHEME)?.parse().ok()?;
+    Some(address).filter(|address| address.port() != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory() -> Directory {
+        Directory::new("Alice", "127.0.0.1:1".parse().expect("valid"))
+    }
+
+    fn user(id: u32, name: &str, port: u16) -> User {
+        User { id: HostId(id), name: name.into(), address: ([127, 0, 0, 1], port).into() }
+    }
+
+    fn status(code: StatusCode) -> Message<'static> {
+        Message::Status { source: HostId(1), destination: HostId::NONE, code, text: b"" }
+    }
+
+    fn registration<'a>(id: u32, name: &'a str, info: &'a str) -> Message<'a> {
+        let (name, info) = (name.as_bytes(), info.as_bytes());
+        let (source, last_hop) = (HostId(id), HostId(1));
+        Message::Registration(Registration { kind: Kind::User, source, last_hop, name, info })
+    }
+
+    /// What one message tells, and the types of the frames that answer it.
+    fn hear(directory: &mut Directory, message: &Message<'_>) -> (Option<News>, Vec<u8>) {
+        let (mut frame, mut out, mut types) = (Vec::new(), Vec::new(), Vec::new());
+        wire::encode(message, &mut frame);
+        let news = directory.hear(&frame, &mut out);
+        let mut rest = &out[..];
+        while let Ok(Some(len)) = wire::frame_len(rest, usize::MAX) {
+            types.push(rest[0]);
+            rest = &rest[len..];
+        }
+        (news, types)
+    }
+
+    #[test]
+    fn infos_are_addresses_to_the_letter() {
+        for (info, port) in [
+            ("grpc://127.0.0.1:40123", Some(40123)),
+            ("grpc://[::1]:7", Some(7)),
+            ("grpc://127.0.0.1:0", None),
+            ("grpc://localhost:7", None),
+            ("grpc://127.0.0.1:7 ", None),
+            ("http://127.0.0.1:7", None),
+            ("", None),
+        ] {
+            assert_eq!(address(info.as_bytes()).map(|address| address.port()), port, "{info}");
+        }
+        assert_eq!(address(b"grpc://\xff"), None);
+    }
+
+    #[test]
+    fn who_was_there_first_is_told_at_once_and_others_as_they_come() {
+        let mut directory = directory();
+        let me = directory.id;
+        let note = Message::Chat { source: me, destination: me, text: b"" };
+        assert_eq!(hear(&mut directory, &note), (None, vec![]), "before the welcome");
+        let welcome = hear(&mut directory, &status(StatusCode::WELCOME));
+        assert_eq!(welcome, (Some(News::Welcome), vec![0x81]));
+        for (id, name, info) in [
+            (7, "Bob", "grpc://127.0.0.1:2"),
+            (8, "sam", "Pots"),
+            (9, "Eve", "grpc://127.0.0.1:3"),
+            (10, "Dan", "grpc://127.0.0.1:4"),
+        ] {
+            assert_eq!(hear(&mut directory, &registration(id, name, info)).0, None);
+        }
+        let quit = |id| Message::ClientQuit { source: HostId(id), text: b"" };
+        assert_eq!(hear(&mut directory, &quit(9)).0, None);
+        let first = vec![user(7, "Bob", 2), user(10, "Dan", 4)];
+        assert_eq!(hear(&mut directory, &note).0, Some(News::Settled(first)));
+        assert_eq!(hear(&mut directory, &note).0, None, "once");
+        let again = registration(7, "Bob", "grpc://127.0.0.1:2");
+        assert_eq!(hear(&mut directory, &again).0, None);
+        let other = registration(11, "Bob", "grpc://127.0.0.1:5");
+        assert_eq!(hear(&mut directory, &other).0, Some(News::Came(user(11, "Bob", 5))));
+        assert_eq!(directory.newest(b"Bob"), Some(&user(11, "Bob", 5)));
+        assert_eq!(hear(&mut directory, &quit(11)).0, Some(News::Left(user(11, "Bob", 5))));
+        assert_eq!(hear(&mut directory, &quit(8)).0, None);
+        assert_eq!(directory.newest(b"Bob"), Some(&user(7, "Bob", 2)));
+    }
+
+    #[test]
+    fn a_server_without_chats_to_oneself_settles_too() {
+        let mut directory = directory();
+        hear(&mut directory, &status(StatusCode::WELCOME));
+        let unknown = hear(&mut directory, &status(StatusCode::UNKNOWN_ID));
+        assert_eq!(unknown.0, Some(News::Settled(vec![])));
+    }
+
+    #[test]
+    fn another_id_is_taken_where_one_is_in_use_but_not_for_ever() {
+        let mut directory = directory();
+        for _ in 1..RANDOM_IDS_MAX {
+            let before = directory.id;
+            let refused = hear(&mut directory, &status(StatusCode::ID_TAKEN));
+            assert_eq!(refused, (None, vec![0x80]));
+            assert_ne!(directory.id, before);
+        }
+        let last = hear(&mut directory, &status(StatusCode::ID_TAKEN)).0;
+        assert!(matches!(last, Some(News::Refused(_))), "{last:?}");
+    }
+}

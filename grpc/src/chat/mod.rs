@@ -1,0 +1,466 @@
+//! A chat of two, directly. Everything that happens comes to one loop, which knows the state:
+//! whether the other is there, where they would be, and what is on its way.
+//!
+//! The contract's lines go to standard output, all that is beside them to standard error. Invariants:
+//! one message is on its way at a time, so their order is that of the lines; a message is sent
+//! once, and said to be undelivered unless it was answered; between two attempts to connect lies
+//! [`DIAL_INTERVAL`], and in a network there is none while nobody is known to be anywhere.
+
+mod directory;
+mod peer;
+mod relay;
+
+use std::net::SocketAddr;
+
+use crc::printable::Printable;
+use crc::relay::message::HostId;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use self::directory::{News, User};
+use self::peer::{Peer, Service};
+use self::relay::Relay;
+use crate::channel::{self, Failure, Gone, Signals};
+use crate::cli::Way;
+use crate::limits::{CONNECT_DEADLINE, DIAL_INTERVAL};
+use crate::proto::chat::ChatMessage;
+use crate::screen::{self, Line, Screen, Typed};
+
+/// Chats until the input ends or a signal comes.
+///
+/// # Errors
+/// What keeps the chat from beginning, or an answer that shows that the other cannot chat.
+pub(crate) async fn run(name: String, way: Way) -> Result<(), String> {
+    let signals = Signals::new()?;
+    let (service, relay, target, with, port) = match way {
+        Way::Ports { own, peer } => {
+            let (listener, address) = channel::listen(channel::local(own)).await?;
+            let target = Target { address: channel::local(peer), user: None };
+            let port = (own == 0).then_some(address.port());
+            (Service::start(&name, listener), None, Some(target), None, port)
+        }
+        Way::Network { relay, with } => {
+            let stream = relay::connect(&relay).await?;
+            let own_ip = relay::own_ip(&stream)?;
+            let (listener, address) = channel::listen((own_ip, 0).into()).await?;
+            let service = Service::start(&name, listener);
+            let mut relay_link = Relay::register(stream, &name, address);
+            let first = timeout(CONNECT_DEADLINE, relay_link.news()).await;
+            let refused = |why: &str| Err(format!("the crc server at {relay}: {why}"));
+            match first {
+                Ok(Ok(news)) => match news.into_iter().find_map(refusal) {
+                    Some(why) => return refused(&why),
+                    None => {}
+                },
+                Ok(Err(why)) => return refused(&why),
+                Err(_) => return refused("it does not answer"),
+            }
+            (service, Some(relay_link), None, with, None)
+        }
+    };
+    let (happens, happened) = mpsc::channel(16);
+    let mut talk = Talk {
+        name,
+        screen: Screen::open(),
+        relay,
+        with: with.map(String::into_bytes),
+        target,
+        link: Link::Down,
+        attempt: 0,
+        dialled: None,
+        peer_name: None,
+        held: None,
+        is_sending: false,
+        is_name_certain: false,
+        is_input_open: true,
+        happens,
+    };
+    if let Some(port) = port {
+        talk.note(format!("listening on {}", channel::local(port)));
+    }
+    talk.wait();
+    let (outcome, service) = talk.chat(signals, service, happened).await;
+    talk.leave(service).await?;
+    outcome
+}
+
+fn refusal(news: News) -> Option<String> {
+    match news {
+        News::Refused(why) => Some(why),
+        _ => None,
+    }
+}
+
+/// Where the other is to be found.
+struct Target {
+    address: SocketAddr,
+    /// Who it is in the network, where there is one.
+    user: Option<HostId>,
+}
+
+enum Link {
+    Down,
+    Dialling,
+    Up(Peer),
+}
+
+/// What a task has to tell, and the attempt to connect that it belongs to.
+struct Happening {
+    attempt: u64,
+    what: What,
+}
+
+enum What {
+    Answered(Result<(Peer, Gone), Failure>),
+    Gone,
+    Sent(String, Result<(), Failure>),
+    /// Whoever was there before under our name and still is.
+    Namesake(Option<User>),
+}
+
+struct Talk {
+    name: String,
+    screen: Screen,
+    /// `None` without a network, and when it is lost.
+    relay: Option<Relay>,
+    /// Whom to chat with in the network, once that is certain.
+    with: Option<Vec<u8>>,
+    target: Option<Target>,
+    link: Link,
+    attempt: u64,
+    dialled: Option<Instant>,
+    /// The other's name once they have been there.
+    peer_name: Option<String>,
+    /// A line that was typed before anybody was there.
+    held: Option<String>,
+    is_sending: bool,
+    /// Whether nobody in the network was there before under our name.
+    is_name_certain: bool,
+    is_input_open: bool,
+    happens: mpsc::Sender<Happening>,
+}
+
+impl Talk {
+    /// The loop.
+    async fn chat(
+        &mut self,
+        mut signals: Signals,
+        mut service: Service,
+        mut happened: mpsc::Receiver<Happening>,
+    ) -> (Result<(), String>, Service) {
+        let mut input = screen::input();
+        while self.is_input_open || self.held.is_some() || self.is_sending {
+            let is_behind = self.screen.is_behind();
+            let dial_at = self.dial_at();
+            let takes_lines = self.is_input_open && self.held.is_none() && !self.is_sending;
+            let outcome = tokio::select! {
+                () = signals.any() => break,
+                can_be_seen = self.screen.tend() => if can_be_seen { Ok(()) } else { break },
+                Some(happening) = happened.recv() => self.on_happening(happening),
+                news = news(&mut self.relay) => self.on_news(news),
+                () = sleep_until(dial_at.unwrap_or_else(Instant::now)), if dial_at.is_some() => {
+                    self.dial();
+                    Ok(())
+                }
+                Some(message) = service.received.recv(), if !is_behind => {
+                    self.screen.say(Line::Out(shown(&message)));
+                    Ok(())
+                }
+                typed = input.recv(), if takes_lines && !is_behind => {
+                    self.on_typed(typed);
+                    Ok(())
+                }
+            };
+            if outcome.is_err() {
+                return (outcome, service);
+            }
+        }
+        (Ok(()), service)
+    }
+
+    /// Leaves so that the other sees the end of the chat before the end of the membership.
+    async fn leave(mut self, service: Service) -> Result<(), String> {
+        self.link = Link::Down;
+        for message in service.stop().await {
+            self.screen.say(Line::Out(shown(&message)));
+        }
+        if let Some(relay) = self.relay.take() {
+            relay.quit().await;
+        }
+        self.screen.close().await
+    }
+
+    /// When to connect next: never while there is nobody to connect to.
+    fn dial_at(&self) -> Option<Instant> {
+        let target = self.target.as_ref().filter(|_| matches!(self.link, Link::Down))?;
+        if let (Some(relay), Some(id)) = (&self.relay, target.user)
+            && !relay.directory().has(id)
+        {
+            return None;
+        }
+        Some(self.dialled.map_or_else(Instant::now, |dialled| dialled + DIAL_INTERVAL))
+    }
+
+    fn dial(&mut self) {
+        let Some(target) = &self.target else { return };
+        let address = target.address;
+        self.attempt += 1;
+        self.dialled = Some(Instant::now());
+        self.link = Link::Dialling;
+        self.later(async move { What::Answered(Peer::dial(address).await) });
+    }
+
+    /// Lets something happen in its own time, for the present connection.
+    fn later(&self, what: impl Future<Output = What> + Send + 'static) {
+        let (attempt, happens) = (self.attempt, self.happens.clone());
+        tokio::spawn(async move {
+            let what = what.await;
+            let _ = happens.send(Happening { attempt, what }).await;
+        });
+    }
+
+    fn on_happening(&mut self, Happening { attempt, what }: Happening) -> Result<(), String> {
+        let is_present = attempt == self.attempt;
+        match what {
+            What::Answered(Ok((peer, gone))) if is_present => self.on_peer(peer, gone),
+            What::Answered(Err(failure)) if is_present => {
+                self.link = Link::Down;
+                if let Failure::Refused(why) = failure {
+                    return Err(format!("who answers there does not chat: {why}"));
+                }
+                self.follow();
+            }
+            What::Gone if is_present => self.on_gone(),
+            What::Answered(_) | What::Gone => {}
+            What::Sent(line, outcome) => {
+                self.is_sending = false;
+                if let Err(failure) = outcome {
+                    self.refuse(&line, failure.text());
+                    if is_present && matches!(failure, Failure::Absent(_)) {
+                        self.on_gone();
+                    }
+                }
+            }
+            What::Namesake(Some(user)) => {
+                let name = Printable(&user.name);
+                let address = user.address;
+                return Err(format!("the name {name} is taken in the network, at {address}"));
+            }
+            What::Namesake(None) => {
+                self.is_name_certain = true;
+                self.look_around();
+            }
+        }
+        Ok(())
+    }
+
+    fn on_peer(&mut self, peer: Peer, gone: Gone) {
+        // In a network the address may be that of somebody who has left since.
+        if let Some(with) = self.with.as_ref().filter(|with| **with != *peer.name.as_bytes()) {
+            let (name, with) = (Printable(peer.name.as_bytes()), Printable(with));
+            let note = format!("{name} answers where {with} should be");
+            self.link = Link::Down;
+            self.target = None;
+            return self.note(note);
+        }
+        let (own, name) = (Printable(self.name.as_bytes()), Printable(peer.name.as_bytes()));
+        let welcome = format!("Welcome, {own}. You are chatting with {name}.");
+        self.screen.say(Line::Out(welcome));
+        self.peer_name = Some(peer.name.clone());
+        self.link = Link::Up(peer);
+        self.later(async {
+            let _ = gone.await;
+            What::Gone
+        });
+        if let Some(line) = self.held.take() {
+            self.send(line);
+        }
+    }
+
+    fn on_gone(&mut self) {
+        if !matches!(self.link, Link::Up(_)) {
+            return;
+        }
+        self.link = Link::Down;
+        self.note(format!("{} is away", self.peer()));
+        self.wait();
+        self.follow();
+    }
+
+    fn on_typed(&mut self, typed: Option<Typed>) {
+        match typed {
+            None => self.is_input_open = false,
+            Some(Typed::Line(line)) if line.is_empty() => {}
+            Some(Typed::Line(line)) if self.peer_name.is_none() => self.held = Some(line),
+            Some(Typed::Line(line)) => self.send(line),
+            Some(Typed::Unsendable(why)) => self.note(why),
+        }
+    }
+
+    fn send(&mut self, line: String) {
+        let Link::Up(peer) = &self.link else {
+            let why = format!("{} is away", self.peer());
+            return self.refuse(&line, &why);
+        };
+        let answer = peer.say(&self.name, &line);
+        self.is_sending = true;
+        self.later(async move { What::Sent(line, answer.await) });
+    }
+
+    fn refuse(&mut self, line: &str, why: &str) {
+        let (line, peer) = (Printable(line.as_bytes()), self.peer());
+        self.note(format!("not delivered to {peer}: {why}: {line}"));
+    }
+
+    fn on_news(&mut self, news: Result<Vec<News>, String>) -> Result<(), String> {
+        let news = match news {
+            Ok(news) => news,
+            Err(why) => {
+                self.relay = None;
+                if self.target.is_none() {
+                    return Err(format!("the network is lost before anybody was found: {why}"));
+                }
+                self.note(format!("the network is lost, the chat goes on directly: {why}"));
+                return Ok(());
+            }
+        };
+        for news in news {
+            match news {
+                News::Welcome => {}
+                News::Settled(users) => self.on_settled(users),
+                News::Came(user) if user.name == self.name.as_bytes() => {
+                    let name = Printable(&user.name);
+                    self.note(format!("another {name} has come to the network"));
+                }
+                News::Came(_) => self.look_around(),
+                News::Left(user) => self.on_left(&user),
+                News::Refused(why) => return Err(why),
+            }
+        }
+        Ok(())
+    }
+
+    /// Before anything else it must be certain that the name is ours. Somebody whose connection the
+    /// network has not missed yet, as after a crash, has no say.
+    fn on_settled(&mut self, users: Vec<User>) {
+        let own = self.name.clone().into_bytes();
+        self.later(async move {
+            for user in users.into_iter().filter(|user| user.name == own) {
+                match Peer::dial(user.address).await {
+                    Ok((peer, _)) if peer.name.as_bytes() == own => {
+                        return What::Namesake(Some(user));
+                    }
+                    _ => {}
+                }
+            }
+            What::Namesake(None)
+        });
+    }
+
+    /// Chooses whom to chat with, where that is open.
+    fn look_around(&mut self) {
+        if self.with.is_none()
+            && self.is_name_certain
+            && let Some(relay) = &self.relay
+            && let Some(user) = relay.directory().first_but(self.name.as_bytes())
+        {
+            let (name, address) = (Printable(&user.name), user.address);
+            let note = format!("{name} is in the network, at {address}");
+            self.with = Some(user.name.clone());
+            self.note(note);
+        }
+        self.follow();
+    }
+
+    /// Goes to where the other is now, unless there is a connection that the network stands for.
+    fn follow(&mut self) {
+        let (Some(relay), Some(with)) = (&self.relay, &self.with) else { return };
+        let stands = !matches!(self.link, Link::Down)
+            && self
+                .target
+                .as_ref()
+                .and_then(|target| target.user)
+                .is_some_and(|id| relay.directory().has(id));
+        if stands || !self.is_name_certain {
+            return;
+        }
+        let Some(user) = relay.directory().newest(with) else { return };
+        let (id, address) = (user.id, user.address);
+        if self.target.as_ref().and_then(|target| target.user) == Some(id) {
+            return;
+        }
+        self.target = Some(Target { address, user: Some(id) });
+        self.dialled = None; // nobody has tried this one
+        if let Link::Up(_) = self.link {
+            self.note(format!("{} has come again, at {address}", self.peer()));
+        }
+        self.attempt += 1; // what the last connection has to tell is about the past
+        self.link = Link::Down;
+    }
+
+    fn on_left(&mut self, user: &User) {
+        if self.target.as_ref().and_then(|target| target.user) != Some(user.id) {
+            return;
+        }
+        let name = Printable(&user.name);
+        match self.link {
+            Link::Up(_) => {
+                self.note(format!("{name} has left the network, the chat goes on directly"));
+            }
+            Link::Down | Link::Dialling => self.note(format!("{name} has left the network")),
+        }
+        self.follow();
+    }
+
+    fn wait(&mut self) {
+        self.screen.say(Line::Out("Waiting for other peer to connect...".to_owned()));
+    }
+
+    fn note(&mut self, note: String) {
+        self.screen.say(Line::Err(note));
+    }
+
+    /// The other's name, as it may be shown.
+    fn peer(&self) -> String {
+        let name = self.peer_name.as_deref().unwrap_or("the other");
+        Printable(name.as_bytes()).to_string()
+    }
+}
+
+/// News of a network; without one, none ever.
+async fn news(relay: &mut Option<Relay>) -> Result<Vec<News>, String> {
+    match relay {
+        Some(relay) => relay.news().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A message as the contract has it, `[17:24] Alice> Hello, Bob!`, in local time.
+fn shown(message: &ChatMessage) -> String {
+    let (sender, body) = (Printable(message.sender.as_bytes()), Printable(message.body.as_bytes()));
+    match Timestamp::from_second(message.timestamp) {
+        Ok(time) => {
+            let time = time.to_zoned(TimeZone::system()).strftime("%H:%M");
+            format!("[{time}] {sender}> {body}")
+        }
+        Err(_) => format!("[--:--] {sender}> {body}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_is_one_line_whatever_it_is() {
+        let message = |timestamp, body: &str| {
+            let (sender, body) = ("Al\u{1b}ice".to_owned(), body.to_owned());
+            shown(&ChatMessage { timestamp, sender, body })
+        };
+        assert_eq!(message(i64::MAX, "a\nb"), "[--:--] Al\\u{1b}ice> a\\nb");
+        assert_eq!(message(i64::MIN, "\u{202e}"), "[--:--] Al\\u{1b}ice> \\u{202e}");
+        assert!(message(0, "x").ends_with("] Al\\u{1b}ice> x"));
+    }
+}

@@ -1,0 +1,163 @@
+//! The command line, and `CRC_NETWORK` and `CRC_WITH` of the environment → what is to be done.
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, Error, Parser, Subcommand};
+use crc::address::Address;
+use crc::limits::NAME_BYTES_MAX;
+
+/// Greets and chats over gRPC, with no server between those who chat.
+#[derive(Debug, Parser)]
+#[command(name = "crc-grpc", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) program: Program,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Program {
+    /// Greets whoever asks, until it is stopped
+    GreetServer {
+        /// The port on this machine to listen on; 0 is any free one, which is then shown
+        port: u16,
+    },
+    /// Lets each name be greeted, all at the same time
+    Greet {
+        /// The server's port on this machine
+        #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+        port: u16,
+        /// Who is to be greeted; each is a client of its own
+        #[arg(value_name = "NAME", required = true)]
+        names: Vec<String>,
+    },
+    /// Chats with one other person, directly
+    #[command(override_usage = "crc-grpc chat <NAME> <MY_PORT> <PEER_PORT>\n       \
+                          crc-grpc chat <NAME> --network <ADDR> [--with <NAME>]")]
+    Chat(ChatArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ChatArgs {
+    /// Who you are
+    #[arg(value_parser = name)]
+    pub(crate) name: String,
+    /// The port on this machine where the other reaches you; 0 is any free one
+    #[arg(requires = "peer_port", conflicts_with = "network")]
+    my_port: Option<u16>,
+    /// The port on this machine where you reach the other
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    peer_port: Option<u16>,
+    /// A server of a crc network that tells where the other is [env: CRC_NETWORK]
+    #[arg(long, value_name = "ADDR")]
+    network: Option<Address>,
+    /// The other's name in the network; without it, whoever is told of first [env: CRC_WITH]
+    #[arg(long, value_name = "NAME", conflicts_with = "my_port", value_parser = name)]
+    with: Option<String>,
+}
+
+/// How the other is found.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Way {
+    Ports { own: u16, peer: u16 },
+    Network { relay: Address, with: Option<String> },
+}
+
+impl ChatArgs {
+    /// How the other is found; `variable` looks into the environment, which flags and ports beat.
+    ///
+    /// # Errors
+    /// Wrong usage: neither ports nor a network, or the other is oneself.
+    pub(crate) fn way(&self, variable: impl Fn(&str) -> Option<String>) -> Result<Way, Error> {
+        let wrong = |kind, text: &str| Cli::command().error(kind, text);
+        let invalid = |text: &str| wrong(ErrorKind::ValueValidation, text);
+        if let (Some(own), Some(peer)) = (self.my_port, self.peer_port) {
+            if own == peer {
+                return Err(invalid("MY_PORT and PEER_PORT are the same: that is no other person"));
+            }
+            return Ok(Way::Ports { own, peer });
+        }
+        let from_environment = || {
+            let text = variable("CRC_NETWORK")?;
+            Some(text.parse().map_err(|error: String| invalid(&format!("CRC_NETWORK: {error}"))))
+        };
+        let relay = match self.network.clone().map(Ok).or_else(from_environment).transpose()? {
+            Some(relay) => relay,
+            None => {
+                let text = "ports are missing: write MY_PORT and PEER_PORT, or --network ADDR";
+                return Err(wrong(ErrorKind::MissingRequiredArgument, text));
+            }
+        };
+        let with = match (&self.with, variable("CRC_WITH")) {
+            (Some(with), _) => Some(with.clone()),
+            (None, Some(text)) => {
+                Some(name(&text).map_err(|error| invalid(&format!("CRC_WITH: {error}")))?)
+            }
+            (None, None) => None,
+        };
+        if with.as_ref() == Some(&self.name) {
+            return Err(invalid("--with is your own name"));
+        }
+        Ok(Way::Network { relay, with })
+    }
+}
+
+fn name(text: &str) -> Result<String, String> {
+    match text.len() {
+        0 => Err("a name is not empty".to_owned()),
+        1..=NAME_BYTES_MAX => Ok(text.to_owned()),
+        _ => Err(format!("a name has at most {NAME_BYTES_MAX} bytes")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn way(words: &str, environment: &[(&str, &str)]) -> Result<Way, Error> {
+        let words = ["crc-grpc", "chat"].into_iter().chain(words.split(' '));
+        let Program::Chat(args) = Cli::try_parse_from(words)?.program else { panic!("no chat") };
+        args.way(|name| {
+            let found = environment.iter().find(|(key, _)| *key == name)?;
+            Some(found.1.to_owned())
+        })
+    }
+
+    #[test]
+    fn ports_and_flags_beat_the_environment() {
+        let network = |relay: &str, with: Option<&str>| Way::Network {
+            relay: relay.parse().expect("valid"),
+            with: with.map(str::to_owned),
+        };
+        let environment = [("CRC_NETWORK", "a:1"), ("CRC_WITH", "Bob")];
+        for (words, environment, expected) in [
+            ("Alice 1 2", &environment[..], Way::Ports { own: 1, peer: 2 }),
+            ("Alice 0 2", &[], Way::Ports { own: 0, peer: 2 }),
+            ("Alice --network b:2", &[], network("b:2", None)),
+            ("Alice --network b:2 --with Carol", &environment, network("b:2", Some("Carol"))),
+            ("Alice", &environment, network("a:1", Some("Bob"))),
+        ] {
+            assert_eq!(way(words, environment).expect("valid"), expected, "{words}");
+        }
+    }
+
+    #[test]
+    fn wrong_usage_is_told_with_exit_code_2() {
+        for words in [
+            "Alice",
+            "Alice 1",
+            "Alice 1 1",
+            "Alice 1 0",
+            "Alice 1 65536",
+            "Alice 1 2 3",
+            "Alice 1 2 --network a:1",
+            "Alice 1 2 --with Bob",
+            "Alice --with Bob",
+            "Alice --network nowhere",
+            "Alice --network a:1 --with Alice",
+            " --network a:1",
+        ] {
+            assert_eq!(way(words, &[]).expect_err(words).exit_code(), 2, "{words}");
+        }
+        let environment = [("CRC_NETWORK", "nowhere")];
+        assert_eq!(way("Alice", &environment).expect_err("no address").exit_code(), 2);
+    }
+}

@@ -1,0 +1,99 @@
+//! The greeting: a server, and any number of clients at the same time.
+
+use crc::printable::Printable;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status};
+
+use crate::channel::{self, Failure, Signals};
+use crate::limits::{LEAVE_DEADLINE, MESSAGE_BYTES_MAX, STREAMS_MAX};
+use crate::proto::greeting::greeting_client::GreetingClient;
+use crate::proto::greeting::greeting_server::{Greeting, GreetingServer};
+use crate::proto::greeting::{ServerResponse, UserInfo};
+use crate::screen::{Line, Screen};
+
+struct Greeter {
+    lines: mpsc::Sender<Line>,
+}
+
+#[tonic::async_trait]
+impl Greeting for Greeter {
+    async fn greet(&self, request: Request<UserInfo>) -> Result<Response<ServerResponse>, Status> {
+        let name = request.into_inner().name;
+        let shown = Printable(name.as_bytes());
+        let line = format!("[Server] Received request from user named '{shown}'");
+        // Without anybody to read its lines a server serves all the same.
+        let _ = self.lines.send(Line::Out(line)).await;
+        Ok(Response::new(ServerResponse { message: format!("Hello, {name}.") }))
+    }
+}
+
+/// Greets whoever asks on a port of this machine, until a signal comes.
+///
+/// # Errors
+/// The port cannot be listened on.
+pub(crate) async fn serve(port: u16) -> Result<(), String> {
+    let mut signals = Signals::new()?;
+    let (listener, address) = channel::listen(channel::local(port)).await?;
+    let mut screen = Screen::open();
+    screen.say(Line::Out(format!("Server started, listening on {}", address.port())));
+    let greeter = GreetingServer::new(Greeter { lines: screen.sender() })
+        .max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    {
+        let serving = Server::builder()
+            .max_concurrent_streams(STREAMS_MAX)
+            .serve_with_incoming_shutdown(greeter, incoming, async { drop(stopped.await) });
+        tokio::pin!(serving);
+        tokio::select! {
+            outcome = &mut serving => return outcome.map_err(|error| error.to_string()),
+            () = signals.any() => drop(stop),
+        }
+        // Answers that are under way may come to their end.
+        let _ = timeout(LEAVE_DEADLINE, serving).await;
+    }
+    screen.close().await
+}
+
+/// Lets a client for each name be greeted.
+///
+/// # Errors
+/// The first failure of a client, when all have come to their end.
+pub(crate) async fn greet(port: u16, names: Vec<String>) -> Result<(), String> {
+    let mut screen = Screen::open();
+    let (done, mut answers) = mpsc::channel(names.len());
+    for (index, name) in names.into_iter().enumerate() {
+        screen.say(Line::Out(format!("Client {} started", index + 1)));
+        let done = done.clone();
+        tokio::spawn(async move {
+            let answer = greet_one(port, name.clone()).await;
+            let _ = done.send((name, answer)).await;
+        });
+    }
+    drop(done);
+    let mut failure = None;
+    while let Some((name, answer)) = answers.recv().await {
+        let name = Printable(name.as_bytes());
+        match answer {
+            Ok(message) => {
+                let message = Printable(message.as_bytes());
+                let line = format!("[{name}] Message received from server: \"{message}\"");
+                screen.say(Line::Out(line));
+            }
+            // Who is not there is not there for all of them; an answer is to one.
+            Err(Failure::Absent(why)) => drop(failure.get_or_insert(why)),
+            Err(Failure::Refused(why)) => drop(failure.get_or_insert(format!("{name}: {why}"))),
+        }
+    }
+    screen.close().await?;
+    failure.map_or(Ok(()), Err)
+}
+
+async fn greet_one(port: u16, name: String) -> Result<String, Failure> {
+    let (channel, _gone) = channel::connect(channel::local(port)).await?;
+    let mut client = GreetingClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    Ok(channel::answer(client.greet(UserInfo { name })).await?.message)
+}

@@ -1,0 +1,180 @@
+//! Standard output, error and input: a thread each way, as they may block for as long as somebody
+//! likes, and the chat goes on meanwhile.
+//!
+//! Invariants: lines appear in the order in which they were said, whichever stream they are for;
+//! what waits is bounded as long as its user looks at [`Screen::is_behind`].
+
+use std::collections::VecDeque;
+use std::io::{self, BufRead as _, ErrorKind, Read as _, Write as _};
+use std::thread;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use crate::limits::{LEAVE_DEADLINE, LINE_BYTES_MAX, SHOWN_MAX, TYPED_AHEAD_MAX};
+
+/// A line to show.
+#[derive(Debug)]
+pub(crate) enum Line {
+    /// For standard output.
+    Out(String),
+    /// For standard error, where the program's name goes before it.
+    Err(String),
+}
+
+/// What shows lines.
+pub(crate) struct Screen {
+    lines: mpsc::Sender<Line>,
+    behind: VecDeque<Line>,
+    written: oneshot::Receiver<io::Result<()>>,
+}
+
+impl Screen {
+    pub(crate) fn open() -> Self {
+        let (lines, to_show) = mpsc::channel(SHOWN_MAX);
+        let (done, written) = oneshot::channel();
+        thread::spawn(move || done.send(show(to_show)));
+        Self { lines, behind: VecDeque::new(), written }
+    }
+
+    /// Shows a line when those before it have been taken.
+    pub(crate) fn say(&mut self, line: Line) {
+        self.behind.push_back(line);
+        while let Some(line) = self.behind.pop_front() {
+            if let Err(error) = self.lines.try_send(line) {
+                let line = match error {
+                    mpsc::error::TrySendError::Full(line)
+                    | mpsc::error::TrySendError::Closed(line) => line,
+                };
+                return self.behind.push_front(line);
+            }
+        }
+    }
+
+    /// Whether lines wait for somebody to take those before them.
+    pub(crate) fn is_behind(&self) -> bool {
+        !self.behind.is_empty()
+    }
+
+    /// Hands on a line that waits, or waits itself for as long as anybody can see anything: then the
+    /// answer is `false`. It may be dropped and called again at any time.
+    pub(crate) async fn tend(&mut self) -> bool {
+        if self.behind.is_empty() {
+            self.lines.closed().await;
+        }
+        let Ok(permit) = self.lines.reserve().await else { return false };
+        if let Some(line) = self.behind.pop_front() {
+            permit.send(line);
+        }
+        true
+    }
+
+    /// Another way to the same screen.
+    pub(crate) fn sender(&self) -> mpsc::Sender<Line> {
+        self.lines.clone()
+    }
+
+    /// Waits, not for ever, until all has been taken.
+    ///
+    /// # Errors
+    /// It could not be shown. That its reader has seen enough is no error.
+    pub(crate) async fn close(mut self) -> Result<(), String> {
+        let all = async {
+            while self.is_behind() && self.tend().await {}
+            drop(self.lines);
+            self.written.await
+        };
+        match timeout(LEAVE_DEADLINE, all).await {
+            Ok(Ok(Err(error))) if error.kind() != ErrorKind::BrokenPipe => {
+                Err(format!("cannot write the output: {error}"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn show(mut lines: mpsc::Receiver<Line>) -> io::Result<()> {
+    while let Some(line) = lines.blocking_recv() {
+        match line {
+            Line::Out(line) => {
+                let mut stdout = io::stdout().lock();
+                writeln!(stdout, "{line}").and_then(|()| stdout.flush())?;
+            }
+            // Whoever does not listen there misses nothing else.
+            Line::Err(line) => drop(writeln!(io::stderr(), "crc-grpc: {line}")),
+        }
+    }
+    Ok(())
+}
+
+/// What was typed.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Typed {
+    /// A line without its line end.
+    Line(String),
+    /// A line that cannot be sent, and why.
+    Unsendable(String),
+}
+
+/// The lines of standard input; the channel closes with it.
+pub(crate) fn input() -> mpsc::Receiver<Typed> {
+    let (lines, typed) = mpsc::channel(TYPED_AHEAD_MAX);
+    thread::spawn(move || {
+        let mut input = io::stdin().lock();
+        while let Some(line) = next_line(&mut input) {
+            if lines.blocking_send(line).is_err() {
+                return;
+            }
+        }
+    });
+    typed
+}
+
+/// The next line, never more of it in memory than can be sent; an input that fails has ended.
+fn next_line(input: &mut impl io::BufRead) -> Option<Typed> {
+    let mut line = Vec::new();
+    let longest = LINE_BYTES_MAX as u64 + 1; // with its line end
+    if input.by_ref().take(longest).read_until(b'\n', &mut line).ok()? == 0 {
+        return None;
+    }
+    if line.pop_if(|byte| *byte == b'\n').is_none() && line.len() > LINE_BYTES_MAX {
+        input.skip_until(b'\n').ok()?;
+        let why = format!("not sent: a line has at most {LINE_BYTES_MAX} bytes");
+        return Some(Typed::Unsendable(why));
+    }
+    line.pop_if(|byte| *byte == b'\r');
+    Some(match String::from_utf8(line) {
+        Ok(line) => Typed::Line(line),
+        Err(_) => Typed::Unsendable("not sent: the line is not UTF-8".to_owned()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(input: &[u8], expected: &[Option<&str>]) {
+        let mut input = input;
+        let lines = std::iter::from_fn(|| next_line(&mut input));
+        let lines: Vec<Option<String>> = lines
+            .map(|typed| match typed {
+                Typed::Line(line) => Some(line),
+                Typed::Unsendable(_) => None,
+            })
+            .collect();
+        let lines: Vec<Option<&str>> = lines.iter().map(Option::as_deref).collect();
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn one_bad_line_costs_only_itself() {
+        check(b"", &[]);
+        check(b"a\r\n\nb", &[Some("a"), Some(""), Some("b")]);
+        check(b"\xff\nb\n", &[None, Some("b")]);
+        let longest = "x".repeat(LINE_BYTES_MAX);
+        check(format!("{longest}\nb\n").as_bytes(), &[Some(&longest), Some("b")]);
+        check(format!("{longest}").as_bytes(), &[Some(&longest)]);
+        check(format!("{longest}y\nb\n").as_bytes(), &[None, Some("b")]);
+        check(format!("{longest}yz").as_bytes(), &[None]);
+    }
+}
