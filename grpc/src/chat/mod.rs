@@ -116,6 +116,8 @@ enum What {
     Answered(Result<(Peer, Gone), Failure>),
     Gone,
     Sent(String, Result<(), Failure>),
+    /// Who has left the network, and whether the connection stands.
+    Parted(User, Result<(), Failure>),
     /// Whoever was there before under our name and still is.
     Namesake(Option<User>),
 }
@@ -243,6 +245,14 @@ impl Talk {
                     }
                 }
             }
+            What::Parted(user, outcome) => {
+                let goes_on = is_present && outcome.is_ok();
+                if is_present && !goes_on {
+                    self.on_gone();
+                }
+                let more = if goes_on { ", the chat goes on directly" } else { "" };
+                self.note(format!("{} has left the network{more}", Printable(&user.name)));
+            }
             What::Namesake(Some(user)) => {
                 let name = Printable(&user.name);
                 let address = user.address;
@@ -310,8 +320,7 @@ impl Talk {
     }
 
     fn refuse(&mut self, line: &str, why: &str) {
-        let (line, peer) = (Printable(line.as_bytes()), self.peer());
-        self.note(format!("not delivered to {peer}: {why}: {line}"));
+        self.note(format!("not delivered, {why}: {}", Printable(line.as_bytes())));
     }
 
     fn on_news(&mut self, news: Result<Vec<News>, String>) -> Result<(), String> {
@@ -335,7 +344,7 @@ impl Talk {
                     self.note(format!("another {name} has come to the network"));
                 }
                 News::Came(_) => self.look_around(),
-                News::Left(user) => self.on_left(&user),
+                News::Left(user) => self.on_left(user),
                 News::Refused(why) => return Err(why),
             }
         }
@@ -378,17 +387,13 @@ impl Talk {
     fn follow(&mut self) {
         let (Some(relay), Some(with)) = (&self.relay, &self.with) else { return };
         let stands = !matches!(self.link, Link::Down)
-            && self
-                .target
-                .as_ref()
-                .and_then(|target| target.user)
-                .is_some_and(|id| relay.directory().has(id));
+            && self.target_id().is_some_and(|id| relay.directory().has(id));
         if stands || !self.is_name_certain {
             return;
         }
         let Some(user) = relay.directory().newest(with) else { return };
         let (id, address) = (user.id, user.address);
-        if self.target.as_ref().and_then(|target| target.user) == Some(id) {
+        if self.target_id() == Some(id) {
             return;
         }
         self.target = Some(Target { address, user: Some(id) });
@@ -400,18 +405,25 @@ impl Talk {
         self.link = Link::Down;
     }
 
-    fn on_left(&mut self, user: &User) {
-        if self.target.as_ref().and_then(|target| target.user) != Some(user.id) {
+    fn on_left(&mut self, user: User) {
+        if self.target_id() != Some(user.id) {
             return;
         }
-        let name = Printable(&user.name);
-        match self.link {
-            Link::Up(_) => {
-                self.note(format!("{name} has left the network, the chat goes on directly"));
-            }
-            Link::Down | Link::Dialling => self.note(format!("{name} has left the network")),
-        }
         self.follow();
+        // Who ends leaves the network and the chat, and either may be heard of first: what goes on
+        // is asked over the connection itself.
+        match &self.link {
+            Link::Up(peer) if self.target_id() == Some(user.id) => {
+                let answer = peer.ask();
+                self.later(async { What::Parted(user, answer.await) });
+            }
+            _ => self.note(format!("{} has left the network", Printable(&user.name))),
+        }
+    }
+
+    /// Who the other is in the network.
+    fn target_id(&self) -> Option<HostId> {
+        self.target.as_ref()?.user
     }
 
     fn wait(&mut self) {

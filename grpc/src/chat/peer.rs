@@ -37,6 +37,12 @@ impl Peer {
         Ok((Self { name, client }, gone))
     }
 
+    /// Whether the connection still has somebody at its other end.
+    pub(crate) fn ask(&self) -> impl Future<Output = Result<(), Failure>> + Send + use<> {
+        let mut client = self.client.clone();
+        async move { answer(client.get_info(Nothing {})).await.map(drop) }
+    }
+
     /// Says something; the future owns all that it needs.
     pub(crate) fn say(
         &self,

@@ -1,0 +1,9 @@
+//! `crc-grpc` as processes: against itself, a crc network, and programs of others.
+
+mod chat;
+mod greeting;
+mod interop;
+mod network;
+#[path = "../../src/proto.rs"]
+mod proto;
+mod support;

@@ -1,0 +1,195 @@
+//! Running programs whose lines are waited for, and ports that nobody else takes.
+
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use rustix::net::{AddressFamily, SocketAddrV4, SocketType, bind, getsockname, socket, sockopt};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long anything may take on a busy machine before it counts as never.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) const WAITING: &str = "Waiting for other peer to connect...";
+
+/// A program whose lines are looked at one after the other: none may be passed over.
+pub(crate) struct Program {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: Receiver<String>,
+    stderr: Receiver<String>,
+}
+
+impl Program {
+    pub(crate) fn start(words: &[&str]) -> Self {
+        Self::run(Command::new(env!("CARGO_BIN_EXE_crc-grpc")).args(words))
+    }
+
+    pub(crate) fn run(command: &mut Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let stdout = lines(child.stdout.take().expect("piped"));
+        let stderr = lines(child.stderr.take().expect("piped"));
+        Self { stdin: child.stdin.take(), child, stdout, stderr }
+    }
+
+    pub(crate) fn types(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().expect("open");
+        writeln!(stdin, "{line}").and_then(|()| stdin.flush()).expect("it reads");
+    }
+
+    /// The next line on standard output.
+    #[track_caller]
+    pub(crate) fn line(&self) -> String {
+        self.stdout.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+            let notes: Vec<String> = self.stderr.try_iter().collect();
+            panic!("no more lines; on standard error: {notes:#?}")
+        })
+    }
+
+    #[track_caller]
+    pub(crate) fn shows(&self, line: &str) {
+        assert_eq!(self.line(), line);
+    }
+
+    /// The next line is a message, sent within the last minutes or so.
+    #[track_caller]
+    pub(crate) fn hears(&self, message: &str) {
+        let line = self.line();
+        let (time, rest) = line.split_once("] ").expect("a time");
+        let digits: Vec<bool> = time.bytes().map(|byte| byte.is_ascii_digit()).collect();
+        assert_eq!(digits, [false, true, true, false, true, true], "{line}");
+        assert_eq!((&time[..1], &time[3..4], rest), ("[", ":", message), "{line}");
+    }
+
+    /// The next line on standard error.
+    #[track_caller]
+    pub(crate) fn note(&self) -> String {
+        self.stderr.recv_timeout(PATIENCE).expect("a line on standard error")
+    }
+
+    #[track_caller]
+    pub(crate) fn notes(&self, line: &str) {
+        assert_eq!(self.note(), format!("crc-grpc: {line}"));
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it is there");
+    }
+
+    pub(crate) fn ends_input(&mut self) {
+        drop(self.stdin.take());
+    }
+
+    /// Waits for its end and answers its code; nothing may have been said that was not looked at.
+    #[track_caller]
+    pub(crate) fn ends(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "it does not end");
+            std::thread::park_timeout(Duration::from_millis(2)); // between two looks
+        };
+        let rest: Vec<String> = self.stdout.iter().chain(self.stderr.iter()).collect();
+        assert_eq!(rest, [""; 0], "said and not looked at");
+        status.code()
+    }
+
+    /// Ends its input, upon which it leaves.
+    #[track_caller]
+    pub(crate) fn leaves(&mut self) {
+        self.ends_input();
+        assert_eq!(self.ends(), Some(0));
+    }
+
+    /// The one line with which it fails.
+    #[track_caller]
+    pub(crate) fn fails(&mut self) -> String {
+        let note = self.note();
+        assert_eq!(self.ends(), Some(1), "{note}");
+        note.strip_prefix("crc-grpc: ").expect("the program's name").to_owned()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+/// A port on which nothing listens until a program of the test does: whoever asks for any free one
+/// gets another.
+pub(crate) struct Reserved {
+    _socket: OwnedFd,
+    pub(crate) port: String,
+}
+
+impl Reserved {
+    pub(crate) fn new() -> Self {
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+        sockopt::set_socket_reuseaddr(&socket, true).expect("an option");
+        bind(&socket, &SocketAddrV4::new([127, 0, 0, 1].into(), 0)).expect("a port");
+        let address: std::net::SocketAddr =
+            getsockname(&socket).expect("a name").try_into().expect("an address");
+        Self { _socket: socket, port: address.port().to_string() }
+    }
+}
+
+/// A crc server of this workspace.
+pub(crate) struct Relay {
+    program: Program,
+    pub(crate) address: String,
+    control: tempfile::TempDir,
+}
+
+impl Relay {
+    pub(crate) fn start(options: &[&str]) -> Self {
+        let control = tempfile::tempdir().expect("a folder");
+        let mut command = Command::new(crc());
+        command.args(["server", "--listen", "127.0.0.1:0", "--log", "error", "--control"]);
+        let program = Program::run(command.arg(control.path().join("socket")).args(options));
+        let line = program.line();
+        let address = line.strip_prefix("listening crc ").expect("where it listens").to_owned();
+        Self { program, address, control }
+    }
+
+    pub(crate) fn ctl(&self, words: &[&str]) -> String {
+        let mut command = Command::new(crc());
+        command.args(["ctl", "--control"]).arg(self.control.path().join("socket")).args(words);
+        let output = command.output().expect("crc ctl runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.program.signal(signal);
+    }
+}
+
+fn crc() -> &'static PathBuf {
+    static CRC: OnceLock<PathBuf> = OnceLock::new();
+    CRC.get_or_init(|| crc_tests::binary::locate().unwrap_or_else(|fault| panic!("{fault}")))
+}
