@@ -120,8 +120,13 @@ fn what_is_not_answered_is_not_delivered() {
     bob.signal(Signal::CONT);
     welcome(&alice, "Alice", "Bob");
     alice.types("Now");
-    let heard = [bob.line(), bob.line()];
-    assert!(heard.iter().any(|line| line.ends_with("Alice> Now")), "{heard:?}");
+    // The question may still have been read when it was given up.
+    let heard = bob.line();
+    if heard.ends_with("] Alice> Anybody?") {
+        bob.hears("Alice> Now");
+    } else {
+        assert!(heard.ends_with("] Alice> Now"), "{heard}");
+    }
 }
 
 #[test]
