@@ -79,12 +79,10 @@ impl ChatArgs {
             let text = variable("CRC_NETWORK")?;
             Some(text.parse().map_err(|error: String| invalid(&format!("CRC_NETWORK: {error}"))))
         };
-        let relay = match self.network.clone().map(Ok).or_else(from_environment).transpose()? {
-            Some(relay) => relay,
-            None => {
-                let text = "ports are missing: write MY_PORT and PEER_PORT, or --network ADDR";
-                return Err(wrong(ErrorKind::MissingRequiredArgument, text));
-            }
+        let given = self.network.clone().map(Ok).or_else(from_environment).transpose()?;
+        let Some(relay) = given else {
+            let text = "ports are missing: write MY_PORT and PEER_PORT, or --network ADDR";
+            return Err(wrong(ErrorKind::MissingRequiredArgument, text));
         };
         let with = match (&self.with, variable("CRC_WITH")) {
             (Some(with), _) => Some(with.clone()),

@@ -85,14 +85,16 @@ impl Directory {
         self.users.iter().any(|user| user.id == id)
     }
 
-    /// Who is known longest, of those with another name.
-    pub(crate) fn first_but(&self, name: &[u8]) -> Option<&User> {
-        self.users.iter().find(|user| user.name != name)
+    /// Who is known longest, of those with another name who are not `busy`.
+    pub(crate) fn first_but(&self, name: &[u8], busy: &[HostId]) -> Option<&User> {
+        self.users.iter().find(|user| user.name != name && !busy.contains(&user.id))
     }
 
-    /// Who came last under a name.
-    pub(crate) fn newest(&self, name: &[u8]) -> Option<&User> {
-        self.users.iter().rev().find(|user| user.name == name)
+    /// Whom to try under a name after somebody who was tried: the newest first, and round again.
+    pub(crate) fn next(&self, name: &[u8], tried: Option<HostId>) -> Option<&User> {
+        let all = || self.users.iter().rev().filter(|user| user.name == name);
+        let mut after = all().skip_while(|user| Some(user.id) != tried).skip(1);
+        after.next().or_else(|| all().next())
     }
 
     /// Takes a frame that [`wire::frame_len`] has vouched for.
@@ -237,10 +239,13 @@ mod tests {
         assert_eq!(hear(&mut directory, &again).0, None);
         let other = registration(11, "Bob", "grpc://127.0.0.1:5");
         assert_eq!(hear(&mut directory, &other).0, Some(News::Came(user(11, "Bob", 5))));
-        assert_eq!(directory.newest(b"Bob"), Some(&user(11, "Bob", 5)));
+        for (tried, next) in [(None, 11), (Some(11), 7), (Some(7), 11), (Some(99), 11)] {
+            let next_id = directory.next(b"Bob", tried.map(HostId)).map(|user| user.id);
+            assert_eq!(next_id, Some(HostId(next)), "after {tried:?}");
+        }
         assert_eq!(hear(&mut directory, &quit(11)).0, Some(News::Left(user(11, "Bob", 5))));
         assert_eq!(hear(&mut directory, &quit(8)).0, None);
-        assert_eq!(directory.newest(b"Bob"), Some(&user(7, "Bob", 2)));
+        assert_eq!(directory.next(b"Bob", Some(HostId(11))), Some(&user(7, "Bob", 2)));
     }
 
     #[test]

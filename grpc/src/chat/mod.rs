@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use self::directory::{News, User};
-use self::peer::{Peer, Service};
+use self::peer::{Partner, Peer, Service};
 use self::relay::Relay;
 use crate::channel::{self, Failure, Gone, Signals};
 use crate::cli::Way;
@@ -48,14 +48,13 @@ pub(crate) async fn run(name: String, way: Way) -> Result<(), String> {
             let service = Service::start(&name, listener);
             let mut relay_link = Relay::register(stream, &name, address);
             let first = timeout(CONNECT_DEADLINE, relay_link.news()).await;
-            let refused = |why: &str| Err(format!("the crc server at {relay}: {why}"));
-            match first {
-                Ok(Ok(news)) => match news.into_iter().find_map(refusal) {
-                    Some(why) => return refused(&why),
-                    None => {}
-                },
-                Ok(Err(why)) => return refused(&why),
-                Err(_) => return refused("it does not answer"),
+            let why = match first {
+                Ok(Ok(news)) => news.into_iter().find_map(refusal),
+                Ok(Err(why)) => Some(why),
+                Err(_) => Some("it does not answer".to_owned()),
+            };
+            if let Some(why) = why {
+                return Err(format!("the crc server at {relay}: {why}"));
             }
             (service, Some(relay_link), None, with, None)
         }
@@ -65,7 +64,10 @@ pub(crate) async fn run(name: String, way: Way) -> Result<(), String> {
         name,
         screen: Screen::open(),
         relay,
+        is_open_to_all: with.is_none(),
         with: with.map(String::into_bytes),
+        busy: Vec::new(),
+        partner: service.partner.clone(),
         target,
         link: Link::Down,
         attempt: 0,
@@ -129,6 +131,12 @@ struct Talk {
     relay: Option<Relay>,
     /// Whom to chat with in the network, once that is certain.
     with: Option<Vec<u8>>,
+    /// Whether anybody will do.
+    is_open_to_all: bool,
+    /// Who said that they chat with somebody else.
+    busy: Vec<HostId>,
+    /// Where others read whom we chat with.
+    partner: Partner,
     target: Option<Target>,
     link: Link,
     attempt: u64,
@@ -275,6 +283,21 @@ impl Talk {
             self.target = None;
             return self.note(note);
         }
+        if self.is_open_to_all
+            && self.peer_name.is_none()
+            && let Some(id) = self.target_id()
+            && !["", &self.name].contains(&&*peer.partner)
+        {
+            let (name, partner) = (&peer.name, Printable(peer.partner.as_bytes()));
+            let note = format!("{} chats with {partner}", Printable(name.as_bytes()));
+            self.busy.push(id);
+            (self.with, self.target, self.link) = (None, None, Link::Down);
+            self.note(note);
+            return self.look_around();
+        }
+        if self.with.is_some() {
+            self.partner.set(&peer.name);
+        }
         let (own, name) = (Printable(self.name.as_bytes()), Printable(peer.name.as_bytes()));
         let welcome = format!("Welcome, {own}. You are chatting with {name}.");
         self.screen.say(Line::Out(welcome));
@@ -373,7 +396,7 @@ impl Talk {
         if self.with.is_none()
             && self.is_name_certain
             && let Some(relay) = &self.relay
-            && let Some(user) = relay.directory().first_but(self.name.as_bytes())
+            && let Some(user) = relay.directory().first_but(self.name.as_bytes(), &self.busy)
         {
             let (name, address) = (Printable(&user.name), user.address);
             let note = format!("{name} is in the network, at {address}");
@@ -391,13 +414,12 @@ impl Talk {
         if stands || !self.is_name_certain {
             return;
         }
-        let Some(user) = relay.directory().newest(with) else { return };
+        let Some(user) = relay.directory().next(with, self.target_id()) else { return };
         let (id, address) = (user.id, user.address);
         if self.target_id() == Some(id) {
             return;
         }
         self.target = Some(Target { address, user: Some(id) });
-        self.dialled = None; // nobody has tried this one
         if let Link::Up(_) = self.link {
             self.note(format!("{} has come again, at {address}", self.peer()));
         }

@@ -1,6 +1,7 @@
 //! The two ends of the Chat service: what serves it, and what speaks to the other's.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use tokio::net::TcpListener;
@@ -22,6 +23,8 @@ use crate::proto::chat::{ChatMessage, Nothing};
 pub(crate) struct Peer {
     /// Who they say that they are.
     pub(crate) name: String,
+    /// Whom they found in a network and chat with; empty when there is nobody, or they say nothing.
+    pub(crate) partner: String,
     client: ChatClient<Channel>,
 }
 
@@ -33,8 +36,9 @@ impl Peer {
     pub(crate) async fn dial(address: SocketAddr) -> Result<(Self, Gone), Failure> {
         let (channel, gone) = connect(address).await?;
         let mut client = ChatClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
-        let name = answer(client.get_info(Nothing {})).await?.sender;
-        Ok((Self { name, client }, gone))
+        let ChatMessage { sender: name, body: partner, .. } =
+            answer(client.get_info(Nothing {})).await?;
+        Ok((Self { name, partner, client }, gone))
     }
 
     /// Whether the connection still has somebody at its other end.
@@ -60,9 +64,25 @@ fn message(sender: &str, body: &str) -> ChatMessage {
     ChatMessage { timestamp, sender: sender.to_owned(), body: body.to_owned() }
 }
 
+/// With whom one chats whom a network has told of: the body of what `GetInfo` answers, so that a third
+/// who looks for anybody goes on to the next.
+#[derive(Clone, Default)]
+pub(crate) struct Partner(Arc<Mutex<String>>);
+
+impl Partner {
+    pub(crate) fn set(&self, name: &str) {
+        name.clone_into(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn name(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// A service that runs, and what comes to it.
 pub(crate) struct Service {
     pub(crate) received: mpsc::Receiver<ChatMessage>,
+    pub(crate) partner: Partner,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
 }
@@ -71,8 +91,9 @@ impl Service {
     /// Serves as `name`, from now on.
     pub(crate) fn start(name: &str, listener: TcpListener) -> Self {
         let (sender, received) = mpsc::channel(RECEIVED_MAX);
-        let own = ChatServer::new(Own { name: name.to_owned(), received: sender })
-            .max_decoding_message_size(MESSAGE_BYTES_MAX);
+        let partner = Partner::default();
+        let own = Own { name: name.to_owned(), partner: partner.clone(), received: sender };
+        let own = ChatServer::new(own).max_decoding_message_size(MESSAGE_BYTES_MAX);
         let (stop, stopped) = oneshot::channel();
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let serving = tokio::spawn(async move {
@@ -82,7 +103,7 @@ impl Service {
                 .serve_with_incoming_shutdown(own, incoming, async { drop(stopped.await) })
                 .await;
         });
-        Self { received, stop, serving }
+        Self { received, partner, stop, serving }
     }
 
     /// Takes no more, and answers with what was taken and not seen yet.
@@ -103,6 +124,7 @@ impl Service {
 
 struct Own {
     name: String,
+    partner: Partner,
     received: mpsc::Sender<ChatMessage>,
 }
 
@@ -119,6 +141,6 @@ impl Chat for Own {
     }
 
     async fn get_info(&self, _: Request<Nothing>) -> Result<Response<ChatMessage>, Status> {
-        Ok(Response::new(message(&self.name, "")))
+        Ok(Response::new(message(&self.name, &self.partner.name())))
     }
 }

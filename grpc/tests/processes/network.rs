@@ -148,3 +148,45 @@ fn no_server_and_no_crc_server_are_one_line() {
     let why = alice.fails();
     assert!(why.starts_with(&format!("the crc server at {address}: ")), "{why}");
 }
+
+#[test]
+fn who_is_late_leaves_a_pair_alone() {
+    let one = Relay::start(&[]);
+    let two = Relay::start(&["--parent", &one.address]);
+    let (mut alice, mut bob) = pair(&one, &two);
+    let mut carol = start("Carol", &one, &[]);
+    let found = [carol.note(), carol.note(), carol.note(), carol.note()]
+        .map(|note| note.split_once(", at").map_or(note.clone(), |(begin, _)| begin.to_owned()));
+    let mut rounds = [
+        ["crc-grpc: Alice is in the network", "crc-grpc: Alice chats with Bob"],
+        ["crc-grpc: Bob is in the network", "crc-grpc: Bob chats with Alice"],
+    ];
+    if found[0] != rounds[0][0] {
+        rounds.reverse();
+    }
+    assert_eq!(found, rounds.concat()[..]);
+    let mut dan = start("Dan", &two, &["--with", "Carol"]);
+    assert!(carol.note().starts_with("crc-grpc: Dan is in the network, at "));
+    welcome(&carol, "Carol", "Dan");
+    welcome(&dan, "Dan", "Carol");
+    carol.types("Hello, Dan!");
+    dan.hears("Carol> Hello, Dan!");
+    dan.types("Hello, Carol!");
+    carol.hears("Dan> Hello, Carol!");
+    talk(&mut alice, &mut bob);
+}
+
+#[test]
+fn a_name_whose_holder_answers_no_more_is_free() {
+    let relay = Relay::start(&[]);
+    // A client that holds the name, with an address where nobody listens.
+    let nowhere = Reserved::new();
+    let info = format!("grpc://127.0.0.1:{}", nowhere.port);
+    let _holder = relay.client("Alice", &info);
+    let mut alice = start("Alice", &relay, &["--with", "Bob"]);
+    let mut bob = start("Bob", &relay, &[]);
+    found(&bob, "Alice");
+    welcome(&alice, "Alice", "Bob");
+    welcome(&bob, "Bob", "Alice");
+    talk(&mut alice, &mut bob);
+}

@@ -184,6 +184,15 @@ impl Relay {
         String::from_utf8(output.stdout).expect("text")
     }
 
+    /// A client of the bundled kind that has joined.
+    pub(crate) fn client(&self, name: &str, info: &str) -> Program {
+        let url = format!("crc://{}", self.address);
+        let words = ["client", &url, "--name", name, "--info", info, "--json"];
+        let client = Program::run(Command::new(crc()).args(words));
+        assert!(client.line().starts_with("{\"event\":\"connected\""));
+        client
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         self.program.signal(signal);
     }
