@@ -173,7 +173,7 @@ mod tests {
         check(b"\xff\nb\n", &[None, Some("b")]);
         let longest = "x".repeat(LINE_BYTES_MAX);
         check(format!("{longest}\nb\n").as_bytes(), &[Some(&longest), Some("b")]);
-        check(format!("{longest}").as_bytes(), &[Some(&longest)]);
+        check(longest.as_bytes(), &[Some(&longest)]);
         check(format!("{longest}y\nb\n").as_bytes(), &[None, Some("b")]);
         check(format!("{longest}yz").as_bytes(), &[None]);
     }

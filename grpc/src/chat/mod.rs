@@ -105,7 +105,7 @@ struct Target {
 enum Link {
     Down,
     Dialling,
-    Up(Peer),
+    Up(Box<Peer>),
 }
 
 /// What a task has to tell, and the attempt to connect that it belongs to.
@@ -302,7 +302,7 @@ impl Talk {
         let welcome = format!("Welcome, {own}. You are chatting with {name}.");
         self.screen.say(Line::Out(welcome));
         self.peer_name = Some(peer.name.clone());
-        self.link = Link::Up(peer);
+        self.link = Link::Up(Box::new(peer));
         self.later(async {
             let _ = gone.await;
             What::Gone

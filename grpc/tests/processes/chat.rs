@@ -68,7 +68,7 @@ fn lines_typed_before_anybody_is_there_wait() {
     assert_eq!(alice.ends(), Some(0));
     // All may have come before Bob has found her in turn.
     let said = std::iter::repeat_with(|| bob.line()).filter(|line| !line.starts_with("Welcome"));
-    for (line, expected) in said.zip(["1", "2", "3"]) {
+    for (expected, line) in ["1", "2", "3"].into_iter().zip(said) {
         assert!(line.ends_with(&format!("] Alice> {expected}")), "{line}");
     }
 }
