@@ -190,3 +190,16 @@ fn a_name_whose_holder_answers_no_more_is_free() {
     welcome(&bob, "Bob", "Alice");
     talk(&mut alice, &mut bob);
 }
+
+#[test]
+fn nobody_is_said_to_go_on_who_does_not_answer() {
+    let relay = Relay::start(&[]);
+    let (alice, bob) = pair(&relay, &relay);
+    bob.signal(Signal::STOP);
+    let users = relay.ctl(&["users"]);
+    let row = users.lines().find(|row| row.contains(" Bob ")).expect("Bob is there");
+    relay.ctl(&["kick", row.split_whitespace().next().expect("an id")]);
+    alice.notes("Bob is away");
+    alice.shows(WAITING);
+    alice.notes("Bob has left the network");
+}
