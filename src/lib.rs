@@ -10,5 +10,6 @@ pub mod mailbox;
 pub mod net;
 pub mod node;
 pub mod operator;
+pub mod peer;
 pub mod printable;
 pub mod relay;

@@ -199,6 +199,69 @@ pub const MAIL_LOG_BYTES: u64 = 8 * 1024 * 1024;
 /// a million messages, so that a busy mailbox does not read what it has just written.
 pub const MAIL_CACHE_BYTES: u64 = 16 * 1024 * 1024;
 
+/// The longest frame between peers, in bytes of protobuf.
+pub const PEER_FRAME_BYTES_MAX: usize = 1024 * 1024;
+
+/// The longest text that a peer sends: what a chat has beside it fits below [`PEER_FRAME_BYTES_MAX`].
+pub const PEER_TEXT_BYTES_MAX: usize = PEER_FRAME_BYTES_MAX - 128;
+
+/// Links of one peer. Each is told everything, so more than this would be noise.
+pub const PEER_LINKS_MAX: usize = 256;
+
+/// Peers that one knows of, those that cannot be reached any more included.
+pub const PEERS_MAX: usize = 4096;
+
+/// How long what a peer said of itself is remembered while no way leads there: those who join
+/// meanwhile may be told of the ways later than of the peer.
+pub const PEER_GONE_KEPT: Duration = Duration::from_secs(10);
+
+/// What may wait unsent for a neighbour: what is kept and what is known of peers fit in twice.
+pub const PEER_QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Messages without a receipt that a peer keeps, its own included: the oldest of others go first.
+pub const PEER_KEPT_MESSAGES_MAX: usize = 10_000;
+
+/// The same in bytes, each message with [`PEER_KEPT_BYTES`]: a neighbour is told of all at once, so
+/// it must fit into [`PEER_QUEUE_BYTES_MAX`].
+pub const PEER_KEPT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// What a kept message counts beside its text.
+pub const PEER_KEPT_BYTES: usize = 128;
+
+/// How long a message is kept, counted together at all who pass it on: then nobody has it any more.
+pub const PEER_KEPT_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Pairs of a sender and an addressee whose numbers a peer remembers so as to pass each message on
+/// once. Of a pair that was forgotten too early, a late copy goes round once more, and no further
+/// than where it is known.
+pub const PEER_PAIRS_MAX: usize = 65_536;
+
+/// Runs of numbers that are remembered for one pair: in order they are one run.
+pub const PEER_RUNS_MAX: usize = 8;
+
+/// Senders whose numbers an addressee remembers so as to show each message once. Of one that had to
+/// be forgotten too early, nothing is shown any more.
+pub const PEER_SENDERS_MAX: usize = 65_536;
+
+/// How long a message waits for one that was sent before it and is missing.
+pub const PEER_GAP_WAIT: Duration = Duration::from_secs(2);
+
+/// Messages that may wait so, and their bytes, each with [`PEER_KEPT_BYTES`].
+pub const PEER_WAITING_MESSAGES_MAX: usize = 1000;
+/// See [`PEER_WAITING_MESSAGES_MAX`].
+pub const PEER_WAITING_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// How long a peer that joins waits for an id from others before it takes one itself.
+pub const PEER_GRANT_WAIT: Duration = Duration::from_secs(2);
+
+/// How long a frame between peers may take from its first byte to its last.
+pub const PEER_FRAME_WAIT: Duration = Duration::from_secs(30);
+
+/// A neighbour that is silent for so long is asked whether it is there,
+pub const PEER_PING_AFTER: Duration = Duration::from_secs(5);
+/// and after so long it is not.
+pub const PEER_DEAD_AFTER: Duration = Duration::from_secs(15);
+
 /// The bounds that options move. [`Limits::default`] holds what stands above.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {

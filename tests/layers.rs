@@ -10,7 +10,7 @@ const ROOMS: [&[&str]; 10] = [
     &["relay"],
     &["mail"],
     &["doors"],
-    &["node"],
+    &["node", "peer"],
     &["operator"],
     &["client", "mailbox"],
     &["net"],

@@ -13,6 +13,7 @@
 //! - What goes out depends on what came in, the time told and the seed: no hash table is iterated
 //!   where anyone could see the order.
 
+mod backoff;
 mod burst;
 mod claims;
 mod host;
@@ -33,6 +34,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use slab::Slab;
 
+pub use self::backoff::backoff;
 pub use self::host::{FirstLink, Host, HostTable};
 pub use self::leave::KickError;
 pub use self::link::{CloseReason, LinkId};

@@ -1,0 +1,212 @@
+//! Ids that one peer assigns to another, unique without asking anybody: simplified Snowflakes.
+//!
+//! From the highest bit: a 0, 38 bits that count intervals of 10 ms since 2024, 16 bits of the
+//! assigner's hash, 9 bits of sequence (contract section 5). The clock is the caller's; this guards
+//! against one that goes back, and never gives an id twice.
+
+use std::fmt;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::relay::Time;
+
+/// 2024-01-01T00:00:00Z, counted from 1970.
+pub const EPOCH: Duration = Duration::from_secs(1_704_067_200);
+
+/// The unit of time in an id.
+pub const INTERVAL: Duration = Duration::from_millis(10);
+
+const INTERVAL_BITS: u32 = 38;
+const HASH_BITS: u32 = 16;
+const SEQUENCE_BITS: u32 = 9;
+const INTERVALS: u64 = 1 << INTERVAL_BITS;
+const SEQUENCES: u16 = 1 << SEQUENCE_BITS;
+
+/// Intervals from 2024 until a moment that is counted from 1970; those before 2024 are its first.
+#[must_use]
+pub fn interval_of(wall: Duration) -> u64 {
+    let intervals = wall.saturating_sub(EPOCH).as_millis() / INTERVAL.as_millis();
+    u64::try_from(intervals).unwrap_or(u64::MAX) & (INTERVALS - 1)
+}
+
+/// The hash of an assigner: the SHA-256 of its id, as 16 bytes big-endian, its sixteen pairs of
+/// bytes folded into one by xor.
+#[must_use]
+pub fn assigner_hash(assigner: u128) -> u16 {
+    let digest = Sha256::digest(assigner.to_be_bytes());
+    digest.chunks(2).fold(0, |hash, pair| hash ^ u16::from_be_bytes([pair[0], pair[1]]))
+}
+
+/// What an id is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Explained {
+    /// When it was made, counted from 1970.
+    pub wall: Duration,
+    /// Who made it.
+    pub assigner_hash: u16,
+    /// How many that one had made before in the same interval.
+    pub sequence: u16,
+}
+
+/// Takes an id apart.
+#[must_use]
+pub fn explain(id: i64) -> Explained {
+    let bits = id.cast_unsigned();
+    let interval = (bits >> (HASH_BITS + SEQUENCE_BITS)) & (INTERVALS - 1);
+    Explained {
+        wall: EPOCH + Duration::from_millis(interval * 10),
+        assigner_hash: (bits >> SEQUENCE_BITS) as u16,
+        sequence: bits as u16 & (SEQUENCES - 1),
+    }
+}
+
+impl fmt::Display for Explained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (date, clock) = (date(self.wall.as_secs() / 86_400), self.wall.as_secs() % 86_400);
+        let (year, month, day) = date;
+        writeln!(
+            f,
+            "time: {year}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:02}Z",
+            clock / 3600,
+            clock / 60 % 60,
+            clock % 60,
+            self.wall.subsec_millis() / 10
+        )?;
+        writeln!(f, "assigner hash: 0x{:04x}", self.assigner_hash)?;
+        write!(f, "sequence: {}", self.sequence)
+    }
+}
+
+/// Year, month and day of a day counted from 1970, in the Gregorian calendar.
+fn date(mut day: u64) -> (u64, usize, u64) {
+    let mut year = 1970;
+    let is_leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    while day >= 365 + u64::from(is_leap(year)) {
+        day -= 365 + u64::from(is_leap(year));
+        year += 1;
+    }
+    let february = 28 + u64::from(is_leap(year));
+    for (month, days) in
+        [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31].into_iter().enumerate()
+    {
+        if day < days {
+            return (year, month + 1, day + 1);
+        }
+        day -= days;
+    }
+    unreachable!("a year has ended")
+}
+
+/// The source of ids of one assigner.
+#[derive(Debug, Default)]
+pub struct Snowflakes {
+    /// The interval of the last id, and when that was used first.
+    last: Option<(u64, Time)>,
+    /// Ids given in it.
+    given: u16,
+}
+
+impl Snowflakes {
+    /// The next id, or `None` if this interval has given all of its own: ask again in the next.
+    ///
+    /// A clock that went back is not followed: time goes on from the last interval that was used,
+    /// as fast as `now` does, until the clock has caught up.
+    pub fn next(&mut self, now: Time, wall: Duration, assigner: u128) -> Option<i64> {
+        let mut interval = interval_of(wall);
+        if let Some((last, since)) = self.last {
+            let passed = now.since(since).as_millis() / INTERVAL.as_millis();
+            let guarded = last.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX));
+            interval = interval.max(guarded).min(INTERVALS - 1);
+        }
+        if self.last.is_none_or(|(last, _)| last < interval) {
+            self.last = Some((interval, now));
+            self.given = 0;
+        }
+        if self.given == SEQUENCES {
+            return None;
+        }
+        let sequence = self.given;
+        self.given += 1;
+        let hash = u64::from(assigner_hash(assigner));
+        let id =
+            interval << (HASH_BITS + SEQUENCE_BITS) | hash << SEQUENCE_BITS | u64::from(sequence);
+        Some(id.cast_signed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WALL: Duration = Duration::from_secs(1_727_000_000);
+
+    fn at(millis: u64) -> Time {
+        Time(Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn the_contracts_example_was_made_on_its_day() {
+        let explained = explain(77_252_666_718_255_104);
+        assert_eq!(date(explained.wall.as_secs() / 86_400), (2024, 9, 23));
+        let shown = explained.to_string();
+        assert!(shown.starts_with("time: 2024-09-23T"), "{shown}");
+        assert!(shown.ends_with("sequence: 0"), "{shown}");
+    }
+
+    #[test]
+    fn an_id_tells_what_it_was_made_of() {
+        let mut source = Snowflakes::default();
+        for sequence in 0..3 {
+            let id = source.next(at(0), WALL, 7).expect("room");
+            let explained = Explained { wall: WALL, assigner_hash: assigner_hash(7), sequence };
+            assert_eq!(explain(id), explained);
+        }
+        // The pairs of SHA-256(00…07), folded by hand with another program.
+        assert_eq!(assigner_hash(7), HASH_OF_7);
+    }
+
+    const HASH_OF_7: u16 = 0xb1dc;
+
+    #[test]
+    fn an_interval_gives_512_ids_and_then_the_next_is_waited_for() {
+        let mut source = Snowflakes::default();
+        let mut ids: Vec<i64> =
+            (0..512).map(|_| source.next(at(0), WALL, 7).expect("room")).collect();
+        assert_eq!(source.next(at(9), WALL + Duration::from_millis(9), 7), None);
+        ids.push(source.next(at(10), WALL + INTERVAL, 7).expect("the next"));
+        assert!(ids.is_sorted_by(|a, b| a < b));
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_gives_no_id_twice() {
+        let mut source = Snowflakes::default();
+        let mut ids = Vec::new();
+        let back = WALL - Duration::from_secs(3600);
+        for _ in 0..300 {
+            ids.push(source.next(at(0), WALL, 7).expect("room"));
+        }
+        for _ in 0..212 {
+            ids.push(source.next(at(1), back, 7).expect("room"));
+        }
+        assert_eq!(source.next(at(2), back, 7), None, "the interval is full");
+        // A full interval ends though the clock is an hour behind.
+        ids.push(source.next(at(10), back, 7).expect("the next"));
+        ids.push(source.next(at(5000), WALL + Duration::from_secs(5), 7).expect("caught up"));
+        assert!(ids.is_sorted_by(|a, b| a < b));
+    }
+
+    #[test]
+    fn days_have_their_dates() {
+        for (day, expected) in [
+            (0, (1970, 1, 1)),
+            (11_016, (2000, 2, 29)),
+            (19_723, (2024, 1, 1)),
+            (19_782, (2024, 2, 29)),
+            (20_088, (2024, 12, 31)),
+            (47_541, (2100, 3, 1)),
+        ] {
+            assert_eq!(date(day), expected);
+        }
+    }
+}
