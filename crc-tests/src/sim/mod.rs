@@ -3,22 +3,25 @@
 //! Nothing here waits: time jumps to the next event. The seed decides every delay and every cut,
 //! so a seed replays a run to the byte. A client is a bare connection: bytes in, bytes out.
 
+mod ether;
+mod peers;
 mod store;
 mod trace;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use crc::doors::Door;
 use crc::doors::assembly::Assembly;
 use crc::doors::crc::wire;
-use crc::limits::{Limits, READ_BYTES_PER_TURN};
+use crc::limits::Limits;
 use crc::node::{Action, Node};
 use crc::relay::message::HostId;
 use crc::relay::{CloseReason, Identity, LinkId, Time};
-use rand::rngs::StdRng;
-use rand::{RngExt as _, SeedableRng as _};
+use rand::RngExt as _;
 
+use self::ether::Ether;
+pub use self::peers::{PeerWorld, WALL};
 use self::store::Stores;
 use self::trace::Trace;
 pub use self::trace::describe;
@@ -124,22 +127,14 @@ const PIPE_BYTES_MAX: usize = 64 * 1024;
 
 /// The network.
 pub struct World {
-    now: Time,
-    rng: StdRng,
-    weather: Weather,
+    ether: Ether<End, Event>,
     servers: Vec<Server>,
     clients: Vec<Client>,
-    /// For each end, the other one.
-    pipes: HashMap<End, End>,
     /// Those that do not speak CRC.
     foreign: HashSet<End>,
     /// What has arrived at a server that does not listen now.
     parked: HashMap<End, VecDeque<Event>>,
     stores: Stores,
-    /// When the last piece on its way to an end arrives.
-    last_arrival: HashMap<End, Time>,
-    events: BTreeMap<(Time, u64), Event>,
-    next_event: u64,
     /// What passed lately, if somebody wants to know.
     trace: Option<Trace<End>>,
 }
@@ -149,18 +144,12 @@ impl World {
     #[must_use]
     pub fn new(seed: u64, weather: Weather) -> Self {
         Self {
-            now: Time::default(),
-            rng: StdRng::seed_from_u64(seed),
-            weather,
+            ether: Ether::new(seed, weather),
             servers: Vec::new(),
             clients: Vec::new(),
-            pipes: HashMap::new(),
             foreign: HashSet::new(),
             parked: HashMap::new(),
             stores: Stores::default(),
-            last_arrival: HashMap::new(),
-            events: BTreeMap::new(),
-            next_event: 0,
             trace: None,
         }
     }
@@ -168,7 +157,7 @@ impl World {
     /// Virtual time since the beginning.
     #[must_use]
     pub fn now(&self) -> Time {
-        self.now
+        self.ether.now
     }
 
     /// Starts a server; answers its number. A label may be used again after a kill: mail that was
@@ -177,7 +166,7 @@ impl World {
         let ServerSpec { label, id, id_is_chosen, name, info, parents, limits } = spec;
         let own = Identity { id: HostId(id), id_is_chosen, name, info };
         let mail = self.stores.open(&label);
-        let seed = self.rng.random();
+        let seed = self.ether.rng.random();
         let node = Some(Node::with_mail(own, parents.len(), limits, &mail, seed));
         let (first_frames, firsts) = (Vec::new(), HashMap::new());
         self.servers.push(Server { label, node, parents, first_frames, firsts });
@@ -205,7 +194,7 @@ impl World {
 
     /// Lets a server do something that is not an event of the network, such as an operator's wish.
     pub fn with_node<R>(&mut self, server: usize, act: impl FnOnce(&mut Node, Time) -> R) -> R {
-        let now = self.now;
+        let now = self.ether.now;
         let node = self.servers[server].node.as_mut().expect("a living server");
         let result = act(node, now);
         self.step(server);
@@ -215,9 +204,9 @@ impl World {
     /// A server ends without a word: whoever was connected sees the connection close.
     pub fn kill(&mut self, server: usize) {
         self.servers[server].node = None;
-        let Self { stores, servers, rng, .. } = self;
-        stores.crash(&servers[server].label, rng);
-        let mut ends: Vec<(End, End)> = self.pipes.iter().map(|(&a, &b)| (a, b)).collect();
+        let Self { stores, servers, ether, .. } = self;
+        stores.crash(&servers[server].label, &mut ether.rng);
+        let mut ends: Vec<(End, End)> = self.ether.pipes.iter().map(|(&a, &b)| (a, b)).collect();
         ends.retain(|(end, _)| matches!(end, End::Server { server: s, .. } if *s == server));
         ends.sort_by_key(|&(end, _)| match end {
             End::Server { link, .. } => link,
@@ -247,7 +236,7 @@ impl World {
     pub fn connect_by(&mut self, server: usize, door: Door) -> ClientId {
         let client = ClientId(self.clients.len());
         self.clients.push(Client::default());
-        let now = self.now;
+        let now = self.ether.now;
         match self.servers[server].node.as_mut().filter(|node| !node.is_stopping()) {
             Some(node) => {
                 let link = node.accepted(now, door, None);
@@ -262,7 +251,7 @@ impl World {
     /// Sends bytes from a client to its server.
     pub fn send(&mut self, client: ClientId, bytes: &[u8]) {
         let end = End::Client(client);
-        if let Some(&to) = self.pipes.get(&end) {
+        if let Some(&to) = self.ether.pipes.get(&end) {
             self.carry(end, to, bytes);
         }
     }
@@ -286,7 +275,7 @@ impl World {
     /// A client reads again.
     pub fn undeafen(&mut self, client: ClientId) {
         self.clients[client.0].is_deaf = false;
-        if let Some(&End::Server { server, link }) = self.pipes.get(&End::Client(client)) {
+        if let Some(&End::Server { server, link }) = self.ether.pipes.get(&End::Client(client)) {
             self.write(server, link);
             self.step(server);
         }
@@ -296,7 +285,7 @@ impl World {
     pub fn hang_up(&mut self, client: ClientId) {
         self.clients[client.0].is_closed = true;
         let end = End::Client(client);
-        if let Some(&other) = self.pipes.get(&end) {
+        if let Some(&other) = self.ether.pipes.get(&end) {
             self.unplug(end, other);
         }
     }
@@ -310,10 +299,10 @@ impl World {
             return;
         };
         let end = End::Server { server, link };
-        if let Some(&other) = self.pipes.get(&end) {
+        if let Some(&other) = self.ether.pipes.get(&end) {
             self.unplug(end, other);
             let reason = CloseReason::Failed("connection reset".to_owned());
-            self.schedule(self.now, Event::Closed(end, reason));
+            self.ether.schedule(self.ether.now, Event::Closed(end, reason));
         }
     }
 
@@ -324,7 +313,7 @@ impl World {
     pub fn settle(&mut self) {
         for _ in 0..EVENTS_MAX {
             self.fire_deadlines();
-            let Some((&(at, _), _)) = self.events.first_key_value() else {
+            let Some(at) = self.ether.next_at() else {
                 return;
             };
             self.run_until(at);
@@ -334,7 +323,7 @@ impl World {
 
     /// Lets virtual time pass, with all that happens in it.
     pub fn pass(&mut self, span: Duration) {
-        self.run_until(self.now + span);
+        self.run_until(self.ether.now + span);
     }
 
     /// Keeps the latest frames from now on, for [`World::trace`].
@@ -352,15 +341,15 @@ impl World {
         loop {
             self.fire_deadlines();
             let deadline = self.next_deadline();
-            let event = self.events.first_key_value().map(|(&(at, _), _)| at);
+            let event = self.ether.next_at();
             let Some(next) = [deadline, event].into_iter().flatten().min().filter(|&t| t <= end)
             else {
-                self.now = end;
+                self.ether.now = end;
                 return;
             };
-            self.now = self.now.max(next);
+            self.ether.now = self.ether.now.max(next);
             if event == Some(next) {
-                let (_, event) = self.events.pop_first().expect("the event that was seen");
+                let event = self.ether.pop().expect("the event that was seen");
                 self.happen(event);
             }
         }
@@ -372,7 +361,7 @@ impl World {
 
     fn fire_deadlines(&mut self) {
         for server in 0..self.servers.len() {
-            let due = |node: &Node| node.next_deadline().is_some_and(|at| at <= self.now);
+            let due = |node: &Node| node.next_deadline().is_some_and(|at| at <= self.ether.now);
             if self.servers[server].node.as_ref().is_some_and(due) {
                 self.step(server);
             }
@@ -380,7 +369,7 @@ impl World {
     }
 
     fn happen(&mut self, event: Event) {
-        let now = self.now;
+        let now = self.ether.now;
         if let Event::Bytes(end @ End::Server { .. }, _)
         | Event::Closed(end @ End::Server { .. }, _) = event
             && !self.is_listening(end)
@@ -469,7 +458,7 @@ impl World {
 
     /// Lets a server do what is due, and carries out what it asks for.
     fn step(&mut self, server: usize) {
-        let now = self.now;
+        let now = self.ether.now;
         let Some(node) = self.servers[server].node.as_mut() else {
             return;
         };
@@ -487,30 +476,31 @@ impl World {
     }
 
     fn act(&mut self, server: usize, action: Action) {
-        let now = self.now;
+        let now = self.ether.now;
         match action {
             Action::Dial { parent, link } => {
                 let label = self.servers[server].parents[parent].clone();
-                let at = now + self.delay();
-                self.schedule(at, Event::Dialled { from: End::Server { server, link }, label });
+                let at = now + self.ether.delay();
+                self.ether
+                    .schedule(at, Event::Dialled { from: End::Server { server, link }, label });
             }
             Action::Close { link, reason } => {
                 self.write(server, link);
                 let end = End::Server { server, link };
-                if let Some(&other) = self.pipes.get(&end) {
+                if let Some(&other) = self.ether.pipes.get(&end) {
                     self.unplug(end, other);
                 }
                 let node = self.servers[server].node.as_mut().expect("the server that acts");
                 node.closed(now, link, &reason);
             }
             Action::Resume { link } => {
-                self.schedule(now, Event::Resumed(End::Server { server, link }));
+                self.ether.schedule(now, Event::Resumed(End::Server { server, link }));
             }
             Action::Mail(request) => {
                 let label = self.servers[server].label.clone();
                 if self.stores.ask(&label, request) {
-                    let at = now + self.delay();
-                    self.schedule(at, Event::Store { server });
+                    let at = now + self.ether.delay();
+                    self.ether.schedule(at, Event::Store { server });
                 }
             }
             Action::Shutdown => self.kill(server),
@@ -520,7 +510,7 @@ impl World {
     /// Moves a link's queue into its pipe, as far as the other end takes it.
     fn write(&mut self, server: usize, link: LinkId) {
         let end = End::Server { server, link };
-        let Some(&to) = self.pipes.get(&end) else {
+        let Some(&to) = self.ether.pipes.get(&end) else {
             return;
         };
         loop {
@@ -543,42 +533,16 @@ impl World {
         }
     }
 
-    fn carry(&mut self, from: End, to: End, mut bytes: &[u8]) {
+    fn carry(&mut self, from: End, to: End, bytes: &[u8]) {
         if let Some(mut trace) = self.trace.take() {
             let way = format!("{} → {}", self.end_name(from), self.end_name(to));
             match self.foreign.contains(&from) {
-                true => trace.note_bytes(self.now, &way, bytes),
-                false => trace.note(self.now, from, &way, bytes),
+                true => trace.note_bytes(self.ether.now, &way, bytes),
+                false => trace.note(self.ether.now, from, &way, bytes),
             }
             self.trace = Some(trace);
         }
-        while !bytes.is_empty() {
-            let count = match self.weather.cuts {
-                true => self.rng.random_range(1..=bytes.len().min(40)),
-                false => bytes.len().min(READ_BYTES_PER_TURN),
-            };
-            let (piece, rest) = bytes.split_at(count);
-            bytes = rest;
-            let at = self.arrival(to);
-            self.schedule(at, Event::Bytes(to, piece.to_vec()));
-        }
-    }
-
-    /// When the next thing sent to an end arrives: after all that was sent before.
-    fn arrival(&mut self, to: End) -> Time {
-        let at = self.now + self.delay();
-        let last = self.last_arrival.entry(to).or_insert(at);
-        *last = at.max(*last);
-        *last
-    }
-
-    fn delay(&mut self) -> Duration {
-        self.rng.random_range(Duration::ZERO..=self.weather.delay_max)
-    }
-
-    fn schedule(&mut self, at: Time, event: Event) {
-        self.next_event += 1;
-        self.events.insert((at, self.next_event), event);
+        self.ether.carry(to, bytes, Event::Bytes);
     }
 
     fn plug(&mut self, from: End, server: usize, link: LinkId, door: Door) {
@@ -586,8 +550,7 @@ impl World {
         if door != Door::Crc {
             self.foreign.extend([from, accepted]);
         }
-        self.pipes.insert(from, accepted);
-        self.pipes.insert(accepted, from);
+        self.ether.plug(from, accepted);
         if door == Door::Crc {
             let server = &mut self.servers[server];
             server.first_frames.push(Vec::new());
@@ -597,10 +560,8 @@ impl World {
 
     /// Takes a pipe away; `other` sees it close after what is on its way.
     fn unplug(&mut self, end: End, other: End) {
-        self.pipes.remove(&end);
-        self.pipes.remove(&other);
-        let at = self.arrival(other);
-        self.schedule(at, Event::Closed(other, CloseReason::PeerClosed));
+        let closed = Event::Closed(other, CloseReason::PeerClosed);
+        self.ether.unplug(end, other, closed);
     }
 
     fn end_name(&self, end: End) -> String {

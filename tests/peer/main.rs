@@ -1,0 +1,48 @@
+//! Peer mode in the simulator: its rules one by one, and networks by chance.
+
+mod bounds;
+mod ids;
+mod simulation;
+mod talking;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crc::peer::Event;
+use crc_tests::sim::{PeerWorld, Weather};
+
+fn world() -> PeerWorld {
+    PeerWorld::new(1, Weather::default())
+}
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+/// What a peer was told by others, in order.
+fn chats(events: &[Event]) -> Vec<(i64, String)> {
+    let chats = events.iter().filter_map(|event| match event {
+        Event::Chat { from, text, .. } => Some((*from, text.clone())),
+        _ => None,
+    });
+    chats.collect()
+}
+
+/// How many receipts came from each.
+fn receipts(events: &[Event]) -> BTreeMap<i64, usize> {
+    let mut receipts = BTreeMap::new();
+    for event in events {
+        if let Event::Receipt { from, .. } = event {
+            *receipts.entry(*from).or_insert(0) += 1;
+        }
+    }
+    receipts
+}
+
+fn errors(events: &[Event]) -> Vec<String> {
+    let errors = events.iter().filter_map(|event| match event {
+        Event::Error { text } => Some(text.clone()),
+        _ => None,
+    });
+    errors.collect()
+}
