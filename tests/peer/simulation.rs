@@ -259,5 +259,5 @@ fn size(seed: u64) -> usize {
 
 #[test]
 fn two_hundred_peers() {
-    run(number("CRC_SEED").unwrap_or(1), 200, 400);
+    run(number("CRC_SEED").unwrap_or(1), 200, 120);
 }
