@@ -21,7 +21,7 @@ use crate::limits::{
     FRAME_BYTES_MAX_CEILING, FRAME_BYTES_MAX_FLOOR, INFO_BYTES_MAX, Limits, MAIL_BYTES_MAX,
     MAIL_IN_MEMORY_BYTES_MAX, NAME_BYTES_MAX, QUEUE_BYTES_MAX_FLOOR,
 };
-use crate::net::Settings;
+use crate::net::{PeerSettings, Settings};
 use crate::operator::Format;
 use crate::relay::Identity;
 use crate::relay::message::HostId;
@@ -45,6 +45,8 @@ pub enum Program {
     Server(Box<ServerArgs>),
     /// Chat: at a terminal, or between pipes
     Client(ClientArgs),
+    /// Chat without a server: peers link to each other and pass on what is said
+    Peer(PeerArgs),
     /// Ask or tell a running server something, through its control socket
     Ctl(CtlArgs),
 }
@@ -199,6 +201,58 @@ impl ClientArgs {
     }
 }
 
+/// `crc peer`.
+#[derive(Debug, Args)]
+pub struct PeerArgs {
+    /// Where to listen for other peers
+    #[arg(env = "CRC_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:3600")]
+    listen: Address,
+
+    /// Peers to link to; each is dialled until it answers, and again when its link is lost
+    #[arg(env = "CRC_PEERS", value_name = "PEER_ADDR", value_delimiter = ',')]
+    peers: Vec<Address>,
+
+    /// Your id in the network, 1 to 9223372036854775807, if nobody has it [default: the one that a
+    /// peer assigns]
+    #[arg(long, env = "CRC_DESIRED_ID", value_name = "N")]
+    desired_id: Option<PeerId>,
+
+    /// Write events as JSON, one object a line
+    #[arg(long, env = "CRC_JSON", value_parser = FalseyValueParser::new())]
+    json: bool,
+
+    /// Show what an assigned id tells: when it was made and by whom; then end
+    #[arg(long, value_name = "N")]
+    explain_id: Option<PeerId>,
+
+    /// How much to log: error, warn, info, debug, trace [default: info; at a terminal error]
+    #[arg(long, env = "CRC_LOG", value_name = "LEVEL")]
+    log: Option<LogFilter>,
+}
+
+/// What `crc peer` is to do.
+#[derive(Clone, Debug)]
+pub enum PeerTask {
+    /// Take this id apart.
+    Explain(i64),
+    /// Run, with the filter of the log if one was given.
+    Run(PeerSettings, Option<String>),
+}
+
+impl PeerArgs {
+    /// What to do; `seed` fills in what nobody chose.
+    #[must_use]
+    pub fn task(self, seed: u64) -> PeerTask {
+        let Self { listen, peers, desired_id, json, explain_id, log } = self;
+        if let Some(PeerId(id)) = explain_id {
+            return PeerTask::Explain(id);
+        }
+        let desired_id = desired_id.map(|id| id.0);
+        let settings = PeerSettings { listen, desired_id, peers, json, seed };
+        PeerTask::Run(settings, log.map(|log| log.0))
+    }
+}
+
 /// `crc ctl`.
 #[derive(Debug, Args)]
 pub struct CtlArgs {
@@ -265,6 +319,11 @@ macro_rules! checked {
 checked!(Id(HostId) from i64 as "i64", |number| {
     let id = u32::try_from(number).map(HostId).ok().filter(|id| id.is_registrable());
     id.ok_or_else(|| format!("{number} is not an id: they go from 1 to 4294967294"))
+});
+
+checked!(PeerId(i64) from i64 as "i64", |number| {
+    let id = Some(number).filter(|&id| id > 0);
+    id.ok_or_else(|| format!("{number} is not an id: they go from 1 to {}", i64::MAX))
 });
 
 // Its bounds depend on what else is given.

@@ -5,9 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use crc::cli::{Cli, CtlArgs, Program, ServerArgs};
+use crc::cli::{Cli, CtlArgs, PeerArgs, PeerTask, Program, ServerArgs};
 use crc::client;
-use crc::net::{self, LogSink, Server};
+use crc::net::{self, LogSink, PeerServer, Server};
+use crc::peer::id::explain;
 use env_logger::{Target, WriteStyle};
 
 /// The configuration file is unusable (EX_CONFIG of sysexits.h).
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
             Ok(options) => client::run(&options),
             Err(error) => error.exit(),
         },
+        Program::Peer(args) => peer(args),
         Program::Ctl(args) => ctl(&args),
     }
 }
@@ -56,6 +58,25 @@ fn server(args: ServerArgs) -> ExitCode {
     match server.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(1, &format!("the poll loop failed: {error}")),
+    }
+}
+
+fn peer(args: PeerArgs) -> ExitCode {
+    let (settings, log) = match args.task(rand::random()) {
+        PeerTask::Run(settings, log) => (settings, log),
+        PeerTask::Explain(id) => {
+            // A reader that has seen enough is not an error.
+            let _ = writeln!(std::io::stdout(), "{}", explain(id));
+            return ExitCode::SUCCESS;
+        }
+    };
+    let is_terminal = !settings.json && std::io::stdin().is_terminal();
+    let level = if is_terminal { "error" } else { "info" };
+    start_log(&log.unwrap_or_else(|| level.to_owned()));
+    match PeerServer::open(settings).map(PeerServer::run) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => fail(1, &format!("the poll loop failed: {error}")),
+        Err(error) => fail(1, &error),
     }
 }
 

@@ -19,7 +19,7 @@ const ROOMS: [&[&str]; 10] = [
 
 /// Where sockets, files, clocks and threads may be used: the shell, the file of
 /// the mailbox, and the shell of the client.
-const SHELL: [&str; 8] = [
+const SHELL: [&str; 9] = [
     "net/",
     "mailbox/disk",
     "client/mod.rs",
@@ -28,6 +28,7 @@ const SHELL: [&str; 8] = [
     "client/filter.rs",
     "client/lines.rs",
     "client/human.rs",
+    "client/peer.rs",
 ];
 
 const WORLD: [&str; 10] = [

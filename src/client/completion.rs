@@ -45,6 +45,7 @@ impl Names {
                     _ => drop(names.remove(&whose)),
                 }
             }
+            Event::Peer { id } => drop(names.insert(Whose::Id(*id), id.to_string())),
             Event::Quit { id: Some(id), .. } => drop(names.remove(&Whose::Id(*id))),
             Event::Quit { name: Some(name), .. } => drop(names.remove(&Whose::Name(name.clone()))),
             _ => {}

@@ -125,6 +125,34 @@ pub enum Event {
         /// What is wrong, and what to do.
         text: Text,
     },
+    /// A peer: it goes by this id from now on.
+    Ready {
+        /// The id.
+        id: i64,
+    },
+    /// A peer: another one speaks.
+    #[serde(rename = "chat")]
+    Told {
+        /// Its id.
+        from: i64,
+        /// One's own.
+        to: i64,
+        /// What.
+        text: Text,
+    },
+    /// A peer: the addressee has a message.
+    Receipt {
+        /// The addressee.
+        from: i64,
+        /// How the message begins; for people alone.
+        #[serde(skip)]
+        about: Text,
+    },
+    /// A peer: another one can be reached.
+    Peer {
+        /// Its id.
+        id: i64,
+    },
     /// The connection is over; nothing follows.
     Disconnected {
         /// Why.
@@ -182,6 +210,13 @@ mod tests {
             &Event::Users { users: vec![User { id, name }] },
             r#"{"event":"users","users":[{"id":102,"name":"sam"}]}"#,
         );
+        check(&Event::Ready { id: 7 }, r#"{"event":"ready","id":7}"#);
+        check(
+            &Event::Told { from: 7, to: 8, text: "Hi".into() },
+            r#"{"event":"chat","from":7,"to":8,"text":"Hi"}"#,
+        );
+        check(&Event::Receipt { from: 8, about: "Hi".into() }, r#"{"event":"receipt","from":8}"#);
+        check(&Event::Peer { id: 9 }, r#"{"event":"peer","id":9}"#);
         check(&Event::error("no"), r#"{"event":"error","text":"no"}"#);
         check(
             &Event::Disconnected { text: "why".into() },

@@ -41,6 +41,12 @@ impl Style {
             }
             Event::Help { text } => String::from_utf8_lossy(&text.0).into_owned(),
             Event::Error { text } => self.paint(RED, &format!("! {text}")),
+            Event::Ready { id } => format!("* this peer is {}", self.person(Some(*id), None)),
+            Event::Told { from, text, .. } => format!("{}: {text}", self.person(Some(*from), None)),
+            Event::Receipt { from, about } => {
+                self.with_text(&format!("✓ {}", self.person(Some(*from), None)), Some(about))
+            }
+            Event::Peer { id } => format!("+ {} is here", self.person(Some(*id), None)),
             Event::Disconnected { text } => format!("* disconnected: {text}"),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! `app` decides, `session` speaks the wires, `grammar` and `event` are what goes in and comes out
 //! for the user, `options` is who the user is to be; all of that is pure. `shell` is the loop around the socket, and `terminal` and
-//! `filter` are the two faces it can have.
+//! `filter` are the two faces it can have, which `peer` has too.
 
 pub mod app;
 mod completion;
@@ -12,6 +12,7 @@ pub mod grammar;
 mod human;
 mod lines;
 mod options;
+mod peer;
 mod session;
 mod shell;
 mod terminal;
@@ -32,6 +33,7 @@ use filter::Filter;
 use human::Style;
 use options::User;
 pub use options::{Misuse, Options};
+pub use peer::{PeerFront, Seen};
 use shell::{Front, reason};
 use terminal::Terminal;
 pub use url::{Scheme, Url, UrlError};

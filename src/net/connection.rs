@@ -8,8 +8,8 @@ use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
+use super::program::Machine;
 use crate::limits::WRITE_BYTES_PER_TURN;
-use crate::node::Node;
 use crate::relay::{CloseReason, LinkId};
 
 /// A socket and its readiness.
@@ -26,13 +26,13 @@ pub(super) struct Connection {
     is_parked: bool,
 }
 
-/// A connection to a parent that is being made.
+/// A connection to a neighbour that is being made.
 pub(super) struct Dialling {
-    /// The parent's place in the list.
-    pub(super) parent: usize,
+    /// The neighbour's place in the list.
+    pub(super) target: usize,
     /// The address that is tried now.
     pub(super) address: SocketAddr,
-    /// Further addresses of the same parent.
+    /// Further addresses of the same neighbour.
     pub(super) candidates: VecDeque<SocketAddr>,
 }
 
@@ -149,7 +149,7 @@ impl Connection {
 
     /// Writes what the node has for this link until the queue is empty, the socket is full or the
     /// turn's portion is spent. Answers true in the last case.
-    pub(super) fn write(&mut self, node: &mut Node) -> io::Result<bool> {
+    pub(super) fn write(&mut self, node: &mut impl Machine) -> io::Result<bool> {
         let mut portion = WRITE_BYTES_PER_TURN;
         while self.is_writable && self.dialling.is_none() {
             let unsent = node.unsent(self.id);

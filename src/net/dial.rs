@@ -1,7 +1,7 @@
-//! Looks up the addresses of parents that are given by name.
+//! Looks up the addresses of neighbours that are given by name.
 //!
 //! The system's look-up blocks, so it runs on a thread that lives no longer than it takes; a
-//! parent given by number needs none.
+//! neighbour given by number needs none.
 
 use std::collections::VecDeque;
 use std::net::{SocketAddr, ToSocketAddrs as _};
@@ -17,8 +17,8 @@ use crate::relay::LinkId;
 pub(super) struct Resolved {
     /// The link that is to be connected.
     pub(super) link: LinkId,
-    /// The parent's place in the list.
-    pub(super) parent: usize,
+    /// The neighbour's place in the list.
+    pub(super) target: usize,
     /// Addresses in the order to try them, or what went wrong.
     pub(super) found: Result<VecDeque<SocketAddr>, String>,
 }
@@ -38,11 +38,11 @@ impl Resolver {
     }
 
     /// Begins to look up where `link` is to connect.
-    pub(super) fn resolve(&self, link: LinkId, parent: usize, address: Address) {
+    pub(super) fn resolve(&self, link: LinkId, target: usize, address: Address) {
         let (sender, waker) = (self.sender.clone(), Arc::clone(&self.waker));
         let answer = move |found| {
             // The loop may be gone by now; then nobody needs the answer.
-            let _ = sender.send(Resolved { link, parent, found });
+            let _ = sender.send(Resolved { link, target, found });
             let _ = waker.wake();
         };
         let fail = answer.clone();

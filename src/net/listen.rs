@@ -9,7 +9,6 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 
 use crate::address::Address;
-use crate::doors::Door;
 use crate::limits::ACCEPTS_PER_TURN;
 use crate::relay::Time;
 
@@ -71,16 +70,16 @@ impl Readiness {
 }
 
 /// A socket that accepts connections for one door.
-pub(super) struct Listener {
-    door: Door,
+pub(super) struct Listener<D> {
+    door: D,
     listener: TcpListener,
     address: SocketAddr,
     pub(super) readiness: Readiness,
 }
 
-impl Listener {
+impl<D: Copy + Display> Listener<D> {
     pub(super) fn open(
-        door: Door,
+        door: D,
         address: &Address,
         registry: &Registry,
         token: Token,
@@ -105,7 +104,7 @@ impl Listener {
         Ok(Self { door, listener, address, readiness: Readiness::default() })
     }
 
-    pub(super) fn door(&self) -> Door {
+    pub(super) fn door(&self) -> D {
         self.door
     }
 

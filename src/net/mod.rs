@@ -1,8 +1,9 @@
-//! The shell: the one thread and the one poll loop that own every socket of a server.
+//! The shell: the one thread and the one poll loop that own every socket of a server or a peer.
 //!
-//! It moves bytes and time between the system and a [`Node`], and decides nothing. `connection`
-//! is a link's socket, `dial` finds parents, `listen` doors, `control` the operator's socket,
-//! `console` the operator's terminal, `stdio` what is shared with other programs.
+//! It moves bytes and time between the system and a machine, and decides nothing. `program` is what
+//! the loop asks of the machine and of what else a program has; `server` and `peer` are those.
+//! `connection` is a link's socket, `dial` finds neighbours, `listen` doors, `control` the operator's
+//! socket, `console` the operator's terminal, `stdio` what is shared with other programs.
 //!
 //! A turn has five steps: wait until the next deadline, read (a budget a link), advance, write
 //! (likewise), reap. Sockets register once for both directions; readiness is a flag that only the
@@ -15,14 +16,17 @@ mod console;
 mod control;
 mod dial;
 mod listen;
+mod peer;
+mod program;
+mod server;
 mod stdio;
 
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -31,69 +35,45 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 use self::connection::{Connection, Dialling, Received};
-use self::console::Console;
-use self::control::Control;
 pub use self::control::request;
 use self::dial::Resolver;
 use self::listen::Listener;
+pub use self::peer::{PeerServer, PeerSettings};
+use self::program::{House, Machine, Wanted};
+pub use self::server::{Server, Settings};
 pub use self::stdio::LogSink;
 use crate::address::Address;
-use crate::doors::Door;
-use crate::limits::{CONTROL_CONNECTIONS_MAX, Limits, READ_BYTES_PER_TURN};
-use crate::mailbox::Mailbox;
-use crate::node::{Action, Node};
-use crate::relay::{CloseReason, Identity, LinkId, Time};
+use crate::limits::{CONTROL_CONNECTIONS_MAX, READ_BYTES_PER_TURN};
+use crate::relay::{CloseReason, LinkId, Time};
 
 const SIGNALS: Token = Token(0);
 const WAKER: Token = Token(1);
-const CONSOLE: Token = Token(2);
-const CONSOLE_OUTPUT: Token = Token(3);
-const CONTROL: Token = Token(4);
-const LISTENERS: usize = 5;
+const LISTENERS: usize = 2;
 const LISTENERS_MAX: usize = 12;
-const CONTROL_CONNECTIONS: usize = LISTENERS + LISTENERS_MAX;
-const LINKS: usize = CONTROL_CONNECTIONS + CONTROL_CONNECTIONS_MAX;
+/// From here up to the links, tokens are a house's.
+const HOUSE: usize = LISTENERS + LISTENERS_MAX;
+const HOUSE_TOKENS: usize = 3 + CONTROL_CONNECTIONS_MAX;
+const LINKS: usize = HOUSE + HOUSE_TOKENS;
 
-/// How a server is to run.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Who it is.
-    pub own: Identity,
-    /// Where it listens, a door each.
-    pub doors: Vec<(Door, Address)>,
-    /// Whom it joins, in order of preference.
-    pub parents: Vec<Address>,
-    /// The file in which mail waits; in memory without one.
-    pub mailbox: Option<PathBuf>,
-    /// Where `crc ctl` finds it.
-    pub control: Option<PathBuf>,
-    /// Its bounds.
-    pub limits: Limits,
-    /// Decides its random choices.
-    pub seed: u64,
-}
-
-/// A parent to join.
-struct Parent {
+/// A neighbour to dial.
+struct Target {
     address: Address,
     /// The operator knows that it cannot be reached.
     is_reported: bool,
-    /// Dials that never became a connection: each begins with another of the parent's addresses.
+    /// Dials that never became a connection: each begins with another of its addresses.
     failed_dials: usize,
 }
 
-/// A server with its sockets.
-pub struct Server {
+/// A program with its sockets.
+struct Loop<M: Machine, H> {
     poll: Poll,
-    node: Node,
+    node: M,
+    house: H,
     start: Instant,
-    parents: Vec<Parent>,
+    targets: Vec<Target>,
     signals: Signals,
     resolver: Resolver,
-    mailbox: Mailbox,
-    console: Option<Console>,
-    control: Option<Control>,
-    listeners: Vec<Listener>,
+    listeners: Vec<Listener<M::Door>>,
     /// By [`LinkId::index`].
     connections: Vec<Option<Connection>>,
     /// Links whose sockets may have more to read.
@@ -106,56 +86,48 @@ pub struct Server {
     must_stop_at_once: bool,
 }
 
-impl Server {
-    /// Opens the doors and the control socket.
-    ///
-    /// # Errors
-    /// A text that names the address or path that cannot be used.
-    pub fn open(settings: Settings) -> Result<Self, String> {
-        let broken = |error: io::Error| format!("cannot set up the poll loop: {error}");
+/// What a loop is made of before there is a machine.
+struct Ground<D> {
+    poll: Poll,
+    listeners: Vec<Listener<D>>,
+    signals: Signals,
+    waker: Arc<Waker>,
+}
+
+impl<D: Copy + Display> Ground<D> {
+    /// Listens.
+    fn open(doors: &[(D, Address)]) -> Result<Self, String> {
         raise_descriptor_limit();
         let poll = Poll::new().map_err(broken)?;
         let registry = poll.registry();
-        assert!(settings.doors.len() <= LISTENERS_MAX, "as many doors as tokens");
+        assert!(doors.len() <= LISTENERS_MAX, "as many doors as tokens");
         let mut listeners = Vec::new();
-        for (place, (door, address)) in settings.doors.iter().enumerate() {
+        for (place, (door, address)) in doors.iter().enumerate() {
             listeners.push(Listener::open(*door, address, registry, Token(LISTENERS + place))?);
         }
-        let control = settings.control.as_deref();
-        let control = control.map(|path| Control::open(path, registry, CONTROL)).transpose()?;
         let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(broken)?;
         registry.register(&mut signals, SIGNALS, Interest::READABLE).map_err(broken)?;
         let waker = Arc::new(Waker::new(registry, WAKER).map_err(broken)?);
-        let (mailbox, mail) = match &settings.mailbox {
-            None => {
-                if settings.doors.iter().any(|(door, _)| *door == Door::Direct) {
-                    log::info!(
-                        "messages to the absent wait in memory and are lost with this server; with \
-                         --mailbox FILE they are on disk"
-                    );
-                }
-                Mailbox::memory()
-            }
-            Some(path) => {
-                let waker = Arc::clone(&waker);
-                // A loop that cannot be woken finds the answers at its next turn.
-                Mailbox::disk(path, move || drop(waker.wake()))?
-            }
-        };
-        let console = Console::open(registry, CONSOLE);
-        let Settings { own, parents, limits, seed, .. } = settings;
-        let node = Node::with_mail(own, parents.len(), limits, &mail, seed);
-        let parent = |address| Parent { address, is_reported: false, failed_dials: 0 };
-        Ok(Self {
-            node,
+        Ok(Self { poll, listeners, signals, waker })
+    }
+}
+
+fn broken(error: io::Error) -> String {
+    format!("cannot set up the poll loop: {error}")
+}
+
+impl<M: Machine, H: House<M>> Loop<M, H> {
+    fn new(ground: Ground<M::Door>, node: M, house: H, targets: Vec<Address>) -> Self {
+        let Ground { poll, listeners, signals, waker } = ground;
+        let target = |address| Target { address, is_reported: false, failed_dials: 0 };
+        Self {
             poll,
+            node,
+            house,
             start: Instant::now(),
-            parents: parents.into_iter().map(parent).collect(),
+            targets: targets.into_iter().map(target).collect(),
             signals,
             resolver: Resolver::new(waker),
-            mailbox,
-            console,
-            control,
             listeners,
             connections: Vec::new(),
             readable: VecDeque::new(),
@@ -163,11 +135,11 @@ impl Server {
             ended: Vec::new(),
             buffer: vec![0; READ_BYTES_PER_TURN].into_boxed_slice(),
             must_stop_at_once: false,
-        })
+        }
     }
 
     /// Where each door listens, with the port that was chosen if it was to be any.
-    pub fn doors(&self) -> impl Iterator<Item = (Door, SocketAddr)> {
+    fn doors(&self) -> impl Iterator<Item = (M::Door, SocketAddr)> {
         self.listeners.iter().map(|listener| (listener.door(), listener.address()))
     }
 
@@ -175,13 +147,13 @@ impl Server {
     ///
     /// # Errors
     /// If the system refuses to wait for events any more.
-    pub fn run(mut self) -> io::Result<()> {
+    fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
         self.advance();
         loop {
             if self.write_and_reap() || self.must_stop_at_once {
                 if self.must_stop_at_once {
-                    self.mailbox.give_up();
+                    self.house.give_up();
                 }
                 return Ok(());
             }
@@ -207,18 +179,13 @@ impl Server {
         let now = self.now();
         let is_busy = !self.readable.is_empty()
             || !self.writable.is_empty()
-            || self.console.as_ref().is_some_and(Console::is_ready)
-            || self.listeners.iter().any(|listener| listener.readiness.is_ready(now))
-            || self
-                .control
-                .as_ref()
-                .is_some_and(|control| control.is_asked() || control.readiness.is_ready(now));
+            || self.house.is_busy(&self.node, now)
+            || self.listeners.iter().any(|listener| listener.readiness.is_ready(now));
         if is_busy {
             return Some(Duration::ZERO);
         }
         let pauses = self.listeners.iter().filter_map(|listener| listener.readiness.retry_at());
-        let pauses =
-            pauses.chain(self.control.as_ref().and_then(|control| control.readiness.retry_at()));
+        let pauses = pauses.chain(self.house.retry_at());
         let deadline = pauses.chain(self.node.next_deadline()).min();
         deadline.map(|at| at.since(now))
     }
@@ -229,27 +196,13 @@ impl Server {
             SIGNALS => self.on_signals(),
             WAKER => {
                 self.on_resolved();
-                self.on_mail();
+                let now = self.now();
+                self.house.woken(&mut self.node, now);
             }
-            CONSOLE => {
-                if let Some(console) = &mut self.console {
-                    console.note_ready();
-                }
-            }
-            CONSOLE_OUTPUT => {} // it is written in any case
-            CONTROL => {
-                if let Some(control) = &mut self.control {
-                    control.readiness.note_ready();
-                }
-            }
-            Token(token) if token < CONTROL_CONNECTIONS => {
+            Token(token) if (LISTENERS..LISTENERS + LISTENERS_MAX).contains(&token) => {
                 self.listeners[token - LISTENERS].readiness.note_ready();
             }
-            Token(token) if token < LINKS => {
-                if let Some(control) = &mut self.control {
-                    control.note_asking(token - CONTROL_CONNECTIONS);
-                }
-            }
+            token if token.0 < LINKS => self.house.note(token),
             Token(token) => self.note_link(token - LINKS, event),
         }
     }
@@ -263,9 +216,9 @@ impl Server {
             match connection.finish_dialling() {
                 Ok(None) => return,
                 Ok(Some(dialling)) => {
-                    let Dialling { parent, address, .. } = *dialling;
-                    self.parents[parent].is_reported = false;
-                    log::info!("link {link}: connected to the parent {address}");
+                    let Dialling { target, address, .. } = *dialling;
+                    self.targets[target].is_reported = false;
+                    log::info!("link {link}: connected to the {} {address}", M::NEIGHBOUR);
                     let now = self.now();
                     self.node.dialled(now, link, Some(address));
                 }
@@ -289,12 +242,13 @@ impl Server {
     /// Step two: a portion from every socket that has something.
     fn read(&mut self) {
         let now = self.now();
+        if M::HAS_WALL {
+            // A clock from before 1970 shows the first moment.
+            let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.node.set_wall(now, wall);
+        }
         for place in 0..self.listeners.len() {
             self.accept(place, now);
-        }
-        if let Some(control) = &mut self.control {
-            control.accept(now, self.poll.registry(), CONTROL_CONNECTIONS);
-            control.serve(&mut self.node, now, self.poll.registry());
         }
         for _ in 0..self.readable.len() {
             let Some(link) = self.readable.pop_front() else {
@@ -321,11 +275,7 @@ impl Server {
                 Received::End(reason) => self.ended.push((link, reason)),
             }
         }
-        if let Some(mut console) = self.console.take() {
-            let tokens = (CONSOLE, CONSOLE_OUTPUT);
-            let is_open = console.run(&mut self.node, now, self.poll.registry(), tokens);
-            self.console = is_open.then_some(console);
-        }
+        self.house.serve(&mut self.node, now, self.poll.registry());
     }
 
     fn accept(&mut self, place: usize, now: Time) {
@@ -375,26 +325,23 @@ impl Server {
         loop {
             let mut is_done = true;
             let now = self.now();
-            while let Some(action) = self.node.poll_action() {
+            while let Some(action) = self.node.poll_wanted() {
                 is_done = false;
                 match action {
-                    Action::Dial { parent, link } => self.dial(parent, link),
-                    Action::Close { link, reason } => {
+                    Wanted::Dial { target, link } => self.dial(target, link),
+                    Wanted::Close { link, reason } => {
                         self.write(link); // as much of a farewell as fits
                         self.ended.push((link, reason));
                     }
-                    Action::Resume { link } => {
+                    Wanted::Resume { link } => {
                         if let Some(connection) = connection_mut(&mut self.connections, link)
                             && connection.resume()
                         {
                             self.readable.push_back(link);
                         }
                     }
-                    Action::Mail(request) => {
-                        self.mailbox.request(request);
-                        self.on_mail(); // one in memory has answered already
-                    }
-                    Action::Shutdown => return true,
+                    Wanted::Own(own) => self.house.carry_out(&mut self.node, now, own),
+                    Wanted::Shutdown => return true,
                 }
             }
             while let Some(link) = self.node.poll_unsent() {
@@ -405,6 +352,7 @@ impl Server {
                 is_done = false;
                 self.reap(now, link, &reason);
             }
+            is_done &= !self.house.show(&mut self.node, now);
             if is_done {
                 return false;
             }
@@ -437,23 +385,23 @@ impl Server {
                     && !dialling.candidates.is_empty()
                 {
                     log::debug!("link {link}: {}: {error}", dialling.address);
-                    return self.connect(now, link, dialling.parent, dialling.candidates);
+                    return self.connect(now, link, dialling.target, dialling.candidates);
                 }
-                self.report_parent(dialling.parent, &reason.to_string());
+                self.report_target(dialling.target, &reason.to_string());
             }
             connection.close(self.poll.registry());
         }
         self.node.closed(now, link, reason);
     }
 
-    fn dial(&mut self, parent: usize, link: LinkId) {
-        let address = &self.parents[parent].address;
+    fn dial(&mut self, target: usize, link: LinkId) {
+        let address = &self.targets[target].address;
         match address.host.parse::<IpAddr>() {
             Ok(ip) => {
                 let candidates = VecDeque::from([SocketAddr::from((ip, address.port))]);
-                self.connect(self.now(), link, parent, candidates);
+                self.connect(self.now(), link, target, candidates);
             }
-            Err(_) => self.resolver.resolve(link, parent, address.clone()),
+            Err(_) => self.resolver.resolve(link, target, address.clone()),
         }
     }
 
@@ -465,22 +413,15 @@ impl Server {
             }
             match answer.found {
                 Ok(mut candidates) => {
-                    let failed = self.parents[answer.parent].failed_dials;
+                    let failed = self.targets[answer.target].failed_dials;
                     candidates.rotate_left(failed.checked_rem(candidates.len()).unwrap_or(0));
-                    self.connect(now, answer.link, answer.parent, candidates);
+                    self.connect(now, answer.link, answer.target, candidates);
                 }
                 Err(error) => {
-                    self.report_parent(answer.parent, &error);
+                    self.report_target(answer.target, &error);
                     self.node.closed(now, answer.link, &CloseReason::Failed(error));
                 }
             }
-        }
-    }
-
-    fn on_mail(&mut self) {
-        let now = self.now();
-        while let Some(reply) = self.mailbox.poll() {
-            self.node.mail_replied(now, reply);
         }
     }
 
@@ -489,12 +430,12 @@ impl Server {
         &mut self,
         now: Time,
         link: LinkId,
-        parent: usize,
+        target: usize,
         mut candidates: VecDeque<SocketAddr>,
     ) {
         let mut error = "its name stands for no address".to_owned();
         while let Some(address) = candidates.pop_front() {
-            match Connection::dial(link, Dialling { parent, address, candidates }) {
+            match Connection::dial(link, Dialling { target, address, candidates }) {
                 Ok(connection) => return self.install(connection),
                 Err((dialling, failure)) => {
                     candidates = dialling.candidates;
@@ -502,18 +443,21 @@ impl Server {
                 }
             }
         }
-        self.report_parent(parent, &error);
+        self.report_target(target, &error);
         self.node.closed(now, link, &CloseReason::Failed(error));
     }
 
-    /// Says once that a parent cannot be reached; it is tried on in silence.
-    fn report_parent(&mut self, parent: usize, error: &str) {
-        let Parent { address, is_reported, failed_dials } = &mut self.parents[parent];
+    /// Says once that a neighbour cannot be reached; it is tried on in silence.
+    fn report_target(&mut self, target: usize, error: &str) {
+        let Target { address, is_reported, failed_dials } = &mut self.targets[target];
+        let neighbour = M::NEIGHBOUR;
         *failed_dials = failed_dials.wrapping_add(1);
         if std::mem::replace(is_reported, true) {
-            log::debug!("cannot connect to the parent {address}: {error}");
+            log::debug!("cannot connect to the {neighbour} {address}: {error}");
         } else {
-            log::warn!("cannot connect to the parent {address}: {error}; trying until it answers");
+            log::warn!(
+                "cannot connect to the {neighbour} {address}: {error}; trying until it answers"
+            );
         }
     }
 

@@ -6,6 +6,7 @@ mod interop;
 mod mail;
 mod operator;
 mod options;
+mod peer;
 mod support;
 
 use std::fs;

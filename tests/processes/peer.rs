@@ -1,0 +1,187 @@
+//! `crc peer`: real processes that find each other, talk, die and come back.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Instant;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use super::support::{CRC, PATIENCE, eventually};
+
+/// A running peer, ended with the test.
+struct Peer {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    events: Receiver<Value>,
+    /// All that it has said.
+    seen: Vec<Value>,
+    address: String,
+    log: PathBuf,
+    _dir: tempfile::TempDir,
+}
+
+impl Peer {
+    fn start(address: &str, id: i64, peers: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let log = dir.path().join("log");
+        let id = id.to_string();
+        let mut child = Command::new(CRC)
+            .args(["peer", address, "--desired-id", &id, "--json"])
+            .args(peers)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(fs::File::create(&log).expect("a log"))
+            .spawn()
+            .expect("the peer starts");
+        let stdin = child.stdin.take();
+        let stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let (sender, events) = channel();
+        std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                let event = serde_json::from_str(&line).expect("an object a line");
+                if sender.send(event).is_err() {
+                    return;
+                }
+            }
+        });
+        let address = eventually("it listens", || {
+            let log = fs::read_to_string(&log).expect("a log");
+            let (_, rest) = log.split_once("listening peer ")?;
+            Some(rest.split_once('\n')?.0.trim().to_owned())
+        });
+        Self { child, stdin, events, seen: Vec::new(), address, log, _dir: dir }
+    }
+
+    fn types(&mut self, line: &str) {
+        writeln!(self.stdin.as_mut().expect("open"), "{line}").expect("it reads");
+    }
+
+    /// Waits until the peer has said this.
+    #[track_caller]
+    fn says(&mut self, event: &Value) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.seen.contains(event) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.events.recv_timeout(left) {
+                Ok(event) => self.seen.push(event),
+                Err(_) => {
+                    let log = fs::read_to_string(&self.log).unwrap_or_default();
+                    panic!("never {event}: {:#?}\n{log}", self.seen);
+                }
+            }
+        }
+    }
+
+    fn count(&mut self, event: &Value) -> usize {
+        self.seen.extend(self.events.try_iter());
+        self.seen.iter().filter(|seen| *seen == event).count()
+    }
+
+    fn kill(mut self) {
+        self.child.kill().expect("it ran");
+        self.child.wait().expect("it ends");
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn chat(from: i64, to: i64, text: &str) -> Value {
+    json!({"event": "chat", "from": from, "to": to, "text": text})
+}
+
+fn receipt(from: i64) -> Value {
+    json!({"event": "receipt", "from": from})
+}
+
+fn here(id: i64) -> Value {
+    json!({"event": "peer", "id": id})
+}
+
+#[test]
+fn a_ring_talks_and_goes_on_without_one_of_its_peers() {
+    let mut one = Peer::start("127.0.0.1:0", 1, &[]);
+    let mut two = Peer::start("127.0.0.1:0", 2, &[&one.address]);
+    let three = Peer::start("127.0.0.1:0", 3, &[&two.address]);
+    let mut four = Peer::start("127.0.0.1:0", 4, &[&three.address, &one.address]);
+    one.says(&json!({"event": "ready", "id": 1}));
+    for id in [2, 3, 4] {
+        one.says(&here(id));
+    }
+    four.types("2 Hi there!");
+    two.says(&chat(4, 2, "Hi there!"));
+    four.says(&receipt(2));
+    three.kill();
+    four.types("2 Still there?");
+    two.says(&chat(4, 2, "Still there?"));
+    two.types("4 Yes");
+    four.says(&chat(2, 4, "Yes"));
+    assert_eq!(two.count(&chat(4, 2, "Still there?")), 1);
+}
+
+#[test]
+fn the_absent_get_what_was_kept_and_a_peer_is_found_again() {
+    let mut one = Peer::start("127.0.0.1:0", 1, &[]);
+    let mut two = Peer::start("127.0.0.1:0", 2, &[&one.address]);
+    one.says(&here(2));
+    for text in ["9 first", "9 second", "x what", "-1 no"] {
+        one.types(text);
+    }
+    one.says(&json!({"event": "error", "text": "x is not an id: peers have numbers"}));
+    one.says(&json!({"event": "error", "text": "-1 is not an id: they are positive"}));
+    two.types("9 third");
+    // The first dies; the second still has what it said, and dials it for ever.
+    let address = one.address.clone();
+    one.kill();
+    let mut one = Peer::start(&address, 1, &[]);
+    one.says(&here(2));
+    let mut nine = Peer::start("127.0.0.1:0", 9, &[&one.address]);
+    for (from, text) in [(1, "first"), (1, "second"), (2, "third")] {
+        nine.says(&chat(from, 9, text));
+    }
+    let place = |text| nine.seen.iter().position(|event| *event == chat(1, 9, text));
+    assert!(place("first") < place("second"));
+    two.says(&receipt(9));
+}
+
+#[test]
+fn an_id_that_is_taken_is_replaced() {
+    let one = Peer::start("127.0.0.1:0", 5, &[]);
+    let mut two = Peer::start("127.0.0.1:0", 5, &[&one.address]);
+    let assigned = eventually("it has an id", || {
+        two.seen.extend(two.events.try_iter());
+        two.seen.iter().find(|event| event["event"] == "ready")?["id"].as_i64()
+    });
+    assert!(assigned > 1 << 50, "{assigned}");
+    let text = format!("id 5 is taken: this peer is {assigned}");
+    assert_eq!(two.seen[0], json!({"event": "error", "text": text}));
+    let mut explain = Command::new(CRC);
+    explain.args(["peer", "--explain-id", &assigned.to_string()]);
+    let explained = explain.output().expect("it runs");
+    let hash = crc::peer::id::assigner_hash(5);
+    let shown = String::from_utf8(explained.stdout).expect("text");
+    assert!(shown.contains(&format!("assigner hash: 0x{hash:04x}")), "{shown}");
+}
+
+#[test]
+fn the_end_of_input_is_not_its_end_but_a_signal_is() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut one = Peer::start("127.0.0.1:0", 1, &[]);
+        one.says(&json!({"event": "ready", "id": 1}));
+        one.stdin = None; // its input has ended
+        let mut two = Peer::start("127.0.0.1:0", 2, &[&one.address]);
+        two.types("1 Hi");
+        two.says(&receipt(1));
+        kill_process(Pid::from_child(&one.child), signal).expect("it runs");
+        let status = eventually("it ends", || one.child.try_wait().expect("a child"));
+        assert_eq!(status.code(), Some(0), "{signal:?}");
+    }
+}
