@@ -137,6 +137,8 @@ fn the_absent_get_what_was_kept_and_a_peer_is_found_again() {
     }
     one.says(&json!({"event": "error", "text": "x is not an id: peers have numbers"}));
     one.says(&json!({"event": "error", "text": "-1 is not an id: they are positive"}));
+    one.types("2 fence");
+    one.says(&receipt(2)); // what was said before it has arrived as well
     two.types("9 third");
     // The first dies; the second still has what it said, and dials it for ever.
     let address = one.address.clone();
