@@ -38,3 +38,8 @@ fn the_classic_codec_holds() {
 fn the_node_holds() {
     over("node", fuzz::node);
 }
+
+#[test]
+fn the_peer_holds() {
+    over("peer", fuzz::peer);
+}

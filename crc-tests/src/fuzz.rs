@@ -9,9 +9,12 @@ use crc::doors::assembly::Assembly;
 use crc::doors::classic::wire as classic_wire;
 use crc::doors::crc::wire as crc_wire;
 use crc::doors::direct::wire as direct_wire;
-use crc::limits::{FRAME_BYTES_MAX, Limits};
+use crc::limits::{
+    FRAME_BYTES_MAX, Limits, PEER_KEPT_BYTES_MAX, PEER_KEPT_MESSAGES_MAX, PEERS_MAX,
+};
 use crc::mailbox::Memory;
 use crc::node::{Action, Node};
+use crc::peer::{Action as PeerAction, Peer, wire as peer_wire};
 use crc::relay::message::{HostId, Kind, Message};
 use crc::relay::{CloseReason, FirstLink, Identity, LinkId, Time};
 
@@ -241,4 +244,73 @@ fn take<'a>(script: &mut &'a [u8], count: usize) -> &'a [u8] {
     let (taken, rest) = script.split_at(count.min(script.len()));
     *script = rest;
     if taken.is_empty() { &[0] } else { taken }
+}
+
+/// A peer with up to eight links, accepted and dialled, on which anything may be said, while time
+/// passes. What it says is of its own wire, and its sets stay within their bounds.
+///
+/// # Panics
+/// If it does, or they do not.
+pub fn peer(mut script: &[u8]) {
+    let mut peer = Peer::new(Some(5), 2, Duration::from_secs(1_800_000_000), 1);
+    let mut now = Time::default();
+    let mut links: [Option<LinkId>; 8] = Default::default();
+    while let Some((&act, rest)) = script.split_first() {
+        script = rest;
+        let slot = &mut links[usize::from(act & 7)];
+        match (act >> 3, *slot) {
+            (0, Some(link)) => {
+                peer.closed(now, link, &CloseReason::PeerClosed);
+                *slot = None;
+            }
+            (1, _) => now = now + Duration::from_millis(u64::from(take(&mut script, 1)[0]) * 100),
+            (2, _) => drop(peer.say(now, i64::from(take(&mut script, 1)[0]), "said")),
+            (3, Some(link)) => peer.dialled(now, link, None),
+            (_, None) => *slot = Some(peer.accepted(now, None)),
+            (4, Some(link)) => {
+                let len = usize::from(take(&mut script, 1)[0]);
+                peer.receive(now, link, take(&mut script, len));
+            }
+            (_, Some(link)) => {
+                // A frame of so many bytes, which need not be counted.
+                let len = take(&mut script, 1)[0];
+                peer.receive(now, link, &[0, 0, 0, len]);
+                let mut body = take(&mut script, usize::from(len)).to_vec();
+                body.resize(usize::from(len), 0);
+                peer.receive(now, link, &body);
+            }
+        }
+        peer.advance(now);
+        assert!(peer.next_deadline().is_none_or(|at| at > now), "it has nothing left to do");
+        while let Some(action) = peer.poll_action() {
+            match action {
+                PeerAction::Dial { link, .. } => match links.iter_mut().find(|l| l.is_none()) {
+                    Some(free) => *free = Some(link),
+                    None => peer.closed(now, link, &CloseReason::PeerClosed),
+                },
+                PeerAction::Close { link, reason } => {
+                    peer.closed(now, link, &reason);
+                    links.iter_mut().filter(|l| **l == Some(link)).for_each(|l| *l = None);
+                }
+                PeerAction::Shutdown => panic!("nobody stops it"),
+            }
+        }
+        while let Some(link) = peer.poll_unsent() {
+            let bytes = peer.unsent(link).to_vec();
+            peer.sent(link, bytes.len());
+            let mut assembly = Assembly::default();
+            let each = |frame: &[u8]| matches!(peer_wire::parse(frame), Ok(Some(_)));
+            assembly
+                .feed(&bytes, peer_wire::frame_len, |frame| {
+                    assert!(each(frame), "it says what nobody understands: {frame:02x?}");
+                    true
+                })
+                .expect("whole frames");
+            assert!(!assembly.is_mid_frame());
+        }
+        while peer.poll_event().is_some() {}
+        let gauges = peer.gauges();
+        assert!(gauges.links <= 8 && gauges.kept_messages <= PEER_KEPT_MESSAGES_MAX);
+        assert!(gauges.peers <= PEERS_MAX && gauges.kept_bytes <= PEER_KEPT_BYTES_MAX);
+    }
 }

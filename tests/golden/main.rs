@@ -2,6 +2,7 @@
 
 mod classic;
 mod direct;
+mod peer;
 
 use crc::doors::crc::wire::{self, WireError};
 use crc::limits::FRAME_BYTES_MAX;
