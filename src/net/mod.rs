@@ -98,21 +98,23 @@ impl<D: Copy + Display> Ground<D> {
     /// Listens.
     fn open(doors: &[(D, Address)]) -> Result<Self, String> {
         raise_descriptor_limit();
-        let poll = Poll::new().map_err(broken)?;
+        let poll = Poll::new().map_err(|error| broken(&error))?;
         let registry = poll.registry();
         assert!(doors.len() <= LISTENERS_MAX, "as many doors as tokens");
         let mut listeners = Vec::new();
         for (place, (door, address)) in doors.iter().enumerate() {
             listeners.push(Listener::open(*door, address, registry, Token(LISTENERS + place))?);
         }
-        let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(broken)?;
-        registry.register(&mut signals, SIGNALS, Interest::READABLE).map_err(broken)?;
-        let waker = Arc::new(Waker::new(registry, WAKER).map_err(broken)?);
+        let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(|error| broken(&error))?;
+        registry
+            .register(&mut signals, SIGNALS, Interest::READABLE)
+            .map_err(|error| broken(&error))?;
+        let waker = Arc::new(Waker::new(registry, WAKER).map_err(|error| broken(&error))?);
         Ok(Self { poll, listeners, signals, waker })
     }
 }
 
-fn broken(error: io::Error) -> String {
+fn broken(error: &io::Error) -> String {
     format!("cannot set up the poll loop: {error}")
 }
 

@@ -81,7 +81,9 @@ impl fmt::Display for Explained {
 /// Year, month and day of a day counted from 1970, in the Gregorian calendar.
 fn date(mut day: u64) -> (u64, usize, u64) {
     let mut year = 1970;
-    let is_leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let is_leap = |year: u64| {
+        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    };
     while day >= 365 + u64::from(is_leap(year)) {
         day -= 365 + u64::from(is_leap(year));
         year += 1;

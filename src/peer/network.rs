@@ -113,13 +113,12 @@ impl Network {
         }
         match self.known.get(&here.life) {
             Some(known) if known.here.version >= here.version => return false,
-            Some(_) => {}
             None if self.known.len() >= PEERS_MAX => {
                 let gone = self.known.iter().find(|(_, known)| known.gone.is_some());
                 let Some((&gone, _)) = gone else { return false };
                 self.known.remove(&gone);
             }
-            None => {}
+            _ => {}
         }
         let gone = self.known.get(&here.life).map_or(Some(now), |known| known.gone);
         self.known.insert(here.life, Known { here, gone });
