@@ -105,7 +105,10 @@ impl Peer {
         let id = chat.id();
         let late = match self.inbox.offer(self.now, chat) {
             Offer::Show(chats) => return self.show(chats),
-            Offer::Waits => return,
+            Offer::Waits => {
+                self.early += 1;
+                return;
+            }
             Offer::Again => false,
             Offer::Late => true,
         };

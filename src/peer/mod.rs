@@ -138,6 +138,8 @@ pub struct Gauges {
     pub given_up: u64,
     /// Messages that came too late to be shown, so far.
     pub late: u64,
+    /// Messages that came before others that were to be shown first, so far.
+    pub early: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,6 +172,7 @@ pub struct Peer {
     said: BTreeMap<i64, u64>,
     given_up: u64,
     late: u64,
+    early: u64,
     closing: VecDeque<(LinkId, CloseReason)>,
     actions: VecDeque<Action>,
     events: VecDeque<Event>,
@@ -205,6 +208,7 @@ impl Peer {
             said: BTreeMap::new(),
             given_up: 0,
             late: 0,
+            early: 0,
             closing: VecDeque::new(),
             actions: VecDeque::new(),
             events: VecDeque::new(),
@@ -244,6 +248,7 @@ impl Peer {
             waiting: self.inbox.waiting(),
             given_up: self.given_up,
             late: self.late,
+            early: self.early,
         }
     }
 
