@@ -285,3 +285,32 @@ fn nobody_speaks_for_this_peers_life() {
     });
     assert!(refuted);
 }
+
+#[test]
+fn what_was_given_up_has_no_receipt() {
+    let mut bench = Bench::new(1);
+    let near = bench.link(50);
+    bench.says(near, said(50, 9, 1));
+    bench.pass(PEER_KEPT_AGE_MAX);
+    assert_eq!(bench.peer.gauges().given_up, 1);
+    let far = bench.link(60);
+    bench.says(far, said(50, 9, 1));
+    assert_eq!(bench.hears(far), [], "nobody has said that it was shown");
+    assert_eq!(bench.peer.gauges().kept_messages, 0, "nor is it kept for another day");
+}
+
+#[test]
+fn an_id_is_reserved_from_its_grant_on() {
+    let mut bench = Bench::new(1);
+    let mut granted = |life| {
+        let link = bench.peer.accepted(bench.now, None);
+        bench.says(link, Body::Hello(Hello { life, id: 0, desired_id: 8 }));
+        match bench.hears(link).first() {
+            Some(Body::Grant(grant)) => (grant.id == 8, grant.refused),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(granted(60), (true, false));
+    assert_eq!(granted(61), (false, true), "though nobody has heard of the first yet");
+    assert_eq!(granted(60), (true, false), "it asks over a second link");
+}
