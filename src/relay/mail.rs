@@ -12,9 +12,6 @@ use super::{FirstLink, LinkId, Outbox, Relay};
 /// How the text of a mail status begins, before the sender's number, a colon and a space.
 const PREFIX: &str = "Mail from ";
 
-/// The longest text before what was said.
-pub const MAIL_PREFIX_BYTES_MAX: usize = PREFIX.len() + "9223372036854775807: ".len();
-
 impl Relay {
     /// Passes on what `sender` said to a user while it was away. `known_as` is the user who has the
     /// sender's number now. Answers over which link it goes, or `None` if the user is lost or gone.
@@ -43,7 +40,7 @@ impl Relay {
             self.introduce(source, link, out);
             out.deliver(link, &Message::Chat { source, destination, text });
         } else {
-            let text = [format!("{PREFIX}{sender}: ").as_bytes(), text].concat();
+            let text = name_sender(sender, text);
             let (source, code) = (self.own.id, StatusCode::MAIL);
             out.deliver(link, &Message::Status { source, destination, code, text: &text });
         }
@@ -51,7 +48,13 @@ impl Relay {
     }
 }
 
-/// Who said what, in the text of a mail status.
+/// What somebody said as a text that names them, for where the words themselves cannot be from them.
+#[must_use]
+pub fn name_sender(sender: WideId, text: &[u8]) -> Vec<u8> {
+    [format!("{PREFIX}{sender}: ").as_bytes(), text].concat()
+}
+
+/// Who said what, in such a text.
 pub(super) fn open_mail(text: &[u8]) -> Option<(WideId, &[u8])> {
     let rest = text.strip_prefix(PREFIX.as_bytes())?;
     let colon = rest.iter().position(|&byte| byte == b':')?;

@@ -38,7 +38,7 @@ pub use self::backoff::backoff;
 pub use self::host::{FirstLink, Host, HostTable};
 pub use self::leave::KickError;
 pub use self::link::{CloseReason, LinkId};
-pub use self::mail::MAIL_PREFIX_BYTES_MAX;
+pub use self::mail::name_sender;
 pub use self::time::Time;
 
 use self::claims::Claims;

@@ -16,7 +16,7 @@ use crate::doors::{Desk, SendQueue, Shared, Step};
 use crate::limits::{CLASSIC_ADDRESSEES_MAX, CLASSIC_INTERVALS_MAX, FRAME_MARGIN_BYTES};
 use crate::printable::Printable;
 use crate::relay::message::{HostId, Message, StatusCode, WideId};
-use crate::relay::{CloseReason, Time};
+use crate::relay::{CloseReason, Time, name_sender};
 
 /// How much of a word that nobody knows is said back, in bytes: however it is escaped, one message
 /// has room for it.
@@ -243,10 +243,7 @@ impl Session {
         let free = plain(number.as_bytes()).filter(|&name| !directory.is_taken(name));
         match online.or(free) {
             Some(name) => self.answers.say(name, text, queue),
-            None => {
-                let text = [format!("Mail from {number}: ").as_bytes(), text].concat();
-                self.answers.say(Name::SERVER, &text, queue);
-            }
+            None => self.answers.say(Name::SERVER, &name_sender(sender, text), queue),
         }
     }
 
