@@ -13,3 +13,4 @@ pub mod operator;
 pub mod peer;
 pub mod printable;
 pub mod relay;
+pub mod slots;

@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms from the ground up. A room may use those before it, and itself.
-const ROOMS: [&[&str]; 10] = [
+const ROOMS: [&[&str]; 11] = [
     &["limits"],
     &["printable", "address"],
     &["relay"],
     &["mail"],
     &["doors"],
+    &["slots"],
     &["node", "peer"],
     &["operator"],
     &["client", "mailbox"],

@@ -1,18 +1,16 @@
 //! The links of a peer: what is kept for each connection, and what goes into its queue.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-
-use slab::Slab;
 
 use super::wire::{self, Body, Hello};
 use crate::doors::SendQueue;
 use crate::doors::assembly::Assembly;
 use crate::limits::{
-    PEER_DEAD_AFTER, PEER_FRAME_WAIT, PEER_PING_AFTER, PEER_QUEUE_BYTES_MAX, QUEUE_PRESSED_BYTES,
-    REGISTER_DEADLINE,
+    PEER_DEAD_AFTER, PEER_FRAME_WAIT, PEER_PING_AFTER, PEER_QUEUE_BYTES_MAX, REGISTER_DEADLINE,
 };
 use crate::relay::{CloseReason, LinkId, Time};
+use crate::slots::{Queued, Slots};
 
 /// How far the two ends have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +45,16 @@ pub(super) struct Link {
     /// When the frame began that has not come to its end.
     frame_began: Option<Time>,
     is_asked: bool,
-    pub(super) is_listed: bool,
+}
+
+impl Queued for Link {
+    fn queue(&self) -> &SendQueue {
+        &self.queue
+    }
+
+    fn queue_mut(&mut self) -> &mut SendQueue {
+        &mut self.queue
+    }
 }
 
 /// What a link needs at its deadline.
@@ -91,10 +98,7 @@ impl Link {
 
 #[derive(Debug, Default)]
 pub(super) struct Links {
-    slots: Slab<Link>,
-    generation: u32,
-    pub(super) unsent: VecDeque<LinkId>,
-    pub(super) pressed: VecDeque<LinkId>,
+    pub(super) slots: Slots<Link>,
     /// Those whose queue has grown too long.
     overfull: Vec<LinkId>,
 }
@@ -107,11 +111,7 @@ impl Links {
         target: Option<usize>,
         address: Option<SocketAddr>,
     ) -> LinkId {
-        let entry = self.slots.vacant_entry();
-        self.generation = self.generation.wrapping_add(1);
-        let index = u32::try_from(entry.key()).expect("fewer links than 2^32");
-        let id = LinkId { index, generation: self.generation };
-        entry.insert(Link {
+        self.slots.open(|id| Link {
             id,
             state,
             target,
@@ -123,27 +123,19 @@ impl Links {
             heard: now,
             frame_began: None,
             is_asked: false,
-            is_listed: false,
-        });
-        id
+        })
     }
 
     pub(super) fn get(&self, id: LinkId) -> Option<&Link> {
-        self.slots.get(id.index as usize).filter(|link| link.id == id)
+        self.slots.get(id)
     }
 
     pub(super) fn get_mut(&mut self, id: LinkId) -> Option<&mut Link> {
-        self.slots.get_mut(id.index as usize).filter(|link| link.id == id)
-    }
-
-    pub(super) fn remove(&mut self, id: LinkId) {
-        if self.get(id).is_some() {
-            self.slots.remove(id.index as usize);
-        }
+        self.slots.get_mut(id)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Link> {
-        self.slots.iter().map(|(_, link)| link)
+        self.slots.iter()
     }
 
     /// Those that are told all news, with the life at the other end.
@@ -176,21 +168,13 @@ impl Links {
     }
 
     fn put(&mut self, id: LinkId, bytes: &[u8]) {
-        let Self { slots, unsent, pressed, overfull, .. } = self;
-        let Some(link) = slots.get_mut(id.index as usize).filter(|link| link.id == id) else {
-            return;
-        };
+        let Some(link) = self.slots.get_mut(id) else { return };
         let unsent_bytes = link.queue.len();
         if unsent_bytes > PEER_QUEUE_BYTES_MAX {
-            return overfull.push(id);
+            return self.overfull.push(id);
         }
         link.queue.tail().extend_from_slice(bytes);
-        if !std::mem::replace(&mut link.is_listed, true) {
-            unsent.push_back(id);
-        }
-        if unsent_bytes < QUEUE_PRESSED_BYTES && link.queue.len() >= QUEUE_PRESSED_BYTES {
-            pressed.push_back(id);
-        }
+        self.slots.queued(id, unsent_bytes);
     }
 
     /// The next link that does not drain, and why it is to close.
@@ -207,7 +191,7 @@ impl Links {
     /// The next link whose deadline has come.
     pub(super) fn next_due(&mut self, now: Time) -> Option<(LinkId, Due)> {
         let is_due = |link: &Link| link.deadline().is_some_and(|at| at <= now);
-        let link = self.slots.iter_mut().map(|(_, link)| link).find(|link| is_due(link))?;
+        let link = self.slots.iter_mut().find(|link| is_due(link))?;
         if link.frame_began.is_some_and(|began| began + PEER_FRAME_WAIT <= now) {
             let why = "a frame that does not come to its end".to_owned();
             return Some((link.id, Due::Close(CloseReason::Session(why))));

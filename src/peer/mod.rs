@@ -332,7 +332,7 @@ impl Peer {
             log::info!("link {id} ends: {reason}");
             self.end(id);
         }
-        self.links.remove(id);
+        self.links.slots.remove(id);
         self.settle();
     }
 
@@ -406,29 +406,23 @@ impl Peer {
 
     /// The next link with bytes to send that was not named since it last had none.
     pub fn poll_unsent(&mut self) -> Option<LinkId> {
-        let id = self.links.unsent.pop_front()?;
-        if let Some(link) = self.links.get_mut(id) {
-            link.is_listed = false;
-        }
-        Some(id)
+        self.links.slots.poll_unsent()
     }
 
     /// The next link whose queue has become long within this turn, and should be written now.
     pub fn poll_pressed(&mut self) -> Option<LinkId> {
-        self.links.pressed.pop_front()
+        self.links.slots.poll_pressed()
     }
 
     /// Unsent bytes of a link, bounded; empty if the link is gone.
     #[must_use]
     pub fn unsent(&self, id: LinkId) -> &[u8] {
-        self.links.get(id).map_or(&[], |link| link.queue.unsent())
+        self.links.slots.unsent(id)
     }
 
     /// The first `count` unsent bytes of a link have been sent.
     pub fn sent(&mut self, id: LinkId, count: usize) {
-        if let Some(link) = self.links.get_mut(id) {
-            link.queue.consume(count);
-        }
+        self.links.slots.sent(id, count);
     }
 
     /// Begins to stop: [`Action::Shutdown`] follows once the queues are empty, or after
