@@ -45,8 +45,14 @@ pub const BROADCAST_QUEUE_BYTES: usize = 1024 * 1024;
 /// How long it waits for such a link that takes nothing.
 pub const BROADCAST_PATIENCE: Duration = Duration::from_secs(5);
 
-/// A queue or read remainder that grew past this gives its memory back when it is empty.
-pub const BUFFER_KEPT_BYTES: usize = 4 * 1024;
+/// What is kept together of buffers that no queue uses now: those of a turn in which dozens of links
+/// were busy, and little beside what one slow reader may hold.
+pub const SPARE_BYTES_MAX: usize = 1024 * 1024;
+
+/// So many bytes of chats in a row that go to one link which has nothing else to send are offered to its
+/// socket at once, from where they were read. Fewer are gathered: what others say to the same link
+/// in this turn goes out with them in one write, which costs more than copying them.
+pub const PASS_AT_ONCE_BYTES: usize = 16 * 1024;
 
 /// How long a connection may stay without a registration that is accepted.
 pub const REGISTER_DEADLINE: Duration = Duration::from_secs(10);

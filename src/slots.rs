@@ -4,6 +4,8 @@
 //!
 //! - A place is used again, a name is not: what comes late for a link that is gone meets nothing.
 //! - A link stands at most once in the list of those with bytes to send.
+//! - A queue has a buffer only while it holds something: idle links cost nothing, and busy ones share a
+//!   few buffers that are warm in the cache.
 //! - A queue that becomes long is named once as it passes [`QUEUE_PRESSED_BYTES`], and again only after
 //!   it has been shorter.
 
@@ -12,7 +14,7 @@ use std::collections::VecDeque;
 use slab::Slab;
 
 use crate::doors::SendQueue;
-use crate::limits::QUEUE_PRESSED_BYTES;
+use crate::limits::{QUEUE_PRESSED_BYTES, SPARE_BYTES_MAX};
 use crate::relay::LinkId;
 
 /// What has a place: anything with a send queue.
@@ -32,6 +34,32 @@ struct Slot<L> {
     link: L,
 }
 
+/// Buffers that nobody uses now, the one used last on top.
+#[derive(Debug, Default)]
+pub struct Spares {
+    buffers: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+impl Spares {
+    /// An empty buffer.
+    pub fn take(&mut self) -> Vec<u8> {
+        let buffer = self.buffers.pop().unwrap_or_default();
+        self.bytes -= buffer.capacity();
+        buffer
+    }
+
+    /// Takes back a buffer, whatever is in it. Past [`SPARE_BYTES_MAX`] its memory goes to the system.
+    pub fn give(&mut self, mut buffer: Vec<u8>) {
+        let bytes = buffer.capacity();
+        if bytes > 0 && self.bytes + bytes <= SPARE_BYTES_MAX {
+            buffer.clear();
+            self.bytes += bytes;
+            self.buffers.push(buffer);
+        }
+    }
+}
+
 /// Links in their places.
 #[derive(Debug)]
 pub struct Slots<L> {
@@ -39,6 +67,8 @@ pub struct Slots<L> {
     generation: u32,
     unsent: VecDeque<LinkId>,
     pressed: VecDeque<LinkId>,
+    /// For queues, and for whatever else a link needs a buffer now and then.
+    pub spares: Spares,
 }
 
 impl<L> Default for Slots<L> {
@@ -48,6 +78,7 @@ impl<L> Default for Slots<L> {
             generation: 0,
             unsent: VecDeque::new(),
             pressed: VecDeque::new(),
+            spares: Spares::default(),
         }
     }
 }
@@ -73,7 +104,7 @@ impl<L: Queued> Slots<L> {
         Some(&slot.link)
     }
 
-    /// A link; `None` once it is gone. What is put into its queue is to be told to [`Slots::queued`].
+    /// A link; `None` once it is gone. [`Slots::put`] puts something into its queue.
     pub fn get_mut(&mut self, id: LinkId) -> Option<&mut L> {
         Some(&mut self.slot_mut(id)?.link)
     }
@@ -98,23 +129,33 @@ impl<L: Queued> Slots<L> {
         self.slots.iter_mut().map(|(_, slot)| &mut slot.link)
     }
 
-    /// Something may have been put into a link's queue, which held `unsent_bytes` before. Answers
-    /// whether that has made the queue long.
-    pub fn queued(&mut self, id: LinkId, unsent_bytes: usize) -> bool {
-        let Some(slot) = self.slot_mut(id) else { return false };
-        let len = slot.link.queue().len();
-        if len <= unsent_bytes {
-            return false;
+    /// Lets something be put into a link's queue. Answers what `put` does, and whether the queue has
+    /// become long by it; `None` once the link is gone.
+    pub fn put<R>(&mut self, id: LinkId, put: impl FnOnce(&mut L) -> R) -> Option<(R, bool)> {
+        let Self { slots, unsent, pressed, spares, .. } = self;
+        let slot = slots.get_mut(id.index as usize).filter(|slot| slot.id == id)?;
+        let queue = slot.link.queue_mut();
+        let before = queue.len();
+        if before == 0 {
+            queue.lend(spares.take());
         }
-        let is_new = !std::mem::replace(&mut slot.is_listed, true);
-        let is_pressed = unsent_bytes < QUEUE_PRESSED_BYTES && len >= QUEUE_PRESSED_BYTES;
-        if is_new {
-            self.unsent.push_back(id);
+        let result = put(&mut slot.link);
+        let queue = slot.link.queue_mut();
+        let after = queue.len();
+        if after == 0 {
+            spares.give(queue.reclaim());
         }
+        if after <= before {
+            return Some((result, false));
+        }
+        if !std::mem::replace(&mut slot.is_listed, true) {
+            unsent.push_back(id);
+        }
+        let is_pressed = before < QUEUE_PRESSED_BYTES && after >= QUEUE_PRESSED_BYTES;
         if is_pressed {
-            self.pressed.push_back(id);
+            pressed.push_back(id);
         }
-        is_pressed
+        Some((result, is_pressed))
     }
 
     /// The next link with bytes to send that was not named since it last had none.
@@ -137,14 +178,20 @@ impl<L: Queued> Slots<L> {
         self.get(id).map_or(&[], |link| link.queue().unsent())
     }
 
-    /// The first `count` unsent bytes of a link have been sent. Nothing, if it is gone.
+    /// The first `count` unsent bytes of a link have been sent. Answers which link that is; `None` once
+    /// it is gone.
     ///
     /// # Panics
     /// If there are fewer.
-    pub fn sent(&mut self, id: LinkId, count: usize) {
-        if let Some(link) = self.get_mut(id) {
-            link.queue_mut().consume(count);
+    pub fn sent(&mut self, id: LinkId, count: usize) -> Option<&mut L> {
+        let Self { slots, spares, .. } = self;
+        let slot = slots.get_mut(id.index as usize).filter(|slot| slot.id == id)?;
+        let queue = slot.link.queue_mut();
+        queue.consume(count);
+        if queue.is_empty() {
+            spares.give(queue.reclaim());
         }
+        Some(&mut slot.link)
     }
 }
 
@@ -163,10 +210,8 @@ mod tests {
     }
 
     fn put(slots: &mut Slots<SendQueue>, id: LinkId, count: usize) -> bool {
-        let queue = slots.get_mut(id).expect("a link");
-        let unsent_bytes = queue.len();
-        queue.tail().extend(std::iter::repeat_n(7, count));
-        slots.queued(id, unsent_bytes)
+        let put = |queue: &mut SendQueue| queue.tail().extend(std::iter::repeat_n(7, count));
+        slots.put(id, put).expect("a link").1
     }
 
     #[test]
@@ -181,9 +226,9 @@ mod tests {
         });
         assert_ne!(first, second);
         assert!(slots.get(first).is_none() && slots.get_mut(first).is_none());
-        assert!(!slots.queued(first, 0));
+        assert!(slots.put(first, |_| unreachable!()).is_none());
         assert!(slots.unsent(first).is_empty());
-        slots.sent(first, 3);
+        assert!(slots.sent(first, 3).is_none());
         assert!(slots.remove(first).is_none());
         assert!(slots.get(second).is_some());
         assert_eq!(slots.iter().count(), 1);
@@ -197,7 +242,7 @@ mod tests {
         let mut slots = Slots::default();
         let a = slots.open(|_| SendQueue::default());
         let b = slots.open(|_| SendQueue::default());
-        assert!(!slots.queued(a, 0), "nothing was put");
+        assert!(!put(&mut slots, a, 0), "nothing was put");
         put(&mut slots, b, 1);
         put(&mut slots, a, 1);
         put(&mut slots, b, 1);
@@ -224,5 +269,33 @@ mod tests {
         slots.sent(id, 2);
         assert!(put(&mut slots, id, 1));
         assert_eq!(slots.poll_pressed(), Some(id));
+    }
+    #[test]
+    fn a_queue_gives_its_buffer_back_when_it_is_empty() {
+        let mut slots = Slots::default();
+        let ids = [0; 20].map(|_| slots.open(|_| SendQueue::default()));
+        for id in ids {
+            put(&mut slots, id, 1000);
+            let buffer = slots.unsent(id).as_ptr();
+            slots.sent(id, 999);
+            slots.sent(id, 1);
+            put(&mut slots, id, 0);
+            assert_eq!(slots.spares.buffers.len(), 1, "all have used the same one");
+            assert_eq!(slots.spares.buffers[0].as_ptr(), buffer);
+        }
+    }
+
+    #[test]
+    fn spare_buffers_are_bounded() {
+        let mut spares = Spares::default();
+        spares.give(Vec::with_capacity(SPARE_BYTES_MAX + 1));
+        assert_eq!(spares.take().capacity(), 0, "too large to keep");
+        for _ in 0..100 {
+            spares.give(vec![1; SPARE_BYTES_MAX / 10]);
+        }
+        assert_eq!(spares.bytes, SPARE_BYTES_MAX / 10 * 10);
+        assert_eq!(spares.buffers.len(), 10);
+        assert!(spares.take().is_empty());
+        assert_eq!(spares.bytes, SPARE_BYTES_MAX / 10 * 9);
     }
 }

@@ -3,13 +3,13 @@
 //! Whole frames are handed on where they lie in the caller's buffer; only a frame that a read cut
 //! in two is copied. What is held is what was received of one frame, never what it announced.
 
-use crate::limits::BUFFER_KEPT_BYTES;
-
 /// What becomes of a stream after a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
     /// The next frame may come.
     More,
+    /// What follows these bytes may come: several frames were taken together.
+    MoreAfter(usize),
     /// This frame is to come again later, and with it all that follows.
     Hold,
     /// The stream is at its end.
@@ -51,20 +51,27 @@ impl Assembly {
         len_of: impl Fn(&[u8]) -> Result<Option<usize>, E>,
         mut each: impl FnMut(&[u8]) -> bool,
     ) -> Result<(), E> {
-        let each = |frame: &[u8]| if each(frame) { Flow::More } else { Flow::Stop };
-        self.feed_while(bytes, len_of, each).map(drop)
+        let each = |bytes: &[u8], len: usize| {
+            if each(&bytes[..len]) { Flow::More } else { Flow::Stop }
+        };
+        self.feed_while(bytes, &mut Vec::new(), len_of, each).map(drop)
     }
 
-    /// The same for as long as `each` answers [`Flow::More`]; what it does not take now can be fed
-    /// again later.
+    /// The same for as long as `each` answers that more may come; what it does not take now can be fed
+    /// again later. `each` gets all the bytes that are there from a frame on, and the length of that
+    /// frame, so that it may take several at a time.
+    ///
+    /// `spare` is an empty buffer, used if a frame is left that is not complete, and is
+    /// exchanged for the one that was used before if that is needed no more.
     ///
     /// # Errors
     /// As [`Assembly::feed`].
     pub fn feed_while<E>(
         &mut self,
         mut bytes: &[u8],
+        spare: &mut Vec<u8>,
         len_of: impl Fn(&[u8]) -> Result<Option<usize>, E>,
-        mut each: impl FnMut(&[u8]) -> Flow,
+        mut each: impl FnMut(&[u8], usize) -> Flow,
     ) -> Result<Fed, E> {
         while !self.partial.is_empty() {
             let wanted = match len_of(&self.partial)? {
@@ -81,31 +88,31 @@ impl Assembly {
                 continue;
             }
             let mut frame = std::mem::take(&mut self.partial);
-            match each(&frame) {
-                Flow::More => {}
+            match each(&frame, frame.len()) {
+                Flow::More | Flow::MoreAfter(_) => {}
                 Flow::Stop => return Ok(Fed::All),
                 Flow::Hold => {
                     frame.extend_from_slice(bytes);
                     return Ok(Fed::Held(frame));
                 }
             }
-            if frame.capacity() <= BUFFER_KEPT_BYTES {
-                frame.clear();
-                self.partial = frame;
-            }
+            frame.clear();
+            *spare = frame;
         }
         while let Some(len) = len_of(bytes)? {
-            let Some(frame) = bytes.get(..len) else { break };
-            match each(frame) {
-                Flow::More => {}
+            if bytes.len() < len {
+                break;
+            }
+            let taken = match each(bytes, len) {
+                Flow::More => len,
+                Flow::MoreAfter(taken) => taken,
                 Flow::Stop => return Ok(Fed::All),
                 Flow::Hold => return Ok(Fed::Held(bytes.to_vec())),
-            }
-            bytes = &bytes[len..];
+            };
+            bytes = &bytes[taken..];
         }
-        if bytes.is_empty() {
-            self.partial = Vec::new();
-        } else {
+        if !bytes.is_empty() {
+            self.partial = std::mem::take(spare);
             self.partial.extend_from_slice(bytes);
         }
         Ok(Fed::All)
@@ -128,8 +135,8 @@ mod tests {
     fn memory_is_bounded_by_what_came_not_by_what_was_announced() {
         let mut assembly = Assembly::default();
         assert_eq!(
-            assembly.feed_while(&[0xff, 0xff, 1, 2, 3], len_of, |_| unreachable!()),
-            Ok(Fed::All)
+            assembly.feed(&[0xff, 0xff, 1, 2, 3], len_of, |_| unreachable!()),
+            Ok(())
         );
         assert!(assembly.is_mid_frame());
         assert!(assembly.partial.capacity() < 64, "{}", assembly.partial.capacity());
@@ -144,9 +151,9 @@ mod tests {
             let each = |whole: &[u8]| {
                 assert_eq!(whole, frame);
                 count += 1;
-                Flow::More
+                true
             };
-            assert_eq!(assembly.feed_while(piece, len_of, each), Ok(Fed::All));
+            assert_eq!(assembly.feed(piece, len_of, each), Ok(()));
         }
         assert_eq!(count, 1);
         assert_eq!(assembly.partial.capacity(), 0);
@@ -158,9 +165,9 @@ mod tests {
         let mut count = 0;
         let each = |_: &[u8]| {
             count += 1;
-            Flow::Stop
+            false
         };
-        assert_eq!(assembly.feed_while(&[0, 1, 9, 0, 1, 8], len_of, each), Ok(Fed::All));
+        assert_eq!(assembly.feed(&[0, 1, 9, 0, 1, 8], len_of, each), Ok(()));
         assert_eq!(count, 1);
     }
 
@@ -175,8 +182,10 @@ mod tests {
                     held.extend_from_slice(piece);
                     continue;
                 }
-                let each = |frame: &[u8]| if frame[2] == 8 { Flow::Hold } else { Flow::More };
-                if let Ok(Fed::Held(rest)) = assembly.feed_while(piece, len_of, each) {
+                let each =
+                    |frame: &[u8], _| if frame[2] == 8 { Flow::Hold } else { Flow::More };
+                let spare = &mut Vec::new();
+                if let Ok(Fed::Held(rest)) = assembly.feed_while(piece, spare, len_of, each) {
                     held = rest;
                 }
             }
@@ -184,11 +193,33 @@ mod tests {
             let mut frames = Vec::new();
             let each = |frame: &[u8]| {
                 frames.push(frame[2]);
-                Flow::More
+                true
             };
-            assert_eq!(assembly.feed_while(&held, len_of, each), Ok(Fed::All));
+            assert_eq!(assembly.feed(&held, len_of, each), Ok(()));
             assert_eq!(frames, [8, 7]);
             assert!(assembly.is_mid_frame());
         }
+    }
+    #[test]
+    fn several_frames_are_taken_together_and_buffers_change_hands() {
+        let mut assembly = Assembly::default();
+        let mut spare = Vec::with_capacity(50);
+        let buffer = spare.as_ptr();
+        let mut seen = Vec::new();
+        let mut each = |bytes: &[u8], len: usize| {
+            seen.push((bytes.len(), len));
+            if bytes.len() >= 6 { Flow::MoreAfter(6) } else { Flow::More }
+        };
+        let whole_and_cut = [0, 1, 9, 0, 1, 8, 0, 1, 7, 0, 1];
+        assert_eq!(
+            assembly.feed_while(&whole_and_cut, &mut spare, len_of, &mut each),
+            Ok(Fed::All)
+        );
+        assert!(assembly.is_mid_frame());
+        assert_eq!((assembly.partial.as_ptr(), spare.capacity()), (buffer, 0));
+        assert_eq!(assembly.feed_while(&[6], &mut spare, len_of, &mut each), Ok(Fed::All));
+        assert_eq!((assembly.partial.capacity(), spare.as_ptr()), (0, buffer));
+        assert!(spare.is_empty());
+        assert_eq!(seen, [(11, 3), (5, 3), (3, 3)]);
     }
 }

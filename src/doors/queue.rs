@@ -1,8 +1,7 @@
 //! The send queue: bytes of whole frames on their way to one connection.
 
-use crate::limits::BUFFER_KEPT_BYTES;
-
-/// Bytes that were encoded and not yet taken by the socket. Empty, it owns no memory.
+/// Bytes that were encoded and not yet taken by the socket. Its buffer is lent to it while there are
+/// any, see [`crate::slots::Slots`].
 #[derive(Debug, Default)]
 pub struct SendQueue {
     bytes: Vec<u8>,
@@ -48,10 +47,25 @@ impl SendQueue {
         if self.is_empty() {
             self.sent = 0;
             self.bytes.clear();
-            if self.bytes.capacity() > BUFFER_KEPT_BYTES {
-                self.bytes = Vec::new();
-            }
         }
+    }
+
+    /// Gives an empty queue a buffer that is empty as well.
+    ///
+    /// # Panics
+    /// If either is not.
+    pub fn lend(&mut self, buffer: Vec<u8>) {
+        assert!(self.is_empty() && buffer.is_empty(), "bytes would be lost");
+        self.bytes = buffer;
+    }
+
+    /// Takes the buffer of an empty queue away.
+    ///
+    /// # Panics
+    /// If it is not empty.
+    pub fn reclaim(&mut self) -> Vec<u8> {
+        assert!(self.is_empty(), "bytes would be lost");
+        std::mem::take(&mut self.bytes)
     }
 }
 
@@ -76,12 +90,22 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_given_back_when_a_long_queue_is_empty() {
+    fn a_buffer_is_lent_and_comes_back() {
         let mut queue = SendQueue::default();
-        queue.tail().resize(1_000_000, 1);
-        queue.consume(1_000_000);
-        assert!(queue.is_empty());
-        assert!(queue.bytes.capacity() <= BUFFER_KEPT_BYTES);
+        queue.lend(Vec::with_capacity(100));
+        queue.tail().extend_from_slice(&[1; 100]);
+        queue.consume(100);
+        let buffer = queue.reclaim();
+        assert!(buffer.is_empty() && buffer.capacity() >= 100);
+        assert_eq!(queue.bytes.capacity(), 0);
+    }
+
+    #[test]
+    #[should_panic = "bytes would be lost"]
+    fn a_queue_keeps_its_buffer_while_there_is_something_in_it() {
+        let mut queue = SendQueue::default();
+        queue.tail().push(1);
+        queue.reclaim();
     }
 
     #[test]

@@ -147,6 +147,24 @@ impl Connection {
         }
     }
 
+    /// Offers bytes to the socket, whose queue is empty. Answers how many it took. An error shows
+    /// again when the rest is written.
+    pub(super) fn offer(&mut self, bytes: &[u8]) -> usize {
+        if !self.is_writable || self.dialling.is_some() {
+            return 0;
+        }
+        match self.stream.write(bytes) {
+            Ok(count) => {
+                self.is_writable = count == bytes.len();
+                count
+            }
+            Err(error) => {
+                self.is_writable = error.kind() != ErrorKind::WouldBlock;
+                0
+            }
+        }
+    }
+
     /// Writes what the node has for this link until the queue is empty, the socket is full or the
     /// turn's portion is spent. Answers true in the last case.
     pub(super) fn write(&mut self, node: &mut impl Machine) -> io::Result<bool> {

@@ -265,7 +265,11 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
             }
             match connection.read(&mut self.buffer) {
                 Received::Bytes { count, is_more } => {
-                    self.node.receive(now, link, &self.buffer[..count]);
+                    let connections = &mut self.connections;
+                    let mut socket = |to: LinkId, bytes: &[u8]| {
+                        connection_mut(connections, to).map_or(0, |to| to.offer(bytes))
+                    };
+                    self.node.receive(now, link, &self.buffer[..count], &mut socket);
                     if is_more {
                         self.readable.push_back(link);
                     }

@@ -11,7 +11,7 @@ use mio::{Registry, Token};
 
 use crate::doors::Door;
 use crate::mail::Request;
-use crate::node::{self, Node};
+use crate::node::{self, AtOnce, Node};
 use crate::peer::{self, Peer};
 use crate::relay::{CloseReason, LinkId, Time};
 
@@ -46,7 +46,8 @@ pub(super) trait Machine {
     fn dialled(&mut self, now: Time, link: LinkId, peer: Option<SocketAddr>);
     fn is_open(&self, link: LinkId) -> bool;
     fn is_listening(&self, link: LinkId) -> bool;
-    fn receive(&mut self, now: Time, link: LinkId, bytes: &[u8]);
+    /// Bytes came over a link. Some may be offered to other sockets at once.
+    fn receive(&mut self, now: Time, link: LinkId, bytes: &[u8], socket: AtOnce<'_>);
     fn closed(&mut self, now: Time, link: LinkId, reason: &CloseReason);
     fn advance(&mut self, now: Time);
     fn next_deadline(&self) -> Option<Time>;
@@ -87,9 +88,6 @@ macro_rules! as_they_are {
         }
         fn is_open(&self, link: LinkId) -> bool {
             $machine::is_open(self, link)
-        }
-        fn receive(&mut self, now: Time, link: LinkId, bytes: &[u8]) {
-            $machine::receive(self, now, link, bytes);
         }
         fn closed(&mut self, now: Time, link: LinkId, reason: &CloseReason) {
             $machine::closed(self, now, link, reason);
@@ -138,6 +136,10 @@ impl Machine for Node {
         Node::is_listening(self, link)
     }
 
+    fn receive(&mut self, now: Time, link: LinkId, bytes: &[u8], socket: AtOnce<'_>) {
+        self.receive_and_pass(now, link, bytes, socket);
+    }
+
     fn poll_wanted(&mut self) -> Option<Wanted<Request>> {
         Some(match self.poll_action()? {
             node::Action::Dial { parent, link } => Wanted::Dial { target: parent, link },
@@ -178,6 +180,10 @@ impl Machine for Peer {
 
     fn is_listening(&self, _: LinkId) -> bool {
         true
+    }
+
+    fn receive(&mut self, now: Time, link: LinkId, bytes: &[u8], _: AtOnce<'_>) {
+        Peer::receive(self, now, link, bytes);
     }
 
     fn poll_wanted(&mut self) -> Option<Wanted<Self::Own>> {

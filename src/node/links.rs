@@ -5,15 +5,15 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use rand::rngs::StdRng;
-use slab::Slab;
 
 use super::Action;
 use crate::doors::assembly::Assembly;
 use crate::doors::{Desk, Door, SendQueue, Session, Shared};
-use crate::limits::{Limits, QUEUE_PRESSED_BYTES};
+use crate::limits::{Limits, PASS_AT_ONCE_BYTES};
 use crate::mail::Room;
 use crate::relay::message::{HostId, Kind, Message, StatusCode, WideId};
 use crate::relay::{CloseReason, Host, LinkId, Outbox, Relay, Time};
+use crate::slots::{Queued, Slots};
 
 /// What has passed over a link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,6 +28,10 @@ pub struct Traffic {
     pub frames_out: u64,
 }
 
+/// Offers bytes to a link's socket at once, and answers how many it took: 0 if nothing fits now, or if
+/// there is no socket at all. What a queue holds goes first, so it is asked only while that is empty.
+pub type AtOnce<'a> = &'a mut dyn FnMut(LinkId, &[u8]) -> usize;
+
 /// A link as the node knows it.
 #[derive(Debug)]
 pub struct Link {
@@ -39,8 +43,6 @@ pub struct Link {
     pub(super) traffic: Traffic,
     pub(super) peer: Option<SocketAddr>,
     since: Time,
-    /// It stands in the list of links with something to send.
-    pub(super) is_listed: bool,
     /// It has been told to close.
     pub(super) is_closing: bool,
     /// What it said and the store of mail has not answered for yet, in messages.
@@ -54,6 +56,16 @@ pub struct Link {
     pub(super) held: Option<Vec<u8>>,
     /// When its session is called next.
     alarm: Option<Time>,
+}
+
+impl Queued for Link {
+    fn queue(&self) -> &SendQueue {
+        &self.queue
+    }
+
+    fn queue_mut(&mut self) -> &mut SendQueue {
+        &mut self.queue
+    }
 }
 
 impl Link {
@@ -93,6 +105,21 @@ impl Link {
         self.since
     }
 
+    /// Something may have been put into its queue, which held `unsent_bytes` before.
+    fn count(&mut self, unsent_bytes: usize) {
+        let added = self.queue.len() - unsent_bytes;
+        if added > 0 {
+            self.traffic.bytes_out += added as u64;
+            self.traffic.frames_out += 1;
+        }
+    }
+
+    /// When its session is to be called, if no alarm is set for that time or before. A later alarm than
+    /// needed does no harm: the session is asked again then.
+    fn next_alarm(&self) -> Option<Time> {
+        self.session.deadline().filter(|&at| self.alarm.is_none_or(|alarm| at < alarm))
+    }
+
     /// Bytes that have been put into its queue and are not in it any more.
     pub(super) fn bytes_sent(&self) -> u64 {
         self.traffic.bytes_out - self.queue.len() as u64
@@ -102,15 +129,12 @@ impl Link {
 /// The links and what the relay asks for them: everything but the relay itself.
 #[derive(Debug)]
 pub(super) struct Links {
-    pub(super) slots: Slab<Link>,
+    pub(super) slots: Slots<Link>,
     pub(super) limits: Limits,
     pub(super) shared: Shared,
     pub(super) mail: Room,
     pub(super) rng: StdRng,
-    generation: u32,
     pub(super) now: Time,
-    pub(super) unsent: VecDeque<LinkId>,
-    pub(super) pressed: VecDeque<LinkId>,
     /// A queue has become long in this turn, and has not been written since.
     pub(super) is_pressed: bool,
     /// Who is not to hear that somebody is unknown.
@@ -127,15 +151,12 @@ pub(super) struct Links {
 impl Links {
     pub(super) fn new(limits: Limits, mail: Room, rng: StdRng) -> Self {
         Self {
-            slots: Slab::new(),
+            slots: Slots::default(),
             limits,
             shared: Shared::default(),
             mail,
             rng,
-            generation: 0,
             now: Time::default(),
-            unsent: VecDeque::new(),
-            pressed: VecDeque::new(),
             is_pressed: false,
             hushed: None,
             paused: Vec::new(),
@@ -146,36 +167,31 @@ impl Links {
     }
 
     pub(super) fn open(&mut self, door: Door, peer: Option<SocketAddr>) -> LinkId {
-        let entry = self.slots.vacant_entry();
-        self.generation = self.generation.wrapping_add(1);
-        let index = u32::try_from(entry.key()).expect("fewer links than 2^32");
-        let id = LinkId { index, generation: self.generation };
-        entry.insert(Link {
+        let (queue_bytes_max, since) = (self.limits.client_queue_bytes_max, self.now);
+        self.slots.open(|id| Link {
             id,
             assembly: Assembly::default(),
             session: Session::new(door),
             queue: SendQueue::default(),
-            queue_bytes_max: self.limits.client_queue_bytes_max,
+            queue_bytes_max,
             traffic: Traffic::default(),
             peer,
-            since: self.now,
-            is_listed: false,
+            since,
             is_closing: false,
             unkept: 0,
             is_broadcasting: false,
             is_paused: false,
             held: None,
             alarm: None,
-        });
-        id
+        })
     }
 
     pub(super) fn get(&self, id: LinkId) -> Option<&Link> {
-        self.slots.get(id.index as usize).filter(|link| link.id == id)
+        self.slots.get(id)
     }
 
     pub(super) fn get_mut(&mut self, id: LinkId) -> Option<&mut Link> {
-        self.slots.get_mut(id.index as usize).filter(|link| link.id == id)
+        self.slots.get_mut(id)
     }
 
     /// Something happens: so late is it.
@@ -205,49 +221,38 @@ impl Links {
         relay: &Relay,
         act: impl FnOnce(&mut Session, &mut Desk<'_>) -> R,
     ) -> Option<R> {
+        self.live_mut(id)?;
         let Self { slots, shared, mail, limits, rng, now, .. } = self;
-        let link = slots.get_mut(id.index as usize).filter(|l| l.id == id && !l.is_closing)?;
-        let unsent_bytes = link.queue.len();
-        let mut desk = Desk {
-            now: *now,
-            relay,
-            shared,
-            mail,
-            is_keeping: link.unkept > 0,
-            is_held: link.held.is_some(),
-            queue: &mut link.queue,
-            limits,
-            rng,
+        let put = |link: &mut Link| {
+            let unsent_bytes = link.queue.len();
+            let mut desk = Desk {
+                now: *now,
+                relay,
+                shared,
+                mail,
+                is_keeping: link.unkept > 0,
+                is_held: link.held.is_some(),
+                queue: &mut link.queue,
+                limits,
+                rng,
+            };
+            let result = act(&mut link.session, &mut desk);
+            link.count(unsent_bytes);
+            (result, link.next_alarm())
         };
-        let result = act(&mut link.session, &mut desk);
-        self.queued(id, unsent_bytes);
+        let ((result, alarm), is_pressed) = slots.put(id, put)?;
+        self.is_pressed |= is_pressed;
+        self.set_alarm(id, alarm);
         Some(result)
     }
 
-    /// Something may have been put into a link's queue, which held `unsent_bytes` before.
-    pub(super) fn queued(&mut self, id: LinkId, unsent_bytes: usize) {
-        let Some(link) = self.slots.get_mut(id.index as usize).filter(|link| link.id == id) else {
-            return;
-        };
-        let added = link.queue.len() - unsent_bytes;
-        if added > 0 {
-            link.traffic.bytes_out += added as u64;
-            link.traffic.frames_out += 1;
-            if !link.is_listed {
-                link.is_listed = true;
-                self.unsent.push_back(id);
-            }
-            if unsent_bytes < QUEUE_PRESSED_BYTES && link.queue.len() >= QUEUE_PRESSED_BYTES {
-                self.pressed.push_back(id);
-                self.is_pressed = true;
-            }
-        }
-        // A later alarm than needed does no harm: the session is asked again then.
-        if let Some(at) = link.session.deadline()
-            && link.alarm.is_none_or(|alarm| at < alarm)
+    /// Notes when a link's session is to be called, if that is earlier than was known.
+    fn set_alarm(&mut self, id: LinkId, alarm: Option<Time>) {
+        if let Some(at) = alarm
+            && let Some(link) = self.slots.get_mut(id)
         {
-            if let Some(alarm) = link.alarm.replace(at) {
-                self.alarms.remove(&(alarm, id));
+            if let Some(before) = link.alarm.replace(at) {
+                self.alarms.remove(&(before, id));
             }
             self.alarms.insert((at, id));
         }
@@ -265,8 +270,7 @@ impl Links {
 
     /// Forgets a link.
     pub(super) fn remove(&mut self, id: LinkId) {
-        if self.get(id).is_some() {
-            let mut link = self.slots.remove(id.index as usize);
+        if let Some(mut link) = self.slots.remove(id) {
             link.session.closed(&mut self.shared);
             if let Some(alarm) = link.alarm {
                 self.alarms.remove(&(alarm, id));
@@ -285,18 +289,59 @@ impl Links {
     /// Lets a link's session put something from the relay into its queue, if it may still grow.
     fn put(&mut self, id: LinkId, put: impl FnOnce(&mut Session, &Shared, &mut SendQueue)) {
         let Self { slots, shared, .. } = self;
-        let Some(link) = slots.get_mut(id.index as usize).filter(|link| link.id == id) else {
-            return;
+        let put = |link: &mut Link| {
+            let unsent_bytes = link.queue.len();
+            if link.is_closing {
+                return Ok(None);
+            }
+            if unsent_bytes > link.queue_bytes_max {
+                return Err(CloseReason::QueueFull { unsent_bytes });
+            }
+            put(&mut link.session, shared, &mut link.queue);
+            link.count(unsent_bytes);
+            Ok(link.next_alarm())
         };
-        if link.is_closing {
-            return;
+        match slots.put(id, put) {
+            None => {}
+            Some((Ok(alarm), is_pressed)) => {
+                self.is_pressed |= is_pressed;
+                self.set_alarm(id, alarm);
+            }
+            Some((Err(reason), _)) => self.close(id, reason),
         }
-        let unsent_bytes = link.queue.len();
-        if unsent_bytes > link.queue_bytes_max {
-            return self.close(id, CloseReason::QueueFull { unsent_bytes });
+    }
+
+    /// Lets a link's session refuse what its client asked for, though it may be told to close already.
+    pub(super) fn refuse(&mut self, id: LinkId) {
+        let _ = self.slots.put(id, |link| {
+            let unsent_bytes = link.queue.len();
+            link.session.refused(&mut link.queue);
+            link.count(unsent_bytes);
+        });
+    }
+
+    /// Whether chats of the CRC wire can go on over a link as they came.
+    pub(super) fn takes_frames(&self, id: LinkId) -> bool {
+        self.get(id).is_some_and(|link| {
+            matches!(link.session, Session::Crc)
+                && !link.is_closing
+                && link.queue.len() <= link.queue_bytes_max
+        })
+    }
+
+    /// Passes on `frames` whole frames over a link that takes them. Many bytes are offered to its
+    /// socket first.
+    pub(super) fn pass(&mut self, id: LinkId, bytes: &[u8], frames: u64, socket: AtOnce<'_>) {
+        let put = |link: &mut Link| {
+            link.traffic.bytes_out += bytes.len() as u64;
+            link.traffic.frames_out += frames;
+            let is_long = bytes.len() >= PASS_AT_ONCE_BYTES && link.queue.is_empty();
+            let sent = if is_long { socket(id, bytes) } else { 0 };
+            link.queue.tail().extend_from_slice(&bytes[sent..]);
+        };
+        if let Some(((), is_pressed)) = self.slots.put(id, put) {
+            self.is_pressed |= is_pressed;
         }
-        put(&mut link.session, shared, &mut link.queue);
-        self.queued(id, unsent_bytes);
     }
 }
 

@@ -18,11 +18,11 @@ use std::net::SocketAddr;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
-pub use self::links::{Link, Traffic};
+pub use self::links::{AtOnce, Link, Traffic};
 
 use self::broadcast::Broadcast;
 use self::links::Links;
-use crate::doors::Door;
+use crate::doors::{Door, crc};
 use crate::doors::assembly::{Fed, Flow};
 use crate::limits::{BURST_PORTION_BYTES, Limits, SHUTDOWN_DRAIN};
 use crate::mail::{Inventory, Reply, Request, Room};
@@ -114,7 +114,7 @@ impl Node {
 
     /// Its live links, in no order that means anything.
     pub fn links(&self) -> impl Iterator<Item = &Link> {
-        self.links.slots.iter().map(|(_, link)| link).filter(|link| !link.is_closing)
+        self.links.slots.iter().filter(|link| !link.is_closing)
     }
 
     /// What is kept for those who are away.
@@ -170,6 +170,17 @@ impl Node {
 
     /// Bytes came over a link, however cut; a partial frame waits inside.
     pub fn receive(&mut self, now: Time, id: LinkId, bytes: &[u8]) {
+        self.receive_and_pass(now, id, bytes, &mut |_, _| 0);
+    }
+
+    /// The same, where long runs of chats may be passed on to sockets without being copied.
+    pub fn receive_and_pass(
+        &mut self,
+        now: Time,
+        id: LinkId,
+        bytes: &[u8],
+        socket: AtOnce<'_>,
+    ) {
         self.links.begin(now);
         let Some(link) = self.links.live_mut(id) else {
             return;
@@ -178,7 +189,7 @@ impl Node {
         match &mut link.held {
             Some(held) => held.extend_from_slice(bytes),
             None => {
-                self.feed(id, bytes);
+                self.feed(id, bytes, socket);
                 self.settle(now);
             }
         }
@@ -186,17 +197,25 @@ impl Node {
 
     /// Handles the frames that some bytes complete, until they have made a queue long: a few bytes of
     /// one wire can be very many of another, and who reads well must get to read.
-    fn feed(&mut self, id: LinkId, bytes: &[u8]) {
+    fn feed(&mut self, id: LinkId, bytes: &[u8], socket: AtOnce<'_>) {
         let limits = self.links.limits;
+        let mut spare = self.links.slots.spares.take();
         let Some(link) = self.links.live_mut(id) else {
             return;
         };
         let door = link.session.door();
         let mut assembly = std::mem::take(&mut link.assembly);
         let len_of = |bytes: &[u8]| door.frame_len(bytes, &limits);
-        let result = assembly.feed_while(bytes, len_of, |frame| {
-            if self.links.is_pressed { Flow::Hold } else { self.handle_frame(id, frame) }
+        let result = assembly.feed_while(bytes, &mut spare, len_of, |bytes, len| {
+            if self.links.is_pressed {
+                return Flow::Hold;
+            }
+            match self.pass(door, id, bytes, len, socket) {
+                Some(passed) => Flow::MoreAfter(passed),
+                None => self.handle_frame(id, &bytes[..len]),
+            }
         });
+        self.links.slots.spares.give(spare);
         let is_paused = self.links.is_pressed;
         let link = self.links.get_mut(id).expect("links are removed in `closed` alone");
         link.assembly = assembly;
@@ -212,12 +231,38 @@ impl Node {
         }
     }
 
+    /// The hot path: chats in a row from one user to another are looked up once, and copied once.
+    /// Answers how many bytes have been dealt with; `None` if the first frame, of `len` bytes, is nothing
+    /// so simple.
+    fn pass(
+        &mut self,
+        door: Door,
+        id: LinkId,
+        bytes: &[u8],
+        len: usize,
+        socket: AtOnce<'_>,
+    ) -> Option<usize> {
+        if door != Door::Crc {
+            return None;
+        }
+        let (source, destination) = crc::wire::chat_ends(bytes)?;
+        let first = self.relay.lane(id, source, destination)?;
+        if !self.links.takes_frames(first) {
+            return None;
+        }
+        let (passed, frames) = crc::wire::chats(bytes, len, self.links.limits.frame_bytes_max);
+        log::debug!("link {id}: {frames} chats from {source} to {destination}");
+        self.links.live_mut(id)?.traffic.frames_in += frames;
+        self.links.pass(first, &bytes[..passed], frames, socket);
+        Some(passed)
+    }
+
     fn handle_frame(&mut self, id: LinkId, frame: &[u8]) -> Flow {
         let now = self.links.now;
         let Some(link) = self.links.live_mut(id) else {
             return Flow::Stop;
         };
-        // The hot path: a frame that is a message of the relay's.
+        // A frame that is a message of the relay's.
         if let Some(message) = link.session.message(frame) {
             link.traffic.frames_in += 1;
             self.relay.receive(now, id, &message, &mut self.links);
@@ -325,41 +370,42 @@ impl Node {
         if self.links.shared.directory.take_news() {
             self.refresh_all();
         }
-        let id = self.links.unsent.pop_front()?;
-        if let Some(link) = self.links.get_mut(id) {
-            link.is_listed = false;
-        }
-        Some(id)
+        self.links.slots.poll_unsent()
     }
 
     /// The next link whose queue has become long within this turn, and should be written now.
     pub fn poll_pressed(&mut self) -> Option<LinkId> {
-        self.links.pressed.pop_front()
+        self.links.slots.poll_pressed()
     }
 
     /// Unsent bytes of a link, bounded; empty if the link is gone.
     #[must_use]
     pub fn unsent(&self, id: LinkId) -> &[u8] {
-        self.links.get(id).map_or(&[], |link| link.queue.unsent())
+        self.links.slots.unsent(id)
     }
 
     /// The first `count` unsent bytes of a link have been sent: there is room again.
     pub fn sent(&mut self, id: LinkId, count: usize) {
-        if let Some(link) = self.links.get_mut(id) {
-            link.queue.consume(count);
-            if link.queue.len() < BURST_PORTION_BYTES && !link.is_closing {
-                let bytes_sent = link.bytes_sent();
-                let is_classic = link.door() == Door::Classic;
-                self.relay.drained(id, &mut self.links);
-                if self.links.mail.is_handing_over() {
-                    self.links.mail.sent(id, bytes_sent);
-                }
-                if is_classic {
-                    self.refresh(id);
-                }
-                self.settle(self.links.now);
-            }
+        let Some(link) = self.links.slots.sent(id, count) else {
+            return;
+        };
+        if link.queue.len() >= BURST_PORTION_BYTES || link.is_closing {
+            return;
         }
+        let bytes_sent = link.bytes_sent();
+        let is_classic = link.door() == Door::Classic;
+        let is_handing_over = self.links.mail.is_handing_over();
+        if !is_classic && !is_handing_over && !self.relay.has_burst(id) && self.broadcasts.is_empty() {
+            return; // nobody waits for room
+        }
+        self.relay.drained(id, &mut self.links);
+        if is_handing_over {
+            self.links.mail.sent(id, bytes_sent);
+        }
+        if is_classic {
+            self.refresh(id);
+        }
+        self.settle(self.links.now);
     }
 
     /// Begins to stop: the users' quits are sent, and [`Action::Shutdown`] follows once the queues
@@ -393,7 +439,17 @@ impl Node {
     /// Ends what an event has begun: hands over mail and broadcasts as far as there is room, tells
     /// the relay of every link that is to close, which may close further ones, and asks the outside
     /// to close them.
+    #[inline]
     fn settle(&mut self, now: Time) {
+        let is_settled = self.links.closing.is_empty()
+            && self.broadcasts.is_empty()
+            && self.links.mail.next_ready().is_none();
+        if !is_settled {
+            self.settle_all(now);
+        }
+    }
+
+    fn settle_all(&mut self, now: Time) {
         loop {
             self.close_links(now);
             let done = self.broadcast();

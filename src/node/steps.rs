@@ -1,6 +1,6 @@
 //! What sessions ask for, carried out: registrations, chats, and mail from and to them.
 
-use super::{Action, Node};
+use super::{Action, Link, Node};
 use crate::doors::Step;
 use crate::doors::assembly::Flow;
 use crate::limits::BURST_PORTION_BYTES;
@@ -82,11 +82,7 @@ impl Node {
         self.relay.receive(now, id, &Message::Registration(registration), &mut self.links);
         if self.relay.adjacent(id).is_none() {
             // The relay closes the link and has said why; a client on this wire is told in its words.
-            if let Some(link) = self.links.get_mut(id) {
-                let unsent_bytes = link.queue.len();
-                link.session.refused(&mut link.queue);
-                self.links.queued(id, unsent_bytes);
-            }
+            self.links.refuse(id);
             self.links.close(id, CloseReason::Session("not registered".to_owned()));
         }
     }
@@ -126,7 +122,7 @@ impl Node {
             return self.links.pause(id);
         }
         if let Some(held) = link.held.take() {
-            self.feed(id, &held);
+            self.feed(id, &held, &mut |_, _| 0);
             if self.is_listening(id) {
                 self.links.actions.push_back(Action::Resume { link: id });
             }
@@ -135,7 +131,7 @@ impl Node {
 
     /// Sessions tell their clients what has changed in this turn.
     pub(super) fn refresh_all(&mut self) {
-        let links = self.links.slots.iter().map(|(_, link)| link.id).collect::<Vec<_>>();
+        let links = self.links.slots.iter().map(Link::id).collect::<Vec<_>>();
         for id in links {
             self.refresh(id);
         }

@@ -168,13 +168,12 @@ impl Links {
     }
 
     fn put(&mut self, id: LinkId, bytes: &[u8]) {
-        let Some(link) = self.slots.get_mut(id) else { return };
+        let Some(link) = self.slots.get(id) else { return };
         let unsent_bytes = link.queue.len();
         if unsent_bytes > PEER_QUEUE_BYTES_MAX {
             return self.overfull.push(id);
         }
-        link.queue.tail().extend_from_slice(bytes);
-        self.slots.queued(id, unsent_bytes);
+        self.slots.put(id, |link| link.queue.tail().extend_from_slice(bytes));
     }
 
     /// The next link that does not drain, and why it is to close.

@@ -249,6 +249,13 @@ impl Relay {
         }
     }
 
+    /// Whether a link has not been told yet of all those who were there before it.
+    #[must_use]
+    pub fn has_burst(&self, link: LinkId) -> bool {
+        let attachment = self.links.get(link.index as usize).and_then(Option::as_ref);
+        attachment.is_some_and(|attachment| attachment.burst.is_some())
+    }
+
     /// A link's queue has room again: goes on with its burst.
     pub fn drained(&mut self, link: LinkId, out: &mut impl Outbox) {
         if self.links.get(link.index as usize).is_some_and(Option::is_some) {

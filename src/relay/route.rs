@@ -6,7 +6,50 @@ use super::message::{HostId, Kind, Message, StatusCode};
 use super::{FirstLink, LinkId, Outbox, Relay};
 use crate::printable::Excerpt;
 
+/// What becomes of chats between two ends.
+enum Way {
+    /// Over this link, as they are.
+    Lane(LinkId),
+    /// Over this link, which may have to be told of the sender first.
+    Introduce(LinkId),
+    /// The link towards the destination is lost, and they may wait for it.
+    Wait(usize),
+    /// Back where they came from: the neighbour's table is older than ours, or newer.
+    Back,
+    Unknown,
+    FalseSource,
+}
+
 impl Relay {
+    /// Where chats of `source` to `destination` go that come over `link`.
+    fn way(&self, link: LinkId, source: HostId, destination: HostId) -> Way {
+        if !self.may_speak_for(link, source) {
+            return Way::FalseSource;
+        }
+        let Some(host) = self.hosts.get(destination) else { return Way::Unknown };
+        match host.first_link {
+            FirstLink::Split(split) => Way::Wait(split),
+            FirstLink::Link(first) if first == link => {
+                let is_to_itself = destination == source && host.kind == Kind::User;
+                if is_to_itself { Way::Introduce(first) } else { Way::Back }
+            }
+            FirstLink::Link(first) if self.attachment(first).burst.is_some() => {
+                Way::Introduce(first)
+            }
+            FirstLink::Link(first) => Way::Lane(first),
+        }
+    }
+
+    /// The link over which all chats of `source` to `destination` go on, as they are, that come over
+    /// `link` until something else comes; `None` if [`Relay::receive`] has to look at each.
+    #[must_use]
+    pub fn lane(&self, link: LinkId, source: HostId, destination: HostId) -> Option<LinkId> {
+        match self.way(link, source, destination) {
+            Way::Lane(first) if !self.is_stopping => Some(first),
+            _ => None,
+        }
+    }
+
     pub(super) fn handle_chat(
         &mut self,
         link: LinkId,
@@ -15,30 +58,24 @@ impl Relay {
         text: &[u8],
         out: &mut impl Outbox,
     ) {
-        if !self.may_speak_for(link, source) {
-            return self.drop_false_source(link, source, out);
-        }
-        let Some(host) = self.hosts.get(destination) else {
-            return self.tell_unknown(link, source, destination, out);
-        };
-        match host.first_link {
-            FirstLink::Link(first) => {
-                let is_to_itself = destination == source && host.kind == Kind::User;
-                if first == link && !is_to_itself {
-                    // Its way leads back: the neighbour's table is older than ours, or newer.
-                    self.counters.unroutable += 1;
-                    return self.tell_unknown(link, source, destination, out);
-                }
-                if self.attachment(first).burst.is_some() {
-                    self.introduce(source, first, out);
-                }
-                out.deliver(first, &Message::Chat { source, destination, text });
+        let chat = Message::Chat { source, destination, text };
+        match self.way(link, source, destination) {
+            Way::Lane(first) => out.deliver(first, &chat),
+            Way::Introduce(first) => {
+                self.introduce(source, first, out);
+                out.deliver(first, &chat);
             }
-            FirstLink::Split(split) => {
+            Way::Wait(split) => {
                 if !self.wait_for(split, source, destination, text, false) {
                     self.tell_unknown(link, source, destination, out);
                 }
             }
+            Way::Back => {
+                self.counters.unroutable += 1;
+                self.tell_unknown(link, source, destination, out);
+            }
+            Way::Unknown => self.tell_unknown(link, source, destination, out),
+            Way::FalseSource => self.drop_false_source(link, source, out),
         }
     }
 

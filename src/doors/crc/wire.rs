@@ -137,6 +137,35 @@ pub fn message(frame: &[u8]) -> Message<'_> {
     }
 }
 
+/// From whom and to whom the chat is whose whole frame `bytes` begin with; `None` if that frame is
+/// none of a chat.
+#[must_use]
+pub fn chat_ends(bytes: &[u8]) -> Option<(HostId, HostId)> {
+    let header = bytes.first_chunk::<CHAT_HEADER>().filter(|header| header[0] == CHAT)?;
+    let id = |at: usize| HostId(BigEndian::read_u32(&header[at..]));
+    Some((id(1), id(5)))
+}
+
+/// How far whole frames of chats between the same two ends go on from the front of `bytes`, in bytes and
+/// in frames. The first is such a frame, of `first` bytes.
+#[must_use]
+pub fn chats(bytes: &[u8], first: usize, frame_bytes_max: usize) -> (usize, u64) {
+    /// Type and both ids.
+    const ENDS: usize = 9;
+    let (mut len, mut frames) = (first, 1);
+    while let Some(header) = bytes[len..].first_chunk::<CHAT_HEADER>()
+        && header[..ENDS] == bytes[..ENDS]
+    {
+        let text = BigEndian::read_u32(&header[ENDS..]) as usize;
+        if text > bytes.len() - len - CHAT_HEADER || CHAT_HEADER + text > frame_bytes_max {
+            break;
+        }
+        len += CHAT_HEADER + text;
+        frames += 1;
+    }
+    (len, frames)
+}
+
 /// Appends the frame of `message` to `out`.
 ///
 /// Names and infos must be within [`crate::limits::NAME_BYTES_MAX`] and
