@@ -126,6 +126,71 @@ proptest! {
         prop_assert_eq!(whole, cut);
     }
 
+    /// Chats in a row are passed on together, and long runs of them past the queue, as far as the
+    /// socket takes them: every link gets what it gets of the same chats one by one.
+    #[test]
+    fn chats_in_a_row_are_chats(
+        said in vec((3..6_u32, 2..9_u32, 1..60_usize, 0..900_usize, any::<bool>()), 1..20),
+        room in vec(0..70_000_usize, 1..20),
+    ) {
+        let run = |together: bool| {
+            let (mut node, now) = (node(Limits::default()), Time::default());
+            let mut links = Vec::new();
+            for frame in [frames::server(2, "two", ""), frames::user(3, "", ""), frames::user(4, "", ""), frames::user(5, "", "")] {
+                let link = node.accepted(now, Door::Crc, None);
+                node.receive(now, link, &frame);
+                links.push(link);
+            }
+            node.receive(now, links[0], &frames::registration(Kind::User, 6, 2, "", ""));
+            let mut got = vec![Vec::new(); links.len()];
+            for (link, got) in links.iter().zip(&mut got) {
+                got.extend(drain(&mut node, *link));
+            }
+            let mut room = room.iter().cycle();
+            for (turn, (source, destination, count, len, is_false)) in said.iter().enumerate() {
+                let claimed = if *is_false { source + 1 } else { *source };
+                let chats: Vec<Vec<u8>> = (0..*count)
+                    .map(|n| frames::chat(claimed, *destination, &"x".repeat((len + n) % 900)))
+                    .collect();
+                let pieces = if together { vec![chats.concat()] } else { chats };
+                let link = links[*source as usize - 2];
+                for piece in pieces {
+                    let mut taken = Vec::new();
+                    node.receive_and_pass(now, link, &piece, &mut |to, bytes| {
+                        let count = (*room.next().expect("endless")).min(bytes.len());
+                        taken.push((to, bytes[..count].to_vec()));
+                        count
+                    });
+                    for (to, bytes) in taken {
+                        let place = links.iter().position(|link| *link == to).expect("a link");
+                        got[place].extend(bytes);
+                    }
+                    // What a long queue held up comes in the next turn.
+                    loop {
+                        // Some queues still hold something when more comes.
+                        for (link, got) in links.iter().zip(&mut got).skip(turn % 3) {
+                            got.extend(drain(&mut node, *link));
+                        }
+                        if node.next_deadline().is_none_or(|at| at > now) {
+                            break;
+                        }
+                        node.advance(now);
+                    }
+                    obey(&mut node, now);
+                }
+            }
+            for (link, got) in links.iter().zip(&mut got) {
+                got.extend(drain(&mut node, *link));
+            }
+            let traffic: Vec<_> = links
+                .iter()
+                .map(|link| node.links().find(|l| l.id() == *link).map(|link| link.traffic()))
+                .collect();
+            (got, traffic)
+        };
+        prop_assert_eq!(run(true), run(false));
+    }
+
     #[test]
     fn no_bytes_panic(
         chunks in vec(vec(any::<u8>(), 0..200), 1..10),

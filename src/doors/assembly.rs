@@ -134,10 +134,7 @@ mod tests {
     #[test]
     fn memory_is_bounded_by_what_came_not_by_what_was_announced() {
         let mut assembly = Assembly::default();
-        assert_eq!(
-            assembly.feed(&[0xff, 0xff, 1, 2, 3], len_of, |_| unreachable!()),
-            Ok(())
-        );
+        assert_eq!(assembly.feed(&[0xff, 0xff, 1, 2, 3], len_of, |_| unreachable!()), Ok(()));
         assert!(assembly.is_mid_frame());
         assert!(assembly.partial.capacity() < 64, "{}", assembly.partial.capacity());
     }
@@ -182,8 +179,7 @@ mod tests {
                     held.extend_from_slice(piece);
                     continue;
                 }
-                let each =
-                    |frame: &[u8], _| if frame[2] == 8 { Flow::Hold } else { Flow::More };
+                let each = |frame: &[u8], _| if frame[2] == 8 { Flow::Hold } else { Flow::More };
                 let spare = &mut Vec::new();
                 if let Ok(Fed::Held(rest)) = assembly.feed_while(piece, spare, len_of, each) {
                     held = rest;

@@ -22,8 +22,8 @@ pub use self::links::{AtOnce, Link, Traffic};
 
 use self::broadcast::Broadcast;
 use self::links::Links;
-use crate::doors::{Door, crc};
 use crate::doors::assembly::{Fed, Flow};
+use crate::doors::{Door, crc};
 use crate::limits::{BURST_PORTION_BYTES, Limits, SHUTDOWN_DRAIN};
 use crate::mail::{Inventory, Reply, Request, Room};
 use crate::printable::Printable;
@@ -174,13 +174,7 @@ impl Node {
     }
 
     /// The same, where long runs of chats may be passed on to sockets without being copied.
-    pub fn receive_and_pass(
-        &mut self,
-        now: Time,
-        id: LinkId,
-        bytes: &[u8],
-        socket: AtOnce<'_>,
-    ) {
+    pub fn receive_and_pass(&mut self, now: Time, id: LinkId, bytes: &[u8], socket: AtOnce<'_>) {
         self.links.begin(now);
         let Some(link) = self.links.live_mut(id) else {
             return;
@@ -395,7 +389,11 @@ impl Node {
         let bytes_sent = link.bytes_sent();
         let is_classic = link.door() == Door::Classic;
         let is_handing_over = self.links.mail.is_handing_over();
-        if !is_classic && !is_handing_over && !self.relay.has_burst(id) && self.broadcasts.is_empty() {
+        if !is_classic
+            && !is_handing_over
+            && !self.relay.has_burst(id)
+            && self.broadcasts.is_empty()
+        {
             return; // nobody waits for room
         }
         self.relay.drained(id, &mut self.links);
