@@ -107,6 +107,9 @@ pub const QUEUE_BYTES_MAX_FLOOR: usize = QUEUE_PRESSED_BYTES;
 /// How much of a text from others the log shows, in bytes.
 pub const EXCERPT_BYTES: usize = 120;
 
+/// The largest `--busy-poll`: longer would be a core that never sleeps.
+pub const BUSY_POLL_MAX: Duration = Duration::from_secs(1);
+
 /// Bytes read from one socket a turn: a batch large enough that the calls cost little beside it,
 /// small enough that one busy link does not keep the others waiting.
 pub const READ_BYTES_PER_TURN: usize = 64 * 1024;

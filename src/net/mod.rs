@@ -70,6 +70,10 @@ struct Loop<M: Machine, H> {
     node: M,
     house: H,
     start: Instant,
+    /// When this turn began, by the clock of the machine.
+    now: Time,
+    /// How long to look again before sleeping; not at all if it is zero.
+    busy_poll: Duration,
     targets: Vec<Target>,
     signals: Signals,
     resolver: Resolver,
@@ -127,6 +131,8 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
             node,
             house,
             start: Instant::now(),
+            now: Time::default(),
+            busy_poll: Duration::ZERO,
             targets: targets.into_iter().map(target).collect(),
             signals,
             resolver: Resolver::new(waker),
@@ -159,11 +165,8 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
                 }
                 return Ok(());
             }
-            if let Err(error) = self.poll.poll(&mut events, self.patience())
-                && error.kind() != io::ErrorKind::Interrupted
-            {
-                return Err(error);
-            }
+            self.wait(&mut events)?;
+            self.now = self.clock();
             for event in &events {
                 self.note(event);
             }
@@ -172,13 +175,40 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
         }
     }
 
-    fn now(&self) -> Time {
+    fn clock(&self) -> Time {
         Time(self.start.elapsed())
+    }
+
+    /// Waits for news from the system, or until there is something to do without.
+    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+        let mut patience = self.patience();
+        if !self.busy_poll.is_zero() && patience != Some(Duration::ZERO) {
+            // Half of what a lone message waits for is the waking of a core that sleeps.
+            let begin = self.clock();
+            let until = begin + patience.map_or(self.busy_poll, |span| span.min(self.busy_poll));
+            let mut now = begin;
+            while now < until {
+                self.poll_for(events, Some(Duration::ZERO))?;
+                if !events.is_empty() {
+                    return Ok(());
+                }
+                now = self.clock();
+            }
+            patience = patience.map(|span| (begin + span).since(now));
+        }
+        self.poll_for(events, patience)
+    }
+
+    fn poll_for(&mut self, events: &mut Events, patience: Option<Duration>) -> io::Result<()> {
+        match self.poll.poll(events, patience) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// How long there is nothing to do unless the system has news; `None` for ever.
     fn patience(&self) -> Option<Duration> {
-        let now = self.now();
+        let now = self.now;
         let is_busy = !self.readable.is_empty()
             || !self.writable.is_empty()
             || self.house.is_busy(&self.node, now)
@@ -189,7 +219,7 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
         let pauses = self.listeners.iter().filter_map(|listener| listener.readiness.retry_at());
         let pauses = pauses.chain(self.house.retry_at());
         let deadline = pauses.chain(self.node.next_deadline()).min();
-        deadline.map(|at| at.since(now))
+        deadline.map(|at| at.since(self.clock()))
     }
 
     /// Step one: what the system has news of becomes a flag or a place in a list.
@@ -198,7 +228,7 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
             SIGNALS => self.on_signals(),
             WAKER => {
                 self.on_resolved();
-                let now = self.now();
+                let now = self.now;
                 self.house.woken(&mut self.node, now);
             }
             Token(token) if (LISTENERS..LISTENERS + LISTENERS_MAX).contains(&token) => {
@@ -221,7 +251,7 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
                     let Dialling { target, address, .. } = *dialling;
                     self.targets[target].is_reported = false;
                     log::info!("link {link}: connected to the {} {address}", M::NEIGHBOUR);
-                    let now = self.now();
+                    let now = self.now;
                     self.node.dialled(now, link, Some(address));
                 }
                 Err(error) => {
@@ -243,7 +273,7 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
 
     /// Step two: a portion from every socket that has something.
     fn read(&mut self) {
-        let now = self.now();
+        let now = self.now;
         if M::HAS_WALL {
             // A clock from before 1970 shows the first moment.
             let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -311,7 +341,7 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
 
     /// Step three: what is due by now.
     fn advance(&mut self) {
-        let now = self.now();
+        let now = self.now;
         if self.node.next_deadline().is_some_and(|at| at <= now) {
             self.node.advance(now);
         }
@@ -330,7 +360,7 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
         }
         loop {
             let mut is_done = true;
-            let now = self.now();
+            let now = self.now;
             while let Some(action) = self.node.poll_wanted() {
                 is_done = false;
                 match action {
@@ -405,14 +435,14 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
         match address.host.parse::<IpAddr>() {
             Ok(ip) => {
                 let candidates = VecDeque::from([SocketAddr::from((ip, address.port))]);
-                self.connect(self.now(), link, target, candidates);
+                self.connect(self.now, link, target, candidates);
             }
             Err(_) => self.resolver.resolve(link, target, address.clone()),
         }
     }
 
     fn on_resolved(&mut self) {
-        let now = self.now();
+        let now = self.now;
         while let Some(answer) = self.resolver.poll() {
             if !self.node.is_open(answer.link) {
                 continue; // it took too long, and its link was given up
@@ -468,7 +498,7 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
     }
 
     fn on_signals(&mut self) {
-        let now = self.now();
+        let now = self.now;
         for signal in self.signals.pending() {
             let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
             if self.node.is_stopping() {

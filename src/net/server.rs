@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mio::{Registry, Token};
 
@@ -37,6 +38,9 @@ pub struct Settings {
     pub mailbox: Option<PathBuf>,
     /// Where `crc ctl` finds it.
     pub control: Option<PathBuf>,
+    /// How long to look for news again and again before sleeping until there is some: a core is
+    /// busy for so long after each message, and the next one finds it awake. Zero: not at all.
+    pub busy_poll: Duration,
     /// Its bounds.
     pub limits: Limits,
     /// Decides its random choices.
@@ -79,10 +83,12 @@ impl Server {
             }
         };
         let console = Console::open(registry, CONSOLE);
-        let Settings { own, parents, limits, seed, .. } = settings;
+        let Settings { own, parents, busy_poll, limits, seed, .. } = settings;
         let node = Node::with_mail(own, parents.len(), limits, &mail, seed);
         let house = ServerHouse { mailbox, console, control };
-        Ok(Self(Loop::new(ground, node, house, parents)))
+        let mut server = Loop::new(ground, node, house, parents);
+        server.busy_poll = busy_poll;
+        Ok(Self(server))
     }
 
     /// Where each door listens, with the port that was chosen if it was to be any.

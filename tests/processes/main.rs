@@ -59,7 +59,16 @@ fn people_on_three_servers_talk() {
 
 #[test]
 fn an_idle_server_is_one_thread_that_does_nothing() {
-    let server = Server::start_with(&["--id", "1"], Stdio::piped());
+    check_that_it_comes_to_rest(&["--id", "1"]);
+}
+
+#[test]
+fn a_server_that_looks_again_before_it_sleeps_sleeps_at_last() {
+    check_that_it_comes_to_rest(&["--id", "1", "--busy-poll", "2000"]);
+}
+
+fn check_that_it_comes_to_rest(arguments: &[&str]) {
+    let server = Server::start_with(arguments, Stdio::piped());
     let mut frodo = server.connect();
     frodo.says(&user(101, "frodo", ""));
     frodo.hears(&welcome(1, "frodo"));
