@@ -49,9 +49,9 @@ pub const BROADCAST_PATIENCE: Duration = Duration::from_secs(5);
 /// were busy, and little beside what one slow reader may hold.
 pub const SPARE_BYTES_MAX: usize = 1024 * 1024;
 
-/// So many bytes of chats in a row that go to one link which has nothing else to send are offered to its
-/// socket at once, from where they were read. Fewer are gathered: what others say to the same link
-/// in this turn goes out with them in one write, which costs more than copying them.
+/// So many bytes of chats in a row that go to one link are offered to its socket at once, from where
+/// they were read. Fewer are gathered: what others say to the same link in this turn goes out with
+/// them in one write, which saves more than copying them costs.
 pub const PASS_AT_ONCE_BYTES: usize = 16 * 1024;
 
 /// How long a connection may stay without a registration that is accepted.

@@ -156,9 +156,11 @@ proptest! {
                 let link = links[*source as usize - 2];
                 for piece in pieces {
                     let mut taken = Vec::new();
-                    node.receive_and_pass(now, link, &piece, &mut |to, bytes| {
-                        let count = (*room.next().expect("endless")).min(bytes.len());
-                        taken.push((to, bytes[..count].to_vec()));
+                    node.receive_and_pass(now, link, &piece, &mut |to, pieces| {
+                        let mut bytes = pieces.concat();
+                        bytes.truncate(*room.next().expect("endless"));
+                        let count = bytes.len();
+                        taken.push((to, bytes));
                         count
                     });
                     for (to, bytes) in taken {

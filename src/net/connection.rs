@@ -1,7 +1,7 @@
 //! A link's socket: what it is ready for, and one read or write at a time.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr};
 
 use mio::event::Event;
@@ -147,15 +147,20 @@ impl Connection {
         }
     }
 
-    /// Offers bytes to the socket, whose queue is empty. Answers how many it took. An error shows
-    /// again when the rest is written.
-    pub(super) fn offer(&mut self, bytes: &[u8]) -> usize {
+    /// Offers two pieces of bytes to the socket, before anything else that the node has for it. Answers
+    /// how many it took. An error shows again when the rest is written.
+    pub(super) fn offer(&mut self, pieces: [&[u8]; 2]) -> usize {
         if !self.is_writable || self.dialling.is_some() {
             return 0;
         }
-        match self.stream.write(bytes) {
+        let offered = pieces[0].len() + pieces[1].len();
+        let result = match pieces {
+            [[], only] => self.stream.write(only),
+            both => self.stream.write_vectored(&both.map(IoSlice::new)),
+        };
+        match result {
             Ok(count) => {
-                self.is_writable = count == bytes.len();
+                self.is_writable = count == offered;
                 count
             }
             Err(error) => {

@@ -296,8 +296,8 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
             match connection.read(&mut self.buffer) {
                 Received::Bytes { count, is_more } => {
                     let connections = &mut self.connections;
-                    let mut socket = |to: LinkId, bytes: &[u8]| {
-                        connection_mut(connections, to).map_or(0, |to| to.offer(bytes))
+                    let mut socket = |to: LinkId, pieces: [&[u8]; 2]| {
+                        connection_mut(connections, to).map_or(0, |to| to.offer(pieces))
                     };
                     self.node.receive(now, link, &self.buffer[..count], &mut socket);
                     if is_more {

@@ -28,9 +28,9 @@ pub struct Traffic {
     pub frames_out: u64,
 }
 
-/// Offers bytes to a link's socket at once, and answers how many it took: 0 if nothing fits now, or if
-/// there is no socket at all. What a queue holds goes first, so it is asked only while that is empty.
-pub type AtOnce<'a> = &'a mut dyn FnMut(LinkId, &[u8]) -> usize;
+/// Offers bytes to a link's socket at once, those of its queue first, and answers how many it took in
+/// all: 0 if nothing fits now, or if there is no socket.
+pub type AtOnce<'a> = &'a mut dyn FnMut(LinkId, [&[u8]; 2]) -> usize;
 
 /// A link as the node knows it.
 #[derive(Debug)]
@@ -330,14 +330,20 @@ impl Links {
     }
 
     /// Passes on `frames` whole frames over a link that takes them. Many bytes are offered to its
-    /// socket first.
+    /// socket first, unless somebody counts what leaves the queue.
     pub(super) fn pass(&mut self, id: LinkId, bytes: &[u8], frames: u64, socket: AtOnce<'_>) {
+        let is_counted = self.mail.is_handing_over();
         let put = |link: &mut Link| {
             link.traffic.bytes_out += bytes.len() as u64;
             link.traffic.frames_out += frames;
-            let is_long = bytes.len() >= PASS_AT_ONCE_BYTES && link.queue.is_empty();
-            let sent = if is_long { socket(id, bytes) } else { 0 };
-            link.queue.tail().extend_from_slice(&bytes[sent..]);
+            let mut rest = bytes;
+            if bytes.len() >= PASS_AT_ONCE_BYTES && !is_counted {
+                let sent = socket(id, [link.queue.unsent(), bytes]);
+                let queued = sent.min(link.queue.len());
+                link.queue.consume(queued);
+                rest = &bytes[sent - queued..];
+            }
+            link.queue.tail().extend_from_slice(rest);
         };
         if let Some(((), is_pressed)) = self.slots.put(id, put) {
             self.is_pressed |= is_pressed;
