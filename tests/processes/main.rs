@@ -1,6 +1,8 @@
 //! The binary itself: real processes, real sockets, port 0, waiting on conditions with deadlines.
 
 mod bounds;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod calls;
 mod classic;
 mod interop;
 mod mail;

@@ -49,8 +49,9 @@ impl Server {
         let control = dir.path().join("control");
         let control = control.to_str().expect("text");
         let mut command = Command::new(CRC);
-        command.args(["server", "--log", "debug"]).args(options);
-        for (option, value) in [("--listen", "127.0.0.1:0"), ("--control", control)] {
+        command.arg("server").args(options);
+        let usual = [("--listen", "127.0.0.1:0"), ("--control", control), ("--log", "debug")];
+        for (option, value) in usual {
             if !options.contains(&option) {
                 command.args([option, value]);
             }
