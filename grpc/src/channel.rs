@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 
 use crc::printable::Printable;
 use hyper_util::rt::TokioIo;
+use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -20,7 +21,7 @@ use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
-use crate::limits::{ANSWER_DEADLINE, CONNECT_DEADLINE};
+use crate::limits::{ANSWER_DEADLINE, CONNECT_DEADLINE, PROBE_INTERVAL, PROBES_MAX};
 
 /// A port of this machine, from this machine only.
 pub(crate) fn local(port: u16) -> SocketAddr {
@@ -36,6 +37,21 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAd
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))
+}
+
+/// Lets a connection carry small messages at once, and end when its other end is gone without a word:
+/// a machine that has lost its power or its network. Probes are the system's: those of HTTP/2 count
+/// as an attack in some servers.
+pub(crate) fn prepare(stream: &TcpStream) {
+    let longest = PROBE_INTERVAL * (PROBES_MAX + 1);
+    let longest_millis = u32::try_from(longest.as_millis()).unwrap_or(u32::MAX);
+    // A system that knows one of them not is no reason not to speak.
+    let _ = stream.set_nodelay(true);
+    let _ = sockopt::set_tcp_keepidle(stream, PROBE_INTERVAL);
+    let _ = sockopt::set_tcp_keepintvl(stream, PROBE_INTERVAL);
+    let _ = sockopt::set_tcp_keepcnt(stream, PROBES_MAX);
+    let _ = sockopt::set_tcp_user_timeout(stream, longest_millis);
+    let _ = sockopt::set_socket_keepalive(stream, true);
 }
 
 /// Why there is no answer.
@@ -69,7 +85,7 @@ pub(crate) async fn connect(address: SocketAddr) -> Result<(Channel, Gone), Fail
         Ok(Err(error)) => return Err(absent(&reason(&error))),
         Err(_) => return Err(absent("it does not answer")),
     };
-    let _ = stream.set_nodelay(true);
+    prepare(&stream);
     let (watch, gone) = oneshot::channel();
     let stream = Mutex::new(Some(Watched { stream, _watch: watch }));
     let once = tower::service_fn(move |_| {
@@ -153,7 +169,7 @@ fn innermost(error: &(dyn Error + 'static)) -> String {
     while let Some(cause) = last.source() {
         last = cause;
     }
-    reason(last)
+    Printable(reason(last).as_bytes()).to_string()
 }
 
 /// A stream that is dropped when its connection has ended, and says so by that.

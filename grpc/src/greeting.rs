@@ -1,14 +1,15 @@
 //! The greeting: a server, and any number of clients at the same time.
 
+use std::sync::Arc;
+
 use crc::printable::Printable;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
 use crate::channel::{self, Failure, Signals};
-use crate::limits::{LEAVE_DEADLINE, MESSAGE_BYTES_MAX, STREAMS_MAX};
+use crate::incoming::{incoming, server};
+use crate::limits::{GREETINGS_MAX, LEAVE_DEADLINE, MESSAGE_BYTES_MAX};
 use crate::proto::greeting::greeting_client::GreetingClient;
 use crate::proto::greeting::greeting_server::{Greeting, GreetingServer};
 use crate::proto::greeting::{ServerResponse, UserInfo};
@@ -42,11 +43,10 @@ pub(crate) async fn serve(port: u16) -> Result<(), String> {
     let greeter = GreetingServer::new(Greeter { lines: screen.sender() })
         .max_decoding_message_size(MESSAGE_BYTES_MAX);
     let (stop, stopped) = oneshot::channel::<()>();
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let incoming = incoming(listener);
     {
-        let serving = Server::builder()
-            .max_concurrent_streams(STREAMS_MAX)
-            .serve_with_incoming_shutdown(greeter, incoming, async { drop(stopped.await) });
+        let serving =
+            server().serve_with_incoming_shutdown(greeter, incoming, async { drop(stopped.await) });
         tokio::pin!(serving);
         tokio::select! {
             outcome = &mut serving => return outcome.map_err(|error| error.to_string()),
@@ -58,17 +58,27 @@ pub(crate) async fn serve(port: u16) -> Result<(), String> {
     screen.close().await
 }
 
-/// Lets a client for each name be greeted.
+/// Lets a client for each name be greeted, until all have come to their end or a signal comes.
 ///
 /// # Errors
-/// The first failure of a client, when all have come to their end.
+/// The first failure of a client.
 pub(crate) async fn greet(port: u16, names: Vec<String>) -> Result<(), String> {
-    let mut screen = Screen::open();
+    let mut signals = Signals::new()?;
+    let screen = Screen::open();
+    tokio::select! {
+        () = signals.any() => Ok(()),
+        outcome = greet_all(screen, port, names) => outcome,
+    }
+}
+
+async fn greet_all(mut screen: Screen, port: u16, names: Vec<String>) -> Result<(), String> {
     let (done, mut answers) = mpsc::channel(names.len());
+    let free = Arc::new(Semaphore::new(GREETINGS_MAX));
     for (index, name) in names.into_iter().enumerate() {
         screen.say(Line::Out(format!("Client {} started", index + 1)));
-        let done = done.clone();
+        let (done, free) = (done.clone(), Arc::clone(&free));
         tokio::spawn(async move {
+            let _permit = free.acquire().await;
             let answer = greet_one(port, name.clone()).await;
             let _ = done.send((name, answer)).await;
         });
@@ -88,12 +98,16 @@ pub(crate) async fn greet(port: u16, names: Vec<String>) -> Result<(), String> {
             Err(Failure::Refused(why)) => drop(failure.get_or_insert(format!("{name}: {why}"))),
         }
     }
-    screen.close().await?;
+    screen.finish().await?;
     failure.map_or(Ok(()), Err)
 }
 
 async fn greet_one(port: u16, name: String) -> Result<String, Failure> {
-    let (channel, _gone) = channel::connect(channel::local(port)).await?;
+    let (channel, gone) = channel::connect(channel::local(port)).await?;
     let mut client = GreetingClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
-    Ok(channel::answer(client.greet(UserInfo { name })).await?.message)
+    let answer = channel::answer(client.greet(UserInfo { name })).await;
+    drop(client);
+    // Until it has gone its descriptor is not free for the next.
+    let _ = timeout(LEAVE_DEADLINE, gone).await;
+    Ok(answer?.message)
 }

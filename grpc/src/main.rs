@@ -7,10 +7,12 @@ mod channel;
 mod chat;
 mod cli;
 mod greeting;
+mod incoming;
 mod limits;
 mod proto;
 mod screen;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
 }
 
 fn fail(error: &str) -> ExitCode {
-    eprintln!("crc-grpc: {error}");
+    // Whoever does not listen there has the exit code.
+    let _ = writeln!(std::io::stderr(), "crc-grpc: {error}");
     ExitCode::FAILURE
 }

@@ -11,6 +11,7 @@ use std::thread;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use crate::channel::reason;
 use crate::limits::{LEAVE_DEADLINE, LINE_BYTES_MAX, SHOWN_MAX, TYPED_AHEAD_MAX};
 
 /// A line to show.
@@ -74,22 +75,27 @@ impl Screen {
         self.lines.clone()
     }
 
-    /// Waits, not for ever, until all has been taken.
+    /// Waits until all has been taken.
     ///
     /// # Errors
     /// It could not be shown. That its reader has seen enough is no error.
-    pub(crate) async fn close(mut self) -> Result<(), String> {
-        let all = async {
-            while self.is_behind() && self.tend().await {}
-            drop(self.lines);
-            self.written.await
-        };
-        match timeout(LEAVE_DEADLINE, all).await {
-            Ok(Ok(Err(error))) if error.kind() != ErrorKind::BrokenPipe => {
-                Err(format!("cannot write the output: {error}"))
+    pub(crate) async fn finish(mut self) -> Result<(), String> {
+        while self.is_behind() && self.tend().await {}
+        drop(self.lines);
+        match self.written.await {
+            Ok(Err(error)) if error.kind() != ErrorKind::BrokenPipe => {
+                Err(format!("cannot write the output: {}", reason(&error)))
             }
             _ => Ok(()),
         }
+    }
+
+    /// The same, but no longer than leaving may take: what nobody takes is then lost.
+    ///
+    /// # Errors
+    /// As [`Screen::finish`].
+    pub(crate) async fn close(self) -> Result<(), String> {
+        timeout(LEAVE_DEADLINE, self.finish()).await.unwrap_or(Ok(()))
     }
 }
 

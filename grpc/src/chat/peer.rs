@@ -8,12 +8,12 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Channel, Server};
+use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
 use crate::channel::{Failure, Gone, answer, connect};
-use crate::limits::{LEAVE_DEADLINE, MESSAGE_BYTES_MAX, RECEIVED_MAX, STREAMS_MAX};
+use crate::incoming::{incoming, server};
+use crate::limits::{LEAVE_DEADLINE, MESSAGE_BYTES_MAX, RECEIVED_MAX};
 use crate::proto::chat::chat_client::ChatClient;
 use crate::proto::chat::chat_server::{Chat, ChatServer};
 use crate::proto::chat::{ChatMessage, Nothing};
@@ -95,11 +95,10 @@ impl Service {
         let own = Own { name: name.to_owned(), partner: partner.clone(), received: sender };
         let own = ChatServer::new(own).max_decoding_message_size(MESSAGE_BYTES_MAX);
         let (stop, stopped) = oneshot::channel();
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let incoming = incoming(listener);
         let serving = tokio::spawn(async move {
             // It ends when it is stopped; that a connection fails is no end.
-            let _ = Server::builder()
-                .max_concurrent_streams(STREAMS_MAX)
+            let _ = server()
                 .serve_with_incoming_shutdown(own, incoming, async { drop(stopped.await) })
                 .await;
         });

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::directory::{Directory, News};
-use crate::channel::reason;
+use crate::channel::{prepare, reason};
 use crate::limits::{CONNECT_DEADLINE, LEAVE_DEADLINE, SETTLE_DEADLINE};
 
 /// Connects to a server.
@@ -50,7 +50,7 @@ pub(crate) struct Relay {
 impl Relay {
     /// Registers as somebody who is reached at `address`.
     pub(crate) fn register(stream: TcpStream, name: &str, address: SocketAddr) -> Self {
-        let _ = stream.set_nodelay(true);
+        prepare(&stream);
         let directory = Directory::new(name, address);
         let mut unsent = Vec::new();
         directory.register(&mut unsent);

@@ -2,6 +2,7 @@
 
 mod chat;
 mod greeting;
+mod hostile;
 mod interop;
 mod network;
 #[path = "../../src/proto.rs"]

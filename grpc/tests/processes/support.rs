@@ -81,6 +81,10 @@ impl Program {
         assert_eq!(self.note(), format!("crc-grpc: {line}"));
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("it is there");
     }
