@@ -34,7 +34,22 @@ use crate::screen::{self, Line, Screen, Typed};
 /// # Errors
 /// What keeps the chat from beginning, or an answer that shows that the other cannot chat.
 pub(crate) async fn run(name: String, way: Way) -> Result<(), String> {
-    let signals = Signals::new()?;
+    let mut signals = Signals::new()?;
+    let ready = tokio::select! {
+        () = signals.any() => return Ok(()),
+        ready = prepare(name, way) => ready?,
+    };
+    let (mut talk, service, happened) = ready;
+    talk.wait();
+    let (outcome, service) = talk.chat(signals, service, happened).await;
+    talk.leave(service).await?;
+    outcome
+}
+
+/// A chat that may begin.
+type Ready = (Talk, Service, mpsc::Receiver<Happening>);
+
+async fn prepare(name: String, way: Way) -> Result<Ready, String> {
     let (service, relay, target, with, port) = match way {
         Way::Ports { own, peer } => {
             let (listener, address) = channel::listen(channel::local(own)).await?;
@@ -83,10 +98,7 @@ pub(crate) async fn run(name: String, way: Way) -> Result<(), String> {
     if let Some(port) = port {
         talk.note(format!("listening on {}", channel::local(port)));
     }
-    talk.wait();
-    let (outcome, service) = talk.chat(signals, service, happened).await;
-    talk.leave(service).await?;
-    outcome
+    Ok((talk, service, happened))
 }
 
 fn refusal(news: News) -> Option<String> {
