@@ -108,9 +108,9 @@ pub(crate) async fn connect(address: SocketAddr) -> Result<(Channel, Gone), Fail
 /// There is none in time, the connection ended, or it is an error status.
 pub(crate) async fn answer<T>(
     request: impl Future<Output = Result<tonic::Response<T>, Status>>,
-) -> Result<T, Failure> {
+) -> Result<tonic::Response<T>, Failure> {
     match timeout(ANSWER_DEADLINE, request).await {
-        Ok(Ok(response)) => Ok(response.into_inner()),
+        Ok(Ok(response)) => Ok(response),
         // What has a cause went wrong on this side of the wire.
         Ok(Err(status)) => Err(match status.source() {
             Some(error) => Failure::Absent(format!("the connection ended: {}", innermost(error))),

@@ -1,4 +1,6 @@
-//! The command line, and `CRC_NETWORK` and `CRC_WITH` of the environment → what is to be done.
+//! The command line, and `CRC_NETWORK`, `CRC_WITH` and `CRC_ADDRESS` of the environment → what is to be done.
+
+use std::net::IpAddr;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Error, Parser, Subcommand};
@@ -52,13 +54,26 @@ pub(crate) struct ChatArgs {
     /// The other's name in the network; without it, whoever is told of first [env: CRC_WITH]
     #[arg(long, value_name = "NAME", conflicts_with = "my_port", value_parser = name)]
     with: Option<String>,
+    /// This machine's address that the other is told; by default the one by which the server is
+    /// reached, so name one where that is 127.0.0.1 and the other on another machine
+    /// [env: CRC_ADDRESS]
+    #[arg(long, value_name = "IP", conflicts_with = "my_port", value_parser = ip)]
+    address: Option<IpAddr>,
 }
 
 /// How the other is found.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Way {
-    Ports { own: u16, peer: u16 },
-    Network { relay: Address, with: Option<String> },
+    Ports {
+        own: u16,
+        peer: u16,
+    },
+    /// `address` is the own one that others are told, where it is not to be found out.
+    Network {
+        relay: Address,
+        with: Option<String>,
+        address: Option<IpAddr>,
+    },
 }
 
 impl ChatArgs {
@@ -94,7 +109,22 @@ impl ChatArgs {
         if with.as_ref() == Some(&self.name) {
             return Err(invalid("--with is your own name"));
         }
-        Ok(Way::Network { relay, with })
+        let address = match (self.address, variable("CRC_ADDRESS")) {
+            (Some(address), _) => Some(address),
+            (None, Some(text)) => {
+                Some(ip(&text).map_err(|error| invalid(&format!("CRC_ADDRESS: {error}")))?)
+            }
+            (None, None) => None,
+        };
+        Ok(Way::Network { relay, with, address })
+    }
+}
+
+fn ip(text: &str) -> Result<IpAddr, String> {
+    match text.parse::<IpAddr>() {
+        Ok(address) if !address.is_unspecified() && !address.is_multicast() => Ok(address),
+        Ok(_) => Err("others need the address of one machine".to_owned()),
+        Err(_) => Err("an IP address is needed, such as 192.0.2.7".to_owned()),
     }
 }
 
@@ -124,6 +154,12 @@ mod tests {
         let network = |relay: &str, with: Option<&str>| Way::Network {
             relay: relay.parse().expect("valid"),
             with: with.map(str::to_owned),
+            address: None,
+        };
+        let at = |address: &str| Way::Network {
+            relay: "b:2".parse().expect("valid"),
+            with: None,
+            address: Some(address.parse().expect("valid")),
         };
         let environment = [("CRC_NETWORK", "a:1"), ("CRC_WITH", "Bob")];
         for (words, environment, expected) in [
@@ -131,6 +167,8 @@ mod tests {
             ("Alice 0 2", &[], Way::Ports { own: 0, peer: 2 }),
             ("Alice --network b:2", &[], network("b:2", None)),
             ("Alice --network b:2 --with Carol", &environment, network("b:2", Some("Carol"))),
+            ("Alice --network b:2 --address 192.0.2.7", &[], at("192.0.2.7")),
+            ("Alice --network b:2", &[("CRC_ADDRESS", "::1")], at("::1")),
             ("Alice", &environment, network("a:1", Some("Bob"))),
         ] {
             assert_eq!(way(words, environment).expect("valid"), expected, "{words}");
@@ -151,6 +189,9 @@ mod tests {
             "Alice --with Bob",
             "Alice --network nowhere",
             "Alice --network a:1 --with Alice",
+            "Alice --network a:1 --address 0.0.0.0",
+            "Alice --network a:1 --address here",
+            "Alice 1 2 --address 192.0.2.7",
             " --network a:1",
         ] {
             assert_eq!(way(words, &[]).expect_err(words).exit_code(), 2, "{words}");

@@ -109,5 +109,5 @@ async fn greet_one(port: u16, name: String) -> Result<String, Failure> {
     drop(client);
     // Until it has gone its descriptor is not free for the next.
     let _ = timeout(LEAVE_DEADLINE, gone).await;
-    Ok(answer?.message)
+    Ok(answer?.into_inner().message)
 }

@@ -62,6 +62,13 @@ pub(crate) const SETTLE_DEADLINE: Duration = Duration::from_secs(1);
 /// How long leaving may take, for each of its steps.
 pub(crate) const LEAVE_DEADLINE: Duration = Duration::from_secs(1);
 
+/// Users of a network who chat over gRPC and are remembered: past that nobody finds anybody by chance,
+/// and a server that makes them up costs no more than 2 MiB.
+pub(crate) const USERS_MAX: usize = 4096;
+
+/// Questions of people whom the network has not told of yet, or before it is certain who we are.
+pub(crate) const STRANGERS_MAX: usize = 64;
+
 /// Random ids that are tried. Two in use one after the other is a wonder; eight, a server that
 /// refuses whatever it is asked.
 pub(crate) const RANDOM_IDS_MAX: u32 = 8;

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use crc::doors::crc::wire;
 use crc::relay::message::{HostId, Kind, Message, Registration, StatusCode};
 
-use crate::limits::RANDOM_IDS_MAX;
+use crate::limits::{RANDOM_IDS_MAX, USERS_MAX};
 
 /// Begins an info that is an address.
 const SCHEME: &str = "grpc://";
@@ -82,12 +82,22 @@ impl Directory {
 
     /// Whether somebody is in the network, as far as is known.
     pub(crate) fn has(&self, id: HostId) -> bool {
-        self.users.iter().any(|user| user.id == id)
+        self.user(id).is_some()
     }
 
-    /// Who is known longest, of those with another name who are not `busy`.
-    pub(crate) fn first_but(&self, name: &[u8], busy: &[HostId]) -> Option<&User> {
-        self.users.iter().find(|user| user.name != name && !busy.contains(&user.id))
+    /// Who has an id.
+    pub(crate) fn user(&self, id: HostId) -> Option<&User> {
+        self.users.iter().find(|user| user.id == id)
+    }
+
+    /// Everybody, who is known longest first.
+    pub(crate) fn users(&self) -> &[User] {
+        &self.users
+    }
+
+    /// Our own id.
+    pub(crate) fn id(&self) -> HostId {
+        self.id
     }
 
     /// Whom to try under a name after somebody who was tried: the newest first, and round again.
@@ -149,7 +159,7 @@ impl Directory {
     fn hear_of(&mut self, id: HostId, name: &[u8], info: &[u8]) -> Option<News> {
         let address = address(info)?;
         // After a split the same is told again.
-        if self.has(id) {
+        if self.has(id) || self.users.len() >= USERS_MAX {
             return None;
         }
         let user = User { id, name: name.into(), address };
@@ -246,6 +256,16 @@ mod tests {
         assert_eq!(hear(&mut directory, &quit(11)).0, Some(News::Left(user(11, "Bob", 5))));
         assert_eq!(hear(&mut directory, &quit(8)).0, None);
         assert_eq!(directory.next(b"Bob", Some(HostId(11))), Some(&user(7, "Bob", 2)));
+    }
+
+    #[test]
+    fn more_users_than_anybody_can_need_are_not_remembered() {
+        let mut directory = directory();
+        for id in 1..=USERS_MAX + 1 {
+            let id = u32::try_from(id).expect("small");
+            hear(&mut directory, &registration(id, "Bob", "grpc://127.0.0.1:2"));
+        }
+        assert_eq!(directory.users().len(), USERS_MAX);
     }
 
     #[test]

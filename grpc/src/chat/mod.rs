@@ -6,6 +6,9 @@
 //! once, and said to be undelivered unless it was answered; between two attempts to connect lies
 //! [`DIAL_INTERVAL`], and in a network there is none while nobody is known to be anywhere.
 
+mod choice;
+#[cfg(test)]
+mod choice_tests;
 mod directory;
 mod network;
 mod peer;
@@ -18,14 +21,15 @@ use crc::relay::message::HostId;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
-use self::directory::{News, User};
-use self::peer::{Partner, Peer, Service};
+use self::directory::User;
+use self::network::Network;
+use self::peer::{Peer, Service};
 use self::relay::Relay;
 use crate::channel::{self, Failure, Gone, Signals};
 use crate::cli::Way;
-use crate::limits::{CONNECT_DEADLINE, DIAL_INTERVAL};
+use crate::limits::DIAL_INTERVAL;
 use crate::proto::chat::ChatMessage;
 use crate::screen::{self, Line, Screen, Typed};
 
@@ -50,40 +54,33 @@ pub(crate) async fn run(name: String, way: Way) -> Result<(), String> {
 type Ready = (Talk, Service, mpsc::Receiver<Happening>);
 
 async fn prepare(name: String, way: Way) -> Result<Ready, String> {
-    let (service, relay, target, with, port) = match way {
+    let (service, network, target, with, port) = match way {
         Way::Ports { own, peer } => {
             let (listener, address) = channel::listen(channel::local(own)).await?;
-            let target = Target { address: channel::local(peer), user: None };
+            let target = Target::new(channel::local(peer), None);
             let port = (own == 0).then_some(address.port());
             (Service::start(&name, listener), None, Some(target), None, port)
         }
-        Way::Network { relay, with } => {
-            let stream = relay::connect(&relay).await?;
-            let own_ip = relay::own_ip(&stream)?;
+        Way::Network { relay: server, with, address } => {
+            let stream = relay::connect(&server).await?;
+            let own_ip = address.map_or_else(|| relay::own_ip(&stream), Ok)?;
             let (listener, address) = channel::listen((own_ip, 0).into()).await?;
             let service = Service::start(&name, listener);
-            let mut relay_link = Relay::register(stream, &name, address);
-            let first = timeout(CONNECT_DEADLINE, relay_link.news()).await;
-            let why = match first {
-                Ok(Ok(news)) => news.into_iter().find_map(refusal),
-                Ok(Err(why)) => Some(why),
-                Err(_) => Some("it does not answer".to_owned()),
-            };
-            if let Some(why) = why {
-                return Err(format!("the crc server at {relay}: {why}"));
+            let relay = Relay::join(stream, &name, address).await;
+            let relay = relay.map_err(|why| format!("the crc server at {server}: {why}"))?;
+            let mut network = Network::new(server, address, relay);
+            if with.is_none() {
+                network.choose(&name);
             }
-            (service, Some(relay_link), None, with, None)
+            (service, Some(network), None, with, None)
         }
     };
     let (happens, happened) = mpsc::channel(16);
     let mut talk = Talk {
         name,
         screen: Screen::open(),
-        relay,
-        is_open_to_all: with.is_none(),
+        network,
         with: with.map(String::into_bytes),
-        busy: Vec::new(),
-        partner: service.partner.clone(),
         target,
         link: Link::Down,
         attempt: 0,
@@ -91,7 +88,6 @@ async fn prepare(name: String, way: Way) -> Result<Ready, String> {
         peer_name: None,
         held: None,
         is_sending: false,
-        is_name_certain: false,
         is_input_open: true,
         happens,
     };
@@ -101,18 +97,19 @@ async fn prepare(name: String, way: Way) -> Result<Ready, String> {
     Ok((talk, service, happened))
 }
 
-fn refusal(news: News) -> Option<String> {
-    match news {
-        News::Refused(why) => Some(why),
-        _ => None,
-    }
-}
-
 /// Where the other is to be found.
 struct Target {
     address: SocketAddr,
     /// Who it is in the network, where there is one.
     user: Option<HostId>,
+    /// Whether it was said that they cannot be reached.
+    is_unreachable: bool,
+}
+
+impl Target {
+    fn new(address: SocketAddr, user: Option<HostId>) -> Self {
+        Self { address, user, is_unreachable: false }
+    }
 }
 
 enum Link {
@@ -135,21 +132,16 @@ enum What {
     Parted(User, Result<(), Failure>),
     /// Whoever was there before under our name and still is.
     Namesake(Option<User>),
+    /// The network was lost, and is there again.
+    Rejoined(Box<Relay>),
 }
 
 struct Talk {
     name: String,
     screen: Screen,
-    /// `None` without a network, and when it is lost.
-    relay: Option<Relay>,
+    network: Option<Network>,
     /// Whom to chat with in the network, once that is certain.
     with: Option<Vec<u8>>,
-    /// Whether anybody will do.
-    is_open_to_all: bool,
-    /// Who said that they chat with somebody else.
-    busy: Vec<HostId>,
-    /// Where others read whom we chat with.
-    partner: Partner,
     target: Option<Target>,
     link: Link,
     attempt: u64,
@@ -159,8 +151,6 @@ struct Talk {
     /// A line that was typed before anybody was there.
     held: Option<String>,
     is_sending: bool,
-    /// Whether nobody in the network was there before under our name.
-    is_name_certain: bool,
     is_input_open: bool,
     happens: mpsc::Sender<Happening>,
 }
@@ -182,9 +172,13 @@ impl Talk {
                 () = signals.any() => break,
                 can_be_seen = self.screen.tend() => if can_be_seen { Ok(()) } else { break },
                 Some(happening) = happened.recv() => self.on_happening(happening),
-                news = network::news(&mut self.relay) => self.on_news(news),
+                news = network::news(&mut self.network) => self.on_news(news),
                 () = sleep_until(dial_at.unwrap_or_else(Instant::now)), if dial_at.is_some() => {
                     self.dial();
+                    Ok(())
+                }
+                Some(asked) = service.asked.recv() => {
+                    self.on_asked(asked);
                     Ok(())
                 }
                 Some(message) = service.received.recv(), if !is_behind => {
@@ -209,7 +203,7 @@ impl Talk {
         for message in service.stop().await {
             self.screen.say(Line::Out(shown(&message)));
         }
-        if let Some(relay) = self.relay.take() {
+        if let Some(relay) = self.network.take().and_then(|network| network.relay) {
             relay.quit().await;
         }
         self.screen.close().await
@@ -218,8 +212,8 @@ impl Talk {
     /// When to connect next: never while there is nobody to connect to.
     fn dial_at(&self) -> Option<Instant> {
         let target = self.target.as_ref().filter(|_| matches!(self.link, Link::Down))?;
-        if let (Some(relay), Some(id)) = (&self.relay, target.user)
-            && !relay.directory().has(id)
+        if let (Some(network), Some(id)) = (&self.network, target.user)
+            && !network.may_have(id)
         {
             return None;
         }
@@ -228,11 +222,15 @@ impl Talk {
 
     fn dial(&mut self) {
         let Some(target) = &self.target else { return };
-        let address = target.address;
+        let (address, user) = (target.address, target.user);
+        let question = match (&mut self.network, user) {
+            (Some(network), Some(user)) => network.question(user),
+            _ => None,
+        };
         self.attempt += 1;
         self.dialled = Some(Instant::now());
         self.link = Link::Dialling;
-        self.later(async move { What::Answered(Peer::dial(address).await) });
+        self.later(async move { What::Answered(Peer::dial(address, question).await) });
     }
 
     /// Lets something happen in its own time, for the present connection.
@@ -250,10 +248,18 @@ impl Talk {
             What::Answered(Ok((peer, gone))) if is_present => self.on_peer(peer, gone),
             What::Answered(Err(failure)) if is_present => {
                 self.link = Link::Down;
-                if let Failure::Refused(why) = failure {
-                    return Err(format!("who answers there does not chat: {why}"));
+                match failure {
+                    Failure::Refused(why) => {
+                        if !self.passes_by(&why) {
+                            return Err(format!("who answers there does not chat: {why}"));
+                        }
+                    }
+                    Failure::Absent(why) => {
+                        self.say_unreachable(&why);
+                        self.on_silence();
+                    }
                 }
-                self.follow();
+                self.look_around();
             }
             What::Gone if is_present => self.on_gone(),
             What::Answered(_) | What::Gone => {}
@@ -279,10 +285,8 @@ impl Talk {
                 let address = user.address;
                 return Err(format!("the name {name} is taken in the network, at {address}"));
             }
-            What::Namesake(None) => {
-                self.is_name_certain = true;
-                self.look_around();
-            }
+            What::Namesake(None) => self.on_name_is_ours(),
+            What::Rejoined(relay) => self.on_rejoined(*relay),
         }
         Ok(())
     }
@@ -296,24 +300,22 @@ impl Talk {
             self.target = None;
             return self.note(note);
         }
-        if self.is_open_to_all
-            && self.peer_name.is_none()
-            && let Some(id) = self.target_id()
-            && !["", &self.name].contains(&&*peer.partner)
-        {
-            let (name, partner) = (&peer.name, Printable(peer.partner.as_bytes()));
-            let note = format!("{} chats with {partner}", Printable(name.as_bytes()));
-            self.busy.push(id);
-            (self.with, self.target, self.link) = (None, None, Link::Down);
-            self.note(note);
+        if !self.is_chosen(&peer) {
+            self.link = Link::Down;
             return self.look_around();
-        }
-        if self.with.is_some() {
-            self.partner.set(&peer.name);
         }
         let (own, name) = (Printable(self.name.as_bytes()), Printable(peer.name.as_bytes()));
         let welcome = format!("Welcome, {own}. You are chatting with {name}.");
         self.screen.say(Line::Out(welcome));
+        let partner = &peer.answer.partner;
+        if !partner.is_empty() && partner != self.name.as_bytes() {
+            // They hear what is said here, and talk to somebody else.
+            self.note(format!(
+                "{} chats with {}",
+                Printable(peer.name.as_bytes()),
+                Printable(partner)
+            ));
+        }
         self.peer_name = Some(peer.name.clone());
         self.link = Link::Up(Box::new(peer));
         self.later(async {
@@ -322,6 +324,15 @@ impl Talk {
         });
         if let Some(line) = self.held.take() {
             self.send(line);
+        }
+    }
+
+    /// Somebody is said to be there and cannot be reached: told once, as long as they never were.
+    fn say_unreachable(&mut self, why: &str) {
+        let Some(target) = &mut self.target else { return };
+        if self.peer_name.is_none() && target.user.is_some() && !target.is_unreachable {
+            target.is_unreachable = true;
+            self.note(format!("not reached, and tried again: {why}"));
         }
     }
 

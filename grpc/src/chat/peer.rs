@@ -1,16 +1,18 @@
 //! The two ends of the Chat service: what serves it, and what speaks to the other's.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
 
+use crc::relay::message::HostId;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
+use super::choice::{Answer, Reply};
 use crate::channel::{Failure, Gone, answer, connect};
 use crate::incoming::{incoming, server};
 use crate::limits::{LEAVE_DEADLINE, MESSAGE_BYTES_MAX, RECEIVED_MAX};
@@ -18,13 +20,36 @@ use crate::proto::chat::chat_client::ChatClient;
 use crate::proto::chat::chat_server::{Chat, ChatServer};
 use crate::proto::chat::{ChatMessage, Nothing};
 
+/// Metadata of `GetInfo` by which those who look for anybody choose (`choice`): who asks, by the id in
+/// the network, and whether they want nobody else.
+const ID: &str = "crc-chat-id";
+const CHOSEN: &str = "crc-chat-chosen";
+
+/// Metadata of the answer: whoever sends it answers such questions.
+const RULE: &str = "crc-chat-rule";
+
+/// Who asks whether we chat with them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Question {
+    pub(crate) id: HostId,
+    /// Whether they want nobody else.
+    pub(crate) has_chosen: bool,
+}
+
+/// A question, or no more than a look from somebody who does not say who they are; a reply that is
+/// dropped is an error to them, and they may ask again.
+pub(crate) struct Asked {
+    pub(crate) question: Option<Question>,
+    pub(crate) reply: oneshot::Sender<Reply>,
+}
+
 /// The other, as far as a connection reaches.
 #[derive(Debug)]
 pub(crate) struct Peer {
     /// Who they say that they are.
     pub(crate) name: String,
-    /// Whom they found in a network and chat with; empty when there is nobody, or they say nothing.
-    pub(crate) partner: String,
+    /// With whom they chat, and whether they choose as we do (`choice`).
+    pub(crate) answer: Answer,
     client: ChatClient<Channel>,
 }
 
@@ -33,12 +58,24 @@ impl Peer {
     ///
     /// # Errors
     /// Nobody is there, or nobody who chats.
-    pub(crate) async fn dial(address: SocketAddr) -> Result<(Self, Gone), Failure> {
+    pub(crate) async fn dial(
+        address: SocketAddr,
+        question: Option<Question>,
+    ) -> Result<(Self, Gone), Failure> {
         let (channel, gone) = connect(address).await?;
         let mut client = ChatClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
-        let ChatMessage { sender: name, body: partner, .. } =
-            answer(client.get_info(Nothing {})).await?;
-        Ok((Self { name, partner, client }, gone))
+        let mut request = Request::new(Nothing {});
+        if let Some(Question { id, has_chosen }) = question {
+            request.metadata_mut().insert(ID, id.0.into());
+            if has_chosen {
+                request.metadata_mut().insert(CHOSEN, MetadataValue::from_static("1"));
+            }
+        }
+        let response = answer(client.get_info(request)).await?;
+        let knows_rule = response.metadata().contains_key(RULE);
+        let ChatMessage { sender: name, body: partner, .. } = response.into_inner();
+        let answer = Answer { partner: partner.into_bytes(), knows_rule };
+        Ok((Self { name, answer, client }, gone))
     }
 
     /// Whether the connection still has somebody at its other end.
@@ -55,7 +92,7 @@ impl Peer {
     ) -> impl Future<Output = Result<(), Failure>> + Send + use<> {
         let mut client = self.client.clone();
         let message = message(sender, body);
-        async move { answer(client.send_message(message)).await.map(|Nothing {}| ()) }
+        async move { answer(client.send_message(message)).await.map(drop) }
     }
 }
 
@@ -64,25 +101,10 @@ fn message(sender: &str, body: &str) -> ChatMessage {
     ChatMessage { timestamp, sender: sender.to_owned(), body: body.to_owned() }
 }
 
-/// With whom one chats whom a network has told of: the body of what `GetInfo` answers, so that a third
-/// who looks for anybody goes on to the next.
-#[derive(Clone, Default)]
-pub(crate) struct Partner(Arc<Mutex<String>>);
-
-impl Partner {
-    pub(crate) fn set(&self, name: &str) {
-        name.clone_into(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-
-    fn name(&self) -> String {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
 /// A service that runs, and what comes to it.
 pub(crate) struct Service {
     pub(crate) received: mpsc::Receiver<ChatMessage>,
-    pub(crate) partner: Partner,
+    pub(crate) asked: mpsc::Receiver<Asked>,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
 }
@@ -91,8 +113,8 @@ impl Service {
     /// Serves as `name`, from now on.
     pub(crate) fn start(name: &str, listener: TcpListener) -> Self {
         let (sender, received) = mpsc::channel(RECEIVED_MAX);
-        let partner = Partner::default();
-        let own = Own { name: name.to_owned(), partner: partner.clone(), received: sender };
+        let (asks, asked) = mpsc::channel(1);
+        let own = Own { name: name.to_owned(), asks, received: sender };
         let own = ChatServer::new(own).max_decoding_message_size(MESSAGE_BYTES_MAX);
         let (stop, stopped) = oneshot::channel();
         let incoming = incoming(listener);
@@ -102,12 +124,12 @@ impl Service {
                 .serve_with_incoming_shutdown(own, incoming, async { drop(stopped.await) })
                 .await;
         });
-        Self { received, partner, stop, serving }
+        Self { received, asked, stop, serving }
     }
 
     /// Takes no more, and answers with what was taken and not seen yet.
     pub(crate) async fn stop(mut self) -> Vec<ChatMessage> {
-        drop(self.stop);
+        drop((self.stop, self.asked));
         let (mut rest, mut serving) = (Vec::new(), self.serving);
         let all = async {
             while let Some(message) = self.received.recv().await {
@@ -123,7 +145,7 @@ impl Service {
 
 struct Own {
     name: String,
-    partner: Partner,
+    asks: mpsc::Sender<Asked>,
     received: mpsc::Sender<ChatMessage>,
 }
 
@@ -139,7 +161,21 @@ impl Chat for Own {
         }
     }
 
-    async fn get_info(&self, _: Request<Nothing>) -> Result<Response<ChatMessage>, Status> {
-        Ok(Response::new(message(&self.name, &self.partner.name())))
+    async fn get_info(&self, request: Request<Nothing>) -> Result<Response<ChatMessage>, Status> {
+        let metadata = request.metadata();
+        let id = metadata.get(ID).and_then(|id| id.to_str().ok()?.parse().ok()).map(HostId);
+        let question = id.map(|id| Question { id, has_chosen: metadata.contains_key(CHOSEN) });
+        let (reply, replied) = oneshot::channel();
+        let _ = self.asks.send(Asked { question, reply }).await;
+        match replied.await {
+            Ok(Reply::Partner(partner)) => {
+                let partner = String::from_utf8_lossy(&partner);
+                let mut response = Response::new(message(&self.name, &partner));
+                response.metadata_mut().insert(RULE, MetadataValue::from_static("1"));
+                Ok(response)
+            }
+            Ok(Reply::Later) => Err(Status::unavailable("too many ask")),
+            Err(_) => Err(Status::unavailable("leaving")),
+        }
     }
 }

@@ -48,8 +48,30 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// Registers as somebody who is reached at `address`.
-    pub(crate) fn register(stream: TcpStream, name: &str, address: SocketAddr) -> Self {
+    /// Joins as somebody who is reached at `address`.
+    ///
+    /// # Errors
+    /// The server will not have us, says nothing, or is none.
+    pub(crate) async fn join(
+        stream: TcpStream,
+        name: &str,
+        address: SocketAddr,
+    ) -> Result<Self, String> {
+        let mut relay = Self::register(stream, name, address);
+        match timeout(CONNECT_DEADLINE, relay.news()).await {
+            Ok(Ok(news)) => {
+                let refusal = news.into_iter().find_map(|news| match news {
+                    News::Refused(why) => Some(why),
+                    _ => None,
+                });
+                refusal.map_or(Ok(relay), Err)
+            }
+            Ok(Err(why)) => Err(why),
+            Err(_) => Err("it does not answer".to_owned()),
+        }
+    }
+
+    fn register(stream: TcpStream, name: &str, address: SocketAddr) -> Self {
         prepare(&stream);
         let directory = Directory::new(name, address);
         let mut unsent = Vec::new();

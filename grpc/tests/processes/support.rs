@@ -55,6 +55,11 @@ impl Program {
         })
     }
 
+    /// The next line on standard output, if there is one by now.
+    pub(crate) fn line_by_now(&self) -> Option<String> {
+        self.stdout.try_recv().ok()
+    }
+
     #[track_caller]
     pub(crate) fn shows(&self, line: &str) {
         assert_eq!(self.line(), line);
@@ -107,6 +112,13 @@ impl Program {
         let rest: Vec<String> = self.stdout.iter().chain(self.stderr.iter()).collect();
         assert_eq!(rest, [""; 0], "said and not looked at");
         status.code()
+    }
+
+    /// Waits for its end, whatever it says before.
+    pub(crate) fn ends_after_anything(&mut self) -> Option<i32> {
+        self.stdout.iter().for_each(drop);
+        self.stderr.iter().for_each(drop);
+        self.ends()
     }
 
     /// Ends its input, upon which it leaves.
@@ -171,9 +183,14 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) fn start(options: &[&str]) -> Self {
+        Self::start_at("0", options)
+    }
+
+    pub(crate) fn start_at(port: &str, options: &[&str]) -> Self {
         let control = tempfile::tempdir().expect("a folder");
         let mut command = Command::new(crc());
-        command.args(["server", "--listen", "127.0.0.1:0", "--log", "error", "--control"]);
+        let listen = format!("127.0.0.1:{port}");
+        command.args(["server", "--listen", &listen, "--log", "error", "--control"]);
         let program = Program::run(command.arg(control.path().join("socket")).args(options));
         let line = program.line();
         let address = line.strip_prefix("listening crc ").expect("where it listens").to_owned();
