@@ -11,6 +11,7 @@ mod incoming;
 mod limits;
 mod proto;
 mod screen;
+mod terminal;
 
 use std::io::Write as _;
 use std::process::ExitCode;

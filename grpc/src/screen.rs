@@ -1,11 +1,11 @@
 //! Standard output, error and input: a thread each way, as they may block for as long as somebody
-//! likes, and the chat goes on meanwhile.
+//! likes, and the chat goes on meanwhile. A terminal has an editor in place of both (`terminal`).
 //!
 //! Invariants: lines appear in the order in which they were said, whichever stream they are for;
 //! what waits is bounded as long as its user looks at [`Screen::is_behind`].
 
 use std::collections::VecDeque;
-use std::io::{self, BufRead as _, ErrorKind, Read as _, Write as _};
+use std::io::{self, BufRead as _, ErrorKind, IsTerminal as _, Read as _, Write as _};
 use std::thread;
 
 use tokio::sync::{mpsc, oneshot};
@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use crate::channel::reason;
 use crate::limits::{LEAVE_DEADLINE, LINE_BYTES_MAX, SHOWN_MAX, TYPED_AHEAD_MAX};
+use crate::terminal::{self, Printer, Terminal};
 
 /// A line to show.
 #[derive(Debug)]
@@ -28,14 +29,31 @@ pub(crate) struct Screen {
     lines: mpsc::Sender<Line>,
     behind: VecDeque<Line>,
     written: oneshot::Receiver<io::Result<()>>,
+    terminal: Option<Terminal>,
 }
 
 impl Screen {
+    /// For lines that are shown.
     pub(crate) fn open() -> Self {
+        Self::with(None)
+    }
+
+    /// For lines that are shown and lines that are typed, at a terminal with an editor.
+    pub(crate) fn open_with_input() -> (Self, mpsc::Receiver<Typed>) {
+        let (lines, typed) = mpsc::channel(TYPED_AHEAD_MAX);
+        let terminal = terminal::open(lines.clone());
+        if terminal.is_none() {
+            thread::spawn(move || input(&lines));
+        }
+        (Self::with(terminal), typed)
+    }
+
+    fn with(terminal: Option<(Terminal, Printer)>) -> Self {
         let (lines, to_show) = mpsc::channel(SHOWN_MAX);
         let (done, written) = oneshot::channel();
-        thread::spawn(move || done.send(show(to_show)));
-        Self { lines, behind: VecDeque::new(), written }
+        let (terminal, printer) = terminal.unzip();
+        thread::spawn(move || done.send(show(to_show, printer)));
+        Self { lines, behind: VecDeque::new(), written, terminal }
     }
 
     /// Shows a line when those before it have been taken.
@@ -94,23 +112,33 @@ impl Screen {
     ///
     /// # Errors
     /// As [`Screen::finish`].
-    pub(crate) async fn close(self) -> Result<(), String> {
-        timeout(LEAVE_DEADLINE, self.finish()).await.unwrap_or(Ok(()))
+    pub(crate) async fn close(mut self) -> Result<(), String> {
+        let terminal = self.terminal.take();
+        let outcome = timeout(LEAVE_DEADLINE, self.finish()).await.unwrap_or(Ok(()));
+        if let Some(terminal) = terminal {
+            terminal.close();
+        }
+        outcome
     }
 }
 
-fn show(mut lines: mpsc::Receiver<Line>) -> io::Result<()> {
+fn show(mut lines: mpsc::Receiver<Line>, mut printer: Option<Printer>) -> io::Result<()> {
+    let is_one_terminal = printer.is_some() && io::stderr().is_terminal();
     while let Some(line) = lines.blocking_recv() {
-        match line {
-            Line::Out(line) => {
+        match (line, &mut printer) {
+            (Line::Out(line), Some(printer)) => printer.print(&line)?,
+            (Line::Err(line), Some(printer)) if is_one_terminal => {
+                printer.print(&format!("crc-grpc: {line}"))?;
+            }
+            (Line::Out(line), None) => {
                 let mut stdout = io::stdout().lock();
                 writeln!(stdout, "{line}").and_then(|()| stdout.flush())?;
             }
             // Whoever does not listen there misses nothing else.
-            Line::Err(line) => drop(writeln!(io::stderr(), "crc-grpc: {line}")),
+            (Line::Err(line), _) => drop(writeln!(io::stderr(), "crc-grpc: {line}")),
         }
     }
-    Ok(())
+    printer.map_or(Ok(()), Printer::finish)
 }
 
 /// What was typed.
@@ -122,18 +150,29 @@ pub(crate) enum Typed {
     Unsendable(String),
 }
 
-/// The lines of standard input; the channel closes with it.
-pub(crate) fn input() -> mpsc::Receiver<Typed> {
-    let (lines, typed) = mpsc::channel(TYPED_AHEAD_MAX);
-    thread::spawn(move || {
-        let mut input = io::stdin().lock();
-        while let Some(line) = next_line(&mut input) {
-            if lines.blocking_send(line).is_err() {
-                return;
-            }
+/// Hands on the lines of standard input to its end, or until nobody takes them.
+fn input(lines: &mpsc::Sender<Typed>) {
+    let mut input = io::stdin().lock();
+    while let Some(line) = next_line(&mut input) {
+        if lines.blocking_send(line).is_err() {
+            return;
         }
-    });
-    typed
+    }
+}
+
+/// A line, and whether it can be sent.
+pub(crate) fn typed(line: Vec<u8>) -> Typed {
+    if line.len() > LINE_BYTES_MAX {
+        return too_long();
+    }
+    match String::from_utf8(line) {
+        Ok(line) => Typed::Line(line),
+        Err(_) => Typed::Unsendable("not sent: the line is not UTF-8".to_owned()),
+    }
+}
+
+fn too_long() -> Typed {
+    Typed::Unsendable(format!("not sent: a line has at most {LINE_BYTES_MAX} bytes"))
 }
 
 /// The next line, never more of it in memory than can be sent; an input that fails has ended.
@@ -145,14 +184,10 @@ fn next_line(input: &mut impl io::BufRead) -> Option<Typed> {
     }
     if line.pop_if(|byte| *byte == b'\n').is_none() && line.len() > LINE_BYTES_MAX {
         input.skip_until(b'\n').ok()?;
-        let why = format!("not sent: a line has at most {LINE_BYTES_MAX} bytes");
-        return Some(Typed::Unsendable(why));
+        return Some(too_long());
     }
     line.pop_if(|byte| *byte == b'\r');
-    Some(match String::from_utf8(line) {
-        Ok(line) => Typed::Line(line),
-        Err(_) => Typed::Unsendable("not sent: the line is not UTF-8".to_owned()),
-    })
+    Some(typed(line))
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ use crate::channel::{self, Failure, Gone, Signals};
 use crate::cli::Way;
 use crate::limits::DIAL_INTERVAL;
 use crate::proto::chat::ChatMessage;
-use crate::screen::{self, Line, Screen, Typed};
+use crate::screen::{Line, Screen, Typed};
 
 /// Chats until the input ends or a signal comes.
 ///
@@ -43,15 +43,15 @@ pub(crate) async fn run(name: String, way: Way) -> Result<(), String> {
         () = signals.any() => return Ok(()),
         ready = prepare(name, way) => ready?,
     };
-    let (mut talk, service, happened) = ready;
+    let (mut talk, service, happened, typed) = ready;
     talk.wait();
-    let (outcome, service) = talk.chat(signals, service, happened).await;
+    let (outcome, service) = talk.chat(signals, service, happened, typed).await;
     talk.leave(service).await?;
     outcome
 }
 
 /// A chat that may begin.
-type Ready = (Talk, Service, mpsc::Receiver<Happening>);
+type Ready = (Talk, Service, mpsc::Receiver<Happening>, mpsc::Receiver<Typed>);
 
 async fn prepare(name: String, way: Way) -> Result<Ready, String> {
     let (service, network, target, with, port) = match way {
@@ -75,10 +75,11 @@ async fn prepare(name: String, way: Way) -> Result<Ready, String> {
             (service, Some(network), None, with, None)
         }
     };
+    let (screen, typed) = Screen::open_with_input();
     let (happens, happened) = mpsc::channel(16);
     let mut talk = Talk {
         name,
-        screen: Screen::open(),
+        screen,
         network,
         with: with.map(String::into_bytes),
         target,
@@ -94,7 +95,7 @@ async fn prepare(name: String, way: Way) -> Result<Ready, String> {
     if let Some(port) = port {
         talk.note(format!("listening on {}", channel::local(port)));
     }
-    Ok((talk, service, happened))
+    Ok((talk, service, happened, typed))
 }
 
 /// Where the other is to be found.
@@ -162,8 +163,8 @@ impl Talk {
         mut signals: Signals,
         mut service: Service,
         mut happened: mpsc::Receiver<Happening>,
+        mut input: mpsc::Receiver<Typed>,
     ) -> (Result<(), String>, Service) {
-        let mut input = screen::input();
         while self.is_input_open || self.held.is_some() || self.is_sending {
             let is_behind = self.screen.is_behind();
             let dial_at = self.dial_at();

@@ -8,3 +8,4 @@ mod network;
 #[path = "../../src/proto.rs"]
 mod proto;
 mod support;
+mod terminal;
