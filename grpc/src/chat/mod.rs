@@ -3,8 +3,9 @@
 //!
 //! The contract's lines go to standard output, all that is beside them to standard error. Invariants:
 //! one message is on its way at a time, so their order is that of the lines; a message is sent
-//! once, and said to be undelivered unless it was answered; between two attempts to connect lies
-//! [`DIAL_INTERVAL`], and in a network there is none while nobody is known to be anywhere.
+//! once, and said to be undelivered unless it was answered; an attempt to connect comes
+//! [`DIAL_INTERVAL`] after the one before, unless that was answered by somebody else or the other has
+//! just been heard of; in a network there is none while nobody is known to be anywhere.
 
 mod choice;
 #[cfg(test)]
