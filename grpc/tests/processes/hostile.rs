@@ -36,12 +36,16 @@ fn connections_that_say_nothing_cost_nothing_and_make_room() {
     let server = Program::run(&mut command);
     let line = server.line();
     let port = line.strip_prefix("Server started, listening on ").expect("a port");
-    let silent: Vec<TcpStream> = (0..20)
-        .map(|_| TcpStream::connect(format!("127.0.0.1:{port}")).expect("a connection"))
-        .collect();
     let pid = server.pid();
     let descriptors = || fs::read_dir(format!("/proc/{pid}/fd")).expect("it is there").count();
-    until("it has no descriptors left", || descriptors() >= 24);
+    let mut silent = Vec::new();
+    until("it has no descriptors left", || {
+        // No more than make room for a client when the first of them are closed.
+        if silent.len() < 14 {
+            silent.push(TcpStream::connect(format!("127.0.0.1:{port}")).expect("a connection"));
+        }
+        descriptors() >= 24
+    });
     let (before, second) = (ticks(&server), Instant::now() + Duration::from_secs(1));
     until("a second has passed", || Instant::now() >= second);
     let used = ticks(&server) - before;
