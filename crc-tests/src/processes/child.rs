@@ -17,7 +17,7 @@ use nix::unistd::Pid;
 const LOG_LINES_SHOWN: usize = 20;
 
 /// What a process printed.
-pub(super) enum Output {
+pub(crate) enum Output {
     /// A line, without its end.
     Line(String),
     /// Nothing yet, or not in time.
@@ -27,7 +27,7 @@ pub(super) enum Output {
 }
 
 /// A running process. Dropping it kills it.
-pub(super) struct Process {
+pub(crate) struct Process {
     child: Child,
     lines: Receiver<String>,
     log: PathBuf,
@@ -35,7 +35,7 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts `binary`; what it logs goes to the file `log`.
-    pub(super) fn start<I: AsRef<OsStr>>(
+    pub(crate) fn start<I: AsRef<OsStr>>(
         binary: &Path,
         arguments: impl IntoIterator<Item = I>,
         log: PathBuf,
@@ -78,7 +78,7 @@ impl Process {
     }
 
     /// The next line that it prints within `patience`.
-    pub(super) fn wait_line(&self, patience: Duration) -> Output {
+    pub(crate) fn wait_line(&self, patience: Duration) -> Output {
         match self.lines.recv_timeout(patience) {
             Ok(line) => Output::Line(line),
             Err(RecvTimeoutError::Timeout) => Output::Nothing,
@@ -92,8 +92,13 @@ impl Process {
         stdin.write_all(format!("{line}\n").as_bytes())
     }
 
+    /// Its id in the system.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// How it ended, if it has.
-    pub(super) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+    pub(crate) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()
     }
 
@@ -115,7 +120,7 @@ impl Process {
     }
 
     /// The last lines of its log, safe to show.
-    pub(super) fn log_end(&self) -> Vec<String> {
+    pub(crate) fn log_end(&self) -> Vec<String> {
         let log = std::fs::read(&self.log).unwrap_or_default();
         let lines: Vec<_> = log.trim_ascii_end().split(|byte| *byte == b'\n').collect();
         let shown = lines.iter().skip(lines.len().saturating_sub(LOG_LINES_SHOWN));

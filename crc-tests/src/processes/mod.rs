@@ -4,12 +4,12 @@
 //! Waits on conditions with deadlines; only a case's own `WAIT` goes by the clock, and that only
 //! where time itself has something to bring: the end of a grace, or of a life.
 
-mod child;
+pub(crate) mod child;
 mod client;
 mod control;
 mod proxy;
 mod quiet;
-mod server;
+pub(crate) mod server;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};

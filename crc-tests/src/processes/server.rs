@@ -247,7 +247,7 @@ impl Server {
 }
 
 /// Waits for the line that tells where it listens.
-fn listening(process: &mut Process, wire: Wire) -> Result<SocketAddr, Fault> {
+pub(crate) fn listening(process: &mut Process, wire: Wire) -> Result<SocketAddr, Fault> {
     match process.wait_line(PATIENCE) {
         Output::Line(line) => {
             let beginning = format!("listening {} ", wire.name());
