@@ -1,6 +1,7 @@
-//! The case runner's command line.
+//! The command line of the case runner, and of the load generator that is its one subcommand.
 //!
-//! Exit codes: 0 all cases passed, 1 one did not or there is nothing to test, 2 wrong usage.
+//! Exit codes: 0 all cases passed, or the load ran; 1 one did not, there is nothing to test, or the
+//! network failed under the load; 2 wrong usage.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -8,8 +9,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use crc_tests::backend::BackendKind;
+use crc_tests::load::{self, LoadArguments};
 use crc_tests::suite::{CaseReport, Options, StartError, run_all};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -19,8 +21,10 @@ const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/cases");
 
 /// Runs scripted cases against crc: in a simulator, and against real processes.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// Case files, or directories of them; without, all cases of this repository
     files: Vec<PathBuf>,
     /// Count differences in the lists of adjacent users and servers, too; always without FILES
@@ -40,8 +44,18 @@ struct Arguments {
     jobs: u8,
 }
 
+/// What this program does beside cases.
+#[derive(Subcommand)]
+enum Other {
+    Load(Box<LoadArguments>),
+}
+
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == load::SERVER_WORD) {
+        return load::become_server(words);
+    }
+    let mut arguments = Arguments::parse();
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         // The second one ends the runner where it stands; the first lets it clean up.
@@ -50,6 +64,9 @@ fn main() -> ExitCode {
         if let Err(error) = registered {
             return end(&format!("crc-tests: signals: {error}"), 1);
         }
+    }
+    if let Some(Other::Load(arguments)) = arguments.other.take() {
+        return load::run(*arguments, interrupted);
     }
     // The cases of this repository have nothing to excuse.
     let is_strict = arguments.strict || arguments.files.is_empty();

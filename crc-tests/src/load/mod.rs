@@ -1,0 +1,157 @@
+//! `crc-tests load`: puts a load on a network and tells what it did, what it cost, and what was lost.
+//!
+//! `options` is the command line, `servers` the network; `fleet` the connections, on one thread, and
+//! `wire` what they speak; `stamp` and `ledger` follow each message, `pace` says when one is due. A
+//! workload a file: `chat` (with `conversation`, those who talk), `connect`, `burst` (with `hosts`,
+//! what is announced), and `growth`, which is many of the first. `usage` reads what processes cost;
+//! `report` tells it.
+
+mod burst;
+mod chat;
+mod connect;
+mod conversation;
+mod fleet;
+mod growth;
+mod hosts;
+mod ledger;
+mod options;
+mod pace;
+mod report;
+mod servers;
+mod stamp;
+mod usage;
+mod wire;
+
+use std::fmt;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use hdrhistogram::Histogram;
+use serde_json::Value;
+
+pub use self::options::LoadArguments;
+use self::options::Work;
+pub use self::servers::{SERVER_WORD, become_server};
+use self::usage::Spent;
+
+/// Clients that are connected but not registered, where it does not matter how fast they come.
+const AT_A_TIME: usize = 64;
+
+/// Why a load cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Stop {
+    /// The user wants no more of it.
+    Interrupted,
+    /// Something failed; one line that says what.
+    Fault(String),
+}
+
+impl Stop {
+    fn fault(text: impl Into<String>) -> Self {
+        Self::Fault(text.into())
+    }
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Interrupted => f.write_str("interrupted: the figures are of the time until then"),
+            Self::Fault(reason) => f.write_str(reason),
+        }
+    }
+}
+
+/// What all workloads need to know of their caller.
+struct Context {
+    is_quiet: bool,
+    interrupted: Arc<AtomicBool>,
+}
+
+impl Context {
+    /// Tells on standard error what is being done.
+    fn note(&self, text: &str) {
+        if !self.is_quiet {
+            say(text);
+        }
+    }
+
+    /// Tells how it goes, once a second.
+    fn progress(
+        &self,
+        second: u64,
+        count: u64,
+        latencies: &Histogram<u64>,
+        missing: u64,
+        spent: &Spent,
+    ) {
+        if self.is_quiet {
+            return;
+        }
+        let rate = report::grouped((count as f64 / spent.time.as_secs_f64().max(1e-9)) as u64);
+        let p99 = latencies.value_at_quantile(0.99) / 1000;
+        let missing = report::grouped(missing);
+        let server = spent.busiest_server().map_or("?".to_owned(), report::percent);
+        let own = report::percent(spent.share(spent.own));
+        say(&format!(
+            "{second:>3} s  {rate:>11}/s  p99 {p99:>7} µs  {missing} on the way  server {server}  \
+             generator {own}"
+        ));
+    }
+}
+
+fn say(line: &str) {
+    // Whoever does not read the progress has the exit code.
+    drop(writeln!(io::stderr(), "{line}"));
+}
+
+/// Runs the load that the arguments ask for. Exit codes: 0 it ran, 1 the network could not be reached
+/// or failed, or the load was interrupted, 2 wrong usage.
+#[must_use]
+pub fn run(arguments: LoadArguments, interrupted: Arc<AtomicBool>) -> ExitCode {
+    let options = match arguments.check() {
+        Ok(options) => options,
+        Err(error) => {
+            say(&format!("crc-tests load: {error}"));
+            return ExitCode::from(2);
+        }
+    };
+    let context = Context { is_quiet: options.is_quiet, interrupted };
+    let is_json = options.is_json;
+    let result = match &options.work {
+        Work::Chat(plan) => chat::run(plan, &context).map(|report| {
+            show(is_json, &report, &report.json());
+            report.stop
+        }),
+        Work::Connect(plan) => connect::run(plan, &context).map(|report| {
+            show(is_json, &report, &report.json());
+            None
+        }),
+        Work::Burst(plan) => burst::run(plan, &context).map(|report| {
+            show(is_json, &report, &report.json());
+            None
+        }),
+        Work::Growth(plan) => growth::run(plan, &context).map(|()| None),
+    };
+    match result {
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some(stop)) => {
+            say(&format!("crc-tests load: {stop}"));
+            ExitCode::FAILURE
+        }
+        Err(stop) => {
+            let text = match stop {
+                Stop::Interrupted => "interrupted before anything was measured".to_owned(),
+                Stop::Fault(reason) => reason,
+            };
+            say(&format!("crc-tests load: {text}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn show(is_json: bool, table: &impl fmt::Display, json: &Value) {
+    let mut stdout = io::stdout();
+    drop(if is_json { writeln!(stdout, "{json}") } else { write!(stdout, "{table}") });
+}

@@ -1,0 +1,246 @@
+//! What a load has found, as a table for people and as an object for programs.
+
+pub(super) mod chat;
+pub(super) mod others;
+
+use std::fmt;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde_json::{Value, json};
+
+use super::usage::Spent;
+
+/// A core that is used so much is used up: the rest goes to waiting for the next event.
+const USED_UP: f64 = 0.9;
+
+/// When other programs use so much of a core, figures are no longer of the servers alone.
+const DISTURBED: f64 = 0.2;
+
+/// The percentiles that people compare.
+const PERCENTILES: [(&str, &str, f64); 4] =
+    [("p50", "p50", 0.5), ("p90", "p90", 0.9), ("p99", "p99", 0.99), ("p99_9", "p99.9", 0.999)];
+
+/// Lines of a label and what there is to say.
+#[derive(Default)]
+pub(super) struct Table(Vec<(&'static str, String)>);
+
+impl Table {
+    pub(super) fn row(&mut self, label: &'static str, text: impl Into<String>) {
+        self.0.push((label, text.into()));
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.0.iter().map(|(label, _)| label.len()).max().unwrap_or_default();
+        for (label, text) in &self.0 {
+            writeln!(f, "{label:width$}  {text}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What kept a load from being faster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Limit {
+    /// A server used its core up.
+    Server,
+    /// The generator did, and no server.
+    Generator,
+    /// Both.
+    Both,
+    /// Nobody: the load did not ask for more.
+    Neither,
+}
+
+impl Limit {
+    /// Who is busy, as parts of a core; of the servers, the busiest, if it is known.
+    pub(super) fn of(server: Option<f64>, generator: f64) -> Self {
+        match (server.is_some_and(|share| share >= USED_UP), generator >= USED_UP) {
+            (true, true) => Self::Both,
+            (true, false) => Self::Server,
+            (false, true) => Self::Generator,
+            (false, false) => Self::Neither,
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Generator => "generator",
+            Self::Both => "both",
+            Self::Neither => "neither",
+        }
+    }
+}
+
+/// Microseconds of a histogram in nanoseconds.
+fn micros(nanos: u64) -> f64 {
+    (nanos as f64 / 10.0).round() / 100.0
+}
+
+/// The percentiles, the greatest and the mean, in microseconds; all `null` if there is none.
+pub(super) fn latencies_json(latencies: &Histogram<u64>) -> Value {
+    let is_known = !latencies.is_empty();
+    let known = |value: f64| if is_known { json!(value) } else { Value::Null };
+    let mut object = serde_json::Map::new();
+    for (key, _, quantile) in PERCENTILES {
+        object.insert(key.to_owned(), known(micros(latencies.value_at_quantile(quantile))));
+    }
+    object.insert("max".to_owned(), known(micros(latencies.max())));
+    object.insert("mean".to_owned(), known(micros(latencies.mean() as u64)));
+    object.insert("count".to_owned(), json!(latencies.len()));
+    Value::Object(object)
+}
+
+/// The whole histogram: how many messages took at most so long, in steps that halve towards the end.
+pub(super) fn histogram_json(latencies: &Histogram<u64>) -> Value {
+    let mut count = 0;
+    let steps = latencies.iter_quantiles(5).map(|step| {
+        count += step.count_since_last_iteration();
+        let percentile = (step.quantile_iterated_to() * 1e7).round() / 1e5;
+        json!({ "percentile": percentile, "us": micros(step.value_iterated_to()), "count": count })
+    });
+    steps.collect()
+}
+
+/// The percentiles in a row.
+pub(super) fn latencies_text(latencies: &Histogram<u64>) -> String {
+    if latencies.is_empty() {
+        return "unknown: no message arrived that was sent in the measured time".to_owned();
+    }
+    let mut text = String::new();
+    for (_, label, quantile) in PERCENTILES {
+        text += &format!("{label} {}  ", span_text(latencies.value_at_quantile(quantile)));
+    }
+    text + &format!("max {}", span_text(latencies.max()))
+}
+
+/// Nanoseconds as people read them, in microseconds.
+fn span_text(nanos: u64) -> String {
+    let micros = nanos as f64 / 1e3;
+    if micros < 100.0 {
+        format!("{micros:.1} µs")
+    } else {
+        format!("{} µs", grouped(micros as u64))
+    }
+}
+
+/// A number with commas between its thousands.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Bytes in the unit that suits them.
+pub(super) fn bytes_text(bytes: f64) -> String {
+    match bytes.abs() {
+        size if size >= 10e6 => format!("{:.0} MB", bytes / 1e6),
+        size if size >= 1e6 => format!("{:.1} MB", bytes / 1e6),
+        size if size >= 10e3 => format!("{:.0} kB", bytes / 1e3),
+        _ => format!("{bytes:.0} bytes"),
+    }
+}
+
+/// The part of a core, in percent.
+pub(super) fn percent(share: f64) -> String {
+    format!("{:.0} %", share * 100.0)
+}
+
+/// CPU time divided among so many, in microseconds.
+pub(super) fn micros_each(time: Duration, count: u64) -> Option<f64> {
+    (count > 0).then(|| (time.as_secs_f64() * 1e9 / count as f64).round() / 1e3)
+}
+
+/// How much two amounts of memory differ, for each of so many.
+pub(super) fn bytes_each(before: Option<u64>, after: Option<u64>, count: usize) -> Option<f64> {
+    let difference = after? as f64 - before? as f64;
+    (count > 0).then(|| (difference / count as f64).round())
+}
+
+/// A warning, if other programs used much of the machine.
+pub(super) fn disturbance(spent: &Spent) -> Option<String> {
+    let share = spent.others.map(|time| spent.share(time)).filter(|&share| share > DISTURBED)?;
+    Some(format!(
+        "other programs used {} of a core meanwhile: what is said of speed is of a busy machine",
+        percent(share)
+    ))
+}
+
+/// CPU use, for programs.
+pub(super) fn spent_json(spent: &Spent) -> Value {
+    let servers: Vec<_> = spent.servers.iter().map(|time| rounded(spent.share(*time))).collect();
+    json!({
+        "server_cpu_shares": servers,
+        "generator_cpu_share": rounded(spent.share(spent.own)),
+        "generator_busy_share": rounded(spent.share(spent.busy)),
+        "other_programs_cpu_share": spent.others.map(|time| rounded(spent.share(time))),
+    })
+}
+
+pub(super) fn rounded(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::conversation::histogram;
+    use super::*;
+
+    #[test]
+    fn who_used_a_core_up_is_the_limit() {
+        assert_eq!(Limit::of(Some(0.95), 0.5), Limit::Server);
+        assert_eq!(Limit::of(Some(0.5), 0.95), Limit::Generator);
+        assert_eq!(Limit::of(None, 0.95), Limit::Generator);
+        assert_eq!(Limit::of(Some(1.0), 1.0), Limit::Both);
+        assert_eq!(Limit::of(Some(0.5), 0.5), Limit::Neither);
+        assert_eq!(Limit::of(None, 0.5), Limit::Neither);
+    }
+
+    #[test]
+    fn a_histogram_becomes_percentiles_that_programs_can_read() {
+        let mut latencies = histogram();
+        for micros in 1..=1000 {
+            latencies.saturating_record(micros * 1000);
+        }
+        let json = latencies_json(&latencies);
+        for (key, expected) in [("p50", 500.0), ("p99", 990.0), ("max", 1000.0), ("count", 1000.0)]
+        {
+            let value = json[key].as_f64().expect(key);
+            assert!((value / expected - 1.0).abs() < 0.01, "{key}: {value}");
+        }
+        let steps = histogram_json(&latencies);
+        let steps = steps.as_array().expect("steps");
+        let last = steps.last().expect("one");
+        assert_eq!((&last["percentile"], &last["count"]), (&json!(100.0), &json!(1000)));
+        let counts: Vec<_> = steps.iter().map(|step| step["count"].as_u64()).collect();
+        assert!(counts.is_sorted() && counts.len() > 10, "{counts:?}");
+        assert_eq!(latencies_json(&histogram())["p50"], Value::Null);
+        assert_eq!(histogram_json(&histogram()), json!([]));
+        assert!(latencies_text(&histogram()).starts_with("unknown"));
+    }
+
+    #[test]
+    fn numbers_are_shown_as_people_read_them() {
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1234567, "1,234,567")] {
+            assert_eq!(grouped(number), text);
+        }
+        for (bytes, text) in
+            [(64.0, "64 bytes"), (12e3, "12 kB"), (2.5e6, "2.5 MB"), (-3.0, "-3 bytes")]
+        {
+            assert_eq!(bytes_text(bytes), text);
+        }
+        assert_eq!(micros_each(Duration::from_millis(3), 2000), Some(1.5));
+        assert_eq!(micros_each(Duration::from_millis(3), 0), None);
+        assert_eq!(bytes_each(Some(5000), Some(4000), 10), Some(-100.0));
+        assert_eq!(bytes_each(None, Some(4000), 10), None);
+    }
+}
