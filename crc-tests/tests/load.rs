@@ -291,6 +291,13 @@ fn what_cannot_be_done_is_said_in_one_line() {
     assert_eq!(output("--nonsense").status.code(), Some(2));
 }
 
+#[test]
+fn who_asks_for_more_than_a_server_keeps_is_told_so() {
+    let words = "--pairs 1 --size 200000 --in-flight 500 --duration 20s --quiet";
+    let output = own_load(words).output().expect("it runs");
+    failed(&output, 1, "--in-flight 500 of --size 200000 is more than the 262144 bytes");
+}
+
 /// The children of a process.
 fn children(pid: u32) -> Vec<i32> {
     let path = format!("/proc/{pid}/task/{pid}/children");

@@ -64,6 +64,7 @@ fn load(plan: &Plan, network: &Network, context: &Context) -> Result<BurstReport
         talk.step(&mut fleet, &mut Deaf)?;
     }
 
+    let begin_of_all = Mark::now(pids, fleet.waited());
     context.note("people talk, and nobody joins");
     let mut phases = Phases { fleet: &mut fleet, talk: &mut talk, pids };
     let until = phases.fleet.now() + plan.duration.as_nanos() as u64;
@@ -95,6 +96,7 @@ fn load(plan: &Plan, network: &Network, context: &Context) -> Result<BurstReport
         let is_told = counter.count >= plan.users as u64;
         Ok(is_told.then(|| Duration::from_nanos(counter.at - begin)))
     })?;
+    let spent = begin_of_all.until(&Mark::now(pids, fleet.waited()));
     talk.settle(&mut fleet)?;
     Ok(BurstReport {
         plan: plan.clone(),
@@ -102,6 +104,7 @@ fn load(plan: &Plan, network: &Network, context: &Context) -> Result<BurstReport
         before,
         applied,
         told,
+        spent,
         sent: talk.hearing.ledger.sent_count,
         lost: talk.hearing.ledger.missing_count(),
         empty,

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use crc::limits::CLIENT_QUEUE_BYTES_MAX;
+
 use super::conversation::{Conversation, Talk};
 use super::fleet::{Deaf, Fleet};
 use super::hosts::{Announced, Announcer};
+use super::pace::Pace;
 use super::report::chat::{ChatReport, Memory};
 use super::servers::{Network, Site};
 use super::usage::{self, Mark};
@@ -29,6 +32,20 @@ impl Plan {
     fn connections(&self) -> usize {
         self.talk.connections() + self.idle + 2
     }
+
+    /// What an end may be due to that the plan itself has asked for.
+    fn explain(&self, stop: Stop) -> Stop {
+        let (size, kept) = (self.talk.size, CLIENT_QUEUE_BYTES_MAX);
+        match (stop, self.talk.pace) {
+            (Stop::Fault(reason), Pace::InFlight(count)) if count as usize * size > kept => {
+                Stop::Fault(format!(
+                    "{reason}; --in-flight {count} of --size {size} is more than the {kept} bytes \
+                     that a server keeps for one client, unless its --client-queue is larger"
+                ))
+            }
+            (stop, _) => stop,
+        }
+    }
 }
 
 /// Runs it. What was measured until something failed is in the report, with the reason.
@@ -38,14 +55,13 @@ impl Plan {
 pub(super) fn run(plan: &Plan, context: &Context) -> Result<ChatReport, Stop> {
     usage::allow_connections(plan.connections())?;
     let mut network = Network::open(&plan.site, plan.talk.wire, plan.pin)?;
-    let result = load(plan, &network, context);
-    match result {
+    match load(plan, &network, context) {
         Ok(mut report) => {
-            let explained = report.stop.take().map(|stop| network.explain(stop));
-            report.stop = explained;
+            let stop = report.stop.take();
+            report.stop = stop.map(|stop| plan.explain(network.explain(stop)));
             Ok(report)
         }
-        Err(stop) => Err(network.explain(stop)),
+        Err(stop) => Err(plan.explain(network.explain(stop))),
     }
 }
 

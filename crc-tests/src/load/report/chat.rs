@@ -102,6 +102,9 @@ impl ChatReport {
                             least this"
                 .to_owned(),
             Limit::Server => "a server used its core up: this is what it can do".to_owned(),
+            Limit::Neither if disturbance(&self.spent).is_some() => {
+                "other programs had the cores: measure again when the machine is quiet".to_owned()
+            }
             Limit::Neither => match rate {
                 Pace::Rate(_) if self.unsent > 0 => {
                     "nobody used a core up, and yet the network did \

@@ -108,7 +108,7 @@ pub(super) fn histogram_json(latencies: &Histogram<u64>) -> Value {
 /// The percentiles in a row.
 pub(super) fn latencies_text(latencies: &Histogram<u64>) -> String {
     if latencies.is_empty() {
-        return "unknown: no message arrived that was sent in the measured time".to_owned();
+        return "unknown: of what was due in the measured time, nothing has arrived".to_owned();
     }
     let mut text = String::new();
     for (_, label, quantile) in PERCENTILES {

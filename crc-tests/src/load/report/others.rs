@@ -110,6 +110,8 @@ pub(in crate::load) struct BurstReport {
     pub(in crate::load) before: Phase,
     pub(in crate::load) applied: Phase,
     pub(in crate::load) told: Phase,
+    /// From before anybody joined to the end.
+    pub(in crate::load) spent: Spent,
     pub(in crate::load) sent: u64,
     pub(in crate::load) lost: u64,
     pub(in crate::load) empty: Option<u64>,
@@ -158,6 +160,7 @@ impl BurstReport {
                 "told": self.phase_json(&self.told),
                 "sent": self.sent,
                 "lost": self.lost,
+                "use": spent_json(&self.spent),
                 "memory_bytes": {
                     "empty": self.empty,
                     "loaded": self.loaded,
@@ -196,6 +199,9 @@ impl fmt::Display for BurstReport {
             lost => format!("{} of {} messages", grouped(lost), grouped(self.sent)),
         };
         table.row("lost", lost);
+        if let Some(warning) = disturbance(&self.spent) {
+            table.row("disturbed", warning);
+        }
         table.row(
             "server memory",
             memory_text(self.empty, self.loaded, self.peak, self.bytes_each(), "a host"),
