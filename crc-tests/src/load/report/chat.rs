@@ -208,6 +208,11 @@ impl fmt::Display for ChatReport {
         table.row("latency", latencies_text(&self.latencies));
         let mut losses = match self.lost {
             0 => "none".to_owned(),
+            lost if self.stop.is_some() => format!(
+                "{} of {} sent had not arrived when the load was cut off",
+                grouped(lost),
+                grouped(self.sent_in_all)
+            ),
             lost => format!("{} of {} sent", grouped(lost), grouped(self.sent_in_all)),
         };
         let others = [
