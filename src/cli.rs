@@ -3,8 +3,10 @@
 //! A flag beats the environment, the environment beats the file, the file beats the default. It reads
 //! only what it is handed: opening the file is the caller's, as is ending the program.
 
+mod checked;
+mod peer;
+
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
@@ -14,14 +16,17 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde::Deserialize;
 
+pub use self::peer::{PeerArgs, PeerTask};
+
+use self::checked::{
+    Count, Days, FrameBytes, Id, Info, Interval, LogFilter, Micros, Name, Number, QueueBytes,
+    Seconds,
+};
 use crate::address::Address;
 use crate::client::{self, Url};
 use crate::doors::Door;
-use crate::limits::{
-    BUSY_POLL_MAX, FRAME_BYTES_MAX_CEILING, FRAME_BYTES_MAX_FLOOR, INFO_BYTES_MAX, Limits,
-    MAIL_BYTES_MAX, MAIL_IN_MEMORY_BYTES_MAX, NAME_BYTES_MAX, QUEUE_BYTES_MAX_FLOOR,
-};
-use crate::net::{PeerSettings, Settings};
+use crate::limits::{Limits, MAIL_BYTES_MAX, MAIL_IN_MEMORY_BYTES_MAX, NAME_BYTES_MAX};
+use crate::net::Settings;
 use crate::operator::Format;
 use crate::relay::Identity;
 use crate::relay::message::HostId;
@@ -207,58 +212,6 @@ impl ClientArgs {
     }
 }
 
-/// `crc peer`.
-#[derive(Debug, Args)]
-pub struct PeerArgs {
-    /// Where to listen for other peers
-    #[arg(env = "CRC_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:3600")]
-    listen: Address,
-
-    /// Peers to link to; each is dialled until it answers, and again when its link is lost
-    #[arg(env = "CRC_PEERS", value_name = "PEER_ADDR", value_delimiter = ',')]
-    peers: Vec<Address>,
-
-    /// Your id in the network, 1 to 9223372036854775807, if nobody has it [default: the one that a
-    /// peer assigns]
-    #[arg(long, env = "CRC_DESIRED_ID", value_name = "N")]
-    desired_id: Option<PeerId>,
-
-    /// Write events as JSON, one object a line
-    #[arg(long, env = "CRC_JSON", value_parser = FalseyValueParser::new())]
-    json: bool,
-
-    /// Show what an assigned id tells: when it was made and by whom; then end
-    #[arg(long, value_name = "N")]
-    explain_id: Option<PeerId>,
-
-    /// How much to log: error, warn, info, debug, trace [default: info; at a terminal error]
-    #[arg(long, env = "CRC_LOG", value_name = "LEVEL")]
-    log: Option<LogFilter>,
-}
-
-/// What `crc peer` is to do.
-#[derive(Clone, Debug)]
-pub enum PeerTask {
-    /// Take this id apart.
-    Explain(i64),
-    /// Run, with the filter of the log if one was given.
-    Run(PeerSettings, Option<String>),
-}
-
-impl PeerArgs {
-    /// What to do; `seed` fills in what nobody chose.
-    #[must_use]
-    pub fn task(self, seed: u64) -> PeerTask {
-        let Self { listen, peers, desired_id, json, explain_id, log } = self;
-        if let Some(PeerId(id)) = explain_id {
-            return PeerTask::Explain(id);
-        }
-        let desired_id = desired_id.map(|id| id.0);
-        let settings = PeerSettings { listen, desired_id, peers, json, seed };
-        PeerTask::Run(settings, log.map(|log| log.0))
-    }
-}
-
 /// `crc ctl`.
 #[derive(Debug, Args)]
 pub struct CtlArgs {
@@ -291,125 +244,6 @@ impl CtlArgs {
         };
         let format = if self.json { Format::Json } else { Format::Text };
         (words.join(" ").replace(['\n', '\r'], " "), format)
-    }
-}
-
-/// A value of the command line, the environment or the file with bounds of its own: however it is
-/// written, it goes through one check.
-macro_rules! checked {
-    ($name:ident($inner:ty) from $raw:ty as $raw_name:literal, $check:expr) => {
-        #[derive(Clone, Debug, Deserialize)]
-        #[serde(try_from = $raw_name)]
-        struct $name($inner);
-
-        impl TryFrom<$raw> for $name {
-            type Error = String;
-
-            fn try_from(raw: $raw) -> Result<Self, String> {
-                let check: fn($raw) -> Result<$inner, String> = $check;
-                check(raw).map(Self)
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = String;
-
-            fn from_str(text: &str) -> Result<Self, String> {
-                let raw: $raw = text.parse().map_err(|_| format!("{text:?} is not a number"))?;
-                raw.try_into()
-            }
-        }
-    };
-}
-
-checked!(Id(HostId) from i64 as "i64", |number| {
-    let id = u32::try_from(number).map(HostId).ok().filter(|id| id.is_registrable());
-    id.ok_or_else(|| format!("{number} is not an id: they go from 1 to 4294967294"))
-});
-
-checked!(PeerId(i64) from i64 as "i64", |number| {
-    let id = Some(number).filter(|&id| id > 0);
-    id.ok_or_else(|| format!("{number} is not an id: they go from 1 to {}", i64::MAX))
-});
-
-// Its bounds depend on what else is given.
-checked!(Number(i64) from i64 as "i64", Ok);
-
-checked!(Name(String) from String as "String", |name| at_most(NAME_BYTES_MAX, "a name", name));
-
-checked!(Info(String) from String as "String", |info| at_most(INFO_BYTES_MAX, "an info", info));
-
-checked!(Seconds(Duration) from f64 as "f64", |seconds| {
-    let span = Duration::try_from_secs_f64(seconds).ok().filter(|span| *span <= SPAN_MAX);
-    span.ok_or_else(|| format!("{seconds} is not a number of seconds from 0 to {SPAN_MAX:?}"))
-});
-
-checked!(Interval(Duration) from f64 as "f64", |seconds| {
-    let span = Duration::try_from_secs_f64(seconds).ok();
-    let span = span.filter(|span| (INTERVAL_MIN..=SPAN_MAX).contains(span));
-    span.ok_or_else(|| {
-        format!("{seconds} is not a number of seconds from {INTERVAL_MIN:?} to {SPAN_MAX:?}")
-    })
-});
-
-checked!(Days(Duration) from f64 as "f64", |days| {
-    let span = Duration::try_from_secs_f64(days * 86_400.0).ok();
-    let span = span.filter(|span| !span.is_zero() && *span <= AGE_MAX);
-    span.ok_or_else(|| format!("{days} is not a number of days above 0, 36500 at most"))
-});
-
-checked!(Count(u64) from i64 as "i64", |count| {
-    u64::try_from(count).map_err(|_| format!("{count} is less than 0"))
-});
-
-checked!(Micros(Duration) from i64 as "i64", |micros| {
-    let span = u64::try_from(micros).ok().map(Duration::from_micros);
-    span.filter(|span| *span <= BUSY_POLL_MAX)
-        .ok_or_else(|| format!("{micros} is not a number of microseconds from 0 to 1000000"))
-});
-
-checked!(FrameBytes(usize) from i64 as "i64", |bytes| {
-    let allowed = FRAME_BYTES_MAX_FLOOR..=FRAME_BYTES_MAX_CEILING;
-    let bytes = usize::try_from(bytes).ok().filter(|bytes| allowed.contains(bytes));
-    bytes.ok_or_else(|| {
-        format!("a largest frame has {} to {} bytes", allowed.start(), allowed.end())
-    })
-});
-
-checked!(QueueBytes(usize) from i64 as "i64", |bytes| {
-    let bytes = usize::try_from(bytes).ok().filter(|&bytes| bytes >= QUEUE_BYTES_MAX_FLOOR);
-    bytes.ok_or_else(|| format!("a queue must hold at least {QUEUE_BYTES_MAX_FLOOR} bytes"))
-});
-
-checked!(LogFilter(String) from String as "String", |filter| {
-    let is_level = |word: &str| word.parse::<log::LevelFilter>().is_ok();
-    let is_directive = |part: &str| match part.split_once('=') {
-        Some((module, level)) => !module.is_empty() && is_level(level),
-        None => is_level(part),
-    };
-    match filter.split(',').find(|part| !is_directive(part)) {
-        None => Ok(filter),
-        Some(part) => Err(format!(
-            "{part:?} is not one of off, error, warn, info, debug and trace, nor module=level"
-        )),
-    }
-});
-
-/// The shortest interval of classic clients: the network and they need some time for an answer.
-const INTERVAL_MIN: Duration = Duration::from_millis(100);
-
-/// The longest that mail can be made to wait.
-const AGE_MAX: Duration = Duration::from_secs(36_500 * 86_400);
-
-/// The longest span that an option may set.
-const SPAN_MAX: Duration = Duration::from_secs(24 * 60 * 60);
-
-fn at_most(bytes_max: usize, what: &str, text: String) -> Result<String, String> {
-    match text.len() {
-        len if len > bytes_max => {
-            Err(format!("{what} has at most {bytes_max} bytes, this one has {len}"))
-        }
-        _ => Ok(text),
     }
 }
 
@@ -537,6 +371,8 @@ fn short_name(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn settings(flags: &str, file: Option<&str>) -> Result<(Settings, String), String> {
