@@ -22,7 +22,9 @@
 //! Over restarts of the addressee, a message is shown at least once: a new life does not know
 //! what the last one has shown, if nobody near has heard of the receipt.
 
+mod event;
 mod flood;
+mod gauges;
 mod handshake;
 pub mod id;
 mod inbox;
@@ -40,7 +42,9 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
+pub use self::event::{Action, Event};
 pub use self::flood::SayError;
+pub use self::gauges::Gauges;
 
 use self::id::{Snowflakes, interval_of};
 use self::inbox::Inbox;
@@ -48,99 +52,9 @@ use self::kept::{Kept, Pairs};
 use self::links::{Due, Links, State};
 use self::network::{Change, Network};
 use self::targets::Targets;
-use self::wire::{Body, Empty, MessageId};
+use self::wire::{Body, Empty};
 use crate::limits::{PEER_GRANT_WAIT, SHUTDOWN_DRAIN};
 use crate::relay::{CloseReason, LinkId, Time};
-
-/// What the outside is asked to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Connect to a peer by its place among those named; answer with [`Peer::dialled`], or
-    /// [`Peer::closed`] if it fails.
-    Dial {
-        /// Which.
-        target: usize,
-        /// The link that this becomes.
-        link: LinkId,
-    },
-    /// Send what the queue still holds as far as the socket takes it at once, close the connection,
-    /// and call [`Peer::closed`].
-    Close {
-        /// The link that ends.
-        link: LinkId,
-        /// Why, for the log.
-        reason: CloseReason,
-    },
-    /// Everything is said: end the program.
-    Shutdown,
-}
-
-/// What the user should know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// This peer goes by this id from now on.
-    Ready {
-        /// Positive.
-        id: i64,
-    },
-    /// Somebody says something to this peer.
-    Chat {
-        /// Who.
-        from: i64,
-        /// This peer.
-        to: i64,
-        /// What.
-        text: String,
-    },
-    /// The addressee has a message of this peer's.
-    Receipt {
-        /// The addressee.
-        from: i64,
-        /// Which.
-        message: MessageId,
-    },
-    /// Another peer can be reached.
-    Peer {
-        /// Its id.
-        id: i64,
-    },
-    /// It cannot be reached any more.
-    PeerLeft {
-        /// Its id.
-        id: i64,
-    },
-    /// Something is not as the user wished.
-    Error {
-        /// What.
-        text: String,
-    },
-}
-
-/// How full everything is that has a bound.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Gauges {
-    /// Links on which all is told, at most [`crate::limits::PEER_LINKS_MAX`].
-    pub links: usize,
-    /// Peers known, at most [`crate::limits::PEERS_MAX`].
-    pub peers: usize,
-    /// Messages kept, at most [`crate::limits::PEER_KEPT_MESSAGES_MAX`].
-    pub kept_messages: usize,
-    /// Their bytes, at most [`crate::limits::PEER_KEPT_BYTES_MAX`].
-    pub kept_bytes: usize,
-    /// Pairs of sender and addressee remembered, at most [`crate::limits::PEER_PAIRS_MAX`].
-    pub pairs: usize,
-    /// Senders remembered, at most [`crate::limits::PEER_SENDERS_MAX`].
-    pub senders: usize,
-    /// Messages that wait for those before them, at most
-    /// [`crate::limits::PEER_WAITING_MESSAGES_MAX`].
-    pub waiting: usize,
-    /// Messages of others given up before their receipts, for age or room, so far.
-    pub given_up: u64,
-    /// Messages that came too late to be shown, so far.
-    pub late: u64,
-    /// Messages that came before others that were to be shown first, so far.
-    pub early: u64,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -233,23 +147,6 @@ impl Peer {
     /// The ids of all others that can be reached, ascending.
     pub fn others(&self) -> impl Iterator<Item = i64> {
         self.network.present()
-    }
-
-    /// How full everything is.
-    #[must_use]
-    pub fn gauges(&self) -> Gauges {
-        Gauges {
-            links: self.links.attached().count(),
-            peers: self.network.len(),
-            kept_messages: self.kept.len(),
-            kept_bytes: self.kept.bytes(),
-            pairs: self.pairs.len(),
-            senders: self.inbox.senders(),
-            waiting: self.inbox.waiting(),
-            given_up: self.given_up,
-            late: self.late,
-            early: self.early,
-        }
     }
 
     /// Somebody connected.
