@@ -52,7 +52,7 @@ impl Peer {
             return Err(SayError::TooLong(text.len()));
         }
         let is_new = !self.said.contains_key(&to);
-        if self.kept.is_half_full() || (is_new && self.said.len() >= PEER_PAIRS_MAX) {
+        if self.kept.is_own_half_full() || (is_new && self.said.len() >= PEER_PAIRS_MAX) {
             return Err(SayError::Full);
         }
         let number = self.said.get(&to).map_or(1, |last| last + 1);
@@ -75,7 +75,8 @@ impl Peer {
         if !self.pairs.meet(self.now, chat.id()) {
             return;
         }
-        let evicted = self.kept.insert(self.now, chat.clone(), self.network.own().life);
+        let is_own = chat.life == self.network.own().life;
+        let evicted = self.kept.insert(self.now, chat.clone(), is_own);
         for id in evicted {
             self.pairs.give_up(id);
             self.given_up += 1;

@@ -20,6 +20,8 @@ struct Entry {
     came: Time,
     expires: Time,
     order: u64,
+    /// This peer has said it.
+    is_own: bool,
 }
 
 /// Messages that nobody has said to be delivered.
@@ -30,6 +32,8 @@ pub(super) struct Kept {
     expiry: BTreeSet<(Time, MessageId)>,
     next: u64,
     bytes: usize,
+    own_messages: usize,
+    own_bytes: usize,
 }
 
 pub(super) fn cost(chat: &Chat) -> usize {
@@ -49,24 +53,29 @@ impl Kept {
         self.entries.contains_key(&id)
     }
 
-    /// Whether half of the room is taken: no more of one's own.
-    pub(super) fn is_half_full(&self) -> bool {
-        self.bytes > PEER_KEPT_BYTES_MAX / 2 || self.len() > PEER_KEPT_MESSAGES_MAX / 2
+    /// Whether one's own take half of the room: no more of them. What others have said takes none of
+    /// that half.
+    pub(super) fn is_own_half_full(&self) -> bool {
+        self.own_bytes > PEER_KEPT_BYTES_MAX / 2 || self.own_messages > PEER_KEPT_MESSAGES_MAX / 2
     }
 
-    /// Takes a message in; the oldest that are not `own` make room, and are answered.
-    pub(super) fn insert(&mut self, now: Time, chat: Chat, own: u64) -> Vec<MessageId> {
+    /// Takes a message in; the oldest that are not one's own make room, and are answered.
+    pub(super) fn insert(&mut self, now: Time, chat: Chat, is_own: bool) -> Vec<MessageId> {
         let id = chat.id();
         let left = PEER_KEPT_AGE_MAX.saturating_sub(Duration::from_millis(chat.age_ms));
         let (order, expires) = (self.next, now + left);
         self.next += 1;
         self.bytes += cost(&chat);
+        if is_own {
+            self.own_messages += 1;
+            self.own_bytes += cost(&chat);
+        }
         self.order.insert(order, id);
         self.expiry.insert((expires, id));
-        self.entries.insert(id, Entry { chat, came: now, expires, order });
+        self.entries.insert(id, Entry { chat, came: now, expires, order, is_own });
         let mut evicted = Vec::new();
         while self.bytes > PEER_KEPT_BYTES_MAX || self.len() > PEER_KEPT_MESSAGES_MAX {
-            let oldest = self.order.values().copied().find(|id| id.life != own);
+            let oldest = self.order.values().copied().find(|id| !self.entries[id].is_own);
             let Some(oldest) = oldest else { break }; // one's own were let in while there was room
             self.remove(oldest);
             evicted.push(oldest);
@@ -79,6 +88,10 @@ impl Kept {
         self.order.remove(&entry.order);
         self.expiry.remove(&(entry.expires, id));
         self.bytes -= cost(&entry.chat);
+        if entry.is_own {
+            self.own_messages -= 1;
+            self.own_bytes -= cost(&entry.chat);
+        }
         Some(entry.chat)
     }
 
@@ -180,16 +193,16 @@ mod tests {
     fn the_oldest_of_others_make_room() {
         let mut kept = Kept::default();
         let text = "x".repeat(100_000);
-        kept.insert(Time::default(), chat(1, 1, &text), 1);
+        kept.insert(Time::default(), chat(1, 1, &text), true);
         for number in 1..200 {
-            let evicted = kept.insert(Time::default(), chat(9, number, &text), 1);
+            let evicted = kept.insert(Time::default(), chat(9, number, &text), false);
             assert!(kept.bytes() <= PEER_KEPT_BYTES_MAX);
             assert!(evicted.iter().all(|id| id.life == 9 && id.number < number));
         }
         assert!(kept.contains(MessageId { life: 1, to: 2, number: 1 }), "one's own stays");
         assert!(kept.contains(MessageId { life: 9, to: 2, number: 199 }));
         for number in 0..2 * PEER_KEPT_MESSAGES_MAX as u64 {
-            kept.insert(Time::default(), chat(8, number + 1, ""), 1);
+            kept.insert(Time::default(), chat(8, number + 1, ""), false);
             assert!(kept.len() <= PEER_KEPT_MESSAGES_MAX);
         }
         assert_eq!(kept.order.len(), kept.len());
@@ -201,11 +214,11 @@ mod tests {
         let mut kept = Kept::default();
         let hour = Duration::from_secs(3600);
         let at = |hours| Time(hour * hours);
-        kept.insert(at(1), chat(9, 1, ""), 1);
+        kept.insert(at(1), chat(9, 1, ""), false);
         let passed_on = kept.in_order(at(21)).next().expect("kept");
         assert_eq!(passed_on.age_ms, 20 * 3_600_000);
         let mut next = Kept::default();
-        next.insert(at(500), passed_on, 1);
+        next.insert(at(500), passed_on, false);
         assert_eq!(next.deadline(), Some(at(504)));
         assert_eq!(next.expire(at(503)), None);
         assert!(next.expire(at(504)).is_some());

@@ -13,32 +13,32 @@ use crc::relay::{LinkId, Time};
 use super::{chats, errors, receipts};
 
 /// One peer, and the far ends of its links in our hands.
-struct Bench {
-    peer: Peer,
-    now: Time,
+pub(super) struct Bench {
+    pub(super) peer: Peer,
+    pub(super) now: Time,
 }
 
 impl Bench {
-    fn new(id: i64) -> Self {
+    pub(super) fn new(id: i64) -> Self {
         let mut peer = Peer::new(Some(id), 0, crc_tests::sim::WALL, 1);
         peer.advance(Time::default());
         Self { peer, now: Time::default() }
     }
 
-    fn link(&mut self, life: u64) -> LinkId {
+    pub(super) fn link(&mut self, life: u64) -> LinkId {
         let link = self.peer.accepted(self.now, None);
         self.says(link, Body::Hello(Hello { life, id: life as i64, desired_id: 0 }));
         self.hears(link);
         link
     }
 
-    fn says(&mut self, link: LinkId, body: Body) {
+    pub(super) fn says(&mut self, link: LinkId, body: Body) {
         let mut frame = Vec::new();
         wire::encode(body, &mut frame);
         self.peer.receive(self.now, link, &frame);
     }
 
-    fn hears(&mut self, link: LinkId) -> Vec<Body> {
+    pub(super) fn hears(&mut self, link: LinkId) -> Vec<Body> {
         let bytes = self.peer.unsent(link).to_vec();
         self.peer.sent(link, bytes.len());
         let mut rest = &bytes[..];
@@ -50,7 +50,7 @@ impl Bench {
         heard
     }
 
-    fn pass(&mut self, span: Duration) {
+    pub(super) fn pass(&mut self, span: Duration) {
         let end = self.now + span;
         while let Some(at) = self.peer.next_deadline().filter(|&at| at <= end) {
             self.now = at;
@@ -59,11 +59,11 @@ impl Bench {
         self.now = end;
     }
 
-    fn events(&mut self) -> Vec<Event> {
+    pub(super) fn events(&mut self) -> Vec<Event> {
         std::iter::from_fn(|| self.peer.poll_event()).collect()
     }
 
-    fn closed(&mut self) -> Vec<LinkId> {
+    pub(super) fn closed(&mut self) -> Vec<LinkId> {
         let actions = std::iter::from_fn(|| self.peer.poll_action());
         let closed = actions.filter_map(|action| match action {
             Action::Close { link, .. } => Some(link),
@@ -73,15 +73,15 @@ impl Bench {
     }
 }
 
-fn chat(life: u64, to: i64, number: u64) -> Chat {
+pub(super) fn chat(life: u64, to: i64, number: u64) -> Chat {
     Chat { life, number, from: life as i64, to, base: 1, age_ms: 0, text: number.to_string() }
 }
 
-fn said(life: u64, to: i64, number: u64) -> Body {
+pub(super) fn said(life: u64, to: i64, number: u64) -> Body {
     Body::Chat(chat(life, to, number))
 }
 
-fn receipt(life: u64, to: i64, number: u64) -> Body {
+pub(super) fn receipt(life: u64, to: i64, number: u64) -> Body {
     Body::Receipt(Receipt { life, number, to, late: false })
 }
 
@@ -197,11 +197,11 @@ fn ones_own_room_is_bounded_aloud_and_nobody_takes_it() {
 }
 
 /// The life that a peer says it is.
-fn bench_life(peer: &mut Peer, now: Time) -> u64 {
+pub(super) fn bench_life(peer: &mut Peer, now: Time) -> u64 {
     peer.say(now, peer.id().expect("an id"), "").expect("to itself").life
 }
 
-fn here(life: u64, version: u64, id: i64) -> Here {
+pub(super) fn here(life: u64, version: u64, id: i64) -> Here {
     Here { life, version, id, since: life, neighbours: vec![1] }
 }
 

@@ -1,6 +1,7 @@
 //! Peer mode in the simulator: its rules one by one, and networks by chance.
 
 mod bounds;
+mod hostile;
 mod ids;
 mod simulation;
 mod talking;
