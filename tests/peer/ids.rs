@@ -1,5 +1,6 @@
 //! Who goes by which id.
 
+use crc::peer::Event;
 use crc::peer::id::explain;
 use crc_tests::sim::PeerWorld;
 
@@ -71,7 +72,18 @@ fn when_two_parts_join_the_older_claim_holds() {
         assert_eq!(id(&world, new), 6);
         let text =
             format!("another peer has had id 5 for longer: this peer is {}", id(&world, far));
-        assert_eq!(errors(&world.take_events(far)), [text]);
+        let told = world.take_events(far);
+        assert_eq!(errors(&told), [text]);
+        for events in [told, world.take_events(old)] {
+            let mut own = 0;
+            for event in events {
+                match event {
+                    Event::Ready { id } => own = id,
+                    Event::Peer { id } => assert_ne!(id, own, "it is told of itself"),
+                    _ => {}
+                }
+            }
+        }
         world.say(old, id(&world, far), "hello").expect("ready");
         world.pass(seconds(1));
         assert_eq!(super::chats(&world.take_events(far)), [(5, "hello".to_owned())]);
