@@ -3,9 +3,10 @@
 use std::fmt;
 
 use super::inbox::Offer;
+use super::kept::Ended;
 use super::wire::{Body, Chat, MessageId, Receipt};
 use super::{Event, Peer};
-use crate::limits::{PEER_KEPT_AGE_MAX, PEER_PAIRS_MAX, PEER_TEXT_BYTES_MAX};
+use crate::limits::{PEER_KEPT_AGE_MAX, PEER_TEXT_BYTES_MAX};
 use crate::relay::{LinkId, Time};
 
 /// Why something cannot be said.
@@ -51,13 +52,12 @@ impl Peer {
         if text.len() > PEER_TEXT_BYTES_MAX {
             return Err(SayError::TooLong(text.len()));
         }
-        let is_new = !self.said.contains_key(&to);
-        if self.kept.is_own_half_full() || (is_new && self.said.len() >= PEER_PAIRS_MAX) {
+        if self.kept.is_own_half_full() {
             return Err(SayError::Full);
         }
-        let number = self.said.get(&to).map_or(1, |last| last + 1);
-        self.said.insert(to, number);
-        let base = self.kept.first_number(life, to).unwrap_or(number);
+        let first_kept = |to| self.kept.first_number(life, to);
+        let number = self.said.next(to, |to| first_kept(to).is_some());
+        let base = first_kept(to).unwrap_or(number);
         let chat = Chat { life, number, from, to, base, age_ms: 0, text: text.to_owned() };
         let id = chat.id();
         if to == from {
@@ -96,15 +96,16 @@ impl Peer {
             return; // a copy of its own; or a forgery, which nobody here has said
         }
         if Some(chat.to) == self.id() {
-            self.offer(chat, Some(link));
+            self.offer(chat, link);
         } else {
             self.pass_on(chat, Some(link));
         }
     }
 
-    fn offer(&mut self, chat: Chat, link: Option<LinkId>) {
+    fn offer(&mut self, chat: Chat, link: LinkId) {
         let id = chat.id();
-        let late = match self.inbox.offer(self.now, chat) {
+        let network = &self.network;
+        let late = match self.inbox.offer(self.now, chat, |life| network.knows(life)) {
             Offer::Show(chats) => return self.show(chats),
             Offer::Waits => {
                 self.early += 1;
@@ -114,11 +115,7 @@ impl Peer {
             Offer::Late => true,
         };
         self.late += u64::from(late);
-        let receipt = Body::Receipt(Receipt::of(id, late));
-        match link {
-            Some(link) => self.links.say(link, receipt),
-            None => self.links.flood(receipt, None),
-        }
+        self.links.say(link, Body::Receipt(Receipt::of(id, late)));
     }
 
     fn show(&mut self, chats: Vec<Chat>) {
@@ -129,32 +126,15 @@ impl Peer {
         }
     }
 
-    /// This peer goes by an id for which something may be kept here.
-    pub(super) fn show_kept_for(&mut self, to: i64) {
-        for id in self.kept.for_addressee(to) {
-            // From now on the inbox knows what has become of it.
-            self.pairs.give_up(id);
-            let Some(chat) = self.kept.remove(id) else { continue };
-            if chat.life == self.network.own().life {
-                let Chat { from, text, .. } = chat;
-                self.links.flood(Body::Receipt(Receipt::of(id, false)), None);
-                self.events.push_back(Event::Chat { from, to, text });
-                self.events.push_back(Event::Receipt { from: to, message: id });
-            } else {
-                self.offer(chat, None);
-            }
-        }
-    }
-
     /// Takes a receipt for a message that is kept, and for that alone.
     pub(super) fn handle_receipt(&mut self, link: LinkId, receipt: Receipt) {
         let id = receipt.id();
-        let Some(chat) = self.kept.remove(id) else { return };
+        let Some(Ended { chat, is_own }) = self.kept.remove(id) else { return };
         if receipt.late {
             self.pairs.give_up(id);
         }
         self.links.flood(Body::Receipt(receipt), Some(link));
-        if chat.life == self.network.own().life {
+        if is_own {
             self.events.push_back(if receipt.late {
                 let text = format!("a message to {} came too late to be shown", chat.to);
                 Event::Error { text }
@@ -166,16 +146,16 @@ impl Peer {
 
     /// Lets go of what is too old, and shows what has waited long enough.
     pub(super) fn advance_messages(&mut self) {
-        while let Some(chat) = self.kept.expire(self.now) {
+        while let Some(Ended { chat, is_own }) = self.kept.expire(self.now) {
             self.pairs.give_up(chat.id());
-            if chat.life == self.network.own().life {
+            if is_own {
                 let text = format!("{} has not been there: a message is given up", chat.to);
                 self.events.push_back(Event::Error { text });
             } else {
                 self.given_up += 1;
             }
         }
-        while let Some(chats) = self.inbox.expire(self.now) {
+        while let Some(chats) = self.inbox.expire(self.now, |life| self.network.knows(life)) {
             self.show(chats);
         }
     }

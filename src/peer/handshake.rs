@@ -177,12 +177,13 @@ impl Peer {
         }
     }
 
+    /// Nothing is kept here for the id: a first id comes before the first link, and a later one is made
+    /// here and now.
     fn take_id(&mut self, id: i64) {
         let since = self.stamp();
         self.network.take_id(id, since);
         self.grant_until = None;
         self.events.push_back(Event::Ready { id });
-        self.show_kept_for(id);
         self.answer_those_who_asked();
     }
 }

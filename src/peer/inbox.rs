@@ -8,7 +8,8 @@
 //!
 //! Marks are bounded. Senders' lives begin with the time when they began, so the mark of the oldest
 //! goes first, and from then on nothing of a life that old is shown: what is forgotten counts
-//! as shown.
+//! as shown. The marks of those who are in the network go last, and they are always heard: names that
+//! somebody made up silence none of them.
 
 use std::collections::BTreeMap;
 
@@ -45,7 +46,7 @@ struct Mark {
 pub(super) struct Inbox {
     /// By the sender's life and the id under which this peer was addressed.
     marks: BTreeMap<(u64, i64), Mark>,
-    /// Lives up to this one are not shown unless there is a mark for them.
+    /// Lives up to this one are not shown unless there is a mark for them, or they are in the network.
     floor: u64,
     waiting: BTreeMap<MessageId, (Chat, Time)>,
     waiting_bytes: usize,
@@ -60,14 +61,15 @@ impl Inbox {
         self.waiting.len()
     }
 
-    pub(super) fn offer(&mut self, now: Time, chat: Chat) -> Offer {
+    /// Takes a message in; `is_here` says whether a life is known in the network.
+    pub(super) fn offer(&mut self, now: Time, chat: Chat, is_here: impl Fn(u64) -> bool) -> Offer {
         let id = chat.id();
         let key = (id.life, id.to);
         if self.waiting.contains_key(&id) {
             return Offer::Waits;
         }
         let mark = self.marks.get(&key);
-        if mark.is_none() && id.life <= self.floor {
+        if mark.is_none() && id.life <= self.floor && !is_here(id.life) {
             return Offer::Late;
         }
         let shown = mark.map_or(0, |mark| mark.shown.highest());
@@ -81,9 +83,9 @@ impl Inbox {
         let is_full = self.waiting.len() > PEER_WAITING_MESSAGES_MAX
             || self.waiting_bytes > PEER_WAITING_BYTES_MAX;
         if is_next {
-            Offer::Show(self.release(now, id))
+            Offer::Show(self.release(now, id, is_here))
         } else if is_full {
-            Offer::Show(self.release(now, self.first_waiting(key)))
+            Offer::Show(self.release(now, self.first_waiting(key), is_here))
         } else {
             Offer::Waits
         }
@@ -96,7 +98,7 @@ impl Inbox {
     }
 
     /// Shows what waits up to `last`, and what has only waited for that.
-    fn release(&mut self, now: Time, last: MessageId) -> Vec<Chat> {
+    fn release(&mut self, now: Time, last: MessageId, is_here: impl Fn(u64) -> bool) -> Vec<Chat> {
         let key = (last.life, last.to);
         let mut mark = self.marks.remove(&key).unwrap_or_default();
         mark.used = now;
@@ -114,18 +116,22 @@ impl Inbox {
             released.push(chat);
         }
         if self.marks.len() >= PEER_SENDERS_MAX {
-            self.forget(now);
+            self.forget(now, is_here);
         }
         self.marks.insert(key, mark);
         released
     }
 
-    /// Makes room: those go of whom no copy can be about any more, else the oldest life.
-    fn forget(&mut self, now: Time) {
+    /// Makes room for many at once: those go of whom no copy can be about any more, else the oldest
+    /// lives, first of those who are not here.
+    fn forget(&mut self, now: Time, is_here: impl Fn(u64) -> bool) {
         self.marks.retain(|_, mark| now.since(mark.used) <= PEER_KEPT_AGE_MAX);
-        while self.marks.len() >= PEER_SENDERS_MAX {
-            let ((life, _), _) = self.marks.pop_first().expect("it is full");
-            self.floor = self.floor.max(life);
+        let surplus = self.marks.len().saturating_sub(PEER_SENDERS_MAX - PEER_SENDERS_MAX / 8);
+        let mut keys: Vec<(u64, i64)> = self.marks.keys().copied().collect();
+        keys.sort_by_key(|&(life, _)| is_here(life)); // stable: ascending among each kind
+        for key in keys.into_iter().take(surplus) {
+            self.marks.remove(&key);
+            self.floor = self.floor.max(key.0);
         }
     }
 
@@ -134,9 +140,9 @@ impl Inbox {
     }
 
     /// The next whose wait for another is over, with those before it.
-    pub(super) fn expire(&mut self, now: Time) -> Option<Vec<Chat>> {
+    pub(super) fn expire(&mut self, now: Time, is_here: impl Fn(u64) -> bool) -> Option<Vec<Chat>> {
         let (&id, _) = self.waiting.iter().find(|(_, (_, until))| *until <= now)?;
-        Some(self.release(now, id))
+        Some(self.release(now, id, is_here))
     }
 
     /// This peer goes by another id: what waits is not for it.
@@ -156,13 +162,18 @@ mod tests {
         Chat { life, number, from: 1, to: 2, base, age_ms: 0, text: number.to_string() }
     }
 
+    /// Whose senders have all gone.
+    fn nobody(_: u64) -> bool {
+        false
+    }
+
     fn at(millis: u64) -> Time {
         Time(Duration::from_millis(millis))
     }
 
     #[track_caller]
     fn shows(inbox: &mut Inbox, now: Time, chat: Chat, numbers: &[u64]) {
-        match inbox.offer(now, chat) {
+        match inbox.offer(now, chat, nobody) {
             Offer::Show(chats) => {
                 assert_eq!(chats.iter().map(|chat| chat.number).collect::<Vec<_>>(), numbers);
             }
@@ -174,12 +185,12 @@ mod tests {
     fn each_is_shown_once_and_in_order() {
         let mut inbox = Inbox::default();
         shows(&mut inbox, at(0), chat(9, 1, 1), &[1]);
-        assert_eq!(inbox.offer(at(0), chat(9, 1, 1)), Offer::Again);
-        assert_eq!(inbox.offer(at(0), chat(9, 4, 2)), Offer::Waits);
-        assert_eq!(inbox.offer(at(0), chat(9, 3, 2)), Offer::Waits);
-        assert_eq!(inbox.offer(at(0), chat(9, 3, 2)), Offer::Waits);
+        assert_eq!(inbox.offer(at(0), chat(9, 1, 1), nobody), Offer::Again);
+        assert_eq!(inbox.offer(at(0), chat(9, 4, 2), nobody), Offer::Waits);
+        assert_eq!(inbox.offer(at(0), chat(9, 3, 2), nobody), Offer::Waits);
+        assert_eq!(inbox.offer(at(0), chat(9, 3, 2), nobody), Offer::Waits);
         shows(&mut inbox, at(0), chat(9, 2, 1), &[2, 3, 4]);
-        assert_eq!(inbox.offer(at(0), chat(9, 3, 2)), Offer::Again);
+        assert_eq!(inbox.offer(at(0), chat(9, 3, 2), nobody), Offer::Again);
         assert_eq!((inbox.waiting(), inbox.waiting_bytes), (0, 0));
     }
 
@@ -187,27 +198,27 @@ mod tests {
     fn what_has_a_receipt_is_not_waited_for() {
         let mut inbox = Inbox::default();
         shows(&mut inbox, at(0), chat(9, 6, 6), &[6]);
-        assert_eq!(inbox.offer(at(0), chat(9, 5, 5)), Offer::Late);
+        assert_eq!(inbox.offer(at(0), chat(9, 5, 5), nobody), Offer::Late);
     }
 
     #[test]
     fn a_gap_is_waited_for_so_long_and_no_longer() {
         let mut inbox = Inbox::default();
-        assert_eq!(inbox.offer(at(0), chat(9, 2, 1)), Offer::Waits);
-        assert_eq!(inbox.offer(at(500), chat(9, 5, 1)), Offer::Waits);
+        assert_eq!(inbox.offer(at(0), chat(9, 2, 1), nobody), Offer::Waits);
+        assert_eq!(inbox.offer(at(500), chat(9, 5, 1), nobody), Offer::Waits);
         assert_eq!(inbox.deadline(), Some(at(2000)));
-        assert_eq!(inbox.expire(at(1999)), None);
-        assert_eq!(inbox.expire(at(2000)).map(|chats| chats.len()), Some(1));
-        assert_eq!(inbox.offer(at(2000), chat(9, 1, 1)), Offer::Late);
+        assert_eq!(inbox.expire(at(1999), nobody), None);
+        assert_eq!(inbox.expire(at(2000), nobody).map(|chats| chats.len()), Some(1));
+        assert_eq!(inbox.offer(at(2000), chat(9, 1, 1), nobody), Offer::Late);
         shows(&mut inbox, at(2001), chat(9, 3, 1), &[3]);
-        assert_eq!(inbox.expire(at(2500)).map(|chats| chats.len()), Some(1));
+        assert_eq!(inbox.expire(at(2500), nobody).map(|chats| chats.len()), Some(1));
     }
 
     #[test]
     fn what_waits_is_bounded() {
         let mut inbox = Inbox::default();
         for number in 0..3 * PEER_WAITING_MESSAGES_MAX as u64 {
-            inbox.offer(at(0), chat(9, number * 2 + 2, 1));
+            inbox.offer(at(0), chat(9, number * 2 + 2, 1), nobody);
             assert!(inbox.waiting() <= PEER_WAITING_MESSAGES_MAX);
         }
     }
@@ -221,12 +232,16 @@ mod tests {
             shows(&mut inbox, at(life), chat(life, 1, 1), &[1]);
             assert!(inbox.senders() <= PEER_SENDERS_MAX);
         }
-        assert_eq!(inbox.offer(at(0), chat(first, 1, 1)), Offer::Late);
-        assert_eq!(inbox.offer(at(0), chat(first, 2, 2)), Offer::Late);
+        assert_eq!(inbox.offer(at(0), chat(first, 1, 1), nobody), Offer::Late);
+        assert_eq!(inbox.offer(at(0), chat(first, 2, 2), nobody), Offer::Late);
         // A day later nobody has a copy: there is room for others without a loss.
         let later = Time(PEER_KEPT_AGE_MAX * 2);
         let floor = inbox.floor;
-        shows(&mut inbox, later, chat(floor + 1_000_000, 1, 1), &[1]);
-        assert_eq!((inbox.senders(), inbox.floor), (1, floor));
+        let others = floor + 1_000_000..floor + 1_000_000 + PEER_SENDERS_MAX as u64 / 8 + 20;
+        for life in others.clone() {
+            shows(&mut inbox, later, chat(life, 1, 1), &[1]);
+        }
+        assert!(inbox.senders() <= others.count(), "those of yesterday are gone");
+        assert_eq!(inbox.floor, floor);
     }
 }

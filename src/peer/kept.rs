@@ -24,6 +24,14 @@ struct Entry {
     is_own: bool,
 }
 
+/// A message that is kept no more.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) chat: Chat,
+    /// This peer has said it.
+    pub(super) is_own: bool,
+}
+
 /// Messages that nobody has said to be delivered.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
@@ -83,7 +91,8 @@ impl Kept {
         evicted
     }
 
-    pub(super) fn remove(&mut self, id: MessageId) -> Option<Chat> {
+    /// Ends the keeping of a message.
+    pub(super) fn remove(&mut self, id: MessageId) -> Option<Ended> {
         let entry = self.entries.remove(&id)?;
         self.order.remove(&entry.order);
         self.expiry.remove(&(entry.expires, id));
@@ -92,7 +101,7 @@ impl Kept {
             self.own_messages -= 1;
             self.own_bytes -= cost(&entry.chat);
         }
-        Some(entry.chat)
+        Some(Ended { chat: entry.chat, is_own: entry.is_own })
     }
 
     /// The lowest number that is kept from one sender to one addressee.
@@ -112,17 +121,12 @@ impl Kept {
         })
     }
 
-    /// The names of those for one addressee, in the order in which they came.
-    pub(super) fn for_addressee(&self, to: i64) -> Vec<MessageId> {
-        self.order.values().copied().filter(|id| id.to == to).collect()
-    }
-
     pub(super) fn deadline(&self) -> Option<Time> {
         self.expiry.first().map(|&(at, _)| at)
     }
 
     /// The next that is too old.
-    pub(super) fn expire(&mut self, now: Time) -> Option<Chat> {
+    pub(super) fn expire(&mut self, now: Time) -> Option<Ended> {
         let &(_, id) = self.expiry.first().filter(|&&(at, _)| at <= now)?;
         self.remove(id)
     }
@@ -220,7 +224,7 @@ mod tests {
         let mut next = Kept::default();
         next.insert(at(500), passed_on, false);
         assert_eq!(next.deadline(), Some(at(504)));
-        assert_eq!(next.expire(at(503)), None);
+        assert!(next.expire(at(503)).is_none());
         assert!(next.expire(at(504)).is_some());
         assert_eq!((next.len(), next.bytes()), (0, 0));
     }

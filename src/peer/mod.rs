@@ -32,10 +32,11 @@ mod kept;
 mod links;
 mod network;
 mod runs;
+mod said;
 mod targets;
 pub mod wire;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -51,6 +52,7 @@ use self::inbox::Inbox;
 use self::kept::{Kept, Pairs};
 use self::links::{Due, Links, State};
 use self::network::{Change, Network};
+use self::said::Said;
 use self::targets::Targets;
 use self::wire::{Body, Empty};
 use crate::limits::{PEER_GRANT_WAIT, SHUTDOWN_DRAIN};
@@ -82,8 +84,7 @@ pub struct Peer {
     kept: Kept,
     pairs: Pairs,
     inbox: Inbox,
-    /// The number of the last message to each addressee.
-    said: BTreeMap<i64, u64>,
+    said: Said,
     given_up: u64,
     late: u64,
     early: u64,
@@ -119,7 +120,7 @@ impl Peer {
             kept: Kept::default(),
             pairs: Pairs::default(),
             inbox: Inbox::default(),
-            said: BTreeMap::new(),
+            said: Said::default(),
             given_up: 0,
             late: 0,
             early: 0,

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use crc::limits::{PEER_TEXT_BYTES_MAX, PEERS_MAX};
-use crc::peer::Event;
+use crc::limits::{PEER_PAIRS_MAX, PEER_SENDERS_MAX, PEER_TEXT_BYTES_MAX, PEERS_MAX};
 use crc::peer::wire::{Body, Chat, Hello, Here, Receipt};
+use crc::peer::Event;
 use crc::relay::{CloseReason, LinkId};
 
-use super::bounds::{Bench, chat, said};
+use super::bounds::{Bench, chat, receipt, said};
+use super::chats;
 
 /// What the answer to a hello says: the life of who grants, and the id.
 fn granted(bench: &mut Bench, link: LinkId, life: u64) -> Option<(u64, i64)> {
@@ -37,6 +38,33 @@ fn what_others_leave_with_it_does_not_silence_a_peer() {
 }
 
 #[test]
+fn forged_senders_do_not_silence_those_who_are_there() {
+    let mut bench = Bench::new(1);
+    let (good, bad) = (bench.link(50), bench.link(60));
+    for life in [50, 51] {
+        let here = Here { life, version: 1, id: life as i64, since: life, neighbours: vec![] };
+        bench.says(good, Body::Here(here));
+    }
+    bench.says(good, said(50, 1, 1));
+    let mut shown = chats(&bench.events()).len();
+    for life in 0..PEER_SENDERS_MAX as u64 + 100 {
+        bench.says(bad, said((1 << 60) + life, 1, 1));
+        bench.hears(bad);
+        bench.hears(good);
+        shown += chats(&bench.events()).len();
+    }
+    assert!(shown > PEER_SENDERS_MAX);
+    assert!(bench.peer.gauges().senders <= PEER_SENDERS_MAX);
+    bench.says(good, said(50, 1, 2));
+    assert_eq!(chats(&bench.events()), [(50, "2".to_owned())], "who has spoken before");
+    bench.says(good, said(51, 1, 1));
+    assert_eq!(chats(&bench.events()), [(51, "1".to_owned())], "who has not");
+    bench.says(bad, said(50, 1, 1));
+    bench.says(bad, said(1 << 60, 1, 1));
+    assert_eq!(chats(&bench.events()), [], "nor is anything shown twice");
+}
+
+#[test]
 fn more_ids_than_an_interval_has_are_waited_for() {
     let mut bench = Bench::new(1);
     let mut ids = Vec::new();
@@ -60,6 +88,25 @@ fn more_ids_than_an_interval_has_are_waited_for() {
     });
     ids.push(last.expect("granted in the next"));
     assert!(ids.is_sorted_by(|a, b| a < b));
+}
+
+#[test]
+fn there_is_no_end_to_those_one_can_speak_to() {
+    let mut bench = Bench::new(1);
+    let near = bench.link(50);
+    for to in 2..PEER_PAIRS_MAX as i64 + 100 {
+        let own = bench.peer.say(bench.now, to, "hello").expect("room");
+        bench.says(near, receipt(own.life, to, own.number));
+        bench.hears(near);
+    }
+    let again = bench.peer.say(bench.now, 2, "hello again").expect("room");
+    assert!(again.number > 1, "a number is used once: {again:?}");
+    let heard = bench.hears(near);
+    let base = heard.iter().find_map(|body| match body {
+        Body::Chat(chat) => Some(chat.base),
+        _ => None,
+    });
+    assert_eq!(base, Some(again.number), "nothing comes before it");
 }
 
 #[test]
