@@ -10,9 +10,7 @@ use super::event::{Event, User};
 use super::grammar::{self, Addressee, Command};
 use super::lines::Typed;
 use super::shell::{Front, complain};
-use crate::limits::{
-    EXCERPT_BYTES, PEER_KEPT_BYTES_MAX, PEER_KEPT_MESSAGES_MAX, PEER_PAIRS_MAX, PEERS_MAX,
-};
+use crate::limits::EXCERPT_BYTES;
 use crate::peer::wire::MessageId;
 use crate::peer::{self, Peer};
 use crate::relay::Time;
@@ -90,7 +88,7 @@ impl PeerFront {
 
     fn line(&mut self, peer: &mut Peer, now: Time, line: &str) {
         if line.trim() == "/state" {
-            let text = state(peer).into();
+            let text = peer.gauges().to_string().into();
             return self.tell(peer, now, &Event::Status { code: None, text });
         }
         match grammar::parse(line) {
@@ -182,21 +180,3 @@ const HELP: &str = "\
 /state                    shows how much is kept, and how much may be
 @Quit, /quit              leaves
 /help                     shows this table";
-
-/// How full everything is.
-fn state(peer: &Peer) -> String {
-    let gauges = peer.gauges();
-    format!(
-        "{} links, {} of {PEERS_MAX} peers, {} of {PEER_KEPT_MESSAGES_MAX} messages kept in {} of \
-         {PEER_KEPT_BYTES_MAX} bytes, {} of {PEER_PAIRS_MAX} pairs remembered, {} wait for others, \
-         {} given up, {} late",
-        gauges.links,
-        gauges.peers,
-        gauges.kept_messages,
-        gauges.kept_bytes,
-        gauges.pairs,
-        gauges.waiting,
-        gauges.given_up,
-        gauges.late
-    )
-}
