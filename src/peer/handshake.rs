@@ -7,6 +7,7 @@
 
 use super::id::INTERVAL;
 use super::links::State;
+use super::said::Said;
 use super::wire::{Body, Empty, Grant, Hello};
 use super::{Event, Peer};
 use crate::limits::PEER_LINKS_MAX;
@@ -29,10 +30,6 @@ impl Peer {
             let why = "this peer has connected to itself".to_owned();
             return self.close(id, CloseReason::Session(why));
         }
-        if self.links.attached().count() >= PEER_LINKS_MAX {
-            let why = format!("there are {PEER_LINKS_MAX} links already");
-            return self.close(id, CloseReason::Session(why));
-        }
         self.links.get_mut(id).expect("a link that speaks").state = State::Asked(hello);
         self.grant(id, hello);
     }
@@ -40,6 +37,9 @@ impl Peer {
     /// Answers a hello, if there is an id to answer with.
     fn grant(&mut self, link: LinkId, hello: Hello) {
         let Some(own) = self.id() else { return };
+        if self.is_full() {
+            return self.refuse(link);
+        }
         let id = match (hello.id, hello.desired_id) {
             (id, _) if id > 0 => Some(id), // whose it is, all find out alike
             (_, wish) if wish > 0 && self.is_free(wish, hello.life) => Some(wish),
@@ -54,6 +54,17 @@ impl Peer {
         self.links.get_mut(link).expect("a link that asked").granted = Some((id, hello.life));
         self.links.say(link, Body::Grant(Grant { life, id, refused }));
         self.attach(link, hello.life);
+    }
+
+    /// Whether it has as many links as it may. Those who could not be answered at first are counted when
+    /// they are, and so are the peers that were named: none of the others would believe in more.
+    fn is_full(&self) -> bool {
+        self.links.attached().count() >= PEER_LINKS_MAX
+    }
+
+    fn refuse(&mut self, id: LinkId) {
+        let why = format!("there are {PEER_LINKS_MAX} links already");
+        self.close(id, CloseReason::Session(why));
     }
 
     /// Answers those for whom there was no id before.
@@ -79,6 +90,9 @@ impl Peer {
             self.events.push_back(Event::Error { text });
             let why = "this peer itself".to_owned();
             return self.close(id, CloseReason::Session(why));
+        }
+        if self.is_full() {
+            return self.refuse(id);
         }
         if self.id().is_none() {
             if let Some(desired) = self.desired_id
@@ -149,6 +163,27 @@ impl Peer {
                 return Some(id);
             }
         }
+    }
+
+    /// Somebody has spoken for this peer's life until no version is left to answer with: it begins
+    /// another. It keeps its id and what it keeps, and links anew.
+    pub(super) fn begin_anew(&mut self) {
+        let life = self.stamp();
+        self.network.begin_anew(life);
+        self.said = Said::default();
+        let stale: Vec<LinkId> = self
+            .links
+            .iter()
+            .filter(|link| !matches!(link.state, State::Dialling | State::AwaitsHello))
+            .map(|link| link.id)
+            .collect();
+        for link in stale {
+            let why = "this peer begins another life".to_owned();
+            self.close(link, CloseReason::Session(why));
+        }
+        let text =
+            "somebody has spoken in this peer's name: it links to the others anew".to_owned();
+        self.events.push_back(Event::Error { text });
     }
 
     /// Nobody else grants an id: takes the one desired, or makes one.

@@ -394,6 +394,10 @@ impl Peer {
             if self.network.is_usurper() {
                 self.renumber();
             }
+            if self.network.is_worn_out() {
+                self.begin_anew();
+                continue;
+            }
             match self.network.take_news() {
                 Some(news) => self.links.flood(Body::Here(news), None),
                 None => return,

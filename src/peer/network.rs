@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::wire::Here;
+use super::wire::{Here, VERSION_MAX};
 use crate::limits::{PEER_GONE_KEPT, PEERS_MAX};
 use crate::relay::Time;
 
@@ -106,9 +106,22 @@ impl Network {
         }
     }
 
+    /// Whether no version is left for what others are to be told.
+    pub(super) fn is_worn_out(&self) -> bool {
+        self.is_own_stale && self.own.version >= VERSION_MAX
+    }
+
+    /// This peer is another from now on, without neighbours, under the same id.
+    pub(super) fn begin_anew(&mut self, life: u64) {
+        let Here { id, since, .. } = self.own;
+        self.own = Here { life, id, since, ..Here::default() };
+        self.is_own_stale = true;
+        self.is_stale = true;
+    }
+
     /// What others are to be told of this peer, if that has changed.
     pub(super) fn take_news(&mut self) -> Option<Here> {
-        if !std::mem::take(&mut self.is_own_stale) || self.own.id == 0 {
+        if self.is_worn_out() || !std::mem::take(&mut self.is_own_stale) || self.own.id == 0 {
             return None;
         }
         self.own.version += 1;

@@ -12,6 +12,9 @@ use crate::limits::{PEER_FRAME_BYTES_MAX, PEER_LINKS_MAX, PEER_TEXT_BYTES_MAX};
 /// Bytes of the length that a frame begins with.
 const HEADER: usize = 4;
 
+/// The last version that a peer says of itself.
+pub(super) const VERSION_MAX: u64 = u64::MAX - 1;
+
 /// The one message.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Frame {
@@ -212,7 +215,7 @@ pub fn parse(frame: &[u8]) -> Result<Option<Body>, WireError> {
 fn is_valid_here(here: &Here) -> bool {
     here.life != 0
         && here.id > 0
-        && here.version < u64::MAX
+        && here.version <= VERSION_MAX
         && here.neighbours.len() <= PEER_LINKS_MAX
         && here.neighbours.is_sorted_by(|a, b| a < b)
         && here.neighbours.binary_search(&here.life).is_err()

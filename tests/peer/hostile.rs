@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use crc::limits::{PEER_PAIRS_MAX, PEER_SENDERS_MAX, PEER_TEXT_BYTES_MAX, PEERS_MAX};
+use crc::limits::{
+    PEER_LINKS_MAX, PEER_PAIRS_MAX, PEER_SENDERS_MAX, PEER_TEXT_BYTES_MAX, PEERS_MAX,
+};
 use crc::peer::wire::{Body, Chat, Hello, Here, Receipt};
-use crc::peer::Event;
-use crc::relay::{CloseReason, LinkId};
+use crc::peer::{Action, Event, Peer};
+use crc::relay::{CloseReason, LinkId, Time};
 
-use super::bounds::{Bench, chat, receipt, said};
-use super::chats;
+use super::bounds::{Bench, bench_life, chat, receipt, said};
+use super::{chats, errors};
 
 /// What the answer to a hello says: the life of who grants, and the id.
 fn granted(bench: &mut Bench, link: LinkId, life: u64) -> Option<(u64, i64)> {
@@ -17,6 +19,58 @@ fn granted(bench: &mut Bench, link: LinkId, life: u64) -> Option<(u64, i64)> {
         Body::Grant(grant) => Some((grant.life, grant.id)),
         _ => None,
     })
+}
+
+#[test]
+fn who_is_spoken_for_up_to_the_last_version_begins_another_life() {
+    let mut bench = Bench::new(1);
+    let own = bench_life(&mut bench.peer, bench.now);
+    let (good, bad) = (bench.link(50), bench.link(60));
+    bench.says(good, said(50, 9, 1));
+    let forged = Here { life: own, version: u64::MAX - 1, id: 1, since: 0, neighbours: vec![] };
+    bench.says(bad, Body::Here(forged));
+    // What it says of itself is still what others take; `hears` panics if not.
+    bench.hears(good);
+    let closed = bench.closed();
+    assert_eq!(closed, [good, bad], "both link to a life that is over");
+    for link in closed {
+        bench.peer.closed(bench.now, link, &CloseReason::PeerClosed);
+    }
+    assert_eq!(errors(&bench.events()).len(), 1, "its user is told");
+    let again = bench.peer.accepted(bench.now, None);
+    let (life, _) = granted(&mut bench, again, 50).expect("a grant");
+    assert_ne!(life, own);
+    assert_eq!((bench.peer.id(), bench.peer.gauges().kept_messages), (Some(1), 1));
+    bench.says(again, said(50, 1, 1));
+    assert_eq!(chats(&bench.events()).len(), 1);
+    let said = bench.peer.say(bench.now, 9, "hello").expect("ready");
+    assert_eq!((said.life, said.number), (life, 1));
+    let heard = bench.hears(again);
+    assert!(heard.iter().any(|body| matches!(body, Body::Chat(chat) if chat.id() == said)));
+}
+
+#[test]
+fn links_stay_within_their_bound_however_they_come() {
+    let mut peer = Peer::new(Some(1), 1, crc_tests::sim::WALL, 1);
+    peer.advance(Time::default());
+    let Some(Action::Dial { link: dialled, .. }) = peer.poll_action() else { panic!("no dial") };
+    let mut bench = Bench { peer, now: Time::default() };
+    // Nobody grants it an id yet, so it can answer nobody.
+    for life in 1..=PEER_LINKS_MAX as u64 + 50 {
+        let link = bench.peer.accepted(bench.now, None);
+        bench.says(link, Body::Hello(Hello { life: 1000 + life, id: 0, desired_id: 0 }));
+    }
+    bench.pass(Duration::from_secs(2));
+    assert_eq!(bench.peer.id(), Some(1));
+    assert_eq!(bench.closed().len(), 50);
+    assert_eq!(bench.peer.gauges().links, PEER_LINKS_MAX);
+    // Those named are bound in the same way.
+    bench.peer.dialled(bench.now, dialled, None);
+    bench.hears(dialled);
+    bench.says(dialled, Body::Grant(crc::peer::wire::Grant { life: 7, id: 1, refused: false }));
+    assert_eq!(bench.closed(), [dialled]);
+    assert_eq!(bench.peer.gauges().links, PEER_LINKS_MAX);
+    assert!(bench.peer.next_deadline().is_some(), "it is dialled again");
 }
 
 #[test]
