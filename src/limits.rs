@@ -263,6 +263,9 @@ pub const PEER_WAITING_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// How long a peer that joins waits for an id from others before it takes one itself.
 pub const PEER_GRANT_WAIT: Duration = Duration::from_secs(2);
 
+/// What a peer has shown to a program and nobody has read yet; then it ends, as it may drop none of it.
+pub const PEER_UNREAD_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// How long a frame between peers may take from its first byte to its last.
 pub const PEER_FRAME_WAIT: Duration = Duration::from_secs(30);
 

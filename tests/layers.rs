@@ -20,7 +20,7 @@ const ROOMS: [&[&str]; 11] = [
 
 /// Where sockets, files, clocks and threads may be used: the shell, the file of
 /// the mailbox, and the shell of the client.
-const SHELL: [&str; 9] = [
+const SHELL: [&str; 10] = [
     "net/",
     "mailbox/disk",
     "client/mod.rs",
@@ -30,6 +30,7 @@ const SHELL: [&str; 9] = [
     "client/lines.rs",
     "client/human.rs",
     "client/peer.rs",
+    "client/unread.rs",
 ];
 
 const WORLD: [&str; 10] = [

@@ -59,17 +59,39 @@ impl Front for Filter {
 
 /// Writes an event where it belongs, at once. Without `json`, errors go to standard error.
 pub(super) fn show(json: bool, event: &Event) -> io::Result<()> {
+    line(json, event).write()
+}
+
+/// What is to be written for an event.
+pub(super) fn line(json: bool, event: &Event) -> Line {
     let plain = Style { colour: false };
-    let (line, is_error) = match event {
+    let (text, is_error) = match event {
         event if json => (event.to_json(), false),
         Event::Error { text } => (format!("crc: {text}"), true),
         event => (plain.line(event), false),
     };
-    let line = line + "\n";
-    if is_error {
-        write_all(&io::stderr().lock(), line.as_bytes())
-    } else {
-        write_all(&io::stdout().lock(), line.as_bytes())
+    Line { text: text + "\n", is_error }
+}
+
+/// A line for standard output, or for standard error.
+pub(super) struct Line {
+    text: String,
+    is_error: bool,
+}
+
+impl Line {
+    /// How many bytes it has.
+    pub(super) fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Writes it, and waits for whoever is to read it.
+    pub(super) fn write(&self) -> io::Result<()> {
+        if self.is_error {
+            write_all(&io::stderr().lock(), self.text.as_bytes())
+        } else {
+            write_all(&io::stdout().lock(), self.text.as_bytes())
+        }
     }
 }
 

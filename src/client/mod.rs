@@ -16,6 +16,7 @@ mod peer;
 mod session;
 mod shell;
 mod terminal;
+mod unread;
 mod url;
 
 use std::io::{self, ErrorKind, IsTerminal};

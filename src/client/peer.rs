@@ -10,6 +10,7 @@ use super::event::{Event, User};
 use super::grammar::{self, Addressee, Command};
 use super::lines::Typed;
 use super::shell::{Front, complain};
+use super::unread::Unread;
 use crate::limits::EXCERPT_BYTES;
 use crate::peer::wire::MessageId;
 use crate::peer::{self, Peer};
@@ -43,8 +44,9 @@ impl PeerFront {
     /// # Errors
     /// When standard input cannot be read.
     pub fn open(json: bool) -> io::Result<Self> {
-        let front = super::front(json, b"peer")?;
         let is_terminal = !json && io::stdin().is_terminal() && io::stdout().is_terminal();
+        let front =
+            if is_terminal { super::front(json, b"peer")? } else { Box::new(Unread::open(json)?) };
         Ok(Self { front, is_terminal, json, said: VecDeque::new(), is_muted: false })
     }
 

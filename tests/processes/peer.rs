@@ -173,6 +173,39 @@ fn an_id_that_is_taken_is_replaced() {
     assert!(shown.contains(&format!("assigner hash: 0x{hash:04x}")), "{shown}");
 }
 
+/// It goes on for others while nobody reads what it shows, and loses none of it.
+#[test]
+fn who_does_not_read_a_peers_events_holds_up_nobody() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = port.local_addr().expect("an address").to_string();
+    drop(port);
+    let mut middle = Command::new(CRC)
+        .args(["peer", &address, "--desired-id", "2", "--json"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the peer starts");
+    let mut one = Peer::start("127.0.0.1:0", 1, &[&address]);
+    let mut three = Peer::start("127.0.0.1:0", 3, &[&address]);
+    one.says(&here(2));
+    one.says(&here(3));
+    let long = "x".repeat(1000);
+    for _ in 0..1000 {
+        one.types(&format!("2 {long}")); // more than a pipe holds
+    }
+    one.types("3 past you");
+    three.says(&chat(1, 3, "past you"));
+    one.says(&receipt(3));
+    kill_process(Pid::from_child(&middle), Signal::TERM).expect("it runs");
+    // It is read now, all of it.
+    let events = BufReader::new(middle.stdout.take().expect("piped")).lines();
+    let events = events.map(|line| line.expect("text"));
+    assert_eq!(events.filter(|event| event.contains(&long)).count(), 1000);
+    let status = eventually("it ends", || middle.try_wait().expect("a child"));
+    assert_eq!(status.code(), Some(0));
+}
+
 #[test]
 fn the_end_of_input_is_not_its_end_but_a_signal_is() {
     for signal in [Signal::TERM, Signal::INT] {
