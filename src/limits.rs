@@ -227,6 +227,9 @@ pub const PEER_GONE_KEPT: Duration = Duration::from_secs(10);
 /// What may wait unsent for a neighbour: what is kept and what is known of peers fit in twice.
 pub const PEER_QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// What may wait unsent for all neighbours together; past it the link with the most is closed.
+pub const PEER_QUEUES_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// Messages without a receipt that a peer keeps, its own included: the oldest of others go first.
 pub const PEER_KEPT_MESSAGES_MAX: usize = 10_000;
 

@@ -7,7 +7,8 @@ use super::wire::{self, Body, Hello};
 use crate::doors::SendQueue;
 use crate::doors::assembly::Assembly;
 use crate::limits::{
-    PEER_DEAD_AFTER, PEER_FRAME_WAIT, PEER_PING_AFTER, PEER_QUEUE_BYTES_MAX, REGISTER_DEADLINE,
+    PEER_DEAD_AFTER, PEER_FRAME_WAIT, PEER_PING_AFTER, PEER_QUEUE_BYTES_MAX, PEER_QUEUES_BYTES_MAX,
+    REGISTER_DEADLINE,
 };
 use crate::relay::{CloseReason, LinkId, Time};
 use crate::slots::{Queued, Slots};
@@ -178,9 +179,19 @@ impl Links {
 
     /// The next link that does not drain, and why it is to close.
     pub(super) fn next_overfull(&mut self) -> Option<(LinkId, CloseReason)> {
-        let id = self.overfull.pop()?;
+        let id = self.overfull.pop().or_else(|| self.longest_of_too_many_bytes())?;
         let unsent_bytes = self.get(id).map_or(0, |link| link.queue.len());
         Some((id, CloseReason::QueueFull { unsent_bytes }))
+    }
+
+    /// The link with the most unsent bytes, if all have more than they may together.
+    fn longest_of_too_many_bytes(&self) -> Option<LinkId> {
+        let open = || self.iter().filter(|link| link.state != State::Closing);
+        let unsent_bytes: usize = open().map(|link| link.queue.len()).sum();
+        if unsent_bytes <= PEER_QUEUES_BYTES_MAX {
+            return None;
+        }
+        open().max_by_key(|link| link.queue.len()).map(|link| link.id)
     }
 
     pub(super) fn deadline(&self) -> Option<Time> {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crc::limits::{
-    PEER_LINKS_MAX, PEER_PAIRS_MAX, PEER_SENDERS_MAX, PEER_TEXT_BYTES_MAX, PEERS_MAX,
+    PEER_LINKS_MAX, PEER_PAIRS_MAX, PEER_QUEUES_BYTES_MAX, PEER_SENDERS_MAX, PEER_TEXT_BYTES_MAX,
+    PEERS_MAX,
 };
 use crc::peer::wire::{Body, Chat, Hello, Here, Receipt};
 use crc::peer::{Action, Event, Peer};
@@ -185,4 +186,25 @@ fn a_receipt_that_says_late_is_for_a_message_that_is_kept() {
     bench.says(near, Body::Receipt(Receipt { life: 50, number: 1, to: 9, late: true }));
     bench.says(near, said(50, 9, 1));
     assert_eq!(bench.peer.gauges().kept_messages, 1);
+}
+
+#[test]
+fn many_that_do_not_read_take_no_more_room_than_all_links_may() {
+    let mut bench = Bench::new(1);
+    let deaf: Vec<LinkId> = (100..120).map(|life| bench.link(life)).collect();
+    let loud = bench.link(50);
+    let text = "x".repeat(1_000_000);
+    let mut closed = 0;
+    for number in 1..=30 {
+        bench.says(loud, Body::Chat(Chat { text: text.clone(), ..chat(50, 9, number) }));
+        for link in bench.closed() {
+            assert!(deaf.contains(&link));
+            bench.peer.closed(bench.now, link, &CloseReason::PeerClosed);
+            closed += 1;
+        }
+        let unsent: usize = deaf.iter().map(|&link| bench.peer.unsent(link).len()).sum();
+        assert!(unsent <= PEER_QUEUES_BYTES_MAX, "{unsent} after {number}");
+    }
+    assert_eq!(closed, deaf.len(), "each in its turn");
+    assert!(bench.peer.is_open(loud));
 }
