@@ -151,6 +151,7 @@ mod tests {
     fn the_contracts_example_was_made_on_its_day() {
         let explained = explain(77_252_666_718_255_104);
         assert_eq!(date(explained.wall.as_secs() / 86_400), (2024, 9, 23));
+        assert_eq!(explained.assigner_hash, assigner_hash(0), "made by who had no id yet");
         let shown = explained.to_string();
         assert!(shown.starts_with("time: 2024-09-23T"), "{shown}");
         assert!(shown.ends_with("sequence: 0"), "{shown}");
