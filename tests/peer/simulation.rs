@@ -7,12 +7,17 @@ use std::time::Duration;
 
 use crc::limits::{PEER_LINKS_MAX, PEERS_MAX};
 use crc::peer::Event;
+use crc::relay::Time;
 use crc_tests::sim::{PeerWorld, Weather};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 /// Ids that several peers wish.
 const CONTESTED: Range<i64> = 1..4;
+
+/// How long news of a death takes to be everywhere, at most: who comes back sooner may find its id
+/// taken by its own last life, and goes by another from then on.
+const MOURNING: Duration = Duration::from_secs(2);
 
 /// What one program has been told and has said.
 #[derive(Default)]
@@ -38,6 +43,8 @@ struct Run {
     /// Every showing: the sender's life, the addressee, the number.
     shown: BTreeMap<(usize, usize, u64), u64>,
     has_died: BTreeSet<usize>,
+    /// When each peer died last.
+    died: BTreeMap<usize, Time>,
 }
 
 impl Run {
@@ -54,6 +61,7 @@ impl Run {
             lives: BTreeMap::new(),
             shown: BTreeMap::new(),
             has_died: BTreeSet::new(),
+            died: BTreeMap::new(),
         }
     }
 
@@ -98,6 +106,7 @@ impl Run {
             self.take_in(number);
             self.world.kill(number);
             self.has_died.insert(number);
+            self.died.insert(who, self.world.now());
         }
     }
 
@@ -128,7 +137,9 @@ impl Run {
             }
             1..=2 => {
                 let who = self.somebody();
-                if self.alive[who].is_none() {
+                let now = self.world.now();
+                let is_mourned = self.died.get(&who).is_some_and(|&at| now.since(at) < MOURNING);
+                if self.alive[who].is_none() && !is_mourned {
                     self.start(who);
                 }
             }
@@ -233,6 +244,7 @@ fn run(seed: u64, size: usize, disturbances: usize) {
             run.take_all_in();
         }
     }
+    run.world.pass(MOURNING);
     for who in 0..run.targets.len() {
         if run.alive[who].is_none() {
             run.start(who);
