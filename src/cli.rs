@@ -302,6 +302,8 @@ impl ServerArgs {
         let mailbox = given.mailbox.or(file.mailbox);
         let limits = Limits {
             table_bytes_max: defaults.table_bytes_max,
+            gathered_users_min: defaults.gathered_users_min,
+            gathered_for: defaults.gathered_for,
             frame_bytes_max: given
                 .max_frame
                 .or(file.max_frame)

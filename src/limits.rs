@@ -15,12 +15,13 @@ pub const FRAME_BYTES_MAX_FLOOR: usize = 128;
 /// The largest `--max-frame`: one frame must not take the memory of a small machine.
 pub const FRAME_BYTES_MAX_CEILING: usize = 64 * 1024 * 1024;
 
-/// Names and infos of all known hosts together, in bytes, and [`HOST_BYTES`] for each host: ten
+/// Names and infos of all known hosts together, in bytes, and [`HOST_BYTES`] for each host: eight
 /// million hosts with names and infos of usual length. Who tells of more is closed.
 pub const TABLE_BYTES_MAX: usize = 1024 * 1024 * 1024;
 
-/// What a host counts beside its name and info, about what it takes to keep.
-pub const HOST_BYTES: usize = 80;
+/// What a host counts beside its name and info, about what it takes to keep: 80 bytes in the table,
+/// which hold short texts too, and about 20 where its id is found.
+pub const HOST_BYTES: usize = 100;
 
 /// The same of claims on ids that are taken. They are mistakes: there are few.
 pub const CLAIMS_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -37,6 +38,22 @@ pub const QUEUE_PRESSED_BYTES: usize = 64 * 1024;
 
 /// A burst is put into a queue in portions: no more is added while this much waits.
 pub const BURST_PORTION_BYTES: usize = 32 * 1024;
+
+/// What all links together are told of hosts in one turn, in bytes: a millisecond or two with the
+/// writing, so that the chats of others do not wait for a burst.
+pub const NEWS_BYTES_PER_TURN: usize = 512 * 1024;
+
+/// What a host counts there beside its name and info, also if a link is not told of it: one that is to
+/// be told of few among very many looks at those in turns too.
+pub const NEWS_HOST_BYTES: usize = 16;
+
+/// From so many users on, what they are told of newcomers is gathered. With fewer, each hears at once:
+/// so many writes are over before anybody could see the difference.
+pub const GATHERED_USERS_MIN: usize = 64;
+
+/// How long it is gathered at most. Nobody sees it; and when thousands connect at once, it makes one
+/// write of a hundred.
+pub const GATHERED_FOR: Duration = Duration::from_millis(5);
 
 /// What is said to everyone waits while the queue of a server link is this long, since many of those
 /// who are to hear it may be behind that one link.
@@ -288,6 +305,10 @@ pub struct Limits {
     pub client_queue_bytes_max: usize,
     /// See [`SERVER_QUEUE_BYTES_MAX`].
     pub server_queue_bytes_max: usize,
+    /// See [`GATHERED_USERS_MIN`].
+    pub gathered_users_min: usize,
+    /// See [`GATHERED_FOR`].
+    pub gathered_for: Duration,
     /// See [`REGISTER_DEADLINE`].
     pub register_deadline: Duration,
     /// `--split-grace`, see [`SPLIT_GRACE`].
@@ -309,6 +330,8 @@ impl Default for Limits {
             frame_bytes_max: FRAME_BYTES_MAX,
             client_queue_bytes_max: CLIENT_QUEUE_BYTES_MAX,
             server_queue_bytes_max: SERVER_QUEUE_BYTES_MAX,
+            gathered_users_min: GATHERED_USERS_MIN,
+            gathered_for: GATHERED_FOR,
             register_deadline: REGISTER_DEADLINE,
             split_grace: SPLIT_GRACE,
             classic_interval: CLASSIC_INTERVAL,

@@ -54,6 +54,7 @@ fn node(limits: Limits) -> Node {
 
 /// Everything that a node has for a link, taken as a socket would take it.
 fn drain(node: &mut Node, link: LinkId) -> Vec<u8> {
+    while node.poll_unsent().is_some() {}
     let mut bytes = Vec::new();
     while !node.unsent(link).is_empty() {
         bytes.extend_from_slice(node.unsent(link));
@@ -210,8 +211,9 @@ proptest! {
     #[test]
     fn no_route_outlives_its_link(
         steps in vec((0..5_usize, any_frame(), 0..12_u8), 1..150),
+        gathered_users_min in 0..3_usize,
     ) {
-        let mut node = node(Limits::default());
+        let mut node = node(Limits { gathered_users_min, ..Limits::default() });
         let mut now = Time::default();
         let mut links: Vec<Option<LinkId>> = vec![None; 5];
         for (place, frame, act) in steps {

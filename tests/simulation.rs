@@ -13,6 +13,21 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
+/// A server that, in two of three seeds, gathers news as it would for many users: for longer than
+/// things take to happen, or as briefly as usual.
+fn spec(seed: u64, id: u32, parent: Option<u32>) -> ServerSpec {
+    let mut spec = ServerSpec::new(id, parent);
+    match seed % 3 {
+        0 => {}
+        1 => spec.limits.gathered_users_min = 0,
+        _ => {
+            spec.limits.gathered_users_min = 1;
+            spec.limits.gathered_for = Duration::from_millis(700);
+        }
+    }
+    spec
+}
+
 fn join(world: &mut World, server: usize, id: u32) -> ClientId {
     let client = world.connect(server);
     world.send(client, &frames::user(id, &format!("u{id}"), "simulated"));
@@ -143,7 +158,7 @@ fn churn(seed: u64, weather: Weather) {
     let count = rng.random_range(2..=9_u32);
     let parents: Vec<Option<u32>> =
         (1..=count).map(|id| (id > 1).then(|| rng.random_range(1..id))).collect();
-    let spec = |place: usize| ServerSpec::new(place as u32 + 1, parents[place]);
+    let spec = |place: usize| spec(seed, place as u32 + 1, parents[place]);
     let mut servers: Vec<usize> =
         (0..parents.len()).map(|place| world.start(spec(place))).collect();
     world.pass(Duration::from_secs(10));
@@ -239,7 +254,7 @@ fn ids_that_many_want_leave_no_ghost() {
         let servers: Vec<usize> = (1..=count)
             .map(|id| {
                 let parent = (id > 1).then(|| rng.random_range(1..id));
-                world.start(ServerSpec::new(id, parent))
+                world.start(spec(seed, id, parent))
             })
             .collect();
         world.pass(Duration::from_secs(10));
@@ -283,7 +298,7 @@ fn slow_readers_are_told_a_consistent_story() {
         println!("seed {seed}");
         let mut world = World::new(seed, Weather::default());
         let mut rng = StdRng::seed_from_u64(seed ^ 0x510);
-        let one = world.start(ServerSpec::new(1, None));
+        let one = world.start(spec(seed, 1, None));
         let info = "i".repeat(1500);
         let mut near: [Option<ClientId>; 3] = [None; 3];
         let mut readers: Vec<ClientId> = Vec::new();

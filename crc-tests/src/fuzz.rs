@@ -159,9 +159,16 @@ impl Told {
 /// # Panics
 /// If it does, or if it keeps a way over a link that is gone, or tells a link of a user twice, or of
 /// a user's end but not of its beginning.
-pub fn node(mut script: &[u8]) {
+pub fn node(script: &[u8]) {
+    node_within(&Limits::default(), script);
+    // What users are told of newcomers is gathered where there are many, and here for however few.
+    let gathered_for = Duration::from_millis(200);
+    node_within(&Limits { gathered_users_min: 0, gathered_for, ..Limits::default() }, script);
+}
+
+fn node_within(limits: &Limits, mut script: &[u8]) {
     let own = Identity { id: HostId(1), id_is_chosen: false, name: b"n".to_vec(), info: vec![] };
-    let mut node = Node::new(own, 1, Limits::default(), 1);
+    let mut node = Node::new(own, 1, *limits, 1);
     let mut now = Time::default();
     let mut links: [Option<(LinkId, Told)>; 8] = Default::default();
     let (mut store, mut asked) = (Memory::new(), Vec::new());
@@ -204,6 +211,7 @@ pub fn node(mut script: &[u8]) {
             }
         }
         node.advance(now);
+        while node.poll_unsent().is_some() {}
         while let Some(action) = node.poll_action() {
             match action {
                 // The parent is played by a link like the others, if there is room for it.

@@ -264,6 +264,15 @@ impl Session {
         }
     }
 
+    /// Whether its wire has words for who is there, or its client is told in another way, or not at all.
+    #[must_use]
+    pub fn hears_of_hosts(&self) -> bool {
+        match self {
+            Self::Crc => true,
+            Self::Direct(_) | Self::Classic(_) => false,
+        }
+    }
+
     /// When [`Session::expire`] has something to do.
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {

@@ -371,14 +371,14 @@ impl Outbox for Links {
         self.get(id).map_or(0, |link| link.queue.len())
     }
 
-    fn registered(&mut self, id: LinkId, kind: Kind) {
+    fn registered(&mut self, id: LinkId, kind: Kind) -> bool {
         let max = match kind {
             Kind::Server => self.limits.server_queue_bytes_max,
             Kind::User => self.limits.client_queue_bytes_max,
         };
-        if let Some(link) = self.get_mut(id) {
-            link.queue_bytes_max = max;
-        }
+        let Some(link) = self.get_mut(id) else { return false };
+        link.queue_bytes_max = max;
+        link.session.hears_of_hosts()
     }
 
     fn close(&mut self, id: LinkId, reason: CloseReason) {

@@ -364,7 +364,15 @@ impl Node {
         if self.links.shared.directory.take_news() {
             self.refresh_all();
         }
-        self.links.slots.poll_unsent()
+        loop {
+            if let Some(link) = self.links.slots.poll_unsent() {
+                return Some(link);
+            }
+            if !self.relay.tell_next(&mut self.links) {
+                return None;
+            }
+            self.settle(self.links.now);
+        }
     }
 
     /// The next link whose queue has become long within this turn, and should be written now.
@@ -391,7 +399,7 @@ impl Node {
         let is_handing_over = self.links.mail.is_handing_over();
         if !is_classic
             && !is_handing_over
-            && !self.relay.has_burst(id)
+            && !self.relay.is_behind(id)
             && self.broadcasts.is_empty()
         {
             return; // nobody waits for room

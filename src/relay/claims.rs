@@ -4,7 +4,7 @@
 //! have gone round, and with them every claim that was only an echo of it. A server that hears its
 //! own neighbour announced over another link is part of a cycle, and gives up its uplink.
 
-use super::link::Role;
+use super::link::{IdSet, Role};
 use super::message::{HostId, Kind, Registration};
 use super::uplink::State;
 use super::{CloseReason, FirstLink, LinkId, Outbox, Relay, Time, Timer};
@@ -42,7 +42,7 @@ impl Relay {
     ) {
         let Registration { kind, source: id, name, info, .. } = *registration;
         self.refuse(link, registration, out);
-        if !self.heard(link).insert(id) || id == self.own.id {
+        if self.is_first_link(id, link) || !self.claimed(link).insert(id) || id == self.own.id {
             return;
         }
         log::warn!("link {link}: {id} is registered at two ends of the network");
@@ -106,8 +106,31 @@ impl Relay {
         }
         let last_hop = HostId::NONE; // not looked at: the link is given
         let registration = Registration { kind, source: id, last_hop, name: &name, info: &info };
-        self.add(&registration, link, out);
-        self.announce(id, out);
+        self.claimed(link).remove(&id);
+        let slot = self.add(&registration, link, out);
+        self.announce(slot, out);
+    }
+
+    /// The ids that a server's link claims in vain.
+    fn claimed(&mut self, link: LinkId) -> &mut IdSet {
+        match &mut self.attachment_mut(link).role {
+            Role::Server { claimed, .. } => claimed,
+            role => unreachable!("only servers tell of others, not {role:?}"),
+        }
+    }
+
+    /// A link no longer vouches for an id that is somebody else's, or somebody else's no more. Answers
+    /// whether it did.
+    pub(super) fn withdraw(&mut self, link: LinkId, id: HostId) -> bool {
+        let is_claimed = match &mut self.attachment_mut(link).role {
+            // Hardly ever is there a claim, and an empty set is asked without hashing.
+            Role::Server { claimed, .. } => !claimed.is_empty() && claimed.remove(&id),
+            _ => false,
+        };
+        if is_claimed {
+            self.withdraw_claim(id, link);
+        }
+        is_claimed
     }
 
     /// A link no longer claims an id that somebody else has.

@@ -1,7 +1,9 @@
 //! Registrations: who may join over which link, and who is told of it (contract section 2).
 
+use super::host::Chain;
 use super::link::{IdSet, Role};
 use super::message::{HostId, Kind, Message, Registration, StatusCode};
+use super::split::chain;
 use super::{CloseReason, FirstLink, LinkId, Outbox, Relay, Timer};
 use crate::printable::Printable;
 
@@ -77,14 +79,14 @@ impl Relay {
         if id == self.own.id || self.hosts.get(id).is_some() {
             return self.refuse(link, registration, out);
         }
-        self.take_role(link, Role::User { host: id }, Kind::User, out);
-        self.add(registration, link, out);
+        let hears = self.take_role(link, Role::User { host: id }, Kind::User, out);
+        let slot = self.add(registration, link, out);
         log::info!("link {link}: user {id} {} joined", Printable(registration.name));
         let name = registration.name;
         let welcome = [b"Welcome to the Clemson Relay Chat network ", name].concat();
         self.tell(link, id, StatusCode::WELCOME, &welcome, out);
-        self.begin_burst(link, out);
-        self.announce(id, out);
+        self.begin_burst(link, hears, out);
+        self.announce(slot, out);
     }
 
     /// An adjacent server joins: one that dialled this server, or the parent that answers.
@@ -99,79 +101,76 @@ impl Relay {
             self.uplink.attached(self.now, link);
         }
         let since = self.next_event();
-        let role = Role::Server { host, since, heard: IdSet::default() };
-        self.take_role(link, role, Kind::Server, out);
+        let (hosts, claimed) = (Chain::default(), IdSet::default());
+        let role = Role::Server { host, since, hosts, claimed };
+        let hears = self.take_role(link, role, Kind::Server, out);
         log::info!("link {link}: server {host} {} joined", Printable(registration.name));
         if registration.last_hop == HostId::NONE {
             let own = self.own_registration(self.own.id);
             out.deliver(link, &Message::Registration(own));
         }
-        self.admit(link, registration, out);
-        self.begin_burst(link, out);
+        let was_lost = self.hosts.get(host).map(|host| host.is_told_by(registration));
+        self.admit(link, registration, was_lost, out);
+        self.begin_burst(link, hears, out);
     }
 
-    fn take_role(&mut self, link: LinkId, role: Role, kind: Kind, out: &mut impl Outbox) {
+    /// Answers whether the link is to be told of hosts.
+    fn take_role(&mut self, link: LinkId, role: Role, kind: Kind, out: &mut impl Outbox) -> bool {
         let attachment = self.attachment_mut(link);
         if let Role::Unregistered { deadline, .. } = std::mem::replace(&mut attachment.role, role) {
             self.timers.remove(&(deadline, Timer::Register(link)));
         }
-        out.registered(link, kind);
+        out.registered(link, kind)
     }
 
     /// An adjacent server tells of a host on its side.
     fn learn(&mut self, link: LinkId, registration: &Registration<'_>, out: &mut impl Outbox) {
         let id = registration.source;
         if !id.is_registrable() {
-            self.drop_false_source(link, id, out);
-        } else if id == self.own.id || self.is_live(id) {
-            self.refuse_claim(link, registration, out);
-        } else {
-            self.admit(link, registration, out);
+            return self.drop_false_source(link, id, out);
         }
+        // One look-up for all that is asked of the table, as a burst asks it a million times.
+        let known = self.hosts.get(id);
+        if id == self.own.id
+            || known.is_some_and(|host| matches!(host.first_link, FirstLink::Link(_)))
+        {
+            return self.refuse_claim(link, registration, out);
+        }
+        let was_lost = known.map(|host| host.is_told_by(registration));
+        self.admit(link, registration, was_lost, out);
     }
 
-    /// Takes a host over a server link whose id is free, or whose own link was lost and which is
-    /// found again here.
-    fn admit(&mut self, link: LinkId, registration: &Registration<'_>, out: &mut impl Outbox) {
+    /// Takes a host over a server link whose id is free, or that of a host whose own link was lost:
+    /// `was_lost` says whether it is that very one, found again here.
+    fn admit(
+        &mut self,
+        link: LinkId,
+        registration: &Registration<'_>,
+        was_lost: Option<bool>,
+        out: &mut impl Outbox,
+    ) {
         let id = registration.source;
-        self.withdraw_claim(id, link);
-        self.heard(link).insert(id);
-        if let Some(host) = self.hosts.get(id) {
-            if host.is_told_by(registration) {
-                return self.rejoin(id, link, out);
-            }
-            self.lose(id, b"split", out);
+        self.withdraw(link, id);
+        match was_lost {
+            Some(true) => return self.rejoin(id, link, out),
+            Some(false) => self.lose(id, b"split", out),
+            None => {}
         }
-        self.add(registration, link, out);
-        self.announce(id, out);
+        let slot = self.add(registration, link, out);
+        self.announce(slot, out);
     }
 
-    /// Enters a host whose id is not in the table.
+    /// Enters a host whose id is not in the table, and answers its slot.
     pub(super) fn add(
         &mut self,
         registration: &Registration<'_>,
         link: LinkId,
         out: &mut impl Outbox,
-    ) {
-        out.came(self.hosts.insert(registration, link));
-    }
-
-    pub(super) fn heard(&mut self, link: LinkId) -> &mut IdSet {
-        match &mut self.attachment_mut(link).role {
-            Role::Server { heard, .. } => heard,
-            role => unreachable!("only servers tell of others, not {role:?}"),
-        }
-    }
-
-    /// Tells everyone whom it concerns of a host that has just joined.
-    pub(super) fn announce(&self, id: HostId, out: &mut impl Outbox) {
-        let host = self.hosts.get(id).expect("a host that has just joined");
-        let registration = Message::Registration(host.registration(self.own.id));
-        for attachment in self.links.iter().flatten() {
-            if self.is_for(attachment, host) {
-                out.deliver(attachment.id, &registration);
-            }
-        }
+    ) -> u32 {
+        let Self { hosts, links, splits, .. } = self;
+        let slot = hosts.insert(registration, link, chain(FirstLink::Link(link), links, splits));
+        out.came(hosts.host(slot));
+        slot
     }
 
     /// Answers a registration whose id is known; the connection stays open.

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use super::link::Role;
+use super::link::{Attachment, Role};
 use super::message::{HostId, Kind, Message, StatusCode};
+use super::split::chain;
 use super::{CloseReason, FirstLink, LinkId, Outbox, Relay, Time, Timer};
 use crate::printable::{Excerpt, Printable};
 
@@ -45,7 +46,6 @@ impl Relay {
                 out.close(link, CloseReason::Quit);
             }
             Role::Server { .. } if self.hosts.get(source).is_some_and(|h| h.kind == Kind::User) => {
-                self.withdraw(link, source);
                 self.lose(source, text, out);
             }
             _ => self.drop_false_source(link, source, out),
@@ -69,24 +69,13 @@ impl Relay {
         if self.attachment(link).host() == Some(source) {
             return out.close(link, CloseReason::ServerQuit(text.to_vec()));
         }
-        self.withdraw(link, source);
         self.lose(source, text, out);
     }
 
     /// A quit that did not come over the first link: of a claim, if the link had made one.
     fn withdraw_or_drop(&mut self, link: LinkId, source: HostId, out: &mut impl Outbox) {
-        if self.withdraw(link, source) {
-            self.withdraw_claim(source, link);
-        } else {
+        if !self.withdraw(link, source) {
             self.drop_false_source(link, source, out);
-        }
-    }
-
-    /// A link no longer vouches for an id. Answers whether it did.
-    fn withdraw(&mut self, link: LinkId, id: HostId) -> bool {
-        match &mut self.attachment_mut(link).role {
-            Role::Server { heard, .. } => heard.remove(&id),
-            _ => false,
         }
     }
 
@@ -106,14 +95,17 @@ impl Relay {
             for attachment in self.links.iter().flatten() {
                 // When this server stops, its users see the end of their own connections.
                 let is_leaving = self.is_stopping && matches!(attachment.role, Role::User { .. });
-                if self.was_told(attachment, slot, host) && !is_leaving {
+                if self.was_told(attachment, host) && !is_leaving {
                     out.deliver(attachment.id, &quit);
                 }
             }
         } else {
             log::info!("server {id} {} left", Printable(host.name()));
         }
-        let host = self.hosts.remove(id).expect("the host that was found");
+        let way = host.first_link;
+        self.pass_over(slot, id);
+        let Self { hosts, links, splits, .. } = self;
+        let host = hosts.remove(id, chain(way, links, splits)).expect("the host that was found");
         if let FirstLink::Split(split) = host.first_link {
             self.give_up_waiting(split, id, out);
         }
@@ -124,10 +116,18 @@ impl Relay {
     /// A link has ended, for whatever reason.
     pub fn closed(&mut self, now: Time, link: LinkId, reason: &CloseReason, out: &mut impl Outbox) {
         self.now = now;
+        let attachment = self.links.get(link.index as usize).and_then(Option::as_ref);
+        if let Some(&Attachment { role: Role::Server { host, .. }, .. }) = attachment
+            && matches!(reason, CloseReason::ServerQuit(_))
+            && self.is_first_link(host, link)
+        {
+            self.lose(host, b"", out);
+        }
         let Some(attachment) = self.links.get_mut(link.index as usize).and_then(Option::take)
         else {
             return;
         };
+        self.news.forget(link);
         match attachment.role {
             Role::Unregistered { deadline, .. } => {
                 self.timers.remove(&(deadline, Timer::Register(link)));
@@ -141,11 +141,11 @@ impl Relay {
                     self.lose(host, &text, out);
                 }
             }
-            Role::Server { host, heard, .. } => {
-                if matches!(reason, CloseReason::ServerQuit(_)) && self.is_first_link(host, link) {
-                    self.lose(host, b"", out);
+            Role::Server { host, hosts, claimed, .. } => {
+                for id in claimed {
+                    self.withdraw_claim(id, link);
                 }
-                self.begin_split(link, host, heard, out);
+                self.begin_split(host, hosts, out);
             }
         }
         if self.uplink.is(link) {

@@ -8,9 +8,9 @@ use std::fmt;
 
 use foldhash::fast::RandomState;
 
-use super::burst::Burst;
-use super::host::Host;
+use super::host::Chain;
 use super::message::HostId;
+use super::news::Position;
 use super::time::Time;
 use crate::limits::{FALSE_SOURCES_MAX, STATUS_UPDATE_BYTES_MAX};
 use crate::printable::Printable;
@@ -122,9 +122,10 @@ pub(super) enum Role {
         host: HostId,
         /// When it joined, in the relay's count of joins and splits.
         since: u64,
-        /// Every id that was registered over this link and has not left over it, whether the
-        /// route resolves to this link or not.
-        heard: IdSet,
+        /// The hosts whose first link it is.
+        hosts: Chain,
+        /// Ids that were registered over it and have not left over it, but are somebody else's.
+        claimed: IdSet,
     },
 }
 
@@ -133,18 +134,13 @@ pub(super) enum Role {
 pub(super) struct Attachment {
     pub(super) id: LinkId,
     pub(super) role: Role,
-    /// What the link has not been told yet of those who were there before it.
-    pub(super) burst: Option<Box<Burst>>,
+    /// What it has been told of the hosts that exist.
+    pub(super) told: Position,
     /// Frames dropped because their source is not behind this link.
     pub(super) false_sources: u32,
 }
 
 impl Attachment {
-    /// Whether the link is still to be told of this host in its burst.
-    pub(super) fn owes(&self, slot: usize, host: &Host) -> bool {
-        self.burst.as_ref().is_some_and(|burst| burst.owes(slot, host))
-    }
-
     /// The adjacent host, once it is registered.
     pub(super) fn host(&self) -> Option<HostId> {
         match self.role {

@@ -2,9 +2,9 @@
 //!
 //! Typed messages, time and a seed go in; messages for links and a few requests come out through
 //! [`Outbox`]. It knows no wire, socket, file or clock. Files: `message` the words, `host` the table,
-//! `link` what a link is, `join` registrations, `claims` ids that two hosts want, `burst` what
-//! newcomers are told, `route` chats and statuses, `mail` what was said to the absent, `leave` quits,
-//! `split` what a lost server link means, `uplink` the way to the parent.
+//! `index` where in it an id is, `link` what a link is, `join` registrations, `claims` ids that two
+//! hosts want, `news` what links are told of hosts, `route` chats and statuses, `mail` what was said to
+//! the absent, `leave` quits, `split` what a lost server link means, `uplink` the way to the parent.
 //!
 //! Invariants:
 //! - **True sources.** A frame counts only if it came over the first link of its source; a user's
@@ -14,14 +14,15 @@
 //!   where anyone could see the order.
 
 mod backoff;
-mod burst;
 mod claims;
 mod host;
+mod index;
 mod join;
 mod leave;
 mod link;
 mod mail;
 pub mod message;
+mod news;
 mod route;
 mod split;
 mod time;
@@ -44,6 +45,7 @@ pub use self::time::Time;
 use self::claims::Claims;
 use self::link::{Attachment, Role};
 use self::message::{HostId, Kind, Message, StatusCode, WideId};
+use self::news::{News, Position};
 use self::split::Split;
 use self::uplink::{State, Uplink};
 use crate::limits::{FALSE_SOURCES_MAX, Limits, STATUS_UPDATE_BYTES_MAX, STATUS_UPDATES_MAX};
@@ -55,8 +57,9 @@ pub trait Outbox {
     fn deliver(&mut self, link: LinkId, message: &Message<'_>);
     /// Bytes in a link's send queue.
     fn unsent_bytes(&self, link: LinkId) -> usize;
-    /// A link has taken its role: its bounds change with it.
-    fn registered(&mut self, link: LinkId, kind: Kind);
+    /// A link has taken its role: its bounds change with it. Answers whether its wire has words for
+    /// who is there: if not, no registrations are delivered to it.
+    fn registered(&mut self, link: LinkId, kind: Kind) -> bool;
     /// Ends a link; the relay hears of it through [`Relay::closed`].
     fn close(&mut self, link: LinkId, reason: CloseReason);
     /// Opens a link to a parent, by its place in the list of parents.
@@ -94,8 +97,9 @@ pub struct Counters {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
     Register(LinkId),
-    Split(usize),
+    Split(u32),
     Claim(HostId),
+    News,
 }
 
 /// The state of one server.
@@ -116,6 +120,7 @@ pub struct Relay {
     /// Counts servers that joined and links that were lost: which came first.
     events: u64,
     splits: Slab<Split>,
+    news: News,
     uplink: Uplink,
     timers: BTreeSet<(Time, Timer)>,
     status_updates: VecDeque<String>,
@@ -138,6 +143,7 @@ impl Relay {
             claims_bytes: 0,
             events: 0,
             splits: Slab::new(),
+            news: News::default(),
             uplink: Uplink::new(parents),
             timers: BTreeSet::new(),
             status_updates: VecDeque::new(),
@@ -187,7 +193,7 @@ impl Relay {
     pub fn first_link_host(&self, host: &Host) -> HostId {
         match host.first_link {
             FirstLink::Link(link) => self.adjacent(link).map_or(host.id, |adjacent| adjacent.id),
-            FirstLink::Split(split) => self.splits[split].neighbour,
+            FirstLink::Split(split) => self.splits[split as usize].neighbour,
         }
     }
 
@@ -205,7 +211,8 @@ impl Relay {
         let deadline = self.now + self.limits.register_deadline;
         self.timers.insert((deadline, Timer::Register(link)));
         let role = Role::Unregistered { uplink, deadline };
-        self.links[index] = Some(Attachment { id: link, role, burst: None, false_sources: 0 });
+        self.links[index] =
+            Some(Attachment { id: link, role, told: Position::default(), false_sources: 0 });
     }
 
     /// A link that [`Outbox::dial`] opened is connected: introduce ourselves.
@@ -249,23 +256,17 @@ impl Relay {
         }
     }
 
-    /// Whether a link has not been told yet of all those who were there before it.
-    #[must_use]
-    pub fn has_burst(&self, link: LinkId) -> bool {
-        let attachment = self.links.get(link.index as usize).and_then(Option::as_ref);
-        attachment.is_some_and(|attachment| attachment.burst.is_some())
-    }
-
-    /// A link's queue has room again: goes on with its burst.
+    /// A link's queue has room again: it is told more, if it is behind.
     pub fn drained(&mut self, link: LinkId, out: &mut impl Outbox) {
         if self.links.get(link.index as usize).is_some_and(Option::is_some) {
-            self.continue_burst(link, out);
+            self.catch_up(link, out);
         }
     }
 
     /// Does all that is due by now.
     pub fn advance(&mut self, now: Time, out: &mut impl Outbox) {
         self.now = now;
+        self.news.begin_turn();
         while let Some(&(at, timer)) = self.timers.first()
             && at <= now
         {
@@ -274,6 +275,7 @@ impl Relay {
                 Timer::Register(link) => out.close(link, CloseReason::RegisterDeadline),
                 Timer::Split(split) => self.end_split(split, out),
                 Timer::Claim(id) => self.grant_claim(id, out),
+                Timer::News => self.tell_gathered(),
             }
         }
         if let Some(parent) = self.uplink.due(now) {
@@ -287,7 +289,8 @@ impl Relay {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         let timer = self.timers.first().map(|&(at, _)| at);
-        [timer, self.uplink.deadline()].into_iter().flatten().min()
+        let next_turn = self.news.is_waiting().then_some(self.now);
+        [timer, next_turn, self.uplink.deadline()].into_iter().flatten().min()
     }
 
     /// Takes this server's leave: stops dialling, tells the other servers that the users of this one
@@ -326,10 +329,6 @@ impl Relay {
 
     fn attachment_mut(&mut self, link: LinkId) -> &mut Attachment {
         self.links[link.index as usize].as_mut().expect("a live link")
-    }
-
-    fn servers(&self) -> impl Iterator<Item = &Attachment> {
-        self.links.iter().flatten().filter(|a| matches!(a.role, Role::Server { .. }))
     }
 
     fn next_event(&mut self) -> u64 {

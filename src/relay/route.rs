@@ -13,7 +13,7 @@ enum Way {
     /// Over this link, which may have to be told of the sender first.
     Introduce(LinkId),
     /// The link towards the destination is lost, and they may wait for it.
-    Wait(usize),
+    Wait(u32),
     /// Back where they came from: the neighbour's table is older than ours, or newer.
     Back,
     Unknown,
@@ -33,9 +33,7 @@ impl Relay {
                 let is_to_itself = destination == source && host.kind == Kind::User;
                 if is_to_itself { Way::Introduce(first) } else { Way::Back }
             }
-            FirstLink::Link(first) if self.attachment(first).burst.is_some() => {
-                Way::Introduce(first)
-            }
+            FirstLink::Link(first) if self.must_introduce(source, first) => Way::Introduce(first),
             FirstLink::Link(first) => Way::Lane(first),
         }
     }

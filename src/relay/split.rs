@@ -8,8 +8,10 @@
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
+use slab::Slab;
 
-use super::link::IdSet;
+use super::host::Chain;
+use super::link::{Attachment, Role};
 use super::message::{HostId, Kind, Message, StatusCode};
 use super::{FirstLink, LinkId, Outbox, Relay, Timer};
 use crate::limits::{SPLIT_WAITING_BYTES_MAX, SPLIT_WAITING_CHAT_BYTES};
@@ -21,7 +23,7 @@ pub(super) struct Split {
     pub(super) neighbour: HostId,
     /// When it was lost, in the relay's count of joins and splits.
     pub(super) since: u64,
-    hosts: IdSet,
+    pub(super) hosts: Chain,
     /// By destination, in the order they came.
     waiting: HashMap<HostId, Vec<Chat>, RandomState>,
     waiting_bytes: usize,
@@ -42,11 +44,6 @@ impl Chat {
 }
 
 impl Split {
-    /// The host is gone or found again: it is no longer one of this split.
-    fn forget(&mut self, id: HostId) {
-        self.hosts.remove(&id);
-    }
-
     fn take_waiting(&mut self, id: HostId) -> Vec<Chat> {
         let found = self.waiting.remove(&id).unwrap_or_default();
         self.waiting_bytes -= found.iter().map(|chat| Chat::bytes(&chat.text)).sum::<usize>();
@@ -55,37 +52,25 @@ impl Split {
 }
 
 impl Relay {
-    /// The link to `neighbour` is gone; `heard` is what was registered over it.
-    pub(super) fn begin_split(
-        &mut self,
-        link: LinkId,
-        neighbour: HostId,
-        heard: IdSet,
-        out: &mut impl Outbox,
-    ) {
-        let mut hosts = heard;
-        hosts.retain(|&id| {
-            let is_behind = self.is_first_link(id, link);
-            if !is_behind {
-                self.withdraw_claim(id, link);
-            }
-            is_behind
-        });
-        if hosts.is_empty() {
+    /// The link to `neighbour` is gone; `hosts` are those to whom it led.
+    pub(super) fn begin_split(&mut self, neighbour: HostId, hosts: Chain, out: &mut impl Outbox) {
+        if hosts.len() == 0 {
             return;
         }
+        // It is the first of them, as it was registered before it told of any other.
+        let has_neighbour = self.hosts.ids_in(&hosts).next() == Some(neighbour);
         log::warn!(
             "split: server {neighbour} and {} more hosts behind it are lost; their users leave in \
              {:?} unless they come back",
-            hosts.len() - usize::from(hosts.contains(&neighbour)),
+            hosts.len() - usize::from(has_neighbour),
             self.limits.split_grace
         );
         let (waiting, waiting_bytes) = (HashMap::default(), 0);
         let since = self.next_event();
         let split = self.splits.insert(Split { neighbour, since, hosts, waiting, waiting_bytes });
-        for &id in &self.splits[split].hosts {
-            self.hosts.set_first_link(id, FirstLink::Split(split));
-        }
+        let split = u32::try_from(split).expect("fewer splits than links");
+        let Self { hosts, splits, .. } = self;
+        hosts.set_first_link(&splits[split as usize].hosts, FirstLink::Split(split));
         if self.limits.split_grace.is_zero() {
             self.end_split(split, out);
         } else {
@@ -95,20 +80,18 @@ impl Relay {
     }
 
     /// The grace is over: who has not come back leaves.
-    pub(super) fn end_split(&mut self, split: usize, out: &mut impl Outbox) {
-        let mut lost: Vec<HostId> = self.splits[split].hosts.iter().copied().collect();
-        lost.sort_unstable(); // the set's own order is nobody's business
+    pub(super) fn end_split(&mut self, split: u32, out: &mut impl Outbox) {
+        let mut lost: Vec<HostId> = self.hosts.ids_in(&self.splits[split as usize].hosts).collect();
+        lost.sort_unstable();
         for id in lost {
             self.lose(id, b"split", out);
         }
-        self.splits.remove(split);
+        self.splits.remove(split as usize);
     }
 
     /// A lost host will not be found again: who wrote to it meanwhile is told so.
-    pub(super) fn give_up_waiting(&mut self, split: usize, id: HostId, out: &mut impl Outbox) {
-        let split = &mut self.splits[split];
-        split.forget(id);
-        for Chat { source, is_mail, .. } in split.take_waiting(id) {
+    pub(super) fn give_up_waiting(&mut self, split: u32, id: HostId, out: &mut impl Outbox) {
+        for Chat { source, is_mail, .. } in self.splits[split as usize].take_waiting(id) {
             if !is_mail
                 && let Some(host) = self.hosts.get(source)
                 && let FirstLink::Link(link) = host.first_link
@@ -127,19 +110,20 @@ impl Relay {
         // Servers that joined since the loss have not heard of it, nor will they in their burst.
         let registration = Message::Registration(host.registration(self.own.id));
         for server in self.servers() {
-            let will_hear = server.owes(slot, host) || self.was_told(server, slot, host);
+            let will_hear = self.owes(server, host) || self.was_told(server, host);
             if server.id != link && !will_hear {
                 out.deliver(server.id, &registration);
             }
         }
         // The way to it leads over the link now: what that link was told of it holds no more.
-        if host.kind == Kind::User && self.was_told(self.attachment(link), slot, host) {
+        if host.kind == Kind::User && self.was_told(self.attachment(link), host) {
             out.deliver(link, &Message::ClientQuit { source: id, text: b"split" });
         }
-        self.hosts.set_first_link(id, FirstLink::Link(link));
-        let split = &mut self.splits[split];
-        split.forget(id);
-        for Chat { source, ref text, is_mail } in split.take_waiting(id) {
+        let Self { hosts, links, splits, .. } = self;
+        let (lost, found) = (FirstLink::Split(split), FirstLink::Link(link));
+        hosts.leave_chain(slot, chain(lost, links, splits));
+        hosts.enter_chain(slot, found, chain(found, links, splits).expect("a server's link"));
+        for Chat { source, ref text, is_mail } in splits[split as usize].take_waiting(id) {
             self.introduce(source, link, out);
             let (destination, code) = (id, StatusCode::MAIL);
             out.deliver(
@@ -150,20 +134,20 @@ impl Relay {
                 },
             );
         }
-        out.came(self.hosts.get(id).expect("the host that rejoined"));
+        out.came(self.hosts.host(slot));
     }
 
     /// Keeps a chat, or a status with mail, for a lost host until it is found again. Answers false
     /// if no more fits.
     pub(super) fn wait_for(
         &mut self,
-        split: usize,
+        split: u32,
         source: HostId,
         destination: HostId,
         text: &[u8],
         is_mail: bool,
     ) -> bool {
-        let split = &mut self.splits[split];
+        let split = &mut self.splits[split as usize];
         if split.waiting_bytes + Chat::bytes(text) > SPLIT_WAITING_BYTES_MAX {
             return false;
         }
@@ -174,5 +158,20 @@ impl Relay {
             is_mail,
         });
         true
+    }
+}
+
+/// The chain of the hosts to which a way leads, unless it is that of a single user.
+pub(super) fn chain<'a>(
+    way: FirstLink,
+    links: &'a mut [Option<Attachment>],
+    splits: &'a mut Slab<Split>,
+) -> Option<&'a mut Chain> {
+    match way {
+        FirstLink::Link(link) => match &mut links[link.index as usize].as_mut()?.role {
+            Role::Server { hosts, .. } => Some(hosts),
+            Role::User { .. } | Role::Unregistered { .. } => None,
+        },
+        FirstLink::Split(split) => Some(&mut splits[split as usize].hosts),
     }
 }
