@@ -1,0 +1,39 @@
+//! The send queue: frames put in and taken out, as sockets take them. `cargo bench --bench queue`.
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+
+use crc::doors::SendQueue;
+
+/// Puts `frames` of 64 bytes into a queue and takes them out again in portions.
+fn pass(queue: &mut SendQueue, frames: usize, portion_bytes: usize) {
+    for _ in 0..frames {
+        queue.tail().extend_from_slice(&[7; 64]);
+    }
+    while !queue.is_empty() {
+        queue.consume(queue.len().min(portion_bytes));
+    }
+}
+
+fn bench(c: &mut Criterion) {
+    let mut group = c.benchmark_group("queue");
+    for (name, frames, portion_bytes) in [
+        ("one frame at a time", 1, usize::MAX),
+        ("64 frames, one write", 64, usize::MAX),
+        ("64 frames, short writes", 64, 1000),
+        ("16,000 frames, 64 KiB a write", 16_000, 64 * 1024),
+    ] {
+        let mut queue = SendQueue::default();
+        group.throughput(Throughput::Elements(frames as u64));
+        group.bench_function(name, |b| b.iter(|| pass(&mut queue, frames, portion_bytes)));
+    }
+    group.finish();
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .warm_up_time(std::time::Duration::from_millis(300))
+        .measurement_time(std::time::Duration::from_secs(1));
+    targets = bench
+}
+criterion_main!(benches);

@@ -1,0 +1,77 @@
+//! Chats through a node that knows 10 to a million hosts. `cargo bench --bench routing`.
+//!
+//! A user of this server speaks to users behind another, to each in turn, 64 chats a turn.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+
+use crc::doors::Door;
+use crc::limits::Limits;
+use crc::node::Node;
+use crc::relay::message::{HostId, Kind};
+use crc::relay::{Identity, LinkId, Time};
+use crc_tests::frames::{chat, registration, server, user};
+
+const CHATS: u32 = 64;
+/// The first id of those who are spoken to.
+const FIRST: u32 = 1000;
+
+fn take_all(node: &mut Node) {
+    node.advance(Time::default());
+    while let Some(link) = node.poll_unsent() {
+        while !node.unsent(link).is_empty() {
+            node.sent(link, black_box(node.unsent(link)).len());
+        }
+    }
+}
+
+fn crowd(hosts: u32) -> (Node, LinkId) {
+    let own = Identity { id: HostId(1), id_is_chosen: true, name: vec![], info: vec![] };
+    let (mut node, now) = (Node::new(own, 0, Limits::default(), 1), Time::default());
+    let near = node.accepted(now, Door::Crc, None);
+    node.receive(now, near, &server(2, "two", ""));
+    for id in FIRST..FIRST + hosts {
+        node.receive(now, near, &registration(Kind::User, id, 2, "u1234567", "sixteen bytes of"));
+    }
+    let sender = node.accepted(now, Door::Crc, None);
+    node.receive(now, sender, &user(101, "frodo", ""));
+    for _ in 0..1000 {
+        take_all(&mut node);
+    }
+    (node, sender)
+}
+
+fn bench(c: &mut Criterion) {
+    let mut group = c.benchmark_group("routing");
+    group.throughput(Throughput::Elements(u64::from(CHATS)));
+    for hosts in [10, 1000, 100_000, 1_000_000_u32] {
+        let (mut node, sender) = crowd(hosts);
+        // Turns whose addressees lie anywhere in the table, made before the clock runs.
+        let addressee = |chat: u32| FIRST + chat.wrapping_mul(2_654_435_761) % hosts;
+        let turns: Vec<Vec<u8>> = (0..2000_u32)
+            .map(|turn| {
+                let chats = turn * CHATS..(turn + 1) * CHATS;
+                chats.flat_map(|n| chat(101, addressee(n), "0123456789abcdef")).collect()
+            })
+            .collect();
+        let mut turns = turns.iter().cycle();
+        group.bench_function(format!("{hosts} hosts"), |b| {
+            b.iter(|| {
+                let turn = turns.next().expect("a cycle");
+                node.receive(Time::default(), sender, turn);
+                take_all(&mut node);
+            });
+        });
+    }
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1));
+    targets = bench
+}
+criterion_main!(benches);
