@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 
 use super::Action;
 use crate::doors::assembly::Assembly;
-use crate::doors::{Desk, Door, SendQueue, Session, Shared};
+use crate::doors::{Desk, Door, SendQueue, Session, Shared, crc};
 use crate::limits::{Limits, PASS_AT_ONCE_BYTES};
 use crate::mail::Room;
 use crate::relay::message::{HostId, Kind, Message, StatusCode, WideId};
@@ -320,34 +320,41 @@ impl Links {
         });
     }
 
-    /// Whether chats of the CRC wire can go on over a link as they came.
-    pub(super) fn takes_frames(&self, id: LinkId) -> bool {
-        self.get(id).is_some_and(|link| {
-            matches!(link.session, Session::Crc)
-                && !link.is_closing
-                && link.queue.len() <= link.queue_bytes_max
-        })
-    }
-
-    /// Passes on `frames` whole frames over a link that takes them. Many bytes are offered to its
-    /// socket first, unless somebody counts what leaves the queue.
-    pub(super) fn pass(&mut self, id: LinkId, bytes: &[u8], frames: u64, socket: AtOnce<'_>) {
-        let is_counted = self.mail.is_handing_over();
+    /// Passes on the chats at the front of `bytes`, between the same two ends, of which the first has
+    /// `len` bytes: over a link of the same wire, as they are. Many bytes are offered to its socket
+    /// first, unless somebody counts what leaves the queue. Answers how many bytes and frames that was;
+    /// `None` if each has to be looked at.
+    pub(super) fn pass(
+        &mut self,
+        id: LinkId,
+        bytes: &[u8],
+        len: usize,
+        socket: AtOnce<'_>,
+    ) -> Option<(usize, u64)> {
+        let Self { slots, mail, limits, .. } = self;
         let put = |link: &mut Link| {
-            link.traffic.bytes_out += bytes.len() as u64;
+            let is_simple = matches!(link.session, Session::Crc)
+                && !link.is_closing
+                && link.queue.len() <= link.queue_bytes_max;
+            if !is_simple {
+                return None;
+            }
+            let (run_bytes, frames) = crc::wire::chats(bytes, len, limits.frame_bytes_max);
+            link.traffic.bytes_out += run_bytes as u64;
             link.traffic.frames_out += frames;
-            let mut rest = bytes;
-            if bytes.len() >= PASS_AT_ONCE_BYTES && !is_counted {
-                let sent = socket(id, [link.queue.unsent(), bytes]);
+            let mut rest = &bytes[..run_bytes];
+            if run_bytes >= PASS_AT_ONCE_BYTES && !mail.is_handing_over() {
+                let sent = socket(id, [link.queue.unsent(), rest]);
                 let queued = sent.min(link.queue.len());
                 link.queue.consume(queued);
-                rest = &bytes[sent - queued..];
+                rest = &rest[sent - queued..];
             }
             link.queue.tail().extend_from_slice(rest);
+            Some((run_bytes, frames))
         };
-        if let Some(((), is_pressed)) = self.slots.put(id, put) {
-            self.is_pressed |= is_pressed;
-        }
+        let (passed, is_pressed) = slots.put(id, put)?;
+        self.is_pressed |= is_pressed;
+        passed
     }
 }
 

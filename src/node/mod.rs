@@ -199,20 +199,29 @@ impl Node {
         };
         let door = link.session.door();
         let mut assembly = std::mem::take(&mut link.assembly);
-        let len_of = |bytes: &[u8]| door.frame_len(bytes, &limits);
-        let result = assembly.feed_while(bytes, &mut spare, len_of, |bytes, len| {
-            if self.links.is_pressed {
-                return Flow::Hold;
+        let mut passed = 0;
+        let result = match door {
+            Door::Crc => {
+                let len_of = |bytes: &[u8]| crc::wire::frame_len(bytes, limits.frame_bytes_max);
+                let each =
+                    |bytes: &[u8], len| self.pass_or_handle(id, bytes, len, &mut passed, socket);
+                let result = assembly.feed_while(bytes, &mut spare, len_of, each);
+                result.map_err(|error| error.to_string())
             }
-            match self.pass(door, id, bytes, len, socket) {
-                Some(passed) => Flow::MoreAfter(passed),
-                None => self.handle_frame(id, &bytes[..len]),
+            _ => {
+                let len_of = |bytes: &[u8]| door.frame_len(bytes, &limits);
+                let each = |bytes: &[u8], len| match self.links.is_pressed {
+                    true => Flow::Hold,
+                    false => self.handle_frame(id, &bytes[..len]),
+                };
+                assembly.feed_while(bytes, &mut spare, len_of, each)
             }
-        });
+        };
         self.links.slots.spares.give(spare);
         let is_paused = self.links.is_pressed;
         let link = self.links.get_mut(id).expect("links are removed in `closed` alone");
         link.assembly = assembly;
+        link.traffic.frames_in += passed;
         match result {
             Ok(Fed::All) => {}
             Ok(Fed::Held(rest)) => {
@@ -225,30 +234,30 @@ impl Node {
         }
     }
 
-    /// The hot path: chats in a row from one user to another are looked up once, and copied once.
-    /// Answers how many bytes have been dealt with; `None` if the first frame, of `len` bytes, is nothing
-    /// so simple.
-    fn pass(
+    /// The hot path: chats in a row from one user to another are looked up once, and copied once. They
+    /// are added to `passed`. Any other frame is handled alone.
+    #[inline]
+    fn pass_or_handle(
         &mut self,
-        door: Door,
         id: LinkId,
         bytes: &[u8],
         len: usize,
+        passed: &mut u64,
         socket: AtOnce<'_>,
-    ) -> Option<usize> {
-        if door != Door::Crc {
-            return None;
+    ) -> Flow {
+        if self.links.is_pressed {
+            return Flow::Hold;
         }
-        let (source, destination) = crc::wire::chat_ends(bytes)?;
-        let first = self.relay.lane(id, source, destination)?;
-        if !self.links.takes_frames(first) {
-            return None;
+        if let Some((source, destination)) = crc::wire::chat_ends(bytes)
+            && self.links.closing.is_empty()
+            && let Some(first) = self.relay.lane(id, source, destination)
+            && let Some((run_bytes, frames)) = self.links.pass(first, bytes, len, socket)
+        {
+            log::debug!("link {id}: {frames} chats from {source} to {destination}");
+            *passed += frames;
+            return Flow::MoreAfter(run_bytes);
         }
-        let (passed, frames) = crc::wire::chats(bytes, len, self.links.limits.frame_bytes_max);
-        log::debug!("link {id}: {frames} chats from {source} to {destination}");
-        self.links.live_mut(id)?.traffic.frames_in += frames;
-        self.links.pass(first, &bytes[..passed], frames, socket);
-        Some(passed)
+        self.handle_frame(id, &bytes[..len])
     }
 
     fn handle_frame(&mut self, id: LinkId, frame: &[u8]) -> Flow {

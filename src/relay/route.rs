@@ -22,6 +22,7 @@ enum Way {
 
 impl Relay {
     /// Where chats of `source` to `destination` go that come over `link`.
+    #[inline]
     fn way(&self, link: LinkId, source: HostId, destination: HostId) -> Way {
         if !self.may_speak_for(link, source) {
             return Way::FalseSource;

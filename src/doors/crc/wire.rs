@@ -59,6 +59,7 @@ impl std::error::Error for WireError {}
 ///
 /// # Errors
 /// See [`WireError`].
+#[inline]
 pub fn frame_len(bytes: &[u8], frame_bytes_max: usize) -> Result<Option<usize>, WireError> {
     let Some(&kind) = bytes.first() else {
         return Ok(None);
@@ -81,6 +82,7 @@ pub fn frame_len(bytes: &[u8], frame_bytes_max: usize) -> Result<Option<usize>, 
     Ok(Some(announced as usize))
 }
 
+#[inline]
 fn header_len(kind: u8) -> Result<usize, WireError> {
     match kind {
         SERVER_REGISTRATION | CLIENT_REGISTRATION => Ok(REGISTRATION_HEADER),
@@ -139,6 +141,7 @@ pub fn message(frame: &[u8]) -> Message<'_> {
 
 /// From whom and to whom the chat is whose whole frame `bytes` begin with; `None` if that frame is
 /// none of a chat.
+#[inline]
 #[must_use]
 pub fn chat_ends(bytes: &[u8]) -> Option<(HostId, HostId)> {
     let header = bytes.first_chunk::<CHAT_HEADER>().filter(|header| header[0] == CHAT)?;
@@ -148,6 +151,7 @@ pub fn chat_ends(bytes: &[u8]) -> Option<(HostId, HostId)> {
 
 /// How far whole frames of chats between the same two ends go on from the front of `bytes`, in bytes and
 /// in frames. The first is such a frame, of `first` bytes.
+#[inline]
 #[must_use]
 pub fn chats(bytes: &[u8], first: usize, frame_bytes_max: usize) -> (usize, u64) {
     /// Type and both ids.
