@@ -51,9 +51,16 @@ pub const NEWS_HOST_BYTES: usize = 16;
 /// so many writes are over before anybody could see the difference.
 pub const GATHERED_USERS_MIN: usize = 64;
 
-/// How long it is gathered at most. Nobody sees it; and when thousands connect at once, it makes one
+/// How long it is gathered at least. Nobody sees it; and when thousands connect at once, it makes one
 /// write of a hundred.
 pub const GATHERED_FOR: Duration = Duration::from_millis(5);
+
+/// How long it is gathered for each user who is to be told, if that is longer: a write takes some
+/// microseconds, and telling everyone may take a fraction of the time alone.
+pub const GATHERED_FOR_EACH_USER: Duration = Duration::from_micros(20);
+
+/// And at most: a person would notice more.
+pub const GATHERED_FOR_MAX: Duration = Duration::from_millis(250);
 
 /// What is said to everyone waits while the queue of a server link is this long, since many of those
 /// who are to hear it may be behind that one link.
@@ -65,6 +72,10 @@ pub const BROADCAST_PATIENCE: Duration = Duration::from_secs(5);
 /// What is kept together of buffers that no queue uses now: those of a turn in which dozens of links
 /// were busy, and little beside what one slow reader may hold.
 pub const SPARE_BYTES_MAX: usize = 1024 * 1024;
+
+/// A spare buffer that was not used while so many came back is given to the system: some turns of dozens
+/// of busy links, so that they are not taken from it again and again.
+pub const SPARES_RETURNED: u32 = 512;
 
 /// So many bytes of chats in a row that go to one link are offered to its socket at once, from where
 /// they were read. Fewer are gathered: what others say to the same link in this turn goes out with
@@ -130,6 +141,13 @@ pub const BUSY_POLL_MAX: Duration = Duration::from_secs(1);
 /// Bytes read from one socket a turn: a batch large enough that the calls cost little beside it,
 /// small enough that one busy link does not keep the others waiting.
 pub const READ_BYTES_PER_TURN: usize = 64 * 1024;
+
+/// The same where a link has just told of [`NEWS_HOSTS_MANY`] hosts or more: to know a host is dearer than
+/// to pass on what it says, and others wait for a turn twice, until it is over and once more.
+pub const NEWS_READ_BYTES_PER_TURN: usize = 16 * 1024;
+
+/// See [`NEWS_READ_BYTES_PER_TURN`].
+pub const NEWS_HOSTS_MANY: u32 = 64;
 
 /// Bytes written to one socket a turn, for the same reason.
 pub const WRITE_BYTES_PER_TURN: usize = 256 * 1024;

@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use slab::Slab;
 
 use crate::doors::SendQueue;
-use crate::limits::{QUEUE_PRESSED_BYTES, SPARE_BYTES_MAX};
+use crate::limits::{QUEUE_PRESSED_BYTES, SPARE_BYTES_MAX, SPARES_RETURNED};
 use crate::relay::LinkId;
 
 /// What has a place: anything with a send queue.
@@ -39,6 +39,10 @@ struct Slot<L> {
 pub struct Spares {
     buffers: Vec<Vec<u8>>,
     bytes: usize,
+    /// So many at the bottom were not used for some time.
+    unused: usize,
+    /// Buffers that came back in that time.
+    returned: u32,
 }
 
 impl Spares {
@@ -46,16 +50,25 @@ impl Spares {
     pub fn take(&mut self) -> Vec<u8> {
         let buffer = self.buffers.pop().unwrap_or_default();
         self.bytes -= buffer.capacity();
+        self.unused = self.unused.min(self.buffers.len());
         buffer
     }
 
-    /// Takes back a buffer, whatever is in it. Past [`SPARE_BYTES_MAX`] its memory goes to the system.
+    /// Takes back a buffer, whatever is in it. Its memory goes to the system past [`SPARE_BYTES_MAX`], and
+    /// if it is not used while [`SPARES_RETURNED`] others come back.
     pub fn give(&mut self, mut buffer: Vec<u8>) {
         let bytes = buffer.capacity();
         if bytes > 0 && self.bytes + bytes <= SPARE_BYTES_MAX {
             buffer.clear();
             self.bytes += bytes;
             self.buffers.push(buffer);
+        }
+        self.returned += 1;
+        if self.returned >= SPARES_RETURNED {
+            for unused in self.buffers.drain(..self.unused) {
+                self.bytes -= unused.capacity();
+            }
+            (self.returned, self.unused) = (0, self.buffers.len());
         }
     }
 }
@@ -283,6 +296,21 @@ mod tests {
             assert_eq!(slots.spares.buffers.len(), 1, "all have used the same one");
             assert_eq!(slots.spares.buffers[0].as_ptr(), buffer);
         }
+    }
+
+    #[test]
+    fn buffers_that_nobody_needs_any_more_are_given_back() {
+        let mut spares = Spares::default();
+        let mut use_together = |count: usize, times: u32| {
+            for _ in 0..times {
+                let mut taken: Vec<_> = (0..count).map(|_| spares.take()).collect();
+                taken.iter_mut().for_each(|buffer| buffer.reserve(1000));
+                taken.into_iter().for_each(|buffer| spares.give(buffer));
+            }
+            (spares.buffers.len(), spares.bytes)
+        };
+        assert_eq!(use_together(50, SPARES_RETURNED), (50, 50_000), "what is used stays");
+        assert_eq!(use_together(3, SPARES_RETURNED), (3, 3000));
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! What hosts cost in memory, counted by the allocator.
+//! What hosts and clients cost in memory, counted by the allocator.
 
 use crc::doors::Door;
 use crc::limits::Limits;
 use crc::node::Node;
 use crc::relay::message::{HostId, Kind};
 use crc::relay::{Identity, Time};
-use crc_tests::frames::{registration, server};
+use crc_tests::frames::{registration, server, user};
 
 const HOSTS: u32 = 1_000_000;
 
@@ -36,4 +36,38 @@ fn a_million_hosts_take_at_most_120_bytes_each_and_never_much_more() {
     assert!(kept <= 120.0 && most <= 120.0, "{kept}, at most {most}");
     // What the allocator needs itself for each piece is not counted, so there must be few.
     assert!(spent.count_current < 3000, "{}", spent.count_current);
+}
+
+/// Takes all that a node has to send, as a shell does with sockets that take everything.
+fn write_all(node: &mut Node) {
+    while let Some(link) = node.poll_unsent() {
+        while let count @ 1.. = node.unsent(link).len() {
+            node.sent(link, count);
+        }
+    }
+}
+
+#[test]
+fn a_client_that_says_nothing_takes_little_and_what_grew_is_given_back() {
+    const CLIENTS: u32 = 2000;
+    let own = Identity { id: HostId(1), id_is_chosen: true, name: vec![], info: vec![] };
+    let (mut node, now) = (Node::new(own, 0, Limits::default(), 1), Time::default());
+    let spent = allocation_counter::measure(|| {
+        for id in 101..101 + CLIENTS {
+            let link = node.accepted(now, Door::Crc, None);
+            let frame = user(id, "somebody", "sixteen bytes of");
+            let (begin, rest) = frame.split_at(5);
+            node.receive(now, link, begin);
+            node.receive(now, link, rest);
+            write_all(&mut node);
+        }
+        let later = now + std::time::Duration::from_secs(60);
+        node.advance(later);
+        write_all(&mut node);
+    });
+    assert_eq!(node.relay().hosts().iter().count(), CLIENTS as usize);
+    let each = spent.bytes_current / i64::from(CLIENTS);
+    println!("{each} bytes a client, {} at most together", spent.bytes_max);
+    assert!(each <= 450, "{each}; the socket's side comes to that");
+    assert!(spent.bytes_max < 4 * 1024 * 1024, "{}", spent.bytes_max);
 }

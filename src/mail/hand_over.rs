@@ -80,6 +80,11 @@ impl HandOvers {
         }
     }
 
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.overs.is_empty()
+    }
+
     /// Ends those that go over a link.
     pub(super) fn closed(&mut self, link: LinkId) {
         for to in self.on(link) {

@@ -216,6 +216,12 @@ impl Room {
         }
     }
 
+    /// Whether nothing waits and nothing is on its way: then nobody's coming or leaving matters.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.hand_overs.is_empty()
+    }
+
     /// A user has left, or cannot be reached for now: what it was not sent yet waits on.
     pub fn stop(&mut self, number: WideId) {
         self.hand_overs.stop(number);

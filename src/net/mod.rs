@@ -289,11 +289,12 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
             let Some(connection) = connection_mut(&mut self.connections, link) else {
                 continue;
             };
-            if !self.node.is_listening(link) {
+            let appetite = self.node.appetite(link);
+            if appetite == 0 {
                 connection.park();
                 continue;
             }
-            match connection.read(&mut self.buffer) {
+            match connection.read(&mut self.buffer[..appetite]) {
                 Received::Bytes { count, is_more } => {
                     let connections = &mut self.connections;
                     let mut socket = |to: LinkId, pieces: [&[u8]; 2]| {

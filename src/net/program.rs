@@ -10,6 +10,7 @@ use std::time::Duration;
 use mio::{Registry, Token};
 
 use crate::doors::Door;
+use crate::limits::READ_BYTES_PER_TURN;
 use crate::mail::Request;
 use crate::node::{self, AtOnce, Node};
 use crate::peer::{self, Peer};
@@ -45,7 +46,7 @@ pub(super) trait Machine {
     fn accepted(&mut self, now: Time, door: Self::Door, peer: Option<SocketAddr>) -> LinkId;
     fn dialled(&mut self, now: Time, link: LinkId, peer: Option<SocketAddr>);
     fn is_open(&self, link: LinkId) -> bool;
-    fn is_listening(&self, link: LinkId) -> bool;
+    fn appetite(&self, link: LinkId) -> usize;
     /// Bytes came over a link. Some may be offered to other sockets at once.
     fn receive(&mut self, now: Time, link: LinkId, bytes: &[u8], socket: AtOnce<'_>);
     fn closed(&mut self, now: Time, link: LinkId, reason: &CloseReason);
@@ -132,8 +133,8 @@ impl Machine for Node {
         Node::accepted(self, now, door, peer)
     }
 
-    fn is_listening(&self, link: LinkId) -> bool {
-        Node::is_listening(self, link)
+    fn appetite(&self, link: LinkId) -> usize {
+        Node::appetite(self, link)
     }
 
     fn receive(&mut self, now: Time, link: LinkId, bytes: &[u8], socket: AtOnce<'_>) {
@@ -178,8 +179,8 @@ impl Machine for Peer {
         Peer::accepted(self, now, peer)
     }
 
-    fn is_listening(&self, _: LinkId) -> bool {
-        true
+    fn appetite(&self, _: LinkId) -> usize {
+        READ_BYTES_PER_TURN
     }
 
     fn receive(&mut self, now: Time, link: LinkId, bytes: &[u8], _: AtOnce<'_>) {

@@ -45,6 +45,8 @@ pub struct Link {
     since: Time,
     /// It has been told to close.
     pub(super) is_closing: bool,
+    /// It told of many new hosts when it was read last.
+    pub(super) brings_hosts: bool,
     /// What it said and the store of mail has not answered for yet, in messages.
     pub(super) unkept: u32,
     /// It speaks to everyone, and not all of them have been reached yet.
@@ -53,7 +55,8 @@ pub struct Link {
     pub(super) is_paused: bool,
     /// What must wait until that is done: the bytes of frames that came later. Nothing more is to be
     /// read meanwhile.
-    pub(super) held: Option<Vec<u8>>,
+    #[expect(clippy::box_collection, reason = "every idle link has this, and hardly any uses it")]
+    pub(super) held: Option<Box<Vec<u8>>>,
     /// When its session is called next.
     alarm: Option<Time>,
 }
@@ -139,6 +142,8 @@ pub(super) struct Links {
     pub(super) is_pressed: bool,
     /// Who is not to hear that somebody is unknown.
     pub(super) hushed: Option<LinkId>,
+    /// Hosts that came with the bytes that are handled now.
+    pub(super) joined: u32,
     /// Links whose frames go on in the next turn.
     pub(super) paused: Vec<LinkId>,
     /// Told to close; the relay has not heard of it yet.
@@ -159,6 +164,7 @@ impl Links {
             now: Time::default(),
             is_pressed: false,
             hushed: None,
+            joined: 0,
             paused: Vec::new(),
             closing: VecDeque::new(),
             actions: VecDeque::new(),
@@ -178,6 +184,7 @@ impl Links {
             peer,
             since,
             is_closing: false,
+            brings_hosts: false,
             unkept: 0,
             is_broadcasting: false,
             is_paused: false,
@@ -402,8 +409,9 @@ impl Outbox for Links {
     }
 
     fn came(&mut self, host: &Host) {
+        self.joined += 1;
         self.shared.came(host);
-        if host.kind == Kind::User {
+        if host.kind == Kind::User && !self.mail.is_idle() {
             for number in self.shared.numbers.all_of(host.id) {
                 self.mail.came(number, host.id);
             }
@@ -411,7 +419,7 @@ impl Outbox for Links {
     }
 
     fn left(&mut self, host: &Host) {
-        if host.kind == Kind::User {
+        if host.kind == Kind::User && !self.mail.is_idle() {
             for number in self.shared.numbers.all_of(host.id) {
                 self.mail.stop(number);
             }

@@ -24,7 +24,10 @@ use self::broadcast::Broadcast;
 use self::links::Links;
 use crate::doors::assembly::{Fed, Flow};
 use crate::doors::{Door, crc};
-use crate::limits::{BURST_PORTION_BYTES, Limits, SHUTDOWN_DRAIN};
+use crate::limits::{
+    BURST_PORTION_BYTES, Limits, NEWS_HOSTS_MANY, NEWS_READ_BYTES_PER_TURN, READ_BYTES_PER_TURN,
+    SHUTDOWN_DRAIN,
+};
 use crate::mail::{Inventory, Reply, Request, Room};
 use crate::printable::Printable;
 use crate::relay::message::{HostId, Kind, WideId};
@@ -161,11 +164,21 @@ impl Node {
         self.links.get(id).is_some_and(|link| !link.is_closing)
     }
 
-    /// Whether more bytes of a link can be handled now. While not, they are better left where they
-    /// are: [`Action::Resume`] tells when.
+    /// How many bytes of a link are best handled now, [`READ_BYTES_PER_TURN`] at most. While it is
+    /// 0, they are better left where they are: [`Action::Resume`] tells when.
+    #[must_use]
+    pub fn appetite(&self, id: LinkId) -> usize {
+        match self.links.get(id) {
+            Some(link) if link.held.is_some() => 0,
+            Some(link) if link.brings_hosts => NEWS_READ_BYTES_PER_TURN,
+            _ => READ_BYTES_PER_TURN,
+        }
+    }
+
+    /// Whether bytes of a link can be handled now at all, see [`Node::appetite`].
     #[must_use]
     pub fn is_listening(&self, id: LinkId) -> bool {
-        self.links.get(id).is_none_or(|link| link.held.is_none())
+        self.appetite(id) > 0
     }
 
     /// Bytes came over a link, however cut; a partial frame waits inside.
@@ -200,6 +213,7 @@ impl Node {
         let door = link.session.door();
         let mut assembly = std::mem::take(&mut link.assembly);
         let mut passed = 0;
+        self.links.joined = 0;
         let result = match door {
             Door::Crc => {
                 let len_of = |bytes: &[u8]| crc::wire::frame_len(bytes, limits.frame_bytes_max);
@@ -219,13 +233,15 @@ impl Node {
         };
         self.links.slots.spares.give(spare);
         let is_paused = self.links.is_pressed;
+        let joined = self.links.joined;
         let link = self.links.get_mut(id).expect("links are removed in `closed` alone");
         link.assembly = assembly;
         link.traffic.frames_in += passed;
+        link.brings_hosts = joined >= NEWS_HOSTS_MANY;
         match result {
             Ok(Fed::All) => {}
             Ok(Fed::Held(rest)) => {
-                link.held = Some(rest);
+                link.held = Some(Box::new(rest));
                 if is_paused {
                     self.links.pause(id);
                 }

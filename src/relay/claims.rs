@@ -114,7 +114,7 @@ impl Relay {
     /// The ids that a server's link claims in vain.
     fn claimed(&mut self, link: LinkId) -> &mut IdSet {
         match &mut self.attachment_mut(link).role {
-            Role::Server { claimed, .. } => claimed,
+            Role::Server { behind, .. } => &mut behind.claimed,
             role => unreachable!("only servers tell of others, not {role:?}"),
         }
     }
@@ -124,7 +124,7 @@ impl Relay {
     pub(super) fn withdraw(&mut self, link: LinkId, id: HostId) -> bool {
         let is_claimed = match &mut self.attachment_mut(link).role {
             // Hardly ever is there a claim, and an empty set is asked without hashing.
-            Role::Server { claimed, .. } => !claimed.is_empty() && claimed.remove(&id),
+            Role::Server { behind, .. } => !behind.claimed.is_empty() && behind.claimed.remove(&id),
             _ => false,
         };
         if is_claimed {

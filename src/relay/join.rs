@@ -1,7 +1,6 @@
 //! Registrations: who may join over which link, and who is told of it (contract section 2).
 
-use super::host::Chain;
-use super::link::{IdSet, Role};
+use super::link::Role;
 use super::message::{HostId, Kind, Message, Registration, StatusCode};
 use super::split::chain;
 use super::{CloseReason, FirstLink, LinkId, Outbox, Relay, Timer};
@@ -101,8 +100,7 @@ impl Relay {
             self.uplink.attached(self.now, link);
         }
         let since = self.next_event();
-        let (hosts, claimed) = (Chain::default(), IdSet::default());
-        let role = Role::Server { host, since, hosts, claimed };
+        let role = Role::Server { host, since, behind: Box::default() };
         let hears = self.take_role(link, role, Kind::Server, out);
         log::info!("link {link}: server {host} {} joined", Printable(registration.name));
         if registration.last_hop == HostId::NONE {

@@ -141,11 +141,11 @@ impl Relay {
                     self.lose(host, &text, out);
                 }
             }
-            Role::Server { host, hosts, claimed, .. } => {
-                for id in claimed {
+            Role::Server { host, behind, .. } => {
+                for id in behind.claimed {
                     self.withdraw_claim(id, link);
                 }
-                self.begin_split(host, hosts, out);
+                self.begin_split(host, behind.hosts, out);
             }
         }
         if self.uplink.is(link) {

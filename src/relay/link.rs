@@ -122,11 +122,18 @@ pub(super) enum Role {
         host: HostId,
         /// When it joined, in the relay's count of joins and splits.
         since: u64,
-        /// The hosts whose first link it is.
-        hosts: Chain,
-        /// Ids that were registered over it and have not left over it, but are somebody else's.
-        claimed: IdSet,
+        /// Whom it leads to. Boxed: there are few servers, and each user's link has a role too.
+        behind: Box<Behind>,
     },
+}
+
+/// What is behind a server's link.
+#[derive(Debug, Default)]
+pub(super) struct Behind {
+    /// The hosts whose first link it is.
+    pub(super) hosts: Chain,
+    /// Ids that were registered over it and have not left over it, but are somebody else's.
+    pub(super) claimed: IdSet,
 }
 
 /// A link as the relay knows it.

@@ -22,7 +22,10 @@ use super::link::{Attachment, IdSet, LinkId, Role};
 use super::message::{HostId, Kind, Message};
 use super::time::Time;
 use super::{Outbox, Relay, Timer};
-use crate::limits::{BURST_PORTION_BYTES, NEWS_BYTES_PER_TURN, NEWS_HOST_BYTES};
+use crate::limits::{
+    BURST_PORTION_BYTES, GATHERED_FOR_EACH_USER, GATHERED_FOR_MAX, NEWS_BYTES_PER_TURN,
+    NEWS_HOST_BYTES,
+};
 
 /// Who is to be told of hosts, and what waits.
 #[derive(Debug)]
@@ -120,7 +123,9 @@ impl Relay {
             return;
         }
         if self.is_crowded() {
-            let due = self.now + self.limits.gathered_for;
+            let users = u32::try_from(self.news.users.len()).unwrap_or(u32::MAX);
+            let for_all = GATHERED_FOR_EACH_USER.saturating_mul(users).min(GATHERED_FOR_MAX);
+            let due = self.now + self.limits.gathered_for.max(for_all);
             self.news.gathered = Some((slot, due));
             self.timers.insert((due, Timer::News));
             return;

@@ -169,7 +169,7 @@ pub(super) fn chain<'a>(
 ) -> Option<&'a mut Chain> {
     match way {
         FirstLink::Link(link) => match &mut links[link.index as usize].as_mut()?.role {
-            Role::Server { hosts, .. } => Some(hosts),
+            Role::Server { behind, .. } => Some(&mut behind.hosts),
             Role::User { .. } | Role::Unregistered { .. } => None,
         },
         FirstLink::Split(split) => Some(&mut splits[split as usize].hosts),

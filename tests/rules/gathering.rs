@@ -257,3 +257,21 @@ fn hosts_that_a_link_is_not_told_of_are_passed_over_in_turns() {
     }
     assert!((2..100).contains(&turns), "{turns}");
 }
+
+#[test]
+fn of_a_link_that_brings_many_hosts_less_is_read_at_a_time() {
+    let own = Identity { id: HostId(1), id_is_chosen: true, name: vec![], info: vec![] };
+    let (mut node, now) = (Node::new(own, 0, Limits::default(), 1), Time::default());
+    let near = node.accepted(now, Door::Crc, None);
+    node.receive(now, near, &server(2, "two", ""));
+    let told = |ids: std::ops::Range<u32>| -> Vec<u8> {
+        ids.flat_map(|id| registration(Kind::User, id, 2, "user", "")).collect()
+    };
+    node.receive(now, near, &told(101..111));
+    assert_eq!(node.appetite(near), READ_BYTES_PER_TURN, "a few are nothing special");
+    node.receive(now, near, &told(201..301));
+    assert!(node.appetite(near) < READ_BYTES_PER_TURN / 2);
+    assert!(node.appetite(near) > 0);
+    node.receive(now, near, &chat(201, 202, "back where it came from"));
+    assert_eq!(node.appetite(near), READ_BYTES_PER_TURN);
+}
