@@ -63,6 +63,11 @@ impl Console {
         self.is_ready && !self.is_over && self.answers.len() < CONSOLE_ANSWER_BYTES_MAX
     }
 
+    /// Whether [`Console::run`] has something to do.
+    pub(super) fn has_work(&self) -> bool {
+        self.is_ready() || self.is_over || !self.answers.is_empty()
+    }
+
     /// Writes what waits, reads once if there is something, and carries out the lines. Answers
     /// false once input has ended and everything is answered.
     pub(super) fn run(

@@ -27,7 +27,8 @@ pub(super) struct Control {
     path: PathBuf,
     listener: UnixListener,
     pub(super) readiness: Readiness,
-    connections: [Option<Asking>; CONTROL_CONNECTIONS_MAX],
+    /// At most [`CONTROL_CONNECTIONS_MAX`] places; none while nobody is connected.
+    connections: Vec<Option<Asking>>,
 }
 
 struct Asking {
@@ -52,8 +53,7 @@ impl Control {
         registry
             .register(&mut listener, token, Interest::READABLE)
             .map_err(|error| fail(&error.to_string()))?;
-        let connections = std::array::from_fn(|_| None);
-        let readiness = Readiness::default();
+        let (readiness, connections) = (Readiness::default(), Vec::new());
         Ok(Self { path: path.to_owned(), listener, readiness, connections })
     }
 
@@ -63,14 +63,17 @@ impl Control {
         while let Some((mut stream, _)) =
             self.readiness.accept(now, "the control socket", || listener.accept())
         {
-            let Some(place) = self.connections.iter().position(Option::is_none) else {
+            let free = self.connections.iter().position(Option::is_none);
+            let place = free.unwrap_or(self.connections.len());
+            if place == CONTROL_CONNECTIONS_MAX {
                 let why = format!("{CONTROL_CONNECTIONS_MAX} control connections are open\n");
                 let _ = stream.write_all(&encode(&Err(why)));
                 continue;
-            };
+            }
             let interest = Interest::READABLE | Interest::WRITABLE;
             match registry.register(&mut stream, Token(tokens + place), interest) {
                 Ok(()) => {
+                    self.connections.resize_with(self.connections.len().max(place + 1), || None);
                     self.connections[place] = Some(Asking {
                         stream,
                         requests: Vec::new(),
@@ -86,7 +89,7 @@ impl Control {
 
     /// A connection may have a request, or take more of an answer.
     pub(super) fn note_asking(&mut self, place: usize) {
-        if let Some(asking) = &mut self.connections[place] {
+        if let Some(Some(asking)) = self.connections.get_mut(place) {
             asking.is_ready = true;
         }
     }
@@ -107,6 +110,7 @@ impl Control {
                 *connection = None;
             }
         }
+        while self.connections.pop_if(|connection| connection.is_none()).is_some() {}
     }
 }
 

@@ -280,7 +280,9 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
             self.node.set_wall(now, wall);
         }
         for place in 0..self.listeners.len() {
-            self.accept(place, now);
+            if self.listeners[place].readiness.is_ready(now) {
+                self.accept(place, now);
+            }
         }
         for _ in 0..self.readable.len() {
             let Some(link) = self.readable.pop_front() else {
@@ -385,9 +387,11 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
                 is_done = false;
                 self.write(link);
             }
-            for (link, reason) in std::mem::take(&mut self.ended) {
+            if !self.ended.is_empty() {
                 is_done = false;
-                self.reap(now, link, &reason);
+                for (link, reason) in std::mem::take(&mut self.ended) {
+                    self.reap(now, link, &reason);
+                }
             }
             is_done &= !self.house.show(&mut self.node, now);
             if is_done {

@@ -147,10 +147,12 @@ impl House<Node> for ServerHouse {
 
     fn serve(&mut self, node: &mut Node, now: Time, registry: &Registry) {
         if let Some(control) = &mut self.control {
-            control.accept(now, registry, CONTROL_CONNECTIONS);
+            if control.readiness.is_ready(now) {
+                control.accept(now, registry, CONTROL_CONNECTIONS);
+            }
             control.serve(node, now, registry);
         }
-        if let Some(mut console) = self.console.take() {
+        if let Some(mut console) = self.console.take_if(|console| console.has_work()) {
             let is_open = console.run(node, now, registry, (CONSOLE, CONSOLE_OUTPUT));
             self.console = is_open.then_some(console);
         }
