@@ -264,10 +264,16 @@ impl Node {
         if self.links.is_pressed {
             return Flow::Hold;
         }
+        // A link that is behind is told more as `sent` hears of room in its queue: nothing goes past that.
+        let relay = &self.relay;
+        let mut socket = |to, pieces: [&[u8]; 2]| match relay.is_behind(to) {
+            true => 0,
+            false => socket(to, pieces),
+        };
         if let Some((source, destination)) = crc::wire::chat_ends(bytes)
             && self.links.closing.is_empty()
-            && let Some(first) = self.relay.lane(id, source, destination)
-            && let Some((run_bytes, frames)) = self.links.pass(first, bytes, len, socket)
+            && let Some(first) = relay.lane(id, source, destination)
+            && let Some((run_bytes, frames)) = self.links.pass(first, bytes, len, &mut socket)
         {
             log::debug!("link {id}: {frames} chats from {source} to {destination}");
             *passed += frames;

@@ -275,3 +275,36 @@ fn of_a_link_that_brings_many_hosts_less_is_read_at_a_time() {
     node.receive(now, near, &chat(201, 202, "back where it came from"));
     assert_eq!(node.appetite(near), READ_BYTES_PER_TURN);
 }
+
+#[test]
+fn a_run_of_chats_that_empties_a_queue_does_not_end_a_burst() {
+    const USERS: u32 = 400;
+    let own = Identity { id: HostId(1), id_is_chosen: true, name: vec![], info: vec![] };
+    let (mut node, now) = (Node::new(own, 0, Limits::default(), 1), Time::default());
+    let near = node.accepted(now, Door::Crc, None);
+    let info = "i".repeat(500);
+    let told = (1000..1000 + USERS).flat_map(|id| registration(Kind::User, id, 2, "user", &info));
+    node.receive(now, near, &[server(2, "two", ""), told.collect()].concat());
+    let far = node.accepted(now, Door::Crc, None);
+    node.receive(now, far, &server(3, "three", ""));
+    node.receive(now, far, &registration(Kind::User, 301, 3, "", ""));
+    assert!(node.relay().is_behind(far), "its burst takes several portions");
+    // Its socket was full, and takes all that waits and a long run of chats when they come.
+    let mut got = Vec::new();
+    let run = chat(1000, 301, &"x".repeat(1000)).repeat(PASS_AT_ONCE_BYTES / 1000 + 1);
+    node.receive_and_pass(now, near, &run, &mut |to, pieces| {
+        assert_eq!(to, far);
+        got.extend(pieces.concat());
+        pieces.concat().len()
+    });
+    while node.poll_unsent().is_some() {}
+    while let count @ 1.. = node.unsent(far).len() {
+        got.extend_from_slice(node.unsent(far));
+        node.sent(far, count);
+    }
+    assert!(!node.relay().is_behind(far));
+    let (chats, told): (Vec<_>, Vec<_>) =
+        frames(&got).into_iter().partition(|frame| frame[0] == 0x81);
+    assert_eq!(chats.concat(), run);
+    assert_eq!(told.len(), USERS as usize + 2, "this server, its neighbour and all users");
+}
