@@ -78,13 +78,13 @@ impl Relay {
         if id == self.own.id || self.hosts.get(id).is_some() {
             return self.refuse(link, registration, out);
         }
-        let hears = self.take_role(link, Role::User { host: id }, Kind::User, out);
+        self.take_role(link, Role::User { host: id }, Kind::User, out);
         let slot = self.add(registration, link, out);
         log::info!("link {link}: user {id} {} joined", Printable(registration.name));
         let name = registration.name;
         let welcome = [b"Welcome to the Clemson Relay Chat network ", name].concat();
         self.tell(link, id, StatusCode::WELCOME, &welcome, out);
-        self.begin_burst(link, hears, out);
+        self.begin_burst(link, out);
         self.announce(slot, out);
     }
 
@@ -101,7 +101,7 @@ impl Relay {
         }
         let since = self.next_event();
         let role = Role::Server { host, since, behind: Box::default() };
-        let hears = self.take_role(link, role, Kind::Server, out);
+        self.take_role(link, role, Kind::Server, out);
         log::info!("link {link}: server {host} {} joined", Printable(registration.name));
         if registration.last_hop == HostId::NONE {
             let own = self.own_registration(self.own.id);
@@ -109,16 +109,16 @@ impl Relay {
         }
         let was_lost = self.hosts.get(host).map(|host| host.is_told_by(registration));
         self.admit(link, registration, was_lost, out);
-        self.begin_burst(link, hears, out);
+        self.begin_burst(link, out);
     }
 
-    /// Answers whether the link is to be told of hosts.
-    fn take_role(&mut self, link: LinkId, role: Role, kind: Kind, out: &mut impl Outbox) -> bool {
+    fn take_role(&mut self, link: LinkId, role: Role, kind: Kind, out: &mut impl Outbox) {
         let attachment = self.attachment_mut(link);
         if let Role::Unregistered { deadline, .. } = std::mem::replace(&mut attachment.role, role) {
             self.timers.remove(&(deadline, Timer::Register(link)));
         }
-        out.registered(link, kind)
+        let hears = out.registered(link, kind);
+        self.owe_all(link, hears);
     }
 
     /// An adjacent server tells of a host on its side.

@@ -87,16 +87,22 @@ impl News {
 }
 
 impl Relay {
-    /// A link has its role: it will be told of all hosts, if that is of use to it.
-    pub(super) fn begin_burst(&mut self, link: LinkId, hears: bool, out: &mut impl Outbox) {
-        if !hears {
-            return;
-        }
+    /// A link takes its role: it is behind by all hosts from now on, if these are of use to it.
+    pub(super) fn owe_all(&mut self, link: LinkId, hears: bool) {
+        let next = self.hosts.first().filter(|_| hears);
+        let told = &mut self.attachment_mut(link).told;
+        (told.hears, told.next) = (hears, next);
+    }
+
+    /// A link has joined: it is told of all hosts, if it is to be told of them at all.
+    pub(super) fn begin_burst(&mut self, link: LinkId, out: &mut impl Outbox) {
         let is_crowded = self.is_crowded();
         let first = self.hosts.first();
         let Self { news, links, .. } = self;
         let attachment = links[link.index as usize].as_mut().expect("a live link");
-        attachment.told.hears = true;
+        if !attachment.told.hears {
+            return;
+        }
         attachment.told.next = first;
         match attachment.role {
             Role::Server { .. } => news.servers.push(link),

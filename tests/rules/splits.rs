@@ -181,3 +181,21 @@ fn who_wrote_to_one_whose_id_comes_back_as_another_is_told() {
         ],
     );
 }
+
+#[test]
+fn what_waited_for_a_lost_server_itself_comes_after_its_sender() {
+    let Chain { mut world, middle, left, right, .. } = chain();
+    world.hang_up(right);
+    world.settle();
+    world.send(left, &chat(101, 3, "are you there?"));
+    world.settle();
+    let again = says(&mut world, middle, &server(3, "three", ""));
+    let expected = [
+        registration(Kind::Server, 2, 2, "s2", "simulated"),
+        registration(Kind::User, 101, 2, "frodo", ""),
+        chat(101, 3, "are you there?"),
+        registration(Kind::Server, 1, 2, "one", ""),
+        registration(Kind::User, 102, 2, "sam", ""),
+    ];
+    assert_heard(&mut world, again, &expected);
+}
