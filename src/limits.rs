@@ -73,6 +73,10 @@ pub const BROADCAST_PATIENCE: Duration = Duration::from_secs(5);
 /// were busy, and little beside what one slow reader may hold.
 pub const SPARE_BYTES_MAX: usize = 1024 * 1024;
 
+/// The largest of them that the beginning of a frame is put into: it may wait there for long, and is to
+/// take little more memory than what was received.
+pub const PARTIAL_SPARE_BYTES_MAX: usize = 4 * 1024;
+
 /// A spare buffer that was not used while so many came back is given to the system: some turns of dozens
 /// of busy links, so that they are not taken from it again and again.
 pub const SPARES_RETURNED: u32 = 512;

@@ -5,7 +5,7 @@ use crc::limits::Limits;
 use crc::node::Node;
 use crc::relay::message::{HostId, Kind};
 use crc::relay::{Identity, Time};
-use crc_tests::frames::{registration, server, user};
+use crc_tests::frames::{chat, registration, server, user};
 
 const HOSTS: u32 = 1_000_000;
 
@@ -70,4 +70,28 @@ fn a_client_that_says_nothing_takes_little_and_what_grew_is_given_back() {
     println!("{each} bytes a client, {} at most together", spent.bytes_max);
     assert!(each <= 450, "{each}; the socket's side comes to that");
     assert!(spent.bytes_max < 4 * 1024 * 1024, "{}", spent.bytes_max);
+}
+
+#[test]
+fn who_began_a_frame_holds_no_memory_that_others_needed() {
+    const CLIENTS: u32 = 200;
+    let own = Identity { id: HostId(1), id_is_chosen: true, name: vec![], info: vec![] };
+    let (mut node, now) = (Node::new(own, 0, Limits::default(), 1), Time::default());
+    let near = node.accepted(now, Door::Crc, None);
+    node.receive(now, near, &server(2, "two", ""));
+    node.receive(now, near, &registration(Kind::User, 1000, 2, "", ""));
+    let reader = node.accepted(now, Door::Crc, None);
+    node.receive(now, reader, &user(101, "", ""));
+    write_all(&mut node);
+    let waiting = chat(1000, 101, &"x".repeat(1000)).repeat(200);
+    let spent = allocation_counter::measure(|| {
+        for _ in 0..CLIENTS {
+            node.receive(now, near, &waiting);
+            write_all(&mut node);
+            let link = node.accepted(now, Door::Crc, None);
+            node.receive(now, link, &[0x80]);
+        }
+    });
+    let each = spent.bytes_current / i64::from(CLIENTS);
+    assert!(each <= 8 * 1024, "{each} bytes for one that came");
 }

@@ -3,6 +3,8 @@
 //! Whole frames are handed on where they lie in the caller's buffer; only a frame that a read cut
 //! in two is copied. What is held is what was received of one frame, never what it announced.
 
+use crate::limits::PARTIAL_SPARE_BYTES_MAX;
+
 /// What becomes of a stream after a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
@@ -61,8 +63,9 @@ impl Assembly {
     /// again later. `each` gets all the bytes that are there from a frame on, and the length of that
     /// frame, so that it may take several at a time.
     ///
-    /// `spare` is an empty buffer, used if a frame is left that is not complete, and is
-    /// exchanged for the one that was used before if that is needed no more.
+    /// `spare` is an empty buffer, used if a frame is left that is not complete and the buffer is no
+    /// larger than [`PARTIAL_SPARE_BYTES_MAX`], and is exchanged for the one that was used before if
+    /// that is needed no more.
     ///
     /// # Errors
     /// As [`Assembly::feed`].
@@ -112,7 +115,10 @@ impl Assembly {
             bytes = &bytes[taken..];
         }
         if !bytes.is_empty() {
-            self.partial = std::mem::take(spare);
+            // Who sends the beginning of a frame and no more holds nothing that others have grown.
+            if spare.capacity() <= PARTIAL_SPARE_BYTES_MAX {
+                self.partial = std::mem::take(spare);
+            }
             self.partial.extend_from_slice(bytes);
         }
         Ok(Fed::All)
