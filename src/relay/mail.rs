@@ -27,7 +27,7 @@ impl Relay {
             return None;
         };
         if let Role::User { .. } = self.attachment(link).role {
-            out.deliver_mail(link, sender, destination, text);
+            self.tell_mail(link, sender, destination, text, out);
             return Some(link);
         }
         // One who is lost may be nobody to a server that joined since, which would drop the chat.
@@ -45,6 +45,21 @@ impl Relay {
             out.deliver(link, &Message::Status { source, destination, code, text: &text });
         }
         Some(link)
+    }
+
+    /// Hands mail to an adjacent user, after the registration of its sender if that one is there.
+    pub(super) fn tell_mail(
+        &mut self,
+        link: LinkId,
+        sender: WideId,
+        destination: HostId,
+        text: &[u8],
+        out: &mut impl Outbox,
+    ) {
+        if let Ok(source) = u32::try_from(sender.0) {
+            self.introduce(HostId(source), link, out);
+        }
+        out.deliver_mail(link, sender, destination, text);
     }
 }
 

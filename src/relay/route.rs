@@ -138,7 +138,7 @@ impl Relay {
                     && code == StatusCode::MAIL
                     && let Some((sender, said)) = open_mail(text)
                 {
-                    return out.deliver_mail(first, sender, destination, said);
+                    return self.tell_mail(first, sender, destination, said, out);
                 }
                 // A user hears a status under destination 0, whichever server it is from.
                 let destination = if is_user { HostId::NONE } else { destination };

@@ -308,3 +308,21 @@ fn a_run_of_chats_that_empties_a_queue_does_not_end_a_burst() {
     assert_eq!(chats.concat(), run);
     assert_eq!(told.len(), USERS as usize + 2, "this server, its neighbour and all users");
 }
+
+#[test]
+fn mail_comes_after_the_registration_of_a_sender_who_is_there() {
+    for users_min in [0, 64] {
+        let mut world = world();
+        let limits =
+            Limits { gathered_users_min: users_min, gathered_for: WAIT, ..Limits::default() };
+        let one = world.start(ServerSpec { limits, ..ServerSpec::new(1, None) });
+        let seven = direct::direct(&mut world, one, 7);
+        world.send(seven.client, &direct::saying(101, "welcome back"));
+        world.settle();
+        let frodo = joins(&mut world, one, 101);
+        world.pass(WAIT);
+        let seven = registration(Kind::User, 7, 1, "7", "direct");
+        let told = [welcome(1, "user"), seven, chat(7, 101, "welcome back")];
+        assert_heard(&mut world, frodo, &told);
+    }
+}
