@@ -54,16 +54,16 @@ impl Session {
         frame: &'a [u8],
         desk: &mut Desk<'_>,
     ) -> Step<'a> {
-        let message = match wire::message(frame) {
-            Ok(message) => message,
+        let said = match wire::said(frame) {
+            Ok(said) => said,
             Err(error) => return Step::Close(CloseReason::BadBytes(error.to_string())),
         };
-        match message.control {
-            _ if desk.is_keeping && !self.is_to_keep(&message, desk) => Step::Hold,
+        match said.control {
+            _ if desk.is_keeping && !is_to_keep(&said, desk) => Step::Hold,
             Some(Control::DesiredId(desired)) => self.ask(WideId(desired), desk),
             // An answer that nobody asked for.
             Some(Control::Handshake(_)) => Step::Nothing,
-            None => self.say(WideId(message.to), message.msg, desk),
+            None => self.say(WideId(said.to), said.msg, desk),
         }
     }
 
@@ -105,10 +105,10 @@ impl Session {
         wire::encode(&answer, queue.tail());
     }
 
-    fn say(&self, to: WideId, text: String, desk: &mut Desk<'_>) -> Step<'static> {
+    fn say<'a>(&self, to: WideId, text: Cow<'a, [u8]>, desk: &mut Desk<'_>) -> Step<'a> {
         let WideId(from) = self.number;
         if to.0 == 0 {
-            wire::encode_plain(from, 0, &text, desk.queue.tail());
+            wire::encode_text(from, 0, &text, desk.queue.tail());
             return Step::Nothing;
         }
         if text.len() + FRAME_MARGIN_BYTES > desk.limits.frame_bytes_max {
@@ -119,18 +119,11 @@ impl Session {
             log::debug!("direct client {from}: dropped a message to {to}, whom nobody can be");
             return Step::Nothing;
         }
-        let text = Cow::Owned(text.into_bytes());
         match reachable(to, desk) {
             Some(to) => Step::Chat { from: self.id, to, text },
             None if desk.mail.is_congested() => Step::Hold,
             None => Step::Keep { from: self.number, to, text },
         }
-    }
-
-    /// Whether a message is one that has to be kept, rather than anything else.
-    fn is_to_keep(&self, message: &wire::Message, desk: &Desk<'_>) -> bool {
-        let to = WideId(message.to);
-        message.control.is_none() && to.0 > 0 && reachable(to, desk).is_none()
     }
 
     pub(in crate::doors) fn deadline(&self) -> Option<Time> {
@@ -182,9 +175,19 @@ impl Session {
         text: &[u8],
         queue: &mut SendQueue,
     ) {
-        let text = String::from_utf8_lossy(text); // protobuf's strings are UTF-8
-        wire::encode_plain(sender.0, self.number.0, &text, queue.tail());
+        if wire::is_utf8(text) {
+            wire::encode_text(sender.0, self.number.0, text, queue.tail());
+        } else {
+            let text = String::from_utf8_lossy(text);
+            wire::encode_plain(sender.0, self.number.0, &text, queue.tail());
+        }
     }
+}
+
+/// Whether a message is one that has to be kept, rather than anything else.
+fn is_to_keep(said: &wire::Said<'_>, desk: &Desk<'_>) -> bool {
+    let to = WideId(said.to);
+    said.control.is_none() && to.0 > 0 && reachable(to, desk).is_none()
 }
 
 /// The user to whom a message can go now: who is there, not lost in a split, and has no mail waiting

@@ -3,12 +3,21 @@
 //! A frame is a length, u32 big-endian, and that many bytes of protobuf. The server opens with a
 //! bare [`FastHandshake`]; every other frame, either way, is a [`Message`].
 
+use std::borrow::Cow;
 use std::fmt;
 
 use byteorder::{BigEndian, ByteOrder as _};
 
 /// Bytes of the length that a frame begins with.
 const HEADER: usize = 4;
+/// What [`Message::from`] begins with: its tag and that it is a number.
+const FROM_KEY: u8 = 1 << 3;
+/// The same of [`Message::to`].
+const TO_KEY: u8 = 2 << 3;
+/// The same of [`Message::msg`], which is a length and so many bytes.
+const MSG_KEY: u8 = 3 << 3 | 2;
+/// A key and a number of 64 bits.
+const NUMBER_BYTES_MAX: usize = 1 + 10;
 
 /// What one side says to the other.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
@@ -100,6 +109,78 @@ pub fn message(frame: &[u8]) -> Result<Message, WireError> {
     body(frame)
 }
 
+/// What a client says in a frame, as the server reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said<'a> {
+    /// See [`Message::to`].
+    pub to: i64,
+    /// See [`Message::msg`]: UTF-8, and in what people say to each other, where it lies in the frame.
+    pub msg: Cow<'a, [u8]>,
+    /// See [`Message::control`].
+    pub control: Option<Control>,
+}
+
+/// What a client says in a whole frame: the message without its sender, which is for the server to
+/// say.
+///
+/// # Errors
+/// [`WireError::Malformed`].
+pub fn said(frame: &[u8]) -> Result<Said<'_>, WireError> {
+    if let Some((to, msg)) = read_plain(&frame[HEADER..]) {
+        return Ok(Said { to, msg: Cow::Borrowed(msg), control: None });
+    }
+    let Message { to, msg, control, .. } = message(frame)?;
+    Ok(Said { to, msg: Cow::Owned(msg.into_bytes()), control })
+}
+
+/// The text of the frame that `bytes` begin with, and how many bytes that frame has, if it is whole
+/// and is a plain message to that addressee.
+#[must_use]
+pub fn plain_to(to: i64, bytes: &[u8], frame_bytes_max: usize) -> Option<(&[u8], usize)> {
+    let len = frame_len(bytes, frame_bytes_max).ok()??;
+    let (addressee, text) = read_plain(bytes.get(HEADER..len)?)?;
+    (addressee == to).then_some((text, len))
+}
+
+/// Addressee and text of a plain message in the bytes that everybody writes for one: its three fields, in
+/// any order, each number within 63 bits. `None` for all else, which is for [`message`] to read or
+/// to refuse.
+fn read_plain(mut body: &[u8]) -> Option<(i64, &[u8])> {
+    let (mut to, mut msg): (_, &[u8]) = (0, &[]);
+    while let Some((&key, rest)) = body.split_first() {
+        let (value, rest) = varint(rest)?;
+        body = rest;
+        match key {
+            FROM_KEY => {}
+            TO_KEY => to = value as i64, // of 63 bits
+            // A text in the place of another would do, but the other has to be checked, too.
+            MSG_KEY if msg.is_empty() => {
+                (msg, body) = rest.split_at_checked(usize::try_from(value).ok()?)?;
+            }
+            _ => return None,
+        }
+    }
+    is_utf8(msg).then_some((to, msg))
+}
+
+/// Whether a text is UTF-8, as protobuf's strings are.
+#[must_use]
+pub fn is_utf8(text: &[u8]) -> bool {
+    text.is_ascii() || std::str::from_utf8(text).is_ok() // the first is quicker, and mostly so
+}
+
+/// The number of up to 63 bits that `bytes` begin with, and what follows it.
+fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let mut value = 0;
+    for (i, &byte) in bytes.iter().take(9).enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * i);
+        if byte < 0x80 {
+            return Some((value, &bytes[i + 1..]));
+        }
+    }
+    None
+}
+
 /// The handshake in the first frame that a server sends.
 ///
 /// # Errors
@@ -119,38 +200,57 @@ pub fn encode(message: &impl prost::Message, out: &mut Vec<u8>) {
     message.encode(out).expect("a vector has room");
 }
 
-/// Appends the frame of a plain message, which takes no text of its own.
+/// Appends the frame of a plain message: the same bytes as those of a [`Message`], without its copy
+/// of the text.
 pub fn encode_plain(from: i64, to: i64, text: &str, out: &mut Vec<u8>) {
-    // The same bytes as those of `Message`, without its copy of the text.
-    let len = plain_len(from, to, text);
-    out.extend_from_slice(&u32::try_from(len).expect("a message below 4 GiB").to_be_bytes());
-    if from != 0 {
-        prost::encoding::int64::encode(1, &from, out);
-    }
-    if to != 0 {
-        prost::encoding::int64::encode(2, &to, out);
-    }
-    if !text.is_empty() {
-        prost::encoding::encode_key(3, prost::encoding::WireType::LengthDelimited, out);
-        prost::encoding::encode_varint(text.len() as u64, out);
-        out.extend_from_slice(text.as_bytes());
-    }
+    encode_text(from, to, text.as_bytes(), out);
 }
 
-fn plain_len(from: i64, to: i64, text: &str) -> usize {
-    let int = |tag, value: i64| match value {
-        0 => 0,
-        value => prost::encoding::int64::encoded_len(tag, &value),
-    };
-    let text = match text.len() {
-        0 => 0,
-        len => prost::encoding::key_len(3) + prost::encoding::encoded_len_varint(len as u64) + len,
-    };
-    int(1, from) + int(2, to) + text
+/// The same for a text that [`is_utf8`].
+pub fn encode_text(from: i64, to: i64, text: &[u8], out: &mut Vec<u8>) {
+    let mut front = Front { bytes: [0; Front::BYTES_MAX], len: HEADER };
+    for (key, value) in [(FROM_KEY, from as u64), (TO_KEY, to as u64), (MSG_KEY, text.len() as u64)]
+    {
+        if value != 0 {
+            front.put(key, value);
+        }
+    }
+    let len = u32::try_from(front.len - HEADER + text.len()).expect("a message below 4 GiB");
+    BigEndian::write_u32(&mut front.bytes, len);
+    out.reserve(front.len + text.len());
+    out.extend_from_slice(&front.bytes[..front.len]);
+    out.extend_from_slice(text);
+}
+
+/// What stands before the text of a plain message.
+struct Front {
+    bytes: [u8; Self::BYTES_MAX],
+    len: usize,
+}
+
+impl Front {
+    const BYTES_MAX: usize = HEADER + 3 * NUMBER_BYTES_MAX;
+
+    fn put(&mut self, key: u8, mut value: u64) {
+        self.push(key);
+        while value >= 0x80 {
+            self.push(value as u8 | 0x80); // its lowest 7 bits
+            value >>= 7;
+        }
+        self.push(value as u8);
+    }
+
+    fn push(&mut self, byte: u8) {
+        self.bytes[self.len] = byte;
+        self.len += 1;
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn plain(from: i64, to: i64, msg: &str) -> Message {
@@ -168,6 +268,72 @@ mod tests {
                 assert_eq!(frame_len(&short, 1 << 20), Ok(Some(short.len())));
                 assert_eq!(message(&short), Ok(plain(from, to, text)));
             }
+        }
+    }
+
+    /// Anything that a frame may hold: fields of the message in any order and more than once, some
+    /// that it has not, numbers of any length, texts that are none, and a cut.
+    fn any_body() -> impl Strategy<Value = Vec<u8>> {
+        let number = prop_oneof![
+            Just(vec![0]),
+            Just(vec![0x88, 0x00]),
+            any::<i64>().prop_map(|value| {
+                let mut bytes = Vec::new();
+                prost::encoding::encode_varint(value as u64, &mut bytes);
+                bytes
+            }),
+            vec(any::<u8>(), 1..12),
+        ];
+        let text = prop_oneof![4 => "[a-z世]{0,9}".prop_map(String::into_bytes), 1 => vec(any::<u8>(), 0..5)];
+        let field = prop_oneof![
+            4 => (prop_oneof![Just(FROM_KEY), Just(TO_KEY), Just(4 << 3), Just(6 << 3)], number)
+                .prop_map(|(key, number)| [vec![key], number].concat()),
+            4 => (prop_oneof![4 => Just(MSG_KEY), 1 => Just(5 << 3 | 2), 1 => Just(7 << 3 | 2)], text)
+                .prop_map(|(key, text)| [vec![key, text.len() as u8], text].concat()),
+            1 => vec(any::<u8>(), 0..3),
+        ];
+        (vec(field, 0..6), 0..20_usize).prop_map(|(fields, cut)| {
+            let mut body = fields.concat();
+            if cut < 3 {
+                body.truncate(body.len().saturating_sub(cut));
+            }
+            body
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_is_said_is_what_the_message_says(body in any_body()) {
+            let frame = [&(body.len() as u32).to_be_bytes()[..], &body].concat();
+            let expected = message(&frame).map(|Message { to, msg, control, .. }| {
+                Said { to, msg: Cow::Owned(msg.into_bytes()), control }
+            });
+            prop_assert_eq!(&said(&frame), &expected);
+            if let Some((to, msg)) = read_plain(&body) {
+                let expected = expected.expect("a message");
+                prop_assert_eq!(plain_to(to, &frame, 1 << 20), Some((msg, frame.len())));
+                prop_assert_eq!((expected.to, &*expected.msg), (to, msg));
+                prop_assert_eq!(plain_to(to ^ 1, &frame, 1 << 20), None);
+                prop_assert_eq!(plain_to(to, &frame[..frame.len() - 1], 1 << 20), None);
+                prop_assert_eq!(plain_to(to, &frame, body.len().saturating_sub(1)).is_some(), body.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn what_people_say_is_not_copied() {
+        for (body, expected) in [
+            (&b"\x10\x08\x1a\x02Hi"[..], Some((8, &b"Hi"[..]))),
+            (b"\x1a\x02Hi\x10\xac\x02\x08\x07", Some((300, b"Hi"))),
+            (b"", Some((0, b""))),
+            (b"\x10\xff\xff\xff\xff\xff\xff\xff\xff\x7f", Some((i64::MAX, b""))),
+            (b"\x10\x08\x20\x03", None),
+            (b"\x1a\x01\xff", None),
+            (b"\x1a\x01\xff\x1a\x02Hi", None),
+        ] {
+            assert_eq!(read_plain(body), expected, "{body:02x?}");
         }
     }
 
