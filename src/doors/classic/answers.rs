@@ -106,7 +106,9 @@ impl Answers {
 
 /// A text as this wire can carry it, where a NUL is the end.
 fn without_nuls(text: &[u8]) -> Cow<'_, [u8]> {
-    if !text.contains(&0) {
+    // Every byte is looked at, which is quicker than to stop at the first.
+    let has_nul = text.iter().fold(false, |has_nul, &byte| has_nul | (byte == 0));
+    if !has_nul {
         return Cow::Borrowed(text);
     }
     Cow::Owned(text.iter().map(|&byte| if byte == 0 { b' ' } else { byte }).collect())

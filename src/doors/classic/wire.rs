@@ -4,6 +4,7 @@
 //! In the field it comes in two forms, filled with NULs to 256 bytes or cut off after the first;
 //! a reader that skips the NULs between messages reads both.
 
+use std::ffi::CStr;
 use std::fmt;
 
 /// A whole message in the [`Form::Full`].
@@ -100,22 +101,44 @@ impl std::error::Error for WireError {}
 /// See [`WireError`].
 pub fn frame_len(bytes: &[u8]) -> Result<Option<usize>, WireError> {
     let start = &bytes[..bytes.len().min(MESSAGE_BYTES)];
-    match start.iter().position(|&byte| byte == 0) {
+    match until_nul(start).map(<[u8]>::len) {
         Some(end @ 1..HEADER) => Err(WireError::TooShort { bytes: end }),
-        Some(end) => {
-            let nuls = start[end..].iter().take_while(|&&byte| byte == 0).count();
-            Ok(Some(end + nuls))
-        }
+        Some(end) => Ok(Some(end + nuls(&start[end..]))),
         None if start.len() == MESSAGE_BYTES => Err(WireError::Endless),
         None => Ok(None),
     }
 }
 
+/// What stands before the first NUL, if there is one.
+fn until_nul(bytes: &[u8]) -> Option<&[u8]> {
+    // Looks at a word at a time, where a search for a byte would look at each.
+    CStr::from_bytes_until_nul(bytes).ok().map(CStr::to_bytes)
+}
+
+/// How many NULs there are at the front of what is no longer than a message.
+fn nuls(bytes: &[u8]) -> usize {
+    match bytes {
+        [_, next, ..] if *next != 0 => 1, // after a message of the short form
+        _ if *bytes == [0; MESSAGE_BYTES][..bytes.len()] => bytes.len(),
+        _ => bytes.iter().take_while(|&&byte| byte == 0).count(),
+    }
+}
+
+/// The text of the message that `bytes` begin with, and how many bytes that message and the NULs behind
+/// it have, if all that is there and it is between these two.
+#[must_use]
+pub fn said_to(destination: Name, source: Name, bytes: &[u8]) -> Option<(&[u8], usize)> {
+    let start = &bytes[..bytes.len().min(MESSAGE_BYTES)];
+    let (Name(to), Name(from)) = (destination, source);
+    let text = until_nul(start.strip_prefix(&to)?.strip_prefix(&from)?)?;
+    let end = HEADER + text.len();
+    Some((text, end + nuls(&start[end..])))
+}
+
 /// The message in a piece that [`frame_len`] has measured; `None` if it is NULs alone.
 #[must_use]
 pub fn message(frame: &[u8]) -> Option<Message<'_>> {
-    let end = frame.iter().position(|&byte| byte == 0)?;
-    let (destination, rest) = frame[..end].split_first_chunk()?;
+    let (destination, rest) = until_nul(frame)?.split_first_chunk()?;
     let (source, text) = rest.split_first_chunk()?;
     Some(Message { destination: Name(*destination), source: Name(*source), text })
 }
@@ -193,6 +216,45 @@ mod tests {
         assert_eq!(frame_len(b"\0\0-SERVER-bob     List"), Ok(Some(2)));
         assert_eq!(frame_len(b"-SERVER-bob     List"), Ok(None));
         assert_eq!(frame_len(b""), Ok(None));
+    }
+
+    #[test]
+    fn what_is_said_between_two_is_what_the_messages_say() {
+        let (bob, sam) = (name("bob"), name("sam"));
+        for form in [Form::Short, Form::Full] {
+            for text in [&b""[..], b"Hi", &[b'x'; TEXT_BYTES_MAX]] {
+                let message = Message { destination: bob, source: sam, text };
+                let mut bytes = Vec::new();
+                encode(&message, form, &mut bytes);
+                let len = bytes.len();
+                for more in [&b""[..], b"bob     sam     Ho\0", b"\0\0bob", b"\0"] {
+                    let bytes = [&bytes, more].concat();
+                    let expected = frame_len(&bytes).expect("a message").expect("all of it");
+                    assert!(expected >= len && expected <= MESSAGE_BYTES);
+                    assert_eq!(said_to(bob, sam, &bytes), Some((text, expected)));
+                    assert_eq!(said_to(sam, bob, &bytes), None);
+                    assert_eq!(said_to(bob, bob, &bytes), None);
+                }
+                let cut = HEADER + text.len();
+                assert_eq!(said_to(bob, sam, &bytes[..cut]), None);
+                assert_eq!(said_to(bob, sam, &bytes[..=cut]), Some((text, cut + 1)));
+            }
+        }
+        assert_eq!(
+            said_to(bob, sam, &[b"bob     sam     ", &[b'x'; 240][..], &[0]].concat()),
+            None
+        );
+    }
+
+    #[test]
+    fn nuls_are_counted_to_the_next_message() {
+        for zeros in 1..=MESSAGE_BYTES {
+            for more in [&b""[..], b"x", b"x\0"] {
+                let mut bytes = [&vec![0; zeros], more].concat();
+                bytes.truncate(MESSAGE_BYTES);
+                assert_eq!(nuls(&bytes), zeros);
+            }
+        }
     }
 
     #[test]
