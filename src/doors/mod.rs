@@ -295,6 +295,15 @@ impl Session {
         }
     }
 
+    /// Whether [`Session::refresh`] has anything to do.
+    #[must_use]
+    pub fn is_behind(&self, shared: &Shared) -> bool {
+        match self {
+            Self::Crc | Self::Direct(_) => false,
+            Self::Classic(classic) => classic.is_behind(shared),
+        }
+    }
+
     /// The turn is over and what sessions share has changed, or the client's queue has room again:
     /// tells it what it should know.
     pub fn refresh(&mut self, now: Time, shared: &mut Shared, queue: &mut SendQueue) {

@@ -426,9 +426,9 @@ impl Node {
             return;
         }
         let bytes_sent = link.bytes_sent();
-        let is_classic = link.door() == Door::Classic;
+        let is_behind = link.session.is_behind(&self.links.shared);
         let is_handing_over = self.links.mail.is_handing_over();
-        if !is_classic
+        if !is_behind
             && !is_handing_over
             && !self.relay.is_behind(id)
             && self.broadcasts.is_empty()
@@ -439,7 +439,7 @@ impl Node {
         if is_handing_over {
             self.links.mail.sent(id, bytes_sent);
         }
-        if is_classic {
+        if is_behind {
             self.refresh(id);
         }
         self.settle(self.links.now);

@@ -47,6 +47,15 @@ impl Lists {
         self.is_waiting = false;
     }
 
+    /// Whether [`Lists::send`] has anything to do, now or when there is room or time for it.
+    pub(super) fn are_due(&self, directory: &Directory) -> bool {
+        self.is_asked || self.on_its_way.is_some() || self.is_old(directory)
+    }
+
+    fn is_old(&self, directory: &Directory) -> bool {
+        self.version.is_some_and(|version| version != directory.version())
+    }
+
     /// Puts into the queue what is due, as far as there is room.
     pub(super) fn send(
         &mut self,
@@ -67,7 +76,7 @@ impl Lists {
                 }
                 continue;
             }
-            let is_old = self.version.is_some_and(|version| version != directory.version());
+            let is_old = self.is_old(directory);
             if !self.is_asked && (!is_old || now < self.next_push) {
                 self.is_waiting = is_old;
                 return;

@@ -286,12 +286,20 @@ impl Session {
         Step::Nothing
     }
 
+    /// Whether [`Session::refresh`] has anything to do.
+    pub(in crate::doors) fn is_behind(&self, shared: &Shared) -> bool {
+        self.lists.are_due(&shared.directory)
+    }
+
     pub(in crate::doors) fn refresh(
         &mut self,
         now: Time,
         shared: &mut Shared,
         queue: &mut SendQueue,
     ) {
+        if !self.is_behind(shared) {
+            return;
+        }
         // Who has left, because the server stops for one, is told nothing any more.
         if self.answers.is_clear() && shared.directory.name(self.id).is_some() {
             self.lists.send(now, &mut shared.directory, &mut self.answers, queue);
