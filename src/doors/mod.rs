@@ -7,6 +7,7 @@
 //! itself, on the [`Desk`] that it is handed; what concerns others comes back as a [`Step`].
 
 pub mod assembly;
+mod chats;
 pub mod classic;
 pub mod crc;
 pub mod direct;
@@ -17,6 +18,8 @@ use std::fmt;
 
 use rand::rngs::StdRng;
 
+pub use self::chats::Chats;
+use self::chats::Row;
 pub use self::queue::SendQueue;
 
 use crate::limits::Limits;
@@ -211,16 +214,6 @@ impl Session {
         }
     }
 
-    /// What a frame says, whole by [`Door::frame_len`], on a wire whose frames are the relay's own
-    /// messages.
-    #[must_use]
-    pub fn message<'a>(&self, frame: &'a [u8]) -> Option<Message<'a>> {
-        match self {
-            Self::Crc => Some(crc::wire::message(frame)),
-            Self::Direct(_) | Self::Classic(_) => None,
-        }
-    }
-
     /// What a frame, whole by [`Door::frame_len`], asks for.
     pub fn receive<'a>(&mut self, frame: &'a [u8], desk: &mut Desk<'_>) -> Step<'a> {
         match self {
@@ -228,6 +221,20 @@ impl Session {
             Self::Direct(direct) => direct.receive(frame, desk),
             Self::Classic(classic) => classic.receive(frame, desk),
         }
+    }
+
+    /// What `bytes` begin with in the same row as a frame that has just been received, and was a
+    /// [`Step::Chat`].
+    #[must_use]
+    pub fn chats_after<'a>(&self, bytes: &'a [u8], limits: &Limits) -> Chats<'a> {
+        let row = match self {
+            Self::Crc => Row::None, // the node passes these on as they are
+            Self::Direct(direct) => Row::Direct(direct.spoke_to()),
+            Self::Classic(classic) => {
+                classic.spoke_to().map_or(Row::None, |(to, from)| Row::Classic(to, from))
+            }
+        };
+        Chats::new(row, bytes, limits.frame_bytes_max)
     }
 
     /// The relay did not take the registration that was asked for.
@@ -245,6 +252,37 @@ impl Session {
             Self::Crc => crc::wire::encode(message, queue.tail()),
             Self::Direct(direct) => direct.deliver(message, shared, queue),
             Self::Classic(classic) => classic.deliver(message, shared, queue),
+        }
+    }
+
+    /// Says chats of one user to another as [`Session::deliver`] says each. `next` is shown the queue and
+    /// answers the text of the next one, until there is none.
+    pub fn deliver_chats<'a>(
+        &mut self,
+        source: HostId,
+        destination: HostId,
+        shared: &Shared,
+        queue: &mut SendQueue,
+        mut next: impl FnMut(&SendQueue) -> Option<&'a [u8]>,
+    ) {
+        match self {
+            Self::Crc => {
+                while let Some(text) = next(queue) {
+                    crc::wire::encode(&Message::Chat { source, destination, text }, queue.tail());
+                }
+            }
+            Self::Direct(direct) => {
+                let sender = shared.numbers.of(source);
+                while let Some(text) = next(queue) {
+                    direct.deliver_mail(sender, text, queue);
+                }
+            }
+            Self::Classic(classic) => {
+                let sender = classic::sender_name(source, shared);
+                while let Some(text) = next(queue) {
+                    classic.say(sender, text, queue);
+                }
+            }
         }
     }
 

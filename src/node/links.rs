@@ -8,8 +8,8 @@ use rand::rngs::StdRng;
 
 use super::Action;
 use crate::doors::assembly::Assembly;
-use crate::doors::{Desk, Door, SendQueue, Session, Shared, crc};
-use crate::limits::{Limits, PASS_AT_ONCE_BYTES};
+use crate::doors::{Chats, Desk, Door, SendQueue, Session, Shared, crc};
+use crate::limits::{Limits, PASS_AT_ONCE_BYTES, QUEUE_PRESSED_BYTES};
 use crate::mail::Room;
 use crate::relay::message::{HostId, Kind, Message, StatusCode, WideId};
 use crate::relay::{CloseReason, Host, LinkId, Outbox, Relay, Time};
@@ -71,6 +71,16 @@ impl Queued for Link {
     }
 }
 
+impl Traffic {
+    /// A frame of so many bytes was put into the queue; of none if that was put off.
+    fn put(&mut self, bytes: usize) {
+        if bytes > 0 {
+            self.bytes_out += bytes as u64;
+            self.frames_out += 1;
+        }
+    }
+}
+
 impl Link {
     /// Its name in the log.
     #[must_use]
@@ -110,11 +120,7 @@ impl Link {
 
     /// Something may have been put into its queue, which held `unsent_bytes` before.
     fn count(&mut self, unsent_bytes: usize) {
-        let added = self.queue.len() - unsent_bytes;
-        if added > 0 {
-            self.traffic.bytes_out += added as u64;
-            self.traffic.frames_out += 1;
-        }
+        self.traffic.put(self.queue.len() - unsent_bytes);
     }
 
     /// When its session is to be called, if no alarm is set for that time or before. A later alarm than
@@ -362,6 +368,48 @@ impl Links {
         let (passed, is_pressed) = slots.put(id, put)?;
         self.is_pressed |= is_pressed;
         passed
+    }
+
+    /// Passes on what a session has understood as chats between the same two ends, over a link of any
+    /// wire: `text`, and of those in `rest` as many as there is room for before the link has to be looked
+    /// at again. Answers how many frames that was; `None` if each has to be looked at.
+    pub(super) fn pass_chats(
+        &mut self,
+        id: LinkId,
+        (source, destination): (HostId, HostId),
+        text: &[u8],
+        rest: &mut Chats<'_>,
+    ) -> Option<u64> {
+        let Self { slots, shared, .. } = self;
+        let put = |link: &mut Link| {
+            let Link { session, queue, traffic, queue_bytes_max, is_closing, .. } = link;
+            let mut unsent_bytes = queue.len();
+            if *is_closing || unsent_bytes > *queue_bytes_max {
+                return None;
+            }
+            // As soon as it is long, it is written.
+            let is_short = unsent_bytes < QUEUE_PRESSED_BYTES;
+            let unsent_bytes_max =
+                if is_short { QUEUE_PRESSED_BYTES - 1 } else { *queue_bytes_max };
+            let (mut first, mut frames) = (Some(text), 0);
+            session.deliver_chats(source, destination, shared, queue, |queue| {
+                if first.is_none() {
+                    traffic.put(queue.len() - unsent_bytes);
+                    frames += 1;
+                }
+                unsent_bytes = queue.len();
+                if unsent_bytes > unsent_bytes_max {
+                    return None;
+                }
+                first.take().or_else(|| rest.next())
+            });
+            Some((frames, link.next_alarm()))
+        };
+        let (passed, is_pressed) = slots.put(id, put)?;
+        self.is_pressed |= is_pressed;
+        let (frames, alarm) = passed?;
+        self.set_alarm(id, alarm);
+        Some(frames)
     }
 }
 

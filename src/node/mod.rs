@@ -23,7 +23,7 @@ pub use self::links::{AtOnce, Link, Traffic};
 use self::broadcast::Broadcast;
 use self::links::Links;
 use crate::doors::assembly::{Fed, Flow};
-use crate::doors::{Door, crc};
+use crate::doors::{Door, classic, crc, direct};
 use crate::limits::{
     BURST_PORTION_BYTES, Limits, NEWS_HOSTS_MANY, NEWS_READ_BYTES_PER_TURN, READ_BYTES_PER_TURN,
     SHUTDOWN_DRAIN,
@@ -222,13 +222,16 @@ impl Node {
                 let result = assembly.feed_while(bytes, &mut spare, len_of, each);
                 result.map_err(|error| error.to_string())
             }
-            _ => {
-                let len_of = |bytes: &[u8]| door.frame_len(bytes, &limits);
-                let each = |bytes: &[u8], len| match self.links.is_pressed {
-                    true => Flow::Hold,
-                    false => self.handle_frame(id, &bytes[..len]),
-                };
-                assembly.feed_while(bytes, &mut spare, len_of, each)
+            Door::Direct => {
+                let len_of = |bytes: &[u8]| direct::wire::frame_len(bytes, limits.frame_bytes_max);
+                let each = |bytes: &[u8], len| self.handle_words(id, bytes, len);
+                let result = assembly.feed_while(bytes, &mut spare, len_of, each);
+                result.map_err(|error| error.to_string())
+            }
+            Door::Classic => {
+                let each = |bytes: &[u8], len| self.handle_words(id, bytes, len);
+                let result = assembly.feed_while(bytes, &mut spare, classic::wire::frame_len, each);
+                result.map_err(|error| error.to_string())
             }
         };
         self.links.slots.spares.give(spare);
@@ -287,13 +290,9 @@ impl Node {
         let Some(link) = self.links.live_mut(id) else {
             return Flow::Stop;
         };
-        // A frame that is a message of the relay's.
-        if let Some(message) = link.session.message(frame) {
-            link.traffic.frames_in += 1;
-            self.relay.receive(now, id, &message, &mut self.links);
-            return Flow::More;
-        }
-        self.handle_words(id, frame)
+        link.traffic.frames_in += 1;
+        self.relay.receive(now, id, &crc::wire::message(frame), &mut self.links);
+        Flow::More
     }
 
     /// The store of mail has done something.
@@ -428,10 +427,7 @@ impl Node {
         let bytes_sent = link.bytes_sent();
         let is_behind = link.session.is_behind(&self.links.shared);
         let is_handing_over = self.links.mail.is_handing_over();
-        if !is_behind
-            && !is_handing_over
-            && !self.relay.is_behind(id)
-            && self.broadcasts.is_empty()
+        if !is_behind && !is_handing_over && !self.relay.is_behind(id) && self.broadcasts.is_empty()
         {
             return; // nobody waits for room
         }

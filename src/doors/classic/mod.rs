@@ -13,3 +13,4 @@ pub mod wire;
 
 pub use self::directory::Directory;
 pub use self::session::Session;
+pub(in crate::doors) use self::session::sender_name;

@@ -178,7 +178,15 @@ impl Session {
         }
     }
 
+    /// Between whom the last chat was: its destination, and this client.
+    pub(in crate::doors) fn spoke_to(&self) -> Option<(Name, Name)> {
+        self.addressees.back().map(|&(_, name)| (name, self.answers.name()))
+    }
+
     fn remember(&mut self, id: HostId, name: Name) {
+        if self.addressees.back() == Some(&(id, name)) {
+            return;
+        }
         self.addressees.retain(|&(addressee, _)| addressee != id);
         if self.addressees.len() == CLASSIC_ADDRESSEES_MAX {
             self.addressees.pop_front();
@@ -202,8 +210,7 @@ impl Session {
     ) {
         match *message {
             Message::Chat { source, text, .. } => {
-                let sender = shared.directory.name(source).unwrap_or_else(|| alias(b"", source));
-                self.answers.say(sender, text, queue);
+                self.say(sender_name(source, shared), text, queue);
             }
             Message::Status { code: StatusCode::WELCOME, .. }
                 if matches!(self.stage, Stage::Joining) =>
@@ -221,6 +228,11 @@ impl Session {
             }
             Message::Registration(_) | Message::ClientQuit { .. } | Message::ServerQuit { .. } => {}
         }
+    }
+
+    /// A chat, from whom [`sender_name`] names.
+    pub(in crate::doors) fn say(&mut self, sender: Name, text: &[u8], queue: &mut SendQueue) {
+        self.answers.say(sender, text, queue);
     }
 
     /// The name of a user who is here, or was when this client spoke to it.
@@ -313,6 +325,11 @@ impl Session {
             shared.directory.leave();
         }
     }
+}
+
+/// What the sender of a chat is called.
+pub(in crate::doors) fn sender_name(source: HostId, shared: &Shared) -> Name {
+    shared.directory.name(source).unwrap_or_else(|| alias(b"", source))
 }
 
 /// A frame of a client that says to be somebody else, or nobody yet: the relay drops it, and closes

@@ -24,12 +24,14 @@ pub struct Session {
     changes_at: Option<Time>,
     /// What it says waits for that.
     is_held: bool,
+    /// To whom the last message was that went on as a chat.
+    spoke_to: WideId,
 }
 
 impl Default for Session {
     fn default() -> Self {
-        let (id, number) = (HostId::NONE, WideId(0));
-        Self { id, number, has_asked: false, changes_at: None, is_held: false }
+        let (id, number, spoke_to) = (HostId::NONE, WideId(0), WideId(0));
+        Self { id, number, has_asked: false, changes_at: None, is_held: false, spoke_to }
     }
 }
 
@@ -105,7 +107,7 @@ impl Session {
         wire::encode(&answer, queue.tail());
     }
 
-    fn say<'a>(&self, to: WideId, text: Cow<'a, [u8]>, desk: &mut Desk<'_>) -> Step<'a> {
+    fn say<'a>(&mut self, to: WideId, text: Cow<'a, [u8]>, desk: &mut Desk<'_>) -> Step<'a> {
         let WideId(from) = self.number;
         if to.0 == 0 {
             wire::encode_text(from, 0, &text, desk.queue.tail());
@@ -120,10 +122,18 @@ impl Session {
             return Step::Nothing;
         }
         match reachable(to, desk) {
-            Some(to) => Step::Chat { from: self.id, to, text },
+            Some(host) => {
+                self.spoke_to = to;
+                Step::Chat { from: self.id, to: host, text }
+            }
             None if desk.mail.is_congested() => Step::Hold,
             None => Step::Keep { from: self.number, to, text },
         }
+    }
+
+    /// To whom the last chat was.
+    pub(in crate::doors) fn spoke_to(&self) -> WideId {
+        self.spoke_to
     }
 
     pub(in crate::doors) fn deadline(&self) -> Option<Time> {
