@@ -306,9 +306,7 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
                     if is_more {
                         self.readable.push_back(link);
                     }
-                    while let Some(pressed) = self.node.poll_pressed() {
-                        self.write(pressed);
-                    }
+                    self.write_pressed();
                 }
                 Received::Nothing => {}
                 Received::End(reason) => self.ended.push((link, reason)),
@@ -346,6 +344,8 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
     fn advance(&mut self) {
         let now = self.now;
         if self.node.next_deadline().is_some_and(|at| at <= now) {
+            // What a link has to say beyond a queue that has become long goes on now.
+            self.write_pressed();
             self.node.advance(now);
         }
         if self.node.is_stopping() {
@@ -397,6 +397,12 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
             if is_done {
                 return false;
             }
+        }
+    }
+
+    fn write_pressed(&mut self) {
+        while let Some(pressed) = self.node.poll_pressed() {
+            self.write(pressed);
         }
     }
 

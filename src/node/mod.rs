@@ -405,7 +405,8 @@ impl Node {
         }
     }
 
-    /// The next link whose queue has become long within this turn, and should be written now.
+    /// The next link whose queue has become long within this turn, and should be written now: in any
+    /// case before [`Node::advance`], with which goes on what has made it long.
     pub fn poll_pressed(&mut self) -> Option<LinkId> {
         self.links.slots.poll_pressed()
     }
