@@ -48,22 +48,6 @@ impl fmt::Display for Door {
     }
 }
 
-impl Door {
-    /// Bytes of the frame that `bytes` begins with, or `None` while they do not suffice to tell.
-    ///
-    /// # Errors
-    /// A text that says what in the bytes is not this wire's language: the stream is at its end.
-    pub fn frame_len(self, bytes: &[u8], limits: &Limits) -> Result<Option<usize>, String> {
-        match self {
-            Self::Crc => crc::wire::frame_len(bytes, limits.frame_bytes_max)
-                .map_err(|error| error.to_string()),
-            Self::Direct => direct::wire::frame_len(bytes, limits.frame_bytes_max)
-                .map_err(|error| error.to_string()),
-            Self::Classic => classic::wire::frame_len(bytes).map_err(|error| error.to_string()),
-        }
-    }
-}
-
 /// What the sessions of a server know together.
 #[derive(Debug, Default)]
 pub struct Shared {
@@ -214,7 +198,7 @@ impl Session {
         }
     }
 
-    /// What a frame, whole by [`Door::frame_len`], asks for.
+    /// What a frame, whole by its wire's `frame_len`, asks for.
     pub fn receive<'a>(&mut self, frame: &'a [u8], desk: &mut Desk<'_>) -> Step<'a> {
         match self {
             Self::Crc => Step::Say(crc::wire::message(frame)),
