@@ -7,133 +7,14 @@ use std::net::SocketAddr;
 use rand::rngs::StdRng;
 
 use super::Action;
+use super::link::{Link, Traffic};
 use crate::doors::assembly::Assembly;
-use crate::doors::{Chats, Desk, Door, SendQueue, Session, Shared, crc};
-use crate::limits::{Limits, PASS_AT_ONCE_BYTES, QUEUE_PRESSED_BYTES};
+use crate::doors::{Desk, Door, SendQueue, Session, Shared};
+use crate::limits::Limits;
 use crate::mail::Room;
 use crate::relay::message::{HostId, Kind, Message, StatusCode, WideId};
 use crate::relay::{CloseReason, Host, LinkId, Outbox, Relay, Time};
-use crate::slots::{Queued, Slots};
-
-/// What has passed over a link.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// Bytes received.
-    pub bytes_in: u64,
-    /// Bytes put into the send queue.
-    pub bytes_out: u64,
-    /// Whole frames received.
-    pub frames_in: u64,
-    /// Frames put into the send queue; what a session answers to one frame counts as one.
-    pub frames_out: u64,
-}
-
-/// Offers bytes to a link's socket at once, those of its queue first, and answers how many it took in
-/// all: 0 if nothing fits now, or if there is no socket.
-pub type AtOnce<'a> = &'a mut dyn FnMut(LinkId, [&[u8]; 2]) -> usize;
-
-/// A link as the node knows it.
-#[derive(Debug)]
-pub struct Link {
-    pub(super) id: LinkId,
-    pub(super) assembly: Assembly,
-    pub(super) session: Session,
-    pub(super) queue: SendQueue,
-    queue_bytes_max: usize,
-    pub(super) traffic: Traffic,
-    pub(super) peer: Option<SocketAddr>,
-    since: Time,
-    /// It has been told to close.
-    pub(super) is_closing: bool,
-    /// It told of many new hosts when it was read last.
-    pub(super) brings_hosts: bool,
-    /// What it said and the store of mail has not answered for yet, in messages.
-    pub(super) unkept: u32,
-    /// It speaks to everyone, and not all of them have been reached yet.
-    pub(super) is_broadcasting: bool,
-    /// What it said has made a queue long: the rest comes in the next turn.
-    pub(super) is_paused: bool,
-    /// What must wait until that is done: the bytes of frames that came later. Nothing more is to be
-    /// read meanwhile.
-    #[expect(clippy::box_collection, reason = "every idle link has this, and hardly any uses it")]
-    pub(super) held: Option<Box<Vec<u8>>>,
-    /// When its session is called next.
-    alarm: Option<Time>,
-}
-
-impl Queued for Link {
-    fn queue(&self) -> &SendQueue {
-        &self.queue
-    }
-
-    fn queue_mut(&mut self) -> &mut SendQueue {
-        &mut self.queue
-    }
-}
-
-impl Traffic {
-    /// A frame of so many bytes was put into the queue; of none if that was put off.
-    fn put(&mut self, bytes: usize) {
-        if bytes > 0 {
-            self.bytes_out += bytes as u64;
-            self.frames_out += 1;
-        }
-    }
-}
-
-impl Link {
-    /// Its name in the log.
-    #[must_use]
-    pub fn id(&self) -> LinkId {
-        self.id
-    }
-
-    /// The wire that it speaks.
-    #[must_use]
-    pub fn door(&self) -> Door {
-        self.session.door()
-    }
-
-    /// What has passed over it.
-    #[must_use]
-    pub fn traffic(&self) -> Traffic {
-        self.traffic
-    }
-
-    /// Bytes that wait in its send queue.
-    #[must_use]
-    pub fn queue_bytes(&self) -> usize {
-        self.queue.len()
-    }
-
-    /// The address at the other end, once it is known.
-    #[must_use]
-    pub fn peer(&self) -> Option<SocketAddr> {
-        self.peer
-    }
-
-    /// When it began.
-    #[must_use]
-    pub fn since(&self) -> Time {
-        self.since
-    }
-
-    /// Something may have been put into its queue, which held `unsent_bytes` before.
-    fn count(&mut self, unsent_bytes: usize) {
-        self.traffic.put(self.queue.len() - unsent_bytes);
-    }
-
-    /// When its session is to be called, if no alarm is set for that time or before. A later alarm than
-    /// needed does no harm: the session is asked again then.
-    fn next_alarm(&self) -> Option<Time> {
-        self.session.deadline().filter(|&at| self.alarm.is_none_or(|alarm| at < alarm))
-    }
-
-    /// Bytes that have been put into its queue and are not in it any more.
-    pub(super) fn bytes_sent(&self) -> u64 {
-        self.traffic.bytes_out - self.queue.len() as u64
-    }
-}
+use crate::slots::Slots;
 
 /// The links and what the relay asks for them: everything but the relay itself.
 #[derive(Debug)]
@@ -260,7 +141,7 @@ impl Links {
     }
 
     /// Notes when a link's session is to be called, if that is earlier than was known.
-    fn set_alarm(&mut self, id: LinkId, alarm: Option<Time>) {
+    pub(super) fn set_alarm(&mut self, id: LinkId, alarm: Option<Time>) {
         if let Some(at) = alarm
             && let Some(link) = self.slots.get_mut(id)
         {
@@ -331,85 +212,6 @@ impl Links {
             link.session.refused(&mut link.queue);
             link.count(unsent_bytes);
         });
-    }
-
-    /// Passes on the chats at the front of `bytes`, between the same two ends, of which the first has
-    /// `len` bytes: over a link of the same wire, as they are. Many bytes are offered to its socket
-    /// first, unless somebody counts what leaves the queue. Answers how many bytes and frames that was;
-    /// `None` if each has to be looked at.
-    pub(super) fn pass(
-        &mut self,
-        id: LinkId,
-        bytes: &[u8],
-        len: usize,
-        socket: AtOnce<'_>,
-    ) -> Option<(usize, u64)> {
-        let Self { slots, mail, limits, .. } = self;
-        let put = |link: &mut Link| {
-            let is_simple = matches!(link.session, Session::Crc)
-                && !link.is_closing
-                && link.queue.len() <= link.queue_bytes_max;
-            if !is_simple {
-                return None;
-            }
-            let (run_bytes, frames) = crc::wire::chats(bytes, len, limits.frame_bytes_max);
-            link.traffic.bytes_out += run_bytes as u64;
-            link.traffic.frames_out += frames;
-            let mut rest = &bytes[..run_bytes];
-            if run_bytes >= PASS_AT_ONCE_BYTES && !mail.is_handing_over() {
-                let sent = socket(id, [link.queue.unsent(), rest]);
-                let queued = sent.min(link.queue.len());
-                link.queue.consume(queued);
-                rest = &rest[sent - queued..];
-            }
-            link.queue.tail().extend_from_slice(rest);
-            Some((run_bytes, frames))
-        };
-        let (passed, is_pressed) = slots.put(id, put)?;
-        self.is_pressed |= is_pressed;
-        passed
-    }
-
-    /// Passes on what a session has understood as chats between the same two ends, over a link of any
-    /// wire: `text`, and of those in `rest` as many as there is room for before the link has to be looked
-    /// at again. Answers how many frames that was; `None` if each has to be looked at.
-    pub(super) fn pass_chats(
-        &mut self,
-        id: LinkId,
-        (source, destination): (HostId, HostId),
-        text: &[u8],
-        rest: &mut Chats<'_>,
-    ) -> Option<u64> {
-        let Self { slots, shared, .. } = self;
-        let put = |link: &mut Link| {
-            let Link { session, queue, traffic, queue_bytes_max, is_closing, .. } = link;
-            let mut unsent_bytes = queue.len();
-            if *is_closing || unsent_bytes > *queue_bytes_max {
-                return None;
-            }
-            // As soon as it is long, it is written.
-            let is_short = unsent_bytes < QUEUE_PRESSED_BYTES;
-            let unsent_bytes_max =
-                if is_short { QUEUE_PRESSED_BYTES - 1 } else { *queue_bytes_max };
-            let (mut first, mut frames) = (Some(text), 0);
-            session.deliver_chats(source, destination, shared, queue, |queue| {
-                if first.is_none() {
-                    traffic.put(queue.len() - unsent_bytes);
-                    frames += 1;
-                }
-                unsent_bytes = queue.len();
-                if unsent_bytes > unsent_bytes_max {
-                    return None;
-                }
-                first.take().or_else(|| rest.next())
-            });
-            Some((frames, link.next_alarm()))
-        };
-        let (passed, is_pressed) = slots.put(id, put)?;
-        self.is_pressed |= is_pressed;
-        let (frames, alarm) = passed?;
-        self.set_alarm(id, alarm);
-        Some(frames)
     }
 }
 

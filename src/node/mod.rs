@@ -2,15 +2,20 @@
 //!
 //! The shell and the simulator drive it alike: bytes and time go in, bytes wait in send queues,
 //! and [`Action`]s say what only the outside can do. It owns each link's session, queue and
-//! counters (`links`), and it alone decides that a link closes; `steps` carries out what sessions ask
-//! for, `broadcast` what they say to everyone.
+//! counters (`link`, `links`), and it alone decides that a link closes. Bytes come in through `feed`; chats
+//! in rows go straight on (`pass`); `steps` carries out what sessions ask for, `broadcast` what they say
+//! to everyone; `settle` ends each event.
 //!
 //! Invariants: a link lives until [`Node::closed`] is called for it, by whichever side ended it;
 //! an ended link takes in nothing more; events of a link that is gone are ignored; what follows a
 //! message that is to be kept is not looked at before that is on disk.
 
 mod broadcast;
+mod feed;
+mod link;
 mod links;
+mod pass;
+mod settle;
 mod steps;
 
 use std::net::SocketAddr;
@@ -18,20 +23,18 @@ use std::net::SocketAddr;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
-pub use self::links::{AtOnce, Link, Traffic};
+pub use self::link::{Link, Traffic};
+pub use self::pass::AtOnce;
 
 use self::broadcast::Broadcast;
 use self::links::Links;
-use crate::doors::assembly::{Fed, Flow};
-use crate::doors::{Door, classic, crc, direct};
+use crate::doors::Door;
 use crate::limits::{
-    BURST_PORTION_BYTES, Limits, NEWS_HOSTS_MANY, NEWS_READ_BYTES_PER_TURN, READ_BYTES_PER_TURN,
-    SHUTDOWN_DRAIN,
+    BURST_PORTION_BYTES, Limits, NEWS_READ_BYTES_PER_TURN, READ_BYTES_PER_TURN, SHUTDOWN_DRAIN,
 };
 use crate::mail::{Inventory, Reply, Request, Room};
-use crate::printable::Printable;
-use crate::relay::message::{HostId, Kind, WideId};
-use crate::relay::{CloseReason, Identity, KickError, LinkId, Outbox as _, Relay, Time};
+use crate::relay::message::{HostId, WideId};
+use crate::relay::{CloseReason, Identity, KickError, LinkId, Relay, Time};
 
 /// What the outside is asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -200,99 +203,6 @@ impl Node {
                 self.settle(now);
             }
         }
-    }
-
-    /// Handles the frames that some bytes complete, until they have made a queue long: a few bytes of
-    /// one wire can be very many of another, and who reads well must get to read.
-    fn feed(&mut self, id: LinkId, bytes: &[u8], socket: AtOnce<'_>) {
-        let limits = self.links.limits;
-        let mut spare = self.links.slots.spares.take();
-        let Some(link) = self.links.live_mut(id) else {
-            return;
-        };
-        let door = link.session.door();
-        let mut assembly = std::mem::take(&mut link.assembly);
-        let mut passed = 0;
-        self.links.joined = 0;
-        let result = match door {
-            Door::Crc => {
-                let len_of = |bytes: &[u8]| crc::wire::frame_len(bytes, limits.frame_bytes_max);
-                let each =
-                    |bytes: &[u8], len| self.pass_or_handle(id, bytes, len, &mut passed, socket);
-                let result = assembly.feed_while(bytes, &mut spare, len_of, each);
-                result.map_err(|error| error.to_string())
-            }
-            Door::Direct => {
-                let len_of = |bytes: &[u8]| direct::wire::frame_len(bytes, limits.frame_bytes_max);
-                let each = |bytes: &[u8], len| self.handle_words(id, bytes, len);
-                let result = assembly.feed_while(bytes, &mut spare, len_of, each);
-                result.map_err(|error| error.to_string())
-            }
-            Door::Classic => {
-                let each = |bytes: &[u8], len| self.handle_words(id, bytes, len);
-                let result = assembly.feed_while(bytes, &mut spare, classic::wire::frame_len, each);
-                result.map_err(|error| error.to_string())
-            }
-        };
-        self.links.slots.spares.give(spare);
-        let is_paused = self.links.is_pressed;
-        let joined = self.links.joined;
-        let link = self.links.get_mut(id).expect("links are removed in `closed` alone");
-        link.assembly = assembly;
-        link.traffic.frames_in += passed;
-        link.brings_hosts = joined >= NEWS_HOSTS_MANY;
-        match result {
-            Ok(Fed::All) => {}
-            Ok(Fed::Held(rest)) => {
-                link.held = Some(Box::new(rest));
-                if is_paused {
-                    self.links.pause(id);
-                }
-            }
-            Err(what) => self.links.close(id, CloseReason::BadBytes(what)),
-        }
-    }
-
-    /// The hot path: chats in a row from one user to another are looked up once, and copied once. They
-    /// are added to `passed`. Any other frame is handled alone.
-    #[inline]
-    fn pass_or_handle(
-        &mut self,
-        id: LinkId,
-        bytes: &[u8],
-        len: usize,
-        passed: &mut u64,
-        socket: AtOnce<'_>,
-    ) -> Flow {
-        if self.links.is_pressed {
-            return Flow::Hold;
-        }
-        // A link that is behind is told more as `sent` hears of room in its queue: nothing goes past that.
-        let relay = &self.relay;
-        let mut socket = |to, pieces: [&[u8]; 2]| match relay.is_behind(to) {
-            true => 0,
-            false => socket(to, pieces),
-        };
-        if let Some((source, destination)) = crc::wire::chat_ends(bytes)
-            && self.links.closing.is_empty()
-            && let Some(first) = relay.lane(id, source, destination)
-            && let Some((run_bytes, frames)) = self.links.pass(first, bytes, len, &mut socket)
-        {
-            log::debug!("link {id}: {frames} chats from {source} to {destination}");
-            *passed += frames;
-            return Flow::MoreAfter(run_bytes);
-        }
-        self.handle_frame(id, &bytes[..len])
-    }
-
-    fn handle_frame(&mut self, id: LinkId, frame: &[u8]) -> Flow {
-        let now = self.links.now;
-        let Some(link) = self.links.live_mut(id) else {
-            return Flow::Stop;
-        };
-        link.traffic.frames_in += 1;
-        self.relay.receive(now, id, &crc::wire::message(frame), &mut self.links);
-        Flow::More
     }
 
     /// The store of mail has done something.
@@ -468,70 +378,5 @@ impl Node {
         self.relay.kick(id, text, &mut self.links)?;
         self.settle(now);
         Ok(())
-    }
-
-    /// Ends what an event has begun: hands over mail and broadcasts as far as there is room, tells
-    /// the relay of every link that is to close, which may close further ones, and asks the outside
-    /// to close them.
-    #[inline]
-    fn settle(&mut self, now: Time) {
-        let is_settled = self.links.closing.is_empty()
-            && self.broadcasts.is_empty()
-            && self.links.mail.next_ready().is_none();
-        if !is_settled {
-            self.settle_all(now);
-        }
-    }
-
-    fn settle_all(&mut self, now: Time) {
-        loop {
-            self.close_links(now);
-            let done = self.broadcast();
-            self.hand_over();
-            if done.is_empty() {
-                break;
-            }
-            for link in done {
-                self.release(link);
-            }
-        }
-        self.close_links(now);
-    }
-
-    fn close_links(&mut self, now: Time) {
-        while let Some((link, reason)) = self.links.closing.pop_front() {
-            self.log_end(link, &reason);
-            self.relay.closed(now, link, &reason, &mut self.links);
-            self.links.actions.push_back(Action::Close { link, reason });
-        }
-    }
-
-    /// Says whose link ends and why: a warning where the other end broke the rules.
-    fn log_end(&self, id: LinkId, reason: &CloseReason) {
-        let peer = self.links.get(id).and_then(|link| link.peer);
-        let level = match reason {
-            // That a parent cannot be reached is said once, where its address is known.
-            _ if peer.is_none() => log::Level::Debug,
-            CloseReason::BadBytes(_)
-            | CloseReason::BadId(_)
-            | CloseReason::FalseSources
-            | CloseReason::RegisterDeadline
-            | CloseReason::TableFull
-            | CloseReason::QueueFull { .. } => log::Level::Warn,
-            CloseReason::Quit => log::Level::Debug, // that the user left has been said
-            _ => log::Level::Info,
-        };
-        if !log::log_enabled!(level) {
-            return;
-        }
-        let who = match self.relay.adjacent(id) {
-            Some(host) => {
-                let kind = if host.kind == Kind::Server { "server" } else { "user" };
-                format!("{kind} {} {}", host.id, Printable(host.name()))
-            }
-            None => "unregistered".to_owned(),
-        };
-        let peer = peer.map_or_else(|| "not connected".to_owned(), |peer| peer.to_string());
-        log::log!(level, "link {id} ({who}, {peer}) ends: {reason}");
     }
 }

@@ -1,73 +1,12 @@
 //! What sessions ask for, carried out: registrations, chats, and mail from and to them.
 
-use super::{Action, Link, Node};
+use super::{Link, Node};
 use crate::doors::Step;
-use crate::doors::assembly::Flow;
 use crate::limits::BURST_PORTION_BYTES;
 use crate::relay::message::{HostId, Kind, Message, Registration};
 use crate::relay::{CloseReason, FirstLink, LinkId, Outbox as _};
 
 impl Node {
-    /// The first frame of some bytes, of a wire whose words are not the relay's; if it is a chat, with those
-    /// behind it that go the same way.
-    pub(super) fn handle_words(&mut self, id: LinkId, bytes: &[u8], len: usize) -> Flow {
-        if self.links.is_pressed {
-            return Flow::Hold;
-        }
-        if !self.is_open(id) {
-            return Flow::Stop;
-        }
-        // What a session answers goes into the queue of a client that may not be reading.
-        if let Some(reason) = self.links.overfull(id) {
-            self.links.close(id, reason);
-            return Flow::Stop;
-        }
-        if self.links.get(id).is_some_and(|link| link.is_broadcasting) {
-            return Flow::Hold;
-        }
-        let receive = |session: &mut crate::doors::Session, desk: &mut crate::doors::Desk<'_>| {
-            session.receive(&bytes[..len], desk)
-        };
-        let (frames, more_bytes) = match self.links.at_desk(id, &self.relay, receive) {
-            None => return Flow::Stop,
-            Some(Step::Hold) => return Flow::Hold,
-            Some(Step::Chat { from, to, text }) => self.chats(id, (from, to), &text, &bytes[len..]),
-            Some(step) => {
-                self.perform(id, step);
-                (1, 0)
-            }
-        };
-        if let Some(link) = self.links.get_mut(id) {
-            link.traffic.frames_in += frames;
-        }
-        Flow::MoreAfter(len + more_bytes)
-    }
-
-    /// Passes on a chat of a session's client, and those in the same row that follow it in `rest`: they
-    /// are looked up once. Answers how many chats that was, and how many bytes of the rest.
-    fn chats(
-        &mut self,
-        id: LinkId,
-        ends: (HostId, HostId),
-        text: &[u8],
-        rest: &[u8],
-    ) -> (u64, usize) {
-        let (source, destination) = ends;
-        if self.links.closing.is_empty()
-            && let Some(first) = self.relay.lane(id, source, destination)
-            && let Some(link) = self.links.get(id)
-        {
-            let mut rest = link.session.chats_after(rest, &self.links.limits);
-            if let Some(frames) = self.links.pass_chats(first, ends, text, &mut rest) {
-                log::debug!("link {id}: {frames} chats from {source} to {destination}");
-                return (frames, rest.taken_bytes());
-            }
-        }
-        let chat = Message::Chat { source, destination, text };
-        self.relay.receive(self.links.now, id, &chat, &mut self.links);
-        (1, 0)
-    }
-
     /// Carries out what a link's session asks for.
     pub(super) fn perform(&mut self, id: LinkId, step: Step<'_>) {
         let now = self.links.now;
@@ -141,26 +80,6 @@ impl Node {
             relay.pass_mail(mail.from, known_as, user, &mail.text, links);
             let mark = links.get(link).map_or(u64::MAX, |link| link.traffic.bytes_out);
             links.mail.handed(link, mark, mail.id);
-        }
-    }
-
-    /// Goes on with what a link said while it had to wait, if it has to no more.
-    pub(super) fn release(&mut self, id: LinkId) {
-        let is_pressed = self.links.is_pressed;
-        let Some(link) = self.links.live_mut(id) else {
-            return;
-        };
-        if link.unkept > 0 || link.is_broadcasting || link.is_paused {
-            return;
-        }
-        if is_pressed && link.held.is_some() {
-            return self.links.pause(id);
-        }
-        if let Some(held) = link.held.take() {
-            self.feed(id, &held, &mut |_, _| 0);
-            if self.is_listening(id) {
-                self.links.actions.push_back(Action::Resume { link: id });
-            }
         }
     }
 

@@ -1,0 +1,124 @@
+//! One link of a server, as its node knows it.
+
+use std::net::SocketAddr;
+
+use crate::doors::assembly::Assembly;
+use crate::doors::{Door, SendQueue, Session};
+use crate::relay::{LinkId, Time};
+use crate::slots::Queued;
+
+/// What has passed over a link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes put into the send queue.
+    pub bytes_out: u64,
+    /// Whole frames received.
+    pub frames_in: u64,
+    /// Frames put into the send queue; what a session answers to one frame counts as one.
+    pub frames_out: u64,
+}
+
+/// A link as the node knows it.
+#[derive(Debug)]
+pub struct Link {
+    pub(super) id: LinkId,
+    pub(super) assembly: Assembly,
+    pub(super) session: Session,
+    pub(super) queue: SendQueue,
+    pub(super) queue_bytes_max: usize,
+    pub(super) traffic: Traffic,
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) since: Time,
+    /// It has been told to close.
+    pub(super) is_closing: bool,
+    /// It told of many new hosts when it was read last.
+    pub(super) brings_hosts: bool,
+    /// What it said and the store of mail has not answered for yet, in messages.
+    pub(super) unkept: u32,
+    /// It speaks to everyone, and not all of them have been reached yet.
+    pub(super) is_broadcasting: bool,
+    /// What it said has made a queue long: the rest comes in the next turn.
+    pub(super) is_paused: bool,
+    /// What must wait until that is done: the bytes of frames that came later. Nothing more is to be
+    /// read meanwhile.
+    #[expect(clippy::box_collection, reason = "every idle link has this, and hardly any uses it")]
+    pub(super) held: Option<Box<Vec<u8>>>,
+    /// When its session is called next.
+    pub(super) alarm: Option<Time>,
+}
+
+impl Queued for Link {
+    fn queue(&self) -> &SendQueue {
+        &self.queue
+    }
+
+    fn queue_mut(&mut self) -> &mut SendQueue {
+        &mut self.queue
+    }
+}
+
+impl Traffic {
+    /// A frame of so many bytes was put into the queue; of none if that was put off.
+    pub(super) fn put(&mut self, bytes: usize) {
+        if bytes > 0 {
+            self.bytes_out += bytes as u64;
+            self.frames_out += 1;
+        }
+    }
+}
+
+impl Link {
+    /// Its name in the log.
+    #[must_use]
+    pub fn id(&self) -> LinkId {
+        self.id
+    }
+
+    /// The wire that it speaks.
+    #[must_use]
+    pub fn door(&self) -> Door {
+        self.session.door()
+    }
+
+    /// What has passed over it.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
+    /// Bytes that wait in its send queue.
+    #[must_use]
+    pub fn queue_bytes(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// The address at the other end, once it is known.
+    #[must_use]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// When it began.
+    #[must_use]
+    pub fn since(&self) -> Time {
+        self.since
+    }
+
+    /// Something may have been put into its queue, which held `unsent_bytes` before.
+    pub(super) fn count(&mut self, unsent_bytes: usize) {
+        self.traffic.put(self.queue.len() - unsent_bytes);
+    }
+
+    /// When its session is to be called, if no alarm is set for that time or before. A later alarm than
+    /// needed does no harm: the session is asked again then.
+    pub(super) fn next_alarm(&self) -> Option<Time> {
+        self.session.deadline().filter(|&at| self.alarm.is_none_or(|alarm| at < alarm))
+    }
+
+    /// Bytes that have been put into its queue and are not in it any more.
+    pub(super) fn bytes_sent(&self) -> u64 {
+        self.traffic.bytes_out - self.queue.len() as u64
+    }
+}
