@@ -17,8 +17,11 @@ use crate::doors::SendQueue;
 use crate::limits::{QUEUE_PRESSED_BYTES, SPARE_BYTES_MAX, SPARES_RETURNED};
 use crate::relay::LinkId;
 
-/// What has a place: anything with a send queue.
+/// What has a place: anything with a name and a send queue.
 pub trait Queued {
+    /// The name that it was given.
+    fn id(&self) -> LinkId;
+
     /// Bytes on their way to the other end.
     fn queue(&self) -> &SendQueue;
 
@@ -28,7 +31,6 @@ pub trait Queued {
 
 #[derive(Debug)]
 struct Slot<L> {
-    id: LinkId,
     /// It stands in the list of those with bytes to send.
     is_listed: bool,
     link: L,
@@ -106,14 +108,14 @@ impl<L: Queued> Slots<L> {
         self.generation = self.generation.wrapping_add(1);
         let index = u32::try_from(entry.key()).expect("fewer links than 2^32");
         let id = LinkId { index, generation: self.generation };
-        entry.insert(Slot { id, is_listed: false, link: make(id) });
+        entry.insert(Slot { is_listed: false, link: make(id) });
         id
     }
 
     /// A link; `None` once it is gone.
     #[must_use]
     pub fn get(&self, id: LinkId) -> Option<&L> {
-        let slot = self.slots.get(id.index as usize).filter(|slot| slot.id == id)?;
+        let slot = self.slots.get(id.index as usize).filter(|slot| slot.link.id() == id)?;
         Some(&slot.link)
     }
 
@@ -123,7 +125,7 @@ impl<L: Queued> Slots<L> {
     }
 
     fn slot_mut(&mut self, id: LinkId) -> Option<&mut Slot<L>> {
-        self.slots.get_mut(id.index as usize).filter(|slot| slot.id == id)
+        self.slots.get_mut(id.index as usize).filter(|slot| slot.link.id() == id)
     }
 
     /// Takes a link out of its place.
@@ -146,7 +148,7 @@ impl<L: Queued> Slots<L> {
     /// become long by it; `None` once the link is gone.
     pub fn put<R>(&mut self, id: LinkId, put: impl FnOnce(&mut L) -> R) -> Option<(R, bool)> {
         let Self { slots, unsent, pressed, spares, .. } = self;
-        let slot = slots.get_mut(id.index as usize).filter(|slot| slot.id == id)?;
+        let slot = slots.get_mut(id.index as usize).filter(|slot| slot.link.id() == id)?;
         let queue = slot.link.queue_mut();
         let before = queue.len();
         if before == 0 {
@@ -198,7 +200,7 @@ impl<L: Queued> Slots<L> {
     /// If there are fewer.
     pub fn sent(&mut self, id: LinkId, count: usize) -> Option<&mut L> {
         let Self { slots, spares, .. } = self;
-        let slot = slots.get_mut(id.index as usize).filter(|slot| slot.id == id)?;
+        let slot = slots.get_mut(id.index as usize).filter(|slot| slot.link.id() == id)?;
         let queue = slot.link.queue_mut();
         queue.consume(count);
         if queue.is_empty() {
@@ -212,30 +214,43 @@ impl<L: Queued> Slots<L> {
 mod tests {
     use super::*;
 
-    impl Queued for SendQueue {
-        fn queue(&self) -> &SendQueue {
-            self
-        }
+    #[derive(Debug)]
+    struct Link(LinkId, SendQueue);
 
-        fn queue_mut(&mut self) -> &mut SendQueue {
-            self
+    impl Link {
+        fn new(id: LinkId) -> Self {
+            Self(id, SendQueue::default())
         }
     }
 
-    fn put(slots: &mut Slots<SendQueue>, id: LinkId, count: usize) -> bool {
-        let put = |queue: &mut SendQueue| queue.tail().extend(std::iter::repeat_n(7, count));
+    impl Queued for Link {
+        fn id(&self) -> LinkId {
+            self.0
+        }
+
+        fn queue(&self) -> &SendQueue {
+            &self.1
+        }
+
+        fn queue_mut(&mut self) -> &mut SendQueue {
+            &mut self.1
+        }
+    }
+
+    fn put(slots: &mut Slots<Link>, id: LinkId, count: usize) -> bool {
+        let put = |link: &mut Link| link.1.tail().extend(std::iter::repeat_n(7, count));
         slots.put(id, put).expect("a link").1
     }
 
     #[test]
     fn a_place_is_used_again_and_a_name_is_not() {
         let mut slots = Slots::default();
-        let first = slots.open(|_| SendQueue::default());
+        let first = slots.open(Link::new);
         assert!(!put(&mut slots, first, 3));
         assert!(slots.remove(first).is_some());
         let second = slots.open(|id| {
             assert_eq!(id.index, first.index);
-            SendQueue::default()
+            Link::new(id)
         });
         assert_ne!(first, second);
         assert!(slots.get(first).is_none() && slots.get_mut(first).is_none());
@@ -253,8 +268,8 @@ mod tests {
     #[test]
     fn who_has_bytes_is_named_once_until_it_is_asked_about() {
         let mut slots = Slots::default();
-        let a = slots.open(|_| SendQueue::default());
-        let b = slots.open(|_| SendQueue::default());
+        let a = slots.open(Link::new);
+        let b = slots.open(Link::new);
         assert!(!put(&mut slots, a, 0), "nothing was put");
         put(&mut slots, b, 1);
         put(&mut slots, a, 1);
@@ -272,7 +287,7 @@ mod tests {
     #[test]
     fn a_long_queue_is_named_as_it_becomes_long() {
         let mut slots = Slots::default();
-        let id = slots.open(|_| SendQueue::default());
+        let id = slots.open(Link::new);
         assert!(!put(&mut slots, id, QUEUE_PRESSED_BYTES - 1));
         assert_eq!(slots.poll_pressed(), None);
         assert!(put(&mut slots, id, 1));
@@ -286,7 +301,7 @@ mod tests {
     #[test]
     fn a_queue_gives_its_buffer_back_when_it_is_empty() {
         let mut slots = Slots::default();
-        let ids = [0; 20].map(|_| slots.open(|_| SendQueue::default()));
+        let ids = [0; 20].map(|_| slots.open(Link::new));
         for id in ids {
             put(&mut slots, id, 1000);
             let buffer = slots.unsent(id).as_ptr();

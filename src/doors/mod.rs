@@ -164,7 +164,7 @@ pub enum Session {
     /// CRC's messages are the relay's own: nothing has to be remembered between two frames.
     Crc,
     /// See [`direct::Session`].
-    Direct(direct::Session),
+    Direct(Box<direct::Session>),
     /// See [`classic::Session`].
     Classic(Box<classic::Session>),
 }
@@ -175,7 +175,7 @@ impl Session {
     pub fn new(door: Door) -> Self {
         match door {
             Door::Crc => Self::Crc,
-            Door::Direct => Self::Direct(direct::Session::default()),
+            Door::Direct => Self::Direct(Box::default()),
             Door::Classic => Self::Classic(Box::default()),
         }
     }

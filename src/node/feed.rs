@@ -11,12 +11,12 @@ impl Node {
     /// one wire can be very many of another, and who reads well must get to read.
     pub(super) fn feed(&mut self, id: LinkId, bytes: &[u8], socket: AtOnce<'_>) {
         let limits = self.links.limits;
-        let mut spare = self.links.slots.spares.take();
         let Some(link) = self.links.live_mut(id) else {
             return;
         };
         let door = link.session.door();
         let mut assembly = std::mem::take(&mut link.assembly);
+        let mut spare = self.links.slots.spares.take();
         let mut passed = 0;
         self.links.joined = 0;
         let result = match door {
@@ -78,8 +78,7 @@ impl Node {
             return Flow::Stop;
         }
         // What a session answers goes into the queue of a client that may not be reading.
-        if let Some(reason) = self.links.overfull(id) {
-            self.links.close(id, reason);
+        if self.links.close_overfull(id) {
             return Flow::Stop;
         }
         if self.links.get(id).is_some_and(|link| link.is_broadcasting) {

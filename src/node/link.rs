@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use crate::doors::assembly::Assembly;
 use crate::doors::{Door, SendQueue, Session};
+use crate::limits::Limits;
+use crate::relay::message::Kind;
 use crate::relay::{LinkId, Time};
 use crate::slots::Queued;
 
@@ -27,7 +29,8 @@ pub struct Link {
     pub(super) assembly: Assembly,
     pub(super) session: Session,
     pub(super) queue: SendQueue,
-    pub(super) queue_bytes_max: usize,
+    /// What it is registered as: that decides how many bytes it may hold.
+    pub(super) kind: Kind,
     pub(super) traffic: Traffic,
     pub(super) peer: Option<SocketAddr>,
     pub(super) since: Time,
@@ -50,6 +53,10 @@ pub struct Link {
 }
 
 impl Queued for Link {
+    fn id(&self) -> LinkId {
+        self.id
+    }
+
     fn queue(&self) -> &SendQueue {
         &self.queue
     }
@@ -115,6 +122,24 @@ impl Link {
     /// needed does no harm: the session is asked again then.
     pub(super) fn next_alarm(&self) -> Option<Time> {
         self.session.deadline().filter(|&at| self.alarm.is_none_or(|alarm| at < alarm))
+    }
+
+    /// Whether it holds more unsent bytes than it may.
+    pub(super) fn is_overfull(&self, limits: &Limits) -> bool {
+        self.queue.len() > self.queue_bytes_max(limits)
+    }
+
+    /// How many unsent bytes it may hold.
+    pub(super) fn queue_bytes_max(&self, limits: &Limits) -> usize {
+        match self.kind {
+            Kind::Server => limits.server_queue_bytes_max,
+            Kind::User => limits.client_queue_bytes_max,
+        }
+    }
+
+    /// Whether something may be put into its queue.
+    pub(super) fn may_grow(&self, limits: &Limits) -> bool {
+        !self.is_closing && !self.is_overfull(limits)
     }
 
     /// Bytes that have been put into its queue and are not in it any more.

@@ -60,13 +60,13 @@ impl Links {
     }
 
     pub(super) fn open(&mut self, door: Door, peer: Option<SocketAddr>) -> LinkId {
-        let (queue_bytes_max, since) = (self.limits.client_queue_bytes_max, self.now);
+        let since = self.now;
         self.slots.open(|id| Link {
             id,
             assembly: Assembly::default(),
             session: Session::new(door),
             queue: SendQueue::default(),
-            queue_bytes_max,
+            kind: Kind::User,
             traffic: Traffic::default(),
             peer,
             since,
@@ -173,35 +173,36 @@ impl Links {
         }
     }
 
-    /// Whether a link holds more unsent bytes than it may.
-    pub(super) fn overfull(&self, id: LinkId) -> Option<CloseReason> {
-        let link = self.get(id)?;
-        let unsent_bytes = link.queue.len();
-        (unsent_bytes > link.queue_bytes_max).then_some(CloseReason::QueueFull { unsent_bytes })
+    /// Ends a link that holds more unsent bytes than it may. Answers whether it does.
+    pub(super) fn close_overfull(&mut self, id: LinkId) -> bool {
+        let Some(link) = self.get(id) else { return false };
+        let (is_overfull, unsent_bytes) = (link.is_overfull(&self.limits), link.queue.len());
+        if is_overfull {
+            self.close(id, CloseReason::QueueFull { unsent_bytes });
+        }
+        is_overfull
     }
 
     /// Lets a link's session put something from the relay into its queue, if it may still grow.
     fn put(&mut self, id: LinkId, put: impl FnOnce(&mut Session, &Shared, &mut SendQueue)) {
-        let Self { slots, shared, .. } = self;
+        let Self { slots, shared, limits, .. } = self;
         let put = |link: &mut Link| {
-            let unsent_bytes = link.queue.len();
-            if link.is_closing {
-                return Ok(None);
-            }
-            if unsent_bytes > link.queue_bytes_max {
-                return Err(CloseReason::QueueFull { unsent_bytes });
-            }
-            put(&mut link.session, shared, &mut link.queue);
-            link.count(unsent_bytes);
-            Ok(link.next_alarm())
+            link.may_grow(limits).then(|| {
+                let unsent_bytes = link.queue.len();
+                put(&mut link.session, shared, &mut link.queue);
+                link.count(unsent_bytes);
+                link.next_alarm()
+            })
         };
         match slots.put(id, put) {
             None => {}
-            Some((Ok(alarm), is_pressed)) => {
+            Some((Some(alarm), is_pressed)) => {
                 self.is_pressed |= is_pressed;
                 self.set_alarm(id, alarm);
             }
-            Some((Err(reason), _)) => self.close(id, reason),
+            Some((None, _)) => {
+                self.close_overfull(id);
+            }
         }
     }
 
@@ -236,12 +237,8 @@ impl Outbox for Links {
     }
 
     fn registered(&mut self, id: LinkId, kind: Kind) -> bool {
-        let max = match kind {
-            Kind::Server => self.limits.server_queue_bytes_max,
-            Kind::User => self.limits.client_queue_bytes_max,
-        };
         let Some(link) = self.get_mut(id) else { return false };
-        link.queue_bytes_max = max;
+        link.kind = kind;
         link.session.hears_of_hosts()
     }
 

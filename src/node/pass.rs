@@ -91,10 +91,7 @@ impl Links {
     ) -> Option<(usize, u64)> {
         let Self { slots, mail, limits, .. } = self;
         let put = |link: &mut Link| {
-            let is_simple = matches!(link.session, Session::Crc)
-                && !link.is_closing
-                && link.queue.len() <= link.queue_bytes_max;
-            if !is_simple {
+            if !matches!(link.session, Session::Crc) || !link.may_grow(limits) {
                 return None;
             }
             let (run_bytes, frames) = crc::wire::chats(bytes, len, limits.frame_bytes_max);
@@ -125,17 +122,17 @@ impl Links {
         text: &[u8],
         rest: &mut Chats<'_>,
     ) -> Option<u64> {
-        let Self { slots, shared, .. } = self;
+        let Self { slots, shared, limits, .. } = self;
         let put = |link: &mut Link| {
-            let Link { session, queue, traffic, queue_bytes_max, is_closing, .. } = link;
-            let mut unsent_bytes = queue.len();
-            if *is_closing || unsent_bytes > *queue_bytes_max {
+            if !link.may_grow(limits) {
                 return None;
             }
-            // As soon as it is long, it is written.
-            let is_short = unsent_bytes < QUEUE_PRESSED_BYTES;
-            let unsent_bytes_max =
-                if is_short { QUEUE_PRESSED_BYTES - 1 } else { *queue_bytes_max };
+            let mut unsent_bytes = link.queue.len();
+            let unsent_bytes_max = match unsent_bytes < QUEUE_PRESSED_BYTES {
+                true => QUEUE_PRESSED_BYTES - 1, // as soon as it is long, it is written
+                false => link.queue_bytes_max(limits),
+            };
+            let Link { session, queue, traffic, .. } = link;
             let (mut first, mut frames) = (Some(text), 0);
             session.deliver_chats(source, destination, shared, queue, |queue| {
                 if first.is_none() {

@@ -49,6 +49,10 @@ pub(super) struct Link {
 }
 
 impl Queued for Link {
+    fn id(&self) -> LinkId {
+        self.id
+    }
+
     fn queue(&self) -> &SendQueue {
         &self.queue
     }
