@@ -8,9 +8,9 @@ use std::fmt;
 
 use foldhash::fast::RandomState;
 
-use super::host::Chain;
 use super::message::HostId;
 use super::news::Position;
+use super::table::Chain;
 use super::time::Time;
 use crate::limits::{FALSE_SOURCES_MAX, STATUS_UPDATE_BYTES_MAX};
 use crate::printable::Printable;

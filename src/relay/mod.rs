@@ -1,10 +1,10 @@
 //! The core: which hosts exist, the first link towards each, and what is told to whom.
 //!
 //! Typed messages, time and a seed go in; messages for links and a few requests come out through
-//! [`Outbox`]. It knows no wire, socket, file or clock. Files: `message` the words, `host` the table,
-//! `index` where in it an id is, `link` what a link is, `join` registrations, `claims` ids that two
-//! hosts want, `news` what links are told of hosts, `route` chats and statuses, `mail` what was said to
-//! the absent, `leave` quits, `split` what a lost server link means, `uplink` the way to the parent.
+//! [`Outbox`]. It knows no wire, socket, file or clock. Files: `message` the words, `host` a host, `table`
+//! all of them, `index` where in it an id is, `link` what a link is, `join` registrations, `claims` ids
+//! that two hosts want, `news` what links are told of hosts, `route` chats and statuses, `mail` what was
+//! said to the absent, `leave` quits, `split` what a lost server link means, `uplink` the way to the parent.
 //!
 //! Invariants:
 //! - **True sources.** A frame counts only if it came over the first link of its source; a user's
@@ -25,6 +25,7 @@ pub mod message;
 mod news;
 mod route;
 mod split;
+mod table;
 mod time;
 mod uplink;
 
@@ -36,10 +37,11 @@ use rand::rngs::StdRng;
 use slab::Slab;
 
 pub use self::backoff::backoff;
-pub use self::host::{FirstLink, Host, HostTable};
+pub use self::host::{FirstLink, Host};
 pub use self::leave::KickError;
 pub use self::link::{CloseReason, LinkId};
 pub use self::mail::name_sender;
+pub use self::table::HostTable;
 pub use self::time::Time;
 
 use self::claims::Claims;

@@ -10,9 +10,9 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 use slab::Slab;
 
-use super::host::Chain;
 use super::link::{Attachment, Role};
 use super::message::{HostId, Kind, Message, StatusCode};
+use super::table::Chain;
 use super::{FirstLink, LinkId, Outbox, Relay, Timer};
 use crate::limits::{SPLIT_WAITING_BYTES_MAX, SPLIT_WAITING_CHAT_BYTES};
 
