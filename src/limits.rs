@@ -92,6 +92,16 @@ pub const REGISTER_DEADLINE: Duration = Duration::from_secs(10);
 /// How long the hosts behind a lost server link are kept before their users leave.
 pub const SPLIT_GRACE: Duration = Duration::from_secs(5);
 
+/// How many of them leave at a time, if they have not come back: who hears of it gets to read before the
+/// next do.
+pub const SPLIT_PORTION_HOSTS: usize = 1024;
+
+/// How long after those the next ones leave, if there is room to tell of them.
+pub const SPLIT_PAUSE: Duration = Duration::from_millis(1);
+
+/// How long they stay for the sake of links that have no room to be told.
+pub const SPLIT_PATIENCE: Duration = Duration::from_secs(5);
+
 /// What may wait for the hosts behind one lost link during its grace, in bytes.
 pub const SPLIT_WAITING_BYTES_MAX: usize = 256 * 1024;
 

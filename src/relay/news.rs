@@ -55,6 +55,13 @@ pub(super) struct Position {
     early: Option<Box<IdSet>>,
 }
 
+impl Position {
+    /// Whether the link is told of hosts at all.
+    pub(super) fn hears(&self) -> bool {
+        self.hears
+    }
+}
+
 impl Default for News {
     fn default() -> Self {
         let (servers, users, ready) = (Vec::new(), Vec::new(), VecDeque::new());

@@ -13,8 +13,14 @@ use slab::Slab;
 use super::link::{Attachment, Role};
 use super::message::{HostId, Kind, Message, StatusCode};
 use super::table::Chain;
-use super::{FirstLink, LinkId, Outbox, Relay, Timer};
-use crate::limits::{SPLIT_WAITING_BYTES_MAX, SPLIT_WAITING_CHAT_BYTES};
+use super::{FirstLink, LinkId, Outbox, Relay, Time, Timer};
+use crate::limits::{
+    BURST_PORTION_BYTES, SPLIT_PATIENCE, SPLIT_PAUSE, SPLIT_PORTION_HOSTS, SPLIT_WAITING_BYTES_MAX,
+    SPLIT_WAITING_CHAT_BYTES,
+};
+
+/// Of a client's queue, a host that leaves may take so much: four times what it does.
+const SPLIT_PORTION_PART_BYTES: usize = 64;
 
 /// The hosts lost with one link, while their grace runs.
 #[derive(Debug)]
@@ -27,6 +33,16 @@ pub(super) struct Split {
     /// By destination, in the order they came.
     waiting: HashMap<HostId, Vec<Chat>, RandomState>,
     waiting_bytes: usize,
+    ending: Ending,
+}
+
+/// How the end of a split goes on.
+#[derive(Debug, Default)]
+struct Ending {
+    /// Since when there is no room to tell of it.
+    stuck: Option<Time>,
+    /// Links without room that are not waited for any more.
+    given_up: Vec<LinkId>,
 }
 
 #[derive(Debug)]
@@ -66,8 +82,9 @@ impl Relay {
             self.limits.split_grace
         );
         let (waiting, waiting_bytes) = (HashMap::default(), 0);
-        let since = self.next_event();
-        let split = self.splits.insert(Split { neighbour, since, hosts, waiting, waiting_bytes });
+        let (since, ending) = (self.next_event(), Ending::default());
+        let split = Split { neighbour, since, hosts, waiting, waiting_bytes, ending };
+        let split = self.splits.insert(split);
         let split = u32::try_from(split).expect("fewer splits than links");
         let Self { hosts, splits, .. } = self;
         hosts.set_first_link(&splits[split as usize].hosts, FirstLink::Split(split));
@@ -79,14 +96,46 @@ impl Relay {
         }
     }
 
-    /// The grace is over: who has not come back leaves.
+    /// The grace is over: who has not come back leaves, in the order of joining. However many they are,
+    /// nobody's queue is filled by it who reads, and no turn gets long.
     pub(super) fn end_split(&mut self, split: u32, out: &mut impl Outbox) {
-        let mut lost: Vec<HostId> = self.hosts.ids_in(&self.splits[split as usize].hosts).collect();
-        lost.sort_unstable();
-        for id in lost {
-            self.lose(id, b"split", out);
+        if !self.must_wait(split, out) {
+            // A client's queue can take several of these.
+            let portion = self.limits.client_queue_bytes_max / SPLIT_PORTION_PART_BYTES;
+            let hosts = self.hosts.ids_in(&self.splits[split as usize].hosts);
+            let lost: Vec<_> = hosts.take(portion.clamp(1, SPLIT_PORTION_HOSTS)).collect();
+            for id in lost {
+                self.lose(id, b"split", out);
+            }
         }
-        self.splits.remove(split as usize);
+        if self.splits[split as usize].hosts.len() == 0 {
+            self.splits.remove(split as usize);
+        } else {
+            self.timers.insert((self.now + SPLIT_PAUSE, Timer::Split(split)));
+        }
+    }
+
+    /// Whether the end of a split waits for a link that has no room to be told of it.
+    fn must_wait(&mut self, split: u32, out: &impl Outbox) -> bool {
+        let room_bytes = BURST_PORTION_BYTES.min(self.limits.client_queue_bytes_max / 2);
+        let ending = &mut self.splits[split as usize].ending;
+        let full = self.links.iter().flatten().filter(|attachment| {
+            attachment.hears_of_hosts() && out.unsent_bytes(attachment.id) > room_bytes
+        });
+        let full = full.map(|attachment| attachment.id);
+        let mut full = full.filter(|link| !ending.given_up.contains(link)).peekable();
+        if full.peek().is_none() {
+            ending.stuck = None;
+            return false;
+        }
+        let stuck = *ending.stuck.get_or_insert(self.now);
+        let is_patient = self.now.since(stuck) < SPLIT_PATIENCE;
+        if !is_patient {
+            let full: Vec<_> = full.collect();
+            ending.given_up.extend(full);
+            ending.stuck = None;
+        }
+        is_patient
     }
 
     /// A lost host will not be found again: who wrote to it meanwhile is told so.

@@ -199,3 +199,79 @@ fn what_waited_for_a_lost_server_itself_comes_after_its_sender() {
     ];
     assert_heard(&mut world, again, &expected);
 }
+
+/// So many that their quits are more than a client's queue may hold.
+const MANY: u32 = 40_000;
+
+/// A server behind which there are [`MANY`], and its link.
+fn with_many(world: &mut World) -> (usize, ClientId) {
+    let middle = world.start(ServerSpec::new(2, None));
+    let link = says(world, middle, &server(3, "three", ""));
+    let told = |id| registration(Kind::User, id, 3, "", "");
+    world.send(link, &(1000..1000 + MANY).flat_map(told).collect::<Vec<u8>>());
+    world.pass(SECOND);
+    (middle, link)
+}
+
+fn quits(world: &mut World, client: ClientId) -> usize {
+    heard(world, client).iter().filter(|frame| frame[0] == 0x82).count()
+}
+
+#[test]
+fn many_who_are_lost_leave_as_those_who_hear_of_it_have_room() {
+    let mut world = world();
+    let (middle, right) = with_many(&mut world);
+    let frodo = says(&mut world, middle, &user(101, "frodo", ""));
+    let near = says(&mut world, middle, &server(4, "four", ""));
+    world.pass(SECOND);
+    for client in [frodo, near] {
+        heard(&mut world, client);
+    }
+    world.hang_up(right);
+    world.pass(SPLIT_GRACE + 10 * SECOND);
+    for client in [frodo, near] {
+        assert!(!world.is_closed(client));
+        assert_eq!(quits(&mut world, client), MANY as usize);
+    }
+    assert_eq!(host_ids(world.node(middle).expect("alive")), [4, 101]);
+}
+
+#[test]
+fn who_does_not_read_does_not_keep_the_lost_for_long() {
+    let mut world = world();
+    let (middle, right) = with_many(&mut world);
+    let frodo = says(&mut world, middle, &user(101, "frodo", ""));
+    let deaf = says(&mut world, middle, &user(102, "sam", ""));
+    world.pass(SECOND);
+    heard(&mut world, frodo);
+    world.deafen(deaf);
+    world.hang_up(right);
+    world.pass(SPLIT_GRACE + SPLIT_PATIENCE / 2);
+    let so_far = quits(&mut world, frodo);
+    assert!(so_far > 0 && so_far < MANY as usize, "{so_far}");
+    assert!(!world.is_closed(deaf), "it may begin to read again");
+    world.pass(SPLIT_PATIENCE + 10 * SECOND);
+    assert!(world.is_closed(deaf));
+    assert_eq!(so_far + quits(&mut world, frodo), MANY as usize + 1, "and sam");
+}
+
+#[test]
+fn who_comes_back_while_the_others_leave_stays() {
+    let mut world = world();
+    let (middle, right) = with_many(&mut world);
+    let frodo = says(&mut world, middle, &user(101, "frodo", ""));
+    world.pass(SECOND);
+    heard(&mut world, frodo);
+    world.deafen(frodo); // the end of the split waits for it
+    world.hang_up(right);
+    world.pass(SPLIT_GRACE + SECOND);
+    let last = 1000 + MANY - 1;
+    let again = says(&mut world, middle, &server(3, "three", ""));
+    world.send(again, &registration(Kind::User, last, 3, "", ""));
+    world.settle();
+    world.undeafen(frodo);
+    world.pass(10 * SECOND);
+    assert!(!world.is_closed(frodo));
+    assert_eq!(quits(&mut world, frodo), MANY as usize - 1);
+    assert_eq!(host_ids(world.node(middle).expect("alive")), [3, 101, last]);
+}
