@@ -122,7 +122,7 @@ fn bench(c: &mut Criterion) {
             assert!(take_all(&mut node, &mut sent) >= burst.len());
             sent.hosts += HOSTS;
             node.closed(Time::default(), link, &crc::relay::CloseReason::PeerClosed);
-            node.advance(Time(Duration::from_secs(10))); // 3 itself is forgotten
+            node.advance(Time::after(Duration::from_secs(10))); // 3 itself is forgotten
         });
     });
     sent.show("sent");

@@ -36,8 +36,9 @@ pub const SERVER_QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// the turn, so that a turn with many senders cannot overflow the queue of one that reads well.
 pub const QUEUE_PRESSED_BYTES: usize = 64 * 1024;
 
-/// A burst is put into a queue in portions: no more is added while this much waits.
-pub const BURST_PORTION_BYTES: usize = 32 * 1024;
+/// A burst is put into a queue in portions: no more is added while this much waits. A buffer that grows by
+/// doubling is then 32 KiB, of which several are in use while several clients register at once.
+pub const BURST_PORTION_BYTES: usize = 24 * 1024;
 
 /// What all links together are told of hosts in one turn, in bytes: a millisecond or two with the
 /// writing, so that the chats of others do not wait for a burst.

@@ -96,7 +96,7 @@ impl Simulator {
 
     /// Carries bytes between the clients and their connections; answers whether any went out.
     fn pump(&mut self) -> Result<bool, Fault> {
-        let now = self.world.now().0;
+        let now = self.world.now().since_start();
         let mut has_sent = false;
         for client in self.clients.iter_mut().filter(|client| !client.is_frozen) {
             let received = self.world.take_received(client.connection);
@@ -269,7 +269,7 @@ impl Backend for Simulator {
         };
         let mut app = app(launch)?;
         let connection = self.world.connect_by(server, door);
-        app.connected(self.world.now().0);
+        app.connected(self.world.now().since_start());
         let role = Role::Client(launch.wire);
         self.launched.push((launch.username.clone(), role, self.clients.len()));
         self.clients.push(Client {
@@ -286,7 +286,7 @@ impl Backend for Simulator {
 
     fn client_command(&mut self, username: &str, action: &Action) -> Result<(), Fault> {
         let at = self.find_client(username)?;
-        let now = self.world.now().0;
+        let now = self.world.now().since_start();
         self.clients[at].app.line(now, &action.line());
         self.pump().map(drop)
     }
@@ -298,7 +298,7 @@ impl Backend for Simulator {
             && now < end
         {
             let living = self.clients.iter().filter(|client| !client.is_frozen);
-            let deadlines = living.filter_map(|client| client.app.next_deadline().map(Time));
+            let deadlines = living.filter_map(|client| client.app.next_deadline().map(Time::after));
             // One that has come was seen by the client and is none of time's.
             let next = deadlines.filter(|at| *at > now).min().unwrap_or(end).min(end);
             self.world.pass(next.since(now));

@@ -176,7 +176,7 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
     }
 
     fn clock(&self) -> Time {
-        Time(self.start.elapsed())
+        Time::after(self.start.elapsed())
     }
 
     /// Waits for news from the system, or until there is something to do without.

@@ -168,7 +168,7 @@ mod tests {
     }
 
     fn at(millis: u64) -> Time {
-        Time(Duration::from_millis(millis))
+        Time::after(Duration::from_millis(millis))
     }
 
     #[track_caller]
@@ -235,7 +235,7 @@ mod tests {
         assert_eq!(inbox.offer(at(0), chat(first, 1, 1), nobody), Offer::Late);
         assert_eq!(inbox.offer(at(0), chat(first, 2, 2), nobody), Offer::Late);
         // A day later nobody has a copy: there is room for others without a loss.
-        let later = Time(PEER_KEPT_AGE_MAX * 2);
+        let later = Time::after(PEER_KEPT_AGE_MAX * 2);
         let floor = inbox.floor;
         let others = floor + 1_000_000..floor + 1_000_000 + PEER_SENDERS_MAX as u64 / 8 + 20;
         for life in others.clone() {

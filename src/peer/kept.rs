@@ -217,7 +217,7 @@ mod tests {
     fn age_goes_on_from_one_keeper_to_the_next() {
         let mut kept = Kept::default();
         let hour = Duration::from_secs(3600);
-        let at = |hours| Time(hour * hours);
+        let at = |hours| Time::after(hour * hours);
         kept.insert(at(1), chat(9, 1, ""), false);
         let passed_on = kept.in_order(at(21)).next().expect("kept");
         assert_eq!(passed_on.age_ms, 20 * 3_600_000);
@@ -234,11 +234,11 @@ mod tests {
         let mut pairs = Pairs::default();
         for life in 1..=PEER_PAIRS_MAX as u64 + 500 {
             let id = MessageId { life, to: 2, number: 1 };
-            assert!(pairs.meet(Time(Duration::from_millis(life)), id));
-            assert!(!pairs.meet(Time(Duration::from_millis(life)), id));
+            assert!(pairs.meet(Time::after(Duration::from_millis(life)), id));
+            assert!(!pairs.meet(Time::after(Duration::from_millis(life)), id));
             assert!(pairs.len() <= PEER_PAIRS_MAX && pairs.by_use.len() == pairs.len());
         }
-        let later = Time(PEER_KEPT_AGE_MAX * 2);
+        let later = Time::after(PEER_KEPT_AGE_MAX * 2);
         pairs.meet(later, MessageId { life: 1, to: 2, number: 1 });
         assert_eq!(pairs.len(), 1, "the old go");
     }

@@ -329,7 +329,7 @@ mod tests {
             let mut network = network();
             let mut versions: BTreeMap<u64, u64> = BTreeMap::new();
             for step in 0..120 {
-                let now = Time(Duration::from_millis(step * 400));
+                let now = Time::after(Duration::from_millis(step * 400));
                 for _ in 0..rng.random_range(1..4) {
                     let life = rng.random_range(1..size);
                     let others = (1..size).filter(|&other| other != life);

@@ -1,6 +1,6 @@
 //! Registrations: who may join over which link, and who is told of it (contract section 2).
 
-use super::link::Role;
+use super::link::{Behind, Role};
 use super::message::{HostId, Kind, Message, Registration, StatusCode};
 use super::split::chain;
 use super::{CloseReason, FirstLink, LinkId, Outbox, Relay, Timer};
@@ -100,7 +100,8 @@ impl Relay {
             self.uplink.attached(self.now, link);
         }
         let since = self.next_event();
-        let role = Role::Server { host, since, behind: Box::default() };
+        let behind = Box::new(Behind { since, ..Behind::default() });
+        let role = Role::Server { host, behind };
         self.take_role(link, role, Kind::Server, out);
         log::info!("link {link}: server {host} {} joined", Printable(registration.name));
         if registration.last_hop == HostId::NONE {

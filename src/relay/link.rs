@@ -120,8 +120,6 @@ pub(super) enum Role {
     /// An adjacent server.
     Server {
         host: HostId,
-        /// When it joined, in the relay's count of joins and splits.
-        since: u64,
         /// Whom it leads to. Boxed: there are few servers, and each user's link has a role too.
         behind: Box<Behind>,
     },
@@ -130,6 +128,8 @@ pub(super) enum Role {
 /// What is behind a server's link.
 #[derive(Debug, Default)]
 pub(super) struct Behind {
+    /// When the server joined, in the relay's count of joins and splits.
+    pub(super) since: u64,
     /// The hosts whose first link it is.
     pub(super) hosts: Chain,
     /// Ids that were registered over it and have not left over it, but are somebody else's.

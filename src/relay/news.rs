@@ -283,9 +283,9 @@ impl Relay {
         match attachment.role {
             Role::Unregistered { .. } => false,
             Role::User { .. } => host.kind == Kind::User,
-            Role::Server { since, .. } => match host.first_link {
+            Role::Server { ref behind, .. } => match host.first_link {
                 FirstLink::Link(_) => true,
-                FirstLink::Split(split) => since < self.splits[split as usize].since,
+                FirstLink::Split(split) => behind.since < self.splits[split as usize].since,
             },
         }
     }

@@ -118,7 +118,7 @@ mod tests {
     fn fallbacks_are_tried_at_once_and_the_first_parent_again_after_a_wait() {
         let mut rng = StdRng::seed_from_u64(1);
         let mut uplink = Uplink::new(2);
-        let now = Time(Duration::from_secs(5));
+        let now = Time::after(Duration::from_secs(5));
         assert_eq!(uplink.due(now), Some(0));
         uplink.ended(now, &mut rng);
         assert_eq!(uplink.due(now), Some(1));

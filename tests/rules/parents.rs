@@ -185,7 +185,7 @@ fn a_parent_is_who_introduces_itself_and_is_then_told_of_this_side() {
 
 #[test]
 fn a_parent_that_is_here_already_is_left_alone_for_a_minute() {
-    let now = Time(SECOND);
+    let now = Time::after(SECOND);
     for (said, is_chosen) in [
         (registration(Kind::Server, 3, 3, "three", ""), true),
         (registration(Kind::Server, 2, 2, "two", ""), true),

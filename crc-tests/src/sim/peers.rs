@@ -72,7 +72,7 @@ impl PeerWorld {
 
     /// Starts a peer at a place, by which others name it; answers its number.
     pub fn start(&mut self, place: &str, desired_id: Option<i64>, targets: &[&str]) -> usize {
-        let wall = WALL + self.ether.now.0;
+        let wall = WALL + self.ether.now.since_start();
         let seed = self.ether.rng.random();
         let peer = Peer::new(desired_id, targets.len(), wall, seed);
         self.members.push(Member {
@@ -190,7 +190,7 @@ impl PeerWorld {
 
     /// What a peer's own clock shows.
     fn clock(&self, number: usize) -> Time {
-        Time(self.ether.now.since(self.members[number].started))
+        Time::after(self.ether.now.since(self.members[number].started))
     }
 
     fn happen(&mut self, event: Happening) {
@@ -263,7 +263,7 @@ impl PeerWorld {
         let Member { peer, alarm, started, events, .. } = &mut self.members[number];
         let Some(peer) = peer else { return };
         events.extend(std::iter::from_fn(|| peer.poll_event()));
-        if let Some(at) = peer.next_deadline().map(|at| *started + at.0)
+        if let Some(at) = peer.next_deadline().map(|at| *started + at.since_start())
             && alarm.is_none_or(|alarm| at < alarm)
         {
             *alarm = Some(at);

@@ -57,7 +57,7 @@ impl<End: Eq + Hash> Trace<End> {
         if self.lines.len() == TRACE_LINES_MAX {
             self.lines.pop_front();
         }
-        self.lines.push_back(format!("{:10.4} {way}: {what}", now.0.as_secs_f64()));
+        self.lines.push_back(format!("{:10.4} {way}: {what}", now.since_start().as_secs_f64()));
     }
 }
 

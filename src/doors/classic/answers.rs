@@ -150,7 +150,7 @@ mod tests {
             answers.say(Name::SERVER, b"Hi", &mut queue);
             answers.say(Name::SERVER, b"Hi", &mut queue);
             assert!(queue.is_empty() && !answers.is_clear());
-            assert_eq!(answers.deadline(), Some(Time(CLASSIC_FORM_WAIT)));
+            assert_eq!(answers.deadline(), Some(Time::after(CLASSIC_FORM_WAIT)));
             answers.hear(next, &mut queue);
             assert_eq!(queue.unsent(), expected);
             assert_eq!(answers.deadline(), None);

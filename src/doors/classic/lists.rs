@@ -95,9 +95,9 @@ impl Lists {
 }
 
 /// The first beat at or after a time. Pushes begin on beats, so that many clients share one list.
-fn on_the_beat(Time(at): Time) -> Time {
+fn on_the_beat(at: Time) -> Time {
     let beat = CLASSIC_PAGE_PACE.as_nanos();
-    let late = at.as_nanos() % beat;
+    let late = at.since_start().as_nanos() % beat;
     let wait = if late == 0 { 0 } else { beat - late };
-    Time(at) + Duration::from_nanos(u64::try_from(wait).unwrap_or(0))
+    at + Duration::from_nanos(u64::try_from(wait).unwrap_or(0))
 }
