@@ -10,16 +10,6 @@ use rustix::process::Signal;
 
 use crate::support::*;
 
-/// Waits until something is so.
-#[track_caller]
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        std::thread::park_timeout(Duration::from_millis(10)); // between two looks
-    }
-}
-
 /// Processor time that a process has used, in hundredths of a second.
 fn ticks(program: &Program) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{}/stat", program.pid())).expect("it is there");
@@ -82,7 +72,7 @@ fn a_complaint_that_nobody_hears_is_no_crash() {
         .spawn()
         .expect("it starts");
     drop(child.stderr.take());
-    assert_eq!(child.wait().expect("a child").code(), Some(1));
+    assert_eq!(end(&mut child).code(), Some(1));
 }
 
 #[test]
@@ -103,7 +93,7 @@ fn a_slow_reader_loses_nothing() {
     until("it has waited", || Instant::now() >= later);
     let mut output = String::new();
     child.stdout.take().expect("piped").read_to_string(&mut output).expect("text");
-    assert_eq!(child.wait().expect("a child").code(), Some(0));
+    assert_eq!(end(&mut child).code(), Some(0));
     assert_eq!(output.lines().count(), 16);
 }
 
@@ -120,7 +110,7 @@ fn a_signal_is_heard_before_anything_has_begun() {
     let address = format!("127.0.0.1:{port}");
     for words in [&["greet", &port, "Bob"][..], &["chat", "Alice", "--network", &address]] {
         let mut program = Program::start(words);
-        let (mut stream, _) = listener.accept().expect("a connection");
+        let mut stream = accept(&listener);
         stream.read_exact(&mut [0; 8]).expect("it has begun to speak");
         if words[0] == "greet" {
             program.shows("Client 1 started");

@@ -1,20 +1,59 @@
 //! Running programs whose lines are waited for, and ports that nobody else takes.
 
 use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use rustix::net::{AddressFamily, SocketAddrV4, SocketType, bind, getsockname, socket, sockopt};
+use rustix::net::{
+    AddressFamily, SocketAddrV4, SocketFlags, SocketType, bind, getsockname, socket_with, sockopt,
+};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long anything may take on a busy machine before it counts as never.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) const WAITING: &str = "Waiting for other peer to connect...";
+
+/// Waits until something is so.
+#[track_caller]
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::park_timeout(Duration::from_millis(2)); // between two looks
+    }
+}
+
+/// Waits for the end of a program.
+#[track_caller]
+pub(crate) fn end(child: &mut Child) -> ExitStatus {
+    let mut status = None;
+    until("it ends", || {
+        status = child.try_wait().expect("a child");
+        status.is_some()
+    });
+    status.expect("it has ended")
+}
+
+/// Waits for somebody to connect.
+#[track_caller]
+pub(crate) fn accept(listener: &TcpListener) -> TcpStream {
+    listener.set_nonblocking(true).expect("a socket");
+    let mut stream = None;
+    until("somebody connects", || {
+        stream = listener.accept().ok();
+        stream.is_some()
+    });
+    let (stream, _) = stream.expect("it was accepted");
+    stream.set_nonblocking(false).expect("a socket");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    stream
+}
 
 /// A program whose lines are looked at one after the other: none may be passed over.
 pub(crate) struct Program {
@@ -101,14 +140,7 @@ impl Program {
     /// Waits for its end and answers its code; nothing may have been said that was not looked at.
     #[track_caller]
     pub(crate) fn ends(&mut self) -> Option<i32> {
-        let deadline = Instant::now() + PATIENCE;
-        let status = loop {
-            if let Some(status) = self.child.try_wait().expect("a child") {
-                break status;
-            }
-            assert!(Instant::now() < deadline, "it does not end");
-            std::thread::park_timeout(Duration::from_millis(2)); // between two looks
-        };
+        let status = end(&mut self.child);
         let rest: Vec<String> = self.stdout.iter().chain(self.stderr.iter()).collect();
         assert_eq!(rest, [""; 0], "said and not looked at");
         status.code()
@@ -165,7 +197,9 @@ pub(crate) struct Reserved {
 
 impl Reserved {
     pub(crate) fn new() -> Self {
-        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+        // No program that is started meanwhile may have it, too, and hold the port longer.
+        let (family, kind) = (AddressFamily::INET, SocketType::STREAM);
+        let socket = socket_with(family, kind, SocketFlags::CLOEXEC, None).expect("a socket");
         sockopt::set_socket_reuseaddr(&socket, true).expect("an option");
         bind(&socket, &SocketAddrV4::new([127, 0, 0, 1].into(), 0)).expect("a port");
         let address: std::net::SocketAddr =

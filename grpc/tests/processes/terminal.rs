@@ -25,17 +25,19 @@ struct Terminal {
 
 impl Terminal {
     fn start(words: &[&str]) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)
+            .expect("a terminal");
         grantpt(&master).and_then(|()| unlockpt(&master)).expect("ours");
         let name = ptsname(&master, Vec::new()).expect("a name");
-        let tty = open(&name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).expect("its other end");
-        let end = || Stdio::from(tty.try_clone().expect("a descriptor"));
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let tty = open(&name, flags, Mode::empty()).expect("its other end");
+        let other_end = || Stdio::from(tty.try_clone().expect("a descriptor"));
         let child = Command::new(env!("CARGO_BIN_EXE_crc-grpc"))
             .args(words)
             .env("TERM", "xterm")
-            .stdin(end())
-            .stdout(end())
-            .stderr(end())
+            .stdin(other_end())
+            .stdout(other_end())
+            .stderr(other_end())
             .spawn()
             .expect("it starts");
         let keys = File::from(master);
@@ -50,6 +52,17 @@ impl Terminal {
             }
         });
         Self { child, keys, tty, shown, screen: String::new() }
+    }
+
+    /// Waits until the editor reads the keys. Before, and between two lines, it is the system that
+    /// echoes them, and to it Ctrl-C and Ctrl-D mean something else.
+    #[track_caller]
+    fn edits(&self) {
+        until("the editor has the terminal", || !self.modes().contains(LocalModes::ICANON));
+    }
+
+    fn modes(&self) -> LocalModes {
+        tcgetattr(&self.tty).expect("a terminal").local_modes
     }
 
     fn types(&mut self, keys: &str) {
@@ -76,9 +89,8 @@ impl Terminal {
     /// Waits for its end, with the terminal as it was.
     #[track_caller]
     fn ends(&mut self) {
-        assert_eq!(self.child.wait().expect("a child").code(), Some(0));
-        let modes = tcgetattr(&self.tty).expect("a terminal").local_modes;
-        assert!(modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG));
+        assert_eq!(end(&mut self.child).code(), Some(0));
+        assert!(self.modes().contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG));
     }
 }
 
@@ -99,6 +111,7 @@ fn what_comes_does_not_tear_what_is_typed() {
     alice.shows("Welcome, Alice. You are chatting with Bob.");
     bob.shows("Welcome, Bob. You are chatting with Alice.");
 
+    alice.edits();
     alice.types("half a li");
     alice.shows("half a li");
     bob.types("Hello");
@@ -111,6 +124,7 @@ fn what_comes_does_not_tear_what_is_typed() {
     alice.types("\u{1b}[A\r");
     bob.hears("Alice> half a line");
 
+    alice.edits();
     alice.types("never sent");
     alice.shows("never sent");
     alice.types("\u{3}");
@@ -125,6 +139,7 @@ fn the_terminal_is_given_back_whatever_ends_the_chat() {
         let (one, two) = (Reserved::new(), Reserved::new());
         let mut alice = Terminal::start(&["chat", "Alice", &one.port, &two.port]);
         alice.shows(WAITING);
+        alice.edits();
         alice.types("begun");
         alice.shows("begun");
         let pid = Pid::from_child(&alice.child);
