@@ -7,6 +7,7 @@
 //! [`DIAL_INTERVAL`] after the one before, unless that was answered by somebody else or the other has
 //! just been heard of; in a network there is none while nobody is known to be anywhere.
 
+mod begin;
 mod choice;
 #[cfg(test)]
 mod choice_tests;
@@ -28,7 +29,7 @@ use self::directory::User;
 use self::network::Network;
 use self::peer::{Peer, Service};
 use self::relay::Relay;
-use crate::channel::{self, Failure, Gone, Signals};
+use crate::channel::{Failure, Gone, Signals};
 use crate::cli::Way;
 use crate::limits::DIAL_INTERVAL;
 use crate::proto::chat::ChatMessage;
@@ -42,61 +43,13 @@ pub(crate) async fn run(name: String, way: Way) -> Result<(), String> {
     let mut signals = Signals::new()?;
     let ready = tokio::select! {
         () = signals.any() => return Ok(()),
-        ready = prepare(name, way) => ready?,
+        ready = begin::prepare(name, way) => ready?,
     };
     let (mut talk, service, happened, typed) = ready;
     talk.wait();
     let (outcome, service) = talk.chat(signals, service, happened, typed).await;
     talk.leave(service).await?;
     outcome
-}
-
-/// A chat that may begin.
-type Ready = (Talk, Service, mpsc::Receiver<Happening>, mpsc::Receiver<Typed>);
-
-async fn prepare(name: String, way: Way) -> Result<Ready, String> {
-    let (service, network, target, with, port) = match way {
-        Way::Ports { own, peer } => {
-            let (listener, address) = channel::listen(channel::local(own)).await?;
-            let target = Target::new(channel::local(peer), None);
-            let port = (own == 0).then_some(address.port());
-            (Service::start(&name, listener), None, Some(target), None, port)
-        }
-        Way::Network { relay: server, with, address } => {
-            let stream = relay::connect(&server).await?;
-            let own_ip = address.map_or_else(|| relay::own_ip(&stream), Ok)?;
-            let (listener, address) = channel::listen((own_ip, 0).into()).await?;
-            let service = Service::start(&name, listener);
-            let relay = Relay::join(stream, &name, address).await;
-            let relay = relay.map_err(|why| format!("the crc server at {server}: {why}"))?;
-            let mut network = Network::new(server, address, relay);
-            if with.is_none() {
-                network.choose(&name);
-            }
-            (service, Some(network), None, with, None)
-        }
-    };
-    let (screen, typed) = Screen::open_with_input();
-    let (happens, happened) = mpsc::channel(16);
-    let mut talk = Talk {
-        name,
-        screen,
-        network,
-        with: with.map(String::into_bytes),
-        target,
-        link: Link::Down,
-        attempt: 0,
-        dialled: None,
-        peer_name: None,
-        held: None,
-        is_sending: false,
-        is_input_open: true,
-        happens,
-    };
-    if let Some(port) = port {
-        talk.note(format!("listening on {}", channel::local(port)));
-    }
-    Ok((talk, service, happened, typed))
 }
 
 /// Where the other is to be found.
