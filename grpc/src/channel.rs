@@ -6,14 +6,11 @@
 use std::error::Error;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
-use std::task::{Context, Poll};
 
 use crc::printable::Printable;
 use hyper_util::rt::TokioIo;
 use rustix::net::sockopt;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -21,6 +18,7 @@ use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
+use crate::connection::Connection;
 use crate::limits::{ANSWER_DEADLINE, CONNECT_DEADLINE, PROBE_INTERVAL, PROBES_MAX};
 
 /// A port of this machine, from this machine only.
@@ -86,8 +84,8 @@ pub(crate) async fn connect(address: SocketAddr) -> Result<(Channel, Gone), Fail
         Err(_) => return Err(absent("it does not answer")),
     };
     prepare(&stream);
-    let (watch, gone) = oneshot::channel();
-    let stream = Mutex::new(Some(Watched { stream, _watch: watch }));
+    let (watch, gone) = oneshot::channel::<()>();
+    let stream = Mutex::new(Some(Connection::dialled(stream, watch)));
     let once = tower::service_fn(move |_| {
         let stream = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
         async { stream.map(TokioIo::new).ok_or(io::Error::from(io::ErrorKind::NotConnected)) }
@@ -170,38 +168,4 @@ fn innermost(error: &(dyn Error + 'static)) -> String {
         last = cause;
     }
     Printable(reason(last).as_bytes()).to_string()
-}
-
-/// A stream that is dropped when its connection has ended, and says so by that.
-struct Watched {
-    stream: TcpStream,
-    _watch: oneshot::Sender<()>,
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
 }

@@ -6,6 +6,7 @@
 mod channel;
 mod chat;
 mod cli;
+mod connection;
 mod greeting;
 mod incoming;
 mod limits;

@@ -1,0 +1,90 @@
+//! A TCP connection under gRPC, whichever end has dialled.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
+use tonic::transport::server::{Connected, TcpConnectInfo};
+
+/// What every HTTP/2 client sends first, RFC 9113 section 3.4.
+const PREFACE_BYTES: usize = 24;
+
+/// A connection, and what is dropped when it has ended.
+pub(crate) struct Connection<T> {
+    stream: TcpStream,
+    /// Until the other end has begun to speak, where that has its time.
+    opening: Option<Opening>,
+    _until_end: T,
+}
+
+struct Opening {
+    until: Pin<Box<Sleep>>,
+    bytes: usize,
+}
+
+impl<T> Connection<T> {
+    /// One that was dialled.
+    pub(crate) fn dialled(stream: TcpStream, until_end: T) -> Self {
+        Self { stream, opening: None, _until_end: until_end }
+    }
+
+    /// One that came, and that fails with [`io::ErrorKind::TimedOut`] where its client has not begun to
+    /// speak HTTP/2 by the deadline, counted from now.
+    pub(crate) fn accepted(stream: TcpStream, deadline: Duration, until_end: T) -> Self {
+        let opening = Opening { until: Box::pin(sleep(deadline)), bytes: 0 };
+        Self { stream, opening: Some(opening), _until_end: until_end }
+    }
+}
+
+impl<T> Connected for Connection<T> {
+    type ConnectInfo = TcpConnectInfo;
+
+    fn connect_info(&self) -> TcpConnectInfo {
+        self.stream.connect_info()
+    }
+}
+
+impl<T: Unpin> AsyncRead for Connection<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let Some(opening) = &mut self.opening
+            && opening.until.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        if let Some(opening) = &mut self.opening {
+            opening.bytes += buffer.filled().len() - before;
+            if opening.bytes >= PREFACE_BYTES {
+                self.opening = None;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: Unpin> AsyncWrite for Connection<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
