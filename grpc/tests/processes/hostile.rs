@@ -27,14 +27,19 @@ pub(crate) fn connections_that_say_nothing_cost_nothing_and_make_room() {
     let line = server.line();
     let port = line.strip_prefix("Server started, listening on ").expect("a port");
     let pid = server.pid();
-    let descriptors = || fs::read_dir(format!("/proc/{pid}/fd")).expect("it is there").count();
+    // Those that it has from whoever runs the tests may be above its limit, and don't count.
+    let descriptors = || {
+        let all = fs::read_dir(format!("/proc/{pid}/fd")).expect("it is there");
+        let names = all.map_while(|entry| entry.ok()?.file_name().into_string().ok());
+        names.filter(|name| name.parse::<u32>().is_ok_and(|number| number < 24)).count()
+    };
     let mut silent = Vec::new();
     until("it has no descriptors left", || {
         // No more than make room for a client when the first of them are closed.
         if silent.len() < 14 {
             silent.push(TcpStream::connect(format!("127.0.0.1:{port}")).expect("a connection"));
         }
-        descriptors() >= 24
+        descriptors() == 24
     });
     let (before, second) = (ticks(&server), Instant::now() + Duration::from_secs(1));
     until("a second has passed", || Instant::now() >= second);
