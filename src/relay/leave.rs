@@ -89,8 +89,17 @@ impl Relay {
         let Some((slot, host)) = self.hosts.entry(id) else {
             return;
         };
+        // Those of other servers are too many for the log, as they are when they join.
+        let is_near = match host.first_link {
+            FirstLink::Link(link) => {
+                let attachment = self.links.get(link.index as usize).and_then(Option::as_ref);
+                attachment.is_none_or(|attachment| attachment.host() == Some(id))
+            }
+            FirstLink::Split(_) => false,
+        };
+        let level = if is_near { log::Level::Info } else { log::Level::Debug };
         if host.kind == Kind::User {
-            log::info!("user {id} {} left: {}", Printable(host.name()), Excerpt(text));
+            log::log!(level, "user {id} {} left: {}", Printable(host.name()), Excerpt(text));
             let quit = Message::ClientQuit { source: id, text };
             for attachment in self.links.iter().flatten() {
                 // When this server stops, its users see the end of their own connections.
@@ -100,7 +109,7 @@ impl Relay {
                 }
             }
         } else {
-            log::info!("server {id} {} left", Printable(host.name()));
+            log::log!(level, "server {id} {} left", Printable(host.name()));
         }
         let way = host.first_link;
         self.pass_over(slot, id);

@@ -33,7 +33,8 @@ pub(super) struct Split {
     /// By destination, in the order they came.
     waiting: HashMap<HostId, Vec<Chat>, RandomState>,
     waiting_bytes: usize,
-    ending: Ending,
+    /// Once the grace is over.
+    ending: Option<Ending>,
 }
 
 /// How the end of a split goes on.
@@ -82,8 +83,8 @@ impl Relay {
             self.limits.split_grace
         );
         let (waiting, waiting_bytes) = (HashMap::default(), 0);
-        let (since, ending) = (self.next_event(), Ending::default());
-        let split = Split { neighbour, since, hosts, waiting, waiting_bytes, ending };
+        let since = self.next_event();
+        let split = Split { neighbour, since, hosts, waiting, waiting_bytes, ending: None };
         let split = self.splits.insert(split);
         let split = u32::try_from(split).expect("fewer splits than links");
         let Self { hosts, splits, .. } = self;
@@ -118,7 +119,11 @@ impl Relay {
     /// Whether the end of a split waits for a link that has no room to be told of it.
     fn must_wait(&mut self, split: u32, out: &impl Outbox) -> bool {
         let room_bytes = BURST_PORTION_BYTES.min(self.limits.client_queue_bytes_max / 2);
-        let ending = &mut self.splits[split as usize].ending;
+        let Split { neighbour, hosts, ending, .. } = &mut self.splits[split as usize];
+        if ending.is_none() && hosts.len() > 0 {
+            log::warn!("split: {} hosts behind server {neighbour} did not come back", hosts.len());
+        }
+        let ending = ending.get_or_insert_default();
         let full = self.links.iter().flatten().filter(|attachment| {
             attachment.hears_of_hosts() && out.unsent_bytes(attachment.id) > room_bytes
         });
