@@ -2,8 +2,9 @@
 //!
 //! It moves bytes and time between the system and a machine, and decides nothing. `program` is what
 //! the loop asks of the machine and of what else a program has; `server` and `peer` are those.
-//! `connection` is a link's socket, `dial` finds neighbours, `listen` doors, `control` the operator's
-//! socket, `console` the operator's terminal, `stdio` what is shared with other programs.
+//! `ground` is what the loop stands on, `connection` a link's socket; `dial` finds neighbours. `listen`
+//! is for doors, `control` the operator's socket, `console` the operator's terminal, `stdio` what is
+//! shared with other programs.
 //!
 //! A turn has five steps: wait until the next deadline, read (a budget a link), advance, write
 //! (likewise), reap. Sockets register once for both directions; readiness is a flag that only the
@@ -15,6 +16,7 @@ mod connection;
 mod console;
 mod control;
 mod dial;
+mod ground;
 mod listen;
 mod peer;
 mod program;
@@ -22,38 +24,26 @@ mod server;
 mod stdio;
 
 use std::collections::VecDeque;
-use std::fmt::Display;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::event::Event;
-use mio::{Events, Interest, Poll, Token, Waker};
-use rustix::process::{Resource, getrlimit, setrlimit};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use mio::{Events, Poll, Token};
 use signal_hook_mio::v1_0::Signals;
 
 use self::connection::{Connection, Dialling, Received};
 pub use self::control::request;
 use self::dial::Resolver;
+use self::ground::{Ground, LINKS, LISTENERS, LISTENERS_MAX, SIGNALS, WAKER};
 use self::listen::Listener;
 pub use self::peer::{PeerServer, PeerSettings};
 use self::program::{House, Machine, Wanted};
 pub use self::server::{Server, Settings};
 pub use self::stdio::LogSink;
 use crate::address::Address;
-use crate::limits::{CONTROL_CONNECTIONS_MAX, READ_BYTES_PER_TURN};
+use crate::limits::READ_BYTES_PER_TURN;
 use crate::relay::{CloseReason, LinkId, Time};
-
-const SIGNALS: Token = Token(0);
-const WAKER: Token = Token(1);
-const LISTENERS: usize = 2;
-const LISTENERS_MAX: usize = 12;
-/// From here up to the links, tokens are a house's.
-const HOUSE: usize = LISTENERS + LISTENERS_MAX;
-const HOUSE_TOKENS: usize = 3 + CONTROL_CONNECTIONS_MAX;
-const LINKS: usize = HOUSE + HOUSE_TOKENS;
 
 /// A neighbour to dial.
 struct Target {
@@ -88,38 +78,6 @@ struct Loop<M: Machine, H> {
     ended: Vec<(LinkId, CloseReason)>,
     buffer: Box<[u8]>,
     must_stop_at_once: bool,
-}
-
-/// What a loop is made of before there is a machine.
-struct Ground<D> {
-    poll: Poll,
-    listeners: Vec<Listener<D>>,
-    signals: Signals,
-    waker: Arc<Waker>,
-}
-
-impl<D: Copy + Display> Ground<D> {
-    /// Listens.
-    fn open(doors: &[(D, Address)]) -> Result<Self, String> {
-        raise_descriptor_limit();
-        let poll = Poll::new().map_err(|error| broken(&error))?;
-        let registry = poll.registry();
-        assert!(doors.len() <= LISTENERS_MAX, "as many doors as tokens");
-        let mut listeners = Vec::new();
-        for (place, (door, address)) in doors.iter().enumerate() {
-            listeners.push(Listener::open(*door, address, registry, Token(LISTENERS + place))?);
-        }
-        let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(|error| broken(&error))?;
-        registry
-            .register(&mut signals, SIGNALS, Interest::READABLE)
-            .map_err(|error| broken(&error))?;
-        let waker = Arc::new(Waker::new(registry, WAKER).map_err(|error| broken(&error))?);
-        Ok(Self { poll, listeners, signals, waker })
-    }
-}
-
-fn broken(error: &io::Error) -> String {
-    format!("cannot set up the poll loop: {error}")
 }
 
 impl<M: Machine, H: House<M>> Loop<M, H> {
@@ -520,15 +478,6 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
                 self.node.stop(now);
             }
         }
-    }
-}
-
-/// Every connection takes a descriptor: as many as the system grants, not the few it begins with.
-fn raise_descriptor_limit() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        log::warn!("cannot raise the limit of open files: {error}");
     }
 }
 

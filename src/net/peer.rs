@@ -7,8 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
+use super::Loop;
+use super::ground::{Ground, HOUSE};
 use super::program::{House, PeerDoor};
-use super::{Ground, HOUSE, Loop};
 use crate::address::Address;
 use crate::client::{PeerFront, Seen};
 use crate::peer::Peer;

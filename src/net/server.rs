@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use mio::{Registry, Token};
 
+use super::Loop;
 use super::console::Console;
 use super::control::Control;
+use super::ground::{Ground, HOUSE};
 use super::program::House;
-use super::{Ground, HOUSE, Loop};
 use crate::address::Address;
 use crate::doors::Door;
 use crate::limits::Limits;
