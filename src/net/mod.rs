@@ -2,7 +2,7 @@
 //!
 //! It moves bytes and time between the system and a machine, and decides nothing. `program` is what
 //! the loop asks of the machine and of what else a program has; `server` and `peer` are those.
-//! `ground` is what the loop stands on, `connection` a link's socket; `dial` finds neighbours. `listen`
+//! `ground` is what the loop stands on, `connection` a link's socket; `resolve` looks neighbours up. `listen`
 //! is for doors, `control` the operator's socket, `console` the operator's terminal, `stdio` what is
 //! shared with other programs.
 //!
@@ -15,11 +15,11 @@
 mod connection;
 mod console;
 mod control;
-mod dial;
 mod ground;
 mod listen;
 mod peer;
 mod program;
+mod resolve;
 mod server;
 mod stdio;
 
@@ -34,11 +34,11 @@ use signal_hook_mio::v1_0::Signals;
 
 use self::connection::{Connection, Dialling, Received};
 pub use self::control::request;
-use self::dial::Resolver;
 use self::ground::{Ground, LINKS, LISTENERS, LISTENERS_MAX, SIGNALS, WAKER};
 use self::listen::Listener;
 pub use self::peer::{PeerServer, PeerSettings};
 use self::program::{House, Machine, Wanted};
+use self::resolve::Resolver;
 pub use self::server::{Server, Settings};
 pub use self::stdio::LogSink;
 use crate::address::Address;
