@@ -2,9 +2,9 @@
 //!
 //! It moves bytes and time between the system and a machine, and decides nothing. `program` is what
 //! the loop asks of the machine and of what else a program has; `server` and `peer` are those.
-//! `ground` is what the loop stands on, `connection` a link's socket; `resolve` looks neighbours up. `listen`
-//! is for doors, `control` the operator's socket, `console` the operator's terminal, `stdio` what is
-//! shared with other programs.
+//! `ground` is what the loop stands on, `connection` a link's socket; `dial` finds neighbours, with
+//! `resolve` for their names. `listen` is for doors, `control` the operator's socket, `console` the
+//! operator's terminal, `stdio` what is shared with other programs.
 //!
 //! A turn has five steps: wait until the next deadline, read (a budget a link), advance, write
 //! (likewise), reap. Sockets register once for both directions; readiness is a flag that only the
@@ -15,6 +15,7 @@
 mod connection;
 mod console;
 mod control;
+mod dial;
 mod ground;
 mod listen;
 mod peer;
@@ -25,34 +26,25 @@ mod stdio;
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::event::Event;
 use mio::{Events, Poll, Token};
 use signal_hook_mio::v1_0::Signals;
 
-use self::connection::{Connection, Dialling, Received};
+use self::connection::{Connection, Received};
 pub use self::control::request;
+use self::dial::{Dialled, Dialler};
 use self::ground::{Ground, LINKS, LISTENERS, LISTENERS_MAX, SIGNALS, WAKER};
 use self::listen::Listener;
 pub use self::peer::{PeerServer, PeerSettings};
 use self::program::{House, Machine, Wanted};
-use self::resolve::Resolver;
 pub use self::server::{Server, Settings};
 pub use self::stdio::LogSink;
 use crate::address::Address;
 use crate::limits::READ_BYTES_PER_TURN;
 use crate::relay::{CloseReason, LinkId, Time};
-
-/// A neighbour to dial.
-struct Target {
-    address: Address,
-    /// The operator knows that it cannot be reached.
-    is_reported: bool,
-    /// Dials that never became a connection: each begins with another of its addresses.
-    failed_dials: usize,
-}
 
 /// A program with its sockets.
 struct Loop<M: Machine, H> {
@@ -64,9 +56,8 @@ struct Loop<M: Machine, H> {
     now: Time,
     /// How long to look again before sleeping; not at all if it is zero.
     busy_poll: Duration,
-    targets: Vec<Target>,
+    dialler: Dialler,
     signals: Signals,
-    resolver: Resolver,
     listeners: Vec<Listener<M::Door>>,
     /// By [`LinkId::index`].
     connections: Vec<Option<Connection>>,
@@ -83,7 +74,6 @@ struct Loop<M: Machine, H> {
 impl<M: Machine, H: House<M>> Loop<M, H> {
     fn new(ground: Ground<M::Door>, node: M, house: H, targets: Vec<Address>) -> Self {
         let Ground { poll, listeners, signals, waker } = ground;
-        let target = |address| Target { address, is_reported: false, failed_dials: 0 };
         Self {
             poll,
             node,
@@ -91,9 +81,8 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
             start: Instant::now(),
             now: Time::default(),
             busy_poll: Duration::ZERO,
-            targets: targets.into_iter().map(target).collect(),
+            dialler: Dialler::new(M::NEIGHBOUR, targets, waker),
             signals,
-            resolver: Resolver::new(waker),
             listeners,
             connections: Vec::new(),
             readable: VecDeque::new(),
@@ -206,11 +195,8 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
             match connection.finish_dialling() {
                 Ok(None) => return,
                 Ok(Some(dialling)) => {
-                    let Dialling { target, address, .. } = *dialling;
-                    self.targets[target].is_reported = false;
-                    log::info!("link {link}: connected to the {} {address}", M::NEIGHBOUR);
-                    let now = self.now;
-                    self.node.dialled(now, link, Some(address));
+                    self.dialler.connected(link, &dialling);
+                    self.node.dialled(self.now, link, Some(dialling.address));
                 }
                 Err(error) => {
                     let reason = CloseReason::Failed(error.to_string());
@@ -325,7 +311,11 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
             while let Some(action) = self.node.poll_wanted() {
                 is_done = false;
                 match action {
-                    Wanted::Dial { target, link } => self.dial(target, link),
+                    Wanted::Dial { target, link } => {
+                        if let Some(dialled) = self.dialler.dial(target, link) {
+                            self.begin(link, dialled);
+                        }
+                    }
                     Wanted::Close { link, reason } => {
                         self.write(link); // as much of a farewell as fits
                         self.ended.push((link, reason));
@@ -385,84 +375,32 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
         let slot = self.connections.get_mut(link.index as usize);
         let taken = slot.and_then(|slot| slot.take_if(|connection| connection.id() == link));
         if let Some(mut connection) = taken {
-            if let Some(dialling) = connection.dialling().take() {
-                if let CloseReason::Failed(error) = reason
-                    && !dialling.candidates.is_empty()
-                {
-                    log::debug!("link {link}: {}: {error}", dialling.address);
-                    return self.connect(now, link, dialling.target, dialling.candidates);
-                }
-                self.report_target(dialling.target, &reason.to_string());
+            if let Some(dialling) = connection.dialling().take()
+                && let Some(dialled) = self.dialler.ended(link, *dialling, reason)
+            {
+                return self.begin(link, dialled);
             }
             connection.close(self.poll.registry());
         }
         self.node.closed(now, link, reason);
     }
 
-    fn dial(&mut self, target: usize, link: LinkId) {
-        let address = &self.targets[target].address;
-        match address.host.parse::<IpAddr>() {
-            Ok(ip) => {
-                let candidates = VecDeque::from([SocketAddr::from((ip, address.port))]);
-                self.connect(self.now, link, target, candidates);
-            }
-            Err(_) => self.resolver.resolve(link, target, address.clone()),
-        }
-    }
-
+    /// Dials go on whose names have been looked up.
     fn on_resolved(&mut self) {
-        let now = self.now;
-        while let Some(answer) = self.resolver.poll() {
-            if !self.node.is_open(answer.link) {
-                continue; // it took too long, and its link was given up
-            }
-            match answer.found {
-                Ok(mut candidates) => {
-                    let failed = self.targets[answer.target].failed_dials;
-                    candidates.rotate_left(failed.checked_rem(candidates.len()).unwrap_or(0));
-                    self.connect(now, answer.link, answer.target, candidates);
-                }
-                Err(error) => {
-                    self.report_target(answer.target, &error);
-                    self.node.closed(now, answer.link, &CloseReason::Failed(error));
-                }
-            }
+        while let Some(answer) = self.dialler.poll_resolved() {
+            let link = answer.link;
+            if self.node.is_open(link) {
+                let dialled = self.dialler.resolved(answer);
+                self.begin(link, dialled);
+            } // or it took too long, and its link was given up
         }
     }
 
-    /// Dials the first address that the system takes; the rest is tried when that one fails.
-    fn connect(
-        &mut self,
-        now: Time,
-        link: LinkId,
-        target: usize,
-        mut candidates: VecDeque<SocketAddr>,
-    ) {
-        let mut error = "its name stands for no address".to_owned();
-        while let Some(address) = candidates.pop_front() {
-            match Connection::dial(link, Dialling { target, address, candidates }) {
-                Ok(connection) => return self.install(connection),
-                Err((dialling, failure)) => {
-                    candidates = dialling.candidates;
-                    error = failure.to_string();
-                }
-            }
-        }
-        self.report_target(target, &error);
-        self.node.closed(now, link, &CloseReason::Failed(error));
-    }
-
-    /// Says once that a neighbour cannot be reached; it is tried on in silence.
-    fn report_target(&mut self, target: usize, error: &str) {
-        let Target { address, is_reported, failed_dials } = &mut self.targets[target];
-        let neighbour = M::NEIGHBOUR;
-        *failed_dials = failed_dials.wrapping_add(1);
-        if std::mem::replace(is_reported, true) {
-            log::debug!("cannot connect to the {neighbour} {address}: {error}");
-        } else {
-            log::warn!(
-                "cannot connect to the {neighbour} {address}: {error}; trying until it answers"
-            );
+    /// A link is being connected, or cannot be.
+    fn begin(&mut self, link: LinkId, dialled: Dialled) {
+        match dialled {
+            Ok(connection) => self.install(connection),
+            Err(reason) => self.node.closed(self.now, link, &reason),
         }
     }
 
