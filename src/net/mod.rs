@@ -2,9 +2,9 @@
 //!
 //! It moves bytes and time between the system and a machine, and decides nothing. `program` is what
 //! the loop asks of the machine and of what else a program has; `server` and `peer` are those.
-//! `ground` is what the loop stands on, `connection` a link's socket; `dial` finds neighbours, with
-//! `resolve` for their names. `listen` is for doors, `control` the operator's socket, `console` the
-//! operator's terminal, `stdio` what is shared with other programs.
+//! `ground` is what the loop stands on, `poller` where it waits. `connection` is a link's socket; `dial`
+//! finds neighbours, with `resolve` for their names. `listen` is for doors, `control` the operator's
+//! socket, `console` the operator's terminal, `stdio` what is shared with other programs.
 //!
 //! A turn has five steps: wait until the next deadline, read (a budget a link), advance, write
 //! (likewise), reap. Sockets register once for both directions; readiness is a flag that only the
@@ -19,6 +19,7 @@ mod dial;
 mod ground;
 mod listen;
 mod peer;
+mod poller;
 mod program;
 mod resolve;
 mod server;
@@ -27,10 +28,10 @@ mod stdio;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mio::event::Event;
-use mio::{Events, Poll, Token};
+use mio::{Events, Token};
 use signal_hook_mio::v1_0::Signals;
 
 use self::connection::{Connection, Received};
@@ -39,6 +40,7 @@ use self::dial::{Dialled, Dialler};
 use self::ground::{Ground, LINKS, LISTENERS, LISTENERS_MAX, SIGNALS, WAKER};
 use self::listen::Listener;
 pub use self::peer::{PeerServer, PeerSettings};
+use self::poller::Poller;
 use self::program::{House, Machine, Wanted};
 pub use self::server::{Server, Settings};
 pub use self::stdio::LogSink;
@@ -48,14 +50,11 @@ use crate::relay::{CloseReason, LinkId, Time};
 
 /// A program with its sockets.
 struct Loop<M: Machine, H> {
-    poll: Poll,
+    poller: Poller,
     node: M,
     house: H,
-    start: Instant,
     /// When this turn began, by the clock of the machine.
     now: Time,
-    /// How long to look again before sleeping; not at all if it is zero.
-    busy_poll: Duration,
     dialler: Dialler,
     signals: Signals,
     listeners: Vec<Listener<M::Door>>,
@@ -75,12 +74,10 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
     fn new(ground: Ground<M::Door>, node: M, house: H, targets: Vec<Address>) -> Self {
         let Ground { poll, listeners, signals, waker } = ground;
         Self {
-            poll,
+            poller: Poller::new(poll),
             node,
             house,
-            start: Instant::now(),
             now: Time::default(),
-            busy_poll: Duration::ZERO,
             dialler: Dialler::new(M::NEIGHBOUR, targets, waker),
             signals,
             listeners,
@@ -112,44 +109,14 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
                 }
                 return Ok(());
             }
-            self.wait(&mut events)?;
-            self.now = self.clock();
+            let patience = self.patience();
+            self.poller.wait(&mut events, patience)?;
+            self.now = self.poller.clock();
             for event in &events {
                 self.note(event);
             }
             self.read();
             self.advance();
-        }
-    }
-
-    fn clock(&self) -> Time {
-        Time::after(self.start.elapsed())
-    }
-
-    /// Waits for news from the system, or until there is something to do without.
-    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        let mut patience = self.patience();
-        if !self.busy_poll.is_zero() && patience != Some(Duration::ZERO) {
-            // Half of what a lone message waits for is the waking of a core that sleeps.
-            let begin = self.clock();
-            let until = begin + patience.map_or(self.busy_poll, |span| span.min(self.busy_poll));
-            let mut now = begin;
-            while now < until {
-                self.poll_for(events, Some(Duration::ZERO))?;
-                if !events.is_empty() {
-                    return Ok(());
-                }
-                now = self.clock();
-            }
-            patience = patience.map(|span| (begin + span).since(now));
-        }
-        self.poll_for(events, patience)
-    }
-
-    fn poll_for(&mut self, events: &mut Events, patience: Option<Duration>) -> io::Result<()> {
-        match self.poll.poll(events, patience) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
-            _ => Ok(()),
         }
     }
 
@@ -166,7 +133,7 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
         let pauses = self.listeners.iter().filter_map(|listener| listener.readiness.retry_at());
         let pauses = pauses.chain(self.house.retry_at());
         let deadline = pauses.chain(self.node.next_deadline()).min();
-        deadline.map(|at| at.since(self.clock()))
+        deadline.map(|at| at.since(self.poller.clock()))
     }
 
     /// Step one: what the system has news of becomes a flag or a place in a list.
@@ -256,7 +223,7 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
                 Received::End(reason) => self.ended.push((link, reason)),
             }
         }
-        self.house.serve(&mut self.node, now, self.poll.registry());
+        self.house.serve(&mut self.node, now, self.poller.registry());
     }
 
     fn accept(&mut self, place: usize, now: Time) {
@@ -274,7 +241,7 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
     fn install(&mut self, mut connection: Connection) {
         let link = connection.id();
         let index = link.index as usize;
-        if let Err(error) = connection.register(self.poll.registry(), Token(LINKS + index)) {
+        if let Err(error) = connection.register(self.poller.registry(), Token(LINKS + index)) {
             self.ended.push((link, CloseReason::Failed(error.to_string())));
         }
         if self.connections.len() <= index {
@@ -380,7 +347,7 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
             {
                 return self.begin(link, dialled);
             }
-            connection.close(self.poll.registry());
+            connection.close(self.poller.registry());
         }
         self.node.closed(now, link, reason);
     }

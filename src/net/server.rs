@@ -88,7 +88,7 @@ impl Server {
         let node = Node::with_mail(own, parents.len(), limits, &mail, seed);
         let house = ServerHouse { mailbox, console, control };
         let mut server = Loop::new(ground, node, house, parents);
-        server.busy_poll = busy_poll;
+        server.poller.busy_poll = busy_poll;
         Ok(Self(server))
     }
 
