@@ -1,10 +1,11 @@
 //! Many real nodes in memory, virtual time: what must hold whatever the weather.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::time::Duration;
 
 use crc::doors::crc::wire;
-use crc::limits::{FRAME_BYTES_MAX, REFUSED_PAUSE};
+use crc::limits::{FRAME_BYTES_MAX, PASS_AT_ONCE_BYTES, REFUSED_PAUSE};
 use crc::relay::FirstLink;
 use crc::relay::message::{HostId, Kind, Message};
 use crc_tests::frames::{self, chat, quit};
@@ -32,6 +33,23 @@ fn join(world: &mut World, server: usize, id: u32) -> ClientId {
     let client = world.connect(server);
     world.send(client, &frames::user(id, &format!("u{id}"), "simulated"));
     client
+}
+
+/// Chats with which one user may go on so long that servers pass them on past their queues.
+const LONG_CHATS: u64 = PASS_AT_ONCE_BYTES as u64 / 1000 + 3;
+
+/// Whether what is said next is that long. Where everything is cut, no server sees it at once.
+fn is_long(rng: &mut StdRng, weather: Weather) -> bool {
+    !weather.cuts && rng.random_range(0..3) == 0
+}
+
+/// A text of 1000 bytes that is like no other.
+fn text(number: u64) -> String {
+    format!("{number:01000}")
+}
+
+fn run(from: u32, to: u32, numbers: Range<u64>) -> Vec<u8> {
+    numbers.flat_map(|number| chat(from, to, &text(number))).collect()
 }
 
 /// What a client has made of what it received.
@@ -151,7 +169,7 @@ fn two_hundred_servers_and_two_thousand_users_come_to_one_table() {
 
 /// A random tree in which users come, go and talk while uplinks are cut and servers killed and
 /// started again; in the end one table stands everywhere, every view is right, and a probe between
-/// every pair arrives once.
+/// every pair arrives once, a long one in its order.
 fn churn(seed: u64, weather: Weather) {
     let mut world = World::new(seed, weather);
     let mut rng = StdRng::seed_from_u64(seed ^ 0x5eed);
@@ -183,7 +201,8 @@ fn churn(seed: u64, weather: Weather) {
                 }
             }
             (5..=7, Some(&a), Some(&b)) if a != b => {
-                world.send(clients[&a].0, &chat(a, b, "chatter"));
+                let count = if is_long(&mut rng, weather) { LONG_CHATS } else { 1 };
+                world.send(clients[&a].0, &run(a, b, 0..count));
             }
             (8 | 9, ..) => world.cut_uplink(servers[place]),
             (10, ..) => {
@@ -207,18 +226,29 @@ fn churn(seed: u64, weather: Weather) {
         assert_eq!(view.users, others, "whom user {id} sees");
         view.chats.clear();
     }
+    // To everyone a word, to some a long run, so that this meets what waits for others there.
+    let mut expected: BTreeMap<u32, BTreeMap<u32, Vec<Vec<u8>>>> = BTreeMap::new();
     for &a in &ids {
+        let mut said = Vec::new();
         for &b in ids.iter().filter(|&&b| b != a) {
-            world.send(clients[&a].0, &chat(a, b, "probe"));
+            let is_long = is_long(&mut rng, weather) && rng.random_range(0..ids.len()) < 3;
+            let probes = 0..if is_long { LONG_CHATS } else { 1 };
+            said.extend(run(a, b, probes.clone()));
+            expected
+                .entry(b)
+                .or_default()
+                .insert(a, probes.map(|n| text(n).into_bytes()).collect());
         }
+        world.send(clients[&a].0, &said);
     }
     world.settle();
     for (&id, (client, _, view)) in &mut clients {
         view.read(&world.take_received(*client));
-        let mut from: Vec<u32> = view.chats.iter().map(|&(from, _)| from).collect();
-        from.sort_unstable();
-        let others: Vec<u32> = ids.iter().copied().filter(|&other| other != id).collect();
-        assert_eq!(from, others, "probes that reached {id}");
+        let mut heard: BTreeMap<u32, Vec<Vec<u8>>> = BTreeMap::new();
+        for (from, text) in view.chats.drain(..) {
+            heard.entry(from).or_default().push(text);
+        }
+        assert!(heard == expected.remove(&id).unwrap_or_default(), "probes that reached {id}");
     }
 }
 
@@ -302,6 +332,7 @@ fn slow_readers_are_told_a_consistent_story() {
         let info = "i".repeat(1500);
         let mut near: [Option<ClientId>; 3] = [None; 3];
         let mut readers: Vec<ClientId> = Vec::new();
+        let mut said = 0;
         for _ in 0..60 {
             let place = rng.random_range(0..near.len());
             let hop = 10 + place as u32;
@@ -340,7 +371,9 @@ fn slow_readers_are_told_a_consistent_story() {
                 (7, _, false) => world.undeafen(*readers.choose(&mut rng).expect("one")),
                 (8, Some(neighbour), false) => {
                     let to = 5000 + rng.random_range(0..readers.len()) as u32;
-                    world.send(neighbour, &chat(anyone, to, "chatter"));
+                    let count = if rng.random() { LONG_CHATS } else { 1 };
+                    world.send(neighbour, &run(anyone, to, said..said + count));
+                    said += count;
                 }
                 _ => world.pass(Duration::from_millis(rng.random_range(0..3000))),
             }
@@ -359,6 +392,7 @@ fn slow_readers_are_told_a_consistent_story() {
             let others: BTreeSet<u32> =
                 users.map(|host| host.id.0).filter(|&id| id != 5000 + number).collect();
             assert!(is_closed || view.users == others, "what reader {number} was told");
+            assert!(view.chats.is_sorted_by(|a, b| a.1 < b.1), "what reader {number} heard");
         }
     }
 }

@@ -6,6 +6,7 @@ use crc::doors::assembly::Assembly;
 use crc::doors::crc::wire;
 use crc::node::{Action, Node};
 use crc::relay::{CloseReason, LinkId, Time};
+use rand::RngExt as _;
 
 use super::{End, World};
 
@@ -72,8 +73,11 @@ impl World {
             }
             Event::Closed(End::Client(client), _) => self.clients[client.0].is_closed = true,
             Event::Bytes(End::Server { server, link }, bytes) => {
-                if let Some(node) = &mut self.servers[server].node {
-                    node.receive(now, link, &bytes);
+                // It is away while the sockets, which are the network's, take what it offers.
+                if let Some(mut node) = self.servers[server].node.take() {
+                    let mut socket = |to, pieces: [&[u8]; 2]| self.offer(server, to, pieces);
+                    node.receive_and_pass(now, link, &bytes, &mut socket);
+                    self.servers[server].node = Some(node);
                     self.note_first_frame(server, link, &bytes);
                     self.step(server);
                 }
@@ -204,23 +208,54 @@ impl World {
             return;
         };
         loop {
+            let bytes = self.node(server).expect("the server that writes").unsent(link).to_vec();
+            let is_deaf = self.is_deaf(to);
+            if bytes.is_empty() && !is_deaf {
+                return;
+            }
+            let count = self.fill(end, to, &bytes);
             let node = self.servers[server].node.as_mut().expect("the server that writes");
-            let mut bytes = node.unsent(link).to_vec();
-            if let End::Client(client) = to
-                && self.clients[client.0].is_deaf
-            {
-                bytes
-                    .truncate(PIPE_BYTES_MAX.saturating_sub(self.clients[client.0].received.len()));
-                self.clients[client.0].received.extend_from_slice(&bytes);
-                node.sent(link, bytes.len());
+            node.sent(link, count);
+            if is_deaf {
                 return;
             }
-            if bytes.is_empty() {
-                return;
-            }
-            node.sent(link, bytes.len());
-            self.carry(end, to, &bytes);
         }
+    }
+
+    /// A server offers bytes to a link's socket at once, which takes all of them, or some, or none.
+    /// Answers how many it took.
+    fn offer(&mut self, server: usize, link: LinkId, pieces: [&[u8]; 2]) -> usize {
+        let end = End::Server { server, link };
+        let Some(&to) = self.ether.pipes.get(&end) else {
+            return 0;
+        };
+        let bytes = pieces.concat();
+        let count = match self.ether.rng.random_range(0..4) {
+            0 => 0,
+            1 => bytes.len(),
+            _ => self.ether.rng.random_range(0..=bytes.len()),
+        };
+        self.fill(end, to, &bytes[..count])
+    }
+
+    /// Puts bytes into a pipe, as far as the other end takes them. Answers how many those are.
+    fn fill(&mut self, from: End, to: End, bytes: &[u8]) -> usize {
+        match to {
+            End::Client(client) if self.is_deaf(to) => {
+                let received = &mut self.clients[client.0].received;
+                let count = bytes.len().min(PIPE_BYTES_MAX.saturating_sub(received.len()));
+                received.extend_from_slice(&bytes[..count]);
+                count
+            }
+            _ => {
+                self.carry(from, to, bytes);
+                bytes.len()
+            }
+        }
+    }
+
+    fn is_deaf(&self, end: End) -> bool {
+        matches!(end, End::Client(client) if self.clients[client.0].is_deaf)
     }
 
     pub(super) fn carry(&mut self, from: End, to: End, bytes: &[u8]) {
