@@ -1,5 +1,7 @@
 //! Each message of the CRC wire, encoded and parsed. `cargo bench --bench codec`.
 
+mod common;
+
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -44,9 +46,7 @@ fn bench(c: &mut Criterion) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default()
-        .warm_up_time(std::time::Duration::from_millis(300))
-        .measurement_time(std::time::Duration::from_secs(1));
+    config = common::criterion();
     targets = bench
 }
 criterion_main!(benches);

@@ -1,5 +1,7 @@
 //! The send queue: frames put in and taken out, as sockets take them. `cargo bench --bench queue`.
 
+mod common;
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 use crc::doors::SendQueue;
@@ -31,9 +33,7 @@ fn bench(c: &mut Criterion) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default()
-        .warm_up_time(std::time::Duration::from_millis(300))
-        .measurement_time(std::time::Duration::from_secs(1));
+    config = common::criterion();
     targets = bench
 }
 criterion_main!(benches);

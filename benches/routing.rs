@@ -2,8 +2,9 @@
 //!
 //! A user of this server speaks to users behind another, to each in turn, 64 chats a turn.
 
+mod common;
+
 use std::hint::black_box;
-use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
@@ -69,9 +70,7 @@ fn bench(c: &mut Criterion) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default()
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_secs(1));
+    config = common::criterion();
     targets = bench
 }
 criterion_main!(benches);
