@@ -178,6 +178,7 @@ pub(super) struct Peer {
 impl Peer {
     pub(super) fn connect(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("the door is open");
+        stream.set_nodelay(true).expect("an option"); // what is said in pieces arrives in pieces
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         Self { stream, received: Vec::new() }
     }
