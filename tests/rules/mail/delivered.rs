@@ -4,9 +4,7 @@ use super::*;
 
 #[test]
 fn what_is_kept_is_delivered_in_order_when_the_id_appears_here() {
-    let mut world = world();
-    let (one, _) = pair(&mut world);
-    let seven = direct(&mut world, one, 7);
+    let Pair { mut world, one, seven, .. } = pair();
     send_numbers(&mut world, &seven, 8, 0..300);
     assert_eq!(kept(&world, one), [(8, 300)]);
     assert_hears(&mut world, &seven, &[]); // to the sender nothing is said
@@ -24,11 +22,9 @@ fn it_is_delivered_wherever_the_id_appears_and_whoever_has_left_since() {
     for (to, is_sender_there) in
         [(8, true), (8, false), (5_000_000_000, true), (5_000_000_000, false)]
     {
-        let mut world = world();
-        let (one, two) = pair(&mut world);
+        let Pair { mut world, one, two, seven } = pair();
         let three = world.start(ServerSpec::new(3, Some(2)));
         world.settle();
-        let seven = direct(&mut world, one, 7);
         let large = direct(&mut world, one, 6_000_000_000);
         send_numbers(&mut world, &seven, to, 0..3);
         send_numbers(&mut world, &large, to, 3..6);
@@ -51,9 +47,7 @@ fn it_is_delivered_wherever_the_id_appears_and_whoever_has_left_since() {
 #[test]
 fn a_crc_user_hears_mail_as_chat_from_its_sender() {
     for is_far in [false, true] {
-        let mut world = world();
-        let (one, two) = pair(&mut world);
-        let seven = direct(&mut world, one, 7);
+        let Pair { mut world, one, two, seven } = pair();
         let large = direct(&mut world, one, 6_000_000_000);
         send_numbers(&mut world, &seven, 102, 0..2);
         send_numbers(&mut world, &large, 102, 2..3);
@@ -69,9 +63,7 @@ fn a_crc_user_hears_mail_as_chat_from_its_sender() {
 
 #[test]
 fn a_sender_who_is_on_the_addressees_side_by_now_is_still_heard() {
-    let mut world = world();
-    let (one, two) = pair(&mut world);
-    let seven = direct(&mut world, one, 7);
+    let Pair { mut world, two, seven, .. } = pair();
     send_numbers(&mut world, &seven, 8, 0..3);
     world.hang_up(seven.client);
     world.settle();
@@ -82,10 +74,8 @@ fn a_sender_who_is_on_the_addressees_side_by_now_is_still_heard() {
 
 #[test]
 fn a_plain_neighbour_is_told_in_words_that_it_knows() {
-    let mut world = world();
-    let one = world.start(ServerSpec::new(1, None));
+    let Alone { mut world, one, seven } = alone();
     let plain = says(&mut world, one, &server(9, "plain", ""));
-    let seven = direct(&mut world, one, 7);
     send_numbers(&mut world, &seven, 109, 0..1);
     send_numbers(&mut world, &seven, 110, 0..1);
     heard(&mut world, plain);
@@ -102,9 +92,7 @@ fn a_plain_neighbour_is_told_in_words_that_it_knows() {
 
 #[test]
 fn nobody_is_written_to_under_a_number_below_one() {
-    let mut world = world();
-    let one = world.start(ServerSpec::new(1, None));
-    let seven = direct(&mut world, one, 7);
+    let Alone { mut world, one, seven } = alone();
     world.send(seven.client, &[saying(-1, "Hi"), saying(i64::MIN, "Hi"), saying(0, "")].concat());
     world.settle();
     assert_eq!(texts(&hears(&mut world, &seven)), [(7, "")]);
@@ -113,9 +101,7 @@ fn nobody_is_written_to_under_a_number_below_one() {
 
 #[test]
 fn mail_for_a_servers_id_waits_for_a_user() {
-    let mut world = world();
-    let (one, two) = pair(&mut world);
-    let seven = direct(&mut world, one, 7);
+    let Pair { mut world, one, two, seven } = pair();
     send_numbers(&mut world, &seven, 2, 0..1);
     send_numbers(&mut world, &seven, 1, 0..1);
     assert_eq!(kept(&world, one), [(1, 1), (2, 1)]);
@@ -128,12 +114,10 @@ fn mail_for_a_servers_id_waits_for_a_user() {
 #[test]
 fn mail_for_a_number_goes_to_who_has_it_next() {
     const LARGE: i64 = 5_000_000_000;
-    let mut world = world();
-    let (one, two) = pair(&mut world);
+    let Pair { mut world, one, two, seven } = pair();
     let large = direct(&mut world, two, LARGE);
     // The next one with that number in its name.
     let sam = says(&mut world, one, &user(102, &LARGE.to_string(), ""));
-    let seven = direct(&mut world, one, 7);
     heard(&mut world, sam);
     world.cut_uplink(two);
     world.pass(SECOND / 1000);
@@ -151,9 +135,7 @@ fn mail_for_a_number_goes_to_who_has_it_next() {
 
 #[test]
 fn mail_for_an_id_reaches_it_whatever_number_is_its_name() {
-    let mut world = world();
-    let one = world.start(ServerSpec::new(1, None));
-    let seven = direct(&mut world, one, 7);
+    let Alone { mut world, one, seven } = alone();
     send_numbers(&mut world, &seven, 102, 0..2);
     let sam = says(&mut world, one, &user(102, "5000000000", ""));
     let told = heard(&mut world, sam);
@@ -164,9 +146,7 @@ fn mail_for_an_id_reaches_it_whatever_number_is_its_name() {
 
 #[test]
 fn nobody_is_assigned_an_id_for_which_mail_waits() {
-    let mut world = world();
-    let one = world.start(ServerSpec::new(1, None));
-    let seven = direct(&mut world, one, 7);
+    let Alone { mut world, one, .. } = alone();
     // What the next client would be called.
     let next = {
         let client = world.connect_by(one, Door::Direct);
@@ -174,14 +154,11 @@ fn nobody_is_assigned_an_id_for_which_mail_waits() {
         let handshake = crc::doors::direct::wire::handshake(&world.take_received(client));
         handshake.expect("a handshake").id
     };
-    let mut world = self::world();
-    let one = world.start(ServerSpec::new(1, None));
-    let again = direct(&mut world, one, 7);
-    send_numbers(&mut world, &again, next, 0..1);
+    let Alone { mut world, one, seven } = alone();
+    send_numbers(&mut world, &seven, next, 0..1);
     let client = world.connect_by(one, Door::Direct);
     world.settle();
     let handshake = crc::doors::direct::wire::handshake(&world.take_received(client));
     assert_ne!(handshake.expect("a handshake").id, next);
     assert_eq!(kept(&world, one), [(next, 1)]);
-    drop(seven);
 }

@@ -5,9 +5,8 @@ use super::*;
 #[test]
 fn mail_outlives_its_server() {
     for seed in 0..50 {
-        let mut world = World::new(seed, Weather { delay_max: SECOND, cuts: true });
-        let one = world.start(ServerSpec::new(1, None));
-        let seven = direct(&mut world, one, 7);
+        let world = World::new(seed, Weather { delay_max: SECOND, cuts: true });
+        let Alone { mut world, one, seven } = alone_in(world, Limits::default());
         for number in 0..100 {
             world.send(seven.client, &saying(8, &number.to_string()));
         }
@@ -27,9 +26,8 @@ fn mail_outlives_its_server() {
 #[test]
 fn a_server_that_stops_keeps_what_it_was_told_first() {
     for seed in 0..20 {
-        let mut world = World::new(seed, Weather { delay_max: SECOND, cuts: false });
-        let one = world.start(ServerSpec::new(1, None));
-        let seven = direct(&mut world, one, 7);
+        let world = World::new(seed, Weather { delay_max: SECOND, cuts: false });
+        let Alone { mut world, one, seven } = alone_in(world, Limits::default());
         world.send(seven.client, &saying(8, "at the last moment"));
         while !world.node(one).expect("alive").mail().is_keeping() {
             world.pass(SECOND / 100);
@@ -44,9 +42,7 @@ fn a_server_that_stops_keeps_what_it_was_told_first() {
 
 #[test]
 fn a_user_who_is_lost_and_found_gets_what_was_said_meanwhile() {
-    let mut world = world();
-    let (one, two) = pair(&mut world);
-    let seven = direct(&mut world, one, 7);
+    let Pair { mut world, one, two, seven } = pair();
     let eight = direct(&mut world, two, 8);
     world.cut_uplink(two);
     world.pass(SECOND / 100);
@@ -61,9 +57,7 @@ fn a_user_who_is_lost_and_found_gets_what_was_said_meanwhile() {
 
 #[test]
 fn a_user_who_is_lost_for_good_gets_it_when_it_is_back() {
-    let mut world = world();
-    let (one, two) = pair(&mut world);
-    let seven = direct(&mut world, one, 7);
+    let Pair { mut world, one, two, seven } = pair();
     direct(&mut world, two, 8);
     world.kill(two);
     world.settle();
@@ -76,9 +70,7 @@ fn a_user_who_is_lost_for_good_gets_it_when_it_is_back() {
 
 #[test]
 fn a_sender_who_is_lost_is_not_spoken_for_towards_who_never_knew_it() {
-    let mut world = world();
-    let (one, two) = pair(&mut world);
-    let seven = direct(&mut world, one, 7);
+    let Pair { mut world, two, seven, .. } = pair();
     send_numbers(&mut world, &seven, 8, 0..3);
     world.hang_up(seven.client);
     world.settle();
@@ -95,10 +87,8 @@ fn a_sender_who_is_lost_is_not_spoken_for_towards_who_never_knew_it() {
 #[test]
 fn mail_on_its_way_to_a_user_who_is_lost_waits_as_a_chat_does() {
     for (is_sender_there, is_found) in [(true, true), (false, true), (false, false)] {
-        let mut world = world();
-        let (one, two) = pair(&mut world);
+        let Pair { mut world, one, two, seven } = pair();
         let plain = says(&mut world, two, &server(3, "three", ""));
-        let seven = direct(&mut world, one, 7);
         send_numbers(&mut world, &seven, 8, 0..2);
         if !is_sender_there {
             world.hang_up(seven.client);

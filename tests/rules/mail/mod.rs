@@ -16,11 +16,40 @@ use crc::relay::message::WideId;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-fn pair(world: &mut World) -> (usize, usize) {
-    let one = world.start(ServerSpec::new(1, None));
+/// A server, and on it client 7, who has something to say to those who are away.
+struct Alone {
+    world: World,
+    one: usize,
+    seven: Direct,
+}
+
+fn alone() -> Alone {
+    alone_in(world(), Limits::default())
+}
+
+fn alone_in(mut world: World, limits: Limits) -> Alone {
+    let one = world.start(ServerSpec { limits, ..ServerSpec::new(1, None) });
+    let seven = direct(&mut world, one, 7);
+    Alone { world, one, seven }
+}
+
+/// The same with a second server, which has joined the first.
+struct Pair {
+    world: World,
+    one: usize,
+    two: usize,
+    seven: Direct,
+}
+
+fn pair() -> Pair {
+    pair_in(world())
+}
+
+fn pair_in(world: World) -> Pair {
+    let Alone { mut world, one, seven } = alone_in(world, Limits::default());
     let two = world.start(ServerSpec::new(2, Some(1)));
     world.settle();
-    (one, two)
+    Pair { world, one, two, seven }
 }
 
 /// How many messages a server keeps for each id.

@@ -9,9 +9,9 @@ fn tells(id: u32, by: u32, name: &str) -> Vec<u8> {
 
 #[test]
 fn what_follows_mail_waits_until_it_is_kept() {
-    let mut world = World::new(1, Weather { delay_max: SECOND, cuts: false });
-    let one = world.start(ServerSpec::new(1, None));
-    let [seven, eight] = [7, 8].map(|id| direct(&mut world, one, id));
+    let world = World::new(1, Weather { delay_max: SECOND, cuts: false });
+    let Alone { mut world, one, seven } = alone_in(world, Limits::default());
+    let eight = direct(&mut world, one, 8);
     let bytes: Vec<u8> =
         [saying(9, "kept"), saying(9, "too"), saying(8, "Hi"), saying(0, "echo")].concat();
     world.send(seven.client, &bytes);
@@ -32,9 +32,8 @@ fn what_follows_mail_waits_until_it_is_kept() {
 
 #[test]
 fn what_is_said_later_does_not_overtake_mail() {
-    let mut world = World::new(1, Weather { delay_max: SECOND, cuts: false });
-    let (one, two) = pair(&mut world);
-    let seven = direct(&mut world, one, 7);
+    let Pair { mut world, one, two, seven } =
+        pair_in(World::new(1, Weather { delay_max: SECOND, cuts: false }));
     send_numbers(&mut world, &seven, 8, 0..1000);
     let eight = world.connect_by(two, Door::Direct);
     world.settle();
@@ -59,9 +58,7 @@ fn what_is_said_later_does_not_overtake_mail() {
 #[test]
 fn a_long_absence_comes_back_in_portions() {
     let text = "x".repeat(1000);
-    let mut world = world();
-    let one = world.start(ServerSpec::new(1, None));
-    let seven = direct(&mut world, one, 7);
+    let Alone { mut world, one, seven } = alone();
     let count = 20 * (BURST_PORTION_BYTES + MAIL_COLLECT_BYTES) / 1000;
     for _ in 0..count {
         world.send(seven.client, &saying(8, &text));
@@ -87,9 +84,7 @@ fn a_long_absence_comes_back_in_portions() {
 
 #[test]
 fn what_did_not_leave_the_queue_waits_on() {
-    let mut world = world();
-    let one = world.start(ServerSpec::new(1, None));
-    let seven = direct(&mut world, one, 7);
+    let Alone { mut world, one, seven } = alone();
     let text = "x".repeat(10_000);
     for _ in 0..20 {
         world.send(seven.client, &saying(8, &text));
@@ -144,9 +139,7 @@ fn a_hand_over_ends_with_its_user_whoever_else_had_its_number() {
 
 #[test]
 fn what_is_dropped_during_a_hand_over_is_not_sent_and_what_comes_later_is() {
-    let mut world = world();
-    let one = world.start(ServerSpec::new(1, None));
-    let seven = direct(&mut world, one, 7);
+    let Alone { mut world, one, seven } = alone();
     for _ in 0..30 {
         world.send(seven.client, &saying(8, &"x".repeat(10_000)));
     }

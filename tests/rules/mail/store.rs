@@ -4,10 +4,8 @@ use super::*;
 
 #[test]
 fn at_a_bound_the_oldest_stay_and_the_new_is_refused() {
-    let mut world = world();
     let limits = Limits { mail_messages_max: 3, mail_bytes_max: 1000, ..Limits::default() };
-    let one = world.start(ServerSpec { limits, ..ServerSpec::new(1, None) });
-    let seven = direct(&mut world, one, 7);
+    let Alone { mut world, one, seven } = alone_in(world(), limits);
     send_numbers(&mut world, &seven, 8, 0..5);
     assert_eq!(kept(&world, one), [(8, 3)]);
     assert_eq!(world.node(one).expect("alive").mail().refused(), 2);
@@ -31,9 +29,7 @@ fn at_a_bound_the_oldest_stay_and_the_new_is_refused() {
 
 #[test]
 fn mail_is_forgotten_when_it_is_too_old_and_not_before() {
-    let mut world = world();
-    let one = world.start(ServerSpec::new(1, None));
-    let seven = direct(&mut world, one, 7);
+    let Alone { mut world, one, seven } = alone();
     send_numbers(&mut world, &seven, 8, 0..1);
     world.pass(10 * DAY);
     send_numbers(&mut world, &seven, 8, 1..2);
@@ -54,9 +50,7 @@ fn mail_is_forgotten_when_it_is_too_old_and_not_before() {
 
 #[test]
 fn the_operator_drops_what_waits() {
-    let mut world = world();
-    let one = world.start(ServerSpec::new(1, None));
-    let seven = direct(&mut world, one, 7);
+    let Alone { mut world, one, seven } = alone();
     send_numbers(&mut world, &seven, 8, 0..5);
     send_numbers(&mut world, &seven, 9, 0..2);
     assert_eq!(world.with_node(one, |node, _| node.drop_mail(WideId(8))), 5);
@@ -69,9 +63,8 @@ fn the_operator_drops_what_waits() {
 
 #[test]
 fn a_store_that_fails_ends_mail_and_not_chat() {
-    let mut world = world();
-    let one = world.start(ServerSpec::new(1, None));
-    let [seven, eight] = [7, 8].map(|id| direct(&mut world, one, id));
+    let Alone { mut world, one, seven } = alone();
+    let eight = direct(&mut world, one, 8);
     send_numbers(&mut world, &seven, 9, 0..2);
     world.break_store(one);
     world.send(seven.client, &[saying(9, "lost"), saying(8, "Hi"), saying(0, "echo")].concat());
@@ -93,9 +86,7 @@ fn a_store_that_fails_ends_mail_and_not_chat() {
 
 #[test]
 fn what_a_store_that_failed_holds_cannot_be_dropped() {
-    let mut world = world();
-    let one = world.start(ServerSpec::new(1, None));
-    let seven = direct(&mut world, one, 7);
+    let Alone { mut world, one, seven } = alone();
     send_numbers(&mut world, &seven, 9, 0..2);
     world.break_store(one);
     send_numbers(&mut world, &seven, 9, 2..3);
