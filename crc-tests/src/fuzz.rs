@@ -2,6 +2,7 @@
 //! run over the corpus that the targets have found.
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::time::Duration;
 
 use crc::doors::Door;
@@ -27,12 +28,24 @@ use crate::frames;
 /// If not.
 pub fn wire(bytes: &[u8]) {
     let len_of = |bytes: &[u8]| crc_wire::frame_len(bytes, FRAME_BYTES_MAX);
+    assert_read_alike(bytes, len_of, |frame| {
+        assert_eq!(frames::frame(&crc_wire::message(frame)), frame);
+        Some(frame.to_vec())
+    });
+}
+
+/// A stream cut after each byte gives the same frames, as far as `understand` makes something of
+/// them, and the same error as the whole.
+fn assert_read_alike<T: PartialEq + Debug, E: PartialEq + Debug>(
+    bytes: &[u8],
+    len_of: impl Fn(&[u8]) -> Result<Option<usize>, E>,
+    understand: impl Fn(&[u8]) -> Option<T>,
+) {
     let read = |pieces: &mut dyn Iterator<Item = &[u8]>| {
         let (mut assembly, mut read) = (Assembly::default(), Vec::new());
         for piece in pieces {
-            let result = assembly.feed(piece, len_of, |frame| {
-                assert_eq!(frames::frame(&crc_wire::message(frame)), frame);
-                read.push(frame.to_vec());
+            let result = assembly.feed(piece, &len_of, |frame| {
+                read.extend(understand(frame));
                 true
             });
             if let Err(error) = result {
@@ -41,9 +54,7 @@ pub fn wire(bytes: &[u8]) {
         }
         (read, None)
     };
-    let whole = read(&mut std::iter::once(bytes));
-    let cut = read(&mut bytes.chunks(1));
-    assert_eq!(whole, cut);
+    assert_eq!(read(&mut std::iter::once(bytes)), read(&mut bytes.chunks(1)));
 }
 
 /// The direct codec: no bytes panic, what is understood is understood again after encoding, and a
@@ -53,26 +64,15 @@ pub fn wire(bytes: &[u8]) {
 /// If not.
 pub fn direct(bytes: &[u8]) {
     let len_of = |bytes: &[u8]| direct_wire::frame_len(bytes, FRAME_BYTES_MAX);
-    let read = |pieces: &mut dyn Iterator<Item = &[u8]>| {
-        let (mut assembly, mut read) = (Assembly::default(), Vec::new());
-        for piece in pieces {
-            let result = assembly.feed(piece, len_of, |frame| {
-                let message = direct_wire::message(frame);
-                if let Ok(message) = &message {
-                    let mut again = Vec::new();
-                    direct_wire::encode(message, &mut again);
-                    assert_eq!(direct_wire::message(&again).as_ref(), Ok(message));
-                }
-                read.push(message);
-                true
-            });
-            if let Err(error) = result {
-                return (read, Some(error));
-            }
+    assert_read_alike(bytes, len_of, |frame| {
+        let message = direct_wire::message(frame);
+        if let Ok(message) = &message {
+            let mut again = Vec::new();
+            direct_wire::encode(message, &mut again);
+            assert_eq!(direct_wire::message(&again).as_ref(), Ok(message));
         }
-        (read, None)
-    };
-    assert_eq!(read(&mut std::iter::once(bytes)), read(&mut bytes.chunks(1)));
+        Some(message)
+    });
 }
 
 /// The classic codec: the same.
@@ -80,27 +80,16 @@ pub fn direct(bytes: &[u8]) {
 /// # Panics
 /// If not.
 pub fn classic(bytes: &[u8]) {
-    let read = |pieces: &mut dyn Iterator<Item = &[u8]>| {
-        let (mut assembly, mut read) = (Assembly::default(), Vec::new());
-        for piece in pieces {
-            let result = assembly.feed(piece, classic_wire::frame_len, |frame| {
-                if let Some(message) = classic_wire::message(frame) {
-                    for form in [classic_wire::Form::Full, classic_wire::Form::Short] {
-                        let mut again = Vec::new();
-                        classic_wire::encode(&message, form, &mut again);
-                        assert_eq!(classic_wire::message(&again), Some(message));
-                        read.push(again);
-                    }
-                }
-                true
-            });
-            if let Err(error) = result {
-                return (read, Some(error));
-            }
-        }
-        (read, None)
-    };
-    assert_eq!(read(&mut std::iter::once(bytes)), read(&mut bytes.chunks(1)));
+    assert_read_alike(bytes, classic_wire::frame_len, |frame| {
+        classic_wire::message(frame).map(|message| {
+            [classic_wire::Form::Full, classic_wire::Form::Short].map(|form| {
+                let mut again = Vec::new();
+                classic_wire::encode(&message, form, &mut again);
+                assert_eq!(classic_wire::message(&again), Some(message));
+                again
+            })
+        })
+    });
     let joined: Vec<u8> =
         classic_wire::pieces(bytes, classic_wire::TEXT_BYTES_MAX).flatten().copied().collect();
     assert_eq!(joined, bytes);
