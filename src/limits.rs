@@ -235,6 +235,16 @@ pub const CLASSIC_ADDRESSEES_MAX: usize = 8;
 /// lists a second and client, however many users come and go.
 pub const CLASSIC_PAGE_PACE: Duration = Duration::from_millis(25);
 
+/// What is done in one turn to find out the names for the first classic client, and to make lists, in
+/// names that are looked at: about a millisecond where a million users come and go.
+pub const CLASSIC_TURN_WORK: usize = 8_000;
+
+/// What it counts as to find out the name of one host.
+pub const CLASSIC_HOST_WORK: usize = 10;
+
+/// How soon that goes on: others have had their turn.
+pub const CLASSIC_TURN_PAUSE: Duration = Duration::from_millis(1);
+
 /// What the lists may take together that classic clients are in the middle of, in bytes, before
 /// older ones are sent again: dozens of versions of a list of 100,000 names.
 pub const CLASSIC_LISTS_BYTES_MAX: usize = 64 * 1024 * 1024;

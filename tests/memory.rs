@@ -38,6 +38,39 @@ fn a_million_hosts_take_at_most_120_bytes_each_and_never_much_more() {
     assert!(spent.count_current < 3000, "{}", spent.count_current);
 }
 
+/// A classic client's `Connect`, in the full form.
+fn connect(name: &str) -> Vec<u8> {
+    let mut bytes = format!("-SERVER-{name:<8}Connect {name}\0").into_bytes();
+    bytes.resize(256, 0);
+    bytes
+}
+
+#[test]
+fn a_million_names_for_a_classic_client_take_little_more() {
+    let own = Identity { id: HostId(1), id_is_chosen: true, name: vec![], info: vec![] };
+    let (mut node, now) = (Node::new(own, 0, Limits::default(), 1), Time::default());
+    let near = node.accepted(now, Door::Crc, None);
+    node.receive(now, near, &server(2, "two", ""));
+    let classic = node.accepted(now, Door::Classic, None);
+    node.receive(now, classic, &connect("me"));
+    write_all(&mut node);
+    let known = node.relay().hosts().iter().count();
+    let spent = allocation_counter::measure(|| {
+        for i in 1..=HOSTS {
+            // In no order, neither by id nor by name.
+            let id = i.wrapping_mul(2_654_435_761);
+            let name = format!("{:08x}", id.reverse_bits());
+            let told = registration(Kind::User, id, 2, &name, "sixteen bytes of");
+            node.receive(now, near, &told);
+        }
+    });
+    assert_eq!(node.relay().hosts().iter().count() - known, HOSTS as usize);
+    let each = |bytes: f64| bytes / f64::from(HOSTS);
+    let (kept, most) = (each(spent.bytes_current as f64), each(spent.bytes_max as f64));
+    println!("{kept} bytes a host, {most} at most, in {} pieces", spent.count_current);
+    assert!(kept <= 123.0 && most <= 123.0, "{kept}, at most {most}");
+}
+
 /// Takes all that a node has to send, as a shell does with sockets that take everything.
 fn write_all(node: &mut Node) {
     while let Some(link) = node.poll_unsent() {

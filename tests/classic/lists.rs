@@ -46,6 +46,53 @@ fn a_list_is_sent_to_who_asks_and_to_everyone_when_it_changes() {
     }
 }
 
+/// Turns, a millisecond apart, until a client hears something.
+fn turns_until_heard(rig: &mut Rig, client: Client) -> usize {
+    for turns in 0..10_000 {
+        if rig.received.contains_key(&client.link) {
+            return turns;
+        }
+        let due = rig.node.next_deadline().expect("it is thought of");
+        assert!(due > rig.now, "not in the same turn");
+        rig.now = due;
+        rig.node.advance(rig.now);
+        rig.end_turn();
+    }
+    panic!("never heard");
+}
+
+#[test]
+fn no_turn_is_long_because_a_client_enters_or_asks_where_many_are() {
+    const USERS: usize = 20_000;
+    for form in FORMS {
+        let mut rig = rig();
+        let bree = rig.neighbour(2, 99, "merry");
+        rig.send(bree, &crowd(1_000..1_000 + USERS as u32));
+        let bob = rig.stranger(form, "bob");
+        rig.says(bob, "-SERVER-", "Connect bob");
+        let turns = turns_until_heard(&mut rig, bob);
+        assert!(turns >= USERS * CLASSIC_HOST_WORK / CLASSIC_TURN_WORK, "{turns} turns");
+        rig.pass(SECOND);
+        let heard = rig.heard(bob);
+        assert_eq!(heard[0], "-SERVER-: Interval 10");
+        assert_eq!(assert_whole(&heard[1..], heard.len() - 1), USERS + 2);
+        // Who comes or goes while a list is being made is in it or is not, and the others are.
+        rig.send(bree, &registration(Kind::User, 500, 2, "a", ""));
+        rig.says(bob, "-SERVER-", "List");
+        rig.send(bree, &[quit(1_000, ""), quit(1_001, "")].concat());
+        rig.send(bree, &registration(Kind::User, 501, 2, "z", ""));
+        let turns = turns_until_heard(&mut rig, bob);
+        assert!(turns >= USERS / CLASSIC_TURN_WORK, "{turns} turns");
+        rig.pass(SECOND);
+        let heard = rig.heard(bob);
+        let users = assert_whole(&heard, heard.len());
+        assert!((USERS + 1..=USERS + 4).contains(&users), "{users}");
+        rig.pass(CLASSIC_PAGE_PACE * heard.len() as u32);
+        let heard = rig.heard(bob);
+        assert_eq!(assert_whole(&heard, heard.len()), USERS + 2, "what it has become");
+    }
+}
+
 #[test]
 fn many_changes_in_one_turn_are_one_push() {
     let mut rig = rig();
@@ -143,7 +190,7 @@ fn a_list_larger_than_the_queue_streams_as_the_client_reads() {
         let bob = rig.stranger(form, "bob");
         rig.deaf.insert(bob.link);
         rig.says(bob, "-SERVER-", "Connect bob");
-        rig.pass(CLASSIC_FORM_WAIT);
+        rig.pass(SECOND);
         // While the list is on its way somebody comes, and the client asks again and again.
         rig.send(bree, &crowd(140_000..140_001));
         for _ in 0..10 {
@@ -151,7 +198,7 @@ fn a_list_larger_than_the_queue_streams_as_the_client_reads() {
             rig.pass(SECOND);
         }
         while rig.read(bob.link, 1_000) {
-            rig.end_turn();
+            rig.pass(CLASSIC_TURN_PAUSE); // the next list is made meanwhile
             let queued = rig.node.unsent(bob.link).len();
             assert!(queued < BURST_PORTION_BYTES + 256, "{queued} bytes");
         }

@@ -5,47 +5,95 @@
 //! one name and every name one user; a name, an alias too, stays with its user until that leaves;
 //! with each change the version grows.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
 
-use foldhash::fast::RandomState;
-
 use super::names::{alias, is_reserved, plain};
-use super::pages::Pages;
+use super::pages::{Packing, Pages};
+use super::table::NameTable;
 use super::wire::Name;
-use crate::limits::CLASSIC_LISTS_BYTES_MAX;
+use crate::limits::{CLASSIC_HOST_WORK, CLASSIC_LISTS_BYTES_MAX, CLASSIC_TURN_WORK};
 use crate::relay::message::{HostId, Kind};
-use crate::relay::{Host, HostTable};
+use crate::relay::{Host, HostTable, Time};
 
 /// The names.
 #[derive(Debug, Default)]
 pub struct Directory {
     /// Classic sessions that need it.
     readers: usize,
+    /// While not all hosts have been looked at: the slot of the next one.
+    next_slot: Option<usize>,
     version: u64,
     has_news: bool,
-    /// In the order of the list.
-    users: BTreeMap<Name, HostId>,
-    names: HashMap<HostId, Name, RandomState>,
+    table: NameTable,
+    /// The list that is being made.
+    packing: Option<Packing>,
     /// The list that was made last; it may be older than the names.
     latest: Option<Arc<Pages>>,
     /// Lists before it that clients may still be in the middle of.
     earlier: Vec<Weak<Pages>>,
+    turn: Turn,
+}
+
+/// How much can still be done in a turn: whoever else is there waits for its end.
+#[derive(Debug, Default)]
+struct Turn {
+    at: Option<Time>,
+    left: usize,
+}
+
+impl Turn {
+    /// What is left, in names that are looked at.
+    fn left(&mut self, now: Time) -> &mut usize {
+        if self.at.replace(now) != Some(now) {
+            self.left = CLASSIC_TURN_WORK;
+        }
+        &mut self.left
+    }
 }
 
 impl Directory {
-    /// A session needs the names: for the first one they are found out.
-    pub(super) fn enter(&mut self, hosts: &HostTable) {
+    /// A session needs the names, see [`Directory::fill`].
+    pub(super) fn enter(&mut self) {
         if self.readers == 0 {
-            let mut users: Vec<&Host> = hosts.iter().filter(|h| h.kind == Kind::User).collect();
-            // A name that several have belongs to who came first, as if it had been given out then.
-            users.sort_unstable_by_key(|host| host.order());
-            self.readers = 1;
-            for host in users {
+            self.next_slot = Some(0);
+        }
+        self.readers += 1;
+    }
+
+    /// Finds out the names for the first session, as many as there is time for in this turn. Answers
+    /// whether all are there; until then no session is to ask for any.
+    pub(super) fn fill(&mut self, now: Time, hosts: &HostTable) -> bool {
+        while let Some(slot) = self.next_slot {
+            if slot >= hosts.slots_end() {
+                self.next_slot = None;
+                break;
+            }
+            let left = self.turn.left(now);
+            let Some(rest) = left.checked_sub(CLASSIC_HOST_WORK) else {
+                return false;
+            };
+            *left = rest;
+            if let Some(host) = hosts.at_slot(slot).filter(|host| host.kind == Kind::User) {
+                self.find_out(host, hosts);
+            }
+            self.next_slot = Some(slot + 1);
+        }
+        true
+    }
+
+    /// A name that several have belongs to who came first, as if it had been given out then.
+    fn find_out(&mut self, host: &Host, hosts: &HostTable) {
+        if self.add(host.id, host.name()) {
+            return;
+        }
+        let holder = plain(host.name()).and_then(|own| hosts.get(self.table.user(own)?));
+        if let Some(holder) = holder.filter(|holder| holder.order() > host.order()) {
+            for host in [holder, host] {
+                self.remove(host.id);
+            }
+            for host in [host, holder] {
                 self.add(host.id, host.name());
             }
-        } else {
-            self.readers += 1;
         }
     }
 
@@ -67,21 +115,19 @@ impl Directory {
         self.remove(host.id);
     }
 
-    fn add(&mut self, id: HostId, name: &[u8]) {
-        if self.names.contains_key(&id) {
-            return;
+    /// Gives a user a name, if it has none yet. Answers whether it has its own.
+    fn add(&mut self, id: HostId, name: &[u8]) -> bool {
+        let alias = alias(name, id);
+        let own = plain(name).filter(|&own| !is_reserved(own));
+        let (name, is_new) = self.table.insert(id, [own.unwrap_or(alias), alias]);
+        if is_new {
+            self.changed();
         }
-        let own = plain(name).filter(|&own| !self.is_taken(own));
-        let name = own.unwrap_or_else(|| alias(name, id));
-        let before = self.users.insert(name, id);
-        assert!(before.is_none(), "{name:?} was somebody's already");
-        self.names.insert(id, name);
-        self.changed();
+        Some(name) == own
     }
 
     fn remove(&mut self, id: HostId) {
-        if let Some(name) = self.names.remove(&id) {
-            self.users.remove(&name);
+        if self.table.remove(id) {
             self.changed();
         }
     }
@@ -104,35 +150,60 @@ impl Directory {
 
     /// Whether nobody else can have a name.
     pub(super) fn is_taken(&self, name: Name) -> bool {
-        is_reserved(name) || self.users.contains_key(&name)
+        is_reserved(name) || self.table.user(name).is_some()
     }
 
     /// Who has a name.
     pub(super) fn user(&self, name: Name) -> Option<HostId> {
-        self.users.get(&name).copied()
+        self.table.user(name)
     }
 
     /// The name of a user who is here.
     pub(super) fn name(&self, id: HostId) -> Option<Name> {
-        self.names.get(&id).copied()
+        self.table.name(id)
     }
 
-    /// The list, made once for each version that somebody asks for. When clients are still in the
-    /// middle of too many earlier ones, it is one of those.
-    pub(super) fn list(&mut self) -> Arc<Pages> {
-        if let Some(latest) = &self.latest {
-            let is_in_use = Arc::strong_count(latest) > 1;
-            if latest.version() == self.version || (is_in_use && self.are_lists_many(latest)) {
-                return Arc::clone(latest);
+    /// A list that is of a version or later, made once for all who ask for one, if there is time to
+    /// finish it in this turn. When clients are still in the middle of too many earlier ones, it is one of
+    /// those.
+    ///
+    /// Making one goes on from turn to turn, while users come and go. Of each it says what was so at
+    /// some time since it was begun.
+    pub(super) fn list(&mut self, now: Time, version: u64) -> Option<Arc<Pages>> {
+        loop {
+            if let Some(latest) = &self.latest {
+                let is_in_use = Arc::strong_count(latest) > 1;
+                if latest.version() >= version || (is_in_use && self.are_lists_many(latest)) {
+                    return Some(Arc::clone(latest));
+                }
             }
+            let list = Arc::new(self.pack(now)?);
             self.earlier.retain(|list| list.strong_count() > 0);
-            if is_in_use {
-                self.earlier.push(Arc::downgrade(latest));
+            if let Some(before) = self.latest.replace(list)
+                && Arc::strong_count(&before) > 1
+            {
+                self.earlier.push(Arc::downgrade(&before));
             }
         }
-        let list = Arc::new(Pages::pack(self.version, &self.users.keys()));
-        self.latest = Some(Arc::clone(&list));
-        list
+    }
+
+    /// Goes on with the list that is being made, or begins one.
+    fn pack(&mut self, now: Time) -> Option<Pages> {
+        let begin = || Packing::new(self.version, self.table.len());
+        let mut packing = self.packing.take().unwrap_or_else(begin);
+        let left = self.turn.left(now);
+        while *left > 0 {
+            let mut names = self.table.names_after(packing.last());
+            let is_stopped = names.any(|name| {
+                *left -= 1;
+                !packing.push(name) || *left == 0
+            });
+            if !is_stopped {
+                return Some(packing.finish());
+            }
+        }
+        self.packing = Some(packing);
+        None
     }
 
     fn are_lists_many(&self, latest: &Pages) -> bool {
@@ -144,6 +215,8 @@ impl Directory {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn name(text: &str) -> Name {
@@ -158,6 +231,13 @@ mod tests {
         directory
     }
 
+    /// A list as it is now, however many turns that takes.
+    fn list_now(directory: &mut Directory) -> Arc<Pages> {
+        let version = directory.version();
+        let mut turns = (0..).map(|i| Time(Duration::from_millis(i)));
+        turns.find_map(|now| directory.list(now, version)).expect("some time")
+    }
+
     #[track_caller]
     fn check(users: &[(u32, &str)], expected: &[&str]) {
         let directory = directory(users);
@@ -166,7 +246,7 @@ mod tests {
             assert_eq!(directory.user(name(expected)), Some(HostId(id)));
             assert!(directory.is_taken(name(expected)));
         }
-        assert_eq!(directory.users.len(), users.len());
+        assert_eq!(directory.table.len(), users.len());
     }
 
     #[test]
@@ -207,13 +287,12 @@ mod tests {
     #[test]
     fn without_readers_nothing_is_kept() {
         let mut directory = directory(&[(1, "bob"), (2, "samwise-gamgee")]);
-        let (version, list) = (directory.version(), directory.list());
-        directory.enter(&HostTable::default());
+        let (version, list) = (directory.version(), list_now(&mut directory));
+        directory.enter();
         directory.leave();
-        assert_eq!(directory.users.len(), 2);
+        assert_eq!(directory.table.len(), 2);
         directory.leave();
-        assert!(directory.users.is_empty());
-        assert_eq!(directory.names.capacity(), 0);
+        assert_eq!(directory.table.len(), 0);
         assert!(directory.latest.is_none());
         assert_eq!(Arc::strong_count(&list), 1);
         assert!(!directory.take_news());
@@ -223,12 +302,12 @@ mod tests {
     #[test]
     fn a_list_is_made_once_a_version_and_shared() {
         let mut directory = directory(&[(2, "sam"), (1, "frodo"), (3, "sam")]);
-        let list = directory.list();
-        assert_eq!(list.text(0), Some(&b"List 1/1 frodo sam sam~3"[..]));
-        assert!(Arc::ptr_eq(&list, &directory.list()));
+        let list = list_now(&mut directory);
+        assert_eq!(list.text(0).as_deref(), Some(&b"List 1/1 frodo sam sam~3"[..]));
+        assert!(Arc::ptr_eq(&list, &list_now(&mut directory)));
         directory.remove(HostId(2));
-        let next = directory.list();
-        assert_eq!(next.text(0), Some(&b"List 1/1 frodo sam~3"[..]));
+        let next = list_now(&mut directory);
+        assert_eq!(next.text(0).as_deref(), Some(&b"List 1/1 frodo sam~3"[..]));
         assert!(next.version() > list.version());
     }
 
@@ -238,20 +317,20 @@ mod tests {
         for id in 0..100_000 {
             directory.add(HostId(id), b"somebody-or-other");
         }
-        let bytes = directory.list().bytes();
+        let bytes = list_now(&mut directory).bytes();
         let count = CLASSIC_LISTS_BYTES_MAX / bytes;
         let mut held = Vec::new();
         for id in 0..count as u32 + 10 {
             directory.remove(HostId(id));
-            held.push(directory.list());
+            held.push(list_now(&mut directory));
         }
         held.dedup_by(|a, b| Arc::ptr_eq(a, b));
         assert!((count..count + 3).contains(&held.len()), "{} of {count}", held.len());
         assert!(held.last().expect("some").version() < directory.version());
         held.clear();
-        assert_eq!(directory.list().version(), directory.version());
+        assert_eq!(list_now(&mut directory).version(), directory.version());
         directory.remove(HostId(99_999));
-        directory.list();
+        list_now(&mut directory);
         assert!(directory.earlier.is_empty());
     }
 }

@@ -13,7 +13,7 @@ use super::directory::Directory;
 use super::pages::Pages;
 use super::wire::Name;
 use crate::doors::SendQueue;
-use crate::limits::{BURST_PORTION_BYTES, CLASSIC_PAGE_PACE};
+use crate::limits::{BURST_PORTION_BYTES, CLASSIC_PAGE_PACE, CLASSIC_TURN_PAUSE};
 use crate::relay::Time;
 
 /// Where a client stands.
@@ -21,30 +21,36 @@ use crate::relay::Time;
 pub(super) struct Lists {
     /// The client is to be sent a list, whether it is new or not.
     is_asked: bool,
+    /// The version that the next list is of, or a later one, once it is due.
+    wanted: Option<u64>,
     /// The version of the list that was begun last.
     version: Option<u64>,
     /// The list on its way, and its next page.
     on_its_way: Option<(Arc<Pages>, usize)>,
     /// When the next push may begin.
     next_push: Time,
-    /// A push waits for that.
-    is_waiting: bool,
+    /// When something can go on that nothing else will tell of: a push that waits, or a list that is
+    /// being made.
+    wakes_at: Option<Time>,
 }
 
 impl Lists {
-    /// The client wants the list, and will be told of changes from then on.
+    /// The client wants the list, and will be told of changes from then on. Asked for again before it
+    /// was begun, it is sent once.
     pub(super) fn ask(&mut self) {
-        self.is_asked = true;
+        if !std::mem::replace(&mut self.is_asked, true) {
+            self.wanted = None; // one that is being made for a push may be too old
+        }
     }
 
-    /// When a push that waits can begin.
+    /// When [`Lists::send`] is to be called again, if nothing else happens.
     pub(super) fn deadline(&self) -> Option<Time> {
-        self.is_waiting.then_some(self.next_push)
+        self.wakes_at
     }
 
     /// Nothing can be sent now; who can tell when that changes calls [`Lists::send`].
     pub(super) fn pause(&mut self) {
-        self.is_waiting = false;
+        self.wakes_at = None;
     }
 
     /// Whether [`Lists::send`] has anything to do, now or when there is room or time for it.
@@ -64,12 +70,12 @@ impl Lists {
         answers: &mut Answers,
         queue: &mut SendQueue,
     ) {
-        self.is_waiting = false;
+        self.wakes_at = None;
         while queue.len() < BURST_PORTION_BYTES {
             if let Some((list, next)) = &mut self.on_its_way {
                 match list.text(*next) {
                     Some(text) => {
-                        answers.put(Name::SERVER, text, queue);
+                        answers.put(Name::SERVER, &text, queue);
                         *next += 1;
                     }
                     None => self.on_its_way = None,
@@ -78,10 +84,15 @@ impl Lists {
             }
             let is_old = self.is_old(directory);
             if !self.is_asked && (!is_old || now < self.next_push) {
-                self.is_waiting = is_old;
+                self.wakes_at = is_old.then_some(self.next_push);
                 return;
             }
-            self.begin(now, directory.list());
+            let wanted = *self.wanted.get_or_insert(directory.version());
+            let Some(list) = directory.list(now, wanted) else {
+                self.wakes_at = Some(now + CLASSIC_TURN_PAUSE);
+                return;
+            };
+            self.begin(now, list);
         }
     }
 
@@ -89,7 +100,7 @@ impl Lists {
         let pages = u32::try_from(list.len()).unwrap_or(u32::MAX);
         self.next_push = on_the_beat(now + CLASSIC_PAGE_PACE.saturating_mul(pages));
         self.version = Some(list.version());
-        self.is_asked = false;
+        (self.is_asked, self.wanted) = (false, None);
         self.on_its_way = Some((list, 0));
     }
 }

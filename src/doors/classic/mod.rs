@@ -9,6 +9,8 @@ mod lists;
 mod names;
 mod pages;
 mod session;
+mod sorted;
+mod table;
 pub mod wire;
 
 pub use self::directory::Directory;

@@ -1,34 +1,21 @@
 //! The list of who is online as it is sent: `List I/N NAME NAME …`, as many names as fit.
 //!
-//! Made once for all clients: what differs between them, the header and the form, is put around a
-//! page when it is sent.
+//! Made once for all clients: what differs between them, the form, is put around a page when it is
+//! sent. Made in portions where there are many names, see [`Packing`].
 
-use super::wire::{Name, TEXT_BYTES_MAX};
+use super::wire::{NAME_BYTES, Name, TEXT_BYTES_MAX};
 
 /// The pages of one version of the list. There is at least one.
 #[derive(Debug)]
 pub(super) struct Pages {
     version: u64,
-    /// One after the other.
-    texts: Vec<u8>,
+    /// The names, each behind a space, one page after the other.
+    names: Vec<u8>,
+    /// Where each page begins.
     starts: Vec<usize>,
 }
 
 impl Pages {
-    /// Packs names, in their order, as densely as they go.
-    pub(super) fn pack<'a>(version: u64, names: &(impl Iterator<Item = &'a Name> + Clone)) -> Self {
-        // How much fits depends on how long N is. More digits never make fewer pages, so the first
-        // number of digits that suffices is the length of the N that comes out.
-        let packed = (1..).find_map(|digits| try_pack(names.clone(), digits));
-        let (mut texts, starts) = packed.expect("fewer pages than numbers");
-        let count = starts.len().to_string();
-        for (i, &start) in starts.iter().enumerate() {
-            let at = start + format!("List {}/", i + 1).len();
-            texts[at..at + count.len()].copy_from_slice(count.as_bytes());
-        }
-        Self { version, texts, starts }
-    }
-
     /// What it is the list of, see [`super::Directory::version`].
     pub(super) fn version(&self) -> u64 {
         self.version
@@ -41,45 +28,77 @@ impl Pages {
 
     /// What they take to keep, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.texts.len() + self.starts.len() * size_of::<usize>()
+        self.names.len() + self.starts.len() * size_of::<usize>()
     }
 
     /// The text of a page, counted from 0.
-    pub(super) fn text(&self, page: usize) -> Option<&[u8]> {
+    pub(super) fn text(&self, page: usize) -> Option<Vec<u8>> {
         let start = *self.starts.get(page)?;
-        let end = self.starts.get(page + 1).copied().unwrap_or(self.texts.len());
-        Some(&self.texts[start..end])
+        let end = self.starts.get(page + 1).copied().unwrap_or(self.names.len());
+        let header = format!("List {}/{}", page + 1, self.len());
+        Some([header.as_bytes(), &self.names[start..end]].concat())
     }
 }
 
-/// Texts and starts of the pages if their number has at most so many digits; in its place stand
-/// zeros.
-fn try_pack<'a>(
-    names: impl Iterator<Item = &'a Name>,
+/// Pages in the making: names are packed, in their order, as densely as they go.
+///
+/// How much fits depends on how many digits N has. More digits never make fewer pages, so the first
+/// number of digits that suffices is that of the N that comes out.
+#[derive(Debug)]
+pub(super) struct Packing {
+    pages: Pages,
     digits: usize,
-) -> Option<(Vec<u8>, Vec<usize>)> {
-    let mut texts = Vec::new();
-    let mut starts = Vec::new();
-    let mut begin = |texts: &mut Vec<u8>| {
-        starts.push(texts.len());
-        let page = starts.len().to_string();
-        texts.extend_from_slice(format!("List {page}/{:0digits$}", 0).as_bytes());
-        page.len() <= digits
-    };
-    let mut end = TEXT_BYTES_MAX;
-    begin(&mut texts);
-    for name in names {
-        let name = name.bytes();
-        if texts.len() + 1 + name.len() > end {
-            end = texts.len() + TEXT_BYTES_MAX;
-            if !begin(&mut texts) {
-                return None;
-            }
-        }
-        texts.push(b' ');
-        texts.extend_from_slice(name);
+    /// Where the page that was begun last ends at the latest.
+    end: usize,
+    last: Option<Name>,
+}
+
+impl Packing {
+    /// Of no names yet; there will be about `count`.
+    pub(super) fn new(version: u64, count: usize) -> Self {
+        let names = Vec::with_capacity(count * (1 + NAME_BYTES));
+        let pages = Pages { version, names, starts: Vec::new() };
+        let mut packing = Self { pages, digits: 1, end: 0, last: None };
+        packing.begin_page();
+        packing
     }
-    Some((texts, starts))
+
+    /// The name that was packed last: those after it are next.
+    pub(super) fn last(&self) -> Option<Name> {
+        self.last
+    }
+
+    /// Packs the next name. Answers whether it could: if not, there are more pages than N has digits for,
+    /// and with one more all begins anew.
+    pub(super) fn push(&mut self, name: Name) -> bool {
+        let bytes = name.bytes();
+        if self.pages.names.len() + 1 + bytes.len() > self.end && !self.begin_page() {
+            self.digits += 1;
+            self.pages.names.clear();
+            self.pages.starts.clear();
+            self.last = None;
+            self.begin_page();
+            return false;
+        }
+        self.pages.names.push(b' ');
+        self.pages.names.extend_from_slice(bytes);
+        self.last = Some(name);
+        true
+    }
+
+    fn begin_page(&mut self) -> bool {
+        let page_digits = (self.pages.len() + 1).to_string().len();
+        self.end = self.pages.names.len() + TEXT_BYTES_MAX
+            - ("List ".len() + page_digits + "/".len() + self.digits);
+        self.pages.starts.push(self.pages.names.len());
+        page_digits <= self.digits
+    }
+
+    /// All names have been packed.
+    pub(super) fn finish(mut self) -> Pages {
+        self.pages.names.shrink_to_fit();
+        self.pages
+    }
 }
 
 #[cfg(test)]
@@ -88,17 +107,23 @@ mod tests {
 
     use super::*;
 
+    fn pack(version: u64, names: &[Name]) -> Pages {
+        let mut packing = Packing::new(version, names.len());
+        while !names.iter().all(|&name| packing.push(name)) {}
+        packing.finish()
+    }
+
     /// Checks every promise but the order of names that `names` itself has.
     #[track_caller]
     fn check(names: &[Name]) -> usize {
-        let pages = Pages::pack(7, &names.iter());
+        let pages = pack(7, names);
         assert_eq!(pages.version(), 7);
         let count = pages.len();
         let mut found = Vec::new();
         for page in 0..count {
             let text = pages.text(page).expect("a page");
             assert!(text.len() <= TEXT_BYTES_MAX, "{} bytes", text.len());
-            let text = std::str::from_utf8(text).expect("ASCII here");
+            let text = std::str::from_utf8(&text).expect("ASCII here");
             let mut words = text.split(' ');
             assert_eq!(words.next(), Some("List"));
             assert_eq!(words.next(), Some(&*format!("{}/{count}", page + 1)));
@@ -121,7 +146,7 @@ mod tests {
     #[test]
     fn nobody_is_a_page_of_its_own() {
         assert_eq!(check(&[]), 1);
-        assert_eq!(Pages::pack(0, &[].iter()).text(0), Some(&b"List 1/1"[..]));
+        assert_eq!(pack(0, &[]).text(0).as_deref(), Some(&b"List 1/1"[..]));
     }
 
     #[test]

@@ -13,7 +13,9 @@ use super::lists::Lists;
 use super::names::{alias, is_reserved, plain};
 use super::wire::{self, Form, Name};
 use crate::doors::{Desk, SendQueue, Shared, Step};
-use crate::limits::{CLASSIC_ADDRESSEES_MAX, CLASSIC_INTERVALS_MAX, FRAME_MARGIN_BYTES};
+use crate::limits::{
+    CLASSIC_ADDRESSEES_MAX, CLASSIC_INTERVALS_MAX, CLASSIC_TURN_PAUSE, FRAME_MARGIN_BYTES,
+};
 use crate::printable::Printable;
 use crate::relay::message::{HostId, Message, StatusCode, WideId};
 use crate::relay::{CloseReason, Time, name_sender};
@@ -32,6 +34,8 @@ pub struct Session {
     lists: Lists,
     /// It counts among the readers of the directory.
     is_reader: bool,
+    /// Its `Connect` waits until the directory is there, which goes on then.
+    goes_on_at: Option<Time>,
     /// When it counts as gone.
     life_ends: Option<Time>,
     /// How often it is to say that it is alive.
@@ -61,6 +65,7 @@ impl Default for Session {
             answers: Answers::default(),
             lists: Lists::default(),
             is_reader: false,
+            goes_on_at: None,
             life_ends: None,
             interval: Duration::ZERO,
             addressees: VecDeque::new(),
@@ -102,6 +107,9 @@ impl Session {
         desk: &mut Desk<'_>,
     ) -> Step<'a> {
         let usable = plain(name);
+        if usable.is_some_and(|name| !is_reserved(name)) && !self.knows_names(desk) {
+            return Step::Hold;
+        }
         if matches!(self.stage, Stage::Unknown) {
             self.answers.begin(desk.now, usable.unwrap_or(source), frame);
         }
@@ -109,10 +117,6 @@ impl Session {
             let why = "is no name: 1 to 8 bytes, no spaces, no control bytes, no ~";
             return self.refuse(excerpt(name).as_bytes(), why, desk.queue);
         };
-        if !self.is_reader && !is_reserved(usable) {
-            self.is_reader = true;
-            desk.shared.directory.enter(desk.relay.hosts());
-        }
         let is_second = !matches!(self.stage, Stage::Unknown);
         if is_second || desk.shared.directory.is_taken(usable) {
             return self.refuse(usable.bytes(), "is already online", desk.queue);
@@ -122,6 +126,16 @@ impl Session {
         self.interval = desk.limits.classic_interval;
         self.live_on(desk.now);
         Step::Register { id: self.id, name: Cow::Borrowed(name) }
+    }
+
+    /// Whether it is known who has which name. If not, it is found out for this client, from turn to turn.
+    fn knows_names(&mut self, desk: &mut Desk<'_>) -> bool {
+        if !std::mem::replace(&mut self.is_reader, true) {
+            desk.shared.directory.enter();
+        }
+        let is_done = desk.shared.directory.fill(desk.now, desk.relay.hosts());
+        self.goes_on_at = (!is_done).then(|| desk.now + CLASSIC_TURN_PAUSE);
+        is_done
     }
 
     /// The client does not join, or not again.
@@ -274,11 +288,13 @@ impl Session {
     }
 
     pub(in crate::doors) fn deadline(&self) -> Option<Time> {
-        let deadlines = [self.answers.deadline(), self.life_ends, self.lists.deadline()];
+        let lists = self.lists.deadline();
+        let deadlines = [self.answers.deadline(), self.life_ends, lists, self.goes_on_at];
         deadlines.into_iter().flatten().min()
     }
 
     pub(in crate::doors) fn expire(&mut self, desk: &mut Desk<'_>) -> Step<'static> {
+        self.goes_on_at = self.goes_on_at.filter(|&at| at > desk.now);
         if self.answers.deadline().is_some_and(|at| at <= desk.now) {
             self.answers.decide(Form::Short, desk.queue);
         }

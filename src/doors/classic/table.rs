@@ -1,0 +1,154 @@
+//! Who has which name: one name a user, one user a name, found from either side, in the order of names.
+//!
+//! A million users are to fit into little memory and to come in without a pause. So an entry is 12
+//! bytes, in blocks that never move, and the two orders are of slots, see [`Sorted`].
+
+use super::sorted::Sorted;
+use super::wire::Name;
+use crate::relay::message::HostId;
+
+/// Entries in a block: 12 KiB.
+const BLOCK_ENTRIES: usize = 1024;
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    name: Name,
+    id: HostId,
+}
+
+// What a user is reckoned with.
+const _: () = assert!(size_of::<Entry>() == 12);
+
+/// The entries of a table, each in its slot.
+#[derive(Debug, Default)]
+struct Slots {
+    blocks: Vec<Vec<Entry>>,
+    /// Slots whose users have left, to be used again.
+    free: Vec<u32>,
+}
+
+impl Slots {
+    fn at(&self, slot: u32) -> &Entry {
+        &self.blocks[slot as usize / BLOCK_ENTRIES][slot as usize % BLOCK_ENTRIES]
+    }
+
+    fn at_mut(&mut self, slot: u32) -> &mut Entry {
+        &mut self.blocks[slot as usize / BLOCK_ENTRIES][slot as usize % BLOCK_ENTRIES]
+    }
+
+    fn put(&mut self, entry: Entry) -> u32 {
+        if let Some(slot) = self.free.pop() {
+            *self.at_mut(slot) = entry;
+            return slot;
+        }
+        let is_full = |block: &Vec<Entry>| block.len() == BLOCK_ENTRIES;
+        if self.blocks.last().is_none_or(is_full) {
+            self.blocks.push(Vec::with_capacity(BLOCK_ENTRIES));
+        }
+        let before = (self.blocks.len() - 1) * BLOCK_ENTRIES;
+        let block = self.blocks.last_mut().expect("one with room");
+        block.push(entry);
+        u32::try_from(before + block.len() - 1).expect("fewer users than ids")
+    }
+}
+
+/// The names and who has them.
+#[derive(Debug, Default)]
+pub(super) struct NameTable {
+    slots: Slots,
+    by_name: Sorted<Name>,
+    by_id: Sorted<HostId>,
+}
+
+impl NameTable {
+    /// How many users there are.
+    pub(super) fn len(&self) -> usize {
+        let last = self.slots.blocks.last().map_or(0, Vec::len);
+        let before = self.slots.blocks.len().saturating_sub(1) * BLOCK_ENTRIES;
+        before + last - self.slots.free.len()
+    }
+
+    /// Who has a name.
+    pub(super) fn user(&self, name: Name) -> Option<HostId> {
+        let slot = self.by_name.find(name, |slot| self.slots.at(slot).name)?;
+        Some(self.slots.at(slot).id)
+    }
+
+    /// The name of a user.
+    pub(super) fn name(&self, id: HostId) -> Option<Name> {
+        let slot = self.by_id.find(id, |slot| self.slots.at(slot).id)?;
+        Some(self.slots.at(slot).name)
+    }
+
+    /// Gives a user who has none the first of two names, or the second if somebody has that. Answers its
+    /// name, and whether it is new.
+    ///
+    /// # Panics
+    /// If somebody has the second one, too.
+    pub(super) fn insert(&mut self, id: HostId, names: [Name; 2]) -> (Name, bool) {
+        let slot = self.slots.put(Entry { name: names[0], id });
+        if let Err(other) = self.by_id.insert(slot, id, |other| self.slots.at(other).id) {
+            self.slots.free.push(slot);
+            return (self.slots.at(other).name, false);
+        }
+        let name = names.into_iter().find(|&name| {
+            self.slots.at_mut(slot).name = name;
+            self.by_name.insert(slot, name, |other| self.slots.at(other).name).is_ok()
+        });
+        (name.unwrap_or_else(|| panic!("{:?} was somebody's already", names[1])), true)
+    }
+
+    /// Forgets a user, if it is there.
+    pub(super) fn remove(&mut self, id: HostId) -> bool {
+        let slots = &self.slots;
+        let Some(slot) = self.by_id.remove(id, |other| slots.at(other).id) else {
+            return false;
+        };
+        self.by_name.remove(slots.at(slot).name, |other| slots.at(other).name);
+        self.slots.free.push(slot);
+        true
+    }
+
+    /// The names in their order, those after one if it is given.
+    pub(super) fn names_after(&self, name: Option<Name>) -> impl Iterator<Item = Name> + '_ {
+        let name_of = |slot| self.slots.at(slot).name;
+        self.by_name.iter_after(name, name_of).map(name_of)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_found_from_either_side_also_where_slots_are_used_again() {
+        let mut table = NameTable::default();
+        let name =
+            |id: u32| Name::new(format!("{:x}", id % 5000 * 7919).as_bytes()).expect("short");
+        for id in 0..4000 {
+            assert_eq!(table.insert(HostId(id), [name(id); 2]), (name(id), true));
+        }
+        for id in (0..4000).step_by(3) {
+            assert!(table.remove(HostId(id)) && !table.remove(HostId(id)));
+        }
+        for id in 4000..5000 {
+            assert_eq!(table.insert(HostId(id), [name(id); 2]), (name(id), true));
+        }
+        assert_eq!(table.slots.blocks.len(), 4);
+        assert_eq!(table.insert(HostId(1), [name(2), name(3)]), (name(1), false));
+        let spare = Name::new(b"spare").expect("short");
+        assert_eq!(table.insert(HostId(9999), [name(1), spare]), (spare, true));
+        assert_eq!(table.user(spare), Some(HostId(9999)));
+        assert!(table.remove(HostId(9999)));
+        let is_there = |id: u32| id >= 4000 || !id.is_multiple_of(3);
+        for id in 0..5000 {
+            assert_eq!(table.name(HostId(id)), is_there(id).then(|| name(id)));
+            assert_eq!(table.user(name(id)), is_there(id).then_some(HostId(id)));
+        }
+        let mut names: Vec<Name> = (0..5000).filter(|&id| is_there(id)).map(name).collect();
+        names.sort_unstable();
+        assert_eq!(table.len(), names.len());
+        assert!(table.names_after(None).eq(names.iter().copied()));
+        assert!(table.names_after(Some(names[1000])).eq(names[1001..].iter().copied()));
+    }
+}
