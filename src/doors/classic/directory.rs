@@ -234,7 +234,7 @@ mod tests {
     /// A list as it is now, however many turns that takes.
     fn list_now(directory: &mut Directory) -> Arc<Pages> {
         let version = directory.version();
-        let mut turns = (0..).map(|i| Time(Duration::from_millis(i)));
+        let mut turns = (0..).map(|i| Time::after(Duration::from_millis(i)));
         turns.find_map(|now| directory.list(now, version)).expect("some time")
     }
 
