@@ -1,6 +1,7 @@
 //! crc: a chat relay. `docs/ARCHITECTURE.md` has the bird's eye view and the code map.
 
 pub mod address;
+pub mod blocks;
 pub mod cli;
 pub mod client;
 pub mod doors;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Rooms from the ground up. A room may use those before it, and itself.
 const ROOMS: [&[&str]; 11] = [
-    &["limits"],
+    &["limits", "blocks"],
     &["printable", "address"],
     &["relay"],
     &["mail"],

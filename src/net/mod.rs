@@ -45,6 +45,7 @@ use self::program::{House, Machine, Wanted};
 pub use self::server::{Server, Settings};
 pub use self::stdio::LogSink;
 use crate::address::Address;
+use crate::blocks::Blocks;
 use crate::limits::READ_BYTES_PER_TURN;
 use crate::relay::{CloseReason, LinkId, Time};
 
@@ -59,7 +60,7 @@ struct Loop<M: Machine, H> {
     signals: Signals,
     listeners: Vec<Listener<M::Door>>,
     /// By [`LinkId::index`].
-    connections: Vec<Option<Connection>>,
+    connections: Blocks<Option<Connection>>,
     /// Links whose sockets may have more to read.
     readable: VecDeque<LinkId>,
     /// Links with bytes to send whose sockets may take more.
@@ -81,7 +82,7 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
             dialler: Dialler::new(M::NEIGHBOUR, targets, waker),
             signals,
             listeners,
-            connections: Vec::new(),
+            connections: Blocks::default(),
             readable: VecDeque::new(),
             writable: VecDeque::new(),
             ended: Vec::new(),
@@ -244,11 +245,9 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
         if let Err(error) = connection.register(self.poller.registry(), Token(LINKS + index)) {
             self.ended.push((link, CloseReason::Failed(error.to_string())));
         }
-        if self.connections.len() <= index {
-            self.connections.resize_with(index + 1, || None);
-        }
-        assert!(self.connections[index].is_none(), "a link has one connection");
-        self.connections[index] = Some(connection);
+        let is_taken = self.connections.get(index).is_some_and(Option::is_some);
+        assert!(!is_taken, "a link has one connection");
+        self.connections.put(index, connection);
     }
 
     /// Step three: what is due by now.
@@ -386,7 +385,10 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
     }
 }
 
-fn connection_mut(connections: &mut [Option<Connection>], link: LinkId) -> Option<&mut Connection> {
+fn connection_mut(
+    connections: &mut Blocks<Option<Connection>>,
+    link: LinkId,
+) -> Option<&mut Connection> {
     let connection = connections.get_mut(link.index as usize)?.as_mut()?;
     (connection.id() == link).then_some(connection)
 }

@@ -50,6 +50,7 @@ use self::message::{HostId, Kind, Message, StatusCode, WideId};
 use self::news::{News, Position};
 use self::split::Split;
 use self::uplink::{State, Uplink};
+use crate::blocks::Blocks;
 use crate::limits::{FALSE_SOURCES_MAX, Limits, STATUS_UPDATE_BYTES_MAX, STATUS_UPDATES_MAX};
 use crate::printable::{Excerpt, Printable};
 
@@ -115,7 +116,7 @@ pub struct Relay {
     is_stopping: bool,
     hosts: HostTable,
     /// By [`LinkId::index`]; the caller vouches for the generation.
-    links: Vec<Option<Attachment>>,
+    links: Blocks<Option<Attachment>>,
     /// Registrations of an id that somebody else had first, heard over other links.
     claims: HashMap<HostId, Claims, RandomState>,
     claims_bytes: usize,
@@ -140,7 +141,7 @@ impl Relay {
             now: Time::default(),
             is_stopping: false,
             hosts: HostTable::default(),
-            links: Vec::new(),
+            links: Blocks::default(),
             claims: HashMap::default(),
             claims_bytes: 0,
             events: 0,
@@ -207,14 +208,11 @@ impl Relay {
 
     fn attach(&mut self, link: LinkId, uplink: bool) {
         let index = link.index as usize;
-        if self.links.len() <= index {
-            self.links.resize_with(index + 1, || None);
-        }
         let deadline = self.now + self.limits.register_deadline;
         self.timers.insert((deadline, Timer::Register(link)));
         let role = Role::Unregistered { uplink, deadline };
-        self.links[index] =
-            Some(Attachment { id: link, role, told: Position::default(), false_sources: 0 });
+        let told = Position::default();
+        self.links.put(index, Attachment { id: link, role, told, false_sources: 0 });
     }
 
     /// A link that [`Outbox::dial`] opened is connected: introduce ourselves.

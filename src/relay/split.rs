@@ -14,6 +14,7 @@ use super::link::{Attachment, Role};
 use super::message::{HostId, Kind, Message, StatusCode};
 use super::table::Chain;
 use super::{FirstLink, LinkId, Outbox, Relay, Time, Timer};
+use crate::blocks::Blocks;
 use crate::limits::{
     BURST_PORTION_BYTES, SPLIT_PATIENCE, SPLIT_PAUSE, SPLIT_PORTION_HOSTS, SPLIT_WAITING_BYTES_MAX,
     SPLIT_WAITING_CHAT_BYTES,
@@ -218,7 +219,7 @@ impl Relay {
 /// The chain of the hosts to which a way leads, unless it is that of a single user.
 pub(super) fn chain<'a>(
     way: FirstLink,
-    links: &'a mut [Option<Attachment>],
+    links: &'a mut Blocks<Option<Attachment>>,
     splits: &'a mut Slab<Split>,
 ) -> Option<&'a mut Chain> {
     match way {

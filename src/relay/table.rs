@@ -13,10 +13,8 @@ use super::host::{FirstLink, Hook, Host, NONE};
 use super::index::Index;
 use super::link::LinkId;
 use super::message::{HostId, Registration};
+use crate::blocks::Blocks;
 use crate::limits::HOST_BYTES;
-
-/// Hosts in a block: 80 KiB, so that the memory of a small network is small too.
-const BLOCK_HOSTS: usize = 1024;
 
 /// Hosts in an order: the slots of the first and the last, and how many there are.
 #[derive(Debug)]
@@ -45,8 +43,7 @@ type WhichHook = fn(&mut Host) -> &mut Hook;
 /// Every known host but this server.
 #[derive(Debug, Default)]
 pub struct HostTable {
-    /// Each of [`BLOCK_HOSTS`]. A block is never moved or given back.
-    blocks: Vec<Vec<Option<Host>>>,
+    slots: Blocks<Option<Host>>,
     /// Slots whose hosts have left, to be used again.
     free: Vec<u32>,
     index: Index,
@@ -73,21 +70,19 @@ impl HostTable {
     }
 
     fn host_mut(&mut self, slot: u32) -> &mut Host {
-        let block = &mut self.blocks[slot as usize / BLOCK_HOSTS];
-        block[slot as usize % BLOCK_HOSTS].as_mut().expect("the slot of a host")
+        self.slots[slot as usize].as_mut().expect("the slot of a host")
     }
 
     /// The entry in a slot, if it is taken.
     #[must_use]
     pub fn at_slot(&self, slot: usize) -> Option<&Host> {
-        self.blocks.get(slot / BLOCK_HOSTS)?.get(slot % BLOCK_HOSTS)?.as_ref()
+        self.slots.get(slot)?.as_ref()
     }
 
     /// Past every slot that was ever taken.
     #[must_use]
     pub fn slots_end(&self) -> usize {
-        let last = self.blocks.last().map_or(0, Vec::len);
-        self.blocks.len().saturating_sub(1) * BLOCK_HOSTS + last
+        self.slots.len()
     }
 
     /// The order number that the next host gets.
@@ -148,15 +143,10 @@ impl HostTable {
 
     fn put(&mut self, host: Host) -> u32 {
         if let Some(slot) = self.free.pop() {
-            self.blocks[slot as usize / BLOCK_HOSTS][slot as usize % BLOCK_HOSTS] = Some(host);
+            self.slots[slot as usize] = Some(host);
             return slot;
         }
-        let slot = u32::try_from(self.slots_end()).expect("fewer hosts than ids");
-        if (slot as usize).is_multiple_of(BLOCK_HOSTS) {
-            self.blocks.push(Vec::with_capacity(BLOCK_HOSTS));
-        }
-        self.blocks.last_mut().expect("a block with room").push(Some(host));
-        slot
+        u32::try_from(self.slots.push(Some(host))).expect("fewer hosts than ids")
     }
 
     /// Forgets a host. `chain` is the one in which it stands, if any.
@@ -166,8 +156,7 @@ impl HostTable {
         self.unhook(slot, &mut joined, |host| &mut host.joined);
         self.joined = joined;
         self.leave_chain(slot, chain);
-        let block = &mut self.blocks[slot as usize / BLOCK_HOSTS];
-        let host = block[slot as usize % BLOCK_HOSTS].take()?;
+        let host = self.slots[slot as usize].take()?;
         self.free.push(slot);
         self.bytes -= host.bytes();
         Some(host)

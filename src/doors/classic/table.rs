@@ -5,10 +5,8 @@
 
 use super::sorted::Sorted;
 use super::wire::Name;
+use crate::blocks::Blocks;
 use crate::relay::message::HostId;
-
-/// Entries in a block: 12 KiB.
-const BLOCK_ENTRIES: usize = 1024;
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -22,18 +20,18 @@ const _: () = assert!(size_of::<Entry>() == 12);
 /// The entries of a table, each in its slot.
 #[derive(Debug, Default)]
 struct Slots {
-    blocks: Vec<Vec<Entry>>,
+    entries: Blocks<Entry>,
     /// Slots whose users have left, to be used again.
     free: Vec<u32>,
 }
 
 impl Slots {
     fn at(&self, slot: u32) -> &Entry {
-        &self.blocks[slot as usize / BLOCK_ENTRIES][slot as usize % BLOCK_ENTRIES]
+        &self.entries[slot as usize]
     }
 
     fn at_mut(&mut self, slot: u32) -> &mut Entry {
-        &mut self.blocks[slot as usize / BLOCK_ENTRIES][slot as usize % BLOCK_ENTRIES]
+        &mut self.entries[slot as usize]
     }
 
     fn put(&mut self, entry: Entry) -> u32 {
@@ -41,14 +39,7 @@ impl Slots {
             *self.at_mut(slot) = entry;
             return slot;
         }
-        let is_full = |block: &Vec<Entry>| block.len() == BLOCK_ENTRIES;
-        if self.blocks.last().is_none_or(is_full) {
-            self.blocks.push(Vec::with_capacity(BLOCK_ENTRIES));
-        }
-        let before = (self.blocks.len() - 1) * BLOCK_ENTRIES;
-        let block = self.blocks.last_mut().expect("one with room");
-        block.push(entry);
-        u32::try_from(before + block.len() - 1).expect("fewer users than ids")
+        u32::try_from(self.entries.push(entry)).expect("fewer users than ids")
     }
 }
 
@@ -63,9 +54,7 @@ pub(super) struct NameTable {
 impl NameTable {
     /// How many users there are.
     pub(super) fn len(&self) -> usize {
-        let last = self.slots.blocks.last().map_or(0, Vec::len);
-        let before = self.slots.blocks.len().saturating_sub(1) * BLOCK_ENTRIES;
-        before + last - self.slots.free.len()
+        self.slots.entries.len() - self.slots.free.len()
     }
 
     /// Who has a name.
@@ -134,7 +123,7 @@ mod tests {
         for id in 4000..5000 {
             assert_eq!(table.insert(HostId(id), [name(id); 2]), (name(id), true));
         }
-        assert_eq!(table.slots.blocks.len(), 4);
+        assert_eq!(table.slots.entries.len(), 4000, "those that were free are used");
         assert_eq!(table.insert(HostId(1), [name(2), name(3)]), (name(1), false));
         let spare = Name::new(b"spare").expect("short");
         assert_eq!(table.insert(HostId(9999), [name(1), spare]), (spare, true));
