@@ -3,6 +3,7 @@
 //! Whole frames are handed on where they lie in the caller's buffer; only a frame that a read cut
 //! in two is copied. What is held is what was received of one frame, never what it announced.
 
+use super::Buffer;
 use crate::limits::PARTIAL_SPARE_BYTES_MAX;
 
 /// What becomes of a stream after a frame.
@@ -30,14 +31,14 @@ pub enum Fed {
 /// The beginning of a frame whose rest has not arrived. Empty, it owns no memory.
 #[derive(Debug, Default)]
 pub struct Assembly {
-    partial: Vec<u8>,
+    partial: Option<Box<Buffer>>,
 }
 
 impl Assembly {
     /// Whether a frame has begun that is not complete.
     #[must_use]
     pub fn is_mid_frame(&self) -> bool {
-        !self.partial.is_empty()
+        self.partial.is_some()
     }
 
     /// Takes the next bytes of the stream and calls `each` with every frame that they complete,
@@ -56,7 +57,7 @@ impl Assembly {
         let each = |bytes: &[u8], len: usize| {
             if each(&bytes[..len]) { Flow::More } else { Flow::Stop }
         };
-        self.feed_while(bytes, &mut Vec::new(), len_of, each).map(drop)
+        self.feed_while(bytes, &mut None, len_of, each).map(drop)
     }
 
     /// The same for as long as `each` answers that more may come; what it does not take now can be fed
@@ -72,13 +73,14 @@ impl Assembly {
     pub fn feed_while<E>(
         &mut self,
         mut bytes: &[u8],
-        spare: &mut Vec<u8>,
+        spare: &mut Option<Box<Buffer>>,
         len_of: impl Fn(&[u8]) -> Result<Option<usize>, E>,
         mut each: impl FnMut(&[u8], usize) -> Flow,
     ) -> Result<Fed, E> {
-        while !self.partial.is_empty() {
-            let wanted = match len_of(&self.partial)? {
-                Some(len) => len - self.partial.len(),
+        while let Some(partial) = &mut self.partial {
+            let frame = &mut partial.bytes;
+            let wanted = match len_of(frame)? {
+                Some(len) => len - frame.len(),
                 None => 1, // the header is short: find its end byte by byte
             };
             if wanted > 0 {
@@ -86,21 +88,22 @@ impl Assembly {
                     return Ok(Fed::All);
                 }
                 let (taken, rest) = bytes.split_at(wanted.min(bytes.len()));
-                self.partial.extend_from_slice(taken);
+                frame.extend_from_slice(taken);
                 bytes = rest;
                 continue;
             }
-            let mut frame = std::mem::take(&mut self.partial);
-            match each(&frame, frame.len()) {
-                Flow::More | Flow::MoreAfter(_) => {}
-                Flow::Stop => return Ok(Fed::All),
-                Flow::Hold => {
-                    frame.extend_from_slice(bytes);
-                    return Ok(Fed::Held(frame));
-                }
+            let flow = each(frame, frame.len());
+            if flow == Flow::Hold {
+                frame.extend_from_slice(bytes);
+                let held = std::mem::take(frame);
+                self.partial = None;
+                return Ok(Fed::Held(held));
             }
-            frame.clear();
-            *spare = frame;
+            partial.clear();
+            *spare = self.partial.take();
+            if flow == Flow::Stop {
+                return Ok(Fed::All);
+            }
         }
         while let Some(len) = len_of(bytes)? {
             if bytes.len() < len {
@@ -116,10 +119,8 @@ impl Assembly {
         }
         if !bytes.is_empty() {
             // Who sends the beginning of a frame and no more holds nothing that others have grown.
-            if spare.capacity() <= PARTIAL_SPARE_BYTES_MAX {
-                self.partial = std::mem::take(spare);
-            }
-            self.partial.extend_from_slice(bytes);
+            let partial = spare.take_if(|spare| spare.capacity() <= PARTIAL_SPARE_BYTES_MAX);
+            self.partial.insert(partial.unwrap_or_default()).bytes.extend_from_slice(bytes);
         }
         Ok(Fed::All)
     }
@@ -142,7 +143,8 @@ mod tests {
         let mut assembly = Assembly::default();
         assert_eq!(assembly.feed(&[0xff, 0xff, 1, 2, 3], len_of, |_| unreachable!()), Ok(()));
         assert!(assembly.is_mid_frame());
-        assert!(assembly.partial.capacity() < 64, "{}", assembly.partial.capacity());
+        let capacity = assembly.partial.map_or(0, |partial| partial.capacity());
+        assert!((5..64).contains(&capacity), "{capacity}");
     }
 
     #[test]
@@ -159,7 +161,7 @@ mod tests {
             assert_eq!(assembly.feed(piece, len_of, each), Ok(()));
         }
         assert_eq!(count, 1);
-        assert_eq!(assembly.partial.capacity(), 0);
+        assert!(assembly.partial.is_none());
     }
 
     #[test]
@@ -186,8 +188,7 @@ mod tests {
                     continue;
                 }
                 let each = |frame: &[u8], _| if frame[2] == 8 { Flow::Hold } else { Flow::More };
-                let spare = &mut Vec::new();
-                if let Ok(Fed::Held(rest)) = assembly.feed_while(piece, spare, len_of, each) {
+                if let Ok(Fed::Held(rest)) = assembly.feed_while(piece, &mut None, len_of, each) {
                     held = rest;
                 }
             }
@@ -205,8 +206,9 @@ mod tests {
     #[test]
     fn several_frames_are_taken_together_and_buffers_change_hands() {
         let mut assembly = Assembly::default();
-        let mut spare = Vec::with_capacity(50);
-        let buffer = spare.as_ptr();
+        let mut spare = Some(Box::<Buffer>::default());
+        let address = |buffer: &Option<Box<Buffer>>| buffer.as_deref().map(std::ptr::from_ref);
+        let buffer = address(&spare);
         let mut seen = Vec::new();
         let mut each = |bytes: &[u8], len: usize| {
             seen.push((bytes.len(), len));
@@ -218,10 +220,10 @@ mod tests {
             Ok(Fed::All)
         );
         assert!(assembly.is_mid_frame());
-        assert_eq!((assembly.partial.as_ptr(), spare.capacity()), (buffer, 0));
+        assert_eq!((address(&assembly.partial), address(&spare)), (buffer, None));
         assert_eq!(assembly.feed_while(&[6], &mut spare, len_of, &mut each), Ok(Fed::All));
-        assert_eq!((assembly.partial.capacity(), spare.as_ptr()), (0, buffer));
-        assert!(spare.is_empty());
+        assert_eq!((address(&assembly.partial), address(&spare)), (None, buffer));
+        assert!(spare.is_some_and(|spare| spare.bytes.is_empty() && spare.capacity() > 0));
         assert_eq!(seen, [(11, 3), (5, 3), (3, 3)]);
     }
 }

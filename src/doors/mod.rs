@@ -20,7 +20,7 @@ use rand::rngs::StdRng;
 
 pub use self::chats::Chats;
 use self::chats::Row;
-pub use self::queue::SendQueue;
+pub use self::queue::{Buffer, SendQueue};
 
 use crate::limits::Limits;
 use crate::mail::{Numbers, Room};

@@ -1,24 +1,45 @@
 //! The send queue: bytes of whole frames on their way to one connection.
 
+/// Bytes, and how many of them, from the front, are done with. Buffers go from hand to hand, so they are
+/// boxed, and who may have one has no more than a pointer while it has none.
+#[derive(Debug, Default)]
+pub struct Buffer {
+    pub(super) bytes: Vec<u8>,
+    done: usize,
+}
+
 /// Bytes that were encoded and not yet taken by the socket. Its buffer is lent to it while there are
 /// any, see [`crate::slots::Slots`].
 #[derive(Debug, Default)]
 pub struct SendQueue {
-    bytes: Vec<u8>,
-    sent: usize,
+    buffer: Option<Box<Buffer>>,
+}
+
+impl Buffer {
+    /// What it has memory for, in bytes.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Forgets what is in it and keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.done = 0;
+    }
 }
 
 impl SendQueue {
     /// What is still to be sent, oldest first.
     #[must_use]
     pub fn unsent(&self) -> &[u8] {
-        &self.bytes[self.sent..]
+        self.buffer.as_ref().map_or(&[], |buffer| &buffer.bytes[buffer.done..])
     }
 
     /// How many bytes are still to be sent.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.bytes.len() - self.sent
+        self.buffer.as_ref().map_or(0, |buffer| buffer.bytes.len() - buffer.done)
     }
 
     /// Whether all has been sent.
@@ -29,12 +50,13 @@ impl SendQueue {
 
     /// Where an encoder appends a frame.
     pub fn tail(&mut self) -> &mut Vec<u8> {
+        let Buffer { bytes, done } = &mut **self.buffer.get_or_insert_default();
         // Sent bytes are cut off before they are as many as those that would have to move.
-        if self.sent > 0 && self.sent >= self.len() {
-            self.bytes.drain(..self.sent);
-            self.sent = 0;
+        if *done > 0 && *done >= bytes.len() - *done {
+            bytes.drain(..*done);
+            *done = 0;
         }
-        &mut self.bytes
+        bytes
     }
 
     /// The first `count` unsent bytes have been sent.
@@ -43,29 +65,31 @@ impl SendQueue {
     /// If there are fewer.
     pub fn consume(&mut self, count: usize) {
         assert!(count <= self.len(), "more bytes sent than there were");
-        self.sent += count;
-        if self.is_empty() {
-            self.sent = 0;
-            self.bytes.clear();
+        if let Some(buffer) = &mut self.buffer {
+            buffer.done += count;
+            if buffer.done == buffer.bytes.len() {
+                buffer.clear();
+            }
         }
     }
 
-    /// Gives an empty queue a buffer that is empty as well.
+    /// Gives an empty queue a buffer that is empty as well, if there is one.
     ///
     /// # Panics
     /// If either is not.
-    pub fn lend(&mut self, buffer: Vec<u8>) {
-        assert!(self.is_empty() && buffer.is_empty(), "bytes would be lost");
-        self.bytes = buffer;
+    pub fn lend(&mut self, buffer: Option<Box<Buffer>>) {
+        let is_empty = buffer.as_ref().is_none_or(|buffer| buffer.bytes.is_empty());
+        assert!(self.is_empty() && is_empty, "bytes would be lost");
+        self.buffer = buffer;
     }
 
-    /// Takes the buffer of an empty queue away.
+    /// Takes the buffer of an empty queue away, if it has one.
     ///
     /// # Panics
     /// If it is not empty.
-    pub fn reclaim(&mut self) -> Vec<u8> {
+    pub fn reclaim(&mut self) -> Option<Box<Buffer>> {
         assert!(self.is_empty(), "bytes would be lost");
-        std::mem::take(&mut self.bytes)
+        self.buffer.take()
     }
 }
 
@@ -92,12 +116,12 @@ mod tests {
     #[test]
     fn a_buffer_is_lent_and_comes_back() {
         let mut queue = SendQueue::default();
-        queue.lend(Vec::with_capacity(100));
+        queue.lend(Some(Box::new(Buffer { bytes: Vec::with_capacity(100), done: 0 })));
         queue.tail().extend_from_slice(&[1; 100]);
         queue.consume(100);
-        let buffer = queue.reclaim();
-        assert!(buffer.is_empty() && buffer.capacity() >= 100);
-        assert_eq!(queue.bytes.capacity(), 0);
+        let buffer = queue.reclaim().expect("the one that was lent");
+        assert!(buffer.bytes.is_empty() && buffer.capacity() >= 100);
+        assert!(queue.buffer.is_none() && queue.unsent().is_empty());
     }
 
     #[test]
@@ -116,6 +140,7 @@ mod tests {
             queue.tail().extend_from_slice(&[0; 100]);
             queue.consume(100);
         }
-        assert!(queue.bytes.capacity() < 2_000, "{}", queue.bytes.capacity());
+        let capacity = queue.buffer.map_or(0, |buffer| buffer.capacity());
+        assert!((200..2_000).contains(&capacity), "{capacity}");
     }
 }

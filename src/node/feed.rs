@@ -39,7 +39,9 @@ impl Node {
                 result.map_err(|error| error.to_string())
             }
         };
-        self.links.slots.spares.give(spare);
+        if let Some(spare) = spare {
+            self.links.slots.spares.give(spare);
+        }
         let is_paused = self.links.is_pressed;
         let joined = self.links.joined;
         let link = self.links.get_mut(id).expect("links are removed in `closed` alone");
