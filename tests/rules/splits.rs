@@ -203,14 +203,16 @@ fn what_waited_for_a_lost_server_itself_comes_after_its_sender() {
 /// So many that their quits are more than a client's queue may hold.
 const MANY: u32 = 40_000;
 
-/// A server behind which there are [`MANY`], and its link.
-fn with_many(world: &mut World) -> (usize, ClientId) {
+/// A server, a link behind which there are [`MANY`], and a user who has heard of them all.
+fn with_many(world: &mut World) -> (usize, ClientId, ClientId) {
     let middle = world.start(ServerSpec::new(2, None));
     let link = says(world, middle, &server(3, "three", ""));
     let told = |id| registration(Kind::User, id, 3, "", "");
     world.send(link, &(1000..1000 + MANY).flat_map(told).collect::<Vec<u8>>());
+    let frodo = says(world, middle, &user(101, "frodo", ""));
     world.pass(SECOND);
-    (middle, link)
+    heard(world, frodo);
+    (middle, link, frodo)
 }
 
 fn quits(world: &mut World, client: ClientId) -> usize {
@@ -220,13 +222,10 @@ fn quits(world: &mut World, client: ClientId) -> usize {
 #[test]
 fn many_who_are_lost_leave_as_those_who_hear_of_it_have_room() {
     let mut world = world();
-    let (middle, right) = with_many(&mut world);
-    let frodo = says(&mut world, middle, &user(101, "frodo", ""));
+    let (middle, right, frodo) = with_many(&mut world);
     let near = says(&mut world, middle, &server(4, "four", ""));
     world.pass(SECOND);
-    for client in [frodo, near] {
-        heard(&mut world, client);
-    }
+    heard(&mut world, near);
     world.hang_up(right);
     world.pass(SPLIT_GRACE + 10 * SECOND);
     for client in [frodo, near] {
@@ -239,8 +238,7 @@ fn many_who_are_lost_leave_as_those_who_hear_of_it_have_room() {
 #[test]
 fn who_does_not_read_does_not_keep_the_lost_for_long() {
     let mut world = world();
-    let (middle, right) = with_many(&mut world);
-    let frodo = says(&mut world, middle, &user(101, "frodo", ""));
+    let (middle, right, frodo) = with_many(&mut world);
     let deaf = says(&mut world, middle, &user(102, "sam", ""));
     world.pass(SECOND);
     heard(&mut world, frodo);
@@ -258,10 +256,7 @@ fn who_does_not_read_does_not_keep_the_lost_for_long() {
 #[test]
 fn who_comes_back_while_the_others_leave_stays() {
     let mut world = world();
-    let (middle, right) = with_many(&mut world);
-    let frodo = says(&mut world, middle, &user(101, "frodo", ""));
-    world.pass(SECOND);
-    heard(&mut world, frodo);
+    let (middle, right, frodo) = with_many(&mut world);
     world.deafen(frodo); // the end of the split waits for it
     world.hang_up(right);
     world.pass(SPLIT_GRACE + SECOND);
