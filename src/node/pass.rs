@@ -80,8 +80,9 @@ impl Node {
 impl Links {
     /// Passes on the chats at the front of `bytes`, between the same two ends, of which the first has
     /// `len` bytes: over a link of the same wire, as they are. Many bytes are offered to its socket
-    /// first, unless somebody counts what leaves the queue. Answers how many bytes and frames that was;
-    /// `None` if each has to be looked at.
+    /// first, unless somebody counts what leaves the queue. A queue may go over its bound by this as by any
+    /// other frame: by one read at most. Answers how many bytes and frames that was; `None` if each has to
+    /// be looked at.
     fn pass(
         &mut self,
         id: LinkId,
