@@ -75,6 +75,17 @@ impl<T> Blocks<Option<T>> {
         }
         self[place] = Some(thing);
     }
+
+    /// What is in a place; `None` if that is empty, or there is no such place.
+    #[must_use]
+    pub fn taken(&self, place: usize) -> Option<&T> {
+        self.get(place)?.as_ref()
+    }
+
+    /// What is in a place; `None` if that is empty, or there is no such place.
+    pub fn taken_mut(&mut self, place: usize) -> Option<&mut T> {
+        self.get_mut(place)?.as_mut()
+    }
 }
 
 impl<T> Index<usize> for Blocks<T> {
@@ -122,5 +133,10 @@ mod tests {
         blocks.put(BLOCK + 1, "c");
         assert_eq!(blocks.len(), BLOCK + 2);
         assert!(blocks.iter().flatten().eq(&["a", "c"]));
+        for (place, thing) in [(3, Some("a")), (4, None), (BLOCK + 1, Some("c")), (BLOCK + 2, None)]
+        {
+            assert_eq!(blocks.taken(place).copied(), thing);
+            assert_eq!(blocks.taken_mut(place).copied(), thing);
+        }
     }
 }

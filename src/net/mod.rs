@@ -155,7 +155,7 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
     }
 
     fn note_link(&mut self, index: usize, event: &Event) {
-        let Some(Some(connection)) = self.connections.get_mut(index) else {
+        let Some(connection) = self.connections.taken_mut(index) else {
             return;
         };
         let link = connection.id();
@@ -172,7 +172,7 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
                 }
             }
         }
-        let Some(Some(connection)) = self.connections.get_mut(index) else {
+        let Some(connection) = self.connections.taken_mut(index) else {
             return;
         };
         if connection.note_ready(event) {
@@ -245,8 +245,7 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
         if let Err(error) = connection.register(self.poller.registry(), Token(LINKS + index)) {
             self.ended.push((link, CloseReason::Failed(error.to_string())));
         }
-        let is_taken = self.connections.get(index).is_some_and(Option::is_some);
-        assert!(!is_taken, "a link has one connection");
+        assert!(self.connections.taken(index).is_none(), "a link has one connection");
         self.connections.put(index, connection);
     }
 
@@ -389,6 +388,6 @@ fn connection_mut(
     connections: &mut Blocks<Option<Connection>>,
     link: LinkId,
 ) -> Option<&mut Connection> {
-    let connection = connections.get_mut(link.index as usize)?.as_mut()?;
+    let connection = connections.taken_mut(link.index as usize)?;
     (connection.id() == link).then_some(connection)
 }

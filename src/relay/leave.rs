@@ -92,7 +92,7 @@ impl Relay {
         // Those of other servers are too many for the log, as they are when they join.
         let is_near = match host.first_link {
             FirstLink::Link(link) => {
-                let attachment = self.links.get(link.index as usize).and_then(Option::as_ref);
+                let attachment = self.links.taken(link.index as usize);
                 attachment.is_none_or(|attachment| attachment.host() == Some(id))
             }
             FirstLink::Split(_) => false,
@@ -125,7 +125,7 @@ impl Relay {
     /// A link has ended, for whatever reason.
     pub fn closed(&mut self, now: Time, link: LinkId, reason: &CloseReason, out: &mut impl Outbox) {
         self.now = now;
-        let attachment = self.links.get(link.index as usize).and_then(Option::as_ref);
+        let attachment = self.links.taken(link.index as usize);
         if let Some(&Attachment { role: Role::Server { host, .. }, .. }) = attachment
             && matches!(reason, CloseReason::ServerQuit(_))
             && self.is_first_link(host, link)

@@ -181,7 +181,7 @@ impl Relay {
     /// The registered host at the other end of a link.
     #[must_use]
     pub fn adjacent(&self, link: LinkId) -> Option<&Host> {
-        let attachment = self.links.get(link.index as usize)?.as_ref()?;
+        let attachment = self.links.taken(link.index as usize)?;
         self.hosts.get(attachment.host()?)
     }
 
@@ -258,7 +258,7 @@ impl Relay {
 
     /// A link's queue has room again: it is told more, if it is behind.
     pub fn drained(&mut self, link: LinkId, out: &mut impl Outbox) {
-        if self.links.get(link.index as usize).is_some_and(Option::is_some) {
+        if self.links.taken(link.index as usize).is_some() {
             self.catch_up(link, out);
         }
     }

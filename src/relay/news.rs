@@ -180,7 +180,7 @@ impl Relay {
         while self.news.budget_bytes > 0
             && let Some(link) = self.news.ready.pop_front()
         {
-            let attachment = self.links.get_mut(link.index as usize).and_then(Option::as_mut);
+            let attachment = self.links.taken_mut(link.index as usize);
             if let Some(attachment) = attachment.filter(|attachment| attachment.id == link) {
                 attachment.told.is_ready = false;
                 self.catch_up(link, out);
@@ -247,7 +247,7 @@ impl Relay {
     /// Whether a link has not been told yet of all that it is told when its queue has room.
     #[must_use]
     pub fn is_behind(&self, link: LinkId) -> bool {
-        let attachment = self.links.get(link.index as usize).and_then(Option::as_ref);
+        let attachment = self.links.taken(link.index as usize);
         attachment.is_some_and(|attachment| attachment.told.next.is_some())
     }
 

@@ -76,7 +76,7 @@ impl HostTable {
     /// The entry in a slot, if it is taken.
     #[must_use]
     pub fn at_slot(&self, slot: usize) -> Option<&Host> {
-        self.slots.get(slot)?.as_ref()
+        self.slots.taken(slot)
     }
 
     /// Past every slot that was ever taken.
