@@ -148,11 +148,6 @@ pub(super) struct Attachment {
 }
 
 impl Attachment {
-    /// Whether it is told of hosts, and of their ends.
-    pub(super) fn hears_of_hosts(&self) -> bool {
-        self.told.hears()
-    }
-
     /// The adjacent host, once it is registered.
     pub(super) fn host(&self) -> Option<HostId> {
         match self.role {

@@ -56,7 +56,7 @@ pub(super) struct Position {
 }
 
 impl Position {
-    /// Whether the link is told of hosts at all.
+    /// Whether the link is told of hosts at all, and of their ends.
     pub(super) fn hears(&self) -> bool {
         self.hears
     }

@@ -126,7 +126,7 @@ impl Relay {
         }
         let ending = ending.get_or_insert_default();
         let full = self.links.iter().flatten().filter(|attachment| {
-            attachment.hears_of_hosts() && out.unsent_bytes(attachment.id) > room_bytes
+            attachment.told.hears() && out.unsent_bytes(attachment.id) > room_bytes
         });
         let full = full.map(|attachment| attachment.id);
         let mut full = full.filter(|link| !ending.given_up.contains(link)).peekable();
