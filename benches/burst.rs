@@ -10,72 +10,73 @@ use std::time::Duration;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use rustix::time::{ClockId, clock_gettime};
 
-use crc::doors::Door;
+use crc::doors::Wire;
 use crc::limits::{Limits, READ_BYTES_PER_TURN};
 use crc::node::Node;
-use crc::relay::message::{HostId, Kind};
+use crc::relay::message::{HostId, HostKind};
 use crc::relay::{Identity, LinkId, Time};
 use crc_tests::frames::{registration, server};
 
 const HOSTS: u32 = 1_000_000;
 
 fn node() -> Node {
-    let own = Identity { id: HostId(1), id_is_chosen: true, name: b"one".to_vec(), info: vec![] };
+    let own =
+        Identity { id: HostId(1), is_id_configured: true, name: b"one".to_vec(), info: vec![] };
     Node::new(own, 0, Limits::default(), 1)
 }
 
 /// What server 2 tells of a million users with names of 8 bytes and infos of 16.
-fn burst() -> Vec<u8> {
-    let user = |id: u32| registration(Kind::User, id, 2, &format!("u{id}"), "sixteen bytes of");
+fn encode_burst() -> Vec<u8> {
+    let user = |id: u32| registration(HostKind::User, id, 2, &format!("u{id}"), "sixteen bytes of");
     (HOSTS..2 * HOSTS).flat_map(user).collect()
 }
 
 /// Steps of the loop so far.
 #[derive(Default)]
-struct Steps {
+struct StepTimes {
     longest: Duration,
-    all: Duration,
+    total: Duration,
     hosts: u32,
 }
 
-impl Steps {
-    fn time(&mut self, step: impl FnOnce()) {
+impl StepTimes {
+    fn measure(&mut self, step: impl FnOnce()) {
         let now =
             || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).expect("not before 0");
         let start = now();
         step();
         let spent = now() - start;
         self.longest = self.longest.max(spent);
-        self.all += spent;
+        self.total += spent;
     }
 
-    fn show(&self, what: &str) {
+    fn print(&self, label: &str) {
         if self.hosts > 0 {
-            let each = self.all / self.hosts;
-            println!("{what}: {each:?} of CPU a host, {:?} the longest step\n", self.longest);
+            let per_host = self.total / self.hosts;
+            println!("{label}: {per_host:?} of CPU a host, {:?} the longest step\n", self.longest);
         }
     }
 }
 
-fn join(node: &mut Node, id: u32) -> LinkId {
-    let link = node.accepted(Time::default(), Door::Crc, None);
+fn join_server(node: &mut Node, id: u32) -> LinkId {
+    let link = node.accepted(Time::default(), Wire::Crc, None);
     node.receive(Time::default(), link, &server(id, "near", ""));
     link
 }
 
-fn apply(node: &mut Node, near: LinkId, burst: &[u8], steps: &mut Steps) {
+fn apply_burst(node: &mut Node, server_link: LinkId, burst: &[u8], steps: &mut StepTimes) {
     for bytes in burst.chunks(READ_BYTES_PER_TURN) {
-        steps.time(|| node.receive(Time::default(), near, bytes));
+        steps.measure(|| node.receive(Time::default(), server_link, bytes));
     }
     steps.hosts += HOSTS;
 }
 
 /// Takes everything that a node has to say, in turns, as the shell does; answers how many bytes.
-fn take_all(node: &mut Node, steps: &mut Steps) -> usize {
+fn drain_send_queues(node: &mut Node, steps: &mut StepTimes) -> usize {
     let mut count = 0;
     loop {
         let before = count;
-        steps.time(|| {
+        steps.measure(|| {
             node.advance(Time::default());
             while let Some(link) = node.poll_unsent() {
                 while !node.unsent(link).is_empty() {
@@ -94,38 +95,38 @@ fn take_all(node: &mut Node, steps: &mut Steps) -> usize {
 fn bench(c: &mut Criterion) {
     let mut group = c.benchmark_group("burst");
     group.sample_size(10).throughput(Throughput::Elements(u64::from(HOSTS)));
-    let burst = burst();
-    let (mut applied, mut sent, mut ignored) =
-        (Steps::default(), Steps::default(), Steps::default());
+    let burst = encode_burst();
+    let (mut applied, mut sent, mut discarded) =
+        (StepTimes::default(), StepTimes::default(), StepTimes::default());
     group.bench_function("apply a million hosts", |b| {
         b.iter_batched(
             || {
                 let mut node = node();
-                let near = join(&mut node, 2);
-                (node, near)
+                let server_link = join_server(&mut node, 2);
+                (node, server_link)
             },
-            |(mut node, near)| {
-                apply(&mut node, near, &burst, &mut applied);
+            |(mut node, server_link)| {
+                apply_burst(&mut node, server_link, &burst, &mut applied);
                 node
             },
             BatchSize::PerIteration,
         );
     });
-    applied.show("applied");
+    applied.print("applied");
     let mut node = node();
-    let near = join(&mut node, 2);
-    apply(&mut node, near, &burst, &mut ignored);
-    take_all(&mut node, &mut ignored);
+    let server_link = join_server(&mut node, 2);
+    apply_burst(&mut node, server_link, &burst, &mut discarded);
+    drain_send_queues(&mut node, &mut discarded);
     group.bench_function("send a million hosts", |b| {
         b.iter(|| {
-            let link = join(&mut node, 3);
-            assert!(take_all(&mut node, &mut sent) >= burst.len());
+            let link = join_server(&mut node, 3);
+            assert!(drain_send_queues(&mut node, &mut sent) >= burst.len());
             sent.hosts += HOSTS;
             node.closed(Time::default(), link, &crc::relay::CloseReason::PeerClosed);
-            node.advance(Time::after(Duration::from_secs(10))); // 3 itself is forgotten
+            node.advance(Time::from_start(Duration::from_secs(10))); // 3 itself is forgotten
         });
     });
-    sent.show("sent");
+    sent.print("sent");
 }
 
 criterion_group!(benches, bench);

@@ -8,13 +8,13 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 use crc::doors::crc::wire;
 use crc::limits::FRAME_BYTES_MAX;
-use crc::relay::message::{HostId, Kind, Message, Registration, StatusCode};
+use crc::relay::message::{HostId, HostKind, Message, Registration, StatusCode};
 
 fn messages() -> [(&'static str, Message<'static>); 5] {
     let (source, destination, last_hop) = (HostId(101), HostId(102), HostId(2));
     let text = b"The dog barks at the gate of Bag End, and nobody is at home.";
     let (name, info) = (b"samwise!".as_slice(), b"sixteen bytes of".as_slice());
-    let registration = Registration { kind: Kind::User, source, last_hop, name, info };
+    let registration = Registration { kind: HostKind::User, source, last_hop, name, info };
     [
         ("registration", Message::Registration(registration)),
         ("status", Message::Status { source, destination, code: StatusCode::UNKNOWN_ID, text }),
@@ -46,7 +46,7 @@ fn bench(c: &mut Criterion) {
 
 criterion_group! {
     name = benches;
-    config = common::criterion();
+    config = common::short_criterion();
     targets = bench
 }
 criterion_main!(benches);

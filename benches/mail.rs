@@ -17,19 +17,19 @@ use crc::doors::direct::wire;
 use crc_tests::frames::{chat, user};
 
 const ROUNDS: usize = 5;
-const ROUND: Duration = Duration::from_secs(3);
+const ROUND_TIME: Duration = Duration::from_secs(3);
 /// Messages between two echoes: what an echo answers for is on disk.
-const BATCH: u64 = 50;
+const BATCH_MESSAGES: u64 = 50;
 /// Types of CRC frames.
 const STATUS: u8 = 0x01;
 const CHAT: u8 = 0x81;
 /// Nobody's id.
-const ABSENT: i64 = 999;
+const UNKNOWN_ID: i64 = 999;
 
 struct Server {
     child: Child,
-    crc: String,
-    direct: String,
+    crc_address: String,
+    direct_address: String,
 }
 
 impl Server {
@@ -52,12 +52,12 @@ impl Server {
             .expect("the server starts");
         let stdout = child.stdout.take().expect("piped");
         let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
-        let mut address = |door: &str| {
+        let mut address = |wire_name: &str| {
             let line = lines.next().expect("a line for each door");
-            line.strip_prefix(&format!("listening {door} ")).expect(door).to_owned()
+            line.strip_prefix(&format!("listening {wire_name} ")).expect(wire_name).to_owned()
         };
-        let (crc, direct) = (address("crc"), address("direct"));
-        Self { child, crc, direct }
+        let (crc_address, direct_address) = (address("crc"), address("direct"));
+        Self { child, crc_address, direct_address }
     }
 }
 
@@ -82,19 +82,19 @@ struct User {
 
 impl User {
     fn join(server: &Server, id: u32) -> Self {
-        let mut stream = connect(&server.crc);
+        let mut stream = connect(&server.crc_address);
         stream.write_all(&user(id, "user", "")).expect("it reads");
         let mut user = Self { stream, received: Vec::new() };
-        user.hears(STATUS); // the welcome
+        user.read_until(STATUS); // the welcome
         user
     }
 
     /// Reads up to the next frame of a type, past the news of who comes and goes.
-    fn hears(&mut self, kind: u8) {
+    fn read_until(&mut self, frame_type: u8) {
         loop {
             let len = crc_wire::frame_len(&self.received, usize::MAX).expect("a frame");
             if let Some(len) = len.filter(|&len| len <= self.received.len()) {
-                if self.received.drain(..len).next() == Some(kind) {
+                if self.received.drain(..len).next() == Some(frame_type) {
                     return;
                 }
                 continue;
@@ -108,48 +108,48 @@ impl User {
 }
 
 /// Passes a message to and fro until the time is over; answers how long each way there and back took.
-fn talk([one, two]: &mut [User; 2], is_over: &AtomicBool) -> Vec<Duration> {
+fn measure_round_trips([one, two]: &mut [User; 2], is_done: &AtomicBool) -> Vec<Duration> {
     let (there, back) = (chat(101, 102, "0123456789abcdef"), chat(102, 101, "0123456789abcdef"));
-    let mut spans = Vec::new();
-    while !is_over.load(Ordering::Relaxed) {
+    let mut round_trips = Vec::new();
+    while !is_done.load(Ordering::Relaxed) {
         let start = Instant::now();
         one.stream.write_all(&there).expect("it reads");
-        two.hears(CHAT);
+        two.read_until(CHAT);
         two.stream.write_all(&back).expect("it reads");
-        one.hears(CHAT);
-        spans.push(start.elapsed());
+        one.read_until(CHAT);
+        round_trips.push(start.elapsed());
     }
-    spans
+    round_trips
 }
 
 /// Sends mail until the time is over; answers how many messages are on disk by then.
-fn send(address: &str, text: &str, is_over: &AtomicBool) -> u64 {
+fn send_mail(address: &str, text: &str, is_done: &AtomicBool) -> u64 {
     let stream = connect(address);
     let mut reader = BufReader::new(stream.try_clone().expect("a socket"));
-    let mut next = || {
+    let mut read_frame = || {
         let mut len = [0; 4];
         reader.read_exact(&mut len).expect("a frame");
         let mut body = vec![0; u32::from_be_bytes(len) as usize];
         reader.read_exact(&mut body).expect("a frame");
     };
-    next(); // the handshake
+    read_frame(); // the handshake
     let mut batch = Vec::new();
-    for _ in 0..BATCH {
-        wire::encode_plain(0, ABSENT, text, &mut batch);
+    for _ in 0..BATCH_MESSAGES {
+        wire::encode_plain(0, UNKNOWN_ID, text, &mut batch);
     }
     wire::encode_plain(0, 0, "kept", &mut batch);
-    let mut kept = 0;
-    while !is_over.load(Ordering::Relaxed) {
+    let mut stored = 0;
+    while !is_done.load(Ordering::Relaxed) {
         (&stream).write_all(&batch).expect("it reads");
-        next();
-        kept += BATCH;
+        read_frame();
+        stored += BATCH_MESSAGES;
     }
-    kept
+    stored
 }
 
-fn quantile(spans: &mut [Duration], part: f64) -> Duration {
-    spans.sort_unstable();
-    spans[((spans.len() - 1) as f64 * part) as usize]
+fn quantile(durations: &mut [Duration], fraction: f64) -> Duration {
+    durations.sort_unstable();
+    durations[((durations.len() - 1) as f64 * fraction) as usize]
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -158,21 +158,22 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// A round with so many senders: messages kept a second, and the latencies of the pair.
-fn round(server: &Server, pair: &mut [User; 2], senders: usize) -> [f64; 4] {
+fn run_round(server: &Server, pair: &mut [User; 2], senders: usize) -> [f64; 4] {
     let text = "x".repeat(64);
-    let is_over = AtomicBool::new(false);
-    let (kept, mut spans) = std::thread::scope(|scope| {
-        let senders: Vec<_> =
-            (0..senders).map(|_| scope.spawn(|| send(&server.direct, &text, &is_over))).collect();
-        let talking = scope.spawn(|| talk(pair, &is_over));
-        std::thread::sleep(ROUND);
-        is_over.store(true, Ordering::Relaxed);
+    let is_done = AtomicBool::new(false);
+    let (stored, mut round_trips) = std::thread::scope(|scope| {
+        let senders: Vec<_> = (0..senders)
+            .map(|_| scope.spawn(|| send_mail(&server.direct_address, &text, &is_done)))
+            .collect();
+        let chat_thread = scope.spawn(|| measure_round_trips(pair, &is_done));
+        std::thread::sleep(ROUND_TIME);
+        is_done.store(true, Ordering::Relaxed);
         let kept: u64 = senders.into_iter().map(|sender| sender.join().expect("kept")).sum();
-        (kept, talking.join().expect("talked"))
+        (kept, chat_thread.join().expect("talked"))
     });
     let micros = |span: Duration| span.as_secs_f64() * 1e6 / 2.0; // there and back are two chats
-    let quantiles = [0.5, 0.99, 0.999].map(|part| micros(quantile(&mut spans, part)));
-    [kept as f64 / ROUND.as_secs_f64(), quantiles[0], quantiles[1], quantiles[2]]
+    let quantiles = [0.5, 0.99, 0.999].map(|part| micros(quantile(&mut round_trips, part)));
+    [stored as f64 / ROUND_TIME.as_secs_f64(), quantiles[0], quantiles[1], quantiles[2]]
 }
 
 fn main() {
@@ -184,10 +185,10 @@ fn main() {
     let mut rows = vec![Vec::new(); counts.len()];
     for _ in 0..ROUNDS {
         for (count, rows) in counts.iter().zip(&mut rows) {
-            rows.push(round(&server, &mut pair, *count));
+            rows.push(run_round(&server, &mut pair, *count));
         }
     }
-    println!("medians of {ROUNDS} rounds of {ROUND:?} each, interleaved; mail of 64 bytes");
+    println!("medians of {ROUNDS} rounds of {ROUND_TIME:?} each, interleaved; mail of 64 bytes");
     println!("senders    kept/s   chat p50 µs   p99 µs   p99.9 µs");
     for (count, rows) in counts.iter().zip(rows) {
         let [kept, p50, p99, p999] =

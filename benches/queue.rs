@@ -7,12 +7,12 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use crc::doors::SendQueue;
 
 /// Puts `frames` of 64 bytes into a queue and takes them out again in portions.
-fn pass(queue: &mut SendQueue, frames: usize, portion_bytes: usize) {
+fn fill_and_drain(queue: &mut SendQueue, frames: usize, write_bytes_max: usize) {
     for _ in 0..frames {
         queue.tail().extend_from_slice(&[7; 64]);
     }
     while !queue.is_empty() {
-        queue.consume(queue.len().min(portion_bytes));
+        queue.consume(queue.len().min(write_bytes_max));
     }
 }
 
@@ -26,14 +26,15 @@ fn bench(c: &mut Criterion) {
     ] {
         let mut queue = SendQueue::default();
         group.throughput(Throughput::Elements(frames as u64));
-        group.bench_function(name, |b| b.iter(|| pass(&mut queue, frames, portion_bytes)));
+        group
+            .bench_function(name, |b| b.iter(|| fill_and_drain(&mut queue, frames, portion_bytes)));
     }
     group.finish();
 }
 
 criterion_group! {
     name = benches;
-    config = common::criterion();
+    config = common::short_criterion();
     targets = bench
 }
 criterion_main!(benches);

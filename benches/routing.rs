@@ -8,18 +8,18 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
-use crc::doors::Door;
+use crc::doors::Wire;
 use crc::limits::Limits;
 use crc::node::Node;
-use crc::relay::message::{HostId, Kind};
+use crc::relay::message::{HostId, HostKind};
 use crc::relay::{Identity, LinkId, Time};
 use crc_tests::frames::{chat, registration, server, user};
 
-const CHATS: u32 = 64;
+const CHATS_PER_TURN: u32 = 64;
 /// The first id of those who are spoken to.
-const FIRST: u32 = 1000;
+const FIRST_USER_ID: u32 = 1000;
 
-fn take_all(node: &mut Node) {
+fn drain_send_queues(node: &mut Node) {
     node.advance(Time::default());
     while let Some(link) = node.poll_unsent() {
         while !node.unsent(link).is_empty() {
@@ -28,33 +28,37 @@ fn take_all(node: &mut Node) {
     }
 }
 
-fn crowd(hosts: u32) -> (Node, LinkId) {
-    let own = Identity { id: HostId(1), id_is_chosen: true, name: vec![], info: vec![] };
+fn node_with_hosts(hosts: u32) -> (Node, LinkId) {
+    let own = Identity { id: HostId(1), is_id_configured: true, name: vec![], info: vec![] };
     let (mut node, now) = (Node::new(own, 0, Limits::default(), 1), Time::default());
-    let near = node.accepted(now, Door::Crc, None);
-    node.receive(now, near, &server(2, "two", ""));
-    for id in FIRST..FIRST + hosts {
-        node.receive(now, near, &registration(Kind::User, id, 2, "u1234567", "sixteen bytes of"));
+    let server_link = node.accepted(now, Wire::Crc, None);
+    node.receive(now, server_link, &server(2, "two", ""));
+    for id in FIRST_USER_ID..FIRST_USER_ID + hosts {
+        node.receive(
+            now,
+            server_link,
+            &registration(HostKind::User, id, 2, "u1234567", "sixteen bytes of"),
+        );
     }
-    let sender = node.accepted(now, Door::Crc, None);
+    let sender = node.accepted(now, Wire::Crc, None);
     node.receive(now, sender, &user(101, "frodo", ""));
     for _ in 0..1000 {
-        take_all(&mut node);
+        drain_send_queues(&mut node);
     }
     (node, sender)
 }
 
 fn bench(c: &mut Criterion) {
     let mut group = c.benchmark_group("routing");
-    group.throughput(Throughput::Elements(u64::from(CHATS)));
+    group.throughput(Throughput::Elements(u64::from(CHATS_PER_TURN)));
     for hosts in [10, 1000, 100_000, 1_000_000_u32] {
-        let (mut node, sender) = crowd(hosts);
+        let (mut node, sender) = node_with_hosts(hosts);
         // Turns whose addressees lie anywhere in the table, made before the clock runs.
-        let addressee = |chat: u32| FIRST + chat.wrapping_mul(2_654_435_761) % hosts;
+        let destination = |chat: u32| FIRST_USER_ID + chat.wrapping_mul(2_654_435_761) % hosts;
         let turns: Vec<Vec<u8>> = (0..2000_u32)
             .map(|turn| {
-                let chats = turn * CHATS..(turn + 1) * CHATS;
-                chats.flat_map(|n| chat(101, addressee(n), "0123456789abcdef")).collect()
+                let chats = turn * CHATS_PER_TURN..(turn + 1) * CHATS_PER_TURN;
+                chats.flat_map(|n| chat(101, destination(n), "0123456789abcdef")).collect()
             })
             .collect();
         let mut turns = turns.iter().cycle();
@@ -62,7 +66,7 @@ fn bench(c: &mut Criterion) {
             b.iter(|| {
                 let turn = turns.next().expect("a cycle");
                 node.receive(Time::default(), sender, turn);
-                take_all(&mut node);
+                drain_send_queues(&mut node);
             });
         });
     }
@@ -70,7 +74,7 @@ fn bench(c: &mut Criterion) {
 
 criterion_group! {
     name = benches;
-    config = common::criterion();
+    config = common::short_criterion();
     targets = bench
 }
 criterion_main!(benches);

@@ -20,15 +20,16 @@ impl FromStr for Address {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wanted = || format!("{text:?} is not host:port, such as 127.0.0.1:3600 or [::1]:3600");
-        let (host, port) = text.rsplit_once(':').ok_or_else(wanted)?;
+        let syntax_error =
+            || format!("{text:?} is not host:port, such as 127.0.0.1:3600 or [::1]:3600");
+        let (host, port) = text.rsplit_once(':').ok_or_else(syntax_error)?;
         let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
             Some(inner) if inner.parse::<std::net::Ipv6Addr>().is_ok() => inner,
             None if !host.contains([':', '[', ']']) && !host.contains(char::is_whitespace) => host,
-            _ => return Err(wanted()),
+            _ => return Err(syntax_error()),
         };
         if host.is_empty() {
-            return Err(wanted());
+            return Err(syntax_error());
         }
         let port = port
             .parse()
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_host_and_port_and_says_what_is_wrong() {
+    fn address_parses_host_and_port_or_explains_the_error() {
         check("127.0.0.1:3600", Ok("127.0.0.1:3600"));
         check("localhost:0", Ok("localhost:0"));
         check("[::1]:3600", Ok("[::1]:3600"));

@@ -6,99 +6,99 @@
 use std::ops::{Index, IndexMut};
 
 /// Places in a block.
-const BLOCK: usize = 1024;
+const CHUNK_LEN: usize = 1024;
 
 /// Things in their places.
 #[derive(Debug)]
-pub struct Blocks<T> {
-    /// All full but the last. Each has memory for [`BLOCK`], of which the system gives what is used.
-    blocks: Vec<Vec<T>>,
+pub struct ChunkedVec<T> {
+    /// All full but the last. Each has memory for [`CHUNK_LEN`], of which the system gives what is used.
+    chunks: Vec<Vec<T>>,
 }
 
-impl<T> Default for Blocks<T> {
+impl<T> Default for ChunkedVec<T> {
     fn default() -> Self {
-        Self { blocks: Vec::new() }
+        Self { chunks: Vec::new() }
     }
 }
 
-impl<T> Blocks<T> {
+impl<T> ChunkedVec<T> {
     /// How many places there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        let last = self.blocks.last().map_or(0, Vec::len);
-        self.blocks.len().saturating_sub(1) * BLOCK + last
+        let last = self.chunks.last().map_or(0, Vec::len);
+        self.chunks.len().saturating_sub(1) * CHUNK_LEN + last
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.blocks.is_empty()
+        self.chunks.is_empty()
     }
 
     /// Adds a place behind all others, and answers which it is.
-    pub fn push(&mut self, thing: T) -> usize {
-        let place = self.len();
-        if place.is_multiple_of(BLOCK) {
-            self.blocks.push(Vec::with_capacity(BLOCK));
+    pub fn push(&mut self, value: T) -> usize {
+        let index = self.len();
+        if index.is_multiple_of(CHUNK_LEN) {
+            self.chunks.push(Vec::with_capacity(CHUNK_LEN));
         }
-        self.blocks.last_mut().expect("a block with room").push(thing);
-        place
+        self.chunks.last_mut().expect("a block with room").push(value);
+        index
     }
 
     /// What is in a place, if there is one.
     #[must_use]
-    pub fn get(&self, place: usize) -> Option<&T> {
-        self.blocks.get(place / BLOCK)?.get(place % BLOCK)
+    pub fn get(&self, index: usize) -> Option<&T> {
+        self.chunks.get(index / CHUNK_LEN)?.get(index % CHUNK_LEN)
     }
 
     /// What is in a place, if there is one.
-    pub fn get_mut(&mut self, place: usize) -> Option<&mut T> {
-        self.blocks.get_mut(place / BLOCK)?.get_mut(place % BLOCK)
+    pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
+        self.chunks.get_mut(index / CHUNK_LEN)?.get_mut(index % CHUNK_LEN)
     }
 
     /// All, by their places.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.blocks.iter().flatten()
+        self.chunks.iter().flatten()
     }
 
     /// All, by their places.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.blocks.iter_mut().flatten()
+        self.chunks.iter_mut().flatten()
     }
 }
 
-impl<T> Blocks<Option<T>> {
+impl<T> ChunkedVec<Option<T>> {
     /// Puts something into a place; those before it that there were not are empty.
-    pub fn put(&mut self, place: usize, thing: T) {
-        while self.len() <= place {
+    pub fn set(&mut self, index: usize, value: T) {
+        while self.len() <= index {
             self.push(None);
         }
-        self[place] = Some(thing);
+        self[index] = Some(value);
     }
 
     /// What is in a place; `None` if that is empty, or there is no such place.
     #[must_use]
-    pub fn taken(&self, place: usize) -> Option<&T> {
-        self.get(place)?.as_ref()
+    pub fn occupied(&self, index: usize) -> Option<&T> {
+        self.get(index)?.as_ref()
     }
 
     /// What is in a place; `None` if that is empty, or there is no such place.
-    pub fn taken_mut(&mut self, place: usize) -> Option<&mut T> {
-        self.get_mut(place)?.as_mut()
+    pub fn occupied_mut(&mut self, index: usize) -> Option<&mut T> {
+        self.get_mut(index)?.as_mut()
     }
 }
 
-impl<T> Index<usize> for Blocks<T> {
+impl<T> Index<usize> for ChunkedVec<T> {
     type Output = T;
 
-    fn index(&self, place: usize) -> &T {
-        &self.blocks[place / BLOCK][place % BLOCK]
+    fn index(&self, index: usize) -> &T {
+        &self.chunks[index / CHUNK_LEN][index % CHUNK_LEN]
     }
 }
 
-impl<T> IndexMut<usize> for Blocks<T> {
-    fn index_mut(&mut self, place: usize) -> &mut T {
-        &mut self.blocks[place / BLOCK][place % BLOCK]
+impl<T> IndexMut<usize> for ChunkedVec<T> {
+    fn index_mut(&mut self, index: usize) -> &mut T {
+        &mut self.chunks[index / CHUNK_LEN][index % CHUNK_LEN]
     }
 }
 
@@ -107,36 +107,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn things_are_found_in_their_places_and_never_move() {
-        let mut blocks = Blocks::default();
-        assert!(blocks.is_empty() && blocks.get(0).is_none());
-        let count = 3 * BLOCK + 5;
+    fn items_are_found_by_index_and_never_move() {
+        let mut items = ChunkedVec::default();
+        assert!(items.is_empty() && items.get(0).is_none());
+        let count = 3 * CHUNK_LEN + 5;
         for number in 0..count {
-            assert_eq!((blocks.len(), blocks.push(number)), (number, number));
+            assert_eq!((items.len(), items.push(number)), (number, number));
         }
-        let first: *const usize = &blocks[0];
-        blocks.push(count);
-        assert!(std::ptr::eq(first, &blocks[0]));
-        assert!(blocks.iter().copied().eq(0..=count));
-        blocks.iter_mut().for_each(|number| *number *= 2);
-        for place in [0, BLOCK - 1, BLOCK, count] {
-            assert_eq!((blocks[place], blocks.get(place).copied()), (2 * place, Some(2 * place)));
+        let first: *const usize = &items[0];
+        items.push(count);
+        assert!(std::ptr::eq(first, &items[0]));
+        assert!(items.iter().copied().eq(0..=count));
+        items.iter_mut().for_each(|number| *number *= 2);
+        for index in [0, CHUNK_LEN - 1, CHUNK_LEN, count] {
+            assert_eq!((items[index], items.get(index).copied()), (2 * index, Some(2 * index)));
         }
-        assert!(blocks.get(count + 1).is_none() && blocks.get_mut(count + 1).is_none());
+        assert!(items.get(count + 1).is_none() && items.get_mut(count + 1).is_none());
     }
 
     #[test]
-    fn places_before_one_that_is_taken_are_empty() {
-        let mut blocks = Blocks::default();
-        blocks.put(BLOCK + 1, "b");
-        blocks.put(3, "a");
-        blocks.put(BLOCK + 1, "c");
-        assert_eq!(blocks.len(), BLOCK + 2);
-        assert!(blocks.iter().flatten().eq(&["a", "c"]));
-        for (place, thing) in [(3, Some("a")), (4, None), (BLOCK + 1, Some("c")), (BLOCK + 2, None)]
+    fn set_past_the_end_fills_the_gap_with_none() {
+        let mut items = ChunkedVec::default();
+        items.set(CHUNK_LEN + 1, "b");
+        items.set(3, "a");
+        items.set(CHUNK_LEN + 1, "c");
+        assert_eq!(items.len(), CHUNK_LEN + 2);
+        assert!(items.iter().flatten().eq(&["a", "c"]));
+        for (index, value) in
+            [(3, Some("a")), (4, None), (CHUNK_LEN + 1, Some("c")), (CHUNK_LEN + 2, None)]
         {
-            assert_eq!(blocks.taken(place).copied(), thing);
-            assert_eq!(blocks.taken_mut(place).copied(), thing);
+            assert_eq!(items.occupied(index).copied(), value);
+            assert_eq!(items.occupied_mut(index).copied(), value);
         }
     }
 }

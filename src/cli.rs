@@ -3,9 +3,9 @@
 //! A flag beats the environment, the environment beats the file, the file beats the default. It reads
 //! only what it is handed: opening the file is the caller's, as is ending the program.
 
-mod checked;
 mod peer;
 mod server;
+mod validated;
 
 use std::path::PathBuf;
 
@@ -13,10 +13,10 @@ use clap::builder::FalseyValueParser;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
-pub use self::peer::{PeerArgs, PeerTask};
+pub use self::peer::{PeerArgs, PeerCommand};
 pub use self::server::ServerArgs;
 
-use self::checked::Number;
+use self::validated::RawId;
 use crate::client::{self, Url};
 use crate::operator::Format;
 
@@ -26,7 +26,7 @@ use crate::operator::Format;
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
-    pub program: Program,
+    pub command: Program,
 }
 
 /// The programs in the binary.
@@ -59,7 +59,7 @@ pub struct ClientArgs {
     /// Your id in the network, 1 to 4294967294 [default: a random one]; on direct:// the one to ask
     /// for, up to 9223372036854775807 [default: the one that the server assigns]; none on classic://
     #[arg(long, env = "CRC_ID", value_name = "N")]
-    id: Option<Number>,
+    id: Option<RawId>,
 
     /// What you say of yourself, at most 65535 bytes; not sent on direct:// and classic://
     #[arg(long, env = "CRC_INFO", value_name = "TEXT")]
@@ -75,14 +75,14 @@ impl ClientArgs {
     ///
     /// # Errors
     /// Wrong usage: an option that the wire of the URL cannot carry.
-    pub fn options(self) -> Result<client::Options, clap::Error> {
+    pub fn into_options(self) -> Result<client::Options, clap::Error> {
         let url = self.url.unwrap_or_default();
         let id = self.id.map(|number| number.0);
-        client::Options::new(url, self.name, id, self.info, self.json).map_err(|misuse| {
+        client::Options::new(url, self.name, id, self.info, self.json).map_err(|error| {
             let mut command = Cli::command();
             command.build();
-            let client = command.find_subcommand_mut("client").expect("a program of this name");
-            client.error(ErrorKind::ValueValidation, misuse)
+            let subcommand = command.find_subcommand_mut("client").expect("a program of this name");
+            subcommand.error(ErrorKind::ValueValidation, error)
         })
     }
 }
@@ -107,7 +107,7 @@ impl CtlArgs {
     /// The command on one line, and how to answer. `--json` counts behind the command too, except
     /// behind a text, where it is one of its words.
     #[must_use]
-    pub fn request(&self) -> (String, Format) {
+    pub fn command_line(&self) -> (String, Format) {
         let words = match self.command.as_slice() {
             [command, rest @ .., last] if last == "--json" && command != "kick" => {
                 return (
@@ -127,16 +127,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_wire_cannot_carry_is_wrong_usage() {
-        let options = |words: &str| {
+    fn client_option_unsupported_by_its_wire_is_a_usage_error() {
+        let parse_options = |words: &str| {
             let words = ["crc", "client"].into_iter().chain(words.split_whitespace());
-            let Program::Client(args) = Cli::try_parse_from(words)?.program else {
+            let Program::Client(args) = Cli::try_parse_from(words)?.command else {
                 panic!("not a client")
             };
-            args.options()
+            args.into_options()
         };
         for valid in ["", "--id 7 --name sam", "direct://a --id 4294967295", "classic://a"] {
-            assert!(options(valid).is_ok(), "{valid}");
+            assert!(parse_options(valid).is_ok(), "{valid}");
         }
         for (words, parts) in [
             ("--id 4294967295", ["'4294967295'", "'--id <N>'", "1 to 4294967294"]),
@@ -146,7 +146,7 @@ mod tests {
             ("classic://a --id 7", ["'7'", "'--id <N>'", "by name only"]),
             ("classic://a --name 123456789", ["'123456789'", "'--name <NAME>'", "at most 8"]),
         ] {
-            let error = options(words).expect_err("an error");
+            let error = parse_options(words).expect_err("an error");
             assert_eq!(error.exit_code(), 2, "{words}");
             let error = error.to_string();
             for part in parts.into_iter().chain(["error: invalid value", "try '--help'"]) {
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn ctl_takes_json_on_either_side_of_the_command() {
+    fn ctl_accepts_json_flag_before_or_after_the_command() {
         for (words, command, format) in [
             ("--json state", "state", Format::Json),
             ("state --json", "state", Format::Json),
@@ -164,10 +164,10 @@ mod tests {
             ("kick 7 not --json", "kick 7 not --json", Format::Text),
         ] {
             let words = ["crc", "ctl", "--control", "x"].into_iter().chain(words.split(' '));
-            let Ok(Cli { program: Program::Ctl(args) }) = Cli::try_parse_from(words) else {
+            let Ok(Cli { command: Program::Ctl(args) }) = Cli::try_parse_from(words) else {
                 panic!("not ctl")
             };
-            assert_eq!(args.request(), (command.to_owned(), format));
+            assert_eq!(args.command_line(), (command.to_owned(), format));
         }
     }
 }

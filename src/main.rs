@@ -5,83 +5,86 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use crc::cli::{Cli, CtlArgs, PeerArgs, PeerTask, Program, ServerArgs};
+use crc::cli::{Cli, CtlArgs, PeerArgs, PeerCommand, Program, ServerArgs};
 use crc::client;
 use crc::net::{self, LogSink, PeerServer, Server};
 use crc::peer::id::explain;
 use env_logger::{Target, WriteStyle};
 
 /// The configuration file is unusable (EX_CONFIG of sysexits.h).
-const BAD_CONFIG: u8 = 78;
+const EXIT_CONFIG: u8 = 78;
 
 fn main() -> ExitCode {
-    match Cli::parse().program {
-        Program::Server(args) => server(*args),
-        Program::Client(args) => match args.options() {
+    match Cli::parse().command {
+        Program::Server(args) => run_server(*args),
+        Program::Client(args) => match args.into_options() {
             Ok(options) => client::run(&options),
             Err(error) => error.exit(),
         },
-        Program::Peer(args) => peer(args),
-        Program::Ctl(args) => ctl(&args),
+        Program::Peer(args) => run_peer(args),
+        Program::Ctl(args) => run_ctl(&args),
     }
 }
 
-fn server(args: ServerArgs) -> ExitCode {
+fn run_server(args: ServerArgs) -> ExitCode {
     let config =
-        args.config().map(|path| (path.display().to_string(), std::fs::read_to_string(path)));
+        args.config_path().map(|path| (path.display().to_string(), std::fs::read_to_string(path)));
     let (path, file) = match config {
         None => (String::new(), None),
         Some((path, Ok(text))) => (path, Some(text)),
-        Some((path, Err(error))) => return fail(BAD_CONFIG, &format!("{path}: {error}")),
+        Some((path, Err(error))) => return report_error(EXIT_CONFIG, &format!("{path}: {error}")),
     };
     let machine_name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let settings = args.settings(file.as_deref(), &machine_name, rand::random());
-    let (settings, log) = match settings {
+    let settings = args.into_settings(file.as_deref(), &machine_name, rand::random());
+    let (settings, log_filter) = match settings {
         Ok(settings) => settings,
-        Err(error) => return fail(BAD_CONFIG, &format!("{path}: {}", error.trim_end())),
+        Err(error) => return report_error(EXIT_CONFIG, &format!("{path}: {}", error.trim_end())),
     };
-    start_log(&log);
-    let own = settings.own.clone();
+    init_logging(&log_filter);
+    let identity = settings.identity.clone();
     let server = match Server::open(settings) {
         Ok(server) => server,
-        Err(error) => return fail(1, &error),
+        Err(error) => return report_error(1, &error),
     };
-    log::info!("server {} {:?}", own.id, String::from_utf8_lossy(&own.name));
-    let program = std::env::args().next().unwrap_or_else(|| "crc".to_owned());
+    log::info!("server {} {:?}", identity.id, String::from_utf8_lossy(&identity.name));
+    let program_name = std::env::args().next().unwrap_or_else(|| "crc".to_owned());
     let mut stdout = std::io::stdout().lock();
-    for (door, address) in server.doors() {
+    for (wire, address) in server.listen_addresses() {
         // Scripts wait for this line; without a reader the server runs all the same.
-        let _ = writeln!(stdout, "listening {door} {address}").and_then(|()| stdout.flush());
-        log::info!("to chat, type: {program} client {door}://{}", reachable(address));
+        let _ = writeln!(stdout, "listening {wire} {address}").and_then(|()| stdout.flush());
+        log::info!(
+            "to chat, type: {program_name} client {wire}://{}",
+            loopback_if_unspecified(address)
+        );
     }
     drop(stdout);
     match server.run() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(1, &format!("the poll loop failed: {error}")),
+        Err(error) => report_error(1, &format!("the poll loop failed: {error}")),
     }
 }
 
-fn peer(args: PeerArgs) -> ExitCode {
-    let (settings, log) = match args.task(rand::random()) {
-        PeerTask::Run(settings, log) => (settings, log),
-        PeerTask::Explain(id) => {
+fn run_peer(args: PeerArgs) -> ExitCode {
+    let (settings, log_filter) = match args.into_command(rand::random()) {
+        PeerCommand::Run(settings, log) => (settings, log),
+        PeerCommand::ExplainId(id) => {
             // A reader that has seen enough is not an error.
             let _ = writeln!(std::io::stdout(), "{}", explain(id));
             return ExitCode::SUCCESS;
         }
     };
     let is_terminal = !settings.json && std::io::stdin().is_terminal();
-    let level = if is_terminal { "error" } else { "info" };
-    start_log(&log.unwrap_or_else(|| level.to_owned()));
+    let default_level = if is_terminal { "error" } else { "info" };
+    init_logging(&log_filter.unwrap_or_else(|| default_level.to_owned()));
     match PeerServer::open(settings).map(PeerServer::run) {
         Ok(Ok(())) => ExitCode::SUCCESS,
-        Ok(Err(error)) => fail(1, &format!("the poll loop failed: {error}")),
-        Err(error) => fail(1, &error),
+        Ok(Err(error)) => report_error(1, &format!("the poll loop failed: {error}")),
+        Err(error) => report_error(1, &error),
     }
 }
 
 /// The log goes to standard error, in colour at a terminal that wants it.
-fn start_log(filter: &str) {
+fn init_logging(filter: &str) {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let has_color = std::io::stderr().is_terminal() && !no_color;
     env_logger::Builder::new()
@@ -93,7 +96,7 @@ fn start_log(filter: &str) {
 }
 
 /// Where somebody on this machine reaches what listens on an address that may be "any".
-fn reachable(mut address: SocketAddr) -> SocketAddr {
+fn loopback_if_unspecified(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
         IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
@@ -102,20 +105,20 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-fn ctl(args: &CtlArgs) -> ExitCode {
-    let (command, format) = args.request();
-    match net::request(&args.control, format, &command) {
+fn run_ctl(args: &CtlArgs) -> ExitCode {
+    let (command, format) = args.command_line();
+    match net::send_control_command(&args.control, format, &command) {
         Ok(Ok(answer)) => {
             // A reader that has seen enough, such as `head`, is not an error.
             let _ = std::io::stdout().write_all(answer.as_bytes());
             ExitCode::SUCCESS
         }
-        Ok(Err(refusal)) => fail(1, refusal.trim_end()),
-        Err(error) => fail(1, &error),
+        Ok(Err(error)) => report_error(1, error.trim_end()),
+        Err(error) => report_error(1, &error),
     }
 }
 
-fn fail(code: u8, error: &str) -> ExitCode {
+fn report_error(code: u8, error: &str) -> ExitCode {
     eprintln!("crc: {error}");
     ExitCode::from(code)
 }

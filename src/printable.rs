@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write};
 
-use crate::limits::EXCERPT_BYTES;
+use crate::limits::EXCERPT_BYTES_MAX;
 
 /// Shows bytes as text on one line: control characters, the ones that reorder or hide text, and
 /// bytes that are not UTF-8 appear as escapes (`\n`, `\u{202e}`, `\xff`).
@@ -18,7 +18,7 @@ impl fmt::Display for Printable<'_> {
                     '\n' => f.write_str("\\n")?,
                     '\r' => f.write_str("\\r")?,
                     '\t' => f.write_str("\\t")?,
-                    c if is_hidden(c) => write!(f, "\\u{{{:x}}}", u32::from(c))?,
+                    c if needs_escape(c) => write!(f, "\\u{{{:x}}}", u32::from(c))?,
                     c => f.write_char(c)?,
                 }
             }
@@ -36,7 +36,7 @@ pub struct Excerpt<'a>(pub &'a [u8]);
 
 impl fmt::Display for Excerpt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.split_at_checked(EXCERPT_BYTES) {
+        match self.0.split_at_checked(EXCERPT_BYTES_MAX) {
             None | Some((_, [])) => Printable(self.0).fmt(f),
             Some((begin, rest)) => write!(f, "{}… and {} bytes", Printable(begin), rest.len()),
         }
@@ -44,7 +44,7 @@ impl fmt::Display for Excerpt<'_> {
 }
 
 /// Characters that act on a terminal or on the text around them instead of showing themselves.
-fn is_hidden(c: char) -> bool {
+fn needs_escape(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}' // soft hyphen, marks, BOM
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn shows_text_and_escapes_the_rest() {
+    fn printable_keeps_text_and_escapes_control_characters() {
         check(b"Hello Sam", "Hello Sam");
         check("Grüße, 世界 👋".as_bytes(), "Grüße, 世界 👋");
         check(b"a\nb\r\tc\x1b[2J\x07\x7f", "a\\nb\\r\\tc\\u{1b}[2J\\u{7}\\u{7f}");
@@ -77,10 +77,10 @@ mod tests {
     }
 
     #[test]
-    fn an_excerpt_is_short_whatever_it_is_of() {
+    fn excerpt_is_cut_at_its_maximum_and_counts_the_rest() {
         assert_eq!(Excerpt(b"bye\x07").to_string(), "bye\\u{7}");
-        assert_eq!(Excerpt(&[b'x'; EXCERPT_BYTES]).to_string(), "x".repeat(EXCERPT_BYTES));
-        let long = Excerpt(&[b'x'; EXCERPT_BYTES + 5]).to_string();
-        assert_eq!(long, "x".repeat(EXCERPT_BYTES) + "… and 5 bytes");
+        assert_eq!(Excerpt(&[b'x'; EXCERPT_BYTES_MAX]).to_string(), "x".repeat(EXCERPT_BYTES_MAX));
+        let long = Excerpt(&[b'x'; EXCERPT_BYTES_MAX + 5]).to_string();
+        assert_eq!(long, "x".repeat(EXCERPT_BYTES_MAX) + "… and 5 bytes");
     }
 }

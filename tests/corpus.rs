@@ -6,7 +6,7 @@ use std::path::Path;
 use crc_tests::{frames, fuzz};
 
 #[track_caller]
-fn over(target: &str, body: fn(&[u8])) {
+fn replay(target: &str, body: fn(&[u8])) {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
     let mut count = 0;
     for entry in fs::read_dir(&corpus).expect("a corpus") {
@@ -19,27 +19,27 @@ fn over(target: &str, body: fn(&[u8])) {
 }
 
 #[test]
-fn the_codec_holds() {
-    over("wire", fuzz::wire);
-    fuzz::wire(&frames::status(1, 2, 3, "four"));
+fn crc_codec_survives_its_corpus() {
+    replay("wire", fuzz::crc_codec);
+    fuzz::crc_codec(&frames::status(1, 2, 3, "four"));
 }
 
 #[test]
-fn the_direct_codec_holds() {
-    over("direct", fuzz::direct);
+fn direct_codec_survives_its_corpus() {
+    replay("direct", fuzz::direct_codec);
 }
 
 #[test]
-fn the_classic_codec_holds() {
-    over("classic", fuzz::classic);
+fn classic_codec_survives_its_corpus() {
+    replay("classic", fuzz::classic_codec);
 }
 
 #[test]
-fn the_node_holds() {
-    over("node", fuzz::node);
+fn node_survives_its_corpus() {
+    replay("node", fuzz::node);
 }
 
 #[test]
-fn the_peer_holds() {
-    over("peer", fuzz::peer);
+fn peer_survives_its_corpus() {
+    replay("peer", fuzz::peer);
 }

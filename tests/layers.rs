@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms from the ground up. A room may use those before it, and itself.
-const ROOMS: [&[&str]; 11] = [
+const LAYERS: [&[&str]; 11] = [
     &["limits", "blocks"],
     &["printable", "address"],
     &["relay"],
@@ -33,7 +33,7 @@ const SHELL: [&str; 10] = [
     "client/unread.rs",
 ];
 
-const WORLD: [&str; 10] = [
+const IO_NAMES: [&str; 10] = [
     "std::fs",
     "std::thread",
     "std::process",
@@ -46,11 +46,11 @@ const WORLD: [&str; 10] = [
     "env::",
 ];
 
-fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
+fn collect_sources(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).expect("a folder of sources") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
-            sources(&path, found);
+            collect_sources(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             found.push(path);
         }
@@ -62,45 +62,45 @@ fn src() -> PathBuf {
 }
 
 /// Each source below `src/` with its room; `main.rs` and `lib.rs` have none.
-fn rooms() -> Vec<(String, PathBuf, String)> {
+fn read_modules() -> Vec<(String, PathBuf, String)> {
     let mut paths = Vec::new();
-    sources(&src(), &mut paths);
-    let mut rooms = Vec::new();
+    collect_sources(&src(), &mut paths);
+    let mut modules = Vec::new();
     for path in paths {
         let relative = path.strip_prefix(src()).expect("below src").to_owned();
         let first = relative.iter().next().expect("a name").to_string_lossy();
-        let room = first.trim_end_matches(".rs").to_owned();
-        if !["main", "lib"].contains(&room.as_str()) {
+        let module = first.trim_end_matches(".rs").to_owned();
+        if !["main", "lib"].contains(&module.as_str()) {
             let text = fs::read_to_string(&path).expect("readable");
-            rooms.push((room, relative, text));
+            modules.push((module, relative, text));
         }
     }
-    assert!(rooms.len() > 20, "the sources were found");
-    rooms
+    assert!(modules.len() > 20, "the sources were found");
+    modules
 }
 
-fn floor(room: &str) -> usize {
-    ROOMS
+fn layer_of(module: &str) -> usize {
+    LAYERS
         .iter()
-        .position(|rooms| rooms.contains(&room))
-        .unwrap_or_else(|| panic!("src/{room} has no place in the house: give it one in ROOMS"))
+        .position(|rooms| rooms.contains(&module))
+        .unwrap_or_else(|| panic!("src/{module} has no place in the house: give it one in ROOMS"))
 }
 
 /// Code without comments: what an arrow in the text says is not an import.
-fn code(text: &str) -> impl Iterator<Item = &str> {
+fn code_lines(text: &str) -> impl Iterator<Item = &str> {
     text.lines().map(|line| line.split("//").next().unwrap_or_default())
 }
 
 #[test]
-fn imports_point_down() {
-    for (room, path, text) in rooms() {
-        for line in code(&text) {
+fn imports_point_to_lower_layers() {
+    for (module, path, text) in read_modules() {
+        for line in code_lines(&text) {
             for part in line.split("crate::").skip(1) {
                 let used: String =
                     part.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
                 assert!(
-                    used == room || floor(&used) < floor(&room),
-                    "{}: {room} must not use {used}: {line}",
+                    used == module || layer_of(&used) < layer_of(&module),
+                    "{}: {module} must not use {used}: {line}",
                     path.display()
                 );
             }
@@ -109,34 +109,38 @@ fn imports_point_down() {
 }
 
 #[test]
-fn no_door_names_another() {
-    let mut doors = Vec::new();
+fn no_wire_imports_another() {
+    let mut wires = Vec::new();
     for entry in fs::read_dir(src().join("doors")).expect("the doors") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
-            doors.push(path.file_name().expect("a name").to_string_lossy().into_owned());
+            wires.push(path.file_name().expect("a name").to_string_lossy().into_owned());
         }
     }
-    assert!(!doors.is_empty());
-    for (room, path, text) in rooms() {
+    assert!(!wires.is_empty());
+    for (module, path, text) in read_modules() {
         let own = path.iter().nth(1).map(|name| name.to_string_lossy().into_owned());
-        for door in doors.iter().filter(|door| Some(*door) != own.as_ref()) {
-            let named = code(&text).any(|line| line.contains(&format!("doors::{door}")));
-            let is_door = room == "doors" && path.components().count() > 2;
-            assert!(!(named && (is_door || room == "relay")), "{} names {door}", path.display());
+        for wire in wires.iter().filter(|door| Some(*door) != own.as_ref()) {
+            let is_named = code_lines(&text).any(|line| line.contains(&format!("doors::{wire}")));
+            let is_in_wire = module == "doors" && path.components().count() > 2;
+            assert!(
+                !(is_named && (is_in_wire || module == "relay")),
+                "{} names {wire}",
+                path.display()
+            );
         }
     }
 }
 
 #[test]
-fn only_the_shell_touches_the_world() {
-    for (_, path, text) in rooms() {
+fn only_the_shell_does_io() {
+    for (_, path, text) in read_modules() {
         if SHELL.iter().any(|shell| path.to_string_lossy().starts_with(shell)) {
             continue;
         }
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-        for line in self::code(code) {
-            for word in WORLD {
+        for line in self::code_lines(code) {
+            for word in IO_NAMES {
                 assert!(!line.contains(word), "{} touches the world: {line}", path.display());
             }
         }

@@ -1,9 +1,9 @@
 //! What hosts and clients cost in memory, counted by the allocator.
 
-use crc::doors::Door;
+use crc::doors::Wire;
 use crc::limits::Limits;
 use crc::node::Node;
-use crc::relay::message::{HostId, Kind};
+use crc::relay::message::{HostId, HostKind};
 use crc::relay::{Identity, Time};
 use crc_tests::frames::{chat, registration, server, user};
 
@@ -11,68 +11,69 @@ const HOSTS: u32 = 1_000_000;
 
 #[test]
 fn a_million_hosts_take_at_most_120_bytes_each_and_never_much_more() {
-    let own = Identity { id: HostId(1), id_is_chosen: true, name: vec![], info: vec![] };
+    let own = Identity { id: HostId(1), is_id_configured: true, name: vec![], info: vec![] };
     let (mut node, now) = (Node::new(own, 0, Limits::default(), 1), Time::default());
     // Somebody came through each door, but nobody has a classic name, which is what costs more.
-    node.accepted(now, Door::Direct, None);
-    node.accepted(now, Door::Classic, None);
-    let near = node.accepted(now, Door::Crc, None);
-    node.receive(now, near, &server(2, "two", ""));
-    let known = node.relay().hosts().iter().count();
-    let told = |id: u32| registration(Kind::User, id, 2, &format!("u{id}"), "sixteen bytes of");
+    node.accepted(now, Wire::Direct, None);
+    node.accepted(now, Wire::Classic, None);
+    let neighbour = node.accepted(now, Wire::Crc, None);
+    node.receive(now, neighbour, &server(2, "two", ""));
+    let hosts_before = node.relay().hosts().iter().count();
+    let user_registration =
+        |id: u32| registration(HostKind::User, id, 2, &format!("u{id}"), "sixteen bytes of");
     let portions: Vec<Vec<u8>> = (HOSTS..2 * HOSTS)
         .step_by(1000)
-        .map(|first| (first..first + 1000).flat_map(told).collect())
+        .map(|first| (first..first + 1000).flat_map(user_registration).collect())
         .collect();
     let spent = allocation_counter::measure(|| {
         for portion in &portions {
-            node.receive(now, near, portion);
+            node.receive(now, neighbour, portion);
         }
     });
-    assert_eq!(node.relay().hosts().iter().count() - known, HOSTS as usize);
+    assert_eq!(node.relay().hosts().iter().count() - hosts_before, HOSTS as usize);
     let each = |bytes: f64| bytes / f64::from(HOSTS);
-    let (kept, most) = (each(spent.bytes_current as f64), each(spent.bytes_max as f64));
-    println!("{kept} bytes a host, {most} at most, in {} pieces", spent.count_current);
-    assert!(kept <= 120.0 && most <= 120.0, "{kept}, at most {most}");
+    let (current, peak) = (each(spent.bytes_current as f64), each(spent.bytes_max as f64));
+    println!("{current} bytes a host, {peak} at most, in {} pieces", spent.count_current);
+    assert!(current <= 120.0 && peak <= 120.0, "{current}, at most {peak}");
     // What the allocator needs itself for each piece is not counted, so there must be few.
     assert!(spent.count_current < 3000, "{}", spent.count_current);
 }
 
 /// A classic client's `Connect`, in the full form.
-fn connect(name: &str) -> Vec<u8> {
+fn connect_message(name: &str) -> Vec<u8> {
     let mut bytes = format!("-SERVER-{name:<8}Connect {name}\0").into_bytes();
     bytes.resize(256, 0);
     bytes
 }
 
 #[test]
-fn a_million_names_for_a_classic_client_take_little_more() {
-    let own = Identity { id: HostId(1), id_is_chosen: true, name: vec![], info: vec![] };
+fn a_million_classic_names_take_at_most_123_bytes_each() {
+    let own = Identity { id: HostId(1), is_id_configured: true, name: vec![], info: vec![] };
     let (mut node, now) = (Node::new(own, 0, Limits::default(), 1), Time::default());
-    let near = node.accepted(now, Door::Crc, None);
-    node.receive(now, near, &server(2, "two", ""));
-    let classic = node.accepted(now, Door::Classic, None);
-    node.receive(now, classic, &connect("me"));
-    write_all(&mut node);
-    let known = node.relay().hosts().iter().count();
+    let neighbour = node.accepted(now, Wire::Crc, None);
+    node.receive(now, neighbour, &server(2, "two", ""));
+    let classic = node.accepted(now, Wire::Classic, None);
+    node.receive(now, classic, &connect_message("me"));
+    write_all_queues(&mut node);
+    let hosts_before = node.relay().hosts().iter().count();
     let spent = allocation_counter::measure(|| {
         for i in 1..=HOSTS {
             // In no order, neither by id nor by name.
             let id = i.wrapping_mul(2_654_435_761);
             let name = format!("{:08x}", id.reverse_bits());
-            let told = registration(Kind::User, id, 2, &name, "sixteen bytes of");
-            node.receive(now, near, &told);
+            let user_frame = registration(HostKind::User, id, 2, &name, "sixteen bytes of");
+            node.receive(now, neighbour, &user_frame);
         }
     });
-    assert_eq!(node.relay().hosts().iter().count() - known, HOSTS as usize);
+    assert_eq!(node.relay().hosts().iter().count() - hosts_before, HOSTS as usize);
     let each = |bytes: f64| bytes / f64::from(HOSTS);
-    let (kept, most) = (each(spent.bytes_current as f64), each(spent.bytes_max as f64));
-    println!("{kept} bytes a host, {most} at most, in {} pieces", spent.count_current);
-    assert!(kept <= 123.0 && most <= 123.0, "{kept}, at most {most}");
+    let (current, peak) = (each(spent.bytes_current as f64), each(spent.bytes_max as f64));
+    println!("{current} bytes a host, {peak} at most, in {} pieces", spent.count_current);
+    assert!(current <= 123.0 && peak <= 123.0, "{current}, at most {peak}");
 }
 
 /// Takes all that a node has to send, as a shell does with sockets that take everything.
-fn write_all(node: &mut Node) {
+fn write_all_queues(node: &mut Node) {
     while let Some(link) = node.poll_unsent() {
         while let count @ 1.. = node.unsent(link).len() {
             node.sent(link, count);
@@ -81,22 +82,22 @@ fn write_all(node: &mut Node) {
 }
 
 #[test]
-fn a_client_that_says_nothing_takes_little_and_what_grew_is_given_back() {
+fn idle_client_takes_at_most_360_bytes_and_buffers_are_freed() {
     const CLIENTS: u32 = 2000;
-    let own = Identity { id: HostId(1), id_is_chosen: true, name: vec![], info: vec![] };
+    let own = Identity { id: HostId(1), is_id_configured: true, name: vec![], info: vec![] };
     let (mut node, now) = (Node::new(own, 0, Limits::default(), 1), Time::default());
     let spent = allocation_counter::measure(|| {
         for id in 101..101 + CLIENTS {
-            let link = node.accepted(now, Door::Crc, None);
+            let link = node.accepted(now, Wire::Crc, None);
             let frame = user(id, "somebody", "sixteen bytes of");
-            let (begin, rest) = frame.split_at(5);
-            node.receive(now, link, begin);
+            let (prefix, rest) = frame.split_at(5);
+            node.receive(now, link, prefix);
             node.receive(now, link, rest);
-            write_all(&mut node);
+            write_all_queues(&mut node);
         }
         let later = now + std::time::Duration::from_secs(60);
         node.advance(later);
-        write_all(&mut node);
+        write_all_queues(&mut node);
     });
     assert_eq!(node.relay().hosts().iter().count(), CLIENTS as usize);
     let each = spent.bytes_current / i64::from(CLIENTS);
@@ -106,22 +107,22 @@ fn a_client_that_says_nothing_takes_little_and_what_grew_is_given_back() {
 }
 
 #[test]
-fn who_began_a_frame_holds_no_memory_that_others_needed() {
+fn client_with_a_partial_frame_takes_at_most_8_kib() {
     const CLIENTS: u32 = 200;
-    let own = Identity { id: HostId(1), id_is_chosen: true, name: vec![], info: vec![] };
+    let own = Identity { id: HostId(1), is_id_configured: true, name: vec![], info: vec![] };
     let (mut node, now) = (Node::new(own, 0, Limits::default(), 1), Time::default());
-    let near = node.accepted(now, Door::Crc, None);
-    node.receive(now, near, &server(2, "two", ""));
-    node.receive(now, near, &registration(Kind::User, 1000, 2, "", ""));
-    let reader = node.accepted(now, Door::Crc, None);
+    let neighbour = node.accepted(now, Wire::Crc, None);
+    node.receive(now, neighbour, &server(2, "two", ""));
+    node.receive(now, neighbour, &registration(HostKind::User, 1000, 2, "", ""));
+    let reader = node.accepted(now, Wire::Crc, None);
     node.receive(now, reader, &user(101, "", ""));
-    write_all(&mut node);
-    let waiting = chat(1000, 101, &"x".repeat(1000)).repeat(200);
+    write_all_queues(&mut node);
+    let chats = chat(1000, 101, &"x".repeat(1000)).repeat(200);
     let spent = allocation_counter::measure(|| {
         for _ in 0..CLIENTS {
-            node.receive(now, near, &waiting);
-            write_all(&mut node);
-            let link = node.accepted(now, Door::Crc, None);
+            node.receive(now, neighbour, &chats);
+            write_all_queues(&mut node);
+            let link = node.accepted(now, Wire::Crc, None);
             node.receive(now, link, &[0x80]);
         }
     });

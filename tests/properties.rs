@@ -1,11 +1,11 @@
 //! What holds for any input: round trips, cuts, noise.
 
-use crc::doors::Door;
-use crc::doors::assembly::Assembly;
+use crc::doors::Wire;
 use crc::doors::crc::wire;
+use crc::doors::frame_decoder::FrameDecoder;
 use crc::limits::{FRAME_BYTES_MAX, Limits};
 use crc::node::{Action, Node};
-use crc::relay::message::{HostId, Kind, Message, Registration, StatusCode};
+use crc::relay::message::{HostId, HostKind, Message, Registration, StatusCode};
 use crc::relay::{FirstLink, Identity, LinkId, Time};
 use crc_tests::frames;
 use proptest::collection::vec;
@@ -18,37 +18,37 @@ fn id() -> impl Strategy<Value = u32> {
 
 fn any_frame() -> impl Strategy<Value = Vec<u8>> {
     let text = || vec(any::<u8>(), 0..40);
-    let kind = prop_oneof![Just(Kind::Server), Just(Kind::User)];
+    let kind = prop_oneof![Just(HostKind::Server), Just(HostKind::User)];
     let registration = (kind, id(), id(), vec(any::<u8>(), 0..=255), vec(any::<u8>(), 0..400));
     prop_oneof![
         registration.prop_map(|(kind, source, last_hop, name, info)| {
             let (source, last_hop) = (HostId(source), HostId(last_hop));
             let (name, info) = (&name[..], &info[..]);
-            let told = Registration { kind, source, last_hop, name, info };
-            frames::frame(&Message::Registration(told))
+            let message = Registration { kind, source, last_hop, name, info };
+            frames::encode(&Message::Registration(message))
         }),
         (id(), id(), any::<u16>(), text()).prop_map(|(source, destination, code, text)| {
             let (source, destination) = (HostId(source), HostId(destination));
             let code = StatusCode(code % 4);
-            frames::frame(&Message::Status { source, destination, code, text: &text })
+            frames::encode(&Message::Status { source, destination, code, text: &text })
         }),
         (id(), id(), text()).prop_map(|(source, replacement, text)| {
             let (source, replacement) = (HostId(source), HostId(replacement));
-            frames::frame(&Message::ServerQuit { source, replacement, text: &text })
+            frames::encode(&Message::ServerQuit { source, replacement, text: &text })
         }),
         (id(), id(), text()).prop_map(|(source, destination, text)| {
             let (source, destination) = (HostId(source), HostId(destination));
-            frames::frame(&Message::Chat { source, destination, text: &text })
+            frames::encode(&Message::Chat { source, destination, text: &text })
         }),
         (id(), text()).prop_map(|(source, text)| {
-            frames::frame(&Message::ClientQuit { source: HostId(source), text: &text })
+            frames::encode(&Message::ClientQuit { source: HostId(source), text: &text })
         }),
     ]
 }
 
 fn node(limits: Limits) -> Node {
     let own =
-        Identity { id: HostId(1), id_is_chosen: true, name: b"one".to_vec(), info: Vec::new() };
+        Identity { id: HostId(1), is_id_configured: true, name: b"one".to_vec(), info: Vec::new() };
     Node::new(own, 0, limits, 1)
 }
 
@@ -64,7 +64,7 @@ fn drain(node: &mut Node, link: LinkId) -> Vec<u8> {
 }
 
 /// Carries out what the node asks, as a shell would.
-fn obey(node: &mut Node, now: Time) {
+fn apply_actions(node: &mut Node, now: Time) {
     while let Some(action) = node.poll_action() {
         if let Action::Close { link, reason } = action {
             node.closed(now, link, &reason);
@@ -76,79 +76,79 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_encoded_is_parsed(frame in any_frame()) {
+    fn encoded_frame_parses_back(frame in any_frame()) {
         let (message, len) = wire::parse(&frame, FRAME_BYTES_MAX).expect("valid").expect("whole");
         prop_assert_eq!(len, frame.len());
-        prop_assert_eq!(frames::frame(&message), frame);
+        prop_assert_eq!(frames::encode(&message), frame);
     }
 
     #[test]
-    fn any_cut_gives_the_same_frames(
+    fn any_split_of_a_stream_gives_the_same_frames(
         sent in vec(any_frame(), 1..12),
         cuts in vec(1..60_usize, 1..400),
     ) {
         let stream = sent.concat();
-        let (mut assembly, mut got) = (Assembly::default(), Vec::new());
+        let (mut decoder, mut decoded) = (FrameDecoder::default(), Vec::new());
         let (mut rest, mut cuts) = (&stream[..], cuts.into_iter().cycle());
         while !rest.is_empty() {
             let count = cuts.next().expect("a cycle").min(rest.len());
-            let len_of = |bytes: &[u8]| wire::frame_len(bytes, FRAME_BYTES_MAX);
-            let each = |frame: &[u8]| { got.push(frame.to_vec()); true };
-            prop_assert_eq!(assembly.feed(&rest[..count], len_of, each), Ok(()));
+            let frame_len = |bytes: &[u8]| wire::frame_len(bytes, FRAME_BYTES_MAX);
+            let on_frame = |frame: &[u8]| { decoded.push(frame.to_vec()); true };
+            prop_assert_eq!(decoder.decode(&rest[..count], frame_len, on_frame), Ok(()));
             rest = &rest[count..];
         }
-        prop_assert_eq!(got, sent);
-        prop_assert!(!assembly.is_mid_frame());
+        prop_assert_eq!(decoded, sent);
+        prop_assert!(!decoder.has_partial_frame());
     }
 
     #[test]
-    fn any_cut_gives_the_same_answers(
+    fn any_split_of_a_stream_gives_the_same_answers(
         sent in vec(any_frame(), 1..20),
         cuts in vec(1..60_usize, 1..400),
     ) {
         let stream = [frames::server(2, "two", ""), sent.concat()].concat();
         let answers = |cuts: &mut dyn Iterator<Item = usize>| {
             let (mut node, now) = (node(Limits::default()), Time::default());
-            let link = node.accepted(now, Door::Crc, None);
+            let link = node.accepted(now, Wire::Crc, None);
             let (mut rest, mut answers) = (&stream[..], Vec::new());
             while !rest.is_empty() {
                 let count = cuts.next().expect("endless").min(rest.len());
                 node.receive(now, link, &rest[..count]);
                 answers.extend(drain(&mut node, link));
-                obey(&mut node, now);
+                apply_actions(&mut node, now);
                 rest = &rest[count..];
             }
-            let hosts: Vec<(HostId, Kind)> =
+            let hosts: Vec<(HostId, HostKind)> =
                 node.relay().hosts().iter().map(|host| (host.id, host.kind)).collect();
             (answers, hosts)
         };
-        let whole = answers(&mut std::iter::repeat(usize::MAX));
-        let cut = answers(&mut cuts.into_iter().cycle());
-        prop_assert_eq!(whole, cut);
+        let unsplit = answers(&mut std::iter::repeat(usize::MAX));
+        let split = answers(&mut cuts.into_iter().cycle());
+        prop_assert_eq!(unsplit, split);
     }
 
     /// Chats in a row are passed on together, and long runs of them past the queue, as far as the
     /// socket takes them: every link gets what it gets of the same chats one by one.
     #[test]
-    fn chats_in_a_row_are_chats(
-        said in vec((3..6_u32, 2..9_u32, 1..60_usize, 0..900_usize, any::<bool>()), 1..20),
-        room in vec(0..70_000_usize, 1..20),
+    fn chat_run_equals_single_chats(
+        runs in vec((3..6_u32, 2..9_u32, 1..60_usize, 0..900_usize, any::<bool>()), 1..20),
+        write_sizes in vec(0..70_000_usize, 1..20),
     ) {
-        let run = |together: bool| {
+        let deliver = |together: bool| {
             let (mut node, now) = (node(Limits::default()), Time::default());
             let mut links = Vec::new();
             for frame in [frames::server(2, "two", ""), frames::user(3, "", ""), frames::user(4, "", ""), frames::user(5, "", "")] {
-                let link = node.accepted(now, Door::Crc, None);
+                let link = node.accepted(now, Wire::Crc, None);
                 node.receive(now, link, &frame);
                 links.push(link);
             }
-            node.receive(now, links[0], &frames::registration(Kind::User, 6, 2, "", ""));
-            let mut got = vec![Vec::new(); links.len()];
-            for (link, got) in links.iter().zip(&mut got) {
-                got.extend(drain(&mut node, *link));
+            node.receive(now, links[0], &frames::registration(HostKind::User, 6, 2, "", ""));
+            let mut received = vec![Vec::new(); links.len()];
+            for (link, received) in links.iter().zip(&mut received) {
+                received.extend(drain(&mut node, *link));
             }
-            let mut room = room.iter().cycle();
-            for (turn, (source, destination, count, len, is_false)) in said.iter().enumerate() {
+            let mut write_sizes = write_sizes.iter().cycle();
+            for (turn, (source, destination, count, len, is_false)) in runs.iter().enumerate() {
                 let claimed = if *is_false { source + 1 } else { *source };
                 let chats: Vec<Vec<u8>> = (0..*count)
                     .map(|n| frames::chat(claimed, *destination, &"x".repeat((len + n) % 900)))
@@ -156,98 +156,98 @@ proptest! {
                 let pieces = if together { vec![chats.concat()] } else { chats };
                 let link = links[*source as usize - 2];
                 for piece in pieces {
-                    let mut taken = Vec::new();
-                    node.receive_and_pass(now, link, &piece, &mut |to, pieces| {
+                    let mut direct_writes = Vec::new();
+                    node.receive_with_direct_write(now, link, &piece, &mut |to, pieces| {
                         let mut bytes = pieces.concat();
-                        bytes.truncate(*room.next().expect("endless"));
+                        bytes.truncate(*write_sizes.next().expect("endless"));
                         let count = bytes.len();
-                        taken.push((to, bytes));
+                        direct_writes.push((to, bytes));
                         count
                     });
-                    for (to, bytes) in taken {
-                        let place = links.iter().position(|link| *link == to).expect("a link");
-                        got[place].extend(bytes);
+                    for (to, bytes) in direct_writes {
+                        let index = links.iter().position(|link| *link == to).expect("a link");
+                        received[index].extend(bytes);
                     }
                     // What a long queue held up comes in the next turn.
                     loop {
                         // Some queues still hold something when more comes.
-                        for (link, got) in links.iter().zip(&mut got).skip(turn % 3) {
-                            got.extend(drain(&mut node, *link));
+                        for (link, received) in links.iter().zip(&mut received).skip(turn % 3) {
+                            received.extend(drain(&mut node, *link));
                         }
                         if node.next_deadline().is_none_or(|at| at > now) {
                             break;
                         }
                         node.advance(now);
                     }
-                    obey(&mut node, now);
+                    apply_actions(&mut node, now);
                 }
             }
-            for (link, got) in links.iter().zip(&mut got) {
-                got.extend(drain(&mut node, *link));
+            for (link, received) in links.iter().zip(&mut received) {
+                received.extend(drain(&mut node, *link));
             }
             let traffic: Vec<_> = links
                 .iter()
                 .map(|link| node.links().find(|l| l.id() == *link).map(|link| link.traffic()))
                 .collect();
-            (got, traffic)
+            (received, traffic)
         };
-        prop_assert_eq!(run(true), run(false));
+        prop_assert_eq!(deliver(true), deliver(false));
     }
 
     #[test]
-    fn no_bytes_panic(
+    fn arbitrary_bytes_never_panic(
         chunks in vec(vec(any::<u8>(), 0..200), 1..10),
     ) {
         let (mut node, now) = (node(Limits::default()), Time::default());
-        let link = node.accepted(now, Door::Crc, None);
+        let link = node.accepted(now, Wire::Crc, None);
         for chunk in chunks {
             node.receive(now, link, &chunk);
-            obey(&mut node, now);
+            apply_actions(&mut node, now);
         }
     }
 
     /// Several links say anything at all and end at any time: nothing panics, every host in the
     /// table has a live link or a split, and frames go to each link whole.
     #[test]
-    fn no_route_outlives_its_link(
+    fn every_route_has_a_live_link(
         steps in vec((0..5_usize, any_frame(), 0..12_u8), 1..150),
-        gathered_users_min in 0..3_usize,
+        batch_users_min in 0..3_usize,
     ) {
-        let mut node = node(Limits { gathered_users_min, ..Limits::default() });
+        let mut node = node(Limits { announce_batch_users_min: batch_users_min, ..Limits::default() });
         let mut now = Time::default();
         let mut links: Vec<Option<LinkId>> = vec![None; 5];
-        for (place, frame, act) in steps {
-            now = now + std::time::Duration::from_millis(u64::from(act) * 150);
+        for (index, frame, action) in steps {
+            now = now + std::time::Duration::from_millis(u64::from(action) * 150);
             node.advance(now);
-            obey(&mut node, now);
-            let link = *links[place].get_or_insert_with(|| {
-                let link = node.accepted(now, Door::Crc, None);
-                if place < 3 {
-                    let id = 20 + place as u32;
+            apply_actions(&mut node, now);
+            let link = *links[index].get_or_insert_with(|| {
+                let link = node.accepted(now, Wire::Crc, None);
+                if index < 3 {
+                    let id = 20 + index as u32;
                     node.receive(now, link, &frames::server(id, "neighbour", ""));
                 }
                 link
             });
-            match act {
+            match action {
                 0 => {
                     node.closed(now, link, &crc::relay::CloseReason::PeerClosed);
-                    links[place] = None;
+                    links[index] = None;
                 }
-                1..=6 if place < 3 => {
+                1..=6 if index < 3 => {
                     // As the neighbour would pass it on.
                     let mut frame = frame;
                     if frame[0] & 0x7f == 0 {
-                        frame[5..9].copy_from_slice(&(20 + place as u32).to_be_bytes());
+                        frame[5..9].copy_from_slice(&(20 + index as u32).to_be_bytes());
                     }
                     node.receive(now, link, &frame);
                 }
                 _ => node.receive(now, link, &frame),
             }
-            obey(&mut node, now);
+            apply_actions(&mut node, now);
             let live: Vec<LinkId> = node.links().map(|link| link.id()).collect();
-            for place in &mut links {
-                if place.is_some_and(|link| !live.contains(&link)) {
-                    *place = None;
+            for slot in &mut links {
+                if slot.is_some_and(|link| !live.contains(&link)) {
+                    *slot = None;
                 }
             }
             for host in node.relay().hosts().iter() {
@@ -257,7 +257,7 @@ proptest! {
                 prop_assert!(host.id.is_registrable() && host.id != HostId(1));
             }
             for link in live {
-                let sent = frames::frames(&drain(&mut node, link));
+                let sent = frames::split_frames(&drain(&mut node, link));
                 prop_assert!(sent.iter().all(|frame| frame[0] != 0x02), "plain hosts die of 0x02");
             }
         }

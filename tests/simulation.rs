@@ -5,56 +5,56 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crc::doors::crc::wire;
-use crc::limits::{FRAME_BYTES_MAX, PASS_AT_ONCE_BYTES, REFUSED_PAUSE};
+use crc::limits::{DIRECT_WRITE_BYTES_MIN, FRAME_BYTES_MAX, UPLINK_REFUSED_RETRY_DELAY};
 use crc::relay::FirstLink;
-use crc::relay::message::{HostId, Kind, Message};
+use crc::relay::message::{HostId, HostKind, Message};
 use crc_tests::frames::{self, chat, quit};
-use crc_tests::sim::{ClientId, ServerSpec, Weather, World};
+use crc_tests::sim::{ClientId, NetConditions, ServerSpec, World};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
 /// A server that, in two of three seeds, gathers news as it would for many users: for longer than
 /// things take to happen, or as briefly as usual.
-fn spec(seed: u64, id: u32, parent: Option<u32>) -> ServerSpec {
+fn server_spec(seed: u64, id: u32, parent: Option<u32>) -> ServerSpec {
     let mut spec = ServerSpec::new(id, parent);
     match seed % 3 {
         0 => {}
-        1 => spec.limits.gathered_users_min = 0,
+        1 => spec.limits.announce_batch_users_min = 0,
         _ => {
-            spec.limits.gathered_users_min = 1;
-            spec.limits.gathered_for = Duration::from_millis(700);
+            spec.limits.announce_batch_users_min = 1;
+            spec.limits.announce_batch_delay_min = Duration::from_millis(700);
         }
     }
     spec
 }
 
-fn join(world: &mut World, server: usize, id: u32) -> ClientId {
+fn join_user(world: &mut World, server: usize, id: u32) -> ClientId {
     let client = world.connect(server);
     world.send(client, &frames::user(id, &format!("u{id}"), "simulated"));
     client
 }
 
 /// Chats with which one user may go on so long that servers pass them on past their queues.
-const LONG_CHATS: u64 = PASS_AT_ONCE_BYTES as u64 / 1000 + 3;
+const LONG_RUN_CHATS: u64 = DIRECT_WRITE_BYTES_MIN as u64 / 1000 + 3;
 
 /// Whether what is said next is that long. Where everything is cut, no server sees it at once.
-fn is_long(rng: &mut StdRng, weather: Weather) -> bool {
-    !weather.cuts && rng.random_range(0..3) == 0
+fn draw_is_long(rng: &mut StdRng, conditions: NetConditions) -> bool {
+    !conditions.splits_writes && rng.random_range(0..3) == 0
 }
 
 /// A text of 1000 bytes that is like no other.
-fn text(number: u64) -> String {
+fn numbered_text(number: u64) -> String {
     format!("{number:01000}")
 }
 
-fn run(from: u32, to: u32, numbers: Range<u64>) -> Vec<u8> {
-    numbers.flat_map(|number| chat(from, to, &text(number))).collect()
+fn chat_run(from: u32, to: u32, numbers: Range<u64>) -> Vec<u8> {
+    numbers.flat_map(|number| chat(from, to, &numbered_text(number))).collect()
 }
 
 /// What a client has made of what it received.
 #[derive(Debug, Default)]
-struct View {
+struct ClientView {
     /// It is a neighbouring server that looks.
     allows_servers: bool,
     users: BTreeSet<u32>,
@@ -62,18 +62,18 @@ struct View {
     statuses: Vec<(u16, String)>,
 }
 
-impl View {
+impl ClientView {
     /// Reads on; every frame must be whole, and what a plain client can read.
-    fn read(&mut self, bytes: &[u8]) {
+    fn receive(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         while !rest.is_empty() {
             let (message, len) = wire::parse(rest, FRAME_BYTES_MAX)
                 .expect("frames of the protocol")
                 .expect("whole frames only");
             match message {
-                Message::Registration(r) if r.kind == Kind::Server && self.allows_servers => {}
+                Message::Registration(r) if r.kind == HostKind::Server && self.allows_servers => {}
                 Message::Registration(r) => {
-                    assert_eq!(r.kind, Kind::User, "clients never hear of servers");
+                    assert_eq!(r.kind, HostKind::User, "clients never hear of servers");
                     assert!(self.users.insert(r.source.0), "{} was told twice", r.source);
                 }
                 Message::ClientQuit { source, .. } => {
@@ -95,26 +95,31 @@ impl View {
 }
 
 /// Every server knows every user and every other server, each with a first link that leads home.
-fn assert_one_table(world: &World, servers: &[usize], users: &BTreeMap<u32, usize>) {
-    let ids: BTreeMap<usize, u32> =
-        servers.iter().map(|&s| (s, world.node(s).expect("alive").relay().own().id.0)).collect();
+fn assert_tables_agree(world: &World, servers: &[usize], users: &BTreeMap<u32, usize>) {
+    let ids: BTreeMap<usize, u32> = servers
+        .iter()
+        .map(|&s| (s, world.node(s).expect("alive").relay().identity().id.0))
+        .collect();
     for &server in servers {
         let relay = world.node(server).expect("alive").relay();
-        let known: BTreeSet<(u32, Kind)> =
+        let known: BTreeSet<(u32, HostKind)> =
             relay.hosts().iter().map(|host| (host.id.0, host.kind)).collect();
-        let mut wanted: BTreeSet<(u32, Kind)> = users.keys().map(|&id| (id, Kind::User)).collect();
-        wanted.extend(ids.iter().filter(|&(&s, _)| s != server).map(|(_, &id)| (id, Kind::Server)));
-        assert_eq!(known, wanted, "the table of server {}", ids[&server]);
+        let mut expected: BTreeSet<(u32, HostKind)> =
+            users.keys().map(|&id| (id, HostKind::User)).collect();
+        expected.extend(
+            ids.iter().filter(|&(&s, _)| s != server).map(|(_, &id)| (id, HostKind::Server)),
+        );
+        assert_eq!(known, expected, "the table of server {}", ids[&server]);
     }
     let by_id: BTreeMap<u32, usize> = ids.iter().map(|(&s, &id)| (id, s)).collect();
     for (&user, &home) in users {
         for &server in servers {
-            let (mut at, mut hops) = (server, 0);
-            while at != home {
-                let relay = world.node(at).expect("alive").relay();
+            let (mut current, mut hops) = (server, 0);
+            while current != home {
+                let relay = world.node(current).expect("alive").relay();
                 let host = relay.hosts().get(HostId(user)).expect("a known user");
                 assert!(matches!(host.first_link, FirstLink::Link(_)));
-                at = by_id[&relay.first_link_host(host).0];
+                current = by_id[&relay.first_link_host(host).0];
                 hops += 1;
                 assert!(hops < servers.len(), "the route to {user} from {server} goes in circles");
             }
@@ -124,25 +129,26 @@ fn assert_one_table(world: &World, servers: &[usize], users: &BTreeMap<u32, usiz
 
 #[test]
 fn chat_crosses_ten_hops_both_ways() {
-    let mut world = World::new(10, Weather::default());
+    let mut world = World::new(10, NetConditions::default());
     let servers: Vec<usize> =
         (1..=11).map(|id| world.start(ServerSpec::new(id, (id > 1).then(|| id - 1)))).collect();
-    world.settle();
-    let (near, far) = (join(&mut world, servers[0], 101), join(&mut world, servers[10], 102));
-    world.settle();
+    world.run_until_quiescent();
+    let (near, far) =
+        (join_user(&mut world, servers[0], 101), join_user(&mut world, servers[10], 102));
+    world.run_until_quiescent();
     world.send(near, &chat(101, 102, "there"));
     world.send(far, &chat(102, 101, "back"));
-    world.settle();
+    world.run_until_quiescent();
     for (client, expected) in [(near, (102, b"back".to_vec())), (far, (101, b"there".to_vec()))] {
-        let mut view = View::default();
-        view.read(&world.take_received(client));
+        let mut view = ClientView::default();
+        view.receive(&world.take_received(client));
         assert_eq!(view.chats, [expected]);
     }
 }
 
 #[test]
-fn two_hundred_servers_and_two_thousand_users_come_to_one_table() {
-    let mut world = World::new(200, Weather::default());
+fn two_hundred_servers_and_two_thousand_users_converge() {
+    let mut world = World::new(200, NetConditions::default());
     let mut rng = StdRng::seed_from_u64(200);
     let mut servers = Vec::new();
     for id in 1..=200_u32 {
@@ -153,15 +159,15 @@ fn two_hundred_servers_and_two_thousand_users_come_to_one_table() {
     let mut clients = Vec::new();
     for id in 1001..=3000_u32 {
         let home = *servers.choose(&mut rng).expect("servers");
-        clients.push(join(&mut world, home, id));
+        clients.push(join_user(&mut world, home, id));
         users.insert(id, home);
     }
-    world.settle();
-    world.pass(Duration::from_secs(5));
-    assert_one_table(&world, &servers, &users);
+    world.run_until_quiescent();
+    world.run_for(Duration::from_secs(5));
+    assert_tables_agree(&world, &servers, &users);
     for (client, id) in clients.into_iter().zip(1001..) {
-        let mut view = View::default();
-        view.read(&world.take_received(client));
+        let mut view = ClientView::default();
+        view.receive(&world.take_received(client));
         assert_eq!(view.users.len(), 1999, "what user {id} was told");
         assert_eq!(view.statuses.len(), 1);
     }
@@ -170,26 +176,26 @@ fn two_hundred_servers_and_two_thousand_users_come_to_one_table() {
 /// A random tree in which users come, go and talk while uplinks are cut and servers killed and
 /// started again; in the end one table stands everywhere, every view is right, and a probe between
 /// every pair arrives once, a long one in its order.
-fn churn(seed: u64, weather: Weather) {
-    let mut world = World::new(seed, weather);
+fn churn(seed: u64, conditions: NetConditions) {
+    let mut world = World::new(seed, conditions);
     let mut rng = StdRng::seed_from_u64(seed ^ 0x5eed);
     let count = rng.random_range(2..=9_u32);
     let parents: Vec<Option<u32>> =
         (1..=count).map(|id| (id > 1).then(|| rng.random_range(1..id))).collect();
-    let spec = |place: usize| spec(seed, place as u32 + 1, parents[place]);
+    let spec = |index: usize| server_spec(seed, index as u32 + 1, parents[index]);
     let mut servers: Vec<usize> =
         (0..parents.len()).map(|place| world.start(spec(place))).collect();
-    world.pass(Duration::from_secs(10));
+    world.run_for(Duration::from_secs(10));
     // By id: the connection, the place of the server, and what was heard.
-    let mut clients: BTreeMap<u32, (ClientId, usize, View)> = BTreeMap::new();
+    let mut clients: BTreeMap<u32, (ClientId, usize, ClientView)> = BTreeMap::new();
     let mut next_id = 1000;
     for _ in 0..rng.random_range(20..80) {
-        let place = rng.random_range(0..servers.len());
+        let index = rng.random_range(0..servers.len());
         let ids: Vec<u32> = clients.keys().copied().collect();
         match (rng.random_range(0..12), ids.choose(&mut rng), ids.choose(&mut rng)) {
             (0..=3, ..) => {
-                let client = join(&mut world, servers[place], next_id);
-                clients.insert(next_id, (client, place, View::default()));
+                let client = join_user(&mut world, servers[index], next_id);
+                clients.insert(next_id, (client, index, ClientView::default()));
                 next_id += 1;
             }
             (4, Some(id), _) => {
@@ -197,31 +203,31 @@ fn churn(seed: u64, weather: Weather) {
                 if rng.random() {
                     world.send(client, &quit(*id, "bye"));
                 } else {
-                    world.hang_up(client);
+                    world.disconnect(client);
                 }
             }
             (5..=7, Some(&a), Some(&b)) if a != b => {
-                let count = if is_long(&mut rng, weather) { LONG_CHATS } else { 1 };
-                world.send(clients[&a].0, &run(a, b, 0..count));
+                let count = if draw_is_long(&mut rng, conditions) { LONG_RUN_CHATS } else { 1 };
+                world.send(clients[&a].0, &chat_run(a, b, 0..count));
             }
-            (8 | 9, ..) => world.cut_uplink(servers[place]),
+            (8 | 9, ..) => world.cut_uplink(servers[index]),
             (10, ..) => {
-                world.kill(servers[place]);
-                clients.retain(|_, (_, home, _)| *home != place);
-                world.pass(Duration::from_millis(rng.random_range(0..9000)));
-                servers[place] = world.start(spec(place));
+                world.kill(servers[index]);
+                clients.retain(|_, (_, home, _)| *home != index);
+                world.run_for(Duration::from_millis(rng.random_range(0..9000)));
+                servers[index] = world.start(spec(index));
             }
-            _ => world.pass(Duration::from_millis(rng.random_range(0..800))),
+            _ => world.run_for(Duration::from_millis(rng.random_range(0..800))),
         }
     }
-    world.settle();
-    world.pass(2 * REFUSED_PAUSE); // a server may have come back before its loss was noticed
+    world.run_until_quiescent();
+    world.run_for(2 * UPLINK_REFUSED_RETRY_DELAY); // a server may have come back before its loss was noticed
     let users: BTreeMap<u32, usize> =
         clients.iter().map(|(&id, &(_, place, _))| (id, servers[place])).collect();
-    assert_one_table(&world, &servers, &users);
+    assert_tables_agree(&world, &servers, &users);
     let ids: Vec<u32> = users.keys().copied().collect();
     for (&id, (client, _, view)) in &mut clients {
-        view.read(&world.take_received(*client));
+        view.receive(&world.take_received(*client));
         let others: BTreeSet<u32> = ids.iter().copied().filter(|&other| other != id).collect();
         assert_eq!(view.users, others, "whom user {id} sees");
         view.chats.clear();
@@ -229,65 +235,65 @@ fn churn(seed: u64, weather: Weather) {
     // To everyone a word, to some a long run, so that this meets what waits for others there.
     let mut expected: BTreeMap<u32, BTreeMap<u32, Vec<Vec<u8>>>> = BTreeMap::new();
     for &a in &ids {
-        let mut said = Vec::new();
+        let mut chats = Vec::new();
         for &b in ids.iter().filter(|&&b| b != a) {
-            let is_long = is_long(&mut rng, weather) && rng.random_range(0..ids.len()) < 3;
-            let probes = 0..if is_long { LONG_CHATS } else { 1 };
-            said.extend(run(a, b, probes.clone()));
+            let is_long = draw_is_long(&mut rng, conditions) && rng.random_range(0..ids.len()) < 3;
+            let probes = 0..if is_long { LONG_RUN_CHATS } else { 1 };
+            chats.extend(chat_run(a, b, probes.clone()));
             expected
                 .entry(b)
                 .or_default()
-                .insert(a, probes.map(|n| text(n).into_bytes()).collect());
+                .insert(a, probes.map(|n| numbered_text(n).into_bytes()).collect());
         }
-        world.send(clients[&a].0, &said);
+        world.send(clients[&a].0, &chats);
     }
-    world.settle();
+    world.run_until_quiescent();
     for (&id, (client, _, view)) in &mut clients {
-        view.read(&world.take_received(*client));
-        let mut heard: BTreeMap<u32, Vec<Vec<u8>>> = BTreeMap::new();
+        view.receive(&world.take_received(*client));
+        let mut received: BTreeMap<u32, Vec<Vec<u8>>> = BTreeMap::new();
         for (from, text) in view.chats.drain(..) {
-            heard.entry(from).or_default().push(text);
+            received.entry(from).or_default().push(text);
         }
-        assert!(heard == expected.remove(&id).unwrap_or_default(), "probes that reached {id}");
+        assert!(received == expected.remove(&id).unwrap_or_default(), "probes that reached {id}");
     }
 }
 
 #[test]
-fn every_seed_converges_in_calm_weather() {
+fn network_converges_under_default_conditions() {
     for seed in 0..60 {
         println!("seed {seed}");
-        churn(seed, Weather::default());
+        churn(seed, NetConditions::default());
     }
 }
 
 #[test]
-fn every_seed_converges_with_cuts_and_long_delays() {
+fn network_converges_with_split_writes_and_long_delays() {
     for seed in 1000..1060 {
         println!("seed {seed}");
-        churn(seed, Weather { delay_max: Duration::from_millis(300), cuts: true });
+        churn(seed, NetConditions { delay_max: Duration::from_millis(300), splits_writes: true });
     }
 }
 
 /// Few ids, wanted at all ends of the tree at once, while links are cut: when all have left, nobody
 /// is left in any table.
 #[test]
-fn ids_that_many_want_leave_no_ghost() {
+fn contested_ids_leave_no_host_behind() {
     for seed in 0..400 {
         println!("seed {seed}");
-        let weather = match seed % 2 {
-            0 => Weather::default(),
-            _ => Weather { delay_max: Duration::from_millis(300), cuts: true },
+        let conditions = match seed % 2 {
+            0 => NetConditions::default(),
+            _ => NetConditions { delay_max: Duration::from_millis(300), splits_writes: true },
         };
-        let mut world = World::new(seed, weather);
+        let mut world = World::new(seed, conditions);
         let mut rng = StdRng::seed_from_u64(seed ^ 0x1d);
         let count = rng.random_range(2..=6_u32);
         let servers: Vec<usize> = (1..=count)
             .map(|id| {
                 let parent = (id > 1).then(|| rng.random_range(1..id));
-                world.start(spec(seed, id, parent))
+                world.start(server_spec(seed, id, parent))
             })
             .collect();
-        world.pass(Duration::from_secs(10));
+        world.run_for(Duration::from_secs(10));
         let mut clients: Vec<(u32, ClientId)> = Vec::new();
         for _ in 0..40 {
             let server = *servers.choose(&mut rng).expect("servers");
@@ -304,61 +310,61 @@ fn ids_that_many_want_leave_no_ghost() {
                     if rng.random() {
                         world.send(client, &quit(id, "bye"));
                     } else {
-                        world.hang_up(client);
+                        world.disconnect(client);
                     }
                 }
                 5 if seed % 4 < 2 => world.cut_uplink(server),
-                _ => world.pass(Duration::from_millis(rng.random_range(0..900))),
+                _ => world.run_for(Duration::from_millis(rng.random_range(0..900))),
             }
         }
-        world.pass(Duration::from_secs(30));
+        world.run_for(Duration::from_secs(30));
         for (_, client) in clients {
-            world.hang_up(client);
+            world.disconnect(client);
         }
-        world.pass(Duration::from_secs(60));
-        assert_one_table(&world, &servers, &BTreeMap::new());
+        world.run_for(Duration::from_secs(60));
+        assert_tables_agree(&world, &servers, &BTreeMap::new());
     }
 }
 
 /// Users and servers that read slowly, so that bursts take long, while hosts come, go and are lost:
 /// what each has been told in the end is what is so, and nothing was told twice.
 #[test]
-fn slow_readers_are_told_a_consistent_story() {
+fn slow_readers_receive_a_consistent_host_table() {
     for seed in 0..100 {
         println!("seed {seed}");
-        let mut world = World::new(seed, Weather::default());
+        let mut world = World::new(seed, NetConditions::default());
         let mut rng = StdRng::seed_from_u64(seed ^ 0x510);
-        let one = world.start(spec(seed, 1, None));
+        let one = world.start(server_spec(seed, 1, None));
         let info = "i".repeat(1500);
-        let mut near: [Option<ClientId>; 3] = [None; 3];
+        let mut neighbours: [Option<ClientId>; 3] = [None; 3];
         let mut readers: Vec<ClientId> = Vec::new();
-        let mut said = 0;
+        let mut next_number = 0;
         for _ in 0..60 {
-            let place = rng.random_range(0..near.len());
-            let hop = 10 + place as u32;
-            let anyone = 1000 * (place as u32 + 1) + rng.random_range(0..40);
-            match (rng.random_range(0..10), near[place], readers.is_empty()) {
+            let index = rng.random_range(0..neighbours.len());
+            let hop = 10 + index as u32;
+            let random_id = 1000 * (index as u32 + 1) + rng.random_range(0..40);
+            match (rng.random_range(0..10), neighbours[index], readers.is_empty()) {
                 (0..=3, ..) => {
-                    let neighbour = *near[place].get_or_insert_with(|| {
+                    let neighbour = *neighbours[index].get_or_insert_with(|| {
                         let neighbour = world.connect(one);
                         world.send(neighbour, &frames::server(hop, "near", ""));
                         neighbour
                     });
                     for id in (0..40).filter(|_| rng.random_range(0..3) > 0) {
-                        let id = 1000 * (place as u32 + 1) + id;
-                        let told = frames::registration(Kind::User, id, hop, "u", &info);
-                        world.send(neighbour, &told);
+                        let id = 1000 * (index as u32 + 1) + id;
+                        let user_frame = frames::registration(HostKind::User, id, hop, "u", &info);
+                        world.send(neighbour, &user_frame);
                     }
                 }
                 (4, Some(neighbour), _) => {
-                    near[place] = None;
-                    world.hang_up(neighbour);
+                    neighbours[index] = None;
+                    world.disconnect(neighbour);
                 }
-                (5, Some(neighbour), _) => world.send(neighbour, &quit(anyone, "bye")),
+                (5, Some(neighbour), _) => world.send(neighbour, &quit(random_id, "bye")),
                 (6, ..) => {
                     let reader = world.connect(one);
                     let number = readers.len() as u32;
-                    world.deafen(reader);
+                    world.pause_reading(reader);
                     world.send(
                         reader,
                         &match rng.random() {
@@ -368,27 +374,30 @@ fn slow_readers_are_told_a_consistent_story() {
                     );
                     readers.push(reader);
                 }
-                (7, _, false) => world.undeafen(*readers.choose(&mut rng).expect("one")),
+                (7, _, false) => world.resume_reading(*readers.choose(&mut rng).expect("one")),
                 (8, Some(neighbour), false) => {
                     let to = 5000 + rng.random_range(0..readers.len()) as u32;
-                    let count = if rng.random() { LONG_CHATS } else { 1 };
-                    world.send(neighbour, &run(anyone, to, said..said + count));
-                    said += count;
+                    let count = if rng.random() { LONG_RUN_CHATS } else { 1 };
+                    world.send(
+                        neighbour,
+                        &chat_run(random_id, to, next_number..next_number + count),
+                    );
+                    next_number += count;
                 }
-                _ => world.pass(Duration::from_millis(rng.random_range(0..3000))),
+                _ => world.run_for(Duration::from_millis(rng.random_range(0..3000))),
             }
-            world.settle();
+            world.run_until_quiescent();
         }
         for &reader in &readers {
-            world.undeafen(reader);
+            world.resume_reading(reader);
         }
-        world.pass(Duration::from_secs(20));
+        world.run_for(Duration::from_secs(20));
         for (&reader, number) in readers.iter().zip(0..) {
             let is_closed = world.is_closed(reader); // it may have read too slowly
-            let mut view = View { allows_servers: true, ..View::default() };
-            view.read(&world.take_received(reader));
+            let mut view = ClientView { allows_servers: true, ..ClientView::default() };
+            view.receive(&world.take_received(reader));
             let relay = world.node(one).expect("alive").relay();
-            let users = relay.hosts().iter().filter(|host| host.kind == Kind::User);
+            let users = relay.hosts().iter().filter(|host| host.kind == HostKind::User);
             let others: BTreeSet<u32> =
                 users.map(|host| host.id.0).filter(|&id| id != 5000 + number).collect();
             assert!(is_closed || view.users == others, "what reader {number} was told");

@@ -4,13 +4,13 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::command::{Action, LaunchClient, LaunchServer};
-use crate::state::NodeState;
+use crate::state::HostState;
 
 /// Why a case cannot go on. Shown to people, one line or several.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault(pub String);
+pub struct RunError(pub String);
 
-impl Fault {
+impl RunError {
     /// A fault with these words.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
@@ -18,13 +18,13 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for RunError {}
 
 /// The two kinds of network that every case runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -50,7 +50,7 @@ impl BackendKind {
 }
 
 /// What a server was told by a parent that did not take it in, because its id is known there.
-pub(crate) fn refusal(id: u32) -> String {
+pub(crate) fn id_taken_text(id: u32) -> String {
     format!("A machine has already registered with ID {id}")
 }
 
@@ -60,13 +60,13 @@ pub(crate) struct KnownUser {
     pub(crate) id: u32,
     pub(crate) name: String,
     /// Not lost in a split.
-    pub(crate) is_there: bool,
+    pub(crate) is_reachable: bool,
 }
 
 impl KnownUser {
     /// Whether mail for `address` is mail for this user: its id, or a number that no id can be and
     /// that is its name.
-    pub(crate) fn has_number(&self, address: i64) -> bool {
+    pub(crate) fn has_mail_address(&self, address: i64) -> bool {
         match u32::try_from(address) {
             Ok(id) => self.id == id,
             Err(_) => self.name == address.to_string(),
@@ -76,27 +76,27 @@ impl KnownUser {
 
 /// Whether the list that a classic client has of the others is the newest there can be: as many names
 /// as users, and each user's among them, be it the own name or an alias, which ends with the id.
-pub(crate) fn is_list_new<'a>(
+pub(crate) fn is_user_list_current<'a>(
     users: &[KnownUser],
-    own: &str,
+    own_name: &str,
     listed: impl Iterator<Item = &'a str>,
 ) -> bool {
     let listed: Vec<&str> = listed.collect();
     let is_listed = |user: &KnownUser| {
-        let end = alias_end(user.id);
-        let is_it = |name: &&str| *name == user.name || name.ends_with(&end);
-        user.name == own || listed.iter().any(is_it)
+        let suffix = alias_suffix(user.id);
+        let matches = |name: &&str| *name == user.name || name.ends_with(&suffix);
+        user.name == own_name || listed.iter().any(matches)
     };
     listed.len() + 1 == users.len() && users.iter().all(is_listed)
 }
 
 /// `~` and the id in base 36.
-fn alias_end(id: u32) -> String {
+fn alias_suffix(id: u32) -> String {
     let mut digits = Vec::new();
-    let mut rest = id;
-    while rest > 0 || digits.is_empty() {
-        digits.push(char::from_digit(rest % 36, 36).expect("a digit"));
-        rest /= 36;
+    let mut remaining = id;
+    while remaining > 0 || digits.is_empty() {
+        digits.push(char::from_digit(remaining % 36, 36).expect("a digit"));
+        remaining /= 36;
     }
     std::iter::once('~').chain(digits.into_iter().rev()).collect()
 }
@@ -110,55 +110,55 @@ pub trait Backend {
     ///
     /// # Errors
     /// It cannot be started.
-    fn launch_server(&mut self, launch: &LaunchServer) -> Result<(), Fault>;
+    fn launch_server(&mut self, launch: &LaunchServer) -> Result<(), RunError>;
 
     /// Starts a client and returns when it was welcomed, or refused.
     ///
     /// # Errors
     /// It cannot be started, or reaches no server.
-    fn launch_client(&mut self, launch: &LaunchClient) -> Result<(), Fault>;
+    fn launch_client(&mut self, launch: &LaunchClient) -> Result<(), RunError>;
 
     /// Types a command at a client; one that has left hears nothing.
     ///
     /// # Errors
     /// It cannot be typed.
-    fn client_command(&mut self, username: &str, action: &Action) -> Result<(), Fault>;
+    fn client_command(&mut self, username: &str, action: &Action) -> Result<(), RunError>;
 
     /// Lets time pass, as far as the case could tell the difference.
     ///
     /// # Errors
     /// As [`Backend::settle`].
-    fn wait(&mut self, duration: Duration) -> Result<(), Fault>;
+    fn wait(&mut self, duration: Duration) -> Result<(), RunError>;
 
     /// Ends a server or client abruptly.
     ///
     /// # Errors
     /// Its last state cannot be read.
-    fn kill(&mut self, name: &str) -> Result<(), Fault>;
+    fn kill(&mut self, name: &str) -> Result<(), RunError>;
 
     /// Silences a client for good: it does nothing any more, and its connection stands.
     ///
     /// # Errors
     /// It cannot be stopped.
-    fn freeze(&mut self, username: &str) -> Result<(), Fault>;
+    fn freeze(&mut self, username: &str) -> Result<(), RunError>;
 
     /// Returns when nothing is on its way any more, without waiting for what only time brings.
     ///
     /// # Errors
     /// Something still is on its way when the deadline has come, or a server has died by itself.
-    fn settle(&mut self) -> Result<(), Fault>;
+    fn wait_until_quiescent(&mut self) -> Result<(), RunError>;
 
     /// The lists of a server.
     ///
     /// # Errors
     /// It has died by itself, or does not answer.
-    fn server_state(&mut self, servername: &str) -> Result<NodeState, Fault>;
+    fn server_state(&mut self, servername: &str) -> Result<HostState, RunError>;
 
     /// The lists of a client.
     ///
     /// # Errors
     /// What it printed was not understood.
-    fn client_state(&mut self, username: &str) -> Result<NodeState, Fault>;
+    fn client_state(&mut self, username: &str) -> Result<HostState, RunError>;
 
     /// What led here, the newest last: frames, or the ends of the logs.
     fn trace(&mut self) -> Vec<String>;
@@ -169,8 +169,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_is_new_when_each_user_is_in_it() {
-        let user = |id, name: &str| KnownUser { id, name: name.to_owned(), is_there: true };
+    fn classic_user_list_is_current_when_it_names_every_other_user() {
+        let user = |id, name: &str| KnownUser { id, name: name.to_owned(), is_reachable: true };
         let users = [user(7, "pip"), user(102, "samwise gamgee"), user(101, "frodo")];
         for (listed, expected) in [
             (&["samwi~2u", "frodo"][..], true),
@@ -179,18 +179,22 @@ mod tests {
             (&["samwi~2u", "frodo", "merry"], false),
             (&["samwi~2u", "merry"], false),
         ] {
-            assert_eq!(is_list_new(&users, "pip", listed.iter().copied()), expected, "{listed:?}");
+            assert_eq!(
+                is_user_list_current(&users, "pip", listed.iter().copied()),
+                expected,
+                "{listed:?}"
+            );
         }
-        assert_eq!(alias_end(0), "~0");
-        assert_eq!(alias_end(u32::MAX), "~1z141z3");
+        assert_eq!(alias_suffix(0), "~0");
+        assert_eq!(alias_suffix(u32::MAX), "~1z141z3");
     }
 
     #[test]
-    fn a_user_has_the_number_that_is_its_id_or_its_name() {
-        let user = KnownUser { id: 7, name: "123456789012".to_owned(), is_there: true };
-        assert!(user.has_number(7) && user.has_number(123_456_789_012));
-        assert!(!user.has_number(8));
+    fn mail_address_matches_a_user_by_id_or_by_number_as_name() {
+        let user = KnownUser { id: 7, name: "123456789012".to_owned(), is_reachable: true };
+        assert!(user.has_mail_address(7) && user.has_mail_address(123_456_789_012));
+        assert!(!user.has_mail_address(8));
         let user = KnownUser { name: "8".to_owned(), ..user };
-        assert!(!user.has_number(8), "a name that is an id is only a name");
+        assert!(!user.has_mail_address(8), "a name that is an id is only a name");
     }
 }

@@ -13,7 +13,7 @@ use crc::printable::Printable;
 use serde_json::Value;
 
 use crate::command::Command;
-use crate::state::{Key, NodeState, Role};
+use crate::state::{HostState, Key, Role};
 
 /// What `type` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub struct Case {
     /// What to do, in order, each with its line as written.
     pub commands: Vec<(String, Command)>,
     /// What must be so in the end.
-    pub final_state: BTreeMap<String, NodeState>,
+    pub final_state: BTreeMap<String, HostState>,
     /// What was left alone in the file and perhaps should not have been.
     pub warnings: Vec<String>,
 }
@@ -44,19 +44,19 @@ pub struct Case {
 pub struct CaseError {
     /// The file.
     pub path: PathBuf,
-    what: String,
+    message: String,
 }
 
 impl fmt::Display for CaseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", shown_path(&self.path), self.what)
+        write!(f, "{}: {}", display_path(&self.path), self.message)
     }
 }
 
 impl std::error::Error for CaseError {}
 
 /// A path as messages show it.
-pub(crate) fn shown_path(path: &Path) -> String {
+pub(crate) fn display_path(path: &Path) -> String {
     Printable(path.as_os_str().as_encoded_bytes()).to_string()
 }
 
@@ -70,7 +70,7 @@ impl Case {
         fs::read(path)
             .map_err(|error| error.to_string())
             .and_then(|bytes| Self::parse(path, &bytes))
-            .map_err(|what| CaseError { path: path.to_owned(), what })
+            .map_err(|what| CaseError { path: path.to_owned(), message: what })
     }
 
     /// A case from the bytes of a file.
@@ -86,25 +86,30 @@ impl Case {
         };
         let lines = field("commands")?.as_array().ok_or("`commands` is no list")?;
         let mut commands = Vec::with_capacity(lines.len());
-        for (at, line) in lines.iter().enumerate() {
+        for (index, line) in lines.iter().enumerate() {
             let command = line.as_str().ok_or("expected a text".to_owned()).and_then(|line| {
                 let command = Command::parse(line).map_err(|error| error.to_string())?;
                 Ok((line.to_owned(), command))
             });
-            commands.push(command.map_err(|error| format!("command {}: {error}", at + 1))?);
+            commands.push(command.map_err(|error| format!("command {}: {error}", index + 1))?);
         }
-        let roles = roles(&commands)?;
+        let roles = roles_by_name(&commands)?;
         let mut final_state = BTreeMap::new();
         let mut warnings = Vec::new();
-        for (name, node) in field("final_state")?.as_object().ok_or("`final_state` is no object")? {
-            let at = format!("final_state of `{}`", Printable(name.as_bytes()));
-            let role = roles.get(name.as_str()).ok_or(format!("{at}: no command launches it"))?;
-            let node = node.as_object().ok_or(format!("{at}: expected an object"))?;
+        for (name, object) in
+            field("final_state")?.as_object().ok_or("`final_state` is no object")?
+        {
+            let location = format!("final_state of `{}`", Printable(name.as_bytes()));
+            let role =
+                roles.get(name.as_str()).ok_or(format!("{location}: no command launches it"))?;
+            let node = object.as_object().ok_or(format!("{location}: expected an object"))?;
             let (state, unknown) =
-                NodeState::parse(*role, node).map_err(|what| format!("{at}: {what}"))?;
+                HostState::parse(*role, node).map_err(|what| format!("{location}: {what}"))?;
             final_state.insert(name.clone(), state);
             let shown = unknown.iter().map(|key| Printable(key.as_bytes()));
-            warnings.extend(shown.map(|key| format!("{at}: `{key}` is unknown and not compared")));
+            warnings.extend(
+                shown.map(|key| format!("{location}: `{key}` is unknown and not compared")),
+            );
         }
         Ok(Self { path: path.to_owned(), kind, commands, final_state, warnings })
     }
@@ -118,10 +123,10 @@ impl Case {
 }
 
 /// What each name stands for in the end, once every use of a name is known to follow its launch.
-fn roles(commands: &[(String, Command)]) -> Result<BTreeMap<&str, Role>, String> {
+fn roles_by_name(commands: &[(String, Command)]) -> Result<BTreeMap<&str, Role>, String> {
     let mut roles = BTreeMap::new();
-    for (at, (_, command)) in commands.iter().enumerate() {
-        let used = match command {
+    for (index, (_, command)) in commands.iter().enumerate() {
+        let referenced = match command {
             Command::LaunchServer(launch) => {
                 roles.insert(launch.servername.as_str(), Role::Server);
                 continue;
@@ -136,16 +141,19 @@ fn roles(commands: &[(String, Command)]) -> Result<BTreeMap<&str, Role>, String>
             Command::Kill(name) => (name, roles.get(name.as_str())),
             Command::Wait(_) | Command::KillAll => continue,
         };
-        let (name, role) = used;
+        let (name, role) = referenced;
         let needs_client = !matches!(command, Command::Kill(_));
         if role.is_none() || (needs_client && role == Some(&Role::Server)) {
-            let what = if needs_client { "client" } else { "server or client" };
+            let expected = if needs_client { "client" } else { "server or client" };
             let name = Printable(name.as_bytes());
-            return Err(format!("command {}: no {what} `{name}` was launched before", at + 1));
+            return Err(format!(
+                "command {}: no {expected} `{name}` was launched before",
+                index + 1
+            ));
         }
         if let (Command::ClientCommand { action, .. }, Some(&Role::Client(wire))) = (command, role)
         {
-            action.check(wire).map_err(|error| format!("command {}: {error}", at + 1))?;
+            action.validate(wire).map_err(|error| format!("command {}: {error}", index + 1))?;
         }
     }
     Ok(roles)
@@ -156,28 +164,28 @@ fn roles(commands: &[(String, Command)]) -> Result<BTreeMap<&str, Role>, String>
 /// # Errors
 /// A path that cannot be read, a directory without cases; the message names it.
 pub fn case_files(paths: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
-    let named = |path: &Path, error: &io::Error| {
-        io::Error::new(error.kind(), format!("{}: {error}", shown_path(path)))
+    let with_path = |path: &Path, error: &io::Error| {
+        io::Error::new(error.kind(), format!("{}: {error}", display_path(path)))
     };
     let mut files = Vec::new();
     for path in paths {
-        if !fs::metadata(path).map_err(|error| named(path, &error))?.is_dir() {
+        if !fs::metadata(path).map_err(|error| with_path(path, &error))?.is_dir() {
             files.push(path.clone());
             continue;
         }
-        let mut inside = Vec::new();
-        for entry in fs::read_dir(path).map_err(|error| named(path, &error))? {
-            let file = entry.map_err(|error| named(path, &error))?.path();
+        let mut dir_files = Vec::new();
+        for entry in fs::read_dir(path).map_err(|error| with_path(path, &error))? {
+            let file = entry.map_err(|error| with_path(path, &error))?.path();
             if file.extension().is_some_and(|extension| extension == "json" || extension == "cfg") {
-                inside.push(file);
+                dir_files.push(file);
             }
         }
-        if inside.is_empty() {
-            let none = format!("{}: no *.json or *.cfg in it", shown_path(path));
-            return Err(io::Error::new(io::ErrorKind::NotFound, none));
+        if dir_files.is_empty() {
+            let message = format!("{}: no *.json or *.cfg in it", display_path(path));
+            return Err(io::Error::new(io::ErrorKind::NotFound, message));
         }
-        inside.sort();
-        files.append(&mut inside);
+        dir_files.sort();
+        files.append(&mut dir_files);
     }
     Ok(files)
 }
@@ -199,7 +207,7 @@ mod tests {
     const CLIENT: &str = r#""LAUNCHCLIENT --id 101 --username f --serverhost a --serverport 1""#;
 
     #[test]
-    fn a_case_is_read_with_what_others_put_into_it() {
+    fn case_file_with_bom_and_unknown_keys_is_parsed() {
         let text = format!(
             "\u{feff}{{\"name\": \"x\", \"type\": \"CRC_functionality\",
               \"commands\": [{SERVER}, {CLIENT}, \"KILL f\", \"KILL ALL\"],
@@ -215,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn first_frames_are_kept_where_they_are_asked_for() {
+    fn case_wants_first_frames_by_type_or_by_key() {
         let case = |kind: &str, state: &str| {
             let text = format!(
                 "{{\"type\": \"{kind}\", \"commands\": [{SERVER}], \"final_state\": {{{state}}}}}"
@@ -228,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_where() {
+    fn parse_errors_name_the_line_command_or_key() {
         check_error("{\n  \"type\": ,", "line 2 column 11");
         check_error("[]", "`type` is missing");
         check_error(r#"{"type": "x"}"#, "`type` is neither");
@@ -248,21 +256,21 @@ mod tests {
             "final_state of `a`: hosts_db: item 1: expected an id",
         );
         check_error(&case(r#""KILL b""#, "{}"), "command 1: no server or client `b`");
-        let typed = r#""CLIENTCOMMAND --username a --command QUIT""#;
-        check_error(&case(&format!("{SERVER}, {typed}"), "{}"), "command 2: no client `a`");
-        let frozen = format!(r#"{SERVER}, "FREEZE a""#);
-        check_error(&case(&frozen, "{}"), "command 2: no client `a`");
-        let to_sam = r#""CLIENTCOMMAND --username f --command MESSAGE sam Hi""#;
+        let quit_command = r#""CLIENTCOMMAND --username a --command QUIT""#;
+        check_error(&case(&format!("{SERVER}, {quit_command}"), "{}"), "command 2: no client `a`");
+        let freeze_command = format!(r#"{SERVER}, "FREEZE a""#);
+        check_error(&case(&freeze_command, "{}"), "command 2: no client `a`");
+        let message_to_sam = r#""CLIENTCOMMAND --username f --command MESSAGE sam Hi""#;
         let direct = CLIENT.replace("--id 101", "--wire direct");
-        assert!(parse(&case(&format!("{SERVER}, {CLIENT}, {to_sam}"), "{}")).is_ok());
+        assert!(parse(&case(&format!("{SERVER}, {CLIENT}, {message_to_sam}"), "{}")).is_ok());
         check_error(
-            &case(&format!("{SERVER}, {direct}, {to_sam}"), "{}"),
+            &case(&format!("{SERVER}, {direct}, {message_to_sam}"), "{}"),
             "command 3: MESSAGE: `sam` is no number",
         );
     }
 
     #[test]
-    fn a_directory_means_its_cases_sorted() {
+    fn case_files_expands_a_directory_in_sorted_order() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = |name: &str| dir.path().join(name);
         let missing = case_files(&[path("none.json")]).expect_err("missing");

@@ -5,29 +5,29 @@ use std::fmt::Display;
 use crc::printable::Printable;
 use serde_json::Value;
 
-use crate::command::{LaunchClient, Wire};
-use crate::state::{ASSIGNED, Key, NodeState};
+use crate::command::{ClientWire, LaunchClient};
+use crate::state::{ASSIGNED_ID, HostState, Key};
 
 /// The fold of a client's events, and the counts by which a runner knows that none is missing.
 #[derive(Clone, Debug)]
 pub(crate) struct ClientLog {
-    wire: Wire,
+    wire: ClientWire,
     desired_id: Option<i64>,
     /// The id or name that it goes by, once it is connected.
-    own: Option<String>,
+    identity: Option<String>,
     /// The others who are there, by id where the wire has ids.
-    others: Vec<Other>,
+    other_users: Vec<OtherUser>,
     statuses: Vec<String>,
     chats: Vec<String>,
     /// Of the chats, in the same order.
     senders: Vec<String>,
     errors: Vec<String>,
     /// Events that stand for one frame from the server each, where the wire is CRC.
-    pub(crate) frames: u64,
+    pub(crate) frame_count: u64,
     /// Lines that were typed and refused, so that no frame was sent for them.
-    pub(crate) refused_lines: u64,
+    pub(crate) rejected_line_count: u64,
     /// Texts of the runner's own that have come back, see [`FENCE`].
-    pub(crate) fences: u64,
+    pub(crate) fence_count: u64,
     /// The connection is over.
     pub(crate) is_disconnected: bool,
 }
@@ -36,7 +36,7 @@ pub(crate) struct ClientLog {
 pub(crate) const FENCE: &str = "[crc-tests fence]";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Other {
+struct OtherUser {
     id: Option<u32>,
     name: String,
 }
@@ -47,15 +47,15 @@ impl ClientLog {
         Self {
             wire: launch.wire,
             desired_id: launch.id,
-            own: None,
-            others: Vec::new(),
+            identity: None,
+            other_users: Vec::new(),
             statuses: Vec::new(),
             chats: Vec::new(),
             senders: Vec::new(),
             errors: Vec::new(),
-            frames: 0,
-            refused_lines: 0,
-            fences: 0,
+            frame_count: 0,
+            rejected_line_count: 0,
+            fence_count: 0,
             is_disconnected: false,
         }
     }
@@ -64,86 +64,93 @@ impl ClientLog {
     ///
     /// # Errors
     /// It is no event of the contract; the message shows it.
-    pub(crate) fn absorb(&mut self, line: &str) -> Result<(), String> {
-        let at = |why: &dyn Display| {
+    pub(crate) fn record_line(&mut self, line: &str) -> Result<(), String> {
+        let invalid = |why: &dyn Display| {
             format!("a line that is no event, {why}: {}", Printable(line.as_bytes()))
         };
-        let event: Value = serde_json::from_str(line).map_err(|error| at(&error))?;
+        let event: Value = serde_json::from_str(line).map_err(|error| invalid(&error))?;
         // A key that the wire knows nothing of is left out, and only then.
         let id = |name: &str| match (self.wire, &event[name]) {
-            (Wire::Classic, Value::Null) => Ok(None),
-            (Wire::Crc, id) => {
+            (ClientWire::Classic, Value::Null) => Ok(None),
+            (ClientWire::Crc, id) => {
                 let id = id.as_u64().and_then(|id| u32::try_from(id).ok());
-                id.map(Some).ok_or_else(|| at(&format!("`{name}` is no id")))
+                id.map(Some).ok_or_else(|| invalid(&format!("`{name}` is no id")))
             }
-            (Wire::Direct | Wire::Classic, _) => Err(at(&format!("`{name}` on such a wire"))),
+            (ClientWire::Direct | ClientWire::Classic, _) => {
+                Err(invalid(&format!("`{name}` on such a wire")))
+            }
         };
-        let text_of = |name: &str| {
-            event[name].as_str().map(str::to_owned).ok_or_else(|| at(&format!("no `{name}`")))
+        let text_field = |name: &str| {
+            event[name].as_str().map(str::to_owned).ok_or_else(|| invalid(&format!("no `{name}`")))
         };
-        let text = || text_of("text");
+        let text = || text_field("text");
         let kind = event["event"].as_str();
         match kind {
             Some("connected") => {
-                self.own = Some(match self.wire {
-                    Wire::Classic => text_of("name")?,
-                    _ => event["id"].as_i64().ok_or_else(|| at(&"`id` is no id"))?.to_string(),
+                self.identity = Some(match self.wire {
+                    ClientWire::Classic => text_field("name")?,
+                    _ => event["id"].as_i64().ok_or_else(|| invalid(&"`id` is no id"))?.to_string(),
                 });
             }
             Some("disconnected") => self.is_disconnected = true,
-            Some("status" | "chat") if text()?.starts_with(FENCE) => self.fences += 1,
+            Some("status" | "chat") if text()?.starts_with(FENCE) => self.fence_count += 1,
             Some("status") => self.statuses.push(text()?),
             Some("chat") => {
                 let sender = match self.wire {
-                    Wire::Classic => text_of("name")?,
-                    _ => event["from"].as_i64().ok_or_else(|| at(&"`from` is no id"))?.to_string(),
+                    ClientWire::Classic => text_field("name")?,
+                    _ => event["from"]
+                        .as_i64()
+                        .ok_or_else(|| invalid(&"`from` is no id"))?
+                        .to_string(),
                 };
                 self.senders.push(sender);
                 self.chats.push(text()?);
             }
-            Some("join") => self.others.push(Other { id: id("id")?, name: text_of("name")? }),
+            Some("join") => {
+                self.other_users.push(OtherUser { id: id("id")?, name: text_field("name")? });
+            }
             Some("quit") => {
                 let id = id("id")?;
-                let name = if id.is_none() { Some(text_of("name")?) } else { None };
-                let is_it = |other: &Other| match &name {
+                let name = if id.is_none() { Some(text_field("name")?) } else { None };
+                let matches = |other: &OtherUser| match &name {
                     Some(name) => other.name == *name,
                     None => other.id == id,
                 };
-                if let Some(at) = self.others.iter().position(is_it) {
-                    self.others.swap_remove(at);
+                if let Some(at) = self.other_users.iter().position(matches) {
+                    self.other_users.swap_remove(at);
                 }
             }
             Some("error") => {
                 // Before the welcome an error tells why there will be none.
-                self.refused_lines += u64::from(self.is_connected());
+                self.rejected_line_count += u64::from(self.is_connected());
                 self.errors.push(text()?);
             }
             Some("users" | "help") => {}
-            _ => return Err(at(&"unknown `event`")),
+            _ => return Err(invalid(&"unknown `event`")),
         }
-        self.frames += u64::from(matches!(kind, Some("status" | "chat" | "join" | "quit")));
+        self.frame_count += u64::from(matches!(kind, Some("status" | "chat" | "join" | "quit")));
         Ok(())
     }
 
     /// Whether the server has taken it.
     pub(crate) fn is_connected(&self) -> bool {
-        self.own.is_some()
+        self.identity.is_some()
     }
 
     /// The id or name that it goes by, once it is connected.
-    pub(crate) fn own(&self) -> Option<&str> {
-        self.own.as_deref()
+    pub(crate) fn identity(&self) -> Option<&str> {
+        self.identity.as_deref()
     }
 
     /// Whether the server has said anything. A classic one refuses with nothing but an error.
-    pub(crate) fn has_heard_server(&self) -> bool {
+    pub(crate) fn has_server_response(&self) -> bool {
         let is_refusal = |text: &String| text.ends_with(" is already online");
-        self.is_connected() || self.frames > 0 || self.errors.iter().any(is_refusal)
+        self.is_connected() || self.frame_count > 0 || self.errors.iter().any(is_refusal)
     }
 
     /// The names of the others who are there.
-    pub(crate) fn other_names(&self) -> impl Iterator<Item = &str> {
-        self.others.iter().map(|other| &*other.name)
+    pub(crate) fn other_user_names(&self) -> impl Iterator<Item = &str> {
+        self.other_users.iter().map(|other| &*other.name)
     }
 
     /// The text of the newest error.
@@ -153,24 +160,27 @@ impl ClientLog {
 
     /// The lists that a case can ask for.
     #[must_use]
-    pub(crate) fn state(&self) -> NodeState {
-        let mut state = NodeState::default();
-        state.set_ids(Key::ConnectedUserIds, self.others.iter().filter_map(|other| other.id));
-        state.set(Key::ConnectedUserNames, self.other_names().map(str::to_owned).collect());
-        state.set(Key::ConnectedAs, self.own.iter().map(|own| self.shown_own(own)).collect());
+    pub(crate) fn state(&self) -> HostState {
+        let mut state = HostState::default();
+        state.set_ids(Key::ConnectedUserIds, self.other_users.iter().filter_map(|other| other.id));
+        state.set(Key::ConnectedUserNames, self.other_user_names().map(str::to_owned).collect());
+        state.set(
+            Key::ConnectedAs,
+            self.identity.iter().map(|own| self.display_identity(own)).collect(),
+        );
         state.set(Key::StatusUpdatesLog, self.statuses.clone());
         state.set(Key::ChatMessagesLog, self.chats.clone());
-        let said = self.senders.iter().zip(&self.chats);
-        let said = said.map(|(sender, text)| format!("{sender}: {text}"));
+        let sequence = self.senders.iter().zip(&self.chats);
+        let said = sequence.map(|(sender, text)| format!("{sender}: {text}"));
         state.set(Key::ChatSequence, said.collect());
         state.set(Key::ErrorsLog, self.errors.clone());
         state
     }
 
-    fn shown_own(&self, own: &str) -> String {
-        let is_chance = self.wire == Wire::Direct
+    fn display_identity(&self, own: &str) -> String {
+        let is_assigned = self.wire == ClientWire::Direct
             && self.desired_id.is_none_or(|desired| desired.to_string() != own);
-        if is_chance { ASSIGNED.to_owned() } else { own.to_owned() }
+        if is_assigned { ASSIGNED_ID.to_owned() } else { own.to_owned() }
     }
 }
 
@@ -179,7 +189,7 @@ mod tests {
     use super::*;
     use crate::command::Endpoint;
 
-    fn log(wire: Wire, id: Option<i64>) -> ClientLog {
+    fn log(wire: ClientWire, id: Option<i64>) -> ClientLog {
         ClientLog::new(&LaunchClient {
             wire,
             id,
@@ -195,8 +205,8 @@ mod tests {
     }
 
     #[test]
-    fn events_become_lists() {
-        let mut log = log(Wire::Crc, Some(101));
+    fn crc_client_events_fill_the_state_lists() {
+        let mut log = log(ClientWire::Crc, Some(101));
         for line in [
             r#"{"event":"connected","id":101,"name":"frodo"}"#,
             r#"{"event":"status","code":0,"text":"Welcome"}"#,
@@ -208,7 +218,7 @@ mod tests {
             r#"{"event":"users","users":[]}"#,
             r#"{"event":"error","text":"no such user"}"#,
         ] {
-            log.absorb(line).expect(line);
+            log.record_line(line).expect(line);
         }
         check(&log, Key::ConnectedUserIds, &["103"]);
         check(&log, Key::ConnectedUserNames, &["pip"]);
@@ -217,15 +227,15 @@ mod tests {
         check(&log, Key::ChatMessagesLog, &["\"Hi\""]);
         check(&log, Key::ChatSequence, &["103: \"Hi\""]);
         check(&log, Key::ErrorsLog, &["no such user"]);
-        assert_eq!((log.frames, log.refused_lines), (6, 1));
+        assert_eq!((log.frame_count, log.rejected_line_count), (6, 1));
         assert!(log.is_connected() && !log.is_disconnected);
-        log.absorb(r#"{"event":"disconnected","text":"gone"}"#).expect("an event");
+        log.record_line(r#"{"event":"disconnected","text":"gone"}"#).expect("an event");
         assert!(log.is_disconnected);
     }
 
     #[test]
-    fn users_are_names_on_the_classic_wire() {
-        let mut log = log(Wire::Classic, None);
+    fn classic_client_log_identifies_users_by_name() {
+        let mut log = log(ClientWire::Classic, None);
         for line in [
             r#"{"event":"connected","name":"frodo"}"#,
             r#"{"event":"join","name":"102"}"#,
@@ -235,65 +245,66 @@ mod tests {
             r#"{"event":"chat","name":"frodo","text":"[crc-tests fence] 1"}"#,
             r#"{"event":"status","text":"102 is not online"}"#,
         ] {
-            log.absorb(line).expect(line);
+            log.record_line(line).expect(line);
         }
         check(&log, Key::ConnectedAs, &["frodo"]);
         check(&log, Key::ConnectedUserNames, &["samwi~2u"]);
         check(&log, Key::ConnectedUserIds, &[]);
         check(&log, Key::ChatSequence, &["samwi~2u: Hi"]);
         check(&log, Key::StatusUpdatesLog, &["102 is not online"]);
-        assert_eq!((log.fences, log.own()), (1, Some("frodo")));
+        assert_eq!((log.fence_count, log.identity()), (1, Some("frodo")));
     }
 
     #[test]
-    fn users_are_numbers_on_the_direct_wire() {
+    fn direct_client_log_identifies_users_by_number() {
         let connected =
             r#"{"event":"connected","id":72057594037927936,"name":"72057594037927936"}"#;
         for (desired, expected) in
             [(Some(1 << 56), "72057594037927936"), (Some(8), "assigned"), (None, "assigned")]
         {
-            let mut log = log(Wire::Direct, desired);
-            log.absorb(connected).expect("an event");
+            let mut log = log(ClientWire::Direct, desired);
+            log.record_line(connected).expect("an event");
             check(&log, Key::ConnectedAs, &[expected]);
-            log.absorb(r#"{"event":"chat","from":9007199254740993,"text":"Hi"}"#)
+            log.record_line(r#"{"event":"chat","from":9007199254740993,"text":"Hi"}"#)
                 .expect("an event");
-            log.absorb(r#"{"event":"status","text":"[crc-tests fence] 1"}"#).expect("an event");
+            log.record_line(r#"{"event":"status","text":"[crc-tests fence] 1"}"#)
+                .expect("an event");
             check(&log, Key::ChatSequence, &["9007199254740993: Hi"]);
-            assert_eq!(log.fences, 1);
+            assert_eq!(log.fence_count, 1);
         }
     }
 
     #[test]
-    fn a_refusal_is_an_answer_and_no_connection_is_none() {
+    fn refusal_is_a_server_response_and_a_failed_connect_is_not() {
         let refused = r#"{"event":"error","text":"frodo is already online"}"#;
         let unreachable = r#"{"event":"error","text":"cannot connect to 127.0.0.1:3602"}"#;
         for (line, expected) in [(refused, true), (unreachable, false)] {
-            let mut log = log(Wire::Classic, None);
-            log.absorb(line).expect("an event");
-            assert_eq!(log.has_heard_server(), expected, "{line}");
+            let mut log = log(ClientWire::Classic, None);
+            log.record_line(line).expect("an event");
+            assert_eq!(log.has_server_response(), expected, "{line}");
             check(&log, Key::ConnectedAs, &[]);
         }
     }
 
     #[test]
-    fn a_user_who_joins_twice_is_there_twice() {
-        let mut log = log(Wire::Crc, Some(101));
+    fn repeated_join_lists_the_user_twice() {
+        let mut log = log(ClientWire::Crc, Some(101));
         for _ in 0..2 {
-            log.absorb(r#"{"event":"join","id":102,"name":"sam"}"#).expect("an event");
+            log.record_line(r#"{"event":"join","id":102,"name":"sam"}"#).expect("an event");
         }
         check(&log, Key::ConnectedUserIds, &["102", "102"]);
     }
 
     #[test]
-    fn what_is_no_event_is_shown() {
-        let error = |line| log(Wire::Crc, Some(101)).absorb(line).expect_err(line);
+    fn invalid_event_line_is_reported_with_its_text() {
+        let error = |line| log(ClientWire::Crc, Some(101)).record_line(line).expect_err(line);
         assert!(error("\u{1b}[2J").contains("no event, expected value"), "{}", error("\u{1b}[2J"));
         assert!(error("\u{1b}").ends_with("\\u{1b}"));
         assert!(error(r#"{"event":"dance"}"#).contains("unknown `event`"));
         assert!(error(r#"{"event":"join","id":-1,"name":"sam"}"#).contains("`id` is no id"));
         assert!(error(r#"{"event":"chat","from":7}"#).contains("no `text`"));
         let join = r#"{"event":"join","id":7,"name":"sam"}"#;
-        let error = log(Wire::Classic, None).absorb(join).expect_err("an id");
+        let error = log(ClientWire::Classic, None).record_line(join).expect_err("an id");
         assert!(error.contains("`id` on such a wire"), "{error}");
     }
 }

@@ -10,8 +10,8 @@ use crc::doors::classic::wire::NAME_BYTES;
 use crc::limits::{INFO_BYTES_MAX, NAME_BYTES_MAX};
 use crc::relay::message::HostId;
 
-pub use crate::words::CommandError;
-use crate::words::{Options, error, shown, words};
+pub use crate::command_words::CommandError;
+use crate::command_words::{OptionMap, fail, quote_word, split_words};
 
 /// What a case asks for, one line each.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,7 +66,7 @@ pub struct LaunchServer {
 #[derive(Clone, Debug, PartialEq)]
 pub struct LaunchClient {
     /// `--wire`
-    pub wire: Wire,
+    pub wire: ClientWire,
     /// `--id`: the one to ask for on the direct wire, if any; none on the classic wire.
     pub id: Option<i64>,
     /// `--username`, by which later commands and the final state mean it too.
@@ -81,7 +81,7 @@ pub struct LaunchClient {
 
 /// The language that a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Wire {
+pub enum ClientWire {
     /// Where `--wire` is left out, as in the format's files from elsewhere.
     Crc,
     /// Users are numbers.
@@ -90,7 +90,7 @@ pub enum Wire {
     Classic,
 }
 
-impl Wire {
+impl ClientWire {
     /// All there are.
     pub const ALL: [Self; 3] = [Self::Crc, Self::Direct, Self::Classic];
 
@@ -104,7 +104,7 @@ impl Wire {
         }
     }
 
-    fn scheme(self) -> Scheme {
+    fn to_wire(self) -> Scheme {
         match self {
             Self::Crc => Scheme::Crc,
             Self::Direct => Scheme::Direct,
@@ -113,22 +113,22 @@ impl Wire {
     }
 
     /// What is wrong with an addressee, as a user of this wire would type it.
-    fn check_destination(self, word: &str) -> Result<(), CommandError> {
+    fn validate_destination(self, word: &str) -> Result<(), CommandError> {
         let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
         match self {
-            Self::Crc if is_number && word.parse::<u32>().is_err() => error(format!(
+            Self::Crc if is_number && word.parse::<u32>().is_err() => fail(format!(
                 "MESSAGE: {} is no id (0 to {}); a name of digits stands in parentheses",
-                shown(word),
+                quote_word(word),
                 u32::MAX
             )),
-            Self::Direct if !is_number || word.parse::<i64>().is_err() => error(format!(
+            Self::Direct if !is_number || word.parse::<i64>().is_err() => fail(format!(
                 "MESSAGE: {} is no number (0 to {}), and the direct wire knows nothing else",
-                shown(word),
+                quote_word(word),
                 i64::MAX
             )),
-            Self::Classic if word.len() > NAME_BYTES => error(format!(
+            Self::Classic if word.len() > NAME_BYTES => fail(format!(
                 "MESSAGE: {} is no name of the classic wire: they have 1 to {NAME_BYTES} bytes",
-                shown(word)
+                quote_word(word)
             )),
             _ => Ok(()),
         }
@@ -164,7 +164,7 @@ pub enum Action {
 impl Action {
     /// What the user types at the bundled client.
     #[must_use]
-    pub fn line(&self) -> String {
+    pub fn typed_line(&self) -> String {
         match self {
             Self::Message { destination, text } => format!("{destination} {text}"),
             Self::Quit { text } => format!("/quit {text}"),
@@ -175,9 +175,9 @@ impl Action {
     ///
     /// # Errors
     /// Names the word that means nothing on that wire.
-    pub fn check(&self, wire: Wire) -> Result<(), CommandError> {
+    pub fn validate(&self, wire: ClientWire) -> Result<(), CommandError> {
         match self {
-            Self::Message { destination, .. } => wire.check_destination(destination),
+            Self::Message { destination, .. } => wire.validate_destination(destination),
             Self::Quit { .. } => Ok(()),
         }
     }
@@ -189,40 +189,42 @@ impl Command {
     /// # Errors
     /// Names the word at fault and what was expected there.
     pub fn parse(line: &str) -> Result<Self, CommandError> {
-        let mut words = words(line)?;
+        let mut words = split_words(line)?;
         if words.is_empty() {
-            return error("an empty command");
+            return fail("an empty command");
         }
         let verb = words.remove(0);
         match verb.as_str() {
-            "LAUNCHSERVER" => launch_server(words),
-            "LAUNCHCLIENT" => launch_client(words),
-            "CLIENTCOMMAND" => client_command(words),
-            "WAIT" => Ok(Self::Wait(seconds("WAIT", &only_word("WAIT", &words)?)?)),
-            "KILL" => Ok(match only_word("KILL", &words)? {
+            "LAUNCHSERVER" => parse_launch_server(words),
+            "LAUNCHCLIENT" => parse_launch_client(words),
+            "CLIENTCOMMAND" => parse_client_command(words),
+            "WAIT" => Ok(Self::Wait(parse_seconds("WAIT", &single_argument("WAIT", &words)?)?)),
+            "KILL" => Ok(match single_argument("KILL", &words)? {
                 name if name == "ALL" => Self::KillAll,
                 name => Self::Kill(name),
             }),
-            "FREEZE" => Ok(Self::Freeze(only_word("FREEZE", &words)?)),
-            _ => error(format!(
+            "FREEZE" => Ok(Self::Freeze(single_argument("FREEZE", &words)?)),
+            _ => fail(format!(
                 "unknown command {}, expected LAUNCHSERVER, LAUNCHCLIENT, CLIENTCOMMAND, WAIT, KILL \
                  or FREEZE",
-                shown(&verb)
+                quote_word(&verb)
             )),
         }
     }
 }
 
-fn only_word(verb: &str, words: &[String]) -> Result<String, CommandError> {
+fn single_argument(verb: &str, words: &[String]) -> Result<String, CommandError> {
     match words {
         [word] => Ok(word.clone()),
-        [] => error(format!("{verb} needs a word after it")),
-        [_, extra, ..] => error(format!("{verb} takes one word, and then came {}", shown(extra))),
+        [] => fail(format!("{verb} needs a word after it")),
+        [_, extra, ..] => {
+            fail(format!("{verb} takes one word, and then came {}", quote_word(extra)))
+        }
     }
 }
 
-fn launch_server(words: Vec<String>) -> Result<Command, CommandError> {
-    let mut options = Options::parse(
+fn parse_launch_server(words: Vec<String>) -> Result<Command, CommandError> {
+    let mut options = OptionMap::parse(
         words,
         &[
             "--id",
@@ -237,57 +239,60 @@ fn launch_server(words: Vec<String>) -> Result<Command, CommandError> {
         ],
         &["--mailbox"],
     )?;
-    let parent_host = options.take("--connect-to-host");
-    let parent_port = options.take("--connect-to-port");
-    let connect_to = match (parent_host, parent_port) {
+    let connect_host = options.take("--connect-to-host");
+    let connect_port = options.take("--connect-to-port");
+    let connect_to = match (connect_host, connect_port) {
         (None, None) => None,
         (Some(host), Some(port)) => Some(Endpoint { host, port }),
-        (Some(_), None) => return error("--connect_to_host without --connect_to_port"),
-        (None, Some(_)) => return error("--connect_to_port without --connect_to_host"),
+        (Some(_), None) => return fail("--connect_to_host without --connect_to_port"),
+        (None, Some(_)) => return fail("--connect_to_port without --connect_to_host"),
     };
     Ok(Command::LaunchServer(LaunchServer {
-        id: host_id(&options.need("--id")?)?,
-        servername: bounded("--servername", options.need("--servername")?, NAME_BYTES_MAX)?,
-        port: options.need("--port")?,
-        info: bounded("--info", options.take("--info").unwrap_or_default(), INFO_BYTES_MAX)?,
+        id: parse_host_id(&options.require("--id")?)?,
+        servername: check_len("--servername", options.require("--servername")?, NAME_BYTES_MAX)?,
+        port: options.require("--port")?,
+        info: check_len("--info", options.take("--info").unwrap_or_default(), INFO_BYTES_MAX)?,
         log_file: options.take("--log-file"),
         connect_to,
-        split_grace: span(&mut options, "--split-grace")?,
-        classic_interval: span(&mut options, "--classic-interval")?,
+        split_grace: optional_duration(&mut options, "--split-grace")?,
+        classic_interval: optional_duration(&mut options, "--classic-interval")?,
         has_mailbox: options.take("--mailbox").is_some(),
     }))
 }
 
-fn span(options: &mut Options, name: &str) -> Result<Option<Duration>, CommandError> {
-    options.take(name).map(|word| seconds(name, &word)).transpose()
+fn optional_duration(
+    options: &mut OptionMap,
+    name: &str,
+) -> Result<Option<Duration>, CommandError> {
+    options.take(name).map(|word| parse_seconds(name, &word)).transpose()
 }
 
-fn launch_client(words: Vec<String>) -> Result<Command, CommandError> {
-    let mut options = Options::parse(
+fn parse_launch_client(words: Vec<String>) -> Result<Command, CommandError> {
+    let mut options = OptionMap::parse(
         words,
         &["--wire", "--id", "--serverhost", "--serverport", "--username", "--info", "--log-file"],
         &[],
     )?;
     let wire = match options.take("--wire") {
-        Some(word) => self::wire(&word)?,
-        None => Wire::Crc,
+        Some(word) => self::parse_wire(&word)?,
+        None => ClientWire::Crc,
     };
     let id = match (wire, options.take("--id")) {
-        (Wire::Crc, None) => return error("--id is missing"),
-        (Wire::Crc, Some(word)) => Some(host_id(&word)?.into()),
-        (_, word) => word.map(|word| wide_id(&word)).transpose()?,
+        (ClientWire::Crc, None) => return fail("--id is missing"),
+        (ClientWire::Crc, Some(word)) => Some(parse_host_id(&word)?.into()),
+        (_, word) => word.map(|word| parse_wide_id(&word)).transpose()?,
     };
-    let username = options.need("--username")?;
-    if wire == Wire::Crc {
-        bounded("--username", username.clone(), NAME_BYTES_MAX)?;
+    let username = options.require("--username")?;
+    if wire == ClientWire::Crc {
+        check_len("--username", username.clone(), NAME_BYTES_MAX)?;
     }
-    let info = bounded("--info", options.take("--info").unwrap_or_default(), INFO_BYTES_MAX)?;
-    let url = Url { scheme: wire.scheme(), ..Url::default() };
+    let info = check_len("--info", options.take("--info").unwrap_or_default(), INFO_BYTES_MAX)?;
+    let url = Url { scheme: wire.to_wire(), ..Url::default() };
     // The bundled client knows best what its wires can carry.
     client::Options::new(url, Some(username.clone()), id, Some(info.clone()), true).map_err(
         |misuse| {
             let option = if misuse.option.starts_with("--name") { "--username" } else { "--id" };
-            CommandError(format!("{option}: {}: {}", shown(&misuse.value), misuse.why))
+            CommandError(format!("{option}: {}: {}", quote_word(&misuse.value), misuse.why))
         },
     )?;
     Ok(Command::LaunchClient(LaunchClient {
@@ -296,101 +301,103 @@ fn launch_client(words: Vec<String>) -> Result<Command, CommandError> {
         username,
         server: Endpoint {
             host: options.take("--serverhost").unwrap_or_default(),
-            port: options.need("--serverport")?,
+            port: options.require("--serverport")?,
         },
         info,
         log_file: options.take("--log-file"),
     }))
 }
 
-fn wire(word: &str) -> Result<Wire, CommandError> {
-    let found = Wire::ALL.into_iter().find(|wire| wire.name() == word);
-    let names = || Wire::ALL.map(Wire::name).join(", ");
-    found.ok_or_else(|| CommandError(format!("--wire: {} is none of {}", shown(word), names())))
+fn parse_wire(word: &str) -> Result<ClientWire, CommandError> {
+    let found = ClientWire::ALL.into_iter().find(|wire| wire.name() == word);
+    let names = || ClientWire::ALL.map(ClientWire::name).join(", ");
+    found
+        .ok_or_else(|| CommandError(format!("--wire: {} is none of {}", quote_word(word), names())))
 }
 
 /// `--command` takes every word after it as its own, or up to a `--username` that is still missing.
-fn client_command(mut words: Vec<String>) -> Result<Command, CommandError> {
-    let is = |name: &str, word: &String| word == name || word.starts_with(&format!("{name}="));
-    let Some(at) = words.iter().position(|word| is("--command", word)) else {
-        return error("CLIENTCOMMAND without --command");
+fn parse_client_command(mut words: Vec<String>) -> Result<Command, CommandError> {
+    let is_option =
+        |name: &str, word: &String| word == name || word.starts_with(&format!("{name}="));
+    let Some(command_index) = words.iter().position(|word| is_option("--command", word)) else {
+        return fail("CLIENTCOMMAND without --command");
     };
-    let mut action = words.split_off(at);
-    if !words.iter().any(|word| is("--username", word))
-        && let Some(at) = action.iter().position(|word| is("--username", word))
+    let mut action_words = words.split_off(command_index);
+    if !words.iter().any(|word| is_option("--username", word))
+        && let Some(at) = action_words.iter().position(|word| is_option("--username", word))
     {
-        words.extend(action.split_off(at));
+        words.extend(action_words.split_off(at));
     }
-    let mut options = Options::parse(words, &["--username"], &[])?;
-    match action[0].strip_prefix("--command=") {
-        Some(verb) => action[0] = verb.to_owned(),
-        None => drop(action.remove(0)),
+    let mut options = OptionMap::parse(words, &["--username"], &[])?;
+    match action_words[0].strip_prefix("--command=") {
+        Some(verb) => action_words[0] = verb.to_owned(),
+        None => drop(action_words.remove(0)),
     }
     Ok(Command::ClientCommand {
-        username: options.need("--username")?,
-        action: parse_action(&action)?,
+        username: options.require("--username")?,
+        action: parse_action(&action_words)?,
     })
 }
 
 fn parse_action(words: &[String]) -> Result<Action, CommandError> {
     let (action, text) = match words {
-        [] => return error("--command has no value"),
+        [] => return fail("--command has no value"),
         [verb, rest @ ..] if verb == "QUIT" => {
             let text = rest.join(" ");
             (Action::Quit { text: text.clone() }, text)
         }
         [verb] if verb == "MESSAGE" => {
-            return error("MESSAGE needs the id or the name of its addressee");
+            return fail("MESSAGE needs the id or the name of its addressee");
         }
         [verb, to] if verb == "MESSAGE" => {
-            return error(format!("MESSAGE {} has no text", shown(to)));
+            return fail(format!("MESSAGE {} has no text", quote_word(to)));
         }
         [verb, to, rest @ ..] if verb == "MESSAGE" => {
             let text = rest.join(" ");
             (Action::Message { destination: to.clone(), text: text.clone() }, text)
         }
         [verb, ..] => {
-            return error(format!(
+            return fail(format!(
                 "unknown client command {}, expected MESSAGE or QUIT",
-                shown(verb)
+                quote_word(verb)
             ));
         }
     };
     if text.contains(['\n', '\r']) {
-        return error(format!("a line break cannot be typed, in {}", shown(&text)));
+        return fail(format!("a line break cannot be typed, in {}", quote_word(&text)));
     }
     Ok(action)
 }
 
-fn wide_id(word: &str) -> Result<i64, CommandError> {
-    word.parse()
-        .map_err(|_| CommandError(format!("--id: {} is no id (up to {})", shown(word), i64::MAX)))
+fn parse_wide_id(word: &str) -> Result<i64, CommandError> {
+    word.parse().map_err(|_| {
+        CommandError(format!("--id: {} is no id (up to {})", quote_word(word), i64::MAX))
+    })
 }
 
-fn host_id(word: &str) -> Result<u32, CommandError> {
-    let id = word
-        .parse()
-        .map_err(|_| CommandError(format!("--id: {} is no id (0 to {})", shown(word), u32::MAX)))?;
+fn parse_host_id(word: &str) -> Result<u32, CommandError> {
+    let id = word.parse().map_err(|_| {
+        CommandError(format!("--id: {} is no id (0 to {})", quote_word(word), u32::MAX))
+    })?;
     match HostId(id).is_registrable() {
         true => Ok(id),
-        false => error(format!("--id: {id} cannot be registered")),
+        false => fail(format!("--id: {id} cannot be registered")),
     }
 }
 
-fn bounded(option: &str, text: String, bytes_max: usize) -> Result<String, CommandError> {
+fn check_len(option: &str, text: String, bytes_max: usize) -> Result<String, CommandError> {
     match text.len() {
         len if len > bytes_max => {
-            error(format!("{option} has {len} bytes, and {bytes_max} fit: {}", shown(&text)))
+            fail(format!("{option} has {len} bytes, and {bytes_max} fit: {}", quote_word(&text)))
         }
         _ => Ok(text),
     }
 }
 
-fn seconds(what: &str, word: &str) -> Result<Duration, CommandError> {
-    word.parse()
-        .ok()
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| CommandError(format!("{what}: {} is no number of seconds", shown(word))))
+fn parse_seconds(option: &str, word: &str) -> Result<Duration, CommandError> {
+    word.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).ok_or_else(
+        || CommandError(format!("{option}: {} is no number of seconds", quote_word(word))),
+    )
 }
 
 #[cfg(test)]

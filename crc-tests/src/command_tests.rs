@@ -43,7 +43,7 @@ fn server(info: &str, connect_to: Option<(&str, &str)>) -> LaunchServer {
 }
 
 #[test]
-fn launches_keep_the_quotes_and_take_options_in_any_order() {
+fn launch_commands_keep_quotes_and_accept_options_in_any_order() {
     check(
         r#"LAUNCHSERVER --id 2 --servername bree --port 36202 --info "An  Inn" --log-file b.log"#,
         Command::LaunchServer(LaunchServer {
@@ -62,7 +62,7 @@ fn launches_keep_the_quotes_and_take_options_in_any_order() {
     check(
         r#"  LAUNCHCLIENT	--id 101 --serverport 36201 --serverhost theshire --username= --info="a=b c""#,
         Command::LaunchClient(LaunchClient {
-            wire: Wire::Crc,
+            wire: ClientWire::Crc,
             id: Some(101),
             username: String::new(),
             server: Endpoint { host: "theshire".to_owned(), port: "36201".to_owned() },
@@ -73,7 +73,7 @@ fn launches_keep_the_quotes_and_take_options_in_any_order() {
 }
 
 #[test]
-fn servers_have_options_for_the_other_wires() {
+fn launchserver_accepts_mailbox_and_classic_interval() {
     check(
         "LAUNCHSERVER --mailbox --id 2 --classic_interval 0.3 --servername bree --port 36202",
         Command::LaunchServer(LaunchServer {
@@ -88,7 +88,7 @@ fn servers_have_options_for_the_other_wires() {
 }
 
 #[test]
-fn clients_choose_a_wire() {
+fn launchclient_accepts_a_wire_and_checks_its_id_and_name() {
     let client = |options: &str| {
         let line = format!("LAUNCHCLIENT --serverport 1 --username pip {options}");
         match Command::parse(&line) {
@@ -96,10 +96,10 @@ fn clients_choose_a_wire() {
             other => panic!("{line}: {other:?}"),
         }
     };
-    assert_eq!(client("--id 7 --wire crc"), (Wire::Crc, Some(7)));
-    assert_eq!(client("--wire=direct"), (Wire::Direct, None));
-    assert_eq!(client("--wire direct --id 72057594037927936"), (Wire::Direct, Some(1 << 56)));
-    assert_eq!(client("--wire classic"), (Wire::Classic, None));
+    assert_eq!(client("--id 7 --wire crc"), (ClientWire::Crc, Some(7)));
+    assert_eq!(client("--wire=direct"), (ClientWire::Direct, None));
+    assert_eq!(client("--wire direct --id 72057594037927936"), (ClientWire::Direct, Some(1 << 56)));
+    assert_eq!(client("--wire classic"), (ClientWire::Classic, None));
 
     let check_error = |options: &str, expected: &str| {
         check_error(&format!("LAUNCHCLIENT --serverport 1 {options}"), expected);
@@ -119,28 +119,33 @@ fn clients_choose_a_wire() {
 }
 
 #[test]
-fn addressees_are_those_of_the_wire() {
-    let check = |wire: Wire, destination: &str, expected: &str| {
+fn message_destination_is_checked_against_the_wire() {
+    let check = |wire: ClientWire, destination: &str, expected: &str| {
         let action = Action::Message { destination: destination.to_owned(), text: "Hi".to_owned() };
-        let error = action.check(wire).map_or_else(|error| error.to_string(), |()| String::new());
+        let error =
+            action.validate(wire).map_or_else(|error| error.to_string(), |()| String::new());
         assert!(error.contains(expected) && error.is_empty() == expected.is_empty(), "{error}");
-        assert_eq!(action.line(), format!("{destination} Hi"));
+        assert_eq!(action.typed_line(), format!("{destination} Hi"));
     };
     for good in ["0", "4294967295", "sam", "(72057594037927936)"] {
-        check(Wire::Crc, good, "");
+        check(ClientWire::Crc, good, "");
     }
-    check(Wire::Crc, "4294967296", "`4294967296` is no id (0 to 4294967295); a name of digits");
-    check(Wire::Direct, "9223372036854775807", "");
-    check(Wire::Direct, "9223372036854775808", "`9223372036854775808` is no number");
-    check(Wire::Direct, "sam", "`sam` is no number");
+    check(
+        ClientWire::Crc,
+        "4294967296",
+        "`4294967296` is no id (0 to 4294967295); a name of digits",
+    );
+    check(ClientWire::Direct, "9223372036854775807", "");
+    check(ClientWire::Direct, "9223372036854775808", "`9223372036854775808` is no number");
+    check(ClientWire::Direct, "sam", "`sam` is no number");
     for good in ["ALL", "12345678", "samwi~2u"] {
-        check(Wire::Classic, good, "");
+        check(ClientWire::Classic, good, "");
     }
-    check(Wire::Classic, "123456789", "`123456789` is no name of the classic wire");
+    check(ClientWire::Classic, "123456789", "`123456789` is no name of the classic wire");
 }
 
 #[test]
-fn texts_are_all_the_words_that_remain() {
+fn message_text_is_every_remaining_word() {
     check(
         r#"CLIENTCOMMAND --username frodo --command MESSAGE 102 "Hello  Sam""#,
         message("102", "\"Hello  Sam\""),
@@ -164,7 +169,7 @@ fn texts_are_all_the_words_that_remain() {
 }
 
 #[test]
-fn waits_and_kills() {
+fn wait_kill_and_freeze_are_parsed() {
     check("WAIT 0.25", Command::Wait(Duration::from_millis(250)));
     check("WAIT 1", Command::Wait(Duration::from_secs(1)));
     check("KILL bree", Command::Kill("bree".to_owned()));
@@ -173,7 +178,7 @@ fn waits_and_kills() {
 }
 
 #[test]
-fn errors_name_the_word_at_fault() {
+fn parse_errors_name_the_offending_word() {
     check_error("", "empty command");
     check_error("LAUNCH x", "unknown command `LAUNCH`");
     check_error("KILL", "KILL needs a word");

@@ -12,19 +12,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::{Parser, Subcommand};
 use crc_tests::backend::BackendKind;
 use crc_tests::load::{self, LoadArguments};
-use crc_tests::suite::{CaseReport, Options, StartError, run_all};
+use crc_tests::suite::{CaseReport, StartError, SuiteOptions, run_all};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 /// Where the cases of this repository are.
-const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/cases");
+const CASES_DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/cases");
 
 /// Runs scripted cases against crc: in a simulator, and against real processes.
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 struct Arguments {
     #[command(subcommand)]
-    other: Option<Other>,
+    subcommand: Option<Subcommands>,
     /// Case files, or directories of them; without, all cases of this repository
     files: Vec<PathBuf>,
     /// Count differences in the lists of adjacent users and servers, too; always without FILES
@@ -46,14 +46,14 @@ struct Arguments {
 
 /// What this program does beside cases.
 #[derive(Subcommand)]
-enum Other {
+enum Subcommands {
     Load(Box<LoadArguments>),
 }
 
 fn main() -> ExitCode {
-    let mut words = std::env::args_os().skip(1);
-    if words.next().is_some_and(|word| word == load::SERVER_WORD) {
-        return load::become_server(words);
+    let mut args = std::env::args_os().skip(1);
+    if args.next().is_some_and(|word| word == load::EXEC_SERVER_COMMAND) {
+        return load::exec_server(args);
     }
     let mut arguments = Arguments::parse();
     let interrupted = Arc::new(AtomicBool::new(false));
@@ -62,41 +62,41 @@ fn main() -> ExitCode {
         let registered = flag::register_conditional_shutdown(signal, 1, Arc::clone(&interrupted))
             .and_then(|_| flag::register(signal, Arc::clone(&interrupted)));
         if let Err(error) = registered {
-            return end(&format!("crc-tests: signals: {error}"), 1);
+            return exit_with_message(&format!("crc-tests: signals: {error}"), 1);
         }
     }
-    if let Some(Other::Load(arguments)) = arguments.other.take() {
+    if let Some(Subcommands::Load(arguments)) = arguments.subcommand.take() {
         return load::run(*arguments, interrupted);
     }
     // The cases of this repository have nothing to excuse.
     let is_strict = arguments.strict || arguments.files.is_empty();
-    let files = if arguments.files.is_empty() { vec![CASES.into()] } else { arguments.files };
-    let options = Options {
+    let files = if arguments.files.is_empty() { vec![CASES_DIR.into()] } else { arguments.files };
+    let options = SuiteOptions {
         is_strict,
         real_waits: arguments.real_waits,
         only: arguments.only,
         crc: arguments.crc,
         jobs: arguments.jobs.into(),
-        on_end: show,
+        on_case_done: print_report_line,
         interrupted: Arc::clone(&interrupted),
     };
     match run_all(&files, &options) {
-        Err(error @ StartError::Usage(_)) => end(&format!("crc-tests: {error}"), 2),
-        Err(error @ StartError::Binary(_)) => end(&format!("crc-tests: {error}"), 1),
+        Err(error @ StartError::Usage(_)) => exit_with_message(&format!("crc-tests: {error}"), 2),
+        Err(error @ StartError::Binary(_)) => exit_with_message(&format!("crc-tests: {error}"), 1),
         Ok(summary) => {
             // Whoever does not read the report has the exit code.
             drop(writeln!(io::stdout(), "{summary}"));
-            let is_whole = !interrupted.load(Ordering::Relaxed);
-            ExitCode::from(u8::from(!(summary.is_passed() && is_whole)))
+            let is_complete = !interrupted.load(Ordering::Relaxed);
+            ExitCode::from(u8::from(!(summary.is_passed() && is_complete)))
         }
     }
 }
 
-fn show(report: &CaseReport) {
-    drop(writeln!(io::stdout(), "{}", report.line()));
+fn print_report_line(report: &CaseReport) {
+    drop(writeln!(io::stdout(), "{}", report.progress_line()));
 }
 
-fn end(message: &str, code: u8) -> ExitCode {
+fn exit_with_message(message: &str, code: u8) -> ExitCode {
     drop(writeln!(io::stderr(), "{message}"));
     ExitCode::from(code)
 }

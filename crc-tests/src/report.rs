@@ -4,50 +4,51 @@ use std::fmt::{self, Display};
 use std::time::Duration;
 
 use crate::backend::BackendKind;
-use crate::case::shown_path;
+use crate::case::display_path;
 use crate::runner::Outcome;
-use crate::suite::{CaseReport, Run, Summary};
+use crate::suite::{CaseReport, CaseRun, Summary};
 
 impl CaseReport {
     /// Its name in lines and tables: the file's, without its directory.
     #[must_use]
     pub fn name(&self) -> String {
-        shown_path(self.path.file_name().map_or(self.path.as_path(), AsRef::as_ref))
+        display_path(self.path.file_name().map_or(self.path.as_path(), AsRef::as_ref))
     }
 
     /// The line of progress.
     #[must_use]
-    pub fn line(&self) -> String {
+    pub fn progress_line(&self) -> String {
         let verdict = if self.is_passed() { "ok  " } else { "FAIL" };
-        let runs = self.runs.iter().map(|run| format!("{} {}", run.kind.name(), cell(run)));
+        let runs = self.runs.iter().map(|run| format!("{} {}", run.kind.name(), format_cell(run)));
         let runs: Vec<_> = runs.collect();
-        let what = if self.broken.is_some() { "not a case".to_owned() } else { runs.join(", ") };
-        format!("{verdict} {}: {what}", self.name())
+        let summary =
+            if self.read_error.is_some() { "not a case".to_owned() } else { runs.join(", ") };
+        format!("{verdict} {}: {summary}", self.name())
     }
 
     /// Everything there is to say of a case that failed or was warned about; else nothing.
-    fn details(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt_details(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for warning in &self.warnings {
-            writeln!(f, "warning: {}: {warning}", shown_path(&self.path))?;
+            writeln!(f, "warning: {}: {warning}", display_path(&self.path))?;
         }
-        if let Some(error) = &self.broken {
+        if let Some(error) = &self.read_error {
             writeln!(f, "\nFAILED {error}")?;
         }
         for run in &self.runs {
             match &run.outcome {
                 Outcome::Passed { warnings } => {
                     for warning in warnings {
-                        let (path, kind) = (shown_path(&self.path), run.kind.name());
+                        let (path, kind) = (display_path(&self.path), run.kind.name());
                         writeln!(f, "warning: {path} ({kind}): {warning}")?;
                     }
                 }
                 Outcome::Failed { reasons, trace } => {
-                    let (path, kind) = (shown_path(&self.path), run.kind.name());
+                    let (path, kind) = (display_path(&self.path), run.kind.name());
                     writeln!(f, "\nFAILED {path} ({kind})")?;
-                    lines(f, reasons)?;
+                    fmt_indented_lines(f, reasons)?;
                     if !trace.is_empty() {
                         writeln!(f, "  what led there:")?;
-                        lines(f, trace)?;
+                        fmt_indented_lines(f, trace)?;
                     }
                 }
             }
@@ -56,32 +57,33 @@ impl CaseReport {
     }
 }
 
-fn lines(f: &mut fmt::Formatter<'_>, lines: &[String]) -> fmt::Result {
+fn fmt_indented_lines(f: &mut fmt::Formatter<'_>, lines: &[String]) -> fmt::Result {
     lines.iter().flat_map(|line| line.lines()).try_for_each(|line| writeln!(f, "    {line}"))
 }
 
-fn seconds(time: Duration) -> String {
+fn format_seconds(time: Duration) -> String {
     format!("{:.2} s", time.as_secs_f64())
 }
 
-fn cell(run: &Run) -> String {
+fn format_cell(run: &CaseRun) -> String {
     let verdict = if run.outcome.is_passed() { "ok" } else { "FAILED" };
-    format!("{verdict} {}", seconds(run.time))
+    format!("{verdict} {}", format_seconds(run.elapsed))
 }
 
 /// Failures and warnings, the table, and a last line that sums up.
 impl Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.reports.iter().try_for_each(|report| report.details(f))?;
+        self.reports.iter().try_for_each(|report| report.fmt_details(f))?;
         let mut rows = vec![["case", "simulator", "processes", "time"].map(str::to_owned)];
         for report in &self.reports {
-            let of = |kind: BackendKind| match report.runs.iter().find(|run| run.kind == kind) {
-                Some(run) => cell(run),
+            let cell_of = |kind: BackendKind| match report.runs.iter().find(|run| run.kind == kind)
+            {
+                Some(run) => format_cell(run),
                 None => "-".to_owned(),
             };
-            let time = report.runs.iter().map(|run| run.time).sum();
-            let [simulator, processes] = BackendKind::ALL.map(of);
-            rows.push([report.name(), simulator, processes, seconds(time)]);
+            let time = report.runs.iter().map(|run| run.elapsed).sum();
+            let [simulator, processes] = BackendKind::ALL.map(cell_of);
+            rows.push([report.name(), simulator, processes, format_seconds(time)]);
         }
         let width = |column: usize| {
             rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
@@ -93,7 +95,7 @@ impl Display for Summary {
             writeln!(f, "{:a$}  {:b$}  {:c$}  {:>d$}", row[0], row[1], row[2], row[3])?;
         }
         let failed = self.reports.iter().filter(|report| !report.is_passed()).count();
-        let (all, time) = (self.reports.len(), seconds(self.time));
+        let (all, time) = (self.reports.len(), format_seconds(self.elapsed));
         match failed {
             0 => write!(f, "\n{all} cases passed in {time}"),
             _ => write!(f, "\n{failed} of {all} cases failed in {time}"),
@@ -105,12 +107,12 @@ impl Display for Summary {
 mod tests {
     use super::*;
 
-    fn run(kind: BackendKind, outcome: Outcome) -> Run {
-        Run { kind, outcome, time: Duration::from_millis(1230) }
+    fn run(kind: BackendKind, outcome: Outcome) -> CaseRun {
+        CaseRun { kind, outcome, elapsed: Duration::from_millis(1230) }
     }
 
     #[test]
-    fn a_summary_shows_failures_and_then_the_table() {
+    fn summary_shows_failures_then_the_table() {
         let passed = Outcome::Passed { warnings: vec!["a: b".to_owned()] };
         let failed = Outcome::Failed {
             reasons: vec!["x: hosts_db: missing 1".to_owned(), "two\nlines".to_owned()],
@@ -118,7 +120,7 @@ mod tests {
         };
         let report = |path: &str, broken, runs| CaseReport {
             path: path.into(),
-            broken,
+            read_error: broken,
             warnings: vec![],
             runs,
         };
@@ -127,11 +129,14 @@ mod tests {
         let bad = vec![run(simulator, passed), run(processes, failed)];
         let bad = report("d/b\u{1b}d.json", None, bad);
         let broken = report("d/c.json", Some("d/c.json: no".to_owned()), vec![]);
-        assert_eq!(good.line(), "ok   good.json: simulator ok 1.23 s");
-        assert_eq!(bad.line(), "FAIL b\\u{1b}d.json: simulator ok 1.23 s, processes FAILED 1.23 s");
-        assert_eq!(broken.line(), "FAIL c.json: not a case");
+        assert_eq!(good.progress_line(), "ok   good.json: simulator ok 1.23 s");
+        assert_eq!(
+            bad.progress_line(),
+            "FAIL b\\u{1b}d.json: simulator ok 1.23 s, processes FAILED 1.23 s"
+        );
+        assert_eq!(broken.progress_line(), "FAIL c.json: not a case");
         let summary =
-            Summary { reports: vec![good, bad, broken], time: Duration::from_millis(4560) };
+            Summary { reports: vec![good, bad, broken], elapsed: Duration::from_millis(4560) };
         assert!(!summary.is_passed());
         assert_eq!(
             summary.to_string(),

@@ -5,13 +5,13 @@ use std::fmt;
 
 use crc::printable::Printable;
 
-use crate::backend::{Backend, Fault};
+use crate::backend::{Backend, RunError};
 use crate::case::Case;
 use crate::command::{Action, Command};
 use crate::state::{Difference, Role};
 
 /// The longest part of a command that is shown, in characters.
-const COMMAND_CHARS_SHOWN: usize = 160;
+const COMMAND_DISPLAY_CHARS_MAX: usize = 160;
 
 /// How a case went on one network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,14 +39,17 @@ impl Outcome {
 }
 
 /// Plays `case` on `network`; `is_strict` makes every difference count.
-pub fn play(case: &Case, network: &mut dyn Backend, is_strict: bool) -> Outcome {
-    let result = perform(case, network).and_then(|roles| compare(case, network, &roles));
+pub fn run_case(case: &Case, network: &mut dyn Backend, is_strict: bool) -> Outcome {
+    let result =
+        run_commands(case, network).and_then(|roles| compare_final_state(case, network, &roles));
     let (reasons, warnings) = match result {
         Ok(differences) => {
-            let counts = |found: &Found| is_strict || !found.difference.key.is_lenient();
-            let (errors, warnings): (Vec<_>, Vec<_>) = differences.into_iter().partition(counts);
-            let shown = |list: Vec<Found>| list.iter().map(Found::to_string).collect();
-            (shown(errors), shown(warnings))
+            let is_error =
+                |found: &NamedDifference| is_strict || !found.difference.key.is_lenient();
+            let (errors, warnings): (Vec<_>, Vec<_>) = differences.into_iter().partition(is_error);
+            let display =
+                |list: Vec<NamedDifference>| list.iter().map(NamedDifference::to_string).collect();
+            (display(errors), display(warnings))
         }
         Err(fault) => (vec![fault.0], Vec::new()),
     };
@@ -57,34 +60,40 @@ pub fn play(case: &Case, network: &mut dyn Backend, is_strict: bool) -> Outcome 
 }
 
 /// A difference, and whose.
-struct Found {
+struct NamedDifference {
     name: String,
     difference: Difference,
 }
 
-impl fmt::Display for Found {
+impl fmt::Display for NamedDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", Printable(self.name.as_bytes()), self.difference)
     }
 }
 
 /// Carries out every command up to `KILL ALL`; answers what each name stands for.
-fn perform(case: &Case, network: &mut dyn Backend) -> Result<BTreeMap<String, Role>, Fault> {
+fn run_commands(
+    case: &Case,
+    network: &mut dyn Backend,
+) -> Result<BTreeMap<String, Role>, RunError> {
     let mut roles = BTreeMap::new();
-    let mut is_typing = false;
-    for (at, (line, command)) in case.commands.iter().enumerate() {
+    let mut is_message_run = false;
+    for (index, (line, command)) in case.commands.iter().enumerate() {
         if *command == Command::KillAll {
             break;
         }
         // Messages may be on their way together. All else finds a network at rest, so that a case
         // has one outcome and not several.
-        let was_typing = std::mem::replace(&mut is_typing, is_message(command));
-        let rest = if was_typing && is_typing { Ok(()) } else { network.settle() };
-        rest.and_then(|()| carry_out(command, network, &mut roles)).map_err(|fault| {
-            Fault(format!("command {} ({}): {fault}", at + 1, shown_command(line)))
+        let was_message_run = std::mem::replace(&mut is_message_run, is_message(command));
+        let quiescent =
+            if was_message_run && is_message_run { Ok(()) } else { network.wait_until_quiescent() };
+        quiescent.and_then(|()| run_command(command, network, &mut roles)).map_err(|fault| {
+            RunError(format!("command {} ({}): {fault}", index + 1, display_command(line)))
         })?;
     }
-    network.settle().map_err(|fault| Fault(format!("after the last command: {fault}")))?;
+    network
+        .wait_until_quiescent()
+        .map_err(|fault| RunError(format!("after the last command: {fault}")))?;
     Ok(roles)
 }
 
@@ -92,11 +101,11 @@ fn is_message(command: &Command) -> bool {
     matches!(command, Command::ClientCommand { action: Action::Message { .. }, .. })
 }
 
-fn carry_out(
+fn run_command(
     command: &Command,
     network: &mut dyn Backend,
     roles: &mut BTreeMap<String, Role>,
-) -> Result<(), Fault> {
+) -> Result<(), RunError> {
     match command {
         Command::LaunchServer(launch) => {
             roles.insert(launch.servername.clone(), Role::Server);
@@ -114,29 +123,29 @@ fn carry_out(
     }
 }
 
-fn compare(
+fn compare_final_state(
     case: &Case,
     network: &mut dyn Backend,
     roles: &BTreeMap<String, Role>,
-) -> Result<Vec<Found>, Fault> {
+) -> Result<Vec<NamedDifference>, RunError> {
     let mut differences = Vec::new();
     for (name, expected) in &case.final_state {
-        let found = match roles.get(name) {
+        let actual = match roles.get(name) {
             Some(Role::Server) => network.server_state(name),
             Some(Role::Client(_)) => network.client_state(name),
-            None => Err(Fault::new("is launched only after KILL ALL")),
+            None => Err(RunError::new("is launched only after KILL ALL")),
         };
-        let found = found.map_err(|fault| {
-            Fault(format!("final state of {}: {fault}", Printable(name.as_bytes())))
+        let found = actual.map_err(|fault| {
+            RunError(format!("final state of {}: {fault}", Printable(name.as_bytes())))
         })?;
-        let of_name = |difference| Found { name: name.clone(), difference };
-        differences.extend(expected.differences(&found).into_iter().map(of_name));
+        let with_name = |difference| NamedDifference { name: name.clone(), difference };
+        differences.extend(expected.differences(&found).into_iter().map(with_name));
     }
     Ok(differences)
 }
 
-fn shown_command(line: &str) -> String {
-    let end = line.char_indices().nth(COMMAND_CHARS_SHOWN).map_or(line.len(), |(at, _)| at);
+fn display_command(line: &str) -> String {
+    let end = line.char_indices().nth(COMMAND_DISPLAY_CHARS_MAX).map_or(line.len(), |(at, _)| at);
     let rest = if end < line.len() { "…" } else { "" };
     format!("{}{rest}", Printable(&line.as_bytes()[..end]))
 }

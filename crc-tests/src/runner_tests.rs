@@ -5,61 +5,61 @@ use std::time::Duration;
 
 use super::*;
 use crate::command::{LaunchClient, LaunchServer};
-use crate::state::{Key, NodeState};
+use crate::state::{HostState, Key};
 
 #[derive(Default)]
-struct Diary {
-    entries: Vec<String>,
+struct RecordingBackend {
+    calls: Vec<String>,
     users: Vec<u32>,
     hosts: Vec<u32>,
-    refuses: Option<&'static str>,
+    fails_on: Option<&'static str>,
 }
 
-impl Diary {
-    fn note(&mut self, entry: impl Into<String>) -> Result<(), Fault> {
-        self.entries.push(entry.into());
-        match self.refuses {
-            Some(entry) if self.entries.last().is_some_and(|last| last == entry) => {
-                Err(Fault::new("no"))
+impl RecordingBackend {
+    fn record(&mut self, entry: impl Into<String>) -> Result<(), RunError> {
+        self.calls.push(entry.into());
+        match self.fails_on {
+            Some(entry) if self.calls.last().is_some_and(|last| last == entry) => {
+                Err(RunError::new("no"))
             }
             _ => Ok(()),
         }
     }
 }
 
-impl Backend for Diary {
-    fn launch_server(&mut self, launch: &LaunchServer) -> Result<(), Fault> {
-        self.note(format!("server {}", launch.servername))
+impl Backend for RecordingBackend {
+    fn launch_server(&mut self, launch: &LaunchServer) -> Result<(), RunError> {
+        self.record(format!("server {}", launch.servername))
     }
-    fn launch_client(&mut self, launch: &LaunchClient) -> Result<(), Fault> {
-        self.note(format!("client {}", launch.username))
+    fn launch_client(&mut self, launch: &LaunchClient) -> Result<(), RunError> {
+        self.record(format!("client {}", launch.username))
     }
-    fn client_command(&mut self, username: &str, action: &Action) -> Result<(), Fault> {
+    fn client_command(&mut self, username: &str, action: &Action) -> Result<(), RunError> {
         match action {
-            Action::Message { text, .. } => self.note(format!("{username} says {text}")),
-            Action::Quit { text } => self.note(format!("{username} quits {text}")),
+            Action::Message { text, .. } => self.record(format!("{username} says {text}")),
+            Action::Quit { text } => self.record(format!("{username} quits {text}")),
         }
     }
-    fn wait(&mut self, duration: Duration) -> Result<(), Fault> {
-        self.note(format!("wait {duration:?}"))
+    fn wait(&mut self, duration: Duration) -> Result<(), RunError> {
+        self.record(format!("wait {duration:?}"))
     }
-    fn kill(&mut self, name: &str) -> Result<(), Fault> {
-        self.note(format!("kill {name}"))
+    fn kill(&mut self, name: &str) -> Result<(), RunError> {
+        self.record(format!("kill {name}"))
     }
-    fn freeze(&mut self, username: &str) -> Result<(), Fault> {
-        self.note(format!("freeze {username}"))
+    fn freeze(&mut self, username: &str) -> Result<(), RunError> {
+        self.record(format!("freeze {username}"))
     }
-    fn settle(&mut self) -> Result<(), Fault> {
-        self.note("-")
+    fn wait_until_quiescent(&mut self) -> Result<(), RunError> {
+        self.record("-")
     }
-    fn server_state(&mut self, _: &str) -> Result<NodeState, Fault> {
-        let mut state = NodeState::default();
+    fn server_state(&mut self, _: &str) -> Result<HostState, RunError> {
+        let mut state = HostState::default();
         state.set_ids(Key::AdjacentUserIds, self.users.iter().copied());
         state.set_ids(Key::HostsDb, self.hosts.iter().copied());
         Ok(state)
     }
-    fn client_state(&mut self, _: &str) -> Result<NodeState, Fault> {
-        Ok(NodeState::default())
+    fn client_state(&mut self, _: &str) -> Result<HostState, RunError> {
+        Ok(HostState::default())
     }
     fn trace(&mut self) -> Vec<String> {
         vec!["a frame".to_owned()]
@@ -78,9 +78,10 @@ fn case() -> Case {
 }
 
 #[test]
-fn all_but_messages_find_a_network_at_rest() {
-    let mut diary = Diary { users: vec![101], hosts: vec![101], ..Diary::default() };
-    let outcome = play(&case(), &mut diary, true);
+fn runner_waits_for_quiescence_before_every_command_but_repeated_messages() {
+    let mut diary =
+        RecordingBackend { users: vec![101], hosts: vec![101], ..RecordingBackend::default() };
+    let outcome = run_case(&case(), &mut diary, true);
     assert_eq!(outcome, Outcome::Passed { warnings: vec![] });
     let expected = [
         "-",
@@ -100,34 +101,51 @@ fn all_but_messages_find_a_network_at_rest() {
         "freeze f",
         "-",
     ];
-    assert_eq!(diary.entries, expected);
+    assert_eq!(diary.calls, expected);
 }
 
 #[test]
 fn adjacent_lists_count_only_when_strict() {
-    let network = || Diary { hosts: vec![101], ..Diary::default() };
+    let network = || RecordingBackend { hosts: vec![101], ..RecordingBackend::default() };
     let missing = || vec!["a: adjacent_user_ids: missing 101".to_owned()];
-    let lenient = play(&case(), &mut network(), false);
+    let lenient = run_case(&case(), &mut network(), false);
     assert_eq!(lenient, Outcome::Passed { warnings: missing() });
-    let strict = play(&case(), &mut network(), true);
+    let strict = run_case(&case(), &mut network(), true);
     let trace = vec!["a frame".to_owned()];
     assert_eq!(strict, Outcome::Failed { reasons: missing(), trace });
 }
 
 #[test]
-fn a_difference_or_a_fault_fails() {
-    let check = |mut network: Diary, expected: &str| match play(&case(), &mut network, false) {
+fn case_fails_on_a_difference_or_a_backend_error() {
+    let check = |mut network: RecordingBackend, expected: &str| match run_case(
+        &case(),
+        &mut network,
+        false,
+    ) {
         Outcome::Failed { reasons, .. } => assert_eq!(reasons, [expected]),
         Outcome::Passed { .. } => panic!("passed in spite of: {expected}"),
     };
     let users = || vec![101];
-    check(Diary { users: users(), ..Diary::default() }, "a: hosts_db: missing 101");
     check(
-        Diary { users: users(), hosts: users(), refuses: Some("kill f"), ..Diary::default() },
+        RecordingBackend { users: users(), ..RecordingBackend::default() },
+        "a: hosts_db: missing 101",
+    );
+    check(
+        RecordingBackend {
+            users: users(),
+            hosts: users(),
+            fails_on: Some("kill f"),
+            ..RecordingBackend::default()
+        },
         "command 7 (KILL f): no",
     );
     check(
-        Diary { users: users(), hosts: users(), refuses: Some("-"), ..Diary::default() },
+        RecordingBackend {
+            users: users(),
+            hosts: users(),
+            fails_on: Some("-"),
+            ..RecordingBackend::default()
+        },
         "command 1 (LAUNCHSERVER --id 1 --servername a --port 1): no",
     );
 }

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::*;
 use crate::case::Case;
-use crate::runner::{Outcome, play};
+use crate::runner::{Outcome, run_case};
 
-fn outcome(commands: &[&str], final_state: &str) -> Outcome {
+fn run_case_with(commands: &[&str], final_state: &str) -> Outcome {
     let servers = [
         "LAUNCHSERVER --id 1 --servername theshire --port 1",
         "LAUNCHSERVER --id 2 --servername bree --port 2 --connect_to_host theshire \
@@ -21,17 +21,17 @@ fn outcome(commands: &[&str], final_state: &str) -> Outcome {
          \"final_state\": {{{final_state}}}}}"
     );
     let case = Case::parse(Path::new("a.json"), text.as_bytes()).expect("a good case");
-    play(&case, &mut Simulator::new(), true)
+    run_case(&case, &mut Simulator::new(), true)
 }
 
 const HI: &str = "CLIENTCOMMAND --username frodo --command MESSAGE 102 Hi";
 const PASSED: Outcome = Outcome::Passed { warnings: Vec::new() };
 
 #[test]
-fn a_difference_comes_with_the_frames_that_led_to_it() {
+fn failed_case_includes_the_trace_of_frames() {
     let state = r#""sam": {"chat_messages_log": ["Hi"], "connected_user_ids": [101]}"#;
-    assert_eq!(outcome(&[HI], state), PASSED);
-    match outcome(&[HI], r#""sam": {"chat_messages_log": ["Ho"]}"#) {
+    assert_eq!(run_case_with(&[HI], state), PASSED);
+    match run_case_with(&[HI], r#""sam": {"chat_messages_log": ["Ho"]}"#) {
         Outcome::Passed { .. } => panic!("passed with another text"),
         Outcome::Failed { reasons, trace } => {
             assert_eq!(reasons, ["sam: chat_messages_log: missing `Ho`; unexpected `Hi`"]);
@@ -42,29 +42,29 @@ fn a_difference_comes_with_the_frames_that_led_to_it() {
 }
 
 #[test]
-fn whatever_ended_keeps_its_last_state() {
+fn killed_or_quit_host_keeps_its_last_state() {
     let quit = "CLIENTCOMMAND --username frodo --command QUIT";
     let before =
         r#""theshire": {"hosts_db": [2, 101, 102]}, "frodo": {"connected_user_ids": [102]}"#;
-    assert_eq!(outcome(&["KILL bree", "WAIT 4.9"], before), PASSED);
+    assert_eq!(run_case_with(&["KILL bree", "WAIT 4.9"], before), PASSED);
     let after = r#""theshire": {"hosts_db": [101]}, "frodo": {"connected_user_ids": []}"#;
-    assert_eq!(outcome(&["KILL bree", "WAIT 5.1"], after), PASSED);
-    let quitted = r#""theshire": {"hosts_db": []}, "frodo": {"connected_user_ids": [102]},
+    assert_eq!(run_case_with(&["KILL bree", "WAIT 5.1"], after), PASSED);
+    let after_quit = r#""theshire": {"hosts_db": []}, "frodo": {"connected_user_ids": [102]},
         "sam": {"connected_user_ids": [101]},
         "bree": {"hosts_db": [1, 101, 102],
                  "recvd_messages_asdqw": ["80 00000066 00000000 03 0000 73616d"]}"#;
-    assert_eq!(outcome(&["KILL bree", quit, "WAIT 5.1", "KILL sam"], quitted), PASSED);
+    assert_eq!(run_case_with(&["KILL bree", quit, "WAIT 5.1", "KILL sam"], after_quit), PASSED);
 }
 
 #[test]
-fn what_cannot_be_done_is_a_fault() {
+fn impossible_launch_fails_the_case() {
     let again = "LAUNCHSERVER --id 3 --servername bree --port 2";
     let late = "LAUNCHCLIENT --id 103 --username pip --serverhost bree --serverport 2";
     for (commands, expected) in [
         (&[again][..], "another server listens at bree:2"),
         (&["KILL bree", late], "no server listens at bree:2"),
     ] {
-        match outcome(commands, "") {
+        match run_case_with(commands, "") {
             Outcome::Failed { reasons, .. } => {
                 assert!(reasons[0].ends_with(expected), "{reasons:?}");
             }

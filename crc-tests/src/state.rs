@@ -10,10 +10,10 @@ use std::fmt;
 use crc::printable::Printable;
 use serde_json::{Map, Value};
 
-use crate::command::Wire;
+use crate::command::ClientWire;
 
 /// The longest part of a text that a difference shows, in characters.
-const SHOWN_CHARS_MAX: usize = 100;
+const ITEM_DISPLAY_CHARS_MAX: usize = 100;
 
 /// What a name in a case stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub enum Role {
     /// Launched by `LAUNCHSERVER`.
     Server,
     /// Launched by `LAUNCHCLIENT`.
-    Client(Wire),
+    Client(ClientWire),
 }
 
 /// A list of a final state.
@@ -37,13 +37,13 @@ pub enum Key {
     AdjacentUserNames,
     /// The names of all users that a server knows.
     KnownUserNames,
-    /// For whom a server keeps how many messages: `ADDRESSEE: COUNT`.
+    /// For whom a server keeps how many messages: `ADDRESSEE: LENGTHS`.
     MailWaiting,
     /// The users that a client knows of.
     ConnectedUserIds,
     /// The names of the users that a client knows of.
     ConnectedUserNames,
-    /// What a client goes by, its id or on the classic wire its name; [`ASSIGNED`] instead of an id that
+    /// What a client goes by, its id or on the classic wire its name; [`ASSIGNED_ID`] instead of an id that
     /// is not the one it asked for, and nothing if it was never connected.
     ConnectedAs,
     /// Texts of the statuses that were for a server, or that a client received.
@@ -60,7 +60,7 @@ pub enum Key {
 }
 
 /// Stands for an id that chance chose.
-pub(crate) const ASSIGNED: &str = "assigned";
+pub(crate) const ASSIGNED_ID: &str = "assigned";
 
 impl Key {
     const ALL: [Self; 14] = [
@@ -103,12 +103,12 @@ impl Key {
 
     /// Whether `role` has such a list. A client has what its wire can tell it.
     #[must_use]
-    pub fn belongs_to(self, role: Role) -> bool {
+    pub fn applies_to(self, role: Role) -> bool {
         match self {
             Self::StatusUpdatesLog => true,
-            Self::ConnectedUserIds => role == Role::Client(Wire::Crc),
+            Self::ConnectedUserIds => role == Role::Client(ClientWire::Crc),
             Self::ConnectedUserNames => {
-                matches!(role, Role::Client(Wire::Crc | Wire::Classic))
+                matches!(role, Role::Client(ClientWire::Crc | ClientWire::Classic))
             }
             Self::ConnectedAs | Self::ChatMessagesLog | Self::ChatSequence | Self::ErrorsLog => {
                 role != Role::Server
@@ -142,13 +142,13 @@ impl Key {
     }
 
     /// One item as it compares, or what was expected instead.
-    fn item(self, value: &Value) -> Result<String, &'static str> {
+    fn parse_item(self, value: &Value) -> Result<String, &'static str> {
         if self.has_ids() {
             let id = value.as_u64().and_then(|id| u32::try_from(id).ok());
             return id.map(|id| id.to_string()).ok_or("an id");
         }
         match self {
-            Self::FirstFrames => value.as_str().and_then(bare_hex).ok_or("a text in hex"),
+            Self::FirstFrames => value.as_str().and_then(normalize_hex).ok_or("a text in hex"),
             _ => value.as_str().map(str::to_owned).ok_or("a text"),
         }
     }
@@ -160,17 +160,18 @@ pub(crate) fn hex(frame: &[u8]) -> String {
 }
 
 /// Hex without white space, in lower case.
-fn bare_hex(text: &str) -> Option<String> {
-    let bare: String = text.split_ascii_whitespace().collect();
-    let whole = bare.len().is_multiple_of(2) && bare.bytes().all(|byte| byte.is_ascii_hexdigit());
-    whole.then(|| bare.to_ascii_lowercase())
+fn normalize_hex(text: &str) -> Option<String> {
+    let digits: String = text.split_ascii_whitespace().collect();
+    let is_valid =
+        digits.len().is_multiple_of(2) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_valid.then(|| digits.to_ascii_lowercase())
 }
 
 /// The lists of one server or client: those that a case expects, or all that it has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NodeState(BTreeMap<Key, Vec<String>>);
+pub struct HostState(BTreeMap<Key, Vec<String>>);
 
-impl NodeState {
+impl HostState {
     /// Reads the final state of one name; also answers the keys that mean nothing for its role.
     ///
     /// # Errors
@@ -179,18 +180,22 @@ impl NodeState {
         let mut state = Self::default();
         let mut unknown = Vec::new();
         for (name, value) in object {
-            let key = Key::ALL.into_iter().find(|key| key.name() == name && key.belongs_to(role));
+            let key = Key::ALL.into_iter().find(|key| key.name() == name && key.applies_to(role));
             let Some(key) = key else {
                 unknown.push(name.clone());
                 continue;
             };
             let Some(values) = value.as_array() else {
-                return Err(format!("{name}: expected a list, found {}", kind(value)));
+                return Err(format!("{name}: expected a list, found {}", describe_value(value)));
             };
             let mut items = Vec::with_capacity(values.len());
-            for (at, value) in values.iter().enumerate() {
-                items.push(key.item(value).map_err(|expected| {
-                    format!("{name}: item {}: expected {expected}, found {}", at + 1, kind(value))
+            for (index, value) in values.iter().enumerate() {
+                items.push(key.parse_item(value).map_err(|expected| {
+                    format!(
+                        "{name}: item {}: expected {expected}, found {}",
+                        index + 1,
+                        describe_value(value)
+                    )
                 })?);
             }
             state.set(key, items);
@@ -231,11 +236,11 @@ impl NodeState {
     }
 }
 
-fn kind(value: &Value) -> String {
+fn describe_value(value: &Value) -> String {
     match value {
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => "an object".to_owned(),
-        Value::String(text) => format!("\"{}\"", abbreviated(text)),
+        Value::String(text) => format!("\"{}\"", truncate_for_display(text)),
         other => other.to_string(),
     }
 }
@@ -246,13 +251,13 @@ pub struct Difference {
     /// Which list.
     pub key: Key,
     /// Every item that occurs another number of times than expected.
-    counts: Vec<(String, Times)>,
+    counts: Vec<(String, ItemCounts)>,
     /// The items that were found, if all that differs is their order.
     order: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Times {
+struct ItemCounts {
     expected: usize,
     found: usize,
 }
@@ -265,7 +270,7 @@ impl Difference {
         if expected.len() == found.len() && set(expected) == set(found) && !key.is_ordered() {
             return None;
         }
-        let mut counts: BTreeMap<&String, Times> = BTreeMap::new();
+        let mut counts: BTreeMap<&String, ItemCounts> = BTreeMap::new();
         for item in expected {
             counts.entry(item).or_default().expected += 1;
         }
@@ -279,10 +284,10 @@ impl Difference {
         (!counts.is_empty() || differs_in_order).then_some(Self { key, counts, order })
     }
 
-    fn item(&self, item: &str) -> String {
+    fn display_item(&self, item: &str) -> String {
         match self.key.has_ids() || self.key == Key::FirstFrames {
-            true => abbreviated(item),
-            false => format!("`{}`", abbreviated(item)),
+            true => truncate_for_display(item),
+            false => format!("`{}`", truncate_for_display(item)),
         }
     }
 }
@@ -290,31 +295,31 @@ impl Difference {
 /// On one line: `hosts_db: missing 102; unexpected 7; 101 is there 2 times instead of 1`.
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |wanted: fn(&Times) -> Option<usize>| {
+        let join_items = |count_of: fn(&ItemCounts) -> Option<usize>| {
             let items = self.counts.iter().filter_map(|(item, times)| {
-                let count = wanted(times)?;
-                let item = self.item(item);
+                let count = count_of(times)?;
+                let item = self.display_item(item);
                 Some(if count == 1 { item } else { format!("{item} ({count} times)") })
             });
             items.collect::<Vec<_>>().join(", ")
         };
         let mut parts = Vec::new();
-        let missing = list(|times| (times.found == 0).then_some(times.expected));
+        let missing = join_items(|times| (times.found == 0).then_some(times.expected));
         if !missing.is_empty() {
             parts.push(format!("missing {missing}"));
         }
-        let unexpected = list(|times| (times.expected == 0).then_some(times.found));
+        let unexpected = join_items(|times| (times.expected == 0).then_some(times.found));
         if !unexpected.is_empty() {
             parts.push(format!("unexpected {unexpected}"));
         }
         for (item, times) in &self.counts {
             if times.expected > 0 && times.found > 0 {
-                let item = self.item(item);
+                let item = self.display_item(item);
                 parts.push(format!("{item}: {} instead of {}", times.found, times.expected));
             }
         }
         if !self.order.is_empty() {
-            let order: Vec<_> = self.order.iter().map(|item| self.item(item)).collect();
+            let order: Vec<_> = self.order.iter().map(|item| self.display_item(item)).collect();
             parts.push(format!("another order: {}", order.join(", ")));
         }
         write!(f, "{}: {}", self.key.name(), parts.join("; "))
@@ -322,8 +327,8 @@ impl fmt::Display for Difference {
 }
 
 /// A text from others, escaped, and cut when it is long.
-fn abbreviated(text: &str) -> String {
-    match text.char_indices().nth(SHOWN_CHARS_MAX) {
+fn truncate_for_display(text: &str) -> String {
+    match text.char_indices().nth(ITEM_DISPLAY_CHARS_MAX) {
         Some((end, _)) => {
             format!("{}… ({} bytes)", Printable(&text.as_bytes()[..end]), text.len())
         }

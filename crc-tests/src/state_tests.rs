@@ -4,10 +4,10 @@ use serde_json::json;
 
 use super::*;
 
-const CLIENT: Role = Role::Client(Wire::Crc);
+const CLIENT: Role = Role::Client(ClientWire::Crc);
 
-fn state(role: Role, value: &Value) -> Result<(NodeState, Vec<String>), String> {
-    NodeState::parse(role, value.as_object().expect("an object"))
+fn state(role: Role, value: &Value) -> Result<(HostState, Vec<String>), String> {
+    HostState::parse(role, value.as_object().expect("an object"))
 }
 
 fn check(role: Role, expected: &Value, found: &Value, differences: &[&str]) {
@@ -44,7 +44,7 @@ fn lists_compare_as_sets_with_their_length() {
 }
 
 #[test]
-fn the_order_of_a_sequence_counts() {
+fn chat_sequence_compares_in_order() {
     let found = json!({"chat_sequence": ["7: a", "8: b", "7: a"]});
     let check = |expected: &[&str], differences: &[&str]| {
         check(CLIENT, &json!({"chat_sequence": expected}), &found, differences);
@@ -58,13 +58,13 @@ fn the_order_of_a_sequence_counts() {
 }
 
 #[test]
-fn a_client_has_what_its_wire_tells() {
+fn client_keys_depend_on_its_wire() {
     let value = json!({"connected_user_ids": [1], "connected_user_names": ["a"],
         "connected_as": ["7"], "errors_log": [], "mail_waiting": []});
     for (wire, expected) in [
-        (Wire::Crc, &["mail_waiting"][..]),
-        (Wire::Direct, &["connected_user_ids", "connected_user_names", "mail_waiting"]),
-        (Wire::Classic, &["connected_user_ids", "mail_waiting"]),
+        (ClientWire::Crc, &["mail_waiting"][..]),
+        (ClientWire::Direct, &["connected_user_ids", "connected_user_names", "mail_waiting"]),
+        (ClientWire::Classic, &["connected_user_ids", "mail_waiting"]),
     ] {
         let (_, unknown) = state(Role::Client(wire), &value).expect("good values");
         assert_eq!(unknown, expected, "{wire:?}");
@@ -84,7 +84,7 @@ fn hex_compares_without_case_and_space() {
 }
 
 #[test]
-fn long_texts_are_cut() {
+fn long_texts_are_truncated_in_differences() {
     let long = "é".repeat(200);
     check(
         CLIENT,
@@ -95,7 +95,7 @@ fn long_texts_are_cut() {
 }
 
 #[test]
-fn what_cannot_be_compared_is_named() {
+fn parse_errors_name_key_item_and_expected_type() {
     let error = |role, value| state(role, &value).expect_err("an error");
     assert_eq!(
         error(Role::Server, json!({"hosts_db": [1, "x\n"]})),

@@ -8,16 +8,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::backend::{BackendKind, Fault};
+use crate::backend::{BackendKind, RunError};
 use crate::binary;
 use crate::case::{Case, case_files};
-use crate::processes::{ProcessOptions, Processes};
-use crate::runner::{Outcome, play};
+use crate::processes::{ProcessBackend, ProcessOptions};
+use crate::runner::{Outcome, run_case};
 use crate::simulator::Simulator;
 
 /// How cases are run. [`Options::default`] is what the command line does without options.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct SuiteOptions {
     /// Every difference counts, also in the `adjacent_*` lists.
     pub is_strict: bool,
     /// `WAIT` goes by the clock in processes.
@@ -29,12 +29,12 @@ pub struct Options {
     /// Cases at a time, at least 1.
     pub jobs: usize,
     /// Called as each case ends, from the thread that ran it.
-    pub on_end: fn(&CaseReport),
+    pub on_case_done: fn(&CaseReport),
     /// When set, what runs is ended and nothing more is begun.
     pub interrupted: Arc<AtomicBool>,
 }
 
-impl Default for Options {
+impl Default for SuiteOptions {
     fn default() -> Self {
         Self {
             is_strict: false,
@@ -42,7 +42,7 @@ impl Default for Options {
             only: None,
             crc: None,
             jobs: 2,
-            on_end: |_| {},
+            on_case_done: |_| {},
             interrupted: Arc::default(),
         }
     }
@@ -54,7 +54,7 @@ pub enum StartError {
     /// The caller named files that are not there.
     Usage(String),
     /// There is nothing to test.
-    Binary(Fault),
+    Binary(RunError),
 }
 
 impl fmt::Display for StartError {
@@ -70,13 +70,13 @@ impl std::error::Error for StartError {}
 
 /// How a case went on one kind of network.
 #[derive(Clone, Debug)]
-pub struct Run {
+pub struct CaseRun {
     /// On which.
     pub kind: BackendKind,
     /// How it went.
     pub outcome: Outcome,
     /// How long it took.
-    pub time: Duration,
+    pub elapsed: Duration,
 }
 
 /// How a case went.
@@ -85,18 +85,18 @@ pub struct CaseReport {
     /// Its file.
     pub path: PathBuf,
     /// Why the file is no case; then there are no runs.
-    pub broken: Option<String>,
+    pub read_error: Option<String>,
     /// What was left alone in the file.
     pub warnings: Vec<String>,
     /// One for each kind of network.
-    pub runs: Vec<Run>,
+    pub runs: Vec<CaseRun>,
 }
 
 impl CaseReport {
     /// Whether the file is a case and all is as expected on every network.
     #[must_use]
     pub fn is_passed(&self) -> bool {
-        self.broken.is_none() && self.runs.iter().all(|run| run.outcome.is_passed())
+        self.read_error.is_none() && self.runs.iter().all(|run| run.outcome.is_passed())
     }
 }
 
@@ -106,7 +106,7 @@ pub struct Summary {
     /// One for each case.
     pub reports: Vec<CaseReport>,
     /// How long all of it took.
-    pub time: Duration,
+    pub elapsed: Duration,
 }
 
 impl Summary {
@@ -121,8 +121,8 @@ impl Summary {
 ///
 /// # Errors
 /// Nothing could be run. A case that fails or cannot be read is in the summary.
-pub fn run_all(paths: &[PathBuf], options: &Options) -> Result<Summary, StartError> {
-    let begin = Instant::now();
+pub fn run_all(paths: &[PathBuf], options: &SuiteOptions) -> Result<Summary, StartError> {
+    let started_at = Instant::now();
     let files = case_files(paths).map_err(|error| StartError::Usage(error.to_string()))?;
     let kinds: Vec<_> = BackendKind::ALL
         .into_iter()
@@ -130,7 +130,7 @@ pub fn run_all(paths: &[PathBuf], options: &Options) -> Result<Summary, StartErr
         .collect();
     let binary = match (&options.crc, kinds.contains(&BackendKind::Processes)) {
         (_, false) => Ok(PathBuf::new()),
-        (Some(path), true) => binary::existing(path.clone(), "--crc"),
+        (Some(path), true) => binary::require_file(path.clone(), "--crc"),
         (None, true) => binary::locate(),
     };
     let processes = ProcessOptions {
@@ -138,33 +138,33 @@ pub fn run_all(paths: &[PathBuf], options: &Options) -> Result<Summary, StartErr
         real_waits: options.real_waits,
         interrupted: Arc::clone(&options.interrupted),
     };
-    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let (next_index, finished) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     thread::scope(|scope| {
         for _ in 0..options.jobs.clamp(1, files.len().max(1)) {
             scope.spawn(|| {
                 loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(path) = files.get(at) else { return };
+                    let index = next_index.fetch_add(1, Ordering::Relaxed);
+                    let Some(path) = files.get(index) else { return };
                     if options.interrupted.load(Ordering::Relaxed) {
                         return;
                     }
-                    let report = run(path, &kinds, options, &processes);
-                    (options.on_end)(&report);
-                    done.lock().unwrap_or_else(PoisonError::into_inner).push((at, report));
+                    let report = run_file(path, &kinds, options, &processes);
+                    (options.on_case_done)(&report);
+                    finished.lock().unwrap_or_else(PoisonError::into_inner).push((index, report));
                 }
             });
         }
     });
-    let mut reports = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut reports = finished.into_inner().unwrap_or_else(PoisonError::into_inner);
     reports.sort_by_key(|(at, _)| *at);
     let reports = reports.into_iter().map(|(_, report)| report).collect();
-    Ok(Summary { reports, time: begin.elapsed() })
+    Ok(Summary { reports, elapsed: started_at.elapsed() })
 }
 
-fn run(
+fn run_file(
     path: &Path,
     kinds: &[BackendKind],
-    options: &Options,
+    options: &SuiteOptions,
     processes: &ProcessOptions,
 ) -> CaseReport {
     let path = path.to_owned();
@@ -172,28 +172,28 @@ fn run(
         Ok(case) => case,
         Err(error) => {
             let broken = Some(error.to_string());
-            return CaseReport { path, broken, warnings: Vec::new(), runs: Vec::new() };
+            return CaseReport { path, read_error: broken, warnings: Vec::new(), runs: Vec::new() };
         }
     };
     let runs = kinds.iter().map(|&kind| {
-        let begin = Instant::now();
+        let started_at = Instant::now();
         // A broken invariant of the network ends this run, and the others go on.
         let outcome = catch_unwind(AssertUnwindSafe(|| match kind {
-            BackendKind::Simulator => play(&case, &mut Simulator::new(), options.is_strict),
+            BackendKind::Simulator => run_case(&case, &mut Simulator::new(), options.is_strict),
             BackendKind::Processes => {
-                match Processes::new(processes.clone(), case.wants_first_frames()) {
-                    Ok(mut network) => play(&case, &mut network, options.is_strict),
-                    Err(fault) => failed(fault.0),
+                match ProcessBackend::new(processes.clone(), case.wants_first_frames()) {
+                    Ok(mut network) => run_case(&case, &mut network, options.is_strict),
+                    Err(fault) => failed_outcome(fault.0),
                 }
             }
         }));
-        let outcome = outcome.unwrap_or_else(|_| failed("a panic, shown above".to_owned()));
-        Run { kind, outcome, time: begin.elapsed() }
+        let outcome = outcome.unwrap_or_else(|_| failed_outcome("a panic, shown above".to_owned()));
+        CaseRun { kind, outcome, elapsed: started_at.elapsed() }
     });
     let runs = runs.collect();
-    CaseReport { path, broken: None, warnings: case.warnings, runs }
+    CaseReport { path, read_error: None, warnings: case.warnings, runs }
 }
 
-fn failed(reason: String) -> Outcome {
+fn failed_outcome(reason: String) -> Outcome {
     Outcome::Failed { reasons: vec![reason], trace: Vec::new() }
 }

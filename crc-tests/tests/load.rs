@@ -16,27 +16,27 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 /// How long anything may take on a busy machine before it counts as never.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 static CRC: LazyLock<PathBuf> =
     LazyLock::new(|| crc_tests::binary::locate().expect("crc is built"));
 
-fn load(words: &str) -> Command {
+fn load_command(arguments: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_crc-tests"));
-    command.arg("load").args(words.split_whitespace());
+    command.arg("load").args(arguments.split_whitespace());
     command.stdin(Stdio::null());
     command
 }
 
 /// A load with servers of its own.
-fn own_load(words: &str) -> Command {
-    let mut command = load(words);
+fn load_command_with_own_servers(arguments: &str) -> Command {
+    let mut command = load_command(arguments);
     command.arg("--crc").arg(&*CRC);
     command
 }
 
 #[track_caller]
-fn ran(command: &mut Command) -> Value {
+fn run_to_report(command: &mut Command) -> Value {
     let output = command.output().expect("it runs");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {}: {errors}", output.status);
@@ -45,7 +45,7 @@ fn ran(command: &mut Command) -> Value {
 
 /// It fails with this code and a last line that says this.
 #[track_caller]
-fn failed(output: &Output, code: i32, expected: &str) {
+fn assert_failed(output: &Output, code: i32, expected: &str) {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{errors}");
     let last = errors.lines().last().expect("a line");
@@ -93,7 +93,7 @@ fn every_pattern_runs_on_every_wire_across_two_servers() {
                 "--wire {wire} --pattern {pattern} --clients {clients} --servers 2 --in-flight 3 \
                  --size 20 --duration 100ms --warm-up 20ms --quiet --json"
             );
-            let report = ran(&mut own_load(&words));
+            let report = run_to_report(&mut load_command_with_own_servers(&words));
             let (parameters, results) = (&report["parameters"], &report["results"]);
             assert_eq!(parameters["wire"], wire);
             assert_eq!(parameters["pattern"], pattern);
@@ -119,9 +119,9 @@ fn every_pattern_runs_on_every_wire_across_two_servers() {
 }
 
 #[test]
-fn a_rate_is_held_whatever_the_number_of_senders() {
+fn rate_is_held_across_several_senders() {
     let words = "--rate 1000 --pairs 3 --duration 500ms --warm-up 50ms --quiet --json";
-    let results = ran(&mut own_load(words))["results"].take();
+    let results = run_to_report(&mut load_command_with_own_servers(words))["results"].take();
     // 500 messages are due in the measured time. Each has a latency, one that arrives later too.
     let count = number(&results["latency_us"]["count"]);
     assert!((499.0..=501.0).contains(&count), "{results}");
@@ -130,9 +130,9 @@ fn a_rate_is_held_whatever_the_number_of_senders() {
 }
 
 #[test]
-fn idle_clients_and_hosts_are_there_beside_those_who_talk() {
+fn idle_clients_and_announced_hosts_are_counted_and_measured() {
     let words = "--idle 20 --hosts 500 --servers 2 --pairs 1 --duration 50ms --quiet --json";
-    let report = ran(&mut own_load(words));
+    let report = run_to_report(&mut load_command_with_own_servers(words));
     assert_eq!(report["parameters"]["connections"], 22);
     assert_eq!(report["results"]["lost"], 0, "{report}");
     assert!(number(&report["results"]["memory_bytes"]["per_host"]) > 0.0, "{report}");
@@ -140,20 +140,22 @@ fn idle_clients_and_hosts_are_there_beside_those_who_talk() {
 }
 
 #[test]
-fn all_who_arrive_at_once_are_told_of_each_other() {
-    let report = ran(&mut own_load("connect --clients 30 --servers 2 --quiet --json"));
+fn connect_workload_announces_every_client_to_every_other() {
+    let report = run_to_report(&mut load_command_with_own_servers(
+        "connect --clients 30 --servers 2 --quiet --json",
+    ));
     assert_eq!(report["results"]["registrations_told"], 30 * 29, "{report}");
     assert!(number(&report["results"]["server_cpu_us_per_client"]) > 0.0, "{report}");
     assert!(number(&report["results"]["memory_bytes"]["peak"]) > 100_000.0, "{report}");
     let words = "connect --clients 9 --at-a-time 2 --wire direct --quiet --json";
-    let report = ran(&mut own_load(words));
+    let report = run_to_report(&mut load_command_with_own_servers(words));
     assert!(number(&report["results"]["clients_per_s"]) > 0.0, "{report}");
 }
 
 #[test]
-fn a_server_with_many_users_joins_while_people_talk() {
+fn burst_workload_measures_both_phases_and_loses_nothing() {
     let words = "burst --users 3000 --servers 2 --duration 100ms --rate 500 --quiet --json";
-    let results = ran(&mut own_load(words))["results"].take();
+    let results = run_to_report(&mut load_command_with_own_servers(words))["results"].take();
     for phase in ["applied", "told"] {
         assert!(number(&results[phase]["hosts_per_s"]) > 0.0, "{phase}: {results}");
     }
@@ -162,12 +164,13 @@ fn a_server_with_many_users_joins_while_people_talk() {
 }
 
 #[test]
-fn growth_is_a_file_a_point_from_which_curves_are_drawn() {
+fn growth_writes_one_file_per_point_and_the_script_plots_them() {
     let folder = tempfile::tempdir().expect("a folder");
     let points = folder.path().join("points");
     let words = "growth --connections 4,12 --hosts 10,200 --hops 1,2 --pairs 2 --in-flight 2 \
                  --duration 50ms --warm-up 0s --quiet";
-    let output = own_load(words).arg("--out").arg(&points).output().expect("it runs");
+    let output =
+        load_command_with_own_servers(words).arg("--out").arg(&points).output().expect("it runs");
     assert!(output.status.success(), "{output:?}");
     for (name, key, value) in
         [("connections-12", "connections", 12), ("hosts-200", "hosts", 200), ("hops-2", "hops", 2)]
@@ -191,7 +194,7 @@ fn growth_is_a_file_a_point_from_which_curves_are_drawn() {
 }
 
 #[test]
-fn peers_are_drawn_from_what_a_comparison_has_written() {
+fn plot_script_draws_a_comparison_of_peers() {
     let folder = tempfile::tempdir().expect("a folder");
     let (source, picture) = (folder.path().join("c.json"), folder.path().join("c.svg"));
     let runs = r#"{
@@ -213,26 +216,26 @@ fn peers_are_drawn_from_what_a_comparison_has_written() {
     }
     assert!(!svg.contains("nobody"), "{svg}");
     let words = [&words[..], &["--case".as_ref(), "64 C".as_ref()]].concat();
-    failed(&plot(&words).expect("Python"), 1, "has no case '64 C'");
+    assert_failed(&plot(&words).expect("Python"), 1, "has no case '64 C'");
 }
 
 /// Runs the script where there is a Python.
-fn plot(words: &[&OsStr]) -> Option<Output> {
+fn plot(arguments: &[&OsStr]) -> Option<Output> {
     let python = std::env::var("CRC_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/plot-performance");
-    Command::new(python).arg(script).args(words).output().ok()
+    Command::new(python).arg(script).args(arguments).output().ok()
 }
 
 #[test]
-fn a_server_that_runs_is_loaded_and_stays() {
+fn running_server_is_loaded_and_left_running() {
     let mut server = Server::start();
     let pid = server.child.id();
     let words =
         format!("--server {} --pid {pid} --pairs 2 --duration 50ms --quiet", server.address);
-    let report = ran(load(&words).arg("--json"));
+    let report = run_to_report(load_command(&words).arg("--json"));
     assert_eq!(report["results"]["lost"], 0, "{report}");
     assert!(number(&report["results"]["server_cpu_us_per_message"]) > 0.0, "{report}");
-    let output = load(&words).output().expect("it runs");
+    let output = load_command(&words).output().expect("it runs");
     let table = String::from_utf8(output.stdout).expect("text");
     let labels = table.lines().map(|line| line.split("  ").next().unwrap_or_default());
     let labels: Vec<_> = labels.filter(|label| *label != "disturbed").collect();
@@ -254,10 +257,10 @@ fn a_server_that_runs_is_loaded_and_stays() {
 }
 
 #[test]
-fn a_server_that_dies_ends_the_load_with_what_was_measured() {
+fn load_reports_partial_results_when_the_server_dies() {
     let mut server = Server::start();
     let words = format!("--server {} --pairs 2 --duration 1m --json", server.address);
-    let child = load(&words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = load_command(&words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = child.expect("it runs");
     let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
     let first = lines.by_ref().map_while(Result::ok).find(|line| line.contains("on the way"));
@@ -277,63 +280,66 @@ fn a_server_that_dies_ends_the_load_with_what_was_measured() {
 }
 
 #[test]
-fn what_cannot_be_done_is_said_in_one_line() {
-    let output = |words: &str| load(words).output().expect("it runs");
+fn load_failure_is_one_line_with_its_exit_code() {
+    let output = |words: &str| load_command(words).output().expect("it runs");
     // A port that was free a moment ago.
     let free = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
-    failed(&output(&format!("--server {free} --quiet")), 1, &format!("cannot reach {free}"));
-    failed(&output("--server nowhere --quiet"), 1, "cannot reach nowhere");
-    failed(&output("--crc /none/crc --quiet"), 1, "/none/crc is no file");
+    assert_failed(&output(&format!("--server {free} --quiet")), 1, &format!("cannot reach {free}"));
+    assert_failed(&output("--server nowhere --quiet"), 1, "cannot reach nowhere");
+    assert_failed(&output("--crc /none/crc --quiet"), 1, "/none/crc is no file");
     let words = format!("--server {free} --pid 4194305 --quiet");
-    failed(&output(&words), 1, "--pid 4194305: there is no such process");
-    failed(&output("--size 3"), 2, "--size 3: expected 16 to");
+    assert_failed(&output(&words), 1, "--pid 4194305: there is no such process");
+    assert_failed(&output("--size 3"), 2, "--size 3: expected 16 to");
     assert_eq!(output("--rate none").status.code(), Some(2));
     assert_eq!(output("--nonsense").status.code(), Some(2));
 }
 
 #[test]
-fn who_asks_for_more_than_a_server_keeps_is_told_so() {
+fn load_explains_in_flight_beyond_the_client_queue() {
     let words = "--pairs 1 --size 200000 --in-flight 500 --duration 20s --quiet";
-    let output = own_load(words).output().expect("it runs");
-    failed(&output, 1, "--in-flight 500 of --size 200000 is more than the 262144 bytes");
+    let output = load_command_with_own_servers(words).output().expect("it runs");
+    assert_failed(&output, 1, "--in-flight 500 of --size 200000 is more than the 262144 bytes");
 }
 
 /// The children of a process.
-fn children(pid: u32) -> Vec<i32> {
+fn child_pids(pid: u32) -> Vec<i32> {
     let path = format!("/proc/{pid}/task/{pid}/children");
     let text = std::fs::read_to_string(path).expect("a running process");
     text.split_whitespace().map(|word| word.parse().expect("an id")).collect()
 }
 
 /// Whether it has ended; one that nobody has waited for yet has.
-fn is_gone(pid: i32) -> bool {
+fn has_exited(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
     stat.map_or(true, |stat| stat.contains(") Z "))
 }
 
 #[test]
-fn its_servers_end_with_it_however_it_ends() {
+fn started_servers_end_with_the_load_on_sigint_and_sigkill() {
     for signal in [Signal::SIGINT, Signal::SIGKILL] {
-        let child = own_load("--servers 2 --pairs 1 --duration 1m")
+        let child = load_command_with_own_servers("--servers 2 --pairs 1 --duration 1m")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn();
         let mut child = child.expect("it runs");
         let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
         assert!(lines.by_ref().map_while(Result::ok).any(|line| line.contains("on the way")));
-        let servers = children(child.id());
+        let servers = child_pids(child.id());
         assert_eq!(servers.len(), 2);
         kill(Pid::from_raw(child.id().cast_signed()), signal).expect("there");
-        let rest: Vec<_> = lines.map_while(Result::ok).collect();
+        let remaining_lines: Vec<_> = lines.map_while(Result::ok).collect();
         let output = child.wait_with_output().expect("it ends");
-        let deadline = Instant::now() + PATIENCE;
-        while !servers.iter().all(|&pid| is_gone(pid)) {
+        let deadline = Instant::now() + TIMEOUT;
+        while !servers.iter().all(|&pid| has_exited(pid)) {
             assert!(Instant::now() < deadline, "never: the servers end");
             thread::park_timeout(Duration::from_millis(2)); // between two looks
         }
         if signal == Signal::SIGINT {
             assert_eq!(output.status.code(), Some(1));
-            assert!(rest.last().is_some_and(|line| line.contains("interrupted")), "{rest:?}");
+            assert!(
+                remaining_lines.last().is_some_and(|line| line.contains("interrupted")),
+                "{remaining_lines:?}"
+            );
             let table = String::from_utf8(output.stdout).expect("text");
             assert!(table.starts_with("messages "), "{table}");
             // Nothing is lost: what was on its way was not waited for.
@@ -343,22 +349,22 @@ fn its_servers_end_with_it_however_it_ends() {
 }
 
 /// Which client has which id.
-type Ids = Mutex<Vec<(u32, usize)>>;
+type ClientIds = Mutex<Vec<(u32, usize)>>;
 
 /// A server that takes in two clients and passes chats on, all but every tenth.
 fn lossy_server(listener: &TcpListener) {
     let streams: Vec<_> = listener.incoming().take(2).map(|s| s.expect("a client")).collect();
     let writers: Vec<_> = streams.iter().map(|s| s.try_clone().expect("a socket")).collect();
-    let (ids, writers) = (Ids::default(), &writers);
+    let (ids, writers) = (ClientIds::default(), &writers);
     thread::scope(|scope| {
         for (at, stream) in streams.into_iter().enumerate() {
             let ids = &ids;
-            scope.spawn(move || serve(at, stream, writers, ids));
+            scope.spawn(move || serve_client(at, stream, writers, ids));
         }
     });
 }
 
-fn serve(at: usize, mut stream: TcpStream, writers: &[TcpStream], ids: &Ids) {
+fn serve_client(index: usize, mut stream: TcpStream, writers: &[TcpStream], ids: &ClientIds) {
     let id = |bytes: &[u8]| u32::from_be_bytes(bytes[..4].try_into().expect("four"));
     let (mut bytes, mut buffer, mut count) = (Vec::new(), [0; 4096], 0);
     while let Ok(read @ 1..) = stream.read(&mut buffer) {
@@ -369,8 +375,8 @@ fn serve(at: usize, mut stream: TcpStream, writers: &[TcpStream], ids: &Ids) {
             }
             let frame: Vec<u8> = bytes.drain(..len).collect();
             if frame[0] == 0x80 {
-                ids.lock().expect("no panic").push((id(&frame[1..]), at));
-                (&writers[at]).write_all(&status(1, 0, 0, "Welcome")).expect("it reads");
+                ids.lock().expect("no panic").push((id(&frame[1..]), index));
+                (&writers[index]).write_all(&status(1, 0, 0, "Welcome")).expect("it reads");
                 continue;
             }
             let to = id(&frame[5..]);
@@ -384,13 +390,13 @@ fn serve(at: usize, mut stream: TcpStream, writers: &[TcpStream], ids: &Ids) {
 }
 
 #[test]
-fn what_a_server_loses_is_counted_and_does_not_stop_the_load() {
+fn chats_dropped_by_a_server_are_counted_as_lost() {
     for pace in ["--rate 400", "--in-flight 4"] {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let server = thread::spawn(move || lossy_server(&listener));
         let words = format!("--server {address} {pace} --pairs 1 --duration 500ms --quiet --json");
-        let report = ran(&mut load(&words));
+        let report = run_to_report(&mut load_command(&words));
         let results = &report["results"];
         let (sent, lost) = (number(&results["sent"]), number(&results["lost"]));
         assert!(sent >= 20.0 && (lost / sent - 0.1).abs() < 0.05, "{pace}: {report}");

@@ -1,5 +1,5 @@
-//! See `crc_tests::fuzz::classic`.
+//! See `crc_tests::fuzz::classic_codec`.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| crc_tests::fuzz::classic(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| crc_tests::fuzz::classic_codec(bytes));

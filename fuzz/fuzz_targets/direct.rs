@@ -1,5 +1,5 @@
-//! See `crc_tests::fuzz::direct`.
+//! See `crc_tests::fuzz::direct_codec`.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| crc_tests::fuzz::direct(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| crc_tests::fuzz::direct_codec(bytes));

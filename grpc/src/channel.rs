@@ -19,10 +19,12 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use crate::connection::Connection;
-use crate::limits::{ANSWER_DEADLINE, CONNECT_DEADLINE, PROBE_INTERVAL, PROBES_MAX};
+use crate::limits::{
+    CONNECT_DEADLINE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES_MAX, RESPONSE_DEADLINE,
+};
 
 /// A port of this machine, from this machine only.
-pub(crate) fn local(port: u16) -> SocketAddr {
+pub(crate) fn localhost(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
@@ -31,7 +33,7 @@ pub(crate) fn local(port: u16) -> SocketAddr {
 /// # Errors
 /// The address is in use, or not one of this machine's.
 pub(crate) async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), String> {
-    let failed = |error: io::Error| format!("cannot listen on {address}: {}", reason(&error));
+    let failed = |error: io::Error| format!("cannot listen on {address}: {}", error_text(&error));
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))
@@ -40,63 +42,63 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAd
 /// Lets a connection carry small messages at once, and end when its other end is gone without a word:
 /// a machine that has lost its power or its network. Probes are the system's: those of HTTP/2 count
 /// as an attack in some servers.
-pub(crate) fn prepare(stream: &TcpStream) {
-    let longest = PROBE_INTERVAL * (PROBES_MAX + 1);
-    let longest_millis = u32::try_from(longest.as_millis()).unwrap_or(u32::MAX);
+pub(crate) fn set_socket_options(stream: &TcpStream) {
+    let user_timeout = KEEPALIVE_INTERVAL * (KEEPALIVE_PROBES_MAX + 1);
+    let user_timeout_ms = u32::try_from(user_timeout.as_millis()).unwrap_or(u32::MAX);
     // A system that knows one of them not is no reason not to speak.
     let _ = stream.set_nodelay(true);
-    let _ = sockopt::set_tcp_keepidle(stream, PROBE_INTERVAL);
-    let _ = sockopt::set_tcp_keepintvl(stream, PROBE_INTERVAL);
-    let _ = sockopt::set_tcp_keepcnt(stream, PROBES_MAX);
-    let _ = sockopt::set_tcp_user_timeout(stream, longest_millis);
+    let _ = sockopt::set_tcp_keepidle(stream, KEEPALIVE_INTERVAL);
+    let _ = sockopt::set_tcp_keepintvl(stream, KEEPALIVE_INTERVAL);
+    let _ = sockopt::set_tcp_keepcnt(stream, KEEPALIVE_PROBES_MAX);
+    let _ = sockopt::set_tcp_user_timeout(stream, user_timeout_ms);
     let _ = sockopt::set_socket_keepalive(stream, true);
 }
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub(crate) enum RpcError {
     /// Nobody is there, or not any more.
-    Absent(String),
+    Unavailable(String),
     /// There is somebody, and what they answered is no.
-    Refused(String),
+    Rejected(String),
 }
 
-impl Failure {
+impl RpcError {
     /// The words for either.
-    pub(crate) fn text(&self) -> &str {
-        let (Self::Absent(text) | Self::Refused(text)) = self;
+    pub(crate) fn message(&self) -> &str {
+        let (Self::Unavailable(text) | Self::Rejected(text)) = self;
         text
     }
 }
 
 /// Ends when the connection has.
-pub(crate) type Gone = oneshot::Receiver<()>;
+pub(crate) type ClosedSignal = oneshot::Receiver<()>;
 
 /// Connects.
 ///
 /// # Errors
-/// [`Failure::Absent`].
-pub(crate) async fn connect(address: SocketAddr) -> Result<(Channel, Gone), Failure> {
-    let absent = |why: &str| Failure::Absent(format!("no server at {address}: {why}"));
+/// [`RpcError::Absent`].
+pub(crate) async fn connect(address: SocketAddr) -> Result<(Channel, ClosedSignal), RpcError> {
+    let unavailable = |why: &str| RpcError::Unavailable(format!("no server at {address}: {why}"));
     let stream = match timeout(CONNECT_DEADLINE, TcpStream::connect(address)).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(absent(&reason(&error))),
-        Err(_) => return Err(absent("it does not answer")),
+        Ok(Err(error)) => return Err(unavailable(&error_text(&error))),
+        Err(_) => return Err(unavailable("it does not answer")),
     };
-    prepare(&stream);
-    let (watch, gone) = oneshot::channel::<()>();
-    let stream = Mutex::new(Some(Connection::dialled(stream, watch)));
-    let once = tower::service_fn(move |_| {
+    set_socket_options(&stream);
+    let (close_guard, closed) = oneshot::channel::<()>();
+    let stream = Mutex::new(Some(Connection::dialled(stream, close_guard)));
+    let connector = tower::service_fn(move |_| {
         let stream = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
         async { stream.map(TokioIo::new).ok_or(io::Error::from(io::ErrorKind::NotConnected)) }
     });
     let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| {
-        absent(&error.to_string()) // never: an address is a URI
+        unavailable(&error.to_string()) // never: an address is a URI
     })?;
-    match timeout(CONNECT_DEADLINE, endpoint.connect_with_connector(once)).await {
-        Ok(Ok(channel)) => Ok((channel, gone)),
-        Ok(Err(error)) => Err(absent(&innermost(&error))),
-        Err(_) => Err(absent("it does not answer")),
+    match timeout(CONNECT_DEADLINE, endpoint.connect_with_connector(connector)).await {
+        Ok(Ok(channel)) => Ok((channel, closed)),
+        Ok(Err(error)) => Err(unavailable(&root_cause(&error))),
+        Err(_) => Err(unavailable("it does not answer")),
     }
 }
 
@@ -104,45 +106,47 @@ pub(crate) async fn connect(address: SocketAddr) -> Result<(Channel, Gone), Fail
 ///
 /// # Errors
 /// There is none in time, the connection ended, or it is an error status.
-pub(crate) async fn answer<T>(
+pub(crate) async fn await_response<T>(
     request: impl Future<Output = Result<tonic::Response<T>, Status>>,
-) -> Result<tonic::Response<T>, Failure> {
-    match timeout(ANSWER_DEADLINE, request).await {
+) -> Result<tonic::Response<T>, RpcError> {
+    match timeout(RESPONSE_DEADLINE, request).await {
         Ok(Ok(response)) => Ok(response),
         // What has a cause went wrong on this side of the wire.
         Ok(Err(status)) => Err(match status.source() {
-            Some(error) => Failure::Absent(format!("the connection ended: {}", innermost(error))),
+            Some(error) => {
+                RpcError::Unavailable(format!("the connection ended: {}", root_cause(error)))
+            }
             None => {
                 let text = Printable(status.message().as_bytes());
                 let text = format!("the answer is an error, {:?}: {text}", status.code());
                 match status.code() {
-                    Code::Unavailable => Failure::Absent(text),
-                    _ => Failure::Refused(text),
+                    Code::Unavailable => RpcError::Unavailable(text),
+                    _ => RpcError::Rejected(text),
                 }
             }
         }),
         Err(_) => {
-            let seconds = ANSWER_DEADLINE.as_secs();
-            Err(Failure::Absent(format!("no answer within {seconds} seconds")))
+            let seconds = RESPONSE_DEADLINE.as_secs();
+            Err(RpcError::Unavailable(format!("no answer within {seconds} seconds")))
         }
     }
 }
 
 /// Signals that ask the program to end.
-pub(crate) struct Signals([Signal; 3]);
+pub(crate) struct ShutdownSignals([Signal; 3]);
 
-impl Signals {
+impl ShutdownSignals {
     /// # Errors
     /// The system has none left.
     pub(crate) fn new() -> Result<Self, String> {
-        let listen = |kind| signal(kind).map_err(|error| format!("signals: {error}"));
+        let subscribe = |kind| signal(kind).map_err(|error| format!("signals: {error}"));
         let [hangup, interrupt, terminate] =
             [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::terminate()];
-        Ok(Self([listen(hangup)?, listen(interrupt)?, listen(terminate)?]))
+        Ok(Self([subscribe(hangup)?, subscribe(interrupt)?, subscribe(terminate)?]))
     }
 
     /// The first of them.
-    pub(crate) async fn any(&mut self) {
+    pub(crate) async fn recv(&mut self) {
         let [hangup, interrupt, terminate] = &mut self.0;
         tokio::select! {
             _ = hangup.recv() => {}
@@ -153,7 +157,7 @@ impl Signals {
 }
 
 /// What an error says to people: without the system's number for it.
-pub(crate) fn reason(error: &(impl Error + ?Sized)) -> String {
+pub(crate) fn error_text(error: &(impl Error + ?Sized)) -> String {
     let text = error.to_string();
     match text.split_once(" (os error ") {
         Some((reason, _)) => reason.to_owned(),
@@ -162,10 +166,10 @@ pub(crate) fn reason(error: &(impl Error + ?Sized)) -> String {
 }
 
 /// The cause of all the others, which only say where it happened.
-fn innermost(error: &(dyn Error + 'static)) -> String {
+fn root_cause(error: &(dyn Error + 'static)) -> String {
     let mut last = error;
     while let Some(cause) = last.source() {
         last = cause;
     }
-    Printable(reason(last).as_bytes()).to_string()
+    Printable(error_text(last).as_bytes()).to_string()
 }

@@ -40,7 +40,7 @@ pub(crate) enum Program {
 #[derive(Args, Debug)]
 pub(crate) struct ChatArgs {
     /// Who you are
-    #[arg(value_parser = name)]
+    #[arg(value_parser = parse_name)]
     pub(crate) name: String,
     /// The port on this machine where the other reaches you; 0 is any free one
     #[arg(requires = "peer_port", conflicts_with = "network")]
@@ -52,26 +52,26 @@ pub(crate) struct ChatArgs {
     #[arg(long, value_name = "ADDR")]
     network: Option<Address>,
     /// The other's name in the network; without it, whoever is told of first [env: CRC_WITH]
-    #[arg(long, value_name = "NAME", conflicts_with = "my_port", value_parser = name)]
+    #[arg(long, value_name = "NAME", conflicts_with = "my_port", value_parser = parse_name)]
     with: Option<String>,
     /// This machine's address that the other is told; by default the one by which the server is
     /// reached, so name one where that is 127.0.0.1 and the other on another machine
     /// [env: CRC_ADDRESS]
-    #[arg(long, value_name = "IP", conflicts_with = "my_port", value_parser = ip)]
+    #[arg(long, value_name = "IP", conflicts_with = "my_port", value_parser = parse_ip)]
     address: Option<IpAddr>,
 }
 
 /// How the other is found.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Way {
+pub(crate) enum Discovery {
     Ports {
         own: u16,
         peer: u16,
     },
     /// `address` is the own one that others are told, where it is not to be found out.
     Network {
-        relay: Address,
-        with: Option<String>,
+        server: Address,
+        partner: Option<String>,
         address: Option<IpAddr>,
     },
 }
@@ -81,46 +81,49 @@ impl ChatArgs {
     ///
     /// # Errors
     /// Wrong usage: neither ports nor a network, or the other is oneself.
-    pub(crate) fn way(&self, variable: impl Fn(&str) -> Option<String>) -> Result<Way, Error> {
-        let wrong = |kind, text: &str| Cli::command().error(kind, text);
-        let invalid = |text: &str| wrong(ErrorKind::ValueValidation, text);
+    pub(crate) fn discovery(
+        &self,
+        env_var: impl Fn(&str) -> Option<String>,
+    ) -> Result<Discovery, Error> {
+        let usage_error = |kind, text: &str| Cli::command().error(kind, text);
+        let invalid = |text: &str| usage_error(ErrorKind::ValueValidation, text);
         if let (Some(own), Some(peer)) = (self.my_port, self.peer_port) {
             if own == peer {
                 return Err(invalid("MY_PORT and PEER_PORT are the same: that is no other person"));
             }
-            return Ok(Way::Ports { own, peer });
+            return Ok(Discovery::Ports { own, peer });
         }
         let from_environment = || {
-            let text = variable("CRC_NETWORK")?;
+            let text = env_var("CRC_NETWORK")?;
             Some(text.parse().map_err(|error: String| invalid(&format!("CRC_NETWORK: {error}"))))
         };
         let given = self.network.clone().map(Ok).or_else(from_environment).transpose()?;
-        let Some(relay) = given else {
+        let Some(server) = given else {
             let text = "ports are missing: write MY_PORT and PEER_PORT, or --network ADDR";
-            return Err(wrong(ErrorKind::MissingRequiredArgument, text));
+            return Err(usage_error(ErrorKind::MissingRequiredArgument, text));
         };
-        let with = match (&self.with, variable("CRC_WITH")) {
+        let partner = match (&self.with, env_var("CRC_WITH")) {
             (Some(with), _) => Some(with.clone()),
             (None, Some(text)) => {
-                Some(name(&text).map_err(|error| invalid(&format!("CRC_WITH: {error}")))?)
+                Some(parse_name(&text).map_err(|error| invalid(&format!("CRC_WITH: {error}")))?)
             }
             (None, None) => None,
         };
-        if with.as_ref() == Some(&self.name) {
+        if partner.as_ref() == Some(&self.name) {
             return Err(invalid("--with is your own name"));
         }
-        let address = match (self.address, variable("CRC_ADDRESS")) {
+        let advertised_ip = match (self.address, env_var("CRC_ADDRESS")) {
             (Some(address), _) => Some(address),
             (None, Some(text)) => {
-                Some(ip(&text).map_err(|error| invalid(&format!("CRC_ADDRESS: {error}")))?)
+                Some(parse_ip(&text).map_err(|error| invalid(&format!("CRC_ADDRESS: {error}")))?)
             }
             (None, None) => None,
         };
-        Ok(Way::Network { relay, with, address })
+        Ok(Discovery::Network { server, partner, address: advertised_ip })
     }
 }
 
-fn ip(text: &str) -> Result<IpAddr, String> {
+fn parse_ip(text: &str) -> Result<IpAddr, String> {
     match text.parse::<IpAddr>() {
         Ok(address) if !address.is_unspecified() && !address.is_multicast() => Ok(address),
         Ok(_) => Err("others need the address of one machine".to_owned()),
@@ -128,7 +131,7 @@ fn ip(text: &str) -> Result<IpAddr, String> {
     }
 }
 
-fn name(text: &str) -> Result<String, String> {
+fn parse_name(text: &str) -> Result<String, String> {
     match text.len() {
         0 => Err("a name is not empty".to_owned()),
         1..=NAME_BYTES_MAX => Ok(text.to_owned()),
@@ -140,44 +143,50 @@ fn name(text: &str) -> Result<String, String> {
 mod tests {
     use super::*;
 
-    fn way(words: &str, environment: &[(&str, &str)]) -> Result<Way, Error> {
-        let words = ["crc-grpc", "chat"].into_iter().chain(words.split(' '));
-        let Program::Chat(args) = Cli::try_parse_from(words)?.program else { panic!("no chat") };
-        args.way(|name| {
+    fn parse_discovery(arguments: &str, environment: &[(&str, &str)]) -> Result<Discovery, Error> {
+        let arguments = ["crc-grpc", "chat"].into_iter().chain(arguments.split(' '));
+        let Program::Chat(args) = Cli::try_parse_from(arguments)?.program else {
+            panic!("no chat")
+        };
+        args.discovery(|name| {
             let found = environment.iter().find(|(key, _)| *key == name)?;
             Some(found.1.to_owned())
         })
     }
 
     #[test]
-    fn ports_and_flags_beat_the_environment() {
-        let network = |relay: &str, with: Option<&str>| Way::Network {
-            relay: relay.parse().expect("valid"),
-            with: with.map(str::to_owned),
+    fn ports_and_flags_override_the_environment() {
+        let by_network = |relay: &str, with: Option<&str>| Discovery::Network {
+            server: relay.parse().expect("valid"),
+            partner: with.map(str::to_owned),
             address: None,
         };
-        let at = |address: &str| Way::Network {
-            relay: "b:2".parse().expect("valid"),
-            with: None,
+        let by_network_with_ip = |address: &str| Discovery::Network {
+            server: "b:2".parse().expect("valid"),
+            partner: None,
             address: Some(address.parse().expect("valid")),
         };
         let environment = [("CRC_NETWORK", "a:1"), ("CRC_WITH", "Bob")];
-        for (words, environment, expected) in [
-            ("Alice 1 2", &environment[..], Way::Ports { own: 1, peer: 2 }),
-            ("Alice 0 2", &[], Way::Ports { own: 0, peer: 2 }),
-            ("Alice --network b:2", &[], network("b:2", None)),
-            ("Alice --network b:2 --with Carol", &environment, network("b:2", Some("Carol"))),
-            ("Alice --network b:2 --address 192.0.2.7", &[], at("192.0.2.7")),
-            ("Alice --network b:2", &[("CRC_ADDRESS", "::1")], at("::1")),
-            ("Alice", &environment, network("a:1", Some("Bob"))),
+        for (arguments, environment, expected) in [
+            ("Alice 1 2", &environment[..], Discovery::Ports { own: 1, peer: 2 }),
+            ("Alice 0 2", &[], Discovery::Ports { own: 0, peer: 2 }),
+            ("Alice --network b:2", &[], by_network("b:2", None)),
+            ("Alice --network b:2 --with Carol", &environment, by_network("b:2", Some("Carol"))),
+            ("Alice --network b:2 --address 192.0.2.7", &[], by_network_with_ip("192.0.2.7")),
+            ("Alice --network b:2", &[("CRC_ADDRESS", "::1")], by_network_with_ip("::1")),
+            ("Alice", &environment, by_network("a:1", Some("Bob"))),
         ] {
-            assert_eq!(way(words, environment).expect("valid"), expected, "{words}");
+            assert_eq!(
+                parse_discovery(arguments, environment).expect("valid"),
+                expected,
+                "{arguments}"
+            );
         }
     }
 
     #[test]
-    fn wrong_usage_is_told_with_exit_code_2() {
-        for words in [
+    fn invalid_usage_exits_with_code_2() {
+        for arguments in [
             "Alice",
             "Alice 1",
             "Alice 1 1",
@@ -194,9 +203,13 @@ mod tests {
             "Alice 1 2 --address 192.0.2.7",
             " --network a:1",
         ] {
-            assert_eq!(way(words, &[]).expect_err(words).exit_code(), 2, "{words}");
+            assert_eq!(
+                parse_discovery(arguments, &[]).expect_err(arguments).exit_code(),
+                2,
+                "{arguments}"
+            );
         }
         let environment = [("CRC_NETWORK", "nowhere")];
-        assert_eq!(way("Alice", &environment).expect_err("no address").exit_code(), 2);
+        assert_eq!(parse_discovery("Alice", &environment).expect_err("no address").exit_code(), 2);
     }
 }

@@ -17,26 +17,26 @@ const PREFACE_BYTES: usize = 24;
 pub(crate) struct Connection<T> {
     stream: TcpStream,
     /// Until the other end has begun to speak, where that has its time.
-    opening: Option<Opening>,
-    _until_end: T,
+    preface: Option<PrefaceWait>,
+    _guard: T,
 }
 
-struct Opening {
-    until: Pin<Box<Sleep>>,
-    bytes: usize,
+struct PrefaceWait {
+    deadline: Pin<Box<Sleep>>,
+    bytes_read: usize,
 }
 
 impl<T> Connection<T> {
     /// One that was dialled.
-    pub(crate) fn dialled(stream: TcpStream, until_end: T) -> Self {
-        Self { stream, opening: None, _until_end: until_end }
+    pub(crate) fn dialled(stream: TcpStream, guard: T) -> Self {
+        Self { stream, preface: None, _guard: guard }
     }
 
     /// One that came, and that fails with [`io::ErrorKind::TimedOut`] where its client has not begun to
     /// speak HTTP/2 by the deadline, counted from now.
-    pub(crate) fn accepted(stream: TcpStream, deadline: Duration, until_end: T) -> Self {
-        let opening = Opening { until: Box::pin(sleep(deadline)), bytes: 0 };
-        Self { stream, opening: Some(opening), _until_end: until_end }
+    pub(crate) fn accepted(stream: TcpStream, deadline: Duration, guard: T) -> Self {
+        let preface = PrefaceWait { deadline: Box::pin(sleep(deadline)), bytes_read: 0 };
+        Self { stream, preface: Some(preface), _guard: guard }
     }
 }
 
@@ -54,17 +54,17 @@ impl<T: Unpin> AsyncRead for Connection<T> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if let Some(opening) = &mut self.opening
-            && opening.until.as_mut().poll(context).is_ready()
+        if let Some(preface) = &mut self.preface
+            && preface.deadline.as_mut().poll(context).is_ready()
         {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        if let Some(opening) = &mut self.opening {
-            opening.bytes += buffer.filled().len() - before;
-            if opening.bytes >= PREFACE_BYTES {
-                self.opening = None;
+        if let Some(preface) = &mut self.preface {
+            preface.bytes_read += buffer.filled().len() - before;
+            if preface.bytes_read >= PREFACE_BYTES {
+                self.preface = None;
             }
         }
         Poll::Ready(Ok(()))

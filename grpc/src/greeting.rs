@@ -7,9 +7,9 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use tonic::{Request, Response, Status};
 
-use crate::channel::{self, Failure, Signals};
-use crate::incoming::{incoming, server};
-use crate::limits::{GREETINGS_MAX, LEAVE_DEADLINE, MESSAGE_BYTES_MAX};
+use crate::channel::{self, RpcError, ShutdownSignals};
+use crate::incoming::{incoming, server_builder};
+use crate::limits::{GREETINGS_MAX, MESSAGE_BYTES_MAX, SHUTDOWN_DEADLINE};
 use crate::proto::greeting::greeting_client::GreetingClient;
 use crate::proto::greeting::greeting_server::{Greeting, GreetingServer};
 use crate::proto::greeting::{ServerResponse, UserInfo};
@@ -36,24 +36,24 @@ impl Greeting for Greeter {
 /// # Errors
 /// The port cannot be listened on.
 pub(crate) async fn serve(port: u16) -> Result<(), String> {
-    let mut signals = Signals::new()?;
-    let (listener, address) = channel::listen(channel::local(port)).await?;
+    let mut signals = ShutdownSignals::new()?;
+    let (listener, address) = channel::listen(channel::localhost(port)).await?;
     let mut screen = Screen::open();
-    screen.say(Line::Out(format!("Server started, listening on {}", address.port())));
+    screen.print(Line::Out(format!("Server started, listening on {}", address.port())));
     let greeter = GreetingServer::new(Greeter { lines: screen.sender() })
         .max_decoding_message_size(MESSAGE_BYTES_MAX);
     let (stop, stopped) = oneshot::channel::<()>();
     let incoming = incoming(listener);
     {
-        let serving =
-            server().serve_with_incoming_shutdown(greeter, incoming, async { drop(stopped.await) });
+        let serving = server_builder()
+            .serve_with_incoming_shutdown(greeter, incoming, async { drop(stopped.await) });
         tokio::pin!(serving);
         tokio::select! {
             outcome = &mut serving => return outcome.map_err(|error| error.to_string()),
-            () = signals.any() => drop(stop),
+            () = signals.recv() => drop(stop),
         }
         // Answers that are under way may come to their end.
-        let _ = timeout(LEAVE_DEADLINE, serving).await;
+        let _ = timeout(SHUTDOWN_DEADLINE, serving).await;
     }
     screen.close().await
 }
@@ -63,51 +63,55 @@ pub(crate) async fn serve(port: u16) -> Result<(), String> {
 /// # Errors
 /// The first failure of a client.
 pub(crate) async fn greet(port: u16, names: Vec<String>) -> Result<(), String> {
-    let mut signals = Signals::new()?;
+    let mut signals = ShutdownSignals::new()?;
     let screen = Screen::open();
     tokio::select! {
-        () = signals.any() => Ok(()),
+        () = signals.recv() => Ok(()),
         outcome = greet_all(screen, port, names) => outcome,
     }
 }
 
 async fn greet_all(mut screen: Screen, port: u16, names: Vec<String>) -> Result<(), String> {
-    let (done, mut answers) = mpsc::channel(names.len());
-    let free = Arc::new(Semaphore::new(GREETINGS_MAX));
+    let (result_sender, mut results) = mpsc::channel(names.len());
+    let permits = Arc::new(Semaphore::new(GREETINGS_MAX));
     for (index, name) in names.into_iter().enumerate() {
-        screen.say(Line::Out(format!("Client {} started", index + 1)));
-        let (done, free) = (done.clone(), Arc::clone(&free));
+        screen.print(Line::Out(format!("Client {} started", index + 1)));
+        let (result_sender, permits) = (result_sender.clone(), Arc::clone(&permits));
         tokio::spawn(async move {
-            let _permit = free.acquire().await;
-            let answer = greet_one(port, name.clone()).await;
-            let _ = done.send((name, answer)).await;
+            let _permit = permits.acquire().await;
+            let result = greet_one(port, name.clone()).await;
+            let _ = result_sender.send((name, result)).await;
         });
     }
-    drop(done);
-    let mut failure = None;
-    while let Some((name, answer)) = answers.recv().await {
+    drop(result_sender);
+    let mut first_error = None;
+    while let Some((name, result)) = results.recv().await {
         let name = Printable(name.as_bytes());
-        match answer {
+        match result {
             Ok(message) => {
                 let message = Printable(message.as_bytes());
                 let line = format!("[{name}] Message received from server: \"{message}\"");
-                screen.say(Line::Out(line));
+                screen.print(Line::Out(line));
             }
             // Who is not there is not there for all of them; an answer is to one.
-            Err(Failure::Absent(why)) => drop(failure.get_or_insert(why)),
-            Err(Failure::Refused(why)) => drop(failure.get_or_insert(format!("{name}: {why}"))),
+            Err(RpcError::Unavailable(why)) => {
+                first_error.get_or_insert(why);
+            }
+            Err(RpcError::Rejected(why)) => {
+                first_error.get_or_insert(format!("{name}: {why}"));
+            }
         }
     }
     screen.finish().await?;
-    failure.map_or(Ok(()), Err)
+    first_error.map_or(Ok(()), Err)
 }
 
-async fn greet_one(port: u16, name: String) -> Result<String, Failure> {
-    let (channel, gone) = channel::connect(channel::local(port)).await?;
+async fn greet_one(port: u16, name: String) -> Result<String, RpcError> {
+    let (channel, closed) = channel::connect(channel::localhost(port)).await?;
     let mut client = GreetingClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
-    let answer = channel::answer(client.greet(UserInfo { name })).await;
+    let response = channel::await_response(client.greet(UserInfo { name })).await;
     drop(client);
     // Until it has gone its descriptor is not free for the next.
-    let _ = timeout(LEAVE_DEADLINE, gone).await;
-    Ok(answer?.into_inner().message)
+    let _ = timeout(SHUTDOWN_DEADLINE, closed).await;
+    Ok(response?.into_inner().message)
 }

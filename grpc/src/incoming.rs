@@ -16,14 +16,14 @@ use tonic::transport::Server;
 use crate::channel;
 use crate::connection::Connection;
 use crate::limits::{
-    ACCEPT_PAUSE, CONNECTIONS_MAX, OPENING_DEADLINE, REQUEST_DEADLINE, STREAMS_MAX, WINDOW_BYTES,
+    ACCEPT_BACKOFF, CONNECTIONS_MAX, PREFACE_DEADLINE, REQUEST_DEADLINE, STREAMS_MAX, WINDOW_BYTES,
 };
 
 /// A connection that came, which leaves its place to another when it ends.
-type Accepted = Connection<OwnedSemaphorePermit>;
+type AcceptedConnection = Connection<OwnedSemaphorePermit>;
 
 /// A server within its bounds.
-pub(crate) fn server() -> Server {
+pub(crate) fn server_builder() -> Server {
     Server::builder()
         .max_concurrent_streams(STREAMS_MAX)
         .initial_stream_window_size(WINDOW_BYTES)
@@ -32,30 +32,33 @@ pub(crate) fn server() -> Server {
 }
 
 /// The connections of a listener, which closes when this is dropped.
-pub(crate) fn incoming(listener: TcpListener) -> ReceiverStream<io::Result<Accepted>> {
+pub(crate) fn incoming(listener: TcpListener) -> ReceiverStream<io::Result<AcceptedConnection>> {
     let (accepted, incoming) = mpsc::channel(1);
     tokio::spawn(async move {
         tokio::select! {
             () = accepted.closed() => {}
-            () = accept(listener, &accepted) => {}
+            () = accept_loop(listener, &accepted) => {}
         }
     });
     ReceiverStream::new(incoming)
 }
 
-async fn accept(listener: TcpListener, accepted: &mpsc::Sender<io::Result<Accepted>>) {
-    let free = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    while let Ok(permit) = Arc::clone(&free).acquire_owned().await {
+async fn accept_loop(
+    listener: TcpListener,
+    accepted: &mpsc::Sender<io::Result<AcceptedConnection>>,
+) {
+    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
         match listener.accept().await {
             Ok((stream, _)) => {
-                channel::prepare(&stream);
-                let connection = Connection::accepted(stream, OPENING_DEADLINE, permit);
+                channel::set_socket_options(&stream);
+                let connection = Connection::accepted(stream, PREFACE_DEADLINE, permit);
                 if accepted.send(Ok(connection)).await.is_err() {
                     return;
                 }
             }
             // Out of descriptors, mostly: it takes time until there is one.
-            Err(_) => sleep(ACCEPT_PAUSE).await,
+            Err(_) => sleep(ACCEPT_BACKOFF).await,
         }
     }
 }

@@ -22,13 +22,13 @@ pub(crate) const WINDOW_BYTES: u32 = 256 * 1024;
 pub(crate) const GREETINGS_MAX: usize = 256;
 
 /// Messages that have come and are not shown: whoever sends more waits for their answers.
-pub(crate) const RECEIVED_MAX: usize = 64;
+pub(crate) const RECEIVED_MESSAGES_MAX: usize = 64;
 
 /// Lines that were typed ahead of what is sent: the rest waits where it comes from.
-pub(crate) const TYPED_AHEAD_MAX: usize = 16;
+pub(crate) const INPUT_LINES_MAX: usize = 16;
 
 /// Lines to show that a slow reader of the output has not taken: then nothing more is read.
-pub(crate) const SHOWN_MAX: usize = 64;
+pub(crate) const OUTPUT_LINES_MAX: usize = 64;
 
 /// How soon after the last attempt to connect to the peer the next one may begin.
 pub(crate) const DIAL_INTERVAL: Duration = Duration::from_secs(1);
@@ -37,41 +37,41 @@ pub(crate) const DIAL_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How long after an accept that failed the next is tried: mostly there are no descriptors left.
-pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// How long a connection that has come may take to begin to speak: less than those behind it wait.
-pub(crate) const OPENING_DEADLINE: Duration = Duration::from_secs(5);
+pub(crate) const PREFACE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How long a request may take to come and to be answered: longer than anybody waits for it.
 pub(crate) const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
 
 /// How long a connection may be silent before the system asks whether there is another end, and
 /// how long between such questions: the third that is not answered ends it, after 15 s in all.
-pub(crate) const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Such questions.
-pub(crate) const PROBES_MAX: u32 = 2;
+pub(crate) const KEEPALIVE_PROBES_MAX: u32 = 2;
 
 /// How long an answer may take. Whoever needs longer is stuck or cut off.
-pub(crate) const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const RESPONSE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long after the welcome a network's users are waited for, where it does not say that it has
 /// told of all.
-pub(crate) const SETTLE_DEADLINE: Duration = Duration::from_secs(1);
+pub(crate) const INITIAL_SYNC_DEADLINE: Duration = Duration::from_secs(1);
 
 /// How long leaving may take, for each of its steps.
-pub(crate) const LEAVE_DEADLINE: Duration = Duration::from_secs(1);
+pub(crate) const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(1);
 
 /// Users of a network who chat over gRPC and are remembered: past that nobody finds anybody by chance,
 /// and a server that makes them up costs no more than 2 MiB.
 pub(crate) const USERS_MAX: usize = 4096;
 
 /// Questions of people whom the network has not told of yet, or before it is certain who we are.
-pub(crate) const STRANGERS_MAX: usize = 64;
+pub(crate) const DEFERRED_REQUESTS_MAX: usize = 64;
 
 /// How soon the line editor is told again to stop: it may not have listened yet.
-pub(crate) const STOP_INTERVAL: Duration = Duration::from_millis(20);
+pub(crate) const EDITOR_STOP_RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Random ids that are tried. Two in use one after the other is a wonder; eight, a server that
 /// refuses whatever it is asked.
-pub(crate) const RANDOM_IDS_MAX: u32 = 8;
+pub(crate) const ID_ATTEMPTS_MAX: u32 = 8;

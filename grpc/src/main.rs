@@ -23,11 +23,11 @@ use crate::cli::{Cli, Program};
 
 fn main() -> ExitCode {
     let program = Cli::parse().program;
-    let way = match &program {
-        Program::Chat(args) => Some(args.way(|name| std::env::var(name).ok())),
+    let discovery = match &program {
+        Program::Chat(args) => Some(args.discovery(|name| std::env::var(name).ok())),
         _ => None,
     };
-    let way = match way.transpose() {
+    let discovery = match discovery.transpose() {
         Ok(way) => way,
         Err(error) => error.exit(),
     };
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         Err(error) => return fail(&error.to_string()),
     };
     let outcome = runtime.block_on(async {
-        match (program, way) {
+        match (program, discovery) {
             (Program::GreetServer { port }, _) => greeting::serve(port).await,
             (Program::Greet { port, names }, _) => greeting::greet(port, names).await,
             (Program::Chat(args), Some(way)) => chat::run(args.name, way).await,

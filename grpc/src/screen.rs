@@ -11,8 +11,8 @@ use std::thread;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use crate::channel::reason;
-use crate::limits::{LEAVE_DEADLINE, LINE_BYTES_MAX, SHOWN_MAX, TYPED_AHEAD_MAX};
+use crate::channel::error_text;
+use crate::limits::{INPUT_LINES_MAX, LINE_BYTES_MAX, OUTPUT_LINES_MAX, SHUTDOWN_DEADLINE};
 use crate::terminal::{self, Printer, Terminal};
 
 /// A line to show.
@@ -27,62 +27,62 @@ pub(crate) enum Line {
 /// What shows lines.
 pub(crate) struct Screen {
     lines: mpsc::Sender<Line>,
-    behind: VecDeque<Line>,
-    written: oneshot::Receiver<io::Result<()>>,
+    pending: VecDeque<Line>,
+    writer_result: oneshot::Receiver<io::Result<()>>,
     terminal: Option<Terminal>,
 }
 
 impl Screen {
     /// For lines that are shown.
     pub(crate) fn open() -> Self {
-        Self::with(None)
+        Self::with_terminal(None)
     }
 
     /// For lines that are shown and lines that are typed, at a terminal with an editor.
-    pub(crate) fn open_with_input() -> (Self, mpsc::Receiver<Typed>) {
-        let (lines, typed) = mpsc::channel(TYPED_AHEAD_MAX);
+    pub(crate) fn open_with_input() -> (Self, mpsc::Receiver<Input>) {
+        let (lines, input_lines) = mpsc::channel(INPUT_LINES_MAX);
         let terminal = terminal::open(lines.clone());
         if terminal.is_none() {
-            thread::spawn(move || input(&lines));
+            thread::spawn(move || read_input(&lines));
         }
-        (Self::with(terminal), typed)
+        (Self::with_terminal(terminal), input_lines)
     }
 
-    fn with(terminal: Option<(Terminal, Printer)>) -> Self {
-        let (lines, to_show) = mpsc::channel(SHOWN_MAX);
-        let (done, written) = oneshot::channel();
+    fn with_terminal(terminal: Option<(Terminal, Printer)>) -> Self {
+        let (lines, output_lines) = mpsc::channel(OUTPUT_LINES_MAX);
+        let (done, writer_result) = oneshot::channel();
         let (terminal, printer) = terminal.unzip();
-        thread::spawn(move || done.send(show(to_show, printer)));
-        Self { lines, behind: VecDeque::new(), written, terminal }
+        thread::spawn(move || done.send(write_lines(output_lines, printer)));
+        Self { lines, pending: VecDeque::new(), writer_result, terminal }
     }
 
     /// Shows a line when those before it have been taken.
-    pub(crate) fn say(&mut self, line: Line) {
-        self.behind.push_back(line);
-        while let Some(line) = self.behind.pop_front() {
+    pub(crate) fn print(&mut self, line: Line) {
+        self.pending.push_back(line);
+        while let Some(line) = self.pending.pop_front() {
             if let Err(error) = self.lines.try_send(line) {
                 let line = match error {
                     mpsc::error::TrySendError::Full(line)
                     | mpsc::error::TrySendError::Closed(line) => line,
                 };
-                return self.behind.push_front(line);
+                return self.pending.push_front(line);
             }
         }
     }
 
     /// Whether lines wait for somebody to take those before them.
-    pub(crate) fn is_behind(&self) -> bool {
-        !self.behind.is_empty()
+    pub(crate) fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
     }
 
     /// Hands on a line that waits, or waits itself for as long as anybody can see anything: then the
     /// answer is `false`. It may be dropped and called again at any time.
-    pub(crate) async fn tend(&mut self) -> bool {
-        if self.behind.is_empty() {
+    pub(crate) async fn flush_one(&mut self) -> bool {
+        if self.pending.is_empty() {
             self.lines.closed().await;
         }
         let Ok(permit) = self.lines.reserve().await else { return false };
-        if let Some(line) = self.behind.pop_front() {
+        if let Some(line) = self.pending.pop_front() {
             permit.send(line);
         }
         true
@@ -98,11 +98,11 @@ impl Screen {
     /// # Errors
     /// It could not be shown. That its reader has seen enough is no error.
     pub(crate) async fn finish(mut self) -> Result<(), String> {
-        while self.is_behind() && self.tend().await {}
+        while self.has_pending() && self.flush_one().await {}
         drop(self.lines);
-        match self.written.await {
+        match self.writer_result.await {
             Ok(Err(error)) if error.kind() != ErrorKind::BrokenPipe => {
-                Err(format!("cannot write the output: {}", reason(&error)))
+                Err(format!("cannot write the output: {}", error_text(&error)))
             }
             _ => Ok(()),
         }
@@ -114,7 +114,7 @@ impl Screen {
     /// As [`Screen::finish`].
     pub(crate) async fn close(mut self) -> Result<(), String> {
         let terminal = self.terminal.take();
-        let outcome = timeout(LEAVE_DEADLINE, self.finish()).await.unwrap_or(Ok(()));
+        let outcome = timeout(SHUTDOWN_DEADLINE, self.finish()).await.unwrap_or(Ok(()));
         if let Some(terminal) = terminal {
             terminal.close();
         }
@@ -122,12 +122,12 @@ impl Screen {
     }
 }
 
-fn show(mut lines: mpsc::Receiver<Line>, mut printer: Option<Printer>) -> io::Result<()> {
-    let is_one_terminal = printer.is_some() && io::stderr().is_terminal();
+fn write_lines(mut lines: mpsc::Receiver<Line>, mut printer: Option<Printer>) -> io::Result<()> {
+    let is_stderr_terminal = printer.is_some() && io::stderr().is_terminal();
     while let Some(line) = lines.blocking_recv() {
         match (line, &mut printer) {
             (Line::Out(line), Some(printer)) => printer.print(&line)?,
-            (Line::Err(line), Some(printer)) if is_one_terminal => {
+            (Line::Err(line), Some(printer)) if is_stderr_terminal => {
                 printer.print(&format!("crc-grpc: {line}"))?;
             }
             (Line::Out(line), None) => {
@@ -143,15 +143,15 @@ fn show(mut lines: mpsc::Receiver<Line>, mut printer: Option<Printer>) -> io::Re
 
 /// What was typed.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Typed {
+pub(crate) enum Input {
     /// A line without its line end.
     Line(String),
     /// A line that cannot be sent, and why.
-    Unsendable(String),
+    Invalid(String),
 }
 
 /// Hands on the lines of standard input to its end, or until nobody takes them.
-fn input(lines: &mpsc::Sender<Typed>) {
+fn read_input(lines: &mpsc::Sender<Input>) {
     let mut input = io::stdin().lock();
     while let Some(line) = next_line(&mut input) {
         if lines.blocking_send(line).is_err() {
@@ -161,25 +161,25 @@ fn input(lines: &mpsc::Sender<Typed>) {
 }
 
 /// A line, and whether it can be sent.
-pub(crate) fn typed(line: Vec<u8>) -> Typed {
+pub(crate) fn parse_line(line: Vec<u8>) -> Input {
     if line.len() > LINE_BYTES_MAX {
         return too_long();
     }
     match String::from_utf8(line) {
-        Ok(line) => Typed::Line(line),
-        Err(_) => Typed::Unsendable("not sent: the line is not UTF-8".to_owned()),
+        Ok(line) => Input::Line(line),
+        Err(_) => Input::Invalid("not sent: the line is not UTF-8".to_owned()),
     }
 }
 
-fn too_long() -> Typed {
-    Typed::Unsendable(format!("not sent: a line has at most {LINE_BYTES_MAX} bytes"))
+fn too_long() -> Input {
+    Input::Invalid(format!("not sent: a line has at most {LINE_BYTES_MAX} bytes"))
 }
 
 /// The next line, never more of it in memory than can be sent; an input that fails has ended.
-fn next_line(input: &mut impl io::BufRead) -> Option<Typed> {
+fn next_line(input: &mut impl io::BufRead) -> Option<Input> {
     let mut line = Vec::new();
-    let longest = LINE_BYTES_MAX as u64 + 1; // with its line end
-    if input.by_ref().take(longest).read_until(b'\n', &mut line).ok()? == 0 {
+    let limit_bytes = LINE_BYTES_MAX as u64 + 1; // with its line end
+    if input.by_ref().take(limit_bytes).read_until(b'\n', &mut line).ok()? == 0 {
         return None;
     }
     if line.pop_if(|byte| *byte == b'\n').is_none() && line.len() > LINE_BYTES_MAX {
@@ -187,7 +187,7 @@ fn next_line(input: &mut impl io::BufRead) -> Option<Typed> {
         return Some(too_long());
     }
     line.pop_if(|byte| *byte == b'\r');
-    Some(typed(line))
+    Some(parse_line(line))
 }
 
 #[cfg(test)]
@@ -199,8 +199,8 @@ mod tests {
         let lines = std::iter::from_fn(|| next_line(&mut input));
         let lines: Vec<Option<String>> = lines
             .map(|typed| match typed {
-                Typed::Line(line) => Some(line),
-                Typed::Unsendable(_) => None,
+                Input::Line(line) => Some(line),
+                Input::Invalid(_) => None,
             })
             .collect();
         let lines: Vec<Option<&str>> = lines.iter().map(Option::as_deref).collect();
@@ -208,14 +208,14 @@ mod tests {
     }
 
     #[test]
-    fn one_bad_line_costs_only_itself() {
+    fn invalid_line_is_rejected_and_the_next_is_read() {
         check(b"", &[]);
         check(b"a\r\n\nb", &[Some("a"), Some(""), Some("b")]);
         check(b"\xff\nb\n", &[None, Some("b")]);
-        let longest = "x".repeat(LINE_BYTES_MAX);
-        check(format!("{longest}\nb\n").as_bytes(), &[Some(&longest), Some("b")]);
-        check(longest.as_bytes(), &[Some(&longest)]);
-        check(format!("{longest}y\nb\n").as_bytes(), &[None, Some("b")]);
-        check(format!("{longest}yz").as_bytes(), &[None]);
+        let longest_line = "x".repeat(LINE_BYTES_MAX);
+        check(format!("{longest_line}\nb\n").as_bytes(), &[Some(&longest_line), Some("b")]);
+        check(longest_line.as_bytes(), &[Some(&longest_line)]);
+        check(format!("{longest_line}y\nb\n").as_bytes(), &[None, Some("b")]);
+        check(format!("{longest_line}yz").as_bytes(), &[None]);
     }
 }

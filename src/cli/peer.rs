@@ -3,7 +3,7 @@
 use clap::Args;
 use clap::builder::FalseyValueParser;
 
-use super::checked::{LogFilter, PeerId};
+use super::validated::{LogFilter, PeerId};
 use crate::address::Address;
 use crate::net::PeerSettings;
 
@@ -38,9 +38,9 @@ pub struct PeerArgs {
 
 /// What `crc peer` is to do.
 #[derive(Clone, Debug)]
-pub enum PeerTask {
+pub enum PeerCommand {
     /// Take this id apart.
-    Explain(i64),
+    ExplainId(i64),
     /// Run, with the filter of the log if one was given.
     Run(PeerSettings, Option<String>),
 }
@@ -48,13 +48,13 @@ pub enum PeerTask {
 impl PeerArgs {
     /// What to do; `seed` fills in what nobody chose.
     #[must_use]
-    pub fn task(self, seed: u64) -> PeerTask {
+    pub fn into_command(self, seed: u64) -> PeerCommand {
         let Self { listen, peers, desired_id, json, explain_id, log } = self;
         if let Some(PeerId(id)) = explain_id {
-            return PeerTask::Explain(id);
+            return PeerCommand::ExplainId(id);
         }
         let desired_id = desired_id.map(|id| id.0);
         let settings = PeerSettings { listen, desired_id, peers, json, seed };
-        PeerTask::Run(settings, log.map(|log| log.0))
+        PeerCommand::Run(settings, log.map(|log| log.0))
     }
 }

@@ -8,13 +8,13 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use serde::Deserialize;
 
-use super::checked::{
+use super::validated::{
     Count, Days, FrameBytes, Id, Info, Interval, LogFilter, Micros, Name, QueueBytes, Seconds,
 };
 use crate::address::Address;
-use crate::doors::Door;
+use crate::doors::Wire;
 use crate::limits::{Limits, MAIL_BYTES_MAX, MAIL_IN_MEMORY_BYTES_MAX, NAME_BYTES_MAX};
-use crate::net::Settings;
+use crate::net::ServerSettings;
 use crate::relay::Identity;
 use crate::relay::message::HostId;
 
@@ -135,99 +135,99 @@ struct ServerOptions {
 impl ServerArgs {
     /// The configuration file to read, if there is one.
     #[must_use]
-    pub fn config(&self) -> Option<&Path> {
+    pub fn config_path(&self) -> Option<&Path> {
         self.config.as_deref()
     }
 
     /// How the server is to run, and the filter of its log. `file` is the text of the configuration
-    /// file; `machine_name` and `seed` fill in what nobody chose.
+    /// file; `hostname` and `seed` fill in what nobody chose.
     ///
     /// # Errors
     /// What is wrong in the file, with its line.
-    pub fn settings(
+    pub fn into_settings(
         self,
-        file: Option<&str>,
-        machine_name: &str,
+        config_text: Option<&str>,
+        hostname: &str,
         seed: u64,
-    ) -> Result<(Settings, String), String> {
-        let file: ServerOptions = file
+    ) -> Result<(ServerSettings, String), String> {
+        let file: ServerOptions = config_text
             .map(toml::from_str)
             .transpose()
             .map_err(|error| error.to_string())?
             .unwrap_or_default();
-        let given = self.options;
+        let args = self.options;
         let defaults = Limits::default();
-        let id = given.id.or(file.id);
-        let name = given.name.or(file.name).map_or_else(|| short_name(machine_name), |name| name.0);
-        let info = given.info.or(file.info).map_or_else(String::new, |info| info.0);
-        let own = Identity {
+        let id = args.id.or(file.id);
+        let name = args.name.or(file.name).map_or_else(|| truncate_name(hostname), |name| name.0);
+        let info = args.info.or(file.info).map_or_else(String::new, |info| info.0);
+        let identity = Identity {
             id: id
                 .as_ref()
                 .map_or_else(|| HostId::random(&mut StdRng::seed_from_u64(seed)), |id| id.0),
-            id_is_chosen: id.is_some(),
+            is_id_configured: id.is_some(),
             name: name.into_bytes(),
             info: info.into_bytes(),
         };
-        let mailbox = given.mailbox.or(file.mailbox);
+        let mailbox = args.mailbox.or(file.mailbox);
         let limits = Limits {
-            table_bytes_max: defaults.table_bytes_max,
-            gathered_users_min: defaults.gathered_users_min,
-            gathered_for: defaults.gathered_for,
-            frame_bytes_max: given
+            host_table_bytes_max: defaults.host_table_bytes_max,
+            announce_batch_users_min: defaults.announce_batch_users_min,
+            announce_batch_delay_min: defaults.announce_batch_delay_min,
+            frame_bytes_max: args
                 .max_frame
                 .or(file.max_frame)
                 .map_or(defaults.frame_bytes_max, |bytes| bytes.0),
-            client_queue_bytes_max: given
+            client_queue_bytes_max: args
                 .client_queue
                 .or(file.client_queue)
                 .map_or(defaults.client_queue_bytes_max, |bytes| bytes.0),
-            server_queue_bytes_max: given
+            server_queue_bytes_max: args
                 .server_queue
                 .or(file.server_queue)
                 .map_or(defaults.server_queue_bytes_max, |bytes| bytes.0),
-            register_deadline: given
+            register_deadline: args
                 .register_deadline
                 .or(file.register_deadline)
                 .map_or(defaults.register_deadline, |span| span.0),
-            split_grace: given
+            split_grace: args
                 .split_grace
                 .or(file.split_grace)
                 .map_or(defaults.split_grace, |span| span.0),
-            classic_interval: given
+            classic_alive_interval: args
                 .classic_interval
                 .or(file.classic_interval)
-                .map_or(defaults.classic_interval, |span| span.0),
-            mail_messages_max: given
+                .map_or(defaults.classic_alive_interval, |span| span.0),
+            mail_messages_max: args
                 .mail_messages
                 .or(file.mail_messages)
                 .map_or(defaults.mail_messages_max, |count| count.0),
-            mail_bytes_max: given.mail_bytes.or(file.mail_bytes).map_or(
+            mail_bytes_max: args.mail_bytes.or(file.mail_bytes).map_or(
                 if mailbox.is_some() { MAIL_BYTES_MAX } else { MAIL_IN_MEMORY_BYTES_MAX },
                 |count| count.0,
             ),
-            mail_age_max: given
+            mail_age_max: args
                 .mail_days
                 .or(file.mail_days)
                 .map_or(defaults.mail_age_max, |span| span.0),
         };
-        let listen = given.listen.or(file.listen).unwrap_or_else(default_address);
-        let doors = [
-            (Door::Crc, Some(listen)),
-            (Door::Direct, given.direct.or(file.direct)),
-            (Door::Classic, given.classic.or(file.classic)),
+        let listen = args.listen.or(file.listen).unwrap_or_else(default_listen_address);
+        let listeners = [
+            (Wire::Crc, Some(listen)),
+            (Wire::Direct, args.direct.or(file.direct)),
+            (Wire::Classic, args.classic.or(file.classic)),
         ];
-        let doors = doors.into_iter().filter_map(|(door, address)| Some((door, address?)));
-        let settings = Settings {
-            own,
-            doors: doors.collect(),
+        let listeners = listeners.into_iter().filter_map(|(door, address)| Some((door, address?)));
+        let settings = ServerSettings {
+            identity,
+            listeners: listeners.collect(),
             mailbox,
-            parents: if given.parent.is_empty() { file.parent } else { given.parent },
-            control: given.control.or(file.control),
-            busy_poll: given.busy_poll.or(file.busy_poll).map_or(Duration::ZERO, |span| span.0),
+            parents: if args.parent.is_empty() { file.parent } else { args.parent },
+            control_socket: args.control.or(file.control),
+            busy_poll: args.busy_poll.or(file.busy_poll).map_or(Duration::ZERO, |span| span.0),
             limits,
             seed,
         };
-        Ok((settings, given.log.or(file.log).map_or_else(|| "info".to_owned(), |log| log.0)))
+        Ok((settings, args.log.or(file.log).map_or_else(|| "info".to_owned(), |log| log.0)))
     }
 }
 
@@ -247,12 +247,12 @@ fn parents<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Addr
     texts.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
 }
 
-fn default_address() -> Address {
+fn default_listen_address() -> Address {
     Address { host: "127.0.0.1".to_owned(), port: DEFAULT_PORT }
 }
 
 /// A machine's name, cut where a longer one could not travel.
-fn short_name(name: &str) -> String {
+fn truncate_name(name: &str) -> String {
     name[..name.floor_char_boundary(NAME_BYTES_MAX)].to_owned()
 }
 
@@ -265,14 +265,14 @@ mod tests {
     use super::super::{Cli, Program};
     use super::*;
 
-    fn settings(flags: &str, file: Option<&str>) -> Result<(Settings, String), String> {
+    fn settings(flags: &str, file: Option<&str>) -> Result<(ServerSettings, String), String> {
         let words = ["crc", "server"].into_iter().chain(flags.split_whitespace());
         let cli = Cli::try_parse_from(words).map_err(|error| error.to_string())?;
-        let Program::Server(args) = cli.program else { panic!("not a server") };
-        args.settings(file, "machine", 7)
+        let Program::Server(args) = cli.command else { panic!("not a server") };
+        args.into_settings(file, "machine", 7)
     }
 
-    fn check_error(flags: &str, file: Option<&str>, expected: &[&str]) {
+    fn check_settings_error(flags: &str, file: Option<&str>, expected: &[&str]) {
         let error = settings(flags, file).expect_err("an error");
         for part in expected {
             assert!(error.contains(part), "{part:?} is not in: {error}");
@@ -280,22 +280,22 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_those_of_the_contract() {
+    fn defaults_match_the_documented_values() {
         let (settings, log) = settings("", None).expect("valid");
-        assert_eq!(settings.doors, [(Door::Crc, "127.0.0.1:3600".parse().expect("valid"))]);
-        assert_eq!(settings.own.name, b"machine");
-        assert!(settings.own.id.is_registrable() && !settings.own.id_is_chosen);
+        assert_eq!(settings.listeners, [(Wire::Crc, "127.0.0.1:3600".parse().expect("valid"))]);
+        assert_eq!(settings.identity.name, b"machine");
+        assert!(settings.identity.id.is_registrable() && !settings.identity.is_id_configured);
         assert_eq!(settings.limits.frame_bytes_max, 1_048_576);
         assert_eq!(settings.limits.split_grace, Duration::from_secs(5));
         assert_eq!(log, "info");
     }
 
     #[test]
-    fn a_flag_beats_the_file_and_the_file_the_default() {
+    fn flag_overrides_config_file_and_config_file_overrides_default() {
         let file = "name = 'from-file'\nid = 7\nsplit-grace = 2\nparent = ['a:1', 'b:2']\n";
         let (settings, _) = settings("--name flag --max-frame 2000", Some(file)).expect("valid");
-        assert_eq!(settings.own.name, b"flag");
-        assert_eq!(settings.own.id, HostId(7));
+        assert_eq!(settings.identity.name, b"flag");
+        assert_eq!(settings.identity.id, HostId(7));
         assert_eq!(settings.limits.split_grace, Duration::from_secs(2));
         assert_eq!(settings.limits.frame_bytes_max, 2000);
         let parents: Vec<String> = settings.parents.iter().map(Address::to_string).collect();
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn one_parent_in_the_file_needs_no_list() {
+    fn config_file_accepts_one_parent_without_a_list() {
         let file = "parent = 'a:1'\nsplit_grace = 0.5\nbusy_poll = 50";
         let (settings, _) = settings("", Some(file)).expect("valid");
         assert_eq!(settings.busy_poll, Duration::from_micros(50));
@@ -312,29 +312,29 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_named_with_their_place() {
-        check_error("", Some("id = 1\nlissten = 'a:1'\n"), &["line 2", "lissten"]);
-        check_error("", Some("id = 0\n"), &["line 1", "1 to 4294967294"]);
-        check_error("", Some("parent = 'nowhere'\n"), &["line 1", "host:port"]);
-        check_error("", Some("listen = [\n"), &["line 1"]);
-        check_error("--id 4294967295", None, &["--id", "1 to 4294967294"]);
-        check_error("--id x", None, &["--id", "is not a number"]);
-        check_error("--listen nowhere", None, &["--listen", "host:port"]);
-        check_error("--split-grace -1", None, &["-1"]);
-        check_error("--max-frame 1", None, &["--max-frame", "128"]);
+    fn invalid_option_error_names_its_flag_or_line() {
+        check_settings_error("", Some("id = 1\nlissten = 'a:1'\n"), &["line 2", "lissten"]);
+        check_settings_error("", Some("id = 0\n"), &["line 1", "1 to 4294967294"]);
+        check_settings_error("", Some("parent = 'nowhere'\n"), &["line 1", "host:port"]);
+        check_settings_error("", Some("listen = [\n"), &["line 1"]);
+        check_settings_error("--id 4294967295", None, &["--id", "1 to 4294967294"]);
+        check_settings_error("--id x", None, &["--id", "is not a number"]);
+        check_settings_error("--listen nowhere", None, &["--listen", "host:port"]);
+        check_settings_error("--split-grace -1", None, &["-1"]);
+        check_settings_error("--max-frame 1", None, &["--max-frame", "128"]);
         let long = format!("--name {}", "n".repeat(256));
-        check_error(&long, None, &["--name", "at most 255 bytes"]);
-        check_error("--busy-poll 1000001", None, &["--busy-poll", "0 to 1000000"]);
-        check_error("", Some("busy-poll = -1"), &["line 1", "0 to 1000000"]);
-        check_error("--log verbose", None, &["--log", "verbose", "debug"]);
-        check_error("--log info,crc=loud", None, &["crc=loud"]);
-        check_error("--client-queue 10000", None, &["--client-queue", "65536"]);
-        check_error("--nmae x", None, &["--nmae", "--name"]);
+        check_settings_error(&long, None, &["--name", "at most 255 bytes"]);
+        check_settings_error("--busy-poll 1000001", None, &["--busy-poll", "0 to 1000000"]);
+        check_settings_error("", Some("busy-poll = -1"), &["line 1", "0 to 1000000"]);
+        check_settings_error("--log verbose", None, &["--log", "verbose", "debug"]);
+        check_settings_error("--log info,crc=loud", None, &["crc=loud"]);
+        check_settings_error("--client-queue 10000", None, &["--client-queue", "65536"]);
+        check_settings_error("--nmae x", None, &["--nmae", "--name"]);
     }
 
     #[test]
-    fn a_long_machine_name_is_cut_between_characters() {
+    fn long_hostname_is_truncated_at_a_character_boundary() {
         let name = "ü".repeat(200);
-        assert_eq!(short_name(&name).len(), 254);
+        assert_eq!(truncate_name(&name).len(), 254);
     }
 }

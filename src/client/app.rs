@@ -11,8 +11,8 @@ use std::time::Duration;
 use super::event::Event;
 use super::grammar::{self, Command};
 use super::session::{Classic, Crc, Direct, End, NotDone, Session};
-use crate::doors::assembly::Assembly;
 use crate::doors::classic::wire::Name;
+use crate::doors::frame_decoder::FrameDecoder;
 use crate::limits::CLIENT_QUEUE_BYTES_MAX;
 use crate::relay::Identity;
 
@@ -55,7 +55,7 @@ enum State {
 #[derive(Debug)]
 pub struct App {
     session: Box<dyn Session>,
-    assembly: Assembly,
+    assembly: FrameDecoder,
     state: State,
     waiting: VecDeque<String>,
     waiting_bytes: usize,
@@ -92,7 +92,7 @@ impl App {
     fn new(session: impl Session + 'static) -> Self {
         Self {
             session: Box::new(session),
-            assembly: Assembly::default(),
+            assembly: FrameDecoder::default(),
             state: State::Unconnected,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
@@ -117,7 +117,7 @@ impl App {
         }
         let frame_len = self.session.frame_len();
         let mut assembly = std::mem::take(&mut self.assembly);
-        let read = assembly.feed(bytes, frame_len, |frame| {
+        let read = assembly.decode(bytes, frame_len, |frame| {
             self.handle_frame(now, frame);
             !self.is_over()
         });

@@ -96,7 +96,7 @@ impl Line {
 }
 
 /// Writes all of `bytes`, also to a file that was made non-blocking by whoever it is shared with.
-/// `Write::write_all` would give up there, without a word of how far it came.
+/// `Write::write_all_queues` would give up there, without a word of how far it came.
 fn write_all(file: &impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match unistd::write(file, bytes) {

@@ -87,7 +87,7 @@ fn chat(options: &Options) -> Result<Outcome, String> {
         User::Direct { id } => (App::direct(id), b"direct".to_vec()),
         User::Classic { name } => {
             let name = name.unwrap_or_else(|| options::name_from_account(user_name(), &mut seed));
-            (App::classic(name), name.bytes().to_vec())
+            (App::classic(name), name.unpadded().to_vec())
         }
     };
     let mut front = front(options.json, &prompt).map_err(|error| reason(&error))?;

@@ -153,7 +153,12 @@ pub(super) fn identity(
     let id = id.unwrap_or_else(|| HostId::random(rng));
     let account = account.filter(|name| !name.is_empty() && name.len() <= NAME_BYTES_MAX);
     let name = name.or(account).unwrap_or_else(|| format!("user-{id}"));
-    Identity { id, id_is_chosen, name: name.into_bytes(), info: info.into_bytes() }
+    Identity {
+        id,
+        is_id_configured: id_is_chosen,
+        name: name.into_bytes(),
+        info: info.into_bytes(),
+    }
 }
 
 /// The name on the classic wire of somebody who chose none: as much as fits of `account`, the user's
@@ -237,7 +242,7 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(7);
         let mut name = |account: Option<&str>| {
             let name = name_from_account(account.map(str::to_owned), &mut rng);
-            String::from_utf8(name.bytes().to_vec()).expect("UTF-8")
+            String::from_utf8(name.unpadded().to_vec()).expect("UTF-8")
         };
         assert_eq!(name(Some("alice")), "alice");
         assert_eq!(name(Some("bartholomew")), "bartholo");

@@ -11,7 +11,7 @@ use super::grammar::{self, Addressee, Command};
 use super::lines::Typed;
 use super::shell::{Front, complain};
 use super::unread::Unread;
-use crate::limits::EXCERPT_BYTES;
+use crate::limits::EXCERPT_BYTES_MAX;
 use crate::peer::wire::MessageId;
 use crate::peer::{self, Peer};
 use crate::relay::Time;
@@ -122,7 +122,7 @@ impl PeerFront {
                 if self.said.len() == MARKS_MAX {
                     self.said.pop_front();
                 }
-                let mut end = text.len().min(EXCERPT_BYTES);
+                let mut end = text.len().min(EXCERPT_BYTES_MAX);
                 while !text.is_char_boundary(end) {
                     end -= 1;
                 }

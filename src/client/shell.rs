@@ -24,10 +24,10 @@ pub(super) trait Front {
     /// is [`ErrorKind::BrokenPipe`]: whoever looked has seen enough.
     fn show(&mut self, event: &Event) -> io::Result<()>;
 
-    /// Readable when [`Front::read`] has something.
+    /// Readable when [`PlainHeader::read`] has something.
     fn input(&self) -> BorrowedFd<'_>;
 
-    /// Appends what was typed; may block unless [`Front::input`] was readable.
+    /// Appends what was typed; may block unless [`PlainHeader::input`] was readable.
     fn read(&mut self, typed: &mut Vec<Typed>) -> io::Result<()>;
 }
 

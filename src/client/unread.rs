@@ -12,7 +12,7 @@ use super::event::Event;
 use super::filter::{self, Filter, Line};
 use super::lines::Typed;
 use super::shell::Front;
-use crate::limits::{PEER_UNREAD_BYTES_MAX, SHUTDOWN_DRAIN};
+use crate::limits::{PEER_UNREAD_BYTES_MAX, SHUTDOWN_DRAIN_TIMEOUT};
 
 /// A [`Filter`] that nobody waits for.
 pub(super) struct Unread {
@@ -80,6 +80,6 @@ impl Drop for Unread {
     /// Gives a reader as long to read the rest as neighbours have.
     fn drop(&mut self) {
         self.lines = None;
-        let _ = self.end.recv_timeout(SHUTDOWN_DRAIN); // then it is lost
+        let _ = self.end.recv_timeout(SHUTDOWN_DRAIN_TIMEOUT); // then it is lost
     }
 }

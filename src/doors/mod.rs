@@ -1,35 +1,35 @@
 //! The doors: a wire a folder, each turning its bytes into the relay's messages and back.
 //!
-//! [`Door`], [`Session`] and [`Shared`] are the one table of them. What only one wire needs stays in
+//! [`Wire`], [`Session`] and [`SharedNames`] are the one table of them. What only one wire needs stays in
 //! its own folder; no door knows another.
 //!
 //! A session handles whole frames. What concerns its own client alone, such as an echo, it answers
-//! itself, on the [`Desk`] that it is handed; what concerns others comes back as a [`Step`].
+//! itself, on the [`SessionCx`] that it is handed; what concerns others comes back as a [`Effect`].
 
-pub mod assembly;
-mod chats;
+mod chat_run;
 pub mod classic;
 pub mod crc;
 pub mod direct;
-mod queue;
+pub mod frame_decoder;
+mod send_queue;
 
 use std::borrow::Cow;
 use std::fmt;
 
 use rand::rngs::StdRng;
 
-pub use self::chats::Chats;
-use self::chats::Row;
-pub use self::queue::{Buffer, SendQueue};
+pub use self::chat_run::ChatRun;
+use self::chat_run::RunKind;
+pub use self::send_queue::{Buffer, SendQueue};
 
 use crate::limits::Limits;
-use crate::mail::{Numbers, Room};
+use crate::mail::{Spool, WideIds};
 use crate::relay::message::{HostId, Message, WideId};
 use crate::relay::{CloseReason, Host, Relay, Time};
 
 /// Which wire a listener or a dialled link speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Door {
+pub enum Wire {
     /// Binary CRC frames (contract section 2).
     Crc,
     /// Protobuf messages with numeric ids (contract section 3).
@@ -38,7 +38,7 @@ pub enum Door {
     Classic,
 }
 
-impl fmt::Display for Door {
+impl fmt::Display for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Crc => "crc",
@@ -50,42 +50,42 @@ impl fmt::Display for Door {
 
 /// What the sessions of a server know together.
 #[derive(Debug, Default)]
-pub struct Shared {
+pub struct SharedNames {
     /// Who has which number of 64 bits.
-    pub numbers: Numbers,
+    pub wide_ids: WideIds,
     /// What classic clients are told of who is online.
     pub directory: classic::Directory,
 }
 
-impl Shared {
+impl SharedNames {
     /// A host can be reached: it has joined, or is found again.
-    pub fn came(&mut self, host: &Host) {
-        self.numbers.came(host);
-        self.directory.came(host);
+    pub fn host_up(&mut self, host: &Host) {
+        self.wide_ids.host_up(host);
+        self.directory.host_up(host);
     }
 
-    /// A host has left. Answers which number is another's now, and whose, see [`Numbers::left`].
-    pub fn left(&mut self, host: &Host) -> Option<(WideId, HostId)> {
-        self.directory.left(host);
-        self.numbers.left(host)
+    /// A host has left. Answers which number is another's now, and whose, see [`WideIds::left`].
+    pub fn host_down(&mut self, host: &Host) -> Option<(WideId, HostId)> {
+        self.directory.host_down(host);
+        self.wide_ids.host_down(host)
     }
 }
 
 /// What a session sees, and where it answers its own client.
-pub struct Desk<'a> {
+pub struct SessionCx<'a> {
     /// The time.
     pub now: Time,
     /// The network as this server knows it.
     pub relay: &'a Relay,
     /// What sessions know together.
-    pub shared: &'a mut Shared,
+    pub names: &'a mut SharedNames,
     /// What is kept for whom.
-    pub mail: &'a Room,
+    pub spool: &'a Spool,
     /// Whether something that this client said is on its way to the disk: nothing that follows may
     /// happen before it is there, except that more is kept.
-    pub is_keeping: bool,
+    pub has_unacked_mail: bool,
     /// Whether something that this client said waits and has not been looked at.
-    pub is_held: bool,
+    pub has_deferred_input: bool,
     /// The client's own.
     pub queue: &'a mut SendQueue,
     /// The bounds.
@@ -94,9 +94,9 @@ pub struct Desk<'a> {
     pub rng: &'a mut StdRng,
 }
 
-impl Desk<'_> {
+impl SessionCx<'_> {
     /// An id that nobody has.
-    pub fn free_id(&mut self) -> HostId {
+    pub fn unused_id(&mut self) -> HostId {
         loop {
             let id = HostId::random(self.rng);
             if !self.is_taken(id) {
@@ -108,20 +108,20 @@ impl Desk<'_> {
     /// Whether anybody in the network has an id, this server included.
     #[must_use]
     pub fn is_taken(&self, id: HostId) -> bool {
-        id == self.relay.own().id || self.relay.hosts().get(id).is_some()
+        id == self.relay.identity().id || self.relay.hosts().get(id).is_some()
     }
 }
 
 /// What a session wants done beyond what it has answered itself.
 #[derive(Debug)]
-pub enum Step<'a> {
+pub enum Effect<'a> {
     /// Nothing: the frame is dealt with.
-    Nothing,
+    None,
     /// Nothing yet: the same frame comes again, before any that follow, once what this client said
     /// before is on disk, when the store has room for more, and at the session's deadline.
-    Hold,
+    Defer,
     /// This message comes from the client.
-    Say(Message<'a>),
+    Relay(Message<'a>),
     /// The client joins the network as this user; if it is one already, that one leaves.
     Register {
         /// Free.
@@ -139,14 +139,14 @@ pub enum Step<'a> {
         text: Cow<'a, [u8]>,
     },
     /// The client, registered as `from`, speaks to every other user of the network.
-    ChatToAll {
+    Broadcast {
         /// Who speaks.
         from: HostId,
         /// What.
         text: Cow<'a, [u8]>,
     },
     /// Something is to be kept for a user who cannot be reached, or for whom mail waits.
-    Keep {
+    SendMail {
         /// Who speaks.
         from: WideId,
         /// To whom.
@@ -172,70 +172,70 @@ pub enum Session {
 impl Session {
     /// A session for a connection that has just begun.
     #[must_use]
-    pub fn new(door: Door) -> Self {
-        match door {
-            Door::Crc => Self::Crc,
-            Door::Direct => Self::Direct(Box::default()),
-            Door::Classic => Self::Classic(Box::default()),
+    pub fn new(wire: Wire) -> Self {
+        match wire {
+            Wire::Crc => Self::Crc,
+            Wire::Direct => Self::Direct(Box::default()),
+            Wire::Classic => Self::Classic(Box::default()),
         }
     }
 
     /// Which wire it speaks.
     #[must_use]
-    pub fn door(&self) -> Door {
+    pub fn wire(&self) -> Wire {
         match self {
-            Self::Crc => Door::Crc,
-            Self::Direct(_) => Door::Direct,
-            Self::Classic(_) => Door::Classic,
+            Self::Crc => Wire::Crc,
+            Self::Direct(_) => Wire::Direct,
+            Self::Classic(_) => Wire::Classic,
         }
     }
 
     /// Somebody connected: what the server does before they have said anything.
-    pub fn open(&mut self, desk: &mut Desk<'_>) -> Step<'static> {
+    pub fn on_connect(&mut self, cx: &mut SessionCx<'_>) -> Effect<'static> {
         match self {
-            Self::Crc | Self::Classic(_) => Step::Nothing,
-            Self::Direct(direct) => direct.open(desk),
+            Self::Crc | Self::Classic(_) => Effect::None,
+            Self::Direct(direct) => direct.on_connect(cx),
         }
     }
 
     /// What a frame, whole by its wire's `frame_len`, asks for.
-    pub fn receive<'a>(&mut self, frame: &'a [u8], desk: &mut Desk<'_>) -> Step<'a> {
+    pub fn on_frame<'a>(&mut self, frame: &'a [u8], cx: &mut SessionCx<'_>) -> Effect<'a> {
         match self {
-            Self::Crc => Step::Say(crc::wire::message(frame)),
-            Self::Direct(direct) => direct.receive(frame, desk),
-            Self::Classic(classic) => classic.receive(frame, desk),
+            Self::Crc => Effect::Relay(crc::wire::parse_frame(frame)),
+            Self::Direct(direct) => direct.on_frame(frame, cx),
+            Self::Classic(classic) => classic.on_frame(frame, cx),
         }
     }
 
     /// What `bytes` begin with in the same row as a frame that has just been received, and was a
-    /// [`Step::Chat`].
+    /// [`Effect::DeferredMessage`].
     #[must_use]
-    pub fn chats_after<'a>(&self, bytes: &'a [u8], limits: &Limits) -> Chats<'a> {
-        let row = match self {
-            Self::Crc => Row::None, // the node passes these on as they are
-            Self::Direct(direct) => Row::Direct(direct.spoke_to()),
-            Self::Classic(classic) => {
-                classic.spoke_to().map_or(Row::None, |(to, from)| Row::Classic(to, from))
-            }
+    pub fn chat_run_after<'a>(&self, bytes: &'a [u8], limits: &Limits) -> ChatRun<'a> {
+        let kind = match self {
+            Self::Crc => RunKind::None, // the node passes these on as they are
+            Self::Direct(direct) => RunKind::Direct(direct.last_recipient()),
+            Self::Classic(classic) => classic
+                .last_chat_names()
+                .map_or(RunKind::None, |(to, from)| RunKind::Classic(to, from)),
         };
-        Chats::new(row, bytes, limits.frame_bytes_max)
+        ChatRun::new(kind, bytes, limits.frame_bytes_max)
     }
 
     /// The relay did not take the registration that was asked for.
-    pub fn refused(&mut self, queue: &mut SendQueue) {
+    pub fn on_registration_refused(&mut self, queue: &mut SendQueue) {
         match self {
             Self::Crc => {}
-            Self::Direct(direct) => direct.refused(queue),
-            Self::Classic(classic) => classic.refused(queue),
+            Self::Direct(direct) => direct.on_registration_refused(queue),
+            Self::Classic(classic) => classic.on_registration_refused(queue),
         }
     }
 
     /// Says a message of the relay in this wire's words, if it has any for it.
-    pub fn deliver(&mut self, message: &Message<'_>, shared: &Shared, queue: &mut SendQueue) {
+    pub fn deliver(&mut self, message: &Message<'_>, names: &SharedNames, queue: &mut SendQueue) {
         match self {
             Self::Crc => crc::wire::encode(message, queue.tail()),
-            Self::Direct(direct) => direct.deliver(message, shared, queue),
-            Self::Classic(classic) => classic.deliver(message, shared, queue),
+            Self::Direct(direct) => direct.deliver(message, names, queue),
+            Self::Classic(classic) => classic.deliver(message, names, queue),
         }
     }
 
@@ -245,26 +245,26 @@ impl Session {
         &mut self,
         source: HostId,
         destination: HostId,
-        shared: &Shared,
+        names: &SharedNames,
         queue: &mut SendQueue,
-        mut next: impl FnMut(&SendQueue) -> Option<&'a [u8]>,
+        mut next_text: impl FnMut(&SendQueue) -> Option<&'a [u8]>,
     ) {
         match self {
             Self::Crc => {
-                while let Some(text) = next(queue) {
+                while let Some(text) = next_text(queue) {
                     crc::wire::encode(&Message::Chat { source, destination, text }, queue.tail());
                 }
             }
             Self::Direct(direct) => {
-                let sender = shared.numbers.of(source);
-                while let Some(text) = next(queue) {
-                    direct.deliver_mail(sender, text, queue);
+                let sender = names.wide_ids.wide_id(source);
+                while let Some(text) = next_text(queue) {
+                    direct.deliver_text(sender, text, queue);
                 }
             }
             Self::Classic(classic) => {
-                let sender = classic::sender_name(source, shared);
-                while let Some(text) = next(queue) {
-                    classic.say(sender, text, queue);
+                let sender = classic::sender_name(source, names);
+                while let Some(text) = next_text(queue) {
+                    classic.deliver_chat(sender, text, queue);
                 }
             }
         }
@@ -276,19 +276,19 @@ impl Session {
         sender: WideId,
         destination: HostId,
         text: &[u8],
-        shared: &Shared,
+        names: &SharedNames,
         queue: &mut SendQueue,
     ) {
         match self {
             Self::Crc => crc::deliver_mail(sender, destination, text, queue),
-            Self::Direct(direct) => direct.deliver_mail(sender, text, queue),
-            Self::Classic(classic) => classic.deliver_mail(sender, text, shared, queue),
+            Self::Direct(direct) => direct.deliver_text(sender, text, queue),
+            Self::Classic(classic) => classic.deliver_mail(sender, text, names, queue),
         }
     }
 
     /// Whether its wire has words for who is there, or its client is told in another way, or not at all.
     #[must_use]
-    pub fn hears_of_hosts(&self) -> bool {
+    pub fn wants_presence(&self) -> bool {
         match self {
             Self::Crc => true,
             Self::Direct(_) | Self::Classic(_) => false,
@@ -306,40 +306,40 @@ impl Session {
     }
 
     /// Does what is due by now. A frame that was held for that comes again.
-    pub fn expire(&mut self, desk: &mut Desk<'_>) -> Step<'static> {
+    pub fn on_timer(&mut self, cx: &mut SessionCx<'_>) -> Effect<'static> {
         match self {
-            Self::Crc => Step::Nothing,
+            Self::Crc => Effect::None,
             Self::Direct(direct) => {
-                direct.expire(desk.now);
-                Step::Nothing
+                direct.on_timer(cx.now);
+                Effect::None
             }
-            Self::Classic(classic) => classic.expire(desk),
+            Self::Classic(classic) => classic.on_timer(cx),
         }
     }
 
     /// Whether [`Session::refresh`] has anything to do.
     #[must_use]
-    pub fn is_behind(&self, shared: &Shared) -> bool {
+    pub fn is_behind(&self, names: &SharedNames) -> bool {
         match self {
             Self::Crc | Self::Direct(_) => false,
-            Self::Classic(classic) => classic.is_behind(shared),
+            Self::Classic(classic) => classic.is_behind(names),
         }
     }
 
     /// The turn is over and what sessions share has changed, or the client's queue has room again:
     /// tells it what it should know.
-    pub fn refresh(&mut self, now: Time, shared: &mut Shared, queue: &mut SendQueue) {
+    pub fn send_presence(&mut self, now: Time, names: &mut SharedNames, queue: &mut SendQueue) {
         match self {
             Self::Crc | Self::Direct(_) => {}
-            Self::Classic(classic) => classic.refresh(now, shared, queue),
+            Self::Classic(classic) => classic.send_presence(now, names, queue),
         }
     }
 
     /// The connection is gone.
-    pub fn closed(&mut self, shared: &mut Shared) {
+    pub fn on_closed(&mut self, names: &mut SharedNames) {
         match self {
             Self::Crc | Self::Direct(_) => {}
-            Self::Classic(classic) => classic.closed(shared),
+            Self::Classic(classic) => classic.on_closed(names),
         }
     }
 }

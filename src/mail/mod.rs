@@ -1,19 +1,19 @@
 //! Mail: what is said to an id that nobody has, kept until somebody does.
 //!
-//! Here are the words between the [`Room`], which decides what is kept, delivered and forgotten, and
-//! the store behind it, which does as it is asked, in the order it is asked; and [`Numbers`], which
+//! Here are the words between the [`Spool`], which decides what is kept, delivered and forgotten, and
+//! the store behind it, which does as it is asked, in the order it is asked; and [`WideIds`], which
 //! knows who has which number of 64 bits. No file, thread or clock.
 
-mod hand_over;
-mod numbers;
-mod room;
+mod delivery;
+mod spool;
+mod wide_ids;
 
 use std::time::Duration;
 
-pub use self::numbers::Numbers;
-pub use self::room::{Refusal, Room, Waiting};
+pub use self::spool::{AppendError, Backlog, Spool};
+pub use self::wide_ids::WideIds;
 
-use crate::limits::MAIL_BYTES;
+use crate::limits::MAIL_OVERHEAD_BYTES;
 use crate::relay::message::WideId;
 
 /// Names one message for as long as its mailbox lives: they grow in the order of keeping, and none
@@ -31,7 +31,7 @@ pub struct Mail {
     /// Who said it.
     pub from: WideId,
     /// When, on the mailbox's own clock, see [`Inventory::clock`].
-    pub kept_at: Duration,
+    pub appended_at: Duration,
     /// What was said.
     pub text: Box<[u8]>,
 }
@@ -40,18 +40,18 @@ impl Mail {
     /// What it counts towards the bound of the mailbox.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        (self.text.len() + MAIL_BYTES) as u64
+        (self.text.len() + MAIL_OVERHEAD_BYTES) as u64
     }
 }
 
 /// What the store is asked to do. Requests are carried out in the order they are made, and each
 /// sees what those before it have done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Request {
-    /// Keep a message durably: answered with [`Reply::Kept`] or [`Reply::NotKept`].
-    Keep(Mail),
-    /// Read what waits for an addressee, oldest first: answered with [`Reply::Collected`].
-    Collect {
+pub enum StoreRequest {
+    /// Keep a message durably: answered with [`Reply::Appended`] or [`Reply::AppendFailed`].
+    Append(Mail),
+    /// Read what waits for an addressee, oldest first: answered with [`Reply::Fetched`].
+    Fetch {
         /// Returned with the answer.
         serial: u64,
         /// Whose mail.
@@ -59,19 +59,19 @@ pub enum Request {
         /// Only what has a larger id than this.
         after: MailId,
     },
-    /// Forget messages that have been delivered: answered with [`Reply::Removed`].
-    Forget {
+    /// Forget messages that have been delivered: answered with [`Reply::Deleted`].
+    Delete {
         /// Whose mail.
         to: WideId,
         /// Which of it.
         ids: Vec<MailId>,
     },
-    /// Forget all that waits for an addressee: answered with [`Reply::Removed`].
-    Drop {
+    /// Forget all that waits for an addressee: answered with [`Reply::Deleted`].
+    DeleteAll {
         /// Whose mail.
         to: WideId,
     },
-    /// Forget what was kept before this time: answered with a [`Reply::Removed`] for each addressee,
+    /// Forget what was kept before this time: answered with a [`Reply::Deleted`] for each addressee,
     /// then [`Reply::Expired`].
     Expire {
         /// On the mailbox's own clock.
@@ -83,27 +83,27 @@ pub enum Request {
 
 /// What the store answers, in the order of the requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
+pub enum StoreReply {
     /// These messages are durable now; in the order of their ids.
-    Kept(Vec<MailId>),
+    Appended(Vec<MailId>),
     /// These could not be kept, and nothing of them is, unless [`Reply::Failed`] follows: then some
     /// of them may be found in the file when it is opened again.
-    NotKept {
+    AppendFailed {
         /// Which.
         ids: Vec<MailId>,
         /// Why, for the operator.
         error: String,
     },
-    /// The oldest of what waits for an addressee, at most [`crate::limits::MAIL_COLLECT_BYTES`] of it,
+    /// The oldest of what waits for an addressee, at most [`crate::limits::MAIL_FETCH_BYTES_MAX`] of it,
     /// or one message that is larger.
-    Collected {
+    Fetched {
         /// Of the request.
         serial: u64,
         /// By id. Empty if nothing (more) waits.
         mails: Vec<Mail>,
     },
     /// So much less waits for an addressee.
-    Removed {
+    Deleted {
         /// For whom.
         to: WideId,
         /// Messages that were there and are gone.
@@ -132,13 +132,13 @@ pub struct Inventory {
     /// When the oldest message was kept.
     pub oldest: Option<Duration>,
     /// For each addressee, how many messages wait and what they count, by address.
-    pub waiting: Vec<(WideId, u64, u64)>,
+    pub backlogs: Vec<(WideId, u64, u64)>,
 }
 
 impl Default for Inventory {
     /// A mailbox that is new.
     fn default() -> Self {
-        let (clock, oldest, waiting) = (Duration::ZERO, None, Vec::new());
-        Self { next_id: 1, clock, oldest, waiting }
+        let (clock, oldest, backlogs) = (Duration::ZERO, None, Vec::new());
+        Self { next_id: 1, clock, oldest, backlogs }
     }
 }

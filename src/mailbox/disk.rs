@@ -25,26 +25,28 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use self::store::Store;
-use crate::limits::{MAIL_BYTES, MAIL_CLOSE_WAIT, MAIL_COLLECT_BYTES, MAIL_ROUND_BYTES_MAX};
-use crate::mail::{Inventory, MailId, Reply, Request};
+use crate::limits::{
+    MAIL_CLOSE_TIMEOUT, MAIL_FETCH_BYTES_MAX, MAIL_OVERHEAD_BYTES, MAIL_TRANSACTION_BYTES_MAX,
+};
+use crate::mail::{Inventory, MailId, StoreReply, StoreRequest};
 
 /// See the head of this file. Dropping it carries out what was asked and closes the file, unless the
-/// disk takes longer than [`MAIL_CLOSE_WAIT`].
-pub struct Disk {
+/// disk takes longer than [`MAIL_CLOSE_TIMEOUT`].
+pub struct DiskMailbox {
     /// `None` only while it is dropped.
-    requests: Option<Sender<Request>>,
-    replies: Receiver<Reply>,
+    requests: Option<Sender<StoreRequest>>,
+    replies: Receiver<StoreReply>,
     /// `None` if nobody is to wait for its end.
     thread: Option<JoinHandle<()>>,
 }
 
-impl fmt::Debug for Disk {
+impl fmt::Debug for DiskMailbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Disk").finish_non_exhaustive()
     }
 }
 
-impl Disk {
+impl DiskMailbox {
     /// Opens the mailbox at `path`, or makes it, and reads all of it once to see that it is whole.
     /// `wake` is called on the store's thread when there are answers. A process opens a file once: a
     /// second attempt is refused, but it ends the first one's lock against other processes.
@@ -60,45 +62,45 @@ impl Disk {
     }
 
     fn start(store: Store, wake: impl Fn() + Send + 'static) -> Result<Self, String> {
-        let (requests, asked) = channel();
-        let (answers, replies) = channel();
+        let (requests, request_receiver) = channel();
+        let (reply_sender, replies) = channel();
         let thread = std::thread::Builder::new()
             .name("mailbox".to_owned())
-            .spawn(move || serve(store, &asked, &answers, &wake))
+            .spawn(move || run_thread(store, &request_receiver, &reply_sender, &wake))
             .map_err(|error| format!("no thread for the mailbox: {error}"))?;
         Ok(Self { requests: Some(requests), replies, thread: Some(thread) })
     }
 
     /// Asks for something. Never waits.
-    pub fn request(&mut self, request: Request) {
+    pub fn request(&mut self, request: StoreRequest) {
         let requests = self.requests.as_ref().expect("open until it is dropped");
         requests.send(request).expect("the thread ends after the channel");
     }
 
     /// The next answer that is there.
-    pub fn poll(&mut self) -> Option<Reply> {
+    pub fn poll(&mut self) -> Option<StoreReply> {
         self.replies.try_recv().ok()
     }
 
     /// Whoever drops it is not to wait for the disk.
-    pub fn give_up(&mut self) {
+    pub fn detach(&mut self) {
         self.thread = None;
     }
 }
 
-impl Drop for Disk {
+impl Drop for DiskMailbox {
     fn drop(&mut self) {
         self.requests = None;
         let Some(thread) = self.thread.take() else { return };
-        let deadline = Instant::now() + MAIL_CLOSE_WAIT;
+        let deadline = Instant::now() + MAIL_CLOSE_TIMEOUT;
         // Nobody wants the answers; they end when the thread does.
-        let end = loop {
+        let error = loop {
             match self.replies.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(_) => {}
                 Err(end) => break end,
             }
         };
-        match end {
+        match error {
             // It has said all there is to say about a panic.
             RecvTimeoutError::Disconnected => drop(thread.join()),
             RecvTimeoutError::Timeout => log::error!(
@@ -110,75 +112,80 @@ impl Drop for Disk {
 }
 
 /// The thread, from its first request until nobody can ask any more.
-fn serve(mut store: Store, asked: &Receiver<Request>, answers: &Sender<Reply>, wake: &impl Fn()) {
-    let mut round = Vec::new();
+fn run_thread(
+    mut store: Store,
+    requests: &Receiver<StoreRequest>,
+    replies: &Sender<StoreReply>,
+    wake: &impl Fn(),
+) {
+    let mut batch = Vec::new();
     // Whoever waits for an answer must hear of it even if the error is one of this program.
-    let work = AssertUnwindSafe(|| work(&mut store, &mut round, asked, answers, wake));
-    let ended = catch_unwind(work).unwrap_or_else(|_| Err("a fault of this program".to_owned()));
-    let Err(error) = ended else {
+    let work = AssertUnwindSafe(|| run_batches(&mut store, &mut batch, requests, replies, wake));
+    let result = catch_unwind(work).unwrap_or_else(|_| Err("a fault of this program".to_owned()));
+    let Err(error) = result else {
         store.close();
         return;
     };
     store.abandon();
     // The other end of the channel stays until this thread has ended.
-    let refuse = |ids: Vec<MailId>| {
-        let _ = answers.send(Reply::NotKept { ids, error: error.clone() });
+    let reject = |ids: Vec<MailId>| {
+        let _ = replies.send(StoreReply::AppendFailed { ids, error: error.clone() });
     };
-    let ids: Vec<MailId> = round.iter().filter_map(keeps).collect();
-    if !ids.is_empty() {
-        refuse(ids);
+    let pending_appends: Vec<MailId> = batch.iter().filter_map(append_id).collect();
+    if !pending_appends.is_empty() {
+        reject(pending_appends);
     }
-    let _ = answers.send(Reply::Failed(error.clone()));
+    let _ = replies.send(StoreReply::Failed(error.clone()));
     wake();
-    for request in asked {
-        if let Some(id) = keeps(&request) {
-            refuse(vec![id]);
+    for request in requests {
+        if let Some(id) = append_id(&request) {
+            reject(vec![id]);
             wake();
         }
     }
 }
 
 /// Round after round. If one fails, its requests are left in `round`, unanswered.
-fn work(
+fn run_batches(
     store: &mut Store,
-    round: &mut Vec<Request>,
-    asked: &Receiver<Request>,
-    answers: &Sender<Reply>,
+    batch: &mut Vec<StoreRequest>,
+    requests: &Receiver<StoreRequest>,
+    reply_sender: &Sender<StoreReply>,
     wake: &impl Fn(),
 ) -> Result<(), String> {
-    while let Ok(request) = asked.recv() {
-        let mut bytes = weight(&request);
-        round.push(request);
-        while bytes < MAIL_ROUND_BYTES_MAX
-            && let Ok(request) = asked.try_recv()
+    while let Ok(request) = requests.recv() {
+        let mut bytes = memory_bytes(&request);
+        batch.push(request);
+        while bytes < MAIL_TRANSACTION_BYTES_MAX
+            && let Ok(request) = requests.try_recv()
         {
-            bytes += weight(&request);
-            round.push(request);
+            bytes += memory_bytes(&request);
+            batch.push(request);
         }
-        let replies = store.round(round)?;
-        round.clear();
+        let replies = store.run_batch(batch)?;
+        batch.clear();
         for reply in replies {
-            let _ = answers.send(reply);
+            let _ = reply_sender.send(reply);
         }
         wake();
-        store.tidy()?;
+        store.checkpoint_if_long()?;
     }
     Ok(())
 }
 
-fn keeps(request: &Request) -> Option<MailId> {
+fn append_id(request: &StoreRequest) -> Option<MailId> {
     match request {
-        Request::Keep(mail) => Some(mail.id),
+        StoreRequest::Append(mail) => Some(mail.id),
         _ => None,
     }
 }
 
 /// About what a request and its answer take in memory.
-fn weight(request: &Request) -> usize {
+fn memory_bytes(request: &StoreRequest) -> usize {
     match request {
-        Request::Keep(mail) => MAIL_BYTES + mail.text.len(),
-        Request::Collect { .. } => MAIL_COLLECT_BYTES,
-        Request::Forget { ids, .. } => MAIL_BYTES + size_of_val(ids.as_slice()),
-        Request::Drop { .. } | Request::Expire { .. } => MAIL_BYTES,
+        StoreRequest::Append(mail) => MAIL_OVERHEAD_BYTES + mail.text.len(),
+        StoreRequest::Fetch { .. } => MAIL_FETCH_BYTES_MAX,
+        StoreRequest::Delete { ids, .. } => MAIL_OVERHEAD_BYTES + size_of_val(ids.as_slice()),
+        StoreRequest::DeleteAll { .. } | StoreRequest::Expire { .. } => MAIL_OVERHEAD_BYTES,
     }
 }

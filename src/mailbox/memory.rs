@@ -6,34 +6,34 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::time::Duration;
 
-use super::{FIRST_ID, misplaced, take};
-use crate::mail::{Inventory, Mail, MailId, Reply, Request};
+use super::{FIRST_ID, id_order_error, push_within_limit};
+use crate::mail::{Inventory, Mail, MailId, StoreReply, StoreRequest};
 use crate::relay::message::WideId;
 
 /// See the head of this file. A copy is what a restart would find in a file.
 #[derive(Clone, Debug)]
-pub struct Memory {
+pub struct MemoryMailbox {
     mails: BTreeMap<MailId, Mail>,
     /// The ids in `mails` by addressee; nobody's set is empty.
-    waiting: BTreeMap<WideId, BTreeSet<MailId>>,
+    ids_by_addressee: BTreeMap<WideId, BTreeSet<MailId>>,
     next_id: u64,
     clock: Duration,
-    replies: VecDeque<Reply>,
+    replies: VecDeque<StoreReply>,
 }
 
-impl Default for Memory {
+impl Default for MemoryMailbox {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Memory {
+impl MemoryMailbox {
     /// Nothing is kept yet.
     #[must_use]
     pub fn new() -> Self {
         Self {
             mails: BTreeMap::new(),
-            waiting: BTreeMap::new(),
+            ids_by_addressee: BTreeMap::new(),
             next_id: FIRST_ID,
             clock: Duration::ZERO,
             replies: VecDeque::new(),
@@ -43,30 +43,30 @@ impl Memory {
     /// What a file with the same content would tell when it is opened.
     #[must_use]
     pub fn inventory(&self) -> Inventory {
-        let count = |(to, ids): (&WideId, &BTreeSet<MailId>)| {
+        let backlog = |(to, ids): (&WideId, &BTreeSet<MailId>)| {
             (*to, ids.len() as u64, ids.iter().map(|id| self.mails[id].bytes()).sum())
         };
         Inventory {
             next_id: self.next_id,
             clock: self.clock,
             oldest: self.oldest(),
-            waiting: self.waiting.iter().map(count).collect(),
+            backlogs: self.ids_by_addressee.iter().map(backlog).collect(),
         }
     }
 
     /// Carries a request out.
-    pub fn request(&mut self, request: Request) {
+    pub fn request(&mut self, request: StoreRequest) {
         let reply = match request {
-            Request::Keep(mail) => self.keep(mail),
-            Request::Collect { serial, to, after } => {
-                Reply::Collected { serial, mails: self.collect(to, after) }
+            StoreRequest::Append(mail) => self.append(mail),
+            StoreRequest::Fetch { serial, to, after } => {
+                StoreReply::Fetched { serial, mails: self.fetch(to, after) }
             }
-            Request::Forget { to, ids } => self.forget(to, ids),
-            Request::Drop { to } => {
-                let ids = self.waiting.get(&to).into_iter().flatten().copied().collect();
-                self.forget(to, ids)
+            StoreRequest::Delete { to, ids } => self.delete(to, ids),
+            StoreRequest::DeleteAll { to } => {
+                let ids = self.ids_by_addressee.get(&to).into_iter().flatten().copied().collect();
+                self.delete(to, ids)
             }
-            Request::Expire { before, clock } => {
+            StoreRequest::Expire { before, clock } => {
                 self.clock = self.clock.max(clock);
                 self.expire(before)
             }
@@ -75,63 +75,63 @@ impl Memory {
     }
 
     /// The next answer.
-    pub fn poll(&mut self) -> Option<Reply> {
+    pub fn poll(&mut self) -> Option<StoreReply> {
         self.replies.pop_front()
     }
 
-    fn keep(&mut self, mail: Mail) -> Reply {
+    fn append(&mut self, mail: Mail) -> StoreReply {
         let id = mail.id;
-        if let Some(error) = misplaced(id, self.next_id) {
-            return Reply::NotKept { ids: vec![id], error };
+        if let Some(error) = id_order_error(id, self.next_id) {
+            return StoreReply::AppendFailed { ids: vec![id], error };
         }
         self.next_id = id.0 + 1;
-        self.clock = self.clock.max(mail.kept_at);
-        self.waiting.entry(mail.to).or_default().insert(id);
+        self.clock = self.clock.max(mail.appended_at);
+        self.ids_by_addressee.entry(mail.to).or_default().insert(id);
         self.mails.insert(id, mail);
-        Reply::Kept(vec![id])
+        StoreReply::Appended(vec![id])
     }
 
-    fn collect(&self, to: WideId, after: MailId) -> Vec<Mail> {
-        let (mut portion, mut bytes) = (Vec::new(), 0);
-        let ids = self.waiting.get(&to).into_iter();
+    fn fetch(&self, to: WideId, after: MailId) -> Vec<Mail> {
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        let ids = self.ids_by_addressee.get(&to).into_iter();
         for id in ids.flat_map(|ids| ids.range((Bound::Excluded(after), Bound::Unbounded))) {
-            if !take(&mut portion, &mut bytes, self.mails[id].clone()) {
+            if !push_within_limit(&mut batch, &mut bytes, self.mails[id].clone()) {
                 break;
             }
         }
-        portion
+        batch
     }
 
-    fn forget(&mut self, to: WideId, ids: Vec<MailId>) -> Reply {
+    fn delete(&mut self, to: WideId, ids: Vec<MailId>) -> StoreReply {
         let (mut messages, mut bytes) = (0, 0);
-        if let Some(waiting) = self.waiting.get_mut(&to) {
+        if let Some(pending) = self.ids_by_addressee.get_mut(&to) {
             for id in ids {
-                if waiting.remove(&id) {
+                if pending.remove(&id) {
                     let mail = self.mails.remove(&id).expect("what waits is kept");
                     messages += 1;
                     bytes += mail.bytes();
                 }
             }
-            if waiting.is_empty() {
-                self.waiting.remove(&to);
+            if pending.is_empty() {
+                self.ids_by_addressee.remove(&to);
             }
         }
-        Reply::Removed { to, messages, bytes }
+        StoreReply::Deleted { to, messages, bytes }
     }
 
-    fn expire(&mut self, before: Duration) -> Reply {
-        let mut old: BTreeMap<WideId, Vec<MailId>> = BTreeMap::new();
-        for mail in self.mails.values().take_while(|mail| mail.kept_at < before) {
-            old.entry(mail.to).or_default().push(mail.id);
+    fn expire(&mut self, before: Duration) -> StoreReply {
+        let mut expired: BTreeMap<WideId, Vec<MailId>> = BTreeMap::new();
+        for mail in self.mails.values().take_while(|mail| mail.appended_at < before) {
+            expired.entry(mail.to).or_default().push(mail.id);
         }
-        for (to, ids) in old {
-            let removed = self.forget(to, ids);
-            self.replies.push_back(removed);
+        for (to, ids) in expired {
+            let deleted = self.delete(to, ids);
+            self.replies.push_back(deleted);
         }
-        Reply::Expired { oldest: self.oldest() }
+        StoreReply::Expired { oldest: self.oldest() }
     }
 
     fn oldest(&self) -> Option<Duration> {
-        self.mails.first_key_value().map(|(_, mail)| mail.kept_at)
+        self.mails.first_key_value().map(|(_, mail)| mail.appended_at)
     }
 }

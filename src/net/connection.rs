@@ -8,7 +8,7 @@ use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
-use super::program::Machine;
+use super::machine::Machine;
 use crate::limits::WRITE_BYTES_PER_TURN;
 use crate::relay::{CloseReason, LinkId};
 
@@ -17,17 +17,17 @@ pub(super) struct Connection {
     id: LinkId,
     stream: TcpStream,
     /// Boxed: only a dialled connection has it, and only while it is being made.
-    dialling: Option<Box<Dialling>>,
+    pending_dial: Option<Box<PendingDial>>,
     is_readable: bool,
     is_writable: bool,
     /// The other end sends nothing more: reads go on until they say so.
-    is_ending: bool,
+    is_read_closed: bool,
     /// It is readable and not read, because the node does not listen to it now.
-    is_parked: bool,
+    is_paused: bool,
 }
 
 /// A connection to a neighbour that is being made.
-pub(super) struct Dialling {
+pub(super) struct PendingDial {
     /// The neighbour's place in the list.
     pub(super) target: usize,
     /// The address that is tried now.
@@ -37,35 +37,38 @@ pub(super) struct Dialling {
 }
 
 /// What a read came to.
-pub(super) enum Received {
+pub(super) enum ReadOutcome {
     /// So many bytes are at the front of the buffer; whether there may be more.
-    Bytes { count: usize, is_more: bool },
+    Bytes { count: usize, has_more: bool },
     /// Nothing now.
-    Nothing,
+    WouldBlock,
     /// Nothing any more.
-    End(CloseReason),
+    Closed(CloseReason),
 }
 
 impl Connection {
-    pub(super) fn accepted(id: LinkId, stream: TcpStream) -> Self {
+    pub(super) fn new(id: LinkId, stream: TcpStream) -> Self {
         Self {
             id,
             stream,
-            dialling: None,
+            pending_dial: None,
             is_readable: false,
             is_writable: false,
-            is_ending: false,
-            is_parked: false,
+            is_read_closed: false,
+            is_paused: false,
         }
     }
 
     /// Begins to connect.
-    pub(super) fn dial(id: LinkId, dialling: Dialling) -> Result<Self, (Dialling, io::Error)> {
-        match TcpStream::connect(dialling.address) {
+    pub(super) fn dial(
+        id: LinkId,
+        pending_dial: PendingDial,
+    ) -> Result<Self, (PendingDial, io::Error)> {
+        match TcpStream::connect(pending_dial.address) {
             Ok(stream) => {
-                Ok(Self { dialling: Some(Box::new(dialling)), ..Self::accepted(id, stream) })
+                Ok(Self { pending_dial: Some(Box::new(pending_dial)), ..Self::new(id, stream) })
             }
-            Err(error) => Err((dialling, error)),
+            Err(error) => Err((pending_dial, error)),
         }
     }
 
@@ -74,26 +77,26 @@ impl Connection {
     }
 
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        if self.dialling.is_none() {
+        if self.pending_dial.is_none() {
             self.stream.set_nodelay(true)?;
         }
         registry.register(&mut self.stream, token, Interest::READABLE | Interest::WRITABLE)
     }
 
     /// The dial, while it is under way; taken by the end of a connection that never was.
-    pub(super) fn dialling(&mut self) -> &mut Option<Box<Dialling>> {
-        &mut self.dialling
+    pub(super) fn pending_dial(&mut self) -> &mut Option<Box<PendingDial>> {
+        &mut self.pending_dial
     }
 
     /// Asks how the dial went; `None` if it goes on.
-    pub(super) fn finish_dialling(&mut self) -> io::Result<Option<Box<Dialling>>> {
+    pub(super) fn finish_connect(&mut self) -> io::Result<Option<Box<PendingDial>>> {
         if let Some(error) = self.stream.take_error()? {
             return Err(error);
         }
         match self.stream.peer_addr() {
             Ok(_) => {
                 self.stream.set_nodelay(true)?;
-                Ok(self.dialling.take())
+                Ok(self.pending_dial.take())
             }
             Err(error) if error.kind() == ErrorKind::NotConnected => Ok(None),
             Err(error) => Err(error),
@@ -101,47 +104,47 @@ impl Connection {
     }
 
     /// Takes note of an event. Answers true if the connection became readable by it.
-    pub(super) fn note_ready(&mut self, event: &Event) -> bool {
+    pub(super) fn on_event(&mut self, event: &Event) -> bool {
         self.is_writable |= event.is_writable();
-        self.is_ending |= event.is_read_closed() || event.is_error();
-        let has_news = event.is_readable() || event.is_read_closed() || event.is_error();
-        let became_readable = has_news && !self.is_readable;
-        self.is_readable |= has_news;
+        self.is_read_closed |= event.is_read_closed() || event.is_error();
+        let is_read_event = event.is_readable() || event.is_read_closed() || event.is_error();
+        let became_readable = is_read_event && !self.is_readable;
+        self.is_readable |= is_read_event;
         became_readable
     }
 
     /// It is not read for now though it is readable.
-    pub(super) fn park(&mut self) {
-        self.is_parked = true;
+    pub(super) fn pause(&mut self) {
+        self.is_paused = true;
     }
 
     /// It may be read again. Answers true if it was parked.
     pub(super) fn resume(&mut self) -> bool {
-        std::mem::take(&mut self.is_parked)
+        std::mem::take(&mut self.is_paused)
     }
 
     /// One read.
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Received {
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> ReadOutcome {
         match self.stream.read(buffer) {
             Ok(0) => {
                 self.is_readable = false;
-                Received::End(CloseReason::PeerClosed)
+                ReadOutcome::Closed(CloseReason::PeerClosed)
             }
             Ok(count) => {
                 // A short read has emptied the socket; what comes later is a new event. Only the
                 // end may have been told of already.
-                self.is_readable = count == buffer.len() || self.is_ending;
-                Received::Bytes { count, is_more: self.is_readable }
+                self.is_readable = count == buffer.len() || self.is_read_closed;
+                ReadOutcome::Bytes { count, has_more: self.is_readable }
             }
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock => {
                     self.is_readable = false;
-                    Received::Nothing
+                    ReadOutcome::WouldBlock
                 }
-                ErrorKind::Interrupted => Received::Bytes { count: 0, is_more: true },
+                ErrorKind::Interrupted => ReadOutcome::Bytes { count: 0, has_more: true },
                 _ => {
                     self.is_readable = false;
-                    Received::End(CloseReason::Failed(error.to_string()))
+                    ReadOutcome::Closed(CloseReason::Io(error.to_string()))
                 }
             },
         }
@@ -149,18 +152,18 @@ impl Connection {
 
     /// Offers two pieces of bytes to the socket, before anything else that the node has for it. Answers
     /// how many it took. An error shows again when the rest is written.
-    pub(super) fn offer(&mut self, pieces: [&[u8]; 2]) -> usize {
-        if !self.is_writable || self.dialling.is_some() {
+    pub(super) fn try_write(&mut self, parts: [&[u8]; 2]) -> usize {
+        if !self.is_writable || self.pending_dial.is_some() {
             return 0;
         }
-        let offered = pieces[0].len() + pieces[1].len();
-        let result = match pieces {
+        let bytes_offered = parts[0].len() + parts[1].len();
+        let result = match parts {
             [[], only] => self.stream.write(only),
             both => self.stream.write_vectored(&both.map(IoSlice::new)),
         };
         match result {
             Ok(count) => {
-                self.is_writable = count == offered;
+                self.is_writable = count == bytes_offered;
                 count
             }
             Err(error) => {
@@ -173,21 +176,21 @@ impl Connection {
     /// Writes what the node has for this link until the queue is empty, the socket is full or the
     /// turn's portion is spent. Answers true in the last case.
     pub(super) fn write(&mut self, node: &mut impl Machine) -> io::Result<bool> {
-        let mut portion = WRITE_BYTES_PER_TURN;
-        while self.is_writable && self.dialling.is_none() {
+        let mut budget = WRITE_BYTES_PER_TURN;
+        while self.is_writable && self.pending_dial.is_none() {
             let unsent = node.unsent(self.id);
             if unsent.is_empty() {
                 return Ok(false);
             }
-            if portion == 0 {
+            if budget == 0 {
                 return Ok(true);
             }
-            let offered = unsent.len().min(portion);
-            match self.stream.write(&unsent[..offered]) {
+            let bytes_offered = unsent.len().min(budget);
+            match self.stream.write(&unsent[..bytes_offered]) {
                 Ok(count) => {
                     node.sent(self.id, count);
-                    portion -= count;
-                    self.is_writable = count == offered;
+                    budget -= count;
+                    self.is_writable = count == bytes_offered;
                 }
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => self.is_writable = false,
@@ -201,9 +204,9 @@ impl Connection {
 
     /// The other end takes nothing more. Answers true if the connection became readable by it: its
     /// end is to be read.
-    pub(super) fn give_up_writing(&mut self) -> bool {
+    pub(super) fn stop_writing(&mut self) -> bool {
         self.is_writable = false;
-        self.is_ending = true;
+        self.is_read_closed = true;
         !std::mem::replace(&mut self.is_readable, true)
     }
 

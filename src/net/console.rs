@@ -12,24 +12,24 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
 use super::stdio::{STDIN, STDOUT, Stdio};
-use crate::limits::{CONSOLE_ANSWER_BYTES_MAX, OPERATOR_LINE_BYTES_MAX};
+use crate::limits::{OPERATOR_LINE_BYTES_MAX, OPERATOR_OUTPUT_BYTES_MAX};
 use crate::node::Node;
-use crate::operator::{self, Answer, Format};
+use crate::operator::{self, CommandResult, Format};
 use crate::relay::Time;
 
 /// Standard input and output as the poll loop sees them.
 pub(super) struct Console {
     input: Stdio,
     output: Stdio,
-    line: Line,
-    answers: Vec<u8>,
+    line: LineBuffer,
+    pending_output: Vec<u8>,
     is_ready: bool,
     /// A file or the like: always ready, and unknown to the poll loop.
-    is_file: bool,
+    is_always_ready: bool,
     /// The poll loop tells when the output takes more.
-    is_output_known: bool,
+    is_output_registered: bool,
     /// Input has ended; what is left is to write the answers.
-    is_over: bool,
+    is_at_eof: bool,
 }
 
 impl Console {
@@ -37,7 +37,8 @@ impl Console {
     pub(super) fn open(registry: &Registry, token: Token) -> Option<Self> {
         let (input, output) = (Stdio::open(STDIN)?, Stdio::open(STDOUT)?);
         let fd = input.as_fd().as_raw_fd();
-        let is_file = match registry.register(&mut SourceFd(&fd), token, Interest::READABLE) {
+        let is_always_ready = match registry.register(&mut SourceFd(&fd), token, Interest::READABLE)
+        {
             Ok(()) => false,
             Err(error) if error.kind() == ErrorKind::PermissionDenied => true,
             Err(_) => return None,
@@ -45,27 +46,27 @@ impl Console {
         Some(Self {
             input,
             output,
-            line: Line::default(),
-            answers: Vec::new(),
-            is_ready: is_file,
-            is_file,
-            is_output_known: false,
-            is_over: false,
+            line: LineBuffer::default(),
+            pending_output: Vec::new(),
+            is_ready: is_always_ready,
+            is_always_ready,
+            is_output_registered: false,
+            is_at_eof: false,
         })
     }
 
-    pub(super) fn note_ready(&mut self) {
+    pub(super) fn set_ready(&mut self) {
         self.is_ready = true;
     }
 
     /// Whether there may be a command to read now.
     pub(super) fn is_ready(&self) -> bool {
-        self.is_ready && !self.is_over && self.answers.len() < CONSOLE_ANSWER_BYTES_MAX
+        self.is_ready && !self.is_at_eof && self.pending_output.len() < OPERATOR_OUTPUT_BYTES_MAX
     }
 
     /// Whether [`Console::run`] has something to do.
     pub(super) fn has_work(&self) -> bool {
-        self.is_ready() || self.is_over || !self.answers.is_empty()
+        self.is_ready() || self.is_at_eof || !self.pending_output.is_empty()
     }
 
     /// Writes what waits, reads once if there is something, and carries out the lines. Answers
@@ -78,13 +79,13 @@ impl Console {
         (token, output_token): (Token, Token),
     ) -> bool {
         self.write(registry, output_token);
-        if self.is_over {
-            return !self.answers.is_empty();
+        if self.is_at_eof {
+            return !self.pending_output.is_empty();
         }
         if !self.is_ready() {
             return true;
         }
-        self.is_ready = self.is_file;
+        self.is_ready = self.is_always_ready;
         if is_in_background(&self.input) {
             return true; // the keys that are pressed now are for somebody else
         }
@@ -98,48 +99,49 @@ impl Console {
         };
         for &byte in &buffer[..count] {
             if let Some(line) = self.line.push(byte) {
-                self.answer(node, now, line);
+                self.execute(node, now, line);
             }
         }
         if count == 0
             && let Some(line) = self.line.push(b'\n')
         {
-            self.answer(node, now, line); // the last line needs no end
+            self.execute(node, now, line); // the last line needs no end
         }
         self.write(registry, output_token);
         let fd = self.input.as_fd().as_raw_fd();
         if count == 0 {
-            self.is_over = true;
+            self.is_at_eof = true;
             let _ = registry.deregister(&mut SourceFd(&fd)); // a file was never known
-            return !self.answers.is_empty();
+            return !self.pending_output.is_empty();
         }
         // Registering anew asks whether there is more.
-        self.is_file || registry.reregister(&mut SourceFd(&fd), token, Interest::READABLE).is_ok()
+        self.is_always_ready
+            || registry.reregister(&mut SourceFd(&fd), token, Interest::READABLE).is_ok()
     }
 
-    fn answer(&mut self, node: &mut Node, now: Time, line: Result<Vec<u8>, String>) {
-        let answer: Answer = line.and_then(|line| {
-            operator::answer(node, now, &String::from_utf8_lossy(&line), Format::Text)
+    fn execute(&mut self, node: &mut Node, now: Time, line: Result<Vec<u8>, String>) {
+        let result: CommandResult = line.and_then(|line| {
+            operator::execute(node, now, &String::from_utf8_lossy(&line), Format::Text)
         });
-        let (Ok(text) | Err(text)) = answer;
-        self.answers.extend_from_slice(text.as_bytes());
+        let (Ok(text) | Err(text)) = result;
+        self.pending_output.extend_from_slice(text.as_bytes());
     }
 
     fn write(&mut self, registry: &Registry, token: Token) {
-        while !self.answers.is_empty() {
-            match self.output.write(&self.answers) {
-                Ok(count) => drop(self.answers.drain(..count)),
+        while !self.pending_output.is_empty() {
+            match self.output.write(&self.pending_output) {
+                Ok(count) => drop(self.pending_output.drain(..count)),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    if !self.is_output_known {
+                    if !self.is_output_registered {
                         let fd = self.output.as_fd().as_raw_fd();
                         let interest = Interest::WRITABLE;
-                        let known = registry.register(&mut SourceFd(&fd), token, interest);
-                        self.is_output_known = known.is_ok();
+                        let registration = registry.register(&mut SourceFd(&fd), token, interest);
+                        self.is_output_registered = registration.is_ok();
                     }
                     return;
                 }
-                Err(_) => self.answers.clear(), // nobody is there to read
+                Err(_) => self.pending_output.clear(), // nobody is there to read
             }
         }
     }
@@ -147,12 +149,12 @@ impl Console {
 
 /// A line that is being typed.
 #[derive(Default)]
-struct Line {
+struct LineBuffer {
     bytes: Vec<u8>,
     is_too_long: bool,
 }
 
-impl Line {
+impl LineBuffer {
     /// The line that this byte ends, if it does and there is one; an error if it was too long.
     fn push(&mut self, byte: u8) -> Option<Result<Vec<u8>, String>> {
         if byte != b'\n' {
@@ -182,17 +184,20 @@ fn is_in_background(input: &Stdio) -> bool {
 mod tests {
     use super::*;
 
-    fn lines(text: &[u8]) -> Vec<Result<Vec<u8>, String>> {
-        let mut line = Line::default();
+    fn split_lines(text: &[u8]) -> Vec<Result<Vec<u8>, String>> {
+        let mut line = LineBuffer::default();
         text.iter().filter_map(|&byte| line.push(byte)).collect()
     }
 
     #[test]
-    fn a_line_that_is_too_long_is_refused_and_the_next_one_counts() {
-        assert_eq!(lines(b"users\n\nlinks\nnum"), [Ok(b"users".to_vec()), Ok(b"links".to_vec())]);
+    fn overlong_console_line_is_refused_and_the_next_one_is_accepted() {
+        assert_eq!(
+            split_lines(b"users\n\nlinks\nnum"),
+            [Ok(b"users".to_vec()), Ok(b"links".to_vec())]
+        );
         let longest = vec![b'x'; OPERATOR_LINE_BYTES_MAX];
-        assert_eq!(lines(&[&longest[..], b"\n"].concat()), [Ok(longest.clone())]);
-        let refused = lines(&[&longest[..], b"shutdown\nusers\n"].concat());
+        assert_eq!(split_lines(&[&longest[..], b"\n"].concat()), [Ok(longest.clone())]);
+        let refused = split_lines(&[&longest[..], b"shutdown\nusers\n"].concat());
         assert!(refused[0].as_ref().is_err_and(|error| error.contains("at most 65536")));
         assert_eq!(refused[1..], [Ok(b"users".to_vec())]);
     }

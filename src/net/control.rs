@@ -14,41 +14,41 @@ use mio::{Interest, Registry, Token};
 use rustix::fs::Mode;
 
 use super::listen::Readiness;
-use crate::limits::{CONSOLE_ANSWER_BYTES_MAX, CONTROL_CONNECTIONS_MAX, OPERATOR_LINE_BYTES_MAX};
+use crate::limits::{CONTROL_CONNECTIONS_MAX, OPERATOR_LINE_BYTES_MAX, OPERATOR_OUTPUT_BYTES_MAX};
 use crate::node::Node;
-use crate::operator::{self, Answer, Format};
+use crate::operator::{self, CommandResult, Format};
 use crate::relay::Time;
 
 /// How long `crc ctl` waits for a server that says nothing.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The listening socket and those connected.
-pub(super) struct Control {
+pub(super) struct ControlSocket {
     path: PathBuf,
     listener: UnixListener,
     pub(super) readiness: Readiness,
     /// At most [`CONTROL_CONNECTIONS_MAX`] places; none while nobody is connected.
-    connections: Vec<Option<Asking>>,
+    connections: Vec<Option<ControlConn>>,
 }
 
-struct Asking {
+struct ControlConn {
     stream: UnixStream,
     /// What was read and is not answered yet.
-    requests: Vec<u8>,
-    answers: Vec<u8>,
+    pending_input: Vec<u8>,
+    pending_output: Vec<u8>,
     is_ready: bool,
     /// It has asked for too much: the rest is read, so that the answer arrives, and dropped.
-    is_deaf: bool,
+    is_discarding_input: bool,
 }
 
-impl Control {
+impl ControlSocket {
     pub(super) fn open(path: &Path, registry: &Registry, token: Token) -> Result<Self, String> {
         let fail = |what: &str| format!("control socket {}: {what}", path.display());
-        replace_stale(path).map_err(|what| fail(&what))?;
+        remove_stale_socket(path).map_err(|what| fail(&what))?;
         // Nobody else may connect, not even between the creation and a change of its mode.
-        let before = rustix::process::umask(Mode::RWXG | Mode::RWXO | Mode::XUSR);
+        let previous_umask = rustix::process::umask(Mode::RWXG | Mode::RWXO | Mode::XUSR);
         let listener = UnixListener::bind(path);
-        rustix::process::umask(before);
+        rustix::process::umask(previous_umask);
         let mut listener = listener.map_err(|error| fail(&error.to_string()))?;
         registry
             .register(&mut listener, token, Interest::READABLE)
@@ -58,28 +58,28 @@ impl Control {
     }
 
     /// Takes in whoever waits; `tokens` is the token of the first connection.
-    pub(super) fn accept(&mut self, now: Time, registry: &Registry, tokens: usize) {
+    pub(super) fn accept(&mut self, now: Time, registry: &Registry, token_base: usize) {
         let listener = &self.listener;
         while let Some((mut stream, _)) =
             self.readiness.accept(now, "the control socket", || listener.accept())
         {
             let free = self.connections.iter().position(Option::is_none);
-            let place = free.unwrap_or(self.connections.len());
-            if place == CONTROL_CONNECTIONS_MAX {
-                let why = format!("{CONTROL_CONNECTIONS_MAX} control connections are open\n");
-                let _ = stream.write_all(&encode(&Err(why)));
+            let index = free.unwrap_or(self.connections.len());
+            if index == CONTROL_CONNECTIONS_MAX {
+                let message = format!("{CONTROL_CONNECTIONS_MAX} control connections are open\n");
+                let _ = stream.write_all(&encode_response(&Err(message)));
                 continue;
             }
             let interest = Interest::READABLE | Interest::WRITABLE;
-            match registry.register(&mut stream, Token(tokens + place), interest) {
+            match registry.register(&mut stream, Token(token_base + index), interest) {
                 Ok(()) => {
-                    self.connections.resize_with(self.connections.len().max(place + 1), || None);
-                    self.connections[place] = Some(Asking {
+                    self.connections.resize_with(self.connections.len().max(index + 1), || None);
+                    self.connections[index] = Some(ControlConn {
                         stream,
-                        requests: Vec::new(),
-                        answers: Vec::new(),
+                        pending_input: Vec::new(),
+                        pending_output: Vec::new(),
                         is_ready: false,
-                        is_deaf: false,
+                        is_discarding_input: false,
                     });
                 }
                 Err(error) => log::error!("control socket: {error}"),
@@ -88,62 +88,62 @@ impl Control {
     }
 
     /// A connection may have a request, or take more of an answer.
-    pub(super) fn note_asking(&mut self, place: usize) {
-        if let Some(Some(asking)) = self.connections.get_mut(place) {
-            asking.is_ready = true;
+    pub(super) fn set_ready(&mut self, index: usize) {
+        if let Some(Some(conn)) = self.connections.get_mut(index) {
+            conn.is_ready = true;
         }
     }
 
     /// Whether there may be a request to read now.
-    pub(super) fn is_asked(&self) -> bool {
+    pub(super) fn has_ready_connection(&self) -> bool {
         self.connections.iter().flatten().any(|asking| asking.is_ready)
     }
 
     /// Serves a turn's portion of every connection.
     pub(super) fn serve(&mut self, node: &mut Node, now: Time, registry: &Registry) {
-        for connection in &mut self.connections {
-            if let Some(asking) = connection
-                && asking.is_ready
-                && !asking.serve(node, now)
+        for entry in &mut self.connections {
+            if let Some(conn) = entry
+                && conn.is_ready
+                && !conn.serve(node, now)
             {
-                let _ = registry.deregister(&mut asking.stream); // it goes in any case
-                *connection = None;
+                let _ = registry.deregister(&mut conn.stream); // it goes in any case
+                *entry = None;
             }
         }
         while self.connections.pop_if(|connection| connection.is_none()).is_some() {}
     }
 }
 
-impl Drop for Control {
+impl Drop for ControlSocket {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.path);
     }
 }
 
-impl Asking {
+impl ControlConn {
     /// Writes, answers what was asked, and reads once. Answers false at the end of the connection,
     /// which is when it is broken, or all that was asked is answered.
     fn serve(&mut self, node: &mut Node, now: Time) -> bool {
         if !self.write() {
             return false;
         }
-        self.answer(node, now);
-        if self.answers.len() >= CONSOLE_ANSWER_BYTES_MAX {
-            let is_well = self.write();
+        self.handle_requests(node, now);
+        if self.pending_output.len() >= OPERATOR_OUTPUT_BYTES_MAX {
+            let is_alive = self.write();
             // Only a socket that is full tells when some of it has been read.
-            self.is_ready = self.answers.len() < CONSOLE_ANSWER_BYTES_MAX;
-            return is_well;
+            self.is_ready = self.pending_output.len() < OPERATOR_OUTPUT_BYTES_MAX;
+            return is_alive;
         }
         let mut buffer = [0; 4096];
         match self.stream.read(&mut buffer) {
             Ok(0) => {
                 self.is_ready = false;
-                return self.write() && !self.answers.is_empty();
+                return self.write() && !self.pending_output.is_empty();
             }
-            Ok(_) if self.is_deaf => {}
+            Ok(_) if self.is_discarding_input => {}
             Ok(count) => {
-                self.requests.extend_from_slice(&buffer[..count]);
-                self.answer(node, now);
+                self.pending_input.extend_from_slice(&buffer[..count]);
+                self.handle_requests(node, now);
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_ready = false,
@@ -153,37 +153,41 @@ impl Asking {
     }
 
     /// Answers the lines that are whole, as long as answers do not pile up.
-    fn answer(&mut self, node: &mut Node, now: Time) {
-        while self.answers.len() < CONSOLE_ANSWER_BYTES_MAX
-            && let Some(end) = self.requests.iter().position(|&byte| byte == b'\n')
+    fn handle_requests(&mut self, node: &mut Node, now: Time) {
+        while self.pending_output.len() < OPERATOR_OUTPUT_BYTES_MAX
+            && let Some(end) = self.pending_input.iter().position(|&byte| byte == b'\n')
         {
-            let line: Vec<u8> = self.requests.drain(..=end).collect();
+            let line: Vec<u8> = self.pending_input.drain(..=end).collect();
             let line = String::from_utf8_lossy(&line);
-            self.answers.extend_from_slice(&encode(&answer(node, now, line.trim())));
+            self.pending_output.extend_from_slice(&encode_response(&handle_request(
+                node,
+                now,
+                line.trim(),
+            )));
         }
-        if self.requests.len() > OPERATOR_LINE_BYTES_MAX + 4096 {
-            let why = format!("a request has at most {OPERATOR_LINE_BYTES_MAX} bytes\n");
-            self.answers.extend_from_slice(&encode(&Err(why)));
-            self.requests = Vec::new();
-            self.is_deaf = true;
+        if self.pending_input.len() > OPERATOR_LINE_BYTES_MAX + 4096 {
+            let message = format!("a request has at most {OPERATOR_LINE_BYTES_MAX} bytes\n");
+            self.pending_output.extend_from_slice(&encode_response(&Err(message)));
+            self.pending_input = Vec::new();
+            self.is_discarding_input = true;
         }
     }
 
     /// Answers false if the connection is broken.
     fn write(&mut self) -> bool {
-        while !self.answers.is_empty() {
-            match self.stream.write(&self.answers) {
-                Ok(count) => drop(self.answers.drain(..count)),
+        while !self.pending_output.is_empty() {
+            match self.stream.write(&self.pending_output) {
+                Ok(count) => drop(self.pending_output.drain(..count)),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return error.kind() == ErrorKind::WouldBlock,
             }
         }
-        self.answers = Vec::new();
+        self.pending_output = Vec::new();
         true
     }
 }
 
-fn answer(node: &mut Node, now: Time, line: &str) -> Answer {
+fn handle_request(node: &mut Node, now: Time, line: &str) -> CommandResult {
     let (format, command) = line.split_once(' ').unwrap_or((line, ""));
     let format = match format {
         "text" => Format::Text,
@@ -191,19 +195,19 @@ fn answer(node: &mut Node, now: Time, line: &str) -> Answer {
         _ => return Err("a request is `text COMMAND` or `json COMMAND`\n".to_owned()),
     };
     log::debug!("operator: {}", crate::printable::Printable(command.as_bytes()));
-    operator::answer(node, now, command, format)
+    operator::execute(node, now, command, format)
 }
 
-fn encode(answer: &Answer) -> Vec<u8> {
-    let (word, text) = match answer {
+fn encode_response(result: &CommandResult) -> Vec<u8> {
+    let (status, text) = match result {
         Ok(text) => ("ok", text),
         Err(text) => ("error", text),
     };
-    format!("{word} {}\n{text}", text.len()).into_bytes()
+    format!("{status} {}\n{text}", text.len()).into_bytes()
 }
 
 /// Removes a socket that nobody listens on any more.
-fn replace_stale(path: &Path) -> Result<(), String> {
+fn remove_stale_socket(path: &Path) -> Result<(), String> {
     let Ok(metadata) = std::fs::symlink_metadata(path) else {
         return Ok(());
     };
@@ -223,17 +227,21 @@ fn replace_stale(path: &Path) -> Result<(), String> {
 ///
 /// # Errors
 /// What went wrong on the way, with the path; what the server refuses is its [`Answer`].
-pub fn request(path: &Path, format: Format, command: &str) -> Result<Answer, String> {
+pub fn send_control_command(
+    path: &Path,
+    format: Format,
+    command: &str,
+) -> Result<CommandResult, String> {
     let fail = |error: io::Error| match error.kind() {
         ErrorKind::NotFound | ErrorKind::ConnectionRefused => format!(
             "no server answers on {} ({error}); start one with --control {0}",
             path.display()
         ),
-        ErrorKind::WouldBlock => format!("{}: no answer in {REQUEST_TIMEOUT:?}", path.display()),
+        ErrorKind::WouldBlock => format!("{}: no answer in {RESPONSE_TIMEOUT:?}", path.display()),
         _ => format!("{}: {error}", path.display()),
     };
     let mut stream = std::os::unix::net::UnixStream::connect(path).map_err(fail)?;
-    stream.set_read_timeout(Some(REQUEST_TIMEOUT)).map_err(fail)?;
+    stream.set_read_timeout(Some(RESPONSE_TIMEOUT)).map_err(fail)?;
     let format = match format {
         Format::Text => "text",
         Format::Json => "json",
@@ -242,14 +250,14 @@ pub fn request(path: &Path, format: Format, command: &str) -> Result<Answer, Str
     let mut reader = BufReader::new(stream);
     let mut header = String::new();
     reader.read_line(&mut header).map_err(fail)?;
-    let garbled = || format!("{}: the answer is not a crc server's", path.display());
-    let (word, length) = header.trim_end().split_once(' ').ok_or_else(garbled)?;
+    let bad_response = || format!("{}: the answer is not a crc server's", path.display());
+    let (status, length) = header.trim_end().split_once(' ').ok_or_else(bad_response)?;
     let mut text = String::new();
-    let length = length.parse().map_err(|_| garbled())?;
+    let length = length.parse().map_err(|_| bad_response())?;
     reader.take(length).read_to_string(&mut text).map_err(fail)?;
-    match word {
+    match status {
         "ok" => Ok(Ok(text)),
         "error" => Ok(Err(text)),
-        _ => Err(garbled()),
+        _ => Err(bad_response()),
     }
 }

@@ -7,18 +7,18 @@ use std::sync::Arc;
 
 use mio::Waker;
 
-use super::connection::{Connection, Dialling};
-use super::resolve::{Resolved, Resolver};
+use super::connection::{Connection, PendingDial};
+use super::resolve::{Resolution, Resolver};
 use crate::address::Address;
 use crate::relay::{CloseReason, LinkId};
 
 /// What a dial has come to: a connection that is being made, or why there is none.
-pub(super) type Dialled = Result<Connection, CloseReason>;
+pub(super) type DialResult = Result<Connection, CloseReason>;
 
 /// All neighbours to dial.
 pub(super) struct Dialler {
     /// What they are to this program, for the log.
-    neighbour: &'static str,
+    target_kind: &'static str,
     targets: Vec<Target>,
     resolver: Resolver,
 }
@@ -33,14 +33,14 @@ struct Target {
 
 impl Dialler {
     /// `waker` wakes the loop when a name has been looked up.
-    pub(super) fn new(neighbour: &'static str, targets: Vec<Address>, waker: Arc<Waker>) -> Self {
+    pub(super) fn new(target_kind: &'static str, targets: Vec<Address>, waker: Arc<Waker>) -> Self {
         let target = |address| Target { address, is_reported: false, failed_dials: 0 };
         let targets = targets.into_iter().map(target).collect();
-        Self { neighbour, targets, resolver: Resolver::new(waker) }
+        Self { target_kind, targets, resolver: Resolver::new(waker) }
     }
 
     /// Begins to connect a link; `None` if the name of its neighbour is looked up first.
-    pub(super) fn dial(&mut self, target: usize, link: LinkId) -> Option<Dialled> {
+    pub(super) fn dial(&mut self, target: usize, link: LinkId) -> Option<DialResult> {
         let address = &self.targets[target].address;
         match address.host.parse::<IpAddr>() {
             Ok(ip) => {
@@ -55,44 +55,44 @@ impl Dialler {
     }
 
     /// The next name that has been looked up, for [`Dialler::resolved`].
-    pub(super) fn poll_resolved(&self) -> Option<Resolved> {
-        self.resolver.poll()
+    pub(super) fn poll_resolved(&self) -> Option<Resolution> {
+        self.resolver.poll_resolved()
     }
 
     /// The name of a link's neighbour has been looked up.
-    pub(super) fn resolved(&mut self, answer: Resolved) -> Dialled {
-        match answer.found {
+    pub(super) fn dial_resolved(&mut self, resolution: Resolution) -> DialResult {
+        match resolution.addresses {
             Ok(mut candidates) => {
-                let failed = self.targets[answer.target].failed_dials;
+                let failed = self.targets[resolution.target].failed_dials;
                 candidates.rotate_left(failed.checked_rem(candidates.len()).unwrap_or(0));
-                self.connect(answer.link, answer.target, candidates)
+                self.connect(resolution.link, resolution.target, candidates)
             }
-            Err(error) => Err(self.fail(answer.target, error)),
+            Err(error) => Err(self.fail(resolution.target, error)),
         }
     }
 
     /// A dial has become a connection.
-    pub(super) fn connected(&mut self, link: LinkId, dialling: &Dialling) {
-        self.targets[dialling.target].is_reported = false;
-        log::info!("link {link}: connected to the {} {}", self.neighbour, dialling.address);
+    pub(super) fn on_connected(&mut self, link: LinkId, pending_dial: &PendingDial) {
+        self.targets[pending_dial.target].is_reported = false;
+        log::info!("link {link}: connected to the {} {}", self.target_kind, pending_dial.address);
     }
 
     /// A dial has ended. Goes on with the neighbour's next address, if there is one that may do
     /// better; `None` if the link ends.
-    pub(super) fn ended(
+    pub(super) fn dial_next_address(
         &mut self,
         link: LinkId,
-        dialling: Dialling,
+        pending_dial: PendingDial,
         reason: &CloseReason,
-    ) -> Option<Dialled> {
-        let Dialling { target, address, candidates } = dialling;
-        if let CloseReason::Failed(error) = reason
+    ) -> Option<DialResult> {
+        let PendingDial { target, address, candidates } = pending_dial;
+        if let CloseReason::Io(error) = reason
             && !candidates.is_empty()
         {
             log::debug!("link {link}: {address}: {error}");
             return Some(self.connect(link, target, candidates));
         }
-        self.report(target, &reason.to_string());
+        self.report_failure(target, &reason.to_string());
         None
     }
 
@@ -102,14 +102,14 @@ impl Dialler {
         link: LinkId,
         target: usize,
         mut candidates: VecDeque<SocketAddr>,
-    ) -> Dialled {
+    ) -> DialResult {
         let mut error = "its name stands for no address".to_owned();
         while let Some(address) = candidates.pop_front() {
-            match Connection::dial(link, Dialling { target, address, candidates }) {
+            match Connection::dial(link, PendingDial { target, address, candidates }) {
                 Ok(connection) => return Ok(connection),
-                Err((dialling, failure)) => {
-                    candidates = dialling.candidates;
-                    error = failure.to_string();
+                Err((pending_dial, cause)) => {
+                    candidates = pending_dial.candidates;
+                    error = cause.to_string();
                 }
             }
         }
@@ -117,20 +117,20 @@ impl Dialler {
     }
 
     fn fail(&mut self, target: usize, error: String) -> CloseReason {
-        self.report(target, &error);
-        CloseReason::Failed(error)
+        self.report_failure(target, &error);
+        CloseReason::Io(error)
     }
 
     /// Says once that a neighbour cannot be reached; it is tried on in silence.
-    fn report(&mut self, target: usize, error: &str) {
+    fn report_failure(&mut self, target: usize, error: &str) {
         let Target { address, is_reported, failed_dials } = &mut self.targets[target];
-        let neighbour = self.neighbour;
+        let target_kind = self.target_kind;
         *failed_dials = failed_dials.wrapping_add(1);
         if std::mem::replace(is_reported, true) {
-            log::debug!("cannot connect to the {neighbour} {address}: {error}");
+            log::debug!("cannot connect to the {target_kind} {address}: {error}");
         } else {
             log::warn!(
-                "cannot connect to the {neighbour} {address}: {error}; trying until it answers"
+                "cannot connect to the {target_kind} {address}: {error}; trying until it answers"
             );
         }
     }

@@ -23,7 +23,7 @@ pub(super) struct Readiness {
 }
 
 impl Readiness {
-    pub(super) fn note_ready(&mut self) {
+    pub(super) fn set_ready(&mut self) {
         self.is_ready = true;
     }
 
@@ -42,7 +42,7 @@ impl Readiness {
     pub(super) fn accept<T>(
         &mut self,
         now: Time,
-        what: impl Display,
+        label: impl Display,
         mut accept: impl FnMut() -> io::Result<T>,
     ) -> Option<T> {
         if !self.is_ready(now) {
@@ -59,7 +59,7 @@ impl Readiness {
                     }
                     ErrorKind::Interrupted | ErrorKind::ConnectionAborted => {}
                     _ => {
-                        log::error!("cannot accept on {what}: {error}; again in {ACCEPT_PAUSE:?}");
+                        log::error!("cannot accept on {label}: {error}; again in {ACCEPT_PAUSE:?}");
                         self.retry_at = Some(now + ACCEPT_PAUSE);
                         return None;
                     }
@@ -70,29 +70,29 @@ impl Readiness {
 }
 
 /// A socket that accepts connections for one door.
-pub(super) struct Listener<D> {
-    door: D,
+pub(super) struct Listener<W> {
+    wire: W,
     listener: TcpListener,
     address: SocketAddr,
     pub(super) readiness: Readiness,
 }
 
-impl<D: Copy + Display> Listener<D> {
+impl<W: Copy + Display> Listener<W> {
     pub(super) fn open(
-        door: D,
+        wire: W,
         address: &Address,
         registry: &Registry,
         token: Token,
     ) -> Result<Self, String> {
         let fail = |error: io::Error| {
-            let what_to_do = match error.kind() {
+            let hint = match error.kind() {
                 ErrorKind::AddrInUse => {
                     ": another program listens there; choose another port, or 0 for any free one"
                 }
                 ErrorKind::AddrNotAvailable => ": this machine does not have that address",
                 _ => "",
             };
-            format!("cannot listen on {address} ({door}): {error}{what_to_do}")
+            format!("cannot listen on {address} ({wire}): {error}{hint}")
         };
         let candidates = (address.host.as_str(), address.port).to_socket_addrs().map_err(fail)?;
         let candidate = candidates
@@ -101,11 +101,11 @@ impl<D: Copy + Display> Listener<D> {
         let mut listener = TcpListener::bind(candidate).map_err(fail)?;
         registry.register(&mut listener, token, Interest::READABLE).map_err(fail)?;
         let address = listener.local_addr().map_err(fail)?;
-        Ok(Self { door, listener, address, readiness: Readiness::default() })
+        Ok(Self { wire, listener, address, readiness: Readiness::default() })
     }
 
-    pub(super) fn door(&self) -> D {
-        self.door
+    pub(super) fn wire(&self) -> W {
+        self.wire
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -114,9 +114,9 @@ impl<D: Copy + Display> Listener<D> {
 
     /// Takes in a turn's portion of what waits.
     pub(super) fn accept(&mut self, now: Time) -> Vec<(TcpStream, SocketAddr)> {
-        let Self { door, listener, address, readiness } = self;
-        let what = format_args!("{address} ({door})");
-        let next = || readiness.accept(now, what, || listener.accept());
+        let Self { wire, listener, address, readiness } = self;
+        let label = format_args!("{address} ({wire})");
+        let next = || readiness.accept(now, label, || listener.accept());
         std::iter::from_fn(next).take(ACCEPTS_PER_TURN).collect()
     }
 }

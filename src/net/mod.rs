@@ -16,13 +16,13 @@ mod connection;
 mod console;
 mod control;
 mod dial;
-mod ground;
 mod listen;
+mod machine;
 mod peer;
 mod poller;
-mod program;
 mod resolve;
 mod server;
+mod setup;
 mod stdio;
 
 use std::collections::VecDeque;
@@ -34,66 +34,66 @@ use mio::event::Event;
 use mio::{Events, Token};
 use signal_hook_mio::v1_0::Signals;
 
-use self::connection::{Connection, Received};
-pub use self::control::request;
-use self::dial::{Dialled, Dialler};
-use self::ground::{Ground, LINKS, LISTENERS, LISTENERS_MAX, SIGNALS, WAKER};
+use self::connection::{Connection, ReadOutcome};
+pub use self::control::send_control_command;
+use self::dial::{DialResult, Dialler};
 use self::listen::Listener;
+use self::machine::{Action, Machine, Services};
 pub use self::peer::{PeerServer, PeerSettings};
 use self::poller::Poller;
-use self::program::{House, Machine, Wanted};
-pub use self::server::{Server, Settings};
+pub use self::server::{Server, ServerSettings};
+use self::setup::{LINK_TOKEN_BASE, LISTENER_TOKEN_BASE, LISTENERS_MAX, LoopSetup, SIGNALS, WAKER};
 pub use self::stdio::LogSink;
 use crate::address::Address;
-use crate::blocks::Blocks;
+use crate::blocks::ChunkedVec;
 use crate::limits::READ_BYTES_PER_TURN;
 use crate::relay::{CloseReason, LinkId, Time};
 
 /// A program with its sockets.
-struct Loop<M: Machine, H> {
+struct EventLoop<M: Machine, S> {
     poller: Poller,
-    node: M,
-    house: H,
+    machine: M,
+    services: S,
     /// When this turn began, by the clock of the machine.
     now: Time,
     dialler: Dialler,
     signals: Signals,
-    listeners: Vec<Listener<M::Door>>,
+    listeners: Vec<Listener<M::Wire>>,
     /// By [`LinkId::index`].
-    connections: Blocks<Option<Connection>>,
+    connections: ChunkedVec<Option<Connection>>,
     /// Links whose sockets may have more to read.
     readable: VecDeque<LinkId>,
     /// Links with bytes to send whose sockets may take more.
     writable: VecDeque<LinkId>,
     /// Links whose connections have ended, or are to be closed, in this turn.
-    ended: Vec<(LinkId, CloseReason)>,
+    closing: Vec<(LinkId, CloseReason)>,
     buffer: Box<[u8]>,
-    must_stop_at_once: bool,
+    must_exit_now: bool,
 }
 
-impl<M: Machine, H: House<M>> Loop<M, H> {
-    fn new(ground: Ground<M::Door>, node: M, house: H, targets: Vec<Address>) -> Self {
-        let Ground { poll, listeners, signals, waker } = ground;
+impl<M: Machine, S: Services<M>> EventLoop<M, S> {
+    fn new(setup: LoopSetup<M::Wire>, machine: M, services: S, targets: Vec<Address>) -> Self {
+        let LoopSetup { poll, listeners, signals, waker } = setup;
         Self {
             poller: Poller::new(poll),
-            node,
-            house,
+            machine,
+            services,
             now: Time::default(),
-            dialler: Dialler::new(M::NEIGHBOUR, targets, waker),
+            dialler: Dialler::new(M::TARGET_KIND, targets, waker),
             signals,
             listeners,
-            connections: Blocks::default(),
+            connections: ChunkedVec::default(),
             readable: VecDeque::new(),
             writable: VecDeque::new(),
-            ended: Vec::new(),
+            closing: Vec::new(),
             buffer: vec![0; READ_BYTES_PER_TURN].into_boxed_slice(),
-            must_stop_at_once: false,
+            must_exit_now: false,
         }
     }
 
     /// Where each door listens, with the port that was chosen if it was to be any.
-    fn doors(&self) -> impl Iterator<Item = (M::Door, SocketAddr)> {
-        self.listeners.iter().map(|listener| (listener.door(), listener.address()))
+    fn listen_addresses(&self) -> impl Iterator<Item = (M::Wire, SocketAddr)> {
+        self.listeners.iter().map(|listener| (listener.wire(), listener.address()))
     }
 
     /// Serves until the operator or a signal ends it.
@@ -104,17 +104,17 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
         let mut events = Events::with_capacity(1024);
         self.advance();
         loop {
-            if self.write_and_reap() || self.must_stop_at_once {
-                if self.must_stop_at_once {
-                    self.house.give_up();
+            if self.write_and_reap() || self.must_exit_now {
+                if self.must_exit_now {
+                    self.services.abort();
                 }
                 return Ok(());
             }
-            let patience = self.patience();
-            self.poller.wait(&mut events, patience)?;
-            self.now = self.poller.clock();
+            let timeout = self.wait_timeout();
+            self.poller.wait(&mut events, timeout)?;
+            self.now = self.poller.now();
             for event in &events {
-                self.note(event);
+                self.on_event(event);
             }
             self.read();
             self.advance();
@@ -122,63 +122,65 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
     }
 
     /// How long there is nothing to do unless the system has news; `None` for ever.
-    fn patience(&self) -> Option<Duration> {
+    fn wait_timeout(&self) -> Option<Duration> {
         let now = self.now;
         let is_busy = !self.readable.is_empty()
             || !self.writable.is_empty()
-            || self.house.is_busy(&self.node, now)
+            || self.services.has_work(&self.machine, now)
             || self.listeners.iter().any(|listener| listener.readiness.is_ready(now));
         if is_busy {
             return Some(Duration::ZERO);
         }
-        let pauses = self.listeners.iter().filter_map(|listener| listener.readiness.retry_at());
-        let pauses = pauses.chain(self.house.retry_at());
-        let deadline = pauses.chain(self.node.next_deadline()).min();
-        deadline.map(|at| at.since(self.poller.clock()))
+        let retries = self.listeners.iter().filter_map(|listener| listener.readiness.retry_at());
+        let deadlines = retries.chain(self.services.next_deadline());
+        let deadline = deadlines.chain(self.machine.next_deadline()).min();
+        deadline.map(|at| at.since(self.poller.now()))
     }
 
     /// Step one: what the system has news of becomes a flag or a place in a list.
-    fn note(&mut self, event: &Event) {
+    fn on_event(&mut self, event: &Event) {
         match event.token() {
             SIGNALS => self.on_signals(),
             WAKER => {
                 self.on_resolved();
                 let now = self.now;
-                self.house.woken(&mut self.node, now);
+                self.services.on_wake(&mut self.machine, now);
             }
-            Token(token) if (LISTENERS..LISTENERS + LISTENERS_MAX).contains(&token) => {
-                self.listeners[token - LISTENERS].readiness.note_ready();
+            Token(token)
+                if (LISTENER_TOKEN_BASE..LISTENER_TOKEN_BASE + LISTENERS_MAX).contains(&token) =>
+            {
+                self.listeners[token - LISTENER_TOKEN_BASE].readiness.set_ready();
             }
-            token if token.0 < LINKS => self.house.note(token),
-            Token(token) => self.note_link(token - LINKS, event),
+            token if token.0 < LINK_TOKEN_BASE => self.services.on_event(token),
+            Token(token) => self.on_link_event(token - LINK_TOKEN_BASE, event),
         }
     }
 
-    fn note_link(&mut self, index: usize, event: &Event) {
-        let Some(connection) = self.connections.taken_mut(index) else {
+    fn on_link_event(&mut self, index: usize, event: &Event) {
+        let Some(connection) = self.connections.occupied_mut(index) else {
             return;
         };
         let link = connection.id();
-        if connection.dialling().is_some() {
-            match connection.finish_dialling() {
+        if connection.pending_dial().is_some() {
+            match connection.finish_connect() {
                 Ok(None) => return,
-                Ok(Some(dialling)) => {
-                    self.dialler.connected(link, &dialling);
-                    self.node.dialled(self.now, link, Some(dialling.address));
+                Ok(Some(pending_dial)) => {
+                    self.dialler.on_connected(link, &pending_dial);
+                    self.machine.dialled(self.now, link, Some(pending_dial.address));
                 }
                 Err(error) => {
-                    let reason = CloseReason::Failed(error.to_string());
-                    return self.ended.push((link, reason));
+                    let reason = CloseReason::Io(error.to_string());
+                    return self.closing.push((link, reason));
                 }
             }
         }
-        let Some(connection) = self.connections.taken_mut(index) else {
+        let Some(connection) = self.connections.occupied_mut(index) else {
             return;
         };
-        if connection.note_ready(event) {
+        if connection.on_event(event) {
             self.readable.push_back(link);
         }
-        if event.is_writable() && !self.node.unsent(link).is_empty() {
+        if event.is_writable() && !self.machine.unsent(link).is_empty() {
             self.writable.push_back(link);
         }
     }
@@ -186,14 +188,14 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
     /// Step two: a portion from every socket that has something.
     fn read(&mut self) {
         let now = self.now;
-        if M::HAS_WALL {
+        if M::USES_WALL_CLOCK {
             // A clock from before 1970 shows the first moment.
-            let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            self.node.set_wall(now, wall);
+            let wall_clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.machine.set_wall_clock(now, wall_clock);
         }
-        for place in 0..self.listeners.len() {
-            if self.listeners[place].readiness.is_ready(now) {
-                self.accept(place, now);
+        for index in 0..self.listeners.len() {
+            if self.listeners[index].readiness.is_ready(now) {
+                self.accept(index, now);
             }
         }
         for _ in 0..self.readable.len() {
@@ -203,61 +205,63 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
             let Some(connection) = connection_mut(&mut self.connections, link) else {
                 continue;
             };
-            let appetite = self.node.appetite(link);
-            if appetite == 0 {
-                connection.park();
+            let budget = self.machine.read_budget(link);
+            if budget == 0 {
+                connection.pause();
                 continue;
             }
-            match connection.read(&mut self.buffer[..appetite]) {
-                Received::Bytes { count, is_more } => {
+            match connection.read(&mut self.buffer[..budget]) {
+                ReadOutcome::Bytes { count, has_more } => {
                     let connections = &mut self.connections;
-                    let mut socket = |to: LinkId, pieces: [&[u8]; 2]| {
-                        connection_mut(connections, to).map_or(0, |to| to.offer(pieces))
+                    let mut direct_write = |to: LinkId, pieces: [&[u8]; 2]| {
+                        connection_mut(connections, to).map_or(0, |to| to.try_write(pieces))
                     };
-                    self.node.receive(now, link, &self.buffer[..count], &mut socket);
-                    if is_more {
+                    self.machine.receive(now, link, &self.buffer[..count], &mut direct_write);
+                    if has_more {
                         self.readable.push_back(link);
                     }
-                    self.write_pressed();
+                    self.write_above_high_water();
                 }
-                Received::Nothing => {}
-                Received::End(reason) => self.ended.push((link, reason)),
+                ReadOutcome::WouldBlock => {}
+                ReadOutcome::Closed(reason) => self.closing.push((link, reason)),
             }
         }
-        self.house.serve(&mut self.node, now, self.poller.registry());
+        self.services.run_pending(&mut self.machine, now, self.poller.registry());
     }
 
-    fn accept(&mut self, place: usize, now: Time) {
-        if self.node.is_stopping() {
+    fn accept(&mut self, index: usize, now: Time) {
+        if self.machine.is_stopping() {
             return;
         }
-        for (stream, peer) in self.listeners[place].accept(now) {
-            let door = self.listeners[place].door();
-            let link = self.node.accepted(now, door, Some(peer));
+        for (stream, peer) in self.listeners[index].accept(now) {
+            let wire = self.listeners[index].wire();
+            let link = self.machine.accepted(now, wire, Some(peer));
             log::debug!("link {link}: connection from {peer}");
-            self.install(Connection::accepted(link, stream));
+            self.add_connection(Connection::new(link, stream));
         }
     }
 
-    fn install(&mut self, mut connection: Connection) {
+    fn add_connection(&mut self, mut connection: Connection) {
         let link = connection.id();
         let index = link.index as usize;
-        if let Err(error) = connection.register(self.poller.registry(), Token(LINKS + index)) {
-            self.ended.push((link, CloseReason::Failed(error.to_string())));
+        if let Err(error) =
+            connection.register(self.poller.registry(), Token(LINK_TOKEN_BASE + index))
+        {
+            self.closing.push((link, CloseReason::Io(error.to_string())));
         }
-        assert!(self.connections.taken(index).is_none(), "a link has one connection");
-        self.connections.put(index, connection);
+        assert!(self.connections.occupied(index).is_none(), "a link has one connection");
+        self.connections.set(index, connection);
     }
 
     /// Step three: what is due by now.
     fn advance(&mut self) {
         let now = self.now;
-        if self.node.next_deadline().is_some_and(|at| at <= now) {
+        if self.machine.next_deadline().is_some_and(|at| at <= now) {
             // What a link has to say beyond a queue that has become long goes on now.
-            self.write_pressed();
-            self.node.advance(now);
+            self.write_above_high_water();
+            self.machine.advance(now);
         }
-        if self.node.is_stopping() {
+        if self.machine.is_stopping() {
             self.listeners.clear();
         }
     }
@@ -273,49 +277,51 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
         loop {
             let mut is_done = true;
             let now = self.now;
-            while let Some(action) = self.node.poll_wanted() {
+            while let Some(action) = self.machine.poll_action() {
                 is_done = false;
                 match action {
-                    Wanted::Dial { target, link } => {
-                        if let Some(dialled) = self.dialler.dial(target, link) {
-                            self.begin(link, dialled);
+                    Action::Dial { target, link } => {
+                        if let Some(result) = self.dialler.dial(target, link) {
+                            self.handle_dial_result(link, result);
                         }
                     }
-                    Wanted::Close { link, reason } => {
+                    Action::Close { link, reason } => {
                         self.write(link); // as much of a farewell as fits
-                        self.ended.push((link, reason));
+                        self.closing.push((link, reason));
                     }
-                    Wanted::Resume { link } => {
+                    Action::Resume { link } => {
                         if let Some(connection) = connection_mut(&mut self.connections, link)
                             && connection.resume()
                         {
                             self.readable.push_back(link);
                         }
                     }
-                    Wanted::Own(own) => self.house.carry_out(&mut self.node, now, own),
-                    Wanted::Shutdown => return true,
+                    Action::Store(request) => {
+                        self.services.handle_store_request(&mut self.machine, now, request);
+                    }
+                    Action::Shutdown => return true,
                 }
             }
-            while let Some(link) = self.node.poll_unsent() {
+            while let Some(link) = self.machine.poll_unsent() {
                 is_done = false;
                 self.write(link);
             }
-            if !self.ended.is_empty() {
+            if !self.closing.is_empty() {
                 is_done = false;
-                for (link, reason) in std::mem::take(&mut self.ended) {
+                for (link, reason) in std::mem::take(&mut self.closing) {
                     self.reap(now, link, &reason);
                 }
             }
-            is_done &= !self.house.show(&mut self.node, now);
+            is_done &= !self.services.drain_events(&mut self.machine, now);
             if is_done {
                 return false;
             }
         }
     }
 
-    fn write_pressed(&mut self) {
-        while let Some(pressed) = self.node.poll_pressed() {
-            self.write(pressed);
+    fn write_above_high_water(&mut self) {
+        while let Some(link) = self.machine.poll_above_high_water() {
+            self.write(link);
         }
     }
 
@@ -323,13 +329,13 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
         let Some(connection) = connection_mut(&mut self.connections, link) else {
             return;
         };
-        match connection.write(&mut self.node) {
+        match connection.write(&mut self.machine) {
             Ok(true) => self.writable.push_back(link),
             Ok(false) => {}
             // What the other end said before it went is still to be read; then comes its end.
             Err(error) => {
                 log::debug!("link {link}: {error}");
-                if connection.give_up_writing() {
+                if connection.stop_writing() {
                     self.readable.push_back(link);
                 }
             }
@@ -337,35 +343,35 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
     }
 
     fn reap(&mut self, now: Time, link: LinkId, reason: &CloseReason) {
-        let slot = self.connections.get_mut(link.index as usize);
-        let taken = slot.and_then(|slot| slot.take_if(|connection| connection.id() == link));
-        if let Some(mut connection) = taken {
-            if let Some(dialling) = connection.dialling().take()
-                && let Some(dialled) = self.dialler.ended(link, *dialling, reason)
+        let entry = self.connections.get_mut(link.index as usize);
+        let connection = entry.and_then(|slot| slot.take_if(|connection| connection.id() == link));
+        if let Some(mut connection) = connection {
+            if let Some(pending_dial) = connection.pending_dial().take()
+                && let Some(result) = self.dialler.dial_next_address(link, *pending_dial, reason)
             {
-                return self.begin(link, dialled);
+                return self.handle_dial_result(link, result);
             }
             connection.close(self.poller.registry());
         }
-        self.node.closed(now, link, reason);
+        self.machine.closed(now, link, reason);
     }
 
     /// Dials go on whose names have been looked up.
     fn on_resolved(&mut self) {
-        while let Some(answer) = self.dialler.poll_resolved() {
-            let link = answer.link;
-            if self.node.is_open(link) {
-                let dialled = self.dialler.resolved(answer);
-                self.begin(link, dialled);
+        while let Some(resolution) = self.dialler.poll_resolved() {
+            let link = resolution.link;
+            if self.machine.is_open(link) {
+                let result = self.dialler.dial_resolved(resolution);
+                self.handle_dial_result(link, result);
             } // or it took too long, and its link was given up
         }
     }
 
     /// A link is being connected, or cannot be.
-    fn begin(&mut self, link: LinkId, dialled: Dialled) {
-        match dialled {
-            Ok(connection) => self.install(connection),
-            Err(reason) => self.node.closed(self.now, link, &reason),
+    fn handle_dial_result(&mut self, link: LinkId, result: DialResult) {
+        match result {
+            Ok(connection) => self.add_connection(connection),
+            Err(reason) => self.machine.closed(self.now, link, &reason),
         }
     }
 
@@ -373,21 +379,21 @@ impl<M: Machine, H: House<M>> Loop<M, H> {
         let now = self.now;
         for signal in self.signals.pending() {
             let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
-            if self.node.is_stopping() {
+            if self.machine.is_stopping() {
                 log::warn!("{name} again: ending at once");
-                self.must_stop_at_once = true;
+                self.must_exit_now = true;
             } else {
                 log::info!("{name}: stopping");
-                self.node.stop(now);
+                self.machine.stop(now);
             }
         }
     }
 }
 
 fn connection_mut(
-    connections: &mut Blocks<Option<Connection>>,
+    connections: &mut ChunkedVec<Option<Connection>>,
     link: LinkId,
 ) -> Option<&mut Connection> {
-    let connection = connections.taken_mut(link.index as usize)?;
+    let connection = connections.occupied_mut(link.index as usize)?;
     (connection.id() == link).then_some(connection)
 }

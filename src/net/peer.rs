@@ -7,16 +7,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
-use super::Loop;
-use super::ground::{Ground, HOUSE};
-use super::program::{House, PeerDoor};
+use super::EventLoop;
+use super::machine::{PeerWire, Services};
+use super::setup::{LoopSetup, SERVICE_TOKEN_BASE};
 use crate::address::Address;
 use crate::client::{PeerFront, Seen};
 use crate::peer::Peer;
 use crate::relay::Time;
 use std::os::fd::AsRawFd as _;
 
-const INPUT: Token = Token(HOUSE);
+const INPUT_TOKEN: Token = Token(SERVICE_TOKEN_BASE);
 
 /// How a peer is to run.
 #[derive(Clone, Debug)]
@@ -34,14 +34,14 @@ pub struct PeerSettings {
 }
 
 /// A peer with its sockets.
-pub struct PeerServer(Loop<Peer, PeerHouse>);
+pub struct PeerServer(EventLoop<Peer, PeerServices>);
 
-struct PeerHouse {
-    front: PeerFront,
-    is_ready: bool,
+struct PeerServices {
+    frontend: PeerFront,
+    is_input_ready: bool,
     /// A file or the like: always ready, and unknown to the poll loop.
-    is_file: bool,
-    is_open: bool,
+    is_always_ready: bool,
+    is_input_open: bool,
 }
 
 impl PeerServer {
@@ -51,27 +51,33 @@ impl PeerServer {
     /// A text that names what cannot be used.
     pub fn open(settings: PeerSettings) -> Result<Self, String> {
         let PeerSettings { listen, desired_id, peers, json, seed } = settings;
-        let ground = Ground::open(&[(PeerDoor, listen)])?;
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let peer = Peer::new(desired_id, peers.len(), wall, seed);
-        let front = PeerFront::open(json).map_err(|error| format!("cannot read input: {error}"))?;
-        let fd = front.input().as_raw_fd();
+        let setup = LoopSetup::open(&[(PeerWire, listen)])?;
+        let wall_clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let peer = Peer::new(desired_id, peers.len(), wall_clock, seed);
+        let frontend =
+            PeerFront::open(json).map_err(|error| format!("cannot read input: {error}"))?;
+        let fd = frontend.input().as_raw_fd();
         let registered =
-            ground.poll.registry().register(&mut SourceFd(&fd), INPUT, Interest::READABLE);
-        let is_file =
+            setup.poll.registry().register(&mut SourceFd(&fd), INPUT_TOKEN, Interest::READABLE);
+        let is_always_ready =
             registered.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
-        let is_open = is_file || registered.is_ok();
-        let house = PeerHouse { front, is_ready: is_file, is_file, is_open };
-        let mut server = Self(Loop::new(ground, peer, house, peers));
+        let is_input_open = is_always_ready || registered.is_ok();
+        let services = PeerServices {
+            frontend,
+            is_input_ready: is_always_ready,
+            is_always_ready,
+            is_input_open,
+        };
+        let mut server = Self(EventLoop::new(setup, peer, services, peers));
         let address = server.address();
-        server.0.house.front.listening(address);
+        server.0.services.frontend.listening(address);
         Ok(server)
     }
 
     /// Where it listens, with the port that was chosen if it was to be any.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.0.doors().next().expect("one door").1
+        self.0.listen_addresses().next().expect("one door").1
     }
 
     /// Runs until the user or a signal ends it.
@@ -83,49 +89,51 @@ impl PeerServer {
     }
 }
 
-impl House<Peer> for PeerHouse {
+impl Services<Peer> for PeerServices {
     /// Lines wait until there is an id to say them under.
-    fn is_busy(&self, peer: &Peer, _: Time) -> bool {
-        self.is_ready && self.is_open && peer.id().is_some() && !peer.is_stopping()
+    fn has_work(&self, peer: &Peer, _: Time) -> bool {
+        self.is_input_ready && self.is_input_open && peer.id().is_some() && !peer.is_stopping()
     }
 
-    fn retry_at(&self) -> Option<Time> {
+    fn next_deadline(&self) -> Option<Time> {
         None
     }
 
-    fn note(&mut self, _: Token) {
-        self.is_ready = true;
+    fn on_event(&mut self, _: Token) {
+        self.is_input_ready = true;
     }
 
-    fn woken(&mut self, _: &mut Peer, _: Time) {}
+    fn on_wake(&mut self, _: &mut Peer, _: Time) {}
 
-    fn serve(&mut self, peer: &mut Peer, now: Time, registry: &Registry) {
-        if !self.is_busy(peer, now) {
+    fn run_pending(&mut self, peer: &mut Peer, now: Time, registry: &Registry) {
+        if !self.has_work(peer, now) {
             return;
         }
-        self.is_ready = self.is_file;
-        match self.front.read(peer, now) {
+        self.is_input_ready = self.is_always_ready;
+        match self.frontend.read(peer, now) {
             Seen::More => {
                 // Registering anew asks whether there is more.
-                let fd = self.front.input().as_raw_fd();
-                self.is_open = self.is_file
-                    || registry.reregister(&mut SourceFd(&fd), INPUT, Interest::READABLE).is_ok();
+                let fd = self.frontend.input().as_raw_fd();
+                self.is_input_open = self.is_always_ready
+                    || registry
+                        .reregister(&mut SourceFd(&fd), INPUT_TOKEN, Interest::READABLE)
+                        .is_ok();
             }
             Seen::End => {
-                self.is_open = false;
-                let fd = self.front.input().as_raw_fd();
+                self.is_input_open = false;
+                let fd = self.frontend.input().as_raw_fd();
                 let _ = registry.deregister(&mut SourceFd(&fd)); // a file was never known
             }
         }
     }
 
-    fn carry_out(&mut self, _: &mut Peer, _: Time, own: std::convert::Infallible) {
-        match own {}
+    fn handle_store_request(&mut self, _: &mut Peer, _: Time, request: std::convert::Infallible) {
+        match request {}
     }
 
-    fn show(&mut self, peer: &mut Peer, now: Time) -> bool {
-        self.front.show(peer, now)
+    fn drain_events(&mut self, peer: &mut Peer, now: Time) -> bool {
+        self.frontend.show(peer, now)
     }
 
-    fn give_up(&mut self) {}
+    fn abort(&mut self) {}
 }

@@ -25,35 +25,35 @@ impl Poller {
         self.poll.registry()
     }
 
-    pub(super) fn clock(&self) -> Time {
-        Time::after(self.start.elapsed())
+    pub(super) fn now(&self) -> Time {
+        Time::from_start(self.start.elapsed())
     }
 
     /// Waits for news, for so long at most; `None` for ever. May end early without any.
     pub(super) fn wait(
         &mut self,
         events: &mut Events,
-        mut patience: Option<Duration>,
+        mut timeout: Option<Duration>,
     ) -> io::Result<()> {
-        if !self.busy_poll.is_zero() && patience != Some(Duration::ZERO) {
+        if !self.busy_poll.is_zero() && timeout != Some(Duration::ZERO) {
             // Half of what a lone message waits for is the waking of a core that sleeps.
-            let begin = self.clock();
-            let until = begin + patience.map_or(self.busy_poll, |span| span.min(self.busy_poll));
-            let mut now = begin;
-            while now < until {
-                self.poll_for(events, Some(Duration::ZERO))?;
+            let start = self.now();
+            let deadline = start + timeout.map_or(self.busy_poll, |span| span.min(self.busy_poll));
+            let mut now = start;
+            while now < deadline {
+                self.poll_once(events, Some(Duration::ZERO))?;
                 if !events.is_empty() {
                     return Ok(());
                 }
-                now = self.clock();
+                now = self.now();
             }
-            patience = patience.map(|span| (begin + span).since(now));
+            timeout = timeout.map(|span| (start + span).since(now));
         }
-        self.poll_for(events, patience)
+        self.poll_once(events, timeout)
     }
 
-    fn poll_for(&mut self, events: &mut Events, patience: Option<Duration>) -> io::Result<()> {
-        match self.poll.poll(events, patience) {
+    fn poll_once(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+        match self.poll.poll(events, timeout) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
             _ => Ok(()),
         }

@@ -14,20 +14,20 @@ use crate::address::Address;
 use crate::relay::LinkId;
 
 /// The end of a look-up.
-pub(super) struct Resolved {
+pub(super) struct Resolution {
     /// The link that is to be connected.
     pub(super) link: LinkId,
     /// The neighbour's place in the list.
     pub(super) target: usize,
     /// Addresses in the order to try them, or what went wrong.
-    pub(super) found: Result<VecDeque<SocketAddr>, String>,
+    pub(super) addresses: Result<VecDeque<SocketAddr>, String>,
 }
 
 /// Runs look-ups beside the loop.
 pub(super) struct Resolver {
     waker: Arc<Waker>,
-    sender: Sender<Resolved>,
-    receiver: Receiver<Resolved>,
+    sender: Sender<Resolution>,
+    receiver: Receiver<Resolution>,
 }
 
 impl Resolver {
@@ -40,23 +40,23 @@ impl Resolver {
     /// Begins to look up where `link` is to connect.
     pub(super) fn resolve(&self, link: LinkId, target: usize, address: Address) {
         let (sender, waker) = (self.sender.clone(), Arc::clone(&self.waker));
-        let answer = move |found| {
+        let send_result = move |addresses| {
             // The loop may be gone by now; then nobody needs the answer.
-            let _ = sender.send(Resolved { link, target, found });
+            let _ = sender.send(Resolution { link, target, addresses });
             let _ = waker.wake();
         };
-        let fail = answer.clone();
+        let send_failure = send_result.clone();
         let look_up = move || {
-            let found = (address.host.as_str(), address.port).to_socket_addrs();
-            answer(found.map(Iterator::collect).map_err(|error| error.to_string()));
+            let addresses = (address.host.as_str(), address.port).to_socket_addrs();
+            send_result(addresses.map(Iterator::collect).map_err(|error| error.to_string()));
         };
         if let Err(error) = std::thread::Builder::new().name("resolve".to_owned()).spawn(look_up) {
-            fail(Err(format!("no thread for a look-up: {error}")));
+            send_failure(Err(format!("no thread for a look-up: {error}")));
         }
     }
 
     /// The next answer.
-    pub(super) fn poll(&self) -> Option<Resolved> {
+    pub(super) fn poll_resolved(&self) -> Option<Resolution> {
         self.receiver.try_recv().ok()
     }
 }

@@ -8,37 +8,37 @@ use std::time::Duration;
 
 use mio::{Registry, Token};
 
-use super::Loop;
+use super::EventLoop;
 use super::console::Console;
-use super::control::Control;
-use super::ground::{Ground, HOUSE};
-use super::program::House;
+use super::control::ControlSocket;
+use super::machine::Services;
+use super::setup::{LoopSetup, SERVICE_TOKEN_BASE};
 use crate::address::Address;
-use crate::doors::Door;
+use crate::doors::Wire;
 use crate::limits::Limits;
-use crate::mail::Request;
+use crate::mail::StoreRequest;
 use crate::mailbox::Mailbox;
 use crate::node::Node;
 use crate::relay::{Identity, Time};
 
-const CONSOLE: Token = Token(HOUSE);
-const CONSOLE_OUTPUT: Token = Token(HOUSE + 1);
-const CONTROL: Token = Token(HOUSE + 2);
-const CONTROL_CONNECTIONS: usize = HOUSE + 3;
+const CONSOLE_INPUT: Token = Token(SERVICE_TOKEN_BASE);
+const CONSOLE_OUTPUT: Token = Token(SERVICE_TOKEN_BASE + 1);
+const CONTROL_LISTENER: Token = Token(SERVICE_TOKEN_BASE + 2);
+const CONTROL_TOKEN_BASE: usize = SERVICE_TOKEN_BASE + 3;
 
 /// How a server is to run.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct ServerSettings {
     /// Who it is.
-    pub own: Identity,
+    pub identity: Identity,
     /// Where it listens, a door each.
-    pub doors: Vec<(Door, Address)>,
+    pub listeners: Vec<(Wire, Address)>,
     /// Whom it joins, in order of preference.
     pub parents: Vec<Address>,
     /// The file in which mail waits; in memory without one.
     pub mailbox: Option<PathBuf>,
     /// Where `crc ctl` finds it.
-    pub control: Option<PathBuf>,
+    pub control_socket: Option<PathBuf>,
     /// How long to look for news again and again before sleeping until there is some: a core is
     /// busy for so long after each message, and the next one finds it awake. Zero: not at all.
     pub busy_poll: Duration,
@@ -49,12 +49,12 @@ pub struct Settings {
 }
 
 /// A server with its sockets.
-pub struct Server(Loop<Node, ServerHouse>);
+pub struct Server(EventLoop<Node, ServerServices>);
 
-struct ServerHouse {
+struct ServerServices {
     mailbox: Mailbox,
     console: Option<Console>,
-    control: Option<Control>,
+    control: Option<ControlSocket>,
 }
 
 impl Server {
@@ -62,39 +62,41 @@ impl Server {
     ///
     /// # Errors
     /// A text that names the address or path that cannot be used.
-    pub fn open(settings: Settings) -> Result<Self, String> {
-        let ground = Ground::open(&settings.doors)?;
-        let registry = ground.poll.registry();
-        let control = settings.control.as_deref();
-        let control = control.map(|path| Control::open(path, registry, CONTROL)).transpose()?;
-        let (mailbox, mail) = match &settings.mailbox {
+    pub fn open(settings: ServerSettings) -> Result<Self, String> {
+        let setup = LoopSetup::open(&settings.listeners)?;
+        let registry = setup.poll.registry();
+        let control = settings.control_socket.as_deref();
+        let control = control
+            .map(|path| ControlSocket::open(path, registry, CONTROL_LISTENER))
+            .transpose()?;
+        let (mailbox, inventory) = match &settings.mailbox {
             None => {
-                if settings.doors.iter().any(|(door, _)| *door == Door::Direct) {
+                if settings.listeners.iter().any(|(wire, _)| *wire == Wire::Direct) {
                     log::info!(
                         "messages to the absent wait in memory and are lost with this server; with \
                          --mailbox FILE they are on disk"
                     );
                 }
-                Mailbox::memory()
+                Mailbox::in_memory()
             }
             Some(path) => {
-                let waker = Arc::clone(&ground.waker);
+                let waker = Arc::clone(&setup.waker);
                 // A loop that cannot be woken finds the answers at its next turn.
-                Mailbox::disk(path, move || drop(waker.wake()))?
+                Mailbox::open(path, move || drop(waker.wake()))?
             }
         };
-        let console = Console::open(registry, CONSOLE);
-        let Settings { own, parents, busy_poll, limits, seed, .. } = settings;
-        let node = Node::with_mail(own, parents.len(), limits, &mail, seed);
-        let house = ServerHouse { mailbox, console, control };
-        let mut server = Loop::new(ground, node, house, parents);
-        server.poller.busy_poll = busy_poll;
-        Ok(Self(server))
+        let console = Console::open(registry, CONSOLE_INPUT);
+        let ServerSettings { identity, parents, busy_poll, limits, seed, .. } = settings;
+        let node = Node::with_mail(identity, parents.len(), limits, &inventory, seed);
+        let services = ServerServices { mailbox, console, control };
+        let mut event_loop = EventLoop::new(setup, node, services, parents);
+        event_loop.poller.busy_poll = busy_poll;
+        Ok(Self(event_loop))
     }
 
     /// Where each door listens, with the port that was chosen if it was to be any.
-    pub fn doors(&self) -> impl Iterator<Item = (Door, SocketAddr)> {
-        self.0.doors()
+    pub fn listen_addresses(&self) -> impl Iterator<Item = (Wire, SocketAddr)> {
+        self.0.listen_addresses()
     }
 
     /// Serves until the operator or a signal ends it.
@@ -106,69 +108,68 @@ impl Server {
     }
 }
 
-impl House<Node> for ServerHouse {
-    fn is_busy(&self, _: &Node, now: Time) -> bool {
+impl Services<Node> for ServerServices {
+    fn has_work(&self, _: &Node, now: Time) -> bool {
         self.console.as_ref().is_some_and(Console::is_ready)
-            || self
-                .control
-                .as_ref()
-                .is_some_and(|control| control.is_asked() || control.readiness.is_ready(now))
+            || self.control.as_ref().is_some_and(|control| {
+                control.has_ready_connection() || control.readiness.is_ready(now)
+            })
     }
 
-    fn retry_at(&self) -> Option<Time> {
+    fn next_deadline(&self) -> Option<Time> {
         self.control.as_ref().and_then(|control| control.readiness.retry_at())
     }
 
-    fn note(&mut self, token: Token) {
+    fn on_event(&mut self, token: Token) {
         match token {
-            CONSOLE => {
+            CONSOLE_INPUT => {
                 if let Some(console) = &mut self.console {
-                    console.note_ready();
+                    console.set_ready();
                 }
             }
             CONSOLE_OUTPUT => {} // it is written in any case
-            CONTROL => {
+            CONTROL_LISTENER => {
                 if let Some(control) = &mut self.control {
-                    control.readiness.note_ready();
+                    control.readiness.set_ready();
                 }
             }
             Token(token) => {
                 if let Some(control) = &mut self.control {
-                    control.note_asking(token - CONTROL_CONNECTIONS);
+                    control.set_ready(token - CONTROL_TOKEN_BASE);
                 }
             }
         }
     }
 
-    fn woken(&mut self, node: &mut Node, now: Time) {
+    fn on_wake(&mut self, node: &mut Node, now: Time) {
         while let Some(reply) = self.mailbox.poll() {
-            node.mail_replied(now, reply);
+            node.on_store_reply(now, reply);
         }
     }
 
-    fn serve(&mut self, node: &mut Node, now: Time, registry: &Registry) {
+    fn run_pending(&mut self, node: &mut Node, now: Time, registry: &Registry) {
         if let Some(control) = &mut self.control {
             if control.readiness.is_ready(now) {
-                control.accept(now, registry, CONTROL_CONNECTIONS);
+                control.accept(now, registry, CONTROL_TOKEN_BASE);
             }
             control.serve(node, now, registry);
         }
         if let Some(mut console) = self.console.take_if(|console| console.has_work()) {
-            let is_open = console.run(node, now, registry, (CONSOLE, CONSOLE_OUTPUT));
+            let is_open = console.run(node, now, registry, (CONSOLE_INPUT, CONSOLE_OUTPUT));
             self.console = is_open.then_some(console);
         }
     }
 
-    fn carry_out(&mut self, node: &mut Node, now: Time, request: Request) {
+    fn handle_store_request(&mut self, node: &mut Node, now: Time, request: StoreRequest) {
         self.mailbox.request(request);
-        self.woken(node, now); // a mailbox in memory has answered already
+        self.on_wake(node, now); // a mailbox in memory has answered already
     }
 
-    fn show(&mut self, _: &mut Node, _: Time) -> bool {
+    fn drain_events(&mut self, _: &mut Node, _: Time) -> bool {
         false
     }
 
-    fn give_up(&mut self) {
-        self.mailbox.give_up();
+    fn abort(&mut self) {
+        self.mailbox.detach();
     }
 }

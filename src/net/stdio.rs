@@ -25,28 +25,28 @@ pub(super) enum Stdio {
 
 impl Stdio {
     /// `None` if it is closed.
-    pub(super) fn open(number: u32) -> Option<Self> {
+    pub(super) fn open(fd_number: u32) -> Option<Self> {
         let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
-        let fd: BorrowedFd<'_> = match number {
+        let fd: BorrowedFd<'_> = match fd_number {
             STDIN => stdin.as_fd(),
             STDOUT => stdout.as_fd(),
             _ => stderr.as_fd(),
         };
-        let shared = File::from(fd.try_clone_to_owned().ok()?);
-        let kind = shared.metadata().ok()?.file_type();
+        let inherited = File::from(fd.try_clone_to_owned().ok()?);
+        let kind = inherited.metadata().ok()?.file_type();
         if kind.is_socket() {
-            return Some(Self::Socket(shared.into()));
+            return Some(Self::Socket(inherited.into()));
         }
         if !kind.is_fifo() && !kind.is_char_device() {
-            return Some(Self::File(shared));
+            return Some(Self::File(inherited));
         }
         let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-        let anew = OpenOptions::new()
-            .read(number == STDIN)
-            .write(number != STDIN)
+        let reopened = OpenOptions::new()
+            .read(fd_number == STDIN)
+            .write(fd_number != STDIN)
             .custom_flags(flags.bits().cast_signed())
-            .open(format!("/proc/self/fd/{number}"));
-        Some(Self::File(anew.unwrap_or(shared)))
+            .open(format!("/proc/self/fd/{fd_number}"));
+        Some(Self::File(reopened.unwrap_or(inherited)))
     }
 }
 
@@ -102,9 +102,9 @@ impl Write for LogSink {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let Some(stderr) = &mut self.stderr else { return Ok(line.len()) };
         if self.dropped > 0 {
-            let note =
+            let notice =
                 format!("… {} lines of the log were dropped: nobody read them\n", self.dropped);
-            match stderr.write(note.as_bytes()) {
+            match stderr.write(notice.as_bytes()) {
                 Ok(_) => self.dropped = 0,
                 Err(_) => {
                     self.dropped += 1;

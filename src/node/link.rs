@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 
-use crate::doors::assembly::Assembly;
-use crate::doors::{Door, SendQueue, Session};
+use crate::doors::frame_decoder::FrameDecoder;
+use crate::doors::{SendQueue, Session, Wire};
 use crate::limits::Limits;
-use crate::relay::message::Kind;
+use crate::relay::message::HostKind;
 use crate::relay::{LinkId, Time};
-use crate::slots::Queued;
+use crate::slots::QueuedLink;
 
 /// What has passed over a link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,20 +26,20 @@ pub struct Traffic {
 #[derive(Debug)]
 pub struct Link {
     pub(super) id: LinkId,
-    pub(super) assembly: Assembly,
+    pub(super) decoder: FrameDecoder,
     pub(super) session: Session,
     pub(super) queue: SendQueue,
     /// What it is registered as: that decides how many bytes it may hold.
-    pub(super) kind: Kind,
+    pub(super) kind: HostKind,
     pub(super) traffic: Traffic,
-    pub(super) peer: Option<SocketAddr>,
-    pub(super) since: Time,
+    pub(super) peer_addr: Option<SocketAddr>,
+    pub(super) opened_at: Time,
     /// It has been told to close.
     pub(super) is_closing: bool,
     /// It told of many new hosts when it was read last.
-    pub(super) brings_hosts: bool,
+    pub(super) is_bursting: bool,
     /// What it said and the store of mail has not answered for yet, in messages.
-    pub(super) unkept: u32,
+    pub(super) unacked_mail: u32,
     /// It speaks to everyone, and not all of them have been reached yet.
     pub(super) is_broadcasting: bool,
     /// What it said has made a queue long: the rest comes in the next turn.
@@ -47,12 +47,12 @@ pub struct Link {
     /// What must wait until that is done: the bytes of frames that came later. Nothing more is to be
     /// read meanwhile.
     #[expect(clippy::box_collection, reason = "every idle link has this, and hardly any uses it")]
-    pub(super) held: Option<Box<Vec<u8>>>,
+    pub(super) deferred_input: Option<Box<Vec<u8>>>,
     /// When its session is called next.
-    pub(super) alarm: Option<Time>,
+    pub(super) timer: Option<Time>,
 }
 
-impl Queued for Link {
+impl QueuedLink for Link {
     fn id(&self) -> LinkId {
         self.id
     }
@@ -68,7 +68,7 @@ impl Queued for Link {
 
 impl Traffic {
     /// A frame of so many bytes was put into the queue; of none if that was put off.
-    pub(super) fn put(&mut self, bytes: usize) {
+    pub(super) fn count_frame(&mut self, bytes: usize) {
         if bytes > 0 {
             self.bytes_out += bytes as u64;
             self.frames_out += 1;
@@ -85,8 +85,8 @@ impl Link {
 
     /// The wire that it speaks.
     #[must_use]
-    pub fn door(&self) -> Door {
-        self.session.door()
+    pub fn wire(&self) -> Wire {
+        self.session.wire()
     }
 
     /// What has passed over it.
@@ -103,25 +103,25 @@ impl Link {
 
     /// The address at the other end, once it is known.
     #[must_use]
-    pub fn peer(&self) -> Option<SocketAddr> {
-        self.peer
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.peer_addr
     }
 
     /// When it began.
     #[must_use]
-    pub fn since(&self) -> Time {
-        self.since
+    pub fn opened_at(&self) -> Time {
+        self.opened_at
     }
 
     /// Something may have been put into its queue, which held `unsent_bytes` before.
-    pub(super) fn count(&mut self, unsent_bytes: usize) {
-        self.traffic.put(self.queue.len() - unsent_bytes);
+    pub(super) fn count_queued(&mut self, len_before: usize) {
+        self.traffic.count_frame(self.queue.len() - len_before);
     }
 
     /// When its session is to be called, if no alarm is set for that time or before. A later alarm than
     /// needed does no harm: the session is asked again then.
-    pub(super) fn next_alarm(&self) -> Option<Time> {
-        self.session.deadline().filter(|&at| self.alarm.is_none_or(|alarm| at < alarm))
+    pub(super) fn earlier_timer(&self) -> Option<Time> {
+        self.session.deadline().filter(|&at| self.timer.is_none_or(|alarm| at < alarm))
     }
 
     /// Whether it holds more unsent bytes than it may.
@@ -132,13 +132,13 @@ impl Link {
     /// How many unsent bytes it may hold.
     pub(super) fn queue_bytes_max(&self, limits: &Limits) -> usize {
         match self.kind {
-            Kind::Server => limits.server_queue_bytes_max,
-            Kind::User => limits.client_queue_bytes_max,
+            HostKind::Server => limits.server_queue_bytes_max,
+            HostKind::User => limits.client_queue_bytes_max,
         }
     }
 
     /// Whether something may be put into its queue.
-    pub(super) fn may_grow(&self, limits: &Limits) -> bool {
+    pub(super) fn accepts_output(&self, limits: &Limits) -> bool {
         !self.is_closing && !self.is_overfull(limits)
     }
 

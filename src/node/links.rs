@@ -8,90 +8,90 @@ use rand::rngs::StdRng;
 
 use super::Action;
 use super::link::{Link, Traffic};
-use crate::doors::assembly::Assembly;
-use crate::doors::{Desk, Door, SendQueue, Session, Shared};
+use crate::doors::frame_decoder::FrameDecoder;
+use crate::doors::{SendQueue, Session, SessionCx, SharedNames, Wire};
 use crate::limits::Limits;
-use crate::mail::Room;
-use crate::relay::message::{HostId, Kind, Message, StatusCode, WideId};
+use crate::mail::Spool;
+use crate::relay::message::{HostId, HostKind, Message, StatusCode, WideId};
 use crate::relay::{CloseReason, Host, LinkId, Outbox, Relay, Time};
-use crate::slots::Slots;
+use crate::slots::LinkTable;
 
 /// The links and what the relay asks for them: everything but the relay itself.
 #[derive(Debug)]
 pub(super) struct Links {
-    pub(super) slots: Slots<Link>,
+    pub(super) table: LinkTable<Link>,
     pub(super) limits: Limits,
-    pub(super) shared: Shared,
-    pub(super) mail: Room,
+    pub(super) names: SharedNames,
+    pub(super) spool: Spool,
     pub(super) rng: StdRng,
     pub(super) now: Time,
     /// A queue has become long in this turn, and has not been written since.
-    pub(super) is_pressed: bool,
+    pub(super) above_high_water: bool,
     /// Who is not to hear that somebody is unknown.
-    pub(super) hushed: Option<LinkId>,
+    pub(super) unknown_id_muted: Option<LinkId>,
     /// Hosts that came with the bytes that are handled now.
-    pub(super) joined: u32,
+    pub(super) hosts_added: u32,
     /// Links whose frames go on in the next turn.
     pub(super) paused: Vec<LinkId>,
     /// Told to close; the relay has not heard of it yet.
     pub(super) closing: VecDeque<(LinkId, CloseReason)>,
     pub(super) actions: VecDeque<Action>,
     /// When sessions are called next.
-    pub(super) alarms: BTreeSet<(Time, LinkId)>,
+    pub(super) timers: BTreeSet<(Time, LinkId)>,
 }
 
 impl Links {
-    pub(super) fn new(limits: Limits, mail: Room, rng: StdRng) -> Self {
+    pub(super) fn new(limits: Limits, spool: Spool, rng: StdRng) -> Self {
         Self {
-            slots: Slots::default(),
+            table: LinkTable::default(),
             limits,
-            shared: Shared::default(),
-            mail,
+            names: SharedNames::default(),
+            spool,
             rng,
             now: Time::default(),
-            is_pressed: false,
-            hushed: None,
-            joined: 0,
+            above_high_water: false,
+            unknown_id_muted: None,
+            hosts_added: 0,
             paused: Vec::new(),
             closing: VecDeque::new(),
             actions: VecDeque::new(),
-            alarms: BTreeSet::new(),
+            timers: BTreeSet::new(),
         }
     }
 
-    pub(super) fn open(&mut self, door: Door, peer: Option<SocketAddr>) -> LinkId {
-        let since = self.now;
-        self.slots.open(|id| Link {
+    pub(super) fn open(&mut self, wire: Wire, peer_addr: Option<SocketAddr>) -> LinkId {
+        let opened_at = self.now;
+        self.table.open(|id| Link {
             id,
-            assembly: Assembly::default(),
-            session: Session::new(door),
+            decoder: FrameDecoder::default(),
+            session: Session::new(wire),
             queue: SendQueue::default(),
-            kind: Kind::User,
+            kind: HostKind::User,
             traffic: Traffic::default(),
-            peer,
-            since,
+            peer_addr,
+            opened_at,
             is_closing: false,
-            brings_hosts: false,
-            unkept: 0,
+            is_bursting: false,
+            unacked_mail: 0,
             is_broadcasting: false,
             is_paused: false,
-            held: None,
-            alarm: None,
+            deferred_input: None,
+            timer: None,
         })
     }
 
     pub(super) fn get(&self, id: LinkId) -> Option<&Link> {
-        self.slots.get(id)
+        self.table.get(id)
     }
 
     pub(super) fn get_mut(&mut self, id: LinkId) -> Option<&mut Link> {
-        self.slots.get_mut(id)
+        self.table.get_mut(id)
     }
 
     /// Something happens: so late is it.
-    pub(super) fn begin(&mut self, now: Time) {
+    pub(super) fn begin_event(&mut self, now: Time) {
         self.now = now;
-        self.is_pressed = false;
+        self.above_high_water = false;
     }
 
     /// What a link said and was not handled comes in the next turn.
@@ -109,72 +109,72 @@ impl Links {
     }
 
     /// Lets a link's session do something in which it may answer its client.
-    pub(super) fn at_desk<R>(
+    pub(super) fn with_session<R>(
         &mut self,
         id: LinkId,
         relay: &Relay,
-        act: impl FnOnce(&mut Session, &mut Desk<'_>) -> R,
+        f: impl FnOnce(&mut Session, &mut SessionCx<'_>) -> R,
     ) -> Option<R> {
         self.live_mut(id)?;
-        let Self { slots, shared, mail, limits, rng, now, .. } = self;
-        let put = |link: &mut Link| {
-            let unsent_bytes = link.queue.len();
-            let mut desk = Desk {
+        let Self { table, names, spool, limits, rng, now, .. } = self;
+        let call = |link: &mut Link| {
+            let len_before = link.queue.len();
+            let mut cx = SessionCx {
                 now: *now,
                 relay,
-                shared,
-                mail,
-                is_keeping: link.unkept > 0,
-                is_held: link.held.is_some(),
+                names,
+                spool,
+                has_unacked_mail: link.unacked_mail > 0,
+                has_deferred_input: link.deferred_input.is_some(),
                 queue: &mut link.queue,
                 limits,
                 rng,
             };
-            let result = act(&mut link.session, &mut desk);
-            link.count(unsent_bytes);
-            (result, link.next_alarm())
+            let result = f(&mut link.session, &mut cx);
+            link.count_queued(len_before);
+            (result, link.earlier_timer())
         };
-        let ((result, alarm), is_pressed) = slots.put(id, put)?;
-        self.is_pressed |= is_pressed;
-        self.set_alarm(id, alarm);
+        let ((result, timer), above_high_water) = table.enqueue_with(id, call)?;
+        self.above_high_water |= above_high_water;
+        self.set_timer(id, timer);
         Some(result)
     }
 
     /// Notes when a link's session is to be called, if that is earlier than was known.
-    pub(super) fn set_alarm(&mut self, id: LinkId, alarm: Option<Time>) {
-        if let Some(at) = alarm
-            && let Some(link) = self.slots.get_mut(id)
+    pub(super) fn set_timer(&mut self, id: LinkId, timer: Option<Time>) {
+        if let Some(timer_at) = timer
+            && let Some(link) = self.table.get_mut(id)
         {
-            if let Some(before) = link.alarm.replace(at) {
-                self.alarms.remove(&(before, id));
+            if let Some(previous) = link.timer.replace(timer_at) {
+                self.timers.remove(&(previous, id));
             }
-            self.alarms.insert((at, id));
+            self.timers.insert((timer_at, id));
         }
     }
 
     /// The next link whose alarm has come.
-    pub(super) fn next_alarm(&mut self) -> Option<LinkId> {
-        let &(at, id) = self.alarms.first().filter(|&&(at, _)| at <= self.now)?;
-        self.alarms.remove(&(at, id));
+    pub(super) fn pop_due_timer(&mut self) -> Option<LinkId> {
+        let &(at, id) = self.timers.first().filter(|&&(at, _)| at <= self.now)?;
+        self.timers.remove(&(at, id));
         if let Some(link) = self.get_mut(id) {
-            link.alarm = None;
+            link.timer = None;
         }
         Some(id)
     }
 
     /// Forgets a link.
     pub(super) fn remove(&mut self, id: LinkId) {
-        if let Some(mut link) = self.slots.remove(id) {
-            link.session.closed(&mut self.shared);
-            if let Some(alarm) = link.alarm {
-                self.alarms.remove(&(alarm, id));
+        if let Some(mut link) = self.table.remove(id) {
+            link.session.on_closed(&mut self.names);
+            if let Some(timer) = link.timer {
+                self.timers.remove(&(timer, id));
             }
-            self.mail.closed(id);
+            self.spool.on_link_closed(id);
         }
     }
 
     /// Ends a link that holds more unsent bytes than it may. Answers whether it does.
-    pub(super) fn close_overfull(&mut self, id: LinkId) -> bool {
+    pub(super) fn close_if_overfull(&mut self, id: LinkId) -> bool {
         let Some(link) = self.get(id) else { return false };
         let (is_overfull, unsent_bytes) = (link.is_overfull(&self.limits), link.queue.len());
         if is_overfull {
@@ -184,51 +184,55 @@ impl Links {
     }
 
     /// Lets a link's session put something from the relay into its queue, if it may still grow.
-    fn put(&mut self, id: LinkId, put: impl FnOnce(&mut Session, &Shared, &mut SendQueue)) {
-        let Self { slots, shared, limits, .. } = self;
-        let put = |link: &mut Link| {
-            link.may_grow(limits).then(|| {
-                let unsent_bytes = link.queue.len();
-                put(&mut link.session, shared, &mut link.queue);
-                link.count(unsent_bytes);
-                link.next_alarm()
+    fn enqueue(
+        &mut self,
+        id: LinkId,
+        put: impl FnOnce(&mut Session, &SharedNames, &mut SendQueue),
+    ) {
+        let Self { table, names, limits, .. } = self;
+        let enqueue = |link: &mut Link| {
+            link.accepts_output(limits).then(|| {
+                let len_before = link.queue.len();
+                put(&mut link.session, names, &mut link.queue);
+                link.count_queued(len_before);
+                link.earlier_timer()
             })
         };
-        match slots.put(id, put) {
+        match table.enqueue_with(id, enqueue) {
             None => {}
-            Some((Some(alarm), is_pressed)) => {
-                self.is_pressed |= is_pressed;
-                self.set_alarm(id, alarm);
+            Some((Some(timer), above_high_water)) => {
+                self.above_high_water |= above_high_water;
+                self.set_timer(id, timer);
             }
             Some((None, _)) => {
-                self.close_overfull(id);
+                self.close_if_overfull(id);
             }
         }
     }
 
     /// Lets a link's session refuse what its client asked for, though it may be told to close already.
-    pub(super) fn refuse(&mut self, id: LinkId) {
-        let _ = self.slots.put(id, |link| {
-            let unsent_bytes = link.queue.len();
-            link.session.refused(&mut link.queue);
-            link.count(unsent_bytes);
+    pub(super) fn refuse_registration(&mut self, id: LinkId) {
+        let _ = self.table.enqueue_with(id, |link| {
+            let len_before = link.queue.len();
+            link.session.on_registration_refused(&mut link.queue);
+            link.count_queued(len_before);
         });
     }
 }
 
 impl Outbox for Links {
     fn deliver(&mut self, id: LinkId, message: &Message<'_>) {
-        if self.hushed == Some(id)
+        if self.unknown_id_muted == Some(id)
             && matches!(message, Message::Status { code: StatusCode::UNKNOWN_ID, .. })
         {
             return;
         }
-        self.put(id, |session, shared, queue| session.deliver(message, shared, queue));
+        self.enqueue(id, |session, names, queue| session.deliver(message, names, queue));
     }
 
     fn deliver_mail(&mut self, id: LinkId, sender: WideId, destination: HostId, text: &[u8]) {
-        self.put(id, |session, shared, queue| {
-            session.deliver_mail(sender, destination, text, shared, queue);
+        self.enqueue(id, |session, names, queue| {
+            session.deliver_mail(sender, destination, text, names, queue);
         });
     }
 
@@ -236,10 +240,10 @@ impl Outbox for Links {
         self.get(id).map_or(0, |link| link.queue.len())
     }
 
-    fn registered(&mut self, id: LinkId, kind: Kind) -> bool {
+    fn link_registered(&mut self, id: LinkId, kind: HostKind) -> bool {
         let Some(link) = self.get_mut(id) else { return false };
         link.kind = kind;
-        link.session.hears_of_hosts()
+        link.session.wants_presence()
     }
 
     fn close(&mut self, id: LinkId, reason: CloseReason) {
@@ -250,29 +254,29 @@ impl Outbox for Links {
     }
 
     fn dial(&mut self, parent: usize) -> LinkId {
-        let link = self.open(Door::Crc, None);
+        let link = self.open(Wire::Crc, None);
         self.actions.push_back(Action::Dial { parent, link });
         link
     }
 
-    fn came(&mut self, host: &Host) {
-        self.joined += 1;
-        self.shared.came(host);
-        if host.kind == Kind::User && !self.mail.is_idle() {
-            for number in self.shared.numbers.all_of(host.id) {
-                self.mail.came(number, host.id);
+    fn host_up(&mut self, host: &Host) {
+        self.hosts_added += 1;
+        self.names.host_up(host);
+        if host.kind == HostKind::User && !self.spool.is_idle() {
+            for wide_id in self.names.wide_ids.wide_ids_of(host.id) {
+                self.spool.user_up(wide_id, host.id);
             }
         }
     }
 
-    fn left(&mut self, host: &Host) {
-        if host.kind == Kind::User && !self.mail.is_idle() {
-            for number in self.shared.numbers.all_of(host.id) {
-                self.mail.stop(number);
+    fn host_down(&mut self, host: &Host) {
+        if host.kind == HostKind::User && !self.spool.is_idle() {
+            for wide_id in self.names.wide_ids.wide_ids_of(host.id) {
+                self.spool.user_down(wide_id);
             }
         }
-        if let Some((number, next)) = self.shared.left(host) {
-            self.mail.came(number, next);
+        if let Some((wide_id, new_owner)) = self.names.host_down(host) {
+            self.spool.user_up(wide_id, new_owner);
         }
     }
 }

@@ -16,7 +16,7 @@ use serde::Serialize;
 use self::table::{Align, table};
 use crate::node::{Link, Node};
 use crate::printable::Printable;
-use crate::relay::message::{HostId, Kind};
+use crate::relay::message::{HostId, HostKind};
 use crate::relay::{FirstLink, Host, Time};
 
 /// How an answer is written.
@@ -29,7 +29,7 @@ pub enum Format {
 }
 
 /// What a command came to: what to show, or what was wrong with it. Ends with a newline.
-pub type Answer = Result<String, String>;
+pub type CommandResult = Result<String, String>;
 
 const HELP: &str = "\
 num_users          how many users are connected to this server
@@ -48,12 +48,12 @@ help               this list
 ///
 /// # Errors
 /// What is wrong with the command, for the person who typed it.
-pub fn answer(node: &mut Node, now: Time, line: &str, format: Format) -> Answer {
+pub fn execute(node: &mut Node, now: Time, line: &str, format: Format) -> CommandResult {
     let line = line.trim();
     let (command, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let rest = rest.trim_start();
     if !rest.is_empty() && !matches!(command, "kick" | "mail") && is_command(command) {
-        return Err(format!("{command} takes nothing after it, not {:?}\n", Printed(rest)));
+        return Err(format!("{command} takes nothing after it, not {:?}\n", Quoted(rest)));
     }
     match command {
         "" => Ok(String::new()),
@@ -62,17 +62,17 @@ pub fn answer(node: &mut Node, now: Time, line: &str, format: Format) -> Answer 
         "servers" => Ok(servers(node, format)),
         "links" => Ok(links(node, now, format)),
         "state" => Ok(state(node, format)),
-        "mail" => mail::answer(node, rest, format),
+        "mail" => mail::execute(node, rest, format),
         "kick" => kick(node, now, rest, format),
         "shutdown" => {
             node.stop(now);
-            Ok(done("stopping", format))
+            Ok(confirmation("stopping", format))
         }
         "help" => Ok(match format {
             Format::Text => HELP.to_owned(),
             Format::Json => json(&HELP.lines().collect::<Vec<_>>()),
         }),
-        other => Err(format!("unknown command {:?}; `help` lists them\n", Printed(other))),
+        other => Err(format!("unknown command {:?}; `help` lists them\n", Quoted(other))),
     }
 }
 
@@ -81,9 +81,9 @@ fn is_command(word: &str) -> bool {
 }
 
 /// Text in an error: quoted, and harmless on a terminal.
-struct Printed<'a>(&'a str);
+struct Quoted<'a>(&'a str);
 
-impl std::fmt::Debug for Printed<'_> {
+impl std::fmt::Debug for Quoted<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "\"{}\"", Printable(self.0.as_bytes()))
     }
@@ -95,26 +95,26 @@ fn json(value: &impl Serialize) -> String {
     text
 }
 
-fn done(what: &str, format: Format) -> String {
+fn confirmation(message: &str, format: Format) -> String {
     match format {
-        Format::Text => format!("{what}\n"),
-        Format::Json => json(&serde_json::json!({ "done": what })),
+        Format::Text => format!("{message}\n"),
+        Format::Json => json(&serde_json::json!({ "done": message })),
     }
 }
 
-fn adjacent(node: &Node, kind: Kind) -> impl Iterator<Item = &Host> {
-    let hosts = node.links().filter_map(|link| node.relay().adjacent(link.id()));
+fn adjacent_hosts(node: &Node, kind: HostKind) -> impl Iterator<Item = &Host> {
+    let hosts = node.links().filter_map(|link| node.relay().adjacent_host(link.id()));
     hosts.filter(move |host| host.kind == kind)
 }
 
-fn adjacent_ids(node: &Node, kind: Kind) -> Vec<HostId> {
-    let mut ids: Vec<HostId> = adjacent(node, kind).map(|host| host.id).collect();
+fn adjacent_ids(node: &Node, kind: HostKind) -> Vec<HostId> {
+    let mut ids: Vec<HostId> = adjacent_hosts(node, kind).map(|host| host.id).collect();
     ids.sort_unstable();
     ids
 }
 
 fn num_users(node: &Node, format: Format) -> String {
-    let count = adjacent(node, Kind::User).count();
+    let count = adjacent_hosts(node, HostKind::User).count();
     match format {
         Format::Text if count == 1 => "1 user is connected to this server\n".to_owned(),
         Format::Text => format!("{count} users are connected to this server\n"),
@@ -141,13 +141,13 @@ struct UserRow {
     wire: Option<String>,
 }
 
-fn host_rows(node: &Node, wanted: Option<Kind>) -> Vec<HostRow> {
+fn host_rows(node: &Node, kind_filter: Option<HostKind>) -> Vec<HostRow> {
     let mut hosts: Vec<&Host> = node.relay().hosts().iter().collect();
-    hosts.retain(|host| wanted.is_none_or(|kind| host.kind == kind));
+    hosts.retain(|host| kind_filter.is_none_or(|kind| host.kind == kind));
     hosts.sort_by_key(|host| host.id);
     let row = |host: &&Host| HostRow {
         id: host.id,
-        kind: kind_word(host.kind),
+        kind: kind_name(host.kind),
         name: String::from_utf8_lossy(host.name()).into_owned(),
         info: String::from_utf8_lossy(host.info()).into_owned(),
         first_link_id: node.relay().first_link_host(host),
@@ -155,20 +155,20 @@ fn host_rows(node: &Node, wanted: Option<Kind>) -> Vec<HostRow> {
     hosts.iter().map(row).collect()
 }
 
-fn kind_word(kind: Kind) -> &'static str {
+fn kind_name(kind: HostKind) -> &'static str {
     match kind {
-        Kind::Server => "server",
-        Kind::User => "user",
+        HostKind::Server => "server",
+        HostKind::User => "user",
     }
 }
 
 fn users(node: &Node, format: Format) -> String {
-    let adjacent = node.links().filter_map(|link| {
-        let host = node.relay().adjacent(link.id())?;
-        Some((host.id, link.door().to_string()))
+    let wire_by_host = node.links().filter_map(|link| {
+        let host = node.relay().adjacent_host(link.id())?;
+        Some((host.id, link.wire().to_string()))
     });
-    let mut wires: HashMap<HostId, String> = adjacent.collect();
-    let rows = host_rows(node, Some(Kind::User)).into_iter();
+    let mut wires: HashMap<HostId, String> = wire_by_host.collect();
+    let rows = host_rows(node, Some(HostKind::User)).into_iter();
     let rows: Vec<UserRow> =
         rows.map(|host| UserRow { wire: wires.remove(&host.id), host }).collect();
     if format == Format::Json {
@@ -189,7 +189,7 @@ fn users(node: &Node, format: Format) -> String {
 }
 
 fn servers(node: &Node, format: Format) -> String {
-    let rows = host_rows(node, Some(Kind::Server));
+    let rows = host_rows(node, Some(HostKind::Server));
     if format == Format::Json {
         return json(&rows);
     }
@@ -206,8 +206,8 @@ fn host_cells(node: &Node, row: &HostRow) -> [String; 4] {
         FirstLink::Link(_) if row.first_link_id == row.id => "here".to_owned(),
         FirstLink::Link(_) => format!("server {}", row.first_link_id),
     };
-    let shown = |text: &str| Printable(text.as_bytes()).to_string();
-    [row.id.to_string(), shown(&row.name), via, shown(&row.info)]
+    let escape = |text: &str| Printable(text.as_bytes()).to_string();
+    [row.id.to_string(), escape(&row.name), via, escape(&row.info)]
 }
 
 #[derive(Serialize)]
@@ -229,22 +229,22 @@ struct LinkRow {
 
 fn links(node: &Node, now: Time, format: Format) -> String {
     let row = |link: &Link| {
-        let host = node.relay().adjacent(link.id());
+        let host = node.relay().adjacent_host(link.id());
         let traffic = link.traffic();
         LinkRow {
             link: link.id().to_string(),
             id: host.map(|host| host.id),
-            kind: host.map_or("unregistered", |host| kind_word(host.kind)),
+            kind: host.map_or("unregistered", |host| kind_name(host.kind)),
             name: host.map(|host| String::from_utf8_lossy(host.name()).into_owned()),
-            door: link.door().to_string(),
+            door: link.wire().to_string(),
             uplink: node.relay().is_uplink(link.id()),
-            address: link.peer().map(|peer| peer.to_string()),
+            address: link.peer_addr().map(|peer| peer.to_string()),
             bytes_in: traffic.bytes_in,
             bytes_out: traffic.bytes_out,
             frames_in: traffic.frames_in,
             frames_out: traffic.frames_out,
             queue_bytes: link.queue_bytes(),
-            age_seconds: now.since(link.since()).as_secs_f64(),
+            age_seconds: now.since(link.opened_at()).as_secs_f64(),
         }
     };
     let mut rows: Vec<LinkRow> = node.links().map(row).collect();
@@ -264,7 +264,7 @@ fn links(node: &Node, now: Time, format: Format) -> String {
             row.frames_out.to_string(),
             row.bytes_out.to_string(),
             row.queue_bytes.to_string(),
-            age(Duration::from_secs_f64(row.age_seconds)),
+            format_age(Duration::from_secs_f64(row.age_seconds)),
         ]
     });
     let columns = [
@@ -284,8 +284,8 @@ fn links(node: &Node, now: Time, format: Format) -> String {
 }
 
 /// A span in its two largest units.
-fn age(span: Duration) -> String {
-    let seconds = span.as_secs();
+fn format_age(duration: Duration) -> String {
+    let seconds = duration.as_secs();
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds}s"),
@@ -315,14 +315,14 @@ struct Dropped {
 
 fn state(node: &Node, format: Format) -> String {
     let relay = node.relay();
-    let own = relay.own();
+    let identity = relay.identity();
     let counters = relay.counters();
     let state = State {
-        id: own.id,
-        name: String::from_utf8_lossy(&own.name).into_owned(),
-        info: String::from_utf8_lossy(&own.info).into_owned(),
-        adjacent_server_ids: adjacent_ids(node, Kind::Server),
-        adjacent_user_ids: adjacent_ids(node, Kind::User),
+        id: identity.id,
+        name: String::from_utf8_lossy(&identity.name).into_owned(),
+        info: String::from_utf8_lossy(&identity.info).into_owned(),
+        adjacent_server_ids: adjacent_ids(node, HostKind::Server),
+        adjacent_user_ids: adjacent_ids(node, HostKind::User),
         hosts: host_rows(node, None),
         status_updates: relay.status_updates().collect(),
         dropped: Dropped { false_sources: counters.false_sources, unroutable: counters.unroutable },
@@ -330,34 +330,35 @@ fn state(node: &Node, format: Format) -> String {
     if format == Format::Json {
         return json(&state);
     }
-    let list = |ids: &[HostId]| match ids {
+    let join_ids = |ids: &[HostId]| match ids {
         [] => "none".to_owned(),
         ids => ids.iter().map(HostId::to_string).collect::<Vec<_>>().join(" "),
     };
     let mut text = String::new();
-    let mut line = |key: &str, value: &str| writeln!(text, "{key:<18}{value}").expect("a string");
-    line("id", &own.id.to_string());
-    line("name", &Printable(&own.name).to_string());
-    line("info", &Printable(&own.info).to_string());
-    line("adjacent servers", &list(&state.adjacent_server_ids));
-    line("adjacent users", &list(&state.adjacent_user_ids));
-    line("known hosts", &state.hosts.len().to_string());
-    line("false sources", &format!("{} frames dropped", counters.false_sources));
-    line("unroutable", &format!("{} messages dropped", counters.unroutable));
+    let mut push_line =
+        |key: &str, value: &str| writeln!(text, "{key:<18}{value}").expect("a string");
+    push_line("id", &identity.id.to_string());
+    push_line("name", &Printable(&identity.name).to_string());
+    push_line("info", &Printable(&identity.info).to_string());
+    push_line("adjacent servers", &join_ids(&state.adjacent_server_ids));
+    push_line("adjacent users", &join_ids(&state.adjacent_user_ids));
+    push_line("known hosts", &state.hosts.len().to_string());
+    push_line("false sources", &format!("{} frames dropped", counters.false_sources));
+    push_line("unroutable", &format!("{} messages dropped", counters.unroutable));
     for update in &state.status_updates {
-        line("status", &Printable(update.as_bytes()).to_string());
+        push_line("status", &Printable(update.as_bytes()).to_string());
     }
     text
 }
 
-fn kick(node: &mut Node, now: Time, rest: &str, format: Format) -> Answer {
+fn kick(node: &mut Node, now: Time, rest: &str, format: Format) -> CommandResult {
     let (id, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let id = id.parse().map(HostId).map_err(|_| match id {
         "" => "kick whom? Say `kick ID [text]`; `links` shows the ids\n".to_owned(),
-        id => format!("{:?} is not an id; say `kick ID [text]`\n", Printed(id)),
+        id => format!("{:?} is not an id; say `kick ID [text]`\n", Quoted(id)),
     })?;
     match node.kick(now, id, text.trim().as_bytes()) {
-        Ok(()) => Ok(done(&format!("kicked {id}"), format)),
+        Ok(()) => Ok(confirmation(&format!("kicked {id}"), format)),
         Err(error) => Err(format!("{id}: {error}\n")),
     }
 }

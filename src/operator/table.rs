@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_line_up_whatever_the_script() {
+    fn columns_align_by_display_width() {
         let rows = [["7", "世界"], ["101", "sam"]].map(|row| row.map(str::to_owned).to_vec());
         let columns = [("id", Align::Right), ("name", Align::Left)];
         assert_eq!(table(&columns, rows.into_iter()), " id  name\n  7  世界\n101  sam\n");

@@ -6,7 +6,7 @@ use super::inbox::Offer;
 use super::kept::Ended;
 use super::wire::{Body, Chat, MessageId, Receipt};
 use super::{Event, Peer};
-use crate::limits::{PEER_KEPT_AGE_MAX, PEER_TEXT_BYTES_MAX};
+use crate::limits::{PEER_RETAINED_AGE_MAX, PEER_TEXT_BYTES_MAX};
 use crate::relay::{LinkId, Time};
 
 /// Why something cannot be said.
@@ -86,7 +86,7 @@ impl Peer {
 
     pub(super) fn handle_chat(&mut self, link: LinkId, chat: Chat) {
         let id = chat.id();
-        if u128::from(chat.age_ms) >= PEER_KEPT_AGE_MAX.as_millis() {
+        if u128::from(chat.age_ms) >= PEER_RETAINED_AGE_MAX.as_millis() {
             return;
         }
         if !self.kept.contains(id) && self.pairs.is_receipted(id) {

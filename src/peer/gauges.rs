@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::Peer;
 use crate::limits::{
-    PEER_KEPT_BYTES_MAX, PEER_KEPT_MESSAGES_MAX, PEER_LINKS_MAX, PEER_PAIRS_MAX, PEER_SENDERS_MAX,
-    PEER_WAITING_MESSAGES_MAX, PEERS_MAX,
+    PEER_INBOX_SENDERS_MAX, PEER_LINKS_MAX, PEER_REORDER_MESSAGES_MAX, PEER_RETAINED_BYTES_MAX,
+    PEER_RETAINED_MESSAGES_MAX, PEER_SEEN_PAIRS_MAX, PEERS_MAX,
 };
 
 /// How full everything is that has a bound.
@@ -15,19 +15,19 @@ pub struct Gauges {
     pub links: usize,
     /// Peers known, at most [`crate::limits::PEERS_MAX`].
     pub peers: usize,
-    /// Messages kept, at most [`crate::limits::PEER_KEPT_MESSAGES_MAX`].
+    /// Messages kept, at most [`crate::limits::PEER_RETAINED_MESSAGES_MAX`].
     pub kept_messages: usize,
-    /// Their bytes, at most [`crate::limits::PEER_KEPT_BYTES_MAX`].
+    /// Their bytes, at most [`crate::limits::PEER_RETAINED_BYTES_MAX`].
     pub kept_bytes: usize,
-    /// Pairs of sender and addressee remembered, at most [`crate::limits::PEER_PAIRS_MAX`].
+    /// Pairs of sender and addressee remembered, at most [`crate::limits::PEER_SEEN_PAIRS_MAX`].
     pub pairs: usize,
     /// Addressees to whom the numbers of this peer's messages are remembered, at most
-    /// [`crate::limits::PEER_PAIRS_MAX`].
+    /// [`crate::limits::PEER_SEEN_PAIRS_MAX`].
     pub addressees: usize,
-    /// Senders remembered, at most [`crate::limits::PEER_SENDERS_MAX`].
+    /// Senders remembered, at most [`crate::limits::PEER_INBOX_SENDERS_MAX`].
     pub senders: usize,
     /// Messages that wait for those before them, at most
-    /// [`crate::limits::PEER_WAITING_MESSAGES_MAX`].
+    /// [`crate::limits::PEER_REORDER_MESSAGES_MAX`].
     pub waiting: usize,
     /// Messages of others given up before their receipts, for age or room, so far.
     pub given_up: u64,
@@ -45,12 +45,12 @@ impl fmt::Display for Gauges {
             "{} of {PEER_LINKS_MAX} links, {} of {PEERS_MAX} peers, ",
             self.links, self.peers
         )?;
-        write!(f, "{} of {PEER_KEPT_MESSAGES_MAX} messages kept in ", self.kept_messages)?;
-        write!(f, "{} of {PEER_KEPT_BYTES_MAX} bytes, ", self.kept_bytes)?;
-        write!(f, "{} of {PEER_WAITING_MESSAGES_MAX} held for others before them, ", self.waiting)?;
-        write!(f, "remembered: {} of {PEER_PAIRS_MAX} pairs, ", self.pairs)?;
-        write!(f, "{} of {PEER_SENDERS_MAX} senders, ", self.senders)?;
-        write!(f, "{} of {PEER_PAIRS_MAX} addressees; so far ", self.addressees)?;
+        write!(f, "{} of {PEER_RETAINED_MESSAGES_MAX} messages kept in ", self.kept_messages)?;
+        write!(f, "{} of {PEER_RETAINED_BYTES_MAX} bytes, ", self.kept_bytes)?;
+        write!(f, "{} of {PEER_REORDER_MESSAGES_MAX} held for others before them, ", self.waiting)?;
+        write!(f, "remembered: {} of {PEER_SEEN_PAIRS_MAX} pairs, ", self.pairs)?;
+        write!(f, "{} of {PEER_INBOX_SENDERS_MAX} senders, ", self.senders)?;
+        write!(f, "{} of {PEER_SEEN_PAIRS_MAX} addressees; so far ", self.addressees)?;
         write!(f, "{} given up, {} late, {} early", self.given_up, self.late, self.early)
     }
 }

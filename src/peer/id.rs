@@ -144,7 +144,7 @@ mod tests {
     const WALL: Duration = Duration::from_secs(1_727_000_000);
 
     fn at(millis: u64) -> Time {
-        Time::after(Duration::from_millis(millis))
+        Time::from_start(Duration::from_millis(millis))
     }
 
     #[test]

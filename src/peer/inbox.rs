@@ -17,8 +17,8 @@ use super::kept::cost;
 use super::runs::Runs;
 use super::wire::{Chat, MessageId};
 use crate::limits::{
-    PEER_GAP_WAIT, PEER_KEPT_AGE_MAX, PEER_SENDERS_MAX, PEER_WAITING_BYTES_MAX,
-    PEER_WAITING_MESSAGES_MAX,
+    PEER_GAP_TIMEOUT, PEER_INBOX_SENDERS_MAX, PEER_REORDER_BYTES_MAX, PEER_REORDER_MESSAGES_MAX,
+    PEER_RETAINED_AGE_MAX,
 };
 use crate::relay::Time;
 
@@ -79,9 +79,9 @@ impl Inbox {
         }
         let is_next = id.number <= chat.base.max(shown + 1);
         self.waiting_bytes += cost(&chat);
-        self.waiting.insert(id, (chat, now + PEER_GAP_WAIT));
-        let is_full = self.waiting.len() > PEER_WAITING_MESSAGES_MAX
-            || self.waiting_bytes > PEER_WAITING_BYTES_MAX;
+        self.waiting.insert(id, (chat, now + PEER_GAP_TIMEOUT));
+        let is_full = self.waiting.len() > PEER_REORDER_MESSAGES_MAX
+            || self.waiting_bytes > PEER_REORDER_BYTES_MAX;
         if is_next {
             Offer::Show(self.release(now, id, is_here))
         } else if is_full {
@@ -115,7 +115,7 @@ impl Inbox {
             mark.shown.insert(id.number);
             released.push(chat);
         }
-        if self.marks.len() >= PEER_SENDERS_MAX {
+        if self.marks.len() >= PEER_INBOX_SENDERS_MAX {
             self.forget(now, is_here);
         }
         self.marks.insert(key, mark);
@@ -125,8 +125,9 @@ impl Inbox {
     /// Makes room for many at once: those go of whom no copy can be about any more, else the oldest
     /// lives, first of those who are not here.
     fn forget(&mut self, now: Time, is_here: impl Fn(u64) -> bool) {
-        self.marks.retain(|_, mark| now.since(mark.used) <= PEER_KEPT_AGE_MAX);
-        let surplus = self.marks.len().saturating_sub(PEER_SENDERS_MAX - PEER_SENDERS_MAX / 8);
+        self.marks.retain(|_, mark| now.since(mark.used) <= PEER_RETAINED_AGE_MAX);
+        let surplus =
+            self.marks.len().saturating_sub(PEER_INBOX_SENDERS_MAX - PEER_INBOX_SENDERS_MAX / 8);
         let mut keys: Vec<(u64, i64)> = self.marks.keys().copied().collect();
         keys.sort_by_key(|&(life, _)| is_here(life)); // stable: ascending among each kind
         for key in keys.into_iter().take(surplus) {
@@ -168,7 +169,7 @@ mod tests {
     }
 
     fn at(millis: u64) -> Time {
-        Time::after(Duration::from_millis(millis))
+        Time::from_start(Duration::from_millis(millis))
     }
 
     #[track_caller]
@@ -217,9 +218,9 @@ mod tests {
     #[test]
     fn what_waits_is_bounded() {
         let mut inbox = Inbox::default();
-        for number in 0..3 * PEER_WAITING_MESSAGES_MAX as u64 {
+        for number in 0..3 * PEER_REORDER_MESSAGES_MAX as u64 {
             inbox.offer(at(0), chat(9, number * 2 + 2, 1), nobody);
-            assert!(inbox.waiting() <= PEER_WAITING_MESSAGES_MAX);
+            assert!(inbox.waiting() <= PEER_REORDER_MESSAGES_MAX);
         }
     }
 
@@ -227,17 +228,17 @@ mod tests {
     fn what_is_forgotten_counts_as_shown() {
         let mut inbox = Inbox::default();
         let first = 10;
-        let lives = first..first + PEER_SENDERS_MAX as u64 + 10;
+        let lives = first..first + PEER_INBOX_SENDERS_MAX as u64 + 10;
         for life in lives {
             shows(&mut inbox, at(life), chat(life, 1, 1), &[1]);
-            assert!(inbox.senders() <= PEER_SENDERS_MAX);
+            assert!(inbox.senders() <= PEER_INBOX_SENDERS_MAX);
         }
         assert_eq!(inbox.offer(at(0), chat(first, 1, 1), nobody), Offer::Late);
         assert_eq!(inbox.offer(at(0), chat(first, 2, 2), nobody), Offer::Late);
         // A day later nobody has a copy: there is room for others without a loss.
-        let later = Time::after(PEER_KEPT_AGE_MAX * 2);
+        let later = Time::from_start(PEER_RETAINED_AGE_MAX * 2);
         let floor = inbox.floor;
-        let others = floor + 1_000_000..floor + 1_000_000 + PEER_SENDERS_MAX as u64 / 8 + 20;
+        let others = floor + 1_000_000..floor + 1_000_000 + PEER_INBOX_SENDERS_MAX as u64 / 8 + 20;
         for life in others.clone() {
             shows(&mut inbox, later, chat(life, 1, 1), &[1]);
         }

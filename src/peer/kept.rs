@@ -1,6 +1,6 @@
 //! Messages without a receipt, and which have been met before.
 //!
-//! [`Kept`] holds every message that was learnt here until its receipt comes, in the order in which
+//! [`Appended`] holds every message that was learnt here until its receipt comes, in the order in which
 //! they were learnt: that is the order in which a newcomer is told of them. [`Pairs`] remembers which
 //! numbers of a sender to an addressee have been here, so that each is passed on once.
 
@@ -10,7 +10,8 @@ use std::time::Duration;
 use super::runs::Runs;
 use super::wire::{Chat, MessageId};
 use crate::limits::{
-    PEER_KEPT_AGE_MAX, PEER_KEPT_BYTES, PEER_KEPT_BYTES_MAX, PEER_KEPT_MESSAGES_MAX, PEER_PAIRS_MAX,
+    PEER_MESSAGE_OVERHEAD_BYTES, PEER_RETAINED_AGE_MAX, PEER_RETAINED_BYTES_MAX,
+    PEER_RETAINED_MESSAGES_MAX, PEER_SEEN_PAIRS_MAX,
 };
 use crate::relay::Time;
 
@@ -45,7 +46,7 @@ pub(super) struct Kept {
 }
 
 pub(super) fn cost(chat: &Chat) -> usize {
-    chat.text.len() + PEER_KEPT_BYTES
+    chat.text.len() + PEER_MESSAGE_OVERHEAD_BYTES
 }
 
 impl Kept {
@@ -64,13 +65,14 @@ impl Kept {
     /// Whether one's own take half of the room: no more of them. What others have said takes none of
     /// that half.
     pub(super) fn is_own_half_full(&self) -> bool {
-        self.own_bytes > PEER_KEPT_BYTES_MAX / 2 || self.own_messages > PEER_KEPT_MESSAGES_MAX / 2
+        self.own_bytes > PEER_RETAINED_BYTES_MAX / 2
+            || self.own_messages > PEER_RETAINED_MESSAGES_MAX / 2
     }
 
     /// Takes a message in; the oldest that are not one's own make room, and are answered.
     pub(super) fn insert(&mut self, now: Time, chat: Chat, is_own: bool) -> Vec<MessageId> {
         let id = chat.id();
-        let left = PEER_KEPT_AGE_MAX.saturating_sub(Duration::from_millis(chat.age_ms));
+        let left = PEER_RETAINED_AGE_MAX.saturating_sub(Duration::from_millis(chat.age_ms));
         let (order, expires) = (self.next, now + left);
         self.next += 1;
         self.bytes += cost(&chat);
@@ -82,7 +84,7 @@ impl Kept {
         self.expiry.insert((expires, id));
         self.entries.insert(id, Entry { chat, came: now, expires, order, is_own });
         let mut evicted = Vec::new();
-        while self.bytes > PEER_KEPT_BYTES_MAX || self.len() > PEER_KEPT_MESSAGES_MAX {
+        while self.bytes > PEER_RETAINED_BYTES_MAX || self.len() > PEER_RETAINED_MESSAGES_MAX {
             let oldest = self.order.values().copied().find(|id| !self.entries[id].is_own);
             let Some(oldest) = oldest else { break }; // one's own were let in while there was room
             self.remove(oldest);
@@ -161,8 +163,8 @@ impl Pairs {
         pair.used = now;
         let is_new = pair.met.insert(id.number);
         self.by_use.insert((now, key));
-        while self.pairs.len() > PEER_PAIRS_MAX
-            || self.by_use.first().is_some_and(|&(at, _)| now.since(at) > PEER_KEPT_AGE_MAX)
+        while self.pairs.len() > PEER_SEEN_PAIRS_MAX
+            || self.by_use.first().is_some_and(|&(at, _)| now.since(at) > PEER_RETAINED_AGE_MAX)
         {
             let (_, oldest) = self.by_use.pop_first().expect("as many as pairs");
             self.pairs.remove(&oldest);
@@ -200,14 +202,14 @@ mod tests {
         kept.insert(Time::default(), chat(1, 1, &text), true);
         for number in 1..200 {
             let evicted = kept.insert(Time::default(), chat(9, number, &text), false);
-            assert!(kept.bytes() <= PEER_KEPT_BYTES_MAX);
+            assert!(kept.bytes() <= PEER_RETAINED_BYTES_MAX);
             assert!(evicted.iter().all(|id| id.life == 9 && id.number < number));
         }
         assert!(kept.contains(MessageId { life: 1, to: 2, number: 1 }), "one's own stays");
         assert!(kept.contains(MessageId { life: 9, to: 2, number: 199 }));
-        for number in 0..2 * PEER_KEPT_MESSAGES_MAX as u64 {
+        for number in 0..2 * PEER_RETAINED_MESSAGES_MAX as u64 {
             kept.insert(Time::default(), chat(8, number + 1, ""), false);
-            assert!(kept.len() <= PEER_KEPT_MESSAGES_MAX);
+            assert!(kept.len() <= PEER_RETAINED_MESSAGES_MAX);
         }
         assert_eq!(kept.order.len(), kept.len());
         assert_eq!(kept.expiry.len(), kept.len());
@@ -217,7 +219,7 @@ mod tests {
     fn age_goes_on_from_one_keeper_to_the_next() {
         let mut kept = Kept::default();
         let hour = Duration::from_secs(3600);
-        let at = |hours| Time::after(hour * hours);
+        let at = |hours| Time::from_start(hour * hours);
         kept.insert(at(1), chat(9, 1, ""), false);
         let passed_on = kept.in_order(at(21)).next().expect("kept");
         assert_eq!(passed_on.age_ms, 20 * 3_600_000);
@@ -232,13 +234,13 @@ mod tests {
     #[test]
     fn pairs_are_bounded_and_tell_once() {
         let mut pairs = Pairs::default();
-        for life in 1..=PEER_PAIRS_MAX as u64 + 500 {
+        for life in 1..=PEER_SEEN_PAIRS_MAX as u64 + 500 {
             let id = MessageId { life, to: 2, number: 1 };
-            assert!(pairs.meet(Time::after(Duration::from_millis(life)), id));
-            assert!(!pairs.meet(Time::after(Duration::from_millis(life)), id));
-            assert!(pairs.len() <= PEER_PAIRS_MAX && pairs.by_use.len() == pairs.len());
+            assert!(pairs.meet(Time::from_start(Duration::from_millis(life)), id));
+            assert!(!pairs.meet(Time::from_start(Duration::from_millis(life)), id));
+            assert!(pairs.len() <= PEER_SEEN_PAIRS_MAX && pairs.by_use.len() == pairs.len());
         }
-        let later = Time::after(PEER_KEPT_AGE_MAX * 2);
+        let later = Time::from_start(PEER_RETAINED_AGE_MAX * 2);
         pairs.meet(later, MessageId { life: 1, to: 2, number: 1 });
         assert_eq!(pairs.len(), 1, "the old go");
     }

@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 
 use super::wire::{self, Body, Hello};
 use crate::doors::SendQueue;
-use crate::doors::assembly::Assembly;
+use crate::doors::frame_decoder::FrameDecoder;
 use crate::limits::{
-    PEER_DEAD_AFTER, PEER_FRAME_WAIT, PEER_PING_AFTER, PEER_QUEUE_BYTES_MAX, PEER_QUEUES_BYTES_MAX,
-    REGISTER_DEADLINE,
+    PEER_FRAME_TIMEOUT, PEER_IDLE_TIMEOUT, PEER_PING_AFTER, PEER_QUEUE_BYTES_MAX,
+    PEER_QUEUES_BYTES_MAX, REGISTER_DEADLINE,
 };
 use crate::relay::{CloseReason, LinkId, Time};
-use crate::slots::{Queued, Slots};
+use crate::slots::{LinkTable, QueuedLink};
 
 /// How far the two ends have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(super) struct Link {
     pub(super) target: Option<usize>,
     /// The id that was granted over it, and to which life.
     pub(super) granted: Option<(i64, u64)>,
-    pub(super) assembly: Assembly,
+    pub(super) assembly: FrameDecoder,
     pub(super) queue: SendQueue,
     pub(super) address: Option<SocketAddr>,
     since: Time,
@@ -48,7 +48,7 @@ pub(super) struct Link {
     is_asked: bool,
 }
 
-impl Queued for Link {
+impl QueuedLink for Link {
     fn id(&self) -> LinkId {
         self.id
     }
@@ -75,14 +75,14 @@ impl Link {
         self.heard = now;
         self.is_asked = false;
         let began = self.frame_began.filter(|_| !has_frames).unwrap_or(now);
-        self.frame_began = self.assembly.is_mid_frame().then_some(began);
+        self.frame_began = self.assembly.has_partial_frame().then_some(began);
     }
 
     fn deadline(&self) -> Option<Time> {
-        let frame = self.frame_began.map(|began| began + PEER_FRAME_WAIT);
+        let frame = self.frame_began.map(|began| began + PEER_FRAME_TIMEOUT);
         let silence = match self.state {
             State::Closing => return None,
-            State::Attached { .. } if self.is_asked => self.heard + PEER_DEAD_AFTER,
+            State::Attached { .. } if self.is_asked => self.heard + PEER_IDLE_TIMEOUT,
             State::Attached { .. } => self.heard + PEER_PING_AFTER,
             _ => self.since + REGISTER_DEADLINE,
         };
@@ -103,7 +103,7 @@ impl Link {
 
 #[derive(Debug, Default)]
 pub(super) struct Links {
-    pub(super) slots: Slots<Link>,
+    pub(super) slots: LinkTable<Link>,
     /// Those whose queue has grown too long.
     overfull: Vec<LinkId>,
 }
@@ -121,7 +121,7 @@ impl Links {
             state,
             target,
             granted: None,
-            assembly: Assembly::default(),
+            assembly: FrameDecoder::default(),
             queue: SendQueue::default(),
             address,
             since: now,
@@ -178,7 +178,7 @@ impl Links {
         if unsent_bytes > PEER_QUEUE_BYTES_MAX {
             return self.overfull.push(id);
         }
-        self.slots.put(id, |link| link.queue.tail().extend_from_slice(bytes));
+        self.slots.enqueue_with(id, |link| link.queue.tail().extend_from_slice(bytes));
     }
 
     /// The next link that does not drain, and why it is to close.
@@ -206,7 +206,7 @@ impl Links {
     pub(super) fn next_due(&mut self, now: Time) -> Option<(LinkId, Due)> {
         let is_due = |link: &Link| link.deadline().is_some_and(|at| at <= now);
         let link = self.slots.iter_mut().find(|link| is_due(link))?;
-        if link.frame_began.is_some_and(|began| began + PEER_FRAME_WAIT <= now) {
+        if link.frame_began.is_some_and(|began| began + PEER_FRAME_TIMEOUT <= now) {
             let why = "a frame that does not come to its end".to_owned();
             return Some((link.id, Due::Close(CloseReason::Session(why))));
         }

@@ -55,7 +55,7 @@ use self::network::{Change, Network};
 use self::said::Said;
 use self::targets::Targets;
 use self::wire::{Body, Empty};
-use crate::limits::{PEER_GRANT_WAIT, SHUTDOWN_DRAIN};
+use crate::limits::{PEER_ID_GRANT_TIMEOUT, SHUTDOWN_DRAIN_TIMEOUT};
 use crate::relay::{CloseReason, LinkId, Time};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +111,7 @@ impl Peer {
             desired_id: desired_id.filter(|&id| id > 0),
             grant_until: Some(match targets {
                 0 => Time::default(),
-                _ => Time::default() + PEER_GRANT_WAIT,
+                _ => Time::default() + PEER_ID_GRANT_TIMEOUT,
             }),
             retry_at: None,
             network: Network::new(0),
@@ -183,7 +183,7 @@ impl Peer {
         };
         let mut assembly = std::mem::take(&mut link.assembly);
         let mut has_frames = false;
-        let result = assembly.feed(bytes, wire::frame_len, |frame| {
+        let result = assembly.decode(bytes, wire::frame_len, |frame| {
             has_frames = true;
             self.handle_frame(id, frame);
             self.is_open(id)
@@ -192,7 +192,7 @@ impl Peer {
         link.assembly = assembly;
         link.note_heard(now, has_frames);
         if let Err(what) = result {
-            self.close(id, CloseReason::BadBytes(what.to_string()));
+            self.close(id, CloseReason::ProtocolError(what.to_string()));
         }
         self.settle();
     }
@@ -201,7 +201,7 @@ impl Peer {
         let body = match wire::parse(frame) {
             Ok(Some(body)) => body,
             Ok(None) => return,
-            Err(what) => return self.close(id, CloseReason::BadBytes(what.to_string())),
+            Err(what) => return self.close(id, CloseReason::ProtocolError(what.to_string())),
         };
         let state = self.links.get(id).expect("a link that speaks").state;
         match (body, state) {
@@ -218,7 +218,7 @@ impl Peer {
             (Body::Pong(_) | Body::EndOfState(_), State::Attached { .. }) => {}
             (_, _) => {
                 let what = "a word out of place".to_owned();
-                self.close(id, CloseReason::BadBytes(what));
+                self.close(id, CloseReason::ProtocolError(what));
             }
         }
     }
@@ -308,8 +308,8 @@ impl Peer {
     }
 
     /// The next link whose queue has become long within this turn, and should be written now.
-    pub fn poll_pressed(&mut self) -> Option<LinkId> {
-        self.links.slots.poll_pressed()
+    pub fn poll_above_high_water(&mut self) -> Option<LinkId> {
+        self.links.slots.poll_above_high_water()
     }
 
     /// Unsent bytes of a link, bounded; empty if the link is gone.
@@ -320,16 +320,16 @@ impl Peer {
 
     /// The first `count` unsent bytes of a link have been sent.
     pub fn sent(&mut self, id: LinkId, count: usize) {
-        self.links.slots.sent(id, count);
+        self.links.slots.mark_sent(id, count);
     }
 
     /// Begins to stop: [`Action::Shutdown`] follows once the queues are empty, or after
-    /// [`SHUTDOWN_DRAIN`].
+    /// [`SHUTDOWN_DRAIN_TIMEOUT`].
     pub fn stop(&mut self, now: Time) {
         self.now = now;
         if !self.is_stopping() {
             self.targets.stop();
-            self.stage = Stage::Draining { deadline: now + SHUTDOWN_DRAIN };
+            self.stage = Stage::Draining { deadline: now + SHUTDOWN_DRAIN_TIMEOUT };
         }
     }
 

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::wire::{Here, VERSION_MAX};
-use crate::limits::{PEER_GONE_KEPT, PEERS_MAX};
+use crate::limits::{PEER_UNREACHABLE_RETENTION, PEERS_MAX};
 use crate::relay::Time;
 
 /// What has changed.
@@ -266,13 +266,13 @@ impl Network {
     }
 
     pub(super) fn deadline(&self) -> Option<Time> {
-        self.gone.first().map(|&(gone, _)| gone + PEER_GONE_KEPT)
+        self.gone.first().map(|&(gone, _)| gone + PEER_UNREACHABLE_RETENTION)
     }
 
     /// Forgets those to whom no way has led for long.
     pub(super) fn advance(&mut self, now: Time) {
         while let Some(&(gone, life)) = self.gone.first()
-            && now.since(gone) >= PEER_GONE_KEPT
+            && now.since(gone) >= PEER_UNREACHABLE_RETENTION
         {
             self.gone.pop_first();
             self.known.remove(&life);
@@ -313,7 +313,7 @@ mod tests {
         assert_eq!(network.settle(now), [Change::Left(300)]);
         assert!(!network.is_taken(300, 9));
         assert_eq!(network.len(), 2);
-        network.advance(now + PEER_GONE_KEPT);
+        network.advance(now + PEER_UNREACHABLE_RETENTION);
         assert_eq!(network.len(), 1, "who is gone is forgotten");
     }
 
@@ -329,7 +329,7 @@ mod tests {
             let mut network = network();
             let mut versions: BTreeMap<u64, u64> = BTreeMap::new();
             for step in 0..120 {
-                let now = Time::after(Duration::from_millis(step * 400));
+                let now = Time::from_start(Duration::from_millis(step * 400));
                 for _ in 0..rng.random_range(1..4) {
                     let life = rng.random_range(1..size);
                     let others = (1..size).filter(|&other| other != life);

@@ -1,10 +1,10 @@
 //! A set of numbers that come nearly in order: a few runs instead of a number each.
 
-use crate::limits::PEER_RUNS_MAX;
+use crate::limits::PEER_SEEN_RANGES_MAX;
 
 /// Numbers, as runs from one to another, both within, ascending and apart.
 ///
-/// It takes no more than [`PEER_RUNS_MAX`] runs: past that the two lowest become one, and the
+/// It takes no more than [`PEER_SEEN_RANGES_MAX`] runs: past that the two lowest become one, and the
 /// numbers between them count as if they had come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Runs(Vec<(u64, u64)>);
@@ -32,7 +32,7 @@ impl Runs {
         if place > 0 && self.0[place - 1].1 + 1 == number {
             self.0[place - 1].1 = self.0.remove(place).1;
         }
-        if self.0.len() > PEER_RUNS_MAX {
+        if self.0.len() > PEER_SEEN_RANGES_MAX {
             self.0[0].1 = self.0.remove(1).1;
         }
         true
@@ -61,7 +61,7 @@ mod tests {
         let mut runs = Runs::default();
         for number in 1..=100 {
             runs.insert(number * 2);
-            assert!(runs.0.len() <= PEER_RUNS_MAX);
+            assert!(runs.0.len() <= PEER_SEEN_RANGES_MAX);
         }
         assert!(runs.contains(3), "a gap that was closed");
         assert!(!runs.contains(199), "a gap that is remembered");

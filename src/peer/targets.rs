@@ -3,7 +3,7 @@
 
 use rand::rngs::StdRng;
 
-use crate::limits::UPLINK_PROVEN;
+use crate::limits::LINK_STABLE_AFTER;
 use crate::relay::{LinkId, Time, backoff};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl Targets {
         let Target { state, failed } = &mut self.0[target];
         match *state {
             State::Linked { link: l, since } if l == link => {
-                if now.since(since) >= UPLINK_PROVEN {
+                if now.since(since) >= LINK_STABLE_AFTER {
                     *failed = 0;
                 }
             }

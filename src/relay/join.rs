@@ -1,8 +1,8 @@
 //! Registrations: who may join over which link, and who is told of it (contract section 2).
 
-use super::link::{Behind, Role};
-use super::message::{HostId, Kind, Message, Registration, StatusCode};
-use super::split::chain;
+use super::link::{Role, Subtree};
+use super::message::{HostId, HostKind, Message, Registration, StatusCode};
+use super::split::list_of;
 use super::{CloseReason, FirstLink, LinkId, Outbox, Relay, Timer};
 use crate::printable::Printable;
 
@@ -14,76 +14,76 @@ impl Relay {
         out: &mut impl Outbox,
     ) {
         let Registration { kind, source, last_hop, .. } = *registration;
-        if !self.hosts.has_room(registration, self.limits.table_bytes_max) {
+        if !self.hosts.has_room(registration, self.limits.host_table_bytes_max) {
             return out.close(link, CloseReason::TableFull);
         }
-        match self.attachment(link).role {
-            Role::Unregistered { uplink: true, .. } => {
-                let introduces_itself = last_hop == source || last_hop == HostId::NONE;
-                if kind == Kind::User || !introduces_itself {
+        match self.link_state(link).role {
+            Role::Unregistered { is_uplink: true, .. } => {
+                let is_self_registration = last_hop == source || last_hop == HostId::NONE;
+                if kind == HostKind::User || !is_self_registration {
                     self.drop_false_source(link, source, out);
                 } else if !source.is_registrable() {
-                    out.close(link, CloseReason::BadId(source));
-                } else if source == self.own.id || self.is_live(source) {
+                    out.close(link, CloseReason::InvalidId(source));
+                } else if source == self.identity.id || self.is_reachable(source) {
                     self.refuse_loop(link, source, out);
                 } else {
                     self.join_server(link, registration, out);
                 }
             }
-            Role::Unregistered { uplink: false, .. } => {
+            Role::Unregistered { is_uplink: false, .. } => {
                 if last_hop != HostId::NONE {
                     self.drop_false_source(link, source, out);
                 } else if !source.is_registrable() {
-                    out.close(link, CloseReason::BadId(source));
-                } else if kind == Kind::User {
+                    out.close(link, CloseReason::InvalidId(source));
+                } else if kind == HostKind::User {
                     self.join_user(link, registration, out);
-                } else if source == self.own.id || self.is_live(source) {
-                    self.refuse(link, registration, out);
+                } else if source == self.identity.id || self.is_reachable(source) {
+                    self.refuse_registration(link, registration, out);
                 } else {
                     self.join_server(link, registration, out);
                 }
             }
             Role::Server { host, .. } if last_hop == host => {
-                self.learn(link, registration, out);
+                self.learn_host(link, registration, out);
             }
             Role::User { .. } | Role::Server { .. } => {
-                self.refuse_second(link, registration, out);
+                self.refuse_second_registration(link, registration, out);
             }
         }
     }
 
     /// A registration on a link that has its role already: an answer if the id is known, as for
     /// every registration with a known id; if not, a frame of somebody who is not there.
-    fn refuse_second(
+    fn refuse_second_registration(
         &mut self,
         link: LinkId,
         registration: &Registration<'_>,
         out: &mut impl Outbox,
     ) {
         let source = registration.source;
-        if source == self.own.id || self.hosts.get(source).is_some() {
-            self.refuse(link, registration, out);
+        if source == self.identity.id || self.hosts.get(source).is_some() {
+            self.refuse_registration(link, registration, out);
         } else {
             self.drop_false_source(link, source, out);
         }
     }
 
     /// Whether the id is taken by a host that can be reached now.
-    fn is_live(&self, id: HostId) -> bool {
+    fn is_reachable(&self, id: HostId) -> bool {
         self.hosts.get(id).is_some_and(|host| matches!(host.first_link, FirstLink::Link(_)))
     }
 
     fn join_user(&mut self, link: LinkId, registration: &Registration<'_>, out: &mut impl Outbox) {
         let id = registration.source;
-        if id == self.own.id || self.hosts.get(id).is_some() {
-            return self.refuse(link, registration, out);
+        if id == self.identity.id || self.hosts.get(id).is_some() {
+            return self.refuse_registration(link, registration, out);
         }
-        self.take_role(link, Role::User { host: id }, Kind::User, out);
-        let slot = self.add(registration, link, out);
+        self.assign_role(link, Role::User { host: id }, HostKind::User, out);
+        let slot = self.add_host(registration, link, out);
         log::info!("link {link}: user {id} {} joined", Printable(registration.name));
         let name = registration.name;
         let welcome = [b"Welcome to the Clemson Relay Chat network ", name].concat();
-        self.tell(link, id, StatusCode::WELCOME, &welcome, out);
+        self.send_status(link, id, StatusCode::WELCOME, &welcome, out);
         self.begin_burst(link, out);
         self.announce(slot, out);
     }
@@ -96,84 +96,84 @@ impl Relay {
         out: &mut impl Outbox,
     ) {
         let host = registration.source;
-        if matches!(self.attachment(link).role, Role::Unregistered { uplink: true, .. }) {
-            self.uplink.attached(self.now, link);
+        if matches!(self.link_state(link).role, Role::Unregistered { is_uplink: true, .. }) {
+            self.uplink.on_registered(self.now, link);
         }
-        let since = self.next_event();
-        let behind = Box::new(Behind { since, ..Behind::default() });
-        let role = Role::Server { host, behind };
-        self.take_role(link, role, Kind::Server, out);
+        let joined_event = self.next_event_number();
+        let subtree = Box::new(Subtree { joined_event, ..Subtree::default() });
+        let role = Role::Server { host, subtree };
+        self.assign_role(link, role, HostKind::Server, out);
         log::info!("link {link}: server {host} {} joined", Printable(registration.name));
         if registration.last_hop == HostId::NONE {
-            let own = self.own_registration(self.own.id);
+            let own = self.own_registration(self.identity.id);
             out.deliver(link, &Message::Registration(own));
         }
-        let was_lost = self.hosts.get(host).map(|host| host.is_told_by(registration));
-        self.admit(link, registration, was_lost, out);
+        let matches_lost_host = self.hosts.get(host).map(|host| host.matches(registration));
+        self.admit_host(link, registration, matches_lost_host, out);
         self.begin_burst(link, out);
     }
 
-    fn take_role(&mut self, link: LinkId, role: Role, kind: Kind, out: &mut impl Outbox) {
-        let attachment = self.attachment_mut(link);
-        if let Role::Unregistered { deadline, .. } = std::mem::replace(&mut attachment.role, role) {
-            self.timers.remove(&(deadline, Timer::Register(link)));
+    fn assign_role(&mut self, link: LinkId, role: Role, kind: HostKind, out: &mut impl Outbox) {
+        let state = self.link_state_mut(link);
+        if let Role::Unregistered { deadline, .. } = std::mem::replace(&mut state.role, role) {
+            self.timers.remove(&(deadline, Timer::RegisterDeadline(link)));
         }
-        let hears = out.registered(link, kind);
-        self.owe_all(link, hears);
+        let wants_presence = out.link_registered(link, kind);
+        self.reset_cursor(link, wants_presence);
     }
 
     /// An adjacent server tells of a host on its side.
-    fn learn(&mut self, link: LinkId, registration: &Registration<'_>, out: &mut impl Outbox) {
+    fn learn_host(&mut self, link: LinkId, registration: &Registration<'_>, out: &mut impl Outbox) {
         let id = registration.source;
         if !id.is_registrable() {
             return self.drop_false_source(link, id, out);
         }
         // One look-up for all that is asked of the table, as a burst asks it a million times.
         let known = self.hosts.get(id);
-        if id == self.own.id
+        if id == self.identity.id
             || known.is_some_and(|host| matches!(host.first_link, FirstLink::Link(_)))
         {
             return self.refuse_claim(link, registration, out);
         }
-        let was_lost = known.map(|host| host.is_told_by(registration));
-        self.admit(link, registration, was_lost, out);
+        let matches_lost_host = known.map(|host| host.matches(registration));
+        self.admit_host(link, registration, matches_lost_host, out);
     }
 
     /// Takes a host over a server link whose id is free, or that of a host whose own link was lost:
-    /// `was_lost` says whether it is that very one, found again here.
-    fn admit(
+    /// `matches_lost_host` says whether it is that very one, found again here.
+    fn admit_host(
         &mut self,
         link: LinkId,
         registration: &Registration<'_>,
-        was_lost: Option<bool>,
+        matches_lost_host: Option<bool>,
         out: &mut impl Outbox,
     ) {
         let id = registration.source;
-        self.withdraw(link, id);
-        match was_lost {
+        self.withdraw_if_claimed(link, id);
+        match matches_lost_host {
             Some(true) => return self.rejoin(id, link, out),
-            Some(false) => self.lose(id, b"split", out),
+            Some(false) => self.remove_host(id, b"split", out),
             None => {}
         }
-        let slot = self.add(registration, link, out);
+        let slot = self.add_host(registration, link, out);
         self.announce(slot, out);
     }
 
     /// Enters a host whose id is not in the table, and answers its slot.
-    pub(super) fn add(
+    pub(super) fn add_host(
         &mut self,
         registration: &Registration<'_>,
         link: LinkId,
         out: &mut impl Outbox,
     ) -> u32 {
         let Self { hosts, links, splits, .. } = self;
-        let slot = hosts.insert(registration, link, chain(FirstLink::Link(link), links, splits));
-        out.came(hosts.host(slot));
+        let slot = hosts.insert(registration, link, list_of(FirstLink::Link(link), links, splits));
+        out.host_up(hosts.host(slot));
         slot
     }
 
     /// Answers a registration whose id is known; the connection stays open.
-    pub(super) fn refuse(
+    pub(super) fn refuse_registration(
         &self,
         link: LinkId,
         registration: &Registration<'_>,
@@ -181,13 +181,13 @@ impl Relay {
     ) {
         let id = registration.source;
         let who = match registration.kind {
-            Kind::Server => "A machine",
-            Kind::User => "Someone",
+            HostKind::Server => "A machine",
+            HostKind::User => "Someone",
         };
         log::info!("link {link}: registration refused, id {id} is taken");
-        let neighbour = self.attachment(link).host().unwrap_or(HostId::NONE);
+        let neighbour = self.link_state(link).host_id().unwrap_or(HostId::NONE);
         let text = format!("{who} has already registered with ID {id}");
-        self.tell(link, neighbour, StatusCode::ID_TAKEN, text.as_bytes(), out);
+        self.send_status(link, neighbour, StatusCode::ID_TAKEN, text.as_bytes(), out);
     }
 
     /// The parent we dialled is this server itself, or is connected to it already.
@@ -196,30 +196,35 @@ impl Relay {
             "the parent is server {parent}, which this server is connected to already: joining it \
              would close a loop; asking again in a minute"
         );
-        self.uplink.refused(self.now, &mut self.rng);
-        out.close(link, CloseReason::Loop(parent));
+        self.uplink.on_refused(self.now, &mut self.rng);
+        out.close(link, CloseReason::RoutingLoop(parent));
     }
 
     /// A parent refused this server's registration: its id is taken.
-    pub(super) fn on_refused(&mut self, link: LinkId, parent: HostId, out: &mut impl Outbox) {
-        if parent == self.own.id || self.is_live(parent) {
+    pub(super) fn on_refused_by_parent(
+        &mut self,
+        link: LinkId,
+        parent: HostId,
+        out: &mut impl Outbox,
+    ) {
+        if parent == self.identity.id || self.is_reachable(parent) {
             return self.refuse_loop(link, parent, out);
         }
-        let id = self.own.id;
-        if self.own.id_is_chosen || !self.uplink.may_renumber(self.now) {
+        let id = self.identity.id;
+        if self.identity.is_id_configured || !self.uplink.take_renumber_permit(self.now) {
             log::error!(
                 "the parent, server {parent}, refused this server: id {id} is taken in its network. \
                  This server stays up alone and asks again in a minute; to join, start it with \
                  another --id, or with none"
             );
-            self.uplink.refused(self.now, &mut self.rng);
-            return out.close(link, CloseReason::Refused(id));
+            self.uplink.on_refused(self.now, &mut self.rng);
+            return out.close(link, CloseReason::IdRefused(id));
         }
-        while self.own.id == id || self.hosts.get(self.own.id).is_some() {
-            self.own.id = HostId::random(&mut self.rng);
+        while self.identity.id == id || self.hosts.get(self.identity.id).is_some() {
+            self.identity.id = HostId::random(&mut self.rng);
         }
-        log::warn!("id {id} is taken in the network: this server is now {}", self.own.id);
-        for server in self.servers() {
+        log::warn!("id {id} is taken in the network: this server is now {}", self.identity.id);
+        for server in self.server_links() {
             out.close(server.id, CloseReason::Renumbered);
         }
         self.dialled(link, out);

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::link::{Attachment, Role};
-use super::message::{HostId, Kind, Message, StatusCode};
-use super::split::chain;
+use super::link::{LinkState, Role};
+use super::message::{HostId, HostKind, Message, StatusCode};
+use super::split::list_of;
 use super::{CloseReason, FirstLink, LinkId, Outbox, Relay, Time, Timer};
 use crate::printable::{Excerpt, Printable};
 
@@ -12,16 +12,16 @@ use crate::printable::{Excerpt, Printable};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KickError {
     /// There is no such host.
-    Unknown,
+    UnknownId,
     /// The host is connected to another server, reached through this one.
-    Elsewhere(HostId),
+    NotAdjacent(HostId),
 }
 
 impl fmt::Display for KickError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown => f.write_str("nobody has this id"),
-            Self::Elsewhere(via) => write!(
+            Self::UnknownId => f.write_str("nobody has this id"),
+            Self::NotAdjacent(via) => write!(
                 f,
                 "not connected to this server but behind server {via}: kick it at its own server"
             ),
@@ -40,13 +40,15 @@ impl Relay {
         if !self.is_first_link(source, link) {
             return self.withdraw_or_drop(link, source, out);
         }
-        match self.attachment(link).role {
+        match self.link_state(link).role {
             Role::User { .. } => {
-                self.lose(source, text, out);
+                self.remove_host(source, text, out);
                 out.close(link, CloseReason::Quit);
             }
-            Role::Server { .. } if self.hosts.get(source).is_some_and(|h| h.kind == Kind::User) => {
-                self.lose(source, text, out);
+            Role::Server { .. }
+                if self.hosts.get(source).is_some_and(|h| h.kind == HostKind::User) =>
+            {
+                self.remove_host(source, text, out);
             }
             _ => self.drop_false_source(link, source, out),
         }
@@ -63,18 +65,18 @@ impl Relay {
         if !self.is_first_link(source, link) {
             return self.withdraw_or_drop(link, source, out);
         }
-        if self.hosts.get(source).is_some_and(|host| host.kind == Kind::User) {
+        if self.hosts.get(source).is_some_and(|host| host.kind == HostKind::User) {
             return self.drop_false_source(link, source, out);
         }
-        if self.attachment(link).host() == Some(source) {
+        if self.link_state(link).host_id() == Some(source) {
             return out.close(link, CloseReason::ServerQuit(text.to_vec()));
         }
-        self.lose(source, text, out);
+        self.remove_host(source, text, out);
     }
 
     /// A quit that did not come over the first link: of a claim, if the link had made one.
     fn withdraw_or_drop(&mut self, link: LinkId, source: HostId, out: &mut impl Outbox) {
-        if !self.withdraw(link, source) {
+        if !self.withdraw_if_claimed(link, source) {
             self.drop_false_source(link, source, out);
         }
     }
@@ -85,61 +87,61 @@ impl Relay {
     }
 
     /// Forgets a host and tells of a user's end all who have been told of its beginning.
-    pub(super) fn lose(&mut self, id: HostId, text: &[u8], out: &mut impl Outbox) {
-        let Some((slot, host)) = self.hosts.entry(id) else {
+    pub(super) fn remove_host(&mut self, id: HostId, text: &[u8], out: &mut impl Outbox) {
+        let Some((slot, host)) = self.hosts.find(id) else {
             return;
         };
         // Those of other servers are too many for the log, as they are when they join.
-        let is_near = match host.first_link {
+        let is_adjacent = match host.first_link {
             FirstLink::Link(link) => {
-                let attachment = self.links.taken(link.index as usize);
-                attachment.is_none_or(|attachment| attachment.host() == Some(id))
+                let state = self.links.occupied(link.index as usize);
+                state.is_none_or(|state| state.host_id() == Some(id))
             }
             FirstLink::Split(_) => false,
         };
-        let level = if is_near { log::Level::Info } else { log::Level::Debug };
-        if host.kind == Kind::User {
+        let level = if is_adjacent { log::Level::Info } else { log::Level::Debug };
+        if host.kind == HostKind::User {
             log::log!(level, "user {id} {} left: {}", Printable(host.name()), Excerpt(text));
             let quit = Message::ClientQuit { source: id, text };
-            for attachment in self.links.iter().flatten() {
+            for state in self.links.iter().flatten() {
                 // When this server stops, its users see the end of their own connections.
-                let is_leaving = self.is_stopping && matches!(attachment.role, Role::User { .. });
-                if self.was_told(attachment, host) && !is_leaving {
-                    out.deliver(attachment.id, &quit);
+                let is_closing = self.is_stopping && matches!(state.role, Role::User { .. });
+                if self.is_announced(state, host) && !is_closing {
+                    out.deliver(state.id, &quit);
                 }
             }
         } else {
             log::log!(level, "server {id} {} left", Printable(host.name()));
         }
-        let way = host.first_link;
-        self.pass_over(slot, id);
+        let first_link = host.first_link;
+        self.advance_cursors_past(slot, id);
         let Self { hosts, links, splits, .. } = self;
-        let host = hosts.remove(id, chain(way, links, splits)).expect("the host that was found");
+        let host =
+            hosts.remove(id, list_of(first_link, links, splits)).expect("the host that was found");
         if let FirstLink::Split(split) = host.first_link {
-            self.give_up_waiting(split, id, out);
+            self.reject_deferred(split, id, out);
         }
-        out.left(&host);
-        self.consider_claims(id);
+        out.host_down(&host);
+        self.schedule_claim_grant(id);
     }
 
     /// A link has ended, for whatever reason.
     pub fn closed(&mut self, now: Time, link: LinkId, reason: &CloseReason, out: &mut impl Outbox) {
         self.now = now;
-        let attachment = self.links.taken(link.index as usize);
-        if let Some(&Attachment { role: Role::Server { host, .. }, .. }) = attachment
+        let state = self.links.occupied(link.index as usize);
+        if let Some(&LinkState { role: Role::Server { host, .. }, .. }) = state
             && matches!(reason, CloseReason::ServerQuit(_))
             && self.is_first_link(host, link)
         {
-            self.lose(host, b"", out);
+            self.remove_host(host, b"", out);
         }
-        let Some(attachment) = self.links.get_mut(link.index as usize).and_then(Option::take)
-        else {
+        let Some(state) = self.links.get_mut(link.index as usize).and_then(Option::take) else {
             return;
         };
-        self.news.forget(link);
-        match attachment.role {
+        self.announcements.remove_link(link);
+        match state.role {
             Role::Unregistered { deadline, .. } => {
-                self.timers.remove(&(deadline, Timer::Register(link)));
+                self.timers.remove(&(deadline, Timer::RegisterDeadline(link)));
             }
             Role::User { host } => {
                 if self.is_first_link(host, link) {
@@ -147,18 +149,18 @@ impl Relay {
                         CloseReason::Kicked(text) if !text.is_empty() => text.clone(),
                         _ => reason.to_string().into_bytes(),
                     };
-                    self.lose(host, &text, out);
+                    self.remove_host(host, &text, out);
                 }
             }
-            Role::Server { host, behind, .. } => {
-                for id in behind.claimed {
+            Role::Server { host, subtree, .. } => {
+                for id in subtree.claimed_ids {
                     self.withdraw_claim(id, link);
                 }
-                self.begin_split(host, behind.hosts, out);
+                self.begin_split(host, subtree.hosts, out);
             }
         }
-        if self.uplink.is(link) {
-            self.uplink.ended(now, &mut self.rng);
+        if self.uplink.has_link(link) {
+            self.uplink.on_closed(now, &mut self.rng);
         }
     }
 
@@ -172,16 +174,16 @@ impl Relay {
         text: &[u8],
         out: &mut impl Outbox,
     ) -> Result<(), KickError> {
-        let host = self.hosts.get(id).ok_or(KickError::Unknown)?;
+        let host = self.hosts.get(id).ok_or(KickError::UnknownId)?;
         let FirstLink::Link(link) = host.first_link else {
-            return Err(KickError::Elsewhere(self.first_link_host(host)));
+            return Err(KickError::NotAdjacent(self.first_link_host(host)));
         };
-        if self.attachment(link).host() != Some(id) {
-            return Err(KickError::Elsewhere(self.first_link_host(host)));
+        if self.link_state(link).host_id() != Some(id) {
+            return Err(KickError::NotAdjacent(self.first_link_host(host)));
         }
         let reason = CloseReason::Kicked(text.to_vec());
-        if host.kind == Kind::User {
-            self.tell(link, id, StatusCode::KICKED, reason.to_string().as_bytes(), out);
+        if host.kind == HostKind::User {
+            self.send_status(link, id, StatusCode::KICKED, reason.to_string().as_bytes(), out);
         }
         out.close(link, reason);
         Ok(())

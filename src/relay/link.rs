@@ -8,9 +8,9 @@ use std::fmt;
 
 use foldhash::fast::RandomState;
 
+use super::announcements::Cursor;
 use super::message::HostId;
-use super::news::Position;
-use super::table::Chain;
+use super::table::List;
 use super::time::Time;
 use crate::limits::{FALSE_SOURCES_MAX, STATUS_UPDATE_BYTES_MAX};
 use crate::printable::Printable;
@@ -37,11 +37,11 @@ pub enum CloseReason {
     /// The other end closed the connection.
     PeerClosed,
     /// The system says so: a reset, a dial that failed.
-    Failed(String),
+    Io(String),
     /// What came is not the wire's language.
-    BadBytes(String),
+    ProtocolError(String),
     /// It asked for an id that nobody can have.
-    BadId(HostId),
+    InvalidId(HostId),
     /// It kept sending frames with a source that is not its own.
     FalseSources,
     /// No registration was accepted in time.
@@ -60,9 +60,9 @@ pub enum CloseReason {
     /// The server at the other end said that it leaves.
     ServerQuit(Vec<u8>),
     /// The parent is this server itself or can be reached already: a loop.
-    Loop(HostId),
+    RoutingLoop(HostId),
     /// The parent refused the id.
-    Refused(HostId),
+    IdRefused(HostId),
     /// This server takes another id, so its neighbours must be introduced anew.
     Renumbered,
     /// This server stops.
@@ -75,9 +75,9 @@ impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PeerClosed => f.write_str("connection closed"),
-            Self::Failed(why) | Self::Session(why) => f.write_str(why),
-            Self::BadBytes(what) => write!(f, "not the protocol: {what}"),
-            Self::BadId(id) => write!(f, "id {id} cannot be registered"),
+            Self::Io(why) | Self::Session(why) => f.write_str(why),
+            Self::ProtocolError(what) => write!(f, "not the protocol: {what}"),
+            Self::InvalidId(id) => write!(f, "id {id} cannot be registered"),
             Self::FalseSources => {
                 write!(f, "{FALSE_SOURCES_MAX} frames with a source that is not its own")
             }
@@ -88,17 +88,17 @@ impl fmt::Display for CloseReason {
             Self::TableFull => f.write_str("the table of hosts is full"),
             Self::Quit => f.write_str("quit"),
             Self::Kicked(text) if text.is_empty() => f.write_str("kicked"),
-            Self::Kicked(text) => write!(f, "kicked: {}", short(text)),
-            Self::ServerQuit(text) => write!(f, "server quit: {}", short(text)),
-            Self::Loop(id) => write!(f, "a loop: server {id} can be reached already"),
-            Self::Refused(id) => write!(f, "the parent refused id {id}"),
+            Self::Kicked(text) => write!(f, "kicked: {}", truncated(text)),
+            Self::ServerQuit(text) => write!(f, "server quit: {}", truncated(text)),
+            Self::RoutingLoop(id) => write!(f, "a loop: server {id} can be reached already"),
+            Self::IdRefused(id) => write!(f, "the parent refused id {id}"),
             Self::Renumbered => f.write_str("this server takes another id"),
             Self::Shutdown => f.write_str("server shutdown"),
         }
     }
 }
 
-fn short(text: &[u8]) -> Printable<'_> {
+fn truncated(text: &[u8]) -> Printable<'_> {
     Printable(&text[..text.len().min(STATUS_UPDATE_BYTES_MAX)])
 }
 
@@ -111,7 +111,7 @@ pub(super) enum Role {
     /// Nothing has been accepted from it yet.
     Unregistered {
         /// This server dialled it as a parent.
-        uplink: bool,
+        is_uplink: bool,
         /// When it must have registered.
         deadline: Time,
     },
@@ -121,35 +121,35 @@ pub(super) enum Role {
     Server {
         host: HostId,
         /// Whom it leads to. Boxed: there are few servers, and each user's link has a role too.
-        behind: Box<Behind>,
+        subtree: Box<Subtree>,
     },
 }
 
 /// What is behind a server's link.
 #[derive(Debug, Default)]
-pub(super) struct Behind {
+pub(super) struct Subtree {
     /// When the server joined, in the relay's count of joins and splits.
-    pub(super) since: u64,
+    pub(super) joined_event: u64,
     /// The hosts whose first link it is.
-    pub(super) hosts: Chain,
+    pub(super) hosts: List,
     /// Ids that were registered over it and have not left over it, but are somebody else's.
-    pub(super) claimed: IdSet,
+    pub(super) claimed_ids: IdSet,
 }
 
 /// A link as the relay knows it.
 #[derive(Debug)]
-pub(super) struct Attachment {
+pub(super) struct LinkState {
     pub(super) id: LinkId,
     pub(super) role: Role,
     /// What it has been told of the hosts that exist.
-    pub(super) told: Position,
+    pub(super) cursor: Cursor,
     /// Frames dropped because their source is not behind this link.
     pub(super) false_sources: u32,
 }
 
-impl Attachment {
+impl LinkState {
     /// The adjacent host, once it is registered.
-    pub(super) fn host(&self) -> Option<HostId> {
+    pub(super) fn host_id(&self) -> Option<HostId> {
         match self.role {
             Role::Unregistered { .. } => None,
             Role::User { host } | Role::Server { host, .. } => Some(host),

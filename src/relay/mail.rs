@@ -10,15 +10,15 @@ use super::message::{HostId, Message, StatusCode, WideId};
 use super::{FirstLink, LinkId, Outbox, Relay};
 
 /// How the text of a mail status begins, before the sender's number, a colon and a space.
-const PREFIX: &str = "Mail from ";
+const MAIL_TEXT_PREFIX: &str = "Mail from ";
 
 impl Relay {
     /// Passes on what `sender` said to a user while it was away. `known_as` is the user who has the
     /// sender's number now. Answers over which link it goes, or `None` if the user is lost or gone.
-    pub fn pass_mail(
+    pub fn forward_mail(
         &mut self,
         sender: WideId,
-        known_as: Option<HostId>,
+        sender_host: Option<HostId>,
         destination: HostId,
         text: &[u8],
         out: &mut impl Outbox,
@@ -26,29 +26,29 @@ impl Relay {
         let FirstLink::Link(link) = self.hosts.get(destination)?.first_link else {
             return None;
         };
-        if let Role::User { .. } = self.attachment(link).role {
-            self.tell_mail(link, sender, destination, text, out);
+        if let Role::User { .. } = self.link_state(link).role {
+            self.deliver_local_mail(link, sender, destination, text, out);
             return Some(link);
         }
         // One who is lost may be nobody to a server that joined since, which would drop the chat.
-        let is_this_side = |source| match self.hosts.get(source).map(|host| host.first_link) {
+        let is_on_this_side = |source| match self.hosts.get(source).map(|host| host.first_link) {
             Some(FirstLink::Link(other)) => other != link,
             Some(FirstLink::Split(_)) | None => false,
         };
-        let chatting = known_as.filter(|&source| is_this_side(source));
-        if let Some(source) = chatting {
+        let chat_source = sender_host.filter(|&source| is_on_this_side(source));
+        if let Some(source) = chat_source {
             self.introduce(source, link, out);
             out.deliver(link, &Message::Chat { source, destination, text });
         } else {
-            let text = name_sender(sender, text);
-            let (source, code) = (self.own.id, StatusCode::MAIL);
+            let text = encode_mail_text(sender, text);
+            let (source, code) = (self.identity.id, StatusCode::MAIL);
             out.deliver(link, &Message::Status { source, destination, code, text: &text });
         }
         Some(link)
     }
 
     /// Hands mail to an adjacent user, after the registration of its sender if that one is there.
-    pub(super) fn tell_mail(
+    pub(super) fn deliver_local_mail(
         &mut self,
         link: LinkId,
         sender: WideId,
@@ -65,13 +65,13 @@ impl Relay {
 
 /// What somebody said as a text that names them, for where the words themselves cannot be from them.
 #[must_use]
-pub fn name_sender(sender: WideId, text: &[u8]) -> Vec<u8> {
-    [format!("{PREFIX}{sender}: ").as_bytes(), text].concat()
+pub fn encode_mail_text(sender: WideId, text: &[u8]) -> Vec<u8> {
+    [format!("{MAIL_TEXT_PREFIX}{sender}: ").as_bytes(), text].concat()
 }
 
 /// Who said what, in such a text.
-pub(super) fn open_mail(text: &[u8]) -> Option<(WideId, &[u8])> {
-    let rest = text.strip_prefix(PREFIX.as_bytes())?;
+pub(super) fn parse_mail_text(text: &[u8]) -> Option<(WideId, &[u8])> {
+    let rest = text.strip_prefix(MAIL_TEXT_PREFIX.as_bytes())?;
     let colon = rest.iter().position(|&byte| byte == b':')?;
     let sender = std::str::from_utf8(&rest[..colon]).ok()?.parse().ok().map(WideId)?;
     Some((sender, rest[colon + 1..].strip_prefix(b" ")?))
@@ -82,9 +82,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mail_status_says_who_said_what() {
+    fn mail_text_parses_to_its_sender_and_text() {
         let check = |text: &str, expected: Option<(i64, &str)>| {
-            let found = open_mail(text.as_bytes());
+            let found = parse_mail_text(text.as_bytes());
             assert_eq!(found, expected.map(|(id, said)| (WideId(id), said.as_bytes())), "{text}");
         };
         check("Mail from 5: Hi: there", Some((5, "Hi: there")));

@@ -65,7 +65,7 @@ impl fmt::Display for WideId {
 
 /// The two kinds of host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
+pub enum HostKind {
     /// A machine that relays.
     Server,
     /// A person or program that chats.
@@ -93,7 +93,7 @@ impl StatusCode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Registration<'a> {
     /// What the source is.
-    pub kind: Kind,
+    pub kind: HostKind,
     /// Who is registered.
     pub source: HostId,
     /// 0 when the source itself says so, else the adjacent server that passes it on.

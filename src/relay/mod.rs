@@ -13,6 +13,7 @@
 //! - What goes out depends on what came in, the time told and the seed: no hash table is iterated
 //!   where anyone could see the order.
 
+mod announcements;
 mod backoff;
 mod claims;
 mod host;
@@ -22,7 +23,6 @@ mod leave;
 mod link;
 mod mail;
 pub mod message;
-mod news;
 mod route;
 mod split;
 mod table;
@@ -40,17 +40,17 @@ pub use self::backoff::backoff;
 pub use self::host::{FirstLink, Host};
 pub use self::leave::KickError;
 pub use self::link::{CloseReason, LinkId};
-pub use self::mail::name_sender;
+pub use self::mail::encode_mail_text;
 pub use self::table::HostTable;
 pub use self::time::Time;
 
+use self::announcements::{Announcements, Cursor};
 use self::claims::Claims;
-use self::link::{Attachment, Role};
-use self::message::{HostId, Kind, Message, StatusCode, WideId};
-use self::news::{News, Position};
+use self::link::{LinkState, Role};
+use self::message::{HostId, HostKind, Message, StatusCode, WideId};
 use self::split::Split;
-use self::uplink::{State, Uplink};
-use crate::blocks::Blocks;
+use self::uplink::{Uplink, UplinkState};
+use crate::blocks::ChunkedVec;
 use crate::limits::{FALSE_SOURCES_MAX, Limits, STATUS_UPDATE_BYTES_MAX, STATUS_UPDATES_MAX};
 use crate::printable::{Excerpt, Printable};
 
@@ -62,15 +62,15 @@ pub trait Outbox {
     fn unsent_bytes(&self, link: LinkId) -> usize;
     /// A link has taken its role: its bounds change with it. Answers whether its wire has words for
     /// who is there: if not, no registrations are delivered to it.
-    fn registered(&mut self, link: LinkId, kind: Kind) -> bool;
+    fn link_registered(&mut self, link: LinkId, kind: HostKind) -> bool;
     /// Ends a link; the relay hears of it through [`Relay::closed`].
     fn close(&mut self, link: LinkId, reason: CloseReason);
     /// Opens a link to a parent, by its place in the list of parents.
     fn dial(&mut self, parent: usize) -> LinkId;
     /// A host can be reached now: it has joined, or was lost in a split and is found again.
-    fn came(&mut self, host: &Host);
+    fn host_up(&mut self, host: &Host);
     /// A host has left the table.
-    fn left(&mut self, host: &Host);
+    fn host_down(&mut self, host: &Host);
     /// Puts what was said to an adjacent user while it was away into its link's send queue.
     fn deliver_mail(&mut self, link: LinkId, sender: WideId, destination: HostId, text: &[u8]);
 }
@@ -81,7 +81,7 @@ pub struct Identity {
     /// Its id in the network.
     pub id: HostId,
     /// Whether a person chose that id, so that it must not be changed.
-    pub id_is_chosen: bool,
+    pub is_id_configured: bool,
     /// At most [`crate::limits::NAME_BYTES_MAX`] bytes.
     pub name: Vec<u8>,
     /// At most [`crate::limits::INFO_BYTES_MAX`] bytes.
@@ -99,16 +99,16 @@ pub struct Counters {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
-    Register(LinkId),
+    RegisterDeadline(LinkId),
     Split(u32),
     Claim(HostId),
-    News,
+    AnnounceBatch,
 }
 
 /// The state of one server.
 #[derive(Debug)]
 pub struct Relay {
-    own: Identity,
+    identity: Identity,
     limits: Limits,
     /// The latest that the caller has told.
     now: Time,
@@ -116,14 +116,14 @@ pub struct Relay {
     is_stopping: bool,
     hosts: HostTable,
     /// By [`LinkId::index`]; the caller vouches for the generation.
-    links: Blocks<Option<Attachment>>,
+    links: ChunkedVec<Option<LinkState>>,
     /// Registrations of an id that somebody else had first, heard over other links.
     claims: HashMap<HostId, Claims, RandomState>,
     claims_bytes: usize,
     /// Counts servers that joined and links that were lost: which came first.
-    events: u64,
+    event_count: u64,
     splits: Slab<Split>,
-    news: News,
+    announcements: Announcements,
     uplink: Uplink,
     timers: BTreeSet<(Time, Timer)>,
     status_updates: VecDeque<String>,
@@ -134,20 +134,20 @@ pub struct Relay {
 impl Relay {
     /// A server that knows nobody, with this many parents to join. `seed` decides ids and waits.
     #[must_use]
-    pub fn new(own: Identity, parents: usize, limits: Limits, seed: u64) -> Self {
+    pub fn new(identity: Identity, parent_count: usize, limits: Limits, seed: u64) -> Self {
         Self {
-            own,
+            identity,
             limits,
             now: Time::default(),
             is_stopping: false,
             hosts: HostTable::default(),
-            links: Blocks::default(),
+            links: ChunkedVec::default(),
             claims: HashMap::default(),
             claims_bytes: 0,
-            events: 0,
+            event_count: 0,
             splits: Slab::new(),
-            news: News::default(),
-            uplink: Uplink::new(parents),
+            announcements: Announcements::default(),
+            uplink: Uplink::new(parent_count),
             timers: BTreeSet::new(),
             status_updates: VecDeque::new(),
             counters: Counters::default(),
@@ -157,8 +157,8 @@ impl Relay {
 
     /// Who this server is. Its id changes if a parent refuses one that nobody chose.
     #[must_use]
-    pub fn own(&self) -> &Identity {
-        &self.own
+    pub fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// Every other host.
@@ -180,22 +180,24 @@ impl Relay {
 
     /// The registered host at the other end of a link.
     #[must_use]
-    pub fn adjacent(&self, link: LinkId) -> Option<&Host> {
-        let attachment = self.links.taken(link.index as usize)?;
-        self.hosts.get(attachment.host()?)
+    pub fn adjacent_host(&self, link: LinkId) -> Option<&Host> {
+        let state = self.links.occupied(link.index as usize)?;
+        self.hosts.get(state.host_id()?)
     }
 
     /// Whether a link is, or is to become, the one to the parent.
     #[must_use]
     pub fn is_uplink(&self, link: LinkId) -> bool {
-        self.uplink.is(link)
+        self.uplink.has_link(link)
     }
 
     /// The id of the adjacent host that leads to `host`: the one that was lost, during a split.
     #[must_use]
     pub fn first_link_host(&self, host: &Host) -> HostId {
         match host.first_link {
-            FirstLink::Link(link) => self.adjacent(link).map_or(host.id, |adjacent| adjacent.id),
+            FirstLink::Link(link) => {
+                self.adjacent_host(link).map_or(host.id, |adjacent| adjacent.id)
+            }
             FirstLink::Split(split) => self.splits[split as usize].neighbour,
         }
     }
@@ -203,16 +205,16 @@ impl Relay {
     /// Somebody connected. They have until the register deadline.
     pub fn accepted(&mut self, now: Time, link: LinkId) {
         self.now = now;
-        self.attach(link, false);
+        self.add_link(link, false);
     }
 
-    fn attach(&mut self, link: LinkId, uplink: bool) {
+    fn add_link(&mut self, link: LinkId, is_uplink: bool) {
         let index = link.index as usize;
         let deadline = self.now + self.limits.register_deadline;
-        self.timers.insert((deadline, Timer::Register(link)));
-        let role = Role::Unregistered { uplink, deadline };
-        let told = Position::default();
-        self.links.put(index, Attachment { id: link, role, told, false_sources: 0 });
+        self.timers.insert((deadline, Timer::RegisterDeadline(link)));
+        let role = Role::Unregistered { is_uplink, deadline };
+        let cursor = Cursor::default();
+        self.links.set(index, LinkState { id: link, role, cursor, false_sources: 0 });
     }
 
     /// A link that [`Outbox::dial`] opened is connected: introduce ourselves.
@@ -231,7 +233,7 @@ impl Relay {
     ) {
         self.now = now;
         if self.is_stopping {
-            let is_server = matches!(self.attachment(link).role, Role::Server { .. });
+            let is_server = matches!(self.link_state(link).role, Role::Server { .. });
             if !is_server || matches!(message, Message::Registration(_)) {
                 return; // nobody is introduced any more
             }
@@ -257,8 +259,8 @@ impl Relay {
     }
 
     /// A link's queue has room again: it is told more, if it is behind.
-    pub fn drained(&mut self, link: LinkId, out: &mut impl Outbox) {
-        if self.links.taken(link.index as usize).is_some() {
+    pub fn has_room(&mut self, link: LinkId, out: &mut impl Outbox) {
+        if self.links.occupied(link.index as usize).is_some() {
             self.catch_up(link, out);
         }
     }
@@ -266,22 +268,22 @@ impl Relay {
     /// Does all that is due by now.
     pub fn advance(&mut self, now: Time, out: &mut impl Outbox) {
         self.now = now;
-        self.news.begin_turn();
+        self.announcements.begin_turn();
         while let Some(&(at, timer)) = self.timers.first()
             && at <= now
         {
             self.timers.pop_first();
             match timer {
-                Timer::Register(link) => out.close(link, CloseReason::RegisterDeadline),
+                Timer::RegisterDeadline(link) => out.close(link, CloseReason::RegisterDeadline),
                 Timer::Split(split) => self.end_split(split, out),
                 Timer::Claim(id) => self.grant_claim(id, out),
-                Timer::News => self.tell_gathered(),
+                Timer::AnnounceBatch => self.announce_batch(),
             }
         }
-        if let Some(parent) = self.uplink.due(now) {
+        if let Some(parent) = self.uplink.due_parent(now) {
             let link = out.dial(parent);
-            self.attach(link, true);
-            self.uplink.state = State::Dialling { link };
+            self.add_link(link, true);
+            self.uplink.state = UplinkState::Dialling { link };
         }
     }
 
@@ -289,7 +291,7 @@ impl Relay {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
         let timer = self.timers.first().map(|&(at, _)| at);
-        let next_turn = self.news.is_waiting().then_some(self.now);
+        let next_turn = self.announcements.has_ready().then_some(self.now);
         [timer, next_turn, self.uplink.deadline()].into_iter().flatten().min()
     }
 
@@ -298,45 +300,45 @@ impl Relay {
     pub fn stop(&mut self, now: Time, out: &mut impl Outbox) {
         self.now = now;
         self.is_stopping = true;
-        self.uplink.state = State::Off;
+        self.uplink.state = UplinkState::Off;
         let mut leaving = Vec::new();
-        for attachment in self.links.iter().flatten() {
-            match attachment.role {
-                Role::Unregistered { .. } => out.close(attachment.id, CloseReason::Shutdown),
+        for state in self.links.iter().flatten() {
+            match state.role {
+                Role::Unregistered { .. } => out.close(state.id, CloseReason::Shutdown),
                 Role::User { host } => leaving.push(host),
                 Role::Server { .. } => {}
             }
         }
         let text = CloseReason::Shutdown.to_string();
         for id in leaving {
-            self.lose(id, text.as_bytes(), out);
+            self.remove_host(id, text.as_bytes(), out);
         }
     }
 
     fn own_registration(&self, last_hop: HostId) -> message::Registration<'_> {
         message::Registration {
-            kind: Kind::Server,
-            source: self.own.id,
+            kind: HostKind::Server,
+            source: self.identity.id,
             last_hop,
-            name: &self.own.name,
-            info: &self.own.info,
+            name: &self.identity.name,
+            info: &self.identity.info,
         }
     }
 
-    fn attachment(&self, link: LinkId) -> &Attachment {
+    fn link_state(&self, link: LinkId) -> &LinkState {
         self.links[link.index as usize].as_ref().expect("a live link")
     }
 
-    fn attachment_mut(&mut self, link: LinkId) -> &mut Attachment {
+    fn link_state_mut(&mut self, link: LinkId) -> &mut LinkState {
         self.links[link.index as usize].as_mut().expect("a live link")
     }
 
-    fn next_event(&mut self) -> u64 {
-        self.events += 1;
-        self.events
+    fn next_event_number(&mut self) -> u64 {
+        self.event_count += 1;
+        self.event_count
     }
 
-    fn keep_status(&mut self, text: &[u8]) {
+    fn record_status(&mut self, text: &[u8]) {
         if self.status_updates.len() == STATUS_UPDATES_MAX {
             self.status_updates.pop_front();
         }
@@ -347,19 +349,19 @@ impl Relay {
     /// Drops a frame whose source is not behind its link.
     fn drop_false_source(&mut self, link: LinkId, source: HostId, out: &mut impl Outbox) {
         self.counters.false_sources += 1;
-        let attachment = self.attachment_mut(link);
-        attachment.false_sources += 1;
-        if attachment.false_sources == 1 {
+        let state = self.link_state_mut(link);
+        state.false_sources += 1;
+        if state.false_sources == 1 {
             log::warn!("link {link}: dropped a frame of {source}, who is not behind this link");
         }
-        let is_server = matches!(attachment.role, Role::Server { .. });
-        if !is_server && attachment.false_sources >= FALSE_SOURCES_MAX {
+        let is_server = matches!(state.role, Role::Server { .. });
+        if !is_server && state.false_sources >= FALSE_SOURCES_MAX {
             out.close(link, CloseReason::FalseSources);
         }
     }
 
     /// Answers a host over the link that it, or somebody from its side, spoke on.
-    fn tell(
+    fn send_status(
         &self,
         link: LinkId,
         destination: HostId,
@@ -367,11 +369,11 @@ impl Relay {
         text: &[u8],
         out: &mut impl Outbox,
     ) {
-        let destination = match self.attachment(link).role {
+        let destination = match self.link_state(link).role {
             Role::Server { .. } => destination,
             Role::User { .. } | Role::Unregistered { .. } => HostId::NONE,
         };
-        out.deliver(link, &Message::Status { source: self.own.id, destination, code, text });
+        out.deliver(link, &Message::Status { source: self.identity.id, destination, code, text });
     }
 }
 
@@ -384,7 +386,7 @@ impl std::fmt::Display for Summary<'_> {
             Message::Registration(message::Registration {
                 kind, source, last_hop, name, ..
             }) => {
-                let kind = if kind == Kind::Server { "server" } else { "user" };
+                let kind = if kind == HostKind::Server { "server" } else { "user" };
                 write!(f, "registration of {kind} {source} {} by {last_hop}", Printable(name))
             }
             Message::Status { source, destination, code, text } => {

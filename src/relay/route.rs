@@ -1,50 +1,52 @@
 //! Chats and statuses: one look-up, then out over the first link, or an answer to the sender.
 
 use super::link::Role;
-use super::mail::open_mail;
-use super::message::{HostId, Kind, Message, StatusCode};
+use super::mail::parse_mail_text;
+use super::message::{HostId, HostKind, Message, StatusCode};
 use super::{FirstLink, LinkId, Outbox, Relay};
 use crate::printable::Excerpt;
 
 /// What becomes of chats between two ends.
-enum Way {
+enum Route {
     /// Over this link, as they are.
-    Lane(LinkId),
+    Forward(LinkId),
     /// Over this link, which may have to be told of the sender first.
     Introduce(LinkId),
     /// The link towards the destination is lost, and they may wait for it.
-    Wait(u32),
+    Defer(u32),
     /// Back where they came from: the neighbour's table is older than ours, or newer.
-    Back,
-    Unknown,
+    WouldLoop,
+    UnknownId,
     FalseSource,
 }
 
 impl Relay {
     /// Where chats of `source` to `destination` go that come over `link`.
     #[inline]
-    fn way(&self, link: LinkId, source: HostId, destination: HostId) -> Way {
-        if !self.may_speak_for(link, source) {
-            return Way::FalseSource;
+    fn route(&self, link: LinkId, source: HostId, destination: HostId) -> Route {
+        if !self.is_valid_source(link, source) {
+            return Route::FalseSource;
         }
-        let Some(host) = self.hosts.get(destination) else { return Way::Unknown };
+        let Some(host) = self.hosts.get(destination) else { return Route::UnknownId };
         match host.first_link {
-            FirstLink::Split(split) => Way::Wait(split),
-            FirstLink::Link(first) if first == link => {
-                let is_to_itself = destination == source && host.kind == Kind::User;
-                if is_to_itself { Way::Introduce(first) } else { Way::Back }
+            FirstLink::Split(split) => Route::Defer(split),
+            FirstLink::Link(next_hop) if next_hop == link => {
+                let is_to_itself = destination == source && host.kind == HostKind::User;
+                if is_to_itself { Route::Introduce(next_hop) } else { Route::WouldLoop }
             }
-            FirstLink::Link(first) if self.must_introduce(source, first) => Way::Introduce(first),
-            FirstLink::Link(first) => Way::Lane(first),
+            FirstLink::Link(next_hop) if self.must_introduce(source, next_hop) => {
+                Route::Introduce(next_hop)
+            }
+            FirstLink::Link(next_hop) => Route::Forward(next_hop),
         }
     }
 
     /// The link over which all chats of `source` to `destination` go on, as they are, that come over
     /// `link` until something else comes; `None` if [`Relay::receive`] has to look at each.
     #[must_use]
-    pub fn lane(&self, link: LinkId, source: HostId, destination: HostId) -> Option<LinkId> {
-        match self.way(link, source, destination) {
-            Way::Lane(first) if !self.is_stopping => Some(first),
+    pub fn next_hop(&self, link: LinkId, source: HostId, destination: HostId) -> Option<LinkId> {
+        match self.route(link, source, destination) {
+            Route::Forward(next_hop) if !self.is_stopping => Some(next_hop),
             _ => None,
         }
     }
@@ -58,29 +60,29 @@ impl Relay {
         out: &mut impl Outbox,
     ) {
         let chat = Message::Chat { source, destination, text };
-        match self.way(link, source, destination) {
-            Way::Lane(first) => out.deliver(first, &chat),
-            Way::Introduce(first) => {
-                self.introduce(source, first, out);
-                out.deliver(first, &chat);
+        match self.route(link, source, destination) {
+            Route::Forward(next_hop) => out.deliver(next_hop, &chat),
+            Route::Introduce(next_hop) => {
+                self.introduce(source, next_hop, out);
+                out.deliver(next_hop, &chat);
             }
-            Way::Wait(split) => {
-                if !self.wait_for(split, source, destination, text, false) {
-                    self.tell_unknown(link, source, destination, out);
+            Route::Defer(split) => {
+                if !self.defer(split, source, destination, text, false) {
+                    self.send_unknown_id(link, source, destination, out);
                 }
             }
-            Way::Back => {
+            Route::WouldLoop => {
                 self.counters.unroutable += 1;
-                self.tell_unknown(link, source, destination, out);
+                self.send_unknown_id(link, source, destination, out);
             }
-            Way::Unknown => self.tell_unknown(link, source, destination, out),
-            Way::FalseSource => self.drop_false_source(link, source, out),
+            Route::UnknownId => self.send_unknown_id(link, source, destination, out),
+            Route::FalseSource => self.drop_false_source(link, source, out),
         }
     }
 
     /// True sources: whether a frame of `source` may come over `link`.
-    fn may_speak_for(&self, link: LinkId, source: HostId) -> bool {
-        match self.attachment(link).role {
+    fn is_valid_source(&self, link: LinkId, source: HostId) -> bool {
+        match self.link_state(link).role {
             Role::Unregistered { .. } => false,
             Role::User { host } => host == source,
             Role::Server { .. } => self.is_first_link(source, link),
@@ -88,7 +90,7 @@ impl Relay {
     }
 
     /// Tells the sender of a chat that nobody has the id it was for.
-    pub(super) fn tell_unknown(
+    pub(super) fn send_unknown_id(
         &self,
         link: LinkId,
         sender: HostId,
@@ -96,7 +98,7 @@ impl Relay {
         out: &mut impl Outbox,
     ) {
         let text = format!("Unknown ID {unknown}");
-        self.tell(link, sender, StatusCode::UNKNOWN_ID, text.as_bytes(), out);
+        self.send_status(link, sender, StatusCode::UNKNOWN_ID, text.as_bytes(), out);
     }
 
     pub(super) fn handle_status(
@@ -111,42 +113,42 @@ impl Relay {
         if destination == HostId::EXTENSION {
             return; // an extension that this version does not know
         }
-        let is_for_us = destination == HostId::NONE || destination == self.own.id;
-        if let Role::Unregistered { uplink: true, .. } = self.attachment(link).role
+        let is_for_us = destination == HostId::NONE || destination == self.identity.id;
+        if let Role::Unregistered { is_uplink: true, .. } = self.link_state(link).role
             && is_for_us
         {
             // A parent answers a registration that it refuses; nobody is registered here yet.
             log::warn!("link {link}: the parent says: {}", Excerpt(text));
-            self.keep_status(text);
+            self.record_status(text);
             if code == StatusCode::ID_TAKEN {
-                self.on_refused(link, source, out);
+                self.on_refused_by_parent(link, source, out);
             }
             return;
         }
-        let is_server = self.hosts.get(source).is_some_and(|host| host.kind == Kind::Server);
+        let is_server = self.hosts.get(source).is_some_and(|host| host.kind == HostKind::Server);
         if !is_server || !self.is_first_link(source, link) {
             return self.drop_false_source(link, source, out);
         }
         if is_for_us {
             log::info!("link {link}: status {} from {source}: {}", code.0, Excerpt(text));
-            return self.keep_status(text);
+            return self.record_status(text);
         }
         match self.hosts.get(destination).map(|host| host.first_link) {
-            Some(FirstLink::Link(first)) if first != link => {
-                let is_user = matches!(self.attachment(first).role, Role::User { .. });
+            Some(FirstLink::Link(next_hop)) if next_hop != link => {
+                let is_user = matches!(self.link_state(next_hop).role, Role::User { .. });
                 if is_user
                     && code == StatusCode::MAIL
-                    && let Some((sender, said)) = open_mail(text)
+                    && let Some((sender, mail_text)) = parse_mail_text(text)
                 {
-                    return self.tell_mail(first, sender, destination, said, out);
+                    return self.deliver_local_mail(next_hop, sender, destination, mail_text, out);
                 }
                 // A user hears a status under destination 0, whichever server it is from.
                 let destination = if is_user { HostId::NONE } else { destination };
-                out.deliver(first, &Message::Status { source, destination, code, text });
+                out.deliver(next_hop, &Message::Status { source, destination, code, text });
             }
             Some(FirstLink::Split(split))
                 if code == StatusCode::MAIL
-                    && self.wait_for(split, source, destination, text, true) => {}
+                    && self.defer(split, source, destination, text, true) => {}
             _ => self.counters.unroutable += 1, // a status is never answered with another
         }
     }

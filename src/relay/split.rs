@@ -3,25 +3,25 @@
 //! When a link to a server ends, the hosts behind it stay in the table for a grace in which nobody
 //! is told: chats to them wait (bounded). A host that is registered again within it, over whatever
 //! link, goes on as if nothing had been. When the grace ends, users who are still lost leave with
-//! the quit text `split`, servers are forgotten, and who wrote to them is told `Unknown ID`.
+//! the quit text `split`, servers are forgotten, and who wrote to them is told `Unknown ID_KEY`.
 
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 use slab::Slab;
 
-use super::link::{Attachment, Role};
-use super::message::{HostId, Kind, Message, StatusCode};
-use super::table::Chain;
+use super::link::{LinkState, Role};
+use super::message::{HostId, HostKind, Message, StatusCode};
+use super::table::List;
 use super::{FirstLink, LinkId, Outbox, Relay, Time, Timer};
-use crate::blocks::Blocks;
+use crate::blocks::ChunkedVec;
 use crate::limits::{
-    BURST_PORTION_BYTES, SPLIT_PATIENCE, SPLIT_PAUSE, SPLIT_PORTION_HOSTS, SPLIT_WAITING_BYTES_MAX,
-    SPLIT_WAITING_CHAT_BYTES,
+    QUEUE_LOW_WATER_BYTES, SPLIT_BATCH_HOSTS_MAX, SPLIT_BATCH_INTERVAL, SPLIT_DEFERRED_BYTES_MAX,
+    SPLIT_DEFERRED_OVERHEAD_BYTES, SPLIT_STALL_TIMEOUT,
 };
 
 /// Of a client's queue, a host that leaves may take so much: four times what it does.
-const SPLIT_PORTION_PART_BYTES: usize = 64;
+const SPLIT_QUEUE_BYTES_PER_HOST: usize = 64;
 
 /// The hosts lost with one link, while their grace runs.
 #[derive(Debug)]
@@ -29,11 +29,11 @@ pub(super) struct Split {
     /// The adjacent server that was lost.
     pub(super) neighbour: HostId,
     /// When it was lost, in the relay's count of joins and splits.
-    pub(super) since: u64,
-    pub(super) hosts: Chain,
+    pub(super) lost_event: u64,
+    pub(super) hosts: List,
     /// By destination, in the order they came.
-    waiting: HashMap<HostId, Vec<Chat>, RandomState>,
-    waiting_bytes: usize,
+    deferred: HashMap<HostId, Vec<DeferredMessage>, RandomState>,
+    deferred_bytes: usize,
     /// Once the grace is over.
     ending: Option<Ending>,
 }
@@ -42,36 +42,37 @@ pub(super) struct Split {
 #[derive(Debug, Default)]
 struct Ending {
     /// Since when there is no room to tell of it.
-    stuck: Option<Time>,
+    stalled_since: Option<Time>,
     /// Links without room that are not waited for any more.
-    given_up: Vec<LinkId>,
+    ignored_links: Vec<LinkId>,
 }
 
 #[derive(Debug)]
-struct Chat {
+struct DeferredMessage {
     source: HostId,
     text: Box<[u8]>,
     /// It is a status with mail, of a server.
     is_mail: bool,
 }
 
-impl Chat {
-    fn bytes(text: &[u8]) -> usize {
-        text.len() + SPLIT_WAITING_CHAT_BYTES
+impl DeferredMessage {
+    fn size_bytes(text: &[u8]) -> usize {
+        text.len() + SPLIT_DEFERRED_OVERHEAD_BYTES
     }
 }
 
 impl Split {
-    fn take_waiting(&mut self, id: HostId) -> Vec<Chat> {
-        let found = self.waiting.remove(&id).unwrap_or_default();
-        self.waiting_bytes -= found.iter().map(|chat| Chat::bytes(&chat.text)).sum::<usize>();
-        found
+    fn take_deferred(&mut self, id: HostId) -> Vec<DeferredMessage> {
+        let deferred = self.deferred.remove(&id).unwrap_or_default();
+        self.deferred_bytes -=
+            deferred.iter().map(|chat| DeferredMessage::size_bytes(&chat.text)).sum::<usize>();
+        deferred
     }
 }
 
 impl Relay {
     /// The link to `neighbour` is gone; `hosts` are those to whom it led.
-    pub(super) fn begin_split(&mut self, neighbour: HostId, hosts: Chain, out: &mut impl Outbox) {
+    pub(super) fn begin_split(&mut self, neighbour: HostId, hosts: List, out: &mut impl Outbox) {
         if hosts.len() == 0 {
             return;
         }
@@ -83,9 +84,9 @@ impl Relay {
             hosts.len() - usize::from(has_neighbour),
             self.limits.split_grace
         );
-        let (waiting, waiting_bytes) = (HashMap::default(), 0);
-        let since = self.next_event();
-        let split = Split { neighbour, since, hosts, waiting, waiting_bytes, ending: None };
+        let (deferred, deferred_bytes) = (HashMap::default(), 0);
+        let lost_event = self.next_event_number();
+        let split = Split { neighbour, lost_event, hosts, deferred, deferred_bytes, ending: None };
         let split = self.splits.insert(split);
         let split = u32::try_from(split).expect("fewer splits than links");
         let Self { hosts, splits, .. } = self;
@@ -101,84 +102,89 @@ impl Relay {
     /// The grace is over: who has not come back leaves, in the order of joining. However many they are,
     /// nobody's queue is filled by it who reads, and no turn gets long.
     pub(super) fn end_split(&mut self, split: u32, out: &mut impl Outbox) {
-        if !self.must_wait(split, out) {
+        if !self.must_wait_for_room(split, out) {
             // A client's queue can take several of these.
-            let portion = self.limits.client_queue_bytes_max / SPLIT_PORTION_PART_BYTES;
+            let batch_hosts_max = self.limits.client_queue_bytes_max / SPLIT_QUEUE_BYTES_PER_HOST;
             let hosts = self.hosts.ids_in(&self.splits[split as usize].hosts);
-            let lost: Vec<_> = hosts.take(portion.clamp(1, SPLIT_PORTION_HOSTS)).collect();
+            let lost: Vec<_> =
+                hosts.take(batch_hosts_max.clamp(1, SPLIT_BATCH_HOSTS_MAX)).collect();
             for id in lost {
-                self.lose(id, b"split", out);
+                self.remove_host(id, b"split", out);
             }
         }
         if self.splits[split as usize].hosts.len() == 0 {
             self.splits.remove(split as usize);
         } else {
-            self.timers.insert((self.now + SPLIT_PAUSE, Timer::Split(split)));
+            self.timers.insert((self.now + SPLIT_BATCH_INTERVAL, Timer::Split(split)));
         }
     }
 
     /// Whether the end of a split waits for a link that has no room to be told of it.
-    fn must_wait(&mut self, split: u32, out: &impl Outbox) -> bool {
-        let room_bytes = BURST_PORTION_BYTES.min(self.limits.client_queue_bytes_max / 2);
+    fn must_wait_for_room(&mut self, split: u32, out: &impl Outbox) -> bool {
+        let room_bytes = QUEUE_LOW_WATER_BYTES.min(self.limits.client_queue_bytes_max / 2);
         let Split { neighbour, hosts, ending, .. } = &mut self.splits[split as usize];
         if ending.is_none() && hosts.len() > 0 {
             log::warn!("split: {} hosts behind server {neighbour} did not come back", hosts.len());
         }
         let ending = ending.get_or_insert_default();
-        let full = self.links.iter().flatten().filter(|attachment| {
-            attachment.told.hears() && out.unsent_bytes(attachment.id) > room_bytes
+        let full_links = self.links.iter().flatten().filter(|state| {
+            state.cursor.wants_presence() && out.unsent_bytes(state.id) > room_bytes
         });
-        let full = full.map(|attachment| attachment.id);
-        let mut full = full.filter(|link| !ending.given_up.contains(link)).peekable();
-        if full.peek().is_none() {
-            ending.stuck = None;
+        let full_links = full_links.map(|state| state.id);
+        let mut full_links =
+            full_links.filter(|link| !ending.ignored_links.contains(link)).peekable();
+        if full_links.peek().is_none() {
+            ending.stalled_since = None;
             return false;
         }
-        let stuck = *ending.stuck.get_or_insert(self.now);
-        let is_patient = self.now.since(stuck) < SPLIT_PATIENCE;
-        if !is_patient {
-            let full: Vec<_> = full.collect();
-            ending.given_up.extend(full);
-            ending.stuck = None;
+        let stalled_since = *ending.stalled_since.get_or_insert(self.now);
+        let keeps_waiting = self.now.since(stalled_since) < SPLIT_STALL_TIMEOUT;
+        if !keeps_waiting {
+            let full_links: Vec<_> = full_links.collect();
+            ending.ignored_links.extend(full_links);
+            ending.stalled_since = None;
         }
-        is_patient
+        keeps_waiting
     }
 
     /// A lost host will not be found again: who wrote to it meanwhile is told so.
-    pub(super) fn give_up_waiting(&mut self, split: u32, id: HostId, out: &mut impl Outbox) {
-        for Chat { source, is_mail, .. } in self.splits[split as usize].take_waiting(id) {
+    pub(super) fn reject_deferred(&mut self, split: u32, id: HostId, out: &mut impl Outbox) {
+        for DeferredMessage { source, is_mail, .. } in self.splits[split as usize].take_deferred(id)
+        {
             if !is_mail
                 && let Some(host) = self.hosts.get(source)
                 && let FirstLink::Link(link) = host.first_link
             {
-                self.tell_unknown(link, source, id, out);
+                self.send_unknown_id(link, source, id, out);
             }
         }
     }
 
     /// A lost host is registered again, unchanged, over `link`.
     pub(super) fn rejoin(&mut self, id: HostId, link: LinkId, out: &mut impl Outbox) {
-        let (slot, host) = self.hosts.entry(id).expect("the host that rejoins");
+        let (slot, host) = self.hosts.find(id).expect("the host that rejoins");
         let FirstLink::Split(split) = host.first_link else {
             unreachable!("only lost hosts rejoin")
         };
         // Servers that joined since the loss have not heard of it, nor will they in their burst.
-        let registration = Message::Registration(host.registration(self.own.id));
-        for server in self.servers() {
-            let will_hear = self.owes(server, host) || self.was_told(server, host);
-            if server.id != link && !will_hear {
+        let registration = Message::Registration(host.registration(self.identity.id));
+        for server in self.server_links() {
+            let is_covered = self.is_pending(server, host) || self.is_announced(server, host);
+            if server.id != link && !is_covered {
                 out.deliver(server.id, &registration);
             }
         }
         // The way to it leads over the link now: what that link was told of it holds no more.
-        if host.kind == Kind::User && self.was_told(self.attachment(link), host) {
+        if host.kind == HostKind::User && self.is_announced(self.link_state(link), host) {
             out.deliver(link, &Message::ClientQuit { source: id, text: b"split" });
         }
         let Self { hosts, links, splits, .. } = self;
         let (lost, found) = (FirstLink::Split(split), FirstLink::Link(link));
-        hosts.leave_chain(slot, chain(lost, links, splits));
-        hosts.enter_chain(slot, found, chain(found, links, splits).expect("a server's link"));
-        for Chat { source, ref text, is_mail } in splits[split as usize].take_waiting(id) {
+        hosts.remove_from_list(slot, list_of(lost, links, splits));
+        hosts.append_to_list(slot, found, list_of(found, links, splits).expect("a server's link"));
+        for DeferredMessage { source, ref text, is_mail } in
+            splits[split as usize].take_deferred(id)
+        {
             self.introduce(source, link, out);
             let (destination, code) = (id, StatusCode::MAIL);
             out.deliver(
@@ -189,12 +195,12 @@ impl Relay {
                 },
             );
         }
-        out.came(self.hosts.host(slot));
+        out.host_up(self.hosts.host(slot));
     }
 
     /// Keeps a chat, or a status with mail, for a lost host until it is found again. Answers false
     /// if no more fits.
-    pub(super) fn wait_for(
+    pub(super) fn defer(
         &mut self,
         split: u32,
         source: HostId,
@@ -203,11 +209,11 @@ impl Relay {
         is_mail: bool,
     ) -> bool {
         let split = &mut self.splits[split as usize];
-        if split.waiting_bytes + Chat::bytes(text) > SPLIT_WAITING_BYTES_MAX {
+        if split.deferred_bytes + DeferredMessage::size_bytes(text) > SPLIT_DEFERRED_BYTES_MAX {
             return false;
         }
-        split.waiting_bytes += Chat::bytes(text);
-        split.waiting.entry(destination).or_default().push(Chat {
+        split.deferred_bytes += DeferredMessage::size_bytes(text);
+        split.deferred.entry(destination).or_default().push(DeferredMessage {
             source,
             text: text.into(),
             is_mail,
@@ -217,14 +223,14 @@ impl Relay {
 }
 
 /// The chain of the hosts to which a way leads, unless it is that of a single user.
-pub(super) fn chain<'a>(
-    way: FirstLink,
-    links: &'a mut Blocks<Option<Attachment>>,
+pub(super) fn list_of<'a>(
+    first_link: FirstLink,
+    links: &'a mut ChunkedVec<Option<LinkState>>,
     splits: &'a mut Slab<Split>,
-) -> Option<&'a mut Chain> {
-    match way {
+) -> Option<&'a mut List> {
+    match first_link {
         FirstLink::Link(link) => match &mut links[link.index as usize].as_mut()?.role {
-            Role::Server { behind, .. } => Some(&mut behind.hosts),
+            Role::Server { subtree, .. } => Some(&mut subtree.hosts),
             Role::User { .. } | Role::Unregistered { .. } => None,
         },
         FirstLink::Split(split) => Some(&mut splits[split as usize].hosts),

@@ -11,7 +11,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time {
     /// One more than the nanoseconds.
-    nanos_from_one: NonZeroU64,
+    nanos_plus_one: NonZeroU64,
 }
 
 const _: () = assert!(size_of::<Option<Time>>() == 8);
@@ -19,8 +19,8 @@ const _: () = assert!(size_of::<Option<Time>>() == 8);
 impl Time {
     /// The moment when so much time has passed since the start.
     #[must_use]
-    pub fn after(span: Duration) -> Self {
-        Self::default() + span
+    pub fn from_start(elapsed: Duration) -> Self {
+        Self::default() + elapsed
     }
 
     /// What has passed since the start.
@@ -32,7 +32,7 @@ impl Time {
     /// From `earlier` until this moment; zero if that lies ahead.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
-        let (until, from) = (self.nanos_from_one.get(), earlier.nanos_from_one.get());
+        let (until, from) = (self.nanos_plus_one.get(), earlier.nanos_plus_one.get());
         Duration::from_nanos(until.saturating_sub(from))
     }
 }
@@ -40,7 +40,7 @@ impl Time {
 impl Default for Time {
     /// The start.
     fn default() -> Self {
-        Self { nanos_from_one: NonZeroU64::MIN }
+        Self { nanos_plus_one: NonZeroU64::MIN }
     }
 }
 
@@ -53,9 +53,9 @@ impl std::fmt::Debug for Time {
 impl Add<Duration> for Time {
     type Output = Self;
 
-    fn add(self, span: Duration) -> Self {
-        let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-        Self { nanos_from_one: self.nanos_from_one.saturating_add(nanos) }
+    fn add(self, duration: Duration) -> Self {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Self { nanos_plus_one: self.nanos_plus_one.saturating_add(nanos) }
     }
 }
 
@@ -64,11 +64,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_are_counted_from_the_start_to_the_end_of_time() {
+    fn time_counts_from_start_and_saturates_at_its_maximum() {
         let (start, second) = (Time::default(), Duration::from_secs(1));
         assert_eq!(start.since_start(), Duration::ZERO);
         let later = start + second;
-        assert_eq!((later, later.since_start()), (Time::after(second), second));
+        assert_eq!((later, later.since_start()), (Time::from_start(second), second));
         assert_eq!((later + second).since(later), second);
         assert_eq!(start.since(later), Duration::ZERO);
         assert!(start < later);

@@ -11,11 +11,11 @@ use rand::rngs::StdRng;
 use super::backoff::backoff;
 use super::link::LinkId;
 use super::time::Time;
-use crate::limits::{REFUSED_PAUSE, UPLINK_PROVEN};
+use crate::limits::{LINK_STABLE_AFTER, UPLINK_REFUSED_RETRY_DELAY};
 
 /// Where the uplink stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum UplinkState {
     /// There is no parent, or this server stops: nothing is dialled.
     Off,
     /// The next attempt is due at this time.
@@ -23,86 +23,89 @@ pub(super) enum State {
     /// A dial is under way, or the parent has not answered the registration yet.
     Dialling { link: LinkId },
     /// The parent answered.
-    Attached { link: LinkId, since: Time },
+    Registered { link: LinkId, since: Time },
 }
 
 /// The way up.
 #[derive(Debug)]
 pub(super) struct Uplink {
-    parents: usize,
+    parent_count: usize,
     /// The parent that is dialled next or is connected.
-    current: usize,
+    current_parent: usize,
     /// Rounds over all parents that failed in a row.
     failed_rounds: u32,
     /// When this server last took another id because a parent refused the one it had.
-    renumbered: Option<Time>,
-    pub(super) state: State,
+    renumbered_at: Option<Time>,
+    pub(super) state: UplinkState,
 }
 
 impl Uplink {
     /// The first attempt is due at once.
-    pub(super) fn new(parents: usize) -> Self {
-        let state =
-            if parents == 0 { State::Off } else { State::Waiting { until: Time::default() } };
-        Self { parents, current: 0, failed_rounds: 0, renumbered: None, state }
+    pub(super) fn new(parent_count: usize) -> Self {
+        let state = if parent_count == 0 {
+            UplinkState::Off
+        } else {
+            UplinkState::Waiting { until: Time::default() }
+        };
+        Self { parent_count, current_parent: 0, failed_rounds: 0, renumbered_at: None, state }
     }
 
     /// Which parent to dial now, if an attempt is due.
-    pub(super) fn due(&self, now: Time) -> Option<usize> {
+    pub(super) fn due_parent(&self, now: Time) -> Option<usize> {
         match self.state {
-            State::Waiting { until } if until <= now => Some(self.current),
+            UplinkState::Waiting { until } if until <= now => Some(self.current_parent),
             _ => None,
         }
     }
 
     pub(super) fn deadline(&self) -> Option<Time> {
         match self.state {
-            State::Waiting { until } => Some(until),
+            UplinkState::Waiting { until } => Some(until),
             _ => None,
         }
     }
 
-    pub(super) fn is(&self, link: LinkId) -> bool {
-        matches!(self.state, State::Dialling { link: l } | State::Attached { link: l, .. } if l == link)
+    pub(super) fn has_link(&self, link: LinkId) -> bool {
+        matches!(self.state, UplinkState::Dialling { link: l } | UplinkState::Registered { link: l, .. } if l == link)
     }
 
-    pub(super) fn attached(&mut self, now: Time, link: LinkId) {
-        self.state = State::Attached { link, since: now };
+    pub(super) fn on_registered(&mut self, now: Time, link: LinkId) {
+        self.state = UplinkState::Registered { link, since: now };
     }
 
     /// The link ended: the next parent is tried at once; after a round of failures there is a wait.
-    /// A parent that was connected for [`UPLINK_PROVEN`] is tried first again, after a short wait.
-    pub(super) fn ended(&mut self, now: Time, rng: &mut StdRng) {
-        let is_proven = matches!(self.state, State::Attached { since, .. } if now.since(since) >= UPLINK_PROVEN);
-        if is_proven {
-            self.current = 0;
+    /// A parent that was connected for [`LINK_STABLE_AFTER`] is tried first again, after a short wait.
+    pub(super) fn on_closed(&mut self, now: Time, rng: &mut StdRng) {
+        let is_stable = matches!(self.state, UplinkState::Registered { since, .. } if now.since(since) >= LINK_STABLE_AFTER);
+        if is_stable {
+            self.current_parent = 0;
             self.failed_rounds = 0;
         } else {
-            self.current = (self.current + 1) % self.parents;
+            self.current_parent = (self.current_parent + 1) % self.parent_count;
         }
-        let wait = if self.current != 0 {
+        let wait = if self.current_parent != 0 {
             Duration::ZERO
         } else {
             let wait = backoff(self.failed_rounds, rng);
             self.failed_rounds = self.failed_rounds.saturating_add(1);
             wait
         };
-        self.state = State::Waiting { until: now + wait };
+        self.state = UplinkState::Waiting { until: now + wait };
     }
 
     /// The parent refused: it is not asked again soon, and not by all in step.
-    pub(super) fn refused(&mut self, now: Time, rng: &mut StdRng) {
-        let jitter = rng.random_range(Duration::ZERO..=REFUSED_PAUSE / 10);
-        self.state = State::Waiting { until: now + REFUSED_PAUSE + jitter };
+    pub(super) fn on_refused(&mut self, now: Time, rng: &mut StdRng) {
+        let jitter = rng.random_range(Duration::ZERO..=UPLINK_REFUSED_RETRY_DELAY / 10);
+        self.state = UplinkState::Waiting { until: now + UPLINK_REFUSED_RETRY_DELAY + jitter };
     }
 
     /// Whether this server may take another id now. A fresh id that is refused again soon is no
-    /// accident, so this is granted once in [`REFUSED_PAUSE`].
-    pub(super) fn may_renumber(&mut self, now: Time) -> bool {
-        if self.renumbered.is_some_and(|at| now.since(at) < REFUSED_PAUSE) {
+    /// accident, so this is granted once in [`UPLINK_REFUSED_RETRY_DELAY`].
+    pub(super) fn take_renumber_permit(&mut self, now: Time) -> bool {
+        if self.renumbered_at.is_some_and(|at| now.since(at) < UPLINK_REFUSED_RETRY_DELAY) {
             return false;
         }
-        self.renumbered = Some(now);
+        self.renumbered_at = Some(now);
         true
     }
 }
@@ -115,18 +118,24 @@ mod tests {
     use crate::limits::REDIAL_BACKOFF_MAX;
 
     #[test]
-    fn fallbacks_are_tried_at_once_and_the_first_parent_again_after_a_wait() {
+    fn fallback_parents_are_dialled_at_once_and_the_first_again_after_a_wait() {
         let mut rng = StdRng::seed_from_u64(1);
         let mut uplink = Uplink::new(2);
-        let now = Time::after(Duration::from_secs(5));
-        assert_eq!(uplink.due(now), Some(0));
-        uplink.ended(now, &mut rng);
-        assert_eq!(uplink.due(now), Some(1));
-        uplink.ended(now, &mut rng);
-        assert_eq!(uplink.due(now), None);
-        assert_eq!(uplink.due(now + REDIAL_BACKOFF_MAX), Some(0));
-        uplink.refused(now, &mut rng);
-        assert_eq!(uplink.due(now + (REFUSED_PAUSE - Duration::from_millis(1))), None);
-        assert_eq!(uplink.due(now + REFUSED_PAUSE + REFUSED_PAUSE / 10), Some(0));
+        let now = Time::from_start(Duration::from_secs(5));
+        assert_eq!(uplink.due_parent(now), Some(0));
+        uplink.on_closed(now, &mut rng);
+        assert_eq!(uplink.due_parent(now), Some(1));
+        uplink.on_closed(now, &mut rng);
+        assert_eq!(uplink.due_parent(now), None);
+        assert_eq!(uplink.due_parent(now + REDIAL_BACKOFF_MAX), Some(0));
+        uplink.on_refused(now, &mut rng);
+        assert_eq!(
+            uplink.due_parent(now + (UPLINK_REFUSED_RETRY_DELAY - Duration::from_millis(1))),
+            None
+        );
+        assert_eq!(
+            uplink.due_parent(now + UPLINK_REFUSED_RETRY_DELAY + UPLINK_REFUSED_RETRY_DELAY / 10),
+            Some(0)
+        );
     }
 }

@@ -3,25 +3,25 @@
 //! Clients write their messages by hand, in both forms; users of the CRC wire and a neighbouring
 //! server stand beside them. Time is virtual.
 
+mod chats;
 mod connecting;
-mod cuts;
 mod lists;
-mod talking;
+mod splits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crc::doors::Door;
+use crc::doors::Wire;
 use crc::limits::{
-    BROADCAST_PATIENCE, BROADCAST_QUEUE_BYTES, BURST_PORTION_BYTES, CLASSIC_FORM_WAIT,
-    CLASSIC_HOST_WORK, CLASSIC_PAGE_PACE, CLASSIC_TURN_PAUSE, CLASSIC_TURN_WORK,
-    CLIENT_QUEUE_BYTES_MAX, FALSE_SOURCES_MAX, Limits, REGISTER_DEADLINE, SPLIT_GRACE,
-    SPLIT_WAITING_BYTES_MAX,
+    BROADCAST_QUEUE_HIGH_WATER_BYTES, BROADCAST_STALL_TIMEOUT, CLASSIC_FORM_DETECTION_TIMEOUT,
+    CLASSIC_PAGE_INTERVAL, CLASSIC_WORK_INTERVAL, CLASSIC_WORK_PER_HOST, CLASSIC_WORK_PER_TURN,
+    CLIENT_QUEUE_BYTES_MAX, FALSE_SOURCES_MAX, Limits, QUEUE_LOW_WATER_BYTES, REGISTER_DEADLINE,
+    SPLIT_DEFERRED_BYTES_MAX, SPLIT_GRACE,
 };
 use crc::node::{Action, Node};
-use crc::relay::message::{HostId, Kind};
+use crc::relay::message::{HostId, HostKind};
 use crc::relay::{CloseReason, Identity, LinkId, Time};
-use crc_tests::frames::{chat, frames, quit, registration, server, status, user};
+use crc_tests::frames::{chat, quit, registration, server, split_frames, status, user};
 
 const SECOND: Duration = Duration::from_secs(1);
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -36,7 +36,7 @@ enum Form {
 const FORMS: [Form; 2] = [Form::Full, Form::Short];
 
 /// A message as a client writes it.
-fn message(form: Form, to: &str, from: &str, text: &str) -> Vec<u8> {
+fn encode_message(form: Form, to: &str, from: &str, text: &str) -> Vec<u8> {
     let mut bytes = format!("{to:<8}{from:<8}{text}\0").into_bytes();
     if form == Form::Full {
         bytes.resize(256, 0);
@@ -46,12 +46,12 @@ fn message(form: Form, to: &str, from: &str, text: &str) -> Vec<u8> {
 
 /// The messages in some bytes: who says what, to whom.
 #[track_caller]
-fn messages(form: Form, bytes: &[u8]) -> Vec<[String; 3]> {
-    let mut whole: Vec<&[u8]> = match form {
+fn parse_messages(form: Form, bytes: &[u8]) -> Vec<[String; 3]> {
+    let mut chunks: Vec<&[u8]> = match form {
         Form::Full => bytes.chunks(256).collect(),
         Form::Short => bytes.split_inclusive(|&byte| byte == 0).collect(),
     };
-    for message in &mut whole {
+    for message in &mut chunks {
         let end = message.iter().position(|&byte| byte == 0).expect("a NUL");
         assert!(message[end..].iter().all(|&byte| byte == 0));
         assert_eq!(message.len(), if form == Form::Full { 256 } else { end + 1 });
@@ -59,7 +59,7 @@ fn messages(form: Form, bytes: &[u8]) -> Vec<[String; 3]> {
         *message = &message[..end];
     }
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
-    whole.iter().map(|m| [text(&m[8..16]), text(&m[16..]), text(&m[..8])]).collect()
+    chunks.iter().map(|m| [text(&m[8..16]), text(&m[16..]), text(&m[..8])]).collect()
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -76,19 +76,19 @@ struct Rig {
     received: BTreeMap<LinkId, Vec<u8>>,
     closed: BTreeMap<LinkId, String>,
     /// Who does not read.
-    deaf: BTreeSet<LinkId>,
+    not_reading: BTreeSet<LinkId>,
 }
 
 impl Rig {
     fn new(limits: Limits) -> Self {
         let (id, name, info) = (HostId(1), b"theshire".to_vec(), Vec::new());
-        let node = Node::new(Identity { id, id_is_chosen: true, name, info }, 0, limits, 7);
-        let (received, closed, deaf) = Default::default();
-        Self { node, now: Time::default(), received, closed, deaf }
+        let node = Node::new(Identity { id, is_id_configured: true, name, info }, 0, limits, 7);
+        let (received, closed, not_reading) = Default::default();
+        Self { node, now: Time::default(), received, closed, not_reading }
     }
 
-    fn connect(&mut self, door: Door) -> LinkId {
-        self.node.accepted(self.now, door, None)
+    fn connect(&mut self, wire: Wire) -> LinkId {
+        self.node.accepted(self.now, wire, None)
     }
 
     /// Bytes come in; the turn goes on.
@@ -115,7 +115,7 @@ impl Rig {
             }
             while let Some(link) = self.node.poll_unsent() {
                 is_done = false;
-                while !self.deaf.contains(&link) && self.read(link, usize::MAX) {}
+                while !self.not_reading.contains(&link) && self.read(link, usize::MAX) {}
             }
             if is_done {
                 return;
@@ -135,8 +135,8 @@ impl Rig {
         count > 0
     }
 
-    fn pass(&mut self, span: Duration) {
-        let end = self.now + span;
+    fn run_for(&mut self, duration: Duration) {
+        let end = self.now + duration;
         self.end_turn();
         for _ in 0..100_000 {
             match self.node.next_deadline().filter(|&at| at <= end) {
@@ -156,29 +156,29 @@ impl Rig {
 
     /// A classic client that has connected, and has been told so.
     #[track_caller]
-    fn client(&mut self, form: Form, name: &'static str) -> Client {
-        let client = self.stranger(form, name);
-        self.says(client, "-SERVER-", &format!("Connect {name}"));
-        self.pass(CLASSIC_FORM_WAIT);
-        assert_eq!(self.heard(client)[0], "-SERVER-: Interval 10");
+    fn connected_client(&mut self, form: Form, name: &'static str) -> Client {
+        let client = self.unregistered_client(form, name);
+        self.send_message(client, "-SERVER-", &format!("Connect {name}"));
+        self.run_for(CLASSIC_FORM_DETECTION_TIMEOUT);
+        assert_eq!(self.take_messages(client)[0], "-SERVER-: Interval 10");
         client
     }
 
     /// A classic client that has said nothing.
-    fn stranger(&mut self, form: Form, name: &'static str) -> Client {
-        Client { link: self.connect(Door::Classic), name, form }
+    fn unregistered_client(&mut self, form: Form, name: &'static str) -> Client {
+        Client { link: self.connect(Wire::Classic), name, form }
     }
 
-    fn says(&mut self, client: Client, to: &str, text: &str) {
-        self.send(client.link, &message(client.form, to, client.name, text));
+    fn send_message(&mut self, client: Client, to: &str, text: &str) {
+        self.send(client.link, &encode_message(client.form, to, client.name, text));
     }
 
     /// What a client was told since it was last asked.
     #[track_caller]
-    fn heard(&mut self, client: Client) -> Vec<String> {
+    fn take_messages(&mut self, client: Client) -> Vec<String> {
         let bytes = self.received.remove(&client.link).unwrap_or_default();
         let mut lines = Vec::new();
-        for [from, text, to] in messages(client.form, &bytes) {
+        for [from, text, to] in parse_messages(client.form, &bytes) {
             assert_eq!(to, client.name);
             lines.push(format!("{from}: {text}"));
         }
@@ -186,38 +186,38 @@ impl Rig {
     }
 
     /// A user of the CRC wire, who has been told of everyone.
-    fn user(&mut self, id: u32, name: &str) -> LinkId {
-        let link = self.connect(Door::Crc);
+    fn crc_user(&mut self, id: u32, name: &str) -> LinkId {
+        let link = self.connect(Wire::Crc);
         self.send(link, &user(id, name, ""));
         self.received.remove(&link);
         link
     }
 
     /// A neighbouring server with a user behind it.
-    fn neighbour(&mut self, id: u32, behind: u32, name: &str) -> LinkId {
-        let link = self.connect(Door::Crc);
-        let told = [server(id, "bree", ""), registration(Kind::User, behind, id, name, "")];
-        self.send(link, &told.concat());
+    fn neighbour_server(&mut self, id: u32, user_id: u32, name: &str) -> LinkId {
+        let link = self.connect(Wire::Crc);
+        let burst = [server(id, "bree", ""), registration(HostKind::User, user_id, id, name, "")];
+        self.send(link, &burst.concat());
         self.received.remove(&link);
         link
     }
 
-    fn frames(&mut self, link: LinkId) -> Vec<Vec<u8>> {
-        frames(&self.received.remove(&link).unwrap_or_default())
+    fn take_frames(&mut self, link: LinkId) -> Vec<Vec<u8>> {
+        split_frames(&self.received.remove(&link).unwrap_or_default())
     }
 
-    fn hang_up(&mut self, link: LinkId) {
+    fn disconnect(&mut self, link: LinkId) {
         self.node.closed(self.now, link, &CloseReason::PeerClosed);
         self.end_turn();
     }
 
     /// Why a link was closed.
-    fn end_of(&self, client: Client) -> Option<&str> {
+    fn close_reason(&self, client: Client) -> Option<&str> {
         self.closed.get(&client.link).map(String::as_str)
     }
 
     fn id_of(&self, client: Client) -> u32 {
-        self.node.relay().adjacent(client.link).expect("online").id.0
+        self.node.relay().adjacent_host(client.link).expect("online").id.0
     }
 
     fn false_sources(&self) -> u64 {

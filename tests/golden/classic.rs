@@ -2,28 +2,28 @@
 
 use crc::doors::classic::wire::{self, Form, Message, Name};
 
-use super::{bytes, examples};
+use super::{examples, parse_hex};
 
 fn name(text: &str) -> Name {
     Name::new(text.as_bytes()).expect("eight bytes at most")
 }
 
 #[track_caller]
-fn check(destination: &str, source: &str, text: &str, hex: &str) {
+fn check_golden(destination: &str, source: &str, text: &str, hex: &str) {
     let (destination, source, text) = (name(destination), name(source), text.as_bytes());
     let message = Message { destination, source, text };
-    let golden = bytes(hex);
+    let golden = parse_hex(hex);
     let mut short = Vec::new();
-    wire::encode(&message, Form::Short, &mut short);
+    wire::encode(&message, Form::Compact, &mut short);
     assert_eq!(short, golden, "expected {hex}");
     let mut full = Vec::new();
-    wire::encode(&message, Form::Full, &mut full);
+    wire::encode(&message, Form::Padded, &mut full);
     assert_eq!(full.len(), 256);
     assert_eq!(full[..golden.len()], golden);
     assert!(full[golden.len()..].iter().all(|&byte| byte == 0));
     for form in [&short, &full] {
         assert_eq!(wire::frame_len(form), Ok(Some(form.len())));
-        assert_eq!(wire::message(form), Some(message));
+        assert_eq!(wire::parse_frame(form), Some(message));
     }
 }
 
@@ -31,30 +31,40 @@ const SERVER: &str = "2d5345525645522d";
 const BOB: &str = "626f622020202020";
 
 #[test]
-fn commands_to_the_server() {
-    check("-SERVER-", "bob", "Connect bob", &format!("{SERVER} {BOB} 436f6e6e65637420626f62 00"));
-    check("-SERVER-", "bob", "List", &format!("{SERVER} {BOB} 4c697374 00"));
-    check("-SERVER-", "bob", "Alive bob", &format!("{SERVER} {BOB} 416c69766520626f62 00"));
-    check("-SERVER-", "bob", "Quit bob", &format!("{SERVER} {BOB} 5175697420626f62 00"));
+fn client_commands_encode_to_golden_bytes() {
+    check_golden(
+        "-SERVER-",
+        "bob",
+        "Connect bob",
+        &format!("{SERVER} {BOB} 436f6e6e65637420626f62 00"),
+    );
+    check_golden("-SERVER-", "bob", "List", &format!("{SERVER} {BOB} 4c697374 00"));
+    check_golden("-SERVER-", "bob", "Alive bob", &format!("{SERVER} {BOB} 416c69766520626f62 00"));
+    check_golden("-SERVER-", "bob", "Quit bob", &format!("{SERVER} {BOB} 5175697420626f62 00"));
 }
 
 #[test]
-fn answers_of_the_server() {
-    check("bob", "-SERVER-", "Interval 10", &format!("{BOB} {SERVER} 496e74657276616c203130 00"));
+fn server_responses_encode_to_golden_bytes() {
+    check_golden(
+        "bob",
+        "-SERVER-",
+        "Interval 10",
+        &format!("{BOB} {SERVER} 496e74657276616c203130 00"),
+    );
     let list = "4c69737420312f3120616c69636520626f62";
-    check("bob", "-SERVER-", "List 1/1 alice bob", &format!("{BOB} {SERVER} {list} 00"));
+    check_golden("bob", "-SERVER-", "List 1/1 alice bob", &format!("{BOB} {SERVER} {list} 00"));
 }
 
 #[test]
-fn users_to_each_other() {
-    check("bob", "12345678", "", &format!("{BOB} 3132333435363738 00"));
-    check("ALL", "bob", "世", &format!("414c4c2020202020 {BOB} e4b896 00"));
+fn chat_messages_encode_to_golden_bytes() {
+    check_golden("bob", "12345678", "", &format!("{BOB} 3132333435363738 00"));
+    check_golden("ALL", "bob", "世", &format!("414c4c2020202020 {BOB} e4b896 00"));
 }
 
 #[test]
 fn the_longest_message_has_the_same_bytes_in_both_forms() {
     let text = "x".repeat(239);
-    check("bob", "bob", &text, &format!("{BOB}{BOB}{}00", "78".repeat(239)));
+    check_golden("bob", "bob", &text, &format!("{BOB}{BOB}{}00", "78".repeat(239)));
 }
 
 #[test]
@@ -62,11 +72,11 @@ fn every_example_in_the_protocol_page_is_a_message() {
     let examples = examples("```hex classic\n");
     assert!(examples.len() >= 4, "{examples:?}");
     for line in examples {
-        let message = bytes(line);
+        let message = parse_hex(line);
         assert_eq!(wire::frame_len(&message), Ok(Some(message.len())), "{line}");
-        let parsed = wire::message(&message).expect("not NULs alone");
-        let mut again = Vec::new();
-        wire::encode(&parsed, Form::Short, &mut again);
-        assert_eq!(again, message, "{line}");
+        let parsed = wire::parse_frame(&message).expect("not NULs alone");
+        let mut reencoded = Vec::new();
+        wire::encode(&parsed, Form::Compact, &mut reencoded);
+        assert_eq!(reencoded, message, "{line}");
     }
 }

@@ -6,7 +6,7 @@ use crc::doors::direct::wire::{
     self, Control, FastHandshake, Message, WireError, encode, encode_plain,
 };
 
-use super::{bytes, examples};
+use super::{examples, parse_hex};
 
 /// What a frame holds: the server's first is a bare handshake.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,46 +15,46 @@ enum Body {
     Handshake(FastHandshake),
 }
 
-fn plain(from: i64, to: i64, msg: &str) -> Body {
+fn text_message(from: i64, to: i64, msg: &str) -> Body {
     Body::Message(Message { from, to, msg: msg.to_owned(), control: None })
 }
 
-fn desired(id: i64) -> Body {
+fn desired_id_message(id: i64) -> Body {
     Body::Message(Message { control: Some(Control::DesiredId(id)), ..Message::default() })
 }
 
-fn answer(to: i64, id: i64, error: bool) -> Body {
+fn handshake_message(to: i64, id: i64, error: bool) -> Body {
     let control = Some(Control::Handshake(FastHandshake { id, error }));
     Body::Message(Message { to, control, ..Message::default() })
 }
 
-fn handshake(id: i64, error: bool) -> Body {
+fn bare_handshake(id: i64, error: bool) -> Body {
     Body::Handshake(FastHandshake { id, error })
 }
 
 /// Every kind of frame, and the numbers at the ends of what their bytes can hold.
-fn rows() -> Vec<(Body, &'static str)> {
+fn golden_frames() -> Vec<(Body, &'static str)> {
     vec![
-        (handshake(7, false), "00000002  0807"),
-        (handshake(7, true), "00000004  0807 1001"),
-        (handshake(0, true), "00000002  1001"),
-        (handshake(300, false), "00000003  08ac02"),
-        (plain(0, 0, ""), "00000000"),
-        (plain(7, 8, "Hi"), "00000008  0807 1008 1a024869"),
-        (plain(7, 0, "世"), "00000007  0807 1a03e4b896"),
-        (plain(i64::MAX, -1, ""), "00000015  08ffffffffffffffff7f 10ffffffffffffffffff01"),
-        (desired(3), "00000002  2003"),
-        (desired(0), "00000002  2000"),
-        (desired(5_000_000_000), "00000006  2080e497d012"),
-        (answer(3, 3, false), "00000006  1003 2a02 0803"),
-        (answer(9, 9, true), "00000008  1009 2a04 0809 1001"),
+        (bare_handshake(7, false), "00000002  0807"),
+        (bare_handshake(7, true), "00000004  0807 1001"),
+        (bare_handshake(0, true), "00000002  1001"),
+        (bare_handshake(300, false), "00000003  08ac02"),
+        (text_message(0, 0, ""), "00000000"),
+        (text_message(7, 8, "Hi"), "00000008  0807 1008 1a024869"),
+        (text_message(7, 0, "世"), "00000007  0807 1a03e4b896"),
+        (text_message(i64::MAX, -1, ""), "00000015  08ffffffffffffffff7f 10ffffffffffffffffff01"),
+        (desired_id_message(3), "00000002  2003"),
+        (desired_id_message(0), "00000002  2000"),
+        (desired_id_message(5_000_000_000), "00000006  2080e497d012"),
+        (handshake_message(3, 3, false), "00000006  1003 2a02 0803"),
+        (handshake_message(9, 9, true), "00000008  1009 2a04 0809 1001"),
     ]
 }
 
 #[test]
-fn messages_have_these_bytes() {
-    for (body, hex) in rows() {
-        let golden = bytes(hex);
+fn bodies_encode_to_golden_bytes() {
+    for (body, hex) in golden_frames() {
+        let golden = parse_hex(hex);
         let mut encoded = Vec::new();
         match &body {
             Body::Message(message) => encode(message, &mut encoded),
@@ -71,27 +71,29 @@ fn messages_have_these_bytes() {
             assert_eq!(len, Ok((cut >= 4).then_some(golden.len())), "{cut} bytes of {hex}");
         }
         let decoded = match body {
-            Body::Message(_) => Body::Message(wire::message(&golden).expect("a message")),
-            Body::Handshake(_) => Body::Handshake(wire::handshake(&golden).expect("a handshake")),
+            Body::Message(_) => Body::Message(wire::parse_frame(&golden).expect("a message")),
+            Body::Handshake(_) => {
+                Body::Handshake(wire::parse_handshake(&golden).expect("a handshake"))
+            }
         };
         assert_eq!(decoded, body, "{hex}");
     }
 }
 
 #[test]
-fn what_a_newer_client_adds_is_passed_over() {
+fn unknown_fields_are_ignored() {
     // Fields 9 (a number) and 15 (bytes), and the fields of a message in another order.
-    let frame = bytes("00000010  4805 1a024869 7a03010203 1008 0807");
+    let frame = parse_hex("00000010  4805 1a024869 7a03010203 1008 0807");
     let expected = Message { from: 7, to: 8, msg: "Hi".to_owned(), control: None };
-    assert_eq!(wire::message(&frame), Ok(expected));
+    assert_eq!(wire::parse_frame(&frame), Ok(expected));
 }
 
 #[test]
-fn absurd_lengths_are_refused_by_their_header() {
-    let error = WireError::TooLong { announced: 0xffff_ffff, frame_bytes_max: 1 << 20 };
+fn oversized_length_is_rejected_from_the_header() {
+    let error = WireError::TooLong { announced_bytes: 0xffff_ffff, frame_bytes_max: 1 << 20 };
     assert_eq!(wire::frame_len(&[0xff; 4], 1 << 20), Err(error));
-    assert_eq!(wire::frame_len(&bytes("00100000"), 1 << 20), Ok(Some((1 << 20) + 4)));
-    assert!(wire::frame_len(&bytes("00100001"), 1 << 20).is_err());
+    assert_eq!(wire::frame_len(&parse_hex("00100000"), 1 << 20), Ok(Some((1 << 20) + 4)));
+    assert!(wire::frame_len(&parse_hex("00100001"), 1 << 20).is_err());
 }
 
 #[test]
@@ -99,11 +101,11 @@ fn every_example_in_the_protocol_page_is_a_message() {
     let examples = examples("```hex direct\n");
     assert!(examples.len() >= 4, "{examples:?}");
     for line in examples {
-        let frame = bytes(line);
+        let frame = parse_hex(line);
         assert_eq!(wire::frame_len(&frame, 1024), Ok(Some(frame.len())), "{line}");
         let (mut message, mut handshake) = (Vec::new(), Vec::new());
-        encode(&wire::message(&frame).expect("the fields of a message"), &mut message);
-        encode(&wire::handshake(&frame).unwrap_or_default(), &mut handshake);
+        encode(&wire::parse_frame(&frame).expect("the fields of a message"), &mut message);
+        encode(&wire::parse_handshake(&frame).unwrap_or_default(), &mut handshake);
         assert!([message, handshake].contains(&frame), "{line}");
     }
 }
@@ -142,18 +144,18 @@ for line in sys.stdin:
     print((struct.pack(">I", len(body)) + body).hex(), shown)
 "#;
 
-fn shown(body: &Body) -> (&'static str, String) {
-    let word = |error: bool| if error { "True" } else { "False" };
+fn python_line(body: &Body) -> (&'static str, String) {
+    let python_bool = |error: bool| if error { "True" } else { "False" };
     match body {
         Body::Handshake(FastHandshake { id, error }) => {
-            ("FastHandshake", format!("{id} {}", word(*error)))
+            ("FastHandshake", format!("{id} {}", python_bool(*error)))
         }
         Body::Message(Message { control: Some(Control::DesiredId(id)), .. }) => {
             ("Message", format!("desires {id}"))
         }
         Body::Message(Message { to, control: Some(Control::Handshake(handshake)), .. }) => {
             let FastHandshake { id, error } = handshake;
-            ("Message", format!("to {to}: {id} {}", word(*error)))
+            ("Message", format!("to {to}: {id} {}", python_bool(*error)))
         }
         Body::Message(Message { from, to, msg, .. }) => {
             ("Message", format!("{from} to {to}: {msg}"))
@@ -163,18 +165,18 @@ fn shown(body: &Body) -> (&'static str, String) {
 
 /// Runs where `python3`, or what `CRC_PYTHON` names, has the protobuf package.
 #[test]
-fn pythons_protobuf_agrees() {
+fn python_protobuf_encodes_the_same_bytes() {
     let python = std::env::var("CRC_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let has_protobuf = Command::new(&python).args(["-c", "import google.protobuf"]).output();
     if !has_protobuf.is_ok_and(|output| output.status.success()) {
         println!("not checked: {python} has no protobuf package");
         return;
     }
-    let rows = rows();
+    let golden = golden_frames();
     let input = tempfile::NamedTempFile::new().expect("a file");
-    let lines: String = rows
+    let lines: String = golden
         .iter()
-        .map(|(body, hex)| format!("{} {}\n", shown(body).0, hex.replace(' ', "")))
+        .map(|(body, hex)| format!("{} {}\n", python_line(body).0, hex.replace(' ', "")))
         .collect();
     std::fs::write(input.path(), lines).expect("written");
     let output = Command::new(&python)
@@ -184,10 +186,10 @@ fn pythons_protobuf_agrees() {
         .output()
         .expect("it has run before");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let answers = String::from_utf8(output.stdout).expect("text");
-    let expected: Vec<String> = rows
+    let output_text = String::from_utf8(output.stdout).expect("text");
+    let expected: Vec<String> = golden
         .iter()
-        .map(|(body, hex)| format!("{} {}", hex.replace(' ', ""), shown(body).1))
+        .map(|(body, hex)| format!("{} {}", hex.replace(' ', ""), python_line(body).1))
         .collect();
-    assert_eq!(answers.lines().collect::<Vec<_>>(), expected);
+    assert_eq!(output_text.lines().collect::<Vec<_>>(), expected);
 }

@@ -2,32 +2,44 @@
 
 use crc::peer::wire::{self, Body, Chat, Empty, Grant, Hello, Here, Receipt};
 
-use super::{bytes, examples};
+use super::{examples, parse_hex};
 
-const LIFE: u64 = 0x087e_6da1_14f0_d8a0;
-const OTHER: u64 = 0x087e_6da1_14f0_ffff;
+const INCARNATION: u64 = 0x087e_6da1_14f0_d8a0;
+const OTHER_INCARNATION: u64 = 0x087e_6da1_14f0_ffff;
 
-fn rows() -> Vec<(Body, &'static str)> {
-    let here = Here { life: LIFE, version: 1, id: 5, since: LIFE, neighbours: vec![] };
-    let receipt = Receipt { life: LIFE, number: 2, to: 7, late: false };
+fn golden_frames() -> Vec<(Body, &'static str)> {
+    let advertisement =
+        Here { life: INCARNATION, version: 1, id: 5, since: INCARNATION, neighbours: vec![] };
+    let receipt = Receipt { life: INCARNATION, number: 2, to: 7, late: false };
     vec![
         (
-            Body::Hello(Hello { life: LIFE, id: 0, desired_id: 5 }),
+            Body::Hello(Hello { life: INCARNATION, id: 0, desired_id: 5 }),
             "0000000d  0a0b 09a0d8f014a16d7e08 1805",
         ),
         (
-            Body::Grant(Grant { life: OTHER, id: 77_252_666_718_255_104, refused: true }),
+            Body::Grant(Grant {
+                life: OTHER_INCARNATION,
+                id: 77_252_666_718_255_104,
+                refused: true,
+            }),
             "00000017  1215 09fffff014a16d7e08 1080f0c5edc19c9d8901 1801",
         ),
         (
-            Body::Here(Here { version: 3, neighbours: vec![LIFE + 1, OTHER], ..here.clone() }),
+            Body::Here(Here {
+                version: 3,
+                neighbours: vec![INCARNATION + 1, OTHER_INCARNATION],
+                ..advertisement.clone()
+            }),
             "0000002a  1a28 09a0d8f014a16d7e08 1003 1805 21a0d8f014a16d7e08 \
              2a10 a1d8f014a16d7e08 fffff014a16d7e08",
         ),
-        (Body::Here(here), "00000018  1a16 09a0d8f014a16d7e08 1001 1805 21a0d8f014a16d7e08"),
+        (
+            Body::Here(advertisement),
+            "00000018  1a16 09a0d8f014a16d7e08 1001 1805 21a0d8f014a16d7e08",
+        ),
         (
             Body::Chat(Chat {
-                life: LIFE,
+                life: INCARNATION,
                 number: 2,
                 from: 5,
                 to: 7,
@@ -49,9 +61,9 @@ fn rows() -> Vec<(Body, &'static str)> {
 }
 
 #[test]
-fn frames_have_these_bytes() {
-    for (body, hex) in rows() {
-        let golden = bytes(hex);
+fn bodies_encode_to_golden_bytes() {
+    for (body, hex) in golden_frames() {
+        let golden = parse_hex(hex);
         let mut encoded = Vec::new();
         wire::encode(body.clone(), &mut encoded);
         assert_eq!(encoded, golden, "{body:?}, expected {hex}");
@@ -64,18 +76,18 @@ fn frames_have_these_bytes() {
 }
 
 #[test]
-fn what_a_newer_peer_adds_is_passed_over() {
-    assert_eq!(wire::parse(&bytes("00000003  7a0161")), Ok(None), "a body that is not known");
-    let frame = bytes("00000010  0a0e 09a0d8f014a16d7e08 1805 7a0161");
-    let hello = Hello { life: LIFE, id: 0, desired_id: 5 };
+fn unknown_bodies_and_fields_are_ignored() {
+    assert_eq!(wire::parse(&parse_hex("00000003  7a0161")), Ok(None), "a body that is not known");
+    let frame = parse_hex("00000010  0a0e 09a0d8f014a16d7e08 1805 7a0161");
+    let hello = Hello { life: INCARNATION, id: 0, desired_id: 5 };
     assert_eq!(wire::parse(&frame), Ok(Some(Body::Hello(hello))));
 }
 
 #[test]
-fn absurd_lengths_are_refused_by_their_header() {
+fn oversized_length_is_rejected_from_the_header() {
     assert!(wire::frame_len(&[0xff; 4]).is_err());
-    assert_eq!(wire::frame_len(&bytes("00100000")), Ok(Some((1 << 20) + 4)));
-    assert!(wire::frame_len(&bytes("00100001")).is_err());
+    assert_eq!(wire::frame_len(&parse_hex("00100000")), Ok(Some((1 << 20) + 4)));
+    assert!(wire::frame_len(&parse_hex("00100001")).is_err());
 }
 
 #[test]
@@ -83,11 +95,11 @@ fn every_example_in_the_protocol_page_is_a_frame() {
     let examples = examples("```hex peer\n");
     assert_eq!(examples.len(), 12);
     for line in examples {
-        let frame = bytes(line);
+        let frame = parse_hex(line);
         assert_eq!(wire::frame_len(&frame), Ok(Some(frame.len())), "{line}");
         let body = wire::parse(&frame).expect("valid").expect("known");
-        let mut again = Vec::new();
-        wire::encode(body, &mut again);
-        assert_eq!(again, frame, "{line}");
+        let mut reencoded = Vec::new();
+        wire::encode(body, &mut reencoded);
+        assert_eq!(reencoded, frame, "{line}");
     }
 }

@@ -10,70 +10,71 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use crc::limits::MAIL_BYTES;
-use crc::mail::{Inventory, Mail, MailId, Reply, Request};
+use crc::limits::MAIL_OVERHEAD_BYTES;
+use crc::mail::{Inventory, Mail, MailId, StoreReply, StoreRequest};
 use crc::mailbox::Mailbox;
 use crc::relay::message::WideId;
 
 /// No test gets near it unless something is wrong.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A mailbox, and the word that it has something to say.
-struct Opened {
+struct TestMailbox {
     mailbox: Mailbox,
     inventory: Inventory,
-    woken: Receiver<()>,
+    wake_receiver: Receiver<()>,
 }
 
-impl Opened {
-    fn memory() -> Self {
-        let (mailbox, inventory) = Mailbox::memory();
-        Self { mailbox, inventory, woken: channel().1 }
+impl TestMailbox {
+    fn in_memory() -> Self {
+        let (mailbox, inventory) = Mailbox::in_memory();
+        Self { mailbox, inventory, wake_receiver: channel().1 }
     }
 
-    fn disk(path: &Path) -> Self {
-        let (wake, woken) = channel();
-        let opened = Mailbox::disk(path, move || {
+    fn open(path: &Path) -> Self {
+        let (wake, wake_receiver) = channel();
+        let opened = Mailbox::open(path, move || {
             let _ = wake.send(());
         });
         let (mailbox, inventory) = opened.expect("a mailbox that is in order");
-        Self { mailbox, inventory, woken }
+        Self { mailbox, inventory, wake_receiver }
     }
 
-    fn next(&mut self) -> Reply {
-        let deadline = Instant::now() + PATIENCE;
+    fn next_reply(&mut self) -> StoreReply {
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             if let Some(reply) = self.mailbox.poll() {
                 return reply;
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            self.woken.recv_timeout(left).expect("an answer in time");
+            let remaining = deadline.saturating_duration_since(Instant::now());
+            self.wake_receiver.recv_timeout(remaining).expect("an answer in time");
         }
     }
 
     /// Makes the requests and waits for their answers. Those to keeps stand alone in what is returned,
     /// however many came as one.
-    fn ask(&mut self, requests: &[Request]) -> Vec<Reply> {
+    fn round_trip(&mut self, requests: &[StoreRequest]) -> Vec<StoreReply> {
         for request in requests {
             self.mailbox.request(request.clone());
         }
         let (mut replies, mut answered) = (Vec::new(), 0);
         while answered < requests.len() {
-            let expiring = matches!(requests[answered], Request::Expire { .. });
+            let is_expire = matches!(requests[answered], StoreRequest::Expire { .. });
             let before = replies.len();
-            match self.next() {
-                Reply::Kept(ids) => {
-                    replies.extend(ids.into_iter().map(|id| Reply::Kept(vec![id])));
+            match self.next_reply() {
+                StoreReply::Appended(ids) => {
+                    replies.extend(ids.into_iter().map(|id| StoreReply::Appended(vec![id])));
                     answered += replies.len() - before;
                 }
-                Reply::NotKept { ids, error } => {
-                    let alone = |id| Reply::NotKept { ids: vec![id], error: error.clone() };
-                    replies.extend(ids.into_iter().map(alone));
+                StoreReply::AppendFailed { ids, error } => {
+                    let single =
+                        |id| StoreReply::AppendFailed { ids: vec![id], error: error.clone() };
+                    replies.extend(ids.into_iter().map(single));
                     answered += replies.len() - before;
                 }
                 reply => {
-                    let more = expiring && matches!(reply, Reply::Removed { .. });
-                    answered += usize::from(!more);
+                    let is_followed = is_expire && matches!(reply, StoreReply::Deleted { .. });
+                    answered += usize::from(!is_followed);
                     replies.push(reply);
                 }
             }
@@ -83,14 +84,14 @@ impl Opened {
     }
 
     /// All that waits for an addressee, portion after portion.
-    fn collect(&mut self, to: i64) -> Vec<Mail> {
+    fn fetch_all(&mut self, to: i64) -> Vec<Mail> {
         let mut all: Vec<Mail> = Vec::new();
         loop {
             let after = all.last().map_or(MailId(0), |mail| mail.id);
-            let request = Request::Collect { serial: 1, to: WideId(to), after };
-            match self.ask(&[request]).as_slice() {
-                [Reply::Collected { serial: 1, mails }] if mails.is_empty() => return all,
-                [Reply::Collected { serial: 1, mails }] => all.extend_from_slice(mails),
+            let request = StoreRequest::Fetch { serial: 1, to: WideId(to), after };
+            match self.round_trip(&[request]).as_slice() {
+                [StoreReply::Fetched { serial: 1, mails }] if mails.is_empty() => return all,
+                [StoreReply::Fetched { serial: 1, mails }] => all.extend_from_slice(mails),
                 other => panic!("{other:?}"),
             }
         }
@@ -99,32 +100,38 @@ impl Opened {
 
 fn mail(id: u64, to: i64, text: &[u8]) -> Mail {
     let kept_at = Duration::from_nanos(id * 1_000_000_007);
-    Mail { id: MailId(id), to: WideId(to), from: WideId(-to), kept_at, text: text.into() }
+    Mail {
+        id: MailId(id),
+        to: WideId(to),
+        from: WideId(-to),
+        appended_at: kept_at,
+        text: text.into(),
+    }
 }
 
-fn keep(id: u64, to: i64, text: &[u8]) -> Request {
-    Request::Keep(mail(id, to, text))
+fn append(id: u64, to: i64, text: &[u8]) -> StoreRequest {
+    StoreRequest::Append(mail(id, to, text))
 }
 
-fn kept(id: u64) -> Reply {
-    Reply::Kept(vec![MailId(id)])
+fn appended(id: u64) -> StoreReply {
+    StoreReply::Appended(vec![MailId(id)])
 }
 
-fn removed(to: i64, messages: u64, text_bytes: u64) -> Reply {
-    let bytes = text_bytes + messages * MAIL_BYTES as u64;
-    Reply::Removed { to: WideId(to), messages, bytes }
+fn deleted(to: i64, messages: u64, text_bytes: u64) -> StoreReply {
+    let bytes = text_bytes + messages * MAIL_OVERHEAD_BYTES as u64;
+    StoreReply::Deleted { to: WideId(to), messages, bytes }
 }
 
 fn ids(mails: &[Mail]) -> Vec<u64> {
     mails.iter().map(|mail| mail.id.0).collect()
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()
 }
 
-fn folder() -> tempfile::TempDir {
+fn temp_dir() -> tempfile::TempDir {
     tempfile::tempdir().expect("a folder")
 }

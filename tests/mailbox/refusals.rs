@@ -11,27 +11,27 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use rusqlite::Connection;
 
-use super::trouble::{Child, command};
-use super::{Opened, beside, folder, keep};
+use super::trouble::{ChildProcess, child_command};
+use super::{TestMailbox, append, temp_dir, with_suffix};
 
 /// An addressee that can be found again among the bytes of a file.
-const NOBODY: i64 = 0x1122_3344_5566_7788;
+const MARKER_ADDRESSEE: i64 = 0x1122_3344_5566_7788;
 
 /// All that lies in a folder.
-fn content(folder: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
+fn dir_contents(folder: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     let entries = fs::read_dir(folder).expect("a folder");
     let paths = entries.map(|entry| entry.expect("an entry").path());
     paths.map(|path| (path.clone(), fs::read(path).ok())).collect()
 }
 
 /// Each of `words` must be in the refusal, and the file's name.
-fn refused(path: &Path, words: &[&str]) {
+fn check_refused(path: &Path, parts: &[&str]) {
     let folder = path.parent().expect("a folder");
-    let before = folder.is_dir().then(|| content(folder));
-    let refusal = Mailbox::disk(path, || ()).expect_err("refused");
-    let mut after = folder.is_dir().then(|| content(folder));
+    let before = folder.is_dir().then(|| dir_contents(folder));
+    let refusal = Mailbox::open(path, || ()).expect_err("refused");
+    let mut after = folder.is_dir().then(|| dir_contents(folder));
     // SQLite looks for a log by making an empty one.
-    let log = beside(path, "-wal");
+    let log = with_suffix(path, "-wal");
     if let (Some(before), Some(after)) = (&before, &mut after)
         && !before.contains_key(&log)
         && after.get(&log) == Some(&Some(Vec::new()))
@@ -39,115 +39,122 @@ fn refused(path: &Path, words: &[&str]) {
         after.remove(&log);
     }
     assert!(before == after, "{refusal}: but it is not as it was");
-    for word in words.iter().chain([&path.to_str().expect("text")]) {
+    for word in parts.iter().chain([&path.to_str().expect("text")]) {
         assert!(refusal.contains(word), "{word}: {refusal}");
     }
 }
 
 /// The file of a mailbox that holds something, closed as it should.
-fn mailbox(folder: &Path) -> PathBuf {
+fn create_mailbox(folder: &Path) -> PathBuf {
     let path = folder.join("mail");
-    let mut opened = Opened::disk(&path);
-    let mut keeps: Vec<_> = (1..300).map(|id| keep(id, (id % 20) as i64, &[b'x'; 100])).collect();
-    keeps.push(keep(300, NOBODY, b"text"));
-    keeps.push(keep(301, 7, &[b'y'; 20_000]));
-    opened.ask(&keeps);
+    let mut opened = TestMailbox::open(&path);
+    let mut appends: Vec<_> =
+        (1..300).map(|id| append(id, (id % 20) as i64, &[b'x'; 100])).collect();
+    appends.push(append(300, MARKER_ADDRESSEE, b"text"));
+    appends.push(append(301, 7, &[b'y'; 20_000]));
+    opened.round_trip(&appends);
     drop(opened);
-    assert!(!beside(&path, "-wal").exists());
+    assert!(!with_suffix(&path, "-wal").exists());
     path
 }
 
 /// A mailbox that another program has changed.
-fn changed(sql: &str, words: &[&str]) {
-    let folder = folder();
-    let path = mailbox(folder.path());
+fn check_altered_is_refused(sql: &str, parts: &[&str]) {
+    let folder = temp_dir();
+    let path = create_mailbox(folder.path());
     let connection = Connection::open(&path).expect("a database");
     connection.execute_batch(sql).expect("changed");
     connection.close().expect("closed");
-    refused(&path, words);
+    check_refused(&path, parts);
 }
 
 #[test]
-fn what_is_no_mailbox_is_refused() {
-    let folder = folder();
+fn foreign_file_is_refused_as_mailbox() {
+    let folder = temp_dir();
     let path = folder.path().join("mail");
     let mut rng = StdRng::seed_from_u64(1);
     let noise: Vec<u8> = (0..20_000).map(|_| rng.random()).collect();
-    let begun = [b"SQLite format 3\0".as_slice(), &noise].concat();
-    for bytes in [b"a text\n".as_slice(), &noise, &begun, &begun[..40]] {
+    let sqlite_prefixed = [b"SQLite format 3\0".as_slice(), &noise].concat();
+    for bytes in [b"a text\n".as_slice(), &noise, &sqlite_prefixed, &sqlite_prefixed[..40]] {
         fs::write(&path, bytes).expect("written");
-        refused(&path, &["it is something else", "Name another file"]);
+        check_refused(&path, &["it is something else", "Name another file"]);
     }
     fs::write(&path, "").expect("written");
-    refused(&path, &["it is empty", "restore it"]);
+    check_refused(&path, &["it is empty", "restore it"]);
     fs::remove_file(&path).expect("removed");
     fs::create_dir(&path).expect("made");
-    refused(&path, &["it is a folder", "Name a file"]);
-    refused(&folder.path().join("no/mail"), &["there is no folder", "Make the folder"]);
+    check_refused(&path, &["it is a folder", "Name a file"]);
+    check_refused(&folder.path().join("no/mail"), &["there is no folder", "Make the folder"]);
     let text = folder.path().join("text");
     fs::write(&text, "text").expect("written");
-    refused(&text.join("mail"), &["cannot be opened"]);
+    check_refused(&text.join("mail"), &["cannot be opened"]);
     let link = folder.path().join("link");
     std::os::unix::fs::symlink(folder.path().join("nowhere"), &link).expect("a link");
-    refused(&link, &["a link to a file that is missing"]);
+    check_refused(&link, &["a link to a file that is missing"]);
     let other = folder.path().join("other");
     let connection = Connection::open(&other).expect("a database");
     connection.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE mail (id)").expect("made");
-    refused(&other, &["it is something else", "Name another file"]);
+    check_refused(&other, &["it is something else", "Name another file"]);
     connection.close().expect("closed");
-    refused(&other, &["it is something else", "Name another file"]);
+    check_refused(&other, &["it is something else", "Name another file"]);
 }
 
 #[test]
-fn a_log_without_its_file_is_no_new_mailbox() {
-    let folder = folder();
+fn log_without_its_mailbox_is_refused() {
+    let folder = temp_dir();
     let path = folder.path().join("mail");
     for suffix in ["-wal", "-journal"] {
-        let log = beside(&path, suffix);
+        let log = with_suffix(&path, suffix);
         fs::write(&log, "mail").expect("written");
-        refused(&path, &["it is missing", "its log", "Put the mailbox back"]);
+        check_refused(&path, &["it is missing", "its log", "Put the mailbox back"]);
         fs::write(&log, "").expect("written");
     }
     // Empty logs hold nothing that could be lost.
-    drop(Opened::disk(&path));
+    drop(TestMailbox::open(&path));
 }
 
 #[test]
-fn what_another_program_or_version_made_of_it_is_refused() {
-    changed("PRAGMA user_version = 2", &["from a newer version", "Start the newer version"]);
-    changed("PRAGMA user_version = 0", &["it is damaged", "Restore it"]);
-    changed("PRAGMA application_id = 1", &["it is something else"]);
-    changed("DROP INDEX mail_by_addressee", &["other tables"]);
-    changed("DROP TABLE mail", &["other tables"]);
-    changed("ALTER TABLE mail ADD COLUMN more ANY", &["other tables"]);
-    changed("CREATE TRIGGER t AFTER INSERT ON mail BEGIN SELECT 1; END", &["other tables"]);
-    changed("DELETE FROM state", &["behind its messages"]);
-    changed("UPDATE state SET next_id = 301", &["behind its messages"]);
-    changed("UPDATE state SET clock = 5", &["behind its messages"]);
+fn mailbox_altered_by_another_program_is_refused() {
+    check_altered_is_refused(
+        "PRAGMA user_version = 2",
+        &["from a newer version", "Start the newer version"],
+    );
+    check_altered_is_refused("PRAGMA user_version = 0", &["it is damaged", "Restore it"]);
+    check_altered_is_refused("PRAGMA application_id = 1", &["it is something else"]);
+    check_altered_is_refused("DROP INDEX mail_by_addressee", &["other tables"]);
+    check_altered_is_refused("DROP TABLE mail", &["other tables"]);
+    check_altered_is_refused("ALTER TABLE mail ADD COLUMN more ANY", &["other tables"]);
+    check_altered_is_refused(
+        "CREATE TRIGGER t AFTER INSERT ON mail BEGIN SELECT 1; END",
+        &["other tables"],
+    );
+    check_altered_is_refused("DELETE FROM state", &["behind its messages"]);
+    check_altered_is_refused("UPDATE state SET next_id = 301", &["behind its messages"]);
+    check_altered_is_refused("UPDATE state SET clock = 5", &["behind its messages"]);
 }
 
 #[test]
-fn a_copy_is_a_mailbox() {
-    let folder = folder();
-    let (path, copy) = (mailbox(folder.path()), folder.path().join("copy"));
+fn copied_mailbox_opens_with_the_same_mail() {
+    let folder = temp_dir();
+    let (path, copy) = (create_mailbox(folder.path()), folder.path().join("copy"));
     let connection = Connection::open(&path).expect("a database");
     connection.execute("VACUUM INTO ?1", [copy.to_str().expect("text")]).expect("copied");
     connection.close().expect("closed");
-    let (mut opened, mut copied) = (Opened::disk(&path), Opened::disk(&copy));
+    let (mut opened, mut copied) = (TestMailbox::open(&path), TestMailbox::open(&copy));
     assert_eq!(opened.inventory, copied.inventory);
-    assert_eq!(opened.collect(7), copied.collect(7));
+    assert_eq!(opened.fetch_all(7), copied.fetch_all(7));
 }
 
 #[test]
 fn a_damaged_mailbox_is_refused() {
-    let folder = folder();
-    let path = mailbox(folder.path());
+    let folder = temp_dir();
+    let path = create_mailbox(folder.path());
     let whole = fs::read(&path).expect("the file");
     let pages = whole.len() / 4096;
     assert!(pages > 10);
     let check = |bytes: &[u8], words: &[&str]| {
         fs::write(&path, bytes).expect("written");
-        refused(&path, words);
+        check_refused(&path, words);
     };
     for page in 0..pages {
         for length in [page * 4096 + 100, page * 4096 + 4095, (page + 1) * 4096] {
@@ -169,10 +176,11 @@ fn a_damaged_mailbox_is_refused() {
     }
     assert!(refusals > 5);
     // A message whose index says that it is another's would never be collected.
-    let places: Vec<usize> =
-        (0..whole.len() - 8).filter(|at| whole[*at..].starts_with(&NOBODY.to_be_bytes())).collect();
-    assert_eq!(places.len(), 2, "in the table and in the index");
-    for at in places {
+    let offsets: Vec<usize> = (0..whole.len() - 8)
+        .filter(|at| whole[*at..].starts_with(&MARKER_ADDRESSEE.to_be_bytes()))
+        .collect();
+    assert_eq!(offsets.len(), 2, "in the table and in the index");
+    for at in offsets {
         let mut flipped = whole.clone();
         flipped[at + 7] ^= 1;
         check(&flipped, &["it is damaged"]);
@@ -183,65 +191,65 @@ fn a_damaged_mailbox_is_refused() {
         let mut flipped = whole.clone();
         flipped[rng.random_range(0..whole.len())] ^= 1 << rng.random_range(0..8);
         fs::write(&path, &flipped).expect("written");
-        match Mailbox::disk(&path, || ()) {
+        match Mailbox::open(&path, || ()) {
             Ok(_) => {}
             Err(_) => assert!(fs::read(&path).expect("the file") == flipped),
         }
-        let _ = fs::remove_file(beside(&path, "-wal"));
+        let _ = fs::remove_file(with_suffix(&path, "-wal"));
     }
     check(&whole[..50], &["it is something else, or its beginning is damaged"]);
     fs::write(&path, &whole).expect("written");
-    drop(Opened::disk(&path));
+    drop(TestMailbox::open(&path));
 }
 
 #[test]
 fn a_damaged_mailbox_keeps_its_log() {
-    let folder = folder();
-    let path = mailbox(folder.path());
-    let mut child = Child::start("keep", &path);
+    let folder = temp_dir();
+    let path = create_mailbox(folder.path());
+    let mut child = ChildProcess::start("keep", &path);
     for _ in 0..20 {
-        child.line();
+        child.next_line();
     }
     child.kill();
     let mut file = fs::read(&path).expect("the file");
-    assert!(beside(&path, "-wal").metadata().expect("the log").len() > 4096);
+    assert!(with_suffix(&path, "-wal").metadata().expect("the log").len() > 4096);
     // A page that only the file has: messages of the middle.
     file[8 * 4096] ^= 0x40;
     fs::write(&path, file).expect("written");
-    refused(&path, &["it is damaged"]);
+    check_refused(&path, &["it is damaged"]);
 }
 
 #[test]
-fn a_file_that_may_not_be_opened_is_refused() {
-    let folder = folder();
-    let path = mailbox(folder.path());
+fn mailbox_without_file_permission_is_refused() {
+    let folder = temp_dir();
+    let path = create_mailbox(folder.path());
     fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).expect("changed");
-    let refusal = |path: &Path| {
-        let mut command = command("open", path);
+    let open_refused = |path: &Path| {
+        let mut command = child_command("open", path);
         // Nothing is forbidden to root.
         if rustix::process::geteuid().is_root() {
             command.uid(65534);
         }
-        Child::spawn(command).expect("this program can be run by nobody too").line()
+        ChildProcess::spawn(command).expect("this program can be run by nobody too").next_line()
     };
-    let forbid = |path: &Path, mode| {
+    let set_mode = |path: &Path, mode| {
         fs::set_permissions(path, Permissions::from_mode(mode)).expect("changed");
     };
     let check = |path: &Path| {
-        let before = content(folder.path());
-        let refusal = refusal(path);
-        assert!(before == content(folder.path()));
+        let before = dir_contents(folder.path());
+        let refusal = open_refused(path);
+        assert!(before == dir_contents(folder.path()));
         assert!(refusal.contains(path.to_str().expect("text")), "{refusal}");
         assert!(refusal.contains("Let the server's user"), "{refusal}");
     };
     for mode in [0o000, 0o444] {
-        forbid(&path, mode);
+        set_mode(&path, mode);
         check(&path);
     }
-    forbid(&path, 0o666);
+    set_mode(&path, 0o666);
     // No log can be made.
-    forbid(folder.path(), 0o555);
+    set_mode(folder.path(), 0o555);
     check(&path);
     check(&folder.path().join("new"));
-    forbid(folder.path(), 0o755);
+    set_mode(folder.path(), 0o755);
 }

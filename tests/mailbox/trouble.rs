@@ -9,27 +9,27 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use crc::limits::{MAIL_CLOSE_WAIT, MAIL_ROUND_BYTES_MAX};
-use crc::mail::{MailId, Reply, Request};
+use crc::limits::{MAIL_CLOSE_TIMEOUT, MAIL_TRANSACTION_BYTES_MAX};
+use crc::mail::{MailId, StoreReply, StoreRequest};
 use crc::mailbox::Mailbox;
 use crc::relay::message::WideId;
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 
-use super::{Opened, PATIENCE, beside, folder, ids, keep, kept, removed};
+use super::{TIMEOUT, TestMailbox, append, appended, deleted, ids, temp_dir, with_suffix};
 
 /// What the child does, and the file it does it to.
-const ROLE: &str = "CRC_TEST_MAILBOX_ROLE";
-const FILE: &str = "CRC_TEST_MAILBOX_FILE";
+const ROLE_ENV: &str = "CRC_TEST_MAILBOX_ROLE";
+const FILE_ENV: &str = "CRC_TEST_MAILBOX_FILE";
 
 /// This program once more, as [`child`] with a role. It is killed when it is dropped.
-pub(super) struct Child {
+pub(super) struct ChildProcess {
     process: std::process::Child,
-    lines: Receiver<String>,
+    output_lines: Receiver<String>,
 }
 
-impl Child {
+impl ChildProcess {
     pub(super) fn start(role: &str, path: &Path) -> Self {
-        Self::spawn(command(role, path)).expect("started")
+        Self::spawn(child_command(role, path)).expect("started")
     }
 
     pub(super) fn spawn(mut command: Command) -> std::io::Result<Self> {
@@ -38,20 +38,20 @@ impl Child {
         let (sender, lines) = channel();
         std::thread::spawn(move || {
             // The harness says something before and after.
-            let said = output.lines().map_while(Result::ok).filter_map(|line| {
+            let marked_lines = output.lines().map_while(Result::ok).filter_map(|line| {
                 let start = line.find("> ")?;
                 Some(line[start + 2..].to_owned())
             });
-            for line in said {
+            for line in marked_lines {
                 let _ = sender.send(line);
             }
         });
-        Ok(Self { process, lines })
+        Ok(Self { process, output_lines: lines })
     }
 
     /// The next it says.
-    pub(super) fn line(&mut self) -> String {
-        self.lines.recv_timeout(PATIENCE).expect("the child speaks")
+    pub(super) fn next_line(&mut self) -> String {
+        self.output_lines.recv_timeout(TIMEOUT).expect("the child speaks")
     }
 
     /// Kills it, and answers what it had said.
@@ -59,208 +59,214 @@ impl Child {
         self.process.kill().expect("killed");
         self.process.wait().expect("ended");
         let mut lines = Vec::new();
-        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+        while let Ok(line) = self.output_lines.recv_timeout(TIMEOUT) {
             lines.push(line);
         }
         lines
     }
 }
 
-impl Drop for Child {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-pub(super) fn command(role: &str, path: &Path) -> Command {
+pub(super) fn child_command(role: &str, path: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
-    command.args(["--exact", "trouble::child", "--nocapture"]).env(ROLE, role).env(FILE, path);
+    command
+        .args(["--exact", "trouble::child", "--nocapture"])
+        .env(ROLE_ENV, role)
+        .env(FILE_ENV, path);
     command
 }
 
-/// Not a test, but what [`Child`] runs.
+/// Not a test, but what [`ChildProcess`] runs.
 #[test]
 fn child() {
-    let (Ok(role), Ok(path)) = (std::env::var(ROLE), std::env::var(FILE)) else { return };
+    let (Ok(role), Ok(path)) = (std::env::var(ROLE_ENV), std::env::var(FILE_ENV)) else { return };
     let path = PathBuf::from(path);
     match role.as_str() {
-        "keep" => super::crash::keep_until_killed(&path),
+        "keep" => super::crash::append_until_killed(&path),
         "hold" => {
-            let _opened = Opened::disk(&path);
+            let _opened = TestMailbox::open(&path);
             println!("> opened");
             std::thread::park();
         }
-        "open" => println!("> {}", Mailbox::disk(&path, || ()).expect_err("refused")),
-        "limit" => reach_the_limit(&path),
+        "open" => println!("> {}", Mailbox::open(&path, || ()).expect_err("refused")),
+        "limit" => append_until_file_limit(&path),
         _ => panic!("{role}"),
     }
 }
 
 #[test]
-fn a_file_has_one_server() {
-    let folder = folder();
+fn mailbox_in_use_is_refused_to_a_second_process() {
+    let folder = temp_dir();
     let path = folder.path().join("mail");
-    let mut child = Child::start("hold", &path);
-    child.line();
-    let refusal = Mailbox::disk(&path, || ()).expect_err("it has a server");
+    let mut child = ChildProcess::start("hold", &path);
+    child.next_line();
+    let refusal = Mailbox::open(&path, || ()).expect_err("it has a server");
     assert!(refusal.contains(path.to_str().expect("text")), "{refusal}");
     assert!(refusal.contains("in use by another server"), "{refusal}");
     child.kill();
-    drop(Opened::disk(&path));
+    drop(TestMailbox::open(&path));
 }
 
 #[test]
-fn many_requests_at_once_are_one_transaction() {
-    let folder = folder();
+fn queued_requests_are_committed_in_one_transaction() {
+    let folder = temp_dir();
     let path = folder.path().join("mail");
     // The store's thread stops wherever it says that it has something, until it may go on.
-    let (go, may_go) = channel();
-    let (wake, woken) = channel();
-    let wait = move || {
+    let (resume, resume_receiver) = channel();
+    let (wake, wake_receiver) = channel();
+    let wake_and_wait = move || {
         let _ = wake.send(());
-        let _ = may_go.recv();
+        let _ = resume_receiver.recv();
     };
-    let (mut mailbox, _) = Mailbox::disk(&path, wait).expect("a mailbox");
+    let (mut mailbox, _) = Mailbox::open(&path, wake_and_wait).expect("a mailbox");
     // If this test fails, the thread must not be left waiting.
-    let go = go;
-    let commits = || {
-        let log = fs::read(beside(&path, "-wal")).expect("the log");
+    let resume = resume;
+    let count_commits = || {
+        let log = fs::read(with_suffix(&path, "-wal")).expect("the log");
         // A frame that ends a transaction says how long the file is after it.
         log[32..].chunks(24 + 4096).filter(|frame| frame[4..8] != [0; 4]).count()
     };
-    mailbox.request(keep(1, 7, b"first"));
-    woken.recv_timeout(PATIENCE).expect("kept");
-    assert_eq!(mailbox.poll(), Some(kept(1)));
-    let before = commits();
+    mailbox.request(append(1, 7, b"first"));
+    wake_receiver.recv_timeout(TIMEOUT).expect("kept");
+    assert_eq!(mailbox.poll(), Some(appended(1)));
+    let before = count_commits();
     for id in 2..1002 {
-        mailbox.request(keep(id, 7, &[b'x'; 100]));
+        mailbox.request(append(id, 7, &[b'x'; 100]));
     }
-    go.send(()).expect("it waits");
-    woken.recv_timeout(PATIENCE).expect("kept");
-    assert_eq!(mailbox.poll(), Some(Reply::Kept((2..1002).map(MailId).collect())));
-    assert_eq!(commits() - before, 1);
+    resume.send(()).expect("it waits");
+    wake_receiver.recv_timeout(TIMEOUT).expect("kept");
+    assert_eq!(mailbox.poll(), Some(StoreReply::Appended((2..1002).map(MailId).collect())));
+    assert_eq!(count_commits() - before, 1);
     // What is too much for one is several.
-    let long = vec![b'x'; MAIL_ROUND_BYTES_MAX / 4];
+    let long = vec![b'x'; MAIL_TRANSACTION_BYTES_MAX / 4];
     for id in 1002..1010 {
-        mailbox.request(keep(id, 7, &long));
+        mailbox.request(append(id, 7, &long));
     }
     for first in [1002, 1006] {
-        go.send(()).expect("it waits");
-        woken.recv_timeout(PATIENCE).expect("kept");
+        resume.send(()).expect("it waits");
+        wake_receiver.recv_timeout(TIMEOUT).expect("kept");
         let ids = (first..first + 4).map(MailId).collect();
-        assert_eq!(mailbox.poll(), Some(Reply::Kept(ids)));
+        assert_eq!(mailbox.poll(), Some(StoreReply::Appended(ids)));
         assert_eq!(mailbox.poll(), None);
     }
-    drop(go);
+    drop(resume);
 }
 
 /// A file that takes no more bytes, but not because the disk is full: the writes fail.
-fn reach_the_limit(path: &Path) {
+fn append_until_file_limit(path: &Path) {
     let caught = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(Signal::XFSZ.as_raw(), Arc::clone(&caught)).expect("caught");
-    let mut opened = Opened::disk(path);
+    let mut opened = TestMailbox::open(path);
     let limit = Rlimit { current: Some(300_000), maximum: Some(300_000) };
     setrlimit(Resource::Fsize, limit).expect("a limit");
     let mut id = 0;
     let error = loop {
         id += 1;
-        opened.mailbox.request(keep(id, 7, &[b'x'; 5000]));
-        match opened.next() {
-            Reply::Kept(ids) => println!("> {}", ids[0].0),
-            Reply::NotKept { ids, error } => {
+        opened.mailbox.request(append(id, 7, &[b'x'; 5000]));
+        match opened.next_reply() {
+            StoreReply::Appended(ids) => println!("> {}", ids[0].0),
+            StoreReply::AppendFailed { ids, error } => {
                 assert_eq!(ids, [MailId(id)]);
                 break error;
             }
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(opened.next(), Reply::Failed(error.clone()));
+    assert_eq!(opened.next_reply(), StoreReply::Failed(error.clone()));
     let requests = [
-        Request::Collect { serial: 1, to: WideId(7), after: MailId(0) },
-        Request::Forget { to: WideId(7), ids: vec![MailId(1)] },
-        keep(id + 1, 7, b"late"),
+        StoreRequest::Fetch { serial: 1, to: WideId(7), after: MailId(0) },
+        StoreRequest::Delete { to: WideId(7), ids: vec![MailId(1)] },
+        append(id + 1, 7, b"late"),
     ];
     for request in requests {
         opened.mailbox.request(request);
     }
     // The others are not answered.
-    assert_eq!(opened.next(), Reply::NotKept { ids: vec![MailId(id + 1)], error });
+    assert_eq!(opened.next_reply(), StoreReply::AppendFailed { ids: vec![MailId(id + 1)], error });
     drop(opened);
     println!("> end");
 }
 
 #[test]
-fn a_write_that_fails_ends_the_mailbox_and_loses_nothing() {
-    let folder = folder();
+fn failed_write_stops_the_mailbox_and_loses_no_acknowledged_mail() {
+    let folder = temp_dir();
     let path = folder.path().join("mail");
-    let mut child = Child::start("limit", &path);
+    let mut child = ChildProcess::start("limit", &path);
     let mut last = 0;
     loop {
-        match child.line().as_str() {
+        match child.next_line().as_str() {
             "end" => break,
             id => last = id.parse().expect("an id"),
         }
     }
     assert!(last > 10);
-    assert_eq!(ids(&Opened::disk(&path).collect(7)), (1..=last).collect::<Vec<_>>());
+    assert_eq!(ids(&TestMailbox::open(&path).fetch_all(7)), (1..=last).collect::<Vec<_>>());
 }
 
 #[test]
-fn nothing_is_kept_in_a_file_that_is_gone() {
-    let folder = folder();
+fn append_to_a_moved_file_fails() {
+    let folder = temp_dir();
     let path = folder.path().join("mail");
-    let mut opened = Opened::disk(&path);
-    assert_eq!(opened.ask(&[keep(1, 7, b"one")]), [kept(1)]);
+    let mut opened = TestMailbox::open(&path);
+    assert_eq!(opened.round_trip(&[append(1, 7, b"one")]), [appended(1)]);
     fs::rename(&path, folder.path().join("elsewhere")).expect("moved");
     let error = "the file was moved or deleted".to_owned();
-    opened.mailbox.request(keep(2, 7, b"two"));
-    assert_eq!(opened.next(), Reply::NotKept { ids: vec![MailId(2)], error: error.clone() });
-    assert_eq!(opened.next(), Reply::Failed(error));
+    opened.mailbox.request(append(2, 7, b"two"));
+    assert_eq!(
+        opened.next_reply(),
+        StoreReply::AppendFailed { ids: vec![MailId(2)], error: error.clone() }
+    );
+    assert_eq!(opened.next_reply(), StoreReply::Failed(error));
 }
 
 #[test]
-fn a_fault_of_the_thread_is_told_to_those_who_wait() {
-    let folder = folder();
+fn panic_of_the_store_thread_is_reported_to_pending_requests() {
+    let folder = temp_dir();
     let path = folder.path().join("mail");
-    let once = Mutex::new(Some(()));
+    let panic_once = Mutex::new(Some(()));
     let (wake, woken) = channel();
     let panicking = move || {
         let _ = wake.send(());
-        assert!(once.lock().is_ok_and(|mut once| once.take().is_none()), "on purpose");
+        assert!(panic_once.lock().is_ok_and(|mut once| once.take().is_none()), "on purpose");
     };
-    let (mailbox, inventory) = Mailbox::disk(&path, panicking).expect("a mailbox");
-    let mut opened = Opened { mailbox, inventory, woken };
-    opened.mailbox.request(keep(1, 7, b"one"));
-    assert_eq!(opened.next(), kept(1));
+    let (mailbox, inventory) = Mailbox::open(&path, panicking).expect("a mailbox");
+    let mut opened = TestMailbox { mailbox, inventory, wake_receiver: woken };
+    opened.mailbox.request(append(1, 7, b"one"));
+    assert_eq!(opened.next_reply(), appended(1));
     let error = "a fault of this program".to_owned();
-    assert_eq!(opened.next(), Reply::Failed(error.clone()));
-    opened.mailbox.request(keep(2, 7, b"two"));
-    assert_eq!(opened.next(), Reply::NotKept { ids: vec![MailId(2)], error });
+    assert_eq!(opened.next_reply(), StoreReply::Failed(error.clone()));
+    opened.mailbox.request(append(2, 7, b"two"));
+    assert_eq!(opened.next_reply(), StoreReply::AppendFailed { ids: vec![MailId(2)], error });
     drop(opened);
-    let mut opened = Opened::disk(&path);
-    assert_eq!(ids(&opened.collect(7)), [1]);
-    assert_eq!(opened.ask(&[Request::Drop { to: WideId(7) }]), [removed(7, 1, 3)]);
+    let mut opened = TestMailbox::open(&path);
+    assert_eq!(ids(&opened.fetch_all(7)), [1]);
+    assert_eq!(opened.round_trip(&[StoreRequest::DeleteAll { to: WideId(7) }]), [deleted(7, 1, 3)]);
 }
 
 #[test]
-fn a_disk_that_hangs_does_not_keep_the_server_from_ending() {
-    for is_hurried in [false, true] {
+fn hanging_disk_does_not_block_shutdown() {
+    for is_detached in [false, true] {
         let folder = tempfile::tempdir().expect("a folder");
         // The store's thread is in the middle of something for as long as this test lives.
-        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let (release, release_receiver) = std::sync::mpsc::channel::<()>();
         let wake = move || {
-            let _ = ended.recv();
+            let _ = release_receiver.recv();
         };
-        let (mut mailbox, _) = Mailbox::disk(&folder.path().join("mail"), wake).expect("a mailbox");
-        mailbox.request(Request::Drop { to: WideId(8) });
-        let begin = Instant::now();
-        if is_hurried {
-            mailbox.give_up();
+        let (mut mailbox, _) = Mailbox::open(&folder.path().join("mail"), wake).expect("a mailbox");
+        mailbox.request(StoreRequest::DeleteAll { to: WideId(8) });
+        let start = Instant::now();
+        if is_detached {
+            mailbox.detach();
         }
         drop(mailbox);
-        let took = begin.elapsed();
-        assert_eq!(took < MAIL_CLOSE_WAIT, is_hurried, "{took:?}");
-        drop(end);
+        let elapsed = start.elapsed();
+        assert_eq!(elapsed < MAIL_CLOSE_TIMEOUT, is_detached, "{elapsed:?}");
+        drop(release);
     }
 }

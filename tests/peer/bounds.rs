@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crc::limits::{
-    PEER_DEAD_AFTER, PEER_FRAME_WAIT, PEER_KEPT_AGE_MAX, PEER_KEPT_BYTES_MAX,
-    PEER_KEPT_MESSAGES_MAX, PEER_QUEUE_BYTES_MAX, PEER_WAITING_MESSAGES_MAX, REGISTER_DEADLINE,
+    PEER_FRAME_TIMEOUT, PEER_IDLE_TIMEOUT, PEER_QUEUE_BYTES_MAX, PEER_REORDER_MESSAGES_MAX,
+    PEER_RETAINED_AGE_MAX, PEER_RETAINED_BYTES_MAX, PEER_RETAINED_MESSAGES_MAX, REGISTER_DEADLINE,
 };
 use crc::peer::wire::{self, Body, Chat, Empty, Grant, Hello, Here, Receipt};
 use crc::peer::{Action, Event, Peer};
@@ -20,7 +20,7 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new(id: i64) -> Self {
-        let mut peer = Peer::new(Some(id), 0, crc_tests::sim::WALL, 1);
+        let mut peer = Peer::new(Some(id), 0, crc_tests::sim::WALL_CLOCK_START, 1);
         peer.advance(Time::default());
         Self { peer, now: Time::default() }
     }
@@ -169,12 +169,12 @@ fn sets_stay_within_their_bounds_whatever_comes() {
         bench.says(near, said(100 + number, 8, 1));
         bench.says(near, Body::Here(here(10_000 + number, 1, 5)));
         let gauges = bench.peer.gauges();
-        assert!(gauges.kept_bytes <= PEER_KEPT_BYTES_MAX, "{gauges:?}");
-        assert!(gauges.kept_messages <= PEER_KEPT_MESSAGES_MAX, "{gauges:?}");
-        assert!(gauges.waiting <= PEER_WAITING_MESSAGES_MAX, "{gauges:?}");
+        assert!(gauges.kept_bytes <= PEER_RETAINED_BYTES_MAX, "{gauges:?}");
+        assert!(gauges.kept_messages <= PEER_RETAINED_MESSAGES_MAX, "{gauges:?}");
+        assert!(gauges.waiting <= PEER_REORDER_MESSAGES_MAX, "{gauges:?}");
     }
     assert!(bench.peer.gauges().given_up > 0);
-    bench.pass(PEER_KEPT_AGE_MAX);
+    bench.pass(PEER_RETAINED_AGE_MAX);
     let gauges = bench.peer.gauges();
     assert_eq!((gauges.kept_messages, gauges.kept_bytes, gauges.waiting), (0, 0, 0));
 }
@@ -241,7 +241,7 @@ fn who_is_silent_or_slow_or_does_not_read_is_closed() {
     bench.pass(REGISTER_DEADLINE);
     assert_eq!(bench.closed(), [silent]);
     let dead = bench.link(50);
-    bench.pass(PEER_DEAD_AFTER - Duration::from_millis(1));
+    bench.pass(PEER_IDLE_TIMEOUT - Duration::from_millis(1));
     assert_eq!(bench.hears(dead), [Body::Ping(Empty {})]);
     assert_eq!(bench.closed(), []);
     bench.pass(Duration::from_millis(1));
@@ -251,7 +251,7 @@ fn who_is_silent_or_slow_or_does_not_read_is_closed() {
     wire::encode(Body::Chat(Chat { text: "x".repeat(100), ..chat(51, 9, 1) }), &mut frame);
     for byte in &frame[..31] {
         bench.peer.receive(bench.now, slow, &[*byte]);
-        bench.pass(PEER_FRAME_WAIT / 30);
+        bench.pass(PEER_FRAME_TIMEOUT / 30);
     }
     assert_eq!(bench.closed(), [slow]);
     let (deaf, loud) = (bench.link(52), bench.link(53));
@@ -291,7 +291,7 @@ fn what_was_given_up_has_no_receipt() {
     let mut bench = Bench::new(1);
     let near = bench.link(50);
     bench.says(near, said(50, 9, 1));
-    bench.pass(PEER_KEPT_AGE_MAX);
+    bench.pass(PEER_RETAINED_AGE_MAX);
     assert_eq!(bench.peer.gauges().given_up, 1);
     let far = bench.link(60);
     bench.says(far, said(50, 9, 1));

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crc::limits::{
-    PEER_LINKS_MAX, PEER_PAIRS_MAX, PEER_QUEUES_BYTES_MAX, PEER_SENDERS_MAX, PEER_TEXT_BYTES_MAX,
-    PEERS_MAX,
+    PEER_INBOX_SENDERS_MAX, PEER_LINKS_MAX, PEER_QUEUES_BYTES_MAX, PEER_SEEN_PAIRS_MAX,
+    PEER_TEXT_BYTES_MAX, PEERS_MAX,
 };
 use crc::peer::wire::{Body, Chat, Hello, Here, Receipt};
 use crc::peer::{Action, Event, Peer};
@@ -52,7 +52,7 @@ fn who_is_spoken_for_up_to_the_last_version_begins_another_life() {
 
 #[test]
 fn links_stay_within_their_bound_however_they_come() {
-    let mut peer = Peer::new(Some(1), 1, crc_tests::sim::WALL, 1);
+    let mut peer = Peer::new(Some(1), 1, crc_tests::sim::WALL_CLOCK_START, 1);
     peer.advance(Time::default());
     let Some(Action::Dial { link: dialled, .. }) = peer.poll_action() else { panic!("no dial") };
     let mut bench = Bench { peer, now: Time::default() };
@@ -102,14 +102,14 @@ fn forged_senders_do_not_silence_those_who_are_there() {
     }
     bench.says(good, said(50, 1, 1));
     let mut shown = chats(&bench.events()).len();
-    for life in 0..PEER_SENDERS_MAX as u64 + 100 {
+    for life in 0..PEER_INBOX_SENDERS_MAX as u64 + 100 {
         bench.says(bad, said((1 << 60) + life, 1, 1));
         bench.hears(bad);
         bench.hears(good);
         shown += chats(&bench.events()).len();
     }
-    assert!(shown > PEER_SENDERS_MAX);
-    assert!(bench.peer.gauges().senders <= PEER_SENDERS_MAX);
+    assert!(shown > PEER_INBOX_SENDERS_MAX);
+    assert!(bench.peer.gauges().senders <= PEER_INBOX_SENDERS_MAX);
     bench.says(good, said(50, 1, 2));
     assert_eq!(chats(&bench.events()), [(50, "2".to_owned())], "who has spoken before");
     bench.says(good, said(51, 1, 1));
@@ -149,7 +149,7 @@ fn more_ids_than_an_interval_has_are_waited_for() {
 fn there_is_no_end_to_those_one_can_speak_to() {
     let mut bench = Bench::new(1);
     let near = bench.link(50);
-    for to in 2..PEER_PAIRS_MAX as i64 + 100 {
+    for to in 2..PEER_SEEN_PAIRS_MAX as i64 + 100 {
         let own = bench.peer.say(bench.now, to, "hello").expect("room");
         bench.says(near, receipt(own.life, to, own.number));
         bench.hears(near);

@@ -16,12 +16,13 @@ fn the_id_that_is_wished_is_granted_and_one_is_assigned_without_a_wish() {
     let one = world.start("one", Some(77_252_666_718_255_105), &[]);
     let two = world.start("two", Some(5), &["one"]);
     let three = world.start("three", None, &["two"]);
-    world.pass(seconds(1));
+    world.run_for(seconds(1));
     assert_eq!((id(&world, one), id(&world, two)), (77_252_666_718_255_105, 5));
     let assigned = explain(id(&world, three));
     assert_eq!(assigned.assigner_hash, crc::peer::id::assigner_hash(5));
     assert!(
-        assigned.wall >= crc_tests::sim::WALL && assigned.wall < crc_tests::sim::WALL + seconds(1)
+        assigned.wall >= crc_tests::sim::WALL_CLOCK_START
+            && assigned.wall < crc_tests::sim::WALL_CLOCK_START + seconds(1)
     );
     assert_eq!(errors(&world.take_events(three)), Vec::<String>::new());
 }
@@ -32,9 +33,9 @@ fn an_id_that_is_taken_anywhere_is_refused_and_replaced() {
     world.start("one", Some(5), &[]);
     world.start("two", Some(2), &["one"]);
     let three = world.start("three", Some(3), &["two"]);
-    world.pass(seconds(1));
+    world.run_for(seconds(1));
     let late = world.start("late", Some(5), &["three"]);
-    world.pass(seconds(1));
+    world.run_for(seconds(1));
     assert_ne!(id(&world, late), 5);
     let text = format!("id 5 is taken: this peer is {}", id(&world, late));
     assert_eq!(errors(&world.take_events(late)), [text]);
@@ -47,11 +48,11 @@ fn an_id_is_free_again_when_its_holder_is_gone() {
     let one = world.start("one", Some(5), &[]);
     world.start("two", Some(2), &["one"]);
     world.start("three", Some(3), &["two"]);
-    world.pass(seconds(1));
+    world.run_for(seconds(1));
     world.kill(one);
-    world.pass(seconds(1));
+    world.run_for(seconds(1));
     let again = world.start("one", Some(5), &["three"]);
-    world.pass(seconds(1));
+    world.run_for(seconds(1));
     assert_eq!(id(&world, again), 5);
 }
 
@@ -62,11 +63,11 @@ fn when_two_parts_join_the_older_claim_holds() {
         let (ways_old, ways_new): (&[&str], &[&str]) =
             if younger_dials { (&[], &["old"]) } else { (&["new"], &[]) };
         let old = world.start("old", Some(5), ways_old);
-        world.pass(seconds(3));
+        world.run_for(seconds(3));
         // Both are alone: who dials finds nobody yet.
         let far = world.start("far", Some(5), &[]);
         let new = world.start("new", Some(6), &[&["far"], ways_new].concat());
-        world.pass(seconds(30));
+        world.run_for(seconds(30));
         assert_eq!(id(&world, old), 5, "the older keeps it");
         assert_ne!(id(&world, far), 5);
         assert_eq!(id(&world, new), 6);
@@ -84,8 +85,8 @@ fn when_two_parts_join_the_older_claim_holds() {
                 }
             }
         }
-        world.say(old, id(&world, far), "hello").expect("ready");
-        world.pass(seconds(1));
+        world.send(old, id(&world, far), "hello").expect("ready");
+        world.run_for(seconds(1));
         assert_eq!(super::chats(&world.take_events(far)), [(5, "hello".to_owned())]);
     }
 }
@@ -96,10 +97,10 @@ fn of_two_that_wish_one_id_at_once_one_has_it() {
     world.start("hub", Some(1), &[]);
     world.start("left", Some(2), &["hub"]);
     world.start("right", Some(3), &["hub"]);
-    world.pass(seconds(1));
+    world.run_for(seconds(1));
     let (a, b) = (world.start("a", Some(9), &["left"]), world.start("b", Some(9), &["right"]));
     let (c, d) = (world.start("c", Some(8), &["hub"]), world.start("d", Some(8), &["hub"]));
-    world.pass(seconds(5));
+    world.run_for(seconds(5));
     for (a, b, wish) in [(a, b, 9), (c, d, 8)] {
         let ids = [id(&world, a), id(&world, b)];
         assert_eq!(ids.iter().filter(|&&id| id == wish).count(), 1, "{ids:?}");
@@ -112,7 +113,7 @@ fn peers_that_wait_for_each_other_take_ids_themselves() {
     let ring: Vec<usize> = (0..4)
         .map(|i| world.start(&format!("p{i}"), None, &[&format!("p{}", (i + 1) % 4)]))
         .collect();
-    world.pass(seconds(5));
+    world.run_for(seconds(5));
     let mut ids: Vec<i64> = ring.iter().map(|&peer| id(&world, peer)).collect();
     ids.sort_unstable();
     ids.dedup();

@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crc::peer::Event;
-use crc_tests::sim::{PeerWorld, Weather};
+use crc_tests::sim::{NetConditions, PeerWorld};
 
 fn world() -> PeerWorld {
-    PeerWorld::new(1, Weather::default())
+    PeerWorld::new(1, NetConditions::default())
 }
 
 fn seconds(count: u64) -> Duration {

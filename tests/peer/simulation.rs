@@ -8,7 +8,7 @@ use std::time::Duration;
 use crc::limits::{PEER_LINKS_MAX, PEERS_MAX};
 use crc::peer::Event;
 use crc::relay::Time;
-use crc_tests::sim::{PeerWorld, Weather};
+use crc_tests::sim::{NetConditions, PeerWorld};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
@@ -51,7 +51,7 @@ impl Run {
     fn new(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let delay_max = Duration::from_millis(rng.random_range(1..30));
-        let weather = Weather { delay_max, cuts: rng.random_ratio(1, 4) };
+        let weather = NetConditions { delay_max, splits_writes: rng.random_ratio(1, 4) };
         Self {
             world: PeerWorld::new(seed, weather),
             rng,
@@ -125,7 +125,7 @@ impl Run {
             let said = self.lives.get_mut(&number).expect("a life").said.entry(to).or_insert(0);
             *said += 1;
             let text = format!("{number} {said}");
-            self.world.say(number, Self::id(to), &text).expect("room");
+            self.world.send(number, Self::id(to), &text).expect("room");
         }
     }
 
@@ -144,16 +144,16 @@ impl Run {
                 }
             }
             3..=6 => {
-                let pairs = self.world.connected();
+                let pairs = self.world.connected_pairs();
                 if !pairs.is_empty() {
                     let (one, other) = pairs[self.rng.random_range(0..pairs.len())];
-                    self.world.cut(one, other);
+                    self.world.reset_links(one, other);
                 }
             }
             _ => self.say(),
         }
         let pause = self.rng.random_range(0..100) * self.rng.random_range(0..10);
-        self.world.pass(Duration::from_millis(pause));
+        self.world.run_for(Duration::from_millis(pause));
     }
 
     /// Notes what a peer was told: once, and in the order in which each sender said it.
@@ -231,10 +231,10 @@ fn run(seed: u64, size: usize, disturbances: usize) {
     for _ in 0..size / 2 {
         run.join();
         if run.rng.random_ratio(1, 3) {
-            run.world.pass(Duration::from_millis(50));
+            run.world.run_for(Duration::from_millis(50));
         }
     }
-    run.world.pass(Duration::from_secs(3));
+    run.world.run_for(Duration::from_secs(3));
     for step in 0..disturbances {
         if run.targets.len() < size && step % (disturbances / size + 1) == 0 {
             run.join();
@@ -244,13 +244,13 @@ fn run(seed: u64, size: usize, disturbances: usize) {
             run.take_all_in();
         }
     }
-    run.world.pass(MOURNING);
+    run.world.run_for(MOURNING);
     for who in 0..run.targets.len() {
         if run.alive[who].is_none() {
             run.start(who);
         }
     }
-    run.world.pass(Duration::from_secs(120));
+    run.world.run_for(Duration::from_secs(120));
     run.take_all_in();
     run.check();
 }

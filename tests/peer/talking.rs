@@ -13,11 +13,11 @@ fn what_is_said_goes_round_a_ring_and_is_shown_once() {
             world.start(&format!("p{i}"), Some(i + 1), &[&next])
         })
         .collect();
-    world.pass(seconds(10));
+    world.run_for(seconds(10));
     for i in 0..20 {
-        world.say(ring[0], 3, &format!("{i}")).expect("ready");
+        world.send(ring[0], 3, &format!("{i}")).expect("ready");
     }
-    world.pass(seconds(1));
+    world.run_for(seconds(1));
     let expected: Vec<_> = (0..20).map(|i| (1, format!("{i}"))).collect();
     assert_eq!(chats(&world.take_events(ring[2])), expected);
     assert_eq!(receipts(&world.take_events(ring[0])), [(3, 20)].into());
@@ -31,7 +31,7 @@ fn what_is_said_goes_round_a_ring_and_is_shown_once() {
 fn what_is_said_to_oneself_comes_back() {
     let mut world = world();
     let one = world.start("one", Some(7), &[]);
-    let message = world.say(one, 7, "note").expect("ready");
+    let message = world.send(one, 7, "note").expect("ready");
     let expected = [
         Event::Ready { id: 7 },
         Event::Chat { from: 7, to: 7, text: "note".to_owned() },
@@ -45,19 +45,19 @@ fn the_absent_are_waited_for_and_the_receipt_ends_the_keeping() {
     let mut world = world();
     let one = world.start("one", Some(1), &[]);
     let two = world.start("two", Some(2), &["one"]);
-    world.pass(seconds(1));
+    world.run_for(seconds(1));
     for text in ["a", "b", "c"] {
-        world.say(one, 9, text).expect("ready");
+        world.send(one, 9, text).expect("ready");
     }
-    world.pass(seconds(1));
+    world.run_for(seconds(1));
     // The sender dies; the other has kept it, and passes it on to who comes.
     world.kill(one);
     let three = world.start("three", Some(3), &["two"]);
-    world.pass(seconds(1));
+    world.run_for(seconds(1));
     assert_eq!(world.peer(three).expect("alive").gauges().kept_messages, 3);
     world.kill(two);
     let nine = world.start("nine", Some(9), &["three"]);
-    world.pass(seconds(1));
+    world.run_for(seconds(1));
     let told = chats(&world.take_events(nine));
     assert_eq!(told, [(1, "a".to_owned()), (1, "b".to_owned()), (1, "c".to_owned())]);
     assert_eq!(world.peer(three).expect("alive").gauges().kept_messages, 0);
@@ -68,16 +68,16 @@ fn a_part_that_was_cut_off_hears_that_a_message_has_its_receipt() {
     let mut world = world();
     let one = world.start("one", Some(1), &[]);
     let two = world.start("two", Some(2), &["one"]);
-    world.pass(seconds(1));
-    world.say(one, 9, "hello").expect("ready");
-    world.pass(seconds(1));
+    world.run_for(seconds(1));
+    world.send(one, 9, "hello").expect("ready");
+    world.run_for(seconds(1));
     world.kill(one); // two keeps it, and is alone
     world.take_events(two);
     let far = world.start("far", Some(4), &["two"]);
-    world.pass(seconds(1));
-    world.cut(two, far);
+    world.run_for(seconds(1));
+    world.reset_links(two, far);
     let nine = world.start("nine", Some(9), &["far"]);
-    world.pass(seconds(60));
+    world.run_for(seconds(60));
     assert_eq!(chats(&world.take_events(nine)).len(), 1);
     for peer in [two, far, nine] {
         assert_eq!(world.peer(peer).expect("alive").gauges().kept_messages, 0);
@@ -90,18 +90,18 @@ fn a_ring_stays_whole_without_one_of_its_links_and_the_link_comes_back() {
     let one = world.start("one", Some(1), &["two"]);
     let two = world.start("two", Some(2), &["three"]);
     let three = world.start("three", Some(3), &["one"]);
-    world.pass(seconds(10));
+    world.run_for(seconds(10));
     for peer in [one, two, three] {
         world.take_events(peer);
     }
-    assert!(world.cut(one, two));
-    world.say(one, 2, "the long way").expect("ready");
-    world.pass(seconds(0) + std::time::Duration::from_millis(50));
+    assert!(world.reset_links(one, two));
+    world.send(one, 2, "the long way").expect("ready");
+    world.run_for(seconds(0) + std::time::Duration::from_millis(50));
     let events = world.take_events(two);
     assert_eq!(chats(&events).len(), 1);
     assert!(!events.iter().any(|event| matches!(event, Event::PeerLeft { .. })), "{events:?}");
-    world.pass(seconds(20));
-    assert_eq!(world.connected(), [(one, two), (one, three), (two, three)]);
+    world.run_for(seconds(20));
+    assert_eq!(world.connected_pairs(), [(one, two), (one, three), (two, three)]);
 }
 
 #[test]
@@ -109,13 +109,13 @@ fn two_that_name_each_other_have_one_link_and_nobody_links_to_itself() {
     let mut world = world();
     let one = world.start("one", Some(1), &["two", "one", "two"]);
     let two = world.start("two", Some(2), &["one"]);
-    world.pass(seconds(30));
+    world.run_for(seconds(30));
     for peer in [one, two] {
         assert_eq!(world.peer(peer).expect("alive").gauges().links, 1);
     }
     world.take_events(one);
-    world.cut(one, two);
-    world.pass(seconds(30));
+    world.reset_links(one, two);
+    world.run_for(seconds(30));
     assert_eq!(world.peer(one).expect("alive").gauges().links, 1, "it is made again");
 }
 
@@ -125,12 +125,12 @@ fn those_who_come_and_go_are_told_of() {
     let one = world.start("one", Some(1), &[]);
     let two = world.start("two", Some(2), &["one"]);
     let three = world.start("three", Some(3), &["two"]);
-    world.pass(seconds(2));
+    world.run_for(seconds(2));
     let events = world.take_events(one);
     let expected = [Event::Ready { id: 1 }, Event::Peer { id: 2 }, Event::Peer { id: 3 }];
     assert_eq!(events, expected);
     world.kill(two); // the only way to three
-    world.pass(seconds(1));
+    world.run_for(seconds(1));
     assert_eq!(world.take_events(one), [Event::PeerLeft { id: 2 }, Event::PeerLeft { id: 3 }]);
     assert_eq!(world.peer(three).expect("alive").others().count(), 0);
 }

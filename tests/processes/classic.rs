@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::TcpStream;
 
-use crc::doors::assembly::Assembly;
 use crc::doors::classic::wire::{self, Form, Message, Name};
+use crc::doors::frame_decoder::FrameDecoder;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use super::*;
@@ -13,77 +13,79 @@ fn name(text: &str) -> Name {
     Name::new(text.as_bytes()).expect("eight bytes at most")
 }
 
-fn saying(source: &str, destination: &str, text: &str) -> Vec<u8> {
+fn encode_message(source: &str, destination: &str, text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let (destination, source, text) = (name(destination), name(source), text.as_bytes());
-    wire::encode(&Message { destination, source, text }, Form::Full, &mut bytes);
+    wire::encode(&Message { destination, source, text }, Form::Padded, &mut bytes);
     bytes
 }
 
 fn connect(port: u16, name: &str) -> TcpStream {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the door is open");
-    stream.write_all(&saying(name, "-SERVER-", &format!("Connect {name}"))).expect("it reads");
+    stream
+        .write_all(&encode_message(name, "-SERVER-", &format!("Connect {name}")))
+        .expect("it reads");
     stream
 }
 
 /// Somebody who reads every list.
 struct Observer {
     stream: TcpStream,
-    assembly: Assembly,
+    decoder: FrameDecoder,
     bytes: usize,
     /// The pages of the list that is coming.
     pages: Vec<String>,
     /// The latest that is complete.
-    list: BTreeSet<String>,
-    lists: usize,
+    latest_list: BTreeSet<String>,
+    list_count: usize,
 }
 
 impl Observer {
     fn connect(port: u16) -> Self {
         let stream = connect(port, "observer");
         stream.set_nonblocking(true).expect("a socket");
-        let (assembly, pages, list) = (Assembly::default(), Vec::new(), BTreeSet::new());
-        Self { stream, assembly, bytes: 0, pages, list, lists: 0 }
+        let (decoder, pages, latest_list) = (FrameDecoder::default(), Vec::new(), BTreeSet::new());
+        Self { stream, decoder, bytes: 0, pages, latest_list, list_count: 0 }
     }
 
     /// Reads what there is.
-    fn look(&mut self) {
+    fn read_available(&mut self) {
         let mut buffer = [0; 65_536];
         while let Ok(count) = self.stream.read(&mut buffer) {
             assert!(count > 0, "the server closed");
             self.bytes += count;
-            let Self { assembly, pages, list, lists, .. } = self;
+            let Self { decoder, pages, latest_list, list_count, .. } = self;
             let each = |frame: &[u8]| {
-                let Some(message) = wire::message(frame) else { return true };
+                let Some(message) = wire::parse_frame(frame) else { return true };
                 let text = std::str::from_utf8(message.text).expect("text");
-                let Some((place, names)) =
+                let Some((position, names)) =
                     text.strip_prefix("List ").and_then(|t| t.split_once(' '))
                 else {
                     return true;
                 };
-                let (page, of) = place.split_once('/').expect("I/N");
+                let (page, page_count) = position.split_once('/').expect("I/N");
                 pages.push(names.to_owned());
                 assert_eq!(page, pages.len().to_string(), "pages come in order");
-                if page == of {
+                if page == page_count {
                     let names = pages.iter().flat_map(|page| page.split(' ')).map(str::to_owned);
-                    *list = names.collect();
-                    *lists += 1;
+                    *latest_list = names.collect();
+                    *list_count += 1;
                     pages.clear();
                 }
                 true
             };
-            assembly.feed(&buffer[..count], wire::frame_len, each).expect("messages");
+            decoder.decode(&buffer[..count], wire::frame_len, each).expect("messages");
         }
     }
 }
 
 #[test]
-fn a_thousand_come_and_go_and_lists_stay_bounded() {
+fn user_list_bytes_stay_bounded_while_1000_classic_clients_join_and_quit() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).expect("the hard limit is ours to take");
     let server = Server::start(&["--classic", "127.0.0.1:0", "--classic-interval", "3600"]);
-    let port = server.door("classic");
+    let port = server.port_of("classic");
     let start = Instant::now();
     let mut observer = Observer::connect(port);
     let names: Vec<String> = (0..1000).map(|number| format!("u{number}")).collect();
@@ -91,48 +93,48 @@ fn a_thousand_come_and_go_and_lists_stay_bounded() {
     let mut clients = Vec::new();
     for name in &names {
         clients.push(connect(port, name));
-        observer.look();
+        observer.read_available();
     }
     eventually("everyone is listed", || {
-        observer.look();
-        (observer.list == everyone).then_some(())
+        observer.read_available();
+        (observer.latest_list == everyone).then_some(())
     });
     for client in clients.drain(..).rev() {
         drop(client);
-        observer.look();
+        observer.read_available();
     }
     eventually("all have gone", || {
-        observer.look();
-        (observer.list.len() == 1).then_some(())
+        observer.read_available();
+        (observer.latest_list.len() == 1).then_some(())
     });
     // 2,000 changes, and lists of up to 10 KB: each change on its own would be 10 MB. A page of 256
     // bytes holds the next list up for 25 ms; beyond that is the first list, and one that was on its way.
     let seconds = start.elapsed().as_secs_f64();
     let bound = 256.0 / 0.025 * seconds + 3.0 * 11_000.0;
-    println!("{} lists, {} bytes in {seconds:.1} s", observer.lists, observer.bytes);
+    println!("{} lists, {} bytes in {seconds:.1} s", observer.list_count, observer.bytes);
     assert!((observer.bytes as f64) < bound, "{} bytes in {seconds} s", observer.bytes);
-    assert!(observer.lists > 2);
+    assert!(observer.list_count > 2);
     eventually("no more users", || {
         server.ctl(&["num_users"]).stdout.starts_with(b"1 ").then_some(())
     });
 }
 
 #[test]
-fn a_silent_client_is_gone_and_noise_harms_nobody() {
+fn silent_classic_client_times_out_and_malformed_bytes_affect_no_other_client() {
     let server = Server::start(&["--classic", "127.0.0.1:0", "--classic-interval", "0.5"]);
-    let port = server.door("classic");
+    let port = server.port_of("classic");
     let mut observer = Observer::connect(port);
-    let alive = saying("observer", "-SERVER-", "Alive observer");
-    let mut look = |what: &str, expected: &[&str]| {
+    let alive = encode_message("observer", "-SERVER-", "Alive observer");
+    let mut wait_for_list = |what: &str, expected: &[&str]| {
         eventually(what, || {
             observer.stream.write_all(&alive).expect("it reads");
-            observer.look();
-            observer.list.iter().eq(expected).then_some(())
+            observer.read_available();
+            observer.latest_list.iter().eq(expected).then_some(())
         });
     };
     let mut silent = connect(port, "silent");
-    look("both", &["observer", "silent"]);
-    look("the silent one is gone", &["observer"]);
+    wait_for_list("both", &["observer", "silent"]);
+    wait_for_list("the silent one is gone", &["observer"]);
     let mut rest = Vec::new();
     silent.read_to_end(&mut rest).expect("the server closes");
     for noise in [&[b'x'; 300][..], &[0xff; 4096], b"short\0"] {
@@ -141,8 +143,8 @@ fn a_silent_client_is_gone_and_noise_harms_nobody() {
         let _ = stream.read_to_end(&mut Vec::new());
     }
     let mut again = connect(port, "silent");
-    look("the name is free again", &["observer", "silent"]);
-    again.write_all(&saying("silent", "-SERVER-", "Quit silent")).expect("it reads");
-    look("it has quit", &["observer"]);
+    wait_for_list("the name is free again", &["observer", "silent"]);
+    again.write_all(&encode_message("silent", "-SERVER-", "Quit silent")).expect("it reads");
+    wait_for_list("it has quit", &["observer"]);
     assert!(server.ctl(&["num_users"]).stdout.starts_with(b"1 "));
 }

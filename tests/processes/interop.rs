@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use super::*;
 
 /// The programs in the page by their file names.
-fn programs() -> HashMap<&'static str, &'static str> {
+fn page_programs() -> HashMap<&'static str, &'static str> {
     let page = include_str!("../../docs/INTEROP.md");
     let blocks = page.split("```python ").skip(1);
     let program = |block: &'static str| {
@@ -24,16 +24,16 @@ fn python() -> Option<String> {
 }
 
 /// One of the page's clients, running.
-struct Client {
+struct ScriptClient {
     child: Child,
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
-    heard: Vec<String>,
+    received: Vec<String>,
 }
 
-impl Client {
+impl ScriptClient {
     fn start(python: &str, program: &str, arguments: &[&str]) -> Self {
-        Self::run(python, programs()[program], arguments)
+        Self::run(python, page_programs()[program], arguments)
     }
 
     fn run(python: &str, program: &str, arguments: &[&str]) -> Self {
@@ -54,123 +54,127 @@ impl Client {
                 }
             }
         });
-        Self { child, stdin, lines, heard: Vec::new() }
+        Self { child, stdin, lines, received: Vec::new() }
     }
 
-    fn says(&mut self, line: &str) {
+    fn send_line(&mut self, line: &str) {
         let stdin = self.stdin.as_mut().expect("open");
         writeln!(stdin, "{line}").and_then(|()| stdin.flush()).expect("it reads");
     }
 
     /// Waits for a line of which `wanted` makes something.
     #[track_caller]
-    fn hears_so<T>(&mut self, what: &str, wanted: impl Fn(&str) -> Option<T>) -> T {
+    fn expect_line_matching<T>(&mut self, what: &str, matcher: impl Fn(&str) -> Option<T>) -> T {
         loop {
-            if let Some(found) = self.heard.iter().find_map(|line| wanted(line)) {
+            if let Some(found) = self.received.iter().find_map(|line| matcher(line)) {
                 return found;
             }
-            match self.lines.recv_timeout(PATIENCE) {
-                Ok(line) => self.heard.push(line),
-                Err(_) => panic!("never: {what}; heard {:#?}", self.heard),
+            match self.lines.recv_timeout(TIMEOUT) {
+                Ok(line) => self.received.push(line),
+                Err(_) => panic!("never: {what}; heard {:#?}", self.received),
             }
         }
     }
 
     #[track_caller]
-    fn hears(&mut self, line: &str) {
-        self.hears_so(line, |heard| (heard == line).then_some(()));
+    fn expect_line(&mut self, line: &str) {
+        self.expect_line_matching(line, |heard| (heard == line).then_some(()));
     }
 
     /// Ends its input; it says what it does to leave, and ends.
-    fn leaves(&mut self) {
+    fn close_input(&mut self) {
         drop(self.stdin.take());
         let status = eventually("the client ends", || self.child.try_wait().expect("a child"));
         assert!(status.success());
     }
 }
 
-impl Drop for Client {
+impl Drop for ScriptClient {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-const DOORS: [&str; 4] = ["--direct", "127.0.0.1:0", "--classic", "127.0.0.1:0"];
+const WIRE_OPTIONS: [&str; 4] = ["--direct", "127.0.0.1:0", "--classic", "127.0.0.1:0"];
 
 #[test]
-fn the_clients_of_the_page_reach_each_other_across_servers() {
+fn interop_page_clients_exchange_messages_across_servers() {
     let Some(python) = python() else {
         println!("not checked: there is no Python");
         return;
     };
-    let one = Server::start(&[&["--id", "1"][..], &DOORS].concat());
+    let one = Server::start(&[&["--id", "1"][..], &WIRE_OPTIONS].concat());
     let parent = one.address();
-    let two = Server::start(&[&["--id", "2", "--parent", &parent][..], &DOORS].concat());
-    one.knows(&[2]);
+    let two = Server::start(&[&["--id", "2", "--parent", &parent][..], &WIRE_OPTIONS].concat());
+    one.wait_for_hosts(&[2]);
     let start = |program, port: u16, own: &[&str]| {
         let port = port.to_string();
-        Client::start(&python, program, &[&["127.0.0.1", &port][..], own].concat())
+        ScriptClient::start(&python, program, &[&["127.0.0.1", &port][..], own].concat())
     };
     let mut sam = start("crc_chat.py", one.port, &["102", "samwise"]);
-    sam.hears("* Welcome to the Clemson Relay Chat network samwise");
-    let mut three = start("direct_chat.py", two.door("direct"), &["3"]);
-    three.hears("* I am 3");
-    let mut alice = start("classic_chat.py", two.door("classic"), &["alice"]);
-    alice.hears("-SERVER-: Interval 10");
+    sam.expect_line("* Welcome to the Clemson Relay Chat network samwise");
+    let mut three = start("direct_chat.py", two.port_of("direct"), &["3"]);
+    three.expect_line("* I am 3");
+    let mut alice = start("classic_chat.py", two.port_of("classic"), &["alice"]);
+    alice.expect_line("-SERVER-: Interval 10");
     // The other form, as the page says it is made.
-    let (full, short) = (r#"message[:255].ljust(256, b"\0")"#, r#"message[:255] + b"\0""#);
-    let program = programs()["classic_chat.py"];
-    assert!(program.contains(full), "the page still has the form that is replaced here");
-    let classic = one.door("classic").to_string();
-    let mut bob =
-        Client::run(&python, &program.replace(full, short), &["127.0.0.1", &classic, "bob"]);
-    bob.hears("-SERVER-: List 1/1 3 alice bob samwise");
-    alice.hears("-SERVER-: List 1/1 3 alice bob samwise");
-    sam.hears("+ 3 3");
-    let alice_id: u32 = sam.hears_so("alice joins", |line| {
+    let (padded_form, terminated_form) =
+        (r#"message[:255].ljust(256, b"\0")"#, r#"message[:255] + b"\0""#);
+    let program = page_programs()["classic_chat.py"];
+    assert!(program.contains(padded_form), "the page still has the form that is replaced here");
+    let classic = one.port_of("classic").to_string();
+    let mut bob = ScriptClient::run(
+        &python,
+        &program.replace(padded_form, terminated_form),
+        &["127.0.0.1", &classic, "bob"],
+    );
+    bob.expect_line("-SERVER-: List 1/1 3 alice bob samwise");
+    alice.expect_line("-SERVER-: List 1/1 3 alice bob samwise");
+    sam.expect_line("+ 3 3");
+    let alice_id: u32 = sam.expect_line_matching("alice joins", |line| {
         line.strip_prefix("+ ")?.strip_suffix(" alice")?.parse().ok()
     });
 
-    sam.says("3 Hello 3");
-    three.hears("102: Hello 3");
-    sam.says(&format!("{alice_id} Hello Alice"));
-    alice.hears("samwise: Hello Alice");
-    three.says("102 Hello Sam");
-    sam.hears("3: Hello Sam");
-    three.says(&format!("{alice_id} Hello Älice"));
-    alice.hears("3: Hello Älice");
-    alice.says("samwise Hi Sam");
-    sam.hears(&format!("{alice_id}: Hi Sam"));
-    alice.says("3 Hi 3");
-    three.hears(&format!("{alice_id}: Hi 3"));
-    bob.says("alice Hi Alice");
-    alice.hears("bob: Hi Alice");
-    alice.says("ALL Hi all");
-    bob.hears("alice: Hi all");
-    sam.hears(&format!("{alice_id}: Hi all"));
-    three.hears(&format!("{alice_id}: Hi all"));
-    sam.says("77 Anybody?");
-    sam.hears("* Unknown ID 77");
-    bob.says("carol Anybody?");
-    bob.hears("-SERVER-: carol is not online");
-    three.says("78 Later");
-    three.says("0 echo");
-    three.hears("3: echo");
-    let mut later = start("direct_chat.py", one.door("direct"), &["78"]);
-    later.hears("3: Later");
+    sam.send_line("3 Hello 3");
+    three.expect_line("102: Hello 3");
+    sam.send_line(&format!("{alice_id} Hello Alice"));
+    alice.expect_line("samwise: Hello Alice");
+    three.send_line("102 Hello Sam");
+    sam.expect_line("3: Hello Sam");
+    three.send_line(&format!("{alice_id} Hello Älice"));
+    alice.expect_line("3: Hello Älice");
+    alice.send_line("samwise Hi Sam");
+    sam.expect_line(&format!("{alice_id}: Hi Sam"));
+    alice.send_line("3 Hi 3");
+    three.expect_line(&format!("{alice_id}: Hi 3"));
+    bob.send_line("alice Hi Alice");
+    alice.expect_line("bob: Hi Alice");
+    alice.send_line("ALL Hi all");
+    bob.expect_line("alice: Hi all");
+    sam.expect_line(&format!("{alice_id}: Hi all"));
+    three.expect_line(&format!("{alice_id}: Hi all"));
+    sam.send_line("77 Anybody?");
+    sam.expect_line("* Unknown ID 77");
+    bob.send_line("carol Anybody?");
+    bob.expect_line("-SERVER-: carol is not online");
+    three.send_line("78 Later");
+    three.send_line("0 echo");
+    three.expect_line("3: echo");
+    let mut later = start("direct_chat.py", one.port_of("direct"), &["78"]);
+    later.expect_line("3: Later");
 
-    let mut taken = start("classic_chat.py", one.door("classic"), &["alice"]);
-    taken.hears("-SERVER-: Error alice is already online");
-    taken.hears("closed");
-    let mut taken = start("direct_chat.py", one.door("direct"), &["102"]);
-    taken.hears("* 102 is in use");
-    taken.leaves();
-    alice.leaves();
-    bob.hears("-SERVER-: List 1/1 3 78 bob samwise");
-    sam.hears(&format!("- {alice_id}"));
+    let mut taken = start("classic_chat.py", one.port_of("classic"), &["alice"]);
+    taken.expect_line("-SERVER-: Error alice is already online");
+    taken.expect_line("closed");
+    let mut taken = start("direct_chat.py", one.port_of("direct"), &["102"]);
+    taken.expect_line("* 102 is in use");
+    taken.close_input();
+    alice.close_input();
+    bob.expect_line("-SERVER-: List 1/1 3 78 bob samwise");
+    sam.expect_line(&format!("- {alice_id}"));
     for client in [&mut sam, &mut three, &mut bob, &mut later] {
-        client.leaves();
+        client.close_input();
     }
-    one.knows(&[2]);
+    one.wait_for_hosts(&[2]);
 }

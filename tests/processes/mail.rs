@@ -13,23 +13,23 @@ use rand::{RngExt as _, SeedableRng as _};
 use super::*;
 
 /// A client of the direct wire.
-struct Direct {
+struct DirectClient {
     stream: TcpStream,
     received: Vec<u8>,
 }
 
-impl Direct {
+impl DirectClient {
     /// A client known as `id`; none if the server is gone before it is.
     fn connect(port: u16, id: i64) -> Option<Self> {
         let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        stream.set_read_timeout(Some(TIMEOUT)).ok()?;
         let mut direct = Self { stream, received: Vec::new() };
-        direct.frame()?;
+        direct.next_frame()?;
         let control = Some(wire::Control::DesiredId(id));
         let mut desire = Vec::new();
         wire::encode(&wire::Message { control, ..wire::Message::default() }, &mut desire);
         direct.stream.write_all(&desire).ok()?;
-        match direct.message()?.control {
+        match direct.next_message()?.control {
             Some(wire::Control::Handshake(handshake)) => assert!(!handshake.error, "{id} is taken"),
             control => panic!("not an answer: {control:?}"),
         }
@@ -37,7 +37,7 @@ impl Direct {
     }
 
     /// The next frame; none at the end of the stream.
-    fn frame(&mut self) -> Option<Vec<u8>> {
+    fn next_frame(&mut self) -> Option<Vec<u8>> {
         loop {
             let len = wire::frame_len(&self.received, 2 << 20).expect("a frame");
             if let Some(len) = len.filter(|&len| len <= self.received.len()) {
@@ -53,68 +53,70 @@ impl Direct {
         }
     }
 
-    fn message(&mut self) -> Option<wire::Message> {
-        self.frame().map(|frame| wire::message(&frame).expect("a message"))
+    fn next_message(&mut self) -> Option<wire::Message> {
+        self.next_frame().map(|frame| wire::parse_frame(&frame).expect("a message"))
     }
 
-    fn says(&mut self, to: i64, text: &str) -> bool {
+    fn send(&mut self, to: i64, text: &str) -> bool {
         let mut frame = Vec::new();
         wire::encode_plain(0, to, text, &mut frame);
         self.stream.write_all(&frame).is_ok()
     }
 }
 
-fn start(mailbox: &Path) -> Server {
+fn start_with_mailbox(mailbox: &Path) -> Server {
     let mailbox = mailbox.to_str().expect("text");
     // More than these tests can send: what is refused at a bound was never kept.
     let bound = ["--mail-messages", "1000000000"];
-    let doors = ["--id", "1", "--direct", "127.0.0.1:0", "--mailbox", mailbox];
-    Server::start(&[doors.as_slice(), &bound].concat())
+    let options = ["--id", "1", "--direct", "127.0.0.1:0", "--mailbox", mailbox];
+    Server::start(&[options.as_slice(), &bound].concat())
 }
 
 /// How many messages the control socket says wait; none if the server is gone.
-fn waiting(control: &Path) -> Option<u64> {
+fn waiting_messages(control: &Path) -> Option<u64> {
     let output = ctl(control, &["--json", "mail"]);
     let mail: Value = serde_json::from_slice(&output.stdout).ok()?;
     mail["messages"].as_u64()
 }
 
 #[test]
-fn a_hundred_messages_survive_a_kill() {
+fn mail_survives_a_server_kill() {
     let dir = tempfile::tempdir().expect("a folder");
     let mailbox = dir.path().join("mail");
-    let server = start(&mailbox);
-    let mut seven = Direct::connect(server.door("direct"), 7).expect("alive");
+    let server = start_with_mailbox(&mailbox);
+    let mut seven = DirectClient::connect(server.port_of("direct"), 7).expect("alive");
     for number in 0..100 {
-        assert!(seven.says(8, &number.to_string()));
+        assert!(seven.send(8, &number.to_string()));
     }
-    assert!(seven.says(0, "kept"));
-    assert_eq!(seven.message().expect("an echo").msg, "kept");
-    assert_eq!(waiting(&server.control()), Some(100), "what follows is handled after");
+    assert!(seven.send(0, "kept"));
+    assert_eq!(seven.next_message().expect("an echo").msg, "kept");
+    assert_eq!(waiting_messages(&server.control()), Some(100), "what follows is handled after");
     drop(server); // with SIGKILL
 
-    let server = start(&mailbox);
-    assert_eq!(waiting(&server.control()), Some(100));
-    let mut eight = Direct::connect(server.door("direct"), 8).expect("alive");
+    let server = start_with_mailbox(&mailbox);
+    assert_eq!(waiting_messages(&server.control()), Some(100));
+    let mut eight = DirectClient::connect(server.port_of("direct"), 8).expect("alive");
     for number in 0..100 {
-        let message = eight.message().expect("mail");
+        let message = eight.next_message().expect("mail");
         assert_eq!((message.from, message.msg), (7, number.to_string()));
     }
-    eventually("all is forgotten", || (waiting(&server.control()) == Some(0)).then_some(()));
+    eventually("all is forgotten", || {
+        (waiting_messages(&server.control()) == Some(0)).then_some(())
+    });
     drop((eight, server));
-    let server = start(&mailbox);
-    assert_eq!(waiting(&server.control()), Some(0));
+    let server = start_with_mailbox(&mailbox);
+    assert_eq!(waiting_messages(&server.control()), Some(0));
 }
 
 #[test]
-fn nothing_that_was_acknowledged_is_lost_in_a_few_kills() {
+fn acknowledged_mail_survives_a_few_kills() {
     kill_at_random(10, 1);
 }
 
 /// `cargo test --release --test processes -- --ignored --nocapture thousand_kills`
 #[test]
 #[ignore = "takes minutes"]
-fn nothing_that_was_acknowledged_is_lost_in_a_thousand_kills() {
+fn acknowledged_mail_survives_a_thousand_kills() {
     kill_at_random(1000, rand::random());
 }
 
@@ -131,68 +133,70 @@ fn kill_at_random(rounds: u32, seed: u64) {
     let mut arrived: Vec<u64> = Vec::new();
     let (mut duplicates, mut rounds_with_mail) = (0, 0);
     for _ in 0..rounds {
-        let server = start(&mailbox);
-        let (port, control) = (server.door("direct"), server.control());
-        let before = waiting(&control).expect("it has just started");
-        let is_reading = rng.random_bool(0.5);
-        let span = Duration::from_micros(rng.random_range(0..150_000));
-        let reading_at = Duration::from_micros(rng.random_range(0..50_000));
+        let server = start_with_mailbox(&mailbox);
+        let (port, control) = (server.port_of("direct"), server.control());
+        let before = waiting_messages(&control).expect("it has just started");
+        let has_reader = rng.random_bool(0.5);
+        let lifetime = Duration::from_micros(rng.random_range(0..150_000));
+        let reader_delay = Duration::from_micros(rng.random_range(0..50_000));
         let first = next.load(Ordering::Relaxed);
-        let safe = Arc::new(AtomicU64::new(first));
+        let acknowledged_up_to = Arc::new(AtomicU64::new(first));
         std::thread::scope(|scope| {
             let sender = scope.spawn(|| {
-                let mut seven = Direct::connect(port, 7)?;
+                let mut seven = DirectClient::connect(port, 7)?;
                 let mut reader =
-                    Direct { stream: seven.stream.try_clone().ok()?, received: Vec::new() };
-                let echoes = Arc::clone(&safe);
+                    DirectClient { stream: seven.stream.try_clone().ok()?, received: Vec::new() };
+                let echoes = Arc::clone(&acknowledged_up_to);
                 scope.spawn(move || {
-                    while let Some(echo) = reader.message() {
+                    while let Some(echo) = reader.next_message() {
                         echoes.store(echo.msg.parse().expect("a number"), Ordering::Relaxed);
                     }
                 });
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
-                    if !seven.says(8, &number.to_string())
-                        || (number.is_multiple_of(10) && !seven.says(0, &(number + 1).to_string()))
+                    if !seven.send(8, &number.to_string())
+                        || (number.is_multiple_of(10) && !seven.send(0, &(number + 1).to_string()))
                     {
                         return Some(());
                     }
                 }
             });
             let reader = scope.spawn(|| {
-                if !is_reading {
+                if !has_reader {
                     return Vec::new();
                 }
-                std::thread::sleep(reading_at);
-                let Some(mut eight) = Direct::connect(port, 8) else { return Vec::new() };
-                let messages = std::iter::from_fn(|| eight.message());
+                std::thread::sleep(reader_delay);
+                let Some(mut eight) = DirectClient::connect(port, 8) else { return Vec::new() };
+                let messages = std::iter::from_fn(|| eight.next_message());
                 messages.map(|message| message.msg.parse().expect("a number")).collect::<Vec<u64>>()
             });
             let watcher = scope.spawn(|| {
-                let counts = std::iter::from_fn(|| waiting(&control));
+                let counts = std::iter::from_fn(|| waiting_messages(&control));
                 counts.max().unwrap_or(0)
             });
-            std::thread::sleep(span);
-            server.signal(Signal::KILL);
-            let heard = reader.join().expect("no fault of its own");
+            std::thread::sleep(lifetime);
+            server.send_signal(Signal::KILL);
+            let received = reader.join().expect("no fault of its own");
             sender.join().expect("no fault of its own");
             let counted = watcher.join().expect("no fault of its own");
-            if !is_reading && counted > before {
+            if !has_reader && counted > before {
                 // They are the first of this round.
                 acknowledged.extend(first..first + (counted - before));
             }
             rounds_with_mail += u32::from(counted > 0);
-            arrived.extend(heard);
+            arrived.extend(received);
         });
-        acknowledged.extend(first..safe.load(Ordering::Relaxed));
+        acknowledged.extend(first..acknowledged_up_to.load(Ordering::Relaxed));
     }
-    let server = start(&mailbox);
-    let left = waiting(&server.control()).expect("alive");
-    let mut eight = Direct::connect(server.door("direct"), 8).expect("alive");
-    for _ in 0..left {
-        arrived.push(eight.message().expect("mail").msg.parse().expect("a number"));
+    let server = start_with_mailbox(&mailbox);
+    let remaining = waiting_messages(&server.control()).expect("alive");
+    let mut eight = DirectClient::connect(server.port_of("direct"), 8).expect("alive");
+    for _ in 0..remaining {
+        arrived.push(eight.next_message().expect("mail").msg.parse().expect("a number"));
     }
-    eventually("all is forgotten", || (waiting(&server.control()) == Some(0)).then_some(()));
+    eventually("all is forgotten", || {
+        (waiting_messages(&server.control()) == Some(0)).then_some(())
+    });
 
     let mut seen = BTreeSet::new();
     let mut latest = None;
@@ -215,7 +219,7 @@ fn kill_at_random(rounds: u32, seed: u64) {
 }
 
 #[test]
-fn a_file_that_is_no_mailbox_is_named_and_left_alone() {
+fn server_refuses_a_foreign_mailbox_file_and_leaves_it_unchanged() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("letters");
     fs::write(&path, "Dear Frodo,\n").expect("written");
@@ -232,44 +236,44 @@ fn a_file_that_is_no_mailbox_is_named_and_left_alone() {
 }
 
 #[test]
-fn it_is_said_once_that_mail_is_in_memory() {
+fn memory_mailbox_is_logged_once_at_startup() {
     let memory = Server::start(&["--direct", "127.0.0.1:0"]);
-    memory.has_logged("wait in memory");
+    memory.wait_for_log("wait in memory");
     assert_eq!(fs::read_to_string(&memory.log).expect("a log").matches("in memory").count(), 1);
     let dir = tempfile::tempdir().expect("a folder");
-    let disk = start(&dir.path().join("mail"));
+    let disk = start_with_mailbox(&dir.path().join("mail"));
     assert!(!fs::read_to_string(&disk.log).expect("a log").contains("in memory"));
 }
 
 #[test]
-fn the_operator_sees_what_waits_and_drops_it() {
+fn mail_command_lists_and_drops_waiting_mail() {
     let server = Server::start(&["--id", "1", "--direct", "127.0.0.1:0", "--mail-messages", "2"]);
-    let text = |words: &[&str]| {
+    let ctl_output = |words: &[&str]| {
         let output = server.ctl(words);
         String::from_utf8([output.stdout, output.stderr].concat()).expect("text")
     };
-    assert_eq!(text(&["mail"]), "0 messages wait, 0 bytes\n");
-    let mut seven = Direct::connect(server.door("direct"), 7).expect("alive");
+    assert_eq!(ctl_output(&["mail"]), "0 messages wait, 0 bytes\n");
+    let mut seven = DirectClient::connect(server.port_of("direct"), 7).expect("alive");
     for to in [9, 8, 9, 9] {
-        assert!(seven.says(to, "Hi"));
+        assert!(seven.send(to, "Hi"));
     }
-    assert!(seven.says(0, "all"));
-    assert_eq!(seven.message().expect("an echo").msg, "all");
+    assert!(seven.send(0, "all"));
+    assert_eq!(seven.next_message().expect("an echo").msg, "all");
     let table = "3 messages wait, 198 bytes; 1 were refused\nid  messages  bytes\n 8         1     66\n 9         2    132\n";
-    assert_eq!(text(&["mail"]), table);
-    server.has_logged("a message to 9 is refused");
-    assert_eq!(text(&["mail", "drop", "9"]), "dropped 2 messages for 9\n");
+    assert_eq!(ctl_output(&["mail"]), table);
+    server.wait_for_log("a message to 9 is refused");
+    assert_eq!(ctl_output(&["mail", "drop", "9"]), "dropped 2 messages for 9\n");
     eventually("dropped", || {
-        text(&["mail"]).starts_with("1 message waits, 66 bytes").then_some(())
+        ctl_output(&["mail"]).starts_with("1 message waits, 66 bytes").then_some(())
     });
-    assert_eq!(text(&["mail", "drop", "9"]), "dropped 0 messages for 9\n");
-    assert!(text(&["mail", "drop", "sam"]).contains("say `mail drop ID`"));
-    assert!(text(&["mail", "lose"]).contains("say `mail` or `mail drop ID`"));
+    assert_eq!(ctl_output(&["mail", "drop", "9"]), "dropped 0 messages for 9\n");
+    assert!(ctl_output(&["mail", "drop", "sam"]).contains("say `mail drop ID`"));
+    assert!(ctl_output(&["mail", "lose"]).contains("say `mail` or `mail drop ID`"));
     assert_eq!(
-        text(&["--json", "mail"]),
+        ctl_output(&["--json", "mail"]),
         "{\"messages\":1,\"bytes\":66,\"refused\":1,\"waiting\":[{\"id\":8,\"messages\":1,\"bytes\":66}]}\n"
     );
-    let users = text(&["users"]);
+    let users = ctl_output(&["users"]);
     assert!(users.contains(" 7  7     direct  here  direct"), "{users}");
-    assert!(text(&["num_users"]).starts_with("1 "));
+    assert!(ctl_output(&["num_users"]).starts_with("1 "));
 }

@@ -5,11 +5,11 @@ use std::os::fd::OwnedFd;
 use super::*;
 
 #[test]
-fn the_console_answers_and_its_end_is_not_the_servers() {
-    let mut one = Server::start_with(&["--id", "1"], Stdio::piped());
+fn console_answers_commands_and_its_end_of_input_keeps_the_server_running() {
+    let mut one = Server::start_with_stdin(&["--id", "1"], Stdio::piped());
     let mut frodo = one.connect();
-    frodo.says(&user(101, "frodo", ""));
-    frodo.hears(&welcome(1, "frodo"));
+    frodo.send(&user(101, "frodo", ""));
+    frodo.expect_frame(&welcome_frame(1, "frodo"));
     let mut stdin = one.child.stdin.take().expect("piped");
     let mut stdout = BufReader::new(one.child.stdout.take().expect("piped"));
     let mut answer = |command: &str| {
@@ -21,7 +21,7 @@ fn the_console_answers_and_its_end_is_not_the_servers() {
     assert!(answer("num_users\n").starts_with("1 "));
     assert!(answer("nonsense\x1b[2J\n").starts_with("unknown command \"nonsense\\u{1b}[2J\""));
     assert_eq!(answer("kick 101 be\\ quiet\n"), "kicked 101\n");
-    frodo.hears(&status(1, 0, 3, "kicked: be\\ quiet"));
+    frodo.expect_frame(&status(1, 0, 3, "kicked: be\\ quiet"));
     stdin.write_all(b"num_users").expect("read by the server");
     drop(stdin);
     let mut line = String::new();
@@ -31,19 +31,19 @@ fn the_console_answers_and_its_end_is_not_the_servers() {
 }
 
 #[test]
-fn commands_may_come_from_a_file() {
+fn console_reads_commands_from_a_file() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let path = dir.path().join("commands");
     fs::write(&path, "num_users\nshutdown\n").expect("a file");
-    let mut one = Server::start_with(&[], fs::File::open(&path).expect("a file").into());
-    assert_eq!(one.wait().code(), Some(0));
+    let mut one = Server::start_with_stdin(&[], fs::File::open(&path).expect("a file").into());
+    assert_eq!(one.wait_for_exit().code(), Some(0));
     let mut rest = String::new();
     one.child.stdout.take().expect("piped").read_to_string(&mut rest).expect("text");
     assert_eq!(rest, "0 users are connected to this server\nstopping\n");
 }
 
 #[test]
-fn the_control_socket_is_its_owners_and_replaced_only_when_stale() {
+fn control_socket_is_private_and_replaced_only_when_stale() {
     let one = Server::start(&["--id", "1"]);
     let mode = fs::metadata(one.control()).expect("the socket").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
@@ -68,23 +68,23 @@ fn the_control_socket_is_its_owners_and_replaced_only_when_stale() {
 
     let file = dir.path().join("file");
     fs::write(&file, "precious").expect("a file");
-    let output = ctl_server(file.to_str().expect("text"));
+    let output = run_server_with_control(file.to_str().expect("text"));
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(fs::read_to_string(&file).expect("still there"), "precious");
 }
 
-fn ctl_server(control: &str) -> Output {
+fn run_server_with_control(control: &str) -> Output {
     let mut command = Command::new(CRC);
     command.args(["server", "--listen", "127.0.0.1:0", "--control", control]);
     command.stdin(Stdio::null()).output().expect("crc server runs")
 }
 
 #[test]
-fn the_control_socket_takes_any_cut_and_names_what_is_wrong() {
+fn control_socket_accepts_split_requests_and_reports_errors() {
     let one = Server::start(&["--id", "1"]);
     let ask = |pieces: &[&[u8]]| {
         let mut stream = UnixStream::connect(one.control()).expect("the control socket");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        stream.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
         for piece in pieces {
             stream.write_all(piece).expect("the server reads");
         }
@@ -106,19 +106,19 @@ fn the_control_socket_takes_any_cut_and_names_what_is_wrong() {
 fn ctl_answers_like_the_console_in_text_and_json() {
     let one = Server::start(&["--id", "1", "--name", "theshire"]);
     let mut frodo = one.connect();
-    frodo.says(&user(101, "fr\u{1b}[2Jodo", "Test info"));
-    frodo.hears(&welcome(1, "fr\u{1b}[2Jodo"));
-    let text = |words: &[&str]| {
+    frodo.send(&user(101, "fr\u{1b}[2Jodo", "Test info"));
+    frodo.expect_frame(&welcome_frame(1, "fr\u{1b}[2Jodo"));
+    let ctl_text = |words: &[&str]| {
         let output = one.ctl(words);
         assert!(output.status.success(), "{words:?}: {output:?}");
         String::from_utf8(output.stdout).expect("text")
     };
-    assert!(text(&["num_users"]).starts_with("1 "));
-    assert!(text(&["users"]).contains("101  fr\\u{1b}[2Jodo  crc   here  Test info"));
-    assert!(text(&["links"]).lines().nth(1).expect("a link").contains("user"));
-    assert!(text(&["servers"]).starts_with("id  name"));
-    assert!(text(&["state"]).contains("theshire"));
-    assert!(text(&["help"]).contains("kick ID [text]"));
+    assert!(ctl_text(&["num_users"]).starts_with("1 "));
+    assert!(ctl_text(&["users"]).contains("101  fr\\u{1b}[2Jodo  crc   here  Test info"));
+    assert!(ctl_text(&["links"]).lines().nth(1).expect("a link").contains("user"));
+    assert!(ctl_text(&["servers"]).starts_with("id  name"));
+    assert!(ctl_text(&["state"]).contains("theshire"));
+    assert!(ctl_text(&["help"]).contains("kick ID [text]"));
     let state = one.state();
     assert_eq!(state["id"], 1);
     assert_eq!(state["name"], "theshire");
@@ -126,7 +126,7 @@ fn ctl_answers_like_the_console_in_text_and_json() {
     assert_eq!(state["hosts"][0]["kind"], "user");
     assert_eq!(state["hosts"][0]["first_link_id"], 101);
     assert_eq!(state["hosts"][0]["info"], "Test info");
-    let links: Value = serde_json::from_str(&text(&["--json", "links"])).expect("JSON");
+    let links: Value = serde_json::from_str(&ctl_text(&["--json", "links"])).expect("JSON");
     assert_eq!((&links[0]["frames_in"], &links[0]["frames_out"]), (&1.into(), &1.into()));
     for (words, part) in [
         (&["kick"][..], "kick ID"),
@@ -142,15 +142,15 @@ fn ctl_answers_like_the_console_in_text_and_json() {
     let output = ctl(Path::new("/nowhere/at/all"), &["state"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("/nowhere/at/all"));
-    text(&["kick", "101", "be", "quiet"]);
-    frodo.hears(&status(1, 0, 3, "kicked: be quiet"));
+    ctl_text(&["kick", "101", "be", "quiet"]);
+    frodo.expect_frame(&status(1, 0, 3, "kicked: be quiet"));
 }
 
 #[test]
-fn servers_that_share_a_standard_input_do_not_wait_for_each_other() {
+fn servers_sharing_standard_input_do_not_block_each_other() {
     let (input, mut keyboard) = std::io::pipe().expect("a pipe");
     let servers: Vec<Server> = (0..3)
-        .map(|_| Server::start_with(&[], input.try_clone().expect("a pipe's end").into()))
+        .map(|_| Server::start_with_stdin(&[], input.try_clone().expect("a pipe's end").into()))
         .collect();
     for _ in 0..20 {
         keyboard.write_all(b"num_users\n").expect("somebody reads");
@@ -161,14 +161,14 @@ fn servers_that_share_a_standard_input_do_not_wait_for_each_other() {
 }
 
 #[test]
-fn answers_that_nobody_reads_hold_nobody_up_and_none_is_lost() {
+fn unread_console_output_blocks_nothing_and_is_not_lost() {
     let (reader, pipe) = std::io::pipe().expect("a pipe");
-    check_unread_answers(pipe.into(), OwnedFd::from(reader).into());
+    check_unread_console_output(pipe.into(), OwnedFd::from(reader).into());
     let (reader, socket) = UnixStream::pair().expect("sockets");
-    check_unread_answers(OwnedFd::from(socket).into(), OwnedFd::from(reader).into());
+    check_unread_console_output(OwnedFd::from(socket).into(), OwnedFd::from(reader).into());
 }
 
-fn check_unread_answers(stdout: Stdio, mut reader: fs::File) {
+fn check_unread_console_output(stdout: Stdio, mut reader: fs::File) {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let control = dir.path().join("control");
     let mut child = Command::new(CRC)
@@ -201,7 +201,7 @@ fn check_unread_answers(stdout: Stdio, mut reader: fs::File) {
 }
 
 #[test]
-fn a_control_connection_that_asks_and_never_reads_is_bounded() {
+fn control_connection_that_never_reads_is_bounded() {
     let one = Server::start(&["--id", "1"]);
     let mut stream = UnixStream::connect(one.control()).expect("the control socket");
     stream.set_write_timeout(Some(Duration::from_millis(300))).expect("a timeout");
@@ -219,29 +219,30 @@ fn a_control_connection_that_asks_and_never_reads_is_bounded() {
 }
 
 #[test]
-fn who_asks_without_end_holds_nobody_up() {
+fn endless_control_requests_do_not_block_the_server() {
     let one = Server::start(&["--id", "1"]);
-    let mut asking = UnixStream::connect(one.control()).expect("the control socket");
-    let mut reading = asking.try_clone().expect("a second handle");
+    let mut request_stream = UnixStream::connect(one.control()).expect("the control socket");
+    let mut response_stream = request_stream.try_clone().expect("a second handle");
     let flood = std::thread::spawn(move || {
         let requests = "json num_users\n".repeat(1000);
-        while asking.write_all(requests.as_bytes()).is_ok() {}
+        while request_stream.write_all(requests.as_bytes()).is_ok() {}
     });
-    let read = std::thread::spawn(move || std::io::copy(&mut reading, &mut std::io::sink()));
+    let read =
+        std::thread::spawn(move || std::io::copy(&mut response_stream, &mut std::io::sink()));
     let mut frodo = one.connect();
-    frodo.says(&user(101, "frodo", ""));
-    frodo.hears(&welcome(1, "frodo"));
+    frodo.send(&user(101, "frodo", ""));
+    frodo.expect_frame(&welcome_frame(1, "frodo"));
     drop(one); // while it is still being asked
     flood.join().expect("a thread");
     read.join().expect("a thread").map(drop).unwrap_or_default();
 }
 
 #[test]
-fn every_request_of_a_long_row_is_answered() {
+fn every_pipelined_control_request_is_answered() {
     let one = Server::start(&["--id", "1"]);
     let mut stream = UnixStream::connect(one.control()).expect("the control socket");
     stream.set_write_timeout(Some(Duration::from_millis(200))).expect("a timeout");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
     let requests = "text help\n".repeat(100_000);
     // Until it takes no more, because of the answers that nobody reads.
     let mut sent = 0;

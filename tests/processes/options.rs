@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn mistakes_have_their_exit_codes_and_say_what_to_do() {
+fn invalid_options_exit_with_their_code_and_name_the_remedy() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let config = dir.path().join("crc.toml");
     fs::write(&config, "id = 1\nlissten = '127.0.0.1:0'\n").expect("a file");

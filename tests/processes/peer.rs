@@ -10,21 +10,21 @@ use std::time::Instant;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use super::support::{CRC, PATIENCE, eventually};
+use super::support::{CRC, TIMEOUT, eventually};
 
 /// A running peer, ended with the test.
-struct Peer {
+struct PeerProcess {
     child: Child,
     stdin: Option<ChildStdin>,
     events: Receiver<Value>,
     /// All that it has said.
-    seen: Vec<Value>,
+    events_seen: Vec<Value>,
     address: String,
     log: PathBuf,
     _dir: tempfile::TempDir,
 }
 
-impl Peer {
+impl PeerProcess {
     fn start(address: &str, id: i64, peers: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let log = dir.path().join("log");
@@ -53,32 +53,32 @@ impl Peer {
             let (_, rest) = log.split_once("listening peer ")?;
             Some(rest.split_once('\n')?.0.trim().to_owned())
         });
-        Self { child, stdin, events, seen: Vec::new(), address, log, _dir: dir }
+        Self { child, stdin, events, events_seen: Vec::new(), address, log, _dir: dir }
     }
 
-    fn types(&mut self, line: &str) {
+    fn type_line(&mut self, line: &str) {
         writeln!(self.stdin.as_mut().expect("open"), "{line}").expect("it reads");
     }
 
     /// Waits until the peer has said this.
     #[track_caller]
-    fn says(&mut self, event: &Value) {
-        let deadline = Instant::now() + PATIENCE;
-        while !self.seen.contains(event) {
+    fn expect_event(&mut self, event: &Value) {
+        let deadline = Instant::now() + TIMEOUT;
+        while !self.events_seen.contains(event) {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.events.recv_timeout(left) {
-                Ok(event) => self.seen.push(event),
+                Ok(event) => self.events_seen.push(event),
                 Err(_) => {
                     let log = fs::read_to_string(&self.log).unwrap_or_default();
-                    panic!("never {event}: {:#?}\n{log}", self.seen);
+                    panic!("never {event}: {:#?}\n{log}", self.events_seen);
                 }
             }
         }
     }
 
     fn count(&mut self, event: &Value) -> usize {
-        self.seen.extend(self.events.try_iter());
-        self.seen.iter().filter(|seen| *seen == event).count()
+        self.events_seen.extend(self.events.try_iter());
+        self.events_seen.iter().filter(|seen| *seen == event).count()
     }
 
     fn kill(mut self) {
@@ -87,7 +87,7 @@ impl Peer {
     }
 }
 
-impl Drop for Peer {
+impl Drop for PeerProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -102,69 +102,69 @@ fn receipt(from: i64) -> Value {
     json!({"event": "receipt", "from": from})
 }
 
-fn here(id: i64) -> Value {
+fn peer_event(id: i64) -> Value {
     json!({"event": "peer", "id": id})
 }
 
 #[test]
-fn a_ring_talks_and_goes_on_without_one_of_its_peers() {
-    let mut one = Peer::start("127.0.0.1:0", 1, &[]);
-    let mut two = Peer::start("127.0.0.1:0", 2, &[&one.address]);
-    let three = Peer::start("127.0.0.1:0", 3, &[&two.address]);
-    let mut four = Peer::start("127.0.0.1:0", 4, &[&three.address, &one.address]);
-    one.says(&json!({"event": "ready", "id": 1}));
+fn chats_in_a_ring_of_peers_survive_the_loss_of_one() {
+    let mut one = PeerProcess::start("127.0.0.1:0", 1, &[]);
+    let mut two = PeerProcess::start("127.0.0.1:0", 2, &[&one.address]);
+    let three = PeerProcess::start("127.0.0.1:0", 3, &[&two.address]);
+    let mut four = PeerProcess::start("127.0.0.1:0", 4, &[&three.address, &one.address]);
+    one.expect_event(&json!({"event": "ready", "id": 1}));
     for id in [2, 3, 4] {
-        one.says(&here(id));
+        one.expect_event(&peer_event(id));
     }
-    four.types("2 Hi there!");
-    two.says(&chat(4, 2, "Hi there!"));
-    four.says(&receipt(2));
+    four.type_line("2 Hi there!");
+    two.expect_event(&chat(4, 2, "Hi there!"));
+    four.expect_event(&receipt(2));
     three.kill();
-    four.types("2 Still there?");
-    two.says(&chat(4, 2, "Still there?"));
-    two.types("4 Yes");
-    four.says(&chat(2, 4, "Yes"));
+    four.type_line("2 Still there?");
+    two.expect_event(&chat(4, 2, "Still there?"));
+    two.type_line("4 Yes");
+    four.expect_event(&chat(2, 4, "Yes"));
     assert_eq!(two.count(&chat(4, 2, "Still there?")), 1);
 }
 
 #[test]
-fn the_absent_get_what_was_kept_and_a_peer_is_found_again() {
-    let mut one = Peer::start("127.0.0.1:0", 1, &[]);
-    let mut two = Peer::start("127.0.0.1:0", 2, &[&one.address]);
-    one.says(&here(2));
+fn retained_chats_reach_a_late_peer_and_a_restarted_peer_is_redialled() {
+    let mut one = PeerProcess::start("127.0.0.1:0", 1, &[]);
+    let mut two = PeerProcess::start("127.0.0.1:0", 2, &[&one.address]);
+    one.expect_event(&peer_event(2));
     for text in ["9 first", "9 second", "x what", "-1 no"] {
-        one.types(text);
+        one.type_line(text);
     }
-    one.says(&json!({"event": "error", "text": "x is not an id: peers have numbers"}));
-    one.says(&json!({"event": "error", "text": "-1 is not an id: they are positive"}));
-    one.types("2 fence");
-    one.says(&receipt(2)); // what was said before it has arrived as well
-    two.types("9 third");
+    one.expect_event(&json!({"event": "error", "text": "x is not an id: peers have numbers"}));
+    one.expect_event(&json!({"event": "error", "text": "-1 is not an id: they are positive"}));
+    one.type_line("2 fence");
+    one.expect_event(&receipt(2)); // what was said before it has arrived as well
+    two.type_line("9 third");
     // The first dies; the second still has what it said, and dials it for ever.
     let address = one.address.clone();
     one.kill();
-    let mut one = Peer::start(&address, 1, &[]);
-    one.says(&here(2));
-    let mut nine = Peer::start("127.0.0.1:0", 9, &[&one.address]);
+    let mut one = PeerProcess::start(&address, 1, &[]);
+    one.expect_event(&peer_event(2));
+    let mut nine = PeerProcess::start("127.0.0.1:0", 9, &[&one.address]);
     for (from, text) in [(1, "first"), (1, "second"), (2, "third")] {
-        nine.says(&chat(from, 9, text));
+        nine.expect_event(&chat(from, 9, text));
     }
-    let place = |text| nine.seen.iter().position(|event| *event == chat(1, 9, text));
-    assert!(place("first") < place("second"));
-    two.says(&receipt(9));
+    let position = |text| nine.events_seen.iter().position(|event| *event == chat(1, 9, text));
+    assert!(position("first") < position("second"));
+    two.expect_event(&receipt(9));
 }
 
 #[test]
-fn an_id_that_is_taken_is_replaced() {
-    let one = Peer::start("127.0.0.1:0", 5, &[]);
-    let mut two = Peer::start("127.0.0.1:0", 5, &[&one.address]);
+fn peer_with_a_taken_id_gets_an_assigned_id() {
+    let one = PeerProcess::start("127.0.0.1:0", 5, &[]);
+    let mut two = PeerProcess::start("127.0.0.1:0", 5, &[&one.address]);
     let assigned = eventually("it has an id", || {
-        two.seen.extend(two.events.try_iter());
-        two.seen.iter().find(|event| event["event"] == "ready")?["id"].as_i64()
+        two.events_seen.extend(two.events.try_iter());
+        two.events_seen.iter().find(|event| event["event"] == "ready")?["id"].as_i64()
     });
     assert!(assigned > 1 << 50, "{assigned}");
     let text = format!("id 5 is taken: this peer is {assigned}");
-    assert_eq!(two.seen[0], json!({"event": "error", "text": text}));
+    assert_eq!(two.events_seen[0], json!({"event": "error", "text": text}));
     let mut explain = Command::new(CRC);
     explain.args(["peer", "--explain-id", &assigned.to_string()]);
     let explained = explain.output().expect("it runs");
@@ -175,7 +175,7 @@ fn an_id_that_is_taken_is_replaced() {
 
 /// It goes on for others while nobody reads what it shows, and loses none of it.
 #[test]
-fn who_does_not_read_a_peers_events_holds_up_nobody() {
+fn unread_peer_events_do_not_block_other_peers() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = port.local_addr().expect("an address").to_string();
     drop(port);
@@ -186,17 +186,17 @@ fn who_does_not_read_a_peers_events_holds_up_nobody() {
         .stderr(Stdio::null())
         .spawn()
         .expect("the peer starts");
-    let mut one = Peer::start("127.0.0.1:0", 1, &[&address]);
-    let mut three = Peer::start("127.0.0.1:0", 3, &[&address]);
-    one.says(&here(2));
-    one.says(&here(3));
+    let mut one = PeerProcess::start("127.0.0.1:0", 1, &[&address]);
+    let mut three = PeerProcess::start("127.0.0.1:0", 3, &[&address]);
+    one.expect_event(&peer_event(2));
+    one.expect_event(&peer_event(3));
     let long = "x".repeat(1000);
     for _ in 0..1000 {
-        one.types(&format!("2 {long}")); // more than a pipe holds
+        one.type_line(&format!("2 {long}")); // more than a pipe holds
     }
-    one.types("3 past you");
-    three.says(&chat(1, 3, "past you"));
-    one.says(&receipt(3));
+    one.type_line("3 past you");
+    three.expect_event(&chat(1, 3, "past you"));
+    one.expect_event(&receipt(3));
     kill_process(Pid::from_child(&middle), Signal::TERM).expect("it runs");
     // It is read now, all of it.
     let events = BufReader::new(middle.stdout.take().expect("piped")).lines();
@@ -207,14 +207,14 @@ fn who_does_not_read_a_peers_events_holds_up_nobody() {
 }
 
 #[test]
-fn the_end_of_input_is_not_its_end_but_a_signal_is() {
+fn peer_ignores_end_of_input_and_exits_on_a_signal() {
     for signal in [Signal::TERM, Signal::INT] {
-        let mut one = Peer::start("127.0.0.1:0", 1, &[]);
-        one.says(&json!({"event": "ready", "id": 1}));
+        let mut one = PeerProcess::start("127.0.0.1:0", 1, &[]);
+        one.expect_event(&json!({"event": "ready", "id": 1}));
         one.stdin = None; // its input has ended
-        let mut two = Peer::start("127.0.0.1:0", 2, &[&one.address]);
-        two.types("1 Hi");
-        two.says(&receipt(1));
+        let mut two = PeerProcess::start("127.0.0.1:0", 2, &[&one.address]);
+        two.type_line("1 Hi");
+        two.expect_event(&receipt(1));
         kill_process(Pid::from_child(&one.child), signal).expect("it runs");
         let status = eventually("it ends", || one.child.try_wait().expect("a child"));
         assert_eq!(status.code(), Some(0), "{signal:?}");

@@ -11,14 +11,14 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// How long anything may take on a busy machine before it counts as never.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(super) const CRC: &str = env!("CARGO_BIN_EXE_crc");
 
 /// Waits until `condition` answers with something.
 #[track_caller]
 pub(super) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         if let Some(result) = condition() {
             return result;
@@ -33,25 +33,25 @@ pub(super) struct Server {
     pub(super) child: Child,
     pub(super) port: u16,
     /// Every door and its port.
-    doors: Vec<(String, u16)>,
+    ports: Vec<(String, u16)>,
     pub(super) log: PathBuf,
     pub(super) dir: tempfile::TempDir,
 }
 
 impl Server {
     pub(super) fn start(options: &[&str]) -> Self {
-        Self::start_with(options, Stdio::null())
+        Self::start_with_stdin(options, Stdio::null())
     }
 
-    pub(super) fn start_with(options: &[&str], stdin: Stdio) -> Self {
+    pub(super) fn start_with_stdin(options: &[&str], stdin: Stdio) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let log = dir.path().join("log");
         let control = dir.path().join("control");
         let control = control.to_str().expect("text");
         let mut command = Command::new(CRC);
         command.arg("server").args(options);
-        let usual = [("--listen", "127.0.0.1:0"), ("--control", control), ("--log", "debug")];
-        for (option, value) in usual {
+        let defaults = [("--listen", "127.0.0.1:0"), ("--control", control), ("--log", "debug")];
+        for (option, value) in defaults {
             if !options.contains(&option) {
                 command.args([option, value]);
             }
@@ -63,18 +63,18 @@ impl Server {
             .spawn()
             .expect("the server starts");
         let stdout = child.stdout.as_mut().expect("piped");
-        let mut doors = Vec::new();
+        let mut ports = Vec::new();
         for _ in 0..1 + options.iter().filter(|o| ["--direct", "--classic"].contains(o)).count() {
-            let line = first_line(stdout);
-            let Some((door, port)) = listening(&line) else {
+            let line = read_line(stdout);
+            let Some((wire, port)) = parse_listening_line(&line) else {
                 let log = fs::read_to_string(&log).unwrap_or_default();
                 panic!("it says {line:?}; the log: {log}");
             };
-            doors.push((door, port));
+            ports.push((wire, port));
         }
-        let port = doors[0].1;
-        assert_eq!(doors[0].0, "crc");
-        Self { child, port, doors, log, dir }
+        let port = ports[0].1;
+        assert_eq!(ports[0].0, "crc");
+        Self { child, port, ports, log, dir }
     }
 
     pub(super) fn address(&self) -> String {
@@ -82,20 +82,20 @@ impl Server {
     }
 
     /// The port of a door.
-    pub(super) fn door(&self, door: &str) -> u16 {
-        self.doors.iter().find(|(name, _)| name == door).expect("an open door").1
+    pub(super) fn port_of(&self, door: &str) -> u16 {
+        self.ports.iter().find(|(name, _)| name == door).expect("an open door").1
     }
 
     pub(super) fn control(&self) -> PathBuf {
         self.dir.path().join("control")
     }
 
-    pub(super) fn pid(&self) -> Pid {
+    pub(super) fn process_id(&self) -> Pid {
         Pid::from_child(&self.child)
     }
 
-    pub(super) fn connect(&self) -> Peer {
-        Peer::connect(self.port)
+    pub(super) fn connect(&self) -> RawClient {
+        RawClient::connect(self.port)
     }
 
     pub(super) fn resident_kib(&self) -> u64 {
@@ -105,8 +105,8 @@ impl Server {
         line.split_whitespace().nth(1).expect("a number").parse().expect("a number")
     }
 
-    pub(super) fn ctl(&self, words: &[&str]) -> Output {
-        ctl(&self.control(), words)
+    pub(super) fn ctl(&self, arguments: &[&str]) -> Output {
+        ctl(&self.control(), arguments)
     }
 
     pub(super) fn state(&self) -> Value {
@@ -121,29 +121,29 @@ impl Server {
     }
 
     #[track_caller]
-    pub(super) fn knows(&self, ids: &[u64]) {
+    pub(super) fn wait_for_hosts(&self, ids: &[u64]) {
         let what = format!("the server knows {ids:?}");
         eventually(&what, || (self.host_ids() == ids).then_some(()));
     }
 
     #[track_caller]
-    pub(super) fn has_logged(&self, part: &str) {
+    pub(super) fn wait_for_log(&self, part: &str) {
         eventually(&format!("{part:?} in the log"), || {
             fs::read_to_string(&self.log).expect("a log").contains(part).then_some(())
         });
     }
 
-    pub(super) fn signal(&self, signal: Signal) {
-        kill_process(self.pid(), signal).expect("the server is there");
+    pub(super) fn send_signal(&self, signal: Signal) {
+        kill_process(self.process_id(), signal).expect("the server is there");
     }
 
-    pub(super) fn wait(&mut self) -> ExitStatus {
+    pub(super) fn wait_for_exit(&mut self) -> ExitStatus {
         eventually("the server ends", || self.child.try_wait().expect("a child"))
     }
 }
 
 /// A line of a server that goes on.
-fn first_line(stdout: &mut impl Read) -> String {
+fn read_line(stdout: &mut impl Read) -> String {
     let (mut line, mut byte) = (Vec::new(), [0]);
     while stdout.read(&mut byte).expect("readable") == 1 && byte != *b"\n" {
         line.push(byte[0]);
@@ -152,9 +152,9 @@ fn first_line(stdout: &mut impl Read) -> String {
 }
 
 /// The door and the port in `listening DOOR 127.0.0.1:PORT`.
-fn listening(line: &str) -> Option<(String, u16)> {
-    let (door, address) = line.strip_prefix("listening ")?.split_once(' ')?;
-    Some((door.to_owned(), address.strip_prefix("127.0.0.1:")?.parse().ok()?))
+fn parse_listening_line(line: &str) -> Option<(String, u16)> {
+    let (wire, address) = line.strip_prefix("listening ")?.split_once(' ')?;
+    Some((wire.to_owned(), address.strip_prefix("127.0.0.1:")?.parse().ok()?))
 }
 
 impl Drop for Server {
@@ -164,33 +164,33 @@ impl Drop for Server {
     }
 }
 
-pub(super) fn ctl(control: &Path, words: &[&str]) -> Output {
+pub(super) fn ctl(control: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(CRC);
-    command.args(["ctl", "--control"]).arg(control).args(words).output().expect("crc ctl runs")
+    command.args(["ctl", "--control"]).arg(control).args(arguments).output().expect("crc ctl runs")
 }
 
 /// A connection of ours to a server.
-pub(super) struct Peer {
+pub(super) struct RawClient {
     pub(super) stream: TcpStream,
     pub(super) received: Vec<u8>,
 }
 
-impl Peer {
+impl RawClient {
     pub(super) fn connect(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("the door is open");
         stream.set_nodelay(true).expect("an option"); // what is said in pieces arrives in pieces
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        stream.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
         Self { stream, received: Vec::new() }
     }
 
-    pub(super) fn says(&mut self, bytes: &[u8]) {
+    pub(super) fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).expect("the server reads");
     }
 
     /// Reads until the frame has come; what came with it stays for later.
     #[track_caller]
-    pub(super) fn hears(&mut self, frame: &[u8]) {
-        let deadline = Instant::now() + PATIENCE;
+    pub(super) fn expect_frame(&mut self, frame: &[u8]) {
+        let deadline = Instant::now() + TIMEOUT;
         while !self.received.windows(frame.len()).any(|window| window == frame) {
             let mut buffer = [0; 4096];
             let count = self.stream.read(&mut buffer).expect("more to come");
@@ -200,7 +200,7 @@ impl Peer {
     }
 
     /// Reads until the server closes, and answers all that was never asked for.
-    pub(super) fn hears_end(mut self) -> Vec<u8> {
+    pub(super) fn read_until_closed(mut self) -> Vec<u8> {
         let mut buffer = [0; 4096];
         loop {
             match self.stream.read(&mut buffer) {

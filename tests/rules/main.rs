@@ -2,9 +2,9 @@
 //!
 //! Bare connections play users and neighbouring servers.
 
+mod batching;
 mod bounds;
 mod direct;
-mod gathering;
 mod joining;
 mod leaving;
 mod mail;
@@ -15,47 +15,50 @@ mod splits;
 
 use std::time::Duration;
 
-use crc::doors::Door;
+use crc::doors::Wire;
 use crc::limits::{
-    BURST_PORTION_BYTES, CLAIM_PAUSE, CLIENT_QUEUE_BYTES_MAX, DIRECT_CHANGE_PAUSE,
-    FALSE_SOURCES_MAX, FRAME_BYTES_MAX, Limits, NEWS_BYTES_PER_TURN, PASS_AT_ONCE_BYTES,
-    QUEUE_PRESSED_BYTES, READ_BYTES_PER_TURN, REFUSED_PAUSE, REGISTER_DEADLINE, SPLIT_GRACE,
-    SPLIT_PATIENCE, SPLIT_WAITING_BYTES_MAX, SPLIT_WAITING_CHAT_BYTES, UPLINK_PROVEN,
+    ANNOUNCE_BYTES_PER_TURN, CLAIM_GRANT_DELAY, CLIENT_QUEUE_BYTES_MAX, DIRECT_ID_CHANGE_INTERVAL,
+    DIRECT_WRITE_BYTES_MIN, FALSE_SOURCES_MAX, FRAME_BYTES_MAX, LINK_STABLE_AFTER, Limits,
+    QUEUE_HIGH_WATER_BYTES, QUEUE_LOW_WATER_BYTES, READ_BYTES_PER_TURN, REGISTER_DEADLINE,
+    SPLIT_DEFERRED_BYTES_MAX, SPLIT_DEFERRED_OVERHEAD_BYTES, SPLIT_GRACE, SPLIT_STALL_TIMEOUT,
+    UPLINK_REFUSED_RETRY_DELAY,
 };
 use crc::node::{Action, Node};
-use crc::relay::message::{HostId, Kind};
+use crc::relay::message::{HostId, HostKind};
 use crc::relay::{CloseReason, Identity, LinkId, Time};
-use crc_tests::frames::{chat, frames, quit, registration, server, server_quit, status, user};
-use crc_tests::sim::{ClientId, ServerSpec, Weather, World};
+use crc_tests::frames::{
+    chat, quit, registration, server, server_quit, split_frames, status, user,
+};
+use crc_tests::sim::{ClientId, NetConditions, ServerSpec, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn world() -> World {
-    World::new(1, Weather::default())
+    World::new(1, NetConditions::default())
 }
 
 /// A connection that has said something, and has been answered.
-fn says(world: &mut World, server: usize, bytes: &[u8]) -> ClientId {
+fn connect_and_send(world: &mut World, server: usize, bytes: &[u8]) -> ClientId {
     let client = world.connect(server);
     world.send(client, bytes);
-    world.settle();
+    world.run_until_quiescent();
     client
 }
 
-fn heard(world: &mut World, client: ClientId) -> Vec<Vec<u8>> {
-    frames(&world.take_received(client))
+fn take_frames(world: &mut World, client: ClientId) -> Vec<Vec<u8>> {
+    split_frames(&world.take_received(client))
 }
 
 #[track_caller]
-fn assert_heard(world: &mut World, client: ClientId, expected: &[Vec<u8>]) {
-    let heard = heard(world, client);
+fn assert_received(world: &mut World, client: ClientId, expected: &[Vec<u8>]) {
+    let received = take_frames(world, client);
     let shown = |frames: &[Vec<u8>]| -> String {
-        frames.iter().map(|f| format!("  {}\n", crc_tests::sim::describe(f))).collect()
+        frames.iter().map(|f| format!("  {}\n", crc_tests::sim::describe_frame(f))).collect()
     };
-    assert!(heard == expected, "heard:\n{}expected:\n{}", shown(&heard), shown(expected));
+    assert!(received == expected, "heard:\n{}expected:\n{}", shown(&received), shown(expected));
 }
 
-fn welcome(server: u32, name: &str) -> Vec<u8> {
+fn welcome_frame(server: u32, name: &str) -> Vec<u8> {
     status(server, 0, 0, &format!("Welcome to the Clemson Relay Chat network {name}"))
 }
 
@@ -77,25 +80,25 @@ struct Chain {
 fn chain() -> Chain {
     let mut world = world();
     let middle = world.start(ServerSpec::new(2, None));
-    let left = says(&mut world, middle, &server(1, "one", ""));
-    let right = says(&mut world, middle, &server(3, "three", ""));
-    world.send(left, &registration(Kind::User, 101, 1, "frodo", ""));
-    world.send(right, &registration(Kind::User, 103, 3, "merry", ""));
-    let sam = says(&mut world, middle, &user(102, "sam", ""));
+    let left = connect_and_send(&mut world, middle, &server(1, "one", ""));
+    let right = connect_and_send(&mut world, middle, &server(3, "three", ""));
+    world.send(left, &registration(HostKind::User, 101, 1, "frodo", ""));
+    world.send(right, &registration(HostKind::User, 103, 3, "merry", ""));
+    let sam = connect_and_send(&mut world, middle, &user(102, "sam", ""));
     for client in [left, right, sam] {
-        heard(&mut world, client);
+        take_frames(&mut world, client);
     }
     Chain { world, middle, left, right, sam }
 }
 
 /// A server with so many users behind its neighbour 2 that a burst takes several portions.
-fn crowded(world: &mut World) -> usize {
+fn server_with_long_burst(world: &mut World) -> usize {
     let one = world.start(ServerSpec::new(1, None));
-    let neighbour = says(world, one, &server(2, "two", ""));
+    let neighbour = connect_and_send(world, one, &server(2, "two", ""));
     let info = "i".repeat(500);
-    let told: Vec<u8> =
-        (1000..1400).flat_map(|id| registration(Kind::User, id, 2, "user", &info)).collect();
-    world.send(neighbour, &told);
-    world.settle();
+    let registrations: Vec<u8> =
+        (1000..1400).flat_map(|id| registration(HostKind::User, id, 2, "user", &info)).collect();
+    world.send(neighbour, &registrations);
+    world.run_until_quiescent();
     one
 }

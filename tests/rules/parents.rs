@@ -3,46 +3,46 @@
 use super::*;
 
 #[test]
-fn a_server_with_a_chosen_id_that_is_taken_stays_up_and_asks_again_after_a_minute() {
+fn server_with_a_taken_chosen_id_stays_up_and_retries_after_a_minute() {
     let mut world = world();
     let one = world.start(ServerSpec::new(1, None));
-    let taken = says(&mut world, one, &server(2, "two", ""));
+    let holder = connect_and_send(&mut world, one, &server(2, "two", ""));
     let spec = ServerSpec { label: "late".to_owned(), ..ServerSpec::new(2, Some(1)) };
     let late = world.start(spec);
-    world.pass(SECOND);
-    let frodo = says(&mut world, late, &user(101, "frodo", ""));
-    assert_heard(&mut world, frodo, &[welcome(2, "frodo")]);
+    world.run_for(SECOND);
+    let frodo = connect_and_send(&mut world, late, &user(101, "frodo", ""));
+    assert_received(&mut world, frodo, &[welcome_frame(2, "frodo")]);
     let node = world.node(late).expect("alive");
     let refusal = "A machine has already registered with ID 2";
     assert_eq!(node.relay().status_updates().collect::<Vec<_>>(), [refusal]);
     assert_eq!(host_ids(node), [101]);
-    world.hang_up(taken);
-    world.pass(REFUSED_PAUSE - 3 * SECOND);
+    world.disconnect(holder);
+    world.run_for(UPLINK_REFUSED_RETRY_DELAY - 3 * SECOND);
     assert_eq!(host_ids(world.node(one).expect("alive")), [0_u32; 0], "not before a minute");
-    world.pass(5 * SECOND + REFUSED_PAUSE / 10);
+    world.run_for(5 * SECOND + UPLINK_REFUSED_RETRY_DELAY / 10);
     assert_eq!(host_ids(world.node(one).expect("alive")), [2, 101]);
 }
 
 #[test]
-fn a_server_whose_id_nobody_chose_takes_another_and_joins_at_once() {
+fn server_with_a_taken_random_id_picks_another_and_joins_at_once() {
     let mut world = world();
     let one = world.start(ServerSpec::new(1, None));
-    says(&mut world, one, &server(2, "two", ""));
+    connect_and_send(&mut world, one, &server(2, "two", ""));
     let spec =
         ServerSpec { label: "late".to_owned(), id_is_chosen: false, ..ServerSpec::new(2, Some(1)) };
     let late = world.start(spec);
     let child =
         world.start(ServerSpec { parents: vec!["late".to_owned()], ..ServerSpec::new(3, None) });
-    world.settle();
-    let id = world.node(late).expect("alive").relay().own().id.0;
+    world.run_until_quiescent();
+    let id = world.node(late).expect("alive").relay().identity().id.0;
     assert_ne!(id, 2);
     let mut expected = vec![2, id];
     expected.sort_unstable();
-    world.pass(SECOND);
+    world.run_for(SECOND);
     expected.push(3);
     expected.sort_unstable();
     assert_eq!(host_ids(world.node(one).expect("alive")), expected);
-    world.pass(2 * SPLIT_GRACE);
+    world.run_for(2 * SPLIT_GRACE);
     let known = host_ids(world.node(child).expect("alive"));
     assert!(known.contains(&id) && known.contains(&1), "the child has followed: {known:?}");
 }
@@ -53,52 +53,57 @@ fn fallback_parents_are_tried_in_order_and_a_late_parent_is_waited_for() {
     let spec =
         ServerSpec { parents: vec!["s8".to_owned(), "s9".to_owned()], ..ServerSpec::new(2, None) };
     let two = world.start(spec);
-    world.pass(20 * SECOND);
+    world.run_for(20 * SECOND);
     assert!(host_ids(world.node(two).expect("alive")).is_empty());
     let nine = world.start(ServerSpec::new(9, None));
-    world.pass(5 * SECOND);
+    world.run_for(5 * SECOND);
     assert_eq!(host_ids(world.node(two).expect("alive")), [9]);
     world.start(ServerSpec::new(8, None));
-    world.pass(20 * SECOND);
+    world.run_for(20 * SECOND);
     assert_eq!(host_ids(world.node(two).expect("alive")), [9], "no reason to change");
     world.kill(nine);
-    world.pass(20 * SECOND);
+    world.run_for(20 * SECOND);
     assert_eq!(host_ids(world.node(two).expect("alive")), [8]);
 }
 
 #[test]
 fn a_server_does_not_join_itself_nor_the_same_network_twice() {
     let mut world = world();
-    let narcissus = world.start(ServerSpec { id_is_chosen: false, ..ServerSpec::new(1, Some(1)) });
-    world.pass(30 * SECOND);
-    let node = world.node(narcissus).expect("alive");
-    assert_eq!(node.relay().own().id, HostId(1));
+    let self_parent =
+        world.start(ServerSpec { id_is_chosen: false, ..ServerSpec::new(1, Some(1)) });
+    world.run_for(30 * SECOND);
+    let node = world.node(self_parent).expect("alive");
+    assert_eq!(node.relay().identity().id, HostId(1));
     assert!(host_ids(node).is_empty());
     // Two servers, each the other's parent: one link.
     let seven = world.start(ServerSpec { id_is_chosen: false, ..ServerSpec::new(7, Some(8)) });
     let eight = world.start(ServerSpec { id_is_chosen: false, ..ServerSpec::new(8, Some(7)) });
-    world.pass(300 * SECOND);
+    world.run_for(300 * SECOND);
     for (server, other) in [(seven, 8), (eight, 7)] {
         let node = world.node(server).expect("alive");
         assert_eq!(host_ids(node), [other]);
-        assert_eq!(node.links().filter(|l| node.relay().adjacent(l.id()).is_some()).count(), 1);
+        assert_eq!(
+            node.links().filter(|l| node.relay().adjacent_host(l.id()).is_some()).count(),
+            1
+        );
     }
 }
 
 #[test]
-fn a_ring_of_parents_that_start_together_comes_to_rest() {
+fn ring_of_parents_started_together_becomes_quiescent() {
     for seed in 0..40 {
-        let weather = Weather { delay_max: Duration::from_millis(100), cuts: false };
-        let mut world = World::new(seed, weather);
+        let conditions =
+            NetConditions { delay_max: Duration::from_millis(100), splits_writes: false };
+        let mut world = World::new(seed, conditions);
         let count = 3 + seed as u32 % 3;
         let servers: Vec<usize> = (0..count)
             .map(|i| world.start(ServerSpec::new(1 + i, Some(1 + (i + 1) % count))))
             .collect();
-        world.pass(5 * SECOND);
-        let frodo = says(&mut world, servers[0], &user(101, "frodo", ""));
-        world.pass(SECOND);
+        world.run_for(5 * SECOND);
+        let frodo = connect_and_send(&mut world, servers[0], &user(101, "frodo", ""));
+        world.run_for(SECOND);
         world.send(frodo, &quit(101, "bye"));
-        world.pass(600 * SECOND);
+        world.run_for(600 * SECOND);
         let frames_in = |world: &World| -> u64 {
             let nodes = servers.iter().map(|&server| world.node(server).expect("alive"));
             nodes.flat_map(Node::links).map(|link| link.traffic().frames_in).sum()
@@ -108,20 +113,20 @@ fn a_ring_of_parents_that_start_together_comes_to_rest() {
             .map(|&server| {
                 let node = world.node(server).expect("alive");
                 assert!(node.relay().hosts().get(HostId(101)).is_none(), "seed {seed}: a ghost");
-                node.links().filter(|link| node.relay().adjacent(link.id()).is_some()).count()
+                node.links().filter(|link| node.relay().adjacent_host(link.id()).is_some()).count()
             })
             .sum();
         if count == 3 {
             assert!(links <= 4, "seed {seed}: a tree of three has two links, seen from both ends");
         }
         let before = frames_in(&world);
-        world.pass(30 * SECOND);
+        world.run_for(30 * SECOND);
         assert!(frames_in(&world) - before < 20, "seed {seed}: it does not come to rest");
     }
 }
 
 #[test]
-fn a_parent_that_answers_and_hangs_up_gives_way_to_the_next() {
+fn parent_that_disconnects_after_answering_is_replaced_by_the_next() {
     let mut world = world();
     let bad = world.start(ServerSpec::new(8, None));
     let good = world.start(ServerSpec::new(9, None));
@@ -129,79 +134,90 @@ fn a_parent_that_answers_and_hangs_up_gives_way_to_the_next() {
         parents: vec!["s8".to_owned(), "s9".to_owned()],
         ..ServerSpec::new(2, None)
     });
-    world.settle();
+    world.run_until_quiescent();
     assert_eq!(host_ids(world.node(bad).expect("alive")), [2]);
     let kick = |node: &mut Node, now| node.kick(now, HostId(2), b"");
     assert_eq!(world.with_node(bad, kick), Ok(()));
-    world.pass(2 * SECOND);
+    world.run_for(2 * SECOND);
     assert_eq!(host_ids(world.node(good).expect("alive")), [2]);
     // One that has proven itself is tried again first.
-    world.pass(UPLINK_PROVEN);
+    world.run_for(LINK_STABLE_AFTER);
     assert_eq!(world.with_node(good, kick), Ok(()));
-    world.pass(2 * SECOND);
+    world.run_for(2 * SECOND);
     let node = world.node(two).expect("alive");
-    let neighbours: Vec<u32> =
-        node.links().filter_map(|link| node.relay().adjacent(link.id())).map(|h| h.id.0).collect();
+    let neighbours: Vec<u32> = node
+        .links()
+        .filter_map(|link| node.relay().adjacent_host(link.id()))
+        .map(|h| h.id.0)
+        .collect();
     assert_eq!(neighbours, [8]);
 }
 
 /// A server with one parent that we play, from the moment it is connected.
-fn child(id_is_chosen: bool) -> (Node, LinkId) {
-    let own = Identity { id: HostId(2), id_is_chosen, name: b"two".to_vec(), info: vec![] };
+fn dialling_child(id_is_chosen: bool) -> (Node, LinkId) {
+    let own = Identity {
+        id: HostId(2),
+        is_id_configured: id_is_chosen,
+        name: b"two".to_vec(),
+        info: vec![],
+    };
     let (mut node, now) = (Node::new(own, 1, Limits::default(), 1), Time::default());
-    let near = node.accepted(now, Door::Crc, None);
-    node.receive(now, near, &server(3, "three", ""));
+    let neighbour = node.accepted(now, Wire::Crc, None);
+    node.receive(now, neighbour, &server(3, "three", ""));
     node.advance(now);
     let Some(Action::Dial { parent: 0, link }) = node.poll_action() else { panic!("no dial") };
-    assert!(node.relay().is_uplink(link) && !node.relay().is_uplink(near));
+    assert!(node.relay().is_uplink(link) && !node.relay().is_uplink(neighbour));
     node.dialled(now, link, None);
-    assert_eq!(taken(&mut node, link), [server(2, "two", "")]);
+    assert_eq!(take_unsent_frames(&mut node, link), [server(2, "two", "")]);
     (node, link)
 }
 
-fn taken(node: &mut Node, link: LinkId) -> Vec<Vec<u8>> {
+fn take_unsent_frames(node: &mut Node, link: LinkId) -> Vec<Vec<u8>> {
     let bytes = node.unsent(link).to_vec();
     node.sent(link, bytes.len());
-    frames(&bytes)
+    split_frames(&bytes)
 }
 
 #[test]
-fn a_parent_is_who_introduces_itself_and_is_then_told_of_this_side() {
+fn parent_is_recognised_by_its_own_registration_and_then_gets_the_burst() {
     for last_hop in [1, 0] {
-        let (mut node, link) = child(true);
+        let (mut node, link) = dialling_child(true);
         let now = Time::default();
-        node.receive(now, link, &registration(Kind::User, 101, 1, "early", ""));
-        node.receive(now, link, &registration(Kind::Server, 9, 1, "early", ""));
+        node.receive(now, link, &registration(HostKind::User, 101, 1, "early", ""));
+        node.receive(now, link, &registration(HostKind::Server, 9, 1, "early", ""));
         assert_eq!(host_ids(&node), [3]);
-        node.receive(now, link, &registration(Kind::Server, 1, last_hop, "one", ""));
+        node.receive(now, link, &registration(HostKind::Server, 1, last_hop, "one", ""));
         assert_eq!(host_ids(&node), [1, 3]);
-        let mut expected = vec![registration(Kind::Server, 3, 2, "three", "")];
+        let mut expected = vec![registration(HostKind::Server, 3, 2, "three", "")];
         if last_hop == 0 {
-            expected.insert(0, registration(Kind::Server, 2, 2, "two", ""));
+            expected.insert(0, registration(HostKind::Server, 2, 2, "two", ""));
         }
-        assert_eq!(taken(&mut node, link), expected);
+        assert_eq!(take_unsent_frames(&mut node, link), expected);
     }
 }
 
 #[test]
-fn a_parent_that_is_here_already_is_left_alone_for_a_minute() {
-    let now = Time::after(SECOND);
-    for (said, is_chosen) in [
-        (registration(Kind::Server, 3, 3, "three", ""), true),
-        (registration(Kind::Server, 2, 2, "two", ""), true),
+fn parent_that_is_already_known_is_retried_after_a_minute() {
+    let now = Time::from_start(SECOND);
+    for (answer, is_chosen) in [
+        (registration(HostKind::Server, 3, 3, "three", ""), true),
+        (registration(HostKind::Server, 2, 2, "two", ""), true),
         (status(3, 0, 2, "A machine has already registered with ID 2"), false),
         (status(2, 0, 2, "A machine has already registered with ID 2"), false),
         (status(7, 0, 2, "A machine has already registered with ID 2"), true),
     ] {
-        let (mut node, link) = child(is_chosen);
-        node.receive(now, link, &said);
+        let (mut node, link) = dialling_child(is_chosen);
+        node.receive(now, link, &answer);
         let Some(Action::Close { link: closed, .. }) = node.poll_action() else {
             panic!("it should close")
         };
         assert_eq!(closed, link);
         node.closed(now, link, &CloseReason::PeerClosed);
-        assert_eq!(node.relay().own().id, HostId(2));
+        assert_eq!(node.relay().identity().id, HostId(2));
         let pause = node.next_deadline().expect("another attempt").since(now);
-        assert!((REFUSED_PAUSE..=REFUSED_PAUSE * 11 / 10).contains(&pause), "{pause:?}");
+        assert!(
+            (UPLINK_REFUSED_RETRY_DELAY..=UPLINK_REFUSED_RETRY_DELAY * 11 / 10).contains(&pause),
+            "{pause:?}"
+        );
     }
 }

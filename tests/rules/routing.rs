@@ -3,20 +3,20 @@
 use super::*;
 
 #[test]
-fn chats_go_on_as_they_came_and_unknown_ids_are_answered() {
+fn chats_are_forwarded_unchanged_and_unknown_ids_answered_with_status_1() {
     let mut world = world();
     let one = world.start(ServerSpec::new(1, None));
-    let frodo = says(&mut world, one, &user(101, "frodo", ""));
-    let neighbour = says(&mut world, one, &server(2, "two", ""));
-    world.send(neighbour, &registration(Kind::User, 102, 2, "sam", ""));
-    world.settle();
-    heard(&mut world, frodo);
-    heard(&mut world, neighbour);
+    let frodo = connect_and_send(&mut world, one, &user(101, "frodo", ""));
+    let neighbour = connect_and_send(&mut world, one, &server(2, "two", ""));
+    world.send(neighbour, &registration(HostKind::User, 102, 2, "sam", ""));
+    world.run_until_quiescent();
+    take_frames(&mut world, frodo);
+    take_frames(&mut world, neighbour);
     world.send(frodo, &[chat(101, 102, "\"Hello Sam\""), chat(101, 7, "?")].concat());
     world.send(frodo, &[chat(101, 0, ""), chat(101, 1, "you?"), chat(101, 101, "me")].concat());
     world.send(neighbour, &[chat(102, 101, "\u{fc}"), chat(102, 8, "?"), chat(2, 0, "")].concat());
-    world.settle();
-    let mut heard_by_frodo = heard(&mut world, frodo);
+    world.run_until_quiescent();
+    let mut received_by_frodo = take_frames(&mut world, frodo);
     let mut expected = [
         status(1, 0, 1, "Unknown ID 7"),
         status(1, 0, 1, "Unknown ID 0"),
@@ -24,58 +24,58 @@ fn chats_go_on_as_they_came_and_unknown_ids_are_answered() {
         chat(101, 101, "me"),
         chat(102, 101, "\u{fc}"),
     ];
-    heard_by_frodo.sort();
+    received_by_frodo.sort();
     expected.sort();
-    assert_eq!(heard_by_frodo, expected);
-    let mut heard_by_neighbour = heard(&mut world, neighbour);
+    assert_eq!(received_by_frodo, expected);
+    let mut received_by_neighbour = take_frames(&mut world, neighbour);
     let mut expected = [
         chat(101, 102, "\"Hello Sam\""),
         status(1, 102, 1, "Unknown ID 8"),
         status(1, 2, 1, "Unknown ID 0"),
     ];
-    heard_by_neighbour.sort();
+    received_by_neighbour.sort();
     expected.sort();
-    assert_eq!(heard_by_neighbour, expected);
+    assert_eq!(received_by_neighbour, expected);
 }
 
 #[test]
-fn text_that_is_not_utf8_passes_as_it_is() {
+fn non_utf8_text_is_forwarded_unchanged() {
     let mut world = world();
     let one = world.start(ServerSpec::new(1, None));
-    let frodo = says(&mut world, one, &user(101, "frodo", ""));
-    let sam = says(&mut world, one, &user(102, "sam", ""));
-    heard(&mut world, sam);
+    let frodo = connect_and_send(&mut world, one, &user(101, "frodo", ""));
+    let sam = connect_and_send(&mut world, one, &user(102, "sam", ""));
+    take_frames(&mut world, sam);
     let mut bytes = chat(101, 102, "....");
     bytes.splice(13.., [0xff, 0xfe, 0x00, 0x80]);
     world.send(frodo, &bytes);
-    world.settle();
-    assert_heard(&mut world, sam, &[bytes]);
+    world.run_until_quiescent();
+    assert_received(&mut world, sam, &[bytes]);
 }
 
 #[test]
-fn a_chat_whose_way_leads_back_is_answered_not_returned() {
+fn chat_routed_back_over_its_own_link_is_answered_with_status_1() {
     let mut world = world();
     let one = world.start(ServerSpec::new(1, None));
-    let neighbour = says(&mut world, one, &server(2, "two", ""));
-    let mut told = registration(Kind::User, 102, 2, "sam", "");
-    told.extend(registration(Kind::User, 103, 2, "pippin", ""));
-    world.send(neighbour, &told);
-    world.settle();
-    heard(&mut world, neighbour);
+    let neighbour = connect_and_send(&mut world, one, &server(2, "two", ""));
+    let mut registrations = registration(HostKind::User, 102, 2, "sam", "");
+    registrations.extend(registration(HostKind::User, 103, 2, "pippin", ""));
+    world.send(neighbour, &registrations);
+    world.run_until_quiescent();
+    take_frames(&mut world, neighbour);
     world.send(neighbour, &chat(102, 103, "lost?"));
-    world.settle();
-    assert_heard(&mut world, neighbour, &[status(1, 102, 1, "Unknown ID 103")]);
+    world.run_until_quiescent();
+    assert_received(&mut world, neighbour, &[status(1, 102, 1, "Unknown ID 103")]);
 }
 
 #[test]
-fn a_status_goes_to_whom_it_is_for() {
+fn status_is_forwarded_only_to_its_destination() {
     let mut world = world();
     let one = world.start(ServerSpec::new(1, None));
-    let near = says(&mut world, one, &server(2, "two", ""));
-    let other = says(&mut world, one, &server(3, "three", ""));
-    let frodo = says(&mut world, one, &user(101, "frodo", ""));
-    for client in [near, other, frodo] {
-        heard(&mut world, client);
+    let neighbour = connect_and_send(&mut world, one, &server(2, "two", ""));
+    let other_neighbour = connect_and_send(&mut world, one, &server(3, "three", ""));
+    let frodo = connect_and_send(&mut world, one, &user(101, "frodo", ""));
+    for client in [neighbour, other_neighbour, frodo] {
+        take_frames(&mut world, client);
     }
     let statuses = [
         status(2, 1, 2, "for you"),
@@ -86,11 +86,11 @@ fn a_status_goes_to_whom_it_is_for() {
         status(2, 77, 1, "for nobody"),
         status(2, 0xffff_ffff, 0xc701, "an extension"),
     ];
-    world.send(near, &statuses.concat());
-    world.settle();
-    assert_heard(&mut world, near, &[]);
-    assert_heard(&mut world, other, &[status(2, 3, 1, "for three")]);
-    assert_heard(&mut world, frodo, &[status(2, 0, 1, "Unknown ID 9")]);
+    world.send(neighbour, &statuses.concat());
+    world.run_until_quiescent();
+    assert_received(&mut world, neighbour, &[]);
+    assert_received(&mut world, other_neighbour, &[status(2, 3, 1, "for three")]);
+    assert_received(&mut world, frodo, &[status(2, 0, 1, "Unknown ID 9")]);
     let relay = world.node(one).expect("alive").relay();
     assert_eq!(relay.status_updates().collect::<Vec<_>>(), ["for you", "for you too"]);
 }

@@ -3,14 +3,14 @@
 use super::*;
 
 #[test]
-fn a_users_link_speaks_for_that_user_alone() {
+fn forged_frames_on_a_user_link_are_dropped_and_close_it() {
     let mut world = world();
     let one = world.start(ServerSpec::new(1, None));
-    let frodo = says(&mut world, one, &user(101, "frodo", ""));
-    let sam = says(&mut world, one, &user(102, "sam", ""));
-    let gollum = says(&mut world, one, &user(103, "gollum", ""));
+    let frodo = connect_and_send(&mut world, one, &user(101, "frodo", ""));
+    let sam = connect_and_send(&mut world, one, &user(102, "sam", ""));
+    let gollum = connect_and_send(&mut world, one, &user(103, "gollum", ""));
     for client in [frodo, sam, gollum] {
-        heard(&mut world, client);
+        take_frames(&mut world, client);
     }
     let forged = [
         chat(102, 101, "I am sam"),
@@ -24,34 +24,34 @@ fn a_users_link_speaks_for_that_user_alone() {
     assert_eq!(forged.len(), FALSE_SOURCES_MAX as usize - 1);
     for frame in &forged {
         world.send(gollum, frame);
-        world.settle();
-        assert_heard(&mut world, frodo, &[]);
-        assert_heard(&mut world, sam, &[]);
-        assert_heard(&mut world, gollum, &[]);
+        world.run_until_quiescent();
+        assert_received(&mut world, frodo, &[]);
+        assert_received(&mut world, sam, &[]);
+        assert_received(&mut world, gollum, &[]);
     }
     let relay = world.node(one).expect("alive").relay();
     assert_eq!(relay.counters().false_sources, forged.len() as u64);
     assert!(!world.is_closed(gollum));
-    world.send(gollum, &registration(Kind::User, 105, 103, "behind me", ""));
-    world.settle();
+    world.send(gollum, &registration(HostKind::User, 105, 103, "behind me", ""));
+    world.run_until_quiescent();
     assert!(world.is_closed(gollum), "who repeats it is closed");
-    assert_eq!(heard(&mut world, sam).len(), 1, "and quits");
+    assert_eq!(take_frames(&mut world, sam).len(), 1, "and quits");
     assert_eq!(host_ids(world.node(one).expect("alive")), [101, 102]);
 }
 
 #[test]
-fn a_server_speaks_for_those_behind_it_alone() {
+fn forged_frames_on_a_server_link_are_dropped() {
     let mut world = world();
     let one = world.start(ServerSpec::new(1, None));
-    let frodo = says(&mut world, one, &user(101, "frodo", ""));
-    let (near, far) = (
-        says(&mut world, one, &server(2, "two", "")),
-        says(&mut world, one, &server(3, "three", "")),
+    let frodo = connect_and_send(&mut world, one, &user(101, "frodo", ""));
+    let (neighbour, other_neighbour) = (
+        connect_and_send(&mut world, one, &server(2, "two", "")),
+        connect_and_send(&mut world, one, &server(3, "three", "")),
     );
-    world.send(near, &registration(Kind::User, 102, 2, "sam", ""));
-    world.settle();
-    for client in [frodo, near, far] {
-        heard(&mut world, client);
+    world.send(neighbour, &registration(HostKind::User, 102, 2, "sam", ""));
+    world.run_until_quiescent();
+    for client in [frodo, neighbour, other_neighbour] {
+        take_frames(&mut world, client);
     }
     let forged = [
         chat(102, 101, "I am sam"),
@@ -63,47 +63,47 @@ fn a_server_speaks_for_those_behind_it_alone() {
         server_quit(2, 0, "two leaves"),
         server_quit(102, 0, "sam is no server"),
         status(2, 101, 1, "two says"),
-        registration(Kind::User, 104, 2, "behind two", ""),
-        registration(Kind::User, 105, 0, "adjacent", ""),
-        registration(Kind::User, 0, 3, "nobody", ""),
-        registration(Kind::User, 0xffff_ffff, 3, "everybody", ""),
+        registration(HostKind::User, 104, 2, "behind two", ""),
+        registration(HostKind::User, 105, 0, "adjacent", ""),
+        registration(HostKind::User, 0, 3, "nobody", ""),
+        registration(HostKind::User, 0xffff_ffff, 3, "everybody", ""),
     ];
     for frame in &forged {
-        world.send(far, frame);
-        world.settle();
-        for client in [frodo, near, far] {
-            assert_heard(&mut world, client, &[]);
+        world.send(other_neighbour, frame);
+        world.run_until_quiescent();
+        for client in [frodo, neighbour, other_neighbour] {
+            assert_received(&mut world, client, &[]);
         }
     }
     let node = world.node(one).expect("alive");
     assert_eq!(node.relay().counters().false_sources, forged.len() as u64);
     assert_eq!(host_ids(node), [2, 3, 101, 102]);
-    assert!(!world.is_closed(far), "a server has many behind it: it stays");
+    assert!(!world.is_closed(other_neighbour), "a server has many behind it: it stays");
 }
 
 #[test]
-fn who_is_not_registered_can_say_nothing() {
+fn frames_before_registration_are_dropped() {
     let mut world = world();
     let one = world.start(ServerSpec::new(1, None));
-    let frodo = says(&mut world, one, &user(101, "frodo", ""));
-    heard(&mut world, frodo);
-    let said = [
+    let frodo = connect_and_send(&mut world, one, &user(101, "frodo", ""));
+    take_frames(&mut world, frodo);
+    let frames_sent = [
         chat(101, 101, "x"),
         quit(101, ""),
         status(101, 0, 2, "kept?"),
         status(9, 0xffff_ffff, 0xc700, "an extension"),
-        registration(Kind::Server, 5, 9, "passed on by nobody", ""),
+        registration(HostKind::Server, 5, 9, "passed on by nobody", ""),
     ];
-    let stranger = says(&mut world, one, &said.concat());
-    assert_heard(&mut world, stranger, &[]);
-    assert_heard(&mut world, frodo, &[]);
+    let stranger = connect_and_send(&mut world, one, &frames_sent.concat());
+    assert_received(&mut world, stranger, &[]);
+    assert_received(&mut world, frodo, &[]);
     let relay = world.node(one).expect("alive").relay();
     assert_eq!(relay.counters().false_sources, 4, "the extension is ignored, not counted");
     assert_eq!(relay.status_updates().count(), 0);
     for id in [0, 0xffff_ffff] {
-        let client = says(&mut world, one, &user(id, "nobody", ""));
+        let client = connect_and_send(&mut world, one, &user(id, "nobody", ""));
         assert!(world.is_closed(client), "id {id}");
-        let client = says(&mut world, one, &server(id, "nobody", ""));
+        let client = connect_and_send(&mut world, one, &server(id, "nobody", ""));
         assert!(world.is_closed(client), "id {id}");
     }
 }

@@ -3,64 +3,64 @@
 use super::*;
 
 #[test]
-fn after_the_grace_of_a_split_the_users_behind_it_leave() {
+fn users_behind_a_split_quit_after_the_grace() {
     let Chain { mut world, middle, left, right, sam } = chain();
-    world.hang_up(right);
-    world.pass(SPLIT_GRACE - SECOND);
+    world.disconnect(right);
+    world.run_for(SPLIT_GRACE - SECOND);
     world.send(left, &chat(101, 103, "are you there?"));
-    world.settle();
-    assert_heard(&mut world, left, &[]);
-    assert_heard(&mut world, sam, &[]);
+    world.run_until_quiescent();
+    assert_received(&mut world, left, &[]);
+    assert_received(&mut world, sam, &[]);
     assert_eq!(host_ids(world.node(middle).expect("alive")), [1, 3, 101, 102, 103]);
-    world.pass(2 * SECOND);
-    assert_heard(&mut world, sam, &[quit(103, "split")]);
-    assert_heard(&mut world, left, &[quit(103, "split"), status(2, 101, 1, "Unknown ID 103")]);
+    world.run_for(2 * SECOND);
+    assert_received(&mut world, sam, &[quit(103, "split")]);
+    assert_received(&mut world, left, &[quit(103, "split"), status(2, 101, 1, "Unknown ID 103")]);
     assert_eq!(host_ids(world.node(middle).expect("alive")), [1, 101, 102]);
 }
 
 #[test]
-fn who_rejoins_within_the_grace_was_never_away() {
+fn user_who_rejoins_within_the_grace_is_not_announced_again() {
     let Chain { mut world, middle, left, right, sam } = chain();
-    world.hang_up(right);
-    world.settle();
+    world.disconnect(right);
+    world.run_until_quiescent();
     world.send(left, &chat(101, 103, "wait for it"));
-    world.settle();
-    let again = says(&mut world, middle, &server(3, "three", ""));
-    let own = registration(Kind::Server, 2, 2, "s2", "simulated");
-    let seeds = [
-        registration(Kind::Server, 1, 2, "one", ""),
-        registration(Kind::User, 101, 2, "frodo", ""),
-        registration(Kind::User, 102, 2, "sam", ""),
+    world.run_until_quiescent();
+    let rejoined = connect_and_send(&mut world, middle, &server(3, "three", ""));
+    let own = registration(HostKind::Server, 2, 2, "s2", "simulated");
+    let known_hosts = [
+        registration(HostKind::Server, 1, 2, "one", ""),
+        registration(HostKind::User, 101, 2, "frodo", ""),
+        registration(HostKind::User, 102, 2, "sam", ""),
     ];
-    let answer: Vec<Vec<u8>> = std::iter::once(own).chain(seeds).collect();
-    assert_heard(&mut world, again, &answer); // and not of merry, who may be behind it
-    world.send(again, &registration(Kind::User, 103, 3, "merry", ""));
-    world.settle();
-    assert_heard(&mut world, again, &[chat(101, 103, "wait for it")]);
-    world.pass(2 * SPLIT_GRACE);
-    assert_heard(&mut world, left, &[]);
-    assert_heard(&mut world, sam, &[]);
+    let burst: Vec<Vec<u8>> = std::iter::once(own).chain(known_hosts).collect();
+    assert_received(&mut world, rejoined, &burst); // and not of merry, who may be behind it
+    world.send(rejoined, &registration(HostKind::User, 103, 3, "merry", ""));
+    world.run_until_quiescent();
+    assert_received(&mut world, rejoined, &[chat(101, 103, "wait for it")]);
+    world.run_for(2 * SPLIT_GRACE);
+    assert_received(&mut world, left, &[]);
+    assert_received(&mut world, sam, &[]);
     assert_eq!(host_ids(world.node(middle).expect("alive")), [1, 3, 101, 102, 103]);
 }
 
 #[test]
-fn another_user_under_a_lost_id_is_another_user() {
+fn different_user_under_a_lost_id_replaces_the_lost_one() {
     let Chain { mut world, middle, right, sam, .. } = chain();
-    world.hang_up(right);
-    world.settle();
-    let again = says(&mut world, middle, &server(3, "three", ""));
-    world.send(again, &registration(Kind::User, 103, 3, "pippin", ""));
-    world.settle();
-    assert_heard(
+    world.disconnect(right);
+    world.run_until_quiescent();
+    let rejoined = connect_and_send(&mut world, middle, &server(3, "three", ""));
+    world.send(rejoined, &registration(HostKind::User, 103, 3, "pippin", ""));
+    world.run_until_quiescent();
+    assert_received(
         &mut world,
         sam,
-        &[quit(103, "split"), registration(Kind::User, 103, 2, "pippin", "")],
+        &[quit(103, "split"), registration(HostKind::User, 103, 2, "pippin", "")],
     );
     // Nobody else takes a lost id at this server while it may come back.
-    world.hang_up(again);
-    world.settle();
-    let thief = says(&mut world, middle, &user(103, "gollum", ""));
-    assert_heard(
+    world.disconnect(rejoined);
+    world.run_until_quiescent();
+    let thief = connect_and_send(&mut world, middle, &user(103, "gollum", ""));
+    assert_received(
         &mut world,
         thief,
         &[status(2, 0, 2, "Someone has already registered with ID 103")],
@@ -68,92 +68,93 @@ fn another_user_under_a_lost_id_is_another_user() {
 }
 
 #[test]
-fn a_server_that_joined_during_a_split_hears_of_who_comes_back_and_of_nobody_else() {
+fn server_that_joined_during_a_split_is_sent_only_returning_hosts() {
     let Chain { mut world, middle, right, .. } = chain();
-    world.send(right, &registration(Kind::User, 104, 3, "pippin", ""));
-    world.settle();
-    world.hang_up(right);
-    world.settle();
-    let newcomer = says(&mut world, middle, &server(4, "four", ""));
-    let heard_first = heard(&mut world, newcomer);
-    assert_eq!(heard_first.len(), 4, "the server, one, frodo and sam");
-    let again = says(&mut world, middle, &server(5, "three by another id", ""));
-    world.send(again, &registration(Kind::User, 103, 5, "merry", ""));
-    world.settle();
-    assert_heard(
+    world.send(right, &registration(HostKind::User, 104, 3, "pippin", ""));
+    world.run_until_quiescent();
+    world.disconnect(right);
+    world.run_until_quiescent();
+    let newcomer = connect_and_send(&mut world, middle, &server(4, "four", ""));
+    let burst = take_frames(&mut world, newcomer);
+    assert_eq!(burst.len(), 4, "the server, one, frodo and sam");
+    let rejoined = connect_and_send(&mut world, middle, &server(5, "three by another id", ""));
+    world.send(rejoined, &registration(HostKind::User, 103, 5, "merry", ""));
+    world.run_until_quiescent();
+    assert_received(
         &mut world,
         newcomer,
         &[
-            registration(Kind::Server, 5, 2, "three by another id", ""),
-            registration(Kind::User, 103, 2, "merry", ""),
+            registration(HostKind::Server, 5, 2, "three by another id", ""),
+            registration(HostKind::User, 103, 2, "merry", ""),
         ],
     );
-    world.pass(2 * SPLIT_GRACE);
-    assert_heard(&mut world, newcomer, &[]); // pippin, of whom it never heard, leaves in silence
+    world.run_for(2 * SPLIT_GRACE);
+    assert_received(&mut world, newcomer, &[]); // pippin, of whom it never heard, leaves in silence
     assert_eq!(host_ids(world.node(middle).expect("alive")), [1, 4, 5, 101, 102, 103]);
 }
 
 #[test]
-fn what_waits_for_the_lost_is_bounded() {
+fn chats_waiting_for_lost_users_are_bounded() {
     let Chain { mut world, right, left, .. } = chain();
-    world.hang_up(right);
-    world.settle();
-    let text = "x".repeat(SPLIT_WAITING_BYTES_MAX / 2 - SPLIT_WAITING_CHAT_BYTES);
+    world.disconnect(right);
+    world.run_until_quiescent();
+    let text = "x".repeat(SPLIT_DEFERRED_BYTES_MAX / 2 - SPLIT_DEFERRED_OVERHEAD_BYTES);
     for _ in 0..3 {
         world.send(left, &chat(101, 103, &text));
     }
-    world.settle();
-    assert_heard(&mut world, left, &[status(2, 101, 1, "Unknown ID 103")]);
+    world.run_until_quiescent();
+    assert_received(&mut world, left, &[status(2, 101, 1, "Unknown ID 103")]);
 }
 
 #[test]
-fn a_server_that_says_it_leaves_is_forgotten_at_once_its_users_after_the_grace() {
+fn server_quit_removes_the_server_at_once_and_its_users_after_the_grace() {
     let Chain { mut world, middle, left, right, sam } = chain();
-    world.send(right, &registration(Kind::Server, 4, 3, "four", ""));
+    world.send(right, &registration(HostKind::Server, 4, 3, "four", ""));
     world.send(right, &server_quit(4, 3, "four first"));
-    world.settle();
+    world.run_until_quiescent();
     assert_eq!(host_ids(world.node(middle).expect("alive")), [1, 3, 101, 102, 103]);
     world.send(right, &server_quit(3, 1, "bye"));
-    world.settle();
+    world.run_until_quiescent();
     assert!(world.is_closed(right));
     assert_eq!(host_ids(world.node(middle).expect("alive")), [1, 101, 102, 103]);
-    heard(&mut world, left);
-    world.pass(SPLIT_GRACE + SECOND);
-    assert_heard(&mut world, left, &[quit(103, "split")]);
-    assert_heard(&mut world, sam, &[quit(103, "split")]);
+    take_frames(&mut world, left);
+    world.run_for(SPLIT_GRACE + SECOND);
+    assert_received(&mut world, left, &[quit(103, "split")]);
+    assert_received(&mut world, sam, &[quit(103, "split")]);
 }
 
 #[test]
-fn empty_chats_that_wait_are_bounded_too() {
+fn empty_chats_waiting_for_lost_users_are_bounded() {
     let Chain { mut world, right, left, .. } = chain();
-    world.hang_up(right);
-    world.settle();
-    let count = SPLIT_WAITING_BYTES_MAX / SPLIT_WAITING_CHAT_BYTES;
+    world.disconnect(right);
+    world.run_until_quiescent();
+    let count = SPLIT_DEFERRED_BYTES_MAX / SPLIT_DEFERRED_OVERHEAD_BYTES;
     for _ in 0..=count {
         world.send(left, &chat(101, 103, ""));
     }
-    world.settle();
-    assert_heard(&mut world, left, &[status(2, 101, 1, "Unknown ID 103")]);
+    world.run_until_quiescent();
+    assert_received(&mut world, left, &[status(2, 101, 1, "Unknown ID 103")]);
 }
 
 #[test]
 fn a_user_who_moves_to_another_neighbour_and_quits_is_gone_everywhere() {
     for seed in 0..100 {
-        let weather = Weather { delay_max: Duration::from_millis(20), cuts: false };
-        let mut world = World::new(seed, weather);
+        let conditions =
+            NetConditions { delay_max: Duration::from_millis(20), splits_writes: false };
+        let mut world = World::new(seed, conditions);
         let one = world.start(ServerSpec::new(1, None));
         let two = world.start(ServerSpec::new(2, Some(1)));
-        world.settle();
+        world.run_until_quiescent();
         let (from, to) = (
-            says(&mut world, one, &server(3, "a", "")),
-            says(&mut world, two, &server(4, "c", "")),
+            connect_and_send(&mut world, one, &server(3, "a", "")),
+            connect_and_send(&mut world, two, &server(4, "c", "")),
         );
-        world.send(from, &registration(Kind::User, 101, 3, "sam", ""));
-        world.hang_up(from);
-        world.send(to, &registration(Kind::User, 101, 4, "sam", ""));
-        world.pass(SECOND);
+        world.send(from, &registration(HostKind::User, 101, 3, "sam", ""));
+        world.disconnect(from);
+        world.send(to, &registration(HostKind::User, 101, 4, "sam", ""));
+        world.run_for(SECOND);
         world.send(to, &quit(101, "bye"));
-        world.pass(60 * SECOND);
+        world.run_for(60 * SECOND);
         for server in [one, two] {
             let known = host_ids(world.node(server).expect("alive"));
             assert!(!known.contains(&101), "seed {seed}: a ghost in {known:?}");
@@ -162,111 +163,111 @@ fn a_user_who_moves_to_another_neighbour_and_quits_is_gone_everywhere() {
 }
 
 #[test]
-fn who_wrote_to_one_whose_id_comes_back_as_another_is_told() {
+fn sender_is_notified_when_a_lost_id_returns_as_another_user() {
     let Chain { mut world, middle, left, right, .. } = chain();
-    world.hang_up(right);
-    world.settle();
+    world.disconnect(right);
+    world.run_until_quiescent();
     world.send(left, &chat(101, 103, "merry?"));
-    world.settle();
-    let again = says(&mut world, middle, &server(3, "three", ""));
-    world.send(again, &registration(Kind::User, 103, 3, "pippin", ""));
-    world.settle();
-    assert_heard(
+    world.run_until_quiescent();
+    let rejoined = connect_and_send(&mut world, middle, &server(3, "three", ""));
+    world.send(rejoined, &registration(HostKind::User, 103, 3, "pippin", ""));
+    world.run_until_quiescent();
+    assert_received(
         &mut world,
         left,
         &[
             quit(103, "split"),
             status(2, 101, 1, "Unknown ID 103"),
-            registration(Kind::User, 103, 2, "pippin", ""),
+            registration(HostKind::User, 103, 2, "pippin", ""),
         ],
     );
 }
 
 #[test]
-fn what_waited_for_a_lost_server_itself_comes_after_its_sender() {
+fn chat_waiting_for_a_lost_server_follows_its_senders_registration() {
     let Chain { mut world, middle, left, right, .. } = chain();
-    world.hang_up(right);
-    world.settle();
+    world.disconnect(right);
+    world.run_until_quiescent();
     world.send(left, &chat(101, 3, "are you there?"));
-    world.settle();
-    let again = says(&mut world, middle, &server(3, "three", ""));
+    world.run_until_quiescent();
+    let rejoined = connect_and_send(&mut world, middle, &server(3, "three", ""));
     let expected = [
-        registration(Kind::Server, 2, 2, "s2", "simulated"),
-        registration(Kind::User, 101, 2, "frodo", ""),
+        registration(HostKind::Server, 2, 2, "s2", "simulated"),
+        registration(HostKind::User, 101, 2, "frodo", ""),
         chat(101, 3, "are you there?"),
-        registration(Kind::Server, 1, 2, "one", ""),
-        registration(Kind::User, 102, 2, "sam", ""),
+        registration(HostKind::Server, 1, 2, "one", ""),
+        registration(HostKind::User, 102, 2, "sam", ""),
     ];
-    assert_heard(&mut world, again, &expected);
+    assert_received(&mut world, rejoined, &expected);
 }
 
 /// So many that their quits are more than a client's queue may hold.
-const MANY: u32 = 40_000;
+const MANY_USERS: u32 = 40_000;
 
-/// A server, a link behind which there are [`MANY`], and a user who has heard of them all.
-fn with_many(world: &mut World) -> (usize, ClientId, ClientId) {
+/// A server, a link behind which there are [`MANY_USERS`], and a user who has heard of them all.
+fn server_with_many_users(world: &mut World) -> (usize, ClientId, ClientId) {
     let middle = world.start(ServerSpec::new(2, None));
-    let link = says(world, middle, &server(3, "three", ""));
-    let told = |id| registration(Kind::User, id, 3, "", "");
-    world.send(link, &(1000..1000 + MANY).flat_map(told).collect::<Vec<u8>>());
-    let frodo = says(world, middle, &user(101, "frodo", ""));
-    world.pass(SECOND);
-    heard(world, frodo);
+    let link = connect_and_send(world, middle, &server(3, "three", ""));
+    let user_registration = |id| registration(HostKind::User, id, 3, "", "");
+    world.send(link, &(1000..1000 + MANY_USERS).flat_map(user_registration).collect::<Vec<u8>>());
+    let frodo = connect_and_send(world, middle, &user(101, "frodo", ""));
+    world.run_for(SECOND);
+    take_frames(world, frodo);
     (middle, link, frodo)
 }
 
-fn quits(world: &mut World, client: ClientId) -> usize {
-    heard(world, client).iter().filter(|frame| frame[0] == 0x82).count()
+fn take_quit_count(world: &mut World, client: ClientId) -> usize {
+    take_frames(world, client).iter().filter(|frame| frame[0] == 0x82).count()
 }
 
 #[test]
-fn many_who_are_lost_leave_as_those_who_hear_of_it_have_room() {
+fn quits_of_a_large_split_are_paced_by_the_readers_queues() {
     let mut world = world();
-    let (middle, right, frodo) = with_many(&mut world);
-    let near = says(&mut world, middle, &server(4, "four", ""));
-    world.pass(SECOND);
-    heard(&mut world, near);
-    world.hang_up(right);
-    world.pass(SPLIT_GRACE + 10 * SECOND);
-    for client in [frodo, near] {
+    let (middle, right, frodo) = server_with_many_users(&mut world);
+    let neighbour = connect_and_send(&mut world, middle, &server(4, "four", ""));
+    world.run_for(SECOND);
+    take_frames(&mut world, neighbour);
+    world.disconnect(right);
+    world.run_for(SPLIT_GRACE + 10 * SECOND);
+    for client in [frodo, neighbour] {
         assert!(!world.is_closed(client));
-        assert_eq!(quits(&mut world, client), MANY as usize);
+        assert_eq!(take_quit_count(&mut world, client), MANY_USERS as usize);
     }
     assert_eq!(host_ids(world.node(middle).expect("alive")), [4, 101]);
 }
 
 #[test]
-fn who_does_not_read_does_not_keep_the_lost_for_long() {
+fn stalled_reader_delays_the_quits_of_a_split_only_briefly() {
     let mut world = world();
-    let (middle, right, frodo) = with_many(&mut world);
-    let deaf = says(&mut world, middle, &user(102, "sam", ""));
-    world.pass(SECOND);
-    heard(&mut world, frodo);
-    world.deafen(deaf);
-    world.hang_up(right);
-    world.pass(SPLIT_GRACE + SPLIT_PATIENCE / 2);
-    let so_far = quits(&mut world, frodo);
-    assert!(so_far > 0 && so_far < MANY as usize, "{so_far}");
-    assert!(!world.is_closed(deaf), "it may begin to read again");
-    world.pass(SPLIT_PATIENCE + 10 * SECOND);
-    assert!(world.is_closed(deaf));
-    assert_eq!(so_far + quits(&mut world, frodo), MANY as usize + 1, "and sam");
+    let (middle, right, frodo) = server_with_many_users(&mut world);
+    let stalled = connect_and_send(&mut world, middle, &user(102, "sam", ""));
+    world.run_for(SECOND);
+    take_frames(&mut world, frodo);
+    world.pause_reading(stalled);
+    world.disconnect(right);
+    world.run_for(SPLIT_GRACE + SPLIT_STALL_TIMEOUT / 2);
+    let so_far = take_quit_count(&mut world, frodo);
+    assert!(so_far > 0 && so_far < MANY_USERS as usize, "{so_far}");
+    assert!(!world.is_closed(stalled), "it may begin to read again");
+    world.run_for(SPLIT_STALL_TIMEOUT + 10 * SECOND);
+    assert!(world.is_closed(stalled));
+    assert_eq!(so_far + take_quit_count(&mut world, frodo), MANY_USERS as usize + 1, "and sam");
 }
 
 #[test]
-fn who_comes_back_while_the_others_leave_stays() {
+fn user_who_returns_while_split_quits_are_sent_is_kept() {
     let mut world = world();
-    let (middle, right, frodo) = with_many(&mut world);
-    world.deafen(frodo); // the end of the split waits for it
-    world.hang_up(right);
-    world.pass(SPLIT_GRACE + SECOND);
-    let last = 1000 + MANY - 1;
-    let again = says(&mut world, middle, &server(3, "three", ""));
-    world.send(again, &registration(Kind::User, last, 3, "", ""));
-    world.settle();
-    world.undeafen(frodo);
-    world.pass(10 * SECOND);
+    let (middle, right, frodo) = server_with_many_users(&mut world);
+    world.pause_reading(frodo); // the end of the split waits for it
+    world.disconnect(right);
+    world.run_for(SPLIT_GRACE + SECOND);
+    let last = 1000 + MANY_USERS - 1;
+    let rejoined = connect_and_send(&mut world, middle, &server(3, "three", ""));
+    world.send(rejoined, &registration(HostKind::User, last, 3, "", ""));
+    world.run_until_quiescent();
+    world.resume_reading(frodo);
+    world.run_for(10 * SECOND);
     assert!(!world.is_closed(frodo));
-    assert_eq!(quits(&mut world, frodo), MANY as usize - 1);
+    assert_eq!(take_quit_count(&mut world, frodo), MANY_USERS as usize - 1);
     assert_eq!(host_ids(world.node(middle).expect("alive")), [3, 101, last]);
 }

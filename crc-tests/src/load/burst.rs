@@ -5,145 +5,148 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::conversation::{Conversation, Talk, histogram};
-use super::fleet::{Deaf, Ear, Fleet, PATIENCE};
-use super::hosts::{Announced, Announcer, Counter};
-use super::report::others::BurstReport;
-use super::servers::{Network, Site};
-use super::usage::{self, Mark};
-use super::wire::Role;
-use super::{Context, Stop};
-use crate::command::Wire;
+use super::announcer::{AnnouncedKind, Announcer, HostCounter};
+use super::chat_traffic::{ChatParameters, ChatTraffic, latency_histogram};
+use super::client_codec::Role;
+use super::client_pool::{ClientPool, NullSink, RESPONSE_TIMEOUT, Sink};
+use super::report::connect_burst::BurstReport;
+use super::servers::{Network, Target};
+use super::usage::{self, UsageSample};
+use super::{LoadContext, LoadError};
+use crate::command::ClientWire;
 
 /// A window that is closed by hand.
-const OPEN_END: Duration = Duration::from_secs(24 * 60 * 60);
+const UNBOUNDED_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A run of this workload.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
-    pub(super) site: Site,
+    pub(super) target: Target,
     /// Users behind the server that joins.
     pub(super) users: usize,
     /// Who talks meanwhile, in an open loop.
-    pub(super) talk: Talk,
+    pub(super) chat: ChatParameters,
     pub(super) warm_up: Duration,
     /// How long people talk before anybody joins, for comparison.
     pub(super) duration: Duration,
-    pub(super) pin: bool,
+    pub(super) pins_cores: bool,
 }
 
 /// What happened to those who talked, in one part of the run, and what that cost.
 pub(super) struct Phase {
     pub(super) latencies: Histogram<u64>,
     /// How long the hosts took.
-    pub(super) took: Duration,
+    pub(super) duration: Duration,
     /// CPU time of all servers, if it is known.
-    pub(super) server: Option<Duration>,
+    pub(super) server_cpu: Option<Duration>,
 }
 
 /// Runs it.
 ///
 /// # Errors
 /// It could not be measured, with a reason.
-pub(super) fn run(plan: &Plan, context: &Context) -> Result<BurstReport, Stop> {
-    usage::allow_connections(plan.talk.connections() + 3)?;
-    let mut network = Network::open(&plan.site, plan.talk.wire, plan.pin)?;
-    load(plan, &network, context).map_err(|stop| network.explain(stop))
+pub(super) fn run(plan: &Plan, context: &LoadContext) -> Result<BurstReport, LoadError> {
+    usage::raise_open_files_limit(plan.chat.connection_count() + 3)?;
+    let mut network = Network::open(&plan.target, plan.chat.wire, plan.pins_cores)?;
+    run_on(plan, &network, context).map_err(|stop| network.add_cause(stop))
 }
 
-fn load(plan: &Plan, network: &Network, context: &Context) -> Result<BurstReport, Stop> {
+fn run_on(plan: &Plan, network: &Network, context: &LoadContext) -> Result<BurstReport, LoadError> {
     let pids = network.pids();
-    let mut fleet = Fleet::new(plan.talk.size, context.interrupted.clone())?;
-    context.note(&format!("preparing {} users", plan.users));
-    let mut announcer = Announcer::join(&mut fleet, network, plan.users, Announced::Users)?;
-    let mut talk = Conversation::join(&mut fleet, network, plan.talk.clone())?;
-    let empty = usage::resident_bytes(pids);
-    talk.begin(&mut fleet);
-    let warm = fleet.now() + plan.warm_up.as_nanos() as u64;
-    while fleet.now() < warm {
-        talk.step(&mut fleet, &mut Deaf)?;
+    let mut pool = ClientPool::new(plan.chat.text_bytes, context.interrupted.clone())?;
+    context.print_note(&format!("preparing {} users", plan.users));
+    let mut announcer = Announcer::join(&mut pool, network, plan.users, AnnouncedKind::Users)?;
+    let mut traffic = ChatTraffic::join(&mut pool, network, plan.chat.clone())?;
+    let memory_before = usage::resident_bytes(pids);
+    traffic.start(&mut pool);
+    let warm_up_end = pool.now() + plan.warm_up.as_nanos() as u64;
+    while pool.now() < warm_up_end {
+        traffic.run_turn(&mut pool, &mut NullSink)?;
     }
 
-    let begin_of_all = Mark::now(pids, fleet.waited());
-    context.note("people talk, and nobody joins");
-    let mut phases = Phases { fleet: &mut fleet, talk: &mut talk, pids };
-    let until = phases.fleet.now() + plan.duration.as_nanos() as u64;
-    let before = phases.run(&mut Deaf, |fleet, _| {
-        let now = fleet.now();
-        Ok((now >= until).then_some(plan.duration))
+    let start_sample = UsageSample::now(pids, pool.idle_time());
+    context.print_note("people talk, and nobody joins");
+    let mut phases = PhaseRunner { pool: &mut pool, traffic: &mut traffic, pids };
+    let baseline_end = phases.pool.now() + plan.duration.as_nanos() as u64;
+    let before = phases.run(&mut NullSink, |pool, _| {
+        let now = pool.now();
+        Ok((now >= baseline_end).then_some(plan.duration))
     })?;
 
-    context.note(&format!("a server with {} users joins", plan.users));
-    let applied = phases.run(&mut announcer, |fleet, announcer| {
-        announcer.feed(fleet);
+    context.print_note(&format!("a server with {} users joins", plan.users));
+    let applied = phases.run(&mut announcer, |pool, announcer| {
+        announcer.queue_more(pool);
         announcer.check_progress()?;
-        Ok(announcer.took().map(Duration::from_nanos))
+        Ok(announcer.elapsed_nanos().map(Duration::from_nanos))
     })?;
-    let loaded = usage::resident_bytes(pids);
+    let memory_after = usage::resident_bytes(pids);
 
-    context.note("a server joins that is told of them");
-    let last = network.door(network.len() - 1, Wire::Crc);
-    let begin = phases.fleet.now();
-    let client = phases.fleet.connect(Wire::Crc, Role::Server, last)?;
-    let mut counter = Counter { client, count: 0, at: begin };
-    let told = phases.run(&mut counter, |fleet, counter| {
-        if fleet.now() > counter.at + PATIENCE.as_nanos() as u64 {
-            let (count, seconds) = (counter.count, PATIENCE.as_secs());
-            return Err(Stop::fault(format!(
+    context.print_note("a server joins that is told of them");
+    let last = network.address(network.len() - 1, ClientWire::Crc);
+    let started_at = phases.pool.now();
+    let client = phases.pool.connect(ClientWire::Crc, Role::Server, last)?;
+    let mut counter = HostCounter { client, count: 0, last_at: started_at };
+    let announced = phases.run(&mut counter, |pool, counter| {
+        if pool.now() > counter.last_at + RESPONSE_TIMEOUT.as_nanos() as u64 {
+            let (count, seconds) = (counter.count, RESPONSE_TIMEOUT.as_secs());
+            return Err(LoadError::failed(format!(
                 "a new server was told of {count} hosts, and of no more for {seconds} s"
             )));
         }
         let is_told = counter.count >= plan.users as u64;
-        Ok(is_told.then(|| Duration::from_nanos(counter.at - begin)))
+        Ok(is_told.then(|| Duration::from_nanos(counter.last_at - started_at)))
     })?;
-    let spent = begin_of_all.until(&Mark::now(pids, fleet.waited()));
-    talk.settle(&mut fleet)?;
+    let spent = start_sample.usage_until(&UsageSample::now(pids, pool.idle_time()));
+    traffic.drain_in_flight(&mut pool)?;
     Ok(BurstReport {
         plan: plan.clone(),
         servers: network.len(),
         before,
         applied,
-        told,
-        spent,
-        sent: talk.hearing.ledger.sent_count,
-        lost: talk.hearing.ledger.missing_count(),
-        empty,
-        loaded,
-        peak: usage::peak_bytes(pids),
+        announced,
+        usage: spent,
+        sent: traffic.received.deliveries.sent_count,
+        lost: traffic.received.deliveries.missing_count(),
+        memory_before,
+        memory_after,
+        memory_peak: usage::peak_bytes(pids),
     })
 }
 
 /// People talk, and something else goes on.
-struct Phases<'a> {
-    fleet: &'a mut Fleet,
-    talk: &'a mut Conversation,
+struct PhaseRunner<'a> {
+    pool: &'a mut ClientPool,
+    traffic: &'a mut ChatTraffic,
     pids: &'a [u32],
 }
 
-impl Phases<'_> {
+impl PhaseRunner<'_> {
     /// A part of the run, until `end` says how long it took.
-    fn run<E: Ear>(
+    fn run<E: Sink>(
         &mut self,
-        ear: &mut E,
-        mut end: impl FnMut(&mut Fleet, &mut E) -> Result<Option<Duration>, Stop>,
-    ) -> Result<Phase, Stop> {
-        self.talk.open_window(self.fleet, OPEN_END);
-        let begin = Mark::now(self.pids, self.fleet.waited());
-        let took = loop {
-            self.talk.step(self.fleet, ear)?;
-            if let Some(took) = end(self.fleet, ear)? {
+        sink: &mut E,
+        mut poll_end: impl FnMut(&mut ClientPool, &mut E) -> Result<Option<Duration>, LoadError>,
+    ) -> Result<Phase, LoadError> {
+        self.traffic.open_window(self.pool, UNBOUNDED_WINDOW);
+        let begin = UsageSample::now(self.pids, self.pool.idle_time());
+        let duration = loop {
+            self.traffic.run_turn(self.pool, sink)?;
+            if let Some(took) = poll_end(self.pool, sink)? {
                 break took;
             }
         };
-        self.talk.close_window(self.fleet);
-        let spent = begin.until(&Mark::now(self.pids, self.fleet.waited()));
+        self.traffic.close_window(self.pool);
+        let spent = begin.usage_until(&UsageSample::now(self.pids, self.pool.idle_time()));
         // What was due in this part and is on its way still belongs to it.
-        let (sent, patience) =
-            (self.talk.hearing.ledger.sent_count, self.fleet.now() + 2_000_000_000);
-        while self.talk.hearing.ledger.arrived_count < sent && self.fleet.now() < patience {
-            self.talk.step(self.fleet, ear)?;
+        let (sent, drain_deadline) =
+            (self.traffic.received.deliveries.sent_count, self.pool.now() + 2_000_000_000);
+        while self.traffic.received.deliveries.arrived_count < sent
+            && self.pool.now() < drain_deadline
+        {
+            self.traffic.run_turn(self.pool, sink)?;
         }
-        let latencies = std::mem::replace(&mut self.talk.hearing.latencies, histogram());
-        Ok(Phase { latencies, took, server: spent.all_servers() })
+        let latencies =
+            std::mem::replace(&mut self.traffic.received.latencies, latency_histogram());
+        Ok(Phase { latencies, duration, server_cpu: spent.servers_total() })
     }
 }

@@ -4,42 +4,44 @@ use std::time::Duration;
 
 use crc::limits::CLIENT_QUEUE_BYTES_MAX;
 
-use super::conversation::{Conversation, Talk};
-use super::fleet::{Deaf, Fleet};
-use super::hosts::{Announced, Announcer};
+use super::announcer::{AnnouncedKind, Announcer};
+use super::chat_traffic::{ChatParameters, ChatTraffic};
+use super::client_pool::{ClientPool, NullSink};
 use super::pace::Pace;
 use super::report::chat::{ChatReport, Memory};
-use super::servers::{Network, Site};
-use super::usage::{self, Mark};
-use super::{AT_A_TIME, Context, Stop};
+use super::servers::{Network, Target};
+use super::usage::{self, UsageSample};
+use super::{LoadContext, LoadError, PENDING_REGISTRATIONS_MAX};
 
 /// A run of this workload.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
-    pub(super) site: Site,
-    pub(super) talk: Talk,
+    pub(super) target: Target,
+    pub(super) chat: ChatParameters,
     /// Clients beside those that talk.
-    pub(super) idle: usize,
+    pub(super) idle_clients: usize,
     /// Hosts beside the clients.
-    pub(super) hosts: usize,
+    pub(super) extra_hosts: usize,
     pub(super) warm_up: Duration,
     pub(super) duration: Duration,
-    pub(super) pin: bool,
-    pub(super) spin: bool,
+    pub(super) pins_cores: bool,
+    pub(super) busy_polls: bool,
 }
 
 impl Plan {
-    fn connections(&self) -> usize {
-        self.talk.connections() + self.idle + 2
+    fn connection_count(&self) -> usize {
+        self.chat.connection_count() + self.idle_clients + 2
     }
 
     /// What an end may be due to that the plan itself has asked for.
-    fn explain(&self, stop: Stop) -> Stop {
-        let (size, kept) = (self.talk.size, CLIENT_QUEUE_BYTES_MAX);
-        match (stop, self.talk.pace) {
-            (Stop::Fault(reason), Pace::InFlight(count)) if count as usize * size > kept => {
-                Stop::Fault(format!(
-                    "{reason}; --in-flight {count} of --size {size} is more than the {kept} bytes \
+    fn add_cause(&self, stop: LoadError) -> LoadError {
+        let (size, queue_bytes_max) = (self.chat.text_bytes, CLIENT_QUEUE_BYTES_MAX);
+        match (stop, self.chat.pace) {
+            (LoadError::Failed(reason), Pace::InFlight(count))
+                if count as usize * size > queue_bytes_max =>
+            {
+                LoadError::Failed(format!(
+                    "{reason}; --in-flight {count} of --size {size} is more than the {queue_bytes_max} bytes \
                      that a server keeps for one client, unless its --client-queue is larger"
                 ))
             }
@@ -52,114 +54,122 @@ impl Plan {
 ///
 /// # Errors
 /// Nothing could be measured.
-pub(super) fn run(plan: &Plan, context: &Context) -> Result<ChatReport, Stop> {
-    usage::allow_connections(plan.connections())?;
-    let mut network = Network::open(&plan.site, plan.talk.wire, plan.pin)?;
-    match load(plan, &network, context) {
+pub(super) fn run(plan: &Plan, context: &LoadContext) -> Result<ChatReport, LoadError> {
+    usage::raise_open_files_limit(plan.connection_count())?;
+    let mut network = Network::open(&plan.target, plan.chat.wire, plan.pins_cores)?;
+    match run_on(plan, &network, context) {
         Ok(mut report) => {
-            let stop = report.stop.take();
-            report.stop = stop.map(|stop| plan.explain(network.explain(stop)));
+            let error = report.error.take();
+            report.error = error.map(|stop| plan.add_cause(network.add_cause(stop)));
             Ok(report)
         }
-        Err(stop) => Err(plan.explain(network.explain(stop))),
+        Err(stop) => Err(plan.add_cause(network.add_cause(stop))),
     }
 }
 
-fn load(plan: &Plan, network: &Network, context: &Context) -> Result<ChatReport, Stop> {
+fn run_on(plan: &Plan, network: &Network, context: &LoadContext) -> Result<ChatReport, LoadError> {
     let pids = network.pids();
-    let mut memory = Memory { empty: usage::resident_bytes(pids), ..Memory::default() };
-    let mut fleet = Fleet::new(plan.talk.size, context.interrupted.clone())?;
-    if plan.hosts > 0 {
-        context.note(&format!("announcing {} hosts", plan.hosts));
-        let mut announcer = Announcer::join(&mut fleet, network, plan.hosts, Announced::Servers)?;
+    let mut memory = Memory { at_start: usage::resident_bytes(pids), ..Memory::default() };
+    let mut pool = ClientPool::new(plan.chat.text_bytes, context.interrupted.clone())?;
+    if plan.extra_hosts > 0 {
+        context.print_note(&format!("announcing {} hosts", plan.extra_hosts));
+        let mut announcer =
+            Announcer::join(&mut pool, network, plan.extra_hosts, AnnouncedKind::Servers)?;
         while !announcer.is_done() {
-            announcer.feed(&mut fleet);
-            fleet.turn(Duration::from_millis(100), &mut announcer)?;
+            announcer.queue_more(&mut pool);
+            pool.run_turn(Duration::from_millis(100), &mut announcer)?;
             announcer.check_progress()?;
         }
-        memory.hosts = usage::resident_bytes(pids);
+        memory.after_hosts = usage::resident_bytes(pids);
     }
-    if plan.idle > 0 {
-        context.note(&format!("connecting {} idle clients", plan.idle));
-        let (wire, servers) = (plan.talk.wire, network.len());
+    if plan.idle_clients > 0 {
+        context.print_note(&format!("connecting {} idle clients", plan.idle_clients));
+        let (wire, servers) = (plan.chat.wire, network.len());
         let before = usage::resident_bytes(pids);
-        let doors = (0..plan.idle).map(|at| (wire, network.door(at % servers, wire)));
-        fleet.connect_all(doors, AT_A_TIME, &mut Deaf)?;
-        fleet.quieten()?;
-        memory.idle = before.zip(usage::resident_bytes(pids));
+        let doors = (0..plan.idle_clients).map(|at| (wire, network.address(at % servers, wire)));
+        pool.connect_all(doors, PENDING_REGISTRATIONS_MAX, &mut NullSink)?;
+        pool.run_until_quiet()?;
+        memory.around_idle_clients = before.zip(usage::resident_bytes(pids));
     }
-    context.note(&format!("connecting {} clients that talk", plan.talk.connections()));
-    let mut conversation = Conversation::join(&mut fleet, network, plan.talk.clone())?;
-    fleet.quieten()?;
-    fleet.spins = plan.spin;
-    conversation.begin(&mut fleet);
-    let warm_until = fleet.now() + plan.warm_up.as_nanos() as u64;
-    while fleet.now() < warm_until {
-        conversation.step(&mut fleet, &mut Deaf)?;
+    context.print_note(&format!("connecting {} clients that talk", plan.chat.connection_count()));
+    let mut traffic = ChatTraffic::join(&mut pool, network, plan.chat.clone())?;
+    pool.run_until_quiet()?;
+    pool.busy_polls = plan.busy_polls;
+    traffic.start(&mut pool);
+    let warm_up_end = pool.now() + plan.warm_up.as_nanos() as u64;
+    while pool.now() < warm_up_end {
+        traffic.run_turn(&mut pool, &mut NullSink)?;
     }
 
-    conversation.open_window(&fleet, plan.duration);
-    let (begin, arrived) = (Mark::now(pids, fleet.waited()), arrived(&conversation));
-    let stop = talk(plan, network, context, &mut fleet, &mut conversation, &begin).err();
-    let end = Mark::now(pids, fleet.waited());
-    let delivered = self::arrived(&conversation) - arrived;
-    memory.loaded = usage::resident_bytes(pids);
+    traffic.open_window(&pool, plan.duration);
+    let (begin, arrived_before) =
+        (UsageSample::now(pids, pool.idle_time()), arrived_count(&traffic));
+    let error = run_window(plan, network, context, &mut pool, &mut traffic, &begin).err();
+    let end = UsageSample::now(pids, pool.idle_time());
+    let delivered = self::arrived_count(&traffic) - arrived_before;
+    memory.at_end = usage::resident_bytes(pids);
     memory.peak = usage::peak_bytes(pids);
-    let stop = stop.or_else(|| {
-        conversation.close_window(&mut fleet);
-        conversation.settle(&mut fleet).err()
+    let stop = error.or_else(|| {
+        traffic.close_window(&mut pool);
+        traffic.drain_in_flight(&mut pool).err()
     });
     Ok(ChatReport {
         plan: plan.clone(),
         servers: network.len(),
-        spent: begin.until(&end),
+        usage: begin.usage_until(&end),
         delivered,
-        sent_in_all: conversation.hearing.ledger.sent_count,
-        lost: conversation.hearing.ledger.missing_count(),
-        disordered: conversation.hearing.ledger.disordered_count,
-        astray: conversation.hearing.ledger.astray_count,
-        absent: conversation.hearing.absent_count,
-        unsent: conversation.unsent_count,
-        lateness: conversation.lateness,
-        latencies: conversation.hearing.latencies,
+        sent: traffic.received.deliveries.sent_count,
+        lost: traffic.received.deliveries.missing_count(),
+        out_of_order: traffic.received.deliveries.out_of_order_count,
+        misdelivered: traffic.received.deliveries.misdelivered_count,
+        unknown_destination: traffic.received.unknown_destination_count,
+        unsent: traffic.overdue_count,
+        lateness: traffic.lateness,
+        latencies: traffic.received.latencies,
         memory,
-        status: fleet.status,
-        stop,
+        unexpected_status: pool.unexpected_status,
+        error: stop,
     })
 }
 
-fn arrived(conversation: &Conversation) -> u64 {
-    conversation.hearing.ledger.arrived_count
+fn arrived_count(traffic: &ChatTraffic) -> u64 {
+    traffic.received.deliveries.arrived_count
 }
 
 /// The measured time, with a line of progress each second.
-fn talk(
+fn run_window(
     plan: &Plan,
     network: &Network,
-    context: &Context,
-    fleet: &mut Fleet,
-    conversation: &mut Conversation,
-    begin: &Mark,
-) -> Result<(), Stop> {
+    context: &LoadContext,
+    pool: &mut ClientPool,
+    traffic: &mut ChatTraffic,
+    start_sample: &UsageSample,
+) -> Result<(), LoadError> {
     const SECOND: u64 = 1_000_000_000;
-    let start = fleet.now();
-    let until = start + plan.duration.as_nanos() as u64;
-    let (mut next, mut seconds) = (start + SECOND, 0);
-    let (mut mark, mut arrived) = (begin.clone(), arrived(conversation));
+    let start = pool.now();
+    let window_end = start + plan.duration.as_nanos() as u64;
+    let (mut next_report_at, mut seconds) = (start + SECOND, 0);
+    let (mut last_sample, mut last_arrived) = (start_sample.clone(), arrived_count(traffic));
     loop {
-        conversation.step(fleet, &mut Deaf)?;
-        let now = fleet.now();
-        if now >= until {
+        traffic.run_turn(pool, &mut NullSink)?;
+        let now = pool.now();
+        if now >= window_end {
             return Ok(());
         }
-        if now >= next {
-            (next, seconds) = (next + SECOND, seconds + 1);
-            let end = Mark::now(network.pids(), fleet.waited());
-            let count = self::arrived(conversation) - arrived;
-            let hearing = &conversation.hearing;
-            let missing = hearing.ledger.missing_count();
-            context.progress(seconds, count, &hearing.latencies, missing, &mark.until(&end));
-            (mark, arrived) = (end, arrived + count);
+        if now >= next_report_at {
+            (next_report_at, seconds) = (next_report_at + SECOND, seconds + 1);
+            let end = UsageSample::now(network.pids(), pool.idle_time());
+            let count = self::arrived_count(traffic) - last_arrived;
+            let received = &traffic.received;
+            let missing = received.deliveries.missing_count();
+            context.progress(
+                seconds,
+                count,
+                &received.latencies,
+                missing,
+                &last_sample.usage_until(&end),
+            );
+            (last_sample, last_arrived) = (end, last_arrived + count);
         }
     }
 }

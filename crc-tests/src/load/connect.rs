@@ -2,47 +2,47 @@
 
 use std::time::Duration;
 
-use super::fleet::{Ear, Fleet};
-use super::report::others::ConnectReport;
-use super::servers::{Network, Site};
+use super::client_codec::{Incoming, Role};
+use super::client_pool::{ClientPool, Sink};
+use super::report::connect_burst::ConnectReport;
+use super::servers::{Network, Target};
 use super::stamp::STAMP_BYTES;
-use super::usage::{self, Mark};
-use super::wire::{Heard, Role};
-use super::{Context, Stop};
-use crate::command::Wire;
+use super::usage::{self, UsageSample};
+use super::{LoadContext, LoadError};
+use crate::command::ClientWire;
 
 /// When nothing has come for so long, everybody has been told of everybody.
-const QUIET: u64 = 300_000_000;
+const QUIET_NANOS: u64 = 300_000_000;
 
 /// A run of this workload.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
-    pub(super) site: Site,
-    pub(super) wire: Wire,
+    pub(super) target: Target,
+    pub(super) wire: ClientWire,
     pub(super) clients: usize,
     /// How many may wait to be registered at a time.
-    pub(super) at_a_time: usize,
+    pub(super) pending_max: usize,
     pub(super) pin: bool,
 }
 
 /// When who was taken in, and what was said of it.
 #[derive(Default)]
-struct Arrivals {
-    registered: usize,
-    registered_at: u64,
+struct RegistrationStats {
+    registered_count: usize,
+    last_registered_at: u64,
     /// Registrations of others that clients were told of.
-    told: u64,
-    heard_at: u64,
+    announced_count: u64,
+    last_frame_at: u64,
 }
 
-impl Ear for Arrivals {
-    fn hear(&mut self, _: usize, heard: Heard<'_>, now: u64) {
-        self.heard_at = now;
-        match heard {
-            Heard::Host(_) => self.told += 1,
-            Heard::Welcome(_) | Heard::Interval(_) => {
-                self.registered += 1;
-                self.registered_at = now;
+impl Sink for RegistrationStats {
+    fn receive(&mut self, _: usize, incoming: Incoming<'_>, now: u64) {
+        self.last_frame_at = now;
+        match incoming {
+            Incoming::HostUp(_) => self.announced_count += 1,
+            Incoming::Welcome(_) | Incoming::KeepaliveInterval(_) => {
+                self.registered_count += 1;
+                self.last_registered_at = now;
             }
             _ => {}
         }
@@ -53,38 +53,45 @@ impl Ear for Arrivals {
 ///
 /// # Errors
 /// The clients could not all be registered, with a reason.
-pub(super) fn run(plan: &Plan, context: &Context) -> Result<ConnectReport, Stop> {
-    usage::allow_connections(plan.clients)?;
-    let mut network = Network::open(&plan.site, plan.wire, plan.pin)?;
-    load(plan, &network, context).map_err(|stop| network.explain(stop))
+pub(super) fn run(plan: &Plan, context: &LoadContext) -> Result<ConnectReport, LoadError> {
+    usage::raise_open_files_limit(plan.clients)?;
+    let mut network = Network::open(&plan.target, plan.wire, plan.pin)?;
+    run_on(plan, &network, context).map_err(|stop| network.add_cause(stop))
 }
 
-fn load(plan: &Plan, network: &Network, context: &Context) -> Result<ConnectReport, Stop> {
+fn run_on(
+    plan: &Plan,
+    network: &Network,
+    context: &LoadContext,
+) -> Result<ConnectReport, LoadError> {
     let pids = network.pids();
-    let mut fleet = Fleet::new(STAMP_BYTES, context.interrupted.clone())?;
-    let mut arrivals = Arrivals::default();
-    context.note(&format!("connecting {} clients, {} at a time", plan.clients, plan.at_a_time));
-    let empty = usage::resident_bytes(pids);
-    let (begin, begun_at) = (Mark::now(pids, fleet.waited()), fleet.now());
+    let mut pool = ClientPool::new(STAMP_BYTES, context.interrupted.clone())?;
+    let mut stats = RegistrationStats::default();
+    context.print_note(&format!(
+        "connecting {} clients, {} at a time",
+        plan.clients, plan.pending_max
+    ));
+    let memory_before = usage::resident_bytes(pids);
+    let (start_sample, started_at) = (UsageSample::now(pids, pool.idle_time()), pool.now());
     for at in 0..plan.clients {
-        fleet.connect(plan.wire, Role::User, network.door(at % network.len(), plan.wire))?;
-        fleet.await_registered(plan.at_a_time.saturating_sub(1), &mut arrivals)?;
+        pool.connect(plan.wire, Role::User, network.address(at % network.len(), plan.wire))?;
+        pool.wait_until_registered(plan.pending_max.saturating_sub(1), &mut stats)?;
     }
-    fleet.await_registered(0, &mut arrivals)?;
-    while fleet.now() < arrivals.heard_at + QUIET {
-        fleet.turn(Duration::from_millis(20), &mut arrivals)?;
+    pool.wait_until_registered(0, &mut stats)?;
+    while pool.now() < stats.last_frame_at + QUIET_NANOS {
+        pool.run_turn(Duration::from_millis(20), &mut stats)?;
     }
-    let end = Mark::now(pids, fleet.waited());
-    let span = |at: u64| Duration::from_nanos(at.saturating_sub(begun_at));
+    let end_sample = UsageSample::now(pids, pool.idle_time());
+    let since_start = |at: u64| Duration::from_nanos(at.saturating_sub(started_at));
     Ok(ConnectReport {
         plan: plan.clone(),
         servers: network.len(),
-        registered_in: span(arrivals.registered_at),
-        told_in: span(arrivals.heard_at),
-        told: arrivals.told,
-        spent: begin.until(&end),
-        empty,
-        loaded: usage::resident_bytes(pids),
-        peak: usage::peak_bytes(pids),
+        registered_in: since_start(stats.last_registered_at),
+        announced_in: since_start(stats.last_frame_at),
+        announced_count: stats.announced_count,
+        usage: start_sample.usage_until(&end_sample),
+        memory_before,
+        memory_after: usage::resident_bytes(pids),
+        memory_peak: usage::peak_bytes(pids),
     })
 }

@@ -6,19 +6,19 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::chat;
-use super::conversation::Talk;
-use super::ledger::Receivers;
+use super::chat_traffic::ChatParameters;
+use super::delivery_tracker::Addressing;
 use super::pace::Pace;
-use super::servers::Site;
-use super::{Context, Stop};
-use crate::command::Wire;
+use super::servers::Target;
+use super::{LoadContext, LoadError};
+use crate::command::ClientWire;
 
 /// A run of all series.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) binary: Option<PathBuf>,
-    pub(super) folder: PathBuf,
-    pub(super) wire: Wire,
+    pub(super) output_dir: PathBuf,
+    pub(super) wire: ClientWire,
     pub(super) connections: Vec<usize>,
     pub(super) hosts: Vec<usize>,
     pub(super) hops: Vec<usize>,
@@ -27,38 +27,38 @@ pub(super) struct Plan {
     pub(super) size: usize,
     pub(super) warm_up: Duration,
     pub(super) duration: Duration,
-    pub(super) pin: bool,
+    pub(super) pins_cores: bool,
 }
 
 impl Plan {
     /// The runs, with the names of their files.
     fn runs(&self) -> Vec<(String, chat::Plan)> {
-        let run = |servers, idle, hosts| chat::Plan {
-            site: Site::Chain { servers, binary: self.binary.clone() },
-            talk: Talk {
+        let chat_plan = |servers, idle, hosts| chat::Plan {
+            target: Target::Chain { servers, binary: self.binary.clone() },
+            chat: ChatParameters {
                 wire: self.wire,
-                receivers: Receivers::Own { pairs: self.pairs },
-                size: self.size,
+                addressing: Addressing::Paired { pairs: self.pairs },
+                text_bytes: self.size,
                 pace: Pace::InFlight(self.in_flight),
-                spread: false,
+                spreads_clients: false,
             },
-            idle,
-            hosts,
+            idle_clients: idle,
+            extra_hosts: hosts,
             warm_up: self.warm_up,
             duration: self.duration,
-            pin: self.pin,
-            spin: false,
+            pins_cores: self.pins_cores,
+            busy_polls: false,
         };
         let mut runs = Vec::new();
         for &count in &self.connections {
             let idle = count.saturating_sub(2 * self.pairs);
-            runs.push((format!("connections-{count}.json"), run(1, idle, 0)));
+            runs.push((format!("connections-{count}.json"), chat_plan(1, idle, 0)));
         }
         for &count in &self.hosts {
-            runs.push((format!("hosts-{count}.json"), run(1, 0, count)));
+            runs.push((format!("hosts-{count}.json"), chat_plan(1, 0, count)));
         }
         for &count in &self.hops {
-            runs.push((format!("hops-{count}.json"), run(count + 1, 0, 0)));
+            runs.push((format!("hops-{count}.json"), chat_plan(count + 1, 0, 0)));
         }
         runs
     }
@@ -68,27 +68,27 @@ impl Plan {
 ///
 /// # Errors
 /// Which run failed and why.
-pub(super) fn run(plan: &Plan, context: &Context) -> Result<(), Stop> {
-    let folder = plan.folder.display();
-    fs::create_dir_all(&plan.folder)
-        .map_err(|error| Stop::fault(format!("{folder} cannot be made: {error}")))?;
+pub(super) fn run(plan: &Plan, context: &LoadContext) -> Result<(), LoadError> {
+    let folder = plan.output_dir.display();
+    fs::create_dir_all(&plan.output_dir)
+        .map_err(|error| LoadError::failed(format!("{folder} cannot be made: {error}")))?;
     let runs = plan.runs();
     let count = runs.len();
     for (at, (name, run)) in runs.into_iter().enumerate() {
-        context.note(&format!("{} of {count}: {name}", at + 1));
-        let result = chat::run(&run, context).and_then(|mut report| match report.stop.take() {
+        context.print_note(&format!("{} of {count}: {name}", at + 1));
+        let result = chat::run(&run, context).and_then(|mut report| match report.error.take() {
             Some(stop) => Err(stop),
             None => Ok(report),
         });
         let report = result.map_err(|stop| match stop {
-            Stop::Fault(reason) => Stop::Fault(format!("{name}: {reason}")),
-            Stop::Interrupted => Stop::Interrupted,
+            LoadError::Failed(reason) => LoadError::Failed(format!("{name}: {reason}")),
+            LoadError::Interrupted => LoadError::Interrupted,
         })?;
-        let path = plan.folder.join(&name);
+        let path = plan.output_dir.join(&name);
         let text = format!("{:#}\n", report.json());
         fs::write(&path, text).map_err(|error| {
             let path = path.display();
-            Stop::fault(format!("{path} cannot be written: {error}"))
+            LoadError::failed(format!("{path} cannot be written: {error}"))
         })?;
     }
     Ok(())
@@ -99,11 +99,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_point_differs_from_the_others_in_one_thing() {
+    fn growth_points_vary_one_parameter_each() {
         let plan = Plan {
             binary: None,
-            folder: PathBuf::new(),
-            wire: Wire::Crc,
+            output_dir: PathBuf::new(),
+            wire: ClientWire::Crc,
             connections: vec![10, 100],
             hosts: vec![1000],
             hops: vec![1, 20],
@@ -112,16 +112,18 @@ mod tests {
             size: 64,
             warm_up: Duration::ZERO,
             duration: Duration::ZERO,
-            pin: false,
+            pins_cores: false,
         };
-        let servers = |site: &Site| match site {
-            Site::Chain { servers, .. } => *servers,
-            Site::Running { .. } => 0,
+        let servers = |site: &Target| match site {
+            Target::Chain { servers, .. } => *servers,
+            Target::Existing { .. } => 0,
         };
         let runs = plan.runs();
         let points: Vec<_> = runs
             .iter()
-            .map(|(name, run)| (name.as_str(), servers(&run.site), run.idle, run.hosts))
+            .map(|(name, run)| {
+                (name.as_str(), servers(&run.target), run.idle_clients, run.extra_hosts)
+            })
             .collect();
         assert_eq!(
             points,

@@ -6,21 +6,21 @@
 //! what is announced), and `growth`, which is many of the first. `usage` reads what processes cost;
 //! `report` tells it.
 
+mod announcer;
 mod burst;
 mod chat;
+mod chat_traffic;
+mod client_codec;
+mod client_pool;
 mod connect;
-mod conversation;
-mod fleet;
+mod delivery_tracker;
 mod growth;
-mod hosts;
-mod ledger;
 mod options;
 mod pace;
 mod report;
 mod servers;
 mod stamp;
 mod usage;
-mod wire;
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -32,48 +32,48 @@ use hdrhistogram::Histogram;
 use serde_json::Value;
 
 pub use self::options::LoadArguments;
-use self::options::Work;
-pub use self::servers::{SERVER_WORD, become_server};
-use self::usage::Spent;
+use self::options::WorkloadPlan;
+pub use self::servers::{EXEC_SERVER_COMMAND, exec_server};
+use self::usage::Usage;
 
 /// Clients that are connected but not registered, where it does not matter how fast they come.
-const AT_A_TIME: usize = 64;
+const PENDING_REGISTRATIONS_MAX: usize = 64;
 
 /// Why a load cannot go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Stop {
+enum LoadError {
     /// The user wants no more of it.
     Interrupted,
     /// Something failed; one line that says what.
-    Fault(String),
+    Failed(String),
 }
 
-impl Stop {
-    fn fault(text: impl Into<String>) -> Self {
-        Self::Fault(text.into())
+impl LoadError {
+    fn failed(text: impl Into<String>) -> Self {
+        Self::Failed(text.into())
     }
 }
 
-impl fmt::Display for Stop {
+impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Interrupted => f.write_str("interrupted: the figures are of the time until then"),
-            Self::Fault(reason) => f.write_str(reason),
+            Self::Failed(reason) => f.write_str(reason),
         }
     }
 }
 
 /// What all workloads need to know of their caller.
-struct Context {
+struct LoadContext {
     is_quiet: bool,
     interrupted: Arc<AtomicBool>,
 }
 
-impl Context {
+impl LoadContext {
     /// Tells on standard error what is being done.
-    fn note(&self, text: &str) {
+    fn print_note(&self, text: &str) {
         if !self.is_quiet {
-            say(text);
+            print_line(text);
         }
     }
 
@@ -84,24 +84,25 @@ impl Context {
         count: u64,
         latencies: &Histogram<u64>,
         missing: u64,
-        spent: &Spent,
+        usage: &Usage,
     ) {
         if self.is_quiet {
             return;
         }
-        let rate = report::grouped((count as f64 / spent.time.as_secs_f64().max(1e-9)) as u64);
+        let rate =
+            report::with_commas((count as f64 / usage.elapsed.as_secs_f64().max(1e-9)) as u64);
         let p99 = latencies.value_at_quantile(0.99) / 1000;
-        let missing = report::grouped(missing);
-        let server = spent.busiest_server().map_or("?".to_owned(), report::percent);
-        let own = report::percent(spent.share(spent.own));
-        say(&format!(
-            "{second:>3} s  {rate:>11}/s  p99 {p99:>7} µs  {missing} on the way  server {server}  \
-             generator {own}"
+        let missing = report::with_commas(missing);
+        let server_share = usage.busiest_server_share().map_or("?".to_owned(), report::percent);
+        let generator_share = report::percent(usage.core_share(usage.generator));
+        print_line(&format!(
+            "{second:>3} s  {rate:>11}/s  p99 {p99:>7} µs  {missing} on the way  server {server_share}  \
+             generator {generator_share}"
         ));
     }
 }
 
-fn say(line: &str) {
+fn print_line(line: &str) {
     // Whoever does not read the progress has the exit code.
     drop(writeln!(io::stderr(), "{line}"));
 }
@@ -113,45 +114,45 @@ pub fn run(arguments: LoadArguments, interrupted: Arc<AtomicBool>) -> ExitCode {
     let options = match arguments.check() {
         Ok(options) => options,
         Err(error) => {
-            say(&format!("crc-tests load: {error}"));
+            print_line(&format!("crc-tests load: {error}"));
             return ExitCode::from(2);
         }
     };
-    let context = Context { is_quiet: options.is_quiet, interrupted };
+    let context = LoadContext { is_quiet: options.is_quiet, interrupted };
     let is_json = options.is_json;
-    let result = match &options.work {
-        Work::Chat(plan) => chat::run(plan, &context).map(|report| {
-            show(is_json, &report, &report.json());
-            report.stop
+    let result = match &options.workload {
+        WorkloadPlan::Chat(plan) => chat::run(plan, &context).map(|report| {
+            print_report(is_json, &report, &report.json());
+            report.error
         }),
-        Work::Connect(plan) => connect::run(plan, &context).map(|report| {
-            show(is_json, &report, &report.json());
+        WorkloadPlan::Connect(plan) => connect::run(plan, &context).map(|report| {
+            print_report(is_json, &report, &report.json());
             None
         }),
-        Work::Burst(plan) => burst::run(plan, &context).map(|report| {
-            show(is_json, &report, &report.json());
+        WorkloadPlan::Burst(plan) => burst::run(plan, &context).map(|report| {
+            print_report(is_json, &report, &report.json());
             None
         }),
-        Work::Growth(plan) => growth::run(plan, &context).map(|()| None),
+        WorkloadPlan::Growth(plan) => growth::run(plan, &context).map(|()| None),
     };
     match result {
         Ok(None) => ExitCode::SUCCESS,
         Ok(Some(stop)) => {
-            say(&format!("crc-tests load: {stop}"));
+            print_line(&format!("crc-tests load: {stop}"));
             ExitCode::FAILURE
         }
-        Err(stop) => {
-            let text = match stop {
-                Stop::Interrupted => "interrupted before anything was measured".to_owned(),
-                Stop::Fault(reason) => reason,
+        Err(error) => {
+            let text = match error {
+                LoadError::Interrupted => "interrupted before anything was measured".to_owned(),
+                LoadError::Failed(reason) => reason,
             };
-            say(&format!("crc-tests load: {text}"));
+            print_line(&format!("crc-tests load: {text}"));
             ExitCode::FAILURE
         }
     }
 }
 
-fn show(is_json: bool, table: &impl fmt::Display, json: &Value) {
+fn print_report(is_json: bool, table: &impl fmt::Display, json: &Value) {
     let mut stdout = io::stdout();
     drop(if is_json { writeln!(stdout, "{json}") } else { write!(stdout, "{table}") });
 }

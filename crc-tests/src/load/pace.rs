@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Wake-ups of the system come up to so much late; what is due sooner is waited for by looking.
-const COARSE: u64 = 1_500_000;
+const TIMER_SLACK_NANOS: u64 = 1_500_000;
 
 /// How senders go on.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,38 +17,38 @@ pub(super) enum Pace {
 /// The times at which the messages of an open loop are due, evenly apart, in nanoseconds. They are
 /// due whether or not those before them could be sent: who is late is told so by the histogram.
 pub(super) struct Pacer {
-    begin: u64,
-    step: f64,
-    taken: u64,
+    start_nanos: u64,
+    interval_nanos: f64,
+    sent_count: u64,
 }
 
 impl Pacer {
     /// A first message at `begin`, and `rate` a second.
-    pub(super) fn new(begin: u64, rate: f64) -> Self {
-        Self { begin, step: 1e9 / rate, taken: 0 }
+    pub(super) fn new(start_nanos: u64, rate: f64) -> Self {
+        Self { start_nanos, interval_nanos: 1e9 / rate, sent_count: 0 }
     }
 
     /// When the next message is due.
-    pub(super) fn due(&self) -> u64 {
-        self.begin + (self.taken as f64 * self.step) as u64
+    pub(super) fn next_due(&self) -> u64 {
+        self.start_nanos + (self.sent_count as f64 * self.interval_nanos) as u64
     }
 
     /// The next message was sent.
-    pub(super) fn take(&mut self) {
-        self.taken += 1;
+    pub(super) fn advance(&mut self) {
+        self.sent_count += 1;
     }
 
     /// Messages that are due at `now` and not sent.
-    pub(super) fn behind(&self, now: u64) -> u64 {
-        if now < self.due() {
+    pub(super) fn overdue_count(&self, now: u64) -> u64 {
+        if now < self.next_due() {
             return 0;
         }
-        ((now - self.begin) as f64 / self.step) as u64 + 1 - self.taken
+        ((now - self.start_nanos) as f64 / self.interval_nanos) as u64 + 1 - self.sent_count
     }
 
     /// How long to sleep so as not to miss the next message; none if there is no time for that.
-    pub(super) fn sleep(&self, now: u64) -> Duration {
-        let left = self.due().saturating_sub(now).saturating_sub(COARSE);
+    pub(super) fn sleep_time(&self, now: u64) -> Duration {
+        let left = self.next_due().saturating_sub(now).saturating_sub(TIMER_SLACK_NANOS);
         Duration::from_millis(left / 1_000_000)
     }
 }
@@ -58,35 +58,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_are_due_evenly_and_no_delay_moves_them() {
+    fn due_times_are_evenly_spaced_and_unaffected_by_delays() {
         let mut pacer = Pacer::new(1_000, 1_000.0);
         let mut due = Vec::new();
         for _ in 0..3 {
-            due.push(pacer.due());
-            pacer.take();
+            due.push(pacer.next_due());
+            pacer.advance();
         }
         assert_eq!(due, [1_000, 1_001_000, 2_001_000]);
         // Nothing was sent for a second: all that was due then still is, at its time.
-        assert_eq!(pacer.due(), 3_001_000);
-        assert_eq!(pacer.behind(1_000_001_000), 998);
-        assert_eq!(pacer.behind(3_000_999), 0);
-        assert_eq!(pacer.behind(3_001_000), 1);
+        assert_eq!(pacer.next_due(), 3_001_000);
+        assert_eq!(pacer.overdue_count(1_000_001_000), 998);
+        assert_eq!(pacer.overdue_count(3_000_999), 0);
+        assert_eq!(pacer.overdue_count(3_001_000), 1);
     }
 
     #[test]
-    fn rates_hold_over_a_long_time() {
+    fn due_times_do_not_drift_over_a_million_seconds() {
         let mut pacer = Pacer::new(0, 3.0);
         for _ in 0..3_000_000 {
-            pacer.take();
+            pacer.advance();
         }
-        assert_eq!(pacer.due().div_ceil(1_000), 1_000_000_000_000); // a million seconds
+        assert_eq!(pacer.next_due().div_ceil(1_000), 1_000_000_000_000); // a million seconds
     }
 
     #[test]
-    fn it_sleeps_only_when_there_is_time() {
+    fn sleep_time_is_zero_when_the_next_message_is_near() {
         let pacer = Pacer::new(10_000_000, 1.0);
-        assert_eq!(pacer.sleep(0), Duration::from_millis(8));
-        assert_eq!(pacer.sleep(8_000_000), Duration::ZERO);
-        assert_eq!(pacer.sleep(20_000_000), Duration::ZERO);
+        assert_eq!(pacer.sleep_time(0), Duration::from_millis(8));
+        assert_eq!(pacer.sleep_time(8_000_000), Duration::ZERO);
+        assert_eq!(pacer.sleep_time(20_000_000), Duration::ZERO);
     }
 }

@@ -8,123 +8,135 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
-use super::Stop;
+use super::LoadError;
 
 /// Descriptors that a process needs beside its connections.
-const DESCRIPTORS_BESIDE: u64 = 64;
+const OTHER_DESCRIPTORS: u64 = 64;
 
 /// CPU time of some processes, of this one, and the time itself, at one moment.
 #[derive(Clone, Debug)]
-pub(super) struct Mark {
+pub(super) struct UsageSample {
     at: Instant,
     servers: Vec<Option<Duration>>,
-    own: Duration,
-    waited: Duration,
-    machine: Option<Duration>,
+    generator: Duration,
+    generator_idle: Duration,
+    machine_busy: Option<Duration>,
 }
 
 /// What was used between two marks.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Spent {
+pub(super) struct Usage {
     /// How long it was.
-    pub(super) time: Duration,
+    pub(super) elapsed: Duration,
     /// CPU time of each server; empty if it is not known of every one.
     pub(super) servers: Vec<Duration>,
     /// CPU time of the generator.
-    pub(super) own: Duration,
+    pub(super) generator: Duration,
     /// How long the generator had something to do.
-    pub(super) busy: Duration,
+    pub(super) generator_busy: Duration,
     /// CPU time of all other programs on this machine, if it and that of all servers is known.
-    pub(super) others: Option<Duration>,
+    pub(super) other_programs: Option<Duration>,
 }
 
-impl Mark {
+impl UsageSample {
     /// Now. `waited` is how long the generator has had nothing to do so far.
-    pub(super) fn now(pids: &[u32], waited: Duration) -> Self {
-        let own = clock(ClockId::CLOCK_PROCESS_CPUTIME_ID).unwrap_or_default();
-        let servers = pids.iter().map(|&pid| cpu(pid)).collect();
-        Self { at: Instant::now(), servers, own, waited, machine: machine() }
+    pub(super) fn now(pids: &[u32], generator_idle: Duration) -> Self {
+        let generator = read_clock(ClockId::CLOCK_PROCESS_CPUTIME_ID).unwrap_or_default();
+        let servers = pids.iter().map(|&pid| process_cpu_time(pid)).collect();
+        Self {
+            at: Instant::now(),
+            servers,
+            generator,
+            generator_idle,
+            machine_busy: machine_busy_time(),
+        }
     }
 
     /// What was used from this mark to a later one.
-    pub(super) fn until(&self, end: &Self) -> Spent {
-        let time = end.at - self.at;
-        let both = self.servers.iter().zip(&end.servers);
+    pub(super) fn usage_until(&self, end: &Self) -> Usage {
+        let elapsed = end.at - self.at;
+        let pairs = self.servers.iter().zip(&end.servers);
         let servers: Option<Vec<_>> =
-            both.map(|(begin, end)| (*end)?.checked_sub((*begin)?)).collect();
-        let busy = time.saturating_sub(end.waited.saturating_sub(self.waited));
-        let own = end.own.saturating_sub(self.own);
-        let mut spent =
-            Spent { time, servers: servers.unwrap_or_default(), own, busy, others: None };
-        let machine = self.machine.zip(end.machine).map(|(begin, end)| end.saturating_sub(begin));
-        spent.others = machine
-            .zip(spent.all_servers())
+            pairs.map(|(begin, end)| (*end)?.checked_sub((*begin)?)).collect();
+        let busy = elapsed.saturating_sub(end.generator_idle.saturating_sub(self.generator_idle));
+        let own = end.generator.saturating_sub(self.generator);
+        let mut spent = Usage {
+            elapsed,
+            servers: servers.unwrap_or_default(),
+            generator: own,
+            generator_busy: busy,
+            other_programs: None,
+        };
+        let machine =
+            self.machine_busy.zip(end.machine_busy).map(|(begin, end)| end.saturating_sub(begin));
+        spent.other_programs = machine
+            .zip(spent.servers_total())
             .map(|(machine, servers)| machine.saturating_sub(servers).saturating_sub(own));
         spent
     }
 }
 
-impl Spent {
+impl Usage {
     /// CPU time of all servers; `None` if it is not known.
-    pub(super) fn all_servers(&self) -> Option<Duration> {
+    pub(super) fn servers_total(&self) -> Option<Duration> {
         (!self.servers.is_empty()).then(|| self.servers.iter().sum())
     }
 
     /// The part of a core that the busiest server used.
-    pub(super) fn busiest_server(&self) -> Option<f64> {
-        self.servers.iter().max().map(|time| self.share(*time))
+    pub(super) fn busiest_server_share(&self) -> Option<f64> {
+        self.servers.iter().max().map(|time| self.core_share(*time))
     }
 
     /// A time as a part of the whole.
-    pub(super) fn share(&self, part: Duration) -> f64 {
-        part.as_secs_f64() / self.time.as_secs_f64().max(1e-9)
+    pub(super) fn core_share(&self, part: Duration) -> f64 {
+        part.as_secs_f64() / self.elapsed.as_secs_f64().max(1e-9)
     }
 }
 
 /// User and system time that a process has used, all its threads; `None` if there is no such one.
-pub(super) fn cpu(pid: u32) -> Option<Duration> {
-    clock(ClockId::pid_cpu_clock_id(Pid::from_raw(i32::try_from(pid).ok()?)).ok()?)
+pub(super) fn process_cpu_time(pid: u32) -> Option<Duration> {
+    read_clock(ClockId::pid_cpu_clock_id(Pid::from_raw(i32::try_from(pid).ok()?)).ok()?)
 }
 
-fn clock(clock: ClockId) -> Option<Duration> {
+fn read_clock(clock: ClockId) -> Option<Duration> {
     clock_gettime(clock).ok().map(Duration::from)
 }
 
 /// Time that all cores of the machine were busy.
-fn machine() -> Option<Duration> {
+fn machine_busy_time() -> Option<Duration> {
     /// Ticks a second in /proc, on every platform of today.
-    const TICKS: u32 = 100;
+    const TICKS_PER_SECOND: u32 = 100;
     let text = fs::read_to_string("/proc/stat").ok()?;
     let fields = text.lines().next()?.split_whitespace().skip(1);
     let fields: Vec<u64> = fields.map(str::parse).collect::<Result<_, _>>().ok()?;
     // user, nice, system, idle, waiting for disks, two kinds of interrupts, stolen by other machines
     let [user, nice, system, _, _, hard, soft, stolen, ..] = fields[..] else { return None };
-    Some(Duration::from_secs(user + nice + system + hard + soft + stolen) / TICKS)
+    Some(Duration::from_secs(user + nice + system + hard + soft + stolen) / TICKS_PER_SECOND)
 }
 
 /// Resident memory of all these processes, in bytes; `None` if it is not known of every one.
 pub(super) fn resident_bytes(pids: &[u32]) -> Option<u64> {
-    sum(pids, |pid| {
+    sum_known(pids, |pid| {
         // Counted page by page; `status` may be some pages behind.
-        field(&format!("/proc/{pid}/smaps_rollup"), "Rss:")
-            .or_else(|| field(&format!("/proc/{pid}/status"), "VmRSS:"))
+        proc_field_bytes(&format!("/proc/{pid}/smaps_rollup"), "Rss:")
+            .or_else(|| proc_field_bytes(&format!("/proc/{pid}/status"), "VmRSS:"))
     })
 }
 
 /// The most that each of these processes has had resident at once, added up, in bytes.
 pub(super) fn peak_bytes(pids: &[u32]) -> Option<u64> {
-    sum(pids, |pid| field(&format!("/proc/{pid}/status"), "VmHWM:"))
+    sum_known(pids, |pid| proc_field_bytes(&format!("/proc/{pid}/status"), "VmHWM:"))
 }
 
-fn sum(pids: &[u32], one: impl Fn(u32) -> Option<u64>) -> Option<u64> {
+fn sum_known(pids: &[u32], read: impl Fn(u32) -> Option<u64>) -> Option<u64> {
     if pids.is_empty() {
         return None;
     }
-    pids.iter().map(|&pid| one(pid)).sum()
+    pids.iter().map(|&pid| read(pid)).sum()
 }
 
 /// A field of a file in /proc that is given in KiB.
-fn field(path: &str, name: &str) -> Option<u64> {
+fn proc_field_bytes(path: &str, name: &str) -> Option<u64> {
     let text = fs::read_to_string(path).ok()?;
     let value = text.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;
@@ -132,25 +144,25 @@ fn field(path: &str, name: &str) -> Option<u64> {
 }
 
 /// Lets this thread, and what it starts from now on, run on one core only.
-pub(super) fn pin(core: usize) -> Result<(), Stop> {
+pub(super) fn pin_to_core(core: usize) -> Result<(), LoadError> {
     let mut cores = CpuSet::new();
     let pinned = cores.set(core).and_then(|()| sched_setaffinity(Pid::from_raw(0), &cores));
     pinned.map_err(|error| {
-        Stop::fault(format!("--pin: core {core} cannot be had: {error}; leave --pin out"))
+        LoadError::failed(format!("--pin: core {core} cannot be had: {error}; leave --pin out"))
     })
 }
 
 /// Raises the limit of open files, which servers started from here share, to its bound.
-pub(super) fn allow_connections(count: usize) -> Result<(), Stop> {
-    let wanted = count as u64 + DESCRIPTORS_BESIDE;
+pub(super) fn raise_open_files_limit(count: usize) -> Result<(), LoadError> {
+    let wanted = count as u64 + OTHER_DESCRIPTORS;
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)
-        .map_err(|error| Stop::fault(format!("the limit of open files: {error}")))?;
+        .map_err(|error| LoadError::failed(format!("the limit of open files: {error}")))?;
     if soft < hard {
         // Where even that is refused, what there is may suffice.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
     if wanted > hard {
-        return Err(Stop::fault(format!(
+        return Err(LoadError::failed(format!(
             "{count} connections need {wanted} open files and {hard} are allowed: raise `ulimit -Hn`"
         )));
     }
@@ -162,37 +174,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_s_own_use_is_seen() {
+    fn usage_of_the_own_process_is_measured() {
         let own = [std::process::id()];
-        let begin = Mark::now(&own, Duration::ZERO);
+        let begin = UsageSample::now(&own, Duration::ZERO);
         let mut count = 0_u64;
         while begin.at.elapsed() < Duration::from_millis(20) {
             count += std::hint::black_box(1);
         }
         assert!(count > 0);
-        let end = Mark::now(&own, Duration::from_millis(5));
-        let spent = begin.until(&end);
+        let end = UsageSample::now(&own, Duration::from_millis(5));
+        let spent = begin.usage_until(&end);
         assert_eq!(spent.servers.len(), 1);
-        assert!(spent.all_servers().expect("known") > Duration::ZERO, "{spent:?}");
-        assert!(spent.own > Duration::ZERO, "{spent:?}");
-        assert_eq!(spent.busy, spent.time - Duration::from_millis(5));
+        assert!(spent.servers_total().expect("known") > Duration::ZERO, "{spent:?}");
+        assert!(spent.generator > Duration::ZERO, "{spent:?}");
+        assert_eq!(spent.generator_busy, spent.elapsed - Duration::from_millis(5));
         let resident = resident_bytes(&own).expect("known");
         assert!(resident > 100_000, "{resident}");
         assert!(peak_bytes(&own).expect("known") > 100_000);
     }
 
     #[test]
-    fn of_a_process_that_is_not_there_nothing_is_known() {
+    fn usage_of_a_missing_process_is_unknown() {
         let none = [std::process::id(), u32::MAX];
-        let mark = Mark::now(&none, Duration::ZERO);
-        assert_eq!(mark.until(&mark).all_servers(), None);
+        let mark = UsageSample::now(&none, Duration::ZERO);
+        assert_eq!(mark.usage_until(&mark).servers_total(), None);
         assert_eq!(resident_bytes(&none), None);
         assert_eq!(resident_bytes(&[]), None);
     }
 
     #[test]
-    fn connections_that_no_system_allows_are_refused_at_once() {
-        let error = allow_connections(usize::MAX / 2).expect_err("too many");
+    fn more_connections_than_open_files_are_rejected() {
+        let error = raise_open_files_limit(usize::MAX / 2).expect_err("too many");
         assert!(error.to_string().contains("ulimit"), "{error}");
     }
 }

@@ -14,14 +14,14 @@ use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 
 /// Lines at the end of a log that are worth showing.
-const LOG_LINES_SHOWN: usize = 20;
+const LOG_TAIL_LINES: usize = 20;
 
 /// What a process printed.
-pub(crate) enum Output {
+pub(crate) enum ReadResult {
     /// A line, without its end.
     Line(String),
     /// Nothing yet, or not in time.
-    Nothing,
+    Pending,
     /// Its output is closed and was read to the end.
     Closed,
 }
@@ -30,7 +30,7 @@ pub(crate) enum Output {
 pub(crate) struct Process {
     child: Child,
     lines: Receiver<String>,
-    log: PathBuf,
+    log_path: PathBuf,
 }
 
 impl Process {
@@ -65,29 +65,29 @@ impl Process {
                 line.clear();
             }
         });
-        Ok(Self { child, lines, log })
+        Ok(Self { child, lines, log_path: log })
     }
 
     /// The next line that it has printed, at once.
-    pub(super) fn line(&self) -> Output {
+    pub(super) fn try_read_line(&self) -> ReadResult {
         match self.lines.try_recv() {
-            Ok(line) => Output::Line(line),
-            Err(TryRecvError::Empty) => Output::Nothing,
-            Err(TryRecvError::Disconnected) => Output::Closed,
+            Ok(line) => ReadResult::Line(line),
+            Err(TryRecvError::Empty) => ReadResult::Pending,
+            Err(TryRecvError::Disconnected) => ReadResult::Closed,
         }
     }
 
     /// The next line that it prints within `patience`.
-    pub(crate) fn wait_line(&self, patience: Duration) -> Output {
-        match self.lines.recv_timeout(patience) {
-            Ok(line) => Output::Line(line),
-            Err(RecvTimeoutError::Timeout) => Output::Nothing,
-            Err(RecvTimeoutError::Disconnected) => Output::Closed,
+    pub(crate) fn read_line_within(&self, timeout: Duration) -> ReadResult {
+        match self.lines.recv_timeout(timeout) {
+            Ok(line) => ReadResult::Line(line),
+            Err(RecvTimeoutError::Timeout) => ReadResult::Pending,
+            Err(RecvTimeoutError::Disconnected) => ReadResult::Closed,
         }
     }
 
     /// Types a line at it.
-    pub(super) fn type_line(&mut self, line: &str) -> io::Result<()> {
+    pub(super) fn write_line(&mut self, line: &str) -> io::Result<()> {
         let stdin = self.child.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         stdin.write_all(format!("{line}\n").as_bytes())
     }
@@ -98,7 +98,7 @@ impl Process {
     }
 
     /// How it ended, if it has.
-    pub(crate) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+    pub(crate) fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()
     }
 
@@ -120,11 +120,11 @@ impl Process {
     }
 
     /// The last lines of its log, safe to show.
-    pub(crate) fn log_end(&self) -> Vec<String> {
-        let log = std::fs::read(&self.log).unwrap_or_default();
+    pub(crate) fn log_tail(&self) -> Vec<String> {
+        let log = std::fs::read(&self.log_path).unwrap_or_default();
         let lines: Vec<_> = log.trim_ascii_end().split(|byte| *byte == b'\n').collect();
-        let shown = lines.iter().skip(lines.len().saturating_sub(LOG_LINES_SHOWN));
-        shown.filter(|line| !line.is_empty()).map(|line| Printable(line).to_string()).collect()
+        let tail = lines.iter().skip(lines.len().saturating_sub(LOG_TAIL_LINES));
+        tail.filter(|line| !line.is_empty()).map(|line| Printable(line).to_string()).collect()
     }
 }
 

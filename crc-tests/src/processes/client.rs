@@ -6,13 +6,13 @@ use std::time::Instant;
 
 use crc::printable::Printable;
 
-use super::PATIENCE;
-use super::child::{Output, Process};
-use super::quiet::{ClientView, Life, Traffic, User};
-use crate::backend::Fault;
+use super::TIMEOUT;
+use super::child::{Process, ReadResult};
+use super::quiescence::{ClientStatus, ClientView, Traffic, User};
+use crate::backend::RunError;
 use crate::client_log::{ClientLog, FENCE};
-use crate::command::{Action, LaunchClient, Wire};
-use crate::state::NodeState;
+use crate::command::{Action, ClientWire, LaunchClient};
+use crate::state::HostState;
 
 /// A client, running or ended.
 pub(super) struct Client {
@@ -23,11 +23,11 @@ pub(super) struct Client {
     server_address: SocketAddr,
     launched_at: Instant,
     /// Messages typed.
-    typed: u64,
+    messages_typed: u64,
     is_leaving: bool,
     is_frozen: bool,
     /// All that it printed was read.
-    is_closed: bool,
+    is_output_closed: bool,
 }
 
 impl Client {
@@ -37,51 +37,51 @@ impl Client {
         launch: &LaunchClient,
         binary: &Path,
         server_address: SocketAddr,
-        door: SocketAddr,
+        listener: SocketAddr,
         log: PathBuf,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, RunError> {
         let mut arguments = vec![
             "client".to_owned(),
-            format!("{}://{door}", launch.wire.name()),
+            format!("{}://{listener}", launch.wire.name()),
             format!("--name={}", launch.username),
             format!("--info={}", launch.info),
             "--json".to_owned(),
         ];
         arguments.extend(launch.id.map(|id| format!("--id={id}")));
         let process = Process::start(binary, arguments, log)
-            .map_err(|error| Fault::new(format!("cannot be started: {error}")))?;
+            .map_err(|error| RunError::new(format!("cannot be started: {error}")))?;
         let mut client = Self {
             launch: launch.clone(),
             process,
             log: ClientLog::new(launch),
             server_address,
             launched_at: Instant::now(),
-            typed: 0,
+            messages_typed: 0,
             is_leaving: false,
             is_frozen: false,
-            is_closed: false,
+            is_output_closed: false,
         };
-        let deadline = Instant::now() + PATIENCE;
-        while !client.log.is_connected() && !client.is_closed {
-            let patience = deadline.saturating_duration_since(Instant::now());
-            if patience.is_zero() {
-                return Err(client.fault("was neither welcomed nor refused"));
+        let deadline = Instant::now() + TIMEOUT;
+        while !client.log.is_connected() && !client.is_output_closed {
+            let timeout = deadline.saturating_duration_since(Instant::now());
+            if timeout.is_zero() {
+                return Err(client.error("was neither welcomed nor refused"));
             }
-            let output = client.process.wait_line(patience);
-            client.absorb(output)?;
+            let output = client.process.read_line_within(timeout);
+            client.handle_output(output)?;
         }
-        if !client.log.has_heard_server() && client.is_closed {
-            return Err(client.unheard());
+        if !client.log.has_server_response() && client.is_output_closed {
+            return Err(client.no_server_error());
         }
         Ok(client)
     }
 
     /// It ended before any server had said anything.
-    fn unheard(&mut self) -> Fault {
-        let logged = self.process.log_end().join("\n  ");
+    fn no_server_error(&mut self) -> RunError {
+        let logged = self.process.log_tail().join("\n  ");
         let status = self.process.wait().map_or_else(|e| e.to_string(), |s| s.to_string());
         let said = Printable(self.log.last_error().as_bytes());
-        self.fault(format!("reached no server, {status}: {said}{logged}"))
+        self.error(format!("reached no server, {status}: {said}{logged}"))
     }
 
     pub(super) fn name(&self) -> &str {
@@ -97,131 +97,135 @@ impl Client {
     }
 
     /// How it is now, with the position of its server among those that live.
-    pub(super) fn look(&mut self, server: Option<usize>) -> Result<ClientView, Fault> {
-        self.hear()?;
-        let own = self.log.own().unwrap_or_default().to_owned();
+    pub(super) fn view(&mut self, server: Option<usize>) -> Result<ClientView, RunError> {
+        self.read_available()?;
+        let identity = self.log.identity().unwrap_or_default().to_owned();
         Ok(ClientView {
             name: self.launch.username.clone(),
-            user: User::new(self.launch.wire, own),
+            user: User::new(self.launch.wire, identity),
             server,
-            life: self.life(),
+            status: self.status(),
             traffic: match self.launch.wire {
-                Wire::Crc => Traffic::Counted {
-                    frames_in: self.log.frames,
+                ClientWire::Crc => Traffic::Counted {
+                    frames_in: self.log.frame_count,
                     // Its registration, and every line that it did not refuse.
-                    frames_out: 1 + self.typed.saturating_sub(self.log.refused_lines),
+                    frames_out: 1 + self
+                        .messages_typed
+                        .saturating_sub(self.log.rejected_line_count),
                 },
-                Wire::Direct | Wire::Classic => Traffic::Fenced { fences: self.log.fences },
+                ClientWire::Direct | ClientWire::Classic => {
+                    Traffic::Fenced { fence_count: self.log.fence_count }
+                }
             },
-            listed: self.log.other_names().map(str::to_owned).collect(),
+            listed_names: self.log.other_user_names().map(str::to_owned).collect(),
         })
     }
 
     /// Sends a text to itself by way of its server and waits for it: whatever either had said to the
     /// other before has come in then, and a server that keeps mail has kept what was said. Where
     /// frames are counted, none of this is needed.
-    pub(super) fn fence(&mut self) -> Result<(), Fault> {
-        self.hear()?;
-        let own = match self.launch.wire {
-            Wire::Crc => return Ok(()),
-            Wire::Direct => "0".to_owned(),
-            Wire::Classic => format!("/msg ({})", self.launch.username),
+    pub(super) fn wait_for_fence(&mut self) -> Result<(), RunError> {
+        self.read_available()?;
+        let self_destination = match self.launch.wire {
+            ClientWire::Crc => return Ok(()),
+            ClientWire::Direct => "0".to_owned(),
+            ClientWire::Classic => format!("/msg ({})", self.launch.username),
         };
-        if self.life() != Life::Connected {
+        if self.status() != ClientStatus::Connected {
             return Ok(());
         }
-        let count = self.log.fences + 1;
+        let expected = self.log.fence_count + 1;
         // One that has just been disconnected does not read any more, and has said so.
-        drop(self.process.type_line(&format!("{own} {FENCE} {count}")));
-        let deadline = Instant::now() + PATIENCE;
-        while self.log.fences < count && self.life() == Life::Connected {
-            let patience = deadline.saturating_duration_since(Instant::now());
-            if patience.is_zero() {
-                return Err(self.fault("does not hear what it says to itself"));
+        drop(self.process.write_line(&format!("{self_destination} {FENCE} {expected}")));
+        let deadline = Instant::now() + TIMEOUT;
+        while self.log.fence_count < expected && self.status() == ClientStatus::Connected {
+            let timeout = deadline.saturating_duration_since(Instant::now());
+            if timeout.is_zero() {
+                return Err(self.error("does not hear what it says to itself"));
             }
-            let output = self.process.wait_line(patience);
-            self.absorb(output)?;
+            let output = self.process.read_line_within(timeout);
+            self.handle_output(output)?;
         }
         Ok(())
     }
 
     /// Types a command; one that has left hears nothing.
-    pub(super) fn command(&mut self, action: &Action) -> Result<(), Fault> {
-        self.hear()?;
-        if self.life() != Life::Connected {
+    pub(super) fn type_command(&mut self, action: &Action) -> Result<(), RunError> {
+        self.read_available()?;
+        if self.status() != ClientStatus::Connected {
             return Ok(());
         }
         match action {
-            Action::Message { .. } => self.typed += 1,
+            Action::Message { .. } => self.messages_typed += 1,
             Action::Quit { .. } => self.is_leaving = true,
         }
-        let line = action.line();
-        self.process.type_line(&line).map_err(|error| self.fault(error))
+        let line = action.typed_line();
+        self.process.write_line(&line).map_err(|error| self.error(error))
     }
 
     /// Stops it for good; what it heard remains.
-    pub(super) fn freeze(&mut self) -> Result<(), Fault> {
-        self.hear()?;
-        if self.life() == Life::Connected {
-            self.process.freeze().map_err(|error| self.fault(error))?;
+    pub(super) fn freeze(&mut self) -> Result<(), RunError> {
+        self.read_available()?;
+        if self.status() == ClientStatus::Connected {
+            self.process.freeze().map_err(|error| self.error(error))?;
             self.is_frozen = true;
         }
         Ok(())
     }
 
     /// Kills it; what it heard remains.
-    pub(super) fn kill(&mut self) -> Result<(), Fault> {
+    pub(super) fn kill(&mut self) -> Result<(), RunError> {
         self.is_leaving = true;
-        self.process.kill().map_err(|error| self.fault(error))?;
+        self.process.kill().map_err(|error| self.error(error))?;
         Ok(())
     }
 
-    pub(super) fn state(&mut self) -> Result<NodeState, Fault> {
-        self.hear()?;
+    pub(super) fn state(&mut self) -> Result<HostState, RunError> {
+        self.read_available()?;
         Ok(self.log.state())
     }
 
-    pub(super) fn log_end(&self) -> Vec<String> {
-        self.process.log_end()
+    pub(super) fn log_tail(&self) -> Vec<String> {
+        self.process.log_tail()
     }
 
-    fn life(&self) -> Life {
-        if self.is_closed || (self.log.is_disconnected && !self.is_leaving) {
-            Life::Ended
+    fn status(&self) -> ClientStatus {
+        if self.is_output_closed || (self.log.is_disconnected && !self.is_leaving) {
+            ClientStatus::Ended
         } else if self.is_leaving {
-            Life::Leaving
+            ClientStatus::Leaving
         } else if self.is_frozen {
-            Life::Frozen
+            ClientStatus::Frozen
         } else {
-            Life::Connected
+            ClientStatus::Connected
         }
     }
 
     /// Takes in all that it has printed by now.
-    fn hear(&mut self) -> Result<(), Fault> {
+    fn read_available(&mut self) -> Result<(), RunError> {
         loop {
-            match self.process.line() {
-                Output::Nothing => return Ok(()),
-                output => self.absorb(output)?,
+            match self.process.try_read_line() {
+                ReadResult::Pending => return Ok(()),
+                output => self.handle_output(output)?,
             }
-            if self.is_closed {
+            if self.is_output_closed {
                 return Ok(());
             }
         }
     }
 
-    fn absorb(&mut self, output: Output) -> Result<(), Fault> {
+    fn handle_output(&mut self, output: ReadResult) -> Result<(), RunError> {
         match output {
-            Output::Line(line) => self.log.absorb(&line).map_err(|what| self.fault(what)),
-            Output::Nothing => Ok(()),
-            Output::Closed => {
-                self.is_closed = true;
+            ReadResult::Line(line) => self.log.record_line(&line).map_err(|what| self.error(what)),
+            ReadResult::Pending => Ok(()),
+            ReadResult::Closed => {
+                self.is_output_closed = true;
                 Ok(())
             }
         }
     }
 
-    fn fault(&self, what: impl std::fmt::Display) -> Fault {
-        Fault(format!("client {}: {what}", Printable(self.launch.username.as_bytes())))
+    fn error(&self, message: impl std::fmt::Display) -> RunError {
+        RunError(format!("client {}: {message}", Printable(self.launch.username.as_bytes())))
     }
 }

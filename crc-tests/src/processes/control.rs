@@ -8,17 +8,17 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// How long a server may take to answer. It answers at once, so this only ends a hang.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection to a control socket.
-pub(super) struct Control(BufReader<UnixStream>);
+pub(super) struct ControlClient(BufReader<UnixStream>);
 
-impl Control {
+impl ControlClient {
     /// Connects.
     pub(super) fn connect(path: &Path) -> io::Result<Self> {
         let stream = UnixStream::connect(path)?;
-        stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-        stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
+        stream.set_read_timeout(Some(REPLY_TIMEOUT))?;
+        stream.set_write_timeout(Some(REPLY_TIMEOUT))?;
         Ok(Self(BufReader::new(stream)))
     }
 
@@ -26,7 +26,7 @@ impl Control {
     ///
     /// # Errors
     /// The connection's own, or the server refuses, or the answer is not what the protocol says.
-    pub(super) fn ask(&mut self, command: &str) -> io::Result<Value> {
+    pub(super) fn request(&mut self, command: &str) -> io::Result<Value> {
         let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidData, text);
         self.0.get_mut().write_all(format!("json {command}\n").as_bytes())?;
         let mut header = String::new();
@@ -56,20 +56,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_are_read_one_after_the_other() {
+    fn consecutive_replies_are_read_from_one_connection() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("control");
         let listener = UnixListener::bind(&path).expect("a listener");
         let server = thread::spawn(move || {
             let (mut stream, _) = listener.accept().expect("accepted");
             stream.write_all(b"ok 4\n[1]\nerror 2\nno").expect("answered");
-            let mut asked = String::new();
-            stream.read_to_string(&mut asked).expect("read");
-            asked
+            let mut requests = String::new();
+            stream.read_to_string(&mut requests).expect("read");
+            requests
         });
-        let mut control = Control::connect(&path).expect("connected");
-        assert_eq!(control.ask("links").expect("an answer"), serde_json::json!([1]));
-        assert_eq!(control.ask("dance").expect_err("refused").to_string(), "no");
+        let mut control = ControlClient::connect(&path).expect("connected");
+        assert_eq!(control.request("links").expect("an answer"), serde_json::json!([1]));
+        assert_eq!(control.request("dance").expect_err("refused").to_string(), "no");
         drop(control);
         assert_eq!(server.join().expect("ended"), "json links\njson dance\n");
     }

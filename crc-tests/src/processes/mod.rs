@@ -8,7 +8,7 @@ pub(crate) mod child;
 mod client;
 mod control;
 mod proxy;
-mod quiet;
+mod quiescence;
 pub(crate) mod server;
 
 use std::collections::BTreeMap;
@@ -25,18 +25,18 @@ use tempfile::TempDir;
 
 use self::client::Client;
 use self::proxy::Proxy;
-use self::quiet::{Snapshot, Unrest};
-use self::server::{Place, Server};
-use crate::backend::{Backend, Fault};
-use crate::command::{Action, Endpoint, LaunchClient, LaunchServer, Wire};
-use crate::ports::Ports;
-use crate::state::{Key, NodeState};
+use self::quiescence::{NotQuiescent, Snapshot};
+use self::server::{Server, ServerConfig};
+use crate::backend::{Backend, RunError};
+use crate::command::{Action, ClientWire, Endpoint, LaunchClient, LaunchServer};
+use crate::port_map::PortMap;
+use crate::state::{HostState, Key};
 
 /// How long the network may take to come to rest, and a process to start.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Between two looks at something that is not there yet.
-const PAUSE: Duration = Duration::from_millis(2);
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// How processes are run.
 #[derive(Clone, Debug)]
@@ -50,116 +50,117 @@ pub struct ProcessOptions {
 }
 
 /// The processes of one case.
-pub struct Processes {
+pub struct ProcessBackend {
     // Dropped before the directory that their sockets and logs are in.
     servers: Vec<Server>,
     clients: Vec<Client>,
     /// Where its servers listen.
-    address: IpAddr,
-    ports: Ports<SocketAddr>,
+    listen_ip: IpAddr,
+    ports: PortMap<SocketAddr>,
     /// In front of servers, by the address that everyone knows of; only where frames are recorded.
     proxies: BTreeMap<SocketAddr, Rc<Proxy>>,
     options: ProcessOptions,
     records_first_frames: bool,
     /// Something was killed or frozen or must show signs of life, so `WAIT` may be about the time that
     /// passes.
-    is_time_awaited: bool,
+    case_depends_on_time: bool,
     /// A client of another wire than CRC was launched.
-    has_other_wires: bool,
+    has_non_crc_clients: bool,
     /// The servername and port of each server that was given a mailbox, in the order of their files.
-    mailboxes: Vec<(String, String)>,
+    mailbox_owners: Vec<(String, String)>,
     dir: TempDir,
 }
 
-impl Processes {
+impl ProcessBackend {
     /// None running yet.
     ///
     /// # Errors
     /// There is no place for their logs and sockets.
-    pub fn new(options: ProcessOptions, records_first_frames: bool) -> Result<Self, Fault> {
+    pub fn new(options: ProcessOptions, records_first_frames: bool) -> Result<Self, RunError> {
         let dir = tempfile::Builder::new().prefix("crc-tests-").tempdir();
         Ok(Self {
             servers: Vec::new(),
             clients: Vec::new(),
-            address: own_address(),
-            ports: Ports::new(),
+            listen_ip: case_address(),
+            ports: PortMap::new(),
             proxies: BTreeMap::new(),
             options,
             records_first_frames,
-            is_time_awaited: false,
-            has_other_wires: false,
-            mailboxes: Vec::new(),
-            dir: dir.map_err(|error| Fault::new(format!("a temporary directory: {error}")))?,
+            case_depends_on_time: false,
+            has_non_crc_clients: false,
+            mailbox_owners: Vec::new(),
+            dir: dir.map_err(|error| RunError::new(format!("a temporary directory: {error}")))?,
         })
     }
 
     /// The newest server of a name.
-    fn server(&mut self, name: &str) -> Result<&mut Server, Fault> {
+    fn server_mut(&mut self, name: &str) -> Result<&mut Server, RunError> {
         let found = self.servers.iter_mut().rev().find(|server| server.name() == name);
-        found.ok_or_else(|| Fault::new("it was never launched"))
+        found.ok_or_else(|| RunError::new("it was never launched"))
     }
 
     /// The newest client of a name.
-    fn client(&mut self, name: &str) -> Result<&mut Client, Fault> {
+    fn client_mut(&mut self, name: &str) -> Result<&mut Client, RunError> {
         let found = self.clients.iter_mut().rev().find(|client| client.name() == name);
-        found.ok_or_else(|| Fault::new("it was never launched"))
+        found.ok_or_else(|| RunError::new("it was never launched"))
     }
 
     /// One look at everything that lives.
-    fn snapshot(&mut self) -> Result<Snapshot, Fault> {
+    fn snapshot(&mut self) -> Result<Snapshot, RunError> {
         let mut snapshot = Snapshot::default();
-        let mut places = Vec::new();
-        for at in 0..self.servers.len() {
-            let live_parent = self.live_parent(at);
-            let server = &mut self.servers[at];
-            if let Some(view) = server.look(live_parent, self.has_other_wires)? {
+        let mut live_servers = Vec::new();
+        for index in 0..self.servers.len() {
+            let live_parent = self.live_parent(index);
+            let server = &mut self.servers[index];
+            if let Some(view) = server.view(live_parent, self.has_non_crc_clients)? {
                 snapshot.servers.push(view);
-                places.push((server.public_address(), server.launched_at()));
+                live_servers.push((server.public_address(), server.launched_at()));
             }
         }
         for client in &mut self.clients {
             // A server launched anew at the same place is not the one that it was welcomed by.
-            let server = places.iter().position(|&(address, launched_at)| {
+            let server = live_servers.iter().position(|&(address, launched_at)| {
                 address == client.server_address() && launched_at <= client.launched_at()
             });
-            snapshot.clients.push(client.look(server)?);
+            snapshot.clients.push(client.view(server)?);
         }
         Ok(snapshot)
     }
 
     /// The file for the mail of a server, the same whenever it is launched.
-    fn mailbox(&mut self, launch: &LaunchServer) -> PathBuf {
+    fn mailbox_path(&mut self, launch: &LaunchServer) -> PathBuf {
         let owner = (launch.servername.clone(), launch.port.clone());
-        let at = self.mailboxes.iter().position(|known| *known == owner).unwrap_or_else(|| {
-            self.mailboxes.push(owner);
-            self.mailboxes.len() - 1
-        });
-        self.dir.path().join(format!("mailbox{at}"))
+        let index =
+            self.mailbox_owners.iter().position(|known| *known == owner).unwrap_or_else(|| {
+                self.mailbox_owners.push(owner);
+                self.mailbox_owners.len() - 1
+            });
+        self.dir.path().join(format!("mailbox{index}"))
     }
 
     /// The id of a server's parent, if that lives.
-    fn live_parent(&self, at: usize) -> Option<u32> {
-        let address = self.servers[at].parent()?;
-        let mut others = self.servers.iter().rev();
-        others.find(|other| other.public_address() == address)?.live_id()
+    fn live_parent(&self, index: usize) -> Option<u32> {
+        let address = self.servers[index].parent()?;
+        let mut servers = self.servers.iter().rev();
+        servers.find(|other| other.public_address() == address)?.running_id()
     }
 
     /// Where an endpoint is; one that no server is at yet gets its address now.
-    fn resolve(&mut self, endpoint: &Endpoint) -> Result<SocketAddr, Fault> {
-        let address = self.address;
+    fn resolve(&mut self, endpoint: &Endpoint) -> Result<SocketAddr, RunError> {
+        let address = self.listen_ip;
         let proxies = self.records_first_frames.then_some(&mut self.proxies);
         self.ports.resolve(endpoint, || match proxies {
             Some(proxies) => Ok(open_proxy(proxies, address)?.address()),
             // Bound once to learn of a free port; nobody else uses this address meanwhile.
             None => TcpListener::bind((address, 0))
                 .and_then(|listener| listener.local_addr())
-                .map_err(|error| Fault::new(format!("a free port: {error}"))),
+                .map_err(|error| RunError::new(format!("a free port: {error}"))),
         })
     }
 
-    fn check_interrupted(&self) -> Result<(), Fault> {
+    fn check_interrupted(&self) -> Result<(), RunError> {
         match self.options.interrupted.load(Ordering::Relaxed) {
-            true => Err(Fault::new("interrupted")),
+            true => Err(RunError::new("interrupted")),
             false => Ok(()),
         }
     }
@@ -171,11 +172,11 @@ impl Processes {
 
     /// Whether time brings what quiet does not: the end of a grace after something was killed, that of
     /// a life, and after a refusal another attempt or the grant of a claim.
-    fn is_time_needed(&mut self) -> Result<bool, Fault> {
-        if self.is_time_awaited || self.options.real_waits {
+    fn needs_real_wait(&mut self) -> Result<bool, RunError> {
+        if self.case_depends_on_time || self.options.real_waits {
             return Ok(true);
         }
-        self.settle()?; // what was refused is known then
+        self.wait_until_quiescent()?; // what was refused is known then
         let mut states = Vec::new();
         for server in &mut self.servers {
             states.push(server.state()?);
@@ -188,22 +189,23 @@ impl Processes {
     }
 }
 
-impl Backend for Processes {
-    fn launch_server(&mut self, launch: &LaunchServer) -> Result<(), Fault> {
+impl Backend for ProcessBackend {
+    fn launch_server(&mut self, launch: &LaunchServer) -> Result<(), RunError> {
         let parent = launch.connect_to.as_ref().map(|endpoint| self.resolve(endpoint));
         let parent = parent.transpose()?;
-        let lives =
-            |name: &str| self.servers.iter().any(|s| s.name() == name && s.live_id().is_some());
-        let reserved = self.ports.reserved(&launch.servername, &launch.port, |name| !lives(name));
-        let any = (self.address, 0).into();
+        let is_running =
+            |name: &str| self.servers.iter().any(|s| s.name() == name && s.running_id().is_some());
+        let reserved =
+            self.ports.reserved(&launch.servername, &launch.port, |name| !is_running(name));
+        let any_port = (self.listen_ip, 0).into();
         let (listen, proxy) = match (reserved, self.records_first_frames) {
             (Some(address), false) => (address, None),
-            (None, false) => (any, None),
-            (Some(address), true) => (any, self.proxies.get(&address).cloned()),
-            (None, true) => (any, Some(open_proxy(&mut self.proxies, any.ip())?)),
+            (None, false) => (any_port, None),
+            (Some(address), true) => (any_port, self.proxies.get(&address).cloned()),
+            (None, true) => (any_port, Some(open_proxy(&mut self.proxies, any_port.ip())?)),
         };
-        let mailbox = launch.has_mailbox.then(|| self.mailbox(launch));
-        let place = Place {
+        let mailbox = launch.has_mailbox.then(|| self.mailbox_path(launch));
+        let config = ServerConfig {
             binary: &self.options.binary,
             listen,
             proxy,
@@ -212,98 +214,99 @@ impl Backend for Processes {
             control: self.dir.path().join(format!("{}.sock", self.servers.len())),
             mailbox,
         };
-        let server = Server::start(launch, place)?;
-        self.ports.launched(&launch.servername, &launch.port, server.public_address());
+        let server = Server::start(launch, config)?;
+        self.ports.record_launch(&launch.servername, &launch.port, server.public_address());
         self.servers.push(server);
-        self.is_time_awaited |= launch.classic_interval.is_some();
+        self.case_depends_on_time |= launch.classic_interval.is_some();
         Ok(())
     }
 
-    fn launch_client(&mut self, launch: &LaunchClient) -> Result<(), Fault> {
+    fn launch_client(&mut self, launch: &LaunchClient) -> Result<(), RunError> {
         let address = self.resolve(&launch.server)?;
         let mut servers = self.servers.iter();
-        let server = servers.find(|s| s.public_address() == address && s.live_id().is_some());
+        let server = servers.find(|s| s.public_address() == address && s.running_id().is_some());
         let door = match (server, launch.wire) {
-            (Some(server), wire) => server.door(wire),
-            (None, Wire::Crc) => address,
-            (None, _) => return Err(Fault::new("no server listens there")),
+            (Some(server), wire) => server.listener_address(wire),
+            (None, ClientWire::Crc) => address,
+            (None, _) => return Err(RunError::new("no server listens there")),
         };
-        self.has_other_wires |= launch.wire != Wire::Crc;
+        self.has_non_crc_clients |= launch.wire != ClientWire::Crc;
         let log = self.log_path("client", self.clients.len());
         let client = Client::start(launch, &self.options.binary, address, door, log)?;
         self.clients.push(client);
         Ok(())
     }
 
-    fn client_command(&mut self, username: &str, action: &Action) -> Result<(), Fault> {
-        self.client(username)?.command(action)
+    fn client_command(&mut self, username: &str, action: &Action) -> Result<(), RunError> {
+        self.client_mut(username)?.type_command(action)
     }
 
-    fn wait(&mut self, duration: Duration) -> Result<(), Fault> {
-        if self.is_time_needed()? {
-            let until = Instant::now() + duration;
-            while let left = until.saturating_duration_since(Instant::now())
-                && !left.is_zero()
+    fn wait(&mut self, duration: Duration) -> Result<(), RunError> {
+        if self.needs_real_wait()? {
+            let deadline = Instant::now() + duration;
+            while let remaining = deadline.saturating_duration_since(Instant::now())
+                && !remaining.is_zero()
             {
                 self.check_interrupted()?;
-                thread::sleep(left.min(Duration::from_millis(50)));
+                thread::sleep(remaining.min(Duration::from_millis(50)));
             }
         }
-        self.settle()
+        self.wait_until_quiescent()
     }
 
-    fn kill(&mut self, name: &str) -> Result<(), Fault> {
-        self.is_time_awaited = true;
-        let server = self.server(name).map(|server| server.launched_at());
-        match (server, self.client(name)) {
+    fn kill(&mut self, name: &str) -> Result<(), RunError> {
+        self.case_depends_on_time = true;
+        let server_launched_at = self.server_mut(name).map(|server| server.launched_at());
+        match (server_launched_at, self.client_mut(name)) {
             (Ok(at), Ok(client)) if client.launched_at() > at => client.kill(),
-            (Ok(_), _) => self.server(name)?.kill(),
+            (Ok(_), _) => self.server_mut(name)?.kill(),
             (Err(_), client) => client?.kill(),
         }
     }
 
-    fn freeze(&mut self, username: &str) -> Result<(), Fault> {
-        self.is_time_awaited = true;
-        self.client(username)?.freeze()
+    fn freeze(&mut self, username: &str) -> Result<(), RunError> {
+        self.case_depends_on_time = true;
+        self.client_mut(username)?.freeze()
     }
 
-    fn settle(&mut self) -> Result<(), Fault> {
-        let deadline = Instant::now() + PATIENCE;
-        let mut before = None;
+    fn wait_until_quiescent(&mut self) -> Result<(), RunError> {
+        let deadline = Instant::now() + TIMEOUT;
+        let mut previous = None;
         loop {
             self.check_interrupted()?;
             let snapshot = self.snapshot()?.without_fences();
-            let unrest = match snapshot.check() {
-                Ok(()) if before.as_ref() == Some(&snapshot) => return Ok(()),
+            let not_quiescent = match snapshot.check_quiescent() {
+                Ok(()) if previous.as_ref() == Some(&snapshot) => return Ok(()),
                 Ok(()) => None,
                 Err(unrest) => Some(unrest),
             };
             if Instant::now() > deadline {
-                let unrest =
-                    unrest.as_ref().map_or("counters that never rest".into(), Unrest::to_string);
-                let seconds = PATIENCE.as_secs();
-                return Err(Fault::new(format!("not quiet after {seconds} s: {unrest}")));
+                let unrest = not_quiescent
+                    .as_ref()
+                    .map_or("counters that never rest".into(), NotQuiescent::to_string);
+                let seconds = TIMEOUT.as_secs();
+                return Err(RunError::new(format!("not quiet after {seconds} s: {unrest}")));
             }
-            before = unrest.is_none().then_some(snapshot);
-            if before.is_none() {
-                thread::sleep(PAUSE);
+            previous = not_quiescent.is_none().then_some(snapshot);
+            if previous.is_none() {
+                thread::sleep(POLL_INTERVAL);
             } else {
-                self.clients.iter_mut().try_for_each(Client::fence)?;
+                self.clients.iter_mut().try_for_each(Client::wait_for_fence)?;
             }
         }
     }
 
-    fn server_state(&mut self, servername: &str) -> Result<NodeState, Fault> {
-        self.server(servername)?.state()
+    fn server_state(&mut self, servername: &str) -> Result<HostState, RunError> {
+        self.server_mut(servername)?.state()
     }
 
-    fn client_state(&mut self, username: &str) -> Result<NodeState, Fault> {
-        self.client(username)?.state()
+    fn client_state(&mut self, username: &str) -> Result<HostState, RunError> {
+        self.client_mut(username)?.state()
     }
 
     fn trace(&mut self) -> Vec<String> {
-        let servers = self.servers.iter().map(|server| (server.name(), server.log_end()));
-        let clients = self.clients.iter().map(|client| (client.name(), client.log_end()));
+        let servers = self.servers.iter().map(|server| (server.name(), server.log_tail()));
+        let clients = self.clients.iter().map(|client| (client.name(), client.log_tail()));
         let titled = servers.chain(clients).filter(|(_, log)| !log.is_empty());
         titled.flat_map(|(name, log)| log_section(name, log)).collect()
     }
@@ -319,21 +322,21 @@ fn log_section(name: &str, log: Vec<String>) -> impl Iterator<Item = String> {
 /// On Linux, where all of 127.0.0.0/8 is this machine, every case has an address of its own: a child
 /// that dials its dead parent again cannot come upon a server of another case to which the system
 /// gave that port meanwhile.
-fn own_address() -> IpAddr {
+fn case_address() -> IpAddr {
     static CASES: AtomicU32 = AtomicU32::new(0);
     let case = CASES.fetch_add(1, Ordering::Relaxed) % 200;
     let [.., b, c] = std::process::id().wrapping_mul(251).to_be_bytes();
-    let own = Ipv4Addr::new(127, b, c, 2 + case as u8);
-    let is_ours = cfg!(target_os = "linux") && TcpListener::bind((own, 0)).is_ok();
-    if is_ours { own.into() } else { Ipv4Addr::LOCALHOST.into() }
+    let address = Ipv4Addr::new(127, b, c, 2 + case as u8);
+    let is_available = cfg!(target_os = "linux") && TcpListener::bind((address, 0)).is_ok();
+    if is_available { address.into() } else { Ipv4Addr::LOCALHOST.into() }
 }
 
 /// Opens a proxy on the address of the case.
 fn open_proxy(
     proxies: &mut BTreeMap<SocketAddr, Rc<Proxy>>,
     address: IpAddr,
-) -> Result<Rc<Proxy>, Fault> {
-    let proxy = Proxy::open(address).map_err(|error| Fault::new(format!("a proxy: {error}")))?;
+) -> Result<Rc<Proxy>, RunError> {
+    let proxy = Proxy::open(address).map_err(|error| RunError::new(format!("a proxy: {error}")))?;
     let proxy = Rc::new(proxy);
     proxies.insert(proxy.address(), Rc::clone(&proxy));
     Ok(proxy)

@@ -21,7 +21,7 @@ pub(super) struct Proxy {
 
 #[derive(Default)]
 struct Shared {
-    stopped: AtomicBool,
+    is_stopped: AtomicBool,
     /// Where the server listens, once it does.
     target: Mutex<Option<SocketAddr>>,
     first_frames: Mutex<Vec<Vec<u8>>>,
@@ -33,7 +33,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Proxy {
-    /// Opens the door; whoever comes before [`Proxy::lead_to`] was called is sent away.
+    /// Opens the door; whoever comes before [`Proxy::set_target`] was called is sent away.
     pub(super) fn open(address: IpAddr) -> io::Result<Self> {
         let listener = TcpListener::bind((address, 0))?;
         let address = listener.local_addr()?;
@@ -42,13 +42,13 @@ impl Proxy {
             let shared = Arc::clone(&shared);
             move || {
                 for stream in listener.incoming() {
-                    if shared.stopped.load(Ordering::Relaxed) {
+                    if shared.is_stopped.load(Ordering::Relaxed) {
                         return;
                     }
                     // A connection that fails here fails for whoever made it, who says so.
                     if let Ok(stream) = stream {
                         let shared = Arc::clone(&shared);
-                        thread::spawn(move || drop(relay(&stream, &shared)));
+                        thread::spawn(move || drop(proxy_connection(&stream, &shared)));
                     }
                 }
             }
@@ -62,7 +62,7 @@ impl Proxy {
     }
 
     /// Sends connections on to this server, which has just started.
-    pub(super) fn lead_to(&self, target: SocketAddr) {
+    pub(super) fn set_target(&self, target: SocketAddr) {
         *lock(&self.shared.target) = Some(target);
         lock(&self.shared.first_frames).clear();
     }
@@ -75,7 +75,7 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.shared.stopped.store(true, Ordering::Relaxed);
+        self.shared.is_stopped.store(true, Ordering::Relaxed);
         // One more connection, so that the acceptor looks at the flag.
         if TcpStream::connect(self.address).is_ok()
             && let Some(acceptor) = self.acceptor.take()
@@ -86,37 +86,37 @@ impl Drop for Proxy {
 }
 
 /// Passes on one connection, both ways, until either end closes it.
-fn relay(client: &TcpStream, shared: &Arc<Shared>) -> io::Result<()> {
+fn proxy_connection(client: &TcpStream, shared: &Arc<Shared>) -> io::Result<()> {
     let target = lock(&shared.target).ok_or(io::ErrorKind::ConnectionRefused)?;
     let server = TcpStream::connect(target)?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
-    let back = thread::spawn({
+    let backward = thread::spawn({
         let (client, server) = (client.try_clone()?, server.try_clone()?);
-        move || pass_on(&server, &client, |_| {})
+        move || forward(&server, &client, |_| {})
     });
-    let mut beginning = Some(Vec::new());
-    pass_on(client, &server, |bytes| {
-        let Some(frame) = &mut beginning else { return };
+    let mut prefix = Some(Vec::new());
+    forward(client, &server, |bytes| {
+        let Some(frame) = &mut prefix else { return };
         frame.extend_from_slice(bytes);
         if let Ok(Some(len)) = frame_len(frame, FRAME_BYTES_MAX)
             && let Some(frame) = frame.get(..len)
         {
             lock(&shared.first_frames).push(frame.to_vec());
-            beginning = None;
+            prefix = None;
         }
     });
-    drop(back.join());
+    drop(backward.join());
     Ok(())
 }
 
 /// Copies until the end, which it passes on too. `look` sees bytes before the other end does.
-fn pass_on(mut from: &TcpStream, mut to: &TcpStream, mut look: impl FnMut(&[u8])) {
+fn forward(mut from: &TcpStream, mut to: &TcpStream, mut inspect: impl FnMut(&[u8])) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(len) = from.read(&mut buffer)
         && len > 0
     {
-        look(&buffer[..len]);
+        inspect(&buffer[..len]);
         if to.write_all(&buffer[..len]).is_err() {
             break;
         }
@@ -131,30 +131,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn passes_on_and_keeps_the_first_frame() {
+    fn proxy_forwards_both_ways_and_records_the_first_frame() {
         let server = TcpListener::bind("127.0.0.1:0").expect("a listener");
         let address = server.local_addr().expect("an address");
         let proxy = Proxy::open(address.ip()).expect("a proxy");
-        proxy.lead_to(address);
+        proxy.set_target(address);
         let mut client = TcpStream::connect(proxy.address()).expect("connected");
-        let (mut inside, _) = server.accept().expect("accepted");
+        let (mut server_side, _) = server.accept().expect("accepted");
         // A client quit with a text of two bytes, in two pieces, and the beginning of a chat.
         for piece in [&b"\x82\0\0\0\x65\0\0"[..], b"\0\x02ok\x81\0\0"] {
             client.write_all(piece).expect("sent");
             let mut read = vec![0; piece.len()];
-            inside.read_exact(&mut read).expect("passed on");
+            server_side.read_exact(&mut read).expect("passed on");
             assert_eq!(read, piece);
         }
         assert_eq!(proxy.first_frames(), ["8200000065000000026f6b"]);
-        inside.write_all(b"back").expect("sent");
-        drop(inside);
+        server_side.write_all(b"back").expect("sent");
+        drop(server_side);
         let mut back = Vec::new();
         client.read_to_end(&mut back).expect("closed");
         assert_eq!(back, b"back");
     }
 
     #[test]
-    fn before_its_server_is_there_it_sends_away() {
+    fn proxy_closes_connections_until_its_target_is_set() {
         let proxy = Proxy::open(IpAddr::from([127, 0, 0, 1])).expect("a proxy");
         let mut client = TcpStream::connect(proxy.address()).expect("connected");
         assert_eq!(client.read(&mut [0; 1]).unwrap_or(0), 0);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn link(peer: Peer, frames: (u64, u64), bytes: (u64, u64)) -> LinkView {
+fn link(peer: LinkPeer, frames: (u64, u64), bytes: (u64, u64)) -> LinkView {
     LinkView {
         peer,
         frames_in: frames.0,
@@ -13,17 +13,17 @@ fn link(peer: Peer, frames: (u64, u64), bytes: (u64, u64)) -> LinkView {
     }
 }
 
-fn frodo() -> Peer {
-    Peer::User(User::new(Wire::Crc, "101".to_owned()))
+fn frodo() -> LinkPeer {
+    LinkPeer::User(User::new(ClientWire::Crc, "101".to_owned()))
 }
 
 fn pip() -> User {
-    User::new(Wire::Classic, "pip".to_owned())
+    User::new(ClientWire::Classic, "pip".to_owned())
 }
 
 /// theshire(1) with frodo(101) and, by the classic wire, pip(7); bree(2) behind it.
 fn network() -> Snapshot {
-    let user = |id, name: &str| KnownUser { id, name: name.to_owned(), is_there: true };
+    let user = |id, name: &str| KnownUser { id, name: name.to_owned(), is_reachable: true };
     let server = |name: &str, id, live_parent, links| ServerView {
         name: name.to_owned(),
         id,
@@ -31,15 +31,15 @@ fn network() -> Snapshot {
         is_refused: false,
         links,
         users: vec![user(101, "frodo"), user(7, "pip")],
-        mail: vec![],
+        mail_recipients: vec![],
     };
     let client = |name: &str, user, traffic, listed: &[&str]| ClientView {
         name: name.to_owned(),
         user,
         server: Some(0),
-        life: Life::Connected,
+        status: ClientStatus::Connected,
         traffic,
-        listed: listed.iter().map(|&name| name.to_owned()).collect(),
+        listed_names: listed.iter().map(|&name| name.to_owned()).collect(),
     };
     Snapshot {
         servers: vec![
@@ -48,54 +48,55 @@ fn network() -> Snapshot {
                 1,
                 None,
                 vec![
-                    link(Peer::Server(2), (1, 2), (30, 60)),
+                    link(LinkPeer::Server(2), (1, 2), (30, 60)),
                     link(frodo(), (3, 4), (90, 80)),
-                    link(Peer::User(pip()), (9, 9), (90, 80)),
+                    link(LinkPeer::User(pip()), (9, 9), (90, 80)),
                 ],
             ),
-            server("bree", 2, Some(1), vec![link(Peer::Server(1), (2, 1), (60, 30))]),
+            server("bree", 2, Some(1), vec![link(LinkPeer::Server(1), (2, 1), (60, 30))]),
         ],
         clients: vec![
             client(
                 "frodo",
-                User::new(Wire::Crc, "101".to_owned()),
+                User::new(ClientWire::Crc, "101".to_owned()),
                 Traffic::Counted { frames_in: 4, frames_out: 3 },
                 &["pip"],
             ),
-            client("pip", pip(), Traffic::Fenced { fences: 5 }, &["frodo"]),
+            client("pip", pip(), Traffic::Fenced { fence_count: 5 }, &["frodo"]),
         ],
     }
 }
 
-fn check(change: impl FnOnce(&mut Snapshot), expected: &str) {
+fn check(edit: impl FnOnce(&mut Snapshot), expected: &str) {
     let mut snapshot = network();
-    change(&mut snapshot);
-    let found = snapshot.check().map_or_else(|unrest| unrest.to_string(), |()| String::new());
-    assert_eq!(found, expected);
+    edit(&mut snapshot);
+    let actual =
+        snapshot.check_quiescent().map_or_else(|unrest| unrest.to_string(), |()| String::new());
+    assert_eq!(actual, expected);
 }
 
 #[test]
-fn rest_is_seen() {
+fn quiescent_network_passes_the_check() {
     check(|_| {}, "");
-    let lonely = |s: &Snapshot| ServerView { links: vec![], ..s.servers[0].clone() };
-    check(|s| s.servers.push(lonely(s)), "");
+    let without_links = |s: &Snapshot| ServerView { links: vec![], ..s.servers[0].clone() };
+    check(|s| s.servers.push(without_links(s)), "");
     check(
         |s| {
-            s.clients[0].life = Life::Ended;
+            s.clients[0].status = ClientStatus::Ended;
             s.servers[0].links.remove(1);
         },
         "",
     );
     check(
         |s| {
-            s.clients[1].life = Life::Frozen;
-            s.clients[1].listed.clear();
+            s.clients[1].status = ClientStatus::Frozen;
+            s.clients[1].listed_names.clear();
         },
         "",
     );
     check(
         |s| {
-            s.clients[1].life = Life::Frozen;
+            s.clients[1].status = ClientStatus::Frozen;
             s.servers[0].links.truncate(2);
         },
         "",
@@ -103,44 +104,47 @@ fn rest_is_seen() {
 }
 
 #[test]
-fn all_that_is_on_its_way_is_seen() {
+fn undelivered_bytes_frames_lists_and_mail_fail_the_check() {
     check(|s| s.servers[1].links[0].queue_bytes = 5, "bree: 5 bytes wait for server 1");
     check(|s| s.servers[1].links[0].bytes_in = 59, "theshire: of 60 bytes 2 has read 59");
     check(|s| s.servers[1].links[0].bytes_out = 31, "bree: of 31 bytes 1 has read 30");
     let counted = |frames_in, frames_out| Traffic::Counted { frames_in, frames_out };
     check(|s| s.clients[0].traffic = counted(3, 3), "frodo: told of 3 frames of 4");
     check(|s| s.clients[0].traffic = counted(4, 4), "frodo: 3 frames of 4 were read");
-    check(|s| s.clients[1].listed.clear(), "pip: an old list: 0 others, and its server knows 1");
-    check(|s| s.servers[1].mail = vec![8, 101], "bree: mail for 101, who is there");
+    check(
+        |s| s.clients[1].listed_names.clear(),
+        "pip: an old list: 0 others, and its server knows 1",
+    );
+    check(|s| s.servers[1].mail_recipients = vec![8, 101], "bree: mail for 101, who is there");
     check(
         |s| {
-            s.servers[1].mail = vec![101];
-            s.servers[1].users[0].is_there = false;
+            s.servers[1].mail_recipients = vec![101];
+            s.servers[1].users[0].is_reachable = false;
         },
         "",
     );
-    check(|s| s.servers[1].mail = vec![7], "");
+    check(|s| s.servers[1].mail_recipients = vec![7], "");
 }
 
 #[test]
-fn fences_are_not_traffic() {
-    let look = |fences: u64, frames_in, frames_out| {
+fn fence_traffic_is_excluded_from_snapshots() {
+    let snapshot_with = |fences: u64, frames_in, frames_out| {
         let mut snapshot = network();
-        snapshot.clients[1].traffic = Traffic::Fenced { fences };
+        snapshot.clients[1].traffic = Traffic::Fenced { fence_count: fences };
         let link = &mut snapshot.servers[0].links[2];
         (link.frames_in, link.frames_out) = (frames_in, frames_out);
         (link.bytes_in, link.bytes_out) = (256 * frames_in, 256 * frames_out);
         snapshot.without_fences()
     };
-    assert_eq!(look(5, 9, 9), look(6, 12, 10));
-    assert_ne!(look(5, 9, 9), look(6, 12, 11), "something else was said to it");
+    assert_eq!(snapshot_with(5, 9, 9), snapshot_with(6, 12, 10));
+    assert_ne!(snapshot_with(5, 9, 9), snapshot_with(6, 12, 11), "something else was said to it");
     let mut changed = network();
     changed.servers[0].links[1].frames_in += 1;
     assert_ne!(network().without_fences(), changed.without_fences());
 }
 
 #[test]
-fn unfinished_comings_and_goings_are_seen() {
+fn unfinished_joins_and_departures_fail_the_check() {
     check(|s| s.servers[1].links.clear(), "theshire: a link to 2 that has none back");
     check(
         |s| {
@@ -150,15 +154,15 @@ fn unfinished_comings_and_goings_are_seen() {
         "bree: not attached to its parent 1",
     );
     check(|s| s.servers.truncate(1), "theshire: a link to 2 that has none back");
-    check(|s| s.clients[0].life = Life::Leaving, "theshire: a link to 101, who has left");
+    check(|s| s.clients[0].status = ClientStatus::Leaving, "theshire: a link to 101, who has left");
     check(
         |s| {
-            s.clients[0].life = Life::Leaving;
+            s.clients[0].status = ClientStatus::Leaving;
             s.servers[0].links.remove(1);
         },
         "frodo: has not ended",
     );
-    let other = || User::new(Wire::Crc, "102".to_owned());
+    let other = || User::new(ClientWire::Crc, "102".to_owned());
     check(|s| s.clients[0].user = other(), "theshire: a link to 101, who has left");
     check(|s| s.clients.truncate(1), "theshire: a link to pip, who has left");
     check(|s| drop(s.servers[0].links.remove(1)), "frodo: is not at its server");
@@ -170,9 +174,9 @@ fn unfinished_comings_and_goings_are_seen() {
         },
         "frodo: has not noticed its server's end",
     );
-    let stranger = || link(Peer::Unregistered, (0, 0), (0, 0));
+    let unregistered_link = || link(LinkPeer::Unregistered, (0, 0), (0, 0));
     check(
-        |s| s.servers[0].links.push(stranger()),
+        |s| s.servers[0].links.push(unregistered_link()),
         "theshire: a connection that has not registered",
     );
 }
@@ -182,8 +186,8 @@ fn a_refused_server_may_stay_connected_and_unattached() {
     check(
         |s| {
             s.servers[1].is_refused = true;
-            s.servers[1].links[0].peer = Peer::Unregistered;
-            s.servers[0].links[0].peer = Peer::Unregistered;
+            s.servers[1].links[0].peer = LinkPeer::Unregistered;
+            s.servers[0].links[0].peer = LinkPeer::Unregistered;
         },
         "",
     );

@@ -3,30 +3,30 @@
 //! Nothing here waits: time jumps to the next event. The seed decides every delay and every cut,
 //! so a seed replays a run to the byte. A client is a bare connection: bytes in, bytes out.
 
-mod ether;
 mod peers;
 mod run;
 mod spec;
 mod store;
 mod trace;
+mod virtual_net;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use crc::doors::Door;
-use crc::doors::assembly::Assembly;
+use crc::doors::Wire;
+use crc::doors::frame_decoder::FrameDecoder;
 use crc::node::Node;
 use crc::relay::message::HostId;
 use crc::relay::{CloseReason, Identity, LinkId, Time};
 use rand::RngExt as _;
 
-use self::ether::Ether;
-pub use self::peers::{PeerWorld, WALL};
+pub use self::peers::{PeerWorld, WALL_CLOCK_START};
 use self::run::Event;
-pub use self::spec::{ServerSpec, Weather};
-use self::store::Stores;
+pub use self::spec::{NetConditions, ServerSpec};
+use self::store::MailStores;
 use self::trace::Trace;
-pub use self::trace::describe;
+pub use self::trace::describe_frame;
+use self::virtual_net::VirtualNet;
 
 /// Events after which a network that should come to rest is said not to.
 const EVENTS_MAX: u64 = 100_000_000;
@@ -37,7 +37,7 @@ pub struct ClientId(usize);
 
 /// One end of a pipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum End {
+enum PipeEnd {
     Server { server: usize, link: LinkId },
     Client(ClientId),
 }
@@ -49,7 +49,7 @@ struct Server {
     parents: Vec<String>,
     /// The first frame of each connection that it accepted, whole.
     first_frames: Vec<Vec<u8>>,
-    firsts: HashMap<LinkId, (usize, Assembly)>,
+    first_frame_decoders: HashMap<LinkId, (usize, FrameDecoder)>,
 }
 
 #[derive(Default)]
@@ -57,34 +57,34 @@ struct Client {
     received: Vec<u8>,
     is_closed: bool,
     /// It takes nothing in; what is sent to it stays with the sender beyond what pipes hold.
-    is_deaf: bool,
+    is_reading_paused: bool,
 }
 
 /// The network.
 pub struct World {
-    ether: Ether<End, Event>,
+    net: VirtualNet<PipeEnd, Event>,
     servers: Vec<Server>,
     clients: Vec<Client>,
     /// Those that do not speak CRC.
-    foreign: HashSet<End>,
+    non_crc_ends: HashSet<PipeEnd>,
     /// What has arrived at a server that does not listen now.
-    parked: HashMap<End, VecDeque<Event>>,
-    stores: Stores,
+    deferred_events: HashMap<PipeEnd, VecDeque<Event>>,
+    stores: MailStores,
     /// What passed lately, if somebody wants to know.
-    trace: Option<Trace<End>>,
+    trace: Option<Trace<PipeEnd>>,
 }
 
 impl World {
     /// An empty network.
     #[must_use]
-    pub fn new(seed: u64, weather: Weather) -> Self {
+    pub fn new(seed: u64, conditions: NetConditions) -> Self {
         Self {
-            ether: Ether::new(seed, weather),
+            net: VirtualNet::new(seed, conditions),
             servers: Vec::new(),
             clients: Vec::new(),
-            foreign: HashSet::new(),
-            parked: HashMap::new(),
-            stores: Stores::default(),
+            non_crc_ends: HashSet::new(),
+            deferred_events: HashMap::new(),
+            stores: MailStores::default(),
             trace: None,
         }
     }
@@ -92,20 +92,26 @@ impl World {
     /// Virtual time since the beginning.
     #[must_use]
     pub fn now(&self) -> Time {
-        self.ether.now
+        self.net.now
     }
 
     /// Starts a server; answers its number. A label may be used again after a kill: mail that was
     /// kept under it is there.
     pub fn start(&mut self, spec: ServerSpec) -> usize {
         let ServerSpec { label, id, id_is_chosen, name, info, parents, limits } = spec;
-        let own = Identity { id: HostId(id), id_is_chosen, name, info };
+        let identity = Identity { id: HostId(id), is_id_configured: id_is_chosen, name, info };
         let mail = self.stores.open(&label);
-        let seed = self.ether.rng.random();
-        let node = Some(Node::with_mail(own, parents.len(), limits, &mail, seed));
+        let seed = self.net.rng.random();
+        let node = Some(Node::with_mail(identity, parents.len(), limits, &mail, seed));
         let (first_frames, firsts) = (Vec::new(), HashMap::new());
-        self.servers.push(Server { label, node, parents, first_frames, firsts });
-        self.step(self.servers.len() - 1);
+        self.servers.push(Server {
+            label,
+            node,
+            parents,
+            first_frames,
+            first_frame_decoders: firsts,
+        });
+        self.drive(self.servers.len() - 1);
         self.servers.len() - 1
     }
 
@@ -128,55 +134,56 @@ impl World {
     }
 
     /// Lets a server do something that is not an event of the network, such as an operator's wish.
-    pub fn with_node<R>(&mut self, server: usize, act: impl FnOnce(&mut Node, Time) -> R) -> R {
-        let now = self.ether.now;
+    pub fn with_node<R>(&mut self, server: usize, call: impl FnOnce(&mut Node, Time) -> R) -> R {
+        let now = self.net.now;
         let node = self.servers[server].node.as_mut().expect("a living server");
-        let result = act(node, now);
-        self.step(server);
+        let result = call(node, now);
+        self.drive(server);
         result
     }
 
     /// A server ends without a word: whoever was connected sees the connection close.
     pub fn kill(&mut self, server: usize) {
         self.servers[server].node = None;
-        let Self { stores, servers, ether, .. } = self;
+        let Self { stores, servers, net: ether, .. } = self;
         stores.crash(&servers[server].label, &mut ether.rng);
-        let mut ends: Vec<(End, End)> = self.ether.pipes.iter().map(|(&a, &b)| (a, b)).collect();
-        ends.retain(|(end, _)| matches!(end, End::Server { server: s, .. } if *s == server));
+        let mut ends: Vec<(PipeEnd, PipeEnd)> =
+            self.net.pipes.iter().map(|(&a, &b)| (a, b)).collect();
+        ends.retain(|(end, _)| matches!(end, PipeEnd::Server { server: s, .. } if *s == server));
         ends.sort_by_key(|&(end, _)| match end {
-            End::Server { link, .. } => link,
-            End::Client(_) => unreachable!("only ends of servers were kept"),
+            PipeEnd::Server { link, .. } => link,
+            PipeEnd::Client(_) => unreachable!("only ends of servers were kept"),
         });
         for (end, other) in ends {
-            self.unplug(end, other);
+            self.close_pipe(end, other);
         }
     }
 
     /// The mail that was kept under a label is lost, as it is when it was in a server's memory.
-    pub fn lose_mail(&mut self, label: &str) {
-        self.stores.lose(label);
+    pub fn discard_mail(&mut self, label: &str) {
+        self.stores.discard(label);
     }
 
     /// The next thing that a server's store of mail does is to fail.
-    pub fn break_store(&mut self, server: usize) {
-        self.stores.break_one(&self.servers[server].label);
+    pub fn fail_next_store_request(&mut self, server: usize) {
+        self.stores.fail_next(&self.servers[server].label);
     }
 
     /// Connects a client to a server's CRC door; nothing is said yet.
     pub fn connect(&mut self, server: usize) -> ClientId {
-        self.connect_by(server, Door::Crc)
+        self.connect_on(server, Wire::Crc)
     }
 
     /// Connects a client to any door of a server.
-    pub fn connect_by(&mut self, server: usize, door: Door) -> ClientId {
+    pub fn connect_on(&mut self, server: usize, door: Wire) -> ClientId {
         let client = ClientId(self.clients.len());
         self.clients.push(Client::default());
-        let now = self.ether.now;
+        let now = self.net.now;
         match self.servers[server].node.as_mut().filter(|node| !node.is_stopping()) {
             Some(node) => {
                 let link = node.accepted(now, door, None);
-                self.plug(End::Client(client), server, link, door);
-                self.step(server);
+                self.open_pipe(PipeEnd::Client(client), server, link, door);
+                self.drive(server);
             }
             None => self.clients[client.0].is_closed = true,
         }
@@ -185,9 +192,9 @@ impl World {
 
     /// Sends bytes from a client to its server.
     pub fn send(&mut self, client: ClientId, bytes: &[u8]) {
-        let end = End::Client(client);
-        if let Some(&to) = self.ether.pipes.get(&end) {
-            self.carry(end, to, bytes);
+        let end = PipeEnd::Client(client);
+        if let Some(&to) = self.net.pipes.get(&end) {
+            self.transmit(end, to, bytes);
         }
     }
 
@@ -203,25 +210,27 @@ impl World {
     }
 
     /// A client stops reading: what is sent to it stays with the sender beyond what a pipe holds.
-    pub fn deafen(&mut self, client: ClientId) {
-        self.clients[client.0].is_deaf = true;
+    pub fn pause_reading(&mut self, client: ClientId) {
+        self.clients[client.0].is_reading_paused = true;
     }
 
     /// A client reads again.
-    pub fn undeafen(&mut self, client: ClientId) {
-        self.clients[client.0].is_deaf = false;
-        if let Some(&End::Server { server, link }) = self.ether.pipes.get(&End::Client(client)) {
-            self.write(server, link);
-            self.step(server);
+    pub fn resume_reading(&mut self, client: ClientId) {
+        self.clients[client.0].is_reading_paused = false;
+        if let Some(&PipeEnd::Server { server, link }) =
+            self.net.pipes.get(&PipeEnd::Client(client))
+        {
+            self.flush_link(server, link);
+            self.drive(server);
         }
     }
 
     /// A client's connection ends without a word.
-    pub fn hang_up(&mut self, client: ClientId) {
+    pub fn disconnect(&mut self, client: ClientId) {
         self.clients[client.0].is_closed = true;
-        let end = End::Client(client);
-        if let Some(&other) = self.ether.pipes.get(&end) {
-            self.unplug(end, other);
+        let end = PipeEnd::Client(client);
+        if let Some(&other) = self.net.pipes.get(&end) {
+            self.close_pipe(end, other);
         }
     }
 
@@ -233,11 +242,11 @@ impl World {
         let Some(link) = node.links().map(|l| l.id()).find(|&l| node.relay().is_uplink(l)) else {
             return;
         };
-        let end = End::Server { server, link };
-        if let Some(&other) = self.ether.pipes.get(&end) {
-            self.unplug(end, other);
-            let reason = CloseReason::Failed("connection reset".to_owned());
-            self.ether.schedule(self.ether.now, Event::Closed(end, reason));
+        let end = PipeEnd::Server { server, link };
+        if let Some(&other) = self.net.pipes.get(&end) {
+            self.close_pipe(end, other);
+            let reason = CloseReason::Io("connection reset".to_owned());
+            self.net.schedule(self.net.now, Event::Closed(end, reason));
         }
     }
 
@@ -245,10 +254,10 @@ impl World {
     ///
     /// # Panics
     /// If the network does not come to rest in 100 million events.
-    pub fn settle(&mut self) {
+    pub fn run_until_quiescent(&mut self) {
         for _ in 0..EVENTS_MAX {
             self.fire_deadlines();
-            let Some(at) = self.ether.next_at() else {
+            let Some(at) = self.net.next_event_at() else {
                 return;
             };
             self.run_until(at);
@@ -257,12 +266,12 @@ impl World {
     }
 
     /// Lets virtual time pass, with all that happens in it.
-    pub fn pass(&mut self, span: Duration) {
-        self.run_until(self.ether.now + span);
+    pub fn run_for(&mut self, span: Duration) {
+        self.run_until(self.net.now + span);
     }
 
     /// Keeps the latest frames from now on, for [`World::trace`].
-    pub fn keep_trace(&mut self) {
+    pub fn enable_trace(&mut self) {
         self.trace = Some(Trace::default());
     }
 

@@ -6,16 +6,16 @@ use crc::limits::Limits;
 
 /// How the links treat what passes.
 #[derive(Clone, Copy, Debug)]
-pub struct Weather {
+pub struct NetConditions {
     /// Each piece arrives after a random time up to this; in order all the same.
     pub delay_max: Duration,
     /// What is sent arrives in random pieces.
-    pub cuts: bool,
+    pub splits_writes: bool,
 }
 
-impl Default for Weather {
+impl Default for NetConditions {
     fn default() -> Self {
-        Self { delay_max: Duration::from_millis(2), cuts: false }
+        Self { delay_max: Duration::from_millis(2), splits_writes: false }
     }
 }
 

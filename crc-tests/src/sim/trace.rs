@@ -3,8 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
-use crc::doors::assembly::Assembly;
 use crc::doors::crc::wire;
+use crc::doors::frame_decoder::FrameDecoder;
 use crc::printable::Printable;
 use crc::relay::Time;
 use crc::relay::message::Message;
@@ -15,12 +15,12 @@ const TRACE_LINES_MAX: usize = 400;
 /// The latest frames, put together again for each end that sends.
 pub(super) struct Trace<End> {
     lines: VecDeque<String>,
-    assemblies: HashMap<End, Assembly>,
+    decoders: HashMap<End, FrameDecoder>,
 }
 
 impl<End> Default for Trace<End> {
     fn default() -> Self {
-        Self { lines: VecDeque::new(), assemblies: HashMap::new() }
+        Self { lines: VecDeque::new(), decoders: HashMap::new() }
     }
 }
 
@@ -31,41 +31,44 @@ impl<End: Eq + Hash> Trace<End> {
     }
 
     /// `from` has sent these bytes; `way` says so in words.
-    pub(super) fn note(&mut self, now: Time, from: End, way: &str, bytes: &[u8]) {
+    pub(super) fn record(&mut self, now: Time, from: End, direction: &str, bytes: &[u8]) {
         let mut frames = Vec::new();
-        let assembly = self.assemblies.entry(from).or_default();
+        let decoder = self.decoders.entry(from).or_default();
         let len_of = |bytes: &[u8]| wire::frame_len(bytes, usize::MAX);
-        let result = assembly.feed(bytes, len_of, |frame| {
-            frames.push(describe(frame));
+        let result = decoder.decode(bytes, len_of, |frame| {
+            frames.push(describe_frame(frame));
             true
         });
         if result.is_err() {
             frames.push(format!("{} bytes that are no frame", bytes.len()));
         }
         for frame in frames {
-            self.note_line(now, way, &frame);
+            self.push_line(now, direction, &frame);
         }
     }
 
     /// Bytes of a wire that is not CRC.
-    pub(super) fn note_bytes(&mut self, now: Time, way: &str, bytes: &[u8]) {
-        let shown = Printable(&bytes[..bytes.len().min(60)]);
-        self.note_line(now, way, &format!("{} bytes: {shown}", bytes.len()));
+    pub(super) fn record_bytes(&mut self, now: Time, direction: &str, bytes: &[u8]) {
+        let preview = Printable(&bytes[..bytes.len().min(60)]);
+        self.push_line(now, direction, &format!("{} bytes: {preview}", bytes.len()));
     }
 
-    fn note_line(&mut self, now: Time, way: &str, what: &str) {
+    fn push_line(&mut self, now: Time, direction: &str, description: &str) {
         if self.lines.len() == TRACE_LINES_MAX {
             self.lines.pop_front();
         }
-        self.lines.push_back(format!("{:10.4} {way}: {what}", now.since_start().as_secs_f64()));
+        self.lines.push_back(format!(
+            "{:10.4} {direction}: {description}",
+            now.since_start().as_secs_f64()
+        ));
     }
 }
 
 /// A frame in a line, for people.
 #[must_use]
-pub fn describe(frame: &[u8]) -> String {
+pub fn describe_frame(frame: &[u8]) -> String {
     let kind = frame[0];
-    match wire::message(frame) {
+    match wire::parse_frame(frame) {
         Message::Registration(r) => {
             format!("{kind:02x} registration of {} by {}", r.source, r.last_hop)
         }

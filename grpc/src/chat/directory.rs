@@ -8,9 +8,9 @@
 use std::net::SocketAddr;
 
 use crc::doors::crc::wire;
-use crc::relay::message::{HostId, Kind, Message, Registration, StatusCode};
+use crc::relay::message::{HostId, HostKind, Message, Registration, StatusCode};
 
-use crate::limits::{RANDOM_IDS_MAX, USERS_MAX};
+use crate::limits::{ID_ATTEMPTS_MAX, USERS_MAX};
 
 /// Begins an info that is an address.
 const SCHEME: &str = "grpc://";
@@ -25,15 +25,15 @@ pub(crate) struct User {
 
 /// What has become known.
 #[derive(Debug, PartialEq)]
-pub(crate) enum News {
+pub(crate) enum DirectoryEvent {
     /// The server has taken us.
     Welcome,
     /// All who were there before us, in the order in which they were told.
-    Settled(Vec<User>),
+    InitialSync(Vec<User>),
     /// Somebody has come since.
-    Came(User),
+    Joined(User),
     /// Somebody has left the network.
-    Left(User),
+    Quit(User),
     /// The server will not have us, and why.
     Refused(String),
 }
@@ -41,11 +41,11 @@ pub(crate) enum News {
 /// One user's view of the network.
 pub(crate) struct Directory {
     id: HostId,
-    ids_tried: u32,
+    id_attempts: u32,
     name: Vec<u8>,
     info: Vec<u8>,
-    is_welcome: bool,
-    is_settled: bool,
+    is_registered: bool,
+    is_initial_sync_done: bool,
     users: Vec<User>,
 }
 
@@ -54,19 +54,19 @@ impl Directory {
     pub(crate) fn new(name: &str, address: SocketAddr) -> Self {
         Self {
             id: HostId::random(&mut rand::rng()),
-            ids_tried: 1,
+            id_attempts: 1,
             name: name.into(),
             info: format!("{SCHEME}{address}").into(),
-            is_welcome: false,
-            is_settled: false,
+            is_registered: false,
+            is_initial_sync_done: false,
             users: Vec::new(),
         }
     }
 
     /// Says who we are.
-    pub(crate) fn register(&self, out: &mut Vec<u8>) {
+    pub(crate) fn encode_registration(&self, out: &mut Vec<u8>) {
         let registration = Registration {
-            kind: Kind::User,
+            kind: HostKind::User,
             source: self.id,
             last_hop: HostId::NONE,
             name: &self.name,
@@ -76,12 +76,12 @@ impl Directory {
     }
 
     /// Says that we leave.
-    pub(crate) fn quit(&self, out: &mut Vec<u8>) {
+    pub(crate) fn encode_quit(&self, out: &mut Vec<u8>) {
         wire::encode(&Message::ClientQuit { source: self.id, text: b"" }, out);
     }
 
     /// Whether somebody is in the network, as far as is known.
-    pub(crate) fn has(&self, id: HostId) -> bool {
+    pub(crate) fn contains(&self, id: HostId) -> bool {
         self.user(id).is_some()
     }
 
@@ -101,74 +101,84 @@ impl Directory {
     }
 
     /// Whom to try under a name after somebody who was tried: the newest first, and round again.
-    pub(crate) fn next(&self, name: &[u8], tried: Option<HostId>) -> Option<&User> {
+    pub(crate) fn next_by_name(&self, name: &[u8], previous: Option<HostId>) -> Option<&User> {
         let all = || self.users.iter().rev().filter(|user| user.name == name);
-        let mut after = all().skip_while(|user| Some(user.id) != tried).skip(1);
+        let mut after = all().skip_while(|user| Some(user.id) != previous).skip(1);
         after.next().or_else(|| all().next())
     }
 
     /// Takes a frame that [`wire::frame_len`] has vouched for.
-    pub(crate) fn hear(&mut self, frame: &[u8], out: &mut Vec<u8>) -> Option<News> {
-        match wire::message(frame) {
+    pub(crate) fn receive(&mut self, frame: &[u8], out: &mut Vec<u8>) -> Option<DirectoryEvent> {
+        match wire::parse_frame(frame) {
             Message::Status { destination: HostId::EXTENSION, .. } => None,
-            Message::Status { code, .. } => self.hear_status(code, out),
+            Message::Status { code, .. } => self.handle_status(code, out),
             Message::Registration(Registration {
-                kind: Kind::User, source, name, info, ..
-            }) if source != self.id => self.hear_of(source, name, info),
-            Message::Chat { source, .. } if source == self.id => self.settle(),
+                kind: HostKind::User,
+                source,
+                name,
+                info,
+                ..
+            }) if source != self.id => self.handle_registration(source, name, info),
+            Message::Chat { source, .. } if source == self.id => self.finish_initial_sync(),
             Message::ClientQuit { source, .. } => {
-                let at = self.users.iter().position(|user| user.id == source)?;
-                Some(News::Left(self.users.remove(at))).filter(|_| self.is_settled)
+                let index = self.users.iter().position(|user| user.id == source)?;
+                Some(DirectoryEvent::Quit(self.users.remove(index)))
+                    .filter(|_| self.is_initial_sync_done)
             }
             Message::Registration(_) | Message::Chat { .. } | Message::ServerQuit { .. } => None,
         }
     }
 
     /// What has been told is all that there was, unless that was clear before.
-    pub(crate) fn settle(&mut self) -> Option<News> {
-        if !self.is_welcome || self.is_settled {
+    pub(crate) fn finish_initial_sync(&mut self) -> Option<DirectoryEvent> {
+        if !self.is_registered || self.is_initial_sync_done {
             return None;
         }
-        self.is_settled = true;
-        Some(News::Settled(self.users.clone()))
+        self.is_initial_sync_done = true;
+        Some(DirectoryEvent::InitialSync(self.users.clone()))
     }
 
-    fn hear_status(&mut self, code: StatusCode, out: &mut Vec<u8>) -> Option<News> {
+    fn handle_status(&mut self, code: StatusCode, out: &mut Vec<u8>) -> Option<DirectoryEvent> {
         match code {
-            StatusCode::WELCOME if !self.is_welcome => {
-                self.is_welcome = true;
+            StatusCode::WELCOME if !self.is_registered => {
+                self.is_registered = true;
                 let (source, destination) = (self.id, self.id);
                 wire::encode(&Message::Chat { source, destination, text: b"" }, out);
-                Some(News::Welcome)
+                Some(DirectoryEvent::Welcome)
             }
-            StatusCode::ID_TAKEN if !self.is_welcome && self.ids_tried < RANDOM_IDS_MAX => {
-                self.ids_tried += 1;
+            StatusCode::ID_TAKEN if !self.is_registered && self.id_attempts < ID_ATTEMPTS_MAX => {
+                self.id_attempts += 1;
                 self.id = HostId::random(&mut rand::rng());
-                self.register(out);
+                self.encode_registration(out);
                 None
             }
-            StatusCode::ID_TAKEN if !self.is_welcome => {
-                Some(News::Refused(format!("it refused {RANDOM_IDS_MAX} random ids")))
+            StatusCode::ID_TAKEN if !self.is_registered => {
+                Some(DirectoryEvent::Refused(format!("it refused {ID_ATTEMPTS_MAX} random ids")))
             }
             // A server that knows no chat to oneself has told of all, too.
-            StatusCode::UNKNOWN_ID => self.settle(),
+            StatusCode::UNKNOWN_ID => self.finish_initial_sync(),
             _ => None,
         }
     }
 
-    fn hear_of(&mut self, id: HostId, name: &[u8], info: &[u8]) -> Option<News> {
-        let address = address(info)?;
+    fn handle_registration(
+        &mut self,
+        id: HostId,
+        name: &[u8],
+        info: &[u8],
+    ) -> Option<DirectoryEvent> {
+        let address = parse_info(info)?;
         // After a split the same is told again.
-        if self.has(id) || self.users.len() >= USERS_MAX {
+        if self.contains(id) || self.users.len() >= USERS_MAX {
             return None;
         }
         let user = User { id, name: name.into(), address };
         self.users.push(user.clone());
-        Some(News::Came(user)).filter(|_| self.is_settled)
+        Some(DirectoryEvent::Joined(user)).filter(|_| self.is_initial_sync_done)
     }
 }
 
-fn address(info: &[u8]) -> Option<SocketAddr> {
+fn parse_info(info: &[u8]) -> Option<SocketAddr> {
     let address: SocketAddr = std::str::from_utf8(info).ok()?.strip_prefix(SCHEME)?.parse().ok()?;
     Some(address).filter(|address| address.port() != 0)
 }
@@ -192,24 +202,27 @@ mod tests {
     fn registration<'a>(id: u32, name: &'a str, info: &'a str) -> Message<'a> {
         let (name, info) = (name.as_bytes(), info.as_bytes());
         let (source, last_hop) = (HostId(id), HostId(1));
-        Message::Registration(Registration { kind: Kind::User, source, last_hop, name, info })
+        Message::Registration(Registration { kind: HostKind::User, source, last_hop, name, info })
     }
 
     /// What one message tells, and the types of the frames that answer it.
-    fn hear(directory: &mut Directory, message: &Message<'_>) -> (Option<News>, Vec<u8>) {
+    fn receive(
+        directory: &mut Directory,
+        message: &Message<'_>,
+    ) -> (Option<DirectoryEvent>, Vec<u8>) {
         let (mut frame, mut out, mut types) = (Vec::new(), Vec::new(), Vec::new());
         wire::encode(message, &mut frame);
-        let news = directory.hear(&frame, &mut out);
+        let event = directory.receive(&frame, &mut out);
         let mut rest = &out[..];
         while let Ok(Some(len)) = wire::frame_len(rest, usize::MAX) {
             types.push(rest[0]);
             rest = &rest[len..];
         }
-        (news, types)
+        (event, types)
     }
 
     #[test]
-    fn infos_are_addresses_to_the_letter() {
+    fn info_is_parsed_only_as_an_exact_grpc_address() {
         for (info, port) in [
             ("grpc://127.0.0.1:40123", Some(40123)),
             ("grpc://[::1]:7", Some(7)),
@@ -219,73 +232,79 @@ mod tests {
             ("http://127.0.0.1:7", None),
             ("", None),
         ] {
-            assert_eq!(address(info.as_bytes()).map(|address| address.port()), port, "{info}");
+            assert_eq!(parse_info(info.as_bytes()).map(|address| address.port()), port, "{info}");
         }
-        assert_eq!(address(b"grpc://\xff"), None);
+        assert_eq!(parse_info(b"grpc://\xff"), None);
     }
 
     #[test]
-    fn who_was_there_first_is_told_at_once_and_others_as_they_come() {
+    fn users_present_first_are_reported_together_and_later_ones_singly() {
         let mut directory = directory();
-        let me = directory.id;
-        let note = Message::Chat { source: me, destination: me, text: b"" };
-        assert_eq!(hear(&mut directory, &note), (None, vec![]), "before the welcome");
-        let welcome = hear(&mut directory, &status(StatusCode::WELCOME));
-        assert_eq!(welcome, (Some(News::Welcome), vec![0x81]));
+        let own_id = directory.id;
+        let self_chat = Message::Chat { source: own_id, destination: own_id, text: b"" };
+        assert_eq!(receive(&mut directory, &self_chat), (None, vec![]), "before the welcome");
+        let welcome = receive(&mut directory, &status(StatusCode::WELCOME));
+        assert_eq!(welcome, (Some(DirectoryEvent::Welcome), vec![0x81]));
         for (id, name, info) in [
             (7, "Bob", "grpc://127.0.0.1:2"),
             (8, "sam", "Pots"),
             (9, "Eve", "grpc://127.0.0.1:3"),
             (10, "Dan", "grpc://127.0.0.1:4"),
         ] {
-            assert_eq!(hear(&mut directory, &registration(id, name, info)).0, None);
+            assert_eq!(receive(&mut directory, &registration(id, name, info)).0, None);
         }
         let quit = |id| Message::ClientQuit { source: HostId(id), text: b"" };
-        assert_eq!(hear(&mut directory, &quit(9)).0, None);
+        assert_eq!(receive(&mut directory, &quit(9)).0, None);
         let first = vec![user(7, "Bob", 2), user(10, "Dan", 4)];
-        assert_eq!(hear(&mut directory, &note).0, Some(News::Settled(first)));
-        assert_eq!(hear(&mut directory, &note).0, None, "once");
+        assert_eq!(receive(&mut directory, &self_chat).0, Some(DirectoryEvent::InitialSync(first)));
+        assert_eq!(receive(&mut directory, &self_chat).0, None, "once");
         let again = registration(7, "Bob", "grpc://127.0.0.1:2");
-        assert_eq!(hear(&mut directory, &again).0, None);
+        assert_eq!(receive(&mut directory, &again).0, None);
         let other = registration(11, "Bob", "grpc://127.0.0.1:5");
-        assert_eq!(hear(&mut directory, &other).0, Some(News::Came(user(11, "Bob", 5))));
+        assert_eq!(
+            receive(&mut directory, &other).0,
+            Some(DirectoryEvent::Joined(user(11, "Bob", 5)))
+        );
         for (tried, next) in [(None, 11), (Some(11), 7), (Some(7), 11), (Some(99), 11)] {
-            let next_id = directory.next(b"Bob", tried.map(HostId)).map(|user| user.id);
+            let next_id = directory.next_by_name(b"Bob", tried.map(HostId)).map(|user| user.id);
             assert_eq!(next_id, Some(HostId(next)), "after {tried:?}");
         }
-        assert_eq!(hear(&mut directory, &quit(11)).0, Some(News::Left(user(11, "Bob", 5))));
-        assert_eq!(hear(&mut directory, &quit(8)).0, None);
-        assert_eq!(directory.next(b"Bob", Some(HostId(11))), Some(&user(7, "Bob", 2)));
+        assert_eq!(
+            receive(&mut directory, &quit(11)).0,
+            Some(DirectoryEvent::Quit(user(11, "Bob", 5)))
+        );
+        assert_eq!(receive(&mut directory, &quit(8)).0, None);
+        assert_eq!(directory.next_by_name(b"Bob", Some(HostId(11))), Some(&user(7, "Bob", 2)));
     }
 
     #[test]
-    fn more_users_than_anybody_can_need_are_not_remembered() {
+    fn users_beyond_users_max_are_not_stored() {
         let mut directory = directory();
         for id in 1..=USERS_MAX + 1 {
             let id = u32::try_from(id).expect("small");
-            hear(&mut directory, &registration(id, "Bob", "grpc://127.0.0.1:2"));
+            receive(&mut directory, &registration(id, "Bob", "grpc://127.0.0.1:2"));
         }
         assert_eq!(directory.users().len(), USERS_MAX);
     }
 
     #[test]
-    fn a_server_without_chats_to_oneself_settles_too() {
+    fn unknown_id_status_ends_the_initial_sync() {
         let mut directory = directory();
-        hear(&mut directory, &status(StatusCode::WELCOME));
-        let unknown = hear(&mut directory, &status(StatusCode::UNKNOWN_ID));
-        assert_eq!(unknown.0, Some(News::Settled(vec![])));
+        receive(&mut directory, &status(StatusCode::WELCOME));
+        let unknown = receive(&mut directory, &status(StatusCode::UNKNOWN_ID));
+        assert_eq!(unknown.0, Some(DirectoryEvent::InitialSync(vec![])));
     }
 
     #[test]
-    fn another_id_is_taken_where_one_is_in_use_but_not_for_ever() {
+    fn taken_id_is_retried_with_another_up_to_the_limit() {
         let mut directory = directory();
-        for _ in 1..RANDOM_IDS_MAX {
+        for _ in 1..ID_ATTEMPTS_MAX {
             let before = directory.id;
-            let refused = hear(&mut directory, &status(StatusCode::ID_TAKEN));
+            let refused = receive(&mut directory, &status(StatusCode::ID_TAKEN));
             assert_eq!(refused, (None, vec![0x80]));
             assert_ne!(directory.id, before);
         }
-        let last = hear(&mut directory, &status(StatusCode::ID_TAKEN)).0;
-        assert!(matches!(last, Some(News::Refused(_))), "{last:?}");
+        let last = receive(&mut directory, &status(StatusCode::ID_TAKEN)).0;
+        assert!(matches!(last, Some(DirectoryEvent::Refused(_))), "{last:?}");
     }
 }

@@ -7,14 +7,14 @@
 //! [`DIAL_INTERVAL`] after the one before, unless that was answered by somebody else or the other has
 //! just been heard of; in a network there is none while nobody is known to be anywhere.
 
-mod begin;
-mod choice;
-#[cfg(test)]
-mod choice_tests;
+mod crc_client;
 mod directory;
 mod network;
+mod pairing;
+#[cfg(test)]
+mod pairing_tests;
 mod peer;
-mod relay;
+mod setup;
 
 use std::net::SocketAddr;
 
@@ -25,30 +25,30 @@ use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
+use self::crc_client::CrcClient;
 use self::directory::User;
 use self::network::Network;
-use self::peer::{Peer, Service};
-use self::relay::Relay;
-use crate::channel::{Failure, Gone, Signals};
-use crate::cli::Way;
+use self::peer::{ChatService, Peer};
+use crate::channel::{ClosedSignal, RpcError, ShutdownSignals};
+use crate::cli::Discovery;
 use crate::limits::DIAL_INTERVAL;
 use crate::proto::chat::ChatMessage;
-use crate::screen::{Line, Screen, Typed};
+use crate::screen::{Input, Line, Screen};
 
 /// Chats until the input ends or a signal comes.
 ///
 /// # Errors
 /// What keeps the chat from beginning, or an answer that shows that the other cannot chat.
-pub(crate) async fn run(name: String, way: Way) -> Result<(), String> {
-    let mut signals = Signals::new()?;
+pub(crate) async fn run(name: String, discovery: Discovery) -> Result<(), String> {
+    let mut signals = ShutdownSignals::new()?;
     let ready = tokio::select! {
-        () = signals.any() => return Ok(()),
-        ready = begin::prepare(name, way) => ready?,
+        () = signals.recv() => return Ok(()),
+        ready = setup::prepare(name, discovery) => ready?,
     };
-    let (mut talk, service, happened, typed) = ready;
-    talk.wait();
-    let (outcome, service) = talk.chat(signals, service, happened, typed).await;
-    talk.leave(service).await?;
+    let (mut session, service, incoming_events, input) = ready;
+    session.print_waiting();
+    let (outcome, service) = session.run_loop(signals, service, incoming_events, input).await;
+    session.leave(service).await?;
     outcome
 }
 
@@ -56,14 +56,14 @@ pub(crate) async fn run(name: String, way: Way) -> Result<(), String> {
 struct Target {
     address: SocketAddr,
     /// Who it is in the network, where there is one.
-    user: Option<HostId>,
+    user_id: Option<HostId>,
     /// Whether it was said that they cannot be reached.
-    is_unreachable: bool,
+    is_unreachable_reported: bool,
 }
 
 impl Target {
-    fn new(address: SocketAddr, user: Option<HostId>) -> Self {
-        Self { address, user, is_unreachable: false }
+    fn new(address: SocketAddr, user_id: Option<HostId>) -> Self {
+        Self { address, user_id, is_unreachable_reported: false }
     }
 }
 
@@ -74,74 +74,75 @@ enum Link {
 }
 
 /// What a task has to tell, and the attempt to connect that it belongs to.
-struct Happening {
-    attempt: u64,
-    what: What,
+struct TaskEvent {
+    generation: u64,
+    kind: TaskEventKind,
 }
 
-enum What {
-    Answered(Result<(Peer, Gone), Failure>),
-    Gone,
-    Sent(String, Result<(), Failure>),
+enum TaskEventKind {
+    Dialled(Result<(Peer, ClosedSignal), RpcError>),
+    Closed,
+    Sent(String, Result<(), RpcError>),
     /// Who has left the network, and whether the connection stands.
-    Parted(User, Result<(), Failure>),
+    QuitProbed(User, Result<(), RpcError>),
     /// Whoever was there before under our name and still is.
-    Namesake(Option<User>),
+    NameChecked(Option<User>),
     /// The network was lost, and is there again.
-    Rejoined(Box<Relay>),
+    Rejoined(Box<CrcClient>),
 }
 
-struct Talk {
+struct ChatSession {
     name: String,
     screen: Screen,
     network: Option<Network>,
     /// Whom to chat with in the network, once that is certain.
-    with: Option<Vec<u8>>,
+    partner: Option<Vec<u8>>,
     target: Option<Target>,
     link: Link,
-    attempt: u64,
-    dialled: Option<Instant>,
+    generation: u64,
+    last_dial: Option<Instant>,
     /// The other's name once they have been there.
     peer_name: Option<String>,
     /// A line that was typed before anybody was there.
-    held: Option<String>,
+    deferred_line: Option<String>,
     is_sending: bool,
     is_input_open: bool,
-    happens: mpsc::Sender<Happening>,
+    events: mpsc::Sender<TaskEvent>,
 }
 
-impl Talk {
+impl ChatSession {
     /// The loop.
-    async fn chat(
+    async fn run_loop(
         &mut self,
-        mut signals: Signals,
-        mut service: Service,
-        mut happened: mpsc::Receiver<Happening>,
-        mut input: mpsc::Receiver<Typed>,
-    ) -> (Result<(), String>, Service) {
-        while self.is_input_open || self.held.is_some() || self.is_sending {
-            let is_behind = self.screen.is_behind();
-            let dial_at = self.dial_at();
-            let takes_lines = self.is_input_open && self.held.is_none() && !self.is_sending;
+        mut signals: ShutdownSignals,
+        mut service: ChatService,
+        mut incoming_events: mpsc::Receiver<TaskEvent>,
+        mut input: mpsc::Receiver<Input>,
+    ) -> (Result<(), String>, ChatService) {
+        while self.is_input_open || self.deferred_line.is_some() || self.is_sending {
+            let has_pending_output = self.screen.has_pending();
+            let next_dial = self.next_dial();
+            let accepts_input =
+                self.is_input_open && self.deferred_line.is_none() && !self.is_sending;
             let outcome = tokio::select! {
-                () = signals.any() => break,
-                can_be_seen = self.screen.tend() => if can_be_seen { Ok(()) } else { break },
-                Some(happening) = happened.recv() => self.on_happening(happening),
-                news = network::news(&mut self.network) => self.on_news(news),
-                () = sleep_until(dial_at.unwrap_or_else(Instant::now)), if dial_at.is_some() => {
+                () = signals.recv() => break,
+                is_output_open = self.screen.flush_one() => if is_output_open { Ok(()) } else { break },
+                Some(event) = incoming_events.recv() => self.on_task_event(event),
+                events = network::next_events(&mut self.network) => self.on_directory_events(events),
+                () = sleep_until(next_dial.unwrap_or_else(Instant::now)), if next_dial.is_some() => {
                     self.dial();
                     Ok(())
                 }
-                Some(asked) = service.asked.recv() => {
-                    self.on_asked(asked);
+                Some(request) = service.requests.recv() => {
+                    self.on_pair_request(request);
                     Ok(())
                 }
-                Some(message) = service.received.recv(), if !is_behind => {
-                    self.screen.say(Line::Out(shown(&message)));
+                Some(message) = service.messages.recv(), if !has_pending_output => {
+                    self.screen.print(Line::Out(format_message(&message)));
                     Ok(())
                 }
-                typed = input.recv(), if takes_lines && !is_behind => {
-                    self.on_typed(typed);
+                line = input.recv(), if accepts_input && !has_pending_output => {
+                    self.on_input(line);
                     Ok(())
                 }
             };
@@ -153,119 +154,122 @@ impl Talk {
     }
 
     /// Leaves so that the other sees the end of the chat before the end of the membership.
-    async fn leave(mut self, service: Service) -> Result<(), String> {
+    async fn leave(mut self, service: ChatService) -> Result<(), String> {
         self.link = Link::Down;
         for message in service.stop().await {
-            self.screen.say(Line::Out(shown(&message)));
+            self.screen.print(Line::Out(format_message(&message)));
         }
-        if let Some(relay) = self.network.take().and_then(|network| network.relay) {
-            relay.quit().await;
+        if let Some(client) = self.network.take().and_then(|network| network.client) {
+            client.quit().await;
         }
         self.screen.close().await
     }
 
     /// When to connect next: never while there is nobody to connect to.
-    fn dial_at(&self) -> Option<Instant> {
+    fn next_dial(&self) -> Option<Instant> {
         let target = self.target.as_ref().filter(|_| matches!(self.link, Link::Down))?;
-        if let (Some(network), Some(id)) = (&self.network, target.user)
-            && !network.may_have(id)
+        if let (Some(network), Some(id)) = (&self.network, target.user_id)
+            && !network.may_contain(id)
         {
             return None;
         }
-        Some(self.dialled.map_or_else(Instant::now, |dialled| dialled + DIAL_INTERVAL))
+        Some(self.last_dial.map_or_else(Instant::now, |dialled| dialled + DIAL_INTERVAL))
     }
 
     fn dial(&mut self) {
         let Some(target) = &self.target else { return };
-        let (address, user) = (target.address, target.user);
-        let question = match (&mut self.network, user) {
-            (Some(network), Some(user)) => network.question(user),
+        let (address, user_id) = (target.address, target.user_id);
+        let pair_request = match (&mut self.network, user_id) {
+            (Some(network), Some(user)) => network.make_request(user),
             _ => None,
         };
-        self.attempt += 1;
-        self.dialled = Some(Instant::now());
+        self.generation += 1;
+        self.last_dial = Some(Instant::now());
         self.link = Link::Dialling;
-        self.later(async move { What::Answered(Peer::dial(address, question).await) });
+        self.spawn(async move { TaskEventKind::Dialled(Peer::dial(address, pair_request).await) });
     }
 
     /// Lets something happen in its own time, for the present connection.
-    fn later(&self, what: impl Future<Output = What> + Send + 'static) {
-        let (attempt, happens) = (self.attempt, self.happens.clone());
+    fn spawn(&self, task: impl Future<Output = TaskEventKind> + Send + 'static) {
+        let (generation, events) = (self.generation, self.events.clone());
         tokio::spawn(async move {
-            let what = what.await;
-            let _ = happens.send(Happening { attempt, what }).await;
+            let kind = task.await;
+            let _ = events.send(TaskEvent { generation, kind }).await;
         });
     }
 
-    fn on_happening(&mut self, Happening { attempt, what }: Happening) -> Result<(), String> {
-        let is_present = attempt == self.attempt;
-        match what {
-            What::Answered(Ok((peer, gone))) if is_present => self.on_peer(peer, gone),
-            What::Answered(Err(failure)) if is_present => {
+    fn on_task_event(&mut self, TaskEvent { generation, kind }: TaskEvent) -> Result<(), String> {
+        let is_current = generation == self.generation;
+        match kind {
+            TaskEventKind::Dialled(Ok((peer, closed))) if is_current => {
+                self.on_connected(peer, closed);
+            }
+            TaskEventKind::Dialled(Err(failure)) if is_current => {
                 self.link = Link::Down;
                 match failure {
-                    Failure::Refused(why) => {
-                        if !self.passes_by(&why) {
+                    RpcError::Rejected(why) => {
+                        if !self.skip_peer(&why) {
                             return Err(format!("who answers there does not chat: {why}"));
                         }
                     }
-                    Failure::Absent(why) => {
-                        self.say_unreachable(&why);
-                        self.on_silence();
+                    RpcError::Unavailable(why) => {
+                        self.report_unreachable(&why);
+                        self.on_peer_unreachable();
                     }
                 }
-                self.look_around();
+                self.update_target();
             }
-            What::Gone if is_present => self.on_gone(),
-            What::Answered(_) | What::Gone => {}
-            What::Sent(line, outcome) => {
+            TaskEventKind::Closed if is_current => self.on_disconnected(),
+            TaskEventKind::Dialled(_) | TaskEventKind::Closed => {}
+            TaskEventKind::Sent(line, outcome) => {
                 self.is_sending = false;
                 if let Err(failure) = outcome {
-                    self.refuse(&line, failure.text());
-                    if is_present && matches!(failure, Failure::Absent(_)) {
-                        self.on_gone();
+                    self.report_undelivered(&line, failure.message());
+                    if is_current && matches!(failure, RpcError::Unavailable(_)) {
+                        self.on_disconnected();
                     }
                 }
             }
-            What::Parted(user, outcome) => {
-                let goes_on = is_present && outcome.is_ok();
-                if is_present && !goes_on {
-                    self.on_gone();
+            TaskEventKind::QuitProbed(user, outcome) => {
+                let is_still_connected = is_current && outcome.is_ok();
+                if is_current && !is_still_connected {
+                    self.on_disconnected();
                 }
-                let more = if goes_on { ", the chat goes on directly" } else { "" };
-                self.note(format!("{} has left the network{more}", Printable(&user.name)));
+                let more = if is_still_connected { ", the chat goes on directly" } else { "" };
+                self.print_note(format!("{} has left the network{more}", Printable(&user.name)));
             }
-            What::Namesake(Some(user)) => {
+            TaskEventKind::NameChecked(Some(user)) => {
                 let name = Printable(&user.name);
                 let address = user.address;
                 return Err(format!("the name {name} is taken in the network, at {address}"));
             }
-            What::Namesake(None) => self.on_name_is_ours(),
-            What::Rejoined(relay) => self.on_rejoined(*relay),
+            TaskEventKind::NameChecked(None) => self.on_name_confirmed(),
+            TaskEventKind::Rejoined(client) => self.on_network_rejoined(*client),
         }
         Ok(())
     }
 
-    fn on_peer(&mut self, peer: Peer, gone: Gone) {
+    fn on_connected(&mut self, peer: Peer, closed: ClosedSignal) {
         // In a network the address may be that of somebody who has left since.
-        if let Some(with) = self.with.as_ref().filter(|with| **with != *peer.name.as_bytes()) {
-            let (name, with) = (Printable(peer.name.as_bytes()), Printable(with));
-            let note = format!("{name} answers where {with} should be");
+        if let Some(partner) = self.partner.as_ref().filter(|with| **with != *peer.name.as_bytes())
+        {
+            let (name, partner) = (Printable(peer.name.as_bytes()), Printable(partner));
+            let note = format!("{name} answers where {partner} should be");
             self.link = Link::Down;
             self.target = None;
-            return self.note(note);
+            return self.print_note(note);
         }
-        if !self.is_chosen(&peer) {
+        if !self.accept_peer(&peer) {
             self.link = Link::Down;
-            return self.look_around();
+            return self.update_target();
         }
         let (own, name) = (Printable(self.name.as_bytes()), Printable(peer.name.as_bytes()));
         let welcome = format!("Welcome, {own}. You are chatting with {name}.");
-        self.screen.say(Line::Out(welcome));
-        let partner = &peer.answer.partner;
+        self.screen.print(Line::Out(welcome));
+        let partner = &peer.info.partner;
         if !partner.is_empty() && partner != self.name.as_bytes() {
             // They hear what is said here, and talk to somebody else.
-            self.note(format!(
+            self.print_note(format!(
                 "{} chats with {}",
                 Printable(peer.name.as_bytes()),
                 Printable(partner)
@@ -273,75 +277,75 @@ impl Talk {
         }
         self.peer_name = Some(peer.name.clone());
         self.link = Link::Up(Box::new(peer));
-        self.later(async {
-            let _ = gone.await;
-            What::Gone
+        self.spawn(async {
+            let _ = closed.await;
+            TaskEventKind::Closed
         });
-        if let Some(line) = self.held.take() {
-            self.send(line);
+        if let Some(line) = self.deferred_line.take() {
+            self.send_line(line);
         }
     }
 
     /// Somebody is said to be there and cannot be reached: told once, as long as they never were.
-    fn say_unreachable(&mut self, why: &str) {
+    fn report_unreachable(&mut self, why: &str) {
         let Some(target) = &mut self.target else { return };
-        if self.peer_name.is_none() && target.user.is_some() && !target.is_unreachable {
-            target.is_unreachable = true;
-            self.note(format!("not reached, and tried again: {why}"));
+        if self.peer_name.is_none() && target.user_id.is_some() && !target.is_unreachable_reported {
+            target.is_unreachable_reported = true;
+            self.print_note(format!("not reached, and tried again: {why}"));
         }
     }
 
-    fn on_gone(&mut self) {
+    fn on_disconnected(&mut self) {
         if !matches!(self.link, Link::Up(_)) {
             return;
         }
         self.link = Link::Down;
-        self.note(format!("{} is away", self.peer()));
-        self.wait();
-        self.follow();
+        self.print_note(format!("{} is away", self.peer_display_name()));
+        self.print_waiting();
+        self.follow_partner();
     }
 
-    fn on_typed(&mut self, typed: Option<Typed>) {
-        match typed {
+    fn on_input(&mut self, input: Option<Input>) {
+        match input {
             None => self.is_input_open = false,
-            Some(Typed::Line(line)) if line.is_empty() => {}
-            Some(Typed::Line(line)) if self.peer_name.is_none() => self.held = Some(line),
-            Some(Typed::Line(line)) => self.send(line),
-            Some(Typed::Unsendable(why)) => self.note(why),
+            Some(Input::Line(line)) if line.is_empty() => {}
+            Some(Input::Line(line)) if self.peer_name.is_none() => self.deferred_line = Some(line),
+            Some(Input::Line(line)) => self.send_line(line),
+            Some(Input::Invalid(why)) => self.print_note(why),
         }
     }
 
-    fn send(&mut self, line: String) {
+    fn send_line(&mut self, line: String) {
         let Link::Up(peer) = &self.link else {
-            let why = format!("{} is away", self.peer());
-            return self.refuse(&line, &why);
+            let why = format!("{} is away", self.peer_display_name());
+            return self.report_undelivered(&line, &why);
         };
-        let answer = peer.say(&self.name, &line);
+        let answer = peer.send(&self.name, &line);
         self.is_sending = true;
-        self.later(async move { What::Sent(line, answer.await) });
+        self.spawn(async move { TaskEventKind::Sent(line, answer.await) });
     }
 
-    fn refuse(&mut self, line: &str, why: &str) {
-        self.note(format!("not delivered, {why}: {}", Printable(line.as_bytes())));
+    fn report_undelivered(&mut self, line: &str, why: &str) {
+        self.print_note(format!("not delivered, {why}: {}", Printable(line.as_bytes())));
     }
 
-    fn wait(&mut self) {
-        self.screen.say(Line::Out("Waiting for other peer to connect...".to_owned()));
+    fn print_waiting(&mut self) {
+        self.screen.print(Line::Out("Waiting for other peer to connect...".to_owned()));
     }
 
-    fn note(&mut self, note: String) {
-        self.screen.say(Line::Err(note));
+    fn print_note(&mut self, note: String) {
+        self.screen.print(Line::Err(note));
     }
 
     /// The other's name, as it may be shown.
-    fn peer(&self) -> String {
+    fn peer_display_name(&self) -> String {
         let name = self.peer_name.as_deref().unwrap_or("the other");
         Printable(name.as_bytes()).to_string()
     }
 }
 
 /// A message as the contract has it, `[17:24] Alice> Hello, Bob!`, in local time.
-fn shown(message: &ChatMessage) -> String {
+fn format_message(message: &ChatMessage) -> String {
     let (sender, body) = (Printable(message.sender.as_bytes()), Printable(message.body.as_bytes()));
     match Timestamp::from_second(message.timestamp) {
         Ok(time) => {
@@ -357,10 +361,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_comes_is_one_line_whatever_it_is() {
+    fn received_message_is_shown_as_one_printable_line() {
         let message = |timestamp, body: &str| {
             let (sender, body) = ("Al\u{1b}ice".to_owned(), body.to_owned());
-            shown(&ChatMessage { timestamp, sender, body })
+            format_message(&ChatMessage { timestamp, sender, body })
         };
         assert_eq!(message(i64::MAX, "a\nb"), "[--:--] Al\\u{1b}ice> a\\nb");
         assert_eq!(message(i64::MIN, "\u{202e}"), "[--:--] Al\\u{1b}ice> \\u{202e}");

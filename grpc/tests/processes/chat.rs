@@ -10,130 +10,131 @@ use crate::proto::chat::ChatMessage;
 use crate::proto::chat::chat_client::ChatClient;
 use crate::support::*;
 
-fn start(name: &str, own: &Reserved, peer: &Reserved) -> Program {
+fn start_chat(name: &str, own: &Reserved, peer: &Reserved) -> Program {
     let program = Program::start(&["chat", name, &own.port, &peer.port]);
     program.shows(WAITING);
     program
 }
 
 #[track_caller]
-fn welcome(own: &Program, own_name: &str, peer_name: &str) {
+fn expect_welcome(own: &Program, own_name: &str, peer_name: &str) {
     own.shows(&format!("Welcome, {own_name}. You are chatting with {peer_name}."));
 }
 
-fn pair(one: &Reserved, two: &Reserved) -> (Program, Program) {
-    let alice = start("Alice", one, two);
-    let bob = start("Bob", two, one);
-    welcome(&alice, "Alice", "Bob");
-    welcome(&bob, "Bob", "Alice");
+fn start_pair(one: &Reserved, two: &Reserved) -> (Program, Program) {
+    let alice = start_chat("Alice", one, two);
+    let bob = start_chat("Bob", two, one);
+    expect_welcome(&alice, "Alice", "Bob");
+    expect_welcome(&bob, "Bob", "Alice");
     (alice, bob)
 }
 
 #[test]
-fn two_chat_and_leave() {
+fn two_peers_exchange_messages_and_leave() {
     let (one, two) = (Reserved::new(), Reserved::new());
-    let (mut alice, mut bob) = pair(&one, &two);
-    alice.types("Hello, Bob!");
-    bob.hears("Alice> Hello, Bob!");
-    bob.types("Grüße\u{1b}[2J \u{202e}");
-    alice.hears("Bob> Grüße\\u{1b}[2J \\u{202e}");
+    let (mut alice, mut bob) = start_pair(&one, &two);
+    alice.type_line("Hello, Bob!");
+    bob.expect_message("Alice> Hello, Bob!");
+    bob.type_line("Grüße\u{1b}[2J \u{202e}");
+    alice.expect_message("Bob> Grüße\\u{1b}[2J \\u{202e}");
     for number in 0..300 {
-        alice.types(&format!("A{number}"));
-        bob.types(&format!("B{number}"));
+        alice.type_line(&format!("A{number}"));
+        bob.type_line(&format!("B{number}"));
     }
     for number in 0..300 {
-        bob.hears(&format!("Alice> A{number}"));
-        alice.hears(&format!("Bob> B{number}"));
+        bob.expect_message(&format!("Alice> A{number}"));
+        alice.expect_message(&format!("Bob> B{number}"));
     }
     // What was typed before the end is still delivered.
-    alice.types("Bye");
-    alice.leaves();
-    bob.hears("Alice> Bye");
-    bob.notes("Alice is away");
+    alice.type_line("Bye");
+    alice.exit_at_end_of_input();
+    bob.expect_message("Alice> Bye");
+    bob.expect_note("Alice is away");
     bob.shows(WAITING);
-    bob.signal(Signal::INT);
-    assert_eq!(bob.ends(), Some(0));
+    bob.send_signal(Signal::INT);
+    assert_eq!(bob.wait_for_exit_code(), Some(0));
 }
 
 #[test]
-fn lines_typed_before_anybody_is_there_wait() {
+fn lines_typed_before_the_peer_connects_are_sent_when_it_does() {
     let (one, two) = (Reserved::new(), Reserved::new());
-    let mut alice = start("Alice", &one, &two);
+    let mut alice = start_chat("Alice", &one, &two);
     for line in ["1", "", "2", "3"] {
-        alice.types(line);
+        alice.type_line(line);
     }
-    alice.ends_input();
-    let bob = start("Bob", &two, &one);
-    welcome(&alice, "Alice", "Bob");
-    assert_eq!(alice.ends(), Some(0));
+    alice.close_stdin();
+    let bob = start_chat("Bob", &two, &one);
+    expect_welcome(&alice, "Alice", "Bob");
+    assert_eq!(alice.wait_for_exit_code(), Some(0));
     // All may have come before Bob has found her in turn.
-    let said = std::iter::repeat_with(|| bob.line()).filter(|line| !line.starts_with("Welcome"));
-    for (expected, line) in ["1", "2", "3"].into_iter().zip(said) {
+    let messages =
+        std::iter::repeat_with(|| bob.next_line()).filter(|line| !line.starts_with("Welcome"));
+    for (expected, line) in ["1", "2", "3"].into_iter().zip(messages) {
         assert!(line.ends_with(&format!("] Alice> {expected}")), "{line}");
     }
 }
 
 #[test]
-fn who_has_nothing_to_say_and_nobody_to_hear_leaves() {
+fn chat_without_a_peer_exits_0_at_end_of_input_or_sigterm() {
     let (one, two) = (Reserved::new(), Reserved::new());
-    start("Alice", &one, &two).leaves();
-    let mut alice = start("Alice", &one, &two);
-    alice.signal(Signal::TERM);
-    assert_eq!(alice.ends(), Some(0));
+    start_chat("Alice", &one, &two).exit_at_end_of_input();
+    let mut alice = start_chat("Alice", &one, &two);
+    alice.send_signal(Signal::TERM);
+    assert_eq!(alice.wait_for_exit_code(), Some(0));
 }
 
 #[test]
-fn who_dies_is_missed_and_who_returns_is_welcome() {
+fn peer_that_dies_is_reported_away_and_welcomed_on_return() {
     let (one, two) = (Reserved::new(), Reserved::new());
-    let (mut alice, bob) = pair(&one, &two);
+    let (mut alice, bob) = start_pair(&one, &two);
     for round in 0..2 {
         if round == 0 {
-            bob.signal(Signal::KILL);
+            bob.send_signal(Signal::KILL);
         }
-        alice.notes("Bob is away");
+        alice.expect_note("Bob is away");
         alice.shows(WAITING);
-        alice.types("Are you\tthere?");
-        alice.notes("not delivered, Bob is away: Are you\\tthere?");
-        let mut again = start("Bob", &two, &one);
-        welcome(&alice, "Alice", "Bob");
-        welcome(&again, "Bob", "Alice");
-        alice.types("Welcome back");
-        again.hears("Alice> Welcome back");
-        again.types("Here I am");
-        alice.hears("Bob> Here I am");
+        alice.type_line("Are you\tthere?");
+        alice.expect_note("not delivered, Bob is away: Are you\\tthere?");
+        let mut restarted_bob = start_chat("Bob", &two, &one);
+        expect_welcome(&alice, "Alice", "Bob");
+        expect_welcome(&restarted_bob, "Bob", "Alice");
+        alice.type_line("Welcome back");
+        restarted_bob.expect_message("Alice> Welcome back");
+        restarted_bob.type_line("Here I am");
+        alice.expect_message("Bob> Here I am");
         if round == 0 {
-            again.leaves();
+            restarted_bob.exit_at_end_of_input();
         } else {
-            alice.leaves();
-            again.notes("Alice is away");
-            again.shows(WAITING);
+            alice.exit_at_end_of_input();
+            restarted_bob.expect_note("Alice is away");
+            restarted_bob.shows(WAITING);
         }
     }
 }
 
 /// A part of `deadlines`.
-pub(crate) fn what_is_not_answered_is_not_delivered() {
+pub(crate) fn unanswered_message_is_reported_undelivered() {
     let (one, two) = (Reserved::new(), Reserved::new());
-    let (mut alice, bob) = pair(&one, &two);
-    bob.signal(Signal::STOP);
-    alice.types("Anybody?");
-    alice.notes("not delivered, no answer within 10 seconds: Anybody?");
-    alice.notes("Bob is away");
+    let (mut alice, bob) = start_pair(&one, &two);
+    bob.send_signal(Signal::STOP);
+    alice.type_line("Anybody?");
+    alice.expect_note("not delivered, no answer within 10 seconds: Anybody?");
+    alice.expect_note("Bob is away");
     alice.shows(WAITING);
-    bob.signal(Signal::CONT);
-    welcome(&alice, "Alice", "Bob");
-    alice.types("Now");
+    bob.send_signal(Signal::CONT);
+    expect_welcome(&alice, "Alice", "Bob");
+    alice.type_line("Now");
     // The question may still have been read when it was given up.
-    let heard = bob.line();
-    if heard.ends_with("] Alice> Anybody?") {
-        bob.hears("Alice> Now");
+    let line = bob.next_line();
+    if line.ends_with("] Alice> Anybody?") {
+        bob.expect_message("Alice> Now");
     } else {
-        assert!(heard.ends_with("] Alice> Now"), "{heard}");
+        assert!(line.ends_with("] Alice> Now"), "{line}");
     }
 }
 
 #[test]
-fn nobody_is_dialled_more_than_once_a_second() {
+fn peer_is_dialled_at_most_once_a_second() {
     let peer = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = peer.local_addr().expect("bound").port().to_string();
     let own = Reserved::new();
@@ -151,7 +152,7 @@ fn nobody_is_dialled_more_than_once_a_second() {
 }
 
 #[test]
-fn times_are_local_and_messages_come_from_anybody() {
+fn message_from_any_grpc_client_is_shown_in_local_time() {
     let (one, two) = (Reserved::new(), Reserved::new());
     let mut command = Command::new(env!("CARGO_BIN_EXE_crc-grpc"));
     command.args(["chat", "Bob", &one.port, &two.port]).env("TZ", "Asia/Tokyo");
@@ -177,12 +178,12 @@ fn times_are_local_and_messages_come_from_anybody() {
 }
 
 #[test]
-fn lines_that_cannot_be_sent_are_refused() {
+fn line_longer_than_65536_bytes_is_rejected() {
     let (one, two) = (Reserved::new(), Reserved::new());
-    let (mut alice, bob) = pair(&one, &two);
-    alice.types(&"x".repeat(70_000));
-    alice.notes("not sent: a line has at most 65536 bytes");
+    let (mut alice, bob) = start_pair(&one, &two);
+    alice.type_line(&"x".repeat(70_000));
+    alice.expect_note("not sent: a line has at most 65536 bytes");
     let longest = "y".repeat(65_536);
-    alice.types(&longest);
-    bob.hears(&format!("Alice> {longest}"));
+    alice.type_line(&longest);
+    bob.expect_message(&format!("Alice> {longest}"));
 }

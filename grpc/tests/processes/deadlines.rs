@@ -6,14 +6,14 @@ use crate::{chat, hostile, network};
 
 /// Each has programs of its own: all wait at the same time, which is most of what they do.
 #[test]
-fn who_says_nothing_is_not_waited_for_forever() {
-    let parts: [(&str, fn()); 3] = [
-        ("unanswered", chat::what_is_not_answered_is_not_delivered),
-        ("stopped", network::nobody_is_said_to_go_on_who_does_not_answer),
-        ("silent", hostile::connections_that_say_nothing_cost_nothing_and_make_room),
+fn unresponsive_peers_are_given_up_at_their_deadlines() {
+    let checks: [(&str, fn()); 3] = [
+        ("unanswered", chat::unanswered_message_is_reported_undelivered),
+        ("stopped", network::chat_with_an_unresponsive_peer_is_not_reported_to_continue),
+        ("silent", hostile::silent_connections_use_no_cpu_and_are_closed_for_new_clients),
     ];
     let failed: Vec<&str> = thread::scope(|scope| {
-        let threads = parts.map(|(name, part)| {
+        let threads = checks.map(|(name, part)| {
             let thread = thread::Builder::new().name(name.to_owned());
             (name, thread.spawn_scoped(scope, part).expect("a thread"))
         });

@@ -11,22 +11,23 @@ use rustix::process::Signal;
 use crate::support::*;
 
 /// Processor time that a process has used, in hundredths of a second.
-fn ticks(program: &Program) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", program.pid())).expect("it is there");
+fn cpu_ticks(program: &Program) -> u64 {
+    let stat =
+        fs::read_to_string(format!("/proc/{}/stat", program.process_id())).expect("it is there");
     let (_, fields) = stat.rsplit_once(") ").expect("after its name");
     let field = |index: usize| fields.split(' ').nth(index).and_then(|text| text.parse().ok());
     field(11).zip(field(12)).map(|(user, system): (u64, u64)| user + system).expect("two numbers")
 }
 
 /// A part of `deadlines`.
-pub(crate) fn connections_that_say_nothing_cost_nothing_and_make_room() {
+pub(crate) fn silent_connections_use_no_cpu_and_are_closed_for_new_clients() {
     let mut command = Command::new("sh");
     let greet_server = concat!("ulimit -n 24; exec ", env!("CARGO_BIN_EXE_crc-grpc"));
     command.args(["-c", &format!("{greet_server} greet-server 0")]);
     let server = Program::run(&mut command);
-    let line = server.line();
+    let line = server.next_line();
     let port = line.strip_prefix("Server started, listening on ").expect("a port");
-    let pid = server.pid();
+    let pid = server.process_id();
     // Those that it has from whoever runs the tests may be above its limit, and don't count.
     let descriptors = || {
         let all = fs::read_dir(format!("/proc/{pid}/fd")).expect("it is there");
@@ -34,22 +35,22 @@ pub(crate) fn connections_that_say_nothing_cost_nothing_and_make_room() {
         names.filter(|name| name.parse::<u32>().is_ok_and(|number| number < 24)).count()
     };
     let mut silent = Vec::new();
-    until("it has no descriptors left", || {
+    wait_until("it has no descriptors left", || {
         // No more than make room for a client when the first of them are closed.
         if silent.len() < 14 {
             silent.push(TcpStream::connect(format!("127.0.0.1:{port}")).expect("a connection"));
         }
         descriptors() == 24
     });
-    let (before, second) = (ticks(&server), Instant::now() + Duration::from_secs(1));
-    until("a second has passed", || Instant::now() >= second);
-    let used = ticks(&server) - before;
+    let (before, second) = (cpu_ticks(&server), Instant::now() + Duration::from_secs(1));
+    wait_until("a second has passed", || Instant::now() >= second);
+    let used = cpu_ticks(&server) - before;
     assert!(used < 30, "{used} of 100 ticks while there is nothing to do");
     // Who has something to say comes in while the silent ones still hold on.
     let mut client = Program::start(&["greet", port, "Bob"]);
     client.shows("Client 1 started");
     client.shows("[Bob] Message received from server: \"Hello, Bob.\"");
-    assert_eq!(client.ends(), Some(0));
+    assert_eq!(client.wait_for_exit_code(), Some(0));
     server.shows("[Server] Received request from user named 'Bob'");
     drop(silent);
 }
@@ -57,17 +58,17 @@ pub(crate) fn connections_that_say_nothing_cost_nothing_and_make_room() {
 #[test]
 fn more_names_than_descriptors_are_greeted() {
     let server = Program::start(&["greet-server", "0"]);
-    let line = server.line();
+    let line = server.next_line();
     let port = line.strip_prefix("Server started, listening on ").expect("a port");
     let script =
         format!("ulimit -n 300; exec {} greet {port} $(seq 1 400)", env!("CARGO_BIN_EXE_crc-grpc"));
     let mut clients = Program::run(Command::new("sh").args(["-c", &script]));
-    (0..800).for_each(|_| drop(clients.line()));
-    assert_eq!(clients.ends(), Some(0));
+    (0..800).for_each(|_| drop(clients.next_line()));
+    assert_eq!(clients.wait_for_exit_code(), Some(0));
 }
 
 #[test]
-fn a_complaint_that_nobody_hears_is_no_crash() {
+fn closed_stderr_does_not_crash_the_client() {
     let nowhere = Reserved::new();
     let mut child = Command::new(env!("CARGO_BIN_EXE_crc-grpc"))
         .args(["greet", &nowhere.port, "Bob"])
@@ -77,13 +78,13 @@ fn a_complaint_that_nobody_hears_is_no_crash() {
         .spawn()
         .expect("it starts");
     drop(child.stderr.take());
-    assert_eq!(end(&mut child).code(), Some(1));
+    assert_eq!(wait_for_exit(&mut child).code(), Some(1));
 }
 
 #[test]
-fn a_slow_reader_loses_nothing() {
+fn slow_stdout_reader_gets_every_line() {
     let server = Program::start(&["greet-server", "0"]);
-    let line = server.line();
+    let line = server.next_line();
     let port = line.strip_prefix("Server started, listening on ").expect("a port").to_owned();
     let name = "x".repeat(50_000);
     let mut child = Command::new(env!("CARGO_BIN_EXE_crc-grpc"))
@@ -92,56 +93,56 @@ fn a_slow_reader_loses_nothing() {
         .stdout(Stdio::piped())
         .spawn()
         .expect("it starts");
-    (0..8).for_each(|_| drop(server.line()));
+    (0..8).for_each(|_| drop(server.next_line()));
     // Until now there is no room for what it has to say, and no reader for as long as anybody waits.
     let later = Instant::now() + Duration::from_secs(2);
-    until("it has waited", || Instant::now() >= later);
+    wait_until("it has waited", || Instant::now() >= later);
     let mut output = String::new();
     child.stdout.take().expect("piped").read_to_string(&mut output).expect("text");
-    assert_eq!(end(&mut child).code(), Some(0));
+    assert_eq!(wait_for_exit(&mut child).code(), Some(0));
     assert_eq!(output.lines().count(), 16);
 }
 
 /// A port where somebody takes connections and answers nothing.
-fn silence() -> (TcpListener, String) {
+fn silent_listener() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("bound").port().to_string();
     (listener, port)
 }
 
 #[test]
-fn a_signal_is_heard_before_anything_has_begun() {
-    let (listener, port) = silence();
+fn sigint_while_connecting_exits_with_code_0() {
+    let (listener, port) = silent_listener();
     let address = format!("127.0.0.1:{port}");
-    for words in [&["greet", &port, "Bob"][..], &["chat", "Alice", "--network", &address]] {
-        let mut program = Program::start(words);
+    for arguments in [&["greet", &port, "Bob"][..], &["chat", "Alice", "--network", &address]] {
+        let mut program = Program::start(arguments);
         let mut stream = accept(&listener);
         stream.read_exact(&mut [0; 8]).expect("it has begun to speak");
-        if words[0] == "greet" {
+        if arguments[0] == "greet" {
             program.shows("Client 1 started");
         }
-        let asked = Instant::now();
-        program.signal(Signal::INT);
-        assert_eq!(program.ends(), Some(0), "{words:?}");
-        assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+        let signalled_at = Instant::now();
+        program.send_signal(Signal::INT);
+        assert_eq!(program.wait_for_exit_code(), Some(0), "{arguments:?}");
+        assert!(signalled_at.elapsed() < Duration::from_secs(3), "{:?}", signalled_at.elapsed());
     }
 }
 
 #[test]
-fn a_connection_that_only_looks_alive_is_noticed_by_the_system() {
+fn chat_connections_use_tcp_keepalive_at_both_ends() {
     let (one, two) = (Reserved::new(), Reserved::new());
     let alice = Program::start(&["chat", "Alice", &one.port, &two.port]);
     let bob = Program::start(&["chat", "Bob", &two.port, &one.port]);
     for program in [&alice, &bob] {
         program.shows(WAITING);
-        assert!(program.line().starts_with("Welcome, "));
+        assert!(program.next_line().starts_with("Welcome, "));
     }
     // In /proc/net/tcp: addresses as hexadecimal, state 01, and timer 02 when probes are due.
     let ports = [&one, &two].map(|port| {
         let port: u16 = port.port.parse().expect("a number");
         format!(":{port:04X}")
     });
-    until("both ends of both connections are probed", || {
+    wait_until("both ends of both connections are probed", || {
         let table = fs::read_to_string("/proc/net/tcp").expect("the system's table");
         let probed = table.lines().filter(|row| {
             let fields: Vec<&str> = row.split_whitespace().collect();

@@ -14,16 +14,16 @@ use crate::support::*;
 fn blocks(language: &str) -> Vec<(&'static str, &'static str)> {
     let page = include_str!("../../../docs/INTEROP.md");
     let (_, page) = page.split_once("\n## gRPC\n").expect("the section");
-    let begin = format!("```{language} ");
+    let opening_fence = format!("```{language} ");
     let block = |block: &'static str| {
         let (name, rest) = block.split_once('\n').expect("a name");
         (name, rest.split("```").next().expect("an end"))
     };
-    page.split(&*begin).skip(1).map(block).collect()
+    page.split(&*opening_fence).skip(1).map(block).collect()
 }
 
 #[test]
-fn the_page_shows_the_files() {
+fn interop_page_contains_the_proto_files() {
     let files = [
         ("greeting.proto", include_str!("../../proto/greeting.proto")),
         ("chat.proto", include_str!("../../proto/chat.proto")),
@@ -32,12 +32,12 @@ fn the_page_shows_the_files() {
 }
 
 /// The page's programs in a folder.
-struct Page {
+struct InteropPage {
     python: String,
     dir: TempDir,
 }
 
-impl Page {
+impl InteropPage {
     fn open() -> Option<Self> {
         let python = std::env::var("CRC_PYTHON").unwrap_or_else(|_| "python3".to_owned());
         let has_grpc = Command::new(&python).args(["-c", "import grpc"]).output();
@@ -52,70 +52,70 @@ impl Page {
         Some(Self { python, dir })
     }
 
-    fn start(&self, words: &[&str]) -> Program {
+    fn start(&self, arguments: &[&str]) -> Program {
         let mut command = Command::new(&self.python);
-        command.args(words).current_dir(self.dir.path()).env("PYTHONIOENCODING", "utf-8");
+        command.args(arguments).current_dir(self.dir.path()).env("PYTHONIOENCODING", "utf-8");
         Program::run(command.env("GRPC_VERBOSITY", "NONE"))
     }
 }
 
 #[test]
-fn greetings_pass_between_the_languages() {
-    let Some(page) = Page::open() else { return };
+fn greetings_interoperate_with_python() {
+    let Some(page) = InteropPage::open() else { return };
     let server = page.start(&["greet_server.py", "0"]);
-    let line = server.line();
+    let line = server.next_line();
     let port = line.strip_prefix("Server started, listening on ").expect("a port");
     let mut client = Program::start(&["greet", port, "Jürgen"]);
     client.shows("Client 1 started");
     client.shows("[Jürgen] Message received from server: \"Hello, Jürgen.\"");
-    assert_eq!(client.ends(), Some(0));
+    assert_eq!(client.wait_for_exit_code(), Some(0));
     server.shows("[Server] Received request from user named 'Jürgen'");
 
     let mut server = Program::start(&["greet-server", "0"]);
-    let line = server.line();
+    let line = server.next_line();
     let port = line.strip_prefix("Server started, listening on ").expect("a port");
     let mut client = page.start(&["greet_client.py", port, "Jürgen"]);
     client.shows("[Jürgen] Message received from server: \"Hello, Jürgen.\"");
-    assert_eq!(client.ends(), Some(0));
+    assert_eq!(client.wait_for_exit_code(), Some(0));
     server.shows("[Server] Received request from user named 'Jürgen'");
-    server.signal(Signal::TERM);
-    assert_eq!(server.ends(), Some(0));
+    server.send_signal(Signal::TERM);
+    assert_eq!(server.wait_for_exit_code(), Some(0));
 }
 
 #[test]
-fn people_chat_between_the_languages_whoever_is_first() {
-    let Some(page) = Page::open() else { return };
-    for is_ours_first in [true, false] {
+fn chat_interoperates_with_python_whichever_starts_first() {
+    let Some(page) = InteropPage::open() else { return };
+    for is_rust_first in [true, false] {
         let (one, two) = (Reserved::new(), Reserved::new());
-        let ours = || Program::start(&["chat", "Alice", &one.port, &two.port]);
-        let theirs = || page.start(&["chat_peer.py", "Bob", &two.port, &one.port]);
+        let start_rust = || Program::start(&["chat", "Alice", &one.port, &two.port]);
+        let start_python = || page.start(&["chat_peer.py", "Bob", &two.port, &one.port]);
         let (mut alice, mut bob);
-        if is_ours_first {
-            alice = ours();
+        if is_rust_first {
+            alice = start_rust();
             alice.shows(WAITING);
-            bob = theirs();
+            bob = start_python();
             bob.shows(WAITING);
         } else {
-            bob = theirs();
+            bob = start_python();
             bob.shows(WAITING);
-            alice = ours();
+            alice = start_rust();
             alice.shows(WAITING);
         }
         alice.shows("Welcome, Alice. You are chatting with Bob.");
         bob.shows("Welcome, Bob. You are chatting with Alice.");
-        alice.types("Hello, Bob!");
-        bob.hears("Alice> Hello, Bob!");
+        alice.type_line("Hello, Bob!");
+        bob.expect_message("Alice> Hello, Bob!");
         for number in 0..20 {
-            bob.types(&format!("Grüße {number}"));
-            alice.types(&format!("A{number}"));
+            bob.type_line(&format!("Grüße {number}"));
+            alice.type_line(&format!("A{number}"));
         }
         for number in 0..20 {
-            alice.hears(&format!("Bob> Grüße {number}"));
-            bob.hears(&format!("Alice> A{number}"));
+            alice.expect_message(&format!("Bob> Grüße {number}"));
+            bob.expect_message(&format!("Alice> A{number}"));
         }
-        bob.leaves();
-        alice.notes("Bob is away");
+        bob.exit_at_end_of_input();
+        alice.expect_note("Bob is away");
         alice.shows(WAITING);
-        alice.leaves();
+        alice.exit_at_end_of_input();
     }
 }

@@ -15,15 +15,15 @@ use rustix::net::{
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long anything may take on a busy machine before it counts as never.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) const WAITING: &str = "Waiting for other peer to connect...";
 
 /// Waits until something is so.
 #[track_caller]
-pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + TIMEOUT;
+    while !condition() {
         assert!(Instant::now() < deadline, "never: {what}");
         std::thread::park_timeout(Duration::from_millis(2)); // between two looks
     }
@@ -31,9 +31,9 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 /// Waits for the end of a program.
 #[track_caller]
-pub(crate) fn end(child: &mut Child) -> ExitStatus {
+pub(crate) fn wait_for_exit(child: &mut Child) -> ExitStatus {
     let mut status = None;
-    until("it ends", || {
+    wait_until("it ends", || {
         status = child.try_wait().expect("a child");
         status.is_some()
     });
@@ -45,13 +45,13 @@ pub(crate) fn end(child: &mut Child) -> ExitStatus {
 pub(crate) fn accept(listener: &TcpListener) -> TcpStream {
     listener.set_nonblocking(true).expect("a socket");
     let mut stream = None;
-    until("somebody connects", || {
+    wait_until("somebody connects", || {
         stream = listener.accept().ok();
         stream.is_some()
     });
     let (stream, _) = stream.expect("it was accepted");
     stream.set_nonblocking(false).expect("a socket");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("a socket");
     stream
 }
 
@@ -64,8 +64,8 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    pub(crate) fn start(words: &[&str]) -> Self {
-        Self::run(Command::new(env!("CARGO_BIN_EXE_crc-grpc")).args(words))
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::run(Command::new(env!("CARGO_BIN_EXE_crc-grpc")).args(arguments))
     }
 
     pub(crate) fn run(command: &mut Command) -> Self {
@@ -75,39 +75,39 @@ impl Program {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
-        let stdout = lines(child.stdout.take().expect("piped"));
-        let stderr = lines(child.stderr.take().expect("piped"));
+        let stdout = spawn_line_reader(child.stdout.take().expect("piped"));
+        let stderr = spawn_line_reader(child.stderr.take().expect("piped"));
         Self { stdin: child.stdin.take(), child, stdout, stderr }
     }
 
-    pub(crate) fn types(&mut self, line: &str) {
+    pub(crate) fn type_line(&mut self, line: &str) {
         let stdin = self.stdin.as_mut().expect("open");
         writeln!(stdin, "{line}").and_then(|()| stdin.flush()).expect("it reads");
     }
 
     /// The next line on standard output.
     #[track_caller]
-    pub(crate) fn line(&self) -> String {
-        self.stdout.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+    pub(crate) fn next_line(&self) -> String {
+        self.stdout.recv_timeout(TIMEOUT).unwrap_or_else(|_| {
             let notes: Vec<String> = self.stderr.try_iter().collect();
             panic!("no more lines; on standard error: {notes:#?}")
         })
     }
 
     /// The next line on standard output, if there is one by now.
-    pub(crate) fn line_by_now(&self) -> Option<String> {
+    pub(crate) fn try_next_line(&self) -> Option<String> {
         self.stdout.try_recv().ok()
     }
 
     #[track_caller]
     pub(crate) fn shows(&self, line: &str) {
-        assert_eq!(self.line(), line);
+        assert_eq!(self.next_line(), line);
     }
 
     /// The next line is a message, sent within the last minutes or so.
     #[track_caller]
-    pub(crate) fn hears(&self, message: &str) {
-        let line = self.line();
+    pub(crate) fn expect_message(&self, message: &str) {
+        let line = self.next_line();
         let (time, rest) = line.split_once("] ").expect("a time");
         let digits: Vec<bool> = time.bytes().map(|byte| byte.is_ascii_digit()).collect();
         assert_eq!(digits, [false, true, true, false, true, true], "{line}");
@@ -116,55 +116,55 @@ impl Program {
 
     /// The next line on standard error.
     #[track_caller]
-    pub(crate) fn note(&self) -> String {
-        self.stderr.recv_timeout(PATIENCE).expect("a line on standard error")
+    pub(crate) fn next_note(&self) -> String {
+        self.stderr.recv_timeout(TIMEOUT).expect("a line on standard error")
     }
 
     #[track_caller]
-    pub(crate) fn notes(&self, line: &str) {
-        assert_eq!(self.note(), format!("crc-grpc: {line}"));
+    pub(crate) fn expect_note(&self, line: &str) {
+        assert_eq!(self.next_note(), format!("crc-grpc: {line}"));
     }
 
-    pub(crate) fn pid(&self) -> u32 {
+    pub(crate) fn process_id(&self) -> u32 {
         self.child.id()
     }
 
-    pub(crate) fn signal(&self, signal: Signal) {
+    pub(crate) fn send_signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("it is there");
     }
 
-    pub(crate) fn ends_input(&mut self) {
+    pub(crate) fn close_stdin(&mut self) {
         drop(self.stdin.take());
     }
 
     /// Waits for its end and answers its code; nothing may have been said that was not looked at.
     #[track_caller]
-    pub(crate) fn ends(&mut self) -> Option<i32> {
-        let status = end(&mut self.child);
+    pub(crate) fn wait_for_exit_code(&mut self) -> Option<i32> {
+        let status = wait_for_exit(&mut self.child);
         let rest: Vec<String> = self.stdout.iter().chain(self.stderr.iter()).collect();
         assert_eq!(rest, [""; 0], "said and not looked at");
         status.code()
     }
 
     /// Waits for its end, whatever it says before.
-    pub(crate) fn ends_after_anything(&mut self) -> Option<i32> {
+    pub(crate) fn drain_and_wait_for_exit_code(&mut self) -> Option<i32> {
         self.stdout.iter().for_each(drop);
         self.stderr.iter().for_each(drop);
-        self.ends()
+        self.wait_for_exit_code()
     }
 
     /// Ends its input, upon which it leaves.
     #[track_caller]
-    pub(crate) fn leaves(&mut self) {
-        self.ends_input();
-        assert_eq!(self.ends(), Some(0));
+    pub(crate) fn exit_at_end_of_input(&mut self) {
+        self.close_stdin();
+        assert_eq!(self.wait_for_exit_code(), Some(0));
     }
 
     /// The one line with which it fails.
     #[track_caller]
-    pub(crate) fn fails(&mut self) -> String {
-        let note = self.note();
-        assert_eq!(self.ends(), Some(1), "{note}");
+    pub(crate) fn expect_failure(&mut self) -> String {
+        let note = self.next_note();
+        assert_eq!(self.wait_for_exit_code(), Some(1), "{note}");
         note.strip_prefix("crc-grpc: ").expect("the program's name").to_owned()
     }
 }
@@ -176,7 +176,7 @@ impl Drop for Program {
     }
 }
 
-fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+fn spawn_line_reader(stream: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, lines) = channel();
     std::thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
@@ -209,31 +209,34 @@ impl Reserved {
 }
 
 /// A crc server of this workspace.
-pub(crate) struct Relay {
+pub(crate) struct CrcServer {
     program: Program,
     pub(crate) address: String,
-    control: tempfile::TempDir,
+    control_dir: tempfile::TempDir,
 }
 
-impl Relay {
+impl CrcServer {
     pub(crate) fn start(options: &[&str]) -> Self {
-        Self::start_at("0", options)
+        Self::start_on_port("0", options)
     }
 
-    pub(crate) fn start_at(port: &str, options: &[&str]) -> Self {
-        let control = tempfile::tempdir().expect("a folder");
-        let mut command = Command::new(crc());
+    pub(crate) fn start_on_port(port: &str, options: &[&str]) -> Self {
+        let control_dir = tempfile::tempdir().expect("a folder");
+        let mut command = Command::new(crc_binary());
         let listen = format!("127.0.0.1:{port}");
         command.args(["server", "--listen", &listen, "--log", "error", "--control"]);
-        let program = Program::run(command.arg(control.path().join("socket")).args(options));
-        let line = program.line();
+        let program = Program::run(command.arg(control_dir.path().join("socket")).args(options));
+        let line = program.next_line();
         let address = line.strip_prefix("listening crc ").expect("where it listens").to_owned();
-        Self { program, address, control }
+        Self { program, address, control_dir }
     }
 
-    pub(crate) fn ctl(&self, words: &[&str]) -> String {
-        let mut command = Command::new(crc());
-        command.args(["ctl", "--control"]).arg(self.control.path().join("socket")).args(words);
+    pub(crate) fn ctl(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(crc_binary());
+        command
+            .args(["ctl", "--control"])
+            .arg(self.control_dir.path().join("socket"))
+            .args(arguments);
         let output = command.output().expect("crc ctl runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("text")
@@ -243,17 +246,17 @@ impl Relay {
     pub(crate) fn client(&self, name: &str, info: &str) -> Program {
         let url = format!("crc://{}", self.address);
         let words = ["client", &url, "--name", name, "--info", info, "--json"];
-        let client = Program::run(Command::new(crc()).args(words));
-        assert!(client.line().starts_with("{\"event\":\"connected\""));
+        let client = Program::run(Command::new(crc_binary()).args(words));
+        assert!(client.next_line().starts_with("{\"event\":\"connected\""));
         client
     }
 
-    pub(crate) fn signal(&self, signal: Signal) {
-        self.program.signal(signal);
+    pub(crate) fn send_signal(&self, signal: Signal) {
+        self.program.send_signal(signal);
     }
 }
 
-fn crc() -> &'static PathBuf {
+fn crc_binary() -> &'static PathBuf {
     static CRC: OnceLock<PathBuf> = OnceLock::new();
     CRC.get_or_init(|| crc_tests::binary::locate().unwrap_or_else(|fault| panic!("{fault}")))
 }

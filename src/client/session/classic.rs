@@ -77,11 +77,11 @@ impl Session for Classic {
         _out: &mut Vec<u8>,
         events: &mut Vec<Event>,
     ) -> Result<(), End> {
-        match wire::message(frame) {
+        match wire::parse_frame(frame) {
             None => Ok(()),
             Some(Message { source: Name::SERVER, text, .. }) => self.hear_server(now, text, events),
             Some(Message { source, text, .. }) => {
-                let name = Some(source.bytes().into());
+                let name = Some(source.unpadded().into());
                 events.push(Event::Chat { from: None, name, text: text.into() });
                 Ok(())
             }
@@ -103,13 +103,13 @@ impl Session for Classic {
         out: &mut Vec<u8>,
     ) -> Result<(), NotDone> {
         let (Addressee::Number(name) | Addressee::NumberOrName(name) | Addressee::Name(name)) = to;
-        let destination = Name::new(name.as_bytes()).filter(|name| !name.bytes().is_empty());
+        let destination = Name::new(name.as_bytes()).filter(|name| !name.unpadded().is_empty());
         let destination = destination.ok_or_else(|| {
             NotDone::Never(format!("{name} is not a name: they have 1 to {NAME_BYTES} bytes"))
         })?;
-        for text in wire::pieces(text.as_bytes(), TEXT_BYTES_MAX) {
+        for text in wire::split_text(text.as_bytes(), TEXT_BYTES_MAX) {
             let message = Message { destination, source: self.name, text };
-            wire::encode(&message, Form::Full, out);
+            wire::encode(&message, Form::Padded, out);
         }
         Ok(())
     }
@@ -145,9 +145,9 @@ impl Session for Classic {
 impl Classic {
     /// Appends a word and one's own name, for the server.
     fn tell_server(&self, word: &[u8], out: &mut Vec<u8>) {
-        let text = [word, self.name.bytes()].concat();
+        let text = [word, self.name.unpadded()].concat();
         let message = Message { destination: Name::SERVER, source: self.name, text: &text };
-        wire::encode(&message, Form::Full, out);
+        wire::encode(&message, Form::Padded, out);
     }
 
     fn hear_server(
@@ -165,7 +165,7 @@ impl Classic {
             })?;
             self.heartbeat = Some(Heartbeat { interval, due: now + interval });
             self.list_until = now + NAME_DEADLINE;
-            events.push(Event::Connected { id: None, name: self.name.bytes().into() });
+            events.push(Event::Connected { id: None, name: self.name.unpadded().into() });
         } else if let Some(why) = text.strip_prefix(b"Error ")
             && !is_welcome
         {
@@ -188,7 +188,7 @@ impl Classic {
         };
         let Some(mut pages) = begun else { return };
         let names = names.split(|&byte| byte == b' ');
-        let names = names.filter(|name| !name.is_empty() && *name != self.name.bytes());
+        let names = names.filter(|name| !name.is_empty() && *name != self.name.unpadded());
         pages.names.extend(names.map(Text::from));
         pages.read = number;
         if number < count {
@@ -203,7 +203,7 @@ impl Classic {
     }
 }
 
-/// The span in an `Interval`; `None` if it is none.
+/// The span in an `KeepaliveInterval`; `None` if it is none.
 fn interval(seconds: &[u8]) -> Option<Duration> {
     let seconds: f64 = str::from_utf8(seconds).ok()?.split_whitespace().next()?.parse().ok()?;
     let seconds = Some(seconds).filter(|seconds| *seconds > 0.0)?.min(INTERVAL_SECONDS_MAX);

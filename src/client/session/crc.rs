@@ -16,7 +16,7 @@ use crate::client::grammar::Addressee;
 use crate::doors::crc::wire;
 use crate::limits::FRAME_BYTES_MAX_CEILING;
 use crate::relay::Identity;
-use crate::relay::message::{HostId, Kind, Message, Registration, StatusCode};
+use crate::relay::message::{HostId, HostKind, Message, Registration, StatusCode};
 
 /// How long nothing may come after the welcome before a list counts as complete: the server tells
 /// of everyone at once, but not when it is done.
@@ -67,7 +67,7 @@ impl Session for Crc {
 
     fn open(&self, out: &mut Vec<u8>) {
         let registration = Registration {
-            kind: Kind::User,
+            kind: HostKind::User,
             source: self.identity.id,
             last_hop: HostId::NONE,
             name: &self.identity.name,
@@ -85,13 +85,17 @@ impl Session for Crc {
     ) -> Result<(), End> {
         self.list_until = self.names_until.min(now + LIST_QUIET);
         let me = self.identity.id;
-        match wire::message(frame) {
+        match wire::parse_frame(frame) {
             Message::Status { destination, .. } if destination == HostId::EXTENSION => {}
             Message::Status { code, text, .. } => {
                 return self.hear_status(now, code, text, out, events);
             }
             Message::Registration(Registration {
-                kind: Kind::User, source, name, info, ..
+                kind: HostKind::User,
+                source,
+                name,
+                info,
+                ..
             }) if source != me => {
                 self.others.insert(source, name.into());
                 let (name, info) = (name.into(), Some(info.into()));
@@ -161,14 +165,14 @@ impl Crc {
             events.push(status);
             return Ok(());
         }
-        if !self.identity.id_is_chosen && self.ids_tried < RANDOM_IDS_MAX {
+        if !self.identity.is_id_configured && self.ids_tried < RANDOM_IDS_MAX {
             self.ids_tried += 1;
             self.identity.id = HostId::random(&mut self.rng);
             self.open(out);
             return Ok(());
         }
         events.push(status);
-        Err(End::Refused(if self.identity.id_is_chosen {
+        Err(End::Refused(if self.identity.is_id_configured {
             format!(
                 "the id {id} is taken: choose another with --id, or leave --id out for a random one"
             )

@@ -65,10 +65,10 @@ impl Session for Direct {
     ) -> Result<(), End> {
         let broken = |error: WireError| End::Broken(error.to_string());
         if let State::Greeting { desired_id } = self.state {
-            let handshake = wire::handshake(frame).map_err(broken)?;
+            let handshake = wire::parse_handshake(frame).map_err(broken)?;
             return self.hear_greeting(handshake, desired_id, out, events);
         }
-        let Message { from, msg, control, .. } = wire::message(frame).map_err(broken)?;
+        let Message { from, msg, control, .. } = wire::parse_frame(frame).map_err(broken)?;
         match (control, self.state) {
             (Some(Control::Handshake(handshake)), State::Asking { desired_id }) => {
                 if handshake.error {

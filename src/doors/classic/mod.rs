@@ -3,14 +3,14 @@
 //! `wire` the codec, `names` which names there are, `directory` who has which, `pages` the list as it
 //! is sent, `lists` when a client is sent one, `answers` the form of what it is told, `session` the rest.
 
-mod answers;
 mod directory;
-mod lists;
+mod list_sender;
+mod name_table;
 mod names;
 mod pages;
+mod responder;
 mod session;
-mod sorted;
-mod table;
+mod sorted_slots;
 pub mod wire;
 
 pub use self::directory::Directory;

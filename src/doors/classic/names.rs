@@ -4,12 +4,12 @@ use super::wire::{NAME_BYTES, Name};
 use crate::relay::message::HostId;
 
 /// What stands between the two parts of an alias, and in no name that is somebody's own.
-const MARK: u8 = b'~';
+const ALIAS_SEPARATOR: u8 = b'~';
 
 /// A name as a user's own: 1 to 8 bytes, no spaces, control characters or `~`.
-pub(super) fn plain(name: &[u8]) -> Option<Name> {
-    let is_plain = |&byte: &u8| !matches!(byte, 0..=b' ' | 0x7f | MARK);
-    if name.is_empty() || !name.iter().all(is_plain) {
+pub(super) fn parse_user_name(name: &[u8]) -> Option<Name> {
+    let is_allowed = |&byte: &u8| !matches!(byte, 0..=b' ' | 0x7f | ALIAS_SEPARATOR);
+    if name.is_empty() || !name.iter().all(is_allowed) {
         return None;
     }
     Name::new(name)
@@ -22,19 +22,24 @@ pub(super) fn is_reserved(name: Name) -> bool {
 
 /// The name of a user whose own cannot be used: its beginning as far as it fits, `~`, and the id in
 /// base 36, which makes it unique, and the same on every server.
-pub(super) fn alias(name: &[u8], id: HostId) -> Name {
-    let mut number = Vec::with_capacity(NAME_BYTES);
+pub(super) fn make_alias(name: &[u8], id: HostId) -> Name {
+    let mut id_digits = Vec::with_capacity(NAME_BYTES);
     let mut rest = id.0;
     loop {
-        number.push(b"0123456789abcdefghijklmnopqrstuvwxyz"[rest as usize % 36]);
+        id_digits.push(b"0123456789abcdefghijklmnopqrstuvwxyz"[rest as usize % 36]);
         rest /= 36;
         if rest == 0 {
             break;
         }
     }
-    let room = NAME_BYTES - 1 - number.len();
-    let shown = name.iter().copied().filter(|&byte| byte.is_ascii_graphic() && byte != MARK);
-    let alias: Vec<u8> = shown.take(room).chain([MARK]).chain(number.into_iter().rev()).collect();
+    let prefix_len_max = NAME_BYTES - 1 - id_digits.len();
+    let prefix =
+        name.iter().copied().filter(|&byte| byte.is_ascii_graphic() && byte != ALIAS_SEPARATOR);
+    let alias: Vec<u8> = prefix
+        .take(prefix_len_max)
+        .chain([ALIAS_SEPARATOR])
+        .chain(id_digits.into_iter().rev())
+        .collect();
     Name::new(&alias).expect("an id has at most seven digits in base 36")
 }
 
@@ -43,25 +48,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_usable_by_their_bytes() {
+    fn user_name_is_1_to_8_printable_bytes_without_tilde() {
         for good in ["b", "bob", "12345678", "jürgen", "-x-", "all", "A.L"] {
-            assert_eq!(plain(good.as_bytes()), Name::new(good.as_bytes()), "{good}");
+            assert_eq!(parse_user_name(good.as_bytes()), Name::new(good.as_bytes()), "{good}");
         }
         for bad in ["", "123456789", "a b", " b", "b ", "b~", "\tb", "b\n", "b\x7f", "\0"] {
-            assert_eq!(plain(bad.as_bytes()), None, "{bad:?}");
+            assert_eq!(parse_user_name(bad.as_bytes()), None, "{bad:?}");
         }
         for (name, expected) in [("ALL", true), ("-SERVER-", true), ("all", false), ("ALLE", false)]
         {
-            assert_eq!(is_reserved(plain(name.as_bytes()).expect("usable")), expected, "{name}");
+            assert_eq!(
+                is_reserved(parse_user_name(name.as_bytes()).expect("usable")),
+                expected,
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn aliases_hold_as_much_of_the_name_as_fits() {
         let check = |name: &str, id: u32, expected: &str| {
-            let alias = alias(name.as_bytes(), HostId(id));
-            assert_eq!(alias.bytes(), expected.as_bytes(), "{name} {id}");
-            assert_eq!(plain(alias.bytes()), None, "an alias is nobody's own name");
+            let alias = make_alias(name.as_bytes(), HostId(id));
+            assert_eq!(alias.unpadded(), expected.as_bytes(), "{name} {id}");
+            assert_eq!(parse_user_name(alias.unpadded()), None, "an alias is nobody's own name");
         };
         check("samwise-gamgee", 102, "samwi~2u");
         check("sam", 102, "sam~2u");

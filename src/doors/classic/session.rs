@@ -8,47 +8,48 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::answers::Answers;
-use super::lists::Lists;
-use super::names::{alias, is_reserved, plain};
+use super::list_sender::ListSender;
+use super::names::{is_reserved, make_alias, parse_user_name};
+use super::responder::Responder;
 use super::wire::{self, Form, Name};
-use crate::doors::{Desk, SendQueue, Shared, Step};
+use crate::doors::{Effect, SendQueue, SessionCx, SharedNames};
 use crate::limits::{
-    CLASSIC_ADDRESSEES_MAX, CLASSIC_INTERVALS_MAX, CLASSIC_TURN_PAUSE, FRAME_MARGIN_BYTES,
+    CLASSIC_MISSED_ALIVES_MAX, CLASSIC_RECENT_RECIPIENTS_MAX, CLASSIC_WORK_INTERVAL,
+    FRAME_HEADROOM_BYTES,
 };
 use crate::printable::Printable;
 use crate::relay::message::{HostId, Message, StatusCode, WideId};
-use crate::relay::{CloseReason, Time, name_sender};
+use crate::relay::{CloseReason, Time, encode_mail_text};
 
 /// How much of a word that nobody knows is said back, in bytes: however it is escaped, one message
 /// has room for it.
-const EXCERPT_BYTES: usize = 32;
+const EXCERPT_BYTES_MAX: usize = 32;
 
 /// A classic client.
 #[derive(Debug)]
 pub struct Session {
-    stage: Stage,
+    state: State,
     /// In the network, once it has asked to join.
     id: HostId,
-    answers: Answers,
-    lists: Lists,
+    responder: Responder,
+    list_sender: ListSender,
     /// It counts among the readers of the directory.
-    is_reader: bool,
+    is_directory_reader: bool,
     /// Its `Connect` waits until the directory is there, which goes on then.
-    goes_on_at: Option<Time>,
+    connect_retry_at: Option<Time>,
     /// When it counts as gone.
-    life_ends: Option<Time>,
+    alive_deadline: Option<Time>,
     /// How often it is to say that it is alive.
-    interval: Duration,
+    alive_interval: Duration,
     /// Whom it spoke to, the last one last: they may be gone when the answer comes.
-    addressees: VecDeque<(HostId, Name)>,
+    recent_recipients: VecDeque<(HostId, Name)>,
 }
 
 /// Where a client stands.
 #[derive(Debug)]
-enum Stage {
+enum State {
     /// It has not said who it is.
-    Unknown,
+    Unregistered,
     /// The relay has been asked.
     Joining,
     /// It is a user of the network.
@@ -60,184 +61,208 @@ enum Stage {
 impl Default for Session {
     fn default() -> Self {
         Self {
-            stage: Stage::Unknown,
+            state: State::Unregistered,
             id: HostId::NONE,
-            answers: Answers::default(),
-            lists: Lists::default(),
-            is_reader: false,
-            goes_on_at: None,
-            life_ends: None,
-            interval: Duration::ZERO,
-            addressees: VecDeque::new(),
+            responder: Responder::default(),
+            list_sender: ListSender::default(),
+            is_directory_reader: false,
+            connect_retry_at: None,
+            alive_deadline: None,
+            alive_interval: Duration::ZERO,
+            recent_recipients: VecDeque::new(),
         }
     }
 }
 
 impl Session {
-    pub(in crate::doors) fn receive<'a>(
+    pub(in crate::doors) fn on_frame<'a>(
         &mut self,
         frame: &'a [u8],
-        desk: &mut Desk<'_>,
-    ) -> Step<'a> {
-        self.answers.hear(frame, desk.queue);
-        if let Stage::Refused(reason) = &self.stage {
-            return Step::Close(reason.clone());
+        cx: &mut SessionCx<'_>,
+    ) -> Effect<'a> {
+        self.responder.detect_form(frame, cx.queue);
+        if let State::Refused(reason) = &self.state {
+            return Effect::Close(reason.clone());
         }
-        self.refresh(desk.now, desk.shared, desk.queue);
-        let Some(message) = wire::message(frame) else {
-            return Step::Nothing;
+        self.send_presence(cx.now, cx.names, cx.queue);
+        let Some(message) = wire::parse_frame(frame) else {
+            return Effect::None;
         };
-        let (word, name) = split_word(message.text);
+        let (command, argument) = split_command(message.text);
         let is_command = message.destination == Name::SERVER;
-        if is_command && word == b"Connect" {
-            return self.connect(name, message.source, frame, desk);
+        if is_command && command == b"Connect" {
+            return self.handle_connect(argument, message.source, frame, cx);
         }
-        if !matches!(self.stage, Stage::Online) || message.source != self.answers.name() {
-            return false_source();
+        if !matches!(self.state, State::Online) || message.source != self.responder.client_name() {
+            return invalid_source();
         }
-        if is_command { self.command(word, name, desk) } else { self.chat(&message, desk) }
+        if is_command {
+            self.handle_command(command, argument, cx)
+        } else {
+            self.handle_chat(&message, cx)
+        }
     }
 
     /// The client wants to be known by a name.
-    fn connect<'a>(
+    fn handle_connect<'a>(
         &mut self,
         name: &'a [u8],
         source: Name,
         frame: &[u8],
-        desk: &mut Desk<'_>,
-    ) -> Step<'a> {
-        let usable = plain(name);
-        if usable.is_some_and(|name| !is_reserved(name)) && !self.knows_names(desk) {
-            return Step::Hold;
+        cx: &mut SessionCx<'_>,
+    ) -> Effect<'a> {
+        let wanted_name = parse_user_name(name);
+        if wanted_name.is_some_and(|name| !is_reserved(name)) && !self.prepare_directory(cx) {
+            return Effect::Defer;
         }
-        if matches!(self.stage, Stage::Unknown) {
-            self.answers.begin(desk.now, usable.unwrap_or(source), frame);
+        if matches!(self.state, State::Unregistered) {
+            self.responder.start(cx.now, wanted_name.unwrap_or(source), frame);
         }
-        let Some(usable) = usable else {
-            let why = "is no name: 1 to 8 bytes, no spaces, no control bytes, no ~";
-            return self.refuse(excerpt(name).as_bytes(), why, desk.queue);
+        let Some(wanted_name) = wanted_name else {
+            let problem = "is no name: 1 to 8 bytes, no spaces, no control bytes, no ~";
+            return self.refuse_connect(excerpt(name).as_bytes(), problem, cx.queue);
         };
-        let is_second = !matches!(self.stage, Stage::Unknown);
-        if is_second || desk.shared.directory.is_taken(usable) {
-            return self.refuse(usable.bytes(), "is already online", desk.queue);
+        let is_repeated = !matches!(self.state, State::Unregistered);
+        if is_repeated || cx.names.directory.is_taken(wanted_name) {
+            return self.refuse_connect(wanted_name.unpadded(), "is already online", cx.queue);
         }
-        self.stage = Stage::Joining;
-        self.id = desk.free_id();
-        self.interval = desk.limits.classic_interval;
-        self.live_on(desk.now);
-        Step::Register { id: self.id, name: Cow::Borrowed(name) }
+        self.state = State::Joining;
+        self.id = cx.unused_id();
+        self.alive_interval = cx.limits.classic_alive_interval;
+        self.extend_alive_deadline(cx.now);
+        Effect::Register { id: self.id, name: Cow::Borrowed(name) }
     }
 
     /// Whether it is known who has which name. If not, it is found out for this client, from turn to turn.
-    fn knows_names(&mut self, desk: &mut Desk<'_>) -> bool {
-        if !std::mem::replace(&mut self.is_reader, true) {
-            desk.shared.directory.enter();
+    fn prepare_directory(&mut self, cx: &mut SessionCx<'_>) -> bool {
+        if !std::mem::replace(&mut self.is_directory_reader, true) {
+            cx.names.directory.add_reader();
         }
-        let is_done = desk.shared.directory.fill(desk.now, desk.relay.hosts());
-        self.goes_on_at = (!is_done).then(|| desk.now + CLASSIC_TURN_PAUSE);
-        is_done
+        let is_ready = cx.names.directory.fill(cx.now, cx.relay.hosts());
+        self.connect_retry_at = (!is_ready).then(|| cx.now + CLASSIC_WORK_INTERVAL);
+        is_ready
     }
 
     /// The client does not join, or not again.
-    fn refuse(&mut self, name: &[u8], why: &str, queue: &mut SendQueue) -> Step<'static> {
-        self.tell_error(name, why, queue);
-        let reason = CloseReason::Session(format!("{} {why}", Printable(name)));
-        if self.answers.is_clear() {
-            return Step::Close(reason);
+    fn refuse_connect(
+        &mut self,
+        name: &[u8],
+        problem: &str,
+        queue: &mut SendQueue,
+    ) -> Effect<'static> {
+        self.send_error(name, problem, queue);
+        let reason = CloseReason::Session(format!("{} {problem}", Printable(name)));
+        if self.responder.is_form_known() {
+            return Effect::Close(reason);
         }
-        self.stage = Stage::Refused(reason);
-        Step::Nothing
+        self.state = State::Refused(reason);
+        Effect::None
     }
 
-    fn live_on(&mut self, now: Time) {
-        self.life_ends = Some(now + self.interval.saturating_mul(CLASSIC_INTERVALS_MAX));
+    fn extend_alive_deadline(&mut self, now: Time) {
+        self.alive_deadline =
+            Some(now + self.alive_interval.saturating_mul(CLASSIC_MISSED_ALIVES_MAX));
     }
 
     /// A client that is online speaks to the server.
-    fn command(&mut self, word: &[u8], name: &[u8], desk: &mut Desk<'_>) -> Step<'static> {
-        let is_its_own = name == self.answers.name().bytes();
-        match word {
+    fn handle_command(
+        &mut self,
+        command_word: &[u8],
+        argument: &[u8],
+        cx: &mut SessionCx<'_>,
+    ) -> Effect<'static> {
+        let is_own_name = argument == self.responder.client_name().unpadded();
+        match command_word {
             b"List" => {
-                self.lists.ask();
-                self.refresh(desk.now, desk.shared, desk.queue);
+                self.list_sender.request();
+                self.send_presence(cx.now, cx.names, cx.queue);
             }
-            b"Alive" | b"Quit" if !is_its_own => return false_source(),
-            b"Alive" => self.live_on(desk.now),
-            b"Quit" => return Step::Say(Message::ClientQuit { source: self.id, text: b"" }),
-            _ => self.tell(&format!("unknown command: {}", excerpt(word)), desk.queue),
+            b"Alive" | b"Quit" if !is_own_name => return invalid_source(),
+            b"Alive" => self.extend_alive_deadline(cx.now),
+            b"Quit" => return Effect::Relay(Message::ClientQuit { source: self.id, text: b"" }),
+            _ => self
+                .send_server_text(&format!("unknown command: {}", excerpt(command_word)), cx.queue),
         }
-        Step::Nothing
+        Effect::None
     }
 
     /// A client that is online speaks to others.
-    fn chat<'a>(&mut self, message: &wire::Message<'a>, desk: &mut Desk<'_>) -> Step<'a> {
+    fn handle_chat<'a>(
+        &mut self,
+        message: &wire::Message<'a>,
+        cx: &mut SessionCx<'_>,
+    ) -> Effect<'a> {
         let (from, text) = (self.id, Cow::Borrowed(message.text));
-        if text.len() + FRAME_MARGIN_BYTES > desk.limits.frame_bytes_max {
-            self.tell("this text is too long to pass on", desk.queue);
-            return Step::Nothing;
+        if text.len() + FRAME_HEADROOM_BYTES > cx.limits.frame_bytes_max {
+            self.send_server_text("this text is too long to pass on", cx.queue);
+            return Effect::None;
         }
         let name = message.destination;
         if name == Name::ALL {
-            return Step::ChatToAll { from, text };
+            return Effect::Broadcast { from, text };
         }
-        match desk.shared.directory.user(name) {
+        match cx.names.directory.find_user(name) {
             Some(to) => {
-                self.remember(to, name);
-                Step::Chat { from, to, text }
+                self.remember_recipient(to, name);
+                Effect::Chat { from, to, text }
             }
             None => {
-                self.tell_absent(name, desk.queue);
-                Step::Nothing
+                self.send_not_online(name, cx.queue);
+                Effect::None
             }
         }
     }
 
     /// Between whom the last chat was: its destination, and this client.
-    pub(in crate::doors) fn spoke_to(&self) -> Option<(Name, Name)> {
-        self.addressees.back().map(|&(_, name)| (name, self.answers.name()))
+    pub(in crate::doors) fn last_chat_names(&self) -> Option<(Name, Name)> {
+        self.recent_recipients.back().map(|&(_, name)| (name, self.responder.client_name()))
     }
 
-    fn remember(&mut self, id: HostId, name: Name) {
-        if self.addressees.back() == Some(&(id, name)) {
+    fn remember_recipient(&mut self, id: HostId, name: Name) {
+        if self.recent_recipients.back() == Some(&(id, name)) {
             return;
         }
-        self.addressees.retain(|&(addressee, _)| addressee != id);
-        if self.addressees.len() == CLASSIC_ADDRESSEES_MAX {
-            self.addressees.pop_front();
+        self.recent_recipients.retain(|&(recipient, _)| recipient != id);
+        if self.recent_recipients.len() == CLASSIC_RECENT_RECIPIENTS_MAX {
+            self.recent_recipients.pop_front();
         }
-        self.addressees.push_back((id, name));
+        self.recent_recipients.push_back((id, name));
     }
 
-    pub(in crate::doors) fn refused(&mut self, queue: &mut SendQueue) {
-        let name = self.answers.name();
-        self.tell_error(name.bytes(), "cannot be registered now", queue);
-        if !self.answers.is_clear() {
-            self.answers.decide(Form::Short, queue); // there is no later
+    pub(in crate::doors) fn on_registration_refused(&mut self, queue: &mut SendQueue) {
+        let name = self.responder.client_name();
+        self.send_error(name.unpadded(), "cannot be registered now", queue);
+        if !self.responder.is_form_known() {
+            self.responder.set_form(Form::Compact, queue); // there is no later
         }
     }
 
     pub(in crate::doors) fn deliver(
         &mut self,
         message: &Message<'_>,
-        shared: &Shared,
+        names: &SharedNames,
         queue: &mut SendQueue,
     ) {
         match *message {
             Message::Chat { source, text, .. } => {
-                self.say(sender_name(source, shared), text, queue);
+                self.deliver_chat(sender_name(source, names), text, queue);
             }
             Message::Status { code: StatusCode::WELCOME, .. }
-                if matches!(self.stage, Stage::Joining) =>
+                if matches!(self.state, State::Joining) =>
             {
-                self.stage = Stage::Online;
-                self.tell(&format!("Interval {}", self.interval.as_secs_f64()), queue);
-                self.lists.ask();
+                self.state = State::Online;
+                self.send_server_text(
+                    &format!("Interval {}", self.alive_interval.as_secs_f64()),
+                    queue,
+                );
+                self.list_sender.request();
             }
             Message::Status { code, text, .. } => {
-                let unknown = (code == StatusCode::UNKNOWN_ID).then(|| unknown_id(text)).flatten();
-                match unknown.and_then(|id| self.name_of(id, shared)) {
-                    Some(name) => self.tell_absent(name, queue),
-                    None => self.answers.say(Name::SERVER, text, queue),
+                let unknown_host =
+                    (code == StatusCode::UNKNOWN_ID).then(|| parse_unknown_id(text)).flatten();
+                match unknown_host.and_then(|id| self.name_of(id, names)) {
+                    Some(name) => self.send_not_online(name, queue),
+                    None => self.responder.send_text(Name::SERVER, text, queue),
                 }
             }
             Message::Registration(_) | Message::ClientQuit { .. } | Message::ServerQuit { .. } => {}
@@ -245,14 +270,19 @@ impl Session {
     }
 
     /// A chat, from whom [`sender_name`] names.
-    pub(in crate::doors) fn say(&mut self, sender: Name, text: &[u8], queue: &mut SendQueue) {
-        self.answers.say(sender, text, queue);
+    pub(in crate::doors) fn deliver_chat(
+        &mut self,
+        sender: Name,
+        text: &[u8],
+        queue: &mut SendQueue,
+    ) {
+        self.responder.send_text(sender, text, queue);
     }
 
     /// The name of a user who is here, or was when this client spoke to it.
-    fn name_of(&self, id: HostId, shared: &Shared) -> Option<Name> {
-        let addressee = self.addressees.iter().find(|&&(addressee, _)| addressee == id);
-        shared.directory.name(id).or(addressee.map(|&(_, name)| name))
+    fn name_of(&self, id: HostId, names: &SharedNames) -> Option<Name> {
+        let recipient = self.recent_recipients.iter().find(|&&(addressee, _)| addressee == id);
+        names.directory.name_of(id).or(recipient.map(|&(_, name)| name))
     }
 
     /// What somebody said while this client was away. Who is not online is called by the number.
@@ -260,115 +290,117 @@ impl Session {
         &mut self,
         sender: WideId,
         text: &[u8],
-        shared: &Shared,
+        names: &SharedNames,
         queue: &mut SendQueue,
     ) {
-        let directory = &shared.directory;
-        let online = u32::try_from(sender.0).ok().and_then(|id| directory.name(HostId(id)));
-        let number = sender.to_string();
-        let free = plain(number.as_bytes()).filter(|&name| !directory.is_taken(name));
-        match online.or(free) {
-            Some(name) => self.answers.say(name, text, queue),
-            None => self.answers.say(Name::SERVER, &name_sender(sender, text), queue),
+        let directory = &names.directory;
+        let online_name = u32::try_from(sender.0).ok().and_then(|id| directory.name_of(HostId(id)));
+        let id_text = sender.to_string();
+        let free_name =
+            parse_user_name(id_text.as_bytes()).filter(|&name| !directory.is_taken(name));
+        match online_name.or(free_name) {
+            Some(name) => self.responder.send_text(name, text, queue),
+            None => self.responder.send_text(Name::SERVER, &encode_mail_text(sender, text), queue),
         }
     }
 
-    fn tell(&mut self, text: &str, queue: &mut SendQueue) {
-        self.answers.say(Name::SERVER, text.as_bytes(), queue);
+    fn send_server_text(&mut self, text: &str, queue: &mut SendQueue) {
+        self.responder.send_text(Name::SERVER, text.as_bytes(), queue);
     }
 
-    fn tell_error(&mut self, name: &[u8], why: &str, queue: &mut SendQueue) {
-        let text = [b"Error ", name, b" ", why.as_bytes()].concat();
-        self.answers.say(Name::SERVER, &text, queue);
+    fn send_error(&mut self, name: &[u8], problem: &str, queue: &mut SendQueue) {
+        let text = [b"Error ", name, b" ", problem.as_bytes()].concat();
+        self.responder.send_text(Name::SERVER, &text, queue);
     }
 
-    fn tell_absent(&mut self, name: Name, queue: &mut SendQueue) {
-        let text = [name.bytes(), b" is not online"].concat();
-        self.answers.say(Name::SERVER, &text, queue);
+    fn send_not_online(&mut self, name: Name, queue: &mut SendQueue) {
+        let text = [name.unpadded(), b" is not online"].concat();
+        self.responder.send_text(Name::SERVER, &text, queue);
     }
 
     pub(in crate::doors) fn deadline(&self) -> Option<Time> {
-        let lists = self.lists.deadline();
-        let deadlines = [self.answers.deadline(), self.life_ends, lists, self.goes_on_at];
+        let list_deadline = self.list_sender.deadline();
+        let deadlines =
+            [self.responder.deadline(), self.alive_deadline, list_deadline, self.connect_retry_at];
         deadlines.into_iter().flatten().min()
     }
 
-    pub(in crate::doors) fn expire(&mut self, desk: &mut Desk<'_>) -> Step<'static> {
-        self.goes_on_at = self.goes_on_at.filter(|&at| at > desk.now);
-        if self.answers.deadline().is_some_and(|at| at <= desk.now) {
-            self.answers.decide(Form::Short, desk.queue);
+    pub(in crate::doors) fn on_timer(&mut self, cx: &mut SessionCx<'_>) -> Effect<'static> {
+        self.connect_retry_at = self.connect_retry_at.filter(|&at| at > cx.now);
+        if self.responder.deadline().is_some_and(|at| at <= cx.now) {
+            self.responder.set_form(Form::Compact, cx.queue);
         }
-        if let Stage::Refused(reason) = &self.stage {
-            return Step::Close(reason.clone());
+        if let State::Refused(reason) = &self.state {
+            return Effect::Close(reason.clone());
         }
-        if self.life_ends.is_some_and(|at| at <= desk.now) {
-            if desk.is_held {
+        if self.alive_deadline.is_some_and(|at| at <= cx.now) {
+            if cx.has_deferred_input {
                 // What waits may say that it is alive.
-                self.life_ends = Some(desk.now + self.interval);
-                return Step::Nothing;
+                self.alive_deadline = Some(cx.now + self.alive_interval);
+                return Effect::None;
             }
-            self.life_ends = None;
-            return Step::Close(CloseReason::Session("no Alive for three intervals".to_owned()));
+            self.alive_deadline = None;
+            return Effect::Close(CloseReason::Session("no Alive for three intervals".to_owned()));
         }
-        self.refresh(desk.now, desk.shared, desk.queue);
-        Step::Nothing
+        self.send_presence(cx.now, cx.names, cx.queue);
+        Effect::None
     }
 
     /// Whether [`Session::refresh`] has anything to do.
-    pub(in crate::doors) fn is_behind(&self, shared: &Shared) -> bool {
-        self.lists.are_due(&shared.directory)
+    pub(in crate::doors) fn is_behind(&self, names: &SharedNames) -> bool {
+        self.list_sender.is_pending(&names.directory)
     }
 
-    pub(in crate::doors) fn refresh(
+    pub(in crate::doors) fn send_presence(
         &mut self,
         now: Time,
-        shared: &mut Shared,
+        names: &mut SharedNames,
         queue: &mut SendQueue,
     ) {
-        if !self.is_behind(shared) {
+        if !self.is_behind(names) {
             return;
         }
         // Who has left, because the server stops for one, is told nothing any more.
-        if self.answers.is_clear() && shared.directory.name(self.id).is_some() {
-            self.lists.send(now, &mut shared.directory, &mut self.answers, queue);
+        if self.responder.is_form_known() && names.directory.name_of(self.id).is_some() {
+            self.list_sender.send(now, &mut names.directory, &mut self.responder, queue);
         } else {
-            self.lists.pause();
+            self.list_sender.pause();
         }
     }
 
-    pub(in crate::doors) fn closed(&mut self, shared: &mut Shared) {
-        if std::mem::take(&mut self.is_reader) {
-            shared.directory.leave();
+    pub(in crate::doors) fn on_closed(&mut self, names: &mut SharedNames) {
+        if std::mem::take(&mut self.is_directory_reader) {
+            names.directory.remove_reader();
         }
     }
 }
 
 /// What the sender of a chat is called.
-pub(in crate::doors) fn sender_name(source: HostId, shared: &Shared) -> Name {
-    shared.directory.name(source).unwrap_or_else(|| alias(b"", source))
+pub(in crate::doors) fn sender_name(source: HostId, names: &SharedNames) -> Name {
+    names.directory.name_of(source).unwrap_or_else(|| make_alias(b"", source))
 }
 
 /// A frame of a client that says to be somebody else, or nobody yet: the relay drops it, and closes
 /// the link when there have been many.
-fn false_source() -> Step<'static> {
-    Step::Say(Message::Chat { source: HostId::NONE, destination: HostId::NONE, text: b"" })
+fn invalid_source() -> Effect<'static> {
+    Effect::Relay(Message::Chat { source: HostId::NONE, destination: HostId::NONE, text: b"" })
 }
 
 /// The first word of a text and what follows it, without the spaces around.
-fn split_word(text: &[u8]) -> (&[u8], &[u8]) {
+fn split_command(text: &[u8]) -> (&[u8], &[u8]) {
     let end = text.iter().position(|&byte| byte == b' ').unwrap_or(text.len());
     let (word, rest) = text.split_at(end);
     (word.trim_ascii_end(), rest.trim_ascii())
 }
 
-/// The id in the text `Unknown ID X`.
-fn unknown_id(text: &[u8]) -> Option<HostId> {
+/// The id in the text `Unknown ID_KEY X`.
+fn parse_unknown_id(text: &[u8]) -> Option<HostId> {
     let id = text.strip_prefix(b"Unknown ID ")?;
     std::str::from_utf8(id).ok()?.parse().ok().map(HostId)
 }
 
 fn excerpt(text: &[u8]) -> String {
-    match text.split_at_checked(EXCERPT_BYTES) {
+    match text.split_at_checked(EXCERPT_BYTES_MAX) {
         None | Some((_, [])) => Printable(text).to_string(),
         Some((begin, _)) => format!("{}…", Printable(begin)),
     }

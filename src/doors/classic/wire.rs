@@ -7,22 +7,22 @@
 use std::ffi::CStr;
 use std::fmt;
 
-/// A whole message in the [`Form::Full`].
+/// A whole message in the [`Form::Padded`].
 pub const MESSAGE_BYTES: usize = 256;
 /// Names have this many bytes, padded with spaces.
 pub const NAME_BYTES: usize = 8;
 /// Destination and source.
-const HEADER: usize = 2 * NAME_BYTES;
+const HEADER_BYTES: usize = 2 * NAME_BYTES;
 /// The longest text.
-pub const TEXT_BYTES_MAX: usize = MESSAGE_BYTES - HEADER - 1;
+pub const TEXT_BYTES_MAX: usize = MESSAGE_BYTES - HEADER_BYTES - 1;
 
 /// How a message ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// Filled with NULs to [`MESSAGE_BYTES`].
-    Full,
+    Padded,
     /// Cut off after the first NUL.
-    Short,
+    Compact,
 }
 
 /// Eight bytes that name a user, the server or everyone.
@@ -45,7 +45,7 @@ impl Name {
 
     /// The name without its padding.
     #[must_use]
-    pub fn bytes(&self) -> &[u8] {
+    pub fn unpadded(&self) -> &[u8] {
         let end = self.0.iter().rposition(|&byte| byte != b' ').map_or(0, |at| at + 1);
         &self.0[..end]
     }
@@ -53,7 +53,7 @@ impl Name {
 
 impl fmt::Debug for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", String::from_utf8_lossy(self.bytes()))
+        write!(f, "{:?}", String::from_utf8_lossy(self.unpadded()))
     }
 }
 
@@ -72,7 +72,7 @@ pub struct Message<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WireError {
     /// No NUL in so many bytes.
-    Endless,
+    Unterminated,
     /// A NUL before both names were there.
     TooShort {
         /// Bytes before it.
@@ -83,9 +83,12 @@ pub enum WireError {
 impl fmt::Display for WireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Endless => write!(f, "{MESSAGE_BYTES} bytes without a NUL"),
+            Self::Unterminated => write!(f, "{MESSAGE_BYTES} bytes without a NUL"),
             Self::TooShort { bytes } => {
-                write!(f, "a message of {bytes} bytes, where its two names alone take {HEADER}")
+                write!(
+                    f,
+                    "a message of {bytes} bytes, where its two names alone take {HEADER_BYTES}"
+                )
             }
         }
     }
@@ -102,9 +105,9 @@ impl std::error::Error for WireError {}
 pub fn frame_len(bytes: &[u8]) -> Result<Option<usize>, WireError> {
     let start = &bytes[..bytes.len().min(MESSAGE_BYTES)];
     match until_nul(start).map(<[u8]>::len) {
-        Some(end @ 1..HEADER) => Err(WireError::TooShort { bytes: end }),
-        Some(end) => Ok(Some(end + nuls(&start[end..]))),
-        None if start.len() == MESSAGE_BYTES => Err(WireError::Endless),
+        Some(end @ 1..HEADER_BYTES) => Err(WireError::TooShort { bytes: end }),
+        Some(end) => Ok(Some(end + count_leading_nuls(&start[end..]))),
+        None if start.len() == MESSAGE_BYTES => Err(WireError::Unterminated),
         None => Ok(None),
     }
 }
@@ -116,7 +119,7 @@ fn until_nul(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 /// How many NULs there are at the front of what is no longer than a message.
-fn nuls(bytes: &[u8]) -> usize {
+fn count_leading_nuls(bytes: &[u8]) -> usize {
     match bytes {
         [_, next, ..] if *next != 0 => 1, // after a message of the short form
         _ if *bytes == [0; MESSAGE_BYTES][..bytes.len()] => bytes.len(),
@@ -127,17 +130,17 @@ fn nuls(bytes: &[u8]) -> usize {
 /// The text of the message that `bytes` begin with, and how many bytes that message and the NULs behind
 /// it have, if all that is there and it is between these two.
 #[must_use]
-pub fn said_to(destination: Name, source: Name, bytes: &[u8]) -> Option<(&[u8], usize)> {
+pub fn parse_text_between(destination: Name, source: Name, bytes: &[u8]) -> Option<(&[u8], usize)> {
     let start = &bytes[..bytes.len().min(MESSAGE_BYTES)];
     let (Name(to), Name(from)) = (destination, source);
     let text = until_nul(start.strip_prefix(&to)?.strip_prefix(&from)?)?;
-    let end = HEADER + text.len();
-    Some((text, end + nuls(&start[end..])))
+    let end = HEADER_BYTES + text.len();
+    Some((text, end + count_leading_nuls(&start[end..])))
 }
 
 /// The message in a piece that [`frame_len`] has measured; `None` if it is NULs alone.
 #[must_use]
-pub fn message(frame: &[u8]) -> Option<Message<'_>> {
+pub fn parse_frame(frame: &[u8]) -> Option<Message<'_>> {
     let (destination, rest) = until_nul(frame)?.split_first_chunk()?;
     let (source, text) = rest.split_first_chunk()?;
     Some(Message { destination: Name(*destination), source: Name(*source), text })
@@ -155,31 +158,31 @@ pub fn encode(message: &Message<'_>, form: Form, out: &mut Vec<u8>) {
     out.extend_from_slice(&source.0);
     out.extend_from_slice(text);
     let end = match form {
-        Form::Full => start + MESSAGE_BYTES,
-        Form::Short => out.len() + 1,
+        Form::Padded => start + MESSAGE_BYTES,
+        Form::Compact => out.len() + 1,
     };
     out.resize(end, 0);
 }
 
 /// A text of any length in pieces of at most `bytes_max`, cut between characters where it is UTF-8.
 /// There is always at least one piece.
-pub fn pieces(text: &[u8], bytes_max: usize) -> impl Iterator<Item = &[u8]> {
+pub fn split_text(text: &[u8], bytes_max: usize) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
         let text = rest.take()?;
         if text.len() <= bytes_max {
             return Some(text);
         }
-        let (piece, left) = text.split_at(character_boundary(text, bytes_max));
-        rest = Some(left);
+        let (piece, remainder) = text.split_at(floor_char_boundary(text, bytes_max));
+        rest = Some(remainder);
         Some(piece)
     })
 }
 
 /// The last place up to `end` where no UTF-8 character is cut; `end` itself if it is not UTF-8.
-fn character_boundary(text: &[u8], end: usize) -> usize {
-    let is_inside = |at: usize| text[at] & 0xc0 == 0x80;
-    (end - 3..=end).rev().find(|&at| !is_inside(at)).unwrap_or(end)
+fn floor_char_boundary(text: &[u8], end: usize) -> usize {
+    let is_continuation_byte = |at: usize| text[at] & 0xc0 == 0x80;
+    (end - 3..=end).rev().find(|&at| !is_continuation_byte(at)).unwrap_or(end)
 }
 
 #[cfg(test)]
@@ -197,31 +200,31 @@ mod tests {
         encode(&expected, form, &mut bytes);
         assert_eq!(bytes.len(), expected_len);
         assert_eq!(frame_len(&bytes), Ok(Some(expected_len)));
-        assert_eq!(message(&bytes), Some(expected));
+        assert_eq!(parse_frame(&bytes), Some(expected));
     }
 
     #[test]
-    fn messages_come_back_as_they_were_in_both_forms() {
-        check(b"", Form::Short, 17);
-        check(b"Hi", Form::Short, 19);
-        check(&[b'x'; TEXT_BYTES_MAX], Form::Short, 256);
-        check(b"", Form::Full, 256);
-        check(&[b'x'; TEXT_BYTES_MAX], Form::Full, 256);
+    fn message_round_trips_in_both_forms() {
+        check(b"", Form::Compact, 17);
+        check(b"Hi", Form::Compact, 19);
+        check(&[b'x'; TEXT_BYTES_MAX], Form::Compact, 256);
+        check(b"", Form::Padded, 256);
+        check(&[b'x'; TEXT_BYTES_MAX], Form::Padded, 256);
     }
 
     #[test]
-    fn nuls_between_messages_are_a_piece_that_says_nothing() {
+    fn nuls_between_messages_are_a_frame_without_a_message() {
         assert_eq!(frame_len(&[0; 20]), Ok(Some(20)));
-        assert_eq!(message(&[0; 20]), None);
+        assert_eq!(parse_frame(&[0; 20]), None);
         assert_eq!(frame_len(b"\0\0-SERVER-bob     List"), Ok(Some(2)));
         assert_eq!(frame_len(b"-SERVER-bob     List"), Ok(None));
         assert_eq!(frame_len(b""), Ok(None));
     }
 
     #[test]
-    fn what_is_said_between_two_is_what_the_messages_say() {
+    fn parse_text_between_agrees_with_frame_len() {
         let (bob, sam) = (name("bob"), name("sam"));
-        for form in [Form::Short, Form::Full] {
+        for form in [Form::Compact, Form::Padded] {
             for text in [&b""[..], b"Hi", &[b'x'; TEXT_BYTES_MAX]] {
                 let message = Message { destination: bob, source: sam, text };
                 let mut bytes = Vec::new();
@@ -231,52 +234,52 @@ mod tests {
                     let bytes = [&bytes, more].concat();
                     let expected = frame_len(&bytes).expect("a message").expect("all of it");
                     assert!(expected >= len && expected <= MESSAGE_BYTES);
-                    assert_eq!(said_to(bob, sam, &bytes), Some((text, expected)));
-                    assert_eq!(said_to(sam, bob, &bytes), None);
-                    assert_eq!(said_to(bob, bob, &bytes), None);
+                    assert_eq!(parse_text_between(bob, sam, &bytes), Some((text, expected)));
+                    assert_eq!(parse_text_between(sam, bob, &bytes), None);
+                    assert_eq!(parse_text_between(bob, bob, &bytes), None);
                 }
-                let cut = HEADER + text.len();
-                assert_eq!(said_to(bob, sam, &bytes[..cut]), None);
-                assert_eq!(said_to(bob, sam, &bytes[..=cut]), Some((text, cut + 1)));
+                let cut = HEADER_BYTES + text.len();
+                assert_eq!(parse_text_between(bob, sam, &bytes[..cut]), None);
+                assert_eq!(parse_text_between(bob, sam, &bytes[..=cut]), Some((text, cut + 1)));
             }
         }
         assert_eq!(
-            said_to(bob, sam, &[b"bob     sam     ", &[b'x'; 240][..], &[0]].concat()),
+            parse_text_between(bob, sam, &[b"bob     sam     ", &[b'x'; 240][..], &[0]].concat()),
             None
         );
     }
 
     #[test]
-    fn nuls_are_counted_to_the_next_message() {
+    fn leading_nuls_are_counted_up_to_the_next_message() {
         for zeros in 1..=MESSAGE_BYTES {
             for more in [&b""[..], b"x", b"x\0"] {
                 let mut bytes = [&vec![0; zeros], more].concat();
                 bytes.truncate(MESSAGE_BYTES);
-                assert_eq!(nuls(&bytes), zeros);
+                assert_eq!(count_leading_nuls(&bytes), zeros);
             }
         }
     }
 
     #[test]
-    fn what_is_no_message_is_refused() {
+    fn bytes_that_are_no_message_are_refused() {
         assert_eq!(frame_len(&[b'x'; 255]), Ok(None));
-        assert_eq!(frame_len(&[b'x'; 256]), Err(WireError::Endless));
-        assert_eq!(frame_len(&[b'x'; 300]), Err(WireError::Endless));
+        assert_eq!(frame_len(&[b'x'; 256]), Err(WireError::Unterminated));
+        assert_eq!(frame_len(&[b'x'; 300]), Err(WireError::Unterminated));
         assert_eq!(frame_len(b"-SERVER-bob\0"), Err(WireError::TooShort { bytes: 11 }));
     }
 
     #[test]
     fn names_are_padded_and_bounded() {
-        assert_eq!(name("bob").bytes(), b"bob");
-        assert_eq!(name("").bytes(), b"");
-        assert_eq!(name("12345678").bytes(), b"12345678");
+        assert_eq!(name("bob").unpadded(), b"bob");
+        assert_eq!(name("").unpadded(), b"");
+        assert_eq!(name("12345678").unpadded(), b"12345678");
         assert_eq!(Name::new(b"123456789"), None);
     }
 
     #[test]
     fn long_texts_are_cut_between_characters() {
         let cut = |text: &str| {
-            pieces(text.as_bytes(), TEXT_BYTES_MAX).map(<[u8]>::len).collect::<Vec<_>>()
+            split_text(text.as_bytes(), TEXT_BYTES_MAX).map(<[u8]>::len).collect::<Vec<_>>()
         };
         assert_eq!(cut(""), [0]);
         assert_eq!(cut(&"x".repeat(239)), [239]);
@@ -284,7 +287,7 @@ mod tests {
         assert_eq!(cut(&"世".repeat(80)), [237, 3]);
         assert_eq!(cut(&"😀".repeat(60)), [236, 4]);
         assert_eq!(
-            pieces(&[0x80; 500], TEXT_BYTES_MAX).map(<[u8]>::len).collect::<Vec<_>>(),
+            split_text(&[0x80; 500], TEXT_BYTES_MAX).map(<[u8]>::len).collect::<Vec<_>>(),
             [239, 239, 22]
         );
     }

@@ -4,8 +4,8 @@
 pub mod wire;
 
 use super::SendQueue;
+use crate::relay::encode_mail_text;
 use crate::relay::message::{HostId, Message, StatusCode, WideId};
-use crate::relay::name_sender;
 
 /// Hands over what was said to a CRC client while it was away: a chat, or, if the sender's number is
 /// none that a chat can be from, a status that names it.
@@ -20,7 +20,7 @@ pub(super) fn deliver_mail(
             wire::encode(&Message::Chat { source, destination, text }, queue.tail());
         }
         Err(_) => {
-            let text = name_sender(sender, text);
+            let text = encode_mail_text(sender, text);
             let (source, destination) = (HostId::NONE, HostId::NONE);
             let status =
                 Message::Status { source, destination, code: StatusCode::MAIL, text: &text };

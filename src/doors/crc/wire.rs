@@ -8,7 +8,7 @@ use std::fmt;
 
 use byteorder::{BigEndian, ByteOrder};
 
-use crate::relay::message::{HostId, Kind, Message, Registration, StatusCode};
+use crate::relay::message::{HostId, HostKind, Message, Registration, StatusCode};
 
 const SERVER_REGISTRATION: u8 = 0x00;
 const STATUS: u8 = 0x01;
@@ -18,15 +18,15 @@ const CHAT: u8 = 0x81;
 const CLIENT_QUIT: u8 = 0x82;
 
 /// Type, source, last hop, name length, info length.
-const REGISTRATION_HEADER: usize = 1 + 4 + 4 + 1 + 2;
+const REGISTRATION_HEADER_BYTES: usize = 1 + 4 + 4 + 1 + 2;
 /// Type, source, destination, code, length.
-const STATUS_HEADER: usize = 1 + 4 + 4 + 2 + 4;
+const STATUS_HEADER_BYTES: usize = 1 + 4 + 4 + 2 + 4;
 /// Type, source, replacement, length.
-const SERVER_QUIT_HEADER: usize = 1 + 4 + 4 + 4;
+const SERVER_QUIT_HEADER_BYTES: usize = 1 + 4 + 4 + 4;
 /// Type, source, destination, length.
-const CHAT_HEADER: usize = 1 + 4 + 4 + 4;
+const CHAT_HEADER_BYTES: usize = 1 + 4 + 4 + 4;
 /// Type, source, length.
-const CLIENT_QUIT_HEADER: usize = 1 + 4 + 4;
+const CLIENT_QUIT_HEADER_BYTES: usize = 1 + 4 + 4;
 
 /// Why bytes are not a frame. The stream cannot be read any further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub enum WireError {
     /// The header announces a frame of more bytes than allowed.
     TooLong {
         /// Bytes of the whole frame, header included.
-        announced: u64,
+        announced_bytes: u64,
         /// The bound.
         frame_bytes_max: usize,
     },
@@ -45,8 +45,8 @@ pub enum WireError {
 impl fmt::Display for WireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnknownType(kind) => write!(f, "unknown frame type 0x{kind:02x}"),
-            Self::TooLong { announced, frame_bytes_max } => {
+            Self::UnknownType(frame_type) => write!(f, "unknown frame type 0x{frame_type:02x}"),
+            Self::TooLong { announced_bytes: announced, frame_bytes_max } => {
                 write!(f, "a frame of {announced} bytes, the largest allowed is {frame_bytes_max}")
             }
         }
@@ -61,36 +61,36 @@ impl std::error::Error for WireError {}
 /// See [`WireError`].
 #[inline]
 pub fn frame_len(bytes: &[u8], frame_bytes_max: usize) -> Result<Option<usize>, WireError> {
-    let Some(&kind) = bytes.first() else {
+    let Some(&frame_type) = bytes.first() else {
         return Ok(None);
     };
-    let header = header_len(kind)?;
-    if bytes.len() < header {
+    let header_bytes = header_len(frame_type)?;
+    if bytes.len() < header_bytes {
         return Ok(None);
     }
-    let body = match kind {
+    let body_bytes = match frame_type {
         SERVER_REGISTRATION | CLIENT_REGISTRATION => {
             u64::from(bytes[9]) + u64::from(BigEndian::read_u16(&bytes[10..]))
         }
         // In every other type the length is the last field of the header.
-        _ => u64::from(BigEndian::read_u32(&bytes[header - 4..])),
+        _ => u64::from(BigEndian::read_u32(&bytes[header_bytes - 4..])),
     };
-    let announced = header as u64 + body;
-    if announced > frame_bytes_max as u64 {
-        return Err(WireError::TooLong { announced, frame_bytes_max });
+    let announced_bytes = header_bytes as u64 + body_bytes;
+    if announced_bytes > frame_bytes_max as u64 {
+        return Err(WireError::TooLong { announced_bytes, frame_bytes_max });
     }
-    Ok(Some(announced as usize))
+    Ok(Some(announced_bytes as usize))
 }
 
 #[inline]
-fn header_len(kind: u8) -> Result<usize, WireError> {
-    match kind {
-        SERVER_REGISTRATION | CLIENT_REGISTRATION => Ok(REGISTRATION_HEADER),
-        STATUS => Ok(STATUS_HEADER),
-        SERVER_QUIT => Ok(SERVER_QUIT_HEADER),
-        CHAT => Ok(CHAT_HEADER),
-        CLIENT_QUIT => Ok(CLIENT_QUIT_HEADER),
-        _ => Err(WireError::UnknownType(kind)),
+fn header_len(frame_type: u8) -> Result<usize, WireError> {
+    match frame_type {
+        SERVER_REGISTRATION | CLIENT_REGISTRATION => Ok(REGISTRATION_HEADER_BYTES),
+        STATUS => Ok(STATUS_HEADER_BYTES),
+        SERVER_QUIT => Ok(SERVER_QUIT_HEADER_BYTES),
+        CHAT => Ok(CHAT_HEADER_BYTES),
+        CLIENT_QUIT => Ok(CLIENT_QUIT_HEADER_BYTES),
+        _ => Err(WireError::UnknownType(frame_type)),
     }
 }
 
@@ -108,7 +108,7 @@ pub fn parse(
     let Some(frame) = bytes.get(..len) else {
         return Ok(None);
     };
-    Ok(Some((message(frame), len)))
+    Ok(Some((parse_frame(frame), len)))
 }
 
 /// A whole frame as a message.
@@ -116,26 +116,29 @@ pub fn parse(
 /// # Panics
 /// If [`frame_len`] has not vouched for its type and length.
 #[must_use]
-pub fn message(frame: &[u8]) -> Message<'_> {
+pub fn parse_frame(frame: &[u8]) -> Message<'_> {
     let id = |at: usize| HostId(BigEndian::read_u32(&frame[at..]));
     let source = id(1);
     match frame[0] {
-        kind @ (SERVER_REGISTRATION | CLIENT_REGISTRATION) => {
-            let (name, info) = frame[REGISTRATION_HEADER..].split_at(usize::from(frame[9]));
-            let kind = if kind == SERVER_REGISTRATION { Kind::Server } else { Kind::User };
+        frame_type @ (SERVER_REGISTRATION | CLIENT_REGISTRATION) => {
+            let (name, info) = frame[REGISTRATION_HEADER_BYTES..].split_at(usize::from(frame[9]));
+            let kind =
+                if frame_type == SERVER_REGISTRATION { HostKind::Server } else { HostKind::User };
             Message::Registration(Registration { kind, source, last_hop: id(5), name, info })
         }
         STATUS => Message::Status {
             source,
             destination: id(5),
             code: StatusCode(BigEndian::read_u16(&frame[9..])),
-            text: &frame[STATUS_HEADER..],
+            text: &frame[STATUS_HEADER_BYTES..],
         },
-        SERVER_QUIT => {
-            Message::ServerQuit { source, replacement: id(5), text: &frame[SERVER_QUIT_HEADER..] }
-        }
-        CHAT => Message::Chat { source, destination: id(5), text: &frame[CHAT_HEADER..] },
-        _ => Message::ClientQuit { source, text: &frame[CLIENT_QUIT_HEADER..] },
+        SERVER_QUIT => Message::ServerQuit {
+            source,
+            replacement: id(5),
+            text: &frame[SERVER_QUIT_HEADER_BYTES..],
+        },
+        CHAT => Message::Chat { source, destination: id(5), text: &frame[CHAT_HEADER_BYTES..] },
+        _ => Message::ClientQuit { source, text: &frame[CLIENT_QUIT_HEADER_BYTES..] },
     }
 }
 
@@ -143,8 +146,8 @@ pub fn message(frame: &[u8]) -> Message<'_> {
 /// none of a chat.
 #[inline]
 #[must_use]
-pub fn chat_ends(bytes: &[u8]) -> Option<(HostId, HostId)> {
-    let header = bytes.first_chunk::<CHAT_HEADER>().filter(|header| header[0] == CHAT)?;
+pub fn peek_chat_ids(bytes: &[u8]) -> Option<(HostId, HostId)> {
+    let header = bytes.first_chunk::<CHAT_HEADER_BYTES>().filter(|header| header[0] == CHAT)?;
     let id = |at: usize| HostId(BigEndian::read_u32(&header[at..]));
     Some((id(1), id(5)))
 }
@@ -153,18 +156,20 @@ pub fn chat_ends(bytes: &[u8]) -> Option<(HostId, HostId)> {
 /// in frames. The first is such a frame, of `first` bytes.
 #[inline]
 #[must_use]
-pub fn chats(bytes: &[u8], first: usize, frame_bytes_max: usize) -> (usize, u64) {
+pub fn measure_chat_run(bytes: &[u8], first_len: usize, frame_bytes_max: usize) -> (usize, u64) {
     /// Type and both ids.
-    const ENDS: usize = 9;
-    let (mut len, mut frames) = (first, 1);
-    while let Some(header) = bytes[len..].first_chunk::<CHAT_HEADER>()
-        && header[..ENDS] == bytes[..ENDS]
+    const PREFIX_BYTES: usize = 9;
+    let (mut len, mut frames) = (first_len, 1);
+    while let Some(header) = bytes[len..].first_chunk::<CHAT_HEADER_BYTES>()
+        && header[..PREFIX_BYTES] == bytes[..PREFIX_BYTES]
     {
-        let text = BigEndian::read_u32(&header[ENDS..]) as usize;
-        if text > bytes.len() - len - CHAT_HEADER || CHAT_HEADER + text > frame_bytes_max {
+        let text_bytes = BigEndian::read_u32(&header[PREFIX_BYTES..]) as usize;
+        if text_bytes > bytes.len() - len - CHAT_HEADER_BYTES
+            || CHAT_HEADER_BYTES + text_bytes > frame_bytes_max
+        {
             break;
         }
-        len += CHAT_HEADER + text;
+        len += CHAT_HEADER_BYTES + text_bytes;
         frames += 1;
     }
     (len, frames)
@@ -177,9 +182,9 @@ pub fn chats(bytes: &[u8], first: usize, frame_bytes_max: usize) -> (usize, u64)
 pub fn encode(message: &Message<'_>, out: &mut Vec<u8>) {
     match *message {
         Message::Registration(Registration { kind, source, last_hop, name, info }) => {
-            let mut header = [0; REGISTRATION_HEADER];
+            let mut header = [0; REGISTRATION_HEADER_BYTES];
             header[0] =
-                if kind == Kind::Server { SERVER_REGISTRATION } else { CLIENT_REGISTRATION };
+                if kind == HostKind::Server { SERVER_REGISTRATION } else { CLIENT_REGISTRATION };
             BigEndian::write_u32(&mut header[1..], source.0);
             BigEndian::write_u32(&mut header[5..], last_hop.0);
             header[9] = u8::try_from(name.len()).expect("a name of at most 255 bytes");
@@ -190,7 +195,7 @@ pub fn encode(message: &Message<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(info);
         }
         Message::Status { source, destination, code, text } => {
-            let mut header = [0; STATUS_HEADER];
+            let mut header = [0; STATUS_HEADER_BYTES];
             header[0] = STATUS;
             BigEndian::write_u32(&mut header[1..], source.0);
             BigEndian::write_u32(&mut header[5..], destination.0);
@@ -199,14 +204,14 @@ pub fn encode(message: &Message<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(&header);
             out.extend_from_slice(text);
         }
-        Message::ServerQuit { source, replacement: second, text } => {
-            two_ids(SERVER_QUIT, source, second, text, out);
+        Message::ServerQuit { source, replacement: second_id, text } => {
+            encode_two_ids(SERVER_QUIT, source, second_id, text, out);
         }
-        Message::Chat { source, destination: second, text } => {
-            two_ids(CHAT, source, second, text, out);
+        Message::Chat { source, destination: second_id, text } => {
+            encode_two_ids(CHAT, source, second_id, text, out);
         }
         Message::ClientQuit { source, text } => {
-            let mut header = [0; CLIENT_QUIT_HEADER];
+            let mut header = [0; CLIENT_QUIT_HEADER_BYTES];
             header[0] = CLIENT_QUIT;
             BigEndian::write_u32(&mut header[1..], source.0);
             BigEndian::write_u32(&mut header[5..], text_len(text));
@@ -217,11 +222,17 @@ pub fn encode(message: &Message<'_>, out: &mut Vec<u8>) {
 }
 
 /// Server quit and chat have one layout: type, two ids, length, text.
-fn two_ids(kind: u8, source: HostId, second: HostId, text: &[u8], out: &mut Vec<u8>) {
-    let mut header = [0; CHAT_HEADER];
-    header[0] = kind;
+fn encode_two_ids(
+    frame_type: u8,
+    source: HostId,
+    second_id: HostId,
+    text: &[u8],
+    out: &mut Vec<u8>,
+) {
+    let mut header = [0; CHAT_HEADER_BYTES];
+    header[0] = frame_type;
     BigEndian::write_u32(&mut header[1..], source.0);
-    BigEndian::write_u32(&mut header[5..], second.0);
+    BigEndian::write_u32(&mut header[5..], second_id.0);
     BigEndian::write_u32(&mut header[9..], text_len(text));
     out.extend_from_slice(&header);
     out.extend_from_slice(text);

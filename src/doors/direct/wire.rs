@@ -9,7 +9,7 @@ use std::fmt;
 use byteorder::{BigEndian, ByteOrder as _};
 
 /// Bytes of the length that a frame begins with.
-const HEADER: usize = 4;
+const HEADER_BYTES: usize = 4;
 /// What [`Message::from`] begins with: its tag and that it is a number.
 const FROM_KEY: u8 = 1 << 3;
 /// The same of [`Message::to`].
@@ -17,7 +17,7 @@ const TO_KEY: u8 = 2 << 3;
 /// The same of [`Message::msg`], which is a length and so many bytes.
 const MSG_KEY: u8 = 3 << 3 | 2;
 /// A key and a number of 64 bits.
-const NUMBER_BYTES_MAX: usize = 1 + 10;
+const VARINT_FIELD_BYTES_MAX: usize = 1 + 10;
 
 /// What one side says to the other.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
@@ -64,7 +64,7 @@ pub enum WireError {
     /// The header announces more bytes than allowed.
     TooLong {
         /// Bytes of protobuf.
-        announced: u64,
+        announced_bytes: u64,
         /// The bound.
         frame_bytes_max: usize,
     },
@@ -75,10 +75,10 @@ pub enum WireError {
 impl fmt::Display for WireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooLong { announced, frame_bytes_max } => {
+            Self::TooLong { announced_bytes: announced, frame_bytes_max } => {
                 write!(f, "a frame of {announced} bytes, the largest allowed is {frame_bytes_max}")
             }
-            Self::Malformed(what) => write!(f, "malformed protobuf: {what}"),
+            Self::Malformed(detail) => write!(f, "malformed protobuf: {detail}"),
         }
     }
 }
@@ -91,27 +91,27 @@ impl std::error::Error for WireError {}
 /// # Errors
 /// [`WireError::TooLong`], from the header alone.
 pub fn frame_len(bytes: &[u8], frame_bytes_max: usize) -> Result<Option<usize>, WireError> {
-    if bytes.len() < HEADER {
+    if bytes.len() < HEADER_BYTES {
         return Ok(None);
     }
-    let announced = u64::from(BigEndian::read_u32(bytes));
-    if announced > frame_bytes_max as u64 {
-        return Err(WireError::TooLong { announced, frame_bytes_max });
+    let announced_bytes = u64::from(BigEndian::read_u32(bytes));
+    if announced_bytes > frame_bytes_max as u64 {
+        return Err(WireError::TooLong { announced_bytes, frame_bytes_max });
     }
-    Ok(Some(HEADER + announced as usize))
+    Ok(Some(HEADER_BYTES + announced_bytes as usize))
 }
 
 /// The message in a whole frame.
 ///
 /// # Errors
 /// [`WireError::Malformed`].
-pub fn message(frame: &[u8]) -> Result<Message, WireError> {
-    body(frame)
+pub fn parse_frame(frame: &[u8]) -> Result<Message, WireError> {
+    parse_body(frame)
 }
 
 /// What a client says in a frame, as the server reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said<'a> {
+pub struct ClientMessage<'a> {
     /// See [`Message::to`].
     pub to: i64,
     /// See [`Message::msg`]: UTF-8, and in what people say to each other, where it lies in the frame.
@@ -125,30 +125,30 @@ pub struct Said<'a> {
 ///
 /// # Errors
 /// [`WireError::Malformed`].
-pub fn said(frame: &[u8]) -> Result<Said<'_>, WireError> {
-    if let Some((to, msg)) = read_plain(&frame[HEADER..]) {
-        return Ok(Said { to, msg: Cow::Borrowed(msg), control: None });
+pub fn parse_client_frame(frame: &[u8]) -> Result<ClientMessage<'_>, WireError> {
+    if let Some((to, msg)) = parse_plain(&frame[HEADER_BYTES..]) {
+        return Ok(ClientMessage { to, msg: Cow::Borrowed(msg), control: None });
     }
-    let Message { to, msg, control, .. } = message(frame)?;
-    Ok(Said { to, msg: Cow::Owned(msg.into_bytes()), control })
+    let Message { to, msg, control, .. } = parse_frame(frame)?;
+    Ok(ClientMessage { to, msg: Cow::Owned(msg.into_bytes()), control })
 }
 
 /// The text of the frame that `bytes` begin with, and how many bytes that frame has, if it is whole
 /// and is a plain message to that addressee.
 #[must_use]
-pub fn plain_to(to: i64, bytes: &[u8], frame_bytes_max: usize) -> Option<(&[u8], usize)> {
+pub fn parse_plain_to(to: i64, bytes: &[u8], frame_bytes_max: usize) -> Option<(&[u8], usize)> {
     let len = frame_len(bytes, frame_bytes_max).ok()??;
-    let (addressee, text) = read_plain(bytes.get(HEADER..len)?)?;
+    let (addressee, text) = parse_plain(bytes.get(HEADER_BYTES..len)?)?;
     (addressee == to).then_some((text, len))
 }
 
 /// Addressee and text of a plain message in the bytes that everybody writes for one: its three fields, in
 /// any order, each number within 63 bits. `None` for all else, which is for [`message`] to read or
 /// to refuse.
-fn read_plain(mut body: &[u8]) -> Option<(i64, &[u8])> {
+fn parse_plain(mut body: &[u8]) -> Option<(i64, &[u8])> {
     let (mut to, mut msg): (_, &[u8]) = (0, &[]);
     while let Some((&key, rest)) = body.split_first() {
-        let (value, rest) = varint(rest)?;
+        let (value, rest) = parse_varint(rest)?;
         body = rest;
         match key {
             FROM_KEY => {}
@@ -170,7 +170,7 @@ pub fn is_utf8(text: &[u8]) -> bool {
 }
 
 /// The number of up to 63 bits that `bytes` begin with, and what follows it.
-fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+fn parse_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0;
     for (i, &byte) in bytes.iter().take(9).enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * i);
@@ -185,12 +185,12 @@ fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
 ///
 /// # Errors
 /// [`WireError::Malformed`].
-pub fn handshake(frame: &[u8]) -> Result<FastHandshake, WireError> {
-    body(frame)
+pub fn parse_handshake(frame: &[u8]) -> Result<FastHandshake, WireError> {
+    parse_body(frame)
 }
 
-fn body<M: prost::Message + Default>(frame: &[u8]) -> Result<M, WireError> {
-    M::decode(&frame[HEADER..]).map_err(|error| WireError::Malformed(error.to_string()))
+fn parse_body<M: prost::Message + Default>(frame: &[u8]) -> Result<M, WireError> {
+    M::decode(&frame[HEADER_BYTES..]).map_err(|error| WireError::Malformed(error.to_string()))
 }
 
 /// Appends the frame of a [`Message`] or a [`FastHandshake`] to `out`.
@@ -203,44 +203,44 @@ pub fn encode(message: &impl prost::Message, out: &mut Vec<u8>) {
 /// Appends the frame of a plain message: the same bytes as those of a [`Message`], without its copy
 /// of the text.
 pub fn encode_plain(from: i64, to: i64, text: &str, out: &mut Vec<u8>) {
-    encode_text(from, to, text.as_bytes(), out);
+    encode_plain_utf8(from, to, text.as_bytes(), out);
 }
 
 /// The same for a text that [`is_utf8`].
-pub fn encode_text(from: i64, to: i64, text: &[u8], out: &mut Vec<u8>) {
-    let mut front = Front { bytes: [0; Front::BYTES_MAX], len: HEADER };
+pub fn encode_plain_utf8(from: i64, to: i64, text: &[u8], out: &mut Vec<u8>) {
+    let mut header = PlainHeader { bytes: [0; PlainHeader::BYTES_MAX], len: HEADER_BYTES };
     for (key, value) in [(FROM_KEY, from as u64), (TO_KEY, to as u64), (MSG_KEY, text.len() as u64)]
     {
         if value != 0 {
-            front.put(key, value);
+            header.push_field(key, value);
         }
     }
-    let len = u32::try_from(front.len - HEADER + text.len()).expect("a message below 4 GiB");
-    BigEndian::write_u32(&mut front.bytes, len);
-    out.reserve(front.len + text.len());
-    out.extend_from_slice(&front.bytes[..front.len]);
+    let len = u32::try_from(header.len - HEADER_BYTES + text.len()).expect("a message below 4 GiB");
+    BigEndian::write_u32(&mut header.bytes, len);
+    out.reserve(header.len + text.len());
+    out.extend_from_slice(&header.bytes[..header.len]);
     out.extend_from_slice(text);
 }
 
 /// What stands before the text of a plain message.
-struct Front {
+struct PlainHeader {
     bytes: [u8; Self::BYTES_MAX],
     len: usize,
 }
 
-impl Front {
-    const BYTES_MAX: usize = HEADER + 3 * NUMBER_BYTES_MAX;
+impl PlainHeader {
+    const BYTES_MAX: usize = HEADER_BYTES + 3 * VARINT_FIELD_BYTES_MAX;
 
-    fn put(&mut self, key: u8, mut value: u64) {
-        self.push(key);
+    fn push_field(&mut self, key: u8, mut value: u64) {
+        self.push_byte(key);
         while value >= 0x80 {
-            self.push(value as u8 | 0x80); // its lowest 7 bits
+            self.push_byte(value as u8 | 0x80); // its lowest 7 bits
             value >>= 7;
         }
-        self.push(value as u8);
+        self.push_byte(value as u8);
     }
 
-    fn push(&mut self, byte: u8) {
+    fn push_byte(&mut self, byte: u8) {
         self.bytes[self.len] = byte;
         self.len += 1;
     }
@@ -253,20 +253,20 @@ mod tests {
 
     use super::*;
 
-    fn plain(from: i64, to: i64, msg: &str) -> Message {
+    fn plain_message(from: i64, to: i64, msg: &str) -> Message {
         Message { from, to, msg: msg.to_owned(), control: None }
     }
 
     #[test]
-    fn a_plain_message_is_encoded_as_the_message_is() {
+    fn encode_plain_equals_encoding_the_message() {
         for (from, to) in [(0, 0), (1, -1), (i64::MAX, i64::MIN), (300, 5_000_000_000)] {
             for text in ["", "Hi there!", "世界", &"x".repeat(20_000)] {
-                let (mut short, mut long) = (Vec::new(), Vec::new());
-                encode_plain(from, to, text, &mut short);
-                encode(&plain(from, to, text), &mut long);
-                assert_eq!(short, long);
-                assert_eq!(frame_len(&short, 1 << 20), Ok(Some(short.len())));
-                assert_eq!(message(&short), Ok(plain(from, to, text)));
+                let (mut fast, mut reference) = (Vec::new(), Vec::new());
+                encode_plain(from, to, text, &mut fast);
+                encode(&plain_message(from, to, text), &mut reference);
+                assert_eq!(fast, reference);
+                assert_eq!(frame_len(&fast, 1 << 20), Ok(Some(fast.len())));
+                assert_eq!(parse_frame(&fast), Ok(plain_message(from, to, text)));
             }
         }
     }
@@ -305,25 +305,25 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn what_is_said_is_what_the_message_says(body in any_body()) {
+        fn parse_client_frame_agrees_with_parse_frame(body in any_body()) {
             let frame = [&(body.len() as u32).to_be_bytes()[..], &body].concat();
-            let expected = message(&frame).map(|Message { to, msg, control, .. }| {
-                Said { to, msg: Cow::Owned(msg.into_bytes()), control }
+            let expected = parse_frame(&frame).map(|Message { to, msg, control, .. }| {
+                ClientMessage { to, msg: Cow::Owned(msg.into_bytes()), control }
             });
-            prop_assert_eq!(&said(&frame), &expected);
-            if let Some((to, msg)) = read_plain(&body) {
+            prop_assert_eq!(&parse_client_frame(&frame), &expected);
+            if let Some((to, msg)) = parse_plain(&body) {
                 let expected = expected.expect("a message");
-                prop_assert_eq!(plain_to(to, &frame, 1 << 20), Some((msg, frame.len())));
+                prop_assert_eq!(parse_plain_to(to, &frame, 1 << 20), Some((msg, frame.len())));
                 prop_assert_eq!((expected.to, &*expected.msg), (to, msg));
-                prop_assert_eq!(plain_to(to ^ 1, &frame, 1 << 20), None);
-                prop_assert_eq!(plain_to(to, &frame[..frame.len() - 1], 1 << 20), None);
-                prop_assert_eq!(plain_to(to, &frame, body.len().saturating_sub(1)).is_some(), body.is_empty());
+                prop_assert_eq!(parse_plain_to(to ^ 1, &frame, 1 << 20), None);
+                prop_assert_eq!(parse_plain_to(to, &frame[..frame.len() - 1], 1 << 20), None);
+                prop_assert_eq!(parse_plain_to(to, &frame, body.len().saturating_sub(1)).is_some(), body.is_empty());
             }
         }
     }
 
     #[test]
-    fn what_people_say_is_not_copied() {
+    fn parse_plain_borrows_the_text_of_plain_messages() {
         for (body, expected) in [
             (&b"\x10\x08\x1a\x02Hi"[..], Some((8, &b"Hi"[..]))),
             (b"\x1a\x02Hi\x10\xac\x02\x08\x07", Some((300, b"Hi"))),
@@ -333,19 +333,19 @@ mod tests {
             (b"\x1a\x01\xff", None),
             (b"\x1a\x01\xff\x1a\x02Hi", None),
         ] {
-            assert_eq!(read_plain(body), expected, "{body:02x?}");
+            assert_eq!(parse_plain(body), expected, "{body:02x?}");
         }
     }
 
     #[test]
-    fn what_is_too_long_or_no_protobuf_is_refused() {
-        let too_long = WireError::TooLong { announced: 1025, frame_bytes_max: 1024 };
+    fn oversized_frame_and_malformed_protobuf_are_refused() {
+        let too_long = WireError::TooLong { announced_bytes: 1025, frame_bytes_max: 1024 };
         assert_eq!(frame_len(&[0, 0, 4, 1], 1024), Err(too_long));
         assert_eq!(frame_len(&[0, 0, 4, 0], 1024), Ok(Some(1028)));
         assert_eq!(frame_len(&[0, 0, 4], 1024), Ok(None));
         for bad in [&[0x1a, 5, b'h'][..], &[0x1a, 1, 0xff], &[0x0f], &[0x08]] {
             let frame = [&[0, 0, 0, bad.len() as u8], bad].concat();
-            assert!(matches!(message(&frame), Err(WireError::Malformed(_))), "{bad:02x?}");
+            assert!(matches!(parse_frame(&frame), Err(WireError::Malformed(_))), "{bad:02x?}");
         }
     }
 }

@@ -17,13 +17,13 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Error, ErrorCode, OpenFlags};
 
-use super::schema::{APPLICATION_ID, PAGE_BYTES, TABLES, VERSION};
+use super::schema::{APPLICATION_ID, PAGE_BYTES, SCHEMA_VERSION, TABLES};
 use super::store::Store;
-use crate::limits::{MAIL_CACHE_BYTES, MAIL_LOG_BYTES};
+use crate::limits::{MAIL_CACHE_BYTES, MAIL_WAL_BYTES_MAX};
 use crate::mail::Inventory;
 
 /// Who may read it: it holds what people say.
-const MODE: u32 = 0o600;
+const FILE_MODE: u32 = 0o600;
 
 /// Opens the mailbox at `path`, or makes it.
 pub(super) fn open(path: &Path) -> Result<(Store, Inventory), String> {
@@ -33,37 +33,37 @@ pub(super) fn open(path: &Path) -> Result<(Store, Inventory), String> {
 fn open_or_create(path: &Path) -> Result<(Store, Inventory), String> {
     if is_missing(path)? {
         let path = std::path::absolute(path).map_err(|error| error.to_string())?;
-        create(&path)?;
+        create_empty(&path)?;
     }
     // SQLite names the log after the file itself, not after a link to it.
     let path = fs::canonicalize(path).map_err(|error| error.to_string())?;
-    look_at(&path)?;
+    check_header(&path)?;
     let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE);
-    let connection = connection.map_err(|error| why(&path, &error))?;
-    check(&connection, &path)?;
-    prepare(&connection).map_err(|error| why(&path, &error))?;
-    Store::new(connection).map_err(|error| why(&path, &error))
+    let connection = connection.map_err(|error| describe_error(&path, &error))?;
+    check_integrity(&connection, &path)?;
+    configure(&connection).map_err(|error| describe_error(&path, &error))?;
+    Store::new(connection).map_err(|error| describe_error(&path, &error))
 }
 
-fn refusal(wrong: impl Display, remedy: impl Display) -> String {
-    format!("{wrong}. Nothing was changed. {remedy}.")
+fn open_error(problem: impl Display, remedy: impl Display) -> String {
+    format!("{problem}. Nothing was changed. {remedy}.")
 }
 
 fn is_missing(path: &Path) -> Result<bool, String> {
     match fs::metadata(path) {
         Ok(_) => return Ok(false),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(not_allowed(&error)),
+        Err(error) => return Err(permission_error(&error)),
     }
     if fs::symlink_metadata(path).is_ok() {
         let remedy = "Restore what it points to, or remove the link";
-        return Err(refusal("it is a link to a file that is missing", remedy));
+        return Err(open_error("it is a link to a file that is missing", remedy));
     }
     for suffix in ["-wal", "-journal"] {
-        let log = beside(path, suffix);
-        if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
-            return Err(refusal(
-                format_args!("it is missing, but its log {} is there", log.display()),
+        let log_path = with_suffix(path, suffix);
+        if fs::metadata(&log_path).is_ok_and(|log| log.len() > 0) {
+            return Err(open_error(
+                format_args!("it is missing, but its log {} is there", log_path.display()),
                 "Put the mailbox back beside its log, or move the log away to begin with an empty mailbox",
             ));
         }
@@ -72,38 +72,40 @@ fn is_missing(path: &Path) -> Result<bool, String> {
 }
 
 /// What can be seen without SQLite, which would begin to recover what it takes for a database.
-fn look_at(path: &Path) -> Result<(), String> {
-    let metadata = fs::metadata(path).map_err(|error| not_allowed(&error))?;
+fn check_header(path: &Path) -> Result<(), String> {
+    let metadata = fs::metadata(path).map_err(|error| permission_error(&error))?;
     if !metadata.is_file() {
         let kind = if metadata.is_dir() { "a folder" } else { "no file" };
-        return Err(refusal(format_args!("it is {kind}"), "Name a file for the mailbox"));
+        return Err(open_error(format_args!("it is {kind}"), "Name a file for the mailbox"));
     }
     if metadata.len() == 0 {
         let remedy = "If it never was a mailbox, delete it; otherwise restore it from a copy";
-        return Err(refusal("it is empty, which no mailbox is", remedy));
+        return Err(open_error("it is empty, which no mailbox is", remedy));
     }
     let mut header = Vec::new();
     let file = OpenOptions::new()
         .read(true)
         .write(true)
         .open(path)
-        .map_err(|error| not_allowed(&error))?;
-    file.take(100).read_to_end(&mut header).map_err(|error| refusal(error, "Check the disk"))?;
-    let number = |at| {
+        .map_err(|error| permission_error(&error))?;
+    file.take(100).read_to_end(&mut header).map_err(|error| open_error(error, "Check the disk"))?;
+    let read_i32 = |at| {
         let bytes: Option<&[u8; 4]> = header.get(at..).and_then(<[u8]>::first_chunk);
         bytes.copied().map(i32::from_be_bytes)
     };
-    if !header.starts_with(b"SQLite format 3\0") || number(68) != Some(APPLICATION_ID) {
+    if !header.starts_with(b"SQLite format 3\0") || read_i32(68) != Some(APPLICATION_ID) {
         let remedy = "Name another file, or move this one away or restore it from a copy";
-        return Err(refusal("it is something else, or its beginning is damaged", remedy));
+        return Err(open_error("it is something else, or its beginning is damaged", remedy));
     }
-    match number(60) {
-        Some(VERSION) => Ok(()),
-        Some(version) if version > VERSION => Err(refusal(
-            format_args!("it is from a newer version (format {version}, this one knows {VERSION})"),
+    match read_i32(60) {
+        Some(SCHEMA_VERSION) => Ok(()),
+        Some(version) if version > SCHEMA_VERSION => Err(open_error(
+            format_args!(
+                "it is from a newer version (format {version}, this one knows {SCHEMA_VERSION})"
+            ),
             "Start the newer version, or name another file",
         )),
-        _ => Err(damaged(path, "its format number is wrong")),
+        _ => Err(damage_error(path, "its format number is wrong")),
     }
 }
 
@@ -118,7 +120,7 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
 }
 
 /// Reads all of it.
-fn check(connection: &Connection, path: &Path) -> Result<(), String> {
+fn check_integrity(connection: &Connection, path: &Path) -> Result<(), String> {
     let examine = || {
         let verdict: String =
             connection.query_row("PRAGMA integrity_check(1)", (), |row| row.get(0))?;
@@ -133,25 +135,25 @@ fn check(connection: &Connection, path: &Path) -> Result<(), String> {
         if tables != TABLES {
             return Ok(Some("it has other tables than a mailbox".to_owned()));
         }
-        let fits = Store::fits_together(connection)?;
-        Ok((!fits).then(|| "its next id or its clock is behind its messages".to_owned()))
+        let is_consistent = Store::is_consistent(connection)?;
+        Ok((!is_consistent).then(|| "its next id or its clock is behind its messages".to_owned()))
     };
     match examine() {
         Ok(None) => Ok(()),
-        Ok(Some(what)) => Err(damaged(path, &what)),
-        Err(error) => Err(why(path, &error)),
+        Ok(Some(what)) => Err(damage_error(path, &what)),
+        Err(error) => Err(describe_error(path, &error)),
     }
 }
 
 /// From here on it is written to.
-fn prepare(connection: &Connection) -> Result<(), Error> {
+fn configure(connection: &Connection) -> Result<(), Error> {
     // A copy made with `VACUUM INTO` has no log yet.
     connection.query_row("PRAGMA journal_mode = WAL", (), |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     // Moving the log as part of a commit would report a failure to move as one to commit.
     connection.query_row("PRAGMA wal_autocheckpoint = 0", (), |_| Ok(()))?;
     // The log keeps its room, so that there is some for removing when the disk is full.
-    let log_bytes = format!("PRAGMA journal_size_limit = {MAIL_LOG_BYTES}");
+    let log_bytes = format!("PRAGMA journal_size_limit = {MAIL_WAL_BYTES_MAX}");
     connection.query_row(&log_bytes, (), |_| Ok(()))?;
     // Less than nothing is in KiB rather than in pages.
     let cache_kib = i64::try_from(MAIL_CACHE_BYTES / 1024).unwrap_or(i64::MAX);
@@ -163,44 +165,44 @@ fn prepare(connection: &Connection) -> Result<(), Error> {
 }
 
 /// Makes an empty mailbox: under another name until all of it is on the disk.
-fn create(path: &Path) -> Result<(), String> {
-    let folder = path.parent().ok_or("it has no name")?;
-    let failed = |error: io::Error| {
-        let remedy = format!("Let the server's user write to {}", folder.display());
-        refusal(format_args!("it cannot be made: {error}"), remedy)
+fn create_empty(path: &Path) -> Result<(), String> {
+    let dir = path.parent().ok_or("it has no name")?;
+    let create_error = |error: io::Error| {
+        let remedy = format!("Let the server's user write to {}", dir.display());
+        open_error(format_args!("it cannot be made: {error}"), remedy)
     };
-    let folder_file = File::open(folder).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => refusal(
-            format_args!("there is no folder {}", folder.display()),
+    let dir_handle = File::open(dir).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => open_error(
+            format_args!("there is no folder {}", dir.display()),
             "Make the folder, or name another file",
         ),
-        _ => failed(error),
+        _ => create_error(error),
     })?;
     // Two servers that begin at once must not make it both. Where a folder cannot be locked, they can.
-    let _ = folder_file.lock();
+    let _ = dir_handle.lock();
     if path.exists() {
         return Ok(());
     }
-    let new = beside(path, ".new");
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
+    let temp_path = with_suffix(path, ".new");
+    match fs::remove_file(&temp_path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(create_error(error)),
         _ => {}
     }
-    let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&new);
-    let file = file.map_err(failed)?;
-    initialise(&new).map_err(|error| failed(io::Error::other(error)))?;
-    file.sync_all().map_err(failed)?;
-    fs::rename(&new, path).map_err(failed)?;
-    folder_file.sync_all().map_err(failed)
+    let file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&temp_path);
+    let file = file.map_err(create_error)?;
+    write_schema(&temp_path).map_err(|error| create_error(io::Error::other(error)))?;
+    file.sync_all().map_err(create_error)?;
+    fs::rename(&temp_path, path).map_err(create_error)?;
+    dir_handle.sync_all().map_err(create_error)
 }
 
-fn initialise(path: &Path) -> Result<(), Error> {
+fn write_schema(path: &Path) -> Result<(), Error> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // It is nothing until it is finished, so there is nothing to go back to.
     connection.query_row("PRAGMA journal_mode = OFF", (), |_| Ok(()))?;
     connection.pragma_update(None, "page_size", PAGE_BYTES.cast_signed())?;
     let mut sql = format!(
-        "BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};"
+        "BEGIN; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
     );
     for table in TABLES {
         sql.push_str(table);
@@ -211,20 +213,20 @@ fn initialise(path: &Path) -> Result<(), Error> {
     connection.close().map_err(|(_, error)| error)
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()
 }
 
-fn not_allowed(error: &io::Error) -> String {
+fn permission_error(error: &io::Error) -> String {
     let remedy = "Let the server's user read and write it, and its folder";
-    refusal(format_args!("it cannot be opened: {error}"), remedy)
+    open_error(format_args!("it cannot be opened: {error}"), remedy)
 }
 
-fn damaged(path: &Path, what: &str) -> String {
-    refusal(
-        format_args!("it is damaged ({what})"),
+fn damage_error(path: &Path, cause: &str) -> String {
+    open_error(
+        format_args!("it is damaged ({cause})"),
         format_args!(
             "Restore it from a copy, or move it and {0}-wal away to begin with an empty mailbox; \
              `sqlite3 {0} .recover` shows what can be read",
@@ -233,20 +235,20 @@ fn damaged(path: &Path, what: &str) -> String {
     )
 }
 
-fn why(path: &Path, error: &Error) -> String {
+fn describe_error(path: &Path, error: &Error) -> String {
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy) => {
             let remedy = "Stop the other server, or name another file";
-            refusal("it is in use by another server", remedy)
+            open_error("it is in use by another server", remedy)
         }
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            damaged(path, &error.to_string())
+            damage_error(path, &error.to_string())
         }
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
-            not_allowed(&io::Error::other(error.to_string()))
+            permission_error(&io::Error::other(error.to_string()))
         }
-        Some(_) => refusal(error, "Check the disk"),
+        Some(_) => open_error(error, "Check the disk"),
         // A value of another kind than the tables allow.
-        None => damaged(path, &error.to_string()),
+        None => damage_error(path, &error.to_string()),
     }
 }

@@ -1,13 +1,13 @@
 //! The tables of a mailbox's file, and every statement that is made about them.
 //!
-//! Another version of the tables gets another [`VERSION`]; a file whose tables are not exactly these is
+//! Another version of the tables gets another [`SCHEMA_VERSION`]; a file whose tables are not exactly these is
 //! refused.
 
 /// `PRAGMA application_id`: "crcm". It says that the file is a mailbox.
 pub(super) const APPLICATION_ID: i32 = 0x6372_636d;
 
 /// `PRAGMA user_version`: of [`TABLES`].
-pub(super) const VERSION: i32 = 1;
+pub(super) const SCHEMA_VERSION: i32 = 1;
 
 /// What is in the file, by name. Rows lie in the order of keeping, so keeping appends and expiring
 /// cuts off the front; the index leads from an addressee to ids, in their order. The one row of
@@ -22,22 +22,23 @@ pub(super) const TABLES: [&str; 3] = [
 
 pub(super) const READ_STATE: &str = "SELECT next_id, clock FROM state WHERE one = 1";
 pub(super) const WRITE_STATE: &str = "UPDATE state SET next_id = ?1, clock = ?2 WHERE one = 1";
-pub(super) const KEEP: &str =
+pub(super) const APPEND: &str =
     "INSERT INTO mail (id, addressee, sender, kept_at, text) VALUES (?1, ?2, ?3, ?4, ?5)";
-pub(super) const COLLECT: &str = "SELECT id, addressee, sender, kept_at, text FROM mail
+pub(super) const FETCH: &str = "SELECT id, addressee, sender, kept_at, text FROM mail
     WHERE addressee = ?1 AND id > ?2 ORDER BY id";
-pub(super) const FORGET: &str =
+pub(super) const DELETE: &str =
     "DELETE FROM mail WHERE id = ?1 AND addressee = ?2 RETURNING length(text)";
-pub(super) const COUNT: &str = "SELECT length(text) FROM mail WHERE addressee = ?1";
-pub(super) const DROP: &str = "DELETE FROM mail WHERE addressee = ?1";
+pub(super) const LENGTHS: &str = "SELECT length(text) FROM mail WHERE addressee = ?1";
+pub(super) const DELETE_ALL: &str = "DELETE FROM mail WHERE addressee = ?1";
 pub(super) const OLDEST: &str = "SELECT kept_at FROM mail ORDER BY id LIMIT 1";
 pub(super) const NEWEST: &str = "SELECT id, kept_at FROM mail ORDER BY id DESC LIMIT 1";
 /// Reads only what is old, and one row more.
-pub(super) const FIRST_YOUNG: &str = "SELECT id FROM mail WHERE kept_at >= ?1 ORDER BY id LIMIT 1";
+pub(super) const FIRST_UNEXPIRED: &str =
+    "SELECT id FROM mail WHERE kept_at >= ?1 ORDER BY id LIMIT 1";
 /// Not by the index: that would read the rows in no order.
-pub(super) const COUNT_BEFORE: &str =
+pub(super) const LENGTHS_BEFORE: &str =
     "SELECT addressee, length(text) FROM mail NOT INDEXED WHERE id < ?1";
-pub(super) const EXPIRE: &str = "DELETE FROM mail NOT INDEXED WHERE id < ?1";
+pub(super) const DELETE_BEFORE: &str = "DELETE FROM mail NOT INDEXED WHERE id < ?1";
 
 /// The size of a page, which is what the log counts.
 pub(super) const PAGE_BYTES: u64 = 4096;
@@ -49,30 +50,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_looked_up_is_not_searched_for() {
+    fn mailbox_queries_use_an_index() {
         let connection = Connection::open_in_memory().expect("a database");
         connection.execute_batch(&TABLES.join(";")).expect("tables");
         let plan = |sql: &str| {
             let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect(sql);
-            for at in 1..=plan.parameter_count() {
-                plan.raw_bind_parameter(at, 1).expect("bound");
+            for index in 1..=plan.parameter_count() {
+                plan.raw_bind_parameter(index, 1).expect("bound");
             }
             let mut steps = plan.raw_query();
-            let mut all = String::new();
+            let mut details = String::new();
             while let Some(step) = steps.next().expect("a step") {
-                all.push_str(&step.get::<_, String>(3).expect("text"));
+                details.push_str(&step.get::<_, String>(3).expect("text"));
             }
-            all
+            details
         };
-        for sql in [COLLECT, COUNT, DROP] {
+        for sql in [FETCH, LENGTHS, DELETE_ALL] {
             let plan = plan(sql);
             assert!(plan.contains("INDEX mail_by_addressee (addressee=?"), "{sql}: {plan}");
             assert!(!plan.contains("TEMP B-TREE"), "{sql}: {plan}");
         }
-        for sql in [FORGET, COUNT_BEFORE, EXPIRE] {
+        for sql in [DELETE, LENGTHS_BEFORE, DELETE_BEFORE] {
             assert!(plan(sql).contains("INTEGER PRIMARY KEY (rowid"), "{sql}: {}", plan(sql));
         }
-        for sql in [OLDEST, NEWEST, FIRST_YOUNG] {
+        for sql in [OLDEST, NEWEST, FIRST_UNEXPIRED] {
             assert!(!plan(sql).contains("TEMP B-TREE"), "{sql}: {}", plan(sql));
         }
     }

@@ -20,12 +20,12 @@ use rusqlite::{
 };
 
 use super::schema::{
-    COLLECT, COUNT, COUNT_BEFORE, DROP, EXPIRE, FIRST_YOUNG, FORGET, KEEP, NEWEST, OLDEST,
-    PAGE_BYTES, READ_STATE, WRITE_STATE,
+    APPEND, DELETE, DELETE_ALL, DELETE_BEFORE, FETCH, FIRST_UNEXPIRED, LENGTHS, LENGTHS_BEFORE,
+    NEWEST, OLDEST, PAGE_BYTES, READ_STATE, WRITE_STATE,
 };
-use crate::limits::{MAIL_BYTES, MAIL_LOG_BYTES};
-use crate::mail::{Inventory, Mail, MailId, Reply, Request};
-use crate::mailbox::{misplaced, take};
+use crate::limits::{MAIL_OVERHEAD_BYTES, MAIL_WAL_BYTES_MAX};
+use crate::mail::{Inventory, Mail, MailId, StoreReply, StoreRequest};
+use crate::mailbox::{id_order_error, push_within_limit};
 use crate::relay::message::WideId;
 
 /// Messages and their bytes by addressee.
@@ -41,10 +41,10 @@ pub(super) struct Store {
 
 /// How much of a round is carried out, from all of it to what needs no room.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
+enum BatchScope {
     All,
-    NoKeeps,
-    OnlyReads,
+    NoAppends,
+    ReadsOnly,
 }
 
 impl Store {
@@ -56,17 +56,17 @@ impl Store {
         })?;
         let clock = from_nanos(clock);
         let store = Self { connection, next_id, clock };
-        let counts = |(to, (messages, bytes))| (to, messages, bytes);
-        let waiting = store.tally(i64::MAX)?.into_iter().map(counts).collect();
-        let inventory = Inventory { next_id, clock, oldest: store.oldest()?, waiting };
+        let flatten = |(to, (messages, bytes))| (to, messages, bytes);
+        let backlogs = store.tally(i64::MAX)?.into_iter().map(flatten).collect();
+        let inventory = Inventory { next_id, clock, oldest: store.oldest()?, backlogs };
         Ok((store, inventory))
     }
 
     /// Whether state and messages can belong together.
-    pub(super) fn fits_together(connection: &Connection) -> Result<bool, Error> {
-        let pair = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
-        let state = connection.query_row(READ_STATE, (), pair).optional()?;
-        let newest = connection.query_row(NEWEST, (), pair).optional()?;
+    pub(super) fn is_consistent(connection: &Connection) -> Result<bool, Error> {
+        let read_pair = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
+        let state = connection.query_row(READ_STATE, (), read_pair).optional()?;
+        let newest = connection.query_row(NEWEST, (), read_pair).optional()?;
         Ok(match (state, newest) {
             (Some((next_id, clock)), Some((id, kept_at))) => next_id > id && clock >= kept_at,
             (Some((next_id, clock)), None) => next_id > 0 && clock >= 0,
@@ -78,20 +78,23 @@ impl Store {
     ///
     /// # Errors
     /// After an error the mailbox cannot be used any more, and nothing of this round was kept.
-    pub(super) fn round(&mut self, requests: &[Request]) -> Result<Vec<Reply>, String> {
-        let mut done = self.transaction(requests, Part::All, "");
-        if let Err(error) = &done
-            && is_passing(error)
+    pub(super) fn run_batch(
+        &mut self,
+        requests: &[StoreRequest],
+    ) -> Result<Vec<StoreReply>, String> {
+        let mut result = self.run_transaction(requests, BatchScope::All, "");
+        if let Err(error) = &result
+            && is_transient(error)
         {
-            let full = error.to_string();
+            let disk_full_error = error.to_string();
             // Removing writes to the log before it makes room, and this makes room in the log.
-            self.move_log().map_err(|error| error.to_string())?;
-            done = self.transaction(requests, Part::NoKeeps, &full);
-            if done.as_ref().is_err_and(is_passing) {
-                done = self.transaction(requests, Part::OnlyReads, &full);
+            self.checkpoint().map_err(|error| error.to_string())?;
+            result = self.run_transaction(requests, BatchScope::NoAppends, &disk_full_error);
+            if result.as_ref().is_err_and(is_transient) {
+                result = self.run_transaction(requests, BatchScope::ReadsOnly, &disk_full_error);
             }
         }
-        done.map_err(|error| error.to_string())
+        result.map_err(|error| error.to_string())
     }
 
     /// Moves the log into the file when it is long. What stands in it is on the disk already, so this
@@ -99,13 +102,13 @@ impl Store {
     ///
     /// # Errors
     /// After an error the mailbox cannot be used any more.
-    pub(super) fn tidy(&self) -> Result<(), String> {
-        let waiting = self.connection.query_row("PRAGMA wal_checkpoint(NOOP)", (), |row| {
+    pub(super) fn checkpoint_if_long(&self) -> Result<(), String> {
+        let log_pages = self.connection.query_row("PRAGMA wal_checkpoint(NOOP)", (), |row| {
             Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?)
         });
-        let waiting = waiting.map_err(|error| error.to_string())?;
-        if waiting.cast_unsigned() * PAGE_BYTES > MAIL_LOG_BYTES {
-            self.move_log().map_err(|error| error.to_string())?;
+        let waiting = log_pages.map_err(|error| error.to_string())?;
+        if waiting.cast_unsigned() * PAGE_BYTES > MAIL_WAL_BYTES_MAX {
+            self.checkpoint().map_err(|error| error.to_string())?;
         }
         Ok(())
     }
@@ -119,18 +122,18 @@ impl Store {
 
     /// Closes the file after an error and leaves the log as it is.
     pub(super) fn abandon(self) {
-        let keep_log = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
-        if let Err(error) = self.connection.set_db_config(keep_log, true) {
+        let no_checkpoint = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+        if let Err(error) = self.connection.set_db_config(no_checkpoint, true) {
             log::warn!("the log of the mailbox may not be left as it is: {error}");
         }
     }
 
-    fn transaction(
+    fn run_transaction(
         &mut self,
-        requests: &[Request],
-        part: Part,
-        full: &str,
-    ) -> Result<Vec<Reply>, Error> {
+        requests: &[StoreRequest],
+        scope: BatchScope,
+        disk_full_error: &str,
+    ) -> Result<Vec<StoreReply>, Error> {
         // Rolled back where it is not committed.
         let transaction =
             Transaction::new_unchecked(&self.connection, TransactionBehavior::Deferred)?;
@@ -138,57 +141,63 @@ impl Store {
         let mut replies = Vec::with_capacity(requests.len());
         for request in requests {
             match request {
-                Request::Keep(mail) if part == Part::All => {
-                    if let Some(error) = misplaced(mail.id, next_id) {
-                        replies.push(Reply::NotKept { ids: vec![mail.id], error });
+                StoreRequest::Append(mail) if scope == BatchScope::All => {
+                    if let Some(error) = id_order_error(mail.id, next_id) {
+                        replies.push(StoreReply::AppendFailed { ids: vec![mail.id], error });
                         continue;
                     }
-                    self.keep(mail)?;
+                    self.append(mail)?;
                     next_id = mail.id.0 + 1;
-                    clock = clock.max(mail.kept_at);
+                    clock = clock.max(mail.appended_at);
                     match replies.last_mut() {
-                        Some(Reply::Kept(ids)) => ids.push(mail.id),
-                        _ => replies.push(Reply::Kept(vec![mail.id])),
+                        Some(StoreReply::Appended(ids)) => ids.push(mail.id),
+                        _ => replies.push(StoreReply::Appended(vec![mail.id])),
                     }
                 }
-                Request::Keep(mail) => match replies.last_mut() {
-                    Some(Reply::NotKept { ids, .. }) => ids.push(mail.id),
+                StoreRequest::Append(mail) => match replies.last_mut() {
+                    Some(StoreReply::AppendFailed { ids, .. }) => ids.push(mail.id),
                     _ => {
-                        let error = full.to_owned();
-                        replies.push(Reply::NotKept { ids: vec![mail.id], error });
+                        let error = disk_full_error.to_owned();
+                        replies.push(StoreReply::AppendFailed { ids: vec![mail.id], error });
                     }
                 },
-                Request::Collect { serial, to, after } => {
-                    let mails = self.collect(*to, *after)?;
-                    replies.push(Reply::Collected { serial: *serial, mails });
+                StoreRequest::Fetch { serial, to, after } => {
+                    let mails = self.fetch(*to, *after)?;
+                    replies.push(StoreReply::Fetched { serial: *serial, mails });
                 }
-                Request::Forget { to, .. } | Request::Drop { to } if part == Part::OnlyReads => {
-                    replies.push(removed(*to, (0, 0)));
+                StoreRequest::Delete { to, .. } | StoreRequest::DeleteAll { to }
+                    if scope == BatchScope::ReadsOnly =>
+                {
+                    replies.push(deleted_reply(*to, (0, 0)));
                 }
-                Request::Forget { to, ids } => replies.push(removed(*to, self.forget(*to, ids)?)),
-                Request::Drop { to } => replies.push(removed(*to, self.drop_all(*to)?)),
-                Request::Expire { before, clock: shown } => {
-                    if part != Part::OnlyReads {
+                StoreRequest::Delete { to, ids } => {
+                    replies.push(deleted_reply(*to, self.delete(*to, ids)?));
+                }
+                StoreRequest::DeleteAll { to } => {
+                    replies.push(deleted_reply(*to, self.delete_all(*to)?));
+                }
+                StoreRequest::Expire { before, clock: shown } => {
+                    if scope != BatchScope::ReadsOnly {
                         clock = clock.max(*shown);
-                        let gone = self.expire(*before)?.into_iter();
-                        replies.extend(gone.map(|(to, tally)| removed(to, tally)));
+                        let deleted = self.expire(*before)?.into_iter();
+                        replies.extend(deleted.map(|(to, tally)| deleted_reply(to, tally)));
                     }
-                    replies.push(Reply::Expired { oldest: self.oldest()? });
+                    replies.push(StoreReply::Expired { oldest: self.oldest()? });
                 }
             }
         }
         if (next_id, clock) != (self.next_id, self.clock) {
             let mut write = self.connection.prepare_cached(WRITE_STATE)?;
-            write.execute((next_id.cast_signed(), nanos(clock)))?;
+            write.execute((next_id.cast_signed(), to_nanos(clock)))?;
         }
-        self.still_there()?;
+        self.check_not_moved()?;
         transaction.commit()?;
         (self.next_id, self.clock) = (next_id, clock);
         Ok(replies)
     }
 
     /// Keeping in a file that has lost its name would be keeping for nobody.
-    fn still_there(&self) -> Result<(), Error> {
+    fn check_not_moved(&self) -> Result<(), Error> {
         let mut moved = 0;
         self.connection.file_control(Some(c"main"), FileControl::HasMoved(&mut moved))?;
         if moved == 0 {
@@ -199,77 +208,78 @@ impl Store {
     }
 
     /// Moves what can be moved of the log into the file. If there is no room, the rest waits.
-    fn move_log(&self) -> Result<(), Error> {
+    fn checkpoint(&self) -> Result<(), Error> {
         match self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |_| Ok(())) {
-            Err(error) if !is_passing(&error) => Err(error),
+            Err(error) if !is_transient(&error) => Err(error),
             _ => Ok(()),
         }
     }
 
-    fn keep(&self, mail: &Mail) -> Result<(), Error> {
+    fn append(&self, mail: &Mail) -> Result<(), Error> {
         let id = mail.id.0.cast_signed();
-        self.connection.prepare_cached(KEEP)?.execute((
+        self.connection.prepare_cached(APPEND)?.execute((
             id,
             mail.to.0,
             mail.from.0,
-            nanos(mail.kept_at),
+            to_nanos(mail.appended_at),
             &*mail.text,
         ))?;
         Ok(())
     }
 
-    fn collect(&self, to: WideId, after: MailId) -> Result<Vec<Mail>, Error> {
+    fn fetch(&self, to: WideId, after: MailId) -> Result<Vec<Mail>, Error> {
         let after = i64::try_from(after.0).unwrap_or(i64::MAX);
-        let mut collect = self.connection.prepare_cached(COLLECT)?;
+        let mut collect = self.connection.prepare_cached(FETCH)?;
         let mut rows = collect.query((to.0, after))?;
-        let (mut portion, mut bytes) = (Vec::new(), 0);
+        let (mut batch, mut bytes) = (Vec::new(), 0);
         while let Some(row) = rows.next()? {
             let mail = Mail {
                 id: MailId(row.get::<_, i64>(0)?.cast_unsigned()),
                 to: WideId(row.get(1)?),
                 from: WideId(row.get(2)?),
-                kept_at: from_nanos(row.get(3)?),
+                appended_at: from_nanos(row.get(3)?),
                 text: row.get_ref(4)?.as_blob()?.into(),
             };
-            if !take(&mut portion, &mut bytes, mail) {
+            if !push_within_limit(&mut batch, &mut bytes, mail) {
                 break;
             }
         }
-        Ok(portion)
+        Ok(batch)
     }
 
-    fn forget(&self, to: WideId, ids: &[MailId]) -> Result<(u64, u64), Error> {
-        let mut forget = self.connection.prepare_cached(FORGET)?;
-        let mut gone = (0, 0);
+    fn delete(&self, to: WideId, ids: &[MailId]) -> Result<(u64, u64), Error> {
+        let mut statement = self.connection.prepare_cached(DELETE)?;
+        let mut deleted = (0, 0);
         for id in ids {
             // An id that is no number here is of no message.
             let Ok(id) = i64::try_from(id.0) else { continue };
-            if let Some(length) = forget.query_row((id, to.0), |row| row.get(0)).optional()? {
-                count(&mut gone, length);
+            if let Some(length) = statement.query_row((id, to.0), |row| row.get(0)).optional()? {
+                add_message(&mut deleted, length);
             }
         }
-        Ok(gone)
+        Ok(deleted)
     }
 
-    fn drop_all(&self, to: WideId) -> Result<(u64, u64), Error> {
-        let mut gone = (0, 0);
-        let mut lengths = self.connection.prepare_cached(COUNT)?;
+    fn delete_all(&self, to: WideId) -> Result<(u64, u64), Error> {
+        let mut deleted = (0, 0);
+        let mut lengths = self.connection.prepare_cached(LENGTHS)?;
         for length in lengths.query_map((to.0,), |row| row.get(0))? {
-            count(&mut gone, length?);
+            add_message(&mut deleted, length?);
         }
-        self.connection.prepare_cached(DROP)?.execute((to.0,))?;
-        Ok(gone)
+        self.connection.prepare_cached(DELETE_ALL)?.execute((to.0,))?;
+        Ok(deleted)
     }
 
     fn expire(&self, before: Duration) -> Result<Tally, Error> {
-        let mut first_young = self.connection.prepare_cached(FIRST_YOUNG)?;
-        let young = first_young.query_row((nanos(before),), |row| row.get(0)).optional()?;
-        let young = young.unwrap_or(i64::MAX);
-        let gone = self.tally(young)?;
-        if !gone.is_empty() {
-            self.connection.prepare_cached(EXPIRE)?.execute((young,))?;
+        let mut first_young = self.connection.prepare_cached(FIRST_UNEXPIRED)?;
+        let first_kept_id =
+            first_young.query_row((to_nanos(before),), |row| row.get(0)).optional()?;
+        let first_kept_id = first_kept_id.unwrap_or(i64::MAX);
+        let deleted = self.tally(first_kept_id)?;
+        if !deleted.is_empty() {
+            self.connection.prepare_cached(DELETE_BEFORE)?.execute((first_kept_id,))?;
         }
-        Ok(gone)
+        Ok(deleted)
     }
 
     fn oldest(&self) -> Result<Option<Duration>, Error> {
@@ -280,10 +290,10 @@ impl Store {
     /// What there is with smaller ids than this.
     fn tally(&self, before: i64) -> Result<Tally, Error> {
         let mut tally = Tally::new();
-        let mut lengths = self.connection.prepare_cached(COUNT_BEFORE)?;
+        let mut lengths = self.connection.prepare_cached(LENGTHS_BEFORE)?;
         let mut rows = lengths.query((before,))?;
         while let Some(row) = rows.next()? {
-            count(tally.entry(WideId(row.get(0)?)).or_default(), row.get(1)?);
+            add_message(tally.entry(WideId(row.get(0)?)).or_default(), row.get(1)?);
         }
         Ok(tally)
     }
@@ -291,20 +301,20 @@ impl Store {
 
 /// Whether the database is as good after this error as before: there was no room. Anything else may
 /// mean that it is not.
-fn is_passing(error: &Error) -> bool {
+fn is_transient(error: &Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::OutOfMemory))
 }
 
-fn removed(to: WideId, (messages, bytes): (u64, u64)) -> Reply {
-    Reply::Removed { to, messages, bytes }
+fn deleted_reply(to: WideId, (messages, bytes): (u64, u64)) -> StoreReply {
+    StoreReply::Deleted { to, messages, bytes }
 }
 
-fn count((messages, bytes): &mut (u64, u64), length: i64) {
+fn add_message((messages, bytes): &mut (u64, u64), length: i64) {
     *messages += 1;
-    *bytes += length.cast_unsigned() + MAIL_BYTES as u64;
+    *bytes += length.cast_unsigned() + MAIL_OVERHEAD_BYTES as u64;
 }
 
-fn nanos(time: Duration) -> i64 {
+fn to_nanos(time: Duration) -> i64 {
     i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
 }
 
@@ -322,22 +332,31 @@ mod tests {
         super::super::file::open(&folder.join("mail")).expect("a mailbox").0
     }
 
-    fn keep(id: u64, to: i64, length: usize) -> Request {
+    fn append(id: u64, to: i64, length: usize) -> StoreRequest {
         let (to, from, text) = (WideId(to), WideId(1), vec![b'x'; length].into());
-        Request::Keep(Mail { id: MailId(id), to, from, kept_at: Duration::from_secs(id), text })
+        StoreRequest::Append(Mail {
+            id: MailId(id),
+            to,
+            from,
+            appended_at: Duration::from_secs(id),
+            text,
+        })
     }
 
-    fn number(store: &Store, pragma: &str) -> i64 {
+    fn pragma_i64(store: &Store, pragma: &str) -> i64 {
         let sql = format!("PRAGMA {pragma}");
         store.connection.query_row(&sql, (), |row| row.get(0)).expect("a number")
     }
 
-    fn kept(ids: &[u64]) -> Reply {
-        Reply::Kept(ids.iter().copied().map(MailId).collect())
+    fn appended(ids: &[u64]) -> StoreReply {
+        StoreReply::Appended(ids.iter().copied().map(MailId).collect())
     }
 
-    fn not_kept(ids: &[u64], error: &str) -> Reply {
-        Reply::NotKept { ids: ids.iter().copied().map(MailId).collect(), error: error.to_owned() }
+    fn append_failed(ids: &[u64], error: &str) -> StoreReply {
+        StoreReply::AppendFailed {
+            ids: ids.iter().copied().map(MailId).collect(),
+            error: error.to_owned(),
+        }
     }
 
     fn ids(mails: &[Mail]) -> Vec<u64> {
@@ -345,63 +364,70 @@ mod tests {
     }
 
     #[test]
-    fn commits_wait_for_the_disk() {
+    fn store_syncs_every_commit_to_disk() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = open(folder.path());
-        assert_eq!(number(&store, "synchronous"), 2);
+        assert_eq!(pragma_i64(&store, "synchronous"), 2);
         let mode = |row: &Row<'_>| row.get::<_, String>(0);
         let mode = store.connection.query_row("PRAGMA journal_mode", (), mode).expect("a mode");
         assert_eq!(mode, "wal");
-        assert_eq!(number(&store, "wal_autocheckpoint"), 0);
+        assert_eq!(pragma_i64(&store, "wal_autocheckpoint"), 0);
     }
 
     #[test]
-    fn a_full_file_refuses_what_is_to_be_kept_and_does_the_rest() {
+    fn full_store_refuses_appends_and_runs_the_other_requests() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut store = open(folder.path());
-        assert_eq!(store.round(&[keep(1, 7, 9000), keep(2, 8, 5)]), Ok(vec![kept(&[1, 2])]));
-        number(&store, &format!("max_page_count = {}", number(&store, "page_count") + 2));
+        assert_eq!(
+            store.run_batch(&[append(1, 7, 9000), append(2, 8, 5)]),
+            Ok(vec![appended(&[1, 2])])
+        );
+        pragma_i64(&store, &format!("max_page_count = {}", pragma_i64(&store, "page_count") + 2));
         let requests = [
-            keep(3, 7, 5),
-            keep(4, 7, 100_000),
-            Request::Collect { serial: 1, to: WideId(7), after: MailId(0) },
-            Request::Forget { to: WideId(7), ids: vec![MailId(1)] },
-            Request::Drop { to: WideId(7) },
-            keep(5, 7, 5),
-            Request::Expire { before: Duration::from_secs(3), clock: Duration::ZERO },
+            append(3, 7, 5),
+            append(4, 7, 100_000),
+            StoreRequest::Fetch { serial: 1, to: WideId(7), after: MailId(0) },
+            StoreRequest::Delete { to: WideId(7), ids: vec![MailId(1)] },
+            StoreRequest::DeleteAll { to: WideId(7) },
+            append(5, 7, 5),
+            StoreRequest::Expire { before: Duration::from_secs(3), clock: Duration::ZERO },
         ];
         let full = "database or disk is full";
-        let replies = store.round(&requests).expect("still usable");
-        let Reply::Collected { serial: 1, mails } = &replies[1] else { panic!("{replies:?}") };
+        let replies = store.run_batch(&requests).expect("still usable");
+        let StoreReply::Fetched { serial: 1, mails } = &replies[1] else { panic!("{replies:?}") };
         assert_eq!(ids(mails), [1], "what is not kept is not collected");
-        assert_eq!(replies[0], not_kept(&[3, 4], full));
-        assert_eq!(replies[2..4], [removed(WideId(7), (1, 9064)), removed(WideId(7), (0, 0))]);
-        assert_eq!(replies[4], not_kept(&[5], full));
-        let expired = [removed(WideId(8), (1, 69)), Reply::Expired { oldest: None }];
+        assert_eq!(replies[0], append_failed(&[3, 4], full));
+        assert_eq!(
+            replies[2..4],
+            [deleted_reply(WideId(7), (1, 9064)), deleted_reply(WideId(7), (0, 0))]
+        );
+        assert_eq!(replies[4], append_failed(&[5], full));
+        let expired = [deleted_reply(WideId(8), (1, 69)), StoreReply::Expired { oldest: None }];
         assert_eq!(replies[5..], expired);
         // There is room again where the first message was.
-        assert_eq!(store.round(&[keep(6, 7, 9000)]), Ok(vec![kept(&[6])]));
+        assert_eq!(store.run_batch(&[append(6, 7, 9000)]), Ok(vec![appended(&[6])]));
         store.close();
-        assert_eq!(ids(&open(folder.path()).collect(WideId(7), MailId(0)).expect("read")), [6]);
+        assert_eq!(ids(&open(folder.path()).fetch(WideId(7), MailId(0)).expect("read")), [6]);
     }
 
     #[test]
-    fn where_nothing_can_be_written_all_is_answered_and_nothing_is_gone() {
+    fn read_only_transaction_answers_every_request_and_deletes_nothing() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut store = open(folder.path());
-        store.round(&[keep(1, 7, 5), keep(2, 7, 5)]).expect("kept");
+        store.run_batch(&[append(1, 7, 5), append(2, 7, 5)]).expect("kept");
         let requests = [
-            keep(3, 7, 5),
-            Request::Forget { to: WideId(7), ids: vec![MailId(1)] },
-            Request::Drop { to: WideId(7) },
-            Request::Expire { before: Duration::MAX, clock: Duration::ZERO },
-            Request::Collect { serial: 1, to: WideId(7), after: MailId(0) },
+            append(3, 7, 5),
+            StoreRequest::Delete { to: WideId(7), ids: vec![MailId(1)] },
+            StoreRequest::DeleteAll { to: WideId(7) },
+            StoreRequest::Expire { before: Duration::MAX, clock: Duration::ZERO },
+            StoreRequest::Fetch { serial: 1, to: WideId(7), after: MailId(0) },
         ];
-        let replies = store.transaction(&requests, Part::OnlyReads, "full").expect("read");
-        let nothing = removed(WideId(7), (0, 0));
-        assert_eq!(replies[..3], [not_kept(&[3], "full"), nothing.clone(), nothing]);
-        assert_eq!(replies[3], Reply::Expired { oldest: Some(Duration::from_secs(1)) });
-        let Reply::Collected { serial: 1, mails } = &replies[4] else { panic!("{replies:?}") };
+        let replies =
+            store.run_transaction(&requests, BatchScope::ReadsOnly, "full").expect("read");
+        let none_deleted = deleted_reply(WideId(7), (0, 0));
+        assert_eq!(replies[..3], [append_failed(&[3], "full"), none_deleted.clone(), none_deleted]);
+        assert_eq!(replies[3], StoreReply::Expired { oldest: Some(Duration::from_secs(1)) });
+        let StoreReply::Fetched { serial: 1, mails } = &replies[4] else { panic!("{replies:?}") };
         assert_eq!(ids(mails), [1, 2]);
     }
 }

@@ -1,86 +1,91 @@
 //! Mail (contract section 3): what is said to an id that nobody has.
 
-mod delivered;
+mod delivery;
+mod in_flight;
 mod losses;
-mod on_its_way;
 mod store;
 
 use std::cell::RefCell;
 
-use super::direct::{Direct, direct, hears, saying, texts};
+use super::direct::{DirectClient, connect_with_id, sender_texts, take_messages, text_frame};
 use super::*;
 
-use crc::limits::{MAIL_COLLECT_BYTES, MAIL_UNKEPT_BYTES_MAX};
-use crc::mail::{MailId, Reply, Request};
+use crc::limits::{MAIL_FETCH_BYTES_MAX, MAIL_UNACKED_BYTES_MAX};
+use crc::mail::{MailId, StoreReply, StoreRequest};
 use crc::relay::message::WideId;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A server, and on it client 7, who has something to say to those who are away.
-struct Alone {
+struct OneServer {
     world: World,
     one: usize,
-    seven: Direct,
+    seven: DirectClient,
 }
 
-fn alone() -> Alone {
-    alone_in(world(), Limits::default())
+fn one_server() -> OneServer {
+    one_server_in(world(), Limits::default())
 }
 
-fn alone_in(mut world: World, limits: Limits) -> Alone {
+fn one_server_in(mut world: World, limits: Limits) -> OneServer {
     let one = world.start(ServerSpec { limits, ..ServerSpec::new(1, None) });
-    let seven = direct(&mut world, one, 7);
-    Alone { world, one, seven }
+    let seven = connect_with_id(&mut world, one, 7);
+    OneServer { world, one, seven }
 }
 
 /// The same with a second server, which has joined the first.
-struct Pair {
+struct TwoServers {
     world: World,
     one: usize,
     two: usize,
-    seven: Direct,
+    seven: DirectClient,
 }
 
-fn pair() -> Pair {
-    pair_in(world())
+fn two_servers() -> TwoServers {
+    two_servers_in(world())
 }
 
-fn pair_in(world: World) -> Pair {
-    let Alone { mut world, one, seven } = alone_in(world, Limits::default());
+fn two_servers_in(world: World) -> TwoServers {
+    let OneServer { mut world, one, seven } = one_server_in(world, Limits::default());
     let two = world.start(ServerSpec::new(2, Some(1)));
-    world.settle();
-    Pair { world, one, two, seven }
+    world.run_until_quiescent();
+    TwoServers { world, one, two, seven }
 }
 
 /// How many messages a server keeps for each id.
-fn kept(world: &World, server: usize) -> Vec<(i64, u64)> {
-    let waiting = world.node(server).expect("alive").mail().waiting();
-    waiting.into_iter().map(|(WideId(to), waiting)| (to, waiting.messages)).collect()
+fn stored_counts(world: &World, server: usize) -> Vec<(i64, u64)> {
+    let mailboxes = world.node(server).expect("alive").spool().backlogs();
+    mailboxes.into_iter().map(|(WideId(to), waiting)| (to, waiting.messages)).collect()
 }
 
-fn numbers(from: i64, range: std::ops::Range<u32>) -> Vec<(i64, String)> {
+fn numbered_texts(from: i64, range: std::ops::Range<u32>) -> Vec<(i64, String)> {
     range.map(|number| (from, number.to_string())).collect()
 }
 
-fn send_numbers(world: &mut World, direct: &Direct, to: i64, range: std::ops::Range<u32>) {
-    let bytes: Vec<u8> = range.flat_map(|number| saying(to, &number.to_string())).collect();
+fn send_numbered_texts(
+    world: &mut World,
+    direct: &DirectClient,
+    to: i64,
+    range: std::ops::Range<u32>,
+) {
+    let bytes: Vec<u8> = range.flat_map(|number| text_frame(to, &number.to_string())).collect();
     world.send(direct.client, &bytes);
-    world.settle();
+    world.run_until_quiescent();
 }
 
 #[track_caller]
-fn assert_hears(world: &mut World, direct: &Direct, expected: &[(i64, String)]) {
-    let heard = hears(world, direct);
-    let heard: Vec<(i64, String)> =
-        texts(&heard).into_iter().map(|(from, text)| (from, text.to_owned())).collect();
-    assert_eq!(heard, expected);
+fn assert_messages(world: &mut World, direct: &DirectClient, expected: &[(i64, String)]) {
+    let received = take_messages(world, direct);
+    let received: Vec<(i64, String)> =
+        sender_texts(&received).into_iter().map(|(from, text)| (from, text.to_owned())).collect();
+    assert_eq!(received, expected);
 }
 
 /// A client known as 8 that reads nothing by itself.
-fn direct_deaf(world: &mut World, server: usize) -> ClientId {
-    let client = world.connect_by(server, Door::Direct);
-    world.deafen(client);
+fn connect_stalled(world: &mut World, server: usize) -> ClientId {
+    let client = world.connect_on(server, Wire::Direct);
+    world.pause_reading(client);
     world.send(client, &[0, 0, 0, 2, 0x20, 8]);
-    world.settle();
+    world.run_until_quiescent();
     client
 }

@@ -1,20 +1,20 @@
 //! From options to a plan that can be carried out.
 
 use crc::doors::classic::wire::TEXT_BYTES_MAX as CLASSIC_TEXT_BYTES_MAX;
-use crc::limits::{FRAME_BYTES_MAX, FRAME_MARGIN_BYTES};
+use crc::limits::{FRAME_BYTES_MAX, FRAME_HEADROOM_BYTES};
 
-use super::super::conversation::Talk;
-use super::super::ledger::{Receivers, STREAMS_MAX};
+use super::super::chat_traffic::ChatParameters;
+use super::super::delivery_tracker::{Addressing, STREAMS_MAX};
 use super::super::pace::Pace;
-use super::super::servers::Site;
+use super::super::servers::Target;
 use super::super::stamp::{SENDERS_MAX, STAMP_BYTES};
 use super::super::{burst, chat, connect, growth};
 use super::*;
 
 /// Pairs that talk, where nothing is said of them.
-const PAIRS: usize = 50;
+const PAIRS_DEFAULT: usize = 50;
 /// What each sender keeps on its way, where nothing is said of that.
-const IN_FLIGHT: u32 = 64;
+const IN_FLIGHT_DEFAULT: u32 = 64;
 /// Servers that one machine is asked to run.
 const SERVERS_MAX: usize = 256;
 
@@ -23,7 +23,7 @@ impl LoadArguments {
     ///
     /// # Errors
     /// Options that do not go together, in words for the user.
-    pub(in crate::load) fn check(self) -> Result<Options, String> {
+    pub(in crate::load) fn check(self) -> Result<LoadOptions, String> {
         match self.workload {
             None => self.chat.check(),
             Some(Workload::Connect(arguments)) => Ok(arguments.check()?),
@@ -33,45 +33,47 @@ impl LoadArguments {
     }
 }
 
-fn options(work: Work, is_json: bool, common: &Common) -> Options {
-    Options { work, is_json, is_quiet: common.quiet }
+fn load_options(workload: WorkloadPlan, is_json: bool, common: &CommonArguments) -> LoadOptions {
+    LoadOptions { workload, is_json, is_quiet: common.quiet }
 }
 
 impl ChatArguments {
-    fn check(self) -> Result<Options, String> {
+    fn check(self) -> Result<LoadOptions, String> {
         let Self { place, common, hosts, .. } = &self;
         let site = place.check(common)?;
         check_size(self.size, common.wire)?;
         if *hosts > 0 {
-            check_announcing(place, common.wire, "--hosts")?;
+            check_crc_listener_known(place, common.wire, "--hosts")?;
         }
         let plan = chat::Plan {
-            site,
-            talk: Talk {
+            target: site,
+            chat: ChatParameters {
                 wire: common.wire,
-                receivers: self.receivers()?,
-                size: self.size,
+                addressing: self.addressing()?,
+                text_bytes: self.size,
                 pace: match self.rate {
                     Some(rate) => Pace::Rate(rate),
-                    None => Pace::InFlight(self.in_flight.unwrap_or(IN_FLIGHT)),
+                    None => Pace::InFlight(self.in_flight.unwrap_or(IN_FLIGHT_DEFAULT)),
                 },
-                spread: self.spread,
+                spreads_clients: self.spread,
             },
-            idle: self.idle,
-            hosts: self.hosts,
+            idle_clients: self.idle,
+            extra_hosts: self.hosts,
             warm_up: self.warm_up,
             duration: check_duration(self.duration)?,
-            pin: common.pin,
-            spin: self.spin,
+            pins_cores: common.pin,
+            busy_polls: self.spin,
         };
-        Ok(options(Work::Chat(plan), self.place.json, &self.common))
+        Ok(load_options(WorkloadPlan::Chat(plan), self.place.json, &self.common))
     }
 
-    fn receivers(&self) -> Result<Receivers, String> {
-        let receivers = match (self.pattern, self.clients, self.pairs) {
-            (Pattern::Pairs, None, pairs) => Receivers::Own { pairs: pairs.unwrap_or(PAIRS) },
+    fn addressing(&self) -> Result<Addressing, String> {
+        let addressing = match (self.pattern, self.clients, self.pairs) {
+            (Pattern::Pairs, None, pairs) => {
+                Addressing::Paired { pairs: pairs.unwrap_or(PAIRS_DEFAULT) }
+            }
             (Pattern::Pairs, Some(clients), _) if clients % 2 == 0 => {
-                Receivers::Own { pairs: clients / 2 }
+                Addressing::Paired { pairs: clients / 2 }
             }
             (Pattern::Pairs, Some(clients), _) => {
                 return Err(format!("--clients {clients}: pairs need an even number of clients"));
@@ -83,54 +85,54 @@ impl ChatArguments {
                 return Err("--clients 1: nobody is there to speak to".to_owned());
             }
             (Pattern::AllToAll, clients, None) => {
-                Receivers::Others { clients: clients.unwrap_or(2 * PAIRS) }
+                Addressing::AllToAll { clients: clients.unwrap_or(2 * PAIRS_DEFAULT) }
             }
         };
-        check_streams(receivers)
+        check_streams(addressing)
     }
 }
 
 impl ConnectArguments {
-    fn check(self) -> Result<Options, String> {
+    fn check(self) -> Result<LoadOptions, String> {
         let plan = connect::Plan {
-            site: self.place.check(&self.common)?,
+            target: self.place.check(&self.common)?,
             wire: self.common.wire,
             clients: self.clients,
-            at_a_time: self.at_a_time.unwrap_or(self.clients),
+            pending_max: self.at_a_time.unwrap_or(self.clients),
             pin: self.common.pin,
         };
-        Ok(options(Work::Connect(plan), self.place.json, &self.common))
+        Ok(load_options(WorkloadPlan::Connect(plan), self.place.json, &self.common))
     }
 }
 
 impl BurstArguments {
-    fn check(self) -> Result<Options, String> {
+    fn check(self) -> Result<LoadOptions, String> {
         let Self { place, common, .. } = &self;
         let site = place.check(common)?;
-        check_announcing(place, common.wire, "load burst")?;
+        check_crc_listener_known(place, common.wire, "load burst")?;
         check_size(self.size, common.wire)?;
         let plan = burst::Plan {
-            site,
+            target: site,
             users: self.users,
-            talk: Talk {
+            chat: ChatParameters {
                 wire: common.wire,
-                receivers: check_streams(Receivers::Own { pairs: self.pairs })?,
-                size: self.size,
+                addressing: check_streams(Addressing::Paired { pairs: self.pairs })?,
+                text_bytes: self.size,
                 pace: Pace::Rate(self.rate),
-                spread: false,
+                spreads_clients: false,
             },
             warm_up: self.warm_up,
             duration: check_duration(self.duration)?,
-            pin: common.pin,
+            pins_cores: common.pin,
         };
-        Ok(options(Work::Burst(plan), self.place.json, &self.common))
+        Ok(load_options(WorkloadPlan::Burst(plan), self.place.json, &self.common))
     }
 }
 
 impl GrowthArguments {
-    fn check(self) -> Result<Options, String> {
+    fn check(self) -> Result<LoadOptions, String> {
         check_size(self.size, self.common.wire)?;
-        check_streams(Receivers::Own { pairs: self.pairs })?;
+        check_streams(Addressing::Paired { pairs: self.pairs })?;
         if let Some(hops) = self.hops.iter().find(|&&hops| hops >= SERVERS_MAX) {
             return Err(format!("--hops {hops}: expected less than {SERVERS_MAX}"));
         }
@@ -140,7 +142,7 @@ impl GrowthArguments {
         }
         let plan = growth::Plan {
             binary: self.common.crc.clone(),
-            folder: self.out,
+            output_dir: self.out,
             wire: self.common.wire,
             connections: self.connections,
             hosts: self.hosts,
@@ -150,36 +152,40 @@ impl GrowthArguments {
             size: self.size,
             warm_up: self.warm_up,
             duration: check_duration(self.duration)?,
-            pin: self.common.pin,
+            pins_cores: self.common.pin,
         };
-        Ok(options(Work::Growth(plan), false, &self.common))
+        Ok(load_options(WorkloadPlan::Growth(plan), false, &self.common))
     }
 }
 
-impl Place {
-    fn check(&self, common: &Common) -> Result<Site, String> {
+impl TargetArguments {
+    fn check(&self, common: &CommonArguments) -> Result<Target, String> {
         if !self.server.is_empty() {
-            return Ok(Site::Running { addresses: self.server.clone(), pids: self.pid.clone() });
+            return Ok(Target::Existing { addresses: self.server.clone(), pids: self.pid.clone() });
         }
         if self.servers > SERVERS_MAX {
             return Err(format!("--servers {}: expected at most {SERVERS_MAX}", self.servers));
         }
-        Ok(Site::Chain { servers: self.servers, binary: common.crc.clone() })
+        Ok(Target::Chain { servers: self.servers, binary: common.crc.clone() })
     }
 }
 
 /// Hosts are announced at the crc door, which is known of servers that run only if it is the one named.
-fn check_announcing(place: &Place, wire: Wire, what: &str) -> Result<(), String> {
-    if place.server.is_empty() || wire == Wire::Crc {
+fn check_crc_listener_known(
+    place: &TargetArguments,
+    wire: ClientWire,
+    option: &str,
+) -> Result<(), String> {
+    if place.server.is_empty() || wire == ClientWire::Crc {
         return Ok(());
     }
-    Err(format!("{what} needs the crc door: with --server, leave --wire out"))
+    Err(format!("{option} needs the crc door: with --server, leave --wire out"))
 }
 
-fn check_size(size: usize, wire: Wire) -> Result<(), String> {
+fn check_size(size: usize, wire: ClientWire) -> Result<(), String> {
     let max = match wire {
-        Wire::Crc | Wire::Direct => FRAME_BYTES_MAX - FRAME_MARGIN_BYTES,
-        Wire::Classic => CLASSIC_TEXT_BYTES_MAX,
+        ClientWire::Crc | ClientWire::Direct => FRAME_BYTES_MAX - FRAME_HEADROOM_BYTES,
+        ClientWire::Classic => CLASSIC_TEXT_BYTES_MAX,
     };
     if (STAMP_BYTES..=max).contains(&size) {
         return Ok(());
@@ -195,14 +201,14 @@ fn check_duration(span: Duration) -> Result<Duration, String> {
     Err("--duration: expected 10ms or more".to_owned())
 }
 
-fn check_streams(receivers: Receivers) -> Result<Receivers, String> {
-    if receivers.senders() <= SENDERS_MAX && receivers.streams() <= STREAMS_MAX {
-        return Ok(receivers);
+fn check_streams(addressing: Addressing) -> Result<Addressing, String> {
+    if addressing.sender_count() <= SENDERS_MAX && addressing.stream_count() <= STREAMS_MAX {
+        return Ok(addressing);
     }
-    let senders = receivers.senders();
-    let max = match receivers {
-        Receivers::Own { .. } => SENDERS_MAX,
-        Receivers::Others { .. } => STREAMS_MAX.isqrt(),
+    let senders = addressing.sender_count();
+    let max = match addressing {
+        Addressing::Paired { .. } => SENDERS_MAX,
+        Addressing::AllToAll { .. } => STREAMS_MAX.isqrt(),
     };
     Err(format!("{senders} senders: expected at most {max}, so that no loss stays unseen"))
 }
@@ -214,28 +220,28 @@ mod tests {
     use super::*;
 
     #[derive(Parser)]
-    struct Line {
+    struct TestArguments {
         #[command(flatten)]
         load: LoadArguments,
     }
 
-    fn check(line: &str) -> Result<Options, String> {
+    fn check(line: &str) -> Result<LoadOptions, String> {
         let words = std::iter::once("load").chain(line.split_whitespace());
-        let line = Line::try_parse_from(words).map_err(|error| error.to_string())?;
+        let line = TestArguments::try_parse_from(words).map_err(|error| error.to_string())?;
         line.load.check()
     }
 
     #[track_caller]
     fn chat(line: &str) -> chat::Plan {
-        match check(line).map(|options| options.work) {
-            Ok(Work::Chat(plan)) => plan,
+        match check(line).map(|options| options.workload) {
+            Ok(WorkloadPlan::Chat(plan)) => plan,
             Ok(_) => panic!("{line}: another workload"),
             Err(error) => panic!("{line}: {error}"),
         }
     }
 
     #[track_caller]
-    fn refused(line: &str, expected: &str) {
+    fn check_rejected(line: &str, expected: &str) {
         match check(line) {
             Ok(_) => panic!("{line}: taken"),
             Err(error) => assert!(error.contains(expected), "{line}: {error}"),
@@ -243,18 +249,18 @@ mod tests {
     }
 
     #[test]
-    fn nothing_said_is_fifty_pairs_on_a_server_of_one_s_own() {
+    fn load_defaults_to_fifty_pairs_on_one_started_server() {
         let plan = chat("");
-        assert!(matches!(plan.site, Site::Chain { servers: 1, binary: None }));
-        assert_eq!(plan.talk.receivers, Receivers::Own { pairs: 50 });
-        assert_eq!((plan.talk.pace, plan.talk.size), (Pace::InFlight(64), 64));
-        assert_eq!(chat("--clients 8").talk.receivers, Receivers::Own { pairs: 4 });
+        assert!(matches!(plan.target, Target::Chain { servers: 1, binary: None }));
+        assert_eq!(plan.chat.addressing, Addressing::Paired { pairs: 50 });
+        assert_eq!((plan.chat.pace, plan.chat.text_bytes), (Pace::InFlight(64), 64));
+        assert_eq!(chat("--clients 8").chat.addressing, Addressing::Paired { pairs: 4 });
         let plan = chat("--pattern all-to-all --rate 5 --wire direct");
-        assert_eq!(plan.talk.receivers, Receivers::Others { clients: 100 });
-        assert_eq!((plan.talk.pace, plan.talk.wire), (Pace::Rate(5.0), Wire::Direct));
+        assert_eq!(plan.chat.addressing, Addressing::AllToAll { clients: 100 });
+        assert_eq!((plan.chat.pace, plan.chat.wire), (Pace::Rate(5.0), ClientWire::Direct));
         let plan = chat("--server a:1 --server b:2 --pid 7 --hosts 5");
         assert!(
-            matches!(plan.site, Site::Running { addresses, pids } if addresses.len() == 2 && pids == [7])
+            matches!(plan.target, Target::Existing { addresses, pids } if addresses.len() == 2 && pids == [7])
         );
         assert!(check("growth --out x --pairs 2 --connections 4,8").is_ok());
         assert!(check("burst --wire direct --users 10").is_ok());
@@ -262,24 +268,24 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_go_together_is_refused_in_words() {
-        refused("--clients 3", "even number");
-        refused("--pattern all-to-all --pairs 3", "use --clients");
-        refused("--pattern all-to-all --clients 1", "nobody is there");
-        refused("--pattern all-to-all --clients 5000", "at most 4096");
-        refused("--size 15", "16 to 1048512 bytes on the crc wire");
-        refused("--wire classic --size 240", "16 to 239 bytes on the classic wire");
-        refused("--server a:1 --wire direct --hosts 5", "crc door");
-        refused("burst --server a:1 --wire direct", "crc door");
-        refused("--server a:1 --servers 2", "cannot be used with");
-        refused("--pid 5", "--server");
-        refused("--rate 5 --in-flight 5", "cannot be used with");
-        refused("--wire irc", "crc, direct or classic");
-        refused("--servers 1000", "at most 256");
-        refused("--duration 1ms", "10ms or more");
-        refused("growth", "--out");
-        refused("growth --out x --connections 5", "10 already");
-        refused("growth --out x --hops 256", "less than 256");
-        refused("--clients 2 connect", "cannot be used with");
+    fn conflicting_or_out_of_range_options_are_rejected_with_a_reason() {
+        check_rejected("--clients 3", "even number");
+        check_rejected("--pattern all-to-all --pairs 3", "use --clients");
+        check_rejected("--pattern all-to-all --clients 1", "nobody is there");
+        check_rejected("--pattern all-to-all --clients 5000", "at most 4096");
+        check_rejected("--size 15", "16 to 1048512 bytes on the crc wire");
+        check_rejected("--wire classic --size 240", "16 to 239 bytes on the classic wire");
+        check_rejected("--server a:1 --wire direct --hosts 5", "crc door");
+        check_rejected("burst --server a:1 --wire direct", "crc door");
+        check_rejected("--server a:1 --servers 2", "cannot be used with");
+        check_rejected("--pid 5", "--server");
+        check_rejected("--rate 5 --in-flight 5", "cannot be used with");
+        check_rejected("--wire irc", "crc, direct or classic");
+        check_rejected("--servers 1000", "at most 256");
+        check_rejected("--duration 1ms", "10ms or more");
+        check_rejected("growth", "--out");
+        check_rejected("growth --out x --connections 5", "10 already");
+        check_rejected("growth --out x --hops 256", "less than 256");
+        check_rejected("--clients 2 connect", "cannot be used with");
     }
 }

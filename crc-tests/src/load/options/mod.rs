@@ -1,16 +1,18 @@
 //! The command line of `crc-tests load`, and what it asks for once it is checked.
 
 mod check;
-mod words;
+mod value_parsers;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use self::words::{count, count_or_none, rate, span, wire};
+use self::value_parsers::{
+    parse_count, parse_count_or_zero, parse_duration, parse_rate, parse_wire,
+};
 use super::{burst, chat, connect, growth};
-use crate::command::Wire;
+use crate::command::ClientWire;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -55,10 +57,10 @@ enum Workload {
 }
 
 #[derive(Args, Debug)]
-struct Common {
+struct CommonArguments {
     /// The wire that clients speak: crc, direct or classic
-    #[arg(long, value_name = "WIRE", default_value = "crc", value_parser = wire)]
-    wire: Wire,
+    #[arg(long, value_name = "WIRE", default_value = "crc", value_parser = parse_wire)]
+    wire: ClientWire,
     /// Servers on core 0, the generator on core 1: for figures that can be compared
     #[arg(long)]
     pin: bool,
@@ -71,7 +73,7 @@ struct Common {
 }
 
 #[derive(Args, Debug)]
-struct Place {
+struct TargetArguments {
     /// A server that runs, at its door for the wire; several: senders at the first, receivers at the last
     #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["servers", "crc"])]
     server: Vec<String>,
@@ -79,7 +81,7 @@ struct Place {
     #[arg(long, value_name = "PID", requires = "server")]
     pid: Vec<u32>,
     /// Servers to start, in a chain: messages cross from the first to the last
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = count)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = parse_count)]
     servers: usize,
     /// One JSON object instead of a table
     #[arg(long)]
@@ -97,17 +99,17 @@ enum Pattern {
 #[derive(Args, Debug)]
 struct ChatArguments {
     #[command(flatten)]
-    place: Place,
+    place: TargetArguments,
     #[command(flatten)]
-    common: Common,
+    common: CommonArguments,
     /// Who speaks to whom
     #[arg(long, value_enum, default_value_t = Pattern::Pairs)]
     pattern: Pattern,
     /// Clients that talk; in pairs, an even number
-    #[arg(long, value_name = "N", value_parser = count)]
+    #[arg(long, value_name = "N", value_parser = parse_count)]
     clients: Option<usize>,
     /// Pairs of clients that talk [default: 50]
-    #[arg(long, value_name = "N", conflicts_with = "clients", value_parser = count)]
+    #[arg(long, value_name = "N", conflicts_with = "clients", value_parser = parse_count)]
     pairs: Option<usize>,
     /// Bytes of each text, 16 or more; 239 at most on the classic wire
     #[arg(long, value_name = "BYTES", default_value_t = 64)]
@@ -116,20 +118,20 @@ struct ChatArguments {
     #[arg(long, value_name = "N", conflicts_with = "rate", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     in_flight: Option<u32>,
     /// Messages a second, all together, sent when they are due whatever arrives; latency is from then
-    #[arg(long, value_name = "MESSAGES", value_parser = rate)]
+    #[arg(long, value_name = "MESSAGES", value_parser = parse_rate)]
     rate: Option<f64>,
     /// How long to measure, such as 10s, 500ms or 2m
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = span)]
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     duration: Duration,
     /// How long to talk before that
-    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = span)]
+    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = parse_duration)]
     warm_up: Duration,
     /// Clients beside those that talk, which say nothing
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = count_or_none)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = parse_count_or_zero)]
     idle: usize,
     /// Hosts beside the clients, which a server that is none announces (servers, so that clients are
     /// not told of them)
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = count_or_none)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = parse_count_or_zero)]
     hosts: usize,
     /// Clients go round all servers, instead of senders to the first and receivers to the last
     #[arg(long)]
@@ -142,61 +144,61 @@ struct ChatArguments {
 #[derive(Args, Debug)]
 struct ConnectArguments {
     #[command(flatten)]
-    place: Place,
+    place: TargetArguments,
     #[command(flatten)]
-    common: Common,
+    common: CommonArguments,
     /// Clients that arrive
-    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = count)]
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = parse_count)]
     clients: usize,
     /// How many may wait for their welcome at a time [default: all]
-    #[arg(long, value_name = "N", value_parser = count)]
+    #[arg(long, value_name = "N", value_parser = parse_count)]
     at_a_time: Option<usize>,
 }
 
 #[derive(Args, Debug)]
 struct BurstArguments {
     #[command(flatten)]
-    place: Place,
+    place: TargetArguments,
     #[command(flatten)]
-    common: Common,
+    common: CommonArguments,
     /// Users behind the server that joins
-    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = count)]
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = parse_count)]
     users: usize,
     /// Pairs of clients that talk meanwhile; on the crc wire they are told of all those users
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = count)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = parse_count)]
     pairs: usize,
     /// Messages a second, all pairs together
-    #[arg(long, value_name = "MESSAGES", default_value = "1000", value_parser = rate)]
+    #[arg(long, value_name = "MESSAGES", default_value = "1000", value_parser = parse_rate)]
     rate: f64,
     /// Bytes of each text
     #[arg(long, value_name = "BYTES", default_value_t = 64)]
     size: usize,
     /// How long to measure before anybody joins, for comparison
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = span)]
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_duration)]
     duration: Duration,
     /// How long to talk before that
-    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = span)]
+    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = parse_duration)]
     warm_up: Duration,
 }
 
 #[derive(Args, Debug)]
 struct GrowthArguments {
     #[command(flatten)]
-    common: Common,
+    common: CommonArguments,
     /// The folder for the files
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
     /// Connections to one server, those that talk included
-    #[arg(long, value_name = "N,…", default_value = "10,100,1000,10000", value_delimiter = ',', value_parser = count)]
+    #[arg(long, value_name = "N,…", default_value = "10,100,1000,10000", value_delimiter = ',', value_parser = parse_count)]
     connections: Vec<usize>,
     /// Hosts that one server knows
-    #[arg(long, value_name = "N,…", default_value = "10,100,1000,10000,100000,1000000", value_delimiter = ',', value_parser = count)]
+    #[arg(long, value_name = "N,…", default_value = "10,100,1000,10000,100000,1000000", value_delimiter = ',', value_parser = parse_count)]
     hosts: Vec<usize>,
     /// Links between servers that a message crosses
-    #[arg(long, value_name = "N,…", default_value = "1,2,5,10,20", value_delimiter = ',', value_parser = count)]
+    #[arg(long, value_name = "N,…", default_value = "1,2,5,10,20", value_delimiter = ',', value_parser = parse_count)]
     hops: Vec<usize>,
     /// Pairs of clients that talk
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = count)]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = parse_count)]
     pairs: usize,
     /// Messages that each sender keeps on their way
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -205,22 +207,22 @@ struct GrowthArguments {
     #[arg(long, value_name = "BYTES", default_value_t = 64)]
     size: usize,
     /// How long to measure each point
-    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = span)]
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = parse_duration)]
     duration: Duration,
     /// How long to talk before that
-    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = span)]
+    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = parse_duration)]
     warm_up: Duration,
 }
 
 /// What is to be done, checked.
-pub(super) struct Options {
-    pub(super) work: Work,
+pub(super) struct LoadOptions {
+    pub(super) workload: WorkloadPlan,
     pub(super) is_json: bool,
     pub(super) is_quiet: bool,
 }
 
 /// A workload.
-pub(super) enum Work {
+pub(super) enum WorkloadPlan {
     Chat(chat::Plan),
     Connect(connect::Plan),
     Burst(burst::Plan),

@@ -1,7 +1,7 @@
 //! What a load has found, as a table for people and as an object for programs.
 
 pub(super) mod chat;
-pub(super) mod others;
+pub(super) mod connect_burst;
 
 use std::fmt;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
-use super::usage::Spent;
+use super::usage::Usage;
 
 /// A core that is used so much is used up: the rest goes to waiting for the next event.
-const USED_UP: f64 = 0.9;
+const SATURATED_CORE_SHARE: f64 = 0.9;
 
 /// When other programs use so much of a core, figures are no longer of the servers alone.
-const DISTURBED: f64 = 0.2;
+const INTERFERENCE_CORE_SHARE: f64 = 0.2;
 
 /// The percentiles that people compare.
 const PERCENTILES: [(&str, &str, f64); 4] =
@@ -43,7 +43,7 @@ impl fmt::Display for Table {
 
 /// What kept a load from being faster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Limit {
+pub(super) enum Bottleneck {
     /// A server used its core up.
     Server,
     /// The generator did, and no server.
@@ -54,10 +54,13 @@ pub(super) enum Limit {
     Neither,
 }
 
-impl Limit {
+impl Bottleneck {
     /// Who is busy, as parts of a core; of the servers, the busiest, if it is known.
-    pub(super) fn of(server: Option<f64>, generator: f64) -> Self {
-        match (server.is_some_and(|share| share >= USED_UP), generator >= USED_UP) {
+    pub(super) fn from_shares(server: Option<f64>, generator: f64) -> Self {
+        match (
+            server.is_some_and(|share| share >= SATURATED_CORE_SHARE),
+            generator >= SATURATED_CORE_SHARE,
+        ) {
             (true, true) => Self::Both,
             (true, false) => Self::Server,
             (false, true) => Self::Generator,
@@ -82,14 +85,14 @@ fn micros(nanos: u64) -> f64 {
 
 /// The percentiles, the greatest and the mean, in microseconds; all `null` if there is none.
 pub(super) fn latencies_json(latencies: &Histogram<u64>) -> Value {
-    let is_known = !latencies.is_empty();
-    let known = |value: f64| if is_known { json!(value) } else { Value::Null };
+    let has_samples = !latencies.is_empty();
+    let value_or_null = |value: f64| if has_samples { json!(value) } else { Value::Null };
     let mut object = serde_json::Map::new();
     for (key, _, quantile) in PERCENTILES {
-        object.insert(key.to_owned(), known(micros(latencies.value_at_quantile(quantile))));
+        object.insert(key.to_owned(), value_or_null(micros(latencies.value_at_quantile(quantile))));
     }
-    object.insert("max".to_owned(), known(micros(latencies.max())));
-    object.insert("mean".to_owned(), known(micros(latencies.mean() as u64)));
+    object.insert("max".to_owned(), value_or_null(micros(latencies.max())));
+    object.insert("mean".to_owned(), value_or_null(micros(latencies.mean() as u64)));
     object.insert("count".to_owned(), json!(latencies.len()));
     Value::Object(object)
 }
@@ -112,23 +115,23 @@ pub(super) fn latencies_text(latencies: &Histogram<u64>) -> String {
     }
     let mut text = String::new();
     for (_, label, quantile) in PERCENTILES {
-        text += &format!("{label} {}  ", span_text(latencies.value_at_quantile(quantile)));
+        text += &format!("{label} {}  ", duration_text(latencies.value_at_quantile(quantile)));
     }
-    text + &format!("max {}", span_text(latencies.max()))
+    text + &format!("max {}", duration_text(latencies.max()))
 }
 
 /// Nanoseconds as people read them, in microseconds.
-fn span_text(nanos: u64) -> String {
+fn duration_text(nanos: u64) -> String {
     let micros = nanos as f64 / 1e3;
     if micros < 100.0 {
         format!("{micros:.1} µs")
     } else {
-        format!("{} µs", grouped(micros as u64))
+        format!("{} µs", with_commas(micros as u64))
     }
 }
 
 /// A number with commas between its thousands.
-pub(super) fn grouped(number: u64) -> String {
+pub(super) fn with_commas(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -156,19 +159,22 @@ pub(super) fn percent(share: f64) -> String {
 }
 
 /// CPU time divided among so many, in microseconds.
-pub(super) fn micros_each(time: Duration, count: u64) -> Option<f64> {
+pub(super) fn micros_per_item(time: Duration, count: u64) -> Option<f64> {
     (count > 0).then(|| (time.as_secs_f64() * 1e9 / count as f64).round() / 1e3)
 }
 
 /// How much two amounts of memory differ, for each of so many.
-pub(super) fn bytes_each(before: Option<u64>, after: Option<u64>, count: usize) -> Option<f64> {
+pub(super) fn bytes_per_item(before: Option<u64>, after: Option<u64>, count: usize) -> Option<f64> {
     let difference = after? as f64 - before? as f64;
     (count > 0).then(|| (difference / count as f64).round())
 }
 
 /// A warning, if other programs used much of the machine.
-pub(super) fn disturbance(spent: &Spent) -> Option<String> {
-    let share = spent.others.map(|time| spent.share(time)).filter(|&share| share > DISTURBED)?;
+pub(super) fn interference_warning(spent: &Usage) -> Option<String> {
+    let share = spent
+        .other_programs
+        .map(|time| spent.core_share(time))
+        .filter(|&share| share > INTERFERENCE_CORE_SHARE)?;
     Some(format!(
         "other programs used {} of a core meanwhile: what is said of speed is of a busy machine",
         percent(share)
@@ -176,13 +182,14 @@ pub(super) fn disturbance(spent: &Spent) -> Option<String> {
 }
 
 /// CPU use, for programs.
-pub(super) fn spent_json(spent: &Spent) -> Value {
-    let servers: Vec<_> = spent.servers.iter().map(|time| rounded(spent.share(*time))).collect();
+pub(super) fn usage_json(spent: &Usage) -> Value {
+    let servers: Vec<_> =
+        spent.servers.iter().map(|time| rounded(spent.core_share(*time))).collect();
     json!({
         "server_cpu_shares": servers,
-        "generator_cpu_share": rounded(spent.share(spent.own)),
-        "generator_busy_share": rounded(spent.share(spent.busy)),
-        "other_programs_cpu_share": spent.others.map(|time| rounded(spent.share(time))),
+        "generator_cpu_share": rounded(spent.core_share(spent.generator)),
+        "generator_busy_share": rounded(spent.core_share(spent.generator_busy)),
+        "other_programs_cpu_share": spent.other_programs.map(|time| rounded(spent.core_share(time))),
     })
 }
 
@@ -192,22 +199,22 @@ pub(super) fn rounded(value: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::conversation::histogram;
+    use super::super::chat_traffic::latency_histogram;
     use super::*;
 
     #[test]
-    fn who_used_a_core_up_is_the_limit() {
-        assert_eq!(Limit::of(Some(0.95), 0.5), Limit::Server);
-        assert_eq!(Limit::of(Some(0.5), 0.95), Limit::Generator);
-        assert_eq!(Limit::of(None, 0.95), Limit::Generator);
-        assert_eq!(Limit::of(Some(1.0), 1.0), Limit::Both);
-        assert_eq!(Limit::of(Some(0.5), 0.5), Limit::Neither);
-        assert_eq!(Limit::of(None, 0.5), Limit::Neither);
+    fn bottleneck_is_whoever_saturates_a_core() {
+        assert_eq!(Bottleneck::from_shares(Some(0.95), 0.5), Bottleneck::Server);
+        assert_eq!(Bottleneck::from_shares(Some(0.5), 0.95), Bottleneck::Generator);
+        assert_eq!(Bottleneck::from_shares(None, 0.95), Bottleneck::Generator);
+        assert_eq!(Bottleneck::from_shares(Some(1.0), 1.0), Bottleneck::Both);
+        assert_eq!(Bottleneck::from_shares(Some(0.5), 0.5), Bottleneck::Neither);
+        assert_eq!(Bottleneck::from_shares(None, 0.5), Bottleneck::Neither);
     }
 
     #[test]
-    fn a_histogram_becomes_percentiles_that_programs_can_read() {
-        let mut latencies = histogram();
+    fn latency_histogram_is_reported_as_percentiles_and_steps() {
+        let mut latencies = latency_histogram();
         for micros in 1..=1000 {
             latencies.saturating_record(micros * 1000);
         }
@@ -223,24 +230,24 @@ mod tests {
         assert_eq!((&last["percentile"], &last["count"]), (&json!(100.0), &json!(1000)));
         let counts: Vec<_> = steps.iter().map(|step| step["count"].as_u64()).collect();
         assert!(counts.is_sorted() && counts.len() > 10, "{counts:?}");
-        assert_eq!(latencies_json(&histogram())["p50"], Value::Null);
-        assert_eq!(histogram_json(&histogram()), json!([]));
-        assert!(latencies_text(&histogram()).starts_with("unknown"));
+        assert_eq!(latencies_json(&latency_histogram())["p50"], Value::Null);
+        assert_eq!(histogram_json(&latency_histogram()), json!([]));
+        assert!(latencies_text(&latency_histogram()).starts_with("unknown"));
     }
 
     #[test]
-    fn numbers_are_shown_as_people_read_them() {
+    fn numbers_and_bytes_are_formatted_with_units_and_commas() {
         for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1234567, "1,234,567")] {
-            assert_eq!(grouped(number), text);
+            assert_eq!(with_commas(number), text);
         }
         for (bytes, text) in
             [(64.0, "64 bytes"), (12e3, "12 kB"), (2.5e6, "2.5 MB"), (-3.0, "-3 bytes")]
         {
             assert_eq!(bytes_text(bytes), text);
         }
-        assert_eq!(micros_each(Duration::from_millis(3), 2000), Some(1.5));
-        assert_eq!(micros_each(Duration::from_millis(3), 0), None);
-        assert_eq!(bytes_each(Some(5000), Some(4000), 10), Some(-100.0));
-        assert_eq!(bytes_each(None, Some(4000), 10), None);
+        assert_eq!(micros_per_item(Duration::from_millis(3), 2000), Some(1.5));
+        assert_eq!(micros_per_item(Duration::from_millis(3), 0), None);
+        assert_eq!(bytes_per_item(Some(5000), Some(4000), 10), Some(-100.0));
+        assert_eq!(bytes_per_item(None, Some(4000), 10), None);
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::client::session::{LIST_QUIET, NAME_DEADLINE};
 use crate::doors::crc::wire;
 use crate::limits::{FRAME_BYTES_MAX, FRAME_BYTES_MAX_CEILING, NAME_BYTES_MAX};
-use crate::relay::message::{HostId, Kind, Message, Registration, StatusCode};
+use crate::relay::message::{HostId, HostKind, Message, Registration, StatusCode};
 
 const SERVER: HostId = HostId(1);
 const ME: HostId = HostId(101);
@@ -17,7 +17,7 @@ fn encode(message: &Message<'_>) -> Vec<u8> {
 
 fn user(id: u32, name: &str) -> Vec<u8> {
     encode(&Message::Registration(Registration {
-        kind: Kind::User,
+        kind: HostKind::User,
         source: HostId(id),
         last_hop: SERVER,
         name: name.as_bytes(),
@@ -47,8 +47,12 @@ fn quit(id: u32, text: &str) -> Vec<u8> {
 }
 
 pub(super) fn app(id_is_chosen: bool) -> App {
-    let identity =
-        Identity { id: ME, id_is_chosen, name: b"frodo".to_vec(), info: b"ring".to_vec() };
+    let identity = Identity {
+        id: ME,
+        is_id_configured: id_is_chosen,
+        name: b"frodo".to_vec(),
+        info: b"ring".to_vec(),
+    };
     App::crc(identity, 7)
 }
 
@@ -72,7 +76,7 @@ pub(super) fn sent(app: &mut App) -> Vec<String> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         frames.push(match message {
             Message::Registration(r) => {
-                assert_eq!((r.kind, r.last_hop), (Kind::User, HostId::NONE));
+                assert_eq!((r.kind, r.last_hop), (HostKind::User, HostId::NONE));
                 format!("register {} {} {}", r.source, text(r.name), text(r.info))
             }
             Message::Chat { source, destination, text: t } => {
@@ -175,7 +179,7 @@ fn what_the_server_says_is_shown() {
     app.connected(at(0));
     assert_eq!(sent(&mut app), ["register 101 frodo ring"]);
     let server = Message::Registration(Registration {
-        kind: Kind::Server,
+        kind: HostKind::Server,
         source: SERVER,
         last_hop: HostId::NONE,
         name: b"theshire",

@@ -1,0 +1,308 @@
+//! The clients' side of the three wires, as far as a load needs it: how to join, to say something,
+//! and to hear what comes, without a copy or an allocation for a message.
+
+use std::time::Duration;
+
+use crc::doors::classic::wire::{self as classic, Form, Name};
+use crc::doors::crc::wire as crc_wire;
+use crc::doors::direct::wire as direct;
+use crc::limits::FRAME_BYTES_MAX_CEILING;
+use crc::relay::message::{HostId, HostKind, Message, Registration, StatusCode};
+
+use crate::command::ClientWire;
+
+/// Bytes of the header of a direct frame.
+const DIRECT_HEADER_BYTES: usize = 4;
+/// The first byte of a direct message that has a sender: what people say, and nothing else.
+const DIRECT_FROM_TAG: u8 = 0x08;
+
+/// Who a client is, on any wire.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Identity {
+    /// On the CRC wire, and on the direct wire, where the server chooses it.
+    pub(super) id: u32,
+    /// On the classic wire.
+    pub(super) name: Name,
+}
+
+/// What a connection joins as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// A user.
+    User,
+    /// A server, on the CRC wire only.
+    Server,
+}
+
+/// What a frame says to a load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Incoming<'a> {
+    /// The server has taken the client in; under this id, if it is the server that chooses.
+    Welcome(Option<u32>),
+    /// Somebody said this.
+    Chat(&'a [u8]),
+    /// There is another host.
+    HostUp(HostId),
+    /// Nobody is at the address to which something was sent.
+    UnknownDestination,
+    /// The id or the name that was asked for is taken.
+    IdentityTaken,
+    /// How often the client must say that it is alive.
+    KeepaliveInterval(Duration),
+    /// The server says something that a load does not expect.
+    Status(&'a [u8]),
+    /// News that a load has no use for.
+    Ignored,
+}
+
+/// Bytes of the frame that `bytes` begins with, if they suffice to tell.
+pub(super) fn frame_len(wire: ClientWire, bytes: &[u8]) -> Result<Option<usize>, String> {
+    match wire {
+        ClientWire::Crc => {
+            crc_wire::frame_len(bytes, FRAME_BYTES_MAX_CEILING).map_err(|error| error.to_string())
+        }
+        ClientWire::Direct => {
+            direct::frame_len(bytes, FRAME_BYTES_MAX_CEILING).map_err(|error| error.to_string())
+        }
+        ClientWire::Classic => classic::frame_len(bytes).map_err(|error| error.to_string()),
+    }
+}
+
+/// What a whole frame says. `size` is the length of the load's own texts.
+pub(super) fn parse(
+    wire: ClientWire,
+    frame: &[u8],
+    text_bytes: usize,
+) -> Result<Incoming<'_>, String> {
+    match wire {
+        ClientWire::Crc => Ok(parse_crc(frame)),
+        ClientWire::Direct => parse_direct(frame, text_bytes),
+        ClientWire::Classic => Ok(parse_classic(frame)),
+    }
+}
+
+fn parse_crc(frame: &[u8]) -> Incoming<'_> {
+    match crc_wire::parse_frame(frame) {
+        Message::Chat { text, .. } => Incoming::Chat(text),
+        Message::Registration(Registration { source, .. }) => Incoming::HostUp(source),
+        Message::Status { code: StatusCode::WELCOME, .. } => Incoming::Welcome(None),
+        Message::Status { code: StatusCode::UNKNOWN_ID, .. } => Incoming::UnknownDestination,
+        Message::Status { code: StatusCode::ID_TAKEN, .. } => Incoming::IdentityTaken,
+        // An extension, which a plain neighbour ignores.
+        Message::Status { destination: HostId::EXTENSION, .. }
+        | Message::ClientQuit { .. }
+        | Message::ServerQuit { .. } => Incoming::Ignored,
+        Message::Status { text, .. } => Incoming::Status(text),
+    }
+}
+
+/// The codec would copy the text; here it is where a message of the load must have it, at the end.
+fn parse_direct(frame: &[u8], text_bytes: usize) -> Result<Incoming<'_>, String> {
+    let body = &frame[DIRECT_HEADER_BYTES..];
+    if body.first() == Some(&DIRECT_FROM_TAG) && body.len() > text_bytes {
+        // A bare handshake begins with the same byte, and is shorter than any stamp.
+        return Ok(Incoming::Chat(&body[body.len() - text_bytes..]));
+    }
+    if let Ok(handshake) = direct::parse_handshake(frame)
+        && handshake.id != 0
+    {
+        let id = u32::try_from(handshake.id).map_err(|_| "the server assigned an odd id")?;
+        return Ok(if handshake.error {
+            Incoming::IdentityTaken
+        } else {
+            Incoming::Welcome(Some(id))
+        });
+    }
+    let text = direct::parse_frame(frame).map_err(|error| error.to_string())?.msg;
+    Ok(if text.is_empty() {
+        Incoming::Ignored
+    } else {
+        Incoming::Status(&frame[frame.len() - text.len()..])
+    })
+}
+
+fn parse_classic(frame: &[u8]) -> Incoming<'_> {
+    let Some(message) = classic::parse_frame(frame) else {
+        return Incoming::Ignored;
+    };
+    if message.source != Name::SERVER {
+        return Incoming::Chat(message.text);
+    }
+    let text = message.text;
+    if let Some(seconds) = text.strip_prefix(b"Interval ") {
+        let seconds = std::str::from_utf8(seconds).ok().and_then(|text| text.parse::<f64>().ok());
+        let span = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        return span.map_or(Incoming::Status(text), Incoming::KeepaliveInterval);
+    }
+    if text.starts_with(b"List ") {
+        return Incoming::Ignored;
+    }
+    if text.ends_with(b" is already online") {
+        return Incoming::IdentityTaken;
+    }
+    if text.ends_with(b" is not online") {
+        Incoming::UnknownDestination
+    } else {
+        Incoming::Status(text)
+    }
+}
+
+/// Appends what a client says first.
+pub(super) fn encode_join(wire: ClientWire, role: Role, identity: &Identity, out: &mut Vec<u8>) {
+    match wire {
+        ClientWire::Crc => {
+            let kind = if role == Role::Server { HostKind::Server } else { HostKind::User };
+            encode_registration(
+                kind,
+                HostId(identity.id),
+                HostId::NONE,
+                identity.name.unpadded(),
+                out,
+            );
+        }
+        ClientWire::Direct => {} // there the server speaks first
+        ClientWire::Classic => encode_to_server(b"Connect ", identity, out),
+    }
+}
+
+/// Appends a CRC registration.
+pub(super) fn encode_registration(
+    kind: HostKind,
+    source: HostId,
+    last_hop: HostId,
+    name: &[u8],
+    out: &mut Vec<u8>,
+) {
+    let registration = Registration { kind, source, last_hop, name, info: b"" };
+    crc_wire::encode(&Message::Registration(registration), out);
+}
+
+/// Appends that a classic client is alive.
+pub(super) fn encode_alive(identity: &Identity, out: &mut Vec<u8>) {
+    encode_to_server(b"Alive ", identity, out);
+}
+
+fn encode_to_server(command: &[u8], identity: &Identity, out: &mut Vec<u8>) {
+    let mut text = [0; 16];
+    let name = identity.name.unpadded();
+    let end = command.len() + name.len();
+    text[..command.len()].copy_from_slice(command);
+    text[command.len()..end].copy_from_slice(name);
+    let message =
+        classic::Message { destination: Name::SERVER, source: identity.name, text: &text[..end] };
+    classic::encode(&message, Form::Compact, out);
+}
+
+/// Appends what one client says to another. The text is of the load's own making: ASCII without NUL,
+/// and short enough for the wire.
+pub(super) fn encode_chat(
+    wire: ClientWire,
+    from: &Identity,
+    to: &Identity,
+    text: &[u8],
+    out: &mut Vec<u8>,
+) {
+    match wire {
+        ClientWire::Crc => {
+            let (source, destination) = (HostId(from.id), HostId(to.id));
+            crc_wire::encode(&Message::Chat { source, destination, text }, out);
+        }
+        ClientWire::Direct => {
+            let text = std::str::from_utf8(text).expect("ASCII");
+            direct::encode_plain(from.id.into(), to.id.into(), text, out);
+        }
+        ClientWire::Classic => {
+            let message = classic::Message { destination: to.name, source: from.name, text };
+            classic::encode(&message, Form::Compact, out);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(id: u32, name: &[u8]) -> Identity {
+        Identity { id, name: Name::new(name).expect("short") }
+    }
+
+    #[track_caller]
+    fn check(wire: ClientWire, frame: &[u8], expected: Incoming<'_>) {
+        assert_eq!(frame_len(wire, frame), Ok(Some(frame.len())));
+        assert_eq!(parse(wire, frame, 16), Ok(expected));
+    }
+
+    #[test]
+    fn encoded_chat_parses_back_on_every_wire() {
+        let (one, two) = (identity(7, b"one"), identity(u32::MAX - 1, b"two"));
+        for wire in ClientWire::ALL {
+            let mut frame = Vec::new();
+            encode_chat(wire, &one, &two, b"0123456789abcdef", &mut frame);
+            check(wire, &frame, Incoming::Chat(b"0123456789abcdef"));
+        }
+    }
+
+    #[test]
+    fn crc_server_frames_are_classified() {
+        let status = |code, text| {
+            let mut frame = Vec::new();
+            let (source, destination) = (HostId(1), HostId::NONE);
+            let text: &[u8] = text;
+            crc_wire::encode(&Message::Status { source, destination, code, text }, &mut frame);
+            frame
+        };
+        check(ClientWire::Crc, &status(StatusCode::WELCOME, b"Welcome"), Incoming::Welcome(None));
+        check(
+            ClientWire::Crc,
+            &status(StatusCode::UNKNOWN_ID, b"Unknown ID 7"),
+            Incoming::UnknownDestination,
+        );
+        check(ClientWire::Crc, &status(StatusCode::ID_TAKEN, b"Someone"), Incoming::IdentityTaken);
+        check(ClientWire::Crc, &status(StatusCode(9), b"What"), Incoming::Status(b"What"));
+        let mut frame = Vec::new();
+        encode_registration(HostKind::User, HostId(9), HostId(1), b"sam", &mut frame);
+        check(ClientWire::Crc, &frame, Incoming::HostUp(HostId(9)));
+    }
+
+    #[test]
+    fn direct_server_frames_are_classified() {
+        let mut frame = Vec::new();
+        direct::encode(&direct::FastHandshake { id: 77, error: false }, &mut frame);
+        check(ClientWire::Direct, &frame, Incoming::Welcome(Some(77)));
+        frame.clear();
+        direct::encode(&direct::FastHandshake { id: 77, error: true }, &mut frame);
+        check(ClientWire::Direct, &frame, Incoming::IdentityTaken);
+        frame.clear();
+        direct::encode_plain(0, 77, "the mailbox is full", &mut frame);
+        check(ClientWire::Direct, &frame, Incoming::Status(b"the mailbox is full"));
+    }
+
+    #[test]
+    fn classic_server_frames_are_classified() {
+        let from_server = |text: &[u8]| {
+            let destination = Name::new(b"one").expect("short");
+            let mut frame = Vec::new();
+            let message = classic::Message { destination, source: Name::SERVER, text };
+            classic::encode(&message, Form::Compact, &mut frame);
+            frame
+        };
+        let interval = Duration::from_millis(2500);
+        check(
+            ClientWire::Classic,
+            &from_server(b"Interval 2.5"),
+            Incoming::KeepaliveInterval(interval),
+        );
+        check(ClientWire::Classic, &from_server(b"List 1/1 one two"), Incoming::Ignored);
+        check(
+            ClientWire::Classic,
+            &from_server(b"Error one is already online"),
+            Incoming::IdentityTaken,
+        );
+        check(
+            ClientWire::Classic,
+            &from_server(b"two is not online"),
+            Incoming::UnknownDestination,
+        );
+        check(ClientWire::Classic, &from_server(b"what?"), Incoming::Status(b"what?"));
+    }
+}

@@ -1,0 +1,190 @@
+//! How connections join: under which ids and names, when the server has taken them in, and what keeps
+//! them there.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crc::doors::classic::wire::Name;
+use crc::relay::message::HostId;
+use mio::net::TcpStream;
+use mio::{Interest, Token};
+
+use super::super::LoadError;
+use super::super::client_codec::{self, Identity, Incoming, Role};
+use super::{Client, ClientPool, RESPONSE_TIMEOUT, Sink, connect_failed};
+use crate::command::ClientWire;
+
+/// Clients of the classic wire say that they live so much more often than they must.
+const KEEPALIVE_MARGIN: u32 = 2;
+
+impl ClientPool {
+    /// Begins to connect somebody new.
+    pub(in crate::load) fn connect(
+        &mut self,
+        wire: ClientWire,
+        role: Role,
+        address: SocketAddr,
+    ) -> Result<usize, LoadError> {
+        let index = self.clients.len();
+        let fault = |error: io::Error| connect_failed(address, &error);
+        let mut stream = TcpStream::connect(address).map_err(fault)?;
+        stream.set_nodelay(true).map_err(fault)?;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(&mut stream, Token(index), interest).map_err(fault)?;
+        let identity = self.identities.next_identity();
+        let mut out = Vec::new();
+        client_codec::encode_join(wire, role, &identity, &mut out);
+        self.clients.push(Client {
+            wire,
+            role,
+            identity,
+            address,
+            stream,
+            is_connected: false,
+            is_registered: false,
+            is_read_closed: false,
+            in_read_list: false,
+            in_write_list: false,
+            partial_frame: Vec::new(),
+            send_buffer: out,
+            written_bytes: 0,
+            is_write_blocked: true, // until the system says that it is connected
+        });
+        Ok(index)
+    }
+
+    /// Connects these, at most `pending_max` of them not registered, and waits until all are.
+    pub(in crate::load) fn connect_all(
+        &mut self,
+        addresses: impl Iterator<Item = (ClientWire, SocketAddr)>,
+        pending_max: usize,
+        sink: &mut impl Sink,
+    ) -> Result<(), LoadError> {
+        for (wire, address) in addresses {
+            self.connect(wire, Role::User, address)?;
+            self.wait_until_registered(pending_max.saturating_sub(1), sink)?;
+        }
+        self.wait_until_registered(0, sink)
+    }
+
+    /// Waits until no more than `pending_max` connections are not registered.
+    pub(in crate::load) fn wait_until_registered(
+        &mut self,
+        pending_max: usize,
+        sink: &mut impl Sink,
+    ) -> Result<(), LoadError> {
+        let mut last_count = self.registered_count;
+        let mut deadline = Instant::now() + RESPONSE_TIMEOUT;
+        while self.clients.len() - self.registered_count > pending_max {
+            self.run_turn(Duration::from_millis(100), sink)?;
+            if self.registered_count > last_count {
+                last_count = self.registered_count;
+                deadline = Instant::now() + RESPONSE_TIMEOUT;
+            } else if Instant::now() > deadline {
+                let client = self.clients.iter().find(|client| !client.is_registered);
+                let Some(Client { wire, address, .. }) = client else { continue };
+                let (wire, seconds) = (wire.name(), RESPONSE_TIMEOUT.as_secs());
+                return Err(LoadError::failed(format!(
+                    "{address} has not answered a registration for {seconds} s: is this a {wire} door?"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// What concerns the connection itself.
+    pub(super) fn handle_control(
+        &mut self,
+        index: usize,
+        incoming: &Incoming<'_>,
+    ) -> Result<(), LoadError> {
+        let client = &mut self.clients[index];
+        match *incoming {
+            Incoming::Welcome(id) if !client.is_registered => {
+                client.identity.id = id.unwrap_or(client.identity.id);
+                client.is_registered = true;
+                self.registered_count += 1;
+            }
+            // A server that answers with its own registration has taken this one in.
+            Incoming::HostUp(_) if client.role == Role::Server && !client.is_registered => {
+                client.is_registered = true;
+                self.registered_count += 1;
+            }
+            Incoming::IdentityTaken if client.wire == ClientWire::Crc && !client.is_registered => {
+                client.identity = self.identities.next_identity();
+                let (identity, role) = (client.identity, client.role);
+                client_codec::encode_join(
+                    ClientWire::Crc,
+                    role,
+                    &identity,
+                    self.send_buffer(index),
+                );
+            }
+            Incoming::IdentityTaken => {
+                let (address, name) = (client.address, client.identity.name);
+                return Err(LoadError::failed(format!(
+                    "{address} has somebody called {name:?} already"
+                )));
+            }
+            Incoming::KeepaliveInterval(interval) => {
+                if !client.is_registered {
+                    client.is_registered = true;
+                    self.registered_count += 1;
+                }
+                let send_interval = interval / KEEPALIVE_MARGIN;
+                if self.keepalive.is_none_or(|(old, _)| send_interval < old) {
+                    self.keepalive = Some((send_interval, Instant::now() + send_interval));
+                }
+            }
+            Incoming::Status(text) => {
+                self.unexpected_status = Some(String::from_utf8_lossy(text).into_owned());
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Classic clients say that they are alive, when it is time.
+    pub(super) fn send_keepalives(&mut self) {
+        let Some((send_interval, due)) = self.keepalive else { return };
+        if self.last_turn_at < due {
+            return;
+        }
+        self.keepalive = Some((send_interval, self.last_turn_at + send_interval));
+        for index in 0..self.clients.len() {
+            if self.clients[index].wire == ClientWire::Classic && self.clients[index].is_registered
+            {
+                let identity = self.clients[index].identity;
+                client_codec::encode_alive(&identity, self.send_buffer(index));
+            }
+        }
+    }
+}
+
+/// Ids and names that nobody else is likely to have.
+pub(super) struct IdentityGenerator {
+    first_id: u32,
+    count: u32,
+}
+
+impl IdentityGenerator {
+    pub(super) fn new() -> Self {
+        Self { first_id: rand::random(), count: 0 }
+    }
+
+    /// The next one: ids in a row from a random one on, names made of the same number.
+    pub(super) fn next_identity(&mut self) -> Identity {
+        loop {
+            let id = self.first_id.wrapping_add(self.count);
+            self.count += 1;
+            if HostId(id).is_registrable() {
+                let name = format!("L{id:x}");
+                // Eight hexadecimal digits and the letter are one too many: the first digit goes.
+                let name = if name.len() > 8 { format!("L{:07x}", id & 0x0fff_ffff) } else { name };
+                let name = Name::new(name.as_bytes()).expect("eight bytes at most");
+                return Identity { id, name };
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Which messages have arrived: nothing that is lost, comes twice or goes astray stays unseen.
+
+use super::stamp::{Stamp, next_sequence, sequence_distance};
+
+/// Streams that one ledger follows at most: four bytes each, so 64 MiB.
+pub(super) const STREAMS_MAX: usize = 16 * 1024 * 1024;
+
+/// The streams of a load, each from one sender to one receiver, in which messages must arrive in
+/// the order of their sequence numbers.
+pub(super) struct DeliveryTracker {
+    addressing: Addressing,
+    /// By stream, the sequence number that comes next.
+    next_sent: Vec<u32>,
+    next_expected: Vec<u32>,
+    /// All that were sent.
+    pub(super) sent_count: u64,
+    /// All that arrived, each once and in order. What was sent beside them is lost.
+    pub(super) arrived_count: u64,
+    /// Arrived a second time, or after one that was sent later.
+    pub(super) out_of_order_count: u64,
+    /// Arrived at somebody else, or from nobody.
+    pub(super) misdelivered_count: u64,
+}
+
+/// To whom a sender speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Addressing {
+    /// The receiver with its own number.
+    Paired {
+        /// How many there are.
+        pairs: usize,
+    },
+    /// All clients but itself, in turn.
+    AllToAll {
+        /// How many there are, itself included.
+        clients: usize,
+    },
+}
+
+impl Addressing {
+    pub(super) fn sender_count(self) -> usize {
+        match self {
+            Self::Paired { pairs } => pairs,
+            Self::AllToAll { clients } => clients,
+        }
+    }
+
+    /// How many ways there are from a sender to a receiver.
+    pub(super) fn stream_count(self) -> usize {
+        match self {
+            Self::Paired { pairs } => pairs,
+            Self::AllToAll { clients } => clients.saturating_mul(clients),
+        }
+    }
+
+    /// The stream between these two, if there is one.
+    pub(super) fn stream_index(self, sender: usize, receiver: usize) -> Option<usize> {
+        let client_count = self.sender_count();
+        if sender >= client_count || receiver >= client_count {
+            return None;
+        }
+        match self {
+            Self::Paired { .. } => (sender == receiver).then_some(sender),
+            Self::AllToAll { .. } => {
+                (sender != receiver).then_some(sender * client_count + receiver)
+            }
+        }
+    }
+
+    /// To whom a sender speaks after this one.
+    pub(super) fn next_receiver(self, sender: usize, receiver: usize) -> usize {
+        match self {
+            Self::Paired { .. } => receiver,
+            Self::AllToAll { clients } => {
+                let next = (receiver + 1) % clients;
+                if next == sender { (next + 1) % clients } else { next }
+            }
+        }
+    }
+}
+
+impl DeliveryTracker {
+    pub(super) fn new(addressing: Addressing) -> Self {
+        let stream_count = addressing.stream_count();
+        Self {
+            addressing,
+            next_sent: vec![0; stream_count],
+            next_expected: vec![0; stream_count],
+            sent_count: 0,
+            arrived_count: 0,
+            out_of_order_count: 0,
+            misdelivered_count: 0,
+        }
+    }
+
+    /// The sequence number of a message that is sent now.
+    ///
+    /// # Panics
+    /// If there is no such stream.
+    pub(super) fn record_sent(&mut self, sender: usize, receiver: usize) -> u32 {
+        let stream = self.addressing.stream_index(sender, receiver).expect("a stream of this load");
+        let sequence = self.next_sent[stream];
+        self.next_sent[stream] = next_sequence(sequence);
+        self.sent_count += 1;
+        sequence
+    }
+
+    /// Notes what arrived. Answers how many messages are no longer on their way: this one and those
+    /// before it that are lost; none if it was not expected.
+    pub(super) fn record_arrival(&mut self, stamp: Stamp, receiver: usize) -> u32 {
+        let Some(stream) = self.addressing.stream_index(stamp.sender, receiver) else {
+            self.misdelivered_count += 1;
+            return 0;
+        };
+        let ahead = sequence_distance(stamp.sequence, self.next_expected[stream]);
+        let in_flight = sequence_distance(self.next_sent[stream], self.next_expected[stream]);
+        if ahead < 0 || ahead >= in_flight {
+            self.out_of_order_count += 1;
+            return 0;
+        }
+        self.next_expected[stream] = next_sequence(stamp.sequence);
+        self.arrived_count += 1;
+        ahead as u32 + 1
+    }
+
+    /// Sent and not arrived: on the way, or lost.
+    pub(super) fn missing_count(&self) -> u64 {
+        self.sent_count - self.arrived_count
+    }
+
+    /// Whether nothing is on its way any more: the last message of every stream has arrived.
+    pub(super) fn is_complete(&self) -> bool {
+        self.missing_count() == 0 || self.next_sent == self.next_expected
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamp(sender: usize, sequence: u32) -> Stamp {
+        Stamp { sender, sequence, due_nanos: Some(0) }
+    }
+
+    fn counts(ledger: &DeliveryTracker) -> [u64; 5] {
+        let DeliveryTracker {
+            sent_count,
+            arrived_count,
+            out_of_order_count: disordered_count,
+            misdelivered_count: astray_count,
+            ..
+        } = *ledger;
+        [sent_count, arrived_count, ledger.missing_count(), disordered_count, astray_count]
+    }
+
+    #[test]
+    fn lost_message_is_counted_missing_and_its_credit_returns_with_the_next_arrival() {
+        let mut ledger = DeliveryTracker::new(Addressing::Paired { pairs: 2 });
+        assert_eq!([(); 5].map(|()| ledger.record_sent(1, 1)), [0, 1, 2, 3, 4]);
+        assert_eq!(ledger.record_arrival(stamp(1, 0), 1), 1);
+        assert_eq!(ledger.record_arrival(stamp(1, 3), 1), 3); // 1 and 2 are lost
+        assert_eq!(counts(&ledger), [5, 2, 3, 0, 0]);
+        assert!(!ledger.is_complete());
+        assert_eq!(ledger.record_arrival(stamp(1, 4), 1), 1);
+        assert!(ledger.is_complete());
+        assert_eq!(counts(&ledger), [5, 3, 2, 0, 0]);
+    }
+
+    #[test]
+    fn duplicate_late_and_misdelivered_messages_do_not_offset_losses() {
+        let mut ledger = DeliveryTracker::new(Addressing::Paired { pairs: 2 });
+        for _ in 0..3 {
+            ledger.record_sent(0, 0);
+        }
+        ledger.record_arrival(stamp(0, 0), 0);
+        assert_eq!(ledger.record_arrival(stamp(0, 0), 0), 0); // twice
+        ledger.record_arrival(stamp(0, 2), 0);
+        assert_eq!(ledger.record_arrival(stamp(0, 1), 0), 0); // late
+        assert_eq!(ledger.record_arrival(stamp(0, 3), 0), 0); // never sent
+        assert_eq!(ledger.record_arrival(stamp(0, 3), 1), 0); // another's
+        assert_eq!(ledger.record_arrival(stamp(9, 0), 0), 0); // nobody's
+        assert_eq!(counts(&ledger), [3, 2, 1, 3, 2]);
+    }
+
+    #[test]
+    fn all_to_all_sender_rotates_through_every_other_client() {
+        let receivers = Addressing::AllToAll { clients: 3 };
+        let mut ledger = DeliveryTracker::new(receivers);
+        for sender in 0..3 {
+            let mut receiver = sender;
+            let mut visited = Vec::new();
+            for _ in 0..4 {
+                receiver = receivers.next_receiver(sender, receiver);
+                visited.push(receiver);
+                let sequence = ledger.record_sent(sender, receiver);
+                assert_eq!(ledger.record_arrival(stamp(sender, sequence), receiver), 1);
+            }
+            assert!(!visited.contains(&sender));
+            assert_eq!((visited[0], visited[1]), (visited[2], visited[3]));
+            assert_ne!(visited[0], visited[1]);
+        }
+        assert_eq!(counts(&ledger), [12, 12, 0, 0, 0]);
+        assert!(ledger.is_complete());
+        assert_eq!(receivers.stream_index(1, 1), None);
+    }
+}

@@ -1,0 +1,242 @@
+//! The reports of clients that arrive at once, and of servers that join.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::super::burst::{self, Phase};
+use super::super::connect;
+use super::super::usage::Usage;
+use super::{
+    Table, bytes_per_item, bytes_text, histogram_json, interference_warning, latencies_json,
+    latencies_text, micros_per_item, percent, rounded, usage_json, with_commas,
+};
+use crate::command::ClientWire;
+
+/// What a run of `connect` has found.
+pub(in crate::load) struct ConnectReport {
+    pub(in crate::load) plan: connect::Plan,
+    pub(in crate::load) servers: usize,
+    /// Until the last client was taken in.
+    pub(in crate::load) registered_in: Duration,
+    /// Until the last was told of the last.
+    pub(in crate::load) announced_in: Duration,
+    pub(in crate::load) announced_count: u64,
+    pub(in crate::load) usage: Usage,
+    pub(in crate::load) memory_before: Option<u64>,
+    pub(in crate::load) memory_after: Option<u64>,
+    pub(in crate::load) memory_peak: Option<u64>,
+}
+
+impl ConnectReport {
+    fn cpu_micros_per_client(&self) -> Option<f64> {
+        micros_per_item(self.usage.servers_total()?, self.plan.clients as u64)
+    }
+
+    fn bytes_per_client(&self) -> Option<f64> {
+        bytes_per_item(self.memory_before, self.memory_after, self.plan.clients)
+    }
+
+    pub(in crate::load) fn json(&self) -> Value {
+        let mut results = json!({
+            "registered_in_s": rounded(self.registered_in.as_secs_f64()),
+            "clients_per_s": per_second(self.plan.clients, self.registered_in),
+            "told_in_s": rounded(self.announced_in.as_secs_f64()),
+            "registrations_told": self.announced_count,
+            "server_cpu_us_per_client": self.cpu_micros_per_client(),
+            "memory_bytes": {
+                "empty": self.memory_before,
+                "loaded": self.memory_after,
+                "peak": self.memory_peak,
+                "per_client": self.bytes_per_client(),
+            },
+        });
+        if let (Value::Object(results), Value::Object(spent)) =
+            (&mut results, usage_json(&self.usage))
+        {
+            results.extend(spent);
+        }
+        json!({
+            "workload": "connect",
+            "parameters": {
+                "wire": self.plan.wire.name(),
+                "servers": self.servers,
+                "clients": self.plan.clients,
+                "at_a_time": self.plan.pending_max,
+                "pin": self.plan.pin,
+            },
+            "results": results,
+            "error": null,
+        })
+    }
+}
+
+impl fmt::Display for ConnectReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = Table::default();
+        let (clients, span) = (self.plan.clients, self.registered_in);
+        let rate = with_commas(per_second(clients, span) as u64);
+        let clients = with_commas(clients as u64);
+        table.row("registered", format!("{clients} in {:.2} s, {rate}/s", span.as_secs_f64()));
+        if self.plan.wire == ClientWire::Crc {
+            let (told, span) = (with_commas(self.announced_count), self.announced_in.as_secs_f64());
+            table.row("told of each other", format!("{told} registrations in {span:.2} s"));
+        }
+        match (self.cpu_micros_per_client(), self.usage.servers_total()) {
+            (Some(each), Some(all)) => {
+                let all = all.as_secs_f64();
+                table.row("server CPU", format!("{each:.1} µs a client, {all:.2} s in all"));
+            }
+            _ => table.row("server CPU", "unknown: name the servers' processes with --pid"),
+        }
+        table.row(
+            "server memory",
+            memory_text(
+                self.memory_before,
+                self.memory_after,
+                self.memory_peak,
+                self.bytes_per_client(),
+                "a client",
+            ),
+        );
+        let own = percent(self.usage.core_share(self.usage.generator));
+        table.row("generator", format!("{own} of a core"));
+        if let Some(warning) = interference_warning(&self.usage) {
+            table.row("disturbed", warning);
+        }
+        write!(f, "{table}")
+    }
+}
+
+/// What a run of `burst` has found.
+pub(in crate::load) struct BurstReport {
+    pub(in crate::load) plan: burst::Plan,
+    pub(in crate::load) servers: usize,
+    pub(in crate::load) before: Phase,
+    pub(in crate::load) applied: Phase,
+    pub(in crate::load) announced: Phase,
+    /// From before anybody joined to the end.
+    pub(in crate::load) usage: Usage,
+    pub(in crate::load) sent: u64,
+    pub(in crate::load) lost: u64,
+    pub(in crate::load) memory_before: Option<u64>,
+    pub(in crate::load) memory_after: Option<u64>,
+    pub(in crate::load) memory_peak: Option<u64>,
+}
+
+impl BurstReport {
+    fn bytes_per_host(&self) -> Option<f64> {
+        bytes_per_item(self.memory_before, self.memory_after, self.plan.users)
+    }
+
+    fn phase_json(&self, phase: &Phase) -> Value {
+        let users = self.plan.users;
+        json!({
+            "seconds": rounded(phase.duration.as_secs_f64()),
+            "hosts_per_s": per_second(users, phase.duration),
+            "server_cpu_us_per_host": phase.server_cpu.and_then(|time| micros_per_item(time, users as u64)),
+            "latency_us": latencies_json(&phase.latencies),
+            "histogram": histogram_json(&phase.latencies),
+        })
+    }
+
+    pub(in crate::load) fn json(&self) -> Value {
+        json!({
+            "workload": "burst",
+            "parameters": {
+                "wire": self.plan.chat.wire.name(),
+                "servers": self.servers,
+                "users": self.plan.users,
+                "clients": self.plan.chat.connection_count(),
+                "rate": match self.plan.chat.pace {
+                    super::super::pace::Pace::Rate(rate) => json!(rate),
+                    super::super::pace::Pace::InFlight(_) => Value::Null,
+                },
+                "size": self.plan.chat.text_bytes,
+                "pin": self.plan.pins_cores,
+            },
+            "results": {
+                "before": {
+                    "seconds": self.before.duration.as_secs_f64(),
+                    "latency_us": latencies_json(&self.before.latencies),
+                    "histogram": histogram_json(&self.before.latencies),
+                },
+                "applied": self.phase_json(&self.applied),
+                "told": self.phase_json(&self.announced),
+                "sent": self.sent,
+                "lost": self.lost,
+                "use": usage_json(&self.usage),
+                "memory_bytes": {
+                    "empty": self.memory_before,
+                    "loaded": self.memory_after,
+                    "peak": self.memory_peak,
+                    "per_host": self.bytes_per_host(),
+                },
+            },
+            "error": null,
+        })
+    }
+
+    fn phase_text(&self, phase: &Phase) -> String {
+        let users = self.plan.users;
+        let cost = phase.server_cpu.and_then(|time| micros_per_item(time, users as u64));
+        let cost =
+            cost.map(|cost| format!(", {cost:.2} µs of server CPU a host")).unwrap_or_default();
+        format!(
+            "{} hosts in {:.2} s, {}/s{cost}",
+            with_commas(users as u64),
+            phase.duration.as_secs_f64(),
+            with_commas(per_second(users, phase.duration) as u64)
+        )
+    }
+}
+
+impl fmt::Display for BurstReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = Table::default();
+        table.row("applied", self.phase_text(&self.applied));
+        table.row("told", self.phase_text(&self.announced));
+        table.row("latency before", latencies_text(&self.before.latencies));
+        table.row("while applied", latencies_text(&self.applied.latencies));
+        table.row("while told", latencies_text(&self.announced.latencies));
+        let lost = match self.lost {
+            0 => "none".to_owned(),
+            lost => format!("{} of {} messages", with_commas(lost), with_commas(self.sent)),
+        };
+        table.row("lost", lost);
+        if let Some(warning) = interference_warning(&self.usage) {
+            table.row("disturbed", warning);
+        }
+        table.row(
+            "server memory",
+            memory_text(
+                self.memory_before,
+                self.memory_after,
+                self.memory_peak,
+                self.bytes_per_host(),
+                "a host",
+            ),
+        );
+        write!(f, "{table}")
+    }
+}
+
+fn memory_text(
+    empty: Option<u64>,
+    loaded: Option<u64>,
+    peak: Option<u64>,
+    per_item: Option<f64>,
+    item: &str,
+) -> String {
+    let (Some(empty), Some(loaded), Some(peak), Some(each)) = (empty, loaded, peak, per_item)
+    else {
+        return "unknown: name the servers' processes with --pid".to_owned();
+    };
+    let [empty, loaded, peak] = [empty, loaded, peak].map(|bytes| bytes_text(bytes as f64));
+    format!("{empty} before, {loaded} after, {peak} at most; {} {item}", bytes_text(each))
+}
+
+fn per_second(count: usize, span: Duration) -> f64 {
+    (count as f64 / span.as_secs_f64().max(1e-9)).round()
+}

@@ -1,0 +1,243 @@
+//! The rule of `choice`: by hand, and in crowds where anything happens in any order.
+
+use crc::relay::message::HostId;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use super::directory::User;
+use super::pairing::*;
+
+fn user(id: u32) -> User {
+    let address = ([127, 0, 0, 1], 1).into();
+    User { id: HostId(id), name: name(id), address }
+}
+
+fn name(id: u32) -> Vec<u8> {
+    format!("user{id}").into()
+}
+
+fn pairing(id: u32) -> Pairing<u32> {
+    Pairing::new(HostId(id), &name(id))
+}
+
+fn requester(id: u32, has_chosen_us: bool) -> Requester {
+    Requester { id: HostId(id), name: name(id), has_chosen_us }
+}
+
+fn peer_info(partner: Option<u32>, supports_pairing: bool) -> PeerInfo {
+    PeerInfo { partner: partner.map(name).unwrap_or_default(), supports_pairing }
+}
+
+#[test]
+fn request_is_promised_to_a_larger_id_or_to_a_peer_that_has_chosen_us() {
+    let partner = |id| PairReply::Partner(name(id));
+    let mut five = pairing(5);
+    assert_eq!(five.on_request(requester(3, false), 0), [(0, PairReply::Partner(vec![]))]);
+    assert_eq!(five.on_request(requester(7, false), 1), [(1, partner(7))]);
+    assert_eq!(five.on_request(requester(9, true), 2), [(2, partner(7))]);
+    let mut five = pairing(5);
+    assert_eq!(five.on_request(requester(3, true), 0), [(0, partner(3))]);
+}
+
+#[test]
+fn requests_are_deferred_while_our_own_request_is_open() {
+    for (info, verdict, partner_id) in [
+        (peer_info(Some(5), true), Verdict::Paired, 3),
+        (peer_info(None, false), Verdict::Paired, 3),
+        (peer_info(Some(9), true), Verdict::Busy, 7),
+    ] {
+        let mut five = pairing(5);
+        five.on_request_sent(HostId(3));
+        assert_eq!(five.on_request(requester(7, false), 0), []);
+        assert_eq!(five.on_request(requester(8, false), 1), []);
+        let reply = PairReply::Partner(name(partner_id));
+        let replies = vec![(0, reply.clone()), (1, reply)];
+        assert_eq!(five.on_info(&user(3), &info), (verdict, replies));
+    }
+    let mut five = pairing(5);
+    five.on_request_sent(HostId(3));
+    let mut more = (10..).map(|id| five.on_request(requester(id, false), id));
+    assert!(more.by_ref().take(DEFERRED_MAX).all(|replies| replies.is_empty()));
+    let id = 10 + u32::try_from(DEFERRED_MAX).expect("small");
+    assert_eq!(more.next(), Some(vec![(id, PairReply::RetryLater)]));
+}
+
+/// People who don't hear of all others at once, whose questions and answers may be lost, and
+/// of whom some die.
+struct Simulation {
+    people: Vec<Person>,
+    requests: Vec<(usize, usize, u32, bool)>,
+    replies: Vec<(usize, usize, u32, PairReply)>,
+    next_request: u32,
+}
+
+struct Person {
+    pairing: Pairing<(usize, u32)>,
+    users: Vec<User>,
+    open_request: Option<(u32, usize)>,
+    is_paired: bool,
+    is_alive: bool,
+}
+
+impl Simulation {
+    fn new(count: usize) -> Self {
+        let person = |at| Person {
+            pairing: Pairing::new(id(at), &name(id(at).0)),
+            users: Vec::new(),
+            open_request: None,
+            is_paired: false,
+            is_alive: true,
+        };
+        let people = (0..count).map(person).collect();
+        Self { people, requests: Vec::new(), replies: Vec::new(), next_request: 0 }
+    }
+
+    /// Something happens, if anything still can.
+    fn run_step(&mut self, rng: &mut StdRng, has_faults: bool) -> bool {
+        let count = self.people.len();
+        let mut actions = Vec::new();
+        for index in (0..count).filter(|at| self.people[*at].is_alive) {
+            let person = &self.people[index];
+            let unknown = (0..count).filter(|other| {
+                *other != index
+                    && self.people[*other].is_alive
+                    && !person.users.iter().any(|user| user.id == id(*other))
+            });
+            actions.extend(unknown.map(|other| (0, index, other)));
+            if person.open_request.is_none() && !person.is_paired {
+                let next = match person.pairing.partner() {
+                    Some((chosen, _)) => Some(chosen),
+                    None => person.pairing.next_candidate(&person.users).map(|user| user.id),
+                };
+                actions.extend(next.map(|next| (1, index, index_of(next))));
+            }
+        }
+        actions.extend((0..self.requests.len()).map(|at| (2, at, 0)));
+        actions.extend((0..self.replies.len()).map(|at| (3, at, 0)));
+        if actions.is_empty() {
+            return false;
+        }
+        if has_faults && rng.random_bool(0.02) {
+            self.kill(rng.random_range(0..count));
+            return true;
+        }
+        let is_dropped = has_faults && rng.random_bool(0.1);
+        match actions[rng.random_range(0..actions.len())] {
+            (0, at, other) => self.people[at].users.push(user(id(other).0)),
+            (1, at, other) => {
+                let (person, request) = (&mut self.people[at], self.next_request);
+                self.next_request += 1;
+                let has_chosen = person.pairing.partner().is_some();
+                person.pairing.on_request_sent(id(other));
+                person.open_request = Some((request, other));
+                self.requests.push((at, other, request, has_chosen));
+            }
+            (2, index, _) => {
+                let (from, to, request, has_chosen_us) = self.requests.swap_remove(index);
+                // Who asks is known to be there when the question is looked at.
+                let person = &mut self.people[to];
+                if !person.users.iter().any(|user| user.id == id(from)) {
+                    if self.people[from].is_alive {
+                        self.people[to].users.push(user(id(from).0));
+                    } else {
+                        return true;
+                    }
+                }
+                let person = &mut self.people[to];
+                let (name, id) = (name(id(from).0), id(from));
+                let asker = Requester { id, name, has_chosen_us };
+                let replies = person.pairing.on_request(asker, (from, request));
+                self.queue_replies(to, replies);
+                if is_dropped {
+                    self.time_out(from, request);
+                }
+            }
+            (_, reply_index, _) => {
+                let (from, to, request, reply) = self.replies.swap_remove(reply_index);
+                let person = &mut self.people[to];
+                if person.open_request != Some((request, from)) {
+                    return true;
+                }
+                let PairReply::Partner(partner) = reply else {
+                    self.time_out(to, request);
+                    return true;
+                };
+                person.open_request = None;
+                let info = PeerInfo { partner, supports_pairing: true };
+                let (verdict, replies) = person.pairing.on_info(&user(id(from).0), &info);
+                person.is_paired |= verdict == Verdict::Paired;
+                self.queue_replies(to, replies);
+            }
+        }
+        true
+    }
+
+    fn queue_replies(&mut self, from: usize, replies: Vec<((usize, u32), PairReply)>) {
+        let queued = replies.into_iter().map(|((to, question), reply)| (from, to, question, reply));
+        self.replies.extend(queued);
+    }
+
+    fn time_out(&mut self, index: usize, request: u32) {
+        let person = &mut self.people[index];
+        if let Some((_, asked)) = person.open_request.take_if(|(open, _)| *open == request) {
+            let replies = person.pairing.on_unreachable(id(asked));
+            self.queue_replies(index, replies);
+        }
+    }
+
+    fn kill(&mut self, index: usize) {
+        self.people[index].is_alive = false;
+        self.requests.retain(|(_, to, ..)| *to != index);
+        self.replies.retain(|(from, to, ..)| *from != index && *to != index);
+        for other in 0..self.people.len() {
+            let person = &mut self.people[other];
+            person.users.retain(|user| user.id != id(index));
+            let is_partner =
+                person.pairing.partner().is_some_and(|(chosen, _)| chosen == id(index));
+            if !(person.is_paired && is_partner) {
+                let replies = person.pairing.on_quit(id(index));
+                self.queue_replies(other, replies);
+            }
+            let person = &self.people[other];
+            if let Some((request, asked)) = person.open_request
+                && asked == index
+            {
+                self.time_out(other, request);
+            }
+        }
+    }
+}
+
+fn id(index: usize) -> HostId {
+    HostId(u32::try_from(index).expect("few") + 1)
+}
+
+fn index_of(id: HostId) -> usize {
+    usize::try_from(id.0).expect("small") - 1
+}
+
+#[test]
+fn all_peers_pair_up_and_at_most_one_stays_alone() {
+    for seed in 0..3000 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut simulation = Simulation::new(rng.random_range(2..9));
+        let faulty_steps = rng.random_range(0..200);
+        let steps = (0..100_000)
+            .take_while(|step| simulation.run_step(&mut rng, *step < faulty_steps))
+            .count();
+        assert!(steps < 100_000, "seed {seed}: it does not settle");
+        let mut alone = 0;
+        for (index, person) in simulation.people.iter().enumerate().filter(|(_, one)| one.is_alive)
+        {
+            let Some((chosen, _)) = person.pairing.partner() else {
+                alone += 1;
+                continue;
+            };
+            let other = &simulation.people[index_of(chosen)];
+            let is_mutual = other.pairing.partner().is_some_and(|(back, _)| back == id(index));
+            assert!(person.is_paired, "seed {seed}: {} is not certain", index + 1);
+            assert!(is_mutual || !other.is_alive, "seed {seed}: {} and {chosen:?}", index + 1);
+        }
+        assert!(alone <= 1, "seed {seed}: {alone} stay alone");
+    }
+}

@@ -1,0 +1,130 @@
+//! Values with bounds of their own: however one is written, it goes through one check.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::limits::{
+    BUSY_POLL_MAX, FRAME_BYTES_MAX_CEILING, FRAME_BYTES_MAX_FLOOR, INFO_BYTES_MAX, NAME_BYTES_MAX,
+    QUEUE_BYTES_MAX_FLOOR,
+};
+use crate::relay::message::HostId;
+
+/// A value of the command line, the environment or the file, made from what was written there.
+macro_rules! validated {
+    ($name:ident($inner:ty) from $raw:ty as $raw_name:literal, $check:expr) => {
+        #[derive(Clone, Debug, Deserialize)]
+        #[serde(try_from = $raw_name)]
+        pub(super) struct $name(pub(super) $inner);
+
+        impl TryFrom<$raw> for $name {
+            type Error = String;
+
+            fn try_from(raw: $raw) -> Result<Self, String> {
+                let check: fn($raw) -> Result<$inner, String> = $check;
+                check(raw).map(Self)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                let raw: $raw = text.parse().map_err(|_| format!("{text:?} is not a number"))?;
+                raw.try_into()
+            }
+        }
+    };
+}
+
+validated!(Id(HostId) from i64 as "i64", |number| {
+    let id = u32::try_from(number).map(HostId).ok().filter(|id| id.is_registrable());
+    id.ok_or_else(|| format!("{number} is not an id: they go from 1 to 4294967294"))
+});
+
+validated!(PeerId(i64) from i64 as "i64", |number| {
+    let id = Some(number).filter(|&id| id > 0);
+    id.ok_or_else(|| format!("{number} is not an id: they go from 1 to {}", i64::MAX))
+});
+
+// Its bounds depend on what else is given.
+validated!(RawId(i64) from i64 as "i64", Ok);
+
+validated!(Name(String) from String as "String", |name| check_len(NAME_BYTES_MAX, "a name", name));
+
+validated!(Info(String) from String as "String", |info| check_len(INFO_BYTES_MAX, "an info", info));
+
+validated!(Seconds(Duration) from f64 as "f64", |seconds| {
+    let span = Duration::try_from_secs_f64(seconds).ok().filter(|span| *span <= DURATION_MAX);
+    span.ok_or_else(|| format!("{seconds} is not a number of seconds from 0 to {DURATION_MAX:?}"))
+});
+
+validated!(Interval(Duration) from f64 as "f64", |seconds| {
+    let span = Duration::try_from_secs_f64(seconds).ok();
+    let span = span.filter(|span| (CLASSIC_INTERVAL_MIN..=DURATION_MAX).contains(span));
+    span.ok_or_else(|| {
+        format!("{seconds} is not a number of seconds from {CLASSIC_INTERVAL_MIN:?} to {DURATION_MAX:?}")
+    })
+});
+
+validated!(Days(Duration) from f64 as "f64", |days| {
+    let span = Duration::try_from_secs_f64(days * 86_400.0).ok();
+    let span = span.filter(|span| !span.is_zero() && *span <= MAIL_AGE_CEILING);
+    span.ok_or_else(|| format!("{days} is not a number of days above 0, 36500 at most"))
+});
+
+validated!(Count(u64) from i64 as "i64", |count| {
+    u64::try_from(count).map_err(|_| format!("{count} is less than 0"))
+});
+
+validated!(Micros(Duration) from i64 as "i64", |micros| {
+    let span = u64::try_from(micros).ok().map(Duration::from_micros);
+    span.filter(|span| *span <= BUSY_POLL_MAX)
+        .ok_or_else(|| format!("{micros} is not a number of microseconds from 0 to 1000000"))
+});
+
+validated!(FrameBytes(usize) from i64 as "i64", |bytes| {
+    let range = FRAME_BYTES_MAX_FLOOR..=FRAME_BYTES_MAX_CEILING;
+    let bytes = usize::try_from(bytes).ok().filter(|bytes| range.contains(bytes));
+    bytes.ok_or_else(|| {
+        format!("a largest frame has {} to {} bytes", range.start(), range.end())
+    })
+});
+
+validated!(QueueBytes(usize) from i64 as "i64", |bytes| {
+    let bytes = usize::try_from(bytes).ok().filter(|&bytes| bytes >= QUEUE_BYTES_MAX_FLOOR);
+    bytes.ok_or_else(|| format!("a queue must hold at least {QUEUE_BYTES_MAX_FLOOR} bytes"))
+});
+
+validated!(LogFilter(String) from String as "String", |filter| {
+    let is_level = |word: &str| word.parse::<log::LevelFilter>().is_ok();
+    let is_directive = |part: &str| match part.split_once('=') {
+        Some((module, level)) => !module.is_empty() && is_level(level),
+        None => is_level(part),
+    };
+    match filter.split(',').find(|part| !is_directive(part)) {
+        None => Ok(filter),
+        Some(part) => Err(format!(
+            "{part:?} is not one of off, error, warn, info, debug and trace, nor module=level"
+        )),
+    }
+});
+
+/// The shortest interval of classic clients: the network and they need some time for an answer.
+const CLASSIC_INTERVAL_MIN: Duration = Duration::from_millis(100);
+
+/// The longest that mail can be made to wait.
+const MAIL_AGE_CEILING: Duration = Duration::from_secs(36_500 * 86_400);
+
+/// The longest span that an option may set.
+const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn check_len(bytes_max: usize, subject: &str, text: String) -> Result<String, String> {
+    match text.len() {
+        len if len > bytes_max => {
+            Err(format!("{subject} has at most {bytes_max} bytes, this one has {len}"))
+        }
+        _ => Ok(text),
+    }
+}

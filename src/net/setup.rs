@@ -1,0 +1,70 @@
+//! The ground that a loop stands on before there is a machine: the poll, with its tokens, what listens,
+//! and what wakes it.
+
+use std::fmt::Display;
+use std::io;
+use std::sync::Arc;
+
+use mio::{Interest, Poll, Token, Waker};
+use rustix::process::{Resource, getrlimit, setrlimit};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+
+use super::listen::Listener;
+use crate::address::Address;
+use crate::limits::CONTROL_CONNECTIONS_MAX;
+
+pub(super) const SIGNALS: Token = Token(0);
+pub(super) const WAKER: Token = Token(1);
+pub(super) const LISTENER_TOKEN_BASE: usize = 2;
+pub(super) const LISTENERS_MAX: usize = 12;
+/// From here up to the links, tokens are a house's.
+pub(super) const SERVICE_TOKEN_BASE: usize = LISTENER_TOKEN_BASE + LISTENERS_MAX;
+const SERVICE_TOKENS_MAX: usize = 3 + CONTROL_CONNECTIONS_MAX;
+pub(super) const LINK_TOKEN_BASE: usize = SERVICE_TOKEN_BASE + SERVICE_TOKENS_MAX;
+
+/// What a loop is made of before there is a machine.
+pub(super) struct LoopSetup<W> {
+    pub(super) poll: Poll,
+    pub(super) listeners: Vec<Listener<W>>,
+    pub(super) signals: Signals,
+    pub(super) waker: Arc<Waker>,
+}
+
+impl<W: Copy + Display> LoopSetup<W> {
+    /// Listens.
+    pub(super) fn open(addresses: &[(W, Address)]) -> Result<Self, String> {
+        raise_descriptor_limit();
+        let poll = Poll::new().map_err(|error| setup_error(&error))?;
+        let registry = poll.registry();
+        assert!(addresses.len() <= LISTENERS_MAX, "as many doors as tokens");
+        let mut listeners = Vec::new();
+        for (index, (wire, address)) in addresses.iter().enumerate() {
+            listeners.push(Listener::open(
+                *wire,
+                address,
+                registry,
+                Token(LISTENER_TOKEN_BASE + index),
+            )?);
+        }
+        let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(|error| setup_error(&error))?;
+        registry
+            .register(&mut signals, SIGNALS, Interest::READABLE)
+            .map_err(|error| setup_error(&error))?;
+        let waker = Arc::new(Waker::new(registry, WAKER).map_err(|error| setup_error(&error))?);
+        Ok(Self { poll, listeners, signals, waker })
+    }
+}
+
+fn setup_error(error: &io::Error) -> String {
+    format!("cannot set up the poll loop: {error}")
+}
+
+/// Every connection takes a descriptor: as many as the system grants, not the few it begins with.
+fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        log::warn!("cannot raise the limit of open files: {error}");
+    }
+}

@@ -1,0 +1,104 @@
+//! What sessions ask for, carried out: registrations, chats, and mail from and to them.
+
+use super::{Link, Node};
+use crate::doors::Effect;
+use crate::limits::QUEUE_LOW_WATER_BYTES;
+use crate::relay::message::{HostId, HostKind, Message, Registration};
+use crate::relay::{CloseReason, FirstLink, LinkId, Outbox as _};
+
+impl Node {
+    /// Carries out what a link's session asks for.
+    pub(super) fn apply(&mut self, id: LinkId, effect: Effect<'_>) {
+        let now = self.links.now;
+        match effect {
+            Effect::None | Effect::Defer => {}
+            Effect::Relay(message) => self.relay.receive(now, id, &message, &mut self.links),
+            Effect::Register { id: host, name } => self.register(id, host, &name),
+            Effect::Chat { from, to, text } => {
+                self.forward_chats(id, (from, to), &text, &[]);
+            }
+            Effect::Broadcast { from, text } => self.start_broadcast(id, from, &text),
+            Effect::SendMail { from, to, text } => {
+                match self.links.spool.append(now, id, from, to, &text) {
+                    Ok(()) => {
+                        if let Some(link) = self.links.get_mut(id) {
+                            link.unacked_mail += 1;
+                        }
+                    }
+                    Err(error) => {
+                        // Said often enough to be seen, and not for each.
+                        let refused_count = self.links.spool.refused();
+                        if refused_count.is_power_of_two() {
+                            log::warn!(
+                                "a message to {to} is refused ({refused_count} so far): {error}"
+                            );
+                        }
+                    }
+                }
+            }
+            Effect::Close(reason) => self.links.close(id, reason),
+        }
+    }
+
+    /// A session's client joins as a user, or as another one than before.
+    fn register(&mut self, id: LinkId, host_id: HostId, name: &[u8]) {
+        let now = self.links.now;
+        if self.relay.adjacent_host(id).is_some() {
+            let name = String::from_utf8_lossy(name);
+            let reason = CloseReason::Session(format!("is known as {name} from now on"));
+            self.relay.closed(now, id, &reason, &mut self.links);
+            self.relay.accepted(now, id);
+        }
+        let wire_name = self.links.get(id).map(|link| link.wire().to_string()).unwrap_or_default();
+        let registration = Registration {
+            kind: HostKind::User,
+            source: host_id,
+            last_hop: HostId::NONE,
+            name,
+            info: wire_name.as_bytes(),
+        };
+        self.relay.receive(now, id, &Message::Registration(registration), &mut self.links);
+        if self.relay.adjacent_host(id).is_none() {
+            // The relay closes the link and has said why; a client on this wire is told in its words.
+            self.links.refuse_registration(id);
+            self.links.close(id, CloseReason::Session("not registered".to_owned()));
+        }
+    }
+
+    /// Puts mail into the queues of those who can be reached, as far as there is room.
+    pub(super) fn deliver_ready_mail(&mut self) {
+        while let Some(user) = self.links.spool.next_ready() {
+            let host = self.relay.hosts().get(user);
+            let Some(FirstLink::Link(link)) = host.map(|host| host.first_link) else {
+                self.links.spool.on_unreachable();
+                continue;
+            };
+            if self.links.unsent_bytes(link) >= QUEUE_LOW_WATER_BYTES {
+                self.links.spool.on_queue_full(link);
+                continue;
+            }
+            let mail = self.links.spool.take_ready();
+            let sender = self.links.names.wide_ids.find_user(mail.from, self.relay.hosts());
+            let sender_host = sender.map(|host| host.id);
+            let (relay, links) = (&mut self.relay, &mut self.links);
+            relay.forward_mail(mail.from, sender_host, user, &mail.text, links);
+            let end_offset = links.get(link).map_or(u64::MAX, |link| link.traffic.bytes_out);
+            links.spool.on_queued(link, end_offset, mail.id);
+        }
+    }
+
+    /// Sessions tell their clients what has changed in this turn.
+    pub(super) fn send_presence_to_all(&mut self) {
+        let links = self.links.table.iter().map(Link::id).collect::<Vec<_>>();
+        for id in links {
+            self.send_presence_to(id);
+        }
+    }
+
+    pub(super) fn send_presence_to(&mut self, id: LinkId) {
+        let now = self.links.now;
+        self.links.with_session(id, &self.relay, |session, cx| {
+            session.send_presence(now, cx.names, cx.queue);
+        });
+    }
+}
