@@ -10,11 +10,13 @@ use std::time::Duration;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use rustix::time::{ClockId, clock_gettime};
 
-use crc::doors::Wire;
+use crc::id::HostId;
 use crc::limits::{Limits, READ_BYTES_PER_TURN};
+use crc::link::{LinkId, Time};
 use crc::node::Node;
-use crc::relay::message::{HostId, HostKind};
-use crc::relay::{Identity, LinkId, Time};
+use crc::relay::Identity;
+use crc::relay::message::HostKind;
+use crc::wires::Wire;
 use crc_tests::frames::{registration, server};
 
 const HOSTS: u32 = 1_000_000;
@@ -122,7 +124,7 @@ fn bench(c: &mut Criterion) {
             let link = join_server(&mut node, 3);
             assert!(drain_send_queues(&mut node, &mut sent) >= burst.len());
             sent.hosts += HOSTS;
-            node.closed(Time::default(), link, &crc::relay::CloseReason::PeerClosed);
+            node.closed(Time::default(), link, &crc::link::CloseReason::PeerClosed);
             node.advance(Time::from_start(Duration::from_secs(10))); // 3 itself is forgotten
         });
     });

@@ -6,9 +6,10 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
-use crc::doors::crc::wire;
+use crc::id::HostId;
 use crc::limits::FRAME_BYTES_MAX;
-use crc::relay::message::{HostId, HostKind, Message, Registration, StatusCode};
+use crc::relay::message::{HostKind, Message, Registration, StatusCode};
+use crc::wires::crc::wire;
 
 fn messages() -> [(&'static str, Message<'static>); 5] {
     let (source, destination, last_hop) = (HostId(101), HostId(102), HostId(2));

@@ -12,8 +12,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crc::doors::crc::wire as crc_wire;
-use crc::doors::direct::wire;
+use crc::wires::crc::wire as crc_wire;
+use crc::wires::direct::wire;
 use crc_tests::frames::{chat, user};
 
 const ROUNDS: usize = 5;

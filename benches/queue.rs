@@ -4,7 +4,7 @@ mod common;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
-use crc::doors::SendQueue;
+use crc::link::SendQueue;
 
 /// Puts `frames` of 64 bytes into a queue and takes them out again in portions.
 fn fill_and_drain(queue: &mut SendQueue, frames: usize, write_bytes_max: usize) {

@@ -8,11 +8,13 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
-use crc::doors::Wire;
+use crc::id::HostId;
 use crc::limits::Limits;
+use crc::link::{LinkId, Time};
 use crc::node::Node;
-use crc::relay::message::{HostId, HostKind};
-use crc::relay::{Identity, LinkId, Time};
+use crc::relay::Identity;
+use crc::relay::message::HostKind;
+use crc::wires::Wire;
 use crc_tests::frames::{chat, registration, server, user};
 
 const CHATS_PER_TURN: u32 = 64;

@@ -1,17 +1,18 @@
 //! crc: a chat relay. `docs/ARCHITECTURE.md` has the bird's eye view and the code map.
 
 pub mod address;
-pub mod blocks;
+pub mod chunked_vec;
 pub mod cli;
 pub mod client;
-pub mod doors;
+pub mod id;
 pub mod limits;
+pub mod link;
 pub mod mail;
-pub mod mailbox;
+pub mod names;
 pub mod net;
 pub mod node;
 pub mod operator;
 pub mod peer;
 pub mod printable;
 pub mod relay;
-pub mod slots;
+pub mod wires;

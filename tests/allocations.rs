@@ -1,12 +1,15 @@
 //! What a chat costs in allocations, on its way from bytes that were received to bytes that are sent: none.
 
-use crc::doors::Wire;
-use crc::doors::classic::wire::{self as classic, Form, Name};
-use crc::doors::direct::wire::{self as direct, Control};
+use crc::id::HostId;
 use crc::limits::Limits;
+use crc::link::{LinkId, Time};
 use crc::node::Node;
-use crc::relay::message::HostId;
-use crc::relay::{Identity, LinkId, Time};
+use crc::relay::Identity;
+use crc::wires::Wire;
+use crc::wires::classic::wire as classic;
+use crc::wires::classic::wire::{Form, Name};
+use crc::wires::direct::wire as direct;
+use crc::wires::direct::wire::Control;
 use crc_tests::frames::{chat, user};
 
 const CHATS: usize = 64;

@@ -1,10 +1,12 @@
 //! What hosts and clients cost in memory, counted by the allocator.
 
-use crc::doors::Wire;
+use crc::id::HostId;
 use crc::limits::Limits;
+use crc::link::Time;
 use crc::node::Node;
-use crc::relay::message::{HostId, HostKind};
-use crc::relay::{Identity, Time};
+use crc::relay::Identity;
+use crc::relay::message::HostKind;
+use crc::wires::Wire;
 use crc_tests::frames::{chat, registration, server, user};
 
 const HOSTS: u32 = 1_000_000;

@@ -1,12 +1,14 @@
 //! What holds for any input: round trips, cuts, noise.
 
-use crc::doors::Wire;
-use crc::doors::crc::wire;
-use crc::doors::frame_decoder::FrameDecoder;
+use crc::id::HostId;
 use crc::limits::{FRAME_BYTES_MAX, Limits};
+use crc::link::frame_decoder::FrameDecoder;
+use crc::link::{LinkId, Time};
 use crc::node::{Action, Node};
-use crc::relay::message::{HostId, HostKind, Message, Registration, StatusCode};
-use crc::relay::{FirstLink, Identity, LinkId, Time};
+use crc::relay::message::{HostKind, Message, Registration, StatusCode};
+use crc::relay::{FirstLink, Identity};
+use crc::wires::Wire;
+use crc::wires::crc::wire;
 use crc_tests::frames;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -230,7 +232,7 @@ proptest! {
             });
             match action {
                 0 => {
-                    node.closed(now, link, &crc::relay::CloseReason::PeerClosed);
+                    node.closed(now, link, &crc::link::CloseReason::PeerClosed);
                     links[index] = None;
                 }
                 1..=6 if index < 3 => {

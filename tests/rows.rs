@@ -1,17 +1,21 @@
 //! Chats in a row are passed on together, and nobody can tell: any row, over any wire, comes out as if
 //! each frame had been read alone.
 
-use crc::doors::Wire;
-use crc::doors::classic::wire::{self as classic, Form, MESSAGE_BYTES, NAME_BYTES, Name};
-use crc::doors::direct::wire::{self as direct, Control};
+use crc::id::HostId;
 use crc::limits::{
     CLASSIC_FORM_DETECTION_TIMEOUT, CLIENT_QUEUE_BYTES_MAX, FRAME_BYTES_MAX, Limits,
     QUEUE_BYTES_MAX_FLOOR, QUEUE_HIGH_WATER_BYTES,
 };
-use crc::mailbox::MemoryMailbox;
+use crc::link::{LinkId, Time};
+use crc::mail::store::MemoryMailbox;
 use crc::node::{Action, Node, Traffic};
-use crc::relay::message::{HostId, HostKind};
-use crc::relay::{Identity, LinkId, Time};
+use crc::relay::Identity;
+use crc::relay::message::HostKind;
+use crc::wires::Wire;
+use crc::wires::classic::wire as classic;
+use crc::wires::classic::wire::{Form, MESSAGE_BYTES, NAME_BYTES, Name};
+use crc::wires::direct::wire as direct;
+use crc::wires::direct::wire::Control;
 use crc_tests::frames;
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
-use crc::doors::crc::wire;
+use crc::id::HostId;
 use crc::limits::{DIRECT_WRITE_BYTES_MIN, FRAME_BYTES_MAX, UPLINK_REFUSED_RETRY_DELAY};
 use crc::relay::FirstLink;
-use crc::relay::message::{HostId, HostKind, Message};
+use crc::relay::message::{HostKind, Message};
+use crc::wires::crc::wire;
 use crc_tests::frames::{self, chat, quit};
 use crc_tests::sim::{ClientId, NetConditions, ServerSpec, World};
 use rand::rngs::StdRng;

@@ -1,8 +1,9 @@
 //! Frames for tests, made in one line each.
 
-use crc::doors::crc::wire;
+use crc::id::HostId;
 use crc::limits::FRAME_BYTES_MAX;
-use crc::relay::message::{HostId, HostKind, Message, Registration, StatusCode};
+use crc::relay::message::{HostKind, Message, Registration, StatusCode};
+use crc::wires::crc::wire;
 
 /// The bytes of any message.
 #[must_use]

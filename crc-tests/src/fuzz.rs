@@ -5,19 +5,21 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::time::Duration;
 
-use crc::doors::Wire;
-use crc::doors::classic::wire as classic_wire;
-use crc::doors::crc::wire as crc_wire;
-use crc::doors::direct::wire as direct_wire;
-use crc::doors::frame_decoder::FrameDecoder;
+use crc::id::HostId;
 use crc::limits::{
     FRAME_BYTES_MAX, Limits, PEER_RETAINED_BYTES_MAX, PEER_RETAINED_MESSAGES_MAX, PEERS_MAX,
 };
-use crc::mailbox::MemoryMailbox;
+use crc::link::frame_decoder::FrameDecoder;
+use crc::link::{CloseReason, LinkId, Time};
+use crc::mail::store::MemoryMailbox;
 use crc::node::{Action, Node};
 use crc::peer::{Action as PeerAction, Peer, wire as peer_wire};
-use crc::relay::message::{HostId, HostKind, Message};
-use crc::relay::{CloseReason, FirstLink, Identity, LinkId, Time};
+use crc::relay::message::{HostKind, Message};
+use crc::relay::{FirstLink, Identity};
+use crc::wires::Wire;
+use crc::wires::classic::wire as classic_wire;
+use crc::wires::crc::wire as crc_wire;
+use crc::wires::direct::wire as direct_wire;
 
 use crate::frames;
 

@@ -6,13 +6,15 @@
 use std::time::Duration;
 
 use crc::client::{App, Identity};
-use crc::doors::Wire;
-use crc::doors::classic::wire::Name;
+use crc::id::HostId;
 use crc::limits::Limits;
+use crc::link::Time;
 use crc::node::Node;
 use crc::printable::Printable;
-use crc::relay::message::{HostId, HostKind};
-use crc::relay::{FirstLink, Host, Time};
+use crc::relay::message::HostKind;
+use crc::relay::{FirstLink, Host};
+use crc::wires::Wire;
+use crc::wires::classic::wire::Name;
 
 use crate::backend::{Backend, KnownUser, RunError, id_taken_text, is_user_list_current};
 use crate::client_log::ClientLog;

@@ -12,11 +12,11 @@ use super::validated::{
     Count, Days, FrameBytes, Id, Info, Interval, LogFilter, Micros, Name, QueueBytes, Seconds,
 };
 use crate::address::Address;
-use crate::doors::Wire;
+use crate::id::HostId;
 use crate::limits::{Limits, MAIL_BYTES_MAX, MAIL_IN_MEMORY_BYTES_MAX, NAME_BYTES_MAX};
 use crate::net::ServerSettings;
 use crate::relay::Identity;
-use crate::relay::message::HostId;
+use crate::wires::Wire;
 
 /// The port that is registered for chat relays ("text-relay").
 const DEFAULT_PORT: u16 = 3600;

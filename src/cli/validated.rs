@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::id::HostId;
 use crate::limits::{
     BUSY_POLL_MAX, FRAME_BYTES_MAX_CEILING, FRAME_BYTES_MAX_FLOOR, INFO_BYTES_MAX, NAME_BYTES_MAX,
     QUEUE_BYTES_MAX_FLOOR,
 };
-use crate::relay::message::HostId;
 
 /// A value of the command line, the environment or the file, made from what was written there.
 macro_rules! validated {

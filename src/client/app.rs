@@ -11,10 +11,10 @@ use std::time::Duration;
 use super::event::Event;
 use super::grammar::{self, Command};
 use super::session::{Classic, Crc, Direct, End, NotDone, Session};
-use crate::doors::classic::wire::Name;
-use crate::doors::frame_decoder::FrameDecoder;
 use crate::limits::CLIENT_QUEUE_BYTES_MAX;
+use crate::link::frame_decoder::FrameDecoder;
 use crate::relay::Identity;
+use crate::wires::classic::wire::Name;
 
 /// How long the server may take to answer the registration: as long as it gives a client to send one.
 pub const WELCOME_DEADLINE: Duration = crate::limits::REGISTER_DEADLINE;

@@ -12,9 +12,9 @@ use super::lines::Typed;
 use super::shell::{Front, complain};
 use super::unread::Unread;
 use crate::limits::EXCERPT_BYTES_MAX;
+use crate::link::Time;
 use crate::peer::wire::MessageId;
 use crate::peer::{self, Peer};
-use crate::relay::Time;
 
 /// Messages whose first words are remembered, for the mark when their receipts come.
 const MARKS_MAX: usize = 1000;

@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use foldhash::fast::RandomState;
 
 use super::{Mail, MailId, StoreRequest};
-use crate::relay::LinkId;
-use crate::relay::message::{HostId, WideId};
+use crate::id::{HostId, WideId};
+use crate::link::LinkId;
 
 /// One addressee's mail on its way.
 #[derive(Debug)]

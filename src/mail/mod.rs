@@ -6,15 +6,14 @@
 
 mod delivery;
 mod spool;
-mod wide_ids;
+pub mod store;
 
 use std::time::Duration;
 
 pub use self::spool::{AppendError, Backlog, Spool};
-pub use self::wide_ids::WideIds;
 
+use crate::id::WideId;
 use crate::limits::MAIL_OVERHEAD_BYTES;
-use crate::relay::message::WideId;
 
 /// Names one message for as long as its mailbox lives: they grow in the order of keeping, and none
 /// is ever used again.

@@ -16,12 +16,12 @@ use foldhash::fast::RandomState;
 
 use super::delivery::Deliveries;
 use super::{Inventory, Mail, MailId, StoreReply, StoreRequest};
+use crate::id::{HostId, WideId};
 use crate::limits::{
     Limits, MAIL_CLOCK_SAVE_INTERVAL, MAIL_EXPIRY_INTERVAL_MIN, MAIL_OVERHEAD_BYTES,
     MAIL_UNACKED_BYTES_MAX,
 };
-use crate::relay::message::{HostId, WideId};
-use crate::relay::{LinkId, Time};
+use crate::link::{LinkId, Time};
 
 /// Why a message is not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]

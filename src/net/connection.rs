@@ -10,7 +10,7 @@ use mio::{Interest, Registry, Token};
 
 use super::machine::Machine;
 use crate::limits::WRITE_BYTES_PER_TURN;
-use crate::relay::{CloseReason, LinkId};
+use crate::link::{CloseReason, LinkId};
 
 /// A socket and its readiness.
 pub(super) struct Connection {

@@ -13,9 +13,9 @@ use mio::{Interest, Registry, Token};
 
 use super::stdio::{STDIN, STDOUT, Stdio};
 use crate::limits::{OPERATOR_LINE_BYTES_MAX, OPERATOR_OUTPUT_BYTES_MAX};
+use crate::link::Time;
 use crate::node::Node;
 use crate::operator::{self, CommandResult, Format};
-use crate::relay::Time;
 
 /// Standard input and output as the poll loop sees them.
 pub(super) struct Console {

@@ -15,9 +15,9 @@ use rustix::fs::Mode;
 
 use super::listen::Readiness;
 use crate::limits::{CONTROL_CONNECTIONS_MAX, OPERATOR_LINE_BYTES_MAX, OPERATOR_OUTPUT_BYTES_MAX};
+use crate::link::Time;
 use crate::node::Node;
 use crate::operator::{self, CommandResult, Format};
-use crate::relay::Time;
 
 /// How long `crc ctl` waits for a server that says nothing.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);

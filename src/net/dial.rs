@@ -10,7 +10,7 @@ use mio::Waker;
 use super::connection::{Connection, PendingDial};
 use super::resolve::{Resolution, Resolver};
 use crate::address::Address;
-use crate::relay::{CloseReason, LinkId};
+use crate::link::{CloseReason, LinkId};
 
 /// What a dial has come to: a connection that is being made, or why there is none.
 pub(super) type DialResult = Result<Connection, CloseReason>;

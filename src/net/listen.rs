@@ -10,7 +10,7 @@ use mio::{Interest, Registry, Token};
 
 use crate::address::Address;
 use crate::limits::ACCEPTS_PER_TURN;
-use crate::relay::Time;
+use crate::link::Time;
 
 /// How long accepting rests when the system has no descriptor or memory for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);

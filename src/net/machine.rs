@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use mio::{Registry, Token};
 
-use crate::doors::Wire;
 use crate::limits::READ_BYTES_PER_TURN;
+use crate::link::{CloseReason, LinkId, Time};
 use crate::mail::StoreRequest;
 use crate::node::{self, DirectWrite, Node};
 use crate::peer::{self, Peer};
-use crate::relay::{CloseReason, LinkId, Time};
+use crate::wires::Wire;
 
 /// What a machine asks of the outside.
 pub(super) enum Action<R> {

@@ -12,8 +12,8 @@ use super::machine::{PeerWire, Services};
 use super::setup::{LoopSetup, SERVICE_TOKEN_BASE};
 use crate::address::Address;
 use crate::client::{PeerFront, Seen};
+use crate::link::Time;
 use crate::peer::Peer;
-use crate::relay::Time;
 use std::os::fd::AsRawFd as _;
 
 const INPUT_TOKEN: Token = Token(SERVICE_TOKEN_BASE);

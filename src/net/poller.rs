@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Registry};
 
-use crate::relay::Time;
+use crate::link::Time;
 
 /// What is registered with the system, and how its news are waited for.
 pub(super) struct Poller {

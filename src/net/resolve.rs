@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use mio::Waker;
 
 use crate::address::Address;
-use crate::relay::LinkId;
+use crate::link::LinkId;
 
 /// The end of a look-up.
 pub(super) struct Resolution {

@@ -14,12 +14,13 @@ use super::control::ControlSocket;
 use super::machine::Services;
 use super::setup::{LoopSetup, SERVICE_TOKEN_BASE};
 use crate::address::Address;
-use crate::doors::Wire;
 use crate::limits::Limits;
+use crate::link::Time;
 use crate::mail::StoreRequest;
-use crate::mailbox::Mailbox;
+use crate::mail::store::Mailbox;
 use crate::node::Node;
-use crate::relay::{Identity, Time};
+use crate::relay::Identity;
+use crate::wires::Wire;
 
 const CONSOLE_INPUT: Token = Token(SERVICE_TOKEN_BASE);
 const CONSOLE_OUTPUT: Token = Token(SERVICE_TOKEN_BASE + 1);

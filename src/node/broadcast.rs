@@ -5,9 +5,11 @@
 //! [`BROADCAST_STALL_TIMEOUT`] is given up on: who is behind it does not hear it, everyone else does.
 
 use super::Node;
+use crate::id::HostId;
 use crate::limits::{BROADCAST_QUEUE_HIGH_WATER_BYTES, BROADCAST_STALL_TIMEOUT};
-use crate::relay::message::{HostId, HostKind, Message};
-use crate::relay::{FirstLink, Host, LinkId, Outbox as _, Time};
+use crate::link::{LinkId, Time};
+use crate::relay::message::{HostKind, Message};
+use crate::relay::{FirstLink, Host, Outbox as _};
 
 /// Something that is said to everyone, while not all have been reached.
 #[derive(Debug)]

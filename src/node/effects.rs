@@ -1,10 +1,12 @@
 //! What sessions ask for, carried out: registrations, chats, and mail from and to them.
 
 use super::{Link, Node};
-use crate::doors::Effect;
+use crate::id::HostId;
 use crate::limits::QUEUE_LOW_WATER_BYTES;
-use crate::relay::message::{HostId, HostKind, Message, Registration};
-use crate::relay::{CloseReason, FirstLink, LinkId, Outbox as _};
+use crate::link::{CloseReason, LinkId};
+use crate::relay::message::{HostKind, Message, Registration};
+use crate::relay::{FirstLink, Outbox as _};
+use crate::wires::Effect;
 
 impl Node {
     /// Carries out what a link's session asks for.

@@ -8,11 +8,12 @@
 use super::Node;
 use super::link::Link;
 use super::links::Links;
-use crate::doors::frame_decoder::Flow;
-use crate::doors::{ChatRun, Session, crc};
+use crate::id::HostId;
 use crate::limits::{DIRECT_WRITE_BYTES_MIN, QUEUE_HIGH_WATER_BYTES};
-use crate::relay::LinkId;
-use crate::relay::message::{HostId, Message};
+use crate::link::LinkId;
+use crate::link::frame_decoder::Flow;
+use crate::relay::message::Message;
+use crate::wires::{ChatRun, Session, crc};
 
 /// Offers bytes to a link's socket at once, those of its queue first, and answers how many it took in
 /// all: 0 if nothing fits now, or if there is no socket.

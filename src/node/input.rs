@@ -1,10 +1,11 @@
 //! The way in: bytes of a link become frames, and each frame goes to the relay or to the link's session.
 
 use super::{Action, DirectWrite, Node};
-use crate::doors::frame_decoder::{Decoded, Flow};
-use crate::doors::{Effect, Session, SessionCx, Wire, classic, crc, direct};
 use crate::limits::BURST_HOSTS_MIN;
-use crate::relay::{CloseReason, LinkId, Outbox as _};
+use crate::link::frame_decoder::{Decoded, Flow};
+use crate::link::{CloseReason, LinkId};
+use crate::relay::Outbox as _;
+use crate::wires::{Effect, Session, SessionCx, Wire, classic, crc, direct};
 
 impl Node {
     /// Handles the frames that some bytes complete, until they have made a queue long: a few bytes of

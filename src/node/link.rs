@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 
-use crate::doors::frame_decoder::FrameDecoder;
-use crate::doors::{SendQueue, Session, Wire};
 use crate::limits::Limits;
+use crate::link::QueuedLink;
+use crate::link::SendQueue;
+use crate::link::frame_decoder::FrameDecoder;
+use crate::link::{LinkId, Time};
 use crate::relay::message::HostKind;
-use crate::relay::{LinkId, Time};
-use crate::slots::QueuedLink;
+use crate::wires::{Session, Wire};
 
 /// What has passed over a link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -8,13 +8,16 @@ use rand::rngs::StdRng;
 
 use super::Action;
 use super::link::{Link, Traffic};
-use crate::doors::frame_decoder::FrameDecoder;
-use crate::doors::{SendQueue, Session, SessionCx, SharedNames, Wire};
+use crate::id::{HostId, WideId};
 use crate::limits::Limits;
+use crate::link::LinkTable;
+use crate::link::SendQueue;
+use crate::link::frame_decoder::FrameDecoder;
+use crate::link::{CloseReason, LinkId, Time};
 use crate::mail::Spool;
-use crate::relay::message::{HostId, HostKind, Message, StatusCode, WideId};
-use crate::relay::{CloseReason, Host, LinkId, Outbox, Relay, Time};
-use crate::slots::LinkTable;
+use crate::relay::message::{HostKind, Message, StatusCode};
+use crate::relay::{Host, Outbox, Relay};
+use crate::wires::{Session, SessionCx, SharedNames, Wire};
 
 /// The links and what the relay asks for them: everything but the relay itself.
 #[derive(Debug)]

@@ -28,14 +28,15 @@ pub use self::link::{Link, Traffic};
 
 use self::broadcast::Broadcast;
 use self::links::Links;
-use crate::doors::Wire;
+use crate::id::{HostId, WideId};
 use crate::limits::{
     BURST_READ_BYTES_PER_TURN, Limits, QUEUE_LOW_WATER_BYTES, READ_BYTES_PER_TURN,
     SHUTDOWN_DRAIN_TIMEOUT,
 };
+use crate::link::{CloseReason, LinkId, Time};
 use crate::mail::{Inventory, Spool, StoreReply, StoreRequest};
-use crate::relay::message::{HostId, WideId};
-use crate::relay::{CloseReason, Identity, KickError, LinkId, Relay, Time};
+use crate::relay::{Identity, KickError, Relay};
+use crate::wires::Wire;
 
 /// What the outside is asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]

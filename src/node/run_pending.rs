@@ -1,9 +1,9 @@
 //! What ends an event: all that it has begun is carried on as far as it goes now.
 
 use super::{Action, Node};
+use crate::link::{CloseReason, LinkId, Time};
 use crate::printable::Printable;
 use crate::relay::message::HostKind;
-use crate::relay::{CloseReason, LinkId, Time};
 
 impl Node {
     /// Ends what an event has begun: hands over mail and broadcasts as far as there is room, tells

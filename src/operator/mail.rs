@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::table::{Align, table};
 use super::{CommandResult, Format, Quoted, confirmation, json};
+use crate::id::WideId;
 use crate::node::Node;
-use crate::relay::message::WideId;
 
 #[derive(Serialize)]
 struct MailboxRow {

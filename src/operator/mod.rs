@@ -14,10 +14,12 @@ use std::time::Duration;
 use serde::Serialize;
 
 use self::table::{Align, table};
+use crate::id::HostId;
+use crate::link::Time;
 use crate::node::{Link, Node};
 use crate::printable::Printable;
-use crate::relay::message::{HostId, HostKind};
-use crate::relay::{FirstLink, Host, Time};
+use crate::relay::message::HostKind;
+use crate::relay::{FirstLink, Host};
 
 /// How an answer is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

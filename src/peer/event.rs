@@ -1,7 +1,7 @@
 //! What a peer asks of the outside, and what it tells its user.
 
 use super::wire::MessageId;
-use crate::relay::{CloseReason, LinkId};
+use crate::link::{CloseReason, LinkId};
 
 /// What the outside is asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]

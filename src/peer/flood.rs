@@ -7,7 +7,7 @@ use super::kept::Ended;
 use super::wire::{Body, Chat, MessageId, Receipt};
 use super::{Event, Peer};
 use crate::limits::{PEER_RETAINED_AGE_MAX, PEER_TEXT_BYTES_MAX};
-use crate::relay::{LinkId, Time};
+use crate::link::{LinkId, Time};
 
 /// Why something cannot be said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use super::said::Said;
 use super::wire::{Body, Empty, Grant, Hello};
 use super::{Event, Peer};
 use crate::limits::PEER_LINKS_MAX;
-use crate::relay::{CloseReason, LinkId};
+use crate::link::{CloseReason, LinkId};
 
 impl Peer {
     pub(super) fn say_hello(&mut self, id: LinkId) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::relay::Time;
+use crate::link::Time;
 
 /// 2024-01-01T00:00:00Z, counted from 1970.
 pub const EPOCH: Duration = Duration::from_secs(1_704_067_200);

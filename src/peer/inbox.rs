@@ -20,7 +20,7 @@ use crate::limits::{
     PEER_GAP_TIMEOUT, PEER_INBOX_SENDERS_MAX, PEER_REORDER_BYTES_MAX, PEER_REORDER_MESSAGES_MAX,
     PEER_RETAINED_AGE_MAX,
 };
-use crate::relay::Time;
+use crate::link::Time;
 
 /// What becomes of a message.
 #[derive(Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use crate::limits::{
     PEER_MESSAGE_OVERHEAD_BYTES, PEER_RETAINED_AGE_MAX, PEER_RETAINED_BYTES_MAX,
     PEER_RETAINED_MESSAGES_MAX, PEER_SEEN_PAIRS_MAX,
 };
-use crate::relay::Time;
+use crate::link::Time;
 
 #[derive(Debug)]
 struct Entry {

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::wire::{self, Body, Hello};
-use crate::doors::SendQueue;
-use crate::doors::frame_decoder::FrameDecoder;
 use crate::limits::{
     PEER_FRAME_TIMEOUT, PEER_IDLE_TIMEOUT, PEER_PING_AFTER, PEER_QUEUE_BYTES_MAX,
     PEER_QUEUES_BYTES_MAX, REGISTER_DEADLINE,
 };
-use crate::relay::{CloseReason, LinkId, Time};
-use crate::slots::{LinkTable, QueuedLink};
+use crate::link::SendQueue;
+use crate::link::frame_decoder::FrameDecoder;
+use crate::link::{CloseReason, LinkId, Time};
+use crate::link::{LinkTable, QueuedLink};
 
 /// How far the two ends have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -56,7 +56,7 @@ use self::said::Said;
 use self::targets::Targets;
 use self::wire::{Body, Empty};
 use crate::limits::{PEER_ID_GRANT_TIMEOUT, SHUTDOWN_DRAIN_TIMEOUT};
-use crate::relay::{CloseReason, LinkId, Time};
+use crate::link::{CloseReason, LinkId, Time};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {

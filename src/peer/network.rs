@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::wire::{Here, VERSION_MAX};
 use crate::limits::{PEER_UNREACHABLE_RETENTION, PEERS_MAX};
-use crate::relay::Time;
+use crate::link::Time;
 
 /// What has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

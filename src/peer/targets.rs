@@ -4,7 +4,7 @@
 use rand::rngs::StdRng;
 
 use crate::limits::LINK_STABLE_AFTER;
-use crate::relay::{LinkId, Time, backoff};
+use crate::link::{LinkId, Time, backoff};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {

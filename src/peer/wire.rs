@@ -5,9 +5,9 @@
 
 use prost::Message as _;
 
-use crate::doors::direct::wire as direct;
-pub use crate::doors::direct::wire::WireError;
 use crate::limits::{PEER_FRAME_BYTES_MAX, PEER_LINKS_MAX, PEER_TEXT_BYTES_MAX};
+use crate::wires::direct::wire as direct;
+pub use crate::wires::direct::wire::WireError;
 
 /// Bytes of the length that a frame begins with.
 const HEADER: usize = 4;

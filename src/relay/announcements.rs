@@ -18,14 +18,16 @@
 use std::collections::VecDeque;
 
 use super::host::{FirstLink, Host};
-use super::link::{IdSet, LinkId, LinkState, Role};
-use super::message::{HostId, HostKind, Message};
-use super::time::Time;
+use super::message::{HostKind, Message};
 use super::{Outbox, Relay, Timer};
+use crate::id::HostId;
 use crate::limits::{
     ANNOUNCE_BATCH_DELAY_MAX, ANNOUNCE_BATCH_DELAY_PER_USER, ANNOUNCE_BYTES_PER_TURN,
     ANNOUNCE_HOST_OVERHEAD_BYTES, QUEUE_LOW_WATER_BYTES,
 };
+use crate::link::LinkId;
+use crate::link::Time;
+use crate::relay::link_state::{IdSet, LinkState, Role};
 
 /// Who is to be told of hosts, and what waits.
 #[derive(Debug)]

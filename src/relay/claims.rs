@@ -4,11 +4,13 @@
 //! have gone round, and with them every claim that was only an echo of it. A server that hears its
 //! own neighbour announced over another link is part of a cycle, and gives up its uplink.
 
-use super::link::{IdSet, Role};
-use super::message::{HostId, HostKind, Registration};
+use super::message::{HostKind, Registration};
 use super::uplink::UplinkState;
-use super::{CloseReason, FirstLink, LinkId, Outbox, Relay, Time, Timer};
+use super::{FirstLink, Outbox, Relay, Timer};
+use crate::id::HostId;
 use crate::limits::{CLAIM_GRANT_DELAY, CLAIMS_BYTES_MAX, HOST_OVERHEAD_BYTES};
+use crate::link::{CloseReason, LinkId, Time};
+use crate::relay::link_state::{IdSet, Role};
 
 /// What was refused for one id, in the order it came.
 #[derive(Debug, Default)]

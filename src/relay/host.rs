@@ -1,8 +1,9 @@
 //! A server or user as it was registered, in 80 bytes with its texts where these are short.
 
-use super::link::LinkId;
-use super::message::{HostId, HostKind, Registration};
+use super::message::{HostKind, Registration};
+use crate::id::HostId;
 use crate::limits::HOST_OVERHEAD_BYTES;
+use crate::link::LinkId;
 
 /// No slot: the end of a chain.
 pub(super) const NO_SLOT: u32 = u32::MAX;

@@ -11,7 +11,7 @@ use std::hash::BuildHasher as _;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use super::message::HostId;
+use crate::id::HostId;
 
 /// How many tables there are: with a million hosts each holds about 3,900 entries.
 const SHARD_COUNT: usize = 256;

@@ -1,10 +1,12 @@
 //! Registrations: who may join over which link, and who is told of it (contract section 2).
 
-use super::link::{Role, Subtree};
-use super::message::{HostId, HostKind, Message, Registration, StatusCode};
+use super::message::{HostKind, Message, Registration, StatusCode};
 use super::split::list_of;
-use super::{CloseReason, FirstLink, LinkId, Outbox, Relay, Timer};
+use super::{FirstLink, Outbox, Relay, Timer};
+use crate::id::HostId;
+use crate::link::{CloseReason, LinkId};
 use crate::printable::Printable;
+use crate::relay::link_state::{Role, Subtree};
 
 impl Relay {
     pub(super) fn handle_registration(

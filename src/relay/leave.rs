@@ -2,11 +2,13 @@
 
 use std::fmt;
 
-use super::link::{LinkState, Role};
-use super::message::{HostId, HostKind, Message, StatusCode};
+use super::message::{HostKind, Message, StatusCode};
 use super::split::list_of;
-use super::{CloseReason, FirstLink, LinkId, Outbox, Relay, Time, Timer};
+use super::{FirstLink, Outbox, Relay, Timer};
+use crate::id::HostId;
+use crate::link::{CloseReason, LinkId, Time};
 use crate::printable::{Excerpt, Printable};
+use crate::relay::link_state::{LinkState, Role};
 
 /// Why nobody was kicked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

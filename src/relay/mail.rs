@@ -5,9 +5,11 @@
 //! server to the addressee, which every server passes on: its text names the sender, and the
 //! addressee's own server, if it knows the code, hands it over as what that one said.
 
-use super::link::Role;
-use super::message::{HostId, Message, StatusCode, WideId};
-use super::{FirstLink, LinkId, Outbox, Relay};
+use super::message::{Message, StatusCode};
+use super::{FirstLink, Outbox, Relay};
+use crate::id::{HostId, WideId};
+use crate::link::LinkId;
+use crate::relay::link_state::Role;
 
 /// How the text of a mail status begins, before the sender's number, a colon and a space.
 const MAIL_TEXT_PREFIX: &str = "Mail from ";

@@ -14,19 +14,17 @@
 //!   where anyone could see the order.
 
 mod announcements;
-mod backoff;
 mod claims;
 mod host;
 mod index;
 mod join;
 mod leave;
-mod link;
+mod link_state;
 mod mail;
 pub mod message;
 mod route;
 mod split;
 mod table;
-mod time;
 mod uplink;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -36,22 +34,21 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use slab::Slab;
 
-pub use self::backoff::backoff;
 pub use self::host::{FirstLink, Host};
 pub use self::leave::KickError;
-pub use self::link::{CloseReason, LinkId};
 pub use self::mail::encode_mail_text;
 pub use self::table::HostTable;
-pub use self::time::Time;
 
 use self::announcements::{Announcements, Cursor};
 use self::claims::Claims;
-use self::link::{LinkState, Role};
-use self::message::{HostId, HostKind, Message, StatusCode, WideId};
+use self::link_state::{LinkState, Role};
+use self::message::{HostKind, Message, StatusCode};
 use self::split::Split;
 use self::uplink::{Uplink, UplinkState};
-use crate::blocks::ChunkedVec;
+use crate::chunked_vec::ChunkedVec;
+use crate::id::{HostId, WideId};
 use crate::limits::{FALSE_SOURCES_MAX, Limits, STATUS_UPDATE_BYTES_MAX, STATUS_UPDATES_MAX};
+use crate::link::{CloseReason, LinkId, Time};
 use crate::printable::{Excerpt, Printable};
 
 /// Where the relay's decisions go. Delivering to a link that is about to close does nothing.

@@ -1,10 +1,12 @@
 //! Chats and statuses: one look-up, then out over the first link, or an answer to the sender.
 
-use super::link::Role;
 use super::mail::parse_mail_text;
-use super::message::{HostId, HostKind, Message, StatusCode};
-use super::{FirstLink, LinkId, Outbox, Relay};
+use super::message::{HostKind, Message, StatusCode};
+use super::{FirstLink, Outbox, Relay};
+use crate::id::HostId;
+use crate::link::LinkId;
 use crate::printable::Excerpt;
+use crate::relay::link_state::Role;
 
 /// What becomes of chats between two ends.
 enum Route {

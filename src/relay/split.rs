@@ -10,15 +10,17 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 use slab::Slab;
 
-use super::link::{LinkState, Role};
-use super::message::{HostId, HostKind, Message, StatusCode};
+use super::message::{HostKind, Message, StatusCode};
 use super::table::List;
-use super::{FirstLink, LinkId, Outbox, Relay, Time, Timer};
-use crate::blocks::ChunkedVec;
+use super::{FirstLink, Outbox, Relay, Timer};
+use crate::chunked_vec::ChunkedVec;
+use crate::id::HostId;
 use crate::limits::{
     QUEUE_LOW_WATER_BYTES, SPLIT_BATCH_HOSTS_MAX, SPLIT_BATCH_INTERVAL, SPLIT_DEFERRED_BYTES_MAX,
     SPLIT_DEFERRED_OVERHEAD_BYTES, SPLIT_STALL_TIMEOUT,
 };
+use crate::link::{LinkId, Time};
+use crate::relay::link_state::{LinkState, Role};
 
 /// Of a client's queue, a host that leaves may take so much: four times what it does.
 const SPLIT_QUEUE_BYTES_PER_HOST: usize = 64;

@@ -11,10 +11,11 @@
 
 use super::host::{FirstLink, Host, Links, NO_SLOT};
 use super::index::IdIndex;
-use super::link::LinkId;
-use super::message::{HostId, Registration};
-use crate::blocks::ChunkedVec;
+use super::message::Registration;
+use crate::chunked_vec::ChunkedVec;
+use crate::id::HostId;
 use crate::limits::HOST_OVERHEAD_BYTES;
+use crate::link::LinkId;
 
 /// Hosts in an order: the slots of the first and the last, and how many there are.
 #[derive(Debug)]

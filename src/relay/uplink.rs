@@ -8,10 +8,10 @@ use std::time::Duration;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
-use super::backoff::backoff;
-use super::link::LinkId;
-use super::time::Time;
 use crate::limits::{LINK_STABLE_AFTER, UPLINK_REFUSED_RETRY_DELAY};
+use crate::link::LinkId;
+use crate::link::Time;
+use crate::link::backoff;
 
 /// Where the uplink stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,16 +11,18 @@ mod splits;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crc::doors::Wire;
+use crc::id::HostId;
 use crc::limits::{
     BROADCAST_QUEUE_HIGH_WATER_BYTES, BROADCAST_STALL_TIMEOUT, CLASSIC_FORM_DETECTION_TIMEOUT,
     CLASSIC_PAGE_INTERVAL, CLASSIC_WORK_INTERVAL, CLASSIC_WORK_PER_HOST, CLASSIC_WORK_PER_TURN,
     CLIENT_QUEUE_BYTES_MAX, FALSE_SOURCES_MAX, Limits, QUEUE_LOW_WATER_BYTES, REGISTER_DEADLINE,
     SPLIT_DEFERRED_BYTES_MAX, SPLIT_GRACE,
 };
+use crc::link::{CloseReason, LinkId, Time};
 use crc::node::{Action, Node};
-use crc::relay::message::{HostId, HostKind};
-use crc::relay::{CloseReason, Identity, LinkId, Time};
+use crc::relay::Identity;
+use crc::relay::message::HostKind;
+use crc::wires::Wire;
 use crc_tests::frames::{chat, quit, registration, server, split_frames, status, user};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -1,6 +1,7 @@
 //! The bytes of the classic wire, in both forms.
 
-use crc::doors::classic::wire::{self, Form, Message, Name};
+use crc::wires::classic::wire;
+use crc::wires::classic::wire::{Form, Message, Name};
 
 use super::{examples, parse_hex};
 

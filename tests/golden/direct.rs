@@ -2,9 +2,8 @@
 
 use std::process::Command;
 
-use crc::doors::direct::wire::{
-    self, Control, FastHandshake, Message, WireError, encode, encode_plain,
-};
+use crc::wires::direct::wire;
+use crc::wires::direct::wire::{Control, FastHandshake, Message, WireError, encode, encode_plain};
 
 use super::{examples, parse_hex};
 

@@ -4,9 +4,10 @@ mod classic;
 mod direct;
 mod peer;
 
-use crc::doors::crc::wire::{self, WireError};
 use crc::limits::FRAME_BYTES_MAX;
 use crc::relay::message::HostKind;
+use crc::wires::crc::wire;
+use crc::wires::crc::wire::WireError;
 use crc_tests::frames::{chat, quit, registration, server_quit, status};
 
 fn parse_hex(hex: &str) -> Vec<u8> {

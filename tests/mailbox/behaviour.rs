@@ -3,9 +3,9 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
+use crc::id::WideId;
 use crc::limits::{MAIL_FETCH_BYTES_MAX, MAIL_OVERHEAD_BYTES, MAIL_WAL_BYTES_MAX};
 use crc::mail::{Inventory, MailId, StoreReply, StoreRequest};
-use crc::relay::message::WideId;
 use proptest::prelude::*;
 
 use super::{TestMailbox, append, appended, deleted, ids, mail, temp_dir, with_suffix};
@@ -309,7 +309,7 @@ proptest! {
             // Time and again as after a restart.
             drop(disk);
             disk = TestMailbox::open(&path);
-            let crc::mailbox::Mailbox::Memory(memory_mailbox) = &memory.mailbox else { unreachable!() };
+            let crc::mail::store::Mailbox::Memory(memory_mailbox) = &memory.mailbox else { unreachable!() };
             prop_assert_eq!(memory_mailbox.inventory(), disk.inventory.clone());
         }
     }

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crc::id::WideId;
 use crc::mail::{MailId, StoreReply, StoreRequest};
-use crc::relay::message::WideId;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use crc::id::WideId;
 use crc::limits::MAIL_OVERHEAD_BYTES;
+use crc::mail::store::Mailbox;
 use crc::mail::{Inventory, Mail, MailId, StoreReply, StoreRequest};
-use crc::mailbox::Mailbox;
-use crc::relay::message::WideId;
 
 /// No test gets near it unless something is wrong.
 const TIMEOUT: Duration = Duration::from_secs(30);

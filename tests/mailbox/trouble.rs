@@ -9,10 +9,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use crc::id::WideId;
 use crc::limits::{MAIL_CLOSE_TIMEOUT, MAIL_TRANSACTION_BYTES_MAX};
+use crc::mail::store::Mailbox;
 use crc::mail::{MailId, StoreReply, StoreRequest};
-use crc::mailbox::Mailbox;
-use crc::relay::message::WideId;
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 
 use super::{TIMEOUT, TestMailbox, append, appended, deleted, ids, temp_dir, with_suffix};

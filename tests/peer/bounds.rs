@@ -6,9 +6,9 @@ use crc::limits::{
     PEER_FRAME_TIMEOUT, PEER_IDLE_TIMEOUT, PEER_QUEUE_BYTES_MAX, PEER_REORDER_MESSAGES_MAX,
     PEER_RETAINED_AGE_MAX, PEER_RETAINED_BYTES_MAX, PEER_RETAINED_MESSAGES_MAX, REGISTER_DEADLINE,
 };
+use crc::link::{LinkId, Time};
 use crc::peer::wire::{self, Body, Chat, Empty, Grant, Hello, Here, Receipt};
 use crc::peer::{Action, Event, Peer};
-use crc::relay::{LinkId, Time};
 
 use super::{chats, errors, receipts};
 
@@ -224,7 +224,7 @@ fn who_breaks_the_rules_is_closed_and_nobody_else() {
         let link = bench.link(60);
         bench.says(link, body);
         assert_eq!(bench.closed(), [link], "{what}");
-        let reason = crc::relay::CloseReason::PeerClosed;
+        let reason = crc::link::CloseReason::PeerClosed;
         bench.peer.closed(bench.now, link, &reason);
     }
     let link = bench.peer.accepted(bench.now, None);

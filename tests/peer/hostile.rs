@@ -6,9 +6,9 @@ use crc::limits::{
     PEER_INBOX_SENDERS_MAX, PEER_LINKS_MAX, PEER_QUEUES_BYTES_MAX, PEER_SEEN_PAIRS_MAX,
     PEER_TEXT_BYTES_MAX, PEERS_MAX,
 };
+use crc::link::{CloseReason, LinkId, Time};
 use crc::peer::wire::{Body, Chat, Hello, Here, Receipt};
 use crc::peer::{Action, Event, Peer};
-use crc::relay::{CloseReason, LinkId, Time};
 
 use super::bounds::{Bench, bench_life, chat, receipt, said};
 use super::{chats, errors};

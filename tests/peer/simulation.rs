@@ -6,8 +6,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crc::limits::{PEER_LINKS_MAX, PEERS_MAX};
+use crc::link::Time;
 use crc::peer::Event;
-use crc::relay::Time;
 use crc_tests::sim::{NetConditions, PeerWorld};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};

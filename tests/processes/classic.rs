@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::net::TcpStream;
 
-use crc::doors::classic::wire::{self, Form, Message, Name};
-use crc::doors::frame_decoder::FrameDecoder;
+use crc::link::frame_decoder::FrameDecoder;
+use crc::wires::classic::wire;
+use crc::wires::classic::wire::{Form, Message, Name};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use super::*;

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 
 use super::*;
 
-use crc::doors::direct::wire::{self, Control, FastHandshake};
+use crc::wires::direct::wire;
+use crc::wires::direct::wire::{Control, FastHandshake};
 
 /// A client of the direct wire.
 pub(super) struct DirectClient {

@@ -15,7 +15,7 @@ mod splits;
 
 use std::time::Duration;
 
-use crc::doors::Wire;
+use crc::id::HostId;
 use crc::limits::{
     ANNOUNCE_BYTES_PER_TURN, CLAIM_GRANT_DELAY, CLIENT_QUEUE_BYTES_MAX, DIRECT_ID_CHANGE_INTERVAL,
     DIRECT_WRITE_BYTES_MIN, FALSE_SOURCES_MAX, FRAME_BYTES_MAX, LINK_STABLE_AFTER, Limits,
@@ -23,9 +23,11 @@ use crc::limits::{
     SPLIT_DEFERRED_BYTES_MAX, SPLIT_DEFERRED_OVERHEAD_BYTES, SPLIT_GRACE, SPLIT_STALL_TIMEOUT,
     UPLINK_REFUSED_RETRY_DELAY,
 };
+use crc::link::{CloseReason, LinkId, Time};
 use crc::node::{Action, Node};
-use crc::relay::message::{HostId, HostKind};
-use crc::relay::{CloseReason, Identity, LinkId, Time};
+use crc::relay::Identity;
+use crc::relay::message::HostKind;
+use crc::wires::Wire;
 use crc_tests::frames::{
     chat, quit, registration, server, server_quit, split_frames, status, user,
 };

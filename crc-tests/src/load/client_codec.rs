@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
-use crc::doors::classic::wire::{self as classic, Form, Name};
-use crc::doors::crc::wire as crc_wire;
-use crc::doors::direct::wire as direct;
+use crc::id::HostId;
 use crc::limits::FRAME_BYTES_MAX_CEILING;
-use crc::relay::message::{HostId, HostKind, Message, Registration, StatusCode};
+use crc::relay::message::{HostKind, Message, Registration, StatusCode};
+use crc::wires::classic::wire as classic;
+use crc::wires::classic::wire::{Form, Name};
+use crc::wires::crc::wire as crc_wire;
+use crc::wires::direct::wire as direct;
 
 use crate::command::ClientWire;
 

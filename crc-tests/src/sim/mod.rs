@@ -13,11 +13,12 @@ mod virtual_net;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use crc::doors::Wire;
-use crc::doors::frame_decoder::FrameDecoder;
+use crc::id::HostId;
+use crc::link::frame_decoder::FrameDecoder;
+use crc::link::{CloseReason, LinkId, Time};
 use crc::node::Node;
-use crc::relay::message::HostId;
-use crc::relay::{CloseReason, Identity, LinkId, Time};
+use crc::relay::Identity;
+use crc::wires::Wire;
 use rand::RngExt as _;
 
 pub use self::peers::{PeerWorld, WALL_CLOCK_START};

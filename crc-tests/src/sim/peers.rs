@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crc::link::{CloseReason, LinkId, Time};
 use crc::peer::wire::MessageId;
 use crc::peer::{Action, Event, Peer, SayError};
-use crc::relay::{CloseReason, LinkId, Time};
 use rand::RngExt as _;
 
 use super::NetConditions;

@@ -1,11 +1,11 @@
 //! What happens in a network by itself: events reach servers and clients, deadlines come, and what the
 //! servers say and ask for is carried out.
 
-use crc::doors::Wire;
-use crc::doors::crc::wire;
-use crc::doors::frame_decoder::FrameDecoder;
+use crc::link::frame_decoder::FrameDecoder;
+use crc::link::{CloseReason, LinkId, Time};
 use crc::node::{Action, Node};
-use crc::relay::{CloseReason, LinkId, Time};
+use crc::wires::Wire;
+use crc::wires::crc::wire;
 use rand::RngExt as _;
 
 use super::{PipeEnd, World};

@@ -5,8 +5,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use crc::mail::store::MemoryMailbox;
 use crc::mail::{Inventory, StoreReply, StoreRequest};
-use crc::mailbox::MemoryMailbox;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 

@@ -3,11 +3,11 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
-use crc::doors::crc::wire;
-use crc::doors::frame_decoder::FrameDecoder;
+use crc::link::Time;
+use crc::link::frame_decoder::FrameDecoder;
 use crc::printable::Printable;
-use crc::relay::Time;
 use crc::relay::message::Message;
+use crc::wires::crc::wire;
 
 /// Lines that are kept.
 const TRACE_LINES_MAX: usize = 400;

@@ -6,7 +6,7 @@ use std::hash::Hash;
 use std::time::Duration;
 
 use crc::limits::READ_BYTES_PER_TURN;
-use crc::relay::Time;
+use crc::link::Time;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 

@@ -7,8 +7,9 @@
 
 use std::net::SocketAddr;
 
-use crc::doors::crc::wire;
-use crc::relay::message::{HostId, HostKind, Message, Registration, StatusCode};
+use crc::id::HostId;
+use crc::relay::message::{HostKind, Message, Registration, StatusCode};
+use crc::wires::crc::wire;
 
 use crate::limits::{ID_ATTEMPTS_MAX, USERS_MAX};
 

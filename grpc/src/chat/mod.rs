@@ -18,8 +18,8 @@ mod setup;
 
 use std::net::SocketAddr;
 
+use crc::id::HostId;
 use crc::printable::Printable;
-use crc::relay::message::HostId;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;

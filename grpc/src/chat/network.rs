@@ -4,9 +4,9 @@
 use std::net::SocketAddr;
 
 use crc::address::Address;
+use crc::id::HostId;
+use crc::link::backoff;
 use crc::printable::Printable;
-use crc::relay::backoff;
-use crc::relay::message::HostId;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tokio::sync::oneshot;

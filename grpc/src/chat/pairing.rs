@@ -9,7 +9,7 @@
 //! wait for smaller ids only, so never in a circle; of those who know the rule, at most one stays
 //! alone.
 
-use crc::relay::message::HostId;
+use crc::id::HostId;
 
 use super::directory::User;
 

@@ -1,6 +1,6 @@
 //! The rule of `choice`: by hand, and in crowds where anything happens in any order.
 
-use crc::relay::message::HostId;
+use crc::id::HostId;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crc::relay::message::HostId;
+use crc::id::HostId;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};

@@ -13,10 +13,11 @@ use super::roster::Roster;
 use super::{End, FrameLen, NAME_DEADLINE, NotDone, Session, bounded, id_too_large};
 use crate::client::event::{Event, Text, User};
 use crate::client::grammar::Addressee;
-use crate::doors::crc::wire;
+use crate::id::HostId;
 use crate::limits::FRAME_BYTES_MAX_CEILING;
 use crate::relay::Identity;
-use crate::relay::message::{HostId, HostKind, Message, Registration, StatusCode};
+use crate::relay::message::{HostKind, Message, Registration, StatusCode};
+use crate::wires::crc::wire;
 
 /// How long nothing may come after the welcome before a list counts as complete: the server tells
 /// of everyone at once, but not when it is done.

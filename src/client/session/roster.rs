@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::client::event::{Text, User};
-use crate::relay::message::HostId;
+use crate::id::HostId;
 
 /// The other users by id, in the order of their ids.
 #[derive(Debug, Default)]

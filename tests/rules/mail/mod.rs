@@ -10,9 +10,9 @@ use std::cell::RefCell;
 use super::direct::{DirectClient, connect_with_id, sender_texts, take_messages, text_frame};
 use super::*;
 
+use crc::id::WideId;
 use crc::limits::{MAIL_FETCH_BYTES_MAX, MAIL_UNACKED_BYTES_MAX};
 use crc::mail::{MailId, StoreReply, StoreRequest};
-use crc::relay::message::WideId;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 

@@ -5,8 +5,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crc::doors::classic::wire::Name;
-use crc::relay::message::HostId;
+use crc::id::HostId;
+use crc::wires::classic::wire::Name;
 use mio::net::TcpStream;
 use mio::{Interest, Token};
 

@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::client::session::{LIST_QUIET, NAME_DEADLINE};
-use crate::doors::crc::wire;
+use crate::id::HostId;
 use crate::limits::{FRAME_BYTES_MAX, FRAME_BYTES_MAX_CEILING, NAME_BYTES_MAX};
-use crate::relay::message::{HostId, HostKind, Message, Registration, StatusCode};
+use crate::relay::message::{HostKind, Message, Registration, StatusCode};
+use crate::wires::crc::wire;
 
 const SERVER: HostId = HostId(1);
 const ME: HostId = HostId(101);

@@ -3,9 +3,10 @@
 
 pub mod wire;
 
-use super::SendQueue;
+use crate::id::{HostId, WideId};
+use crate::link::SendQueue;
 use crate::relay::encode_mail_text;
-use crate::relay::message::{HostId, Message, StatusCode, WideId};
+use crate::relay::message::{Message, StatusCode};
 
 /// Hands over what was said to a CRC client while it was away: a chat, or, if the sender's number is
 /// none that a chat can be from, a status that names it.

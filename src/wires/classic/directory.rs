@@ -11,9 +11,11 @@ use super::name_table::NameTable;
 use super::names::{is_reserved, make_alias, parse_user_name};
 use super::pages::{PageBuilder, Pages};
 use super::wire::Name;
+use crate::id::HostId;
 use crate::limits::{CLASSIC_LISTS_BYTES_MAX, CLASSIC_WORK_PER_HOST, CLASSIC_WORK_PER_TURN};
-use crate::relay::message::{HostId, HostKind};
-use crate::relay::{Host, HostTable, Time};
+use crate::link::Time;
+use crate::relay::message::HostKind;
+use crate::relay::{Host, HostTable};
 
 /// The names.
 #[derive(Debug, Default)]
@@ -106,13 +108,13 @@ impl Directory {
         }
     }
 
-    pub(in crate::doors) fn host_up(&mut self, host: &Host) {
+    pub(in crate::wires) fn host_up(&mut self, host: &Host) {
         if self.reader_count > 0 && host.kind == HostKind::User {
             self.add(host.id, host.name());
         }
     }
 
-    pub(in crate::doors) fn host_down(&mut self, host: &Host) {
+    pub(in crate::wires) fn host_down(&mut self, host: &Host) {
         self.remove(host.id);
     }
 

@@ -6,9 +6,9 @@
 use std::borrow::Cow;
 
 use super::wire::{self, Form, Message, Name, TEXT_BYTES_MAX};
-use crate::doors::SendQueue;
 use crate::limits::{CLASSIC_DEFERRED_OUTPUT_BYTES_MAX, CLASSIC_FORM_DETECTION_TIMEOUT};
-use crate::relay::Time;
+use crate::link::SendQueue;
+use crate::link::Time;
 
 /// How the server begins a message that goes on with the one before it: the words may be somebody
 /// else's, and are not to look like a message of the server's.

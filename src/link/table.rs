@@ -13,9 +13,9 @@ use std::collections::VecDeque;
 
 use slab::Slab;
 
-use crate::doors::{Buffer, SendQueue};
 use crate::limits::{BUFFER_POOL_BYTES_MAX, BUFFER_POOL_TRIM_RETURNS, QUEUE_HIGH_WATER_BYTES};
-use crate::relay::LinkId;
+use crate::link::LinkId;
+use crate::link::{Buffer, SendQueue};
 
 /// What has a place: anything with a name and a send queue.
 pub trait QueuedLink {

@@ -23,10 +23,10 @@ use super::schema::{
     APPEND, DELETE, DELETE_ALL, DELETE_BEFORE, FETCH, FIRST_UNEXPIRED, LENGTHS, LENGTHS_BEFORE,
     NEWEST, OLDEST, PAGE_BYTES, READ_STATE, WRITE_STATE,
 };
+use crate::id::WideId;
 use crate::limits::{MAIL_OVERHEAD_BYTES, MAIL_WAL_BYTES_MAX};
+use crate::mail::store::{id_order_error, push_within_limit};
 use crate::mail::{Inventory, Mail, MailId, StoreReply, StoreRequest};
-use crate::mailbox::{id_order_error, push_within_limit};
-use crate::relay::message::WideId;
 
 /// Messages and their bytes by addressee.
 type Tally = BTreeMap<WideId, (u64, u64)>;

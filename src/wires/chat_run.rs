@@ -5,8 +5,8 @@
 //! the same way, so that a chat in a row costs what its bytes cost.
 
 use super::{classic, direct};
+use crate::id::WideId;
 use crate::limits::FRAME_HEADROOM_BYTES;
-use crate::relay::message::WideId;
 
 /// The whole frames at the front of some bytes that are chats to the same addressee, which
 /// [`super::Session::receive`] would take one by one as it has taken the one before them.

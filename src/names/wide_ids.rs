@@ -8,7 +8,8 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use crate::relay::message::{HostId, HostKind, WideId};
+use crate::id::{HostId, WideId};
+use crate::relay::message::HostKind;
 use crate::relay::{Host, HostTable};
 
 /// The users whose numbers are not their ids.

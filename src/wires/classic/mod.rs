@@ -15,4 +15,4 @@ pub mod wire;
 
 pub use self::directory::Directory;
 pub use self::session::Session;
-pub(in crate::doors) use self::session::sender_name;
+pub(in crate::wires) use self::session::sender_name;

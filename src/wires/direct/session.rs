@@ -6,10 +6,13 @@
 use std::borrow::Cow;
 
 use super::wire::{self, Control, FastHandshake};
-use crate::doors::{Effect, SendQueue, SessionCx, SharedNames};
+use crate::id::{HostId, WideId};
 use crate::limits::{DIRECT_ID_CHANGE_INTERVAL, FRAME_HEADROOM_BYTES};
-use crate::relay::message::{HostId, Message, StatusCode, WideId};
-use crate::relay::{CloseReason, FirstLink, Time};
+use crate::link::SendQueue;
+use crate::link::{CloseReason, Time};
+use crate::relay::FirstLink;
+use crate::relay::message::{Message, StatusCode};
+use crate::wires::{Effect, SessionCx, SharedNames};
 
 /// What a client is known as.
 #[derive(Debug)]
@@ -44,7 +47,7 @@ impl Default for Session {
 
 impl Session {
     /// Assigns an id.
-    pub(in crate::doors) fn on_connect(&mut self, cx: &mut SessionCx<'_>) -> Effect<'static> {
+    pub(in crate::wires) fn on_connect(&mut self, cx: &mut SessionCx<'_>) -> Effect<'static> {
         // Not one that somebody else has mail under: that is for who asks for it.
         let mut id = cx.unused_id();
         while cx.spool.has_mail(id.into()) {
@@ -58,7 +61,7 @@ impl Session {
         Effect::Register { id, name: Cow::Owned(wide_id.to_string().into_bytes()) }
     }
 
-    pub(in crate::doors) fn on_frame<'a>(
+    pub(in crate::wires) fn on_frame<'a>(
         &mut self,
         frame: &'a [u8],
         cx: &mut SessionCx<'_>,
@@ -144,24 +147,24 @@ impl Session {
     }
 
     /// To whom the last chat was.
-    pub(in crate::doors) fn last_recipient(&self) -> WideId {
+    pub(in crate::wires) fn last_recipient(&self) -> WideId {
         self.last_recipient
     }
 
-    pub(in crate::doors) fn deadline(&self) -> Option<Time> {
+    pub(in crate::wires) fn deadline(&self) -> Option<Time> {
         self.next_id_change_at.filter(|_| self.is_deferred)
     }
 
     /// What was held comes again after this.
-    pub(in crate::doors) fn on_timer(&mut self, now: Time) {
+    pub(in crate::wires) fn on_timer(&mut self, now: Time) {
         self.is_deferred &= self.next_id_change_at.is_some_and(|at| at > now);
     }
 
-    pub(in crate::doors) fn on_registration_refused(&mut self, queue: &mut SendQueue) {
+    pub(in crate::wires) fn on_registration_refused(&mut self, queue: &mut SendQueue) {
         wire::encode(&FastHandshake { id: 0, error: true }, queue.tail());
     }
 
-    pub(in crate::doors) fn deliver(
+    pub(in crate::wires) fn deliver(
         &mut self,
         message: &Message<'_>,
         names: &SharedNames,
@@ -191,7 +194,7 @@ impl Session {
     }
 
     /// A text from somebody, now or some time ago; from 0 is from the server.
-    pub(in crate::doors) fn deliver_text(
+    pub(in crate::wires) fn deliver_text(
         &mut self,
         sender: WideId,
         text: &[u8],

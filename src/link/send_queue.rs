@@ -9,7 +9,7 @@ pub struct Buffer {
 }
 
 /// Bytes that were encoded and not yet taken by the socket. Its buffer is lent to it while there are
-/// any, see [`crate::slots::Slots`].
+/// any, see [`crate::link::Slots`].
 #[derive(Debug, Default)]
 pub struct SendQueue {
     buffer: Option<Box<Buffer>>,

@@ -12,9 +12,9 @@ use super::directory::Directory;
 use super::pages::Pages;
 use super::responder::Responder;
 use super::wire::Name;
-use crate::doors::SendQueue;
 use crate::limits::{CLASSIC_PAGE_INTERVAL, CLASSIC_WORK_INTERVAL, QUEUE_LOW_WATER_BYTES};
-use crate::relay::Time;
+use crate::link::SendQueue;
+use crate::link::Time;
 
 /// Where a client stands.
 #[derive(Debug, Default)]

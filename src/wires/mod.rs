@@ -10,8 +10,6 @@ mod chat_run;
 pub mod classic;
 pub mod crc;
 pub mod direct;
-pub mod frame_decoder;
-mod send_queue;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,12 +18,14 @@ use rand::rngs::StdRng;
 
 pub use self::chat_run::ChatRun;
 use self::chat_run::RunKind;
-pub use self::send_queue::{Buffer, SendQueue};
 
+use crate::id::{HostId, WideId};
 use crate::limits::Limits;
-use crate::mail::{Spool, WideIds};
-use crate::relay::message::{HostId, Message, WideId};
-use crate::relay::{CloseReason, Host, Relay, Time};
+use crate::link::{CloseReason, SendQueue, Time};
+use crate::mail::Spool;
+use crate::names::WideIds;
+use crate::relay::message::Message;
+use crate::relay::{Host, Relay};
 
 /// Which wire a listener or a dialled link speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

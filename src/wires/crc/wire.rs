@@ -8,7 +8,8 @@ use std::fmt;
 
 use byteorder::{BigEndian, ByteOrder};
 
-use crate::relay::message::{HostId, HostKind, Message, Registration, StatusCode};
+use crate::id::HostId;
+use crate::relay::message::{HostKind, Message, Registration, StatusCode};
 
 const SERVER_REGISTRATION: u8 = 0x00;
 const STATUS: u8 = 0x01;

@@ -5,8 +5,8 @@
 
 use super::sorted_slots::SortedSlots;
 use super::wire::Name;
-use crate::blocks::ChunkedVec;
-use crate::relay::message::HostId;
+use crate::chunked_vec::ChunkedVec;
+use crate::id::HostId;
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {

@@ -7,8 +7,8 @@ use std::ops::Bound;
 use std::time::Duration;
 
 use super::{FIRST_ID, id_order_error, push_within_limit};
+use crate::id::WideId;
 use crate::mail::{Inventory, Mail, MailId, StoreReply, StoreRequest};
-use crate::relay::message::WideId;
 
 /// See the head of this file. A copy is what a restart would find in a file.
 #[derive(Clone, Debug)]

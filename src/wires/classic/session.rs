@@ -12,14 +12,17 @@ use super::list_sender::ListSender;
 use super::names::{is_reserved, make_alias, parse_user_name};
 use super::responder::Responder;
 use super::wire::{self, Form, Name};
-use crate::doors::{Effect, SendQueue, SessionCx, SharedNames};
+use crate::id::{HostId, WideId};
 use crate::limits::{
     CLASSIC_MISSED_ALIVES_MAX, CLASSIC_RECENT_RECIPIENTS_MAX, CLASSIC_WORK_INTERVAL,
     FRAME_HEADROOM_BYTES,
 };
+use crate::link::SendQueue;
+use crate::link::{CloseReason, Time};
 use crate::printable::Printable;
-use crate::relay::message::{HostId, Message, StatusCode, WideId};
-use crate::relay::{CloseReason, Time, encode_mail_text};
+use crate::relay::encode_mail_text;
+use crate::relay::message::{Message, StatusCode};
+use crate::wires::{Effect, SessionCx, SharedNames};
 
 /// How much of a word that nobody knows is said back, in bytes: however it is escaped, one message
 /// has room for it.
@@ -75,7 +78,7 @@ impl Default for Session {
 }
 
 impl Session {
-    pub(in crate::doors) fn on_frame<'a>(
+    pub(in crate::wires) fn on_frame<'a>(
         &mut self,
         frame: &'a [u8],
         cx: &mut SessionCx<'_>,
@@ -214,7 +217,7 @@ impl Session {
     }
 
     /// Between whom the last chat was: its destination, and this client.
-    pub(in crate::doors) fn last_chat_names(&self) -> Option<(Name, Name)> {
+    pub(in crate::wires) fn last_chat_names(&self) -> Option<(Name, Name)> {
         self.recent_recipients.back().map(|&(_, name)| (name, self.responder.client_name()))
     }
 
@@ -229,7 +232,7 @@ impl Session {
         self.recent_recipients.push_back((id, name));
     }
 
-    pub(in crate::doors) fn on_registration_refused(&mut self, queue: &mut SendQueue) {
+    pub(in crate::wires) fn on_registration_refused(&mut self, queue: &mut SendQueue) {
         let name = self.responder.client_name();
         self.send_error(name.unpadded(), "cannot be registered now", queue);
         if !self.responder.is_form_known() {
@@ -237,7 +240,7 @@ impl Session {
         }
     }
 
-    pub(in crate::doors) fn deliver(
+    pub(in crate::wires) fn deliver(
         &mut self,
         message: &Message<'_>,
         names: &SharedNames,
@@ -270,7 +273,7 @@ impl Session {
     }
 
     /// A chat, from whom [`sender_name`] names.
-    pub(in crate::doors) fn deliver_chat(
+    pub(in crate::wires) fn deliver_chat(
         &mut self,
         sender: Name,
         text: &[u8],
@@ -286,7 +289,7 @@ impl Session {
     }
 
     /// What somebody said while this client was away. Who is not online is called by the number.
-    pub(in crate::doors) fn deliver_mail(
+    pub(in crate::wires) fn deliver_mail(
         &mut self,
         sender: WideId,
         text: &[u8],
@@ -318,14 +321,14 @@ impl Session {
         self.responder.send_text(Name::SERVER, &text, queue);
     }
 
-    pub(in crate::doors) fn deadline(&self) -> Option<Time> {
+    pub(in crate::wires) fn deadline(&self) -> Option<Time> {
         let list_deadline = self.list_sender.deadline();
         let deadlines =
             [self.responder.deadline(), self.alive_deadline, list_deadline, self.connect_retry_at];
         deadlines.into_iter().flatten().min()
     }
 
-    pub(in crate::doors) fn on_timer(&mut self, cx: &mut SessionCx<'_>) -> Effect<'static> {
+    pub(in crate::wires) fn on_timer(&mut self, cx: &mut SessionCx<'_>) -> Effect<'static> {
         self.connect_retry_at = self.connect_retry_at.filter(|&at| at > cx.now);
         if self.responder.deadline().is_some_and(|at| at <= cx.now) {
             self.responder.set_form(Form::Compact, cx.queue);
@@ -347,11 +350,11 @@ impl Session {
     }
 
     /// Whether [`Session::refresh`] has anything to do.
-    pub(in crate::doors) fn is_behind(&self, names: &SharedNames) -> bool {
+    pub(in crate::wires) fn is_behind(&self, names: &SharedNames) -> bool {
         self.list_sender.is_pending(&names.directory)
     }
 
-    pub(in crate::doors) fn send_presence(
+    pub(in crate::wires) fn send_presence(
         &mut self,
         now: Time,
         names: &mut SharedNames,
@@ -368,7 +371,7 @@ impl Session {
         }
     }
 
-    pub(in crate::doors) fn on_closed(&mut self, names: &mut SharedNames) {
+    pub(in crate::wires) fn on_closed(&mut self, names: &mut SharedNames) {
         if std::mem::take(&mut self.is_directory_reader) {
             names.directory.remove_reader();
         }
@@ -376,7 +379,7 @@ impl Session {
 }
 
 /// What the sender of a chat is called.
-pub(in crate::doors) fn sender_name(source: HostId, names: &SharedNames) -> Name {
+pub(in crate::wires) fn sender_name(source: HostId, names: &SharedNames) -> Name {
     names.directory.name_of(source).unwrap_or_else(|| make_alias(b"", source))
 }
 
