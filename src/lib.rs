@@ -1,6 +1,5 @@
 //! crc: a chat relay. `docs/ARCHITECTURE.md` has the bird's eye view and the code map.
 
-pub mod address;
 pub mod chunked_vec;
 pub mod cli;
 pub mod client;
@@ -15,4 +14,5 @@ pub mod operator;
 pub mod peer;
 pub mod printable;
 pub mod relay;
+pub mod uri;
 pub mod wires;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// Rooms from the ground up. A room may use those before it, and itself.
 const LAYERS: [&[&str]; 10] = [
     &["limits", "chunked_vec", "id"],
-    &["printable", "address"],
+    &["printable", "uri"],
     &["link"],
     &["relay"],
     &["mail", "names"],

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Error, Parser, Subcommand};
-use crc::address::Address;
 use crc::limits::NAME_BYTES_MAX;
+use crc::uri::{Address, UriError};
 
 /// Greets and chats over gRPC, with no server between those who chat.
 #[derive(Debug, Parser)]
@@ -95,7 +95,7 @@ impl ChatArgs {
         }
         let from_environment = || {
             let text = env_var("CRC_NETWORK")?;
-            Some(text.parse().map_err(|error: String| invalid(&format!("CRC_NETWORK: {error}"))))
+            Some(text.parse().map_err(|error: UriError| invalid(&format!("CRC_NETWORK: {error}"))))
         };
         let given = self.network.clone().map(Ok).or_else(from_environment).transpose()?;
         let Some(server) = given else {

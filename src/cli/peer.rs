@@ -4,7 +4,7 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 
 use super::validated::{LogFilter, PeerId};
-use crate::address::Address;
+use crate::uri::Address;
 use crate::net::PeerSettings;
 
 /// `crc peer`.

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::validated::{
     Count, Days, FrameBytes, Id, Info, Interval, LogFilter, Micros, Name, QueueBytes, Seconds,
 };
-use crate::address::Address;
+use crate::uri::Address;
 use crate::id::HostId;
 use crate::limits::{Limits, MAIL_BYTES_MAX, MAIL_IN_MEMORY_BYTES_MAX, NAME_BYTES_MAX};
 use crate::net::ServerSettings;

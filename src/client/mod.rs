@@ -37,7 +37,7 @@ pub use options::{Misuse, Options};
 pub use peer::{PeerFront, Seen};
 use shell::{Front, reason};
 use terminal::Terminal;
-pub use url::{Scheme, Url, UrlError};
+pub use url::{Scheme, Url};
 
 /// How long one address may take to answer.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);

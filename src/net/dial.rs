@@ -9,8 +9,8 @@ use mio::Waker;
 
 use super::connection::{Connection, PendingDial};
 use super::resolve::{Resolution, Resolver};
-use crate::address::Address;
 use crate::link::{CloseReason, LinkId};
+use crate::uri::Address;
 
 /// What a dial has come to: a connection that is being made, or why there is none.
 pub(super) type DialResult = Result<Connection, CloseReason>;

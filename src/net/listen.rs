@@ -8,9 +8,9 @@ use std::time::Duration;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 
-use crate::address::Address;
 use crate::limits::ACCEPTS_PER_TURN;
 use crate::link::Time;
+use crate::uri::Address;
 
 /// How long accepting rests when the system has no descriptor or memory for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);

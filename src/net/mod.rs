@@ -44,10 +44,10 @@ use self::poller::Poller;
 pub use self::server::{Server, ServerSettings};
 use self::setup::{LINK_TOKEN_BASE, LISTENER_TOKEN_BASE, LISTENERS_MAX, LoopSetup, SIGNALS, WAKER};
 pub use self::stdio::LogSink;
-use crate::address::Address;
 use crate::chunked_vec::ChunkedVec;
 use crate::limits::READ_BYTES_PER_TURN;
 use crate::link::{CloseReason, LinkId, Time};
+use crate::uri::Address;
 
 /// A program with its sockets.
 struct EventLoop<M: Machine, S> {

@@ -10,10 +10,10 @@ use mio::{Interest, Registry, Token};
 use super::EventLoop;
 use super::machine::{PeerWire, Services};
 use super::setup::{LoopSetup, SERVICE_TOKEN_BASE};
-use crate::address::Address;
 use crate::client::{PeerFront, Seen};
 use crate::link::Time;
 use crate::peer::Peer;
+use crate::uri::Address;
 use std::os::fd::AsRawFd as _;
 
 const INPUT_TOKEN: Token = Token(SERVICE_TOKEN_BASE);

@@ -10,8 +10,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use mio::Waker;
 
-use crate::address::Address;
 use crate::link::LinkId;
+use crate::uri::Address;
 
 /// The end of a look-up.
 pub(super) struct Resolution {

@@ -13,13 +13,13 @@ use super::console::Console;
 use super::control::ControlSocket;
 use super::machine::Services;
 use super::setup::{LoopSetup, SERVICE_TOKEN_BASE};
-use crate::address::Address;
 use crate::limits::Limits;
 use crate::link::Time;
 use crate::mail::StoreRequest;
 use crate::mail::store::Mailbox;
 use crate::node::Node;
 use crate::relay::Identity;
+use crate::uri::Address;
 use crate::wires::Wire;
 
 const CONSOLE_INPUT: Token = Token(SERVICE_TOKEN_BASE);

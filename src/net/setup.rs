@@ -11,7 +11,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 use super::listen::Listener;
-use crate::address::Address;
+use crate::uri::Address;
 use crate::limits::CONTROL_CONNECTIONS_MAX;
 
 pub(super) const SIGNALS: Token = Token(0);

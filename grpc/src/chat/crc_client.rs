@@ -3,9 +3,9 @@
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 
-use crc::address::Address;
 use crc::limits::FRAME_BYTES_MAX_CEILING;
 use crc::link::frame_decoder::FrameDecoder;
+use crc::uri::Address;
 use crc::wires::crc::wire;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::TcpStream;

@@ -3,10 +3,10 @@
 
 use std::net::SocketAddr;
 
-use crc::address::Address;
 use crc::id::HostId;
 use crc::link::backoff;
 use crc::printable::Printable;
+use crc::uri::Address;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tokio::sync::oneshot;
