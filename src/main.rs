@@ -4,7 +4,6 @@ use std::io::{IsTerminal as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use crc::cli::{Cli, CtlArgs, PeerArgs, PeerCommand, Program, ServerArgs};
 use crc::client;
 use crc::net::{self, LogSink, PeerServer, Server};
@@ -15,7 +14,9 @@ use env_logger::{Target, WriteStyle};
 const EXIT_CONFIG: u8 = 78;
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
+    let cli = Cli::parse_with_environment(std::env::args_os(), |name| std::env::var_os(name))
+        .unwrap_or_else(|error| error.exit());
+    match cli.command {
         Program::Server(args) => run_server(*args),
         Program::Client(args) => match args.into_options() {
             Ok(options) => client::run(&options),
@@ -32,7 +33,12 @@ fn run_server(args: ServerArgs) -> ExitCode {
     let (path, file) = match config {
         None => (String::new(), None),
         Some((path, Ok(text))) => (path, Some(text)),
-        Some((path, Err(error))) => return report_error(EXIT_CONFIG, &format!("{path}: {error}")),
+        Some((path, Err(error))) => {
+            let error = format!(
+                "cannot read the configuration file {path}: {error}; correct --config or CRC_CONFIG"
+            );
+            return report_error(EXIT_CONFIG, &error);
+        }
     };
     let machine_name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let settings = args.into_settings(file.as_deref(), &machine_name, rand::random());

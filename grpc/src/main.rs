@@ -24,7 +24,9 @@ use crate::cli::{Cli, Program};
 fn main() -> ExitCode {
     let program = Cli::parse().program;
     let discovery = match &program {
-        Program::Chat(args) => Some(args.discovery(|name| std::env::var(name).ok())),
+        Program::Chat(args) => {
+            Some(args.discovery(|name| std::env::var(name).ok().filter(|value| !value.is_empty())))
+        }
         _ => None,
     };
     let discovery = match discovery.transpose() {

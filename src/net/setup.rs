@@ -11,13 +11,13 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 use super::listen::Listener;
-use crate::uri::Address;
 use crate::limits::CONTROL_CONNECTIONS_MAX;
+use crate::uri::Address;
 
 pub(super) const SIGNALS: Token = Token(0);
 pub(super) const WAKER: Token = Token(1);
 pub(super) const LISTENER_TOKEN_BASE: usize = 2;
-pub(super) const LISTENERS_MAX: usize = 12;
+pub(super) const LISTENERS_MAX: usize = 64;
 /// From here up to the links, tokens are a house's.
 pub(super) const SERVICE_TOKEN_BASE: usize = LISTENER_TOKEN_BASE + LISTENERS_MAX;
 const SERVICE_TOKENS_MAX: usize = 3 + CONTROL_CONNECTIONS_MAX;
@@ -37,7 +37,12 @@ impl<W: Copy + Display> LoopSetup<W> {
         raise_descriptor_limit();
         let poll = Poll::new().map_err(|error| setup_error(&error))?;
         let registry = poll.registry();
-        assert!(addresses.len() <= LISTENERS_MAX, "as many doors as tokens");
+        if addresses.len() > LISTENERS_MAX {
+            return Err(format!(
+                "{} listeners are given, the maximum is {LISTENERS_MAX}; leave some out",
+                addresses.len()
+            ));
+        }
         let mut listeners = Vec::new();
         for (index, (wire, address)) in addresses.iter().enumerate() {
             listeners.push(Listener::open(

@@ -1,4 +1,4 @@
-//! Options, and what is said of wrong ones.
+//! Options: their sources, and the errors for invalid ones.
 
 use super::*;
 
@@ -18,6 +18,7 @@ fn invalid_options_exit_with_their_code_and_name_the_remedy() {
         (&["ctl", "state"], 2, &["--control"]),
         (&["server", "--listen", &taken], 1, &[&taken, "another program listens there"]),
         (&["server", "--listen", "203.0.113.1:1"], 1, &["203.0.113.1:1", "this machine"]),
+        (&["server", "--listen", "[fe80::1%lo]:0"], 1, &["cannot listen on [fe80::1%lo]:0"]),
         (&["server", "--config", config], 78, &[config, "line 2", "lissten"]),
         (&["server", "--config", "/nowhere"], 78, &["/nowhere", "No such file"]),
     ] {
@@ -57,4 +58,132 @@ fn options_come_from_flags_environment_and_file_in_this_order() {
     let state: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!((&state["id"], &state["name"]), (&7.into(), &"environment".into()));
     assert_eq!(state["info"], "flag");
+}
+
+/// Runs `crc` with environment variables and returns its exit code and what it wrote to stderr.
+fn run_with_environment(words: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String) {
+    let mut command = Command::new(CRC);
+    let command = command.args(words).envs(variables.iter().copied()).stdin(Stdio::null());
+    let output = command.output().expect("crc runs");
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn empty_environment_variable_is_unset() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let control = dir.path().join("control");
+    // Every variable of `crc server`: flags and defaults apply.
+    let variables = [
+        "CLASSIC",
+        "CLASSIC_INTERVAL",
+        "CLIENT_QUEUE",
+        "CONFIG",
+        "CONTROL",
+        "BUSY_POLL",
+        "DIRECT",
+        "ID",
+        "INFO",
+        "LISTEN",
+        "LOG",
+        "MAILBOX",
+        "MAIL_BYTES",
+        "MAIL_DAYS",
+        "MAIL_MESSAGES",
+        "MAX_FRAME",
+        "NAME",
+        "PARENT",
+        "REGISTER_DEADLINE",
+        "SERVER_QUEUE",
+        "SPLIT_GRACE",
+    ];
+    let help = Command::new(CRC).args(["server", "--help"]).output().expect("crc runs");
+    let help = String::from_utf8(help.stdout).expect("text");
+    assert_eq!(help.matches("CRC_").count(), variables.len(), "all are listed: {help}");
+    let mut child = Command::new(CRC)
+        .args(["server", "--listen", "127.0.0.1:0", "--control"])
+        .arg(&control)
+        .envs(variables.map(|name| (format!("CRC_{name}"), "")))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("crc server runs");
+    let output = eventually("the server answers", || {
+        let output = ctl(&control, &["--json", "state"]);
+        output.status.success().then_some(output)
+    });
+    let _ = child.kill();
+    let _ = child.wait();
+    let state: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    assert_eq!(state["name"], hostname);
+
+    for (words, variable, part) in [
+        (&["ctl", "state"][..], "CRC_CONTROL", "--control <PATH>"),
+        (&["client", "127.0.0.1:1"], "CRC_ID", "cannot connect"),
+        (&["peer", "203.0.113.1:1"], "CRC_DESIRED_ID", "cannot listen"),
+    ] {
+        let (_, error) = run_with_environment(words, &[(variable, "")]);
+        assert!(error.contains(part), "{words:?}: {error}");
+    }
+}
+
+#[test]
+fn error_of_an_environment_variable_names_the_variable() {
+    for (words, variable, value, label) in [
+        (&["server"][..], "CRC_PARENT", "nowhere", "'CRC_PARENT (--parent <URI>)'"),
+        (&["server"], "CRC_LISTEN", "127.0.0.1:0,irc://a", "'CRC_LISTEN (--listen <URI>)'"),
+        (&["server"], "CRC_ID", "0", "'CRC_ID (--id <N>)'"),
+        (&["client"], "CRC_URL", "irc://a", "'CRC_URL ([URL])'"),
+        (&["client"], "CRC_ID", "0", "'CRC_ID (--id <N>)'"),
+        (&["client", "classic://a"], "CRC_NAME", "a b", "'CRC_NAME (--name <NAME>)'"),
+        (&["peer"], "CRC_LISTEN", "nowhere", "'CRC_LISTEN ([ADDR])'"),
+        (&["peer"], "CRC_DESIRED_ID", "-1", "'CRC_DESIRED_ID (--desired-id <N>)'"),
+    ] {
+        let (code, error) = run_with_environment(words, &[(variable, value)]);
+        assert_eq!(code, Some(2), "{error}");
+        assert!(error.contains(label), "{variable}={value}: {error}");
+    }
+    // A flag overrides the variable, so its own error names the flag alone.
+    let (_, error) = run_with_environment(&["server", "--id", "0"], &[("CRC_ID", "7")]);
+    assert!(error.contains("for '--id <N>'"), "{error}");
+    let (code, error) = run_with_environment(&["server"], &[("CRC_CONFIG", "/nowhere")]);
+    assert_eq!(code, Some(78));
+    assert!(error.contains("/nowhere") && error.contains("CRC_CONFIG"), "{error}");
+}
+
+#[test]
+fn each_listen_uri_prints_its_listening_line_in_order() {
+    let options = ["--listen", "crc://127.0.0.1:0", "--listen", "classic://127.0.0.1:0"];
+    let more = ["--listen", "127.0.0.1:0", "--direct", "127.0.0.1:0"];
+    let mut child = Command::new(CRC)
+        .arg("server")
+        .args(options)
+        .args(more)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("crc server runs");
+    let stdout = BufReader::new(child.stdout.take().expect("piped"));
+    let lines: Vec<String> = stdout.lines().take(4).map(|line| line.expect("text")).collect();
+    let _ = child.kill();
+    let _ = child.wait();
+    for (line, start) in lines.iter().zip([
+        "listening crc 127.0.0.1:",
+        "listening classic 127.0.0.1:",
+        "listening crc 127.0.0.1:",
+        "listening direct 127.0.0.1:",
+    ]) {
+        assert!(line.starts_with(start), "{lines:?}");
+    }
+    assert_eq!(lines.len(), 4);
+}
+
+#[test]
+fn too_many_listeners_are_refused() {
+    let options = ["--listen", "127.0.0.1:0"].repeat(65);
+    let (code, error) = run_with_environment(&[&["server"], &options[..]].concat(), &[]);
+    assert_eq!(code, Some(1));
+    assert!(error.contains("65 listeners are given, the maximum is 64"), "{error}");
 }

@@ -64,7 +64,10 @@ impl Server {
             .expect("the server starts");
         let stdout = child.stdout.as_mut().expect("piped");
         let mut ports = Vec::new();
-        for _ in 0..1 + options.iter().filter(|o| ["--direct", "--classic"].contains(o)).count() {
+        let is_listener = |option: &&&str| ["--listen", "--direct", "--classic"].contains(*option);
+        let is_crc_implied = !options.contains(&"--listen");
+        let listeners = options.iter().filter(is_listener).count() + usize::from(is_crc_implied);
+        for _ in 0..listeners {
             let line = read_line(stdout);
             let Some((wire, port)) = parse_listening_line(&line) else {
                 let log = fs::read_to_string(&log).unwrap_or_default();

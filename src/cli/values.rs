@@ -1,4 +1,5 @@
-//! Values with bounds of their own: however one is written, it goes through one check.
+//! Types of option values. Each has one check, which the command line, the environment and the
+//! configuration file share.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -10,13 +11,21 @@ use crate::limits::{
     BUSY_POLL_MAX, FRAME_BYTES_MAX_CEILING, FRAME_BYTES_MAX_FLOOR, INFO_BYTES_MAX, NAME_BYTES_MAX,
     QUEUE_BYTES_MAX_FLOOR,
 };
+use crate::uri::{Address, Uri, UriError};
+use crate::wires::Wire;
 
-/// A value of the command line, the environment or the file, made from what was written there.
+/// Defines a value type: a newtype around `$inner`, parsed from a `$raw` and checked by `$check`.
 macro_rules! validated {
     ($name:ident($inner:ty) from $raw:ty as $raw_name:literal, $check:expr) => {
         #[derive(Clone, Debug, Deserialize)]
         #[serde(try_from = $raw_name)]
-        pub(super) struct $name(pub(super) $inner);
+        pub(super) struct $name($inner);
+
+        impl From<$name> for $inner {
+            fn from(value: $name) -> Self {
+                value.0
+            }
+        }
 
         impl TryFrom<$raw> for $name {
             type Error = String;
@@ -40,15 +49,15 @@ macro_rules! validated {
 
 validated!(Id(HostId) from i64 as "i64", |number| {
     let id = u32::try_from(number).map(HostId).ok().filter(|id| id.is_registrable());
-    id.ok_or_else(|| format!("{number} is not an id: they go from 1 to 4294967294"))
+    id.ok_or_else(|| format!("{number} is not an id; ids are 1 to 4294967294"))
 });
 
 validated!(PeerId(i64) from i64 as "i64", |number| {
     let id = Some(number).filter(|&id| id > 0);
-    id.ok_or_else(|| format!("{number} is not an id: they go from 1 to {}", i64::MAX))
+    id.ok_or_else(|| format!("{number} is not an id; ids are 1 to {}", i64::MAX))
 });
 
-// Its bounds depend on what else is given.
+// Not checked here: its bounds depend on the wire.
 validated!(RawId(i64) from i64 as "i64", Ok);
 
 validated!(Name(String) from String as "String", |name| check_len(NAME_BYTES_MAX, "a name", name));
@@ -75,7 +84,7 @@ validated!(Days(Duration) from f64 as "f64", |days| {
 });
 
 validated!(Count(u64) from i64 as "i64", |count| {
-    u64::try_from(count).map_err(|_| format!("{count} is less than 0"))
+    u64::try_from(count).map_err(|_| format!("{count} is negative; the smallest value is 0"))
 });
 
 validated!(Micros(Duration) from i64 as "i64", |micros| {
@@ -88,13 +97,27 @@ validated!(FrameBytes(usize) from i64 as "i64", |bytes| {
     let range = FRAME_BYTES_MAX_FLOOR..=FRAME_BYTES_MAX_CEILING;
     let bytes = usize::try_from(bytes).ok().filter(|bytes| range.contains(bytes));
     bytes.ok_or_else(|| {
-        format!("a largest frame has {} to {} bytes", range.start(), range.end())
+        format!("the maximum frame size must be {} to {} bytes", range.start(), range.end())
     })
 });
 
 validated!(QueueBytes(usize) from i64 as "i64", |bytes| {
     let bytes = usize::try_from(bytes).ok().filter(|&bytes| bytes >= QUEUE_BYTES_MAX_FLOOR);
     bytes.ok_or_else(|| format!("a queue must hold at least {QUEUE_BYTES_MAX_FLOOR} bytes"))
+});
+
+validated!(ListenUri((Wire, Address)) from String as "String", |text| {
+    parse_wire_uri(&text).map_err(|error| error.to_string())
+});
+
+validated!(ParentUri(Address) from String as "String", |text| {
+    match parse_wire_uri(&text).map_err(|error| error.to_string())? {
+        (Wire::Crc, address) => Ok(address),
+        (wire, address) => Err(format!(
+            "servers join a parent over crc, not over {wire}; write the address of its crc \
+             listener, such as crc://{}:3600", address.host
+        )),
+    }
 });
 
 validated!(LogFilter(String) from String as "String", |filter| {
@@ -111,14 +134,30 @@ validated!(LogFilter(String) from String as "String", |filter| {
     }
 });
 
-/// The shortest interval of classic clients: the network and they need some time for an answer.
+/// Shortest interval between the `Alive` messages of a classic client.
 const CLASSIC_INTERVAL_MIN: Duration = Duration::from_millis(100);
 
-/// The longest that mail can be made to wait.
+/// Longest time that mail can be kept: 100 years.
 const MAIL_AGE_CEILING: Duration = Duration::from_secs(36_500 * 86_400);
 
-/// The longest span that an option may set.
+/// Longest duration that an option in seconds can set.
 const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The wires, each with its scheme and default port.
+const WIRES: [(&str, Wire, u16); 3] =
+    [("crc", Wire::Crc, 3600), ("direct", Wire::Direct, 3601), ("classic", Wire::Classic, 3602)];
+
+/// Parses `scheme://host[:port]`, or `host:port` for the CRC wire.
+fn parse_wire_uri(text: &str) -> Result<(Wire, Address), UriError> {
+    let uri: Uri = text.parse()?;
+    let Some(scheme) = uri.scheme else {
+        return Ok((Wire::Crc, text.parse()?));
+    };
+    let row = WIRES.iter().find(|(name, ..)| *name == scheme);
+    let &(_, wire, default_port) =
+        row.ok_or_else(|| UriError::unknown_scheme(&scheme, &WIRES.map(|(name, ..)| name)))?;
+    Ok((wire, Address { host: uri.host, port: uri.port.unwrap_or(default_port) }))
+}
 
 fn check_len(bytes_max: usize, subject: &str, text: String) -> Result<String, String> {
     match text.len() {

@@ -1,0 +1,179 @@
+//! Every option of `crc server`, stated once: flag, environment variable, key of the configuration
+//! file, type and help text.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Deserialize;
+use serde::de::Error as _;
+
+use super::values::{
+    Count, Days, FrameBytes, Id, Info, Interval, ListenUri, LogFilter, Micros, Name, ParentUri,
+    QueueBytes, Seconds,
+};
+use crate::uri::Address;
+
+/// An option that another source can fill in while it is not set.
+trait Overridable {
+    /// Returns `self` if it is set, else `fallback`.
+    fn or(self, fallback: Self) -> Self;
+}
+
+impl<T> Overridable for Option<T> {
+    fn or(self, fallback: Self) -> Self {
+        Option::or(self, fallback)
+    }
+}
+
+impl<T> Overridable for Vec<T> {
+    fn or(self, fallback: Self) -> Self {
+        if self.is_empty() { fallback } else { self }
+    }
+}
+
+/// Defines the struct of options with `overriding`, which covers every field.
+macro_rules! options {
+    ($(#[$meta:meta])* struct $name:ident {
+        $($(#[$field_meta:meta])* $field:ident: $type:ty,)*
+    }) => {
+        $(#[$meta])*
+        pub(super) struct $name {
+            $($(#[$field_meta])* pub(super) $field: $type,)*
+        }
+
+        impl $name {
+            /// Returns these options, with `fallback` for those that are not set.
+            pub(super) fn overriding(self, fallback: Self) -> Self {
+                Self { $($field: Overridable::or(self.$field, fallback.$field),)* }
+            }
+        }
+    };
+}
+
+options! {
+    /// The options of a server. The command line, the environment and the file set the same ones.
+    #[derive(Debug, Default, Args, Deserialize)]
+    #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+    struct ServerOptions {
+        /// Where to listen, once or more: crc://host:port, direct://host:port (protobuf messages) or
+        /// classic://host:port (256-byte messages); host:port is crc:// [default: crc://127.0.0.1:3600
+        /// if no other crc:// is given]
+        #[arg(long, env = "CRC_LISTEN", value_name = "URI", value_delimiter = ',')]
+        #[serde(deserialize_with = "one_or_many")]
+        listen: Vec<ListenUri>,
+
+        /// Short for --listen direct://ADDR
+        #[arg(long, env = "CRC_DIRECT", value_name = "ADDR")]
+        direct: Option<Address>,
+
+        /// Short for --listen classic://ADDR
+        #[arg(long, env = "CRC_CLASSIC", value_name = "ADDR")]
+        classic: Option<Address>,
+
+        /// A server to join, crc://host:port or host:port; further ones are fallbacks, in this order
+        #[arg(long, env = "CRC_PARENT", value_name = "URI", value_delimiter = ',')]
+        #[serde(deserialize_with = "one_or_many")]
+        parent: Vec<ParentUri>,
+
+        /// The id of this server in the network, 1 to 4294967294 [default: random]
+        #[arg(long, env = "CRC_ID", value_name = "N")]
+        id: Option<Id>,
+
+        /// The name of this server, at most 255 bytes [default: the name of this machine]
+        #[arg(long, env = "CRC_NAME", value_name = "NAME")]
+        name: Option<Name>,
+
+        /// A text about this server, at most 65535 bytes
+        #[arg(long, env = "CRC_INFO", value_name = "TEXT")]
+        info: Option<Info>,
+
+        /// Path of the control socket for `crc ctl`, at most 107 bytes
+        #[arg(long, env = "CRC_CONTROL", value_name = "PATH")]
+        control: Option<PathBuf>,
+
+        /// The file that keeps messages to absent direct users; created if missing
+        /// [default: in memory]
+        #[arg(long, env = "CRC_MAILBOX", value_name = "PATH")]
+        mailbox: Option<PathBuf>,
+
+        /// Maximum number of messages kept for one user [default: 10000]
+        #[arg(long, env = "CRC_MAIL_MESSAGES", value_name = "N")]
+        #[serde(alias = "mail_messages")]
+        mail_messages: Option<Count>,
+
+        /// Maximum size of all kept messages together, in bytes
+        /// [default: 1073741824 in a file, 67108864 in memory]
+        #[arg(long, env = "CRC_MAIL_BYTES", value_name = "BYTES")]
+        #[serde(alias = "mail_bytes")]
+        mail_bytes: Option<Count>,
+
+        /// How long a message is kept, in days of server run time [default: 30]
+        #[arg(long, env = "CRC_MAIL_DAYS", value_name = "DAYS")]
+        #[serde(alias = "mail_days")]
+        mail_days: Option<Days>,
+
+        /// How often a classic client must send `Alive`; it is removed after three intervals without
+        /// one [default: 10]
+        #[arg(long, env = "CRC_CLASSIC_INTERVAL", value_name = "SECONDS")]
+        #[serde(alias = "classic_interval")]
+        classic_interval: Option<Interval>,
+
+        /// How long the users behind a lost server may be away before they quit [default: 5]
+        #[arg(long, env = "CRC_SPLIT_GRACE", value_name = "SECONDS")]
+        #[serde(alias = "split_grace")]
+        split_grace: Option<Seconds>,
+
+        /// How long a new connection may take to register [default: 10]
+        #[arg(long, env = "CRC_REGISTER_DEADLINE", value_name = "SECONDS")]
+        #[serde(alias = "register_deadline")]
+        register_deadline: Option<Seconds>,
+
+        /// Maximum size of a frame, in bytes [default: 1048576]
+        #[arg(long, env = "CRC_MAX_FRAME", value_name = "BYTES")]
+        #[serde(alias = "max_frame")]
+        max_frame: Option<FrameBytes>,
+
+        /// Maximum size of the send queue of a client, in bytes; a client beyond it is closed
+        /// [default: 262144]
+        #[arg(long, env = "CRC_CLIENT_QUEUE", value_name = "BYTES")]
+        #[serde(alias = "client_queue")]
+        client_queue: Option<QueueBytes>,
+
+        /// Maximum size of the send queue of a server, in bytes; a server beyond it is closed
+        /// [default: 8388608]
+        #[arg(long, env = "CRC_SERVER_QUEUE", value_name = "BYTES")]
+        #[serde(alias = "server_queue")]
+        server_queue: Option<QueueBytes>,
+
+        /// How long to poll for events before sleeping, in microseconds: lowers latency, and keeps a
+        /// core busy for that long after each message [default: 0]
+        #[arg(long, env = "CRC_BUSY_POLL", value_name = "MICROSECONDS")]
+        #[serde(alias = "busy_poll")]
+        busy_poll: Option<Micros>,
+
+        /// Log level: error, warn, info, debug or trace, or a filter such as crc::net=debug
+        /// [default: info]
+        #[arg(long, env = "CRC_LOG", value_name = "LEVEL")]
+        log: Option<LogFilter>,
+    }
+}
+
+/// Deserializes a list, or a single string as a list of one.
+fn one_or_many<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: TryFrom<String, Error = String>,
+{
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMany {
+        One(String),
+        Many(Vec<String>),
+    }
+
+    let texts = match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::One(text) => vec![text],
+        OneOrMany::Many(texts) => texts,
+    };
+    texts.into_iter().map(|text| T::try_from(text).map_err(D::Error::custom)).collect()
+}
