@@ -9,7 +9,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use crc::id::HostId;
 use crc::limits::FRAME_BYTES_MAX;
 use crc::relay::message::{HostKind, Message, Registration, StatusCode};
-use crc::wires::crc::wire;
+use crc::wires::crc::codec as wire;
 
 fn messages() -> [(&'static str, Message<'static>); 5] {
     let (source, destination, last_hop) = (HostId(101), HostId(102), HostId(2));

@@ -12,8 +12,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crc::wires::crc::wire as crc_wire;
-use crc::wires::direct::wire;
+use crc::wires::crc::codec as crc_wire;
+use crc::wires::direct::codec;
 use crc_tests::frames::{chat, user};
 
 const ROUNDS: usize = 5;
@@ -135,9 +135,9 @@ fn send_mail(address: &str, text: &str, is_done: &AtomicBool) -> u64 {
     read_frame(); // the handshake
     let mut batch = Vec::new();
     for _ in 0..BATCH_MESSAGES {
-        wire::encode_plain(0, UNKNOWN_ID, text, &mut batch);
+        codec::encode_plain(0, UNKNOWN_ID, text, &mut batch);
     }
-    wire::encode_plain(0, 0, "kept", &mut batch);
+    codec::encode_plain(0, 0, "kept", &mut batch);
     let mut stored = 0;
     while !is_done.load(Ordering::Relaxed) {
         (&stream).write_all(&batch).expect("it reads");

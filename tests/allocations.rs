@@ -6,10 +6,10 @@ use crc::link::{LinkId, Time};
 use crc::node::Node;
 use crc::relay::Identity;
 use crc::wires::Wire;
-use crc::wires::classic::wire as classic;
-use crc::wires::classic::wire::{Form, Name};
-use crc::wires::direct::wire as direct;
-use crc::wires::direct::wire::Control;
+use crc::wires::classic::codec as classic;
+use crc::wires::classic::codec::{Form, Name};
+use crc::wires::direct::codec as direct;
+use crc::wires::direct::codec::Control;
 use crc_tests::frames::{chat, user};
 
 const CHATS: usize = 64;

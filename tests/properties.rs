@@ -8,7 +8,7 @@ use crc::node::{Action, Node};
 use crc::relay::message::{HostKind, Message, Registration, StatusCode};
 use crc::relay::{FirstLink, Identity};
 use crc::wires::Wire;
-use crc::wires::crc::wire;
+use crc::wires::crc::codec as wire;
 use crc_tests::frames;
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -8,7 +8,7 @@ use crc::id::HostId;
 use crc::limits::{DIRECT_WRITE_BYTES_MIN, FRAME_BYTES_MAX, UPLINK_REFUSED_RETRY_DELAY};
 use crc::relay::FirstLink;
 use crc::relay::message::{HostKind, Message};
-use crc::wires::crc::wire;
+use crc::wires::crc::codec as wire;
 use crc_tests::frames::{self, chat, quit};
 use crc_tests::sim::{ClientId, NetConditions, ServerSpec, World};
 use rand::rngs::StdRng;

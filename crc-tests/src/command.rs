@@ -8,7 +8,7 @@ use std::time::Duration;
 use crc::client::{self, Scheme, Url};
 use crc::id::HostId;
 use crc::limits::{INFO_BYTES_MAX, NAME_BYTES_MAX};
-use crc::wires::classic::wire::NAME_BYTES;
+use crc::wires::classic::codec::NAME_BYTES;
 
 pub use crate::command_words::CommandError;
 use crate::command_words::{OptionMap, fail, quote_word, split_words};

@@ -3,7 +3,7 @@
 use crc::id::HostId;
 use crc::limits::FRAME_BYTES_MAX;
 use crc::relay::message::{HostKind, Message, Registration, StatusCode};
-use crc::wires::crc::wire;
+use crc::wires::crc::codec as wire;
 
 /// The bytes of any message.
 #[must_use]

@@ -17,9 +17,9 @@ use crc::peer::{Action as PeerAction, Peer, wire as peer_wire};
 use crc::relay::message::{HostKind, Message};
 use crc::relay::{FirstLink, Identity};
 use crc::wires::Wire;
-use crc::wires::classic::wire as classic_wire;
-use crc::wires::crc::wire as crc_wire;
-use crc::wires::direct::wire as direct_wire;
+use crc::wires::classic::codec as classic_wire;
+use crc::wires::crc::codec as crc_wire;
+use crc::wires::direct::codec as direct_wire;
 
 use crate::frames;
 

@@ -14,7 +14,7 @@ use crc::printable::Printable;
 use crc::relay::message::HostKind;
 use crc::relay::{FirstLink, Host};
 use crc::wires::Wire;
-use crc::wires::classic::wire::Name;
+use crc::wires::classic::codec::Name;
 
 use crate::backend::{Backend, KnownUser, RunError, id_taken_text, is_user_list_current};
 use crate::client_log::ClientLog;

@@ -9,7 +9,7 @@ use std::sync::{LazyLock, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crc::wires::crc::wire;
+use crc::wires::crc::codec as wire;
 use crc_tests::frames::status;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

@@ -14,7 +14,7 @@ use super::session::{Classic, Crc, Direct, End, NotDone, Session};
 use crate::limits::CLIENT_QUEUE_BYTES_MAX;
 use crate::link::frame_decoder::FrameDecoder;
 use crate::relay::Identity;
-use crate::wires::classic::wire::Name;
+use crate::wires::classic::codec::Name;
 
 /// How long the server may take to answer the registration: as long as it gives a client to send one.
 pub const WELCOME_DEADLINE: Duration = crate::limits::REGISTER_DEADLINE;

@@ -10,7 +10,7 @@ use super::url::{Scheme, Url};
 use crate::id::HostId;
 use crate::limits::{INFO_BYTES_MAX, NAME_BYTES_MAX};
 use crate::relay::Identity;
-use crate::wires::classic::wire::{NAME_BYTES, Name};
+use crate::wires::classic::codec::{NAME_BYTES, Name};
 
 /// What `crc client` was asked for: every part fits the wire of its URL.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -40,7 +40,7 @@ impl Node {
             true => 0,
             false => direct_write(to, parts),
         };
-        if let Some((source, destination)) = crc::wire::peek_chat_ids(bytes)
+        if let Some((source, destination)) = crc::codec::peek_chat_ids(bytes)
             && self.links.closing.is_empty()
             && let Some(next_hop) = relay.next_hop(id, source, destination)
             && let Some((run_bytes, frames)) =
@@ -98,7 +98,7 @@ impl Links {
                 return None;
             }
             let (run_bytes, frames) =
-                crc::wire::measure_chat_run(bytes, len, limits.frame_bytes_max);
+                crc::codec::measure_chat_run(bytes, len, limits.frame_bytes_max);
             link.traffic.bytes_out += run_bytes as u64;
             link.traffic.frames_out += frames;
             let mut rest = &bytes[..run_bytes];

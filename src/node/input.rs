@@ -22,7 +22,7 @@ impl Node {
         self.links.hosts_added = 0;
         let result = match wire {
             Wire::Crc => {
-                let frame_len = |bytes: &[u8]| crc::wire::frame_len(bytes, limits.frame_bytes_max);
+                let frame_len = |bytes: &[u8]| crc::codec::frame_len(bytes, limits.frame_bytes_max);
                 let on_frame = |bytes: &[u8], len| {
                     self.forward_or_handle(id, bytes, len, &mut forwarded_frames, direct_write)
                 };
@@ -31,7 +31,7 @@ impl Node {
             }
             Wire::Direct => {
                 let frame_len =
-                    |bytes: &[u8]| direct::wire::frame_len(bytes, limits.frame_bytes_max);
+                    |bytes: &[u8]| direct::codec::frame_len(bytes, limits.frame_bytes_max);
                 let on_frame = |bytes: &[u8], len| self.handle_session_frame(id, bytes, len);
                 let result = decoder.decode_while(bytes, &mut spare_buffer, frame_len, on_frame);
                 result.map_err(|error| error.to_string())
@@ -41,7 +41,7 @@ impl Node {
                 let result = decoder.decode_while(
                     bytes,
                     &mut spare_buffer,
-                    classic::wire::frame_len,
+                    classic::codec::frame_len,
                     on_frame,
                 );
                 result.map_err(|error| error.to_string())
@@ -74,7 +74,7 @@ impl Node {
             return Flow::Stop;
         };
         link.traffic.frames_in += 1;
-        self.relay.receive(now, id, &crc::wire::parse_frame(frame), &mut self.links);
+        self.relay.receive(now, id, &crc::codec::parse_frame(frame), &mut self.links);
         Flow::Continue
     }
 

@@ -6,8 +6,8 @@
 use prost::Message as _;
 
 use crate::limits::{PEER_FRAME_BYTES_MAX, PEER_LINKS_MAX, PEER_TEXT_BYTES_MAX};
-use crate::wires::direct::wire as direct;
-pub use crate::wires::direct::wire::WireError;
+use crate::wires::direct::codec as direct;
+pub use crate::wires::direct::codec::WireError;
 
 /// Bytes of the length that a frame begins with.
 const HEADER: usize = 4;

@@ -26,7 +26,7 @@ pub(super) enum RunKind {
     /// Their addressee.
     Direct(WideId),
     /// Destination and source.
-    Classic(classic::wire::Name, classic::wire::Name),
+    Classic(classic::codec::Name, classic::codec::Name),
 }
 
 impl<'a> ChatRun<'a> {
@@ -50,9 +50,9 @@ impl<'a> Iterator for ChatRun<'a> {
         let (text, len) = match self.kind {
             RunKind::None => return None,
             RunKind::Direct(WideId(to)) => {
-                direct::wire::parse_plain_to(to, bytes, self.frame_bytes_max)?
+                direct::codec::parse_plain_to(to, bytes, self.frame_bytes_max)?
             }
-            RunKind::Classic(to, from) => classic::wire::parse_text_between(to, from, bytes)?,
+            RunKind::Classic(to, from) => classic::codec::parse_text_between(to, from, bytes)?,
         };
         if text.len() + FRAME_HEADROOM_BYTES > self.frame_bytes_max {
             return None; // too long to pass on

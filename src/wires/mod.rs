@@ -201,7 +201,7 @@ impl Session {
     /// What a frame, whole by its wire's `frame_len`, asks for.
     pub fn on_frame<'a>(&mut self, frame: &'a [u8], cx: &mut SessionCx<'_>) -> Effect<'a> {
         match self {
-            Self::Crc => Effect::Relay(crc::wire::parse_frame(frame)),
+            Self::Crc => Effect::Relay(crc::codec::parse_frame(frame)),
             Self::Direct(direct) => direct.on_frame(frame, cx),
             Self::Classic(classic) => classic.on_frame(frame, cx),
         }
@@ -233,7 +233,7 @@ impl Session {
     /// Says a message of the relay in this wire's words, if it has any for it.
     pub fn deliver(&mut self, message: &Message<'_>, names: &SharedNames, queue: &mut SendQueue) {
         match self {
-            Self::Crc => crc::wire::encode(message, queue.tail()),
+            Self::Crc => crc::codec::encode(message, queue.tail()),
             Self::Direct(direct) => direct.deliver(message, names, queue),
             Self::Classic(classic) => classic.deliver(message, names, queue),
         }
@@ -252,7 +252,7 @@ impl Session {
         match self {
             Self::Crc => {
                 while let Some(text) = next_text(queue) {
-                    crc::wire::encode(&Message::Chat { source, destination, text }, queue.tail());
+                    crc::codec::encode(&Message::Chat { source, destination, text }, queue.tail());
                 }
             }
             Self::Direct(direct) => {

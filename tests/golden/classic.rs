@@ -1,7 +1,7 @@
 //! The bytes of the classic wire, in both forms.
 
-use crc::wires::classic::wire;
-use crc::wires::classic::wire::{Form, Message, Name};
+use crc::wires::classic::codec;
+use crc::wires::classic::codec::{Form, Message, Name};
 
 use super::{examples, parse_hex};
 
@@ -15,16 +15,16 @@ fn check_golden(destination: &str, source: &str, text: &str, hex: &str) {
     let message = Message { destination, source, text };
     let golden = parse_hex(hex);
     let mut short = Vec::new();
-    wire::encode(&message, Form::Compact, &mut short);
+    codec::encode(&message, Form::Compact, &mut short);
     assert_eq!(short, golden, "expected {hex}");
     let mut full = Vec::new();
-    wire::encode(&message, Form::Padded, &mut full);
+    codec::encode(&message, Form::Padded, &mut full);
     assert_eq!(full.len(), 256);
     assert_eq!(full[..golden.len()], golden);
     assert!(full[golden.len()..].iter().all(|&byte| byte == 0));
     for form in [&short, &full] {
-        assert_eq!(wire::frame_len(form), Ok(Some(form.len())));
-        assert_eq!(wire::parse_frame(form), Some(message));
+        assert_eq!(codec::frame_len(form), Ok(Some(form.len())));
+        assert_eq!(codec::parse_frame(form), Some(message));
     }
 }
 
@@ -74,10 +74,10 @@ fn every_example_in_the_protocol_page_is_a_message() {
     assert!(examples.len() >= 4, "{examples:?}");
     for line in examples {
         let message = parse_hex(line);
-        assert_eq!(wire::frame_len(&message), Ok(Some(message.len())), "{line}");
-        let parsed = wire::parse_frame(&message).expect("not NULs alone");
+        assert_eq!(codec::frame_len(&message), Ok(Some(message.len())), "{line}");
+        let parsed = codec::parse_frame(&message).expect("not NULs alone");
         let mut reencoded = Vec::new();
-        wire::encode(&parsed, Form::Compact, &mut reencoded);
+        codec::encode(&parsed, Form::Compact, &mut reencoded);
         assert_eq!(reencoded, message, "{line}");
     }
 }

@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use crc::wires::direct::wire;
-use crc::wires::direct::wire::{Control, FastHandshake, Message, WireError, encode, encode_plain};
+use crc::wires::direct::codec;
+use crc::wires::direct::codec::{Control, FastHandshake, Message, WireError, encode, encode_plain};
 
 use super::{examples, parse_hex};
 
@@ -66,13 +66,13 @@ fn bodies_encode_to_golden_bytes() {
             assert_eq!(encoded, golden, "{body:?}, expected {hex}");
         }
         for cut in 0..golden.len() {
-            let len = wire::frame_len(&golden[..cut], 1024);
+            let len = codec::frame_len(&golden[..cut], 1024);
             assert_eq!(len, Ok((cut >= 4).then_some(golden.len())), "{cut} bytes of {hex}");
         }
         let decoded = match body {
-            Body::Message(_) => Body::Message(wire::parse_frame(&golden).expect("a message")),
+            Body::Message(_) => Body::Message(codec::parse_frame(&golden).expect("a message")),
             Body::Handshake(_) => {
-                Body::Handshake(wire::parse_handshake(&golden).expect("a handshake"))
+                Body::Handshake(codec::parse_handshake(&golden).expect("a handshake"))
             }
         };
         assert_eq!(decoded, body, "{hex}");
@@ -84,15 +84,15 @@ fn unknown_fields_are_ignored() {
     // Fields 9 (a number) and 15 (bytes), and the fields of a message in another order.
     let frame = parse_hex("00000010  4805 1a024869 7a03010203 1008 0807");
     let expected = Message { from: 7, to: 8, msg: "Hi".to_owned(), control: None };
-    assert_eq!(wire::parse_frame(&frame), Ok(expected));
+    assert_eq!(codec::parse_frame(&frame), Ok(expected));
 }
 
 #[test]
 fn oversized_length_is_rejected_from_the_header() {
     let error = WireError::TooLong { announced_bytes: 0xffff_ffff, frame_bytes_max: 1 << 20 };
-    assert_eq!(wire::frame_len(&[0xff; 4], 1 << 20), Err(error));
-    assert_eq!(wire::frame_len(&parse_hex("00100000"), 1 << 20), Ok(Some((1 << 20) + 4)));
-    assert!(wire::frame_len(&parse_hex("00100001"), 1 << 20).is_err());
+    assert_eq!(codec::frame_len(&[0xff; 4], 1 << 20), Err(error));
+    assert_eq!(codec::frame_len(&parse_hex("00100000"), 1 << 20), Ok(Some((1 << 20) + 4)));
+    assert!(codec::frame_len(&parse_hex("00100001"), 1 << 20).is_err());
 }
 
 #[test]
@@ -101,10 +101,10 @@ fn every_example_in_the_protocol_page_is_a_message() {
     assert!(examples.len() >= 4, "{examples:?}");
     for line in examples {
         let frame = parse_hex(line);
-        assert_eq!(wire::frame_len(&frame, 1024), Ok(Some(frame.len())), "{line}");
+        assert_eq!(codec::frame_len(&frame, 1024), Ok(Some(frame.len())), "{line}");
         let (mut message, mut handshake) = (Vec::new(), Vec::new());
-        encode(&wire::parse_frame(&frame).expect("the fields of a message"), &mut message);
-        encode(&wire::parse_handshake(&frame).unwrap_or_default(), &mut handshake);
+        encode(&codec::parse_frame(&frame).expect("the fields of a message"), &mut message);
+        encode(&codec::parse_handshake(&frame).unwrap_or_default(), &mut handshake);
         assert!([message, handshake].contains(&frame), "{line}");
     }
 }

@@ -6,8 +6,8 @@ mod peer;
 
 use crc::limits::FRAME_BYTES_MAX;
 use crc::relay::message::HostKind;
-use crc::wires::crc::wire;
-use crc::wires::crc::wire::WireError;
+use crc::wires::crc::codec;
+use crc::wires::crc::codec::WireError;
 use crc_tests::frames::{chat, quit, registration, server_quit, status};
 
 fn parse_hex(hex: &str) -> Vec<u8> {
@@ -22,13 +22,13 @@ fn parse_hex(hex: &str) -> Vec<u8> {
 fn check_golden(frame: &[u8], hex: &str) {
     let golden = parse_hex(hex);
     assert_eq!(frame, golden, "encoded, expected {hex}");
-    let (message, len) = wire::parse(&golden, FRAME_BYTES_MAX).expect("valid").expect("whole");
+    let (message, len) = codec::parse(&golden, FRAME_BYTES_MAX).expect("valid").expect("whole");
     assert_eq!(len, golden.len());
     let mut reencoded = Vec::new();
-    wire::encode(&message, &mut reencoded);
+    codec::encode(&message, &mut reencoded);
     assert_eq!(reencoded, golden, "parsed {message:?}");
     for cut in 0..golden.len() {
-        let partial = wire::parse(&golden[..cut], FRAME_BYTES_MAX);
+        let partial = codec::parse(&golden[..cut], FRAME_BYTES_MAX);
         assert_eq!(partial, Ok(None), "the first {cut} bytes of {hex}");
     }
 }
@@ -88,14 +88,14 @@ fn the_longest_name_and_info_fit() {
     let frame = registration(HostKind::User, 1, 0, &name, &info);
     assert_eq!(frame.len(), 12 + 255 + 65_535);
     assert_eq!(&frame[9..12], [0xff, 0xff, 0xff]);
-    let whole = wire::parse(&frame, FRAME_BYTES_MAX).expect("valid").expect("whole");
+    let whole = codec::parse(&frame, FRAME_BYTES_MAX).expect("valid").expect("whole");
     assert_eq!(whole.1, frame.len());
 }
 
 #[test]
 fn unknown_type_is_rejected_at_the_first_byte() {
     for kind in (0..=255_u8).filter(|kind| ![0x00, 0x01, 0x02, 0x80, 0x81, 0x82].contains(kind)) {
-        assert_eq!(wire::parse(&[kind], FRAME_BYTES_MAX), Err(WireError::UnknownType(kind)));
+        assert_eq!(codec::parse(&[kind], FRAME_BYTES_MAX), Err(WireError::UnknownType(kind)));
     }
 }
 
@@ -111,11 +111,11 @@ fn oversized_length_is_rejected_from_the_header() {
         let announced = header.len() as u64 + 0xffff_ffff;
         let error =
             WireError::TooLong { announced_bytes: announced, frame_bytes_max: FRAME_BYTES_MAX };
-        assert_eq!(wire::parse(&header, FRAME_BYTES_MAX), Err(error));
+        assert_eq!(codec::parse(&header, FRAME_BYTES_MAX), Err(error));
     }
     let largest = parse_hex("82  00000065  000003f7"); // 9 + 1015 = 1024
-    assert_eq!(wire::frame_len(&largest, 1024), Ok(Some(1024)));
-    assert!(wire::frame_len(&largest, 1023).is_err());
+    assert_eq!(codec::frame_len(&largest, 1024), Ok(Some(1024)));
+    assert!(codec::frame_len(&largest, 1023).is_err());
 }
 
 /// The lines of the page's code blocks that are marked so.
@@ -131,7 +131,7 @@ fn every_example_in_the_protocol_page_is_a_frame() {
     assert_eq!(examples.len(), 11);
     for line in examples {
         let frame = parse_hex(line);
-        let whole = wire::parse(&frame, FRAME_BYTES_MAX).expect("a frame").expect("all of it");
+        let whole = codec::parse(&frame, FRAME_BYTES_MAX).expect("a frame").expect("all of it");
         assert_eq!(whole.1, frame.len(), "{line}");
         check_golden(&frame, line);
     }

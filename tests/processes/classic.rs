@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::net::TcpStream;
 
 use crc::link::frame_decoder::FrameDecoder;
-use crc::wires::classic::wire;
-use crc::wires::classic::wire::{Form, Message, Name};
+use crc::wires::classic::codec as wire;
+use crc::wires::classic::codec::{Form, Message, Name};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use super::*;

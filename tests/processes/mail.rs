@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crc::wires::direct::wire;
+use crc::wires::direct::codec as wire;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 
 use super::*;
 
-use crc::wires::direct::wire;
-use crc::wires::direct::wire::{Control, FastHandshake};
+use crc::wires::direct::codec as wire;
+use crc::wires::direct::codec::{Control, FastHandshake};
 
 /// A client of the direct wire.
 pub(super) struct DirectClient {

@@ -86,7 +86,7 @@ impl Announcer {
         announcer.frames = encode_registrations(pool, connection, count, kind);
         let (source, destination) = (HostId(pool.identity(connection).id), announcer.observer_id);
         let end_marker = Message::Chat { source, destination, text: END_MARKER };
-        crc::wires::crc::wire::encode(&end_marker, &mut announcer.frames);
+        crc::wires::crc::codec::encode(&end_marker, &mut announcer.frames);
         announcer.started_at = pool.now();
         announcer.last_queued_at = Instant::now();
         Ok(announcer)

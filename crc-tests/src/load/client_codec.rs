@@ -6,10 +6,10 @@ use std::time::Duration;
 use crc::id::HostId;
 use crc::limits::FRAME_BYTES_MAX_CEILING;
 use crc::relay::message::{HostKind, Message, Registration, StatusCode};
-use crc::wires::classic::wire as classic;
-use crc::wires::classic::wire::{Form, Name};
-use crc::wires::crc::wire as crc_wire;
-use crc::wires::direct::wire as direct;
+use crc::wires::classic::codec as classic;
+use crc::wires::classic::codec::{Form, Name};
+use crc::wires::crc::codec as crc_wire;
+use crc::wires::direct::codec as direct;
 
 use crate::command::ClientWire;
 

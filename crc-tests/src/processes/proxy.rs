@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crc::limits::FRAME_BYTES_MAX;
-use crc::wires::crc::wire::frame_len;
+use crc::wires::crc::codec::frame_len;
 
 use crate::state::hex;
 

@@ -5,7 +5,7 @@ use crc::link::frame_decoder::FrameDecoder;
 use crc::link::{CloseReason, LinkId, Time};
 use crc::node::{Action, Node};
 use crc::wires::Wire;
-use crc::wires::crc::wire;
+use crc::wires::crc::codec as wire;
 use rand::RngExt as _;
 
 use super::{PipeEnd, World};

@@ -7,7 +7,7 @@ use crc::link::Time;
 use crc::link::frame_decoder::FrameDecoder;
 use crc::printable::Printable;
 use crc::relay::message::Message;
-use crc::wires::crc::wire;
+use crc::wires::crc::codec as wire;
 
 /// Lines that are kept.
 const TRACE_LINES_MAX: usize = 400;

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use crc::limits::FRAME_BYTES_MAX_CEILING;
 use crc::link::frame_decoder::FrameDecoder;
 use crc::uri::Address;
-use crc::wires::crc::wire;
+use crc::wires::crc::codec as wire;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};

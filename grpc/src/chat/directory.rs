@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use crc::id::HostId;
 use crc::relay::message::{HostKind, Message, Registration, StatusCode};
-use crc::wires::crc::wire;
+use crc::wires::crc::codec as wire;
 
 use crate::limits::{ID_ATTEMPTS_MAX, USERS_MAX};
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 use super::{End, FrameLen, NAME_DEADLINE, NotDone, Session};
 use crate::client::event::{Event, Text, User};
 use crate::client::grammar::Addressee;
-use crate::wires::classic::wire;
-use crate::wires::classic::wire::{Form, Message, NAME_BYTES, Name, TEXT_BYTES_MAX};
+use crate::wires::classic::codec as wire;
+use crate::wires::classic::codec::{Form, Message, NAME_BYTES, Name, TEXT_BYTES_MAX};
 
 /// The longest interval that is believed: longer ones are as good as none.
 const INTERVAL_SECONDS_MAX: f64 = 24.0 * 60.0 * 60.0;

@@ -17,7 +17,7 @@ use crate::id::HostId;
 use crate::limits::FRAME_BYTES_MAX_CEILING;
 use crate::relay::Identity;
 use crate::relay::message::{HostKind, Message, Registration, StatusCode};
-use crate::wires::crc::wire;
+use crate::wires::crc::codec as wire;
 
 /// How long nothing may come after the welcome before a list counts as complete: the server tells
 /// of everyone at once, but not when it is done.

@@ -10,8 +10,8 @@ use super::{End, FrameLen, NotDone, Session, bounded, id_too_large};
 use crate::client::event::{Event, User};
 use crate::client::grammar::Addressee;
 use crate::limits::FRAME_BYTES_MAX_CEILING;
-use crate::wires::direct::wire;
-use crate::wires::direct::wire::{Control, FastHandshake, Message, WireError};
+use crate::wires::direct::codec as wire;
+use crate::wires::direct::codec::{Control, FastHandshake, Message, WireError};
 
 /// The sender and the addressee that is the server.
 const SERVER: i64 = 0;

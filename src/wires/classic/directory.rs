@@ -7,10 +7,10 @@
 
 use std::sync::{Arc, Weak};
 
+use super::codec::Name;
 use super::name_table::NameTable;
 use super::names::{is_reserved, make_alias, parse_user_name};
 use super::pages::{PageBuilder, Pages};
-use super::wire::Name;
 use crate::id::HostId;
 use crate::limits::{CLASSIC_LISTS_BYTES_MAX, CLASSIC_WORK_PER_HOST, CLASSIC_WORK_PER_TURN};
 use crate::link::Time;

@@ -8,10 +8,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::codec::Name;
 use super::directory::Directory;
 use super::pages::Pages;
 use super::responder::Responder;
-use super::wire::Name;
 use crate::limits::{CLASSIC_PAGE_INTERVAL, CLASSIC_WORK_INTERVAL, QUEUE_LOW_WATER_BYTES};
 use crate::link::SendQueue;
 use crate::link::Time;

@@ -1,8 +1,9 @@
 //! The classic door (contract section 4): messages of 256 bytes, names of eight.
 //!
-//! `wire` the codec, `names` which names there are, `directory` who has which, `pages` the list as it
+//! `codec` the codec, `names` which names there are, `directory` who has which, `pages` the list as it
 //! is sent, `lists` when a client is sent one, `answers` the form of what it is told, `session` the rest.
 
+pub mod codec;
 mod directory;
 mod list_sender;
 mod name_table;
@@ -11,7 +12,6 @@ mod pages;
 mod responder;
 mod session;
 mod sorted_slots;
-pub mod wire;
 
 pub use self::directory::Directory;
 pub use self::session::Session;

@@ -1,6 +1,6 @@
 //! Which names of eight bytes there are, and what somebody is called whose own is none of them.
 
-use super::wire::{NAME_BYTES, Name};
+use super::codec::{NAME_BYTES, Name};
 use crate::id::HostId;
 
 /// What stands between the two parts of an alias, and in no name that is somebody's own.

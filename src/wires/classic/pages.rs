@@ -3,7 +3,7 @@
 //! Made once for all clients: what differs between them, the form, is put around a page when it is
 //! sent. Made in portions where there are many names, see [`PageBuilder`].
 
-use super::wire::{NAME_BYTES, Name, TEXT_BYTES_MAX};
+use super::codec::{NAME_BYTES, Name, TEXT_BYTES_MAX};
 
 /// The pages of one version of the list. There is at least one.
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::wire::{self, Form, Message, Name, TEXT_BYTES_MAX};
+use super::codec::{self, Form, Message, Name, TEXT_BYTES_MAX};
 use crate::limits::{CLASSIC_DEFERRED_OUTPUT_BYTES_MAX, CLASSIC_FORM_DETECTION_TIMEOUT};
 use crate::link::SendQueue;
 use crate::link::Time;
@@ -61,8 +61,8 @@ impl Responder {
         self.form_deadline = None;
         let deferred = std::mem::take(&mut self.deferred_output);
         for bytes in deferred.split_inclusive(|&byte| byte == 0) {
-            if let Some(message) = wire::parse_frame(bytes) {
-                wire::encode(&message, form, queue.tail());
+            if let Some(message) = codec::parse_frame(bytes) {
+                codec::encode(&message, form, queue.tail());
             }
         }
     }
@@ -86,7 +86,7 @@ impl Responder {
     pub(super) fn send_text(&mut self, source: Name, text: &[u8], queue: &mut SendQueue) {
         let text = replace_nuls(text);
         let prefix: &[u8] = if source == Name::SERVER { CONTINUATION_PREFIX } else { b"" };
-        for (i, piece) in wire::split_text(&text, TEXT_BYTES_MAX - prefix.len()).enumerate() {
+        for (i, piece) in codec::split_text(&text, TEXT_BYTES_MAX - prefix.len()).enumerate() {
             match i {
                 0 => self.send_message(source, piece, queue),
                 _ => self.send_message(source, &[prefix, piece].concat(), queue),
@@ -98,9 +98,9 @@ impl Responder {
     pub(super) fn send_message(&mut self, source: Name, text: &[u8], queue: &mut SendQueue) {
         let message = Message { destination: self.client_name, source, text };
         match self.form {
-            Some(form) => wire::encode(&message, form, queue.tail()),
+            Some(form) => codec::encode(&message, form, queue.tail()),
             None => {
-                wire::encode(&message, Form::Compact, &mut self.deferred_output);
+                codec::encode(&message, Form::Compact, &mut self.deferred_output);
                 if self.deferred_output.len() > CLASSIC_DEFERRED_OUTPUT_BYTES_MAX {
                     self.set_form(Form::Compact, queue);
                 }
@@ -133,7 +133,7 @@ mod tests {
 
     fn padded(compact: &[u8]) -> Vec<u8> {
         let mut bytes = compact.to_vec();
-        bytes.resize(wire::MESSAGE_BYTES, 0);
+        bytes.resize(codec::MESSAGE_BYTES, 0);
         bytes
     }
 

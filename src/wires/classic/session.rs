@@ -8,10 +8,10 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::codec::{self as wire, Form, Name};
 use super::list_sender::ListSender;
 use super::names::{is_reserved, make_alias, parse_user_name};
 use super::responder::Responder;
-use super::wire::{self, Form, Name};
 use crate::id::{HostId, WideId};
 use crate::limits::{
     CLASSIC_MISSED_ALIVES_MAX, CLASSIC_RECENT_RECIPIENTS_MAX, CLASSIC_WORK_INTERVAL,

@@ -1,7 +1,7 @@
 //! The CRC door (contract section 2). The relay's messages are modelled on this wire, so there is
 //! little beside the codec: a session would have nothing to remember.
 
-pub mod wire;
+pub mod codec;
 
 use crate::id::{HostId, WideId};
 use crate::link::SendQueue;
@@ -18,14 +18,14 @@ pub(super) fn deliver_mail(
 ) {
     match u32::try_from(sender.0).map(HostId) {
         Ok(source) => {
-            wire::encode(&Message::Chat { source, destination, text }, queue.tail());
+            codec::encode(&Message::Chat { source, destination, text }, queue.tail());
         }
         Err(_) => {
             let text = encode_mail_text(sender, text);
             let (source, destination) = (HostId::NONE, HostId::NONE);
             let status =
                 Message::Status { source, destination, code: StatusCode::MAIL, text: &text };
-            wire::encode(&status, queue.tail());
+            codec::encode(&status, queue.tail());
         }
     }
 }

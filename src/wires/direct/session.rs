@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::wire::{self, Control, FastHandshake};
+use super::codec::{self as wire, Control, FastHandshake};
 use crate::id::{HostId, WideId};
 use crate::limits::{DIRECT_ID_CHANGE_INTERVAL, FRAME_HEADROOM_BYTES};
 use crate::link::SendQueue;

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crc::id::HostId;
-use crc::wires::classic::wire::Name;
+use crc::wires::classic::codec::Name;
 use mio::net::TcpStream;
 use mio::{Interest, Token};
 

@@ -1,7 +1,7 @@
 //! From options to a plan that can be carried out.
 
 use crc::limits::{FRAME_BYTES_MAX, FRAME_HEADROOM_BYTES};
-use crc::wires::classic::wire::TEXT_BYTES_MAX as CLASSIC_TEXT_BYTES_MAX;
+use crc::wires::classic::codec::TEXT_BYTES_MAX as CLASSIC_TEXT_BYTES_MAX;
 
 use super::super::chat_traffic::ChatParameters;
 use super::super::delivery_tracker::{Addressing, STREAMS_MAX};

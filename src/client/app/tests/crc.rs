@@ -5,7 +5,7 @@ use crate::client::session::{LIST_QUIET, NAME_DEADLINE};
 use crate::id::HostId;
 use crate::limits::{FRAME_BYTES_MAX, FRAME_BYTES_MAX_CEILING, NAME_BYTES_MAX};
 use crate::relay::message::{HostKind, Message, Registration, StatusCode};
-use crate::wires::crc::wire;
+use crate::wires::crc::codec as wire;
 
 const SERVER: HostId = HostId(1);
 const ME: HostId = HostId(101);
