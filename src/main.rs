@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use crc::cli::{Cli, CtlArgs, PeerArgs, PeerCommand, Program, ServerArgs};
 use crc::client;
 use crc::net::{self, LogSink, PeerServer, Server};
-use crc::peer::id::explain;
+use crc::peer::id::decode_id;
 use env_logger::{Target, WriteStyle};
 
 /// The configuration file is unusable (EX_CONFIG of sysexits.h).
@@ -75,7 +75,7 @@ fn run_peer(args: PeerArgs) -> ExitCode {
         PeerCommand::Run(settings, log) => (settings, log),
         PeerCommand::ExplainId(id) => {
             // A reader that has seen enough is not an error.
-            let _ = writeln!(std::io::stdout(), "{}", explain(id));
+            let _ = writeln!(std::io::stdout(), "{}", decode_id(id));
             return ExitCode::SUCCESS;
         }
     };

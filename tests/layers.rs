@@ -25,11 +25,11 @@ const SHELL: [&str; 10] = [
     "client/mod.rs",
     "client/shell.rs",
     "client/terminal.rs",
-    "client/filter.rs",
-    "client/lines.rs",
+    "client/pipe.rs",
+    "client/input.rs",
     "client/human.rs",
     "client/peer.rs",
-    "client/unread.rs",
+    "client/buffered_pipe.rs",
 ];
 
 const IO_NAMES: [&str; 10] = [

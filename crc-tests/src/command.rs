@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crc::client::{self, Scheme, Url};
+use crc::client::{self, ServerUri, Wire};
 use crc::id::HostId;
 use crc::limits::{INFO_BYTES_MAX, NAME_BYTES_MAX};
 use crc::wires::classic::codec::NAME_BYTES;
@@ -104,11 +104,11 @@ impl ClientWire {
         }
     }
 
-    fn to_wire(self) -> Scheme {
+    fn to_wire(self) -> Wire {
         match self {
-            Self::Crc => Scheme::Crc,
-            Self::Direct => Scheme::Direct,
-            Self::Classic => Scheme::Classic,
+            Self::Crc => Wire::Crc,
+            Self::Direct => Wire::Direct,
+            Self::Classic => Wire::Classic,
         }
     }
 
@@ -287,7 +287,7 @@ fn parse_launch_client(words: Vec<String>) -> Result<Command, CommandError> {
         check_len("--username", username.clone(), NAME_BYTES_MAX)?;
     }
     let info = check_len("--info", options.take("--info").unwrap_or_default(), INFO_BYTES_MAX)?;
-    let url = Url { scheme: wire.to_wire(), ..Url::default() };
+    let url = ServerUri { wire: wire.to_wire(), ..ServerUri::default() };
     // The bundled client knows best what its wires can carry.
     client::Options::new(url, Some(username.clone()), id, Some(info.clone()), true).map_err(
         |misuse| {

@@ -289,7 +289,7 @@ pub fn peer(mut script: &[u8]) {
             (1, _) => {
                 now = now + Duration::from_millis(u64::from(take_bytes(&mut script, 1)[0]) * 100);
             }
-            (2, _) => drop(peer.say(now, i64::from(take_bytes(&mut script, 1)[0]), "said")),
+            (2, _) => drop(peer.send(now, i64::from(take_bytes(&mut script, 1)[0]), "said")),
             (3, Some(link)) => peer.dialled(now, link, None),
             (_, None) => *slot = Some(peer.accepted(now, None)),
             (4, Some(link)) => {
@@ -335,7 +335,7 @@ pub fn peer(mut script: &[u8]) {
         }
         while peer.poll_event().is_some() {}
         let gauges = peer.gauges();
-        assert!(gauges.links <= 8 && gauges.kept_messages <= PEER_RETAINED_MESSAGES_MAX);
-        assert!(gauges.peers <= PEERS_MAX && gauges.kept_bytes <= PEER_RETAINED_BYTES_MAX);
+        assert!(gauges.links <= 8 && gauges.retained_messages <= PEER_RETAINED_MESSAGES_MAX);
+        assert!(gauges.peers <= PEERS_MAX && gauges.retained_bytes <= PEER_RETAINED_BYTES_MAX);
     }
 }

@@ -119,8 +119,10 @@ impl Simulator {
             while let Some(event) = client.app.poll_event() {
                 client.log.record_line(&event.to_json()).map_err(RunError::new)?;
             }
-            let is_over = client.app.is_over() && !client.has_ended;
-            if is_over || (client.app.ends_stream() && !self.world.is_closed(client.connection)) {
+            let is_over = client.app.is_closed() && !client.has_ended;
+            if is_over
+                || (client.app.wants_write_shutdown() && !self.world.is_closed(client.connection))
+            {
                 client.has_ended = is_over;
                 has_sent_bytes = true;
                 self.world.disconnect(client.connection);
@@ -301,7 +303,7 @@ impl Backend for Simulator {
     fn client_command(&mut self, username: &str, action: &Action) -> Result<(), RunError> {
         let index = self.find_client(username)?;
         let now = self.world.now().since_start();
-        self.clients[index].app.line(now, &action.typed_line());
+        self.clients[index].app.push_line(now, &action.typed_line());
         self.pump().map(drop)
     }
 

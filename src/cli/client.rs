@@ -7,7 +7,7 @@ use clap::{Args, CommandFactory as _};
 use super::Cli;
 use super::environment::Sources;
 use super::values::RawId;
-use crate::client::{Options, Url};
+use crate::client::{Options, ServerUri};
 
 /// `crc client`.
 #[derive(Debug, Args)]
@@ -16,7 +16,7 @@ pub struct ClientArgs {
     /// another wire; without a scheme it is crc:// [default: crc://127.0.0.1:3600; the default ports
     /// of direct:// and classic:// are 3601 and 3602]
     #[arg(env = "CRC_URL")]
-    url: Option<Url>,
+    url: Option<ServerUri>,
 
     /// Your name, at most 255 bytes; on classic:// at most 8, without spaces; not sent on direct://
     /// [default: the name of your account]

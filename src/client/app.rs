@@ -10,30 +10,30 @@ use std::time::Duration;
 
 use super::event::Event;
 use super::grammar::{self, Command};
-use super::session::{Classic, Crc, Direct, End, NotDone, Session};
+use super::session::{Classic, Crc, Direct, LineError, Session, SessionError};
 use crate::limits::CLIENT_QUEUE_BYTES_MAX;
 use crate::link::frame_decoder::FrameDecoder;
 use crate::relay::Identity;
 use crate::wires::classic::codec::Name;
 
 /// How long the server may take to answer the registration: as long as it gives a client to send one.
-pub const WELCOME_DEADLINE: Duration = crate::limits::REGISTER_DEADLINE;
+pub const WELCOME_TIMEOUT: Duration = crate::limits::REGISTER_DEADLINE;
 
 /// How long the server may take to close after it was sent the quit; after an interrupt, also how
 /// long it may take to be sent it.
-pub const QUIT_DEADLINE: Duration = Duration::from_secs(2);
+pub const QUIT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a server that is left may take none of what it has yet to be sent.
-pub const STALL_DEADLINE: Duration = Duration::from_secs(30);
+pub const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Bytes of lines that wait past which no more should be read, see [`App::is_congested`].
-const WAITING_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of lines that wait past which no more should be read, see [`App::is_above_high_water`].
+const PENDING_HIGH_WATER_BYTES: usize = 256 * 1024;
 
 /// How a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The user left.
-    Left,
+    UserQuit,
     /// The connection was lost, or never was of use, or the server did not take all it was sent.
     Failed,
 }
@@ -41,30 +41,30 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Unconnected,
-    Registering { until: Duration },
-    Chatting,
-    Leaving { until: Duration, is_interrupted: bool },
-    Over(Outcome),
+    Registering { deadline: Duration },
+    Registered,
+    Quitting { deadline: Duration, is_interrupted: bool },
+    Closed(Outcome),
 }
 
 /// The client's state machine.
 ///
 /// After every call that takes bytes, a line or time, [`App::take_output`] has what to write and
 /// [`App::poll_event`] what to show. Whoever cannot write it all at once says so to
-/// [`App::set_unsent`].
+/// [`App::set_unsent_bytes`].
 #[derive(Debug)]
 pub struct App {
     session: Box<dyn Session>,
-    assembly: FrameDecoder,
+    decoder: FrameDecoder,
     state: State,
-    waiting: VecDeque<String>,
-    waiting_bytes: usize,
+    pending_lines: VecDeque<String>,
+    pending_bytes: usize,
     /// When the first line that waits is looked at again, whatever comes.
-    waits_until: Option<Duration>,
-    input_ended: bool,
+    retry_at: Option<Duration>,
+    is_input_ended: bool,
     output: Vec<u8>,
     /// Bytes of output that were taken and are not written yet.
-    unsent: usize,
+    unsent_bytes: usize,
     events: VecDeque<Event>,
 }
 
@@ -92,14 +92,14 @@ impl App {
     fn new(session: impl Session + 'static) -> Self {
         Self {
             session: Box::new(session),
-            assembly: FrameDecoder::default(),
+            decoder: FrameDecoder::default(),
             state: State::Unconnected,
-            waiting: VecDeque::new(),
-            waiting_bytes: 0,
-            waits_until: None,
-            input_ended: false,
+            pending_lines: VecDeque::new(),
+            pending_bytes: 0,
+            retry_at: None,
+            is_input_ended: false,
             output: Vec::new(),
-            unsent: 0,
+            unsent_bytes: 0,
             events: VecDeque::new(),
         }
     }
@@ -107,71 +107,71 @@ impl App {
     /// The connection stands: registers.
     pub fn connected(&mut self, now: Duration) {
         self.session.open(&mut self.output);
-        self.state = State::Registering { until: now + WELCOME_DEADLINE };
+        self.state = State::Registering { deadline: now + WELCOME_TIMEOUT };
     }
 
     /// Bytes from the server, in whatever pieces.
     pub fn receive(&mut self, now: Duration, bytes: &[u8]) {
-        if self.is_over() {
+        if self.is_closed() {
             return;
         }
         let frame_len = self.session.frame_len();
-        let mut assembly = std::mem::take(&mut self.assembly);
-        let read = assembly.decode(bytes, frame_len, |frame| {
+        let mut decoder = std::mem::take(&mut self.decoder);
+        let result = decoder.decode(bytes, frame_len, |frame| {
             self.handle_frame(now, frame);
-            !self.is_over()
+            !self.is_closed()
         });
-        self.assembly = assembly;
-        if let Err(what) = read {
-            self.on_end(End::Broken(what));
+        self.decoder = decoder;
+        if let Err(error) = result {
+            self.on_session_error(SessionError::Protocol(error));
         }
     }
 
     /// A line that was typed, with or without its line end.
-    pub fn line(&mut self, now: Duration, line: &str) {
-        if self.input_ended || matches!(self.state, State::Leaving { .. } | State::Over(_)) {
+    pub fn push_line(&mut self, now: Duration, line: &str) {
+        if self.is_input_ended || matches!(self.state, State::Quitting { .. } | State::Closed(_)) {
             return;
         }
         let mut line = line.to_owned();
-        self.session.clean(&mut line);
-        self.waiting_bytes += cost(&line);
-        self.waiting.push_back(line);
-        self.handle_waiting(now);
+        self.session.sanitize(&mut line);
+        self.pending_bytes += line_cost_bytes(&line);
+        self.pending_lines.push_back(line);
+        self.run_pending_lines(now);
     }
 
     /// No more lines come: leaves when all that wait are carried out.
-    pub fn end_of_input(&mut self, now: Duration) {
-        self.input_ended = true;
-        self.handle_waiting(now);
+    pub fn end_input(&mut self, now: Duration) {
+        self.is_input_ended = true;
+        self.run_pending_lines(now);
     }
 
     /// Leaves at once; lines that wait are dropped. Cuts short a leave that has begun.
     pub fn interrupt(&mut self, now: Duration) {
-        self.input_ended = true;
-        if self.state == State::Chatting {
-            self.leave(now);
+        self.is_input_ended = true;
+        if self.state == State::Registered {
+            self.quit(now);
         }
         match &mut self.state {
-            State::Leaving { until, is_interrupted } => {
-                *until = (*until).min(now + QUIT_DEADLINE);
+            State::Quitting { deadline, is_interrupted } => {
+                *deadline = (*deadline).min(now + QUIT_TIMEOUT);
                 *is_interrupted = true;
             }
-            State::Over(_) => {}
-            _ => self.end(Outcome::Left, "left before the server answered"),
+            State::Closed(_) => {}
+            _ => self.close(Outcome::UserQuit, "left before the server answered"),
         }
     }
 
     /// Shows why something that was typed cannot be a line.
-    pub fn refuse_line(&mut self, why: &str) {
+    pub fn report_error(&mut self, why: &str) {
         self.events.push_back(Event::error(why));
     }
 
     /// The connection is gone; `reason` says why, as in "the server closed the connection".
     pub fn closed(&mut self, _now: Duration, reason: &str) {
         match self.state {
-            State::Leaving { .. } => self.end_leaving(reason),
-            State::Over(_) => {}
-            State::Unconnected | State::Registering { .. } | State::Chatting => {
+            State::Quitting { .. } => self.finish_quit(reason),
+            State::Closed(_) => {}
+            State::Unconnected | State::Registering { .. } | State::Registered => {
                 self.fail(reason);
             }
         }
@@ -180,17 +180,17 @@ impl App {
     /// Fires the deadlines that have come.
     pub fn advance(&mut self, now: Duration) {
         match self.state {
-            State::Registering { until } if now >= until => self.fail(&format!(
+            State::Registering { deadline } if now >= deadline => self.fail(&format!(
                 "the server did not answer within {} s: is it a {} server?",
-                WELCOME_DEADLINE.as_secs(),
-                self.session.wire()
+                WELCOME_TIMEOUT.as_secs(),
+                self.session.wire_name()
             )),
-            State::Leaving { until, .. } if now >= until => {
-                self.end_leaving("the server does not read them");
+            State::Quitting { deadline, .. } if now >= deadline => {
+                self.finish_quit("the server does not read them");
             }
-            State::Chatting => {
+            State::Registered => {
                 self.advance_session(now);
-                self.handle_waiting(now);
+                self.run_pending_lines(now);
             }
             _ => {}
         }
@@ -200,9 +200,9 @@ impl App {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
         match self.state {
-            State::Registering { until } | State::Leaving { until, .. } => Some(until),
-            State::Chatting => {
-                self.waits_until.into_iter().chain(self.session.next_deadline()).min()
+            State::Registering { deadline } | State::Quitting { deadline, .. } => Some(deadline),
+            State::Registered => {
+                self.retry_at.into_iter().chain(self.session.next_deadline()).min()
             }
             _ => None,
         }
@@ -215,12 +215,14 @@ impl App {
     }
 
     /// Of all the output that was taken, `len` bytes are not written yet. A server that is left and
-    /// slow to take them is waited for until it has, or takes none for [`STALL_DEADLINE`].
-    pub fn set_unsent(&mut self, now: Duration, len: usize) {
-        let has_changed = len != std::mem::replace(&mut self.unsent, len);
-        let next = now + self.leave_deadline();
+    /// slow to take them is waited for until it has, or takes none for [`STALL_TIMEOUT`].
+    pub fn set_unsent_bytes(&mut self, now: Duration, len: usize) {
+        let has_changed = len != std::mem::replace(&mut self.unsent_bytes, len);
+        let new_deadline = now + self.quit_timeout();
         match &mut self.state {
-            State::Leaving { until, is_interrupted: false } if has_changed => *until = next,
+            State::Quitting { deadline, is_interrupted: false } if has_changed => {
+                *deadline = new_deadline
+            }
             _ => {}
         }
     }
@@ -232,7 +234,7 @@ impl App {
 
     /// Whether nothing follows but the events that wait: close the connection.
     #[must_use]
-    pub fn is_over(&self) -> bool {
+    pub fn is_closed(&self) -> bool {
         self.outcome().is_some()
     }
 
@@ -240,7 +242,7 @@ impl App {
     #[must_use]
     pub fn outcome(&self) -> Option<Outcome> {
         match self.state {
-            State::Over(outcome) => Some(outcome),
+            State::Closed(outcome) => Some(outcome),
             _ => None,
         }
     }
@@ -248,36 +250,36 @@ impl App {
     /// Whether all has been said, and the server learns from the end of the stream that the user
     /// left: shut the connection for writing when all output is written.
     #[must_use]
-    pub fn ends_stream(&self) -> bool {
-        matches!(self.state, State::Leaving { .. }) && !self.session.has_farewell()
+    pub fn wants_write_shutdown(&self) -> bool {
+        matches!(self.state, State::Quitting { .. }) && !self.session.has_quit_message()
     }
 
     /// Whether so many lines wait that the source of lines should.
     #[must_use]
-    pub fn is_congested(&self) -> bool {
-        self.waiting_bytes > WAITING_BYTES_MAX
+    pub fn is_above_high_water(&self) -> bool {
+        self.pending_bytes > PENDING_HIGH_WATER_BYTES
     }
 
     fn handle_frame(&mut self, now: Duration, frame: &[u8]) {
         let mut events = Vec::new();
-        let heard = self.session.hear(now, frame, &mut self.output, &mut events);
+        let result = self.session.on_frame(now, frame, &mut self.output, &mut events);
         if events.iter().any(|event| matches!(event, Event::Connected { .. })) {
-            self.state = State::Chatting;
+            self.state = State::Registered;
         }
         self.events.extend(events);
-        match heard {
-            Ok(()) => self.handle_waiting(now),
-            Err(end) => self.on_end(end),
+        match result {
+            Ok(()) => self.run_pending_lines(now),
+            Err(error) => self.on_session_error(error),
         }
     }
 
-    fn on_end(&mut self, end: End) {
-        match end {
-            End::Broken(what) => self.fail(&format!(
+    fn on_session_error(&mut self, error: SessionError) {
+        match error {
+            SessionError::Protocol(what) => self.fail(&format!(
                 "this is not a {} server, or it is broken: {what}",
-                self.session.wire()
+                self.session.wire_name()
             )),
-            End::Refused(why) => self.fail(&why),
+            SessionError::Rejected(why) => self.fail(&why),
         }
     }
 
@@ -285,39 +287,39 @@ impl App {
         let len = self.output.len();
         self.session.advance(now, &mut self.output);
         // Behind so much that a server does not read, it would come too late, and add up.
-        if self.unsent >= CLIENT_QUEUE_BYTES_MAX {
+        if self.unsent_bytes >= CLIENT_QUEUE_BYTES_MAX {
             self.output.truncate(len);
         }
     }
 
     /// Carries out the lines that need not wait any longer, and leaves after the last one.
-    fn handle_waiting(&mut self, now: Duration) {
-        while self.state == State::Chatting {
-            let Some(line) = self.waiting.pop_front() else {
-                if self.input_ended {
-                    self.leave(now);
+    fn run_pending_lines(&mut self, now: Duration) {
+        while self.state == State::Registered {
+            let Some(line) = self.pending_lines.pop_front() else {
+                if self.is_input_ended {
+                    self.quit(now);
                 }
                 return;
             };
-            self.waits_until = None;
-            match self.handle_line(now, &line) {
-                Err(NotDone::Later(until)) => {
-                    self.waits_until = Some(until);
-                    self.waiting.push_front(line);
+            self.retry_at = None;
+            match self.execute_line(now, &line) {
+                Err(LineError::RetryAt(retry_at)) => {
+                    self.retry_at = Some(retry_at);
+                    self.pending_lines.push_front(line);
                     return;
                 }
-                Err(NotDone::Never(why)) => self.refuse_line(&why),
+                Err(LineError::Invalid(why)) => self.report_error(&why),
                 Ok(()) => {}
             }
-            self.waiting_bytes = self.waiting_bytes.saturating_sub(cost(&line));
+            self.pending_bytes = self.pending_bytes.saturating_sub(line_cost_bytes(&line));
         }
     }
 
-    fn handle_line(&mut self, now: Duration, line: &str) -> Result<(), NotDone> {
-        match grammar::parse(line).map_err(|error| NotDone::Never(error.to_string()))? {
+    fn execute_line(&mut self, now: Duration, line: &str) -> Result<(), LineError> {
+        match grammar::parse(line).map_err(|error| LineError::Invalid(error.to_string()))? {
             None => {}
-            Some(Command::Say { to, text }) => {
-                self.session.say(now, to, text, &mut self.output)?;
+            Some(Command::Send { to, text }) => {
+                self.session.send(now, to, text, &mut self.output)?;
             }
             Some(Command::List) => {
                 let users = self.session.users(now)?;
@@ -325,7 +327,7 @@ impl App {
             }
             Some(Command::Quit(text)) => {
                 self.session.quit(text, &mut self.output)?;
-                self.on_left(now);
+                self.enter_quitting(now);
             }
             Some(Command::Help) => {
                 self.events.push_back(Event::Help { text: grammar::HELP.into() });
@@ -334,46 +336,46 @@ impl App {
         Ok(())
     }
 
-    fn leave(&mut self, now: Duration) {
+    fn quit(&mut self, now: Duration) {
         // A farewell without words can always be said.
         let _ = self.session.quit("", &mut self.output);
-        self.on_left(now);
+        self.enter_quitting(now);
     }
 
-    fn on_left(&mut self, now: Duration) {
-        self.waiting.clear();
-        self.waiting_bytes = 0;
-        let until = now + self.leave_deadline();
-        self.state = State::Leaving { until, is_interrupted: false };
+    fn enter_quitting(&mut self, now: Duration) {
+        self.pending_lines.clear();
+        self.pending_bytes = 0;
+        let deadline = now + self.quit_timeout();
+        self.state = State::Quitting { deadline, is_interrupted: false };
     }
 
-    fn leave_deadline(&self) -> Duration {
-        if self.unsent == 0 { QUIT_DEADLINE } else { STALL_DEADLINE }
+    fn quit_timeout(&self) -> Duration {
+        if self.unsent_bytes == 0 { QUIT_TIMEOUT } else { STALL_TIMEOUT }
     }
 
     /// Ends what was to be a leave; `why` says why bytes that are left cannot be sent any more.
-    fn end_leaving(&mut self, why: &str) {
-        match self.unsent {
-            0 => self.end(Outcome::Left, "left"),
+    fn finish_quit(&mut self, why: &str) {
+        match self.unsent_bytes {
+            0 => self.close(Outcome::UserQuit, "left"),
             unsent => self.fail(&format!("{unsent} bytes were not sent: {why}")),
         }
     }
 
     fn fail(&mut self, why: &str) {
-        if !self.is_over() {
-            self.refuse_line(why);
-            self.end(Outcome::Failed, why);
+        if !self.is_closed() {
+            self.report_error(why);
+            self.close(Outcome::Failed, why);
         }
     }
 
-    fn end(&mut self, outcome: Outcome, why: &str) {
-        self.state = State::Over(outcome);
+    fn close(&mut self, outcome: Outcome, why: &str) {
+        self.state = State::Closed(outcome);
         self.events.push_back(Event::Disconnected { text: why.into() });
     }
 }
 
 /// What a line that waits takes, roughly, in bytes.
-fn cost(line: &str) -> usize {
+fn line_cost_bytes(line: &str) -> usize {
     line.len() + size_of::<String>()
 }
 

@@ -16,38 +16,40 @@ use rustyline::{Context, Helper};
 use super::event::{Event, Text};
 
 /// Candidates that are shown: a few lines of them.
-const SHOWN_MAX: usize = 40;
+const CANDIDATES_SHOWN_MAX: usize = 40;
 
 const COMMANDS: [&str; 6] = ["/help", "/list", "/msg ", "/quit", "@List", "@Quit"];
 
 /// Whose name it is: a user's with that id, or on a wire without ids, of that name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Whose {
+enum NameKey {
     Id(i64),
     Name(Text),
 }
 
 /// The names of others, shared between the loop, which learns them, and the editor.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Names(Arc<Mutex<BTreeMap<Whose, String>>>);
+pub(super) struct KnownNames(Arc<Mutex<BTreeMap<NameKey, String>>>);
 
-impl Names {
+impl KnownNames {
     /// Notes who comes and who leaves. Names that cannot be typed are left out.
-    pub(super) fn learn(&self, event: &Event) {
+    pub(super) fn update(&self, event: &Event) {
         let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::Join { id, name, .. } => {
-                let whose = id.map_or_else(|| Whose::Name(name.clone()), Whose::Id);
+                let key = id.map_or_else(|| NameKey::Name(name.clone()), NameKey::Id);
                 match String::from_utf8(name.0.clone()) {
                     Ok(text) if !text.is_empty() && text == name.to_string() => {
-                        names.insert(whose, text);
+                        names.insert(key, text);
                     }
-                    _ => drop(names.remove(&whose)),
+                    _ => drop(names.remove(&key)),
                 }
             }
-            Event::Peer { id } => drop(names.insert(Whose::Id(*id), id.to_string())),
-            Event::Quit { id: Some(id), .. } => drop(names.remove(&Whose::Id(*id))),
-            Event::Quit { name: Some(name), .. } => drop(names.remove(&Whose::Name(name.clone()))),
+            Event::Peer { id } => drop(names.insert(NameKey::Id(*id), id.to_string())),
+            Event::Quit { id: Some(id), .. } => drop(names.remove(&NameKey::Id(*id))),
+            Event::Quit { name: Some(name), .. } => {
+                drop(names.remove(&NameKey::Name(name.clone())))
+            }
             _ => {}
         }
     }
@@ -58,52 +60,56 @@ impl Names {
             Some(command) if command.eq_ignore_ascii_case("/msg ") => 5,
             _ => 0,
         };
-        let begun = &line[start..];
+        let prefix = &line[start..];
         let names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut words: Vec<String> = names.values().map(|name| addressee(name)).collect();
+        let mut candidates: Vec<String> =
+            names.values().map(|name| format_recipient(name)).collect();
         if start == 0 {
-            words.extend(COMMANDS.map(str::to_owned));
+            candidates.extend(COMMANDS.map(str::to_owned));
         }
-        let bare = begun.strip_prefix('(').unwrap_or(begun);
-        words.retain(|word| {
-            begins(word, begun) || (!bare.is_empty() && begins(word.trim_start_matches('('), bare))
+        let bare_prefix = prefix.strip_prefix('(').unwrap_or(prefix);
+        candidates.retain(|word| {
+            starts_with_ignoring_case(word, prefix)
+                || (!bare_prefix.is_empty()
+                    && starts_with_ignoring_case(word.trim_start_matches('('), bare_prefix))
         });
-        words.sort();
-        words.dedup();
-        (start, words)
+        candidates.sort();
+        candidates.dedup();
+        (start, candidates)
     }
 }
 
 /// A name as the grammar wants it, with the space after it.
-fn addressee(name: &str) -> String {
+fn format_recipient(name: &str) -> String {
     let is_plain = !name.contains([' ', '(', ')'])
         && !name.starts_with(['/', '@'])
         && !name.bytes().all(|byte| byte.is_ascii_digit());
     if is_plain { format!("{name} ") } else { format!("({name}) ") }
 }
 
-fn begins(word: &str, begun: &str) -> bool {
-    word.get(..begun.len()).is_some_and(|head| head.eq_ignore_ascii_case(begun))
+fn starts_with_ignoring_case(word: &str, prefix: &str) -> bool {
+    word.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
 }
 
 /// What all of `words` begin with, and no less than `begun`, which may differ in case.
-fn common(words: &[String], begun: &str) -> String {
-    let Some((first, rest)) = words.split_first() else {
-        return begun.to_owned();
+fn common_prefix(candidates: &[String], prefix: &str) -> String {
+    let Some((first, rest)) = candidates.split_first() else {
+        return prefix.to_owned();
     };
     let is_shared = |end: usize| {
         let head = first.get(..end);
         head.is_some_and(|head| rest.iter().all(|word| word.starts_with(head)))
     };
-    let end = (begun.len()..=first.len()).rev().find(|end| is_shared(*end));
-    end.map_or(begun, |end| &first[..end]).to_owned()
+    let end = (prefix.len()..=first.len()).rev().find(|end| is_shared(*end));
+    end.map_or(prefix, |end| &first[..end]).to_owned()
 }
 
 /// Candidates as a line for people.
-fn list(words: &[String]) -> String {
-    let shown: Vec<&str> = words.iter().take(SHOWN_MAX).map(|word| word.trim_end()).collect();
+fn format_candidates(candidates: &[String]) -> String {
+    let shown: Vec<&str> =
+        candidates.iter().take(CANDIDATES_SHOWN_MAX).map(|word| word.trim_end()).collect();
     let line = shown.join("  ");
-    match words.len() - shown.len() {
+    match candidates.len() - shown.len() {
         0 => line,
         more => format!("{line}  and {more} more"),
     }
@@ -111,13 +117,13 @@ fn list(words: &[String]) -> String {
 
 /// The editor's helper: completes, and leaves the line as it is otherwise.
 pub(super) struct Completion<F: Fn(String)> {
-    names: Names,
+    names: KnownNames,
     show: F,
 }
 
 impl<F: Fn(String)> Completion<F> {
     /// `show` is given a line, without a line end, when there is a choice.
-    pub(super) fn new(names: Names, show: F) -> Self {
+    pub(super) fn new(names: KnownNames, show: F) -> Self {
         Self { names, show }
     }
 }
@@ -132,12 +138,12 @@ impl<F: Fn(String)> Completer for Completion<F> {
         _: &Context<'_>,
     ) -> rustyline::Result<(usize, Vec<String>)> {
         let line = &line[..pos];
-        let (start, words) = self.names.complete(line);
-        if words.len() < 2 {
-            return Ok((start, words));
+        let (start, candidates) = self.names.complete(line);
+        if candidates.len() < 2 {
+            return Ok((start, candidates));
         }
-        (self.show)(list(&words));
-        Ok((start, vec![common(&words, &line[start..])]))
+        (self.show)(format_candidates(&candidates));
+        Ok((start, vec![common_prefix(&candidates, &line[start..])]))
     }
 }
 
@@ -154,19 +160,19 @@ mod tests {
 
     #[track_caller]
     fn check(line: &str, start: usize, expected: &[&str]) {
-        let names = Names::default();
+        let names = KnownNames::default();
         for (id, name) in
             ["sam", "Sally", "bob smith", "e\x1bvil", "gone", "sam"].into_iter().enumerate()
         {
-            names.learn(&Event::Join { id: Some(id as i64), name: name.into(), info: None });
+            names.update(&Event::Join { id: Some(id as i64), name: name.into(), info: None });
         }
-        names.learn(&Event::Quit { id: Some(4), name: None, text: None });
-        let (at, words) = names.complete(line);
-        assert_eq!((at, words), (start, expected.iter().map(|w| (*w).to_owned()).collect()));
+        names.update(&Event::Quit { id: Some(4), name: None, text: None });
+        let (at, candidates) = names.complete(line);
+        assert_eq!((at, candidates), (start, expected.iter().map(|w| (*w).to_owned()).collect()));
     }
 
     #[test]
-    fn completes_what_a_line_begins_with() {
+    fn completes_commands_and_names_at_the_line_start() {
         check("sa", 0, &["Sally ", "sam "]);
         check("bo", 0, &["(bob smith) "]);
         check("(bob s", 0, &["(bob smith) "]);
@@ -181,20 +187,21 @@ mod tests {
 
     #[test]
     fn completes_names_of_users_without_ids() {
-        let names = Names::default();
+        let names = KnownNames::default();
         for name in ["sam", "sal", "3"] {
-            names.learn(&Event::Join { id: None, name: name.into(), info: None });
+            names.update(&Event::Join { id: None, name: name.into(), info: None });
         }
-        names.learn(&Event::Quit { id: None, name: Some("sal".into()), text: None });
+        names.update(&Event::Quit { id: None, name: Some("sal".into()), text: None });
         assert_eq!(names.complete("s"), (0, vec!["sam ".to_owned()]));
         assert_eq!(names.complete("3"), (0, vec!["(3) ".to_owned()]));
     }
 
     #[test]
-    fn a_choice_gives_what_it_has_in_common() {
-        let check = |words: &[&str], begun: &str, expected: &str| {
-            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-            assert_eq!(common(&words, begun), expected);
+    fn several_candidates_complete_to_their_common_prefix() {
+        let check = |candidates: &[&str], prefix: &str, expected: &str| {
+            let candidates: Vec<String> =
+                candidates.iter().map(|word| (*word).to_owned()).collect();
+            assert_eq!(common_prefix(&candidates, prefix), expected);
         };
         check(&["sam ", "samwise "], "s", "sam");
         check(&["Sally ", "sam "], "sa", "sa");
@@ -202,8 +209,8 @@ mod tests {
         check(&["müller ", "mütter "], "m", "mü");
         check(&["mü ", "mö "], "m", "m");
         check(&["(bob smith) ", "bob "], "bo", "bo");
-        let words: Vec<String> = (100..150).map(|i| format!("u{i} ")).collect();
-        assert!(list(&words).ends_with("u139  and 10 more"));
-        assert_eq!(list(&words[..2]), "u100  u101");
+        let candidates: Vec<String> = (100..150).map(|i| format!("u{i} ")).collect();
+        assert!(format_candidates(&candidates).ends_with("u139  and 10 more"));
+        assert_eq!(format_candidates(&candidates[..2]), "u100  u101");
     }
 }

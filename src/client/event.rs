@@ -132,7 +132,7 @@ pub enum Event {
     },
     /// A peer: another one speaks.
     #[serde(rename = "chat")]
-    Told {
+    PeerChat {
         /// Its id.
         from: i64,
         /// One's own.
@@ -146,7 +146,7 @@ pub enum Event {
         from: i64,
         /// How the message begins; for people alone.
         #[serde(skip)]
-        about: Text,
+        excerpt: Text,
     },
     /// A peer: another one can be reached.
     Peer {
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_the_contracts() {
+    fn event_json_matches_the_contract() {
         let (id, name) = (Some(102), Text::from("sam"));
         check(
             &Event::Connected { id: Some(101), name: "frodo".into() },
@@ -212,10 +212,10 @@ mod tests {
         );
         check(&Event::Ready { id: 7 }, r#"{"event":"ready","id":7}"#);
         check(
-            &Event::Told { from: 7, to: 8, text: "Hi".into() },
+            &Event::PeerChat { from: 7, to: 8, text: "Hi".into() },
             r#"{"event":"chat","from":7,"to":8,"text":"Hi"}"#,
         );
-        check(&Event::Receipt { from: 8, about: "Hi".into() }, r#"{"event":"receipt","from":8}"#);
+        check(&Event::Receipt { from: 8, excerpt: "Hi".into() }, r#"{"event":"receipt","from":8}"#);
         check(&Event::Peer { id: 9 }, r#"{"event":"peer","id":9}"#);
         check(&Event::error("no"), r#"{"event":"error","text":"no"}"#);
         check(
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_left_out() {
+    fn unknown_fields_are_omitted_from_json() {
         check(
             &Event::Chat { from: Some(i64::MAX), name: None, text: b"\xff!"[..].into() },
             r#"{"event":"chat","from":9223372036854775807,"text":"�!"}"#,

@@ -16,7 +16,7 @@ bob Hi there!          sends to the user with the name bob
 
 /// To whom a message goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Addressee<'a> {
+pub enum Recipient<'a> {
     /// All digits, at the start of the line: an id wherever users have ids.
     Number(&'a str),
     /// All digits, in parentheses or after `/msg`, where any name can be written.
@@ -29,9 +29,9 @@ pub enum Addressee<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command<'a> {
     /// Send the text.
-    Say {
+    Send {
         /// To whom.
-        to: Addressee<'a>,
+        to: Recipient<'a>,
         /// Verbatim, not empty.
         text: &'a str,
     },
@@ -49,26 +49,30 @@ pub enum GrammarError<'a> {
     /// A word that starts with `/` or `@` and is no command.
     UnknownCommand(&'a str),
     /// `/msg` alone.
-    NoAddressee,
+    MissingRecipient,
     /// An addressee, and nothing to send.
-    NoText(&'a str),
+    MissingText(&'a str),
     /// A `(` without its `)`.
-    OpenParenthesis,
+    UnclosedParenthesis,
     /// A command with words after it that it has no use for.
-    TooMuch(&'a str),
+    UnexpectedArgument(&'a str),
 }
 
 impl fmt::Display for GrammarError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownCommand(word) => write!(f, "unknown command {word}: see /help"),
-            Self::NoAddressee => f.write_str("/msg needs an id or a name, and a text: see /help"),
-            Self::NoText(to) => write!(
+            Self::MissingRecipient => {
+                f.write_str("/msg needs an id or a name, and a text: see /help")
+            }
+            Self::MissingText(to) => write!(
                 f,
                 "nothing to send to {to}: write an id or a name, a space and a text, or see /help"
             ),
-            Self::OpenParenthesis => f.write_str("a ( without its ): write (NAME) TEXT"),
-            Self::TooMuch(command) => write!(f, "{command} takes nothing after it: see /help"),
+            Self::UnclosedParenthesis => f.write_str("a ( without its ): write (NAME) TEXT"),
+            Self::UnexpectedArgument(command) => {
+                write!(f, "{command} takes nothing after it: see /help")
+            }
         }
     }
 }
@@ -83,56 +87,60 @@ pub fn parse(line: &str) -> Result<Option<Command<'_>>, GrammarError<'_>> {
         return Ok(None);
     }
     if !line.starts_with(['/', '@']) {
-        return say(line, line.starts_with('(')).map(Some);
+        return parse_message(line, line.starts_with('(')).map(Some);
     }
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
-    let is = |names: [&str; 2]| names.iter().any(|name| word.eq_ignore_ascii_case(name));
-    let alone = |command| {
-        if rest.trim().is_empty() { Ok(command) } else { Err(GrammarError::TooMuch(word)) }
+    let is_command = |names: [&str; 2]| names.iter().any(|name| word.eq_ignore_ascii_case(name));
+    let without_arguments = |command| {
+        if rest.trim().is_empty() {
+            Ok(command)
+        } else {
+            Err(GrammarError::UnexpectedArgument(word))
+        }
     };
-    if is(["/msg", "@msg"]) {
+    if is_command(["/msg", "@msg"]) {
         let rest = rest.trim_start();
         if rest.is_empty() {
-            return Err(GrammarError::NoAddressee);
+            return Err(GrammarError::MissingRecipient);
         }
-        say(rest, true).map(Some)
-    } else if is(["/list", "@list"]) {
-        alone(Some(Command::List))
-    } else if is(["/quit", "@quit"]) {
+        parse_message(rest, true).map(Some)
+    } else if is_command(["/list", "@list"]) {
+        without_arguments(Some(Command::List))
+    } else if is_command(["/quit", "@quit"]) {
         Ok(Some(Command::Quit(rest)))
-    } else if is(["/help", "@help"]) {
-        alone(Some(Command::Help))
+    } else if is_command(["/help", "@help"]) {
+        without_arguments(Some(Command::Help))
     } else {
         Err(GrammarError::UnknownCommand(word))
     }
 }
 
-/// `ADDRESSEE TEXT`: the text is what follows the first single space, as it is. With `any_name`,
+/// `ADDRESSEE TEXT`: the text is what follows the first single space, as it is. With `may_be_name`,
 /// digits may be a name.
-fn say(line: &str, any_name: bool) -> Result<Command<'_>, GrammarError<'_>> {
+fn parse_message(line: &str, may_be_name: bool) -> Result<Command<'_>, GrammarError<'_>> {
     let (to, text) = match line.strip_prefix('(') {
         None => line.split_once(' ').unwrap_or((line, "")),
         Some(inside) => match inside.split_once(") ") {
             Some(split) => split,
             None => match inside.strip_suffix(')') {
                 Some(name) => (name, ""),
-                None => return Err(GrammarError::OpenParenthesis),
+                None => return Err(GrammarError::UnclosedParenthesis),
             },
         },
     };
     if to.is_empty() {
-        return Err(GrammarError::NoAddressee);
+        return Err(GrammarError::MissingRecipient);
     }
     let is_number = to.bytes().all(|byte| byte.is_ascii_digit());
-    let addressee = match (is_number, any_name) {
-        (true, true) => Addressee::NumberOrName(to),
-        (true, false) => Addressee::Number(to),
-        (false, _) => Addressee::Name(to),
+    let recipient = match (is_number, may_be_name) {
+        (true, true) => Recipient::NumberOrName(to),
+        (true, false) => Recipient::Number(to),
+        (false, _) => Recipient::Name(to),
     };
     if text.is_empty() {
-        return Err(GrammarError::NoText(to));
+        return Err(GrammarError::MissingText(to));
     }
-    Ok(Command::Say { to: addressee, text })
+    Ok(Command::Send { to: recipient, text })
 }
 
 #[cfg(test)]
@@ -145,43 +153,43 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_say(line: &str, to: Addressee<'_>, text: &str) {
-        check(line, Ok(Some(Command::Say { to, text })));
+    fn check_send(line: &str, to: Recipient<'_>, text: &str) {
+        check(line, Ok(Some(Command::Send { to, text })));
     }
 
     #[test]
-    fn sends() {
-        use Addressee::{Name, Number, NumberOrName};
-        check_say("3 Hi there!", Number("3"), "Hi there!");
-        check_say("007 x", Number("007"), "x");
-        check_say("bob Hi there!", Name("bob"), "Hi there!");
-        check_say("3rd Hi", Name("3rd"), "Hi");
-        check_say("-3 Hi", Name("-3"), "Hi");
-        check_say("(bob) Hi there!", Name("bob"), "Hi there!");
-        check_say("(bob smith) Hi (you)", Name("bob smith"), "Hi (you)");
-        check_say("(3) Hi", NumberOrName("3"), "Hi");
-        check_say("/msg 007 Hi", NumberOrName("007"), "Hi");
-        check_say("/msg (3) Hi", NumberOrName("3"), "Hi");
-        check_say("(a)b) Hi", Name("a)b"), "Hi");
-        check_say("/msg bob Hi there!", Name("bob"), "Hi there!");
-        check_say("/MSG (bob smith) Hi", Name("bob smith"), "Hi");
-        check_say("/msg /list Hi", Name("/list"), "Hi");
-        check_say("(@List) Hi", Name("@List"), "Hi");
-        check_say("José Grüße", Name("José"), "Grüße");
+    fn message_lines_parse_into_recipient_and_text() {
+        use Recipient::{Name, Number, NumberOrName};
+        check_send("3 Hi there!", Number("3"), "Hi there!");
+        check_send("007 x", Number("007"), "x");
+        check_send("bob Hi there!", Name("bob"), "Hi there!");
+        check_send("3rd Hi", Name("3rd"), "Hi");
+        check_send("-3 Hi", Name("-3"), "Hi");
+        check_send("(bob) Hi there!", Name("bob"), "Hi there!");
+        check_send("(bob smith) Hi (you)", Name("bob smith"), "Hi (you)");
+        check_send("(3) Hi", NumberOrName("3"), "Hi");
+        check_send("/msg 007 Hi", NumberOrName("007"), "Hi");
+        check_send("/msg (3) Hi", NumberOrName("3"), "Hi");
+        check_send("(a)b) Hi", Name("a)b"), "Hi");
+        check_send("/msg bob Hi there!", Name("bob"), "Hi there!");
+        check_send("/MSG (bob smith) Hi", Name("bob smith"), "Hi");
+        check_send("/msg /list Hi", Name("/list"), "Hi");
+        check_send("(@List) Hi", Name("@List"), "Hi");
+        check_send("José Grüße", Name("José"), "Grüße");
     }
 
     #[test]
-    fn keeps_the_text_as_it_is() {
-        check_say("  3 Hi", Addressee::Number("3"), "Hi");
-        check_say("3   two more", Addressee::Number("3"), "  two more");
-        check_say("3 end  ", Addressee::Number("3"), "end  ");
-        check_say("3 \"quoted\" 'too'", Addressee::Number("3"), "\"quoted\" 'too'");
-        check_say("3 a\tb", Addressee::Number("3"), "a\tb");
-        check_say("3 Hi\r\n", Addressee::Number("3"), "Hi");
+    fn message_text_is_kept_verbatim() {
+        check_send("  3 Hi", Recipient::Number("3"), "Hi");
+        check_send("3   two more", Recipient::Number("3"), "  two more");
+        check_send("3 end  ", Recipient::Number("3"), "end  ");
+        check_send("3 \"quoted\" 'too'", Recipient::Number("3"), "\"quoted\" 'too'");
+        check_send("3 a\tb", Recipient::Number("3"), "a\tb");
+        check_send("3 Hi\r\n", Recipient::Number("3"), "Hi");
     }
 
     #[test]
-    fn commands() {
+    fn commands_parse_in_any_case() {
         for line in ["@List", "/list", "@LIST", "/List", "/list  "] {
             check(line, Ok(Some(Command::List)));
         }
@@ -196,26 +204,26 @@ mod tests {
     }
 
     #[test]
-    fn refuses() {
+    fn invalid_lines_return_their_error() {
         use GrammarError as E;
-        check("3", Err(E::NoText("3")));
-        check("bob ", Err(E::NoText("bob")));
-        check("(bob smith)", Err(E::NoText("bob smith")));
-        check("/msg bob", Err(E::NoText("bob")));
-        check("/msg", Err(E::NoAddressee));
-        check("() Hi", Err(E::NoAddressee));
-        check("(bob smith", Err(E::OpenParenthesis));
+        check("3", Err(E::MissingText("3")));
+        check("bob ", Err(E::MissingText("bob")));
+        check("(bob smith)", Err(E::MissingText("bob smith")));
+        check("/msg bob", Err(E::MissingText("bob")));
+        check("/msg", Err(E::MissingRecipient));
+        check("() Hi", Err(E::MissingRecipient));
+        check("(bob smith", Err(E::UnclosedParenthesis));
         check("/lst", Err(E::UnknownCommand("/lst")));
         check("@bob Hi", Err(E::UnknownCommand("@bob")));
         check("/ x", Err(E::UnknownCommand("/")));
-        check("/list all", Err(E::TooMuch("/list")));
+        check("/list all", Err(E::UnexpectedArgument("/list")));
     }
 
     #[test]
-    fn help_shows_lines_that_mean_what_it_says() {
-        let typed: Vec<_> = HELP.lines().filter_map(|line| line.split("  ").next()).collect();
-        assert_eq!(typed.len(), 7);
-        for line in typed.iter().flat_map(|line| line.split(", ")) {
+    fn every_example_in_help_parses() {
+        let examples: Vec<_> = HELP.lines().filter_map(|line| line.split("  ").next()).collect();
+        assert_eq!(examples.len(), 7);
+        for line in examples.iter().flat_map(|line| line.split(", ")) {
             assert!(parse(line).is_ok(), "{line}");
         }
     }

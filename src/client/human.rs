@@ -16,37 +16,39 @@ pub(super) struct Style {
 
 impl Style {
     /// The line of an event, without a line end. Only help has several.
-    pub(super) fn line(self, event: &Event) -> String {
+    pub(super) fn format_event(self, event: &Event) -> String {
         match event {
             Event::Connected { id, name } => {
-                format!("* connected as {}", self.person(*id, Some(name)))
+                format!("* connected as {}", self.format_user(*id, Some(name)))
             }
             Event::Status { text, .. } => format!("* {text}"),
             Event::Join { id, name, info } => {
-                let person = self.person(*id, Some(name));
-                self.with_text(&format!("+ {person} is here"), info.as_ref())
+                let person = self.format_user(*id, Some(name));
+                self.append_text(&format!("+ {person} is here"), info.as_ref())
             }
             Event::Quit { id, name, text } => {
-                let person = self.person(*id, name.as_ref());
-                self.with_text(&format!("- {person} left"), text.as_ref())
+                let person = self.format_user(*id, name.as_ref());
+                self.append_text(&format!("- {person} left"), text.as_ref())
             }
             Event::Chat { from, name, text } => {
-                format!("{}: {text}", self.person(*from, name.as_ref()))
+                format!("{}: {text}", self.format_user(*from, name.as_ref()))
             }
             Event::Users { users } if users.is_empty() => "* nobody else is online".to_owned(),
             Event::Users { users } => {
                 let people: Vec<String> =
-                    users.iter().map(|user| self.person(user.id, Some(&user.name))).collect();
+                    users.iter().map(|user| self.format_user(user.id, Some(&user.name))).collect();
                 format!("* {} online: {}", people.len(), people.join(", "))
             }
             Event::Help { text } => String::from_utf8_lossy(&text.0).into_owned(),
             Event::Error { text } => self.paint(RED, &format!("! {text}")),
-            Event::Ready { id } => format!("* this peer is {}", self.person(Some(*id), None)),
-            Event::Told { from, text, .. } => format!("{}: {text}", self.person(Some(*from), None)),
-            Event::Receipt { from, about } => {
-                self.with_text(&format!("✓ {}", self.person(Some(*from), None)), Some(about))
+            Event::Ready { id } => format!("* this peer is {}", self.format_user(Some(*id), None)),
+            Event::PeerChat { from, text, .. } => {
+                format!("{}: {text}", self.format_user(Some(*from), None))
             }
-            Event::Peer { id } => format!("+ {} is here", self.person(Some(*id), None)),
+            Event::Receipt { from, excerpt: about } => {
+                self.append_text(&format!("✓ {}", self.format_user(Some(*from), None)), Some(about))
+            }
+            Event::Peer { id } => format!("+ {} is here", self.format_user(Some(*id), None)),
             Event::Disconnected { text } => format!("* disconnected: {text}"),
         }
     }
@@ -58,7 +60,7 @@ impl Style {
 
     /// `sam (102)`, in a colour that stays the same for that id, or else that name. A name that only
     /// repeats the id is left out.
-    fn person(self, id: Option<i64>, name: Option<&Text>) -> String {
+    fn format_user(self, id: Option<i64>, name: Option<&Text>) -> String {
         let name = name.filter(|name| id.is_none_or(|id| name.0 != id.to_string().as_bytes()));
         let shown = match (id, name) {
             (Some(id), Some(name)) => format!("{name} ({id})"),
@@ -75,12 +77,12 @@ impl Style {
             (None, None) => 0,
         };
         // Multiplying by 2^64 over the golden ratio keeps ids that differ by little apart.
-        let spread = key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-        let colour = PALETTE[spread as usize % PALETTE.len()];
+        let hash = key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        let colour = PALETTE[hash as usize % PALETTE.len()];
         self.paint(&format!("1;{colour}"), &shown)
     }
 
-    fn with_text(self, line: &str, text: Option<&Text>) -> String {
+    fn append_text(self, line: &str, text: Option<&Text>) -> String {
         match text {
             Some(text) if !text.0.is_empty() => format!("{line}: {text}"),
             _ => line.to_owned(),
@@ -101,11 +103,11 @@ mod tests {
 
     #[track_caller]
     fn check(event: &Event, line: &str) {
-        assert_eq!(PLAIN.line(event), line);
+        assert_eq!(PLAIN.format_event(event), line);
     }
 
     #[test]
-    fn says_it_in_a_line() {
+    fn each_event_becomes_one_line() {
         let (id, name) = (Some(102), Text::from("sam"));
         check(&Event::Connected { id, name: name.clone() }, "* connected as sam (102)");
         check(
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_write_stays_text() {
+    fn control_characters_from_others_are_escaped() {
         check(
             &Event::Chat {
                 from: Some(1),
@@ -141,10 +143,10 @@ mod tests {
     }
 
     #[test]
-    fn a_person_keeps_a_colour() {
+    fn user_keeps_the_same_colour() {
         let style = Style { colour: true };
         let colour = |id| {
-            let shown = style.person(Some(id), None);
+            let shown = style.format_user(Some(id), None);
             shown.split('m').next().map(str::to_owned)
         };
         assert_eq!(colour(102), colour(102));

@@ -5,19 +5,19 @@
 //! `filter` are the two faces it can have, which `peer` has too.
 
 pub mod app;
+mod buffered_pipe;
 mod completion;
 pub mod event;
-mod filter;
 pub mod grammar;
 mod human;
-mod lines;
+mod input;
 mod options;
 mod peer;
+mod pipe;
+mod server_uri;
 mod session;
 mod shell;
 mod terminal;
-mod unread;
-mod url;
 
 use std::io::{self, ErrorKind, IsTerminal};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -30,17 +30,17 @@ use rand::{Rng, SeedableRng, TryRng};
 pub use crate::relay::Identity;
 pub use app::{App, Outcome};
 use event::Event;
-use filter::Filter;
 use human::Style;
-use options::User;
-pub use options::{Misuse, Options};
-pub use peer::{PeerFront, Seen};
-use shell::{Front, reason};
+use options::RequestedUser;
+pub use options::{OptionError, Options};
+pub use peer::{InputStatus, PeerFrontend};
+use pipe::PipeFrontend;
+pub use server_uri::{ServerUri, Wire};
+use shell::{Frontend, error_text};
 use terminal::Terminal;
-pub use url::{Scheme, Url};
 
 /// How long one address may take to answer.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Connects, and chats until the user leaves or the connection ends.
 ///
@@ -48,14 +48,14 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// standard error, and fails.
 #[must_use]
 pub fn run(options: &Options) -> ExitCode {
-    match chat(options) {
-        Ok(Outcome::Left) => ExitCode::SUCCESS,
+    match run_session(options) {
+        Ok(Outcome::UserQuit) => ExitCode::SUCCESS,
         Ok(Outcome::Failed) => ExitCode::FAILURE,
         Err(why) => {
-            if let Err(error) = show_failure(options.json, &why)
+            if let Err(error) = report_failure(options.json, &why)
                 && error.kind() != ErrorKind::BrokenPipe
             {
-                shell::complain(&error);
+                shell::report_output_error(&error);
             }
             ExitCode::FAILURE
         }
@@ -63,39 +63,39 @@ pub fn run(options: &Options) -> ExitCode {
 }
 
 /// Tells why there never was a session, for programs with the end that they wait for.
-fn show_failure(json: bool, why: &str) -> io::Result<()> {
-    filter::show(json, &Event::error(why))?;
+fn report_failure(json: bool, why: &str) -> io::Result<()> {
+    pipe::print_event(json, &Event::error(why))?;
     if json {
-        filter::show(json, &Event::Disconnected { text: why.into() })?;
+        pipe::print_event(json, &Event::Disconnected { text: why.into() })?;
     }
     Ok(())
 }
 
-fn chat(options: &Options) -> Result<Outcome, String> {
-    let mut seed = SysRng
+fn run_session(options: &Options) -> Result<Outcome, String> {
+    let mut rng = SysRng
         .try_next_u64()
         .map(StdRng::seed_from_u64)
         .map_err(|error| format!("the system gives no random numbers: {error}"))?;
-    let socket = connect(&options.url)?;
+    let socket = connect(&options.server)?;
     let (mut app, prompt) = match options.user.clone() {
-        User::Crc { name, id, info } => {
-            let identity = options::identity(name, id, info, user_name(), &mut seed);
+        RequestedUser::Crc { name, id, info } => {
+            let identity = options::build_identity(name, id, info, user_name(), &mut rng);
             let name = identity.name.clone();
-            (App::crc(identity, seed.next_u64()), name)
+            (App::crc(identity, rng.next_u64()), name)
         }
         // The server has the last word about the id, so there is none to show yet.
-        User::Direct { id } => (App::direct(id), b"direct".to_vec()),
-        User::Classic { name } => {
-            let name = name.unwrap_or_else(|| options::name_from_account(user_name(), &mut seed));
+        RequestedUser::Direct { id } => (App::direct(id), b"direct".to_vec()),
+        RequestedUser::Classic { name } => {
+            let name = name.unwrap_or_else(|| options::default_classic_name(user_name(), &mut rng));
             (App::classic(name), name.unpadded().to_vec())
         }
     };
-    let mut front = front(options.json, &prompt).map_err(|error| reason(&error))?;
-    shell::run(socket, &mut app, &mut *front).map_err(|error| reason(&error))
+    let mut frontend = open_frontend(options.json, &prompt).map_err(|error| error_text(&error))?;
+    shell::run(socket, &mut app, &mut *frontend).map_err(|error| error_text(&error))
 }
 
 /// The terminal where there is one that can edit lines, else pipes.
-fn front(json: bool, prompt: &[u8]) -> io::Result<Box<dyn Front>> {
+fn open_frontend(json: bool, prompt: &[u8]) -> io::Result<Box<dyn Frontend>> {
     let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
     if is_terminal && !json {
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -104,7 +104,7 @@ fn front(json: bool, prompt: &[u8]) -> io::Result<Box<dyn Front>> {
             return Ok(Box::new(terminal));
         }
     }
-    Ok(Box::new(Filter::open(json)?))
+    Ok(Box::new(PipeFrontend::open(json)?))
 }
 
 /// The user's name on this machine.
@@ -115,17 +115,17 @@ fn user_name() -> Option<String> {
 }
 
 /// Connects to the first address of the host that answers.
-fn connect(url: &Url) -> Result<TcpStream, String> {
-    let server = url.authority();
-    let addresses = (url.host.as_str(), url.port).to_socket_addrs();
+fn connect(uri: &ServerUri) -> Result<TcpStream, String> {
+    let authority = uri.authority();
+    let addresses = (uri.host.as_str(), uri.port).to_socket_addrs();
     let addresses = addresses.map_err(|error| {
-        format!("cannot find {}: {}: check the spelling", url.host, reason(&error))
+        format!("cannot find {}: {}: check the spelling", uri.host, error_text(&error))
     })?;
     let mut error = io::Error::new(ErrorKind::NotFound, "the name has no address");
     for address in addresses {
-        match TcpStream::connect_timeout(&address, CONNECT_DEADLINE) {
+        match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
             // On one's own machine a port that nobody listens on can connect to itself.
-            Ok(socket) if is_own_end(&socket) => error = ErrorKind::ConnectionRefused.into(),
+            Ok(socket) if is_self_connected(&socket) => error = ErrorKind::ConnectionRefused.into(),
             Ok(socket) => return Ok(socket),
             Err(failure) => error = failure,
         }
@@ -133,13 +133,13 @@ fn connect(url: &Url) -> Result<TcpStream, String> {
     let (why, advice) = match error.kind() {
         ErrorKind::ConnectionRefused => (
             "Connection refused".to_owned(),
-            format!("is a server running there? Start one with: {}", url.server_command()),
+            format!("is a server running there? Start one with: {}", uri.server_command()),
         ),
-        _ => (reason(&error), "check the address and the network".to_owned()),
+        _ => (error_text(&error), "check the address and the network".to_owned()),
     };
-    Err(format!("cannot connect to {server}: {why}: {advice}"))
+    Err(format!("cannot connect to {authority}: {why}: {advice}"))
 }
 
-fn is_own_end(socket: &TcpStream) -> bool {
+fn is_self_connected(socket: &TcpStream) -> bool {
     matches!((socket.local_addr(), socket.peer_addr()), (Ok(a), Ok(b)) if a == b)
 }

@@ -6,7 +6,7 @@ use std::fmt;
 
 use rand::Rng;
 
-use super::url::{Scheme, Url};
+use super::server_uri::{ServerUri, Wire};
 use crate::id::HostId;
 use crate::limits::{INFO_BYTES_MAX, NAME_BYTES_MAX};
 use crate::relay::Identity;
@@ -15,14 +15,14 @@ use crate::wires::classic::codec::{NAME_BYTES, Name};
 /// What `crc client` was asked for: every part fits the wire of its URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    pub(super) url: Url,
-    pub(super) user: User,
+    pub(super) server: ServerUri,
+    pub(super) user: RequestedUser,
     pub(super) json: bool,
 }
 
 /// Who the user is to be, as far as the wire has it and somebody chose.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum User {
+pub(super) enum RequestedUser {
     Crc { name: Option<String>, id: Option<HostId>, info: String },
     Direct { id: Option<i64> },
     Classic { name: Option<Name> },
@@ -30,7 +30,7 @@ pub(super) enum User {
 
 /// An option that the wire cannot carry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Misuse {
+pub struct OptionError {
     /// Which, as it is typed.
     pub option: &'static str,
     /// Its value.
@@ -39,14 +39,14 @@ pub struct Misuse {
     pub why: String,
 }
 
-impl fmt::Display for Misuse {
+impl fmt::Display for OptionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { option, value, why } = self;
         write!(f, "invalid value '{value}' for '{option}': {why}")
     }
 }
 
-impl std::error::Error for Misuse {}
+impl std::error::Error for OptionError {}
 
 impl Options {
     /// Options without a default: `name`, `id` and `info` as far as they are given. What the wire
@@ -55,117 +55,112 @@ impl Options {
     /// # Errors
     /// The first option that the wire cannot carry.
     pub fn new(
-        url: Url,
+        server: ServerUri,
         name: Option<String>,
         id: Option<i64>,
         info: Option<String>,
         json: bool,
-    ) -> Result<Self, Misuse> {
-        let user = match url.scheme {
-            Scheme::Crc => User::Crc {
+    ) -> Result<Self, OptionError> {
+        let user = match server.wire {
+            Wire::Crc => RequestedUser::Crc {
                 name: name
-                    .map(|name| at_most(NAME_BYTES_MAX, "--name <NAME>", "a name", name))
+                    .map(|name| check_len(NAME_BYTES_MAX, "--name <NAME>", "a name", name))
                     .transpose()?,
-                id: id.map(crc_id).transpose()?,
-                info: at_most(
+                id: id.map(check_crc_id).transpose()?,
+                info: check_len(
                     INFO_BYTES_MAX,
                     "--info <TEXT>",
                     "an info",
                     info.unwrap_or_default(),
                 )?,
             },
-            Scheme::Direct => User::Direct { id: id.map(direct_id).transpose()? },
-            Scheme::Classic => match id {
+            Wire::Direct => RequestedUser::Direct { id: id.map(check_direct_id).transpose()? },
+            Wire::Classic => match id {
                 Some(id) => {
                     let why = "classic:// knows users by name only: leave it out, and choose a name \
                                with --name";
-                    return Err(bad_id(id, why.to_owned()));
+                    return Err(id_error(id, why.to_owned()));
                 }
-                None => User::Classic { name: name.map(classic_name).transpose()? },
+                None => RequestedUser::Classic { name: name.map(check_classic_name).transpose()? },
             },
         };
-        Ok(Self { url, user, json })
+        Ok(Self { server, user, json })
     }
 }
 
-fn crc_id(number: i64) -> Result<HostId, Misuse> {
+fn check_crc_id(number: i64) -> Result<HostId, OptionError> {
     let id = u32::try_from(number).map(HostId).ok().filter(|id| id.is_registrable());
     id.ok_or_else(|| {
-        bad_id(number, format!("{number} is not an id: they go from 1 to {}", u32::MAX - 1))
+        id_error(number, format!("{number} is not an id: they go from 1 to {}", u32::MAX - 1))
     })
 }
 
-fn direct_id(number: i64) -> Result<i64, Misuse> {
+fn check_direct_id(number: i64) -> Result<i64, OptionError> {
     Some(number).filter(|number| *number > 0).ok_or_else(|| {
-        bad_id(number, format!("{number} is not an id: they go from 1 to {}", i64::MAX))
+        id_error(number, format!("{number} is not an id: they go from 1 to {}", i64::MAX))
     })
 }
 
-fn classic_name(text: String) -> Result<Name, Misuse> {
+fn check_classic_name(text: String) -> Result<Name, OptionError> {
     let why = match Name::new(text.as_bytes()) {
         None => format!(
             "a name has at most {NAME_BYTES} bytes on classic://, this one has {}",
             text.len()
         ),
         Some(_) if text.is_empty() => "a name has at least one byte on classic://".to_owned(),
-        Some(_) if !text.chars().all(is_of_classic_name) => {
+        Some(_) if !text.chars().all(is_classic_name_char) => {
             "a name has no spaces, control characters or ~ on classic://".to_owned()
         }
         Some(Name::ALL) => "it means everyone on classic://: choose another".to_owned(),
         Some(Name::SERVER) => "it is the server's on classic://: choose another".to_owned(),
         Some(name) => return Ok(name),
     };
-    Err(Misuse { option: "--name <NAME>", value: text, why })
+    Err(OptionError { option: "--name <NAME>", value: text, why })
 }
 
-fn is_of_classic_name(c: char) -> bool {
+fn is_classic_name_char(c: char) -> bool {
     !c.is_whitespace() && !c.is_control() && c != '~'
 }
 
-fn bad_id(number: i64, why: String) -> Misuse {
-    Misuse { option: "--id <N>", value: number.to_string(), why }
+fn id_error(number: i64, why: String) -> OptionError {
+    OptionError { option: "--id <N>", value: number.to_string(), why }
 }
 
-fn at_most(
+fn check_len(
     bytes_max: usize,
     option: &'static str,
-    what: &str,
+    subject: &str,
     text: String,
-) -> Result<String, Misuse> {
+) -> Result<String, OptionError> {
     match text.len() {
         len if len > bytes_max => {
-            let why = format!("{what} has at most {bytes_max} bytes, this one has {len}");
-            Err(Misuse { option, value: text, why })
+            let why = format!("{subject} has at most {bytes_max} bytes, this one has {len}");
+            Err(OptionError { option, value: text, why })
         }
         _ => Ok(text),
     }
 }
 
 /// Who registers on the CRC wire; `account` is the user's name on this machine.
-pub(super) fn identity(
+pub(super) fn build_identity(
     name: Option<String>,
     id: Option<HostId>,
     info: String,
     account: Option<String>,
     rng: &mut impl Rng,
 ) -> Identity {
-    let id_is_chosen = id.is_some();
+    let is_id_configured = id.is_some();
     let id = id.unwrap_or_else(|| HostId::random(rng));
     let account = account.filter(|name| !name.is_empty() && name.len() <= NAME_BYTES_MAX);
     let name = name.or(account).unwrap_or_else(|| format!("user-{id}"));
-    Identity {
-        id,
-        is_id_configured: id_is_chosen,
-        name: name.into_bytes(),
-        info: info.into_bytes(),
-    }
+    Identity { id, is_id_configured, name: name.into_bytes(), info: info.into_bytes() }
 }
 
 /// The name on the classic wire of somebody who chose none: as much as fits of `account`, the user's
 /// name on this machine.
-pub(super) fn name_from_account(account: Option<String>, rng: &mut impl Rng) -> Name {
-    let cut = account.map(|name| name[..name.floor_char_boundary(NAME_BYTES)].to_owned());
-    let name = cut.and_then(|name| classic_name(name).ok());
+pub(super) fn default_classic_name(account: Option<String>, rng: &mut impl Rng) -> Name {
+    let truncated = account.map(|name| name[..name.floor_char_boundary(NAME_BYTES)].to_owned());
+    let name = truncated.and_then(|name| check_classic_name(name).ok());
     name.unwrap_or_else(|| {
         let name = format!("user{:04}", rng.next_u32() % 10_000);
         Name::new(name.as_bytes()).expect("eight bytes")
@@ -180,38 +175,38 @@ mod tests {
     use super::*;
 
     /// `scheme`, `--name` and `--id`, either of them `-` where it is left out.
-    fn options(scheme: &str, name: &str, id: &str) -> Result<Options, String> {
+    fn parse_options(scheme: &str, name: &str, id: &str) -> Result<Options, String> {
         let url = format!("{scheme}://localhost").parse().expect("a URL");
-        let given = |text: &str| Some(text.to_owned()).filter(|text| text != "-");
-        let id = given(id).map(|id| id.parse().expect("a number"));
-        let options = Options::new(url, given(name), id, None, false);
-        options.map_err(|misuse| misuse.to_string())
+        let optional = |text: &str| Some(text.to_owned()).filter(|text| text != "-");
+        let id = optional(id).map(|id| id.parse().expect("a number"));
+        let options = Options::new(url, optional(name), id, None, false);
+        options.map_err(|error| error.to_string())
     }
 
     #[track_caller]
-    fn check(scheme: &str, name: &str, id: &str, expected: User) {
-        assert_eq!(options(scheme, name, id).map(|options| options.user), Ok(expected));
+    fn check(scheme: &str, name: &str, id: &str, expected: RequestedUser) {
+        assert_eq!(parse_options(scheme, name, id).map(|options| options.user), Ok(expected));
     }
 
     #[track_caller]
     fn check_error(scheme: &str, name: &str, id: &str, parts: &[&str]) {
-        let error = options(scheme, name, id).expect_err("an error");
+        let error = parse_options(scheme, name, id).expect_err("an error");
         for part in parts {
             assert!(error.contains(part), "{part:?} is not in: {error}");
         }
     }
 
     #[test]
-    fn an_id_has_the_bounds_of_its_wire() {
-        let crc = |id| User::Crc { name: None, id, info: String::new() };
+    fn id_is_checked_against_the_range_of_its_wire() {
+        let crc = |id| RequestedUser::Crc { name: None, id, info: String::new() };
         check("crc", "-", "-", crc(None));
         check("crc", "-", "4294967294", crc(Some(HostId(4_294_967_294))));
         for id in ["0", "-1", "4294967295", "9223372036854775807"] {
             let part = format!("invalid value '{id}' for '--id <N>': {id} is not an id");
             check_error("crc", "-", id, &[&part, "they go from 1 to 4294967294"]);
         }
-        check("direct", "-", "-", User::Direct { id: None });
-        check("direct", "any", "9223372036854775807", User::Direct { id: Some(i64::MAX) });
+        check("direct", "-", "-", RequestedUser::Direct { id: None });
+        check("direct", "any", "9223372036854775807", RequestedUser::Direct { id: Some(i64::MAX) });
         for id in ["0", "-1"] {
             check_error("direct", "-", id, &["--id", "they go from 1 to 9223372036854775807"]);
         }
@@ -219,14 +214,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_has_the_bounds_of_its_wire() {
+    fn name_is_checked_against_the_limits_of_its_wire() {
         let long = "n".repeat(256);
         check_error("crc", &long, "-", &["--name", "at most 255 bytes", "this one has 256"]);
         for name in ["a", "12345678", "-SERVER", "all", "jürgen", "3"] {
             let expected = Name::new(name.as_bytes());
-            check("classic", name, "-", User::Classic { name: expected });
+            check("classic", name, "-", RequestedUser::Classic { name: expected });
         }
-        check("classic", "-", "-", User::Classic { name: None });
+        check("classic", "-", "-", RequestedUser::Classic { name: None });
         check_error("classic", "123456789", "-", &["--name", "at most 8 bytes", "has 9"]);
         check_error("classic", "jürgens!", "-", &["has 9"]);
         check_error("classic", "", "-", &["at least one byte"]);
@@ -238,10 +233,10 @@ mod tests {
     }
 
     #[test]
-    fn who_chose_no_name_has_one_that_the_wire_carries() {
+    fn default_classic_name_is_valid_on_the_wire() {
         let mut rng = StdRng::seed_from_u64(7);
         let mut name = |account: Option<&str>| {
-            let name = name_from_account(account.map(str::to_owned), &mut rng);
+            let name = default_classic_name(account.map(str::to_owned), &mut rng);
             String::from_utf8(name.unpadded().to_vec()).expect("UTF-8")
         };
         assert_eq!(name(Some("alice")), "alice");

@@ -1,4 +1,4 @@
-//! The user of a peer: the client's terminal or filter, around a [`Peer`] instead of a server's
+//! The user of a peer: the client's terminal or filter, around a [`PeerUp`] instead of a server's
 //! session.
 
 use std::collections::VecDeque;
@@ -6,165 +6,176 @@ use std::io::{self, ErrorKind, IsTerminal as _};
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 
+use super::buffered_pipe::BufferedPipeFrontend;
 use super::event::{Event, User};
-use super::grammar::{self, Addressee, Command};
-use super::lines::Typed;
-use super::shell::{Front, complain};
-use super::unread::Unread;
+use super::grammar::{self, Command, Recipient};
+use super::input::Input;
+use super::shell::{Frontend, report_output_error};
 use crate::limits::EXCERPT_BYTES_MAX;
 use crate::link::Time;
 use crate::peer::wire::MessageId;
 use crate::peer::{self, Peer};
 
 /// Messages whose first words are remembered, for the mark when their receipts come.
-const MARKS_MAX: usize = 1000;
+const EXCERPTS_MAX: usize = 1000;
 
 /// Whether there is more to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
+pub enum InputStatus {
     /// There may be.
-    More,
+    Open,
     /// No more lines come.
-    End,
+    Ended,
 }
 
 /// What the user sees and types.
-pub struct PeerFront {
-    front: Box<dyn Front>,
+pub struct PeerFrontend {
+    frontend: Box<dyn Frontend>,
     is_terminal: bool,
     json: bool,
     /// What was said, as far as it is shown with its receipt.
-    said: VecDeque<(MessageId, String)>,
-    is_muted: bool,
+    sent_excerpts: VecDeque<(MessageId, String)>,
+    is_output_closed: bool,
 }
 
-impl PeerFront {
+impl PeerFrontend {
     /// Takes the terminal or the pipes over.
     ///
     /// # Errors
     /// When standard input cannot be read.
     pub fn open(json: bool) -> io::Result<Self> {
         let is_terminal = !json && io::stdin().is_terminal() && io::stdout().is_terminal();
-        let front =
-            if is_terminal { super::front(json, b"peer")? } else { Box::new(Unread::open(json)?) };
-        Ok(Self { front, is_terminal, json, said: VecDeque::new(), is_muted: false })
+        let frontend = if is_terminal {
+            super::open_frontend(json, b"peer")?
+        } else {
+            Box::new(BufferedPipeFrontend::open(json)?)
+        };
+        Ok(Self {
+            frontend,
+            is_terminal,
+            json,
+            sent_excerpts: VecDeque::new(),
+            is_output_closed: false,
+        })
     }
 
-    /// Readable when [`PeerFront::read`] has something.
+    /// Readable when [`PeerFrontend::read`] has something.
     #[must_use]
-    pub fn input(&self) -> BorrowedFd<'_> {
-        self.front.input()
+    pub fn input_fd(&self) -> BorrowedFd<'_> {
+        self.frontend.input_fd()
     }
 
     /// Others can connect there. A program finds this in the log, as its events are the contract's.
-    pub fn listening(&mut self, address: SocketAddr) {
+    pub fn on_listening(&mut self, address: SocketAddr) {
         log::info!("listening peer {address}");
         if self.is_terminal {
             let text = format!("listening on {address}; /help shows what can be typed").into();
-            let _ = self.front.show(&Event::Status { code: None, text });
+            let _ = self.frontend.show(&Event::Status { code: None, text });
         }
     }
 
     /// Carries out what was typed. At a terminal the end of input ends the peer; behind pipes it
     /// goes on for others.
-    pub fn read(&mut self, peer: &mut Peer, now: Time) -> Seen {
-        let mut typed = Vec::new();
-        match self.front.read(&mut typed) {
+    pub fn read_input(&mut self, peer: &mut Peer, now: Time) -> InputStatus {
+        let mut inputs = Vec::new();
+        match self.frontend.read_input(&mut inputs) {
             Ok(()) => {}
-            Err(error) if is_transient(&error) => return Seen::More,
-            Err(_) => typed.push(Typed::End),
+            Err(error) if is_transient(&error) => return InputStatus::Open,
+            Err(_) => inputs.push(Input::Eof),
         }
-        for typed in typed {
-            match typed {
-                Typed::Line(line) => self.line(peer, now, &line),
-                Typed::Unreadable(why) => self.tell(peer, now, &Event::error(why)),
-                Typed::End if !self.is_terminal => return Seen::End,
-                Typed::End | Typed::Interrupt => {
+        for input in inputs {
+            match input {
+                Input::Line(line) => self.handle_line(peer, now, &line),
+                Input::Invalid(why) => self.show_event(peer, now, &Event::error(why)),
+                Input::Eof if !self.is_terminal => return InputStatus::Ended,
+                Input::Eof | Input::Interrupt => {
                     peer.stop(now);
-                    return Seen::End;
+                    return InputStatus::Ended;
                 }
             }
         }
-        Seen::More
+        InputStatus::Open
     }
 
-    fn line(&mut self, peer: &mut Peer, now: Time, line: &str) {
+    fn handle_line(&mut self, peer: &mut Peer, now: Time, line: &str) {
         if line.trim() == "/state" {
             let text = peer.gauges().to_string().into();
-            return self.tell(peer, now, &Event::Status { code: None, text });
+            return self.show_event(peer, now, &Event::Status { code: None, text });
         }
         match grammar::parse(line) {
-            Err(error) => self.tell(peer, now, &Event::error(error.to_string())),
+            Err(error) => self.show_event(peer, now, &Event::error(error.to_string())),
             Ok(None) => {}
-            Ok(Some(Command::Say { to, text })) => self.say(peer, now, to, text),
+            Ok(Some(Command::Send { to, text })) => self.send(peer, now, to, text),
             Ok(Some(Command::List)) => {
                 let user = |id: i64| User { id: Some(id), name: id.to_string().into() };
-                let users = peer.others().map(user).collect();
-                self.tell(peer, now, &Event::Users { users });
+                let users = peer.other_ids().map(user).collect();
+                self.show_event(peer, now, &Event::Users { users });
             }
             Ok(Some(Command::Quit(_))) => peer.stop(now),
             Ok(Some(Command::Help)) => {
-                self.tell(peer, now, &Event::Help { text: HELP.into() });
+                self.show_event(peer, now, &Event::Help { text: HELP.into() });
             }
         }
     }
 
-    fn say(&mut self, peer: &mut Peer, now: Time, to: Addressee<'_>, text: &str) {
+    fn send(&mut self, peer: &mut Peer, now: Time, to: Recipient<'_>, text: &str) {
         let to = match to {
-            Addressee::Number(to) | Addressee::NumberOrName(to) | Addressee::Name(to) => to,
+            Recipient::Number(to) | Recipient::NumberOrName(to) | Recipient::Name(to) => to,
         };
-        let said = match to.parse::<i64>() {
-            Ok(to) => peer.say(now, to, text).map_err(|error| error.to_string()),
+        let result = match to.parse::<i64>() {
+            Ok(to) => peer.send(now, to, text).map_err(|error| error.to_string()),
             Err(_) => Err(format!("{to} is not an id: peers have numbers")),
         };
-        match said {
+        match result {
             Ok(message) => {
-                if self.said.len() == MARKS_MAX {
-                    self.said.pop_front();
+                if self.sent_excerpts.len() == EXCERPTS_MAX {
+                    self.sent_excerpts.pop_front();
                 }
-                let mut end = text.len().min(EXCERPT_BYTES_MAX);
-                while !text.is_char_boundary(end) {
-                    end -= 1;
+                let mut excerpt_len = text.len().min(EXCERPT_BYTES_MAX);
+                while !text.is_char_boundary(excerpt_len) {
+                    excerpt_len -= 1;
                 }
-                self.said.push_back((message, text[..end].to_owned()));
+                self.sent_excerpts.push_back((message, text[..excerpt_len].to_owned()));
             }
-            Err(why) => self.tell(peer, now, &Event::error(why)),
+            Err(why) => self.show_event(peer, now, &Event::error(why)),
         }
     }
 
     /// Shows what the peer has to tell. Answers whether that has given it more to do: it stops when
     /// nobody can see it any more.
-    pub fn show(&mut self, peer: &mut Peer, now: Time) -> bool {
+    pub fn show_events(&mut self, peer: &mut Peer, now: Time) -> bool {
         while let Some(event) = peer.poll_event() {
             let event = match event {
                 peer::Event::Ready { id } => Event::Ready { id },
-                peer::Event::Chat { from, to, text } => Event::Told { from, to, text: text.into() },
-                peer::Event::Receipt { from, message } => {
-                    let place = self.said.iter().position(|(id, _)| *id == message);
-                    let said = place.and_then(|place| self.said.remove(place));
-                    let about = said.map(|(_, text)| text.into());
-                    Event::Receipt { from, about: about.unwrap_or_default() }
+                peer::Event::Chat { from, to, text } => {
+                    Event::PeerChat { from, to, text: text.into() }
                 }
-                peer::Event::Peer { id } => Event::Peer { id },
-                peer::Event::PeerLeft { .. } if self.json => continue,
-                peer::Event::PeerLeft { id } => {
+                peer::Event::Receipt { from, message } => {
+                    let index = self.sent_excerpts.iter().position(|(id, _)| *id == message);
+                    let sent = index.and_then(|place| self.sent_excerpts.remove(place));
+                    let excerpt = sent.map(|(_, text)| text.into());
+                    Event::Receipt { from, excerpt: excerpt.unwrap_or_default() }
+                }
+                peer::Event::PeerUp { id } => Event::Peer { id },
+                peer::Event::PeerDown { .. } if self.json => continue,
+                peer::Event::PeerDown { id } => {
                     Event::Quit { id: Some(id), name: None, text: None }
                 }
                 peer::Event::Error { text } => Event::error(text),
             };
-            self.tell(peer, now, &event);
+            self.show_event(peer, now, &event);
         }
-        self.is_muted && peer.is_stopping()
+        self.is_output_closed && peer.is_stopping()
     }
 
-    fn tell(&mut self, peer: &mut Peer, now: Time, event: &Event) {
-        if self.is_muted {
+    fn show_event(&mut self, peer: &mut Peer, now: Time, event: &Event) {
+        if self.is_output_closed {
             return;
         }
-        if let Err(error) = self.front.show(event) {
-            self.is_muted = true;
+        if let Err(error) = self.frontend.show(event) {
+            self.is_output_closed = true;
             if error.kind() != ErrorKind::BrokenPipe {
-                complain(&error);
+                report_output_error(&error);
             }
             peer.stop(now);
         }

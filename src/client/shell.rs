@@ -15,24 +15,24 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::app::{App, Outcome};
 use super::event::Event;
-use super::lines::Typed;
+use super::input::Input;
 use crate::limits::{CLIENT_QUEUE_BYTES_MAX, READ_BYTES_PER_TURN};
 
 /// What the user sees and types: the terminal, or a program at the other end of pipes.
-pub(super) trait Front {
+pub(super) trait Frontend {
     /// Shows an event. An error says that nobody can see it any more; that is a failure unless it
     /// is [`ErrorKind::BrokenPipe`]: whoever looked has seen enough.
     fn show(&mut self, event: &Event) -> io::Result<()>;
 
     /// Readable when [`PlainHeader::read`] has something.
-    fn input(&self) -> BorrowedFd<'_>;
+    fn input_fd(&self) -> BorrowedFd<'_>;
 
     /// Appends what was typed; may block unless [`PlainHeader::input`] was readable.
-    fn read(&mut self, typed: &mut Vec<Typed>) -> io::Result<()>;
+    fn read_input(&mut self, inputs: &mut Vec<Input>) -> io::Result<()>;
 }
 
 /// What woke the loop.
-struct Ready {
+struct Readiness {
     signal: bool,
     socket: bool,
     input: bool,
@@ -42,44 +42,48 @@ struct Shell<'a> {
     socket: TcpStream,
     signals: UnixStream,
     app: &'a mut App,
-    front: &'a mut dyn Front,
-    start: Instant,
-    buffer: Vec<u8>,
+    frontend: &'a mut dyn Frontend,
+    started_at: Instant,
+    read_buffer: Vec<u8>,
     unsent: Vec<u8>,
-    writable: bool,
-    input_open: bool,
-    muted: bool,
-    has_failed: bool,
+    is_writable: bool,
+    is_input_open: bool,
+    is_output_closed: bool,
+    has_output_failed: bool,
 }
 
 /// Runs `app` over a connection that stands until it is over.
 ///
 /// # Errors
 /// When the system refuses what the loop is made of, not when the connection fails.
-pub(super) fn run(socket: TcpStream, app: &mut App, front: &mut dyn Front) -> io::Result<Outcome> {
+pub(super) fn run(
+    socket: TcpStream,
+    app: &mut App,
+    frontend: &mut dyn Frontend,
+) -> io::Result<Outcome> {
     socket.set_nonblocking(true)?;
     socket.set_nodelay(true)?;
     let mut shell = Shell {
         socket,
-        signals: signals()?,
+        signals: signal_pipe()?,
         app,
-        front,
-        start: Instant::now(),
-        buffer: vec![0; READ_BYTES_PER_TURN],
+        frontend,
+        started_at: Instant::now(),
+        read_buffer: vec![0; READ_BYTES_PER_TURN],
         unsent: Vec::new(),
-        writable: true,
-        input_open: true,
-        muted: false,
-        has_failed: false,
+        is_writable: true,
+        is_input_open: true,
+        is_output_closed: false,
+        has_output_failed: false,
     };
     shell.app.connected(Duration::ZERO);
     loop {
-        shell.app.advance(shell.start.elapsed());
+        shell.app.advance(shell.started_at.elapsed());
         shell.unsent.append(&mut shell.app.take_output());
         shell.write();
         shell.show();
         if let Some(outcome) = shell.app.outcome() {
-            return Ok(if shell.has_failed { Outcome::Failed } else { outcome });
+            return Ok(if shell.has_output_failed { Outcome::Failed } else { outcome });
         }
         let ready = shell.wait()?;
         if ready.signal {
@@ -95,16 +99,17 @@ pub(super) fn run(socket: TcpStream, app: &mut App, front: &mut dyn Front) -> io
 }
 
 impl Shell<'_> {
-    fn wait(&self) -> io::Result<Ready> {
+    fn wait(&self) -> io::Result<Readiness> {
         let mut interest = PollFlags::POLLIN;
-        interest.set(PollFlags::POLLOUT, self.writable && !self.unsent.is_empty());
+        interest.set(PollFlags::POLLOUT, self.is_writable && !self.unsent.is_empty());
         let mut fds = vec![
             PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.socket.as_fd(), interest),
         ];
-        let has_room = self.unsent.len() < CLIENT_QUEUE_BYTES_MAX && !self.app.is_congested();
-        if self.input_open && has_room {
-            fds.push(PollFd::new(self.front.input(), PollFlags::POLLIN));
+        let has_room =
+            self.unsent.len() < CLIENT_QUEUE_BYTES_MAX && !self.app.is_above_high_water();
+        if self.is_input_open && has_room {
+            fds.push(PollFd::new(self.frontend.input_fd(), PollFlags::POLLIN));
         }
         match poll(&mut fds, self.timeout()) {
             Ok(_) | Err(Errno::EINTR) => {}
@@ -112,12 +117,12 @@ impl Shell<'_> {
         }
         // Besides data, an end and an error are found by reading.
         let is_ready = |fd: &PollFd<'_>| fd.any() == Some(true);
-        let reads = |fd: &PollFd<'_>| {
+        let is_readable = |fd: &PollFd<'_>| {
             fd.revents().is_some_and(|events| events.intersects(!PollFlags::POLLOUT))
         };
-        Ok(Ready {
+        Ok(Readiness {
             signal: is_ready(&fds[0]),
-            socket: reads(&fds[1]),
+            socket: is_readable(&fds[1]),
             input: fds.get(2).is_some_and(is_ready),
         })
     }
@@ -127,62 +132,62 @@ impl Shell<'_> {
         let Some(deadline) = self.app.next_deadline() else {
             return PollTimeout::NONE;
         };
-        let left = deadline.saturating_sub(self.start.elapsed());
-        let millis = left.as_nanos().div_ceil(1_000_000);
+        let remaining = deadline.saturating_sub(self.started_at.elapsed());
+        let millis = remaining.as_nanos().div_ceil(1_000_000);
         PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)
     }
 
     /// Writes what the socket takes. A failure is left for the read to explain: the server may have
     /// said why before it closed.
     fn write(&mut self) {
-        while self.writable && !self.unsent.is_empty() {
+        while self.is_writable && !self.unsent.is_empty() {
             match self.socket.write(&self.unsent) {
                 Ok(written) => drop(self.unsent.drain(..written)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => self.writable = false,
+                Err(_) => self.is_writable = false,
             }
         }
-        if self.writable && self.unsent.is_empty() && self.app.ends_stream() {
+        if self.is_writable && self.unsent.is_empty() && self.app.wants_write_shutdown() {
             // Not closed: a close loses what was sent when there is something left to read.
             let _ = self.socket.shutdown(Shutdown::Write);
-            self.writable = false;
+            self.is_writable = false;
         }
-        self.app.set_unsent(self.start.elapsed(), self.unsent.len());
+        self.app.set_unsent_bytes(self.started_at.elapsed(), self.unsent.len());
     }
 
     fn read(&mut self) {
-        let now = self.start.elapsed();
-        match self.socket.read(&mut self.buffer) {
+        let now = self.started_at.elapsed();
+        match self.socket.read(&mut self.read_buffer) {
             Ok(0) => self.app.closed(now, "the server closed the connection"),
-            Ok(len) => self.app.receive(now, &self.buffer[..len]),
+            Ok(len) => self.app.receive(now, &self.read_buffer[..len]),
             Err(error) if is_transient(&error) => {}
             Err(error) => {
-                let why = format!("the connection was lost: {}", reason(&error));
+                let why = format!("the connection was lost: {}", error_text(&error));
                 self.app.closed(now, &why);
             }
         }
     }
 
     fn read_input(&mut self) {
-        let now = self.start.elapsed();
-        let mut typed = Vec::new();
-        if let Err(error) = self.front.read(&mut typed) {
+        let now = self.started_at.elapsed();
+        let mut inputs = Vec::new();
+        if let Err(error) = self.frontend.read_input(&mut inputs) {
             if is_transient(&error) {
                 return;
             }
-            typed.push(Typed::End);
+            inputs.push(Input::Eof);
         }
-        for typed in typed {
-            match typed {
-                Typed::Line(line) => self.app.line(now, &line),
-                Typed::Unreadable(why) => self.app.refuse_line(why),
-                Typed::End => {
-                    self.input_open = false;
-                    self.app.end_of_input(now);
+        for input in inputs {
+            match input {
+                Input::Line(line) => self.app.push_line(now, &line),
+                Input::Invalid(why) => self.app.report_error(why),
+                Input::Eof => {
+                    self.is_input_open = false;
+                    self.app.end_input(now);
                 }
-                Typed::Interrupt => {
-                    self.input_open = false;
+                Input::Interrupt => {
+                    self.is_input_open = false;
                     self.app.interrupt(now);
                 }
             }
@@ -192,16 +197,16 @@ impl Shell<'_> {
     /// Shows what the app has to say. When nobody can see it any more, leaves.
     fn show(&mut self) {
         while let Some(event) = self.app.poll_event() {
-            if self.muted {
+            if self.is_output_closed {
                 continue;
             }
-            if let Err(error) = self.front.show(&event) {
-                self.muted = true;
-                self.has_failed = error.kind() != ErrorKind::BrokenPipe;
-                if self.has_failed {
-                    complain(&error);
+            if let Err(error) = self.frontend.show(&event) {
+                self.is_output_closed = true;
+                self.has_output_failed = error.kind() != ErrorKind::BrokenPipe;
+                if self.has_output_failed {
+                    report_output_error(&error);
                 }
-                self.app.interrupt(self.start.elapsed());
+                self.app.interrupt(self.started_at.elapsed());
                 self.unsent.append(&mut self.app.take_output());
                 self.write();
             }
@@ -210,13 +215,13 @@ impl Shell<'_> {
 
     fn on_signal(&mut self) {
         // One is enough; what else is in the pipe says the same.
-        let _ = self.signals.read(&mut self.buffer);
-        self.app.interrupt(self.start.elapsed());
+        let _ = self.signals.read(&mut self.read_buffer);
+        self.app.interrupt(self.started_at.elapsed());
     }
 }
 
 /// A pipe that becomes readable when the user or the system wants the client to end.
-fn signals() -> io::Result<UnixStream> {
+fn signal_pipe() -> io::Result<UnixStream> {
     let (read, write) = UnixStream::pair()?;
     for signal in [SIGHUP, SIGINT, SIGTERM] {
         signal_hook::low_level::pipe::register(signal, write.try_clone()?)?;
@@ -230,13 +235,13 @@ fn is_transient(error: &io::Error) -> bool {
 }
 
 /// Says on standard error that what happens cannot be shown.
-pub(super) fn complain(error: &io::Error) {
+pub(super) fn report_output_error(error: &io::Error) {
     // Whoever does not listen there has the exit code.
-    let _ = writeln!(io::stderr(), "crc: cannot write the output: {}", reason(error));
+    let _ = writeln!(io::stderr(), "crc: cannot write the output: {}", error_text(error));
 }
 
 /// What an error says to people: without the system's number for it.
-pub(super) fn reason(error: &io::Error) -> String {
+pub(super) fn error_text(error: &io::Error) -> String {
     let text = error.to_string();
     match text.split_once(" (os error ") {
         Some((reason, _)) => reason.to_owned(),

@@ -19,53 +19,53 @@ use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
 use rustyline::{CompletionType, Config, Editor, ExternalPrinter, Helper};
 
-use super::completion::{Completion, Names};
+use super::completion::{Completion, KnownNames};
 use super::event::Event;
 use super::grammar::{self, Command};
 use super::human::Style;
-use super::lines::Typed;
-use super::shell::Front;
+use super::input::Input;
+use super::shell::Frontend;
 use crate::printable::Printable;
 
 /// Lines to show that may wait while the editor takes none.
-const SHOWN_LINES_MAX: usize = 1024;
+const OUTPUT_LINES_MAX: usize = 1024;
 
 /// How long the last lines may take to appear before the editor is stopped all the same.
-const SHOW_DEADLINE: Duration = Duration::from_millis(500);
+const OUTPUT_FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How soon the editor is told again to stop: it may not have listened yet.
-const STOP_INTERVAL: Duration = Duration::from_millis(20);
+const EDITOR_STOP_RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Shows nothing: up a line and down again. It makes sure that what came before it was shown,
 /// because the editor's queue has room for one line.
-const NOTHING: &str = "\x1b[1A\n";
+const FLUSH_SEQUENCE: &str = "\x1b[1A\n";
 
 /// A person at a terminal.
 pub(super) struct Terminal {
     style: Style,
-    names: Names,
-    typed: Receiver<Typed>,
-    wake: UnixStream,
+    names: KnownNames,
+    inputs: Receiver<Input>,
+    wake_reader: UnixStream,
     /// `None` once the editor has been stopped.
     threads: Option<Threads>,
     /// Shown when the terminal is as it was found.
-    farewell: Option<String>,
+    final_line: Option<String>,
 }
 
 /// What the printer is told.
-enum Shown {
+enum PrinterMessage {
     /// A line with its line end.
     Line(String),
     /// No more come.
-    End,
+    Stop,
 }
 
 struct Threads {
-    lines: SyncSender<Shown>,
+    line_sender: SyncSender<PrinterMessage>,
     printer: JoinHandle<()>,
-    printer_ends: Receiver<()>,
+    printer_done: Receiver<()>,
     editor: JoinHandle<()>,
-    editor_ends: Receiver<()>,
+    editor_done: Receiver<()>,
 }
 
 impl Terminal {
@@ -74,37 +74,37 @@ impl Terminal {
     /// # Errors
     /// When it is not a terminal on which a line can be edited.
     pub(super) fn open(prompt: &[u8], style: Style) -> rustyline::Result<Self> {
-        let names = Names::default();
+        let names = KnownNames::default();
         let config =
             Config::builder().auto_add_history(true).completion_type(CompletionType::List).build();
-        let (lines, to_show) = mpsc::sync_channel(SHOWN_LINES_MAX);
-        let choices = lines.clone();
+        let (line_sender, line_receiver) = mpsc::sync_channel(OUTPUT_LINES_MAX);
+        let candidate_sender = line_sender.clone();
         let completion = Completion::new(names.clone(), move |line| {
-            let _ = choices.try_send(Shown::Line(line + "\n"));
+            let _ = candidate_sender.try_send(PrinterMessage::Line(line + "\n"));
         });
         let mut editor = Editor::<_, DefaultHistory>::with_config(config)?;
         editor.set_helper(Some(completion));
         let mut printer = editor.create_external_printer()?;
 
-        let (printer, printer_ends) = spawn("printer", move || {
-            print(&mut printer, &to_show);
+        let (printer, printer_done) = spawn("printer", move || {
+            run_printer(&mut printer, &line_receiver);
         })?;
 
-        let (typed_in, typed) = mpsc::channel();
-        let (wake, mut waker) = UnixStream::pair()?;
-        waker.set_nonblocking(true)?;
+        let (input_sender, inputs) = mpsc::channel();
+        let (wake_reader, mut wake_writer) = UnixStream::pair()?;
+        wake_writer.set_nonblocking(true)?;
         let prompt = format!("{}> ", Printable(prompt));
-        let (editor, editor_ends) = spawn("editor", move || {
-            edit(&mut editor, &prompt, &typed_in, &mut waker);
+        let (editor, editor_done) = spawn("editor", move || {
+            run_editor(&mut editor, &prompt, &input_sender, &mut wake_writer);
         })?;
 
         Ok(Self {
             style,
             names,
-            typed,
-            wake,
-            threads: Some(Threads { lines, printer, printer_ends, editor, editor_ends }),
-            farewell: None,
+            inputs,
+            wake_reader,
+            threads: Some(Threads { line_sender, printer, printer_done, editor, editor_done }),
+            final_line: None,
         })
     }
 
@@ -113,56 +113,57 @@ impl Terminal {
         let Some(threads) = self.threads.take() else {
             return;
         };
-        let Threads { lines, printer, printer_ends, editor, editor_ends } = threads;
+        let Threads { line_sender, printer, printer_done, editor, editor_done } = threads;
         // A full queue needs none: the editor is not showing anything.
-        let _ = lines.try_send(Shown::End);
-        drop(lines);
-        let _ = printer_ends.recv_timeout(SHOW_DEADLINE);
+        let _ = line_sender.try_send(PrinterMessage::Stop);
+        drop(line_sender);
+        let _ = printer_done.recv_timeout(OUTPUT_FLUSH_TIMEOUT);
         while !editor.is_finished() {
             // The editor takes this as Ctrl-C, wherever it waits. Before it listens, the shell's
             // own handler takes it, which is why it is repeated.
             let _ = pthread_kill(editor.as_pthread_t(), Signal::SIGINT);
-            match editor_ends.recv_timeout(STOP_INTERVAL) {
+            match editor_done.recv_timeout(EDITOR_STOP_RETRY_INTERVAL) {
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
             }
         }
         let _ = editor.join();
         let _ = printer.join();
-        if let Some(farewell) = self.farewell.take() {
-            let _ = writeln!(io::stdout(), "{farewell}");
+        if let Some(final_line) = self.final_line.take() {
+            let _ = writeln!(io::stdout(), "{final_line}");
         }
     }
 }
 
-impl Front for Terminal {
+impl Frontend for Terminal {
     fn show(&mut self, event: &Event) -> io::Result<()> {
-        self.names.learn(event);
-        let mut line = self.style.line(event);
+        self.names.update(event);
+        let mut line = self.style.format_event(event);
         if !matches!(event, Event::Help { .. }) {
-            let hour = jiff::Zoned::now().strftime("%H:%M").to_string();
-            line = format!("{} {line}", self.style.dim(&hour));
+            let time = jiff::Zoned::now().strftime("%H:%M").to_string();
+            line = format!("{} {line}", self.style.dim(&time));
         }
         if matches!(event, Event::Disconnected { .. }) {
-            self.farewell = Some(line);
+            self.final_line = Some(line);
             return Ok(());
         }
         line.push('\n');
         let threads = self.threads.as_ref();
-        let sent = threads.is_some_and(|threads| threads.lines.send(Shown::Line(line)).is_ok());
+        let sent = threads
+            .is_some_and(|threads| threads.line_sender.send(PrinterMessage::Line(line)).is_ok());
         if sent { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
     }
 
-    fn input(&self) -> BorrowedFd<'_> {
-        self.wake.as_fd()
+    fn input_fd(&self) -> BorrowedFd<'_> {
+        self.wake_reader.as_fd()
     }
 
-    fn read(&mut self, typed: &mut Vec<Typed>) -> io::Result<()> {
+    fn read_input(&mut self, inputs: &mut Vec<Input>) -> io::Result<()> {
         let mut buffer = [0; 64];
-        let awake = self.wake.read(&mut buffer)?;
-        typed.extend(self.typed.try_iter());
-        if awake == 0 && typed.is_empty() {
-            typed.push(Typed::End); // the editor is gone
+        let read_len = self.wake_reader.read(&mut buffer)?;
+        inputs.extend(self.inputs.try_iter());
+        if read_len == 0 && inputs.is_empty() {
+            inputs.push(Input::Eof); // the editor is gone
         }
         Ok(())
     }
@@ -175,18 +176,18 @@ impl Drop for Terminal {
 }
 
 /// Shows lines above the one that is typed, and once the editor is gone where they come.
-fn print(printer: &mut impl ExternalPrinter, shown: &Receiver<Shown>) {
-    let mut last = None;
-    for shown in shown {
-        let (line, is_end) = match shown {
-            Shown::Line(line) => (line, false),
-            Shown::End => (NOTHING.to_owned(), true),
+fn run_printer(printer: &mut impl ExternalPrinter, messages: &Receiver<PrinterMessage>) {
+    let mut previous = None;
+    for message in messages {
+        let (line, is_end) = match message {
+            PrinterMessage::Line(line) => (line, false),
+            PrinterMessage::Stop => (FLUSH_SEQUENCE.to_owned(), true),
         };
         if printer.print(line.clone()).is_ok() {
-            last = Some(line);
+            previous = Some(line);
         } else {
             // The one before is still in the editor's queue: nobody has seen it.
-            for line in last.take().into_iter().chain([line]) {
+            for line in previous.take().into_iter().chain([line]) {
                 let _ = write!(io::stdout(), "{line}");
             }
         }
@@ -197,33 +198,33 @@ fn print(printer: &mut impl ExternalPrinter, shown: &Receiver<Shown>) {
 }
 
 /// Reads lines until there are no more, or until one says so.
-fn edit(
+fn run_editor(
     editor: &mut Editor<impl Helper, DefaultHistory>,
     prompt: &str,
-    typed: &Sender<Typed>,
-    waker: &mut UnixStream,
+    inputs: &Sender<Input>,
+    wake_writer: &mut UnixStream,
 ) {
     loop {
-        let what = match editor.readline(prompt) {
-            Ok(line) => Typed::Line(line),
-            Err(ReadlineError::Eof) => Typed::End,
-            Err(_) => Typed::Interrupt,
+        let input = match editor.readline(prompt) {
+            Ok(line) => Input::Line(line),
+            Err(ReadlineError::Eof) => Input::Eof,
+            Err(_) => Input::Interrupt,
         };
         // After a quit, another prompt would only be in the way.
-        let is_last = match &what {
-            Typed::Line(line) => {
+        let is_last = match &input {
+            Input::Line(line) => {
                 matches!(grammar::parse(line), Ok(Some(Command::Quit(_))))
             }
             _ => true,
         };
         // A waker that is full has woken the loop already.
-        if typed.send(what).is_err() || is_full_stop(waker.write(b"!")) || is_last {
+        if inputs.send(input).is_err() || has_wake_failed(wake_writer.write(b"!")) || is_last {
             return;
         }
     }
 }
 
-fn is_full_stop(written: io::Result<usize>) -> bool {
+fn has_wake_failed(written: io::Result<usize>) -> bool {
     written.is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock)
 }
 
@@ -232,10 +233,10 @@ fn spawn(
     name: &str,
     body: impl FnOnce() + Send + 'static,
 ) -> io::Result<(JoinHandle<()>, Receiver<()>)> {
-    let (ends, has_ended) = mpsc::channel();
+    let (done_sender, done) = mpsc::channel();
     let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
-        let _ends: Sender<()> = ends;
+        let _done_sender: Sender<()> = done_sender;
         body();
     })?;
-    Ok((thread, has_ended))
+    Ok((thread, done))
 }

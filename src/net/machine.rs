@@ -172,7 +172,7 @@ impl Machine for Peer {
     delegate_to_inherent!(Peer);
 
     fn set_wall_clock(&mut self, now: Time, wall_clock: Duration) {
-        Peer::set_wall(self, now, wall_clock);
+        Peer::set_wall_clock(self, now, wall_clock);
     }
 
     fn accepted(&mut self, now: Time, _: PeerWire, peer_addr: Option<SocketAddr>) -> LinkId {

@@ -1,4 +1,4 @@
-//! `crc peer`: a [`Peer`] in the loop, and its user at a terminal or behind pipes.
+//! `crc peer`: a [`PeerUp`] in the loop, and its user at a terminal or behind pipes.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use mio::{Interest, Registry, Token};
 use super::EventLoop;
 use super::machine::{PeerWire, Services};
 use super::setup::{LoopSetup, SERVICE_TOKEN_BASE};
-use crate::client::{PeerFront, Seen};
+use crate::client::{InputStatus, PeerFrontend};
 use crate::link::Time;
 use crate::peer::Peer;
 use crate::uri::Address;
@@ -37,7 +37,7 @@ pub struct PeerSettings {
 pub struct PeerServer(EventLoop<Peer, PeerServices>);
 
 struct PeerServices {
-    frontend: PeerFront,
+    frontend: PeerFrontend,
     is_input_ready: bool,
     /// A file or the like: always ready, and unknown to the poll loop.
     is_always_ready: bool,
@@ -55,8 +55,8 @@ impl PeerServer {
         let wall_clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let peer = Peer::new(desired_id, peers.len(), wall_clock, seed);
         let frontend =
-            PeerFront::open(json).map_err(|error| format!("cannot read input: {error}"))?;
-        let fd = frontend.input().as_raw_fd();
+            PeerFrontend::open(json).map_err(|error| format!("cannot read input: {error}"))?;
+        let fd = frontend.input_fd().as_raw_fd();
         let registered =
             setup.poll.registry().register(&mut SourceFd(&fd), INPUT_TOKEN, Interest::READABLE);
         let is_always_ready =
@@ -70,7 +70,7 @@ impl PeerServer {
         };
         let mut server = Self(EventLoop::new(setup, peer, services, peers));
         let address = server.address();
-        server.0.services.frontend.listening(address);
+        server.0.services.frontend.on_listening(address);
         Ok(server)
     }
 
@@ -110,18 +110,18 @@ impl Services<Peer> for PeerServices {
             return;
         }
         self.is_input_ready = self.is_always_ready;
-        match self.frontend.read(peer, now) {
-            Seen::More => {
+        match self.frontend.read_input(peer, now) {
+            InputStatus::Open => {
                 // Registering anew asks whether there is more.
-                let fd = self.frontend.input().as_raw_fd();
+                let fd = self.frontend.input_fd().as_raw_fd();
                 self.is_input_open = self.is_always_ready
                     || registry
                         .reregister(&mut SourceFd(&fd), INPUT_TOKEN, Interest::READABLE)
                         .is_ok();
             }
-            Seen::End => {
+            InputStatus::Ended => {
                 self.is_input_open = false;
-                let fd = self.frontend.input().as_raw_fd();
+                let fd = self.frontend.input_fd().as_raw_fd();
                 let _ = registry.deregister(&mut SourceFd(&fd)); // a file was never known
             }
         }
@@ -132,7 +132,7 @@ impl Services<Peer> for PeerServices {
     }
 
     fn drain_events(&mut self, peer: &mut Peer, now: Time) -> bool {
-        self.frontend.show(peer, now)
+        self.frontend.show_events(peer, now)
     }
 
     fn abort(&mut self) {}

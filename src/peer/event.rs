@@ -6,8 +6,8 @@ use crate::link::{CloseReason, LinkId};
 /// What the outside is asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Connect to a peer by its place among those named; answer with [`super::Peer::dialled`], or
-    /// [`super::Peer::closed`] if it fails.
+    /// Connect to a peer by its place among those named; answer with [`super::PeerUp::dialled`], or
+    /// [`super::PeerUp::closed`] if it fails.
     Dial {
         /// Which.
         target: usize,
@@ -15,7 +15,7 @@ pub enum Action {
         link: LinkId,
     },
     /// Send what the queue still holds as far as the socket takes it at once, close the connection,
-    /// and call [`super::Peer::closed`].
+    /// and call [`super::PeerUp::closed`].
     Close {
         /// The link that ends.
         link: LinkId,
@@ -51,12 +51,12 @@ pub enum Event {
         message: MessageId,
     },
     /// Another peer can be reached.
-    Peer {
+    PeerUp {
         /// Its id.
         id: i64,
     },
     /// It cannot be reached any more.
-    PeerLeft {
+    PeerDown {
         /// Its id.
         id: i64,
     },

@@ -16,25 +16,25 @@ pub struct Gauges {
     /// Peers known, at most [`crate::limits::PEERS_MAX`].
     pub peers: usize,
     /// Messages kept, at most [`crate::limits::PEER_RETAINED_MESSAGES_MAX`].
-    pub kept_messages: usize,
+    pub retained_messages: usize,
     /// Their bytes, at most [`crate::limits::PEER_RETAINED_BYTES_MAX`].
-    pub kept_bytes: usize,
+    pub retained_bytes: usize,
     /// Pairs of sender and addressee remembered, at most [`crate::limits::PEER_SEEN_PAIRS_MAX`].
-    pub pairs: usize,
+    pub seen_pairs: usize,
     /// Addressees to whom the numbers of this peer's messages are remembered, at most
     /// [`crate::limits::PEER_SEEN_PAIRS_MAX`].
-    pub addressees: usize,
+    pub recipients: usize,
     /// Senders remembered, at most [`crate::limits::PEER_INBOX_SENDERS_MAX`].
     pub senders: usize,
     /// Messages that wait for those before them, at most
     /// [`crate::limits::PEER_REORDER_MESSAGES_MAX`].
-    pub waiting: usize,
+    pub reorder_messages: usize,
     /// Messages of others given up before their receipts, for age or room, so far.
-    pub given_up: u64,
+    pub dropped: u64,
     /// Messages that came too late to be shown, so far.
     pub late: u64,
     /// Messages that came before others that were to be shown first, so far.
-    pub early: u64,
+    pub out_of_order: u64,
 }
 
 /// Each with its bound, on one line.
@@ -45,13 +45,17 @@ impl fmt::Display for Gauges {
             "{} of {PEER_LINKS_MAX} links, {} of {PEERS_MAX} peers, ",
             self.links, self.peers
         )?;
-        write!(f, "{} of {PEER_RETAINED_MESSAGES_MAX} messages kept in ", self.kept_messages)?;
-        write!(f, "{} of {PEER_RETAINED_BYTES_MAX} bytes, ", self.kept_bytes)?;
-        write!(f, "{} of {PEER_REORDER_MESSAGES_MAX} held for others before them, ", self.waiting)?;
-        write!(f, "remembered: {} of {PEER_SEEN_PAIRS_MAX} pairs, ", self.pairs)?;
+        write!(f, "{} of {PEER_RETAINED_MESSAGES_MAX} messages kept in ", self.retained_messages)?;
+        write!(f, "{} of {PEER_RETAINED_BYTES_MAX} bytes, ", self.retained_bytes)?;
+        write!(
+            f,
+            "{} of {PEER_REORDER_MESSAGES_MAX} held for others before them, ",
+            self.reorder_messages
+        )?;
+        write!(f, "remembered: {} of {PEER_SEEN_PAIRS_MAX} pairs, ", self.seen_pairs)?;
         write!(f, "{} of {PEER_INBOX_SENDERS_MAX} senders, ", self.senders)?;
-        write!(f, "{} of {PEER_SEEN_PAIRS_MAX} addressees; so far ", self.addressees)?;
-        write!(f, "{} given up, {} late, {} early", self.given_up, self.late, self.early)
+        write!(f, "{} of {PEER_SEEN_PAIRS_MAX} addressees; so far ", self.recipients)?;
+        write!(f, "{} given up, {} late, {} early", self.dropped, self.late, self.out_of_order)
     }
 }
 
@@ -61,16 +65,16 @@ impl Peer {
     pub fn gauges(&self) -> Gauges {
         Gauges {
             links: self.links.attached().count(),
-            peers: self.network.len(),
-            kept_messages: self.kept.len(),
-            kept_bytes: self.kept.bytes(),
-            pairs: self.pairs.len(),
-            addressees: self.said.len(),
-            senders: self.inbox.senders(),
-            waiting: self.inbox.waiting(),
-            given_up: self.given_up,
+            peers: self.topology.len(),
+            retained_messages: self.retained.len(),
+            retained_bytes: self.retained.bytes(),
+            seen_pairs: self.seen.len(),
+            recipients: self.sequences.len(),
+            senders: self.inbox.sender_count(),
+            reorder_messages: self.inbox.reorder_len(),
+            dropped: self.dropped,
             late: self.late,
-            early: self.early,
+            out_of_order: self.out_of_order,
         }
     }
 }
@@ -84,15 +88,15 @@ mod tests {
         let gauges = Gauges {
             links: 1,
             peers: 2,
-            kept_messages: 3,
-            kept_bytes: 4,
-            pairs: 5,
-            addressees: 6,
+            retained_messages: 3,
+            retained_bytes: 4,
+            seen_pairs: 5,
+            recipients: 6,
             senders: 7,
-            waiting: 8,
-            given_up: 9,
+            reorder_messages: 8,
+            dropped: 9,
             late: 10,
-            early: 11,
+            out_of_order: 11,
         };
         let expected = "1 of 256 links, 2 of 4096 peers, 3 of 10000 messages kept in 4 of 4194304 \
                         bytes, 8 of 1000 held for others before them, remembered: 5 of 65536 pairs, \

@@ -25,8 +25,8 @@ const SEQUENCES: u16 = 1 << SEQUENCE_BITS;
 
 /// Intervals from 2024 until a moment that is counted from 1970; those before 2024 are its first.
 #[must_use]
-pub fn interval_of(wall: Duration) -> u64 {
-    let intervals = wall.saturating_sub(EPOCH).as_millis() / INTERVAL.as_millis();
+pub fn interval_of(unix_time: Duration) -> u64 {
+    let intervals = unix_time.saturating_sub(EPOCH).as_millis() / INTERVAL.as_millis();
     u64::try_from(intervals).unwrap_or(u64::MAX) & (INTERVALS - 1)
 }
 
@@ -40,9 +40,9 @@ pub fn assigner_hash(assigner: u128) -> u16 {
 
 /// What an id is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Explained {
+pub struct IdParts {
     /// When it was made, counted from 1970.
-    pub wall: Duration,
+    pub unix_time: Duration,
     /// Who made it.
     pub assigner_hash: u16,
     /// How many that one had made before in the same interval.
@@ -51,27 +51,28 @@ pub struct Explained {
 
 /// Takes an id apart.
 #[must_use]
-pub fn explain(id: i64) -> Explained {
+pub fn decode_id(id: i64) -> IdParts {
     let bits = id.cast_unsigned();
     let interval = (bits >> (HASH_BITS + SEQUENCE_BITS)) & (INTERVALS - 1);
-    Explained {
-        wall: EPOCH + Duration::from_millis(interval * 10),
+    IdParts {
+        unix_time: EPOCH + Duration::from_millis(interval * 10),
         assigner_hash: (bits >> SEQUENCE_BITS) as u16,
         sequence: bits as u16 & (SEQUENCES - 1),
     }
 }
 
-impl fmt::Display for Explained {
+impl fmt::Display for IdParts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (date, clock) = (date(self.wall.as_secs() / 86_400), self.wall.as_secs() % 86_400);
+        let (date, second_of_day) =
+            (civil_date(self.unix_time.as_secs() / 86_400), self.unix_time.as_secs() % 86_400);
         let (year, month, day) = date;
         writeln!(
             f,
             "time: {year}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:02}Z",
-            clock / 3600,
-            clock / 60 % 60,
-            clock % 60,
-            self.wall.subsec_millis() / 10
+            second_of_day / 3600,
+            second_of_day / 60 % 60,
+            second_of_day % 60,
+            self.unix_time.subsec_millis() / 10
         )?;
         writeln!(f, "assigner hash: 0x{:04x}", self.assigner_hash)?;
         write!(f, "sequence: {}", self.sequence)
@@ -79,7 +80,7 @@ impl fmt::Display for Explained {
 }
 
 /// Year, month and day of a day counted from 1970, in the Gregorian calendar.
-fn date(mut day: u64) -> (u64, usize, u64) {
+fn civil_date(mut day: u64) -> (u64, usize, u64) {
     let mut year = 1970;
     let is_leap = |year: u64| {
         year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
@@ -102,34 +103,34 @@ fn date(mut day: u64) -> (u64, usize, u64) {
 
 /// The source of ids of one assigner.
 #[derive(Debug, Default)]
-pub struct Snowflakes {
+pub struct SnowflakeGenerator {
     /// The interval of the last id, and when that was used first.
     last: Option<(u64, Time)>,
     /// Ids given in it.
-    given: u16,
+    issued: u16,
 }
 
-impl Snowflakes {
+impl SnowflakeGenerator {
     /// The next id, or `None` if this interval has given all of its own: ask again in the next.
     ///
     /// A clock that went back is not followed: time goes on from the last interval that was used,
     /// as fast as `now` does, until the clock has caught up.
-    pub fn next(&mut self, now: Time, wall: Duration, assigner: u128) -> Option<i64> {
-        let mut interval = interval_of(wall);
+    pub fn next(&mut self, now: Time, unix_time: Duration, assigner: u128) -> Option<i64> {
+        let mut interval = interval_of(unix_time);
         if let Some((last, since)) = self.last {
-            let passed = now.since(since).as_millis() / INTERVAL.as_millis();
-            let guarded = last.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX));
-            interval = interval.max(guarded).min(INTERVALS - 1);
+            let elapsed = now.since(since).as_millis() / INTERVAL.as_millis();
+            let monotonic = last.saturating_add(u64::try_from(elapsed).unwrap_or(u64::MAX));
+            interval = interval.max(monotonic).min(INTERVALS - 1);
         }
         if self.last.is_none_or(|(last, _)| last < interval) {
             self.last = Some((interval, now));
-            self.given = 0;
+            self.issued = 0;
         }
-        if self.given == SEQUENCES {
+        if self.issued == SEQUENCES {
             return None;
         }
-        let sequence = self.given;
-        self.given += 1;
+        let sequence = self.issued;
+        self.issued += 1;
         let hash = u64::from(assigner_hash(assigner));
         let id =
             interval << (HASH_BITS + SEQUENCE_BITS) | hash << SEQUENCE_BITS | u64::from(sequence);
@@ -141,29 +142,29 @@ impl Snowflakes {
 mod tests {
     use super::*;
 
-    const WALL: Duration = Duration::from_secs(1_727_000_000);
+    const UNIX_TIME: Duration = Duration::from_secs(1_727_000_000);
 
     fn at(millis: u64) -> Time {
         Time::from_start(Duration::from_millis(millis))
     }
 
     #[test]
-    fn the_contracts_example_was_made_on_its_day() {
-        let explained = explain(77_252_666_718_255_104);
-        assert_eq!(date(explained.wall.as_secs() / 86_400), (2024, 9, 23));
-        assert_eq!(explained.assigner_hash, assigner_hash(0), "made by who had no id yet");
-        let shown = explained.to_string();
-        assert!(shown.starts_with("time: 2024-09-23T"), "{shown}");
-        assert!(shown.ends_with("sequence: 0"), "{shown}");
+    fn contract_example_id_decodes_to_its_creation_date() {
+        let parts = decode_id(77_252_666_718_255_104);
+        assert_eq!(civil_date(parts.unix_time.as_secs() / 86_400), (2024, 9, 23));
+        assert_eq!(parts.assigner_hash, assigner_hash(0), "made by who had no id yet");
+        let text = parts.to_string();
+        assert!(text.starts_with("time: 2024-09-23T"), "{text}");
+        assert!(text.ends_with("sequence: 0"), "{text}");
     }
 
     #[test]
-    fn an_id_tells_what_it_was_made_of() {
-        let mut source = Snowflakes::default();
+    fn decoded_id_returns_the_parts_it_was_made_from() {
+        let mut generator = SnowflakeGenerator::default();
         for sequence in 0..3 {
-            let id = source.next(at(0), WALL, 7).expect("room");
-            let explained = Explained { wall: WALL, assigner_hash: assigner_hash(7), sequence };
-            assert_eq!(explain(id), explained);
+            let id = generator.next(at(0), UNIX_TIME, 7).expect("room");
+            let parts = IdParts { unix_time: UNIX_TIME, assigner_hash: assigner_hash(7), sequence };
+            assert_eq!(decode_id(id), parts);
         }
         // The pairs of SHA-256(00…07), folded by hand with another program.
         assert_eq!(assigner_hash(7), HASH_OF_7);
@@ -172,35 +173,37 @@ mod tests {
     const HASH_OF_7: u16 = 0xb1dc;
 
     #[test]
-    fn an_interval_gives_512_ids_and_then_the_next_is_waited_for() {
-        let mut source = Snowflakes::default();
+    fn interval_yields_512_ids_then_none_until_the_next() {
+        let mut generator = SnowflakeGenerator::default();
         let mut ids: Vec<i64> =
-            (0..512).map(|_| source.next(at(0), WALL, 7).expect("room")).collect();
-        assert_eq!(source.next(at(9), WALL + Duration::from_millis(9), 7), None);
-        ids.push(source.next(at(10), WALL + INTERVAL, 7).expect("the next"));
+            (0..512).map(|_| generator.next(at(0), UNIX_TIME, 7).expect("room")).collect();
+        assert_eq!(generator.next(at(9), UNIX_TIME + Duration::from_millis(9), 7), None);
+        ids.push(generator.next(at(10), UNIX_TIME + INTERVAL, 7).expect("the next"));
         assert!(ids.is_sorted_by(|a, b| a < b));
     }
 
     #[test]
-    fn a_clock_that_goes_back_gives_no_id_twice() {
-        let mut source = Snowflakes::default();
+    fn clock_going_backwards_never_repeats_an_id() {
+        let mut generator = SnowflakeGenerator::default();
         let mut ids = Vec::new();
-        let back = WALL - Duration::from_secs(3600);
+        let earlier = UNIX_TIME - Duration::from_secs(3600);
         for _ in 0..300 {
-            ids.push(source.next(at(0), WALL, 7).expect("room"));
+            ids.push(generator.next(at(0), UNIX_TIME, 7).expect("room"));
         }
         for _ in 0..212 {
-            ids.push(source.next(at(1), back, 7).expect("room"));
+            ids.push(generator.next(at(1), earlier, 7).expect("room"));
         }
-        assert_eq!(source.next(at(2), back, 7), None, "the interval is full");
+        assert_eq!(generator.next(at(2), earlier, 7), None, "the interval is full");
         // A full interval ends though the clock is an hour behind.
-        ids.push(source.next(at(10), back, 7).expect("the next"));
-        ids.push(source.next(at(5000), WALL + Duration::from_secs(5), 7).expect("caught up"));
+        ids.push(generator.next(at(10), earlier, 7).expect("the next"));
+        ids.push(
+            generator.next(at(5000), UNIX_TIME + Duration::from_secs(5), 7).expect("caught up"),
+        );
         assert!(ids.is_sorted_by(|a, b| a < b));
     }
 
     #[test]
-    fn days_have_their_dates() {
+    fn day_numbers_convert_to_gregorian_dates() {
         for (day, expected) in [
             (0, (1970, 1, 1)),
             (11_016, (2000, 2, 29)),
@@ -209,7 +212,7 @@ mod tests {
             (20_088, (2024, 12, 31)),
             (47_541, (2100, 3, 1)),
         ] {
-            assert_eq!(date(day), expected);
+            assert_eq!(civil_date(day), expected);
         }
     }
 }

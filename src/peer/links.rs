@@ -19,13 +19,13 @@ pub(super) enum State {
     /// The connection is being made.
     Dialling,
     /// This peer connected and has said its hello.
-    AwaitsGrant,
+    AwaitingGrant,
     /// Somebody connected and has said nothing yet.
-    AwaitsHello,
+    AwaitingHello,
     /// Somebody asks; there is no id for them yet.
-    Asked(Hello),
+    AwaitingId(Hello),
     /// All that is known has been told, and all news will be.
-    Attached { life: u64 },
+    Attached { incarnation: u64 },
     /// It is to close; nothing more is heard or said.
     Closing,
 }
@@ -38,14 +38,14 @@ pub(super) struct Link {
     pub(super) target: Option<usize>,
     /// The id that was granted over it, and to which life.
     pub(super) granted: Option<(i64, u64)>,
-    pub(super) assembly: FrameDecoder,
+    pub(super) decoder: FrameDecoder,
     pub(super) queue: SendQueue,
-    pub(super) address: Option<SocketAddr>,
-    since: Time,
-    heard: Time,
+    pub(super) peer_addr: Option<SocketAddr>,
+    opened_at: Time,
+    last_received_at: Time,
     /// When the frame began that has not come to its end.
-    frame_began: Option<Time>,
-    is_asked: bool,
+    frame_started_at: Option<Time>,
+    is_ping_pending: bool,
 }
 
 impl QueuedLink for Link {
@@ -64,46 +64,48 @@ impl QueuedLink for Link {
 
 /// What a link needs at its deadline.
 #[derive(Debug)]
-pub(super) enum Due {
+pub(super) enum TimerAction {
     Ping,
     Close(CloseReason),
 }
 
 impl Link {
     /// Bytes came, after which a frame is begun or is not; frames were completed or were not.
-    pub(super) fn note_heard(&mut self, now: Time, has_frames: bool) {
-        self.heard = now;
-        self.is_asked = false;
-        let began = self.frame_began.filter(|_| !has_frames).unwrap_or(now);
-        self.frame_began = self.assembly.has_partial_frame().then_some(began);
+    pub(super) fn on_received(&mut self, now: Time, has_frames: bool) {
+        self.last_received_at = now;
+        self.is_ping_pending = false;
+        let started_at = self.frame_started_at.filter(|_| !has_frames).unwrap_or(now);
+        self.frame_started_at = self.decoder.has_partial_frame().then_some(started_at);
     }
 
     fn deadline(&self) -> Option<Time> {
-        let frame = self.frame_began.map(|began| began + PEER_FRAME_TIMEOUT);
-        let silence = match self.state {
+        let frame_deadline = self.frame_started_at.map(|began| began + PEER_FRAME_TIMEOUT);
+        let idle_deadline = match self.state {
             State::Closing => return None,
-            State::Attached { .. } if self.is_asked => self.heard + PEER_IDLE_TIMEOUT,
-            State::Attached { .. } => self.heard + PEER_PING_AFTER,
-            _ => self.since + REGISTER_DEADLINE,
+            State::Attached { .. } if self.is_ping_pending => {
+                self.last_received_at + PEER_IDLE_TIMEOUT
+            }
+            State::Attached { .. } => self.last_received_at + PEER_PING_AFTER,
+            _ => self.opened_at + REGISTER_DEADLINE,
         };
-        frame.into_iter().chain([silence]).min()
+        frame_deadline.into_iter().chain([idle_deadline]).min()
     }
 
-    fn due(&mut self) -> Due {
+    fn on_deadline(&mut self) -> TimerAction {
         match self.state {
-            State::Attached { .. } if !self.is_asked => {
-                self.is_asked = true;
-                Due::Ping
+            State::Attached { .. } if !self.is_ping_pending => {
+                self.is_ping_pending = true;
+                TimerAction::Ping
             }
-            State::Attached { .. } => Due::Close(CloseReason::Session("silent".to_owned())),
-            _ => Due::Close(CloseReason::RegisterDeadline),
+            State::Attached { .. } => TimerAction::Close(CloseReason::Session("silent".to_owned())),
+            _ => TimerAction::Close(CloseReason::RegisterDeadline),
         }
     }
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Links {
-    pub(super) slots: LinkTable<Link>,
+    pub(super) table: LinkTable<Link>,
     /// Those whose queue has grown too long.
     overfull: Vec<LinkId>,
 }
@@ -114,52 +116,52 @@ impl Links {
         now: Time,
         state: State,
         target: Option<usize>,
-        address: Option<SocketAddr>,
+        peer_addr: Option<SocketAddr>,
     ) -> LinkId {
-        self.slots.open(|id| Link {
+        self.table.open(|id| Link {
             id,
             state,
             target,
             granted: None,
-            assembly: FrameDecoder::default(),
+            decoder: FrameDecoder::default(),
             queue: SendQueue::default(),
-            address,
-            since: now,
-            heard: now,
-            frame_began: None,
-            is_asked: false,
+            peer_addr,
+            opened_at: now,
+            last_received_at: now,
+            frame_started_at: None,
+            is_ping_pending: false,
         })
     }
 
     pub(super) fn get(&self, id: LinkId) -> Option<&Link> {
-        self.slots.get(id)
+        self.table.get(id)
     }
 
     pub(super) fn get_mut(&mut self, id: LinkId) -> Option<&mut Link> {
-        self.slots.get_mut(id)
+        self.table.get_mut(id)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Link> {
-        self.slots.iter()
+        self.table.iter()
     }
 
     /// Those that are told all news, with the life at the other end.
     pub(super) fn attached(&self) -> impl Iterator<Item = (&Link, u64)> {
         self.iter().filter_map(|link| match link.state {
-            State::Attached { life } => Some((link, life)),
+            State::Attached { incarnation } => Some((link, incarnation)),
             _ => None,
         })
     }
 
     pub(super) fn neighbours(&self) -> BTreeSet<u64> {
-        self.attached().map(|(_, life)| life).collect()
+        self.attached().map(|(_, incarnation)| incarnation).collect()
     }
 
     /// Says something over one link.
-    pub(super) fn say(&mut self, id: LinkId, body: Body) {
+    pub(super) fn send(&mut self, id: LinkId, body: Body) {
         let mut bytes = Vec::new();
         wire::encode(body, &mut bytes);
-        self.put(id, &bytes);
+        self.enqueue(id, &bytes);
     }
 
     /// Says something over all attached links but one.
@@ -168,34 +170,34 @@ impl Links {
         let mut bytes = Vec::new();
         wire::encode(body, &mut bytes);
         for id in ids.into_iter().filter(|id| Some(*id) != except) {
-            self.put(id, &bytes);
+            self.enqueue(id, &bytes);
         }
     }
 
-    fn put(&mut self, id: LinkId, bytes: &[u8]) {
-        let Some(link) = self.slots.get(id) else { return };
+    fn enqueue(&mut self, id: LinkId, bytes: &[u8]) {
+        let Some(link) = self.table.get(id) else { return };
         let unsent_bytes = link.queue.len();
         if unsent_bytes > PEER_QUEUE_BYTES_MAX {
             return self.overfull.push(id);
         }
-        self.slots.enqueue_with(id, |link| link.queue.tail().extend_from_slice(bytes));
+        self.table.enqueue_with(id, |link| link.queue.tail().extend_from_slice(bytes));
     }
 
     /// The next link that does not drain, and why it is to close.
     pub(super) fn next_overfull(&mut self) -> Option<(LinkId, CloseReason)> {
-        let id = self.overfull.pop().or_else(|| self.longest_of_too_many_bytes())?;
+        let id = self.overfull.pop().or_else(|| self.longest_queue_if_over_total())?;
         let unsent_bytes = self.get(id).map_or(0, |link| link.queue.len());
         Some((id, CloseReason::QueueFull { unsent_bytes }))
     }
 
     /// The link with the most unsent bytes, if all have more than they may together.
-    fn longest_of_too_many_bytes(&self) -> Option<LinkId> {
-        let open = || self.iter().filter(|link| link.state != State::Closing);
-        let unsent_bytes: usize = open().map(|link| link.queue.len()).sum();
+    fn longest_queue_if_over_total(&self) -> Option<LinkId> {
+        let open_links = || self.iter().filter(|link| link.state != State::Closing);
+        let unsent_bytes: usize = open_links().map(|link| link.queue.len()).sum();
         if unsent_bytes <= PEER_QUEUES_BYTES_MAX {
             return None;
         }
-        open().max_by_key(|link| link.queue.len()).map(|link| link.id)
+        open_links().max_by_key(|link| link.queue.len()).map(|link| link.id)
     }
 
     pub(super) fn deadline(&self) -> Option<Time> {
@@ -203,13 +205,13 @@ impl Links {
     }
 
     /// The next link whose deadline has come.
-    pub(super) fn next_due(&mut self, now: Time) -> Option<(LinkId, Due)> {
+    pub(super) fn next_due(&mut self, now: Time) -> Option<(LinkId, TimerAction)> {
         let is_due = |link: &Link| link.deadline().is_some_and(|at| at <= now);
-        let link = self.slots.iter_mut().find(|link| is_due(link))?;
-        if link.frame_began.is_some_and(|began| began + PEER_FRAME_TIMEOUT <= now) {
+        let link = self.table.iter_mut().find(|link| is_due(link))?;
+        if link.frame_started_at.is_some_and(|began| began + PEER_FRAME_TIMEOUT <= now) {
             let why = "a frame that does not come to its end".to_owned();
-            return Some((link.id, Due::Close(CloseReason::Session(why))));
+            return Some((link.id, TimerAction::Close(CloseReason::Session(why))));
         }
-        Some((link.id, link.due()))
+        Some((link.id, link.on_deadline()))
     }
 }

@@ -1,7 +1,7 @@
 //! Peer mode: no server; peers link to the peers named and flood what is said until it is where it
 //! belongs (contract section 5, `docs/PROTOCOL.md`).
 //!
-//! [`Peer`] is one of them without its sockets: bytes and time go in, bytes wait in send queues,
+//! [`PeerUp`] is one of them without its sockets: bytes and time go in, bytes wait in send queues,
 //! [`Action`]s say what only the outside can do and [`Event`]s what the user should know. `handshake`
 //! is how links begin and ids are granted; `flood` is what is said, passed on, kept and receipted;
 //! `network` knows who is here, `kept` what has no receipt, `inbox` what is said to this peer.
@@ -28,12 +28,12 @@ mod gauges;
 mod handshake;
 pub mod id;
 mod inbox;
-mod kept;
 mod links;
-mod network;
-mod runs;
-mod said;
+mod range_set;
+mod retained;
+mod send_sequences;
 mod targets;
+mod topology;
 pub mod wire;
 
 use std::collections::VecDeque;
@@ -44,25 +44,25 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 pub use self::event::{Action, Event};
-pub use self::flood::SayError;
+pub use self::flood::SendError;
 pub use self::gauges::Gauges;
 
-use self::id::{Snowflakes, interval_of};
+use self::id::{SnowflakeGenerator, interval_of};
 use self::inbox::Inbox;
-use self::kept::{Kept, Pairs};
-use self::links::{Due, Links, State};
-use self::network::{Change, Network};
-use self::said::Said;
+use self::links::{Links, State, TimerAction};
+use self::retained::{Retained, SeenFilter};
+use self::send_sequences::SendSequences;
 use self::targets::Targets;
+use self::topology::{ReachabilityChange, Topology};
 use self::wire::{Body, Empty};
 use crate::limits::{PEER_ID_GRANT_TIMEOUT, SHUTDOWN_DRAIN_TIMEOUT};
 use crate::link::{CloseReason, LinkId, Time};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum LifeCycle {
     Running,
     Draining { deadline: Time },
-    Over,
+    Stopped,
 }
 
 /// One peer.
@@ -70,102 +70,107 @@ enum Stage {
 pub struct Peer {
     now: Time,
     /// What the wall clock showed at some time.
-    wall: (Time, Duration),
+    wall_clock: (Time, Duration),
     rng: StdRng,
-    snowflakes: Snowflakes,
+    snowflakes: SnowflakeGenerator,
     desired_id: Option<i64>,
     /// Until when an id from others is waited for.
-    grant_until: Option<Time>,
+    grant_deadline: Option<Time>,
     /// When those who could not be given an id are looked at again.
     retry_at: Option<Time>,
-    network: Network,
+    topology: Topology,
     links: Links,
     targets: Targets,
-    kept: Kept,
-    pairs: Pairs,
+    retained: Retained,
+    seen: SeenFilter,
     inbox: Inbox,
-    said: Said,
-    given_up: u64,
+    sequences: SendSequences,
+    dropped: u64,
     late: u64,
-    early: u64,
-    closing: VecDeque<(LinkId, CloseReason)>,
+    out_of_order: u64,
+    pending_closes: VecDeque<(LinkId, CloseReason)>,
     actions: VecDeque<Action>,
     events: VecDeque<Event>,
-    stage: Stage,
+    life_cycle: LifeCycle,
 }
 
 /// Bits of chance in a stamp, below the interval.
-const CHANCE_BITS: u32 = 26;
+const RANDOM_BITS: u32 = 26;
 
 impl Peer {
-    /// A peer that knows nobody, at time zero. It dials its `targets` when [`Peer::advance`] is first
+    /// A peer that knows nobody, at time zero. It dials its `targets` when [`PeerUp::advance`] is first
     /// called. `wall` is what the wall clock shows, counted from 1970; `seed` decides every random
     /// choice. A desired id is positive.
     #[must_use]
-    pub fn new(desired_id: Option<i64>, targets: usize, wall: Duration, seed: u64) -> Self {
+    pub fn new(
+        desired_id: Option<i64>,
+        target_count: usize,
+        unix_time: Duration,
+        seed: u64,
+    ) -> Self {
         let mut peer = Self {
             now: Time::default(),
-            wall: (Time::default(), wall),
+            wall_clock: (Time::default(), unix_time),
             rng: StdRng::seed_from_u64(seed),
-            snowflakes: Snowflakes::default(),
+            snowflakes: SnowflakeGenerator::default(),
             desired_id: desired_id.filter(|&id| id > 0),
-            grant_until: Some(match targets {
+            grant_deadline: Some(match target_count {
                 0 => Time::default(),
                 _ => Time::default() + PEER_ID_GRANT_TIMEOUT,
             }),
             retry_at: None,
-            network: Network::new(0),
+            topology: Topology::new(0),
             links: Links::default(),
-            targets: Targets::new(targets),
-            kept: Kept::default(),
-            pairs: Pairs::default(),
+            targets: Targets::new(target_count),
+            retained: Retained::default(),
+            seen: SeenFilter::default(),
             inbox: Inbox::default(),
-            said: Said::default(),
-            given_up: 0,
+            sequences: SendSequences::default(),
+            dropped: 0,
             late: 0,
-            early: 0,
-            closing: VecDeque::new(),
+            out_of_order: 0,
+            pending_closes: VecDeque::new(),
             actions: VecDeque::new(),
             events: VecDeque::new(),
-            stage: Stage::Running,
+            life_cycle: LifeCycle::Running,
         };
-        peer.network = Network::new(peer.stamp());
+        peer.topology = Topology::new(peer.unique_timestamp());
         peer
     }
 
     /// The wall clock shows this now. Between two such words it is taken to go on as `now` does. It
     /// decides the time in ids and the precedence of claims, and nothing else.
-    pub fn set_wall(&mut self, now: Time, wall: Duration) {
-        self.wall = (now, wall);
+    pub fn set_wall_clock(&mut self, now: Time, unix_time: Duration) {
+        self.wall_clock = (now, unix_time);
     }
 
     /// Its id, once it has one.
     #[must_use]
     pub fn id(&self) -> Option<i64> {
-        Some(self.network.own().id).filter(|&id| id != 0)
+        Some(self.topology.own().id).filter(|&id| id != 0)
     }
 
     /// The ids of all others that can be reached, ascending.
-    pub fn others(&self) -> impl Iterator<Item = i64> {
-        self.network.present()
+    pub fn other_ids(&self) -> impl Iterator<Item = i64> {
+        self.topology.reachable_ids()
     }
 
     /// Somebody connected.
-    pub fn accepted(&mut self, now: Time, address: Option<SocketAddr>) -> LinkId {
+    pub fn accepted(&mut self, now: Time, peer_addr: Option<SocketAddr>) -> LinkId {
         self.now = now;
-        self.links.open(now, State::AwaitsHello, None, address)
+        self.links.open(now, State::AwaitingHello, None, peer_addr)
     }
 
     /// A connection that [`Action::Dial`] asked for is there.
-    pub fn dialled(&mut self, now: Time, id: LinkId, address: Option<SocketAddr>) {
+    pub fn dialled(&mut self, now: Time, id: LinkId, peer_addr: Option<SocketAddr>) {
         self.now = now;
         if let Some(link) = self.links.get_mut(id)
             && link.state == State::Dialling
         {
-            link.state = State::AwaitsGrant;
-            link.address = address;
-            self.say_hello(id);
-            self.settle();
+            link.state = State::AwaitingGrant;
+            link.peer_addr = peer_addr;
+            self.send_hello(id);
+            self.run_pending();
         }
     }
 
@@ -181,44 +186,44 @@ impl Peer {
         let Some(link) = self.links.get_mut(id).filter(|link| link.state != State::Closing) else {
             return;
         };
-        let mut assembly = std::mem::take(&mut link.assembly);
+        let mut decoder = std::mem::take(&mut link.decoder);
         let mut has_frames = false;
-        let result = assembly.decode(bytes, wire::frame_len, |frame| {
+        let result = decoder.decode(bytes, wire::frame_len, |frame| {
             has_frames = true;
             self.handle_frame(id, frame);
             self.is_open(id)
         });
         let link = self.links.get_mut(id).expect("links are removed in `closed` alone");
-        link.assembly = assembly;
-        link.note_heard(now, has_frames);
-        if let Err(what) = result {
-            self.close(id, CloseReason::ProtocolError(what.to_string()));
+        link.decoder = decoder;
+        link.on_received(now, has_frames);
+        if let Err(error) = result {
+            self.close(id, CloseReason::ProtocolError(error.to_string()));
         }
-        self.settle();
+        self.run_pending();
     }
 
     fn handle_frame(&mut self, id: LinkId, frame: &[u8]) {
         let body = match wire::parse(frame) {
             Ok(Some(body)) => body,
             Ok(None) => return,
-            Err(what) => return self.close(id, CloseReason::ProtocolError(what.to_string())),
+            Err(error) => return self.close(id, CloseReason::ProtocolError(error.to_string())),
         };
         let state = self.links.get(id).expect("a link that speaks").state;
         match (body, state) {
-            (Body::Hello(hello), State::AwaitsHello) => self.handle_hello(id, hello),
-            (Body::Grant(grant), State::AwaitsGrant) => self.handle_grant(id, grant),
-            (Body::Here(here), State::Attached { .. }) => {
-                if self.network.hear(self.now, here.clone()) {
-                    self.links.flood(Body::Here(here), Some(id));
+            (Body::Hello(hello), State::AwaitingHello) => self.handle_hello(id, hello),
+            (Body::Grant(grant), State::AwaitingGrant) => self.handle_grant(id, grant),
+            (Body::Advertisement(advertisement), State::Attached { .. }) => {
+                if self.topology.receive(self.now, advertisement.clone()) {
+                    self.links.flood(Body::Advertisement(advertisement), Some(id));
                 }
             }
             (Body::Chat(chat), State::Attached { .. }) => self.handle_chat(id, chat),
             (Body::Receipt(receipt), State::Attached { .. }) => self.handle_receipt(id, receipt),
-            (Body::Ping(_), State::Attached { .. }) => self.links.say(id, Body::Pong(Empty {})),
+            (Body::Ping(_), State::Attached { .. }) => self.links.send(id, Body::Pong(Empty {})),
             (Body::Pong(_) | Body::EndOfState(_), State::Attached { .. }) => {}
             (_, _) => {
-                let what = "a word out of place".to_owned();
-                self.close(id, CloseReason::ProtocolError(what));
+                let error = "a word out of place".to_owned();
+                self.close(id, CloseReason::ProtocolError(error));
             }
         }
     }
@@ -228,60 +233,60 @@ impl Peer {
         self.now = now;
         if self.is_open(id) {
             log::info!("link {id} ends: {reason}");
-            self.end(id);
+            self.mark_closing(id);
         }
-        self.links.slots.remove(id);
-        self.settle();
+        self.links.table.remove(id);
+        self.run_pending();
     }
 
     /// Does everything that is due.
     pub fn advance(&mut self, now: Time) {
         self.now = now;
-        while let Some(target) = self.targets.due(now) {
+        while let Some(target) = self.targets.next_due(now) {
             let link = self.links.open(now, State::Dialling, Some(target), None);
-            self.targets.dialled(target, link);
+            self.targets.mark_dialling(target, link);
             self.actions.push_back(Action::Dial { target, link });
         }
-        if self.grant_until.is_some_and(|at| at <= now) {
-            self.take_id_alone();
+        if self.grant_deadline.is_some_and(|at| at <= now) {
+            self.self_assign_id();
         }
         if self.retry_at.is_some_and(|at| at <= now) {
             self.retry_at = None;
-            self.answer_those_who_asked();
+            self.retry_pending_grants();
         }
-        while let Some((id, due)) = self.links.next_due(now) {
-            match due {
-                Due::Ping => self.links.say(id, Body::Ping(Empty {})),
-                Due::Close(reason) => self.close(id, reason),
+        while let Some((id, timer)) = self.links.next_due(now) {
+            match timer {
+                TimerAction::Ping => self.links.send(id, Body::Ping(Empty {})),
+                TimerAction::Close(reason) => self.close(id, reason),
             }
         }
         self.advance_messages();
-        self.network.advance(now);
-        self.settle();
-        if let Stage::Draining { deadline } = self.stage
+        self.topology.advance(now);
+        self.run_pending();
+        if let LifeCycle::Draining { deadline } = self.life_cycle
             && deadline <= now
         {
-            self.stage = Stage::Over;
+            self.life_cycle = LifeCycle::Stopped;
             self.actions.push_back(Action::Shutdown);
         }
     }
 
-    /// When [`Peer::advance`] must be called at the latest.
+    /// When [`PeerUp::advance`] must be called at the latest.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
-        let stop = match self.stage {
-            Stage::Draining { deadline } => Some(deadline),
-            Stage::Running | Stage::Over => None,
+        let drain_deadline = match self.life_cycle {
+            LifeCycle::Draining { deadline } => Some(deadline),
+            LifeCycle::Running | LifeCycle::Stopped => None,
         };
         let deadlines = [
             self.targets.deadline(),
-            self.grant_until,
+            self.grant_deadline,
             self.retry_at,
             self.links.deadline(),
-            self.kept.deadline(),
+            self.retained.deadline(),
             self.inbox.deadline(),
-            self.network.deadline(),
-            stop,
+            self.topology.deadline(),
+            drain_deadline,
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -289,9 +294,9 @@ impl Peer {
     /// The next thing to do outside.
     pub fn poll_action(&mut self) -> Option<Action> {
         let action = self.actions.pop_front();
-        let is_draining = matches!(self.stage, Stage::Draining { .. });
+        let is_draining = matches!(self.life_cycle, LifeCycle::Draining { .. });
         if action.is_none() && is_draining && self.links.iter().all(|link| link.queue.is_empty()) {
-            self.stage = Stage::Over;
+            self.life_cycle = LifeCycle::Stopped;
             return Some(Action::Shutdown);
         }
         action
@@ -304,23 +309,23 @@ impl Peer {
 
     /// The next link with bytes to send that was not named since it last had none.
     pub fn poll_unsent(&mut self) -> Option<LinkId> {
-        self.links.slots.poll_unsent()
+        self.links.table.poll_unsent()
     }
 
     /// The next link whose queue has become long within this turn, and should be written now.
     pub fn poll_above_high_water(&mut self) -> Option<LinkId> {
-        self.links.slots.poll_above_high_water()
+        self.links.table.poll_above_high_water()
     }
 
     /// Unsent bytes of a link, bounded; empty if the link is gone.
     #[must_use]
     pub fn unsent(&self, id: LinkId) -> &[u8] {
-        self.links.slots.unsent(id)
+        self.links.table.unsent(id)
     }
 
     /// The first `count` unsent bytes of a link have been sent.
     pub fn sent(&mut self, id: LinkId, count: usize) {
-        self.links.slots.mark_sent(id, count);
+        self.links.table.mark_sent(id, count);
     }
 
     /// Begins to stop: [`Action::Shutdown`] follows once the queues are empty, or after
@@ -328,78 +333,78 @@ impl Peer {
     pub fn stop(&mut self, now: Time) {
         self.now = now;
         if !self.is_stopping() {
-            self.targets.stop();
-            self.stage = Stage::Draining { deadline: now + SHUTDOWN_DRAIN_TIMEOUT };
+            self.targets.disable_all();
+            self.life_cycle = LifeCycle::Draining { deadline: now + SHUTDOWN_DRAIN_TIMEOUT };
         }
     }
 
-    /// Whether [`Peer::stop`] was called.
+    /// Whether [`PeerUp::stop`] was called.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
-        self.stage != Stage::Running
+        self.life_cycle != LifeCycle::Running
     }
 
     /// A moment with a little chance, for what must be unique and is better ordered by time.
-    fn stamp(&mut self) -> u64 {
-        let chance = self.rng.random_range(1..1 << CHANCE_BITS);
-        interval_of(self.wall_now()) << CHANCE_BITS | chance
+    fn unique_timestamp(&mut self) -> u64 {
+        let random_bits = self.rng.random_range(1..1 << RANDOM_BITS);
+        interval_of(self.unix_time_now()) << RANDOM_BITS | random_bits
     }
 
-    fn wall_now(&self) -> Duration {
-        self.wall.1.saturating_add(self.now.since(self.wall.0))
+    fn unix_time_now(&self) -> Duration {
+        self.wall_clock.1.saturating_add(self.now.since(self.wall_clock.0))
     }
 
     /// Ends a link from this side.
     fn close(&mut self, id: LinkId, reason: CloseReason) {
         if self.is_open(id) {
-            self.end(id);
-            self.closing.push_back((id, reason));
+            self.mark_closing(id);
+            self.pending_closes.push_back((id, reason));
         }
     }
 
     /// A link ends, whichever side wants it: nothing more is heard or said over it.
-    fn end(&mut self, id: LinkId) {
+    fn mark_closing(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(id) else { return };
         let state = std::mem::replace(&mut link.state, State::Closing);
         if let Some(target) = link.target {
-            self.targets.ended(self.now, target, id, &mut self.rng);
+            self.targets.on_link_closed(self.now, target, id, &mut self.rng);
         }
-        if let State::Attached { life } = state
-            && !self.links.neighbours().contains(&life)
+        if let State::Attached { incarnation } = state
+            && !self.links.neighbours().contains(&incarnation)
         {
-            self.targets.lost(self.now, life, &mut self.rng);
+            self.targets.on_peer_unlinked(self.now, incarnation, &mut self.rng);
         }
     }
 
     /// Ends what an event has begun, until nothing follows from it any more.
-    fn settle(&mut self) {
+    fn run_pending(&mut self) {
         loop {
             while let Some((id, reason)) = self.links.next_overfull() {
                 self.close(id, reason);
             }
-            while let Some((link, reason)) = self.closing.pop_front() {
+            while let Some((link, reason)) = self.pending_closes.pop_front() {
                 log::info!("link {link} ends: {reason}");
                 self.actions.push_back(Action::Close { link, reason });
             }
-            if self.network.own().id == 0 && self.targets.have_failed() {
-                self.take_id_alone();
+            if self.topology.own().id == 0 && self.targets.have_all_failed() {
+                self.self_assign_id();
             }
-            self.network.set_neighbours(self.links.neighbours());
-            for change in self.network.settle(self.now) {
+            self.topology.set_neighbours(self.links.neighbours());
+            for change in self.topology.update_reachability(self.now) {
                 self.events.push_back(match change {
-                    Change::Came(id) => Event::Peer { id },
-                    Change::Left(id) => Event::PeerLeft { id },
+                    ReachabilityChange::Up(id) => Event::PeerUp { id },
+                    ReachabilityChange::Down(id) => Event::PeerDown { id },
                 });
             }
-            if self.network.is_usurper() {
-                self.renumber();
+            if self.topology.must_yield_id() {
+                self.replace_id();
             }
-            if self.network.is_worn_out() {
-                self.begin_anew();
+            if self.topology.is_version_exhausted() {
+                self.reincarnate();
                 continue;
             }
-            match self.network.take_news() {
-                Some(news) => self.links.flood(Body::Here(news), None),
+            match self.topology.take_advertisement() {
+                Some(advertisement) => self.links.flood(Body::Advertisement(advertisement), None),
                 None => return,
             }
         }

@@ -8,7 +8,7 @@ use crate::link::{LinkId, Time, backoff};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    Waiting {
+    Backoff {
         until: Time,
     },
     Dialling {
@@ -19,17 +19,17 @@ enum State {
         since: Time,
     },
     /// There is another link to the peer that this leads to.
-    Met {
-        life: u64,
+    LinkedElsewhere {
+        incarnation: u64,
     },
     /// It is this peer itself, or this peer stops.
-    Never,
+    Disabled,
 }
 
 #[derive(Debug)]
 struct Target {
     state: State,
-    failed: u32,
+    failures: u32,
 }
 
 /// All of them, by their place on the command line.
@@ -39,76 +39,82 @@ pub(super) struct Targets(Vec<Target>);
 impl Targets {
     /// Each is dialled at once.
     pub(super) fn new(count: usize) -> Self {
-        let first = State::Waiting { until: Time::default() };
-        Self((0..count).map(|_| Target { state: first, failed: 0 }).collect())
+        let initial = State::Backoff { until: Time::default() };
+        Self((0..count).map(|_| Target { state: initial, failures: 0 }).collect())
     }
 
     /// The next to be dialled now.
-    pub(super) fn due(&self, now: Time) -> Option<usize> {
+    pub(super) fn next_due(&self, now: Time) -> Option<usize> {
         let is_due =
-            |target: &Target| matches!(target.state, State::Waiting { until } if until <= now);
+            |target: &Target| matches!(target.state, State::Backoff { until } if until <= now);
         self.0.iter().position(is_due)
     }
 
     pub(super) fn deadline(&self) -> Option<Time> {
-        let waits = self.0.iter().filter_map(|target| match target.state {
-            State::Waiting { until } => Some(until),
+        let deadlines = self.0.iter().filter_map(|target| match target.state {
+            State::Backoff { until } => Some(until),
             _ => None,
         });
-        waits.min()
+        deadlines.min()
     }
 
-    pub(super) fn dialled(&mut self, target: usize, link: LinkId) {
+    pub(super) fn mark_dialling(&mut self, target: usize, link: LinkId) {
         self.0[target].state = State::Dialling { link };
     }
 
-    pub(super) fn linked(&mut self, now: Time, target: usize, link: LinkId) {
+    pub(super) fn mark_linked(&mut self, now: Time, target: usize, link: LinkId) {
         self.0[target].state = State::Linked { link, since: now };
     }
 
     /// There is another link to the life that a target leads to.
-    pub(super) fn met(&mut self, target: usize, life: u64) {
-        self.0[target].state = State::Met { life };
+    pub(super) fn mark_linked_elsewhere(&mut self, target: usize, incarnation: u64) {
+        self.0[target].state = State::LinkedElsewhere { incarnation };
     }
 
-    pub(super) fn never(&mut self, target: usize) {
-        self.0[target].state = State::Never;
+    pub(super) fn disable(&mut self, target: usize) {
+        self.0[target].state = State::Disabled;
     }
 
-    pub(super) fn stop(&mut self) {
-        self.0.iter_mut().for_each(|target| target.state = State::Never);
+    pub(super) fn disable_all(&mut self) {
+        self.0.iter_mut().for_each(|target| target.state = State::Disabled);
     }
 
     /// Whether every target was dialled and none has answered, nor can any answer now.
-    pub(super) fn have_failed(&self) -> bool {
+    pub(super) fn have_all_failed(&self) -> bool {
         self.0.iter().all(|target| match target.state {
-            State::Waiting { .. } => target.failed > 0,
-            State::Never => true,
+            State::Backoff { .. } => target.failures > 0,
+            State::Disabled => true,
             _ => false,
         })
     }
 
     /// A target's link has ended. It is dialled again after a wait; sooner if the link had stood.
-    pub(super) fn ended(&mut self, now: Time, target: usize, link: LinkId, rng: &mut StdRng) {
-        let Target { state, failed } = &mut self.0[target];
+    pub(super) fn on_link_closed(
+        &mut self,
+        now: Time,
+        target: usize,
+        link: LinkId,
+        rng: &mut StdRng,
+    ) {
+        let Target { state, failures } = &mut self.0[target];
         match *state {
             State::Linked { link: l, since } if l == link => {
                 if now.since(since) >= LINK_STABLE_AFTER {
-                    *failed = 0;
+                    *failures = 0;
                 }
             }
             State::Dialling { link: l } if l == link => {}
             _ => return,
         }
-        *state = State::Waiting { until: now + backoff(*failed, rng) };
-        *failed = failed.saturating_add(1);
+        *state = State::Backoff { until: now + backoff(*failures, rng) };
+        *failures = failures.saturating_add(1);
     }
 
     /// No link leads to this life any more.
-    pub(super) fn lost(&mut self, now: Time, life: u64, rng: &mut StdRng) {
+    pub(super) fn on_peer_unlinked(&mut self, now: Time, incarnation: u64, rng: &mut StdRng) {
         for target in &mut self.0 {
-            if target.state == (State::Met { life }) {
-                target.state = State::Waiting { until: now + backoff(0, rng) };
+            if target.state == (State::LinkedElsewhere { incarnation }) {
+                target.state = State::Backoff { until: now + backoff(0, rng) };
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::wires::direct::codec as direct;
 pub use crate::wires::direct::codec::WireError;
 
 /// Bytes of the length that a frame begins with.
-const HEADER: usize = 4;
+const HEADER_BYTES: usize = 4;
 
 /// The last version that a peer says of itself.
 pub(super) const VERSION_MAX: u64 = u64::MAX - 1;
@@ -34,7 +34,7 @@ pub enum Body {
     Grant(Grant),
     /// A peer is here, beside these others. Flooded.
     #[prost(message, tag = "3")]
-    Here(Here),
+    Advertisement(Advertisement),
     /// One says something to another. Flooded.
     #[prost(message, tag = "4")]
     Chat(Chat),
@@ -62,7 +62,7 @@ pub struct Hello {
     /// Names the running program: 38 bits of 10 ms intervals since 2024, when it started, and 26 bits
     /// of chance. It stays while the id may change.
     #[prost(fixed64, tag = "1")]
-    pub life: u64,
+    pub incarnation: u64,
     /// The id that it goes by; 0 if it has none yet.
     #[prost(int64, tag = "2")]
     pub id: i64,
@@ -76,7 +76,7 @@ pub struct Hello {
 pub struct Grant {
     /// The one who grants.
     #[prost(fixed64, tag = "1")]
-    pub life: u64,
+    pub incarnation: u64,
     /// The id that the other goes by from now on.
     #[prost(int64, tag = "2")]
     pub id: i64,
@@ -87,10 +87,10 @@ pub struct Grant {
 
 /// What a peer says of itself.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
-pub struct Here {
+pub struct Advertisement {
     /// Who.
     #[prost(fixed64, tag = "1")]
-    pub life: u64,
+    pub incarnation: u64,
     /// Counts what it has said; the highest holds.
     #[prost(uint64, tag = "2")]
     pub version: u64,
@@ -99,7 +99,7 @@ pub struct Here {
     pub id: i64,
     /// Since when it goes by that, made as `life` is: of two who have one id, the smaller keeps it.
     #[prost(fixed64, tag = "4")]
-    pub since: u64,
+    pub id_since: u64,
     /// The lives of those that it is linked to, ascending.
     #[prost(fixed64, repeated, tag = "5")]
     pub neighbours: Vec<u64>,
@@ -110,10 +110,10 @@ pub struct Here {
 pub struct Chat {
     /// The program that sent it.
     #[prost(fixed64, tag = "1")]
-    pub life: u64,
+    pub incarnation: u64,
     /// Counts what that has sent to this addressee, from 1.
     #[prost(uint64, tag = "2")]
-    pub number: u64,
+    pub sequence: u64,
     /// The id that the sender went by.
     #[prost(int64, tag = "3")]
     pub from: i64,
@@ -123,7 +123,7 @@ pub struct Chat {
     /// The lowest number to this addressee without a receipt when this was sent: those from it on
     /// come first.
     #[prost(uint64, tag = "5")]
-    pub base: u64,
+    pub first_unacked: u64,
     /// How long it has been kept so far, in milliseconds.
     #[prost(uint64, tag = "6")]
     pub age_ms: u64,
@@ -137,10 +137,10 @@ pub struct Chat {
 pub struct Receipt {
     /// The program that sent the message.
     #[prost(fixed64, tag = "1")]
-    pub life: u64,
+    pub incarnation: u64,
     /// Its number.
     #[prost(uint64, tag = "2")]
-    pub number: u64,
+    pub sequence: u64,
     /// The addressee.
     #[prost(int64, tag = "3")]
     pub to: i64,
@@ -153,18 +153,18 @@ pub struct Receipt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MessageId {
     /// The program that sent it.
-    pub life: u64,
+    pub incarnation: u64,
     /// The addressee.
     pub to: i64,
     /// Counted by the sender for each addressee, from 1.
-    pub number: u64,
+    pub sequence: u64,
 }
 
 impl Chat {
     /// Its name.
     #[must_use]
     pub fn id(&self) -> MessageId {
-        MessageId { life: self.life, to: self.to, number: self.number }
+        MessageId { incarnation: self.incarnation, to: self.to, sequence: self.sequence }
     }
 }
 
@@ -172,11 +172,11 @@ impl Receipt {
     /// Of which message.
     #[must_use]
     pub fn id(&self) -> MessageId {
-        MessageId { life: self.life, to: self.to, number: self.number }
+        MessageId { incarnation: self.incarnation, to: self.to, sequence: self.sequence }
     }
 
-    pub(super) fn of(id: MessageId, late: bool) -> Self {
-        Self { life: id.life, number: id.number, to: id.to, late }
+    pub(super) fn for_message(id: MessageId, late: bool) -> Self {
+        Self { incarnation: id.incarnation, sequence: id.sequence, to: id.to, late }
     }
 }
 
@@ -194,15 +194,16 @@ pub fn frame_len(bytes: &[u8]) -> Result<Option<usize>, WireError> {
 /// [`WireError::Malformed`]: no such protobuf, or numbers that no peer says.
 pub fn parse(frame: &[u8]) -> Result<Option<Body>, WireError> {
     let malformed = |what: String| WireError::Malformed(what);
-    let frame = Frame::decode(&frame[HEADER..]).map_err(|error| malformed(error.to_string()))?;
+    let frame =
+        Frame::decode(&frame[HEADER_BYTES..]).map_err(|error| malformed(error.to_string()))?;
     match &frame.body {
-        Some(Body::Hello(hello)) if hello.life == 0 || hello.id < 0 => {
+        Some(Body::Hello(hello)) if hello.incarnation == 0 || hello.id < 0 => {
             Err(malformed("a hello of nobody".to_owned()))
         }
-        Some(Body::Grant(grant)) if grant.life == 0 || grant.id <= 0 => {
+        Some(Body::Grant(grant)) if grant.incarnation == 0 || grant.id <= 0 => {
             Err(malformed("a grant of no id".to_owned()))
         }
-        Some(Body::Here(here)) if !is_valid_here(here) => {
+        Some(Body::Advertisement(advertisement)) if !is_valid_advertisement(advertisement) => {
             Err(malformed("a peer that cannot be".to_owned()))
         }
         Some(Body::Chat(chat)) if !is_valid_chat(chat) => {
@@ -212,21 +213,21 @@ pub fn parse(frame: &[u8]) -> Result<Option<Body>, WireError> {
     }
 }
 
-fn is_valid_here(here: &Here) -> bool {
-    here.life != 0
-        && here.id > 0
-        && here.version <= VERSION_MAX
-        && here.neighbours.len() <= PEER_LINKS_MAX
-        && here.neighbours.is_sorted_by(|a, b| a < b)
-        && here.neighbours.binary_search(&here.life).is_err()
+fn is_valid_advertisement(advertisement: &Advertisement) -> bool {
+    advertisement.incarnation != 0
+        && advertisement.id > 0
+        && advertisement.version <= VERSION_MAX
+        && advertisement.neighbours.len() <= PEER_LINKS_MAX
+        && advertisement.neighbours.is_sorted_by(|a, b| a < b)
+        && advertisement.neighbours.binary_search(&advertisement.incarnation).is_err()
 }
 
 fn is_valid_chat(chat: &Chat) -> bool {
-    chat.life != 0
+    chat.incarnation != 0
         && chat.from > 0
         && chat.to > 0
-        && (1..=chat.number).contains(&chat.base)
-        && chat.number < u64::MAX
+        && (1..=chat.sequence).contains(&chat.first_unacked)
+        && chat.sequence < u64::MAX
         && chat.text.len() <= PEER_TEXT_BYTES_MAX
 }
 

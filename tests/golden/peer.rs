@@ -1,6 +1,6 @@
 //! The bytes of the peer wire. They were made by hand, by another program than the one that is tested.
 
-use crc::peer::wire::{self, Body, Chat, Empty, Grant, Hello, Here, Receipt};
+use crc::peer::wire::{self, Advertisement, Body, Chat, Empty, Grant, Hello, Receipt};
 
 use super::{examples, parse_hex};
 
@@ -8,24 +8,29 @@ const INCARNATION: u64 = 0x087e_6da1_14f0_d8a0;
 const OTHER_INCARNATION: u64 = 0x087e_6da1_14f0_ffff;
 
 fn golden_frames() -> Vec<(Body, &'static str)> {
-    let advertisement =
-        Here { life: INCARNATION, version: 1, id: 5, since: INCARNATION, neighbours: vec![] };
-    let receipt = Receipt { life: INCARNATION, number: 2, to: 7, late: false };
+    let advertisement = Advertisement {
+        incarnation: INCARNATION,
+        version: 1,
+        id: 5,
+        id_since: INCARNATION,
+        neighbours: vec![],
+    };
+    let receipt = Receipt { incarnation: INCARNATION, sequence: 2, to: 7, late: false };
     vec![
         (
-            Body::Hello(Hello { life: INCARNATION, id: 0, desired_id: 5 }),
+            Body::Hello(Hello { incarnation: INCARNATION, id: 0, desired_id: 5 }),
             "0000000d  0a0b 09a0d8f014a16d7e08 1805",
         ),
         (
             Body::Grant(Grant {
-                life: OTHER_INCARNATION,
+                incarnation: OTHER_INCARNATION,
                 id: 77_252_666_718_255_104,
                 refused: true,
             }),
             "00000017  1215 09fffff014a16d7e08 1080f0c5edc19c9d8901 1801",
         ),
         (
-            Body::Here(Here {
+            Body::Advertisement(Advertisement {
                 version: 3,
                 neighbours: vec![INCARNATION + 1, OTHER_INCARNATION],
                 ..advertisement.clone()
@@ -34,16 +39,16 @@ fn golden_frames() -> Vec<(Body, &'static str)> {
              2a10 a1d8f014a16d7e08 fffff014a16d7e08",
         ),
         (
-            Body::Here(advertisement),
+            Body::Advertisement(advertisement),
             "00000018  1a16 09a0d8f014a16d7e08 1001 1805 21a0d8f014a16d7e08",
         ),
         (
             Body::Chat(Chat {
-                life: INCARNATION,
-                number: 2,
+                incarnation: INCARNATION,
+                sequence: 2,
                 from: 5,
                 to: 7,
-                base: 1,
+                first_unacked: 1,
                 age_ms: 1500,
                 text: "Hi".to_owned(),
             }),
@@ -79,7 +84,7 @@ fn bodies_encode_to_golden_bytes() {
 fn unknown_bodies_and_fields_are_ignored() {
     assert_eq!(wire::parse(&parse_hex("00000003  7a0161")), Ok(None), "a body that is not known");
     let frame = parse_hex("00000010  0a0e 09a0d8f014a16d7e08 1805 7a0161");
-    let hello = Hello { life: INCARNATION, id: 0, desired_id: 5 };
+    let hello = Hello { incarnation: INCARNATION, id: 0, desired_id: 5 };
     assert_eq!(wire::parse(&frame), Ok(Some(Body::Hello(hello))));
 }
 

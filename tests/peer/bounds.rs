@@ -7,51 +7,51 @@ use crc::limits::{
     PEER_RETAINED_AGE_MAX, PEER_RETAINED_BYTES_MAX, PEER_RETAINED_MESSAGES_MAX, REGISTER_DEADLINE,
 };
 use crc::link::{LinkId, Time};
-use crc::peer::wire::{self, Body, Chat, Empty, Grant, Hello, Here, Receipt};
+use crc::peer::wire::{self, Advertisement, Body, Chat, Empty, Grant, Hello, Receipt};
 use crc::peer::{Action, Event, Peer};
 
-use super::{chats, errors, receipts};
+use super::{error_texts, receipt_counts, received_chats};
 
 /// One peer, and the far ends of its links in our hands.
-pub(super) struct Bench {
+pub(super) struct PeerHarness {
     pub(super) peer: Peer,
     pub(super) now: Time,
 }
 
-impl Bench {
+impl PeerHarness {
     pub(super) fn new(id: i64) -> Self {
         let mut peer = Peer::new(Some(id), 0, crc_tests::sim::WALL_CLOCK_START, 1);
         peer.advance(Time::default());
         Self { peer, now: Time::default() }
     }
 
-    pub(super) fn link(&mut self, life: u64) -> LinkId {
+    pub(super) fn open_link(&mut self, incarnation: u64) -> LinkId {
         let link = self.peer.accepted(self.now, None);
-        self.says(link, Body::Hello(Hello { life, id: life as i64, desired_id: 0 }));
-        self.hears(link);
+        self.send(link, Body::Hello(Hello { incarnation, id: incarnation as i64, desired_id: 0 }));
+        self.take_bodies(link);
         link
     }
 
-    pub(super) fn says(&mut self, link: LinkId, body: Body) {
+    pub(super) fn send(&mut self, link: LinkId, body: Body) {
         let mut frame = Vec::new();
         wire::encode(body, &mut frame);
         self.peer.receive(self.now, link, &frame);
     }
 
-    pub(super) fn hears(&mut self, link: LinkId) -> Vec<Body> {
+    pub(super) fn take_bodies(&mut self, link: LinkId) -> Vec<Body> {
         let bytes = self.peer.unsent(link).to_vec();
         self.peer.sent(link, bytes.len());
         let mut rest = &bytes[..];
-        let mut heard = Vec::new();
+        let mut bodies = Vec::new();
         while let Some(len) = wire::frame_len(rest).expect("a frame") {
-            heard.extend(wire::parse(&rest[..len]).expect("valid"));
+            bodies.extend(wire::parse(&rest[..len]).expect("valid"));
             rest = &rest[len..];
         }
-        heard
+        bodies
     }
 
-    pub(super) fn pass(&mut self, span: Duration) {
-        let end = self.now + span;
+    pub(super) fn run_for(&mut self, duration: Duration) {
+        let end = self.now + duration;
         while let Some(at) = self.peer.next_deadline().filter(|&at| at <= end) {
             self.now = at;
             self.peer.advance(at);
@@ -59,11 +59,11 @@ impl Bench {
         self.now = end;
     }
 
-    pub(super) fn events(&mut self) -> Vec<Event> {
+    pub(super) fn take_events(&mut self) -> Vec<Event> {
         std::iter::from_fn(|| self.peer.poll_event()).collect()
     }
 
-    pub(super) fn closed(&mut self) -> Vec<LinkId> {
+    pub(super) fn take_closed_links(&mut self) -> Vec<LinkId> {
         let actions = std::iter::from_fn(|| self.peer.poll_action());
         let closed = actions.filter_map(|action| match action {
             Action::Close { link, .. } => Some(link),
@@ -73,244 +73,288 @@ impl Bench {
     }
 }
 
-pub(super) fn chat(life: u64, to: i64, number: u64) -> Chat {
-    Chat { life, number, from: life as i64, to, base: 1, age_ms: 0, text: number.to_string() }
+pub(super) fn chat(incarnation: u64, to: i64, sequence: u64) -> Chat {
+    Chat {
+        incarnation,
+        sequence,
+        from: incarnation as i64,
+        to,
+        first_unacked: 1,
+        age_ms: 0,
+        text: sequence.to_string(),
+    }
 }
 
-pub(super) fn said(life: u64, to: i64, number: u64) -> Body {
-    Body::Chat(chat(life, to, number))
+pub(super) fn chat_body(incarnation: u64, to: i64, sequence: u64) -> Body {
+    Body::Chat(chat(incarnation, to, sequence))
 }
 
-pub(super) fn receipt(life: u64, to: i64, number: u64) -> Body {
-    Body::Receipt(Receipt { life, number, to, late: false })
+pub(super) fn receipt_body(incarnation: u64, to: i64, sequence: u64) -> Body {
+    Body::Receipt(Receipt { incarnation, sequence, to, late: false })
 }
 
 #[test]
-fn a_receipt_counts_for_its_message_and_addressee_alone() {
-    let mut bench = Bench::new(1);
-    let (near, far) = (bench.link(50), bench.link(60));
-    let own = bench.peer.say(bench.now, 9, "hello").expect("ready");
-    bench.says(near, said(50, 9, 1));
-    bench.hears(far);
-    for (life, to, number) in
-        [(own.life, 8, 1), (own.life, 9, 2), (51, 9, 1), (50, 8, 1), (50, 9, 2), (50, 9, u64::MAX)]
-    {
-        bench.says(far, receipt(life, to, number));
+fn receipt_applies_only_to_its_message_and_recipient() {
+    let mut harness = PeerHarness::new(1);
+    let (near, far) = (harness.open_link(50), harness.open_link(60));
+    let message_id = harness.peer.send(harness.now, 9, "hello").expect("ready");
+    harness.send(near, chat_body(50, 9, 1));
+    harness.take_bodies(far);
+    for (incarnation, to, sequence) in [
+        (message_id.incarnation, 8, 1),
+        (message_id.incarnation, 9, 2),
+        (51, 9, 1),
+        (50, 8, 1),
+        (50, 9, 2),
+        (50, 9, u64::MAX),
+    ] {
+        harness.send(far, receipt_body(incarnation, to, sequence));
     }
-    assert_eq!(bench.peer.gauges().kept_messages, 2, "receipts for other messages do nothing");
-    assert_eq!(bench.hears(near).iter().filter(|b| matches!(b, Body::Receipt(_))).count(), 0);
-    bench.says(far, receipt(own.life, 9, 1));
-    bench.says(far, receipt(50, 9, 1));
+    assert_eq!(
+        harness.peer.gauges().retained_messages,
+        2,
+        "receipts for other messages do nothing"
+    );
+    assert_eq!(
+        harness.take_bodies(near).iter().filter(|b| matches!(b, Body::Receipt(_))).count(),
+        0
+    );
+    harness.send(far, receipt_body(message_id.incarnation, 9, 1));
+    harness.send(far, receipt_body(50, 9, 1));
     for _ in 0..3 {
-        bench.says(far, receipt(own.life, 9, 1));
+        harness.send(far, receipt_body(message_id.incarnation, 9, 1));
     }
-    assert_eq!(receipts(&bench.events()), [(9, 1)].into(), "a receipt counts once");
-    assert_eq!(bench.peer.gauges().kept_messages, 0);
+    assert_eq!(receipt_counts(&harness.take_events()), [(9, 1)].into(), "a receipt counts once");
+    assert_eq!(harness.peer.gauges().retained_messages, 0);
     // A receipt that came before its message is not remembered.
-    bench.says(near, said(50, 9, 2));
-    assert_eq!(bench.peer.gauges().kept_messages, 1);
+    harness.send(near, chat_body(50, 9, 2));
+    assert_eq!(harness.peer.gauges().retained_messages, 1);
     // The copy of a message that has had its receipt is answered with it.
-    bench.hears(far);
-    bench.says(far, said(50, 9, 1));
-    assert_eq!(bench.hears(far), [receipt(50, 9, 1)]);
+    harness.take_bodies(far);
+    harness.send(far, chat_body(50, 9, 1));
+    assert_eq!(harness.take_bodies(far), [receipt_body(50, 9, 1)]);
 }
 
 #[test]
-fn a_copy_is_not_shown_again_however_late_it_comes() {
-    let mut bench = Bench::new(1);
-    let (near, far) = (bench.link(50), bench.link(60));
-    for number in 1..=3 {
-        bench.says(near, said(50, 1, number));
+fn late_duplicate_is_not_shown_again() {
+    let mut harness = PeerHarness::new(1);
+    let (near, far) = (harness.open_link(50), harness.open_link(60));
+    for sequence in 1..=3 {
+        harness.send(near, chat_body(50, 1, sequence));
     }
-    assert_eq!(bench.hears(far).len(), 3, "receipts");
-    bench.pass(Duration::from_secs(1));
-    for number in [2, 1, 3, 3] {
-        bench.says(far, said(50, 1, number));
-        assert_eq!(bench.hears(far), [receipt(50, 1, number)]);
+    assert_eq!(harness.take_bodies(far).len(), 3, "receipts");
+    harness.run_for(Duration::from_secs(1));
+    for sequence in [2, 1, 3, 3] {
+        harness.send(far, chat_body(50, 1, sequence));
+        assert_eq!(harness.take_bodies(far), [receipt_body(50, 1, sequence)]);
     }
-    assert_eq!(chats(&bench.events()).len(), 3);
+    assert_eq!(received_chats(&harness.take_events()).len(), 3);
 }
 
 #[test]
-fn what_is_missing_is_waited_for_and_what_is_late_is_not_shown() {
-    let mut bench = Bench::new(1);
-    let near = bench.link(50);
-    bench.says(near, said(50, 1, 1));
-    bench.says(near, said(50, 1, 3));
-    assert_eq!(chats(&bench.events()).len(), 1);
-    bench.pass(Duration::from_secs(2));
-    assert_eq!(chats(&bench.events()), [(50, "3".to_owned())]);
-    bench.hears(near);
-    bench.says(near, said(50, 1, 2));
-    let late = Receipt { life: 50, number: 2, to: 1, late: true };
-    assert_eq!(bench.hears(near), [Body::Receipt(late)]);
-    assert_eq!((chats(&bench.events()).len(), bench.peer.gauges().late), (0, 1));
+fn gap_is_waited_for_and_later_arrivals_are_not_shown() {
+    let mut harness = PeerHarness::new(1);
+    let near = harness.open_link(50);
+    harness.send(near, chat_body(50, 1, 1));
+    harness.send(near, chat_body(50, 1, 3));
+    assert_eq!(received_chats(&harness.take_events()).len(), 1);
+    harness.run_for(Duration::from_secs(2));
+    assert_eq!(received_chats(&harness.take_events()), [(50, "3".to_owned())]);
+    harness.take_bodies(near);
+    harness.send(near, chat_body(50, 1, 2));
+    let late = Receipt { incarnation: 50, sequence: 2, to: 1, late: true };
+    assert_eq!(harness.take_bodies(near), [Body::Receipt(late)]);
+    assert_eq!((received_chats(&harness.take_events()).len(), harness.peer.gauges().late), (0, 1));
 }
 
 #[test]
-fn the_sender_hears_that_a_message_came_too_late() {
-    let mut bench = Bench::new(1);
-    let near = bench.link(50);
-    let own = bench.peer.say(bench.now, 9, "hello").expect("ready");
-    bench.says(near, Body::Receipt(Receipt { life: own.life, number: 1, to: 9, late: true }));
-    let events = bench.events();
-    assert_eq!(receipts(&events).len(), 0);
-    assert_eq!(errors(&events), ["a message to 9 came too late to be shown"]);
+fn late_receipt_is_reported_to_the_sender() {
+    let mut harness = PeerHarness::new(1);
+    let near = harness.open_link(50);
+    let message_id = harness.peer.send(harness.now, 9, "hello").expect("ready");
+    harness.send(
+        near,
+        Body::Receipt(Receipt {
+            incarnation: message_id.incarnation,
+            sequence: 1,
+            to: 9,
+            late: true,
+        }),
+    );
+    let events = harness.take_events();
+    assert_eq!(receipt_counts(&events).len(), 0);
+    assert_eq!(error_texts(&events), ["a message to 9 came too late to be shown"]);
 }
 
 #[test]
-fn sets_stay_within_their_bounds_whatever_comes() {
-    let mut bench = Bench::new(1);
-    let near = bench.link(50);
+fn retained_and_reorder_sets_stay_within_their_limits() {
+    let mut harness = PeerHarness::new(1);
+    let near = harness.open_link(50);
     let long = "x".repeat(4000);
-    for number in 1..=4000 {
-        bench.says(near, Body::Chat(Chat { text: long.clone(), ..chat(50, 9, number) }));
-        bench.says(near, said(number, 1, 2));
-        bench.says(near, said(100 + number, 8, 1));
-        bench.says(near, Body::Here(here(10_000 + number, 1, 5)));
-        let gauges = bench.peer.gauges();
-        assert!(gauges.kept_bytes <= PEER_RETAINED_BYTES_MAX, "{gauges:?}");
-        assert!(gauges.kept_messages <= PEER_RETAINED_MESSAGES_MAX, "{gauges:?}");
-        assert!(gauges.waiting <= PEER_REORDER_MESSAGES_MAX, "{gauges:?}");
+    for sequence in 1..=4000 {
+        harness.send(near, Body::Chat(Chat { text: long.clone(), ..chat(50, 9, sequence) }));
+        harness.send(near, chat_body(sequence, 1, 2));
+        harness.send(near, chat_body(100 + sequence, 8, 1));
+        harness.send(near, Body::Advertisement(advertisement(10_000 + sequence, 1, 5)));
+        let gauges = harness.peer.gauges();
+        assert!(gauges.retained_bytes <= PEER_RETAINED_BYTES_MAX, "{gauges:?}");
+        assert!(gauges.retained_messages <= PEER_RETAINED_MESSAGES_MAX, "{gauges:?}");
+        assert!(gauges.reorder_messages <= PEER_REORDER_MESSAGES_MAX, "{gauges:?}");
     }
-    assert!(bench.peer.gauges().given_up > 0);
-    bench.pass(PEER_RETAINED_AGE_MAX);
-    let gauges = bench.peer.gauges();
-    assert_eq!((gauges.kept_messages, gauges.kept_bytes, gauges.waiting), (0, 0, 0));
+    assert!(harness.peer.gauges().dropped > 0);
+    harness.run_for(PEER_RETAINED_AGE_MAX);
+    let gauges = harness.peer.gauges();
+    assert_eq!(
+        (gauges.retained_messages, gauges.retained_bytes, gauges.reorder_messages),
+        (0, 0, 0)
+    );
 }
 
 #[test]
-fn ones_own_room_is_bounded_aloud_and_nobody_takes_it() {
-    let mut bench = Bench::new(1);
-    let near = bench.link(50);
-    let own = bench_life(&mut bench.peer, bench.now);
-    let count = (0..).find(|_| bench.peer.say(bench.now, 9, "hello").is_err()).expect("a bound");
+fn own_messages_have_a_reserved_share_and_fail_when_it_is_full() {
+    let mut harness = PeerHarness::new(1);
+    let near = harness.open_link(50);
+    let own_incarnation = incarnation_of(&mut harness.peer, harness.now);
+    let count =
+        (0..).find(|_| harness.peer.send(harness.now, 9, "hello").is_err()).expect("a bound");
     assert!(count > 1000, "{count}");
-    bench.hears(near);
-    for number in 1..=20_000 {
-        bench.says(near, said(50, 8, number));
+    harness.take_bodies(near);
+    for sequence in 1..=20_000 {
+        harness.send(near, chat_body(50, 8, sequence));
     }
-    for number in 1..=count {
-        bench.says(near, receipt(own, 9, number));
+    for sequence in 1..=count {
+        harness.send(near, receipt_body(own_incarnation, 9, sequence));
     }
-    assert_eq!(receipts(&bench.events())[&9], count as usize);
+    assert_eq!(receipt_counts(&harness.take_events())[&9], count as usize);
 }
 
 /// The life that a peer says it is.
-pub(super) fn bench_life(peer: &mut Peer, now: Time) -> u64 {
-    peer.say(now, peer.id().expect("an id"), "").expect("to itself").life
+pub(super) fn incarnation_of(peer: &mut Peer, now: Time) -> u64 {
+    peer.send(now, peer.id().expect("an id"), "").expect("to itself").incarnation
 }
 
-pub(super) fn here(life: u64, version: u64, id: i64) -> Here {
-    Here { life, version, id, since: life, neighbours: vec![1] }
+pub(super) fn advertisement(incarnation: u64, version: u64, id: i64) -> Advertisement {
+    Advertisement { incarnation, version, id, id_since: incarnation, neighbours: vec![1] }
 }
 
 #[test]
-fn who_breaks_the_rules_is_closed_and_nobody_else() {
-    let mut bench = Bench::new(1);
-    let good = bench.link(50);
+fn link_that_violates_the_protocol_is_closed_alone() {
+    let mut harness = PeerHarness::new(1);
+    let good = harness.open_link(50);
     let bad: [(&str, Body); 9] = [
-        ("no life", Body::Hello(Hello { life: 0, id: 0, desired_id: 5 })),
-        ("a second hello", Body::Hello(Hello { life: 60, id: 0, desired_id: 5 })),
-        ("a grant nobody asked for", Body::Grant(Grant { life: 60, id: 4, refused: false })),
-        ("no number", said(60, 9, 0)),
-        ("the last number", said(60, 9, u64::MAX)),
-        ("to nobody", said(60, 0, 1)),
-        ("a base above", Body::Chat(Chat { base: 3, ..chat(60, 9, 2) })),
-        ("unsorted", Body::Here(Here { neighbours: vec![3, 2], ..here(60, 1, 5) })),
-        ("no id", Body::Here(here(60, 1, 0))),
+        ("no life", Body::Hello(Hello { incarnation: 0, id: 0, desired_id: 5 })),
+        ("a second hello", Body::Hello(Hello { incarnation: 60, id: 0, desired_id: 5 })),
+        ("a grant nobody asked for", Body::Grant(Grant { incarnation: 60, id: 4, refused: false })),
+        ("no number", chat_body(60, 9, 0)),
+        ("the last number", chat_body(60, 9, u64::MAX)),
+        ("to nobody", chat_body(60, 0, 1)),
+        ("a base above", Body::Chat(Chat { first_unacked: 3, ..chat(60, 9, 2) })),
+        (
+            "unsorted",
+            Body::Advertisement(Advertisement {
+                neighbours: vec![3, 2],
+                ..advertisement(60, 1, 5)
+            }),
+        ),
+        ("no id", Body::Advertisement(advertisement(60, 1, 0))),
     ];
     for (what, body) in bad {
-        let link = bench.link(60);
-        bench.says(link, body);
-        assert_eq!(bench.closed(), [link], "{what}");
+        let link = harness.open_link(60);
+        harness.send(link, body);
+        assert_eq!(harness.take_closed_links(), [link], "{what}");
         let reason = crc::link::CloseReason::PeerClosed;
-        bench.peer.closed(bench.now, link, &reason);
+        harness.peer.closed(harness.now, link, &reason);
     }
-    let link = bench.peer.accepted(bench.now, None);
-    bench.says(link, said(60, 9, 1));
-    assert_eq!(bench.closed(), [link], "a word before the hello");
-    assert!(bench.peer.is_open(good));
-    assert_eq!(bench.peer.gauges().kept_messages, 0);
+    let link = harness.peer.accepted(harness.now, None);
+    harness.send(link, chat_body(60, 9, 1));
+    assert_eq!(harness.take_closed_links(), [link], "a word before the hello");
+    assert!(harness.peer.is_open(good));
+    assert_eq!(harness.peer.gauges().retained_messages, 0);
 }
 
 #[test]
-fn who_is_silent_or_slow_or_does_not_read_is_closed() {
-    let mut bench = Bench::new(1);
-    let silent = bench.peer.accepted(bench.now, None);
-    bench.pass(REGISTER_DEADLINE);
-    assert_eq!(bench.closed(), [silent]);
-    let dead = bench.link(50);
-    bench.pass(PEER_IDLE_TIMEOUT - Duration::from_millis(1));
-    assert_eq!(bench.hears(dead), [Body::Ping(Empty {})]);
-    assert_eq!(bench.closed(), []);
-    bench.pass(Duration::from_millis(1));
-    assert_eq!(bench.closed(), [dead]);
-    let slow = bench.link(51);
+fn silent_slow_or_unread_links_are_closed() {
+    let mut harness = PeerHarness::new(1);
+    let silent = harness.peer.accepted(harness.now, None);
+    harness.run_for(REGISTER_DEADLINE);
+    assert_eq!(harness.take_closed_links(), [silent]);
+    let dead = harness.open_link(50);
+    harness.run_for(PEER_IDLE_TIMEOUT - Duration::from_millis(1));
+    assert_eq!(harness.take_bodies(dead), [Body::Ping(Empty {})]);
+    assert_eq!(harness.take_closed_links(), []);
+    harness.run_for(Duration::from_millis(1));
+    assert_eq!(harness.take_closed_links(), [dead]);
+    let slow = harness.open_link(51);
     let mut frame = Vec::new();
     wire::encode(Body::Chat(Chat { text: "x".repeat(100), ..chat(51, 9, 1) }), &mut frame);
     for byte in &frame[..31] {
-        bench.peer.receive(bench.now, slow, &[*byte]);
-        bench.pass(PEER_FRAME_TIMEOUT / 30);
+        harness.peer.receive(harness.now, slow, &[*byte]);
+        harness.run_for(PEER_FRAME_TIMEOUT / 30);
     }
-    assert_eq!(bench.closed(), [slow]);
-    let (deaf, loud) = (bench.link(52), bench.link(53));
+    assert_eq!(harness.take_closed_links(), [slow]);
+    let (unread_link, sender_link) = (harness.open_link(52), harness.open_link(53));
     let text = "x".repeat(1_000_000);
-    for number in 1.. {
-        bench.says(loud, Body::Chat(Chat { text: text.clone(), ..chat(53, 9, number) }));
-        assert!(bench.peer.unsent(deaf).len() <= PEER_QUEUE_BYTES_MAX + 1_100_000);
-        if bench.closed() == [deaf] {
+    for sequence in 1.. {
+        harness.send(sender_link, Body::Chat(Chat { text: text.clone(), ..chat(53, 9, sequence) }));
+        assert!(harness.peer.unsent(unread_link).len() <= PEER_QUEUE_BYTES_MAX + 1_100_000);
+        if harness.take_closed_links() == [unread_link] {
             break;
         }
-        assert!(number < 30, "it is never closed");
+        assert!(sequence < 30, "it is never closed");
     }
-    assert!(bench.peer.is_open(loud));
+    assert!(harness.peer.is_open(sender_link));
 }
 
 #[test]
-fn nobody_speaks_for_this_peers_life() {
-    let mut bench = Bench::new(1);
-    let own = bench_life(&mut bench.peer, bench.now);
-    let near = bench.link(50);
-    bench.says(near, said(own, 9, 1));
-    bench.says(near, said(own, 1, 7));
-    bench.says(
+fn forged_messages_of_own_incarnation_are_ignored() {
+    let mut harness = PeerHarness::new(1);
+    let own_incarnation = incarnation_of(&mut harness.peer, harness.now);
+    let near = harness.open_link(50);
+    harness.send(near, chat_body(own_incarnation, 9, 1));
+    harness.send(near, chat_body(own_incarnation, 1, 7));
+    harness.send(
         near,
-        Body::Here(Here { life: own, version: 99, id: 77, since: 0, neighbours: vec![] }),
+        Body::Advertisement(Advertisement {
+            incarnation: own_incarnation,
+            version: 99,
+            id: 77,
+            id_since: 0,
+            neighbours: vec![],
+        }),
     );
-    assert_eq!(bench.peer.gauges().kept_messages, 0);
-    assert_eq!(chats(&bench.events()).len(), 1, "only what it said to itself");
-    let refuted = bench.hears(near).into_iter().any(|body| {
-        matches!(body, Body::Here(here) if here.life == own && here.version == 100 && here.id == 1)
+    assert_eq!(harness.peer.gauges().retained_messages, 0);
+    assert_eq!(received_chats(&harness.take_events()).len(), 1, "only what it said to itself");
+    let refuted = harness.take_bodies(near).into_iter().any(|body| {
+        matches!(body, Body::Advertisement(here) if here.incarnation == own_incarnation && here.version == 100 && here.id == 1)
     });
     assert!(refuted);
 }
 
 #[test]
-fn what_was_given_up_has_no_receipt() {
-    let mut bench = Bench::new(1);
-    let near = bench.link(50);
-    bench.says(near, said(50, 9, 1));
-    bench.pass(PEER_RETAINED_AGE_MAX);
-    assert_eq!(bench.peer.gauges().given_up, 1);
-    let far = bench.link(60);
-    bench.says(far, said(50, 9, 1));
-    assert_eq!(bench.hears(far), [], "nobody has said that it was shown");
-    assert_eq!(bench.peer.gauges().kept_messages, 0, "nor is it kept for another day");
+fn expired_message_is_not_acknowledged() {
+    let mut harness = PeerHarness::new(1);
+    let near = harness.open_link(50);
+    harness.send(near, chat_body(50, 9, 1));
+    harness.run_for(PEER_RETAINED_AGE_MAX);
+    assert_eq!(harness.peer.gauges().dropped, 1);
+    let far = harness.open_link(60);
+    harness.send(far, chat_body(50, 9, 1));
+    assert_eq!(harness.take_bodies(far), [], "nobody has said that it was shown");
+    assert_eq!(harness.peer.gauges().retained_messages, 0, "nor is it kept for another day");
 }
 
 #[test]
-fn an_id_is_reserved_from_its_grant_on() {
-    let mut bench = Bench::new(1);
-    let mut granted = |life| {
-        let link = bench.peer.accepted(bench.now, None);
-        bench.says(link, Body::Hello(Hello { life, id: 0, desired_id: 8 }));
-        match bench.hears(link).first() {
+fn granted_id_is_reserved_immediately() {
+    let mut harness = PeerHarness::new(1);
+    let mut request_grant = |incarnation| {
+        let link = harness.peer.accepted(harness.now, None);
+        harness.send(link, Body::Hello(Hello { incarnation, id: 0, desired_id: 8 }));
+        match harness.take_bodies(link).first() {
             Some(Body::Grant(grant)) => (grant.id == 8, grant.refused),
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(granted(60), (true, false));
-    assert_eq!(granted(61), (false, true), "though nobody has heard of the first yet");
-    assert_eq!(granted(60), (true, false), "it asks over a second link");
+    assert_eq!(request_grant(60), (true, false));
+    assert_eq!(request_grant(61), (false, true), "though nobody has heard of the first yet");
+    assert_eq!(request_grant(60), (true, false), "it asks over a second link");
 }

@@ -7,137 +7,159 @@ use crc::limits::{
     PEER_TEXT_BYTES_MAX, PEERS_MAX,
 };
 use crc::link::{CloseReason, LinkId, Time};
-use crc::peer::wire::{Body, Chat, Hello, Here, Receipt};
+use crc::peer::wire::{Advertisement, Body, Chat, Hello, Receipt};
 use crc::peer::{Action, Event, Peer};
 
-use super::bounds::{Bench, bench_life, chat, receipt, said};
-use super::{chats, errors};
+use super::bounds::{PeerHarness, chat, chat_body, incarnation_of, receipt_body};
+use super::{error_texts, received_chats};
 
 /// What the answer to a hello says: the life of who grants, and the id.
-fn granted(bench: &mut Bench, link: LinkId, life: u64) -> Option<(u64, i64)> {
-    bench.says(link, Body::Hello(Hello { life, id: 0, desired_id: 0 }));
-    bench.hears(link).into_iter().find_map(|body| match body {
-        Body::Grant(grant) => Some((grant.life, grant.id)),
+fn request_grant(harness: &mut PeerHarness, link: LinkId, incarnation: u64) -> Option<(u64, i64)> {
+    harness.send(link, Body::Hello(Hello { incarnation, id: 0, desired_id: 0 }));
+    harness.take_bodies(link).into_iter().find_map(|body| match body {
+        Body::Grant(grant) => Some((grant.incarnation, grant.id)),
         _ => None,
     })
 }
 
 #[test]
-fn who_is_spoken_for_up_to_the_last_version_begins_another_life() {
-    let mut bench = Bench::new(1);
-    let own = bench_life(&mut bench.peer, bench.now);
-    let (good, bad) = (bench.link(50), bench.link(60));
-    bench.says(good, said(50, 9, 1));
-    let forged = Here { life: own, version: u64::MAX - 1, id: 1, since: 0, neighbours: vec![] };
-    bench.says(bad, Body::Here(forged));
+fn forged_last_version_makes_the_peer_reincarnate() {
+    let mut harness = PeerHarness::new(1);
+    let own_incarnation = incarnation_of(&mut harness.peer, harness.now);
+    let (good, bad) = (harness.open_link(50), harness.open_link(60));
+    harness.send(good, chat_body(50, 9, 1));
+    let forged = Advertisement {
+        incarnation: own_incarnation,
+        version: u64::MAX - 1,
+        id: 1,
+        id_since: 0,
+        neighbours: vec![],
+    };
+    harness.send(bad, Body::Advertisement(forged));
     // What it says of itself is still what others take; `hears` panics if not.
-    bench.hears(good);
-    let closed = bench.closed();
+    harness.take_bodies(good);
+    let closed = harness.take_closed_links();
     assert_eq!(closed, [good, bad], "both link to a life that is over");
     for link in closed {
-        bench.peer.closed(bench.now, link, &CloseReason::PeerClosed);
+        harness.peer.closed(harness.now, link, &CloseReason::PeerClosed);
     }
-    assert_eq!(errors(&bench.events()).len(), 1, "its user is told");
-    let again = bench.peer.accepted(bench.now, None);
-    let (life, _) = granted(&mut bench, again, 50).expect("a grant");
-    assert_ne!(life, own);
-    assert_eq!((bench.peer.id(), bench.peer.gauges().kept_messages), (Some(1), 1));
-    bench.says(again, said(50, 1, 1));
-    assert_eq!(chats(&bench.events()).len(), 1);
-    let said = bench.peer.say(bench.now, 9, "hello").expect("ready");
-    assert_eq!((said.life, said.number), (life, 1));
-    let heard = bench.hears(again);
-    assert!(heard.iter().any(|body| matches!(body, Body::Chat(chat) if chat.id() == said)));
+    assert_eq!(error_texts(&harness.take_events()).len(), 1, "its user is told");
+    let new_link = harness.peer.accepted(harness.now, None);
+    let (new_incarnation, _) = request_grant(&mut harness, new_link, 50).expect("a grant");
+    assert_ne!(new_incarnation, own_incarnation);
+    assert_eq!((harness.peer.id(), harness.peer.gauges().retained_messages), (Some(1), 1));
+    harness.send(new_link, chat_body(50, 1, 1));
+    assert_eq!(received_chats(&harness.take_events()).len(), 1);
+    let message_id = harness.peer.send(harness.now, 9, "hello").expect("ready");
+    assert_eq!((message_id.incarnation, message_id.sequence), (new_incarnation, 1));
+    let bodies = harness.take_bodies(new_link);
+    assert!(bodies.iter().any(|body| matches!(body, Body::Chat(chat) if chat.id() == message_id)));
 }
 
 #[test]
-fn links_stay_within_their_bound_however_they_come() {
+fn links_stay_within_peer_links_max() {
     let mut peer = Peer::new(Some(1), 1, crc_tests::sim::WALL_CLOCK_START, 1);
     peer.advance(Time::default());
     let Some(Action::Dial { link: dialled, .. }) = peer.poll_action() else { panic!("no dial") };
-    let mut bench = Bench { peer, now: Time::default() };
+    let mut harness = PeerHarness { peer, now: Time::default() };
     // Nobody grants it an id yet, so it can answer nobody.
-    for life in 1..=PEER_LINKS_MAX as u64 + 50 {
-        let link = bench.peer.accepted(bench.now, None);
-        bench.says(link, Body::Hello(Hello { life: 1000 + life, id: 0, desired_id: 0 }));
+    for incarnation in 1..=PEER_LINKS_MAX as u64 + 50 {
+        let link = harness.peer.accepted(harness.now, None);
+        harness.send(
+            link,
+            Body::Hello(Hello { incarnation: 1000 + incarnation, id: 0, desired_id: 0 }),
+        );
     }
-    bench.pass(Duration::from_secs(2));
-    assert_eq!(bench.peer.id(), Some(1));
-    assert_eq!(bench.closed().len(), 50);
-    assert_eq!(bench.peer.gauges().links, PEER_LINKS_MAX);
+    harness.run_for(Duration::from_secs(2));
+    assert_eq!(harness.peer.id(), Some(1));
+    assert_eq!(harness.take_closed_links().len(), 50);
+    assert_eq!(harness.peer.gauges().links, PEER_LINKS_MAX);
     // Those named are bound in the same way.
-    bench.peer.dialled(bench.now, dialled, None);
-    bench.hears(dialled);
-    bench.says(dialled, Body::Grant(crc::peer::wire::Grant { life: 7, id: 1, refused: false }));
-    assert_eq!(bench.closed(), [dialled]);
-    assert_eq!(bench.peer.gauges().links, PEER_LINKS_MAX);
-    assert!(bench.peer.next_deadline().is_some(), "it is dialled again");
+    harness.peer.dialled(harness.now, dialled, None);
+    harness.take_bodies(dialled);
+    harness.send(
+        dialled,
+        Body::Grant(crc::peer::wire::Grant { incarnation: 7, id: 1, refused: false }),
+    );
+    assert_eq!(harness.take_closed_links(), [dialled]);
+    assert_eq!(harness.peer.gauges().links, PEER_LINKS_MAX);
+    assert!(harness.peer.next_deadline().is_some(), "it is dialled again");
 }
 
 #[test]
-fn what_others_leave_with_it_does_not_silence_a_peer() {
-    let mut bench = Bench::new(1);
-    let near = bench.link(50);
-    for number in 1..=12_000 {
-        bench.says(near, said(50, 9, number));
+fn messages_retained_for_others_leave_room_for_own() {
+    let mut harness = PeerHarness::new(1);
+    let near = harness.open_link(50);
+    for sequence in 1..=12_000 {
+        harness.send(near, chat_body(50, 9, sequence));
     }
-    let own = bench.peer.say(bench.now, 50, "still here").expect("room of its own");
-    let heard = bench.hears(near);
-    assert!(heard.iter().any(|body| matches!(body, Body::Chat(chat) if chat.id() == own)));
+    let message_id = harness.peer.send(harness.now, 50, "still here").expect("room of its own");
+    let bodies = harness.take_bodies(near);
+    assert!(bodies.iter().any(|body| matches!(body, Body::Chat(chat) if chat.id() == message_id)));
     // In bytes as well.
     let text = "x".repeat(PEER_TEXT_BYTES_MAX);
-    for number in 1..=5 {
-        bench.says(near, Body::Chat(Chat { text: text.clone(), ..chat(51, 9, number) }));
+    for sequence in 1..=5 {
+        harness.send(near, Body::Chat(Chat { text: text.clone(), ..chat(51, 9, sequence) }));
     }
-    bench.peer.say(bench.now, 50, "here too").expect("room of its own");
+    harness.peer.send(harness.now, 50, "here too").expect("room of its own");
 }
 
 #[test]
-fn forged_senders_do_not_silence_those_who_are_there() {
-    let mut bench = Bench::new(1);
-    let (good, bad) = (bench.link(50), bench.link(60));
-    for life in [50, 51] {
-        let here = Here { life, version: 1, id: life as i64, since: life, neighbours: vec![] };
-        bench.says(good, Body::Here(here));
+fn forged_senders_do_not_evict_known_senders() {
+    let mut harness = PeerHarness::new(1);
+    let (good, bad) = (harness.open_link(50), harness.open_link(60));
+    for incarnation in [50, 51] {
+        let advertisement = Advertisement {
+            incarnation,
+            version: 1,
+            id: incarnation as i64,
+            id_since: incarnation,
+            neighbours: vec![],
+        };
+        harness.send(good, Body::Advertisement(advertisement));
     }
-    bench.says(good, said(50, 1, 1));
-    let mut shown = chats(&bench.events()).len();
-    for life in 0..PEER_INBOX_SENDERS_MAX as u64 + 100 {
-        bench.says(bad, said((1 << 60) + life, 1, 1));
-        bench.hears(bad);
-        bench.hears(good);
-        shown += chats(&bench.events()).len();
+    harness.send(good, chat_body(50, 1, 1));
+    let mut shown = received_chats(&harness.take_events()).len();
+    for incarnation in 0..PEER_INBOX_SENDERS_MAX as u64 + 100 {
+        harness.send(bad, chat_body((1 << 60) + incarnation, 1, 1));
+        harness.take_bodies(bad);
+        harness.take_bodies(good);
+        shown += received_chats(&harness.take_events()).len();
     }
     assert!(shown > PEER_INBOX_SENDERS_MAX);
-    assert!(bench.peer.gauges().senders <= PEER_INBOX_SENDERS_MAX);
-    bench.says(good, said(50, 1, 2));
-    assert_eq!(chats(&bench.events()), [(50, "2".to_owned())], "who has spoken before");
-    bench.says(good, said(51, 1, 1));
-    assert_eq!(chats(&bench.events()), [(51, "1".to_owned())], "who has not");
-    bench.says(bad, said(50, 1, 1));
-    bench.says(bad, said(1 << 60, 1, 1));
-    assert_eq!(chats(&bench.events()), [], "nor is anything shown twice");
+    assert!(harness.peer.gauges().senders <= PEER_INBOX_SENDERS_MAX);
+    harness.send(good, chat_body(50, 1, 2));
+    assert_eq!(
+        received_chats(&harness.take_events()),
+        [(50, "2".to_owned())],
+        "who has spoken before"
+    );
+    harness.send(good, chat_body(51, 1, 1));
+    assert_eq!(received_chats(&harness.take_events()), [(51, "1".to_owned())], "who has not");
+    harness.send(bad, chat_body(50, 1, 1));
+    harness.send(bad, chat_body(1 << 60, 1, 1));
+    assert_eq!(received_chats(&harness.take_events()), [], "nor is anything shown twice");
 }
 
 #[test]
-fn more_ids_than_an_interval_has_are_waited_for() {
-    let mut bench = Bench::new(1);
+fn ids_beyond_512_per_interval_are_granted_in_the_next() {
+    let mut harness = PeerHarness::new(1);
     let mut ids = Vec::new();
     let waiting = loop {
-        let link = bench.peer.accepted(bench.now, None);
-        match granted(&mut bench, link, 1000 + ids.len() as u64) {
+        let link = harness.peer.accepted(harness.now, None);
+        match request_grant(&mut harness, link, 1000 + ids.len() as u64) {
             Some((_, id)) => ids.push(id),
             None => break link,
         }
-        bench.peer.closed(bench.now, link, &CloseReason::PeerClosed);
+        harness.peer.closed(harness.now, link, &CloseReason::PeerClosed);
         assert!(ids.len() <= 512, "more than there are");
     };
     assert_eq!(ids.len(), 512);
-    assert_eq!(bench.hears(waiting), []);
-    bench.pass(Duration::from_millis(9));
-    assert_eq!(bench.hears(waiting), []);
-    bench.pass(Duration::from_millis(1));
-    let last = bench.hears(waiting).into_iter().find_map(|body| match body {
+    assert_eq!(harness.take_bodies(waiting), []);
+    harness.run_for(Duration::from_millis(9));
+    assert_eq!(harness.take_bodies(waiting), []);
+    harness.run_for(Duration::from_millis(1));
+    let last = harness.take_bodies(waiting).into_iter().find_map(|body| match body {
         Body::Grant(grant) => Some(grant.id),
         _ => None,
     });
@@ -146,65 +168,71 @@ fn more_ids_than_an_interval_has_are_waited_for() {
 }
 
 #[test]
-fn there_is_no_end_to_those_one_can_speak_to() {
-    let mut bench = Bench::new(1);
-    let near = bench.link(50);
+fn recipients_beyond_peer_seen_pairs_max_can_still_be_sent_to() {
+    let mut harness = PeerHarness::new(1);
+    let near = harness.open_link(50);
     for to in 2..PEER_SEEN_PAIRS_MAX as i64 + 100 {
-        let own = bench.peer.say(bench.now, to, "hello").expect("room");
-        bench.says(near, receipt(own.life, to, own.number));
-        bench.hears(near);
+        let message_id = harness.peer.send(harness.now, to, "hello").expect("room");
+        harness.send(near, receipt_body(message_id.incarnation, to, message_id.sequence));
+        harness.take_bodies(near);
     }
-    let again = bench.peer.say(bench.now, 2, "hello again").expect("room");
-    assert!(again.number > 1, "a number is used once: {again:?}");
-    let heard = bench.hears(near);
-    let base = heard.iter().find_map(|body| match body {
-        Body::Chat(chat) => Some(chat.base),
+    let next_message = harness.peer.send(harness.now, 2, "hello again").expect("room");
+    assert!(next_message.sequence > 1, "a number is used once: {next_message:?}");
+    let bodies = harness.take_bodies(near);
+    let first_unacked = bodies.iter().find_map(|body| match body {
+        Body::Chat(chat) => Some(chat.first_unacked),
         _ => None,
     });
-    assert_eq!(base, Some(again.number), "nothing comes before it");
+    assert_eq!(first_unacked, Some(next_message.sequence), "nothing comes before it");
 }
 
 #[test]
-fn a_flood_of_peers_that_are_not_there_stays_within_bounds() {
-    let mut bench = Bench::new(1);
-    let bad = bench.link(60);
-    for life in 1000..1000 + 2 * PEERS_MAX as u64 {
-        let here = Here { life, version: 1, id: 5, since: life, neighbours: vec![life + 1] };
-        bench.says(bad, Body::Here(here));
-        assert!(bench.peer.gauges().peers <= PEERS_MAX);
+fn forged_advertisements_stay_within_peers_max() {
+    let mut harness = PeerHarness::new(1);
+    let bad = harness.open_link(60);
+    for incarnation in 1000..1000 + 2 * PEERS_MAX as u64 {
+        let advertisement = Advertisement {
+            incarnation,
+            version: 1,
+            id: 5,
+            id_since: incarnation,
+            neighbours: vec![incarnation + 1],
+        };
+        harness.send(bad, Body::Advertisement(advertisement));
+        assert!(harness.peer.gauges().peers <= PEERS_MAX);
     }
-    bench.pass(Duration::from_secs(11));
-    assert_eq!(bench.peer.gauges().peers, 0, "nobody vouches for them");
-    let events = bench.events();
-    assert!(!events.iter().any(|event| matches!(event, Event::Peer { .. })), "{events:?}");
+    harness.run_for(Duration::from_secs(11));
+    assert_eq!(harness.peer.gauges().peers, 0, "nobody vouches for them");
+    let events = harness.take_events();
+    assert!(!events.iter().any(|event| matches!(event, Event::PeerUp { .. })), "{events:?}");
 }
 
 #[test]
-fn a_receipt_that_says_late_is_for_a_message_that_is_kept() {
-    let mut bench = Bench::new(1);
-    let near = bench.link(50);
-    bench.says(near, Body::Receipt(Receipt { life: 50, number: 1, to: 9, late: true }));
-    bench.says(near, said(50, 9, 1));
-    assert_eq!(bench.peer.gauges().kept_messages, 1);
+fn late_receipt_without_its_message_is_ignored() {
+    let mut harness = PeerHarness::new(1);
+    let near = harness.open_link(50);
+    harness.send(near, Body::Receipt(Receipt { incarnation: 50, sequence: 1, to: 9, late: true }));
+    harness.send(near, chat_body(50, 9, 1));
+    assert_eq!(harness.peer.gauges().retained_messages, 1);
 }
 
 #[test]
-fn many_that_do_not_read_take_no_more_room_than_all_links_may() {
-    let mut bench = Bench::new(1);
-    let deaf: Vec<LinkId> = (100..120).map(|life| bench.link(life)).collect();
-    let loud = bench.link(50);
+fn slow_readers_stay_within_peer_queues_bytes_max() {
+    let mut harness = PeerHarness::new(1);
+    let slow_links: Vec<LinkId> = (100..120).map(|life| harness.open_link(life)).collect();
+    let sender_link = harness.open_link(50);
     let text = "x".repeat(1_000_000);
     let mut closed = 0;
-    for number in 1..=30 {
-        bench.says(loud, Body::Chat(Chat { text: text.clone(), ..chat(50, 9, number) }));
-        for link in bench.closed() {
-            assert!(deaf.contains(&link));
-            bench.peer.closed(bench.now, link, &CloseReason::PeerClosed);
+    for sequence in 1..=30 {
+        harness.send(sender_link, Body::Chat(Chat { text: text.clone(), ..chat(50, 9, sequence) }));
+        for link in harness.take_closed_links() {
+            assert!(slow_links.contains(&link));
+            harness.peer.closed(harness.now, link, &CloseReason::PeerClosed);
             closed += 1;
         }
-        let unsent: usize = deaf.iter().map(|&link| bench.peer.unsent(link).len()).sum();
-        assert!(unsent <= PEER_QUEUES_BYTES_MAX, "{unsent} after {number}");
+        let unsent: usize = slow_links.iter().map(|&link| harness.peer.unsent(link).len()).sum();
+        assert!(unsent <= PEER_QUEUES_BYTES_MAX, "{unsent} after {sequence}");
     }
-    assert_eq!(closed, deaf.len(), "each in its turn");
-    assert!(bench.peer.is_open(loud));
+    assert_eq!(closed, slow_links.len(), "each in its turn");
+    assert!(harness.peer.is_open(sender_link));
 }

@@ -3,8 +3,8 @@
 mod bounds;
 mod hostile;
 mod ids;
+mod messaging;
 mod simulation;
-mod talking;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,7 +21,7 @@ fn seconds(count: u64) -> Duration {
 }
 
 /// What a peer was told by others, in order.
-fn chats(events: &[Event]) -> Vec<(i64, String)> {
+fn received_chats(events: &[Event]) -> Vec<(i64, String)> {
     let chats = events.iter().filter_map(|event| match event {
         Event::Chat { from, text, .. } => Some((*from, text.clone())),
         _ => None,
@@ -30,7 +30,7 @@ fn chats(events: &[Event]) -> Vec<(i64, String)> {
 }
 
 /// How many receipts came from each.
-fn receipts(events: &[Event]) -> BTreeMap<i64, usize> {
+fn receipt_counts(events: &[Event]) -> BTreeMap<i64, usize> {
     let mut receipts = BTreeMap::new();
     for event in events {
         if let Event::Receipt { from, .. } = event {
@@ -40,7 +40,7 @@ fn receipts(events: &[Event]) -> BTreeMap<i64, usize> {
     receipts
 }
 
-fn errors(events: &[Event]) -> Vec<String> {
+fn error_texts(events: &[Event]) -> Vec<String> {
     let errors = events.iter().filter_map(|event| match event {
         Event::Error { text } => Some(text.clone()),
         _ => None,

@@ -13,134 +13,145 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 /// Ids that several peers wish.
-const CONTESTED: Range<i64> = 1..4;
+const CONTESTED_IDS: Range<i64> = 1..4;
 
 /// How long news of a death takes to be everywhere, at most: who comes back sooner may find its id
 /// taken by its own last life, and goes by another from then on.
-const MOURNING: Duration = Duration::from_secs(2);
+const DEATH_PROPAGATION_MAX: Duration = Duration::from_secs(2);
 
 /// What one program has been told and has said.
 #[derive(Default)]
-struct Life {
+struct Incarnation {
     /// Which peer it is or was.
-    who: usize,
+    peer_index: usize,
     /// The last number shown of each sender's life.
-    shown: BTreeMap<usize, u64>,
+    last_shown: BTreeMap<usize, u64>,
     receipts: BTreeMap<i64, u64>,
     /// The number of messages to each addressee.
-    said: BTreeMap<usize, u64>,
+    sent: BTreeMap<usize, u64>,
 }
 
-struct Run {
+struct Simulation {
     world: PeerWorld,
     rng: StdRng,
     /// Where each peer dials.
     targets: Vec<Vec<String>>,
-    wishes: Vec<Option<i64>>,
+    desired_ids: Vec<Option<i64>>,
     /// The number of each peer's latest life in the world; `None` while it is dead.
-    alive: Vec<Option<usize>>,
-    lives: BTreeMap<usize, Life>,
+    running: Vec<Option<usize>>,
+    incarnations: BTreeMap<usize, Incarnation>,
     /// Every showing: the sender's life, the addressee, the number.
-    shown: BTreeMap<(usize, usize, u64), u64>,
-    has_died: BTreeSet<usize>,
+    shown_counts: BTreeMap<(usize, usize, u64), u64>,
+    killed: BTreeSet<usize>,
     /// When each peer died last.
-    died: BTreeMap<usize, Time>,
+    killed_at: BTreeMap<usize, Time>,
 }
 
-impl Run {
+impl Simulation {
     fn new(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let delay_max = Duration::from_millis(rng.random_range(1..30));
-        let weather = NetConditions { delay_max, splits_writes: rng.random_ratio(1, 4) };
+        let conditions = NetConditions { delay_max, splits_writes: rng.random_ratio(1, 4) };
         Self {
-            world: PeerWorld::new(seed, weather),
+            world: PeerWorld::new(seed, conditions),
             rng,
             targets: Vec::new(),
-            wishes: Vec::new(),
-            alive: Vec::new(),
-            lives: BTreeMap::new(),
-            shown: BTreeMap::new(),
-            has_died: BTreeSet::new(),
-            died: BTreeMap::new(),
+            desired_ids: Vec::new(),
+            running: Vec::new(),
+            incarnations: BTreeMap::new(),
+            shown_counts: BTreeMap::new(),
+            killed: BTreeSet::new(),
+            killed_at: BTreeMap::new(),
         }
     }
 
     /// The id by which others may speak to a peer: nobody else wishes it.
-    fn id(who: usize) -> i64 {
-        1000 + who as i64
+    fn id_of(peer_index: usize) -> i64 {
+        1000 + peer_index as i64
     }
 
-    fn is_addressee(&self, who: usize) -> bool {
-        self.wishes[who] == Some(Self::id(who))
+    fn is_recipient(&self, peer_index: usize) -> bool {
+        self.desired_ids[peer_index] == Some(Self::id_of(peer_index))
     }
 
     /// A peer that names one before it, so that all are one network in the end, and others.
-    fn join(&mut self) {
-        let who = self.targets.len();
+    fn add_peer(&mut self) {
+        let peer_index = self.targets.len();
         let mut targets = Vec::new();
-        if who > 0 {
-            targets.push(format!("p{}", self.rng.random_range(0..who)));
+        if peer_index > 0 {
+            targets.push(format!("p{}", self.rng.random_range(0..peer_index)));
         }
         for _ in 0..self.rng.random_range(0..3) {
-            targets.push(format!("p{}", self.rng.random_range(0..=who + 2)));
+            targets.push(format!("p{}", self.rng.random_range(0..=peer_index + 2)));
         }
-        self.wishes.push(match self.rng.random_range(0..10) {
+        self.desired_ids.push(match self.rng.random_range(0..10) {
             0 => None,
-            1 => Some(self.rng.random_range(CONTESTED)),
-            _ => Some(Self::id(who)),
+            1 => Some(self.rng.random_range(CONTESTED_IDS)),
+            _ => Some(Self::id_of(peer_index)),
         });
         self.targets.push(targets);
-        self.alive.push(None);
-        self.start(who);
+        self.running.push(None);
+        self.start(peer_index);
     }
 
-    fn start(&mut self, who: usize) {
-        let targets: Vec<&str> = self.targets[who].iter().map(String::as_str).collect();
-        let number = self.world.start(&format!("p{who}"), self.wishes[who], &targets);
-        self.alive[who] = Some(number);
-        self.lives.insert(number, Life { who, ..Life::default() });
+    fn start(&mut self, peer_index: usize) {
+        let targets: Vec<&str> = self.targets[peer_index].iter().map(String::as_str).collect();
+        let incarnation_index =
+            self.world.start(&format!("p{peer_index}"), self.desired_ids[peer_index], &targets);
+        self.running[peer_index] = Some(incarnation_index);
+        self.incarnations
+            .insert(incarnation_index, Incarnation { peer_index, ..Incarnation::default() });
     }
 
-    fn kill(&mut self, who: usize) {
-        if let Some(number) = self.alive[who].take() {
-            self.take_in(number);
-            self.world.kill(number);
-            self.has_died.insert(number);
-            self.died.insert(who, self.world.now());
+    fn kill(&mut self, peer_index: usize) {
+        if let Some(incarnation_index) = self.running[peer_index].take() {
+            self.check_events(incarnation_index);
+            self.world.kill(incarnation_index);
+            self.killed.insert(incarnation_index);
+            self.killed_at.insert(peer_index, self.world.now());
         }
     }
 
-    fn somebody(&mut self) -> usize {
+    fn random_peer(&mut self) -> usize {
         self.rng.random_range(0..self.targets.len())
     }
 
-    fn say(&mut self) {
-        let (from, to) = (self.somebody(), self.somebody());
-        let Some(number) = self.alive[from] else { return };
-        let is_ready = self.world.peer(number).is_some_and(|peer| peer.id().is_some());
-        if from == to || !is_ready || !self.is_addressee(to) {
+    fn send_random(&mut self) {
+        let (from, to) = (self.random_peer(), self.random_peer());
+        let Some(incarnation_index) = self.running[from] else { return };
+        let is_ready = self.world.peer(incarnation_index).is_some_and(|peer| peer.id().is_some());
+        if from == to || !is_ready || !self.is_recipient(to) {
             return;
         }
         for _ in 0..self.rng.random_range(1..5) {
-            let said = self.lives.get_mut(&number).expect("a life").said.entry(to).or_insert(0);
-            *said += 1;
-            let text = format!("{number} {said}");
-            self.world.send(number, Self::id(to), &text).expect("room");
+            let sent = self
+                .incarnations
+                .get_mut(&incarnation_index)
+                .expect("a life")
+                .sent
+                .entry(to)
+                .or_insert(0);
+            *sent += 1;
+            let text = format!("{incarnation_index} {sent}");
+            self.world.send(incarnation_index, Self::id_of(to), &text).expect("room");
         }
     }
 
-    fn disturb(&mut self) {
+    fn run_random_step(&mut self) {
         match self.rng.random_range(0..20) {
             0 => {
-                let who = self.somebody();
-                self.kill(who);
+                let peer_index = self.random_peer();
+                self.kill(peer_index);
             }
             1..=2 => {
-                let who = self.somebody();
+                let peer_index = self.random_peer();
                 let now = self.world.now();
-                let is_mourned = self.died.get(&who).is_some_and(|&at| now.since(at) < MOURNING);
-                if self.alive[who].is_none() && !is_mourned {
-                    self.start(who);
+                let is_death_propagating = self
+                    .killed_at
+                    .get(&peer_index)
+                    .is_some_and(|&at| now.since(at) < DEATH_PROPAGATION_MAX);
+                if self.running[peer_index].is_none() && !is_death_propagating {
+                    self.start(peer_index);
                 }
             }
             3..=6 => {
@@ -150,131 +161,153 @@ impl Run {
                     self.world.reset_links(one, other);
                 }
             }
-            _ => self.say(),
+            _ => self.send_random(),
         }
         let pause = self.rng.random_range(0..100) * self.rng.random_range(0..10);
         self.world.run_for(Duration::from_millis(pause));
     }
 
     /// Notes what a peer was told: once, and in the order in which each sender said it.
-    fn take_in(&mut self, number: usize) {
-        let life = self.lives.get_mut(&number).expect("a life");
-        for event in self.world.take_events(number) {
+    fn check_events(&mut self, incarnation_index: usize) {
+        let incarnation = self.incarnations.get_mut(&incarnation_index).expect("a life");
+        for event in self.world.take_events(incarnation_index) {
             match event {
                 Event::Chat { text, to, .. } => {
-                    assert_eq!(to, Self::id(life.who), "said to another");
+                    assert_eq!(to, Self::id_of(incarnation.peer_index), "said to another");
                     let (sender, count) = text.split_once(' ').expect("our words");
                     let sender: usize = sender.parse().expect("a number");
                     let count: u64 = count.parse().expect("a number");
-                    let last = life.shown.insert(sender, count);
+                    let last = incarnation.last_shown.insert(sender, count);
                     assert!(last < Some(count), "{sender} to {to}: {count} after {last:?}");
-                    *self.shown.entry((sender, life.who, count)).or_insert(0) += 1;
+                    *self
+                        .shown_counts
+                        .entry((sender, incarnation.peer_index, count))
+                        .or_insert(0) += 1;
                 }
-                Event::Receipt { from, .. } => *life.receipts.entry(from).or_insert(0) += 1,
+                Event::Receipt { from, .. } => *incarnation.receipts.entry(from).or_insert(0) += 1,
                 _ => {}
             }
         }
-        if let Some(peer) = self.world.peer(number) {
+        if let Some(peer) = self.world.peer(incarnation_index) {
             let gauges = peer.gauges();
             assert!(gauges.links <= PEER_LINKS_MAX && gauges.peers <= PEERS_MAX, "{gauges:?}");
-            assert_eq!(gauges.given_up, 0, "nobody had to drop anything");
-            let who = self.lives[&number].who;
-            if !self.has_died.iter().any(|dead| self.lives[dead].who == who) {
+            assert_eq!(gauges.dropped, 0, "nobody had to drop anything");
+            let peer_index = self.incarnations[&incarnation_index].peer_index;
+            if !self.killed.iter().any(|dead| self.incarnations[dead].peer_index == peer_index) {
                 // A second life does not know what the first was shown, and may wait for that.
-                assert_eq!((gauges.early, gauges.late), (0, 0), "all is learnt in order");
+                assert_eq!((gauges.out_of_order, gauges.late), (0, 0), "all is learnt in order");
             }
         }
     }
 
-    fn take_all_in(&mut self) {
-        for number in self.alive.clone().into_iter().flatten() {
-            self.take_in(number);
+    fn check_all_events(&mut self) {
+        for incarnation_index in self.running.clone().into_iter().flatten() {
+            self.check_events(incarnation_index);
         }
     }
 
-    fn check(&mut self) {
-        let alive: Vec<usize> = self.alive.iter().map(|number| number.expect("all live")).collect();
-        let ids: BTreeSet<i64> = alive.iter().map(|&number| self.world.id(number)).collect();
-        assert_eq!(ids.len(), alive.len(), "an id twice");
-        for (who, &number) in alive.iter().enumerate() {
-            let peer = self.world.peer(number).expect("alive");
-            let others: BTreeSet<i64> = peer.others().chain(peer.id()).collect();
-            assert_eq!(others, ids, "what p{who} knows");
+    fn check_final_state(&mut self) {
+        let running: Vec<usize> =
+            self.running.iter().map(|number| number.expect("all live")).collect();
+        let ids: BTreeSet<i64> = running.iter().map(|&number| self.world.id(number)).collect();
+        assert_eq!(ids.len(), running.len(), "an id twice");
+        for (peer_index, &incarnation_index) in running.iter().enumerate() {
+            let peer = self.world.peer(incarnation_index).expect("alive");
+            let known_ids: BTreeSet<i64> = peer.other_ids().chain(peer.id()).collect();
+            assert_eq!(known_ids, ids, "what p{peer_index} knows");
             let gauges = peer.gauges();
-            assert_eq!(gauges.kept_messages, 0, "p{who} keeps what has its receipt: {gauges:?}");
-            assert_eq!((gauges.kept_bytes, gauges.waiting), (0, 0));
-            if self.is_addressee(who) {
-                assert_eq!(peer.id(), Some(Self::id(who)));
+            assert_eq!(
+                gauges.retained_messages, 0,
+                "p{peer_index} keeps what has its receipt: {gauges:?}"
+            );
+            assert_eq!((gauges.retained_bytes, gauges.reorder_messages), (0, 0));
+            if self.is_recipient(peer_index) {
+                assert_eq!(peer.id(), Some(Self::id_of(peer_index)));
             }
         }
-        for (number, life) in &self.lives {
-            for (&to, &said) in &life.said {
-                let deaths = self.has_died.iter().filter(|dead| self.lives[dead].who == to).count();
-                for count in 1..=said {
-                    let shown = self.shown.get(&(*number, to, count)).copied().unwrap_or(0);
+        for (incarnation_index, incarnation) in &self.incarnations {
+            for (&to, &sent_count) in &incarnation.sent {
+                let deaths = self
+                    .killed
+                    .iter()
+                    .filter(|dead| self.incarnations[dead].peer_index == to)
+                    .count();
+                for count in 1..=sent_count {
+                    let shown = self
+                        .shown_counts
+                        .get(&(*incarnation_index, to, count))
+                        .copied()
+                        .unwrap_or(0);
                     assert!(shown <= 1 + deaths as u64);
                     // Who dies without a link takes with it what it has just said.
-                    let is_lost = shown == 0 && self.has_died.contains(number);
-                    assert!(shown > 0 || is_lost, "{number} to p{to}: {count} was never shown");
+                    let is_lost = shown == 0 && self.killed.contains(incarnation_index);
+                    assert!(
+                        shown > 0 || is_lost,
+                        "{incarnation_index} to p{to}: {count} was never shown"
+                    );
                 }
-                if !self.has_died.contains(number) {
-                    assert_eq!(life.receipts.get(&Self::id(to)), Some(&said), "{number} to p{to}");
+                if !self.killed.contains(incarnation_index) {
+                    assert_eq!(
+                        incarnation.receipts.get(&Self::id_of(to)),
+                        Some(&sent_count),
+                        "{incarnation_index} to p{to}"
+                    );
                 }
             }
         }
     }
 }
 
-fn run(seed: u64, size: usize, disturbances: usize) {
+fn run_simulation(seed: u64, size: usize, steps: usize) {
     println!("seed {seed}, up to {size} peers: CRC_SEED={seed} replays it");
-    let mut run = Run::new(seed);
+    let mut simulation = Simulation::new(seed);
     for _ in 0..size / 2 {
-        run.join();
-        if run.rng.random_ratio(1, 3) {
-            run.world.run_for(Duration::from_millis(50));
+        simulation.add_peer();
+        if simulation.rng.random_ratio(1, 3) {
+            simulation.world.run_for(Duration::from_millis(50));
         }
     }
-    run.world.run_for(Duration::from_secs(3));
-    for step in 0..disturbances {
-        if run.targets.len() < size && step % (disturbances / size + 1) == 0 {
-            run.join();
+    simulation.world.run_for(Duration::from_secs(3));
+    for step in 0..steps {
+        if simulation.targets.len() < size && step % (steps / size + 1) == 0 {
+            simulation.add_peer();
         }
-        run.disturb();
+        simulation.run_random_step();
         if step % 10 == 0 {
-            run.take_all_in();
+            simulation.check_all_events();
         }
     }
-    run.world.run_for(MOURNING);
-    for who in 0..run.targets.len() {
-        if run.alive[who].is_none() {
-            run.start(who);
+    simulation.world.run_for(DEATH_PROPAGATION_MAX);
+    for peer_index in 0..simulation.targets.len() {
+        if simulation.running[peer_index].is_none() {
+            simulation.start(peer_index);
         }
     }
-    run.world.run_for(Duration::from_secs(120));
-    run.take_all_in();
-    run.check();
+    simulation.world.run_for(Duration::from_secs(120));
+    simulation.check_all_events();
+    simulation.check_final_state();
 }
 
-fn number(name: &str) -> Option<u64> {
+fn env_number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
 #[test]
-fn every_message_arrives_once_and_its_keeping_ends() {
-    if let Some(seed) = number("CRC_SEED") {
-        return run(seed, size(seed), 300);
+fn every_message_is_shown_once_and_released_after_its_receipt() {
+    if let Some(seed) = env_number("CRC_SEED") {
+        return run_simulation(seed, random_size(seed), 300);
     }
-    for seed in 0..number("CRC_SEEDS").unwrap_or(40) {
-        run(seed, size(seed), 300);
+    for seed in 0..env_number("CRC_SEEDS").unwrap_or(40) {
+        run_simulation(seed, random_size(seed), 300);
     }
 }
 
 /// Mostly few peers, among whom more happens to each.
-fn size(seed: u64) -> usize {
+fn random_size(seed: u64) -> usize {
     StdRng::seed_from_u64(seed ^ 0x70).random_range(3..40)
 }
 
 #[test]
-fn two_hundred_peers() {
-    run(number("CRC_SEED").unwrap_or(1), 200, 120);
+fn two_hundred_peers_converge_and_deliver_every_message() {
+    run_simulation(env_number("CRC_SEED").unwrap_or(1), 200, 120);
 }

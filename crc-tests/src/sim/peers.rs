@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crc::link::{CloseReason, LinkId, Time};
 use crc::peer::wire::MessageId;
-use crc::peer::{Action, Event, Peer, SayError};
+use crc::peer::{Action, Event, Peer, SendError};
 use rand::RngExt as _;
 
 use super::NetConditions;
@@ -119,8 +119,8 @@ impl PeerWorld {
     ///
     /// # Errors
     /// As [`Peer::say`].
-    pub fn send(&mut self, index: usize, to: i64, text: &str) -> Result<MessageId, SayError> {
-        self.with_peer(index, |peer, now| peer.say(now, to, text))
+    pub fn send(&mut self, index: usize, to: i64, text: &str) -> Result<MessageId, SendError> {
+        self.with_peer(index, |peer, now| peer.send(now, to, text))
     }
 
     /// What a peer's user was told since this was last asked.

@@ -6,18 +6,18 @@ use super::*;
 mod classic;
 mod crc;
 mod direct;
-mod leaving;
+mod quitting;
 
 fn at(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-fn shown(app: &mut App) -> Vec<String> {
+fn take_events(app: &mut App) -> Vec<String> {
     std::iter::from_fn(|| app.poll_event().map(|event| event.to_json())).collect()
 }
 
 /// The texts of the errors shown since the last call; anything else shown is a mistake.
-fn errors(app: &mut App) -> Vec<String> {
+fn take_errors(app: &mut App) -> Vec<String> {
     let text = |event| match event {
         Event::Error { text } => text.to_string(),
         other => panic!("{other:?}"),

@@ -10,9 +10,12 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::roster::Roster;
-use super::{End, FrameLen, NAME_DEADLINE, NotDone, Session, bounded, id_too_large};
+use super::{
+    FrameLenFn, LineError, NAME_LOOKUP_TIMEOUT, Session, SessionError, check_frame_len,
+    id_too_large,
+};
 use crate::client::event::{Event, Text, User};
-use crate::client::grammar::Addressee;
+use crate::client::grammar::Recipient;
 use crate::id::HostId;
 use crate::limits::FRAME_BYTES_MAX_CEILING;
 use crate::relay::Identity;
@@ -21,24 +24,24 @@ use crate::wires::crc::codec as wire;
 
 /// How long nothing may come after the welcome before a list counts as complete: the server tells
 /// of everyone at once, but not when it is done.
-pub(in crate::client) const LIST_QUIET: Duration = Duration::from_millis(100);
+pub(in crate::client) const LIST_QUIET_PERIOD: Duration = Duration::from_millis(100);
 
 /// Random ids that are tried. Two in use one after the other is a wonder; eight, a server that
 /// refuses whatever it is asked.
-const RANDOM_IDS_MAX: u32 = 8;
+const RANDOM_ID_ATTEMPTS_MAX: u32 = 8;
 
 /// A connection to a CRC server, as its client.
 #[derive(Debug)]
 pub(in crate::client) struct Crc {
     identity: Identity,
     rng: StdRng,
-    ids_tried: u32,
-    is_welcome: bool,
-    others: Roster,
+    id_attempts: u32,
+    is_registered: bool,
+    roster: Roster,
     /// Until when a name that is not known may yet be told of.
-    names_until: Duration,
-    /// Until when the list of users may be incomplete; never later than `names_until`.
-    list_until: Duration,
+    names_deadline: Duration,
+    /// Until when the list of users may be incomplete; never later than `names_deadline`.
+    list_deadline: Duration,
 }
 
 impl Crc {
@@ -48,21 +51,21 @@ impl Crc {
         Self {
             identity,
             rng: StdRng::seed_from_u64(seed),
-            ids_tried: 1,
-            is_welcome: false,
-            others: Roster::default(),
-            names_until: Duration::ZERO,
-            list_until: Duration::ZERO,
+            id_attempts: 1,
+            is_registered: false,
+            roster: Roster::default(),
+            names_deadline: Duration::ZERO,
+            list_deadline: Duration::ZERO,
         }
     }
 }
 
 impl Session for Crc {
-    fn wire(&self) -> &'static str {
+    fn wire_name(&self) -> &'static str {
         "CRC"
     }
 
-    fn frame_len(&self) -> FrameLen {
+    fn frame_len(&self) -> FrameLenFn {
         |bytes| wire::frame_len(bytes, FRAME_BYTES_MAX_CEILING).map_err(|error| error.to_string())
     }
 
@@ -77,19 +80,19 @@ impl Session for Crc {
         wire::encode(&Message::Registration(registration), out);
     }
 
-    fn hear(
+    fn on_frame(
         &mut self,
         now: Duration,
         frame: &[u8],
         out: &mut Vec<u8>,
         events: &mut Vec<Event>,
-    ) -> Result<(), End> {
-        self.list_until = self.names_until.min(now + LIST_QUIET);
-        let me = self.identity.id;
+    ) -> Result<(), SessionError> {
+        self.list_deadline = self.names_deadline.min(now + LIST_QUIET_PERIOD);
+        let own_id = self.identity.id;
         match wire::parse_frame(frame) {
             Message::Status { destination, .. } if destination == HostId::EXTENSION => {}
             Message::Status { code, text, .. } => {
-                return self.hear_status(now, code, text, out, events);
+                return self.handle_status(now, code, text, out, events);
             }
             Message::Registration(Registration {
                 kind: HostKind::User,
@@ -97,8 +100,8 @@ impl Session for Crc {
                 name,
                 info,
                 ..
-            }) if source != me => {
-                self.others.insert(source, name.into());
+            }) if source != own_id => {
+                self.roster.insert(source, name.into());
                 let (name, info) = (name.into(), Some(info.into()));
                 events.push(Event::Join { id: Some(source.0.into()), name, info });
             }
@@ -107,9 +110,9 @@ impl Session for Crc {
                 name: self.name_of(source),
                 text: text.into(),
             }),
-            Message::ClientQuit { source, text } if source != me => events.push(Event::Quit {
+            Message::ClientQuit { source, text } if source != own_id => events.push(Event::Quit {
                 id: Some(source.0.into()),
-                name: self.others.remove(source),
+                name: self.roster.remove(source),
                 text: Some(text.into()),
             }),
             Message::Registration(_) | Message::ClientQuit { .. } | Message::ServerQuit { .. } => {}
@@ -117,97 +120,97 @@ impl Session for Crc {
         Ok(())
     }
 
-    fn say(
+    fn send(
         &self,
         now: Duration,
-        to: Addressee<'_>,
+        to: Recipient<'_>,
         text: &str,
         out: &mut Vec<u8>,
-    ) -> Result<(), NotDone> {
-        let destination = self.id_of(now, to)?;
+    ) -> Result<(), LineError> {
+        let destination = self.resolve(now, to)?;
         let source = self.identity.id;
-        append(&Message::Chat { source, destination, text: text.as_bytes() }, out)
+        encode_bounded(&Message::Chat { source, destination, text: text.as_bytes() }, out)
     }
 
-    fn users(&self, now: Duration) -> Result<Vec<User>, NotDone> {
-        if now < self.list_until {
-            return Err(NotDone::Later(self.list_until));
+    fn users(&self, now: Duration) -> Result<Vec<User>, LineError> {
+        if now < self.list_deadline {
+            return Err(LineError::RetryAt(self.list_deadline));
         }
-        Ok(self.others.users())
+        Ok(self.roster.users())
     }
 
-    fn quit(&self, text: &str, out: &mut Vec<u8>) -> Result<(), NotDone> {
+    fn quit(&self, text: &str, out: &mut Vec<u8>) -> Result<(), LineError> {
         let source = self.identity.id;
-        append(&Message::ClientQuit { source, text: text.as_bytes() }, out)
+        encode_bounded(&Message::ClientQuit { source, text: text.as_bytes() }, out)
     }
 }
 
 impl Crc {
-    fn hear_status(
+    fn handle_status(
         &mut self,
         now: Duration,
         code: StatusCode,
         text: &[u8],
         out: &mut Vec<u8>,
         events: &mut Vec<Event>,
-    ) -> Result<(), End> {
+    ) -> Result<(), SessionError> {
         let id = self.identity.id;
         let status = Event::Status { code: Some(code.0), text: text.into() };
-        if !self.is_welcome && code == StatusCode::WELCOME {
-            self.is_welcome = true;
-            self.names_until = now + NAME_DEADLINE;
-            self.list_until = now + LIST_QUIET;
+        if !self.is_registered && code == StatusCode::WELCOME {
+            self.is_registered = true;
+            self.names_deadline = now + NAME_LOOKUP_TIMEOUT;
+            self.list_deadline = now + LIST_QUIET_PERIOD;
             let name = self.identity.name[..].into();
             events.extend([Event::Connected { id: Some(id.0.into()), name }, status]);
             return Ok(());
         }
-        let about = last_number(text).unwrap_or(id.0);
-        if self.is_welcome || code != StatusCode::ID_TAKEN || about != id.0 {
+        let refused_id = parse_trailing_number(text).unwrap_or(id.0);
+        if self.is_registered || code != StatusCode::ID_TAKEN || refused_id != id.0 {
             events.push(status);
             return Ok(());
         }
-        if !self.identity.is_id_configured && self.ids_tried < RANDOM_IDS_MAX {
-            self.ids_tried += 1;
+        if !self.identity.is_id_configured && self.id_attempts < RANDOM_ID_ATTEMPTS_MAX {
+            self.id_attempts += 1;
             self.identity.id = HostId::random(&mut self.rng);
             self.open(out);
             return Ok(());
         }
         events.push(status);
-        Err(End::Refused(if self.identity.is_id_configured {
+        Err(SessionError::Rejected(if self.identity.is_id_configured {
             format!(
                 "the id {id} is taken: choose another with --id, or leave --id out for a random one"
             )
         } else {
-            format!("the server refused {RANDOM_IDS_MAX} random ids: choose one with --id")
+            format!("the server refused {RANDOM_ID_ATTEMPTS_MAX} random ids: choose one with --id")
         }))
     }
 
-    fn id_of(&self, now: Duration, to: Addressee<'_>) -> Result<HostId, NotDone> {
+    fn resolve(&self, now: Duration, to: Recipient<'_>) -> Result<HostId, LineError> {
         match to {
-            Addressee::Number(digits) => {
+            Recipient::Number(digits) => {
                 let id = digits.parse().map(HostId);
                 id.map_err(|_| id_too_large(digits, u32::MAX.into()))
             }
-            Addressee::NumberOrName(digits) => match digits.parse() {
-                Ok(id) => self.id_of_digits(now, HostId(id), digits),
-                Err(_) => self.id_of_name(now, digits),
+            Recipient::NumberOrName(digits) => match digits.parse() {
+                Ok(id) => self.resolve_digits(now, HostId(id), digits),
+                Err(_) => self.resolve_name(now, digits),
             },
-            Addressee::Name(name) => self.id_of_name(now, name),
+            Recipient::Name(name) => self.resolve_name(now, name),
         }
     }
 
     /// The one user of that name. It is one's own only while nobody else has it.
-    fn id_of_name(&self, now: Duration, name: &str) -> Result<HostId, NotDone> {
-        let ids = self.others.ids(name.as_bytes());
+    fn resolve_name(&self, now: Duration, name: &str) -> Result<HostId, LineError> {
+        let ids = self.roster.ids_by_name(name.as_bytes());
         match ids[..] {
             [id] => Ok(id),
             [] if name.as_bytes() == self.identity.name => Ok(self.identity.id),
-            [] if now < self.names_until => Err(NotDone::Later(self.names_until)),
-            [] => Err(NotDone::Never(format!("nobody here is called {name}: see /list"))),
+            [] if now < self.names_deadline => Err(LineError::RetryAt(self.names_deadline)),
+            [] => Err(LineError::Invalid(format!("nobody here is called {name}: see /list"))),
             _ => {
                 let ids: Vec<String> = ids.iter().map(HostId::to_string).collect();
                 let ids = ids.join(", ");
-                Err(NotDone::Never(format!(
+                Err(LineError::Invalid(format!(
                     "several users are called {name}: write one of the ids {ids} instead"
                 )))
             }
@@ -215,12 +218,12 @@ impl Crc {
     }
 
     /// The id, unless nobody is known to have it and just one user has it as a name.
-    fn id_of_digits(&self, now: Duration, id: HostId, name: &str) -> Result<HostId, NotDone> {
+    fn resolve_digits(&self, now: Duration, id: HostId, name: &str) -> Result<HostId, LineError> {
         if self.name_of(id).is_some() {
             return Ok(id);
         }
-        match self.id_of_name(now, name) {
-            Err(NotDone::Never(_)) => Ok(id),
+        match self.resolve_name(now, name) {
+            Err(LineError::Invalid(_)) => Ok(id),
             other => other,
         }
     }
@@ -229,24 +232,24 @@ impl Crc {
         if id == self.identity.id {
             return Some(self.identity.name[..].into());
         }
-        self.others.name(id).cloned()
+        self.roster.name(id).cloned()
     }
 }
 
 /// Appends a frame that servers take.
-fn append(message: &Message<'_>, out: &mut Vec<u8>) -> Result<(), NotDone> {
+fn encode_bounded(message: &Message<'_>, out: &mut Vec<u8>) -> Result<(), LineError> {
     let mut frame = Vec::new();
     wire::encode(message, &mut frame);
-    bounded(frame.len())?;
+    check_frame_len(frame.len())?;
     out.append(&mut frame);
     Ok(())
 }
 
 /// The number at the end of a text, which in a refusal is the id that it is about.
-fn last_number(text: &[u8]) -> Option<u32> {
+fn parse_trailing_number(text: &[u8]) -> Option<u32> {
     let text = str::from_utf8(text).ok()?.trim_end();
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_digit()).len();
-    text[digits..].parse().ok()
+    let digits_start = text.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+    text[digits_start..].parse().ok()
 }
 
 #[cfg(test)]
@@ -254,11 +257,11 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: Option<u32>) {
-        assert_eq!(last_number(text.as_bytes()), expected, "{text}");
+        assert_eq!(parse_trailing_number(text.as_bytes()), expected, "{text}");
     }
 
     #[test]
-    fn finds_the_id_a_refusal_is_about() {
+    fn trailing_id_of_a_refusal_is_parsed() {
         check("Someone has already registered with ID 101", Some(101));
         check("Someone has already registered with ID 101 ", Some(101));
         check("101 is taken", None);

@@ -6,18 +6,18 @@
 
 use std::time::Duration;
 
-use super::{End, FrameLen, NotDone, Session, bounded, id_too_large};
+use super::{FrameLenFn, LineError, Session, SessionError, check_frame_len, id_too_large};
 use crate::client::event::{Event, User};
-use crate::client::grammar::Addressee;
+use crate::client::grammar::Recipient;
 use crate::limits::FRAME_BYTES_MAX_CEILING;
 use crate::wires::direct::codec as wire;
 use crate::wires::direct::codec::{Control, FastHandshake, Message, WireError};
 
 /// The sender and the addressee that is the server.
-const SERVER: i64 = 0;
+const SERVER_ID: i64 = 0;
 
 /// Bytes of a frame that do not count where its length is bounded.
-const HEADER: usize = 4;
+const HEADER_BYTES: usize = 4;
 
 /// A connection to a direct server, as its client.
 #[derive(Debug)]
@@ -30,56 +30,57 @@ pub(in crate::client) struct Direct {
 #[derive(Clone, Copy, Debug)]
 enum State {
     /// The server has not assigned an id.
-    Greeting { desired_id: Option<i64> },
+    AwaitingGreeting { desired_id: Option<i64> },
     /// It has, and was asked for another.
-    Asking { desired_id: i64 },
+    AwaitingId { desired_id: i64 },
     /// The id is the one to stay.
-    Settled,
+    Ready,
 }
 
 impl Direct {
     /// A client that is not connected; `desired_id`, if any, is positive.
     #[must_use]
     pub(in crate::client) fn new(desired_id: Option<i64>) -> Self {
-        Self { state: State::Greeting { desired_id }, id: 0 }
+        Self { state: State::AwaitingGreeting { desired_id }, id: 0 }
     }
 }
 
 impl Session for Direct {
-    fn wire(&self) -> &'static str {
+    fn wire_name(&self) -> &'static str {
         "direct"
     }
 
-    fn frame_len(&self) -> FrameLen {
+    fn frame_len(&self) -> FrameLenFn {
         |bytes| wire::frame_len(bytes, FRAME_BYTES_MAX_CEILING).map_err(|error| error.to_string())
     }
 
     /// The server speaks first.
     fn open(&self, _out: &mut Vec<u8>) {}
 
-    fn hear(
+    fn on_frame(
         &mut self,
         _now: Duration,
         frame: &[u8],
         out: &mut Vec<u8>,
         events: &mut Vec<Event>,
-    ) -> Result<(), End> {
-        let broken = |error: WireError| End::Broken(error.to_string());
-        if let State::Greeting { desired_id } = self.state {
-            let handshake = wire::parse_handshake(frame).map_err(broken)?;
-            return self.hear_greeting(handshake, desired_id, out, events);
+    ) -> Result<(), SessionError> {
+        let protocol_error = |error: WireError| SessionError::Protocol(error.to_string());
+        if let State::AwaitingGreeting { desired_id } = self.state {
+            let handshake = wire::parse_handshake(frame).map_err(protocol_error)?;
+            return self.handle_greeting(handshake, desired_id, out, events);
         }
-        let Message { from, msg, control, .. } = wire::parse_frame(frame).map_err(broken)?;
+        let Message { from, msg, control, .. } =
+            wire::parse_frame(frame).map_err(protocol_error)?;
         match (control, self.state) {
-            (Some(Control::Handshake(handshake)), State::Asking { desired_id }) => {
+            (Some(Control::Handshake(handshake)), State::AwaitingId { desired_id }) => {
                 if handshake.error {
                     let id = handshake.id;
                     events.push(Event::error(format!("id {desired_id} is in use: you are {id}")));
                 }
-                self.settle(handshake.id, events);
+                self.confirm_id(handshake.id, events);
             }
             (Some(_), _) => {}
-            (None, _) if from == SERVER => {
+            (None, _) if from == SERVER_ID => {
                 events.push(Event::Status { code: None, text: msg.into() });
             }
             (None, _) => {
@@ -89,62 +90,62 @@ impl Session for Direct {
         Ok(())
     }
 
-    fn say(
+    fn send(
         &self,
         _now: Duration,
-        to: Addressee<'_>,
+        to: Recipient<'_>,
         text: &str,
         out: &mut Vec<u8>,
-    ) -> Result<(), NotDone> {
+    ) -> Result<(), LineError> {
         let to = match to {
-            Addressee::Number(digits) | Addressee::NumberOrName(digits) => {
+            Recipient::Number(digits) | Recipient::NumberOrName(digits) => {
                 digits.parse().map_err(|_| id_too_large(digits, i64::MAX))?
             }
-            Addressee::Name(name) => {
-                return Err(NotDone::Never(format!(
+            Recipient::Name(name) => {
+                return Err(LineError::Invalid(format!(
                     "this wire knows users by number, not by name: write a number instead of {name}"
                 )));
             }
         };
         let mut frame = Vec::new();
         wire::encode_plain(self.id, to, text, &mut frame);
-        bounded(frame.len() - HEADER)?;
+        check_frame_len(frame.len() - HEADER_BYTES)?;
         out.append(&mut frame);
         Ok(())
     }
 
-    fn users(&self, _now: Duration) -> Result<Vec<User>, NotDone> {
-        Err(NotDone::Never(
+    fn users(&self, _now: Duration) -> Result<Vec<User>, LineError> {
+        Err(LineError::Invalid(
             "this wire has no list of users: you must know their numbers".to_owned(),
         ))
     }
 
     /// The text is dropped: the wire has no word for it.
-    fn quit(&self, _text: &str, _out: &mut Vec<u8>) -> Result<(), NotDone> {
+    fn quit(&self, _text: &str, _out: &mut Vec<u8>) -> Result<(), LineError> {
         Ok(())
     }
 
-    fn has_farewell(&self) -> bool {
+    fn has_quit_message(&self) -> bool {
         false
     }
 }
 
 impl Direct {
-    fn hear_greeting(
+    fn handle_greeting(
         &mut self,
         FastHandshake { id, error }: FastHandshake,
         desired_id: Option<i64>,
         out: &mut Vec<u8>,
         events: &mut Vec<Event>,
-    ) -> Result<(), End> {
+    ) -> Result<(), SessionError> {
         if error {
-            return Err(End::Refused("the server refused the connection".to_owned()));
+            return Err(SessionError::Rejected("the server refused the connection".to_owned()));
         }
         match desired_id {
-            None => self.settle(id, events),
+            None => self.confirm_id(id, events),
             Some(desired_id) => {
                 self.id = id;
-                self.state = State::Asking { desired_id };
+                self.state = State::AwaitingId { desired_id };
                 let control = Some(Control::DesiredId(desired_id));
                 wire::encode(&Message { control, ..Message::default() }, out);
             }
@@ -152,9 +153,9 @@ impl Direct {
         Ok(())
     }
 
-    fn settle(&mut self, id: i64, events: &mut Vec<Event>) {
+    fn confirm_id(&mut self, id: i64, events: &mut Vec<Event>) {
         self.id = id;
-        self.state = State::Settled;
+        self.state = State::Ready;
         events.push(Event::Connected { id: Some(id), name: id.to_string().into() });
     }
 }

@@ -15,36 +15,36 @@ use std::time::Duration;
 pub(super) use classic::Classic;
 pub(super) use crc::Crc;
 #[cfg(test)]
-pub(super) use crc::LIST_QUIET;
+pub(super) use crc::LIST_QUIET_PERIOD;
 pub(super) use direct::Direct;
 
 use super::event::{Event, User};
-use super::grammar::Addressee;
+use super::grammar::Recipient;
 use crate::limits::FRAME_BYTES_MAX;
 
 /// How long after the welcome a line waits for what the server has yet to tell of users.
-pub(super) const NAME_DEADLINE: Duration = Duration::from_secs(1);
+pub(super) const NAME_LOOKUP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long the frame is that some bytes begin with, `None` while they do not suffice to tell, or
 /// what is wrong with them.
-pub(super) type FrameLen = fn(&[u8]) -> Result<Option<usize>, String>;
+pub(super) type FrameLenFn = fn(&[u8]) -> Result<Option<usize>, String>;
 
 /// Why nothing more can come of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum SessionError {
     /// Its bytes are not the wire's: what is wrong with them.
-    Broken(String),
+    Protocol(String),
     /// The server does not take this user. The text is for people.
-    Refused(String),
+    Rejected(String),
 }
 
 /// Why a line is not carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum NotDone {
+pub(super) enum LineError {
     /// It may be when the server has told of more users, and is looked at again by then.
-    Later(Duration),
+    RetryAt(Duration),
     /// It cannot be. The text says why.
-    Never(String),
+    Invalid(String),
 }
 
 /// A wire from the client's side.
@@ -52,10 +52,10 @@ pub(super) enum NotDone {
 /// What goes to the server is appended to `out`, what the user should know to `events`.
 pub(super) trait Session: Debug {
     /// What people call the wire, as in "a CRC server".
-    fn wire(&self) -> &'static str;
+    fn wire_name(&self) -> &'static str;
 
     /// How the stream is cut into frames.
-    fn frame_len(&self) -> FrameLen;
+    fn frame_len(&self) -> FrameLenFn;
 
     /// Says on a new connection what the server must hear first.
     fn open(&self, out: &mut Vec<u8>);
@@ -65,44 +65,44 @@ pub(super) trait Session: Debug {
     ///
     /// # Errors
     /// The connection is of no more use.
-    fn hear(
+    fn on_frame(
         &mut self,
         now: Duration,
         frame: &[u8],
         out: &mut Vec<u8>,
         events: &mut Vec<Event>,
-    ) -> Result<(), End>;
+    ) -> Result<(), SessionError>;
 
     /// Makes of a line what the wire can carry.
-    fn clean(&self, _line: &mut String) {}
+    fn sanitize(&self, _line: &mut String) {}
 
     /// Sends a text to a user.
     ///
     /// # Errors
     /// Nothing was appended.
-    fn say(
+    fn send(
         &self,
         now: Duration,
-        to: Addressee<'_>,
+        to: Recipient<'_>,
         text: &str,
         out: &mut Vec<u8>,
-    ) -> Result<(), NotDone>;
+    ) -> Result<(), LineError>;
 
     /// Everyone else who is online.
     ///
     /// # Errors
     /// The wire tells of nobody, or has not told of everyone yet.
-    fn users(&self, now: Duration) -> Result<Vec<User>, NotDone>;
+    fn users(&self, now: Duration) -> Result<Vec<User>, LineError>;
 
     /// Says farewell, upon which the server closes.
     ///
     /// # Errors
     /// Nothing was appended, as the text cannot be sent; an empty one can.
-    fn quit(&self, text: &str, out: &mut Vec<u8>) -> Result<(), NotDone>;
+    fn quit(&self, text: &str, out: &mut Vec<u8>) -> Result<(), LineError>;
 
     /// Whether the wire has a farewell. Else the server learns from the end of the stream that
     /// this user left.
-    fn has_farewell(&self) -> bool {
+    fn has_quit_message(&self) -> bool {
         true
     }
 
@@ -116,16 +116,16 @@ pub(super) trait Session: Debug {
 }
 
 /// Whether a message is one that servers take. `len` is counted as they count it.
-fn bounded(len: usize) -> Result<(), NotDone> {
+fn check_frame_len(len: usize) -> Result<(), LineError> {
     if len <= FRAME_BYTES_MAX {
         return Ok(());
     }
-    Err(NotDone::Never(format!(
+    Err(LineError::Invalid(format!(
         "too long: it makes a message of {len} bytes, and servers take {FRAME_BYTES_MAX}"
     )))
 }
 
 /// The answer to digits that no user can have as an id.
-fn id_too_large(digits: &str, id_max: i64) -> NotDone {
-    NotDone::Never(format!("{digits} is not an id: the largest is {id_max}"))
+fn id_too_large(digits: &str, id_max: i64) -> LineError {
+    LineError::Invalid(format!("{digits} is not an id: the largest is {id_max}"))
 }

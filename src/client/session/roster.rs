@@ -30,9 +30,9 @@ impl Roster {
 
     /// Everyone with that name, which must match to the byte.
     #[must_use]
-    pub(super) fn ids(&self, name: &[u8]) -> Vec<HostId> {
-        let same = self.names.iter().filter(|(_, known)| known.0 == name);
-        same.map(|(id, _)| *id).collect()
+    pub(super) fn ids_by_name(&self, name: &[u8]) -> Vec<HostId> {
+        let matching = self.names.iter().filter(|(_, known)| known.0 == name);
+        matching.map(|(id, _)| *id).collect()
     }
 
     /// Everyone, by id.

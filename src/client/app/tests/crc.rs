@@ -1,14 +1,14 @@
 //! The CRC wire.
 
 use super::*;
-use crate::client::session::{LIST_QUIET, NAME_DEADLINE};
+use crate::client::session::{LIST_QUIET_PERIOD, NAME_LOOKUP_TIMEOUT};
 use crate::id::HostId;
 use crate::limits::{FRAME_BYTES_MAX, FRAME_BYTES_MAX_CEILING, NAME_BYTES_MAX};
 use crate::relay::message::{HostKind, Message, Registration, StatusCode};
 use crate::wires::crc::codec as wire;
 
 const SERVER: HostId = HostId(1);
-const ME: HostId = HostId(101);
+const OWN_ID: HostId = HostId(101);
 
 fn encode(message: &Message<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -16,7 +16,7 @@ fn encode(message: &Message<'_>) -> Vec<u8> {
     bytes
 }
 
-fn user(id: u32, name: &str) -> Vec<u8> {
+fn user_frame(id: u32, name: &str) -> Vec<u8> {
     encode(&Message::Registration(Registration {
         kind: HostKind::User,
         source: HostId(id),
@@ -26,7 +26,7 @@ fn user(id: u32, name: &str) -> Vec<u8> {
     }))
 }
 
-fn status_to(destination: HostId, code: u16, text: &str) -> Vec<u8> {
+fn status_frame_to(destination: HostId, code: u16, text: &str) -> Vec<u8> {
     encode(&Message::Status {
         source: SERVER,
         destination,
@@ -35,40 +35,36 @@ fn status_to(destination: HostId, code: u16, text: &str) -> Vec<u8> {
     })
 }
 
-pub(super) fn status(code: u16, text: &str) -> Vec<u8> {
-    status_to(HostId::NONE, code, text)
+pub(super) fn status_frame(code: u16, text: &str) -> Vec<u8> {
+    status_frame_to(HostId::NONE, code, text)
 }
 
-pub(super) fn chat(from: u32, text: &str) -> Vec<u8> {
-    encode(&Message::Chat { source: HostId(from), destination: ME, text: text.as_bytes() })
+pub(super) fn chat_frame(from: u32, text: &str) -> Vec<u8> {
+    encode(&Message::Chat { source: HostId(from), destination: OWN_ID, text: text.as_bytes() })
 }
 
-fn quit(id: u32, text: &str) -> Vec<u8> {
+fn quit_frame(id: u32, text: &str) -> Vec<u8> {
     encode(&Message::ClientQuit { source: HostId(id), text: text.as_bytes() })
 }
 
-pub(super) fn app(id_is_chosen: bool) -> App {
-    let identity = Identity {
-        id: ME,
-        is_id_configured: id_is_chosen,
-        name: b"frodo".to_vec(),
-        info: b"ring".to_vec(),
-    };
+pub(super) fn new_app(is_id_configured: bool) -> App {
+    let identity =
+        Identity { id: OWN_ID, is_id_configured, name: b"frodo".to_vec(), info: b"ring".to_vec() };
     App::crc(identity, 7)
 }
 
 /// Connected and welcomed at 0, its registration and welcome taken.
-pub(super) fn chatting() -> App {
-    let mut app = app(true);
+pub(super) fn registered_app() -> App {
+    let mut app = new_app(true);
     app.connected(at(0));
-    app.receive(at(0), &status(0, "Welcome"));
-    sent(&mut app);
-    shown(&mut app);
+    app.receive(at(0), &status_frame(0, "Welcome"));
+    take_sent_frames(&mut app);
+    take_events(&mut app);
     app
 }
 
 /// What was written since the last call, one word a frame.
-pub(super) fn sent(app: &mut App) -> Vec<String> {
+pub(super) fn take_sent_frames(app: &mut App) -> Vec<String> {
     let bytes = app.take_output();
     let mut rest = &bytes[..];
     let mut frames = Vec::new();
@@ -94,18 +90,18 @@ pub(super) fn sent(app: &mut App) -> Vec<String> {
 /// A line typed while sam (102) and two bobs (103, 104) are there: what it sends and shows.
 #[track_caller]
 fn check_line(line: &str, expected_sent: &[&str], expected_shown: &[&str]) {
-    let mut app = chatting();
+    let mut app = registered_app();
     for (id, name) in [(104, "bob"), (102, "sam"), (103, "bob"), (105, "the 3 of us")] {
-        app.receive(at(1), &user(id, name));
+        app.receive(at(1), &user_frame(id, name));
     }
-    shown(&mut app);
-    app.line(NAME_DEADLINE, line);
-    assert_eq!(sent(&mut app), expected_sent, "{line}");
-    assert_eq!(shown(&mut app), expected_shown, "{line}");
+    take_events(&mut app);
+    app.push_line(NAME_LOOKUP_TIMEOUT, line);
+    assert_eq!(take_sent_frames(&mut app), expected_sent, "{line}");
+    assert_eq!(take_events(&mut app), expected_shown, "{line}");
 }
 
 #[test]
-fn lines_are_sent() {
+fn lines_are_encoded_as_crc_frames() {
     check_line("102 Hi there!", &["101>102 Hi there!"], &[]);
     check_line("sam Hi there!", &["101>102 Hi there!"], &[]);
     check_line("(the 3 of us)  Hi", &["101>105  Hi"], &[]);
@@ -117,38 +113,38 @@ fn lines_are_sent() {
 }
 
 #[test]
-fn digits_may_be_a_name() {
-    let sent_to = |line: &str| {
-        let mut app = chatting();
+fn digits_in_parentheses_or_after_msg_resolve_to_a_name() {
+    let sent_for = |line: &str| {
+        let mut app = registered_app();
         let others = [(7, "103"), (8, "123"), (9, "99"), (10, "99"), (11, "4294967296")];
         for (id, name) in others {
-            app.receive(at(1), &user(id, name));
+            app.receive(at(1), &user_frame(id, name));
         }
-        app.receive(at(1), &user(103, "bob"));
-        app.line(NAME_DEADLINE, line);
-        sent(&mut app)
+        app.receive(at(1), &user_frame(103, "bob"));
+        app.push_line(NAME_LOOKUP_TIMEOUT, line);
+        take_sent_frames(&mut app)
     };
-    assert_eq!(sent_to("(123) x"), ["101>8 x"]);
-    assert_eq!(sent_to("/msg 123 x"), ["101>8 x"]);
-    assert_eq!(sent_to("123 x"), ["101>123 x"]);
-    assert_eq!(sent_to("(103) x"), ["101>103 x"], "the id is known");
-    assert_eq!(sent_to("/msg 101 x"), ["101>101 x"], "one's own id");
-    assert_eq!(sent_to("(99) x"), ["101>99 x"], "several have the name");
-    assert_eq!(sent_to("/msg 5 x"), ["101>5 x"], "nobody has either");
-    assert_eq!(sent_to("(4294967296) x"), ["101>11 x"], "no id");
+    assert_eq!(sent_for("(123) x"), ["101>8 x"]);
+    assert_eq!(sent_for("/msg 123 x"), ["101>8 x"]);
+    assert_eq!(sent_for("123 x"), ["101>123 x"]);
+    assert_eq!(sent_for("(103) x"), ["101>103 x"], "the id is known");
+    assert_eq!(sent_for("/msg 101 x"), ["101>101 x"], "one's own id");
+    assert_eq!(sent_for("(99) x"), ["101>99 x"], "several have the name");
+    assert_eq!(sent_for("/msg 5 x"), ["101>5 x"], "nobody has either");
+    assert_eq!(sent_for("(4294967296) x"), ["101>11 x"], "no id");
 }
 
 #[test]
-fn digits_that_may_be_a_name_wait_like_one() {
-    let mut app = chatting();
-    app.line(at(1), "/msg 123 x");
-    assert_eq!(sent(&mut app), [""; 0]);
-    app.receive(at(2), &user(8, "123"));
-    assert_eq!(sent(&mut app), ["101>8 x"]);
+fn digits_that_may_be_a_name_wait_for_that_user() {
+    let mut app = registered_app();
+    app.push_line(at(1), "/msg 123 x");
+    assert_eq!(take_sent_frames(&mut app), [""; 0]);
+    app.receive(at(2), &user_frame(8, "123"));
+    assert_eq!(take_sent_frames(&mut app), ["101>8 x"]);
 }
 
 #[test]
-fn lines_are_answered() {
+fn list_help_and_invalid_lines_are_answered_locally() {
     check_line(
         "/list",
         &[],
@@ -175,10 +171,10 @@ fn lines_are_answered() {
 }
 
 #[test]
-fn what_the_server_says_is_shown() {
-    let mut app = app(true);
+fn server_frames_become_events() {
+    let mut app = new_app(true);
     app.connected(at(0));
-    assert_eq!(sent(&mut app), ["register 101 frodo ring"]);
+    assert_eq!(take_sent_frames(&mut app), ["register 101 frodo ring"]);
     let server = Message::Registration(Registration {
         kind: HostKind::Server,
         source: SERVER,
@@ -187,19 +183,19 @@ fn what_the_server_says_is_shown() {
         info: b"",
     });
     for bytes in [
-        status(0, "Welcome"),
+        status_frame(0, "Welcome"),
         encode(&server),
-        user(102, "sam"),
-        user(101, "frodo"),
-        status_to(HostId::EXTENSION, 9, "caps"),
-        chat(102, "Hi"),
-        chat(999, "who?"),
-        chat(101, "echo"),
-        status(1, "Unknown ID 7"),
-        status(0, "Welcome again"),
-        status(2, "Someone has already registered with ID 101"),
-        quit(102, "bye"),
-        quit(102, "again"),
+        user_frame(102, "sam"),
+        user_frame(101, "frodo"),
+        status_frame_to(HostId::EXTENSION, 9, "caps"),
+        chat_frame(102, "Hi"),
+        chat_frame(999, "who?"),
+        chat_frame(101, "echo"),
+        status_frame(1, "Unknown ID 7"),
+        status_frame(0, "Welcome again"),
+        status_frame(2, "Someone has already registered with ID 101"),
+        quit_frame(102, "bye"),
+        quit_frame(102, "again"),
     ] {
         app.receive(at(1), &bytes);
     }
@@ -216,27 +212,27 @@ fn what_the_server_says_is_shown() {
         r#"{"event":"quit","id":102,"name":"sam","text":"bye"}"#,
         r#"{"event":"quit","id":102,"text":"again"}"#,
     ];
-    assert_eq!(shown(&mut app), expected);
-    assert_eq!(sent(&mut app), [""; 0]);
+    assert_eq!(take_events(&mut app), expected);
+    assert_eq!(take_sent_frames(&mut app), [""; 0]);
 }
 
 #[test]
-fn any_cut_of_the_stream_shows_the_same() {
+fn any_split_of_the_stream_gives_the_same_events() {
     let stream = [
-        status(0, "Welcome"),
-        user(102, "sam"),
-        chat(102, "Hi"),
+        status_frame(0, "Welcome"),
+        user_frame(102, "sam"),
+        chat_frame(102, "Hi"),
         encode(&Message::ServerQuit { source: SERVER, replacement: HostId(2), text: b"" }),
-        quit(102, "bye"),
+        quit_frame(102, "bye"),
         vec![0x77],
     ]
     .concat();
     let run = |pieces: &mut dyn Iterator<Item = &[u8]>| {
-        let mut app = app(true);
+        let mut app = new_app(true);
         app.connected(at(0));
-        app.line(at(0), "sam Hello");
+        app.push_line(at(0), "sam Hello");
         pieces.for_each(|piece| app.receive(at(1), piece));
-        ((sent(&mut app), shown(&mut app)), app.outcome())
+        ((take_sent_frames(&mut app), take_events(&mut app)), app.outcome())
     };
     let whole = run(&mut [&stream[..]].into_iter());
     assert_eq!(whole.0.0, ["register 101 frodo ring", "101>102 Hello"]);
@@ -253,89 +249,89 @@ fn any_cut_of_the_stream_shows_the_same() {
 }
 
 #[test]
-fn lines_wait_for_the_welcome() {
-    let mut app = app(true);
-    app.line(at(0), "7 one");
+fn lines_before_the_welcome_are_sent_after_it() {
+    let mut app = new_app(true);
+    app.push_line(at(0), "7 one");
     app.connected(at(0));
-    app.line(at(1), "/list");
-    app.line(at(1), "7 two");
-    assert_eq!(sent(&mut app), ["register 101 frodo ring"]);
-    assert_eq!(shown(&mut app), [""; 0]);
-    app.receive(at(2), &status(0, "Welcome"));
-    assert_eq!(sent(&mut app), ["101>7 one"]);
-    app.advance(at(2) + LIST_QUIET);
-    assert_eq!(sent(&mut app), ["101>7 two"]);
-    assert_eq!(shown(&mut app)[2..], [r#"{"event":"users","users":[]}"#]);
+    app.push_line(at(1), "/list");
+    app.push_line(at(1), "7 two");
+    assert_eq!(take_sent_frames(&mut app), ["register 101 frodo ring"]);
+    assert_eq!(take_events(&mut app), [""; 0]);
+    app.receive(at(2), &status_frame(0, "Welcome"));
+    assert_eq!(take_sent_frames(&mut app), ["101>7 one"]);
+    app.advance(at(2) + LIST_QUIET_PERIOD);
+    assert_eq!(take_sent_frames(&mut app), ["101>7 two"]);
+    assert_eq!(take_events(&mut app)[2..], [r#"{"event":"users","users":[]}"#]);
 }
 
 #[test]
-fn a_list_waits_until_everyone_is_told_of() {
-    let mut app = app(true);
+fn list_command_waits_until_registrations_stop_arriving() {
+    let mut app = new_app(true);
     app.connected(at(0));
-    app.line(at(0), "/list");
-    app.end_of_input(at(0));
-    app.receive(at(10), &status(0, "Welcome"));
-    app.receive(at(50), &user(102, "sam"));
-    shown(&mut app);
-    assert_eq!(app.next_deadline(), Some(at(50) + LIST_QUIET));
+    app.push_line(at(0), "/list");
+    app.end_input(at(0));
+    app.receive(at(10), &status_frame(0, "Welcome"));
+    app.receive(at(50), &user_frame(102, "sam"));
+    take_events(&mut app);
+    assert_eq!(app.next_deadline(), Some(at(50) + LIST_QUIET_PERIOD));
     app.advance(at(149));
-    assert_eq!(shown(&mut app), [""; 0]);
+    assert_eq!(take_events(&mut app), [""; 0]);
     app.advance(at(150));
     let users = r#"{"event":"users","users":[{"id":102,"name":"sam"}]}"#;
-    assert_eq!(shown(&mut app), [users]);
-    assert_eq!(sent(&mut app)[1..], ["quit 101 "]);
+    assert_eq!(take_events(&mut app), [users]);
+    assert_eq!(take_sent_frames(&mut app)[1..], ["quit 101 "]);
 
-    let mut app = chatting();
+    let mut app = registered_app();
     for millis in (0..1500).step_by(50) {
-        app.receive(at(millis), &chat(102, "never quiet"));
+        app.receive(at(millis), &chat_frame(102, "never quiet"));
     }
-    shown(&mut app);
-    app.line(at(1500), "/list");
-    assert_eq!(shown(&mut app).len(), 1);
+    take_events(&mut app);
+    app.push_line(at(1500), "/list");
+    assert_eq!(take_events(&mut app).len(), 1);
 }
 
 #[test]
-fn a_line_waits_for_its_name_and_later_lines_behind_it() {
-    let mut app = chatting();
-    app.line(at(100), "sam one");
-    app.line(at(100), "7 two");
-    app.end_of_input(at(100));
-    app.line(at(100), "7 after the end");
-    assert_eq!(app.next_deadline(), Some(NAME_DEADLINE));
-    app.receive(at(500), &user(103, "bob"));
+fn line_to_unknown_name_waits_and_holds_back_later_lines() {
+    let mut app = registered_app();
+    app.push_line(at(100), "sam one");
+    app.push_line(at(100), "7 two");
+    app.end_input(at(100));
+    app.push_line(at(100), "7 after the end");
+    assert_eq!(app.next_deadline(), Some(NAME_LOOKUP_TIMEOUT));
+    app.receive(at(500), &user_frame(103, "bob"));
     app.advance(at(999));
-    assert_eq!(sent(&mut app), [""; 0]);
-    app.receive(at(999), &user(102, "sam"));
-    assert_eq!(sent(&mut app), ["101>102 one", "101>7 two", "quit 101 "]);
+    assert_eq!(take_sent_frames(&mut app), [""; 0]);
+    app.receive(at(999), &user_frame(102, "sam"));
+    assert_eq!(take_sent_frames(&mut app), ["101>102 one", "101>7 two", "quit 101 "]);
 }
 
 #[test]
-fn a_name_that_never_comes_is_an_error_in_its_turn() {
-    let mut app = chatting();
-    app.line(at(0), "sam one");
-    app.line(at(0), "7 two");
-    app.line(at(0), "bob three");
-    app.advance(NAME_DEADLINE);
-    assert_eq!(sent(&mut app), ["101>7 two"]);
+fn line_to_unknown_name_is_an_error_after_the_timeout() {
+    let mut app = registered_app();
+    app.push_line(at(0), "sam one");
+    app.push_line(at(0), "7 two");
+    app.push_line(at(0), "bob three");
+    app.advance(NAME_LOOKUP_TIMEOUT);
+    assert_eq!(take_sent_frames(&mut app), ["101>7 two"]);
     assert_eq!(
-        errors(&mut app),
+        take_errors(&mut app),
         ["nobody here is called sam: see /list", "nobody here is called bob: see /list"]
     );
     assert_eq!(app.next_deadline(), None);
-    app.line(NAME_DEADLINE, "eve four");
-    assert_eq!(errors(&mut app), ["nobody here is called eve: see /list"]);
+    app.push_line(NAME_LOOKUP_TIMEOUT, "eve four");
+    assert_eq!(take_errors(&mut app), ["nobody here is called eve: see /list"]);
 }
 
 #[test]
-fn a_chosen_id_that_is_taken_is_the_end() {
-    let mut app = app(true);
+fn taken_configured_id_closes_the_session() {
+    let mut app = new_app(true);
     app.connected(at(0));
-    sent(&mut app);
-    app.receive(at(1), &status(2, "Someone has already registered with ID 101"));
+    take_sent_frames(&mut app);
+    app.receive(at(1), &status_frame(2, "Someone has already registered with ID 101"));
     let advice =
         "the id 101 is taken: choose another with --id, or leave --id out for a random one";
     assert_eq!(
-        shown(&mut app),
+        take_events(&mut app),
         [
             r#"{"event":"status","code":2,"text":"Someone has already registered with ID 101"}"#
                 .to_owned(),
@@ -344,63 +340,63 @@ fn a_chosen_id_that_is_taken_is_the_end() {
         ]
     );
     assert_eq!(app.outcome(), Some(Outcome::Failed));
-    assert_eq!(sent(&mut app), [""; 0]);
+    assert_eq!(take_sent_frames(&mut app), [""; 0]);
 }
 
 #[test]
-fn a_random_id_that_is_taken_gives_way_to_another() {
-    let mut app = app(false);
+fn taken_random_id_is_retried_with_another() {
+    let mut app = new_app(false);
     app.connected(at(0));
-    app.receive(at(1), &status(2, "Someone has already registered with ID 101"));
-    let registrations = sent(&mut app);
+    app.receive(at(1), &status_frame(2, "Someone has already registered with ID 101"));
+    let registrations = take_sent_frames(&mut app);
     assert_eq!(registrations.len(), 2);
     assert_ne!(registrations[0], registrations[1]);
-    assert_eq!(shown(&mut app), [""; 0]);
-    app.receive(at(2), &status(0, "Welcome"));
+    assert_eq!(take_events(&mut app), [""; 0]);
+    app.receive(at(2), &status_frame(0, "Welcome"));
     let id = registrations[1].split(' ').nth(1).expect("an id");
     let connected = format!(r#"{{"event":"connected","id":{id},"name":"frodo"}}"#);
-    assert_eq!(shown(&mut app)[0], connected);
-    app.line(at(3), "7 Hi");
-    assert_eq!(sent(&mut app), [format!("{id}>7 Hi")]);
+    assert_eq!(take_events(&mut app)[0], connected);
+    app.push_line(at(3), "7 Hi");
+    assert_eq!(take_sent_frames(&mut app), [format!("{id}>7 Hi")]);
 }
 
 #[test]
-fn a_server_that_refuses_every_id_is_left() {
-    let mut app = app(false);
+fn client_gives_up_after_8_refused_random_ids() {
+    let mut app = new_app(false);
     app.connected(at(0));
     for _ in 0..100 {
-        app.receive(at(1), &status(2, "taken"));
+        app.receive(at(1), &status_frame(2, "taken"));
     }
-    assert_eq!(sent(&mut app).len(), 8);
+    assert_eq!(take_sent_frames(&mut app).len(), 8);
     assert_eq!(app.outcome(), Some(Outcome::Failed));
 }
 
 #[test]
 fn a_refusal_of_another_id_is_only_shown() {
-    let mut app = app(true);
+    let mut app = new_app(true);
     app.connected(at(0));
-    app.receive(at(1), &status(2, "Someone has already registered with ID 9"));
-    assert_eq!(shown(&mut app).len(), 1);
-    assert!(!app.is_over());
+    app.receive(at(1), &status_frame(2, "Someone has already registered with ID 9"));
+    assert_eq!(take_events(&mut app).len(), 1);
+    assert!(!app.is_closed());
 }
 
 #[test]
-fn a_server_that_says_nothing_is_left() {
-    let mut app = app(true);
+fn silent_server_fails_at_the_welcome_timeout() {
+    let mut app = new_app(true);
     app.connected(at(5));
-    app.end_of_input(at(5));
-    let deadline = at(5) + WELCOME_DEADLINE;
+    app.end_input(at(5));
+    let deadline = at(5) + WELCOME_TIMEOUT;
     assert_eq!(app.next_deadline(), Some(deadline));
     app.advance(deadline);
     assert_eq!(app.outcome(), Some(Outcome::Failed));
 }
 
 #[test]
-fn bytes_that_are_no_frame_end_it() {
-    let mut app = chatting();
-    let bytes = [chat(102, "Hi"), b"HTTP/1.1 400".to_vec(), chat(102, "no")].concat();
+fn invalid_frame_closes_the_session() {
+    let mut app = registered_app();
+    let bytes = [chat_frame(102, "Hi"), b"HTTP/1.1 400".to_vec(), chat_frame(102, "no")].concat();
     app.receive(at(1), &bytes);
-    let shown = shown(&mut app);
+    let shown = take_events(&mut app);
     assert_eq!(shown.len(), 3);
     assert!(
         shown[1].contains("this is not a CRC server, or it is broken: unknown frame type 0x48")
@@ -410,30 +406,30 @@ fn bytes_that_are_no_frame_end_it() {
 }
 
 #[test]
-fn a_text_that_no_server_takes_is_refused() {
-    let mut app = chatting();
+fn text_beyond_the_frame_limit_is_refused() {
+    let mut app = registered_app();
     let text_max = FRAME_BYTES_MAX - 13;
-    app.line(at(1), &format!("7 {}", "x".repeat(text_max)));
+    app.push_line(at(1), &format!("7 {}", "x".repeat(text_max)));
     assert_eq!(app.take_output().len(), FRAME_BYTES_MAX);
-    app.line(at(1), &format!("7 {}", "x".repeat(text_max + 1)));
-    app.line(at(1), &format!("/quit {}", "x".repeat(FRAME_BYTES_MAX)));
-    assert_eq!(sent(&mut app), [""; 0]);
-    assert_eq!(errors(&mut app).len(), 2);
-    assert!(!app.is_over());
+    app.push_line(at(1), &format!("7 {}", "x".repeat(text_max + 1)));
+    app.push_line(at(1), &format!("/quit {}", "x".repeat(FRAME_BYTES_MAX)));
+    assert_eq!(take_sent_frames(&mut app), [""; 0]);
+    assert_eq!(take_errors(&mut app).len(), 2);
+    assert!(!app.is_closed());
 }
 
 #[test]
-fn lines_that_wait_are_bounded_by_whoever_brings_them() {
-    let mut app = app(true);
+fn pending_lines_are_above_high_water_until_the_welcome() {
+    let mut app = new_app(true);
     app.connected(at(0));
     let line = format!("7 {}", "x".repeat(NAME_BYTES_MAX));
     let mut lines = 0;
-    while !app.is_congested() {
-        app.line(at(0), &line);
+    while !app.is_above_high_water() {
+        app.push_line(at(0), &line);
         lines += 1;
     }
-    assert!(lines * line.len() < 2 * WAITING_BYTES_MAX);
-    app.receive(at(1), &status(0, "Welcome"));
-    assert!(!app.is_congested());
-    assert_eq!(app.waiting_bytes, 0);
+    assert!(lines * line.len() < 2 * PENDING_HIGH_WATER_BYTES);
+    app.receive(at(1), &status_frame(0, "Welcome"));
+    assert!(!app.is_above_high_water());
+    assert_eq!(app.pending_bytes, 0);
 }

@@ -2,10 +2,10 @@
 
 use crc::peer::Event;
 
-use super::{chats, receipts, seconds, world};
+use super::{receipt_counts, received_chats, seconds, world};
 
 #[test]
-fn what_is_said_goes_round_a_ring_and_is_shown_once() {
+fn message_in_a_ring_is_shown_once() {
     let mut world = world();
     let ring: Vec<usize> = (0..5)
         .map(|i| {
@@ -19,16 +19,16 @@ fn what_is_said_goes_round_a_ring_and_is_shown_once() {
     }
     world.run_for(seconds(1));
     let expected: Vec<_> = (0..20).map(|i| (1, format!("{i}"))).collect();
-    assert_eq!(chats(&world.take_events(ring[2])), expected);
-    assert_eq!(receipts(&world.take_events(ring[0])), [(3, 20)].into());
+    assert_eq!(received_chats(&world.take_events(ring[2])), expected);
+    assert_eq!(receipt_counts(&world.take_events(ring[0])), [(3, 20)].into());
     for &peer in &ring {
         let gauges = world.peer(peer).expect("alive").gauges();
-        assert_eq!((gauges.links, gauges.kept_messages, gauges.waiting), (2, 0, 0));
+        assert_eq!((gauges.links, gauges.retained_messages, gauges.reorder_messages), (2, 0, 0));
     }
 }
 
 #[test]
-fn what_is_said_to_oneself_comes_back() {
+fn message_to_own_id_is_delivered_and_acknowledged() {
     let mut world = world();
     let one = world.start("one", Some(7), &[]);
     let message = world.send(one, 7, "note").expect("ready");
@@ -41,7 +41,7 @@ fn what_is_said_to_oneself_comes_back() {
 }
 
 #[test]
-fn the_absent_are_waited_for_and_the_receipt_ends_the_keeping() {
+fn message_is_retained_for_an_absent_peer_until_its_receipt() {
     let mut world = world();
     let one = world.start("one", Some(1), &[]);
     let two = world.start("two", Some(2), &["one"]);
@@ -54,17 +54,17 @@ fn the_absent_are_waited_for_and_the_receipt_ends_the_keeping() {
     world.kill(one);
     let three = world.start("three", Some(3), &["two"]);
     world.run_for(seconds(1));
-    assert_eq!(world.peer(three).expect("alive").gauges().kept_messages, 3);
+    assert_eq!(world.peer(three).expect("alive").gauges().retained_messages, 3);
     world.kill(two);
     let nine = world.start("nine", Some(9), &["three"]);
     world.run_for(seconds(1));
-    let told = chats(&world.take_events(nine));
-    assert_eq!(told, [(1, "a".to_owned()), (1, "b".to_owned()), (1, "c".to_owned())]);
-    assert_eq!(world.peer(three).expect("alive").gauges().kept_messages, 0);
+    let received = received_chats(&world.take_events(nine));
+    assert_eq!(received, [(1, "a".to_owned()), (1, "b".to_owned()), (1, "c".to_owned())]);
+    assert_eq!(world.peer(three).expect("alive").gauges().retained_messages, 0);
 }
 
 #[test]
-fn a_part_that_was_cut_off_hears_that_a_message_has_its_receipt() {
+fn rejoining_partition_learns_of_a_receipt() {
     let mut world = world();
     let one = world.start("one", Some(1), &[]);
     let two = world.start("two", Some(2), &["one"]);
@@ -78,14 +78,14 @@ fn a_part_that_was_cut_off_hears_that_a_message_has_its_receipt() {
     world.reset_links(two, far);
     let nine = world.start("nine", Some(9), &["far"]);
     world.run_for(seconds(60));
-    assert_eq!(chats(&world.take_events(nine)).len(), 1);
+    assert_eq!(received_chats(&world.take_events(nine)).len(), 1);
     for peer in [two, far, nine] {
-        assert_eq!(world.peer(peer).expect("alive").gauges().kept_messages, 0);
+        assert_eq!(world.peer(peer).expect("alive").gauges().retained_messages, 0);
     }
 }
 
 #[test]
-fn a_ring_stays_whole_without_one_of_its_links_and_the_link_comes_back() {
+fn ring_reroutes_around_a_lost_link_and_redials_it() {
     let mut world = world();
     let one = world.start("one", Some(1), &["two"]);
     let two = world.start("two", Some(2), &["three"]);
@@ -98,14 +98,14 @@ fn a_ring_stays_whole_without_one_of_its_links_and_the_link_comes_back() {
     world.send(one, 2, "the long way").expect("ready");
     world.run_for(seconds(0) + std::time::Duration::from_millis(50));
     let events = world.take_events(two);
-    assert_eq!(chats(&events).len(), 1);
-    assert!(!events.iter().any(|event| matches!(event, Event::PeerLeft { .. })), "{events:?}");
+    assert_eq!(received_chats(&events).len(), 1);
+    assert!(!events.iter().any(|event| matches!(event, Event::PeerDown { .. })), "{events:?}");
     world.run_for(seconds(20));
     assert_eq!(world.connected_pairs(), [(one, two), (one, three), (two, three)]);
 }
 
 #[test]
-fn two_that_name_each_other_have_one_link_and_nobody_links_to_itself() {
+fn mutual_and_self_targets_leave_one_link() {
     let mut world = world();
     let one = world.start("one", Some(1), &["two", "one", "two"]);
     let two = world.start("two", Some(2), &["one"]);
@@ -120,17 +120,17 @@ fn two_that_name_each_other_have_one_link_and_nobody_links_to_itself() {
 }
 
 #[test]
-fn those_who_come_and_go_are_told_of() {
+fn reachability_changes_are_reported_as_events() {
     let mut world = world();
     let one = world.start("one", Some(1), &[]);
     let two = world.start("two", Some(2), &["one"]);
     let three = world.start("three", Some(3), &["two"]);
     world.run_for(seconds(2));
     let events = world.take_events(one);
-    let expected = [Event::Ready { id: 1 }, Event::Peer { id: 2 }, Event::Peer { id: 3 }];
+    let expected = [Event::Ready { id: 1 }, Event::PeerUp { id: 2 }, Event::PeerUp { id: 3 }];
     assert_eq!(events, expected);
     world.kill(two); // the only way to three
     world.run_for(seconds(1));
-    assert_eq!(world.take_events(one), [Event::PeerLeft { id: 2 }, Event::PeerLeft { id: 3 }]);
-    assert_eq!(world.peer(three).expect("alive").others().count(), 0);
+    assert_eq!(world.take_events(one), [Event::PeerDown { id: 2 }, Event::PeerDown { id: 3 }]);
+    assert_eq!(world.peer(three).expect("alive").other_ids().count(), 0);
 }

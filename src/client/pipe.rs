@@ -12,74 +12,74 @@ use nix::unistd;
 
 use super::event::Event;
 use super::human::Style;
-use super::lines::{LineBuffer, Typed};
-use super::shell::Front;
+use super::input::{Input, LineBuffer};
+use super::shell::Frontend;
 
 /// Bytes read from standard input at a time.
-const READ_BYTES: usize = 16 * 1024;
+const STDIN_READ_BYTES: usize = 16 * 1024;
 
 /// Standard input and output, without a terminal's comforts.
-pub(super) struct Filter {
+pub(super) struct PipeFrontend {
     // A file and not `Stdin`, whose buffer would hide lines from `poll`.
     stdin: File,
-    lines: LineBuffer,
+    line_buffer: LineBuffer,
     json: bool,
 }
 
-impl Filter {
+impl PipeFrontend {
     /// # Errors
     /// When standard input cannot be duplicated.
     pub(super) fn open(json: bool) -> io::Result<Self> {
         Ok(Self {
             stdin: File::from(io::stdin().as_fd().try_clone_to_owned()?),
-            lines: LineBuffer::default(),
+            line_buffer: LineBuffer::default(),
             json,
         })
     }
 }
 
-impl Front for Filter {
+impl Frontend for PipeFrontend {
     fn show(&mut self, event: &Event) -> io::Result<()> {
-        show(self.json, event)
+        print_event(self.json, event)
     }
 
-    fn input(&self) -> BorrowedFd<'_> {
+    fn input_fd(&self) -> BorrowedFd<'_> {
         self.stdin.as_fd()
     }
 
-    fn read(&mut self, typed: &mut Vec<Typed>) -> io::Result<()> {
-        let mut buffer = [0; READ_BYTES];
+    fn read_input(&mut self, inputs: &mut Vec<Input>) -> io::Result<()> {
+        let mut buffer = [0; STDIN_READ_BYTES];
         match self.stdin.read(&mut buffer)? {
-            0 => self.lines.end(typed),
-            len => self.lines.feed(&buffer[..len], typed),
+            0 => self.line_buffer.finish(inputs),
+            len => self.line_buffer.push_bytes(&buffer[..len], inputs),
         }
         Ok(())
     }
 }
 
 /// Writes an event where it belongs, at once. Without `json`, errors go to standard error.
-pub(super) fn show(json: bool, event: &Event) -> io::Result<()> {
-    line(json, event).write()
+pub(super) fn print_event(json: bool, event: &Event) -> io::Result<()> {
+    format_line(json, event).write()
 }
 
 /// What is to be written for an event.
-pub(super) fn line(json: bool, event: &Event) -> Line {
-    let plain = Style { colour: false };
+pub(super) fn format_line(json: bool, event: &Event) -> OutputLine {
+    let style = Style { colour: false };
     let (text, is_error) = match event {
         event if json => (event.to_json(), false),
         Event::Error { text } => (format!("crc: {text}"), true),
-        event => (plain.line(event), false),
+        event => (style.format_event(event), false),
     };
-    Line { text: text + "\n", is_error }
+    OutputLine { text: text + "\n", is_error }
 }
 
 /// A line for standard output, or for standard error.
-pub(super) struct Line {
+pub(super) struct OutputLine {
     text: String,
     is_error: bool,
 }
 
-impl Line {
+impl OutputLine {
     /// How many bytes it has.
     pub(super) fn len(&self) -> usize {
         self.text.len()
@@ -102,7 +102,7 @@ fn write_all(file: &impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
         match unistd::write(file, bytes) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(written) => bytes = &bytes[written..],
-            Err(Errno::EAGAIN) => await_writable(file.as_fd())?,
+            Err(Errno::EAGAIN) => wait_writable(file.as_fd())?,
             Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
@@ -110,7 +110,7 @@ fn write_all(file: &impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-fn await_writable(file: BorrowedFd<'_>) -> io::Result<()> {
+fn wait_writable(file: BorrowedFd<'_>) -> io::Result<()> {
     match poll(&mut [PollFd::new(file, PollFlags::POLLOUT)], PollTimeout::NONE) {
         Ok(_) | Err(Errno::EINTR) => Ok(()),
         Err(error) => Err(error.into()),
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_non_blocking_file_is_waited_for() {
+    fn write_all_waits_for_a_non_blocking_file() {
         let (file, mut reader) = UnixStream::pair().expect("a pair");
         file.set_nonblocking(true).expect("non-blocking");
         let bytes: Vec<u8> = (0..=250).cycle().take(4 * 1024 * 1024).collect();

@@ -4,13 +4,13 @@ use crate::limits::FRAME_BYTES_MAX;
 
 /// What was typed, or came instead of it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Typed {
+pub(super) enum Input {
     /// A line without its line end.
     Line(String),
     /// A line that nobody can carry out, and why.
-    Unreadable(&'static str),
+    Invalid(&'static str),
     /// No more lines come.
-    End,
+    Eof,
     /// The user wants to leave at once.
     Interrupt,
 }
@@ -19,45 +19,45 @@ pub(super) enum Typed {
 #[derive(Debug, Default)]
 pub(super) struct LineBuffer {
     partial: Vec<u8>,
-    too_long: bool,
+    is_too_long: bool,
 }
 
 impl LineBuffer {
     /// Takes the next bytes and appends the lines that they complete to `typed`.
-    pub(super) fn feed(&mut self, bytes: &[u8], typed: &mut Vec<Typed>) {
-        let mut pieces = bytes.split(|byte| *byte == b'\n');
-        let last = pieces.next_back().unwrap_or_default();
-        for piece in pieces {
-            self.add(piece);
-            typed.push(self.take());
+    pub(super) fn push_bytes(&mut self, bytes: &[u8], inputs: &mut Vec<Input>) {
+        let mut segments = bytes.split(|byte| *byte == b'\n');
+        let last = segments.next_back().unwrap_or_default();
+        for segment in segments {
+            self.append(segment);
+            inputs.push(self.take_line());
         }
-        self.add(last);
+        self.append(last);
     }
 
     /// The input has ended: a last line without its line end counts.
-    pub(super) fn end(&mut self, typed: &mut Vec<Typed>) {
-        if self.too_long || !self.partial.is_empty() {
-            typed.push(self.take());
+    pub(super) fn finish(&mut self, inputs: &mut Vec<Input>) {
+        if self.is_too_long || !self.partial.is_empty() {
+            inputs.push(self.take_line());
         }
-        typed.push(Typed::End);
+        inputs.push(Input::Eof);
     }
 
-    fn add(&mut self, piece: &[u8]) {
-        if self.too_long || self.partial.len() + piece.len() > FRAME_BYTES_MAX {
-            self.too_long = true;
+    fn append(&mut self, segment: &[u8]) {
+        if self.is_too_long || self.partial.len() + segment.len() > FRAME_BYTES_MAX {
+            self.is_too_long = true;
             self.partial = Vec::new();
         } else {
-            self.partial.extend_from_slice(piece);
+            self.partial.extend_from_slice(segment);
         }
     }
 
-    fn take(&mut self) -> Typed {
-        if std::mem::take(&mut self.too_long) {
-            return Typed::Unreadable("a line is too long: servers take messages of 1048576 bytes");
+    fn take_line(&mut self) -> Input {
+        if std::mem::take(&mut self.is_too_long) {
+            return Input::Invalid("a line is too long: servers take messages of 1048576 bytes");
         }
         match String::from_utf8(std::mem::take(&mut self.partial)) {
-            Ok(line) => Typed::Line(line),
-            Err(_) => Typed::Unreadable("a line is not UTF-8: nothing was sent"),
+            Ok(line) => Input::Line(line),
+            Err(_) => Input::Invalid("a line is not UTF-8: nothing was sent"),
         }
     }
 }
@@ -68,25 +68,25 @@ mod tests {
 
     /// Feeds the pieces and the end, and names what came: the line, `?` or `.`.
     fn check(pieces: &[&[u8]], expected: &[&str]) {
-        let (mut buffer, mut typed) = (LineBuffer::default(), Vec::new());
+        let (mut buffer, mut inputs) = (LineBuffer::default(), Vec::new());
         for piece in pieces {
-            buffer.feed(piece, &mut typed);
+            buffer.push_bytes(piece, &mut inputs);
         }
-        buffer.end(&mut typed);
-        let names: Vec<&str> = typed
+        buffer.finish(&mut inputs);
+        let names: Vec<&str> = inputs
             .iter()
             .map(|typed| match typed {
-                Typed::Line(line) => line,
-                Typed::Unreadable(_) => "?",
-                Typed::End => ".",
-                Typed::Interrupt => "!",
+                Input::Line(line) => line,
+                Input::Invalid(_) => "?",
+                Input::Eof => ".",
+                Input::Interrupt => "!",
             })
             .collect();
         assert_eq!(names, expected);
     }
 
     #[test]
-    fn cuts_lines() {
+    fn bytes_are_split_into_lines() {
         check(&[b"a\nb\n"], &["a", "b", "."]);
         check(&[b"a", b"b\n", b"\nc"], &["ab", "", "c", "."]);
         check(&[b"gr\xc3", b"\xbcn\n"], &["grün", "."]);
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn one_bad_line_costs_only_itself() {
+    fn invalid_line_does_not_affect_other_lines() {
         check(&[b"a\n\xff\nb\n"], &["a", "?", "b", "."]);
         let long = vec![b'x'; FRAME_BYTES_MAX / 2];
         check(&[&long, &long, b"x", b"y\nb\n"], &["?", "b", "."]);
@@ -104,9 +104,9 @@ mod tests {
     }
 
     #[test]
-    fn the_bound_is_the_one_it_names() {
-        let mut buffer = LineBuffer { too_long: true, ..LineBuffer::default() };
-        let Typed::Unreadable(why) = buffer.take() else { panic!("a line that is too long") };
+    fn too_long_error_states_the_actual_limit() {
+        let mut buffer = LineBuffer { is_too_long: true, ..LineBuffer::default() };
+        let Input::Invalid(why) = buffer.take_line() else { panic!("a line that is too long") };
         assert!(why.contains(&FRAME_BYTES_MAX.to_string()), "{why}");
     }
 }

@@ -17,7 +17,7 @@ const CLASSIC_PORT: u16 = 3602;
 
 /// A wire that the client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
+pub enum Wire {
     /// The CRC wire (contract section 2).
     Crc,
     /// The direct wire (contract section 3).
@@ -27,24 +27,24 @@ pub enum Scheme {
 }
 
 /// Every scheme by its name, with its default port.
-const SCHEMES: [(&str, Scheme, u16); 3] = [
-    ("crc", Scheme::Crc, CRC_PORT),
-    ("direct", Scheme::Direct, DIRECT_PORT),
-    ("classic", Scheme::Classic, CLASSIC_PORT),
+const WIRES: [(&str, Wire, u16); 3] = [
+    ("crc", Wire::Crc, CRC_PORT),
+    ("direct", Wire::Direct, DIRECT_PORT),
+    ("classic", Wire::Classic, CLASSIC_PORT),
 ];
 
 /// The server to connect to, and the wire to speak with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Url {
+pub struct ServerUri {
     /// Which wire.
-    pub scheme: Scheme,
+    pub wire: Wire,
     /// A name or an address, an IPv6 one without its brackets.
     pub host: String,
     /// Not 0.
     pub port: u16,
 }
 
-impl Url {
+impl ServerUri {
     /// `host:port`, as programs take it that know of no schemes.
     #[must_use]
     pub fn authority(&self) -> String {
@@ -53,44 +53,44 @@ impl Url {
 
     /// The command that starts a server there.
     pub(super) fn server_command(&self) -> String {
-        match self.scheme {
-            Scheme::Crc if self.port == CRC_PORT => "crc server".to_owned(),
-            Scheme::Crc => format!("crc server --listen {}", self.authority()),
-            Scheme::Direct => format!("crc server --direct {}", self.authority()),
-            Scheme::Classic => format!("crc server --classic {}", self.authority()),
+        match self.wire {
+            Wire::Crc if self.port == CRC_PORT => "crc server".to_owned(),
+            Wire::Crc => format!("crc server --listen {}", self.authority()),
+            Wire::Direct => format!("crc server --direct {}", self.authority()),
+            Wire::Classic => format!("crc server --classic {}", self.authority()),
         }
     }
 }
 
-impl Default for Url {
+impl Default for ServerUri {
     fn default() -> Self {
-        Self { scheme: Scheme::Crc, host: "127.0.0.1".to_owned(), port: CRC_PORT }
+        Self { wire: Wire::Crc, host: "127.0.0.1".to_owned(), port: CRC_PORT }
     }
 }
 
-impl fmt::Display for Url {
+impl fmt::Display for ServerUri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = SCHEMES.iter().find(|(_, scheme, _)| *scheme == self.scheme);
-        let name = scheme.map_or("", |(name, ..)| *name);
+        let entry = WIRES.iter().find(|(_, scheme, _)| *scheme == self.wire);
+        let name = entry.map_or("", |(name, ..)| *name);
         write!(f, "{name}://{}", self.authority())
     }
 }
 
-impl FromStr for Url {
+impl FromStr for ServerUri {
     type Err = UriError;
 
     /// Takes `scheme://host:port`; without a scheme it is `crc`, without a port the scheme's own.
     fn from_str(text: &str) -> Result<Self, UriError> {
         let uri: Uri = text.parse()?;
         let name = uri.scheme.as_deref().unwrap_or("crc");
-        let row = SCHEMES.iter().find(|(known, ..)| *known == name);
-        let &(_, scheme, default_port) =
-            row.ok_or_else(|| UriError::unknown_scheme(name, &SCHEMES.map(|(known, ..)| known)))?;
+        let row = WIRES.iter().find(|(known, ..)| *known == name);
+        let &(_, wire, default_port) =
+            row.ok_or_else(|| UriError::unknown_scheme(name, &WIRES.map(|(known, ..)| known)))?;
         match uri.port.unwrap_or(default_port) {
             0 => {
                 Err(UriError::new(text, "has the port `0`, which is not a number from 1 to 65535"))
             }
-            port => Ok(Self { scheme, host: uri.host, port }),
+            port => Ok(Self { wire, host: uri.host, port }),
         }
     }
 }
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: &str) {
-        let shown = match text.parse::<Url>() {
+        let shown = match text.parse::<ServerUri>() {
             Ok(url) => url.to_string(),
             Err(error) => error.to_string(),
         };
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_what_people_write() {
+    fn common_spellings_parse_to_the_full_uri() {
         check("crc://example.org:4000", "crc://example.org:4000");
         check("CRC://example.org:4000/", "crc://example.org:4000");
         check("example.org:4000", "crc://example.org:4000");
@@ -120,7 +120,7 @@ mod tests {
         check("[::1]", "crc://[::1]:3600");
         check("crc://[::1]:4000", "crc://[::1]:4000");
         check("crc://[fe80::1%eth0]", "crc://[fe80::1%eth0]:3600");
-        assert_eq!(Url::default().to_string(), "crc://127.0.0.1:3600");
+        assert_eq!(ServerUri::default().to_string(), "crc://127.0.0.1:3600");
     }
 
     #[test]
@@ -136,14 +136,14 @@ mod tests {
     }
 
     #[test]
-    fn says_how_to_start_a_server() {
+    fn server_command_matches_wire_and_port() {
         for (url, command) in [
             ("localhost", "crc server"),
             ("localhost:4000", "crc server --listen localhost:4000"),
             ("direct://localhost", "crc server --direct localhost:3601"),
             ("classic://[::1]:3600", "crc server --classic [::1]:3600"),
         ] {
-            let url: Url = url.parse().expect("valid");
+            let url: ServerUri = url.parse().expect("valid");
             assert_eq!(url.server_command(), command);
         }
     }

@@ -7,9 +7,9 @@ use crate::limits::PEER_SEEN_RANGES_MAX;
 /// It takes no more than [`PEER_SEEN_RANGES_MAX`] runs: past that the two lowest become one, and the
 /// numbers between them count as if they had come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Runs(Vec<(u64, u64)>);
+pub(super) struct RangeSet(Vec<(u64, u64)>);
 
-impl Runs {
+impl RangeSet {
     pub(super) fn contains(&self, number: u64) -> bool {
         self.0.iter().any(|&(first, last)| (first..=last).contains(&number))
     }
@@ -24,13 +24,13 @@ impl Runs {
         if self.contains(number) {
             return false;
         }
-        let place = self.0.partition_point(|&(first, _)| first < number);
-        self.0.insert(place, (number, number));
-        if place + 1 < self.0.len() && self.0[place + 1].0 == number + 1 {
-            self.0[place].1 = self.0.remove(place + 1).1;
+        let index = self.0.partition_point(|&(first, _)| first < number);
+        self.0.insert(index, (number, number));
+        if index + 1 < self.0.len() && self.0[index + 1].0 == number + 1 {
+            self.0[index].1 = self.0.remove(index + 1).1;
         }
-        if place > 0 && self.0[place - 1].1 + 1 == number {
-            self.0[place - 1].1 = self.0.remove(place).1;
+        if index > 0 && self.0[index - 1].1 + 1 == number {
+            self.0[index - 1].1 = self.0.remove(index).1;
         }
         if self.0.len() > PEER_SEEN_RANGES_MAX {
             self.0[0].1 = self.0.remove(1).1;
@@ -44,26 +44,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_in_any_order_become_runs() {
-        let mut runs = Runs::default();
+    fn numbers_in_any_order_merge_into_ranges() {
+        let mut ranges = RangeSet::default();
         for number in [5, 1, 3, 4, 2, 9] {
-            assert!(!runs.contains(number));
-            assert!(runs.insert(number));
-            assert!(!runs.insert(number));
+            assert!(!ranges.contains(number));
+            assert!(ranges.insert(number));
+            assert!(!ranges.insert(number));
         }
-        assert_eq!(runs.0, [(1, 5), (9, 9)]);
-        assert_eq!(runs.highest(), 9);
-        assert!(!runs.contains(6) && !runs.contains(8) && !runs.contains(0));
+        assert_eq!(ranges.0, [(1, 5), (9, 9)]);
+        assert_eq!(ranges.highest(), 9);
+        assert!(!ranges.contains(6) && !ranges.contains(8) && !ranges.contains(0));
     }
 
     #[test]
-    fn too_many_runs_close_the_lowest_gap() {
-        let mut runs = Runs::default();
+    fn exceeding_the_range_limit_merges_the_two_lowest_ranges() {
+        let mut ranges = RangeSet::default();
         for number in 1..=100 {
-            runs.insert(number * 2);
-            assert!(runs.0.len() <= PEER_SEEN_RANGES_MAX);
+            ranges.insert(number * 2);
+            assert!(ranges.0.len() <= PEER_SEEN_RANGES_MAX);
         }
-        assert!(runs.contains(3), "a gap that was closed");
-        assert!(!runs.contains(199), "a gap that is remembered");
+        assert!(ranges.contains(3), "a gap that was closed");
+        assert!(!ranges.contains(199), "a gap that is remembered");
     }
 }
