@@ -43,6 +43,12 @@ impl fmt::Display for Excerpt<'_> {
     }
 }
 
+/// Returns at most the first `bytes_max` bytes of a text.
+#[must_use]
+pub fn truncated(text: &[u8], bytes_max: usize) -> &[u8] {
+    &text[..text.len().min(bytes_max)]
+}
+
 /// Characters that act on a terminal or on the text around them instead of showing themselves.
 fn needs_escape(c: char) -> bool {
     c.is_control()

@@ -16,7 +16,7 @@ pub use self::time::Time;
 
 use crate::id::HostId;
 use crate::limits::{FALSE_SOURCES_MAX, STATUS_UPDATE_BYTES_MAX};
-use crate::printable::Printable;
+use crate::printable::{Printable, truncated};
 
 /// Names one link for as long as the program runs: an index that is used again, and a generation
 /// that is not, so that a late event never meets the next connection in the same place.
@@ -34,7 +34,8 @@ impl fmt::Display for LinkId {
     }
 }
 
-/// Why a link ends. Its text is what the log says, and what others read when a user is lost.
+/// The reason for which a link ends. `Display` is for the log; [`CloseReason::quit_text`] is the text
+/// that other hosts receive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CloseReason {
     /// The other end closed the connection.
@@ -74,6 +75,38 @@ pub enum CloseReason {
     Session(String),
 }
 
+impl CloseReason {
+    /// Returns the text of the quit that announces the end of a user's link for this reason.
+    ///
+    /// Other programs receive these bytes, so the wording does not follow that of the log.
+    #[must_use]
+    pub fn quit_text(&self) -> Vec<u8> {
+        let text = match self {
+            Self::PeerClosed => "connection closed".to_owned(),
+            Self::Io(why) | Self::Session(why) => why.clone(),
+            Self::ProtocolError(what) => format!("not the protocol: {what}"),
+            Self::InvalidId(id) => format!("id {id} cannot be registered"),
+            Self::FalseSources => {
+                format!("{FALSE_SOURCES_MAX} frames with a source that is not its own")
+            }
+            Self::RegisterDeadline => "no registration in time".to_owned(),
+            Self::QueueFull { unsent_bytes } => {
+                format!("does not read: {unsent_bytes} bytes unsent")
+            }
+            Self::TableFull => "the table of hosts is full".to_owned(),
+            Self::Quit => "quit".to_owned(),
+            Self::Kicked(text) if text.is_empty() => "kicked".to_owned(),
+            Self::Kicked(text) => return text.clone(),
+            Self::ServerQuit(text) => format!("server quit: {}", shown(text)),
+            Self::RoutingLoop(id) => format!("a loop: server {id} can be reached already"),
+            Self::IdRefused(id) => format!("the parent refused id {id}"),
+            Self::Renumbered => "this server takes another id".to_owned(),
+            Self::Shutdown => "server shutdown".to_owned(),
+        };
+        text.into_bytes()
+    }
+}
+
 impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -91,8 +124,8 @@ impl fmt::Display for CloseReason {
             Self::TableFull => f.write_str("the table of hosts is full"),
             Self::Quit => f.write_str("quit"),
             Self::Kicked(text) if text.is_empty() => f.write_str("kicked"),
-            Self::Kicked(text) => write!(f, "kicked: {}", truncated(text)),
-            Self::ServerQuit(text) => write!(f, "server quit: {}", truncated(text)),
+            Self::Kicked(text) => write!(f, "kicked: {}", shown(text)),
+            Self::ServerQuit(text) => write!(f, "server quit: {}", shown(text)),
             Self::RoutingLoop(id) => write!(f, "a loop: server {id} can be reached already"),
             Self::IdRefused(id) => write!(f, "the parent refused id {id}"),
             Self::Renumbered => f.write_str("this server takes another id"),
@@ -101,6 +134,29 @@ impl fmt::Display for CloseReason {
     }
 }
 
-fn truncated(text: &[u8]) -> Printable<'_> {
-    Printable(&text[..text.len().min(STATUS_UPDATE_BYTES_MAX)])
+/// Shows a text from others, cut at [`STATUS_UPDATE_BYTES_MAX`].
+fn shown(text: &[u8]) -> Printable<'_> {
+    Printable(truncated(text, STATUS_UPDATE_BYTES_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quit_text_is_that_of_the_protocol() {
+        let check = |reason: CloseReason, expected: &str| {
+            assert_eq!(reason.quit_text(), expected.as_bytes());
+        };
+        check(CloseReason::PeerClosed, "connection closed");
+        check(CloseReason::Io("reset".into()), "reset");
+        check(CloseReason::ProtocolError("type 7".into()), "not the protocol: type 7");
+        check(CloseReason::FalseSources, "8 frames with a source that is not its own");
+        check(CloseReason::QueueFull { unsent_bytes: 9 }, "does not read: 9 bytes unsent");
+        check(CloseReason::TableFull, "the table of hosts is full");
+        check(CloseReason::Kicked(vec![]), "kicked");
+        check(CloseReason::Kicked(b"too\nloud".to_vec()), "too\nloud");
+        check(CloseReason::ServerQuit(b"bye".to_vec()), "server quit: bye");
+        check(CloseReason::Shutdown, "server shutdown");
+    }
 }

@@ -8,14 +8,15 @@ use rand::rngs::StdRng;
 
 use super::Action;
 use super::link::{Link, Traffic};
-use crate::id::{HostId, WideId};
+use crate::id::HostId;
 use crate::limits::Limits;
 use crate::link::LinkTable;
 use crate::link::SendQueue;
 use crate::link::frame_decoder::FrameDecoder;
 use crate::link::{CloseReason, LinkId, Time};
 use crate::mail::Spool;
-use crate::relay::message::{HostKind, Message, StatusCode};
+use crate::relay::message::{HostKind, Message};
+use crate::relay::notice::Notice;
 use crate::relay::{Host, Outbox, Relay};
 use crate::wires::{Session, SessionCx, SharedNames, Wire};
 
@@ -225,17 +226,40 @@ impl Links {
 
 impl Outbox for Links {
     fn deliver(&mut self, id: LinkId, message: &Message<'_>) {
-        if self.unknown_id_muted == Some(id)
-            && matches!(message, Message::Status { code: StatusCode::UNKNOWN_ID, .. })
-        {
-            return;
-        }
         self.enqueue(id, |session, names, queue| session.deliver(message, names, queue));
     }
 
-    fn deliver_mail(&mut self, id: LinkId, sender: WideId, destination: HostId, text: &[u8]) {
-        self.enqueue(id, |session, names, queue| {
-            session.deliver_mail(sender, destination, text, names, queue);
+    fn notify(&mut self, id: LinkId, server: HostId, notice: &Notice<'_>) {
+        if self.unknown_id_muted == Some(id) && matches!(notice, Notice::UnknownId(_)) {
+            return;
+        }
+        self.enqueue(id, |session, names, queue| match *notice {
+            Notice::Mail { sender, destination, text } => {
+                session.deliver_mail(sender, destination, text, names, queue);
+            }
+            Notice::Joined(registration) => {
+                session.deliver(&Message::Registration(registration), names, queue);
+            }
+            Notice::Quit { source, text } => {
+                session.deliver(&Message::ClientQuit { source, text }, names, queue);
+            }
+            Notice::Chat { source, destination, text } => {
+                session.deliver(&Message::Chat { source, destination, text }, names, queue);
+            }
+            Notice::Status { source, code, text } => {
+                let status = Message::Status { source, destination: HostId::NONE, code, text };
+                session.deliver(&status, names, queue);
+            }
+            Notice::Welcome { .. }
+            | Notice::IdTaken { .. }
+            | Notice::UnknownId(_)
+            | Notice::Kicked { .. }
+            | Notice::MailRefused { .. } => {
+                let Some((code, text)) = notice.status() else { return };
+                let (source, destination) = (server, HostId::NONE);
+                let status = Message::Status { source, destination, code, text: &text };
+                session.deliver(&status, names, queue);
+            }
         });
     }
 

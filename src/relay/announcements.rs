@@ -18,7 +18,7 @@
 use std::collections::VecDeque;
 
 use super::host::{FirstLink, Host};
-use super::message::{HostKind, Message};
+use super::message::HostKind;
 use super::{Outbox, Relay, Timer};
 use crate::id::HostId;
 use crate::limits::{
@@ -160,7 +160,7 @@ impl Relay {
         if out.unsent_bytes(link) >= QUEUE_LOW_WATER_BYTES {
             state.cursor.next = Some(slot);
         } else if self.is_visible(self.link_state(link), host) {
-            out.deliver(link, &Message::Registration(host.registration(self.identity.id)));
+            self.send_registration(link, host, out);
         }
     }
 
@@ -218,9 +218,8 @@ impl Relay {
             let was_introduced =
                 introduced.as_mut().is_some_and(|introduced| introduced.remove(&host.id));
             if !was_introduced && self.is_visible(self.link_state(link), host) {
-                let registration = host.registration(self.identity.id);
-                cost_bytes += registration.name.len() + registration.info.len();
-                out.deliver(link, &Message::Registration(registration));
+                cost_bytes += host.name().len() + host.info().len();
+                self.send_registration(link, host, out);
             }
             self.announcements.budget_bytes =
                 self.announcements.budget_bytes.saturating_sub(cost_bytes);
@@ -236,7 +235,7 @@ impl Relay {
         let Some(host) = self.hosts.get(id) else { return };
         let state = self.link_state(link);
         if self.is_pending(state, host) && self.is_visible(state, host) {
-            out.deliver(link, &Message::Registration(host.registration(self.identity.id)));
+            self.send_registration(link, host, out);
             self.link_state_mut(link).cursor.introduced.get_or_insert_default().insert(id);
         }
     }

@@ -1,6 +1,7 @@
 //! Registrations: who may join over which link, and who is told of it (contract section 2).
 
-use super::message::{HostKind, Message, Registration, StatusCode};
+use super::message::{HostKind, Message, Registration};
+use super::notice::Notice;
 use super::split::list_of;
 use super::{FirstLink, Outbox, Relay, Timer};
 use crate::id::HostId;
@@ -83,9 +84,7 @@ impl Relay {
         self.assign_role(link, Role::User { host: id }, HostKind::User, out);
         let slot = self.add_host(registration, link, out);
         log::info!("link {link}: user {id} {} joined", Printable(registration.name));
-        let name = registration.name;
-        let welcome = [b"Welcome to the Clemson Relay Chat network ", name].concat();
-        self.send_status(link, id, StatusCode::WELCOME, &welcome, out);
+        self.send_answer(link, id, &Notice::Welcome { name: registration.name }, out);
         self.begin_burst(link, out);
         self.announce(slot, out);
     }
@@ -181,15 +180,10 @@ impl Relay {
         registration: &Registration<'_>,
         out: &mut impl Outbox,
     ) {
-        let id = registration.source;
-        let who = match registration.kind {
-            HostKind::Server => "A machine",
-            HostKind::User => "Someone",
-        };
+        let Registration { kind, source: id, .. } = *registration;
         log::info!("link {link}: registration refused, id {id} is taken");
         let neighbour = self.link_state(link).host_id().unwrap_or(HostId::NONE);
-        let text = format!("{who} has already registered with ID {id}");
-        self.send_status(link, neighbour, StatusCode::ID_TAKEN, text.as_bytes(), out);
+        self.send_answer(link, neighbour, &Notice::IdTaken { kind, id }, out);
     }
 
     /// The parent we dialled is this server itself, or is connected to it already.

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::message::{HostKind, Message, StatusCode};
+use super::message::{HostKind, Message};
+use super::notice::Notice;
 use super::split::list_of;
 use super::{FirstLink, Outbox, Relay, Timer};
 use crate::id::HostId;
@@ -107,9 +108,13 @@ impl Relay {
             let quit = Message::ClientQuit { source: id, text };
             for state in self.links.iter().flatten() {
                 // When this server stops, its users see the end of their own connections.
-                let is_closing = self.is_stopping && matches!(state.role, Role::User { .. });
-                if self.is_announced(state, host) && !is_closing {
-                    out.deliver(state.id, &quit);
+                if !self.is_announced(state, host) {
+                    continue;
+                }
+                match state.role {
+                    Role::Server { .. } => out.deliver(state.id, &quit),
+                    _ if self.is_stopping => {}
+                    _ => out.notify(state.id, self.identity.id, &Notice::Quit { source: id, text }),
                 }
             }
         } else {
@@ -147,11 +152,7 @@ impl Relay {
             }
             Role::User { host } => {
                 if self.is_first_link(host, link) {
-                    let text = match reason {
-                        CloseReason::Kicked(text) if !text.is_empty() => text.clone(),
-                        _ => reason.to_string().into_bytes(),
-                    };
-                    self.remove_host(host, &text, out);
+                    self.remove_host(host, &reason.quit_text(), out);
                 }
             }
             Role::Server { host, subtree, .. } => {
@@ -183,11 +184,10 @@ impl Relay {
         if self.link_state(link).host_id() != Some(id) {
             return Err(KickError::NotAdjacent(self.first_link_host(host)));
         }
-        let reason = CloseReason::Kicked(text.to_vec());
         if host.kind == HostKind::User {
-            self.send_status(link, id, StatusCode::KICKED, reason.to_string().as_bytes(), out);
+            self.send_answer(link, id, &Notice::Kicked { text }, out);
         }
-        out.close(link, reason);
+        out.close(link, CloseReason::Kicked(text.to_vec()));
         Ok(())
     }
 }

@@ -6,6 +6,7 @@
 //! addressee's own server, if it knows the code, hands it over as what that one said.
 
 use super::message::{Message, StatusCode};
+use super::notice::Notice;
 use super::{FirstLink, Outbox, Relay};
 use crate::id::{HostId, WideId};
 use crate::link::LinkId;
@@ -40,7 +41,7 @@ impl Relay {
         let chat_source = sender_host.filter(|&source| is_on_this_side(source));
         if let Some(source) = chat_source {
             self.introduce(source, link, out);
-            out.deliver(link, &Message::Chat { source, destination, text });
+            self.send_chat(link, source, destination, text, out);
         } else {
             let text = encode_mail_text(sender, text);
             let (source, code) = (self.identity.id, StatusCode::MAIL);
@@ -61,7 +62,7 @@ impl Relay {
         if let Ok(source) = u32::try_from(sender.0) {
             self.introduce(HostId(source), link, out);
         }
-        out.deliver_mail(link, sender, destination, text);
+        out.notify(link, self.identity.id, &Notice::Mail { sender, destination, text });
     }
 }
 

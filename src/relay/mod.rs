@@ -22,6 +22,7 @@ mod leave;
 mod link_state;
 mod mail;
 pub mod message;
+pub mod notice;
 mod route;
 mod split;
 mod table;
@@ -42,19 +43,22 @@ pub use self::table::HostTable;
 use self::announcements::{Announcements, Cursor};
 use self::claims::Claims;
 use self::link_state::{LinkState, Role};
-use self::message::{HostKind, Message, StatusCode};
+use self::message::{HostKind, Message};
+use self::notice::Notice;
 use self::split::Split;
 use self::uplink::{Uplink, UplinkState};
 use crate::chunked_vec::ChunkedVec;
-use crate::id::{HostId, WideId};
+use crate::id::HostId;
 use crate::limits::{FALSE_SOURCES_MAX, Limits, STATUS_UPDATE_BYTES_MAX, STATUS_UPDATES_MAX};
 use crate::link::{CloseReason, LinkId, Time};
-use crate::printable::{Excerpt, Printable};
+use crate::printable::{Excerpt, Printable, truncated};
 
 /// Where the relay's decisions go. Delivering to a link that is about to close does nothing.
 pub trait Outbox {
-    /// Puts a message into a link's send queue.
+    /// Puts a message into the send queue of a link to a server, or of one that dials a parent.
     fn deliver(&mut self, link: LinkId, message: &Message<'_>);
+    /// Notifies a user, or a client that has not registered. `server` is the id of this server.
+    fn notify(&mut self, link: LinkId, server: HostId, notice: &Notice<'_>);
     /// Bytes in a link's send queue.
     fn unsent_bytes(&self, link: LinkId) -> usize;
     /// A link has taken its role: its bounds change with it. Answers whether its wire has words for
@@ -68,8 +72,6 @@ pub trait Outbox {
     fn host_up(&mut self, host: &Host);
     /// A host has left the table.
     fn host_down(&mut self, host: &Host);
-    /// Puts what was said to an adjacent user while it was away into its link's send queue.
-    fn deliver_mail(&mut self, link: LinkId, sender: WideId, destination: HostId, text: &[u8]);
 }
 
 /// Who this server is.
@@ -306,9 +308,9 @@ impl Relay {
                 Role::Server { .. } => {}
             }
         }
-        let text = CloseReason::Shutdown.to_string();
+        let text = CloseReason::Shutdown.quit_text();
         for id in leaving {
-            self.remove_host(id, text.as_bytes(), out);
+            self.remove_host(id, &text, out);
         }
     }
 
@@ -339,7 +341,7 @@ impl Relay {
         if self.status_updates.len() == STATUS_UPDATES_MAX {
             self.status_updates.pop_front();
         }
-        let text = &text[..text.len().min(STATUS_UPDATE_BYTES_MAX)];
+        let text = truncated(text, STATUS_UPDATE_BYTES_MAX);
         self.status_updates.push_back(String::from_utf8_lossy(text).into_owned());
     }
 
@@ -357,20 +359,51 @@ impl Relay {
         }
     }
 
-    /// Answers a host over the link that it, or somebody from its side, spoke on.
-    fn send_status(
+    /// Sends an answer to `destination` over `link`: a notice to the client there, a status to a
+    /// server.
+    fn send_answer(
         &self,
         link: LinkId,
         destination: HostId,
-        code: StatusCode,
+        notice: &Notice<'_>,
+        out: &mut impl Outbox,
+    ) {
+        let source = self.identity.id;
+        match self.link_state(link).role {
+            Role::Server { .. } => {
+                if let Some((code, text)) = notice.status() {
+                    let status = Message::Status { source, destination, code, text: &text };
+                    out.deliver(link, &status);
+                }
+            }
+            Role::User { .. } | Role::Unregistered { .. } => out.notify(link, source, notice),
+        }
+    }
+
+    /// Sends the registration of a known host over `link`.
+    fn send_registration(&self, link: LinkId, host: &Host, out: &mut impl Outbox) {
+        let registration = host.registration(self.identity.id);
+        match self.link_state(link).role {
+            Role::Server { .. } => out.deliver(link, &Message::Registration(registration)),
+            _ => out.notify(link, self.identity.id, &Notice::Joined(registration)),
+        }
+    }
+
+    /// Sends a chat over `link`.
+    fn send_chat(
+        &self,
+        link: LinkId,
+        source: HostId,
+        destination: HostId,
         text: &[u8],
         out: &mut impl Outbox,
     ) {
-        let destination = match self.link_state(link).role {
-            Role::Server { .. } => destination,
-            Role::User { .. } | Role::Unregistered { .. } => HostId::NONE,
-        };
-        out.deliver(link, &Message::Status { source: self.identity.id, destination, code, text });
+        match self.link_state(link).role {
+            Role::Server { .. } => out.deliver(link, &Message::Chat { source, destination, text }),
+            _ => {
+                out.notify(link, self.identity.id, &Notice::Chat { source, destination, text });
+            }
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::mail::parse_mail_text;
 use super::message::{HostKind, Message, StatusCode};
+use super::notice::Notice;
 use super::{FirstLink, Outbox, Relay};
 use crate::id::HostId;
 use crate::link::LinkId;
@@ -61,12 +62,11 @@ impl Relay {
         text: &[u8],
         out: &mut impl Outbox,
     ) {
-        let chat = Message::Chat { source, destination, text };
         match self.route(link, source, destination) {
-            Route::Forward(next_hop) => out.deliver(next_hop, &chat),
+            Route::Forward(next_hop) => self.send_chat(next_hop, source, destination, text, out),
             Route::Introduce(next_hop) => {
                 self.introduce(source, next_hop, out);
-                out.deliver(next_hop, &chat);
+                self.send_chat(next_hop, source, destination, text, out);
             }
             Route::Defer(split) => {
                 if !self.defer(split, source, destination, text, false) {
@@ -99,8 +99,7 @@ impl Relay {
         unknown: HostId,
         out: &mut impl Outbox,
     ) {
-        let text = format!("Unknown ID {unknown}");
-        self.send_status(link, sender, StatusCode::UNKNOWN_ID, text.as_bytes(), out);
+        self.send_answer(link, sender, &Notice::UnknownId(unknown), out);
     }
 
     pub(super) fn handle_status(
@@ -144,9 +143,12 @@ impl Relay {
                 {
                     return self.deliver_local_mail(next_hop, sender, destination, mail_text, out);
                 }
-                // A user hears a status under destination 0, whichever server it is from.
-                let destination = if is_user { HostId::NONE } else { destination };
-                out.deliver(next_hop, &Message::Status { source, destination, code, text });
+                if is_user {
+                    let notice = Notice::Status { source, code, text };
+                    out.notify(next_hop, self.identity.id, &notice);
+                } else {
+                    out.deliver(next_hop, &Message::Status { source, destination, code, text });
+                }
             }
             Some(FirstLink::Split(split))
                 if code == StatusCode::MAIL

@@ -1,0 +1,139 @@
+//! Typed notices: what the relay delivers to links of users and to links that have not registered.
+//!
+//! A session turns a [`Notice`] into the frames of its wire. Links to servers get
+//! [`Message`](super::message::Message)s instead; [`Notice::status`] is the one place that writes
+//! the texts of this server's statuses, for both.
+
+use std::borrow::Cow;
+
+use super::message::{HostKind, Registration, StatusCode};
+use crate::id::{HostId, WideId};
+use crate::limits::STATUS_UPDATE_BYTES_MAX;
+use crate::printable::{Printable, truncated};
+
+/// An event that a user, or a client that has not registered, is notified of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice<'a> {
+    /// The registration was accepted.
+    Welcome {
+        /// Name under which the user is registered.
+        name: &'a [u8],
+    },
+    /// The registration was refused, because the id is in use.
+    IdTaken {
+        /// Kind of host that asked for the id.
+        kind: HostKind,
+        /// The id in use.
+        id: HostId,
+    },
+    /// A chat was dropped, because no reachable host has its destination.
+    UnknownId(HostId),
+    /// The operator closes this connection.
+    Kicked {
+        /// Reason given by the operator; may be empty.
+        text: &'a [u8],
+    },
+    /// A user joined the network.
+    Joined(Registration<'a>),
+    /// A user left the network.
+    Quit {
+        /// The user that left.
+        source: HostId,
+        /// Reason, for people.
+        text: &'a [u8],
+    },
+    /// A chat for this user.
+    Chat {
+        /// The sender.
+        source: HostId,
+        /// The recipient.
+        destination: HostId,
+        /// Text of the chat.
+        text: &'a [u8],
+    },
+    /// A message that was sent to this user while it was away.
+    Mail {
+        /// The sender, who may have left since.
+        sender: WideId,
+        /// The recipient.
+        destination: HostId,
+        /// Text of the message.
+        text: &'a [u8],
+    },
+    /// A status from another server, passed on.
+    Status {
+        /// The server that sent the status.
+        source: HostId,
+        /// Code of the status.
+        code: StatusCode,
+        /// Text of the status.
+        text: &'a [u8],
+    },
+    /// Mail from this user was refused. Issued by the node, never by the relay.
+    MailRefused {
+        /// The recipient of the refused message.
+        to: WideId,
+        /// Reason, for people.
+        reason: &'a str,
+    },
+}
+
+impl<'a> Notice<'a> {
+    /// Returns the code and text of the CRC status that stands for this notice, or `None` for a
+    /// notice that has a frame of its own or no form in CRC.
+    #[must_use]
+    pub fn status(&self) -> Option<(StatusCode, Cow<'a, [u8]>)> {
+        let (code, text) = match *self {
+            Notice::Welcome { name } => {
+                let text = [b"Welcome to the Clemson Relay Chat network ", name].concat();
+                (StatusCode::WELCOME, text)
+            }
+            Notice::IdTaken { kind, id } => {
+                let who = match kind {
+                    HostKind::Server => "A machine",
+                    HostKind::User => "Someone",
+                };
+                let text = format!("{who} has already registered with ID {id}");
+                (StatusCode::ID_TAKEN, text.into_bytes())
+            }
+            Notice::UnknownId(id) => {
+                (StatusCode::UNKNOWN_ID, format!("Unknown ID {id}").into_bytes())
+            }
+            Notice::Kicked { text: b"" } => (StatusCode::KICKED, b"kicked".to_vec()),
+            Notice::Kicked { text } => {
+                let text = Printable(truncated(text, STATUS_UPDATE_BYTES_MAX));
+                (StatusCode::KICKED, format!("kicked: {text}").into_bytes())
+            }
+            Notice::Status { code, text, .. } => return Some((code, text.into())),
+            Notice::Joined(_)
+            | Notice::Quit { .. }
+            | Notice::Chat { .. }
+            | Notice::Mail { .. }
+            | Notice::MailRefused { .. } => return None,
+        };
+        Some((code, text.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_have_the_codes_and_texts_of_the_protocol() {
+        let check = |notice: Notice<'_>, code: u16, text: &str| {
+            let (found_code, found_text) = notice.status().expect("a status");
+            assert_eq!((found_code.0, &*found_text), (code, text.as_bytes()));
+        };
+        let (server, user) = (HostKind::Server, HostKind::User);
+        check(Notice::Welcome { name: b"sam" }, 0, "Welcome to the Clemson Relay Chat network sam");
+        check(Notice::UnknownId(HostId(7)), 1, "Unknown ID 7");
+        let taken = |kind| Notice::IdTaken { kind, id: HostId(7) };
+        check(taken(server), 2, "A machine has already registered with ID 7");
+        check(taken(user), 2, "Someone has already registered with ID 7");
+        check(Notice::Kicked { text: b"" }, 3, "kicked");
+        check(Notice::Kicked { text: b"too\nloud" }, 3, "kicked: too\\nloud");
+        check(Notice::Status { source: HostId(2), code: StatusCode(9), text: b"hi" }, 9, "hi");
+        assert_eq!(Notice::Quit { source: HostId(7), text: b"" }.status(), None);
+    }
+}
