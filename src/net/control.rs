@@ -13,7 +13,8 @@ use mio::net::{UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 use rustix::fs::Mode;
 
-use super::listen::Readiness;
+use super::listen::{Accept, Readiness};
+use super::reserve::DescriptorReserve;
 use crate::limits::{CONTROL_CONNECTIONS_MAX, OPERATOR_LINE_BYTES_MAX, OPERATOR_OUTPUT_BYTES_MAX};
 use crate::link::Time;
 use crate::node::Node;
@@ -22,13 +23,18 @@ use crate::operator::{self, CommandResult, Format};
 /// How long `crc ctl` waits for a server that says nothing.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The listening socket and those connected.
+/// Control connections that can be served when there are no other file descriptors left.
+const DESCRIPTORS_RESERVED: usize = 2;
+
+/// The listening socket and its connections.
 pub(super) struct ControlSocket {
     path: PathBuf,
     listener: UnixListener,
     pub(super) readiness: Readiness,
     /// At most [`CONTROL_CONNECTIONS_MAX`] places; none while nobody is connected.
     connections: Vec<Option<ControlConn>>,
+    /// Lets the operator connect when clients hold all other descriptors.
+    reserve: DescriptorReserve,
 }
 
 struct ControlConn {
@@ -53,37 +59,56 @@ impl ControlSocket {
         registry
             .register(&mut listener, token, Interest::READABLE)
             .map_err(|error| fail(&error.to_string()))?;
-        let (readiness, connections) = (Readiness::default(), Vec::new());
-        Ok(Self { path: path.to_owned(), listener, readiness, connections })
+        Ok(Self {
+            path: path.to_owned(),
+            listener,
+            readiness: Readiness::default(),
+            connections: Vec::new(),
+            reserve: DescriptorReserve::new(DESCRIPTORS_RESERVED),
+        })
     }
 
-    /// Takes in whoever waits; `tokens` is the token of the first connection.
+    /// Accepts all waiting connections. The first one has the token `token_base`.
     pub(super) fn accept(&mut self, now: Time, registry: &Registry, token_base: usize) {
-        let listener = &self.listener;
-        while let Some((mut stream, _)) =
-            self.readiness.accept(now, "the control socket", || listener.accept())
-        {
-            let free = self.connections.iter().position(Option::is_none);
-            let index = free.unwrap_or(self.connections.len());
-            if index == CONTROL_CONNECTIONS_MAX {
-                let message = format!("{CONTROL_CONNECTIONS_MAX} control connections are open\n");
-                let _ = stream.write_all(&encode_response(&Err(message)));
-                continue;
-            }
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            match registry.register(&mut stream, Token(token_base + index), interest) {
-                Ok(()) => {
-                    self.connections.resize_with(self.connections.len().max(index + 1), || None);
-                    self.connections[index] = Some(ControlConn {
-                        stream,
-                        pending_input: Vec::new(),
-                        pending_output: Vec::new(),
-                        is_ready: false,
-                        is_discarding_input: false,
-                    });
+        let label = "the control socket";
+        loop {
+            match self.readiness.accept(now, label, || self.listener.accept()) {
+                Accept::Connection((stream, _)) => {
+                    self.add_connection(stream, registry, token_base);
                 }
-                Err(error) => log::error!("control socket: {error}"),
+                Accept::OutOfDescriptors(_) if self.reserve.release() => {}
+                Accept::OutOfDescriptors(error) => {
+                    return self.readiness.on_accept_error(now, label, &error);
+                }
+                Accept::WouldBlock => return,
             }
+        }
+    }
+
+    fn add_connection(&mut self, mut stream: UnixStream, registry: &Registry, token_base: usize) {
+        let free = self.connections.iter().position(Option::is_none);
+        let index = free.unwrap_or(self.connections.len());
+        if index == CONTROL_CONNECTIONS_MAX {
+            let message = format!(
+                "{CONTROL_CONNECTIONS_MAX} control connections are open; close one and try again\n"
+            );
+            let _ = stream.write_all(&encode_response(&Err(message)));
+            drop(stream);
+            return self.reserve.refill();
+        }
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        match registry.register(&mut stream, Token(token_base + index), interest) {
+            Ok(()) => {
+                self.connections.resize_with(self.connections.len().max(index + 1), || None);
+                self.connections[index] = Some(ControlConn {
+                    stream,
+                    pending_input: Vec::new(),
+                    pending_output: Vec::new(),
+                    is_ready: false,
+                    is_discarding_input: false,
+                });
+            }
+            Err(error) => log::error!("control socket: cannot watch a connection: {error}"),
         }
     }
 
@@ -106,8 +131,10 @@ impl ControlSocket {
                 && conn.is_ready
                 && !conn.serve(node, now)
             {
-                let _ = registry.deregister(&mut conn.stream); // it goes in any case
+                let _ = registry.deregister(&mut conn.stream); // closing it does the same
                 *entry = None;
+                self.reserve.refill();
+                self.readiness.retry_now();
             }
         }
         while self.connections.pop_if(|connection| connection.is_none()).is_some() {}

@@ -1,4 +1,4 @@
-//! A door's listening socket.
+//! Listening sockets: readiness, and accepting with a budget a turn.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind};
@@ -8,18 +8,29 @@ use std::time::Duration;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 
+use super::reserve::{AcceptReserve, is_out_of_descriptors};
 use crate::limits::ACCEPTS_PER_TURN;
 use crate::link::Time;
 use crate::uri::Address;
 
-/// How long accepting rests when the system has no descriptor or memory for a connection.
+/// Pause after a failed accept. No event reports the end of a shortage.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
-/// Whether a listening socket may have somebody waiting.
+/// Whether a listening socket may have a connection to accept.
 #[derive(Default)]
 pub(super) struct Readiness {
     is_ready: bool,
     retry_at: Option<Time>,
+}
+
+/// The result of an attempt to accept.
+pub(super) enum Accept<T> {
+    /// A new connection.
+    Connection(T),
+    /// A connection is waiting, and there is no file descriptor for it.
+    OutOfDescriptors(io::Error),
+    /// Nothing can be accepted now.
+    WouldBlock,
 }
 
 impl Readiness {
@@ -32,44 +43,59 @@ impl Readiness {
         self.is_ready && self.retry_at.is_none_or(|at| at <= now)
     }
 
-    /// When accepting goes on after a pause.
+    /// When accepting is tried again after a failure.
     pub(super) fn retry_at(&self) -> Option<Time> {
         self.retry_at
     }
 
-    /// The next who waits; `None` when nobody does, or the system cannot take them in now. Then
-    /// they are asked for again after a pause, since no event will tell of them.
+    /// Ends the pause after a failure: a file descriptor was closed.
+    pub(super) fn retry_now(&mut self) {
+        self.retry_at = None;
+    }
+
+    /// Accepts one connection by `accept`. `label` names the listener in the log.
     pub(super) fn accept<T>(
         &mut self,
         now: Time,
         label: impl Display,
         mut accept: impl FnMut() -> io::Result<T>,
-    ) -> Option<T> {
+    ) -> Accept<T> {
         if !self.is_ready(now) {
-            return None;
+            return Accept::WouldBlock;
         }
         self.retry_at = None;
         loop {
             match accept() {
-                Ok(connection) => return Some(connection),
-                Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock => {
-                        self.is_ready = false;
-                        return None;
-                    }
-                    ErrorKind::Interrupted | ErrorKind::ConnectionAborted => {}
-                    _ => {
-                        log::error!("cannot accept on {label}: {error}; again in {ACCEPT_PAUSE:?}");
-                        self.retry_at = Some(now + ACCEPT_PAUSE);
-                        return None;
-                    }
-                },
+                Ok(connection) => return Accept::Connection(connection),
+                Err(error) if is_out_of_descriptors(&error) => {
+                    return Accept::OutOfDescriptors(error);
+                }
+                Err(error) if is_transient(&error) => {}
+                Err(error) => {
+                    self.on_accept_error(now, label, &error);
+                    return Accept::WouldBlock;
+                }
             }
+        }
+    }
+
+    /// Handles an error that ends accepting for now.
+    pub(super) fn on_accept_error(&mut self, now: Time, label: impl Display, error: &io::Error) {
+        if error.kind() == ErrorKind::WouldBlock {
+            self.is_ready = false;
+        } else if !is_transient(error) {
+            log::error!("cannot accept on {label}: {error}; trying again in {ACCEPT_PAUSE:?}");
+            self.retry_at = Some(now + ACCEPT_PAUSE);
         }
     }
 }
 
-/// A socket that accepts connections for one door.
+/// Whether the next attempt to accept may succeed.
+fn is_transient(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted)
+}
+
+/// A listening TCP socket.
 pub(super) struct Listener<W> {
     wire: W,
     listener: TcpListener,
@@ -89,15 +115,20 @@ impl<W: Copy + Display> Listener<W> {
                 ErrorKind::AddrInUse => {
                     ": another program listens there; choose another port, or 0 for any free one"
                 }
-                ErrorKind::AddrNotAvailable => ": this machine does not have that address",
+                ErrorKind::AddrNotAvailable => {
+                    ": this machine does not have that address; choose one of its own"
+                }
+                ErrorKind::PermissionDenied => {
+                    ": ports below 1024 need privileges; choose another port"
+                }
                 _ => "",
             };
             format!("cannot listen on {address} ({wire}): {error}{hint}")
         };
         let candidates = (address.host.as_str(), address.port).to_socket_addrs().map_err(fail)?;
         let candidate = candidates
-            .min_by_key(SocketAddr::is_ipv6) // the first of the kind that clients try first
-            .ok_or_else(|| fail(io::Error::other("the name stands for no address")))?;
+            .min_by_key(SocketAddr::is_ipv6) // clients try IPv4 first
+            .ok_or_else(|| fail(io::Error::other("the name has no address")))?;
         let mut listener = TcpListener::bind(candidate).map_err(fail)?;
         registry.register(&mut listener, token, Interest::READABLE).map_err(fail)?;
         let address = listener.local_addr().map_err(fail)?;
@@ -108,15 +139,34 @@ impl<W: Copy + Display> Listener<W> {
         self.wire
     }
 
+    /// Returns the bound address, with the port that the kernel chose for port 0.
     pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Takes in a turn's portion of what waits.
-    pub(super) fn accept(&mut self, now: Time) -> Vec<(TcpStream, SocketAddr)> {
+    /// Accepts at most [`ACCEPTS_PER_TURN`] connections. Without a file descriptor for them, they are
+    /// closed at once with the help of `reserve`.
+    pub(super) fn accept(
+        &mut self,
+        now: Time,
+        reserve: &mut AcceptReserve,
+    ) -> Vec<(TcpStream, SocketAddr)> {
         let Self { wire, listener, address, readiness } = self;
         let label = format_args!("{address} ({wire})");
-        let next = || readiness.accept(now, label, || listener.accept());
-        std::iter::from_fn(next).take(ACCEPTS_PER_TURN).collect()
+        let mut accepted = Vec::new();
+        while accepted.len() < ACCEPTS_PER_TURN {
+            match readiness.accept(now, label, || listener.accept()) {
+                Accept::Connection(connection) => accepted.push(connection),
+                Accept::OutOfDescriptors(_) => {
+                    let error = reserve.refuse(now, ACCEPTS_PER_TURN, || listener.accept());
+                    if let Some(error) = error {
+                        readiness.on_accept_error(now, label, &error);
+                    }
+                    break;
+                }
+                Accept::WouldBlock => break,
+            }
+        }
+        accepted
     }
 }

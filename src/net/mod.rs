@@ -20,6 +20,7 @@ mod listen;
 mod machine;
 mod peer;
 mod poller;
+mod reserve;
 mod resolve;
 mod server;
 mod setup;
@@ -41,6 +42,7 @@ use self::listen::Listener;
 use self::machine::{Action, Machine, Services};
 pub use self::peer::{PeerServer, PeerSettings};
 use self::poller::Poller;
+use self::reserve::AcceptReserve;
 pub use self::server::{Server, ServerSettings};
 use self::setup::{LINK_TOKEN_BASE, LISTENER_TOKEN_BASE, LISTENERS_MAX, LoopSetup, SIGNALS, WAKER};
 pub use self::stdio::LogSink;
@@ -59,6 +61,7 @@ struct EventLoop<M: Machine, S> {
     dialler: Dialler,
     signals: Signals,
     listeners: Vec<Listener<M::Wire>>,
+    reserve: AcceptReserve,
     /// By [`LinkId::index`].
     connections: ChunkedVec<Option<Connection>>,
     /// Links whose sockets may have more to read.
@@ -82,6 +85,7 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
             dialler: Dialler::new(M::TARGET_KIND, targets, waker),
             signals,
             listeners,
+            reserve: AcceptReserve::new(),
             connections: ChunkedVec::default(),
             readable: VecDeque::new(),
             writable: VecDeque::new(),
@@ -132,7 +136,8 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
             return Some(Duration::ZERO);
         }
         let retries = self.listeners.iter().filter_map(|listener| listener.readiness.retry_at());
-        let deadlines = retries.chain(self.services.next_deadline());
+        let deadlines = retries.chain(self.reserve.next_deadline());
+        let deadlines = deadlines.chain(self.services.next_deadline());
         let deadline = deadlines.chain(self.machine.next_deadline()).min();
         deadline.map(|at| at.since(self.poller.now()))
     }
@@ -233,7 +238,7 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
         if self.machine.is_stopping() {
             return;
         }
-        for (stream, peer) in self.listeners[index].accept(now) {
+        for (stream, peer) in self.listeners[index].accept(now, &mut self.reserve) {
             let wire = self.listeners[index].wire();
             let link = self.machine.accepted(now, wire, Some(peer));
             log::debug!("link {link}: connection from {peer}");
@@ -261,6 +266,7 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
             self.write_above_high_water();
             self.machine.advance(now);
         }
+        self.reserve.report_if_due(now);
         if self.machine.is_stopping() {
             self.listeners.clear();
         }

@@ -1,5 +1,6 @@
 //! Noise, slow readers, crowds, descriptors, a log that nobody reads.
 
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 
 use super::*;
@@ -108,46 +109,105 @@ fn check_unread_log(stderr: Stdio, reader: OwnedFd) {
     assert!(log.len() < 1_000_000, "{} bytes: texts are shown in part", log.len());
 }
 
-/// A server whose limit of open files the shell sets with `ulimit`; answers its port.
-fn start_with_ulimit(ulimit: &str) -> (Child, u16) {
-    let script = format!("ulimit {ulimit}; exec \"$0\" server --listen 127.0.0.1:0 --id 1");
-    let mut child = Command::new("sh")
-        .args(["-c", &script, CRC])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("a shell");
-    let mut line = String::new();
-    let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
-    stdout.read_line(&mut line).expect("a line");
-    let port = line.trim_end().rsplit(':').next().and_then(|port| port.parse().ok());
-    (child, port.unwrap_or_else(|| panic!("{line:?} names no port")))
+/// A server whose limit of open files is set by `ulimit`.
+struct LimitedServer {
+    child: Child,
+    port: u16,
+    dir: tempfile::TempDir,
+}
+
+impl LimitedServer {
+    fn start(ulimit: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let script = format!(
+            "ulimit {ulimit}; exec \"$0\" server --listen 127.0.0.1:0 --id 1 --control \"$1\""
+        );
+        let mut child = Command::new("sh")
+            .args(["-c", &script, CRC])
+            .arg(dir.path().join("control"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(fs::File::create(dir.path().join("log")).expect("a log"))
+            .spawn()
+            .expect("a shell");
+        let mut line = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
+        stdout.read_line(&mut line).expect("a line");
+        let port = line.trim_end().rsplit(':').next().and_then(|port| port.parse().ok());
+        let port = port.unwrap_or_else(|| panic!("{line:?} names no port"));
+        Self { child, port, dir }
+    }
+
+    fn ctl(&self, words: &[&str]) -> Output {
+        ctl(&self.dir.path().join("control"), words)
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).expect("a log")
+    }
+}
+
+impl Drop for LimitedServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 #[test]
 fn server_raises_its_descriptor_limit_to_the_hard_limit() {
-    let (mut child, port) = start_with_ulimit("-S -n 64");
-    let mut clients: Vec<RawClient> = (0..150).map(|_| RawClient::connect(port)).collect();
+    let server = LimitedServer::start("-S -n 64");
+    let mut clients: Vec<RawClient> = (0..150).map(|_| RawClient::connect(server.port)).collect();
     for (peer, id) in clients.iter_mut().zip(1000..) {
         peer.send(&user(id, "n", ""));
         peer.expect_frame(&welcome_frame(1, "n"));
     }
-    child.kill().and_then(|()| child.wait()).expect("it runs");
 }
 
 #[test]
-fn connections_beyond_the_descriptor_limit_wait_without_affecting_others() {
-    let (mut child, port) = start_with_ulimit("-n 40");
-    let mut frodo = RawClient::connect(port);
+fn server_without_descriptors_refuses_newcomers_and_serves_the_others() {
+    let server = LimitedServer::start("-n 40");
+    let mut frodo = RawClient::connect(server.port);
     frodo.send(&user(101, "frodo", ""));
     frodo.expect_frame(&welcome_frame(1, "frodo"));
-    let crowd: Vec<RawClient> = (0..60).map(|_| RawClient::connect(port)).collect();
-    let mut last = RawClient::connect(port);
-    last.send(&user(102, "last", ""));
+    let mut crowd: Vec<RawClient> = Vec::new();
+    for id in 1000..1100 {
+        let mut peer = RawClient::connect(server.port);
+        // A refused connection may be reset while this is written.
+        let _ = peer.stream.write_all(&user(id, "n", ""));
+        crowd.push(peer);
+    }
+    let mut members = Vec::new();
+    let mut refused = 0;
+    for mut peer in crowd {
+        let mut first = [0];
+        match peer.stream.read(&mut first) {
+            Ok(1) => members.push(peer),
+            Ok(_) => refused += 1,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => refused += 1,
+            Err(error) => panic!("neither served nor refused: {error}"),
+        }
+    }
+    assert!(members.len() > 10 && refused > 60, "{} served, {refused} refused", members.len());
     frodo.send(&chat(101, 101, "still here"));
     frodo.expect_frame(&chat(101, 101, "still here"));
-    drop(crowd);
-    last.expect_frame(&welcome_frame(1, "last"));
-    child.kill().and_then(|()| child.wait()).expect("it runs");
+    check_never_wakes(server.child.id());
+
+    // The operator is served, by two connections at once, again and again.
+    for _ in 0..3 {
+        let _other = UnixStream::connect(server.dir.path().join("control")).expect("a connection");
+        let output = server.ctl(&["num_users"]);
+        let expected = format!("{} users are connected to this server\n", members.len() + 1);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{output:?}");
+    }
+    let log = server.log();
+    assert_eq!(log.matches("out of file descriptors (limit 40)").count(), 1, "{log}");
+    assert_eq!(log.matches("ulimit -n").count(), 1, "{log}");
+
+    drop(members);
+    eventually("a newcomer is served", || {
+        let mut last = RawClient::connect(server.port);
+        last.stream.write_all(&user(102, "last", "")).ok()?;
+        last.stream.read(&mut [0; 1]).is_ok_and(|count| count == 1).then_some(())
+    });
 }

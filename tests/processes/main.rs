@@ -75,9 +75,14 @@ fn check_idle_server_never_wakes(arguments: &[&str]) {
     frodo.send(&user(101, "frodo", ""));
     frodo.expect_frame(&welcome_frame(1, "frodo"));
     server.wait_for_hosts(&[101]);
-    let proc = PathBuf::from(format!("/proc/{}", server.child.id()));
-    let tasks = fs::read_dir(proc.join("task")).expect("a running process").count();
-    assert_eq!(tasks, 1);
+    let tasks = fs::read_dir(format!("/proc/{}/task", server.child.id()));
+    assert_eq!(tasks.expect("a running process").count(), 1);
+    check_never_wakes(server.child.id());
+}
+
+/// Checks that a process, once it waits, does not run for two seconds.
+fn check_never_wakes(process_id: u32) {
+    let proc = PathBuf::from(format!("/proc/{process_id}"));
     // Every call that waits and every wake-up is a context switch of the process.
     let context_switches = || {
         let status = fs::read_to_string(proc.join("status")).expect("a running process");
@@ -91,7 +96,7 @@ fn check_idle_server_never_wakes(arguments: &[&str]) {
     };
     eventually("the server waits", is_waiting);
     let before = context_switches();
-    let observed_until = Instant::now() + Duration::from_secs(2); // what is observed is this span itself
+    let observed_until = Instant::now() + Duration::from_secs(2);
     eventually("the span is over", || (Instant::now() >= observed_until).then_some(()));
     assert_eq!(context_switches(), before);
 }
