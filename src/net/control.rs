@@ -26,6 +26,10 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Control connections that can be served when there are no other file descriptors left.
 const DESCRIPTORS_RESERVED: usize = 2;
 
+/// Maximum length of the socket's path in bytes: what `sun_path` of the system's socket address holds,
+/// without its NUL.
+const PATH_BYTES_MAX: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
+
 /// The listening socket and its connections.
 pub(super) struct ControlSocket {
     path: PathBuf,
@@ -50,6 +54,7 @@ struct ControlConn {
 impl ControlSocket {
     pub(super) fn open(path: &Path, registry: &Registry, token: Token) -> Result<Self, String> {
         let fail = |what: &str| format!("control socket {}: {what}", path.display());
+        check_path_len(path)?;
         remove_stale_socket(path).map_err(|what| fail(&what))?;
         // Nobody else may connect, not even between the creation and a change of its mode.
         let previous_umask = rustix::process::umask(Mode::RWXG | Mode::RWXO | Mode::XUSR);
@@ -233,6 +238,18 @@ fn encode_response(result: &CommandResult) -> Vec<u8> {
     format!("{status} {}\n{text}", text.len()).into_bytes()
 }
 
+/// Checks that a socket can have this path.
+fn check_path_len(path: &Path) -> Result<(), String> {
+    match path.as_os_str().len() {
+        len if len > PATH_BYTES_MAX => Err(format!(
+            "control socket {}: the path has {len} bytes, the limit is {PATH_BYTES_MAX}; choose a \
+             shorter path",
+            path.display()
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Removes a socket that nobody listens on any more.
 fn remove_stale_socket(path: &Path) -> Result<(), String> {
     let Ok(metadata) = std::fs::symlink_metadata(path) else {
@@ -259,6 +276,7 @@ pub fn send_control_command(
     format: Format,
     command: &str,
 ) -> Result<CommandResult, String> {
+    check_path_len(path)?;
     let fail = |error: io::Error| match error.kind() {
         ErrorKind::NotFound | ErrorKind::ConnectionRefused => format!(
             "no server answers on {} ({error}); start one with --control {0}",

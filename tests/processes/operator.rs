@@ -73,6 +73,27 @@ fn control_socket_is_private_and_replaced_only_when_stale() {
     assert_eq!(fs::read_to_string(&file).expect("still there"), "precious");
 }
 
+#[test]
+fn overlong_control_path_is_refused_with_its_length_and_the_limit() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path_of_len = |len: usize| {
+        let folder = dir.path().to_str().expect("text");
+        format!("{folder}/{}", "x".repeat(len - folder.len() - 1))
+    };
+    let path = path_of_len(108);
+    let server = run_server_with_control(&path);
+    for output in [server, ctl(Path::new(&path), &["state"])] {
+        assert_eq!(output.status.code(), Some(1));
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        let expected =
+            format!("{path}: the path has 108 bytes, the limit is 107; choose a shorter");
+        assert!(error.contains(&expected), "{error}");
+    }
+    let longest = path_of_len(107);
+    let _server = Server::start(&["--control", &longest]);
+    assert_eq!(ctl(Path::new(&longest), &["num_users"]).status.code(), Some(0));
+}
+
 fn run_server_with_control(control: &str) -> Output {
     let mut command = Command::new(CRC);
     command.args(["server", "--listen", "127.0.0.1:0", "--control", control]);
