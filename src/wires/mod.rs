@@ -55,6 +55,8 @@ pub struct SharedNames {
     pub wide_ids: WideIds,
     /// What classic clients are told of who is online.
     pub directory: classic::Directory,
+    /// Lists of the directory, shared by the classic sessions.
+    pub lists: classic::ListCache,
 }
 
 impl SharedNames {

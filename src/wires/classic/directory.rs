@@ -5,14 +5,11 @@
 //! one name and every name one user; a name, an alias too, stays with its user until that leaves;
 //! with each change the version grows.
 
-use std::sync::{Arc, Weak};
-
 use super::codec::Name;
 use super::name_table::NameTable;
 use super::names::{is_reserved, make_alias, parse_user_name};
-use super::pages::{PageBuilder, Pages};
 use crate::id::HostId;
-use crate::limits::{CLASSIC_LISTS_BYTES_MAX, CLASSIC_WORK_PER_HOST, CLASSIC_WORK_PER_TURN};
+use crate::limits::{CLASSIC_WORK_PER_HOST, CLASSIC_WORK_PER_TURN};
 use crate::link::Time;
 use crate::relay::message::HostKind;
 use crate::relay::{Host, HostTable};
@@ -27,12 +24,6 @@ pub struct Directory {
     version: u64,
     has_changed: bool,
     table: NameTable,
-    /// The list that is being made.
-    page_builder: Option<PageBuilder>,
-    /// The list that was made last; it may be older than the names.
-    latest_pages: Option<Arc<Pages>>,
-    /// Lists before it that clients may still be in the middle of.
-    earlier_pages: Vec<Weak<Pages>>,
     turn_budget: TurnBudget,
 }
 
@@ -100,12 +91,14 @@ impl Directory {
         }
     }
 
-    /// A session that entered is gone. With the last one the names are forgotten.
-    pub(super) fn remove_reader(&mut self) {
+    /// Unregisters a session. The names are cleared with the last one. Returns whether they were.
+    pub(super) fn remove_reader(&mut self) -> bool {
         self.reader_count -= 1;
-        if self.reader_count == 0 {
+        let is_cleared = self.reader_count == 0;
+        if is_cleared {
             *self = Self { version: self.version + 1, ..Self::default() };
         }
+        is_cleared
     }
 
     pub(in crate::wires) fn host_up(&mut self, host: &Host) {
@@ -119,7 +112,7 @@ impl Directory {
     }
 
     /// Gives a user a name, if it has none yet. Answers whether it has its own.
-    fn add(&mut self, id: HostId, name: &[u8]) -> bool {
+    pub(super) fn add(&mut self, id: HostId, name: &[u8]) -> bool {
         let alias = make_alias(name, id);
         let own_name = parse_user_name(name).filter(|&own| !is_reserved(own));
         let (name, is_new) = self.table.insert(id, [own_name.unwrap_or(alias), alias]);
@@ -129,7 +122,7 @@ impl Directory {
         Some(name) == own_name
     }
 
-    fn remove(&mut self, id: HostId) {
+    pub(super) fn remove(&mut self, id: HostId) {
         if self.table.remove(id) {
             self.mark_changed();
         }
@@ -166,62 +159,34 @@ impl Directory {
         self.table.name_of(id)
     }
 
-    /// A list that is of a version or later, made once for all who ask for one, if there is time to
-    /// finish it in this turn. When clients are still in the middle of too many earlier ones, it is one of
-    /// those.
-    ///
-    /// Making one goes on from turn to turn, while users come and go. Of each it says what was so at
-    /// some time since it was begun.
-    pub(super) fn list(&mut self, now: Time, version: u64) -> Option<Arc<Pages>> {
-        loop {
-            if let Some(latest) = &self.latest_pages {
-                let is_in_use = Arc::strong_count(latest) > 1;
-                if latest.version() >= version
-                    || (is_in_use && self.exceeds_lists_bytes_max(latest))
-                {
-                    return Some(Arc::clone(latest));
-                }
-            }
-            let list = Arc::new(self.build_pages(now)?);
-            self.earlier_pages.retain(|list| list.strong_count() > 0);
-            if let Some(previous) = self.latest_pages.replace(list)
-                && Arc::strong_count(&previous) > 1
-            {
-                self.earlier_pages.push(Arc::downgrade(&previous));
-            }
-        }
+    /// Returns the number of users.
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
     }
 
-    /// Goes on with the list that is being made, or begins one.
-    fn build_pages(&mut self, now: Time) -> Option<Pages> {
-        let new_builder = || PageBuilder::new(self.version, self.table.len());
-        let mut builder = self.page_builder.take().unwrap_or_else(new_builder);
+    /// Returns whether this turn has time left for work on the names.
+    pub(super) fn has_work_budget(&mut self, now: Time) -> bool {
+        *self.turn_budget.remaining_at(now) > 0
+    }
+
+    /// Visits the names in order, those after `after` if it is given, until `visit` returns `false` or
+    /// the budget of this turn is used up. Returns whether all of them were visited.
+    pub(super) fn visit_names(
+        &mut self,
+        now: Time,
+        after: Option<Name>,
+        mut visit: impl FnMut(Name) -> bool,
+    ) -> bool {
         let remaining = self.turn_budget.remaining_at(now);
-        while *remaining > 0 {
-            let mut names = self.table.names_after(builder.last_name());
-            let is_stopped = names.any(|name| {
-                *remaining -= 1;
-                !builder.push(name) || *remaining == 0
-            });
-            if !is_stopped {
-                return Some(builder.finish());
-            }
-        }
-        self.page_builder = Some(builder);
-        None
-    }
-
-    fn exceeds_lists_bytes_max(&self, latest: &Pages) -> bool {
-        let earlier = self.earlier_pages.iter().filter_map(Weak::upgrade);
-        let bytes: usize = earlier.map(|list| list.size_bytes()).sum();
-        bytes + latest.size_bytes() > CLASSIC_LISTS_BYTES_MAX
+        !self.table.names_after(after).any(|name| {
+            *remaining = remaining.saturating_sub(1);
+            !visit(name) || *remaining == 0
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn name(text: &str) -> Name {
@@ -234,13 +199,6 @@ mod tests {
             directory.add(HostId(id), name.as_bytes());
         }
         directory
-    }
-
-    /// A list as it is now, however many turns that takes.
-    fn list_now(directory: &mut Directory) -> Arc<Pages> {
-        let version = directory.version();
-        let mut turns = (0..).map(|i| Time::from_start(Duration::from_millis(i)));
-        turns.find_map(|now| directory.list(now, version)).expect("some time")
     }
 
     #[track_caller]
@@ -292,54 +250,13 @@ mod tests {
     #[test]
     fn directory_is_cleared_when_the_last_reader_leaves() {
         let mut directory = directory(&[(1, "bob"), (2, "samwise-gamgee")]);
-        let (version, list) = (directory.version(), list_now(&mut directory));
+        let version = directory.version();
         directory.add_reader();
-        directory.remove_reader();
+        assert!(!directory.remove_reader());
         assert_eq!(directory.table.len(), 2);
-        directory.remove_reader();
+        assert!(directory.remove_reader());
         assert_eq!(directory.table.len(), 0);
-        assert!(directory.latest_pages.is_none());
-        assert_eq!(Arc::strong_count(&list), 1);
         assert!(!directory.take_changed());
         assert!(directory.version() > version);
-    }
-
-    #[test]
-    fn list_is_built_once_per_version_and_shared() {
-        let mut directory = directory(&[(2, "sam"), (1, "frodo"), (3, "sam")]);
-        let list = list_now(&mut directory);
-        assert_eq!(list.page_text(0).as_deref(), Some(&b"List 1/1 frodo sam sam~3"[..]));
-        assert!(Arc::ptr_eq(&list, &list_now(&mut directory)));
-        directory.remove(HostId(2));
-        let next = list_now(&mut directory);
-        assert_eq!(next.page_text(0).as_deref(), Some(&b"List 1/1 frodo sam~3"[..]));
-        assert!(next.version() > list.version());
-    }
-
-    #[test]
-    fn lists_in_use_are_bounded() {
-        let mut directory = directory(&[]);
-        for id in 0..100_000 {
-            directory.add(HostId(id), b"somebody-or-other");
-        }
-        let bytes = list_now(&mut directory).size_bytes();
-        let count = CLASSIC_LISTS_BYTES_MAX / bytes;
-        let mut lists_in_use = Vec::new();
-        for id in 0..count as u32 + 10 {
-            directory.remove(HostId(id));
-            lists_in_use.push(list_now(&mut directory));
-        }
-        lists_in_use.dedup_by(|a, b| Arc::ptr_eq(a, b));
-        assert!(
-            (count..count + 3).contains(&lists_in_use.len()),
-            "{} of {count}",
-            lists_in_use.len()
-        );
-        assert!(lists_in_use.last().expect("some").version() < directory.version());
-        lists_in_use.clear();
-        assert_eq!(list_now(&mut directory).version(), directory.version());
-        directory.remove(HostId(99_999));
-        list_now(&mut directory);
-        assert!(directory.earlier_pages.is_empty());
     }
 }

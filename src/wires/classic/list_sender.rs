@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::codec::Name;
 use super::directory::Directory;
+use super::list_cache::ListCache;
 use super::pages::Pages;
 use super::responder::Responder;
 use crate::limits::{CLASSIC_PAGE_INTERVAL, CLASSIC_WORK_INTERVAL, QUEUE_LOW_WATER_BYTES};
@@ -67,6 +68,7 @@ impl ListSender {
         &mut self,
         now: Time,
         directory: &mut Directory,
+        lists: &mut ListCache,
         responder: &mut Responder,
         queue: &mut SendQueue,
     ) {
@@ -88,7 +90,7 @@ impl ListSender {
                 return;
             }
             let wanted_version = *self.wanted_version.get_or_insert(directory.version());
-            let Some(list) = directory.list(now, wanted_version) else {
+            let Some(list) = lists.list(now, wanted_version, directory) else {
                 self.wake_at = Some(now + CLASSIC_WORK_INTERVAL);
                 return;
             };

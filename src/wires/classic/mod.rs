@@ -5,6 +5,7 @@
 
 pub mod codec;
 mod directory;
+mod list_cache;
 mod list_sender;
 mod name_table;
 mod names;
@@ -14,5 +15,6 @@ mod session;
 mod sorted_slots;
 
 pub use self::directory::Directory;
+pub use self::list_cache::ListCache;
 pub use self::session::Session;
 pub(in crate::wires) use self::session::sender_name;

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::codec::{self as wire, Form, Name};
+use super::list_cache::ListCache;
 use super::list_sender::ListSender;
 use super::names::{is_reserved, make_alias, parse_user_name};
 use super::responder::Responder;
@@ -365,15 +366,16 @@ impl Session {
         }
         // Who has left, because the server stops for one, is told nothing any more.
         if self.responder.is_form_known() && names.directory.name_of(self.id).is_some() {
-            self.list_sender.send(now, &mut names.directory, &mut self.responder, queue);
+            let (directory, lists) = (&mut names.directory, &mut names.lists);
+            self.list_sender.send(now, directory, lists, &mut self.responder, queue);
         } else {
             self.list_sender.pause();
         }
     }
 
     pub(in crate::wires) fn on_closed(&mut self, names: &mut SharedNames) {
-        if std::mem::take(&mut self.is_directory_reader) {
-            names.directory.remove_reader();
+        if std::mem::take(&mut self.is_directory_reader) && names.directory.remove_reader() {
+            names.lists = ListCache::default();
         }
     }
 }
