@@ -23,7 +23,7 @@ use crate::id::{HostId, WideId};
 use crate::limits::Limits;
 use crate::link::{CloseReason, SendQueue, Time};
 use crate::mail::Spool;
-use crate::names::WideIds;
+use crate::names::{Directory, WideIds};
 use crate::relay::message::Message;
 use crate::relay::{Host, Relay};
 
@@ -54,7 +54,7 @@ pub struct SharedNames {
     /// Who has which number of 64 bits.
     pub wide_ids: WideIds,
     /// What classic clients are told of who is online.
-    pub directory: classic::Directory,
+    pub directory: Directory,
     /// Lists of the directory, shared by the classic sessions.
     pub lists: classic::ListCache,
 }

@@ -7,10 +7,10 @@
 use std::ffi::CStr;
 use std::fmt;
 
+pub use crate::names::{NAME_BYTES, Name};
+
 /// A whole message in the [`Form::Padded`].
 pub const MESSAGE_BYTES: usize = 256;
-/// Names have this many bytes, padded with spaces.
-pub const NAME_BYTES: usize = 8;
 /// Destination and source.
 const HEADER_BYTES: usize = 2 * NAME_BYTES;
 /// The longest text.
@@ -23,38 +23,6 @@ pub enum Form {
     Padded,
     /// Cut off after the first NUL.
     Compact,
-}
-
-/// Eight bytes that name a user, the server or everyone.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Name([u8; NAME_BYTES]);
-
-impl Name {
-    /// The server.
-    pub const SERVER: Self = Self(*b"-SERVER-");
-    /// Everyone but the sender.
-    pub const ALL: Self = Self(*b"ALL     ");
-
-    /// A name of at most eight bytes, or `None` if it has more. What is shorter is padded.
-    #[must_use]
-    pub fn new(name: &[u8]) -> Option<Self> {
-        let mut padded = [b' '; NAME_BYTES];
-        padded.get_mut(..name.len())?.copy_from_slice(name);
-        Some(Self(padded))
-    }
-
-    /// The name without its padding.
-    #[must_use]
-    pub fn unpadded(&self) -> &[u8] {
-        let end = self.0.iter().rposition(|&byte| byte != b' ').map_or(0, |at| at + 1);
-        &self.0[..end]
-    }
-}
-
-impl fmt::Debug for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", String::from_utf8_lossy(self.unpadded()))
-    }
 }
 
 /// A message in either direction.
@@ -132,8 +100,8 @@ fn count_leading_nuls(bytes: &[u8]) -> usize {
 #[must_use]
 pub fn parse_text_between(destination: Name, source: Name, bytes: &[u8]) -> Option<(&[u8], usize)> {
     let start = &bytes[..bytes.len().min(MESSAGE_BYTES)];
-    let (Name(to), Name(from)) = (destination, source);
-    let text = until_nul(start.strip_prefix(&to)?.strip_prefix(&from)?)?;
+    let (to, from) = (destination.padded(), source.padded());
+    let text = until_nul(start.strip_prefix(to)?.strip_prefix(from)?)?;
     let end = HEADER_BYTES + text.len();
     Some((text, end + count_leading_nuls(&start[end..])))
 }
@@ -143,7 +111,8 @@ pub fn parse_text_between(destination: Name, source: Name, bytes: &[u8]) -> Opti
 pub fn parse_frame(frame: &[u8]) -> Option<Message<'_>> {
     let (destination, rest) = until_nul(frame)?.split_first_chunk()?;
     let (source, text) = rest.split_first_chunk()?;
-    Some(Message { destination: Name(*destination), source: Name(*source), text })
+    let (destination, source) = (Name::from_padded(*destination), Name::from_padded(*source));
+    Some(Message { destination, source, text })
 }
 
 /// Appends a message to `out`.
@@ -154,8 +123,8 @@ pub fn encode(message: &Message<'_>, form: Form, out: &mut Vec<u8>) {
     let Message { destination, source, text } = message;
     assert!(text.len() <= TEXT_BYTES_MAX, "a text that fits");
     let start = out.len();
-    out.extend_from_slice(&destination.0);
-    out.extend_from_slice(&source.0);
+    out.extend_from_slice(destination.padded());
+    out.extend_from_slice(source.padded());
     out.extend_from_slice(text);
     let end = match form {
         Form::Padded => start + MESSAGE_BYTES,
@@ -266,14 +235,6 @@ mod tests {
         assert_eq!(frame_len(&[b'x'; 256]), Err(WireError::Unterminated));
         assert_eq!(frame_len(&[b'x'; 300]), Err(WireError::Unterminated));
         assert_eq!(frame_len(b"-SERVER-bob\0"), Err(WireError::TooShort { bytes: 11 }));
-    }
-
-    #[test]
-    fn names_are_padded_and_bounded() {
-        assert_eq!(name("bob").unpadded(), b"bob");
-        assert_eq!(name("").unpadded(), b"");
-        assert_eq!(name("12345678").unpadded(), b"12345678");
-        assert_eq!(Name::new(b"123456789"), None);
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Weak};
 
-use super::directory::Directory;
 use super::pages::{PageBuilder, Pages};
 use crate::limits::CLASSIC_LISTS_BYTES_MAX;
 use crate::link::Time;
+use crate::names::Directory;
 
 /// The list that was finished last, the one under construction, and the earlier ones that clients
 /// have not been sent completely yet.

@@ -8,14 +8,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::codec::Name;
-use super::directory::Directory;
 use super::list_cache::ListCache;
 use super::pages::Pages;
 use super::responder::Responder;
 use crate::limits::{CLASSIC_PAGE_INTERVAL, CLASSIC_WORK_INTERVAL, QUEUE_LOW_WATER_BYTES};
 use crate::link::SendQueue;
 use crate::link::Time;
+use crate::names::{Directory, Name};
 
 /// Where a client stands.
 #[derive(Debug, Default)]

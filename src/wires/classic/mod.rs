@@ -1,20 +1,15 @@
 //! The classic door (contract section 4): messages of 256 bytes, names of eight.
 //!
-//! `codec` the codec, `names` which names there are, `directory` who has which, `pages` the list as it
+//! `codec` the codec, `pages` the list as it
 //! is sent, `lists` when a client is sent one, `answers` the form of what it is told, `session` the rest.
 
 pub mod codec;
-mod directory;
 mod list_cache;
 mod list_sender;
-mod name_table;
-mod names;
 mod pages;
 mod responder;
 mod session;
-mod sorted_slots;
 
-pub use self::directory::Directory;
 pub use self::list_cache::ListCache;
 pub use self::session::Session;
 pub(in crate::wires) use self::session::sender_name;

@@ -3,7 +3,8 @@
 //! Made once for all clients: what differs between them, the form, is put around a page when it is
 //! sent. Made in portions where there are many names, see [`PageBuilder`].
 
-use super::codec::{NAME_BYTES, Name, TEXT_BYTES_MAX};
+use super::codec::TEXT_BYTES_MAX;
+use crate::names::{NAME_BYTES, Name};
 
 /// The pages of one version of the list. There is at least one.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    /// What it is the list of, see [`super::Directory::version`].
+    /// What it is the list of, see [`crate::names::Directory::version`].
     pub(super) fn version(&self) -> u64 {
         self.version
     }

@@ -11,7 +11,6 @@ use std::time::Duration;
 use super::codec::{self as wire, Form, Name};
 use super::list_cache::ListCache;
 use super::list_sender::ListSender;
-use super::names::{is_reserved, make_alias, parse_user_name};
 use super::responder::Responder;
 use crate::id::{HostId, WideId};
 use crate::limits::{
@@ -20,6 +19,7 @@ use crate::limits::{
 };
 use crate::link::SendQueue;
 use crate::link::{CloseReason, Time};
+use crate::names::{is_reserved, make_alias, parse_user_name};
 use crate::printable::Printable;
 use crate::relay::encode_mail_text;
 use crate::relay::message::{Message, StatusCode};

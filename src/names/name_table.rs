@@ -3,7 +3,7 @@
 //! A million users are to fit into little memory and to come in without a pause. So an entry is 12
 //! bytes, in blocks that never move, and the two orders are of slots, see [`SortedSlots`].
 
-use super::codec::Name;
+use super::name::Name;
 use super::sorted_slots::SortedSlots;
 use crate::chunked_vec::ChunkedVec;
 use crate::id::HostId;

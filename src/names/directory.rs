@@ -5,9 +5,8 @@
 //! one name and every name one user; a name, an alias too, stays with its user until that leaves;
 //! with each change the version grows.
 
-use super::codec::Name;
+use super::name::{Name, is_reserved, make_alias, parse_user_name};
 use super::name_table::NameTable;
-use super::names::{is_reserved, make_alias, parse_user_name};
 use crate::id::HostId;
 use crate::limits::{CLASSIC_WORK_PER_HOST, CLASSIC_WORK_PER_TURN};
 use crate::link::Time;
@@ -46,7 +45,7 @@ impl TurnBudget {
 
 impl Directory {
     /// A session needs the names, see [`Directory::fill`].
-    pub(super) fn add_reader(&mut self) {
+    pub(crate) fn add_reader(&mut self) {
         if self.reader_count == 0 {
             self.next_fill_slot = Some(0);
         }
@@ -55,7 +54,7 @@ impl Directory {
 
     /// Finds out the names for the first session, as many as there is time for in this turn. Answers
     /// whether all are there; until then no session is to ask for any.
-    pub(super) fn fill(&mut self, now: Time, hosts: &HostTable) -> bool {
+    pub(crate) fn fill(&mut self, now: Time, hosts: &HostTable) -> bool {
         while let Some(slot) = self.next_fill_slot {
             if slot >= hosts.slot_count() {
                 self.next_fill_slot = None;
@@ -92,7 +91,7 @@ impl Directory {
     }
 
     /// Unregisters a session. The names are cleared with the last one. Returns whether they were.
-    pub(super) fn remove_reader(&mut self) -> bool {
+    pub(crate) fn remove_reader(&mut self) -> bool {
         self.reader_count -= 1;
         let is_cleared = self.reader_count == 0;
         if is_cleared {
@@ -101,18 +100,18 @@ impl Directory {
         is_cleared
     }
 
-    pub(in crate::wires) fn host_up(&mut self, host: &Host) {
+    pub(crate) fn host_up(&mut self, host: &Host) {
         if self.reader_count > 0 && host.kind == HostKind::User {
             self.add(host.id, host.name());
         }
     }
 
-    pub(in crate::wires) fn host_down(&mut self, host: &Host) {
+    pub(crate) fn host_down(&mut self, host: &Host) {
         self.remove(host.id);
     }
 
     /// Gives a user a name, if it has none yet. Answers whether it has its own.
-    pub(super) fn add(&mut self, id: HostId, name: &[u8]) -> bool {
+    pub(crate) fn add(&mut self, id: HostId, name: &[u8]) -> bool {
         let alias = make_alias(name, id);
         let own_name = parse_user_name(name).filter(|&own| !is_reserved(own));
         let (name, is_new) = self.table.insert(id, [own_name.unwrap_or(alias), alias]);
@@ -122,7 +121,7 @@ impl Directory {
         Some(name) == own_name
     }
 
-    pub(super) fn remove(&mut self, id: HostId) {
+    pub(crate) fn remove(&mut self, id: HostId) {
         if self.table.remove(id) {
             self.mark_changed();
         }
@@ -140,38 +139,38 @@ impl Directory {
     }
 
     /// Grows with each change.
-    pub(super) fn version(&self) -> u64 {
+    pub(crate) fn version(&self) -> u64 {
         self.version
     }
 
     /// Whether nobody else can have a name.
-    pub(super) fn is_taken(&self, name: Name) -> bool {
+    pub(crate) fn is_taken(&self, name: Name) -> bool {
         is_reserved(name) || self.table.find_user(name).is_some()
     }
 
     /// Who has a name.
-    pub(super) fn find_user(&self, name: Name) -> Option<HostId> {
+    pub(crate) fn find_user(&self, name: Name) -> Option<HostId> {
         self.table.find_user(name)
     }
 
     /// The name of a user who is here.
-    pub(super) fn name_of(&self, id: HostId) -> Option<Name> {
+    pub(crate) fn name_of(&self, id: HostId) -> Option<Name> {
         self.table.name_of(id)
     }
 
     /// Returns the number of users.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.table.len()
     }
 
     /// Returns whether this turn has time left for work on the names.
-    pub(super) fn has_work_budget(&mut self, now: Time) -> bool {
+    pub(crate) fn has_work_budget(&mut self, now: Time) -> bool {
         *self.turn_budget.remaining_at(now) > 0
     }
 
     /// Visits the names in order, those after `after` if it is given, until `visit` returns `false` or
     /// the budget of this turn is used up. Returns whether all of them were visited.
-    pub(super) fn visit_names(
+    pub(crate) fn visit_names(
         &mut self,
         now: Time,
         after: Option<Name>,

@@ -1,13 +1,61 @@
 //! Which names of eight bytes there are, and what somebody is called whose own is none of them.
 
-use super::codec::{NAME_BYTES, Name};
+use std::fmt;
+
 use crate::id::HostId;
+
+/// Size of a name in bytes. Shorter names are padded with spaces.
+pub const NAME_BYTES: usize = 8;
 
 /// What stands between the two parts of an alias, and in no name that is somebody's own.
 const ALIAS_SEPARATOR: u8 = b'~';
 
+/// Eight bytes that name a user, the server or everyone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name([u8; NAME_BYTES]);
+
+impl Name {
+    /// The server.
+    pub const SERVER: Self = Self(*b"-SERVER-");
+    /// Everyone but the sender.
+    pub const ALL: Self = Self(*b"ALL     ");
+
+    /// Returns the name that fills these eight bytes.
+    #[must_use]
+    pub const fn from_padded(bytes: [u8; NAME_BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    /// Returns the eight bytes of the name, its padding included.
+    #[must_use]
+    pub const fn padded(&self) -> &[u8; NAME_BYTES] {
+        &self.0
+    }
+
+    /// A name of at most eight bytes, or `None` if it has more. What is shorter is padded.
+    #[must_use]
+    pub fn new(name: &[u8]) -> Option<Self> {
+        let mut padded = [b' '; NAME_BYTES];
+        padded.get_mut(..name.len())?.copy_from_slice(name);
+        Some(Self(padded))
+    }
+
+    /// The name without its padding.
+    #[must_use]
+    pub fn unpadded(&self) -> &[u8] {
+        let end = self.0.iter().rposition(|&byte| byte != b' ').map_or(0, |at| at + 1);
+        &self.0[..end]
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", String::from_utf8_lossy(self.unpadded()))
+    }
+}
+
 /// A name as a user's own: 1 to 8 bytes, no spaces, control characters or `~`.
-pub(super) fn parse_user_name(name: &[u8]) -> Option<Name> {
+pub(crate) fn parse_user_name(name: &[u8]) -> Option<Name> {
     let is_allowed = |&byte: &u8| !matches!(byte, 0..=b' ' | 0x7f | ALIAS_SEPARATOR);
     if name.is_empty() || !name.iter().all(is_allowed) {
         return None;
@@ -16,13 +64,13 @@ pub(super) fn parse_user_name(name: &[u8]) -> Option<Name> {
 }
 
 /// Whether a name means something else than a user.
-pub(super) fn is_reserved(name: Name) -> bool {
+pub(crate) fn is_reserved(name: Name) -> bool {
     name == Name::SERVER || name == Name::ALL
 }
 
 /// The name of a user whose own cannot be used: its beginning as far as it fits, `~`, and the id in
 /// base 36, which makes it unique, and the same on every server.
-pub(super) fn make_alias(name: &[u8], id: HostId) -> Name {
+pub(crate) fn make_alias(name: &[u8], id: HostId) -> Name {
     let mut id_digits = Vec::with_capacity(NAME_BYTES);
     let mut rest = id.0;
     loop {
@@ -46,6 +94,16 @@ pub(super) fn make_alias(name: &[u8], id: HostId) -> Name {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_padded_and_bounded() {
+        for name in ["bob", "", "12345678"] {
+            let padded = Name::new(name.as_bytes()).expect("eight bytes at most");
+            assert_eq!(padded.unpadded(), name.as_bytes());
+            assert_eq!(Name::from_padded(*padded.padded()), padded);
+        }
+        assert_eq!(Name::new(b"123456789"), None);
+    }
 
     #[test]
     fn user_name_is_1_to_8_printable_bytes_without_tilde() {
