@@ -1,6 +1,6 @@
 //! Every scripted case, in the simulator and against the binary, as `cargo run -p crc-tests` runs them.
 
-use crc_tests::suite::{SuiteOptions, run_all};
+use crc_tests::runner::suite::{SuiteOptions, run_all};
 
 #[test]
 fn every_case_passes_strictly_in_the_simulator_and_against_processes() {

@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::backend::RunError;
-use crate::case::display_path;
+use crate::runner::backend::RunError;
+use crate::runner::case::display_path;
 
 /// Names the binary where it is not given as an option.
 const BINARY_ENV_VAR: &str = "CRC_TESTS_BIN";

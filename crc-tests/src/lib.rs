@@ -1,23 +1,16 @@
-//! The case runner, the simulator that it shares with the project's own tests, and the load generator.
+//! The test tools of crc, in three parts.
 //!
-//! A `case` is a file of `command`s and of the `state` expected in the end. The `runner` plays it on
-//! a `backend`: in the `simulator`, which runs on `sim`, or on real `processes`. The `suite` does so
-//! with many, and the `report` is what people read. The `load` stands apart: it only measures.
+//! - [`sim`]: real nodes over in-memory links in virtual time, driven by a seed.
+//! - [`runner`]: plays scripted cases in the simulator and against real processes.
+//! - [`load`]: the load generator, which measures and tests nothing.
+//!
+//! [`frames`] encodes CRC frames for tests, and [`fuzz`] holds the bodies of the fuzz targets.
+//! [`binary`] and `child` find and run the `crc` executable for the runner and the load generator.
 
-pub mod backend;
 pub mod binary;
-pub mod case;
-mod client_log;
-pub mod command;
-mod command_words;
+mod child;
 pub mod frames;
 pub mod fuzz;
 pub mod load;
-mod port_map;
-pub mod processes;
-mod report;
 pub mod runner;
 pub mod sim;
-pub mod simulator;
-pub mod state;
-pub mod suite;

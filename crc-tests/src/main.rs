@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Parser, Subcommand};
-use crc_tests::backend::BackendKind;
 use crc_tests::load::{self, LoadArguments};
-use crc_tests::suite::{CaseReport, StartError, SuiteOptions, run_all};
+use crc_tests::runner::backend::BackendKind;
+use crc_tests::runner::suite::{CaseReport, StartError, SuiteOptions, run_all};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 

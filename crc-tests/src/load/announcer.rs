@@ -12,7 +12,7 @@ use super::LoadError;
 use super::client_codec::{self, Incoming, Role};
 use super::client_pool::{ClientPool, NullSink, RESPONSE_TIMEOUT, Sink};
 use super::servers::Network;
-use crate::command::ClientWire;
+use crate::runner::command::ClientWire;
 
 /// What is put into the connection at a time.
 const CHUNK_BYTES: usize = 256 * 1024;

@@ -13,7 +13,7 @@ use super::report::connect_burst::BurstReport;
 use super::servers::{Network, Target};
 use super::usage::{self, UsageSample};
 use super::{LoadContext, LoadError};
-use crate::command::ClientWire;
+use crate::runner::command::ClientWire;
 
 /// A window that is closed by hand.
 const UNBOUNDED_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);

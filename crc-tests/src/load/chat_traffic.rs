@@ -11,7 +11,7 @@ use super::pace::{Pace, Pacer};
 use super::servers::Network;
 use super::stamp::Stamp;
 use super::{LoadError, PENDING_REGISTRATIONS_MAX};
-use crate::command::ClientWire;
+use crate::runner::command::ClientWire;
 
 /// The longest latency that a histogram tells apart, in nanoseconds; longer ones count as this.
 const LATENCY_NANOS_MAX: u64 = 120_000_000_000;

@@ -11,7 +11,7 @@ use crc::wires::classic::codec::{Form, Name};
 use crc::wires::crc::codec as crc_wire;
 use crc::wires::direct::codec as direct;
 
-use crate::command::ClientWire;
+use crate::runner::command::ClientWire;
 
 /// Bytes of the header of a direct frame.
 const DIRECT_HEADER_BYTES: usize = 4;

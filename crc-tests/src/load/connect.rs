@@ -9,7 +9,7 @@ use super::servers::{Network, Target};
 use super::stamp::STAMP_BYTES;
 use super::usage::{self, UsageSample};
 use super::{LoadContext, LoadError};
-use crate::command::ClientWire;
+use crate::runner::command::ClientWire;
 
 /// When nothing has come for so long, everybody has been told of everybody.
 const QUIET_NANOS: u64 = 300_000_000;

@@ -11,7 +11,7 @@ use super::delivery_tracker::Addressing;
 use super::pace::Pace;
 use super::servers::Target;
 use super::{LoadContext, LoadError};
-use crate::command::ClientWire;
+use crate::runner::command::ClientWire;
 
 /// A run of all series.
 #[derive(Clone, Debug)]

@@ -13,9 +13,9 @@ use tempfile::TempDir;
 
 use super::{LoadError, usage};
 use crate::binary;
-use crate::command::ClientWire;
-use crate::processes::child::Process;
-use crate::processes::server::wait_for_listener;
+use crate::child::Process;
+use crate::runner::command::ClientWire;
+use crate::runner::processes::server::wait_for_listener;
 
 /// The word after which `crc-tests` becomes a server of a load; see [`exec_server`].
 pub const EXEC_SERVER_COMMAND: &str = "load-server";

@@ -18,7 +18,7 @@ use mio::{Events, Poll};
 use self::registration::IdentityGenerator;
 use super::LoadError;
 use super::client_codec::{self, Identity, Incoming, Role};
-use crate::command::ClientWire;
+use crate::runner::command::ClientWire;
 
 /// What is read at once, beside a frame whose beginning has come already.
 const READ_BYTES_MAX: usize = 256 * 1024;

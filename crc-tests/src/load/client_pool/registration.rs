@@ -13,7 +13,7 @@ use mio::{Interest, Token};
 use super::super::LoadError;
 use super::super::client_codec::{self, Identity, Incoming, Role};
 use super::{Client, ClientPool, RESPONSE_TIMEOUT, Sink, connect_failed};
-use crate::command::ClientWire;
+use crate::runner::command::ClientWire;
 
 /// Clients of the classic wire say that they live so much more often than they must.
 const KEEPALIVE_MARGIN: u32 = 2;

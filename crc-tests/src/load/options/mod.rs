@@ -12,7 +12,7 @@ use self::value_parsers::{
     parse_count, parse_count_or_zero, parse_duration, parse_rate, parse_wire,
 };
 use super::{burst, chat, connect, growth};
-use crate::command::ClientWire;
+use crate::runner::command::ClientWire;
 
 const EXAMPLES: &str = "\
 Examples:

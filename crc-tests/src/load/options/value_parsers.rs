@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::command::ClientWire;
+use crate::runner::command::ClientWire;
 
 /// The longest that a run may be asked to take.
 const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);

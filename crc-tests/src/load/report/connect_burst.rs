@@ -12,7 +12,7 @@ use super::{
     Table, bytes_per_item, bytes_text, histogram_json, interference_warning, latencies_json,
     latencies_text, micros_per_item, percent, rounded, usage_json, with_commas,
 };
-use crate::command::ClientWire;
+use crate::runner::command::ClientWire;
 
 /// What a run of `connect` has found.
 pub(in crate::load) struct ConnectReport {

@@ -10,8 +10,8 @@ use crc::id::HostId;
 use crc::limits::{INFO_BYTES_MAX, NAME_BYTES_MAX};
 use crc::wires::classic::codec::NAME_BYTES;
 
-pub use crate::command_words::CommandError;
-use crate::command_words::{OptionMap, fail, quote_word, split_words};
+pub use crate::runner::command_words::CommandError;
+use crate::runner::command_words::{OptionMap, fail, quote_word, split_words};
 
 /// What a case asks for, one line each.
 #[derive(Clone, Debug, PartialEq)]

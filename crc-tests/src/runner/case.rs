@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use crc::printable::Printable;
 use serde_json::Value;
 
-use crate::command::Command;
-use crate::state::{HostState, Key, Role};
+use crate::runner::command::Command;
+use crate::runner::state::{HostState, Key, Role};
 
 /// What `type` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -69,7 +69,7 @@ impl Process {
     }
 
     /// The next line that it has printed, at once.
-    pub(super) fn try_read_line(&self) -> ReadResult {
+    pub(crate) fn try_read_line(&self) -> ReadResult {
         match self.lines.try_recv() {
             Ok(line) => ReadResult::Line(line),
             Err(TryRecvError::Empty) => ReadResult::Pending,
@@ -87,7 +87,7 @@ impl Process {
     }
 
     /// Types a line at it.
-    pub(super) fn write_line(&mut self, line: &str) -> io::Result<()> {
+    pub(crate) fn write_line(&mut self, line: &str) -> io::Result<()> {
         let stdin = self.child.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         stdin.write_all(format!("{line}\n").as_bytes())
     }
@@ -103,18 +103,18 @@ impl Process {
     }
 
     /// How it ended, once its output is closed.
-    pub(super) fn wait(&mut self) -> io::Result<ExitStatus> {
+    pub(crate) fn wait(&mut self) -> io::Result<ExitStatus> {
         self.child.wait()
     }
 
     /// Ends it with SIGKILL; what it has printed can still be read.
-    pub(super) fn kill(&mut self) -> io::Result<ExitStatus> {
+    pub(crate) fn kill(&mut self) -> io::Result<ExitStatus> {
         self.child.kill()?;
         self.child.wait()
     }
 
     /// Stops it where it stands, for good: it holds what it has and does nothing.
-    pub(super) fn freeze(&self) -> io::Result<()> {
+    pub(crate) fn freeze(&self) -> io::Result<()> {
         let pid = i32::try_from(self.child.id()).map_err(io::Error::other)?;
         Ok(signal::kill(Pid::from_raw(pid), Signal::SIGSTOP)?)
     }

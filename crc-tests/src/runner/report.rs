@@ -3,10 +3,10 @@
 use std::fmt::{self, Display};
 use std::time::Duration;
 
-use crate::backend::BackendKind;
-use crate::case::display_path;
-use crate::runner::Outcome;
-use crate::suite::{CaseReport, CaseRun, Summary};
+use crate::runner::backend::BackendKind;
+use crate::runner::case::display_path;
+use crate::runner::run::Outcome;
+use crate::runner::suite::{CaseReport, CaseRun, Summary};
 
 impl CaseReport {
     /// Its name in lines and tables: the file's, without its directory.

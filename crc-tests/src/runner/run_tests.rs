@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-use crate::command::{LaunchClient, LaunchServer};
-use crate::state::{HostState, Key};
+use crate::runner::command::{LaunchClient, LaunchServer};
+use crate::runner::state::{HostState, Key};
 
 #[derive(Default)]
 struct RecordingBackend {

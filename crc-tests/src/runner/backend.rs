@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::command::{Action, LaunchClient, LaunchServer};
-use crate::state::HostState;
+use crate::runner::command::{Action, LaunchClient, LaunchServer};
+use crate::runner::state::HostState;
 
 /// Why a case cannot go on. Shown to people, one line or several.
 #[derive(Clone, Debug, PartialEq, Eq)]

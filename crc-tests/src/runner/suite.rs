@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::backend::{BackendKind, RunError};
 use crate::binary;
-use crate::case::{Case, case_files};
-use crate::processes::{ProcessBackend, ProcessOptions};
-use crate::runner::{Outcome, run_case};
-use crate::simulator::Simulator;
+use crate::runner::backend::{BackendKind, RunError};
+use crate::runner::case::{Case, case_files};
+use crate::runner::processes::{ProcessBackend, ProcessOptions};
+use crate::runner::run::{Outcome, run_case};
+use crate::runner::simulator::Simulator;
 
 /// How cases are run. [`Options::default`] is what the command line does without options.
 #[derive(Clone, Debug)]

@@ -15,8 +15,8 @@ use std::fmt;
 
 use crc::printable::Printable;
 
-use crate::backend::{KnownUser, is_user_list_current};
-use crate::command::ClientWire;
+use crate::runner::backend::{KnownUser, is_user_list_current};
+use crate::runner::command::ClientWire;
 
 /// All of the network, as looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -307,5 +307,5 @@ impl ServerView {
 }
 
 #[cfg(test)]
-#[path = "quiet_tests.rs"]
+#[path = "quiescence_tests.rs"]
 mod tests;

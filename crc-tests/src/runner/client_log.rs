@@ -5,8 +5,8 @@ use std::fmt::Display;
 use crc::printable::Printable;
 use serde_json::Value;
 
-use crate::command::{ClientWire, LaunchClient};
-use crate::state::{ASSIGNED_ID, HostState, Key};
+use crate::runner::command::{ClientWire, LaunchClient};
+use crate::runner::state::{ASSIGNED_ID, HostState, Key};
 
 /// The fold of a client's events, and the counts by which a runner knows that none is missing.
 #[derive(Clone, Debug)]
@@ -187,7 +187,7 @@ impl ClientLog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::Endpoint;
+    use crate::runner::command::Endpoint;
 
     fn log(wire: ClientWire, id: Option<i64>) -> ClientLog {
         ClientLog::new(&LaunchClient {

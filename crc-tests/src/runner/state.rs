@@ -10,7 +10,7 @@ use std::fmt;
 use crc::printable::Printable;
 use serde_json::{Map, Value};
 
-use crate::command::ClientWire;
+use crate::runner::command::ClientWire;
 
 /// The longest part of a text that a difference shows, in characters.
 const ITEM_DISPLAY_CHARS_MAX: usize = 100;

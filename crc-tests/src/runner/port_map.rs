@@ -4,7 +4,7 @@
 //! found where it was. A label may be used before its server is there, as a parent that is waited
 //! for; then its address is chosen at that time.
 
-use crate::command::Endpoint;
+use crate::runner::command::Endpoint;
 
 /// Addresses by label.
 pub(crate) struct PortMap<A>(Vec<PortEntry<A>>);

@@ -7,12 +7,12 @@ use std::time::Instant;
 use crc::printable::Printable;
 
 use super::TIMEOUT;
-use super::child::{Process, ReadResult};
 use super::quiescence::{ClientStatus, ClientView, Traffic, User};
-use crate::backend::RunError;
-use crate::client_log::{ClientLog, FENCE};
-use crate::command::{Action, ClientWire, LaunchClient};
-use crate::state::HostState;
+use crate::child::{Process, ReadResult};
+use crate::runner::backend::RunError;
+use crate::runner::client_log::{ClientLog, FENCE};
+use crate::runner::command::{Action, ClientWire, LaunchClient};
+use crate::runner::state::HostState;
 
 /// A client, running or ended.
 pub(super) struct Client {

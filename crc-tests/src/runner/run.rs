@@ -5,10 +5,10 @@ use std::fmt;
 
 use crc::printable::Printable;
 
-use crate::backend::{Backend, RunError};
-use crate::case::Case;
-use crate::command::{Action, Command};
-use crate::state::{Difference, Role};
+use crate::runner::backend::{Backend, RunError};
+use crate::runner::case::Case;
+use crate::runner::command::{Action, Command};
+use crate::runner::state::{Difference, Role};
 
 /// The longest part of a command that is shown, in characters.
 const COMMAND_DISPLAY_CHARS_MAX: usize = 160;
@@ -151,5 +151,5 @@ fn display_command(line: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "runner_tests.rs"]
+#[path = "run_tests.rs"]
 mod tests;

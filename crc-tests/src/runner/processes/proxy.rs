@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use crc::limits::FRAME_BYTES_MAX;
 use crc::wires::crc::codec::frame_len;
 
-use crate::state::hex;
+use crate::runner::state::hex;
 
 /// Listens in front of one server until it is dropped.
 pub(super) struct Proxy {

@@ -16,12 +16,12 @@ use crc::relay::{FirstLink, Host};
 use crc::wires::Wire;
 use crc::wires::classic::codec::Name;
 
-use crate::backend::{Backend, KnownUser, RunError, id_taken_text, is_user_list_current};
-use crate::client_log::ClientLog;
-use crate::command::{Action, ClientWire, Endpoint, LaunchClient, LaunchServer};
-use crate::port_map::PortMap;
+use crate::runner::backend::{Backend, KnownUser, RunError, id_taken_text, is_user_list_current};
+use crate::runner::client_log::ClientLog;
+use crate::runner::command::{Action, ClientWire, Endpoint, LaunchClient, LaunchServer};
+use crate::runner::port_map::PortMap;
+use crate::runner::state::{HostState, Key, Role, hex};
 use crate::sim::{ClientId, NetConditions, ServerSpec, World};
-use crate::state::{HostState, Key, Role, hex};
 
 /// Decides the delays and cuts of every case.
 const SEED: u64 = 2;

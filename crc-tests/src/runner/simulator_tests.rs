@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::*;
-use crate::case::Case;
-use crate::runner::{Outcome, run_case};
+use crate::runner::case::Case;
+use crate::runner::run::{Outcome, run_case};
 
 fn run_case_with(commands: &[&str], final_state: &str) -> Outcome {
     let servers = [

@@ -10,13 +10,13 @@ use crc::printable::Printable;
 use serde_json::Value;
 
 use super::TIMEOUT;
-use super::child::{Process, ReadResult};
 use super::control::ControlClient;
 use super::proxy::Proxy;
 use super::quiescence::{LinkPeer, LinkView, ServerView, User};
-use crate::backend::{KnownUser, RunError, id_taken_text};
-use crate::command::{ClientWire, LaunchServer};
-use crate::state::{HostState, Key};
+use crate::child::{Process, ReadResult};
+use crate::runner::backend::{KnownUser, RunError, id_taken_text};
+use crate::runner::command::{ClientWire, LaunchServer};
+use crate::runner::state::{HostState, Key};
 
 /// What a server needs to know that its case does not say.
 pub(super) struct ServerConfig<'a> {

@@ -4,7 +4,6 @@
 //! Waits on conditions with deadlines; only a case's own `WAIT` goes by the clock, and that only
 //! where time itself has something to bring: the end of a grace, or of a life.
 
-pub(crate) mod child;
 mod client;
 mod control;
 mod proxy;
@@ -27,10 +26,10 @@ use self::client::Client;
 use self::proxy::Proxy;
 use self::quiescence::{NotQuiescent, Snapshot};
 use self::server::{Server, ServerConfig};
-use crate::backend::{Backend, RunError};
-use crate::command::{Action, ClientWire, Endpoint, LaunchClient, LaunchServer};
-use crate::port_map::PortMap;
-use crate::state::{HostState, Key};
+use crate::runner::backend::{Backend, RunError};
+use crate::runner::command::{Action, ClientWire, Endpoint, LaunchClient, LaunchServer};
+use crate::runner::port_map::PortMap;
+use crate::runner::state::{HostState, Key};
 
 /// How long the network may take to come to rest, and a process to start.
 const TIMEOUT: Duration = Duration::from_secs(20);
