@@ -221,7 +221,7 @@ impl App {
         let new_deadline = now + self.quit_timeout();
         match &mut self.state {
             State::Quitting { deadline, is_interrupted: false } if has_changed => {
-                *deadline = new_deadline
+                *deadline = new_deadline;
             }
             _ => {}
         }

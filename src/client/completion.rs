@@ -48,7 +48,7 @@ impl KnownNames {
             Event::Peer { id } => drop(names.insert(NameKey::Id(*id), id.to_string())),
             Event::Quit { id: Some(id), .. } => drop(names.remove(&NameKey::Id(*id))),
             Event::Quit { name: Some(name), .. } => {
-                drop(names.remove(&NameKey::Name(name.clone())))
+                drop(names.remove(&NameKey::Name(name.clone())));
             }
             _ => {}
         }
