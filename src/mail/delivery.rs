@@ -1,11 +1,11 @@
-//! Mail on its way to those who can be reached.
+//! Deliveries: mail on its way to reachable users.
 //!
-//! A hand-over reads an addressee's mail in portions, puts one message after the other into the queue
-//! of the link towards it as that has room, and tells which have left the queue. It ends when its
-//! user or its link does; what was not sent by then is read again by the next one.
+//! A [`Delivery`] fetches the mail of one addressee in batches, puts one message after the other into
+//! the send queue of the link towards it while there is room, and reports which were sent. It ends
+//! with its user or its link. Mail that was not sent by then is fetched again by the next delivery.
 //!
-//! Invariants: one hand-over an addressee; it stands in `on_link` under the link that its marks are
-//! of, and nowhere else; a list of those that are ready may name some that have ended.
+//! Invariants: there is at most one delivery per addressee. It is in `by_link` under the link of its
+//! end offsets and nowhere else. `ready` may name deliveries that have ended.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -15,47 +15,48 @@ use super::{Mail, MailId, StoreRequest};
 use crate::id::{HostId, WideId};
 use crate::link::LinkId;
 
-/// One addressee's mail on its way.
+/// The delivery of one addressee's mail.
 #[derive(Debug)]
 struct Delivery {
     user: HostId,
-    /// Of the read that the store has not answered yet.
+    /// Serial number of the fetch request without a reply.
     pending_fetch: Option<u64>,
-    /// What that read sees: nothing that the store was asked to keep later.
+    /// Id of the last message that was appended before that request. The reply covers no later one.
     fetch_covers_id: u64,
-    /// The latest that was read.
+    /// Id of the last message that was fetched.
     last_fetched: MailId,
+    /// Messages that were fetched and not queued.
     batch: VecDeque<Mail>,
-    /// It stands in the list of those that are ready.
+    /// Whether the addressee is in [`Deliveries::ready`].
     is_ready: bool,
-    /// Where the latest of it went, and the places in that link's stream of bytes where each
-    /// message ends.
+    /// The link that was used last.
     link: Option<LinkId>,
+    /// Messages in its send queue, each with the offset in the link's stream of bytes where it ends.
     end_offsets: VecDeque<(u64, MailId)>,
 }
 
 impl Delivery {
-    /// Whether all that waited is in a queue or sent.
+    /// Returns whether every message was queued.
     fn is_fully_queued(&self) -> bool {
         self.pending_fetch.is_none() && self.batch.is_empty()
     }
 }
 
-/// Every hand-over.
+/// All deliveries.
 #[derive(Debug, Default)]
 pub(super) struct Deliveries {
     by_addressee: BTreeMap<WideId, Delivery>,
-    /// Whose mail each read is for that the store has not answered yet.
+    /// Addressees of the fetch requests without a reply, by serial number.
     pending_fetches: HashMap<u64, WideId, RandomState>,
     next_fetch_serial: u64,
-    /// Those with something to put into a queue that may have room.
+    /// Addressees with messages to queue, whose link may have room.
     ready: VecDeque<WideId>,
-    /// By the link that they last used.
+    /// Addressees by the link that was used last.
     by_link: BTreeSet<(LinkId, WideId)>,
 }
 
 impl Deliveries {
-    /// A user for whom mail waits can be reached. [`Deliveries::read`] follows.
+    /// Starts a delivery to a reachable user. [`Deliveries::fetch`] must follow.
     pub(super) fn start(&mut self, to: WideId, user: HostId) {
         self.stop(to);
         let delivery = Delivery {
@@ -71,7 +72,7 @@ impl Deliveries {
         self.by_addressee.insert(to, delivery);
     }
 
-    /// Ends a hand-over, if there is one.
+    /// Ends the delivery to an addressee, if there is one.
     pub(super) fn stop(&mut self, to: WideId) {
         if let Some(delivery) = self.by_addressee.remove(&to)
             && let Some(link) = delivery.link
@@ -80,19 +81,20 @@ impl Deliveries {
         }
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no deliveries.
     pub(super) fn is_empty(&self) -> bool {
         self.by_addressee.is_empty()
     }
 
-    /// Ends those that go over a link.
+    /// Ends the deliveries over a link.
     pub(super) fn on_link_closed(&mut self, link: LinkId) {
         for to in self.addressees_on(link) {
             self.stop(to);
         }
     }
 
-    /// Forgets what was read for an addressee and is not sent. Answers whether there is more to read.
+    /// Discards the fetched and unsent mail of an addressee. Returns whether it has a delivery, which
+    /// must fetch again.
     pub(super) fn discard_unsent(&mut self, to: WideId) -> bool {
         let Some(delivery) = self.by_addressee.get_mut(&to) else { return false };
         delivery.batch.clear();
@@ -101,18 +103,18 @@ impl Deliveries {
         true
     }
 
-    /// Whether a hand-over has mail that is in no queue yet.
+    /// Returns whether an addressee has a delivery with mail that was not queued.
     pub(super) fn has_unqueued(&self, to: WideId) -> bool {
-        self.by_addressee.get(&to).is_some_and(|over| !over.is_fully_queued())
+        self.by_addressee.get(&to).is_some_and(|delivery| !delivery.is_fully_queued())
     }
 
-    /// Whether any mail is in the queue of a link, or waits for room in it.
+    /// Returns whether any delivery uses a link.
     pub(super) fn has_in_flight(&self) -> bool {
         !self.by_link.is_empty()
     }
 
-    /// The read of what comes next for an addressee, of whose mail `last_append_id` is the latest that the
-    /// store was asked to keep.
+    /// Returns the request for the next mail of an addressee. `last_append_id` is the id of the last
+    /// message for it that the store was asked to append.
     pub(super) fn fetch(&mut self, to: WideId, last_append_id: u64) -> Option<StoreRequest> {
         let delivery = self.by_addressee.get_mut(&to)?;
         let serial = self.next_fetch_serial;
@@ -122,8 +124,8 @@ impl Deliveries {
         Some(StoreRequest::Fetch { serial, to, after: delivery.last_fetched })
     }
 
-    /// The store has read. Answers for whom it is to read on, given the latest that it was asked to
-    /// keep for each.
+    /// Handles the reply to a fetch request. Returns the addressee for whom another one must follow.
+    /// `last_append_id` is as for [`Deliveries::fetch`].
     pub(super) fn on_fetched(
         &mut self,
         serial: u64,
@@ -131,9 +133,9 @@ impl Deliveries {
         last_append_id: impl Fn(WideId) -> u64,
     ) -> Option<WideId> {
         let to = self.pending_fetches.remove(&serial)?;
-        // The user may have left meanwhile, and be back.
+        // The user may have left and returned meanwhile: the reply is for an earlier delivery then.
         let delivery =
-            self.by_addressee.get_mut(&to).filter(|over| over.pending_fetch == Some(serial))?;
+            self.by_addressee.get_mut(&to).filter(|it| it.pending_fetch == Some(serial))?;
         delivery.pending_fetch = None;
         if let Some(last) = mails.last() {
             delivery.last_fetched = last.id;
@@ -149,10 +151,10 @@ impl Deliveries {
         has_more.then_some(to)
     }
 
-    /// The user for whom there is mail to be put into a queue now.
+    /// Returns the next user with a message that can be queued.
     pub(super) fn next_ready(&mut self) -> Option<HostId> {
         while let Some(to) = self.ready.front() {
-            match self.by_addressee.get(to).filter(|over| !over.batch.is_empty()) {
+            match self.by_addressee.get(to).filter(|delivery| !delivery.batch.is_empty()) {
                 Some(delivery) => return Some(delivery.user),
                 None => self.ready.pop_front(),
             };
@@ -160,14 +162,14 @@ impl Deliveries {
         None
     }
 
-    /// The next message for that user, which is there.
+    /// Returns the next message for the user of [`Deliveries::next_ready`].
     pub(super) fn take_ready(&mut self) -> Option<Mail> {
         let to = self.ready.front()?;
         self.by_addressee.get_mut(to)?.batch.pop_front()
     }
 
-    /// The message that was taken is in a queue, see [`super::Spool::handed`]. Answers for whom the
-    /// store is to read on.
+    /// Records that the message was queued, see [`super::Spool::on_queued`]. Returns the addressee
+    /// whose next mail must be fetched.
     pub(super) fn on_queued(
         &mut self,
         link: LinkId,
@@ -186,7 +188,7 @@ impl Deliveries {
         Some(to)
     }
 
-    /// The queue of `link` has no room for the next message.
+    /// Pauses the delivery of the next message because the queue of `link` is full.
     pub(super) fn on_queue_full(&mut self, link: LinkId) {
         let Some(to) = self.ready.pop_front() else { return };
         self.set_link(to, link);
@@ -195,14 +197,14 @@ impl Deliveries {
         }
     }
 
-    /// The addressee of the next message cannot be reached after all.
+    /// Ends the delivery of the next message because its user is not reachable.
     pub(super) fn on_unreachable(&mut self) {
         if let Some(to) = self.ready.pop_front() {
             self.stop(to);
         }
     }
 
-    /// Notes where a hand-over goes. What went over another link before counts no more.
+    /// Sets the link of a delivery. Unsent messages on the previous link no longer count as queued.
     fn set_link(&mut self, to: WideId, link: LinkId) {
         let Some(delivery) = self.by_addressee.get_mut(&to) else { return };
         if let Some(previous) = delivery.link.replace(link)
@@ -214,13 +216,14 @@ impl Deliveries {
         self.by_link.insert((link, to));
     }
 
-    /// So many bytes of a link's stream have been sent in all. Answers what may be forgotten by that.
+    /// Returns the requests that delete the mail within the first `bytes_sent` bytes of a link's
+    /// stream, and resumes the deliveries that wait for room in its queue.
     pub(super) fn on_sent(&mut self, link: LinkId, bytes_sent: u64) -> Vec<StoreRequest> {
         let mut requests = Vec::new();
         for to in self.addressees_on(link) {
             let Some(delivery) = self.by_addressee.get_mut(&to) else { continue };
             let count =
-                delivery.end_offsets.iter().take_while(|&&(mark, _)| mark <= bytes_sent).count();
+                delivery.end_offsets.iter().take_while(|&&(end, _)| end <= bytes_sent).count();
             if count > 0 {
                 let ids = delivery.end_offsets.drain(..count).map(|(_, id)| id).collect();
                 requests.push(StoreRequest::Delete { to, ids });
@@ -243,7 +246,7 @@ impl Deliveries {
         if self
             .by_addressee
             .get(&to)
-            .is_some_and(|over| over.is_fully_queued() && over.end_offsets.is_empty())
+            .is_some_and(|delivery| delivery.is_fully_queued() && delivery.end_offsets.is_empty())
         {
             self.stop(to);
         }

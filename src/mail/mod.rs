@@ -1,10 +1,11 @@
-//! Mail: what is said to an id that nobody has, kept until somebody does.
+//! Mail: messages to ids that no reachable user has, kept until one does.
 //!
-//! Here are the words between the [`Spool`], which decides what is kept, delivered and forgotten, and
-//! the store behind it, which does as it is asked, in the order it is asked; and [`WideIds`], which
-//! knows who has which number of 64 bits. No file, thread or clock.
+//! [`Spool`] decides what is kept, delivered and deleted. The [`store`] behind it carries out
+//! [`StoreRequest`]s in order and answers with [`StoreReply`]s. The types of both are here. The spool
+//! is pure: it uses no file, thread or clock.
 
 mod delivery;
+mod expiry;
 mod spool;
 pub mod store;
 
@@ -15,127 +16,128 @@ pub use self::spool::{AppendError, Backlog, Spool};
 use crate::id::WideId;
 use crate::limits::MAIL_OVERHEAD_BYTES;
 
-/// Names one message for as long as its mailbox lives: they grow in the order of keeping, and none
-/// is ever used again.
+/// Identifies a message in its mailbox. Ids grow in the order of appending and are never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MailId(pub u64);
 
-/// A message that is kept.
+/// A message in the mailbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mail {
-    /// Its name.
+    /// Id of the message.
     pub id: MailId,
-    /// For whom it is.
+    /// The addressee.
     pub to: WideId,
-    /// Who said it.
+    /// The sender.
     pub from: WideId,
-    /// When, on the mailbox's own clock, see [`Inventory::clock`].
+    /// Time of appending, on the mailbox clock (see [`Inventory::clock`]).
     pub appended_at: Duration,
-    /// What was said.
+    /// Text of the message.
     pub text: Box<[u8]>,
 }
 
 impl Mail {
-    /// What it counts towards the bound of the mailbox.
+    /// Returns the size that counts towards the bound of the mailbox: the text and
+    /// [`MAIL_OVERHEAD_BYTES`].
     #[must_use]
     pub fn bytes(&self) -> u64 {
         (self.text.len() + MAIL_OVERHEAD_BYTES) as u64
     }
 }
 
-/// What the store is asked to do. Requests are carried out in the order they are made, and each
-/// sees what those before it have done.
+/// A request to the store. Requests are carried out in order; each sees the effects of those before
+/// it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreRequest {
-    /// Keep a message durably: answered with [`Reply::Appended`] or [`Reply::AppendFailed`].
+    /// Stores a message durably. Answered with [`StoreReply::Appended`] or
+    /// [`StoreReply::AppendFailed`].
     Append(Mail),
-    /// Read what waits for an addressee, oldest first: answered with [`Reply::Fetched`].
+    /// Reads the mail of an addressee, oldest first. Answered with [`StoreReply::Fetched`].
     Fetch {
-        /// Returned with the answer.
+        /// Serial number, returned in the reply.
         serial: u64,
-        /// Whose mail.
+        /// The addressee.
         to: WideId,
-        /// Only what has a larger id than this.
+        /// Only messages with larger ids are read.
         after: MailId,
     },
-    /// Forget messages that have been delivered: answered with [`Reply::Deleted`].
+    /// Deletes messages that were delivered. Answered with [`StoreReply::Deleted`].
     Delete {
-        /// Whose mail.
+        /// The addressee.
         to: WideId,
-        /// Which of it.
+        /// Ids of the messages.
         ids: Vec<MailId>,
     },
-    /// Forget all that waits for an addressee: answered with [`Reply::Deleted`].
+    /// Deletes all mail of an addressee. Answered with [`StoreReply::Deleted`].
     DeleteAll {
-        /// Whose mail.
+        /// The addressee.
         to: WideId,
     },
-    /// Forget what was kept before this time: answered with a [`Reply::Deleted`] for each addressee,
-    /// then [`Reply::Expired`].
+    /// Deletes messages that were appended before a time. Answered with one
+    /// [`StoreReply::Deleted`] per addressee, then [`StoreReply::Expired`].
     Expire {
-        /// On the mailbox's own clock.
+        /// Messages appended earlier are deleted. On the mailbox clock.
         before: Duration,
-        /// What that clock shows, to be remembered.
+        /// Current time of the mailbox clock, to be stored.
         clock: Duration,
     },
 }
 
-/// What the store answers, in the order of the requests.
+/// A reply of the store. Replies come in the order of the requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreReply {
-    /// These messages are durable now; in the order of their ids.
+    /// These messages are durable. In the order of their ids.
     Appended(Vec<MailId>),
-    /// These could not be kept, and nothing of them is, unless [`Reply::Failed`] follows: then some
-    /// of them may be found in the file when it is opened again.
+    /// These messages were not stored. If [`StoreReply::Failed`] follows, some of them may be found
+    /// in the file when it is opened again.
     AppendFailed {
-        /// Which.
+        /// Ids of the messages.
         ids: Vec<MailId>,
-        /// Why, for the operator.
+        /// Reason.
         error: String,
     },
-    /// The oldest of what waits for an addressee, at most [`crate::limits::MAIL_FETCH_BYTES_MAX`] of it,
-    /// or one message that is larger.
+    /// The oldest mail of an addressee: at most [`crate::limits::MAIL_FETCH_BYTES_MAX`] bytes, or one
+    /// larger message.
     Fetched {
-        /// Of the request.
+        /// Serial number of the request.
         serial: u64,
-        /// By id. Empty if nothing (more) waits.
+        /// Messages in the order of their ids. Empty if there are no more.
         mails: Vec<Mail>,
     },
-    /// So much less waits for an addressee.
+    /// Messages of an addressee were deleted.
     Deleted {
-        /// For whom.
+        /// The addressee.
         to: WideId,
-        /// Messages that were there and are gone.
+        /// Number of messages that existed and were deleted.
         messages: u64,
-        /// What they counted, see [`Mail::bytes`].
+        /// Sum of their [`Mail::bytes`].
         bytes: u64,
     },
-    /// What was old is gone.
+    /// Expired messages were deleted.
     Expired {
-        /// When the oldest that is left was kept.
+        /// Time of appending of the oldest message that is left.
         oldest: Option<Duration>,
     },
-    /// The store cannot be relied on any more: it answers nothing from now on. What was reported as
-    /// kept is still in the file.
+    /// The store has failed and answers no more requests. Messages reported as
+    /// [`StoreReply::Appended`] are still in the file.
     Failed(String),
 }
 
-/// What a store holds when it is opened.
+/// Content of a store when it is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inventory {
-    /// The id that the next message gets: larger than any that was ever used.
+    /// Id of the next message, larger than every id that was used before.
     pub next_id: u64,
-    /// The latest time that the store was told, with a message or otherwise. The mailbox's clock goes
-    /// on from there: it runs while the server does, and no wall clock can move it.
+    /// Latest time that the store recorded. The mailbox clock continues from there: it runs while
+    /// the server runs, and does not depend on the wall clock.
     pub clock: Duration,
-    /// When the oldest message was kept.
+    /// Time of appending of the oldest message.
     pub oldest: Option<Duration>,
-    /// For each addressee, how many messages wait and what they count, by address.
+    /// Number of messages and sum of their [`Mail::bytes`] per addressee, sorted by addressee.
     pub backlogs: Vec<(WideId, u64, u64)>,
 }
 
 impl Default for Inventory {
-    /// A mailbox that is new.
+    /// Returns the inventory of a new mailbox.
     fn default() -> Self {
         let (clock, oldest, backlogs) = (Duration::ZERO, None, Vec::new());
         Self { next_id: 1, clock, oldest, backlogs }

@@ -1,36 +1,33 @@
-//! The mail room: what is kept for whom, what is on its way, and what may be forgotten.
+//! The spool: which mail is kept, delivered and deleted.
 //!
-//! It asks the store ([`StoreRequest`]) and hears its answers ([`Reply`]); it reads nothing itself and
-//! keeps no texts but those that are being handed over. Counts follow what the store has answered:
-//! a message counts as kept when it is durable, and as gone when it is.
+//! [`Spool`] sends [`StoreRequest`]s to the store and handles its [`StoreReply`]s. Only the texts of
+//! mail that is being delivered are in memory. Counts follow the replies: a message counts once it
+//! is durable, until it is deleted.
 //!
 //! Invariants:
-//! - While mail waits for a user who can be reached, a hand-over for that user runs.
-//! - Mail is forgotten only when its bytes have left the send queue of the link towards its addressee.
-//! - What is said later does not overtake: [`Spool::must_spool`] sends it by mail too.
+//! - While mail waits for a reachable user, a delivery for that user runs.
+//! - Mail is deleted only after its bytes have left the send queue of the link towards its addressee.
+//! - Later messages do not overtake mail: while [`Spool::must_spool`], they are appended too.
 
 use std::collections::{HashMap, VecDeque};
-use std::time::Duration;
 
 use foldhash::fast::RandomState;
 
 use super::delivery::Deliveries;
+use super::expiry::Expiry;
 use super::{Inventory, Mail, MailId, StoreReply, StoreRequest};
 use crate::id::{HostId, WideId};
-use crate::limits::{
-    Limits, MAIL_CLOCK_SAVE_INTERVAL, MAIL_EXPIRY_INTERVAL_MIN, MAIL_OVERHEAD_BYTES,
-    MAIL_UNACKED_BYTES_MAX,
-};
+use crate::limits::{Limits, MAIL_OVERHEAD_BYTES, MAIL_UNACKED_BYTES_MAX};
 use crate::link::{LinkId, Time};
 
-/// Why a message is not kept.
+/// The reason why a message is not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AppendError {
-    /// So many messages wait for the addressee already.
+    /// The addressee has this many messages waiting, which is the limit.
     AddresseeFull(u64),
-    /// All that waits has come to so many bytes.
+    /// The mailbox would exceed this size in bytes, which is the limit.
     SpoolFull(u64),
-    /// The mailbox has failed.
+    /// The store has failed, with this error.
     StoreFailed(String),
 }
 
@@ -44,20 +41,20 @@ impl std::fmt::Display for AppendError {
     }
 }
 
-/// What waits for an addressee.
+/// The mail of one addressee.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
-    /// Messages that are durable.
+    /// Number of durable messages.
     pub messages: u64,
-    /// What they count, see [`Mail::bytes`].
+    /// Sum of their [`Mail::bytes`].
     pub bytes: u64,
-    /// Messages that the store was asked to keep and has not answered for.
+    /// Number of messages in append requests without a reply.
     unacked: u64,
-    /// The latest of those that it was ever asked to keep.
+    /// Id of the latest message that the store was asked to append.
     last_append_id: u64,
 }
 
-/// A message that the store was asked to keep.
+/// A message in an append request without a reply.
 #[derive(Debug)]
 struct UnackedMail {
     id: MailId,
@@ -66,32 +63,26 @@ struct UnackedMail {
     bytes: u64,
 }
 
-/// The state of a server's mail.
+/// The mail of a server.
 #[derive(Debug)]
 pub struct Spool {
     messages_max: u64,
     bytes_max: u64,
-    age_max: Duration,
-    /// What the mailbox's clock showed when this server began, and when that was.
-    clock_at_start: Duration,
-    started_at: Option<Time>,
+    expiry: Expiry,
     next_id: u64,
     backlogs: HashMap<WideId, Backlog, RandomState>,
-    /// Of all that waits.
+    /// Sum of the [`Mail::bytes`] of all durable messages.
     total_bytes: u64,
     unacked_mail: VecDeque<UnackedMail>,
     unacked_bytes: u64,
     deliveries: Deliveries,
     requests: VecDeque<StoreRequest>,
-    /// When the store is to look for what is too old, on the mailbox's clock; `None` while nothing
-    /// waits, or while it looks.
-    expiry_check_at: Option<Duration>,
     refused: u64,
     failure: Option<String>,
 }
 
 impl Spool {
-    /// A room over a store that holds this.
+    /// Creates the spool of a store with this content.
     #[must_use]
     pub fn new(limits: &Limits, inventory: &Inventory) -> Self {
         let backlogs = inventory
@@ -101,9 +92,7 @@ impl Spool {
         Self {
             messages_max: limits.mail_messages_max,
             bytes_max: limits.mail_bytes_max,
-            age_max: limits.mail_age_max,
-            clock_at_start: inventory.clock,
-            started_at: None,
+            expiry: Expiry::new(limits.mail_age_max, inventory),
             next_id: inventory.next_id,
             backlogs: backlogs.collect(),
             total_bytes: inventory.backlogs.iter().map(|&(.., bytes)| bytes).sum(),
@@ -111,66 +100,67 @@ impl Spool {
             unacked_bytes: 0,
             deliveries: Deliveries::default(),
             requests: VecDeque::new(),
-            expiry_check_at: inventory.oldest.map(|_| inventory.clock),
             refused: 0,
             failure: None,
         }
     }
 
-    /// What the store is to do next.
+    /// Returns the next request for the store.
     pub fn poll_request(&mut self) -> Option<StoreRequest> {
         self.requests.pop_front()
     }
 
-    /// What waits for each addressee, by number.
+    /// Returns the backlog of every addressee with durable mail, sorted by addressee.
     #[must_use]
     pub fn backlogs(&self) -> Vec<(WideId, Backlog)> {
-        let durable = self.backlogs.iter().filter(|(_, waiting)| waiting.messages > 0);
-        let mut backlogs: Vec<_> = durable.map(|(&to, &waiting)| (to, waiting)).collect();
+        let durable = self.backlogs.iter().filter(|(_, backlog)| backlog.messages > 0);
+        let mut backlogs: Vec<_> = durable.map(|(&to, &backlog)| (to, backlog)).collect();
         backlogs.sort_unstable_by_key(|&(to, _)| to);
         backlogs
     }
 
-    /// Whether anything is kept for an addressee, or about to be.
+    /// Returns whether an addressee has mail, durable or not.
     #[must_use]
     pub fn has_mail(&self, to: WideId) -> bool {
         self.backlogs.contains_key(&to)
     }
 
-    /// Messages that were refused at a bound, or because the store could not keep them.
+    /// Returns the number of messages that were refused, at a limit or because the store failed.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused
     }
 
-    /// Why nothing is kept any more.
+    /// Returns the error with which the store has failed.
     #[must_use]
     pub fn failure(&self) -> Option<&str> {
         self.failure.as_deref()
     }
 
-    /// Whether so much is on its way to the store that no more should come for now.
+    /// Returns whether append requests of [`MAIL_UNACKED_BYTES_MAX`] bytes or more have no reply yet.
+    /// No more mail should be appended until they have.
     #[must_use]
     pub fn is_congested(&self) -> bool {
         self.unacked_bytes >= MAIL_UNACKED_BYTES_MAX
     }
 
-    /// Whether the store has not answered for something yet.
+    /// Returns whether any append request has no reply yet.
     #[must_use]
     pub fn has_unacked(&self) -> bool {
         !self.unacked_mail.is_empty()
     }
 
-    /// Whether what is said to an addressee now has to wait its turn behind mail.
+    /// Returns whether a message to this addressee must be appended behind mail that is being
+    /// delivered.
     #[must_use]
     pub fn must_spool(&self, to: WideId) -> bool {
         self.failure.is_none() && self.deliveries.has_unqueued(to)
     }
 
-    /// Asks the store to keep what came over `link`.
+    /// Appends a message that arrived on `link`. The result follows with the store's reply.
     ///
     /// # Errors
-    /// [`AppendError`]: what waits already stays.
+    /// Returns [`AppendError`] if a limit is reached or the store has failed.
     pub fn append(
         &mut self,
         now: Time,
@@ -191,7 +181,7 @@ impl Spool {
         backlog.last_append_id = id.0;
         self.unacked_mail.push_back(UnackedMail { id, link, to, bytes });
         self.unacked_bytes += bytes;
-        let appended_at = self.mailbox_clock(now);
+        let appended_at = self.expiry.clock(now);
         self.requests.push_back(StoreRequest::Append(Mail {
             id,
             to,
@@ -216,7 +206,7 @@ impl Spool {
         Ok(())
     }
 
-    /// A user can be reached.
+    /// Starts delivering to a user who has become reachable.
     pub fn user_up(&mut self, id: WideId, user: HostId) {
         self.deliveries.stop(id);
         if self.failure.is_none() && self.backlogs.contains_key(&id) {
@@ -225,74 +215,76 @@ impl Spool {
         }
     }
 
-    /// Whether nothing waits and nothing is on its way: then nobody's coming or leaving matters.
+    /// Returns whether there is no mail at all. Users who join or leave need no handling then.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.backlogs.is_empty() && self.deliveries.is_empty()
     }
 
-    /// A user has left, or cannot be reached for now: what it was not sent yet waits on.
+    /// Stops delivering to a user who has left or become unreachable. Unsent mail stays in the store.
     pub fn user_down(&mut self, id: WideId) {
         self.deliveries.stop(id);
     }
 
-    /// A link has ended: what was put into its queue and not sent waits on.
+    /// Stops the deliveries over a link that was closed. Unsent mail stays in the store.
     pub fn on_link_closed(&mut self, link: LinkId) {
         self.deliveries.on_link_closed(link);
     }
 
-    /// Asks the store for more of an addressee's mail.
+    /// Requests the next mail of an addressee from the store.
     fn fetch(&mut self, to: WideId) {
-        let last_append_id = self.backlogs.get(&to).map_or(0, |waiting| waiting.last_append_id);
+        let last_append_id = self.backlogs.get(&to).map_or(0, |backlog| backlog.last_append_id);
         self.requests.extend(self.deliveries.fetch(to, last_append_id));
     }
 
-    /// The user for whom there is mail to be put into a queue now. Say [`Spool::take_ready`],
-    /// [`Spool::blocked`] or [`Spool::unreachable`] before asking again.
+    /// Returns the next user with mail that can be queued. One of [`Spool::take_ready`],
+    /// [`Spool::on_queue_full`] and [`Spool::on_unreachable`] must be called before the next call.
     pub fn next_ready(&mut self) -> Option<HostId> {
         self.deliveries.next_ready()
     }
 
-    /// The next message for that user; [`Spool::handed`] must follow.
+    /// Returns the next message for the user of [`Spool::next_ready`]. [`Spool::on_queued`] must
+    /// follow.
     ///
     /// # Panics
-    /// If there is none: [`Spool::next_ready`] tells.
+    /// Panics if [`Spool::next_ready`] has not returned a user.
     pub fn take_ready(&mut self) -> Mail {
-        self.deliveries.take_ready().expect("a hand-over that is ready")
+        self.deliveries.take_ready().expect("a delivery that is ready")
     }
 
-    /// The message that was taken is in the queue of `link`, and ends at `mark` in its stream of
-    /// bytes.
+    /// Records that the message was put into the send queue of `link`. It ends at `end_offset` in
+    /// that link's stream of bytes.
     pub fn on_queued(&mut self, link: LinkId, end_offset: u64, id: MailId) {
         if let Some(to) = self.deliveries.on_queued(link, end_offset, id) {
             self.fetch(to);
         }
     }
 
-    /// The queue of `link` has no room for the next message now; [`Spool::sent`] tells when.
+    /// Pauses a delivery because the queue of `link` is full. [`Spool::on_sent`] continues it.
     pub fn on_queue_full(&mut self, link: LinkId) {
         self.deliveries.on_queue_full(link);
     }
 
-    /// The addressee of the next message cannot be reached after all.
+    /// Stops a delivery because its user is not reachable.
     pub fn on_unreachable(&mut self) {
         self.deliveries.on_unreachable();
     }
 
-    /// Whether any mail is on its way over any link.
+    /// Returns whether any delivery uses a link.
     #[must_use]
     pub fn is_delivering(&self) -> bool {
         self.deliveries.has_in_flight()
     }
 
-    /// So many bytes of a link's stream have been sent in all, and its queue has room again.
+    /// Deletes the mail within the first `bytes_sent` bytes of a link's stream, which were sent, and
+    /// continues the deliveries that wait for room in its queue.
     pub fn on_sent(&mut self, link: LinkId, bytes_sent: u64) {
         self.requests.extend(self.deliveries.on_sent(link, bytes_sent));
     }
 
-    /// Forgets all that waits for an addressee; answers how many messages that is.
+    /// Deletes all durable mail of an addressee. Returns the number of messages.
     pub fn delete_all(&mut self, to: WideId) -> u64 {
-        let messages = self.backlogs.get(&to).map_or(0, |waiting| waiting.messages);
+        let messages = self.backlogs.get(&to).map_or(0, |backlog| backlog.messages);
         if messages > 0 {
             self.requests.push_back(StoreRequest::DeleteAll { to });
             if self.deliveries.discard_unsent(to) {
@@ -302,38 +294,17 @@ impl Spool {
         messages
     }
 
-    /// The store has answered. Tells `settled` of each message that it has now kept or refused, by
-    /// the link that it came over.
-    pub fn handle_reply(&mut self, now: Time, reply: StoreReply, mut on_acked: impl FnMut(LinkId)) {
+    /// Handles a reply of the store. Calls `on_acked` with the link of each message whose append
+    /// request it answers.
+    pub fn handle_reply(&mut self, now: Time, reply: StoreReply, on_acked: impl FnMut(LinkId)) {
         match reply {
-            StoreReply::Appended(ids) => {
-                for id in ids {
-                    let Some(UnackedMail { link, to, bytes, .. }) = self.take_unacked(id) else {
-                        continue;
-                    };
-                    let backlog = self.backlogs.entry(to).or_default();
-                    backlog.messages += 1;
-                    backlog.bytes += bytes;
-                    self.total_bytes += bytes;
-                    on_acked(link);
-                }
-                if self.expiry_check_at.is_none() {
-                    let clock = self.mailbox_clock(now);
-                    self.schedule_expiry_check(now, Some(clock));
-                }
-            }
+            StoreReply::Appended(ids) => self.on_appended(now, ids, on_acked),
             StoreReply::AppendFailed { ids, error } => {
-                log::error!("{} messages are not kept: {error}", ids.len());
-                for id in ids {
-                    if let Some(UnackedMail { link, to, .. }) = self.take_unacked(id) {
-                        self.refused += 1;
-                        self.remove_if_empty(to);
-                        on_acked(link);
-                    }
-                }
+                self.on_append_failed(&ids, &error, on_acked);
             }
             StoreReply::Fetched { serial, mails } => {
-                let last_append_id = |to| self.backlogs.get(&to).map_or(0, |w| w.last_append_id);
+                let last_append_id =
+                    |to| self.backlogs.get(&to).map_or(0, |backlog| backlog.last_append_id);
                 if let Some(to) = self.deliveries.on_fetched(serial, mails, last_append_id) {
                     self.fetch(to);
                 }
@@ -346,28 +317,56 @@ impl Spool {
                     self.remove_if_empty(to);
                 }
             }
-            StoreReply::Expired { oldest } => self.schedule_expiry_check(now, oldest),
-            StoreReply::Failed(error) => {
-                log::error!(
-                    "the mailbox has failed: {error}. Nothing is kept any more; chat goes on. What \
-                     was kept is still in the file: mend the disk and start the server again"
-                );
-                self.failure = Some(error);
-                for UnackedMail { link, .. } in std::mem::take(&mut self.unacked_mail) {
-                    self.refused += 1;
-                    on_acked(link);
-                }
-                self.unacked_bytes = 0;
-                self.expiry_check_at = None;
-                for backlog in self.backlogs.values_mut() {
-                    backlog.unacked = 0;
-                }
+            StoreReply::Expired { oldest } => self.expiry.on_checked(now, oldest),
+            StoreReply::Failed(error) => self.on_store_failed(error, on_acked),
+        }
+    }
+
+    fn on_appended(&mut self, now: Time, ids: Vec<MailId>, mut on_acked: impl FnMut(LinkId)) {
+        for id in ids {
+            let Some(UnackedMail { link, to, bytes, .. }) = self.take_unacked(id) else {
+                continue;
+            };
+            let backlog = self.backlogs.entry(to).or_default();
+            backlog.messages += 1;
+            backlog.bytes += bytes;
+            self.total_bytes += bytes;
+            on_acked(link);
+        }
+        self.expiry.on_appended(now);
+    }
+
+    fn on_append_failed(&mut self, ids: &[MailId], error: &str, mut on_acked: impl FnMut(LinkId)) {
+        log::error!("{} messages are not kept: {error}", ids.len());
+        for &id in ids {
+            if let Some(UnackedMail { link, to, .. }) = self.take_unacked(id) {
+                self.refused += 1;
+                self.remove_if_empty(to);
+                on_acked(link);
             }
         }
     }
 
+    fn on_store_failed(&mut self, error: String, mut on_acked: impl FnMut(LinkId)) {
+        log::error!(
+            "the mailbox has failed: {error}. No mail is kept from now on; chat continues. Mail that \
+             was kept is still in the file: repair the disk and restart the server"
+        );
+        self.failure = Some(error);
+        for UnackedMail { link, .. } in std::mem::take(&mut self.unacked_mail) {
+            self.refused += 1;
+            on_acked(link);
+        }
+        self.unacked_bytes = 0;
+        self.expiry.stop();
+        for backlog in self.backlogs.values_mut() {
+            backlog.unacked = 0;
+        }
+    }
+
+    /// Removes the oldest unacknowledged message if it has this id.
     fn take_unacked(&mut self, id: MailId) -> Option<UnackedMail> {
-        let unacked = self.unacked_mail.pop_front_if(|unkept| unkept.id == id)?;
+        let unacked = self.unacked_mail.pop_front_if(|unacked| unacked.id == id)?;
         self.unacked_bytes -= unacked.bytes;
         if let Some(backlog) = self.backlogs.get_mut(&unacked.to) {
             backlog.unacked -= 1;
@@ -376,44 +375,21 @@ impl Spool {
     }
 
     fn remove_if_empty(&mut self, to: WideId) {
-        if self.backlogs.get(&to).is_some_and(|w| w.messages == 0 && w.unacked == 0) {
+        if self.backlogs.get(&to).is_some_and(|it| it.messages == 0 && it.unacked == 0) {
             self.backlogs.remove(&to);
         }
     }
 
-    /// What the mailbox's clock shows.
-    fn mailbox_clock(&mut self, now: Time) -> Duration {
-        let started_at = *self.started_at.get_or_insert(now);
-        self.clock_at_start + now.since(started_at)
-    }
-
-    /// Asks the store to forget what is too old, and to remember what the clock shows.
+    /// Requests the deletion of expired mail if a check is due.
     pub fn advance(&mut self, now: Time) {
-        let clock = self.mailbox_clock(now);
-        if self.expiry_check_at.is_some_and(|at| at <= clock) {
-            self.expiry_check_at = None;
-            // What was kept exactly that long ago is too old as well.
-            let cutoff = (clock + Duration::from_nanos(1)).saturating_sub(self.age_max);
-            self.requests.push_back(StoreRequest::Expire { before: cutoff, clock });
+        if let Some((before, clock)) = self.expiry.start_check(now) {
+            self.requests.push_back(StoreRequest::Expire { before, clock });
         }
     }
 
-    /// The store has looked for what is too old: when it is to look again. Not at once, even if it
-    /// could not forget what is; and at least daily while mail waits, so that the clock is
-    /// remembered.
-    fn schedule_expiry_check(&mut self, now: Time, oldest: Option<Duration>) {
-        let clock = self.mailbox_clock(now);
-        self.expiry_check_at = oldest.map(|oldest| {
-            (oldest + self.age_max)
-                .clamp(clock + MAIL_EXPIRY_INTERVAL_MIN, clock + MAIL_CLOCK_SAVE_INTERVAL)
-        });
-    }
-
-    /// When [`Spool::advance`] has something to do.
+    /// Returns when [`Spool::advance`] must be called at the latest.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
-        let remaining = self.expiry_check_at?.saturating_sub(self.clock_at_start);
-        // Before the first advance: at once, so that the clock runs.
-        Some(self.started_at.map_or(Time::default(), |began| began + remaining))
+        self.expiry.deadline()
     }
 }
