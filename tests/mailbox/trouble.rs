@@ -239,7 +239,7 @@ fn panic_of_the_store_thread_is_reported_to_pending_requests() {
     let mut opened = TestMailbox { mailbox, inventory, wake_receiver: woken };
     opened.mailbox.request(append(1, 7, b"one"));
     assert_eq!(opened.next_reply(), appended(1));
-    let error = "a fault of this program".to_owned();
+    let error = "the mailbox thread panicked, which is a bug".to_owned();
     assert_eq!(opened.next_reply(), StoreReply::Failed(error.clone()));
     opened.mailbox.request(append(2, 7, b"two"));
     assert_eq!(opened.next_reply(), StoreReply::AppendFailed { ids: vec![MailId(2)], error });

@@ -1,10 +1,11 @@
-//! Finds a mailbox's file, sees that it is one and whole, or makes it.
+//! Finds, checks and creates the file of a mailbox.
 //!
-//! Owns every refusal: each says what is wrong and what to do. Invariants: whatever is refused is left
-//! as it was, byte for byte; what is damaged, foreign or out of place is never taken for an
-//! empty mailbox; a file that was begun and not finished never has the mailbox's name.
+//! Every refusal names the problem and its remedy. Invariants: a refused file is unchanged to the
+//! byte. A damaged, foreign or misplaced file is never taken for an empty mailbox. An unfinished
+//! file never has the mailbox's name.
 //!
-//! Its name, with `-wal` added, is that of its log, which belongs to it: the two are moved together.
+//! The write-ahead log has the name of the file and `-wal`. The two belong together and must be moved
+//! together.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -17,17 +18,18 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Error, ErrorCode, OpenFlags};
 
+use super::queries;
 use super::schema::{APPLICATION_ID, PAGE_BYTES, SCHEMA_VERSION, TABLES};
 use super::store::Store;
 use crate::limits::{MAIL_CACHE_BYTES, MAIL_WAL_BYTES_MAX};
 use crate::mail::Inventory;
 
-/// Who may read it: it holds what people say.
+/// Permissions of the file: private messages are in it.
 const FILE_MODE: u32 = 0o600;
 
-/// Opens the mailbox at `path`, or makes it.
+/// Opens the mailbox at `path`, or creates it.
 pub(super) fn open(path: &Path) -> Result<(Store, Inventory), String> {
-    open_or_create(path).map_err(|refusal| format!("the mailbox {}: {refusal}", path.display()))
+    open_or_create(path).map_err(|error| format!("the mailbox {}: {error}", path.display()))
 }
 
 fn open_or_create(path: &Path) -> Result<(Store, Inventory), String> {
@@ -35,7 +37,7 @@ fn open_or_create(path: &Path) -> Result<(Store, Inventory), String> {
         let path = std::path::absolute(path).map_err(|error| error.to_string())?;
         create_empty(&path)?;
     }
-    // SQLite names the log after the file itself, not after a link to it.
+    // SQLite names the log after the file, not after a symbolic link to it.
     let path = fs::canonicalize(path).map_err(|error| error.to_string())?;
     check_header(&path)?;
     let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE);
@@ -71,7 +73,7 @@ fn is_missing(path: &Path) -> Result<bool, String> {
     Ok(true)
 }
 
-/// What can be seen without SQLite, which would begin to recover what it takes for a database.
+/// Checks the header of the file without SQLite, which would start to recover a foreign database.
 fn check_header(path: &Path) -> Result<(), String> {
     let metadata = fs::metadata(path).map_err(|error| permission_error(&error))?;
     if !metadata.is_file() {
@@ -112,16 +114,16 @@ fn check_header(path: &Path) -> Result<(), String> {
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(Duration::ZERO)?;
-    // Until it has been checked, closing it must not move the log.
+    // Closing the file before it is checked must not move the log.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.query_row("PRAGMA locking_mode = EXCLUSIVE", (), |_| Ok(()))?;
     Ok(connection)
 }
 
-/// Reads all of it.
+/// Checks the whole file.
 fn check_integrity(connection: &Connection, path: &Path) -> Result<(), String> {
-    let examine = || {
+    let check = || {
         let verdict: String =
             connection.query_row("PRAGMA integrity_check(1)", (), |row| row.get(0))?;
         if verdict != "ok" {
@@ -135,36 +137,36 @@ fn check_integrity(connection: &Connection, path: &Path) -> Result<(), String> {
         if tables != TABLES {
             return Ok(Some("it has other tables than a mailbox".to_owned()));
         }
-        let is_consistent = Store::is_consistent(connection)?;
+        let is_consistent = queries::is_consistent(connection)?;
         Ok((!is_consistent).then(|| "its next id or its clock is behind its messages".to_owned()))
     };
-    match examine() {
+    match check() {
         Ok(None) => Ok(()),
-        Ok(Some(what)) => Err(damage_error(path, &what)),
+        Ok(Some(problem)) => Err(damage_error(path, &problem)),
         Err(error) => Err(describe_error(path, &error)),
     }
 }
 
-/// From here on it is written to.
+/// Sets the modes of a checked file. The first write to it.
 fn configure(connection: &Connection) -> Result<(), Error> {
     // A copy made with `VACUUM INTO` has no log yet.
     connection.query_row("PRAGMA journal_mode = WAL", (), |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    // Moving the log as part of a commit would report a failure to move as one to commit.
+    // A checkpoint within a commit would report its own failure as one of the commit.
     connection.query_row("PRAGMA wal_autocheckpoint = 0", (), |_| Ok(()))?;
-    // The log keeps its room, so that there is some for removing when the disk is full.
+    // The log keeps its size, so that deletions have space when the disk is full.
     let log_bytes = format!("PRAGMA journal_size_limit = {MAIL_WAL_BYTES_MAX}");
     connection.query_row(&log_bytes, (), |_| Ok(()))?;
-    // Less than nothing is in KiB rather than in pages.
+    // A negative size is in KiB instead of pages.
     let cache_kib = i64::try_from(MAIL_CACHE_BYTES / 1024).unwrap_or(i64::MAX);
     connection.pragma_update(None, "cache_size", -cache_kib)?;
-    // What is forgotten is overwritten where that costs no further write.
+    // Deleted messages are overwritten where that costs no further write.
     connection.query_row("PRAGMA secure_delete = FAST", (), |_| Ok(()))?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     Ok(())
 }
 
-/// Makes an empty mailbox: under another name until all of it is on the disk.
+/// Creates an empty mailbox, under another name until all of it is on disk.
 fn create_empty(path: &Path) -> Result<(), String> {
     let dir = path.parent().ok_or("it has no name")?;
     let create_error = |error: io::Error| {
@@ -178,7 +180,8 @@ fn create_empty(path: &Path) -> Result<(), String> {
         ),
         _ => create_error(error),
     })?;
-    // Two servers that begin at once must not make it both. Where a folder cannot be locked, they can.
+    // Keeps two servers that start at once from creating the file twice. Some file systems cannot
+    // lock a folder: the error is ignored.
     let _ = dir_handle.lock();
     if path.exists() {
         return Ok(());
@@ -198,7 +201,7 @@ fn create_empty(path: &Path) -> Result<(), String> {
 
 fn write_schema(path: &Path) -> Result<(), Error> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    // It is nothing until it is finished, so there is nothing to go back to.
+    // An unfinished file is discarded, so no rollback is needed.
     connection.query_row("PRAGMA journal_mode = OFF", (), |_| Ok(()))?;
     connection.pragma_update(None, "page_size", PAGE_BYTES.cast_signed())?;
     let mut sql = format!(
@@ -248,7 +251,7 @@ fn describe_error(path: &Path, error: &Error) -> String {
             permission_error(&io::Error::other(error.to_string()))
         }
         Some(_) => open_error(error, "Check the disk"),
-        // A value of another kind than the tables allow.
+        // A value of another type than the schema allows.
         None => damage_error(path, &error.to_string()),
     }
 }

@@ -1,19 +1,20 @@
-//! A mailbox in a file: SQLite, on a thread of its own.
+//! A mailbox in a file: SQLite on a thread of its own.
 //!
-//! Owns the thread and what becomes of a request on it. `file` finds, checks and makes the file, `store`
-//! does what is asked, `schema` has the SQL.
+//! `file` finds, checks and creates the file, `store` runs batches of requests, `queries` and `schema`
+//! have the SQL. This module owns the thread.
 //!
-//! The thread takes all that waits for it as one round, carries it out in one transaction, and
-//! answers when that is on the disk: however many messages come at once, they cost one sync. With
-//! nothing to do it makes no system call.
+//! The thread takes all pending requests as one batch, carries them out in one transaction, and
+//! replies when it is on disk: a batch costs one sync, whatever its size. An idle thread makes no
+//! system call.
 //!
-//! Two ways to fail. Where there is no room, the keeps of a round are refused and the rest goes on as
-//! far as it can. Any other error ends the mailbox with [`Reply::Failed`], because what
-//! SQLite thinks of the file and what the disk holds may no longer be the same; then the log is left as
-//! it is, for the next opening to find what is whole in it. So after `Failed`, and only then, a message that
-//! was answered as not kept may turn up again: the sync that failed may have written it.
+//! There are two kinds of failure. If the disk is full, the appends of a batch fail and the other
+//! requests are carried out as far as possible. Any other error ends the mailbox with
+//! [`StoreReply::Failed`], because the state in memory and the file may no longer agree. The log is
+//! left for the next start to recover. Only in that case may a message reported as
+//! [`StoreReply::AppendFailed`] reappear: the failed sync may have written it.
 
 mod file;
+mod queries;
 mod schema;
 mod store;
 
@@ -30,13 +31,13 @@ use crate::limits::{
 };
 use crate::mail::{Inventory, MailId, StoreReply, StoreRequest};
 
-/// See the head of this file. Dropping it carries out what was asked and closes the file, unless the
-/// disk takes longer than [`MAIL_CLOSE_TIMEOUT`].
+/// A mailbox in a file. Dropping it carries out the remaining requests and closes the file, unless
+/// that takes longer than [`MAIL_CLOSE_TIMEOUT`].
 pub struct DiskMailbox {
-    /// `None` only while it is dropped.
+    /// `None` only during the drop.
     requests: Option<Sender<StoreRequest>>,
     replies: Receiver<StoreReply>,
-    /// `None` if nobody is to wait for its end.
+    /// `None` after [`DiskMailbox::detach`].
     thread: Option<JoinHandle<()>>,
 }
 
@@ -47,12 +48,14 @@ impl fmt::Debug for DiskMailbox {
 }
 
 impl DiskMailbox {
-    /// Opens the mailbox at `path`, or makes it, and reads all of it once to see that it is whole.
-    /// `wake` is called on the store's thread when there are answers. A process opens a file once: a
-    /// second attempt is refused, but it ends the first one's lock against other processes.
+    /// Opens the mailbox at `path`, or creates it, and checks the whole file. `wake` is called on the
+    /// mailbox thread when there are replies.
+    ///
+    /// A process must open a file only once. A second attempt is refused, but releases the lock of
+    /// the first against other processes.
     ///
     /// # Errors
-    /// What is wrong and what to do about it, for the operator. What is at `path` is as it was.
+    /// Returns the problem and its remedy, for the operator. The file is unchanged.
     pub fn open(
         path: &Path,
         wake: impl Fn() + Send + 'static,
@@ -67,22 +70,22 @@ impl DiskMailbox {
         let thread = std::thread::Builder::new()
             .name("mailbox".to_owned())
             .spawn(move || run_thread(store, &request_receiver, &reply_sender, &wake))
-            .map_err(|error| format!("no thread for the mailbox: {error}"))?;
+            .map_err(|error| format!("cannot start the thread of the mailbox: {error}"))?;
         Ok(Self { requests: Some(requests), replies, thread: Some(thread) })
     }
 
-    /// Asks for something. Never waits.
+    /// Sends a request to the thread. Never blocks.
     pub fn request(&mut self, request: StoreRequest) {
         let requests = self.requests.as_ref().expect("open until it is dropped");
         requests.send(request).expect("the thread ends after the channel");
     }
 
-    /// The next answer that is there.
+    /// Returns the next reply, if there is one.
     pub fn poll(&mut self) -> Option<StoreReply> {
         self.replies.try_recv().ok()
     }
 
-    /// Whoever drops it is not to wait for the disk.
+    /// Makes the drop not wait for the disk.
     pub fn detach(&mut self) {
         self.thread = None;
     }
@@ -93,7 +96,7 @@ impl Drop for DiskMailbox {
         self.requests = None;
         let Some(thread) = self.thread.take() else { return };
         let deadline = Instant::now() + MAIL_CLOSE_TIMEOUT;
-        // Nobody wants the answers; they end when the thread does.
+        // The channel of replies is closed when the thread ends.
         let error = loop {
             match self.replies.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(_) => {}
@@ -101,17 +104,17 @@ impl Drop for DiskMailbox {
             }
         };
         match error {
-            // It has said all there is to say about a panic.
+            // A panic of the thread was reported when it happened.
             RecvTimeoutError::Disconnected => drop(thread.join()),
             RecvTimeoutError::Timeout => log::error!(
-                "the disk does not answer: the mailbox is not closed. What was kept is in it; some \
-                 that was delivered lately may be delivered again"
+                "the disk has not answered for {MAIL_CLOSE_TIMEOUT:?}: the mailbox is not closed. Mail that \
+                 was kept is in it; some that was delivered lately may be delivered again"
             ),
         }
     }
 }
 
-/// The thread, from its first request until nobody can ask any more.
+/// Runs the thread until the channel of requests is closed.
 fn run_thread(
     mut store: Store,
     requests: &Receiver<StoreRequest>,
@@ -119,15 +122,15 @@ fn run_thread(
     wake: &impl Fn(),
 ) {
     let mut batch = Vec::new();
-    // Whoever waits for an answer must hear of it even if the error is one of this program.
+    // Requests must be answered even if the thread panics.
     let work = AssertUnwindSafe(|| run_batches(&mut store, &mut batch, requests, replies, wake));
-    let result = catch_unwind(work).unwrap_or_else(|_| Err("a fault of this program".to_owned()));
+    let result = catch_unwind(work)
+        .unwrap_or_else(|_| Err("the mailbox thread panicked, which is a bug".to_owned()));
     let Err(error) = result else {
         store.close();
         return;
     };
     store.abandon();
-    // The other end of the channel stays until this thread has ended.
     let reject = |ids: Vec<MailId>| {
         let _ = replies.send(StoreReply::AppendFailed { ids, error: error.clone() });
     };
@@ -145,7 +148,7 @@ fn run_thread(
     }
 }
 
-/// Round after round. If one fails, its requests are left in `round`, unanswered.
+/// Runs batches of requests. If a batch fails, its requests are left in `batch`, unanswered.
 fn run_batches(
     store: &mut Store,
     batch: &mut Vec<StoreRequest>,
@@ -180,7 +183,7 @@ fn append_id(request: &StoreRequest) -> Option<MailId> {
     }
 }
 
-/// About what a request and its answer take in memory.
+/// Returns the approximate size of a request and its reply in memory, in bytes.
 fn memory_bytes(request: &StoreRequest) -> usize {
     match request {
         StoreRequest::Append(mail) => MAIL_OVERHEAD_BYTES + mail.text.len(),

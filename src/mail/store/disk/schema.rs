@@ -1,17 +1,19 @@
-//! The tables of a mailbox's file, and every statement that is made about them.
+//! The tables of a mailbox file, and every SQL statement on them.
 //!
-//! Another version of the tables gets another [`SCHEMA_VERSION`]; a file whose tables are not exactly these is
-//! refused.
+//! A change of the tables needs another [`SCHEMA_VERSION`]. A file whose tables are not exactly these
+//! is refused.
 
-/// `PRAGMA application_id`: "crcm". It says that the file is a mailbox.
+/// `PRAGMA application_id` of a mailbox: "crcm".
 pub(super) const APPLICATION_ID: i32 = 0x6372_636d;
 
-/// `PRAGMA user_version`: of [`TABLES`].
+/// `PRAGMA user_version`: the version of [`TABLES`].
 pub(super) const SCHEMA_VERSION: i32 = 1;
 
-/// What is in the file, by name. Rows lie in the order of keeping, so keeping appends and expiring
-/// cuts off the front; the index leads from an addressee to ids, in their order. The one row of
-/// `state` outlives the messages: no id is used again, and the clock does not go back.
+/// The tables and the index, sorted by name.
+///
+/// Rows of `mail` are in the order of appending, so appends go to the end and expiry deletes from the
+/// front. The index maps an addressee to its ids in order. `state` has one row, which outlives the
+/// messages: ids are never reused, and the mailbox clock never goes back.
 pub(super) const TABLES: [&str; 3] = [
     "CREATE TABLE mail (id INTEGER PRIMARY KEY, addressee INTEGER NOT NULL, \
      sender INTEGER NOT NULL, kept_at INTEGER NOT NULL, text BLOB NOT NULL) STRICT",
@@ -32,15 +34,15 @@ pub(super) const LENGTHS: &str = "SELECT length(text) FROM mail WHERE addressee 
 pub(super) const DELETE_ALL: &str = "DELETE FROM mail WHERE addressee = ?1";
 pub(super) const OLDEST: &str = "SELECT kept_at FROM mail ORDER BY id LIMIT 1";
 pub(super) const NEWEST: &str = "SELECT id, kept_at FROM mail ORDER BY id DESC LIMIT 1";
-/// Reads only what is old, and one row more.
+/// Reads only expired rows and one more.
 pub(super) const FIRST_UNEXPIRED: &str =
     "SELECT id FROM mail WHERE kept_at >= ?1 ORDER BY id LIMIT 1";
-/// Not by the index: that would read the rows in no order.
+/// Bypasses the index, which would read the rows in random order.
 pub(super) const LENGTHS_BEFORE: &str =
     "SELECT addressee, length(text) FROM mail NOT INDEXED WHERE id < ?1";
 pub(super) const DELETE_BEFORE: &str = "DELETE FROM mail NOT INDEXED WHERE id < ?1";
 
-/// The size of a page, which is what the log counts.
+/// Size of a page in bytes. The length of the log is counted in pages.
 pub(super) const PAGE_BYTES: u64 = 4096;
 
 #[cfg(test)]
