@@ -1,6 +1,6 @@
-//! A mailbox in memory, for servers that were given no file, and for the simulator.
+//! A mailbox in memory, for servers without `--mailbox`, and for the simulator.
 //!
-//! Answers are there at once. No thread, file or clock; what it is asked is all that it depends on.
+//! Replies are available at once. It is pure: no thread, file or clock.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
@@ -10,11 +10,12 @@ use super::{FIRST_ID, id_order_error, push_within_limit};
 use crate::id::WideId;
 use crate::mail::{Inventory, Mail, MailId, StoreReply, StoreRequest};
 
-/// See the head of this file. A copy is what a restart would find in a file.
+/// A mailbox in memory. The simulator clones it to restart a server with the mail that a file would
+/// hold.
 #[derive(Clone, Debug)]
 pub struct MemoryMailbox {
     mails: BTreeMap<MailId, Mail>,
-    /// The ids in `mails` by addressee; nobody's set is empty.
+    /// The ids in `mails` by addressee. No set is empty.
     ids_by_addressee: BTreeMap<WideId, BTreeSet<MailId>>,
     next_id: u64,
     clock: Duration,
@@ -28,7 +29,7 @@ impl Default for MemoryMailbox {
 }
 
 impl MemoryMailbox {
-    /// Nothing is kept yet.
+    /// Creates an empty mailbox.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -40,7 +41,7 @@ impl MemoryMailbox {
         }
     }
 
-    /// What a file with the same content would tell when it is opened.
+    /// Returns the content, as a file would report it when it is opened.
     #[must_use]
     pub fn inventory(&self) -> Inventory {
         let backlog = |(to, ids): (&WideId, &BTreeSet<MailId>)| {
@@ -54,7 +55,7 @@ impl MemoryMailbox {
         }
     }
 
-    /// Carries a request out.
+    /// Carries out a request.
     pub fn request(&mut self, request: StoreRequest) {
         let reply = match request {
             StoreRequest::Append(mail) => self.append(mail),
@@ -74,7 +75,7 @@ impl MemoryMailbox {
         self.replies.push_back(reply);
     }
 
-    /// The next answer.
+    /// Returns the next reply.
     pub fn poll(&mut self) -> Option<StoreReply> {
         self.replies.pop_front()
     }
@@ -107,7 +108,7 @@ impl MemoryMailbox {
         if let Some(pending) = self.ids_by_addressee.get_mut(&to) {
             for id in ids {
                 if pending.remove(&id) {
-                    let mail = self.mails.remove(&id).expect("what waits is kept");
+                    let mail = self.mails.remove(&id).expect("every id has a message");
                     messages += 1;
                     bytes += mail.bytes();
                 }

@@ -1,16 +1,15 @@
-//! The mailbox: the durable store behind the core's keep, collect and forget.
+//! Stores of mail, in memory and on disk.
 //!
-//! Owns where mail lies while nobody is there to read it: [`MemoryMailbox`], which forgets with the process, and
-//! [`DiskMailbox`], a file. Both answer alike, and both carry requests out strictly in order. Leaves out
-//! every decision: who gets mail, how much of it there may be, and when it is too old are the
-//! core's.
+//! [`MemoryMailbox`] loses its mail with the process, [`DiskMailbox`] keeps it in a file. Both carry
+//! requests out strictly in order and reply alike. Who gets mail, how much is kept and when it
+//! expires is decided by [`Spool`](super::Spool).
 //!
 //! Invariants:
-//! - What was answered as kept is there until it is forgotten, dropped or expired, whatever happens to the
-//!   process. What was answered as not kept is not.
-//! - Every request is answered as [`StoreRequest`] says, in order, until [`Reply::Failed`].
-//! - Ids grow: a message whose id is not larger than all that were kept before it is not kept.
-//! - Times of keeping do not fall as ids grow. The core sees to that, and expiring relies on it.
+//! - A message reported as appended is there until it is deleted or expired, even if the process is
+//!   killed. A message reported as failed is not there.
+//! - Every request is answered as [`StoreRequest`] says, in order, until [`StoreReply::Failed`].
+//! - Ids grow: a message whose id is not larger than all before it is refused.
+//! - Times of appending do not decrease as ids grow. The spool ensures that, and expiry relies on it.
 
 mod disk;
 mod memory;
@@ -23,7 +22,7 @@ use crate::mail::{Inventory, Mail, MailId, StoreReply, StoreRequest};
 pub use self::disk::DiskMailbox;
 pub use self::memory::MemoryMailbox;
 
-/// A store, wherever it is.
+/// A store, in memory or on disk.
 #[derive(Debug)]
 pub enum Mailbox {
     /// In memory.
@@ -33,7 +32,7 @@ pub enum Mailbox {
 }
 
 impl Mailbox {
-    /// A new mailbox in memory, and what it holds: nothing.
+    /// Creates an empty mailbox in memory. Returns it with its inventory.
     #[must_use]
     pub fn in_memory() -> (Self, Inventory) {
         let memory = MemoryMailbox::new();
@@ -41,11 +40,11 @@ impl Mailbox {
         (Self::Memory(memory), inventory)
     }
 
-    /// The mailbox in the file at `path`, which is made if it is missing, and what it holds. `wake` is
-    /// called, on the store's thread, whenever there are answers to [`Mailbox::poll`].
+    /// Opens the mailbox in the file at `path`, or creates it. Returns it with its inventory. `wake` is
+    /// called on the mailbox thread whenever [`Mailbox::poll`] has replies.
     ///
     /// # Errors
-    /// What is wrong with the file and what to do about it, for the operator. The file is as it was.
+    /// Returns the problem and its remedy, for the operator. The file is unchanged.
     pub fn open(
         path: &Path,
         wake: impl Fn() + Send + 'static,
@@ -54,7 +53,7 @@ impl Mailbox {
         Ok((Self::Disk(disk), inventory))
     }
 
-    /// Asks for something. Never waits.
+    /// Sends a request. Never blocks on the disk.
     pub fn request(&mut self, request: StoreRequest) {
         match self {
             Self::Memory(memory) => memory.request(request),
@@ -62,7 +61,7 @@ impl Mailbox {
         }
     }
 
-    /// The program ends at once: nobody is to wait for the disk when this is dropped.
+    /// Makes the drop not wait for the disk. For a program that must end at once.
     pub fn detach(&mut self) {
         match self {
             Self::Memory(_) => {}
@@ -70,7 +69,7 @@ impl Mailbox {
         }
     }
 
-    /// The next answer that is there.
+    /// Returns the next reply, if there is one.
     pub fn poll(&mut self) -> Option<StoreReply> {
         match self {
             Self::Memory(memory) => memory.poll(),
@@ -79,17 +78,17 @@ impl Mailbox {
     }
 }
 
-/// The first id of a new mailbox, so that [`StoreRequest::Fetch`] after 0 means all.
+/// First id of a new mailbox. [`StoreRequest::Fetch`] after id 0 reads everything.
 const FIRST_ID: u64 = 1;
 
-/// Why a message cannot be kept under this id. The largest ids are left out because SQLite counts
-/// with a sign, and one more than any id must be a number too.
+/// Returns the error for a message whose id is out of order. Ids are below `i64::MAX`, because SQLite's
+/// integers are signed and the id after the last must be one of them.
 fn id_order_error(id: MailId, next_id: u64) -> Option<String> {
     let is_valid = id.0 >= next_id && i64::try_from(id.0).is_ok_and(|id| id < i64::MAX);
     (!is_valid).then(|| format!("the id {} is out of order: the next is {next_id}", id.0))
 }
 
-/// Gathers what one [`Reply::Fetched`] takes. Answers whether it took `mail`: if not, it is full.
+/// Adds a message to the batch of a [`StoreReply::Fetched`]. Returns `false` if it does not fit.
 fn push_within_limit(batch: &mut Vec<Mail>, bytes: &mut u64, mail: Mail) -> bool {
     *bytes += mail.bytes();
     let fits = batch.is_empty() || *bytes <= MAIL_FETCH_BYTES_MAX as u64;
