@@ -12,7 +12,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crc::id::HostId;
 use crc::limits::{Limits, READ_BYTES_PER_TURN};
-use crc::link::{LinkId, Time};
+use crc::link::{LinkId, Machine as _, Time};
 use crc::node::Node;
 use crc::relay::Identity;
 use crc::relay::message::HostKind;
@@ -61,7 +61,7 @@ impl StepTimes {
 }
 
 fn join_server(node: &mut Node, id: u32) -> LinkId {
-    let link = node.accepted(Time::default(), Wire::Crc, None);
+    let link = node.open_link(Time::default(), Wire::Crc);
     node.receive(Time::default(), link, &server(id, "near", ""));
     link
 }

@@ -2,7 +2,7 @@
 
 use crc::id::HostId;
 use crc::limits::Limits;
-use crc::link::{LinkId, Time};
+use crc::link::{LinkId, Machine as _, Time};
 use crc::node::Node;
 use crc::relay::Identity;
 use crc::wires::Wire;
@@ -42,7 +42,7 @@ fn write_all_queues(node: &mut Node) -> usize {
 
 fn join(node: &mut Node, wire: Wire, number: u32) -> LinkId {
     let now = Time::default();
-    let link = node.accepted(now, wire, None);
+    let link = node.open_link(now, wire);
     let user_name = user_name(wire, number);
     let frame = match wire {
         Wire::Crc => user(number, &user_name, ""),

@@ -3,7 +3,7 @@
 use crc::id::HostId;
 use crc::limits::{FRAME_BYTES_MAX, Limits};
 use crc::link::frame_decoder::FrameDecoder;
-use crc::link::{LinkId, Time};
+use crc::link::{LinkId, Machine as _, Time};
 use crc::node::{Action, Node};
 use crc::relay::message::{HostKind, Message, Registration, StatusCode};
 use crc::relay::{FirstLink, Identity};
@@ -111,7 +111,7 @@ proptest! {
         let stream = [frames::server(2, "two", ""), sent.concat()].concat();
         let answers = |cuts: &mut dyn Iterator<Item = usize>| {
             let (mut node, now) = (node(Limits::default()), Time::default());
-            let link = node.accepted(now, Wire::Crc, None);
+            let link = node.open_link(now, Wire::Crc);
             let (mut rest, mut answers) = (&stream[..], Vec::new());
             while !rest.is_empty() {
                 let count = cuts.next().expect("endless").min(rest.len());
@@ -140,7 +140,7 @@ proptest! {
             let (mut node, now) = (node(Limits::default()), Time::default());
             let mut links = Vec::new();
             for frame in [frames::server(2, "two", ""), frames::user(3, "", ""), frames::user(4, "", ""), frames::user(5, "", "")] {
-                let link = node.accepted(now, Wire::Crc, None);
+                let link = node.open_link(now, Wire::Crc);
                 node.receive(now, link, &frame);
                 links.push(link);
             }
@@ -201,7 +201,7 @@ proptest! {
         chunks in vec(vec(any::<u8>(), 0..200), 1..10),
     ) {
         let (mut node, now) = (node(Limits::default()), Time::default());
-        let link = node.accepted(now, Wire::Crc, None);
+        let link = node.open_link(now, Wire::Crc);
         for chunk in chunks {
             node.receive(now, link, &chunk);
             apply_actions(&mut node, now);
@@ -223,7 +223,7 @@ proptest! {
             node.advance(now);
             apply_actions(&mut node, now);
             let link = *links[index].get_or_insert_with(|| {
-                let link = node.accepted(now, Wire::Crc, None);
+                let link = node.open_link(now, Wire::Crc);
                 if index < 3 {
                     let id = 20 + index as u32;
                     node.receive(now, link, &frames::server(id, "neighbour", ""));

@@ -6,7 +6,7 @@ use crc::limits::{
     CLASSIC_FORM_DETECTION_TIMEOUT, CLIENT_QUEUE_BYTES_MAX, FRAME_BYTES_MAX, Limits,
     QUEUE_BYTES_MAX_FLOOR, QUEUE_HIGH_WATER_BYTES,
 };
-use crc::link::{LinkId, Time};
+use crc::link::{LinkId, Machine as _, Time};
 use crc::mail::store::MemoryMailbox;
 use crc::node::{Action, Node, Traffic};
 use crc::relay::Identity;
@@ -73,7 +73,7 @@ impl World {
     }
 
     fn connect(&mut self, wire: Wire, frame: &[u8]) {
-        let link = self.node.accepted(self.now, wire, None);
+        let link = self.node.open_link(self.now, wire);
         self.node.receive(self.now, link, frame);
         self.links.push(link);
         self.received.push(Vec::new());

@@ -12,7 +12,7 @@ use super::grammar::{self, Command, Recipient};
 use super::input::Input;
 use super::shell::{Frontend, report_output_error};
 use crate::limits::EXCERPT_BYTES_MAX;
-use crate::link::Time;
+use crate::link::{Machine as _, Time};
 use crate::peer::wire::MessageId;
 use crate::peer::{self, Peer};
 

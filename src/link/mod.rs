@@ -3,6 +3,8 @@
 
 mod backoff;
 pub mod frame_decoder;
+mod life_cycle;
+mod machine;
 mod send_queue;
 mod table;
 mod time;
@@ -10,6 +12,8 @@ mod time;
 use std::fmt;
 
 pub use self::backoff::backoff;
+pub use self::life_cycle::LifeCycle;
+pub use self::machine::{Action, DirectWrite, ListenerId, Machine, Origin};
 pub use self::send_queue::{Buffer, SendQueue};
 pub use self::table::{BufferPool, LinkTable, QueuedLink};
 pub use self::time::Time;

@@ -8,9 +8,8 @@ use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
-use super::machine::Machine;
 use crate::limits::WRITE_BYTES_PER_TURN;
-use crate::link::{CloseReason, LinkId};
+use crate::link::{CloseReason, LinkId, Machine};
 
 /// A socket and its readiness.
 pub(super) struct Connection {

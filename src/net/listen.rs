@@ -96,16 +96,16 @@ fn is_transient(error: &io::Error) -> bool {
 }
 
 /// A listening TCP socket.
-pub(super) struct Listener<W> {
-    wire: W,
+pub(super) struct Listener {
+    wire: &'static str,
     listener: TcpListener,
     address: SocketAddr,
     pub(super) readiness: Readiness,
 }
 
-impl<W: Copy + Display> Listener<W> {
+impl Listener {
     pub(super) fn open(
-        wire: W,
+        wire: &'static str,
         address: &Address,
         registry: &Registry,
         token: Token,
@@ -135,7 +135,7 @@ impl<W: Copy + Display> Listener<W> {
         Ok(Self { wire, listener, address, readiness: Readiness::default() })
     }
 
-    pub(super) fn wire(&self) -> W {
+    pub(super) fn wire(&self) -> &'static str {
         self.wire
     }
 

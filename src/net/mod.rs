@@ -17,12 +17,12 @@ mod console;
 mod control;
 mod dial;
 mod listen;
-mod machine;
 mod peer;
 mod poller;
 mod reserve;
 mod resolve;
 mod server;
+mod services;
 mod setup;
 mod stdio;
 
@@ -39,16 +39,16 @@ use self::connection::{Connection, ReadOutcome};
 pub use self::control::send_control_command;
 use self::dial::{DialResult, Dialler};
 use self::listen::Listener;
-use self::machine::{Action, Machine, Services};
 pub use self::peer::{PeerServer, PeerSettings};
 use self::poller::Poller;
 use self::reserve::AcceptReserve;
 pub use self::server::{Server, ServerSettings};
+use self::services::Services;
 use self::setup::{LINK_TOKEN_BASE, LISTENER_TOKEN_BASE, LISTENERS_MAX, LoopSetup, SIGNALS, WAKER};
 pub use self::stdio::LogSink;
 use crate::chunked_vec::ChunkedVec;
 use crate::limits::READ_BYTES_PER_TURN;
-use crate::link::{CloseReason, LinkId, Time};
+use crate::link::{Action, CloseReason, LinkId, ListenerId, Machine, Origin, Time};
 use crate::uri::Address;
 
 /// A program with its sockets.
@@ -60,7 +60,9 @@ struct EventLoop<M: Machine, S> {
     now: Time,
     dialler: Dialler,
     signals: Signals,
-    listeners: Vec<Listener<M::Wire>>,
+    listeners: Vec<Listener>,
+    /// By index in `listeners`.
+    listener_ids: Vec<ListenerId>,
     reserve: AcceptReserve,
     /// By [`LinkId::index`].
     connections: ChunkedVec<Option<Connection>>,
@@ -75,7 +77,13 @@ struct EventLoop<M: Machine, S> {
 }
 
 impl<M: Machine, S: Services<M>> EventLoop<M, S> {
-    fn new(setup: LoopSetup<M::Wire>, machine: M, services: S, targets: Vec<Address>) -> Self {
+    fn new(
+        setup: LoopSetup,
+        machine: M,
+        listener_ids: Vec<ListenerId>,
+        services: S,
+        targets: Vec<Address>,
+    ) -> Self {
         let LoopSetup { poll, listeners, signals, waker } = setup;
         Self {
             poller: Poller::new(poll),
@@ -85,6 +93,7 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
             dialler: Dialler::new(M::TARGET_KIND, targets, waker),
             signals,
             listeners,
+            listener_ids,
             reserve: AcceptReserve::new(),
             connections: ChunkedVec::default(),
             readable: VecDeque::new(),
@@ -96,7 +105,7 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
     }
 
     /// Where each door listens, with the port that was chosen if it was to be any.
-    fn listen_addresses(&self) -> impl Iterator<Item = (M::Wire, SocketAddr)> {
+    fn listen_addresses(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
         self.listeners.iter().map(|listener| (listener.wire(), listener.address()))
     }
 
@@ -171,7 +180,8 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
                 Ok(None) => return,
                 Ok(Some(pending_dial)) => {
                     self.dialler.on_connected(link, &pending_dial);
-                    self.machine.dialled(self.now, link, Some(pending_dial.address));
+                    let origin = Origin { address: Some(pending_dial.address) };
+                    self.machine.dialled(self.now, link, &origin);
                 }
                 Err(error) => {
                     let reason = CloseReason::Io(error.to_string());
@@ -221,7 +231,12 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
                     let mut direct_write = |to: LinkId, pieces: [&[u8]; 2]| {
                         connection_mut(connections, to).map_or(0, |to| to.try_write(pieces))
                     };
-                    self.machine.receive(now, link, &self.buffer[..count], &mut direct_write);
+                    self.machine.receive_with_direct_write(
+                        now,
+                        link,
+                        &self.buffer[..count],
+                        &mut direct_write,
+                    );
                     if has_more {
                         self.readable.push_back(link);
                     }
@@ -239,8 +254,8 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
             return;
         }
         for (stream, peer) in self.listeners[index].accept(now, &mut self.reserve) {
-            let wire = self.listeners[index].wire();
-            let link = self.machine.accepted(now, wire, Some(peer));
+            let origin = Origin { address: Some(peer) };
+            let link = self.machine.accepted(now, self.listener_ids[index], &origin);
             log::debug!("link {link}: connection from {peer}");
             self.add_connection(Connection::new(link, stream));
         }

@@ -8,10 +8,10 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
 use super::EventLoop;
-use super::machine::{PeerWire, Services};
+use super::services::Services;
 use super::setup::{LoopSetup, SERVICE_TOKEN_BASE};
 use crate::client::{InputStatus, PeerFrontend};
-use crate::link::Time;
+use crate::link::{ListenerId, Machine as _, Time};
 use crate::peer::Peer;
 use crate::uri::Address;
 use std::os::fd::AsRawFd as _;
@@ -51,7 +51,7 @@ impl PeerServer {
     /// A text that names what cannot be used.
     pub fn open(settings: PeerSettings) -> Result<Self, String> {
         let PeerSettings { listen, desired_id, peers, json, seed } = settings;
-        let setup = LoopSetup::open(&[(PeerWire, listen)])?;
+        let setup = LoopSetup::open(&[("peer", listen)])?;
         let wall_clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let peer = Peer::new(desired_id, peers.len(), wall_clock, seed);
         let frontend =
@@ -68,7 +68,8 @@ impl PeerServer {
             is_always_ready,
             is_input_open,
         };
-        let mut server = Self(EventLoop::new(setup, peer, services, peers));
+        let mut server =
+            Self(EventLoop::new(setup, peer, vec![ListenerId::default()], services, peers));
         let address = server.address();
         server.0.services.frontend.on_listening(address);
         Ok(server)

@@ -11,7 +11,7 @@ use mio::{Registry, Token};
 use super::EventLoop;
 use super::console::Console;
 use super::control::ControlSocket;
-use super::machine::Services;
+use super::services::Services;
 use super::setup::{LoopSetup, SERVICE_TOKEN_BASE};
 use crate::limits::Limits;
 use crate::link::Time;
@@ -64,7 +64,9 @@ impl Server {
     /// # Errors
     /// A text that names the address or path that cannot be used.
     pub fn open(settings: ServerSettings) -> Result<Self, String> {
-        let setup = LoopSetup::open(&settings.listeners)?;
+        let listeners = settings.listeners.iter();
+        let addresses = listeners.map(|(wire, address)| (wire.name(), address.clone()));
+        let setup = LoopSetup::open(&addresses.collect::<Vec<_>>())?;
         let registry = setup.poll.registry();
         let control = settings.control_socket.as_deref();
         let control = control
@@ -87,16 +89,17 @@ impl Server {
             }
         };
         let console = Console::open(registry, CONSOLE_INPUT);
-        let ServerSettings { identity, parents, busy_poll, limits, seed, .. } = settings;
-        let node = Node::with_mail(identity, parents.len(), limits, &inventory, seed);
+        let ServerSettings { identity, listeners, parents, busy_poll, limits, seed, .. } = settings;
+        let mut node = Node::with_mail(identity, parents.len(), limits, &inventory, seed);
+        let listener_ids = listeners.iter().map(|(wire, _)| node.add_listener(*wire)).collect();
         let services = ServerServices { mailbox, console, control };
-        let mut event_loop = EventLoop::new(setup, node, services, parents);
+        let mut event_loop = EventLoop::new(setup, node, listener_ids, services, parents);
         event_loop.poller.busy_poll = busy_poll;
         Ok(Self(event_loop))
     }
 
     /// Where each door listens, with the port that was chosen if it was to be any.
-    pub fn listen_addresses(&self) -> impl Iterator<Item = (Wire, SocketAddr)> {
+    pub fn listen_addresses(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
         self.0.listen_addresses()
     }
 

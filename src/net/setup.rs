@@ -1,7 +1,6 @@
 //! The ground that a loop stands on before there is a machine: the poll, with its tokens, what listens,
 //! and what wakes it.
 
-use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
 
@@ -24,16 +23,16 @@ const SERVICE_TOKENS_MAX: usize = 3 + CONTROL_CONNECTIONS_MAX;
 pub(super) const LINK_TOKEN_BASE: usize = SERVICE_TOKEN_BASE + SERVICE_TOKENS_MAX;
 
 /// What a loop is made of before there is a machine.
-pub(super) struct LoopSetup<W> {
+pub(super) struct LoopSetup {
     pub(super) poll: Poll,
-    pub(super) listeners: Vec<Listener<W>>,
+    pub(super) listeners: Vec<Listener>,
     pub(super) signals: Signals,
     pub(super) waker: Arc<Waker>,
 }
 
-impl<W: Copy + Display> LoopSetup<W> {
+impl LoopSetup {
     /// Listens.
-    pub(super) fn open(addresses: &[(W, Address)]) -> Result<Self, String> {
+    pub(super) fn open(addresses: &[(&'static str, Address)]) -> Result<Self, String> {
         raise_descriptor_limit();
         let poll = Poll::new().map_err(|error| setup_error(&error))?;
         let registry = poll.registry();
@@ -46,7 +45,7 @@ impl<W: Copy + Display> LoopSetup<W> {
         let mut listeners = Vec::new();
         for (index, (wire, address)) in addresses.iter().enumerate() {
             listeners.push(Listener::open(
-                *wire,
+                wire,
                 address,
                 registry,
                 Token(LISTENER_TOKEN_BASE + index),

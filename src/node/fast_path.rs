@@ -10,14 +10,10 @@ use super::link::Link;
 use super::links::Links;
 use crate::id::HostId;
 use crate::limits::{DIRECT_WRITE_BYTES_MIN, QUEUE_HIGH_WATER_BYTES};
-use crate::link::LinkId;
 use crate::link::frame_decoder::Flow;
+use crate::link::{DirectWrite, LinkId};
 use crate::relay::message::Message;
 use crate::wires::{ChatRun, Session, crc};
-
-/// Offers bytes to a link's socket at once, those of its queue first, and answers how many it took in
-/// all: 0 if nothing fits now, or if there is no socket.
-pub type DirectWrite<'a> = &'a mut dyn FnMut(LinkId, [&[u8]; 2]) -> usize;
 
 impl Node {
     /// The hot path: chats in a row from one user to another are looked up once, and copied once. They

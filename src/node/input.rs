@@ -1,9 +1,9 @@
 //! The way in: bytes of a link become frames, and each frame goes to the relay or to the link's session.
 
-use super::{Action, DirectWrite, Node};
+use super::{Action, Node};
 use crate::limits::BURST_HOSTS_MIN;
 use crate::link::frame_decoder::{Decoded, Flow};
-use crate::link::{CloseReason, LinkId};
+use crate::link::{CloseReason, DirectWrite, LinkId, Machine as _};
 use crate::relay::Outbox as _;
 use crate::wires::{Effect, Session, SessionCx, Wire, classic, crc, direct};
 

@@ -282,7 +282,7 @@ impl Outbox for Links {
 
     fn dial(&mut self, parent: usize) -> LinkId {
         let link = self.open(Wire::Crc, None);
-        self.actions.push_back(Action::Dial { parent, link });
+        self.actions.push_back(Action::Dial { target: parent, link });
         link
     }
 

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use self::table::{Align, table};
 use crate::id::HostId;
-use crate::link::Time;
+use crate::link::{Machine as _, Time};
 use crate::node::{Link, Node};
 use crate::printable::Printable;
 use crate::relay::message::HostKind;

@@ -1,30 +1,11 @@
 //! What a peer asks of the outside, and what it tells its user.
 
-use super::wire::MessageId;
-use crate::link::{CloseReason, LinkId};
+use std::convert::Infallible;
 
-/// What the outside is asked to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Connect to a peer by its place among those named; answer with [`super::PeerUp::dialled`], or
-    /// [`super::PeerUp::closed`] if it fails.
-    Dial {
-        /// Which.
-        target: usize,
-        /// The link that this becomes.
-        link: LinkId,
-    },
-    /// Send what the queue still holds as far as the socket takes it at once, close the connection,
-    /// and call [`super::PeerUp::closed`].
-    Close {
-        /// The link that ends.
-        link: LinkId,
-        /// Why, for the log.
-        reason: CloseReason,
-    },
-    /// Everything is said: end the program.
-    Shutdown,
-}
+use super::wire::MessageId;
+
+/// A request of a [`super::Peer`] to its driver.
+pub type Action = crate::link::Action<Infallible>;
 
 /// What the user should know.
 #[derive(Clone, Debug, PartialEq, Eq)]

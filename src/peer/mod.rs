@@ -29,6 +29,7 @@ mod handshake;
 pub mod id;
 mod inbox;
 mod links;
+mod machine;
 mod range_set;
 mod retained;
 mod send_sequences;
@@ -37,7 +38,6 @@ mod topology;
 pub mod wire;
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -49,21 +49,14 @@ pub use self::gauges::Gauges;
 
 use self::id::{SnowflakeGenerator, interval_of};
 use self::inbox::Inbox;
-use self::links::{Links, State, TimerAction};
+use self::links::{Links, State};
 use self::retained::{Retained, SeenFilter};
 use self::send_sequences::SendSequences;
 use self::targets::Targets;
 use self::topology::{ReachabilityChange, Topology};
 use self::wire::{Body, Empty};
-use crate::limits::{PEER_ID_GRANT_TIMEOUT, SHUTDOWN_DRAIN_TIMEOUT};
-use crate::link::{CloseReason, LinkId, Time};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum LifeCycle {
-    Running,
-    Draining { deadline: Time },
-    Stopped,
-}
+use crate::limits::PEER_ID_GRANT_TIMEOUT;
+use crate::link::{CloseReason, LifeCycle, LinkId, Machine as _, Time};
 
 /// One peer.
 #[derive(Debug)]
@@ -132,16 +125,10 @@ impl Peer {
             pending_closes: VecDeque::new(),
             actions: VecDeque::new(),
             events: VecDeque::new(),
-            life_cycle: LifeCycle::Running,
+            life_cycle: LifeCycle::default(),
         };
         peer.topology = Topology::new(peer.unique_timestamp());
         peer
-    }
-
-    /// The wall clock shows this now. Between two such words it is taken to go on as `now` does. It
-    /// decides the time in ids and the precedence of claims, and nothing else.
-    pub fn set_wall_clock(&mut self, now: Time, unix_time: Duration) {
-        self.wall_clock = (now, unix_time);
     }
 
     /// Its id, once it has one.
@@ -153,53 +140,6 @@ impl Peer {
     /// The ids of all others that can be reached, ascending.
     pub fn other_ids(&self) -> impl Iterator<Item = i64> {
         self.topology.reachable_ids()
-    }
-
-    /// Somebody connected.
-    pub fn accepted(&mut self, now: Time, peer_addr: Option<SocketAddr>) -> LinkId {
-        self.now = now;
-        self.links.open(now, State::AwaitingHello, None, peer_addr)
-    }
-
-    /// A connection that [`Action::Dial`] asked for is there.
-    pub fn dialled(&mut self, now: Time, id: LinkId, peer_addr: Option<SocketAddr>) {
-        self.now = now;
-        if let Some(link) = self.links.get_mut(id)
-            && link.state == State::Dialling
-        {
-            link.state = State::AwaitingGrant;
-            link.peer_addr = peer_addr;
-            self.send_hello(id);
-            self.run_pending();
-        }
-    }
-
-    /// Whether a link is still waited for.
-    #[must_use]
-    pub fn is_open(&self, id: LinkId) -> bool {
-        self.links.get(id).is_some_and(|link| link.state != State::Closing)
-    }
-
-    /// Bytes came over a link, however cut.
-    pub fn receive(&mut self, now: Time, id: LinkId, bytes: &[u8]) {
-        self.now = now;
-        let Some(link) = self.links.get_mut(id).filter(|link| link.state != State::Closing) else {
-            return;
-        };
-        let mut decoder = std::mem::take(&mut link.decoder);
-        let mut has_frames = false;
-        let result = decoder.decode(bytes, wire::frame_len, |frame| {
-            has_frames = true;
-            self.handle_frame(id, frame);
-            self.is_open(id)
-        });
-        let link = self.links.get_mut(id).expect("links are removed in `closed` alone");
-        link.decoder = decoder;
-        link.on_received(now, has_frames);
-        if let Err(error) = result {
-            self.close(id, CloseReason::ProtocolError(error.to_string()));
-        }
-        self.run_pending();
     }
 
     fn handle_frame(&mut self, id: LinkId, frame: &[u8]) {
@@ -228,120 +168,9 @@ impl Peer {
         }
     }
 
-    /// A link's connection is gone, or could not be made.
-    pub fn closed(&mut self, now: Time, id: LinkId, reason: &CloseReason) {
-        self.now = now;
-        if self.is_open(id) {
-            log::info!("link {id} ends: {reason}");
-            self.mark_closing(id);
-        }
-        self.links.table.remove(id);
-        self.run_pending();
-    }
-
-    /// Does everything that is due.
-    pub fn advance(&mut self, now: Time) {
-        self.now = now;
-        while let Some(target) = self.targets.next_due(now) {
-            let link = self.links.open(now, State::Dialling, Some(target), None);
-            self.targets.mark_dialling(target, link);
-            self.actions.push_back(Action::Dial { target, link });
-        }
-        if self.grant_deadline.is_some_and(|at| at <= now) {
-            self.self_assign_id();
-        }
-        if self.retry_at.is_some_and(|at| at <= now) {
-            self.retry_at = None;
-            self.retry_pending_grants();
-        }
-        while let Some((id, timer)) = self.links.next_due(now) {
-            match timer {
-                TimerAction::Ping => self.links.send(id, Body::Ping(Empty {})),
-                TimerAction::Close(reason) => self.close(id, reason),
-            }
-        }
-        self.advance_messages();
-        self.topology.advance(now);
-        self.run_pending();
-        if let LifeCycle::Draining { deadline } = self.life_cycle
-            && deadline <= now
-        {
-            self.life_cycle = LifeCycle::Stopped;
-            self.actions.push_back(Action::Shutdown);
-        }
-    }
-
-    /// When [`PeerUp::advance`] must be called at the latest.
-    #[must_use]
-    pub fn next_deadline(&self) -> Option<Time> {
-        let drain_deadline = match self.life_cycle {
-            LifeCycle::Draining { deadline } => Some(deadline),
-            LifeCycle::Running | LifeCycle::Stopped => None,
-        };
-        let deadlines = [
-            self.targets.deadline(),
-            self.grant_deadline,
-            self.retry_at,
-            self.links.deadline(),
-            self.retained.deadline(),
-            self.inbox.deadline(),
-            self.topology.deadline(),
-            drain_deadline,
-        ];
-        deadlines.into_iter().flatten().min()
-    }
-
-    /// The next thing to do outside.
-    pub fn poll_action(&mut self) -> Option<Action> {
-        let action = self.actions.pop_front();
-        let is_draining = matches!(self.life_cycle, LifeCycle::Draining { .. });
-        if action.is_none() && is_draining && self.links.iter().all(|link| link.queue.is_empty()) {
-            self.life_cycle = LifeCycle::Stopped;
-            return Some(Action::Shutdown);
-        }
-        action
-    }
-
     /// The next thing that the user should know.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
-    }
-
-    /// The next link with bytes to send that was not named since it last had none.
-    pub fn poll_unsent(&mut self) -> Option<LinkId> {
-        self.links.table.poll_unsent()
-    }
-
-    /// The next link whose queue has become long within this turn, and should be written now.
-    pub fn poll_above_high_water(&mut self) -> Option<LinkId> {
-        self.links.table.poll_above_high_water()
-    }
-
-    /// Unsent bytes of a link, bounded; empty if the link is gone.
-    #[must_use]
-    pub fn unsent(&self, id: LinkId) -> &[u8] {
-        self.links.table.unsent(id)
-    }
-
-    /// The first `count` unsent bytes of a link have been sent.
-    pub fn sent(&mut self, id: LinkId, count: usize) {
-        self.links.table.mark_sent(id, count);
-    }
-
-    /// Begins to stop: [`Action::Shutdown`] follows once the queues are empty, or after
-    /// [`SHUTDOWN_DRAIN_TIMEOUT`].
-    pub fn stop(&mut self, now: Time) {
-        self.now = now;
-        if !self.is_stopping() {
-            self.targets.disable_all();
-            self.life_cycle = LifeCycle::Draining { deadline: now + SHUTDOWN_DRAIN_TIMEOUT };
-        }
-    }
-
-    /// Whether [`PeerUp::stop`] was called.
-    #[must_use]
-    pub fn is_stopping(&self) -> bool {
-        self.life_cycle != LifeCycle::Running
     }
 
     /// A moment with a little chance, for what must be unique and is better ordered by time.

@@ -38,13 +38,21 @@ pub enum Wire {
     Classic,
 }
 
-impl fmt::Display for Wire {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Wire {
+    /// Returns the wire's name, which is also its URI scheme.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Crc => "crc",
             Self::Direct => "direct",
             Self::Classic => "classic",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

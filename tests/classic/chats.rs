@@ -1,6 +1,7 @@
 //! What is said, to whom, and what the server says.
 
 use super::*;
+use crc::link::Machine as _;
 
 #[test]
 fn clients_receive_messages_in_their_own_form() {

@@ -1,6 +1,7 @@
 //! The lists: asked for, pushed, paced, streamed.
 
 use super::*;
+use crc::link::Machine as _;
 
 #[track_caller]
 fn assert_complete_pages(lists: &[String], count: usize) -> usize {

@@ -18,7 +18,7 @@ use crc::limits::{
     CLIENT_QUEUE_BYTES_MAX, FALSE_SOURCES_MAX, Limits, QUEUE_LOW_WATER_BYTES, REGISTER_DEADLINE,
     SPLIT_DEFERRED_BYTES_MAX, SPLIT_GRACE,
 };
-use crc::link::{CloseReason, LinkId, Time};
+use crc::link::{CloseReason, LinkId, Machine as _, Time};
 use crc::node::{Action, Node};
 use crc::relay::Identity;
 use crc::relay::message::HostKind;
@@ -90,7 +90,7 @@ impl Rig {
     }
 
     fn connect(&mut self, wire: Wire) -> LinkId {
-        self.node.accepted(self.now, wire, None)
+        self.node.open_link(self.now, wire)
     }
 
     /// Bytes come in; the turn goes on.

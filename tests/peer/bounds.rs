@@ -6,7 +6,7 @@ use crc::limits::{
     PEER_FRAME_TIMEOUT, PEER_IDLE_TIMEOUT, PEER_QUEUE_BYTES_MAX, PEER_REORDER_MESSAGES_MAX,
     PEER_RETAINED_AGE_MAX, PEER_RETAINED_BYTES_MAX, PEER_RETAINED_MESSAGES_MAX, REGISTER_DEADLINE,
 };
-use crc::link::{LinkId, Time};
+use crc::link::{LinkId, ListenerId, Machine as _, Origin, Time};
 use crc::peer::wire::{self, Advertisement, Body, Chat, Empty, Grant, Hello, Receipt};
 use crc::peer::{Action, Event, Peer};
 
@@ -26,7 +26,7 @@ impl PeerHarness {
     }
 
     pub(super) fn open_link(&mut self, incarnation: u64) -> LinkId {
-        let link = self.peer.accepted(self.now, None);
+        let link = self.peer.accepted(self.now, ListenerId::default(), &Origin::default());
         self.send(link, Body::Hello(Hello { incarnation, id: incarnation as i64, desired_id: 0 }));
         self.take_bodies(link);
         link
@@ -265,7 +265,7 @@ fn link_that_violates_the_protocol_is_closed_alone() {
         let reason = crc::link::CloseReason::PeerClosed;
         harness.peer.closed(harness.now, link, &reason);
     }
-    let link = harness.peer.accepted(harness.now, None);
+    let link = harness.peer.accepted(harness.now, ListenerId::default(), &Origin::default());
     harness.send(link, chat_body(60, 9, 1));
     assert_eq!(harness.take_closed_links(), [link], "a word before the hello");
     assert!(harness.peer.is_open(good));
@@ -275,7 +275,7 @@ fn link_that_violates_the_protocol_is_closed_alone() {
 #[test]
 fn silent_slow_or_unread_links_are_closed() {
     let mut harness = PeerHarness::new(1);
-    let silent = harness.peer.accepted(harness.now, None);
+    let silent = harness.peer.accepted(harness.now, ListenerId::default(), &Origin::default());
     harness.run_for(REGISTER_DEADLINE);
     assert_eq!(harness.take_closed_links(), [silent]);
     let dead = harness.open_link(50);
@@ -347,7 +347,7 @@ fn expired_message_is_not_acknowledged() {
 fn granted_id_is_reserved_immediately() {
     let mut harness = PeerHarness::new(1);
     let mut request_grant = |incarnation| {
-        let link = harness.peer.accepted(harness.now, None);
+        let link = harness.peer.accepted(harness.now, ListenerId::default(), &Origin::default());
         harness.send(link, Body::Hello(Hello { incarnation, id: 0, desired_id: 8 }));
         match harness.take_bodies(link).first() {
             Some(Body::Grant(grant)) => (grant.id == 8, grant.refused),

@@ -6,7 +6,7 @@ use crc::limits::{
     PEER_INBOX_SENDERS_MAX, PEER_LINKS_MAX, PEER_QUEUES_BYTES_MAX, PEER_SEEN_PAIRS_MAX,
     PEER_TEXT_BYTES_MAX, PEERS_MAX,
 };
-use crc::link::{CloseReason, LinkId, Time};
+use crc::link::{CloseReason, LinkId, ListenerId, Machine as _, Origin, Time};
 use crc::peer::wire::{Advertisement, Body, Chat, Hello, Receipt};
 use crc::peer::{Action, Event, Peer};
 
@@ -44,7 +44,7 @@ fn forged_last_version_makes_the_peer_reincarnate() {
         harness.peer.closed(harness.now, link, &CloseReason::PeerClosed);
     }
     assert_eq!(error_texts(&harness.take_events()).len(), 1, "its user is told");
-    let new_link = harness.peer.accepted(harness.now, None);
+    let new_link = harness.peer.accepted(harness.now, ListenerId::default(), &Origin::default());
     let (new_incarnation, _) = request_grant(&mut harness, new_link, 50).expect("a grant");
     assert_ne!(new_incarnation, own_incarnation);
     assert_eq!((harness.peer.id(), harness.peer.gauges().retained_messages), (Some(1), 1));
@@ -64,7 +64,7 @@ fn links_stay_within_peer_links_max() {
     let mut harness = PeerHarness { peer, now: Time::default() };
     // Nobody grants it an id yet, so it can answer nobody.
     for incarnation in 1..=PEER_LINKS_MAX as u64 + 50 {
-        let link = harness.peer.accepted(harness.now, None);
+        let link = harness.peer.accepted(harness.now, ListenerId::default(), &Origin::default());
         harness.send(
             link,
             Body::Hello(Hello { incarnation: 1000 + incarnation, id: 0, desired_id: 0 }),
@@ -75,7 +75,7 @@ fn links_stay_within_peer_links_max() {
     assert_eq!(harness.take_closed_links().len(), 50);
     assert_eq!(harness.peer.gauges().links, PEER_LINKS_MAX);
     // Those named are bound in the same way.
-    harness.peer.dialled(harness.now, dialled, None);
+    harness.peer.dialled(harness.now, dialled, &Origin::default());
     harness.take_bodies(dialled);
     harness.send(
         dialled,
@@ -146,7 +146,7 @@ fn ids_beyond_512_per_interval_are_granted_in_the_next() {
     let mut harness = PeerHarness::new(1);
     let mut ids = Vec::new();
     let waiting = loop {
-        let link = harness.peer.accepted(harness.now, None);
+        let link = harness.peer.accepted(harness.now, ListenerId::default(), &Origin::default());
         match request_grant(&mut harness, link, 1000 + ids.len() as u64) {
             Some((_, id)) => ids.push(id),
             None => break link,

@@ -1,6 +1,7 @@
 //! Noise, deadlines, queues, counters.
 
 use super::*;
+use crc::link::Machine as _;
 
 #[test]
 fn malformed_bytes_close_only_their_own_connection() {
@@ -127,7 +128,7 @@ fn queue_is_reported_once_when_filled_and_once_above_high_water() {
     let own = Identity { id: HostId(1), is_id_configured: true, name: vec![], info: vec![] };
     let (mut node, now) = (Node::new(own, 0, Limits::default(), 1), Time::default());
     let [frodo, sam] = [101, 102].map(|id| {
-        let link = node.accepted(now, Wire::Crc, None);
+        let link = node.open_link(now, Wire::Crc);
         node.receive(now, link, &user(id, "", ""));
         link
     });

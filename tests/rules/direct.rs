@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use super::*;
 
+use crc::link::Machine as _;
 use crc::wires::direct::codec as wire;
 use crc::wires::direct::codec::{Control, FastHandshake};
 

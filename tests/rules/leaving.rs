@@ -1,6 +1,7 @@
 //! Quits, kicks, and the end of a server.
 
 use super::*;
+use crc::link::Machine as _;
 
 #[test]
 fn quit_is_forwarded_to_every_link_but_its_own() {

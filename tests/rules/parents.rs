@@ -1,6 +1,7 @@
 //! The way up: refusals, fallbacks, loops.
 
 use super::*;
+use crc::link::{Machine as _, Origin};
 
 #[test]
 fn server_with_a_taken_chosen_id_stays_up_and_retries_after_a_minute() {
@@ -162,12 +163,12 @@ fn dialling_child(id_is_chosen: bool) -> (Node, LinkId) {
         info: vec![],
     };
     let (mut node, now) = (Node::new(own, 1, Limits::default(), 1), Time::default());
-    let neighbour = node.accepted(now, Wire::Crc, None);
+    let neighbour = node.open_link(now, Wire::Crc);
     node.receive(now, neighbour, &server(3, "three", ""));
     node.advance(now);
-    let Some(Action::Dial { parent: 0, link }) = node.poll_action() else { panic!("no dial") };
+    let Some(Action::Dial { target: 0, link }) = node.poll_action() else { panic!("no dial") };
     assert!(node.relay().is_uplink(link) && !node.relay().is_uplink(neighbour));
-    node.dialled(now, link, None);
+    node.dialled(now, link, &Origin::default());
     assert_eq!(take_unsent_frames(&mut node, link), [server(2, "two", "")]);
     (node, link)
 }

@@ -10,7 +10,7 @@ use crc::limits::{
     FRAME_BYTES_MAX, Limits, PEER_RETAINED_BYTES_MAX, PEER_RETAINED_MESSAGES_MAX, PEERS_MAX,
 };
 use crc::link::frame_decoder::FrameDecoder;
-use crc::link::{CloseReason, LinkId, Time};
+use crc::link::{CloseReason, LinkId, ListenerId, Machine as _, Origin, Time};
 use crc::mail::store::MemoryMailbox;
 use crc::node::{Action, Node};
 use crc::peer::{Action as PeerAction, Peer, wire as peer_wire};
@@ -214,7 +214,7 @@ fn node_with_limits(limits: &Limits, mut script: &[u8]) {
                     30 => Wire::Classic,
                     _ => Wire::Crc,
                 };
-                *slot = Some((node.accepted(now, door, None), LinkObserver::new(door)));
+                *slot = Some((node.open_link(now, door), LinkObserver::new(door)));
             }
         }
         // The store answers when the next thing but one happens.
@@ -232,7 +232,7 @@ fn node_with_limits(limits: &Limits, mut script: &[u8]) {
                 Action::Dial { link, .. } => match links.iter_mut().find(|slot| slot.is_none()) {
                     Some(slot) => {
                         *slot = Some((link, LinkObserver::new(Wire::Crc)));
-                        node.dialled(now, link, None);
+                        node.dialled(now, link, &Origin::default());
                     }
                     None => node.closed(now, link, &CloseReason::PeerClosed),
                 },
@@ -290,8 +290,10 @@ pub fn peer(mut script: &[u8]) {
                 now = now + Duration::from_millis(u64::from(take_bytes(&mut script, 1)[0]) * 100);
             }
             (2, _) => drop(peer.send(now, i64::from(take_bytes(&mut script, 1)[0]), "said")),
-            (3, Some(link)) => peer.dialled(now, link, None),
-            (_, None) => *slot = Some(peer.accepted(now, None)),
+            (3, Some(link)) => peer.dialled(now, link, &Origin::default()),
+            (_, None) => {
+                *slot = Some(peer.accepted(now, ListenerId::default(), &Origin::default()))
+            }
             (4, Some(link)) => {
                 let len = usize::from(take_bytes(&mut script, 1)[0]);
                 peer.receive(now, link, take_bytes(&mut script, len));
@@ -317,6 +319,7 @@ pub fn peer(mut script: &[u8]) {
                     peer.closed(now, link, &reason);
                     links.iter_mut().filter(|l| **l == Some(link)).for_each(|l| *l = None);
                 }
+                PeerAction::Resume { .. } => {}
                 PeerAction::Shutdown => panic!("nobody stops it"),
             }
         }

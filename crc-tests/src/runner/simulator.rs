@@ -8,7 +8,7 @@ use std::time::Duration;
 use crc::client::{App, Identity};
 use crc::id::HostId;
 use crc::limits::Limits;
-use crc::link::Time;
+use crc::link::{Machine as _, Time};
 use crc::node::Node;
 use crc::printable::Printable;
 use crc::relay::message::HostKind;

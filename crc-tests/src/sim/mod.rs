@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crc::id::HostId;
 use crc::link::frame_decoder::FrameDecoder;
-use crc::link::{CloseReason, LinkId, Time};
+use crc::link::{CloseReason, LinkId, Machine as _, Time};
 use crc::node::Node;
 use crc::relay::Identity;
 use crc::wires::Wire;
@@ -182,7 +182,7 @@ impl World {
         let now = self.net.now;
         match self.servers[server].node.as_mut().filter(|node| !node.is_stopping()) {
             Some(node) => {
-                let link = node.accepted(now, door, None);
+                let link = node.open_link(now, door);
                 self.open_pipe(PipeEnd::Client(client), server, link, door);
                 self.drive(server);
             }

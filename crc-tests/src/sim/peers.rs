@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crc::link::{CloseReason, LinkId, Time};
+use crc::link::{CloseReason, LinkId, ListenerId, Machine as _, Origin, Time};
 use crc::peer::wire::MessageId;
 use crc::peer::{Action, Event, Peer, SendError};
 use rand::RngExt as _;
@@ -232,10 +232,18 @@ impl PeerWorld {
             return self.handle_event(NetEvent::Closed(from, reason));
         };
         let now = self.local_time(there);
-        let link = self.peers[there].peer.as_mut().expect("alive").accepted(now, None);
+        let link = self.peers[there].peer.as_mut().expect("alive").accepted(
+            now,
+            ListenerId::default(),
+            &Origin::default(),
+        );
         self.net.open_pipe(from, PipeEnd { peer: there, link });
         let now = self.local_time(from.peer);
-        self.peers[from.peer].peer.as_mut().expect("alive").dialled(now, from.link, None);
+        self.peers[from.peer].peer.as_mut().expect("alive").dialled(
+            now,
+            from.link,
+            &Origin::default(),
+        );
         self.drive(there);
         self.drive(from.peer);
     }
@@ -289,6 +297,7 @@ impl PeerWorld {
                 let now = self.local_time(index);
                 self.peers[index].peer.as_mut().expect("alive").closed(now, link, &reason);
             }
+            Action::Resume { .. } => {}
             Action::Shutdown => self.kill(index),
         }
     }

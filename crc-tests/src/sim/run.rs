@@ -2,7 +2,7 @@
 //! servers say and ask for is carried out.
 
 use crc::link::frame_decoder::FrameDecoder;
-use crc::link::{CloseReason, LinkId, Time};
+use crc::link::{CloseReason, LinkId, Machine as _, Origin, Time};
 use crc::node::{Action, Node};
 use crc::wires::Wire;
 use crc::wires::crc::codec as wire;
@@ -102,10 +102,10 @@ impl World {
                         .handle_event(Event::Closed(PipeEnd::Server { server, link }, reason));
                 };
                 let node = self.servers[parent].node.as_mut().expect("a living parent");
-                let accepted = node.accepted(now, Wire::Crc, None);
+                let accepted = node.open_link(now, Wire::Crc);
                 self.open_pipe(PipeEnd::Server { server, link }, parent, accepted, Wire::Crc);
                 let node = self.servers[server].node.as_mut().expect("a living child");
-                node.dialled(now, link, None);
+                node.dialled(now, link, &Origin::default());
                 self.drive(server);
             }
             Event::Dialled { .. } => unreachable!("clients do not dial"),
@@ -174,7 +174,7 @@ impl World {
     fn apply_action(&mut self, server: usize, action: Action) {
         let now = self.net.now;
         match action {
-            Action::Dial { parent, link } => {
+            Action::Dial { target: parent, link } => {
                 let label = self.servers[server].parents[parent].clone();
                 let at = now + self.net.random_delay();
                 self.net

@@ -1,6 +1,7 @@
 //! What becomes of mail when servers end and links are lost.
 
 use super::*;
+use crc::link::Machine as _;
 
 #[test]
 fn stored_mail_survives_a_server_kill() {
