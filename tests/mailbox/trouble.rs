@@ -94,7 +94,6 @@ fn child() {
             println!("> opened");
             std::thread::park();
         }
-        "open" => println!("> {}", Mailbox::open(&path, || ()).expect_err("refused")),
         "limit" => append_until_file_limit(&path),
         _ => panic!("{role}"),
     }
