@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::FalseyValueParser;
 
-use crate::operator::Format;
+use crate::operator::{Format, takes_free_text};
 
 /// `crc ctl`.
 #[derive(Debug, Args)]
@@ -24,12 +24,12 @@ pub struct CtlArgs {
 }
 
 impl CtlArgs {
-    /// Returns the command as one line, and the format of the answer. `--json` is recognised behind
-    /// the command too, except behind `kick`, where it is a word of the text.
+    /// Returns the command as one line, and the format of the answer. `--json` may also follow the
+    /// command, unless the command ends with a free text.
     #[must_use]
     pub fn command_line(&self) -> (String, Format) {
         let words = match self.command.as_slice() {
-            [command, rest @ .., last] if last == "--json" && command != "kick" => {
+            [command, rest @ .., last] if last == "--json" && !takes_free_text(command) => {
                 return (
                     format!("{command} {}", rest.join(" ")).trim_end().to_owned(),
                     Format::Json,

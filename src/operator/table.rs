@@ -2,14 +2,14 @@
 
 use unicode_width::UnicodeWidthStr;
 
-/// On which side of its column a cell stands.
+/// Alignment of the cells of a column.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Align {
     Left,
     Right,
 }
 
-/// Rows under a line of titles, each column as wide as its widest cell on a terminal.
+/// Renders rows under a line of titles. A column is as wide as its widest cell on a terminal.
 pub(super) fn table(columns: &[(&str, Align)], rows: impl Iterator<Item = Vec<String>>) -> String {
     let titles = columns.iter().map(|&(title, _)| title.to_owned()).collect();
     let rows: Vec<Vec<String>> = std::iter::once(titles).chain(rows).collect();

@@ -267,8 +267,8 @@ fn mail_command_lists_and_drops_waiting_mail() {
         ctl_output(&["mail"]).starts_with("1 message waits, 66 bytes").then_some(())
     });
     assert_eq!(ctl_output(&["mail", "drop", "9"]), "dropped 0 messages for 9\n");
-    assert!(ctl_output(&["mail", "drop", "sam"]).contains("say `mail drop ID`"));
-    assert!(ctl_output(&["mail", "lose"]).contains("say `mail` or `mail drop ID`"));
+    assert!(ctl_output(&["mail", "drop", "sam"]).contains("write `mail drop ID`"));
+    assert!(ctl_output(&["mail", "lose"]).contains("write `mail` or `mail drop ID`"));
     assert_eq!(
         ctl_output(&["--json", "mail"]),
         "{\"messages\":1,\"bytes\":66,\"refused\":1,\"waiting\":[{\"id\":8,\"messages\":1,\"bytes\":66}]}\n"

@@ -153,7 +153,7 @@ fn ctl_answers_like_the_console_in_text_and_json() {
         (&["kick"][..], "kick ID"),
         (&["kick", "x"], "not an id"),
         (&["kick", "7"], "nobody has this id"),
-        (&["users", "all"], "takes nothing"),
+        (&["users", "all"], "unexpected \"all\"; write `users`"),
         (&["frobnicate"], "unknown command"),
     ] {
         let output = one.ctl(words);

@@ -281,7 +281,7 @@ fn parse_link_view(link: &Value) -> Option<LinkView> {
         peer: match link["kind"].as_str()? {
             "server" => LinkPeer::Server(parse_id(&link["id"])?),
             "user" => {
-                let wire_name = link["door"].as_str()?;
+                let wire_name = link["wire"].as_str()?;
                 let wire = ClientWire::ALL.into_iter().find(|wire| wire.name() == wire_name)?;
                 LinkPeer::User(User::new(
                     wire,

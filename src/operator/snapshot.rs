@@ -1,0 +1,242 @@
+//! What the operator sees of a node at one moment, as values that serialize to the JSON of
+//! `docs/PROTOCOL.md`, "The control socket".
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use crate::id::{HostId, WideId};
+use crate::link::{LinkId, Time};
+use crate::node::{Link, Node};
+use crate::relay::message::HostKind;
+use crate::relay::{FirstLink, Host};
+use crate::wires::Wire;
+
+fn adjacent_hosts(node: &Node, kind: HostKind) -> impl Iterator<Item = &Host> {
+    let hosts = node.links().filter_map(|link| node.relay().adjacent_host(link.id()));
+    hosts.filter(move |host| host.kind == kind)
+}
+
+/// Returns the number of users connected to this server, on whichever wire.
+pub(super) fn connected_users(node: &Node) -> usize {
+    adjacent_hosts(node, HostKind::User).count()
+}
+
+fn kind_name(kind: HostKind) -> &'static str {
+    match kind {
+        HostKind::Server => "server",
+        HostKind::User => "user",
+    }
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A host of the network.
+#[derive(Serialize)]
+pub(super) struct HostEntry {
+    pub(super) id: HostId,
+    kind: &'static str,
+    pub(super) name: String,
+    pub(super) info: String,
+    pub(super) first_link_id: HostId,
+    /// Whether the host is behind a lost link, and may come back.
+    #[serde(skip)]
+    pub(super) is_lost: bool,
+    /// The wire of a user that is connected to this server, where it is asked for.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_wire")]
+    pub(super) wire: Option<Wire>,
+}
+
+impl HostEntry {
+    fn new(node: &Node, host: &Host) -> Self {
+        Self {
+            id: host.id,
+            kind: kind_name(host.kind),
+            name: lossy(host.name()),
+            info: lossy(host.info()),
+            first_link_id: node.relay().first_link_host(host),
+            is_lost: matches!(host.first_link, FirstLink::Split(_)),
+            wire: None,
+        }
+    }
+
+    /// Returns every known host that `filter` accepts, by id.
+    fn all(node: &Node, filter: impl Fn(&Host) -> bool) -> Vec<Self> {
+        let hosts = node.relay().hosts().iter().filter(|host| filter(host));
+        let mut entries: Vec<Self> = hosts.map(|host| Self::new(node, host)).collect();
+        entries.sort_by_key(|entry| entry.id);
+        entries
+    }
+
+    /// Returns every user of the network, those connected to this server with their wire.
+    pub(super) fn users(node: &Node) -> Vec<Self> {
+        let wires = node.links().filter_map(|link| {
+            let host = node.relay().adjacent_host(link.id())?;
+            Some((host.id, link.wire()))
+        });
+        let wires: HashMap<HostId, Wire> = wires.collect();
+        let mut users = Self::all(node, |host| host.kind == HostKind::User);
+        for user in &mut users {
+            user.wire = wires.get(&user.id).copied();
+        }
+        users
+    }
+
+    /// Returns every other server.
+    pub(super) fn servers(node: &Node) -> Vec<Self> {
+        Self::all(node, |host| host.kind == HostKind::Server)
+    }
+}
+
+fn serialize_wire<S: Serializer>(wire: &Option<Wire>, serializer: S) -> Result<S::Ok, S::Error> {
+    match wire {
+        Some(wire) => serializer.collect_str(wire),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// A connection.
+#[derive(Serialize)]
+pub(super) struct LinkEntry {
+    #[serde(serialize_with = "serialize_display")]
+    link: LinkId,
+    pub(super) id: Option<HostId>,
+    pub(super) kind: &'static str,
+    pub(super) name: Option<String>,
+    #[serde(serialize_with = "serialize_display")]
+    pub(super) wire: Wire,
+    #[serde(rename = "uplink")]
+    pub(super) is_uplink: bool,
+    pub(super) address: Option<String>,
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+    pub(super) frames_in: u64,
+    pub(super) frames_out: u64,
+    pub(super) queue_bytes: usize,
+    #[serde(rename = "age_seconds", serialize_with = "serialize_seconds")]
+    pub(super) age: Duration,
+}
+
+impl LinkEntry {
+    fn new(node: &Node, now: Time, link: &Link) -> Self {
+        let host = node.relay().adjacent_host(link.id());
+        let traffic = link.traffic();
+        Self {
+            link: link.id(),
+            id: host.map(|host| host.id),
+            kind: host.map_or("unregistered", |host| kind_name(host.kind)),
+            name: host.map(|host| lossy(host.name())),
+            wire: link.wire(),
+            is_uplink: node.relay().is_uplink(link.id()),
+            address: link.peer_addr().map(|address| address.to_string()),
+            bytes_in: traffic.bytes_in,
+            bytes_out: traffic.bytes_out,
+            frames_in: traffic.frames_in,
+            frames_out: traffic.frames_out,
+            queue_bytes: link.queue_bytes(),
+            age: now.since(link.opened_at()),
+        }
+    }
+
+    /// Returns every connection: servers, unregistered ones, users, each by id.
+    pub(super) fn all(node: &Node, now: Time) -> Vec<Self> {
+        let mut entries: Vec<Self> = node.links().map(|link| Self::new(node, now, link)).collect();
+        entries.sort_by_key(|entry| (entry.kind, entry.id));
+        entries
+    }
+}
+
+fn serialize_display<T: std::fmt::Display, S: Serializer>(
+    value: &T,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+fn serialize_seconds<S: Serializer>(age: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(age.as_secs_f64())
+}
+
+/// A server and all that it knows.
+#[derive(Serialize)]
+pub(super) struct StateSnapshot {
+    pub(super) id: HostId,
+    pub(super) name: String,
+    pub(super) info: String,
+    pub(super) adjacent_server_ids: Vec<HostId>,
+    pub(super) adjacent_user_ids: Vec<HostId>,
+    pub(super) hosts: Vec<HostEntry>,
+    pub(super) status_updates: Vec<String>,
+    pub(super) dropped: Dropped,
+}
+
+/// Counts of what was dropped, by reason.
+#[derive(Serialize)]
+pub(super) struct Dropped {
+    pub(super) false_sources: u64,
+    pub(super) unroutable: u64,
+}
+
+impl StateSnapshot {
+    pub(super) fn new(node: &Node) -> Self {
+        let relay = node.relay();
+        let (identity, counters) = (relay.identity(), relay.counters());
+        let adjacent_ids = |kind| {
+            let mut ids: Vec<HostId> = adjacent_hosts(node, kind).map(|host| host.id).collect();
+            ids.sort_unstable();
+            ids
+        };
+        Self {
+            id: identity.id,
+            name: lossy(&identity.name),
+            info: lossy(&identity.info),
+            adjacent_server_ids: adjacent_ids(HostKind::Server),
+            adjacent_user_ids: adjacent_ids(HostKind::User),
+            hosts: HostEntry::all(node, |_| true),
+            status_updates: relay.status_updates().map(str::to_owned).collect(),
+            dropped: Dropped {
+                false_sources: counters.false_sources,
+                unroutable: counters.unroutable,
+            },
+        }
+    }
+}
+
+/// The messages kept for absent users.
+#[derive(Serialize)]
+pub(super) struct MailReport {
+    pub(super) messages: u64,
+    pub(super) bytes: u64,
+    pub(super) refused: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) failure: Option<String>,
+    pub(super) waiting: Vec<Mailbox>,
+}
+
+/// The messages kept for one user.
+#[derive(Serialize)]
+pub(super) struct Mailbox {
+    pub(super) id: WideId,
+    pub(super) messages: u64,
+    pub(super) bytes: u64,
+}
+
+impl MailReport {
+    pub(super) fn new(node: &Node) -> Self {
+        let spool = node.spool();
+        let backlogs = spool.backlogs().into_iter();
+        let waiting: Vec<Mailbox> = backlogs
+            .map(|(id, backlog)| Mailbox { id, messages: backlog.messages, bytes: backlog.bytes })
+            .collect();
+        Self {
+            messages: waiting.iter().map(|mailbox| mailbox.messages).sum(),
+            bytes: waiting.iter().map(|mailbox| mailbox.bytes).sum(),
+            refused: spool.refused(),
+            failure: spool.failure().map(str::to_owned),
+            waiting,
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Renders snapshots as text. Names, infos and texts of others are escaped.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::snapshot::{HostEntry, LinkEntry, MailReport, StateSnapshot};
+use super::table::{Align, table};
+use crate::id::HostId;
+use crate::printable::Printable;
+
+fn escape(text: &str) -> String {
+    Printable(text.as_bytes()).to_string()
+}
+
+pub(super) fn num_users(count: usize) -> String {
+    match count {
+        1 => "1 user is connected to this server\n".to_owned(),
+        _ => format!("{count} users are connected to this server\n"),
+    }
+}
+
+pub(super) fn users(users: &[HostEntry]) -> String {
+    let columns = [
+        ("id", Align::Right),
+        ("name", Align::Left),
+        ("wire", Align::Left),
+        ("via", Align::Left),
+        ("info", Align::Left),
+    ];
+    let rows = users.iter().map(|user| {
+        let wire = user.wire.map_or_else(|| "-".to_owned(), |wire| wire.to_string());
+        vec![user.id.to_string(), escape(&user.name), wire, via(user), escape(&user.info)]
+    });
+    table(&columns, rows)
+}
+
+pub(super) fn servers(servers: &[HostEntry]) -> String {
+    let columns =
+        [("id", Align::Right), ("name", Align::Left), ("via", Align::Left), ("info", Align::Left)];
+    let rows = servers.iter().map(|server| {
+        vec![server.id.to_string(), escape(&server.name), via(server), escape(&server.info)]
+    });
+    table(&columns, rows)
+}
+
+/// The next hop towards a host.
+fn via(host: &HostEntry) -> String {
+    if host.is_lost {
+        format!("lost with {}", host.first_link_id)
+    } else if host.first_link_id == host.id {
+        "here".to_owned()
+    } else {
+        format!("server {}", host.first_link_id)
+    }
+}
+
+pub(super) fn links(links: &[LinkEntry]) -> String {
+    let columns = [
+        ("id", Align::Right),
+        ("name", Align::Left),
+        ("kind", Align::Left),
+        ("wire", Align::Left),
+        ("address", Align::Left),
+        ("frames in", Align::Right),
+        ("bytes in", Align::Right),
+        ("frames out", Align::Right),
+        ("bytes out", Align::Right),
+        ("queue", Align::Right),
+        ("age", Align::Right),
+    ];
+    let rows = links.iter().map(|link| {
+        vec![
+            link.id.map_or_else(|| "-".to_owned(), |id| id.to_string()),
+            link.name.as_deref().map_or_else(String::new, escape),
+            if link.is_uplink { "parent".to_owned() } else { link.kind.to_owned() },
+            link.wire.to_string(),
+            link.address.clone().unwrap_or_else(|| "-".to_owned()),
+            link.frames_in.to_string(),
+            link.bytes_in.to_string(),
+            link.frames_out.to_string(),
+            link.bytes_out.to_string(),
+            link.queue_bytes.to_string(),
+            format_age(link.age),
+        ]
+    });
+    table(&columns, rows)
+}
+
+/// A duration in its two largest units.
+fn format_age(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m {:02}s", seconds % 60),
+        (0, ..) => format!("{hours}h {minutes:02}m"),
+        _ => format!("{days}d {hours:02}h"),
+    }
+}
+
+pub(super) fn state(state: &StateSnapshot) -> String {
+    let join_ids = |ids: &[HostId]| match ids {
+        [] => "none".to_owned(),
+        ids => ids.iter().map(HostId::to_string).collect::<Vec<_>>().join(" "),
+    };
+    let mut text = String::new();
+    let mut push_line =
+        |key: &str, value: &str| writeln!(text, "{key:<18}{value}").expect("a string");
+    push_line("id", &state.id.to_string());
+    push_line("name", &escape(&state.name));
+    push_line("info", &escape(&state.info));
+    push_line("adjacent servers", &join_ids(&state.adjacent_server_ids));
+    push_line("adjacent users", &join_ids(&state.adjacent_user_ids));
+    push_line("known hosts", &state.hosts.len().to_string());
+    push_line("false sources", &format!("{} frames dropped", state.dropped.false_sources));
+    push_line("unroutable", &format!("{} messages dropped", state.dropped.unroutable));
+    for update in &state.status_updates {
+        push_line("status", &escape(update));
+    }
+    text
+}
+
+pub(super) fn mail(mail: &MailReport) -> String {
+    let MailReport { messages, bytes, refused, failure, waiting } = mail;
+    let mut text = match messages {
+        1 => format!("1 message waits, {bytes} bytes"),
+        _ => format!("{messages} messages wait, {bytes} bytes"),
+    };
+    if *refused > 0 {
+        write!(text, "; {refused} were refused").expect("a string");
+    }
+    text.push('\n');
+    if let Some(failure) = failure {
+        writeln!(text, "mail is no longer kept: {failure}").expect("a string");
+    }
+    if !waiting.is_empty() {
+        let columns = [("id", Align::Right), ("messages", Align::Right), ("bytes", Align::Right)];
+        let rows = waiting.iter().map(|mailbox| {
+            vec![mailbox.id.to_string(), mailbox.messages.to_string(), mailbox.bytes.to_string()]
+        });
+        text.push_str(&table(&columns, rows));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn age_is_shown_in_its_two_largest_units() {
+        for (seconds, expected) in
+            [(0, "0s"), (59, "59s"), (61, "1m 01s"), (3_720, "1h 02m"), (90_000, "1d 01h")]
+        {
+            assert_eq!(format_age(Duration::from_secs(seconds)), expected);
+        }
+    }
+}
