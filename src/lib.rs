@@ -14,5 +14,6 @@ pub mod operator;
 pub mod peer;
 pub mod printable;
 pub mod relay;
+pub mod ui;
 pub mod uri;
 pub mod wires;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// Rooms from the ground up. A room may use those before it, and itself.
 const LAYERS: [&[&str]; 10] = [
     &["limits", "chunked_vec", "id"],
-    &["printable", "uri"],
+    &["printable", "uri", "ui"],
     &["link"],
     &["relay"],
     &["mail", "names"],
@@ -26,7 +26,7 @@ const SHELL: [&str; 10] = [
     "client/shell.rs",
     "client/terminal.rs",
     "client/pipe.rs",
-    "client/input.rs",
+    "ui/",
     "client/human.rs",
     "client/peer.rs",
     "client/buffered_pipe.rs",

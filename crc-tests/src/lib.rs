@@ -12,5 +12,6 @@ mod child;
 pub mod frames;
 pub mod fuzz;
 pub mod load;
+pub mod pty;
 pub mod runner;
 pub mod sim;

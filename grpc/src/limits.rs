@@ -69,9 +69,6 @@ pub(crate) const USERS_MAX: usize = 4096;
 /// Questions of people whom the network has not told of yet, or before it is certain who we are.
 pub(crate) const DEFERRED_REQUESTS_MAX: usize = 64;
 
-/// How soon the line editor is told again to stop: it may not have listened yet.
-pub(crate) const EDITOR_STOP_RETRY_INTERVAL: Duration = Duration::from_millis(20);
-
 /// Random ids that are tried. Two in use one after the other is a wonder; eight, a server that
 /// refuses whatever it is asked.
 pub(crate) const ID_ATTEMPTS_MAX: u32 = 8;

@@ -12,7 +12,6 @@ mod incoming;
 mod limits;
 mod proto;
 mod screen;
-mod terminal;
 
 use std::io::Write as _;
 use std::process::ExitCode;

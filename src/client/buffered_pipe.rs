@@ -1,5 +1,7 @@
-//! Output that waits for its reader on a thread of its own, as a peer must go on for others: whoever
-//! reads its events may be slow, and what was shown is never dropped.
+//! A pipe frontend whose output never blocks the caller.
+//!
+//! A peer relays messages of others and must not wait for the reader of its own output. A thread
+//! writes the lines; lines are never dropped. A backlog above [`PEER_UNREAD_BYTES_MAX`] is an error.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::BorrowedFd;
@@ -9,28 +11,30 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use super::event::Event;
-use super::input::Input;
 use super::pipe::{self, OutputLine, PipeFrontend};
 use super::shell::Frontend;
 use crate::limits::{PEER_UNREAD_BYTES_MAX, SHUTDOWN_DRAIN_TIMEOUT};
+use crate::ui::Input;
 
-/// A [`PipeFrontend`] that nobody waits for.
+/// A [`PipeFrontend`] with an unbounded queue of lines, bounded by an error in [`Frontend::show`].
 pub(super) struct BufferedPipeFrontend {
     pipe: PipeFrontend,
     json: bool,
-    /// `None` once it is to end.
+    /// `None` once no more lines are written.
     line_sender: Option<Sender<OutputLine>>,
-    /// Bytes that are not written yet.
+    /// Bytes in the queue.
     unwritten_bytes: Arc<AtomicUsize>,
-    /// Nobody can see what is written any more.
+    /// A write has failed, so that nothing else is written.
     has_output_failed: Arc<AtomicBool>,
-    /// Answers when all is written.
+    /// Receives when all lines were written.
     done: Receiver<()>,
 }
 
 impl BufferedPipeFrontend {
+    /// Opens standard input and starts the thread that writes.
+    ///
     /// # Errors
-    /// When standard input cannot be duplicated.
+    /// Standard input is closed, or the system refuses a thread.
     pub(super) fn open(json: bool) -> io::Result<Self> {
         let pipe = PipeFrontend::open(json)?;
         let (line_sender, line_receiver) = channel::<OutputLine>();
@@ -47,7 +51,7 @@ impl BufferedPipeFrontend {
                 }
                 remaining_bytes.fetch_sub(line.len(), Ordering::Relaxed);
             }
-            let _ = done_sender.send(()); // nobody waits unless it ends
+            let _ = done_sender.send(()); // received only when the frontend is dropped
         })?;
         Ok(Self {
             pipe,
@@ -68,11 +72,12 @@ impl Frontend for BufferedPipeFrontend {
         let line = pipe::format_line(self.json, event);
         let unwritten_bytes_before = self.unwritten_bytes.fetch_add(line.len(), Ordering::Relaxed);
         if unwritten_bytes_before > PEER_UNREAD_BYTES_MAX {
-            let what =
-                format!("{unwritten_bytes_before} bytes of output were not read: this peer ends");
-            return Err(io::Error::other(what));
+            return Err(io::Error::other(format!(
+                "{unwritten_bytes_before} bytes of output were not read: read it faster, or send \
+                 it to a file"
+            )));
         }
-        let line_sender = self.line_sender.as_ref().expect("it has not ended");
+        let line_sender = self.line_sender.as_ref().expect("lines are accepted until the drop");
         line_sender.send(line).map_err(|_| ErrorKind::BrokenPipe.into())
     }
 
@@ -86,9 +91,9 @@ impl Frontend for BufferedPipeFrontend {
 }
 
 impl Drop for BufferedPipeFrontend {
-    /// Gives a reader as long to read the rest as neighbours have.
+    /// Waits up to [`SHUTDOWN_DRAIN_TIMEOUT`] for the queue to be read, then discards it.
     fn drop(&mut self) {
         self.line_sender = None;
-        let _ = self.done.recv_timeout(SHUTDOWN_DRAIN_TIMEOUT); // then it is lost
+        let _ = self.done.recv_timeout(SHUTDOWN_DRAIN_TIMEOUT);
     }
 }

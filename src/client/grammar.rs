@@ -12,7 +12,8 @@ bob Hi there!          sends to the user with the name bob
 /msg bob Hi there!     the same, whatever the name looks like
 /list, @List           shows who is online
 /quit [text], @Quit    leaves, with the text; so does the end of input
-/help                  shows this table";
+/help                  shows this table
+Each line of a pasted text is sent as if it was typed.";
 
 /// To whom a message goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,9 +222,9 @@ mod tests {
 
     #[test]
     fn every_example_in_help_parses() {
-        let examples: Vec<_> = HELP.lines().filter_map(|line| line.split("  ").next()).collect();
+        let examples: Vec<_> = HELP.lines().filter_map(|line| line.split_once("  ")).collect();
         assert_eq!(examples.len(), 7);
-        for line in examples.iter().flat_map(|line| line.split(", ")) {
+        for line in examples.iter().flat_map(|(line, _)| line.split(", ")) {
             assert!(parse(line).is_ok(), "{line}");
         }
     }

@@ -10,7 +10,6 @@ mod completion;
 pub mod event;
 pub mod grammar;
 mod human;
-mod input;
 mod options;
 mod peer;
 mod pipe;
@@ -37,7 +36,7 @@ pub use peer::{InputStatus, PeerFrontend};
 use pipe::PipeFrontend;
 pub use server_uri::{ServerUri, Wire};
 use shell::{Frontend, error_text};
-use terminal::Terminal;
+use terminal::TerminalFrontend;
 
 /// How long one address may take to answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -100,7 +99,7 @@ fn open_frontend(json: bool, prompt: &[u8]) -> io::Result<Box<dyn Frontend>> {
     if is_terminal && !json {
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let style = Style { colour: !no_color };
-        if let Ok(terminal) = Terminal::open(prompt, style) {
+        if let Ok(terminal) = TerminalFrontend::open(prompt, style) {
             return Ok(Box::new(terminal));
         }
     }

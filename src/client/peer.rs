@@ -9,12 +9,12 @@ use std::os::fd::BorrowedFd;
 use super::buffered_pipe::BufferedPipeFrontend;
 use super::event::{Event, User};
 use super::grammar::{self, Command, Recipient};
-use super::input::Input;
 use super::shell::{Frontend, report_output_error};
 use crate::limits::EXCERPT_BYTES_MAX;
 use crate::link::{Machine as _, Time};
 use crate::peer::wire::MessageId;
 use crate::peer::{self, Peer};
+use crate::ui::{Input, is_transient};
 
 /// Messages whose first words are remembered, for the mark when their receipts come.
 const EXCERPTS_MAX: usize = 1000;
@@ -86,7 +86,9 @@ impl PeerFrontend {
         for input in inputs {
             match input {
                 Input::Line(line) => self.handle_line(peer, now, &line),
-                Input::Invalid(why) => self.show_event(peer, now, &Event::error(why)),
+                Input::Invalid(error) => {
+                    self.show_event(peer, now, &Event::error(error.to_string()));
+                }
                 Input::Eof if !self.is_terminal => return InputStatus::Ended,
                 Input::Eof | Input::Interrupt => {
                     peer.stop(now);
@@ -182,14 +184,11 @@ impl PeerFrontend {
     }
 }
 
-fn is_transient(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
-}
-
 /// What can be typed.
 const HELP: &str = "\
 5 Hi there!               sends to the peer with that id, now or when it comes
 @List, /list              shows who is there
 /state                    shows how much is kept, and how much may be
 @Quit, /quit              leaves
-/help                     shows this table";
+/help                     shows this table
+Each line of a pasted text is sent as if it was typed.";

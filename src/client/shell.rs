@@ -15,8 +15,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::app::{App, Outcome};
 use super::event::Event;
-use super::input::Input;
 use crate::limits::{CLIENT_QUEUE_BYTES_MAX, READ_BYTES_PER_TURN};
+use crate::ui::{Input, is_transient};
 
 /// What the user sees and types: the terminal, or a program at the other end of pipes.
 pub(super) trait Frontend {
@@ -181,7 +181,7 @@ impl Shell<'_> {
         for input in inputs {
             match input {
                 Input::Line(line) => self.app.push_line(now, &line),
-                Input::Invalid(why) => self.app.report_error(why),
+                Input::Invalid(error) => self.app.report_error(&error.to_string()),
                 Input::Eof => {
                     self.is_input_open = false;
                     self.app.end_input(now);
@@ -228,10 +228,6 @@ fn signal_pipe() -> io::Result<UnixStream> {
     }
     read.set_nonblocking(true)?;
     Ok(read)
-}
-
-fn is_transient(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
 /// Says on standard error that what happens cannot be shown.
