@@ -30,6 +30,10 @@ pub(in crate::client) const LIST_QUIET_PERIOD: Duration = Duration::from_millis(
 /// refuses whatever it is asked.
 const RANDOM_ID_ATTEMPTS_MAX: u32 = 8;
 
+/// The code of the status by which a client announces that it reads frames cut at any byte. Servers
+/// send bursts to such a client at full speed.
+const READS_CUT_FRAMES: StatusCode = StatusCode(0xC700);
+
 /// A connection to a CRC server, as its client.
 #[derive(Debug)]
 pub(in crate::client) struct Crc {
@@ -78,6 +82,14 @@ impl Session for Crc {
             info: &self.identity.info,
         };
         wire::encode(&Message::Registration(registration), out);
+        // In the same write, so that a server never sees it without the registration.
+        let reads_cut_frames = Message::Status {
+            source: self.identity.id,
+            destination: HostId::EXTENSION,
+            code: READS_CUT_FRAMES,
+            text: b"",
+        };
+        wire::encode(&reads_cut_frames, out);
     }
 
     fn on_frame(
