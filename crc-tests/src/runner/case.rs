@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use crc::printable::Printable;
 use serde_json::Value;
 
-use crate::runner::command::Command;
+use crate::runner::command::{Command, ParsedCommand};
+use crate::runner::command_words::quote_word;
 use crate::runner::state::{HostState, Key, Role};
 
 /// What `type` says.
@@ -84,32 +85,40 @@ impl Case {
             Some("network_connectivity") => CaseKind::Connectivity,
             _ => return Err("`type` is neither CRC_functionality nor network_connectivity".into()),
         };
-        let lines = field("commands")?.as_array().ok_or("`commands` is no list")?;
+        let lines = field("commands")?.as_array().ok_or("`commands` is not a list")?;
         let mut commands = Vec::with_capacity(lines.len());
-        for (index, line) in lines.iter().enumerate() {
-            let command = line.as_str().ok_or("expected a text".to_owned()).and_then(|line| {
-                let command = Command::parse(line).map_err(|error| error.to_string())?;
-                Ok((line.to_owned(), command))
-            });
-            commands.push(command.map_err(|error| format!("command {}: {error}", index + 1))?);
-        }
-        let roles = roles_by_name(&commands)?;
-        let mut final_state = BTreeMap::new();
         let mut warnings = Vec::new();
+        for (index, line) in lines.iter().enumerate() {
+            let number = index + 1;
+            let line = line.as_str().ok_or(format!("command {number}: expected a string"))?;
+            let ParsedCommand { command, ignored_words } =
+                Command::parse(line).map_err(|error| format!("command {number}: {error}"))?;
+            if !ignored_words.is_empty() {
+                let words = quote_word(&ignored_words.join(" "));
+                warnings.push(format!(
+                    "command {number}: {words} is ignored; put a text into double quotes"
+                ));
+            }
+            commands.push((line.to_owned(), command));
+        }
+        let roles = roles_by_name(&commands, &mut warnings)?;
+        let mut final_state = BTreeMap::new();
         for (name, object) in
-            field("final_state")?.as_object().ok_or("`final_state` is no object")?
+            field("final_state")?.as_object().ok_or("`final_state` is not an object")?
         {
             let location = format!("final_state of `{}`", Printable(name.as_bytes()));
-            let role =
-                roles.get(name.as_str()).ok_or(format!("{location}: no command launches it"))?;
+            let Some(role) = roles.get(name.as_str()) else {
+                warnings.push(format!("{location}: not compared, as no command launches it"));
+                continue;
+            };
             let node = object.as_object().ok_or(format!("{location}: expected an object"))?;
             let (state, unknown) =
                 HostState::parse(*role, node).map_err(|what| format!("{location}: {what}"))?;
             final_state.insert(name.clone(), state);
             let shown = unknown.iter().map(|key| Printable(key.as_bytes()));
-            warnings.extend(
-                shown.map(|key| format!("{location}: `{key}` is unknown and not compared")),
-            );
+            warnings.extend(shown.map(|key| {
+                format!("{location}: `{key}` is not compared, as no such list exists for it")
+            }));
         }
         Ok(Self { path: path.to_owned(), kind, commands, final_state, warnings })
     }
@@ -123,7 +132,10 @@ impl Case {
 }
 
 /// What each name stands for in the end, once every use of a name is known to follow its launch.
-fn roles_by_name(commands: &[(String, Command)]) -> Result<BTreeMap<&str, Role>, String> {
+fn roles_by_name<'a>(
+    commands: &'a [(String, Command)],
+    warnings: &mut Vec<String>,
+) -> Result<BTreeMap<&'a str, Role>, String> {
     let mut roles = BTreeMap::new();
     for (index, (_, command)) in commands.iter().enumerate() {
         let referenced = match command {
@@ -138,18 +150,22 @@ fn roles_by_name(commands: &[(String, Command)]) -> Result<BTreeMap<&str, Role>,
             Command::ClientCommand { username, .. } | Command::Freeze(username) => {
                 (username, roles.get(username.as_str()))
             }
-            Command::Kill(name) => (name, roles.get(name.as_str())),
+            Command::Kill(name) => {
+                if !roles.contains_key(name.as_str()) {
+                    let (number, name) = (index + 1, Printable(name.as_bytes()));
+                    warnings.push(format!(
+                        "command {number}: KILL is ignored, as no server or client `{name}` was \
+                         launched before"
+                    ));
+                }
+                continue;
+            }
             Command::Wait(_) | Command::KillAll => continue,
         };
         let (name, role) = referenced;
-        let needs_client = !matches!(command, Command::Kill(_));
-        if role.is_none() || (needs_client && role == Some(&Role::Server)) {
-            let expected = if needs_client { "client" } else { "server or client" };
-            let name = Printable(name.as_bytes());
-            return Err(format!(
-                "command {}: no {expected} `{name}` was launched before",
-                index + 1
-            ));
+        if !matches!(role, Some(Role::Client(_))) {
+            let (number, name) = (index + 1, Printable(name.as_bytes()));
+            return Err(format!("command {number}: no client `{name}` was launched before"));
         }
         if let (Command::ClientCommand { action, .. }, Some(&Role::Client(wire))) = (command, role)
         {
@@ -218,7 +234,10 @@ mod tests {
         assert_eq!(case.commands.len(), 4);
         assert_eq!(case.commands[3], ("KILL ALL".to_owned(), Command::KillAll));
         assert_eq!(case.final_state.len(), 2);
-        assert_eq!(case.warnings, ["final_state of `a`: `colour` is unknown and not compared"]);
+        assert_eq!(
+            case.warnings,
+            ["final_state of `a`: `colour` is not compared, as no such list exists for it"]
+        );
         assert!(!case.wants_first_frames());
     }
 
@@ -247,15 +266,13 @@ mod tests {
             )
         };
         check_error(&case(r#""WAIT 1", "WAIT x""#, "{}"), "command 2: WAIT: `x` is no number");
-        check_error(&case("3", "{}"), "command 1: expected a text");
-        check_error(&case("", "[]"), "`final_state` is no object");
-        check_error(&case("", r#"{"a": {}}"#), "final_state of `a`: no command launches it");
+        check_error(&case("3", "{}"), "command 1: expected a string");
+        check_error(&case("", "[]"), "`final_state` is not an object");
         check_error(&case(SERVER, r#"{"a": 1}"#), "final_state of `a`: expected an object");
         check_error(
             &case(SERVER, r#"{"a": {"hosts_db": ["x"]}}"#),
             "final_state of `a`: hosts_db: item 1: expected an id",
         );
-        check_error(&case(r#""KILL b""#, "{}"), "command 1: no server or client `b`");
         let quit_command = r#""CLIENTCOMMAND --username a --command QUIT""#;
         check_error(&case(&format!("{SERVER}, {quit_command}"), "{}"), "command 2: no client `a`");
         let freeze_command = format!(r#"{SERVER}, "FREEZE a""#);
@@ -266,6 +283,27 @@ mod tests {
         check_error(
             &case(&format!("{SERVER}, {direct}, {message_to_sam}"), "{}"),
             "command 3: MESSAGE: `sam` is no number",
+        );
+    }
+
+    #[test]
+    fn what_the_course_runner_ignores_is_a_warning() {
+        let text = format!(
+            "{{\"type\": \"CRC_functionality\",
+              \"commands\": [{SERVER}, {CLIENT}, \"KILL b\",
+                \"CLIENTCOMMAND --username f --command MESSAGE 1 Hello Sam\"],
+              \"final_state\": {{\"a\": {{}}, \"a.nz\": {{\"hosts_db\": [101]}}}}}}"
+        );
+        let case = parse(&text).expect("a good case");
+        assert_eq!(case.commands.len(), 4);
+        assert!(case.final_state.contains_key("a") && case.final_state.len() == 1);
+        assert_eq!(
+            case.warnings,
+            [
+                "command 4: `Sam` is ignored; put a text into double quotes",
+                "command 3: KILL is ignored, as no server or client `b` was launched before",
+                "final_state of `a.nz`: not compared, as no command launches it",
+            ]
         );
     }
 

@@ -11,7 +11,7 @@ use crc::limits::{INFO_BYTES_MAX, NAME_BYTES_MAX};
 use crc::wires::classic::codec::NAME_BYTES;
 
 pub use crate::runner::command_words::CommandError;
-use crate::runner::command_words::{OptionMap, fail, quote_word, split_words};
+use crate::runner::command_words::{OptionMap, OptionSpec, fail, quote_word, split_words};
 
 /// What a case asks for, one line each.
 #[derive(Clone, Debug, PartialEq)]
@@ -183,27 +183,40 @@ impl Action {
     }
 }
 
+/// A line of a case, read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParsedCommand {
+    /// The command.
+    pub command: Command,
+    /// The words that belong to no option and no command. The course's runner passes over them too.
+    pub ignored_words: Vec<String>,
+}
+
 impl Command {
-    /// Reads a line.
+    /// Parses a line.
     ///
     /// # Errors
     /// Names the word at fault and what was expected there.
-    pub fn parse(line: &str) -> Result<Self, CommandError> {
+    pub fn parse(line: &str) -> Result<ParsedCommand, CommandError> {
         let mut words = split_words(line)?;
         if words.is_empty() {
             return fail("an empty command");
         }
         let verb = words.remove(0);
+        let without_options = |command| ParsedCommand { command, ignored_words: Vec::new() };
         match verb.as_str() {
             "LAUNCHSERVER" => parse_launch_server(words),
             "LAUNCHCLIENT" => parse_launch_client(words),
             "CLIENTCOMMAND" => parse_client_command(words),
-            "WAIT" => Ok(Self::Wait(parse_seconds("WAIT", &single_argument("WAIT", &words)?)?)),
-            "KILL" => Ok(match single_argument("KILL", &words)? {
+            "WAIT" => {
+                let seconds = parse_seconds("WAIT", &single_argument("WAIT", &words)?)?;
+                Ok(without_options(Self::Wait(seconds)))
+            }
+            "KILL" => Ok(without_options(match single_argument("KILL", &words)? {
                 name if name == "ALL" => Self::KillAll,
                 name => Self::Kill(name),
-            }),
-            "FREEZE" => Ok(Self::Freeze(single_argument("FREEZE", &words)?)),
+            })),
+            "FREEZE" => Ok(without_options(Self::Freeze(single_argument("FREEZE", &words)?))),
             _ => fail(format!(
                 "unknown command {}, expected LAUNCHSERVER, LAUNCHCLIENT, CLIENTCOMMAND, WAIT, KILL \
                  or FREEZE",
@@ -216,29 +229,47 @@ impl Command {
 fn single_argument(verb: &str, words: &[String]) -> Result<String, CommandError> {
     match words {
         [word] => Ok(word.clone()),
-        [] => fail(format!("{verb} needs a word after it")),
+        [] => fail(format!("{verb} needs one word after it")),
         [_, extra, ..] => {
-            fail(format!("{verb} takes one word, and then came {}", quote_word(extra)))
+            fail(format!("{verb} takes one word; {} is one too many", quote_word(extra)))
         }
     }
 }
 
-fn parse_launch_server(words: Vec<String>) -> Result<Command, CommandError> {
-    let mut options = OptionMap::parse(
-        words,
-        &[
-            "--id",
-            "--servername",
-            "--port",
-            "--info",
-            "--log-file",
-            "--connect-to-host",
-            "--connect-to-port",
-            "--split-grace",
-            "--classic-interval",
-        ],
-        &["--mailbox"],
-    )?;
+const SERVER_OPTIONS: OptionSpec = OptionSpec {
+    single: &[
+        "--id",
+        "--servername",
+        "--port",
+        "--info",
+        "--log-file",
+        "--connect-to-host",
+        "--connect-to-port",
+    ],
+    multiple: &[],
+    additions: &["--split-grace", "--classic-interval"],
+    flags: &["--mailbox"],
+    short: &[('I', "--id"), ('S', "--servername"), ('P', "--port")],
+};
+
+const CLIENT_OPTIONS: OptionSpec = OptionSpec {
+    single: &["--id", "--serverhost", "--serverport", "--username", "--info", "--log-file"],
+    multiple: &[],
+    additions: &["--wire"],
+    flags: &[],
+    short: &[('I', "--id"), ('S', "--serverhost"), ('P', "--serverport"), ('U', "--username")],
+};
+
+const CLIENT_COMMAND_OPTIONS: OptionSpec = OptionSpec {
+    single: &["--username"],
+    multiple: &["--command"],
+    additions: &[],
+    flags: &[],
+    short: &[('U', "--username")],
+};
+
+fn parse_launch_server(words: Vec<String>) -> Result<ParsedCommand, CommandError> {
+    let mut options = OptionMap::parse(words, &SERVER_OPTIONS)?;
     let connect_host = options.take("--connect-to-host");
     let connect_port = options.take("--connect-to-port");
     let connect_to = match (connect_host, connect_port) {
@@ -247,7 +278,7 @@ fn parse_launch_server(words: Vec<String>) -> Result<Command, CommandError> {
         (Some(_), None) => return fail("--connect_to_host without --connect_to_port"),
         (None, Some(_)) => return fail("--connect_to_port without --connect_to_host"),
     };
-    Ok(Command::LaunchServer(LaunchServer {
+    let command = Command::LaunchServer(LaunchServer {
         id: parse_host_id(&options.require("--id")?)?,
         servername: check_len("--servername", options.require("--servername")?, NAME_BYTES_MAX)?,
         port: options.require("--port")?,
@@ -257,7 +288,8 @@ fn parse_launch_server(words: Vec<String>) -> Result<Command, CommandError> {
         split_grace: optional_duration(&mut options, "--split-grace")?,
         classic_interval: optional_duration(&mut options, "--classic-interval")?,
         has_mailbox: options.take("--mailbox").is_some(),
-    }))
+    });
+    Ok(ParsedCommand { command, ignored_words: options.ignored_words })
 }
 
 fn optional_duration(
@@ -267,12 +299,8 @@ fn optional_duration(
     options.take(name).map(|word| parse_seconds(name, &word)).transpose()
 }
 
-fn parse_launch_client(words: Vec<String>) -> Result<Command, CommandError> {
-    let mut options = OptionMap::parse(
-        words,
-        &["--wire", "--id", "--serverhost", "--serverport", "--username", "--info", "--log-file"],
-        &[],
-    )?;
+fn parse_launch_client(words: Vec<String>) -> Result<ParsedCommand, CommandError> {
+    let mut options = OptionMap::parse(words, &CLIENT_OPTIONS)?;
     let wire = match options.take("--wire") {
         Some(word) => self::parse_wire(&word)?,
         None => ClientWire::Crc,
@@ -295,7 +323,7 @@ fn parse_launch_client(words: Vec<String>) -> Result<Command, CommandError> {
             CommandError(format!("{option}: {}: {}", quote_word(&misuse.value), misuse.why))
         },
     )?;
-    Ok(Command::LaunchClient(LaunchClient {
+    let command = Command::LaunchClient(LaunchClient {
         wire,
         id,
         username,
@@ -305,7 +333,8 @@ fn parse_launch_client(words: Vec<String>) -> Result<Command, CommandError> {
         },
         info,
         log_file: options.take("--log-file"),
-    }))
+    });
+    Ok(ParsedCommand { command, ignored_words: options.ignored_words })
 }
 
 fn parse_wire(word: &str) -> Result<ClientWire, CommandError> {
@@ -315,47 +344,28 @@ fn parse_wire(word: &str) -> Result<ClientWire, CommandError> {
         .ok_or_else(|| CommandError(format!("--wire: {} is none of {}", quote_word(word), names())))
 }
 
-/// `--command` takes every word after it as its own, or up to a `--username` that is still missing.
-fn parse_client_command(mut words: Vec<String>) -> Result<Command, CommandError> {
-    let is_option =
-        |name: &str, word: &String| word == name || word.starts_with(&format!("{name}="));
-    let Some(command_index) = words.iter().position(|word| is_option("--command", word)) else {
-        return fail("CLIENTCOMMAND without --command");
-    };
-    let mut action_words = words.split_off(command_index);
-    if !words.iter().any(|word| is_option("--username", word))
-        && let Some(at) = action_words.iter().position(|word| is_option("--username", word))
-    {
-        words.extend(action_words.split_off(at));
-    }
-    let mut options = OptionMap::parse(words, &["--username"], &[])?;
-    match action_words[0].strip_prefix("--command=") {
-        Some(verb) => action_words[0] = verb.to_owned(),
-        None => drop(action_words.remove(0)),
-    }
-    Ok(Command::ClientCommand {
-        username: options.require("--username")?,
-        action: parse_action(&action_words)?,
-    })
-}
-
-fn parse_action(words: &[String]) -> Result<Action, CommandError> {
-    let (action, text) = match words {
-        [] => return fail("--command has no value"),
+/// Parses a client's command. Its text is one word, quoted or not; further words are ignored.
+fn parse_client_command(words: Vec<String>) -> Result<ParsedCommand, CommandError> {
+    let mut options = OptionMap::parse(words, &CLIENT_COMMAND_OPTIONS)?;
+    let action_words = options
+        .take_all("--command")
+        .ok_or_else(|| CommandError("CLIENTCOMMAND without --command".to_owned()))?;
+    let username = options.require("--username")?;
+    let (action, used_count) = match &action_words[..] {
         [verb, rest @ ..] if verb == "QUIT" => {
-            let text = rest.join(" ");
-            (Action::Quit { text: text.clone() }, text)
+            let text = rest.first().cloned().unwrap_or_default();
+            (Action::Quit { text }, 2)
         }
         [verb] if verb == "MESSAGE" => {
-            return fail("MESSAGE needs the id or the name of its addressee");
+            return fail("MESSAGE needs the id or the name of its recipient");
         }
         [verb, to] if verb == "MESSAGE" => {
             return fail(format!("MESSAGE {} has no text", quote_word(to)));
         }
-        [verb, to, rest @ ..] if verb == "MESSAGE" => {
-            let text = rest.join(" ");
-            (Action::Message { destination: to.clone(), text: text.clone() }, text)
+        [verb, to, text, ..] if verb == "MESSAGE" => {
+            (Action::Message { destination: to.clone(), text: text.clone() }, 3)
         }
+        [] => return fail("`--command` has no value"),
         [verb, ..] => {
             return fail(format!(
                 "unknown client command {}, expected MESSAGE or QUIT",
@@ -363,10 +373,14 @@ fn parse_action(words: &[String]) -> Result<Action, CommandError> {
             ));
         }
     };
-    if text.contains(['\n', '\r']) {
-        return fail(format!("a line break cannot be typed, in {}", quote_word(&text)));
+    if let Action::Message { text, .. } | Action::Quit { text } = &action
+        && text.contains(['\n', '\r'])
+    {
+        return fail(format!("a text cannot contain a line break: {}", quote_word(text)));
     }
-    Ok(action)
+    let mut ignored_words = options.ignored_words;
+    ignored_words.extend(action_words.into_iter().skip(used_count));
+    Ok(ParsedCommand { command: Command::ClientCommand { username, action }, ignored_words })
 }
 
 fn parse_wide_id(word: &str) -> Result<i64, CommandError> {

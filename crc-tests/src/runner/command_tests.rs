@@ -3,6 +3,7 @@
 use super::*;
 
 fn check(line: &str, expected: Command) {
+    let expected = ParsedCommand { command: expected, ignored_words: Vec::new() };
     assert_eq!(Command::parse(line), Ok(expected), "{line}");
 }
 
@@ -83,7 +84,6 @@ fn launchserver_accepts_mailbox_and_classic_interval() {
         }),
     );
     check_error("LAUNCHSERVER --mailbox=a --id 2", "--mailbox` takes no value");
-    check_error("LAUNCHSERVER --mailbox a --id 2", "found `a`");
     check_error("LAUNCHSERVER --id 2 --servername a --port 1 --classic-interval x", "`x` is no");
 }
 
@@ -92,7 +92,9 @@ fn launchclient_accepts_a_wire_and_checks_its_id_and_name() {
     let client = |options: &str| {
         let line = format!("LAUNCHCLIENT --serverport 1 --username pip {options}");
         match Command::parse(&line) {
-            Ok(Command::LaunchClient(launch)) => (launch.wire, launch.id),
+            Ok(ParsedCommand { command: Command::LaunchClient(launch), .. }) => {
+                (launch.wire, launch.id)
+            }
             other => panic!("{line}: {other:?}"),
         }
     };
@@ -144,15 +146,26 @@ fn message_destination_is_checked_against_the_wire() {
     check(ClientWire::Classic, "123456789", "`123456789` is no name of the classic wire");
 }
 
+/// Checks a command and the words of it that are ignored.
+fn check_ignored(line: &str, expected: Command, ignored_words: &[&str]) {
+    let ignored_words = ignored_words.iter().map(|&word| word.to_owned()).collect();
+    assert_eq!(
+        Command::parse(line),
+        Ok(ParsedCommand { command: expected, ignored_words }),
+        "{line}"
+    );
+}
+
 #[test]
-fn message_text_is_every_remaining_word() {
+fn message_text_is_the_first_word_or_quoted_text() {
     check(
         r#"CLIENTCOMMAND --username frodo --command MESSAGE 102 "Hello  Sam""#,
         message("102", "\"Hello  Sam\""),
     );
-    check(
-        "CLIENTCOMMAND --username frodo --command MESSAGE 102 a  b --x",
-        message("102", "a b --x"),
+    check_ignored(
+        "CLIENTCOMMAND --username frodo --command MESSAGE 102 Hello Sam",
+        message("102", "Hello"),
+        &["Sam"],
     );
     check_error(
         "CLIENTCOMMAND --username frodo --command MESSAGE 102",
@@ -160,11 +173,59 @@ fn message_text_is_every_remaining_word() {
     );
     check("CLIENTCOMMAND --username sam --username=frodo --command MESSAGE 7 x", message("7", "x"));
     check("CLIENTCOMMAND --command MESSAGE 102 hi --username frodo", message("102", "hi"));
-    check("CLIENTCOMMAND --username=frodo --command=QUIT so long", quit("so long"));
+    check("CLIENTCOMMAND --username frodo --command MESSAGE 102 -5", message("102", "-5"));
+    check_error("CLIENTCOMMAND --username frodo --command MESSAGE 102 a --x", "option `--x`");
+    check_ignored("CLIENTCOMMAND --username frodo --command QUIT so long", quit("so"), &["long"]);
+    check("CLIENTCOMMAND --username=frodo --command=QUIT so", quit("so"));
     check("CLIENTCOMMAND --username frodo --command QUIT", quit(""));
+    check("CLIENTCOMMAND --username sam --command QUIT x --username frodo", quit("x"));
+}
+
+#[test]
+fn short_options_stand_for_the_long_ones_of_their_command() {
+    check("LAUNCHSERVER -I 2 -S bree -P 36202 --info x", Command::LaunchServer(server("x", None)));
+    check("LAUNCHSERVER -I2 -S=bree -P36202", Command::LaunchServer(server("", None)));
     check(
-        "CLIENTCOMMAND --username frodo --command QUIT x --username sam",
-        quit("x --username sam"),
+        "LAUNCHCLIENT -I 101 -S theshire -P 36201 -U frodo",
+        Command::LaunchClient(LaunchClient {
+            wire: ClientWire::Crc,
+            id: Some(101),
+            username: "frodo".to_owned(),
+            server: Endpoint { host: "theshire".to_owned(), port: "36201".to_owned() },
+            info: String::new(),
+            log_file: None,
+        }),
+    );
+    check("CLIENTCOMMAND -U frodo --command QUIT", quit(""));
+    check_error("LAUNCHSERVER -U frodo", "unknown option `-U`");
+    check_error("LAUNCHSERVER -S", "`--servername` has no value");
+}
+
+#[test]
+fn abbreviated_options_are_accepted_while_unambiguous() {
+    check(
+        "LAUNCHSERVER --id 2 --s bree --p 36202 --connect_to_h theshire --connect-to-p 36201",
+        Command::LaunchServer(server("", Some(("theshire", "36201")))),
+    );
+    let line = "LAUNCHCLIENT --id=101 --serverh theshire --serverp 36201 --user frodo";
+    let Ok(ParsedCommand { command: Command::LaunchClient(launch), .. }) = Command::parse(line)
+    else {
+        panic!("{line}")
+    };
+    assert_eq!(launch.server, Endpoint { host: "theshire".to_owned(), port: "36201".to_owned() });
+    assert_eq!(launch.username, "frodo");
+    check("CLIENTCOMMAND --u frodo --c QUIT", quit(""));
+    check_error("LAUNCHCLIENT --server x", "`--server` is ambiguous: --serverhost --serverport");
+    check_error("LAUNCHSERVER --i 2", "`--i` is ambiguous: --id --info");
+    check_error("LAUNCHSERVER --split 2", "unknown option `--split`");
+}
+
+#[test]
+fn positional_words_between_options_are_ignored() {
+    check_ignored(
+        "LAUNCHSERVER x --id 2 --servername bree y --port 36202 --mailbox z",
+        Command::LaunchServer(LaunchServer { has_mailbox: true, ..server("", None) }),
+        &["x", "y", "z"],
     );
 }
 
@@ -181,15 +242,15 @@ fn wait_kill_and_freeze_are_parsed() {
 fn parse_errors_name_the_offending_word() {
     check_error("", "empty command");
     check_error("LAUNCH x", "unknown command `LAUNCH`");
-    check_error("KILL", "KILL needs a word");
-    check_error("FREEZE", "FREEZE needs a word");
+    check_error("KILL", "KILL needs one word");
+    check_error("FREEZE", "FREEZE needs one word");
     check_error("KILL a b", "`b`");
     check_error("WAIT -1", "`-1` is no number of seconds");
     check_error("WAIT soon", "`soon` is no number of seconds");
-    check_error("KILL \"a", "never closed in `\"a`");
+    check_error("KILL \"a", "not closed in `\"a`");
     check_error("LAUNCHSERVER --id", "`--id` has no value");
     check_error("LAUNCHSERVER --id --port 1", "`--id` has no value");
-    check_error("LAUNCHSERVER --id 1 Hobbits", "found `Hobbits`");
+    check_error("LAUNCHSERVER --id 1 Hobbits", "--servername is missing");
     check_error("LAUNCHSERVER --idd 1", "unknown option `--idd`");
     check_error("LAUNCHSERVER --id x1 --servername a --port 1", "--id: `x1` is no id");
     check_error("LAUNCHSERVER --id 0 --servername a --port 1", "--id: 0 cannot be registered");
@@ -203,11 +264,11 @@ fn parse_errors_name_the_offending_word() {
     check_error("LAUNCHCLIENT --id 1 --username a", "--serverport is missing");
     check_error("CLIENTCOMMAND --username a", "without --command");
     check_error("CLIENTCOMMAND --command QUIT", "--username is missing");
-    check_error("CLIENTCOMMAND --username a --command", "--command has no value");
+    check_error("CLIENTCOMMAND --username a --command", "`--command` has no value");
     check_error("CLIENTCOMMAND --username a --command SHOUT", "`SHOUT`");
     check_error(
         "CLIENTCOMMAND --username a --command MESSAGE",
-        "the id or the name of its addressee",
+        "the id or the name of its recipient",
     );
     check_error("CLIENTCOMMAND --username a --command QUIT \"a\nb\"", "`\"a\\nb\"`");
 }

@@ -1,17 +1,18 @@
-//! A line of a case as words, and words as options.
+//! Splits a line of a case into words, and reads words as options, as the course's runner does with
+//! Python's shlex and argparse.
 //!
 //! Words are split at white space outside double quotes, and **the quotes stay in the word**: a case
-//! that says `MESSAGE 102 "Hello"` puts seven bytes on the wire.
+//! with `MESSAGE 102 "Hello"` puts seven bytes on the wire.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use crc::printable::Printable;
 
-/// The longest part of a word that an error shows, in characters.
+/// Maximum length of a word in an error, in characters.
 const WORD_DISPLAY_CHARS_MAX: usize = 80;
 
-/// Why a line is no command.
+/// The reason why a line is not a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandError(pub(crate) String);
 
@@ -23,11 +24,12 @@ impl fmt::Display for CommandError {
 
 impl std::error::Error for CommandError {}
 
+/// Returns an error with this text.
 pub(crate) fn fail<T>(text: impl Into<String>) -> Result<T, CommandError> {
     Err(CommandError(text.into()))
 }
 
-/// A word as an error shows it: its beginning, if it is long.
+/// Formats a word for an error, truncated to [`WORD_DISPLAY_CHARS_MAX`].
 pub(crate) fn quote_word(word: &str) -> String {
     match word.char_indices().nth(WORD_DISPLAY_CHARS_MAX) {
         Some((end, _)) => format!("`{}…`", Printable(&word.as_bytes()[..end])),
@@ -35,7 +37,7 @@ pub(crate) fn quote_word(word: &str) -> String {
     }
 }
 
-/// Splits at white space outside double quotes; the quotes stay.
+/// Splits a line at white space outside double quotes; the quotes stay.
 pub(crate) fn split_words(line: &str) -> Result<Vec<String>, CommandError> {
     let mut words = Vec::new();
     let mut word = String::new();
@@ -51,7 +53,7 @@ pub(crate) fn split_words(line: &str) -> Result<Vec<String>, CommandError> {
         }
     }
     if in_quotes {
-        return fail(format!("a double quote is never closed in {}", quote_word(&word)));
+        return fail(format!("a double quote is not closed in {}", quote_word(&word)));
     }
     if !word.is_empty() {
         words.push(word);
@@ -59,54 +61,118 @@ pub(crate) fn split_words(line: &str) -> Result<Vec<String>, CommandError> {
     Ok(words)
 }
 
-/// `--name value`, `--name=value` and `--flag` in any order, each once; `_` and `-` in names are the same.
-pub(crate) struct OptionMap(BTreeMap<String, String>);
+/// The options of one command. Long names are written with `-`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct OptionSpec {
+    /// Options with one value, as the course's runner has them. They may be abbreviated.
+    pub(crate) single: &'static [&'static str],
+    /// Options that take every word up to the next option. They may be abbreviated.
+    pub(crate) multiple: &'static [&'static str],
+    /// Options with one value that only this runner has. They must be written out.
+    pub(crate) additions: &'static [&'static str],
+    /// Options without a value that only this runner has. They must be written out.
+    pub(crate) flags: &'static [&'static str],
+    /// Short options, each with its long name.
+    pub(crate) short: &'static [(char, &'static str)],
+}
+
+impl OptionSpec {
+    /// Returns the long name of an option as written, and the value that is part of the word.
+    fn resolve<'a>(&self, word: &'a str) -> Result<(&'static str, Option<&'a str>), CommandError> {
+        if !word.starts_with("--") {
+            let letter = word.chars().nth(1);
+            let found = self.short.iter().find(|(short, _)| Some(*short) == letter);
+            let Some(&(short, name)) = found else { return self.unknown(word) };
+            let value = word.strip_prefix('-').and_then(|rest| rest.strip_prefix(short));
+            let value = value.filter(|value| !value.is_empty());
+            return Ok((name, value.map(|value| value.strip_prefix('=').unwrap_or(value))));
+        }
+        let (written, value) = match word.split_once('=') {
+            Some((written, value)) => (written, Some(value)),
+            None => (word, None),
+        };
+        let key = written.replace('_', "-");
+        let all = [self.single, self.multiple, self.additions, self.flags].concat();
+        if let Some(name) = all.into_iter().find(|name| *name == key) {
+            return Ok((name, value));
+        }
+        let abbreviated = [self.single, self.multiple].concat();
+        let matching: Vec<_> =
+            abbreviated.into_iter().filter(|name| name.starts_with(&key)).collect();
+        match matching[..] {
+            [name] => Ok((name, value)),
+            [] => self.unknown(written),
+            _ => fail(format!(
+                "{} is ambiguous: {}; write the option out",
+                quote_word(written),
+                matching.join(" ")
+            )),
+        }
+    }
+
+    fn unknown<T>(&self, written: &str) -> Result<T, CommandError> {
+        let all = [self.single, self.multiple, self.additions, self.flags].concat().join(" ");
+        fail(format!("unknown option {}, expected one of {all}", quote_word(written)))
+    }
+}
+
+/// Returns whether argparse takes a word for an option: it begins with `-`, and is neither a lone
+/// `-` nor a negative number.
+fn is_option(word: &str) -> bool {
+    word.len() > 1 && word.starts_with('-') && word.parse::<f64>().is_err()
+}
+
+/// The options of a line, in any order. Of an option that is repeated, the last counts.
+pub(crate) struct OptionMap {
+    values: BTreeMap<&'static str, Vec<String>>,
+    /// The words that belong to no option.
+    pub(crate) ignored_words: Vec<String>,
+}
 
 impl OptionMap {
-    /// Reads options that have values, and `flags`, which have none and stand for an empty one.
-    pub(crate) fn parse(
-        words: Vec<String>,
-        value_options: &[&str],
-        flags: &[&str],
-    ) -> Result<Self, CommandError> {
-        let mut options = BTreeMap::new();
+    /// Reads `words` as options of `spec`.
+    pub(crate) fn parse(words: Vec<String>, spec: &OptionSpec) -> Result<Self, CommandError> {
+        let mut options = Self { values: BTreeMap::new(), ignored_words: Vec::new() };
         let mut words = words.into_iter().peekable();
         while let Some(word) = words.next() {
-            if !word.starts_with("--") {
-                return fail(format!("expected an option and found {}", quote_word(&word)));
-            }
-            let (name, value) = match word.split_once('=') {
-                Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-                None => (word, None),
-            };
-            let key = name.replace('_', "-");
-            if flags.contains(&key.as_str()) {
-                if value.is_some() {
-                    return fail(format!("{} takes no value", quote_word(&name)));
-                }
-                options.insert(key, String::new());
+            if !is_option(&word) {
+                options.ignored_words.push(word);
                 continue;
             }
-            if !value_options.contains(&key.as_str()) {
-                let all = [value_options, flags].concat().join(" ");
-                return fail(format!(
-                    "unknown option {}, expected one of {all}",
-                    quote_word(&name)
-                ));
+            let (name, value) = spec.resolve(&word)?;
+            if spec.flags.contains(&name) {
+                if value.is_some() {
+                    return fail(format!("`{name}` takes no value"));
+                }
+                options.values.insert(name, Vec::new());
+                continue;
             }
-            let value = value.or_else(|| words.next_if(|next| !next.starts_with("--")));
-            let Some(value) = value else {
-                return fail(format!("{} has no value", quote_word(&name)));
-            };
-            options.insert(key, value); // given twice, the last counts, as with Python's argparse
+            let values_max = if spec.multiple.contains(&name) { usize::MAX } else { 1 };
+            let mut values: Vec<String> = value.map(str::to_owned).into_iter().collect();
+            while values.len() < values_max
+                && let Some(value) = words.next_if(|next| !is_option(next))
+            {
+                values.push(value);
+            }
+            if values.is_empty() {
+                return fail(format!("`{name}` has no value"));
+            }
+            options.values.insert(name, values);
         }
-        Ok(Self(options))
+        Ok(options)
     }
 
+    /// Takes out the values of an option, if it was given.
+    pub(crate) fn take_all(&mut self, name: &str) -> Option<Vec<String>> {
+        self.values.remove(name)
+    }
+
+    /// Takes out the value of an option, if it was given.
     pub(crate) fn take(&mut self, name: &str) -> Option<String> {
-        self.0.remove(name)
+        self.take_all(name).map(|mut values| values.pop().unwrap_or_default())
     }
 
+    /// Takes out the value of an option, or fails if it was not given.
     pub(crate) fn require(&mut self, name: &str) -> Result<String, CommandError> {
         self.take(name).ok_or_else(|| CommandError(format!("{name} is missing")))
     }

@@ -117,6 +117,7 @@ fn run_command(
         }
         Command::ClientCommand { username, action } => network.client_command(username, action),
         Command::Wait(duration) => network.wait(*duration),
+        Command::Kill(name) if !roles.contains_key(name) => Ok(()), // the case has a warning
         Command::Kill(name) => network.kill(name),
         Command::Freeze(username) => network.freeze(username),
         Command::KillAll => Ok(()),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::binary;
 use crate::runner::backend::{BackendKind, RunError};
-use crate::runner::case::{Case, case_files};
+use crate::runner::case::{Case, case_files, display_path};
 use crate::runner::processes::{ProcessBackend, ProcessOptions};
 use crate::runner::run::{Outcome, run_case};
 use crate::runner::simulator::Simulator;
@@ -171,10 +171,14 @@ fn run_file(
     let case = match Case::read(&path) {
         Ok(case) => case,
         Err(error) => {
-            let broken = Some(error.to_string());
-            return CaseReport { path, read_error: broken, warnings: Vec::new(), runs: Vec::new() };
+            let read_error = Some(error.to_string());
+            return CaseReport { path, read_error, warnings: Vec::new(), runs: Vec::new() };
         }
     };
+    if options.is_strict && !case.warnings.is_empty() {
+        let read_error = Some(format!("{}: {}", display_path(&path), case.warnings.join("; ")));
+        return CaseReport { path, read_error, warnings: Vec::new(), runs: Vec::new() };
+    }
     let runs = kinds.iter().map(|&kind| {
         let started_at = Instant::now();
         // A broken invariant of the network ends this run, and the others go on.
