@@ -36,6 +36,10 @@ struct Arguments {
     /// Run on this kind of network only
     #[arg(long, value_enum)]
     only: Option<BackendKind>,
+    /// Write golden traces instead of comparing them: those of the FILES named, and those that exist
+    /// in directories
+    #[arg(long, conflicts_with = "only")]
+    bless: bool,
     /// The crc to test; without, CRC_TESTS_BIN, the one that cargo builds, or one beside the runner
     #[arg(long, value_name = "PATH")]
     crc: Option<PathBuf>,
@@ -75,6 +79,7 @@ fn main() -> ExitCode {
         is_strict,
         real_waits: arguments.real_waits,
         only: arguments.only,
+        blesses: arguments.bless,
         crc: arguments.crc,
         jobs: arguments.jobs.into(),
         on_case_done: print_report_line,

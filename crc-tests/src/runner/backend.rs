@@ -160,7 +160,11 @@ pub trait Backend {
     /// What it printed was not understood.
     fn client_state(&mut self, username: &str) -> Result<HostState, RunError>;
 
-    /// What led here, the newest last: frames, or the ends of the logs.
+    /// Notes that the command with this number, counted from 1, is about to run. Does nothing by
+    /// default.
+    fn begin_command(&mut self, _number: usize) {}
+
+    /// Returns what led here, the newest last: frames, or the ends of the logs.
     fn trace(&mut self) -> Vec<String>;
 }
 

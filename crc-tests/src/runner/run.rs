@@ -87,7 +87,11 @@ fn run_commands(
         let was_message_run = std::mem::replace(&mut is_message_run, is_message(command));
         let quiescent =
             if was_message_run && is_message_run { Ok(()) } else { network.wait_until_quiescent() };
-        quiescent.and_then(|()| run_command(command, network, &mut roles)).map_err(|fault| {
+        let result = quiescent.and_then(|()| {
+            network.begin_command(index + 1);
+            run_command(command, network, &mut roles)
+        });
+        result.map_err(|fault| {
             RunError(format!("command {} ({}): {fault}", index + 1, display_command(line)))
         })?;
     }

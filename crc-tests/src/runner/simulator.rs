@@ -17,11 +17,13 @@ use crc::wires::Wire;
 use crc::wires::classic::codec::Name;
 
 use crate::runner::backend::{Backend, KnownUser, RunError, id_taken_text, is_user_list_current};
+use crate::runner::case::Case;
 use crate::runner::client_log::ClientLog;
 use crate::runner::command::{Action, ClientWire, Endpoint, LaunchClient, LaunchServer};
+use crate::runner::golden;
 use crate::runner::port_map::PortMap;
 use crate::runner::state::{HostState, Key, Role, hex};
-use crate::sim::{ClientId, NetConditions, ServerSpec, World};
+use crate::sim::{ClientId, NetConditions, ServerSpec, TraceEnd, World};
 
 /// Decides the delays and cuts of every case.
 const SEED: u64 = 2;
@@ -41,6 +43,8 @@ pub struct Simulator {
     clients: Vec<Client>,
     /// What was launched, oldest first: names mean the newest.
     launched: Vec<(String, Role, usize)>,
+    /// For a golden trace: each command's number, and how many frames were sent before it.
+    sections: Option<Vec<(usize, usize)>>,
 }
 
 struct Server {
@@ -75,7 +79,46 @@ impl Simulator {
             servers: Vec::new(),
             clients: Vec::new(),
             launched: Vec::new(),
+            sections: None,
         }
+    }
+
+    /// Returns an empty network that records every frame for [`Simulator::golden_trace`].
+    #[must_use]
+    pub fn with_golden_trace() -> Self {
+        let mut simulator = Self { sections: Some(Vec::new()), ..Self::new() };
+        simulator.world.enable_full_trace();
+        simulator
+    }
+
+    /// Renders the frames sent so far for comparison with a golden trace, or returns an empty text
+    /// unless all of them were recorded.
+    #[must_use]
+    pub fn golden_trace(&self, case: &Case) -> String {
+        let frames: Vec<_> = self.world.traced_frames().collect();
+        let sections = self.sections.as_deref().unwrap_or_default();
+        let ends = sections.iter().skip(1).map(|&(_, start)| start).chain([frames.len()]);
+        let mut text = String::new();
+        for (&(number, start), end) in sections.iter().zip(ends) {
+            let lines = frames[start..end].iter().map(|frame| {
+                (self.name_of(frame.from), self.name_of(frame.to), &*frame.description)
+            });
+            golden::render_section(&case.commands[number - 1].0, lines.collect(), &mut text);
+        }
+        text
+    }
+
+    /// Returns the name under which a case launched a server or a client.
+    fn name_of(&self, end: TraceEnd) -> String {
+        let launched = self.launched.iter().find(|(_, role, at)| match end {
+            TraceEnd::Server(index) => {
+                *role == Role::Server && self.servers[*at].world_index == index
+            }
+            TraceEnd::Client(client) => {
+                *role != Role::Server && self.clients[*at].connection == client
+            }
+        });
+        launched.map_or_else(|| self.world.default_name(end), |(name, ..)| escape(name))
     }
 
     fn find_launched(&self, name: &str, role: Option<Role>) -> Result<(Role, usize), RunError> {
@@ -390,17 +433,15 @@ impl Backend for Simulator {
         Ok(self.clients[at].log.state())
     }
 
-    fn trace(&mut self) -> Vec<String> {
-        let mut lines = self.world.trace();
-        lines.drain(..lines.len().saturating_sub(TRACE_FRAMES_MAX));
-        let clients = self.launched.iter().filter(|(_, role, _)| *role != Role::Server);
-        let clients: Vec<_> = clients.map(|(name, _, at)| (name, at)).collect();
-        for line in &mut lines {
-            // From the last to the first, as the number of one may begin that of another.
-            for (name, at) in clients.iter().rev() {
-                *line = line.replace(&format!("client#{at}"), &escape(name));
-            }
+    fn begin_command(&mut self, number: usize) {
+        if let Some(sections) = &mut self.sections {
+            sections.push((number, self.world.traced_frames().count()));
         }
+    }
+
+    fn trace(&mut self) -> Vec<String> {
+        let mut lines = self.world.trace(|end| self.name_of(end));
+        lines.drain(..lines.len().saturating_sub(TRACE_FRAMES_MAX));
         lines
     }
 }

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use super::*;
-use crate::runner::case::Case;
 use crate::runner::run::{Outcome, run_case};
 
 fn run_case_with(commands: &[&str], final_state: &str) -> Outcome {
@@ -36,7 +35,10 @@ fn failed_case_includes_the_trace_of_frames() {
         Outcome::Failed { reasons, trace } => {
             assert_eq!(reasons, ["sam: chat_messages_log: missing `Ho`; unexpected `Hi`"]);
             let last = trace.last().expect("frames");
-            assert!(last.ends_with("bree:2 → sam: 81 chat from 101 to 102, 2 bytes"), "{last}");
+            assert!(
+                last.ends_with("bree → sam: 81 chat, source 101, destination 102, text `Hi`"),
+                "{last}"
+            );
         }
     }
 }
@@ -71,4 +73,26 @@ fn impossible_launch_fails_the_case() {
             Outcome::Passed { .. } => panic!("passed in spite of: {expected}"),
         }
     }
+}
+
+#[test]
+fn golden_trace_lists_the_frames_of_each_command_by_connection() {
+    let hi = r#"{"type": "CRC_functionality", "commands": [
+        "LAUNCHSERVER --id 1 --servername theshire --port 1",
+        "LAUNCHCLIENT --id 101 --username frodo --serverhost theshire --serverport 1",
+        "LAUNCHCLIENT --wire classic --username pip --serverhost theshire --serverport 1",
+        "CLIENTCOMMAND --username frodo --command MESSAGE 7 Hi"], "final_state": {}}"#;
+    let case = Case::parse(Path::new("a.json"), hi.as_bytes()).expect("a good case");
+    let mut simulator = Simulator::with_golden_trace();
+    assert_eq!(run_case(&case, &mut simulator, true), PASSED);
+    let trace = simulator.golden_trace(&case);
+    let last = "\
+# CLIENTCOMMAND --username frodo --command MESSAGE 7 Hi
+frodo → theshire: 81 chat, source 101, destination 7, text `Hi`
+theshire → frodo: 01 status, source 1, destination 0, code 0x0001, text `Unknown ID 7`
+";
+    assert!(trace.ends_with(last), "{trace}");
+    let connect = "pip → theshire: classic message of 256 bytes, destination `-SERVER-`, \
+                   source `pip`, text `Connect pip`\n";
+    assert!(trace.contains(connect), "{trace}");
 }

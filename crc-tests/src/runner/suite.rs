@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::binary;
 use crate::runner::backend::{BackendKind, RunError};
 use crate::runner::case::{Case, case_files, display_path};
+use crate::runner::golden::GoldenTrace;
 use crate::runner::processes::{ProcessBackend, ProcessOptions};
 use crate::runner::run::{Outcome, run_case};
 use crate::runner::simulator::Simulator;
@@ -26,6 +27,8 @@ pub struct SuiteOptions {
     pub only: Option<BackendKind>,
     /// The `crc` to test; without it, see [`binary::locate`].
     pub crc: Option<PathBuf>,
+    /// Rewrites golden traces instead of comparing them; only the simulator runs.
+    pub blesses: bool,
     /// Cases at a time, at least 1.
     pub jobs: usize,
     /// Called as each case ends, from the thread that ran it.
@@ -40,6 +43,7 @@ impl Default for SuiteOptions {
             is_strict: false,
             real_waits: false,
             only: None,
+            blesses: false,
             crc: None,
             jobs: 2,
             on_case_done: |_| {},
@@ -126,7 +130,8 @@ pub fn run_all(paths: &[PathBuf], options: &SuiteOptions) -> Result<Summary, Sta
     let files = case_files(paths).map_err(|error| StartError::Usage(error.to_string()))?;
     let kinds: Vec<_> = BackendKind::ALL
         .into_iter()
-        .filter(|kind| options.only.is_none_or(|o| o == *kind))
+        .filter(|kind| options.only.is_none_or(|only| only == *kind))
+        .filter(|kind| !options.blesses || *kind == BackendKind::Simulator)
         .collect();
     let binary = match (&options.crc, kinds.contains(&BackendKind::Processes)) {
         (_, false) => Ok(PathBuf::new()),
@@ -148,7 +153,8 @@ pub fn run_all(paths: &[PathBuf], options: &SuiteOptions) -> Result<Summary, Sta
                     if options.interrupted.load(Ordering::Relaxed) {
                         return;
                     }
-                    let report = run_file(path, &kinds, options, &processes);
+                    let is_named = paths.contains(path);
+                    let report = run_file(path, &kinds, options, &processes, is_named);
                     (options.on_case_done)(&report);
                     finished.lock().unwrap_or_else(PoisonError::into_inner).push((index, report));
                 }
@@ -166,6 +172,7 @@ fn run_file(
     kinds: &[BackendKind],
     options: &SuiteOptions,
     processes: &ProcessOptions,
+    is_named: bool,
 ) -> CaseReport {
     let path = path.to_owned();
     let case = match Case::read(&path) {
@@ -183,7 +190,7 @@ fn run_file(
         let started_at = Instant::now();
         // A broken invariant of the network ends this run, and the others go on.
         let outcome = catch_unwind(AssertUnwindSafe(|| match kind {
-            BackendKind::Simulator => run_case(&case, &mut Simulator::new(), options.is_strict),
+            BackendKind::Simulator => run_simulated(&case, options, is_named),
             BackendKind::Processes => {
                 match ProcessBackend::new(processes.clone(), case.wants_first_frames()) {
                     Ok(mut network) => run_case(&case, &mut network, options.is_strict),
@@ -196,6 +203,26 @@ fn run_file(
     });
     let runs = runs.collect();
     CaseReport { path, read_error: None, warnings: case.warnings, runs }
+}
+
+/// Plays a case in the simulator, and compares or writes its golden trace. `is_named` is whether the
+/// user named the file itself, for which `--bless` creates a trace.
+fn run_simulated(case: &Case, options: &SuiteOptions, is_named: bool) -> Outcome {
+    let golden = GoldenTrace::beside(&case.path);
+    if !golden.exists() && !(options.blesses && is_named) {
+        return run_case(case, &mut Simulator::new(), options.is_strict);
+    }
+    let mut simulator = Simulator::with_golden_trace();
+    let outcome = run_case(case, &mut simulator, options.is_strict);
+    if !outcome.is_passed() {
+        return outcome;
+    }
+    let found = simulator.golden_trace(case);
+    let result = if options.blesses { golden.write(&found) } else { golden.compare(&found) };
+    match result {
+        Ok(()) => outcome,
+        Err(reason) => failed_outcome(reason),
+    }
 }
 
 fn failed_outcome(reason: String) -> Outcome {

@@ -10,7 +10,7 @@ mod store;
 mod trace;
 mod virtual_net;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use crc::id::HostId;
@@ -26,15 +26,24 @@ use self::run::Event;
 pub use self::spec::{NetConditions, ServerSpec};
 use self::store::MailStores;
 use self::trace::Trace;
-pub use self::trace::describe_frame;
+pub use self::trace::{TracedFrame, describe_frame};
 use self::virtual_net::VirtualNet;
 
 /// Events after which a network that should come to rest is said not to.
 const EVENTS_MAX: u64 = 100_000_000;
 
-/// Names a client of the simulator, for as long as the simulator lives.
+/// Identifies a client for the lifetime of its [`World`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientId(usize);
+
+/// One end of a traced connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TraceEnd {
+    /// A server, by the number that [`World::start`] returned.
+    Server(usize),
+    /// A client.
+    Client(ClientId),
+}
 
 /// One end of a pipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,8 +75,8 @@ pub struct World {
     net: VirtualNet<PipeEnd, Event>,
     servers: Vec<Server>,
     clients: Vec<Client>,
-    /// Those that do not speak CRC.
-    non_crc_ends: HashSet<PipeEnd>,
+    /// The wires of the ends that do not speak CRC.
+    non_crc_ends: HashMap<PipeEnd, Wire>,
     /// What has arrived at a server that does not listen now.
     deferred_events: HashMap<PipeEnd, VecDeque<Event>>,
     stores: MailStores,
@@ -83,7 +92,7 @@ impl World {
             net: VirtualNet::new(seed, conditions),
             servers: Vec::new(),
             clients: Vec::new(),
-            non_crc_ends: HashSet::new(),
+            non_crc_ends: HashMap::new(),
             deferred_events: HashMap::new(),
             stores: MailStores::default(),
             trace: None,
@@ -263,7 +272,8 @@ impl World {
             };
             self.run_until(at);
         }
-        panic!("the network does not come to rest:\n{}", self.trace().join("\n"));
+        let trace = self.trace(|end| self.default_name(end));
+        panic!("events do not end after {EVENTS_MAX}; latest frames:\n{}", trace.join("\n"));
     }
 
     /// Lets virtual time pass, with all that happens in it.
@@ -271,14 +281,46 @@ impl World {
         self.run_until(self.net.now + span);
     }
 
-    /// Keeps the latest frames from now on, for [`World::trace`].
+    /// Starts to record the latest 400 frames.
     pub fn enable_trace(&mut self) {
-        self.trace = Some(Trace::default());
+        self.trace = Some(Trace::bounded());
     }
 
-    /// The latest frames that were sent, oldest first.
+    /// Starts to record every frame.
+    pub fn enable_full_trace(&mut self) {
+        self.trace = Some(Trace::unbounded());
+    }
+
+    /// Returns the recorded frames in the order in which they were sent.
+    pub fn traced_frames(&self) -> impl Iterator<Item = TracedFrame<TraceEnd>> {
+        let end = |end: PipeEnd| match end {
+            PipeEnd::Server { server, .. } => TraceEnd::Server(server),
+            PipeEnd::Client(client) => TraceEnd::Client(client),
+        };
+        self.trace.iter().flat_map(Trace::frames).map(move |frame| TracedFrame {
+            sent_at: frame.sent_at,
+            from: end(frame.from),
+            to: end(frame.to),
+            description: frame.description.clone(),
+        })
+    }
+
+    /// Returns the recorded frames as text, one line each, with time, sender and receiver.
+    pub fn trace(&self, name_of: impl Fn(TraceEnd) -> String) -> Vec<String> {
+        let line = |frame: TracedFrame<TraceEnd>| {
+            let (from, to) = (name_of(frame.from), name_of(frame.to));
+            let seconds = frame.sent_at.since_start().as_secs_f64();
+            format!("{seconds:10.4} {from} → {to}: {}", frame.description)
+        };
+        self.traced_frames().map(line).collect()
+    }
+
+    /// Returns the label of a server, or the number of a client.
     #[must_use]
-    pub fn trace(&self) -> Vec<String> {
-        self.trace.iter().flat_map(Trace::lines).map(str::to_owned).collect()
+    pub fn default_name(&self, end: TraceEnd) -> String {
+        match end {
+            TraceEnd::Server(server) => self.servers[server].label.clone(),
+            TraceEnd::Client(client) => format!("client#{}", client.0),
+        }
     }
 }

@@ -261,13 +261,9 @@ impl World {
     }
 
     pub(super) fn transmit(&mut self, from: PipeEnd, to: PipeEnd, bytes: &[u8]) {
-        if let Some(mut trace) = self.trace.take() {
-            let direction = format!("{} → {}", self.display_end(from), self.display_end(to));
-            match self.non_crc_ends.contains(&from) {
-                true => trace.record_bytes(self.net.now, &direction, bytes),
-                false => trace.record(self.net.now, from, &direction, bytes),
-            }
-            self.trace = Some(trace);
+        if let Some(trace) = &mut self.trace {
+            let wire = self.non_crc_ends.get(&from).copied().unwrap_or(Wire::Crc);
+            trace.record(self.net.now, from, to, wire, bytes);
         }
         self.net.send(to, bytes, Event::Bytes);
     }
@@ -275,7 +271,7 @@ impl World {
     pub(super) fn open_pipe(&mut self, from: PipeEnd, server: usize, link: LinkId, door: Wire) {
         let accepted = PipeEnd::Server { server, link };
         if door != Wire::Crc {
-            self.non_crc_ends.extend([from, accepted]);
+            self.non_crc_ends.extend([(from, door), (accepted, door)]);
         }
         self.net.open_pipe(from, accepted);
         if door == Wire::Crc {
@@ -291,12 +287,5 @@ impl World {
     pub(super) fn close_pipe(&mut self, end: PipeEnd, other: PipeEnd) {
         let close_event = Event::Closed(other, CloseReason::PeerClosed);
         self.net.close_pipe(end, other, close_event);
-    }
-
-    fn display_end(&self, end: PipeEnd) -> String {
-        match end {
-            PipeEnd::Server { server, .. } => self.servers[server].label.clone(),
-            PipeEnd::Client(client) => format!("client#{}", client.0),
-        }
     }
 }

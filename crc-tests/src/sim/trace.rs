@@ -1,4 +1,4 @@
-//! What passed over the links of a simulated network lately, a line a frame.
+//! The frames sent over the links of a simulated network.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -6,82 +6,158 @@ use std::hash::Hash;
 use crc::link::Time;
 use crc::link::frame_decoder::FrameDecoder;
 use crc::printable::Printable;
-use crc::relay::message::Message;
-use crc::wires::crc::codec as wire;
+use crc::relay::message::{HostKind, Message};
+use crc::wires::Wire;
+use crc::wires::classic::codec as classic;
+use crc::wires::crc::codec as crc_codec;
+use crc::wires::direct::codec::{self as direct, Control};
 
-/// Lines that are kept.
-const TRACE_LINES_MAX: usize = 400;
+/// Number of latest frames that a bounded trace keeps.
+const TRACE_FRAMES_MAX: usize = 400;
 
-/// The latest frames, put together again for each end that sends.
+/// One frame of a trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TracedFrame<End> {
+    /// The time at which its last byte was sent.
+    pub sent_at: Time,
+    /// The sending end.
+    pub from: End,
+    /// The receiving end.
+    pub to: End,
+    /// The type and the fields of the frame, on one line.
+    pub description: String,
+}
+
+/// The frames that were sent, reassembled for each sending end.
 pub(super) struct Trace<End> {
-    lines: VecDeque<String>,
+    frames: VecDeque<TracedFrame<End>>,
+    frames_max: usize,
     decoders: HashMap<End, FrameDecoder>,
 }
 
-impl<End> Default for Trace<End> {
-    fn default() -> Self {
-        Self { lines: VecDeque::new(), decoders: HashMap::new() }
-    }
-}
-
-impl<End: Eq + Hash> Trace<End> {
-    /// The lines, oldest first.
-    pub(super) fn lines(&self) -> impl Iterator<Item = &str> {
-        self.lines.iter().map(String::as_str)
+impl<End: Copy + Eq + Hash> Trace<End> {
+    /// Returns a trace that keeps the latest [`TRACE_FRAMES_MAX`] frames.
+    pub(super) fn bounded() -> Self {
+        Self { frames: VecDeque::new(), frames_max: TRACE_FRAMES_MAX, decoders: HashMap::new() }
     }
 
-    /// `from` has sent these bytes; `way` says so in words.
-    pub(super) fn record(&mut self, now: Time, from: End, direction: &str, bytes: &[u8]) {
-        let mut frames = Vec::new();
+    /// Returns a trace that keeps every frame.
+    pub(super) fn unbounded() -> Self {
+        Self { frames_max: usize::MAX, ..Self::bounded() }
+    }
+
+    /// Returns the frames, oldest first.
+    pub(super) fn frames(&self) -> impl Iterator<Item = &TracedFrame<End>> {
+        self.frames.iter()
+    }
+
+    /// Records the bytes that `from` sends to `to` on a connection of `wire`.
+    pub(super) fn record(&mut self, now: Time, from: End, to: End, wire: Wire, bytes: &[u8]) {
+        let mut descriptions = Vec::new();
         let decoder = self.decoders.entry(from).or_default();
-        let len_of = |bytes: &[u8]| wire::frame_len(bytes, usize::MAX);
-        let result = decoder.decode(bytes, len_of, |frame| {
-            frames.push(describe_frame(frame));
+        let mut push = |description| {
+            descriptions.push(description);
             true
-        });
-        if result.is_err() {
-            frames.push(format!("{} bytes that are no frame", bytes.len()));
+        };
+        let is_valid = match wire {
+            Wire::Crc => {
+                let len_of = |bytes: &[u8]| crc_codec::frame_len(bytes, usize::MAX);
+                decoder.decode(bytes, len_of, |frame| push(describe_frame(frame))).is_ok()
+            }
+            Wire::Direct => {
+                let len_of = |bytes: &[u8]| direct::frame_len(bytes, usize::MAX);
+                decoder.decode(bytes, len_of, |frame| push(describe_direct_frame(frame))).is_ok()
+            }
+            Wire::Classic => {
+                let describe = |frame: &[u8]| push(describe_classic_frame(frame));
+                decoder.decode(bytes, classic::frame_len, describe).is_ok()
+            }
+        };
+        if !is_valid {
+            descriptions.push(format!("invalid bytes {}", Printable(bytes)));
         }
-        for frame in frames {
-            self.push_line(now, direction, &frame);
+        for description in descriptions {
+            if self.frames.len() == self.frames_max {
+                self.frames.pop_front();
+            }
+            self.frames.push_back(TracedFrame { sent_at: now, from, to, description });
         }
-    }
-
-    /// Bytes of a wire that is not CRC.
-    pub(super) fn record_bytes(&mut self, now: Time, direction: &str, bytes: &[u8]) {
-        let preview = Printable(&bytes[..bytes.len().min(60)]);
-        self.push_line(now, direction, &format!("{} bytes: {preview}", bytes.len()));
-    }
-
-    fn push_line(&mut self, now: Time, direction: &str, description: &str) {
-        if self.lines.len() == TRACE_LINES_MAX {
-            self.lines.pop_front();
-        }
-        self.lines.push_back(format!(
-            "{:10.4} {direction}: {description}",
-            now.since_start().as_secs_f64()
-        ));
     }
 }
 
-/// A frame in a line, for people.
+/// Describes a CRC frame on one line: its type byte, its name, and its fields.
 #[must_use]
 pub fn describe_frame(frame: &[u8]) -> String {
     let kind = frame[0];
-    match wire::parse_frame(frame) {
-        Message::Registration(r) => {
-            format!("{kind:02x} registration of {} by {}", r.source, r.last_hop)
+    match crc_codec::parse_frame(frame) {
+        Message::Registration(registration) => {
+            let host = match registration.kind {
+                HostKind::Server => "server",
+                HostKind::User => "client",
+            };
+            let (source, last_hop) = (registration.source, registration.last_hop);
+            let (name, info) = (quote(registration.name), quote(registration.info));
+            format!(
+                "{kind:02x} {host} registration, source {source}, last hop {last_hop}, \
+                 name {name}, info {info}"
+            )
         }
         Message::Status { source, destination, code, text } => {
-            let text = String::from_utf8_lossy(text);
-            format!("{kind:02x} status {} from {source} to {destination}: {text:?}", code.0)
+            let (code, text) = (code.0, quote(text));
+            format!(
+                "{kind:02x} status, source {source}, destination {destination}, \
+                 code 0x{code:04x}, text {text}"
+            )
         }
-        Message::ServerQuit { source, replacement, .. } => {
-            format!("{kind:02x} server quit of {source}, replacement {replacement}")
+        Message::ServerQuit { source, replacement, text } => {
+            let text = quote(text);
+            format!(
+                "{kind:02x} server quit, source {source}, replacement {replacement}, text {text}"
+            )
         }
         Message::Chat { source, destination, text } => {
-            format!("{kind:02x} chat from {source} to {destination}, {} bytes", text.len())
+            let text = quote(text);
+            format!("{kind:02x} chat, source {source}, destination {destination}, text {text}")
         }
-        Message::ClientQuit { source, .. } => format!("{kind:02x} client quit of {source}"),
+        Message::ClientQuit { source, text } => {
+            format!("{kind:02x} client quit, source {source}, text {}", quote(text))
+        }
     }
+}
+
+/// Describes a direct frame. One with neither text nor control is taken for a bare handshake, whose
+/// two fields have the numbers of a message's sender and recipient.
+fn describe_direct_frame(frame: &[u8]) -> String {
+    if let Ok(message) = direct::parse_frame(frame) {
+        if message.msg.is_empty() && message.control.is_none() {
+            return format!("direct handshake, id {}, error {}", message.from, message.to != 0);
+        }
+        let control = match message.control {
+            None => String::new(),
+            Some(Control::DesiredId(id)) => format!(", desired id {id}"),
+            Some(Control::Handshake(answer)) => {
+                format!(", handshake id {} error {}", answer.id, answer.error)
+            }
+        };
+        let (from, to, text) = (message.from, message.to, quote(message.msg.as_bytes()));
+        return format!("direct message, from {from}, to {to}, msg {text}{control}");
+    }
+    format!("direct frame {}", Printable(frame))
+}
+
+fn describe_classic_frame(frame: &[u8]) -> String {
+    match classic::parse_frame(frame) {
+        Some(message) => format!(
+            "classic message of {} bytes, destination {}, source {}, text {}",
+            frame.len(),
+            quote(message.destination.unpadded()),
+            quote(message.source.unpadded()),
+            quote(message.text)
+        ),
+        None => format!("classic frame {}", Printable(frame)),
+    }
+}
+
+fn quote(text: &[u8]) -> String {
+    format!("`{}`", Printable(text))
 }
