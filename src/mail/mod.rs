@@ -11,7 +11,7 @@ pub mod store;
 
 use std::time::Duration;
 
-pub use self::spool::{AppendError, Backlog, Spool};
+pub use self::spool::{AppendError, AppendOutcome, Backlog, Spool};
 
 use crate::id::WideId;
 use crate::limits::MAIL_OVERHEAD_BYTES;

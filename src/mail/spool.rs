@@ -27,6 +27,8 @@ pub enum AppendError {
     AddresseeFull(u64),
     /// The mailbox would exceed this size in bytes, which is the limit.
     SpoolFull(u64),
+    /// The store could not write the message, with this error.
+    NotStored(String),
     /// The store has failed, with this error.
     StoreFailed(String),
 }
@@ -36,9 +38,21 @@ impl std::fmt::Display for AppendError {
         match self {
             Self::AddresseeFull(max) => write!(f, "{max} messages wait for that id already"),
             Self::SpoolFull(max) => write!(f, "the mailbox is full: {max} bytes"),
+            Self::NotStored(error) => write!(f, "the mailbox cannot store it: {error}"),
             Self::StoreFailed(error) => write!(f, "the mailbox has failed: {error}"),
         }
     }
+}
+
+/// The result of [`Spool::append`], known when the store has replied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppendOutcome {
+    /// The link on which the message arrived.
+    pub link: LinkId,
+    /// The addressee.
+    pub to: WideId,
+    /// The reason, if the message is not kept.
+    pub result: Result<(), AppendError>,
 }
 
 /// The mail of one addressee.
@@ -169,11 +183,11 @@ impl Spool {
         to: WideId,
         text: &[u8],
     ) -> Result<(), AppendError> {
-        let bytes = (text.len() + MAIL_OVERHEAD_BYTES) as u64;
-        if let Err(error) = self.check_capacity(to, bytes) {
+        if let Err(error) = self.check_append(to, text.len()) {
             self.refused += 1;
             return Err(error);
         }
+        let bytes = (text.len() + MAIL_OVERHEAD_BYTES) as u64;
         let id = MailId(self.next_id);
         self.next_id += 1;
         let backlog = self.backlogs.entry(to).or_default();
@@ -192,7 +206,12 @@ impl Spool {
         Ok(())
     }
 
-    fn check_capacity(&self, to: WideId, bytes: u64) -> Result<(), AppendError> {
+    /// Checks whether a message of this length in bytes can be appended now.
+    ///
+    /// # Errors
+    /// As for [`Spool::append`], except that the message does not count as refused.
+    pub fn check_append(&self, to: WideId, text_bytes: usize) -> Result<(), AppendError> {
+        let bytes = (text_bytes + MAIL_OVERHEAD_BYTES) as u64;
         if let Some(error) = &self.failure {
             return Err(AppendError::StoreFailed(error.clone()));
         }
@@ -294,14 +313,13 @@ impl Spool {
         messages
     }
 
-    /// Handles a reply of the store. Calls `on_acked` with the link of each message whose append
-    /// request it answers.
-    pub fn handle_reply(&mut self, now: Time, reply: StoreReply, on_acked: impl FnMut(LinkId)) {
+    /// Handles a reply of the store. Returns the outcome of each append request that it answers, in
+    /// the order of the requests.
+    pub fn handle_reply(&mut self, now: Time, reply: StoreReply) -> Vec<AppendOutcome> {
         match reply {
-            StoreReply::Appended(ids) => self.on_appended(now, ids, on_acked),
-            StoreReply::AppendFailed { ids, error } => {
-                self.on_append_failed(&ids, &error, on_acked);
-            }
+            StoreReply::Appended(ids) => return self.on_appended(now, ids),
+            StoreReply::AppendFailed { ids, error } => return self.on_append_failed(&ids, &error),
+            StoreReply::Failed(error) => return self.on_store_failed(error),
             StoreReply::Fetched { serial, mails } => {
                 let last_append_id =
                     |to| self.backlogs.get(&to).map_or(0, |backlog| backlog.last_append_id);
@@ -318,11 +336,12 @@ impl Spool {
                 }
             }
             StoreReply::Expired { oldest } => self.expiry.on_checked(now, oldest),
-            StoreReply::Failed(error) => self.on_store_failed(error, on_acked),
         }
+        Vec::new()
     }
 
-    fn on_appended(&mut self, now: Time, ids: Vec<MailId>, mut on_acked: impl FnMut(LinkId)) {
+    fn on_appended(&mut self, now: Time, ids: Vec<MailId>) -> Vec<AppendOutcome> {
+        let mut outcomes = Vec::with_capacity(ids.len());
         for id in ids {
             let Some(UnackedMail { link, to, bytes, .. }) = self.take_unacked(id) else {
                 continue;
@@ -331,37 +350,45 @@ impl Spool {
             backlog.messages += 1;
             backlog.bytes += bytes;
             self.total_bytes += bytes;
-            on_acked(link);
+            outcomes.push(AppendOutcome { link, to, result: Ok(()) });
         }
         self.expiry.on_appended(now);
+        outcomes
     }
 
-    fn on_append_failed(&mut self, ids: &[MailId], error: &str, mut on_acked: impl FnMut(LinkId)) {
+    fn on_append_failed(&mut self, ids: &[MailId], error: &str) -> Vec<AppendOutcome> {
         log::error!("{} messages are not kept: {error}", ids.len());
+        let mut outcomes = Vec::with_capacity(ids.len());
         for &id in ids {
             if let Some(UnackedMail { link, to, .. }) = self.take_unacked(id) {
                 self.refused += 1;
                 self.remove_if_empty(to);
-                on_acked(link);
+                let result = Err(AppendError::NotStored(error.to_owned()));
+                outcomes.push(AppendOutcome { link, to, result });
             }
         }
+        outcomes
     }
 
-    fn on_store_failed(&mut self, error: String, mut on_acked: impl FnMut(LinkId)) {
+    fn on_store_failed(&mut self, error: String) -> Vec<AppendOutcome> {
         log::error!(
             "the mailbox has failed: {error}. No mail is kept from now on; chat continues. Mail that \
              was kept is still in the file: repair the disk and restart the server"
         );
-        self.failure = Some(error);
-        for UnackedMail { link, .. } in std::mem::take(&mut self.unacked_mail) {
-            self.refused += 1;
-            on_acked(link);
-        }
+        let failed = |UnackedMail { link, to, .. }| {
+            let result = Err(AppendError::StoreFailed(error.clone()));
+            AppendOutcome { link, to, result }
+        };
+        let outcomes: Vec<_> =
+            std::mem::take(&mut self.unacked_mail).into_iter().map(failed).collect();
+        self.refused += outcomes.len() as u64;
         self.unacked_bytes = 0;
         self.expiry.stop();
         for backlog in self.backlogs.values_mut() {
             backlog.unacked = 0;
         }
+        self.failure = Some(error);
+        outcomes
     }
 
     /// Removes the oldest unacknowledged message if it has this id.

@@ -1,10 +1,12 @@
 //! What sessions ask for, carried out: registrations, chats, and mail from and to them.
 
 use super::{Link, Node};
-use crate::id::HostId;
+use crate::id::{HostId, WideId};
 use crate::limits::QUEUE_LOW_WATER_BYTES;
 use crate::link::{CloseReason, LinkId};
+use crate::mail::AppendError;
 use crate::relay::message::{HostKind, Message, Registration};
+use crate::relay::notice::Notice;
 use crate::relay::{FirstLink, Outbox as _};
 use crate::wires::Effect;
 
@@ -20,26 +22,36 @@ impl Node {
                 self.forward_chats(id, (from, to), &text, &[]);
             }
             Effect::Broadcast { from, text } => self.start_broadcast(id, from, &text),
-            Effect::SendMail { from, to, text } => {
-                match self.links.spool.append(now, id, from, to, &text) {
-                    Ok(()) => {
-                        if let Some(link) = self.links.get_mut(id) {
-                            link.unacked_mail += 1;
-                        }
-                    }
-                    Err(error) => {
-                        // Said often enough to be seen, and not for each.
-                        let refused_count = self.links.spool.refused();
-                        if refused_count.is_power_of_two() {
-                            log::warn!(
-                                "a message to {to} is refused ({refused_count} so far): {error}"
-                            );
-                        }
-                    }
-                }
-            }
+            Effect::SendMail { from, to, text } => self.append_mail(id, from, to, &text),
             Effect::Close(reason) => self.links.close(id, reason),
         }
+    }
+
+    /// Appends mail from a link, or refuses it.
+    fn append_mail(&mut self, id: LinkId, from: WideId, to: WideId, text: &[u8]) {
+        match self.links.spool.append(self.links.now, id, from, to, text) {
+            Ok(()) => {
+                if let Some(link) = self.links.get_mut(id) {
+                    link.unacked_mail += 1;
+                }
+            }
+            Err(error) => {
+                // Logged at growing intervals instead of for each message.
+                let refused_count = self.links.spool.refused();
+                if refused_count.is_power_of_two() {
+                    log::warn!("a message to {to} is refused ({refused_count} so far): {error}");
+                }
+                self.refuse_mail(id, to, &error);
+            }
+        }
+    }
+
+    /// Notifies the sender of a message that is not kept. Must be called before anything that the
+    /// sender sent after it is handled.
+    pub(super) fn refuse_mail(&mut self, id: LinkId, to: WideId, error: &AppendError) {
+        let server = self.relay.identity().id;
+        let reason = error.to_string();
+        self.links.notify(id, server, &Notice::MailRefused { to, reason: &reason });
     }
 
     /// A session's client joins as a user, or as another one than before.

@@ -237,6 +237,7 @@ impl Outbox for Links {
             Notice::Mail { sender, destination, text } => {
                 session.deliver_mail(sender, destination, text, names, queue);
             }
+            Notice::MailRefused { to, reason } => session.refuse_mail(to, reason, queue),
             Notice::Joined(registration) => {
                 session.deliver(&Message::Registration(registration), names, queue);
             }
@@ -253,8 +254,7 @@ impl Outbox for Links {
             Notice::Welcome { .. }
             | Notice::IdTaken { .. }
             | Notice::UnknownId(_)
-            | Notice::Kicked { .. }
-            | Notice::MailRefused { .. } => {
+            | Notice::Kicked { .. } => {
                 let Some((code, text)) = notice.status() else { return };
                 let (source, destination) = (server, HostId::NONE);
                 let status = Message::Status { source, destination, code, text: &text };

@@ -31,7 +31,7 @@ use self::links::Links;
 use crate::id::{HostId, WideId};
 use crate::limits::Limits;
 use crate::link::{LifeCycle, LinkId, ListenerId, Origin, Time};
-use crate::mail::{Inventory, Spool, StoreReply, StoreRequest};
+use crate::mail::{AppendOutcome, Inventory, Spool, StoreReply, StoreRequest};
 use crate::relay::{Identity, KickError, Relay};
 use crate::wires::Wire;
 
@@ -141,10 +141,11 @@ impl Node {
     /// Handles a reply of the mail store.
     pub fn on_store_reply(&mut self, now: Time, reply: StoreReply) {
         self.links.begin_event(now);
-        let mut acked_links = Vec::new();
         let was_congested = self.links.spool.is_congested();
-        self.links.spool.handle_reply(now, reply, |link| acked_links.push(link));
-        for id in acked_links {
+        for AppendOutcome { link: id, to, result } in self.links.spool.handle_reply(now, reply) {
+            if let Err(error) = &result {
+                self.refuse_mail(id, to, error);
+            }
             if let Some(link) = self.links.get_mut(id) {
                 link.unacked_mail -= 1;
                 self.resume_input(id);

@@ -296,6 +296,14 @@ impl Session {
         }
     }
 
+    /// Notifies the client that its message to `to` is not kept. Only direct clients send mail.
+    pub fn refuse_mail(&mut self, to: WideId, reason: &str, queue: &mut SendQueue) {
+        match self {
+            Self::Crc | Self::Classic(_) => {}
+            Self::Direct(direct) => direct.refuse_mail(to, reason, queue),
+        }
+    }
+
     /// Whether its wire has words for who is there, or its client is told in another way, or not at all.
     #[must_use]
     pub fn wants_presence(&self) -> bool {

@@ -258,6 +258,8 @@ fn mail_command_lists_and_drops_waiting_mail() {
         assert!(seven.send(to, "Hi"));
     }
     assert!(seven.send(0, "all"));
+    let refusal = "not kept for 9: 2 messages wait for that id already";
+    assert_eq!(seven.next_message().expect("a refusal").msg, refusal);
     assert_eq!(seven.next_message().expect("an echo").msg, "all");
     let table = "3 messages wait, 198 bytes; 1 were refused\nid  messages  bytes\n 8         1     66\n 9         2    132\n";
     assert_eq!(ctl_output(&["mail"]), table);

@@ -142,6 +142,10 @@ impl Session {
                 Effect::Chat { from: self.id, to: host_id, text }
             }
             None if cx.spool.is_congested() => Effect::Defer,
+            // A refusal must follow the results of the messages before it.
+            None if cx.has_unacked_mail && cx.spool.check_append(to, text.len()).is_err() => {
+                Effect::Defer
+            }
             None => Effect::SendMail { from: self.wide_id, to, text },
         }
     }
@@ -191,6 +195,16 @@ impl Session {
             | Message::ClientQuit { .. }
             | Message::ServerQuit { .. } => {}
         }
+    }
+
+    /// Sends the notice that a message of this client to `to` is not kept.
+    pub(in crate::wires) fn refuse_mail(
+        &mut self,
+        to: WideId,
+        reason: &str,
+        queue: &mut SendQueue,
+    ) {
+        self.deliver_text(WideId(0), format!("not kept for {to}: {reason}").as_bytes(), queue);
     }
 
     /// A text from somebody, now or some time ago; from 0 is from the server.

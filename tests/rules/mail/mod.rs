@@ -3,6 +3,7 @@
 mod delivery;
 mod in_flight;
 mod losses;
+mod refusals;
 mod store;
 
 use std::cell::RefCell;

@@ -74,13 +74,15 @@ fn failed_store_disables_mail_but_not_chat() {
     );
     world.run_until_quiescent();
     assert_eq!(sender_texts(&take_messages(&mut world, &eight)), [(7, "Hi")]);
-    assert_eq!(sender_texts(&take_messages(&mut world, &seven)), [(7, "echo")]);
+    let refusal = "not kept for 9: the mailbox has failed: a simulated fault";
+    let expected = [(0, refusal), (7, "echo")];
+    assert_eq!(sender_texts(&take_messages(&mut world, &seven)), expected);
     let spool = world.node(one).expect("alive").spool();
     assert_eq!(spool.failure(), Some("a simulated fault"));
     assert_eq!((stored_counts(&world, one), spool.refused()), (vec![(9, 2)], 1));
     world.send(seven.client, &[text_frame(9, "lost too"), text_frame(0, "echo")].concat());
     world.run_until_quiescent();
-    assert_eq!(sender_texts(&take_messages(&mut world, &seven)), [(7, "echo")]);
+    assert_eq!(sender_texts(&take_messages(&mut world, &seven)), expected);
     // What was kept is there when the server is started again.
     world.kill(one);
     let one = world.start(ServerSpec::new(1, None));
