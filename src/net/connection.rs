@@ -1,56 +1,66 @@
-//! A link's socket: what it is ready for, and one read or write at a time.
+//! A link's connection: its readiness, and one read or write at a time.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr};
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 
 use mio::event::Event;
 use mio::net::TcpStream;
-use mio::{Interest, Registry, Token};
+use mio::{Registry, Token};
 
+use super::transport::Transport;
 use crate::limits::WRITE_BYTES_PER_TURN;
 use crate::link::{CloseReason, LinkId, Machine};
 
-/// A socket and its readiness.
+/// A connection and its readiness, which events set and short reads and writes clear.
 pub(super) struct Connection {
     id: LinkId,
-    stream: TcpStream,
-    /// Boxed: only a dialled connection has it, and only while it is being made.
+    transport: Transport,
+    /// The dial, until the connection is established. Boxed, since most connections have none.
     pending_dial: Option<Box<PendingDial>>,
     is_readable: bool,
     is_writable: bool,
-    /// The other end sends nothing more: reads go on until they say so.
+    /// The other end sends no more bytes, or the socket has an error: reads continue until they
+    /// return the end or the error.
     is_read_closed: bool,
-    /// It is readable and not read, because the node does not listen to it now.
+    /// Readable, and not read while the machine's read budget is 0.
     is_paused: bool,
 }
 
-/// A connection to a neighbour that is being made.
+/// A connection to a target that is being established.
 pub(super) struct PendingDial {
-    /// The neighbour's place in the list.
+    /// Index in the list of targets.
     pub(super) target: usize,
     /// The address that is tried now.
     pub(super) address: SocketAddr,
-    /// Further addresses of the same neighbour.
+    /// Further addresses of the same target.
     pub(super) candidates: VecDeque<SocketAddr>,
 }
 
-/// What a read came to.
+/// The result of a read.
 pub(super) enum ReadOutcome {
-    /// So many bytes are at the front of the buffer; whether there may be more.
+    /// `count` bytes are at the front of the buffer.
     Bytes { count: usize, has_more: bool },
-    /// Nothing now.
+    /// There is nothing to read now.
     WouldBlock,
-    /// Nothing any more.
+    /// The connection has ended.
     Closed(CloseReason),
 }
 
 impl Connection {
     pub(super) fn new(id: LinkId, stream: TcpStream) -> Self {
+        Self::with_transport(id, Transport::plain(stream), None)
+    }
+
+    fn with_transport(
+        id: LinkId,
+        transport: Transport,
+        pending_dial: Option<Box<PendingDial>>,
+    ) -> Self {
         Self {
             id,
-            stream,
-            pending_dial: None,
+            transport,
+            pending_dial,
             is_readable: false,
             is_writable: false,
             is_read_closed: false,
@@ -58,15 +68,13 @@ impl Connection {
         }
     }
 
-    /// Begins to connect.
+    /// Starts to connect. A failure returns the dial, so that the next address can be tried.
     pub(super) fn dial(
         id: LinkId,
         pending_dial: PendingDial,
     ) -> Result<Self, (PendingDial, io::Error)> {
-        match TcpStream::connect(pending_dial.address) {
-            Ok(stream) => {
-                Ok(Self { pending_dial: Some(Box::new(pending_dial)), ..Self::new(id, stream) })
-            }
+        match Transport::connect(pending_dial.address) {
+            Ok(transport) => Ok(Self::with_transport(id, transport, Some(Box::new(pending_dial)))),
             Err(error) => Err((pending_dial, error)),
         }
     }
@@ -77,32 +85,27 @@ impl Connection {
 
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         if self.pending_dial.is_none() {
-            self.stream.set_nodelay(true)?;
+            self.transport.set_nodelay()?;
         }
-        registry.register(&mut self.stream, token, Interest::READABLE | Interest::WRITABLE)
+        self.transport.register(registry, token)
     }
 
-    /// The dial, while it is under way; taken by the end of a connection that never was.
+    /// The dial, while the connection is not established.
     pub(super) fn pending_dial(&mut self) -> &mut Option<Box<PendingDial>> {
         &mut self.pending_dial
     }
 
-    /// Asks how the dial went; `None` if it goes on.
+    /// Returns the dial if the connection is established now, `None` if it is still pending, and an
+    /// error if it failed.
     pub(super) fn finish_connect(&mut self) -> io::Result<Option<Box<PendingDial>>> {
-        if let Some(error) = self.stream.take_error()? {
-            return Err(error);
+        if !self.transport.finish_connect()? {
+            return Ok(None);
         }
-        match self.stream.peer_addr() {
-            Ok(_) => {
-                self.stream.set_nodelay(true)?;
-                Ok(self.pending_dial.take())
-            }
-            Err(error) if error.kind() == ErrorKind::NotConnected => Ok(None),
-            Err(error) => Err(error),
-        }
+        self.transport.set_nodelay()?;
+        Ok(self.pending_dial.take())
     }
 
-    /// Takes note of an event. Answers true if the connection became readable by it.
+    /// Records an event. Returns whether it made the connection readable.
     pub(super) fn on_event(&mut self, event: &Event) -> bool {
         self.is_writable |= event.is_writable();
         self.is_read_closed |= event.is_read_closed() || event.is_error();
@@ -112,28 +115,28 @@ impl Connection {
         became_readable
     }
 
-    /// It is not read for now though it is readable.
+    /// Stops reading though there may be bytes.
     pub(super) fn pause(&mut self) {
         self.is_paused = true;
     }
 
-    /// It may be read again. Answers true if it was parked.
+    /// Ends a pause. Returns whether there was one.
     pub(super) fn resume(&mut self) -> bool {
         std::mem::take(&mut self.is_paused)
     }
 
-    /// One read.
+    /// Reads once.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> ReadOutcome {
-        match self.stream.read(buffer) {
-            Ok(0) => {
+        match self.transport.read(buffer) {
+            Ok(read) if read.count == 0 => {
                 self.is_readable = false;
                 ReadOutcome::Closed(CloseReason::PeerClosed)
             }
-            Ok(count) => {
-                // A short read has emptied the socket; what comes later is a new event. Only the
-                // end may have been told of already.
-                self.is_readable = count == buffer.len() || self.is_read_closed;
-                ReadOutcome::Bytes { count, has_more: self.is_readable }
+            Ok(read) => {
+                // The end of the stream may have been reported by the same event as these bytes, and
+                // then no further event comes for it.
+                self.is_readable = !read.is_drained || self.is_read_closed;
+                ReadOutcome::Bytes { count: read.count, has_more: self.is_readable }
             }
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock => {
@@ -149,18 +152,14 @@ impl Connection {
         }
     }
 
-    /// Offers two pieces of bytes to the socket, before anything else that the node has for it. Answers
-    /// how many it took. An error shows again when the rest is written.
-    pub(super) fn try_write(&mut self, parts: [&[u8]; 2]) -> usize {
+    /// Writes two pieces at once, ahead of the send queue. Returns how many bytes were sent. An error
+    /// counts as 0 bytes and comes back when the rest is written.
+    pub(super) fn try_write(&mut self, pieces: [&[u8]; 2]) -> usize {
         if !self.is_writable || self.pending_dial.is_some() {
             return 0;
         }
-        let bytes_offered = parts[0].len() + parts[1].len();
-        let result = match parts {
-            [[], only] => self.stream.write(only),
-            both => self.stream.write_vectored(&both.map(IoSlice::new)),
-        };
-        match result {
+        let bytes_offered = pieces[0].len() + pieces[1].len();
+        match self.transport.write(pieces).and_then(|_| self.transport.flush()) {
             Ok(count) => {
                 self.is_writable = count == bytes_offered;
                 count
@@ -172,12 +171,12 @@ impl Connection {
         }
     }
 
-    /// Writes what the node has for this link until the queue is empty, the socket is full or the
-    /// turn's portion is spent. Answers true in the last case.
-    pub(super) fn write(&mut self, node: &mut impl Machine) -> io::Result<bool> {
+    /// Writes the link's send queue until it is empty, the socket is full, or the budget of the turn
+    /// is spent. Returns whether the budget was spent.
+    pub(super) fn write(&mut self, machine: &mut impl Machine) -> io::Result<bool> {
         let mut budget = WRITE_BYTES_PER_TURN;
         while self.is_writable && self.pending_dial.is_none() {
-            let unsent = node.unsent(self.id);
+            let unsent = machine.unsent(self.id);
             if unsent.is_empty() {
                 return Ok(false);
             }
@@ -185,9 +184,10 @@ impl Connection {
                 return Ok(true);
             }
             let bytes_offered = unsent.len().min(budget);
-            match self.stream.write(&unsent[..bytes_offered]) {
+            let written = self.transport.write([&unsent[..bytes_offered], &[]]);
+            match written.and_then(|_| self.transport.flush()) {
                 Ok(count) => {
-                    node.sent(self.id, count);
+                    machine.sent(self.id, count);
                     budget -= count;
                     self.is_writable = count == bytes_offered;
                 }
@@ -201,18 +201,16 @@ impl Connection {
         Ok(false)
     }
 
-    /// The other end takes nothing more. Answers true if the connection became readable by it: its
-    /// end is to be read.
+    /// Stops writing after an error. Input that arrived before it is still read, up to the end of the
+    /// stream. Returns whether this made the connection readable.
     pub(super) fn stop_writing(&mut self) -> bool {
         self.is_writable = false;
         self.is_read_closed = true;
         !std::mem::replace(&mut self.is_readable, true)
     }
 
-    /// Ends the connection in both directions.
-    pub(super) fn close(mut self, registry: &Registry) {
-        // Both may fail where the other end was faster; the socket goes in any case.
-        let _ = registry.deregister(&mut self.stream);
-        let _ = self.stream.shutdown(Shutdown::Both);
+    /// Closes the connection in both directions.
+    pub(super) fn close(self, registry: &Registry) {
+        self.transport.close(registry);
     }
 }

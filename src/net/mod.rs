@@ -25,6 +25,7 @@ mod server;
 mod services;
 mod setup;
 mod stdio;
+mod transport;
 
 use std::collections::VecDeque;
 use std::io;
