@@ -1,4 +1,4 @@
-//! crc: the daemon, its operator's command and its client. Only this file ends the process.
+//! The `crc` binary: server, client, peer and control command. Only this file exits the process.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -10,7 +10,10 @@ use crc::net::{self, LogSink, PeerServer, Server};
 use crc::peer::id::decode_id;
 use env_logger::{Target, WriteStyle};
 
-/// The configuration file is unusable (EX_CONFIG of sysexits.h).
+/// A failure while running.
+const EXIT_RUNTIME: u8 = 1;
+
+/// An unusable configuration file (EX_CONFIG of sysexits.h).
 const EXIT_CONFIG: u8 = 78;
 
 fn main() -> ExitCode {
@@ -50,13 +53,13 @@ fn run_server(args: ServerArgs) -> ExitCode {
     let identity = settings.identity.clone();
     let server = match Server::open(settings) {
         Ok(server) => server,
-        Err(error) => return report_error(1, &error),
+        Err(error) => return report_error(EXIT_RUNTIME, &error),
     };
     log::info!("server {} {:?}", identity.id, String::from_utf8_lossy(&identity.name));
     let program_name = std::env::args().next().unwrap_or_else(|| "crc".to_owned());
     let mut stdout = std::io::stdout().lock();
     for (wire, address) in server.listen_addresses() {
-        // Scripts wait for this line; without a reader the server runs all the same.
+        // Scripts wait for this line. The server runs without a reader too.
         let _ = writeln!(stdout, "listening {wire} {address}").and_then(|()| stdout.flush());
         log::info!(
             "to chat, type: {program_name} client {wire}://{}",
@@ -66,7 +69,7 @@ fn run_server(args: ServerArgs) -> ExitCode {
     drop(stdout);
     match server.run() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => report_error(1, &format!("the poll loop failed: {error}")),
+        Err(error) => report_error(EXIT_RUNTIME, &poll_error(&error)),
     }
 }
 
@@ -74,7 +77,7 @@ fn run_peer(args: PeerArgs) -> ExitCode {
     let (settings, log_filter) = match args.into_command(rand::random()) {
         PeerCommand::Run(settings, log) => (settings, log),
         PeerCommand::ExplainId(id) => {
-            // A reader that has seen enough is not an error.
+            // A closed pipe is not an error.
             let _ = writeln!(std::io::stdout(), "{}", decode_id(id));
             return ExitCode::SUCCESS;
         }
@@ -84,12 +87,12 @@ fn run_peer(args: PeerArgs) -> ExitCode {
     init_logging(&log_filter.unwrap_or_else(|| default_level.to_owned()));
     match PeerServer::open(settings).map(PeerServer::run) {
         Ok(Ok(())) => ExitCode::SUCCESS,
-        Ok(Err(error)) => report_error(1, &format!("the poll loop failed: {error}")),
-        Err(error) => report_error(1, &error),
+        Ok(Err(error)) => report_error(EXIT_RUNTIME, &poll_error(&error)),
+        Err(error) => report_error(EXIT_RUNTIME, &error),
     }
 }
 
-/// The log goes to standard error, in colour at a terminal that wants it.
+/// Sends the log to standard error, in colour at a terminal unless `NO_COLOR` is set.
 fn init_logging(filter: &str) {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let has_color = std::io::stderr().is_terminal() && !no_color;
@@ -101,7 +104,8 @@ fn init_logging(filter: &str) {
         .init();
 }
 
-/// Where somebody on this machine reaches what listens on an address that may be "any".
+/// Returns the address by which this machine reaches a listener: loopback if it listens on all
+/// addresses.
 fn loopback_if_unspecified(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
@@ -115,13 +119,17 @@ fn run_ctl(args: &CtlArgs) -> ExitCode {
     let (command, format) = args.command_line();
     match net::send_control_command(&args.control, format, &command) {
         Ok(Ok(answer)) => {
-            // A reader that has seen enough, such as `head`, is not an error.
+            // A closed pipe, as of `head`, is not an error.
             let _ = std::io::stdout().write_all(answer.as_bytes());
             ExitCode::SUCCESS
         }
-        Ok(Err(error)) => report_error(1, error.trim_end()),
-        Err(error) => report_error(1, &error),
+        Ok(Err(error)) => report_error(EXIT_RUNTIME, error.trim_end()),
+        Err(error) => report_error(EXIT_RUNTIME, &error),
     }
+}
+
+fn poll_error(error: &std::io::Error) -> String {
+    format!("waiting for socket events failed: {error}; restart the program")
 }
 
 fn report_error(code: u8, error: &str) -> ExitCode {

@@ -1,5 +1,4 @@
-//! `host:port` and `scheme://host:port`: the one parser of everything that names where to listen or
-//! whom to connect to.
+//! `host:port` and `scheme://host:port`: the one parser of addresses to listen on and to connect to.
 //!
 //! [`Uri`] is the syntax alone: it has the scheme and the port as far as they were written, and its
 //! users decide which schemes there are and which port a scheme has. [`Address`] is a host with a

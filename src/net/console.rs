@@ -1,9 +1,8 @@
-//! The operator's terminal: lines on standard input are commands, their answers go to standard
+//! The operator's console: lines on standard input are commands, and their answers go to standard
 //! output. The end of input ends the console, not the server.
 //!
-//! Neither end ever blocks the loop, though both may be shared with other programs: each is opened
-//! anew where the system can do that, so that not waiting is our own affair. What nobody reads yet
-//! is kept, and no further command is taken while that is much.
+//! Neither stream blocks the loop, see [`Stdio`]. Output that is not read yet is buffered, and no
+//! further command is read while there is [`OPERATOR_OUTPUT_BYTES_MAX`] of it.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _};
@@ -17,23 +16,23 @@ use crate::link::Time;
 use crate::node::Node;
 use crate::operator::{self, CommandResult, Format};
 
-/// Standard input and output as the poll loop sees them.
+/// Standard input and output in the poll loop.
 pub(super) struct Console {
     input: Stdio,
     output: Stdio,
     line: LineBuffer,
     pending_output: Vec<u8>,
     is_ready: bool,
-    /// A file or the like: always ready, and unknown to the poll loop.
+    /// Input is a regular file, which cannot be polled and is always ready.
     is_always_ready: bool,
-    /// The poll loop tells when the output takes more.
+    /// Output was full once and is registered for events since.
     is_output_registered: bool,
-    /// Input has ended; what is left is to write the answers.
+    /// Input has ended; the remaining answers are still written.
     is_at_eof: bool,
 }
 
 impl Console {
-    /// `None` if there is no standard input or output.
+    /// Opens the console. Returns `None` if standard input or output is closed or cannot be polled.
     pub(super) fn open(registry: &Registry, token: Token) -> Option<Self> {
         let (input, output) = (Stdio::open(STDIN)?, Stdio::open(STDOUT)?);
         let fd = input.as_fd().as_raw_fd();
@@ -59,7 +58,7 @@ impl Console {
         self.is_ready = true;
     }
 
-    /// Whether there may be a command to read now.
+    /// Whether there may be a command to read.
     pub(super) fn is_ready(&self) -> bool {
         self.is_ready && !self.is_at_eof && self.pending_output.len() < OPERATOR_OUTPUT_BYTES_MAX
     }
@@ -69,8 +68,8 @@ impl Console {
         self.is_ready() || self.is_at_eof || !self.pending_output.is_empty()
     }
 
-    /// Writes what waits, reads once if there is something, and carries out the lines. Answers
-    /// false once input has ended and everything is answered.
+    /// Writes pending output, reads once, and executes the lines. Returns false once input has ended
+    /// and all output is written.
     pub(super) fn run(
         &mut self,
         node: &mut Node,
@@ -87,7 +86,7 @@ impl Console {
         }
         self.is_ready = self.is_always_ready;
         if is_in_background(&self.input) {
-            return true; // the keys that are pressed now are for somebody else
+            return true; // the terminal's input belongs to another job
         }
         let mut buffer = [0; 4096];
         let count = match self.input.read(&mut buffer) {
@@ -105,16 +104,16 @@ impl Console {
         if count == 0
             && let Some(line) = self.line.push(b'\n')
         {
-            self.execute(node, now, line); // the last line needs no end
+            self.execute(node, now, line); // the last line needs no newline
         }
         self.write(registry, output_token);
         let fd = self.input.as_fd().as_raw_fd();
         if count == 0 {
             self.is_at_eof = true;
-            let _ = registry.deregister(&mut SourceFd(&fd)); // a file was never known
+            let _ = registry.deregister(&mut SourceFd(&fd)); // fails for a file
             return !self.pending_output.is_empty();
         }
-        // Registering anew asks whether there is more.
+        // Registering again reports input that is there already.
         self.is_always_ready
             || registry.reregister(&mut SourceFd(&fd), token, Interest::READABLE).is_ok()
     }
@@ -141,13 +140,13 @@ impl Console {
                     }
                     return;
                 }
-                Err(_) => self.pending_output.clear(), // nobody is there to read
+                Err(_) => self.pending_output.clear(), // the reader is gone
             }
         }
     }
 }
 
-/// A line that is being typed.
+/// An incomplete line.
 #[derive(Default)]
 struct LineBuffer {
     bytes: Vec<u8>,
@@ -155,7 +154,8 @@ struct LineBuffer {
 }
 
 impl LineBuffer {
-    /// The line that this byte ends, if it does and there is one; an error if it was too long.
+    /// Adds a byte. Returns the line that it ends, unless the line is empty; an error if the line was
+    /// too long.
     fn push(&mut self, byte: u8) -> Option<Result<Vec<u8>, String>> {
         if byte != b'\n' {
             self.is_too_long |= self.bytes.len() == OPERATOR_LINE_BYTES_MAX;
@@ -166,13 +166,16 @@ impl LineBuffer {
         }
         let bytes = std::mem::take(&mut self.bytes);
         if std::mem::take(&mut self.is_too_long) {
-            return Some(Err(format!("a command has at most {OPERATOR_LINE_BYTES_MAX} bytes\n")));
+            return Some(Err(format!(
+                "a command has at most {OPERATOR_LINE_BYTES_MAX} bytes; write a shorter one\n"
+            )));
         }
         (!bytes.is_empty()).then_some(Ok(bytes))
     }
 }
 
-/// Whether standard input is a terminal that another job has now: reading it would stop us.
+/// Whether standard input is a terminal whose foreground job is another one. Reading it would stop this
+/// process.
 fn is_in_background(input: &Stdio) -> bool {
     match rustix::termios::tcgetpgrp(input) {
         Ok(foreground) => foreground != rustix::process::getpgrp(),

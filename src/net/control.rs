@@ -1,8 +1,7 @@
-//! The control socket: where `crc ctl` asks a running server.
+//! The control socket, through which `crc ctl` sends commands to a running server.
 //!
-//! A request is a line, `text COMMAND` or `json COMMAND`. The answer is a line `ok LENGTH` or
-//! `error LENGTH` and that many bytes. A connection may ask again. The socket is a file that only
-//! its owner may use (mode 0600); one that a dead server left behind is replaced.
+//! The protocol is in `docs/PROTOCOL.md`, "The control socket". The socket is a file that only its
+//! owner may use (mode 0600). A stale one, which no server listens on, is replaced.
 
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::FileTypeExt as _;
@@ -20,7 +19,7 @@ use crate::link::Time;
 use crate::node::Node;
 use crate::operator::{self, CommandResult, Format};
 
-/// How long `crc ctl` waits for a server that says nothing.
+/// How long `crc ctl` waits for an answer.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Control connections that can be served when there are no other file descriptors left.
@@ -35,28 +34,30 @@ pub(super) struct ControlSocket {
     path: PathBuf,
     listener: UnixListener,
     pub(super) readiness: Readiness,
-    /// At most [`CONTROL_CONNECTIONS_MAX`] places; none while nobody is connected.
+    /// At most [`CONTROL_CONNECTIONS_MAX`] entries; none while there is no connection.
     connections: Vec<Option<ControlConn>>,
     /// Lets the operator connect when clients hold all other descriptors.
     reserve: DescriptorReserve,
 }
 
+/// A control connection.
 struct ControlConn {
     stream: UnixStream,
-    /// What was read and is not answered yet.
+    /// Bytes of requests that are not answered yet.
     pending_input: Vec<u8>,
     pending_output: Vec<u8>,
     is_ready: bool,
-    /// It has asked for too much: the rest is read, so that the answer arrives, and dropped.
+    /// A request was too long: further input is read and dropped, so that the error arrives.
     is_discarding_input: bool,
 }
 
 impl ControlSocket {
+    /// Creates the socket and registers it.
     pub(super) fn open(path: &Path, registry: &Registry, token: Token) -> Result<Self, String> {
         let fail = |what: &str| format!("control socket {}: {what}", path.display());
         check_path_len(path)?;
         remove_stale_socket(path).map_err(|what| fail(&what))?;
-        // Nobody else may connect, not even between the creation and a change of its mode.
+        // The socket must have its mode from the start: others could connect before a chmod.
         let previous_umask = rustix::process::umask(Mode::RWXG | Mode::RWXO | Mode::XUSR);
         let listener = UnixListener::bind(path);
         rustix::process::umask(previous_umask);
@@ -117,19 +118,19 @@ impl ControlSocket {
         }
     }
 
-    /// A connection may have a request, or take more of an answer.
+    /// Records that a connection may have a request, or take more of an answer.
     pub(super) fn set_ready(&mut self, index: usize) {
         if let Some(Some(conn)) = self.connections.get_mut(index) {
             conn.is_ready = true;
         }
     }
 
-    /// Whether there may be a request to read now.
+    /// Whether a connection may have something to read or write.
     pub(super) fn has_ready_connection(&self) -> bool {
         self.connections.iter().flatten().any(|asking| asking.is_ready)
     }
 
-    /// Serves a turn's portion of every connection.
+    /// Serves every ready connection once.
     pub(super) fn serve(&mut self, node: &mut Node, now: Time, registry: &Registry) {
         for entry in &mut self.connections {
             if let Some(conn) = entry
@@ -153,8 +154,8 @@ impl Drop for ControlSocket {
 }
 
 impl ControlConn {
-    /// Writes, answers what was asked, and reads once. Answers false at the end of the connection,
-    /// which is when it is broken, or all that was asked is answered.
+    /// Writes pending answers, executes complete requests, and reads once. Returns false when the
+    /// connection is done: it is broken, or its input has ended and all requests are answered.
     fn serve(&mut self, node: &mut Node, now: Time) -> bool {
         if !self.write() {
             return false;
@@ -162,7 +163,7 @@ impl ControlConn {
         self.handle_requests(node, now);
         if self.pending_output.len() >= OPERATOR_OUTPUT_BYTES_MAX {
             let is_alive = self.write();
-            // Only a socket that is full tells when some of it has been read.
+            // An event reports free space only after a write has filled the socket.
             self.is_ready = self.pending_output.len() < OPERATOR_OUTPUT_BYTES_MAX;
             return is_alive;
         }
@@ -184,7 +185,7 @@ impl ControlConn {
         self.write()
     }
 
-    /// Answers the lines that are whole, as long as answers do not pile up.
+    /// Executes complete requests while pending answers stay below their bound.
     fn handle_requests(&mut self, node: &mut Node, now: Time) {
         while self.pending_output.len() < OPERATOR_OUTPUT_BYTES_MAX
             && let Some(end) = self.pending_input.iter().position(|&byte| byte == b'\n')
@@ -198,14 +199,16 @@ impl ControlConn {
             )));
         }
         if self.pending_input.len() > OPERATOR_LINE_BYTES_MAX + 4096 {
-            let message = format!("a request has at most {OPERATOR_LINE_BYTES_MAX} bytes\n");
+            let message = format!(
+                "a request has at most {OPERATOR_LINE_BYTES_MAX} bytes; send a shorter one\n"
+            );
             self.pending_output.extend_from_slice(&encode_response(&Err(message)));
             self.pending_input = Vec::new();
             self.is_discarding_input = true;
         }
     }
 
-    /// Answers false if the connection is broken.
+    /// Writes pending answers. Returns false if the connection is broken.
     fn write(&mut self) -> bool {
         while !self.pending_output.is_empty() {
             match self.stream.write(&self.pending_output) {
@@ -219,6 +222,7 @@ impl ControlConn {
     }
 }
 
+/// Executes one request.
 fn handle_request(node: &mut Node, now: Time, line: &str) -> CommandResult {
     let (format, command) = line.split_once(' ').unwrap_or((line, ""));
     let format = match format {
@@ -230,6 +234,7 @@ fn handle_request(node: &mut Node, now: Time, line: &str) -> CommandResult {
     operator::execute(node, now, command, format)
 }
 
+/// Encodes an answer: a line with status and length, and the text.
 fn encode_response(result: &CommandResult) -> Vec<u8> {
     let (status, text) = match result {
         Ok(text) => ("ok", text),
@@ -250,27 +255,33 @@ fn check_path_len(path: &Path) -> Result<(), String> {
     }
 }
 
-/// Removes a socket that nobody listens on any more.
+/// Removes a socket that no server listens on.
 fn remove_stale_socket(path: &Path) -> Result<(), String> {
     let Ok(metadata) = std::fs::symlink_metadata(path) else {
         return Ok(());
     };
     if !metadata.file_type().is_socket() {
-        return Err("there is a file of this name that is no socket; choose another path".into());
+        return Err("a file of this name exists and is not a socket; choose another path".into());
     }
     match std::os::unix::net::UnixStream::connect(path) {
         Ok(_) => Err("another server answers on it; choose another path, or stop that one".into()),
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-            std::fs::remove_file(path).map_err(|error| format!("cannot replace it: {error}"))
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => std::fs::remove_file(path)
+            .map_err(|error| {
+                format!(
+                    "cannot replace the stale socket: {error}; remove it, or choose another path"
+                )
+            }),
+        Err(error) => {
+            Err(format!("cannot find out whether a server uses it: {error}; choose another path"))
         }
-        Err(error) => Err(format!("cannot tell whether a server uses it: {error}")),
     }
 }
 
-/// Asks the server behind a control socket; what `crc ctl` does. Blocks until it has answered.
+/// Sends a command to the server behind a control socket, and returns its answer. Blocks until it comes.
 ///
 /// # Errors
-/// What went wrong on the way, with the path; what the server refuses is its [`Answer`].
+/// If the server cannot be reached or gives no answer. An error of the command itself is in the
+/// [`CommandResult`].
 pub fn send_control_command(
     path: &Path,
     format: Format,
@@ -282,7 +293,10 @@ pub fn send_control_command(
             "no server answers on {} ({error}); start one with --control {0}",
             path.display()
         ),
-        ErrorKind::WouldBlock => format!("{}: no answer in {RESPONSE_TIMEOUT:?}", path.display()),
+        ErrorKind::WouldBlock => format!(
+            "{}: no answer in {RESPONSE_TIMEOUT:?}; look into the log of the server",
+            path.display()
+        ),
         _ => format!("{}: {error}", path.display()),
     };
     let mut stream = std::os::unix::net::UnixStream::connect(path).map_err(fail)?;
@@ -295,7 +309,9 @@ pub fn send_control_command(
     let mut reader = BufReader::new(stream);
     let mut header = String::new();
     reader.read_line(&mut header).map_err(fail)?;
-    let bad_response = || format!("{}: the answer is not a crc server's", path.display());
+    let bad_response = || {
+        format!("{}: the answer does not come from a crc server; correct --control", path.display())
+    };
     let (status, length) = header.trim_end().split_once(' ').ok_or_else(bad_response)?;
     let mut text = String::new();
     let length = length.parse().map_err(|_| bad_response())?;

@@ -1,5 +1,4 @@
-//! Neighbours to dial: under which address next, and what the operator has been told of those who
-//! cannot be reached.
+//! Dial targets: the next address to try for each, and whether its failure has been logged.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -12,12 +11,12 @@ use super::resolve::{Resolution, Resolver};
 use crate::link::{CloseReason, LinkId};
 use crate::uri::Address;
 
-/// What a dial has come to: a connection that is being made, or why there is none.
+/// The result of a dial: a connection that is being established, or the reason why there is none.
 pub(super) type DialResult = Result<Connection, CloseReason>;
 
-/// All neighbours to dial.
+/// All dial targets.
 pub(super) struct Dialler {
-    /// What they are to this program, for the log.
+    /// The term for a target in log lines, such as "parent".
     target_kind: &'static str,
     targets: Vec<Target>,
     resolver: Resolver,
@@ -25,21 +24,21 @@ pub(super) struct Dialler {
 
 struct Target {
     address: Address,
-    /// The operator knows that it cannot be reached.
+    /// Its failure was logged, and it was not reached since.
     is_reported: bool,
-    /// Dials that never became a connection: each begins with another of its addresses.
+    /// Dials that failed; each dial starts with another of the target's addresses.
     failed_dials: usize,
 }
 
 impl Dialler {
-    /// `waker` wakes the loop when a name has been looked up.
+    /// Creates a dialler that wakes the loop by `waker` when a name is resolved.
     pub(super) fn new(target_kind: &'static str, targets: Vec<Address>, waker: Arc<Waker>) -> Self {
         let target = |address| Target { address, is_reported: false, failed_dials: 0 };
         let targets = targets.into_iter().map(target).collect();
         Self { target_kind, targets, resolver: Resolver::new(waker) }
     }
 
-    /// Begins to connect a link; `None` if the name of its neighbour is looked up first.
+    /// Starts to connect a link. Returns `None` if the name is resolved first.
     pub(super) fn dial(&mut self, target: usize, link: LinkId) -> Option<DialResult> {
         let address = &self.targets[target].address;
         match address.host.parse::<IpAddr>() {
@@ -54,12 +53,12 @@ impl Dialler {
         }
     }
 
-    /// The next name that has been looked up, for [`Dialler::resolved`].
+    /// Returns the next resolved name, for [`Dialler::dial_resolved`].
     pub(super) fn poll_resolved(&self) -> Option<Resolution> {
         self.resolver.poll_resolved()
     }
 
-    /// The name of a link's neighbour has been looked up.
+    /// Continues a dial with a resolved name.
     pub(super) fn dial_resolved(&mut self, resolution: Resolution) -> DialResult {
         match resolution.addresses {
             Ok(mut candidates) => {
@@ -71,14 +70,14 @@ impl Dialler {
         }
     }
 
-    /// A dial has become a connection.
+    /// Records that a dial is established.
     pub(super) fn on_connected(&mut self, link: LinkId, pending_dial: &PendingDial) {
         self.targets[pending_dial.target].is_reported = false;
         log::info!("link {link}: connected to the {} {}", self.target_kind, pending_dial.address);
     }
 
-    /// A dial has ended. Goes on with the neighbour's next address, if there is one that may do
-    /// better; `None` if the link ends.
+    /// Continues a failed dial with the target's next address. Returns `None` if the dial ends: no
+    /// address is left, or the failure was not one of the network.
     pub(super) fn dial_next_address(
         &mut self,
         link: LinkId,
@@ -96,14 +95,14 @@ impl Dialler {
         None
     }
 
-    /// Dials the first address that the system takes; the rest is tried when that one fails.
+    /// Dials the first address that the system accepts; the others are tried when that one fails.
     fn connect(
         &mut self,
         link: LinkId,
         target: usize,
         mut candidates: VecDeque<SocketAddr>,
     ) -> DialResult {
-        let mut error = "its name stands for no address".to_owned();
+        let mut error = "its name has no address".to_owned();
         while let Some(address) = candidates.pop_front() {
             match Connection::dial(link, PendingDial { target, address, candidates }) {
                 Ok(connection) => return Ok(connection),
@@ -121,7 +120,7 @@ impl Dialler {
         CloseReason::Io(error)
     }
 
-    /// Says once that a neighbour cannot be reached; it is tried on in silence.
+    /// Logs the first failure of a target as a warning, further ones at debug level.
     fn report_failure(&mut self, target: usize, error: &str) {
         let Target { address, is_reported, failed_dials } = &mut self.targets[target];
         let target_kind = self.target_kind;

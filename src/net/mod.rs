@@ -1,16 +1,20 @@
-//! The shell: the one thread and the one poll loop that own every socket of a server or a peer.
+//! The shell: one thread and one poll loop that own every socket of a server or a peer.
 //!
-//! It moves bytes and time between the system and a machine, and decides nothing. `program` is what
-//! the loop asks of the machine and of what else a program has; `server` and `peer` are those.
-//! `ground` is what the loop stands on, `poller` where it waits. `connection` is a link's socket; `dial`
-//! finds neighbours, with `resolve` for their names. `listen` is for doors, `control` the operator's
-//! socket, `console` the operator's terminal, `stdio` what is shared with other programs.
+//! The loop moves bytes and time between the system and a [`Machine`], and decides nothing. What a
+//! program has besides its links is its [`Services`]; [`Server`] and [`PeerServer`] are the programs.
 //!
-//! A turn has five steps: wait until the next deadline, read (a budget a link), advance, write
-//! (likewise), reap. Sockets register once for both directions; readiness is a flag that only the
-//! system's "would block", or a read that came back short, clears; a link whose flag is still set
-//! at the end of a turn is runnable, and the next wait does not sleep. Connections are closed
-//! in the last step alone. A server with nothing to do makes no system call.
+//! | module | contents |
+//! | --- | --- |
+//! | `setup`, `poller` | what a loop is made of; waiting for events, and the clock |
+//! | `listen`, `reserve` | listening sockets; file descriptors held in reserve |
+//! | `dial`, `resolve` | dialled targets; name resolution on a thread |
+//! | `connection`, `transport` | a link's readiness; its byte stream |
+//! | `console`, `control`, `stdio` | the operator's terminal and socket; the standard streams |
+//!
+//! A turn has five steps: wait, read (with a budget for each link), advance, write (likewise), reap.
+//! Sockets are registered once, edge-triggered, for both directions. Readiness is a flag that an event
+//! sets, and that a "would block" or a short read or write clears. While a flag is set, the next wait
+//! does not sleep. Connections are closed in the last step only. An idle server makes no system call.
 
 mod connection;
 mod console;
@@ -52,28 +56,30 @@ use crate::limits::READ_BYTES_PER_TURN;
 use crate::link::{Action, CloseReason, LinkId, ListenerId, Machine, Origin, Time};
 use crate::uri::Address;
 
-/// A program with its sockets.
+/// The loop of one program.
 struct EventLoop<M: Machine, S> {
     poller: Poller,
     machine: M,
     services: S,
-    /// When this turn began, by the clock of the machine.
+    /// When this turn began.
     now: Time,
     dialler: Dialler,
     signals: Signals,
     listeners: Vec<Listener>,
-    /// By index in `listeners`.
+    /// The machine's ids of `listeners`, in the same order.
     listener_ids: Vec<ListenerId>,
     reserve: AcceptReserve,
     /// By [`LinkId::index`].
     connections: ChunkedVec<Option<Connection>>,
-    /// Links whose sockets may have more to read.
+    /// Links that may have bytes to read.
     readable: VecDeque<LinkId>,
-    /// Links with bytes to send whose sockets may take more.
+    /// Links with unsent bytes whose sockets may take more.
     writable: VecDeque<LinkId>,
-    /// Links whose connections have ended, or are to be closed, in this turn.
+    /// Links to close at the end of this turn.
     closing: Vec<(LinkId, CloseReason)>,
+    /// Scratch space for reads.
     buffer: Box<[u8]>,
+    /// A second signal came: exit without draining.
     must_exit_now: bool,
 }
 
@@ -105,15 +111,15 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
         }
     }
 
-    /// Where each door listens, with the port that was chosen if it was to be any.
+    /// Returns the wire and the bound address of each listener.
     fn listen_addresses(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
         self.listeners.iter().map(|listener| (listener.wire(), listener.address()))
     }
 
-    /// Serves until the operator or a signal ends it.
+    /// Runs until the machine shuts down, or a second signal comes.
     ///
     /// # Errors
-    /// If the system refuses to wait for events any more.
+    /// If waiting for events fails.
     fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
         self.advance();
@@ -135,7 +141,7 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
         }
     }
 
-    /// How long there is nothing to do unless the system has news; `None` for ever.
+    /// Returns the timeout of the next wait: zero while there is work, `None` without a deadline.
     fn wait_timeout(&self) -> Option<Duration> {
         let now = self.now;
         let is_busy = !self.readable.is_empty()
@@ -152,7 +158,7 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
         deadline.map(|at| at.since(self.poller.now()))
     }
 
-    /// Step one: what the system has news of becomes a flag or a place in a list.
+    /// Step one: turns an event into a flag or an entry of a list.
     fn on_event(&mut self, event: &Event) {
         match event.token() {
             SIGNALS => self.on_signals(),
@@ -171,6 +177,7 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
         }
     }
 
+    /// Handles an event of a link's socket: a dial that is established, or readiness.
     fn on_link_event(&mut self, index: usize, event: &Event) {
         let Some(connection) = self.connections.occupied_mut(index) else {
             return;
@@ -201,11 +208,11 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
         }
     }
 
-    /// Step two: a portion from every socket that has something.
+    /// Step two: accepts, reads each readable link once, and runs the services.
     fn read(&mut self) {
         let now = self.now;
         if M::USES_WALL_CLOCK {
-            // A clock from before 1970 shows the first moment.
+            // A clock set before 1970 counts as 1970.
             let wall_clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             self.machine.set_wall_clock(now, wall_clock);
         }
@@ -250,6 +257,7 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
         self.services.run_pending(&mut self.machine, now, self.poller.registry());
     }
 
+    /// Accepts from one listener and opens a link for each connection.
     fn accept(&mut self, index: usize, now: Time) {
         if self.machine.is_stopping() {
             return;
@@ -262,6 +270,7 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
         }
     }
 
+    /// Registers a connection and adds it to the table.
     fn add_connection(&mut self, mut connection: Connection) {
         let link = connection.id();
         let index = link.index as usize;
@@ -274,11 +283,11 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
         self.connections.set(index, connection);
     }
 
-    /// Step three: what is due by now.
+    /// Step three: runs the timers that are due.
     fn advance(&mut self) {
         let now = self.now;
         if self.machine.next_deadline().is_some_and(|at| at <= now) {
-            // What a link has to say beyond a queue that has become long goes on now.
+            // Long queues are written before timers add to them.
             self.write_above_high_water();
             self.machine.advance(now);
         }
@@ -288,8 +297,8 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
         }
     }
 
-    /// Steps four and five, until neither gives the other more to do. Answers true if the server
-    /// is to end.
+    /// Steps four and five: applies actions, writes and reaps until nothing is left to do. Returns
+    /// whether the machine has shut down.
     fn write_and_reap(&mut self) -> bool {
         for _ in 0..self.writable.len() {
             if let Some(link) = self.writable.pop_front() {
@@ -308,7 +317,7 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
                         }
                     }
                     Action::Close { link, reason } => {
-                        self.write(link); // as much of a farewell as fits
+                        self.write(link); // what the socket takes of the last bytes
                         self.closing.push((link, reason));
                     }
                     Action::Resume { link } => {
@@ -341,12 +350,14 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
         }
     }
 
+    /// Writes the queues that have risen above the high-water mark.
     fn write_above_high_water(&mut self) {
         while let Some(link) = self.machine.poll_above_high_water() {
             self.write(link);
         }
     }
 
+    /// Writes a link's send queue, as far as its socket and the budget allow.
     fn write(&mut self, link: LinkId) {
         let Some(connection) = connection_mut(&mut self.connections, link) else {
             return;
@@ -354,7 +365,7 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
         match connection.write(&mut self.machine) {
             Ok(true) => self.writable.push_back(link),
             Ok(false) => {}
-            // What the other end said before it went is still to be read; then comes its end.
+            // Input that arrived before the error is still read; then the link ends.
             Err(error) => {
                 log::debug!("link {link}: {error}");
                 if connection.stop_writing() {
@@ -364,6 +375,7 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
         }
     }
 
+    /// Closes a connection; a failed dial goes on with the target's next address.
     fn reap(&mut self, now: Time, link: LinkId, reason: &CloseReason) {
         let entry = self.connections.get_mut(link.index as usize);
         let connection = entry.and_then(|slot| slot.take_if(|connection| connection.id() == link));
@@ -378,18 +390,18 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
         self.machine.closed(now, link, reason);
     }
 
-    /// Dials go on whose names have been looked up.
+    /// Continues the dials whose names have been resolved.
     fn on_resolved(&mut self) {
         while let Some(resolution) = self.dialler.poll_resolved() {
             let link = resolution.link;
             if self.machine.is_open(link) {
                 let result = self.dialler.dial_resolved(resolution);
                 self.handle_dial_result(link, result);
-            } // or it took too long, and its link was given up
+            } // or the link was given up meanwhile
         }
     }
 
-    /// A link is being connected, or cannot be.
+    /// Adds the connection of a dial, or reports its failure to the machine.
     fn handle_dial_result(&mut self, link: LinkId, result: DialResult) {
         match result {
             Ok(connection) => self.add_connection(connection),
@@ -397,6 +409,7 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
         }
     }
 
+    /// Handles SIGTERM and SIGINT: the first one starts to drain, the second one exits.
     fn on_signals(&mut self) {
         let now = self.now;
         for signal in self.signals.pending() {

@@ -1,5 +1,5 @@
-//! Waits for news from the system: asleep, or first awake for a while, where the operator wants that.
-//! The loop's clock is here too, since waiting is what time is read for.
+//! Waiting for events: asleep, or busy polling first where the operator wants that. The loop's clock is
+//! here too.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -8,11 +8,11 @@ use mio::{Events, Poll, Registry};
 
 use crate::link::Time;
 
-/// What is registered with the system, and how its news are waited for.
+/// The poll instance and the clock.
 pub(super) struct Poller {
     poll: Poll,
     start: Instant,
-    /// How long to look again before sleeping; not at all if it is zero.
+    /// How long to poll without sleeping before each sleep; zero turns it off.
     pub(super) busy_poll: Duration,
 }
 
@@ -25,18 +25,19 @@ impl Poller {
         self.poll.registry()
     }
 
+    /// Returns the time since the start of the loop.
     pub(super) fn now(&self) -> Time {
         Time::from_start(self.start.elapsed())
     }
 
-    /// Waits for news, for so long at most; `None` for ever. May end early without any.
+    /// Waits for events, at most for `timeout`. May return early without any.
     pub(super) fn wait(
         &mut self,
         events: &mut Events,
         mut timeout: Option<Duration>,
     ) -> io::Result<()> {
         if !self.busy_poll.is_zero() && timeout != Some(Duration::ZERO) {
-            // Half of what a lone message waits for is the waking of a core that sleeps.
+            // Half of the latency of a lone message is the wake-up of a sleeping core.
             let start = self.now();
             let deadline = start + timeout.map_or(self.busy_poll, |span| span.min(self.busy_poll));
             let mut now = start;

@@ -1,7 +1,7 @@
-//! Looks up the addresses of neighbours that are given by name.
+//! Name resolution of dial targets.
 //!
-//! The system's look-up blocks, so it runs on a thread that lives no longer than it takes; a
-//! neighbour given by number needs none.
+//! The system's resolver blocks, so that each resolution runs on a thread of its own. A target with an
+//! IP address needs none.
 
 use std::collections::VecDeque;
 use std::net::{SocketAddr, ToSocketAddrs as _};
@@ -13,17 +13,17 @@ use mio::Waker;
 use crate::link::LinkId;
 use crate::uri::Address;
 
-/// The end of a look-up.
+/// The result of a resolution.
 pub(super) struct Resolution {
-    /// The link that is to be connected.
+    /// The link to connect.
     pub(super) link: LinkId,
-    /// The neighbour's place in the list.
+    /// Index in the list of targets.
     pub(super) target: usize,
-    /// Addresses in the order to try them, or what went wrong.
+    /// The addresses in the order to try them, or the error.
     pub(super) addresses: Result<VecDeque<SocketAddr>, String>,
 }
 
-/// Runs look-ups beside the loop.
+/// Resolves names beside the loop.
 pub(super) struct Resolver {
     waker: Arc<Waker>,
     sender: Sender<Resolution>,
@@ -31,31 +31,31 @@ pub(super) struct Resolver {
 }
 
 impl Resolver {
-    /// `waker` wakes the loop when an answer is there.
+    /// Creates a resolver that wakes the loop by `waker` after each resolution.
     pub(super) fn new(waker: Arc<Waker>) -> Self {
         let (sender, receiver) = channel();
         Self { waker, sender, receiver }
     }
 
-    /// Begins to look up where `link` is to connect.
+    /// Starts to resolve the address that `link` connects to.
     pub(super) fn resolve(&self, link: LinkId, target: usize, address: Address) {
         let (sender, waker) = (self.sender.clone(), Arc::clone(&self.waker));
         let send_result = move |addresses| {
-            // The loop may be gone by now; then nobody needs the answer.
+            // Fails if the loop has ended, which needs no result.
             let _ = sender.send(Resolution { link, target, addresses });
             let _ = waker.wake();
         };
         let send_failure = send_result.clone();
-        let look_up = move || {
+        let resolve = move || {
             let addresses = (address.host.as_str(), address.port).to_socket_addrs();
             send_result(addresses.map(Iterator::collect).map_err(|error| error.to_string()));
         };
-        if let Err(error) = std::thread::Builder::new().name("resolve".to_owned()).spawn(look_up) {
-            send_failure(Err(format!("no thread for a look-up: {error}")));
+        if let Err(error) = std::thread::Builder::new().name("resolve".to_owned()).spawn(resolve) {
+            send_failure(Err(format!("cannot start a thread to resolve the name: {error}")));
         }
     }
 
-    /// The next answer.
+    /// Returns the next result.
     pub(super) fn poll_resolved(&self) -> Option<Resolution> {
         self.receiver.try_recv().ok()
     }

@@ -1,4 +1,4 @@
-//! `crc server`: a [`Node`] in the loop, with its mailbox and its operator.
+//! `crc server`: a [`Node`] in the loop, with its mailbox, console and control socket.
 
 use std::io;
 use std::net::SocketAddr;
@@ -27,31 +27,32 @@ const CONSOLE_OUTPUT: Token = Token(SERVICE_TOKEN_BASE + 1);
 const CONTROL_LISTENER: Token = Token(SERVICE_TOKEN_BASE + 2);
 const CONTROL_TOKEN_BASE: usize = SERVICE_TOKEN_BASE + 3;
 
-/// How a server is to run.
+/// Settings of a server.
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
-    /// Who it is.
+    /// Its id, name and info.
     pub identity: Identity,
-    /// Where it listens, a door each.
+    /// The wire and the address of each listener.
     pub listeners: Vec<(Wire, Address)>,
-    /// Whom it joins, in order of preference.
+    /// The servers to join, in order of preference.
     pub parents: Vec<Address>,
-    /// The file in which mail waits; in memory without one.
+    /// The file that keeps mail; `None` keeps it in memory.
     pub mailbox: Option<PathBuf>,
-    /// Where `crc ctl` finds it.
+    /// The path of the control socket.
     pub control_socket: Option<PathBuf>,
-    /// How long to look for news again and again before sleeping until there is some: a core is
-    /// busy for so long after each message, and the next one finds it awake. Zero: not at all.
+    /// How long to poll for events before sleeping; zero turns it off. Keeps a core busy for that long
+    /// after each message, and lowers the latency of the next one.
     pub busy_poll: Duration,
-    /// Its bounds.
+    /// Its limits.
     pub limits: Limits,
-    /// Decides its random choices.
+    /// The seed of its random choices.
     pub seed: u64,
 }
 
 /// A server with its sockets.
 pub struct Server(EventLoop<Node, ServerServices>);
 
+/// What a server has besides its links.
 struct ServerServices {
     mailbox: Mailbox,
     console: Option<Console>,
@@ -59,10 +60,10 @@ struct ServerServices {
 }
 
 impl Server {
-    /// Opens the doors and the control socket.
+    /// Opens the listeners, the control socket, the mailbox and the console.
     ///
     /// # Errors
-    /// A text that names the address or path that cannot be used.
+    /// If one of them cannot be opened. The text names the address or path, and what to do.
     pub fn open(settings: ServerSettings) -> Result<Self, String> {
         let listeners = settings.listeners.iter();
         let addresses = listeners.map(|(wire, address)| (wire.name(), address.clone()));
@@ -76,15 +77,15 @@ impl Server {
             None => {
                 if settings.listeners.iter().any(|(wire, _)| *wire == Wire::Direct) {
                     log::info!(
-                        "messages to the absent wait in memory and are lost with this server; with \
-                         --mailbox FILE they are on disk"
+                        "messages to absent users wait in memory and are lost when this server stops; \
+                         keep them on disk with --mailbox FILE"
                     );
                 }
                 Mailbox::in_memory()
             }
             Some(path) => {
                 let waker = Arc::clone(&setup.waker);
-                // A loop that cannot be woken finds the answers at its next turn.
+                // A failed wake-up delays the replies until the next turn.
                 Mailbox::open(path, move || drop(waker.wake()))?
             }
         };
@@ -98,15 +99,15 @@ impl Server {
         Ok(Self(event_loop))
     }
 
-    /// Where each door listens, with the port that was chosen if it was to be any.
+    /// Returns the wire and the bound address of each listener.
     pub fn listen_addresses(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
         self.0.listen_addresses()
     }
 
-    /// Serves until the operator or a signal ends it.
+    /// Runs until the operator or a signal stops it.
     ///
     /// # Errors
-    /// If the system refuses to wait for events any more.
+    /// If waiting for events fails.
     pub fn run(self) -> io::Result<()> {
         self.0.run()
     }
@@ -131,7 +132,7 @@ impl Services<Node> for ServerServices {
                     console.set_ready();
                 }
             }
-            CONSOLE_OUTPUT => {} // it is written in any case
+            CONSOLE_OUTPUT => {} // pending output is written in every turn
             CONTROL_LISTENER => {
                 if let Some(control) = &mut self.control {
                     control.readiness.set_ready();
@@ -166,7 +167,7 @@ impl Services<Node> for ServerServices {
 
     fn handle_store_request(&mut self, node: &mut Node, now: Time, request: StoreRequest) {
         self.mailbox.request(request);
-        self.on_wake(node, now); // a mailbox in memory has answered already
+        self.on_wake(node, now); // a mailbox in memory has replied already
     }
 
     fn drain_events(&mut self, _: &mut Node, _: Time) -> bool {

@@ -1,4 +1,4 @@
-//! What a program has besides its links: sockets, terminals and threads of its own.
+//! What a program has besides its links: terminals, control sockets, stores, threads.
 //!
 //! [`Services`] is a type parameter of the loop, like its [`Machine`]: each program has a loop of its
 //! own, compiled for it.
@@ -7,22 +7,22 @@ use mio::{Registry, Token};
 
 use crate::link::{Machine, Time};
 
-/// What a program has beside its links. Its tokens are those that the loop leaves to it.
+/// The part of a program beside its links. Its tokens begin at `setup::SERVICE_TOKEN_BASE`.
 pub(super) trait Services<M: Machine> {
-    /// Whether it has something to do at once.
+    /// Whether [`Services::run_pending`] has something to do now.
     fn has_work(&self, machine: &M, now: Time) -> bool;
-    /// When it has something to do if nothing happens.
+    /// When it has something to do if no event comes.
     fn next_deadline(&self) -> Option<Time>;
-    /// The system has news for one of its tokens.
+    /// Records an event for one of its tokens.
     fn on_event(&mut self, token: Token);
-    /// Another thread has woken the loop.
+    /// Handles a wake-up by another thread.
     fn on_wake(&mut self, machine: &mut M, now: Time);
-    /// Its part of a turn, after the links were read.
+    /// Does its part of a turn, after the links were read.
     fn run_pending(&mut self, machine: &mut M, now: Time, registry: &Registry);
-    /// Does what the machine wants.
+    /// Handles a request of the machine to its store.
     fn handle_store_request(&mut self, machine: &mut M, now: Time, request: M::StoreRequest);
-    /// Shows what there is to show. Answers whether that has given the machine more to do.
+    /// Shows the machine's events to the user. Returns whether this gave the machine more to do.
     fn drain_events(&mut self, machine: &mut M, now: Time) -> bool;
-    /// The program ends at once, whatever is not finished.
+    /// Abandons all unfinished work: the process exits at once.
     fn abort(&mut self);
 }

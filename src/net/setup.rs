@@ -1,5 +1,4 @@
-//! The ground that a loop stands on before there is a machine: the poll, with its tokens, what listens,
-//! and what wakes it.
+//! What a loop is made of before there is a machine: the poll and its tokens, listeners, signals, waker.
 
 use std::io;
 use std::sync::Arc;
@@ -17,12 +16,12 @@ pub(super) const SIGNALS: Token = Token(0);
 pub(super) const WAKER: Token = Token(1);
 pub(super) const LISTENER_TOKEN_BASE: usize = 2;
 pub(super) const LISTENERS_MAX: usize = 64;
-/// From here up to the links, tokens are a house's.
+/// First token of the services; the links' tokens follow theirs.
 pub(super) const SERVICE_TOKEN_BASE: usize = LISTENER_TOKEN_BASE + LISTENERS_MAX;
 const SERVICE_TOKENS_MAX: usize = 3 + CONTROL_CONNECTIONS_MAX;
 pub(super) const LINK_TOKEN_BASE: usize = SERVICE_TOKEN_BASE + SERVICE_TOKENS_MAX;
 
-/// What a loop is made of before there is a machine.
+/// The parts of a loop that are opened before the machine is created.
 pub(super) struct LoopSetup {
     pub(super) poll: Poll,
     pub(super) listeners: Vec<Listener>,
@@ -31,7 +30,7 @@ pub(super) struct LoopSetup {
 }
 
 impl LoopSetup {
-    /// Listens.
+    /// Opens the listeners, and registers signals and the waker.
     pub(super) fn open(addresses: &[(&'static str, Address)]) -> Result<Self, String> {
         raise_descriptor_limit();
         let poll = Poll::new().map_err(|error| setup_error(&error))?;
@@ -61,14 +60,14 @@ impl LoopSetup {
 }
 
 fn setup_error(error: &io::Error) -> String {
-    format!("cannot set up the poll loop: {error}")
+    format!("cannot set up the poll loop: {error}; raise the limit of open files (`ulimit -n`)")
 }
 
-/// Every connection takes a descriptor: as many as the system grants, not the few it begins with.
+/// Raises the soft limit of open files to the hard limit, since every connection takes a descriptor.
 fn raise_descriptor_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        log::warn!("cannot raise the limit of open files: {error}");
+        log::warn!("cannot raise the limit of open files: {error}; the current limit stays");
     }
 }

@@ -1,4 +1,4 @@
-//! Standard input, output and error, used without ever waiting for the other end.
+//! Standard input, output and error, used without blocking.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -12,19 +12,19 @@ pub(super) const STDIN: u32 = 0;
 pub(super) const STDOUT: u32 = 1;
 const STDERR: u32 = 2;
 
-/// One of the three, so that reading and writing it does not wait, if the system can do that.
+/// A standard stream that does not block, where the system allows that.
 ///
-/// A pipe or terminal is opened anew: its mode is a property of what was opened, which other programs
-/// may share. A socket is asked not to wait in each call. A file never waits.
+/// A pipe or terminal is reopened: `O_NONBLOCK` belongs to the open file description, which other
+/// programs may share. On a socket each call is non-blocking. A regular file never blocks.
 pub(super) enum Stdio {
-    /// A file, or what was opened anew.
+    /// A file, or a reopened pipe or terminal.
     File(File),
     /// A socket.
     Socket(OwnedFd),
 }
 
 impl Stdio {
-    /// `None` if it is closed.
+    /// Opens a standard stream. Returns `None` if it is closed.
     pub(super) fn open(fd_number: u32) -> Option<Self> {
         let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
         let fd: BorrowedFd<'_> = match fd_number {
@@ -83,8 +83,8 @@ impl Write for Stdio {
     }
 }
 
-/// Where the log goes: standard error. What its reader does not take in time is dropped and
-/// counted, as the server waits for nobody.
+/// The destination of the log: standard error. Lines that its reader does not take in time are dropped
+/// and counted, since logging must not block the loop.
 pub struct LogSink {
     stderr: Option<Stdio>,
     dropped: u64,
@@ -102,8 +102,10 @@ impl Write for LogSink {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let Some(stderr) = &mut self.stderr else { return Ok(line.len()) };
         if self.dropped > 0 {
-            let notice =
-                format!("… {} lines of the log were dropped: nobody read them\n", self.dropped);
+            let notice = format!(
+                "… {} lines of the log were dropped: standard error was not read\n",
+                self.dropped
+            );
             match stderr.write(notice.as_bytes()) {
                 Ok(_) => self.dropped = 0,
                 Err(_) => {
