@@ -1,4 +1,4 @@
-//! Noise, slow readers, crowds, descriptors, a log that nobody reads.
+//! Limits: invalid bytes, slow readers, many clients, file descriptors, an unread log.
 
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
@@ -9,13 +9,13 @@ use super::*;
 fn a_slow_reader_is_closed_and_the_others_are_served() {
     let one = Server::start(&["--id", "1"]);
     let (mut slow_reader, mut sam) = (one.connect(), one.connect());
-    slow_reader.send(&user(101, "deaf", ""));
-    slow_reader.expect_frame(&welcome_frame(1, "deaf"));
+    slow_reader.send(&user(101, "slow", ""));
+    slow_reader.expect_frame(&welcome_frame(1, "slow"));
     sam.send(&user(102, "sam", ""));
     sam.expect_frame(&welcome_frame(1, "sam"));
     let text = "x".repeat(100_000);
     let mut round = 0;
-    eventually("the deaf one is closed", || {
+    eventually("the slow reader is closed", || {
         round += 1;
         sam.send(&chat(102, 101, &text));
         sam.send(&chat(102, 102, &format!("round {round}.")));

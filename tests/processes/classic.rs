@@ -1,4 +1,4 @@
-//! The classic door with many clients at once.
+//! The classic wire with many clients.
 
 use std::collections::BTreeSet;
 use std::net::TcpStream;
@@ -22,21 +22,21 @@ fn encode_message(source: &str, destination: &str, text: &str) -> Vec<u8> {
 }
 
 fn connect(port: u16, name: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the door is open");
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("an open port");
     stream
         .write_all(&encode_message(name, "-SERVER-", &format!("Connect {name}")))
         .expect("it reads");
     stream
 }
 
-/// Somebody who reads every list.
+/// A classic client that reads every list.
 struct Observer {
     stream: TcpStream,
     decoder: FrameDecoder,
     bytes: usize,
-    /// The pages of the list that is coming.
+    /// The pages of an incomplete list.
     pages: Vec<String>,
-    /// The latest that is complete.
+    /// The latest complete list.
     latest_list: BTreeSet<String>,
     list_count: usize,
 }
@@ -49,7 +49,7 @@ impl Observer {
         Self { stream, decoder, bytes: 0, pages, latest_list, list_count: 0 }
     }
 
-    /// Reads what there is.
+    /// Reads without blocking.
     fn read_available(&mut self) {
         let mut buffer = [0; 65_536];
         while let Ok(count) = self.stream.read(&mut buffer) {
@@ -139,7 +139,7 @@ fn silent_classic_client_times_out_and_malformed_bytes_affect_no_other_client() 
     let mut rest = Vec::new();
     silent.read_to_end(&mut rest).expect("the server closes");
     for noise in [&[b'x'; 300][..], &[0xff; 4096], b"short\0"] {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the door is open");
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("an open port");
         let _ = stream.write_all(noise); // it may have been cut off already
         let _ = stream.read_to_end(&mut Vec::new());
     }

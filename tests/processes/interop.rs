@@ -1,4 +1,4 @@
-//! The clients of `docs/INTEROP.md`, as they stand there, against servers and against each other.
+//! The clients of `docs/INTEROP.md`, run as they stand in the page, against servers and each other.
 
 use std::collections::HashMap;
 use std::process::ChildStdin;
@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use super::*;
 
-/// The programs in the page by their file names.
+/// Returns the programs of the page by their file names.
 fn page_programs() -> HashMap<&'static str, &'static str> {
     let page = include_str!("../../docs/INTEROP.md");
     let blocks = page.split("```python ").skip(1);
@@ -23,7 +23,7 @@ fn python() -> Option<String> {
     version.is_ok_and(|output| output.status.success()).then_some(python)
 }
 
-/// One of the page's clients, running.
+/// A running client of the page.
 struct ScriptClient {
     child: Child,
     stdin: Option<ChildStdin>,
@@ -62,7 +62,7 @@ impl ScriptClient {
         writeln!(stdin, "{line}").and_then(|()| stdin.flush()).expect("it reads");
     }
 
-    /// Waits for a line of which `wanted` makes something.
+    /// Waits for a line for which `matcher` returns a value.
     #[track_caller]
     fn expect_line_matching<T>(&mut self, what: &str, matcher: impl Fn(&str) -> Option<T>) -> T {
         loop {
@@ -71,17 +71,17 @@ impl ScriptClient {
             }
             match self.lines.recv_timeout(TIMEOUT) {
                 Ok(line) => self.received.push(line),
-                Err(_) => panic!("never: {what}; heard {:#?}", self.received),
+                Err(_) => panic!("never: {what}; received {:#?}", self.received),
             }
         }
     }
 
     #[track_caller]
     fn expect_line(&mut self, line: &str) {
-        self.expect_line_matching(line, |heard| (heard == line).then_some(()));
+        self.expect_line_matching(line, |received| (received == line).then_some(()));
     }
 
-    /// Ends its input; it says what it does to leave, and ends.
+    /// Closes its input and waits until it exits.
     fn close_input(&mut self) {
         drop(self.stdin.take());
         let status = eventually("the client ends", || self.child.try_wait().expect("a child"));
@@ -118,7 +118,7 @@ fn interop_page_clients_exchange_messages_across_servers() {
     three.expect_line("* I am 3");
     let mut alice = start("classic_chat.py", two.port_of("classic"), &["alice"]);
     alice.expect_line("-SERVER-: Interval 10");
-    // The other form, as the page says it is made.
+    // The form without padding, made as the page describes.
     let (padded_form, terminated_form) =
         (r#"message[:255].ljust(256, b"\0")"#, r#"message[:255] + b"\0""#);
     let program = page_programs()["classic_chat.py"];

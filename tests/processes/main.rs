@@ -1,4 +1,4 @@
-//! The binary itself: real processes, real sockets, port 0, waiting on conditions with deadlines.
+//! The `crc` binary as real processes with real sockets: port 0, and conditions with deadlines.
 
 mod bounds;
 mod classic;
@@ -127,7 +127,7 @@ fn second_signal_ends_the_server_without_flushing() {
     frodo.send(&user(101, "frodo", ""));
     let text = "x".repeat(1_000_000);
     for _ in 0..30 {
-        frodo.send(&chat(101, 102, &text)); // more than the kernel keeps for who does not read
+        frodo.send(&chat(101, 102, &text)); // more than the socket buffers hold
     }
     eventually("the queue is long", || {
         let links = one.ctl(&["--json", "links"]).stdout;

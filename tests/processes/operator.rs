@@ -25,7 +25,7 @@ fn console_answers_commands_and_its_end_of_input_keeps_the_server_running() {
     stdin.write_all(b"num_users").expect("read by the server");
     drop(stdin);
     let mut line = String::new();
-    stdout.read_line(&mut line).expect("the last line needs no end");
+    stdout.read_line(&mut line).expect("the last line needs no newline");
     assert!(line.starts_with("0 "), "{line}");
     assert_eq!(one.ctl(&["num_users"]).status.code(), Some(0));
 }
@@ -61,7 +61,7 @@ fn control_socket_is_private_and_replaced_only_when_stale() {
 
     let dir = tempfile::tempdir().expect("a temporary folder");
     let stale = dir.path().join("stale");
-    drop(UnixListener::bind(&stale).expect("a socket that nobody listens on"));
+    drop(UnixListener::bind(&stale).expect("a socket without a listener"));
     let stale = stale.to_str().expect("text");
     let _two = Server::start(&["--control", stale]);
     assert_eq!(ctl(Path::new(stale), &["num_users"]).status.code(), Some(0));
@@ -103,7 +103,7 @@ fn run_server_with_control(control: &str) -> Output {
 #[test]
 fn control_socket_accepts_split_requests_and_reports_errors() {
     let one = Server::start(&["--id", "1"]);
-    let ask = |pieces: &[&[u8]]| {
+    let request = |pieces: &[&[u8]]| {
         let mut stream = UnixStream::connect(one.control()).expect("the control socket");
         stream.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
         for piece in pieces {
@@ -114,13 +114,13 @@ fn control_socket_accepts_split_requests_and_reports_errors() {
         stream.read_to_string(&mut answer).expect("an answer");
         answer
     };
-    assert_eq!(ask(&[b"js", b"on num_us", b"ers\n"]), "ok 16\n{\"num_users\":0}\n");
-    let twice = ask(&[b"json num_users\njson num_users\n"]);
+    assert_eq!(request(&[b"js", b"on num_us", b"ers\n"]), "ok 16\n{\"num_users\":0}\n");
+    let twice = request(&[b"json num_users\njson num_users\n"]);
     assert_eq!(twice, "ok 16\n{\"num_users\":0}\n".repeat(2));
-    assert!(ask(&[b"state\n"]).starts_with("error "));
-    assert!(ask(&[b"json \xff\x1b\n"]).contains("unknown command"));
-    assert!(ask(&[&[b'x'; 70_000]]).contains("at most 65536 bytes"));
-    assert_eq!(ask(&[b"json num_users"]), "", "a request ends with its line");
+    assert!(request(&[b"state\n"]).starts_with("error "));
+    assert!(request(&[b"json \xff\x1b\n"]).contains("unknown command"));
+    assert!(request(&[&[b'x'; 70_000]]).contains("at most 65536 bytes"));
+    assert_eq!(request(&[b"json num_users"]), "", "a request ends with its line");
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn servers_sharing_standard_input_do_not_block_each_other() {
         .map(|_| Server::start_with_stdin(&[], input.try_clone().expect("a pipe's end").into()))
         .collect();
     for _ in 0..20 {
-        keyboard.write_all(b"num_users\n").expect("somebody reads");
+        keyboard.write_all(b"num_users\n").expect("a reader");
         for server in &servers {
             assert_eq!(server.ctl(&["num_users"]).status.code(), Some(0));
         }
@@ -202,7 +202,7 @@ fn check_unread_console_output(stdout: Stdio, mut reader: fs::File) {
         .expect("crc server runs");
     let mut keyboard = child.stdin.take().expect("piped");
     let typing = std::thread::spawn(move || {
-        // Several times what it keeps, in answers: it stops taking commands meanwhile.
+        // Several times the bound of pending output, so that reading of commands pauses.
         keyboard.write_all("help\n".repeat(5_000).as_bytes())
     });
     eventually("it answers others", || {
@@ -231,7 +231,7 @@ fn control_connection_that_never_reads_is_bounded() {
     while sent < 20_000_000 {
         match stream.write(requests.as_bytes()) {
             Ok(count) => sent += count,
-            Err(_) => break, // it takes no more, as it should
+            Err(_) => break, // the bound is reached
         }
     }
     assert!(sent < 20_000_000, "it took everything");
@@ -253,7 +253,7 @@ fn endless_control_requests_do_not_block_the_server() {
     let mut frodo = one.connect();
     frodo.send(&user(101, "frodo", ""));
     frodo.expect_frame(&welcome_frame(1, "frodo"));
-    drop(one); // while it is still being asked
+    drop(one); // while requests are in flight
     flood.join().expect("a thread");
     read.join().expect("a thread").map(drop).unwrap_or_default();
 }
@@ -265,7 +265,7 @@ fn every_pipelined_control_request_is_answered() {
     stream.set_write_timeout(Some(Duration::from_millis(200))).expect("a timeout");
     stream.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
     let requests = "text help\n".repeat(100_000);
-    // Until it takes no more, because of the answers that nobody reads.
+    // Writes until the server reads no more, since its answers are not read.
     let mut sent = 0;
     while let Ok(count) = stream.write(&requests.as_bytes()[sent..])
         && count > 0

@@ -17,7 +17,7 @@ struct PeerProcess {
     child: Child,
     stdin: Option<ChildStdin>,
     events: Receiver<Value>,
-    /// All that it has said.
+    /// All events received.
     events_seen: Vec<Value>,
     address: String,
     log: PathBuf,
@@ -60,7 +60,7 @@ impl PeerProcess {
         writeln!(self.stdin.as_mut().expect("open"), "{line}").expect("it reads");
     }
 
-    /// Waits until the peer has said this.
+    /// Waits for an event.
     #[track_caller]
     fn expect_event(&mut self, event: &Value) {
         let deadline = Instant::now() + TIMEOUT;
@@ -138,9 +138,9 @@ fn retained_chats_reach_a_late_peer_and_a_restarted_peer_is_redialled() {
     one.expect_event(&json!({"event": "error", "text": "x is not an id: peers have numbers"}));
     one.expect_event(&json!({"event": "error", "text": "-1 is not an id: they are positive"}));
     one.type_line("2 fence");
-    one.expect_event(&receipt(2)); // what was said before it has arrived as well
+    one.expect_event(&receipt(2)); // so that all earlier chats have arrived as well
     two.type_line("9 third");
-    // The first dies; the second still has what it said, and dials it for ever.
+    // The first is killed; the second keeps its messages and dials it again and again.
     let address = one.address.clone();
     one.kill();
     let mut one = PeerProcess::start(&address, 1, &[]);
@@ -173,7 +173,7 @@ fn peer_with_a_taken_id_gets_an_assigned_id() {
     assert!(shown.contains(&format!("assigner hash: 0x{hash:04x}")), "{shown}");
 }
 
-/// It goes on for others while nobody reads what it shows, and loses none of it.
+/// Unread output does not stop a peer from serving others, and none of it is lost.
 #[test]
 fn unread_peer_events_do_not_block_other_peers() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

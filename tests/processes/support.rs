@@ -1,4 +1,4 @@
-//! A server of the real binary, and a connection to it.
+//! A server process of the real binary, and connections to it.
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write as _};
@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-/// How long anything may take on a busy machine before it counts as never.
+/// Deadline for every condition; generous, for busy machines.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(super) const CRC: &str = env!("CARGO_BIN_EXE_crc");
 
-/// Waits until `condition` answers with something.
+/// Waits until `condition` returns a value, and returns it.
 #[track_caller]
 pub(super) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + TIMEOUT;
@@ -24,15 +24,15 @@ pub(super) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>
             return result;
         }
         assert!(Instant::now() < deadline, "never: {what}");
-        std::thread::park_timeout(Duration::from_millis(2)); // between two looks, no hope in it
+        std::thread::park_timeout(Duration::from_millis(2)); // interval between checks
     }
 }
 
-/// A running server, ended with the test.
+/// A running server, killed at the end of the test.
 pub(super) struct Server {
     pub(super) child: Child,
     pub(super) port: u16,
-    /// Every door and its port.
+    /// The wire and the port of every listener.
     ports: Vec<(String, u16)>,
     pub(super) log: PathBuf,
     pub(super) dir: tempfile::TempDir,
@@ -71,7 +71,7 @@ impl Server {
             let line = read_line(stdout);
             let Some((wire, port)) = parse_listening_line(&line) else {
                 let log = fs::read_to_string(&log).unwrap_or_default();
-                panic!("it says {line:?}; the log: {log}");
+                panic!("unexpected line {line:?}; the log: {log}");
             };
             ports.push((wire, port));
         }
@@ -84,9 +84,9 @@ impl Server {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// The port of a door.
-    pub(super) fn port_of(&self, door: &str) -> u16 {
-        self.ports.iter().find(|(name, _)| name == door).expect("an open door").1
+    /// Returns the port of the first listener of a wire.
+    pub(super) fn port_of(&self, wire: &str) -> u16 {
+        self.ports.iter().find(|(name, _)| name == wire).expect("a listener of this wire").1
     }
 
     pub(super) fn control(&self) -> PathBuf {
@@ -145,7 +145,7 @@ impl Server {
     }
 }
 
-/// A line of a server that goes on.
+/// Reads one line and no further.
 fn read_line(stdout: &mut impl Read) -> String {
     let (mut line, mut byte) = (Vec::new(), [0]);
     while stdout.read(&mut byte).expect("readable") == 1 && byte != *b"\n" {
@@ -154,7 +154,7 @@ fn read_line(stdout: &mut impl Read) -> String {
     String::from_utf8(line).expect("text")
 }
 
-/// The door and the port in `listening DOOR 127.0.0.1:PORT`.
+/// Parses `listening WIRE 127.0.0.1:PORT`.
 fn parse_listening_line(line: &str) -> Option<(String, u16)> {
     let (wire, address) = line.strip_prefix("listening ")?.split_once(' ')?;
     Some((wire.to_owned(), address.strip_prefix("127.0.0.1:")?.parse().ok()?))
@@ -172,7 +172,7 @@ pub(super) fn ctl(control: &Path, arguments: &[&str]) -> Output {
     command.args(["ctl", "--control"]).arg(control).args(arguments).output().expect("crc ctl runs")
 }
 
-/// A connection of ours to a server.
+/// A TCP connection to a server, without any protocol.
 pub(super) struct RawClient {
     pub(super) stream: TcpStream,
     pub(super) received: Vec<u8>,
@@ -180,8 +180,8 @@ pub(super) struct RawClient {
 
 impl RawClient {
     pub(super) fn connect(port: u16) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).expect("the door is open");
-        stream.set_nodelay(true).expect("an option"); // what is said in pieces arrives in pieces
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("an open port");
+        stream.set_nodelay(true).expect("an option"); // each write arrives by itself
         stream.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
         Self { stream, received: Vec::new() }
     }
@@ -190,7 +190,7 @@ impl RawClient {
         self.stream.write_all(bytes).expect("the server reads");
     }
 
-    /// Reads until the frame has come; what came with it stays for later.
+    /// Reads until the frame has arrived. All bytes stay in `received`.
     #[track_caller]
     pub(super) fn expect_frame(&mut self, frame: &[u8]) {
         let deadline = Instant::now() + TIMEOUT;
@@ -202,7 +202,7 @@ impl RawClient {
         }
     }
 
-    /// Reads until the server closes, and answers all that was never asked for.
+    /// Reads until the server closes. Returns everything received.
     pub(super) fn read_until_closed(mut self) -> Vec<u8> {
         let mut buffer = [0; 4096];
         loop {

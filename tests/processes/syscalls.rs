@@ -1,5 +1,5 @@
-//! System calls, counted where the kernel is asked: a server is stopped while it waits, clients speak,
-//! and then every call is noted until it waits again.
+//! System calls of a loop turn, counted by ptrace: a server is stopped while it waits, clients send, and
+//! then every call is recorded until it waits again.
 
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
@@ -10,12 +10,12 @@ use super::support::{RawClient, Server, eventually};
 use crc::relay::message::HostKind;
 use crc_tests::frames::{chat, registration, user};
 
-/// A call of the server, by its number.
+/// A system call of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Syscall {
     number: i64,
     descriptor: u64,
-    /// What it answered.
+    /// Return value.
     result: i64,
 }
 
@@ -26,7 +26,7 @@ const EPOLL_WAIT: i64 = 232; // epoll_wait
 struct TracedServer(Pid);
 
 impl TracedServer {
-    /// Stops a server, wherever it is.
+    /// Attaches to a server and stops it.
     fn stop(server: &Server) -> Self {
         let pid = Pid::from_raw(i32::try_from(server.child.id()).expect("a process id"));
         ptrace::seize(pid, ptrace::Options::PTRACE_O_TRACESYSGOOD)
@@ -46,11 +46,11 @@ impl TracedServer {
         })
     }
 
-    /// Lets it go on until it sleeps after `writes` writes. Answers what it has called.
+    /// Runs the server until it sleeps after `writes` writes. Returns its system calls.
     fn run_until_idle(&self, writes: usize) -> Vec<Syscall> {
-        /// What the kernel shows as the answer of a call that has only begun.
+        /// Return value that ptrace shows on entry to a call (`-ENOSYS`).
         const SYSCALL_ENTRY_RESULT: u64 = -38_i64 as u64;
-        /// More than any case here is about.
+        /// More calls than any test here makes.
         const CALLS_MAX: usize = 200;
         let mut calls: Vec<Syscall> = Vec::new();
         while calls.len() < CALLS_MAX {
@@ -64,13 +64,13 @@ impl TracedServer {
                 let result = registers.rax.cast_signed();
                 calls.push(Syscall { number, descriptor: registers.rdi, result });
             } else if number == EPOLL_WAIT
-                && registers.r10 as i32 != 0 // to look for news is not to wait for them
+                && registers.r10 as i32 != 0 // a timeout of 0 does not sleep
                 && calls.iter().filter(|call| call.number == SENDTO).count() >= writes
             {
                 return calls;
             }
         }
-        panic!("it does not come to rest after {writes} writes: {calls:?}");
+        panic!("it does not sleep after {writes} writes: {calls:?}");
     }
 }
 
@@ -80,13 +80,13 @@ impl Drop for TracedServer {
     }
 }
 
-/// A server with everything on, that logs nothing here.
+/// A server with all wires that logs errors only.
 fn start_quiet_server() -> Server {
     let wire_options = ["--direct", "127.0.0.1:0", "--classic", "127.0.0.1:0"];
     Server::start(&[&["--id", "1", "--log", "error"][..], &wire_options].concat())
 }
 
-/// Registers users 101 and on, and takes what they are told, so that nothing more is to come.
+/// Registers `count` users from id 101, and reads their announcements, so that nothing is in flight.
 fn connect_users(server: &Server, count: u32) -> Vec<RawClient> {
     let mut users: Vec<RawClient> = Vec::new();
     for id in 101..101 + count {
@@ -104,7 +104,7 @@ fn connect_users(server: &Server, count: u32) -> Vec<RawClient> {
     users
 }
 
-/// What was called, how often, and on how many descriptors.
+/// Counts the calls with a number, and the descriptors they were made on.
 fn count_calls(calls: &[Syscall], number: i64) -> (usize, usize) {
     let matching = || calls.iter().filter(move |call| call.number == number);
     let mut descriptors: Vec<u64> = matching().map(|call| call.descriptor).collect();
@@ -114,8 +114,7 @@ fn count_calls(calls: &[Syscall], number: i64) -> (usize, usize) {
 }
 
 fn check_calls(calls: &[Syscall], reads: usize, writes: usize) {
-    // The wait in which the server was stopped may end without news. No other does, nor is one only
-    // to look.
+    // Only the wait that the attach has interrupted may return without events.
     let interrupted = calls.first().filter(|call| call.number == EPOLL_WAIT && call.result <= 0);
     let (waits, _) = count_calls(calls, EPOLL_WAIT);
     assert_eq!(waits - usize::from(interrupted.is_some()), 1, "{calls:?}");
