@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
-use super::EventLoop;
+use super::event_loop::EventLoop;
 use super::services::Services;
 use super::setup::{LoopSetup, SERVICE_TOKEN_BASE};
 use crate::client::{InputStatus, PeerFrontend};

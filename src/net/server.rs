@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use mio::{Registry, Token};
 
-use super::EventLoop;
 use super::console::Console;
 use super::control::ControlSocket;
+use super::event_loop::EventLoop;
 use super::services::Services;
 use super::setup::{LoopSetup, SERVICE_TOKEN_BASE};
 use crate::limits::Limits;

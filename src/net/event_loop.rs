@@ -1,0 +1,406 @@
+//! The poll loop of one program.
+//!
+//! A turn has five steps: wait, read (with a budget for each link), advance, write (likewise), reap.
+//! Sockets are registered once, edge-triggered, for both directions. Readiness is a flag that an event
+//! sets, and that a "would block" or a short read or write clears. While a flag is set, the next wait
+//! does not sleep. Connections are closed in the last step only. An idle server makes no system call.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use mio::event::Event;
+use mio::{Events, Token};
+use signal_hook_mio::v1_0::Signals;
+
+use super::connection::{Connection, ReadOutcome};
+use super::dial::{DialResult, Dialler};
+use super::listen::Listener;
+use super::poller::Poller;
+use super::reserve::AcceptReserve;
+use super::services::Services;
+use super::setup::{
+    LINK_TOKEN_BASE, LISTENER_TOKEN_BASE, LISTENERS_MAX, LoopSetup, SIGNALS, WAKER,
+};
+use crate::chunked_vec::ChunkedVec;
+use crate::limits::READ_BYTES_PER_TURN;
+use crate::link::{Action, CloseReason, LinkId, ListenerId, Machine, Origin, Time};
+use crate::uri::Address;
+
+/// The loop of one program.
+pub(super) struct EventLoop<M: Machine, S> {
+    pub(super) poller: Poller,
+    machine: M,
+    pub(super) services: S,
+    /// When this turn began.
+    now: Time,
+    dialler: Dialler,
+    signals: Signals,
+    listeners: Vec<Listener>,
+    /// The machine's ids of `listeners`, in the same order.
+    listener_ids: Vec<ListenerId>,
+    reserve: AcceptReserve,
+    /// By [`LinkId::index`].
+    connections: ChunkedVec<Option<Connection>>,
+    /// Links that may have bytes to read.
+    readable: VecDeque<LinkId>,
+    /// Links with unsent bytes whose sockets may take more.
+    writable: VecDeque<LinkId>,
+    /// Links to close at the end of this turn.
+    closing: Vec<(LinkId, CloseReason)>,
+    /// Scratch space for reads.
+    buffer: Box<[u8]>,
+    /// A second signal came: exit without draining.
+    must_exit_now: bool,
+}
+
+impl<M: Machine, S: Services<M>> EventLoop<M, S> {
+    pub(super) fn new(
+        setup: LoopSetup,
+        machine: M,
+        listener_ids: Vec<ListenerId>,
+        services: S,
+        targets: Vec<Address>,
+    ) -> Self {
+        let LoopSetup { poll, listeners, signals, waker } = setup;
+        Self {
+            poller: Poller::new(poll),
+            machine,
+            services,
+            now: Time::default(),
+            dialler: Dialler::new(M::TARGET_KIND, targets, waker),
+            signals,
+            listeners,
+            listener_ids,
+            reserve: AcceptReserve::new(),
+            connections: ChunkedVec::default(),
+            readable: VecDeque::new(),
+            writable: VecDeque::new(),
+            closing: Vec::new(),
+            buffer: vec![0; READ_BYTES_PER_TURN].into_boxed_slice(),
+            must_exit_now: false,
+        }
+    }
+
+    /// Returns the wire and the bound address of each listener.
+    pub(super) fn listen_addresses(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
+        self.listeners.iter().map(|listener| (listener.wire(), listener.address()))
+    }
+
+    /// Runs until the machine shuts down, or a second signal comes.
+    ///
+    /// # Errors
+    /// If waiting for events fails.
+    pub(super) fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(1024);
+        self.advance();
+        loop {
+            if self.write_and_reap() || self.must_exit_now {
+                if self.must_exit_now {
+                    self.services.abort();
+                }
+                return Ok(());
+            }
+            let timeout = self.wait_timeout();
+            self.poller.wait(&mut events, timeout)?;
+            self.now = self.poller.now();
+            for event in &events {
+                self.on_event(event);
+            }
+            self.read();
+            self.advance();
+        }
+    }
+
+    /// Returns the timeout of the next wait: zero while there is work, `None` without a deadline.
+    fn wait_timeout(&self) -> Option<Duration> {
+        let now = self.now;
+        let is_busy = !self.readable.is_empty()
+            || !self.writable.is_empty()
+            || self.services.has_work(&self.machine, now)
+            || self.listeners.iter().any(|listener| listener.readiness.is_ready(now));
+        if is_busy {
+            return Some(Duration::ZERO);
+        }
+        let retries = self.listeners.iter().filter_map(|listener| listener.readiness.retry_at());
+        let deadlines = retries.chain(self.reserve.next_deadline());
+        let deadlines = deadlines.chain(self.services.next_deadline());
+        let deadline = deadlines.chain(self.machine.next_deadline()).min();
+        deadline.map(|at| at.since(self.poller.now()))
+    }
+
+    /// Step one: turns an event into a flag or an entry of a list.
+    fn on_event(&mut self, event: &Event) {
+        match event.token() {
+            SIGNALS => self.on_signals(),
+            WAKER => {
+                self.on_resolved();
+                let now = self.now;
+                self.services.on_wake(&mut self.machine, now);
+            }
+            Token(token)
+                if (LISTENER_TOKEN_BASE..LISTENER_TOKEN_BASE + LISTENERS_MAX).contains(&token) =>
+            {
+                self.listeners[token - LISTENER_TOKEN_BASE].readiness.set_ready();
+            }
+            token if token.0 < LINK_TOKEN_BASE => self.services.on_event(token),
+            Token(token) => self.on_link_event(token - LINK_TOKEN_BASE, event),
+        }
+    }
+
+    /// Handles an event of a link's socket: a dial that is established, or readiness.
+    fn on_link_event(&mut self, index: usize, event: &Event) {
+        let Some(connection) = self.connections.occupied_mut(index) else {
+            return;
+        };
+        let link = connection.id();
+        if connection.pending_dial().is_some() {
+            match connection.finish_connect() {
+                Ok(None) => return,
+                Ok(Some(pending_dial)) => {
+                    self.dialler.on_connected(link, &pending_dial);
+                    let origin = Origin { address: Some(pending_dial.address) };
+                    self.machine.dialled(self.now, link, &origin);
+                }
+                Err(error) => {
+                    let reason = CloseReason::Io(error.to_string());
+                    return self.closing.push((link, reason));
+                }
+            }
+        }
+        let Some(connection) = self.connections.occupied_mut(index) else {
+            return;
+        };
+        if connection.on_event(event) {
+            self.readable.push_back(link);
+        }
+        if event.is_writable() && !self.machine.unsent(link).is_empty() {
+            self.writable.push_back(link);
+        }
+    }
+
+    /// Step two: accepts, reads each readable link once, and runs the services.
+    fn read(&mut self) {
+        let now = self.now;
+        if M::USES_WALL_CLOCK {
+            // A clock set before 1970 counts as 1970.
+            let wall_clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.machine.set_wall_clock(now, wall_clock);
+        }
+        for index in 0..self.listeners.len() {
+            if self.listeners[index].readiness.is_ready(now) {
+                self.accept(index, now);
+            }
+        }
+        for _ in 0..self.readable.len() {
+            let Some(link) = self.readable.pop_front() else {
+                break;
+            };
+            let Some(connection) = connection_mut(&mut self.connections, link) else {
+                continue;
+            };
+            let budget = self.machine.read_budget(link);
+            if budget == 0 {
+                connection.pause();
+                continue;
+            }
+            match connection.read(&mut self.buffer[..budget]) {
+                ReadOutcome::Bytes { count, has_more } => {
+                    let connections = &mut self.connections;
+                    let mut direct_write = |to: LinkId, pieces: [&[u8]; 2]| {
+                        connection_mut(connections, to).map_or(0, |to| to.try_write(pieces))
+                    };
+                    self.machine.receive_with_direct_write(
+                        now,
+                        link,
+                        &self.buffer[..count],
+                        &mut direct_write,
+                    );
+                    if has_more {
+                        self.readable.push_back(link);
+                    }
+                    self.write_above_high_water();
+                }
+                ReadOutcome::WouldBlock => {}
+                ReadOutcome::Closed(reason) => self.closing.push((link, reason)),
+            }
+        }
+        self.services.run_pending(&mut self.machine, now, self.poller.registry());
+    }
+
+    /// Accepts from one listener and opens a link for each connection.
+    fn accept(&mut self, index: usize, now: Time) {
+        if self.machine.is_stopping() {
+            return;
+        }
+        for (stream, peer) in self.listeners[index].accept(now, &mut self.reserve) {
+            let origin = Origin { address: Some(peer) };
+            let link = self.machine.accepted(now, self.listener_ids[index], &origin);
+            log::debug!("link {link}: connection from {peer}");
+            self.add_connection(Connection::new(link, stream));
+        }
+    }
+
+    /// Registers a connection and adds it to the table.
+    fn add_connection(&mut self, mut connection: Connection) {
+        let link = connection.id();
+        let index = link.index as usize;
+        if let Err(error) =
+            connection.register(self.poller.registry(), Token(LINK_TOKEN_BASE + index))
+        {
+            self.closing.push((link, CloseReason::Io(error.to_string())));
+        }
+        assert!(self.connections.occupied(index).is_none(), "a link has one connection");
+        self.connections.set(index, connection);
+    }
+
+    /// Step three: runs the timers that are due.
+    fn advance(&mut self) {
+        let now = self.now;
+        if self.machine.next_deadline().is_some_and(|at| at <= now) {
+            // Long queues are written before timers add to them.
+            self.write_above_high_water();
+            self.machine.advance(now);
+        }
+        self.reserve.report_if_due(now);
+        if self.machine.is_stopping() {
+            self.listeners.clear();
+        }
+    }
+
+    /// Steps four and five: applies actions, writes and reaps until nothing is left to do. Returns
+    /// whether the machine has shut down.
+    fn write_and_reap(&mut self) -> bool {
+        for _ in 0..self.writable.len() {
+            if let Some(link) = self.writable.pop_front() {
+                self.write(link);
+            }
+        }
+        loop {
+            let mut is_done = true;
+            let now = self.now;
+            while let Some(action) = self.machine.poll_action() {
+                is_done = false;
+                match action {
+                    Action::Dial { target, link } => {
+                        if let Some(result) = self.dialler.dial(target, link) {
+                            self.handle_dial_result(link, result);
+                        }
+                    }
+                    Action::Close { link, reason } => {
+                        self.write(link); // what the socket takes of the last bytes
+                        self.closing.push((link, reason));
+                    }
+                    Action::Resume { link } => {
+                        if let Some(connection) = connection_mut(&mut self.connections, link)
+                            && connection.resume()
+                        {
+                            self.readable.push_back(link);
+                        }
+                    }
+                    Action::Store(request) => {
+                        self.services.handle_store_request(&mut self.machine, now, request);
+                    }
+                    Action::Shutdown => return true,
+                }
+            }
+            while let Some(link) = self.machine.poll_unsent() {
+                is_done = false;
+                self.write(link);
+            }
+            if !self.closing.is_empty() {
+                is_done = false;
+                for (link, reason) in std::mem::take(&mut self.closing) {
+                    self.reap(now, link, &reason);
+                }
+            }
+            is_done &= !self.services.drain_events(&mut self.machine, now);
+            if is_done {
+                return false;
+            }
+        }
+    }
+
+    /// Writes the queues that have risen above the high-water mark.
+    fn write_above_high_water(&mut self) {
+        while let Some(link) = self.machine.poll_above_high_water() {
+            self.write(link);
+        }
+    }
+
+    /// Writes a link's send queue, as far as its socket and the budget allow.
+    fn write(&mut self, link: LinkId) {
+        let Some(connection) = connection_mut(&mut self.connections, link) else {
+            return;
+        };
+        match connection.write(&mut self.machine) {
+            Ok(true) => self.writable.push_back(link),
+            Ok(false) => {}
+            // Input that arrived before the error is still read; then the link ends.
+            Err(error) => {
+                log::debug!("link {link}: {error}");
+                if connection.stop_writing() {
+                    self.readable.push_back(link);
+                }
+            }
+        }
+    }
+
+    /// Closes a connection; a failed dial goes on with the target's next address.
+    fn reap(&mut self, now: Time, link: LinkId, reason: &CloseReason) {
+        let entry = self.connections.get_mut(link.index as usize);
+        let connection = entry.and_then(|slot| slot.take_if(|connection| connection.id() == link));
+        if let Some(mut connection) = connection {
+            if let Some(pending_dial) = connection.pending_dial().take()
+                && let Some(result) = self.dialler.dial_next_address(link, *pending_dial, reason)
+            {
+                return self.handle_dial_result(link, result);
+            }
+            connection.close(self.poller.registry());
+        }
+        self.machine.closed(now, link, reason);
+    }
+
+    /// Continues the dials whose names have been resolved.
+    fn on_resolved(&mut self) {
+        while let Some(resolution) = self.dialler.poll_resolved() {
+            let link = resolution.link;
+            if self.machine.is_open(link) {
+                let result = self.dialler.dial_resolved(resolution);
+                self.handle_dial_result(link, result);
+            } // or the link was given up meanwhile
+        }
+    }
+
+    /// Adds the connection of a dial, or reports its failure to the machine.
+    fn handle_dial_result(&mut self, link: LinkId, result: DialResult) {
+        match result {
+            Ok(connection) => self.add_connection(connection),
+            Err(reason) => self.machine.closed(self.now, link, &reason),
+        }
+    }
+
+    /// Handles SIGTERM and SIGINT: the first one starts to drain, the second one exits.
+    fn on_signals(&mut self) {
+        let now = self.now;
+        for signal in self.signals.pending() {
+            let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
+            if self.machine.is_stopping() {
+                log::warn!("{name} again: ending at once");
+                self.must_exit_now = true;
+            } else {
+                log::info!("{name}: stopping");
+                self.machine.stop(now);
+            }
+        }
+    }
+}
+
+fn connection_mut(
+    connections: &mut ChunkedVec<Option<Connection>>,
+    link: LinkId,
+) -> Option<&mut Connection> {
+    let connection = connections.occupied_mut(link.index as usize)?;
+    (connection.id() == link).then_some(connection)
+}
