@@ -3,7 +3,7 @@
 //! The protocol is in `docs/PROTOCOL.md`, "The control socket". The socket is a file that only its
 //! owner may use (mode 0600). A stale one, which no server listens on, is replaced.
 
-use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -224,23 +224,64 @@ impl ControlConn {
 
 /// Executes one request.
 fn handle_request(node: &mut Node, now: Time, line: &str) -> CommandResult {
-    let (format, command) = line.split_once(' ').unwrap_or((line, ""));
-    let format = match format {
-        "text" => Format::Text,
-        "json" => Format::Json,
-        _ => return Err("a request is `text COMMAND` or `json COMMAND`\n".to_owned()),
+    let Some((format, command)) = parse_request(line) else {
+        return Err("a request is `text COMMAND` or `json COMMAND`\n".to_owned());
     };
     log::debug!("operator: {}", crate::printable::Printable(command.as_bytes()));
     operator::execute(node, now, command, format)
 }
 
-/// Encodes an answer: a line with status and length, and the text.
+/// The first word of a request.
+fn keyword(format: Format) -> &'static str {
+    match format {
+        Format::Text => "text",
+        Format::Json => "json",
+    }
+}
+
+fn encode_request(format: Format, command: &str) -> String {
+    format!("{} {command}\n", keyword(format))
+}
+
+/// Parses a request without its newline.
+fn parse_request(line: &str) -> Option<(Format, &str)> {
+    let (word, command) = line.split_once(' ').unwrap_or((line, ""));
+    let format = [Format::Text, Format::Json].into_iter().find(|&f| keyword(f) == word)?;
+    Some((format, command))
+}
+
+/// The first words of a response: of an answer and of an error.
+const STATUSES: [&str; 2] = ["ok", "error"];
+
+/// Encodes a response: a line with status and length, and the text.
 fn encode_response(result: &CommandResult) -> Vec<u8> {
+    let [ok, error] = STATUSES;
     let (status, text) = match result {
-        Ok(text) => ("ok", text),
-        Err(text) => ("error", text),
+        Ok(text) => (ok, text),
+        Err(text) => (error, text),
     };
     format!("{status} {}\n{text}", text.len()).into_bytes()
+}
+
+/// Reads a response. Returns `None` if it is none.
+fn read_response(reader: &mut impl BufRead) -> io::Result<Option<CommandResult>> {
+    let mut header = String::new();
+    reader.read_line(&mut header)?;
+    let Some((status, length)) = header.trim_end().split_once(' ') else {
+        return Ok(None);
+    };
+    let Ok(length) = length.parse() else {
+        return Ok(None);
+    };
+    let mut text = String::new();
+    reader.take(length).read_to_string(&mut text)?;
+    let [ok, error] = STATUSES;
+    Ok(match status {
+        _ if text.len() as u64 != length => None,
+        _ if status == ok => Some(Ok(text)),
+        _ if status == error => Some(Err(text)),
+        _ => None,
+    })
 }
 
 /// Checks that a socket can have this path.
@@ -301,24 +342,30 @@ pub fn send_control_command(
     };
     let mut stream = std::os::unix::net::UnixStream::connect(path).map_err(fail)?;
     stream.set_read_timeout(Some(RESPONSE_TIMEOUT)).map_err(fail)?;
-    let format = match format {
-        Format::Text => "text",
-        Format::Json => "json",
-    };
-    stream.write_all(format!("{format} {command}\n").as_bytes()).map_err(fail)?;
-    let mut reader = BufReader::new(stream);
-    let mut header = String::new();
-    reader.read_line(&mut header).map_err(fail)?;
-    let bad_response = || {
+    stream.write_all(encode_request(format, command).as_bytes()).map_err(fail)?;
+    let response = read_response(&mut BufReader::new(stream)).map_err(fail)?;
+    response.ok_or_else(|| {
         format!("{}: the answer does not come from a crc server; correct --control", path.display())
-    };
-    let (status, length) = header.trim_end().split_once(' ').ok_or_else(bad_response)?;
-    let mut text = String::new();
-    let length = length.parse().map_err(|_| bad_response())?;
-    reader.take(length).read_to_string(&mut text).map_err(fail)?;
-    match status {
-        "ok" => Ok(Ok(text)),
-        "error" => Ok(Err(text)),
-        _ => Err(bad_response()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_and_response_survive_the_round_trip() {
+        for (format, command) in [(Format::Text, "kick 7  be quiet"), (Format::Json, "state")] {
+            let request = encode_request(format, command);
+            assert_eq!(parse_request(request.trim_end()), Some((format, command)));
+        }
+        assert_eq!(parse_request("xml state"), None);
+        for result in [Ok("1 user\n".to_owned()), Err("unknown\n".to_owned()), Ok(String::new())] {
+            let bytes = encode_response(&result);
+            assert_eq!(read_response(&mut &bytes[..]).expect("bytes"), Some(result));
+        }
+        for bytes in [&b""[..], b"ok\n", b"ok x\n", b"maybe 1\nx", b"ok 5\nx", b"HTTP/1.1 400\n"] {
+            assert_eq!(read_response(&mut &bytes[..]).expect("bytes"), None, "{bytes:?}");
+        }
     }
 }
