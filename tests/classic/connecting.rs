@@ -88,13 +88,50 @@ fn taken_or_invalid_name_is_refused_and_the_connection_closed() {
     }
     assert_eq!(rig.take_messages(bob), [""; 0]);
     let why = "is no name: 1 to 8 bytes, no spaces, no control bytes, no ~";
-    for name in ["", "samwi~2v", "123456789", "a b", "a\tb", "much-longer-than-eight-bytes"] {
+    for name in ["samwi~2v", "123456789", "a b", "a\tb", "much-longer-than-eight-bytes"] {
         let shown = name.replace('\t', "\\t");
         check_refused(&mut rig, name, "x", &format!("{shown} {why}"));
+    }
+    check_refused(&mut rig, "", "", &format!(" {why}"));
+    check_refused(&mut rig, "", "~", &format!("~ {why}"));
+    for taken in ["bob", "sam", "ALL", "-SERVER-"] {
+        check_refused(&mut rig, "", taken, &format!("{taken} is already online"));
     }
     rig.send_message(bob, "-SERVER-", "Quit bob");
     assert_eq!(rig.close_reason(bob), Some("quit"));
     rig.connected_client(Form::Full, "bob");
+}
+
+#[test]
+fn commands_without_a_name_take_it_from_the_source_field() {
+    for (form, connect) in FORMS.into_iter().zip(["Connect", "Connect "]) {
+        let mut rig = rig();
+        let bob = rig.unregistered_client(form, "bob");
+        rig.send_message(bob, "-SERVER-", connect);
+        rig.run_for(CLASSIC_FORM_DETECTION_TIMEOUT);
+        assert_eq!(rig.take_messages(bob), ["-SERVER-: Interval 10", "-SERVER-: List 1/1 bob"]);
+        for alive in ["Alive", "Alive "] {
+            rig.run_for(2 * INTERVAL);
+            rig.send_message(bob, "-SERVER-", alive);
+        }
+        rig.run_for(2 * INTERVAL);
+        assert_eq!((rig.close_reason(bob), rig.false_sources()), (None, 0));
+        rig.send_message(bob, "-SERVER-", "Quit");
+        assert_eq!(rig.close_reason(bob), Some("quit"));
+    }
+}
+
+#[test]
+fn quit_without_a_name_from_another_source_is_dropped() {
+    let mut rig = rig();
+    let bob = rig.connected_client(Form::Full, "bob");
+    for command in ["Quit", "Alive"] {
+        rig.send_message(Client { name: "sam", ..bob }, "-SERVER-", command);
+    }
+    let unregistered = rig.unregistered_client(Form::Full, "merry");
+    rig.send_message(unregistered, "-SERVER-", "Quit");
+    assert_eq!((rig.close_reason(bob), rig.close_reason(unregistered)), (None, None));
+    assert_eq!(rig.false_sources(), 3);
 }
 
 #[test]
@@ -161,13 +198,12 @@ fn client_messages_with_another_source_are_dropped() {
     rig.send_message(Client { name: "sam", ..bob }, "sam", "I am you");
     rig.send_message(Client { name: "sam", ..bob }, "-SERVER-", "Quit sam");
     rig.send_message(bob, "-SERVER-", "Quit sam");
-    rig.send_message(bob, "-SERVER-", "Quit");
     rig.send_message(bob, "-SERVER-", "Alive sam");
-    assert_eq!(rig.false_sources(), 5);
+    assert_eq!(rig.false_sources(), 4);
     assert_eq!((rig.take_messages(sam), rig.take_messages(bob)), (vec![], vec![]));
     rig.send_message(bob, "sam", "I am bob");
     assert_eq!(rig.take_messages(sam), ["bob: I am bob"]);
-    for _ in 5..FALSE_SOURCES_MAX {
+    for _ in 4..FALSE_SOURCES_MAX {
         assert_eq!(rig.close_reason(bob), None);
         rig.send_message(Client { name: "sam", ..bob }, "ALL", "I am you");
     }

@@ -107,15 +107,19 @@ impl Session {
         }
     }
 
-    /// The client wants to be known by a name.
+    /// Handles a `Connect`. The name is `argument`, or the source field if that is empty.
     fn handle_connect<'a>(
         &mut self,
-        name: &'a [u8],
+        argument: &'a [u8],
         source: Name,
         frame: &[u8],
         cx: &mut SessionCx<'_>,
     ) -> Effect<'a> {
-        let wanted_name = parse_user_name(name);
+        let name = match argument {
+            [] => Cow::Owned(source.unpadded().to_vec()),
+            _ => Cow::Borrowed(argument),
+        };
+        let wanted_name = parse_user_name(&name);
         if wanted_name.is_some_and(|name| !is_reserved(name)) && !self.prepare_directory(cx) {
             return Effect::Defer;
         }
@@ -124,7 +128,7 @@ impl Session {
         }
         let Some(wanted_name) = wanted_name else {
             let problem = "is no name: 1 to 8 bytes, no spaces, no control bytes, no ~";
-            return self.refuse_connect(excerpt(name).as_bytes(), problem, cx.queue);
+            return self.refuse_connect(excerpt(&name).as_bytes(), problem, cx.queue);
         };
         let is_repeated = !matches!(self.state, State::Unregistered);
         if is_repeated || cx.names.directory.is_taken(wanted_name) {
@@ -134,7 +138,7 @@ impl Session {
         self.id = cx.unused_id();
         self.alive_interval = cx.limits.classic_alive_interval;
         self.extend_alive_deadline(cx.now);
-        Effect::Register { id: self.id, name: Cow::Borrowed(name) }
+        Effect::Register { id: self.id, name }
     }
 
     /// Whether it is known who has which name. If not, it is found out for this client, from turn to turn.
@@ -175,7 +179,9 @@ impl Session {
         argument: &[u8],
         cx: &mut SessionCx<'_>,
     ) -> Effect<'static> {
-        let is_own_name = argument == self.responder.client_name().unpadded();
+        // Without an argument, the source field names the client; it was checked already.
+        let is_own_name =
+            argument.is_empty() || argument == self.responder.client_name().unpadded();
         match command_word {
             b"List" => {
                 self.list_sender.request();
