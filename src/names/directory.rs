@@ -1,9 +1,8 @@
-//! Who is online, in names of eight bytes: the names under which the classic clients of this server
-//! see the users of the whole network, whatever their wire.
+//! The directory of classic names: eight bytes for every user of the network, on whichever wire.
 //!
-//! It is there while there are classic clients, and costs nothing else. Invariants: every user has
-//! one name and every name one user; a name, an alias too, stays with its user until that leaves;
-//! with each change the version grows.
+//! The directory exists while the server has classic clients. Invariants: every user has one name, and
+//! every name one user. A user keeps its name, or its alias, until it leaves. The version grows with
+//! each change.
 
 use super::name::{Name, is_reserved, make_alias, parse_user_name};
 use super::name_table::NameTable;
@@ -13,12 +12,12 @@ use crate::link::Time;
 use crate::relay::message::HostKind;
 use crate::relay::{Host, HostTable};
 
-/// The names.
+/// The classic names of all users of the network.
 #[derive(Debug, Default)]
 pub struct Directory {
-    /// Classic sessions that need it.
+    /// Number of classic sessions that use the directory.
     reader_count: usize,
-    /// While not all hosts have been looked at: the slot of the next one.
+    /// Slot of the next host to add while the directory is filled.
     next_fill_slot: Option<usize>,
     version: u64,
     has_changed: bool,
@@ -26,7 +25,7 @@ pub struct Directory {
     turn_budget: TurnBudget,
 }
 
-/// How much can still be done in a turn: whoever else is there waits for its end.
+/// The work that is left for a turn of the event loop. Other links wait for the end of the turn.
 #[derive(Debug, Default)]
 struct TurnBudget {
     turn_time: Option<Time>,
@@ -34,7 +33,7 @@ struct TurnBudget {
 }
 
 impl TurnBudget {
-    /// What is left, in names that are looked at.
+    /// Returns the budget that is left at `now`, as a number of names to visit.
     fn remaining_at(&mut self, now: Time) -> &mut usize {
         if self.turn_time.replace(now) != Some(now) {
             self.remaining = CLASSIC_WORK_PER_TURN;
@@ -44,7 +43,7 @@ impl TurnBudget {
 }
 
 impl Directory {
-    /// A session needs the names, see [`Directory::fill`].
+    /// Registers a session that uses the names. [`Directory::fill`] must follow.
     pub(crate) fn add_reader(&mut self) {
         if self.reader_count == 0 {
             self.next_fill_slot = Some(0);
@@ -52,8 +51,8 @@ impl Directory {
         self.reader_count += 1;
     }
 
-    /// Finds out the names for the first session, as many as there is time for in this turn. Answers
-    /// whether all are there; until then no session is to ask for any.
+    /// Adds the users of the network for the first session, as many as the budget of this turn allows.
+    /// Returns whether all were added. Until then the directory must not be used.
     pub(crate) fn fill(&mut self, now: Time, hosts: &HostTable) -> bool {
         while let Some(slot) = self.next_fill_slot {
             if slot >= hosts.slot_count() {
@@ -73,7 +72,8 @@ impl Directory {
         true
     }
 
-    /// A name that several have belongs to who came first, as if it had been given out then.
+    /// Adds a user. If several users have one name, it goes to the one that joined first, as if the
+    /// directory had existed then.
     fn add_by_join_order(&mut self, host: &Host, hosts: &HostTable) {
         if self.add(host.id, host.name()) {
             return;
@@ -100,17 +100,20 @@ impl Directory {
         is_cleared
     }
 
+    /// Adds a host that has become reachable, while the directory is in use.
     pub(crate) fn host_up(&mut self, host: &Host) {
         if self.reader_count > 0 && host.kind == HostKind::User {
             self.add(host.id, host.name());
         }
     }
 
+    /// Removes a host that has left.
     pub(crate) fn host_down(&mut self, host: &Host) {
         self.remove(host.id);
     }
 
-    /// Gives a user a name, if it has none yet. Answers whether it has its own.
+    /// Adds a user under its own name or an alias, unless it is known. Returns whether it has its own
+    /// name.
     pub(crate) fn add(&mut self, id: HostId, name: &[u8]) -> bool {
         let alias = make_alias(name, id);
         let own_name = parse_user_name(name).filter(|&own| !is_reserved(own));
@@ -132,28 +135,28 @@ impl Directory {
         self.has_changed = true;
     }
 
-    /// Whether classic clients are to be told of a change since this was last asked: call `refresh`
-    /// of each.
+    /// Returns whether the directory has changed since the last call. The classic sessions must send
+    /// their lists then.
     pub fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.has_changed)
     }
 
-    /// Grows with each change.
+    /// Returns the version, which grows with each change.
     pub(crate) fn version(&self) -> u64 {
         self.version
     }
 
-    /// Whether nobody else can have a name.
+    /// Returns whether a name is reserved or in use.
     pub(crate) fn is_taken(&self, name: Name) -> bool {
         is_reserved(name) || self.table.find_user(name).is_some()
     }
 
-    /// Who has a name.
+    /// Returns the user with a name.
     pub(crate) fn find_user(&self, name: Name) -> Option<HostId> {
         self.table.find_user(name)
     }
 
-    /// The name of a user who is here.
+    /// Returns the name of a user.
     pub(crate) fn name_of(&self, id: HostId) -> Option<Name> {
         self.table.name_of(id)
     }
@@ -223,7 +226,7 @@ mod tests {
     fn alias_stays_after_the_name_becomes_free() {
         let mut directory = directory(&[(1, "bob"), (2, "bob")]);
         directory.remove(HostId(1));
-        directory.add(HostId(2), b"bob"); // found again after a split, say
+        directory.add(HostId(2), b"bob"); // as after a split
         assert_eq!(directory.name_of(HostId(2)), Some(name("bob~2")));
         assert!(!directory.is_taken(name("bob")));
         assert_eq!(directory.name_of(HostId(1)), None);

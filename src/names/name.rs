@@ -1,4 +1,4 @@
-//! Which names of eight bytes there are, and what somebody is called whose own is none of them.
+//! Classic names: their bytes, which names users may have, and aliases.
 
 use std::fmt;
 
@@ -7,17 +7,17 @@ use crate::id::HostId;
 /// Size of a name in bytes. Shorter names are padded with spaces.
 pub const NAME_BYTES: usize = 8;
 
-/// What stands between the two parts of an alias, and in no name that is somebody's own.
+/// Separates the two parts of an alias. Own names cannot contain it.
 const ALIAS_SEPARATOR: u8 = b'~';
 
-/// Eight bytes that name a user, the server or everyone.
+/// A classic name: a user, the server or everyone, in eight bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name([u8; NAME_BYTES]);
 
 impl Name {
     /// The server.
     pub const SERVER: Self = Self(*b"-SERVER-");
-    /// Everyone but the sender.
+    /// Everyone except the sender.
     pub const ALL: Self = Self(*b"ALL     ");
 
     /// Returns the name that fills these eight bytes.
@@ -32,7 +32,7 @@ impl Name {
         &self.0
     }
 
-    /// A name of at most eight bytes, or `None` if it has more. What is shorter is padded.
+    /// Returns the name with these bytes, padded with spaces, or `None` if there are more than eight.
     #[must_use]
     pub fn new(name: &[u8]) -> Option<Self> {
         let mut padded = [b' '; NAME_BYTES];
@@ -40,7 +40,7 @@ impl Name {
         Some(Self(padded))
     }
 
-    /// The name without its padding.
+    /// Returns the name without its padding.
     #[must_use]
     pub fn unpadded(&self) -> &[u8] {
         let end = self.0.iter().rposition(|&byte| byte != b' ').map_or(0, |at| at + 1);
@@ -54,7 +54,7 @@ impl fmt::Debug for Name {
     }
 }
 
-/// A name as a user's own: 1 to 8 bytes, no spaces, control characters or `~`.
+/// Parses a user's own name: 1 to 8 bytes, no spaces, control characters or `~`.
 pub(crate) fn parse_user_name(name: &[u8]) -> Option<Name> {
     let is_allowed = |&byte: &u8| !matches!(byte, 0..=b' ' | 0x7f | ALIAS_SEPARATOR);
     if name.is_empty() || !name.iter().all(is_allowed) {
@@ -63,13 +63,13 @@ pub(crate) fn parse_user_name(name: &[u8]) -> Option<Name> {
     Name::new(name)
 }
 
-/// Whether a name means something else than a user.
+/// Returns whether a name stands for the server or everyone.
 pub(crate) fn is_reserved(name: Name) -> bool {
     name == Name::SERVER || name == Name::ALL
 }
 
-/// The name of a user whose own cannot be used: its beginning as far as it fits, `~`, and the id in
-/// base 36, which makes it unique, and the same on every server.
+/// Returns the alias of a user whose own name cannot be used: the beginning of the name, `~`, and the
+/// CRC id in base 36. The id makes the alias unique, and equal on every server.
 pub(crate) fn make_alias(name: &[u8], id: HostId) -> Name {
     let mut id_digits = Vec::with_capacity(NAME_BYTES);
     let mut rest = id.0;
@@ -128,7 +128,7 @@ mod tests {
         let check = |name: &str, id: u32, expected: &str| {
             let alias = make_alias(name.as_bytes(), HostId(id));
             assert_eq!(alias.unpadded(), expected.as_bytes(), "{name} {id}");
-            assert_eq!(parse_user_name(alias.unpadded()), None, "an alias is nobody's own name");
+            assert_eq!(parse_user_name(alias.unpadded()), None, "an alias is no own name");
         };
         check("samwise-gamgee", 102, "samwi~2u");
         check("sam", 102, "sam~2u");

@@ -1,7 +1,7 @@
-//! Who has which name: one name a user, one user a name, found from either side, in the order of names.
+//! A table of names and users, searchable by either and iterable in the order of names.
 //!
-//! A million users are to fit into little memory and to come in without a pause. So an entry is 12
-//! bytes, in blocks that never move, and the two orders are of slots, see [`SortedSlots`].
+//! A million users must take little memory and be added without a pause. An entry has 12 bytes, in
+//! blocks that never move. The two orders are [`SortedSlots`].
 
 use super::name::Name;
 use super::sorted_slots::SortedSlots;
@@ -14,14 +14,14 @@ struct Entry {
     id: HostId,
 }
 
-// What a user is reckoned with.
+// The memory that a user costs is documented; see `docs/PERFORMANCE.md`.
 const _: () = assert!(size_of::<Entry>() == 12);
 
-/// The entries of a table, each in its slot.
+/// The entries of a table by slot.
 #[derive(Debug, Default)]
 struct EntrySlab {
     entries: ChunkedVec<Entry>,
-    /// Slots whose users have left, to be used again.
+    /// Slots of users that have left, for reuse.
     free_slots: Vec<u32>,
 }
 
@@ -43,7 +43,7 @@ impl EntrySlab {
     }
 }
 
-/// The names and who has them.
+/// A bijection between names and users.
 #[derive(Debug, Default)]
 pub(super) struct NameTable {
     slab: EntrySlab,
@@ -52,28 +52,28 @@ pub(super) struct NameTable {
 }
 
 impl NameTable {
-    /// How many users there are.
+    /// Returns the number of users.
     pub(super) fn len(&self) -> usize {
         self.slab.entries.len() - self.slab.free_slots.len()
     }
 
-    /// Who has a name.
+    /// Returns the user with a name.
     pub(super) fn find_user(&self, name: Name) -> Option<HostId> {
         let slot = self.by_name.find(name, |slot| self.slab.entry(slot).name)?;
         Some(self.slab.entry(slot).id)
     }
 
-    /// The name of a user.
+    /// Returns the name of a user.
     pub(super) fn name_of(&self, id: HostId) -> Option<Name> {
         let slot = self.by_id.find(id, |slot| self.slab.entry(slot).id)?;
         Some(self.slab.entry(slot).name)
     }
 
-    /// Gives a user who has none the first of two names, or the second if somebody has that. Answers its
-    /// name, and whether it is new.
+    /// Adds a user under the first of two names that is free. Returns its name and whether the user is
+    /// new.
     ///
     /// # Panics
-    /// If somebody has the second one, too.
+    /// Panics if both names are in use.
     pub(super) fn insert(&mut self, id: HostId, names: [Name; 2]) -> (Name, bool) {
         let slot = self.slab.insert(Entry { name: names[0], id });
         if let Err(other) = self.by_id.insert(slot, id, |other| self.slab.entry(other).id) {
@@ -84,10 +84,10 @@ impl NameTable {
             self.slab.entry_mut(slot).name = name;
             self.by_name.insert(slot, name, |other| self.slab.entry(other).name).is_ok()
         });
-        (name.unwrap_or_else(|| panic!("{:?} was somebody's already", names[1])), true)
+        (name.unwrap_or_else(|| panic!("{:?} is in use already", names[1])), true)
     }
 
-    /// Forgets a user, if it is there.
+    /// Removes a user. Returns whether it was there.
     pub(super) fn remove(&mut self, id: HostId) -> bool {
         let slab = &self.slab;
         let Some(slot) = self.by_id.remove(id, |other| slab.entry(other).id) else {
@@ -98,7 +98,7 @@ impl NameTable {
         true
     }
 
-    /// The names in their order, those after one if it is given.
+    /// Returns the names in order, those after `name` if it is given.
     pub(super) fn names_after(&self, name: Option<Name>) -> impl Iterator<Item = Name> + '_ {
         let name_of = |slot| self.slab.entry(slot).name;
         self.by_name.iter_after(name, name_of).map(name_of)
@@ -123,7 +123,7 @@ mod tests {
         for id in 4000..5000 {
             assert_eq!(table.insert(HostId(id), [name(id); 2]), (name(id), true));
         }
-        assert_eq!(table.slab.entries.len(), 4000, "those that were free are used");
+        assert_eq!(table.slab.entries.len(), 4000, "free slots are reused");
         assert_eq!(table.insert(HostId(1), [name(2), name(3)]), (name(1), false));
         let spare = Name::new(b"spare").expect("short");
         assert_eq!(table.insert(HostId(9999), [name(1), spare]), (spare, true));

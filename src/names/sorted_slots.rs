@@ -1,29 +1,29 @@
-//! Slots of a table in the order of a key that each of them has.
+//! Slots of a table in the order of their keys.
 //!
-//! They lie in chunks that are full for the most part, so that a slot takes little more than its four
-//! bytes, and that are short, so that a newcomer moves few others.
+//! The slots are in chunks that are mostly full, so that a slot takes little more than its 4 bytes, and
+//! short, so that an insertion moves few others.
 
-/// Slots in a chunk: half a kilobyte.
+/// Maximum number of slots in a chunk: 512 bytes.
 const CHUNK_SLOTS_MAX: usize = 128;
 
-/// What a chunk must have free to be given some of its neighbour's.
+/// Free slots that a chunk must have to take over slots of a full neighbour.
 const SHARE_FREE_SLOTS_MIN: usize = CHUNK_SLOTS_MAX / 8;
 
-/// The slots. Whoever calls tells what key each has; no two have the same.
+/// Slots in the order of their keys. The caller passes the function from slot to key. Keys are unique.
 #[derive(Debug)]
 pub(super) struct SortedSlots<K> {
     chunks: Vec<Chunk<K>>,
 }
 
-/// Neighbours in the order. There is at least one.
+/// Consecutive slots. Never empty.
 #[derive(Debug)]
 struct Chunk<K> {
-    /// The key of the first, so that the right chunk is found without a look at the table.
+    /// Key of the first slot, so that the search for a chunk does not access the table.
     first_key: K,
     slots: Vec<u32>,
 }
 
-/// A place in the order: the chunk, and where in it.
+/// A position in the order: index of the chunk, index in the chunk.
 type Position = (usize, usize);
 
 impl<K> Default for SortedSlots<K> {
@@ -33,13 +33,13 @@ impl<K> Default for SortedSlots<K> {
 }
 
 impl<K: Copy + Ord> SortedSlots<K> {
-    /// The slot that has a key.
+    /// Returns the slot with a key.
     pub(super) fn find(&self, key: K, key_of: impl Fn(u32) -> K) -> Option<u32> {
         let (chunk, at) = self.search(key, &key_of).ok()?;
         Some(self.chunks[chunk].slots[at])
     }
 
-    /// The slots in their order, those behind a key if it is given.
+    /// Returns the slots in order, those after `key` if it is given.
     pub(super) fn iter_after(
         &self,
         key: Option<K>,
@@ -54,10 +54,10 @@ impl<K: Copy + Ord> SortedSlots<K> {
         chunks.iter().flat_map(|chunk| &chunk.slots).skip(at).copied()
     }
 
-    /// Adds a slot under a key.
+    /// Inserts a slot under a key.
     ///
     /// # Errors
-    /// The slot that has that key already.
+    /// Returns the slot that has the key already.
     pub(super) fn insert(
         &mut self,
         slot: u32,
@@ -76,7 +76,7 @@ impl<K: Copy + Ord> SortedSlots<K> {
             } else if at == CHUNK_SLOTS_MAX && len(chunk + 1) < CHUNK_SLOTS_MAX {
                 self.insert_at(slot, key, (chunk + 1, 0));
             } else if at == CHUNK_SLOTS_MAX || self.chunks.is_empty() {
-                // What comes in order fills one chunk after the other.
+                // Insertion in order fills one chunk after the other.
                 let next = self.chunks.len().min(chunk + 1);
                 self.chunks.insert(next, Chunk { first_key: key, slots: vec![slot] });
             } else {
@@ -95,7 +95,7 @@ impl<K: Copy + Ord> SortedSlots<K> {
         }
     }
 
-    /// Takes out the slot that has a key.
+    /// Removes the slot with a key.
     pub(super) fn remove(&mut self, key: K, key_of: impl Fn(u32) -> K) -> Option<u32> {
         let (chunk_index, slot_index) = self.search(key, &key_of).ok()?;
         let chunk = &mut self.chunks[chunk_index];
@@ -117,7 +117,8 @@ impl<K: Copy + Ord> SortedSlots<K> {
         Some(slot)
     }
 
-    /// Where a key is, or else belongs. Before all others is still in the first chunk.
+    /// Returns the position of a key, or as an error the position where it belongs. A key before all
+    /// others belongs into the first chunk.
     fn search(&self, key: K, key_of: &impl Fn(u32) -> K) -> Result<Position, Position> {
         let chunk = self.chunks.partition_point(|chunk| chunk.first_key <= key).saturating_sub(1);
         let slots = self.chunks.get(chunk).map_or(&[][..], |chunk| &chunk.slots);
@@ -125,7 +126,7 @@ impl<K: Copy + Ord> SortedSlots<K> {
         position.map(|at| (chunk, at)).map_err(|at| (chunk, at))
     }
 
-    /// Makes a full chunk shorter: shares it with a neighbour, or else halves it.
+    /// Shortens a full chunk: moves slots to a neighbour with space, or else splits it in halves.
     fn split_or_rebalance(&mut self, chunk_index: usize, key_of: &impl Fn(u32) -> K) {
         let free_slots = |at: Option<usize>| {
             let chunk = at.and_then(|at| self.chunks.get(at))?;
@@ -183,7 +184,7 @@ mod tests {
         ) {
             let (mut sorted, mut expected) = (SortedSlots::default(), BTreeSet::new());
             for (start, is_added, count) in steps {
-                // Some upwards, some downwards, some anywhere.
+                // Upwards, downwards, or scattered.
                 for i in 0..count {
                     let number = match start % 3 {
                         0 => start + i,
@@ -214,12 +215,12 @@ mod tests {
         let orders: [(&str, Order, f64); 3] = [
             ("upwards", |i| i, 0.99),
             ("downwards", |i| COUNT - i, 0.75),
-            ("anyhow", |i| i.wrapping_mul(2_654_435_761), 0.75),
+            ("scattered", |i| i.wrapping_mul(2_654_435_761), 0.75),
         ];
         for (name, order, at_least) in orders {
             let mut sorted = SortedSlots::default();
             for number in (0..COUNT).map(order) {
-                sorted.insert(number, number, key_of).expect("none twice");
+                sorted.insert(number, number, key_of).expect("unique");
             }
             let places: usize = sorted.chunks.iter().map(|chunk| chunk.slots.capacity()).sum();
             let filled = f64::from(COUNT) / places as f64;

@@ -1,8 +1,8 @@
-//! Who has which number of 64 bits.
+//! The 64-bit ids of the direct wire.
 //!
-//! A user's number is its id, except where its name is a number that no id can be: then it is that.
-//! Names are anybody's to choose, so such a number belongs to whoever had it first; only those are
-//! in the tables here, which are empty where nobody uses the direct wire's large numbers.
+//! The wide id of a user is its CRC id, unless its name is a decimal number that cannot be a CRC id:
+//! then it is that number. Anyone may choose such a name, so the wide id belongs to the user who had
+//! it first. Only these ids are stored, so the tables are empty while no client uses them.
 
 use std::collections::HashMap;
 
@@ -12,16 +12,16 @@ use crate::id::{HostId, WideId};
 use crate::relay::message::HostKind;
 use crate::relay::{Host, HostTable};
 
-/// The users whose numbers are not their ids.
+/// The wide ids that differ from the CRC ids of their users.
 #[derive(Debug, Default)]
 pub struct WideIds {
-    /// Of each number, who has it and who would have it next.
+    /// The users that claim each wide id, in the order in which they joined. The first owns it.
     claimants: HashMap<WideId, Vec<HostId>, RandomState>,
     by_host: HashMap<HostId, WideId, RandomState>,
 }
 
 impl WideIds {
-    /// A host can be reached. Saying so twice changes nothing.
+    /// Adds a host that has become reachable. Does nothing if it is known.
     pub fn host_up(&mut self, host: &Host) {
         if let Some(wide_id) = wide_id_in_name(host)
             && self.by_host.insert(host.id, wide_id).is_none()
@@ -30,7 +30,7 @@ impl WideIds {
         }
     }
 
-    /// A host has left. If another one has its number from now on, answers who.
+    /// Removes a host that has left. If its wide id goes to another user, returns the id and that user.
     pub fn host_down(&mut self, host: &Host) -> Option<(WideId, HostId)> {
         let wide_id = self.by_host.remove(&host.id)?;
         let claimants = self.claimants.get_mut(&wide_id)?;
@@ -43,22 +43,22 @@ impl WideIds {
         was_owner.then_some((wide_id, next))
     }
 
-    /// Every number under which [`WideIds::user`] finds a user who is in the network: its id, and
-    /// its number if that is another.
+    /// Returns every wide id under which [`WideIds::find_user`] finds a user of the network: its CRC id,
+    /// and its own wide id if that differs.
     pub fn wide_ids_of(&self, id: HostId) -> impl Iterator<Item = WideId> + use<> {
         let (by_id, wide_id) = (WideId::from(id), self.wide_id(id));
         std::iter::once(by_id).chain((wide_id != by_id).then_some(wide_id))
     }
 
-    /// The number of a user, in the network or not.
+    /// Returns the wide id of a user, in the network or not.
     #[must_use]
     pub fn wide_id(&self, id: HostId) -> WideId {
         let wide_id = self.by_host.get(&id).copied();
-        let wide_id = wide_id.filter(|number| self.claimants[number].first() == Some(&id));
+        let wide_id = wide_id.filter(|wide_id| self.claimants[wide_id].first() == Some(&id));
         wide_id.unwrap_or(id.into())
     }
 
-    /// The user who has a number.
+    /// Returns the user that owns a wide id.
     #[must_use]
     pub fn find_user<'a>(&self, wide_id: WideId, hosts: &'a HostTable) -> Option<&'a Host> {
         let id = match u32::try_from(wide_id.0).map(HostId) {
@@ -69,7 +69,7 @@ impl WideIds {
     }
 }
 
-/// The number that is a user's name, if it is one that cannot be an id.
+/// Returns the wide id in a user's name, if the name is a decimal number that cannot be a CRC id.
 fn wide_id_in_name(host: &Host) -> Option<WideId> {
     let name = host.name();
     if host.kind != HostKind::User || !name.first()?.is_ascii_digit() || name.starts_with(b"0") {

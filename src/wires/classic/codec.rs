@@ -1,22 +1,22 @@
-//! The classic wire: bytes ⇄ messages (contract section 4, `docs/PROTOCOL.md`).
+//! Codec of the classic wire, see `docs/PROTOCOL.md`, "The classic wire".
 //!
-//! A message is eight bytes of destination, eight of source, a text, and a NUL, 256 bytes at most.
-//! In the field it comes in two forms, filled with NULs to 256 bytes or cut off after the first;
-//! a reader that skips the NULs between messages reads both.
+//! A message is 8 bytes of destination, 8 bytes of source, a text and a NUL, 256 bytes at most. It comes
+//! in two forms: filled with NULs to 256 bytes, or cut off after the first NUL. Skipping the NULs
+//! between messages reads both.
 
 use std::ffi::CStr;
 use std::fmt;
 
 pub use crate::names::{NAME_BYTES, Name};
 
-/// A whole message in the [`Form::Padded`].
+/// Size of a message in the padded form, and maximum size of any message, in bytes.
 pub const MESSAGE_BYTES: usize = 256;
-/// Destination and source.
+/// Size of destination and source in bytes.
 const HEADER_BYTES: usize = 2 * NAME_BYTES;
-/// The longest text.
+/// Maximum size of a text in bytes.
 pub const TEXT_BYTES_MAX: usize = MESSAGE_BYTES - HEADER_BYTES - 1;
 
-/// How a message ends.
+/// The form of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// Filled with NULs to [`MESSAGE_BYTES`].
@@ -28,22 +28,22 @@ pub enum Form {
 /// A message in either direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
-    /// For whom it is.
+    /// The recipient.
     pub destination: Name,
-    /// Who says it.
+    /// The sender.
     pub source: Name,
-    /// What: at most [`TEXT_BYTES_MAX`] bytes, none of them NUL.
+    /// At most [`TEXT_BYTES_MAX`] bytes, none of them NUL.
     pub text: &'a [u8],
 }
 
-/// Why bytes are not a message. The stream cannot be read any further.
+/// The reason why bytes are not a message. The rest of the stream cannot be parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WireError {
-    /// No NUL in so many bytes.
+    /// No NUL in [`MESSAGE_BYTES`] bytes.
     Unterminated,
-    /// A NUL before both names were there.
+    /// A NUL before the end of both names.
     TooShort {
-        /// Bytes before it.
+        /// Number of bytes before the NUL.
         bytes: usize,
     },
 }
@@ -64,9 +64,9 @@ impl fmt::Display for WireError {
 
 impl std::error::Error for WireError {}
 
-/// Bytes of the message that `bytes` begins with and of the NULs behind it, as far as they are
-/// there, or `None` while its first NUL is missing. NULs at the front, left over from a message that
-/// was cut by a read, are a piece of their own.
+/// Returns the length of the message at the front of `bytes`, with the NULs after it that were
+/// received, or `None` while its first NUL is missing. NULs at the front, left over from a message that
+/// was split between reads, are a frame of their own.
 ///
 /// # Errors
 /// See [`WireError`].
@@ -80,23 +80,23 @@ pub fn frame_len(bytes: &[u8]) -> Result<Option<usize>, WireError> {
     }
 }
 
-/// What stands before the first NUL, if there is one.
+/// Returns the bytes before the first NUL, if there is one.
 fn until_nul(bytes: &[u8]) -> Option<&[u8]> {
-    // Looks at a word at a time, where a search for a byte would look at each.
+    // Searches a word at a time.
     CStr::from_bytes_until_nul(bytes).ok().map(CStr::to_bytes)
 }
 
-/// How many NULs there are at the front of what is no longer than a message.
+/// Returns the number of NULs at the front of at most [`MESSAGE_BYTES`] bytes.
 fn count_leading_nuls(bytes: &[u8]) -> usize {
     match bytes {
-        [_, next, ..] if *next != 0 => 1, // after a message of the short form
+        [_, next, ..] if *next != 0 => 1, // after a compact message
         _ if *bytes == [0; MESSAGE_BYTES][..bytes.len()] => bytes.len(),
         _ => bytes.iter().take_while(|&&byte| byte == 0).count(),
     }
 }
 
-/// The text of the message that `bytes` begin with, and how many bytes that message and the NULs behind
-/// it have, if all that is there and it is between these two.
+/// Returns the text and the frame length (see [`frame_len`]) of the message at the front of `bytes`, if it
+/// is complete and has this destination and source.
 #[must_use]
 pub fn parse_text_between(destination: Name, source: Name, bytes: &[u8]) -> Option<(&[u8], usize)> {
     let start = &bytes[..bytes.len().min(MESSAGE_BYTES)];
@@ -106,7 +106,7 @@ pub fn parse_text_between(destination: Name, source: Name, bytes: &[u8]) -> Opti
     Some((text, end + count_leading_nuls(&start[end..])))
 }
 
-/// The message in a piece that [`frame_len`] has measured; `None` if it is NULs alone.
+/// Parses a frame of the length that [`frame_len`] returned. Returns `None` if it has only NULs.
 #[must_use]
 pub fn parse_frame(frame: &[u8]) -> Option<Message<'_>> {
     let (destination, rest) = until_nul(frame)?.split_first_chunk()?;
@@ -118,7 +118,7 @@ pub fn parse_frame(frame: &[u8]) -> Option<Message<'_>> {
 /// Appends a message to `out`.
 ///
 /// # Panics
-/// If its text is longer than [`TEXT_BYTES_MAX`].
+/// Panics if its text is longer than [`TEXT_BYTES_MAX`].
 pub fn encode(message: &Message<'_>, form: Form, out: &mut Vec<u8>) {
     let Message { destination, source, text } = message;
     assert!(text.len() <= TEXT_BYTES_MAX, "a text that fits");
@@ -133,8 +133,8 @@ pub fn encode(message: &Message<'_>, form: Form, out: &mut Vec<u8>) {
     out.resize(end, 0);
 }
 
-/// A text of any length in pieces of at most `bytes_max`, cut between characters where it is UTF-8.
-/// There is always at least one piece.
+/// Splits a text into pieces of at most `bytes_max` bytes, between characters if it is UTF-8. Returns at
+/// least one piece.
 pub fn split_text(text: &[u8], bytes_max: usize) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
@@ -148,7 +148,7 @@ pub fn split_text(text: &[u8], bytes_max: usize) -> impl Iterator<Item = &[u8]> 
     })
 }
 
-/// The last place up to `end` where no UTF-8 character is cut; `end` itself if it is not UTF-8.
+/// Returns the last character boundary up to `end`, or `end` if the text is not UTF-8.
 fn floor_char_boundary(text: &[u8], end: usize) -> usize {
     let is_continuation_byte = |at: usize| text[at] & 0xc0 == 0x80;
     (end - 3..=end).rev().find(|&at| !is_continuation_byte(at)).unwrap_or(end)

@@ -1,9 +1,8 @@
-//! Which lists a client is sent, and when: the first, those that it asks for, and one whenever the
-//! list has changed.
+//! When a client is sent a list: after its `Connect`, when it asks for one, and when the list changes.
 //!
-//! A list of any length goes out in portions, as the client reads. One is sent at a time; what
-//! happens meanwhile makes one more, not many. A push waits until the list before it has paid for
-//! itself, so that no number of comers and goers makes more than [`CLASSIC_PAGE_INTERVAL`] allows.
+//! A list is sent page by page, as the client reads. One list is sent at a time. Changes meanwhile lead
+//! to one more list. A pushed list starts [`CLASSIC_PAGE_INTERVAL`] per page of the previous one after
+//! that, which bounds the traffic however often users join and leave.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,44 +15,42 @@ use crate::link::SendQueue;
 use crate::link::Time;
 use crate::names::{Directory, Name};
 
-/// Where a client stands.
+/// The state of the lists to one client.
 #[derive(Debug, Default)]
 pub(super) struct ListSender {
-    /// The client is to be sent a list, whether it is new or not.
+    /// Whether the client must be sent a list, changed or not.
     is_requested: bool,
-    /// The version that the next list is of, or a later one, once it is due.
+    /// Minimum version of the next list, once it is due.
     wanted_version: Option<u64>,
-    /// The version of the list that was begun last.
+    /// Version of the list that was started last.
     sent_version: Option<u64>,
-    /// The list on its way, and its next page.
+    /// The list being sent, and the index of its next page.
     in_progress: Option<(Arc<Pages>, usize)>,
-    /// When the next push may begin.
+    /// Earliest start of the next push.
     next_push_at: Time,
-    /// When something can go on that nothing else will tell of: a push that waits, or a list that is
-    /// being made.
+    /// When to continue a delayed push or the construction of a list.
     wake_at: Option<Time>,
 }
 
 impl ListSender {
-    /// The client wants the list, and will be told of changes from then on. Asked for again before it
-    /// was begun, it is sent once.
+    /// Requests the list, and subscribes to its changes. Requests before the list is started are merged.
     pub(super) fn request(&mut self) {
         if !std::mem::replace(&mut self.is_requested, true) {
-            self.wanted_version = None; // one that is being made for a push may be too old
+            self.wanted_version = None; // a list under construction may be too old
         }
     }
 
-    /// When [`ListSender::send`] is to be called again, if nothing else happens.
+    /// Returns when [`ListSender::send`] must be called again.
     pub(super) fn deadline(&self) -> Option<Time> {
         self.wake_at
     }
 
-    /// Nothing can be sent now; who can tell when that changes calls [`ListSender::send`].
+    /// Clears the deadline while nothing can be sent.
     pub(super) fn pause(&mut self) {
         self.wake_at = None;
     }
 
-    /// Whether [`ListSender::send`] has anything to do, now or when there is room or time for it.
+    /// Returns whether a list is due or being sent, now or when there is room or time for it.
     pub(super) fn is_pending(&self, directory: &Directory) -> bool {
         self.is_requested || self.in_progress.is_some() || self.is_outdated(directory)
     }
@@ -62,7 +59,7 @@ impl ListSender {
         self.sent_version.is_some_and(|version| version != directory.version())
     }
 
-    /// Puts into the queue what is due, as far as there is room.
+    /// Queues the pages that are due, while there is room.
     pub(super) fn send(
         &mut self,
         now: Time,
@@ -107,7 +104,7 @@ impl ListSender {
     }
 }
 
-/// The first beat at or after a time. Pushes begin on beats, so that many clients share one list.
+/// Rounds a time up to a multiple of [`CLASSIC_PAGE_INTERVAL`], so that clients share lists.
 fn align_to_page_interval(at: Time) -> Time {
     let interval_nanos = CLASSIC_PAGE_INTERVAL.as_nanos();
     let elapsed_nanos = at.since_start().as_nanos() % interval_nanos;

@@ -1,38 +1,38 @@
-//! The list of who is online as it is sent: `List I/N NAME NAME …`, as many names as fit.
+//! The pages of the list of online users: `List I/N NAME NAME …`, with as many names as fit.
 //!
-//! Made once for all clients: what differs between them, the form, is put around a page when it is
-//! sent. Made in portions where there are many names, see [`PageBuilder`].
+//! The pages are built once for all clients. The form of the messages, which differs between clients,
+//! is added when a page is sent. A long list is built in several steps, see [`PageBuilder`].
 
 use super::codec::TEXT_BYTES_MAX;
 use crate::names::{NAME_BYTES, Name};
 
-/// The pages of one version of the list. There is at least one.
+/// The pages of one version of the list. Never empty.
 #[derive(Debug)]
 pub(super) struct Pages {
     version: u64,
-    /// The names, each behind a space, one page after the other.
+    /// The names of all pages, each after a space.
     packed_names: Vec<u8>,
-    /// Where each page begins.
+    /// Offset of each page in `packed_names`.
     page_starts: Vec<usize>,
 }
 
 impl Pages {
-    /// What it is the list of, see [`crate::names::Directory::version`].
+    /// Returns the version of the directory, see [`crate::names::Directory::version`].
     pub(super) fn version(&self) -> u64 {
         self.version
     }
 
-    /// How many pages there are.
+    /// Returns the number of pages.
     pub(super) fn len(&self) -> usize {
         self.page_starts.len()
     }
 
-    /// What they take to keep, in bytes.
+    /// Returns the size in memory, in bytes.
     pub(super) fn size_bytes(&self) -> usize {
         self.packed_names.len() + self.page_starts.len() * size_of::<usize>()
     }
 
-    /// The text of a page, counted from 0.
+    /// Returns the text of a page, counted from 0.
     pub(super) fn page_text(&self, page: usize) -> Option<Vec<u8>> {
         let start = *self.page_starts.get(page)?;
         let end = self.page_starts.get(page + 1).copied().unwrap_or(self.packed_names.len());
@@ -41,21 +41,21 @@ impl Pages {
     }
 }
 
-/// Pages in the making: names are packed, in their order, as densely as they go.
+/// Packs names into as few pages as possible.
 ///
-/// How much fits depends on how many digits N has. More digits never make fewer pages, so the first
-/// number of digits that suffices is that of the N that comes out.
+/// The space on a page depends on the number of digits of N. More digits never lead to fewer pages, so
+/// the smallest number of digits that suffices is that of the resulting N.
 #[derive(Debug)]
 pub(super) struct PageBuilder {
     pages: Pages,
     count_digits: usize,
-    /// Where the page that was begun last ends at the latest.
+    /// Offset at which the current page must end.
     page_end: usize,
     last_name: Option<Name>,
 }
 
 impl PageBuilder {
-    /// Of no names yet; there will be about `count`.
+    /// Creates an empty list, with space for about `count` names.
     pub(super) fn new(version: u64, count: usize) -> Self {
         let packed_names = Vec::with_capacity(count * (1 + NAME_BYTES));
         let pages = Pages { version, packed_names, page_starts: Vec::new() };
@@ -64,13 +64,13 @@ impl PageBuilder {
         builder
     }
 
-    /// The name that was packed last: those after it are next.
+    /// Returns the name that was packed last. The next name in order must follow.
     pub(super) fn last_name(&self) -> Option<Name> {
         self.last_name
     }
 
-    /// Packs the next name. Answers whether it could: if not, there are more pages than N has digits for,
-    /// and with one more all begins anew.
+    /// Packs the next name. Returns `false` if N needs more digits: the list starts over then, and the
+    /// first name must follow.
     pub(super) fn push(&mut self, name: Name) -> bool {
         let bytes = name.unpadded();
         if self.pages.packed_names.len() + 1 + bytes.len() > self.page_end && !self.start_page() {
@@ -95,7 +95,7 @@ impl PageBuilder {
         page_digits <= self.count_digits
     }
 
-    /// All names have been packed.
+    /// Returns the pages.
     pub(super) fn finish(mut self) -> Pages {
         self.pages.packed_names.shrink_to_fit();
         self.pages
@@ -114,7 +114,7 @@ mod tests {
         builder.finish()
     }
 
-    /// Checks every promise but the order of names that `names` itself has.
+    /// Checks the pages of `names`. Returns their number.
     #[track_caller]
     fn check(names: &[Name]) -> usize {
         let pages = build_pages(7, names);

@@ -1,7 +1,7 @@
-//! How a client is answered: in the form in which its `Connect` came.
+//! Messages to a classic client, in the form of its `Connect`.
 //!
-//! A read may cut the stream behind the first NUL, where it cannot be told which form that is. What is
-//! to be said waits then, until the next bytes come or some time has passed.
+//! A read may end after the first NUL of the `Connect`, where the form is not known yet. Messages are
+//! deferred then, until more bytes arrive or [`CLASSIC_FORM_DETECTION_TIMEOUT`] has passed.
 
 use std::borrow::Cow;
 
@@ -10,19 +10,19 @@ use crate::limits::{CLASSIC_DEFERRED_OUTPUT_BYTES_MAX, CLASSIC_FORM_DETECTION_TI
 use crate::link::SendQueue;
 use crate::link::Time;
 
-/// How the server begins a message that goes on with the one before it: the words may be somebody
-/// else's, and are not to look like a message of the server's.
+/// Prefix of a server message that continues the previous one. Its text may come from a user, and must
+/// not be mistaken for a message of the server.
 const CONTINUATION_PREFIX: &[u8] = b"... ";
 
-/// What is said to one client.
+/// Encodes the messages to one client.
 #[derive(Debug)]
 pub(super) struct Responder {
-    /// Whom they are for.
+    /// Destination of the messages.
     client_name: Name,
     form: Option<Form>,
-    /// When the form is taken to be the short one.
+    /// When the compact form is assumed.
     form_deadline: Option<Time>,
-    /// What was said before the form was clear, in the short one.
+    /// Messages sent before the form was known, in the compact form.
     deferred_output: Vec<u8>,
 }
 
@@ -38,7 +38,8 @@ impl Default for Responder {
 }
 
 impl Responder {
-    /// A client asks to be known by a name; what came is its `Connect` and the NULs behind it.
+    /// Starts with the name of the client and the frame of its `Connect`, including the NULs that were
+    /// received with it.
     pub(super) fn start(&mut self, now: Time, name: Name, connect_frame: &[u8]) {
         self.client_name = name;
         match connect_frame {
@@ -47,7 +48,7 @@ impl Responder {
         }
     }
 
-    /// What comes behind the `Connect` tells its form.
+    /// Derives the form from the bytes after the `Connect`, unless it is known.
     pub(super) fn detect_form(&mut self, bytes: &[u8], queue: &mut SendQueue) {
         if self.form_deadline.is_some() {
             let form = if bytes.starts_with(&[0]) { Form::Padded } else { Form::Compact };
@@ -55,7 +56,7 @@ impl Responder {
         }
     }
 
-    /// From now on the form is clear.
+    /// Sets the form, and sends the deferred messages.
     pub(super) fn set_form(&mut self, form: Form, queue: &mut SendQueue) {
         self.form = Some(form);
         self.form_deadline = None;
@@ -67,22 +68,22 @@ impl Responder {
         }
     }
 
-    /// Whom they are for.
+    /// Returns the name of the client.
     pub(super) fn client_name(&self) -> Name {
         self.client_name
     }
 
-    /// Whether anything can be said at once.
+    /// Returns whether the form is known, so that messages are sent at once.
     pub(super) fn is_form_known(&self) -> bool {
         self.form.is_some()
     }
 
-    /// When the form is to be decided, if it is not clear yet.
+    /// Returns when [`Responder::set_form`] must be called, if the form is not known.
     pub(super) fn deadline(&self) -> Option<Time> {
         self.form_deadline
     }
 
-    /// Says something of any length.
+    /// Sends a text of any length, in as many messages as it takes.
     pub(super) fn send_text(&mut self, source: Name, text: &[u8], queue: &mut SendQueue) {
         let text = replace_nuls(text);
         let prefix: &[u8] = if source == Name::SERVER { CONTINUATION_PREFIX } else { b"" };
@@ -94,7 +95,7 @@ impl Responder {
         }
     }
 
-    /// Says something that fits into one message.
+    /// Sends a text that fits into one message.
     pub(super) fn send_message(&mut self, source: Name, text: &[u8], queue: &mut SendQueue) {
         let message = Message { destination: self.client_name, source, text };
         match self.form {
@@ -109,9 +110,9 @@ impl Responder {
     }
 }
 
-/// A text as this wire can carry it, where a NUL is the end.
+/// Replaces each NUL, which would end the message, by a space.
 fn replace_nuls(text: &[u8]) -> Cow<'_, [u8]> {
-    // Every byte is looked at, which is quicker than to stop at the first.
+    // A loop without an early exit is vectorized.
     let has_nul = text.iter().fold(false, |has_nul, &byte| has_nul | (byte == 0));
     if !has_nul {
         return Cow::Borrowed(text);

@@ -1,8 +1,8 @@
-//! The CRC wire: frames ⇄ messages (contract section 2, `docs/PROTOCOL.md`).
+//! Codec of the CRC wire, see `docs/PROTOCOL.md`, "The CRC wire".
 //!
-//! Pure functions over byte slices. Parsing borrows; what a frame announces is never allocated.
-//! Invariants: `parse(encode(m)) == m`, and a frame is refused from its header alone when it is
-//! longer than the bound, before its body has arrived.
+//! Pure functions over byte slices. Parsed messages borrow from the frame, and an announced length is
+//! never allocated. Invariants: `parse(encode(m)) == m`. A frame over the limit is refused from its
+//! header, before its body has arrived.
 
 use std::fmt;
 
@@ -29,16 +29,16 @@ const CHAT_HEADER_BYTES: usize = 1 + 4 + 4 + 4;
 /// Type, source, length.
 const CLIENT_QUIT_HEADER_BYTES: usize = 1 + 4 + 4;
 
-/// Why bytes are not a frame. The stream cannot be read any further.
+/// The reason why bytes are not a frame. The rest of the stream cannot be parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WireError {
-    /// The first byte of a frame is no type of the protocol.
+    /// The first byte of the frame is not a type of the protocol.
     UnknownType(u8),
-    /// The header announces a frame of more bytes than allowed.
+    /// The header announces more bytes than the limit.
     TooLong {
-        /// Bytes of the whole frame, header included.
+        /// Announced size of the frame in bytes, header included.
         announced_bytes: u64,
-        /// The bound.
+        /// The limit in bytes.
         frame_bytes_max: usize,
     },
 }
@@ -56,10 +56,10 @@ impl fmt::Display for WireError {
 
 impl std::error::Error for WireError {}
 
-/// Bytes of the frame that `bytes` begins with, or `None` while its header is incomplete.
+/// Returns the length of the frame at the front of `bytes`, or `None` while its header is incomplete.
 ///
 /// # Errors
-/// See [`WireError`].
+/// Returns a [`WireError`] for an unknown type, and for a frame over the limit.
 #[inline]
 pub fn frame_len(bytes: &[u8], frame_bytes_max: usize) -> Result<Option<usize>, WireError> {
     let Some(&frame_type) = bytes.first() else {
@@ -95,10 +95,11 @@ fn header_len(frame_type: u8) -> Result<usize, WireError> {
     }
 }
 
-/// The message at the front of `bytes` and the bytes of its frame, or `None` while incomplete.
+/// Parses the frame at the front of `bytes`. Returns the message and the length of the frame, or `None`
+/// while it is incomplete.
 ///
 /// # Errors
-/// See [`WireError`]: as soon as the header shows it, whatever follows.
+/// Returns a [`WireError`] as soon as the header is complete.
 pub fn parse(
     bytes: &[u8],
     frame_bytes_max: usize,
@@ -112,10 +113,10 @@ pub fn parse(
     Ok(Some((parse_frame(frame), len)))
 }
 
-/// A whole frame as a message.
+/// Parses a whole frame.
 ///
 /// # Panics
-/// If [`frame_len`] has not vouched for its type and length.
+/// Panics if the frame does not have the length that [`frame_len`] returned.
 #[must_use]
 pub fn parse_frame(frame: &[u8]) -> Message<'_> {
     let id = |at: usize| HostId(BigEndian::read_u32(&frame[at..]));
@@ -143,8 +144,8 @@ pub fn parse_frame(frame: &[u8]) -> Message<'_> {
     }
 }
 
-/// From whom and to whom the chat is whose whole frame `bytes` begin with; `None` if that frame is
-/// none of a chat.
+/// Returns source and destination of the chat at the front of `bytes`, or `None` if the frame there is not
+/// a chat.
 #[inline]
 #[must_use]
 pub fn peek_chat_ids(bytes: &[u8]) -> Option<(HostId, HostId)> {
@@ -153,12 +154,12 @@ pub fn peek_chat_ids(bytes: &[u8]) -> Option<(HostId, HostId)> {
     Some((id(1), id(5)))
 }
 
-/// How far whole frames of chats between the same two ends go on from the front of `bytes`, in bytes and
-/// in frames. The first is such a frame, of `first` bytes.
+/// Measures the run of whole chat frames with one source and destination at the front of `bytes`. The first
+/// of them has `first_len` bytes. Returns the size of the run in bytes and the number of frames.
 #[inline]
 #[must_use]
 pub fn measure_chat_run(bytes: &[u8], first_len: usize, frame_bytes_max: usize) -> (usize, u64) {
-    /// Type and both ids.
+    /// Size of type, source and destination, in bytes.
     const PREFIX_BYTES: usize = 9;
     let (mut len, mut frames) = (first_len, 1);
     while let Some(header) = bytes[len..].first_chunk::<CHAT_HEADER_BYTES>()
@@ -179,7 +180,7 @@ pub fn measure_chat_run(bytes: &[u8], first_len: usize, frame_bytes_max: usize) 
 /// Appends the frame of `message` to `out`.
 ///
 /// Names and infos must be within [`crate::limits::NAME_BYTES_MAX`] and
-/// [`crate::limits::INFO_BYTES_MAX`], texts below 4 GiB; all that was parsed is.
+/// [`crate::limits::INFO_BYTES_MAX`], and texts below 4 GiB. Parsed messages always are.
 pub fn encode(message: &Message<'_>, out: &mut Vec<u8>) {
     match *message {
         Message::Registration(Registration { kind, source, last_hop, name, info }) => {
@@ -222,7 +223,7 @@ pub fn encode(message: &Message<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// Server quit and chat have one layout: type, two ids, length, text.
+/// Encodes a server quit or a chat: type, two ids, length, text.
 fn encode_two_ids(
     frame_type: u8,
     source: HostId,

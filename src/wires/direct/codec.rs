@@ -1,74 +1,75 @@
-//! The direct wire: frames ⇄ messages (contract section 3, `docs/PROTOCOL.md`).
+//! Codec of the direct wire, see `docs/PROTOCOL.md`, "The direct wire".
 //!
-//! A frame is a length, u32 big-endian, and that many bytes of protobuf. The server opens with a
-//! bare [`FastHandshake`]; every other frame, either way, is a [`Message`].
+//! A frame is a length (`u32` big-endian) and that many bytes of protobuf. The first frame from the server
+//! is a [`FastHandshake`]; every other frame, in either direction, is a [`Message`].
 
 use std::borrow::Cow;
 use std::fmt;
 
 use byteorder::{BigEndian, ByteOrder as _};
 
-/// Bytes of the length that a frame begins with.
+/// Size of the length at the front of a frame, in bytes.
 const HEADER_BYTES: usize = 4;
-/// What [`Message::from`] begins with: its tag and that it is a number.
+/// Key of [`Message::from`]: field 1, varint.
 const FROM_KEY: u8 = 1 << 3;
-/// The same of [`Message::to`].
+/// Key of [`Message::to`]: field 2, varint.
 const TO_KEY: u8 = 2 << 3;
-/// The same of [`Message::msg`], which is a length and so many bytes.
+/// Key of [`Message::msg`]: field 3, length-delimited.
 const MSG_KEY: u8 = 3 << 3 | 2;
-/// A key and a number of 64 bits.
+/// Maximum size of a varint field, in bytes: a key and 64 bits.
 const VARINT_FIELD_BYTES_MAX: usize = 1 + 10;
 
-/// What one side says to the other.
+/// A message in either direction.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Message {
-    /// The sender. The server puts the true one in, whatever the client wrote.
+    /// The sender. The server sets it to the true sender, whatever the client wrote.
     #[prost(int64, tag = "1")]
     pub from: i64,
     /// The addressee; 0 is the server.
     #[prost(int64, tag = "2")]
     pub to: i64,
-    /// What is said.
+    /// The text.
     #[prost(string, tag = "3")]
     pub msg: String,
-    /// Absent from what people say to each other.
+    /// Absent in messages between users.
     #[prost(oneof = "Control", tags = "4, 5")]
     pub control: Option<Control>,
 }
 
-/// What client and server agree on between themselves.
+/// A control message between client and server.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Oneof)]
 pub enum Control {
-    /// The client: "I want to be known as".
+    /// Sent by the client: the id that it asks for.
     #[prost(int64, tag = "4")]
     DesiredId(i64),
-    /// The server: the answer to that.
+    /// Sent by the server: the answer.
     #[prost(message, tag = "5")]
     Handshake(FastHandshake),
 }
 
-/// Which id the client has.
+/// The id of the client.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub struct FastHandshake {
-    /// The id that the client goes by from now on.
+    /// The id that the client has from now on.
     #[prost(int64, tag = "1")]
     pub id: i64,
-    /// It is not the one that was asked for, or there is none and the connection closes.
+    /// Whether the request was refused: the id is another one, or there is none and the connection
+    /// closes.
     #[prost(bool, tag = "2")]
     pub error: bool,
 }
 
-/// Why bytes are not a frame. The stream cannot be read any further.
+/// The reason why bytes are not a frame. The rest of the stream cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WireError {
-    /// The header announces more bytes than allowed.
+    /// The header announces more bytes than the limit.
     TooLong {
-        /// Bytes of protobuf.
+        /// Announced size of the protobuf, in bytes.
         announced_bytes: u64,
-        /// The bound.
+        /// The limit in bytes.
         frame_bytes_max: usize,
     },
-    /// The bytes are not the protobuf message that belongs here.
+    /// The bytes are not the expected protobuf message.
     Malformed(String),
 }
 
@@ -85,11 +86,11 @@ impl fmt::Display for WireError {
 
 impl std::error::Error for WireError {}
 
-/// Bytes of the frame that `bytes` begins with, its header included, or `None` while the header is
-/// incomplete. The bound is for the protobuf alone.
+/// Returns the length of the frame at the front of `bytes`, header included, or `None` while the header
+/// is incomplete. `frame_bytes_max` limits the protobuf alone.
 ///
 /// # Errors
-/// [`WireError::TooLong`], from the header alone.
+/// Returns [`WireError::TooLong`] as soon as the header is complete.
 pub fn frame_len(bytes: &[u8], frame_bytes_max: usize) -> Result<Option<usize>, WireError> {
     if bytes.len() < HEADER_BYTES {
         return Ok(None);
@@ -101,30 +102,29 @@ pub fn frame_len(bytes: &[u8], frame_bytes_max: usize) -> Result<Option<usize>, 
     Ok(Some(HEADER_BYTES + announced_bytes as usize))
 }
 
-/// The message in a whole frame.
+/// Parses the message in a whole frame.
 ///
 /// # Errors
-/// [`WireError::Malformed`].
+/// Returns [`WireError::Malformed`].
 pub fn parse_frame(frame: &[u8]) -> Result<Message, WireError> {
     parse_body(frame)
 }
 
-/// What a client says in a frame, as the server reads it.
+/// A message from a client, as the server parses it: without a sender, which the server sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientMessage<'a> {
     /// See [`Message::to`].
     pub to: i64,
-    /// See [`Message::msg`]: UTF-8, and in what people say to each other, where it lies in the frame.
+    /// See [`Message::msg`]. UTF-8; borrowed from the frame in plain messages.
     pub msg: Cow<'a, [u8]>,
     /// See [`Message::control`].
     pub control: Option<Control>,
 }
 
-/// What a client says in a whole frame: the message without its sender, which is for the server to
-/// say.
+/// Parses the message of a client in a whole frame.
 ///
 /// # Errors
-/// [`WireError::Malformed`].
+/// Returns [`WireError::Malformed`].
 pub fn parse_client_frame(frame: &[u8]) -> Result<ClientMessage<'_>, WireError> {
     if let Some((to, msg)) = parse_plain(&frame[HEADER_BYTES..]) {
         return Ok(ClientMessage { to, msg: Cow::Borrowed(msg), control: None });
@@ -133,8 +133,8 @@ pub fn parse_client_frame(frame: &[u8]) -> Result<ClientMessage<'_>, WireError> 
     Ok(ClientMessage { to, msg: Cow::Owned(msg.into_bytes()), control })
 }
 
-/// The text of the frame that `bytes` begin with, and how many bytes that frame has, if it is whole
-/// and is a plain message to that addressee.
+/// Returns the text and the length of the frame at the front of `bytes`, if it is complete and a plain
+/// message to this addressee.
 #[must_use]
 pub fn parse_plain_to(to: i64, bytes: &[u8], frame_bytes_max: usize) -> Option<(&[u8], usize)> {
     let len = frame_len(bytes, frame_bytes_max).ok()??;
@@ -142,9 +142,9 @@ pub fn parse_plain_to(to: i64, bytes: &[u8], frame_bytes_max: usize) -> Option<(
     (addressee == to).then_some((text, len))
 }
 
-/// Addressee and text of a plain message in the bytes that everybody writes for one: its three fields, in
-/// any order, each number within 63 bits. `None` for all else, which is for [`message`] to read or
-/// to refuse.
+/// Returns the addressee and text of a plain message in the usual encoding: its three fields in any
+/// order, each number within 63 bits. Returns `None` for anything else, which [`parse_frame`] parses or
+/// refuses.
 fn parse_plain(mut body: &[u8]) -> Option<(i64, &[u8])> {
     let (mut to, mut msg): (_, &[u8]) = (0, &[]);
     while let Some((&key, rest)) = body.split_first() {
@@ -152,8 +152,8 @@ fn parse_plain(mut body: &[u8]) -> Option<(i64, &[u8])> {
         body = rest;
         match key {
             FROM_KEY => {}
-            TO_KEY => to = value as i64, // of 63 bits
-            // A text in the place of another would do, but the other has to be checked, too.
+            TO_KEY => to = value as i64, // 63 bits
+            // A second text would replace the first, which had to be checked, too.
             MSG_KEY if msg.is_empty() => {
                 (msg, body) = rest.split_at_checked(usize::try_from(value).ok()?)?;
             }
@@ -163,13 +163,13 @@ fn parse_plain(mut body: &[u8]) -> Option<(i64, &[u8])> {
     is_utf8(msg).then_some((to, msg))
 }
 
-/// Whether a text is UTF-8, as protobuf's strings are.
+/// Returns whether a text is UTF-8, as protobuf requires of strings.
 #[must_use]
 pub fn is_utf8(text: &[u8]) -> bool {
-    text.is_ascii() || std::str::from_utf8(text).is_ok() // the first is quicker, and mostly so
+    text.is_ascii() || std::str::from_utf8(text).is_ok() // ASCII is common, and faster to check
 }
 
-/// The number of up to 63 bits that `bytes` begin with, and what follows it.
+/// Parses a varint of up to 63 bits. Returns it and the bytes after it.
 fn parse_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0;
     for (i, &byte) in bytes.iter().take(9).enumerate() {
@@ -181,10 +181,10 @@ fn parse_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     None
 }
 
-/// The handshake in the first frame that a server sends.
+/// Parses the handshake in the first frame from a server.
 ///
 /// # Errors
-/// [`WireError::Malformed`].
+/// Returns [`WireError::Malformed`].
 pub fn parse_handshake(frame: &[u8]) -> Result<FastHandshake, WireError> {
     parse_body(frame)
 }
@@ -200,13 +200,13 @@ pub fn encode(message: &impl prost::Message, out: &mut Vec<u8>) {
     message.encode(out).expect("a vector has room");
 }
 
-/// Appends the frame of a plain message: the same bytes as those of a [`Message`], without its copy
-/// of the text.
+/// Appends the frame of a plain message: the same bytes as [`encode`], without copying the text into a
+/// [`Message`].
 pub fn encode_plain(from: i64, to: i64, text: &str, out: &mut Vec<u8>) {
     encode_plain_utf8(from, to, text.as_bytes(), out);
 }
 
-/// The same for a text that [`is_utf8`].
+/// As [`encode_plain`], for bytes that [`is_utf8`] accepts.
 pub fn encode_plain_utf8(from: i64, to: i64, text: &[u8], out: &mut Vec<u8>) {
     let mut header = PlainHeader { bytes: [0; PlainHeader::BYTES_MAX], len: HEADER_BYTES };
     for (key, value) in [(FROM_KEY, from as u64), (TO_KEY, to as u64), (MSG_KEY, text.len() as u64)]
@@ -222,7 +222,7 @@ pub fn encode_plain_utf8(from: i64, to: i64, text: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(text);
 }
 
-/// What stands before the text of a plain message.
+/// The bytes before the text of a plain message.
 struct PlainHeader {
     bytes: [u8; Self::BYTES_MAX],
     len: usize,
