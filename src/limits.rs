@@ -97,6 +97,12 @@ pub const SPLIT_GRACE: Duration = Duration::from_secs(5);
 /// next do.
 pub const SPLIT_BATCH_HOSTS_MAX: usize = 1024;
 
+/// Send queue space that one quit of a split may take, in bytes: four times the size of its frame.
+pub const SPLIT_QUIT_QUEUE_BYTES: usize = 64;
+
+/// Quit text of users that did not rejoin after a split.
+pub const SPLIT_QUIT_TEXT: &[u8] = b"split";
+
 /// How long after those the next ones leave, if there is room to tell of them.
 pub const SPLIT_BATCH_INTERVAL: Duration = Duration::from_millis(1);
 

@@ -61,7 +61,7 @@ impl Node {
             let name = String::from_utf8_lossy(name);
             let reason = CloseReason::Session(format!("is known as {name} from now on"));
             self.relay.closed(now, id, &reason, &mut self.links);
-            self.relay.accepted(now, id);
+            self.relay.accepted(now, id, &mut self.links);
         }
         let wire_name = self.links.get(id).map(|link| link.wire().to_string()).unwrap_or_default();
         let registration = Registration {
@@ -95,7 +95,8 @@ impl Node {
             let sender = self.links.names.wide_ids.find_user(mail.from, self.relay.hosts());
             let sender_host = sender.map(|host| host.id);
             let (relay, links) = (&mut self.relay, &mut self.links);
-            relay.forward_mail(mail.from, sender_host, user, &mail.text, links);
+            let sender = (mail.from, sender_host);
+            relay.forward_mail(links.now, sender, user, &mail.text, links);
             let end_offset = links.get(link).map_or(u64::MAX, |link| link.traffic.bytes_out);
             links.spool.on_queued(link, end_offset, mail.id);
         }

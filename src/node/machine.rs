@@ -100,7 +100,8 @@ impl Machine for Node {
         let stop_at = self.life_cycle.deadline();
         let timer = self.links.timers.first().map(|&(at, _)| at);
         let resume_at = (!self.links.paused.is_empty()).then_some(self.links.now);
-        let (relay, mail) = (self.relay.next_deadline(), self.links.spool.next_deadline());
+        let (relay, mail) =
+            (self.relay.next_deadline(self.links.now), self.links.spool.next_deadline());
         let deadlines = [relay, mail, timer, resume_at, stop_at].into_iter().flatten();
         deadlines.chain(self.broadcasts.iter().filter_map(Broadcast::deadline)).min()
     }

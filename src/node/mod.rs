@@ -97,7 +97,7 @@ impl Node {
     fn open_link_from(&mut self, now: Time, wire: Wire, origin: &Origin) -> LinkId {
         self.links.begin_event(now);
         let link = self.links.open(wire, origin.address);
-        self.relay.accepted(now, link);
+        self.relay.accepted(now, link, &mut self.links);
         if wire != Wire::Crc {
             let effect =
                 self.links.with_session(link, &self.relay, |session, cx| session.on_connect(cx));

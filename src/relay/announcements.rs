@@ -1,265 +1,335 @@
-//! News: what links are told of the hosts that exist.
+//! [`Announcements`]: the registrations and quits of hosts that each link is sent.
 //!
-//! What a link has been told is a position in the order of joining: hosts before it have been told,
-//! hosts from it on are owed, and who leaves before its turn is never mentioned. A link that is owed
-//! something catches up as its queue has room, in portions and in turns. Three things leave a link
-//! behind:
+//! The cursor of a link is a position in the order of joining. Hosts before the cursor have been
+//! announced to the link, hosts from the cursor on are pending, and a host that leaves while it is
+//! pending is never mentioned. A link with pending hosts catches up in portions, as its send queue
+//! has room. A link falls behind for one of three reasons:
 //!
-//! - It is new: its burst is to catch up from the beginning.
-//! - Its queue is long while somebody joins.
-//! - There are many users. Each newcomer is news for all of them, and one write a user and newcomer is
-//!   what connecting would cost. So news for users is gathered for a few milliseconds, and then all of
-//!   them are behind by what was gathered.
+//! - It is new: its burst starts at the first host.
+//! - Its queue is long when a host joins.
+//! - There are many users. Announcing each newcomer to each user at once would cost one write per
+//!   pair, so announcements to users are collected into a batch for a few milliseconds.
 //!
-//! A link that is told much holds no more than a portion: those that are behind stand in a list, and
-//! the shell asks for one after the other at the end of its turn, writes what that one is told, and then
-//! asks for the next.
+//! A burst puts at most one portion into a queue before it is written: links that are ready for more
+//! wait in a list, and the shell calls [`Announcements::announce_next`] at the end of a turn, writes
+//! the link that got a portion, and calls again.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
-use super::host::{FirstLink, Host};
+use foldhash::fast::RandomState;
+
 use super::message::HostKind;
-use super::{Outbox, Relay, Timer};
+use super::outbox::Outbox;
+use super::send::{send_quit, send_registration};
+use super::timers::{Timer, Timers};
+use super::topology::{FirstLink, Host, LinkState, Role, Slot, Topology};
+use crate::chunked_vec::ChunkedVec;
 use crate::id::HostId;
 use crate::limits::{
     ANNOUNCE_BATCH_DELAY_MAX, ANNOUNCE_BATCH_DELAY_PER_USER, ANNOUNCE_BYTES_PER_TURN,
-    ANNOUNCE_HOST_OVERHEAD_BYTES, QUEUE_LOW_WATER_BYTES,
+    ANNOUNCE_HOST_OVERHEAD_BYTES, Limits, QUEUE_LOW_WATER_BYTES,
 };
-use crate::link::LinkId;
-use crate::link::Time;
-use crate::relay::link_state::{IdSet, LinkState, Role};
+use crate::link::{LinkId, Time};
 
-/// Who is to be told of hosts, and what waits.
+/// Ids. Never iterated, because the order of a hash set must not be visible outside.
+type IdSet = HashSet<HostId, RandomState>;
+
+/// The cursors of all links, and the announcements that are pending for several of them.
 #[derive(Debug)]
 pub(super) struct Announcements {
-    /// Links to servers, in the order they joined.
+    /// Indexed by [`LinkId::index`].
+    cursors: ChunkedVec<Option<Cursor>>,
+    /// Links to servers, in the order in which these joined.
     servers: Vec<LinkId>,
-    /// Links to users whose wires have words for it.
+    /// Links to users whose wires carry announcements, in the order in which these joined.
     users: Vec<LinkId>,
-    /// The first host, by slot, of which those users are told together, and when.
-    batch: Option<(u32, Time)>,
-    /// Links that are behind and whose queues have room, each once.
+    /// First host of the batch for users, and the time at which the batch is due.
+    batch: Option<(Slot, Time)>,
+    /// Links that are behind and whose queues have room, each once. May hold links that have ended.
     ready: VecDeque<LinkId>,
-    /// What may still be told in this turn, in bytes.
+    /// Bytes that may still be announced in this turn.
     budget_bytes: usize,
+    batch_users_min: usize,
+    batch_delay_min: std::time::Duration,
 }
 
-/// How far a link has been told.
+/// The position up to which hosts have been announced to a link.
 #[derive(Debug, Default)]
-pub(super) struct Cursor {
-    /// The link is to be told of hosts at all.
-    wants_presence: bool,
-    /// It stands in the list of those that are ready.
+struct Cursor {
+    /// Kind of the host at the other end, if announcements are sent to it.
+    audience: Option<HostKind>,
+    /// The link is in the list of ready links.
     is_ready: bool,
-    /// The slot of the first host that it has not been told of, if it is behind.
-    next: Option<u32>,
-    /// Hosts told ahead of their turn, because they said something.
+    /// First host that has not been announced, if the link is behind.
+    next: Option<Slot>,
+    /// Pending hosts that have been announced ahead of their turn, because they sent something.
     introduced: Option<Box<IdSet>>,
 }
 
-impl Cursor {
-    /// Whether the link is told of hosts at all, and of their ends.
-    pub(super) fn wants_presence(&self) -> bool {
-        self.wants_presence
-    }
-}
-
-impl Default for Announcements {
-    fn default() -> Self {
-        let (servers, users, ready) = (Vec::new(), Vec::new(), VecDeque::new());
-        Self { servers, users, batch: None, ready, budget_bytes: ANNOUNCE_BYTES_PER_TURN }
-    }
-}
-
 impl Announcements {
-    /// A new turn: as much may be told again.
+    /// Creates an empty set of cursors.
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            cursors: ChunkedVec::default(),
+            servers: Vec::new(),
+            users: Vec::new(),
+            batch: None,
+            ready: VecDeque::new(),
+            budget_bytes: ANNOUNCE_BYTES_PER_TURN,
+            batch_users_min: limits.announce_batch_users_min,
+            batch_delay_min: limits.announce_batch_delay_min,
+        }
+    }
+
+    /// Starts a turn with the full budget.
     pub(super) fn begin_turn(&mut self) {
         self.budget_bytes = ANNOUNCE_BYTES_PER_TURN;
     }
 
-    /// Whether a link is left that could be told more.
+    /// Returns whether a link is ready for the next portion.
     pub(super) fn has_ready(&self) -> bool {
         !self.ready.is_empty()
     }
 
-    fn mark_ready(&mut self, state: &mut LinkState) {
-        if !std::mem::replace(&mut state.cursor.is_ready, true) {
-            self.ready.push_back(state.id);
-        }
+    /// Adds the cursor of a link that has just been opened. Nothing is announced to the link yet.
+    pub(super) fn add_link(&mut self, link: LinkId) {
+        self.cursors.set(link.index as usize, Cursor::default());
     }
 
-    /// A link has ended.
+    /// Removes the cursor of a link that has ended.
     pub(super) fn remove_link(&mut self, link: LinkId) {
         self.servers.retain(|&other| other != link);
         self.users.retain(|&other| other != link);
-    }
-}
-
-impl Relay {
-    /// A link takes its role: it is behind by all hosts from now on, if these are of use to it.
-    pub(super) fn reset_cursor(&mut self, link: LinkId, wants_presence: bool) {
-        let next = self.hosts.first_slot().filter(|_| wants_presence);
-        let cursor = &mut self.link_state_mut(link).cursor;
-        (cursor.wants_presence, cursor.next) = (wants_presence, next);
+        if let Some(cursor) = self.cursors.get_mut(link.index as usize) {
+            *cursor = None;
+        }
     }
 
-    /// A link has joined: it is told of all hosts, if it is to be told of them at all.
-    pub(super) fn begin_burst(&mut self, link: LinkId, out: &mut impl Outbox) {
+    #[inline]
+    fn cursor(&self, link: LinkId) -> &Cursor {
+        self.cursors[link.index as usize].as_ref().expect("the cursor of a live link")
+    }
+
+    fn cursor_mut(&mut self, link: LinkId) -> &mut Cursor {
+        self.cursors[link.index as usize].as_mut().expect("the cursor of a live link")
+    }
+
+    fn mark_ready(&mut self, link: LinkId) {
+        if !std::mem::replace(&mut self.cursor_mut(link).is_ready, true) {
+            self.ready.push_back(link);
+        }
+    }
+
+    /// Makes all hosts pending for a link that has just registered, if `audience` is the kind of a
+    /// host that gets announcements. The burst begins with [`Announcements::begin_burst`].
+    pub(super) fn register(
+        &mut self,
+        topology: &Topology,
+        link: LinkId,
+        audience: Option<HostKind>,
+    ) {
+        let next = topology.hosts().first_slot().filter(|_| audience.is_some());
+        let cursor = self.cursor_mut(link);
+        (cursor.audience, cursor.next) = (audience, next);
+    }
+
+    /// Starts the burst of a link that has registered.
+    pub(super) fn begin_burst(&mut self, topology: &Topology, link: LinkId, out: &mut impl Outbox) {
         let is_batching = self.is_batching();
-        let first = self.hosts.first_slot();
-        let Self { announcements, links, .. } = self;
-        let state = links[link.index as usize].as_mut().expect("a live link");
-        if !state.cursor.wants_presence {
-            return;
+        match self.cursor(link).audience {
+            None => return,
+            Some(HostKind::Server) => self.servers.push(link),
+            Some(HostKind::User) => self.users.push(link),
         }
-        state.cursor.next = first;
-        match state.role {
-            Role::Server { .. } => announcements.servers.push(link),
-            _ => announcements.users.push(link),
-        }
+        // The host itself may have joined since the cursor was set.
+        self.cursor_mut(link).next = topology.hosts().first_slot();
         if is_batching {
-            announcements.mark_ready(state);
+            self.mark_ready(link);
         } else {
-            self.catch_up(link, out);
+            self.catch_up(topology, link, out);
         }
     }
 
-    /// Whether there are so many users that news for them is gathered.
+    /// Returns whether there are so many users that announcements to them are batched.
     fn is_batching(&self) -> bool {
-        self.announcements.users.len() >= self.limits.announce_batch_users_min
+        self.users.len() >= self.batch_users_min
     }
 
-    /// Tells everyone whom it concerns of the host in `slot`, which has just joined.
-    pub(super) fn announce(&mut self, slot: u32, out: &mut impl Outbox) {
-        for i in 0..self.announcements.servers.len() {
-            self.announce_to(self.announcements.servers[i], slot, out);
+    /// Announces the host in `slot`, which has just joined.
+    pub(super) fn announce(
+        &mut self,
+        topology: &Topology,
+        slot: Slot,
+        now: Time,
+        timers: &mut Timers,
+        out: &mut impl Outbox,
+    ) {
+        for i in 0..self.servers.len() {
+            self.announce_to(topology, self.servers[i], slot, out);
         }
-        if self.hosts.host(slot).kind == HostKind::Server || self.announcements.batch.is_some() {
+        if topology.hosts().host(slot).kind == HostKind::Server || self.batch.is_some() {
             return;
         }
         if self.is_batching() {
-            let users = u32::try_from(self.announcements.users.len()).unwrap_or(u32::MAX);
+            let users = u32::try_from(self.users.len()).unwrap_or(u32::MAX);
             let scaled_delay =
                 ANNOUNCE_BATCH_DELAY_PER_USER.saturating_mul(users).min(ANNOUNCE_BATCH_DELAY_MAX);
-            let due = self.now + self.limits.announce_batch_delay_min.max(scaled_delay);
-            self.announcements.batch = Some((slot, due));
-            self.timers.insert((due, Timer::AnnounceBatch));
+            let due = now + self.batch_delay_min.max(scaled_delay);
+            self.batch = Some((slot, due));
+            timers.insert(due, Timer::AnnounceBatch);
             return;
         }
-        for i in 0..self.announcements.users.len() {
-            self.announce_to(self.announcements.users[i], slot, out);
+        for i in 0..self.users.len() {
+            self.announce_to(topology, self.users[i], slot, out);
         }
     }
 
-    fn announce_to(&mut self, link: LinkId, slot: u32, out: &mut impl Outbox) {
-        let state = self.links[link.index as usize].as_mut().expect("a live link");
-        let host = self.hosts.host(slot);
-        if state.cursor.next.is_some() || host.first_link == FirstLink::Link(link) {
-            return; // its turn will come, or it is where the news is from
+    fn announce_to(
+        &mut self,
+        topology: &Topology,
+        link: LinkId,
+        slot: Slot,
+        out: &mut impl Outbox,
+    ) {
+        let host = topology.hosts().host(slot);
+        let cursor = self.cursor_mut(link);
+        if cursor.next.is_some() || host.first_link == FirstLink::Link(link) {
+            return; // pending already, or behind this link
         }
         if out.unsent_bytes(link) >= QUEUE_LOW_WATER_BYTES {
-            state.cursor.next = Some(slot);
-        } else if self.is_visible(self.link_state(link), host) {
-            self.send_registration(link, host, out);
+            cursor.next = Some(slot);
+        } else if is_visible(topology, topology.link(link), host) {
+            send_registration(topology, link, host, out);
         }
     }
 
-    /// What was gathered is to be told.
-    pub(super) fn announce_batch(&mut self) {
-        let Some((slot, _)) = self.announcements.batch.take() else { return };
-        for i in 0..self.announcements.users.len() {
-            let link = self.announcements.users[i];
-            let state = self.links[link.index as usize].as_mut().expect("a live link");
-            if state.cursor.next.is_none() {
-                state.cursor.next = Some(slot);
-                self.announcements.mark_ready(state);
+    /// Makes the hosts of the batch pending for all users.
+    pub(super) fn on_batch_due(&mut self) {
+        let Some((slot, _)) = self.batch.take() else { return };
+        for i in 0..self.users.len() {
+            let cursor = self.cursor_mut(self.users[i]);
+            if cursor.next.is_none() {
+                cursor.next = Some(slot);
+                self.mark_ready(self.users[i]);
             }
         }
     }
 
-    /// Tells one of the links that are behind a portion, if there are any and this turn allows. To be
-    /// asked at the end of a turn, again after each answer of true once that link was written.
-    pub fn announce_next(&mut self, out: &mut impl Outbox) -> bool {
-        while self.announcements.budget_bytes > 0
-            && let Some(link) = self.announcements.ready.pop_front()
+    /// Announces one portion to the next ready link, within the budget of the turn. Returns whether
+    /// a link got a portion: call again after that link has been written.
+    pub(super) fn announce_next(&mut self, topology: &Topology, out: &mut impl Outbox) -> bool {
+        while self.budget_bytes > 0
+            && let Some(link) = self.ready.pop_front()
         {
-            let state = self.links.occupied_mut(link.index as usize);
-            if let Some(state) = state.filter(|state| state.id == link) {
-                state.cursor.is_ready = false;
-                self.catch_up(link, out);
+            // A link that ended stays in the list; its generation is not that of a live link.
+            if topology.find_link(link).is_some() {
+                self.cursor_mut(link).is_ready = false;
+                self.catch_up(topology, link, out);
                 return true;
             }
         }
         false
     }
 
-    /// Tells a link more, as far as its queue has room and the turn allows. Does nothing if it has been
-    /// told all.
-    pub(super) fn catch_up(&mut self, link: LinkId, out: &mut impl Outbox) {
-        let state = self.link_state_mut(link);
-        if state.cursor.is_ready {
-            return; // its turn will come
+    /// Announces pending hosts to a link, as far as its queue has room and the budget allows.
+    pub(super) fn catch_up(&mut self, topology: &Topology, link: LinkId, out: &mut impl Outbox) {
+        // Hosts of the batch are announced to users together.
+        let batch_start = self.batch_start(link);
+        let cursor = self.cursor_mut(link);
+        if cursor.is_ready {
+            return;
         }
-        let mut next = state.cursor.next;
-        let mut introduced = state.cursor.introduced.take();
-        // Of those from here on it hears with the others.
-        let batch_start = self.batch_start(self.link_state(link));
+        let mut next = cursor.next;
+        let mut introduced = cursor.introduced.take();
         while let Some(slot) = next.filter(|_| next != batch_start) {
             if out.unsent_bytes(link) >= QUEUE_LOW_WATER_BYTES {
                 break;
             }
-            if self.announcements.budget_bytes == 0 {
-                let Self { announcements, links, .. } = self;
-                announcements.mark_ready(links[link.index as usize].as_mut().expect("a live link"));
+            if self.budget_bytes == 0 {
+                self.mark_ready(link);
                 break;
             }
-            let host = self.hosts.host(slot);
+            let host = topology.hosts().host(slot);
             let mut cost_bytes = ANNOUNCE_HOST_OVERHEAD_BYTES;
             let was_introduced =
                 introduced.as_mut().is_some_and(|introduced| introduced.remove(&host.id));
-            if !was_introduced && self.is_visible(self.link_state(link), host) {
+            if !was_introduced && is_visible(topology, topology.link(link), host) {
                 cost_bytes += host.name().len() + host.info().len();
-                self.send_registration(link, host, out);
+                send_registration(topology, link, host, out);
             }
-            self.announcements.budget_bytes =
-                self.announcements.budget_bytes.saturating_sub(cost_bytes);
-            next = self.hosts.next_slot(slot);
+            self.budget_bytes = self.budget_bytes.saturating_sub(cost_bytes);
+            next = topology.hosts().next_slot(slot);
         }
-        let cursor = &mut self.link_state_mut(link).cursor;
+        let cursor = self.cursor_mut(link);
         cursor.next = next.filter(|_| next != batch_start);
         cursor.introduced = introduced.filter(|introduced| !introduced.is_empty());
     }
 
-    /// Makes sure that a link knows of a host before something from it is delivered.
-    pub(super) fn introduce(&mut self, id: HostId, link: LinkId, out: &mut impl Outbox) {
-        let Some(host) = self.hosts.get(id) else { return };
-        let state = self.link_state(link);
-        if self.is_pending(state, host) && self.is_visible(state, host) {
-            self.send_registration(link, host, out);
-            self.link_state_mut(link).cursor.introduced.get_or_insert_default().insert(id);
+    /// Announces a host to a link if it is pending there, before something from the host is sent.
+    pub(super) fn introduce(
+        &mut self,
+        topology: &Topology,
+        id: HostId,
+        link: LinkId,
+        out: &mut impl Outbox,
+    ) {
+        let Some(host) = topology.hosts().get(id) else { return };
+        if self.is_pending(topology, link, host) && is_visible(topology, topology.link(link), host)
+        {
+            send_registration(topology, link, host, out);
+            self.cursor_mut(link).introduced.get_or_insert_default().insert(id);
         }
     }
 
-    /// Whether a link must be told of a host before something from it is delivered.
-    pub(super) fn must_introduce(&self, id: HostId, link: LinkId) -> bool {
-        let state = self.link_state(link);
-        let may_be_pending = self.announcements.batch.is_some() || state.cursor.next.is_some();
-        // Hardly ever; so this look-up is no cost of a chat.
-        may_be_pending && self.hosts.get(id).is_some_and(|host| self.is_pending(state, host))
+    /// Returns whether a host is pending for a link, so that [`Announcements::introduce`] must come
+    /// before a chat.
+    #[inline]
+    pub(super) fn must_introduce(&self, topology: &Topology, id: HostId, link: LinkId) -> bool {
+        let may_be_pending = self.batch.is_some() || self.cursor(link).next.is_some();
+        // Rarely true, so the look-up of the host is no cost of a usual chat.
+        may_be_pending
+            && topology.hosts().get(id).is_some_and(|host| self.is_pending(topology, link, host))
     }
 
-    /// Whether a link has not been told yet of all that it is told when its queue has room.
-    #[must_use]
-    pub fn is_behind(&self, link: LinkId) -> bool {
-        let state = self.links.occupied(link.index as usize);
-        state.is_some_and(|state| state.cursor.next.is_some())
+    /// Returns whether hosts are pending that are announced when the queue of the link has room.
+    pub(super) fn is_behind(&self, link: LinkId) -> bool {
+        let cursor = self.cursors.occupied(link.index as usize);
+        cursor.is_some_and(|cursor| cursor.next.is_some())
     }
 
-    /// A host is about to leave the table: nobody is told of it any more.
-    pub(super) fn advance_cursors_past(&mut self, slot: u32, id: HostId) {
-        let next = self.hosts.next_slot(slot);
-        for state in self.links.iter_mut().flatten() {
-            let cursor = &mut state.cursor;
+    /// Returns whether registrations and quits are sent over a link.
+    pub(super) fn wants_presence(&self, link: LinkId) -> bool {
+        self.cursor(link).audience.is_some()
+    }
+
+    /// Sends the quit of a user to all links to which the user has been announced. If this server
+    /// stops, its own users get none: they see the end of their own connections.
+    pub(super) fn announce_quit(
+        &self,
+        topology: &Topology,
+        host: &Host,
+        text: &[u8],
+        is_stopping: bool,
+        out: &mut impl Outbox,
+    ) {
+        for state in topology.links() {
+            let is_closing = is_stopping && state.is_user();
+            if !is_closing && self.is_announced(topology, state, host) {
+                send_quit(topology, state.id(), host.id, text, out);
+            }
+        }
+    }
+
+    /// Moves all cursors past a host that is about to leave the table.
+    pub(super) fn advance_cursors_past(
+        &mut self,
+        topology: &Topology,
+        slot: Slot,
+        id: HostId,
+        timers: &mut Timers,
+    ) {
+        let next = topology.hosts().next_slot(slot);
+        for cursor in self.cursors.iter_mut().flatten() {
             if cursor.next == Some(slot) {
                 cursor.next = next;
             }
@@ -267,60 +337,177 @@ impl Relay {
                 introduced.remove(&id);
             }
         }
-        if let Some((batch_start, due)) = self.announcements.batch
+        if let Some((batch_start, due)) = self.batch
             && batch_start == slot
         {
-            self.announcements.batch = next.map(|next| (next, due));
+            self.batch = next.map(|next| (next, due));
             if next.is_none() {
-                self.timers.remove(&(due, Timer::AnnounceBatch));
+                timers.remove(due, Timer::AnnounceBatch);
             }
         }
     }
 
-    /// Whether a host is for this link to know: not one behind the link itself, no server for a
-    /// user, and no lost host for a server that joined after the loss, since that may be the very
-    /// server behind which it will be found again.
-    pub(super) fn is_visible(&self, state: &LinkState, host: &Host) -> bool {
-        if host.first_link == FirstLink::Link(state.id) {
-            return false;
+    /// Returns whether a host has yet to be announced to a link when its turn comes.
+    pub(super) fn is_pending(&self, topology: &Topology, link: LinkId, host: &Host) -> bool {
+        let cursor = self.cursor(link);
+        let start = cursor.next.or_else(|| self.batch_start(link));
+        start.is_some_and(|slot| host.join_seq() >= topology.hosts().host(slot).join_seq())
+            && !cursor.introduced.as_ref().is_some_and(|introduced| introduced.contains(&host.id))
+    }
+
+    /// Returns the first host that is announced to a link as part of the batch.
+    fn batch_start(&self, link: LinkId) -> Option<Slot> {
+        let gets_batch = self.cursor(link).audience == Some(HostKind::User);
+        self.batch.filter(|_| gets_batch).map(|(slot, _)| slot)
+    }
+
+    /// Returns whether a host has been announced to a link, by burst or alone. Every visible host
+    /// counts as announced to a link without announcements.
+    pub(super) fn is_announced(&self, topology: &Topology, state: &LinkState, host: &Host) -> bool {
+        !self.is_pending(topology, state.id(), host) && is_visible(topology, state, host)
+    }
+
+    /// Iterates over the links to adjacent servers, in the order in which these joined.
+    pub(super) fn servers(&self) -> impl Iterator<Item = LinkId> {
+        self.servers.iter().copied()
+    }
+
+    /// Checks that cursors point to hosts, that lists agree with roles, and that the batch has its
+    /// timer.
+    ///
+    /// # Panics
+    /// If they do not.
+    pub(super) fn check(&self, topology: &Topology, timers: &Timers) {
+        let hosts = topology.hosts();
+        let is_host = |slot: Slot| hosts.is_occupied(slot);
+        for state in topology.links() {
+            let (link, cursor) = (state.id(), self.cursor(state.id()));
+            let is_listed = |list: &[LinkId]| list.iter().filter(|&&other| other == link).count();
+            let is_audience = |kind| usize::from(cursor.audience == Some(kind));
+            assert_eq!(is_listed(&self.servers), is_audience(HostKind::Server), "server {link}");
+            assert_eq!(is_listed(&self.users), is_audience(HostKind::User), "user {link}");
+            match cursor.audience {
+                Some(HostKind::Server) => assert!(state.is_server(), "{link} leads to a server"),
+                Some(HostKind::User) => assert!(state.is_user(), "{link} leads to a user"),
+                None => assert_eq!(cursor.next, None, "nothing is pending for {link}"),
+            }
+            assert!(cursor.next.is_none_or(is_host), "the cursor of {link} points to a host");
+            assert_eq!(
+                self.ready.iter().filter(|&&other| other == link).count(),
+                usize::from(cursor.is_ready),
+                "{link}"
+            );
+            for id in cursor.introduced.iter().flat_map(|ids| ids.iter()) {
+                assert!(hosts.get(*id).is_some(), "introduced host {id} is in the table");
+            }
         }
-        match state.role {
-            Role::Unregistered { .. } => false,
-            Role::User { .. } => host.kind == HostKind::User,
-            Role::Server { ref subtree, .. } => match host.first_link {
-                FirstLink::Link(_) => true,
-                FirstLink::Split(split) => {
-                    subtree.joined_event < self.splits[split as usize].lost_event
-                }
-            },
+        let listed = self.servers.iter().chain(&self.users);
+        for &link in listed {
+            assert!(topology.find_link(link).is_some(), "listed link {link} is live");
         }
+        assert!(self.batch.is_none_or(|(slot, _)| is_host(slot)), "the batch starts at a host");
+        let due: Vec<Time> = self.batch.iter().map(|&(_, due)| due).collect();
+        assert_eq!(timers.times_of(Timer::AnnounceBatch), due, "the timer of the batch");
+    }
+}
+
+/// Returns whether a host is ever announced to a link. Hosts behind the link itself are not, servers
+/// are not announced to users, and lost hosts are not announced to a server that joined after the
+/// loss, because they may be found again behind that server.
+fn is_visible(topology: &Topology, state: &LinkState, host: &Host) -> bool {
+    if host.first_link == FirstLink::Link(state.id()) {
+        return false;
+    }
+    match state.role() {
+        Role::Unregistered { .. } => false,
+        Role::User { .. } => host.kind == HostKind::User,
+        Role::Server { subtree, .. } => topology.joined_before_loss_of(host, subtree),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relay::message::HostKind::{Server, User};
+    use crate::relay::recorder::{Bench, link_id, registration};
+
+    #[test]
+    fn link_with_a_long_queue_catches_up_without_hosts_that_have_left() {
+        let mut bench = Bench::new();
+        bench.join(1, User, 101);
+        bench.out.unsent.insert(link_id(1), QUEUE_LOW_WATER_BYTES);
+        (2..=4).for_each(|link| bench.join(link, User, 100 + link));
+        bench.close(3);
+        assert!(bench.relay.is_behind(link_id(1)));
+        bench.out.take();
+        bench.out.unsent.clear();
+        bench.relay.has_room(link_id(1), &mut bench.out);
+        assert_eq!(bench.out.take(), ["1: +102", "1: +104"]);
+        assert!(!bench.relay.is_behind(link_id(1)));
     }
 
-    /// Whether a link is still to be told of a host when its turn comes.
-    pub(super) fn is_pending(&self, state: &LinkState, host: &Host) -> bool {
-        let start = state.cursor.next.or_else(|| self.batch_start(state));
-        start.is_some_and(|slot| host.join_seq >= self.hosts.host(slot).join_seq)
-            && !state
-                .cursor
-                .introduced
-                .as_ref()
-                .is_some_and(|introduced| introduced.contains(&host.id))
+    #[test]
+    fn pending_sender_is_announced_before_its_chat_and_once() {
+        let mut bench = Bench::new();
+        bench.join(1, User, 101);
+        bench.out.unsent.insert(link_id(1), QUEUE_LOW_WATER_BYTES);
+        bench.join(2, User, 102);
+        bench.join(3, User, 103);
+        bench.out.take();
+        bench.chat(3, 103, 101);
+        assert_eq!(bench.out.take(), ["1: +103", "1: <103> hi"]);
+        bench.out.unsent.clear();
+        bench.relay.has_room(link_id(1), &mut bench.out);
+        assert_eq!(bench.out.take(), ["1: +102"]);
     }
 
-    /// The slot of the first host of which a link hears with others.
-    fn batch_start(&self, state: &LinkState) -> Option<u32> {
-        let wants_presence = state.cursor.wants_presence && matches!(state.role, Role::User { .. });
-        self.announcements.batch.filter(|_| wants_presence).map(|(slot, _)| slot)
+    #[test]
+    fn many_users_get_announcements_in_batches() {
+        let limits = Limits { announce_batch_users_min: 2, ..Limits::default() };
+        let mut bench = Bench::with(0, limits);
+        bench.join(1, User, 101);
+        bench.join(2, User, 102);
+        bench.out.take();
+        bench.join(3, User, 103);
+        bench.join(4, User, 104);
+        let is_announcement = |line: &String| line.contains('+');
+        assert!(!bench.out.take().iter().any(is_announcement));
+        bench.wait(ANNOUNCE_BATCH_DELAY_MAX);
+        let mut lines = bench.out.take();
+        lines.retain(is_announcement);
+        lines.sort_unstable();
+        let expected = [
+            ["1: +102", "1: +103", "1: +104"].as_slice(),
+            &["2: +103", "2: +104"],
+            &["3: +101", "3: +102", "3: +104"],
+            &["4: +101", "4: +102", "4: +103"],
+        ];
+        assert_eq!(lines, expected.concat());
     }
 
-    /// Whether a link has been told of a host, by burst or announcement. One that is never told of any
-    /// counts as told of all.
-    pub(super) fn is_announced(&self, state: &LinkState, host: &Host) -> bool {
-        !self.is_pending(state, host) && self.is_visible(state, host)
+    #[test]
+    fn servers_are_announced_to_servers_only() {
+        let mut bench = Bench::new();
+        bench.join(1, User, 101);
+        bench.join(2, Server, 2);
+        bench.out.take();
+        bench.join(3, Server, 3);
+        bench.receive(3, &registration(User, 103, 3));
+        let lines = bench.out.take();
+        assert!(lines.contains(&"2: registration of server 3  by 1".to_owned()), "{lines:?}");
+        let to_user: Vec<_> = lines.iter().filter(|line| line.starts_with("1:")).collect();
+        assert_eq!(to_user, ["1: +103"]);
     }
 
-    /// The links to adjacent servers.
-    pub(super) fn server_links(&self) -> impl Iterator<Item = &LinkState> {
-        self.announcements.servers.iter().map(|&link| self.link_state(link))
+    #[test]
+    #[should_panic(expected = "points to a host")]
+    fn check_fails_for_a_cursor_that_points_to_an_empty_slot() {
+        let mut bench = Bench::new();
+        bench.join(1, User, 101);
+        bench.join(2, User, 102);
+        let (slot, _) = bench.relay.hosts().find(HostId(102)).expect("the host");
+        bench.close(2);
+        bench.relay.announcements.cursor_mut(link_id(1)).next = Some(slot);
+        bench.relay.check();
     }
 }

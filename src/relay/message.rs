@@ -1,20 +1,32 @@
-//! What hosts say to each other, typed: the words that every door turns its bytes into.
+//! [`Message`]: the messages that hosts exchange, independent of a wire.
 //!
-//! Messages borrow their texts from the buffer they were read into; names and texts are bytes,
-//! because what is not UTF-8 is passed on as it is. Section 2 of `docs/PROTOCOL.md` has the bytes.
+//! Messages borrow their texts from the buffer that they were parsed from. Names and texts are bytes,
+//! because texts that are not UTF-8 are forwarded unchanged. See "The frames" in `docs/PROTOCOL.md`.
+
+use std::fmt;
 
 use crate::id::HostId;
+use crate::printable::{Excerpt, Printable};
 
-/// The two kinds of host.
+/// The kind of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum HostKind {
-    /// A machine that relays.
+    /// A server, which relays.
     Server,
-    /// A person or program that chats.
+    /// A user, which chats.
     User,
 }
 
-/// A code of a status message.
+impl fmt::Display for HostKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Server => "server",
+            Self::User => "user",
+        })
+    }
+}
+
+/// The code of a status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StatusCode(pub u16);
 
@@ -25,66 +37,89 @@ impl StatusCode {
     pub const UNKNOWN_ID: Self = Self(0x0001);
     /// The id of a registration is taken.
     pub const ID_TAKEN: Self = Self(0x0002);
-    /// The operator ends this connection.
+    /// The operator closes this connection.
     pub const KICKED: Self = Self(0x0003);
-    /// What somebody who may have left since said to the destination while that was away.
+    /// A message that was sent to the destination while it was away. The sender may have left.
     pub const MAIL: Self = Self(0x0004);
 }
 
-/// "I am here", or "that one is there".
+/// The registration of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Registration<'a> {
-    /// What the source is.
+    /// Kind of the host.
     pub kind: HostKind,
-    /// Who is registered.
+    /// Id of the host.
     pub source: HostId,
-    /// 0 when the source itself says so, else the adjacent server that passes it on.
+    /// [`HostId::NONE`] from the host itself, otherwise the adjacent server that passes the
+    /// registration on.
     pub last_hop: HostId,
-    /// At most [`crate::limits::NAME_BYTES_MAX`] bytes.
+    /// Name, of at most [`crate::limits::NAME_BYTES_MAX`] bytes.
     pub name: &'a [u8],
-    /// At most [`crate::limits::INFO_BYTES_MAX`] bytes.
+    /// Description, of at most [`crate::limits::INFO_BYTES_MAX`] bytes.
     pub info: &'a [u8],
 }
 
-/// A message between hosts (contract section 2).
+/// A message between hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
-    /// `0x00` and `0x80`.
+    /// Frame types `0x00` and `0x80`.
     Registration(Registration<'a>),
-    /// `0x01`: a server tells a host something.
+    /// Frame type `0x01`: a status from a server.
     Status {
-        /// The server that says it.
+        /// The server that sent the status.
         source: HostId,
-        /// Whom it is for; 0 for whoever is at the other end.
+        /// The recipient; [`HostId::NONE`] for the host at the other end of the link.
         destination: HostId,
-        /// What it is about.
+        /// Code of the status.
         code: StatusCode,
-        /// For people.
+        /// Text for people.
         text: &'a [u8],
     },
-    /// `0x02`: a server leaves.
+    /// Frame type `0x02`: a server leaves.
     ServerQuit {
-        /// Who leaves.
+        /// The host that leaves.
         source: HostId,
-        /// Where its children should go.
+        /// The server that its children should join instead.
         replacement: HostId,
-        /// For people.
+        /// Text for people.
         text: &'a [u8],
     },
-    /// `0x81`: one user speaks to another.
+    /// Frame type `0x81`: a chat from one user to another.
     Chat {
-        /// Who speaks.
+        /// The sender.
         source: HostId,
-        /// To whom.
+        /// The recipient.
         destination: HostId,
-        /// What.
+        /// Text of the chat.
         text: &'a [u8],
     },
-    /// `0x82`: a user leaves.
+    /// Frame type `0x82`: a user leaves.
     ClientQuit {
-        /// Who leaves.
+        /// The host that leaves.
         source: HostId,
-        /// For people.
+        /// Text for people.
         text: &'a [u8],
     },
+}
+
+/// Shows a message in the log: its hosts and its size, but not the text of a chat.
+pub(super) struct Summary<'a>(pub(super) &'a Message<'a>);
+
+impl fmt::Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self.0 {
+            Message::Registration(Registration { kind, source, last_hop, name, .. }) => {
+                write!(f, "registration of {kind} {source} {} by {last_hop}", Printable(name))
+            }
+            Message::Status { source, destination, code, text } => {
+                let (code, text) = (code.0, Excerpt(text));
+                write!(f, "status {code} from {source} to {destination}: {text}")
+            }
+            Message::ServerQuit { source, .. } => write!(f, "quit of server {source}"),
+            Message::Chat { source, destination, text } => {
+                write!(f, "chat of {} bytes from {source} to {destination}", text.len())
+            }
+            Message::ClientQuit { source, .. } => write!(f, "quit of user {source}"),
+        }
+    }
 }

@@ -1,228 +1,185 @@
-//! The core: which hosts exist, the first link towards each, and what is told to whom.
+//! The relay: a server of the network without its wires and sockets.
 //!
-//! Typed messages, time and a seed go in; messages for links and a few requests come out through
-//! [`Outbox`]. It knows no wire, socket, file or clock. Files: `message` the words, `host` a host, `table`
-//! all of them, `index` where in it an id is, `link` what a link is, `join` registrations, `claims` ids
-//! that two hosts want, `news` what links are told of hosts, `route` chats and statuses, `mail` what was
-//! said to the absent, `leave` quits, `split` what a lost server link means, `uplink` the way to the parent.
+//! [`Relay`] takes typed [`Message`]s that arrive over links, and acts through an [`Outbox`]. Time is
+//! an argument, and random choices come from a seed. The state is divided into parts with private
+//! fields, each in the layer above the ones that it uses:
+//!
+//! - `topology`: this server, the hosts, the links, and the next hop towards each host;
+//! - `announcements`: the registrations and quits that each link is sent;
+//! - `peering`: registrations, the uplink, splits, and claims on ids in use;
+//! - `router`: chats, statuses, quits and mail.
 //!
 //! Invariants:
-//! - **True sources.** A frame counts only if it came over the first link of its source; a user's
-//!   link speaks for that one user; a role is taken once. Everything else is dropped and counted.
-//! - Every host in the table has a live first link, or is one of the hosts of exactly one split.
-//! - What goes out depends on what came in, the time told and the seed: no hash table is iterated
-//!   where anyone could see the order.
+//! - **True sources.** A frame counts only if it arrived over the first link of its source; a link to
+//!   a user is the source of that user only; a link takes its role once. Other frames are dropped and
+//!   counted.
+//! - Every host in the table has a live first link, or is in exactly one split.
+//! - Output depends only on input, time and seed: no hash table is iterated where the order would be
+//!   visible outside.
+//!
+//! [`Relay::check`] asserts the relations between the parts.
 
 mod announcements;
-mod claims;
-mod host;
-mod index;
-mod join;
-mod leave;
-mod link_state;
-mod mail;
+mod cx;
+mod mail_text;
 pub mod message;
 pub mod notice;
-mod route;
-mod split;
-mod table;
-mod uplink;
+mod outbox;
+mod peering;
+#[cfg(test)]
+mod recorder;
+mod router;
+mod send;
+mod timers;
+mod topology;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::fmt;
 
-use foldhash::fast::RandomState;
-use rand::SeedableRng as _;
-use rand::rngs::StdRng;
-use slab::Slab;
+pub use self::mail_text::encode_mail_text;
+pub use self::outbox::Outbox;
+pub use self::topology::{FirstLink, Host, HostTable, Identity, SplitId};
 
-pub use self::host::{FirstLink, Host};
-pub use self::leave::KickError;
-pub use self::mail::encode_mail_text;
-pub use self::table::HostTable;
-
-use self::announcements::{Announcements, Cursor};
-use self::claims::Claims;
-use self::link_state::{LinkState, Role};
-use self::message::{HostKind, Message};
+use self::announcements::Announcements;
+use self::cx::RelayCx;
+use self::message::{Message, Summary};
 use self::notice::Notice;
-use self::split::Split;
-use self::uplink::{Uplink, UplinkState};
-use crate::chunked_vec::ChunkedVec;
-use crate::id::HostId;
-use crate::limits::{FALSE_SOURCES_MAX, Limits, STATUS_UPDATE_BYTES_MAX, STATUS_UPDATES_MAX};
+use self::peering::Peering;
+use self::router::Router;
+use self::timers::{Timer, Timers};
+use self::topology::Topology;
+use crate::id::{HostId, WideId};
+use crate::limits::Limits;
 use crate::link::{CloseReason, LinkId, Time};
-use crate::printable::{Excerpt, Printable, truncated};
 
-/// Where the relay's decisions go. Delivering to a link that is about to close does nothing.
-pub trait Outbox {
-    /// Puts a message into the send queue of a link to a server, or of one that dials a parent.
-    fn deliver(&mut self, link: LinkId, message: &Message<'_>);
-    /// Notifies a user, or a client that has not registered. `server` is the id of this server.
-    fn notify(&mut self, link: LinkId, server: HostId, notice: &Notice<'_>);
-    /// Bytes in a link's send queue.
-    fn unsent_bytes(&self, link: LinkId) -> usize;
-    /// A link has taken its role: its bounds change with it. Answers whether its wire has words for
-    /// who is there: if not, no registrations are delivered to it.
-    fn link_registered(&mut self, link: LinkId, kind: HostKind) -> bool;
-    /// Ends a link; the relay hears of it through [`Relay::closed`].
-    fn close(&mut self, link: LinkId, reason: CloseReason);
-    /// Opens a link to a parent, by its place in the list of parents.
-    fn dial(&mut self, parent: usize) -> LinkId;
-    /// A host can be reached now: it has joined, or was lost in a split and is found again.
-    fn host_up(&mut self, host: &Host);
-    /// A host has left the table.
-    fn host_down(&mut self, host: &Host);
+/// The reason for which [`Relay::kick`] failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KickError {
+    /// No host has the id.
+    UnknownId,
+    /// The host is behind this adjacent server, or was lost with it.
+    NotAdjacent(HostId),
 }
 
-/// Who this server is.
-#[derive(Clone, Debug)]
-pub struct Identity {
-    /// Its id in the network.
-    pub id: HostId,
-    /// Whether a person chose that id, so that it must not be changed.
-    pub is_id_configured: bool,
-    /// At most [`crate::limits::NAME_BYTES_MAX`] bytes.
-    pub name: Vec<u8>,
-    /// At most [`crate::limits::INFO_BYTES_MAX`] bytes.
-    pub info: Vec<u8>,
+impl fmt::Display for KickError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownId => f.write_str("nobody has this id"),
+            Self::NotAdjacent(via) => write!(
+                f,
+                "not connected to this server but behind server {via}: kick it at its own server"
+            ),
+        }
+    }
 }
 
-/// What was dropped, and why.
+/// Numbers of dropped frames.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counters {
-    /// Frames whose source is not behind the link they came over.
+    /// Frames whose source was not behind the link on which they arrived.
     pub false_sources: u64,
-    /// Statuses and chats that would have gone back where they came from, or to nobody.
+    /// Chats and statuses for unreachable hosts, or for hosts behind the link on which they arrived.
     pub unroutable: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Timer {
-    RegisterDeadline(LinkId),
-    Split(u32),
-    Claim(HostId),
-    AnnounceBatch,
-}
-
-/// The state of one server.
+/// The network as one server knows it.
 #[derive(Debug)]
 pub struct Relay {
-    identity: Identity,
     limits: Limits,
-    /// The latest that the caller has told.
-    now: Time,
-    /// This server takes its leave: of those connected, only servers are still listened to.
+    /// This server stops: only messages of servers are still handled.
     is_stopping: bool,
-    hosts: HostTable,
-    /// By [`LinkId::index`]; the caller vouches for the generation.
-    links: ChunkedVec<Option<LinkState>>,
-    /// Registrations of an id that somebody else had first, heard over other links.
-    claims: HashMap<HostId, Claims, RandomState>,
-    claims_bytes: usize,
-    /// Counts servers that joined and links that were lost: which came first.
-    event_count: u64,
-    splits: Slab<Split>,
+    topology: Topology,
     announcements: Announcements,
-    uplink: Uplink,
-    timers: BTreeSet<(Time, Timer)>,
-    status_updates: VecDeque<String>,
-    counters: Counters,
-    rng: StdRng,
+    peering: Peering,
+    router: Router,
+    timers: Timers,
 }
 
 impl Relay {
-    /// A server that knows nobody, with this many parents to join. `seed` decides ids and waits.
+    /// Creates the relay of a server that knows no other host. Dialling any of `parent_count` parents
+    /// begins with the first [`Relay::advance`]. `seed` decides ids and delays.
     #[must_use]
     pub fn new(identity: Identity, parent_count: usize, limits: Limits, seed: u64) -> Self {
         Self {
-            identity,
             limits,
-            now: Time::default(),
             is_stopping: false,
-            hosts: HostTable::default(),
-            links: ChunkedVec::default(),
-            claims: HashMap::default(),
-            claims_bytes: 0,
-            event_count: 0,
-            splits: Slab::new(),
-            announcements: Announcements::default(),
-            uplink: Uplink::new(parent_count),
-            timers: BTreeSet::new(),
-            status_updates: VecDeque::new(),
-            counters: Counters::default(),
-            rng: StdRng::seed_from_u64(seed),
+            topology: Topology::new(identity),
+            announcements: Announcements::new(&limits),
+            peering: Peering::new(parent_count, seed),
+            router: Router::default(),
+            timers: Timers::default(),
         }
     }
 
-    /// Who this server is. Its id changes if a parent refuses one that nobody chose.
+    /// Divides the relay into the parts that handle an event, and the context for them.
+    fn event<'a, O: Outbox>(
+        &'a mut self,
+        now: Time,
+        out: &'a mut O,
+    ) -> (&'a mut Peering, &'a mut Router, RelayCx<'a, O>) {
+        let Self { limits, is_stopping, topology, announcements, peering, router, timers } = self;
+        let is_stopping = *is_stopping;
+        let cx = RelayCx { now, is_stopping, limits, topology, announcements, timers, out };
+        (peering, router, cx)
+    }
+
+    /// Returns the identity of this server. Its id changes if a parent refuses it and the operator
+    /// chose none.
     #[must_use]
     pub fn identity(&self) -> &Identity {
-        &self.identity
+        self.topology.identity()
     }
 
-    /// Every other host.
+    /// Returns the table of the other hosts.
     #[must_use]
     pub fn hosts(&self) -> &HostTable {
-        &self.hosts
+        self.topology.hosts()
     }
 
-    /// What was dropped so far.
+    /// Returns the numbers of frames dropped so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.counters
+        let (false_sources, unroutable) = (self.topology.false_sources(), self.router.unroutable());
+        Counters { false_sources, unroutable }
     }
 
-    /// The newest texts of statuses that were for this server, oldest first.
+    /// Iterates over the newest statuses that were addressed to this server, oldest first.
     pub fn status_updates(&self) -> impl Iterator<Item = &str> {
-        self.status_updates.iter().map(String::as_str)
+        self.router.status_updates()
     }
 
-    /// The registered host at the other end of a link.
+    /// Returns the registered host at the other end of a link.
     #[must_use]
     pub fn adjacent_host(&self, link: LinkId) -> Option<&Host> {
-        let state = self.links.occupied(link.index as usize)?;
-        self.hosts.get(state.host_id()?)
+        self.topology.adjacent_host(link)
     }
 
-    /// Whether a link is, or is to become, the one to the parent.
+    /// Returns whether a link leads to the parent, or dials it.
     #[must_use]
     pub fn is_uplink(&self, link: LinkId) -> bool {
-        self.uplink.has_link(link)
+        self.peering.is_uplink(link)
     }
 
-    /// The id of the adjacent host that leads to `host`: the one that was lost, during a split.
+    /// Returns the id of the adjacent host that leads to `host`; during a split, that of the lost
+    /// server.
     #[must_use]
     pub fn first_link_host(&self, host: &Host) -> HostId {
-        match host.first_link {
-            FirstLink::Link(link) => {
-                self.adjacent_host(link).map_or(host.id, |adjacent| adjacent.id)
-            }
-            FirstLink::Split(split) => self.splits[split as usize].neighbour,
-        }
+        self.topology.first_link_host(host)
     }
 
-    /// Somebody connected. They have until the register deadline.
-    pub fn accepted(&mut self, now: Time, link: LinkId) {
-        self.now = now;
-        self.add_link(link, false);
+    /// Adds a link that was accepted. It must register before [`Limits::register_deadline`].
+    pub fn accepted(&mut self, now: Time, link: LinkId, out: &mut impl Outbox) {
+        let (_, _, mut cx) = self.event(now, out);
+        cx.add_link(link, false);
     }
 
-    fn add_link(&mut self, link: LinkId, is_uplink: bool) {
-        let index = link.index as usize;
-        let deadline = self.now + self.limits.register_deadline;
-        self.timers.insert((deadline, Timer::RegisterDeadline(link)));
-        let role = Role::Unregistered { is_uplink, deadline };
-        let cursor = Cursor::default();
-        self.links.set(index, LinkState { id: link, role, cursor, false_sources: 0 });
-    }
-
-    /// A link that [`Outbox::dial`] opened is connected: introduce ourselves.
+    /// Sends this server's registration over a link that [`Outbox::dial`] opened and that is
+    /// connected now.
     pub fn dialled(&mut self, link: LinkId, out: &mut impl Outbox) {
-        let registration = self.own_registration(HostId::NONE);
-        out.deliver(link, &Message::Registration(registration));
+        peering::register_with_parent(&self.topology, link, out);
     }
 
-    /// Handles one message. Links of which [`Relay::closed`] was told must not come again.
+    /// Handles a message that arrived over a link. The link must not have been passed to
+    /// [`Relay::closed`].
     pub fn receive(
         &mut self,
         now: Time,
@@ -230,204 +187,156 @@ impl Relay {
         message: &Message<'_>,
         out: &mut impl Outbox,
     ) {
-        self.now = now;
         if self.is_stopping {
-            let is_server = matches!(self.link_state(link).role, Role::Server { .. });
+            let is_server = self.topology.link(link).is_server();
             if !is_server || matches!(message, Message::Registration(_)) {
-                return; // nobody is introduced any more
+                return;
             }
         }
         log::debug!("link {link}: {}", Summary(message));
+        let (peering, router, mut cx) = self.event(now, out);
+        let cx = &mut cx;
         match *message {
             Message::Registration(registration) => {
-                self.handle_registration(link, &registration, out);
+                peering.handle_registration(link, &registration, cx);
             }
             Message::Chat { source, destination, text } => {
-                self.handle_chat(link, source, destination, text, out);
+                router.handle_chat(link, (source, destination), text, peering, cx);
             }
             Message::Status { source, destination, code, text } => {
-                self.handle_status(link, source, destination, code, text, out);
+                router.handle_status(link, (source, destination), code, text, peering, cx);
             }
             Message::ClientQuit { source, text } => {
-                self.handle_client_quit(link, source, text, out);
+                router::handle_client_quit(link, source, text, peering, cx);
             }
             Message::ServerQuit { source, text, .. } => {
-                self.handle_server_quit(link, source, text, out);
+                router::handle_server_quit(link, source, text, peering, cx);
             }
         }
     }
 
-    /// A link's queue has room again: it is told more, if it is behind.
-    pub fn has_room(&mut self, link: LinkId, out: &mut impl Outbox) {
-        if self.links.occupied(link.index as usize).is_some() {
-            self.catch_up(link, out);
-        }
-    }
-
-    /// Does all that is due by now.
-    pub fn advance(&mut self, now: Time, out: &mut impl Outbox) {
-        self.now = now;
-        self.announcements.begin_turn();
-        while let Some(&(at, timer)) = self.timers.first()
-            && at <= now
-        {
-            self.timers.pop_first();
-            match timer {
-                Timer::RegisterDeadline(link) => out.close(link, CloseReason::RegisterDeadline),
-                Timer::Split(split) => self.end_split(split, out),
-                Timer::Claim(id) => self.grant_claim(id, out),
-                Timer::AnnounceBatch => self.announce_batch(),
-            }
-        }
-        if let Some(parent) = self.uplink.due_parent(now) {
-            let link = out.dial(parent);
-            self.add_link(link, true);
-            self.uplink.state = UplinkState::Dialling { link };
-        }
-    }
-
-    /// When [`Relay::advance`] must be called next.
+    /// Returns the link over which all chats from `source` to `destination` that arrive over `link`
+    /// are forwarded unchanged, valid until any other event. Returns `None` if each chat must go
+    /// through [`Relay::receive`].
     #[must_use]
-    pub fn next_deadline(&self) -> Option<Time> {
-        let timer = self.timers.first().map(|&(at, _)| at);
-        let next_turn = self.announcements.has_ready().then_some(self.now);
-        [timer, next_turn, self.uplink.deadline()].into_iter().flatten().min()
-    }
-
-    /// Takes this server's leave: stops dialling, tells the other servers that the users of this one
-    /// quit, and listens to servers alone from now on.
-    pub fn stop(&mut self, now: Time, out: &mut impl Outbox) {
-        self.now = now;
-        self.is_stopping = true;
-        self.uplink.state = UplinkState::Off;
-        let mut leaving = Vec::new();
-        for state in self.links.iter().flatten() {
-            match state.role {
-                Role::Unregistered { .. } => out.close(state.id, CloseReason::Shutdown),
-                Role::User { host } => leaving.push(host),
-                Role::Server { .. } => {}
-            }
+    pub fn next_hop(&self, link: LinkId, source: HostId, destination: HostId) -> Option<LinkId> {
+        if self.is_stopping {
+            return None;
         }
-        let text = CloseReason::Shutdown.quit_text();
-        for id in leaving {
-            self.remove_host(id, &text, out);
-        }
+        router::next_hop(&self.topology, &self.announcements, link, source, destination)
     }
 
-    fn own_registration(&self, last_hop: HostId) -> message::Registration<'_> {
-        message::Registration {
-            kind: HostKind::Server,
-            source: self.identity.id,
-            last_hop,
-            name: &self.identity.name,
-            info: &self.identity.info,
-        }
-    }
-
-    fn link_state(&self, link: LinkId) -> &LinkState {
-        self.links[link.index as usize].as_ref().expect("a live link")
-    }
-
-    fn link_state_mut(&mut self, link: LinkId) -> &mut LinkState {
-        self.links[link.index as usize].as_mut().expect("a live link")
-    }
-
-    fn next_event_number(&mut self) -> u64 {
-        self.event_count += 1;
-        self.event_count
-    }
-
-    fn record_status(&mut self, text: &[u8]) {
-        if self.status_updates.len() == STATUS_UPDATES_MAX {
-            self.status_updates.pop_front();
-        }
-        let text = truncated(text, STATUS_UPDATE_BYTES_MAX);
-        self.status_updates.push_back(String::from_utf8_lossy(text).into_owned());
-    }
-
-    /// Drops a frame whose source is not behind its link.
-    fn drop_false_source(&mut self, link: LinkId, source: HostId, out: &mut impl Outbox) {
-        self.counters.false_sources += 1;
-        let state = self.link_state_mut(link);
-        state.false_sources += 1;
-        if state.false_sources == 1 {
-            log::warn!("link {link}: dropped a frame of {source}, who is not behind this link");
-        }
-        let is_server = matches!(state.role, Role::Server { .. });
-        if !is_server && state.false_sources >= FALSE_SOURCES_MAX {
-            out.close(link, CloseReason::FalseSources);
-        }
-    }
-
-    /// Sends an answer to `destination` over `link`: a notice to the client there, a status to a
-    /// server.
-    fn send_answer(
-        &self,
-        link: LinkId,
-        destination: HostId,
-        notice: &Notice<'_>,
-        out: &mut impl Outbox,
-    ) {
-        let source = self.identity.id;
-        match self.link_state(link).role {
-            Role::Server { .. } => {
-                if let Some((code, text)) = notice.status() {
-                    let status = Message::Status { source, destination, code, text: &text };
-                    out.deliver(link, &status);
-                }
-            }
-            Role::User { .. } | Role::Unregistered { .. } => out.notify(link, source, notice),
-        }
-    }
-
-    /// Sends the registration of a known host over `link`.
-    fn send_registration(&self, link: LinkId, host: &Host, out: &mut impl Outbox) {
-        let registration = host.registration(self.identity.id);
-        match self.link_state(link).role {
-            Role::Server { .. } => out.deliver(link, &Message::Registration(registration)),
-            _ => out.notify(link, self.identity.id, &Notice::Joined(registration)),
-        }
-    }
-
-    /// Sends a chat over `link`.
-    fn send_chat(
-        &self,
-        link: LinkId,
-        source: HostId,
+    /// Sends a message that was kept for a user. `sender_host` is the user that has the sender's id
+    /// now. Returns the link over which the message goes, or `None` if the user cannot be reached.
+    pub fn forward_mail(
+        &mut self,
+        now: Time,
+        (sender, sender_host): (WideId, Option<HostId>),
         destination: HostId,
         text: &[u8],
         out: &mut impl Outbox,
-    ) {
-        match self.link_state(link).role {
-            Role::Server { .. } => out.deliver(link, &Message::Chat { source, destination, text }),
-            _ => {
-                out.notify(link, self.identity.id, &Notice::Chat { source, destination, text });
-            }
+    ) -> Option<LinkId> {
+        let (_, _, mut cx) = self.event(now, out);
+        router::forward_mail(sender, sender_host, destination, text, &mut cx)
+    }
+
+    /// Continues with pending announcements on a link whose send queue has room.
+    pub fn has_room(&mut self, link: LinkId, out: &mut impl Outbox) {
+        if self.topology.find_link(link).is_some() {
+            self.announcements.catch_up(&self.topology, link, out);
         }
     }
-}
 
-/// A message for the log: who, to whom and how much, but not what people say.
-struct Summary<'a>(&'a Message<'a>);
+    /// Returns whether announcements are pending that continue when the queue of a link has room.
+    #[must_use]
+    pub fn is_behind(&self, link: LinkId) -> bool {
+        self.announcements.is_behind(link)
+    }
 
-impl std::fmt::Display for Summary<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match *self.0 {
-            Message::Registration(message::Registration {
-                kind, source, last_hop, name, ..
-            }) => {
-                let kind = if kind == HostKind::Server { "server" } else { "user" };
-                write!(f, "registration of {kind} {source} {} by {last_hop}", Printable(name))
+    /// Announces one portion to a link that is behind, within the budget of the turn. Returns whether
+    /// a link got a portion. To be called at the end of a turn, and again after each `true` when
+    /// that link has been written.
+    pub fn announce_next(&mut self, out: &mut impl Outbox) -> bool {
+        self.announcements.announce_next(&self.topology, out)
+    }
+
+    /// Handles all timers that are due.
+    pub fn advance(&mut self, now: Time, out: &mut impl Outbox) {
+        self.announcements.begin_turn();
+        while let Some(timer) = self.timers.pop_due(now) {
+            let (peering, _, mut cx) = self.event(now, out);
+            match timer {
+                Timer::RegisterDeadline(link) => cx.out.close(link, CloseReason::RegisterDeadline),
+                Timer::Split(split) => peering.on_split_due(split, &mut cx),
+                Timer::Claim(id) => peering.on_claim_due(id, &mut cx),
+                Timer::AnnounceBatch => cx.announcements.on_batch_due(),
             }
-            Message::Status { source, destination, code, text } => {
-                let (code, text) = (code.0, Excerpt(text));
-                write!(f, "status {code} from {source} to {destination}: {text}")
-            }
-            Message::ServerQuit { source, .. } => write!(f, "quit of server {source}"),
-            Message::Chat { source, destination, text } => {
-                write!(f, "chat of {} bytes from {source} to {destination}", text.len())
-            }
-            Message::ClientQuit { source, .. } => write!(f, "quit of user {source}"),
         }
+        let (peering, _, mut cx) = self.event(now, out);
+        peering.advance(&mut cx);
+    }
+
+    /// Returns the time at which [`Relay::advance`] must be called, at the latest. `now` is the time
+    /// of the last event: pending announcements are due at once.
+    #[must_use]
+    pub fn next_deadline(&self, now: Time) -> Option<Time> {
+        let next_turn = self.announcements.has_ready().then_some(now);
+        [self.timers.next_deadline(), next_turn, self.peering.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Begins to stop: ends dialling, sends the quits of this server's users to the other servers,
+    /// and handles messages of servers only from now on.
+    pub fn stop(&mut self, now: Time, out: &mut impl Outbox) {
+        self.is_stopping = true;
+        let (peering, _, mut cx) = self.event(now, out);
+        peering.stop();
+        peering.remove_own_users(&mut cx);
+    }
+
+    /// Handles the end of a link, for any reason.
+    pub fn closed(&mut self, now: Time, link: LinkId, reason: &CloseReason, out: &mut impl Outbox) {
+        let (peering, _, mut cx) = self.event(now, out);
+        peering.on_closed(link, reason, &mut cx);
+    }
+
+    /// Closes the link of an adjacent host at the operator's request.
+    ///
+    /// # Errors
+    /// See [`KickError`]; nothing has changed then.
+    pub fn kick(
+        &mut self,
+        id: HostId,
+        text: &[u8],
+        out: &mut impl Outbox,
+    ) -> Result<(), KickError> {
+        let host = self.topology.hosts().get(id).ok_or(KickError::UnknownId)?;
+        let first_link = match host.first_link {
+            FirstLink::Link(link) => Some(link).filter(|_| self.topology.is_adjacent(host)),
+            FirstLink::Split(_) => None,
+        };
+        let Some(link) = first_link else {
+            return Err(KickError::NotAdjacent(self.topology.first_link_host(host)));
+        };
+        if host.kind == message::HostKind::User {
+            send::send_answer(&self.topology, link, id, &Notice::Kicked { text }, out);
+        }
+        out.close(link, CloseReason::Kicked(text.to_vec()));
+        Ok(())
+    }
+
+    /// Checks the relations between the parts of the relay. For tests and the simulator: takes time
+    /// proportional to the number of hosts.
+    ///
+    /// # Panics
+    /// If a relation does not hold.
+    pub fn check(&self) {
+        self.topology.check();
+        self.announcements.check(&self.topology, &self.timers);
+        let batch_timers = self.timers.times_of(Timer::AnnounceBatch).len();
+        let timer_count = self.peering.check(&self.topology, &self.timers) + batch_timers;
+        assert_eq!(self.timers.len(), timer_count, "every timer belongs to a part");
     }
 }

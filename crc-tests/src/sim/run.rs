@@ -166,6 +166,7 @@ impl World {
                 self.flush_link(server, link);
             } else {
                 while node.poll_above_high_water().is_some() {}
+                node.relay().check();
                 return;
             }
         }

@@ -1,34 +1,39 @@
-//! Finds the slot of an id: a hash table that grows a little at a time.
+//! [`IdIndex`]: a map from ids to slots that grows in small steps.
 //!
-//! One hash table of a million entries stalls the loop for tens of milliseconds when it grows. So it is
-//! cut into [`SHARD_COUNT`], each growing alone: a growth moves a few thousand entries, in microseconds. As they
-//! fill alike, they would still grow at nearly the same time; so one after the other grows before it must.
-//! Ids are chosen by strangers, so the hash has a key that they do not know. Nothing iterates here,
-//! so nobody sees that key in what the server does.
+//! A hash table of a million entries stalls the loop for tens of milliseconds when it grows. The
+//! index therefore consists of [`SHARD_COUNT`] tables: one growth moves a few thousand entries and
+//! takes microseconds. The shards fill evenly and would all reach their capacity at nearly the same
+//! time, so they are checked in turn and grown before they are full.
+//!
+//! Clients choose ids, so the hash is keyed with a random key. The index is never iterated, so the
+//! key has no influence on the output of the server.
 
 use std::hash::BuildHasher as _;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
+use super::host::Slot;
 use crate::id::HostId;
 
-/// How many tables there are: with a million hosts each holds about 3,900 entries.
+/// Number of tables. With a million hosts, each holds about 3,900 entries.
 const SHARD_COUNT: usize = 256;
 
-/// While the number of entries grows by a quarter, each table is looked at once: e^(256/1152) = 1.25. What
-/// is three quarters full then grows, so that hardly any is full before its turn.
+/// One shard is checked for every `len / GROWTH_CHECK_DIVISOR` insertions. All 256 shards are checked
+/// while the index grows by the factor e^(256 / 1152) = 1.25. A shard that is three quarters full
+/// grows when it is checked, so few shards are full before their turn.
 const GROWTH_CHECK_DIVISOR: usize = 1152;
 
-/// The slot of each id.
+/// A map from ids to slots.
 #[derive(Debug)]
 pub(super) struct IdIndex {
-    /// Each entry has its id beside its slot, so that neither a search nor a growth looks at the hosts.
-    shards: Box<[HashTable<(HostId, u32)>]>,
+    /// Entries hold the id beside the slot, so that neither a look-up nor a growth reads the hosts.
+    shards: Box<[HashTable<(HostId, Slot)>]>,
     hasher: RandomState,
     len: usize,
-    /// The shard that is looked at next, and how many entries came since one was.
+    /// The shard that is checked next.
     next_shard: usize,
+    /// Insertions since the last check.
     inserts_since_check: usize,
 }
 
@@ -46,14 +51,14 @@ impl Default for IdIndex {
 }
 
 impl IdIndex {
-    /// The slot of an id.
-    pub(super) fn get(&self, id: HostId) -> Option<u32> {
+    /// Returns the slot of an id.
+    pub(super) fn get(&self, id: HostId) -> Option<Slot> {
         let hash = self.hasher.hash_one(id);
         self.shards[shard_of(hash)].find(hash, |&(other, _)| other == id).map(|&(_, slot)| slot)
     }
 
-    /// Adds an id that is not there.
-    pub(super) fn insert(&mut self, id: HostId, slot: u32) {
+    /// Adds an id that is not in the index.
+    pub(super) fn insert(&mut self, id: HostId, slot: Slot) {
         let hash = self.hasher.hash_one(id);
         let hasher = &self.hasher;
         self.shards[shard_of(hash)].insert_unique(hash, (id, slot), |&(id, _)| hasher.hash_one(id));
@@ -65,7 +70,7 @@ impl IdIndex {
         }
     }
 
-    /// Lets the next table grow, if it would have to soon.
+    /// Grows the next shard if it is three quarters full.
     fn grow_next_shard(&mut self) {
         let (table, hasher) = (&mut self.shards[self.next_shard], &self.hasher);
         self.next_shard = (self.next_shard + 1) % SHARD_COUNT;
@@ -74,8 +79,8 @@ impl IdIndex {
         }
     }
 
-    /// Forgets an id, and answers what its slot was.
-    pub(super) fn remove(&mut self, id: HostId) -> Option<u32> {
+    /// Removes an id and returns its slot.
+    pub(super) fn remove(&mut self, id: HostId) -> Option<Slot> {
         let hash = self.hasher.hash_one(id);
         let entry = self.shards[shard_of(hash)].find_entry(hash, |&(other, _)| other == id).ok()?;
         let ((_, slot), _) = entry.remove();
@@ -84,16 +89,23 @@ impl IdIndex {
     }
 }
 
-/// The tables themselves use the lowest and the highest bits of a hash, this what lies between.
+/// Returns the shard of a hash. The tables use the lowest and the highest bits, this those between.
 fn shard_of(hash: u64) -> usize {
     (hash >> 40) as usize % SHARD_COUNT
+}
+
+impl IdIndex {
+    /// Returns the number of ids.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// So many hosts are learnt in a turn.
+    /// Hosts learnt in one turn.
     const HOSTS_PER_TURN: u32 = 500;
 
     #[test]
@@ -102,7 +114,7 @@ mod tests {
         let (mut most_moved, mut growth_count) = (0, 0);
         for first in (1..=1_000_000).step_by(HOSTS_PER_TURN as usize) {
             let capacities: Vec<usize> = index.shards.iter().map(HashTable::capacity).collect();
-            (first..first + HOSTS_PER_TURN).for_each(|id| index.insert(HostId(id), id));
+            (first..first + HOSTS_PER_TURN).for_each(|id| index.insert(HostId(id), Slot(id)));
             let moved: usize = std::iter::zip(&index.shards, capacities)
                 .filter(|(table, capacity)| table.capacity() != *capacity)
                 .map(|(table, _)| table.len())
@@ -112,7 +124,7 @@ mod tests {
         }
         assert!(growth_count > SHARD_COUNT, "{growth_count}");
         assert!((2000..14_000).contains(&most_moved), "{most_moved}");
-        assert!((1..=1_000_000).all(|id| index.get(HostId(id)) == Some(id)));
+        assert!((1..=1_000_000).all(|id| index.get(HostId(id)) == Some(Slot(id))));
         assert_eq!(index.len, 1_000_000);
     }
 
@@ -120,14 +132,14 @@ mod tests {
     fn removed_ids_are_gone_and_the_others_stay() {
         let mut index = IdIndex::default();
         for id in 0..10_000 {
-            index.insert(HostId(id), id + 7);
+            index.insert(HostId(id), Slot(id + 7));
         }
         for id in (0..10_000).step_by(2) {
-            assert_eq!(index.remove(HostId(id)), Some(id + 7));
+            assert_eq!(index.remove(HostId(id)), Some(Slot(id + 7)));
             assert_eq!(index.remove(HostId(id)), None);
         }
         for id in 0..10_000 {
-            assert_eq!(index.get(HostId(id)), (id % 2 == 1).then_some(id + 7));
+            assert_eq!(index.get(HostId(id)), (id % 2 == 1).then_some(Slot(id + 7)));
         }
     }
 }

@@ -1,43 +1,58 @@
-//! A server or user as it was registered, in 80 bytes with its texts where these are short.
+//! [`Host`]: a registered server or user, in 80 bytes including short texts.
 
-use super::message::{HostKind, Registration};
 use crate::id::HostId;
 use crate::limits::HOST_OVERHEAD_BYTES;
 use crate::link::LinkId;
+use crate::relay::message::{HostKind, Registration};
 
-/// No slot: the end of a chain.
-pub(super) const NO_SLOT: u32 = u32::MAX;
-
-/// Where the way to a host begins.
+/// The position of a host in the table. Reused after the host has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FirstLink {
-    /// Over this link.
-    Link(LinkId),
-    /// Nowhere: its link was lost and the grace of this split runs.
-    Split(u32),
+pub(in crate::relay) struct Slot(pub(super) u32);
+
+impl Slot {
+    /// No host: the end of a list.
+    pub(super) const NONE: Self = Self(u32::MAX);
+
+    /// Returns the index into the table.
+    pub(super) fn index(self) -> usize {
+        self.0 as usize
+    }
 }
 
-/// A server or user, as it was registered.
+/// Names a split: the loss of one link to a server. Reused after the split has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SplitId(pub(super) u32);
+
+/// The next hop towards a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstLink {
+    /// A live link.
+    Link(LinkId),
+    /// The link was lost, and the grace of this split runs.
+    Split(SplitId),
+}
+
+/// A registered server or user.
 #[derive(Debug)]
 pub struct Host {
-    /// Its id.
+    /// Id of the host.
     pub id: HostId,
-    /// What it is.
+    /// Server or user.
     pub kind: HostKind,
-    /// The way to it.
+    /// Next hop towards the host.
     pub first_link: FirstLink,
-    /// Grows from host to host: who was here first.
+    /// Position in the order of joining; larger than that of every host that joined before.
     pub(super) join_seq: u64,
     name_len: u8,
     info_len: u16,
     texts: Texts,
-    /// Its neighbours in the order of joining.
+    /// Neighbours in the order of joining.
     pub(super) join_links: Links,
-    /// Its neighbours in the chain of its link or split.
+    /// Neighbours in the list of the link or split.
     pub(super) route_links: Links,
 }
 
-/// Name and info, one after the other. Most are short, and are read without leaving the host.
+/// Name and info, concatenated. Short ones are stored inline.
 #[derive(Debug)]
 enum Texts {
     Inline([u8; Texts::INLINE_BYTES_MAX]),
@@ -45,7 +60,7 @@ enum Texts {
 }
 
 impl Texts {
-    /// As many as fit beside the tag where the other variant takes 32 bytes anyway.
+    /// Bytes that fit beside the tag without making the enum larger than 32 bytes.
     const INLINE_BYTES_MAX: usize = 31;
 
     fn new(name: &[u8], info: &[u8]) -> Self {
@@ -67,22 +82,22 @@ impl Texts {
     }
 }
 
-/// Slots of the neighbours in a chain.
+/// Slots of the neighbours in a list.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Links {
-    pub(super) prev: u32,
-    pub(super) next: u32,
+    pub(super) prev: Slot,
+    pub(super) next: Slot,
 }
 
 impl Links {
-    pub(super) const UNLINKED: Self = Self { prev: NO_SLOT, next: NO_SLOT };
+    pub(super) const UNLINKED: Self = Self { prev: Slot::NONE, next: Slot::NONE };
 }
 
-// A host is as large as this says, also where it may be none.
+// `Option` adds nothing, because an enum inside the host has spare tags.
 const _: () = assert!(size_of::<Option<Host>>() == 80);
 
 impl Host {
-    /// A host that stands in no chain yet.
+    /// Creates a host that is in no list.
     pub(super) fn new(registration: &Registration<'_>, link: LinkId, join_seq: u64) -> Self {
         let Registration { kind, source: id, name, info, .. } = *registration;
         Self {
@@ -98,38 +113,43 @@ impl Host {
         }
     }
 
-    /// Its name: bytes, not always UTF-8.
+    /// Returns the name: bytes, not necessarily UTF-8.
     #[must_use]
     pub fn name(&self) -> &[u8] {
         &self.texts.as_bytes()[..usize::from(self.name_len)]
     }
 
-    /// What it says of itself.
+    /// Returns the description that the host registered with.
     #[must_use]
     pub fn info(&self) -> &[u8] {
         let begin = usize::from(self.name_len);
         &self.texts.as_bytes()[begin..begin + usize::from(self.info_len)]
     }
 
-    /// Grows from host to host: who was here first.
+    /// Returns the position in the order of joining.
     #[must_use]
     pub fn join_seq(&self) -> u64 {
         self.join_seq
     }
 
-    /// What it counts in the table.
+    /// Returns the size of the host as counted against the limit of the table, in bytes.
     pub(super) fn size_bytes(&self) -> usize {
-        usize::from(self.name_len) + usize::from(self.info_len) + HOST_OVERHEAD_BYTES
+        host_size_bytes(self.name(), self.info())
     }
 
-    /// The registration that tells of this host, with the last hop given.
-    pub(super) fn registration(&self, last_hop: HostId) -> Registration<'_> {
+    /// Returns the registration that announces this host, passed on by `last_hop`.
+    pub(in crate::relay) fn registration(&self, last_hop: HostId) -> Registration<'_> {
         let (kind, source) = (self.kind, self.id);
         Registration { kind, source, last_hop, name: self.name(), info: self.info() }
     }
 
-    /// Whether a registration tells of this very host, not of another with its id.
-    pub(super) fn matches(&self, registration: &Registration<'_>) -> bool {
+    /// Returns whether a registration is that of this host, rather than of another with its id.
+    pub(in crate::relay) fn matches(&self, registration: &Registration<'_>) -> bool {
         self.registration(registration.last_hop) == *registration
     }
+}
+
+/// Returns the size of a host with this name and info as counted against limits, in bytes.
+pub(in crate::relay) fn host_size_bytes(name: &[u8], info: &[u8]) -> usize {
+    name.len() + info.len() + HOST_OVERHEAD_BYTES
 }

@@ -1,7 +1,8 @@
-//! The link to the parent: which one to dial, when, and what to do when it refuses or is lost.
+//! [`Uplink`]: the link to the parent, the order in which parents are dialled, and the delays between
+//! attempts.
 //!
-//! Owns the order of the parents and the waits between attempts. The first parent that answers is
-//! used; the others are fallbacks. A parent that is not up yet is waited for.
+//! The first parent that answers is used; the others are fallbacks. Dialling continues until a parent
+//! answers.
 
 use std::time::Duration;
 
@@ -13,34 +14,34 @@ use crate::link::LinkId;
 use crate::link::Time;
 use crate::link::backoff;
 
-/// Where the uplink stands.
+/// The state of the uplink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UplinkState {
-    /// There is no parent, or this server stops: nothing is dialled.
+    /// Nothing is dialled: this server has no parent, or stops.
     Off,
-    /// The next attempt is due at this time.
+    /// The next dial is due at this time.
     Waiting { until: Time },
-    /// A dial is under way, or the parent has not answered the registration yet.
+    /// A parent is being dialled, or has not answered the registration yet.
     Dialling { link: LinkId },
-    /// The parent answered.
+    /// The parent answered the registration.
     Registered { link: LinkId, since: Time },
 }
 
-/// The way up.
+/// The link to the parent.
 #[derive(Debug)]
 pub(super) struct Uplink {
     parent_count: usize,
-    /// The parent that is dialled next or is connected.
+    /// Index of the parent that is connected or is dialled next.
     current_parent: usize,
-    /// Rounds over all parents that failed in a row.
+    /// Consecutive rounds over all parents that failed.
     failed_rounds: u32,
-    /// When this server last took another id because a parent refused the one it had.
+    /// Time at which this server last took another id, because a parent refused the previous one.
     renumbered_at: Option<Time>,
     pub(super) state: UplinkState,
 }
 
 impl Uplink {
-    /// The first attempt is due at once.
+    /// Creates an uplink whose first dial is due at once.
     pub(super) fn new(parent_count: usize) -> Self {
         let state = if parent_count == 0 {
             UplinkState::Off
@@ -50,7 +51,7 @@ impl Uplink {
         Self { parent_count, current_parent: 0, failed_rounds: 0, renumbered_at: None, state }
     }
 
-    /// Which parent to dial now, if an attempt is due.
+    /// Returns the index of the parent to dial, if a dial is due.
     pub(super) fn due_parent(&self, now: Time) -> Option<usize> {
         match self.state {
             UplinkState::Waiting { until } if until <= now => Some(self.current_parent),
@@ -58,6 +59,7 @@ impl Uplink {
         }
     }
 
+    /// Returns the time of the next dial.
     pub(super) fn deadline(&self) -> Option<Time> {
         match self.state {
             UplinkState::Waiting { until } => Some(until),
@@ -65,16 +67,19 @@ impl Uplink {
         }
     }
 
+    /// Returns whether a link leads to the parent, or dials it.
     pub(super) fn has_link(&self, link: LinkId) -> bool {
         matches!(self.state, UplinkState::Dialling { link: l } | UplinkState::Registered { link: l, .. } if l == link)
     }
 
+    /// Records that the parent answered.
     pub(super) fn on_registered(&mut self, now: Time, link: LinkId) {
         self.state = UplinkState::Registered { link, since: now };
     }
 
-    /// The link ended: the next parent is tried at once; after a round of failures there is a wait.
-    /// A parent that was connected for [`LINK_STABLE_AFTER`] is tried first again, after a short wait.
+    /// Handles the end of the link. The next parent is dialled at once; after a round of failures,
+    /// there is a delay. If the link stood for [`LINK_STABLE_AFTER`], the first parent is dialled
+    /// next, after a short delay.
     pub(super) fn on_closed(&mut self, now: Time, rng: &mut StdRng) {
         let is_stable = matches!(self.state, UplinkState::Registered { since, .. } if now.since(since) >= LINK_STABLE_AFTER);
         if is_stable {
@@ -93,14 +98,15 @@ impl Uplink {
         self.state = UplinkState::Waiting { until: now + wait };
     }
 
-    /// The parent refused: it is not asked again soon, and not by all in step.
+    /// Handles a refusal by the parent: the next dial is due after [`UPLINK_REFUSED_RETRY_DELAY`], with
+    /// jitter so that refused servers do not dial in step.
     pub(super) fn on_refused(&mut self, now: Time, rng: &mut StdRng) {
         let jitter = rng.random_range(Duration::ZERO..=UPLINK_REFUSED_RETRY_DELAY / 10);
         self.state = UplinkState::Waiting { until: now + UPLINK_REFUSED_RETRY_DELAY + jitter };
     }
 
-    /// Whether this server may take another id now. A fresh id that is refused again soon is no
-    /// accident, so this is granted once in [`UPLINK_REFUSED_RETRY_DELAY`].
+    /// Returns whether this server may take another id, and records that it does. Granted once in
+    /// [`UPLINK_REFUSED_RETRY_DELAY`], because a random id that is refused again is no accident.
     pub(super) fn take_renumber_permit(&mut self, now: Time) -> bool {
         if self.renumbered_at.is_some_and(|at| now.since(at) < UPLINK_REFUSED_RETRY_DELAY) {
             return false;

@@ -1,0 +1,82 @@
+//! [`RelayCx`]: the state and the arguments that handling one event needs, apart from the part of
+//! the relay that handles it.
+
+use super::announcements::Announcements;
+use super::message::Registration;
+use super::notice::Notice;
+use super::outbox::Outbox;
+use super::send;
+use super::timers::{Timer, Timers};
+use super::topology::{Slot, Topology};
+use crate::id::HostId;
+use crate::limits::Limits;
+use crate::link::{LinkId, Time};
+
+/// The context of one event.
+pub(super) struct RelayCx<'a, O> {
+    pub(super) now: Time,
+    pub(super) is_stopping: bool,
+    pub(super) limits: &'a Limits,
+    pub(super) topology: &'a mut Topology,
+    pub(super) announcements: &'a mut Announcements,
+    pub(super) timers: &'a mut Timers,
+    pub(super) out: &'a mut O,
+}
+
+impl<O: Outbox> RelayCx<'_, O> {
+    /// Adds a link that has just been opened, with the deadline for its registration.
+    pub(super) fn add_link(&mut self, link: LinkId, is_uplink: bool) {
+        let deadline = self.now + self.limits.register_deadline;
+        self.timers.insert(deadline, Timer::RegisterDeadline(link));
+        self.topology.add_link(link, is_uplink, deadline);
+        self.announcements.add_link(link);
+    }
+
+    /// Adds a host whose id is not in the table and returns its slot.
+    pub(super) fn add_host(&mut self, registration: &Registration<'_>, link: LinkId) -> Slot {
+        let slot = self.topology.insert_host(registration, link);
+        self.out.host_up(self.topology.hosts().host(slot));
+        slot
+    }
+
+    /// Announces a host that has just been added.
+    pub(super) fn announce(&mut self, slot: Slot) {
+        self.announcements.announce(self.topology, slot, self.now, self.timers, self.out);
+    }
+
+    /// Announces a host to a link if that is pending, before something from the host is sent.
+    pub(super) fn introduce(&mut self, id: HostId, link: LinkId) {
+        self.announcements.introduce(self.topology, id, link, self.out);
+    }
+
+    /// Starts the burst of a link that has registered.
+    pub(super) fn begin_burst(&mut self, link: LinkId) {
+        self.announcements.begin_burst(self.topology, link, self.out);
+    }
+
+    /// Sends a chat over a link.
+    pub(super) fn send_chat(
+        &mut self,
+        link: LinkId,
+        source: HostId,
+        destination: HostId,
+        text: &[u8],
+    ) {
+        send::send_chat(self.topology, link, source, destination, text, self.out);
+    }
+
+    /// Sends an answer to `destination` over a link.
+    pub(super) fn send_answer(&mut self, link: LinkId, destination: HostId, notice: &Notice<'_>) {
+        send::send_answer(self.topology, link, destination, notice, self.out);
+    }
+
+    /// Informs the sender of a chat that no host has the id `unknown`.
+    pub(super) fn send_unknown_id(&mut self, link: LinkId, sender: HostId, unknown: HostId) {
+        self.send_answer(link, sender, &Notice::UnknownId(unknown));
+    }
+
+    /// Drops a frame whose source is not behind its link.
+    pub(super) fn drop_false_source(&mut self, link: LinkId, source: HostId) {
+        send::drop_false_source(self.topology, link, source, self.out);
+    }
+}

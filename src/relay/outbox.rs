@@ -1,0 +1,28 @@
+//! [`Outbox`]: the interface through which the relay acts on links.
+
+use super::message::{HostKind, Message};
+use super::notice::Notice;
+use super::topology::Host;
+use crate::id::HostId;
+use crate::link::{CloseReason, LinkId};
+
+/// Carries out the decisions of the relay. Delivering to a link that is about to close does nothing.
+pub trait Outbox {
+    /// Puts a message into the send queue of a link to a server, or of one that dials a parent.
+    fn deliver(&mut self, link: LinkId, message: &Message<'_>);
+    /// Notifies a user, or a client that has not registered. `server` is the id of this server.
+    fn notify(&mut self, link: LinkId, server: HostId, notice: &Notice<'_>);
+    /// Returns the number of unsent bytes in the send queue of a link.
+    fn unsent_bytes(&self, link: LinkId) -> usize;
+    /// Records the kind of host that a link has registered as, which decides its limits. Returns
+    /// whether registrations and quits of hosts are delivered on its wire.
+    fn link_registered(&mut self, link: LinkId, kind: HostKind) -> bool;
+    /// Closes a link. [`Relay::closed`](super::Relay::closed) must be called for it afterwards.
+    fn close(&mut self, link: LinkId, reason: CloseReason);
+    /// Opens a link to a parent, by its index in the list of parents.
+    fn dial(&mut self, parent: usize) -> LinkId;
+    /// Records that a host can be reached: it joined, or rejoined after a split.
+    fn host_up(&mut self, host: &Host);
+    /// Records that a host has left the table.
+    fn host_down(&mut self, host: &Host);
+}

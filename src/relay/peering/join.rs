@@ -1,0 +1,298 @@
+//! Registrations: which host may join over which link.
+
+use super::uplink::UplinkState;
+use super::{Peering, register_with_parent};
+use crate::id::HostId;
+use crate::limits::SPLIT_QUIT_TEXT;
+use crate::link::{CloseReason, LinkId, Time};
+use crate::printable::Printable;
+use crate::relay::cx::RelayCx;
+use crate::relay::message::{HostKind, Message, Registration};
+use crate::relay::notice::Notice;
+use crate::relay::outbox::Outbox;
+use crate::relay::timers::Timer;
+use crate::relay::topology::{FirstLink, Host, Role};
+
+/// What the table holds for the id of a registration that is accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    /// The id is free.
+    No,
+    /// The registered host itself, lost in a split.
+    LostHost,
+    /// Another host with this id, lost in a split.
+    OtherLostHost,
+}
+
+impl Known {
+    fn new(host: Option<&Host>, registration: &Registration<'_>) -> Self {
+        match host {
+            None => Self::No,
+            Some(host) if host.matches(registration) => Self::LostHost,
+            Some(_) => Self::OtherLostHost,
+        }
+    }
+}
+
+impl Peering {
+    /// Handles a registration.
+    pub(in crate::relay) fn handle_registration<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        registration: &Registration<'_>,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        let Registration { kind, source, last_hop, .. } = *registration;
+        if !cx.topology.hosts().has_room(registration, cx.limits.host_table_bytes_max) {
+            return cx.out.close(link, CloseReason::TableFull);
+        }
+        match *cx.topology.link(link).role() {
+            Role::Unregistered { is_uplink: true, .. } => {
+                let is_self_registration = last_hop == source || last_hop == HostId::NONE;
+                if kind == HostKind::User || !is_self_registration {
+                    cx.drop_false_source(link, source);
+                } else if !source.is_registrable() {
+                    cx.out.close(link, CloseReason::InvalidId(source));
+                } else if cx.topology.is_reachable(source) {
+                    self.refuse_loop(link, source, cx);
+                } else {
+                    self.join_server(link, registration, cx);
+                }
+            }
+            Role::Unregistered { is_uplink: false, .. } => {
+                if last_hop != HostId::NONE {
+                    cx.drop_false_source(link, source);
+                } else if !source.is_registrable() {
+                    cx.out.close(link, CloseReason::InvalidId(source));
+                } else if kind == HostKind::User {
+                    join_user(link, registration, cx);
+                } else if cx.topology.is_reachable(source) {
+                    refuse_registration(link, registration, cx);
+                } else {
+                    self.join_server(link, registration, cx);
+                }
+            }
+            Role::Server { host, .. } if last_hop == host => {
+                self.learn_host(link, registration, cx);
+            }
+            Role::User { .. } | Role::Server { .. } => {
+                if cx.topology.is_known(source) {
+                    refuse_registration(link, registration, cx);
+                } else {
+                    cx.drop_false_source(link, source);
+                }
+            }
+        }
+    }
+
+    /// Accepts the registration of an adjacent server: one that dialled, or the parent that answers.
+    fn join_server<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        registration: &Registration<'_>,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        let id = registration.source;
+        if matches!(cx.topology.link(link).role(), Role::Unregistered { is_uplink: true, .. }) {
+            self.uplink.on_registered(cx.now, link);
+        }
+        let deadline = cx.topology.register_server(link, id);
+        on_registered(link, HostKind::Server, deadline, cx);
+        log::info!("link {link}: server {id} {} joined", Printable(registration.name));
+        if registration.last_hop == HostId::NONE {
+            let own = cx.topology.own_registration(cx.topology.own_id());
+            cx.out.deliver(link, &Message::Registration(own));
+        }
+        let known = Known::new(cx.topology.hosts().get(id), registration);
+        self.admit_host(link, registration, known, cx);
+        cx.begin_burst(link);
+    }
+
+    /// Handles the registration of a host behind an adjacent server.
+    fn learn_host<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        registration: &Registration<'_>,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        let id = registration.source;
+        if !id.is_registrable() {
+            return cx.drop_false_source(link, id);
+        }
+        // One look-up answers all questions, because a burst asks them a million times.
+        let host = cx.topology.hosts().get(id);
+        if cx.topology.is_reachable_host(id, host) {
+            return self.refuse_claim(link, registration, cx);
+        }
+        let known = Known::new(host, registration);
+        self.admit_host(link, registration, known, cx);
+    }
+
+    /// Admits a host behind a link to a server, whose id is not that of a reachable host.
+    fn admit_host<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        registration: &Registration<'_>,
+        known: Known,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        let id = registration.source;
+        self.claims.withdraw(link, id, cx.timers);
+        match known {
+            Known::LostHost => return self.rejoin(id, link, cx),
+            Known::OtherLostHost => self.remove_host(id, SPLIT_QUIT_TEXT, cx),
+            Known::No => {}
+        }
+        let slot = cx.add_host(registration, link);
+        cx.announce(slot);
+    }
+
+    /// Refuses the registration of a host whose id is in use, and records the claim for the time when
+    /// the id is free.
+    fn refuse_claim<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        registration: &Registration<'_>,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        let id = registration.source;
+        refuse_registration(link, registration, cx);
+        if cx.topology.is_first_link(id, link) {
+            return;
+        }
+        let is_own_id = id == cx.topology.own_id();
+        if !self.claims.add(link, registration, is_own_id) || is_own_id {
+            return;
+        }
+        log::warn!(
+            "link {link}: id {id} is in use at two places of the network; the first keeps it"
+        );
+        self.break_cycle(link, registration, cx);
+    }
+
+    /// Closes the uplink if it is part of a cycle.
+    ///
+    /// A server whose neighbour is also registered over another link is part of a cycle. Every server
+    /// in a cycle has exactly one uplink that belongs to the cycle, and closes that one.
+    fn break_cycle<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        registration: &Registration<'_>,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        let id = registration.source;
+        let host = cx.topology.hosts().get(id).filter(|host| host.matches(registration));
+        let Some(FirstLink::Link(direct_link)) = host.map(|host| host.first_link) else {
+            return;
+        };
+        let state = cx.topology.link(direct_link);
+        let is_neighbour = state.is_server() && state.host_id() == Some(id);
+        if let UplinkState::Registered { link: uplink, .. } = self.uplink.state
+            && is_neighbour
+            && (uplink == link || uplink == direct_link)
+        {
+            log::warn!(
+                "server {id} can be reached over two links: leaving the parent for a minute; remove \
+                 one of the connections between the servers"
+            );
+            self.uplink.on_refused(cx.now, &mut self.rng);
+            cx.out.close(uplink, CloseReason::RoutingLoop(id));
+        }
+    }
+
+    /// Grants an id to its first claimant, if the id is still free.
+    pub(in crate::relay) fn on_claim_due<O: Outbox>(
+        &mut self,
+        id: HostId,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        let is_free = !cx.is_stopping && cx.topology.hosts().get(id).is_none();
+        if let Some(claim) = self.claims.on_grant_due(id, is_free) {
+            let slot = cx.add_host(&claim.registration(), claim.link);
+            cx.announce(slot);
+        }
+    }
+
+    /// Closes the link to a parent that is this server itself or can be reached already.
+    fn refuse_loop<O: Outbox>(&mut self, link: LinkId, parent: HostId, cx: &mut RelayCx<'_, O>) {
+        log::warn!(
+            "the parent is server {parent}, which this server is connected to already: joining it \
+             would close a loop; asking again in a minute"
+        );
+        self.uplink.on_refused(cx.now, &mut self.rng);
+        cx.out.close(link, CloseReason::RoutingLoop(parent));
+    }
+
+    /// Handles a parent's refusal of this server's registration: takes another id if the operator
+    /// chose none, and dials later otherwise.
+    pub(in crate::relay) fn on_refused_by_parent<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        parent: HostId,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        if cx.topology.is_reachable(parent) {
+            return self.refuse_loop(link, parent, cx);
+        }
+        let id = cx.topology.own_id();
+        let is_id_configured = cx.topology.identity().is_id_configured;
+        if is_id_configured || !self.uplink.take_renumber_permit(cx.now) {
+            log::error!(
+                "the parent, server {parent}, refused this server: id {id} is taken in its network. \
+                 This server stays up alone and asks again in a minute; to join, start it with \
+                 another --id, or with none"
+            );
+            self.uplink.on_refused(cx.now, &mut self.rng);
+            return cx.out.close(link, CloseReason::IdRefused(id));
+        }
+        while cx.topology.own_id() == id || cx.topology.hosts().get(cx.topology.own_id()).is_some()
+        {
+            cx.topology.set_own_id(HostId::random(&mut self.rng));
+        }
+        log::warn!("id {id} is taken in the network: this server is now {}", cx.topology.own_id());
+        for server in cx.announcements.servers() {
+            cx.out.close(server, CloseReason::Renumbered);
+        }
+        register_with_parent(cx.topology, link, cx.out);
+    }
+}
+
+fn join_user<O: Outbox>(link: LinkId, registration: &Registration<'_>, cx: &mut RelayCx<'_, O>) {
+    let Registration { source: id, name, .. } = *registration;
+    if cx.topology.is_known(id) {
+        return refuse_registration(link, registration, cx);
+    }
+    let deadline = cx.topology.register_user(link, id);
+    on_registered(link, HostKind::User, deadline, cx);
+    let slot = cx.add_host(registration, link);
+    log::info!("link {link}: user {id} {} joined", Printable(name));
+    cx.send_answer(link, id, &Notice::Welcome { name });
+    cx.begin_burst(link);
+    cx.announce(slot);
+}
+
+/// Refuses a registration whose id is in use. The connection stays open.
+fn refuse_registration<O: Outbox>(
+    link: LinkId,
+    registration: &Registration<'_>,
+    cx: &mut RelayCx<'_, O>,
+) {
+    let Registration { kind, source: id, .. } = *registration;
+    log::info!("link {link}: registration refused, id {id} is taken");
+    let neighbour = cx.topology.link(link).host_id().unwrap_or(HostId::NONE);
+    cx.send_answer(link, neighbour, &Notice::IdTaken { kind, id });
+}
+
+/// Handles that a link has taken a role.
+fn on_registered<O: Outbox>(
+    link: LinkId,
+    kind: HostKind,
+    deadline: Option<Time>,
+    cx: &mut RelayCx<'_, O>,
+) {
+    if let Some(deadline) = deadline {
+        cx.timers.remove(deadline, Timer::RegisterDeadline(link));
+    }
+    let wants_presence = cx.out.link_registered(link, kind);
+    cx.announcements.register(cx.topology, link, wants_presence.then_some(kind));
+}

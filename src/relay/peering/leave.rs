@@ -1,0 +1,94 @@
+//! The ends of hosts and of links.
+
+use super::Peering;
+use crate::id::HostId;
+use crate::link::{CloseReason, LinkId};
+use crate::printable::{Excerpt, Printable};
+use crate::relay::cx::RelayCx;
+use crate::relay::message::HostKind;
+use crate::relay::outbox::Outbox;
+use crate::relay::timers::Timer;
+use crate::relay::topology::{FirstLink, Role};
+
+impl Peering {
+    /// Removes a host and sends the quit of a user to all links to which it was announced.
+    pub(in crate::relay) fn remove_host<O: Outbox>(
+        &mut self,
+        id: HostId,
+        text: &[u8],
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        let Some((slot, host)) = cx.topology.hosts().find(id) else {
+            return;
+        };
+        // Hosts of other servers are too many for the log at level info.
+        let level =
+            if cx.topology.is_adjacent(host) { log::Level::Info } else { log::Level::Debug };
+        if host.kind == HostKind::User {
+            log::log!(level, "user {id} {} left: {}", Printable(host.name()), Excerpt(text));
+            cx.announcements.announce_quit(cx.topology, host, text, cx.is_stopping, cx.out);
+        } else {
+            log::log!(level, "server {id} {} left", Printable(host.name()));
+        }
+        cx.announcements.advance_cursors_past(cx.topology, slot, id, cx.timers);
+        let host = cx.topology.remove_host(id).expect("the host that was found");
+        if let FirstLink::Split(split) = host.first_link {
+            self.reject_deferred(split, id, cx);
+        }
+        cx.out.host_down(&host);
+        self.claims.schedule_grant(id, cx.now, cx.timers);
+    }
+
+    /// Handles the end of a link.
+    pub(in crate::relay) fn on_closed<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        reason: &CloseReason,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        if let Some(state) = cx.topology.find_link(link)
+            && let Role::Server { host, .. } = *state.role()
+            && matches!(reason, CloseReason::ServerQuit(_))
+            && cx.topology.is_first_link(host, link)
+        {
+            self.remove_host(host, b"", cx);
+        }
+        let Some(state) = cx.topology.remove_link(link) else {
+            return;
+        };
+        cx.announcements.remove_link(link);
+        match state.into_role() {
+            Role::Unregistered { deadline, .. } => {
+                cx.timers.remove(deadline, Timer::RegisterDeadline(link));
+            }
+            Role::User { host } => {
+                if cx.topology.is_first_link(host, link) {
+                    self.remove_host(host, &reason.quit_text(), cx);
+                }
+            }
+            Role::Server { host, subtree } => {
+                self.claims.withdraw_all(link, cx.timers);
+                self.begin_split(host, subtree.into_hosts(), cx);
+            }
+        }
+        if self.uplink.has_link(link) {
+            self.uplink.on_closed(cx.now, &mut self.rng);
+        }
+    }
+
+    /// Removes the users of this server, which stops, and closes links that have not registered.
+    pub(in crate::relay) fn remove_own_users<O: Outbox>(&mut self, cx: &mut RelayCx<'_, O>) {
+        let mut users = Vec::new();
+        for state in cx.topology.links() {
+            match *state.role() {
+                Role::Unregistered { .. } => cx.out.close(state.id(), CloseReason::Shutdown),
+                Role::User { host } => users.push(host),
+                Role::Server { .. } => {}
+            }
+        }
+        let text = CloseReason::Shutdown.quit_text();
+        for id in users {
+            self.remove_host(id, &text, cx);
+        }
+    }
+}

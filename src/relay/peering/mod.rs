@@ -1,0 +1,231 @@
+//! [`Peering`]: who joins the network through this server, the link to the parent, and what the loss
+//! of a link to a server leads to.
+
+mod claims;
+mod join;
+mod leave;
+mod split;
+mod splits;
+mod uplink;
+
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+
+pub(super) use self::splits::DeferredMessage;
+
+use self::claims::Claims;
+use self::splits::Splits;
+use self::uplink::{Uplink, UplinkState};
+use crate::id::HostId;
+use crate::link::{LinkId, Time};
+use crate::relay::cx::RelayCx;
+use crate::relay::message::Message;
+use crate::relay::outbox::Outbox;
+use crate::relay::timers::{Timer, Timers};
+use crate::relay::topology::{Role, SplitId, Topology};
+
+/// The uplink, the splits, and the claims on ids in use.
+#[derive(Debug)]
+pub(super) struct Peering {
+    uplink: Uplink,
+    splits: Splits,
+    claims: Claims,
+    /// For ids and for the delays between dials.
+    rng: StdRng,
+}
+
+impl Peering {
+    /// Creates the peering of a server with this many parents.
+    pub(super) fn new(parent_count: usize, seed: u64) -> Self {
+        Self {
+            uplink: Uplink::new(parent_count),
+            splits: Splits::default(),
+            claims: Claims::default(),
+            rng: StdRng::seed_from_u64(seed),
+        }
+    }
+
+    /// Returns whether a link leads to the parent, or dials it.
+    pub(super) fn is_uplink(&self, link: LinkId) -> bool {
+        self.uplink.has_link(link)
+    }
+
+    /// Returns the time of the next dial.
+    pub(super) fn deadline(&self) -> Option<Time> {
+        self.uplink.deadline()
+    }
+
+    /// Stops dialling for good.
+    pub(super) fn stop(&mut self) {
+        self.uplink.state = UplinkState::Off;
+    }
+
+    /// Dials a parent, if that is due.
+    pub(super) fn advance<O: Outbox>(&mut self, cx: &mut RelayCx<'_, O>) {
+        if let Some(parent) = self.uplink.due_parent(cx.now) {
+            let link = cx.out.dial(parent);
+            cx.add_link(link, true);
+            self.uplink.state = UplinkState::Dialling { link };
+        }
+    }
+
+    /// Keeps a message for a lost host. Returns false if the split has no room for the message.
+    pub(super) fn defer(&mut self, split: SplitId, message: DeferredMessage) -> bool {
+        self.splits.defer(split, message)
+    }
+
+    /// Withdraws the claim of a link on an id. Returns whether it had one.
+    pub(super) fn withdraw_claim(&mut self, link: LinkId, id: HostId, timers: &mut Timers) -> bool {
+        self.claims.withdraw(link, id, timers)
+    }
+
+    /// Checks that splits, claims, links and the uplink agree with the topology and have their
+    /// timers.
+    ///
+    /// # Panics
+    /// If they do not.
+    pub(super) fn check(&self, topology: &Topology, timers: &Timers) -> usize {
+        self.splits.check(topology.splits());
+        let mut timer_count = 0;
+        for split in topology.splits() {
+            let due = timers.times_of(Timer::Split(split));
+            assert_eq!(due.len(), 1, "split {split:?} has one timer");
+            timer_count += 1;
+        }
+        let is_server = |link| topology.find_link(link).is_some_and(|state| state.is_server());
+        timer_count += self.claims.check(is_server, timers);
+        for state in topology.links() {
+            match *state.role() {
+                Role::Unregistered { deadline, is_uplink } => {
+                    assert!(!is_uplink || self.is_uplink(state.id()), "{} dials", state.id());
+                    // A deadline that has passed closes the link, which ends soon.
+                    let due = timers.times_of(Timer::RegisterDeadline(state.id()));
+                    assert!(due.is_empty() || due == [deadline], "deadline of {}", state.id());
+                    timer_count += due.len();
+                }
+                Role::User { .. } | Role::Server { .. } => {}
+            }
+        }
+        timer_count
+    }
+}
+
+/// Sends this server's registration to a parent that has been dialled.
+pub(super) fn register_with_parent(topology: &Topology, link: LinkId, out: &mut impl Outbox) {
+    out.deliver(link, &Message::Registration(topology.own_registration(HostId::NONE)));
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::id::HostId;
+    use crate::limits::{CLAIM_GRANT_DELAY, Limits, REGISTER_DEADLINE, SPLIT_GRACE};
+    use crate::link::{CloseReason, Time};
+    use crate::relay::message::HostKind::{Server, User};
+    use crate::relay::message::Message;
+    use crate::relay::recorder::{Bench, link_id, registration};
+    use crate::relay::timers::Timer;
+
+    /// User 101 here, server 2 on link 2 with user 202.
+    fn bench() -> Bench {
+        let mut bench = Bench::new();
+        bench.join(1, User, 101);
+        bench.join(2, Server, 2);
+        bench.receive(2, &registration(User, 202, 2));
+        bench.out.take();
+        bench
+    }
+
+    #[test]
+    fn hosts_of_a_lost_server_leave_after_the_grace_and_deferred_chats_are_refused() {
+        let mut bench = bench();
+        bench.close(2);
+        bench.chat(1, 101, 202);
+        assert_eq!(bench.out.take(), [] as [&str; 0]);
+        bench.wait(SPLIT_GRACE);
+        assert_eq!(bench.out.take(), ["1: -202 split", "1: Unknown ID 202"]);
+        assert_eq!(bench.relay.hosts().iter().count(), 1);
+    }
+
+    #[test]
+    fn hosts_that_rejoin_within_the_grace_get_the_deferred_chats() {
+        let mut bench = bench();
+        bench.close(2);
+        bench.chat(1, 101, 202);
+        bench.join(3, Server, 2);
+        bench.out.take();
+        bench.receive(3, &registration(User, 202, 2));
+        assert_eq!(bench.out.take(), ["3: chat of 2 bytes from 101 to 202"]);
+        bench.wait(SPLIT_GRACE * 2);
+        assert_eq!(bench.out.take(), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn split_without_a_grace_removes_its_hosts_at_once() {
+        let limits = Limits { split_grace: std::time::Duration::ZERO, ..Limits::default() };
+        let mut bench = Bench::with(0, limits);
+        bench.join(1, User, 101);
+        bench.join(2, Server, 2);
+        bench.receive(2, &registration(User, 202, 2));
+        bench.out.take();
+        bench.close(2);
+        assert_eq!(bench.out.take(), ["1: -202 split"]);
+    }
+
+    #[test]
+    fn claimed_id_is_granted_once_it_has_been_free_for_the_delay() {
+        let mut bench = bench();
+        bench.receive(2, &registration(User, 101, 2));
+        let refused = "2: status 2 from 1 to 2: Someone has already registered with ID 101";
+        assert_eq!(bench.out.take(), [refused]);
+        bench.join(3, User, 103);
+        bench.out.take();
+        bench.receive(1, &Message::ClientQuit { source: HostId(101), text: b"bye" });
+        bench.close(1);
+        bench.out.take();
+        bench.wait(CLAIM_GRANT_DELAY);
+        assert_eq!(bench.out.take(), ["3: +101"]);
+        assert!(bench.relay.topology.is_first_link(HostId(101), link_id(2)));
+    }
+
+    #[test]
+    fn link_that_does_not_register_is_closed_at_its_deadline() {
+        let mut bench = Bench::new();
+        bench.relay.accepted(bench.now, link_id(1), &mut bench.out);
+        bench.wait(REGISTER_DEADLINE);
+        assert_eq!(bench.out.take(), [format!("1: close: {}", CloseReason::RegisterDeadline)]);
+    }
+
+    #[test]
+    fn parent_is_dialled_and_answers() {
+        let mut bench = Bench::with(1, Limits::default());
+        bench.relay.advance(bench.now, &mut bench.out);
+        bench.relay.check();
+        let uplink = link_id(101);
+        assert!(bench.relay.is_uplink(uplink));
+        bench.relay.dialled(uplink, &mut bench.out);
+        assert_eq!(bench.out.take(), ["101: registration of server 1  by 0"]);
+        bench.receive(101, &registration(Server, 2, 2));
+        assert_eq!(bench.relay.adjacent_host(uplink).map(|host| host.id), Some(HostId(2)));
+        bench.close(101);
+        assert!(!bench.relay.is_uplink(uplink));
+        assert!(bench.relay.next_deadline(bench.now).is_some());
+    }
+
+    #[test]
+    #[should_panic(expected = "has one timer")]
+    fn check_fails_for_a_split_without_a_timer() {
+        let mut bench = bench();
+        bench.close(2);
+        let split = bench.relay.topology.splits().next().expect("a split");
+        bench.relay.timers.remove(bench.now + SPLIT_GRACE, Timer::Split(split));
+        bench.relay.check();
+    }
+
+    #[test]
+    #[should_panic(expected = "every timer belongs to a part")]
+    fn check_fails_for_a_timer_of_a_claim_that_is_gone() {
+        let mut bench = bench();
+        bench.relay.timers.insert(Time::default(), Timer::Claim(HostId(7)));
+        bench.relay.check();
+    }
+}

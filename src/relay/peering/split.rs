@@ -1,0 +1,142 @@
+//! Splits: what the loss of a link to a server leads to.
+//!
+//! The hosts behind a lost link stay in the table for a grace, during which nothing is announced and
+//! chats to them are deferred, up to a limit. A host that is registered again within the grace, over
+//! any link, continues as if nothing had happened. When the grace is over, the users that are still
+//! lost leave with the quit text `split`, the servers are removed, and the senders of deferred chats
+//! get `Unknown ID`.
+
+use super::{DeferredMessage, Peering};
+use crate::id::HostId;
+use crate::limits::{
+    QUEUE_LOW_WATER_BYTES, SPLIT_BATCH_HOSTS_MAX, SPLIT_BATCH_INTERVAL, SPLIT_QUIT_QUEUE_BYTES,
+    SPLIT_QUIT_TEXT,
+};
+use crate::link::LinkId;
+use crate::relay::cx::RelayCx;
+use crate::relay::message::{HostKind, Message, StatusCode};
+use crate::relay::outbox::Outbox;
+use crate::relay::timers::Timer;
+use crate::relay::topology::{FirstLink, List, SplitId};
+
+impl Peering {
+    /// Starts the split of the hosts behind `neighbour`, to which the link was lost.
+    pub(super) fn begin_split<O: Outbox>(
+        &mut self,
+        neighbour: HostId,
+        hosts: List,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        let lost_count = hosts.len();
+        let Some(split) = cx.topology.begin_split(neighbour, hosts) else { return };
+        // The neighbour is the first of the hosts: it was registered before any other.
+        let has_neighbour = cx.topology.lost_ids(split).next() == Some(neighbour);
+        log::warn!(
+            "split: lost server {neighbour} and {} more hosts behind it; the users leave in {:?} \
+             unless they rejoin",
+            lost_count - usize::from(has_neighbour),
+            cx.limits.split_grace
+        );
+        self.splits.insert(split);
+        if cx.limits.split_grace.is_zero() {
+            self.on_split_due(split, cx);
+        } else {
+            cx.timers.insert(cx.now + cx.limits.split_grace, Timer::Split(split));
+        }
+    }
+
+    /// Removes the next batch of lost hosts after the grace, in the order in which they joined.
+    ///
+    /// Batches are so small and so far apart that no turn gets long and that the queue of a link
+    /// that is read does not overflow.
+    pub(in crate::relay) fn on_split_due<O: Outbox>(
+        &mut self,
+        split: SplitId,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        let lost_count = cx.topology.lost_count(split);
+        if self.splits.begin_ending(split) && lost_count > 0 {
+            log::warn!(
+                "split: {lost_count} hosts behind server {} did not rejoin",
+                cx.topology.lost_neighbour(split)
+            );
+        }
+        if !self.must_wait_for_room(split, cx) {
+            let batch_hosts_max = cx.limits.client_queue_bytes_max / SPLIT_QUIT_QUEUE_BYTES;
+            let batch_hosts = batch_hosts_max.clamp(1, SPLIT_BATCH_HOSTS_MAX);
+            let lost: Vec<_> = cx.topology.lost_ids(split).take(batch_hosts).collect();
+            for id in lost {
+                self.remove_host(id, SPLIT_QUIT_TEXT, cx);
+            }
+        }
+        if cx.topology.lost_count(split) == 0 {
+            cx.topology.end_split(split);
+            self.splits.remove(split);
+        } else {
+            cx.timers.insert(cx.now + SPLIT_BATCH_INTERVAL, Timer::Split(split));
+        }
+    }
+
+    /// Returns whether the next batch waits for a link whose queue has no room for the quits.
+    fn must_wait_for_room<O: Outbox>(&mut self, split: SplitId, cx: &RelayCx<'_, O>) -> bool {
+        let room_bytes = QUEUE_LOW_WATER_BYTES.min(cx.limits.client_queue_bytes_max / 2);
+        let links = cx.topology.links().map(|state| state.id());
+        let full_links = links.filter(|&link| {
+            cx.announcements.wants_presence(link) && cx.out.unsent_bytes(link) > room_bytes
+        });
+        self.splits.must_wait(split, full_links, cx.now)
+    }
+
+    /// Informs the senders of the chats that were deferred for a host that leaves.
+    pub(super) fn reject_deferred<O: Outbox>(
+        &mut self,
+        split: SplitId,
+        id: HostId,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        for DeferredMessage { source, is_mail, .. } in self.splits.take_deferred(split, id) {
+            if !is_mail
+                && let Some(host) = cx.topology.hosts().get(source)
+                && let FirstLink::Link(link) = host.first_link
+            {
+                cx.send_unknown_id(link, source, id);
+            }
+        }
+    }
+
+    /// Continues a lost host that was registered again, unchanged, over `link`.
+    pub(super) fn rejoin<O: Outbox>(&mut self, id: HostId, link: LinkId, cx: &mut RelayCx<'_, O>) {
+        let host = cx.topology.hosts().get(id).expect("the host that rejoins");
+        let FirstLink::Split(split) = host.first_link else {
+            unreachable!("only lost hosts rejoin")
+        };
+        // The host is not in the bursts of servers that joined since the loss.
+        let registration = Message::Registration(host.registration(cx.topology.own_id()));
+        for server in cx.announcements.servers() {
+            let state = cx.topology.link(server);
+            let is_covered = cx.announcements.is_pending(cx.topology, server, host)
+                || cx.announcements.is_announced(cx.topology, state, host);
+            if server != link && !is_covered {
+                cx.out.deliver(server, &registration);
+            }
+        }
+        // From now on the route to the host leads over the link, so its registration there is void.
+        let state = cx.topology.link(link);
+        if host.kind == HostKind::User && cx.announcements.is_announced(cx.topology, state, host) {
+            cx.out.deliver(link, &Message::ClientQuit { source: id, text: SPLIT_QUIT_TEXT });
+        }
+        cx.topology.rejoin(id, link);
+        for deferred in self.splits.take_deferred(split, id) {
+            let DeferredMessage { source, destination, ref text, is_mail } = deferred;
+            cx.introduce(source, link);
+            let code = StatusCode::MAIL;
+            let message = if is_mail {
+                Message::Status { source, destination, code, text }
+            } else {
+                Message::Chat { source, destination, text }
+            };
+            cx.out.deliver(link, &message);
+        }
+        cx.out.host_up(cx.topology.hosts().get(id).expect("the host that rejoined"));
+    }
+}

@@ -1,0 +1,155 @@
+//! [`Recorder`]: an outbox that records what the relay does, for tests.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Relay;
+use super::message::{HostKind, Message, Summary};
+use super::notice::Notice;
+use super::outbox::Outbox;
+use super::topology::{Host, Identity};
+use crate::id::HostId;
+use crate::limits::Limits;
+use crate::link::{CloseReason, LinkId, Time};
+
+/// Records each call as a line that begins with the index of the link.
+#[derive(Debug, Default)]
+pub(super) struct Recorder {
+    lines: Vec<String>,
+    /// Unsent bytes of the links whose queues are not empty.
+    pub(super) unsent: BTreeMap<LinkId, usize>,
+    /// Links whose wires carry no announcements.
+    pub(super) without_presence: BTreeSet<LinkId>,
+    dialled: u32,
+}
+
+impl Recorder {
+    fn record(&mut self, link: LinkId, line: impl std::fmt::Display) {
+        self.lines.push(format!("{}: {line}", link.index));
+    }
+
+    /// Removes and returns the lines recorded so far.
+    pub(super) fn take(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.lines)
+    }
+}
+
+impl Outbox for Recorder {
+    fn deliver(&mut self, link: LinkId, message: &Message<'_>) {
+        self.record(link, Summary(message));
+    }
+
+    fn notify(&mut self, link: LinkId, _server: HostId, notice: &Notice<'_>) {
+        let text = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
+        match *notice {
+            Notice::Joined(registration) => self.record(link, format!("+{}", registration.source)),
+            Notice::Quit { source, text: why } => {
+                self.record(link, format!("-{source} {}", text(why)))
+            }
+            Notice::Chat { source, text: said, .. } => {
+                self.record(link, format!("<{source}> {}", text(said)));
+            }
+            Notice::Mail { sender, text: said, .. } => {
+                self.record(link, format!("mail <{sender}> {}", text(said)));
+            }
+            Notice::Welcome { .. }
+            | Notice::IdTaken { .. }
+            | Notice::UnknownId(_)
+            | Notice::Kicked { .. }
+            | Notice::Status { .. }
+            | Notice::MailRefused { .. } => {
+                let (_, status) = notice.status().expect("a status");
+                self.record(link, text(&status));
+            }
+        }
+    }
+
+    fn unsent_bytes(&self, link: LinkId) -> usize {
+        self.unsent.get(&link).copied().unwrap_or(0)
+    }
+
+    fn link_registered(&mut self, link: LinkId, _kind: HostKind) -> bool {
+        !self.without_presence.contains(&link)
+    }
+
+    fn close(&mut self, link: LinkId, reason: CloseReason) {
+        self.record(link, format!("close: {reason}"));
+    }
+
+    fn dial(&mut self, _parent: usize) -> LinkId {
+        self.dialled += 1;
+        LinkId { index: 100 + self.dialled, generation: 1 }
+    }
+
+    fn host_up(&mut self, _host: &Host) {}
+
+    fn host_down(&mut self, _host: &Host) {}
+}
+
+/// A relay with server id 1 and default limits.
+pub(super) struct Bench {
+    pub(super) relay: Relay,
+    pub(super) out: Recorder,
+    pub(super) now: Time,
+}
+
+impl Bench {
+    pub(super) fn new() -> Self {
+        Self::with(0, Limits::default())
+    }
+
+    pub(super) fn with(parent_count: usize, limits: Limits) -> Self {
+        let identity =
+            Identity { id: HostId(1), is_id_configured: true, name: vec![], info: vec![] };
+        let relay = Relay::new(identity, parent_count, limits, 1);
+        Self { relay, out: Recorder::default(), now: Time::default() }
+    }
+
+    /// Handles a message and checks the relay.
+    pub(super) fn receive(&mut self, link: u32, message: &Message<'_>) {
+        self.relay.receive(self.now, link_id(link), message, &mut self.out);
+        self.relay.check();
+    }
+
+    /// Accepts a link and registers a host over it.
+    pub(super) fn join(&mut self, link: u32, kind: HostKind, id: u32) {
+        self.relay.accepted(self.now, link_id(link), &mut self.out);
+        self.receive(link, &registration(kind, id, 0));
+    }
+
+    pub(super) fn chat(&mut self, link: u32, source: u32, destination: u32) {
+        let (source, destination) = (HostId(source), HostId(destination));
+        self.receive(link, &Message::Chat { source, destination, text: b"hi" });
+    }
+
+    /// Ends a link that the other end closed, and checks the relay.
+    pub(super) fn close(&mut self, link: u32) {
+        let reason = CloseReason::PeerClosed;
+        self.relay.closed(self.now, link_id(link), &reason, &mut self.out);
+        self.relay.check();
+    }
+
+    /// Lets time pass, with all timers that fire, and checks the relay.
+    pub(super) fn wait(&mut self, time: std::time::Duration) {
+        let end = self.now + time;
+        while let Some(at) = self.relay.next_deadline(self.now).filter(|&at| at <= end) {
+            self.now = self.now.max(at);
+            self.relay.advance(self.now, &mut self.out);
+            while self.relay.announce_next(&mut self.out) {}
+            self.relay.check();
+        }
+        self.now = end;
+    }
+}
+
+/// Returns the id of the first link at an index.
+pub(super) fn link_id(index: u32) -> LinkId {
+    LinkId { index, generation: 1 }
+}
+
+/// Returns a registration without a name.
+pub(super) fn registration(kind: HostKind, id: u32, last_hop: u32) -> Message<'static> {
+    let (source, last_hop) = (HostId(id), HostId(last_hop));
+    let registration =
+        super::message::Registration { kind, source, last_hop, name: b"", info: b"" };
+    Message::Registration(registration)
+}

@@ -1,0 +1,396 @@
+//! [`Router`]: chats, statuses, quits and mail, each sent on over the first link of its destination.
+
+use std::collections::VecDeque;
+
+use super::announcements::Announcements;
+use super::cx::RelayCx;
+use super::mail_text::{encode_mail_text, parse_mail_text};
+use super::message::{HostKind, Message, StatusCode};
+use super::notice::Notice;
+use super::outbox::Outbox;
+use super::peering::{DeferredMessage, Peering};
+use super::topology::{FirstLink, Role, SplitId, Topology};
+use crate::id::{HostId, WideId};
+use crate::limits::{STATUS_UPDATE_BYTES_MAX, STATUS_UPDATES_MAX};
+use crate::link::{CloseReason, LinkId};
+use crate::printable::{Excerpt, truncated};
+
+/// The route of chats between two hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    /// Over this link, unchanged.
+    Forward(LinkId),
+    /// Over this link, on which the sender may have to be announced first.
+    Introduce(LinkId),
+    /// The link towards the destination is lost; the chats may wait for it.
+    Defer(SplitId),
+    /// Back over the link on which they arrived: the neighbour's table differs from this one.
+    WouldLoop,
+    /// No host has the id of the destination.
+    UnknownId,
+    /// The source is not behind the link.
+    FalseSource,
+}
+
+/// The statuses addressed to this server, and the count of what could not be routed.
+#[derive(Debug, Default)]
+pub(super) struct Router {
+    status_updates: VecDeque<String>,
+    unroutable: u64,
+}
+
+/// Returns the route of chats from `source` to `destination` that arrive over `link`.
+#[inline]
+fn route(
+    topology: &Topology,
+    announcements: &Announcements,
+    link: LinkId,
+    source: HostId,
+    destination: HostId,
+) -> Route {
+    if !topology.is_valid_source(source, link) {
+        return Route::FalseSource;
+    }
+    let Some(host) = topology.hosts().get(destination) else { return Route::UnknownId };
+    match host.first_link {
+        FirstLink::Split(split) => Route::Defer(split),
+        FirstLink::Link(next_hop) if next_hop == link => {
+            let is_to_itself = destination == source && host.kind == HostKind::User;
+            if is_to_itself { Route::Introduce(next_hop) } else { Route::WouldLoop }
+        }
+        FirstLink::Link(next_hop) if announcements.must_introduce(topology, source, next_hop) => {
+            Route::Introduce(next_hop)
+        }
+        FirstLink::Link(next_hop) => Route::Forward(next_hop),
+    }
+}
+
+/// Returns the link over which chats from `source` to `destination` that arrive over `link` are
+/// forwarded unchanged, or `None` if each chat must be handled alone.
+#[inline]
+pub(super) fn next_hop(
+    topology: &Topology,
+    announcements: &Announcements,
+    link: LinkId,
+    source: HostId,
+    destination: HostId,
+) -> Option<LinkId> {
+    match route(topology, announcements, link, source, destination) {
+        Route::Forward(next_hop) => Some(next_hop),
+        _ => None,
+    }
+}
+
+impl Router {
+    /// Iterates over the newest statuses that were addressed to this server, oldest first.
+    pub(super) fn status_updates(&self) -> impl Iterator<Item = &str> {
+        self.status_updates.iter().map(String::as_str)
+    }
+
+    /// Returns the number of chats and statuses that could not be routed.
+    pub(super) fn unroutable(&self) -> u64 {
+        self.unroutable
+    }
+
+    /// Handles a chat.
+    pub(super) fn handle_chat<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        (source, destination): (HostId, HostId),
+        text: &[u8],
+        peering: &mut Peering,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        match route(cx.topology, cx.announcements, link, source, destination) {
+            Route::Forward(next_hop) => cx.send_chat(next_hop, source, destination, text),
+            Route::Introduce(next_hop) => {
+                cx.introduce(source, next_hop);
+                cx.send_chat(next_hop, source, destination, text);
+            }
+            Route::Defer(split) => {
+                let text = text.into();
+                let message = DeferredMessage { source, destination, text, is_mail: false };
+                if !peering.defer(split, message) {
+                    cx.send_unknown_id(link, source, destination);
+                }
+            }
+            Route::WouldLoop => {
+                self.unroutable += 1;
+                cx.send_unknown_id(link, source, destination);
+            }
+            Route::UnknownId => cx.send_unknown_id(link, source, destination),
+            Route::FalseSource => cx.drop_false_source(link, source),
+        }
+    }
+
+    /// Handles a status. A status is never answered with another.
+    pub(super) fn handle_status<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        (source, destination): (HostId, HostId),
+        code: StatusCode,
+        text: &[u8],
+        peering: &mut Peering,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        if destination == HostId::EXTENSION {
+            return; // an extension that this version does not know
+        }
+        let is_for_us = destination == HostId::NONE || destination == cx.topology.own_id();
+        if let Role::Unregistered { is_uplink: true, .. } = cx.topology.link(link).role()
+            && is_for_us
+        {
+            // The parent is not registered yet, so its answer has no valid source.
+            log::warn!("link {link}: status {} from the parent: {}", code.0, Excerpt(text));
+            self.record_status(text);
+            if code == StatusCode::ID_TAKEN {
+                peering.on_refused_by_parent(link, source, cx);
+            }
+            return;
+        }
+        let host = cx.topology.hosts().get(source);
+        if !host.is_some_and(|host| host.kind == HostKind::Server)
+            || !cx.topology.is_first_link(source, link)
+        {
+            return cx.drop_false_source(link, source);
+        }
+        if is_for_us {
+            log::info!("link {link}: status {} from {source}: {}", code.0, Excerpt(text));
+            return self.record_status(text);
+        }
+        match cx.topology.hosts().get(destination).map(|host| host.first_link) {
+            Some(FirstLink::Link(next_hop)) if next_hop != link => {
+                forward_status(next_hop, (source, destination), code, text, cx);
+            }
+            Some(FirstLink::Split(split)) if code == StatusCode::MAIL => {
+                let text = text.into();
+                let message = DeferredMessage { source, destination, text, is_mail: true };
+                if !peering.defer(split, message) {
+                    self.unroutable += 1;
+                }
+            }
+            _ => self.unroutable += 1,
+        }
+    }
+
+    fn record_status(&mut self, text: &[u8]) {
+        if self.status_updates.len() == STATUS_UPDATES_MAX {
+            self.status_updates.pop_front();
+        }
+        let text = truncated(text, STATUS_UPDATE_BYTES_MAX);
+        self.status_updates.push_back(String::from_utf8_lossy(text).into_owned());
+    }
+}
+
+/// Sends a status of another server on to its destination.
+fn forward_status<O: Outbox>(
+    next_hop: LinkId,
+    (source, destination): (HostId, HostId),
+    code: StatusCode,
+    text: &[u8],
+    cx: &mut RelayCx<'_, O>,
+) {
+    if !cx.topology.link(next_hop).is_user() {
+        cx.out.deliver(next_hop, &Message::Status { source, destination, code, text });
+    } else if code == StatusCode::MAIL
+        && let Some((sender, mail_text)) = parse_mail_text(text)
+    {
+        deliver_mail(next_hop, sender, destination, mail_text, cx);
+    } else {
+        let server = cx.topology.own_id();
+        cx.out.notify(next_hop, server, &Notice::Status { source, code, text });
+    }
+}
+
+/// Handles the quit of a user.
+pub(super) fn handle_client_quit<O: Outbox>(
+    link: LinkId,
+    source: HostId,
+    text: &[u8],
+    peering: &mut Peering,
+    cx: &mut RelayCx<'_, O>,
+) {
+    if !cx.topology.is_first_link(source, link) {
+        return withdraw_claim_or_drop(link, source, peering, cx);
+    }
+    let is_of_user = cx.topology.link(link).is_user();
+    let host = cx.topology.hosts().get(source);
+    if is_of_user || host.is_some_and(|host| host.kind == HostKind::User) {
+        peering.remove_host(source, text, cx);
+        if is_of_user {
+            cx.out.close(link, CloseReason::Quit);
+        }
+    } else {
+        cx.drop_false_source(link, source);
+    }
+}
+
+/// Handles the quit of the adjacent server or of one behind it. The users behind an adjacent server
+/// are lost when its link ends.
+pub(super) fn handle_server_quit<O: Outbox>(
+    link: LinkId,
+    source: HostId,
+    text: &[u8],
+    peering: &mut Peering,
+    cx: &mut RelayCx<'_, O>,
+) {
+    if !cx.topology.is_first_link(source, link) {
+        return withdraw_claim_or_drop(link, source, peering, cx);
+    }
+    let host = cx.topology.hosts().get(source);
+    if host.is_some_and(|host| host.kind == HostKind::User) {
+        cx.drop_false_source(link, source);
+    } else if cx.topology.link(link).host_id() == Some(source) {
+        cx.out.close(link, CloseReason::ServerQuit(text.to_vec()));
+    } else {
+        peering.remove_host(source, text, cx);
+    }
+}
+
+/// Handles a quit that did not arrive over the first link of its source: withdraws the claim of the
+/// link on that id, if it has one.
+fn withdraw_claim_or_drop<O: Outbox>(
+    link: LinkId,
+    source: HostId,
+    peering: &mut Peering,
+    cx: &mut RelayCx<'_, O>,
+) {
+    if !peering.withdraw_claim(link, source, cx.timers) {
+        cx.drop_false_source(link, source);
+    }
+}
+
+/// Sends a message that was kept for a user, as a notice to an adjacent user. Returns the link over
+/// which the message goes, or `None` if the user cannot be reached.
+///
+/// Over a link to a server, the message is a chat if the sender, `sender_host`, is online and not
+/// behind that link. Otherwise it is a status of this server that names the sender: in CRC, a user
+/// that has left cannot be the source of a chat.
+pub(super) fn forward_mail<O: Outbox>(
+    sender: WideId,
+    sender_host: Option<HostId>,
+    destination: HostId,
+    text: &[u8],
+    cx: &mut RelayCx<'_, O>,
+) -> Option<LinkId> {
+    let FirstLink::Link(link) = cx.topology.hosts().get(destination)?.first_link else {
+        return None;
+    };
+    if cx.topology.link(link).is_user() {
+        deliver_mail(link, sender, destination, text, cx);
+        return Some(link);
+    }
+    // A lost sender may be unknown to a server that joined since, which would drop the chat.
+    let is_on_this_side = |source| match cx.topology.hosts().get(source)?.first_link {
+        FirstLink::Link(other) => Some(other != link),
+        FirstLink::Split(_) => None,
+    };
+    if let Some(source) = sender_host.filter(|&source| is_on_this_side(source) == Some(true)) {
+        cx.introduce(source, link);
+        cx.send_chat(link, source, destination, text);
+    } else {
+        let text = encode_mail_text(sender, text);
+        let (source, code) = (cx.topology.own_id(), StatusCode::MAIL);
+        cx.out.deliver(link, &Message::Status { source, destination, code, text: &text });
+    }
+    Some(link)
+}
+
+/// Delivers mail to an adjacent user, after the registration of its sender if that is online.
+fn deliver_mail<O: Outbox>(
+    link: LinkId,
+    sender: WideId,
+    destination: HostId,
+    text: &[u8],
+    cx: &mut RelayCx<'_, O>,
+) {
+    if let Ok(source) = u32::try_from(sender.0) {
+        cx.introduce(HostId(source), link);
+    }
+    let server = cx.topology.own_id();
+    cx.out.notify(link, server, &Notice::Mail { sender, destination, text });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::FALSE_SOURCES_MAX;
+    use crate::relay::message::HostKind::{Server, User};
+    use crate::relay::recorder::{Bench, link_id, registration};
+
+    /// Users 101 and 102 here, server 2 on link 3 with user 202.
+    fn bench() -> Bench {
+        let mut bench = Bench::new();
+        bench.join(1, User, 101);
+        bench.join(2, User, 102);
+        bench.join(3, Server, 2);
+        bench.receive(3, &registration(User, 202, 2));
+        bench.out.take();
+        bench
+    }
+
+    #[test]
+    fn chat_is_sent_over_the_first_link_of_its_destination() {
+        let mut bench = bench();
+        let next_hop = |bench: &Bench, link, source, destination| {
+            let next_hop = bench.relay.next_hop(link_id(link), HostId(source), HostId(destination));
+            next_hop.map(|link| link.index)
+        };
+        assert_eq!(next_hop(&bench, 1, 101, 102), Some(2));
+        assert_eq!(next_hop(&bench, 1, 101, 202), Some(3));
+        assert_eq!(next_hop(&bench, 3, 202, 101), Some(1));
+        assert_eq!(next_hop(&bench, 1, 102, 101), None);
+        assert_eq!(next_hop(&bench, 1, 101, 999), None);
+        bench.chat(1, 101, 202);
+        bench.chat(3, 202, 101);
+        bench.chat(1, 101, 999);
+        let expected = ["3: chat of 2 bytes from 101 to 202", "1: <202> hi", "1: Unknown ID 999"];
+        assert_eq!(bench.out.take(), expected);
+    }
+
+    #[test]
+    fn frames_with_false_sources_are_dropped_until_the_client_is_closed() {
+        let mut bench = bench();
+        for _ in 0..FALSE_SOURCES_MAX {
+            assert_eq!(bench.out.take(), [] as [&str; 0]);
+            bench.chat(1, 102, 202);
+        }
+        assert_eq!(bench.out.take(), [format!("1: close: {}", CloseReason::FalseSources)]);
+        assert_eq!(bench.relay.counters().false_sources, u64::from(FALSE_SOURCES_MAX));
+    }
+
+    #[test]
+    fn chat_back_to_the_link_it_came_from_is_refused() {
+        let mut bench = bench();
+        bench.receive(3, &registration(User, 203, 2));
+        bench.out.take();
+        bench.chat(3, 202, 203);
+        assert_eq!(bench.out.take(), ["3: status 1 from 1 to 202: Unknown ID 203"]);
+        assert_eq!(bench.relay.counters().unroutable, 1);
+        bench.chat(1, 101, 101);
+        assert_eq!(bench.out.take(), ["1: <101> hi"]);
+    }
+
+    #[test]
+    fn mail_goes_as_chat_while_the_sender_is_online_and_as_status_otherwise() {
+        let mut bench = bench();
+        let mut forward = |sender, host: Option<u32>| {
+            let sender = (WideId(sender), host.map(HostId));
+            bench.relay.forward_mail(bench.now, sender, HostId(202), b"hi", &mut bench.out);
+            bench.out.take()
+        };
+        assert_eq!(forward(101, Some(101)), ["3: chat of 2 bytes from 101 to 202"]);
+        assert_eq!(forward(105, None), ["3: status 4 from 1 to 202: Mail from 105: hi"]);
+        assert_eq!(forward(202, Some(202)), ["3: status 4 from 1 to 202: Mail from 202: hi"]);
+    }
+
+    #[test]
+    fn mail_status_is_delivered_to_a_user_as_mail() {
+        let mut bench = bench();
+        let (source, destination, code) = (HostId(2), HostId(101), StatusCode::MAIL);
+        let status = |text| Message::Status { source, destination, code, text };
+        bench.receive(3, &status(b"Mail from 7: hi"));
+        bench.receive(3, &status(b"something else"));
+        assert_eq!(bench.out.take(), ["1: mail <7> hi", "1: something else"]);
+    }
+}

@@ -1,0 +1,90 @@
+//! Sends messages in the form that the other end of a link takes: frames to servers, notices to
+//! clients.
+
+use super::message::Message;
+use super::notice::Notice;
+use super::outbox::Outbox;
+use super::topology::{Host, Topology};
+use crate::id::HostId;
+use crate::link::{CloseReason, LinkId};
+
+/// Sends an answer to `destination` over `link`: a notice to a client there, a status to a server.
+pub(super) fn send_answer(
+    topology: &Topology,
+    link: LinkId,
+    destination: HostId,
+    notice: &Notice<'_>,
+    out: &mut impl Outbox,
+) {
+    let source = topology.own_id();
+    if !topology.link(link).is_server() {
+        out.notify(link, source, notice);
+    } else if let Some((code, text)) = notice.status() {
+        out.deliver(link, &Message::Status { source, destination, code, text: &text });
+    }
+}
+
+/// Sends the registration of a known host over `link`.
+pub(super) fn send_registration(
+    topology: &Topology,
+    link: LinkId,
+    host: &Host,
+    out: &mut impl Outbox,
+) {
+    let registration = host.registration(topology.own_id());
+    if topology.link(link).is_server() {
+        out.deliver(link, &Message::Registration(registration));
+    } else {
+        out.notify(link, topology.own_id(), &Notice::Joined(registration));
+    }
+}
+
+/// Sends the quit of a user over `link`.
+pub(super) fn send_quit(
+    topology: &Topology,
+    link: LinkId,
+    source: HostId,
+    text: &[u8],
+    out: &mut impl Outbox,
+) {
+    if topology.link(link).is_server() {
+        out.deliver(link, &Message::ClientQuit { source, text });
+    } else {
+        out.notify(link, topology.own_id(), &Notice::Quit { source, text });
+    }
+}
+
+/// Sends a chat over `link`.
+pub(super) fn send_chat(
+    topology: &Topology,
+    link: LinkId,
+    source: HostId,
+    destination: HostId,
+    text: &[u8],
+    out: &mut impl Outbox,
+) {
+    if topology.link(link).is_server() {
+        out.deliver(link, &Message::Chat { source, destination, text });
+    } else {
+        out.notify(link, topology.own_id(), &Notice::Chat { source, destination, text });
+    }
+}
+
+/// Drops a frame whose source is not behind its link. Closes a client that has sent too many.
+pub(super) fn drop_false_source(
+    topology: &mut Topology,
+    link: LinkId,
+    source: HostId,
+    out: &mut impl Outbox,
+) {
+    let found = topology.count_false_source(link);
+    if found.is_first {
+        log::warn!(
+            "link {link}: dropped a frame with source {source}, which is not behind this link; \
+             further ones are only counted"
+        );
+    }
+    if found.must_close {
+        out.close(link, CloseReason::FalseSources);
+    }
+}

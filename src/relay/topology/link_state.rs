@@ -1,0 +1,90 @@
+//! [`LinkState`]: what the relay knows of a live connection to an adjacent host.
+
+use super::table::List;
+use crate::id::HostId;
+use crate::link::{LinkId, Time};
+
+/// The role of a link. Taken once, when a registration is accepted, and never changed.
+#[derive(Debug)]
+pub(in crate::relay) enum Role {
+    /// No registration has been accepted on it.
+    Unregistered {
+        /// This server dialled the link to join a parent.
+        is_uplink: bool,
+        /// Time by which a registration must be accepted.
+        deadline: Time,
+    },
+    /// A link to a user.
+    User { host: HostId },
+    /// A link to a server.
+    Server {
+        host: HostId,
+        /// Boxed, because there are few servers and every link has a role.
+        subtree: Box<Subtree>,
+    },
+}
+
+/// The hosts behind a link to a server.
+#[derive(Debug, Default)]
+pub(in crate::relay) struct Subtree {
+    /// Time at which the server joined, in the topology's count of joins and splits.
+    pub(super) joined_event: u64,
+    /// The hosts whose first link this is.
+    pub(super) hosts: List,
+}
+
+/// A link as the relay knows it.
+#[derive(Debug)]
+pub(in crate::relay) struct LinkState {
+    id: LinkId,
+    pub(super) role: Role,
+    /// Frames dropped because their source is not behind this link.
+    pub(super) false_sources: u32,
+}
+
+impl Subtree {
+    /// Returns the hosts behind a link that has ended.
+    pub(in crate::relay) fn into_hosts(self) -> List {
+        self.hosts
+    }
+}
+
+impl LinkState {
+    /// Creates the state of a link that has just been opened.
+    pub(super) fn new(id: LinkId, is_uplink: bool, deadline: Time) -> Self {
+        Self { id, role: Role::Unregistered { is_uplink, deadline }, false_sources: 0 }
+    }
+
+    /// Returns the id of the link.
+    pub(in crate::relay) fn id(&self) -> LinkId {
+        self.id
+    }
+
+    /// Returns the role of the link.
+    pub(in crate::relay) fn role(&self) -> &Role {
+        &self.role
+    }
+
+    /// Returns the role of a link that has ended.
+    pub(in crate::relay) fn into_role(self) -> Role {
+        self.role
+    }
+
+    /// Returns whether the link leads to a registered server.
+    pub(in crate::relay) fn is_server(&self) -> bool {
+        matches!(self.role, Role::Server { .. })
+    }
+
+    /// Returns whether the link leads to a registered user.
+    pub(in crate::relay) fn is_user(&self) -> bool {
+        matches!(self.role, Role::User { .. })
+    }
+
+    /// Returns the id of the adjacent host, once it is registered.
+    pub(in crate::relay) fn host_id(&self) -> Option<HostId> {
+        match self.role {
+            Role::Unregistered { .. } => None,
+            Role::User { host } | Role::Server { host, .. } => Some(host),
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! [`HostTable`]: the known hosts and the next hop towards each. Routing looks up this table only.
+//!
+//! Invariants: an id has at most one entry, and this server has none. Every host is in the order of
+//! joining, with a larger `join_seq` than those before it. A host that was learnt from a server is
+//! also in the [`List`] of that server's link, or of the split in which it was lost, so that the end
+//! of a link finds its hosts without a search.
+//!
+//! The table holds a million hosts in little memory and grows without a pause: a host takes 80 bytes
+//! including short texts, hosts are stored in chunks that never move, and lists are linked through
+//! the hosts themselves instead of being sets that need a look-up for each change.
+
+use super::host::{FirstLink, Host, Links, Slot, host_size_bytes};
+use super::index::IdIndex;
+use crate::chunked_vec::ChunkedVec;
+use crate::id::HostId;
+use crate::link::LinkId;
+use crate::relay::message::Registration;
+
+/// An ordered list of hosts: the slots of the first and the last, and the number of hosts.
+#[derive(Debug)]
+pub(in crate::relay) struct List {
+    first: Slot,
+    last: Slot,
+    len: usize,
+}
+
+impl Default for List {
+    fn default() -> Self {
+        Self { first: Slot::NONE, last: Slot::NONE, len: 0 }
+    }
+}
+
+impl List {
+    /// Returns the number of hosts in the list.
+    pub(in crate::relay) fn len(&self) -> usize {
+        self.len
+    }
+}
+
+/// Selects one of the two pairs of list links of a host.
+type LinksField = fn(&mut Host) -> &mut Links;
+
+/// All known hosts except this server.
+#[derive(Debug, Default)]
+pub struct HostTable {
+    slots: ChunkedVec<Option<Host>>,
+    /// Slots of hosts that have left, to be reused.
+    free: Vec<Slot>,
+    index: IdIndex,
+    join_order: List,
+    next_join_seq: u64,
+    size_bytes: usize,
+}
+
+impl HostTable {
+    /// Returns the host with this id.
+    #[must_use]
+    pub fn get(&self, id: HostId) -> Option<&Host> {
+        self.index.get(id).map(|slot| self.host(slot))
+    }
+
+    /// Returns the slot and the entry of a host.
+    pub(in crate::relay) fn find(&self, id: HostId) -> Option<(Slot, &Host)> {
+        self.index.get(id).map(|slot| (slot, self.host(slot)))
+    }
+
+    /// Returns the host in an occupied slot.
+    pub(in crate::relay) fn host(&self, slot: Slot) -> &Host {
+        self.at_slot(slot.index()).expect("the slot of a host")
+    }
+
+    fn host_mut(&mut self, slot: Slot) -> &mut Host {
+        self.slots[slot.index()].as_mut().expect("the slot of a host")
+    }
+
+    /// Returns the host in a slot, if it is occupied.
+    #[must_use]
+    pub fn at_slot(&self, slot: usize) -> Option<&Host> {
+        self.slots.occupied(slot)
+    }
+
+    /// Returns whether a slot holds a host.
+    pub(in crate::relay) fn is_occupied(&self, slot: Slot) -> bool {
+        self.at_slot(slot.index()).is_some()
+    }
+
+    /// Returns the number of slots, occupied or free.
+    #[must_use]
+    pub fn slot_count(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Returns the `join_seq` of the next host that joins.
+    #[must_use]
+    pub fn next_join_seq(&self) -> u64 {
+        self.next_join_seq
+    }
+
+    /// Iterates over all hosts in the order of joining.
+    pub fn iter(&self) -> impl Iterator<Item = &Host> {
+        let step = |slot: &Slot| Some(self.host(*slot).join_links.next);
+        std::iter::successors(Some(self.join_order.first), step)
+            .take(self.join_order.len)
+            .map(|slot| self.host(slot))
+    }
+
+    /// Returns the slot of the host that joined first.
+    pub(in crate::relay) fn first_slot(&self) -> Option<Slot> {
+        Some(self.join_order.first).filter(|&slot| slot != Slot::NONE)
+    }
+
+    /// Returns the slot of the host that joined next after the one in `slot`.
+    pub(in crate::relay) fn next_slot(&self, slot: Slot) -> Option<Slot> {
+        Some(self.host(slot).join_links.next).filter(|&slot| slot != Slot::NONE)
+    }
+
+    /// Iterates over the ids of the hosts in the list of a link or split, in its order.
+    pub(super) fn ids_in(&self, list: &List) -> impl Iterator<Item = HostId> {
+        let step = |slot: &Slot| Some(self.host(*slot).route_links.next);
+        std::iter::successors(Some(list.first), step).take(list.len).map(|slot| self.host(slot).id)
+    }
+
+    /// Adds a host whose id is not in the table and returns its slot. `list` is that of the link, if
+    /// the link is to a server.
+    pub(super) fn insert(
+        &mut self,
+        registration: &Registration<'_>,
+        link: LinkId,
+        list: Option<&mut List>,
+    ) -> Slot {
+        let id = registration.source;
+        debug_assert!(self.index.get(id).is_none(), "host {id} is in the table already");
+        let host = Host::new(registration, link, self.next_join_seq);
+        self.next_join_seq += 1;
+        self.size_bytes += host.size_bytes();
+        let slot = self.store(host);
+        self.index.insert(id, slot);
+        let mut join_order = std::mem::take(&mut self.join_order);
+        self.push_back(slot, &mut join_order, |host| &mut host.join_links);
+        self.join_order = join_order;
+        if let Some(list) = list {
+            self.push_back(slot, list, |host| &mut host.route_links);
+        }
+        slot
+    }
+
+    fn store(&mut self, host: Host) -> Slot {
+        if let Some(slot) = self.free.pop() {
+            self.slots[slot.index()] = Some(host);
+            return slot;
+        }
+        Slot(u32::try_from(self.slots.push(Some(host))).expect("fewer hosts than ids"))
+    }
+
+    /// Removes a host. `list` is the one that it is in, if any.
+    pub(super) fn remove(&mut self, id: HostId, list: Option<&mut List>) -> Option<Host> {
+        let slot = self.index.remove(id)?;
+        let mut join_order = std::mem::take(&mut self.join_order);
+        self.unlink(slot, &mut join_order, |host| &mut host.join_links);
+        self.join_order = join_order;
+        self.remove_from_list(slot, list);
+        let host = self.slots[slot.index()].take()?;
+        self.free.push(slot);
+        self.size_bytes -= host.size_bytes();
+        Some(host)
+    }
+
+    /// Removes a host from the list that it is in, if any.
+    pub(super) fn remove_from_list(&mut self, slot: Slot, list: Option<&mut List>) {
+        if let Some(list) = list {
+            self.unlink(slot, list, |host| &mut host.route_links);
+        }
+    }
+
+    /// Sets the first link of a host that is in no list, and appends the host to the list of that link.
+    pub(super) fn append_to_list(&mut self, slot: Slot, first_link: FirstLink, list: &mut List) {
+        self.host_mut(slot).first_link = first_link;
+        self.push_back(slot, list, |host| &mut host.route_links);
+    }
+
+    /// Sets the first link of all hosts in a list.
+    pub(super) fn set_first_link(&mut self, list: &List, first_link: FirstLink) {
+        let mut slot = list.first;
+        while slot != Slot::NONE {
+            let host = self.host_mut(slot);
+            host.first_link = first_link;
+            slot = host.route_links.next;
+        }
+    }
+
+    fn push_back(&mut self, slot: Slot, list: &mut List, links_of: LinksField) {
+        *links_of(self.host_mut(slot)) = Links { prev: list.last, next: Slot::NONE };
+        match list.last {
+            Slot::NONE => list.first = slot,
+            last => links_of(self.host_mut(last)).next = slot,
+        }
+        list.last = slot;
+        list.len += 1;
+    }
+
+    fn unlink(&mut self, slot: Slot, list: &mut List, links_of: LinksField) {
+        let Links { prev, next } =
+            std::mem::replace(links_of(self.host_mut(slot)), Links::UNLINKED);
+        match prev {
+            Slot::NONE => list.first = next,
+            prev => links_of(self.host_mut(prev)).next = next,
+        }
+        match next {
+            Slot::NONE => list.last = prev,
+            next => links_of(self.host_mut(next)).prev = prev,
+        }
+        list.len -= 1;
+    }
+
+    /// Returns whether a registration fits into a table of at most `bytes_max` bytes.
+    pub(in crate::relay) fn has_room(
+        &self,
+        registration: &Registration<'_>,
+        bytes_max: usize,
+    ) -> bool {
+        self.size_bytes + host_size_bytes(registration.name, registration.info) <= bytes_max
+    }
+}
+
+impl HostTable {
+    /// Checks that the index, the slots, the order of joining and the size agree.
+    ///
+    /// # Panics
+    /// If they do not.
+    pub(super) fn check(&self) {
+        let occupied = (0..self.slots.len()).filter(|&slot| self.slots.occupied(slot).is_some());
+        let count = occupied.count();
+        assert_eq!(self.index.len(), count, "the index has as many ids as there are hosts");
+        assert_eq!(self.free.len(), self.slots.len() - count, "every empty slot is free");
+        assert!(self.free.iter().all(|slot| self.at_slot(slot.index()).is_none()), "free is empty");
+        let sizes = self.check_list(&self.join_order, |host| host.join_links);
+        assert_eq!(self.join_order.len, count, "every host is in the order of joining");
+        assert_eq!(self.size_bytes, sizes, "the table counts the size of its hosts");
+        let seqs: Vec<u64> = self.iter().map(Host::join_seq).collect();
+        assert!(seqs.is_sorted_by(|a, b| a < b), "the order of joining is strict");
+        assert!(seqs.last().is_none_or(|&last| last < self.next_join_seq), "the next is last");
+        for host in self.iter() {
+            let found = self.find(host.id).map(|(_, found)| found.join_seq);
+            assert_eq!(found, Some(host.join_seq), "the index finds host {}", host.id);
+        }
+    }
+
+    /// Checks that a list of a link or split is linked in both directions, and that its hosts have
+    /// this first link.
+    pub(super) fn check_route(&self, list: &List, first_link: FirstLink) {
+        self.check_list(list, |host| host.route_links);
+        for id in self.ids_in(list) {
+            let found = self.get(id).map(|host| host.first_link);
+            assert_eq!(found, Some(first_link), "first link of host {id} in its list");
+        }
+    }
+
+    fn check_list(&self, list: &List, links_of: fn(&Host) -> Links) -> usize {
+        let (mut prev, mut slot, mut sizes) = (Slot::NONE, list.first, 0);
+        for _ in 0..list.len {
+            let host = self.host(slot);
+            let links = links_of(host);
+            assert_eq!(links.prev, prev, "host {} and its predecessor agree", host.id);
+            sizes += host.size_bytes();
+            (prev, slot) = (slot, links.next);
+        }
+        assert_eq!((prev, slot), (list.last, Slot::NONE), "a list ends where it says");
+        sizes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::HOST_OVERHEAD_BYTES;
+    use crate::relay::message::HostKind;
+    use crate::relay::topology::host::SplitId;
+
+    const LINK: LinkId = LinkId { index: 1, generation: 1 };
+
+    fn user<'a>(id: u32, name: &'a [u8], info: &'a [u8]) -> Registration<'a> {
+        let (kind, last_hop) = (HostKind::User, HostId::NONE);
+        Registration { kind, source: HostId(id), last_hop, name, info }
+    }
+
+    fn ids(table: &HostTable) -> Vec<u32> {
+        table.iter().map(|host| host.id.0).collect()
+    }
+
+    #[test]
+    fn name_and_info_of_any_length_are_kept() {
+        let mut table = HostTable::default();
+        let texts = [b'x'; 70_000];
+        let lengths = [(0, 0), (0, 31), (31, 0), (8, 16), (15, 17), (255, 0), (255, 65_535)];
+        for (id, &(name, info)) in (1..).zip(&lengths) {
+            table.insert(&user(id, &texts[..name], &texts[..info]), LINK, None);
+        }
+        for (host, (name, info)) in table.iter().zip(lengths) {
+            assert_eq!((host.name().len(), host.info().len()), (name, info));
+            assert!(host.name().iter().chain(host.info()).all(|&byte| byte == b'x'));
+        }
+    }
+
+    #[test]
+    fn hosts_iterate_in_join_order_after_slots_are_reused() {
+        let (mut table, mut list) = (HostTable::default(), List::default());
+        for id in 1..=6 {
+            table.insert(&user(id, b"", b""), LINK, (id % 2 == 0).then_some(&mut list));
+        }
+        for (id, is_listed) in [(1, false), (4, true), (6, true)] {
+            let removed = table.remove(HostId(id), is_listed.then_some(&mut list));
+            assert_eq!(removed.map(|host| host.id.0), Some(id));
+        }
+        for id in [7, 8] {
+            table.insert(&user(id, b"", b""), LINK, Some(&mut list));
+        }
+        assert_eq!(ids(&table), [2, 3, 5, 7, 8]);
+        assert_eq!(table.slot_count(), 6);
+        assert_eq!(table.ids_in(&list).collect::<Vec<_>>(), [2, 7, 8].map(HostId));
+        assert_eq!(list.len(), 3);
+        let mut other_list = List::default();
+        let (slot, _) = table.find(HostId(7)).expect("it is there");
+        table.remove_from_list(slot, Some(&mut list));
+        table.append_to_list(slot, FirstLink::Split(SplitId(0)), &mut other_list);
+        table.set_first_link(&list, FirstLink::Split(SplitId(1)));
+        let first_links = |id| table.get(HostId(id)).map(|host| host.first_link);
+        assert_eq!(
+            [2, 7].map(first_links),
+            [1, 0].map(|split| Some(FirstLink::Split(SplitId(split))))
+        );
+        assert_eq!(first_links(3), Some(FirstLink::Link(LINK)));
+    }
+
+    #[test]
+    fn removing_a_host_frees_its_bytes() {
+        let mut table = HostTable::default();
+        let one = user(1, b"name", &[b'i'; 100]);
+        let bytes = 104 + HOST_OVERHEAD_BYTES;
+        assert!(table.has_room(&one, bytes) && !table.has_room(&one, bytes - 1));
+        table.insert(&one, LINK, None);
+        assert!(!table.has_room(&user(2, b"", b""), bytes));
+        table.remove(HostId(1), None);
+        assert!(table.has_room(&one, bytes));
+    }
+}
