@@ -1,17 +1,17 @@
-//! Places that are counted from 0, in blocks that never move.
+//! [`ChunkedVec`]: a vector whose items never move.
 //!
-//! A table of a million grows without a pause, as nothing is ever copied to a larger place; and one of
-//! thousands leaves no holes behind where it was when it was smaller.
+//! Items are stored in chunks of fixed size. Growth copies nothing, so that a table of a million items
+//! grows without a pause and without fragmenting memory.
 
 use std::ops::{Index, IndexMut};
 
-/// Places in a block.
+/// Items in a chunk.
 const CHUNK_LEN: usize = 1024;
 
-/// Things in their places.
+/// A vector that grows by chunks.
 #[derive(Debug)]
 pub struct ChunkedVec<T> {
-    /// All full but the last. Each has memory for [`CHUNK_LEN`], of which the system gives what is used.
+    /// All full except the last. Each has the capacity for [`CHUNK_LEN`] items from the start.
     chunks: Vec<Vec<T>>,
 }
 
@@ -22,53 +22,53 @@ impl<T> Default for ChunkedVec<T> {
 }
 
 impl<T> ChunkedVec<T> {
-    /// How many places there are.
+    /// Returns the number of items.
     #[must_use]
     pub fn len(&self) -> usize {
         let last = self.chunks.last().map_or(0, Vec::len);
         self.chunks.len().saturating_sub(1) * CHUNK_LEN + last
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no items.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.chunks.is_empty()
     }
 
-    /// Adds a place behind all others, and answers which it is.
+    /// Appends an item and returns its index.
     pub fn push(&mut self, value: T) -> usize {
         let index = self.len();
         if index.is_multiple_of(CHUNK_LEN) {
             self.chunks.push(Vec::with_capacity(CHUNK_LEN));
         }
-        self.chunks.last_mut().expect("a block with room").push(value);
+        self.chunks.last_mut().expect("a chunk with room").push(value);
         index
     }
 
-    /// What is in a place, if there is one.
+    /// Returns the item at an index, if there is one.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&T> {
         self.chunks.get(index / CHUNK_LEN)?.get(index % CHUNK_LEN)
     }
 
-    /// What is in a place, if there is one.
+    /// Returns the item at an index, if there is one.
     pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
         self.chunks.get_mut(index / CHUNK_LEN)?.get_mut(index % CHUNK_LEN)
     }
 
-    /// All, by their places.
+    /// Iterates over the items, by index.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.chunks.iter().flatten()
     }
 
-    /// All, by their places.
+    /// Iterates over the items, by index.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.chunks.iter_mut().flatten()
     }
 }
 
 impl<T> ChunkedVec<Option<T>> {
-    /// Puts something into a place; those before it that there were not are empty.
+    /// Sets the item at an index. Indices that are skipped become `None`.
     pub fn set(&mut self, index: usize, value: T) {
         while self.len() <= index {
             self.push(None);
@@ -76,13 +76,13 @@ impl<T> ChunkedVec<Option<T>> {
         self[index] = Some(value);
     }
 
-    /// What is in a place; `None` if that is empty, or there is no such place.
+    /// Returns the item at an index, or `None` if the index is empty or past the end.
     #[must_use]
     pub fn occupied(&self, index: usize) -> Option<&T> {
         self.get(index)?.as_ref()
     }
 
-    /// What is in a place; `None` if that is empty, or there is no such place.
+    /// Returns the item at an index, or `None` if the index is empty or past the end.
     pub fn occupied_mut(&mut self, index: usize) -> Option<&mut T> {
         self.get_mut(index)?.as_mut()
     }

@@ -4,20 +4,21 @@ use std::fmt;
 
 use rand::Rng;
 
-/// The number of a server or a user, unique in the network.
+/// The id of a server or user, unique in the network.
 ///
-/// 0 means "nobody yet" and `0xFFFF_FFFF` "whoever understands": neither can be registered.
+/// [`HostId::NONE`] and [`HostId::EXTENSION`] cannot be registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 #[serde(transparent)]
 pub struct HostId(pub u32);
 
 impl HostId {
-    /// As a destination: whoever is at the other end. As a last hop: the sender itself.
+    /// 0. As a destination: the host at the other end of the link. As a last hop: the sender itself.
     pub const NONE: Self = Self(0);
-    /// A status to this destination is an extension; who does not know it ignores it.
+    /// `0xFFFF_FFFF`. A status to this destination is an extension, ignored by hosts that do not know
+    /// it.
     pub const EXTENSION: Self = Self(u32::MAX);
 
-    /// An id that a host may have, and that hardly anybody else has.
+    /// Returns a random id that can be registered.
     pub fn random(rng: &mut impl Rng) -> Self {
         loop {
             let id = Self(rng.next_u32());
@@ -27,7 +28,7 @@ impl HostId {
         }
     }
 
-    /// Whether a host may have this id.
+    /// Returns whether a host may register with this id.
     #[must_use]
     pub fn is_registrable(self) -> bool {
         self != Self::NONE && self != Self::EXTENSION
@@ -40,10 +41,10 @@ impl fmt::Display for HostId {
     }
 }
 
-/// A user's number on the wires that have numbers of 64 bits; people's are positive.
+/// The id of a user on wires with ids of 64 bits. Ids of users are positive.
 ///
-/// It is the user's [`HostId`] where that is what it fits into. Where it does not, it is in the
-/// user's name, in decimal, and so known to every server.
+/// An id that fits into 32 bits is the user's [`HostId`]. A larger one is the user's name, in decimal,
+/// and so known to every server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 #[serde(transparent)]
 pub struct WideId(pub i64);

@@ -1,100 +1,103 @@
-//! Every bound of the daemon in one place: its unit in its name, its reason beside it.
+//! Every limit of the daemon, with the unit in its name and the reason beside it.
 //!
-//! Owns no behaviour. A bound that a user may want to move is also an option of `crc server` and
-//! travels in [`Limits`]; the constants are the defaults and the bounds nobody needs to move.
+//! A limit that is also an option of `crc server` is a field of [`Limits`]; its constant is the
+//! default.
 
 use std::time::Duration;
 
-/// The largest frame that is taken, in bytes with its header. A chat of this size is a document,
-/// not a sentence; more would let one sender hold a link for long.
+/// Maximum length of a frame with its header, in bytes. A chat of this size is a document; longer
+/// frames would let one sender hold a link for long.
 pub const FRAME_BYTES_MAX: usize = 1024 * 1024;
 
-/// The smallest `--max-frame`: the server's own statuses must fit.
+/// Minimum of `--max-frame`, in bytes: this server's own statuses must fit.
 pub const FRAME_BYTES_MAX_FLOOR: usize = 128;
 
-/// The largest `--max-frame`: one frame must not take the memory of a small machine.
+/// Maximum of `--max-frame`, in bytes: one frame must not take the memory of a small machine.
 pub const FRAME_BYTES_MAX_CEILING: usize = 64 * 1024 * 1024;
 
-/// Names and infos of all known hosts together, in bytes, and [`HOST_OVERHEAD_BYTES`] for each host: eight
-/// million hosts with names and infos of usual length. Who tells of more is closed.
+/// Maximum size of the host table, in bytes: names, infos, and [`HOST_OVERHEAD_BYTES`] per host.
+/// Room for eight million hosts with names and infos of usual length. A link that registers a host
+/// beyond it is closed.
 pub const HOST_TABLE_BYTES_MAX: usize = 1024 * 1024 * 1024;
 
-/// What a host counts beside its name and info, about what it takes to keep: 80 bytes in the table,
-/// which hold short texts too, and about 20 where its id is found.
+/// Size of a host apart from its name and info, in bytes: 80 bytes in the table, which include
+/// short texts, and about 20 in the index of ids.
 pub const HOST_OVERHEAD_BYTES: usize = 100;
 
-/// The same of claims on ids that are taken. They are mistakes: there are few.
+/// Maximum size of all claims on ids in use, in bytes, counted like hosts. Claims result from
+/// mistakes, so there are few.
 pub const CLAIMS_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// What may wait unsent for a client. A person who is this far behind is not reading.
+/// Maximum number of unsent bytes for a client. A person who is this far behind does not read.
 pub const CLIENT_QUEUE_BYTES_MAX: usize = 256 * 1024;
 
-/// What may wait unsent for a server: room for a burst and a pause of some seconds.
+/// Maximum number of unsent bytes for a server: room for a burst and a pause of some seconds.
 pub const SERVER_QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// A queue this long is written as soon as the frame at hand is handled rather than at the end of
-/// the turn, so that a turn with many senders cannot overflow the queue of one that reads well.
+/// Length in bytes from which a send queue is written at once rather than at the end of the turn,
+/// so that a turn with many senders does not overflow the queue of a client that reads well.
 pub const QUEUE_HIGH_WATER_BYTES: usize = 64 * 1024;
 
-/// A burst is put into a queue in portions: no more is added while this much waits. A buffer that grows by
-/// doubling is then 32 KiB, of which several are in use while several clients register at once.
+/// Length in bytes from which nothing more of a burst is put into a send queue. The buffer of a
+/// portion then stays at 32 KiB, since buffers grow by doubling; several are in use while several
+/// clients register at once.
 pub const QUEUE_LOW_WATER_BYTES: usize = 24 * 1024;
 
-/// What all links together are told of hosts in one turn, in bytes: a millisecond or two with the
-/// writing, so that the chats of others do not wait for a burst.
+/// Maximum size of the hosts announced to all links in one turn, in bytes: one or two milliseconds
+/// with the writing, so that chats do not wait for a burst.
 pub const ANNOUNCE_BYTES_PER_TURN: usize = 512 * 1024;
 
-/// What a host counts there beside its name and info, also if a link is not told of it: one that is to
-/// be told of few among very many looks at those in turns too.
+/// Size of an announced host apart from its name and info, in bytes. Also counted for a host that
+/// is skipped: a link that gets few of very many hosts looks at them in several turns.
 pub const ANNOUNCE_HOST_OVERHEAD_BYTES: usize = 16;
 
-/// From so many users on, what they are told of newcomers is gathered. With fewer, each hears at once:
-/// so many writes are over before anybody could see the difference.
+/// Number of users from which announcements to users are batched. With fewer users, the writes of
+/// an announcement are done before anybody sees a difference.
 pub const ANNOUNCE_BATCH_USERS_MIN: usize = 64;
 
-/// How long it is gathered at least. Nobody sees it; and when thousands connect at once, it makes one
-/// write of a hundred.
+/// Minimum delay of a batch of announcements. Invisible to people, and when thousands of users
+/// connect at once, it makes one write of a hundred.
 pub const ANNOUNCE_BATCH_DELAY_MIN: Duration = Duration::from_millis(5);
 
-/// How long it is gathered for each user who is to be told, if that is longer: a write takes some
-/// microseconds, and telling everyone may take a fraction of the time alone.
+/// Delay of a batch per user, if that is longer than the minimum. A write takes some microseconds,
+/// and writing to all users may take a fraction of the time only.
 pub const ANNOUNCE_BATCH_DELAY_PER_USER: Duration = Duration::from_micros(20);
 
-/// And at most: a person would notice more.
+/// Maximum delay of a batch of announcements: people would notice more.
 pub const ANNOUNCE_BATCH_DELAY_MAX: Duration = Duration::from_millis(250);
 
-/// What is said to everyone waits while the queue of a server link is this long, since many of those
-/// who are to hear it may be behind that one link.
+/// Length in bytes of a server's send queue from which a broadcast waits, since many recipients may
+/// be behind that link.
 pub const BROADCAST_QUEUE_HIGH_WATER_BYTES: usize = 1024 * 1024;
 
-/// How long it waits for such a link that takes nothing.
+/// Time for which a broadcast waits for a link that takes no bytes.
 pub const BROADCAST_STALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is kept together of buffers that no queue uses now: those of a turn in which dozens of links
-/// were busy, and little beside what one slow reader may hold.
+/// Maximum size of the spare send buffers, in bytes: those of a turn in which dozens of links are
+/// busy, and little beside what one slow reader may hold.
 pub const BUFFER_POOL_BYTES_MAX: usize = 1024 * 1024;
 
-/// The largest of them that the beginning of a frame is put into: it may wait there for long, and is to
-/// take little more memory than what was received.
+/// Maximum size in bytes of a spare buffer that is used for an incomplete frame. The frame may wait
+/// for long, and should take little more memory than what was received.
 pub const PARTIAL_FRAME_BUFFER_BYTES_MAX: usize = 4 * 1024;
 
-/// A spare buffer that was not used while so many came back is given to the system: some turns of dozens
-/// of busy links, so that they are not taken from it again and again.
+/// Number of buffers returned to the pool after which a buffer that was not used meanwhile is
+/// freed: some turns of dozens of busy links, so that buffers are not allocated again and again.
 pub const BUFFER_POOL_TRIM_RETURNS: u32 = 512;
 
-/// So many bytes of chats in a row that go to one link are offered to its socket at once, from where
-/// they were read. Fewer are gathered: what others say to the same link in this turn goes out with
-/// them in one write, which saves more than copying them costs.
+/// Minimum length in bytes of a run of chats that is written to the socket directly from the read
+/// buffer. Shorter runs are copied into the send queue, where one write sends them with other
+/// frames of the turn, which saves more than the copy costs.
 pub const DIRECT_WRITE_BYTES_MIN: usize = 16 * 1024;
 
-/// How long a connection may stay without a registration that is accepted.
+/// Time within which a registration must be accepted on a new connection.
 pub const REGISTER_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long the hosts behind a lost server link are kept before their users leave.
+/// Time for which the hosts behind a lost link to a server are kept before their users leave.
 pub const SPLIT_GRACE: Duration = Duration::from_secs(5);
 
-/// How many of them leave at a time, if they have not come back: who hears of it gets to read before the
-/// next do.
+/// Maximum number of hosts that leave at a time after the grace, so that readers keep up with the
+/// quits.
 pub const SPLIT_BATCH_HOSTS_MAX: usize = 1024;
 
 /// Send queue space that one quit of a split may take, in bytes: four times the size of its frame.
@@ -103,247 +106,260 @@ pub const SPLIT_QUIT_QUEUE_BYTES: usize = 64;
 /// Quit text of users that did not rejoin after a split.
 pub const SPLIT_QUIT_TEXT: &[u8] = b"split";
 
-/// How long after those the next ones leave, if there is room to tell of them.
+/// Interval between two batches of hosts that leave after the grace.
 pub const SPLIT_BATCH_INTERVAL: Duration = Duration::from_millis(1);
 
-/// How long they stay for the sake of links that have no room to be told.
+/// Time for which hosts that should leave stay for links without room for their quits.
 pub const SPLIT_STALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What may wait for the hosts behind one lost link during its grace, in bytes.
+/// Maximum size of the messages that wait for the hosts behind one lost link, in bytes.
 pub const SPLIT_DEFERRED_BYTES_MAX: usize = 256 * 1024;
 
-/// What a chat that waits counts beside its text, about what it takes to keep.
+/// Size of a deferred message apart from its text, in bytes: about the memory that it takes.
 pub const SPLIT_DEFERRED_OVERHEAD_BYTES: usize = 64;
 
-/// The shortest and longest span from which the wait before dialling again is drawn.
+/// Lower bound of the first delay before dialling again.
 pub const REDIAL_BACKOFF_MIN: Duration = Duration::from_millis(200);
-/// See [`REDIAL_BACKOFF_MIN`].
+
+/// Upper bound of every delay before dialling again.
 pub const REDIAL_BACKOFF_MAX: Duration = Duration::from_secs(4);
 
-/// A server that a parent refused for its id, or for a loop, asks again no sooner than this.
+/// Minimum delay before a server dials a parent again that refused it for its id or for a loop.
 pub const UPLINK_REFUSED_RETRY_DELAY: Duration = Duration::from_secs(60);
 
-/// How long a server that stops waits for its queues to drain.
+/// Time for which a server that stops waits for its send queues to be sent.
 pub const SHUTDOWN_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long an uplink must have stood before its parent counts as one that works: it is tried first
-/// again when it is lost, and the waits between attempts begin anew.
+/// Time after which an uplink counts as stable: when it is lost, its parent is dialled first, and
+/// the delays start from the minimum.
 pub const LINK_STABLE_AFTER: Duration = Duration::from_secs(10);
 
-/// How long an id stays free before another claim on it counts. The quits of its last holder have
-/// gone round by then, and claims that were nothing but echoes of it are withdrawn.
+/// Time for which an id must be free before a claim on it is granted. By then the quits of its last
+/// holder have reached the whole network, and claims that were echoes of the holder are withdrawn.
 pub const CLAIM_GRANT_DELAY: Duration = Duration::from_secs(5);
 
-/// Frames with a source that is not theirs which a client may send before it is closed. One or two
-/// may be an honest race, such as a chat written before a refusal was read.
+/// Number of frames with a false source after which a client is closed. One or two may result from
+/// a race, such as a chat sent before a refusal was read.
 pub const FALSE_SOURCES_MAX: u32 = 8;
 
-/// How many status texts a server keeps for its operator (the newest), and how much of each.
+/// Maximum number of status texts that a server keeps for its operator: the newest.
 pub const STATUS_UPDATES_MAX: usize = 1000;
-/// See [`STATUS_UPDATES_MAX`].
+
+/// Maximum length of a status text that is kept or quoted, in bytes.
 pub const STATUS_UPDATE_BYTES_MAX: usize = 1024;
 
-/// The longest name: its length travels in one byte.
+/// Maximum length of a name, in bytes: its length is sent in one byte.
 pub const NAME_BYTES_MAX: usize = 255;
 
-/// The longest info: its length travels in two bytes.
+/// Maximum length of an info, in bytes: its length is sent in two bytes.
 pub const INFO_BYTES_MAX: usize = 65_535;
 
-/// The smallest `--client-queue` and `--server-queue`: what is written at once when it is reached
-/// must fit, and so must a portion of a burst.
+/// Minimum of `--client-queue` and `--server-queue`, in bytes: a queue that is written at once at
+/// this length must fit, and so must a portion of a burst.
 pub const QUEUE_BYTES_MAX_FLOOR: usize = QUEUE_HIGH_WATER_BYTES;
 
-/// How much of a text from others the log shows, in bytes.
+/// Maximum length of a text from others in the log, in bytes.
 pub const EXCERPT_BYTES_MAX: usize = 120;
 
-/// The largest `--busy-poll`: longer would be a core that never sleeps.
+/// Maximum of `--busy-poll`. A longer time would keep a core busy for good.
 pub const BUSY_POLL_MAX: Duration = Duration::from_secs(1);
 
-/// Bytes read from one socket a turn: a batch large enough that the calls cost little beside it,
-/// small enough that one busy link does not keep the others waiting.
+/// Maximum number of bytes read from one socket per turn: a batch large enough to make system calls
+/// cheap, and small enough that one busy link does not delay the others.
 pub const READ_BYTES_PER_TURN: usize = 64 * 1024;
 
-/// The same where a link has just told of [`BURST_HOSTS_MIN`] hosts or more: to know a host is dearer than
-/// to pass on what it says, and others wait for a turn twice, until it is over and once more.
+/// Maximum number of bytes read per turn from a link that has just registered [`BURST_HOSTS_MIN`]
+/// hosts or more. Learning a host costs more than forwarding a chat.
 pub const BURST_READ_BYTES_PER_TURN: usize = 16 * 1024;
 
-/// See [`BURST_READ_BYTES_PER_TURN`].
+/// Number of hosts registered in one turn from which a link counts as sending a burst.
 pub const BURST_HOSTS_MIN: u32 = 64;
 
-/// Bytes written to one socket a turn, for the same reason.
+/// Maximum number of bytes written to one socket per turn, so that one link does not delay the
+/// others.
 pub const WRITE_BYTES_PER_TURN: usize = 256 * 1024;
 
-/// Connections accepted a turn from one listener.
+/// Maximum number of connections accepted from one listener per turn.
 pub const ACCEPTS_PER_TURN: usize = 64;
 
-/// A line of the operator, on the console or the control socket.
+/// Maximum length of a line from the operator, on the console or the control socket, in bytes.
 pub const OPERATOR_LINE_BYTES_MAX: usize = 64 * 1024;
 
-/// Answers that nobody has read yet, on the console or a control connection: while there are more,
-/// no further command is taken.
+/// Number of unread bytes of answers, on the console or a control connection, beyond which no
+/// command is read.
 pub const OPERATOR_OUTPUT_BYTES_MAX: usize = 1024 * 1024;
 
-/// Connections of the control socket at a time.
+/// Maximum number of connections to the control socket.
 pub const CONTROL_CONNECTIONS_MAX: usize = 16;
 
-/// What a kept message counts beside its text, about what it takes to keep.
+/// Size of a stored message apart from its text, in bytes: about the memory that it takes.
 pub const MAIL_OVERHEAD_BYTES: usize = 64;
 
-/// What may be on its way to the store of mail and not durable yet, in bytes: who sends more is read
-/// no further until it is.
+/// Size in bytes of the messages not yet durable beyond which senders of mail are not read.
 pub const MAIL_UNACKED_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
-/// Messages that may wait for one addressee.
+/// Maximum number of messages stored for one recipient.
 pub const MAIL_MESSAGES_MAX: u64 = 10_000;
 
-/// What all mail may count together in a mailbox on disk, in bytes.
+/// Maximum size of all mail in a mailbox on disk, in bytes.
 pub const MAIL_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
-/// The same without a mailbox, where it is memory.
+/// Maximum size of all mail without a mailbox on disk, in bytes: it takes memory.
 pub const MAIL_IN_MEMORY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// How long mail waits, counted while the server runs.
+/// Time for which mail is stored, counted while the server runs.
 pub const MAIL_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// How soon the store of mail is asked again for what is too old, after it has looked.
+/// Minimum interval between two requests to the store for expired mail.
 pub const MAIL_EXPIRY_INTERVAL_MIN: Duration = Duration::from_secs(1);
 
-/// How often, while mail waits, the store is told what the mailbox's clock shows: a server that is
-/// killed loses no more of it.
+/// Interval at which the clock of the mailbox is saved while mail is stored. A server that is
+/// killed loses at most this much of it.
 pub const MAIL_CLOCK_SAVE_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What must fit into a frame beside a text that comes in by another door: the headers of a chat and
-/// of a status, and who mail is from.
+/// Number of bytes that must remain free in a frame beside a text from another wire: the headers of
+/// a chat and of a status, and the sender of mail.
 pub const FRAME_HEADROOM_BYTES: usize = 64;
 
-/// How soon a direct client that has changed its id may do so again: everybody is told of it, and
-/// all that it says waits meanwhile.
+/// Minimum interval between two id changes of a direct client. Each is announced to all hosts, and
+/// the client's frames wait meanwhile.
 pub const DIRECT_ID_CHANGE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How often a classic client must say that it is alive; after three times as long it is gone.
+/// Interval at which a classic client must show that it is alive.
 pub const CLASSIC_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How many intervals a classic client may let pass without saying that it is alive.
+/// Number of alive intervals after which a silent classic client is closed.
 pub const CLASSIC_MISSED_ALIVES_MAX: u32 = 3;
 
-/// How long it may stay unclear in which form a classic client is to be answered: long enough for the
-/// rest of a message that the network has cut, too short to be felt.
+/// Time after which the form of answers to a classic client is decided: long enough for the rest of
+/// a message that the network has cut, too short to be noticed.
 pub const CLASSIC_FORM_DETECTION_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// What may be said to a classic client meanwhile, in bytes: a few sentences.
+/// Maximum output to a classic client while the form of answers is undecided, in bytes: a few
+/// sentences.
 pub const CLASSIC_DEFERRED_OUTPUT_BYTES_MAX: usize = 4 * 1024;
 
-/// Whom a classic client spoke to last, so many of them, are called by name when it is told that they
-/// are gone: as many as it may speak to before an answer comes from far away.
+/// Number of recipients whose names are remembered for a classic client, to name them in an answer
+/// when they have left: as many as may be addressed before an answer arrives from far away.
 pub const CLASSIC_RECENT_RECIPIENTS_MAX: usize = 8;
 
-/// How long each page of a list that a classic client is sent keeps back the next push: 10 KB of
-/// lists a second and client, however many users come and go.
+/// Delay of the next list after each page of a list to a classic client: at most 10 KB of lists per
+/// second and client, however many users come and go.
 pub const CLASSIC_PAGE_INTERVAL: Duration = Duration::from_millis(25);
 
-/// What is done in one turn to find out the names for the first classic client, and to make lists, in
-/// names that are looked at: about a millisecond where a million users come and go.
+/// Maximum work per turn on names and lists for classic clients, in names: about a millisecond
+/// while a million users come and go.
 pub const CLASSIC_WORK_PER_TURN: usize = 8_000;
 
-/// What it counts as to find out the name of one host.
+/// Work of finding the classic name of one host, in names.
 pub const CLASSIC_WORK_PER_HOST: usize = 10;
 
-/// How soon that goes on: others have had their turn.
+/// Interval between two turns of work on classic names, in which other links have theirs.
 pub const CLASSIC_WORK_INTERVAL: Duration = Duration::from_millis(1);
 
-/// What the lists may take together that classic clients are in the middle of, in bytes, before
-/// older ones are sent again: dozens of versions of a list of 100,000 names.
+/// Maximum size of the lists that classic clients are being sent, in bytes, before older ones are
+/// replaced: dozens of versions of a list of 100,000 names.
 pub const CLASSIC_LISTS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// What is read of an addressee's mail at once, so that a long absence comes back in portions.
+/// Maximum size of one portion of mail read from the store, in bytes.
 pub const MAIL_FETCH_BYTES_MAX: usize = 64 * 1024;
 
-/// Requests and their answers that the mailbox's file takes as one transaction: enough that one sync
-/// serves very many, and not so much that those who came first wait long.
+/// Maximum size of one transaction of the mailbox, requests and replies, in bytes: one sync serves
+/// many messages, and the first do not wait long.
 pub const MAIL_TRANSACTION_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// How long a server that ends waits for the mailbox's file to be closed. What was kept is safe
-/// without that; the next opening only has more to do.
+/// Time for which a server that stops waits for the mailbox to be closed. Stored mail is safe
+/// without that; the next start takes longer.
 pub const MAIL_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// When the log of the mailbox's file is longer than this, it is moved into the file and begun anew.
-/// A page that was written many times is then moved once.
+/// Length of the write-ahead log of the mailbox from which it is checkpointed, in bytes. A page
+/// that was written many times is then moved once.
 pub const MAIL_WAL_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
-/// Pages of the mailbox's file that are held in memory, taken as they are needed: the index of about
-/// a million messages, so that a busy mailbox does not read what it has just written.
+/// Maximum size of the page cache of the mailbox, in bytes: the index of about a million messages,
+/// so that a busy mailbox does not read what it has just written.
 pub const MAIL_CACHE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// The longest frame between peers, in bytes of protobuf.
+/// Maximum length of a frame between peers, in bytes of protobuf.
 pub const PEER_FRAME_BYTES_MAX: usize = 1024 * 1024;
 
-/// The longest text that a peer sends: what a chat has beside it fits below [`PEER_FRAME_BYTES_MAX`].
+/// Maximum length of a text from a peer, in bytes: a chat with its headers fits into
+/// [`PEER_FRAME_BYTES_MAX`].
 pub const PEER_TEXT_BYTES_MAX: usize = PEER_FRAME_BYTES_MAX - 128;
 
-/// Links of one peer. Each is told everything, so more than this would be noise.
+/// Maximum number of links of one peer. Each link gets all messages, so more would add traffic
+/// only.
 pub const PEER_LINKS_MAX: usize = 256;
 
-/// Peers that one knows of, those that cannot be reached any more included.
+/// Maximum number of known peers, including unreachable ones.
 pub const PEERS_MAX: usize = 4096;
 
-/// How long what a peer said of itself is remembered while no way leads there: those who join
-/// meanwhile may be told of the ways later than of the peer.
+/// Time for which the advertisement of an unreachable peer is kept: a peer that joins may learn
+/// routes later than advertisements.
 pub const PEER_UNREACHABLE_RETENTION: Duration = Duration::from_secs(10);
 
-/// What may wait unsent for a neighbour: what is kept and what is known of peers fit in twice.
+/// Maximum number of unsent bytes for one neighbour: twice the retained messages and the known
+/// peers.
 pub const PEER_QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// What may wait unsent for all neighbours together; past it the link with the most is closed.
+/// Maximum number of unsent bytes for all neighbours together. Beyond it, the link with the longest
+/// queue is closed.
 pub const PEER_QUEUES_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Messages without a receipt that a peer keeps, its own included: the oldest of others go first.
+/// Maximum number of messages without a receipt that a peer retains, including its own. The oldest
+/// messages of others are dropped first.
 pub const PEER_RETAINED_MESSAGES_MAX: usize = 10_000;
 
-/// The same in bytes, each message with [`PEER_MESSAGE_OVERHEAD_BYTES`]: a neighbour is told of all at once, so
-/// it must fit into [`PEER_QUEUE_BYTES_MAX`].
+/// Maximum size of the retained messages, in bytes, with [`PEER_MESSAGE_OVERHEAD_BYTES`] each. A
+/// new neighbour is sent all of them, so they must fit into [`PEER_QUEUE_BYTES_MAX`].
 pub const PEER_RETAINED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// What a kept message counts beside its text.
+/// Size of a retained message apart from its text, in bytes.
 pub const PEER_MESSAGE_OVERHEAD_BYTES: usize = 128;
 
-/// How long a message is kept, counted together at all who pass it on: then nobody has it any more.
+/// Time for which a message is retained, counted over all peers that forward it.
 pub const PEER_RETAINED_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Pairs of a sender and an addressee whose numbers a peer remembers so as to pass each message on
-/// once. Of a pair that was forgotten too early, a late copy goes round once more, and no further
-/// than where it is known.
+/// Maximum number of pairs of sender and recipient whose sequence numbers a peer remembers, to
+/// forward each message once. A late copy of a forgotten pair is forwarded once more, as far as it
+/// is unknown.
 pub const PEER_SEEN_PAIRS_MAX: usize = 65_536;
 
-/// Runs of numbers that are remembered for one pair: in order they are one run.
+/// Maximum number of ranges of sequence numbers remembered for one pair. Messages in order form one
+/// range.
 pub const PEER_SEEN_RANGES_MAX: usize = 8;
 
-/// Senders whose numbers an addressee remembers so as to show each message once. Of one that had to
-/// be forgotten too early, nothing is shown any more.
+/// Maximum number of senders whose sequence numbers a recipient remembers, to show each message
+/// once. Messages of a sender that had to be forgotten are not shown any more.
 pub const PEER_INBOX_SENDERS_MAX: usize = 65_536;
 
-/// How long a message waits for one that was sent before it and is missing.
+/// Time for which a message waits for an earlier one of the same sender that is missing.
 pub const PEER_GAP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Messages that may wait so, and their bytes, each with [`PEER_MESSAGE_OVERHEAD_BYTES`].
+/// Maximum number of messages that wait for an earlier one.
 pub const PEER_REORDER_MESSAGES_MAX: usize = 1000;
-/// See [`PEER_REORDER_MESSAGES_MAX`].
+
+/// Maximum size of the messages that wait for an earlier one, in bytes, with
+/// [`PEER_MESSAGE_OVERHEAD_BYTES`] each.
 pub const PEER_REORDER_BYTES_MAX: usize = 2 * 1024 * 1024;
 
-/// How long a peer that joins waits for an id from others before it takes one itself.
+/// Time for which a peer that joins waits for an id from others before it chooses one.
 pub const PEER_ID_GRANT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a peer has shown to a program and nobody has read yet; then it ends, as it may drop none of it.
+/// Maximum size of unread output of a peer that runs under another program, in bytes. Beyond it,
+/// the peer ends, because it must not drop output.
 pub const PEER_UNREAD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// How long a frame between peers may take from its first byte to its last.
+/// Maximum time between the first and the last byte of a frame from a peer.
 pub const PEER_FRAME_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A neighbour that is silent for so long is asked whether it is there,
+/// Time after which a silent neighbour is pinged.
 pub const PEER_PING_AFTER: Duration = Duration::from_secs(5);
-/// and after so long it is not.
+
+/// Time after which a silent neighbour is closed.
 pub const PEER_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The bounds that options move. [`Limits::default`] holds what stands above.
+/// The limits that options of `crc server` set. [`Limits::default`] returns the constants above.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// See [`HOST_TABLE_BYTES_MAX`].

@@ -1,5 +1,5 @@
-//! Text from others, made safe to show: what would move a cursor, ring a bell or turn the reading
-//! direction is written as an escape. Bytes on the wire are never changed, only what people see.
+//! Shows text from others safely: characters that control a terminal, or hide or reorder the text
+//! around them, appear as escapes. Bytes on a wire are never changed.
 
 use std::fmt::{self, Write};
 
@@ -30,7 +30,8 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
-/// The beginning of a text, shown as [`Printable`] shows it; what is cut off is counted.
+/// Shows the first [`EXCERPT_BYTES_MAX`] bytes of a text as [`Printable`] does, and the number of
+/// bytes cut off.
 #[derive(Clone, Copy)]
 pub struct Excerpt<'a>(pub &'a [u8]);
 
@@ -49,7 +50,7 @@ pub fn truncated(text: &[u8], bytes_max: usize) -> &[u8] {
     &text[..text.len().min(bytes_max)]
 }
 
-/// Characters that act on a terminal or on the text around them instead of showing themselves.
+/// Returns whether a character acts on a terminal or on the text around it.
 fn needs_escape(c: char) -> bool {
     c.is_control()
         || matches!(c,

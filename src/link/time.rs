@@ -1,35 +1,35 @@
-//! Time as the core knows it: what has passed since the program began, told by the caller.
+//! [`Time`]: the time since the program started, passed in by the caller of each event.
 
 use std::num::NonZeroU64;
 use std::ops::Add;
 use std::time::Duration;
 
-/// A moment, counted from the start of the program in nanoseconds, for 584 years. Nothing in the core knows
-/// the wall clock.
+/// A point in time, in nanoseconds since the start of the program; saturates after 584 years. The
+/// core never reads a clock.
 ///
-/// Every link keeps some: it takes eight bytes, and so does one that may be none.
+/// `Time` and `Option<Time>` take eight bytes, because every link stores several.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time {
-    /// One more than the nanoseconds.
+    /// Nanoseconds since the start, plus one.
     nanos_plus_one: NonZeroU64,
 }
 
 const _: () = assert!(size_of::<Option<Time>>() == 8);
 
 impl Time {
-    /// The moment when so much time has passed since the start.
+    /// Returns the time that is `elapsed` after the start.
     #[must_use]
     pub fn from_start(elapsed: Duration) -> Self {
         Self::default() + elapsed
     }
 
-    /// What has passed since the start.
+    /// Returns the duration since the start.
     #[must_use]
     pub fn since_start(self) -> Duration {
         self.since(Self::default())
     }
 
-    /// From `earlier` until this moment; zero if that lies ahead.
+    /// Returns the duration from `earlier` to this time; zero if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         let (until, from) = (self.nanos_plus_one.get(), earlier.nanos_plus_one.get());
@@ -38,7 +38,7 @@ impl Time {
 }
 
 impl Default for Time {
-    /// The start.
+    /// Returns the start of the program.
     fn default() -> Self {
         Self { nanos_plus_one: NonZeroU64::MIN }
     }

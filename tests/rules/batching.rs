@@ -1,12 +1,12 @@
-//! News for many users, gathered: what must hold of each announcement holds of many at once.
+//! Announcements to many users in batches.
 
 use super::*;
 use crc::link::Machine as _;
 
-/// Longer than anything in the simulator takes to arrive, so that a test knows what has been told.
+/// Longer than the simulator takes to deliver anything, so that a test knows what has been announced.
 const BATCH_INTERVAL: Duration = SECOND;
 
-/// A server that gathers news for however few users.
+/// Starts a server that batches announcements for any number of users.
 fn start_batching_server(world: &mut World) -> usize {
     let limits = Limits {
         announce_batch_users_min: 0,
@@ -106,7 +106,7 @@ fn user_who_quits_before_its_batch_is_never_announced() {
     world.disconnect(newcomer);
     world.run_until_quiescent();
     assert_received(&mut world, frodo, &[quit(105, "connection closed")]);
-    // When all the news is gone there is none, and the next comes as late as any.
+    // A batch whose hosts have all left is dropped, and the next has its own delay.
     let short = join_user(&mut world, one, 106);
     world.send(short, &quit(106, "bye"));
     world.run_until_quiescent();
@@ -214,7 +214,7 @@ fn slow_reader_keeps_a_bounded_queue_and_catches_up() {
     }
 }
 
-/// A node that knows so many users, or servers, behind its neighbour.
+/// Returns a node that knows this many hosts behind its neighbour.
 fn node_with_hosts(kind: HostKind, hosts: u32) -> Node {
     let own = Identity { id: HostId(1), is_id_configured: true, name: vec![], info: vec![] };
     let (mut node, now) = (Node::new(own, 0, Limits::default(), 1), Time::default());
@@ -226,7 +226,7 @@ fn node_with_hosts(kind: HostKind, hosts: u32) -> Node {
     node
 }
 
-/// What a turn has to say: the bytes that links are told in it.
+/// Returns the number of bytes written to links in a turn.
 fn run_turn(node: &mut Node) -> usize {
     let mut count = 0;
     node.advance(Time::default());
@@ -253,7 +253,7 @@ fn bursts_to_many_newcomers_are_spread_over_turns() {
     let (mut turns, mut bytes) = (0, 0);
     while node.next_deadline() == Some(now) || turns == 0 {
         let sent_bytes = run_turn(&mut node);
-        // What the first ones are told as they join is of the turn before.
+        // The announcements of the first joins belong to the turn before.
         let turns_worth = if turns == 0 { 2 } else { 1 };
         assert!(sent_bytes <= turns_worth * ANNOUNCE_BYTES_PER_TURN, "{sent_bytes} in a turn");
         (turns, bytes) = (turns + 1, bytes + sent_bytes);
@@ -308,7 +308,7 @@ fn chat_run_that_empties_a_queue_does_not_end_a_burst() {
     node.receive(now, other_neighbour, &server(3, "three", ""));
     node.receive(now, other_neighbour, &registration(HostKind::User, 301, 3, "", ""));
     assert!(node.relay().is_behind(other_neighbour), "its burst takes several portions");
-    // Its socket was full, and takes all that waits and a long run of chats when they come.
+    // The socket was full, and takes the queue and a long run of chats when the run arrives.
     let mut received = Vec::new();
     let run = chat(1000, 301, &"x".repeat(1000)).repeat(DIRECT_WRITE_BYTES_MIN / 1000 + 1);
     node.receive_with_direct_write(now, neighbour, &run, &mut |to, pieces| {

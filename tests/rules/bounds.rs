@@ -1,4 +1,4 @@
-//! Noise, deadlines, queues, counters.
+//! Invalid input, deadlines, send queues, counters.
 
 use super::*;
 use crc::link::Machine as _;
@@ -19,7 +19,7 @@ fn malformed_bytes_close_only_their_own_connection() {
         assert!(world.is_closed(client), "{noise:02x?}");
     }
     assert_received(&mut world, frodo, &[]);
-    // What came before in the same bytes counts; what comes after does not.
+    // Frames before the invalid one in the same read are handled; frames after it are not.
     world.send(frodo, &[chat(101, 102, "last"), absurd, chat(101, 102, "never")].concat());
     world.run_until_quiescent();
     assert!(world.is_closed(frodo));

@@ -1,4 +1,5 @@
-//! The direct door (contract section 3): handshakes, ids, echoes, true senders.
+//! The direct wire: handshakes, ids, echoes, true senders. See "The direct wire" in
+//! `docs/PROTOCOL.md`.
 
 use std::cell::RefCell;
 
@@ -12,14 +13,14 @@ use crc::wires::direct::codec::{Control, FastHandshake};
 pub(super) struct DirectClient {
     pub(super) client: ClientId,
     pub(super) id: i64,
-    /// What came with the answer to its wish.
+    /// The answer to the handshake.
     pub(super) early_messages: RefCell<Vec<wire::Message>>,
 }
 
-/// Frames that a client sends.
+/// Returns the frames that a client sends.
 pub(super) fn text_frame(to: i64, text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
-    // A client may claim to be anybody.
+    // A client may write any sender.
     wire::encode_plain(666, to, text, &mut bytes);
     bytes
 }
@@ -31,7 +32,7 @@ fn desired_id_frame(id: i64) -> Vec<u8> {
     bytes
 }
 
-/// Connects a client, which has the id that it was assigned.
+/// Connects a client under the id that the server assigns.
 fn connect_client(world: &mut World, server: usize) -> DirectClient {
     let client = world.connect_on(server, Wire::Direct);
     world.run_until_quiescent();
@@ -42,7 +43,7 @@ fn connect_client(world: &mut World, server: usize) -> DirectClient {
     DirectClient { client, id: handshake.id, early_messages: RefCell::default() }
 }
 
-/// Connects a client that wants to be known as `id`, and is.
+/// Connects a client that asks for `id` and gets it.
 pub(super) fn connect_with_id(world: &mut World, server: usize, id: i64) -> DirectClient {
     let mut direct = connect_client(world, server);
     world.send(direct.client, &desired_id_frame(id));
@@ -55,7 +56,7 @@ pub(super) fn connect_with_id(world: &mut World, server: usize, id: i64) -> Dire
     direct
 }
 
-/// What a client has received.
+/// Returns the messages that a client has received.
 pub(super) fn take_messages(world: &mut World, direct: &DirectClient) -> Vec<wire::Message> {
     let bytes = world.take_received(direct.client);
     let (mut rest, mut messages) = (&bytes[..], direct.early_messages.take());
@@ -67,7 +68,7 @@ pub(super) fn take_messages(world: &mut World, direct: &DirectClient) -> Vec<wir
     messages
 }
 
-/// From whom, and what.
+/// Returns the senders and texts of messages.
 pub(super) fn sender_texts(messages: &[wire::Message]) -> Vec<(i64, &str)> {
     assert!(messages.iter().all(|message| message.control.is_none()), "{messages:?}");
     messages.iter().map(|message| (message.from, &*message.msg)).collect()
@@ -99,7 +100,7 @@ fn desired_id_is_granted_only_when_free() {
     )));
     take_frames(&mut world, right);
     take_frames(&mut world, sam);
-    // One that is taken: by users near and far, by servers, by this server; or that nobody can have.
+    // Ids of users here and elsewhere, of servers, of this server; and ids that cannot be registered.
     for taken in [3_000, 102, 103, 1, 3, 2, 0, -5, i64::MIN] {
         let other = connect_client(&mut world, middle);
         world.send(other.client, &desired_id_frame(taken));
@@ -108,14 +109,14 @@ fn desired_id_is_granted_only_when_free() {
         let control = Some(Control::Handshake(handshake));
         let expected = wire::Message { to: other.id, control, ..wire::Message::default() };
         assert_eq!(take_messages(&mut world, &other), [expected], "{taken}");
-        // It goes on under the one that it has.
+        // The client keeps the id that it has.
         world.send(other.client, &text_frame(3_000, "Hi"));
         world.run_until_quiescent();
         assert_eq!(sender_texts(&take_messages(&mut world, &merry)), [(other.id, "Hi")]);
         world.disconnect(other.client);
         world.run_until_quiescent();
     }
-    // One's own.
+    // The client's own id.
     world.send(merry.client, &desired_id_frame(3_000));
     world.run_until_quiescent();
     let control = Some(Control::Handshake(FastHandshake { id: 3_000, error: false }));
@@ -159,7 +160,7 @@ fn large_ids_are_unique_and_reached_from_everywhere() {
     world.run_until_quiescent();
     let control = Some(Control::Handshake(FastHandshake { id: other.id, error: true }));
     assert_eq!(take_messages(&mut world, &other)[0].control, control);
-    // Once it has left the id is free, at any server.
+    // Once the user has left, the id is free at every server.
     world.disconnect(large.client);
     world.run_until_quiescent();
     let successor = connect_with_id(&mut world, two, LARGE);
@@ -182,7 +183,7 @@ fn numeric_name_does_not_take_over_a_wide_id() {
     assert_eq!(sender_texts(&take_messages(&mut world, &large)), [(7, "secret")]);
     assert_eq!(sender_texts(&take_messages(&mut world, &other)), [(66, "as myself")]);
     assert_received(&mut world, thief, &[]);
-    // Names that are ids, or not quite numbers, mean nothing.
+    // Names that are 32-bit ids, or are not exactly numbers, have no meaning.
     let names = [(67, "7"), (68, "05000000001"), (69, "+5000000001"), (70, "-5000000001")];
     let mut others =
         names.map(|(id, name)| connect_and_send(&mut world, one, &user(id, name, ""))).to_vec();
@@ -311,7 +312,7 @@ fn direct_client_id_changes_are_rate_limited() {
     let messages = take_messages(&mut world, &restless);
     assert_eq!(messages.len(), 5);
     assert_eq!((messages[4].from, &*messages[4].msg), (4, "settled"));
-    // One that waits is read no further, and may leave.
+    // A client that waits is not read, and may leave.
     world.send(restless.client, &[desired_id_frame(5), desired_id_frame(6)].concat());
     world.run_for(DIRECT_ID_CHANGE_INTERVAL / 2);
     world.disconnect(restless.client);

@@ -1,4 +1,4 @@
-//! Registrations: who is told of whom, who is refused, and the burst.
+//! Registrations: announcements, refusals, and the burst.
 
 use super::*;
 
@@ -45,7 +45,7 @@ fn new_server_receives_the_burst_and_is_announced() {
         ],
     );
     assert_received(&mut world, neighbour, &[registration(HostKind::Server, 3, 1, "three", "")]);
-    // A host that the neighbour passes on is not answered, and goes on to the others.
+    // A forwarded registration is not answered, and is forwarded to the others.
     world.send(other_neighbour, &registration(HostKind::Server, 4, 3, "four", ""));
     world.run_until_quiescent();
     assert_received(&mut world, other_neighbour, &[]);
@@ -103,12 +103,12 @@ fn taken_id_is_refused_and_the_connection_stays_open() {
     let refusal = status(1, 0, 2, "A machine has already registered with ID 101");
     assert_received(&mut world, neighbour, &[refusal]);
     assert_received(&mut world, frodo, &[]);
-    // Both may try another id where they are.
+    // Both may try another id on the same connection.
     world.send(neighbour, &server(2, "two", ""));
     world.send(late, &user(102, "gollum", ""));
     world.run_until_quiescent();
     assert_eq!(host_ids(world.node(one).expect("alive")), [2, 101, 102]);
-    // Who is registered and says so again hears that it is.
+    // A second registration under the same id is refused with a status.
     take_frames(&mut world, frodo);
     world.send(frodo, &user(101, "frodo", ""));
     world.run_until_quiescent();
@@ -138,7 +138,7 @@ fn contested_id_goes_to_the_first_claim_and_then_to_the_second() {
         &[status(1, 2, 2, "Someone has already registered with ID 101")],
     );
     assert_received(&mut world, sam, &[]);
-    // The second one's frames do not count while the first is there.
+    // Frames of the second host do not count while the first is registered.
     world.send(neighbour, &chat(101, 102, "I am frodo"));
     world.run_until_quiescent();
     assert_received(&mut world, sam, &[]);

@@ -22,7 +22,7 @@ fn quit_is_forwarded_to_every_link_but_its_own() {
     }
     assert_received(&mut world, right, &[quit(102, "")]);
     assert_received(&mut world, sam, &[]);
-    // A connection that ends without a word is a quit too.
+    // A connection that closes without a quit counts as one.
     world.disconnect(rosie);
     world.run_until_quiescent();
     assert_received(&mut world, left, &[quit(104, "connection closed")]);
@@ -77,8 +77,8 @@ fn kicked_user_and_all_others_receive_the_reason() {
     assert_received(&mut world, left, &[quit(104, "kicked")]);
 }
 
-/// A server that stops, and cannot end at once because 3 does not read: one, its neighbours 2 and
-/// 3 (the deaf one), frodo, and somebody who has not registered.
+/// Returns a server that stops and cannot end at once, because its neighbour 3 does not read; the
+/// neighbours 2 and 3, the user frodo, and a client that has not registered.
 fn stopping_server() -> (World, ClientId, ClientId, ClientId) {
     let mut world = world();
     let one = world.start(ServerSpec::new(1, None));

@@ -1,6 +1,6 @@
-//! The rules of the protocol one by one, to the byte, against real nodes in memory.
+//! Tests each rule of the protocol, to the byte, with real nodes in memory.
 //!
-//! Bare connections play users and neighbouring servers.
+//! The tests play users and neighbouring servers over bare connections.
 
 mod batching;
 mod bounds;
@@ -39,7 +39,7 @@ fn world() -> World {
     World::new(1, NetConditions::default())
 }
 
-/// A connection that has said something, and has been answered.
+/// Connects a client, sends bytes, and waits for the answer.
 fn connect_and_send(world: &mut World, server: usize, bytes: &[u8]) -> ClientId {
     let client = world.connect(server);
     world.send(client, bytes);
@@ -57,7 +57,7 @@ fn assert_received(world: &mut World, client: ClientId, expected: &[Vec<u8>]) {
     let shown = |frames: &[Vec<u8>]| -> String {
         frames.iter().map(|f| format!("  {}\n", crc_tests::sim::describe_frame(f))).collect()
     };
-    assert!(received == expected, "heard:\n{}expected:\n{}", shown(&received), shown(expected));
+    assert!(received == expected, "received:\n{}expected:\n{}", shown(&received), shown(expected));
 }
 
 fn welcome_frame(server: u32, name: &str) -> Vec<u8> {
@@ -70,7 +70,7 @@ fn host_ids(node: &Node) -> Vec<u32> {
     ids
 }
 
-/// 1 – 2 – 3 with a user at each: 101, 102, 103. The middle is a real server; the ends as given.
+/// The chain 1 – 2 – 3 with one user each: 101, 102, 103. Only the middle is a real server.
 struct Chain {
     world: World,
     middle: usize,
@@ -93,7 +93,7 @@ fn chain() -> Chain {
     Chain { world, middle, left, right, sam }
 }
 
-/// A server with so many users behind its neighbour 2 that a burst takes several portions.
+/// Starts a server with so many users behind its neighbour 2 that a burst takes several portions.
 fn server_with_long_burst(world: &mut World) -> usize {
     let one = world.start(ServerSpec::new(1, None));
     let neighbour = connect_and_send(world, one, &server(2, "two", ""));

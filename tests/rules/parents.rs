@@ -1,4 +1,4 @@
-//! The way up: refusals, fallbacks, loops.
+//! The uplink: refusals, fallbacks, loops.
 
 use super::*;
 use crc::link::{Machine as _, Origin};
@@ -76,7 +76,7 @@ fn a_server_does_not_join_itself_nor_the_same_network_twice() {
     let node = world.node(self_parent).expect("alive");
     assert_eq!(node.relay().identity().id, HostId(1));
     assert!(host_ids(node).is_empty());
-    // Two servers, each the other's parent: one link.
+    // Two servers that are each other's parents have one link.
     let seven = world.start(ServerSpec { id_is_chosen: false, ..ServerSpec::new(7, Some(8)) });
     let eight = world.start(ServerSpec { id_is_chosen: false, ..ServerSpec::new(8, Some(7)) });
     world.run_for(300 * SECOND);
@@ -141,7 +141,7 @@ fn parent_that_disconnects_after_answering_is_replaced_by_the_next() {
     assert_eq!(world.with_node(bad, kick), Ok(()));
     world.run_for(2 * SECOND);
     assert_eq!(host_ids(world.node(good).expect("alive")), [2]);
-    // One that has proven itself is tried again first.
+    // A parent whose link was stable is dialled first.
     world.run_for(LINK_STABLE_AFTER);
     assert_eq!(world.with_node(good, kick), Ok(()));
     world.run_for(2 * SECOND);
@@ -154,7 +154,7 @@ fn parent_that_disconnects_after_answering_is_replaced_by_the_next() {
     assert_eq!(neighbours, [8]);
 }
 
-/// A server with one parent that we play, from the moment it is connected.
+/// Starts a server and plays its only parent, from the moment of the connection.
 fn dialling_child(id_is_chosen: bool) -> (Node, LinkId) {
     let own = Identity {
         id: HostId(2),

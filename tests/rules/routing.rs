@@ -1,4 +1,4 @@
-//! Chats and statuses: to whom they go.
+//! Routes of chats and statuses.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! True sources: who may say what over which link.
+//! True sources: frames that are dropped for their source.
 
 use super::*;
 

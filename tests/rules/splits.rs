@@ -1,4 +1,4 @@
-//! Lost server links.
+//! Lost links to servers.
 
 use super::*;
 
@@ -56,7 +56,7 @@ fn different_user_under_a_lost_id_replaces_the_lost_one() {
         sam,
         &[quit(103, "split"), registration(HostKind::User, 103, 2, "pippin", "")],
     );
-    // Nobody else takes a lost id at this server while it may come back.
+    // A lost id cannot be registered by another host here during the grace.
     world.disconnect(rejoined);
     world.run_until_quiescent();
     let thief = connect_and_send(&mut world, middle, &user(103, "gollum", ""));
@@ -201,10 +201,10 @@ fn chat_waiting_for_a_lost_server_follows_its_senders_registration() {
     assert_received(&mut world, rejoined, &expected);
 }
 
-/// So many that their quits are more than a client's queue may hold.
+/// Number of users whose quits exceed the limit of a client's queue.
 const MANY_USERS: u32 = 40_000;
 
-/// A server, a link behind which there are [`MANY_USERS`], and a user who has heard of them all.
+/// Starts a server with [`MANY_USERS`] behind a link, and a user to whom all were announced.
 fn server_with_many_users(world: &mut World) -> (usize, ClientId, ClientId) {
     let middle = world.start(ServerSpec::new(2, None));
     let link = connect_and_send(world, middle, &server(3, "three", ""));
