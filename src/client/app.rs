@@ -1,9 +1,9 @@
-//! The client without its terminal and its socket: bytes and typed lines go in, bytes and events
-//! come out. No socket, file, clock or thread; time is an argument, randomness a seed.
+//! The client as a state machine: bytes and typed lines go in, bytes and events come out.
 //!
-//! Lines are carried out in the order they were typed. They wait until the server has taken the
-//! user, and after that for one that the session cannot carry out yet. What is said in which bytes is
-//! the session's. The last event is [`Event::Disconnected`].
+//! It uses no socket, file, clock or thread; time is an argument and randomness comes from a seed.
+//! Lines are executed in the order in which they were typed, once the server has accepted the
+//! registration. A line that the session cannot execute yet delays those after it. The last event
+//! is [`Event::Disconnected`].
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,41 +16,48 @@ use crate::link::frame_decoder::FrameDecoder;
 use crate::relay::Identity;
 use crate::wires::classic::codec::Name;
 
-/// How long the server may take to answer the registration: as long as it gives a client to send one.
+/// Time for the server to answer the registration. The server gives a client the same time to
+/// register.
 pub const WELCOME_TIMEOUT: Duration = crate::limits::REGISTER_DEADLINE;
 
-/// How long the server may take to close after it was sent the quit; after an interrupt, also how
-/// long it may take to be sent it.
+/// Time for the server to close the connection after the quit was sent; after an interrupt, also
+/// the time for sending it.
 pub const QUIT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a server that is left may take none of what it has yet to be sent.
+/// Time without progress after which a quitting client discards its unsent bytes.
 pub const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Bytes of lines that wait past which no more should be read, see [`App::is_above_high_water`].
+/// Bytes of pending lines above which no input should be read, see [`App::is_above_high_water`].
 const PENDING_HIGH_WATER_BYTES: usize = 256 * 1024;
 
-/// How a session ended.
+/// The result of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The user left.
+    /// The user quit.
     UserQuit,
-    /// The connection was lost, or never was of use, or the server did not take all it was sent.
+    /// The connection was lost or rejected, or the server did not read all that was sent.
     Failed,
 }
 
+/// The life cycle of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
+    /// There is no connection yet.
     Unconnected,
+    /// The server has not accepted the registration.
     Registering { deadline: Duration },
+    /// Lines are executed.
     Registered,
+    /// The quit was sent, or will be after the unsent bytes.
     Quitting { deadline: Duration, is_interrupted: bool },
+    /// The connection can be closed.
     Closed(Outcome),
 }
 
 /// The client's state machine.
 ///
-/// After every call that takes bytes, a line or time, [`App::take_output`] has what to write and
-/// [`App::poll_event`] what to show. Whoever cannot write it all at once says so to
+/// After each call with bytes, a line or a time, write the bytes of [`App::take_output`], show the
+/// events of [`App::poll_event`], and pass the number of bytes not yet written to
 /// [`App::set_unsent_bytes`].
 #[derive(Debug)]
 pub struct App {
@@ -59,31 +66,30 @@ pub struct App {
     state: State,
     pending_lines: VecDeque<String>,
     pending_bytes: usize,
-    /// When the first line that waits is looked at again, whatever comes.
+    /// When the first pending line is tried again at the latest.
     retry_at: Option<Duration>,
     is_input_ended: bool,
     output: Vec<u8>,
-    /// Bytes of output that were taken and are not written yet.
+    /// Bytes of output that were taken but not written.
     unsent_bytes: usize,
     events: VecDeque<Event>,
 }
 
 impl App {
-    /// A client of the CRC wire (contract section 2) that is not connected. Random ids come from
-    /// `seed`.
+    /// Creates a client of the CRC wire. Random ids come from `seed`.
     #[must_use]
     pub fn crc(identity: Identity, seed: u64) -> Self {
         Self::new(Crc::new(identity, seed))
     }
 
-    /// A client of the direct wire (contract section 3) that is not connected. An id to ask for is
-    /// positive; without one it goes by the id that the server assigns.
+    /// Creates a client of the direct wire. `desired_id` is positive; without it the client keeps the
+    /// id that the server assigns.
     #[must_use]
     pub fn direct(desired_id: Option<i64>) -> Self {
         Self::new(Direct::new(desired_id))
     }
 
-    /// A client of the classic wire (contract section 4) that is not connected.
+    /// Creates a client of the classic wire.
     #[must_use]
     pub fn classic(name: Name) -> Self {
         Self::new(Classic::new(name))
@@ -104,13 +110,13 @@ impl App {
         }
     }
 
-    /// The connection stands: registers.
+    /// Handles an established connection: registers.
     pub fn connected(&mut self, now: Duration) {
         self.session.open(&mut self.output);
         self.state = State::Registering { deadline: now + WELCOME_TIMEOUT };
     }
 
-    /// Bytes from the server, in whatever pieces.
+    /// Handles bytes from the server, split at any point.
     pub fn receive(&mut self, now: Duration, bytes: &[u8]) {
         if self.is_closed() {
             return;
@@ -127,7 +133,7 @@ impl App {
         }
     }
 
-    /// A line that was typed, with or without its line end.
+    /// Handles a typed line, with or without its line end.
     pub fn push_line(&mut self, now: Duration, line: &str) {
         if self.is_input_ended || matches!(self.state, State::Quitting { .. } | State::Closed(_)) {
             return;
@@ -139,13 +145,13 @@ impl App {
         self.run_pending_lines(now);
     }
 
-    /// No more lines come: leaves when all that wait are carried out.
+    /// Handles the end of input: quits once all pending lines were executed.
     pub fn end_input(&mut self, now: Duration) {
         self.is_input_ended = true;
         self.run_pending_lines(now);
     }
 
-    /// Leaves at once; lines that wait are dropped. Cuts short a leave that has begun.
+    /// Quits at once and discards the pending lines. Shortens a quit that has begun.
     pub fn interrupt(&mut self, now: Duration) {
         self.is_input_ended = true;
         if self.state == State::Registered {
@@ -161,12 +167,13 @@ impl App {
         }
     }
 
-    /// Shows why something that was typed cannot be a line.
+    /// Reports an error to the user.
     pub fn report_error(&mut self, why: &str) {
         self.events.push_back(Event::error(why));
     }
 
-    /// The connection is gone; `reason` says why, as in "the server closed the connection".
+    /// Handles the end of the connection. `reason` is a clause, such as "the server closed the
+    /// connection".
     pub fn closed(&mut self, _now: Duration, reason: &str) {
         match self.state {
             State::Quitting { .. } => self.finish_quit(reason),
@@ -177,7 +184,7 @@ impl App {
         }
     }
 
-    /// Fires the deadlines that have come.
+    /// Runs every timer that is due.
     pub fn advance(&mut self, now: Duration) {
         match self.state {
             State::Registering { deadline } if now >= deadline => self.fail(&format!(
@@ -196,7 +203,7 @@ impl App {
         }
     }
 
-    /// When [`App::advance`] has something to do.
+    /// Returns when [`App::advance`] must run next.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Duration> {
         match self.state {
@@ -208,14 +215,14 @@ impl App {
         }
     }
 
-    /// The bytes to write to the server since the last call.
+    /// Returns the bytes to write to the server and removes them.
     #[must_use]
     pub fn take_output(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.output)
     }
 
-    /// Of all the output that was taken, `len` bytes are not written yet. A server that is left and
-    /// slow to take them is waited for until it has, or takes none for [`STALL_TIMEOUT`].
+    /// Sets the number of output bytes that were taken but not written. A quitting client waits
+    /// until it is 0, or did not change for [`STALL_TIMEOUT`].
     pub fn set_unsent_bytes(&mut self, now: Duration, len: usize) {
         let has_changed = len != std::mem::replace(&mut self.unsent_bytes, len);
         let new_deadline = now + self.quit_timeout();
@@ -227,18 +234,18 @@ impl App {
         }
     }
 
-    /// The next thing to show.
+    /// Returns the next event to show.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
-    /// Whether nothing follows but the events that wait: close the connection.
+    /// Whether the connection can be closed. Events may still be pending.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.outcome().is_some()
     }
 
-    /// How it ended, once it has.
+    /// Returns the result of the session once it has ended.
     #[must_use]
     pub fn outcome(&self) -> Option<Outcome> {
         match self.state {
@@ -247,14 +254,14 @@ impl App {
         }
     }
 
-    /// Whether all has been said, and the server learns from the end of the stream that the user
-    /// left: shut the connection for writing when all output is written.
+    /// Whether the connection must be shut down for writing once all output was written. Wires
+    /// without a quit message end this way.
     #[must_use]
     pub fn wants_write_shutdown(&self) -> bool {
         matches!(self.state, State::Quitting { .. }) && !self.session.has_quit_message()
     }
 
-    /// Whether so many lines wait that the source of lines should.
+    /// Whether no more input should be read until pending lines were executed.
     #[must_use]
     pub fn is_above_high_water(&self) -> bool {
         self.pending_bytes > PENDING_HIGH_WATER_BYTES
@@ -286,13 +293,13 @@ impl App {
     fn advance_session(&mut self, now: Duration) {
         let len = self.output.len();
         self.session.advance(now, &mut self.output);
-        // Behind so much that a server does not read, it would come too late, and add up.
+        // Heartbeats behind a full queue would be late, and would accumulate.
         if self.unsent_bytes >= CLIENT_QUEUE_BYTES_MAX {
             self.output.truncate(len);
         }
     }
 
-    /// Carries out the lines that need not wait any longer, and leaves after the last one.
+    /// Executes pending lines until one must wait. Quits after the last one if the input has ended.
     fn run_pending_lines(&mut self, now: Duration) {
         while self.state == State::Registered {
             let Some(line) = self.pending_lines.pop_front() else {
@@ -337,7 +344,7 @@ impl App {
     }
 
     fn quit(&mut self, now: Duration) {
-        // A farewell without words can always be said.
+        // A quit without text always fits in a frame.
         let _ = self.session.quit("", &mut self.output);
         self.enter_quitting(now);
     }
@@ -353,7 +360,7 @@ impl App {
         if self.unsent_bytes == 0 { QUIT_TIMEOUT } else { STALL_TIMEOUT }
     }
 
-    /// Ends what was to be a leave; `why` says why bytes that are left cannot be sent any more.
+    /// Ends a quit. It fails with the reason `why` if bytes are unsent.
     fn finish_quit(&mut self, why: &str) {
         match self.unsent_bytes {
             0 => self.close(Outcome::UserQuit, "left"),
@@ -374,7 +381,7 @@ impl App {
     }
 }
 
-/// What a line that waits takes, roughly, in bytes.
+/// Returns the approximate memory of a pending line in bytes.
 fn line_cost_bytes(line: &str) -> usize {
     line.len() + size_of::<String>()
 }

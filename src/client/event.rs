@@ -1,7 +1,7 @@
-//! What the client tells its user: one JSON object an event with `--json`, a line for people else.
+//! The events that the client shows: JSON objects with `--json`, lines of text otherwise.
 //!
-//! The keys and their order are the contract's (section 1); a key that a wire knows nothing of is
-//! left out. Texts keep their bytes until they are shown.
+//! The names and the order of the keys are part of the interface for scripts. A key that a wire has
+//! no value for is omitted. Texts keep their bytes until they are shown.
 
 use std::fmt;
 
@@ -9,10 +9,10 @@ use serde::{Serialize, Serializer};
 
 use crate::printable::Printable;
 
-/// A name or a text as it came over the wire.
+/// A name or a text as received.
 ///
-/// In JSON, what is not UTF-8 becomes U+FFFD. Shown to people, it and all that would act on a
-/// terminal is escaped.
+/// In JSON, invalid UTF-8 becomes U+FFFD. As a line of text, invalid UTF-8 and characters that act on
+/// a terminal are escaped.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Text(pub Vec<u8>);
 
@@ -49,125 +49,125 @@ impl Serialize for Text {
 /// A user who is online.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct User {
-    /// Their id; 64 bits, as on the widest wire.
+    /// The id; direct ids have 64 bits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<i64>,
-    /// Their name.
+    /// The name.
     pub name: Text,
 }
 
-/// Something that the user should know.
+/// An event for the user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum Event {
-    /// The server took the registration.
+    /// The server accepted the registration.
     Connected {
-        /// The id that one goes by.
+        /// The user's own id.
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<i64>,
-        /// The name that one goes by.
+        /// The user's own name.
         name: Text,
     },
-    /// The server says something.
+    /// The server sent a status.
     Status {
-        /// About what, where the wire has a number for it.
+        /// The status code, on wires that have one.
         #[serde(skip_serializing_if = "Option::is_none")]
         code: Option<u16>,
-        /// For people.
+        /// The text of the server.
         text: Text,
     },
-    /// Another user came, or was there before.
+    /// Another user is online.
     Join {
-        /// Their id.
+        /// The id.
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<i64>,
-        /// Their name.
+        /// The name.
         name: Text,
-        /// What they say of themselves.
+        /// The user's info text.
         #[serde(skip_serializing_if = "Option::is_none")]
         info: Option<Text>,
     },
-    /// Another user left.
+    /// Another user quit.
     Quit {
-        /// Their id.
+        /// The id.
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<i64>,
-        /// Their name, if it was known.
+        /// The name, if known.
         #[serde(skip_serializing_if = "Option::is_none")]
         name: Option<Text>,
-        /// Why.
+        /// The quit text.
         #[serde(skip_serializing_if = "Option::is_none")]
         text: Option<Text>,
     },
-    /// Another user speaks.
+    /// A chat from another user.
     Chat {
-        /// Their id.
+        /// The id.
         #[serde(skip_serializing_if = "Option::is_none")]
         from: Option<i64>,
-        /// Their name, if it is known.
+        /// The name, if known.
         #[serde(skip_serializing_if = "Option::is_none")]
         name: Option<Text>,
-        /// What.
+        /// The text.
         text: Text,
     },
-    /// The answer to `/list`: everyone else who is online, by id.
+    /// The answer to `/list`.
     Users {
-        /// In the order of their ids.
+        /// All other users, ordered by id.
         users: Vec<User>,
     },
     /// The answer to `/help`.
     Help {
-        /// The table.
+        /// The help text.
         text: Text,
     },
-    /// A line was refused, or the connection is in trouble.
+    /// A line was refused, or the connection failed.
     Error {
-        /// What is wrong, and what to do.
+        /// The error and the remedy.
         text: Text,
     },
-    /// A peer: it goes by this id from now on.
+    /// Peer mode: this peer has an id.
     Ready {
         /// The id.
         id: i64,
     },
-    /// A peer: another one speaks.
+    /// Peer mode: a chat from another peer.
     #[serde(rename = "chat")]
     PeerChat {
-        /// Its id.
+        /// The id of the other peer.
         from: i64,
-        /// One's own.
+        /// This peer's id.
         to: i64,
-        /// What.
+        /// The text.
         text: Text,
     },
-    /// A peer: the addressee has a message.
+    /// Peer mode: a message was delivered.
     Receipt {
-        /// The addressee.
+        /// The id of the recipient.
         from: i64,
-        /// How the message begins; for people alone.
+        /// The start of the message; not in JSON.
         #[serde(skip)]
         excerpt: Text,
     },
-    /// A peer: another one can be reached.
+    /// Peer mode: another peer is reachable.
     Peer {
-        /// Its id.
+        /// The id of the other peer.
         id: i64,
     },
-    /// The connection is over; nothing follows.
+    /// The connection has ended. This is the last event.
     Disconnected {
-        /// Why.
+        /// The reason.
         text: Text,
     },
 }
 
 impl Event {
-    /// An [`Event::Error`].
+    /// Creates an [`Event::Error`].
     #[must_use]
     pub fn error(text: impl Into<Text>) -> Self {
         Self::Error { text: text.into() }
     }
 
-    /// The object of `--json`, without a line end.
+    /// Returns the JSON object, without a line end.
     #[must_use]
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("only strings, integers and lists")

@@ -1,10 +1,10 @@
-//! The line that a user types ⇄ what it asks for (contract section 1, the grammar table).
+//! Parses the lines that a user types. `HELP` is the table of commands.
 //!
-//! Knows no names and no wires: whether an addressee exists is the app's question.
+//! The grammar is the same on every wire. Whether a recipient exists is checked by the session.
 
 use std::fmt;
 
-/// What `/help` shows.
+/// The text of `/help`.
 pub const HELP: &str = "\
 3 Hi there!            sends to the user with the id 3
 bob Hi there!          sends to the user with the name bob
@@ -15,7 +15,7 @@ bob Hi there!          sends to the user with the name bob
 /help                  shows this table
 Each line of a pasted text is sent as if it was typed.";
 
-/// To whom a message goes.
+/// The recipient of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recipient<'a> {
     /// All digits, at the start of the line: an id wherever users have ids.
@@ -26,36 +26,36 @@ pub enum Recipient<'a> {
     Name(&'a str),
 }
 
-/// What a line asks for.
+/// A parsed line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command<'a> {
-    /// Send the text.
+    /// Sends a text.
     Send {
-        /// To whom.
+        /// The recipient.
         to: Recipient<'a>,
-        /// Verbatim, not empty.
+        /// The text, verbatim and not empty.
         text: &'a str,
     },
-    /// Show who is online.
+    /// Shows who is online.
     List,
-    /// Leave, with the text.
+    /// Quits, with a text.
     Quit(&'a str),
-    /// Show the table.
+    /// Shows [`HELP`].
     Help,
 }
 
-/// Why a line asks for nothing.
+/// The reason why a line cannot be parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GrammarError<'a> {
-    /// A word that starts with `/` or `@` and is no command.
+    /// A word that starts with `/` or `@` is not a command.
     UnknownCommand(&'a str),
-    /// `/msg` alone.
+    /// `/msg` without a recipient.
     MissingRecipient,
-    /// An addressee, and nothing to send.
+    /// A recipient without a text.
     MissingText(&'a str),
-    /// A `(` without its `)`.
+    /// A `(` without a `)`.
     UnclosedParenthesis,
-    /// A command with words after it that it has no use for.
+    /// A command with unexpected words after it.
     UnexpectedArgument(&'a str),
 }
 
@@ -78,7 +78,7 @@ impl fmt::Display for GrammarError<'_> {
     }
 }
 
-/// What `line` asks for; `None` when it is blank.
+/// Parses a line. Returns `None` if it is blank.
 ///
 /// # Errors
 /// See [`GrammarError`].
@@ -116,7 +116,7 @@ pub fn parse(line: &str) -> Result<Option<Command<'_>>, GrammarError<'_>> {
     }
 }
 
-/// `ADDRESSEE TEXT`: the text is what follows the first single space, as it is. With `may_be_name`,
+/// Parses `RECIPIENT TEXT`. The text is everything after the first space. With `may_be_name`,
 /// digits may be a name.
 fn parse_message(line: &str, may_be_name: bool) -> Result<Command<'_>, GrammarError<'_>> {
     let (to, text) = match line.strip_prefix('(') {

@@ -1,21 +1,21 @@
-//! Events as lines for people. Whatever others wrote is escaped where it would act on a terminal.
+//! Events as lines of text. Control, escape and bidi characters in texts of others are escaped.
 
 use super::event::{Event, Text};
 
-/// Colours of people: all legible on dark and on light; red is for errors.
+/// Colours of users, legible on dark and on light backgrounds. Red is reserved for errors.
 const PALETTE: [u8; 9] = [32, 33, 34, 35, 36, 92, 94, 95, 96];
 const RED: &str = "31";
 const DIM: &str = "2";
 
-/// How lines look.
+/// The style of lines.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Style {
-    /// Whether to colour them.
+    /// Whether lines are coloured.
     pub(super) colour: bool,
 }
 
 impl Style {
-    /// The line of an event, without a line end. Only help has several.
+    /// Returns the line for an event, without a line end. Only the help has several lines.
     pub(super) fn format_event(self, event: &Event) -> String {
         match event {
             Event::Connected { id, name } => {
@@ -53,13 +53,13 @@ impl Style {
         }
     }
 
-    /// What is less important than the line that it stands in.
+    /// Returns `text` in a dim colour.
     pub(super) fn dim(self, text: &str) -> String {
         self.paint(DIM, text)
     }
 
-    /// `sam (102)`, in a colour that stays the same for that id, or else that name. A name that only
-    /// repeats the id is left out.
+    /// Returns a user such as `sam (102)`, in a colour derived from the id, or from the name if there
+    /// is no id. A name that repeats the id is omitted.
     fn format_user(self, id: Option<i64>, name: Option<&Text>) -> String {
         let name = name.filter(|name| id.is_none_or(|id| name.0 != id.to_string().as_bytes()));
         let shown = match (id, name) {

@@ -1,8 +1,8 @@
-//! The bundled client: a pure [`App`] inside a thin shell.
+//! The bundled client: the state machine [`App`] inside an event loop.
 //!
-//! `app` decides, `session` speaks the wires, `grammar` and `event` are what goes in and comes out
-//! for the user, `options` is who the user is to be; all of that is pure. `shell` is the loop around the socket, and `terminal` and
-//! `filter` are the two faces it can have, which `peer` has too.
+//! `app`, `session` (one file a wire), `grammar` (lines), `event` and `options` are pure. `shell` is
+//! the event loop around the socket. The frontends are `terminal`, `pipe` and `buffered_pipe`; `peer`
+//! uses them for `crc peer`.
 
 pub mod app;
 mod buffered_pipe;
@@ -38,13 +38,13 @@ pub use server_uri::{ServerUri, Wire};
 use shell::{Frontend, error_text};
 use terminal::TerminalFrontend;
 
-/// How long one address may take to answer.
+/// Time for one address of the server to accept the connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Connects, and chats until the user leaves or the connection ends.
+/// Connects and runs a session until the user quits or the connection ends.
 ///
-/// Succeeds when the user left; everything else is told, as an event with `json`, else as a line on
-/// standard error, and fails.
+/// Returns success if the user quit. A failure is reported as an event with `json`, otherwise as a
+/// line on standard error.
 #[must_use]
 pub fn run(options: &Options) -> ExitCode {
     match run_session(options) {
@@ -61,7 +61,7 @@ pub fn run(options: &Options) -> ExitCode {
     }
 }
 
-/// Tells why there never was a session, for programs with the end that they wait for.
+/// Reports that no session started; in JSON followed by the final event.
 fn report_failure(json: bool, why: &str) -> io::Result<()> {
     pipe::print_event(json, &Event::error(why))?;
     if json {
@@ -74,7 +74,7 @@ fn run_session(options: &Options) -> Result<Outcome, String> {
     let mut rng = SysRng
         .try_next_u64()
         .map(StdRng::seed_from_u64)
-        .map_err(|error| format!("the system gives no random numbers: {error}"))?;
+        .map_err(|error| format!("cannot read random numbers from the system: {error}"))?;
     let socket = connect(&options.server)?;
     let (mut app, prompt) = match options.user.clone() {
         RequestedUser::Crc { name, id, info } => {
@@ -82,7 +82,7 @@ fn run_session(options: &Options) -> Result<Outcome, String> {
             let name = identity.name.clone();
             (App::crc(identity, rng.next_u64()), name)
         }
-        // The server has the last word about the id, so there is none to show yet.
+        // The server decides the id, so the prompt cannot show it.
         RequestedUser::Direct { id } => (App::direct(id), b"direct".to_vec()),
         RequestedUser::Classic { name } => {
             let name = name.unwrap_or_else(|| options::default_classic_name(user_name(), &mut rng));
@@ -93,7 +93,7 @@ fn run_session(options: &Options) -> Result<Outcome, String> {
     shell::run(socket, &mut app, &mut *frontend).map_err(|error| error_text(&error))
 }
 
-/// The terminal where there is one that can edit lines, else pipes.
+/// Opens the terminal if lines can be edited there, otherwise the pipes.
 fn open_frontend(json: bool, prompt: &[u8]) -> io::Result<Box<dyn Frontend>> {
     let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
     if is_terminal && !json {
@@ -106,14 +106,14 @@ fn open_frontend(json: bool, prompt: &[u8]) -> io::Result<Box<dyn Frontend>> {
     Ok(Box::new(PipeFrontend::open(json)?))
 }
 
-/// The user's name on this machine.
+/// Returns the name of the user's account.
 fn user_name() -> Option<String> {
     let names = ["USER", "LOGNAME"].map(std::env::var);
     let mut known = names.into_iter().flatten();
     known.find(|name| !name.is_empty())
 }
 
-/// Connects to the first address of the host that answers.
+/// Connects to the first address of the server that accepts.
 fn connect(uri: &ServerUri) -> Result<TcpStream, String> {
     let authority = uri.authority();
     let addresses = (uri.host.as_str(), uri.port).to_socket_addrs();
@@ -123,7 +123,7 @@ fn connect(uri: &ServerUri) -> Result<TcpStream, String> {
     let mut error = io::Error::new(ErrorKind::NotFound, "the name has no address");
     for address in addresses {
         match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
-            // On one's own machine a port that nobody listens on can connect to itself.
+            // A loopback port without a listener can connect to itself.
             Ok(socket) if is_self_connected(&socket) => error = ErrorKind::ConnectionRefused.into(),
             Ok(socket) => return Ok(socket),
             Err(failure) => error = failure,

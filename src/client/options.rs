@@ -1,6 +1,6 @@
-//! What `crc client` was asked for, checked against what its wire can carry before anything connects.
+//! The options of `crc client`, checked against the limits of the chosen wire before connecting.
 //!
-//! What nobody chose stays open here: it takes the environment or chance to fill it in.
+//! Names and ids that were not given are chosen later, from the account's name or at random.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use crate::limits::{INFO_BYTES_MAX, NAME_BYTES_MAX};
 use crate::relay::Identity;
 use crate::wires::classic::codec::{NAME_BYTES, Name};
 
-/// What `crc client` was asked for: every part fits the wire of its URL.
+/// Validated options: each fits the wire of the server's URI.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     pub(super) server: ServerUri,
@@ -20,7 +20,7 @@ pub struct Options {
     pub(super) json: bool,
 }
 
-/// Who the user is to be, as far as the wire has it and somebody chose.
+/// The requested identity on each wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RequestedUser {
     Crc { name: Option<String>, id: Option<HostId>, info: String },
@@ -31,11 +31,11 @@ pub(super) enum RequestedUser {
 /// An option that the wire cannot carry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OptionError {
-    /// Which, as it is typed.
+    /// The option as it is typed.
     pub option: &'static str,
-    /// Its value.
+    /// The value.
     pub value: String,
-    /// What is wrong, and what to write instead.
+    /// The error and the remedy.
     pub why: String,
 }
 
@@ -49,11 +49,11 @@ impl fmt::Display for OptionError {
 impl std::error::Error for OptionError {}
 
 impl Options {
-    /// Options without a default: `name`, `id` and `info` as far as they are given. What the wire
-    /// of `url` has no use for is not sent, except an id that it cannot honour.
+    /// Validates the given options. Those that the wire of `server` does not have are ignored, except
+    /// an id on the classic wire.
     ///
     /// # Errors
-    /// The first option that the wire cannot carry.
+    /// The first option that does not fit the wire.
     pub fn new(
         server: ServerUri,
         name: Option<String>,
@@ -141,7 +141,7 @@ fn check_len(
     }
 }
 
-/// Who registers on the CRC wire; `account` is the user's name on this machine.
+/// Returns the identity on the CRC wire. `account` is the user's name on this machine.
 pub(super) fn build_identity(
     name: Option<String>,
     id: Option<HostId>,
@@ -156,8 +156,8 @@ pub(super) fn build_identity(
     Identity { id, is_id_configured, name: name.into_bytes(), info: info.into_bytes() }
 }
 
-/// The name on the classic wire of somebody who chose none: as much as fits of `account`, the user's
-/// name on this machine.
+/// Returns the default name on the classic wire: `account`, the user's name on this machine,
+/// truncated to fit, or a random name.
 pub(super) fn default_classic_name(account: Option<String>, rng: &mut impl Rng) -> Name {
     let truncated = account.map(|name| name[..name.floor_char_boundary(NAME_BYTES)].to_owned());
     let name = truncated.and_then(|name| check_classic_name(name).ok());
@@ -174,7 +174,7 @@ mod tests {
 
     use super::*;
 
-    /// `scheme`, `--name` and `--id`, either of them `-` where it is left out.
+    /// Parses options for `scheme`. A `name` or `id` of `-` is omitted.
     fn parse_options(scheme: &str, name: &str, id: &str) -> Result<Options, String> {
         let url = format!("{scheme}://localhost").parse().expect("a URL");
         let optional = |text: &str| Some(text.to_owned()).filter(|text| text != "-");

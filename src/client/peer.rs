@@ -1,5 +1,4 @@
-//! The user of a peer: the client's terminal or filter, around a [`PeerUp`] instead of a server's
-//! session.
+//! The frontend of `crc peer`: the client's terminal or pipe around a [`Peer`].
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IsTerminal as _};
@@ -16,33 +15,33 @@ use crate::peer::wire::MessageId;
 use crate::peer::{self, Peer};
 use crate::ui::{Input, is_transient};
 
-/// Messages whose first words are remembered, for the mark when their receipts come.
+/// Maximum number of sent messages whose start is kept, to be shown with the receipt.
 const EXCERPTS_MAX: usize = 1000;
 
-/// Whether there is more to read.
+/// The state of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputStatus {
-    /// There may be.
+    /// More lines may follow.
     Open,
-    /// No more lines come.
+    /// The input has ended.
     Ended,
 }
 
-/// What the user sees and types.
+/// The user's side of a peer.
 pub struct PeerFrontend {
     frontend: Box<dyn Frontend>,
     is_terminal: bool,
     json: bool,
-    /// What was said, as far as it is shown with its receipt.
+    /// The start of each sent message whose receipt is outstanding, oldest first.
     sent_excerpts: VecDeque<(MessageId, String)>,
     is_output_closed: bool,
 }
 
 impl PeerFrontend {
-    /// Takes the terminal or the pipes over.
+    /// Opens the terminal or the pipes.
     ///
     /// # Errors
-    /// When standard input cannot be read.
+    /// Standard input is closed.
     pub fn open(json: bool) -> io::Result<Self> {
         let is_terminal = !json && io::stdin().is_terminal() && io::stdout().is_terminal();
         let frontend = if is_terminal {
@@ -59,13 +58,13 @@ impl PeerFrontend {
         })
     }
 
-    /// Readable when [`PeerFrontend::read`] has something.
+    /// Returns a descriptor that is readable when [`PeerFrontend::read_input`] has input.
     #[must_use]
     pub fn input_fd(&self) -> BorrowedFd<'_> {
         self.frontend.input_fd()
     }
 
-    /// Others can connect there. A program finds this in the log, as its events are the contract's.
+    /// Reports the address on which the peer listens: in the log, and at a terminal to the user.
     pub fn on_listening(&mut self, address: SocketAddr) {
         log::info!("listening peer {address}");
         if self.is_terminal {
@@ -74,8 +73,8 @@ impl PeerFrontend {
         }
     }
 
-    /// Carries out what was typed. At a terminal the end of input ends the peer; behind pipes it
-    /// goes on for others.
+    /// Reads input and executes the lines. The end of input stops the peer at a terminal only; behind
+    /// a pipe the peer goes on relaying.
     pub fn read_input(&mut self, peer: &mut Peer, now: Time) -> InputStatus {
         let mut inputs = Vec::new();
         match self.frontend.read_input(&mut inputs) {
@@ -126,25 +125,21 @@ impl PeerFrontend {
         };
         let result = match to.parse::<i64>() {
             Ok(to) => peer.send(now, to, text).map_err(|error| error.to_string()),
-            Err(_) => Err(format!("{to} is not an id: peers have numbers")),
+            Err(_) => Err(format!("{to} is not an id: write the number of a peer, see /list")),
         };
         match result {
             Ok(message) => {
                 if self.sent_excerpts.len() == EXCERPTS_MAX {
                     self.sent_excerpts.pop_front();
                 }
-                let mut excerpt_len = text.len().min(EXCERPT_BYTES_MAX);
-                while !text.is_char_boundary(excerpt_len) {
-                    excerpt_len -= 1;
-                }
-                self.sent_excerpts.push_back((message, text[..excerpt_len].to_owned()));
+                let excerpt = &text[..text.floor_char_boundary(EXCERPT_BYTES_MAX)];
+                self.sent_excerpts.push_back((message, excerpt.to_owned()));
             }
             Err(why) => self.show_event(peer, now, &Event::error(why)),
         }
     }
 
-    /// Shows what the peer has to tell. Answers whether that has given it more to do: it stops when
-    /// nobody can see it any more.
+    /// Shows the peer's events. Returns whether the peer was stopped because the output is closed.
     pub fn show_events(&mut self, peer: &mut Peer, now: Time) -> bool {
         while let Some(event) = peer.poll_event() {
             let event = match event {
@@ -154,7 +149,7 @@ impl PeerFrontend {
                 }
                 peer::Event::Receipt { from, message } => {
                     let index = self.sent_excerpts.iter().position(|(id, _)| *id == message);
-                    let sent = index.and_then(|place| self.sent_excerpts.remove(place));
+                    let sent = index.and_then(|index| self.sent_excerpts.remove(index));
                     let excerpt = sent.map(|(_, text)| text.into());
                     Event::Receipt { from, excerpt: excerpt.unwrap_or_default() }
                 }
@@ -184,10 +179,10 @@ impl PeerFrontend {
     }
 }
 
-/// What can be typed.
+/// The text of `/help`.
 const HELP: &str = "\
 5 Hi there!               sends to the peer with that id, now or when it comes
-@List, /list              shows who is there
+@List, /list              shows who is online
 /state                    shows how much is kept, and how much may be
 @Quit, /quit              leaves
 /help                     shows this table

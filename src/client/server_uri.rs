@@ -1,7 +1,6 @@
-//! Where the client connects: `crc://host:port`, and what people write instead of it; other schemes
-//! are other wires.
+//! The URI of a server, such as `crc://host:port`. The scheme names the wire; `crc` is the default.
 //!
-//! Parses and shows; looks no name up. A URL that parsed has a host and a port that is not 0.
+//! A parsed URI has a host and a port other than 0. Names are resolved elsewhere.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,40 +17,40 @@ const CLASSIC_PORT: u16 = 3602;
 /// A wire that the client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire {
-    /// The CRC wire (contract section 2).
+    /// The CRC wire.
     Crc,
-    /// The direct wire (contract section 3).
+    /// The direct wire.
     Direct,
-    /// The classic wire (contract section 4).
+    /// The classic wire.
     Classic,
 }
 
-/// Every scheme by its name, with its default port.
+/// The schemes, each with its wire and default port.
 const WIRES: [(&str, Wire, u16); 3] = [
     ("crc", Wire::Crc, CRC_PORT),
     ("direct", Wire::Direct, DIRECT_PORT),
     ("classic", Wire::Classic, CLASSIC_PORT),
 ];
 
-/// The server to connect to, and the wire to speak with it.
+/// The address of a server and the wire to use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerUri {
-    /// Which wire.
+    /// The wire.
     pub wire: Wire,
-    /// A name or an address, an IPv6 one without its brackets.
+    /// A name or an IP address, without brackets.
     pub host: String,
-    /// Not 0.
+    /// The port, not 0.
     pub port: u16,
 }
 
 impl ServerUri {
-    /// `host:port`, as programs take it that know of no schemes.
+    /// Returns `host:port`.
     #[must_use]
     pub fn authority(&self) -> String {
         Address { host: self.host.clone(), port: self.port }.to_string()
     }
 
-    /// The command that starts a server there.
+    /// Returns the command that starts a server at this address.
     pub(super) fn server_command(&self) -> String {
         match self.wire {
             Wire::Crc if self.port == CRC_PORT => "crc server".to_owned(),
@@ -79,7 +78,7 @@ impl fmt::Display for ServerUri {
 impl FromStr for ServerUri {
     type Err = UriError;
 
-    /// Takes `scheme://host:port`; without a scheme it is `crc`, without a port the scheme's own.
+    /// Parses `scheme://host:port`. The default scheme is `crc`, the default port that of the scheme.
     fn from_str(text: &str) -> Result<Self, UriError> {
         let uri: Uri = text.parse()?;
         let name = uri.scheme.as_deref().unwrap_or("crc");

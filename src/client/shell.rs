@@ -1,7 +1,7 @@
-//! The one loop of the client: socket, lines and signals in, through the app, and out again.
+//! The event loop of the client: passes the socket, the user's input and signals to the [`App`].
 //!
-//! One thread waits for all of them in `poll`, so a write that would block waits beside the reads
-//! and can stop none of them. It decides nothing; the app does.
+//! One thread waits for all of them in `poll`. The socket is non-blocking, so a slow server never
+//! stops the reading of input. All decisions are those of the app.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -18,26 +18,33 @@ use super::event::Event;
 use crate::limits::{CLIENT_QUEUE_BYTES_MAX, READ_BYTES_PER_TURN};
 use crate::ui::{Input, is_transient};
 
-/// What the user sees and types: the terminal, or a program at the other end of pipes.
+/// The user's side of the client: a terminal, or pipes to another program.
 pub(super) trait Frontend {
-    /// Shows an event. An error says that nobody can see it any more; that is a failure unless it
-    /// is [`ErrorKind::BrokenPipe`]: whoever looked has seen enough.
+    /// Shows an event.
+    ///
+    /// # Errors
+    /// The output is closed; the client then quits. [`ErrorKind::BrokenPipe`] is not a failure: the
+    /// reader has read enough.
     fn show(&mut self, event: &Event) -> io::Result<()>;
 
-    /// Readable when [`PlainHeader::read`] has something.
+    /// Returns a descriptor that is readable when [`Frontend::read_input`] has input.
     fn input_fd(&self) -> BorrowedFd<'_>;
 
-    /// Appends what was typed; may block unless [`PlainHeader::input`] was readable.
+    /// Appends the user's input to `inputs`. May block unless [`Frontend::input_fd`] is readable.
+    ///
+    /// # Errors
+    /// The read failed.
     fn read_input(&mut self, inputs: &mut Vec<Input>) -> io::Result<()>;
 }
 
-/// What woke the loop.
+/// The sources of events that are ready.
 struct Readiness {
     signal: bool,
     socket: bool,
     input: bool,
 }
 
+/// The state of the loop.
 struct Shell<'a> {
     socket: TcpStream,
     signals: UnixStream,
@@ -52,10 +59,10 @@ struct Shell<'a> {
     has_output_failed: bool,
 }
 
-/// Runs `app` over a connection that stands until it is over.
+/// Runs `app` over an established connection until it is closed.
 ///
 /// # Errors
-/// When the system refuses what the loop is made of, not when the connection fails.
+/// A system call of the loop failed. A failed connection is an [`Outcome`] instead.
 pub(super) fn run(
     socket: TcpStream,
     app: &mut App,
@@ -115,7 +122,7 @@ impl Shell<'_> {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
-        // Besides data, an end and an error are found by reading.
+        // The end of the stream and errors are found by reading, too.
         let is_ready = |fd: &PollFd<'_>| fd.any() == Some(true);
         let is_readable = |fd: &PollFd<'_>| {
             fd.revents().is_some_and(|events| events.intersects(!PollFlags::POLLOUT))
@@ -127,7 +134,7 @@ impl Shell<'_> {
         })
     }
 
-    /// Until the next deadline, in whole milliseconds that do not end before it.
+    /// Returns the time until the next deadline, rounded up to milliseconds.
     fn timeout(&self) -> PollTimeout {
         let Some(deadline) = self.app.next_deadline() else {
             return PollTimeout::NONE;
@@ -137,8 +144,8 @@ impl Shell<'_> {
         PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)
     }
 
-    /// Writes what the socket takes. A failure is left for the read to explain: the server may have
-    /// said why before it closed.
+    /// Writes until the socket accepts no more. A failure is reported by the next read, which also
+    /// returns what the server sent before it closed.
     fn write(&mut self) {
         while self.is_writable && !self.unsent.is_empty() {
             match self.socket.write(&self.unsent) {
@@ -149,7 +156,7 @@ impl Shell<'_> {
             }
         }
         if self.is_writable && self.unsent.is_empty() && self.app.wants_write_shutdown() {
-            // Not closed: a close loses what was sent when there is something left to read.
+            // A close would discard sent bytes if received ones are unread.
             let _ = self.socket.shutdown(Shutdown::Write);
             self.is_writable = false;
         }
@@ -194,7 +201,7 @@ impl Shell<'_> {
         }
     }
 
-    /// Shows what the app has to say. When nobody can see it any more, leaves.
+    /// Shows the app's events. Quits when the output is closed.
     fn show(&mut self) {
         while let Some(event) = self.app.poll_event() {
             if self.is_output_closed {
@@ -214,13 +221,13 @@ impl Shell<'_> {
     }
 
     fn on_signal(&mut self) {
-        // One is enough; what else is in the pipe says the same.
+        // All signals in the pipe have the same meaning.
         let _ = self.signals.read(&mut self.read_buffer);
         self.app.interrupt(self.started_at.elapsed());
     }
 }
 
-/// A pipe that becomes readable when the user or the system wants the client to end.
+/// Returns a pipe that becomes readable on SIGHUP, SIGINT and SIGTERM.
 fn signal_pipe() -> io::Result<UnixStream> {
     let (read, write) = UnixStream::pair()?;
     for signal in [SIGHUP, SIGINT, SIGTERM] {
@@ -230,17 +237,16 @@ fn signal_pipe() -> io::Result<UnixStream> {
     Ok(read)
 }
 
-/// Says on standard error that what happens cannot be shown.
+/// Reports on standard error that events cannot be written.
 pub(super) fn report_output_error(error: &io::Error) {
-    // Whoever does not listen there has the exit code.
+    // If this fails too, the exit code remains.
     let _ = writeln!(io::stderr(), "crc: cannot write the output: {}", error_text(error));
 }
 
-/// What an error says to people: without the system's number for it.
+/// Returns the text of an error without the number of the system.
 pub(super) fn error_text(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error ") {
-        Some((reason, _)) => reason.to_owned(),
-        None => text,
+    match error.raw_os_error() {
+        Some(code) => Errno::from_raw(code).desc().to_owned(),
+        None => error.to_string(),
     }
 }

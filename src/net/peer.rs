@@ -1,4 +1,4 @@
-//! `crc peer`: a [`PeerUp`] in the loop, and its user at a terminal or behind pipes.
+//! `crc peer`: the event loop of a [`Peer`] and its user's terminal or pipes.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,37 +18,37 @@ use std::os::fd::AsRawFd as _;
 
 const INPUT_TOKEN: Token = Token(SERVICE_TOKEN_BASE);
 
-/// How a peer is to run.
+/// The settings of a peer.
 #[derive(Clone, Debug)]
 pub struct PeerSettings {
-    /// Where it listens.
+    /// The address on which the peer listens.
     pub listen: Address,
-    /// The id that it wishes.
+    /// The id to request.
     pub desired_id: Option<i64>,
-    /// Whom it links to.
+    /// The addresses to dial.
     pub peers: Vec<Address>,
-    /// Whether its user is a program.
+    /// Whether events are written as JSON.
     pub json: bool,
-    /// Decides its random choices.
+    /// The seed of all random choices.
     pub seed: u64,
 }
 
-/// A peer with its sockets.
+/// A peer with its sockets and frontend.
 pub struct PeerServer(EventLoop<Peer, PeerServices>);
 
 struct PeerServices {
     frontend: PeerFrontend,
     is_input_ready: bool,
-    /// A file or the like: always ready, and unknown to the poll loop.
+    /// The input is a file: always ready, and not registered with the poll.
     is_always_ready: bool,
     is_input_open: bool,
 }
 
 impl PeerServer {
-    /// Listens, and takes the user's terminal or pipes over.
+    /// Opens the listener and the frontend.
     ///
     /// # Errors
-    /// A text that names what cannot be used.
+    /// The listener or standard input cannot be opened.
     pub fn open(settings: PeerSettings) -> Result<Self, String> {
         let PeerSettings { listen, desired_id, peers, json, seed } = settings;
         let setup = LoopSetup::open(&[("peer", listen)])?;
@@ -75,23 +75,23 @@ impl PeerServer {
         Ok(server)
     }
 
-    /// Where it listens, with the port that was chosen if it was to be any.
+    /// Returns the address of the listener with its actual port.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.0.listen_addresses().next().expect("one door").1
+        self.0.listen_addresses().next().expect("one listener").1
     }
 
-    /// Runs until the user or a signal ends it.
+    /// Runs until the user or a signal stops the peer.
     ///
     /// # Errors
-    /// If the system refuses to wait for events any more.
+    /// The system's poll failed.
     pub fn run(self) -> io::Result<()> {
         self.0.run()
     }
 }
 
 impl Services<Peer> for PeerServices {
-    /// Lines wait until there is an id to say them under.
+    /// Lines are read once the peer has an id to send them from.
     fn has_work(&self, peer: &Peer, _: Time) -> bool {
         self.is_input_ready && self.is_input_open && peer.id().is_some() && !peer.is_stopping()
     }
@@ -113,7 +113,7 @@ impl Services<Peer> for PeerServices {
         self.is_input_ready = self.is_always_ready;
         match self.frontend.read_input(peer, now) {
             InputStatus::Open => {
-                // Registering anew asks whether there is more.
+                // Registering again reports input that is already there.
                 let fd = self.frontend.input_fd().as_raw_fd();
                 self.is_input_open = self.is_always_ready
                     || registry
@@ -123,7 +123,7 @@ impl Services<Peer> for PeerServices {
             InputStatus::Ended => {
                 self.is_input_open = false;
                 let fd = self.frontend.input_fd().as_raw_fd();
-                let _ = registry.deregister(&mut SourceFd(&fd)); // a file was never known
+                let _ = registry.deregister(&mut SourceFd(&fd)); // fails for a file, which was never registered
             }
         }
     }

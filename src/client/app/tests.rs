@@ -1,5 +1,5 @@
-//! The app, driven by hand: lines and frames in, events and frames out. One file a wire, and one for
-//! how a session ends, which is the same for all.
+//! The app driven by hand: lines and frames in, events and frames out. One file a wire, and one for
+//! quitting, which is the same on all wires.
 
 use super::*;
 
@@ -16,7 +16,10 @@ fn take_events(app: &mut App) -> Vec<String> {
     std::iter::from_fn(|| app.poll_event().map(|event| event.to_json())).collect()
 }
 
-/// The texts of the errors shown since the last call; anything else shown is a mistake.
+/// Returns the texts of the errors since the last call.
+///
+/// # Panics
+/// There was another event.
 fn take_errors(app: &mut App) -> Vec<String> {
     let text = |event| match event {
         Event::Error { text } => text.to_string(),

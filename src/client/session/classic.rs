@@ -1,8 +1,7 @@
-//! The client's side of the classic wire (contract section 4): says its name, stays alive, keeps the
-//! list of who is online, and turns messages into events.
+//! The client's side of the classic wire, see `docs/PROTOCOL.md`, "The classic wire".
 //!
-//! Users are names here, whatever they look like. The server sends the whole list whenever it
-//! changes, in pages; nobody has come or left before the last of them is there.
+//! Users are identified by name. The server sends the whole list of users in pages whenever it
+//! changes; joins and quits are derived from the difference once the last page has arrived.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,45 +12,45 @@ use crate::client::grammar::Recipient;
 use crate::wires::classic::codec as wire;
 use crate::wires::classic::codec::{Form, Message, NAME_BYTES, Name, TEXT_BYTES_MAX};
 
-/// The longest interval that is believed: longer ones are as good as none.
+/// Maximum heartbeat interval; longer ones are reduced to it.
 const INTERVAL_SECONDS_MAX: f64 = 24.0 * 60.0 * 60.0;
 
-/// The shortest interval that is kept, so that no server can make its client spin.
+/// Minimum heartbeat interval, so that no server can make the client spin.
 const INTERVAL_MIN: Duration = Duration::from_millis(10);
 
 /// A connection to a classic server, as its client.
 #[derive(Debug)]
 pub(in crate::client) struct Classic {
     name: Name,
-    /// `None` until the server has taken the name.
+    /// `None` until the server has accepted the name.
     heartbeat: Option<Heartbeat>,
-    /// Everyone but oneself; `None` until the server has told of everyone.
+    /// The other users; `None` until a complete list was received.
     others: Option<BTreeSet<Text>>,
-    /// The pages that have come of a list whose last one has not.
+    /// The received pages of an incomplete list.
     partial_list: Option<PartialList>,
-    /// Until when a list is waited for.
+    /// When commands stop waiting for the first list.
     list_deadline: Duration,
 }
 
-/// When to say that one is alive.
+/// The schedule of `Alive` messages.
 #[derive(Clone, Copy, Debug)]
 struct Heartbeat {
     interval: Duration,
     due_at: Duration,
 }
 
-/// The beginning of a list.
+/// A list of users whose last page has not arrived.
 #[derive(Debug)]
 struct PartialList {
-    /// How many there are to come in all.
+    /// The number of pages of the list.
     page_count: u32,
-    /// How many have come.
+    /// The number of pages received.
     pages_received: u32,
     names: BTreeSet<Text>,
 }
 
 impl Classic {
-    /// A client that is not connected.
+    /// Creates an unregistered session.
     #[must_use]
     pub(in crate::client) fn new(name: Name) -> Self {
         Self {
@@ -103,7 +102,7 @@ impl Session for Classic {
         }
     }
 
-    /// The name goes out as it was typed: the server answers if nobody has it.
+    /// Sends to the name as typed. The server answers if nobody has it.
     fn send(
         &self,
         _now: Duration,
@@ -131,7 +130,7 @@ impl Session for Classic {
         Ok(self.others.iter().flatten().map(user).collect())
     }
 
-    /// The text is dropped: the wire has no place for it.
+    /// Sends the quit without the text, which the wire cannot carry.
     fn quit(&self, _text: &str, out: &mut Vec<u8>) -> Result<(), LineError> {
         self.send_to_server(b"Quit ", out);
         Ok(())
@@ -144,7 +143,7 @@ impl Session for Classic {
     fn advance(&mut self, now: Duration, out: &mut Vec<u8>) {
         let Some(Heartbeat { interval, due_at }) = &mut self.heartbeat else { return };
         if now >= *due_at {
-            // Counted from when it was due, small delays do not add up; long ones are not made up for.
+            // Small delays do not add up, and missed heartbeats are not sent later.
             *due_at = if *due_at + *interval > now { *due_at + *interval } else { now + *interval };
             self.send_to_server(b"Alive ", out);
         }
@@ -152,7 +151,7 @@ impl Session for Classic {
 }
 
 impl Classic {
-    /// Appends a word and one's own name, for the server.
+    /// Sends a command with the user's own name to the server.
     fn send_to_server(&self, command: &[u8], out: &mut Vec<u8>) {
         let text = [command, self.name.unpadded()].concat();
         let message = Message { destination: Name::SERVER, source: self.name, text: &text };
@@ -190,8 +189,8 @@ impl Classic {
         Ok(())
     }
 
-    /// Adds a page to those before it. One that does not follow them makes them useless: then the
-    /// list that the server sends next is waited for.
+    /// Adds a page to the partial list. A page out of order discards the list; the next one replaces
+    /// it.
     fn handle_list_page(
         &mut self,
         page: u32,
@@ -226,14 +225,14 @@ impl Classic {
     }
 }
 
-/// The span in an `KeepaliveInterval`; `None` if it is none.
+/// Parses the seconds of an `Interval` message. Returns `None` unless they are a positive number.
 fn parse_interval(seconds: &[u8]) -> Option<Duration> {
     let seconds: f64 = str::from_utf8(seconds).ok()?.split_whitespace().next()?.parse().ok()?;
     let seconds = Some(seconds).filter(|seconds| *seconds > 0.0)?.min(INTERVAL_SECONDS_MAX);
     Some(Duration::from_secs_f64(seconds).max(INTERVAL_MIN))
 }
 
-/// `List I/N NAME NAME …`: I, N and the names. `None` for anything else.
+/// Parses `List I/N NAME NAME …` into I, N and the names. Returns `None` for any other text.
 fn parse_page(text: &[u8]) -> Option<(u32, u32, &[u8])> {
     let rest = text.strip_prefix(b"List ")?;
     let end = rest.iter().position(|&byte| byte == b' ').unwrap_or(rest.len());

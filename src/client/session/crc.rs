@@ -1,8 +1,9 @@
-//! The client's side of the CRC wire: registers, takes another id when a random one is in use, and
-//! turns frames into events. It knows whom a name addresses from what the server has told.
+//! The client's side of the CRC wire, see `docs/PROTOCOL.md`, "The CRC wire".
 //!
-//! Just after the welcome a name that is not known, or the list, waits a moment, because a script
-//! pipes its lines in before the server can have told of anyone. What servers say to each other, and extensions, are passed over. `docs/PROTOCOL.md` has the wire.
+//! The session registers, retries with another id if a random one is in use, and resolves names by
+//! the registrations received. The server sends those of other users after its welcome, without an
+//! end mark. Commands that need them therefore wait shortly after the welcome. Frames between
+//! servers and extensions are ignored.
 
 use std::time::Duration;
 
@@ -22,12 +23,11 @@ use crate::relay::Identity;
 use crate::relay::message::{HostKind, Message, Registration, StatusCode};
 use crate::wires::crc::codec as wire;
 
-/// How long nothing may come after the welcome before a list counts as complete: the server tells
-/// of everyone at once, but not when it is done.
+/// Time without a frame after which the list of users counts as complete.
 pub(in crate::client) const LIST_QUIET_PERIOD: Duration = Duration::from_millis(100);
 
-/// Random ids that are tried. Two in use one after the other is a wonder; eight, a server that
-/// refuses whatever it is asked.
+/// Maximum number of random ids that are tried. Two in use in a row are already unlikely, so a
+/// server that refuses eight refuses all.
 const RANDOM_ID_ATTEMPTS_MAX: u32 = 8;
 
 /// The code of the status by which a client announces that it reads frames cut at any byte. Servers
@@ -42,14 +42,14 @@ pub(in crate::client) struct Crc {
     id_attempts: u32,
     is_registered: bool,
     roster: Roster,
-    /// Until when a name that is not known may yet be told of.
+    /// When lines stop waiting for an unknown name.
     names_deadline: Duration,
-    /// Until when the list of users may be incomplete; never later than `names_deadline`.
+    /// When the list of users counts as complete; at most `names_deadline`.
     list_deadline: Duration,
 }
 
 impl Crc {
-    /// A client that is not connected. Ids other than the one in `identity` come from `seed`.
+    /// Creates an unregistered session. Ids other than that of `identity` come from `seed`.
     #[must_use]
     pub(in crate::client) fn new(identity: Identity, seed: u64) -> Self {
         Self {
@@ -211,7 +211,7 @@ impl Crc {
         }
     }
 
-    /// The one user of that name. It is one's own only while nobody else has it.
+    /// Returns the only user with that name. Other users take precedence over oneself.
     fn resolve_name(&self, now: Duration, name: &str) -> Result<HostId, LineError> {
         let ids = self.roster.ids_by_name(name.as_bytes());
         match ids[..] {
@@ -229,7 +229,7 @@ impl Crc {
         }
     }
 
-    /// The id, unless nobody is known to have it and just one user has it as a name.
+    /// Returns `id`, unless no user is known by it and exactly one user has it as a name.
     fn resolve_digits(&self, now: Duration, id: HostId, name: &str) -> Result<HostId, LineError> {
         if self.name_of(id).is_some() {
             return Ok(id);
@@ -248,7 +248,7 @@ impl Crc {
     }
 }
 
-/// Appends a frame that servers take.
+/// Appends a frame unless it is longer than servers accept.
 fn encode_bounded(message: &Message<'_>, out: &mut Vec<u8>) -> Result<(), LineError> {
     let mut frame = Vec::new();
     wire::encode(message, &mut frame);
@@ -257,7 +257,7 @@ fn encode_bounded(message: &Message<'_>, out: &mut Vec<u8>) -> Result<(), LineEr
     Ok(())
 }
 
-/// The number at the end of a text, which in a refusal is the id that it is about.
+/// Returns the number at the end of a text, which in a refusal is the refused id.
 fn parse_trailing_number(text: &[u8]) -> Option<u32> {
     let text = str::from_utf8(text).ok()?.trim_end();
     let digits_start = text.trim_end_matches(|c: char| c.is_ascii_digit()).len();

@@ -1,8 +1,7 @@
-//! The client's side of the direct wire (contract section 3): takes the id that the server assigns,
-//! asks for the one that the user wants, and turns frames into events.
+//! The client's side of the direct wire, see `docs/PROTOCOL.md`, "The direct wire".
 //!
-//! Users are numbers here and nobody is told of. There is no word for a farewell either: the end of
-//! the stream is one.
+//! The server assigns an id in its first frame; the session then asks for the desired one. Users are
+//! identified by number. The wire has no list of users and no quit message.
 
 use std::time::Duration;
 
@@ -13,17 +12,17 @@ use crate::limits::FRAME_BYTES_MAX_CEILING;
 use crate::wires::direct::codec as wire;
 use crate::wires::direct::codec::{Control, FastHandshake, Message, WireError};
 
-/// The sender and the addressee that is the server.
+/// The id of the server.
 const SERVER_ID: i64 = 0;
 
-/// Bytes of a frame that do not count where its length is bounded.
+/// Bytes of the length header, which limits do not count.
 const HEADER_BYTES: usize = 4;
 
 /// A connection to a direct server, as its client.
 #[derive(Debug)]
 pub(in crate::client) struct Direct {
     state: State,
-    /// The id that one goes by; 0 before the server has assigned one.
+    /// The user's own id; 0 before the server has assigned one.
     id: i64,
 }
 
@@ -31,14 +30,14 @@ pub(in crate::client) struct Direct {
 enum State {
     /// The server has not assigned an id.
     AwaitingGreeting { desired_id: Option<i64> },
-    /// It has, and was asked for another.
+    /// The desired id was requested.
     AwaitingId { desired_id: i64 },
-    /// The id is the one to stay.
+    /// The id is final.
     Ready,
 }
 
 impl Direct {
-    /// A client that is not connected; `desired_id`, if any, is positive.
+    /// Creates an unregistered session. `desired_id` is positive.
     #[must_use]
     pub(in crate::client) fn new(desired_id: Option<i64>) -> Self {
         Self { state: State::AwaitingGreeting { desired_id }, id: 0 }
@@ -54,7 +53,7 @@ impl Session for Direct {
         |bytes| wire::frame_len(bytes, FRAME_BYTES_MAX_CEILING).map_err(|error| error.to_string())
     }
 
-    /// The server speaks first.
+    /// Sends nothing: the server sends the first frame.
     fn open(&self, _out: &mut Vec<u8>) {}
 
     fn on_frame(
@@ -120,7 +119,7 @@ impl Session for Direct {
         ))
     }
 
-    /// The text is dropped: the wire has no word for it.
+    /// Sends nothing: the wire has no quit message.
     fn quit(&self, _text: &str, _out: &mut Vec<u8>) -> Result<(), LineError> {
         Ok(())
     }

@@ -1,8 +1,8 @@
-//! A client's side of a wire: bytes ⇄ events and lines. One file a wire.
+//! The client's side of each wire, one file a wire.
 //!
-//! A session knows who it is, who else is online as far as its wire tells, and whom a line
-//! addresses: that is an id on one wire and a name on another, so the app sees neither. The app
-//! knows nothing of frames, and a session nothing of lines that wait or of the end.
+//! A session turns frames into events and commands into frames. It holds the user's own identity and
+//! the list of other users, and resolves recipients, which are ids on some wires and names on
+//! others. Pending lines and the life cycle of the connection belong to the app.
 
 mod classic;
 mod crc;
@@ -22,49 +22,48 @@ use super::event::{Event, User};
 use super::grammar::Recipient;
 use crate::limits::FRAME_BYTES_MAX;
 
-/// How long after the welcome a line waits for what the server has yet to tell of users.
+/// Time after the welcome during which a line waits for the registrations of other users.
 pub(super) const NAME_LOOKUP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long the frame is that some bytes begin with, `None` while they do not suffice to tell, or
-/// what is wrong with them.
+/// A function that returns the length of the first frame in the bytes, `None` if more bytes are
+/// needed, or a protocol error.
 pub(super) type FrameLenFn = fn(&[u8]) -> Result<Option<usize>, String>;
 
-/// Why nothing more can come of a connection.
+/// The reason why a connection is useless.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum SessionError {
-    /// Its bytes are not the wire's: what is wrong with them.
+    /// The server broke the protocol.
     Protocol(String),
-    /// The server does not take this user. The text is for people.
+    /// The server rejected the registration. The text is for the user.
     Rejected(String),
 }
 
-/// Why a line is not carried out.
+/// The reason why a line was not executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum LineError {
-    /// It may be when the server has told of more users, and is looked at again by then.
+    /// The recipient may still appear. The line is retried after each frame, and at this time.
     RetryAt(Duration),
-    /// It cannot be. The text says why.
+    /// The line cannot be executed. The text is for the user.
     Invalid(String),
 }
 
-/// A wire from the client's side.
+/// The client's side of a wire.
 ///
-/// What goes to the server is appended to `out`, what the user should know to `events`.
+/// Frames for the server are appended to `out`, events for the user to `events`.
 pub(super) trait Session: Debug {
-    /// What people call the wire, as in "a CRC server".
+    /// Returns the name of the wire, as in "a CRC server".
     fn wire_name(&self) -> &'static str;
 
-    /// How the stream is cut into frames.
+    /// Returns the function that finds the end of a frame.
     fn frame_len(&self) -> FrameLenFn;
 
-    /// Says on a new connection what the server must hear first.
+    /// Sends the first frames of a new connection.
     fn open(&self, out: &mut Vec<u8>);
 
-    /// Takes a whole frame. [`Event::Connected`] is among the events just once: when the server has
-    /// taken this user.
+    /// Handles a frame. Emits [`Event::Connected`] once, when the server accepts the registration.
     ///
     /// # Errors
-    /// The connection is of no more use.
+    /// The connection must be closed.
     fn on_frame(
         &mut self,
         now: Duration,
@@ -73,13 +72,13 @@ pub(super) trait Session: Debug {
         events: &mut Vec<Event>,
     ) -> Result<(), SessionError>;
 
-    /// Makes of a line what the wire can carry.
+    /// Replaces characters that the wire cannot carry.
     fn sanitize(&self, _line: &mut String) {}
 
     /// Sends a text to a user.
     ///
     /// # Errors
-    /// Nothing was appended.
+    /// Nothing was sent.
     fn send(
         &self,
         now: Duration,
@@ -88,34 +87,33 @@ pub(super) trait Session: Debug {
         out: &mut Vec<u8>,
     ) -> Result<(), LineError>;
 
-    /// Everyone else who is online.
+    /// Returns the other users who are online.
     ///
     /// # Errors
-    /// The wire tells of nobody, or has not told of everyone yet.
+    /// The wire has no list of users, or the list is incomplete.
     fn users(&self, now: Duration) -> Result<Vec<User>, LineError>;
 
-    /// Says farewell, upon which the server closes.
+    /// Sends the quit, after which the server closes the connection.
     ///
     /// # Errors
-    /// Nothing was appended, as the text cannot be sent; an empty one can.
+    /// Nothing was sent, because the text is too long. An empty text never fails.
     fn quit(&self, text: &str, out: &mut Vec<u8>) -> Result<(), LineError>;
 
-    /// Whether the wire has a farewell. Else the server learns from the end of the stream that
-    /// this user left.
+    /// Whether the wire has a quit message. Otherwise the end of the stream is the quit.
     fn has_quit_message(&self) -> bool {
         true
     }
 
-    /// When [`Session::advance`] has something to say, once the server has taken this user.
+    /// Returns when [`Session::advance`] must run next. Valid once registered.
     fn next_deadline(&self) -> Option<Duration> {
         None
     }
 
-    /// Says what is due.
+    /// Sends the heartbeats that are due.
     fn advance(&mut self, _now: Duration, _out: &mut Vec<u8>) {}
 }
 
-/// Whether a message is one that servers take. `len` is counted as they count it.
+/// Checks the length of a frame, counted as servers count it.
 fn check_frame_len(len: usize) -> Result<(), LineError> {
     if len <= FRAME_BYTES_MAX {
         return Ok(());
@@ -125,7 +123,7 @@ fn check_frame_len(len: usize) -> Result<(), LineError> {
     )))
 }
 
-/// The answer to digits that no user can have as an id.
+/// Returns the error for a number that exceeds the largest id.
 fn id_too_large(digits: &str, id_max: i64) -> LineError {
     LineError::Invalid(format!("{digits} is not an id: the largest is {id_max}"))
 }

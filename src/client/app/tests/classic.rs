@@ -1,15 +1,16 @@
-//! The classic wire. Messages are written out by hand, from section 4 of the contract.
+//! The app on the classic wire. The bytes are written out by hand, from `docs/PROTOCOL.md`, "The
+//! classic wire".
 
 use super::*;
 use crate::client::session::NAME_LOOKUP_TIMEOUT;
 use crate::limits::CLIENT_QUEUE_BYTES_MAX;
 
-/// A message that is cut off after its NUL.
+/// Returns a message in the short form, cut off after the NUL.
 fn short_form(destination: &str, source: &str, text: &str) -> Vec<u8> {
     format!("{destination:<8}{source:<8}{text}\0").into_bytes()
 }
 
-/// The same filled to 256 bytes.
+/// Returns a message in the padded form of 256 bytes.
 fn full_form(destination: &str, source: &str, text: &str) -> Vec<u8> {
     let mut bytes = short_form(destination, source, text);
     bytes.resize(256, 0);
@@ -30,7 +31,8 @@ fn connected_app() -> App {
     app
 }
 
-/// Taken at 0 with an interval of 10 s, in the company of sam; all that came before taken.
+/// Returns an app that registered at 0 with an interval of 10 s while sam is online, without
+/// pending output and events.
 fn registered_app() -> App {
     let mut app = connected_app();
     app.receive(at(0), &server_message("Interval 10"));
@@ -40,7 +42,7 @@ fn registered_app() -> App {
     app
 }
 
-/// What was written since the last call: destination, source and text of each message.
+/// Returns destination, source and text of each message sent since the last call.
 fn take_sent_messages(app: &mut App) -> Vec<String> {
     let bytes = app.take_output();
     let text = |message: &[u8]| {
@@ -146,7 +148,7 @@ fn any_split_of_the_stream_gives_the_same_events() {
     }
 }
 
-/// What a session shows of lists, one word an event, after the first one named sam and zoe.
+/// Returns the events for lists, one word each, after a first list of sam and zoe.
 fn list_changes(messages: &[Vec<u8>]) -> Vec<String> {
     let mut app = connected_app();
     app.receive(
@@ -243,7 +245,7 @@ fn list_command_waits_for_the_first_list() {
     assert_eq!(take_events(&mut app)[1..], [r#"{"event":"users","users":[]}"#]);
 }
 
-/// A line typed by alice while sam is there: what it sends, each text after `to from`.
+/// Types a line as alice while sam is online. Returns the messages sent, as `to from text`.
 #[track_caller]
 fn check_line(line: &str, expected: &[&str]) {
     let mut app = registered_app();
@@ -313,7 +315,7 @@ fn late_alive_keeps_the_schedule_and_skips_missed_beats() {
     app.advance(at(10_007));
     assert_eq!(take_sent_messages(&mut app).len(), 1);
     assert_eq!(app.next_deadline(), Some(at(20_000)));
-    // The machine slept.
+    // As after a suspend of the machine.
     app.advance(at(95_000));
     assert_eq!(take_sent_messages(&mut app).len(), 1);
     assert_eq!(app.next_deadline(), Some(at(105_000)));

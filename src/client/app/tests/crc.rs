@@ -1,4 +1,4 @@
-//! The CRC wire.
+//! The app on the CRC wire.
 
 use super::*;
 use crate::client::session::{LIST_QUIET_PERIOD, NAME_LOOKUP_TIMEOUT};
@@ -53,7 +53,7 @@ pub(super) fn new_app(is_id_configured: bool) -> App {
     App::crc(identity, 7)
 }
 
-/// Connected and welcomed at 0, its registration and welcome taken.
+/// Returns an app that registered at 0, without pending output and events.
 pub(super) fn registered_app() -> App {
     let mut app = new_app(true);
     app.connected(at(0));
@@ -63,7 +63,7 @@ pub(super) fn registered_app() -> App {
     app
 }
 
-/// What was written since the last call, one word a frame.
+/// Returns the frames sent since the last call, each as a short text.
 pub(super) fn take_sent_frames(app: &mut App) -> Vec<String> {
     let bytes = app.take_output();
     let mut rest = &bytes[..];
@@ -93,7 +93,7 @@ pub(super) fn take_sent_frames(app: &mut App) -> Vec<String> {
     frames
 }
 
-/// A line typed while sam (102) and two bobs (103, 104) are there: what it sends and shows.
+/// Types a line while sam (102) and two bobs (103, 104) are online; checks the frames and events.
 #[track_caller]
 fn check_line(line: &str, expected_sent: &[&str], expected_shown: &[&str]) {
     let mut app = registered_app();

@@ -1,9 +1,10 @@
-//! The direct wire. Frames are written out by hand, from section 3 of the contract.
+//! The app on the direct wire. The bytes are written out by hand, from `docs/PROTOCOL.md`, "The
+//! direct wire".
 
 use super::*;
 use crate::limits::FRAME_BYTES_MAX;
 
-/// 8127361 as protobuf writes it.
+/// 8127361 as a protobuf varint.
 const ASSIGNED: [u8; 4] = [0x81, 0x87, 0xf0, 0x03];
 
 /// `FastHandshake { id: 8127361 }`
@@ -19,7 +20,7 @@ const ID_3_GRANTED: &[u8] = &[0, 0, 0, 6, 0x10, 3, 0x2a, 2, 0x08, 3];
 const ID_3_REFUSED: &[u8] =
     &[0, 0, 0, 14, 0x10, 0x81, 0x87, 0xf0, 0x03, 0x2a, 7, 0x08, 0x81, 0x87, 0xf0, 0x03, 0x10, 1];
 
-/// A frame of fields that are shorter than 128 bytes together.
+/// Returns a frame of fields with fewer than 128 bytes in all.
 fn frame(fields: &[&[u8]]) -> Vec<u8> {
     let body = fields.concat();
     [&[0, 0, 0, u8::try_from(body.len()).expect("short")], &body[..]].concat()
@@ -37,7 +38,7 @@ fn connected_app(desired_id: Option<i64>) -> App {
     app
 }
 
-/// Known as 3, all that came before taken.
+/// Returns an app that registered as 3, without pending output and events.
 fn registered_app() -> App {
     let mut app = connected_app(Some(3));
     app.receive(at(1), &[GREETING, ID_3_GRANTED].concat());
@@ -126,10 +127,10 @@ fn direct_messages_become_events() {
         chat_frame(3, "echo"),
         frame(&[&[0x10, 3, 0x1a, 2], b"Oh"]), // from the server
         frame(&[&[0x08], &ASSIGNED, &[0x10, 3]]), // no text
-        ID_3_GRANTED.to_vec(),                // again: nobody asked
-        frame(&[&[0x08, 7, 0x20, 9]]),        // a wish, which only clients have
-        frame(&[&[0x08, 7, 0x1a, 1, b'x', 0x48, 1]]), // a field of the future
-        vec![0, 0, 0, 0],                     // nothing, from nobody
+        ID_3_GRANTED.to_vec(),                // again, unrequested
+        frame(&[&[0x08, 7, 0x20, 9]]),        // a desired id, which only clients send
+        frame(&[&[0x08, 7, 0x1a, 1, b'x', 0x48, 1]]), // an unknown field
+        vec![0, 0, 0, 0],                     // an empty message
     ] {
         app.receive(at(2), &frame);
     }
@@ -156,7 +157,7 @@ fn chat_before_the_id_is_confirmed_is_shown() {
     assert_eq!(events[1], r#"{"event":"connected","id":3,"name":"3"}"#);
 }
 
-/// A line typed by 3: what it sends and what errors it shows.
+/// Types a line as 3; checks the frames and errors.
 #[track_caller]
 fn check_line(line: &str, expected_sent: &[u8], expected_errors: &[&str]) {
     let mut app = registered_app();
@@ -289,7 +290,7 @@ fn unsent_bytes_at_close_are_an_error() {
 #[test]
 fn text_beyond_the_frame_limit_is_refused() {
     let mut app = registered_app();
-    // Sender, addressee, and the key and the three bytes of length before the text.
+    // Sender, recipient, and the key and the three bytes of length before the text.
     let text_max = FRAME_BYTES_MAX - 8;
     app.push_line(at(2), &format!("7 {}", "x".repeat(text_max)));
     assert_eq!(app.take_output().len(), 4 + FRAME_BYTES_MAX);

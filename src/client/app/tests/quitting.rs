@@ -1,4 +1,4 @@
-//! How a session ends, shown on the CRC wire.
+//! How a session ends, on the example of the CRC wire.
 
 use super::crc::{chat_frame, new_app, registered_app, take_sent_frames};
 use super::*;
@@ -36,7 +36,7 @@ fn quitting_waits_no_longer_than_its_deadline() {
     assert_eq!(app.next_deadline(), None);
 }
 
-/// Chatting, and left at 10 ms with 31 bytes that the socket did not take yet.
+/// Returns an app that quits at 10 ms with 31 unsent bytes.
 fn quitting_with_unsent_bytes() -> App {
     let mut app = registered_app();
     app.push_line(at(10), "7 unsent...");
