@@ -4,7 +4,9 @@
 use super::*;
 
 mod classic;
+mod classic_lists;
 mod crc;
+mod crc_waiting;
 mod direct;
 mod quitting;
 
