@@ -15,12 +15,13 @@ use crate::limits::{OPERATOR_LINE_BYTES_MAX, OPERATOR_OUTPUT_BYTES_MAX};
 use crate::link::Time;
 use crate::node::Node;
 use crate::operator::{self, CommandResult, Format};
+use crate::ui::{InvalidLine, LineSplitter};
 
 /// Standard input and output in the poll loop.
 pub(super) struct Console {
     input: Stdio,
     output: Stdio,
-    line: LineBuffer,
+    lines: LineSplitter,
     pending_output: Vec<u8>,
     is_ready: bool,
     /// Input is a regular file, which cannot be polled and is always ready.
@@ -45,7 +46,7 @@ impl Console {
         Some(Self {
             input,
             output,
-            line: LineBuffer::default(),
+            lines: LineSplitter::new(OPERATOR_LINE_BYTES_MAX),
             pending_output: Vec::new(),
             is_ready: is_always_ready,
             is_always_ready,
@@ -96,15 +97,13 @@ impl Console {
                 _ => 0,
             },
         };
-        for &byte in &buffer[..count] {
-            if let Some(line) = self.line.push(byte) {
-                self.execute(node, now, line);
-            }
+        let mut lines = Vec::new();
+        self.lines.push(&buffer[..count], |line| lines.push(line));
+        if count == 0 {
+            lines.extend(self.lines.finish());
         }
-        if count == 0
-            && let Some(line) = self.line.push(b'\n')
-        {
-            self.execute(node, now, line); // the last line needs no newline
+        for line in lines {
+            self.execute(node, now, line);
         }
         self.write(registry, output_token);
         let fd = self.input.as_fd().as_raw_fd();
@@ -118,10 +117,14 @@ impl Console {
             || registry.reregister(&mut SourceFd(&fd), token, Interest::READABLE).is_ok()
     }
 
-    fn execute(&mut self, node: &mut Node, now: Time, line: Result<Vec<u8>, String>) {
-        let result: CommandResult = line.and_then(|line| {
-            operator::execute(node, now, &String::from_utf8_lossy(&line), Format::Text)
-        });
+    fn execute(&mut self, node: &mut Node, now: Time, line: Result<Vec<u8>, InvalidLine>) {
+        let result: CommandResult = match line {
+            Ok(line) if line.is_empty() => return,
+            Ok(line) => operator::execute(node, now, &String::from_utf8_lossy(&line), Format::Text),
+            Err(_) => Err(format!(
+                "a command has at most {OPERATOR_LINE_BYTES_MAX} bytes; write a shorter one\n"
+            )),
+        };
         let (Ok(text) | Err(text)) = result;
         self.pending_output.extend_from_slice(text.as_bytes());
     }
@@ -146,62 +149,11 @@ impl Console {
     }
 }
 
-/// An incomplete line.
-#[derive(Default)]
-struct LineBuffer {
-    bytes: Vec<u8>,
-    is_too_long: bool,
-}
-
-impl LineBuffer {
-    /// Adds a byte. Returns the line that it ends, unless the line is empty; an error if the line was
-    /// too long.
-    fn push(&mut self, byte: u8) -> Option<Result<Vec<u8>, String>> {
-        if byte != b'\n' {
-            self.is_too_long |= self.bytes.len() == OPERATOR_LINE_BYTES_MAX;
-            if !self.is_too_long {
-                self.bytes.push(byte);
-            }
-            return None;
-        }
-        let bytes = std::mem::take(&mut self.bytes);
-        if std::mem::take(&mut self.is_too_long) {
-            return Some(Err(format!(
-                "a command has at most {OPERATOR_LINE_BYTES_MAX} bytes; write a shorter one\n"
-            )));
-        }
-        (!bytes.is_empty()).then_some(Ok(bytes))
-    }
-}
-
 /// Whether standard input is a terminal whose foreground job is another one. Reading it would stop this
 /// process.
 fn is_in_background(input: &Stdio) -> bool {
     match rustix::termios::tcgetpgrp(input) {
         Ok(foreground) => foreground != rustix::process::getpgrp(),
         Err(_) => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn split_lines(text: &[u8]) -> Vec<Result<Vec<u8>, String>> {
-        let mut line = LineBuffer::default();
-        text.iter().filter_map(|&byte| line.push(byte)).collect()
-    }
-
-    #[test]
-    fn overlong_console_line_is_refused_and_the_next_one_is_accepted() {
-        assert_eq!(
-            split_lines(b"users\n\nlinks\nnum"),
-            [Ok(b"users".to_vec()), Ok(b"links".to_vec())]
-        );
-        let longest = vec![b'x'; OPERATOR_LINE_BYTES_MAX];
-        assert_eq!(split_lines(&[&longest[..], b"\n"].concat()), [Ok(longest.clone())]);
-        let refused = split_lines(&[&longest[..], b"shutdown\nusers\n"].concat());
-        assert!(refused[0].as_ref().is_err_and(|error| error.contains("at most 65536")));
-        assert_eq!(refused[1..], [Ok(b"users".to_vec())]);
     }
 }
