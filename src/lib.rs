@@ -57,8 +57,6 @@
 //! ```
 
 pub mod chunked_vec;
-pub mod cli;
-pub mod client;
 pub mod id;
 pub mod limits;
 pub mod link;
@@ -66,10 +64,19 @@ pub mod mail;
 pub mod names;
 pub mod net;
 pub mod node;
-pub mod operator;
 pub mod peer;
-pub mod printable;
 pub mod relay;
-pub mod ui;
 pub mod uri;
 pub mod wires;
+
+// Public for the programs of this workspace only, and not part of the library's interface.
+#[doc(hidden)]
+pub mod cli;
+#[doc(hidden)]
+pub mod client;
+#[doc(hidden)]
+pub mod operator;
+#[doc(hidden)]
+pub mod printable;
+#[doc(hidden)]
+pub mod ui;
