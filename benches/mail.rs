@@ -1,9 +1,8 @@
-//! How many messages a second are kept durably, and what that does to chat: `cargo bench --bench mail`.
+//! Durable messages per second, and the latency of chat meanwhile: `cargo bench --bench mail`.
 //!
-//! Starts the real server with its mailbox in the current folder's `target`, so on the disk that is
-//! to be measured. A pair of CRC users passes one message to and fro all the time; in every other
-//! round, direct clients send mail as fast as it is taken. Rounds with and without alternate, and
-//! medians are shown.
+//! Starts the server binary with its mailbox in `target`, on the disk to be measured. Two CRC users
+//! send one message back and forth; direct clients send mail as fast as it is stored. Rounds with
+//! different numbers of senders alternate. Medians are printed.
 
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::TcpStream;
@@ -18,12 +17,12 @@ use crc_tests::frames::{chat, user};
 
 const ROUNDS: usize = 5;
 const ROUND_TIME: Duration = Duration::from_secs(3);
-/// Messages between two echoes: what an echo answers for is on disk.
+/// Messages between two echoes. An echo means that all before it are on disk.
 const BATCH_MESSAGES: u64 = 50;
 /// Types of CRC frames.
 const STATUS: u8 = 0x01;
 const CHAT: u8 = 0x81;
-/// Nobody's id.
+/// An id that no user has.
 const UNKNOWN_ID: i64 = 999;
 
 struct Server {
@@ -89,7 +88,7 @@ impl User {
         user
     }
 
-    /// Reads up to the next frame of a type, past the news of who comes and goes.
+    /// Reads up to the next frame of a type, past registrations and quits.
     fn read_until(&mut self, frame_type: u8) {
         loop {
             let len = crc_wire::frame_len(&self.received, usize::MAX).expect("a frame");
@@ -107,7 +106,7 @@ impl User {
     }
 }
 
-/// Passes a message to and fro until the time is over; answers how long each way there and back took.
+/// Sends a message back and forth until the round is over. Returns the round-trip times.
 fn measure_round_trips([one, two]: &mut [User; 2], is_done: &AtomicBool) -> Vec<Duration> {
     let (there, back) = (chat(101, 102, "0123456789abcdef"), chat(102, 101, "0123456789abcdef"));
     let mut round_trips = Vec::new();
@@ -122,7 +121,7 @@ fn measure_round_trips([one, two]: &mut [User; 2], is_done: &AtomicBool) -> Vec<
     round_trips
 }
 
-/// Sends mail until the time is over; answers how many messages are on disk by then.
+/// Sends mail until the round is over. Returns the number of messages on disk.
 fn send_mail(address: &str, text: &str, is_done: &AtomicBool) -> u64 {
     let stream = connect(address);
     let mut reader = BufReader::new(stream.try_clone().expect("a socket"));
@@ -131,6 +130,7 @@ fn send_mail(address: &str, text: &str, is_done: &AtomicBool) -> u64 {
         reader.read_exact(&mut len).expect("a frame");
         let mut body = vec![0; u32::from_be_bytes(len) as usize];
         reader.read_exact(&mut body).expect("a frame");
+        body
     };
     read_frame(); // the handshake
     let mut batch = Vec::new();
@@ -141,7 +141,7 @@ fn send_mail(address: &str, text: &str, is_done: &AtomicBool) -> u64 {
     let mut stored = 0;
     while !is_done.load(Ordering::Relaxed) {
         (&stream).write_all(&batch).expect("it reads");
-        read_frame();
+        assert!(read_frame().ends_with(b"kept"), "no message is refused");
         stored += BATCH_MESSAGES;
     }
     stored
@@ -157,7 +157,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// A round with so many senders: messages kept a second, and the latencies of the pair.
+/// Runs a round. Returns the messages stored per second, and quantiles of the latency of chat.
 fn run_round(server: &Server, pair: &mut [User; 2], senders: usize) -> [f64; 4] {
     let text = "x".repeat(64);
     let is_done = AtomicBool::new(false);
@@ -169,9 +169,9 @@ fn run_round(server: &Server, pair: &mut [User; 2], senders: usize) -> [f64; 4] 
         std::thread::sleep(ROUND_TIME);
         is_done.store(true, Ordering::Relaxed);
         let kept: u64 = senders.into_iter().map(|sender| sender.join().expect("kept")).sum();
-        (kept, chat_thread.join().expect("talked"))
+        (kept, chat_thread.join().expect("measured"))
     });
-    let micros = |span: Duration| span.as_secs_f64() * 1e6 / 2.0; // there and back are two chats
+    let micros = |span: Duration| span.as_secs_f64() * 1e6 / 2.0; // a round trip is two chats
     let quantiles = [0.5, 0.99, 0.999].map(|part| micros(quantile(&mut round_trips, part)));
     [stored as f64 / ROUND_TIME.as_secs_f64(), quantiles[0], quantiles[1], quantiles[2]]
 }

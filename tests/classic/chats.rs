@@ -1,4 +1,4 @@
-//! What is said, to whom, and what the server says.
+//! Chats, broadcasts and messages of the server.
 
 use super::*;
 use crc::link::Machine as _;
@@ -66,7 +66,7 @@ fn reader_is_not_closed_by_a_large_read_from_another_link() {
     let id = rig.id_of(sam);
     rig.run_for(SECOND);
     rig.take_messages(sam);
-    // 64 KiB and less, which are ten times as much in the full form.
+    // At most 64 KiB, which take ten times as much in the padded form.
     let count = 3_000;
     for (link, message_bytes) in [
         (bob.link, encode_message(Form::Short, "sam", "bob", "")),
@@ -188,7 +188,7 @@ fn unknown_id_status_is_shown_with_the_name_of_a_user_who_quit() {
         rig.send(bree, &status(2, id, 1, text));
         assert_eq!(rig.take_messages(bob), [format!("-SERVER-: {text}")]);
     }
-    // A second welcome is nothing but words.
+    // A second welcome is shown as text.
     rig.send(bree, &status(2, id, 0, "Welcome"));
     assert_eq!(rig.take_messages(bob), ["-SERVER-: Welcome"]);
 }
@@ -254,7 +254,7 @@ fn broadcast_to_a_lost_user_is_delivered_on_return_without_status() {
     rig.send_message(bob, "ALL", "before");
     rig.disconnect(bree);
     rig.send_message(bob, "ALL", "meanwhile");
-    // More than waits for the lost: that is not for the speaker to hear of.
+    // More than is deferred for a lost user. The sender is not notified.
     for _ in 0..2 * SPLIT_DEFERRED_BYTES_MAX / 256 {
         rig.send_message(bob, "ALL", &"x".repeat(200));
     }
@@ -288,7 +288,7 @@ fn broadcast_skips_a_server_link_that_does_not_drain() {
     rig.send_message(bob, "sam", "three");
     rig.run_for(BROADCAST_STALL_TIMEOUT - SECOND);
     assert_eq!(rig.take_messages(sam), [""; 0], "its turn comes after those behind the link");
-    // The rest is said to those who can hear it, each thing in its turn.
+    // The rest is delivered to those who read, in order.
     rig.run_for(SECOND);
     assert_eq!(rig.take_messages(sam), ["bob: one"]);
     rig.run_for(BROADCAST_STALL_TIMEOUT);

@@ -1,4 +1,4 @@
-//! Who comes in, and how they stay and leave.
+//! Connect, Alive and Quit.
 
 use super::*;
 
@@ -22,7 +22,7 @@ fn short_form_is_detected_after_the_form_wait_or_at_the_next_message() {
     let mut rig = rig();
     let bob = rig.unregistered_client(Form::Short, "bob");
     rig.send_message(bob, "-SERVER-", "Connect bob");
-    assert!(rig.node.relay().adjacent_host(bob.link).is_some(), "who connects is online at once");
+    assert!(rig.node.relay().adjacent_host(bob.link).is_some(), "the client is online at once");
     rig.run_for(CLASSIC_FORM_DETECTION_TIMEOUT - Duration::from_nanos(1));
     assert_eq!(rig.take_messages(bob), [""; 0]);
     rig.run_for(Duration::from_nanos(1));
@@ -65,7 +65,7 @@ fn interval_is_sent_in_seconds() {
     }
 }
 
-/// Somebody asks for a name and is refused in these words.
+/// Checks that a `Connect` is refused with this text, in both forms.
 #[track_caller]
 fn check_refused(rig: &mut Rig, name: &'static str, source: &'static str, text: &str) {
     for form in FORMS {
@@ -226,7 +226,7 @@ fn client_without_alive_is_closed_after_three_intervals() {
     rig.take_messages(bob);
     rig.take_frames(frodo);
     rig.run_for(3 * INTERVAL - nanosecond);
-    rig.send_message(bob, "frodo", "Hi"); // other words are no sign of life
+    rig.send_message(bob, "frodo", "Hi"); // only Alive counts
     rig.send_message(bob, "-SERVER-", "List");
     assert_eq!((rig.take_messages(bob).len(), rig.close_reason(bob)), (1, None));
     rig.run_for(nanosecond);

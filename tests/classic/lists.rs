@@ -1,4 +1,4 @@
-//! The lists: asked for, pushed, paced, streamed.
+//! The lists: requested, pushed, paced and sent page by page.
 
 use super::*;
 use crc::link::Machine as _;
@@ -28,7 +28,7 @@ fn list_is_sent_on_request_and_pushed_to_everyone_on_change() {
         rig.send_message(sam, "-SERVER-", "List");
         assert_eq!(rig.take_messages(sam), ["-SERVER-: List 1/1 bob sam"]);
         assert_eq!(rig.take_messages(bob), [""; 0]);
-        rig.run_for(SECOND); // a list that was asked for keeps back the next push like any other
+        rig.run_for(SECOND); // a requested list delays the next push, too
         let frodo = rig.crc_user(101, "frodo");
         for client in [sam, bob] {
             assert_eq!(rig.take_messages(client), ["-SERVER-: List 1/1 bob frodo sam"]);
@@ -47,7 +47,7 @@ fn list_is_sent_on_request_and_pushed_to_everyone_on_change() {
     }
 }
 
-/// Turns, a millisecond apart, until a client hears something.
+/// Runs turns of 1 ms until a client receives something.
 fn turns_until_received(rig: &mut Rig, client: Client) -> usize {
     for turns in 0..10_000 {
         if rig.received.contains_key(&client.link) {
@@ -77,7 +77,7 @@ fn list_of_many_users_is_built_over_many_turns() {
         let received = rig.take_messages(bob);
         assert_eq!(received[0], "-SERVER-: Interval 10");
         assert_eq!(assert_complete_pages(&received[1..], received.len() - 1), USERS + 2);
-        // Who comes or goes while a list is being made is in it or is not, and the others are.
+        // A user that joins or leaves during construction may be listed; all others are.
         rig.send(bree, &registration(HostKind::User, 500, 2, "a", ""));
         rig.send_message(bob, "-SERVER-", "List");
         rig.send(bree, &[quit(1_000, ""), quit(1_001, "")].concat());
@@ -153,11 +153,11 @@ fn list_pushes_are_paced_under_constant_joins_and_quits() {
     let seconds = rig.now.since(started_at).as_secs_f64();
     assert_eq!(seconds, 5.0);
     let pages = 1_003_usize.div_ceil(25);
-    // What is allowed, and the one list that need not wait for the one before it.
+    // The allowed number, and the first list, which is not delayed.
     let allowed = seconds / CLASSIC_PAGE_INTERVAL.as_secs_f64() + pages as f64;
     assert!(bytes / 256 <= allowed as usize, "{bytes} bytes");
     assert!(bytes / 256 >= 4 * pages, "{bytes} bytes");
-    // When it is over, everyone knows the end of it.
+    // In the end everyone has the last list.
     rig.run_for(2 * SECOND);
     let pushed_list = rig.take_messages(bob).split_off(bytes / 256);
     rig.send_message(requester, "-SERVER-", "List");
@@ -203,14 +203,14 @@ fn a_list_larger_than_the_queue_streams_as_the_client_reads() {
         rig.not_reading.insert(bob.link);
         rig.send_message(bob, "-SERVER-", "Connect bob");
         rig.run_for(SECOND);
-        // While the list is on its way somebody comes, and the client asks again and again.
+        // While the list is being sent, a user joins and the client requests the list repeatedly.
         rig.send(bree, &user_registrations(140_000..140_001));
         for _ in 0..10 {
             rig.send_message(bob, "-SERVER-", "List");
             rig.run_for(SECOND);
         }
         while rig.read(bob.link, 1_000) {
-            rig.run_for(CLASSIC_WORK_INTERVAL); // the next list is made meanwhile
+            rig.run_for(CLASSIC_WORK_INTERVAL); // the next list is built meanwhile
             let queued = rig.node.unsent(bob.link).len();
             assert!(queued < QUEUE_LOW_WATER_BYTES + 256, "{queued} bytes");
         }
@@ -252,7 +252,7 @@ fn name_belongs_to_the_first_user_and_is_reassigned_when_free() {
     let early = rig.crc_user(101, "early");
     let second = rig.crc_user(102, "sam");
     rig.send(early, &quit(101, ""));
-    rig.crc_user(103, "sam"); // later, though in the place of the one who left
+    rig.crc_user(103, "sam"); // later, but in a reused slot
     let bob = rig.connected_client(Form::Full, "bob");
     rig.run_for(SECOND);
     rig.take_messages(bob);

@@ -1,7 +1,7 @@
-//! The classic wire, rule by rule, to the byte, against a real node in memory.
+//! The classic wire against a `Node` in memory, to the byte.
 //!
-//! Clients write their messages by hand, in both forms; users of the CRC wire and a neighbouring
-//! server stand beside them. Time is virtual.
+//! The tests encode messages without the codec, in both forms. CRC users and a neighbouring server take
+//! part. Time is virtual.
 
 mod chats;
 mod connecting;
@@ -28,7 +28,7 @@ use crc_tests::frames::{chat, quit, registration, server, split_frames, status, 
 const SECOND: Duration = Duration::from_secs(1);
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// How a client ends its messages.
+/// The form of a client's messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     Full,
@@ -37,7 +37,7 @@ enum Form {
 
 const FORMS: [Form; 2] = [Form::Full, Form::Short];
 
-/// A message as a client writes it.
+/// Encodes a message of a client.
 fn encode_message(form: Form, to: &str, from: &str, text: &str) -> Vec<u8> {
     let mut bytes = format!("{to:<8}{from:<8}{text}\0").into_bytes();
     if form == Form::Full {
@@ -46,7 +46,7 @@ fn encode_message(form: Form, to: &str, from: &str, text: &str) -> Vec<u8> {
     bytes
 }
 
-/// The messages in some bytes: who says what, to whom.
+/// Parses the messages in `bytes`.
 #[track_caller]
 fn parse_messages(form: Form, bytes: &[u8]) -> Vec<[String; 3]> {
     let mut chunks: Vec<&[u8]> = match form {
@@ -71,13 +71,13 @@ struct Client {
     form: Form,
 }
 
-/// One server, and everything that a shell does.
+/// A server and its shell.
 struct Rig {
     node: Node,
     now: Time,
     received: BTreeMap<LinkId, Vec<u8>>,
     closed: BTreeMap<LinkId, String>,
-    /// Who does not read.
+    /// Clients that do not read.
     not_reading: BTreeSet<LinkId>,
 }
 
@@ -93,12 +93,12 @@ impl Rig {
         self.node.open_link(self.now, wire)
     }
 
-    /// Bytes come in; the turn goes on.
+    /// Receives bytes on a link without ending the turn.
     fn receive(&mut self, link: LinkId, bytes: &[u8]) {
         self.node.receive(self.now, link, bytes);
     }
 
-    /// Bytes come in; the turn ends.
+    /// Receives bytes on a link and ends the turn.
     fn send(&mut self, link: LinkId, bytes: &[u8]) {
         self.receive(link, bytes);
         self.end_turn();
@@ -125,7 +125,7 @@ impl Rig {
         }
     }
 
-    /// Somebody reads some of what waits for them. Answers whether there was anything.
+    /// Reads some unsent bytes of a link. Returns whether there were any.
     fn read(&mut self, link: LinkId, bytes_max: usize) -> bool {
         let unsent = self.node.unsent(link);
         let unsent = &unsent[..unsent.len().min(bytes_max)];
@@ -156,7 +156,7 @@ impl Rig {
         panic!("deadlines that are always due");
     }
 
-    /// A classic client that has connected, and has been told so.
+    /// Connects a classic client and discards the answer.
     #[track_caller]
     fn connected_client(&mut self, form: Form, name: &'static str) -> Client {
         let client = self.unregistered_client(form, name);
@@ -166,7 +166,7 @@ impl Rig {
         client
     }
 
-    /// A classic client that has said nothing.
+    /// Opens a link for a classic client that has not registered.
     fn unregistered_client(&mut self, form: Form, name: &'static str) -> Client {
         Client { link: self.connect(Wire::Classic), name, form }
     }
@@ -175,7 +175,7 @@ impl Rig {
         self.send(client.link, &encode_message(client.form, to, client.name, text));
     }
 
-    /// What a client was told since it was last asked.
+    /// Returns the messages to a client since the last call.
     #[track_caller]
     fn take_messages(&mut self, client: Client) -> Vec<String> {
         let bytes = self.received.remove(&client.link).unwrap_or_default();
@@ -187,7 +187,7 @@ impl Rig {
         lines
     }
 
-    /// A user of the CRC wire, who has been told of everyone.
+    /// Registers a CRC user and discards the answer.
     fn crc_user(&mut self, id: u32, name: &str) -> LinkId {
         let link = self.connect(Wire::Crc);
         self.send(link, &user(id, name, ""));
@@ -195,7 +195,7 @@ impl Rig {
         link
     }
 
-    /// A neighbouring server with a user behind it.
+    /// Registers a server with a user behind it.
     fn neighbour_server(&mut self, id: u32, user_id: u32, name: &str) -> LinkId {
         let link = self.connect(Wire::Crc);
         let burst = [server(id, "bree", ""), registration(HostKind::User, user_id, id, name, "")];
@@ -213,7 +213,7 @@ impl Rig {
         self.end_turn();
     }
 
-    /// Why a link was closed.
+    /// Returns why a link was closed.
     fn close_reason(&self, client: Client) -> Option<&str> {
         self.closed.get(&client.link).map(String::as_str)
     }

@@ -1,10 +1,10 @@
-//! However a stream is cut, the answers are the same.
+//! The answers do not depend on how the stream is split.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// What a client says, after which it has its answers and is gone, or not.
+/// The bytes of a client.
 fn script_bytes(form: Form, script: usize) -> Vec<u8> {
     let lines: &[(&str, &str)] = match script {
         0 => &[
@@ -28,7 +28,7 @@ fn script_bytes(form: Form, script: usize) -> Vec<u8> {
     lines.iter().flat_map(|(to, text)| encode_message(form, to, "bob", text)).collect()
 }
 
-/// What the client hears, why it is closed, and what sam hears.
+/// The bytes to the client, why it was closed, and the messages to sam.
 fn outcome(pieces: &[&[u8]], turns: &[bool]) -> (Vec<u8>, Option<String>, Vec<u8>) {
     let mut rig = rig();
     let sam = rig.crc_user(102, "sam");
@@ -56,7 +56,7 @@ fn check(form: Form, script: usize, positions: &[usize], turns: &[bool]) {
     let bytes = script_bytes(form, script);
     let expected = outcome(&[&bytes], &[true]);
     assert!(!expected.0.is_empty());
-    parse_messages(form, &expected.0); // and in the client's form
+    parse_messages(form, &expected.0); // checks the form
     assert_eq!(
         outcome(&split(&bytes, positions), turns),
         expected,

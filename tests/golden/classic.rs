@@ -1,4 +1,4 @@
-//! The bytes of the classic wire, in both forms.
+//! Golden bytes of the classic wire, in both forms.
 
 use crc::wires::classic::codec;
 use crc::wires::classic::codec::{Form, Message, Name};

@@ -1,4 +1,4 @@
-//! The bytes of the direct wire, also as Python's protobuf package has them.
+//! Golden bytes of the direct wire, compared with Python's protobuf package, too.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use crc::wires::direct::codec::{Control, FastHandshake, Message, WireError, enco
 
 use super::{examples, parse_hex};
 
-/// What a frame holds: the server's first is a bare handshake.
+/// The body of a frame. The first frame from the server is a handshake.
 #[derive(Clone, Debug, PartialEq)]
 enum Body {
     Message(Message),
@@ -31,7 +31,7 @@ fn bare_handshake(id: i64, error: bool) -> Body {
     Body::Handshake(FastHandshake { id, error })
 }
 
-/// Every kind of frame, and the numbers at the ends of what their bytes can hold.
+/// Every kind of frame, with numbers at the limits of each encoded length.
 fn golden_frames() -> Vec<(Body, &'static str)> {
     vec![
         (bare_handshake(7, false), "00000002  0807"),
@@ -109,8 +109,8 @@ fn every_example_in_the_protocol_page_is_a_message() {
     }
 }
 
-/// Builds the schema without protoc, then tells for each frame the fields that it reads in it, and
-/// the bytes that it makes of them.
+/// A Python program that builds the schema without protoc, and prints for each frame its fields and
+/// their encoding.
 const PYTHON: &str = r#"
 import struct, sys
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -162,7 +162,7 @@ fn python_line(body: &Body) -> (&'static str, String) {
     }
 }
 
-/// Runs where `python3`, or what `CRC_PYTHON` names, has the protobuf package.
+/// Needs `python3`, or the program in `CRC_PYTHON`, with the protobuf package.
 #[test]
 fn python_protobuf_encodes_the_same_bytes() {
     let python = std::env::var("CRC_PYTHON").unwrap_or_else(|_| "python3".to_owned());

@@ -1,4 +1,4 @@
-//! The bytes of the wires, spaced by field, checked both ways. Those of CRC are in this file.
+//! Golden bytes of the wires, spaced by field, checked in both directions. CRC is in this file.
 
 mod classic;
 mod direct;
@@ -18,7 +18,7 @@ fn parse_hex(hex: &str) -> Vec<u8> {
         .collect()
 }
 
-/// The frame has these bytes, and these bytes make the message that makes this frame.
+/// Checks that `hex` parses as the message, and that the message encodes to it.
 fn check_golden(frame: &[u8], hex: &str) {
     let golden = parse_hex(hex);
     assert_eq!(frame, golden, "encoded, expected {hex}");
@@ -118,7 +118,7 @@ fn oversized_length_is_rejected_from_the_header() {
     assert!(codec::frame_len(&largest, 1023).is_err());
 }
 
-/// The lines of the page's code blocks that are marked so.
+/// Returns the lines of the code blocks of docs/PROTOCOL.md that start with this fence.
 fn examples(mark: &str) -> Vec<&'static str> {
     let page = include_str!("../../docs/PROTOCOL.md");
     let blocks = page.split(mark).skip(1);

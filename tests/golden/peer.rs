@@ -1,4 +1,4 @@
-//! The bytes of the peer wire. They were made by hand, by another program than the one that is tested.
+//! Golden bytes of the peer wire, made by another program than the one under test.
 
 use crc::peer::wire::{self, Advertisement, Body, Chat, Empty, Grant, Hello, Receipt};
 

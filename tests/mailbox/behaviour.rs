@@ -1,4 +1,4 @@
-//! What both stores do alike, and what a file still knows when it is opened again.
+//! Behaviour that both stores share, and the content of a file that is opened again.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
@@ -79,7 +79,7 @@ fn fetch_returns_a_long_backlog_in_bounded_batches() {
             appended(3),
             appended(4),
             appended(5),
-            // Exactly the bound.
+            // Exactly the limit.
             StoreReply::Fetched { serial: 1, mails: vec![mail(1, 7, &half), mail(2, 7, &half)] },
             StoreReply::Fetched { serial: 2, mails: vec![mail(3, 7, b"")] },
             StoreReply::Fetched { serial: 3, mails: vec![mail(4, 7, &long)] },
@@ -129,7 +129,7 @@ fn expire_removes_old_mail_and_reports_each_addressee() {
             append(3, 9, b"ccc"),
             append(4, -4, b"dddd"),
             expire(Duration::ZERO),
-            // What was kept at that very time stays.
+            // A message appended at exactly that time stays.
             expire(third),
             expire(third + Duration::from_nanos(1)),
             fetch(1, -4, 0),
@@ -256,20 +256,20 @@ fn log_and_file_stay_bounded_while_mail_is_appended_and_deleted() {
         let mut requests: Vec<StoreRequest> =
             (first..first + 10).map(|id| append(id, 7, &text)).collect();
         requests.push(StoreRequest::DeleteAll { to: WideId(7) });
-        // One by one, or most would never be written: forgotten in the transaction that keeps them.
+        // One by one: within one transaction, most messages would never be written.
         for request in requests {
             opened.round_trip(&[request]);
         }
         longest = longest.max(with_suffix(&path, "-wal").metadata().expect("the log").len());
     }
-    assert!(longest > MAIL_WAL_BYTES_MAX / 2, "the bound was reached: {longest}");
+    assert!(longest > MAIL_WAL_BYTES_MAX / 2, "the limit was reached: {longest}");
     assert!(longest < MAIL_WAL_BYTES_MAX + 500_000, "the log grew to {longest}");
     drop(opened);
     let size = path.metadata().expect("the file").len();
     assert!(size < 3_000_000, "the file grew to {size}");
 }
 
-/// A request out of a few addressees, ids and times, so that they meet.
+/// Generates requests on few addressees, ids and times, so that they interact.
 fn any_request() -> impl Strategy<Value = (u8, i64, Vec<u8>, u64)> {
     let text = prop_oneof![
         9 => prop::collection::vec(any::<u8>(), 0..40),
@@ -306,7 +306,7 @@ proptest! {
                 })
                 .collect();
             prop_assert_eq!(memory.round_trip(&requests), disk.round_trip(&requests));
-            // Time and again as after a restart.
+            // As after a restart.
             drop(disk);
             disk = TestMailbox::open(&path);
             let crc::mail::store::Mailbox::Memory(memory_mailbox) = &memory.mailbox else { unreachable!() };

@@ -1,4 +1,4 @@
-//! Ends without a warning: what was answered as kept is there, in order, once.
+//! Crashes: acknowledged mail is in the files, in order and once.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,13 +10,13 @@ use crc::mail::{MailId, StoreReply, StoreRequest};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-use super::trouble::ChildProcess;
+use super::faults::ChildProcess;
 use super::{TestMailbox, append, ids, temp_dir, with_suffix};
 
-/// A page in the log and what stands before it.
+/// Size of a page in the log with its header, in bytes.
 const LOG_FRAME_BYTES: usize = 24 + 4096;
 
-/// What a mailbox holds whose file and log are these.
+/// Returns the ids of the mail in a mailbox with this file and log.
 fn recovered_ids(file: &[u8], log: &[u8]) -> Vec<u64> {
     let folder = temp_dir();
     let path = folder.path().join("mail");
@@ -25,12 +25,12 @@ fn recovered_ids(file: &[u8], log: &[u8]) -> Vec<u64> {
     ids(&TestMailbox::open(&path).fetch_all(7))
 }
 
-/// Keeps messages one at a time, and takes the files as a crash would leave them after some of them.
+/// Appends messages one at a time, and passes the files as a crash after each of them would leave them.
 fn append_one_by_one(count: u64, mut on_append: impl FnMut(u64, &[u8], &[u8])) {
     let folder = temp_dir();
     let path = folder.path().join("mail");
     let mut opened = TestMailbox::open(&path);
-    // All of it is in the log, so the two files can be read one after the other.
+    // The file does not change, so the two files can be read one after the other.
     for id in 1..=count {
         opened.round_trip(&[append(id, 7, format!("message {id}").as_bytes())]);
         let log = fs::read(with_suffix(&path, "-wal")).expect("the log");
@@ -64,7 +64,7 @@ fn torn_log_loses_only_the_messages_after_the_tear() {
         assert!(recovered.len() >= most_recovered && recovered.len() < 30, "cut to {length}");
         most_recovered = recovered.len();
     }
-    assert_eq!(most_recovered, 29, "only the last is lost with the last byte");
+    assert_eq!(most_recovered, 29, "the last byte belongs to the last message");
     let mut rng = StdRng::seed_from_u64(1);
     for _ in 0..60 {
         let position = rng.random_range(log.len() - 6 * LOG_FRAME_BYTES..log.len());
@@ -80,7 +80,7 @@ fn torn_log_loses_only_the_messages_after_the_tear() {
     }
 }
 
-/// Keeps and forgets, and says what it asks and what is answered, until it is killed.
+/// Appends and deletes, and prints each request and reply, until it is killed.
 pub(super) fn append_until_killed(path: &Path) {
     let mut opened = TestMailbox::open(path);
     println!("> opened {}", opened.inventory.next_id);
@@ -91,19 +91,19 @@ pub(super) fn append_until_killed(path: &Path) {
         for _ in 0..rng.random_range(1..20) {
             if id > 1 && rng.random_range(0..4) == 0 {
                 let old = rng.random_range(1..id);
-                println!("> forget {old}");
+                println!("> delete {old}");
                 requests.push(StoreRequest::Delete { to: WideId(7), ids: vec![MailId(old)] });
             } else {
-                println!("> keep {id}");
+                println!("> append {id}");
                 requests.push(append(id, 7, &text(id)));
                 id += 1;
             }
         }
         for (reply, request) in opened.round_trip(&requests).into_iter().zip(&requests) {
             match (reply, request) {
-                (StoreReply::Appended(ids), _) => println!("> kept {}", ids[0].0),
+                (StoreReply::Appended(ids), _) => println!("> appended {}", ids[0].0),
                 (StoreReply::Deleted { .. }, StoreRequest::Delete { ids, .. }) => {
-                    println!("> removed {}", ids[0].0);
+                    println!("> deleted {}", ids[0].0);
                 }
                 other => panic!("{other:?}"),
             }
@@ -111,7 +111,7 @@ pub(super) fn append_until_killed(path: &Path) {
     }
 }
 
-/// Some are long, so that the log is moved into the file every now and then.
+/// Returns the text of a message. Some are long, so that the log is moved into the file sometimes.
 fn text(id: u64) -> Vec<u8> {
     let length = if id.is_multiple_of(4) { 100_000 } else { 100 };
     id.to_string().bytes().cycle().take(length).collect()
@@ -124,7 +124,7 @@ fn acknowledged_mail_survives_a_process_kill() {
     let mut rng = StdRng::seed_from_u64(7);
     let (mut acknowledged, mut possible) = (BTreeSet::new(), BTreeSet::new());
     for round in 0..30 {
-        let mut child = ChildProcess::start("keep", &path);
+        let mut child = ChildProcess::start("append", &path);
         let lines_before_kill = rng.random_range(1..600);
         let mut lines: Vec<String> = (0..lines_before_kill).map(|_| child.next_line()).collect();
         let kill_at = Instant::now() + Duration::from_micros(rng.random_range(0..3000));
@@ -138,11 +138,11 @@ fn acknowledged_mail_survives_a_process_kill() {
             let id: u64 = id.parse().expect("a number");
             match word {
                 "opened" => {}
-                "keep" => drop(possible.insert(id)),
-                "kept" => drop(acknowledged.insert(id)),
-                // From here on it may be gone, from its answer on it must be.
-                "forget" => drop(deleting.insert(id)),
-                "removed" => drop(possible.remove(&id)),
+                "append" => drop(possible.insert(id)),
+                "appended" => drop(acknowledged.insert(id)),
+                // The message may be deleted from the request on, and must be from the reply on.
+                "delete" => drop(deleting.insert(id)),
+                "deleted" => drop(possible.remove(&id)),
                 _ => panic!("{line}"),
             }
         }
@@ -153,9 +153,9 @@ fn acknowledged_mail_survives_a_process_kill() {
         assert!(mails.iter().all(|mail| *mail.text == *text(mail.id.0)));
         let required: BTreeSet<u64> = acknowledged.difference(&deleting).copied().collect();
         let lost: Vec<_> = required.difference(&recovered).collect();
-        assert!(lost.is_empty(), "round {round}: kept and lost: {lost:?}");
+        assert!(lost.is_empty(), "round {round}: acknowledged and lost: {lost:?}");
         let unexpected: Vec<_> = recovered.difference(&possible).collect();
-        assert!(unexpected.is_empty(), "round {round}: there and should not be: {unexpected:?}");
+        assert!(unexpected.is_empty(), "round {round}: unexpected: {unexpected:?}");
         assert!(acknowledged.last().is_none_or(|last| opened.inventory.next_id > *last));
         acknowledged.clone_from(&recovered);
         possible = recovered;
@@ -171,7 +171,7 @@ fn mailbox_whose_creation_was_killed_opens_again() {
     let folder = temp_dir();
     let path = folder.path().join("first");
     let start = Instant::now();
-    let mut child = ChildProcess::start("keep", &path);
+    let mut child = ChildProcess::start("append", &path);
     child.next_line();
     let startup_time = start.elapsed();
     child.kill();
@@ -179,7 +179,7 @@ fn mailbox_whose_creation_was_killed_opens_again() {
     for round in 0..40 {
         let path = folder.path().join(format!("mail{round}"));
         let kill_at = Instant::now() + startup_time.mul_f64(rng.random_range(0.2..1.1));
-        let child = ChildProcess::start("keep", &path);
+        let child = ChildProcess::start("append", &path);
         while Instant::now() < kill_at {
             std::hint::spin_loop();
         }

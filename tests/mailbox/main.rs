@@ -1,9 +1,9 @@
-//! The mailbox: what is kept is there, whatever happens to the process and its files.
+//! The mailbox stores: acknowledged mail is there, whatever happens to the process and its files.
 
 mod behaviour;
 mod crash;
+mod faults;
 mod refusals;
-mod trouble;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -15,10 +15,10 @@ use crc::limits::MAIL_OVERHEAD_BYTES;
 use crc::mail::store::Mailbox;
 use crc::mail::{Inventory, Mail, MailId, StoreReply, StoreRequest};
 
-/// No test gets near it unless something is wrong.
+/// Maximum time to wait for a reply. Only a failing test reaches it.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A mailbox, and the word that it has something to say.
+/// A mailbox and the receiver of its wake calls.
 struct TestMailbox {
     mailbox: Mailbox,
     inventory: Inventory,
@@ -36,7 +36,7 @@ impl TestMailbox {
         let opened = Mailbox::open(path, move || {
             let _ = wake.send(());
         });
-        let (mailbox, inventory) = opened.expect("a mailbox that is in order");
+        let (mailbox, inventory) = opened.expect("a valid mailbox");
         Self { mailbox, inventory, wake_receiver }
     }
 
@@ -47,12 +47,11 @@ impl TestMailbox {
                 return reply;
             }
             let remaining = deadline.saturating_duration_since(Instant::now());
-            self.wake_receiver.recv_timeout(remaining).expect("an answer in time");
+            self.wake_receiver.recv_timeout(remaining).expect("a reply in time");
         }
     }
 
-    /// Makes the requests and waits for their answers. Those to keeps stand alone in what is returned,
-    /// however many came as one.
+    /// Sends the requests and returns the replies, with one reply per append request.
     fn round_trip(&mut self, requests: &[StoreRequest]) -> Vec<StoreReply> {
         for request in requests {
             self.mailbox.request(request.clone());
@@ -79,11 +78,11 @@ impl TestMailbox {
                 }
             }
         }
-        assert_eq!(self.mailbox.poll(), None, "an answer to nothing");
+        assert_eq!(self.mailbox.poll(), None, "no reply without a request");
         replies
     }
 
-    /// All that waits for an addressee, portion after portion.
+    /// Returns all mail of an addressee, fetched in batches.
     fn fetch_all(&mut self, to: i64) -> Vec<Mail> {
         let mut all: Vec<Mail> = Vec::new();
         loop {
@@ -99,14 +98,8 @@ impl TestMailbox {
 }
 
 fn mail(id: u64, to: i64, text: &[u8]) -> Mail {
-    let kept_at = Duration::from_nanos(id * 1_000_000_007);
-    Mail {
-        id: MailId(id),
-        to: WideId(to),
-        from: WideId(-to),
-        appended_at: kept_at,
-        text: text.into(),
-    }
+    let appended_at = Duration::from_nanos(id * 1_000_000_007);
+    Mail { id: MailId(id), to: WideId(to), from: WideId(-to), appended_at, text: text.into() }
 }
 
 fn append(id: u64, to: i64, text: &[u8]) -> StoreRequest {

@@ -1,4 +1,4 @@
-//! What is not a whole mailbox is refused, and is afterwards as it was, byte for byte.
+//! Files that are not an intact mailbox are refused, and unchanged to the byte.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -10,26 +10,26 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use rusqlite::Connection;
 
-use super::trouble::ChildProcess;
+use super::faults::ChildProcess;
 use super::{TestMailbox, append, temp_dir, with_suffix};
 
-/// An addressee that can be found again among the bytes of a file.
+/// An addressee that can be found in the bytes of a file.
 const MARKER_ADDRESSEE: i64 = 0x1122_3344_5566_7788;
 
-/// All that lies in a folder.
+/// Returns the files of a folder with their content.
 fn dir_contents(folder: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     let entries = fs::read_dir(folder).expect("a folder");
     let paths = entries.map(|entry| entry.expect("an entry").path());
     paths.map(|path| (path.clone(), fs::read(path).ok())).collect()
 }
 
-/// Each of `words` must be in the refusal, and the file's name.
+/// Checks that opening is refused with each of `parts` and the path, and that no file changes.
 fn check_refused(path: &Path, parts: &[&str]) {
     let folder = path.parent().expect("a folder");
     let before = folder.is_dir().then(|| dir_contents(folder));
     let refusal = Mailbox::open(path, || ()).expect_err("refused");
     let mut after = folder.is_dir().then(|| dir_contents(folder));
-    // SQLite looks for a log by making an empty one.
+    // SQLite creates an empty log when it looks for one.
     let log = with_suffix(path, "-wal");
     if let (Some(before), Some(after)) = (&before, &mut after)
         && !before.contains_key(&log)
@@ -37,13 +37,13 @@ fn check_refused(path: &Path, parts: &[&str]) {
     {
         after.remove(&log);
     }
-    assert!(before == after, "{refusal}: but it is not as it was");
+    assert!(before == after, "{refusal}: files were changed");
     for word in parts.iter().chain([&path.to_str().expect("text")]) {
         assert!(refusal.contains(word), "{word}: {refusal}");
     }
 }
 
-/// The file of a mailbox that holds something, closed as it should.
+/// Creates a mailbox with some mail, and closes it cleanly.
 fn create_mailbox(folder: &Path) -> PathBuf {
     let path = folder.join("mail");
     let mut opened = TestMailbox::open(&path);
@@ -57,7 +57,7 @@ fn create_mailbox(folder: &Path) -> PathBuf {
     path
 }
 
-/// A mailbox that another program has changed.
+/// Checks that a mailbox changed by another program is refused.
 fn check_altered_is_refused(sql: &str, parts: &[&str]) {
     let folder = temp_dir();
     let path = create_mailbox(folder.path());
@@ -108,7 +108,7 @@ fn log_without_its_mailbox_is_refused() {
         check_refused(&path, &["it is missing", "its log", "Put the mailbox back"]);
         fs::write(&log, "").expect("written");
     }
-    // Empty logs hold nothing that could be lost.
+    // Empty logs contain no mail.
     drop(TestMailbox::open(&path));
 }
 
@@ -145,7 +145,7 @@ fn copied_mailbox_opens_with_the_same_mail() {
 }
 
 #[test]
-fn a_damaged_mailbox_is_refused() {
+fn damaged_mailbox_is_refused() {
     let folder = temp_dir();
     let path = create_mailbox(folder.path());
     let whole = fs::read(&path).expect("the file");
@@ -162,7 +162,7 @@ fn a_damaged_mailbox_is_refused() {
             }
         }
     }
-    // What says of which kind a page is; pages that only go on with a long text have none.
+    // The byte with the type of a page. Overflow pages of long texts have none.
     let mut refusals = 0;
     for page in 0..pages {
         let at = (page * 4096).max(100);
@@ -174,7 +174,7 @@ fn a_damaged_mailbox_is_refused() {
         }
     }
     assert!(refusals > 5);
-    // A message whose index says that it is another's would never be collected.
+    // An index entry with another addressee would make a message unreachable.
     let offsets: Vec<usize> = (0..whole.len() - 8)
         .filter(|at| whole[*at..].starts_with(&MARKER_ADDRESSEE.to_be_bytes()))
         .collect();
@@ -184,7 +184,7 @@ fn a_damaged_mailbox_is_refused() {
         flipped[at + 7] ^= 1;
         check(&flipped, &["it is damaged"]);
     }
-    // Anywhere: what can be known is refused, and nothing goes wrong with the rest.
+    // A flipped bit anywhere is refused or harmless.
     let mut rng = StdRng::seed_from_u64(2);
     for _ in 0..100 {
         let mut flipped = whole.clone();
@@ -202,10 +202,10 @@ fn a_damaged_mailbox_is_refused() {
 }
 
 #[test]
-fn a_damaged_mailbox_keeps_its_log() {
+fn damaged_mailbox_keeps_its_log() {
     let folder = temp_dir();
     let path = create_mailbox(folder.path());
-    let mut child = ChildProcess::start("keep", &path);
+    let mut child = ChildProcess::start("append", &path);
     for _ in 0..20 {
         child.next_line();
     }

@@ -1,4 +1,4 @@
-//! Who is handed what was kept, and in which form.
+//! Delivery of mail: to whom, and in which form.
 
 use super::*;
 
@@ -7,14 +7,14 @@ fn stored_mail_is_delivered_in_order_when_its_id_joins() {
     let TwoServers { mut world, one, seven, .. } = two_servers();
     send_numbered_texts(&mut world, &seven, 8, 0..300);
     assert_eq!(stored_counts(&world, one), [(8, 300)]);
-    assert_messages(&mut world, &seven, &[]); // to the sender nothing is said
+    assert_messages(&mut world, &seven, &[]); // nothing is sent to the sender
     let eight = connect_with_id(&mut world, one, 8);
     assert_messages(&mut world, &eight, &numbered_texts(7, 0..300));
     assert_eq!(stored_counts(&world, one), []);
     world.disconnect(eight.client);
     world.run_until_quiescent();
     let eight = connect_with_id(&mut world, one, 8);
-    assert_messages(&mut world, &eight, &[]); // once
+    assert_messages(&mut world, &eight, &[]); // delivered once
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn mail_for_a_wide_id_goes_to_its_next_holder() {
     const LARGE: i64 = 5_000_000_000;
     let TwoServers { mut world, one, two, seven } = two_servers();
     let large = connect_with_id(&mut world, two, LARGE);
-    // The next one with that number in its name.
+    // The next user whose name is that id.
     let sam = connect_and_send(&mut world, one, &user(102, &LARGE.to_string(), ""));
     take_frames(&mut world, sam);
     world.cut_uplink(two);
@@ -151,7 +151,7 @@ fn mail_for_an_id_is_delivered_to_a_user_with_a_numeric_name() {
 #[test]
 fn id_with_waiting_mail_is_not_assigned() {
     let OneServer { mut world, one, .. } = one_server();
-    // What the next client would be called.
+    // The id that the next client would get.
     let next_id = {
         let client = world.connect_on(one, Wire::Direct);
         world.run_until_quiescent();

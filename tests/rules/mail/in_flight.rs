@@ -1,8 +1,8 @@
-//! Mail on its way: what it waits for, what waits for it, and those who read slowly.
+//! Mail in flight: input that waits for it, order, and slow readers.
 
 use super::*;
 
-/// Frames by which a plain neighbour tells of a user who has a name of its own.
+/// Encodes the registration by which a server announces a user.
 fn user_registration(id: u32, by: u32, name: &str) -> Vec<u8> {
     registration(HostKind::User, id, by, name, "")
 }
@@ -16,7 +16,7 @@ fn input_after_mail_waits_until_the_mail_is_stored() {
         [text_frame(9, "kept"), text_frame(9, "too"), text_frame(8, "Hi"), text_frame(0, "echo")]
             .concat();
     world.send(seven.client, &bytes);
-    world.disconnect(seven.client); // what was said before counts all the same
+    world.disconnect(seven.client); // what it sent before is still handled
     let mut is_stored = false;
     for _ in 0..200 {
         world.run_for(SECOND / 20);
@@ -24,11 +24,11 @@ fn input_after_mail_waits_until_the_mail_is_stored() {
         let received = take_messages(&mut world, &eight);
         if !received.is_empty() {
             assert_eq!(sender_texts(&received), [(7, "Hi")]);
-            assert!(is_stored, "heard before the mail was kept");
+            assert!(is_stored, "delivered before the mail was stored");
             return;
         }
     }
-    panic!("the chat never came");
+    panic!("the chat was not delivered");
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn later_chats_do_not_overtake_mail() {
     let mut desired_id = vec![0, 0, 0, 2];
     desired_id.extend([0x20, 8]);
     world.send(eight, &desired_id);
-    // All through the hand-over there is more.
+    // More is sent during the delivery.
     for number in 1000..1100 {
         world.send(seven.client, &text_frame(8, &number.to_string()));
         world.run_for(SECOND / 20);
@@ -53,7 +53,7 @@ fn later_chats_do_not_overtake_mail() {
     let received: Vec<_> =
         received.iter().filter(|m| m.control.is_none()).map(|m| &*m.msg).collect();
     let expected: Vec<_> = (0..1100).map(|number| number.to_string()).collect();
-    assert_eq!(received[1..], expected, "after the handshake, which is no message");
+    assert_eq!(received[1..], expected, "after the handshake");
     assert_eq!(stored_counts(&world, one), []);
 }
 
@@ -67,7 +67,7 @@ fn large_mailbox_is_delivered_in_portions() {
     }
     world.run_until_quiescent();
     assert_eq!(stored_counts(&world, one), [(8, count as u64)]);
-    // More than a client's queue holds: it stays, however slowly it reads.
+    // More than a client's send queue holds: a slow reader is not closed.
     let eight = connect_stalled(&mut world, one);
     let mut received = 0;
     for _ in 0..10_000 {
@@ -120,7 +120,7 @@ fn delivery_ends_with_its_user_even_if_the_wide_id_had_other_holders() {
     world.send(two, &user_registration(66, 2, LARGE));
     world.run_until_quiescent();
     assert!(!stored_counts(&world, one).is_empty());
-    world.disconnect(first_holder); // the number is now that of 66
+    world.disconnect(first_holder); // user 66 owns the wide id now
     world.run_until_quiescent();
     world.send(two, &quit(66, ""));
     world.run_until_quiescent();
@@ -136,7 +136,7 @@ fn delivery_ends_with_its_user_even_if_the_wide_id_had_other_holders() {
         }
     }
     assert_eq!(stored_counts(&world, one), []);
-    connect_with_id(&mut world, one, 9); // of whom both neighbours are told
+    connect_with_id(&mut world, one, 9); // announced to both neighbours
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What becomes of mail when servers end and links are lost.
+//! Mail when servers stop and links are lost.
 
 use super::*;
 use crc::link::Machine as _;
@@ -78,7 +78,7 @@ fn mail_from_a_lost_sender_reaches_a_server_that_never_knew_it() {
     connect_with_id(&mut world, two, 7);
     world.kill(two);
     world.run_for(SECOND / 10);
-    // In the grace of that split, with servers that have joined since.
+    // During the grace, with a server that has joined since.
     let three = world.start(ServerSpec::new(3, Some(1)));
     world.run_for(SECOND / 10);
     let eight = connect_with_id(&mut world, three, 8);
@@ -95,7 +95,7 @@ fn mail_in_flight_to_a_lost_user_waits_for_the_grace() {
             world.disconnect(seven.client);
             world.run_until_quiescent();
         }
-        // Gone before the mail that its coming has set on its way is there.
+        // It leaves before its mail arrives.
         let burst = [server(3, "three", ""), registration(HostKind::User, 8, 3, "8", "")];
         world.send(plain, &burst[1]);
         world.disconnect(plain);

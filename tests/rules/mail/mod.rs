@@ -1,4 +1,4 @@
-//! Mail (contract section 3): what is said to an id that nobody has.
+//! Mail, see `docs/PROTOCOL.md`, "The direct wire".
 
 mod delivery;
 mod in_flight;
@@ -17,7 +17,7 @@ use crc::mail::{MailId, StoreReply, StoreRequest};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A server, and on it client 7, who has something to say to those who are away.
+/// A server with the direct client 7, which sends mail.
 struct OneServer {
     world: World,
     one: usize,
@@ -34,7 +34,7 @@ fn one_server_in(mut world: World, limits: Limits) -> OneServer {
     OneServer { world, one, seven }
 }
 
-/// The same with a second server, which has joined the first.
+/// Two servers, and on the first the direct client 7.
 struct TwoServers {
     world: World,
     one: usize,
@@ -53,7 +53,7 @@ fn two_servers_in(world: World) -> TwoServers {
     TwoServers { world, one, two, seven }
 }
 
-/// How many messages a server keeps for each id.
+/// Returns the number of messages that a server keeps for each id.
 fn stored_counts(world: &World, server: usize) -> Vec<(i64, u64)> {
     let mailboxes = world.node(server).expect("alive").spool().backlogs();
     mailboxes.into_iter().map(|(WideId(to), waiting)| (to, waiting.messages)).collect()
@@ -82,7 +82,7 @@ fn assert_messages(world: &mut World, direct: &DirectClient, expected: &[(i64, S
     assert_eq!(received, expected);
 }
 
-/// A client known as 8 that reads nothing by itself.
+/// Connects client 8, which does not read.
 fn connect_stalled(world: &mut World, server: usize) -> ClientId {
     let client = world.connect_on(server, Wire::Direct);
     world.pause_reading(client);

@@ -89,7 +89,7 @@ fn refusal_to_a_sender_who_has_left_is_dropped() {
     assert_eq!(world.node(one).expect("alive").spool().refused(), 1);
 }
 
-/// A node without a world, whose store the test plays.
+/// A node whose store replies are made by the test.
 struct Rig {
     node: Node,
     link: LinkId,

@@ -1,4 +1,4 @@
-//! What is kept, for how long, and what the store does to it.
+//! Limits, expiry and failure of the mailbox.
 
 use super::*;
 use crc::link::Machine as _;
@@ -10,7 +10,7 @@ fn full_mailbox_keeps_the_oldest_and_refuses_new_mail() {
     send_numbered_texts(&mut world, &seven, 8, 0..5);
     assert_eq!(stored_counts(&world, one), [(8, 3)]);
     assert_eq!(world.node(one).expect("alive").spool().refused(), 2);
-    // 64 and the text for each: 195 so far.
+    // Each message counts 64 bytes and its text: 195 bytes so far.
     let text = "x".repeat(1000 - 195 - 64);
     world.send(seven.client, &text_frame(9, &(text.clone() + "x")));
     world.run_until_quiescent();
@@ -38,7 +38,7 @@ fn mail_expires_exactly_at_its_age_limit() {
     assert_eq!(stored_counts(&world, one), [(8, 2)]);
     world.run_for(2 * SECOND);
     assert_eq!(stored_counts(&world, one), [(8, 1)]);
-    // The clock of the mailbox stands still while the server does, and loses a day at most.
+    // The mailbox clock stops with the server, and loses at most a day.
     world.kill(one);
     world.run_for(100 * DAY);
     let one = world.start(ServerSpec::new(1, None));
@@ -46,7 +46,7 @@ fn mail_expires_exactly_at_its_age_limit() {
     assert_eq!(stored_counts(&world, one), [(8, 1)]);
     world.run_for(DAY + 10 * SECOND);
     assert_eq!(stored_counts(&world, one), []);
-    assert_eq!(world.node(one).expect("alive").next_deadline(), None, "nothing to look for");
+    assert_eq!(world.node(one).expect("alive").next_deadline(), None, "no expiry check");
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn failed_store_disables_mail_but_not_chat() {
     world.send(seven.client, &[text_frame(9, "lost too"), text_frame(0, "echo")].concat());
     world.run_until_quiescent();
     assert_eq!(sender_texts(&take_messages(&mut world, &seven)), expected);
-    // What was kept is there when the server is started again.
+    // Mail that was kept is there after a restart.
     world.kill(one);
     let one = world.start(ServerSpec::new(1, None));
     let nine = connect_with_id(&mut world, one, 9);

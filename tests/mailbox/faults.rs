@@ -1,4 +1,4 @@
-//! A second process, a file that takes no more, a file that is gone, many requests at once.
+//! Faults of the disk and the process: a second process, failing writes, a moved file, a panic.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -17,11 +17,11 @@ use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 
 use super::{TIMEOUT, TestMailbox, append, appended, deleted, ids, temp_dir, with_suffix};
 
-/// What the child does, and the file it does it to.
+/// Environment variables with the role of the child and the path of its mailbox.
 const ROLE_ENV: &str = "CRC_TEST_MAILBOX_ROLE";
 const FILE_ENV: &str = "CRC_TEST_MAILBOX_FILE";
 
-/// This program once more, as [`child`] with a role. It is killed when it is dropped.
+/// A second process of this test program, which runs [`child_process`]. Killed when dropped.
 pub(super) struct ChildProcess {
     process: std::process::Child,
     output_lines: Receiver<String>,
@@ -37,7 +37,7 @@ impl ChildProcess {
         let output = BufReader::new(process.stdout.take().expect("its output"));
         let (sender, lines) = channel();
         std::thread::spawn(move || {
-            // The harness says something before and after.
+            // The test harness prints other lines.
             let marked_lines = output.lines().map_while(Result::ok).filter_map(|line| {
                 let start = line.find("> ")?;
                 Some(line[start + 2..].to_owned())
@@ -49,12 +49,12 @@ impl ChildProcess {
         Ok(Self { process, output_lines: lines })
     }
 
-    /// The next it says.
+    /// Returns its next line.
     pub(super) fn next_line(&mut self) -> String {
-        self.output_lines.recv_timeout(TIMEOUT).expect("the child speaks")
+        self.output_lines.recv_timeout(TIMEOUT).expect("a line in time")
     }
 
-    /// Kills it, and answers what it had said.
+    /// Kills it, and returns its remaining lines.
     pub(super) fn kill(mut self) -> Vec<String> {
         self.process.kill().expect("killed");
         self.process.wait().expect("ended");
@@ -76,19 +76,19 @@ impl Drop for ChildProcess {
 pub(super) fn child_command(role: &str, path: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command
-        .args(["--exact", "trouble::child", "--nocapture"])
+        .args(["--exact", "faults::child_process", "--nocapture"])
         .env(ROLE_ENV, role)
         .env(FILE_ENV, path);
     command
 }
 
-/// Not a test, but what [`ChildProcess`] runs.
+/// The entry point of a [`ChildProcess`]. Does nothing in a test run.
 #[test]
-fn child() {
+fn child_process() {
     let (Ok(role), Ok(path)) = (std::env::var(ROLE_ENV), std::env::var(FILE_ENV)) else { return };
     let path = PathBuf::from(path);
     match role.as_str() {
-        "keep" => super::crash::append_until_killed(&path),
+        "append" => super::crash::append_until_killed(&path),
         "hold" => {
             let _opened = TestMailbox::open(&path);
             println!("> opened");
@@ -105,7 +105,7 @@ fn mailbox_in_use_is_refused_to_a_second_process() {
     let path = folder.path().join("mail");
     let mut child = ChildProcess::start("hold", &path);
     child.next_line();
-    let refusal = Mailbox::open(&path, || ()).expect_err("it has a server");
+    let refusal = Mailbox::open(&path, || ()).expect_err("in use");
     assert!(refusal.contains(path.to_str().expect("text")), "{refusal}");
     assert!(refusal.contains("in use by another server"), "{refusal}");
     child.kill();
@@ -116,7 +116,7 @@ fn mailbox_in_use_is_refused_to_a_second_process() {
 fn queued_requests_are_committed_in_one_transaction() {
     let folder = temp_dir();
     let path = folder.path().join("mail");
-    // The store's thread stops wherever it says that it has something, until it may go on.
+    // The mailbox thread stops in each wake call until the test resumes it.
     let (resume, resume_receiver) = channel();
     let (wake, wake_receiver) = channel();
     let wake_and_wait = move || {
@@ -124,32 +124,32 @@ fn queued_requests_are_committed_in_one_transaction() {
         let _ = resume_receiver.recv();
     };
     let (mut mailbox, _) = Mailbox::open(&path, wake_and_wait).expect("a mailbox");
-    // If this test fails, the thread must not be left waiting.
+    // Dropped before the mailbox, so that a failing test does not leave the thread waiting.
     let resume = resume;
     let count_commits = || {
         let log = fs::read(with_suffix(&path, "-wal")).expect("the log");
-        // A frame that ends a transaction says how long the file is after it.
+        // The frame that commits a transaction has the size of the file.
         log[32..].chunks(24 + 4096).filter(|frame| frame[4..8] != [0; 4]).count()
     };
     mailbox.request(append(1, 7, b"first"));
-    wake_receiver.recv_timeout(TIMEOUT).expect("kept");
+    wake_receiver.recv_timeout(TIMEOUT).expect("appended");
     assert_eq!(mailbox.poll(), Some(appended(1)));
     let before = count_commits();
     for id in 2..1002 {
         mailbox.request(append(id, 7, &[b'x'; 100]));
     }
-    resume.send(()).expect("it waits");
-    wake_receiver.recv_timeout(TIMEOUT).expect("kept");
+    resume.send(()).expect("waiting");
+    wake_receiver.recv_timeout(TIMEOUT).expect("appended");
     assert_eq!(mailbox.poll(), Some(StoreReply::Appended((2..1002).map(MailId).collect())));
     assert_eq!(count_commits() - before, 1);
-    // What is too much for one is several.
+    // A batch is limited to one transaction of this size.
     let long = vec![b'x'; MAIL_TRANSACTION_BYTES_MAX / 4];
     for id in 1002..1010 {
         mailbox.request(append(id, 7, &long));
     }
     for first in [1002, 1006] {
-        resume.send(()).expect("it waits");
-        wake_receiver.recv_timeout(TIMEOUT).expect("kept");
+        resume.send(()).expect("waiting");
+        wake_receiver.recv_timeout(TIMEOUT).expect("appended");
         let ids = (first..first + 4).map(MailId).collect();
         assert_eq!(mailbox.poll(), Some(StoreReply::Appended(ids)));
         assert_eq!(mailbox.poll(), None);
@@ -157,7 +157,7 @@ fn queued_requests_are_committed_in_one_transaction() {
     drop(resume);
 }
 
-/// A file that takes no more bytes, but not because the disk is full: the writes fail.
+/// Appends to a file until its size limit makes the writes fail, which is not a full disk.
 fn append_until_file_limit(path: &Path) {
     let caught = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(Signal::XFSZ.as_raw(), Arc::clone(&caught)).expect("caught");
@@ -186,7 +186,7 @@ fn append_until_file_limit(path: &Path) {
     for request in requests {
         opened.mailbox.request(request);
     }
-    // The others are not answered.
+    // The other requests are not answered.
     assert_eq!(opened.next_reply(), StoreReply::AppendFailed { ids: vec![MailId(id + 1)], error });
     drop(opened);
     println!("> end");
@@ -252,7 +252,7 @@ fn panic_of_the_store_thread_is_reported_to_pending_requests() {
 fn hanging_disk_does_not_block_shutdown() {
     for is_detached in [false, true] {
         let folder = tempfile::tempdir().expect("a folder");
-        // The store's thread is in the middle of something for as long as this test lives.
+        // The mailbox thread does not end before `release` is dropped.
         let (release, release_receiver) = std::sync::mpsc::channel::<()>();
         let wake = move || {
             let _ = release_receiver.recv();
