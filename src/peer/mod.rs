@@ -1,9 +1,9 @@
 //! Peer mode: no server; peers link to the peers named and flood what is said until it is where it
 //! belongs (contract section 5, `docs/PROTOCOL.md`).
 //!
-//! [`PeerUp`] is one of them without its sockets: bytes and time go in, bytes wait in send queues,
+//! [`Peer`] is one of them without its sockets: bytes and time go in, bytes wait in send queues,
 //! [`Action`]s say what only the outside can do and [`Event`]s what the user should know. `handshake`
-//! is how links begin and ids are granted; `flood` is what is said, passed on, kept and receipted;
+//! is how links begin and ids are granted; `messages` is what is said, passed on, kept and receipted;
 //! `network` knows who is here, `kept` what has no receipt, `inbox` what is said to this peer.
 //!
 //! **Every message is shown once, in the order in which it was sent.** A link keeps the order of what
@@ -23,13 +23,13 @@
 //! what the last one has shown, if nobody near has heard of the receipt.
 
 mod event;
-mod flood;
 mod gauges;
 mod handshake;
 pub mod id;
 mod inbox;
 mod links;
 mod machine;
+mod messages;
 mod range_set;
 mod retained;
 mod send_sequences;
@@ -44,8 +44,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 pub use self::event::{Action, Event};
-pub use self::flood::SendError;
 pub use self::gauges::Gauges;
+pub use self::messages::SendError;
 
 use self::id::{SnowflakeGenerator, interval_of};
 use self::inbox::Inbox;
@@ -91,7 +91,7 @@ pub struct Peer {
 const RANDOM_BITS: u32 = 26;
 
 impl Peer {
-    /// A peer that knows nobody, at time zero. It dials its `targets` when [`PeerUp::advance`] is first
+    /// A peer that knows nobody, at time zero. It dials its `targets` when [`Peer::advance`] is first
     /// called. `wall` is what the wall clock shows, counted from 1970; `seed` decides every random
     /// choice. A desired id is positive.
     #[must_use]
