@@ -1,4 +1,4 @@
-//! What a peer asks of the outside, and what it tells its user.
+//! What a peer asks of the event loop, and what it reports to its user.
 
 use std::convert::Infallible;
 
@@ -7,43 +7,43 @@ use super::wire::MessageId;
 /// A request of a [`super::Peer`] to its driver.
 pub type Action = crate::link::Action<Infallible>;
 
-/// What the user should know.
+/// Something to report to the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// This peer goes by this id from now on.
+    /// This peer has a new id.
     Ready {
-        /// Positive.
+        /// The id, positive.
         id: i64,
     },
-    /// Somebody says something to this peer.
+    /// A message to this peer arrived.
     Chat {
-        /// Who.
+        /// The sender's id.
         from: i64,
-        /// This peer.
+        /// This peer's id.
         to: i64,
-        /// What.
+        /// The text.
         text: String,
     },
-    /// The addressee has a message of this peer's.
+    /// The addressee has received a message of this peer.
     Receipt {
-        /// The addressee.
+        /// The addressee's id.
         from: i64,
-        /// Which.
+        /// The message.
         message: MessageId,
     },
-    /// Another peer can be reached.
+    /// Another peer became reachable.
     PeerUp {
         /// Its id.
         id: i64,
     },
-    /// It cannot be reached any more.
+    /// A peer is no longer reachable.
     PeerDown {
         /// Its id.
         id: i64,
     },
-    /// Something is not as the user wished.
+    /// Something failed or differs from what the user asked for.
     Error {
-        /// What.
+        /// What happened.
         text: String,
     },
 }

@@ -1,4 +1,4 @@
-//! How full everything is that has a bound.
+//! Gauges of everything in a peer that has a bound.
 
 use std::fmt;
 
@@ -8,36 +8,34 @@ use crate::limits::{
     PEER_RETAINED_MESSAGES_MAX, PEER_SEEN_PAIRS_MAX, PEERS_MAX,
 };
 
-/// How full everything is that has a bound.
+/// A snapshot of the gauges of a peer, and three counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gauges {
-    /// Links on which all is told, at most [`crate::limits::PEER_LINKS_MAX`].
+    /// Attached links, at most [`PEER_LINKS_MAX`].
     pub links: usize,
-    /// Peers known, at most [`crate::limits::PEERS_MAX`].
+    /// Known peers, at most [`PEERS_MAX`].
     pub peers: usize,
-    /// Messages kept, at most [`crate::limits::PEER_RETAINED_MESSAGES_MAX`].
+    /// Retained messages, at most [`PEER_RETAINED_MESSAGES_MAX`].
     pub retained_messages: usize,
-    /// Their bytes, at most [`crate::limits::PEER_RETAINED_BYTES_MAX`].
+    /// Bytes of the retained messages, at most [`PEER_RETAINED_BYTES_MAX`].
     pub retained_bytes: usize,
-    /// Pairs of sender and addressee remembered, at most [`crate::limits::PEER_SEEN_PAIRS_MAX`].
+    /// Pairs of sender and addressee in the duplicate filter, at most [`PEER_SEEN_PAIRS_MAX`].
     pub seen_pairs: usize,
-    /// Addressees to whom the numbers of this peer's messages are remembered, at most
-    /// [`crate::limits::PEER_SEEN_PAIRS_MAX`].
+    /// Addressees with a send sequence, at most [`PEER_SEEN_PAIRS_MAX`].
     pub recipients: usize,
-    /// Senders remembered, at most [`crate::limits::PEER_INBOX_SENDERS_MAX`].
+    /// Senders with a high-water mark, at most [`PEER_INBOX_SENDERS_MAX`].
     pub senders: usize,
-    /// Messages that wait for those before them, at most
-    /// [`crate::limits::PEER_REORDER_MESSAGES_MAX`].
+    /// Messages buffered until an earlier one arrives, at most [`PEER_REORDER_MESSAGES_MAX`].
     pub reorder_messages: usize,
-    /// Messages of others given up before their receipts, for age or room, so far.
+    /// Messages of other peers dropped without a receipt so far, for their age or for space.
     pub dropped: u64,
-    /// Messages that came too late to be shown, so far.
+    /// Messages so far that arrived after a later one was shown.
     pub late: u64,
-    /// Messages that came before others that were to be shown first, so far.
+    /// Messages so far that arrived before an earlier one.
     pub out_of_order: u64,
 }
 
-/// Each with its bound, on one line.
+/// Formats every gauge with its bound, on one line.
 impl fmt::Display for Gauges {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -45,22 +43,26 @@ impl fmt::Display for Gauges {
             "{} of {PEER_LINKS_MAX} links, {} of {PEERS_MAX} peers, ",
             self.links, self.peers
         )?;
-        write!(f, "{} of {PEER_RETAINED_MESSAGES_MAX} messages kept in ", self.retained_messages)?;
+        write!(
+            f,
+            "{} of {PEER_RETAINED_MESSAGES_MAX} messages retained in ",
+            self.retained_messages
+        )?;
         write!(f, "{} of {PEER_RETAINED_BYTES_MAX} bytes, ", self.retained_bytes)?;
         write!(
             f,
-            "{} of {PEER_REORDER_MESSAGES_MAX} held for others before them, ",
+            "{} of {PEER_REORDER_MESSAGES_MAX} messages waiting for earlier ones, ",
             self.reorder_messages
         )?;
-        write!(f, "remembered: {} of {PEER_SEEN_PAIRS_MAX} pairs, ", self.seen_pairs)?;
+        write!(f, "tracked: {} of {PEER_SEEN_PAIRS_MAX} pairs, ", self.seen_pairs)?;
         write!(f, "{} of {PEER_INBOX_SENDERS_MAX} senders, ", self.senders)?;
-        write!(f, "{} of {PEER_SEEN_PAIRS_MAX} addressees; so far ", self.recipients)?;
-        write!(f, "{} given up, {} late, {} early", self.dropped, self.late, self.out_of_order)
+        write!(f, "{} of {PEER_SEEN_PAIRS_MAX} addressees; total: ", self.recipients)?;
+        write!(f, "{} dropped, {} late, {} early", self.dropped, self.late, self.out_of_order)
     }
 }
 
 impl Peer {
-    /// How full everything is.
+    /// Returns the current gauges.
     #[must_use]
     pub fn gauges(&self) -> Gauges {
         Gauges {
@@ -98,10 +100,10 @@ mod tests {
             late: 10,
             out_of_order: 11,
         };
-        let expected = "1 of 256 links, 2 of 4096 peers, 3 of 10000 messages kept in 4 of 4194304 \
-                        bytes, 8 of 1000 held for others before them, remembered: 5 of 65536 pairs, \
-                        7 of 65536 senders, 6 of 65536 addressees; so far 9 given up, 10 late, 11 \
-                        early";
+        let expected = "1 of 256 links, 2 of 4096 peers, 3 of 10000 messages retained in 4 of \
+                        4194304 bytes, 8 of 1000 messages waiting for earlier ones, tracked: 5 of \
+                        65536 pairs, 7 of 65536 senders, 6 of 65536 addressees; total: 9 dropped, \
+                        10 late, 11 early";
         assert_eq!(gauges.to_string(), expected);
     }
 }

@@ -1,9 +1,9 @@
-//! How links begin, and who goes by which id.
+//! The handshake of a link, and the assignment of ids.
 //!
-//! Whoever connects says a hello: who it is, and the id that it goes by or wishes. Whoever was
-//! connected to grants an id and says who it is. Then either tells the other all that it knows. A
-//! peer that finds nobody takes an id itself; when parts join in which one id was taken twice, the
-//! older claim holds, and the other peer finds that out by itself.
+//! The connecting side sends a hello with its incarnation and its current or desired id. The
+//! accepting side answers with a grant. Then each side sends its whole state to the other. A peer
+//! that reaches nobody assigns an id to itself. When partitions merge in which one id was taken
+//! twice, the older claim wins, and the other peer detects that and replaces its id.
 
 use super::id::INTERVAL;
 use super::links::State;
@@ -14,6 +14,7 @@ use crate::limits::PEER_LINKS_MAX;
 use crate::link::{CloseReason, LinkId};
 
 impl Peer {
+    /// Sends the hello on a link that this peer dialled.
     pub(super) fn send_hello(&mut self, id: LinkId) {
         let own = self.topology.own();
         let desired_id = if own.id == 0 { self.desired_id.unwrap_or(0) } else { 0 };
@@ -21,27 +22,29 @@ impl Peer {
         self.links.send(id, Body::Hello(hello));
     }
 
+    /// Handles the hello of a connecting peer.
     pub(super) fn handle_hello(&mut self, id: LinkId, hello: Hello) {
         let own = self.topology.own();
         if hello.incarnation == own.incarnation {
-            // The other end, here as well, learns from this that it is.
+            // Tells the dialling end, which is this peer too, that the target is itself.
             let grant = Grant { incarnation: own.incarnation, id: own.id.max(1), refused: true };
             self.links.send(id, Body::Grant(grant));
-            let why = "this peer has connected to itself".to_owned();
+            let why = "this peer connected to itself".to_owned();
             return self.close(id, CloseReason::Session(why));
         }
-        self.links.get_mut(id).expect("a link that speaks").state = State::AwaitingId(hello);
+        self.links.get_mut(id).expect("only open links receive frames").state =
+            State::AwaitingId(hello);
         self.try_grant(id, hello);
     }
 
-    /// Answers a hello, if there is an id to answer with.
+    /// Answers a hello with a grant, or leaves it pending while no id can be granted.
     fn try_grant(&mut self, link: LinkId, hello: Hello) {
         let Some(own_id) = self.id() else { return };
         if self.has_max_links() {
             return self.reject(link);
         }
         let id = match (hello.id, hello.desired_id) {
-            (id, _) if id > 0 => Some(id), // whose it is, all find out alike
+            (id, _) if id > 0 => Some(id), // the topology resolves conflicts
             (_, desired_id) if desired_id > 0 && self.is_id_free(desired_id, hello.incarnation) => {
                 Some(desired_id)
             }
@@ -53,24 +56,25 @@ impl Peer {
         };
         let refused = hello.id == 0 && hello.desired_id != 0 && hello.desired_id != id;
         let incarnation = self.topology.own().incarnation;
-        self.links.get_mut(link).expect("a link that asked").granted =
+        self.links.get_mut(link).expect("hellos are pending only on open links").granted =
             Some((id, hello.incarnation));
         self.links.send(link, Body::Grant(Grant { incarnation, id, refused }));
         self.attach(link, hello.incarnation);
     }
 
-    /// Whether it has as many links as it may. Those who could not be answered at first are counted when
-    /// they are, and so are the peers that were named: none of the others would believe in more.
+    /// Returns whether [`PEER_LINKS_MAX`] links are attached. Pending hellos and dialled targets
+    /// are checked when they attach, because peers reject advertisements with more neighbours.
     fn has_max_links(&self) -> bool {
         self.links.attached().count() >= PEER_LINKS_MAX
     }
 
+    /// Closes a link because no more links are allowed.
     fn reject(&mut self, id: LinkId) {
-        let why = format!("there are {PEER_LINKS_MAX} links already");
+        let why = format!("this peer already has {PEER_LINKS_MAX} links, the maximum");
         self.close(id, CloseReason::Session(why));
     }
 
-    /// Answers those for whom there was no id before.
+    /// Retries the hellos that could not be granted an id.
     pub(super) fn retry_pending_grants(&mut self) {
         let pending: Vec<(LinkId, Hello)> = self
             .links
@@ -85,13 +89,20 @@ impl Peer {
         }
     }
 
+    /// Handles the grant that answers this peer's hello.
     pub(super) fn handle_grant(&mut self, id: LinkId, grant: Grant) {
-        let target = self.links.get(id).and_then(|link| link.target).expect("a link dialled");
+        let target = self
+            .links
+            .get(id)
+            .and_then(|link| link.target)
+            .expect("only dialled links await a grant");
         if grant.incarnation == self.topology.own().incarnation {
             self.targets.disable(target);
-            let text = "one of the peers named is this peer itself".to_owned();
+            let text =
+                "one of the PEER_ADDR arguments is this peer itself: it is not dialled again"
+                    .to_owned();
             self.events.push_back(Event::Error { text });
-            let why = "this peer itself".to_owned();
+            let why = "this peer connected to itself".to_owned();
             return self.close(id, CloseReason::Session(why));
         }
         if self.has_max_links() {
@@ -110,12 +121,15 @@ impl Peer {
         self.attach(id, grant.incarnation);
     }
 
-    /// Both ends know each other: all that is known here is told, and all news from now on.
+    /// Completes the handshake: sends the whole state on the link, and all updates from now on.
     fn attach(&mut self, id: LinkId, incarnation: u64) {
-        let link = self.links.get_mut(id).expect("a link that is there");
+        let link = self.links.get_mut(id).expect("only open links attach");
         let (is_dialled, address) = (link.target.is_some(), link.peer_addr);
         link.state = State::Attached { incarnation };
-        log::info!("link {id}: attached to {incarnation:016x} {address:?}");
+        match address {
+            Some(address) => log::info!("link {id}: attached to {incarnation:016x} at {address}"),
+            None => log::info!("link {id}: attached to {incarnation:016x}"),
+        }
         self.topology.set_neighbours(self.links.neighbours());
         if let Some(advertisement) = self.topology.take_advertisement() {
             self.links.flood(Body::Advertisement(advertisement), Some(id));
@@ -129,9 +143,9 @@ impl Peer {
         self.close_duplicate_link(id, incarnation, is_dialled);
     }
 
-    /// Of two links between the same two peers one goes: the newer of two that one side dialled, else
-    /// the one dialled by the younger life. Whoever dialled it closes it, so that they never close
-    /// one each.
+    /// Closes the redundant one of two links to the same peer: the newer if one side dialled both,
+    /// otherwise the one dialled by the younger incarnation. Only its dialler closes it, so that
+    /// the two sides never close one each.
     fn close_duplicate_link(&mut self, new_link: LinkId, incarnation: u64, is_dialled: bool) {
         let mut attached = self.links.attached();
         let Some((other, _)) =
@@ -149,12 +163,12 @@ impl Peer {
         drop(attached);
         let target = self.links.get(redundant).and_then(|link| link.target).expect("dialled here");
         self.targets.mark_linked_elsewhere(target, incarnation);
-        self.close(redundant, CloseReason::Session("a second link to the same peer".to_owned()));
+        self.close(redundant, CloseReason::Session("a duplicate link to the same peer".to_owned()));
     }
 
-    /// Whether nobody but `life` has an id, as far as is known here.
+    /// Returns whether no peer but `incarnation` is known to have `id`.
     fn is_id_free(&self, id: i64, incarnation: u64) -> bool {
-        // Who was granted one has it before that is heard of.
+        // A granted id is taken before the new peer's first advertisement arrives.
         let mut granted = self.links.iter().filter_map(|link| link.granted);
         !self.topology.is_taken(id, incarnation)
             && !granted.any(|(granted_id, holder)| {
@@ -162,8 +176,8 @@ impl Peer {
             })
     }
 
-    /// An id that nobody has, made by `assigner` for `life`; `None` if there is none before the next
-    /// interval.
+    /// Returns a free id generated by `assigner` for `incarnation`, or `None` if this interval has
+    /// no more ids.
     fn new_id(&mut self, assigner: u128, incarnation: u64) -> Option<i64> {
         loop {
             let id = self.snowflakes.next(self.now, self.unix_time_now(), assigner)?;
@@ -173,8 +187,8 @@ impl Peer {
         }
     }
 
-    /// Somebody has spoken for this peer's life until no version is left to answer with: it begins
-    /// another. It keeps its id and what it keeps, and links anew.
+    /// Starts a new incarnation after a forged advertisement used up the versions of this one.
+    /// Keeps the id and all retained messages, and closes all links so that they are set up again.
     pub(super) fn reincarnate(&mut self) {
         let incarnation = self.unique_timestamp();
         self.topology.reincarnate(incarnation);
@@ -186,15 +200,16 @@ impl Peer {
             .map(|link| link.id)
             .collect();
         for link in stale {
-            let why = "this peer begins another life".to_owned();
+            let why = "this peer starts a new incarnation".to_owned();
             self.close(link, CloseReason::Session(why));
         }
-        let text =
-            "somebody has spoken in this peer's name: it links to the others anew".to_owned();
+        let text = "another peer sent an advertisement in this peer's name: all links are set up \
+                    again"
+            .to_owned();
         self.events.push_back(Event::Error { text });
     }
 
-    /// Nobody else grants an id: takes the one desired, or makes one.
+    /// Takes the desired id, or generates one, when no other peer granted one.
     pub(super) fn self_assign_id(&mut self) {
         let incarnation = self.topology.own().incarnation;
         let id = self.desired_id.or_else(|| self.new_id(u128::from(incarnation), incarnation));
@@ -204,7 +219,7 @@ impl Peer {
         }
     }
 
-    /// Somebody has had this peer's id for longer: takes another.
+    /// Replaces this peer's id, which another peer has had for longer.
     pub(super) fn replace_id(&mut self) {
         let own = self.topology.own();
         let (incarnation, previous_id) = (own.incarnation, own.id);
@@ -220,8 +235,8 @@ impl Peer {
         }
     }
 
-    /// Nothing is kept here for the id: a first id comes before the first link, and a later one is made
-    /// here and now.
+    /// Starts using an id. No retained message can be addressed to it: the first id is adopted
+    /// before the first link attaches, and any later one has just been generated.
     fn adopt_id(&mut self, id: i64) {
         let id_since = self.unique_timestamp();
         self.topology.set_own_id(id, id_since);

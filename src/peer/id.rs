@@ -1,8 +1,8 @@
-//! Ids that one peer assigns to another, unique without asking anybody: simplified Snowflakes.
+//! Ids that one peer assigns to another: simplified Snowflakes, unique without coordination.
 //!
-//! From the highest bit: a 0, 38 bits that count intervals of 10 ms since 2024, 16 bits of the
-//! assigner's hash, 9 bits of sequence (contract section 5). The clock is the caller's; this guards
-//! against one that goes back, and never gives an id twice.
+//! From the highest bit: a 0, 38 bits of 10 ms intervals since 2024, 16 bits of the assigner's
+//! hash, 9 bits of sequence (`docs/PROTOCOL.md`, *The peer wire*). The caller provides the clock. A
+//! [`SnowflakeGenerator`] never returns an id twice, even when the clock goes backwards.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::link::Time;
 
-/// 2024-01-01T00:00:00Z, counted from 1970.
+/// 2024-01-01T00:00:00Z, since the Unix epoch.
 pub const EPOCH: Duration = Duration::from_secs(1_704_067_200);
 
-/// The unit of time in an id.
+/// The unit of time in an id, 10 ms.
 pub const INTERVAL: Duration = Duration::from_millis(10);
 
 const INTERVAL_BITS: u32 = 38;
@@ -23,33 +23,33 @@ const SEQUENCE_BITS: u32 = 9;
 const INTERVALS: u64 = 1 << INTERVAL_BITS;
 const SEQUENCES: u16 = 1 << SEQUENCE_BITS;
 
-/// Intervals from 2024 until a moment that is counted from 1970; those before 2024 are its first.
+/// Returns the interval that contains `unix_time`; times before 2024 are in interval 0.
 #[must_use]
 pub fn interval_of(unix_time: Duration) -> u64 {
     let intervals = unix_time.saturating_sub(EPOCH).as_millis() / INTERVAL.as_millis();
     u64::try_from(intervals).unwrap_or(u64::MAX) & (INTERVALS - 1)
 }
 
-/// The hash of an assigner: the SHA-256 of its id, as 16 bytes big-endian, its sixteen pairs of
-/// bytes folded into one by xor.
+/// Returns the hash of an assigner: the SHA-256 of its id as 16 bytes big-endian, with the 16 pairs
+/// of bytes of the digest combined by xor.
 #[must_use]
 pub fn assigner_hash(assigner: u128) -> u16 {
     let digest = Sha256::digest(assigner.to_be_bytes());
     digest.chunks(2).fold(0, |hash, pair| hash ^ u16::from_be_bytes([pair[0], pair[1]]))
 }
 
-/// What an id is made of.
+/// The parts of an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdParts {
-    /// When it was made, counted from 1970.
+    /// Time of creation, since the Unix epoch, in steps of 10 ms.
     pub unix_time: Duration,
-    /// Who made it.
+    /// Hash of the assigner, see [`assigner_hash`].
     pub assigner_hash: u16,
-    /// How many that one had made before in the same interval.
+    /// Number of ids that the assigner generated before it in the same interval.
     pub sequence: u16,
 }
 
-/// Takes an id apart.
+/// Splits an id into its parts.
 #[must_use]
 pub fn decode_id(id: i64) -> IdParts {
     let bits = id.cast_unsigned();
@@ -79,7 +79,7 @@ impl fmt::Display for IdParts {
     }
 }
 
-/// Year, month and day of a day counted from 1970, in the Gregorian calendar.
+/// Returns year, month and day of a day counted from 1970, in the Gregorian calendar.
 fn civil_date(mut day: u64) -> (u64, usize, u64) {
     let mut year = 1970;
     let is_leap = |year: u64| {
@@ -98,23 +98,23 @@ fn civil_date(mut day: u64) -> (u64, usize, u64) {
         }
         day -= days;
     }
-    unreachable!("a year has ended")
+    unreachable!("`day` is below the number of days of the year")
 }
 
-/// The source of ids of one assigner.
+/// Generates the ids of one assigner.
 #[derive(Debug, Default)]
 pub struct SnowflakeGenerator {
-    /// The interval of the last id, and when that was used first.
+    /// The interval of the last id, and the time at which it was first used.
     last: Option<(u64, Time)>,
-    /// Ids given in it.
+    /// Ids generated in that interval.
     issued: u16,
 }
 
 impl SnowflakeGenerator {
-    /// The next id, or `None` if this interval has given all of its own: ask again in the next.
+    /// Returns the next id, or `None` if all 512 ids of this interval are used: retry in the next.
     ///
-    /// A clock that went back is not followed: time goes on from the last interval that was used,
-    /// as fast as `now` does, until the clock has caught up.
+    /// When the clock goes backwards, the interval advances from the last one used, as fast as
+    /// `now`, until the clock has caught up.
     pub fn next(&mut self, now: Time, unix_time: Duration, assigner: u128) -> Option<i64> {
         let mut interval = interval_of(unix_time);
         if let Some((last, since)) = self.last {
@@ -152,7 +152,7 @@ mod tests {
     fn contract_example_id_decodes_to_its_creation_date() {
         let parts = decode_id(77_252_666_718_255_104);
         assert_eq!(civil_date(parts.unix_time.as_secs() / 86_400), (2024, 9, 23));
-        assert_eq!(parts.assigner_hash, assigner_hash(0), "made by who had no id yet");
+        assert_eq!(parts.assigner_hash, assigner_hash(0), "assigned by a peer without an id");
         let text = parts.to_string();
         assert!(text.starts_with("time: 2024-09-23T"), "{text}");
         assert!(text.ends_with("sequence: 0"), "{text}");
@@ -166,7 +166,7 @@ mod tests {
             let parts = IdParts { unix_time: UNIX_TIME, assigner_hash: assigner_hash(7), sequence };
             assert_eq!(decode_id(id), parts);
         }
-        // The pairs of SHA-256(00…07), folded by hand with another program.
+        // Computed from SHA-256(00…07) with another program.
         assert_eq!(assigner_hash(7), HASH_OF_7);
     }
 
@@ -194,7 +194,7 @@ mod tests {
             ids.push(generator.next(at(1), earlier, 7).expect("room"));
         }
         assert_eq!(generator.next(at(2), earlier, 7), None, "the interval is full");
-        // A full interval ends though the clock is an hour behind.
+        // A full interval ends although the clock is an hour behind.
         ids.push(generator.next(at(10), earlier, 7).expect("the next"));
         ids.push(
             generator.next(at(5000), UNIX_TIME + Duration::from_secs(5), 7).expect("caught up"),

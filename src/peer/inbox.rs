@@ -1,15 +1,16 @@
-//! What is said to this peer: each message once, in the order in which its sender said it.
+//! The inbox: delivers each message to this peer once, in the order in which its sender sent them.
 //!
-//! For each sender there is a high-water mark: the highest number shown. What is not above it has been
-//! shown, or came too late to be shown in order; so no copy is ever shown twice, however late it comes
-//! and by whatever way. Over links that keep their order nothing comes out of order (see `mod`); but
-//! where a neighbour had to drop something, a message says by its `base` that others come first, and
-//! waits a little.
+//! Each sender has a high-water mark, the highest sequence number delivered. A message at or below
+//! the mark is a duplicate or too late to be shown in order. So no copy is shown twice, however
+//! late it arrives and over whichever link. Links keep their order, so messages normally arrive in
+//! order (see the parent module). Where a neighbour had to drop a message, `first_unacked` of a
+//! later one says that an earlier one is missing, and the later one is buffered for up to
+//! [`PEER_GAP_TIMEOUT`].
 //!
-//! Marks are bounded. Senders' lives begin with the time when they began, so the mark of the oldest
-//! goes first, and from then on nothing of a life that old is shown: what is forgotten counts
-//! as shown. The marks of those who are in the network go last, and they are always heard: names that
-//! somebody made up silence none of them.
+//! The number of marks is bounded. An incarnation starts with its start time, so the marks of the
+//! oldest incarnations are evicted first, and from then on messages of unknown incarnations that
+//! old count as delivered. The marks of incarnations known in the network are evicted last, and
+//! their messages are always delivered: forged senders cannot silence them.
 
 use std::collections::BTreeMap;
 
@@ -22,32 +23,34 @@ use crate::limits::{
 };
 use crate::link::Time;
 
-/// What becomes of a message.
+/// The outcome of a received message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ReceiveOutcome {
-    /// These are to be shown, in this order.
+    /// These messages are to be shown, in this order.
     Deliver(Vec<Chat>),
-    /// It waits for one that comes before it.
+    /// The message waits for an earlier one.
     Buffered,
-    /// It has been shown.
+    /// The message has been shown before.
     Duplicate,
-    /// It is not shown any more.
+    /// A later message has been shown, or the sender is forgotten: it is not shown.
     Late,
 }
 
+/// The delivered sequence numbers of one sender.
 #[derive(Debug, Default)]
 struct SenderState {
     delivered: RangeSet,
     last_used: Time,
 }
 
-/// The addressee's side.
+/// The messages addressed to this peer.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
-    /// By the sender's life and the id under which this peer was addressed.
+    /// Keyed by the sender's incarnation and the id by which this peer was addressed.
     senders: BTreeMap<(u64, i64), SenderState>,
-    /// Lives up to this one are not shown unless there is a mark for them, or they are in the network.
+    /// Incarnations up to this one are shown only if they have a mark or are known in the network.
     incarnation_floor: u64,
+    /// Buffered messages, each with the end of its wait.
     reorder_buffer: BTreeMap<MessageId, (Chat, Time)>,
     reorder_bytes: usize,
 }
@@ -61,7 +64,7 @@ impl Inbox {
         self.reorder_buffer.len()
     }
 
-    /// Takes a message in; `is_known` says whether a life is known in the network.
+    /// Receives a message. `is_known` returns whether an incarnation is known in the network.
     pub(super) fn receive(
         &mut self,
         now: Time,
@@ -97,13 +100,14 @@ impl Inbox {
         }
     }
 
-    /// The first of a sender that waits.
+    /// Returns the first buffered message of a sender that has one.
     fn first_buffered(&self, (incarnation, to): (u64, i64)) -> MessageId {
         let start = MessageId { incarnation, to, sequence: 0 };
-        *self.reorder_buffer.range(start..).next().expect("one waits").0
+        *self.reorder_buffer.range(start..).next().expect("the caller has just buffered one").0
     }
 
-    /// Shows what waits up to `last`, and what has only waited for that.
+    /// Delivers the buffered messages of a sender up to `last`, and those that waited only for
+    /// them.
     fn release(&mut self, now: Time, last: MessageId, is_known: impl Fn(u64) -> bool) -> Vec<Chat> {
         let key = (last.incarnation, last.to);
         let mut sender = self.senders.remove(&key).unwrap_or_default();
@@ -116,7 +120,7 @@ impl Inbox {
             if id > last && !is_next {
                 break;
             }
-            let (chat, _) = self.reorder_buffer.remove(&id).expect("it was seen");
+            let (chat, _) = self.reorder_buffer.remove(&id).expect("the range returned it");
             self.reorder_bytes -= chat_memory_bytes(&chat);
             sender.delivered.insert(id.sequence);
             released.push(chat);
@@ -128,25 +132,27 @@ impl Inbox {
         released
     }
 
-    /// Makes room for many at once: those go of whom no copy can be about any more, else the oldest
-    /// lives, first of those who are not here.
+    /// Evicts about an eighth of the marks: those unused for longer than a message lives, and if
+    /// those are too few the oldest incarnations, unknown ones first.
     fn evict_senders(&mut self, now: Time, is_known: impl Fn(u64) -> bool) {
         self.senders.retain(|_, sender| now.since(sender.last_used) <= PEER_RETAINED_AGE_MAX);
         let surplus =
             self.senders.len().saturating_sub(PEER_INBOX_SENDERS_MAX - PEER_INBOX_SENDERS_MAX / 8);
         let mut keys: Vec<(u64, i64)> = self.senders.keys().copied().collect();
-        keys.sort_by_key(|&(incarnation, _)| is_known(incarnation)); // stable: ascending among each kind
+        // The sort is stable: unknown and known incarnations each stay ascending.
+        keys.sort_by_key(|&(incarnation, _)| is_known(incarnation));
         for key in keys.into_iter().take(surplus) {
             self.senders.remove(&key);
             self.incarnation_floor = self.incarnation_floor.max(key.0);
         }
     }
 
+    /// Returns when the first buffered message stops waiting.
     pub(super) fn deadline(&self) -> Option<Time> {
         self.reorder_buffer.values().map(|&(_, until)| until).min()
     }
 
-    /// The next whose wait for another is over, with those before it.
+    /// Delivers the next message whose wait has ended, with the earlier ones of its sender.
     pub(super) fn pop_expired(
         &mut self,
         now: Time,
@@ -156,7 +162,7 @@ impl Inbox {
         Some(self.release(now, id, is_known))
     }
 
-    /// This peer goes by another id: what waits is not for it.
+    /// Empties the buffer: its messages are for an id that this peer no longer has.
     pub(super) fn take_buffered(&mut self) -> Vec<Chat> {
         self.reorder_bytes = 0;
         std::mem::take(&mut self.reorder_buffer).into_values().map(|(chat, _)| chat).collect()
@@ -253,14 +259,14 @@ mod tests {
         }
         assert_eq!(inbox.receive(at(0), chat(first, 1, 1), nobody_known), ReceiveOutcome::Late);
         assert_eq!(inbox.receive(at(0), chat(first, 2, 2), nobody_known), ReceiveOutcome::Late);
-        // A day later nobody has a copy: there is room for others without a loss.
+        // After the maximum age no copies exist: marks are evicted without loss.
         let later = Time::from_start(PEER_RETAINED_AGE_MAX * 2);
         let floor = inbox.incarnation_floor;
         let others = floor + 1_000_000..floor + 1_000_000 + PEER_INBOX_SENDERS_MAX as u64 / 8 + 20;
         for incarnation in others.clone() {
             check_delivered(&mut inbox, later, chat(incarnation, 1, 1), &[1]);
         }
-        assert!(inbox.sender_count() <= others.count(), "those of yesterday are gone");
+        assert!(inbox.sender_count() <= others.count(), "expired marks are evicted");
         assert_eq!(inbox.incarnation_floor, floor);
     }
 }

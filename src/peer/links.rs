@@ -1,4 +1,4 @@
-//! The links of a peer: what is kept for each connection, and what goes into its queue.
+//! The links of a peer: the state of each connection, its timers and its send queue.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -13,37 +13,38 @@ use crate::link::frame_decoder::FrameDecoder;
 use crate::link::{CloseReason, LinkId, Time};
 use crate::link::{LinkTable, QueuedLink};
 
-/// How far the two ends have come.
+/// The handshake state of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     /// The connection is being made.
     Dialling,
-    /// This peer connected and has said its hello.
+    /// This peer connected and sent its hello.
     AwaitingGrant,
-    /// Somebody connected and has said nothing yet.
+    /// A connection was accepted; its hello has not arrived.
     AwaitingHello,
-    /// Somebody asks; there is no id for them yet.
+    /// The hello arrived; no id can be granted yet.
     AwaitingId(Hello),
-    /// All that is known has been told, and all news will be.
+    /// The handshake is complete: the whole state was sent, and all updates follow.
     Attached { incarnation: u64 },
-    /// It is to close; nothing more is heard or said.
+    /// The link is being closed: nothing more is received or sent.
     Closing,
 }
 
+/// A link to another peer.
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) id: LinkId,
     pub(super) state: State,
-    /// Which of the peers named this peer dialled.
+    /// The index of the target that was dialled; `None` for an accepted connection.
     pub(super) target: Option<usize>,
-    /// The id that was granted over it, and to which life.
+    /// The id that was granted on this link, and the incarnation that it was granted to.
     pub(super) granted: Option<(i64, u64)>,
     pub(super) decoder: FrameDecoder,
     pub(super) queue: SendQueue,
     pub(super) peer_addr: Option<SocketAddr>,
     opened_at: Time,
     last_received_at: Time,
-    /// When the frame began that has not come to its end.
+    /// When the first byte of an incomplete frame arrived.
     frame_started_at: Option<Time>,
     is_ping_pending: bool,
 }
@@ -62,7 +63,7 @@ impl QueuedLink for Link {
     }
 }
 
-/// What a link needs at its deadline.
+/// The action that is due on a link.
 #[derive(Debug)]
 pub(super) enum TimerAction {
     Ping,
@@ -70,7 +71,8 @@ pub(super) enum TimerAction {
 }
 
 impl Link {
-    /// Bytes came, after which a frame is begun or is not; frames were completed or were not.
+    /// Restarts the timers after bytes were received. `has_frames` says whether they completed a
+    /// frame.
     pub(super) fn on_received(&mut self, now: Time, has_frames: bool) {
         self.last_received_at = now;
         self.is_ping_pending = false;
@@ -97,20 +99,24 @@ impl Link {
                 self.is_ping_pending = true;
                 TimerAction::Ping
             }
-            State::Attached { .. } => TimerAction::Close(CloseReason::Session("silent".to_owned())),
+            State::Attached { .. } => TimerAction::Close(CloseReason::Session(format!(
+                "silent for {PEER_IDLE_TIMEOUT:?}"
+            ))),
             _ => TimerAction::Close(CloseReason::RegisterDeadline),
         }
     }
 }
 
+/// All links of a peer.
 #[derive(Debug, Default)]
 pub(super) struct Links {
     pub(super) table: LinkTable<Link>,
-    /// Those whose queue has grown too long.
+    /// Links whose queue has exceeded [`PEER_QUEUE_BYTES_MAX`].
     overfull: Vec<LinkId>,
 }
 
 impl Links {
+    /// Adds a link.
     pub(super) fn open(
         &mut self,
         now: Time,
@@ -145,7 +151,7 @@ impl Links {
         self.table.iter()
     }
 
-    /// Those that are told all news, with the life at the other end.
+    /// Returns the attached links, with the incarnation at the other end.
     pub(super) fn attached(&self) -> impl Iterator<Item = (&Link, u64)> {
         self.iter().filter_map(|link| match link.state {
             State::Attached { incarnation } => Some((link, incarnation)),
@@ -153,18 +159,19 @@ impl Links {
         })
     }
 
+    /// Returns the incarnations that are linked to this peer.
     pub(super) fn neighbours(&self) -> BTreeSet<u64> {
         self.attached().map(|(_, incarnation)| incarnation).collect()
     }
 
-    /// Says something over one link.
+    /// Sends a message on one link.
     pub(super) fn send(&mut self, id: LinkId, body: Body) {
         let mut bytes = Vec::new();
         wire::encode(body, &mut bytes);
         self.enqueue(id, &bytes);
     }
 
-    /// Says something over all attached links but one.
+    /// Sends a message on all attached links but one.
     pub(super) fn flood(&mut self, body: Body, except: Option<LinkId>) {
         let ids: Vec<LinkId> = self.attached().map(|(link, _)| link.id).collect();
         let mut bytes = Vec::new();
@@ -183,14 +190,16 @@ impl Links {
         self.table.enqueue_with(id, |link| link.queue.tail().extend_from_slice(bytes));
     }
 
-    /// The next link that does not drain, and why it is to close.
+    /// Returns the next link to close because its queue, or all queues together, exceed their
+    /// bound.
     pub(super) fn next_overfull(&mut self) -> Option<(LinkId, CloseReason)> {
         let id = self.overfull.pop().or_else(|| self.longest_queue_if_over_total())?;
         let unsent_bytes = self.get(id).map_or(0, |link| link.queue.len());
         Some((id, CloseReason::QueueFull { unsent_bytes }))
     }
 
-    /// The link with the most unsent bytes, if all have more than they may together.
+    /// Returns the link with the most unsent bytes if all together exceed
+    /// [`PEER_QUEUES_BYTES_MAX`].
     fn longest_queue_if_over_total(&self) -> Option<LinkId> {
         let open_links = || self.iter().filter(|link| link.state != State::Closing);
         let unsent_bytes: usize = open_links().map(|link| link.queue.len()).sum();
@@ -200,16 +209,17 @@ impl Links {
         open_links().max_by_key(|link| link.queue.len()).map(|link| link.id)
     }
 
+    /// Returns the earliest deadline of all links.
     pub(super) fn deadline(&self) -> Option<Time> {
         self.iter().filter_map(Link::deadline).min()
     }
 
-    /// The next link whose deadline has come.
+    /// Returns the next link whose deadline has passed, and the action that is due.
     pub(super) fn next_due(&mut self, now: Time) -> Option<(LinkId, TimerAction)> {
         let is_due = |link: &Link| link.deadline().is_some_and(|at| at <= now);
         let link = self.table.iter_mut().find(|link| is_due(link))?;
         if link.frame_started_at.is_some_and(|began| began + PEER_FRAME_TIMEOUT <= now) {
-            let why = "a frame that does not come to its end".to_owned();
+            let why = format!("a frame took longer than {PEER_FRAME_TIMEOUT:?}");
             return Some((link.id, TimerAction::Close(CloseReason::Session(why))));
         }
         Some((link.id, link.on_deadline()))

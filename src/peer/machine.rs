@@ -1,4 +1,4 @@
-//! [`Machine`] for [`Peer`]: the events of links and time.
+//! [`Machine`] for [`Peer`]: the events of links, and timers.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -70,7 +70,7 @@ impl Machine for Peer {
     fn closed(&mut self, now: Time, id: LinkId, reason: &CloseReason) {
         self.now = now;
         if self.is_open(id) {
-            log::info!("link {id} ends: {reason}");
+            log::info!("link {id} closed: {reason}");
             self.mark_closing(id);
         }
         self.links.table.remove(id);

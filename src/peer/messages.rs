@@ -1,4 +1,7 @@
-//! What is said: to one addressee by way of everyone, kept by all until its receipt has come.
+//! Sending, forwarding and acknowledging chats.
+//!
+//! A chat to one addressee is flooded over all links, and every peer retains it until its receipt
+//! arrives or it expires.
 
 use std::fmt;
 
@@ -9,28 +12,30 @@ use super::{Event, Peer};
 use crate::limits::{PEER_RETAINED_AGE_MAX, PEER_TEXT_BYTES_MAX};
 use crate::link::{LinkId, Time};
 
-/// Why something cannot be said.
+/// Why a chat cannot be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendError {
     /// This peer has no id yet.
     NotReady,
-    /// Ids are positive.
+    /// The addressee is not a positive number.
     InvalidId(i64),
-    /// The text has so many bytes.
+    /// The text, of this many bytes, is longer than [`PEER_TEXT_BYTES_MAX`].
     TooLong(usize),
-    /// So many messages of this peer's wait for their receipts that no more are taken.
+    /// This peer's unacknowledged messages take their whole share of the retained messages.
     Full,
 }
 
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotReady => f.write_str("this peer has no id yet"),
+            Self::NotReady => f.write_str("this peer has no id yet: try again when it is ready"),
             Self::InvalidId(id) => write!(f, "{id} is not an id: they are positive"),
             Self::TooLong(bytes) => {
-                write!(f, "a text of {bytes} bytes, the longest allowed is {PEER_TEXT_BYTES_MAX}")
+                write!(f, "a text of {bytes} bytes is too long: the maximum is {PEER_TEXT_BYTES_MAX}")
             }
-            Self::Full => f.write_str("too much is kept for those who are not there: not sent"),
+            Self::Full => f.write_str(
+                "not sent: too many messages wait for absent peers; try again when some have receipts",
+            ),
         }
     }
 }
@@ -38,10 +43,10 @@ impl fmt::Display for SendError {
 impl std::error::Error for SendError {}
 
 impl Peer {
-    /// Says something to a peer, wherever and whenever it is there.
+    /// Sends a chat to the peer with id `to`, which need not be reachable now.
     ///
     /// # Errors
-    /// See [`SendError`]; then nothing is sent.
+    /// Returns a [`SendError`] if the chat cannot be sent; then the state is unchanged.
     pub fn send(&mut self, now: Time, to: i64, text: &str) -> Result<MessageId, SendError> {
         self.now = now;
         let from = self.id().ok_or(SendError::NotReady)?;
@@ -78,7 +83,8 @@ impl Peer {
         Ok(id)
     }
 
-    /// Keeps a message that is met for the first time, and tells all but the link it came from.
+    /// Retains a chat that is seen for the first time and forwards it to all links but the one that
+    /// it came from. Ignores a chat that was seen before.
     pub(super) fn retain_and_flood(&mut self, chat: Chat, from_link: Option<LinkId>) {
         if !self.seen.insert(self.now, chat.id()) {
             return;
@@ -92,6 +98,7 @@ impl Peer {
         self.links.flood(Body::Chat(chat), from_link);
     }
 
+    /// Handles a received chat: acknowledges, delivers or forwards it.
     pub(super) fn handle_chat(&mut self, link: LinkId, chat: Chat) {
         let id = chat.id();
         if u128::from(chat.age_ms) >= PEER_RETAINED_AGE_MAX.as_millis() {
@@ -101,7 +108,7 @@ impl Peer {
             return self.links.send(link, Body::Receipt(Receipt::for_message(id, false)));
         }
         if chat.incarnation == self.topology.own().incarnation {
-            return; // a copy of its own; or a forgery, which nobody here has said
+            return; // a copy of an own message, or a forgery
         }
         if Some(chat.to) == self.id() {
             self.accept_chat(chat, link);
@@ -110,6 +117,7 @@ impl Peer {
         }
     }
 
+    /// Passes a chat addressed to this peer through the inbox.
     fn accept_chat(&mut self, chat: Chat, link: LinkId) {
         let id = chat.id();
         let topology = &self.topology;
@@ -129,6 +137,7 @@ impl Peer {
         self.links.send(link, Body::Receipt(Receipt::for_message(id, is_late)));
     }
 
+    /// Shows chats to the user and floods their receipts.
     fn deliver(&mut self, chats: Vec<Chat>) {
         for chat in chats {
             self.links.flood(Body::Receipt(Receipt::for_message(chat.id(), false)), None);
@@ -137,7 +146,8 @@ impl Peer {
         }
     }
 
-    /// Takes a receipt for a message that is kept, and for that alone.
+    /// Handles a receipt: releases its message and forwards it. Ignores a receipt for a message
+    /// that is not retained.
     pub(super) fn handle_receipt(&mut self, link: LinkId, receipt: Receipt) {
         let id = receipt.id();
         let Some(Removed { chat, is_own }) = self.retained.remove(id) else { return };
@@ -147,7 +157,8 @@ impl Peer {
         self.links.flood(Body::Receipt(receipt), Some(link));
         if is_own {
             self.events.push_back(if receipt.late {
-                let text = format!("a message to {} came too late to be shown", chat.to);
+                let text =
+                    format!("a message to {} came too late to be shown: send it again", chat.to);
                 Event::Error { text }
             } else {
                 Event::Receipt { from: chat.to, message: id }
@@ -155,12 +166,14 @@ impl Peer {
         }
     }
 
-    /// Lets go of what is too old, and shows what has waited long enough.
+    /// Drops expired messages and delivers buffered ones whose wait for a missing message has
+    /// ended.
     pub(super) fn advance_messages(&mut self) {
         while let Some(Removed { chat, is_own }) = self.retained.pop_expired(self.now) {
             self.seen.mark_dropped(chat.id());
             if is_own {
-                let text = format!("{} has not been there: a message is given up", chat.to);
+                let text =
+                    format!("a message to {} expired after 24 hours without a receipt", chat.to);
                 self.events.push_back(Event::Error { text });
             } else {
                 self.dropped += 1;

@@ -1,26 +1,37 @@
-//! Peer mode: no server; peers link to the peers named and flood what is said until it is where it
-//! belongs (contract section 5, `docs/PROTOCOL.md`).
+//! Peer mode: a network without a server. Peers link to the peers named on the command line and
+//! flood messages until they reach their addressee (`docs/PROTOCOL.md`, *The peer wire*).
 //!
-//! [`Peer`] is one of them without its sockets: bytes and time go in, bytes wait in send queues,
-//! [`Action`]s say what only the outside can do and [`Event`]s what the user should know. `handshake`
-//! is how links begin and ids are granted; `messages` is what is said, passed on, kept and receipted;
-//! `network` knows who is here, `kept` what has no receipt, `inbox` what is said to this peer.
+//! [`Peer`] is a state machine without sockets. Bytes and time go in; bytes wait in send queues,
+//! [`Action`]s say what the event loop has to do, and [`Event`]s what the user should see. One file
+//! holds each part: `handshake` opens links and grants ids, `messages` sends, forwards, retains and
+//! acknowledges chats, `topology` computes which peers are reachable, `retained` stores the chats
+//! that have no receipt, `inbox` delivers the chats addressed to this peer.
 //!
-//! **Every message is shown once, in the order in which it was sent.** A link keeps the order of what
-//! is said over it. A peer passes on what it learns in the order in which it learns it, to all links
-//! but the one it came from, and begins each new link with all that it keeps, in that order. So, by
-//! induction over what is learnt, who learns a message of one sender to one addressee has learnt
-//! those before it, but for those that have their receipts; and who hears a receipt has learnt its
-//! message. The addressee therefore needs one high-water mark a sender: what is not above it
-//! is a copy. Only where bounds made somebody drop a message there are gaps; `inbox` waits for
-//! what may be on its way, and shows nothing late.
+//! # Delivery
 //!
-//! A receipt is taken for a message that is kept, and for that alone; it is passed on when it is
-//! taken, so it goes where the message went and no further. A copy of a message that has had its
-//! receipt is answered with it, which is how a part of the network that was cut off hears of it.
+//! While no bound forces a peer to drop a message, each incarnation of an addressee is shown every
+//! message once, in the order in which its sender sent them. Three invariants give this:
 //!
-//! Over restarts of the addressee, a message is shown at least once: a new life does not know
-//! what the last one has shown, if nobody near has heard of the receipt.
+//! 1. A link delivers frames in the order in which they were sent.
+//! 2. A peer forwards chats and receipts in the order in which it received them, to all links but
+//!    the one that they came from.
+//! 3. A new link starts with every retained chat, in that same order.
+//!
+//! By induction, a peer that receives a message has received all earlier ones from the same sender
+//! to the same addressee, except those that already have their receipt; and a peer that receives a
+//! receipt has received its message. The addressee therefore needs one high-water mark for each
+//! sender: a message at or below the mark is a duplicate. Gaps appear only where a bound made a
+//! peer drop a message. `inbox` waits for a missing message for up to [`PEER_GAP_TIMEOUT`] and
+//! shows nothing out of order.
+//!
+//! A receipt is accepted only for a message that is retained, and is then forwarded. It therefore
+//! goes where its message went and no further. A copy of an acknowledged message is answered with
+//! the receipt, which is how a partition that rejoins learns of it.
+//!
+//! Across restarts of the addressee a message is shown at least once: a new incarnation does not
+//! know what the previous one has shown if no peer near it has the receipt.
+//!
+//! [`PEER_GAP_TIMEOUT`]: crate::limits::PEER_GAP_TIMEOUT
 
 mod event;
 mod gauges;
@@ -58,18 +69,18 @@ use self::wire::{Body, Empty};
 use crate::limits::PEER_ID_GRANT_TIMEOUT;
 use crate::link::{CloseReason, LifeCycle, LinkId, Machine as _, Time};
 
-/// One peer.
+/// A peer of a serverless network.
 #[derive(Debug)]
 pub struct Peer {
     now: Time,
-    /// What the wall clock showed at some time.
+    /// A reading of the wall clock, since the Unix epoch, and the time at which it was taken.
     wall_clock: (Time, Duration),
     rng: StdRng,
     snowflakes: SnowflakeGenerator,
     desired_id: Option<i64>,
-    /// Until when an id from others is waited for.
+    /// When this peer assigns an id to itself. `None` once it has an id.
     grant_deadline: Option<Time>,
-    /// When those who could not be given an id are looked at again.
+    /// When hellos that could not be granted an id are retried.
     retry_at: Option<Time>,
     topology: Topology,
     links: Links,
@@ -87,13 +98,17 @@ pub struct Peer {
     life_cycle: LifeCycle,
 }
 
-/// Bits of chance in a stamp, below the interval.
+/// Random bits of a timestamp made by [`Peer::unique_timestamp`], below its interval.
 const RANDOM_BITS: u32 = 26;
 
 impl Peer {
-    /// A peer that knows nobody, at time zero. It dials its `targets` when [`Peer::advance`] is first
-    /// called. `wall` is what the wall clock shows, counted from 1970; `seed` decides every random
-    /// choice. A desired id is positive.
+    /// Returns a peer without links, at time zero. The first call of [`Machine::advance`] dials its
+    /// targets, which are numbered from 0 to `target_count - 1`.
+    ///
+    /// `desired_id` is ignored unless it is positive. `unix_time` is the wall clock, since the Unix
+    /// epoch. `seed` determines every random choice.
+    ///
+    /// [`Machine::advance`]: crate::link::Machine::advance
     #[must_use]
     pub fn new(
         desired_id: Option<i64>,
@@ -131,13 +146,13 @@ impl Peer {
         peer
     }
 
-    /// Its id, once it has one.
+    /// Returns the id of this peer, or `None` before it has one.
     #[must_use]
     pub fn id(&self) -> Option<i64> {
         Some(self.topology.own().id).filter(|&id| id != 0)
     }
 
-    /// The ids of all others that can be reached, ascending.
+    /// Returns the ids of all other reachable peers, ascending.
     pub fn other_ids(&self) -> impl Iterator<Item = i64> {
         self.topology.reachable_ids()
     }
@@ -148,7 +163,7 @@ impl Peer {
             Ok(None) => return,
             Err(error) => return self.close(id, CloseReason::ProtocolError(error.to_string())),
         };
-        let state = self.links.get(id).expect("a link that speaks").state;
+        let state = self.links.get(id).expect("only open links receive frames").state;
         match (body, state) {
             (Body::Hello(hello), State::AwaitingHello) => self.handle_hello(id, hello),
             (Body::Grant(grant), State::AwaitingGrant) => self.handle_grant(id, grant),
@@ -162,18 +177,18 @@ impl Peer {
             (Body::Ping(_), State::Attached { .. }) => self.links.send(id, Body::Pong(Empty {})),
             (Body::Pong(_) | Body::EndOfState(_), State::Attached { .. }) => {}
             (_, _) => {
-                let error = "a word out of place".to_owned();
+                let error = "a message that this state of the link does not allow".to_owned();
                 self.close(id, CloseReason::ProtocolError(error));
             }
         }
     }
 
-    /// The next thing that the user should know.
+    /// Returns the next event for the user.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
-    /// A moment with a little chance, for what must be unique and is better ordered by time.
+    /// Returns the current interval with random low bits: unique, and ordered by time.
     fn unique_timestamp(&mut self) -> u64 {
         let random_bits = self.rng.random_range(1..1 << RANDOM_BITS);
         interval_of(self.unix_time_now()) << RANDOM_BITS | random_bits
@@ -183,7 +198,7 @@ impl Peer {
         self.wall_clock.1.saturating_add(self.now.since(self.wall_clock.0))
     }
 
-    /// Ends a link from this side.
+    /// Closes a link from this side.
     fn close(&mut self, id: LinkId, reason: CloseReason) {
         if self.is_open(id) {
             self.mark_closing(id);
@@ -191,7 +206,8 @@ impl Peer {
         }
     }
 
-    /// A link ends, whichever side wants it: nothing more is heard or said over it.
+    /// Marks a link as closing and schedules the redial of its target. Nothing more is received or
+    /// sent on it.
     fn mark_closing(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(id) else { return };
         let state = std::mem::replace(&mut link.state, State::Closing);
@@ -205,14 +221,15 @@ impl Peer {
         }
     }
 
-    /// Ends what an event has begun, until nothing follows from it any more.
+    /// Runs all follow-up work of an event: closes, id changes, reachability and advertisements.
+    /// Repeats until no more work is pending.
     fn run_pending(&mut self) {
         loop {
             while let Some((id, reason)) = self.links.next_overfull() {
                 self.close(id, reason);
             }
             while let Some((link, reason)) = self.pending_closes.pop_front() {
-                log::info!("link {link} ends: {reason}");
+                log::info!("link {link} closed: {reason}");
                 self.actions.push_back(Action::Close { link, reason });
             }
             if self.topology.own().id == 0 && self.targets.have_all_failed() {

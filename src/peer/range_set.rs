@@ -1,11 +1,11 @@
-//! A set of numbers that come nearly in order: a few runs instead of a number each.
+//! A compact set of numbers that are inserted nearly in order.
 
 use crate::limits::PEER_SEEN_RANGES_MAX;
 
-/// Numbers, as runs from one to another, both within, ascending and apart.
+/// Numbers as inclusive ranges `(first, last)`, ascending, neither overlapping nor adjacent.
 ///
-/// It takes no more than [`PEER_SEEN_RANGES_MAX`] runs: past that the two lowest become one, and the
-/// numbers between them count as if they had come.
+/// Holds at most [`PEER_SEEN_RANGES_MAX`] ranges. Beyond that the two lowest are merged, and the
+/// numbers between them count as inserted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct RangeSet(Vec<(u64, u64)>);
 
@@ -14,12 +14,12 @@ impl RangeSet {
         self.0.iter().any(|&(first, last)| (first..=last).contains(&number))
     }
 
-    /// The highest number; 0 if there is none.
+    /// Returns the highest number, or 0 if the set is empty.
     pub(super) fn highest(&self) -> u64 {
         self.0.last().map_or(0, |&(_, last)| last)
     }
 
-    /// Answers false if the number was there. It is below `u64::MAX`.
+    /// Inserts a number below `u64::MAX`. Returns whether it is new.
     pub(super) fn insert(&mut self, number: u64) -> bool {
         if self.contains(number) {
             return false;
@@ -63,7 +63,7 @@ mod tests {
             ranges.insert(number * 2);
             assert!(ranges.0.len() <= PEER_SEEN_RANGES_MAX);
         }
-        assert!(ranges.contains(3), "a gap that was closed");
-        assert!(!ranges.contains(199), "a gap that is remembered");
+        assert!(ranges.contains(3), "within two merged ranges");
+        assert!(!ranges.contains(199), "between two separate ranges");
     }
 }

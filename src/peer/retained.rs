@@ -1,8 +1,8 @@
-//! Messages without a receipt, and which have been met before.
+//! The store of messages that have no receipt, and the filter for messages seen before.
 //!
-//! [`Appended`] holds every message that was learnt here until its receipt comes, in the order in which
-//! they were learnt: that is the order in which a newcomer is told of them. [`SeenFilter`] remembers which
-//! numbers of a sender to an addressee have been here, so that each is passed on once.
+//! [`Retained`] holds every received message until its receipt arrives, in order of arrival, which
+//! is the order in which a new link gets them. [`SeenFilter`] records which sequence numbers from
+//! each sender to each addressee were seen, so that each message is forwarded once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -20,20 +20,21 @@ struct Entry {
     chat: Chat,
     received_at: Time,
     expires_at: Time,
+    /// Its key in `by_order`.
     order: u64,
-    /// This peer has said it.
+    /// Whether this peer sent it.
     is_own: bool,
 }
 
-/// A message that is kept no more.
+/// A message removed from the store.
 #[derive(Debug)]
 pub(super) struct Removed {
     pub(super) chat: Chat,
-    /// This peer has said it.
+    /// Whether this peer sent it.
     pub(super) is_own: bool,
 }
 
-/// Messages that nobody has said to be delivered.
+/// Messages without a receipt, bounded in number, bytes and age.
 #[derive(Debug, Default)]
 pub(super) struct Retained {
     entries: BTreeMap<MessageId, Entry>,
@@ -45,6 +46,7 @@ pub(super) struct Retained {
     own_bytes: usize,
 }
 
+/// Returns the bytes that a stored message counts as.
 pub(super) fn chat_memory_bytes(chat: &Chat) -> usize {
     chat.text.len() + PEER_MESSAGE_OVERHEAD_BYTES
 }
@@ -62,14 +64,15 @@ impl Retained {
         self.entries.contains_key(&id)
     }
 
-    /// Whether one's own take half of the room: no more of them. What others have said takes none of
-    /// that half.
+    /// Returns whether this peer's own messages fill their half of the store. Messages of other
+    /// peers never take space from that half.
     pub(super) fn is_own_share_full(&self) -> bool {
         self.own_bytes > PEER_RETAINED_BYTES_MAX / 2
             || self.own_messages > PEER_RETAINED_MESSAGES_MAX / 2
     }
 
-    /// Takes a message in; the oldest that are not one's own make room, and are answered.
+    /// Inserts a message. Evicts the oldest messages of other peers to make space, and returns
+    /// them.
     pub(super) fn insert(&mut self, now: Time, chat: Chat, is_own: bool) -> Vec<MessageId> {
         let id = chat.id();
         let remaining = PEER_RETAINED_AGE_MAX.saturating_sub(Duration::from_millis(chat.age_ms));
@@ -86,14 +89,14 @@ impl Retained {
         let mut evicted = Vec::new();
         while self.bytes > PEER_RETAINED_BYTES_MAX || self.len() > PEER_RETAINED_MESSAGES_MAX {
             let oldest = self.by_order.values().copied().find(|id| !self.entries[id].is_own);
-            let Some(oldest) = oldest else { break }; // one's own were let in while there was room
+            let Some(oldest) = oldest else { break }; // own messages stay below their share
             self.remove(oldest);
             evicted.push(oldest);
         }
         evicted
     }
 
-    /// Ends the keeping of a message.
+    /// Removes a message.
     pub(super) fn remove(&mut self, id: MessageId) -> Option<Removed> {
         let entry = self.entries.remove(&id)?;
         self.by_order.remove(&entry.order);
@@ -106,14 +109,14 @@ impl Retained {
         Some(Removed { chat: entry.chat, is_own: entry.is_own })
     }
 
-    /// The lowest number that is kept from one sender to one addressee.
+    /// Returns the lowest retained sequence number from one sender to one addressee.
     pub(super) fn first_sequence(&self, incarnation: u64, to: i64) -> Option<u64> {
         let start = MessageId { incarnation, to, sequence: 0 };
         let (id, _) = self.entries.range(start..).next()?;
         (id.incarnation == incarnation && id.to == to).then_some(id.sequence)
     }
 
-    /// All of them as they are to be passed on now, in the order in which they came.
+    /// Returns all messages in order of arrival, with their age at `now`.
     pub(super) fn iter_in_order(&self, now: Time) -> impl Iterator<Item = Chat> {
         self.by_order.values().map(move |id| {
             let entry = &self.entries[id];
@@ -124,27 +127,28 @@ impl Retained {
         })
     }
 
+    /// Returns when the next message expires.
     pub(super) fn deadline(&self) -> Option<Time> {
         self.by_expiry.first().map(|&(at, _)| at)
     }
 
-    /// The next that is too old.
+    /// Removes the next expired message.
     pub(super) fn pop_expired(&mut self, now: Time) -> Option<Removed> {
         let &(_, id) = self.by_expiry.first().filter(|&&(at, _)| at <= now)?;
         self.remove(id)
     }
 }
 
-/// What has been met of one sender to one addressee.
+/// The sequence numbers seen from one sender to one addressee.
 #[derive(Debug, Default)]
 struct SeenPair {
     seen: RangeSet,
-    /// Up to here some were given up without a receipt.
+    /// The highest number that was dropped without a receipt.
     dropped_up_to: u64,
     last_used: Time,
 }
 
-/// The pairs, by sender's life and addressee.
+/// A duplicate filter, keyed by the sender's incarnation and the addressee.
 #[derive(Debug, Default)]
 pub(super) struct SeenFilter {
     pairs: BTreeMap<(u64, i64), SeenPair>,
@@ -156,7 +160,7 @@ impl SeenFilter {
         self.pairs.len()
     }
 
-    /// Whether a message is met for the first time. It counts as met from now on.
+    /// Records a message as seen. Returns whether it is new.
     pub(super) fn insert(&mut self, now: Time, id: MessageId) -> bool {
         let key = (id.incarnation, id.to);
         let pair = self.pairs.entry(key).or_default();
@@ -170,20 +174,21 @@ impl SeenFilter {
                 .first()
                 .is_some_and(|&(at, _)| now.since(at) > PEER_RETAINED_AGE_MAX)
         {
-            let (_, oldest) = self.by_last_used.pop_first().expect("as many as pairs");
+            let (_, oldest) =
+                self.by_last_used.pop_first().expect("every pair is listed by its last use");
             self.pairs.remove(&oldest);
         }
         is_new
     }
 
-    /// A message was given up without a receipt.
+    /// Records that a message was dropped without a receipt.
     pub(super) fn mark_dropped(&mut self, id: MessageId) {
         if let Some(pair) = self.pairs.get_mut(&(id.incarnation, id.to)) {
             pair.dropped_up_to = pair.dropped_up_to.max(id.sequence);
         }
     }
 
-    /// Whether a message that was met, and is kept no more, has had its receipt.
+    /// Returns whether a message that was seen, and is no longer retained, was acknowledged.
     pub(super) fn has_receipt(&self, id: MessageId) -> bool {
         self.pairs
             .get(&(id.incarnation, id.to))
@@ -219,7 +224,7 @@ mod tests {
         }
         assert!(
             retained.contains(MessageId { incarnation: 1, to: 2, sequence: 1 }),
-            "one's own stays"
+            "own messages are not evicted"
         );
         assert!(retained.contains(MessageId { incarnation: 9, to: 2, sequence: 199 }));
         for i in 0..2 * PEER_RETAINED_MESSAGES_MAX as u64 {
@@ -259,6 +264,6 @@ mod tests {
         }
         let later = Time::from_start(PEER_RETAINED_AGE_MAX * 2);
         filter.insert(later, MessageId { incarnation: 1, to: 2, sequence: 1 });
-        assert_eq!(filter.len(), 1, "the old go");
+        assert_eq!(filter.len(), 1, "expired pairs are removed");
     }
 }

@@ -1,14 +1,16 @@
-//! The numbers of what this peer has said: to each addressee they go up by one, and none is used twice.
+//! Sequence numbers of the messages that this peer sends, counted for each addressee.
 
 use std::collections::BTreeMap;
 
 use crate::limits::PEER_SEEN_PAIRS_MAX;
 
-/// The last number to each addressee, of so many as [`PEER_SEEN_PAIRS_MAX`].
+/// The last sequence number for each of at most [`PEER_SEEN_PAIRS_MAX`] addressees.
+///
+/// Invariant: no number is used twice for one addressee.
 #[derive(Debug, Default)]
 pub(super) struct SendSequences {
     last_by_recipient: BTreeMap<i64, u64>,
-    /// No number to an addressee who was forgotten is above this one.
+    /// The highest number used for any forgotten addressee.
     floor: u64,
 }
 
@@ -17,8 +19,11 @@ impl SendSequences {
         self.last_by_recipient.len()
     }
 
-    /// The next number to an addressee. If there are too many of them, those go to whom nothing
-    /// `is_retained`: what is said to them later has higher numbers, and waits for none before it.
+    /// Returns the next number for an addressee.
+    ///
+    /// When the table is full, addressees without retained messages are forgotten. Later messages
+    /// to them continue above `floor`, and their `first_unacked` says that they wait for no earlier
+    /// one.
     pub(super) fn next(&mut self, to: i64, is_retained: impl Fn(i64) -> bool) -> u64 {
         if !self.last_by_recipient.contains_key(&to)
             && self.last_by_recipient.len() >= PEER_SEEN_PAIRS_MAX

@@ -1,5 +1,5 @@
-//! The peers that were named on the command line: each is dialled until it is linked, and again
-//! when that link is lost, ever less often ("full jitter").
+//! The targets: the peers named on the command line. Each is dialled until it is linked, and again
+//! when its link closes, after a random backoff that grows with each failure (see [`backoff`]).
 
 use rand::rngs::StdRng;
 
@@ -18,11 +18,11 @@ enum State {
         link: LinkId,
         since: Time,
     },
-    /// There is another link to the peer that this leads to.
+    /// Another link leads to the same peer.
     LinkedElsewhere {
         incarnation: u64,
     },
-    /// It is this peer itself, or this peer stops.
+    /// The target is this peer itself, or this peer is stopping: never dialled again.
     Disabled,
 }
 
@@ -32,24 +32,25 @@ struct Target {
     failures: u32,
 }
 
-/// All of them, by their place on the command line.
+/// All targets, by their index on the command line.
 #[derive(Debug)]
 pub(super) struct Targets(Vec<Target>);
 
 impl Targets {
-    /// Each is dialled at once.
+    /// Returns targets that are all due at time zero.
     pub(super) fn new(count: usize) -> Self {
         let initial = State::Backoff { until: Time::default() };
         Self((0..count).map(|_| Target { state: initial, failures: 0 }).collect())
     }
 
-    /// The next to be dialled now.
+    /// Returns the next target that is due.
     pub(super) fn next_due(&self, now: Time) -> Option<usize> {
         let is_due =
             |target: &Target| matches!(target.state, State::Backoff { until } if until <= now);
         self.0.iter().position(is_due)
     }
 
+    /// Returns when the next target is due.
     pub(super) fn deadline(&self) -> Option<Time> {
         let deadlines = self.0.iter().filter_map(|target| match target.state {
             State::Backoff { until } => Some(until),
@@ -58,28 +59,33 @@ impl Targets {
         deadlines.min()
     }
 
+    /// Records that a target is being dialled as `link`.
     pub(super) fn mark_dialling(&mut self, target: usize, link: LinkId) {
         self.0[target].state = State::Dialling { link };
     }
 
+    /// Records that the handshake with a target is complete.
     pub(super) fn mark_linked(&mut self, now: Time, target: usize, link: LinkId) {
         self.0[target].state = State::Linked { link, since: now };
     }
 
-    /// There is another link to the life that a target leads to.
+    /// Records that another link leads to the incarnation that a target resolved to.
     pub(super) fn mark_linked_elsewhere(&mut self, target: usize, incarnation: u64) {
         self.0[target].state = State::LinkedElsewhere { incarnation };
     }
 
+    /// Stops dialling a target.
     pub(super) fn disable(&mut self, target: usize) {
         self.0[target].state = State::Disabled;
     }
 
+    /// Stops dialling all targets.
     pub(super) fn disable_all(&mut self) {
         self.0.iter_mut().for_each(|target| target.state = State::Disabled);
     }
 
-    /// Whether every target was dialled and none has answered, nor can any answer now.
+    /// Returns whether every target is disabled or failed at its last attempt and none is being
+    /// dialled.
     pub(super) fn have_all_failed(&self) -> bool {
         self.0.iter().all(|target| match target.state {
             State::Backoff { .. } => target.failures > 0,
@@ -88,7 +94,8 @@ impl Targets {
         })
     }
 
-    /// A target's link has ended. It is dialled again after a wait; sooner if the link had stood.
+    /// Schedules the redial of a target whose link closed. The backoff starts again if the link was
+    /// up for [`LINK_STABLE_AFTER`].
     pub(super) fn on_link_closed(
         &mut self,
         now: Time,
@@ -110,7 +117,7 @@ impl Targets {
         *failures = failures.saturating_add(1);
     }
 
-    /// No link leads to this life any more.
+    /// Schedules the redial of targets that resolved to a peer whose last link closed.
     pub(super) fn on_peer_unlinked(&mut self, now: Time, incarnation: u64, rng: &mut StdRng) {
         for target in &mut self.0 {
             if target.state == (State::LinkedElsewhere { incarnation }) {

@@ -1,9 +1,10 @@
-//! Who is here: what each peer says of itself, and to whom a way leads.
+//! Link-state routing: the advertisements of all peers, and which peers are reachable.
 //!
-//! Every peer says who its neighbours are, with a version that it alone raises; all of it is flooded,
-//! and each peer finds for itself whom it can reach. A link counts if both of its ends say so. So
-//! when a link is lost, two peers say something, and everyone on either side knows who is gone; and
-//! nobody who is gone stays, since only those who live can vouch for a way to them.
+//! Each peer floods an advertisement of its neighbours, with a version that only it increases, and
+//! computes reachability from all advertisements by itself. A link counts if both of its ends
+//! advertise it. So when a link is lost, the two advertisements of its ends tell every peer on
+//! either side which peers became unreachable; and a dead peer cannot stay reachable, because each
+//! path to it ends with a neighbour that no longer advertises it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -11,45 +12,49 @@ use super::wire::{Advertisement, VERSION_MAX};
 use crate::limits::{PEER_UNREACHABLE_RETENTION, PEERS_MAX};
 use crate::link::Time;
 
-/// What has changed.
+/// A change of reachability.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReachabilityChange {
+    /// The peer with this id became reachable.
     Up(i64),
+    /// The peer with this id became unreachable.
     Down(i64),
 }
 
+/// Another peer, reachable or not.
 #[derive(Debug)]
 struct KnownPeer {
     advertisement: Advertisement,
-    /// Since when no way leads there.
+    /// When the peer became unreachable; `None` while it is reachable.
     unreachable_since: Option<Time>,
-    /// The one before it on a way from this peer, while a way leads there.
+    /// The previous hop on a path from this peer, while the peer is reachable.
     predecessor: u64,
 }
 
-/// The network as one peer knows it.
+/// The network as this peer knows it.
 #[derive(Debug)]
 pub(super) struct Topology {
     own: Advertisement,
-    /// What others were told of this peer does not hold any more.
+    /// Whether `own` has changed since it was last advertised.
     is_own_dirty: bool,
+    /// All other known peers, by incarnation.
     peers: BTreeMap<u64, KnownPeer>,
-    /// Those to whom no way leads, by the time since when.
+    /// The unreachable peers, by the time at which they became unreachable.
     unreachable: BTreeSet<(Time, u64)>,
-    /// Ids of those whom a way leads to, without this peer's claim on its own, each with the life that
-    /// has had it longest.
+    /// The ids of all reachable peers, each with the oldest claim on it: `(id_since, incarnation)`.
+    /// Without this peer's own claim.
     claims: BTreeMap<i64, (u64, u64)>,
-    /// The ids that the user was told of: those present but for this peer's own.
+    /// The ids reported as reachable: all keys of `claims` but this peer's own id.
     announced: BTreeSet<i64>,
-    /// A link that a way led over is lost, or somebody goes by another id: all ways are to be found
-    /// anew.
+    /// Whether reachability must be recomputed from scratch, because a link on a used path was lost
+    /// or an id has changed.
     needs_full_search: bool,
-    /// Links from somebody whom a way leads to, to somebody whom none did: the ways go on there.
+    /// New links from a reachable peer to an unreachable one, where the search continues.
     new_links: Vec<(u64, u64)>,
 }
 
 impl Topology {
-    /// Of a peer without an id.
+    /// Returns the topology of a peer without an id and without neighbours.
     pub(super) fn new(incarnation: u64) -> Self {
         Self {
             own: Advertisement { incarnation, ..Advertisement::default() },
@@ -63,31 +68,33 @@ impl Topology {
         }
     }
 
+    /// Returns this peer's own advertisement.
     pub(super) fn own(&self) -> &Advertisement {
         &self.own
     }
 
+    /// Returns the number of other known peers.
     pub(super) fn len(&self) -> usize {
         self.peers.len()
     }
 
-    /// The ids of all other peers that can be reached.
+    /// Returns the ids of all other reachable peers, ascending.
     pub(super) fn reachable_ids(&self) -> impl Iterator<Item = i64> {
         self.announced.iter().copied()
     }
 
-    /// Whether a peer has said anything of itself.
+    /// Returns whether an advertisement of a peer is stored.
     pub(super) fn is_known(&self, incarnation: u64) -> bool {
         self.peers.contains_key(&incarnation)
     }
 
-    /// Whether another than `life` that can be reached has an id.
+    /// Returns whether this peer or a reachable one, other than `incarnation`, has `id`.
     pub(super) fn is_taken(&self, id: i64, incarnation: u64) -> bool {
         (self.own.id == id && self.own.incarnation != incarnation)
             || self.claims.get(&id).is_some_and(|&(_, holder)| holder != incarnation)
     }
 
-    /// This peer goes by an id.
+    /// Sets this peer's id and the time at which it was taken.
     pub(super) fn set_own_id(&mut self, id: i64, id_since: u64) {
         self.own.id = id;
         self.own.id_since = id_since;
@@ -95,7 +102,7 @@ impl Topology {
         self.needs_full_search = true;
     }
 
-    /// This peer has these neighbours.
+    /// Sets this peer's neighbours.
     pub(super) fn set_neighbours(&mut self, neighbours: BTreeSet<u64>) {
         let neighbours: Vec<u64> = neighbours.into_iter().collect();
         if neighbours != self.own.neighbours {
@@ -106,12 +113,12 @@ impl Topology {
         }
     }
 
-    /// Whether no version is left for what others are to be told.
+    /// Returns whether a changed advertisement cannot be sent because all versions are used up.
     pub(super) fn is_version_exhausted(&self) -> bool {
         self.is_own_dirty && self.own.version >= VERSION_MAX
     }
 
-    /// This peer is another from now on, without neighbours, under the same id.
+    /// Starts a new incarnation with the same id and without neighbours.
     pub(super) fn reincarnate(&mut self, incarnation: u64) {
         let Advertisement { id, id_since, .. } = self.own;
         self.own = Advertisement { incarnation, id, id_since, ..Advertisement::default() };
@@ -119,7 +126,8 @@ impl Topology {
         self.needs_full_search = true;
     }
 
-    /// What others are to be told of this peer, if that has changed.
+    /// Returns this peer's advertisement, with the next version, if it has changed since the last
+    /// call.
     pub(super) fn take_advertisement(&mut self) -> Option<Advertisement> {
         if self.is_version_exhausted()
             || !std::mem::take(&mut self.is_own_dirty)
@@ -131,11 +139,11 @@ impl Topology {
         Some(self.own.clone())
     }
 
-    /// Takes in what a peer says of itself. Answers whether that is news, to be passed on.
+    /// Handles a received advertisement. Returns whether it is new and must be forwarded.
     pub(super) fn receive(&mut self, now: Time, advertisement: Advertisement) -> bool {
         let incarnation = advertisement.incarnation;
         if incarnation == self.own.incarnation {
-            // Nobody else says such things of this peer; what has been said is to be outdone.
+            // Forged, or from before `reincarnate`: overridden with a higher version.
             if advertisement.version >= self.own.version && advertisement != self.own {
                 self.own.version = advertisement.version;
                 self.is_own_dirty = true;
@@ -166,14 +174,14 @@ impl Topology {
         true
     }
 
-    /// Somebody, who had other neighbours before, says which it has: notes what that changes.
+    /// Records which part of the reachability a peer's new neighbours affect.
     fn update_links(&mut self, old_neighbours: &[u64], incarnation: u64) {
         let Some(advertisement) = self.advertisement(incarnation) else { return };
         let reachable_peer = |incarnation: u64| {
-            self.peers.get(&incarnation).filter(|known| known.unreachable_since.is_none())
+            self.peers.get(&incarnation).filter(|peer| peer.unreachable_since.is_none())
         };
         let is_tree_edge =
-            |from: u64, to: u64| reachable_peer(to).is_some_and(|known| known.predecessor == from);
+            |from: u64, to: u64| reachable_peer(to).is_some_and(|peer| peer.predecessor == from);
         let mut removed = old_neighbours
             .iter()
             .filter(|next| advertisement.neighbours.binary_search(next).is_err());
@@ -192,36 +200,35 @@ impl Topology {
         self.needs_full_search |= needs_full_search;
     }
 
-    /// What a peer, this one included, has said of itself.
+    /// Returns the stored advertisement of a peer or this peer's own.
     fn advertisement(&self, incarnation: u64) -> Option<&Advertisement> {
         if incarnation == self.own.incarnation {
             return Some(&self.own);
         }
-        self.peers.get(&incarnation).map(|known| &known.advertisement)
+        self.peers.get(&incarnation).map(|peer| &peer.advertisement)
     }
 
     fn is_reachable(&self, incarnation: u64) -> bool {
         incarnation == self.own.incarnation
-            || self.peers.get(&incarnation).is_some_and(|known| known.unreachable_since.is_none())
+            || self.peers.get(&incarnation).is_some_and(|peer| peer.unreachable_since.is_none())
     }
 
-    /// Whether both ends name each other.
+    /// Returns whether two peers advertise each other.
     fn is_linked(&self, one: u64, other: u64) -> bool {
         let advertises = |one: u64, other: u64| {
-            self.advertisement(one)
-                .is_some_and(|here| here.neighbours.binary_search(&other).is_ok())
+            self.advertisement(one).is_some_and(|it| it.neighbours.binary_search(&other).is_ok())
         };
         advertises(one, other) && advertises(other, one)
     }
 
-    /// All that a newcomer is to be told, this peer's own last: whoever has not heard of them yet
-    /// has heard of the ways to them then.
+    /// Returns all advertisements for a new link. This peer's own comes last, so that its receiver
+    /// knows the whole network before it becomes reachable.
     pub(super) fn advertisements(&self) -> impl Iterator<Item = &Advertisement> {
-        let others = self.peers.values().map(|known| &known.advertisement);
+        let others = self.peers.values().map(|peer| &peer.advertisement);
         others.chain((self.own.id != 0).then_some(&self.own))
     }
 
-    /// Finds whom a way leads to, as far as that may have changed.
+    /// Updates reachability and returns what has changed.
     pub(super) fn update_reachability(&mut self, now: Time) -> Vec<ReachabilityChange> {
         if std::mem::take(&mut self.needs_full_search) {
             return self.recompute_reachability(now);
@@ -237,12 +244,12 @@ impl Topology {
         changes
     }
 
-    /// Goes on from links to those whom no way led to, and answers whom it leads to now.
+    /// Continues the search over new links. Returns the peers that became reachable.
     fn extend_reachability(&mut self, mut links: VecDeque<(u64, u64)>) -> Vec<u64> {
         let mut reached = Vec::new();
         while let Some((from, incarnation)) = links.pop_front() {
             if !self.is_reachable(from) || !self.is_linked(from, incarnation) {
-                continue; // it was lost again
+                continue; // lost again since
             }
             let Some(peer) = self.peers.get_mut(&incarnation) else { continue };
             let Some(unreachable_since) = peer.unreachable_since.take() else { continue };
@@ -257,7 +264,7 @@ impl Topology {
         reached
     }
 
-    /// Finds all ways anew.
+    /// Recomputes reachability from scratch and returns what has changed.
     fn recompute_reachability(&mut self, now: Time) -> Vec<ReachabilityChange> {
         self.new_links.clear();
         self.claims.clear();
@@ -279,17 +286,18 @@ impl Topology {
         down.chain(up).collect()
     }
 
-    /// Whether somebody who can be reached has had this peer's id for longer.
+    /// Returns whether a reachable peer has an older claim on this peer's id.
     pub(super) fn must_yield_id(&self) -> bool {
         let own = (self.own.id_since, self.own.incarnation);
         self.claims.get(&self.own.id).is_some_and(|&claim| claim < own)
     }
 
+    /// Returns when the next unreachable peer is forgotten.
     pub(super) fn deadline(&self) -> Option<Time> {
         self.unreachable.first().map(|&(gone, _)| gone + PEER_UNREACHABLE_RETENTION)
     }
 
-    /// Forgets those to whom no way has led for long.
+    /// Forgets peers that have been unreachable for [`PEER_UNREACHABLE_RETENTION`].
     pub(super) fn advance(&mut self, now: Time) {
         while let Some(&(unreachable_since, incarnation)) = self.unreachable.first()
             && now.since(unreachable_since) >= PEER_UNREACHABLE_RETENTION

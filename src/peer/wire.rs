@@ -1,7 +1,7 @@
-//! The peer wire: frames ⇄ what peers say to each other (contract section 5, `docs/PROTOCOL.md`).
+//! The codec of the peer wire (`docs/PROTOCOL.md`, *The peer wire*).
 //!
-//! Frames are those of the direct wire: a length, u32 big-endian, and that many bytes of protobuf.
-//! Each holds one [`Frame`], which is a `oneof`.
+//! Frames are those of the direct wire: a u32 big-endian length and that many bytes of protobuf.
+//! Each holds one [`Frame`], whose only field is a `oneof`.
 
 use prost::Message as _;
 
@@ -9,159 +9,160 @@ use crate::limits::{PEER_FRAME_BYTES_MAX, PEER_LINKS_MAX, PEER_TEXT_BYTES_MAX};
 use crate::wires::direct::codec as direct;
 pub use crate::wires::direct::codec::WireError;
 
-/// Bytes of the length that a frame begins with.
+/// Length of the frame header, in bytes.
 const HEADER_BYTES: usize = 4;
 
-/// The last version that a peer says of itself.
+/// The highest version of an advertisement.
 pub(super) const VERSION_MAX: u64 = u64::MAX - 1;
 
-/// The one message.
+/// The protobuf message of every frame.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Frame {
-    /// What is said.
+    /// The body; `None` if it is of a type unknown to this version.
     #[prost(oneof = "Body", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub body: Option<Body>,
 }
 
-/// What is said. What is missing was added by a newer peer and is passed over.
+/// The body of a frame.
 #[derive(Clone, PartialEq, Eq, prost::Oneof)]
 pub enum Body {
-    /// The first word of the side that connects.
+    /// The first frame of the connecting side.
     #[prost(message, tag = "1")]
     Hello(Hello),
-    /// The answer to it.
+    /// The answer to a [`Hello`].
     #[prost(message, tag = "2")]
     Grant(Grant),
-    /// A peer is here, beside these others. Flooded.
+    /// A peer's id and neighbours. Flooded.
     #[prost(message, tag = "3")]
     Advertisement(Advertisement),
-    /// One says something to another. Flooded.
+    /// A message from one peer to another. Flooded.
     #[prost(message, tag = "4")]
     Chat(Chat),
-    /// The addressee has it. Flooded.
+    /// The addressee has received a message. Flooded.
     #[prost(message, tag = "5")]
     Receipt(Receipt),
-    /// All that was known before this link was there has been told.
+    /// The end of the initial state of a link.
     #[prost(message, tag = "6")]
     EndOfState(Empty),
-    /// Are you there?
+    /// A liveness probe, answered with [`Body::Pong`].
     #[prost(message, tag = "7")]
     Ping(Empty),
-    /// Yes.
+    /// The answer to [`Body::Ping`].
     #[prost(message, tag = "8")]
     Pong(Empty),
 }
 
-/// Nothing to add.
+/// A message without fields.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub struct Empty {}
 
-/// Who connects.
+/// Identifies the connecting peer.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub struct Hello {
-    /// Names the running program: 38 bits of 10 ms intervals since 2024, when it started, and 26 bits
-    /// of chance. It stays while the id may change.
+    /// Identifies the running program: its start time in 10 ms intervals since 2024 (38 bits), and
+    /// 26 random bits. Unchanged while the id may change.
     #[prost(fixed64, tag = "1")]
     pub incarnation: u64,
-    /// The id that it goes by; 0 if it has none yet.
+    /// Its id; 0 if it has none yet.
     #[prost(int64, tag = "2")]
     pub id: i64,
-    /// Without an id, the one that it wishes; 0 for any.
+    /// The desired id of a peer without one; 0 for any.
     #[prost(int64, tag = "3")]
     pub desired_id: i64,
 }
 
-/// Who was connected to, and the id granted.
+/// Identifies the accepting peer, and assigns an id to the connecting one.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub struct Grant {
-    /// The one who grants.
+    /// The incarnation of the accepting peer.
     #[prost(fixed64, tag = "1")]
     pub incarnation: u64,
-    /// The id that the other goes by from now on.
+    /// The id of the connecting peer from now on.
     #[prost(int64, tag = "2")]
     pub id: i64,
-    /// It is not the one that was wished: that is taken, or cannot be had.
+    /// Whether the desired id was refused, because it is taken or invalid.
     #[prost(bool, tag = "3")]
     pub refused: bool,
 }
 
-/// What a peer says of itself.
+/// A peer's id and neighbours.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Advertisement {
-    /// Who.
+    /// The advertised peer.
     #[prost(fixed64, tag = "1")]
     pub incarnation: u64,
-    /// Counts what it has said; the highest holds.
+    /// Increases with each advertisement of the peer; the highest is valid.
     #[prost(uint64, tag = "2")]
     pub version: u64,
     /// Its id.
     #[prost(int64, tag = "3")]
     pub id: i64,
-    /// Since when it goes by that, made as `life` is: of two who have one id, the smaller keeps it.
+    /// When the peer took its id, in the form of an incarnation. Of two peers with one id, the one
+    /// with the smaller value keeps it.
     #[prost(fixed64, tag = "4")]
     pub id_since: u64,
-    /// The lives of those that it is linked to, ascending.
+    /// The incarnations that the peer is linked to, ascending.
     #[prost(fixed64, repeated, tag = "5")]
     pub neighbours: Vec<u64>,
 }
 
-/// What one says to another. Its name is (`life`, `to`, `number`).
+/// A message from one peer to another, identified by (`incarnation`, `to`, `sequence`).
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Chat {
-    /// The program that sent it.
+    /// The sender's incarnation.
     #[prost(fixed64, tag = "1")]
     pub incarnation: u64,
-    /// Counts what that has sent to this addressee, from 1.
+    /// Counts the messages of the sender to this addressee, from 1.
     #[prost(uint64, tag = "2")]
     pub sequence: u64,
-    /// The id that the sender went by.
+    /// The sender's id when it sent the message.
     #[prost(int64, tag = "3")]
     pub from: i64,
     /// The addressee's id.
     #[prost(int64, tag = "4")]
     pub to: i64,
-    /// The lowest number to this addressee without a receipt when this was sent: those from it on
-    /// come first.
+    /// The lowest sequence number to this addressee that had no receipt when the message was sent.
+    /// Messages from that number on are shown before this one.
     #[prost(uint64, tag = "5")]
     pub first_unacked: u64,
-    /// How long it has been kept so far, in milliseconds.
+    /// How long the message has been retained so far, in milliseconds.
     #[prost(uint64, tag = "6")]
     pub age_ms: u64,
-    /// What is said.
+    /// The text.
     #[prost(string, tag = "7")]
     pub text: String,
 }
 
-/// A message is at its end.
+/// Confirms that the addressee has received a message.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub struct Receipt {
-    /// The program that sent the message.
+    /// The incarnation of the message's sender.
     #[prost(fixed64, tag = "1")]
     pub incarnation: u64,
-    /// Its number.
+    /// The sequence number of the message.
     #[prost(uint64, tag = "2")]
     pub sequence: u64,
-    /// The addressee.
+    /// The addressee's id.
     #[prost(int64, tag = "3")]
     pub to: i64,
-    /// It came after one that was sent later, and is not shown any more.
+    /// Whether the message arrived after a later one was shown, and was not shown itself.
     #[prost(bool, tag = "4")]
     pub late: bool,
 }
 
-/// Names a message: the sender's life, the addressee, the number.
+/// Identifies a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MessageId {
-    /// The program that sent it.
+    /// The sender's incarnation.
     pub incarnation: u64,
-    /// The addressee.
+    /// The addressee's id.
     pub to: i64,
     /// Counted by the sender for each addressee, from 1.
     pub sequence: u64,
 }
 
 impl Chat {
-    /// Its name.
+    /// Returns the id of this message.
     #[must_use]
     pub fn id(&self) -> MessageId {
         MessageId { incarnation: self.incarnation, to: self.to, sequence: self.sequence }
@@ -169,45 +170,49 @@ impl Chat {
 }
 
 impl Receipt {
-    /// Of which message.
+    /// Returns the id of the acknowledged message.
     #[must_use]
     pub fn id(&self) -> MessageId {
         MessageId { incarnation: self.incarnation, to: self.to, sequence: self.sequence }
     }
 
+    /// Returns the receipt for a message.
     pub(super) fn for_message(id: MessageId, late: bool) -> Self {
         Self { incarnation: id.incarnation, sequence: id.sequence, to: id.to, late }
     }
 }
 
-/// Bytes of the frame that `bytes` begins with, or `None` while its header is incomplete.
+/// Returns the length of the frame at the start of `bytes`, or `None` while its header is
+/// incomplete.
 ///
 /// # Errors
-/// [`WireError::TooLong`], from the header alone.
+/// Returns [`WireError::TooLong`], from the header alone.
 pub fn frame_len(bytes: &[u8]) -> Result<Option<usize>, WireError> {
     direct::frame_len(bytes, PEER_FRAME_BYTES_MAX)
 }
 
-/// What a whole frame says; `None` if a newer peer says something that this one does not know.
+/// Parses a whole frame. Returns `None` if its body is of a type unknown to this version.
 ///
-/// # Errors
-/// [`WireError::Malformed`]: no such protobuf, or numbers that no peer says.
+/// # Errors Returns [`WireError::Malformed`] if the frame is not such a protobuf message or a field
+/// is invalid.
 pub fn parse(frame: &[u8]) -> Result<Option<Body>, WireError> {
     let malformed = |what: String| WireError::Malformed(what);
     let frame =
         Frame::decode(&frame[HEADER_BYTES..]).map_err(|error| malformed(error.to_string()))?;
     match &frame.body {
         Some(Body::Hello(hello)) if hello.incarnation == 0 || hello.id < 0 => {
-            Err(malformed("a hello of nobody".to_owned()))
+            Err(malformed("a hello without an incarnation, or with a negative id".to_owned()))
         }
         Some(Body::Grant(grant)) if grant.incarnation == 0 || grant.id <= 0 => {
-            Err(malformed("a grant of no id".to_owned()))
+            Err(malformed("a grant without an incarnation or a positive id".to_owned()))
         }
         Some(Body::Advertisement(advertisement)) if !is_valid_advertisement(advertisement) => {
-            Err(malformed("a peer that cannot be".to_owned()))
+            Err(malformed(
+                "an advertisement with an invalid id, version or list of neighbours".to_owned(),
+            ))
         }
         Some(Body::Chat(chat)) if !is_valid_chat(chat) => {
-            Err(malformed("a message that cannot be".to_owned()))
+            Err(malformed("a chat with an invalid id, sequence or length".to_owned()))
         }
         _ => Ok(frame.body),
     }
@@ -231,7 +236,7 @@ fn is_valid_chat(chat: &Chat) -> bool {
         && chat.text.len() <= PEER_TEXT_BYTES_MAX
 }
 
-/// Appends the frame that says this to `out`.
+/// Appends the frame with this body to `out`.
 pub fn encode(body: Body, out: &mut Vec<u8>) {
     direct::encode(&Frame { body: Some(body) }, out);
 }

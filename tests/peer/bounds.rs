@@ -1,4 +1,4 @@
-//! What a peer that breaks the rules, or knows no bounds, can do: little.
+//! Peers that violate the protocol or exceed a bound.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crc::peer::{Action, Event, Peer};
 
 use super::{error_texts, receipt_counts, received_chats};
 
-/// One peer, and the far ends of its links in our hands.
+/// One peer, and the far ends of its links, driven by the test.
 pub(super) struct PeerHarness {
     pub(super) peer: Peer,
     pub(super) now: Time,
@@ -25,6 +25,7 @@ impl PeerHarness {
         Self { peer, now: Time::default() }
     }
 
+    /// Opens a link from a peer whose id is its incarnation.
     pub(super) fn open_link(&mut self, incarnation: u64) -> LinkId {
         let link = self.peer.accepted(self.now, ListenerId::default(), &Origin::default());
         self.send(link, Body::Hello(Hello { incarnation, id: incarnation as i64, desired_id: 0 }));
@@ -38,6 +39,7 @@ impl PeerHarness {
         self.peer.receive(self.now, link, &frame);
     }
 
+    /// Takes all unsent frames of a link and parses them.
     pub(super) fn take_bodies(&mut self, link: LinkId) -> Vec<Body> {
         let bytes = self.peer.unsent(link).to_vec();
         self.peer.sent(link, bytes.len());
@@ -50,6 +52,7 @@ impl PeerHarness {
         bodies
     }
 
+    /// Runs all timers within a span of virtual time.
     pub(super) fn run_for(&mut self, duration: Duration) {
         let end = self.now + duration;
         while let Some(at) = self.peer.next_deadline().filter(|&at| at <= end) {
@@ -113,7 +116,7 @@ fn receipt_applies_only_to_its_message_and_recipient() {
     assert_eq!(
         harness.peer.gauges().retained_messages,
         2,
-        "receipts for other messages do nothing"
+        "receipts for other messages are ignored"
     );
     assert_eq!(
         harness.take_bodies(near).iter().filter(|b| matches!(b, Body::Receipt(_))).count(),
@@ -124,12 +127,16 @@ fn receipt_applies_only_to_its_message_and_recipient() {
     for _ in 0..3 {
         harness.send(far, receipt_body(message_id.incarnation, 9, 1));
     }
-    assert_eq!(receipt_counts(&harness.take_events()), [(9, 1)].into(), "a receipt counts once");
+    assert_eq!(
+        receipt_counts(&harness.take_events()),
+        [(9, 1)].into(),
+        "a repeated receipt is ignored"
+    );
     assert_eq!(harness.peer.gauges().retained_messages, 0);
-    // A receipt that came before its message is not remembered.
+    // A receipt that arrives before its message is not stored.
     harness.send(near, chat_body(50, 9, 2));
     assert_eq!(harness.peer.gauges().retained_messages, 1);
-    // The copy of a message that has had its receipt is answered with it.
+    // A copy of an acknowledged message is answered with the receipt.
     harness.take_bodies(far);
     harness.send(far, chat_body(50, 9, 1));
     assert_eq!(harness.take_bodies(far), [receipt_body(50, 9, 1)]);
@@ -183,7 +190,7 @@ fn late_receipt_is_reported_to_the_sender() {
     );
     let events = harness.take_events();
     assert_eq!(receipt_counts(&events).len(), 0);
-    assert_eq!(error_texts(&events), ["a message to 9 came too late to be shown"]);
+    assert_eq!(error_texts(&events), ["a message to 9 came too late to be shown: send it again"]);
 }
 
 #[test]
@@ -228,9 +235,9 @@ fn own_messages_have_a_reserved_share_and_fail_when_it_is_full() {
     assert_eq!(receipt_counts(&harness.take_events())[&9], count as usize);
 }
 
-/// The life that a peer says it is.
+/// Returns the incarnation of a peer.
 pub(super) fn incarnation_of(peer: &mut Peer, now: Time) -> u64 {
-    peer.send(now, peer.id().expect("an id"), "").expect("to itself").incarnation
+    peer.send(now, peer.id().expect("an id"), "").expect("a message to itself").incarnation
 }
 
 pub(super) fn advertisement(incarnation: u64, version: u64, id: i64) -> Advertisement {
@@ -242,15 +249,15 @@ fn link_that_violates_the_protocol_is_closed_alone() {
     let mut harness = PeerHarness::new(1);
     let good = harness.open_link(50);
     let bad: [(&str, Body); 9] = [
-        ("no life", Body::Hello(Hello { incarnation: 0, id: 0, desired_id: 5 })),
+        ("no incarnation", Body::Hello(Hello { incarnation: 0, id: 0, desired_id: 5 })),
         ("a second hello", Body::Hello(Hello { incarnation: 60, id: 0, desired_id: 5 })),
         ("a grant nobody asked for", Body::Grant(Grant { incarnation: 60, id: 4, refused: false })),
-        ("no number", chat_body(60, 9, 0)),
-        ("the last number", chat_body(60, 9, u64::MAX)),
-        ("to nobody", chat_body(60, 0, 1)),
-        ("a base above", Body::Chat(Chat { first_unacked: 3, ..chat(60, 9, 2) })),
+        ("sequence 0", chat_body(60, 9, 0)),
+        ("the highest sequence", chat_body(60, 9, u64::MAX)),
+        ("no addressee", chat_body(60, 0, 1)),
+        ("first_unacked above sequence", Body::Chat(Chat { first_unacked: 3, ..chat(60, 9, 2) })),
         (
-            "unsorted",
+            "unsorted neighbours",
             Body::Advertisement(Advertisement {
                 neighbours: vec![3, 2],
                 ..advertisement(60, 1, 5)
@@ -267,7 +274,7 @@ fn link_that_violates_the_protocol_is_closed_alone() {
     }
     let link = harness.peer.accepted(harness.now, ListenerId::default(), &Origin::default());
     harness.send(link, chat_body(60, 9, 1));
-    assert_eq!(harness.take_closed_links(), [link], "a word before the hello");
+    assert_eq!(harness.take_closed_links(), [link], "a chat before the hello");
     assert!(harness.peer.is_open(good));
     assert_eq!(harness.peer.gauges().retained_messages, 0);
 }
@@ -300,7 +307,7 @@ fn silent_slow_or_unread_links_are_closed() {
         if harness.take_closed_links() == [unread_link] {
             break;
         }
-        assert!(sequence < 30, "it is never closed");
+        assert!(sequence < 30, "the slow link is never closed");
     }
     assert!(harness.peer.is_open(sender_link));
 }
@@ -323,9 +330,10 @@ fn forged_messages_of_own_incarnation_are_ignored() {
         }),
     );
     assert_eq!(harness.peer.gauges().retained_messages, 0);
-    assert_eq!(received_chats(&harness.take_events()).len(), 1, "only what it said to itself");
+    assert_eq!(received_chats(&harness.take_events()).len(), 1, "only its message to itself");
     let refuted = harness.take_bodies(near).into_iter().any(|body| {
-        matches!(body, Body::Advertisement(here) if here.incarnation == own_incarnation && here.version == 100 && here.id == 1)
+        let Body::Advertisement(it) = body else { return false };
+        (it.incarnation, it.version, it.id) == (own_incarnation, 100, 1)
     });
     assert!(refuted);
 }
@@ -339,8 +347,12 @@ fn expired_message_is_not_acknowledged() {
     assert_eq!(harness.peer.gauges().dropped, 1);
     let far = harness.open_link(60);
     harness.send(far, chat_body(50, 9, 1));
-    assert_eq!(harness.take_bodies(far), [], "nobody has said that it was shown");
-    assert_eq!(harness.peer.gauges().retained_messages, 0, "nor is it kept for another day");
+    assert_eq!(harness.take_bodies(far), [], "no receipt for an expired message");
+    assert_eq!(
+        harness.peer.gauges().retained_messages,
+        0,
+        "an expired message is not retained again"
+    );
 }
 
 #[test]
@@ -355,6 +367,6 @@ fn granted_id_is_reserved_immediately() {
         }
     };
     assert_eq!(request_grant(60), (true, false));
-    assert_eq!(request_grant(61), (false, true), "though nobody has heard of the first yet");
-    assert_eq!(request_grant(60), (true, false), "it asks over a second link");
+    assert_eq!(request_grant(61), (false, true), "reserved before the first advertisement");
+    assert_eq!(request_grant(60), (true, false), "the same incarnation over a second link");
 }

@@ -1,4 +1,4 @@
-//! What a peer stands though others mean it ill: it stays up, and those who mean it well are heard.
+//! A peer under attack: forged frames and exhausted bounds affect only the link that sends them.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crc::peer::{Action, Event, Peer};
 use super::bounds::{PeerHarness, chat, chat_body, incarnation_of, receipt_body};
 use super::{error_texts, received_chats};
 
-/// What the answer to a hello says: the life of who grants, and the id.
+/// Sends a hello and returns the incarnation and the id of the grant that answers it.
 fn request_grant(harness: &mut PeerHarness, link: LinkId, incarnation: u64) -> Option<(u64, i64)> {
     harness.send(link, Body::Hello(Hello { incarnation, id: 0, desired_id: 0 }));
     harness.take_bodies(link).into_iter().find_map(|body| match body {
@@ -36,14 +36,14 @@ fn forged_last_version_makes_the_peer_reincarnate() {
         neighbours: vec![],
     };
     harness.send(bad, Body::Advertisement(forged));
-    // What it says of itself is still what others take; `hears` panics if not.
+    // The peer's own frames remain valid: `take_bodies` panics otherwise.
     harness.take_bodies(good);
     let closed = harness.take_closed_links();
-    assert_eq!(closed, [good, bad], "both link to a life that is over");
+    assert_eq!(closed, [good, bad], "links to the old incarnation");
     for link in closed {
         harness.peer.closed(harness.now, link, &CloseReason::PeerClosed);
     }
-    assert_eq!(error_texts(&harness.take_events()).len(), 1, "its user is told");
+    assert_eq!(error_texts(&harness.take_events()).len(), 1, "the user is notified");
     let new_link = harness.peer.accepted(harness.now, ListenerId::default(), &Origin::default());
     let (new_incarnation, _) = request_grant(&mut harness, new_link, 50).expect("a grant");
     assert_ne!(new_incarnation, own_incarnation);
@@ -62,7 +62,7 @@ fn links_stay_within_peer_links_max() {
     peer.advance(Time::default());
     let Some(Action::Dial { link: dialled, .. }) = peer.poll_action() else { panic!("no dial") };
     let mut harness = PeerHarness { peer, now: Time::default() };
-    // Nobody grants it an id yet, so it can answer nobody.
+    // The peer has no id yet, so it cannot answer any hello.
     for incarnation in 1..=PEER_LINKS_MAX as u64 + 50 {
         let link = harness.peer.accepted(harness.now, ListenerId::default(), &Origin::default());
         harness.send(
@@ -74,7 +74,7 @@ fn links_stay_within_peer_links_max() {
     assert_eq!(harness.peer.id(), Some(1));
     assert_eq!(harness.take_closed_links().len(), 50);
     assert_eq!(harness.peer.gauges().links, PEER_LINKS_MAX);
-    // Those named are bound in the same way.
+    // Dialled links are bounded in the same way.
     harness.peer.dialled(harness.now, dialled, &Origin::default());
     harness.take_bodies(dialled);
     harness.send(
@@ -83,7 +83,7 @@ fn links_stay_within_peer_links_max() {
     );
     assert_eq!(harness.take_closed_links(), [dialled]);
     assert_eq!(harness.peer.gauges().links, PEER_LINKS_MAX);
-    assert!(harness.peer.next_deadline().is_some(), "it is dialled again");
+    assert!(harness.peer.next_deadline().is_some(), "the target is dialled again");
 }
 
 #[test]
@@ -93,15 +93,15 @@ fn messages_retained_for_others_leave_room_for_own() {
     for sequence in 1..=12_000 {
         harness.send(near, chat_body(50, 9, sequence));
     }
-    let message_id = harness.peer.send(harness.now, 50, "still here").expect("room of its own");
+    let message_id = harness.peer.send(harness.now, 50, "still here").expect("own share");
     let bodies = harness.take_bodies(near);
     assert!(bodies.iter().any(|body| matches!(body, Body::Chat(chat) if chat.id() == message_id)));
-    // In bytes as well.
+    // The bound in bytes.
     let text = "x".repeat(PEER_TEXT_BYTES_MAX);
     for sequence in 1..=5 {
         harness.send(near, Body::Chat(Chat { text: text.clone(), ..chat(51, 9, sequence) }));
     }
-    harness.peer.send(harness.now, 50, "here too").expect("room of its own");
+    harness.peer.send(harness.now, 50, "here too").expect("own share");
 }
 
 #[test]
@@ -132,13 +132,17 @@ fn forged_senders_do_not_evict_known_senders() {
     assert_eq!(
         received_chats(&harness.take_events()),
         [(50, "2".to_owned())],
-        "who has spoken before"
+        "a known sender with a mark"
     );
     harness.send(good, chat_body(51, 1, 1));
-    assert_eq!(received_chats(&harness.take_events()), [(51, "1".to_owned())], "who has not");
+    assert_eq!(
+        received_chats(&harness.take_events()),
+        [(51, "1".to_owned())],
+        "a known sender without a mark"
+    );
     harness.send(bad, chat_body(50, 1, 1));
     harness.send(bad, chat_body(1 << 60, 1, 1));
-    assert_eq!(received_chats(&harness.take_events()), [], "nor is anything shown twice");
+    assert_eq!(received_chats(&harness.take_events()), [], "nothing is shown twice");
 }
 
 #[test]
@@ -152,7 +156,7 @@ fn ids_beyond_512_per_interval_are_granted_in_the_next() {
             None => break link,
         }
         harness.peer.closed(harness.now, link, &CloseReason::PeerClosed);
-        assert!(ids.len() <= 512, "more than there are");
+        assert!(ids.len() <= 512, "more ids than an interval has");
     };
     assert_eq!(ids.len(), 512);
     assert_eq!(harness.take_bodies(waiting), []);
@@ -163,7 +167,7 @@ fn ids_beyond_512_per_interval_are_granted_in_the_next() {
         Body::Grant(grant) => Some(grant.id),
         _ => None,
     });
-    ids.push(last.expect("granted in the next"));
+    ids.push(last.expect("granted in the next interval"));
     assert!(ids.is_sorted_by(|a, b| a < b));
 }
 
@@ -177,13 +181,13 @@ fn recipients_beyond_peer_seen_pairs_max_can_still_be_sent_to() {
         harness.take_bodies(near);
     }
     let next_message = harness.peer.send(harness.now, 2, "hello again").expect("room");
-    assert!(next_message.sequence > 1, "a number is used once: {next_message:?}");
+    assert!(next_message.sequence > 1, "a sequence number is not reused: {next_message:?}");
     let bodies = harness.take_bodies(near);
     let first_unacked = bodies.iter().find_map(|body| match body {
         Body::Chat(chat) => Some(chat.first_unacked),
         _ => None,
     });
-    assert_eq!(first_unacked, Some(next_message.sequence), "nothing comes before it");
+    assert_eq!(first_unacked, Some(next_message.sequence), "no earlier message is missing");
 }
 
 #[test]
@@ -202,7 +206,7 @@ fn forged_advertisements_stay_within_peers_max() {
         assert!(harness.peer.gauges().peers <= PEERS_MAX);
     }
     harness.run_for(Duration::from_secs(11));
-    assert_eq!(harness.peer.gauges().peers, 0, "nobody vouches for them");
+    assert_eq!(harness.peer.gauges().peers, 0, "unreachable peers expire");
     let events = harness.take_events();
     assert!(!events.iter().any(|event| matches!(event, Event::PeerUp { .. })), "{events:?}");
 }
@@ -219,7 +223,8 @@ fn late_receipt_without_its_message_is_ignored() {
 #[test]
 fn slow_readers_stay_within_peer_queues_bytes_max() {
     let mut harness = PeerHarness::new(1);
-    let slow_links: Vec<LinkId> = (100..120).map(|life| harness.open_link(life)).collect();
+    let slow_links: Vec<LinkId> =
+        (100..120).map(|incarnation| harness.open_link(incarnation)).collect();
     let sender_link = harness.open_link(50);
     let text = "x".repeat(1_000_000);
     let mut closed = 0;
@@ -233,6 +238,6 @@ fn slow_readers_stay_within_peer_queues_bytes_max() {
         let unsent: usize = slow_links.iter().map(|&link| harness.peer.unsent(link).len()).sum();
         assert!(unsent <= PEER_QUEUES_BYTES_MAX, "{unsent} after {sequence}");
     }
-    assert_eq!(closed, slow_links.len(), "each in its turn");
+    assert_eq!(closed, slow_links.len(), "every slow link is closed");
     assert!(harness.peer.is_open(sender_link));
 }

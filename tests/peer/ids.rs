@@ -1,4 +1,4 @@
-//! Who goes by which id.
+//! The assignment of ids.
 
 use crc::peer::Event;
 use crc::peer::id::decode_id;
@@ -64,11 +64,11 @@ fn older_id_claim_wins_when_partitions_merge() {
             if younger_dials { (&[], &["old"]) } else { (&["new"], &[]) };
         let old = world.start("old", Some(5), old_targets);
         world.run_for(seconds(3));
-        // Both are alone: who dials finds nobody yet.
+        // Each partition is alone at first.
         let far = world.start("far", Some(5), &[]);
         let new = world.start("new", Some(6), &[&["far"], new_targets].concat());
         world.run_for(seconds(30));
-        assert_eq!(id_of(&world, old), 5, "the older keeps it");
+        assert_eq!(id_of(&world, old), 5, "the older claim wins");
         assert_ne!(id_of(&world, far), 5);
         assert_eq!(id_of(&world, new), 6);
         let text =
@@ -80,7 +80,7 @@ fn older_id_claim_wins_when_partitions_merge() {
             for event in events {
                 match event {
                     Event::Ready { id } => own = id,
-                    Event::PeerUp { id } => assert_ne!(id, own, "it is told of itself"),
+                    Event::PeerUp { id } => assert_ne!(id, own, "its own id is reported as a peer"),
                     _ => {}
                 }
             }

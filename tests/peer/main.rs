@@ -1,4 +1,4 @@
-//! Peer mode in the simulator: its rules one by one, and networks by chance.
+//! Peer mode in the simulator: single rules, and random networks.
 
 mod bounds;
 mod hostile;
@@ -20,7 +20,7 @@ fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-/// What a peer was told by others, in order.
+/// Returns the chats that a peer has shown, as sender and text, in order.
 fn received_chats(events: &[Event]) -> Vec<(i64, String)> {
     let chats = events.iter().filter_map(|event| match event {
         Event::Chat { from, text, .. } => Some((*from, text.clone())),
@@ -29,7 +29,7 @@ fn received_chats(events: &[Event]) -> Vec<(i64, String)> {
     chats.collect()
 }
 
-/// How many receipts came from each.
+/// Returns the number of receipts from each addressee.
 fn receipt_counts(events: &[Event]) -> BTreeMap<i64, usize> {
     let mut receipts = BTreeMap::new();
     for event in events {
@@ -40,6 +40,7 @@ fn receipt_counts(events: &[Event]) -> BTreeMap<i64, usize> {
     receipts
 }
 
+/// Returns the texts of the error events.
 fn error_texts(events: &[Event]) -> Vec<String> {
     let errors = events.iter().filter_map(|event| match event {
         Event::Error { text } => Some(text.clone()),

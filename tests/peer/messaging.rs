@@ -1,4 +1,4 @@
-//! What is said: once, in order, kept for those who are away, ended by receipts.
+//! Messages: delivered once, in order, retained for absent peers, released by receipts.
 
 use crc::peer::Event;
 
@@ -50,7 +50,7 @@ fn message_is_retained_for_an_absent_peer_until_its_receipt() {
         world.send(one, 9, text).expect("ready");
     }
     world.run_for(seconds(1));
-    // The sender dies; the other has kept it, and passes it on to who comes.
+    // The sender dies; the other peer retains the messages and forwards them to new links.
     world.kill(one);
     let three = world.start("three", Some(3), &["two"]);
     world.run_for(seconds(1));
@@ -71,7 +71,7 @@ fn rejoining_partition_learns_of_a_receipt() {
     world.run_for(seconds(1));
     world.send(one, 9, "hello").expect("ready");
     world.run_for(seconds(1));
-    world.kill(one); // two keeps it, and is alone
+    world.kill(one); // `two` retains the message, alone
     world.take_events(two);
     let far = world.start("far", Some(4), &["two"]);
     world.run_for(seconds(1));
@@ -95,7 +95,7 @@ fn ring_reroutes_around_a_lost_link_and_redials_it() {
         world.take_events(peer);
     }
     assert!(world.reset_links(one, two));
-    world.send(one, 2, "the long way").expect("ready");
+    world.send(one, 2, "around the ring").expect("ready");
     world.run_for(seconds(0) + std::time::Duration::from_millis(50));
     let events = world.take_events(two);
     assert_eq!(received_chats(&events).len(), 1);
@@ -116,7 +116,7 @@ fn mutual_and_self_targets_leave_one_link() {
     world.take_events(one);
     world.reset_links(one, two);
     world.run_for(seconds(30));
-    assert_eq!(world.peer(one).expect("alive").gauges().links, 1, "it is made again");
+    assert_eq!(world.peer(one).expect("alive").gauges().links, 1, "one link is set up again");
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn reachability_changes_are_reported_as_events() {
     let events = world.take_events(one);
     let expected = [Event::Ready { id: 1 }, Event::PeerUp { id: 2 }, Event::PeerUp { id: 3 }];
     assert_eq!(events, expected);
-    world.kill(two); // the only way to three
+    world.kill(two); // the only path to `three`
     world.run_for(seconds(1));
     assert_eq!(world.take_events(one), [Event::PeerDown { id: 2 }, Event::PeerDown { id: 3 }]);
     assert_eq!(world.peer(three).expect("alive").other_ids().count(), 0);

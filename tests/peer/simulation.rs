@@ -1,5 +1,6 @@
-//! Networks by chance: graphs of up to 200 peers whose links are cut, and who come late, die and come
-//! back, while all of them talk. `CRC_SEED` replays one run, `CRC_SEEDS` runs so many.
+//! Random networks of up to 200 peers that join, are killed, restart and lose links while all of
+//! them send messages. `CRC_SEED` replays one seed; `CRC_SEEDS` sets the number of seeds, by
+//! default 40.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -12,38 +13,40 @@ use crc_tests::sim::{NetConditions, PeerWorld};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-/// Ids that several peers wish.
+/// Ids that several peers desire.
 const CONTESTED_IDS: Range<i64> = 1..4;
 
-/// How long news of a death takes to be everywhere, at most: who comes back sooner may find its id
-/// taken by its own last life, and goes by another from then on.
+/// Maximum time until every peer knows that a peer died. A peer that restarts sooner may find its
+/// id taken by its own previous incarnation, and gets another one.
 const DEATH_PROPAGATION_MAX: Duration = Duration::from_secs(2);
 
-/// What one program has been told and has said.
+/// The messages that one incarnation has received and sent.
 #[derive(Default)]
 struct Incarnation {
-    /// Which peer it is or was.
+    /// The peer that it is an incarnation of.
     peer_index: usize,
-    /// The last number shown of each sender's life.
+    /// The last count shown from each sender's incarnation.
     last_shown: BTreeMap<usize, u64>,
+    /// Receipts by addressee.
     receipts: BTreeMap<i64, u64>,
-    /// The number of messages to each addressee.
+    /// Messages sent by addressee.
     sent: BTreeMap<usize, u64>,
 }
 
 struct Simulation {
     world: PeerWorld,
     rng: StdRng,
-    /// Where each peer dials.
+    /// The targets of each peer.
     targets: Vec<Vec<String>>,
     desired_ids: Vec<Option<i64>>,
-    /// The number of each peer's latest life in the world; `None` while it is dead.
+    /// The index of each peer's incarnation in the world; `None` while it is not running.
     running: Vec<Option<usize>>,
     incarnations: BTreeMap<usize, Incarnation>,
-    /// Every showing: the sender's life, the addressee, the number.
+    /// How often each message was shown, by sender's incarnation, addressee and count.
     shown_counts: BTreeMap<(usize, usize, u64), u64>,
+    /// The incarnations that were killed.
     killed: BTreeSet<usize>,
-    /// When each peer died last.
+    /// When each peer was last killed.
     killed_at: BTreeMap<usize, Time>,
 }
 
@@ -65,7 +68,7 @@ impl Simulation {
         }
     }
 
-    /// The id by which others may speak to a peer: nobody else wishes it.
+    /// Returns the id that only this peer desires.
     fn id_of(peer_index: usize) -> i64 {
         1000 + peer_index as i64
     }
@@ -74,7 +77,7 @@ impl Simulation {
         self.desired_ids[peer_index] == Some(Self::id_of(peer_index))
     }
 
-    /// A peer that names one before it, so that all are one network in the end, and others.
+    /// Adds a peer whose targets include an earlier one, so that all peers form one network.
     fn add_peer(&mut self) {
         let peer_index = self.targets.len();
         let mut targets = Vec::new();
@@ -127,7 +130,7 @@ impl Simulation {
             let sent = self
                 .incarnations
                 .get_mut(&incarnation_index)
-                .expect("a life")
+                .expect("a known incarnation")
                 .sent
                 .entry(to)
                 .or_insert(0);
@@ -167,14 +170,19 @@ impl Simulation {
         self.world.run_for(Duration::from_millis(pause));
     }
 
-    /// Notes what a peer was told: once, and in the order in which each sender said it.
+    /// Checks that the new events of a peer show each sender's messages once and in order.
     fn check_events(&mut self, incarnation_index: usize) {
-        let incarnation = self.incarnations.get_mut(&incarnation_index).expect("a life");
+        let incarnation =
+            self.incarnations.get_mut(&incarnation_index).expect("a known incarnation");
         for event in self.world.take_events(incarnation_index) {
             match event {
                 Event::Chat { text, to, .. } => {
-                    assert_eq!(to, Self::id_of(incarnation.peer_index), "said to another");
-                    let (sender, count) = text.split_once(' ').expect("our words");
+                    assert_eq!(
+                        to,
+                        Self::id_of(incarnation.peer_index),
+                        "addressed to another peer"
+                    );
+                    let (sender, count) = text.split_once(' ').expect("a text of this test");
                     let sender: usize = sender.parse().expect("a number");
                     let count: u64 = count.parse().expect("a number");
                     let last = incarnation.last_shown.insert(sender, count);
@@ -191,11 +199,11 @@ impl Simulation {
         if let Some(peer) = self.world.peer(incarnation_index) {
             let gauges = peer.gauges();
             assert!(gauges.links <= PEER_LINKS_MAX && gauges.peers <= PEERS_MAX, "{gauges:?}");
-            assert_eq!(gauges.dropped, 0, "nobody had to drop anything");
+            assert_eq!(gauges.dropped, 0, "no bound is reached");
             let peer_index = self.incarnations[&incarnation_index].peer_index;
             if !self.killed.iter().any(|dead| self.incarnations[dead].peer_index == peer_index) {
-                // A second life does not know what the first was shown, and may wait for that.
-                assert_eq!((gauges.out_of_order, gauges.late), (0, 0), "all is learnt in order");
+                // A restarted peer does not know what it was shown before, and may wait for that.
+                assert_eq!((gauges.out_of_order, gauges.late), (0, 0), "messages arrive in order");
             }
         }
     }
@@ -208,9 +216,9 @@ impl Simulation {
 
     fn check_final_state(&mut self) {
         let running: Vec<usize> =
-            self.running.iter().map(|number| number.expect("all live")).collect();
-        let ids: BTreeSet<i64> = running.iter().map(|&number| self.world.id(number)).collect();
-        assert_eq!(ids.len(), running.len(), "an id twice");
+            self.running.iter().map(|index| index.expect("all are running")).collect();
+        let ids: BTreeSet<i64> = running.iter().map(|&index| self.world.id(index)).collect();
+        assert_eq!(ids.len(), running.len(), "a duplicate id");
         for (peer_index, &incarnation_index) in running.iter().enumerate() {
             let peer = self.world.peer(incarnation_index).expect("alive");
             let known_ids: BTreeSet<i64> = peer.other_ids().chain(peer.id()).collect();
@@ -218,7 +226,7 @@ impl Simulation {
             let gauges = peer.gauges();
             assert_eq!(
                 gauges.retained_messages, 0,
-                "p{peer_index} keeps what has its receipt: {gauges:?}"
+                "p{peer_index} retains acknowledged messages: {gauges:?}"
             );
             assert_eq!((gauges.retained_bytes, gauges.reorder_messages), (0, 0));
             if self.is_recipient(peer_index) {
@@ -239,7 +247,7 @@ impl Simulation {
                         .copied()
                         .unwrap_or(0);
                     assert!(shown <= 1 + deaths as u64);
-                    // Who dies without a link takes with it what it has just said.
+                    // A sender killed without a link loses its last messages.
                     let is_lost = shown == 0 && self.killed.contains(incarnation_index);
                     assert!(
                         shown > 0 || is_lost,
@@ -302,7 +310,7 @@ fn every_message_is_shown_once_and_released_after_its_receipt() {
     }
 }
 
-/// Mostly few peers, among whom more happens to each.
+/// Returns a network size between 3 and 39.
 fn random_size(seed: u64) -> usize {
     StdRng::seed_from_u64(seed ^ 0x70).random_range(3..40)
 }

@@ -29,19 +29,19 @@ fn peer_is_reachable_over_links_that_both_ends_advertise() {
     assert!(topology.receive(now, advertisement(2, 1, 200, &[1])));
     assert_eq!(topology.update_reachability(now), [ReachabilityChange::Up(200)]);
     assert!(topology.receive(now, advertisement(2, 2, 200, &[1, 3])));
-    assert!(!topology.receive(now, advertisement(2, 1, 200, &[1])), "older news");
+    assert!(!topology.receive(now, advertisement(2, 1, 200, &[1])), "an older version");
     assert_eq!(topology.update_reachability(now), [ReachabilityChange::Up(300)]);
     assert!(topology.is_taken(300, 9) && !topology.is_taken(300, 3));
-    // The link between 2 and 3 is lost: one end says so.
+    // The link between 2 and 3 is lost, which one end advertises.
     topology.receive(now, advertisement(2, 3, 200, &[1]));
     assert_eq!(topology.update_reachability(now), [ReachabilityChange::Down(300)]);
     assert!(!topology.is_taken(300, 9));
     assert_eq!(topology.len(), 2);
     topology.advance(now + PEER_UNREACHABLE_RETENTION);
-    assert_eq!(topology.len(), 1, "who is gone is forgotten");
+    assert_eq!(topology.len(), 1, "unreachable peers are forgotten");
 }
 
-/// Ways that are followed step by step are those that a search from the beginning finds.
+/// Checks each incremental update against a full search, with random networks.
 #[test]
 fn incremental_updates_match_a_full_search() {
     use rand::rngs::StdRng;
@@ -57,8 +57,7 @@ fn incremental_updates_match_a_full_search() {
             for _ in 0..rng.random_range(1..4) {
                 let incarnation = rng.random_range(1..size);
                 let others = (1..size).filter(|&other| other != incarnation);
-                let neighbours: BTreeSet<u64> =
-                    others.filter(|_| rng.random_ratio(1, 3)).collect();
+                let neighbours: BTreeSet<u64> = others.filter(|_| rng.random_ratio(1, 3)).collect();
                 if incarnation == 1 {
                     topology.set_neighbours(neighbours);
                     continue;
@@ -78,15 +77,15 @@ fn incremental_updates_match_a_full_search() {
                 &mut incremental_count
             }) += 1;
             topology.update_reachability(now);
-            let reachability = |network: &Topology| {
-                let peers = network.peers.iter();
-                let reached = peers.filter(|(_, known)| known.unreachable_since.is_none());
-                let reached: Vec<u64> = reached.map(|(&life, _)| life).collect();
-                (reached, network.claims.clone(), network.announced.clone())
+            let reachability = |topology: &Topology| {
+                let peers = topology.peers.iter();
+                let reached = peers.filter(|(_, peer)| peer.unreachable_since.is_none());
+                let reached: Vec<u64> = reached.map(|(&incarnation, _)| incarnation).collect();
+                (reached, topology.claims.clone(), topology.announced.clone())
             };
             let incremental = reachability(&topology);
             let unreachable_peers =
-                topology.peers.values().filter(|known| known.unreachable_since.is_some());
+                topology.peers.values().filter(|peer| peer.unreachable_since.is_some());
             assert_eq!(unreachable_peers.count(), topology.unreachable.len());
             topology.needs_full_search = true;
             assert_eq!(topology.update_reachability(now), [], "seed {seed}, step {step}");
