@@ -13,6 +13,7 @@ mod network;
 mod pairing;
 #[cfg(test)]
 mod pairing_tests;
+mod partner;
 mod peer;
 mod setup;
 
