@@ -1,7 +1,8 @@
-//! Connections that gRPC runs over, both ways, and what their failures are to people.
+//! TCP connections for gRPC, and error messages for their failures.
 //!
-//! A [`Channel`] of ours is one TCP connection. It never dials again by itself, which would hide
-//! that the other end was away, and its end is told: nothing has to be asked for it.
+//! A [`Channel`] made by [`connect`] uses one TCP connection. It never reconnects by itself, which
+//! would hide that the other end was away. Its end is signalled through a [`ClosedSignal`] without
+//! any request.
 
 use std::error::Error;
 use std::io;
@@ -23,15 +24,15 @@ use crate::limits::{
     CONNECT_DEADLINE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES_MAX, RESPONSE_DEADLINE,
 };
 
-/// A port of this machine, from this machine only.
+/// Returns the loopback address with a port.
 pub(crate) fn localhost(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-/// Listens; answers with the port that it became, too.
+/// Opens a listener. Returns it with its address, whose port is the one chosen for port 0.
 ///
 /// # Errors
-/// The address is in use, or not one of this machine's.
+/// Returns an error if the address is in use or not one of this machine.
 pub(crate) async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), String> {
     let failed = |error: io::Error| format!("cannot listen on {address}: {}", error_text(&error));
     let listener = TcpListener::bind(address).await.map_err(failed)?;
@@ -39,13 +40,13 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAd
     Ok((listener, address))
 }
 
-/// Lets a connection carry small messages at once, and end when its other end is gone without a word:
-/// a machine that has lost its power or its network. Probes are the system's: those of HTTP/2 count
-/// as an attack in some servers.
+/// Sets the options of a connection: small messages are sent at once, and the connection ends when
+/// its other end has vanished. TCP keepalive is used because some servers close a connection that
+/// sends HTTP/2 pings.
 pub(crate) fn set_socket_options(stream: &TcpStream) {
     let user_timeout = KEEPALIVE_INTERVAL * (KEEPALIVE_PROBES_MAX + 1);
     let user_timeout_ms = u32::try_from(user_timeout.as_millis()).unwrap_or(u32::MAX);
-    // A system that knows one of them not is no reason not to speak.
+    // The options are best effort: the connection works without them.
     let _ = stream.set_nodelay(true);
     let _ = sockopt::set_tcp_keepidle(stream, KEEPALIVE_INTERVAL);
     let _ = sockopt::set_tcp_keepintvl(stream, KEEPALIVE_INTERVAL);
@@ -54,36 +55,39 @@ pub(crate) fn set_socket_options(stream: &TcpStream) {
     let _ = sockopt::set_socket_keepalive(stream, true);
 }
 
-/// Why there is no answer.
+/// The end of an error message about a connection attempt or a request that timed out.
+pub(crate) const NO_ANSWER: &str = "it does not answer";
+
+/// A failed request.
 #[derive(Debug)]
 pub(crate) enum RpcError {
-    /// Nobody is there, or not any more.
+    /// There is no server, or the connection ended.
     Unavailable(String),
-    /// There is somebody, and what they answered is no.
+    /// The server answered with an error.
     Rejected(String),
 }
 
 impl RpcError {
-    /// The words for either.
+    /// Returns the error message.
     pub(crate) fn message(&self) -> &str {
         let (Self::Unavailable(text) | Self::Rejected(text)) = self;
         text
     }
 }
 
-/// Ends when the connection has.
+/// Resolves when the connection has ended.
 pub(crate) type ClosedSignal = oneshot::Receiver<()>;
 
-/// Connects.
+/// Opens a channel to a server.
 ///
 /// # Errors
-/// [`RpcError::Absent`].
+/// Returns [`RpcError::Unavailable`].
 pub(crate) async fn connect(address: SocketAddr) -> Result<(Channel, ClosedSignal), RpcError> {
     let unavailable = |why: &str| RpcError::Unavailable(format!("no server at {address}: {why}"));
     let stream = match timeout(CONNECT_DEADLINE, TcpStream::connect(address)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Err(unavailable(&error_text(&error))),
-        Err(_) => return Err(unavailable("it does not answer")),
+        Err(_) => return Err(unavailable(NO_ANSWER)),
     };
     set_socket_options(&stream);
     let (close_guard, closed) = oneshot::channel::<()>();
@@ -93,25 +97,25 @@ pub(crate) async fn connect(address: SocketAddr) -> Result<(Channel, ClosedSigna
         async { stream.map(TokioIo::new).ok_or(io::Error::from(io::ErrorKind::NotConnected)) }
     });
     let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| {
-        unavailable(&error.to_string()) // never: an address is a URI
+        unavailable(&error.to_string()) // unreachable: every socket address makes a valid URI
     })?;
     match timeout(CONNECT_DEADLINE, endpoint.connect_with_connector(connector)).await {
         Ok(Ok(channel)) => Ok((channel, closed)),
         Ok(Err(error)) => Err(unavailable(&root_cause(&error))),
-        Err(_) => Err(unavailable("it does not answer")),
+        Err(_) => Err(unavailable(NO_ANSWER)),
     }
 }
 
-/// The answer to a request that was sent.
+/// Waits for the response to a request.
 ///
-/// # Errors
-/// There is none in time, the connection ended, or it is an error status.
+/// # Errors Returns an error if there is no response within [`RESPONSE_DEADLINE`], if the
+/// connection ended, or if the response is an error status.
 pub(crate) async fn await_response<T>(
     request: impl Future<Output = Result<tonic::Response<T>, Status>>,
 ) -> Result<tonic::Response<T>, RpcError> {
     match timeout(RESPONSE_DEADLINE, request).await {
         Ok(Ok(response)) => Ok(response),
-        // What has a cause went wrong on this side of the wire.
+        // A status with a source is a transport error; one without came from the server.
         Ok(Err(status)) => Err(match status.source() {
             Some(error) => {
                 RpcError::Unavailable(format!("the connection ended: {}", root_cause(error)))
@@ -132,20 +136,24 @@ pub(crate) async fn await_response<T>(
     }
 }
 
-/// Signals that ask the program to end.
+/// The signals that end the program: SIGHUP, SIGINT and SIGTERM.
 pub(crate) struct ShutdownSignals([Signal; 3]);
 
 impl ShutdownSignals {
+    /// Installs the signal handlers.
+    ///
     /// # Errors
-    /// The system has none left.
+    /// Returns an error if the system refuses them.
     pub(crate) fn new() -> Result<Self, String> {
-        let subscribe = |kind| signal(kind).map_err(|error| format!("signals: {error}"));
+        let subscribe = |kind| {
+            signal(kind).map_err(|error| format!("cannot install a signal handler: {error}"))
+        };
         let [hangup, interrupt, terminate] =
             [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::terminate()];
         Ok(Self([subscribe(hangup)?, subscribe(interrupt)?, subscribe(terminate)?]))
     }
 
-    /// The first of them.
+    /// Waits for the first signal.
     pub(crate) async fn recv(&mut self) {
         let [hangup, interrupt, terminate] = &mut self.0;
         tokio::select! {
@@ -156,7 +164,7 @@ impl ShutdownSignals {
     }
 }
 
-/// What an error says to people: without the system's number for it.
+/// Returns the text of an error without its number, "(os error N)".
 pub(crate) fn error_text(error: &(impl Error + ?Sized)) -> String {
     let text = error.to_string();
     match text.split_once(" (os error ") {
@@ -165,7 +173,7 @@ pub(crate) fn error_text(error: &(impl Error + ?Sized)) -> String {
     }
 }
 
-/// The cause of all the others, which only say where it happened.
+/// Returns the text of the innermost source of an error, printable.
 fn root_cause(error: &(dyn Error + 'static)) -> String {
     let mut last = error;
     while let Some(cause) = last.source() {

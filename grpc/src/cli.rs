@@ -1,37 +1,38 @@
-//! The command line, and `CRC_NETWORK`, `CRC_WITH` and `CRC_ADDRESS` of the environment → what is to be done.
+//! The command line, and the environment variables `CRC_NETWORK`, `CRC_WITH` and `CRC_ADDRESS`.
 
+use std::fmt::Display;
 use std::net::IpAddr;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Error, Parser, Subcommand};
 use crc::limits::NAME_BYTES_MAX;
-use crc::uri::{Address, UriError};
+use crc::uri::Address;
 
-/// Greets and chats over gRPC, with no server between those who chat.
+/// Greetings over gRPC, and direct chats between two people.
 #[derive(Debug, Parser)]
 #[command(name = "crc-grpc", version, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(subcommand)]
-    pub(crate) program: Program,
+    pub(crate) command: Command,
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Program {
-    /// Greets whoever asks, until it is stopped
+pub(crate) enum Command {
+    /// Runs a server that greets its clients until it is stopped
     GreetServer {
-        /// The port on this machine to listen on; 0 is any free one, which is then shown
+        /// The port on this machine to listen on; 0 picks any free port and shows it
         port: u16,
     },
-    /// Lets each name be greeted, all at the same time
+    /// Runs one client for each name, all at the same time
     Greet {
         /// The server's port on this machine
         #[arg(value_parser = clap::value_parser!(u16).range(1..))]
         port: u16,
-        /// Who is to be greeted; each is a client of its own
+        /// The names to greet
         #[arg(value_name = "NAME", required = true)]
         names: Vec<String>,
     },
-    /// Chats with one other person, directly
+    /// Chats with one other person over a direct connection
     #[command(override_usage = "crc-grpc chat <NAME> <MY_PORT> <PEER_PORT>\n       \
                           crc-grpc chat <NAME> --network <ADDR> [--with <NAME>]")]
     Chat(ChatArgs),
@@ -39,48 +40,45 @@ pub(crate) enum Program {
 
 #[derive(Args, Debug)]
 pub(crate) struct ChatArgs {
-    /// Who you are
+    /// Your name
     #[arg(value_parser = parse_name)]
     pub(crate) name: String,
-    /// The port on this machine where the other reaches you; 0 is any free one
+    /// The port on this machine to listen on; 0 picks any free port and shows it
     #[arg(requires = "peer_port", conflicts_with = "network")]
     my_port: Option<u16>,
-    /// The port on this machine where you reach the other
+    /// The port on this machine that your partner listens on
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     peer_port: Option<u16>,
-    /// A server of a crc network that tells where the other is [env: CRC_NETWORK]
+    /// A server of a crc network in which to find your partner [env: CRC_NETWORK]
     #[arg(long, value_name = "ADDR")]
     network: Option<Address>,
-    /// The other's name in the network; without it, whoever is told of first [env: CRC_WITH]
+    /// Your partner's name in the network; without it, you are paired with anyone else who is
+    /// looking for a partner [env: CRC_WITH]
     #[arg(long, value_name = "NAME", conflicts_with = "my_port", value_parser = parse_name)]
     with: Option<String>,
-    /// This machine's address that the other is told; by default the one by which the server is
-    /// reached, so name one where that is 127.0.0.1 and the other on another machine
-    /// [env: CRC_ADDRESS]
+    /// The IP address of this machine at which your partner connects to you; by default the local
+    /// address of the connection to the server. Set it if that is 127.0.0.1 and your partner is on
+    /// another machine [env: CRC_ADDRESS]
     #[arg(long, value_name = "IP", conflicts_with = "my_port", value_parser = parse_ip)]
     address: Option<IpAddr>,
 }
 
-/// How the other is found.
+/// How the partner is found.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Discovery {
-    Ports {
-        own: u16,
-        peer: u16,
-    },
-    /// `address` is the own one that others are told, where it is not to be found out.
-    Network {
-        server: Address,
-        partner: Option<String>,
-        address: Option<IpAddr>,
-    },
+    /// By fixed ports on this machine.
+    Ports { own: u16, peer: u16 },
+    /// By name in a crc network. `address` is the advertised IP address of this machine; by default
+    /// it is the local address of the connection to the server.
+    Network { server: Address, partner: Option<String>, address: Option<IpAddr> },
 }
 
 impl ChatArgs {
-    /// How the other is found; `variable` looks into the environment, which flags and ports beat.
+    /// Returns how the partner is found. Arguments take precedence over the environment, which
+    /// `env_var` reads.
     ///
-    /// # Errors
-    /// Wrong usage: neither ports nor a network, or the other is oneself.
+    /// # Errors Returns a usage error if there are neither ports nor a network, if a variable is
+    /// invalid, or if the partner is the user.
     pub(crate) fn discovery(
         &self,
         env_var: impl Fn(&str) -> Option<String>,
@@ -89,51 +87,53 @@ impl ChatArgs {
         let invalid = |text: &str| usage_error(ErrorKind::ValueValidation, text);
         if let (Some(own), Some(peer)) = (self.my_port, self.peer_port) {
             if own == peer {
-                return Err(invalid("MY_PORT and PEER_PORT are the same: that is no other person"));
+                return Err(invalid(
+                    "MY_PORT and PEER_PORT are the same: PEER_PORT is the port of your partner",
+                ));
             }
             return Ok(Discovery::Ports { own, peer });
         }
-        let from_environment = || {
-            let text = env_var("CRC_NETWORK")?;
-            Some(text.parse().map_err(|error: UriError| invalid(&format!("CRC_NETWORK: {error}"))))
-        };
-        let given = self.network.clone().map(Ok).or_else(from_environment).transpose()?;
-        let Some(server) = given else {
+        let network = or_env(self.network.clone(), &env_var, "CRC_NETWORK", str::parse::<Address>)?;
+        let Some(server) = network else {
             let text = "ports are missing: write MY_PORT and PEER_PORT, or --network ADDR";
             return Err(usage_error(ErrorKind::MissingRequiredArgument, text));
         };
-        let partner = match (&self.with, env_var("CRC_WITH")) {
-            (Some(with), _) => Some(with.clone()),
-            (None, Some(text)) => {
-                Some(parse_name(&text).map_err(|error| invalid(&format!("CRC_WITH: {error}")))?)
-            }
-            (None, None) => None,
-        };
+        let partner = or_env(self.with.clone(), &env_var, "CRC_WITH", parse_name)?;
         if partner.as_ref() == Some(&self.name) {
-            return Err(invalid("--with is your own name"));
+            return Err(invalid("--with is your own name: give the name of your partner"));
         }
-        let advertised_ip = match (self.address, env_var("CRC_ADDRESS")) {
-            (Some(address), _) => Some(address),
-            (None, Some(text)) => {
-                Some(parse_ip(&text).map_err(|error| invalid(&format!("CRC_ADDRESS: {error}")))?)
-            }
-            (None, None) => None,
-        };
-        Ok(Discovery::Network { server, partner, address: advertised_ip })
+        let address = or_env(self.address, &env_var, "CRC_ADDRESS", parse_ip)?;
+        Ok(Discovery::Network { server, partner, address })
     }
+}
+
+/// Returns the value of an argument, or else the parsed value of an environment variable.
+fn or_env<T, E: Display>(
+    value: Option<T>,
+    env_var: impl Fn(&str) -> Option<String>,
+    name: &str,
+    parse: impl Fn(&str) -> Result<T, E>,
+) -> Result<Option<T>, Error> {
+    if value.is_some() {
+        return Ok(value);
+    }
+    let parsed = env_var(name).map(|text| parse(&text)).transpose();
+    parsed.map_err(|error| {
+        Cli::command().error(ErrorKind::ValueValidation, format!("{name}: {error}"))
+    })
 }
 
 fn parse_ip(text: &str) -> Result<IpAddr, String> {
     match text.parse::<IpAddr>() {
         Ok(address) if !address.is_unspecified() && !address.is_multicast() => Ok(address),
-        Ok(_) => Err("others need the address of one machine".to_owned()),
-        Err(_) => Err("an IP address is needed, such as 192.0.2.7".to_owned()),
+        Ok(_) => Err("not the address of one machine: write one such as 192.0.2.7".to_owned()),
+        Err(_) => Err("not an IP address: write one such as 192.0.2.7".to_owned()),
     }
 }
 
 fn parse_name(text: &str) -> Result<String, String> {
     match text.len() {
-        0 => Err("a name is not empty".to_owned()),
+        0 => Err("a name may not be empty".to_owned()),
         1..=NAME_BYTES_MAX => Ok(text.to_owned()),
         _ => Err(format!("a name has at most {NAME_BYTES_MAX} bytes")),
     }
@@ -145,7 +145,7 @@ mod tests {
 
     fn parse_discovery(arguments: &str, environment: &[(&str, &str)]) -> Result<Discovery, Error> {
         let arguments = ["crc-grpc", "chat"].into_iter().chain(arguments.split(' '));
-        let Program::Chat(args) = Cli::try_parse_from(arguments)?.program else {
+        let Command::Chat(args) = Cli::try_parse_from(arguments)?.command else {
             panic!("no chat")
         };
         args.discovery(|name| {

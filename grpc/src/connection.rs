@@ -1,4 +1,4 @@
-//! A TCP connection under gRPC, whichever end has dialled.
+//! A TCP connection for gRPC, dialled or accepted.
 
 use std::io;
 use std::pin::Pin;
@@ -10,30 +10,31 @@ use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-/// What every HTTP/2 client sends first, RFC 9113 section 3.4.
+/// Length of the preface that every HTTP/2 client sends first (RFC 9113, section 3.4).
 const PREFACE_BYTES: usize = 24;
 
-/// A connection, and what is dropped when it has ended.
+/// A connection with a guard that is dropped when the connection ends.
 pub(crate) struct Connection<T> {
     stream: TcpStream,
-    /// Until the other end has begun to speak, where that has its time.
+    /// Set until the preface of an accepted connection has arrived.
     preface: Option<PrefaceWait>,
     _guard: T,
 }
 
+/// The wait for the preface.
 struct PrefaceWait {
     deadline: Pin<Box<Sleep>>,
     bytes_read: usize,
 }
 
 impl<T> Connection<T> {
-    /// One that was dialled.
+    /// Returns a dialled connection.
     pub(crate) fn dialled(stream: TcpStream, guard: T) -> Self {
         Self { stream, preface: None, _guard: guard }
     }
 
-    /// One that came, and that fails with [`io::ErrorKind::TimedOut`] where its client has not begun to
-    /// speak HTTP/2 by the deadline, counted from now.
+    /// Returns an accepted connection. Reading fails with [`io::ErrorKind::TimedOut`] if the client
+    /// has not sent the preface within `deadline` from now.
     pub(crate) fn accepted(stream: TcpStream, deadline: Duration, guard: T) -> Self {
         let preface = PrefaceWait { deadline: Box::pin(sleep(deadline)), bytes_read: 0 };
         Self { stream, preface: Some(preface), _guard: guard }

@@ -1,4 +1,4 @@
-//! The greeting: a server, and any number of clients at the same time.
+//! The greeting service: a server, and any number of clients at the same time.
 
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use crate::proto::greeting::greeting_server::{Greeting, GreetingServer};
 use crate::proto::greeting::{ServerResponse, UserInfo};
 use crate::screen::{Line, Screen};
 
+/// The greeting service.
 struct Greeter {
     lines: mpsc::Sender<Line>,
 }
@@ -25,16 +26,16 @@ impl Greeting for Greeter {
         let name = request.into_inner().name;
         let shown = Printable(name.as_bytes());
         let line = format!("[Server] Received request from user named '{shown}'");
-        // Without anybody to read its lines a server serves all the same.
+        // The server keeps serving when its output is closed.
         let _ = self.lines.send(Line::Out(line)).await;
         Ok(Response::new(ServerResponse { message: format!("Hello, {name}.") }))
     }
 }
 
-/// Greets whoever asks on a port of this machine, until a signal comes.
+/// Runs the server on a port of this machine until a signal arrives.
 ///
 /// # Errors
-/// The port cannot be listened on.
+/// Returns an error if the port cannot be listened on or the output cannot be written.
 pub(crate) async fn serve(port: u16) -> Result<(), String> {
     let mut signals = ShutdownSignals::new()?;
     let (listener, address) = channel::listen(channel::localhost(port)).await?;
@@ -52,16 +53,16 @@ pub(crate) async fn serve(port: u16) -> Result<(), String> {
             outcome = &mut serving => return outcome.map_err(|error| error.to_string()),
             () = signals.recv() => drop(stop),
         }
-        // Answers that are under way may come to their end.
+        // Responses in progress may complete.
         let _ = timeout(SHUTDOWN_DEADLINE, serving).await;
     }
     screen.close().await
 }
 
-/// Lets a client for each name be greeted, until all have come to their end or a signal comes.
+/// Runs one client for each name, until all have finished or a signal arrives.
 ///
 /// # Errors
-/// The first failure of a client.
+/// Returns the first failure of a client.
 pub(crate) async fn greet(port: u16, names: Vec<String>) -> Result<(), String> {
     let mut signals = ShutdownSignals::new()?;
     let screen = Screen::open();
@@ -93,7 +94,7 @@ async fn greet_all(mut screen: Screen, port: u16, names: Vec<String>) -> Result<
                 let line = format!("[{name}] Message received from server: \"{message}\"");
                 screen.print(Line::Out(line));
             }
-            // Who is not there is not there for all of them; an answer is to one.
+            // An unavailable server affects all clients; a rejection affects one.
             Err(RpcError::Unavailable(why)) => {
                 first_error.get_or_insert(why);
             }
@@ -111,7 +112,7 @@ async fn greet_one(port: u16, name: String) -> Result<String, RpcError> {
     let mut client = GreetingClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let response = channel::await_response(client.greet(UserInfo { name })).await;
     drop(client);
-    // Until it has gone its descriptor is not free for the next.
+    // The permit is held until the descriptor of the connection is free.
     let _ = timeout(SHUTDOWN_DEADLINE, closed).await;
     Ok(response?.into_inner().message)
 }

@@ -1,8 +1,7 @@
-//! Connections that come: how many at a time, how long they may say nothing, and what happens when
-//! the system has none left to give.
+//! Accepting connections, within bounds.
 //!
-//! Invariants: an accept that fails is tried again later and ends nothing; a connection counts until
-//! it is dropped; one that does not begin to speak HTTP/2 is closed.
+//! Invariants: a failed accept is retried after [`ACCEPT_BACKOFF`] and ends nothing; a connection
+//! holds its permit until it is dropped; a connection that sends no HTTP/2 preface is closed.
 
 use std::io;
 use std::sync::Arc;
@@ -19,10 +18,10 @@ use crate::limits::{
     ACCEPT_BACKOFF, CONNECTIONS_MAX, PREFACE_DEADLINE, REQUEST_DEADLINE, STREAMS_MAX, WINDOW_BYTES,
 };
 
-/// A connection that came, which leaves its place to another when it ends.
+/// An accepted connection, which holds a permit until it ends.
 type AcceptedConnection = Connection<OwnedSemaphorePermit>;
 
-/// A server within its bounds.
+/// Returns a server builder with the bounds of this program.
 pub(crate) fn server_builder() -> Server {
     Server::builder()
         .max_concurrent_streams(STREAMS_MAX)
@@ -31,7 +30,7 @@ pub(crate) fn server_builder() -> Server {
         .timeout(REQUEST_DEADLINE)
 }
 
-/// The connections of a listener, which closes when this is dropped.
+/// Returns the connections of a listener. Dropping the stream closes the listener.
 pub(crate) fn incoming(listener: TcpListener) -> ReceiverStream<io::Result<AcceptedConnection>> {
     let (accepted, incoming) = mpsc::channel(1);
     tokio::spawn(async move {
@@ -57,7 +56,7 @@ async fn accept_loop(
                     return;
                 }
             }
-            // Out of descriptors, mostly: it takes time until there is one.
+            // Usually out of descriptors.
             Err(_) => sleep(ACCEPT_BACKOFF).await,
         }
     }

@@ -1,74 +1,74 @@
-//! Every bound, its unit in its name, its reason beside it.
+//! Every bound of this program, with its unit in its name.
 
 use std::time::Duration;
 
-/// A line that is typed, and so the body of a message. What is pasted fits; a file does not.
+/// Maximum length of a typed line, and so of the body of a message: 64 KiB.
 pub(crate) const LINE_BYTES_MAX: usize = 64 * 1024;
 
-/// A gRPC message that is taken: a body of [`LINE_BYTES_MAX`], and a name of any decent length.
+/// Maximum size of a received gRPC message: a body of [`LINE_BYTES_MAX`] and a name.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 2 * LINE_BYTES_MAX;
 
-/// Connections that are served at a time; more of them wait where the system keeps them. Whoever
-/// chats needs two, and with all that may wait in each ([`STREAMS_MAX`]) they stay under 128 MiB.
+/// Maximum number of connections served at a time; more wait in the backlog of the listener. A chat
+/// needs two. With [`STREAMS_MAX`] messages buffered for each, all stay below 128 MiB.
 pub(crate) const CONNECTIONS_MAX: usize = 64;
 
-/// Requests of one connection at a time; more of them wait.
+/// Maximum number of concurrent requests of one connection.
 pub(crate) const STREAMS_MAX: u32 = 16;
 
-/// What a connection may send ahead of its being read: a message and what is around it.
+/// HTTP/2 flow-control window: a message with its framing.
 pub(crate) const WINDOW_BYTES: u32 = 256 * 1024;
 
-/// Names that are greeted at a time: a system commonly grants 1,024 descriptors.
+/// Maximum number of concurrent greetings: the usual limit is 1,024 descriptors.
 pub(crate) const GREETINGS_MAX: usize = 256;
 
-/// Messages that have come and are not shown: whoever sends more waits for their answers.
+/// Maximum number of received messages not yet shown; senders of more wait for their responses.
 pub(crate) const RECEIVED_MESSAGES_MAX: usize = 64;
 
-/// Lines that were typed ahead of what is sent: the rest waits where it comes from.
+/// Maximum number of lines read ahead of sending; the rest stays unread.
 pub(crate) const INPUT_LINES_MAX: usize = 16;
 
-/// Lines to show that a slow reader of the output has not taken: then nothing more is read.
+/// Maximum number of output lines that wait for a slow reader; then no more input is processed.
 pub(crate) const OUTPUT_LINES_MAX: usize = 64;
 
-/// How soon after the last attempt to connect to the peer the next one may begin.
+/// Minimum time between two attempts to connect to a peer.
 pub(crate) const DIAL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a connection may take to stand, or to be welcome.
+/// Timeout for a connection attempt, and for the welcome of a server.
 pub(crate) const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
-/// How long after an accept that failed the next is tried: mostly there are no descriptors left.
+/// Wait after a failed accept, which usually means that no descriptors are left.
 pub(crate) const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// How long a connection that has come may take to begin to speak: less than those behind it wait.
+/// Timeout for the HTTP/2 preface of an accepted connection; shorter than [`RESPONSE_DEADLINE`], so
+/// that clients in the backlog are still served.
 pub(crate) const PREFACE_DEADLINE: Duration = Duration::from_secs(5);
 
-/// How long a request may take to come and to be answered: longer than anybody waits for it.
+/// Timeout for receiving and answering a request; longer than any client waits.
 pub(crate) const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
 
-/// How long a connection may be silent before the system asks whether there is another end, and
-/// how long between such questions: the third that is not answered ends it, after 15 s in all.
+/// TCP keepalive: idle time before the first probe, and time between probes. A silent connection
+/// ends 15 s after the last segment.
 pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Such questions.
+/// TCP keepalive: number of unanswered probes.
 pub(crate) const KEEPALIVE_PROBES_MAX: u32 = 2;
 
-/// How long an answer may take. Whoever needs longer is stuck or cut off.
+/// Timeout for a response.
 pub(crate) const RESPONSE_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long after the welcome a network's users are waited for, where it does not say that it has
-/// told of all.
+/// Time after the welcome when the list of users counts as complete, for servers that answer no
+/// chat to oneself.
 pub(crate) const INITIAL_SYNC_DEADLINE: Duration = Duration::from_secs(1);
 
-/// How long leaving may take, for each of its steps.
+/// Timeout for each step of the shutdown.
 pub(crate) const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(1);
 
-/// Users of a network who chat over gRPC and are remembered: past that nobody finds anybody by chance,
-/// and a server that makes them up costs no more than 2 MiB.
+/// Maximum number of chat users stored from a network: at most 2 MiB, even if a server forges them.
 pub(crate) const USERS_MAX: usize = 4096;
 
-/// Questions of people whom the network has not told of yet, or before it is certain who we are.
+/// Maximum number of pair requests deferred until their sender is known in the network and our own
+/// name is confirmed.
 pub(crate) const DEFERRED_REQUESTS_MAX: usize = 64;
 
-/// Random ids that are tried. Two in use one after the other is a wonder; eight, a server that
-/// refuses whatever it is asked.
+/// Maximum number of random ids tried. A server that refuses eight refuses all.
 pub(crate) const ID_ATTEMPTS_MAX: u32 = 8;

@@ -1,7 +1,8 @@
-//! crc-grpc: greets and chats over gRPC. Only this file ends the process.
+//! The `crc-grpc` program: greetings and chats over gRPC. Only this file exits the process.
 //!
-//! One thread runs everything but the two pipes that may block, standard input and output
-//! (`screen`). The daemon knows nothing of this program, which uses its words and its codec.
+//! One thread runs everything except standard input and output, which may block and have a thread
+//! each (`screen`). The `crc` library provides the codec of the CRC wire; the daemon does not
+//! depend on this program.
 
 mod channel;
 mod chat;
@@ -18,34 +19,44 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::cli::{Cli, Program};
+use crate::cli::{Cli, Command, Discovery};
+
+/// A command with all settings resolved.
+enum Task {
+    Serve { port: u16 },
+    Greet { port: u16, names: Vec<String> },
+    Chat { name: String, discovery: Discovery },
+}
+
+/// Resolves the settings of a command from its arguments and the environment, where an empty
+/// variable counts as unset.
+fn resolve(command: Command) -> Result<Task, clap::Error> {
+    let env_var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    Ok(match command {
+        Command::GreetServer { port } => Task::Serve { port },
+        Command::Greet { port, names } => Task::Greet { port, names },
+        Command::Chat(args) => {
+            let discovery = args.discovery(env_var)?;
+            Task::Chat { name: args.name, discovery }
+        }
+    })
+}
 
 fn main() -> ExitCode {
-    let program = Cli::parse().program;
-    let discovery = match &program {
-        Program::Chat(args) => {
-            Some(args.discovery(|name| std::env::var(name).ok().filter(|value| !value.is_empty())))
-        }
-        _ => None,
-    };
-    let discovery = match discovery.transpose() {
-        Ok(way) => way,
-        Err(error) => error.exit(),
-    };
+    let task = resolve(Cli::parse().command).unwrap_or_else(|error| error.exit());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.to_string()),
     };
     let outcome = runtime.block_on(async {
-        match (program, discovery) {
-            (Program::GreetServer { port }, _) => greeting::serve(port).await,
-            (Program::Greet { port, names }, _) => greeting::greet(port, names).await,
-            (Program::Chat(args), Some(way)) => chat::run(args.name, way).await,
-            (Program::Chat(_), None) => unreachable!("a chat has its way"),
+        match task {
+            Task::Serve { port } => greeting::serve(port).await,
+            Task::Greet { port, names } => greeting::greet(port, names).await,
+            Task::Chat { name, discovery } => chat::run(name, discovery).await,
         }
     });
-    // A name that is being looked up must not hold anybody back.
+    // A pending name look-up must not delay the exit.
     runtime.shutdown_background();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -54,7 +65,7 @@ fn main() -> ExitCode {
 }
 
 fn fail(error: &str) -> ExitCode {
-    // Whoever does not listen there has the exit code.
+    // Without a reader of standard error the exit code remains.
     let _ = writeln!(std::io::stderr(), "crc-grpc: {error}");
     ExitCode::FAILURE
 }

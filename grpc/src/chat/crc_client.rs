@@ -1,4 +1,4 @@
-//! The connection to a server of a crc network, which tells where the others are.
+//! The connection to a server of a crc network, in which users find each other.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
@@ -12,46 +12,48 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::directory::{Directory, DirectoryEvent};
-use crate::channel::{error_text, set_socket_options};
+use crate::channel::{NO_ANSWER, error_text, set_socket_options};
 use crate::limits::{CONNECT_DEADLINE, INITIAL_SYNC_DEADLINE, SHUTDOWN_DEADLINE};
 
 /// Connects to a server.
 ///
 /// # Errors
-/// It is not there.
+/// Returns an error if the connection fails.
 pub(crate) async fn connect(server: &Address) -> Result<TcpStream, String> {
     let failed = |why: &str| format!("no crc server at {server}: {why}");
     match timeout(CONNECT_DEADLINE, TcpStream::connect((&*server.host, server.port))).await {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(error)) => Err(failed(&error_text(&error))),
-        Err(_) => Err(failed("it does not answer")),
+        Err(_) => Err(failed(NO_ANSWER)),
     }
 }
 
-/// The own address by which a server is reached: others who reach the server may reach it, too.
+/// Returns the local address of a connection to a server: users that reach the server can usually
+/// reach that address.
 ///
 /// # Errors
-/// The connection has ended already.
+/// Returns an error if the connection has ended.
 pub(crate) fn own_ip(stream: &TcpStream) -> Result<IpAddr, String> {
     let address = stream.local_addr().map_err(|error| error_text(&error))?;
     Ok(address.ip())
 }
 
-/// A connection that stands.
+/// A client of a crc server.
 pub(crate) struct CrcClient {
     stream: TcpStream,
     decoder: FrameDecoder,
     directory: Directory,
     unsent: Vec<u8>,
-    /// When what has been told must do.
+    /// When the list of users counts as complete.
     sync_deadline: Option<Instant>,
 }
 
 impl CrcClient {
-    /// Joins as somebody who is reached at `address`.
+    /// Joins the network under `name` and advertises `address`.
     ///
     /// # Errors
-    /// The server will not have us, says nothing, or is none.
+    /// Returns an error if the server refuses the registration, does not answer, or is not a crc
+    /// server.
     pub(crate) async fn join(
         stream: TcpStream,
         name: &str,
@@ -60,17 +62,18 @@ impl CrcClient {
         let mut client = Self::register(stream, name, address);
         match timeout(CONNECT_DEADLINE, client.next_events()).await {
             Ok(Ok(events)) => {
-                let refusal = events.into_iter().find_map(|news| match news {
+                let refusal = events.into_iter().find_map(|event| match event {
                     DirectoryEvent::Refused(why) => Some(why),
                     _ => None,
                 });
                 refusal.map_or(Ok(client), Err)
             }
             Ok(Err(why)) => Err(why),
-            Err(_) => Err("it does not answer".to_owned()),
+            Err(_) => Err(NO_ANSWER.to_owned()),
         }
     }
 
+    /// Queues the registration.
     fn register(stream: TcpStream, name: &str, address: SocketAddr) -> Self {
         set_socket_options(&stream);
         let directory = Directory::new(name, address);
@@ -79,15 +82,15 @@ impl CrcClient {
         Self { stream, decoder: FrameDecoder::default(), directory, unsent, sync_deadline: None }
     }
 
-    /// Who is in the network.
+    /// Returns the directory of the network.
     pub(crate) fn directory(&self) -> &Directory {
         &self.directory
     }
 
-    /// Waits for news. It may be dropped and called again at any time.
+    /// Waits for the next events. Cancel safe.
     ///
     /// # Errors
-    /// Why no more come.
+    /// Returns the reason for the end of the connection.
     pub(crate) async fn next_events(&mut self) -> Result<Vec<DirectoryEvent>, String> {
         loop {
             let mut interest = Interest::READABLE;
@@ -109,7 +112,8 @@ impl CrcClient {
                 match self.stream.try_write(&self.unsent) {
                     Ok(written) => drop(self.unsent.drain(..written)),
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                    // The read explains it: the server may have said why before it closed.
+                    // The next read returns the reason: the server may have sent one before
+                    // closing.
                     Err(_) => self.unsent.clear(),
                 }
             }
@@ -122,10 +126,11 @@ impl CrcClient {
         }
     }
 
+    /// Reads once and handles all complete frames.
     fn read(&mut self) -> Result<Vec<DirectoryEvent>, String> {
         let mut buffer = [0; 16 * 1024];
         let bytes = match self.stream.try_read(&mut buffer) {
-            Ok(0) => return Err("it closed the connection".to_owned()),
+            Ok(0) => return Err("the server closed the connection".to_owned()),
             Ok(len) => &buffer[..len],
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Vec::new()),
             Err(error) => return Err(error_text(&error)),
@@ -144,13 +149,13 @@ impl CrcClient {
         Ok(events)
     }
 
-    /// Leaves the network; waits, not for ever, until the server has heard it.
+    /// Leaves the network. Waits up to [`SHUTDOWN_DEADLINE`] until the server has closed its side.
     pub(crate) async fn quit(mut self) {
         self.directory.encode_quit(&mut self.unsent);
         let farewell = async {
             self.stream.write_all(&self.unsent).await?;
             self.stream.shutdown().await?;
-            // A close with something left to read would take back what was said.
+            // Closing with unread data would reset the connection and could lose the quit.
             while self.stream.read(&mut [0; 4096]).await? > 0 {}
             std::io::Result::Ok(())
         };

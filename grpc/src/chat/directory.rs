@@ -1,9 +1,10 @@
-//! Who of a crc network chats over gRPC, and where: what the frames to a CRC client tell.
+//! The directory: the users of a crc network who chat over gRPC, and their addresses.
 //!
-//! No sockets: frames in, news and frames out. A user's info is `grpc://` and an IP address and port
-//! (`grpc://127.0.0.1:40123`, `grpc://[::1]:40123`), nothing else; users with any other info are
-//! none of ours. Invariant: nobody is told of before it is certain who was there first, which is
-//! when a chat to oneself has come back, behind all that the server had to tell a newcomer.
+//! A state machine without sockets: frames in, events and frames out. The info of a chat user is
+//! `grpc://` with an IP address and a port (`grpc://127.0.0.1:40123`, `grpc://[::1]:40123`); users
+//! with any other info are ignored. Invariant: no user is reported before the initial sync is
+//! complete. It is complete when a chat to oneself returns, because the server sends that after the
+//! registrations of all users who were there first.
 
 use std::net::SocketAddr;
 
@@ -13,10 +14,10 @@ use crc::wires::crc::codec as wire;
 
 use crate::limits::{ID_ATTEMPTS_MAX, USERS_MAX};
 
-/// Begins an info that is an address.
+/// The prefix of an info that holds an address.
 const SCHEME: &str = "grpc://";
 
-/// Somebody who chats over gRPC.
+/// A user who chats over gRPC.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct User {
     pub(crate) id: HostId,
@@ -24,22 +25,22 @@ pub(crate) struct User {
     pub(crate) address: SocketAddr,
 }
 
-/// What has become known.
+/// A change of the directory.
 #[derive(Debug, PartialEq)]
 pub(crate) enum DirectoryEvent {
-    /// The server has taken us.
+    /// The server accepted the registration.
     Welcome,
-    /// All who were there before us, in the order in which they were told.
+    /// The users who were there first, in the order of their registrations.
     InitialSync(Vec<User>),
-    /// Somebody has come since.
+    /// A user joined after the initial sync.
     Joined(User),
-    /// Somebody has left the network.
+    /// A user left the network.
     Quit(User),
-    /// The server will not have us, and why.
+    /// The server refused the registration, with the reason.
     Refused(String),
 }
 
-/// One user's view of the network.
+/// The network as one of its users sees it.
 pub(crate) struct Directory {
     id: HostId,
     id_attempts: u32,
@@ -51,7 +52,7 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    /// A user who is to be reached at `address`; nobody has been told so yet.
+    /// Returns the directory of a user who is not registered yet.
     pub(crate) fn new(name: &str, address: SocketAddr) -> Self {
         Self {
             id: HostId::random(&mut rand::rng()),
@@ -64,7 +65,7 @@ impl Directory {
         }
     }
 
-    /// Says who we are.
+    /// Encodes our registration.
     pub(crate) fn encode_registration(&self, out: &mut Vec<u8>) {
         let registration = Registration {
             kind: HostKind::User,
@@ -76,39 +77,41 @@ impl Directory {
         wire::encode(&Message::Registration(registration), out);
     }
 
-    /// Says that we leave.
+    /// Encodes our quit.
     pub(crate) fn encode_quit(&self, out: &mut Vec<u8>) {
         wire::encode(&Message::ClientQuit { source: self.id, text: b"" }, out);
     }
 
-    /// Whether somebody is in the network, as far as is known.
+    /// Returns whether a user is in the network.
     pub(crate) fn contains(&self, id: HostId) -> bool {
         self.user(id).is_some()
     }
 
-    /// Who has an id.
+    /// Returns the user with an id.
     pub(crate) fn user(&self, id: HostId) -> Option<&User> {
         self.users.iter().find(|user| user.id == id)
     }
 
-    /// Everybody, who is known longest first.
+    /// Returns all users, in order of arrival.
     pub(crate) fn users(&self) -> &[User] {
         &self.users
     }
 
-    /// Our own id.
+    /// Returns our own id.
     pub(crate) fn id(&self) -> HostId {
         self.id
     }
 
-    /// Whom to try under a name after somebody who was tried: the newest first, and round again.
+    /// Returns the user to try next under a name: the newest first, then the one that arrived
+    /// before
+    /// `previous`, and round again.
     pub(crate) fn next_by_name(&self, name: &[u8], previous: Option<HostId>) -> Option<&User> {
         let all = || self.users.iter().rev().filter(|user| user.name == name);
         let mut after = all().skip_while(|user| Some(user.id) != previous).skip(1);
         after.next().or_else(|| all().next())
     }
 
-    /// Takes a frame that [`wire::frame_len`] has vouched for.
+    /// Handles a frame that [`wire::frame_len`] has accepted.
     pub(crate) fn receive(&mut self, frame: &[u8], out: &mut Vec<u8>) -> Option<DirectoryEvent> {
         match wire::parse_frame(frame) {
             Message::Status { destination: HostId::EXTENSION, .. } => None,
@@ -130,7 +133,7 @@ impl Directory {
         }
     }
 
-    /// What has been told is all that there was, unless that was clear before.
+    /// Ends the initial sync, unless it has ended before.
     pub(crate) fn finish_initial_sync(&mut self) -> Option<DirectoryEvent> {
         if !self.is_registered || self.is_initial_sync_done {
             return None;
@@ -153,10 +156,10 @@ impl Directory {
                 self.encode_registration(out);
                 None
             }
-            StatusCode::ID_TAKEN if !self.is_registered => {
-                Some(DirectoryEvent::Refused(format!("it refused {ID_ATTEMPTS_MAX} random ids")))
-            }
-            // A server that knows no chat to oneself has told of all, too.
+            StatusCode::ID_TAKEN if !self.is_registered => Some(DirectoryEvent::Refused(format!(
+                "it refused {ID_ATTEMPTS_MAX} random ids: try another server"
+            ))),
+            // Sent by servers that do not deliver a chat to oneself, at the same point.
             StatusCode::UNKNOWN_ID => self.finish_initial_sync(),
             _ => None,
         }
@@ -169,7 +172,7 @@ impl Directory {
         info: &[u8],
     ) -> Option<DirectoryEvent> {
         let address = parse_info(info)?;
-        // After a split the same is told again.
+        // Servers repeat registrations after a split.
         if self.contains(id) || self.users.len() >= USERS_MAX {
             return None;
         }
@@ -179,6 +182,7 @@ impl Directory {
     }
 }
 
+/// Returns the address in the info of a chat user.
 fn parse_info(info: &[u8]) -> Option<SocketAddr> {
     let address: SocketAddr = std::str::from_utf8(info).ok()?.strip_prefix(SCHEME)?.parse().ok()?;
     Some(address).filter(|address| address.port() != 0)
@@ -206,7 +210,7 @@ mod tests {
         Message::Registration(Registration { kind: HostKind::User, source, last_hop, name, info })
     }
 
-    /// What one message tells, and the types of the frames that answer it.
+    /// Passes a message to the directory. Returns the event and the types of the frames sent.
     fn receive(
         directory: &mut Directory,
         message: &Message<'_>,

@@ -1,11 +1,17 @@
-//! A chat of two, directly. Everything that happens comes to one loop, which knows the state:
-//! whether the other is there, where they would be, and what is on its way.
+//! A chat between two users over a direct connection.
 //!
-//! The contract's lines go to standard output, all that is beside them to standard error. Invariants:
-//! one message is on its way at a time, so their order is that of the lines; a message is sent
-//! once, and said to be undelivered unless it was answered; an attempt to connect comes
-//! [`DIAL_INTERVAL`] after the one before, unless that was answered by somebody else or the other has
-//! just been heard of; in a network there is none while nobody is known to be anywhere.
+//! One loop handles all events and owns the state, [`ChatSession`]: the connection, the address to
+//! dial, and the message in flight. `network` handles the events of a crc network, `partner`
+//! chooses the partner and follows it there. The documented lines go to standard output, notes to
+//! standard error.
+//!
+//! Invariants:
+//!
+//! 1. One message is in flight at a time, so messages keep the order of the lines.
+//! 2. A message is sent once, and reported as not delivered unless it was answered.
+//! 3. A connection attempt starts [`DIAL_INTERVAL`] after the previous one, or at once if the
+//!    previous one reached another user or the partner has just sent a request.
+//! 4. In a network there is no attempt while no user to connect to is known.
 
 mod crc_client;
 mod directory;
@@ -36,10 +42,11 @@ use crate::limits::DIAL_INTERVAL;
 use crate::proto::chat::ChatMessage;
 use crate::screen::{Input, Line, Screen};
 
-/// Chats until the input ends or a signal comes.
+/// Runs a chat until the input ends or a signal arrives.
 ///
 /// # Errors
-/// What keeps the chat from beginning, or an answer that shows that the other cannot chat.
+/// Returns an error if the chat cannot start, or if the only possible partner does not provide the
+/// Chat service.
 pub(crate) async fn run(name: String, discovery: Discovery) -> Result<(), String> {
     let mut signals = ShutdownSignals::new()?;
     let ready = tokio::select! {
@@ -53,12 +60,12 @@ pub(crate) async fn run(name: String, discovery: Discovery) -> Result<(), String
     outcome
 }
 
-/// Where the other is to be found.
+/// The user to connect to.
 struct Target {
     address: SocketAddr,
-    /// Who it is in the network, where there is one.
+    /// The user's id in the network, if there is a network.
     user_id: Option<HostId>,
-    /// Whether it was said that they cannot be reached.
+    /// Whether a failure to connect was reported.
     is_unreachable_reported: bool,
 }
 
@@ -68,13 +75,14 @@ impl Target {
     }
 }
 
+/// The connection to the target.
 enum Link {
     Down,
     Dialling,
     Up(Box<Peer>),
 }
 
-/// What a task has to tell, and the attempt to connect that it belongs to.
+/// The result of a task, and the connection attempt that it belongs to.
 struct TaskEvent {
     generation: u64,
     kind: TaskEventKind,
@@ -84,27 +92,29 @@ enum TaskEventKind {
     Dialled(Result<(Peer, ClosedSignal), RpcError>),
     Closed,
     Sent(String, Result<(), RpcError>),
-    /// Who has left the network, and whether the connection stands.
+    /// A connected user left the network; whether the connection is still up.
     QuitProbed(User, Result<(), RpcError>),
-    /// Whoever was there before under our name and still is.
+    /// The name check; a reachable user that already has our name.
     NameChecked(Option<User>),
-    /// The network was lost, and is there again.
+    /// The network was rejoined.
     Rejoined(Box<CrcClient>),
 }
 
+/// The state of a chat.
 struct ChatSession {
     name: String,
     screen: Screen,
     network: Option<Network>,
-    /// Whom to chat with in the network, once that is certain.
+    /// The name of the partner in the network, once it is chosen.
     partner: Option<Vec<u8>>,
     target: Option<Target>,
     link: Link,
+    /// Number of the current connection attempt; results of earlier ones are ignored.
     generation: u64,
     last_dial: Option<Instant>,
-    /// The other's name once they have been there.
+    /// The peer's name, once it was connected.
     peer_name: Option<String>,
-    /// A line that was typed before anybody was there.
+    /// A line typed before the first connection.
     deferred_line: Option<String>,
     is_sending: bool,
     is_input_open: bool,
@@ -112,7 +122,7 @@ struct ChatSession {
 }
 
 impl ChatSession {
-    /// The loop.
+    /// Runs the event loop until the input has ended and everything is sent.
     async fn run_loop(
         &mut self,
         mut signals: ShutdownSignals,
@@ -154,7 +164,7 @@ impl ChatSession {
         (Ok(()), service)
     }
 
-    /// Leaves so that the other sees the end of the chat before the end of the membership.
+    /// Ends the chat, and then leaves the network, so that the peer sees the two in this order.
     async fn leave(mut self, service: ChatService) -> Result<(), String> {
         self.link = Link::Down;
         for message in service.stop().await {
@@ -166,7 +176,7 @@ impl ChatSession {
         self.screen.close().await
     }
 
-    /// When to connect next: never while there is nobody to connect to.
+    /// Returns the time of the next connection attempt; `None` without a target.
     fn next_dial(&self) -> Option<Instant> {
         let target = self.target.as_ref().filter(|_| matches!(self.link, Link::Down))?;
         if let (Some(network), Some(id)) = (&self.network, target.user_id)
@@ -177,6 +187,7 @@ impl ChatSession {
         Some(self.last_dial.map_or_else(Instant::now, |dialled| dialled + DIAL_INTERVAL))
     }
 
+    /// Starts a connection attempt.
     fn dial(&mut self) {
         let Some(target) = &self.target else { return };
         let (address, user_id) = (target.address, target.user_id);
@@ -190,7 +201,7 @@ impl ChatSession {
         self.spawn(async move { TaskEventKind::Dialled(Peer::dial(address, pair_request).await) });
     }
 
-    /// Lets something happen in its own time, for the present connection.
+    /// Spawns a task for the current connection attempt.
     fn spawn(&self, task: impl Future<Output = TaskEventKind> + Send + 'static) {
         let (generation, events) = (self.generation, self.events.clone());
         tokio::spawn(async move {
@@ -208,11 +219,7 @@ impl ChatSession {
             TaskEventKind::Dialled(Err(failure)) if is_current => {
                 self.link = Link::Down;
                 match failure {
-                    RpcError::Rejected(why) => {
-                        if !self.skip_peer(&why) {
-                            return Err(format!("who answers there does not chat: {why}"));
-                        }
-                    }
+                    RpcError::Rejected(why) => self.skip_peer(&why)?,
                     RpcError::Unavailable(why) => {
                         self.report_unreachable(&why);
                         self.on_peer_unreachable();
@@ -236,13 +243,15 @@ impl ChatSession {
                 if is_current && !is_still_connected {
                     self.on_disconnected();
                 }
-                let more = if is_still_connected { ", the chat goes on directly" } else { "" };
+                let more = if is_still_connected { ", the chat continues directly" } else { "" };
                 self.print_note(format!("{} has left the network{more}", Printable(&user.name)));
             }
             TaskEventKind::NameChecked(Some(user)) => {
                 let name = Printable(&user.name);
                 let address = user.address;
-                return Err(format!("the name {name} is taken in the network, at {address}"));
+                return Err(format!(
+                    "the name {name} is taken in the network, at {address}: choose another name"
+                ));
             }
             TaskEventKind::NameChecked(None) => self.on_name_confirmed(),
             TaskEventKind::Rejoined(client) => self.on_network_rejoined(*client),
@@ -251,11 +260,12 @@ impl ChatSession {
     }
 
     fn on_connected(&mut self, peer: Peer, closed: ClosedSignal) {
-        // In a network the address may be that of somebody who has left since.
-        if let Some(partner) = self.partner.as_ref().filter(|with| **with != *peer.name.as_bytes())
+        // In a network the address may have passed to another user since.
+        if let Some(partner) =
+            self.partner.as_ref().filter(|partner| **partner != *peer.name.as_bytes())
         {
             let (name, partner) = (Printable(peer.name.as_bytes()), Printable(partner));
-            let note = format!("{name} answers where {partner} should be");
+            let note = format!("{name} answers at the address of {partner}: disconnected");
             self.link = Link::Down;
             self.target = None;
             return self.print_note(note);
@@ -269,7 +279,7 @@ impl ChatSession {
         self.screen.print(Line::Out(welcome));
         let partner = &peer.info.partner;
         if !partner.is_empty() && partner != self.name.as_bytes() {
-            // They hear what is said here, and talk to somebody else.
+            // The peer receives our messages, but sends its own to its partner.
             self.print_note(format!(
                 "{} chats with {}",
                 Printable(peer.name.as_bytes()),
@@ -287,12 +297,12 @@ impl ChatSession {
         }
     }
 
-    /// Somebody is said to be there and cannot be reached: told once, as long as they never were.
+    /// Reports once that a user in the network cannot be reached, unless it was connected before.
     fn report_unreachable(&mut self, why: &str) {
         let Some(target) = &mut self.target else { return };
         if self.peer_name.is_none() && target.user_id.is_some() && !target.is_unreachable_reported {
             target.is_unreachable_reported = true;
-            self.print_note(format!("not reached, and tried again: {why}"));
+            self.print_note(format!("not connected, retrying: {why}"));
         }
     }
 
@@ -338,14 +348,14 @@ impl ChatSession {
         self.screen.print(Line::Err(note));
     }
 
-    /// The other's name, as it may be shown.
+    /// Returns the peer's name, printable.
     fn peer_display_name(&self) -> String {
-        let name = self.peer_name.as_deref().unwrap_or("the other");
+        let name = self.peer_name.as_deref().unwrap_or("the peer");
         Printable(name.as_bytes()).to_string()
     }
 }
 
-/// A message as the contract has it, `[17:24] Alice> Hello, Bob!`, in local time.
+/// Formats a message as `[17:24] Alice> Hello, Bob!`, in local time.
 fn format_message(message: &ChatMessage) -> String {
     let (sender, body) = (Printable(message.sender.as_bytes()), Printable(message.body.as_bytes()));
     match Timestamp::from_second(message.timestamp) {

@@ -1,5 +1,4 @@
-//! What a network means for the chat: who is chosen, followed and missed, and how it is joined again
-//! when it is lost. A chat that goes on is disturbed by none of that.
+//! The crc network of a chat: joining, rejoining after a loss, and the users that come and go.
 
 use std::net::SocketAddr;
 
@@ -18,24 +17,26 @@ use super::pairing::{PairReply, Pairing};
 use super::peer::{PairRequest, Peer};
 use super::{ChatSession, Link, TaskEventKind};
 
+/// The handle for the reply to a pair request.
 pub(super) type ReplySender = oneshot::Sender<PairReply>;
 
-/// A network that was joined.
+/// A crc network that was joined.
 pub(super) struct Network {
     server: Address,
-    /// Where we told it that we are.
+    /// The address that we advertise in the network.
     advertised_addr: SocketAddr,
-    /// `None` while it is lost.
+    /// The connection to the server; `None` while it is lost.
     pub(super) client: Option<CrcClient>,
-    /// Where anybody will do.
+    /// The pairing state of a user without a named partner.
     pub(super) pairing: Option<Pairing<ReplySender>>,
-    /// Questions of people of whom we have not been told yet.
+    /// Requests of users that are not known in the network yet.
     pub(super) deferred_requests: Vec<(PairRequest, ReplySender)>,
-    /// Whether nobody was there before under our name.
+    /// Whether no reachable user had our name first.
     pub(super) is_name_confirmed: bool,
 }
 
 impl Network {
+    /// Returns the state of a network that was just joined.
     pub(super) fn new(server: Address, advertised_addr: SocketAddr, client: CrcClient) -> Self {
         let (pairing, deferred_requests) = (None, Vec::new());
         Self {
@@ -48,39 +49,41 @@ impl Network {
         }
     }
 
-    /// Anybody will do.
+    /// Starts looking for any partner.
     pub(super) fn start_pairing(&mut self, name: &str) {
-        let id = self.client.as_ref().map_or(HostId::NONE, |relay| relay.directory().id());
+        let id = self.client.as_ref().map_or(HostId::NONE, |client| client.directory().id());
         self.pairing = Some(Pairing::new(id, name.as_bytes()));
     }
 
+    /// Returns a user of the network, while it is connected.
     pub(super) fn user(&self, id: HostId) -> Option<&User> {
         self.client.as_ref()?.directory().user(id)
     }
 
-    /// Whether somebody may be there, as far as is known.
+    /// Returns whether a user may be in the network: it is known, or the network is lost.
     pub(super) fn may_contain(&self, id: HostId) -> bool {
         self.client.is_none() || self.user(id).is_some()
     }
 
-    /// What we ask the other.
+    /// Returns the pair request for a user, and records it as sent.
     pub(super) fn make_request(&mut self, peer_id: HostId) -> Option<PairRequest> {
         let id = self.client.as_ref()?.directory().id();
-        let has_chosen = self.pairing.as_ref().is_none_or(|choice| choice.partner().is_some());
+        let has_chosen_us = self.pairing.as_ref().is_none_or(|it| it.partner().is_some());
         if let Some(pairing) = &mut self.pairing {
             pairing.on_request_sent(peer_id);
         }
-        Some(PairRequest { id, has_chosen_us: has_chosen })
+        Some(PairRequest { id, has_chosen_us })
     }
 }
 
 impl ChatSession {
+    /// Handles the events of the network, or the loss of the connection to it.
     pub(super) fn on_directory_events(
         &mut self,
         events: Result<Vec<DirectoryEvent>, String>,
     ) -> Result<(), String> {
         let events = match events {
-            Ok(news) => news,
+            Ok(events) => events,
             Err(why) => {
                 self.on_network_lost(&why);
                 return Ok(());
@@ -98,6 +101,7 @@ impl ChatSession {
         Ok(())
     }
 
+    /// Starts rejoining a lost network.
     fn on_network_lost(&mut self, why: &str) {
         let Some(network) = &mut self.network else { return };
         network.client = None;
@@ -106,32 +110,34 @@ impl ChatSession {
         self.spawn(async move {
             TaskEventKind::Rejoined(Box::new(rejoin(&server, &name, address).await))
         });
-        let suffix = if self.peer_name.is_some() { ", the chat goes on directly" } else { "" };
-        self.print_note(format!(
-            "the network is lost{suffix}, and joined again when it is there: {why}"
-        ));
+        let suffix = if self.peer_name.is_some() { ", the chat continues directly" } else { "" };
+        self.print_note(format!("lost the connection to the network, rejoining{suffix}: {why}"));
     }
 
+    /// Continues in a network that was rejoined.
     pub(super) fn on_network_rejoined(&mut self, client: CrcClient) {
         let Some(network) = &mut self.network else { return };
         if let Some(pairing) = &mut network.pairing {
             pairing.set_id(client.directory().id());
         }
         network.client = Some(client);
-        self.print_note("the network is there again".to_owned());
+        self.print_note("rejoined the network".to_owned());
     }
 
+    /// Handles a user that joined.
     fn on_joined(&mut self, user: &User) {
         let own_addr = self.network.as_ref().map(|network| network.advertised_addr);
         if user.name == self.name.as_bytes() && own_addr != Some(user.address) {
             let name = Printable(&user.name);
-            return self.print_note(format!("another {name} has come to the network"));
+            return self.print_note(format!("another user named {name} has joined the network"));
         }
         self.update_target();
     }
 
-    /// Before anything else it must be certain that the name is ours. Somebody whose connection the
-    /// network has not missed yet, as after a crash, has no say; nor has what it remembers of us.
+    /// Starts the name check once all earlier users are known: a user with our name that answers at
+    /// its address has the name. Users that do not answer are ignored, as after a crash that the
+    /// network has not noticed yet, and so is a stale registration of our own, which has our
+    /// address.
     fn on_initial_sync(&mut self, users: Vec<User>) {
         let Some(network) = &mut self.network else { return };
         let own_addr = network.advertised_addr;
@@ -154,7 +160,7 @@ impl ChatSession {
         });
     }
 
-    /// All who are there after the network was lost for a while. Some have left meanwhile.
+    /// Handles the complete list of users after a rejoin. Some users may have left meanwhile.
     fn on_resync(&mut self, namesakes: &[User]) {
         for user in namesakes {
             self.on_joined(user);
@@ -172,6 +178,7 @@ impl ChatSession {
         self.update_target();
     }
 
+    /// Handles the success of the name check.
     pub(super) fn on_name_confirmed(&mut self) {
         if let Some(network) = &mut self.network {
             network.is_name_confirmed = true;
@@ -179,10 +186,11 @@ impl ChatSession {
         self.update_target();
     }
 
+    /// Handles a user that left the network.
     fn on_quit(&mut self, user: User) {
         if let Some(pairing) = self.network.as_mut().and_then(|network| network.pairing.as_mut()) {
             let is_chosen = pairing.partner().is_some_and(|(id, _)| id == user.id);
-            // Who was there is waited for, as they may come again.
+            // A partner that was connected is waited for, as it may return.
             if !(is_chosen && self.peer_name.is_some()) {
                 let replies = pairing.on_quit(user.id);
                 self.apply_choice(replies);
@@ -192,8 +200,8 @@ impl ChatSession {
             return self.update_target();
         }
         self.update_target();
-        // Who ends leaves the network and the chat, and either may be heard of first: what goes on
-        // is asked over the connection itself.
+        // A user that exits leaves the network and ends the chat, and either may be noticed first.
+        // A request over the connection shows whether the chat continues.
         match &self.link {
             Link::Up(peer) if self.target_id() == Some(user.id) => {
                 let answer = peer.ping();
@@ -202,10 +210,9 @@ impl ChatSession {
             _ => self.print_note(format!("{} has left the network", Printable(&user.name))),
         }
     }
-
 }
 
-/// News of a network; without one, none ever.
+/// Waits for the next events of a network; without one, forever. Cancel safe.
 pub(super) async fn next_events(
     network: &mut Option<Network>,
 ) -> Result<Vec<DirectoryEvent>, String> {
@@ -215,7 +222,7 @@ pub(super) async fn next_events(
     }
 }
 
-/// Joins again, as soon as that is possible.
+/// Rejoins the network, with the backoff of [`backoff`] between attempts.
 async fn rejoin(server: &Address, name: &str, address: SocketAddr) -> CrcClient {
     let mut rng = StdRng::from_rng(&mut rand::rng());
     for failed_rounds in 0.. {
@@ -226,5 +233,5 @@ async fn rejoin(server: &Address, name: &str, address: SocketAddr) -> CrcClient 
             return client;
         }
     }
-    unreachable!("there is always another round")
+    unreachable!("the range is infinite")
 }

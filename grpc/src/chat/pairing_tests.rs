@@ -1,4 +1,4 @@
-//! The rule of `choice`: by hand, and in crowds where anything happens in any order.
+//! Tests of `pairing`: single rules, and random groups of users.
 
 use crc::id::HostId;
 use rand::rngs::StdRng;
@@ -62,8 +62,8 @@ fn requests_are_deferred_while_our_own_request_is_open() {
     assert_eq!(more.next(), Some(vec![(id, PairReply::RetryLater)]));
 }
 
-/// People who don't hear of all others at once, whose questions and answers may be lost, and
-/// of whom some die.
+/// Users who learn of each other one by one, whose requests and replies may be lost, and of whom
+/// some are killed.
 struct Simulation {
     people: Vec<Person>,
     requests: Vec<(usize, usize, u32, bool)>,
@@ -92,7 +92,7 @@ impl Simulation {
         Self { people, requests: Vec::new(), replies: Vec::new(), next_request: 0 }
     }
 
-    /// Something happens, if anything still can.
+    /// Runs one random possible action. Returns whether there was one.
     fn run_step(&mut self, rng: &mut StdRng, has_faults: bool) -> bool {
         let count = self.people.len();
         let mut actions = Vec::new();
@@ -134,7 +134,7 @@ impl Simulation {
             }
             (2, index, _) => {
                 let (from, to, request, has_chosen_us) = self.requests.swap_remove(index);
-                // Who asks is known to be there when the question is looked at.
+                // A request is handled only once its sender is known.
                 let person = &mut self.people[to];
                 if !person.users.iter().any(|user| user.id == id(from)) {
                     if self.people[from].is_alive {
@@ -225,7 +225,7 @@ fn all_peers_pair_up_and_at_most_one_stays_alone() {
         let steps = (0..100_000)
             .take_while(|step| simulation.run_step(&mut rng, *step < faulty_steps))
             .count();
-        assert!(steps < 100_000, "seed {seed}: it does not settle");
+        assert!(steps < 100_000, "seed {seed}: not quiescent");
         let mut alone = 0;
         for (index, person) in simulation.people.iter().enumerate().filter(|(_, one)| one.is_alive)
         {
@@ -235,7 +235,7 @@ fn all_peers_pair_up_and_at_most_one_stays_alone() {
             };
             let other = &simulation.people[index_of(chosen)];
             let is_mutual = other.pairing.partner().is_some_and(|(back, _)| back == id(index));
-            assert!(person.is_paired, "seed {seed}: {} is not certain", index + 1);
+            assert!(person.is_paired, "seed {seed}: {} is not paired", index + 1);
             assert!(is_mutual || !other.is_alive, "seed {seed}: {} and {chosen:?}", index + 1);
         }
         assert!(alone <= 1, "seed {seed}: {alone} stay alone");

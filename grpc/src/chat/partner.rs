@@ -16,7 +16,7 @@ use super::{ChatSession, Link, Target};
 use crate::limits::DEFERRED_REQUESTS_MAX;
 
 impl ChatSession {
-    /// Somebody asks with whom we chat, and may want to be the one.
+    /// Handles a request for our info, which may be a pair request.
     pub(super) fn on_pair_request(&mut self, IncomingRequest { request, reply }: IncomingRequest) {
         let partner = self.partner.clone().unwrap_or_default();
         let Some(network) = &mut self.network else {
@@ -26,7 +26,7 @@ impl ChatSession {
             return send_reply(reply, PairReply::Partner(partner));
         };
         let client = network.client.as_ref().filter(|_| network.is_name_confirmed);
-        let user = client.and_then(|relay| relay.directory().user(request.id));
+        let user = client.and_then(|client| client.directory().user(request.id));
         let Some(user) = user else {
             network.deferred_requests.retain(|(_, reply)| !reply.is_closed());
             match network.deferred_requests.len() < DEFERRED_REQUESTS_MAX {
@@ -35,21 +35,21 @@ impl ChatSession {
             }
             return;
         };
-        let PairRequest { id, has_chosen_us: has_chosen } = request;
-        let requester = Requester { id, name: user.name.clone(), has_chosen_us: has_chosen };
+        let PairRequest { id, has_chosen_us } = request;
+        let requester = Requester { id, name: user.name.clone(), has_chosen_us };
         let replies = pairing.on_request(requester, reply);
         self.apply_choice(replies);
         self.update_target();
     }
 
-    /// The other has answered, where anybody will do; whether they are the one.
+    /// Handles the info of a connected peer. Returns whether it is our partner.
     pub(super) fn accept_peer(&mut self, peer: &Peer) -> bool {
         let id = self.target_id();
         let Some(network) = &mut self.network else { return true };
         let user = id.and_then(|id| network.user(id).cloned());
         let Some(pairing) = &mut network.pairing else { return true };
         let Some(user) = user else {
-            // They are no longer known: only who was chosen before will do.
+            // The user has left the network: accepted only if it was chosen before.
             let is_chosen = pairing.partner().is_some();
             self.on_peer_unreachable();
             return is_chosen;
@@ -59,12 +59,12 @@ impl ChatSession {
         if verdict == Verdict::Busy {
             let partner = Printable(&peer.info.partner);
             self.print_note(format!("{} chats with {partner}", Printable(&user.name)));
-            self.last_dial = None; // the next is somebody else
+            self.last_dial = None; // the next attempt goes to another user
         }
         verdict == Verdict::Paired
     }
 
-    /// Nobody has answered; the next may.
+    /// Handles a target that cannot be reached: another user may be chosen.
     pub(super) fn on_peer_unreachable(&mut self) {
         let id = self.target_id();
         if let Some(pairing) = self.network.as_mut().and_then(|network| network.pairing.as_mut())
@@ -75,23 +75,24 @@ impl ChatSession {
         }
     }
 
-    /// Whoever answers cannot chat; `false` where they are the only one who will do.
-    pub(super) fn skip_peer(&mut self, why: &str) -> bool {
-        let id = self.target_id();
-        let Some(pairing) = self.network.as_mut().and_then(|network| network.pairing.as_mut())
-        else {
-            return false;
-        };
-        let Some(id) = id else { return false };
+    /// Handles a target that does not provide the Chat service: another user may be chosen.
+    ///
+    /// # Errors
+    /// Returns an error if no other user is eligible, because the partner was named.
+    pub(super) fn skip_peer(&mut self, why: &str) -> Result<(), String> {
+        let Some(target) = &self.target else { return Ok(()) };
+        let note = format!("the server at {} is not a chat: {why}", target.address);
+        let pairing = self.network.as_mut().and_then(|network| network.pairing.as_mut());
+        let (Some(pairing), Some(id)) = (pairing, target.user_id) else { return Err(note) };
         let replies = pairing.on_rejected(id);
         self.apply_choice(replies);
-        self.print_note(format!("somebody in the network does not chat: {why}"));
-        true
+        self.print_note(note);
+        Ok(())
     }
 
-    /// Answers those who asked, and goes to whoever is chosen by now.
+    /// Sends replies, and connects to the partner if the choice has changed.
     pub(super) fn apply_choice(&mut self, replies: Vec<(ReplySender, PairReply)>) {
-        replies.into_iter().for_each(|(replying, reply)| send_reply(replying, reply));
+        replies.into_iter().for_each(|(sender, reply)| send_reply(sender, reply));
         let Some(network) = &self.network else { return };
         let Some(pairing) = &network.pairing else { return };
         let chosen = pairing.partner().map(|(id, name)| (id, name.to_vec()));
@@ -105,7 +106,7 @@ impl ChatSession {
             return;
         };
         self.partner = Some(name);
-        self.last_dial = None; // they are there: they have just said so
+        self.last_dial = None; // the partner has just answered or sent a request
         if let Some(User { name, address, .. }) = network.user(id).cloned() {
             self.print_note(format!("{} is in the network, at {address}", Printable(&name)));
             if self.target_id() != Some(id) {
@@ -114,27 +115,29 @@ impl ChatSession {
         }
     }
 
+    /// Replaces the target and drops the connection to the previous one.
     fn set_target(&mut self, user_id: Option<HostId>, address: SocketAddr) {
         self.target = Some(Target::new(address, user_id));
-        self.generation += 1; // what the last connection has to tell is about the past
+        self.generation += 1; // ignores results of the previous connection
         self.link = Link::Down;
     }
 
-    /// Hears those who asked too early, looks for somebody where that is open, and follows.
+    /// Handles deferred requests of users that are known by now, picks the next candidate if no
+    /// partner is chosen, and follows the partner.
     pub(super) fn update_target(&mut self) {
         let Some(network) = &mut self.network else { return };
         if !network.is_name_confirmed {
             return;
         }
-        let is_known = |(question, _): &mut (PairRequest, ReplySender)| {
+        let is_known = |(request, _): &mut (PairRequest, ReplySender)| {
             let client = network.client.as_ref();
-            client.is_some_and(|relay| relay.directory().contains(question.id))
+            client.is_some_and(|client| client.directory().contains(request.id))
         };
         let known: Vec<_> = network.deferred_requests.extract_if(.., is_known).collect();
         if !known.is_empty() {
-            // Each of them looks around again.
-            return known.into_iter().for_each(|(question, reply)| {
-                self.on_pair_request(IncomingRequest { request: Some(question), reply });
+            // Each request updates the target again.
+            return known.into_iter().for_each(|(request, reply)| {
+                self.on_pair_request(IncomingRequest { request: Some(request), reply });
             });
         }
         if let (Some(client), Some(pairing)) = (&network.client, &network.pairing)
@@ -150,7 +153,8 @@ impl ChatSession {
         self.follow_partner();
     }
 
-    /// Goes to where the other is now, unless there is a connection that the network stands for.
+    /// Connects to the partner's current address, unless a connection or an attempt to a user that
+    /// the network lists exists.
     pub(super) fn follow_partner(&mut self) {
         let (Some(network), Some(partner)) = (&mut self.network, &self.partner) else { return };
         let Some(client) = network.client.as_ref().filter(|_| network.is_name_confirmed) else {
@@ -172,7 +176,7 @@ impl ChatSession {
         }
         let is_up = matches!(self.link, Link::Up(_));
         match &mut self.target {
-            // The network, or the way to it, was away, and not the other.
+            // The partner never moved: only the network was lost.
             Some(target) if target.address == address => {
                 target.user_id = Some(id);
                 if is_up {
@@ -185,7 +189,7 @@ impl ChatSession {
             _ => {
                 if is_up {
                     self.print_note(format!(
-                        "{} has come again, at {address}",
+                        "{} is in the network again, at {address}",
                         self.peer_display_name()
                     ));
                 }
@@ -194,12 +198,13 @@ impl ChatSession {
         }
     }
 
-    /// Who the other is in the network.
+    /// Returns the target's id in the network.
     pub(super) fn target_id(&self) -> Option<HostId> {
         self.target.as_ref()?.user_id
     }
 }
 
+/// Answers a pair request.
 fn send_reply(sender: ReplySender, reply: PairReply) {
-    let _ = sender.send(reply); // who has given up asks again
+    let _ = sender.send(reply); // a requester that gave up retries
 }

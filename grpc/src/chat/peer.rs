@@ -1,4 +1,4 @@
-//! The two ends of the Chat service: what serves it, and what speaks to the other's.
+//! Both ends of the Chat service: the server, and the client of the partner's server.
 
 use std::net::SocketAddr;
 
@@ -20,44 +20,45 @@ use crate::proto::chat::chat_client::ChatClient;
 use crate::proto::chat::chat_server::{Chat, ChatServer};
 use crate::proto::chat::{ChatMessage, Nothing};
 
-/// Metadata of `GetInfo` by which those who look for anybody choose (`choice`): who asks, by the id in
-/// the network, and whether they want nobody else.
+/// Request metadata of `GetInfo` for the pairing of users without a named partner (`pairing`): the
+/// sender's id in the network, and whether it has chosen us as its partner.
 const ID_KEY: &str = "crc-chat-id";
 const CHOSEN_KEY: &str = "crc-chat-chosen";
 
-/// Metadata of the answer: whoever sends it answers such questions.
+/// Response metadata of `GetInfo`: the sender supports pairing.
 const PAIRING_KEY: &str = "crc-chat-rule";
 
-/// Who asks whether we chat with them.
+/// A request to be paired.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PairRequest {
+    /// The sender's id in the network.
     pub(crate) id: HostId,
-    /// Whether they want nobody else.
+    /// Whether the sender has chosen us as its partner.
     pub(crate) has_chosen_us: bool,
 }
 
-/// A question, or no more than a look from somebody who does not say who they are; a reply that is
-/// dropped is an error to them, and they may ask again.
+/// A received `GetInfo`. `request` is `None` without pairing metadata. Dropping `reply` answers
+/// with an error status, after which the sender may retry.
 pub(crate) struct IncomingRequest {
     pub(crate) request: Option<PairRequest>,
     pub(crate) reply: oneshot::Sender<PairReply>,
 }
 
-/// The other, as far as a connection reaches.
+/// A connected chat peer.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    /// Who they say that they are.
+    /// The name that the peer gives.
     pub(crate) name: String,
-    /// With whom they chat, and whether they choose as we do (`choice`).
+    /// The peer's partner, and whether it supports pairing.
     pub(crate) info: PeerInfo,
     client: ChatClient<Channel>,
 }
 
 impl Peer {
-    /// Connects and asks who is there.
+    /// Connects and requests the peer's info.
     ///
     /// # Errors
-    /// Nobody is there, or nobody who chats.
+    /// Returns an error if there is no server or it does not provide the Chat service.
     pub(crate) async fn dial(
         address: SocketAddr,
         pair_request: Option<PairRequest>,
@@ -65,9 +66,9 @@ impl Peer {
         let (channel, closed) = connect(address).await?;
         let mut client = ChatClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
         let mut request = Request::new(Nothing {});
-        if let Some(PairRequest { id, has_chosen_us: has_chosen }) = pair_request {
+        if let Some(PairRequest { id, has_chosen_us }) = pair_request {
             request.metadata_mut().insert(ID_KEY, id.0.into());
-            if has_chosen {
+            if has_chosen_us {
                 request.metadata_mut().insert(CHOSEN_KEY, MetadataValue::from_static("1"));
             }
         }
@@ -78,13 +79,13 @@ impl Peer {
         Ok((Self { name, info, client }, closed))
     }
 
-    /// Whether the connection still has somebody at its other end.
+    /// Checks that the peer still answers on this connection.
     pub(crate) fn ping(&self) -> impl Future<Output = Result<(), RpcError>> + Send + use<> {
         let mut client = self.client.clone();
         async move { await_response(client.get_info(Nothing {})).await.map(drop) }
     }
 
-    /// Says something; the future owns all that it needs.
+    /// Sends a message. The future does not borrow the peer.
     pub(crate) fn send(
         &self,
         sender: &str,
@@ -96,12 +97,13 @@ impl Peer {
     }
 }
 
+/// Returns a message with the current time.
 fn message(sender: &str, body: &str) -> ChatMessage {
     let timestamp = Timestamp::now().as_second();
     ChatMessage { timestamp, sender: sender.to_owned(), body: body.to_owned() }
 }
 
-/// A service that runs, and what comes to it.
+/// The running Chat server, and what it receives.
 pub(crate) struct ChatService {
     pub(crate) messages: mpsc::Receiver<ChatMessage>,
     pub(crate) requests: mpsc::Receiver<IncomingRequest>,
@@ -110,7 +112,7 @@ pub(crate) struct ChatService {
 }
 
 impl ChatService {
-    /// Serves as `name`, from now on.
+    /// Starts serving as `name`.
     pub(crate) fn start(name: &str, listener: TcpListener) -> Self {
         let (sender, messages) = mpsc::channel(RECEIVED_MESSAGES_MAX);
         let (request_sender, requests) = mpsc::channel(1);
@@ -120,7 +122,7 @@ impl ChatService {
         let (stop, stopped) = oneshot::channel();
         let incoming = incoming(listener);
         let task = tokio::spawn(async move {
-            // It ends when it is stopped; that a connection fails is no end.
+            // The server ends when it is stopped; failed connections do not end it.
             let _ = server_builder()
                 .serve_with_incoming_shutdown(handler, incoming, async { drop(stopped.await) })
                 .await;
@@ -128,7 +130,7 @@ impl ChatService {
         Self { messages, requests, stop, task }
     }
 
-    /// Takes no more, and answers with what was taken and not seen yet.
+    /// Stops the server. Returns the accepted messages that were not shown yet.
     pub(crate) async fn stop(mut self) -> Vec<ChatMessage> {
         drop((self.stop, self.requests));
         let (mut unread, mut task) = (Vec::new(), self.task);
@@ -144,6 +146,7 @@ impl ChatService {
     }
 }
 
+/// The implementation of the Chat service.
 struct ChatHandler {
     name: String,
     requests: mpsc::Sender<IncomingRequest>,
@@ -158,7 +161,7 @@ impl Chat for ChatHandler {
     ) -> Result<Response<Nothing>, Status> {
         match self.messages.send(request.into_inner()).await {
             Ok(()) => Ok(Response::new(Nothing {})),
-            Err(_) => Err(Status::unavailable("leaving")),
+            Err(_) => Err(Status::unavailable("the chat has ended")),
         }
     }
 
@@ -176,8 +179,10 @@ impl Chat for ChatHandler {
                 response.metadata_mut().insert(PAIRING_KEY, MetadataValue::from_static("1"));
                 Ok(response)
             }
-            Ok(PairReply::RetryLater) => Err(Status::unavailable("too many ask")),
-            Err(_) => Err(Status::unavailable("leaving")),
+            Ok(PairReply::RetryLater) => {
+                Err(Status::unavailable("too many pair requests: retry later"))
+            }
+            Err(_) => Err(Status::unavailable("the chat has ended")),
         }
     }
 }

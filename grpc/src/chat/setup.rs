@@ -1,4 +1,4 @@
-//! What must be there before a chat begins: a port that is listened on, and the network's welcome.
+//! The setup of a chat: the listener, and the welcome of the network.
 
 use tokio::sync::mpsc;
 
@@ -10,14 +10,14 @@ use crate::channel;
 use crate::cli::Discovery;
 use crate::screen::{Input, Screen};
 
-/// A chat that may begin.
+/// A chat that is ready to run.
 pub(super) type PreparedChat =
     (ChatSession, ChatService, mpsc::Receiver<TaskEvent>, mpsc::Receiver<Input>);
 
-/// Joins the network, where there is one, and takes the terminal over.
+/// Opens the listener, joins the network if there is one, and then opens the terminal.
 ///
 /// # Errors
-/// What keeps the chat from beginning.
+/// Returns the reason why the chat cannot start.
 pub(super) async fn prepare(name: String, discovery: Discovery) -> Result<PreparedChat, String> {
     let (service, network, target, partner, port) = match discovery {
         Discovery::Ports { own, peer } => {

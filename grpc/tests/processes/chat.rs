@@ -1,4 +1,4 @@
-//! Chats by ports.
+//! Chats between fixed ports.
 
 use std::net::TcpListener;
 use std::process::Command;
@@ -10,18 +10,18 @@ use crate::proto::chat::ChatMessage;
 use crate::proto::chat::chat_client::ChatClient;
 use crate::support::*;
 
-fn start_chat(name: &str, own: &Reserved, peer: &Reserved) -> Program {
+fn start_chat(name: &str, own: &ReservedPort, peer: &ReservedPort) -> Program {
     let program = Program::start(&["chat", name, &own.port, &peer.port]);
-    program.shows(WAITING);
+    program.expect_line(WAITING_LINE);
     program
 }
 
 #[track_caller]
 fn expect_welcome(own: &Program, own_name: &str, peer_name: &str) {
-    own.shows(&format!("Welcome, {own_name}. You are chatting with {peer_name}."));
+    own.expect_line(&format!("Welcome, {own_name}. You are chatting with {peer_name}."));
 }
 
-fn start_pair(one: &Reserved, two: &Reserved) -> (Program, Program) {
+fn start_pair(one: &ReservedPort, two: &ReservedPort) -> (Program, Program) {
     let alice = start_chat("Alice", one, two);
     let bob = start_chat("Bob", two, one);
     expect_welcome(&alice, "Alice", "Bob");
@@ -31,7 +31,7 @@ fn start_pair(one: &Reserved, two: &Reserved) -> (Program, Program) {
 
 #[test]
 fn two_peers_exchange_messages_and_leave() {
-    let (one, two) = (Reserved::new(), Reserved::new());
+    let (one, two) = (ReservedPort::new(), ReservedPort::new());
     let (mut alice, mut bob) = start_pair(&one, &two);
     alice.type_line("Hello, Bob!");
     bob.expect_message("Alice> Hello, Bob!");
@@ -45,19 +45,19 @@ fn two_peers_exchange_messages_and_leave() {
         bob.expect_message(&format!("Alice> A{number}"));
         alice.expect_message(&format!("Bob> B{number}"));
     }
-    // What was typed before the end is still delivered.
+    // Lines typed before the end of input are still delivered.
     alice.type_line("Bye");
     alice.exit_at_end_of_input();
     bob.expect_message("Alice> Bye");
     bob.expect_note("Alice is away");
-    bob.shows(WAITING);
+    bob.expect_line(WAITING_LINE);
     bob.send_signal(Signal::INT);
     assert_eq!(bob.wait_for_exit_code(), Some(0));
 }
 
 #[test]
 fn lines_typed_before_the_peer_connects_are_sent_when_it_does() {
-    let (one, two) = (Reserved::new(), Reserved::new());
+    let (one, two) = (ReservedPort::new(), ReservedPort::new());
     let mut alice = start_chat("Alice", &one, &two);
     for line in ["1", "", "2", "3"] {
         alice.type_line(line);
@@ -66,7 +66,7 @@ fn lines_typed_before_the_peer_connects_are_sent_when_it_does() {
     let bob = start_chat("Bob", &two, &one);
     expect_welcome(&alice, "Alice", "Bob");
     assert_eq!(alice.wait_for_exit_code(), Some(0));
-    // All may have come before Bob has found her in turn.
+    // The messages may arrive before Bob has connected back.
     let messages =
         std::iter::repeat_with(|| bob.next_line()).filter(|line| !line.starts_with("Welcome"));
     for (expected, line) in ["1", "2", "3"].into_iter().zip(messages) {
@@ -76,7 +76,7 @@ fn lines_typed_before_the_peer_connects_are_sent_when_it_does() {
 
 #[test]
 fn chat_without_a_peer_exits_0_at_end_of_input_or_sigterm() {
-    let (one, two) = (Reserved::new(), Reserved::new());
+    let (one, two) = (ReservedPort::new(), ReservedPort::new());
     start_chat("Alice", &one, &two).exit_at_end_of_input();
     let mut alice = start_chat("Alice", &one, &two);
     alice.send_signal(Signal::TERM);
@@ -85,14 +85,14 @@ fn chat_without_a_peer_exits_0_at_end_of_input_or_sigterm() {
 
 #[test]
 fn peer_that_dies_is_reported_away_and_welcomed_on_return() {
-    let (one, two) = (Reserved::new(), Reserved::new());
+    let (one, two) = (ReservedPort::new(), ReservedPort::new());
     let (mut alice, bob) = start_pair(&one, &two);
     for round in 0..2 {
         if round == 0 {
             bob.send_signal(Signal::KILL);
         }
         alice.expect_note("Bob is away");
-        alice.shows(WAITING);
+        alice.expect_line(WAITING_LINE);
         alice.type_line("Are you\tthere?");
         alice.expect_note("not delivered, Bob is away: Are you\\tthere?");
         let mut restarted_bob = start_chat("Bob", &two, &one);
@@ -107,24 +107,24 @@ fn peer_that_dies_is_reported_away_and_welcomed_on_return() {
         } else {
             alice.exit_at_end_of_input();
             restarted_bob.expect_note("Alice is away");
-            restarted_bob.shows(WAITING);
+            restarted_bob.expect_line(WAITING_LINE);
         }
     }
 }
 
-/// A part of `deadlines`.
+/// Run by `deadlines`.
 pub(crate) fn unanswered_message_is_reported_undelivered() {
-    let (one, two) = (Reserved::new(), Reserved::new());
+    let (one, two) = (ReservedPort::new(), ReservedPort::new());
     let (mut alice, bob) = start_pair(&one, &two);
     bob.send_signal(Signal::STOP);
     alice.type_line("Anybody?");
     alice.expect_note("not delivered, no answer within 10 seconds: Anybody?");
     alice.expect_note("Bob is away");
-    alice.shows(WAITING);
+    alice.expect_line(WAITING_LINE);
     bob.send_signal(Signal::CONT);
     expect_welcome(&alice, "Alice", "Bob");
     alice.type_line("Now");
-    // The question may still have been read when it was given up.
+    // The unanswered message may have been received nevertheless.
     let line = bob.next_line();
     if line.ends_with("] Alice> Anybody?") {
         bob.expect_message("Alice> Now");
@@ -137,9 +137,9 @@ pub(crate) fn unanswered_message_is_reported_undelivered() {
 fn peer_is_dialled_at_most_once_a_second() {
     let peer = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = peer.local_addr().expect("bound").port().to_string();
-    let own = Reserved::new();
+    let own = ReservedPort::new();
     let alice = Program::start(&["chat", "Alice", &own.port, &port]);
-    alice.shows(WAITING);
+    alice.expect_line(WAITING_LINE);
     let times = [(); 4].map(|()| {
         accept(&peer);
         Instant::now()
@@ -153,11 +153,11 @@ fn peer_is_dialled_at_most_once_a_second() {
 
 #[test]
 fn message_from_any_grpc_client_is_shown_in_local_time() {
-    let (one, two) = (Reserved::new(), Reserved::new());
+    let (one, two) = (ReservedPort::new(), ReservedPort::new());
     let mut command = Command::new(env!("CARGO_BIN_EXE_crc-grpc"));
     command.args(["chat", "Bob", &one.port, &two.port]).env("TZ", "Asia/Tokyo");
-    let bob = Program::run(&mut command);
-    bob.shows(WAITING);
+    let bob = Program::spawn(&mut command);
+    bob.expect_line(WAITING_LINE);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
         let address = format!("http://127.0.0.1:{}", one.port);
@@ -173,13 +173,13 @@ fn message_from_any_grpc_client_is_shown_in_local_time() {
         let too_long = send(0, "x".repeat(1 << 20)).await;
         assert_eq!(too_long, Err(tonic::Code::OutOfRange));
     });
-    bob.shows("[17:24] Alice> Hello, Bob!");
-    bob.shows("[--:--] Alice> When?");
+    bob.expect_line("[17:24] Alice> Hello, Bob!");
+    bob.expect_line("[--:--] Alice> When?");
 }
 
 #[test]
 fn line_longer_than_65536_bytes_is_rejected() {
-    let (one, two) = (Reserved::new(), Reserved::new());
+    let (one, two) = (ReservedPort::new(), ReservedPort::new());
     let (mut alice, bob) = start_pair(&one, &two);
     alice.type_line(&"x".repeat(70_000));
     alice.expect_note("not sent: a line has at most 65536 bytes");

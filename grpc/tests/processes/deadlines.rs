@@ -1,10 +1,10 @@
-//! What takes five or ten seconds because the program waits as long for somebody who says nothing.
+//! Timeouts of 5 s and 10 s towards peers that do not answer.
 
 use std::thread;
 
 use crate::{chat, hostile, network};
 
-/// Each has programs of its own: all wait at the same time, which is most of what they do.
+/// The checks run concurrently because they mostly wait.
 #[test]
 fn unresponsive_peers_are_given_up_at_their_deadlines() {
     let checks: [(&str, fn()); 3] = [
@@ -20,5 +20,5 @@ fn unresponsive_peers_are_given_up_at_their_deadlines() {
         let results = threads.map(|(name, thread)| (name, thread.join()));
         results.into_iter().filter(|(_, result)| result.is_err()).map(|(name, _)| name).collect()
     });
-    assert_eq!(failed, [""; 0], "what failed is said above");
+    assert_eq!(failed, [""; 0], "the failures are reported above");
 }

@@ -1,4 +1,4 @@
-//! The greeting's server and clients.
+//! The greeting server and its clients.
 
 use rustix::process::Signal;
 use tokio::net::TcpListener;
@@ -29,7 +29,7 @@ fn every_name_is_greeted_by_a_client_of_its_own() {
     let (mut server, port) = start_server();
     let mut clients = Program::start(&["greet", &port, "Bob", "Eve", "Ünal"]);
     for number in 1..=3 {
-        clients.shows(&format!("Client {number} started"));
+        clients.expect_line(&format!("Client {number} started"));
     }
     let greeted = sorted_lines((0..3).map(|_| clients.next_line()));
     let names = ["Bob", "Eve", "Ünal"];
@@ -41,11 +41,11 @@ fn every_name_is_greeted_by_a_client_of_its_own() {
     assert_eq!(requests, names.map(expected_line));
 
     let mut evil = Program::start(&["greet", &port, "a\u{1b}[2J\nb"]);
-    evil.shows("Client 1 started");
+    evil.expect_line("Client 1 started");
     let shown = "a\\u{1b}[2J\\nb";
-    evil.shows(&format!("[{shown}] Message received from server: \"Hello, {shown}.\""));
+    evil.expect_line(&format!("[{shown}] Message received from server: \"Hello, {shown}.\""));
     assert_eq!(evil.wait_for_exit_code(), Some(0));
-    server.shows(&format!("[Server] Received request from user named '{shown}'"));
+    server.expect_line(&format!("[Server] Received request from user named '{shown}'"));
     server.close_stdin();
     server.send_signal(Signal::TERM);
     assert_eq!(server.wait_for_exit_code(), Some(0));
@@ -58,7 +58,7 @@ fn fifty_names_are_greeted_concurrently() {
     let words = ["greet", &port].into_iter().chain(names.iter().map(String::as_str));
     let mut clients = Program::start(&words.collect::<Vec<_>>());
     for number in 1..=50 {
-        clients.shows(&format!("Client {number} started"));
+        clients.expect_line(&format!("Client {number} started"));
     }
     let expected_line = |name| format!("[{name}] Message received from server: \"Hello, {name}.\"");
     assert_eq!(
@@ -73,10 +73,10 @@ fn fifty_names_are_greeted_concurrently() {
 
 #[test]
 fn unreachable_server_is_reported_in_one_line() {
-    let nowhere = Reserved::new();
+    let nowhere = ReservedPort::new();
     let mut clients = Program::start(&["greet", &nowhere.port, "Bob", "Eve"]);
-    clients.shows("Client 1 started");
-    clients.shows("Client 2 started");
+    clients.expect_line("Client 1 started");
+    clients.expect_line("Client 2 started");
     let why = format!("no server at 127.0.0.1:{}: Connection refused", nowhere.port);
     assert_eq!(clients.expect_failure(), why);
 }
@@ -118,21 +118,20 @@ fn error_status_is_reported_in_one_line_for_its_client_only() {
     let port = port.recv().expect("it listens").to_string();
 
     let mut clients = Program::start(&["greet", &port, "Eve", "Bob"]);
-    clients.shows("Client 1 started");
-    clients.shows("Client 2 started");
-    clients.shows("[Bob] Message received from server: \"Ah, Bob\"");
+    clients.expect_line("Client 1 started");
+    clients.expect_line("Client 2 started");
+    clients.expect_line("[Bob] Message received from server: \"Ah, Bob\"");
     assert_eq!(
         clients.expect_failure(),
         "Eve: the answer is an error, PermissionDenied: not\\n you"
     );
 
     let mut chat = Program::start(&["chat", "Alice", "0", &port]);
-    chat.shows(WAITING);
+    chat.expect_line(WAITING_LINE);
     assert!(chat.next_note().contains("listening on 127.0.0.1:"));
-    assert!(
-        chat.expect_failure()
-            .starts_with("who answers there does not chat: the answer is an error, ")
-    );
+    assert!(chat.expect_failure().starts_with(&format!(
+        "the server at 127.0.0.1:{port} is not a chat: the answer is an error, "
+    )));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Peers, readers and systems that don't do what is expected of them.
+//! Silent peers, slow readers, and exhausted descriptors.
 
 use std::fs;
 use std::io::Read as _;
@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use crate::support::*;
 
-/// Processor time that a process has used, in hundredths of a second.
+/// Returns the processor time of a program, in hundredths of a second.
 fn cpu_ticks(program: &Program) -> u64 {
     let stat =
         fs::read_to_string(format!("/proc/{}/stat", program.process_id())).expect("it is there");
@@ -19,24 +19,24 @@ fn cpu_ticks(program: &Program) -> u64 {
     field(11).zip(field(12)).map(|(user, system): (u64, u64)| user + system).expect("two numbers")
 }
 
-/// A part of `deadlines`.
+/// Run by `deadlines`.
 pub(crate) fn silent_connections_use_no_cpu_and_are_closed_for_new_clients() {
     let mut command = Command::new("sh");
     let greet_server = concat!("ulimit -n 24; exec ", env!("CARGO_BIN_EXE_crc-grpc"));
     command.args(["-c", &format!("{greet_server} greet-server 0")]);
-    let server = Program::run(&mut command);
+    let server = Program::spawn(&mut command);
     let line = server.next_line();
     let port = line.strip_prefix("Server started, listening on ").expect("a port");
     let pid = server.process_id();
-    // Those that it has from whoever runs the tests may be above its limit, and don't count.
+    // Descriptors inherited from the test runner may be above the limit, and do not count.
     let descriptors = || {
         let all = fs::read_dir(format!("/proc/{pid}/fd")).expect("it is there");
         let names = all.map_while(|entry| entry.ok()?.file_name().into_string().ok());
         names.filter(|name| name.parse::<u32>().is_ok_and(|number| number < 24)).count()
     };
     let mut silent = Vec::new();
-    wait_until("it has no descriptors left", || {
-        // No more than make room for a client when the first of them are closed.
+    wait_until("the server has no descriptors left", || {
+        // Few enough that closing the first of them makes room for a client.
         if silent.len() < 14 {
             silent.push(TcpStream::connect(format!("127.0.0.1:{port}")).expect("a connection"));
         }
@@ -45,13 +45,13 @@ pub(crate) fn silent_connections_use_no_cpu_and_are_closed_for_new_clients() {
     let (before, second) = (cpu_ticks(&server), Instant::now() + Duration::from_secs(1));
     wait_until("a second has passed", || Instant::now() >= second);
     let used = cpu_ticks(&server) - before;
-    assert!(used < 30, "{used} of 100 ticks while there is nothing to do");
-    // Who has something to say comes in while the silent ones still hold on.
+    assert!(used < 30, "{used} of 100 ticks while idle");
+    // A client is served while the silent connections are open.
     let mut client = Program::start(&["greet", port, "Bob"]);
-    client.shows("Client 1 started");
-    client.shows("[Bob] Message received from server: \"Hello, Bob.\"");
+    client.expect_line("Client 1 started");
+    client.expect_line("[Bob] Message received from server: \"Hello, Bob.\"");
     assert_eq!(client.wait_for_exit_code(), Some(0));
-    server.shows("[Server] Received request from user named 'Bob'");
+    server.expect_line("[Server] Received request from user named 'Bob'");
     drop(silent);
 }
 
@@ -62,14 +62,14 @@ fn more_names_than_descriptors_are_greeted() {
     let port = line.strip_prefix("Server started, listening on ").expect("a port");
     let script =
         format!("ulimit -n 300; exec {} greet {port} $(seq 1 400)", env!("CARGO_BIN_EXE_crc-grpc"));
-    let mut clients = Program::run(Command::new("sh").args(["-c", &script]));
+    let mut clients = Program::spawn(Command::new("sh").args(["-c", &script]));
     (0..800).for_each(|_| drop(clients.next_line()));
     assert_eq!(clients.wait_for_exit_code(), Some(0));
 }
 
 #[test]
 fn closed_stderr_does_not_crash_the_client() {
-    let nowhere = Reserved::new();
+    let nowhere = ReservedPort::new();
     let mut child = Command::new(env!("CARGO_BIN_EXE_crc-grpc"))
         .args(["greet", &nowhere.port, "Bob"])
         .stdout(Stdio::null())
@@ -94,7 +94,7 @@ fn slow_stdout_reader_gets_every_line() {
         .spawn()
         .expect("it starts");
     (0..8).for_each(|_| drop(server.next_line()));
-    // Until now there is no room for what it has to say, and no reader for as long as anybody waits.
+    // The pipe is full and not read for longer than any other timeout of the program.
     let later = Instant::now() + Duration::from_secs(2);
     wait_until("it has waited", || Instant::now() >= later);
     let mut output = String::new();
@@ -103,7 +103,7 @@ fn slow_stdout_reader_gets_every_line() {
     assert_eq!(output.lines().count(), 16);
 }
 
-/// A port where somebody takes connections and answers nothing.
+/// Returns a listener that accepts connections and answers nothing.
 fn silent_listener() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("bound").port().to_string();
@@ -117,9 +117,9 @@ fn sigint_while_connecting_exits_with_code_0() {
     for arguments in [&["greet", &port, "Bob"][..], &["chat", "Alice", "--network", &address]] {
         let mut program = Program::start(arguments);
         let mut stream = accept(&listener);
-        stream.read_exact(&mut [0; 8]).expect("it has begun to speak");
+        stream.read_exact(&mut [0; 8]).expect("the first bytes");
         if arguments[0] == "greet" {
-            program.shows("Client 1 started");
+            program.expect_line("Client 1 started");
         }
         let signalled_at = Instant::now();
         program.send_signal(Signal::INT);
@@ -130,19 +130,19 @@ fn sigint_while_connecting_exits_with_code_0() {
 
 #[test]
 fn chat_connections_use_tcp_keepalive_at_both_ends() {
-    let (one, two) = (Reserved::new(), Reserved::new());
+    let (one, two) = (ReservedPort::new(), ReservedPort::new());
     let alice = Program::start(&["chat", "Alice", &one.port, &two.port]);
     let bob = Program::start(&["chat", "Bob", &two.port, &one.port]);
     for program in [&alice, &bob] {
-        program.shows(WAITING);
+        program.expect_line(WAITING_LINE);
         assert!(program.next_line().starts_with("Welcome, "));
     }
-    // In /proc/net/tcp: addresses as hexadecimal, state 01, and timer 02 when probes are due.
+    // /proc/net/tcp has hexadecimal addresses, state 01 (established) and timer 02 (keepalive).
     let ports = [&one, &two].map(|port| {
         let port: u16 = port.port.parse().expect("a number");
         format!(":{port:04X}")
     });
-    wait_until("both ends of both connections are probed", || {
+    wait_until("both ends of both connections use keepalive", || {
         let table = fs::read_to_string("/proc/net/tcp").expect("the system's table");
         let probed = table.lines().filter(|row| {
             let fields: Vec<&str> = row.split_whitespace().collect();

@@ -1,6 +1,6 @@
-//! The gRPC section of `docs/INTEROP.md`: its files, and its programs as they stand there.
+//! The files and programs of the gRPC section of `docs/INTEROP.md`.
 //!
-//! The programs run where `python3`, or what `CRC_PYTHON` names, has the package `grpcio`.
+//! The programs run if `python3`, or the interpreter in `CRC_PYTHON`, has the package `grpcio`.
 
 use std::fs;
 use std::process::Command;
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::support::*;
 
-/// The blocks of the page in one language, with their file names.
+/// Returns the code blocks in one language, with their file names.
 fn blocks(language: &str) -> Vec<(&'static str, &'static str)> {
     let page = include_str!("../../../docs/INTEROP.md");
     let (_, page) = page.split_once("\n## gRPC\n").expect("the section");
@@ -31,7 +31,7 @@ fn interop_page_contains_the_proto_files() {
     assert_eq!(blocks("proto"), files);
 }
 
-/// The page's programs in a folder.
+/// The programs of the page, in a folder.
 struct InteropPage {
     python: String,
     dir: TempDir,
@@ -55,7 +55,7 @@ impl InteropPage {
     fn start(&self, arguments: &[&str]) -> Program {
         let mut command = Command::new(&self.python);
         command.args(arguments).current_dir(self.dir.path()).env("PYTHONIOENCODING", "utf-8");
-        Program::run(command.env("GRPC_VERBOSITY", "NONE"))
+        Program::spawn(command.env("GRPC_VERBOSITY", "NONE"))
     }
 }
 
@@ -66,18 +66,18 @@ fn greetings_interoperate_with_python() {
     let line = server.next_line();
     let port = line.strip_prefix("Server started, listening on ").expect("a port");
     let mut client = Program::start(&["greet", port, "Jürgen"]);
-    client.shows("Client 1 started");
-    client.shows("[Jürgen] Message received from server: \"Hello, Jürgen.\"");
+    client.expect_line("Client 1 started");
+    client.expect_line("[Jürgen] Message received from server: \"Hello, Jürgen.\"");
     assert_eq!(client.wait_for_exit_code(), Some(0));
-    server.shows("[Server] Received request from user named 'Jürgen'");
+    server.expect_line("[Server] Received request from user named 'Jürgen'");
 
     let mut server = Program::start(&["greet-server", "0"]);
     let line = server.next_line();
     let port = line.strip_prefix("Server started, listening on ").expect("a port");
     let mut client = page.start(&["greet_client.py", port, "Jürgen"]);
-    client.shows("[Jürgen] Message received from server: \"Hello, Jürgen.\"");
+    client.expect_line("[Jürgen] Message received from server: \"Hello, Jürgen.\"");
     assert_eq!(client.wait_for_exit_code(), Some(0));
-    server.shows("[Server] Received request from user named 'Jürgen'");
+    server.expect_line("[Server] Received request from user named 'Jürgen'");
     server.send_signal(Signal::TERM);
     assert_eq!(server.wait_for_exit_code(), Some(0));
 }
@@ -86,23 +86,23 @@ fn greetings_interoperate_with_python() {
 fn chat_interoperates_with_python_whichever_starts_first() {
     let Some(page) = InteropPage::open() else { return };
     for is_rust_first in [true, false] {
-        let (one, two) = (Reserved::new(), Reserved::new());
+        let (one, two) = (ReservedPort::new(), ReservedPort::new());
         let start_rust = || Program::start(&["chat", "Alice", &one.port, &two.port]);
         let start_python = || page.start(&["chat_peer.py", "Bob", &two.port, &one.port]);
         let (mut alice, mut bob);
         if is_rust_first {
             alice = start_rust();
-            alice.shows(WAITING);
+            alice.expect_line(WAITING_LINE);
             bob = start_python();
-            bob.shows(WAITING);
+            bob.expect_line(WAITING_LINE);
         } else {
             bob = start_python();
-            bob.shows(WAITING);
+            bob.expect_line(WAITING_LINE);
             alice = start_rust();
-            alice.shows(WAITING);
+            alice.expect_line(WAITING_LINE);
         }
-        alice.shows("Welcome, Alice. You are chatting with Bob.");
-        bob.shows("Welcome, Bob. You are chatting with Alice.");
+        alice.expect_line("Welcome, Alice. You are chatting with Bob.");
+        bob.expect_line("Welcome, Bob. You are chatting with Alice.");
         alice.type_line("Hello, Bob!");
         bob.expect_message("Alice> Hello, Bob!");
         for number in 0..20 {
@@ -115,7 +115,7 @@ fn chat_interoperates_with_python_whichever_starts_first() {
         }
         bob.exit_at_end_of_input();
         alice.expect_note("Bob is away");
-        alice.shows(WAITING);
+        alice.expect_line(WAITING_LINE);
         alice.exit_at_end_of_input();
     }
 }

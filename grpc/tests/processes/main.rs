@@ -1,4 +1,4 @@
-//! `crc-grpc` as processes: against itself, a crc network, and programs of others.
+//! `crc-grpc` as processes: against itself, in a crc network, and against other gRPC programs.
 
 mod chat;
 mod deadlines;

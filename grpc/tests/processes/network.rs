@@ -1,4 +1,4 @@
-//! Chats whose ends find each other in a crc network.
+//! Chats between users who find each other in a crc network.
 
 use std::time::{Duration, Instant};
 
@@ -9,16 +9,16 @@ use crate::support::*;
 fn start_chat(name: &str, server: &CrcServer, options: &[&str]) -> Program {
     let program =
         Program::start(&[&["chat", name, "--network", &server.address][..], options].concat());
-    program.shows(WAITING);
+    program.expect_line(WAITING_LINE);
     program
 }
 
 #[track_caller]
 fn expect_welcome(program: &Program, own: &str, peer: &str) {
-    program.shows(&format!("Welcome, {own}. You are chatting with {peer}."));
+    program.expect_line(&format!("Welcome, {own}. You are chatting with {peer}."));
 }
 
-/// Looks at the line that says where the other is, and answers with where.
+/// Checks the note with the partner's address, and returns its port.
 #[track_caller]
 fn expect_found_port(program: &Program, peer: &str) -> String {
     let note = program.next_note();
@@ -54,7 +54,7 @@ fn peers_find_each_other_across_servers() {
     exchange_messages(&mut alice, &mut bob);
     bob.exit_at_end_of_input();
     alice.expect_note("Bob is away");
-    alice.shows(WAITING);
+    alice.expect_line(WAITING_LINE);
     alice.expect_note("Bob has left the network");
     alice.type_line("Bob?");
     alice.expect_note("not delivered, Bob is away: Bob?");
@@ -88,7 +88,7 @@ fn killed_peer_is_found_again_on_another_server() {
     let (mut alice, bob) = start_pair(&one, &two);
     bob.send_signal(Signal::KILL);
     alice.expect_note("Bob is away");
-    alice.shows(WAITING);
+    alice.expect_line(WAITING_LINE);
     alice.expect_note("Bob has left the network");
     let mut bob = start_chat("Bob", &one, &["--with", "Alice"]);
     expect_welcome(&alice, "Alice", "Bob");
@@ -96,8 +96,8 @@ fn killed_peer_is_found_again_on_another_server() {
     exchange_messages(&mut alice, &mut bob);
 }
 
-const NETWORK_LOST: &str = "the network is lost, the chat goes on directly, and joined again when it is there: \
-                    it closed the connection";
+const NETWORK_LOST: &str = "lost the connection to the network, rejoining, the chat continues directly: \
+                            the server closed the connection";
 
 #[test]
 fn chat_continues_after_both_servers_are_lost() {
@@ -106,20 +106,20 @@ fn chat_continues_after_both_servers_are_lost() {
     let (mut alice, mut bob) = start_pair(&one, &two);
     one.send_signal(Signal::KILL);
     alice.expect_note(NETWORK_LOST);
-    bob.expect_note("Alice has left the network, the chat goes on directly");
+    bob.expect_note("Alice has left the network, the chat continues directly");
     exchange_messages(&mut alice, &mut bob);
     two.send_signal(Signal::TERM);
     bob.expect_note(NETWORK_LOST);
     exchange_messages(&mut alice, &mut bob);
     alice.exit_at_end_of_input();
     bob.expect_note("Alice is away");
-    bob.shows(WAITING);
+    bob.expect_line(WAITING_LINE);
     bob.exit_at_end_of_input();
 }
 
 #[test]
 fn lost_network_is_rejoined_without_interrupting_the_chat() {
-    let port = Reserved::new();
+    let port = ReservedPort::new();
     let server = CrcServer::start_on_port(&port.port, &[]);
     let (mut alice, mut bob) = start_pair(&server, &server);
     drop(server);
@@ -127,25 +127,25 @@ fn lost_network_is_rejoined_without_interrupting_the_chat() {
     bob.expect_note(NETWORK_LOST);
     exchange_messages(&mut alice, &mut bob);
     let server = CrcServer::start_on_port(&port.port, &[]);
-    alice.expect_note("the network is there again");
-    bob.expect_note("the network is there again");
+    alice.expect_note("rejoined the network");
+    bob.expect_note("rejoined the network");
     alice.expect_note("Bob is in the network again");
     bob.expect_note("Alice is in the network again");
     exchange_messages(&mut alice, &mut bob);
-    // One who was thrown out comes back, too.
+    // A kicked user rejoins, too.
     let users = server.ctl(&["users"]);
     let row = users.lines().find(|row| row.contains(" Alice ")).expect("Alice is there");
     server.ctl(&["kick", row.split_whitespace().next().expect("an id")]);
-    assert!(
-        alice.next_note().starts_with("crc-grpc: the network is lost, the chat goes on directly")
-    );
-    bob.expect_note("Alice has left the network, the chat goes on directly");
-    alice.expect_note("the network is there again");
+    assert!(alice.next_note().starts_with(
+        "crc-grpc: lost the connection to the network, rejoining, the chat continues directly"
+    ));
+    bob.expect_note("Alice has left the network, the chat continues directly");
+    alice.expect_note("rejoined the network");
     bob.expect_note("Alice is in the network again");
     exchange_messages(&mut alice, &mut bob);
     bob.send_signal(Signal::KILL);
     alice.expect_note("Bob is away");
-    alice.shows(WAITING);
+    alice.expect_line(WAITING_LINE);
     alice.expect_note("Bob has left the network");
     let mut bob = start_chat("Bob", &server, &["--with", "Alice"]);
     expect_welcome(&alice, "Alice", "Bob");
@@ -155,15 +155,15 @@ fn lost_network_is_rejoined_without_interrupting_the_chat() {
 
 #[test]
 fn network_lost_before_pairing_is_rejoined() {
-    let port = Reserved::new();
+    let port = ReservedPort::new();
     let server = CrcServer::start_on_port(&port.port, &[]);
     let mut alice = start_chat("Alice", &server, &[]);
     drop(server);
     let note = alice.next_note();
-    let lost = "crc-grpc: the network is lost, and joined again when it is there: ";
+    let lost = "crc-grpc: lost the connection to the network, rejoining: ";
     assert!(note.starts_with(lost), "{note}");
     let server = CrcServer::start_on_port(&port.port, &[]);
-    alice.expect_note("the network is there again");
+    alice.expect_note("rejoined the network");
     let mut bob = start_chat("Bob", &server, &["--with", "Alice"]);
     expect_found_port(&alice, "Bob");
     expect_welcome(&alice, "Alice", "Bob");
@@ -185,7 +185,7 @@ fn address_option_sets_the_advertised_address() {
     assert_eq!(why, "cannot listen on 192.0.2.7:0: Cannot assign requested address");
 }
 
-/// The other of each who was welcomed, once there are as many.
+/// Waits until `count` programs are connected. Returns the partner of each.
 fn wait_for_partners(programs: &[Program], names: &[&str], count: usize) -> Vec<Option<usize>> {
     let mut partners = vec![None; names.len()];
     let deadline = Instant::now() + TIMEOUT;
@@ -199,7 +199,7 @@ fn wait_for_partners(programs: &[Program], names: &[&str], count: usize) -> Vec<
             let other = names.iter().position(|name| *name == partner);
             assert_eq!(partners[at].replace(other.expect("a name")), None, "twice: {line}");
         }
-        std::thread::park_timeout(Duration::from_millis(10)); // between two looks
+        std::thread::park_timeout(Duration::from_millis(10)); // poll interval
     }
     partners
 }
@@ -214,9 +214,9 @@ fn peers_without_a_named_partner_are_paired() {
         let mut programs: Vec<Program> = names
             .iter()
             .zip([&one, &two].into_iter().cycle())
-            .map(|(name, relay)| Program::start(&["chat", name, "--network", &relay.address]))
+            .map(|(name, server)| Program::start(&["chat", name, "--network", &server.address]))
             .collect();
-        programs.iter().for_each(|program| program.shows(WAITING));
+        programs.iter().for_each(|program| program.expect_line(WAITING_LINE));
         let partners = wait_for_partners(&programs, names, count - 1);
         for (at, other) in partners.iter().enumerate() {
             let Some(other) = *other else { continue };
@@ -228,7 +228,7 @@ fn peers_without_a_named_partner_are_paired() {
             program.send_signal(Signal::TERM);
         }
         for program in &mut programs {
-            // Who ends later sees the other leave.
+            // The partner of an earlier one has printed that it is away.
             assert_eq!(program.drain_and_wait_for_exit_code(), Some(0));
         }
     }
@@ -237,18 +237,18 @@ fn peers_without_a_named_partner_are_paired() {
 #[test]
 fn unreachable_and_non_chat_users_do_not_block_pairing() {
     let server = CrcServer::start(&[]);
-    let nowhere = Reserved::new();
-    let _bob = server.client("Bob", &format!("grpc://127.0.0.1:{}", nowhere.port));
+    let nowhere = ReservedPort::new();
+    let _bob = server.start_client("Bob", &format!("grpc://127.0.0.1:{}", nowhere.port));
     let greeter = Program::start(&["greet-server", "0"]);
     let line = greeter.next_line();
     let port = line.strip_prefix("Server started, listening on ").expect("a port");
-    let _greeter = server.client("Greta", &format!("grpc://127.0.0.1:{port}"));
+    let _greeter = server.start_client("Greta", &format!("grpc://127.0.0.1:{port}"));
     let mut alice = start_chat("Alice", &server, &[]);
     let mut notes = [alice.next_note(), alice.next_note()];
     notes.sort();
-    let refused = "crc-grpc: not reached, and tried again: no server at 127.0.0.1:";
+    let refused = "crc-grpc: not connected, retrying: no server at 127.0.0.1:";
     assert!(notes[0].starts_with(refused), "{notes:?}");
-    assert!(notes[1].starts_with("crc-grpc: somebody in the network does not chat: "), "{notes:?}");
+    assert!(notes[1].starts_with("crc-grpc: the server at 127.0.0.1:"), "{notes:?}");
     let carol = start_chat("Carol", &server, &["--with", "Alice"]);
     expect_welcome(&alice, "Alice", "Carol");
     expect_welcome(&carol, "Carol", "Alice");
@@ -274,13 +274,13 @@ fn second_user_with_a_taken_name_is_refused() {
     let mut duplicate = start_chat("Alice", &one, &[]);
     let why = duplicate.expect_failure();
     assert!(why.starts_with("the name Alice is taken in the network, at 127.0.0.1:"), "{why}");
-    alice.expect_note("another Alice has come to the network");
+    alice.expect_note("another user named Alice has joined the network");
     exchange_messages(&mut alice, &mut bob);
 }
 
 #[test]
 fn missing_or_wrong_server_is_reported_in_one_line() {
-    let nowhere = Reserved::new();
+    let nowhere = ReservedPort::new();
     let address = format!("127.0.0.1:{}", nowhere.port);
     let mut alice = Program::start(&["chat", "Alice", "--network", &address]);
     assert_eq!(alice.expect_failure(), format!("no crc server at {address}: Connection refused"));
@@ -316,10 +316,10 @@ fn latecomer_does_not_disturb_a_pair() {
 #[test]
 fn name_of_an_unreachable_holder_can_be_reused() {
     let server = CrcServer::start(&[]);
-    // A client that holds the name, with an address where nobody listens.
-    let nowhere = Reserved::new();
+    // A client has the name, and its address has no listener.
+    let nowhere = ReservedPort::new();
     let info = format!("grpc://127.0.0.1:{}", nowhere.port);
-    let _holder = server.client("Alice", &info);
+    let _holder = server.start_client("Alice", &info);
     let mut alice = start_chat("Alice", &server, &["--with", "Bob"]);
     let mut bob = start_chat("Bob", &server, &[]);
     expect_welcome(&alice, "Alice", "Bob");
@@ -327,7 +327,7 @@ fn name_of_an_unreachable_holder_can_be_reused() {
     exchange_messages(&mut alice, &mut bob);
 }
 
-/// A part of `deadlines`.
+/// Run by `deadlines`.
 pub(crate) fn chat_with_an_unresponsive_peer_is_not_reported_to_continue() {
     let server = CrcServer::start(&[]);
     let (alice, bob) = start_pair(&server, &server);
@@ -336,6 +336,6 @@ pub(crate) fn chat_with_an_unresponsive_peer_is_not_reported_to_continue() {
     let row = users.lines().find(|row| row.contains(" Bob ")).expect("Bob is there");
     server.ctl(&["kick", row.split_whitespace().next().expect("an id")]);
     alice.expect_note("Bob is away");
-    alice.shows(WAITING);
+    alice.expect_line(WAITING_LINE);
     alice.expect_note("Bob has left the network");
 }

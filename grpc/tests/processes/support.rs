@@ -1,4 +1,4 @@
-//! Running programs whose lines are waited for, and ports that nobody else takes.
+//! Running programs and waiting for their output, and reserving ports.
 
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -14,48 +14,49 @@ use rustix::net::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How long anything may take on a busy machine before it counts as never.
+/// Maximum wait for any condition, generous for a busy machine.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
-pub(crate) const WAITING: &str = "Waiting for other peer to connect...";
+/// The line that a chat prints before it is connected.
+pub(crate) const WAITING_LINE: &str = "Waiting for other peer to connect...";
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 #[track_caller]
 pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + TIMEOUT;
     while !condition() {
         assert!(Instant::now() < deadline, "never: {what}");
-        std::thread::park_timeout(Duration::from_millis(2)); // between two looks
+        std::thread::park_timeout(Duration::from_millis(2)); // poll interval
     }
 }
 
-/// Waits for the end of a program.
+/// Waits until a program exits.
 #[track_caller]
 pub(crate) fn wait_for_exit(child: &mut Child) -> ExitStatus {
     let mut status = None;
-    wait_until("it ends", || {
+    wait_until("the program exits", || {
         status = child.try_wait().expect("a child");
         status.is_some()
     });
-    status.expect("it has ended")
+    status.expect("the program has exited")
 }
 
-/// Waits for somebody to connect.
+/// Waits for a connection.
 #[track_caller]
 pub(crate) fn accept(listener: &TcpListener) -> TcpStream {
     listener.set_nonblocking(true).expect("a socket");
     let mut stream = None;
-    wait_until("somebody connects", || {
+    wait_until("a client connects", || {
         stream = listener.accept().ok();
         stream.is_some()
     });
-    let (stream, _) = stream.expect("it was accepted");
+    let (stream, _) = stream.expect("a connection");
     stream.set_nonblocking(false).expect("a socket");
     stream.set_read_timeout(Some(TIMEOUT)).expect("a socket");
     stream
 }
 
-/// A program whose lines are looked at one after the other: none may be passed over.
+/// A running program. Its lines are checked one after the other; none may be skipped.
 pub(crate) struct Program {
     child: Child,
     stdin: Option<ChildStdin>,
@@ -64,11 +65,13 @@ pub(crate) struct Program {
 }
 
 impl Program {
+    /// Starts `crc-grpc`.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        Self::run(Command::new(env!("CARGO_BIN_EXE_crc-grpc")).args(arguments))
+        Self::spawn(Command::new(env!("CARGO_BIN_EXE_crc-grpc")).args(arguments))
     }
 
-    pub(crate) fn run(command: &mut Command) -> Self {
+    /// Starts any program.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -82,10 +85,10 @@ impl Program {
 
     pub(crate) fn type_line(&mut self, line: &str) {
         let stdin = self.stdin.as_mut().expect("open");
-        writeln!(stdin, "{line}").and_then(|()| stdin.flush()).expect("it reads");
+        writeln!(stdin, "{line}").and_then(|()| stdin.flush()).expect("the program reads");
     }
 
-    /// The next line on standard output.
+    /// Waits for the next line on standard output.
     #[track_caller]
     pub(crate) fn next_line(&self) -> String {
         self.stdout.recv_timeout(TIMEOUT).unwrap_or_else(|_| {
@@ -94,17 +97,17 @@ impl Program {
         })
     }
 
-    /// The next line on standard output, if there is one by now.
+    /// Returns the next line on standard output, if there is one.
     pub(crate) fn try_next_line(&self) -> Option<String> {
         self.stdout.try_recv().ok()
     }
 
     #[track_caller]
-    pub(crate) fn shows(&self, line: &str) {
+    pub(crate) fn expect_line(&self, line: &str) {
         assert_eq!(self.next_line(), line);
     }
 
-    /// The next line is a message, sent within the last minutes or so.
+    /// Waits for the next line, which must be a message with any valid time.
     #[track_caller]
     pub(crate) fn expect_message(&self, message: &str) {
         let line = self.next_line();
@@ -114,7 +117,7 @@ impl Program {
         assert_eq!((&time[..1], &time[3..4], rest), ("[", ":", message), "{line}");
     }
 
-    /// The next line on standard error.
+    /// Waits for the next line on standard error.
     #[track_caller]
     pub(crate) fn next_note(&self) -> String {
         self.stderr.recv_timeout(TIMEOUT).expect("a line on standard error")
@@ -130,37 +133,37 @@ impl Program {
     }
 
     pub(crate) fn send_signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).expect("it is there");
+        kill_process(Pid::from_child(&self.child), signal).expect("it runs");
     }
 
     pub(crate) fn close_stdin(&mut self) {
         drop(self.stdin.take());
     }
 
-    /// Waits for its end and answers its code; nothing may have been said that was not looked at.
+    /// Waits for the exit and returns the code. All output must have been checked before.
     #[track_caller]
     pub(crate) fn wait_for_exit_code(&mut self) -> Option<i32> {
         let status = wait_for_exit(&mut self.child);
         let rest: Vec<String> = self.stdout.iter().chain(self.stderr.iter()).collect();
-        assert_eq!(rest, [""; 0], "said and not looked at");
+        assert_eq!(rest, [""; 0], "unchecked output");
         status.code()
     }
 
-    /// Waits for its end, whatever it says before.
+    /// Discards all output and returns the exit code.
     pub(crate) fn drain_and_wait_for_exit_code(&mut self) -> Option<i32> {
         self.stdout.iter().for_each(drop);
         self.stderr.iter().for_each(drop);
         self.wait_for_exit_code()
     }
 
-    /// Ends its input, upon which it leaves.
+    /// Closes the input and expects exit code 0.
     #[track_caller]
     pub(crate) fn exit_at_end_of_input(&mut self) {
         self.close_stdin();
         assert_eq!(self.wait_for_exit_code(), Some(0));
     }
 
-    /// The one line with which it fails.
+    /// Expects exit code 1 and returns the error line.
     #[track_caller]
     pub(crate) fn expect_failure(&mut self) -> String {
         let note = self.next_note();
@@ -188,16 +191,16 @@ fn spawn_line_reader(stream: impl Read + Send + 'static) -> Receiver<String> {
     lines
 }
 
-/// A port on which nothing listens until a program of the test does: whoever asks for any free one
-/// gets another.
-pub(crate) struct Reserved {
+/// A port that the system gives to no other program, and on which nothing listens until a program
+/// of the test does.
+pub(crate) struct ReservedPort {
     _socket: OwnedFd,
     pub(crate) port: String,
 }
 
-impl Reserved {
+impl ReservedPort {
     pub(crate) fn new() -> Self {
-        // No program that is started meanwhile may have it, too, and hold the port longer.
+        // Programs started meanwhile must not inherit the socket.
         let (family, kind) = (AddressFamily::INET, SocketType::STREAM);
         let socket = socket_with(family, kind, SocketFlags::CLOEXEC, None).expect("a socket");
         sockopt::set_socket_reuseaddr(&socket, true).expect("an option");
@@ -208,7 +211,7 @@ impl Reserved {
     }
 }
 
-/// A crc server of this workspace.
+/// A running crc server of this workspace.
 pub(crate) struct CrcServer {
     program: Program,
     pub(crate) address: String,
@@ -225,9 +228,9 @@ impl CrcServer {
         let mut command = Command::new(crc_binary());
         let listen = format!("127.0.0.1:{port}");
         command.args(["server", "--listen", &listen, "--log", "error", "--control"]);
-        let program = Program::run(command.arg(control_dir.path().join("socket")).args(options));
+        let program = Program::spawn(command.arg(control_dir.path().join("socket")).args(options));
         let line = program.next_line();
-        let address = line.strip_prefix("listening crc ").expect("where it listens").to_owned();
+        let address = line.strip_prefix("listening crc ").expect("the address").to_owned();
         Self { program, address, control_dir }
     }
 
@@ -242,11 +245,11 @@ impl CrcServer {
         String::from_utf8(output.stdout).expect("text")
     }
 
-    /// A client of the bundled kind that has joined.
-    pub(crate) fn client(&self, name: &str, info: &str) -> Program {
+    /// Starts the bundled client and waits until it has joined.
+    pub(crate) fn start_client(&self, name: &str, info: &str) -> Program {
         let url = format!("crc://{}", self.address);
         let words = ["client", &url, "--name", name, "--info", info, "--json"];
-        let client = Program::run(Command::new(crc_binary()).args(words));
+        let client = Program::spawn(Command::new(crc_binary()).args(words));
         assert!(client.next_line().starts_with("{\"event\":\"connected\""));
         client
     }

@@ -13,13 +13,13 @@ fn start(arguments: &[&str]) -> PtyProgram {
 
 #[test]
 fn received_message_does_not_tear_the_typed_line() {
-    let (one, two) = (Reserved::new(), Reserved::new());
+    let (one, two) = (ReservedPort::new(), ReservedPort::new());
     let mut alice = start(&["chat", "Alice", &one.port, &two.port]);
-    alice.expect_text(WAITING);
+    alice.expect_text(WAITING_LINE);
     let mut bob = Program::start(&["chat", "Bob", &two.port, &one.port]);
-    bob.shows(WAITING);
+    bob.expect_line(WAITING_LINE);
     alice.expect_text("Welcome, Alice. You are chatting with Bob.");
-    bob.shows("Welcome, Bob. You are chatting with Alice.");
+    bob.expect_line("Welcome, Bob. You are chatting with Alice.");
 
     alice.wait_for_editor();
     alice.type_keys("half a li");
@@ -40,15 +40,15 @@ fn received_message_does_not_tear_the_typed_line() {
     alice.type_keys("\u{3}");
     alice.expect_exit();
     bob.expect_note("Alice is away");
-    bob.shows(WAITING);
+    bob.expect_line(WAITING_LINE);
 }
 
 #[test]
 fn terminal_modes_are_restored_on_every_exit() {
     for ending in ["Ctrl-D", "SIGTERM", "SIGINT", "search"] {
-        let (one, two) = (Reserved::new(), Reserved::new());
+        let (one, two) = (ReservedPort::new(), ReservedPort::new());
         let mut alice = start(&["chat", "Alice", &one.port, &two.port]);
-        alice.expect_text(WAITING);
+        alice.expect_text(WAITING_LINE);
         alice.wait_for_editor();
         alice.type_keys("begun");
         alice.expect_text("begun");
@@ -68,13 +68,13 @@ fn terminal_modes_are_restored_on_every_exit() {
 
 #[test]
 fn stopped_chat_redraws_the_typed_line_when_continued() {
-    let (one, two) = (Reserved::new(), Reserved::new());
+    let (one, two) = (ReservedPort::new(), ReservedPort::new());
     let mut alice = start(&["chat", "Alice", &one.port, &two.port]);
-    alice.expect_text(WAITING);
+    alice.expect_text(WAITING_LINE);
     let mut bob = Program::start(&["chat", "Bob", &two.port, &one.port]);
-    bob.shows(WAITING);
+    bob.expect_line(WAITING_LINE);
     alice.expect_text("Welcome, Alice. You are chatting with Bob.");
-    bob.shows("Welcome, Bob. You are chatting with Alice.");
+    bob.expect_line("Welcome, Bob. You are chatting with Alice.");
     for stop in ["\u{1a}", "SIGTSTP", "SIGSTOP"] {
         alice.wait_for_editor();
         alice.type_keys("half a li");
@@ -96,13 +96,13 @@ fn stopped_chat_redraws_the_typed_line_when_continued() {
 
 #[test]
 fn pasted_lines_are_sent_as_separate_messages() {
-    let (one, two) = (Reserved::new(), Reserved::new());
+    let (one, two) = (ReservedPort::new(), ReservedPort::new());
     let mut alice = start(&["chat", "Alice", &one.port, &two.port]);
-    alice.expect_text(WAITING);
+    alice.expect_text(WAITING_LINE);
     let bob = Program::start(&["chat", "Bob", &two.port, &one.port]);
-    bob.shows(WAITING);
+    bob.expect_line(WAITING_LINE);
     alice.expect_text("Welcome, Alice. You are chatting with Bob.");
-    bob.shows("Welcome, Bob. You are chatting with Alice.");
+    bob.expect_line("Welcome, Bob. You are chatting with Alice.");
     alice.wait_for_editor();
     alice.type_keys("\u{1b}[200~one\rtwo\u{1b}[201~");
     alice.expect_text("two");
