@@ -98,78 +98,124 @@ impl Drop for ScriptClient {
 
 const WIRE_OPTIONS: [&str; 4] = ["--direct", "127.0.0.1:0", "--classic", "127.0.0.1:0"];
 
+/// Two servers, and a client of the page on each wire of each.
+struct InteropNetwork {
+    python: String,
+    one: Server,
+    /// Kept running; clients are connected to it.
+    _two: Server,
+    /// CRC user 102 at server 1.
+    sam: ScriptClient,
+    /// Direct user 3 at server 2.
+    three: ScriptClient,
+    /// Classic user at server 2, in the padded form.
+    alice: ScriptClient,
+    /// Classic user at server 1, in the form that ends with a NUL.
+    bob: ScriptClient,
+    /// The CRC id of `alice`.
+    alice_id: u32,
+}
+
+impl InteropNetwork {
+    fn start(python: String) -> Self {
+        let one = Server::start(&[&["--id", "1"][..], &WIRE_OPTIONS].concat());
+        let parent = one.address();
+        let two = Server::start(&[&["--id", "2", "--parent", &parent][..], &WIRE_OPTIONS].concat());
+        one.wait_for_hosts(&[2]);
+        let start = |program, port, own: &[&str]| start_script(&python, program, port, own);
+        let mut sam = start("crc_chat.py", one.port, &["102", "samwise"]);
+        sam.expect_line("* Welcome to the Clemson Relay Chat network samwise");
+        let mut three = start("direct_chat.py", two.port_of("direct"), &["3"]);
+        three.expect_line("* I am 3");
+        let mut alice = start("classic_chat.py", two.port_of("classic"), &["alice"]);
+        alice.expect_line("-SERVER-: Interval 10");
+        // The form without padding, made as the page describes.
+        let (padded_form, terminated_form) =
+            (r#"message[:255].ljust(256, b"\0")"#, r#"message[:255] + b"\0""#);
+        let program = page_programs()["classic_chat.py"];
+        assert!(program.contains(padded_form), "the page has the form that is replaced here");
+        let classic = one.port_of("classic").to_string();
+        let mut bob = ScriptClient::run(
+            &python,
+            &program.replace(padded_form, terminated_form),
+            &["127.0.0.1", &classic, "bob"],
+        );
+        bob.expect_line("-SERVER-: List 1/1 3 alice bob samwise");
+        alice.expect_line("-SERVER-: List 1/1 3 alice bob samwise");
+        sam.expect_line("+ 3 3");
+        let alice_id = sam.expect_line_matching("alice joins", |line| {
+            line.strip_prefix("+ ")?.strip_suffix(" alice")?.parse().ok()
+        });
+        Self { python, one, _two: two, sam, three, alice, bob, alice_id }
+    }
+
+    /// Sends a message between every pair of wires.
+    fn check_chats(&mut self) {
+        let Self { sam, three, alice, bob, alice_id, .. } = self;
+        sam.send_line("3 Hello 3");
+        three.expect_line("102: Hello 3");
+        sam.send_line(&format!("{alice_id} Hello Alice"));
+        alice.expect_line("samwise: Hello Alice");
+        three.send_line("102 Hello Sam");
+        sam.expect_line("3: Hello Sam");
+        three.send_line(&format!("{alice_id} Hello Älice"));
+        alice.expect_line("3: Hello Älice");
+        alice.send_line("samwise Hi Sam");
+        sam.expect_line(&format!("{alice_id}: Hi Sam"));
+        alice.send_line("3 Hi 3");
+        three.expect_line(&format!("{alice_id}: Hi 3"));
+        bob.send_line("alice Hi Alice");
+        alice.expect_line("bob: Hi Alice");
+        alice.send_line("ALL Hi all");
+        bob.expect_line("alice: Hi all");
+        sam.expect_line(&format!("{alice_id}: Hi all"));
+        three.expect_line(&format!("{alice_id}: Hi all"));
+    }
+
+    /// Sends messages to users who are not online. Returns the client that gets its mail late.
+    fn check_absent_users(&mut self) -> ScriptClient {
+        let Self { python, one, sam, three, bob, .. } = self;
+        sam.send_line("77 Anybody?");
+        sam.expect_line("* Unknown ID 77");
+        bob.send_line("carol Anybody?");
+        bob.expect_line("-SERVER-: carol is not online");
+        three.send_line("78 Later");
+        three.send_line("0 echo");
+        three.expect_line("3: echo");
+        let mut later = start_script(python, "direct_chat.py", one.port_of("direct"), &["78"]);
+        later.expect_line("3: Later");
+        later
+    }
+
+    fn check_taken_names(&self) {
+        let Self { python, one, .. } = self;
+        let classic = one.port_of("classic");
+        let mut taken = start_script(python, "classic_chat.py", classic, &["alice"]);
+        taken.expect_line("-SERVER-: Error alice is already online");
+        taken.expect_line("closed");
+        let mut taken = start_script(python, "direct_chat.py", one.port_of("direct"), &["102"]);
+        taken.expect_line("* 102 is in use");
+        taken.close_input();
+    }
+}
+
+/// Starts a program of the page with an address of a server and its own arguments.
+fn start_script(python: &str, program: &str, port: u16, own: &[&str]) -> ScriptClient {
+    let port = port.to_string();
+    ScriptClient::start(python, program, &[&["127.0.0.1", &port][..], own].concat())
+}
+
 #[test]
 fn interop_page_clients_exchange_messages_across_servers() {
     let Some(python) = python() else {
         println!("not checked: there is no Python");
         return;
     };
-    let one = Server::start(&[&["--id", "1"][..], &WIRE_OPTIONS].concat());
-    let parent = one.address();
-    let two = Server::start(&[&["--id", "2", "--parent", &parent][..], &WIRE_OPTIONS].concat());
-    one.wait_for_hosts(&[2]);
-    let start = |program, port: u16, own: &[&str]| {
-        let port = port.to_string();
-        ScriptClient::start(&python, program, &[&["127.0.0.1", &port][..], own].concat())
-    };
-    let mut sam = start("crc_chat.py", one.port, &["102", "samwise"]);
-    sam.expect_line("* Welcome to the Clemson Relay Chat network samwise");
-    let mut three = start("direct_chat.py", two.port_of("direct"), &["3"]);
-    three.expect_line("* I am 3");
-    let mut alice = start("classic_chat.py", two.port_of("classic"), &["alice"]);
-    alice.expect_line("-SERVER-: Interval 10");
-    // The form without padding, made as the page describes.
-    let (padded_form, terminated_form) =
-        (r#"message[:255].ljust(256, b"\0")"#, r#"message[:255] + b"\0""#);
-    let program = page_programs()["classic_chat.py"];
-    assert!(program.contains(padded_form), "the page still has the form that is replaced here");
-    let classic = one.port_of("classic").to_string();
-    let mut bob = ScriptClient::run(
-        &python,
-        &program.replace(padded_form, terminated_form),
-        &["127.0.0.1", &classic, "bob"],
-    );
-    bob.expect_line("-SERVER-: List 1/1 3 alice bob samwise");
-    alice.expect_line("-SERVER-: List 1/1 3 alice bob samwise");
-    sam.expect_line("+ 3 3");
-    let alice_id: u32 = sam.expect_line_matching("alice joins", |line| {
-        line.strip_prefix("+ ")?.strip_suffix(" alice")?.parse().ok()
-    });
-
-    sam.send_line("3 Hello 3");
-    three.expect_line("102: Hello 3");
-    sam.send_line(&format!("{alice_id} Hello Alice"));
-    alice.expect_line("samwise: Hello Alice");
-    three.send_line("102 Hello Sam");
-    sam.expect_line("3: Hello Sam");
-    three.send_line(&format!("{alice_id} Hello Älice"));
-    alice.expect_line("3: Hello Älice");
-    alice.send_line("samwise Hi Sam");
-    sam.expect_line(&format!("{alice_id}: Hi Sam"));
-    alice.send_line("3 Hi 3");
-    three.expect_line(&format!("{alice_id}: Hi 3"));
-    bob.send_line("alice Hi Alice");
-    alice.expect_line("bob: Hi Alice");
-    alice.send_line("ALL Hi all");
-    bob.expect_line("alice: Hi all");
-    sam.expect_line(&format!("{alice_id}: Hi all"));
-    three.expect_line(&format!("{alice_id}: Hi all"));
-    sam.send_line("77 Anybody?");
-    sam.expect_line("* Unknown ID 77");
-    bob.send_line("carol Anybody?");
-    bob.expect_line("-SERVER-: carol is not online");
-    three.send_line("78 Later");
-    three.send_line("0 echo");
-    three.expect_line("3: echo");
-    let mut later = start("direct_chat.py", one.port_of("direct"), &["78"]);
-    later.expect_line("3: Later");
-
-    let mut taken = start("classic_chat.py", one.port_of("classic"), &["alice"]);
-    taken.expect_line("-SERVER-: Error alice is already online");
-    taken.expect_line("closed");
-    let mut taken = start("direct_chat.py", one.port_of("direct"), &["102"]);
-    taken.expect_line("* 102 is in use");
-    taken.close_input();
+    let mut network = InteropNetwork::start(python);
+    network.check_chats();
+    let mut later = network.check_absent_users();
+    network.check_taken_names();
+    let InteropNetwork { one, mut sam, mut three, mut alice, mut bob, alice_id, .. } = network;
     alice.close_input();
     bob.expect_line("-SERVER-: List 1/1 3 78 bob samwise");
     sam.expect_line(&format!("- {alice_id}"));
