@@ -9,6 +9,7 @@ use mio::net::TcpStream;
 use mio::{Registry, Token};
 
 use super::transport::Transport;
+use crate::chunked_vec::ChunkedVec;
 use crate::limits::WRITE_BYTES_PER_TURN;
 use crate::link::{CloseReason, LinkId, Machine};
 
@@ -25,6 +26,35 @@ pub(super) struct Connection {
     is_read_closed: bool,
     /// Readable, and not read while the machine's read budget is 0.
     is_paused: bool,
+}
+
+/// All connections, by [`LinkId::index`].
+#[derive(Default)]
+pub(super) struct ConnectionTable(ChunkedVec<Option<Connection>>);
+
+impl ConnectionTable {
+    /// Returns the connection at an index, whichever link's it is.
+    pub(super) fn at(&mut self, index: usize) -> Option<&mut Connection> {
+        self.0.occupied_mut(index)
+    }
+
+    /// Returns the connection of a link; `None` if its index belongs to a newer link.
+    pub(super) fn get_mut(&mut self, link: LinkId) -> Option<&mut Connection> {
+        self.at(link.index as usize).filter(|connection| connection.id() == link)
+    }
+
+    /// Adds the connection of a link that has none.
+    pub(super) fn insert(&mut self, connection: Connection) {
+        let index = connection.id().index as usize;
+        assert!(self.0.occupied(index).is_none(), "a link has one connection");
+        self.0.set(index, connection);
+    }
+
+    /// Removes the connection of a link.
+    pub(super) fn take(&mut self, link: LinkId) -> Option<Connection> {
+        let entry = self.0.get_mut(link.index as usize)?;
+        entry.take_if(|connection| connection.id() == link)
+    }
 }
 
 /// A connection to a target that is being established.

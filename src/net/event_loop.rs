@@ -14,7 +14,7 @@ use mio::event::Event;
 use mio::{Events, Token};
 use signal_hook_mio::v1_0::Signals;
 
-use super::connection::{Connection, ReadOutcome};
+use super::connection::{Connection, ConnectionTable, ReadOutcome};
 use super::dial::{DialResult, Dialler};
 use super::listen::Listener;
 use super::poller::Poller;
@@ -23,7 +23,6 @@ use super::services::Services;
 use super::setup::{
     LINK_TOKEN_BASE, LISTENER_TOKEN_BASE, LISTENERS_MAX, LoopSetup, SIGNALS, WAKER,
 };
-use crate::chunked_vec::ChunkedVec;
 use crate::limits::READ_BYTES_PER_TURN;
 use crate::link::{Action, CloseReason, LinkId, ListenerId, Machine, Origin, Time};
 use crate::uri::Address;
@@ -41,8 +40,7 @@ pub(super) struct EventLoop<M: Machine, S> {
     /// The machine's ids of `listeners`, in the same order.
     listener_ids: Vec<ListenerId>,
     reserve: AcceptReserve,
-    /// By [`LinkId::index`].
-    connections: ChunkedVec<Option<Connection>>,
+    connections: ConnectionTable,
     /// Links that may have bytes to read.
     readable: VecDeque<LinkId>,
     /// Links with unsent bytes whose sockets may take more.
@@ -74,7 +72,7 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
             listeners,
             listener_ids,
             reserve: AcceptReserve::new(),
-            connections: ChunkedVec::default(),
+            connections: ConnectionTable::default(),
             readable: VecDeque::new(),
             writable: VecDeque::new(),
             closing: Vec::new(),
@@ -151,7 +149,7 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
 
     /// Handles an event of a link's socket: a dial that is established, or readiness.
     fn on_link_event(&mut self, index: usize, event: &Event) {
-        let Some(connection) = self.connections.occupied_mut(index) else {
+        let Some(connection) = self.connections.at(index) else {
             return;
         };
         let link = connection.id();
@@ -169,7 +167,7 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
                 }
             }
         }
-        let Some(connection) = self.connections.occupied_mut(index) else {
+        let Some(connection) = self.connections.at(index) else {
             return;
         };
         if connection.on_event(event) {
@@ -197,7 +195,7 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
             let Some(link) = self.readable.pop_front() else {
                 break;
             };
-            let Some(connection) = connection_mut(&mut self.connections, link) else {
+            let Some(connection) = self.connections.get_mut(link) else {
                 continue;
             };
             let budget = self.machine.read_budget(link);
@@ -209,7 +207,7 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
                 ReadOutcome::Bytes { count, has_more } => {
                     let connections = &mut self.connections;
                     let mut direct_write = |to: LinkId, pieces: [&[u8]; 2]| {
-                        connection_mut(connections, to).map_or(0, |to| to.try_write(pieces))
+                        connections.get_mut(to).map_or(0, |to| to.try_write(pieces))
                     };
                     self.machine.receive_with_direct_write(
                         now,
@@ -251,8 +249,7 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
         {
             self.closing.push((link, CloseReason::Io(error.to_string())));
         }
-        assert!(self.connections.occupied(index).is_none(), "a link has one connection");
-        self.connections.set(index, connection);
+        self.connections.insert(connection);
     }
 
     /// Step three: runs the timers that are due.
@@ -293,7 +290,7 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
                         self.closing.push((link, reason));
                     }
                     Action::Resume { link } => {
-                        if let Some(connection) = connection_mut(&mut self.connections, link)
+                        if let Some(connection) = self.connections.get_mut(link)
                             && connection.resume()
                         {
                             self.readable.push_back(link);
@@ -331,7 +328,7 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
 
     /// Writes a link's send queue, as far as its socket and the budget allow.
     fn write(&mut self, link: LinkId) {
-        let Some(connection) = connection_mut(&mut self.connections, link) else {
+        let Some(connection) = self.connections.get_mut(link) else {
             return;
         };
         match connection.write(&mut self.machine) {
@@ -349,9 +346,7 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
 
     /// Closes a connection; a failed dial goes on with the target's next address.
     fn reap(&mut self, now: Time, link: LinkId, reason: &CloseReason) {
-        let entry = self.connections.get_mut(link.index as usize);
-        let connection = entry.and_then(|slot| slot.take_if(|connection| connection.id() == link));
-        if let Some(mut connection) = connection {
+        if let Some(mut connection) = self.connections.take(link) {
             if let Some(pending_dial) = connection.pending_dial().take()
                 && let Some(result) = self.dialler.dial_next_address(link, *pending_dial, reason)
             {
@@ -395,12 +390,4 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
             }
         }
     }
-}
-
-fn connection_mut(
-    connections: &mut ChunkedVec<Option<Connection>>,
-    link: LinkId,
-) -> Option<&mut Connection> {
-    let connection = connections.occupied_mut(link.index as usize)?;
-    (connection.id() == link).then_some(connection)
 }
