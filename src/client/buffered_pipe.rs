@@ -16,7 +16,7 @@ use super::shell::Frontend;
 use crate::limits::{PEER_UNREAD_BYTES_MAX, SHUTDOWN_DRAIN_TIMEOUT};
 use crate::ui::Input;
 
-/// A [`PipeFrontend`] with an unbounded queue of lines, bounded by an error in [`Frontend::show`].
+/// A [`PipeFrontend`] whose lines are queued and written by a thread.
 pub(super) struct BufferedPipeFrontend {
     pipe: PipeFrontend,
     json: bool,

@@ -96,7 +96,8 @@ impl Terminal {
         let is_editing = Arc::new(AtomicBool::new(true));
         let resume_watcher = ResumeWatcher::start(printer.clone(), Arc::clone(&is_editing))?;
         let (editor, editor_done) = spawn("editor", move || {
-            let _ = suspend::unblock_stop_signal(); // Ctrl-Z then leaves a redrawn prompt behind
+            // On failure, Ctrl-Z draws the prompt before the process stops.
+            let _ = suspend::unblock_stop_signal();
             run_editor(&mut editor, &prompt, &mut on_input);
             is_editing.store(false, Ordering::SeqCst);
         })?;

@@ -135,7 +135,9 @@ fn retained_chats_reach_a_late_peer_and_a_restarted_peer_is_redialled() {
     for text in ["9 first", "9 second", "x what", "-1 no"] {
         one.type_line(text);
     }
-    one.expect_event(&json!({"event": "error", "text": "x is not an id: peers have numbers"}));
+    one.expect_event(
+        &json!({"event": "error", "text": "x is not an id: write the number of a peer, see /list"}),
+    );
     one.expect_event(&json!({"event": "error", "text": "-1 is not an id: they are positive"}));
     one.type_line("2 fence");
     one.expect_event(&receipt(2)); // so that all earlier chats have arrived as well
