@@ -1,11 +1,14 @@
-//! Frames for tests, made in one line each.
+//! Encoded CRC frames for tests, one function a frame.
 
 use crc::id::HostId;
 use crc::limits::FRAME_BYTES_MAX;
 use crc::relay::message::{HostKind, Message, Registration, StatusCode};
 use crc::wires::crc::codec as wire;
 
-/// The bytes of any message.
+/// The code of the status by which a CRC client says that it reads frames cut at any byte.
+const READS_CUT_FRAMES: StatusCode = StatusCode(0xC700);
+
+/// Returns the bytes of any message.
 #[must_use]
 pub fn encode(message: &Message<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -13,19 +16,34 @@ pub fn encode(message: &Message<'_>) -> Vec<u8> {
     bytes
 }
 
-/// A user says who it is.
+/// Returns the registration of an adjacent user.
 #[must_use]
 pub fn user(id: u32, name: &str, info: &str) -> Vec<u8> {
     registration(HostKind::User, id, 0, name, info)
 }
 
-/// A server says who it is.
+/// Returns the first frames of a user that reads frames cut at any byte.
+#[must_use]
+pub fn user_that_reads_cut_frames(id: u32, name: &str, info: &str) -> Vec<u8> {
+    let mut bytes = user(id, name, info);
+    append_reads_cut_frames(id, &mut bytes);
+    bytes
+}
+
+/// Appends the status by which a CRC client says that it reads frames cut at any byte.
+pub(crate) fn append_reads_cut_frames(id: u32, out: &mut Vec<u8>) {
+    let (source, destination) = (HostId(id), HostId::EXTENSION);
+    let status = Message::Status { source, destination, code: READS_CUT_FRAMES, text: b"" };
+    wire::encode(&status, out);
+}
+
+/// Returns the registration of an adjacent server.
 #[must_use]
 pub fn server(id: u32, name: &str, info: &str) -> Vec<u8> {
     registration(HostKind::Server, id, 0, name, info)
 }
 
-/// A registration, perhaps passed on by the server `last_hop`.
+/// Returns a registration, forwarded by the server `last_hop` unless that is 0.
 #[must_use]
 pub fn registration(kind: HostKind, id: u32, last_hop: u32, name: &str, info: &str) -> Vec<u8> {
     let (source, last_hop) = (HostId(id), HostId(last_hop));
@@ -33,37 +51,37 @@ pub fn registration(kind: HostKind, id: u32, last_hop: u32, name: &str, info: &s
     encode(&Message::Registration(Registration { kind, source, last_hop, name, info }))
 }
 
-/// One user speaks to another.
+/// Returns a chat.
 #[must_use]
 pub fn chat(from: u32, to: u32, text: &str) -> Vec<u8> {
     let text = text.as_bytes();
     encode(&Message::Chat { source: HostId(from), destination: HostId(to), text })
 }
 
-/// A user leaves.
+/// Returns the quit of a user.
 #[must_use]
 pub fn quit(id: u32, text: &str) -> Vec<u8> {
     encode(&Message::ClientQuit { source: HostId(id), text: text.as_bytes() })
 }
 
-/// A server tells somebody something.
+/// Returns a status.
 #[must_use]
 pub fn status(from: u32, to: u32, code: u16, text: &str) -> Vec<u8> {
     let (source, destination, code) = (HostId(from), HostId(to), StatusCode(code));
     encode(&Message::Status { source, destination, code, text: text.as_bytes() })
 }
 
-/// A server leaves.
+/// Returns the quit of a server, an extension.
 #[must_use]
 pub fn server_quit(id: u32, replacement: u32, text: &str) -> Vec<u8> {
     let (source, replacement) = (HostId(id), HostId(replacement));
     encode(&Message::ServerQuit { source, replacement, text: text.as_bytes() })
 }
 
-/// Cuts bytes into the frames that they are.
+/// Splits bytes into frames.
 ///
 /// # Panics
-/// If they are anything else than whole frames.
+/// If the bytes are not whole frames.
 #[must_use]
 pub fn split_frames(mut bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();

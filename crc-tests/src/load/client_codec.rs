@@ -11,6 +11,7 @@ use crc::wires::classic::codec::{Form, Name};
 use crc::wires::crc::codec as crc_wire;
 use crc::wires::direct::codec as direct;
 
+use crate::frames;
 use crate::runner::command::ClientWire;
 
 /// Bytes of the header of a direct frame.
@@ -149,7 +150,8 @@ fn parse_classic(frame: &[u8]) -> Incoming<'_> {
     }
 }
 
-/// Appends what a client says first.
+/// Appends the first frames of a client. On the CRC wire they say that the client reads cut frames,
+/// so that servers send bursts at full speed.
 pub(super) fn encode_join(wire: ClientWire, role: Role, identity: &Identity, out: &mut Vec<u8>) {
     match wire {
         ClientWire::Crc => {
@@ -161,6 +163,7 @@ pub(super) fn encode_join(wire: ClientWire, role: Role, identity: &Identity, out
                 identity.name.unpadded(),
                 out,
             );
+            frames::append_reads_cut_frames(identity.id, out);
         }
         ClientWire::Direct => {} // there the server speaks first
         ClientWire::Classic => encode_to_server(b"Connect ", identity, out),
@@ -242,6 +245,15 @@ mod tests {
             encode_chat(wire, &one, &two, b"0123456789abcdef", &mut frame);
             check(wire, &frame, Incoming::Chat(b"0123456789abcdef"));
         }
+    }
+
+    #[test]
+    fn crc_join_is_a_registration_and_a_capability_status() {
+        let mut bytes = Vec::new();
+        encode_join(ClientWire::Crc, Role::User, &identity(0x0102_0304, b"one"), &mut bytes);
+        let expected = b"\x80\x01\x02\x03\x04\0\0\0\0\x03\0\0one\
+                         \x01\x01\x02\x03\x04\xff\xff\xff\xff\xc7\0\0\0\0\0";
+        assert_eq!(bytes, expected);
     }
 
     #[test]
