@@ -8,9 +8,9 @@ use std::time::Instant;
 use crc::id::HostId;
 use crc::relay::message::{HostKind, Message};
 
-use super::LoadError;
 use super::client_codec::{self, Incoming, Role};
 use super::client_pool::{ClientPool, NullSink, RESPONSE_TIMEOUT, Sink};
+use super::error::LoadError;
 use super::servers::Network;
 use crate::runner::command::ClientWire;
 

@@ -9,10 +9,10 @@ use super::announcer::{AnnouncedKind, Announcer, HostCounter};
 use super::chat_traffic::{ChatParameters, ChatTraffic, latency_histogram};
 use super::client_codec::Role;
 use super::client_pool::{ClientPool, NullSink, RESPONSE_TIMEOUT, Sink};
-use super::report::connect_burst::BurstReport;
+use super::context::LoadContext;
+use super::error::LoadError;
 use super::servers::{Network, Target};
-use super::usage::{self, UsageSample};
-use super::{LoadContext, LoadError};
+use super::usage::{self, Usage, UsageSample};
 use crate::runner::command::ClientWire;
 
 /// A window that is closed by hand.
@@ -41,6 +41,22 @@ pub(super) struct Phase {
     pub(super) server_cpu: Option<Duration>,
 }
 
+/// What a run of `burst` has found.
+pub(super) struct BurstReport {
+    pub(super) plan: Plan,
+    pub(super) servers: usize,
+    pub(super) before: Phase,
+    pub(super) applied: Phase,
+    pub(super) announced: Phase,
+    /// From before anybody joined to the end.
+    pub(super) usage: Usage,
+    pub(super) sent: u64,
+    pub(super) lost: u64,
+    pub(super) memory_before: Option<u64>,
+    pub(super) memory_after: Option<u64>,
+    pub(super) memory_peak: Option<u64>,
+}
+
 /// Runs it.
 ///
 /// # Errors
@@ -65,7 +81,7 @@ fn run_on(plan: &Plan, network: &Network, context: &LoadContext) -> Result<Burst
     }
 
     let start_sample = UsageSample::now(pids, pool.idle_time());
-    context.print_note("people talk, and nobody joins");
+    context.print_note("measuring the traffic alone");
     let mut phases = PhaseRunner { pool: &mut pool, traffic: &mut traffic, pids };
     let baseline_end = phases.pool.now() + plan.duration.as_nanos() as u64;
     let before = phases.run(&mut NullSink, |pool, _| {
@@ -81,21 +97,13 @@ fn run_on(plan: &Plan, network: &Network, context: &LoadContext) -> Result<Burst
     })?;
     let memory_after = usage::resident_bytes(pids);
 
-    context.print_note("a server joins that is told of them");
+    context.print_note("a server joins to which they are announced");
     let last = network.address(network.len() - 1, ClientWire::Crc);
     let started_at = phases.pool.now();
     let client = phases.pool.connect(ClientWire::Crc, Role::Server, last)?;
     let mut counter = HostCounter { client, count: 0, last_at: started_at };
-    let announced = phases.run(&mut counter, |pool, counter| {
-        if pool.now() > counter.last_at + RESPONSE_TIMEOUT.as_nanos() as u64 {
-            let (count, seconds) = (counter.count, RESPONSE_TIMEOUT.as_secs());
-            return Err(LoadError::failed(format!(
-                "a new server was told of {count} hosts, and of no more for {seconds} s"
-            )));
-        }
-        let is_told = counter.count >= plan.users as u64;
-        Ok(is_told.then(|| Duration::from_nanos(counter.last_at - started_at)))
-    })?;
+    let announced =
+        phases.run(&mut counter, |pool, counter| counter.poll_end(pool, plan.users, started_at))?;
     let spent = start_sample.usage_until(&UsageSample::now(pids, pool.idle_time()));
     traffic.drain_in_flight(&mut pool)?;
     Ok(BurstReport {
@@ -113,7 +121,27 @@ fn run_on(plan: &Plan, network: &Network, context: &LoadContext) -> Result<Burst
     })
 }
 
-/// People talk, and something else goes on.
+impl HostCounter {
+    /// Returns how long the announcement of `users` took, once all were announced.
+    fn poll_end(
+        &self,
+        pool: &ClientPool,
+        users: usize,
+        started_at: u64,
+    ) -> Result<Option<Duration>, LoadError> {
+        if pool.now() > self.last_at + RESPONSE_TIMEOUT.as_nanos() as u64 {
+            let (count, seconds) = (self.count, RESPONSE_TIMEOUT.as_secs());
+            return Err(LoadError::failed(format!(
+                "{count} of {users} hosts were announced to a new server, and then none for \
+                 {seconds} s"
+            )));
+        }
+        let is_done = self.count >= users as u64;
+        Ok(is_done.then(|| Duration::from_nanos(self.last_at - started_at)))
+    }
+}
+
+/// Runs the traffic while something else happens.
 struct PhaseRunner<'a> {
     pool: &'a mut ClientPool,
     traffic: &'a mut ChatTraffic,

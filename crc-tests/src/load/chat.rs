@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use crc::limits::CLIENT_QUEUE_BYTES_MAX;
+use hdrhistogram::Histogram;
 
+use super::PENDING_REGISTRATIONS_MAX;
 use super::announcer::{AnnouncedKind, Announcer};
 use super::chat_traffic::{ChatParameters, ChatTraffic};
 use super::client_pool::{ClientPool, NullSink};
+use super::context::LoadContext;
+use super::error::LoadError;
 use super::pace::Pace;
-use super::report::chat::{ChatReport, Memory};
 use super::servers::{Network, Target};
-use super::usage::{self, UsageSample};
-use super::{LoadContext, LoadError, PENDING_REGISTRATIONS_MAX};
+use super::usage::{self, Usage, UsageSample};
 
 /// A run of this workload.
 #[derive(Clone, Debug)]
@@ -50,6 +52,48 @@ impl Plan {
     }
 }
 
+/// Resident memory of all servers together, in bytes, as far as it is known.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Memory {
+    /// Before anybody had connected.
+    pub(super) at_start: Option<u64>,
+    /// After the hosts were announced.
+    pub(super) after_hosts: Option<u64>,
+    /// Before and after the idle clients came.
+    pub(super) around_idle_clients: Option<(u64, u64)>,
+    /// At the end of the measured time.
+    pub(super) at_end: Option<u64>,
+    /// The most there ever was.
+    pub(super) peak: Option<u64>,
+}
+
+/// What a run has found.
+pub(super) struct ChatReport {
+    pub(super) plan: Plan,
+    /// How many there are, as far as it is known.
+    pub(super) servers: usize,
+    pub(super) usage: Usage,
+    /// Messages that arrived in the measured time.
+    pub(super) delivered: u64,
+    /// Messages sent from the beginning to the end, the warm-up included.
+    pub(super) sent: u64,
+    /// Of these, what has not arrived in the end.
+    pub(super) lost: u64,
+    pub(super) out_of_order: u64,
+    pub(super) misdelivered: u64,
+    /// Answers that nobody is there.
+    pub(super) unknown_destination: u64,
+    /// Due in an open loop, and not even sent in the measured time.
+    pub(super) unsent: u64,
+    pub(super) lateness: Histogram<u64>,
+    pub(super) latencies: Histogram<u64>,
+    pub(super) memory: Memory,
+    /// What a server said that no load expects.
+    pub(super) unexpected_status: Option<String>,
+    /// Why it ended too early.
+    pub(super) error: Option<LoadError>,
+}
+
 /// Runs it. What was measured until something failed is in the report, with the reason.
 ///
 /// # Errors
@@ -71,27 +115,8 @@ fn run_on(plan: &Plan, network: &Network, context: &LoadContext) -> Result<ChatR
     let pids = network.pids();
     let mut memory = Memory { at_start: usage::resident_bytes(pids), ..Memory::default() };
     let mut pool = ClientPool::new(plan.chat.text_bytes, context.interrupted.clone())?;
-    if plan.extra_hosts > 0 {
-        context.print_note(&format!("announcing {} hosts", plan.extra_hosts));
-        let mut announcer =
-            Announcer::join(&mut pool, network, plan.extra_hosts, AnnouncedKind::Servers)?;
-        while !announcer.is_done() {
-            announcer.queue_more(&mut pool);
-            pool.run_turn(Duration::from_millis(100), &mut announcer)?;
-            announcer.check_progress()?;
-        }
-        memory.after_hosts = usage::resident_bytes(pids);
-    }
-    if plan.idle_clients > 0 {
-        context.print_note(&format!("connecting {} idle clients", plan.idle_clients));
-        let (wire, servers) = (plan.chat.wire, network.len());
-        let before = usage::resident_bytes(pids);
-        let doors = (0..plan.idle_clients).map(|at| (wire, network.address(at % servers, wire)));
-        pool.connect_all(doors, PENDING_REGISTRATIONS_MAX, &mut NullSink)?;
-        pool.run_until_quiet()?;
-        memory.around_idle_clients = before.zip(usage::resident_bytes(pids));
-    }
-    context.print_note(&format!("connecting {} clients that talk", plan.chat.connection_count()));
+    prepare(plan, network, context, &mut pool, &mut memory)?;
+    context.print_note(&format!("connecting {} active clients", plan.chat.connection_count()));
     let mut traffic = ChatTraffic::join(&mut pool, network, plan.chat.clone())?;
     pool.run_until_quiet()?;
     pool.busy_polls = plan.busy_polls;
@@ -130,6 +155,39 @@ fn run_on(plan: &Plan, network: &Network, context: &LoadContext) -> Result<ChatR
         unexpected_status: pool.unexpected_status,
         error: stop,
     })
+}
+
+/// Announces the extra hosts and connects the idle clients of a plan.
+fn prepare(
+    plan: &Plan,
+    network: &Network,
+    context: &LoadContext,
+    pool: &mut ClientPool,
+    memory: &mut Memory,
+) -> Result<(), LoadError> {
+    let pids = network.pids();
+    if plan.extra_hosts > 0 {
+        context.print_note(&format!("announcing {} hosts", plan.extra_hosts));
+        let mut announcer =
+            Announcer::join(pool, network, plan.extra_hosts, AnnouncedKind::Servers)?;
+        while !announcer.is_done() {
+            announcer.queue_more(pool);
+            pool.run_turn(Duration::from_millis(100), &mut announcer)?;
+            announcer.check_progress()?;
+        }
+        memory.after_hosts = usage::resident_bytes(pids);
+    }
+    if plan.idle_clients > 0 {
+        context.print_note(&format!("connecting {} idle clients", plan.idle_clients));
+        let (wire, servers) = (plan.chat.wire, network.len());
+        let before = usage::resident_bytes(pids);
+        let addresses =
+            (0..plan.idle_clients).map(|at| (wire, network.address(at % servers, wire)));
+        pool.connect_all(addresses, PENDING_REGISTRATIONS_MAX, &mut NullSink)?;
+        pool.run_until_quiet()?;
+        memory.around_idle_clients = before.zip(usage::resident_bytes(pids));
+    }
+    Ok(())
 }
 
 fn arrived_count(traffic: &ChatTraffic) -> u64 {

@@ -4,13 +4,14 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
+use super::PENDING_REGISTRATIONS_MAX;
 use super::client_codec::{self, Identity, Incoming};
 use super::client_pool::{ClientPool, Sink};
 use super::delivery_tracker::{Addressing, DeliveryTracker};
+use super::error::LoadError;
 use super::pace::{Pace, Pacer};
 use super::servers::Network;
 use super::stamp::Stamp;
-use super::{LoadError, PENDING_REGISTRATIONS_MAX};
 use crate::runner::command::ClientWire;
 
 /// The longest latency that a histogram tells apart, in nanoseconds; longer ones count as this.

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::client_codec::{Incoming, Role};
 use super::client_pool::{ClientPool, Sink};
-use super::report::connect_burst::ConnectReport;
+use super::context::LoadContext;
+use super::error::LoadError;
 use super::servers::{Network, Target};
 use super::stamp::STAMP_BYTES;
-use super::usage::{self, UsageSample};
-use super::{LoadContext, LoadError};
+use super::usage::{self, Usage, UsageSample};
 use crate::runner::command::ClientWire;
 
 /// When nothing has come for so long, everybody has been told of everybody.
@@ -47,6 +47,21 @@ impl Sink for RegistrationStats {
             _ => {}
         }
     }
+}
+
+/// What a run of `connect` has found.
+pub(super) struct ConnectReport {
+    pub(super) plan: Plan,
+    pub(super) servers: usize,
+    /// Until the last client was taken in.
+    pub(super) registered_in: Duration,
+    /// Until the last was told of the last.
+    pub(super) announced_in: Duration,
+    pub(super) announced_count: u64,
+    pub(super) usage: Usage,
+    pub(super) memory_before: Option<u64>,
+    pub(super) memory_after: Option<u64>,
+    pub(super) memory_peak: Option<u64>,
 }
 
 /// Runs it.

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use super::chat;
 use super::chat_traffic::ChatParameters;
+use super::context::LoadContext;
 use super::delivery_tracker::Addressing;
+use super::error::LoadError;
 use super::pace::Pace;
 use super::servers::Target;
-use super::{LoadContext, LoadError};
 use crate::runner::command::ClientWire;
 
 /// A run of all series.

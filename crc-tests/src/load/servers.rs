@@ -11,7 +11,8 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getppid, setpgid};
 use tempfile::TempDir;
 
-use super::{LoadError, usage};
+use super::error::LoadError;
+use super::usage;
 use crate::binary;
 use crate::child::Process;
 use crate::runner::command::ClientWire;

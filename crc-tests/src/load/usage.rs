@@ -8,7 +8,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
-use super::LoadError;
+use super::error::LoadError;
 
 /// Descriptors that a process needs beside its connections.
 const OTHER_DESCRIPTORS: u64 = 64;

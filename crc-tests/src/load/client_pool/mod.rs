@@ -16,8 +16,8 @@ use mio::net::TcpStream;
 use mio::{Events, Poll};
 
 use self::registration::IdentityGenerator;
-use super::LoadError;
 use super::client_codec::{self, Identity, Incoming, Role};
+use super::error::LoadError;
 use crate::runner::command::ClientWire;
 
 /// What is read at once, beside a frame whose beginning has come already.

@@ -10,8 +10,8 @@ use crc::wires::classic::codec::Name;
 use mio::net::TcpStream;
 use mio::{Interest, Token};
 
-use super::super::LoadError;
 use super::super::client_codec::{self, Identity, Incoming, Role};
+use super::super::error::LoadError;
 use super::{Client, ClientPool, RESPONSE_TIMEOUT, Sink, connect_failed};
 use crate::runner::command::ClientWire;
 

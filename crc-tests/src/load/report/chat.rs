@@ -2,65 +2,20 @@
 
 use std::fmt;
 
-use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
-use super::super::LoadError;
-use super::super::chat::Plan;
+use super::super::chat::{ChatReport, Memory, Plan};
 use super::super::delivery_tracker::Addressing;
+use super::super::format::{bytes_text, percent, rounded, with_commas};
 use super::super::pace::Pace;
 use super::super::servers::Target;
-use super::super::usage::Usage;
 use super::{
-    Bottleneck, Table, bytes_per_item, bytes_text, duration_text, histogram_json,
-    interference_warning, latencies_json, latencies_text, micros_per_item, percent, rounded,
-    usage_json, with_commas,
+    Bottleneck, Table, bytes_per_item, duration_text, histogram_json, interference_warning,
+    latencies_json, latencies_text, micros_per_item, usage_json,
 };
 
 /// An open loop whose messages leave later than this, in nanoseconds, was disturbed at its own end.
 const LATENESS_NANOS_MAX: u64 = 1_000_000;
-
-/// Resident memory of all servers together, in bytes, as far as it is known.
-#[derive(Clone, Copy, Debug, Default)]
-pub(in crate::load) struct Memory {
-    /// Before anybody had connected.
-    pub(in crate::load) at_start: Option<u64>,
-    /// After the hosts were announced.
-    pub(in crate::load) after_hosts: Option<u64>,
-    /// Before and after the idle clients came.
-    pub(in crate::load) around_idle_clients: Option<(u64, u64)>,
-    /// At the end of the measured time.
-    pub(in crate::load) at_end: Option<u64>,
-    /// The most there ever was.
-    pub(in crate::load) peak: Option<u64>,
-}
-
-/// What a run has found.
-pub(in crate::load) struct ChatReport {
-    pub(in crate::load) plan: Plan,
-    /// How many there are, as far as it is known.
-    pub(in crate::load) servers: usize,
-    pub(in crate::load) usage: Usage,
-    /// Messages that arrived in the measured time.
-    pub(in crate::load) delivered: u64,
-    /// Messages sent from the beginning to the end, the warm-up included.
-    pub(in crate::load) sent: u64,
-    /// Of these, what has not arrived in the end.
-    pub(in crate::load) lost: u64,
-    pub(in crate::load) out_of_order: u64,
-    pub(in crate::load) misdelivered: u64,
-    /// Answers that nobody is there.
-    pub(in crate::load) unknown_destination: u64,
-    /// Due in an open loop, and not even sent in the measured time.
-    pub(in crate::load) unsent: u64,
-    pub(in crate::load) lateness: Histogram<u64>,
-    pub(in crate::load) latencies: Histogram<u64>,
-    pub(in crate::load) memory: Memory,
-    /// What a server said that no load expects.
-    pub(in crate::load) unexpected_status: Option<String>,
-    /// Why it ended too early.
-    pub(in crate::load) error: Option<LoadError>,
-}
 
 impl ChatReport {
     fn per_second(&self) -> f64 {

@@ -5,29 +5,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::burst::{self, Phase};
-use super::super::connect;
-use super::super::usage::Usage;
+use super::super::burst::{BurstReport, Phase};
+use super::super::connect::ConnectReport;
+use super::super::format::{bytes_text, percent, rounded, with_commas};
 use super::{
-    Table, bytes_per_item, bytes_text, histogram_json, interference_warning, latencies_json,
-    latencies_text, micros_per_item, percent, rounded, usage_json, with_commas,
+    Table, bytes_per_item, histogram_json, interference_warning, latencies_json, latencies_text,
+    micros_per_item, usage_json,
 };
 use crate::runner::command::ClientWire;
-
-/// What a run of `connect` has found.
-pub(in crate::load) struct ConnectReport {
-    pub(in crate::load) plan: connect::Plan,
-    pub(in crate::load) servers: usize,
-    /// Until the last client was taken in.
-    pub(in crate::load) registered_in: Duration,
-    /// Until the last was told of the last.
-    pub(in crate::load) announced_in: Duration,
-    pub(in crate::load) announced_count: u64,
-    pub(in crate::load) usage: Usage,
-    pub(in crate::load) memory_before: Option<u64>,
-    pub(in crate::load) memory_after: Option<u64>,
-    pub(in crate::load) memory_peak: Option<u64>,
-}
 
 impl ConnectReport {
     fn cpu_micros_per_client(&self) -> Option<f64> {
@@ -107,22 +92,6 @@ impl fmt::Display for ConnectReport {
         }
         write!(f, "{table}")
     }
-}
-
-/// What a run of `burst` has found.
-pub(in crate::load) struct BurstReport {
-    pub(in crate::load) plan: burst::Plan,
-    pub(in crate::load) servers: usize,
-    pub(in crate::load) before: Phase,
-    pub(in crate::load) applied: Phase,
-    pub(in crate::load) announced: Phase,
-    /// From before anybody joined to the end.
-    pub(in crate::load) usage: Usage,
-    pub(in crate::load) sent: u64,
-    pub(in crate::load) lost: u64,
-    pub(in crate::load) memory_before: Option<u64>,
-    pub(in crate::load) memory_after: Option<u64>,
-    pub(in crate::load) memory_peak: Option<u64>,
 }
 
 impl BurstReport {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
+use super::format::{percent, rounded, with_commas};
 use super::usage::Usage;
 
 /// A core that is used so much is used up: the rest goes to waiting for the next event.
@@ -130,34 +131,6 @@ fn duration_text(nanos: u64) -> String {
     }
 }
 
-/// A number with commas between its thousands.
-pub(super) fn with_commas(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Bytes in the unit that suits them.
-pub(super) fn bytes_text(bytes: f64) -> String {
-    match bytes.abs() {
-        size if size >= 10e6 => format!("{:.0} MB", bytes / 1e6),
-        size if size >= 1e6 => format!("{:.1} MB", bytes / 1e6),
-        size if size >= 10e3 => format!("{:.0} kB", bytes / 1e3),
-        _ => format!("{bytes:.0} bytes"),
-    }
-}
-
-/// The part of a core, in percent.
-pub(super) fn percent(share: f64) -> String {
-    format!("{:.0} %", share * 100.0)
-}
-
 /// CPU time divided among so many, in microseconds.
 pub(super) fn micros_per_item(time: Duration, count: u64) -> Option<f64> {
     (count > 0).then(|| (time.as_secs_f64() * 1e9 / count as f64).round() / 1e3)
@@ -193,13 +166,10 @@ pub(super) fn usage_json(spent: &Usage) -> Value {
     })
 }
 
-pub(super) fn rounded(value: f64) -> f64 {
-    (value * 1e4).round() / 1e4
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::chat_traffic::latency_histogram;
+    use super::super::format::bytes_text;
     use super::*;
 
     #[test]

@@ -1,0 +1,33 @@
+//! Formats of numbers in reports and progress lines.
+
+/// A number with commas between its thousands.
+pub(super) fn with_commas(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Bytes in the unit that suits them.
+pub(super) fn bytes_text(bytes: f64) -> String {
+    match bytes.abs() {
+        size if size >= 10e6 => format!("{:.0} MB", bytes / 1e6),
+        size if size >= 1e6 => format!("{:.1} MB", bytes / 1e6),
+        size if size >= 10e3 => format!("{:.0} kB", bytes / 1e3),
+        _ => format!("{bytes:.0} bytes"),
+    }
+}
+
+/// The part of a core, in percent.
+pub(super) fn percent(share: f64) -> String {
+    format!("{:.0} %", share * 100.0)
+}
+
+pub(super) fn rounded(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
+}
