@@ -1,4 +1,4 @@
-//! Every scripted case, in the simulator and against the binary, as `cargo run -p crc-tests` runs them.
+//! Runs every scripted case in the simulator and against the binary, as `cargo run -p crc-tests` does.
 
 use crc_tests::runner::suite::{SuiteOptions, run_all};
 

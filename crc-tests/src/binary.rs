@@ -1,4 +1,4 @@
-//! Finds the `crc` to test.
+//! Finds the `crc` executable to test.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -9,11 +9,11 @@ use serde_json::Value;
 use crate::runner::backend::RunError;
 use crate::runner::case::display_path;
 
-/// Names the binary where it is not given as an option.
+/// The environment variable with the path of the executable.
 const BINARY_ENV_VAR: &str = "CRC_TESTS_BIN";
 
-/// The binary to test: what `CRC_TESTS_BIN` names; else, under cargo, the one of this workspace,
-/// built now in the runner's own profile; else the `crc` beside the runner itself.
+/// Returns the executable to test: the one in `CRC_TESTS_BIN`; otherwise, under cargo, that of this
+/// workspace, built in the runner's own profile; otherwise the `crc` beside the runner.
 ///
 /// # Errors
 /// There is none, or it cannot be built.
@@ -26,21 +26,23 @@ pub fn locate() -> Result<PathBuf, RunError> {
         return cargo_build(cargo);
     }
     let sibling = std::env::current_exe()
-        .map_err(|error| RunError(format!("the runner's own path: {error}")))?
+        .map_err(|error| RunError(format!("cannot find the runner's own executable: {error}")))?
         .with_file_name(format!("crc{}", std::env::consts::EXE_SUFFIX));
     require_file(sibling, "beside the runner")
 }
 
-/// The path itself, if there is a file.
+/// Returns the path, if it is a file.
 ///
 /// # Errors
-/// There is none; the message names `source`, which said that there is.
+/// It is not a file; the message names `source`, where the path comes from.
 pub fn require_file(path: PathBuf, source: &str) -> Result<PathBuf, RunError> {
     if path.is_file() {
         return Ok(path);
     }
     let path = display_path(&path);
-    Err(RunError(format!("no crc to test: {source}: {path} is no file; name one with --crc PATH")))
+    Err(RunError(format!(
+        "no crc to test: {source}: {path} is not a file; name one with --crc PATH"
+    )))
 }
 
 fn cargo_build(cargo: OsString) -> Result<PathBuf, RunError> {
@@ -55,10 +57,12 @@ fn cargo_build(cargo: OsString) -> Result<PathBuf, RunError> {
     if !output.status.success() {
         return Err(RunError(format!("cargo build of crc: {}", output.status)));
     }
-    find_executable(&output.stdout).ok_or_else(|| RunError::new("cargo build tells of no crc"))
+    find_executable(&output.stdout).ok_or_else(|| {
+        RunError::new("cargo build printed no executable crc; name one with --crc PATH")
+    })
 }
 
-/// The path of `crc` in what cargo prints, an object a line.
+/// Returns the path of `crc` in the JSON messages of cargo.
 fn find_executable(messages: &[u8]) -> Option<PathBuf> {
     let messages = messages.split(|byte| *byte == b'\n');
     messages.filter_map(|line| serde_json::from_slice::<Value>(line).ok()).find_map(|message| {
@@ -85,6 +89,6 @@ mod tests {
     #[test]
     fn missing_binary_error_names_its_source_and_path() {
         let fault = require_file("/none/crc".into(), BINARY_ENV_VAR).expect_err("missing");
-        assert!(fault.0.contains("CRC_TESTS_BIN: /none/crc is no file"), "{fault}");
+        assert!(fault.0.contains("CRC_TESTS_BIN: /none/crc is not a file"), "{fault}");
     }
 }

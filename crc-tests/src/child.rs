@@ -1,4 +1,4 @@
-//! A process of the network: its lines of output as they come, its log, and its certain end.
+//! A child process: its lines of output, its log file, and its end.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -13,16 +13,16 @@ use crc::printable::Printable;
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 
-/// Lines at the end of a log that are worth showing.
+/// Number of log lines that a failure shows.
 const LOG_TAIL_LINES: usize = 20;
 
-/// What a process printed.
+/// The result of reading a line of output.
 pub(crate) enum ReadResult {
     /// A line, without its end.
     Line(String),
-    /// Nothing yet, or not in time.
+    /// No line yet, or none before the timeout.
     Pending,
-    /// Its output is closed and was read to the end.
+    /// The output is closed and was read to the end.
     Closed,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts `binary`; what it logs goes to the file `log`.
+    /// Starts `binary` with its log in the file `log`.
     pub(crate) fn start<I: AsRef<OsStr>>(
         binary: &Path,
         arguments: impl IntoIterator<Item = I>,
@@ -42,13 +42,13 @@ impl Process {
     ) -> io::Result<Self> {
         let mut command = Command::new(binary);
         command.args(arguments);
-        // Neither the options nor the looks of the user's own environment belong into a case.
+        // Options from the user's environment do not apply to a case.
         for (name, _) in std::env::vars_os() {
             if name.as_encoded_bytes().starts_with(b"CRC_") {
                 command.env_remove(name);
             }
         }
-        // Every message, but not the runner's own questions.
+        // Log everything except the runner's own control queries.
         command.env("CRC_LOG", "debug,crc::net::control=info");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(&log)?);
         let mut child = command.spawn()?;
@@ -68,7 +68,7 @@ impl Process {
         Ok(Self { child, lines, log_path: log })
     }
 
-    /// The next line that it has printed, at once.
+    /// Returns the next line of output without waiting.
     pub(crate) fn try_read_line(&self) -> ReadResult {
         match self.lines.try_recv() {
             Ok(line) => ReadResult::Line(line),
@@ -77,7 +77,7 @@ impl Process {
         }
     }
 
-    /// The next line that it prints within `patience`.
+    /// Returns the next line of output, waiting up to `timeout`.
     pub(crate) fn read_line_within(&self, timeout: Duration) -> ReadResult {
         match self.lines.recv_timeout(timeout) {
             Ok(line) => ReadResult::Line(line),
@@ -86,40 +86,40 @@ impl Process {
         }
     }
 
-    /// Types a line at it.
+    /// Writes a line to its standard input.
     pub(crate) fn write_line(&mut self, line: &str) -> io::Result<()> {
         let stdin = self.child.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         stdin.write_all(format!("{line}\n").as_bytes())
     }
 
-    /// Its id in the system.
+    /// Returns its process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// How it ended, if it has.
+    /// Returns its exit status, if it has exited.
     pub(crate) fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()
     }
 
-    /// How it ended, once its output is closed.
+    /// Waits for its exit, once its output is closed.
     pub(crate) fn wait(&mut self) -> io::Result<ExitStatus> {
         self.child.wait()
     }
 
-    /// Ends it with SIGKILL; what it has printed can still be read.
+    /// Ends it with SIGKILL. Its output can still be read.
     pub(crate) fn kill(&mut self) -> io::Result<ExitStatus> {
         self.child.kill()?;
         self.child.wait()
     }
 
-    /// Stops it where it stands, for good: it holds what it has and does nothing.
+    /// Stops it with SIGSTOP for good. Its connections stay open.
     pub(crate) fn freeze(&self) -> io::Result<()> {
         let pid = i32::try_from(self.child.id()).map_err(io::Error::other)?;
         Ok(signal::kill(Pid::from_raw(pid), Signal::SIGSTOP)?)
     }
 
-    /// The last lines of its log, safe to show.
+    /// Returns the last lines of its log, escaped.
     pub(crate) fn log_tail(&self) -> Vec<String> {
         let log = std::fs::read(&self.log_path).unwrap_or_default();
         let lines: Vec<_> = log.trim_ascii_end().split(|byte| *byte == b'\n').collect();
@@ -130,7 +130,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // One that has ended already cannot be killed, and that is all that can fail.
+        // The only possible error is that it has exited already.
         drop(self.kill());
     }
 }

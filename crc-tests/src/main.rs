@@ -1,6 +1,6 @@
-//! The command line of the case runner, and of the load generator that is its one subcommand.
+//! The command line of the case runner and of its subcommand, the load generator.
 //!
-//! Exit codes: 0 all cases passed, or the load ran; 1 one did not, there is nothing to test, or the
+//! Exit codes: 0 all cases passed, or the load ran; 1 a case failed, there is no `crc` to test, or the
 //! network failed under the load; 2 wrong usage.
 
 use std::io::{self, Write};
@@ -16,39 +16,39 @@ use crc_tests::runner::suite::{CaseReport, StartError, SuiteOptions, run_all};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-/// Where the cases of this repository are.
+/// The directory of this repository's cases.
 const CASES_DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/cases");
 
-/// Runs scripted cases against crc: in a simulator, and against real processes.
+/// Runs scripted cases against crc, in a simulator and against real processes
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 struct Arguments {
     #[command(subcommand)]
     subcommand: Option<Subcommands>,
-    /// Case files, or directories of them; without, all cases of this repository
+    /// Case files or directories [default: all cases of this repository]
     files: Vec<PathBuf>,
-    /// Count differences in the lists of adjacent users and servers, too; always without FILES
+    /// Make every warning an error; always on without FILES
     #[arg(long)]
     strict: bool,
-    /// Let WAIT go by the clock in processes, instead of until the network is quiet
+    /// Let WAIT take its time in processes, instead of waiting until the network is quiescent
     #[arg(long)]
     real_waits: bool,
-    /// Run on this kind of network only
+    /// Run on one kind of network only
     #[arg(long, value_enum)]
     only: Option<BackendKind>,
     /// Write golden traces instead of comparing them: those of the FILES named, and those that exist
     /// in directories
     #[arg(long, conflicts_with = "only")]
     bless: bool,
-    /// The crc to test; without, CRC_TESTS_BIN, the one that cargo builds, or one beside the runner
+    /// The crc to test [default: CRC_TESTS_BIN, the one that cargo builds, or the one beside the runner]
     #[arg(long, value_name = "PATH")]
     crc: Option<PathBuf>,
-    /// Cases at a time
+    /// Number of cases at a time
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..))]
     jobs: u8,
 }
 
-/// What this program does beside cases.
+/// The subcommands.
 #[derive(Subcommand)]
 enum Subcommands {
     Load(Box<LoadArguments>),
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::parse();
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        // The second one ends the runner where it stands; the first lets it clean up.
+        // The first signal lets the runner clean up; the second ends it at once.
         let registered = flag::register_conditional_shutdown(signal, 1, Arc::clone(&interrupted))
             .and_then(|_| flag::register(signal, Arc::clone(&interrupted)));
         if let Err(error) = registered {
@@ -72,7 +72,6 @@ fn main() -> ExitCode {
     if let Some(Subcommands::Load(arguments)) = arguments.subcommand.take() {
         return load::run(*arguments, interrupted);
     }
-    // The cases of this repository have nothing to excuse.
     let is_strict = arguments.strict || arguments.files.is_empty();
     let files = if arguments.files.is_empty() { vec![CASES_DIR.into()] } else { arguments.files };
     let options = SuiteOptions {
@@ -89,7 +88,7 @@ fn main() -> ExitCode {
         Err(error @ StartError::Usage(_)) => exit_with_message(&format!("crc-tests: {error}"), 2),
         Err(error @ StartError::Binary(_)) => exit_with_message(&format!("crc-tests: {error}"), 1),
         Ok(summary) => {
-            // Whoever does not read the report has the exit code.
+            // The exit code has the result even if the report cannot be written.
             drop(writeln!(io::stdout(), "{summary}"));
             let is_complete = !interrupted.load(Ordering::Relaxed);
             ExitCode::from(u8::from(!(summary.is_passed() && is_complete)))

@@ -1,4 +1,4 @@
-//! What a case is run on: a network of servers and clients, simulated or real.
+//! The interface of a network that a case runs on, simulated or real.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,12 +6,12 @@ use std::time::Duration;
 use crate::runner::command::{Action, LaunchClient, LaunchServer};
 use crate::runner::state::HostState;
 
-/// Why a case cannot go on. Shown to people, one line or several.
+/// The reason why a case ends early, in one or more lines of text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunError(pub String);
 
 impl RunError {
-    /// A fault with these words.
+    /// Returns an error with this text.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
@@ -26,7 +26,7 @@ impl fmt::Display for RunError {
 
 impl std::error::Error for RunError {}
 
-/// The two kinds of network that every case runs on.
+/// The kinds of network that every case runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum BackendKind {
     /// `Node`s in memory, in virtual time.
@@ -36,10 +36,10 @@ pub enum BackendKind {
 }
 
 impl BackendKind {
-    /// In the order in which a case runs on them.
+    /// All kinds, in the order in which a case runs on them.
     pub const ALL: [Self; 2] = [Self::Simulator, Self::Processes];
 
-    /// As the command line and the table write it.
+    /// Returns the name on the command line and in the table.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -49,23 +49,23 @@ impl BackendKind {
     }
 }
 
-/// What a server was told by a parent that did not take it in, because its id is known there.
+/// Returns the text of the status by which a parent refuses a server whose id it knows already.
 pub(crate) fn id_taken_text(id: u32) -> String {
     format!("A machine has already registered with ID {id}")
 }
 
-/// A user as its own server knows it.
+/// A user in the table of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KnownUser {
     pub(crate) id: u32,
     pub(crate) name: String,
-    /// Not lost in a split.
+    /// Whether it is not behind a split.
     pub(crate) is_reachable: bool,
 }
 
 impl KnownUser {
-    /// Whether mail for `address` is mail for this user: its id, or a number that no id can be and
-    /// that is its name.
+    /// Returns whether mail for `address` is for this user: `address` is its id, or is too large for an id
+    /// and is its name.
     pub(crate) fn has_mail_address(&self, address: i64) -> bool {
         match u32::try_from(address) {
             Ok(id) => self.id == id,
@@ -74,8 +74,8 @@ impl KnownUser {
     }
 }
 
-/// Whether the list that a classic client has of the others is the newest there can be: as many names
-/// as users, and each user's among them, be it the own name or an alias, which ends with the id.
+/// Returns whether a classic client's list is current: it has as many names as there are other users,
+/// among them each user's name or its alias, which ends with the id.
 pub(crate) fn is_user_list_current<'a>(
     users: &[KnownUser],
     own_name: &str,
@@ -90,7 +90,7 @@ pub(crate) fn is_user_list_current<'a>(
     listed.len() + 1 == users.len() && users.iter().all(is_listed)
 }
 
-/// `~` and the id in base 36.
+/// Returns `~` and the id in base 36, the end of an alias.
 fn alias_suffix(id: u32) -> String {
     let mut digits = Vec::new();
     let mut remaining = id;
@@ -101,33 +101,33 @@ fn alias_suffix(id: u32) -> String {
     std::iter::once('~').chain(digits.into_iter().rev()).collect()
 }
 
-/// A network that a case is played on. Names mean what was last launched under them.
+/// A network that a case runs on. A name refers to the host last launched under it.
 ///
-/// A refused registration is no fault: it is what some cases are about. Whatever has left or was
-/// killed keeps the state that it had at its end.
+/// A refused registration is not an error, as some cases test it. A host that has quit or was killed
+/// keeps the state of its end.
 pub trait Backend {
-    /// Starts a server and returns when it listens.
+    /// Starts a server, and returns once it listens.
     ///
     /// # Errors
     /// It cannot be started.
     fn launch_server(&mut self, launch: &LaunchServer) -> Result<(), RunError>;
 
-    /// Starts a client and returns when it was welcomed, or refused.
+    /// Starts a client, and returns once it is registered or refused.
     ///
     /// # Errors
     /// It cannot be started, or reaches no server.
     fn launch_client(&mut self, launch: &LaunchClient) -> Result<(), RunError>;
 
-    /// Types a command at a client; one that has left hears nothing.
+    /// Types a line at a client. A client that has quit ignores it.
     ///
     /// # Errors
     /// It cannot be typed.
     fn client_command(&mut self, username: &str, action: &Action) -> Result<(), RunError>;
 
-    /// Lets time pass, as far as the case could tell the difference.
+    /// Lets time pass, where the case depends on it.
     ///
     /// # Errors
-    /// As [`Backend::settle`].
+    /// As [`Backend::wait_until_quiescent`].
     fn wait(&mut self, duration: Duration) -> Result<(), RunError>;
 
     /// Ends a server or client abruptly.
@@ -136,28 +136,28 @@ pub trait Backend {
     /// Its last state cannot be read.
     fn kill(&mut self, name: &str) -> Result<(), RunError>;
 
-    /// Silences a client for good: it does nothing any more, and its connection stands.
+    /// Stops a client for good. It neither reads nor sends, and its connection stays open.
     ///
     /// # Errors
     /// It cannot be stopped.
     fn freeze(&mut self, username: &str) -> Result<(), RunError>;
 
-    /// Returns when nothing is on its way any more, without waiting for what only time brings.
+    /// Returns once no frame is in flight or queued. Timers that are not yet due do not count.
     ///
     /// # Errors
-    /// Something still is on its way when the deadline has come, or a server has died by itself.
+    /// The network is not quiescent at the deadline, or a server has exited by itself.
     fn wait_until_quiescent(&mut self) -> Result<(), RunError>;
 
-    /// The lists of a server.
+    /// Returns the lists of a server.
     ///
     /// # Errors
-    /// It has died by itself, or does not answer.
+    /// It has exited by itself, or does not answer.
     fn server_state(&mut self, servername: &str) -> Result<HostState, RunError>;
 
-    /// The lists of a client.
+    /// Returns the lists of a client.
     ///
     /// # Errors
-    /// What it printed was not understood.
+    /// Its output cannot be parsed.
     fn client_state(&mut self, username: &str) -> Result<HostState, RunError>;
 
     /// Notes that the command with this number, counted from 1, is about to run. Does nothing by

@@ -1,7 +1,7 @@
 //! Case files: JSON in the course's format, read into typed commands and expected states.
 //!
-//! A file that was read is sound in itself: every name that is used was launched before. Keys at the
-//! top that this runner knows nothing of are left alone, as files written elsewhere carry remarks.
+//! In a [`Case`], each client command refers to a client that was launched before. Unknown keys at the
+//! top level are ignored, as files written elsewhere have remarks there.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,31 +16,31 @@ use crate::runner::command::{Command, ParsedCommand};
 use crate::runner::command_words::quote_word;
 use crate::runner::state::{HostState, Key, Role};
 
-/// What `type` says.
+/// The type of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CaseKind {
-    /// `CRC_functionality`: tables and logs at the end.
+    /// `CRC_functionality`: compares tables and logs at the end.
     Functionality,
-    /// `network_connectivity`: the first frames that servers received.
+    /// `network_connectivity`: compares the first frames that servers received.
     Connectivity,
 }
 
-/// A whole case.
+/// A case file, parsed.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// Where it was read.
+    /// The file.
     pub path: PathBuf,
-    /// What `type` says.
+    /// The value of `type`.
     pub kind: CaseKind,
-    /// What to do, in order, each with its line as written.
+    /// The commands in order, each with its line.
     pub commands: Vec<(String, Command)>,
-    /// What must be so in the end.
+    /// The expected lists at the end, by name.
     pub final_state: BTreeMap<String, HostState>,
-    /// What was left alone in the file and perhaps should not have been.
+    /// The parts of the file that are ignored.
     pub warnings: Vec<String>,
 }
 
-/// Why a file is no case.
+/// The reason why a file is not a case.
 #[derive(Debug)]
 pub struct CaseError {
     /// The file.
@@ -56,13 +56,13 @@ impl fmt::Display for CaseError {
 
 impl std::error::Error for CaseError {}
 
-/// A path as messages show it.
+/// Formats a path for messages.
 pub(crate) fn display_path(path: &Path) -> String {
     Printable(path.as_os_str().as_encoded_bytes()).to_string()
 }
 
 impl Case {
-    /// Reads a file.
+    /// Reads and parses a file.
     ///
     /// # Errors
     /// Names the file and what is wrong in it: line and column where it is not JSON, else the number
@@ -74,9 +74,9 @@ impl Case {
             .map_err(|what| CaseError { path: path.to_owned(), message: what })
     }
 
-    /// A case from the bytes of a file.
+    /// Parses the bytes of a file.
     pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, String> {
-        // Some editors put a byte order mark before UTF-8; JSON itself knows none.
+        // Some editors write a byte order mark, which is not JSON.
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let value: Value = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         let field = |name: &str| value.get(name).ok_or(format!("`{name}` is missing"));
@@ -123,7 +123,7 @@ impl Case {
         Ok(Self { path: path.to_owned(), kind, commands, final_state, warnings })
     }
 
-    /// Whether the first frame of each connection must be kept.
+    /// Returns whether the first frame of each connection must be recorded.
     #[must_use]
     pub fn wants_first_frames(&self) -> bool {
         self.kind == CaseKind::Connectivity
@@ -131,7 +131,7 @@ impl Case {
     }
 }
 
-/// What each name stands for in the end, once every use of a name is known to follow its launch.
+/// Returns the last role of each name, after checking that each use follows a launch.
 fn roles_by_name<'a>(
     commands: &'a [(String, Command)],
     warnings: &mut Vec<String>,
@@ -175,7 +175,7 @@ fn roles_by_name<'a>(
     Ok(roles)
 }
 
-/// The files that `paths` mean: a directory means all `*.json` and `*.cfg` in it, sorted.
+/// Returns the case files of `paths`. A directory stands for all `*.json` and `*.cfg` in it, sorted.
 ///
 /// # Errors
 /// A path that cannot be read, a directory without cases; the message names it.
@@ -265,7 +265,7 @@ mod tests {
                  \"final_state\": {state}}}"
             )
         };
-        check_error(&case(r#""WAIT 1", "WAIT x""#, "{}"), "command 2: WAIT: `x` is no number");
+        check_error(&case(r#""WAIT 1", "WAIT x""#, "{}"), "command 2: WAIT: `x` is not a number");
         check_error(&case("3", "{}"), "command 1: expected a string");
         check_error(&case("", "[]"), "`final_state` is not an object");
         check_error(&case(SERVER, r#"{"a": 1}"#), "final_state of `a`: expected an object");
@@ -282,7 +282,7 @@ mod tests {
         assert!(parse(&case(&format!("{SERVER}, {CLIENT}, {message_to_sam}"), "{}")).is_ok());
         check_error(
             &case(&format!("{SERVER}, {direct}, {message_to_sam}"), "{}"),
-            "command 3: MESSAGE: `sam` is no number",
+            "command 3: MESSAGE: `sam` is not a number",
         );
     }
 

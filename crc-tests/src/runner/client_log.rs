@@ -1,4 +1,4 @@
-//! What a client heard, from the events that `crc client --json` prints.
+//! Collects the events that `crc client --json` prints into the lists of a client.
 
 use std::fmt::Display;
 
@@ -8,31 +8,31 @@ use serde_json::Value;
 use crate::runner::command::{ClientWire, LaunchClient};
 use crate::runner::state::{ASSIGNED_ID, HostState, Key};
 
-/// The fold of a client's events, and the counts by which a runner knows that none is missing.
+/// The lists of a client, and counts of events by which the runner detects quiescence.
 #[derive(Clone, Debug)]
 pub(crate) struct ClientLog {
     wire: ClientWire,
     desired_id: Option<i64>,
-    /// The id or name that it goes by, once it is connected.
+    /// Its id or name, once it is connected.
     identity: Option<String>,
-    /// The others who are there, by id where the wire has ids.
+    /// The other users, with ids where the wire has them.
     other_users: Vec<OtherUser>,
     statuses: Vec<String>,
     chats: Vec<String>,
-    /// Of the chats, in the same order.
+    /// The senders of `chats`, in the same order.
     senders: Vec<String>,
     errors: Vec<String>,
-    /// Events that stand for one frame from the server each, where the wire is CRC.
+    /// Number of events that stand for one received frame each. Used on the CRC wire.
     pub(crate) frame_count: u64,
-    /// Lines that were typed and refused, so that no frame was sent for them.
+    /// Number of typed lines that the client refused, so that it sent no frame.
     pub(crate) rejected_line_count: u64,
-    /// Texts of the runner's own that have come back, see [`FENCE`].
+    /// Number of the runner's own messages that came back, see [`FENCE`].
     pub(crate) fence_count: u64,
-    /// The connection is over.
+    /// Whether the connection is closed.
     pub(crate) is_disconnected: bool,
 }
 
-/// What a runner sends from a client to itself begins so. It is nothing that a case sees.
+/// Prefix of the messages that the runner sends from a client to itself. No list has them.
 pub(crate) const FENCE: &str = "[crc-tests fence]";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ struct OtherUser {
 }
 
 impl ClientLog {
-    /// Of a client that has heard nothing yet.
+    /// Returns the empty log of a client.
     pub(crate) fn new(launch: &LaunchClient) -> Self {
         Self {
             wire: launch.wire,
@@ -60,24 +60,23 @@ impl ClientLog {
         }
     }
 
-    /// Takes in one line of output.
+    /// Records one line of output.
     ///
     /// # Errors
-    /// It is no event of the contract; the message shows it.
+    /// The line is not a documented event; the message shows it.
     pub(crate) fn record_line(&mut self, line: &str) -> Result<(), String> {
-        let invalid = |why: &dyn Display| {
-            format!("a line that is no event, {why}: {}", Printable(line.as_bytes()))
-        };
+        let invalid =
+            |why: &dyn Display| format!("not an event, {why}: {}", Printable(line.as_bytes()));
         let event: Value = serde_json::from_str(line).map_err(|error| invalid(&error))?;
-        // A key that the wire knows nothing of is left out, and only then.
+        // A key is absent exactly if the wire does not have it.
         let id = |name: &str| match (self.wire, &event[name]) {
             (ClientWire::Classic, Value::Null) => Ok(None),
             (ClientWire::Crc, id) => {
                 let id = id.as_u64().and_then(|id| u32::try_from(id).ok());
-                id.map(Some).ok_or_else(|| invalid(&format!("`{name}` is no id")))
+                id.map(Some).ok_or_else(|| invalid(&format!("`{name}` is not an id")))
             }
             (ClientWire::Direct | ClientWire::Classic, _) => {
-                Err(invalid(&format!("`{name}` on such a wire")))
+                Err(invalid(&format!("`{name}` on a wire without it")))
             }
         };
         let text_field = |name: &str| {
@@ -89,7 +88,10 @@ impl ClientLog {
             Some("connected") => {
                 self.identity = Some(match self.wire {
                     ClientWire::Classic => text_field("name")?,
-                    _ => event["id"].as_i64().ok_or_else(|| invalid(&"`id` is no id"))?.to_string(),
+                    _ => event["id"]
+                        .as_i64()
+                        .ok_or_else(|| invalid(&"`id` is not an id"))?
+                        .to_string(),
                 });
             }
             Some("disconnected") => self.is_disconnected = true,
@@ -100,7 +102,7 @@ impl ClientLog {
                     ClientWire::Classic => text_field("name")?,
                     _ => event["from"]
                         .as_i64()
-                        .ok_or_else(|| invalid(&"`from` is no id"))?
+                        .ok_or_else(|| invalid(&"`from` is not an id"))?
                         .to_string(),
                 };
                 self.senders.push(sender);
@@ -121,7 +123,7 @@ impl ClientLog {
                 }
             }
             Some("error") => {
-                // Before the welcome an error tells why there will be none.
+                // Before registration, an error is the reason why it failed.
                 self.rejected_line_count += u64::from(self.is_connected());
                 self.errors.push(text()?);
             }
@@ -132,33 +134,33 @@ impl ClientLog {
         Ok(())
     }
 
-    /// Whether the server has taken it.
+    /// Returns whether the client is registered.
     pub(crate) fn is_connected(&self) -> bool {
         self.identity.is_some()
     }
 
-    /// The id or name that it goes by, once it is connected.
+    /// Returns the id or name, once it is connected.
     pub(crate) fn identity(&self) -> Option<&str> {
         self.identity.as_deref()
     }
 
-    /// Whether the server has said anything. A classic one refuses with nothing but an error.
+    /// Returns whether the server has sent anything. A classic server refuses by an error only.
     pub(crate) fn has_server_response(&self) -> bool {
         let is_refusal = |text: &String| text.ends_with(" is already online");
         self.is_connected() || self.frame_count > 0 || self.errors.iter().any(is_refusal)
     }
 
-    /// The names of the others who are there.
+    /// Returns the names of the other users.
     pub(crate) fn other_user_names(&self) -> impl Iterator<Item = &str> {
         self.other_users.iter().map(|other| &*other.name)
     }
 
-    /// The text of the newest error.
+    /// Returns the text of the latest error.
     pub(crate) fn last_error(&self) -> &str {
         self.errors.last().map_or("", String::as_str)
     }
 
-    /// The lists that a case can ask for.
+    /// Returns the lists that a case can state.
     #[must_use]
     pub(crate) fn state(&self) -> HostState {
         let mut state = HostState::default();
@@ -298,13 +300,17 @@ mod tests {
     #[test]
     fn invalid_event_line_is_reported_with_its_text() {
         let error = |line| log(ClientWire::Crc, Some(101)).record_line(line).expect_err(line);
-        assert!(error("\u{1b}[2J").contains("no event, expected value"), "{}", error("\u{1b}[2J"));
+        assert!(
+            error("\u{1b}[2J").contains("not an event, expected value"),
+            "{}",
+            error("\u{1b}[2J")
+        );
         assert!(error("\u{1b}").ends_with("\\u{1b}"));
         assert!(error(r#"{"event":"dance"}"#).contains("unknown `event`"));
-        assert!(error(r#"{"event":"join","id":-1,"name":"sam"}"#).contains("`id` is no id"));
+        assert!(error(r#"{"event":"join","id":-1,"name":"sam"}"#).contains("`id` is not an id"));
         assert!(error(r#"{"event":"chat","from":7}"#).contains("no `text`"));
         let join = r#"{"event":"join","id":7,"name":"sam"}"#;
         let error = log(ClientWire::Classic, None).record_line(join).expect_err("an id");
-        assert!(error.contains("`id` on such a wire"), "{error}");
+        assert!(error.contains("`id` on a wire without it"), "{error}");
     }
 }

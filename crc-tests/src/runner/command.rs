@@ -1,7 +1,6 @@
-//! One line of a case as a typed [`Command`].
+//! Parses a line of a case into a typed [`Command`].
 //!
-//! Nothing here knows of files: an error names the word at fault, and the caller adds where the line
-//! stands.
+//! An error names the word at fault; the caller adds the position of the line.
 
 use std::time::Duration;
 
@@ -13,28 +12,28 @@ use crc::wires::classic::codec::NAME_BYTES;
 pub use crate::runner::command_words::CommandError;
 use crate::runner::command_words::{OptionMap, OptionSpec, fail, quote_word, split_words};
 
-/// What a case asks for, one line each.
+/// A command of a case.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// `LAUNCHSERVER`
     LaunchServer(LaunchServer),
     /// `LAUNCHCLIENT`
     LaunchClient(LaunchClient),
-    /// `CLIENTCOMMAND`: a user types something.
+    /// `CLIENTCOMMAND`: a user types a line.
     ClientCommand {
-        /// Who types, by the name of its `LAUNCHCLIENT`.
+        /// The client, by the name of its `LAUNCHCLIENT`.
         username: String,
-        /// What is typed.
+        /// The line.
         action: Action,
     },
     /// `WAIT SECONDS`
     Wait(Duration),
-    /// `KILL NAME`: the abrupt end of a server or a client.
+    /// `KILL NAME`: ends a server or a client abruptly.
     Kill(String),
-    /// `FREEZE NAME`: a client goes silent for good. It does nothing any more, and its connection
-    /// stands.
+    /// `FREEZE NAME`: stops a client for good. It neither reads nor sends, and its connection stays
+    /// open.
     Freeze(String),
-    /// `KILL ALL`: the end of the case.
+    /// `KILL ALL`: ends the case.
     KillAll,
 }
 
@@ -43,22 +42,21 @@ pub enum Command {
 pub struct LaunchServer {
     /// `--id`
     pub id: u32,
-    /// `--servername`, by which later commands and the final state mean it too.
+    /// `--servername`, which later commands and the final state refer to.
     pub servername: String,
     /// `--port`: a label, not a real port.
     pub port: String,
-    /// `--info`, empty without.
+    /// `--info`, empty by default.
     pub info: String,
-    /// `--log-file`, kept but not used: logs go to a directory of the run's own.
+    /// `--log-file`, not used: logs go to a temporary directory.
     pub log_file: Option<String>,
     /// `--connect_to_host` and `--connect_to_port`: the parent.
     pub connect_to: Option<Endpoint>,
-    /// `--split-grace SECONDS`. This and what follows are this project's own additions to the format.
+    /// `--split-grace SECONDS`. This option and the following ones are our additions to the format.
     pub split_grace: Option<Duration>,
     /// `--classic-interval SECONDS`
     pub classic_interval: Option<Duration>,
-    /// `--mailbox`: mail is still there when the server is launched again after a `KILL`, with the
-    /// same servername and port.
+    /// `--mailbox`: mail is kept until the server is launched again with the same name and port.
     pub has_mailbox: bool,
 }
 
@@ -67,34 +65,34 @@ pub struct LaunchServer {
 pub struct LaunchClient {
     /// `--wire`
     pub wire: ClientWire,
-    /// `--id`: the one to ask for on the direct wire, if any; none on the classic wire.
+    /// `--id`: the desired id on the direct wire, optional there; none on the classic wire.
     pub id: Option<i64>,
-    /// `--username`, by which later commands and the final state mean it too.
+    /// `--username`, which later commands and the final state refer to.
     pub username: String,
     /// `--serverhost` and `--serverport`.
     pub server: Endpoint,
-    /// `--info`, empty without.
+    /// `--info`, empty by default.
     pub info: String,
-    /// `--log-file`, kept but not used.
+    /// `--log-file`, not used.
     pub log_file: Option<String>,
 }
 
-/// The language that a client speaks.
+/// The wire of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ClientWire {
-    /// Where `--wire` is left out, as in the format's files from elsewhere.
+    /// The default, and the only one in the course's own files.
     Crc,
-    /// Users are numbers.
+    /// Users have numbers.
     Direct,
-    /// Users are names.
+    /// Users have names.
     Classic,
 }
 
 impl ClientWire {
-    /// All there are.
+    /// All wires.
     pub const ALL: [Self; 3] = [Self::Crc, Self::Direct, Self::Classic];
 
-    /// As `--wire` and the schemes of URLs write it.
+    /// Returns the name in `--wire` and in URI schemes.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -112,22 +110,22 @@ impl ClientWire {
         }
     }
 
-    /// What is wrong with an addressee, as a user of this wire would type it.
+    /// Checks a recipient as a user of this wire types it.
     fn validate_destination(self, word: &str) -> Result<(), CommandError> {
         let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
         match self {
             Self::Crc if is_number && word.parse::<u32>().is_err() => fail(format!(
-                "MESSAGE: {} is no id (0 to {}); a name of digits stands in parentheses",
+                "MESSAGE: {} is not an id (0 to {}); put a name of digits into parentheses",
                 quote_word(word),
                 u32::MAX
             )),
             Self::Direct if !is_number || word.parse::<i64>().is_err() => fail(format!(
-                "MESSAGE: {} is no number (0 to {}), and the direct wire knows nothing else",
+                "MESSAGE: {} is not a number (0 to {}), as recipients on the direct wire are",
                 quote_word(word),
                 i64::MAX
             )),
             Self::Classic if word.len() > NAME_BYTES => fail(format!(
-                "MESSAGE: {} is no name of the classic wire: they have 1 to {NAME_BYTES} bytes",
+                "MESSAGE: {} is not a name on the classic wire, which has 1 to {NAME_BYTES} bytes",
                 quote_word(word)
             )),
             _ => Ok(()),
@@ -135,34 +133,34 @@ impl ClientWire {
     }
 }
 
-/// Where a case says that a server is: its name, or any host name, and the label of its port.
+/// The address of a server in a case: a host name and a port label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Tells servers apart that share a port label; otherwise the label decides.
+    /// Used only to distinguish servers with the same port label.
     pub host: String,
     /// As in [`LaunchServer::port`].
     pub port: String,
 }
 
-/// What a user does.
+/// A line that a user types.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// `MESSAGE ADDRESSEE TEXT`
+    /// `MESSAGE RECIPIENT TEXT`
     Message {
-        /// To whom: an id or a name, as the user of the wire types it.
+        /// The recipient: an id or a name, as a user of the wire types it.
         destination: String,
-        /// What, with its quotes.
+        /// The text, with its quotes.
         text: String,
     },
     /// `QUIT [TEXT]`
     Quit {
-        /// The parting words, with their quotes.
+        /// The text, with its quotes.
         text: String,
     },
 }
 
 impl Action {
-    /// What the user types at the bundled client.
+    /// Returns the line as typed at the bundled client.
     #[must_use]
     pub fn typed_line(&self) -> String {
         match self {
@@ -171,10 +169,10 @@ impl Action {
         }
     }
 
-    /// Whether a client of `wire` can do that.
+    /// Checks the action against a client's wire.
     ///
     /// # Errors
-    /// Names the word that means nothing on that wire.
+    /// Names the word that is invalid on that wire.
     pub fn validate(&self, wire: ClientWire) -> Result<(), CommandError> {
         match self {
             Self::Message { destination, .. } => wire.validate_destination(destination),
@@ -316,7 +314,7 @@ fn parse_launch_client(words: Vec<String>) -> Result<ParsedCommand, CommandError
     }
     let info = check_len("--info", options.take("--info").unwrap_or_default(), INFO_BYTES_MAX)?;
     let url = ServerUri { wire: wire.to_wire(), ..ServerUri::default() };
-    // The bundled client knows best what its wires can carry.
+    // The bundled client checks the limits of each wire.
     client::Options::new(url, Some(username.clone()), id, Some(info.clone()), true).map_err(
         |misuse| {
             let option = if misuse.option.starts_with("--name") { "--username" } else { "--id" };
@@ -340,8 +338,9 @@ fn parse_launch_client(words: Vec<String>) -> Result<ParsedCommand, CommandError
 fn parse_wire(word: &str) -> Result<ClientWire, CommandError> {
     let found = ClientWire::ALL.into_iter().find(|wire| wire.name() == word);
     let names = || ClientWire::ALL.map(ClientWire::name).join(", ");
-    found
-        .ok_or_else(|| CommandError(format!("--wire: {} is none of {}", quote_word(word), names())))
+    found.ok_or_else(|| {
+        CommandError(format!("--wire: {} is not one of {}", quote_word(word), names()))
+    })
 }
 
 /// Parses a client's command. Its text is one word, quoted or not; further words are ignored.
@@ -385,32 +384,33 @@ fn parse_client_command(words: Vec<String>) -> Result<ParsedCommand, CommandErro
 
 fn parse_wide_id(word: &str) -> Result<i64, CommandError> {
     word.parse().map_err(|_| {
-        CommandError(format!("--id: {} is no id (up to {})", quote_word(word), i64::MAX))
+        CommandError(format!("--id: {} is not an id (up to {})", quote_word(word), i64::MAX))
     })
 }
 
 fn parse_host_id(word: &str) -> Result<u32, CommandError> {
     let id = word.parse().map_err(|_| {
-        CommandError(format!("--id: {} is no id (0 to {})", quote_word(word), u32::MAX))
+        CommandError(format!("--id: {} is not an id (0 to {})", quote_word(word), u32::MAX))
     })?;
     match HostId(id).is_registrable() {
         true => Ok(id),
-        false => fail(format!("--id: {id} cannot be registered")),
+        false => fail(format!("--id: {id} is reserved; choose another")),
     }
 }
 
 fn check_len(option: &str, text: String, bytes_max: usize) -> Result<String, CommandError> {
     match text.len() {
-        len if len > bytes_max => {
-            fail(format!("{option} has {len} bytes, and {bytes_max} fit: {}", quote_word(&text)))
-        }
+        len if len > bytes_max => fail(format!(
+            "{option} has {len} bytes, and the maximum is {bytes_max}: {}",
+            quote_word(&text)
+        )),
         _ => Ok(text),
     }
 }
 
 fn parse_seconds(option: &str, word: &str) -> Result<Duration, CommandError> {
     word.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).ok_or_else(
-        || CommandError(format!("{option}: {} is no number of seconds", quote_word(word))),
+        || CommandError(format!("{option}: {} is not a number of seconds", quote_word(word))),
     )
 }
 

@@ -1,4 +1,4 @@
-//! Lines of a case, good and bad.
+//! Tests of the parser of commands, on valid and invalid lines.
 
 use super::*;
 
@@ -84,7 +84,10 @@ fn launchserver_accepts_mailbox_and_classic_interval() {
         }),
     );
     check_error("LAUNCHSERVER --mailbox=a --id 2", "--mailbox` takes no value");
-    check_error("LAUNCHSERVER --id 2 --servername a --port 1 --classic-interval x", "`x` is no");
+    check_error(
+        "LAUNCHSERVER --id 2 --servername a --port 1 --classic-interval x",
+        "`x` is not a number",
+    );
 }
 
 #[test]
@@ -106,9 +109,12 @@ fn launchclient_accepts_a_wire_and_checks_its_id_and_name() {
     let check_error = |options: &str, expected: &str| {
         check_error(&format!("LAUNCHCLIENT --serverport 1 {options}"), expected);
     };
-    check_error("--username pip --wire smoke", "--wire: `smoke` is none of crc, direct, classic");
+    check_error(
+        "--username pip --wire smoke",
+        "--wire: `smoke` is not one of crc, direct, classic",
+    );
     check_error("--username pip --wire crc", "--id is missing");
-    check_error("--username pip --wire direct --id x", "--id: `x` is no id");
+    check_error("--username pip --wire direct --id x", "--id: `x` is not an id");
     check_error("--username pip --wire direct --id -5", "--id: `-5`: -5 is not an id");
     check_error(
         "--username pip --wire classic --id 7",
@@ -135,15 +141,15 @@ fn message_destination_is_checked_against_the_wire() {
     check(
         ClientWire::Crc,
         "4294967296",
-        "`4294967296` is no id (0 to 4294967295); a name of digits",
+        "`4294967296` is not an id (0 to 4294967295); put a name of digits",
     );
     check(ClientWire::Direct, "9223372036854775807", "");
-    check(ClientWire::Direct, "9223372036854775808", "`9223372036854775808` is no number");
-    check(ClientWire::Direct, "sam", "`sam` is no number");
+    check(ClientWire::Direct, "9223372036854775808", "`9223372036854775808` is not a number");
+    check(ClientWire::Direct, "sam", "`sam` is not a number");
     for good in ["ALL", "12345678", "samwi~2u"] {
         check(ClientWire::Classic, good, "");
     }
-    check(ClientWire::Classic, "123456789", "`123456789` is no name of the classic wire");
+    check(ClientWire::Classic, "123456789", "`123456789` is not a name on the classic wire");
 }
 
 /// Checks a command and the words of it that are ignored.
@@ -245,20 +251,23 @@ fn parse_errors_name_the_offending_word() {
     check_error("KILL", "KILL needs one word");
     check_error("FREEZE", "FREEZE needs one word");
     check_error("KILL a b", "`b`");
-    check_error("WAIT -1", "`-1` is no number of seconds");
-    check_error("WAIT soon", "`soon` is no number of seconds");
+    check_error("WAIT -1", "`-1` is not a number of seconds");
+    check_error("WAIT soon", "`soon` is not a number of seconds");
     check_error("KILL \"a", "not closed in `\"a`");
     check_error("LAUNCHSERVER --id", "`--id` has no value");
     check_error("LAUNCHSERVER --id --port 1", "`--id` has no value");
     check_error("LAUNCHSERVER --id 1 Hobbits", "--servername is missing");
     check_error("LAUNCHSERVER --idd 1", "unknown option `--idd`");
-    check_error("LAUNCHSERVER --id x1 --servername a --port 1", "--id: `x1` is no id");
-    check_error("LAUNCHSERVER --id 0 --servername a --port 1", "--id: 0 cannot be registered");
+    check_error("LAUNCHSERVER --id x1 --servername a --port 1", "--id: `x1` is not an id");
+    check_error("LAUNCHSERVER --id 0 --servername a --port 1", "--id: 0 is reserved");
     check_error(
         &format!("LAUNCHSERVER --id 1 --port 1 --servername {}", "é".repeat(128)),
-        &format!("--servername has 256 bytes, and 255 fit: `{}…`", "é".repeat(80)),
+        &format!("--servername has 256 bytes, and the maximum is 255: `{}…`", "é".repeat(80)),
     );
-    check_error("LAUNCHSERVER --id 4294967296 --servername a --port 1", "`4294967296` is no id");
+    check_error(
+        "LAUNCHSERVER --id 4294967296 --servername a --port 1",
+        "`4294967296` is not an id",
+    );
     check_error("LAUNCHSERVER --id 1 --port 1", "--servername is missing");
     check_error("LAUNCHSERVER --id 1 --connect_to_port 1", "without --connect_to_host");
     check_error("LAUNCHCLIENT --id 1 --username a", "--serverport is missing");

@@ -1,31 +1,30 @@
-//! Port labels of a case ⇄ the addresses that a network gave them, of whatever kind these are.
+//! Maps the port labels of a case to addresses of a network.
 //!
-//! A label keeps its address for the whole case: a server that was killed and is launched again is
-//! found where it was. A label may be used before its server is there, as a parent that is waited
-//! for; then its address is chosen at that time.
+//! A label keeps its address for the whole case, so a server that is launched again has the address it
+//! had. A label may be used before its server is launched; its address is allocated then.
 
 use crate::runner::command::Endpoint;
 
-/// Addresses by label.
+/// The addresses by label.
 pub(crate) struct PortMap<A>(Vec<PortEntry<A>>);
 
 struct PortEntry<A> {
     label: String,
-    /// The server that was launched there last; none while it is only waited for.
+    /// The server last launched there, if any.
     servername: Option<String>,
     address: A,
 }
 
 impl<A: Clone + PartialEq> PortMap<A> {
-    /// None known yet.
+    /// Returns an empty map.
     pub(crate) fn new() -> Self {
         Self(Vec::new())
     }
 
-    /// Where the case's endpoint is; one that is not known gets the address that `choose` chooses.
+    /// Returns the address of an endpoint. An unknown one gets the address that `allocate` returns.
     ///
-    /// The label decides, and the host only between servers that share a label: it is the name of a
-    /// server in some files, and of a machine in others.
+    /// The host only distinguishes servers with the same label: in some files it is the name of a
+    /// server, and in others that of a machine.
     pub(crate) fn resolve<E>(
         &mut self,
         endpoint: &Endpoint,
@@ -42,8 +41,8 @@ impl<A: Clone + PartialEq> PortMap<A> {
         Ok(address)
     }
 
-    /// The address that a server must take, if its label has one: its own of before, or that of a
-    /// server that is waited for or `has_exited`.
+    /// Returns the address that a server must use, if its label has one: its own earlier address, or that
+    /// of a server that `is_gone` or was not launched yet.
     pub(crate) fn reserved(
         &self,
         servername: &str,
@@ -58,7 +57,7 @@ impl<A: Clone + PartialEq> PortMap<A> {
         Some(port.address.clone())
     }
 
-    /// A server took this address.
+    /// Records that a server uses an address.
     pub(crate) fn record_launch(&mut self, servername: &str, label: &str, address: A) {
         self.0.retain(|port| port.address != address);
         let (label, servername) = (label.to_owned(), Some(servername.to_owned()));

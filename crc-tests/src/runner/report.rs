@@ -1,4 +1,4 @@
-//! What people read of a run: a line a case as it ends, then the failures, then a table.
+//! Renders results as text: a line for each case as it ends, then failures and warnings, then a table.
 
 use std::fmt::{self, Display};
 use std::time::Duration;
@@ -9,13 +9,13 @@ use crate::runner::run::Outcome;
 use crate::runner::suite::{CaseReport, CaseRun, Summary};
 
 impl CaseReport {
-    /// Its name in lines and tables: the file's, without its directory.
+    /// Returns the name in lines and tables: that of the file, without its directory.
     #[must_use]
     pub fn name(&self) -> String {
         display_path(self.path.file_name().map_or(self.path.as_path(), AsRef::as_ref))
     }
 
-    /// The line of progress.
+    /// Returns the progress line.
     #[must_use]
     pub fn progress_line(&self) -> String {
         let verdict = if self.is_passed() { "ok  " } else { "FAIL" };
@@ -26,7 +26,7 @@ impl CaseReport {
         format!("{verdict} {}: {summary}", self.name())
     }
 
-    /// Everything there is to say of a case that failed or was warned about; else nothing.
+    /// Writes the failures and warnings of a case.
     fn fmt_details(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for warning in &self.warnings {
             writeln!(f, "warning: {}: {warning}", display_path(&self.path))?;
@@ -47,7 +47,7 @@ impl CaseReport {
                     writeln!(f, "\nFAILED {path} ({kind})")?;
                     fmt_indented_lines(f, reasons)?;
                     if !trace.is_empty() {
-                        writeln!(f, "  what led there:")?;
+                        writeln!(f, "  latest frames or log lines:")?;
                         fmt_indented_lines(f, trace)?;
                     }
                 }
@@ -70,7 +70,7 @@ fn format_cell(run: &CaseRun) -> String {
     format!("{verdict} {}", format_seconds(run.elapsed))
 }
 
-/// Failures and warnings, the table, and a last line that sums up.
+/// Writes failures and warnings, the table, and a summary line.
 impl Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.reports.iter().try_for_each(|report| report.fmt_details(f))?;
@@ -148,7 +148,7 @@ FAILED d/b\\u{1b}d.json (processes)
     x: hosts_db: missing 1
     two
     lines
-  what led there:
+  latest frames or log lines:
     a frame
 
 FAILED d/c.json: no

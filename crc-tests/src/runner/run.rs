@@ -1,4 +1,4 @@
-//! Plays one case on one network, and compares what is found with what is expected.
+//! Plays one case on one network, and compares the final state with the expected one.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,35 +10,35 @@ use crate::runner::case::Case;
 use crate::runner::command::{Action, Command};
 use crate::runner::state::{Difference, Role};
 
-/// The longest part of a command that is shown, in characters.
+/// Maximum length of a command in an error, in characters.
 const COMMAND_DISPLAY_CHARS_MAX: usize = 160;
 
-/// How a case went on one network.
+/// The result of a case on one network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// All is as expected.
+    /// Everything is as expected.
     Passed {
-        /// Differences that do not count.
+        /// Differences that are not errors.
         warnings: Vec<String>,
     },
-    /// Something is not.
+    /// A command failed, or the final state differs.
     Failed {
-        /// What, a line each.
+        /// The reasons, one line each.
         reasons: Vec<String>,
-        /// What led there, the newest last.
+        /// The latest frames or log lines, newest last.
         trace: Vec<String>,
     },
 }
 
 impl Outcome {
-    /// Whether all is as expected.
+    /// Returns whether the case passed.
     #[must_use]
     pub fn is_passed(&self) -> bool {
         matches!(self, Self::Passed { .. })
     }
 }
 
-/// Plays `case` on `network`; `is_strict` makes every difference count.
+/// Plays `case` on `network`. With `is_strict`, every difference is an error.
 pub fn run_case(case: &Case, network: &mut dyn Backend, is_strict: bool) -> Outcome {
     let result =
         run_commands(case, network).and_then(|roles| compare_final_state(case, network, &roles));
@@ -59,7 +59,7 @@ pub fn run_case(case: &Case, network: &mut dyn Backend, is_strict: bool) -> Outc
     }
 }
 
-/// A difference, and whose.
+/// A difference, and the host that it is in.
 struct NamedDifference {
     name: String,
     difference: Difference,
@@ -71,7 +71,7 @@ impl fmt::Display for NamedDifference {
     }
 }
 
-/// Carries out every command up to `KILL ALL`; answers what each name stands for.
+/// Runs every command up to `KILL ALL`. Returns the role of each name.
 fn run_commands(
     case: &Case,
     network: &mut dyn Backend,
@@ -82,8 +82,8 @@ fn run_commands(
         if *command == Command::KillAll {
             break;
         }
-        // Messages may be on their way together. All else finds a network at rest, so that a case
-        // has one outcome and not several.
+        // Consecutive messages may be in flight together. Any other command finds the network
+        // quiescent, so that a case has one outcome.
         let was_message_run = std::mem::replace(&mut is_message_run, is_message(command));
         let quiescent =
             if was_message_run && is_message_run { Ok(()) } else { network.wait_until_quiescent() };

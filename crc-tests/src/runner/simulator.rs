@@ -1,7 +1,7 @@
-//! Plays a case in memory: real `Node`s, the bundled client's own `App`s, and virtual time.
+//! Runs a case in the simulator: real `Node`s, the bundled client's `App`s, and virtual time.
 //!
-//! A `WAIT` takes no time at all. Frames are cut at random places on their way, always the same ones:
-//! a case that fails here fails again.
+//! `WAIT` takes no real time. Frames are split at random bytes, always the same ones, so that a case
+//! that fails once fails again.
 
 use std::time::Duration;
 
@@ -25,23 +25,23 @@ use crate::runner::port_map::PortMap;
 use crate::runner::state::{HostState, Key, Role, hex};
 use crate::sim::{ClientId, NetConditions, ServerSpec, TraceEnd, World};
 
-/// Decides the delays and cuts of every case.
+/// The seed of delays and splits in every case.
 const SEED: u64 = 2;
 
-/// How long, in virtual time, a server may take to join a parent that lives.
+/// Maximum virtual time for a network to become quiescent.
 const QUIESCENCE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Frames of the trace that are worth showing.
+/// Number of frames that a failure shows.
 const TRACE_FRAMES_MAX: usize = 60;
 
-/// The network of one case.
+/// The simulated network of one case.
 pub struct Simulator {
     world: World,
-    /// What stands for an address is the label by which the world knows a server.
+    /// The labels of servers, which are their addresses in the simulator.
     ports: PortMap<String>,
     servers: Vec<Server>,
     clients: Vec<Client>,
-    /// What was launched, oldest first: names mean the newest.
+    /// The launched hosts, oldest first. A name refers to the newest.
     launched: Vec<(String, Role, usize)>,
     /// For a golden trace: each command's number, and how many frames were sent before it.
     sections: Option<Vec<(usize, usize)>>,
@@ -51,13 +51,13 @@ struct Server {
     world_index: usize,
     id: u32,
     parent_label: Option<String>,
-    /// After a kill, what it was before.
+    /// The state before a kill.
     state_at_kill: Option<HostState>,
 }
 
 struct Client {
     connection: ClientId,
-    /// The number of its server.
+    /// The index of its server.
     server: usize,
     wire: ClientWire,
     app: App,
@@ -67,7 +67,7 @@ struct Client {
 }
 
 impl Simulator {
-    /// An empty network.
+    /// Returns an empty network.
     #[must_use]
     pub fn new() -> Self {
         let conditions = NetConditions { splits_writes: true, ..NetConditions::default() };
@@ -125,14 +125,14 @@ impl Simulator {
         let matches =
             |(n, r, _): &&(String, Role, usize)| n == name && role.is_none_or(|x| x == *r);
         let found = self.launched.iter().rev().find(matches);
-        found.map(|&(_, role, at)| (role, at)).ok_or_else(|| RunError::new("it was never launched"))
+        found.map(|&(_, role, at)| (role, at)).ok_or_else(|| RunError::new("was never launched"))
     }
 
-    /// The newest client of a name.
+    /// Returns the newest client of a name.
     fn find_client(&self, name: &str) -> Result<usize, RunError> {
         let matches = |(n, role, _): &&(String, Role, usize)| n == name && *role != Role::Server;
         let found = self.launched.iter().rev().find(matches);
-        found.map(|&(_, _, at)| at).ok_or_else(|| RunError::new("it was never launched"))
+        found.map(|&(_, _, at)| at).ok_or_else(|| RunError::new("was never launched"))
     }
 
     fn resolve(&mut self, endpoint: &Endpoint) -> Result<String, RunError> {
@@ -140,7 +140,7 @@ impl Simulator {
         self.ports.resolve(endpoint, default_label)
     }
 
-    /// Carries bytes between the clients and their connections; answers whether any went out.
+    /// Moves bytes between the clients and their connections. Returns whether a client sent any.
     fn pump(&mut self) -> Result<bool, RunError> {
         let now = self.world.now().since_start();
         let mut has_sent_bytes = false;
@@ -174,7 +174,7 @@ impl Simulator {
         Ok(has_sent_bytes)
     }
 
-    /// A server that has yet to join its parent, though that lives and has not refused it.
+    /// Returns a server that has not joined its running parent, and was not refused by it.
     fn find_unattached_server(&self) -> Option<&Server> {
         self.servers.iter().find(|server| {
             let parent = server.parent_label.as_ref().and_then(|label| self.world.server(label));
@@ -192,7 +192,7 @@ impl Simulator {
         })
     }
 
-    /// A server that has yet to tell a classic client of who came or left.
+    /// Returns a classic client whose list is outdated, and the next deadline of its server.
     fn find_outdated_user_list(&self) -> Option<(&Client, Time)> {
         self.clients.iter().filter(|client| client.wire == ClientWire::Classic).find_map(|client| {
             let node = self.world.node(client.server)?;
@@ -208,7 +208,7 @@ impl Simulator {
     fn read_server_state(&self, index: usize) -> Result<HostState, RunError> {
         let server = self.servers[index].world_index;
         let Some(node) = self.world.node(server) else {
-            return Err(RunError::new("it has stopped by itself"));
+            return Err(RunError::new("has stopped by itself"));
         };
         let relay = node.relay();
         let adjacent = |kind| {
@@ -229,14 +229,14 @@ impl Simulator {
         state.set(Key::MailWaiting, waiting.collect());
         let texts = relay.status_updates().map(str::to_owned);
         state.set(Key::StatusUpdatesLog, texts.collect());
-        // A connection that never sent a whole frame left an empty one.
+        // A connection without a whole frame has an empty one.
         let frames = self.world.first_frames(server).iter().filter(|frame| !frame.is_empty());
         state.set(Key::FirstFrames, frames.map(|frame| hex(frame)).collect());
         Ok(state)
     }
 }
 
-/// All users that a server knows.
+/// Returns all users that a server knows.
 fn known_users(node: &Node) -> Vec<KnownUser> {
     let users = node.relay().hosts().iter().filter(|host| host.kind == HostKind::User);
     let known = |host: &Host| KnownUser {
@@ -247,9 +247,9 @@ fn known_users(node: &Node) -> Vec<KnownUser> {
     users.map(known).collect()
 }
 
-/// The bundled client as it is launched.
+/// Returns the bundled client of a launch.
 fn new_app(launch: &LaunchClient) -> Result<App, RunError> {
-    let invalid_identity = || RunError::new("an id or a name that its wire does not know");
+    let invalid_identity = || RunError::new("has an id or a name that its wire does not support");
     Ok(match launch.wire {
         ClientWire::Crc => {
             let id =
@@ -287,7 +287,7 @@ impl Backend for Simulator {
         let label =
             label.unwrap_or_else(|| format!("{}:{}", escape(&launch.servername), launch.port));
         if self.world.server(&label).is_some() {
-            return Err(RunError(format!("another server listens at {label}")));
+            return Err(RunError(format!("another server listens at {label} already")));
         }
         let mut limits = Limits::default();
         limits.split_grace = launch.split_grace.unwrap_or(limits.split_grace);
@@ -321,13 +321,13 @@ impl Backend for Simulator {
         let Some(server) = self.world.server(&label) else {
             return Err(RunError(format!("no server listens at {label}")));
         };
-        let door = match launch.wire {
+        let wire = match launch.wire {
             ClientWire::Crc => Wire::Crc,
             ClientWire::Direct => Wire::Direct,
             ClientWire::Classic => Wire::Classic,
         };
         let mut app = new_app(launch)?;
-        let connection = self.world.connect_on(server, door);
+        let connection = self.world.connect_on(server, wire);
         app.connected(self.world.now().since_start());
         let role = Role::Client(launch.wire);
         self.launched.push((launch.username.clone(), role, self.clients.len()));
@@ -359,7 +359,7 @@ impl Backend for Simulator {
             let living = self.clients.iter().filter(|client| !client.is_frozen);
             let deadlines =
                 living.filter_map(|client| client.app.next_deadline().map(Time::from_start));
-            // One that has come was seen by the client and is none of time's.
+            // The client has handled a deadline that is due.
             let next = deadlines.filter(|at| *at > now).min().unwrap_or(end).min(end);
             self.world.run_for(next.since(now));
             self.pump()?;
@@ -404,11 +404,17 @@ impl Backend for Simulator {
                             .world
                             .node(server.world_index)
                             .and_then(|node| node.next_deadline());
-                        (format!("server {} does not join its parent", server.id), next)
+                        (
+                            format!("server {} has not joined its parent within 20 s", server.id),
+                            next,
+                        )
                     }
                     (None, Some((client, next))) => {
                         let own = escape(client.log.identity().unwrap_or_default());
-                        (format!("{own} is not sent the newest list"), Some(next))
+                        (
+                            format!("{own} has not received the current list of users within 20 s"),
+                            Some(next),
+                        )
                     }
                     (None, None) => return Ok(()),
                 };
@@ -446,7 +452,7 @@ impl Backend for Simulator {
     }
 }
 
-/// A name from a case, safe to show.
+/// Escapes a name for display.
 fn escape(name: &str) -> String {
     Printable(name.as_bytes()).to_string()
 }

@@ -1,4 +1,4 @@
-//! Cases in the simulator that pass, and that do not.
+//! Tests of passing and failing cases in the simulator.
 
 use std::path::Path;
 
@@ -63,7 +63,7 @@ fn impossible_launch_fails_the_case() {
     let again = "LAUNCHSERVER --id 3 --servername bree --port 2";
     let late = "LAUNCHCLIENT --id 103 --username pip --serverhost bree --serverport 2";
     for (commands, expected) in [
-        (&[again][..], "another server listens at bree:2"),
+        (&[again][..], "another server listens at bree:2 already"),
         (&["KILL bree", late], "no server listens at bree:2"),
     ] {
         match run_case_with(commands, "") {

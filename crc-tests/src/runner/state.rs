@@ -1,8 +1,8 @@
-//! What a case expects of a server or client at its end, what was found, and how they differ.
+//! The final state of a server or client, expected and found, and their differences.
 //!
-//! Everything is a list of strings: ids in decimal, texts as they are, frames as bare lower-case
-//! hex. Lists compare as sets together with their length, those of [`Key::ChatSequence`] also in their
-//! order, and a key that is absent is not compared.
+//! A state consists of lists of strings: ids in decimal, texts unchanged, frames in lower-case hex.
+//! Lists compare as sets and by length, [`Key::ChatSequence`] also by order. A list that a case does
+//! not state is not compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,10 +12,10 @@ use serde_json::{Map, Value};
 
 use crate::runner::command::ClientWire;
 
-/// The longest part of a text that a difference shows, in characters.
+/// Maximum length of an item in a difference, in characters.
 const ITEM_DISPLAY_CHARS_MAX: usize = 100;
 
-/// What a name in a case stands for.
+/// The kind of host that a name in a case refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Launched by `LAUNCHSERVER`.
@@ -27,39 +27,38 @@ pub enum Role {
 /// A list of a final state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Key {
-    /// A server's own users.
+    /// The users connected to a server.
     AdjacentUserIds,
-    /// The servers next to a server.
+    /// The servers connected to a server.
     AdjacentServerIds,
-    /// Every host that a server knows, itself left out.
+    /// Every host that a server knows, without itself.
     HostsDb,
-    /// The names of a server's own users.
+    /// The names of the users connected to a server.
     AdjacentUserNames,
     /// The names of all users that a server knows.
     KnownUserNames,
-    /// For whom a server keeps how many messages: `ADDRESSEE: LENGTHS`.
+    /// The number of messages that a server keeps for each recipient, as `RECIPIENT: COUNT`.
     MailWaiting,
     /// The users that a client knows of.
     ConnectedUserIds,
     /// The names of the users that a client knows of.
     ConnectedUserNames,
-    /// What a client goes by, its id or on the classic wire its name; [`ASSIGNED_ID`] instead of an id that
-    /// is not the one it asked for, and nothing if it was never connected.
+    /// A client's id, or its name on the classic wire. [`ASSIGNED_ID`] stands for an id other than the
+    /// desired one; the list is empty if the client was never connected.
     ConnectedAs,
-    /// Texts of the statuses that were for a server, or that a client received.
+    /// The texts of the statuses addressed to a server, or received by a client.
     StatusUpdatesLog,
-    /// Texts of the chats that a client received.
+    /// The texts of the chats that a client received.
     ChatMessagesLog,
-    /// The same in their order, each with who said it: `SENDER: TEXT`, an id or on the classic wire a
-    /// name.
+    /// The chats in order, as `SENDER: TEXT`. The sender is an id, or a name on the classic wire.
     ChatSequence,
-    /// What a client told its user of lines and wishes that cannot be, and of the end.
+    /// The errors that a client printed.
     ErrorsLog,
-    /// Hex of the first frame of each connection that a server accepted.
+    /// The first frame of each connection that a server accepted, in hex.
     FirstFrames,
 }
 
-/// Stands for an id that chance chose.
+/// Stands for an id that the server assigned at random.
 pub(crate) const ASSIGNED_ID: &str = "assigned";
 
 impl Key {
@@ -80,7 +79,7 @@ impl Key {
         Self::FirstFrames,
     ];
 
-    /// As a case file writes it.
+    /// Returns the name in case files.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -101,7 +100,7 @@ impl Key {
         }
     }
 
-    /// Whether `role` has such a list. A client has what its wire can tell it.
+    /// Returns whether a host of `role` has this list. A client has the lists that its wire supports.
     #[must_use]
     pub fn applies_to(self, role: Role) -> bool {
         match self {
@@ -123,25 +122,25 @@ impl Key {
         }
     }
 
-    /// Whether a difference is only a warning unless `--strict`: files written elsewhere have wrong
-    /// lists here, as the runner they were written for never looks at them.
+    /// Returns whether a difference is a warning without `--strict`. The course's runner does not compare
+    /// these lists, and its files have wrong ones.
     #[must_use]
     pub fn is_lenient(self) -> bool {
         matches!(self, Self::AdjacentUserIds | Self::AdjacentServerIds)
     }
 
-    /// Whether the order of its items counts.
+    /// Returns whether the order of items is compared.
     fn is_ordered(self) -> bool {
         self == Self::ChatSequence
     }
 
-    /// Whether its items are ids.
+    /// Returns whether the items are ids.
     fn has_ids(self) -> bool {
         use Key::{AdjacentServerIds, AdjacentUserIds, ConnectedUserIds, HostsDb};
         matches!(self, AdjacentUserIds | AdjacentServerIds | HostsDb | ConnectedUserIds)
     }
 
-    /// One item as it compares, or what was expected instead.
+    /// Parses one item. The error is what was expected.
     fn parse_item(self, value: &Value) -> Result<String, &'static str> {
         if self.has_ids() {
             let id = value.as_u64().and_then(|id| u32::try_from(id).ok());
@@ -154,12 +153,12 @@ impl Key {
     }
 }
 
-/// A frame as lists of first frames hold it.
+/// Formats a frame as in lists of first frames.
 pub(crate) fn hex(frame: &[u8]) -> String {
     frame.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Hex without white space, in lower case.
+/// Returns hex in lower case without white space.
 fn normalize_hex(text: &str) -> Option<String> {
     let digits: String = text.split_ascii_whitespace().collect();
     let is_valid =
@@ -167,12 +166,12 @@ fn normalize_hex(text: &str) -> Option<String> {
     is_valid.then(|| digits.to_ascii_lowercase())
 }
 
-/// The lists of one server or client: those that a case expects, or all that it has.
+/// The lists of one server or client, as expected by a case or as found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostState(BTreeMap<Key, Vec<String>>);
 
 impl HostState {
-    /// Reads the final state of one name; also answers the keys that mean nothing for its role.
+    /// Parses the final state of one host. Also returns the keys that do not apply to its role.
     ///
     /// # Errors
     /// Names the key, the item and what was expected there.
@@ -203,7 +202,7 @@ impl HostState {
         Ok((state, unknown))
     }
 
-    /// The items under a key, none if it is not there.
+    /// Returns the items of a list, none if it is absent.
     pub(crate) fn items(&self, key: Key) -> &[String] {
         self.0.get(&key).map_or(&[], Vec::as_slice)
     }
@@ -218,13 +217,13 @@ impl HostState {
         self.set(key, ids.into_iter().map(|id| id.to_string()).collect());
     }
 
-    /// Whether there is such a list.
+    /// Returns whether a list is present.
     #[must_use]
     pub fn has(&self, key: Key) -> bool {
         self.0.contains_key(&key)
     }
 
-    /// How `found` differs from this expectation.
+    /// Returns the differences of `found` from this expected state.
     #[must_use]
     pub fn differences(&self, found: &Self) -> Vec<Difference> {
         let none = Vec::new();
@@ -245,14 +244,14 @@ fn describe_value(value: &Value) -> String {
     }
 }
 
-/// How one list differs.
+/// The difference of one list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// Which list.
+    /// The list.
     pub key: Key,
-    /// Every item that occurs another number of times than expected.
+    /// The items that occur another number of times than expected.
     counts: Vec<(String, ItemCounts)>,
-    /// The items that were found, if all that differs is their order.
+    /// The items as found, if only their order differs.
     order: Vec<String>,
 }
 
@@ -263,8 +262,7 @@ struct ItemCounts {
 }
 
 impl Difference {
-    /// The difference, unless the lists have the same set of items and the same length, and the same
-    /// order where that counts.
+    /// Returns the difference of two lists, if there is one.
     fn between(key: Key, expected: &[String], found: &[String]) -> Option<Self> {
         let set = |list: &'_ [String]| list.iter().cloned().collect::<BTreeSet<_>>();
         if expected.len() == found.len() && set(expected) == set(found) && !key.is_ordered() {
@@ -292,7 +290,7 @@ impl Difference {
     }
 }
 
-/// On one line: `hosts_db: missing 102; unexpected 7; 101 is there 2 times instead of 1`.
+/// Writes one line: `hosts_db: missing 102; unexpected 7; 101: 2 instead of 1`.
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let join_items = |count_of: fn(&ItemCounts) -> Option<usize>| {
@@ -326,7 +324,7 @@ impl fmt::Display for Difference {
     }
 }
 
-/// A text from others, escaped, and cut when it is long.
+/// Escapes a text, and truncates it to [`ITEM_DISPLAY_CHARS_MAX`].
 fn truncate_for_display(text: &str) -> String {
     match text.char_indices().nth(ITEM_DISPLAY_CHARS_MAX) {
         Some((end, _)) => {

@@ -1,4 +1,4 @@
-//! Runs many cases, each on every kind of network, some at a time.
+//! Runs many cases concurrently, each on every kind of network.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,24 +16,24 @@ use crate::runner::processes::{ProcessBackend, ProcessOptions};
 use crate::runner::run::{Outcome, run_case};
 use crate::runner::simulator::Simulator;
 
-/// How cases are run. [`Options::default`] is what the command line does without options.
+/// The options of a run. The default is that of the command line.
 #[derive(Clone, Debug)]
 pub struct SuiteOptions {
-    /// Every difference counts, also in the `adjacent_*` lists.
+    /// Whether every warning is an error.
     pub is_strict: bool,
-    /// `WAIT` goes by the clock in processes.
+    /// Whether `WAIT` always takes its time in processes.
     pub real_waits: bool,
-    /// One kind of network only.
+    /// The only kind of network to run on, if any.
     pub only: Option<BackendKind>,
-    /// The `crc` to test; without it, see [`binary::locate`].
+    /// The `crc` to test; [`binary::locate`] finds it by default.
     pub crc: Option<PathBuf>,
-    /// Rewrites golden traces instead of comparing them; only the simulator runs.
+    /// Whether golden traces are written instead of compared. Only the simulator runs then.
     pub blesses: bool,
-    /// Cases at a time, at least 1.
+    /// The number of cases at a time, at least 1.
     pub jobs: usize,
-    /// Called as each case ends, from the thread that ran it.
+    /// Called at the end of each case, on the thread that ran it.
     pub on_case_done: fn(&CaseReport),
-    /// When set, what runs is ended and nothing more is begun.
+    /// When set, running cases end and no more are started.
     pub interrupted: Arc<AtomicBool>,
 }
 
@@ -52,12 +52,12 @@ impl Default for SuiteOptions {
     }
 }
 
-/// Why no case was run.
+/// The reason why no case was run.
 #[derive(Debug)]
 pub enum StartError {
-    /// The caller named files that are not there.
+    /// A file or directory cannot be read.
     Usage(String),
-    /// There is nothing to test.
+    /// There is no `crc` to test.
     Binary(RunError),
 }
 
@@ -72,59 +72,59 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-/// How a case went on one kind of network.
+/// The result of a case on one kind of network.
 #[derive(Clone, Debug)]
 pub struct CaseRun {
-    /// On which.
+    /// The kind of network.
     pub kind: BackendKind,
-    /// How it went.
+    /// The result.
     pub outcome: Outcome,
-    /// How long it took.
+    /// The elapsed time.
     pub elapsed: Duration,
 }
 
-/// How a case went.
+/// The results of a case.
 #[derive(Clone, Debug)]
 pub struct CaseReport {
-    /// Its file.
+    /// The file.
     pub path: PathBuf,
-    /// Why the file is no case; then there are no runs.
+    /// The reason why the file is not a valid case. There are no runs then.
     pub read_error: Option<String>,
-    /// What was left alone in the file.
+    /// The parts of the file that are ignored.
     pub warnings: Vec<String>,
-    /// One for each kind of network.
+    /// One result for each kind of network.
     pub runs: Vec<CaseRun>,
 }
 
 impl CaseReport {
-    /// Whether the file is a case and all is as expected on every network.
+    /// Returns whether the file is a valid case that passed on every network.
     #[must_use]
     pub fn is_passed(&self) -> bool {
         self.read_error.is_none() && self.runs.iter().all(|run| run.outcome.is_passed())
     }
 }
 
-/// How all cases went, in the order of their files.
+/// The results of all cases, in the order of their files.
 #[derive(Clone, Debug)]
 pub struct Summary {
-    /// One for each case.
+    /// One report for each case.
     pub reports: Vec<CaseReport>,
-    /// How long all of it took.
+    /// The elapsed time.
     pub elapsed: Duration,
 }
 
 impl Summary {
-    /// Whether all passed.
+    /// Returns whether all cases passed.
     #[must_use]
     pub fn is_passed(&self) -> bool {
         self.reports.iter().all(CaseReport::is_passed)
     }
 }
 
-/// Runs the cases that `paths` mean; a directory means all that are in it.
+/// Runs the cases of `paths`. A directory stands for all cases in it.
 ///
 /// # Errors
-/// Nothing could be run. A case that fails or cannot be read is in the summary.
+/// No case could be run. A case that fails or cannot be read is in the summary.
 pub fn run_all(paths: &[PathBuf], options: &SuiteOptions) -> Result<Summary, StartError> {
     let started_at = Instant::now();
     let files = case_files(paths).map_err(|error| StartError::Usage(error.to_string()))?;
@@ -188,7 +188,7 @@ fn run_file(
     }
     let runs = kinds.iter().map(|&kind| {
         let started_at = Instant::now();
-        // A broken invariant of the network ends this run, and the others go on.
+        // A panic ends this run only.
         let outcome = catch_unwind(AssertUnwindSafe(|| match kind {
             BackendKind::Simulator => run_simulated(&case, options, is_named),
             BackendKind::Processes => {
@@ -198,7 +198,8 @@ fn run_file(
                 }
             }
         }));
-        let outcome = outcome.unwrap_or_else(|_| failed_outcome("a panic, shown above".to_owned()));
+        let outcome = outcome
+            .unwrap_or_else(|_| failed_outcome("it panicked; the message is above".to_owned()));
         CaseRun { kind, outcome, elapsed: started_at.elapsed() }
     });
     let runs = runs.collect();

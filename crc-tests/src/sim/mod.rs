@@ -1,7 +1,7 @@
-//! A network in memory: real [`Node`]s, links that delay and cut what passes, and virtual time.
+//! A network simulator: real [`Node`]s, in-memory links with delays and split writes, and virtual time.
 //!
-//! Nothing here waits: time jumps to the next event. The seed decides every delay and every cut,
-//! so a seed replays a run to the byte. A client is a bare connection: bytes in, bytes out.
+//! Time jumps to the next event. The seed decides every delay and every split, so one seed gives one
+//! run, to the byte. A client is a bare connection: bytes in, bytes out.
 
 mod peers;
 mod run;
@@ -29,7 +29,7 @@ use self::trace::Trace;
 pub use self::trace::{TracedFrame, describe_frame};
 use self::virtual_net::VirtualNet;
 
-/// Events after which a network that should come to rest is said not to.
+/// Maximum number of events before a network is considered never to become quiescent.
 const EVENTS_MAX: u64 = 100_000_000;
 
 /// Identifies a client for the lifetime of its [`World`].
@@ -66,7 +66,7 @@ struct Server {
 struct Client {
     received: Vec<u8>,
     is_closed: bool,
-    /// It takes nothing in; what is sent to it stays with the sender beyond what pipes hold.
+    /// Whether it does not read. The sender keeps what does not fit into the pipe.
     is_reading_paused: bool,
 }
 
@@ -77,10 +77,10 @@ pub struct World {
     clients: Vec<Client>,
     /// The wires of the ends that do not speak CRC.
     non_crc_ends: HashMap<PipeEnd, Wire>,
-    /// What has arrived at a server that does not listen now.
+    /// Events for server ends that do not read at present.
     deferred_events: HashMap<PipeEnd, VecDeque<Event>>,
     stores: MailStores,
-    /// What passed lately, if somebody wants to know.
+    /// The recorded frames, if recording is enabled.
     trace: Option<Trace<PipeEnd>>,
 }
 
@@ -99,14 +99,14 @@ impl World {
         }
     }
 
-    /// Virtual time since the beginning.
+    /// Returns the virtual time since the start.
     #[must_use]
     pub fn now(&self) -> Time {
         self.net.now
     }
 
-    /// Starts a server; answers its number. A label may be used again after a kill: mail that was
-    /// kept under it is there.
+    /// Starts a server, and returns its index. A label may be reused after a kill; the server then finds
+    /// the mail stored under it.
     pub fn start(&mut self, spec: ServerSpec) -> usize {
         let ServerSpec { label, id, id_is_chosen, name, info, parents, limits } = spec;
         let identity = Identity { id: HostId(id), is_id_configured: id_is_chosen, name, info };
@@ -125,38 +125,38 @@ impl World {
         self.servers.len() - 1
     }
 
-    /// A server's node, while it lives.
+    /// Returns a server's node while it runs.
     #[must_use]
     pub fn node(&self, server: usize) -> Option<&Node> {
         self.servers[server].node.as_ref()
     }
 
-    /// The number of the living server with this label.
+    /// Returns the index of the running server with this label.
     #[must_use]
     pub fn server(&self, label: &str) -> Option<usize> {
         self.servers.iter().position(|server| server.label == label && server.node.is_some())
     }
 
-    /// The first frame of each connection that a server accepted.
+    /// Returns the first frame of each connection that a server accepted.
     #[must_use]
     pub fn first_frames(&self, server: usize) -> &[Vec<u8>] {
         &self.servers[server].first_frames
     }
 
-    /// Lets a server do something that is not an event of the network, such as an operator's wish.
+    /// Calls a method of a node directly, such as an operator's command, and applies its actions.
     pub fn with_node<R>(&mut self, server: usize, call: impl FnOnce(&mut Node, Time) -> R) -> R {
         let now = self.net.now;
-        let node = self.servers[server].node.as_mut().expect("a living server");
+        let node = self.servers[server].node.as_mut().expect("a running server");
         let result = call(node, now);
         self.drive(server);
         result
     }
 
-    /// A server ends without a word: whoever was connected sees the connection close.
+    /// Ends a server abruptly. Connected hosts see their connections close.
     pub fn kill(&mut self, server: usize) {
         self.servers[server].node = None;
-        let Self { stores, servers, net: ether, .. } = self;
-        stores.crash(&servers[server].label, &mut ether.rng);
+        let Self { stores, servers, net, .. } = self;
+        stores.crash(&servers[server].label, &mut net.rng);
         let mut ends: Vec<(PipeEnd, PipeEnd)> =
             self.net.pipes.iter().map(|(&a, &b)| (a, b)).collect();
         ends.retain(|(end, _)| matches!(end, PipeEnd::Server { server: s, .. } if *s == server));
@@ -169,30 +169,30 @@ impl World {
         }
     }
 
-    /// The mail that was kept under a label is lost, as it is when it was in a server's memory.
+    /// Discards the mail stored under a label, as when it was only in memory.
     pub fn discard_mail(&mut self, label: &str) {
         self.stores.discard(label);
     }
 
-    /// The next thing that a server's store of mail does is to fail.
+    /// Makes the next request to a server's mail store fail.
     pub fn fail_next_store_request(&mut self, server: usize) {
         self.stores.fail_next(&self.servers[server].label);
     }
 
-    /// Connects a client to a server's CRC door; nothing is said yet.
+    /// Connects a client to a server on the CRC wire. The client sends nothing by itself.
     pub fn connect(&mut self, server: usize) -> ClientId {
         self.connect_on(server, Wire::Crc)
     }
 
-    /// Connects a client to any door of a server.
-    pub fn connect_on(&mut self, server: usize, door: Wire) -> ClientId {
+    /// Connects a client to a server on any wire.
+    pub fn connect_on(&mut self, server: usize, wire: Wire) -> ClientId {
         let client = ClientId(self.clients.len());
         self.clients.push(Client::default());
         let now = self.net.now;
         match self.servers[server].node.as_mut().filter(|node| !node.is_stopping()) {
             Some(node) => {
-                let link = node.open_link(now, door);
-                self.open_pipe(PipeEnd::Client(client), server, link, door);
+                let link = node.open_link(now, wire);
+                self.open_pipe(PipeEnd::Client(client), server, link, wire);
                 self.drive(server);
             }
             None => self.clients[client.0].is_closed = true,
@@ -208,23 +208,23 @@ impl World {
         }
     }
 
-    /// What a client has received since it was last asked.
+    /// Takes what a client has received since the last call.
     pub fn take_received(&mut self, client: ClientId) -> Vec<u8> {
         std::mem::take(&mut self.clients[client.0].received)
     }
 
-    /// Whether a client's connection has ended.
+    /// Returns whether a client's connection is closed.
     #[must_use]
     pub fn is_closed(&self, client: ClientId) -> bool {
         self.clients[client.0].is_closed
     }
 
-    /// A client stops reading: what is sent to it stays with the sender beyond what a pipe holds.
+    /// Makes a client stop reading. The sender keeps what does not fit into the pipe.
     pub fn pause_reading(&mut self, client: ClientId) {
         self.clients[client.0].is_reading_paused = true;
     }
 
-    /// A client reads again.
+    /// Makes a client read again.
     pub fn resume_reading(&mut self, client: ClientId) {
         self.clients[client.0].is_reading_paused = false;
         if let Some(&PipeEnd::Server { server, link }) =
@@ -235,7 +235,7 @@ impl World {
         }
     }
 
-    /// A client's connection ends without a word.
+    /// Closes a client's connection abruptly.
     pub fn disconnect(&mut self, client: ClientId) {
         self.clients[client.0].is_closed = true;
         let end = PipeEnd::Client(client);
@@ -244,7 +244,7 @@ impl World {
         }
     }
 
-    /// Cuts the link between a server and its parent; both sides see it close.
+    /// Cuts the link between a server and its parent. Both sides see it close.
     pub fn cut_uplink(&mut self, server: usize) {
         let Some(node) = self.node(server) else {
             return;
@@ -260,10 +260,10 @@ impl World {
         }
     }
 
-    /// Runs until nothing is on its way any more: deadlines that lie ahead do not count.
+    /// Runs until no event is pending. Timers that are not yet due do not count.
     ///
     /// # Panics
-    /// If the network does not come to rest in 100 million events.
+    /// If events do not end within 100 million.
     pub fn run_until_quiescent(&mut self) {
         for _ in 0..EVENTS_MAX {
             self.fire_deadlines();
@@ -276,7 +276,7 @@ impl World {
         panic!("events do not end after {EVENTS_MAX}; latest frames:\n{}", trace.join("\n"));
     }
 
-    /// Lets virtual time pass, with all that happens in it.
+    /// Advances virtual time and handles the events in it.
     pub fn run_for(&mut self, span: Duration) {
         self.run_until(self.net.now + span);
     }

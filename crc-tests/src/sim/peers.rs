@@ -1,4 +1,4 @@
-//! A network of real [`Peer`]s in memory, beside [`super::World`] and by the same means.
+//! A simulator of the serverless mode: real [`Peer`]s over the transport of [`super::World`].
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use rand::RngExt as _;
 use super::NetConditions;
 use super::virtual_net::VirtualNet;
 
-/// Events after which a network that should come to rest is said not to.
+/// Maximum number of events in one call of [`PeerWorld::run_for`].
 const EVENTS_MAX: u64 = 100_000_000;
 
-/// The wall clock at the beginning, counted from 1970.
+/// The wall clock at the start, since 1970.
 pub const WALL_CLOCK_START: Duration = Duration::from_secs(1_800_000_000);
 
 /// One end of a pipe.
@@ -28,12 +28,12 @@ struct PipeEnd {
 enum NetEvent {
     Bytes(PipeEnd, Vec<u8>),
     Closed(PipeEnd, CloseReason),
-    /// A dial reaches the place to which it was made.
+    /// A dial arrives at its address.
     Dialled {
         from: PipeEnd,
         address: String,
     },
-    /// A deadline of a peer may have come.
+    /// A timer of a peer may be due.
     Wakeup(usize),
 }
 
@@ -42,7 +42,7 @@ struct SimPeer {
     /// `None` once it was killed or has stopped.
     peer: Option<Peer>,
     targets: Vec<String>,
-    /// When it is looked at next.
+    /// When its timers are checked next.
     next_wakeup: Option<Time>,
     started_at: Time,
     events: Vec<Event>,
@@ -52,7 +52,7 @@ struct SimPeer {
 pub struct PeerWorld {
     net: VirtualNet<PipeEnd, NetEvent>,
     peers: Vec<SimPeer>,
-    /// The latest member at each place.
+    /// The index of the latest peer at each address.
     latest_by_address: BTreeMap<String, usize>,
 }
 
@@ -64,13 +64,13 @@ impl PeerWorld {
         Self { net, peers: Vec::new(), latest_by_address: BTreeMap::new() }
     }
 
-    /// Virtual time since the beginning.
+    /// Returns the virtual time since the start.
     #[must_use]
     pub fn now(&self) -> Time {
         self.net.now
     }
 
-    /// Starts a peer at a place, by which others name it; answers its number.
+    /// Starts a peer at an address, and returns its index.
     pub fn start(&mut self, address: &str, desired_id: Option<i64>, targets: &[&str]) -> usize {
         let wall_clock = WALL_CLOCK_START + self.net.now.since_start();
         let seed = self.net.rng.random();
@@ -89,25 +89,25 @@ impl PeerWorld {
         index
     }
 
-    /// A peer, while it lives.
+    /// Returns a peer while it runs.
     #[must_use]
     pub fn peer(&self, index: usize) -> Option<&Peer> {
         self.peers[index].peer.as_ref()
     }
 
-    /// The id that a living peer goes by.
+    /// Returns the id of a running peer.
     ///
     /// # Panics
-    /// If it is not there or has none.
+    /// If it does not run, or has no id yet.
     #[must_use]
     pub fn id(&self, index: usize) -> i64 {
         self.peer(index).expect("alive").id().expect("an id")
     }
 
-    /// Lets a peer do something. Each has a clock of its own, which begins with it.
+    /// Calls a method of a peer with its own clock, which starts with the peer, and applies its actions.
     ///
     /// # Panics
-    /// If it does not live.
+    /// If it does not run.
     pub fn with_peer<R>(&mut self, index: usize, call: impl FnOnce(&mut Peer, Time) -> R) -> R {
         let now = self.local_time(index);
         let result = call(self.peers[index].peer.as_mut().expect("alive"), now);
@@ -115,20 +115,20 @@ impl PeerWorld {
         result
     }
 
-    /// A peer says something.
+    /// Sends a message from a peer.
     ///
     /// # Errors
-    /// As [`Peer::say`].
+    /// As [`Peer::send`].
     pub fn send(&mut self, index: usize, to: i64, text: &str) -> Result<MessageId, SendError> {
         self.with_peer(index, |peer, now| peer.send(now, to, text))
     }
 
-    /// What a peer's user was told since this was last asked.
+    /// Takes a peer's events since the last call.
     pub fn take_events(&mut self, index: usize) -> Vec<Event> {
         std::mem::take(&mut self.peers[index].events)
     }
 
-    /// A peer ends without a word: whoever was linked sees the connection close.
+    /// Ends a peer abruptly. Linked peers see their connections close.
     pub fn kill(&mut self, index: usize) {
         self.peers[index].peer = None;
         for (end, other) in self.pipe_ends(|end| end.peer == index) {
@@ -136,7 +136,7 @@ impl PeerWorld {
         }
     }
 
-    /// Every link between two peers is reset. Answers whether there was one.
+    /// Resets every link between two peers. Returns whether there was one.
     pub fn reset_links(&mut self, one: usize, other: usize) -> bool {
         let ends = self.pipe_ends(|end| end.peer == one);
         let ends: Vec<_> = ends.into_iter().filter(|(_, end)| end.peer == other).collect();
@@ -148,7 +148,7 @@ impl PeerWorld {
         !ends.is_empty()
     }
 
-    /// The pairs of peers that are connected, each pair once.
+    /// Returns the connected pairs of peers, each pair once.
     #[must_use]
     pub fn connected_pairs(&self) -> Vec<(usize, usize)> {
         let mut pairs: Vec<(usize, usize)> =
@@ -158,7 +158,7 @@ impl PeerWorld {
         pairs
     }
 
-    /// The pipes of some ends, in an order that does not depend on chance.
+    /// Returns the pipes of the matching ends, in a deterministic order.
     fn pipe_ends(&self, is_wanted: impl Fn(PipeEnd) -> bool) -> Vec<(PipeEnd, PipeEnd)> {
         let pipes = self.net.pipes.iter().map(|(&a, &b)| (a, b));
         let mut ends: Vec<_> = pipes.filter(|&(end, _)| is_wanted(end)).collect();
@@ -166,10 +166,10 @@ impl PeerWorld {
         ends
     }
 
-    /// Lets virtual time pass, with all that happens in it.
+    /// Advances virtual time and handles the events in it.
     ///
     /// # Panics
-    /// If too much does.
+    /// If there are more than 100 million events.
     pub fn run_for(&mut self, span: Duration) {
         let end = self.net.now + span;
         for _ in 0..EVENTS_MAX {
@@ -180,15 +180,15 @@ impl PeerWorld {
                 }
                 Some(at) => {
                     self.net.now = self.net.now.max(at);
-                    let event = self.net.pop().expect("it was seen");
+                    let event = self.net.pop().expect("a pending event");
                     self.handle_event(event);
                 }
             }
         }
-        panic!("the network never comes to rest");
+        panic!("events do not end after {EVENTS_MAX}");
     }
 
-    /// What a peer's own clock shows.
+    /// Returns the time on a peer's own clock.
     fn local_time(&self, index: usize) -> Time {
         Time::from_start(self.net.now.since(self.peers[index].started_at))
     }
@@ -215,7 +215,7 @@ impl PeerWorld {
                     self.drive(index);
                 }
             }
-            NetEvent::Dialled { from, address: place } => self.connect(from, &place),
+            NetEvent::Dialled { from, address } => self.connect(from, &address),
         }
     }
 
@@ -248,7 +248,7 @@ impl PeerWorld {
         self.drive(from.peer);
     }
 
-    /// Lets a peer do what is due, and carries out what it asks for.
+    /// Runs a peer's due timers, and applies its actions.
     fn drive(&mut self, index: usize) {
         let now = self.local_time(index);
         if let Some(peer) = &mut self.peers[index].peer
@@ -268,14 +268,13 @@ impl PeerWorld {
                 break;
             }
         }
-        let SimPeer { peer, next_wakeup: alarm, started_at: started, events, .. } =
-            &mut self.peers[index];
+        let SimPeer { peer, next_wakeup, started_at, events, .. } = &mut self.peers[index];
         let Some(peer) = peer else { return };
         events.extend(std::iter::from_fn(|| peer.poll_event()));
-        if let Some(at) = peer.next_deadline().map(|at| *started + at.since_start())
-            && alarm.is_none_or(|alarm| at < alarm)
+        if let Some(at) = peer.next_deadline().map(|at| *started_at + at.since_start())
+            && next_wakeup.is_none_or(|next| at < next)
         {
-            *alarm = Some(at);
+            *next_wakeup = Some(at);
             self.net.schedule(at, NetEvent::Wakeup(index));
         }
     }

@@ -1,5 +1,5 @@
-//! What happens in a network by itself: events reach servers and clients, deadlines come, and what the
-//! servers say and ask for is carried out.
+//! The event loop of the simulated network: delivers events, runs due timers, and applies the servers'
+//! actions.
 
 use crc::link::frame_decoder::FrameDecoder;
 use crc::link::{CloseReason, LinkId, Machine as _, Origin, Time};
@@ -10,20 +10,20 @@ use rand::RngExt as _;
 
 use super::{PipeEnd, World};
 
-/// What a pipe holds for an end that does not read, like a socket's buffers.
+/// Capacity of a pipe to an end that does not read, in bytes, like that of socket buffers.
 const PIPE_BYTES_MAX: usize = 64 * 1024;
 
 #[derive(Debug)]
 pub(super) enum Event {
-    /// Bytes reach an end.
+    /// Bytes arrive at an end.
     Bytes(PipeEnd, Vec<u8>),
     /// The other end has closed.
     Closed(PipeEnd, CloseReason),
-    /// A dial reaches its parent.
+    /// A dial arrives at its target.
     Dialled { from: PipeEnd, label: String },
-    /// The store of a server does what it was asked.
+    /// A mail store handles its pending requests.
     Store { server: usize },
-    /// A server listens to an end again.
+    /// A server resumes reading from an end.
     Resumed(PipeEnd),
 }
 
@@ -43,7 +43,7 @@ impl World {
             };
             self.net.now = self.net.now.max(next);
             if event == Some(next) {
-                let event = self.net.pop().expect("the event that was seen");
+                let event = self.net.pop().expect("a pending event");
                 self.handle_event(event);
             }
         }
@@ -76,7 +76,7 @@ impl World {
             }
             Event::Closed(PipeEnd::Client(client), _) => self.clients[client.0].is_closed = true,
             Event::Bytes(PipeEnd::Server { server, link }, bytes) => {
-                // It is away while the sockets, which are the network's, take what it offers.
+                // The node is taken out because the direct write borrows the network.
                 if let Some(mut node) = self.servers[server].node.take() {
                     let mut direct_write =
                         |to, pieces: [&[u8]; 2]| self.write_direct(server, to, pieces);
@@ -93,23 +93,7 @@ impl World {
                 }
             }
             Event::Dialled { from: PipeEnd::Server { server, link }, label } => {
-                let parent = self.server(&label).filter(|&p| {
-                    self.servers[p].node.as_ref().is_some_and(|node| !node.is_stopping())
-                });
-                if self.servers[server].node.is_none() {
-                    return;
-                }
-                let Some(parent) = parent else {
-                    let reason = CloseReason::Io("connection refused".to_owned());
-                    return self
-                        .handle_event(Event::Closed(PipeEnd::Server { server, link }, reason));
-                };
-                let node = self.servers[parent].node.as_mut().expect("a living parent");
-                let accepted = node.open_link(now, Wire::Crc);
-                self.open_pipe(PipeEnd::Server { server, link }, parent, accepted, Wire::Crc);
-                let node = self.servers[server].node.as_mut().expect("a living child");
-                node.dialled(now, link, &Origin::default());
-                self.drive(server);
+                self.complete_dial(server, link, &label);
             }
             Event::Dialled { .. } => unreachable!("clients do not dial"),
             Event::Store { server } => {
@@ -123,13 +107,35 @@ impl World {
             }
             Event::Resumed(end) => {
                 for event in self.deferred_events.remove(&end).unwrap_or_default() {
-                    self.handle_event(event); // where it is parked again, so is what follows
+                    self.handle_event(event); // which may defer it again, and all that follow
                 }
             }
         }
     }
 
-    /// Whether a server takes in what arrives at its end of a pipe.
+    /// Connects a dialling server with the server of a label, or refuses the connection.
+    fn complete_dial(&mut self, server: usize, link: LinkId, label: &str) {
+        if self.servers[server].node.is_none() {
+            return;
+        }
+        let now = self.net.now;
+        let end = PipeEnd::Server { server, link };
+        let accepts = |node: &Node| !node.is_stopping();
+        let parent =
+            self.server(label).filter(|&p| self.servers[p].node.as_ref().is_some_and(accepts));
+        let Some(parent) = parent else {
+            let reason = CloseReason::Io("connection refused".to_owned());
+            return self.handle_event(Event::Closed(end, reason));
+        };
+        let node = self.servers[parent].node.as_mut().expect("a running parent");
+        let accepted = node.open_link(now, Wire::Crc);
+        self.open_pipe(end, parent, accepted, Wire::Crc);
+        let node = self.servers[server].node.as_mut().expect("a running child");
+        node.dialled(now, link, &Origin::default());
+        self.drive(server);
+    }
+
+    /// Returns whether a server reads what arrives at its end of a pipe.
     fn wants_read(&self, end: PipeEnd) -> bool {
         let PipeEnd::Server { server, link } = end else { return true };
         let wants_read = |node: &Node| node.wants_read(link) || !node.is_open(link);
@@ -155,7 +161,7 @@ impl World {
         }
     }
 
-    /// Lets a server do what is due, and carries out what it asks for.
+    /// Runs a server's due timers, and applies its actions.
     pub(super) fn drive(&mut self, server: usize) {
         let now = self.net.now;
         let Some(node) = self.servers[server].node.as_mut() else {
@@ -193,7 +199,7 @@ impl World {
                 if let Some(&other) = self.net.pipes.get(&end) {
                     self.close_pipe(end, other);
                 }
-                let node = self.servers[server].node.as_mut().expect("the server that acts");
+                let node = self.servers[server].node.as_mut().expect("a running server");
                 node.closed(now, link, &reason);
             }
             Action::Resume { link } => {
@@ -210,20 +216,20 @@ impl World {
         }
     }
 
-    /// Moves a link's queue into its pipe, as far as the other end takes it.
+    /// Moves a send queue into its pipe, up to the capacity of the other end.
     pub(super) fn flush_link(&mut self, server: usize, link: LinkId) {
         let end = PipeEnd::Server { server, link };
         let Some(&to) = self.net.pipes.get(&end) else {
             return;
         };
         loop {
-            let bytes = self.node(server).expect("the server that writes").unsent(link).to_vec();
+            let bytes = self.node(server).expect("a running server").unsent(link).to_vec();
             let is_paused = self.is_reading_paused(to);
             if bytes.is_empty() && !is_paused {
                 return;
             }
             let count = self.fill_pipe(end, to, &bytes);
-            let node = self.servers[server].node.as_mut().expect("the server that writes");
+            let node = self.servers[server].node.as_mut().expect("a running server");
             node.sent(link, count);
             if is_paused {
                 return;
@@ -231,8 +237,8 @@ impl World {
         }
     }
 
-    /// A server offers bytes to a link's socket at once, which takes all of them, or some, or none.
-    /// Answers how many it took.
+    /// Writes bytes directly to a link, of which the socket accepts a random part. Returns the number of
+    /// bytes accepted.
     fn write_direct(&mut self, server: usize, link: LinkId, pieces: [&[u8]; 2]) -> usize {
         let end = PipeEnd::Server { server, link };
         let Some(&to) = self.net.pipes.get(&end) else {
@@ -247,7 +253,7 @@ impl World {
         self.fill_pipe(end, to, &bytes[..count])
     }
 
-    /// Puts bytes into a pipe, as far as the other end takes them. Answers how many those are.
+    /// Writes bytes into a pipe up to its capacity. Returns the number of bytes written.
     fn fill_pipe(&mut self, from: PipeEnd, to: PipeEnd, bytes: &[u8]) -> usize {
         match to {
             PipeEnd::Client(client) if self.is_reading_paused(to) => {
@@ -275,13 +281,13 @@ impl World {
         self.net.send(to, bytes, Event::Bytes);
     }
 
-    pub(super) fn open_pipe(&mut self, from: PipeEnd, server: usize, link: LinkId, door: Wire) {
+    pub(super) fn open_pipe(&mut self, from: PipeEnd, server: usize, link: LinkId, wire: Wire) {
         let accepted = PipeEnd::Server { server, link };
-        if door != Wire::Crc {
-            self.non_crc_ends.extend([(from, door), (accepted, door)]);
+        if wire != Wire::Crc {
+            self.non_crc_ends.extend([(from, wire), (accepted, wire)]);
         }
         self.net.open_pipe(from, accepted);
-        if door == Wire::Crc {
+        if wire == Wire::Crc {
             let server = &mut self.servers[server];
             server.first_frames.push(Vec::new());
             server
@@ -290,7 +296,7 @@ impl World {
         }
     }
 
-    /// Takes a pipe away; `other` sees it close after what is on its way.
+    /// Removes a pipe. `other` sees it close after the bytes in flight.
     pub(super) fn close_pipe(&mut self, end: PipeEnd, other: PipeEnd) {
         let close_event = Event::Closed(other, CloseReason::PeerClosed);
         self.net.close_pipe(end, other, close_event);

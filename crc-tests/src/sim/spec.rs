@@ -1,15 +1,15 @@
-//! What a network is to be: its weather and its servers.
+//! The parameters of a network and of its servers.
 
 use std::time::Duration;
 
 use crc::limits::Limits;
 
-/// How the links treat what passes.
+/// The conditions of all links.
 #[derive(Clone, Copy, Debug)]
 pub struct NetConditions {
-    /// Each piece arrives after a random time up to this; in order all the same.
+    /// Maximum delay of each piece. Pieces arrive in order.
     pub delay_max: Duration,
-    /// What is sent arrives in random pieces.
+    /// Whether each write arrives in random pieces of at most 40 bytes.
     pub splits_writes: bool,
 }
 
@@ -19,27 +19,27 @@ impl Default for NetConditions {
     }
 }
 
-/// A server to be started.
+/// The parameters of a server.
 #[derive(Clone, Debug)]
 pub struct ServerSpec {
-    /// Its own label in the simulator, by which others name it as their parent.
+    /// Its address in the simulator, by which other servers dial it.
     pub label: String,
     /// Its id.
     pub id: u32,
-    /// Whether the id was chosen, as with `--id`.
+    /// Whether the id is configured, as with `--id`.
     pub id_is_chosen: bool,
-    /// Name on the wire.
+    /// Its name on the wire.
     pub name: Vec<u8>,
-    /// Info on the wire.
+    /// Its info on the wire.
     pub info: Vec<u8>,
-    /// Labels of its parents, in order.
+    /// The labels of its parents, in order.
     pub parents: Vec<String>,
     /// Its bounds.
     pub limits: Limits,
 }
 
 impl ServerSpec {
-    /// A server with a chosen id, named by it, and the default bounds.
+    /// Returns a server with a configured id, named `s` and its id, with default limits.
     #[must_use]
     pub fn new(id: u32, parent: Option<u32>) -> Self {
         Self {

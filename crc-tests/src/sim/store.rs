@@ -1,7 +1,7 @@
-//! The stores of mail: one for each server label, which outlives the server as a file does.
+//! The mail stores: one for each server label, which outlives its server as a file does.
 //!
-//! What a server asks is done some time later, all that waits at once, as a group commit does it. A
-//! server that is killed leaves behind any beginning of what it had asked and was not answered.
+//! Requests are handled after a delay, all pending ones together, as by a group commit. When a server
+//! is killed, a random prefix of its unanswered requests is applied.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -27,27 +27,27 @@ impl MailStore {
     }
 }
 
-/// Every store of the network.
+/// The stores of all servers.
 #[derive(Default)]
 pub(super) struct MailStores(HashMap<String, MailStore>);
 
 impl MailStores {
-    /// What a server with this label finds when it starts.
+    /// Opens the store of a label, and returns its contents.
     pub(super) fn open(&mut self, label: &str) -> Inventory {
         let store = self.0.entry(label.to_owned()).or_default();
         store.has_failed = false;
         store.memory.inventory()
     }
 
-    /// A server asks for something. Answers whether the store has to be visited for it: if not, a
-    /// visit is due already.
+    /// Queues a request. Returns whether a call of `run_pending` must be scheduled; otherwise one is
+    /// scheduled already.
     pub(super) fn submit(&mut self, label: &str, request: StoreRequest) -> bool {
         let store = self.0.entry(label.to_owned()).or_default();
         store.pending.push_back(request);
         store.pending.len() == 1
     }
 
-    /// Does all that was asked.
+    /// Handles all pending requests.
     pub(super) fn run_pending(&mut self, label: &str) -> Vec<StoreReply> {
         let Some(store) = self.0.get_mut(label) else {
             return Vec::new();
@@ -70,17 +70,17 @@ impl MailStores {
         store.apply_pending(store.pending.len())
     }
 
-    /// What a server without a mailbox leaves behind.
+    /// Discards the store of a label.
     pub(super) fn discard(&mut self, label: &str) {
         self.0.remove(label);
     }
 
-    /// The next that the store does is to fail.
+    /// Makes the next request to the store fail.
     pub(super) fn fail_next(&mut self, label: &str) {
         self.0.entry(label.to_owned()).or_default().fails_next = true;
     }
 
-    /// The server is gone at any instant of what the store was doing.
+    /// Applies a random prefix of the pending requests and drops the rest, as a crash does.
     pub(super) fn crash(&mut self, label: &str, rng: &mut StdRng) {
         if let Some(store) = self.0.get_mut(label) {
             let count = rng.random_range(0..=store.pending.len());

@@ -1,5 +1,5 @@
-//! What carries everything in a simulated network: virtual time, pipes that delay and cut what
-//! passes, and the events that are still to happen.
+//! The transport of a simulated network: virtual time, pipes with delays and split writes, and the
+//! queue of pending events.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
@@ -12,14 +12,14 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use super::NetConditions;
 
-/// Events happen to ends of pipes, and to what their owner wants.
+/// A queue of events, and pipes between ends.
 pub(super) struct VirtualNet<End, Event> {
     pub(super) now: Time,
     pub(super) rng: StdRng,
     pub(super) conditions: NetConditions,
-    /// For each end, the other one.
+    /// The opposite end of each end.
     pub(super) pipes: HashMap<End, End>,
-    /// When the last piece on its way to an end arrives.
+    /// The arrival time of the last piece sent to each end.
     last_arrival: HashMap<End, Time>,
     events: BTreeMap<(Time, u64), Event>,
     event_count: u64,
@@ -38,7 +38,7 @@ impl<End: Copy + Eq + Hash, Event> VirtualNet<End, Event> {
         }
     }
 
-    /// When the next event happens.
+    /// Returns the time of the next event.
     pub(super) fn next_event_at(&self) -> Option<Time> {
         self.events.first_key_value().map(|(&(at, _), _)| at)
     }
@@ -56,7 +56,7 @@ impl<End: Copy + Eq + Hash, Event> VirtualNet<End, Event> {
         self.rng.random_range(Duration::ZERO..=self.conditions.delay_max)
     }
 
-    /// Sends bytes to an end, in pieces as the weather cuts them.
+    /// Sends bytes to an end, split as the conditions say.
     pub(super) fn send(
         &mut self,
         to: End,
@@ -75,7 +75,7 @@ impl<End: Copy + Eq + Hash, Event> VirtualNet<End, Event> {
         }
     }
 
-    /// When the next thing sent to an end arrives: after all that was sent before.
+    /// Returns the arrival time of the next piece to an end, after all earlier ones.
     fn next_arrival(&mut self, to: End) -> Time {
         let at = self.now + self.random_delay();
         let last = self.last_arrival.entry(to).or_insert(at);
@@ -88,7 +88,7 @@ impl<End: Copy + Eq + Hash, Event> VirtualNet<End, Event> {
         self.pipes.insert(other, one);
     }
 
-    /// Takes a pipe away; `other` sees it close, by this event, after what is on its way.
+    /// Removes a pipe, and schedules `close_event` for `other` after the bytes in flight.
     pub(super) fn close_pipe(&mut self, end: End, other: End, close_event: Event) {
         self.pipes.remove(&end);
         self.pipes.remove(&other);

@@ -1,4 +1,4 @@
-//! One `crc client --json` process: started, typed at, heard, fenced, frozen, killed.
+//! One `crc client --json` process.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,25 +14,25 @@ use crate::runner::client_log::{ClientLog, FENCE};
 use crate::runner::command::{Action, ClientWire, LaunchClient};
 use crate::runner::state::HostState;
 
-/// A client, running or ended.
+/// A client, running or exited.
 pub(super) struct Client {
     launch: LaunchClient,
     process: Process,
     log: ClientLog,
-    /// Where its server's CRC door is, by which the case names it.
+    /// The CRC address of its server, which identifies the server in a case.
     server_address: SocketAddr,
     launched_at: Instant,
-    /// Messages typed.
+    /// Number of typed messages.
     messages_typed: u64,
     is_leaving: bool,
     is_frozen: bool,
-    /// All that it printed was read.
+    /// Whether its output was read to the end.
     is_output_closed: bool,
 }
 
 impl Client {
-    /// Starts it at a door of the server at `server_address`, and waits until it was welcomed or
-    /// refused.
+    /// Starts it with a listener of the server at `server_address`, and waits until it is registered
+    /// or refused.
     pub(super) fn start(
         launch: &LaunchClient,
         binary: &Path,
@@ -76,7 +76,7 @@ impl Client {
         Ok(client)
     }
 
-    /// It ended before any server had said anything.
+    /// Returns the error of a client that exited without any frame from a server.
     fn no_server_error(&mut self) -> RunError {
         let logged = self.process.log_tail().join("\n  ");
         let status = self.process.wait().map_or_else(|e| e.to_string(), |s| s.to_string());
@@ -96,7 +96,7 @@ impl Client {
         self.server_address
     }
 
-    /// How it is now, with the position of its server among those that live.
+    /// Returns its present state, with the index of its server among the running ones.
     pub(super) fn view(&mut self, server: Option<usize>) -> Result<ClientView, RunError> {
         self.read_available()?;
         let identity = self.log.identity().unwrap_or_default().to_owned();
@@ -108,7 +108,7 @@ impl Client {
             traffic: match self.launch.wire {
                 ClientWire::Crc => Traffic::Counted {
                     frames_in: self.log.frame_count,
-                    // Its registration, and every line that it did not refuse.
+                    // Its registration, and each line that it did not refuse.
                     frames_out: 1 + self
                         .messages_typed
                         .saturating_sub(self.log.rejected_line_count),
@@ -121,9 +121,9 @@ impl Client {
         })
     }
 
-    /// Sends a text to itself by way of its server and waits for it: whatever either had said to the
-    /// other before has come in then, and a server that keeps mail has kept what was said. Where
-    /// frames are counted, none of this is needed.
+    /// Sends a message to itself through its server, and waits for it. All earlier frames in both
+    /// directions have been handled then, and mail has been stored. Does nothing on the CRC wire, where
+    /// frames are counted.
     pub(super) fn wait_for_fence(&mut self) -> Result<(), RunError> {
         self.read_available()?;
         let self_destination = match self.launch.wire {
@@ -135,7 +135,7 @@ impl Client {
             return Ok(());
         }
         let expected = self.log.fence_count + 1;
-        // One that has just been disconnected does not read any more, and has said so.
+        // A disconnected client does not read its input.
         drop(self.process.write_line(&format!("{self_destination} {FENCE} {expected}")));
         let deadline = Instant::now() + TIMEOUT;
         while self.log.fence_count < expected && self.status() == ClientStatus::Connected {
@@ -149,7 +149,7 @@ impl Client {
         Ok(())
     }
 
-    /// Types a command; one that has left hears nothing.
+    /// Types a line. A client that has exited ignores it.
     pub(super) fn type_command(&mut self, action: &Action) -> Result<(), RunError> {
         self.read_available()?;
         if self.status() != ClientStatus::Connected {
@@ -163,7 +163,7 @@ impl Client {
         self.process.write_line(&line).map_err(|error| self.error(error))
     }
 
-    /// Stops it for good; what it heard remains.
+    /// Stops it for good, and keeps its lists.
     pub(super) fn freeze(&mut self) -> Result<(), RunError> {
         self.read_available()?;
         if self.status() == ClientStatus::Connected {
@@ -173,7 +173,7 @@ impl Client {
         Ok(())
     }
 
-    /// Kills it; what it heard remains.
+    /// Kills it, and keeps its lists.
     pub(super) fn kill(&mut self) -> Result<(), RunError> {
         self.is_leaving = true;
         self.process.kill().map_err(|error| self.error(error))?;
@@ -201,7 +201,7 @@ impl Client {
         }
     }
 
-    /// Takes in all that it has printed by now.
+    /// Reads all that it has printed.
     fn read_available(&mut self) -> Result<(), RunError> {
         loop {
             match self.process.try_read_line() {

@@ -1,4 +1,4 @@
-//! The control socket of a server, spoken to directly: a line asks, a header and a body answer.
+//! A client of a server's control socket: a request is a line, a reply a header and a body.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// How long a server may take to answer. It answers at once, so this only ends a hang.
+/// Maximum time for a reply.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection to a control socket.
 pub(super) struct ControlClient(BufReader<UnixStream>);
 
 impl ControlClient {
-    /// Connects.
+    /// Connects to a control socket.
     pub(super) fn connect(path: &Path) -> io::Result<Self> {
         let stream = UnixStream::connect(path)?;
         stream.set_read_timeout(Some(REPLY_TIMEOUT))?;
@@ -22,10 +22,10 @@ impl ControlClient {
         Ok(Self(BufReader::new(stream)))
     }
 
-    /// The answer to `crc ctl --json COMMAND`.
+    /// Returns the reply to `crc ctl --json COMMAND`.
     ///
     /// # Errors
-    /// The connection's own, or the server refuses, or the answer is not what the protocol says.
+    /// The connection fails, the server refuses the command, or the reply is invalid.
     pub(super) fn request(&mut self, command: &str) -> io::Result<Value> {
         let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidData, text);
         self.0.get_mut().write_all(format!("json {command}\n").as_bytes())?;

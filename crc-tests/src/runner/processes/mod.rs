@@ -1,8 +1,8 @@
-//! Plays a case on the real binary, over loopback.
+//! Runs a case on the real binary, over loopback.
 //!
-//! Owns the processes of one case and all their traces on disk; dropping it ends and removes them.
-//! Waits on conditions with deadlines; only a case's own `WAIT` goes by the clock, and that only
-//! where time itself has something to bring: the end of a grace, or of a life.
+//! A [`ProcessBackend`] owns the processes and files of one case, and ends and removes them when it is
+//! dropped. It waits for conditions with deadlines. Only `WAIT` takes its time, and only where timers
+//! matter: those of a split grace, of a classic client, or of another attempt to join.
 
 mod client;
 mod control;
@@ -31,50 +31,49 @@ use crate::runner::command::{Action, ClientWire, Endpoint, LaunchClient, LaunchS
 use crate::runner::port_map::PortMap;
 use crate::runner::state::{HostState, Key};
 
-/// How long the network may take to come to rest, and a process to start.
+/// Maximum time for a network to become quiescent, and for a process to start.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Between two looks at something that is not there yet.
+/// Interval between two polls of a condition.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
-/// How processes are run.
+/// The options of processes.
 #[derive(Clone, Debug)]
 pub struct ProcessOptions {
     /// The `crc` to test.
     pub binary: PathBuf,
-    /// `WAIT` always goes by the clock.
+    /// Whether `WAIT` always takes its time.
     pub real_waits: bool,
-    /// Set when the user wants to stop.
+    /// Set when the user interrupts the run.
     pub interrupted: Arc<AtomicBool>,
 }
 
 /// The processes of one case.
 pub struct ProcessBackend {
-    // Dropped before the directory that their sockets and logs are in.
+    // Dropped before the directory of their sockets and logs.
     servers: Vec<Server>,
     clients: Vec<Client>,
-    /// Where its servers listen.
+    /// The address on which its servers listen.
     listen_ip: IpAddr,
     ports: PortMap<SocketAddr>,
-    /// In front of servers, by the address that everyone knows of; only where frames are recorded.
+    /// The proxies in front of servers, by public address, where first frames are recorded.
     proxies: BTreeMap<SocketAddr, Rc<Proxy>>,
     options: ProcessOptions,
     records_first_frames: bool,
-    /// Something was killed or frozen or must show signs of life, so `WAIT` may be about the time that
-    /// passes.
+    /// Whether a host was killed or frozen, or a classic interval was set, so that timers matter.
     case_depends_on_time: bool,
-    /// A client of another wire than CRC was launched.
+    /// Whether a client of another wire than CRC was launched.
     has_non_crc_clients: bool,
-    /// The servername and port of each server that was given a mailbox, in the order of their files.
+    /// The name and port of each server with a mailbox, in the order of their files.
     mailbox_owners: Vec<(String, String)>,
     dir: TempDir,
 }
 
 impl ProcessBackend {
-    /// None running yet.
+    /// Returns a network without processes.
     ///
     /// # Errors
-    /// There is no place for their logs and sockets.
+    /// The directory for logs and sockets cannot be created.
     pub fn new(options: ProcessOptions, records_first_frames: bool) -> Result<Self, RunError> {
         let dir = tempfile::Builder::new().prefix("crc-tests-").tempdir();
         Ok(Self {
@@ -92,19 +91,19 @@ impl ProcessBackend {
         })
     }
 
-    /// The newest server of a name.
+    /// Returns the newest server of a name.
     fn server_mut(&mut self, name: &str) -> Result<&mut Server, RunError> {
         let found = self.servers.iter_mut().rev().find(|server| server.name() == name);
-        found.ok_or_else(|| RunError::new("it was never launched"))
+        found.ok_or_else(|| RunError::new("was never launched"))
     }
 
-    /// The newest client of a name.
+    /// Returns the newest client of a name.
     fn client_mut(&mut self, name: &str) -> Result<&mut Client, RunError> {
         let found = self.clients.iter_mut().rev().find(|client| client.name() == name);
-        found.ok_or_else(|| RunError::new("it was never launched"))
+        found.ok_or_else(|| RunError::new("was never launched"))
     }
 
-    /// One look at everything that lives.
+    /// Returns the present state of all running processes.
     fn snapshot(&mut self) -> Result<Snapshot, RunError> {
         let mut snapshot = Snapshot::default();
         let mut live_servers = Vec::new();
@@ -117,7 +116,7 @@ impl ProcessBackend {
             }
         }
         for client in &mut self.clients {
-            // A server launched anew at the same place is not the one that it was welcomed by.
+            // A server relaunched at the same address is not the one that the client joined.
             let server = live_servers.iter().position(|&(address, launched_at)| {
                 address == client.server_address() && launched_at <= client.launched_at()
             });
@@ -126,7 +125,7 @@ impl ProcessBackend {
         Ok(snapshot)
     }
 
-    /// The file for the mail of a server, the same whenever it is launched.
+    /// Returns the mailbox file of a server, the same for each launch.
     fn mailbox_path(&mut self, launch: &LaunchServer) -> PathBuf {
         let owner = (launch.servername.clone(), launch.port.clone());
         let index =
@@ -137,20 +136,20 @@ impl ProcessBackend {
         self.dir.path().join(format!("mailbox{index}"))
     }
 
-    /// The id of a server's parent, if that lives.
+    /// Returns the id of a server's parent, if it runs.
     fn live_parent(&self, index: usize) -> Option<u32> {
         let address = self.servers[index].parent()?;
         let mut servers = self.servers.iter().rev();
         servers.find(|other| other.public_address() == address)?.running_id()
     }
 
-    /// Where an endpoint is; one that no server is at yet gets its address now.
+    /// Returns the address of an endpoint, and allocates one if it has none.
     fn resolve(&mut self, endpoint: &Endpoint) -> Result<SocketAddr, RunError> {
         let address = self.listen_ip;
         let proxies = self.records_first_frames.then_some(&mut self.proxies);
         self.ports.resolve(endpoint, || match proxies {
             Some(proxies) => Ok(open_proxy(proxies, address)?.address()),
-            // Bound once to learn of a free port; nobody else uses this address meanwhile.
+            // Bound once to find a free port. No other process uses this IP address.
             None => TcpListener::bind((address, 0))
                 .and_then(|listener| listener.local_addr())
                 .map_err(|error| RunError::new(format!("a free port: {error}"))),
@@ -165,12 +164,12 @@ impl ProcessBackend {
     }
 
     fn log_path(&self, kind: &str, count: usize) -> PathBuf {
-        // Numbered: a name may be too long for a file, and hold anything.
+        // Numbered, as a name may be too long or invalid for a file.
         self.dir.path().join(format!("{kind}{count}.log"))
     }
 
-    /// Whether time brings what quiet does not: the end of a grace after something was killed, that of
-    /// a life, and after a refusal another attempt or the grant of a claim.
+    /// Returns whether timers matter to the case: those of a split grace, of a classic client, or of
+    /// another attempt after a refusal.
     fn needs_real_wait(&mut self) -> Result<bool, RunError> {
         if self.case_depends_on_time || self.options.real_waits {
             return Ok(true);
@@ -316,11 +315,10 @@ fn log_section(name: &str, log: Vec<String>) -> impl Iterator<Item = String> {
     std::iter::once(title).chain(log.into_iter().map(|line| format!("  {line}")))
 }
 
-/// Where the servers of one case listen.
+/// Returns the IP address on which the servers of one case listen.
 ///
-/// On Linux, where all of 127.0.0.0/8 is this machine, every case has an address of its own: a child
-/// that dials its dead parent again cannot come upon a server of another case to which the system
-/// gave that port meanwhile.
+/// On Linux, where all of 127.0.0.0/8 is loopback, each case has an address of its own, so that a server
+/// that redials its dead parent cannot reach a server of another case on a reused port.
 fn case_address() -> IpAddr {
     static CASES: AtomicU32 = AtomicU32::new(0);
     let case = CASES.fetch_add(1, Ordering::Relaxed) % 200;

@@ -1,5 +1,4 @@
-//! A recording door in front of a server, for cases that ask what the first frame of each
-//! connection was: passes everything on and keeps that one frame.
+//! A recording proxy in front of a server, for cases that compare the first frame of each connection.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -12,7 +11,7 @@ use crc::wires::crc::codec::frame_len;
 
 use crate::runner::state::hex;
 
-/// Listens in front of one server until it is dropped.
+/// A proxy in front of one server. Dropping it closes its listener.
 pub(super) struct Proxy {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -22,18 +21,18 @@ pub(super) struct Proxy {
 #[derive(Default)]
 struct Shared {
     is_stopped: AtomicBool,
-    /// Where the server listens, once it does.
+    /// The address of the server, once it listens.
     target: Mutex<Option<SocketAddr>>,
     first_frames: Mutex<Vec<Vec<u8>>>,
 }
 
-/// Nothing panics while it holds one of these locks.
+/// Locks a mutex. No holder panics, so poisoning is ignored.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Proxy {
-    /// Opens the door; whoever comes before [`Proxy::set_target`] was called is sent away.
+    /// Opens the listener. Connections before [`Proxy::set_target`] are closed.
     pub(super) fn open(address: IpAddr) -> io::Result<Self> {
         let listener = TcpListener::bind((address, 0))?;
         let address = listener.local_addr()?;
@@ -45,7 +44,7 @@ impl Proxy {
                     if shared.is_stopped.load(Ordering::Relaxed) {
                         return;
                     }
-                    // A connection that fails here fails for whoever made it, who says so.
+                    // The client reports a connection that fails here.
                     if let Ok(stream) = stream {
                         let shared = Arc::clone(&shared);
                         thread::spawn(move || drop(proxy_connection(&stream, &shared)));
@@ -56,18 +55,18 @@ impl Proxy {
         Ok(Self { address, shared, acceptor: Some(acceptor) })
     }
 
-    /// Where it listens.
+    /// Returns its own address.
     pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Sends connections on to this server, which has just started.
+    /// Sets the server that connections are forwarded to.
     pub(super) fn set_target(&self, target: SocketAddr) {
         *lock(&self.shared.target) = Some(target);
         lock(&self.shared.first_frames).clear();
     }
 
-    /// The first frame of each connection in lower-case hex, in the order in which they came.
+    /// Returns the first frame of each connection, in lower-case hex, in order of acceptance.
     pub(super) fn first_frames(&self) -> Vec<String> {
         lock(&self.shared.first_frames).iter().map(|frame| hex(frame)).collect()
     }
@@ -76,7 +75,7 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.is_stopped.store(true, Ordering::Relaxed);
-        // One more connection, so that the acceptor looks at the flag.
+        // Wakes the acceptor, which then checks the flag.
         if TcpStream::connect(self.address).is_ok()
             && let Some(acceptor) = self.acceptor.take()
         {
@@ -85,7 +84,7 @@ impl Drop for Proxy {
     }
 }
 
-/// Passes on one connection, both ways, until either end closes it.
+/// Forwards one connection in both directions until either end closes it.
 fn proxy_connection(client: &TcpStream, shared: &Arc<Shared>) -> io::Result<()> {
     let target = lock(&shared.target).ok_or(io::ErrorKind::ConnectionRefused)?;
     let server = TcpStream::connect(target)?;
@@ -110,7 +109,8 @@ fn proxy_connection(client: &TcpStream, shared: &Arc<Shared>) -> io::Result<()> 
     Ok(())
 }
 
-/// Copies until the end, which it passes on too. `look` sees bytes before the other end does.
+/// Copies bytes until the end, which it forwards too. `look` is called with bytes before they are
+/// written.
 fn forward(mut from: &TcpStream, mut to: &TcpStream, mut inspect: impl FnMut(&[u8])) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(len) = from.read(&mut buffer)
@@ -121,7 +121,7 @@ fn forward(mut from: &TcpStream, mut to: &TcpStream, mut inspect: impl FnMut(&[u
             break;
         }
     }
-    // Nothing of the wire outlives half a connection. What is closed already cannot be closed.
+    // Half-closed connections are of no use. Errors mean that it is closed already.
     drop(from.shutdown(Shutdown::Both));
     drop(to.shutdown(Shutdown::Both));
 }

@@ -1,15 +1,15 @@
-//! Whether a network of processes is at rest: a pure question about one look at all of it.
+//! Decides whether a network of processes is quiescent, from a snapshot of all its counters.
 //!
-//! Counters only grow and every frame is counted at both ends of its link. So when two looks one
-//! after the other are the same, and in them every link has delivered what it took, there was a
-//! moment between the two at which nothing was on its way.
+//! Counters only grow, and each frame is counted at both ends of its link. If two consecutive snapshots
+//! are equal, and each link in them has delivered all frames, then no frame was in flight at some
+//! moment between the two.
 //!
-//! Only clients of the CRC wire can count: an event is a frame. The others are fenced between the
-//! two looks: each says something to itself by way of its server. When it hears that, it has heard
-//! all that the server had for it at the first look, and the server all that was typed. The fences
-//! are taken off the counts again, and of what such a client sends nothing is counted, as a classic
-//! one says now and then that it is alive. What a server puts off, a list or mail, is seen in what
-//! its users lack.
+//! Only clients of the CRC wire count frames, as each frame is an event there. Other clients are fenced
+//! between the snapshots: each sends a message to itself through its server. Once it arrives, the
+//! client has received all that the server had queued at the first snapshot, and the server has
+//! received all that was typed. Fences are subtracted from the counts. Frames that such a client sends
+//! are not counted, as a classic client sends keepalives. A delayed list or mail shows in what the
+//! users lack.
 
 use std::fmt;
 
@@ -18,30 +18,30 @@ use crc::printable::Printable;
 use crate::runner::backend::{KnownUser, is_user_list_current};
 use crate::runner::command::ClientWire;
 
-/// All of the network, as looked at.
+/// The state of all processes of a network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Snapshot {
     pub(super) servers: Vec<ServerView>,
     pub(super) clients: Vec<ClientView>,
 }
 
-/// A server that lives.
+/// A running server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ServerView {
     pub(super) name: String,
     pub(super) id: u32,
-    /// The id of the parent that it was told, if that one lives.
+    /// The id of its configured parent, if that runs.
     pub(super) live_parent: Option<u32>,
-    /// A parent said that its id is taken; it asks again only after a minute.
+    /// Whether a parent refused its id. The server tries again only after a minute.
     pub(super) is_refused: bool,
     pub(super) links: Vec<LinkView>,
-    /// All that it knows.
+    /// All users that it knows.
     pub(super) users: Vec<KnownUser>,
-    /// For whom it keeps mail.
+    /// The recipients of stored mail.
     pub(super) mail_recipients: Vec<i64>,
 }
 
-/// What the host at the other end of a link is.
+/// The host at the other end of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum LinkPeer {
     Server(u32),
@@ -49,11 +49,11 @@ pub(super) enum LinkPeer {
     Unregistered,
 }
 
-/// A user, as both ends of its link know it.
+/// A user, as known at both ends of its link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct User {
     wire: ClientWire,
-    /// The id where the wire is CRC, else the name.
+    /// The id on the CRC wire, otherwise the name.
     identity: String,
 }
 
@@ -62,8 +62,8 @@ impl User {
         Self { wire, identity }
     }
 
-    /// Whether mail for `address` is for it, as far as that can be told: a classic user has a number
-    /// too, and nobody knows it.
+    /// Returns whether mail for `address` is for this user. The number of a classic user is unknown
+    /// here.
     fn has_mail_address(&self, address: i64) -> bool {
         self.wire != ClientWire::Classic && self.identity == address.to_string()
     }
@@ -75,7 +75,7 @@ impl fmt::Display for User {
     }
 }
 
-/// A link, as one of its ends counts.
+/// The counters of one end of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LinkView {
     pub(super) peer: LinkPeer,
@@ -86,49 +86,49 @@ pub(super) struct LinkView {
     pub(super) queue_bytes: u64,
 }
 
-/// A client that was started.
+/// A launched client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ClientView {
     pub(super) name: String,
     pub(super) user: User,
-    /// The position in [`Snapshot::servers`] of the server that it was told, if that one lives.
+    /// The index in [`Snapshot::servers`] of its server, if that runs.
     pub(super) server: Option<usize>,
     pub(super) status: ClientStatus,
     pub(super) traffic: Traffic,
-    /// The names of the others that it was told of.
+    /// The names of the other users that were announced to it.
     pub(super) listed_names: Vec<String>,
 }
 
-/// How it is known that nothing is on its way between a client and its server.
+/// The evidence that no frame is in flight between a client and its server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Traffic {
-    /// By counting.
+    /// Counts of frames.
     Counted {
-        /// Frames that it said it received.
+        /// Number of frames that it received.
         frames_in: u64,
-        /// Frames that it was made to send.
+        /// Number of frames that it sent.
         frames_out: u64,
     },
-    /// By what it says to itself.
+    /// Messages to itself.
     Fenced {
-        /// How often it heard that.
+        /// Number of these that came back.
         fence_count: u64,
     },
 }
 
-/// How far a client is.
+/// The phase of a client's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ClientStatus {
     Connected,
-    /// It does nothing any more, and its connection stands as long as its server likes.
+    /// It is stopped, and its connection is open until its server closes it.
     Frozen,
-    /// It was told to quit, or killed, and its end has not been seen.
+    /// It is quitting or was killed, and has not exited yet.
     Leaving,
-    /// Its process has ended and all that it printed was read, or its connection is over.
+    /// Its process has exited and its output was read to the end, or its connection is closed.
     Ended,
 }
 
-/// What is not at rest yet.
+/// The reason why a network is not quiescent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct NotQuiescent(String);
 
@@ -143,7 +143,7 @@ fn not_quiescent<T>(name: &str, text: impl fmt::Display) -> Result<T, NotQuiesce
 }
 
 impl Snapshot {
-    /// The same without the fences, so that two looks compare that had some between them.
+    /// Returns the snapshot without fences, so that snapshots before and after a fence compare.
     pub(super) fn without_fences(mut self) -> Self {
         for client in &mut self.clients {
             let Traffic::Fenced { fence_count: fences } = &mut client.traffic else { continue };
@@ -159,7 +159,7 @@ impl Snapshot {
         self
     }
 
-    /// Whether nothing is on its way, as far as one look can tell.
+    /// Checks that no frame is in flight, as far as one snapshot shows.
     pub(super) fn check_quiescent(&self) -> Result<(), NotQuiescent> {
         for server in &self.servers {
             self.check_server(server)?;
@@ -191,7 +191,7 @@ impl Snapshot {
         }
         for link in &server.links {
             let LinkPeer::Server(id) = link.peer else { continue };
-            // Where an id was taken twice, only one of its servers has a link back.
+            // If an id was registered twice, only one of the servers has a link back.
             let mut peers = self.servers.iter().filter(|other| other.id == id);
             let Some(reverse_link) =
                 peers.find_map(|other| other.link(&LinkPeer::Server(server.id)))
@@ -209,7 +209,7 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Every user at a server is a client of this case that lives, and has been told all.
+    /// Checks that each user of a server is a running client whose view is current.
     fn check_users(&self, server_index: usize, server: &ServerView) -> Result<(), NotQuiescent> {
         for link in &server.links {
             let LinkPeer::User(user) = &link.peer else { continue };
@@ -251,7 +251,7 @@ impl Snapshot {
                 return not_quiescent(&client.name, text);
             }
         }
-        // A refused server keeps its connection or drops it, as it likes; a client is gone at once.
+        // A refused server may keep its connection or close it; a client exits at once.
         let unregistered_count =
             server.links.iter().filter(|link| link.peer == LinkPeer::Unregistered).count();
         let refused_count = self.servers.iter().filter(|server| server.is_refused).count();
@@ -261,8 +261,8 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Mail for a user who is there is on its way to it. That a server can name the way to a user does
-    /// not suffice: it may be lost in a split whose server is back without it.
+    /// Checks that no mail is stored for a connected user. A route to the user is not sufficient, as the
+    /// user may be behind a split whose server came back without it.
     fn check_mail(&self, server: &ServerView) -> Result<(), NotQuiescent> {
         let is_user_reachable = |address: i64| {
             server.users.iter().any(|user| user.is_reachable && user.has_mail_address(address))

@@ -1,4 +1,4 @@
-//! One `crc server` process: started, looked at through its control socket, killed.
+//! One `crc server` process, observed through its control socket.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,16 +18,16 @@ use crate::runner::backend::{KnownUser, RunError, id_taken_text};
 use crate::runner::command::{ClientWire, LaunchServer};
 use crate::runner::state::{HostState, Key};
 
-/// What a server needs to know that its case does not say.
+/// The parameters of a server that its case does not state.
 pub(super) struct ServerConfig<'a> {
     pub(super) binary: &'a Path,
     pub(super) listen: SocketAddr,
-    /// What stands in front of it.
+    /// The proxy in front of it.
     pub(super) proxy: Option<Rc<Proxy>>,
     pub(super) parent: Option<SocketAddr>,
     pub(super) log: PathBuf,
     pub(super) control: PathBuf,
-    /// The file in which its mail outlives it.
+    /// Its mailbox file.
     pub(super) mailbox: Option<PathBuf>,
 }
 
@@ -37,18 +37,18 @@ pub(super) struct Server {
     process: Process,
     control: ControlClient,
     parent: Option<SocketAddr>,
-    /// Where others find it: the proxy's address where there is one.
+    /// Its CRC address for other hosts: that of the proxy, if there is one.
     public_address: SocketAddr,
-    /// Its doors for the other wires, on ports that no case can name.
+    /// Its listeners by wire.
     listener_addresses: BTreeMap<ClientWire, SocketAddr>,
     proxy: Option<Rc<Proxy>>,
     launched_at: Instant,
-    /// After a kill, what it was before.
+    /// The state before a kill.
     state_at_kill: Option<HostState>,
 }
 
 impl Server {
-    /// Starts it and waits until it listens.
+    /// Starts it, and waits until it listens.
     pub(super) fn start(launch: &LaunchServer, config: ServerConfig<'_>) -> Result<Self, RunError> {
         let any_port = SocketAddr::new(config.listen.ip(), 0);
         let mut arguments = vec![
@@ -106,7 +106,7 @@ impl Server {
         self.public_address
     }
 
-    /// Where clients of a wire find it.
+    /// Returns its address for clients of a wire.
     pub(super) fn listener_address(&self, wire: ClientWire) -> SocketAddr {
         self.listener_addresses[&wire]
     }
@@ -115,16 +115,16 @@ impl Server {
         self.parent
     }
 
-    /// Its id, unless it was killed.
+    /// Returns its id, unless it was killed.
     pub(super) fn running_id(&self) -> Option<u32> {
         self.state_at_kill.is_none().then_some(self.launch.id)
     }
 
-    /// How it is now; none when it was killed. Its users and its mail are looked at only where they
-    /// matter, as that takes time.
+    /// Returns its present state, or `None` if it was killed. Users and mail are queried only with
+    /// `include_users`, as that takes time.
     ///
     /// # Errors
-    /// It does not answer, perhaps because it has died by itself.
+    /// It does not answer, or has exited by itself.
     pub(super) fn view(
         &mut self,
         live_parent: Option<u32>,
@@ -170,7 +170,7 @@ impl Server {
         users.ok_or_else(|| self.error("an answer to `users` that is not understood"))
     }
 
-    /// For whom mail waits, and how much.
+    /// Returns the recipients of stored mail, with the number of messages.
     fn query_mail(&mut self) -> Result<Vec<(i64, u64)>, RunError> {
         let mail = self.query("mail")?;
         let row = |row: &Value| Some((row["id"].as_i64()?, row["messages"].as_u64()?));
@@ -178,7 +178,7 @@ impl Server {
         rows.ok_or_else(|| self.error("an answer to `mail` that is not understood"))
     }
 
-    /// Its lists, or those that it had when it was killed.
+    /// Returns its lists, those before the kill if it was killed.
     pub(super) fn state(&mut self) -> Result<HostState, RunError> {
         match &self.state_at_kill {
             Some(state) => Ok(state.clone()),
@@ -186,7 +186,7 @@ impl Server {
         }
     }
 
-    /// Kills it; its lists of just before remain.
+    /// Kills it, and keeps its lists.
     pub(super) fn kill(&mut self) -> Result<(), RunError> {
         if self.state_at_kill.is_none() {
             self.state_at_kill = Some(self.query_state()?.0);
@@ -199,7 +199,7 @@ impl Server {
         self.process.log_tail()
     }
 
-    /// Its lists, and the texts of the statuses apart.
+    /// Returns its lists, and the texts of the statuses separately.
     fn query_state(&mut self) -> Result<(HostState, Vec<String>), RunError> {
         let (value, mail) = (self.query("state")?, self.query_mail()?);
         let read = || {
@@ -236,7 +236,7 @@ impl Server {
     fn query(&mut self, command: &str) -> Result<Value, RunError> {
         let answer = self.control.request(command);
         answer.map_err(|error| match self.process.try_wait() {
-            Ok(Some(status)) => self.error(format!("has died by itself, {status}")),
+            Ok(Some(status)) => self.error(format!("has exited by itself, {status}")),
             _ => self.error(format!("`{command}` over the control socket: {error}")),
         })
     }
@@ -246,7 +246,7 @@ impl Server {
     }
 }
 
-/// Waits for the line that tells where it listens.
+/// Waits for the line with the address of a listener.
 pub(crate) fn wait_for_listener(
     process: &mut Process,
     wire: ClientWire,
