@@ -52,7 +52,7 @@ impl Server {
         let stdout = child.stdout.take().expect("piped");
         let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
         let mut address = |wire_name: &str| {
-            let line = lines.next().expect("a line for each door");
+            let line = lines.next().expect("a line per listener");
             line.strip_prefix(&format!("listening {wire_name} ")).expect(wire_name).to_owned()
         };
         let (crc_address, direct_address) = (address("crc"), address("direct"));
@@ -68,7 +68,7 @@ impl Drop for Server {
 }
 
 fn connect(address: &str) -> TcpStream {
-    let stream = TcpStream::connect(address).expect("the door is open");
+    let stream = TcpStream::connect(address).expect("a connection");
     stream.set_nodelay(true).expect("a socket");
     stream
 }

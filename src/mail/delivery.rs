@@ -1,11 +1,12 @@
 //! Deliveries: mail on its way to reachable users.
 //!
-//! A [`Delivery`] fetches the mail of one addressee in batches, puts one message after the other into
-//! the send queue of the link towards it while there is room, and reports which were sent. It ends
-//! with its user or its link. Mail that was not sent by then is fetched again by the next delivery.
+//! A [`Delivery`] fetches the mail of one addressee in batches, puts one message after the other
+//! into the send queue of the link towards it while there is room, and reports which were sent. It
+//! ends with its user or its link. Mail that was not sent by then is fetched again by the next
+//! delivery.
 //!
-//! Invariants: there is at most one delivery per addressee. It is in `by_link` under the link of its
-//! end offsets and nowhere else. `ready` may name deliveries that have ended.
+//! Invariants: there is at most one delivery per addressee. It is in `by_link` under the link of
+//! its end offsets and nowhere else. `ready` may name deliveries that have ended.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -31,7 +32,8 @@ struct Delivery {
     is_ready: bool,
     /// The link that was used last.
     link: Option<LinkId>,
-    /// Messages in its send queue, each with the offset in the link's stream of bytes where it ends.
+    /// Messages in its send queue, each with the offset in the link's stream of bytes where it
+    /// ends.
     end_offsets: VecDeque<(u64, MailId)>,
 }
 
@@ -93,8 +95,8 @@ impl Deliveries {
         }
     }
 
-    /// Discards the fetched and unsent mail of an addressee. Returns whether it has a delivery, which
-    /// must fetch again.
+    /// Discards the fetched and unsent mail of an addressee. Returns whether it has a delivery,
+    /// which must fetch again.
     pub(super) fn discard_unsent(&mut self, to: WideId) -> bool {
         let Some(delivery) = self.by_addressee.get_mut(&to) else { return false };
         delivery.batch.clear();
@@ -113,8 +115,8 @@ impl Deliveries {
         !self.by_link.is_empty()
     }
 
-    /// Returns the request for the next mail of an addressee. `last_append_id` is the id of the last
-    /// message for it that the store was asked to append.
+    /// Returns the request for the next mail of an addressee. `last_append_id` is the id of the
+    /// last message for it that the store was asked to append.
     pub(super) fn fetch(&mut self, to: WideId, last_append_id: u64) -> Option<StoreRequest> {
         let delivery = self.by_addressee.get_mut(&to)?;
         let serial = self.next_fetch_serial;
@@ -124,8 +126,8 @@ impl Deliveries {
         Some(StoreRequest::Fetch { serial, to, after: delivery.last_fetched })
     }
 
-    /// Handles the reply to a fetch request. Returns the addressee for whom another one must follow.
-    /// `last_append_id` is as for [`Deliveries::fetch`].
+    /// Handles the reply to a fetch request. Returns the addressee for whom another one must
+    /// follow. `last_append_id` is as for [`Deliveries::fetch`].
     pub(super) fn on_fetched(
         &mut self,
         serial: u64,

@@ -1,9 +1,10 @@
 //! Mail: messages to ids that no reachable user has, kept until one does.
 //!
 //! [`Spool`] decides what is kept, delivered and deleted. The [`store`] behind it carries out
-//! [`StoreRequest`]s in order and answers with [`StoreReply`]s. The types of both are here. The spool
-//! is pure: it uses no file, thread or clock.
+//! [`StoreRequest`]s in order and answers with [`StoreReply`]s. The types of both are here. The
+//! spool is pure: it uses no file, thread or clock.
 
+mod append;
 mod delivery;
 mod expiry;
 mod spool;
@@ -11,7 +12,8 @@ pub mod store;
 
 use std::time::Duration;
 
-pub use self::spool::{AppendError, AppendOutcome, Backlog, Spool};
+pub use self::append::{AppendError, AppendOutcome};
+pub use self::spool::{Backlog, Spool};
 
 use crate::id::WideId;
 use crate::limits::MAIL_OVERHEAD_BYTES;
@@ -95,8 +97,8 @@ pub enum StoreReply {
         /// Reason.
         error: String,
     },
-    /// The oldest mail of an addressee: at most [`crate::limits::MAIL_FETCH_BYTES_MAX`] bytes, or one
-    /// larger message.
+    /// The oldest mail of an addressee: at most [`crate::limits::MAIL_FETCH_BYTES_MAX`] bytes, or
+    /// one larger message.
     Fetched {
         /// Serial number of the request.
         serial: u64,

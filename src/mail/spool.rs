@@ -1,8 +1,8 @@
 //! The spool: which mail is kept, delivered and deleted.
 //!
-//! [`Spool`] sends [`StoreRequest`]s to the store and handles its [`StoreReply`]s. Only the texts of
-//! mail that is being delivered are in memory. Counts follow the replies: a message counts once it
-//! is durable, until it is deleted.
+//! [`Spool`] sends [`StoreRequest`]s to the store and handles its [`StoreReply`]s. Only the texts
+//! of mail that is being delivered are in memory. Counts follow the replies: a message counts once
+//! it is durable, until it is deleted.
 //!
 //! Invariants:
 //! - While mail waits for a reachable user, a delivery for that user runs.
@@ -15,45 +15,10 @@ use foldhash::fast::RandomState;
 
 use super::delivery::Deliveries;
 use super::expiry::Expiry;
-use super::{Inventory, Mail, MailId, StoreReply, StoreRequest};
+use super::{AppendError, AppendOutcome, Inventory, Mail, MailId, StoreReply, StoreRequest};
 use crate::id::{HostId, WideId};
 use crate::limits::{Limits, MAIL_OVERHEAD_BYTES, MAIL_UNACKED_BYTES_MAX};
 use crate::link::{LinkId, Time};
-
-/// The reason why a message is not kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AppendError {
-    /// The addressee has this many messages waiting, which is the limit.
-    AddresseeFull(u64),
-    /// The mailbox would exceed this size in bytes, which is the limit.
-    SpoolFull(u64),
-    /// The store could not write the message, with this error.
-    NotStored(String),
-    /// The store has failed, with this error.
-    StoreFailed(String),
-}
-
-impl std::fmt::Display for AppendError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::AddresseeFull(max) => write!(f, "{max} messages wait for that id already"),
-            Self::SpoolFull(max) => write!(f, "the mailbox is full: {max} bytes"),
-            Self::NotStored(error) => write!(f, "the mailbox cannot store it: {error}"),
-            Self::StoreFailed(error) => write!(f, "the mailbox has failed: {error}"),
-        }
-    }
-}
-
-/// The result of [`Spool::append`], known when the store has replied.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AppendOutcome {
-    /// The link on which the message arrived.
-    pub link: LinkId,
-    /// The addressee.
-    pub to: WideId,
-    /// The reason, if the message is not kept.
-    pub result: Result<(), AppendError>,
-}
 
 /// The mail of one addressee.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -151,8 +116,8 @@ impl Spool {
         self.failure.as_deref()
     }
 
-    /// Returns whether append requests of [`MAIL_UNACKED_BYTES_MAX`] bytes or more have no reply yet.
-    /// No more mail should be appended until they have.
+    /// Returns whether append requests of [`MAIL_UNACKED_BYTES_MAX`] bytes or more have no reply
+    /// yet. No more mail should be appended until they have.
     #[must_use]
     pub fn is_congested(&self) -> bool {
         self.unacked_bytes >= MAIL_UNACKED_BYTES_MAX
@@ -240,7 +205,8 @@ impl Spool {
         self.backlogs.is_empty() && self.deliveries.is_empty()
     }
 
-    /// Stops delivering to a user who has left or become unreachable. Unsent mail stays in the store.
+    /// Stops delivering to a user who has left or become unreachable. Unsent mail stays in the
+    /// store.
     pub fn user_down(&mut self, id: WideId) {
         self.deliveries.stop(id);
     }
@@ -295,8 +261,8 @@ impl Spool {
         self.deliveries.has_in_flight()
     }
 
-    /// Deletes the mail within the first `bytes_sent` bytes of a link's stream, which were sent, and
-    /// continues the deliveries that wait for room in its queue.
+    /// Deletes the mail within the first `bytes_sent` bytes of a link's stream, which were sent,
+    /// and continues the deliveries that wait for room in its queue.
     pub fn on_sent(&mut self, link: LinkId, bytes_sent: u64) {
         self.requests.extend(self.deliveries.on_sent(link, bytes_sent));
     }

@@ -1,8 +1,8 @@
 //! The directory of classic names: eight bytes for every user of the network, on whichever wire.
 //!
-//! The directory exists while the server has classic clients. Invariants: every user has one name, and
-//! every name one user. A user keeps its name, or its alias, until it leaves. The version grows with
-//! each change.
+//! The directory exists while the server has classic clients. Invariants: every user has one name,
+//! and every name one user. A user keeps its name, or its alias, until it leaves. The version grows
+//! with each change.
 
 use super::name::{Name, is_reserved, make_alias, parse_user_name};
 use super::name_table::NameTable;
@@ -51,8 +51,8 @@ impl Directory {
         self.reader_count += 1;
     }
 
-    /// Adds the users of the network for the first session, as many as the budget of this turn allows.
-    /// Returns whether all were added. Until then the directory must not be used.
+    /// Adds the users of the network for the first session, as many as the budget of this turn
+    /// allows. Returns whether all were added. Until then the directory must not be used.
     pub(crate) fn fill(&mut self, now: Time, hosts: &HostTable) -> bool {
         while let Some(slot) = self.next_fill_slot {
             if slot >= hosts.slot_count() {
@@ -112,8 +112,8 @@ impl Directory {
         self.remove(host.id);
     }
 
-    /// Adds a user under its own name or an alias, unless it is known. Returns whether it has its own
-    /// name.
+    /// Adds a user under its own name or an alias, unless it is known. Returns whether it has its
+    /// own name.
     pub(crate) fn add(&mut self, id: HostId, name: &[u8]) -> bool {
         let alias = make_alias(name, id);
         let own_name = parse_user_name(name).filter(|&own| !is_reserved(own));
@@ -135,8 +135,8 @@ impl Directory {
         self.has_changed = true;
     }
 
-    /// Returns whether the directory has changed since the last call. The classic sessions must send
-    /// their lists then.
+    /// Returns whether the directory has changed since the last call. The classic sessions must
+    /// send their lists then.
     pub fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.has_changed)
     }
@@ -171,8 +171,8 @@ impl Directory {
         *self.turn_budget.remaining_at(now) > 0
     }
 
-    /// Visits the names in order, those after `after` if it is given, until `visit` returns `false` or
-    /// the budget of this turn is used up. Returns whether all of them were visited.
+    /// Visits the names in order, those after `after` if it is given, until `visit` returns `false`
+    /// or the budget of this turn is used up. Returns whether all of them were visited.
     pub(crate) fn visit_names(
         &mut self,
         now: Time,

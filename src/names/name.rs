@@ -32,7 +32,8 @@ impl Name {
         &self.0
     }
 
-    /// Returns the name with these bytes, padded with spaces, or `None` if there are more than eight.
+    /// Returns the name with these bytes, padded with spaces, or `None` if there are more than
+    /// eight.
     #[must_use]
     pub fn new(name: &[u8]) -> Option<Self> {
         let mut padded = [b' '; NAME_BYTES];
@@ -68,8 +69,8 @@ pub(crate) fn is_reserved(name: Name) -> bool {
     name == Name::SERVER || name == Name::ALL
 }
 
-/// Returns the alias of a user whose own name cannot be used: the beginning of the name, `~`, and the
-/// CRC id in base 36. The id makes the alias unique, and equal on every server.
+/// Returns the alias of a user whose own name cannot be used: the beginning of the name, `~`, and
+/// the CRC id in base 36. The id makes the alias unique, and equal on every server.
 pub(crate) fn make_alias(name: &[u8], id: HostId) -> Name {
     let mut id_digits = Vec::with_capacity(NAME_BYTES);
     let mut rest = id.0;

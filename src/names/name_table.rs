@@ -69,8 +69,8 @@ impl NameTable {
         Some(self.slab.entry(slot).name)
     }
 
-    /// Adds a user under the first of two names that is free. Returns its name and whether the user is
-    /// new.
+    /// Adds a user under the first of two names that is free. Returns its name and whether the user
+    /// is new.
     ///
     /// # Panics
     /// Panics if both names are in use.

@@ -1,7 +1,7 @@
 //! Slots of a table in the order of their keys.
 //!
-//! The slots are in chunks that are mostly full, so that a slot takes little more than its 4 bytes, and
-//! short, so that an insertion moves few others.
+//! The slots are in chunks that are mostly full, so that a slot takes little more than its 4 bytes,
+//! and short, so that an insertion moves few others.
 
 /// Maximum number of slots in a chunk: 512 bytes.
 const CHUNK_SLOTS_MAX: usize = 128;
@@ -9,7 +9,8 @@ const CHUNK_SLOTS_MAX: usize = 128;
 /// Free slots that a chunk must have to take over slots of a full neighbour.
 const SHARE_FREE_SLOTS_MIN: usize = CHUNK_SLOTS_MAX / 8;
 
-/// Slots in the order of their keys. The caller passes the function from slot to key. Keys are unique.
+/// Slots in the order of their keys. The caller passes the function from slot to key. Keys are
+/// unique.
 #[derive(Debug)]
 pub(super) struct SortedSlots<K> {
     chunks: Vec<Chunk<K>>,
@@ -117,8 +118,8 @@ impl<K: Copy + Ord> SortedSlots<K> {
         Some(slot)
     }
 
-    /// Returns the position of a key, or as an error the position where it belongs. A key before all
-    /// others belongs into the first chunk.
+    /// Returns the position of a key, or as an error the position where it belongs. A key before
+    /// all others belongs into the first chunk.
     fn search(&self, key: K, key_of: &impl Fn(u32) -> K) -> Result<Position, Position> {
         let chunk = self.chunks.partition_point(|chunk| chunk.first_key <= key).saturating_sub(1);
         let slots = self.chunks.get(chunk).map_or(&[][..], |chunk| &chunk.slots);

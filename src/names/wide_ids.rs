@@ -1,8 +1,8 @@
 //! The 64-bit ids of the direct wire.
 //!
-//! The wide id of a user is its CRC id, unless its name is a decimal number that cannot be a CRC id:
-//! then it is that number. Anyone may choose such a name, so the wide id belongs to the user who had
-//! it first. Only these ids are stored, so the tables are empty while no client uses them.
+//! The wide id of a user is its CRC id, unless its name is a decimal number that cannot be a CRC
+//! id: then it is that number. Anyone may choose such a name, so the wide id belongs to the user
+//! who had it first. Only these ids are stored, so the tables are empty while no client uses them.
 
 use std::collections::HashMap;
 
@@ -30,7 +30,8 @@ impl WideIds {
         }
     }
 
-    /// Removes a host that has left. If its wide id goes to another user, returns the id and that user.
+    /// Removes a host that has left. If its wide id goes to another user, returns the id and that
+    /// user.
     pub fn host_down(&mut self, host: &Host) -> Option<(WideId, HostId)> {
         let wide_id = self.by_host.remove(&host.id)?;
         let claimants = self.claimants.get_mut(&wide_id)?;
@@ -43,8 +44,8 @@ impl WideIds {
         was_owner.then_some((wide_id, next))
     }
 
-    /// Returns every wide id under which [`WideIds::find_user`] finds a user of the network: its CRC id,
-    /// and its own wide id if that differs.
+    /// Returns every wide id under which [`WideIds::find_user`] finds a user of the network: its
+    /// CRC id, and its own wide id if that differs.
     pub fn wide_ids_of(&self, id: HostId) -> impl Iterator<Item = WideId> + use<> {
         let (by_id, wide_id) = (WideId::from(id), self.wide_id(id));
         std::iter::once(by_id).chain((wide_id != by_id).then_some(wide_id))

@@ -164,7 +164,7 @@ fn message_to_a_user_lost_in_a_split_waits_for_the_grace() {
     let burst = [server(2, "bree", ""), registration(HostKind::User, 103, 2, "merry", "")];
     rig.send(bree, &burst.concat());
     assert!(rig.take_frames(bree).contains(&chat(id, 103, "Where are you?")));
-    assert_eq!(rig.take_messages(bob), [""; 0], "nobody has left");
+    assert_eq!(rig.take_messages(bob), [""; 0], "no user has left");
     rig.disconnect(bree);
     rig.send_message(bob, "merry", "And now?");
     rig.run_for(SPLIT_GRACE);

@@ -1,7 +1,7 @@
 //! The classic wire against a `Node` in memory, to the byte.
 //!
-//! The tests encode messages without the codec, in both forms. CRC users and a neighbouring server take
-//! part. Time is virtual.
+//! The tests encode messages without the codec, in both forms. CRC users and a neighbouring server
+//! take part. Time is virtual.
 
 mod chats;
 mod connecting;

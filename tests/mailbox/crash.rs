@@ -25,7 +25,8 @@ fn recovered_ids(file: &[u8], log: &[u8]) -> Vec<u64> {
     ids(&TestMailbox::open(&path).fetch_all(7))
 }
 
-/// Appends messages one at a time, and passes the files as a crash after each of them would leave them.
+/// Appends messages one at a time, and passes the files as a crash after each of them would leave
+/// them.
 fn append_one_by_one(count: u64, mut on_append: impl FnMut(u64, &[u8], &[u8])) {
     let folder = temp_dir();
     let path = folder.path().join("mail");

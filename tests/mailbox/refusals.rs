@@ -218,7 +218,8 @@ fn damaged_mailbox_keeps_its_log() {
     check_refused(&path, &["it is damaged"]);
 }
 
-/// Opens a mailbox on a thread that file permissions bind, which they do not for root. Returns the error.
+/// Opens a mailbox on a thread that file permissions bind, which they do not for root. Returns the
+/// error.
 fn open_unprivileged(path: &Path) -> String {
     let path = path.to_owned();
     let open = move || {

@@ -1,8 +1,8 @@
 //! Stores of mail, in memory and on disk.
 //!
-//! [`MemoryMailbox`] loses its mail with the process, [`DiskMailbox`] keeps it in a file. Both carry
-//! requests out strictly in order and reply alike. Who gets mail, how much is kept and when it
-//! expires is decided by [`Spool`](super::Spool).
+//! [`MemoryMailbox`] loses its mail with the process, [`DiskMailbox`] keeps it in a file. Both
+//! carry requests out strictly in order and reply alike. Who gets mail, how much is kept and when
+//! it expires is decided by [`Spool`](super::Spool).
 //!
 //! Invariants:
 //! - A message reported as appended is there until it is deleted or expired, even if the process is
@@ -40,8 +40,8 @@ impl Mailbox {
         (Self::Memory(memory), inventory)
     }
 
-    /// Opens the mailbox in the file at `path`, or creates it. Returns it with its inventory. `wake` is
-    /// called on the mailbox thread whenever [`Mailbox::poll`] has replies.
+    /// Opens the mailbox in the file at `path`, or creates it. Returns it with its inventory.
+    /// `wake` is called on the mailbox thread whenever [`Mailbox::poll`] has replies.
     ///
     /// # Errors
     /// Returns the problem and its remedy, for the operator. The file is unchanged.
@@ -81,8 +81,8 @@ impl Mailbox {
 /// First id of a new mailbox. [`StoreRequest::Fetch`] after id 0 reads everything.
 const FIRST_ID: u64 = 1;
 
-/// Returns the error for a message whose id is out of order. Ids are below `i64::MAX`, because SQLite's
-/// integers are signed and the id after the last must be one of them.
+/// Returns the error for a message whose id is out of order. Ids are below `i64::MAX`, because
+/// SQLite's integers are signed and the id after the last must be one of them.
 fn id_order_error(id: MailId, next_id: u64) -> Option<String> {
     let is_valid = id.0 >= next_id && i64::try_from(id.0).is_ok_and(|id| id < i64::MAX);
     (!is_valid).then(|| format!("the id {} is out of order: the next is {next_id}", id.0))

@@ -1,8 +1,8 @@
 //! Codec of the classic wire, see `docs/PROTOCOL.md`, "The classic wire".
 //!
-//! A message is 8 bytes of destination, 8 bytes of source, a text and a NUL, 256 bytes at most. It comes
-//! in two forms: filled with NULs to 256 bytes, or cut off after the first NUL. Skipping the NULs
-//! between messages reads both.
+//! A message is 8 bytes of destination, 8 bytes of source, a text and a NUL, 256 bytes at most. It
+//! comes in two forms: filled with NULs to 256 bytes, or cut off after the first NUL. Skipping the
+//! NULs between messages reads both.
 
 use std::ffi::CStr;
 use std::fmt;
@@ -65,8 +65,8 @@ impl fmt::Display for WireError {
 impl std::error::Error for WireError {}
 
 /// Returns the length of the message at the front of `bytes`, with the NULs after it that were
-/// received, or `None` while its first NUL is missing. NULs at the front, left over from a message that
-/// was split between reads, are a frame of their own.
+/// received, or `None` while its first NUL is missing. NULs at the front, left over from a message
+/// that was split between reads, are a frame of their own.
 ///
 /// # Errors
 /// See [`WireError`].
@@ -95,8 +95,8 @@ fn count_leading_nuls(bytes: &[u8]) -> usize {
     }
 }
 
-/// Returns the text and the frame length (see [`frame_len`]) of the message at the front of `bytes`, if it
-/// is complete and has this destination and source.
+/// Returns the text and the frame length (see [`frame_len`]) of the message at the front of
+/// `bytes`, if it is complete and has this destination and source.
 #[must_use]
 pub fn parse_text_between(destination: Name, source: Name, bytes: &[u8]) -> Option<(&[u8], usize)> {
     let start = &bytes[..bytes.len().min(MESSAGE_BYTES)];
@@ -133,8 +133,8 @@ pub fn encode(message: &Message<'_>, form: Form, out: &mut Vec<u8>) {
     out.resize(end, 0);
 }
 
-/// Splits a text into pieces of at most `bytes_max` bytes, between characters if it is UTF-8. Returns at
-/// least one piece.
+/// Splits a text into pieces of at most `bytes_max` bytes, between characters if it is UTF-8.
+/// Returns at least one piece.
 pub fn split_text(text: &[u8], bytes_max: usize) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {

@@ -21,8 +21,8 @@ pub struct ListCache {
 impl ListCache {
     /// Returns a list of `version` or a later one, or `None` if it is not finished in this turn.
     ///
-    /// A list is built over several turns while users join and leave. For each user it shows a state
-    /// that was true at some time since the build started. While the lists in use exceed
+    /// A list is built over several turns while users join and leave. For each user it shows a
+    /// state that was true at some time since the build started. While the lists in use exceed
     /// [`CLASSIC_LISTS_BYTES_MAX`] bytes, the latest one is returned whatever its version.
     pub(super) fn list(
         &mut self,

@@ -1,8 +1,9 @@
-//! When a client is sent a list: after its `Connect`, when it asks for one, and when the list changes.
+//! When a client is sent a list: after its `Connect`, when it asks for one, and when the list
+//! changes.
 //!
-//! A list is sent page by page, as the client reads. One list is sent at a time. Changes meanwhile lead
-//! to one more list. A pushed list starts [`CLASSIC_PAGE_INTERVAL`] per page of the previous one after
-//! that, which bounds the traffic however often users join and leave.
+//! A list is sent page by page, as the client reads. One list is sent at a time. Changes meanwhile
+//! lead to one more list. A pushed list starts [`CLASSIC_PAGE_INTERVAL`] per page of the previous
+//! one after that, which bounds the traffic however often users join and leave.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +34,8 @@ pub(super) struct ListSender {
 }
 
 impl ListSender {
-    /// Requests the list, and subscribes to its changes. Requests before the list is started are merged.
+    /// Requests the list, and subscribes to its changes. Requests before the list is started are
+    /// merged.
     pub(super) fn request(&mut self) {
         if !std::mem::replace(&mut self.is_requested, true) {
             self.wanted_version = None; // a list under construction may be too old

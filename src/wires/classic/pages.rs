@@ -1,7 +1,8 @@
 //! The pages of the list of online users: `List I/N NAME NAME …`, with as many names as fit.
 //!
-//! The pages are built once for all clients. The form of the messages, which differs between clients,
-//! is added when a page is sent. A long list is built in several steps, see [`PageBuilder`].
+//! The pages are built once for all clients. The form of the messages, which differs between
+//! clients, is added when a page is sent. A long list is built in several steps, see
+//! [`PageBuilder`].
 
 use super::codec::TEXT_BYTES_MAX;
 use crate::names::{NAME_BYTES, Name};
@@ -43,8 +44,8 @@ impl Pages {
 
 /// Packs names into as few pages as possible.
 ///
-/// The space on a page depends on the number of digits of N. More digits never lead to fewer pages, so
-/// the smallest number of digits that suffices is that of the resulting N.
+/// The space on a page depends on the number of digits of N. More digits never lead to fewer pages,
+/// so the smallest number of digits that suffices is that of the resulting N.
 #[derive(Debug)]
 pub(super) struct PageBuilder {
     pages: Pages,
@@ -69,8 +70,8 @@ impl PageBuilder {
         self.last_name
     }
 
-    /// Packs the next name. Returns `false` if N needs more digits: the list starts over then, and the
-    /// first name must follow.
+    /// Packs the next name. Returns `false` if N needs more digits: the list starts over then, and
+    /// the first name must follow.
     pub(super) fn push(&mut self, name: Name) -> bool {
         let bytes = name.unpadded();
         if self.pages.packed_names.len() + 1 + bytes.len() > self.page_end && !self.start_page() {

@@ -1,7 +1,7 @@
 //! Messages to a classic client, in the form of its `Connect`.
 //!
-//! A read may end after the first NUL of the `Connect`, where the form is not known yet. Messages are
-//! deferred then, until more bytes arrive or [`CLASSIC_FORM_DETECTION_TIMEOUT`] has passed.
+//! A read may end after the first NUL of the `Connect`, where the form is not known yet. Messages
+//! are deferred then, until more bytes arrive or [`CLASSIC_FORM_DETECTION_TIMEOUT`] has passed.
 
 use std::borrow::Cow;
 
@@ -10,8 +10,8 @@ use crate::limits::{CLASSIC_DEFERRED_OUTPUT_BYTES_MAX, CLASSIC_FORM_DETECTION_TI
 use crate::link::SendQueue;
 use crate::link::Time;
 
-/// Prefix of a server message that continues the previous one. Its text may come from a user, and must
-/// not be mistaken for a message of the server.
+/// Prefix of a server message that continues the previous one. Its text may come from a user, and
+/// must not be mistaken for a message of the server.
 const CONTINUATION_PREFIX: &[u8] = b"... ";
 
 /// Encodes the messages to one client.
@@ -38,8 +38,8 @@ impl Default for Responder {
 }
 
 impl Responder {
-    /// Starts with the name of the client and the frame of its `Connect`, including the NULs that were
-    /// received with it.
+    /// Starts with the name of the client and the frame of its `Connect`, including the NULs that
+    /// were received with it.
     pub(super) fn start(&mut self, now: Time, name: Name, connect_frame: &[u8]) {
         self.client_name = name;
         match connect_frame {

@@ -1,8 +1,8 @@
 //! Codec of the CRC wire, see `docs/PROTOCOL.md`, "The CRC wire".
 //!
-//! Pure functions over byte slices. Parsed messages borrow from the frame, and an announced length is
-//! never allocated. Invariants: `parse(encode(m)) == m`. A frame over the limit is refused from its
-//! header, before its body has arrived.
+//! Pure functions over byte slices. Parsed messages borrow from the frame, and an announced length
+//! is never allocated. Invariants: `parse(encode(m)) == m`. A frame over the limit is refused from
+//! its header, before its body has arrived.
 
 use std::fmt;
 
@@ -56,7 +56,8 @@ impl fmt::Display for WireError {
 
 impl std::error::Error for WireError {}
 
-/// Returns the length of the frame at the front of `bytes`, or `None` while its header is incomplete.
+/// Returns the length of the frame at the front of `bytes`, or `None` while its header is
+/// incomplete.
 ///
 /// # Errors
 /// Returns a [`WireError`] for an unknown type, and for a frame over the limit.
@@ -95,8 +96,8 @@ fn header_len(frame_type: u8) -> Result<usize, WireError> {
     }
 }
 
-/// Parses the frame at the front of `bytes`. Returns the message and the length of the frame, or `None`
-/// while it is incomplete.
+/// Parses the frame at the front of `bytes`. Returns the message and the length of the frame, or
+/// `None` while it is incomplete.
 ///
 /// # Errors
 /// Returns a [`WireError`] as soon as the header is complete.
@@ -144,8 +145,8 @@ pub fn parse_frame(frame: &[u8]) -> Message<'_> {
     }
 }
 
-/// Returns source and destination of the chat at the front of `bytes`, or `None` if the frame there is not
-/// a chat.
+/// Returns source and destination of the chat at the front of `bytes`, or `None` if the frame there
+/// is not a chat.
 #[inline]
 #[must_use]
 pub fn peek_chat_ids(bytes: &[u8]) -> Option<(HostId, HostId)> {
@@ -154,8 +155,9 @@ pub fn peek_chat_ids(bytes: &[u8]) -> Option<(HostId, HostId)> {
     Some((id(1), id(5)))
 }
 
-/// Measures the run of whole chat frames with one source and destination at the front of `bytes`. The first
-/// of them has `first_len` bytes. Returns the size of the run in bytes and the number of frames.
+/// Measures the run of whole chat frames with one source and destination at the front of `bytes`.
+/// The first of them has `first_len` bytes. Returns the size of the run in bytes and the number of
+/// frames.
 #[inline]
 #[must_use]
 pub fn measure_chat_run(bytes: &[u8], first_len: usize, frame_bytes_max: usize) -> (usize, u64) {

@@ -1,7 +1,7 @@
 //! Codec of the direct wire, see `docs/PROTOCOL.md`, "The direct wire".
 //!
-//! A frame is a length (`u32` big-endian) and that many bytes of protobuf. The first frame from the server
-//! is a [`FastHandshake`]; every other frame, in either direction, is a [`Message`].
+//! A frame is a length (`u32` big-endian) and that many bytes of protobuf. The first frame from the
+//! server is a [`FastHandshake`]; every other frame, in either direction, is a [`Message`].
 
 use std::borrow::Cow;
 use std::fmt;
@@ -86,8 +86,8 @@ impl fmt::Display for WireError {
 
 impl std::error::Error for WireError {}
 
-/// Returns the length of the frame at the front of `bytes`, header included, or `None` while the header
-/// is incomplete. `frame_bytes_max` limits the protobuf alone.
+/// Returns the length of the frame at the front of `bytes`, header included, or `None` while the
+/// header is incomplete. `frame_bytes_max` limits the protobuf alone.
 ///
 /// # Errors
 /// Returns [`WireError::TooLong`] as soon as the header is complete.
@@ -133,8 +133,8 @@ pub fn parse_client_frame(frame: &[u8]) -> Result<ClientMessage<'_>, WireError> 
     Ok(ClientMessage { to, msg: Cow::Owned(msg.into_bytes()), control })
 }
 
-/// Returns the text and the length of the frame at the front of `bytes`, if it is complete and a plain
-/// message to this addressee.
+/// Returns the text and the length of the frame at the front of `bytes`, if it is complete and a
+/// plain message to this addressee.
 #[must_use]
 pub fn parse_plain_to(to: i64, bytes: &[u8], frame_bytes_max: usize) -> Option<(&[u8], usize)> {
     let len = frame_len(bytes, frame_bytes_max).ok()??;
@@ -143,8 +143,8 @@ pub fn parse_plain_to(to: i64, bytes: &[u8], frame_bytes_max: usize) -> Option<(
 }
 
 /// Returns the addressee and text of a plain message in the usual encoding: its three fields in any
-/// order, each number within 63 bits. Returns `None` for anything else, which [`parse_frame`] parses or
-/// refuses.
+/// order, each number within 63 bits. Returns `None` for anything else, which [`parse_frame`]
+/// parses or refuses.
 fn parse_plain(mut body: &[u8]) -> Option<(i64, &[u8])> {
     let (mut to, mut msg): (_, &[u8]) = (0, &[]);
     while let Some((&key, rest)) = body.split_first() {
@@ -200,8 +200,8 @@ pub fn encode(message: &impl prost::Message, out: &mut Vec<u8>) {
     message.encode(out).expect("a vector has room");
 }
 
-/// Appends the frame of a plain message: the same bytes as [`encode`], without copying the text into a
-/// [`Message`].
+/// Appends the frame of a plain message: the same bytes as [`encode`], without copying the text
+/// into a [`Message`].
 pub fn encode_plain(from: i64, to: i64, text: &str, out: &mut Vec<u8>) {
     encode_plain_utf8(from, to, text.as_bytes(), out);
 }

@@ -58,7 +58,7 @@ fn later_chats_do_not_overtake_mail() {
 }
 
 #[test]
-fn large_mailbox_is_delivered_in_portions() {
+fn large_mailbox_is_delivered_in_batches() {
     let text = "x".repeat(1000);
     let OneServer { mut world, one, seven } = one_server();
     let count = 20 * (QUEUE_LOW_WATER_BYTES + MAIL_FETCH_BYTES_MAX) / 1000;

@@ -4,8 +4,8 @@
 //! byte. A damaged, foreign or misplaced file is never taken for an empty mailbox. An unfinished
 //! file never has the mailbox's name.
 //!
-//! The write-ahead log has the name of the file and `-wal`. The two belong together and must be moved
-//! together.
+//! The write-ahead log has the name of the file and `-wal`. The two belong together and must be
+//! moved together.
 
 use std::ffi::OsString;
 use std::fmt::Display;

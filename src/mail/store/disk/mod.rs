@@ -1,7 +1,7 @@
 //! A mailbox in a file: SQLite on a thread of its own.
 //!
-//! `file` finds, checks and creates the file, `store` runs batches of requests, `queries` and `schema`
-//! have the SQL. This module owns the thread.
+//! `file` finds, checks and creates the file, `store` runs batches of requests, `queries` and
+//! `schema` have the SQL. This module owns the thread.
 //!
 //! The thread takes all pending requests as one batch, carries them out in one transaction, and
 //! replies when it is on disk: a batch costs one sync, whatever its size. An idle thread makes no
@@ -48,8 +48,8 @@ impl fmt::Debug for DiskMailbox {
 }
 
 impl DiskMailbox {
-    /// Opens the mailbox at `path`, or creates it, and checks the whole file. `wake` is called on the
-    /// mailbox thread when there are replies.
+    /// Opens the mailbox at `path`, or creates it, and checks the whole file. `wake` is called on
+    /// the mailbox thread when there are replies.
     ///
     /// A process must open a file only once. A second attempt is refused, but releases the lock of
     /// the first against other processes.

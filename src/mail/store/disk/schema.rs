@@ -1,7 +1,7 @@
 //! The tables of a mailbox file, and every SQL statement on them.
 //!
-//! A change of the tables needs another [`SCHEMA_VERSION`]. A file whose tables are not exactly these
-//! is refused.
+//! A change of the tables needs another [`SCHEMA_VERSION`]. A file whose tables are not exactly
+//! these is refused.
 
 /// `PRAGMA application_id` of a mailbox: "crcm".
 pub(super) const APPLICATION_ID: i32 = 0x6372_636d;
@@ -11,9 +11,9 @@ pub(super) const SCHEMA_VERSION: i32 = 1;
 
 /// The tables and the index, sorted by name.
 ///
-/// Rows of `mail` are in the order of appending, so appends go to the end and expiry deletes from the
-/// front. The index maps an addressee to its ids in order. `state` has one row, which outlives the
-/// messages: ids are never reused, and the mailbox clock never goes back.
+/// Rows of `mail` are in the order of appending, so appends go to the end and expiry deletes from
+/// the front. The index maps an addressee to its ids in order. `state` has one row, which outlives
+/// the messages: ids are never reused, and the mailbox clock never goes back.
 pub(super) const TABLES: [&str; 3] = [
     "CREATE TABLE mail (id INTEGER PRIMARY KEY, addressee INTEGER NOT NULL, \
      sender INTEGER NOT NULL, kept_at INTEGER NOT NULL, text BLOB NOT NULL) STRICT",

@@ -1,12 +1,12 @@
 //! An open mailbox file: batches of requests as transactions, and the write-ahead log.
 //!
-//! Opening and checking the file is done by `file`, the SQL is in `schema` and `queries`, the thread
-//! in the parent module.
+//! Opening and checking the file is done by `file`, the SQL is in `schema` and `queries`, the
+//! thread in the parent module.
 //!
 //! Invariant: replies are returned only after the transaction that they belong to is on disk.
 //!
-//! The file never shrinks: the space of deleted messages is reused by later ones, so that its size is
-//! the largest that the mailbox ever had, which the spool bounds. Shrinking it would cost writes
+//! The file never shrinks: the space of deleted messages is reused by later ones, so that its size
+//! is the largest that the mailbox ever had, which the spool bounds. Shrinking it would cost writes
 //! while requests wait.
 
 use std::time::Duration;
@@ -75,8 +75,8 @@ impl Store {
         result.map_err(|error| error.to_string())
     }
 
-    /// Moves the log into the file if it is longer than [`MAIL_WAL_BYTES_MAX`]. Its content is on disk
-    /// already, so this can wait until the replies were sent.
+    /// Moves the log into the file if it is longer than [`MAIL_WAL_BYTES_MAX`]. Its content is on
+    /// disk already, so this can wait until the replies were sent.
     ///
     /// # Errors
     /// After an error the mailbox cannot be used any more.
