@@ -61,7 +61,7 @@ impl StepTimes {
 }
 
 fn join_server(node: &mut Node, id: u32) -> LinkId {
-    let link = node.open_link(Time::default(), Wire::Crc);
+    let link = node.open_link(Time::default(), Wire::CRC);
     node.receive(Time::default(), link, &server(id, "near", ""));
     link
 }

@@ -33,7 +33,7 @@ fn drain_send_queues(node: &mut Node) {
 fn node_with_hosts(hosts: u32) -> (Node, LinkId) {
     let own = Identity { id: HostId(1), is_id_configured: true, name: vec![], info: vec![] };
     let (mut node, now) = (Node::new(own, 0, Limits::default(), 1), Time::default());
-    let server_link = node.open_link(now, Wire::Crc);
+    let server_link = node.open_link(now, Wire::CRC);
     node.receive(now, server_link, &server(2, "two", ""));
     for id in FIRST_USER_ID..FIRST_USER_ID + hosts {
         node.receive(
@@ -42,7 +42,7 @@ fn node_with_hosts(hosts: u32) -> (Node, LinkId) {
             &registration(HostKind::User, id, 2, "u1234567", "sixteen bytes of"),
         );
     }
-    let sender = node.open_link(now, Wire::Crc);
+    let sender = node.open_link(now, Wire::CRC);
     node.receive(now, sender, &user(101, "frodo", ""));
     for _ in 0..1000 {
         drain_send_queues(&mut node);

@@ -49,7 +49,7 @@ impl Network {
         let (mailbox, inventory) = Mailbox::in_memory();
         let seed = u64::from(id);
         let mut node = Node::with_mail(identity, parent_count, Limits::default(), &inventory, seed);
-        let listener = node.add_listener(Wire::Crc);
+        let listener = node.add_listener(Wire::CRC);
         self.servers.push(Server { node, mailbox, listener });
         self.servers.len() - 1
     }

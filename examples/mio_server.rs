@@ -50,7 +50,7 @@ impl Server {
         let mut node = Node::with_mail(identity, 0, Limits::default(), &inventory, 1);
         let (start, sockets) = (Instant::now(), HashMap::new());
 
-        let crc = node.add_listener(Wire::Crc);
+        let crc = node.add_listener(Wire::CRC);
         let bot = node.accepted(Time::default(), crc, &Origin::default());
         let (kind, last_hop) = (HostKind::User, HostId::NONE);
         let bot_host = Registration { kind, source: BOT_ID, last_hop, name: b"bot", info: b"" };

@@ -33,7 +33,7 @@
 //! let name = b"theshire".to_vec();
 //! let identity = Identity { id: HostId(1), is_id_configured: true, name, info: Vec::new() };
 //! let mut node = Node::new(identity, 0, Limits::default(), 42);
-//! let listener = node.add_listener(Wire::Crc);
+//! let listener = node.add_listener(Wire::CRC);
 //!
 //! // A user connects and registers.
 //! let now = Time::default();

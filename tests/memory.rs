@@ -16,9 +16,9 @@ fn a_million_hosts_take_at_most_120_bytes_each_and_never_much_more() {
     let own = Identity { id: HostId(1), is_id_configured: true, name: vec![], info: vec![] };
     let (mut node, now) = (Node::new(own, 0, Limits::default(), 1), Time::default());
     // Somebody came through each door, but nobody has a classic name, which is what costs more.
-    node.open_link(now, Wire::Direct);
-    node.open_link(now, Wire::Classic);
-    let neighbour = node.open_link(now, Wire::Crc);
+    node.open_link(now, Wire::DIRECT);
+    node.open_link(now, Wire::CLASSIC);
+    let neighbour = node.open_link(now, Wire::CRC);
     node.receive(now, neighbour, &server(2, "two", ""));
     let hosts_before = node.relay().hosts().iter().count();
     let user_registration =
@@ -52,9 +52,9 @@ fn connect_message(name: &str) -> Vec<u8> {
 fn a_million_classic_names_take_at_most_123_bytes_each() {
     let own = Identity { id: HostId(1), is_id_configured: true, name: vec![], info: vec![] };
     let (mut node, now) = (Node::new(own, 0, Limits::default(), 1), Time::default());
-    let neighbour = node.open_link(now, Wire::Crc);
+    let neighbour = node.open_link(now, Wire::CRC);
     node.receive(now, neighbour, &server(2, "two", ""));
-    let classic = node.open_link(now, Wire::Classic);
+    let classic = node.open_link(now, Wire::CLASSIC);
     node.receive(now, classic, &connect_message("me"));
     write_all_queues(&mut node);
     let hosts_before = node.relay().hosts().iter().count();
@@ -90,7 +90,7 @@ fn idle_client_takes_at_most_360_bytes_and_buffers_are_freed() {
     let (mut node, now) = (Node::new(own, 0, Limits::default(), 1), Time::default());
     let spent = allocation_counter::measure(|| {
         for id in 101..101 + CLIENTS {
-            let link = node.open_link(now, Wire::Crc);
+            let link = node.open_link(now, Wire::CRC);
             let frame = user(id, "somebody", "sixteen bytes of");
             let (prefix, rest) = frame.split_at(5);
             node.receive(now, link, prefix);
@@ -113,10 +113,10 @@ fn client_with_a_partial_frame_takes_at_most_8_kib() {
     const CLIENTS: u32 = 200;
     let own = Identity { id: HostId(1), is_id_configured: true, name: vec![], info: vec![] };
     let (mut node, now) = (Node::new(own, 0, Limits::default(), 1), Time::default());
-    let neighbour = node.open_link(now, Wire::Crc);
+    let neighbour = node.open_link(now, Wire::CRC);
     node.receive(now, neighbour, &server(2, "two", ""));
     node.receive(now, neighbour, &registration(HostKind::User, 1000, 2, "", ""));
-    let reader = node.open_link(now, Wire::Crc);
+    let reader = node.open_link(now, Wire::CRC);
     node.receive(now, reader, &user(101, "", ""));
     write_all_queues(&mut node);
     let chats = chat(1000, 101, &"x".repeat(1000)).repeat(200);
@@ -124,7 +124,7 @@ fn client_with_a_partial_frame_takes_at_most_8_kib() {
         for _ in 0..CLIENTS {
             node.receive(now, neighbour, &chats);
             write_all_queues(&mut node);
-            let link = node.open_link(now, Wire::Crc);
+            let link = node.open_link(now, Wire::CRC);
             node.receive(now, link, &[0x80]);
         }
     });

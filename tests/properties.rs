@@ -111,7 +111,7 @@ proptest! {
         let stream = [frames::server(2, "two", ""), sent.concat()].concat();
         let answers = |cuts: &mut dyn Iterator<Item = usize>| {
             let (mut node, now) = (node(Limits::default()), Time::default());
-            let link = node.open_link(now, Wire::Crc);
+            let link = node.open_link(now, Wire::CRC);
             let (mut rest, mut answers) = (&stream[..], Vec::new());
             while !rest.is_empty() {
                 let count = cuts.next().expect("endless").min(rest.len());
@@ -140,7 +140,7 @@ proptest! {
             let (mut node, now) = (node(Limits::default()), Time::default());
             let mut links = Vec::new();
             for frame in [frames::server(2, "two", ""), frames::user(3, "", ""), frames::user(4, "", ""), frames::user(5, "", "")] {
-                let link = node.open_link(now, Wire::Crc);
+                let link = node.open_link(now, Wire::CRC);
                 node.receive(now, link, &frame);
                 links.push(link);
             }
@@ -201,7 +201,7 @@ proptest! {
         chunks in vec(vec(any::<u8>(), 0..200), 1..10),
     ) {
         let (mut node, now) = (node(Limits::default()), Time::default());
-        let link = node.open_link(now, Wire::Crc);
+        let link = node.open_link(now, Wire::CRC);
         for chunk in chunks {
             node.receive(now, link, &chunk);
             apply_actions(&mut node, now);
@@ -223,7 +223,7 @@ proptest! {
             node.advance(now);
             apply_actions(&mut node, now);
             let link = *links[index].get_or_insert_with(|| {
-                let link = node.open_link(now, Wire::Crc);
+                let link = node.open_link(now, Wire::CRC);
                 if index < 3 {
                     let id = 20 + index as u32;
                     node.receive(now, link, &frames::server(id, "neighbour", ""));

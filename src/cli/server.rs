@@ -105,12 +105,12 @@ fn limits(options: &mut ServerOptions) -> Limits {
 fn listeners(options: &mut ServerOptions) -> Vec<(Wire, Address)> {
     let listen = std::mem::take(&mut options.listen);
     let mut listeners: Vec<(Wire, Address)> = listen.into_iter().map(Into::into).collect();
-    if !listeners.iter().any(|(wire, _)| *wire == Wire::Crc) {
+    if !listeners.iter().any(|(wire, _)| *wire == Wire::CRC) {
         let address = Address { host: "127.0.0.1".to_owned(), port: 3600 };
-        listeners.insert(0, (Wire::Crc, address));
+        listeners.insert(0, (Wire::CRC, address));
     }
-    listeners.extend(options.direct.take().map(|address| (Wire::Direct, address)));
-    listeners.extend(options.classic.take().map(|address| (Wire::Classic, address)));
+    listeners.extend(options.direct.take().map(|address| (Wire::DIRECT, address)));
+    listeners.extend(options.classic.take().map(|address| (Wire::CLASSIC, address)));
     listeners
 }
 
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn defaults_match_the_documented_values() {
         let (settings, log) = settings("", None).expect("valid");
-        assert_eq!(settings.listeners, [(Wire::Crc, "127.0.0.1:3600".parse().expect("valid"))]);
+        assert_eq!(settings.listeners, [(Wire::CRC, "127.0.0.1:3600".parse().expect("valid"))]);
         assert_eq!(settings.identity.name, b"machine");
         assert!(settings.identity.id.is_registrable() && !settings.identity.is_id_configured);
         assert_eq!(settings.limits.frame_bytes_max, 1_048_576);

@@ -12,7 +12,7 @@ use crate::limits::{
     QUEUE_BYTES_MAX_FLOOR,
 };
 use crate::uri::{Address, Uri, UriError};
-use crate::wires::Wire;
+use crate::wires::{WIRES, Wire};
 
 /// Defines a value type: a newtype around `$inner`, parsed from a `$raw` and checked by `$check`.
 macro_rules! validated {
@@ -112,7 +112,7 @@ validated!(ListenUri((Wire, Address)) from String as "String", |text| {
 
 validated!(ParentUri(Address) from String as "String", |text| {
     match parse_wire_uri(&text).map_err(|error| error.to_string())? {
-        (Wire::Crc, address) => Ok(address),
+        (wire, address) if wire == Wire::CRC => Ok(address),
         (wire, address) => Err(format!(
             "servers join a parent over crc, not over {wire}; write the address of its crc \
              listener, such as crc://{}:3600", address.host
@@ -143,20 +143,15 @@ const MAIL_AGE_CEILING: Duration = Duration::from_secs(36_500 * 86_400);
 /// Longest duration that an option in seconds can set.
 const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The wires, each with its scheme and default port.
-const WIRES: [(&str, Wire, u16); 3] =
-    [("crc", Wire::Crc, 3600), ("direct", Wire::Direct, 3601), ("classic", Wire::Classic, 3602)];
-
 /// Parses `scheme://host[:port]`, or `host:port` for the CRC wire.
 fn parse_wire_uri(text: &str) -> Result<(Wire, Address), UriError> {
     let uri: Uri = text.parse()?;
     let Some(scheme) = uri.scheme else {
-        return Ok((Wire::Crc, text.parse()?));
+        return Ok((Wire::CRC, text.parse()?));
     };
-    let row = WIRES.iter().find(|(name, ..)| *name == scheme);
-    let &(_, wire, default_port) =
-        row.ok_or_else(|| UriError::unknown_scheme(&scheme, &WIRES.map(|(name, ..)| name)))?;
-    Ok((wire, Address { host: uri.host, port: uri.port.unwrap_or(default_port) }))
+    let known = Wire::by_name(&scheme);
+    let wire = known.ok_or_else(|| UriError::unknown_scheme(&scheme, &WIRES.map(Wire::name)))?;
+    Ok((wire, Address { host: uri.host, port: uri.port.unwrap_or(wire.default_port()) }))
 }
 
 fn check_len(bytes_max: usize, subject: &str, text: String) -> Result<String, String> {

@@ -1,31 +1,64 @@
-//! Puts frames together again from whatever pieces a stream arrives in.
+//! Splits a stream of bytes into frames.
 //!
-//! Whole frames are handed on where they lie in the caller's buffer; only a frame that a read cut
-//! in two is copied. What is held is what was received of one frame, never what it announced.
+//! Whole frames are handled in the caller's buffer; only a frame that spans two reads is copied. The
+//! memory of an incomplete frame is bounded by the bytes received, whatever length it announces.
 
 use super::Buffer;
 use crate::limits::PARTIAL_FRAME_BUFFER_BYTES_MAX;
 
-/// What becomes of a stream after a frame.
+/// How decoding continues after a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
-    /// The next frame may come.
+    /// With the next frame.
     Continue,
-    /// What follows these bytes may come: several frames were taken together.
+    /// After this number of bytes: several frames were handled.
     ContinueAfter(usize),
-    /// This frame is to come again later, and with it all that follows.
+    /// Not now: the frame was not handled, and it and all that follows are deferred.
     Defer,
-    /// The stream is at its end.
+    /// Not at all: the rest of the stream is dropped.
     Stop,
 }
 
-/// How far a stream was read.
+/// How far a stream was decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decoded {
-    /// To the end of what there is, or to the end of the stream.
+    /// All bytes were decoded or dropped.
     All,
-    /// Up to these bytes, which begin with the frame that was held; feed them first.
+    /// Up to these bytes, which begin with the frame that was deferred.
     Deferred(Vec<u8>),
+}
+
+/// The wire of a [`FrameDecoder`]: the length of frames, and what is done with them.
+///
+/// A pair of closures, `frame_len` and `on_frame`, is a handler.
+pub trait FrameHandler {
+    /// Why bytes are not a frame.
+    type Error;
+
+    /// Returns the length of the frame that `bytes` begin with, or `None` while its header is
+    /// incomplete.
+    ///
+    /// # Errors
+    /// The stream cannot be read any further.
+    fn frame_len(&mut self, bytes: &[u8]) -> Result<Option<usize>, Self::Error>;
+
+    /// Handles the frame of `len` bytes at the front of `bytes`, and as many of those that follow it as
+    /// it likes.
+    fn on_frame(&mut self, bytes: &[u8], len: usize) -> Flow;
+}
+
+impl<E, L: Fn(&[u8]) -> Result<Option<usize>, E>, F: FnMut(&[u8], usize) -> Flow> FrameHandler
+    for (L, F)
+{
+    type Error = E;
+
+    fn frame_len(&mut self, bytes: &[u8]) -> Result<Option<usize>, E> {
+        self.0(bytes)
+    }
+
+    fn on_frame(&mut self, bytes: &[u8], len: usize) -> Flow {
+        self.1(bytes, len)
+    }
 }
 
 /// The beginning of a frame whose rest has not arrived. Empty, it owns no memory.
@@ -35,19 +68,17 @@ pub struct FrameDecoder {
 }
 
 impl FrameDecoder {
-    /// Whether a frame has begun that is not complete.
+    /// Returns whether the last bytes decoded end with an incomplete frame.
     #[must_use]
     pub fn has_partial_frame(&self) -> bool {
         self.partial.is_some()
     }
 
-    /// Takes the next bytes of the stream and calls `each` with every frame that they complete,
-    /// until it answers `false`: then the rest is dropped, as the stream is at its end.
-    ///
-    /// `frame_len` says how long the frame is that some bytes begin with, once they suffice to tell.
+    /// Decodes the next bytes of the stream, and calls `on_frame` with every frame that is complete.
+    /// The rest is dropped once it returns `false`. See [`FrameHandler::frame_len`] for `frame_len`.
     ///
     /// # Errors
-    /// What `frame_len` says; nothing can be read from this stream any more.
+    /// The error of `frame_len`. The stream cannot be read any further.
     pub fn decode<E>(
         &mut self,
         bytes: &[u8],
@@ -57,29 +88,26 @@ impl FrameDecoder {
         let on_frame = |bytes: &[u8], len: usize| {
             if on_frame(&bytes[..len]) { Flow::Continue } else { Flow::Stop }
         };
-        self.decode_while(bytes, &mut None, frame_len, on_frame).map(drop)
+        self.decode_while(bytes, &mut None, &mut (frame_len, on_frame)).map(drop)
     }
 
-    /// The same for as long as `each` answers that more may come; what it does not take now can be fed
-    /// again later. `each` gets all the bytes that are there from a frame on, and the length of that
-    /// frame, so that it may take several at a time.
+    /// Like [`FrameDecoder::decode`], with a handler that may take several frames at a time, and may
+    /// defer input. Deferred bytes are returned, to be decoded first later.
     ///
-    /// `spare` is an empty buffer, used if a frame is left that is not complete and the buffer is no
-    /// larger than [`PARTIAL_FRAME_BUFFER_BYTES_MAX`], and is exchanged for the one that was used before if
-    /// that is needed no more.
+    /// `spare_buffer` is an empty buffer that an incomplete frame is stored in, if it is no larger than
+    /// [`PARTIAL_FRAME_BUFFER_BYTES_MAX`]. It is exchanged for the buffer of a frame that was completed.
     ///
     /// # Errors
-    /// As [`FrameDecoder::feed`].
-    pub fn decode_while<E>(
+    /// The error of [`FrameHandler::frame_len`].
+    pub fn decode_while<H: FrameHandler>(
         &mut self,
         mut bytes: &[u8],
         spare_buffer: &mut Option<Box<Buffer>>,
-        frame_len: impl Fn(&[u8]) -> Result<Option<usize>, E>,
-        mut on_frame: impl FnMut(&[u8], usize) -> Flow,
-    ) -> Result<Decoded, E> {
+        handler: &mut H,
+    ) -> Result<Decoded, H::Error> {
         while let Some(partial) = &mut self.partial {
             let frame = &mut partial.bytes;
-            let missing_bytes = match frame_len(frame)? {
+            let missing_bytes = match handler.frame_len(frame)? {
                 Some(len) => len - frame.len(),
                 None => 1, // the header is short: find its end byte by byte
             };
@@ -92,7 +120,8 @@ impl FrameDecoder {
                 bytes = rest;
                 continue;
             }
-            let flow = on_frame(frame, frame.len());
+            let len = frame.len();
+            let flow = handler.on_frame(frame, len);
             if flow == Flow::Defer {
                 frame.extend_from_slice(bytes);
                 let deferred = std::mem::take(frame);
@@ -105,11 +134,11 @@ impl FrameDecoder {
                 return Ok(Decoded::All);
             }
         }
-        while let Some(len) = frame_len(bytes)? {
+        while let Some(len) = handler.frame_len(bytes)? {
             if bytes.len() < len {
                 break;
             }
-            let consumed = match on_frame(bytes, len) {
+            let consumed = match handler.on_frame(bytes, len) {
                 Flow::Continue => len,
                 Flow::ContinueAfter(consumed) => consumed,
                 Flow::Stop => return Ok(Decoded::All),
@@ -118,7 +147,7 @@ impl FrameDecoder {
             bytes = &bytes[consumed..];
         }
         if !bytes.is_empty() {
-            // Who sends the beginning of a frame and no more holds nothing that others have grown.
+            // An incomplete frame does not pin a buffer that another link has grown.
             let partial =
                 spare_buffer.take_if(|spare| spare.capacity() <= PARTIAL_FRAME_BUFFER_BYTES_MAX);
             self.partial.insert(partial.unwrap_or_default()).bytes.extend_from_slice(bytes);
@@ -191,7 +220,7 @@ mod tests {
                 let on_frame =
                     |frame: &[u8], _| if frame[2] == 8 { Flow::Defer } else { Flow::Continue };
                 if let Ok(Decoded::Deferred(rest)) =
-                    decoder.decode_while(piece, &mut None, frame_len, on_frame)
+                    decoder.decode_while(piece, &mut None, &mut (frame_len, on_frame))
                 {
                     deferred = rest;
                 }
@@ -207,6 +236,7 @@ mod tests {
             assert!(decoder.has_partial_frame());
         }
     }
+
     #[test]
     fn decoder_consumes_several_frames_at_once_and_exchanges_buffers() {
         let mut decoder = FrameDecoder::default();
@@ -220,13 +250,17 @@ mod tests {
         };
         let whole_and_cut = [0, 1, 9, 0, 1, 8, 0, 1, 7, 0, 1];
         assert_eq!(
-            decoder.decode_while(&whole_and_cut, &mut spare_buffer, frame_len, &mut on_frame),
+            decoder.decode_while(
+                &whole_and_cut,
+                &mut spare_buffer,
+                &mut (frame_len, &mut on_frame)
+            ),
             Ok(Decoded::All)
         );
         assert!(decoder.has_partial_frame());
         assert_eq!((address(&decoder.partial), address(&spare_buffer)), (buffer, None));
         assert_eq!(
-            decoder.decode_while(&[6], &mut spare_buffer, frame_len, &mut on_frame),
+            decoder.decode_while(&[6], &mut spare_buffer, &mut (frame_len, &mut on_frame)),
             Ok(Decoded::All)
         );
         assert_eq!((address(&decoder.partial), address(&spare_buffer)), (None, buffer));

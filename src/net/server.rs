@@ -75,7 +75,7 @@ impl Server {
             .transpose()?;
         let (mailbox, inventory) = match &settings.mailbox {
             None => {
-                if settings.listeners.iter().any(|(wire, _)| *wire == Wire::Direct) {
+                if settings.listeners.iter().any(|(wire, _)| wire.sends_mail()) {
                     log::info!(
                         "messages to absent users wait in memory and are lost when this server stops; \
                          keep them on disk with --mailbox FILE"

@@ -1,4 +1,4 @@
-//! What sessions ask for, carried out: registrations, chats, and mail from and to them.
+//! The effects of sessions: registrations, chats and mail.
 
 use super::{Link, Node};
 use crate::id::{HostId, WideId};
@@ -8,14 +8,21 @@ use crate::mail::AppendError;
 use crate::relay::message::{HostKind, Message, Registration};
 use crate::relay::notice::Notice;
 use crate::relay::{FirstLink, Outbox as _};
-use crate::wires::Effect;
+use crate::wires::{Effect, Effects};
 
 impl Node {
-    /// Carries out what a link's session asks for.
+    /// Applies the effects of an event of a link's session, in order.
+    pub(super) fn apply_all(&mut self, id: LinkId, effects: Effects<'_>) {
+        for effect in effects {
+            self.apply(id, effect);
+        }
+    }
+
+    /// Applies one effect.
     pub(super) fn apply(&mut self, id: LinkId, effect: Effect<'_>) {
         let now = self.links.now;
         match effect {
-            Effect::None | Effect::Defer => {}
+            Effect::Defer => {}
             Effect::Relay(message) => self.relay.receive(now, id, &message, &mut self.links),
             Effect::Register { id: host, name } => self.register(id, host, &name),
             Effect::Chat { from, to, text } => {
@@ -54,7 +61,7 @@ impl Node {
         self.links.notify(id, server, &Notice::MailRefused { to, reason: &reason });
     }
 
-    /// A session's client joins as a user, or as another one than before.
+    /// Registers a session's client as a user. A user that it was before leaves.
     fn register(&mut self, id: LinkId, host_id: HostId, name: &[u8]) {
         let now = self.links.now;
         if self.relay.adjacent_host(id).is_some() {
@@ -63,7 +70,7 @@ impl Node {
             self.relay.closed(now, id, &reason, &mut self.links);
             self.relay.accepted(now, id, &mut self.links);
         }
-        let wire_name = self.links.get(id).map(|link| link.wire().to_string()).unwrap_or_default();
+        let wire_name = self.links.get(id).map_or("", |link| link.wire().name());
         let registration = Registration {
             kind: HostKind::User,
             source: host_id,
@@ -73,13 +80,13 @@ impl Node {
         };
         self.relay.receive(now, id, &Message::Registration(registration), &mut self.links);
         if self.relay.adjacent_host(id).is_none() {
-            // The relay closes the link and has said why; a client on this wire is told in its words.
+            // The relay has logged the reason and closes the link; the session reports it on its wire.
             self.links.refuse_registration(id);
             self.links.close(id, CloseReason::Session("not registered".to_owned()));
         }
     }
 
-    /// Puts mail into the queues of those who can be reached, as far as there is room.
+    /// Delivers mail to users who can be reached, as far as their links' queues have room.
     pub(super) fn deliver_ready_mail(&mut self) {
         while let Some(user) = self.links.spool.next_ready() {
             let host = self.relay.hosts().get(user);
@@ -102,18 +109,18 @@ impl Node {
         }
     }
 
-    /// Sessions tell their clients what has changed in this turn.
-    pub(super) fn send_presence_to_all(&mut self) {
+    /// Lets every session send shared state that changed in this turn.
+    pub(super) fn send_pending_to_all(&mut self) {
         let links = self.links.table.iter().map(Link::id).collect::<Vec<_>>();
         for id in links {
-            self.send_presence_to(id);
+            self.send_pending_to(id);
         }
     }
 
-    pub(super) fn send_presence_to(&mut self, id: LinkId) {
+    pub(super) fn send_pending_to(&mut self, id: LinkId) {
         let now = self.links.now;
         self.links.with_session(id, &self.relay, |session, cx| {
-            session.send_presence(now, cx.names, cx.queue);
+            session.send_pending(now, cx.names, cx.queue);
         });
     }
 }

@@ -1,56 +1,51 @@
-//! The hot path: chats that are passed on in rows, as a relay has little else to do.
+//! The hot path: runs of chats, which are most of a relay's work.
 //!
-//! Chats from one user to another that came together are looked up once. Between two links of the CRC wire
-//! their bytes are copied as they are, or, where they are many, written to the socket from the buffer that they
-//! were read into. On the other wires each is put into the addressee's words. What is no chat, and
-//! every chat to which something may have to happen, goes the long way through the relay.
+//! Chats between the same two users that arrive together need one look-up. Between links of a wire
+//! whose frames may be forwarded unchanged, their bytes are copied once; long runs are written to the
+//! socket straight from the buffer that they were read into. For other wires each chat is encoded for
+//! the recipient. Any other frame, and each chat that has side effects, is handled by the relay.
 
 use super::Node;
 use super::link::Link;
 use super::links::Links;
 use crate::id::HostId;
 use crate::limits::{DIRECT_WRITE_BYTES_MIN, QUEUE_HIGH_WATER_BYTES};
-use crate::link::frame_decoder::Flow;
 use crate::link::{DirectWrite, LinkId};
 use crate::relay::message::Message;
-use crate::wires::{ChatRun, Session, crc};
+use crate::wires::{ChatRun, NoticeCx, Wire};
 
 impl Node {
-    /// The hot path: chats in a row from one user to another are looked up once, and copied once. They
-    /// are added to `passed`. Any other frame is handled alone.
+    /// Forwards the run of chats at the front of `bytes` unchanged; the first frame has `len` bytes.
+    /// Returns bytes and number of the frames forwarded, or `None` if the first frame is to be handled
+    /// by its session.
     #[inline]
-    pub(super) fn forward_or_handle(
+    pub(super) fn forward_frames(
         &mut self,
         id: LinkId,
         bytes: &[u8],
         len: usize,
-        forwarded_frames: &mut u64,
         direct_write: DirectWrite<'_>,
-    ) -> Flow {
-        if self.links.above_high_water {
-            return Flow::Defer;
+    ) -> Option<(usize, u64)> {
+        let link = self.links.get(id)?;
+        let (source, destination) = link.session.peek_chat(bytes)?;
+        let wire = link.wire;
+        if !self.links.closing.is_empty() {
+            return None;
         }
-        // A link that is behind is told more as `sent` hears of room in its queue: nothing goes past that.
-        let relay = &self.relay;
-        let mut direct_write = |to, parts: [&[u8]; 2]| match relay.is_behind(to) {
-            true => 0,
-            false => direct_write(to, parts),
+        let next_hop = self.relay.next_hop(id, source, destination)?;
+        let forwarded = if self.relay.is_behind(next_hop) {
+            // Announcements are pending for that link: nothing is written past its queue.
+            self.links.forward_frames(next_hop, wire, bytes, len, &mut |_, _| 0)
+        } else {
+            self.links.forward_frames(next_hop, wire, bytes, len, direct_write)
         };
-        if let Some((source, destination)) = crc::codec::peek_chat_ids(bytes)
-            && self.links.closing.is_empty()
-            && let Some(next_hop) = relay.next_hop(id, source, destination)
-            && let Some((run_bytes, frames)) =
-                self.links.forward_frames(next_hop, bytes, len, &mut direct_write)
-        {
-            log::debug!("link {id}: {frames} chats from {source} to {destination}");
-            *forwarded_frames += frames;
-            return Flow::ContinueAfter(run_bytes);
-        }
-        self.handle_crc_frame(id, &bytes[..len])
+        let (_, frames) = forwarded?;
+        log::debug!("link {id}: {frames} chats from {source} to {destination}");
+        forwarded
     }
 
-    /// Passes on a chat of a session's client, and those in the same row that follow it in `rest`: they
-    /// are looked up once. Answers how many chats that was, and how many bytes of the rest.
+    /// Forwards a chat of a session's client, and those in `rest` that continue its run, with one
+    /// look-up. Returns the number of chats, and the bytes of `rest` that were forwarded.
     pub(super) fn forward_chats(
         &mut self,
         id: LinkId,
@@ -59,12 +54,13 @@ impl Node {
         rest: &[u8],
     ) -> (u64, usize) {
         let (source, destination) = ids;
+        let server = self.relay.identity().id;
         if self.links.closing.is_empty()
             && let Some(next_hop) = self.relay.next_hop(id, source, destination)
             && let Some(link) = self.links.get(id)
         {
-            let mut run = link.session.chat_run_after(rest, &self.links.limits);
-            if let Some(frames) = self.links.forward_texts(next_hop, ids, text, &mut run) {
+            let mut run = ChatRun::new(link.session.run_matcher(), rest, &self.links.limits);
+            if let Some(frames) = self.links.forward_texts(next_hop, server, ids, text, &mut run) {
                 log::debug!("link {id}: {frames} chats from {source} to {destination}");
                 return (frames, run.consumed_bytes());
             }
@@ -76,25 +72,24 @@ impl Node {
 }
 
 impl Links {
-    /// Passes on the chats at the front of `bytes`, between the same two ends, of which the first has
-    /// `len` bytes: over a link of the same wire, as they are. Many bytes are offered to its socket
-    /// first, unless somebody counts what leaves the queue. A queue may go over its bound by this as by any
-    /// other frame: by one read at most. Answers how many bytes and frames that was; `None` if each has to
-    /// be looked at.
+    /// Appends the run of chats at the front of `bytes` to a link's queue, or writes it to the link's
+    /// socket if it is long and nothing tracks the offsets of the queue. A queue may exceed its
+    /// maximum by one read. Returns bytes and number of the frames, or `None` if the link speaks another
+    /// wire or takes no output.
     fn forward_frames(
         &mut self,
         id: LinkId,
+        wire: Wire,
         bytes: &[u8],
         len: usize,
         direct_write: DirectWrite<'_>,
     ) -> Option<(usize, u64)> {
         let Self { table, spool, limits, .. } = self;
         let enqueue = |link: &mut Link| {
-            if !matches!(link.session, Session::Crc) || !link.accepts_output(limits) {
+            if link.wire != wire || !link.accepts_output(limits) {
                 return None;
             }
-            let (run_bytes, frames) =
-                crc::codec::measure_chat_run(bytes, len, limits.frame_bytes_max);
+            let (run_bytes, frames) = link.session.measure_chat_run(bytes, len, limits);
             link.traffic.bytes_out += run_bytes as u64;
             link.traffic.frames_out += frames;
             let mut rest = &bytes[..run_bytes];
@@ -112,13 +107,13 @@ impl Links {
         forwarded
     }
 
-    /// Passes on what a session has understood as chats between the same two ends, over a link of any
-    /// wire: `text`, and of those in `rest` as many as there is room for before the link has to be looked
-    /// at again. Answers how many frames that was; `None` if each has to be looked at.
+    /// Encodes a chat with `text`, and those of `run`, for a link of any wire, until the link's queue
+    /// is to be written or is full. Returns the number of chats, or `None` if the link takes no output.
     fn forward_texts(
         &mut self,
         id: LinkId,
-        (source, destination): (HostId, HostId),
+        server: HostId,
+        ids: (HostId, HostId),
         text: &[u8],
         run: &mut ChatRun<'_>,
     ) -> Option<u64> {
@@ -129,12 +124,13 @@ impl Links {
             }
             let mut queue_len = link.queue.len();
             let queue_len_max = match queue_len < QUEUE_HIGH_WATER_BYTES {
-                true => QUEUE_HIGH_WATER_BYTES - 1, // as soon as it is long, it is written
+                true => QUEUE_HIGH_WATER_BYTES - 1, // written as soon as it is reached
                 false => link.queue_bytes_max(limits),
             };
             let Link { session, queue, traffic, .. } = link;
             let (mut first_text, mut frames) = (Some(text), 0);
-            session.deliver_chats(source, destination, names, queue, |queue| {
+            let mut cx = NoticeCx { server, names, queue };
+            session.on_chats(ids, &mut cx, &mut |queue| {
                 if first_text.is_none() {
                     traffic.count_frame(queue.len() - queue_len);
                     frames += 1;

@@ -1,52 +1,57 @@
-//! The way in: bytes of a link become frames, and each frame goes to the relay or to the link's session.
+//! Input: bytes of a link become frames, and each frame is forwarded or handled by its session.
 
 use super::{Action, Node};
 use crate::limits::BURST_HOSTS_MIN;
-use crate::link::frame_decoder::{Decoded, Flow};
+use crate::link::frame_decoder::{Decoded, Flow, FrameHandler};
 use crate::link::{CloseReason, DirectWrite, LinkId, Machine as _};
 use crate::relay::Outbox as _;
-use crate::wires::{Effect, Session, SessionCx, Wire, classic, crc, direct};
+use crate::wires::{Effect, Effects};
+
+/// The frames of one read of a link.
+struct Input<'a> {
+    node: &'a mut Node,
+    link: LinkId,
+    forwarded_frames: u64,
+    direct_write: DirectWrite<'a>,
+}
+
+impl FrameHandler for Input<'_> {
+    type Error = String;
+
+    #[inline]
+    fn frame_len(&mut self, bytes: &[u8]) -> Result<Option<usize>, String> {
+        let links = &self.node.links;
+        links.get(self.link).map_or(Ok(None), |link| link.session.frame_len(bytes, &links.limits))
+    }
+
+    #[inline]
+    fn on_frame(&mut self, bytes: &[u8], len: usize) -> Flow {
+        if self.node.links.above_high_water {
+            return Flow::Defer;
+        }
+        match self.node.forward_frames(self.link, bytes, len, self.direct_write) {
+            Some((run_bytes, frames)) => {
+                self.forwarded_frames += frames;
+                Flow::ContinueAfter(run_bytes)
+            }
+            None => self.node.handle_frame(self.link, bytes, len),
+        }
+    }
+}
 
 impl Node {
-    /// Handles the frames that some bytes complete, until they have made a queue long: a few bytes of
-    /// one wire can be very many of another, and who reads well must get to read.
+    /// Handles the frames that some bytes complete, until a send queue rises above its high-water
+    /// mark: a few bytes of one wire can be very many of another, and the recipient gets to read.
     pub(super) fn decode_input(&mut self, id: LinkId, bytes: &[u8], direct_write: DirectWrite<'_>) {
-        let limits = self.links.limits;
         let Some(link) = self.links.live_mut(id) else {
             return;
         };
-        let wire = link.session.wire();
         let mut decoder = std::mem::take(&mut link.decoder);
         let mut spare_buffer = self.links.table.buffer_pool.take();
-        let mut forwarded_frames = 0;
         self.links.hosts_added = 0;
-        let result = match wire {
-            Wire::Crc => {
-                let frame_len = |bytes: &[u8]| crc::codec::frame_len(bytes, limits.frame_bytes_max);
-                let on_frame = |bytes: &[u8], len| {
-                    self.forward_or_handle(id, bytes, len, &mut forwarded_frames, direct_write)
-                };
-                let result = decoder.decode_while(bytes, &mut spare_buffer, frame_len, on_frame);
-                result.map_err(|error| error.to_string())
-            }
-            Wire::Direct => {
-                let frame_len =
-                    |bytes: &[u8]| direct::codec::frame_len(bytes, limits.frame_bytes_max);
-                let on_frame = |bytes: &[u8], len| self.handle_session_frame(id, bytes, len);
-                let result = decoder.decode_while(bytes, &mut spare_buffer, frame_len, on_frame);
-                result.map_err(|error| error.to_string())
-            }
-            Wire::Classic => {
-                let on_frame = |bytes: &[u8], len| self.handle_session_frame(id, bytes, len);
-                let result = decoder.decode_while(
-                    bytes,
-                    &mut spare_buffer,
-                    classic::codec::frame_len,
-                    on_frame,
-                );
-                result.map_err(|error| error.to_string())
-            }
-        };
+        let mut input = Input { node: self, link: id, forwarded_frames: 0, direct_write };
+        let result = decoder.decode_while(bytes, &mut spare_buffer, &mut input);
+        let forwarded_frames = input.forwarded_frames;
         if let Some(spare_buffer) = spare_buffer {
             self.links.table.buffer_pool.recycle(spare_buffer);
         }
@@ -68,52 +73,40 @@ impl Node {
         }
     }
 
-    pub(super) fn handle_crc_frame(&mut self, id: LinkId, frame: &[u8]) -> Flow {
-        let now = self.links.now;
-        let Some(link) = self.links.live_mut(id) else {
-            return Flow::Stop;
-        };
-        link.traffic.frames_in += 1;
-        self.relay.receive(now, id, &crc::codec::parse_frame(frame), &mut self.links);
-        Flow::Continue
-    }
-
-    /// The first frame of some bytes, of a wire whose words are not the relay's; if it is a chat, with those
-    /// behind it that go the same way.
-    fn handle_session_frame(&mut self, id: LinkId, bytes: &[u8], len: usize) -> Flow {
-        if self.links.above_high_water {
-            return Flow::Defer;
-        }
-        if !self.is_open(id) {
-            return Flow::Stop;
-        }
-        // What a session answers goes into the queue of a client that may not be reading.
-        if self.links.close_if_overfull(id) {
+    /// Handles the frame at the front of `bytes` in the link's session; if it is a chat, with those
+    /// behind it that continue its run.
+    fn handle_frame(&mut self, id: LinkId, bytes: &[u8], len: usize) -> Flow {
+        // The session replies on the queue of a client that may not be reading.
+        if !self.is_open(id) || self.links.close_if_overfull(id) {
             return Flow::Stop;
         }
         if self.links.get(id).is_some_and(|link| link.is_broadcasting) {
             return Flow::Defer;
         }
-        let receive =
-            |session: &mut Session, cx: &mut SessionCx<'_>| session.on_frame(&bytes[..len], cx);
-        let (frames, more_bytes) = match self.links.with_session(id, &self.relay, receive) {
-            None => return Flow::Stop,
-            Some(Effect::Defer) => return Flow::Defer,
-            Some(Effect::Chat { from, to, text }) => {
-                self.forward_chats(id, (from, to), &text, &bytes[len..])
+        let mut effects = Effects::new();
+        let (frame, rest) = bytes.split_at(len);
+        self.links.with_session(id, &self.relay, |session, cx| {
+            session.on_frame(frame, cx, &mut effects);
+        });
+        let (mut frames, mut rest_bytes) = (1, 0);
+        let last = effects.len().saturating_sub(1);
+        for (i, effect) in effects.into_iter().enumerate() {
+            match effect {
+                Effect::Defer => return Flow::Defer,
+                Effect::Chat { from, to, text } => {
+                    let rest = if i == last { rest } else { &[] };
+                    (frames, rest_bytes) = self.forward_chats(id, (from, to), &text, rest);
+                }
+                effect => self.apply(id, effect),
             }
-            Some(effect) => {
-                self.apply(id, effect);
-                (1, 0)
-            }
-        };
+        }
         if let Some(link) = self.links.get_mut(id) {
             link.traffic.frames_in += frames;
         }
-        Flow::ContinueAfter(len + more_bytes)
+        Flow::ContinueAfter(len + rest_bytes)
     }
 
-    /// Goes on with what a link said while it had to wait, if it has to no more.
+    /// Handles deferred input of a link, if nothing holds it back any more.
     pub(super) fn resume_input(&mut self, id: LinkId) {
         let above_high_water = self.links.above_high_water;
         let Some(link) = self.links.live_mut(id) else {

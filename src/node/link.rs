@@ -1,4 +1,4 @@
-//! One link of a server, as its node knows it.
+//! One link of a node.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ use crate::link::{LinkId, Time};
 use crate::relay::message::HostKind;
 use crate::wires::{Session, Wire};
 
-/// What has passed over a link.
+/// Counters of a link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Bytes received.
@@ -19,37 +19,37 @@ pub struct Traffic {
     pub bytes_out: u64,
     /// Whole frames received.
     pub frames_in: u64,
-    /// Frames put into the send queue; what a session answers to one frame counts as one.
+    /// Frames put into the send queue. All replies to one frame count as one.
     pub frames_out: u64,
 }
 
-/// A link as the node knows it.
+/// A link of a node.
 #[derive(Debug)]
 pub struct Link {
     pub(super) id: LinkId,
     pub(super) decoder: FrameDecoder,
-    pub(super) session: Session,
+    pub(super) wire: Wire,
+    pub(super) session: Box<dyn Session>,
     pub(super) queue: SendQueue,
-    /// What it is registered as: that decides how many bytes it may hold.
+    /// Kind of the host that is registered on it, which decides the maximum length of its queue.
     pub(super) kind: HostKind,
     pub(super) traffic: Traffic,
     pub(super) peer_addr: Option<SocketAddr>,
     pub(super) opened_at: Time,
-    /// It has been told to close.
+    /// The node has ended the link; the connection is to be closed.
     pub(super) is_closing: bool,
-    /// It told of many new hosts when it was read last.
+    /// The last read brought many new hosts.
     pub(super) is_bursting: bool,
-    /// What it said and the store of mail has not answered for yet, in messages.
+    /// Number of messages that were handed to the mail store and have no reply yet.
     pub(super) unacked_mail: u32,
-    /// It speaks to everyone, and not all of them have been reached yet.
+    /// A broadcast of its client is in progress.
     pub(super) is_broadcasting: bool,
-    /// What it said has made a queue long: the rest comes in the next turn.
+    /// Its input raised a queue above the high-water mark; the rest is handled in the next turn.
     pub(super) is_paused: bool,
-    /// What must wait until that is done: the bytes of frames that came later. Nothing more is to be
-    /// read meanwhile.
+    /// Input that waits for one of the three above. Nothing more is read meanwhile.
     #[expect(clippy::box_collection, reason = "every idle link has this, and hardly any uses it")]
     pub(super) deferred_input: Option<Box<Vec<u8>>>,
-    /// When its session is called next.
+    /// When the session's timers run next.
     pub(super) timer: Option<Time>,
 }
 
@@ -68,7 +68,7 @@ impl QueuedLink for Link {
 }
 
 impl Traffic {
-    /// A frame of so many bytes was put into the queue; of none if that was put off.
+    /// Counts a frame that was put into the send queue; nothing if it has no bytes.
     pub(super) fn count_frame(&mut self, bytes: usize) {
         if bytes > 0 {
             self.bytes_out += bytes as u64;
@@ -78,59 +78,59 @@ impl Traffic {
 }
 
 impl Link {
-    /// Its name in the log.
+    /// Returns the link's id.
     #[must_use]
     pub fn id(&self) -> LinkId {
         self.id
     }
 
-    /// The wire that it speaks.
+    /// Returns the wire.
     #[must_use]
     pub fn wire(&self) -> Wire {
-        self.session.wire()
+        self.wire
     }
 
-    /// What has passed over it.
+    /// Returns the counters.
     #[must_use]
     pub fn traffic(&self) -> Traffic {
         self.traffic
     }
 
-    /// Bytes that wait in its send queue.
+    /// Returns the number of bytes in the send queue.
     #[must_use]
     pub fn queue_bytes(&self) -> usize {
         self.queue.len()
     }
 
-    /// The address at the other end, once it is known.
+    /// Returns the address at the other end, once it is known.
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.peer_addr
     }
 
-    /// When it began.
+    /// Returns when the link was opened.
     #[must_use]
     pub fn opened_at(&self) -> Time {
         self.opened_at
     }
 
-    /// Something may have been put into its queue, which held `unsent_bytes` before.
+    /// Counts what was put into the queue since it had `len_before` bytes.
     pub(super) fn count_queued(&mut self, len_before: usize) {
         self.traffic.count_frame(self.queue.len() - len_before);
     }
 
-    /// When its session is to be called, if no alarm is set for that time or before. A later alarm than
-    /// needed does no harm: the session is asked again then.
+    /// Returns the session's deadline if it is before the timer that is set. A timer may be early: the
+    /// session's deadline is read again then.
     pub(super) fn earlier_timer(&self) -> Option<Time> {
         self.session.deadline().filter(|&at| self.timer.is_none_or(|alarm| at < alarm))
     }
 
-    /// Whether it holds more unsent bytes than it may.
+    /// Returns whether the queue exceeds its maximum.
     pub(super) fn is_overfull(&self, limits: &Limits) -> bool {
         self.queue.len() > self.queue_bytes_max(limits)
     }
 
-    /// How many unsent bytes it may hold.
+    /// Returns the maximum number of bytes in the queue.
     pub(super) fn queue_bytes_max(&self, limits: &Limits) -> usize {
         match self.kind {
             HostKind::Server => limits.server_queue_bytes_max,
@@ -138,12 +138,12 @@ impl Link {
         }
     }
 
-    /// Whether something may be put into its queue.
+    /// Returns whether frames may be put into the queue.
     pub(super) fn accepts_output(&self, limits: &Limits) -> bool {
         !self.is_closing && !self.is_overfull(limits)
     }
 
-    /// Bytes that have been put into its queue and are not in it any more.
+    /// Returns the number of bytes that left the queue.
     pub(super) fn bytes_sent(&self) -> u64 {
         self.traffic.bytes_out - self.queue.len() as u64
     }

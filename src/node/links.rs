@@ -1,5 +1,4 @@
-//! The links of a server: everything that a node keeps for each connection, and the way in which the
-//! relay's decisions reach them.
+//! The links of a node, and the [`Outbox`] through which the relay uses them.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -18,9 +17,9 @@ use crate::mail::Spool;
 use crate::relay::message::{HostKind, Message};
 use crate::relay::notice::Notice;
 use crate::relay::{Host, Outbox, Relay};
-use crate::wires::{Session, SessionCx, SharedNames, Wire};
+use crate::wires::{NoticeCx, Presence, Session, SessionCx, SharedNames, Wire};
 
-/// The links and what the relay asks for them: everything but the relay itself.
+/// The links, with everything that their sessions share.
 #[derive(Debug)]
 pub(super) struct Links {
     pub(super) table: LinkTable<Link>,
@@ -29,18 +28,18 @@ pub(super) struct Links {
     pub(super) spool: Spool,
     pub(super) rng: StdRng,
     pub(super) now: Time,
-    /// A queue has become long in this turn, and has not been written since.
+    /// A queue rose above the high-water mark in this event.
     pub(super) above_high_water: bool,
-    /// Who is not to hear that somebody is unknown.
+    /// Link that gets no [`Notice::UnknownId`]: the sender of a broadcast.
     pub(super) unknown_id_muted: Option<LinkId>,
-    /// Hosts that came with the bytes that are handled now.
+    /// Number of hosts that the input of this event added.
     pub(super) hosts_added: u32,
-    /// Links whose frames go on in the next turn.
+    /// Links whose deferred input is handled in the next turn.
     pub(super) paused: Vec<LinkId>,
-    /// Told to close; the relay has not heard of it yet.
+    /// Links that the node has ended, and that the relay does not know to be closed yet.
     pub(super) closing: VecDeque<(LinkId, CloseReason)>,
     pub(super) actions: VecDeque<Action>,
-    /// When sessions are called next.
+    /// When the timers of sessions run.
     pub(super) timers: BTreeSet<(Time, LinkId)>,
 }
 
@@ -68,7 +67,8 @@ impl Links {
         self.table.open(|id| Link {
             id,
             decoder: FrameDecoder::default(),
-            session: Session::new(wire),
+            wire,
+            session: wire.open_session(),
             queue: SendQueue::default(),
             kind: HostKind::User,
             traffic: Traffic::default(),
@@ -92,13 +92,13 @@ impl Links {
         self.table.get_mut(id)
     }
 
-    /// Something happens: so late is it.
+    /// Starts handling an event at `now`.
     pub(super) fn begin_event(&mut self, now: Time) {
         self.now = now;
         self.above_high_water = false;
     }
 
-    /// What a link said and was not handled comes in the next turn.
+    /// Schedules a link's deferred input for the next turn.
     pub(super) fn pause(&mut self, id: LinkId) {
         if let Some(link) = self.get_mut(id)
             && !std::mem::replace(&mut link.is_paused, true)
@@ -107,17 +107,17 @@ impl Links {
         }
     }
 
-    /// A link that has not been told to close.
+    /// Returns a link unless the node has ended it.
     pub(super) fn live_mut(&mut self, id: LinkId) -> Option<&mut Link> {
         self.get_mut(id).filter(|link| !link.is_closing)
     }
 
-    /// Lets a link's session do something in which it may answer its client.
+    /// Calls a link's session, which may reply to its client. Returns `None` if the link has ended.
     pub(super) fn with_session<R>(
         &mut self,
         id: LinkId,
         relay: &Relay,
-        f: impl FnOnce(&mut Session, &mut SessionCx<'_>) -> R,
+        f: impl FnOnce(&mut dyn Session, &mut SessionCx<'_>) -> R,
     ) -> Option<R> {
         self.live_mut(id)?;
         let Self { table, names, spool, limits, rng, now, .. } = self;
@@ -134,7 +134,7 @@ impl Links {
                 limits,
                 rng,
             };
-            let result = f(&mut link.session, &mut cx);
+            let result = f(&mut *link.session, &mut cx);
             link.count_queued(len_before);
             (result, link.earlier_timer())
         };
@@ -144,7 +144,7 @@ impl Links {
         Some(result)
     }
 
-    /// Notes when a link's session is to be called, if that is earlier than was known.
+    /// Moves a link's timer forward, if `timer` is given.
     pub(super) fn set_timer(&mut self, id: LinkId, timer: Option<Time>) {
         if let Some(timer_at) = timer
             && let Some(link) = self.table.get_mut(id)
@@ -156,7 +156,7 @@ impl Links {
         }
     }
 
-    /// The next link whose alarm has come.
+    /// Returns the next link whose timer is due.
     pub(super) fn pop_due_timer(&mut self) -> Option<LinkId> {
         let &(at, id) = self.timers.first().filter(|&&(at, _)| at <= self.now)?;
         self.timers.remove(&(at, id));
@@ -166,10 +166,10 @@ impl Links {
         Some(id)
     }
 
-    /// Forgets a link.
+    /// Removes a link whose connection is gone.
     pub(super) fn remove(&mut self, id: LinkId) {
         if let Some(mut link) = self.table.remove(id) {
-            link.session.on_closed(&mut self.names);
+            link.session.closed(&mut self.names);
             if let Some(timer) = link.timer {
                 self.timers.remove(&(timer, id));
             }
@@ -177,7 +177,7 @@ impl Links {
         }
     }
 
-    /// Ends a link that holds more unsent bytes than it may. Answers whether it does.
+    /// Closes a link whose queue exceeds its maximum. Returns whether it does.
     pub(super) fn close_if_overfull(&mut self, id: LinkId) -> bool {
         let Some(link) = self.get(id) else { return false };
         let (is_overfull, unsent_bytes) = (link.is_overfull(&self.limits), link.queue.len());
@@ -187,17 +187,17 @@ impl Links {
         is_overfull
     }
 
-    /// Lets a link's session put something from the relay into its queue, if it may still grow.
+    /// Calls a link's session to put frames into its queue, or closes the link if the queue is full.
     fn enqueue(
         &mut self,
         id: LinkId,
-        put: impl FnOnce(&mut Session, &SharedNames, &mut SendQueue),
+        write: impl FnOnce(&mut dyn Session, &SharedNames, &mut SendQueue),
     ) {
         let Self { table, names, limits, .. } = self;
         let enqueue = |link: &mut Link| {
             link.accepts_output(limits).then(|| {
                 let len_before = link.queue.len();
-                put(&mut link.session, names, &mut link.queue);
+                write(&mut *link.session, names, &mut link.queue);
                 link.count_queued(len_before);
                 link.earlier_timer()
             })
@@ -214,7 +214,7 @@ impl Links {
         }
     }
 
-    /// Lets a link's session refuse what its client asked for, though it may be told to close already.
+    /// Reports a refused registration to the client, even if the relay has closed the link.
     pub(super) fn refuse_registration(&mut self, id: LinkId) {
         let _ = self.table.enqueue_with(id, |link| {
             let len_before = link.queue.len();
@@ -226,40 +226,15 @@ impl Links {
 
 impl Outbox for Links {
     fn deliver(&mut self, id: LinkId, message: &Message<'_>) {
-        self.enqueue(id, |session, names, queue| session.deliver(message, names, queue));
+        self.enqueue(id, |session, _, queue| session.on_message(message, queue));
     }
 
     fn notify(&mut self, id: LinkId, server: HostId, notice: &Notice<'_>) {
         if self.unknown_id_muted == Some(id) && matches!(notice, Notice::UnknownId(_)) {
             return;
         }
-        self.enqueue(id, |session, names, queue| match *notice {
-            Notice::Mail { sender, destination, text } => {
-                session.deliver_mail(sender, destination, text, names, queue);
-            }
-            Notice::MailRefused { to, reason } => session.refuse_mail(to, reason, queue),
-            Notice::Joined(registration) => {
-                session.deliver(&Message::Registration(registration), names, queue);
-            }
-            Notice::Quit { source, text } => {
-                session.deliver(&Message::ClientQuit { source, text }, names, queue);
-            }
-            Notice::Chat { source, destination, text } => {
-                session.deliver(&Message::Chat { source, destination, text }, names, queue);
-            }
-            Notice::Status { source, code, text } => {
-                let status = Message::Status { source, destination: HostId::NONE, code, text };
-                session.deliver(&status, names, queue);
-            }
-            Notice::Welcome { .. }
-            | Notice::IdTaken { .. }
-            | Notice::UnknownId(_)
-            | Notice::Kicked { .. } => {
-                let Some((code, text)) = notice.status() else { return };
-                let (source, destination) = (server, HostId::NONE);
-                let status = Message::Status { source, destination, code, text: &text };
-                session.deliver(&status, names, queue);
-            }
+        self.enqueue(id, |session, names, queue| {
+            session.on_notice(notice, &mut NoticeCx { server, names, queue });
         });
     }
 
@@ -270,7 +245,7 @@ impl Outbox for Links {
     fn link_registered(&mut self, id: LinkId, kind: HostKind) -> bool {
         let Some(link) = self.get_mut(id) else { return false };
         link.kind = kind;
-        link.session.wants_presence()
+        link.session.presence() == Presence::All
     }
 
     fn close(&mut self, id: LinkId, reason: CloseReason) {
@@ -281,7 +256,7 @@ impl Outbox for Links {
     }
 
     fn dial(&mut self, parent: usize) -> LinkId {
-        let link = self.open(Wire::Crc, None);
+        let link = self.open(Wire::CRC, None);
         self.actions.push_back(Action::Dial { target: parent, link });
         link
     }

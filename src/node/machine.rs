@@ -6,6 +6,7 @@ use crate::limits::{
 };
 use crate::link::{CloseReason, DirectWrite, LifeCycle, LinkId, ListenerId, Machine, Origin, Time};
 use crate::mail::StoreRequest;
+use crate::wires::Effects;
 
 impl Machine for Node {
     type StoreRequest = StoreRequest;
@@ -83,10 +84,12 @@ impl Machine for Node {
         self.relay.advance(now, &mut self.links);
         self.links.spool.advance(now);
         while let Some(id) = self.links.pop_due_timer() {
-            let effect =
-                self.links.with_session(id, &self.relay, |session, cx| session.on_timer(cx));
-            if let Some(effect) = effect {
-                self.apply(id, effect);
+            let mut effects = Effects::new();
+            let called = self.links.with_session(id, &self.relay, |session, cx| {
+                session.on_timer(cx, &mut effects);
+            });
+            if called.is_some() {
+                self.apply_all(id, effects);
                 self.resume_input(id);
             }
         }
@@ -118,7 +121,7 @@ impl Machine for Node {
 
     fn poll_unsent(&mut self) -> Option<LinkId> {
         if self.links.names.directory.take_changed() {
-            self.send_presence_to_all();
+            self.send_pending_to_all();
         }
         loop {
             if let Some(link) = self.links.table.poll_unsent() {
@@ -157,7 +160,7 @@ impl Machine for Node {
             self.links.spool.on_sent(id, bytes_sent);
         }
         if is_behind {
-            self.send_presence_to(id);
+            self.send_pending_to(id);
         }
         self.run_pending(self.links.now);
     }

@@ -33,7 +33,7 @@ use crate::limits::Limits;
 use crate::link::{LifeCycle, LinkId, ListenerId, Origin, Time};
 use crate::mail::{AppendOutcome, Inventory, Spool, StoreReply, StoreRequest};
 use crate::relay::{Identity, KickError, Relay};
-use crate::wires::Wire;
+use crate::wires::{Effects, Wire};
 
 /// A request of a [`Node`] to its driver. A store request is answered by
 /// [`Node::on_store_reply`].
@@ -98,14 +98,10 @@ impl Node {
         self.links.begin_event(now);
         let link = self.links.open(wire, origin.address);
         self.relay.accepted(now, link, &mut self.links);
-        if wire != Wire::Crc {
-            let effect =
-                self.links.with_session(link, &self.relay, |session, cx| session.on_connect(cx));
-            if let Some(effect) = effect {
-                self.apply(link, effect);
-            }
-            self.run_pending(now);
-        }
+        let mut effects = Effects::new();
+        self.links.with_session(link, &self.relay, |session, cx| session.on_open(cx, &mut effects));
+        self.apply_all(link, effects);
+        self.run_pending(now);
         link
     }
 

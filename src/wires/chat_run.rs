@@ -1,40 +1,41 @@
-//! Chats in a row: what a client says to one addressee, again and again.
+//! Runs of chats: consecutive frames of one client to one recipient.
 //!
-//! Most that is said is said in rows, of which one read has many. The first chat of a row is looked up as any
-//! frame is, by [`super::Session::receive`]. Those behind it that differ in nothing but their texts go
-//! the same way, so that a chat in a row costs what its bytes cost.
+//! One read often holds many chats to the same recipient. The first is handled by
+//! [`super::Session::on_frame`]; those that follow and differ in their text alone take the same route
+//! without a look-up of their own.
 
-use super::{classic, direct};
-use crate::id::WideId;
-use crate::limits::FRAME_HEADROOM_BYTES;
+use crate::limits::{FRAME_HEADROOM_BYTES, Limits};
 
-/// The whole frames at the front of some bytes that are chats to the same addressee, which
-/// [`super::Session::receive`] would take one by one as it has taken the one before them.
+/// Returns text and length of the whole frame at the front of some bytes, if it is a chat with the
+/// key of the run. Takes the key, the bytes, and the maximum length of a frame.
+pub type MatchChat = for<'a> fn(&[u8; 16], &'a [u8], usize) -> Option<(&'a [u8], usize)>;
+
+/// Recognizes the frames that continue a run.
+#[derive(Clone, Copy, Debug)]
+pub struct RunMatcher {
+    /// The part that the frames of the run have in common, such as the recipient.
+    pub key: [u8; 16],
+    /// The wire's function that compares a frame with the key.
+    pub match_chat: MatchChat,
+}
+
+/// An iterator over the texts of the chats at the front of some bytes that continue a run.
 #[derive(Debug)]
 pub struct ChatRun<'a> {
-    kind: RunKind,
+    matcher: Option<RunMatcher>,
     bytes: &'a [u8],
     consumed_bytes: usize,
     frame_bytes_max: usize,
 }
 
-/// What chats of a row have in common.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum RunKind {
-    /// Nothing: there is no row.
-    None,
-    /// Their addressee.
-    Direct(WideId),
-    /// Destination and source.
-    Classic(classic::codec::Name, classic::codec::Name),
-}
-
 impl<'a> ChatRun<'a> {
-    pub(super) fn new(kind: RunKind, bytes: &'a [u8], frame_bytes_max: usize) -> Self {
-        Self { kind, bytes, consumed_bytes: 0, frame_bytes_max }
+    /// Creates an iterator over `bytes`; without a matcher it is empty.
+    #[must_use]
+    pub fn new(matcher: Option<RunMatcher>, bytes: &'a [u8], limits: &Limits) -> Self {
+        Self { matcher, bytes, consumed_bytes: 0, frame_bytes_max: limits.frame_bytes_max }
     }
 
-    /// Bytes of the frames that were taken.
+    /// Returns the bytes of the frames whose texts were returned.
     #[must_use]
     pub fn consumed_bytes(&self) -> usize {
         self.consumed_bytes
@@ -46,16 +47,11 @@ impl<'a> Iterator for ChatRun<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
+        let RunMatcher { key, match_chat } = self.matcher.as_ref()?;
         let bytes = &self.bytes[self.consumed_bytes..];
-        let (text, len) = match self.kind {
-            RunKind::None => return None,
-            RunKind::Direct(WideId(to)) => {
-                direct::codec::parse_plain_to(to, bytes, self.frame_bytes_max)?
-            }
-            RunKind::Classic(to, from) => classic::codec::parse_text_between(to, from, bytes)?,
-        };
+        let (text, len) = match_chat(key, bytes, self.frame_bytes_max)?;
         if text.len() + FRAME_HEADROOM_BYTES > self.frame_bytes_max {
-            return None; // too long to pass on
+            return None; // too long to forward
         }
         self.consumed_bytes += len;
         Some(text)

@@ -160,7 +160,7 @@ fn message_to_a_user_lost_in_a_split_waits_for_the_grace() {
     rig.send_message(bob, "merry", "Where are you?");
     rig.run_for(SECOND);
     assert_eq!(rig.take_messages(bob), [""; 0]);
-    let bree = rig.connect(Wire::Crc);
+    let bree = rig.connect(Wire::CRC);
     let burst = [server(2, "bree", ""), registration(HostKind::User, 103, 2, "merry", "")];
     rig.send(bree, &burst.concat());
     assert!(rig.take_frames(bree).contains(&chat(id, 103, "Where are you?")));
@@ -260,7 +260,7 @@ fn broadcast_to_a_lost_user_is_delivered_on_return_without_status() {
     }
     rig.run_for(SECOND);
     assert_eq!(rig.take_messages(bob), [""; 0]);
-    let bree = rig.connect(Wire::Crc);
+    let bree = rig.connect(Wire::CRC);
     let burst = [server(2, "bree", ""), registration(HostKind::User, 103, 2, "merry", "")];
     rig.send(bree, &burst.concat());
     let received = rig.take_frames(bree);

@@ -38,7 +38,7 @@ fn list_is_sent_on_request_and_pushed_to_everyone_on_change() {
         for client in [sam, bob] {
             assert_eq!(rig.take_messages(client), ["-SERVER-: List 1/1 bob sam"]);
         }
-        let link = rig.connect(Wire::Crc);
+        let link = rig.connect(Wire::CRC);
         rig.send(link, &server(2, "bree", ""));
         rig.run_for(SECOND);
         assert_eq!(rig.take_messages(sam), [""; 0], "servers are not in the list");
@@ -104,10 +104,10 @@ fn many_changes_in_one_turn_are_one_push() {
     let bob = rig.connected_client(Form::Full, "bob");
     rig.run_for(SECOND);
     for id in 101..121 {
-        let link = rig.connect(Wire::Crc);
+        let link = rig.connect(Wire::CRC);
         rig.receive(link, &user(id, &format!("u{id}"), ""));
     }
-    let others: Vec<LinkId> = (0..20).map(|_| rig.connect(Wire::Classic)).collect();
+    let others: Vec<LinkId> = (0..20).map(|_| rig.connect(Wire::CLASSIC)).collect();
     for (i, &link) in others.iter().enumerate() {
         let name = format!("c{i}");
         rig.receive(

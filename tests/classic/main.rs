@@ -168,7 +168,7 @@ impl Rig {
 
     /// Opens a link for a classic client that has not registered.
     fn unregistered_client(&mut self, form: Form, name: &'static str) -> Client {
-        Client { link: self.connect(Wire::Classic), name, form }
+        Client { link: self.connect(Wire::CLASSIC), name, form }
     }
 
     fn send_message(&mut self, client: Client, to: &str, text: &str) {
@@ -189,7 +189,7 @@ impl Rig {
 
     /// Registers a CRC user and discards the answer.
     fn crc_user(&mut self, id: u32, name: &str) -> LinkId {
-        let link = self.connect(Wire::Crc);
+        let link = self.connect(Wire::CRC);
         self.send(link, &user(id, name, ""));
         self.received.remove(&link);
         link
@@ -197,7 +197,7 @@ impl Rig {
 
     /// Registers a server with a user behind it.
     fn neighbour_server(&mut self, id: u32, user_id: u32, name: &str) -> LinkId {
-        let link = self.connect(Wire::Crc);
+        let link = self.connect(Wire::CRC);
         let burst = [server(id, "bree", ""), registration(HostKind::User, user_id, id, name, "")];
         self.send(link, &burst.concat());
         self.received.remove(&link);

@@ -32,7 +32,7 @@ fn script_bytes(form: Form, script: usize) -> Vec<u8> {
 fn outcome(pieces: &[&[u8]], turns: &[bool]) -> (Vec<u8>, Option<String>, Vec<u8>) {
     let mut rig = rig();
     let sam = rig.crc_user(102, "sam");
-    let bob = rig.connect(Wire::Classic);
+    let bob = rig.connect(Wire::CLASSIC);
     for (i, piece) in pieces.iter().enumerate() {
         rig.receive(bob, piece);
         if turns[i % turns.len()] {

@@ -218,7 +218,7 @@ fn slow_reader_keeps_a_bounded_queue_and_catches_up() {
 fn node_with_hosts(kind: HostKind, hosts: u32) -> Node {
     let own = Identity { id: HostId(1), is_id_configured: true, name: vec![], info: vec![] };
     let (mut node, now) = (Node::new(own, 0, Limits::default(), 1), Time::default());
-    let neighbour = node.open_link(now, Wire::Crc);
+    let neighbour = node.open_link(now, Wire::CRC);
     node.receive(now, neighbour, &server(2, "two", ""));
     for id in 1000..1000 + hosts {
         node.receive(now, neighbour, &registration(kind, id, 2, "u1234567", "sixteen bytes of"));
@@ -247,7 +247,7 @@ fn bursts_to_many_newcomers_are_spread_over_turns() {
     let now = Time::default();
     run_turn(&mut node);
     for id in 101..121 {
-        let link = node.open_link(now, Wire::Crc);
+        let link = node.open_link(now, Wire::CRC);
         node.receive(now, link, &user(id, "", ""));
     }
     let (mut turns, mut bytes) = (0, 0);
@@ -266,7 +266,7 @@ fn skipping_hosts_hidden_from_a_link_is_spread_over_turns() {
     let mut node = node_with_hosts(HostKind::Server, 100_000);
     let now = Time::default();
     run_turn(&mut node);
-    let link = node.open_link(now, Wire::Crc);
+    let link = node.open_link(now, Wire::CRC);
     node.receive(now, link, &user(101, "", ""));
     let mut turns = 0;
     while node.next_deadline() == Some(now) {
@@ -280,7 +280,7 @@ fn skipping_hosts_hidden_from_a_link_is_spread_over_turns() {
 fn read_budget_shrinks_for_a_link_that_registers_many_hosts() {
     let own = Identity { id: HostId(1), is_id_configured: true, name: vec![], info: vec![] };
     let (mut node, now) = (Node::new(own, 0, Limits::default(), 1), Time::default());
-    let neighbour = node.open_link(now, Wire::Crc);
+    let neighbour = node.open_link(now, Wire::CRC);
     node.receive(now, neighbour, &server(2, "two", ""));
     let user_registrations = |ids: std::ops::Range<u32>| -> Vec<u8> {
         ids.flat_map(|id| registration(HostKind::User, id, 2, "user", "")).collect()
@@ -299,12 +299,12 @@ fn chat_run_that_empties_a_queue_does_not_end_a_burst() {
     const USERS: u32 = 400;
     let own = Identity { id: HostId(1), is_id_configured: true, name: vec![], info: vec![] };
     let (mut node, now) = (Node::new(own, 0, Limits::default(), 1), Time::default());
-    let neighbour = node.open_link(now, Wire::Crc);
+    let neighbour = node.open_link(now, Wire::CRC);
     let info = "i".repeat(500);
     let user_registrations =
         (1000..1000 + USERS).flat_map(|id| registration(HostKind::User, id, 2, "user", &info));
     node.receive(now, neighbour, &[server(2, "two", ""), user_registrations.collect()].concat());
-    let other_neighbour = node.open_link(now, Wire::Crc);
+    let other_neighbour = node.open_link(now, Wire::CRC);
     node.receive(now, other_neighbour, &server(3, "three", ""));
     node.receive(now, other_neighbour, &registration(HostKind::User, 301, 3, "", ""));
     assert!(node.relay().is_behind(other_neighbour), "its burst takes several portions");

@@ -128,7 +128,7 @@ fn queue_is_reported_once_when_filled_and_once_above_high_water() {
     let own = Identity { id: HostId(1), is_id_configured: true, name: vec![], info: vec![] };
     let (mut node, now) = (Node::new(own, 0, Limits::default(), 1), Time::default());
     let [frodo, sam] = [101, 102].map(|id| {
-        let link = node.open_link(now, Wire::Crc);
+        let link = node.open_link(now, Wire::CRC);
         node.receive(now, link, &user(id, "", ""));
         link
     });

@@ -34,7 +34,7 @@ fn desired_id_frame(id: i64) -> Vec<u8> {
 
 /// Connects a client under the id that the server assigns.
 fn connect_client(world: &mut World, server: usize) -> DirectClient {
-    let client = world.connect_on(server, Wire::Direct);
+    let client = world.connect_on(server, Wire::DIRECT);
     world.run_until_quiescent();
     let bytes = world.take_received(client);
     let handshake = wire::parse_handshake(&bytes).expect("a handshake");
@@ -271,7 +271,7 @@ fn client_gets_an_error_handshake_when_the_host_table_is_full() {
     let mut world = world();
     let limits = Limits { host_table_bytes_max: 150, ..Limits::default() };
     let one = world.start(ServerSpec { limits, ..ServerSpec::new(1, None) });
-    let [first, second] = [(); 2].map(|()| world.connect_on(one, Wire::Direct));
+    let [first, second] = [(); 2].map(|()| world.connect_on(one, Wire::DIRECT));
     world.run_until_quiescent();
     assert!(!wire::parse_handshake(&world.take_received(first)).expect("a handshake").error);
     let bytes = world.take_received(second);

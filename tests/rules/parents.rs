@@ -163,7 +163,7 @@ fn dialling_child(id_is_chosen: bool) -> (Node, LinkId) {
         info: vec![],
     };
     let (mut node, now) = (Node::new(own, 1, Limits::default(), 1), Time::default());
-    let neighbour = node.open_link(now, Wire::Crc);
+    let neighbour = node.open_link(now, Wire::CRC);
     node.receive(now, neighbour, &server(3, "three", ""));
     node.advance(now);
     let Some(Action::Dial { target: 0, link }) = node.poll_action() else { panic!("no dial") };

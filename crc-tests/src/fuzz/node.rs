@@ -34,9 +34,9 @@ impl LinkObserver {
 
     fn receive(&mut self, bytes: &[u8]) {
         let Self { wire, decoder, users, is_user_link } = self;
-        match wire {
-            Wire::Crc => {}
-            Wire::Direct => {
+        match wire.name() {
+            "crc" => {}
+            "direct" => {
                 let len_of = |bytes: &[u8]| direct_wire::frame_len(bytes, 2 * FRAME_BYTES_MAX);
                 let check_frame = |frame: &[u8]| {
                     assert!(direct_wire::parse_frame(frame).is_ok());
@@ -44,7 +44,7 @@ impl LinkObserver {
                 };
                 return decoder.decode(bytes, len_of, check_frame).expect("frames of the wire");
             }
-            Wire::Classic => {
+            _ => {
                 let result = decoder.decode(bytes, classic_wire::frame_len, |_| true);
                 return result.expect("frames of the wire");
             }
@@ -160,9 +160,9 @@ impl NodeFuzz {
             }
             (operation, slot @ None) => {
                 let wire = match operation {
-                    29 => Wire::Direct,
-                    30 => Wire::Classic,
-                    _ => Wire::Crc,
+                    29 => Wire::DIRECT,
+                    30 => Wire::CLASSIC,
+                    _ => Wire::CRC,
                 };
                 *slot = Some((node.open_link(*now, wire), LinkObserver::new(wire)));
             }
@@ -175,7 +175,7 @@ impl NodeFuzz {
             // The script plays the parent on a free link.
             Action::Dial { link, .. } => match links.iter_mut().find(|slot| slot.is_none()) {
                 Some(slot) => {
-                    *slot = Some((link, LinkObserver::new(Wire::Crc)));
+                    *slot = Some((link, LinkObserver::new(Wire::CRC)));
                     node.dialled(*now, link, &Origin::default());
                 }
                 None => node.closed(*now, link, &CloseReason::PeerClosed),

@@ -322,9 +322,9 @@ impl Backend for Simulator {
             return Err(RunError(format!("no server listens at {label}")));
         };
         let wire = match launch.wire {
-            ClientWire::Crc => Wire::Crc,
-            ClientWire::Direct => Wire::Direct,
-            ClientWire::Classic => Wire::Classic,
+            ClientWire::Crc => Wire::CRC,
+            ClientWire::Direct => Wire::DIRECT,
+            ClientWire::Classic => Wire::CLASSIC,
         };
         let mut app = new_app(launch)?;
         let connection = self.world.connect_on(server, wire);

@@ -181,7 +181,7 @@ impl World {
 
     /// Connects a client to a server on the CRC wire. The client sends nothing by itself.
     pub fn connect(&mut self, server: usize) -> ClientId {
-        self.connect_on(server, Wire::Crc)
+        self.connect_on(server, Wire::CRC)
     }
 
     /// Connects a client to a server on any wire.

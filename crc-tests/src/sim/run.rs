@@ -128,8 +128,8 @@ impl World {
             return self.handle_event(Event::Closed(end, reason));
         };
         let node = self.servers[parent].node.as_mut().expect("a running parent");
-        let accepted = node.open_link(now, Wire::Crc);
-        self.open_pipe(end, parent, accepted, Wire::Crc);
+        let accepted = node.open_link(now, Wire::CRC);
+        self.open_pipe(end, parent, accepted, Wire::CRC);
         let node = self.servers[server].node.as_mut().expect("a running child");
         node.dialled(now, link, &Origin::default());
         self.drive(server);
@@ -275,7 +275,7 @@ impl World {
 
     pub(super) fn transmit(&mut self, from: PipeEnd, to: PipeEnd, bytes: &[u8]) {
         if let Some(trace) = &mut self.trace {
-            let wire = self.non_crc_ends.get(&from).copied().unwrap_or(Wire::Crc);
+            let wire = self.non_crc_ends.get(&from).copied().unwrap_or(Wire::CRC);
             trace.record(self.net.now, from, to, wire, bytes);
         }
         self.net.send(to, bytes, Event::Bytes);
@@ -283,11 +283,11 @@ impl World {
 
     pub(super) fn open_pipe(&mut self, from: PipeEnd, server: usize, link: LinkId, wire: Wire) {
         let accepted = PipeEnd::Server { server, link };
-        if wire != Wire::Crc {
+        if wire != Wire::CRC {
             self.non_crc_ends.extend([(from, wire), (accepted, wire)]);
         }
         self.net.open_pipe(from, accepted);
-        if wire == Wire::Crc {
+        if wire == Wire::CRC {
             let server = &mut self.servers[server];
             server.first_frames.push(Vec::new());
             server

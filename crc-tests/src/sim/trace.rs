@@ -59,16 +59,16 @@ impl<End: Copy + Eq + Hash> Trace<End> {
             descriptions.push(description);
             true
         };
-        let is_valid = match wire {
-            Wire::Crc => {
+        let is_valid = match wire.name() {
+            "crc" => {
                 let len_of = |bytes: &[u8]| crc_codec::frame_len(bytes, usize::MAX);
                 decoder.decode(bytes, len_of, |frame| push(describe_frame(frame))).is_ok()
             }
-            Wire::Direct => {
+            "direct" => {
                 let len_of = |bytes: &[u8]| direct::frame_len(bytes, usize::MAX);
                 decoder.decode(bytes, len_of, |frame| push(describe_direct_frame(frame))).is_ok()
             }
-            Wire::Classic => {
+            _ => {
                 let describe = |frame: &[u8]| push(describe_classic_frame(frame));
                 decoder.decode(bytes, classic::frame_len, describe).is_ok()
             }

@@ -1,7 +1,8 @@
-//! The classic door (contract section 4): messages of 256 bytes, names of eight.
+//! The classic wire: messages of 256 bytes with eight-byte names.
 //!
-//! `codec` the codec, `pages` the list as it
-//! is sent, `lists` when a client is sent one, `answers` the form of what it is told, `session` the rest.
+//! `pages` holds a list of users as it is sent, `list_cache` shares lists between clients,
+//! `list_sender` decides when a client is sent one, and `responder` encodes replies in the form that
+//! the client uses.
 
 pub mod codec;
 mod list_cache;
@@ -12,4 +13,13 @@ mod session;
 
 pub use self::list_cache::ListCache;
 pub use self::session::Session;
-pub(in crate::wires) use self::session::sender_name;
+
+use crate::wires::WireSpec;
+
+/// The row of the classic wire in the table of wires.
+pub static SPEC: WireSpec = WireSpec {
+    name: "classic",
+    default_port: 3602,
+    sends_mail: false,
+    open: || Box::new(Session::default()),
+};

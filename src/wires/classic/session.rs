@@ -15,7 +15,7 @@ use super::responder::Responder;
 use crate::id::{HostId, WideId};
 use crate::limits::{
     CLASSIC_MISSED_ALIVES_MAX, CLASSIC_RECENT_RECIPIENTS_MAX, CLASSIC_WORK_INTERVAL,
-    FRAME_HEADROOM_BYTES,
+    FRAME_HEADROOM_BYTES, Limits,
 };
 use crate::link::SendQueue;
 use crate::link::{CloseReason, Time};
@@ -23,7 +23,8 @@ use crate::names::{is_reserved, make_alias, parse_user_name};
 use crate::printable::Printable;
 use crate::relay::encode_mail_text;
 use crate::relay::message::{Message, StatusCode};
-use crate::wires::{Effect, SessionCx, SharedNames};
+use crate::relay::notice::Notice;
+use crate::wires::{Effect, Effects, NoticeCx, RunMatcher, Session as _, SessionCx, SharedNames};
 
 /// How much of a word that nobody knows is said back, in bytes: however it is escaped, one message
 /// has room for it.
@@ -78,35 +79,150 @@ impl Default for Session {
     }
 }
 
-impl Session {
-    pub(in crate::wires) fn on_frame<'a>(
-        &mut self,
-        frame: &'a [u8],
-        cx: &mut SessionCx<'_>,
-    ) -> Effect<'a> {
+impl crate::wires::Session for Session {
+    #[inline]
+    fn frame_len(&self, bytes: &[u8], _: &Limits) -> Result<Option<usize>, String> {
+        wire::frame_len(bytes).map_err(|error| error.to_string())
+    }
+
+    fn on_frame<'a>(&mut self, frame: &'a [u8], cx: &mut SessionCx<'_>, effects: &mut Effects<'a>) {
         self.responder.detect_form(frame, cx.queue);
         if let State::Refused(reason) = &self.state {
-            return Effect::Close(reason.clone());
+            return effects.push(Effect::Close(reason.clone()));
         }
-        self.send_presence(cx.now, cx.names, cx.queue);
+        self.send_pending(cx.now, cx.names, cx.queue);
         let Some(message) = wire::parse_frame(frame) else {
-            return Effect::None;
+            return;
         };
         let (command, argument) = split_command(message.text);
         let is_command = message.destination == Name::SERVER;
-        if is_command && command == b"Connect" {
-            return self.handle_connect(argument, message.source, frame, cx);
-        }
-        if !matches!(self.state, State::Online) || message.source != self.responder.client_name() {
-            return invalid_source();
-        }
-        if is_command {
+        effects.extend(if is_command && command == b"Connect" {
+            self.handle_connect(argument, message.source, frame, cx)
+        } else if !matches!(self.state, State::Online)
+            || message.source != self.responder.client_name()
+        {
+            Some(invalid_source())
+        } else if is_command {
             self.handle_command(command, argument, cx)
         } else {
             self.handle_chat(&message, cx)
+        });
+    }
+
+    fn on_notice(&mut self, notice: &Notice<'_>, cx: &mut NoticeCx<'_>) {
+        let unknown_host = match *notice {
+            Notice::UnknownId(id) => Some(id),
+            Notice::Status { code: StatusCode::UNKNOWN_ID, text, .. } => parse_unknown_id(text),
+            _ => None,
+        };
+        if let Some(name) = unknown_host.and_then(|id| self.name_of(id, cx.names)) {
+            return self.send_not_online(name, cx.queue);
+        }
+        match *notice {
+            Notice::Chat { source, text, .. } => {
+                self.responder.send_text(sender_name(source, cx.names), text, cx.queue);
+            }
+            Notice::Mail { sender, text, .. } => self.send_mail(sender, text, cx),
+            Notice::Welcome { .. } if matches!(self.state, State::Joining) => {
+                self.state = State::Online;
+                let interval = format!("Interval {}", self.alive_interval.as_secs_f64());
+                self.send_server_text(&interval, cx.queue);
+                self.list_sender.request();
+            }
+            Notice::Joined(_) | Notice::Quit { .. } | Notice::MailRefused { .. } => {}
+            Notice::Welcome { .. }
+            | Notice::IdTaken { .. }
+            | Notice::UnknownId(_)
+            | Notice::Kicked { .. }
+            | Notice::Status { .. } => {
+                if let Some((_, text)) = notice.status() {
+                    self.responder.send_text(Name::SERVER, &text, cx.queue);
+                }
+            }
         }
     }
 
+    fn on_timer(&mut self, cx: &mut SessionCx<'_>, effects: &mut Effects<'_>) {
+        self.connect_retry_at = self.connect_retry_at.filter(|&at| at > cx.now);
+        if self.responder.deadline().is_some_and(|at| at <= cx.now) {
+            self.responder.set_form(Form::Compact, cx.queue);
+        }
+        if let State::Refused(reason) = &self.state {
+            return effects.push(Effect::Close(reason.clone()));
+        }
+        if self.alive_deadline.is_some_and(|at| at <= cx.now) {
+            if cx.has_deferred_input {
+                // The deferred input may hold an `Alive`.
+                self.alive_deadline = Some(cx.now + self.alive_interval);
+                return;
+            }
+            self.alive_deadline = None;
+            let reason = CloseReason::Session("no Alive for three intervals".to_owned());
+            return effects.push(Effect::Close(reason));
+        }
+        self.send_pending(cx.now, cx.names, cx.queue);
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        let list_deadline = self.list_sender.deadline();
+        let deadlines =
+            [self.responder.deadline(), self.alive_deadline, list_deadline, self.connect_retry_at];
+        deadlines.into_iter().flatten().min()
+    }
+
+    fn on_registration_refused(&mut self, queue: &mut SendQueue) {
+        let name = self.responder.client_name();
+        self.send_error(name.unpadded(), "cannot be registered now", queue);
+        if !self.responder.is_form_known() {
+            self.responder.set_form(Form::Compact, queue); // the connection closes now
+        }
+    }
+
+    fn is_behind(&self, names: &SharedNames) -> bool {
+        self.list_sender.is_pending(&names.directory)
+    }
+
+    fn send_pending(&mut self, now: Time, names: &mut SharedNames, queue: &mut SendQueue) {
+        if !self.is_behind(names) {
+            return;
+        }
+        // A client that is no longer a user, because the server stops, gets no list.
+        if self.responder.is_form_known() && names.directory.name_of(self.id).is_some() {
+            let (directory, lists) = (&mut names.directory, &mut names.lists);
+            self.list_sender.send(now, directory, lists, &mut self.responder, queue);
+        } else {
+            self.list_sender.pause();
+        }
+    }
+
+    fn closed(&mut self, names: &mut SharedNames) {
+        if std::mem::take(&mut self.is_directory_reader) && names.directory.remove_reader() {
+            names.lists = ListCache::default();
+        }
+    }
+
+    fn run_matcher(&self) -> Option<RunMatcher> {
+        let (_, recipient) = self.recent_recipients.back()?;
+        let mut key = [0; 16];
+        key[..8].copy_from_slice(recipient.padded());
+        key[8..].copy_from_slice(self.responder.client_name().padded());
+        Some(RunMatcher { key, match_chat })
+    }
+
+    fn on_chats<'a>(
+        &mut self,
+        (source, _): (HostId, HostId),
+        cx: &mut NoticeCx<'_>,
+        next_text: &mut dyn FnMut(&SendQueue) -> Option<&'a [u8]>,
+    ) {
+        let sender = sender_name(source, cx.names);
+        while let Some(text) = next_text(cx.queue) {
+            self.responder.send_text(sender, text, cx.queue);
+        }
+    }
+}
+
+impl Session {
     /// Handles a `Connect`. The name is `argument`, or the source field if that is empty.
     fn handle_connect<'a>(
         &mut self,
@@ -114,14 +230,14 @@ impl Session {
         source: Name,
         frame: &[u8],
         cx: &mut SessionCx<'_>,
-    ) -> Effect<'a> {
+    ) -> Option<Effect<'a>> {
         let name = match argument {
             [] => Cow::Owned(source.unpadded().to_vec()),
             _ => Cow::Borrowed(argument),
         };
         let wanted_name = parse_user_name(&name);
         if wanted_name.is_some_and(|name| !is_reserved(name)) && !self.prepare_directory(cx) {
-            return Effect::Defer;
+            return Some(Effect::Defer);
         }
         if matches!(self.state, State::Unregistered) {
             self.responder.start(cx.now, wanted_name.unwrap_or(source), frame);
@@ -138,7 +254,7 @@ impl Session {
         self.id = cx.unused_id();
         self.alive_interval = cx.limits.classic_alive_interval;
         self.extend_alive_deadline(cx.now);
-        Effect::Register { id: self.id, name }
+        Some(Effect::Register { id: self.id, name })
     }
 
     /// Whether it is known who has which name. If not, it is found out for this client, from turn to turn.
@@ -157,14 +273,14 @@ impl Session {
         name: &[u8],
         problem: &str,
         queue: &mut SendQueue,
-    ) -> Effect<'static> {
+    ) -> Option<Effect<'static>> {
         self.send_error(name, problem, queue);
         let reason = CloseReason::Session(format!("{} {problem}", Printable(name)));
         if self.responder.is_form_known() {
-            return Effect::Close(reason);
+            return Some(Effect::Close(reason));
         }
         self.state = State::Refused(reason);
-        Effect::None
+        None
     }
 
     fn extend_alive_deadline(&mut self, now: Time) {
@@ -178,22 +294,24 @@ impl Session {
         command_word: &[u8],
         argument: &[u8],
         cx: &mut SessionCx<'_>,
-    ) -> Effect<'static> {
+    ) -> Option<Effect<'static>> {
         // Without an argument, the source field names the client; it was checked already.
         let is_own_name =
             argument.is_empty() || argument == self.responder.client_name().unpadded();
         match command_word {
             b"List" => {
                 self.list_sender.request();
-                self.send_presence(cx.now, cx.names, cx.queue);
+                self.send_pending(cx.now, cx.names, cx.queue);
             }
-            b"Alive" | b"Quit" if !is_own_name => return invalid_source(),
+            b"Alive" | b"Quit" if !is_own_name => return Some(invalid_source()),
             b"Alive" => self.extend_alive_deadline(cx.now),
-            b"Quit" => return Effect::Relay(Message::ClientQuit { source: self.id, text: b"" }),
+            b"Quit" => {
+                return Some(Effect::Relay(Message::ClientQuit { source: self.id, text: b"" }));
+            }
             _ => self
                 .send_server_text(&format!("unknown command: {}", excerpt(command_word)), cx.queue),
         }
-        Effect::None
+        None
     }
 
     /// A client that is online speaks to others.
@@ -201,31 +319,26 @@ impl Session {
         &mut self,
         message: &wire::Message<'a>,
         cx: &mut SessionCx<'_>,
-    ) -> Effect<'a> {
+    ) -> Option<Effect<'a>> {
         let (from, text) = (self.id, Cow::Borrowed(message.text));
         if text.len() + FRAME_HEADROOM_BYTES > cx.limits.frame_bytes_max {
             self.send_server_text("this text is too long to pass on", cx.queue);
-            return Effect::None;
+            return None;
         }
         let name = message.destination;
         if name == Name::ALL {
-            return Effect::Broadcast { from, text };
+            return Some(Effect::Broadcast { from, text });
         }
         match cx.names.directory.find_user(name) {
             Some(to) => {
                 self.remember_recipient(to, name);
-                Effect::Chat { from, to, text }
+                Some(Effect::Chat { from, to, text })
             }
             None => {
                 self.send_not_online(name, cx.queue);
-                Effect::None
+                None
             }
         }
-    }
-
-    /// Between whom the last chat was: its destination, and this client.
-    pub(in crate::wires) fn last_chat_names(&self) -> Option<(Name, Name)> {
-        self.recent_recipients.back().map(|&(_, name)| (name, self.responder.client_name()))
     }
 
     fn remember_recipient(&mut self, id: HostId, name: Name) {
@@ -239,71 +352,15 @@ impl Session {
         self.recent_recipients.push_back((id, name));
     }
 
-    pub(in crate::wires) fn on_registration_refused(&mut self, queue: &mut SendQueue) {
-        let name = self.responder.client_name();
-        self.send_error(name.unpadded(), "cannot be registered now", queue);
-        if !self.responder.is_form_known() {
-            self.responder.set_form(Form::Compact, queue); // there is no later
-        }
-    }
-
-    pub(in crate::wires) fn deliver(
-        &mut self,
-        message: &Message<'_>,
-        names: &SharedNames,
-        queue: &mut SendQueue,
-    ) {
-        match *message {
-            Message::Chat { source, text, .. } => {
-                self.deliver_chat(sender_name(source, names), text, queue);
-            }
-            Message::Status { code: StatusCode::WELCOME, .. }
-                if matches!(self.state, State::Joining) =>
-            {
-                self.state = State::Online;
-                self.send_server_text(
-                    &format!("Interval {}", self.alive_interval.as_secs_f64()),
-                    queue,
-                );
-                self.list_sender.request();
-            }
-            Message::Status { code, text, .. } => {
-                let unknown_host =
-                    (code == StatusCode::UNKNOWN_ID).then(|| parse_unknown_id(text)).flatten();
-                match unknown_host.and_then(|id| self.name_of(id, names)) {
-                    Some(name) => self.send_not_online(name, queue),
-                    None => self.responder.send_text(Name::SERVER, text, queue),
-                }
-            }
-            Message::Registration(_) | Message::ClientQuit { .. } | Message::ServerQuit { .. } => {}
-        }
-    }
-
-    /// A chat, from whom [`sender_name`] names.
-    pub(in crate::wires) fn deliver_chat(
-        &mut self,
-        sender: Name,
-        text: &[u8],
-        queue: &mut SendQueue,
-    ) {
-        self.responder.send_text(sender, text, queue);
-    }
-
     /// The name of a user who is here, or was when this client spoke to it.
     fn name_of(&self, id: HostId, names: &SharedNames) -> Option<Name> {
         let recipient = self.recent_recipients.iter().find(|&&(addressee, _)| addressee == id);
         names.directory.name_of(id).or(recipient.map(|&(_, name)| name))
     }
 
-    /// What somebody said while this client was away. Who is not online is called by the number.
-    pub(in crate::wires) fn deliver_mail(
-        &mut self,
-        sender: WideId,
-        text: &[u8],
-        names: &SharedNames,
-        queue: &mut SendQueue,
-    ) {
-        let directory = &names.directory;
+    /// Sends mail. A sender who is not online is named by its id, if that is a free classic name.
+    fn send_mail(&mut self, sender: WideId, text: &[u8], cx: &mut NoticeCx<'_>) {
+        let (directory, queue) = (&cx.names.directory, &mut *cx.queue);
         let online_name = u32::try_from(sender.0).ok().and_then(|id| directory.name_of(HostId(id)));
         let id_text = sender.to_string();
         let free_name =
@@ -327,67 +384,17 @@ impl Session {
         let text = [name.unpadded(), b" is not online"].concat();
         self.responder.send_text(Name::SERVER, &text, queue);
     }
-
-    pub(in crate::wires) fn deadline(&self) -> Option<Time> {
-        let list_deadline = self.list_sender.deadline();
-        let deadlines =
-            [self.responder.deadline(), self.alive_deadline, list_deadline, self.connect_retry_at];
-        deadlines.into_iter().flatten().min()
-    }
-
-    pub(in crate::wires) fn on_timer(&mut self, cx: &mut SessionCx<'_>) -> Effect<'static> {
-        self.connect_retry_at = self.connect_retry_at.filter(|&at| at > cx.now);
-        if self.responder.deadline().is_some_and(|at| at <= cx.now) {
-            self.responder.set_form(Form::Compact, cx.queue);
-        }
-        if let State::Refused(reason) = &self.state {
-            return Effect::Close(reason.clone());
-        }
-        if self.alive_deadline.is_some_and(|at| at <= cx.now) {
-            if cx.has_deferred_input {
-                // What waits may say that it is alive.
-                self.alive_deadline = Some(cx.now + self.alive_interval);
-                return Effect::None;
-            }
-            self.alive_deadline = None;
-            return Effect::Close(CloseReason::Session("no Alive for three intervals".to_owned()));
-        }
-        self.send_presence(cx.now, cx.names, cx.queue);
-        Effect::None
-    }
-
-    /// Whether [`Session::refresh`] has anything to do.
-    pub(in crate::wires) fn is_behind(&self, names: &SharedNames) -> bool {
-        self.list_sender.is_pending(&names.directory)
-    }
-
-    pub(in crate::wires) fn send_presence(
-        &mut self,
-        now: Time,
-        names: &mut SharedNames,
-        queue: &mut SendQueue,
-    ) {
-        if !self.is_behind(names) {
-            return;
-        }
-        // Who has left, because the server stops for one, is told nothing any more.
-        if self.responder.is_form_known() && names.directory.name_of(self.id).is_some() {
-            let (directory, lists) = (&mut names.directory, &mut names.lists);
-            self.list_sender.send(now, directory, lists, &mut self.responder, queue);
-        } else {
-            self.list_sender.pause();
-        }
-    }
-
-    pub(in crate::wires) fn on_closed(&mut self, names: &mut SharedNames) {
-        if std::mem::take(&mut self.is_directory_reader) && names.directory.remove_reader() {
-            names.lists = ListCache::default();
-        }
-    }
 }
 
-/// What the sender of a chat is called.
-pub(in crate::wires) fn sender_name(source: HostId, names: &SharedNames) -> Name {
+/// [`crate::wires::MatchChat`] of this wire; the key is destination and source.
+fn match_chat<'a>(key: &[u8; 16], bytes: &'a [u8], _: usize) -> Option<(&'a [u8], usize)> {
+    let (destination, source) = key.split_first_chunk()?;
+    let source = source.try_into().ok()?;
+    wire::parse_text_between(Name::from_padded(*destination), Name::from_padded(source), bytes)
+}
+
+/// Returns the name of a chat's sender.
+fn sender_name(source: HostId, names: &SharedNames) -> Name {
     names.directory.name_of(source).unwrap_or_else(|| make_alias(b"", source))
 }
 

@@ -1,33 +1,34 @@
-//! A direct client's session: gives it an id, and turns its messages into chats, echoes and mail.
+//! The session of a direct client: assigns ids, and turns messages into chats, echoes and mail.
 //!
-//! A client is a user of the network as soon as it is connected. Its id is its CRC id where that
-//! fits, and its name in decimal; a larger one has a random CRC id under that name.
+//! A client is a user of the network as soon as it is connected. Its CRC id is its id where that fits
+//! in 32 bits, and random otherwise. Its name is its id in decimal.
 
 use std::borrow::Cow;
 
 use super::codec::{self as wire, Control, FastHandshake};
 use crate::id::{HostId, WideId};
-use crate::limits::{DIRECT_ID_CHANGE_INTERVAL, FRAME_HEADROOM_BYTES};
+use crate::limits::{DIRECT_ID_CHANGE_INTERVAL, FRAME_HEADROOM_BYTES, Limits};
 use crate::link::SendQueue;
 use crate::link::{CloseReason, Time};
 use crate::relay::FirstLink;
-use crate::relay::message::{Message, StatusCode};
-use crate::wires::{Effect, SessionCx, SharedNames};
+use crate::relay::message::StatusCode;
+use crate::relay::notice::Notice;
+use crate::wires::{Effect, Effects, NoticeCx, RunMatcher, SessionCx};
 
-/// What a client is known as.
+/// A direct session.
 #[derive(Debug)]
 pub struct Session {
-    /// In the network; [`HostId::NO_SLOT`] until it is registered.
+    /// The client's id in the network; [`HostId::NONE`] until it is registered.
     id: HostId,
-    /// On this wire.
+    /// The client's id on this wire.
     wide_id: WideId,
-    /// It has asked for the id that it is being registered with.
+    /// Whether the client asked for the id that is being registered.
     has_requested_id: bool,
-    /// It changed its id lately: the next change waits until then.
+    /// When the client may change its id next.
     next_id_change_at: Option<Time>,
-    /// What it says waits for that.
+    /// Whether input is deferred until `next_id_change_at`.
     is_deferred: bool,
-    /// To whom the last message was that went on as a chat.
+    /// Recipient of the last message that became a chat.
     last_recipient: WideId,
 }
 
@@ -45,45 +46,118 @@ impl Default for Session {
     }
 }
 
-impl Session {
-    /// Assigns an id.
-    pub(in crate::wires) fn on_connect(&mut self, cx: &mut SessionCx<'_>) -> Effect<'static> {
-        // Not one that somebody else has mail under: that is for who asks for it.
+impl crate::wires::Session for Session {
+    #[inline]
+    fn frame_len(&self, bytes: &[u8], limits: &Limits) -> Result<Option<usize>, String> {
+        wire::frame_len(bytes, limits.frame_bytes_max).map_err(|error| error.to_string())
+    }
+
+    /// Assigns an id. An id that mail waits for is left to the user who asks for it.
+    fn on_open(&mut self, cx: &mut SessionCx<'_>, effects: &mut Effects<'_>) {
         let mut id = cx.unused_id();
         while cx.spool.has_mail(id.into()) {
             id = cx.unused_id();
         }
-        self.register(id, id.into())
+        effects.push(self.register(id, id.into()));
     }
 
+    fn on_frame<'a>(&mut self, frame: &'a [u8], cx: &mut SessionCx<'_>, effects: &mut Effects<'a>) {
+        let message = match wire::parse_client_frame(frame) {
+            Ok(message) => message,
+            Err(error) => {
+                let reason = CloseReason::ProtocolError(error.to_string());
+                return effects.push(Effect::Close(reason));
+            }
+        };
+        effects.extend(match message.control {
+            _ if cx.has_unacked_mail && !is_mail(&message, cx) => Some(Effect::Defer),
+            Some(Control::DesiredId(desired)) => self.handle_desired_id(WideId(desired), cx),
+            // A reply to nothing that the server sent.
+            Some(Control::Handshake(_)) => None,
+            None => self.handle_message(WideId(message.to), message.msg, cx),
+        });
+    }
+
+    fn on_notice(&mut self, notice: &Notice<'_>, cx: &mut NoticeCx<'_>) {
+        match *notice {
+            Notice::Chat { source, text, .. } => {
+                self.send_text(cx.names.wide_ids.wide_id(source), text, cx.queue);
+            }
+            Notice::Mail { sender, text, .. } => self.send_text(sender, text, cx.queue),
+            Notice::Welcome { .. } => {
+                if std::mem::take(&mut self.has_requested_id) {
+                    self.send_handshake(false, cx.queue);
+                } else {
+                    let handshake = FastHandshake { id: self.wide_id.0, error: false };
+                    wire::encode(&handshake, cx.queue.tail());
+                }
+            }
+            Notice::MailRefused { to, reason } => {
+                let text = format!("not kept for {to}: {reason}");
+                self.send_text(WideId(0), text.as_bytes(), cx.queue);
+            }
+            Notice::Status { code, text, .. } if code != StatusCode::UNKNOWN_ID => {
+                self.send_text(WideId(0), text, cx.queue);
+            }
+            Notice::IdTaken { .. } | Notice::Kicked { .. } => {
+                if let Some((_, text)) = notice.status() {
+                    self.send_text(WideId(0), &text, cx.queue);
+                }
+            }
+            // This wire has no form for presence, and none for a message that reached nobody.
+            Notice::Status { .. }
+            | Notice::UnknownId(_)
+            | Notice::Joined(_)
+            | Notice::Quit { .. } => {}
+        }
+    }
+
+    fn on_timer(&mut self, cx: &mut SessionCx<'_>, _: &mut Effects<'_>) {
+        self.is_deferred &= self.next_id_change_at.is_some_and(|at| at > cx.now);
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        self.next_id_change_at.filter(|_| self.is_deferred)
+    }
+
+    fn on_registration_refused(&mut self, queue: &mut SendQueue) {
+        wire::encode(&FastHandshake { id: 0, error: true }, queue.tail());
+    }
+
+    fn run_matcher(&self) -> Option<RunMatcher> {
+        let mut key = [0; 16];
+        key[..8].copy_from_slice(&self.last_recipient.0.to_ne_bytes());
+        Some(RunMatcher { key, match_chat })
+    }
+
+    fn on_chats<'a>(
+        &mut self,
+        (source, _): (HostId, HostId),
+        cx: &mut NoticeCx<'_>,
+        next_text: &mut dyn FnMut(&SendQueue) -> Option<&'a [u8]>,
+    ) {
+        let sender = cx.names.wide_ids.wide_id(source);
+        while let Some(text) = next_text(cx.queue) {
+            self.send_text(sender, text, cx.queue);
+        }
+    }
+}
+
+impl Session {
     fn register(&mut self, id: HostId, wide_id: WideId) -> Effect<'static> {
         (self.id, self.wide_id) = (id, wide_id);
         Effect::Register { id, name: Cow::Owned(wide_id.to_string().into_bytes()) }
     }
 
-    pub(in crate::wires) fn on_frame<'a>(
+    /// Handles a request for another id.
+    fn handle_desired_id(
         &mut self,
-        frame: &'a [u8],
+        desired: WideId,
         cx: &mut SessionCx<'_>,
-    ) -> Effect<'a> {
-        let message = match wire::parse_client_frame(frame) {
-            Ok(message) => message,
-            Err(error) => return Effect::Close(CloseReason::ProtocolError(error.to_string())),
-        };
-        match message.control {
-            _ if cx.has_unacked_mail && !is_mail(&message, cx) => Effect::Defer,
-            Some(Control::DesiredId(desired)) => self.handle_desired_id(WideId(desired), cx),
-            // An answer that nobody asked for.
-            Some(Control::Handshake(_)) => Effect::None,
-            None => self.handle_message(WideId(message.to), message.msg, cx),
-        }
-    }
-
-    /// The client wants to be known as somebody else.
-    fn handle_desired_id(&mut self, desired: WideId, cx: &mut SessionCx<'_>) -> Effect<'static> {
+    ) -> Option<Effect<'static>> {
         if desired == self.wide_id {
             self.send_handshake(false, cx.queue);
-            return Effect::None;
+            return None;
         }
         let id = match u32::try_from(desired.0).map(HostId) {
             Ok(id) if id.is_registrable() => (!cx.is_taken(id)).then_some(id),
@@ -96,16 +170,16 @@ impl Session {
         match id {
             Some(_) if self.next_id_change_at.is_some_and(|at| at > cx.now) => {
                 self.is_deferred = true;
-                Effect::Defer
+                Some(Effect::Defer)
             }
             Some(id) => {
                 self.has_requested_id = true;
                 self.next_id_change_at = Some(cx.now + DIRECT_ID_CHANGE_INTERVAL);
-                self.register(id, desired)
+                Some(self.register(id, desired))
             }
             None => {
                 self.send_handshake(true, cx.queue);
-                Effect::None
+                None
             }
         }
     }
@@ -117,26 +191,27 @@ impl Session {
         wire::encode(&message, queue.tail());
     }
 
+    /// Handles a message: an echo, a chat, or mail.
     fn handle_message<'a>(
         &mut self,
         to: WideId,
         text: Cow<'a, [u8]>,
         cx: &mut SessionCx<'_>,
-    ) -> Effect<'a> {
+    ) -> Option<Effect<'a>> {
         let WideId(from) = self.wide_id;
         if to.0 == 0 {
             wire::encode_plain_utf8(from, 0, &text, cx.queue.tail());
-            return Effect::None;
+            return None;
         }
         if text.len() + FRAME_HEADROOM_BYTES > cx.limits.frame_bytes_max {
             let detail = format!("a text of {} bytes, too long to pass on", text.len());
-            return Effect::Close(CloseReason::ProtocolError(detail));
+            return Some(Effect::Close(CloseReason::ProtocolError(detail)));
         }
         if to.0 < 0 {
-            log::debug!("direct client {from}: dropped a message to {to}, whom nobody can be");
-            return Effect::None;
+            log::debug!("direct client {from}: dropped a message to {to}, which is not an id");
+            return None;
         }
-        match find_reachable_user(to, cx) {
+        Some(match find_reachable_user(to, cx) {
             Some(host_id) => {
                 self.last_recipient = to;
                 Effect::Chat { from: self.id, to: host_id, text }
@@ -147,73 +222,11 @@ impl Session {
                 Effect::Defer
             }
             None => Effect::SendMail { from: self.wide_id, to, text },
-        }
+        })
     }
 
-    /// To whom the last chat was.
-    pub(in crate::wires) fn last_recipient(&self) -> WideId {
-        self.last_recipient
-    }
-
-    pub(in crate::wires) fn deadline(&self) -> Option<Time> {
-        self.next_id_change_at.filter(|_| self.is_deferred)
-    }
-
-    /// What was held comes again after this.
-    pub(in crate::wires) fn on_timer(&mut self, now: Time) {
-        self.is_deferred &= self.next_id_change_at.is_some_and(|at| at > now);
-    }
-
-    pub(in crate::wires) fn on_registration_refused(&mut self, queue: &mut SendQueue) {
-        wire::encode(&FastHandshake { id: 0, error: true }, queue.tail());
-    }
-
-    pub(in crate::wires) fn deliver(
-        &mut self,
-        message: &Message<'_>,
-        names: &SharedNames,
-        queue: &mut SendQueue,
-    ) {
-        match *message {
-            Message::Chat { source, text, .. } => {
-                self.deliver_text(names.wide_ids.wide_id(source), text, queue);
-            }
-            Message::Status { code: StatusCode::WELCOME, .. } => {
-                if std::mem::take(&mut self.has_requested_id) {
-                    self.send_handshake(false, queue);
-                } else {
-                    let handshake = FastHandshake { id: self.wide_id.0, error: false };
-                    wire::encode(&handshake, queue.tail());
-                }
-            }
-            Message::Status { code, text, .. } if code != StatusCode::UNKNOWN_ID => {
-                self.deliver_text(WideId(0), text, queue);
-            }
-            // To the sender of a message that reaches nobody nothing is said on this wire.
-            Message::Status { .. }
-            | Message::Registration(_)
-            | Message::ClientQuit { .. }
-            | Message::ServerQuit { .. } => {}
-        }
-    }
-
-    /// Sends the notice that a message of this client to `to` is not kept.
-    pub(in crate::wires) fn refuse_mail(
-        &mut self,
-        to: WideId,
-        reason: &str,
-        queue: &mut SendQueue,
-    ) {
-        self.deliver_text(WideId(0), format!("not kept for {to}: {reason}").as_bytes(), queue);
-    }
-
-    /// A text from somebody, now or some time ago; from 0 is from the server.
-    pub(in crate::wires) fn deliver_text(
-        &mut self,
-        sender: WideId,
-        text: &[u8],
-        queue: &mut SendQueue,
-    ) {
+    /// Sends a text to the client. Sender 0 is the server.
+    fn send_text(&self, sender: WideId, text: &[u8], queue: &mut SendQueue) {
         if wire::is_utf8(text) {
             wire::encode_plain_utf8(sender.0, self.wide_id.0, text, queue.tail());
         } else {
@@ -223,14 +236,24 @@ impl Session {
     }
 }
 
-/// Whether a message is one that has to be kept, rather than anything else.
+/// [`crate::wires::MatchChat`] of this wire; the key begins with the recipient.
+fn match_chat<'a>(
+    key: &[u8; 16],
+    bytes: &'a [u8],
+    frame_bytes_max: usize,
+) -> Option<(&'a [u8], usize)> {
+    let (to, _) = key.split_first_chunk()?;
+    wire::parse_plain_to(i64::from_ne_bytes(*to), bytes, frame_bytes_max)
+}
+
+/// Returns whether a message is to be stored.
 fn is_mail(message: &wire::ClientMessage<'_>, cx: &SessionCx<'_>) -> bool {
     let to = WideId(message.to);
     message.control.is_none() && to.0 > 0 && find_reachable_user(to, cx).is_none()
 }
 
-/// The user to whom a message can go now: who is there, not lost in a split, and has no mail waiting
-/// that must go first.
+/// Returns the user to whom a message can be forwarded at once: reachable, and without mail waiting that
+/// must be delivered first.
 fn find_reachable_user(to: WideId, cx: &SessionCx<'_>) -> Option<HostId> {
     let user = cx.names.wide_ids.find_user(to, cx.relay.hosts())?;
     let is_reachable = matches!(user.first_link, FirstLink::Link(_)) && !cx.spool.must_spool(to);

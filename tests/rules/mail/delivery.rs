@@ -153,14 +153,14 @@ fn id_with_waiting_mail_is_not_assigned() {
     let OneServer { mut world, one, .. } = one_server();
     // The id that the next client would get.
     let next_id = {
-        let client = world.connect_on(one, Wire::Direct);
+        let client = world.connect_on(one, Wire::DIRECT);
         world.run_until_quiescent();
         let handshake = crc::wires::direct::codec::parse_handshake(&world.take_received(client));
         handshake.expect("a handshake").id
     };
     let OneServer { mut world, one, seven } = one_server();
     send_numbered_texts(&mut world, &seven, next_id, 0..1);
-    let client = world.connect_on(one, Wire::Direct);
+    let client = world.connect_on(one, Wire::DIRECT);
     world.run_until_quiescent();
     let handshake = crc::wires::direct::codec::parse_handshake(&world.take_received(client));
     assert_ne!(handshake.expect("a handshake").id, next_id);

@@ -36,7 +36,7 @@ fn later_chats_do_not_overtake_mail() {
     let TwoServers { mut world, one, two, seven } =
         two_servers_in(World::new(1, NetConditions { delay_max: SECOND, splits_writes: false }));
     send_numbered_texts(&mut world, &seven, 8, 0..1000);
-    let eight = world.connect_on(two, Wire::Direct);
+    let eight = world.connect_on(two, Wire::DIRECT);
     world.run_until_quiescent();
     let mut desired_id = vec![0, 0, 0, 2];
     desired_id.extend([0x20, 8]);

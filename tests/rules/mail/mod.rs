@@ -84,7 +84,7 @@ fn assert_messages(world: &mut World, direct: &DirectClient, expected: &[(i64, S
 
 /// Connects client 8, which does not read.
 fn connect_stalled(world: &mut World, server: usize) -> ClientId {
-    let client = world.connect_on(server, Wire::Direct);
+    let client = world.connect_on(server, Wire::DIRECT);
     world.pause_reading(client);
     world.send(client, &[0, 0, 0, 2, 0x20, 8]);
     world.run_until_quiescent();

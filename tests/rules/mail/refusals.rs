@@ -100,7 +100,7 @@ impl Rig {
         let name = b"one".to_vec();
         let identity = Identity { id: HostId(1), is_id_configured: true, name, info: Vec::new() };
         let mut node = Node::new(identity, 0, limits, 1);
-        let link = node.open_link(Time::default(), Wire::Direct);
+        let link = node.open_link(Time::default(), Wire::DIRECT);
         let mut rig = Self { node, link };
         rig.receive(&[vec![0, 0, 0, 2, 0x20, 7]]);
         rig.take_texts();

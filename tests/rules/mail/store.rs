@@ -108,7 +108,7 @@ fn outstanding_store_requests_are_bounded() {
         Identity { id: HostId(1), is_id_configured: true, name: b"one".to_vec(), info: Vec::new() };
     let (mut node, now) = (Node::new(own, 0, Limits::default(), 1), Time::default());
     let text = "x".repeat(1_000_000);
-    let links: Vec<LinkId> = (0..20).map(|_| node.open_link(now, Wire::Direct)).collect();
+    let links: Vec<LinkId> = (0..20).map(|_| node.open_link(now, Wire::DIRECT)).collect();
     for &link in &links {
         node.receive(now, link, &[text_frame(8, &text), text_frame(9, "too")].concat());
     }

@@ -1,0 +1,86 @@
+//! The session of a CRC link. The relay's messages have the form of CRC frames, so it has no state.
+
+use super::codec;
+use crate::id::{HostId, WideId};
+use crate::limits::Limits;
+use crate::link::SendQueue;
+use crate::relay::encode_mail_text;
+use crate::relay::message::{Message, StatusCode};
+use crate::relay::notice::Notice;
+use crate::wires::{Effect, Effects, NoticeCx, Presence, SessionCx};
+
+/// A CRC session.
+#[derive(Debug)]
+pub struct Session;
+
+impl crate::wires::Session for Session {
+    #[inline]
+    fn frame_len(&self, bytes: &[u8], limits: &Limits) -> Result<Option<usize>, String> {
+        codec::frame_len(bytes, limits.frame_bytes_max).map_err(|error| error.to_string())
+    }
+
+    fn on_frame<'a>(&mut self, frame: &'a [u8], _: &mut SessionCx<'_>, effects: &mut Effects<'a>) {
+        effects.push(Effect::Relay(codec::parse_frame(frame)));
+    }
+
+    fn on_notice(&mut self, notice: &Notice<'_>, cx: &mut NoticeCx<'_>) {
+        let out = cx.queue.tail();
+        let (server, user) = (cx.server, HostId::NONE);
+        match *notice {
+            Notice::Chat { source, destination, text } => {
+                codec::encode(&Message::Chat { source, destination, text }, out);
+            }
+            Notice::Mail { sender, destination, text } => {
+                encode_mail(sender, destination, text, out);
+            }
+            Notice::Joined(registration) => {
+                codec::encode(&Message::Registration(registration), out);
+            }
+            Notice::Quit { source, text } => {
+                codec::encode(&Message::ClientQuit { source, text }, out);
+            }
+            Notice::Status { source, code, text } => {
+                codec::encode(&Message::Status { source, destination: user, code, text }, out);
+            }
+            Notice::Welcome { .. }
+            | Notice::IdTaken { .. }
+            | Notice::UnknownId(_)
+            | Notice::Kicked { .. }
+            | Notice::MailRefused { .. } => {
+                if let Some((code, text)) = notice.status() {
+                    let text = &text;
+                    let status = Message::Status { source: server, destination: user, code, text };
+                    codec::encode(&status, out);
+                }
+            }
+        }
+    }
+
+    fn presence(&self) -> Presence {
+        Presence::All
+    }
+
+    fn on_message(&mut self, message: &Message<'_>, queue: &mut SendQueue) {
+        codec::encode(message, queue.tail());
+    }
+
+    #[inline]
+    fn peek_chat(&self, bytes: &[u8]) -> Option<(HostId, HostId)> {
+        codec::peek_chat_ids(bytes)
+    }
+
+    #[inline]
+    fn measure_chat_run(&self, bytes: &[u8], first_len: usize, limits: &Limits) -> (usize, u64) {
+        codec::measure_chat_run(bytes, first_len, limits.frame_bytes_max)
+    }
+}
+
+/// Appends mail as a chat, or as a status that names the sender if its id does not fit in 32 bits.
+fn encode_mail(sender: WideId, destination: HostId, text: &[u8], out: &mut Vec<u8>) {
+    if let Ok(source) = u32::try_from(sender.0).map(HostId) {
+        return codec::encode(&Message::Chat { source, destination, text }, out);
+    }
+    let text = &encode_mail_text(sender, text);
+    let (source, destination) = (HostId::NONE, HostId::NONE);
+    codec::encode(&Message::Status { source, destination, code: StatusCode::MAIL, text }, out);
+}

@@ -1,0 +1,222 @@
+//! [`Session`]: one connection's side of a wire, and what it exchanges with the node.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use rand::rngs::StdRng;
+use smallvec::SmallVec;
+
+use super::{RunMatcher, SharedNames};
+use crate::id::{HostId, WideId};
+use crate::limits::Limits;
+use crate::link::{CloseReason, SendQueue, Time};
+use crate::mail::Spool;
+use crate::relay::Relay;
+use crate::relay::message::Message;
+use crate::relay::notice::Notice;
+
+/// One connection's side of a wire: frames to effects, and notices to frames.
+///
+/// A session replies to its own client on the send queue of its context. Whatever concerns others
+/// is returned as an [`Effect`].
+pub trait Session: fmt::Debug + Send {
+    /// Returns the length of the frame that `bytes` begin with, or `None` while its header is
+    /// incomplete.
+    ///
+    /// # Errors
+    /// Why the bytes are no frame of this wire. The stream cannot be read any further.
+    fn frame_len(&self, bytes: &[u8], limits: &Limits) -> Result<Option<usize>, String>;
+
+    /// Handles the start of a connection, before the client has sent anything.
+    fn on_open(&mut self, cx: &mut SessionCx<'_>, effects: &mut Effects<'_>) {
+        let _ = (cx, effects);
+    }
+
+    /// Handles a whole frame.
+    fn on_frame<'a>(&mut self, frame: &'a [u8], cx: &mut SessionCx<'_>, effects: &mut Effects<'a>);
+
+    /// Encodes a notice for the client, if its wire has a form for it.
+    fn on_notice(&mut self, notice: &Notice<'_>, cx: &mut NoticeCx<'_>);
+
+    /// Runs the session's timers that are due. A frame that was deferred is handled again after it.
+    fn on_timer(&mut self, cx: &mut SessionCx<'_>, effects: &mut Effects<'_>) {
+        let _ = (cx, effects);
+    }
+
+    /// Returns when [`Session::on_timer`] is to be called.
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+
+    /// Returns which users' [`Notice::Joined`] and [`Notice::Quit`] are to be delivered.
+    fn presence(&self) -> Presence {
+        Presence::None
+    }
+
+    /// Encodes a message for an adjacent server. Called for the wire of servers alone.
+    fn on_message(&mut self, message: &Message<'_>, queue: &mut SendQueue) {
+        let _ = (message, queue);
+    }
+
+    /// Handles the refusal of the registration that the session asked for.
+    fn on_registration_refused(&mut self, queue: &mut SendQueue) {
+        let _ = queue;
+    }
+
+    /// Returns whether [`Session::send_pending`] has something to send.
+    fn is_behind(&self, names: &SharedNames) -> bool {
+        let _ = names;
+        false
+    }
+
+    /// Sends state that is shared between sessions and has changed. Called at the end of a turn
+    /// in which it changed, and when the send queue has room again.
+    fn send_pending(&mut self, now: Time, names: &mut SharedNames, queue: &mut SendQueue) {
+        let _ = (now, names, queue);
+    }
+
+    /// Handles the end of the connection.
+    fn closed(&mut self, names: &mut SharedNames) {
+        let _ = names;
+    }
+
+    /// Returns source and destination of the chat that `bytes` begin with, where the frames of
+    /// chats may be forwarded unchanged to links of the same wire.
+    fn peek_chat(&self, bytes: &[u8]) -> Option<(HostId, HostId)> {
+        let _ = bytes;
+        None
+    }
+
+    /// Returns bytes and number of the whole frames at the front of `bytes` that are chats between
+    /// the same two hosts as the first, whose length is `first_len`.
+    fn measure_chat_run(&self, bytes: &[u8], first_len: usize, limits: &Limits) -> (usize, u64) {
+        let _ = (bytes, limits);
+        (first_len, 1)
+    }
+
+    /// Returns what recognizes the frames that continue the last [`Effect::Chat`] with further
+    /// chats to the same recipient.
+    fn run_matcher(&self) -> Option<RunMatcher> {
+        None
+    }
+
+    /// Encodes chats from one user to another as [`Session::on_notice`] encodes each. `next_text` is
+    /// called with the send queue and returns the next text, until there is none.
+    fn on_chats<'a>(
+        &mut self,
+        (source, destination): (HostId, HostId),
+        cx: &mut NoticeCx<'_>,
+        next_text: &mut dyn FnMut(&SendQueue) -> Option<&'a [u8]>,
+    ) {
+        while let Some(text) = next_text(cx.queue) {
+            self.on_notice(&Notice::Chat { source, destination, text }, cx);
+        }
+    }
+}
+
+/// The users whose coming and going a session is notified of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// No user.
+    None,
+    /// Every user of the network.
+    All,
+}
+
+/// Context in which a session handles input and timers.
+pub struct SessionCx<'a> {
+    /// The time of the event.
+    pub now: Time,
+    /// The network as this server knows it.
+    pub relay: &'a Relay,
+    /// State shared by all sessions.
+    pub names: &'a mut SharedNames,
+    /// The mail spool.
+    pub spool: &'a Spool,
+    /// Whether mail from this client is on its way to the disk. Until it is there, only further mail
+    /// may be handled.
+    pub has_unacked_mail: bool,
+    /// Whether input of this client is deferred, and has not been handled.
+    pub has_deferred_input: bool,
+    /// The client's send queue.
+    pub queue: &'a mut SendQueue,
+    /// The bounds in force.
+    pub limits: &'a Limits,
+    /// Source of random ids.
+    pub rng: &'a mut StdRng,
+}
+
+impl SessionCx<'_> {
+    /// Returns a random id that is not in use.
+    pub fn unused_id(&mut self) -> HostId {
+        loop {
+            let id = HostId::random(self.rng);
+            if !self.is_taken(id) {
+                return id;
+            }
+        }
+    }
+
+    /// Returns whether an id is in use in the network, by this server too.
+    #[must_use]
+    pub fn is_taken(&self, id: HostId) -> bool {
+        id == self.relay.identity().id || self.relay.hosts().get(id).is_some()
+    }
+}
+
+/// Context in which a session encodes notices.
+pub struct NoticeCx<'a> {
+    /// Id of this server.
+    pub server: HostId,
+    /// State shared by all sessions.
+    pub names: &'a SharedNames,
+    /// The client's send queue.
+    pub queue: &'a mut SendQueue,
+}
+
+/// The effects of one event, applied in order. Up to two need no allocation.
+pub type Effects<'a> = SmallVec<[Effect<'a>; 2]>;
+
+/// A session's request to the node.
+#[derive(Debug)]
+pub enum Effect<'a> {
+    /// Handle the same frame again later, before any that follow: once the client's mail is on
+    /// disk, when the store has room, and at the session's deadline. The only effect of its frame.
+    Defer,
+    /// Handle a message of the client in the relay.
+    Relay(Message<'a>),
+    /// Register the client as a user. A user that it was before leaves.
+    Register {
+        /// An id that is not in use.
+        id: HostId,
+        /// At most [`crate::limits::NAME_BYTES_MAX`] bytes.
+        name: Cow<'a, [u8]>,
+    },
+    /// Forward a chat to a user.
+    Chat {
+        /// The client's id.
+        from: HostId,
+        /// The recipient.
+        to: HostId,
+        /// Text of the chat.
+        text: Cow<'a, [u8]>,
+    },
+    /// Send a chat to every other user of the network.
+    Broadcast {
+        /// The client's id.
+        from: HostId,
+        /// Text of the chat.
+        text: Cow<'a, [u8]>,
+    },
+    /// Store a message for a user who cannot be reached, or for whom mail waits.
+    SendMail {
+        /// The client's id.
+        from: WideId,
+        /// The recipient.
+        to: WideId,
+        /// Text of the message.
+        text: Cow<'a, [u8]>,
+    },
+    /// Close the connection.
+    Close(CloseReason),
+}
