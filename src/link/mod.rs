@@ -1,5 +1,5 @@
-//! What every connection has, whatever it speaks: its [`LinkId`], its [`SendQueue`], the frame
-//! decoder, the table of links and the reasons for which a link ends.
+//! The parts of a connection that do not depend on its protocol: [`LinkId`], [`SendQueue`], the frame
+//! decoder, the [`LinkTable`], [`CloseReason`], and the [`Machine`] trait that a shell drives.
 
 mod backoff;
 pub mod frame_decoder;
@@ -22,13 +22,13 @@ use crate::id::HostId;
 use crate::limits::{FALSE_SOURCES_MAX, STATUS_UPDATE_BYTES_MAX};
 use crate::printable::{Printable, truncated};
 
-/// Names one link for as long as the program runs: an index that is used again, and a generation
-/// that is not, so that a late event never meets the next connection in the same place.
+/// Identifies a link for the life of the program. The index is reused, the generation is not, so a late
+/// event never reaches a newer connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LinkId {
-    /// Place in the tables of those who keep something for each link.
+    /// Index into tables with an entry per link.
     pub index: u32,
-    /// Counts the links that have been there.
+    /// Number of the link among all that were opened.
     pub generation: u32,
 }
 
@@ -44,38 +44,38 @@ impl fmt::Display for LinkId {
 pub enum CloseReason {
     /// The other end closed the connection.
     PeerClosed,
-    /// The system says so: a reset, a dial that failed.
+    /// An I/O error, such as a reset or a failed dial.
     Io(String),
-    /// What came is not the wire's language.
+    /// The input violates the wire's protocol.
     ProtocolError(String),
-    /// It asked for an id that nobody can have.
+    /// The registration has an id that is never valid.
     InvalidId(HostId),
-    /// It kept sending frames with a source that is not its own.
+    /// Too many frames had a source that is not behind the link.
     FalseSources,
-    /// No registration was accepted in time.
+    /// No registration was accepted before the deadline.
     RegisterDeadline,
-    /// It does not take what it is sent.
+    /// The send queue exceeded its maximum: the other end does not read.
     QueueFull {
-        /// Bytes that were waiting.
+        /// Length of the queue in bytes.
         unsent_bytes: usize,
     },
-    /// It tells of more hosts than the table holds.
+    /// The link announced more hosts than the table holds.
     TableFull,
-    /// The user left.
+    /// The user quit.
     Quit,
-    /// The operator ended it.
+    /// The operator closed the link, with this text.
     Kicked(Vec<u8>),
-    /// The server at the other end said that it leaves.
+    /// The server at the other end quit, with this text.
     ServerQuit(Vec<u8>),
-    /// The parent is this server itself or can be reached already: a loop.
+    /// The parent is this server itself, or can be reached by another link.
     RoutingLoop(HostId),
     /// The parent refused the id.
     IdRefused(HostId),
-    /// This server takes another id, so its neighbours must be introduced anew.
+    /// This server takes another id and has to register anew.
     Renumbered,
-    /// This server stops.
+    /// This server shuts down.
     Shutdown,
-    /// Its wire's own rules end it; the text says which.
+    /// A rule of the wire, named by the text.
     Session(String),
 }
 

@@ -1,28 +1,28 @@
-//! The send queue: bytes of whole frames on their way to one connection.
+//! The send queue of a connection, in bytes of whole frames.
 
-/// Bytes, and how many of them, from the front, are done with. Buffers go from hand to hand, so they are
-/// boxed, and who may have one has no more than a pointer while it has none.
+/// Bytes, with the number of bytes at the front that were sent. Buffers move between owners, so they are
+/// boxed: an owner without one has no more than a pointer.
 #[derive(Debug, Default)]
 pub struct Buffer {
     pub(super) bytes: Vec<u8>,
     sent_bytes: usize,
 }
 
-/// Bytes that were encoded and not yet taken by the socket. Its buffer is lent to it while there are
-/// any, see [`crate::link::Slots`].
+/// Encoded bytes that the socket has not taken yet. The queue has a buffer only while it holds bytes, see
+/// [`crate::link::LinkTable`].
 #[derive(Debug, Default)]
 pub struct SendQueue {
     buffer: Option<Box<Buffer>>,
 }
 
 impl Buffer {
-    /// What it has memory for, in bytes.
+    /// Returns the size of its memory in bytes.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.bytes.capacity()
     }
 
-    /// Forgets what is in it and keeps the memory.
+    /// Removes all bytes and keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.sent_bytes = 0;
@@ -30,28 +30,28 @@ impl Buffer {
 }
 
 impl SendQueue {
-    /// What is still to be sent, oldest first.
+    /// Returns the bytes to send, oldest first.
     #[must_use]
     pub fn unsent(&self) -> &[u8] {
         self.buffer.as_ref().map_or(&[], |buffer| &buffer.bytes[buffer.sent_bytes..])
     }
 
-    /// How many bytes are still to be sent.
+    /// Returns the number of bytes to send.
     #[must_use]
     pub fn len(&self) -> usize {
         self.buffer.as_ref().map_or(0, |buffer| buffer.bytes.len() - buffer.sent_bytes)
     }
 
-    /// Whether all has been sent.
+    /// Returns whether there is nothing to send.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Where an encoder appends a frame.
+    /// Returns the vector that an encoder appends a frame to.
     pub fn tail(&mut self) -> &mut Vec<u8> {
         let Buffer { bytes, sent_bytes } = &mut **self.buffer.get_or_insert_default();
-        // Sent bytes are cut off before they are as many as those that would have to move.
+        // Sent bytes are removed once that moves no more bytes than it frees.
         if *sent_bytes > 0 && *sent_bytes >= bytes.len() - *sent_bytes {
             bytes.drain(..*sent_bytes);
             *sent_bytes = 0;
@@ -59,7 +59,7 @@ impl SendQueue {
         bytes
     }
 
-    /// The first `count` unsent bytes have been sent.
+    /// Removes the first `count` unsent bytes.
     ///
     /// # Panics
     /// If there are fewer.
@@ -73,7 +73,7 @@ impl SendQueue {
         }
     }
 
-    /// Gives an empty queue a buffer that is empty as well, if there is one.
+    /// Gives an empty queue an empty buffer, if there is one.
     ///
     /// # Panics
     /// If either is not.
@@ -83,7 +83,7 @@ impl SendQueue {
         self.buffer = buffer;
     }
 
-    /// Takes the buffer of an empty queue away, if it has one.
+    /// Takes the buffer of an empty queue, if it has one.
     ///
     /// # Panics
     /// If it is not empty.

@@ -1,13 +1,12 @@
-//! The places of links: each link under a [`LinkId`] that no other ever had, and the lists of those
-//! that have something to send. A server's node and a peer keep theirs here; what a link is beside
-//! its send queue is theirs to say.
+//! [`LinkTable`]: the links of a machine by their [`LinkId`]s, and the lists of links with bytes to send.
 //!
-//! - A place is used again, a name is not: what comes late for a link that is gone meets nothing.
-//! - A link stands at most once in the list of those with bytes to send.
-//! - A queue has a buffer only while it holds something: idle links cost nothing, and busy ones share a
-//!   few buffers that are warm in the cache.
-//! - A queue that becomes long is named once as it passes [`QUEUE_HIGH_WATER_BYTES`], and again only after
-//!   it has been shorter.
+//! Invariants:
+//! - An index is reused, a [`LinkId`] is not: a late event of a link that is gone finds none.
+//! - A link is in the list of links with bytes to send at most once.
+//! - A send queue has a buffer only while it holds bytes. Idle links need no memory for it, and busy
+//!   links share a few buffers that are in the CPU's cache.
+//! - A queue is reported once when it rises above [`QUEUE_HIGH_WATER_BYTES`], and again only after it
+//!   was below.
 
 use std::collections::VecDeque;
 
@@ -17,39 +16,39 @@ use crate::limits::{BUFFER_POOL_BYTES_MAX, BUFFER_POOL_TRIM_RETURNS, QUEUE_HIGH_
 use crate::link::LinkId;
 use crate::link::{Buffer, SendQueue};
 
-/// What has a place: anything with a name and a send queue.
+/// A link that a [`LinkTable`] can hold.
 pub trait QueuedLink {
-    /// The name that it was given.
+    /// Returns the id that the link was created with.
     fn id(&self) -> LinkId;
 
-    /// Bytes on their way to the other end.
+    /// Returns the send queue.
     fn queue(&self) -> &SendQueue;
 
-    /// The same, to be added to or sent from.
+    /// Returns the send queue, to add to it or to send from it.
     fn queue_mut(&mut self) -> &mut SendQueue;
 }
 
 #[derive(Debug)]
 struct Entry<L> {
-    /// It stands in the list of those with bytes to send.
+    /// Whether the link is in `unsent_links`.
     is_in_unsent_list: bool,
     link: L,
 }
 
-/// Buffers that nobody uses now, the one used last on top.
+/// A stack of unused buffers.
 #[derive(Debug, Default)]
 pub struct BufferPool {
-    #[expect(clippy::vec_box, reason = "they go from hand to hand, and mostly there is none")]
+    #[expect(clippy::vec_box, reason = "buffers move between owners, most of which have none")]
     buffers: Vec<Box<Buffer>>,
     pooled_bytes: usize,
-    /// So many at the bottom were not used for some time.
+    /// Number of buffers at the bottom that were not used since the last trim.
     low_water: usize,
-    /// Buffers that came back in that time.
+    /// Number of buffers returned since the last trim.
     returns_since_trim: u32,
 }
 
 impl BufferPool {
-    /// An empty buffer, if there is one.
+    /// Takes an empty buffer, if there is one.
     pub fn take(&mut self) -> Option<Box<Buffer>> {
         let buffer = self.buffers.pop()?;
         self.pooled_bytes -= buffer.capacity();
@@ -57,8 +56,8 @@ impl BufferPool {
         Some(buffer)
     }
 
-    /// Takes back a buffer, whatever is in it. Its memory goes to the system past [`BUFFER_POOL_BYTES_MAX`], and
-    /// if it is not used while [`BUFFER_POOL_TRIM_RETURNS`] others come back.
+    /// Returns a buffer to the pool and clears it. It is freed if the pool exceeds
+    /// [`BUFFER_POOL_BYTES_MAX`], or if it is not used during [`BUFFER_POOL_TRIM_RETURNS`] returns.
     pub fn recycle(&mut self, mut buffer: Box<Buffer>) {
         let bytes = buffer.capacity();
         if bytes > 0 && self.pooled_bytes + bytes <= BUFFER_POOL_BYTES_MAX {
@@ -76,14 +75,14 @@ impl BufferPool {
     }
 }
 
-/// Links in their places.
+/// A table of links.
 #[derive(Debug)]
 pub struct LinkTable<L> {
     entries: Slab<Entry<L>>,
     generation: u32,
     unsent_links: VecDeque<LinkId>,
     high_water_links: VecDeque<LinkId>,
-    /// For queues, and for whatever else a link needs a buffer now and then.
+    /// Buffers of send queues and of incomplete frames.
     pub buffer_pool: BufferPool,
 }
 
@@ -100,7 +99,7 @@ impl<L> Default for LinkTable<L> {
 }
 
 impl<L: QueuedLink> LinkTable<L> {
-    /// Gives a new link a place and a name; `make` is told the name.
+    /// Adds the link that `new_link` returns for an unused id.
     ///
     /// # Panics
     /// If there are 2^32 links.
@@ -113,14 +112,14 @@ impl<L: QueuedLink> LinkTable<L> {
         id
     }
 
-    /// A link; `None` once it is gone.
+    /// Returns a link; `None` once it is gone.
     #[must_use]
     pub fn get(&self, id: LinkId) -> Option<&L> {
         let entry = self.entries.get(id.index as usize).filter(|entry| entry.link.id() == id)?;
         Some(&entry.link)
     }
 
-    /// A link; `None` once it is gone. [`Slots::put`] puts something into its queue.
+    /// Returns a link; `None` once it is gone. Frames are queued by [`LinkTable::enqueue_with`] alone.
     pub fn get_mut(&mut self, id: LinkId) -> Option<&mut L> {
         Some(&mut self.entry_mut(id)?.link)
     }
@@ -129,24 +128,24 @@ impl<L: QueuedLink> LinkTable<L> {
         self.entries.get_mut(id.index as usize).filter(|entry| entry.link.id() == id)
     }
 
-    /// Takes a link out of its place.
+    /// Removes a link.
     pub fn remove(&mut self, id: LinkId) -> Option<L> {
         self.get(id)?;
         Some(self.entries.remove(id.index as usize).link)
     }
 
-    /// All links, by their places.
+    /// Returns all links, by index.
     pub fn iter(&self) -> impl Iterator<Item = &L> {
         self.entries.iter().map(|(_, entry)| &entry.link)
     }
 
-    /// All links, by their places.
+    /// Returns all links, by index.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut L> {
         self.entries.iter_mut().map(|(_, entry)| &mut entry.link)
     }
 
-    /// Lets something be put into a link's queue. Answers what `put` does, and whether the queue has
-    /// become long by it; `None` once the link is gone.
+    /// Calls `enqueue`, which may put frames into the link's queue. Returns its result, and whether
+    /// the queue rose above the high-water mark; `None` once the link is gone.
     pub fn enqueue_with<R>(
         &mut self,
         id: LinkId,
@@ -181,7 +180,7 @@ impl<L: QueuedLink> LinkTable<L> {
         Some((result, above_high_water))
     }
 
-    /// The next link with bytes to send that was not named since it last had none.
+    /// Returns the next link with bytes to send that was not returned since its queue was last empty.
     pub fn poll_unsent(&mut self) -> Option<LinkId> {
         let id = self.unsent_links.pop_front()?;
         if let Some(entry) = self.entry_mut(id) {
@@ -190,19 +189,18 @@ impl<L: QueuedLink> LinkTable<L> {
         Some(id)
     }
 
-    /// The next link whose queue has become long, and should be written now.
+    /// Returns the next link whose queue rose above the high-water mark.
     pub fn poll_above_high_water(&mut self) -> Option<LinkId> {
         self.high_water_links.pop_front()
     }
 
-    /// Unsent bytes of a link; empty if it is gone.
+    /// Returns the unsent bytes of a link; empty if it is gone.
     #[must_use]
     pub fn unsent(&self, id: LinkId) -> &[u8] {
         self.get(id).map_or(&[], |link| link.queue().unsent())
     }
 
-    /// The first `count` unsent bytes of a link have been sent. Answers which link that is; `None` once
-    /// it is gone.
+    /// Removes the first `count` unsent bytes of a link. Returns the link; `None` once it is gone.
     ///
     /// # Panics
     /// If there are fewer.

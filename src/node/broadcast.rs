@@ -1,8 +1,8 @@
-//! What is said to everyone: a chat to each user of the network, as the links have room.
+//! Broadcasts: a chat to every user of the network.
 //!
-//! Many of those who are to hear it may be behind one link to a server, so it waits while the queue of
-//! such a link is long, and its sender is read no further meanwhile. A link that takes nothing for
-//! [`BROADCAST_STALL_TIMEOUT`] is given up on: who is behind it does not hear it, everyone else does.
+//! Many recipients may be behind one link to a server, so a broadcast pauses while the queue of such a
+//! link is long, and its sender is not read meanwhile. A link whose queue does not drain within
+//! [`BROADCAST_STALL_TIMEOUT`] is skipped, with the users behind it.
 
 use super::Node;
 use crate::id::HostId;
@@ -11,26 +11,26 @@ use crate::link::{LinkId, Time};
 use crate::relay::message::{HostKind, Message};
 use crate::relay::{FirstLink, Host, Outbox as _};
 
-/// Something that is said to everyone, while not all have been reached.
+/// A broadcast in progress.
 #[derive(Debug)]
 pub(super) struct Broadcast {
     sender_link: LinkId,
     sender_id: HostId,
     text: Box<[u8]>,
-    /// Slots of the host table before this one have been looked at.
+    /// The next slot of the host table to visit.
     next_slot: usize,
-    /// Who came after it was said is not to hear it.
+    /// Hosts with this join sequence or a later one joined after the broadcast began, and do not get it.
     join_seq_end: u64,
-    /// The link that has no room, and when it is given up on.
+    /// The link that has no room, and when it is skipped.
     stalled_on: Option<(LinkId, Time)>,
     skipped_links: Vec<LinkId>,
     unreached_users: u64,
 }
 
-/// What is to happen with one user.
+/// What to do for one user.
 enum Decision {
     Send,
-    /// The link towards it is lost: the chat waits as others do.
+    /// Send without a notice to the sender if the user is lost in a split.
     SendSilently,
     Skip,
     Unreachable,
@@ -38,14 +38,14 @@ enum Decision {
 }
 
 impl Broadcast {
-    /// When it does not wait any longer.
+    /// Returns when the link that has no room is skipped.
     pub(super) fn deadline(&self) -> Option<Time> {
         self.stalled_on.map(|(_, at)| at)
     }
 }
 
 impl Node {
-    /// Begins to say something to every user but its sender.
+    /// Starts a broadcast to every user but its sender.
     pub(super) fn start_broadcast(&mut self, sender_link: LinkId, sender_id: HostId, text: &[u8]) {
         if let Some(sender) = self.links.get_mut(sender_link) {
             sender.is_broadcasting = true;
@@ -62,14 +62,15 @@ impl Node {
         });
     }
 
-    /// Goes on with all that is said to everyone. Answers whose links need wait no more.
+    /// Continues all broadcasts. Returns the links of senders whose broadcasts are complete.
     pub(super) fn run_broadcasts(&mut self) -> Vec<LinkId> {
         let mut finished_links = Vec::new();
         for mut broadcast in std::mem::take(&mut self.broadcasts) {
             if self.continue_broadcast(&mut broadcast) {
                 if broadcast.unreached_users > 0 {
                     log::warn!(
-                        "what {} said to all did not reach {} users, behind links that take nothing",
+                        "the broadcast of user {} did not reach {} users: the servers towards them \
+                         do not read; see `links` for their queues",
                         broadcast.sender_id,
                         broadcast.unreached_users
                     );
@@ -85,7 +86,7 @@ impl Node {
         finished_links
     }
 
-    /// Goes on as far as there is room. Answers whether everyone has been dealt with.
+    /// Continues a broadcast as far as there is room. Returns whether it is complete.
     fn continue_broadcast(&mut self, broadcast: &mut Broadcast) -> bool {
         let now = self.links.now;
         while self
@@ -104,7 +105,7 @@ impl Node {
                 Decision::Skip => {}
                 Decision::Unreachable => broadcast.unreached_users += 1,
                 Decision::Send | Decision::SendSilently => {
-                    // That somebody who is lost was not found is no news to who speaks to all.
+                    // The sender of a broadcast gets no `UnknownId` for a user lost in a split.
                     let is_silent = matches!(decision, Decision::SendSilently);
                     self.links.unknown_id_muted = is_silent.then_some(broadcast.sender_link);
                     let (source, text) = (broadcast.sender_id, &broadcast.text);
@@ -126,7 +127,7 @@ impl Node {
         let FirstLink::Link(next_hop) = host.first_link else {
             return Decision::SendSilently;
         };
-        // Half of what a link may hold at most, so that something else can be put into its queue.
+        // At most half of the queue's maximum, which leaves room for other frames.
         let high_water_bytes =
             BROADCAST_QUEUE_HIGH_WATER_BYTES.min(self.links.limits.server_queue_bytes_max / 2);
         let is_server =

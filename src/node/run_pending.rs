@@ -1,4 +1,4 @@
-//! What ends an event: all that it has begun is carried on as far as it goes now.
+//! The end of an event: whatever it started is completed as far as possible.
 
 use super::{Action, Node};
 use crate::link::{CloseReason, LinkId, Time};
@@ -6,9 +6,8 @@ use crate::printable::Printable;
 use crate::relay::message::HostKind;
 
 impl Node {
-    /// Ends what an event has begun: hands over mail and broadcasts as far as there is room, tells
-    /// the relay of every link that is to close, which may close further ones, and asks the outside
-    /// to close them.
+    /// Completes an event: delivers mail and broadcasts as far as queues have room, and closes links,
+    /// in the relay, which may close further ones, and by [`Action::Close`].
     #[inline]
     pub(super) fn run_pending(&mut self, now: Time) {
         let is_idle = self.links.closing.is_empty()
@@ -42,11 +41,11 @@ impl Node {
         }
     }
 
-    /// Says whose link ends and why: a warning where the other end broke the rules.
+    /// Logs the end of a link, at level warn if the other end broke the protocol or a bound.
     pub(super) fn log_close(&self, id: LinkId, reason: &CloseReason) {
         let peer = self.links.get(id).and_then(|link| link.peer_addr);
         let level = match reason {
-            // That a parent cannot be reached is said once, where its address is known.
+            // A failed dial is logged by the dialler, which knows the address.
             _ if peer.is_none() => log::Level::Debug,
             CloseReason::ProtocolError(_)
             | CloseReason::InvalidId(_)
@@ -54,7 +53,7 @@ impl Node {
             | CloseReason::RegisterDeadline
             | CloseReason::TableFull
             | CloseReason::QueueFull { .. } => log::Level::Warn,
-            CloseReason::Quit => log::Level::Debug, // that the user left has been said
+            CloseReason::Quit => log::Level::Debug, // the relay has logged the quit
             _ => log::Level::Info,
         };
         if !log::log_enabled!(level) {
