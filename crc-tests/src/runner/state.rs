@@ -43,7 +43,7 @@ pub enum Key {
     ConnectedUserIds,
     /// The names of the users that a client knows of.
     ConnectedUserNames,
-    /// A client's id, or its name on the classic wire. [`ASSIGNED_ID`] stands for an id other than the
+    /// A client's id, or its name on the classic wire. `ASSIGNED_ID` stands for an id other than the
     /// desired one; the list is empty if the client was never connected.
     ConnectedAs,
     /// The texts of the statuses addressed to a server, or received by a client.
