@@ -118,7 +118,7 @@ fn oversized_length_is_rejected_from_the_header() {
     assert!(codec::frame_len(&largest, 1023).is_err());
 }
 
-/// Returns the lines of the code blocks of docs/PROTOCOL.md that start with this fence.
+/// Returns the lines of the code blocks of the protocol page that start with this fence.
 fn examples(mark: &str) -> Vec<&'static str> {
     let page = include_str!("../../docs/PROTOCOL.md");
     let blocks = page.split(mark).skip(1);
