@@ -79,6 +79,19 @@ struct Person {
     is_alive: bool,
 }
 
+/// A step of the simulation. `index` is the user that takes it.
+#[derive(Clone, Copy)]
+enum Action {
+    /// The user learns of another.
+    Join { index: usize, other: usize },
+    /// The user sends a request to another.
+    Request { index: usize, other: usize },
+    /// The request at this index arrives.
+    DeliverRequest(usize),
+    /// The reply at this index arrives.
+    DeliverReply(usize),
+}
+
 impl Simulation {
     fn new(count: usize) -> Self {
         let person = |at| Person {
@@ -92,8 +105,8 @@ impl Simulation {
         Self { people, requests: Vec::new(), replies: Vec::new(), next_request: 0 }
     }
 
-    /// Runs one random possible action. Returns whether there was one.
-    fn run_step(&mut self, rng: &mut StdRng, has_faults: bool) -> bool {
+    /// Returns every action that is possible now.
+    fn possible_actions(&self) -> Vec<Action> {
         let count = self.people.len();
         let mut actions = Vec::new();
         for index in (0..count).filter(|at| self.people[*at].is_alive) {
@@ -103,77 +116,83 @@ impl Simulation {
                     && self.people[*other].is_alive
                     && !person.users.iter().any(|user| user.id == id(*other))
             });
-            actions.extend(unknown.map(|other| (0, index, other)));
+            actions.extend(unknown.map(|other| Action::Join { index, other }));
             if person.open_request.is_none() && !person.is_paired {
                 let next = match person.pairing.partner() {
                     Some((chosen, _)) => Some(chosen),
                     None => person.pairing.next_candidate(&person.users).map(|user| user.id),
                 };
-                actions.extend(next.map(|next| (1, index, index_of(next))));
+                actions.extend(next.map(|next| Action::Request { index, other: index_of(next) }));
             }
         }
-        actions.extend((0..self.requests.len()).map(|at| (2, at, 0)));
-        actions.extend((0..self.replies.len()).map(|at| (3, at, 0)));
+        actions.extend((0..self.requests.len()).map(Action::DeliverRequest));
+        actions.extend((0..self.replies.len()).map(Action::DeliverReply));
+        actions
+    }
+
+    /// Runs one random possible action. Returns whether there was one.
+    fn run_step(&mut self, rng: &mut StdRng, has_faults: bool) -> bool {
+        let actions = self.possible_actions();
         if actions.is_empty() {
             return false;
         }
         if has_faults && rng.random_bool(0.02) {
-            self.kill(rng.random_range(0..count));
+            self.kill(rng.random_range(0..self.people.len()));
             return true;
         }
         let is_dropped = has_faults && rng.random_bool(0.1);
         match actions[rng.random_range(0..actions.len())] {
-            (0, at, other) => self.people[at].users.push(user(id(other).0)),
-            (1, at, other) => {
-                let (person, request) = (&mut self.people[at], self.next_request);
-                self.next_request += 1;
-                let has_chosen = person.pairing.partner().is_some();
-                person.pairing.on_request_sent(id(other));
-                person.open_request = Some((request, other));
-                self.requests.push((at, other, request, has_chosen));
-            }
-            (2, index, _) => {
-                let (from, to, request, has_chosen_us) = self.requests.swap_remove(index);
-                // A request is handled only once its sender is known.
-                let person = &mut self.people[to];
-                if !person.users.iter().any(|user| user.id == id(from)) {
-                    if self.people[from].is_alive {
-                        self.people[to].users.push(user(id(from).0));
-                    } else {
-                        return true;
-                    }
-                }
-                let person = &mut self.people[to];
-                let (name, id) = (name(id(from).0), id(from));
-                let asker = Requester { id, name, has_chosen_us };
-                let replies = person.pairing.on_request(asker, (from, request));
-                self.queue_replies(to, replies);
-                if is_dropped {
-                    self.time_out(from, request);
-                }
-            }
-            (_, reply_index, _) => {
-                let (from, to, request, reply) = self.replies.swap_remove(reply_index);
-                let person = &mut self.people[to];
-                if person.open_request != Some((request, from)) {
-                    return true;
-                }
-                let PairReply::Partner(partner) = reply else {
-                    self.time_out(to, request);
-                    return true;
-                };
-                person.open_request = None;
-                let info = PeerInfo { partner, supports_pairing: true };
-                let (verdict, replies) = person.pairing.on_info(&user(id(from).0), &info);
-                person.is_paired |= verdict == Verdict::Paired;
-                self.queue_replies(to, replies);
-            }
+            Action::Join { index, other } => self.people[index].users.push(user(id(other).0)),
+            Action::Request { index, other } => self.send_request(index, other),
+            Action::DeliverRequest(index) => self.deliver_request(index, is_dropped),
+            Action::DeliverReply(index) => self.deliver_reply(index),
         }
         true
     }
 
+    fn send_request(&mut self, index: usize, other: usize) {
+        let (person, request) = (&mut self.people[index], self.next_request);
+        self.next_request += 1;
+        let has_chosen_us = person.pairing.partner().is_some();
+        person.pairing.on_request_sent(id(other));
+        person.open_request = Some((request, other));
+        self.requests.push((index, other, request, has_chosen_us));
+    }
+
+    /// Delivers a request. If `is_dropped`, its sender does not wait for the reply.
+    fn deliver_request(&mut self, index: usize, is_dropped: bool) {
+        let (from, to, request, has_chosen_us) = self.requests.swap_remove(index);
+        // A request is handled only once its sender is known.
+        if !self.people[to].users.iter().any(|user| user.id == id(from)) {
+            if !self.people[from].is_alive {
+                return;
+            }
+            self.people[to].users.push(user(id(from).0));
+        }
+        let requester = requester(id(from).0, has_chosen_us);
+        let replies = self.people[to].pairing.on_request(requester, (from, request));
+        self.queue_replies(to, replies);
+        if is_dropped {
+            self.time_out(from, request);
+        }
+    }
+
+    fn deliver_reply(&mut self, index: usize) {
+        let (from, to, request, reply) = self.replies.swap_remove(index);
+        let person = &mut self.people[to];
+        if person.open_request != Some((request, from)) {
+            return;
+        }
+        let PairReply::Partner(partner) = reply else { return self.time_out(to, request) };
+        person.open_request = None;
+        let info = PeerInfo { partner, supports_pairing: true };
+        let (verdict, replies) = person.pairing.on_info(&user(id(from).0), &info);
+        person.is_paired |= verdict == Verdict::Paired;
+        self.queue_replies(to, replies);
+    }
+
     fn queue_replies(&mut self, from: usize, replies: Vec<((usize, u32), PairReply)>) {
-        let queued = replies.into_iter().map(|((to, question), reply)| (from, to, question, reply));
+        let queued = replies.into_iter().map(|((to, request), reply)| (from, to, request, reply));
         self.replies.extend(queued);
     }
 
