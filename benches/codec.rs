@@ -1,4 +1,4 @@
-//! Each message of the CRC wire, encoded and parsed. `cargo bench --bench codec`.
+//! Encodes and parses each message of the CRC wire. Run with `cargo bench --bench codec`.
 
 mod common;
 

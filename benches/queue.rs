@@ -1,4 +1,5 @@
-//! The send queue: frames put in and taken out, as sockets take them. `cargo bench --bench queue`.
+//! The send queue: frames appended, and consumed in portions as a socket writes them.
+//! Run with `cargo bench --bench queue`.
 
 mod common;
 
@@ -6,7 +7,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 use crc::link::SendQueue;
 
-/// Puts `frames` of 64 bytes into a queue and takes them out again in portions.
+/// Appends `frames` frames of 64 bytes, and consumes them in writes of at most `write_bytes_max`.
 fn fill_and_drain(queue: &mut SendQueue, frames: usize, write_bytes_max: usize) {
     for _ in 0..frames {
         queue.tail().extend_from_slice(&[7; 64]);

@@ -1,4 +1,4 @@
-//! What hosts and clients cost in memory, counted by the allocator.
+//! Memory per host and per client, as counted by the allocator.
 
 use crc::id::HostId;
 use crc::limits::Limits;
@@ -12,10 +12,10 @@ use crc_tests::frames::{chat, registration, server, user};
 const HOSTS: u32 = 1_000_000;
 
 #[test]
-fn a_million_hosts_take_at_most_120_bytes_each_and_never_much_more() {
+fn a_million_hosts_take_at_most_120_bytes_each_even_at_the_peak() {
     let own = Identity { id: HostId(1), is_id_configured: true, name: vec![], info: vec![] };
     let (mut node, now) = (Node::new(own, 0, Limits::default(), 1), Time::default());
-    // Somebody came through each door, but nobody has a classic name, which is what costs more.
+    // Every wire has a link. No user has a classic name; such names are measured below.
     node.open_link(now, Wire::DIRECT);
     node.open_link(now, Wire::CLASSIC);
     let neighbour = node.open_link(now, Wire::CRC);
@@ -35,13 +35,13 @@ fn a_million_hosts_take_at_most_120_bytes_each_and_never_much_more() {
     assert_eq!(node.relay().hosts().iter().count() - hosts_before, HOSTS as usize);
     let each = |bytes: f64| bytes / f64::from(HOSTS);
     let (current, peak) = (each(spent.bytes_current as f64), each(spent.bytes_max as f64));
-    println!("{current} bytes a host, {peak} at most, in {} pieces", spent.count_current);
-    assert!(current <= 120.0 && peak <= 120.0, "{current}, at most {peak}");
-    // What the allocator needs itself for each piece is not counted, so there must be few.
+    println!("{current} bytes per host, peak {peak}, in {} allocations", spent.count_current);
+    assert!(current <= 120.0 && peak <= 120.0, "{current} bytes per host, peak {peak}");
+    // The allocator's own overhead per allocation is not counted, so there must be few of them.
     assert!(spent.count_current < 3000, "{}", spent.count_current);
 }
 
-/// A classic client's `Connect`, in the full form.
+/// Encodes a classic client's `Connect` in the padded form.
 fn connect_message(name: &str) -> Vec<u8> {
     let mut bytes = format!("-SERVER-{name:<8}Connect {name}\0").into_bytes();
     bytes.resize(256, 0);
@@ -60,7 +60,7 @@ fn a_million_classic_names_take_at_most_123_bytes_each() {
     let hosts_before = node.relay().hosts().iter().count();
     let spent = allocation_counter::measure(|| {
         for i in 1..=HOSTS {
-            // In no order, neither by id nor by name.
+            // Neither the ids nor the names are in order.
             let id = i.wrapping_mul(2_654_435_761);
             let name = format!("{:08x}", id.reverse_bits());
             let user_frame = registration(HostKind::User, id, 2, &name, "sixteen bytes of");
@@ -70,11 +70,11 @@ fn a_million_classic_names_take_at_most_123_bytes_each() {
     assert_eq!(node.relay().hosts().iter().count() - hosts_before, HOSTS as usize);
     let each = |bytes: f64| bytes / f64::from(HOSTS);
     let (current, peak) = (each(spent.bytes_current as f64), each(spent.bytes_max as f64));
-    println!("{current} bytes a host, {peak} at most, in {} pieces", spent.count_current);
-    assert!(current <= 123.0 && peak <= 123.0, "{current}, at most {peak}");
+    println!("{current} bytes per host, peak {peak}, in {} allocations", spent.count_current);
+    assert!(current <= 123.0 && peak <= 123.0, "{current} bytes per host, peak {peak}");
 }
 
-/// Takes all that a node has to send, as a shell does with sockets that take everything.
+/// Takes all unsent bytes of a node, as an event loop does whose sockets accept everything.
 fn write_all_queues(node: &mut Node) {
     while let Some(link) = node.poll_unsent() {
         while let count @ 1.. = node.unsent(link).len() {
@@ -103,8 +103,8 @@ fn idle_client_takes_at_most_360_bytes_and_buffers_are_freed() {
     });
     assert_eq!(node.relay().hosts().iter().count(), CLIENTS as usize);
     let each = spent.bytes_current / i64::from(CLIENTS);
-    println!("{each} bytes a client, {} at most together", spent.bytes_max);
-    assert!(each <= 360, "{each}; the socket's side comes to that");
+    println!("{each} bytes per client, peak of {} bytes in total", spent.bytes_max);
+    assert!(each <= 360, "{each} bytes, without those of the socket");
     assert!(spent.bytes_max < 4 * 1024 * 1024, "{}", spent.bytes_max);
 }
 
@@ -129,5 +129,5 @@ fn client_with_a_partial_frame_takes_at_most_8_kib() {
         }
     });
     let each = spent.bytes_current / i64::from(CLIENTS);
-    assert!(each <= 8 * 1024, "{each} bytes for one that came");
+    assert!(each <= 8 * 1024, "{each} bytes per client");
 }
