@@ -1,8 +1,8 @@
-//! A classic client's session: turns names into ids and back, and keeps the client's life.
+//! The session of a classic client: translates between names and ids, and enforces the keepalive.
 //!
-//! A client is a user of the network from its `Connect` on, under a random id and its own name.
-//! Lists are put into its queue when the turn is over, or before the next thing that it says is
-//! handled: so many changes make one list, and answers come in the order of what was said.
+//! A client becomes a user of the network with its `Connect`, under its own name and a random id.
+//! Lists are queued at the end of a turn, or before the client's next message is handled. Many
+//! changes in one turn make one list, and replies are in the order of the requests.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -26,40 +26,42 @@ use crate::relay::message::{Message, StatusCode};
 use crate::relay::notice::Notice;
 use crate::wires::{Effect, Effects, NoticeCx, RunMatcher, Session as _, SessionCx, SharedNames};
 
-/// How much of a word that nobody knows is said back, in bytes: however it is escaped, one message
-/// has room for it.
+/// Maximum length of the excerpt of an invalid word in a reply, in bytes. With every byte escaped,
+/// the reply still fits into one message.
 const EXCERPT_BYTES_MAX: usize = 32;
 
-/// A classic client.
+/// The session of one classic client.
 #[derive(Debug)]
 pub struct Session {
     state: State,
-    /// In the network, once it has asked to join.
+    /// The client's id in the network; [`HostId::NONE`] before its `Connect`.
     id: HostId,
     responder: Responder,
     list_sender: ListSender,
-    /// It counts among the readers of the directory.
+    /// Whether the session is registered as a reader of the directory.
     is_directory_reader: bool,
-    /// Its `Connect` waits until the directory is there, which goes on then.
+    /// When a deferred `Connect` is handled again. It is deferred until the directory is filled.
     connect_retry_at: Option<Time>,
-    /// When it counts as gone.
+    /// When the client is closed unless it sends an `Alive`.
     alive_deadline: Option<Time>,
-    /// How often it is to say that it is alive.
+    /// Interval in which the client must send an `Alive`.
     alive_interval: Duration,
-    /// Whom it spoke to, the last one last: they may be gone when the answer comes.
+    /// The recent recipients of the client's chats, latest last. They name users that have quit by
+    /// the time an error about them arrives.
     recent_recipients: VecDeque<(HostId, Name)>,
 }
 
-/// Where a client stands.
+/// The state of a client.
 #[derive(Debug)]
 enum State {
-    /// It has not said who it is.
+    /// The client has not sent a `Connect`.
     Unregistered,
-    /// The relay has been asked.
+    /// The registration was passed to the relay.
     Joining,
-    /// It is a user of the network.
+    /// The client is a user of the network.
     Online,
-    /// It has been told why not, and goes when it is clear in which form.
+    /// The `Connect` was refused. The error is sent and the link closed once the message form is
+    /// known.
     Refused(CloseReason),
 }
 
@@ -174,7 +176,7 @@ impl crate::wires::Session for Session {
         let name = self.responder.client_name();
         self.send_error(name.unpadded(), "cannot be registered now", queue);
         if !self.responder.is_form_known() {
-            self.responder.set_form(Form::Compact, queue); // the connection closes now
+            self.responder.set_form(Form::Compact, queue); // the link is closed now
         }
     }
 
@@ -257,7 +259,7 @@ impl Session {
         Some(Effect::Register { id: self.id, name })
     }
 
-    /// Whether it is known who has which name. If not, it is found out for this client, from turn to turn.
+    /// Fills the directory, a portion in each turn. Returns whether it is complete.
     fn prepare_directory(&mut self, cx: &mut SessionCx<'_>) -> bool {
         if !std::mem::replace(&mut self.is_directory_reader, true) {
             cx.names.directory.add_reader();
@@ -267,7 +269,7 @@ impl Session {
         is_ready
     }
 
-    /// The client does not join, or not again.
+    /// Refuses a `Connect`, and closes the link once the message form is known.
     fn refuse_connect(
         &mut self,
         name: &[u8],
@@ -283,19 +285,20 @@ impl Session {
         None
     }
 
+    /// Restarts the keepalive timeout.
     fn extend_alive_deadline(&mut self, now: Time) {
         self.alive_deadline =
             Some(now + self.alive_interval.saturating_mul(CLASSIC_MISSED_ALIVES_MAX));
     }
 
-    /// A client that is online speaks to the server.
+    /// Handles a command of an online client to the server.
     fn handle_command(
         &mut self,
         command_word: &[u8],
         argument: &[u8],
         cx: &mut SessionCx<'_>,
     ) -> Option<Effect<'static>> {
-        // Without an argument, the source field names the client; it was checked already.
+        // Without an argument, the client is named by the source field, which was checked already.
         let is_own_name =
             argument.is_empty() || argument == self.responder.client_name().unpadded();
         match command_word {
@@ -314,7 +317,7 @@ impl Session {
         None
     }
 
-    /// A client that is online speaks to others.
+    /// Handles a chat of an online client to a user, or to all.
     fn handle_chat<'a>(
         &mut self,
         message: &wire::Message<'a>,
@@ -352,13 +355,13 @@ impl Session {
         self.recent_recipients.push_back((id, name));
     }
 
-    /// The name of a user who is here, or was when this client spoke to it.
+    /// Returns the name of an online user, or of a recent recipient that has quit.
     fn name_of(&self, id: HostId, names: &SharedNames) -> Option<Name> {
         let recipient = self.recent_recipients.iter().find(|&&(addressee, _)| addressee == id);
         names.directory.name_of(id).or(recipient.map(|&(_, name)| name))
     }
 
-    /// Sends mail. A sender who is not online is named by its id, if that is a free classic name.
+    /// Delivers mail. A sender that is not online is named by its id, if no user has that name.
     fn send_mail(&mut self, sender: WideId, text: &[u8], cx: &mut NoticeCx<'_>) {
         let (directory, queue) = (&cx.names.directory, &mut *cx.queue);
         let online_name = u32::try_from(sender.0).ok().and_then(|id| directory.name_of(HostId(id)));
@@ -386,7 +389,7 @@ impl Session {
     }
 }
 
-/// [`crate::wires::MatchChat`] of this wire; the key is destination and source.
+/// The [`crate::wires::MatchChat`] of the classic wire. The key is the destination and the source.
 fn match_chat<'a>(key: &[u8; 16], bytes: &'a [u8], _: usize) -> Option<(&'a [u8], usize)> {
     let (destination, source) = key.split_first_chunk()?;
     let source = source.try_into().ok()?;
@@ -398,25 +401,26 @@ fn sender_name(source: HostId, names: &SharedNames) -> Name {
     names.directory.name_of(source).unwrap_or_else(|| make_alias(b"", source))
 }
 
-/// A frame of a client that says to be somebody else, or nobody yet: the relay drops it, and closes
-/// the link when there have been many.
+/// Returns the effect of a frame with a wrong source, or from an unregistered client. The relay
+/// drops the message, and closes the link after too many.
 fn invalid_source() -> Effect<'static> {
     Effect::Relay(Message::Chat { source: HostId::NONE, destination: HostId::NONE, text: b"" })
 }
 
-/// The first word of a text and what follows it, without the spaces around.
+/// Splits a text into its first word and the rest, both without surrounding spaces.
 fn split_command(text: &[u8]) -> (&[u8], &[u8]) {
     let end = text.iter().position(|&byte| byte == b' ').unwrap_or(text.len());
     let (word, rest) = text.split_at(end);
     (word.trim_ascii_end(), rest.trim_ascii())
 }
 
-/// The id in the text `Unknown ID_KEY X`.
+/// Parses the id in the status text `Unknown ID X`.
 fn parse_unknown_id(text: &[u8]) -> Option<HostId> {
     let id = text.strip_prefix(b"Unknown ID ")?;
     std::str::from_utf8(id).ok()?.parse().ok().map(HostId)
 }
 
+/// Returns the printable form of a text, cut to [`EXCERPT_BYTES_MAX`].
 fn excerpt(text: &[u8]) -> String {
     match text.split_at_checked(EXCERPT_BYTES_MAX) {
         None | Some((_, [])) => Printable(text).to_string(),
