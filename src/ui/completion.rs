@@ -9,7 +9,7 @@ use rustyline::hint::Hinter;
 use rustyline::validate::Validator;
 use rustyline::{Context, Helper};
 
-use super::terminal::Printer;
+use super::printer::Printer;
 
 /// Maximum number of candidates in the list.
 const CANDIDATES_SHOWN_MAX: usize = 40;

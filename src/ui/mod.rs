@@ -7,6 +7,7 @@
 mod completion;
 mod lines;
 mod pipe;
+mod printer;
 mod suspend;
 mod terminal;
 
@@ -14,4 +15,5 @@ pub use completion::{Complete, NoCompletion};
 pub use lines::{Input, InvalidLine, LineSplitter};
 pub(crate) use pipe::is_transient;
 pub use pipe::{PipeInput, write_all};
-pub use terminal::{Printer, Terminal};
+pub use printer::Printer;
+pub use terminal::Terminal;

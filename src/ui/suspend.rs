@@ -16,7 +16,7 @@ use rustix::termios::{
 use signal_hook::consts::SIGCONT;
 use signal_hook::iterator::{Handle, Signals};
 
-use super::terminal::Printer;
+use super::printer::Printer;
 
 /// Makes the terminal send pasted text between markers, so that a line end in it is no Enter.
 const BRACKETED_PASTE_ON: &[u8] = b"\x1b[?2004h";
