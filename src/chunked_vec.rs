@@ -10,7 +10,7 @@ const CHUNK_LEN: usize = 1024;
 
 /// A vector that grows by chunks.
 #[derive(Debug)]
-pub struct ChunkedVec<T> {
+pub(crate) struct ChunkedVec<T> {
     /// All full except the last. Each has the capacity for [`CHUNK_LEN`] items from the start.
     chunks: Vec<Vec<T>>,
 }
@@ -24,19 +24,13 @@ impl<T> Default for ChunkedVec<T> {
 impl<T> ChunkedVec<T> {
     /// Returns the number of items.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         let last = self.chunks.last().map_or(0, Vec::len);
         self.chunks.len().saturating_sub(1) * CHUNK_LEN + last
     }
 
-    /// Returns whether there are no items.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.chunks.is_empty()
-    }
-
     /// Appends an item and returns its index.
-    pub fn push(&mut self, value: T) -> usize {
+    pub(crate) fn push(&mut self, value: T) -> usize {
         let index = self.len();
         if index.is_multiple_of(CHUNK_LEN) {
             self.chunks.push(Vec::with_capacity(CHUNK_LEN));
@@ -47,29 +41,29 @@ impl<T> ChunkedVec<T> {
 
     /// Returns the item at an index, if there is one.
     #[must_use]
-    pub fn get(&self, index: usize) -> Option<&T> {
+    pub(crate) fn get(&self, index: usize) -> Option<&T> {
         self.chunks.get(index / CHUNK_LEN)?.get(index % CHUNK_LEN)
     }
 
     /// Returns the item at an index, if there is one.
-    pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, index: usize) -> Option<&mut T> {
         self.chunks.get_mut(index / CHUNK_LEN)?.get_mut(index % CHUNK_LEN)
     }
 
     /// Iterates over the items, by index.
-    pub fn iter(&self) -> impl Iterator<Item = &T> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.chunks.iter().flatten()
     }
 
     /// Iterates over the items, by index.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.chunks.iter_mut().flatten()
     }
 }
 
 impl<T> ChunkedVec<Option<T>> {
     /// Sets the item at an index. Indices that are skipped become `None`.
-    pub fn set(&mut self, index: usize, value: T) {
+    pub(crate) fn set(&mut self, index: usize, value: T) {
         while self.len() <= index {
             self.push(None);
         }
@@ -78,12 +72,12 @@ impl<T> ChunkedVec<Option<T>> {
 
     /// Returns the item at an index, or `None` if the index is empty or past the end.
     #[must_use]
-    pub fn occupied(&self, index: usize) -> Option<&T> {
+    pub(crate) fn occupied(&self, index: usize) -> Option<&T> {
         self.get(index)?.as_ref()
     }
 
     /// Returns the item at an index, or `None` if the index is empty or past the end.
-    pub fn occupied_mut(&mut self, index: usize) -> Option<&mut T> {
+    pub(crate) fn occupied_mut(&mut self, index: usize) -> Option<&mut T> {
         self.get_mut(index)?.as_mut()
     }
 }
@@ -109,7 +103,7 @@ mod tests {
     #[test]
     fn items_are_found_by_index_and_never_move() {
         let mut items = ChunkedVec::default();
-        assert!(items.is_empty() && items.get(0).is_none());
+        assert!(items.len() == 0 && items.get(0).is_none());
         let count = 3 * CHUNK_LEN + 5;
         for number in 0..count {
             assert_eq!((items.len(), items.push(number)), (number, number));

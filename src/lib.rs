@@ -56,7 +56,7 @@
 //! # Ok::<(), codec::WireError>(())
 //! ```
 
-pub mod chunked_vec;
+mod chunked_vec;
 pub mod id;
 pub mod limits;
 pub mod link;
