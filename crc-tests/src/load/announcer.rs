@@ -1,7 +1,7 @@
-//! Hosts that only exist: a connection that joins as a server and announces them.
+//! Announces hosts over a connection that registers as a server. The hosts have no connections.
 //!
-//! How far the network is with them is seen from a client at its other end: what the announcing
-//! server says to it last has passed every server behind all that was announced.
+//! An observer at the other end of the network receives a final chat from the announcing server.
+//! Frames stay in order, so every server on the path has handled all announcements by then.
 
 use std::time::Instant;
 
@@ -14,29 +14,29 @@ use super::error::LoadError;
 use super::servers::Network;
 use crate::runner::command::ClientWire;
 
-/// What is put into the connection at a time.
+/// Number of bytes queued on the connection at a time.
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// What is said last.
+/// Text of the final chat.
 const END_MARKER: &[u8] = b"that is all";
 
-/// What is announced.
+/// The kind of the announced hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AnnouncedKind {
-    /// Servers, of whom clients are told nothing.
+    /// Servers, which are not announced to clients.
     Servers,
-    /// Users, of whom every CRC client is told.
+    /// Users, which are announced to every CRC client.
     Users,
 }
 
-/// A server that exists only as a connection.
+/// A connection that registers as a server and announces hosts.
 pub(super) struct Announcer {
     announcing_client: usize,
-    /// The client at the other end of the network, and its id.
+    /// The connection of the observer, and its id.
     observer: usize,
     observer_id: HostId,
     is_observer_known: bool,
-    /// All registrations and the last word, and how much of them was passed on.
+    /// The registrations and the final chat, and how many bytes of them were queued.
     frames: Vec<u8>,
     queued_bytes: usize,
     started_at: u64,
@@ -57,7 +57,8 @@ impl Sink for Announcer {
 }
 
 impl Announcer {
-    /// Joins the first server of a network, with so many hosts to announce, and looks on from the last.
+    /// Registers at the first server of a network as a server with `count` hosts to announce, and
+    /// the observer at the last.
     pub(super) fn join(
         pool: &mut ClientPool,
         network: &Network,
@@ -82,7 +83,7 @@ impl Announcer {
         };
         let condition = "that a new server is told of a client at the other end";
         pool.run_until(condition, &mut announcer, |_, own| own.is_observer_known)?;
-        // Only now: the server may have had to take another id.
+        // Encoded only now, because the server may have been given another id.
         announcer.frames = encode_registrations(pool, connection, count, kind);
         let (source, destination) = (HostId(pool.identity(connection).id), announcer.observer_id);
         let end_marker = Message::Chat { source, destination, text: END_MARKER };
@@ -92,7 +93,7 @@ impl Announcer {
         Ok(announcer)
     }
 
-    /// Says more, as far as the connection takes it.
+    /// Queues more frames, as far as the connection accepts them.
     pub(super) fn queue_more(&mut self, pool: &mut ClientPool) {
         if self.queued_bytes == 0 {
             self.started_at = pool.now();
@@ -108,20 +109,20 @@ impl Announcer {
         }
     }
 
-    /// Whether every server has taken all of it.
+    /// Returns whether the observer has received the final chat.
     pub(super) fn is_done(&self) -> bool {
         self.done_at.is_some()
     }
 
-    /// How long that took, in nanoseconds.
+    /// Returns how long the announcement took, in nanoseconds.
     pub(super) fn elapsed_nanos(&self) -> Option<u64> {
         self.done_at.map(|at| at - self.started_at)
     }
 
-    /// Gives up when the network takes nothing any more.
+    /// Checks that the network still accepts frames.
     ///
     /// # Errors
-    /// That it does not.
+    /// Returns an error if none were accepted for [`RESPONSE_TIMEOUT`].
     pub(super) fn check_progress(&self) -> Result<(), LoadError> {
         if self.last_queued_at.elapsed() < RESPONSE_TIMEOUT {
             return Ok(());
@@ -160,11 +161,11 @@ fn encode_registrations(
     bytes
 }
 
-/// Counts the hosts that one connection is told of.
+/// Counts the hosts announced to one connection.
 pub(super) struct HostCounter {
     pub(super) client: usize,
     pub(super) count: u64,
-    /// When the last of them came.
+    /// Time of the last announcement.
     pub(super) last_at: u64,
 }
 

@@ -1,5 +1,5 @@
-//! The workload of servers that join a large network, while people talk: how fast hosts are taken
-//! from one and told to the next, and whether anybody notices.
+//! The workload of servers that join a large network while clients chat. Measures how fast hosts
+//! are received and announced, and the effect on the chats.
 
 use std::time::Duration;
 
@@ -15,40 +15,40 @@ use super::servers::{Network, Target};
 use super::usage::{self, Usage, UsageSample};
 use crate::runner::command::ClientWire;
 
-/// A window that is closed by hand.
+/// Duration of a window that is closed explicitly.
 const UNBOUNDED_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A run of this workload.
+/// Parameters of a run.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) target: Target,
-    /// Users behind the server that joins.
+    /// Number of users behind the server that joins.
     pub(super) users: usize,
-    /// Who talks meanwhile, in an open loop.
+    /// The chats meanwhile, in an open loop.
     pub(super) chat: ChatParameters,
     pub(super) warm_up: Duration,
-    /// How long people talk before anybody joins, for comparison.
+    /// Measured time before a server joins, for comparison.
     pub(super) duration: Duration,
     pub(super) pins_cores: bool,
 }
 
-/// What happened to those who talked, in one part of the run, and what that cost.
+/// The latency of the chats in one part of the run, and its cost.
 pub(super) struct Phase {
     pub(super) latencies: Histogram<u64>,
-    /// How long the hosts took.
+    /// Time that the hosts took.
     pub(super) duration: Duration,
-    /// CPU time of all servers, if it is known.
+    /// CPU time of all servers, if known.
     pub(super) server_cpu: Option<Duration>,
 }
 
-/// What a run of `burst` has found.
+/// The results of a run.
 pub(super) struct BurstReport {
     pub(super) plan: Plan,
     pub(super) servers: usize,
     pub(super) before: Phase,
     pub(super) applied: Phase,
     pub(super) announced: Phase,
-    /// From before anybody joined to the end.
+    /// CPU use of the whole run.
     pub(super) usage: Usage,
     pub(super) sent: u64,
     pub(super) lost: u64,
@@ -57,10 +57,10 @@ pub(super) struct BurstReport {
     pub(super) memory_peak: Option<u64>,
 }
 
-/// Runs it.
+/// Runs the workload.
 ///
 /// # Errors
-/// It could not be measured, with a reason.
+/// Returns the reason if nothing could be measured.
 pub(super) fn run(plan: &Plan, context: &LoadContext) -> Result<BurstReport, LoadError> {
     usage::raise_open_files_limit(plan.chat.connection_count() + 3)?;
     let mut network = Network::open(&plan.target, plan.chat.wire, plan.pins_cores)?;
@@ -122,7 +122,7 @@ fn run_on(plan: &Plan, network: &Network, context: &LoadContext) -> Result<Burst
 }
 
 impl HostCounter {
-    /// Returns how long the announcement of `users` took, once all were announced.
+    /// Returns how long the announcement of `users` hosts took, or `None` until all have arrived.
     fn poll_end(
         &self,
         pool: &ClientPool,
@@ -141,7 +141,7 @@ impl HostCounter {
     }
 }
 
-/// Runs the traffic while something else happens.
+/// The traffic during another activity.
 struct PhaseRunner<'a> {
     pool: &'a mut ClientPool,
     traffic: &'a mut ChatTraffic,
@@ -149,7 +149,7 @@ struct PhaseRunner<'a> {
 }
 
 impl PhaseRunner<'_> {
-    /// A part of the run, until `end` says how long it took.
+    /// Runs one part, until `poll_end` returns its duration.
     fn run<E: Sink>(
         &mut self,
         sink: &mut E,
@@ -165,7 +165,7 @@ impl PhaseRunner<'_> {
         };
         self.traffic.close_window(self.pool);
         let spent = begin.usage_until(&UsageSample::now(self.pids, self.pool.idle_time()));
-        // What was due in this part and is on its way still belongs to it.
+        // Messages that were due in this part and are in flight still count for it.
         let (sent, drain_deadline) =
             (self.traffic.received.deliveries.sent_count, self.pool.now() + 2_000_000_000);
         while self.traffic.received.deliveries.arrived_count < sent

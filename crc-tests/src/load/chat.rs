@@ -1,4 +1,4 @@
-//! The workload of people who talk: throughput, latency, losses, and what it costs the servers.
+//! The workload of clients that chat: throughput, latency, losses, and the cost to the servers.
 
 use std::time::Duration;
 
@@ -15,14 +15,14 @@ use super::pace::Pace;
 use super::servers::{Network, Target};
 use super::usage::{self, Usage, UsageSample};
 
-/// A run of this workload.
+/// Parameters of a run.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) target: Target,
     pub(super) chat: ChatParameters,
-    /// Clients beside those that talk.
+    /// Number of idle clients.
     pub(super) idle_clients: usize,
-    /// Hosts beside the clients.
+    /// Number of announced hosts besides the clients.
     pub(super) extra_hosts: usize,
     pub(super) warm_up: Duration,
     pub(super) duration: Duration,
@@ -35,7 +35,7 @@ impl Plan {
         self.chat.connection_count() + self.idle_clients + 2
     }
 
-    /// What an end may be due to that the plan itself has asked for.
+    /// Returns a failure with a hint, if an option of the plan explains it.
     fn add_cause(&self, stop: LoadError) -> LoadError {
         let (size, queue_bytes_max) = (self.chat.text_bytes, CLIENT_QUEUE_BYTES_MAX);
         match (stop, self.chat.pace) {
@@ -52,52 +52,52 @@ impl Plan {
     }
 }
 
-/// Resident memory of all servers together, in bytes, as far as it is known.
+/// Resident memory of all servers together, in bytes, where known.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Memory {
-    /// Before anybody had connected.
+    /// Before any client connected.
     pub(super) at_start: Option<u64>,
     /// After the hosts were announced.
     pub(super) after_hosts: Option<u64>,
-    /// Before and after the idle clients came.
+    /// Before and after the idle clients connected.
     pub(super) around_idle_clients: Option<(u64, u64)>,
     /// At the end of the measured time.
     pub(super) at_end: Option<u64>,
-    /// The most there ever was.
+    /// The peak.
     pub(super) peak: Option<u64>,
 }
 
-/// What a run has found.
+/// The results of a run.
 pub(super) struct ChatReport {
     pub(super) plan: Plan,
-    /// How many there are, as far as it is known.
+    /// Number of servers, if known.
     pub(super) servers: usize,
     pub(super) usage: Usage,
     /// Messages that arrived in the measured time.
     pub(super) delivered: u64,
-    /// Messages sent from the beginning to the end, the warm-up included.
+    /// Messages sent in total, including the warm-up.
     pub(super) sent: u64,
-    /// Of these, what has not arrived in the end.
+    /// Number of these that never arrived.
     pub(super) lost: u64,
     pub(super) out_of_order: u64,
     pub(super) misdelivered: u64,
-    /// Answers that nobody is there.
+    /// Replies that a destination is unknown.
     pub(super) unknown_destination: u64,
-    /// Due in an open loop, and not even sent in the measured time.
+    /// Messages of an open loop that were due in the measured time and not sent.
     pub(super) unsent: u64,
     pub(super) lateness: Histogram<u64>,
     pub(super) latencies: Histogram<u64>,
     pub(super) memory: Memory,
-    /// What a server said that no load expects.
+    /// An unexpected status from a server.
     pub(super) unexpected_status: Option<String>,
-    /// Why it ended too early.
+    /// The reason why the run ended early.
     pub(super) error: Option<LoadError>,
 }
 
-/// Runs it. What was measured until something failed is in the report, with the reason.
+/// Runs the workload. If something fails, the results up to then are returned with the reason.
 ///
 /// # Errors
-/// Nothing could be measured.
+/// Returns the reason if nothing could be measured.
 pub(super) fn run(plan: &Plan, context: &LoadContext) -> Result<ChatReport, LoadError> {
     usage::raise_open_files_limit(plan.connection_count())?;
     let mut network = Network::open(&plan.target, plan.chat.wire, plan.pins_cores)?;
@@ -194,7 +194,7 @@ fn arrived_count(traffic: &ChatTraffic) -> u64 {
     traffic.received.deliveries.arrived_count
 }
 
-/// The measured time, with a line of progress each second.
+/// Runs the measured time, with a line of progress each second.
 fn run_window(
     plan: &Plan,
     network: &Network,

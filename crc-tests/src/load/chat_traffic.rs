@@ -1,4 +1,4 @@
-//! Clients that talk: who speaks to whom, when, and what has become of it.
+//! Chat traffic between clients: sends messages at a pace, and measures their delivery.
 
 use std::time::{Duration, Instant};
 
@@ -14,35 +14,37 @@ use super::servers::Network;
 use super::stamp::Stamp;
 use crate::runner::command::ClientWire;
 
-/// The longest latency that a histogram tells apart, in nanoseconds; longer ones count as this.
+/// Maximum latency of a histogram, in nanoseconds; longer ones are clamped.
 const LATENCY_NANOS_MAX: u64 = 120_000_000_000;
 
-/// How soon a probe that has not arrived is sent again: the way may not have been known.
+/// Interval of probes. A probe is sent again until it arrives, because the route may not be known
+/// yet.
 const PROBE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A closed loop in which nothing arrives for so long stands still for good.
+/// Time without an arrival after which a closed loop has stalled.
 const STALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long what is on its way may take when nothing is sent any more.
+/// Time that messages in flight have to arrive after the last was sent.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(1_500);
 
-/// A connection that has so much unsent is sent no more for now; it stays due.
+/// Maximum number of unsent bytes of a connection. Beyond it, messages wait and stay due.
 const UNSENT_BYTES_MAX: usize = 1024 * 1024;
 
-/// How clients talk.
+/// Parameters of the traffic.
 #[derive(Clone, Debug)]
 pub(super) struct ChatParameters {
     pub(super) wire: ClientWire,
     pub(super) addressing: Addressing,
-    /// Bytes of each text.
+    /// Size of each text in bytes.
     pub(super) text_bytes: usize,
     pub(super) pace: Pace,
-    /// Clients go round all servers, instead of senders to the first and receivers to the last.
+    /// Whether clients are distributed over all servers, instead of senders on the first and
+    /// receivers on the last.
     pub(super) spreads_clients: bool,
 }
 
 impl ChatParameters {
-    /// Connections that it takes.
+    /// Returns the number of connections.
     pub(super) fn connection_count(&self) -> usize {
         match self.addressing {
             Addressing::Paired { pairs } => 2 * pairs,
@@ -50,7 +52,7 @@ impl ChatParameters {
         }
     }
 
-    /// The server of each of its clients, of so many.
+    /// Returns the server of each client.
     fn client_servers(&self, server_count: usize) -> impl Iterator<Item = usize> {
         let (parameters, sender_count) = (self.clone(), self.addressing.sender_count());
         (0..self.connection_count()).map(move |client| match parameters.addressing {
@@ -63,25 +65,26 @@ impl ChatParameters {
     }
 }
 
-/// A histogram of nanoseconds.
+/// Returns an empty histogram of nanoseconds.
 pub(super) fn latency_histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LATENCY_NANOS_MAX, 3).expect("bounds that fit")
 }
 
-/// What the receivers have heard.
+/// Statistics of the receivers.
 pub(super) struct ReceiveStats {
     pub(super) deliveries: DeliveryTracker,
-    /// Of messages that were due in the window.
+    /// Latencies of messages that were due in the window.
     pub(super) latencies: Histogram<u64>,
     window_nanos: (u64, u64),
-    /// Messages of each sender that are no longer on their way, and the senders that have any.
+    /// Number of messages of each sender that are no longer in flight, and the senders that have
+    /// any.
     credits: Vec<u32>,
     senders_with_credit: Vec<usize>,
     first_receiver: usize,
-    /// Ways that a probe has come, by sender, in this round.
+    /// Whether a probe of each sender arrived in this round.
     is_reachable: Vec<bool>,
     reachable_count: usize,
-    /// Answers that nobody is there.
+    /// Replies that a destination is unknown.
     pub(super) unknown_destination_count: u64,
 }
 
@@ -123,7 +126,7 @@ impl ReceiveStats {
     }
 }
 
-/// Two ears for the same frames.
+/// Passes each frame to two sinks.
 struct TeeSink<'a, A, B>(&'a mut A, &'a mut B);
 
 impl<A: Sink, B: Sink> Sink for TeeSink<'_, A, B> {
@@ -133,26 +136,27 @@ impl<A: Sink, B: Sink> Sink for TeeSink<'_, A, B> {
     }
 }
 
-/// Clients that talk.
+/// Clients that chat.
 pub(super) struct ChatTraffic {
     parameters: ChatParameters,
     pub(super) received: ReceiveStats,
     /// The connection of the first sender.
     first_sender: usize,
     identities: Vec<Identity>,
-    /// To whom each sender spoke last.
+    /// The last receiver of each sender.
     last_receiver: Vec<usize>,
     text: Vec<u8>,
     pacer: Option<Pacer>,
-    /// How late messages of an open loop were sent that could have been.
+    /// Lateness of the messages of an open loop when they were sent.
     pub(super) lateness: Histogram<u64>,
-    /// Due and not sent when the window ended, as the network took no more.
+    /// Number of messages due and not sent when the window ended, because the network accepted no
+    /// more.
     pub(super) overdue_count: u64,
     last_progress: (u64, Instant),
 }
 
 impl ChatTraffic {
-    /// Connects the clients, and waits until each way is known to be there.
+    /// Connects the clients, and waits until every receiver is reachable.
     pub(super) fn join(
         pool: &mut ClientPool,
         network: &Network,
@@ -163,7 +167,7 @@ impl ChatTraffic {
             Addressing::Paired { .. } => first + senders,
             Addressing::AllToAll { .. } => first,
         };
-        let hearing = ReceiveStats {
+        let received = ReceiveStats {
             deliveries: DeliveryTracker::new(parameters.addressing),
             latencies: latency_histogram(),
             window_nanos: (u64::MAX, u64::MAX),
@@ -175,7 +179,7 @@ impl ChatTraffic {
             unknown_destination_count: 0,
         };
         let mut traffic = Self {
-            received: hearing,
+            received,
             first_sender: first,
             identities: Vec::new(),
             last_receiver: (0..senders).collect(),
@@ -196,7 +200,7 @@ impl ChatTraffic {
         Ok(traffic)
     }
 
-    /// Sends over each way until something has come: servers may still be telling each other.
+    /// Sends probes on every stream until they arrive. Servers may still be announcing the clients.
     fn probe(&mut self, pool: &mut ClientPool) -> Result<(), LoadError> {
         let senders = self.parameters.addressing.sender_count();
         let offsets = match self.parameters.addressing {
@@ -237,7 +241,7 @@ impl ChatTraffic {
         Ok(())
     }
 
-    /// The senders begin.
+    /// Starts the senders.
     pub(super) fn start(&mut self, pool: &mut ClientPool) {
         let now = pool.now();
         self.last_progress = (0, Instant::now());
@@ -253,7 +257,7 @@ impl ChatTraffic {
         }
     }
 
-    /// From now on, latencies count, of what is due before `end`.
+    /// Opens the window: records latencies of messages that are due from now until the end.
     pub(super) fn open_window(&mut self, pool: &ClientPool, duration: Duration) {
         let now = pool.now();
         self.received.window_nanos = (now, now.saturating_add(duration.as_nanos() as u64));
@@ -261,8 +265,8 @@ impl ChatTraffic {
         self.lateness.reset();
     }
 
-    /// Latencies of what is due from now on do not count any more. What was due before and could not
-    /// be sent yet is sent now: to leave it out would be to leave out the slowest.
+    /// Closes the window. Messages due before and not yet sent are sent now, because leaving them
+    /// out would leave out the slowest.
     pub(super) fn close_window(&mut self, pool: &mut ClientPool) {
         let end = self.received.window_nanos.1.min(pool.now());
         self.received.window_nanos.1 = end;
@@ -270,7 +274,7 @@ impl ChatTraffic {
         self.overdue_count = self.pacer.as_ref().map_or(0, |pacer| pacer.overdue_count(end - 1));
     }
 
-    /// One turn of the loop: what is due is said, what comes is heard.
+    /// Runs one turn: sends due messages and handles received frames.
     pub(super) fn run_turn(
         &mut self,
         pool: &mut ClientPool,
@@ -291,17 +295,17 @@ impl ChatTraffic {
         Ok(())
     }
 
-    /// Answers how long there is nothing to send.
+    /// Sends due messages. Returns how long nothing is due.
     fn send_due(&mut self, pool: &mut ClientPool) -> Duration {
         let now = pool.now();
         self.send_due_before(pool, now + 1);
         match &self.pacer {
             Some(pacer) if pacer.next_due() > now => pacer.sleep_time(now),
-            _ => Duration::from_millis(1), // until a connection takes what it has
+            _ => Duration::from_millis(1), // until a connection accepts more
         }
     }
 
-    /// Says what is due before `end`, as far as the connections take it.
+    /// Sends the messages due before `end`, as far as the connections accept them.
     fn send_due_before(&mut self, pool: &mut ClientPool, end: u64) {
         let Some(mut pacer) = self.pacer.take() else { return };
         let (senders, now) = (self.parameters.addressing.sender_count(), pool.now());
@@ -317,7 +321,7 @@ impl ChatTraffic {
         self.pacer = Some(pacer);
     }
 
-    /// Each message that is no longer on its way makes room for another.
+    /// Sends a message for each one that is no longer in flight.
     fn send_on_credit(&mut self, pool: &mut ClientPool) -> Result<(), LoadError> {
         let now = pool.now();
         let mut credited = std::mem::take(&mut self.received.senders_with_credit);
@@ -361,7 +365,7 @@ impl ChatTraffic {
         );
     }
 
-    /// Waits until what is on its way has arrived, or nothing more does.
+    /// Waits until all messages in flight have arrived, or no more do.
     pub(super) fn drain_in_flight(&mut self, pool: &mut ClientPool) -> Result<(), LoadError> {
         let (mut arrived, mut last_arrival) =
             (self.received.deliveries.arrived_count, Instant::now());

@@ -1,5 +1,5 @@
-//! The clients' side of the three wires, as far as a load needs it: how to join, to say something,
-//! and to hear what comes, without a copy or an allocation for a message.
+//! The client side of the three wires, as far as a load needs it: joins, chats, and parses received
+//! frames without a copy or an allocation per message.
 
 use std::time::Duration;
 
@@ -14,21 +14,21 @@ use crc::wires::direct::codec as direct;
 use crate::frames;
 use crate::runner::command::ClientWire;
 
-/// Bytes of the header of a direct frame.
+/// Length of the header of a direct frame, in bytes.
 const DIRECT_HEADER_BYTES: usize = 4;
-/// The first byte of a direct message that has a sender: what people say, and nothing else.
+/// First byte of a direct message that has a sender: a chat.
 const DIRECT_FROM_TAG: u8 = 0x08;
 
-/// Who a client is, on any wire.
+/// The identity of a client on any wire.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Identity {
-    /// On the CRC wire, and on the direct wire, where the server chooses it.
+    /// The id on the CRC wire, and on the direct wire, where the server chooses it.
     pub(super) id: u32,
-    /// On the classic wire.
+    /// The name on the classic wire.
     pub(super) name: Name,
 }
 
-/// What a connection joins as.
+/// The kind of host that a connection registers as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     /// A user.
@@ -37,28 +37,28 @@ pub(super) enum Role {
     Server,
 }
 
-/// What a frame says to a load.
+/// A received frame, as far as a load distinguishes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Incoming<'a> {
-    /// The server has taken the client in; under this id, if it is the server that chooses.
+    /// The client is registered, with this id if the server chooses it.
     Welcome(Option<u32>),
-    /// Somebody said this.
+    /// A chat with this text.
     Chat(&'a [u8]),
-    /// There is another host.
+    /// A registration of another host.
     HostUp(HostId),
-    /// Nobody is at the address to which something was sent.
+    /// The destination of an earlier chat is unknown.
     UnknownDestination,
-    /// The id or the name that was asked for is taken.
+    /// The requested id or name is taken.
     IdentityTaken,
-    /// How often the client must say that it is alive.
+    /// Interval in which the client must send a keepalive.
     KeepaliveInterval(Duration),
-    /// The server says something that a load does not expect.
+    /// A status that no load expects.
     Status(&'a [u8]),
-    /// News that a load has no use for.
+    /// A frame that a load does not use.
     Ignored,
 }
 
-/// Bytes of the frame that `bytes` begins with, if they suffice to tell.
+/// Returns the length of the first frame in `bytes`, or `None` if more bytes are needed.
 pub(super) fn frame_len(wire: ClientWire, bytes: &[u8]) -> Result<Option<usize>, String> {
     match wire {
         ClientWire::Crc => {
@@ -71,7 +71,7 @@ pub(super) fn frame_len(wire: ClientWire, bytes: &[u8]) -> Result<Option<usize>,
     }
 }
 
-/// What a whole frame says. `size` is the length of the load's own texts.
+/// Parses a complete frame. `text_bytes` is the size of the load's own texts.
 pub(super) fn parse(
     wire: ClientWire,
     frame: &[u8],
@@ -91,7 +91,7 @@ fn parse_crc(frame: &[u8]) -> Incoming<'_> {
         Message::Status { code: StatusCode::WELCOME, .. } => Incoming::Welcome(None),
         Message::Status { code: StatusCode::UNKNOWN_ID, .. } => Incoming::UnknownDestination,
         Message::Status { code: StatusCode::ID_TAKEN, .. } => Incoming::IdentityTaken,
-        // An extension, which a plain neighbour ignores.
+        // Extension frames are ignored, as by a plain client.
         Message::Status { destination: HostId::EXTENSION, .. }
         | Message::ClientQuit { .. }
         | Message::ServerQuit { .. } => Incoming::Ignored,
@@ -99,7 +99,8 @@ fn parse_crc(frame: &[u8]) -> Incoming<'_> {
     }
 }
 
-/// The codec would copy the text; here it is where a message of the load must have it, at the end.
+/// Returns the text of a chat without a copy. A message of the load has its text at the end of the
+/// frame.
 fn parse_direct(frame: &[u8], text_bytes: usize) -> Result<Incoming<'_>, String> {
     let body = &frame[DIRECT_HEADER_BYTES..];
     if body.first() == Some(&DIRECT_FROM_TAG) && body.len() > text_bytes {
@@ -150,8 +151,8 @@ fn parse_classic(frame: &[u8]) -> Incoming<'_> {
     }
 }
 
-/// Appends the first frames of a client. On the CRC wire they say that the client reads cut frames,
-/// so that servers send bursts at full speed.
+/// Appends the first frames of a client. On the CRC wire they enable cut frames, so that servers
+/// send bursts at full speed.
 pub(super) fn encode_join(wire: ClientWire, role: Role, identity: &Identity, out: &mut Vec<u8>) {
     match wire {
         ClientWire::Crc => {
@@ -165,7 +166,7 @@ pub(super) fn encode_join(wire: ClientWire, role: Role, identity: &Identity, out
             );
             frames::append_reads_cut_frames(identity.id, out);
         }
-        ClientWire::Direct => {} // there the server speaks first
+        ClientWire::Direct => {} // on this wire, the server sends first
         ClientWire::Classic => encode_to_server(b"Connect ", identity, out),
     }
 }
@@ -182,7 +183,7 @@ pub(super) fn encode_registration(
     crc_wire::encode(&Message::Registration(registration), out);
 }
 
-/// Appends that a classic client is alive.
+/// Appends the `Alive` of a classic client.
 pub(super) fn encode_alive(identity: &Identity, out: &mut Vec<u8>) {
     encode_to_server(b"Alive ", identity, out);
 }
@@ -198,8 +199,8 @@ fn encode_to_server(command: &[u8], identity: &Identity, out: &mut Vec<u8>) {
     classic::encode(&message, Form::Compact, out);
 }
 
-/// Appends what one client says to another. The text is of the load's own making: ASCII without NUL,
-/// and short enough for the wire.
+/// Appends a chat from one client to another. The text is made by the load: ASCII without NUL, and
+/// short enough for the wire.
 pub(super) fn encode_chat(
     wire: ClientWire,
     from: &Identity,

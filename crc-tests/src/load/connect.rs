@@ -1,4 +1,4 @@
-//! The workload of everybody who arrives at once, as after a power cut.
+//! The workload of clients that all connect at once, as after a power failure.
 
 use std::time::Duration;
 
@@ -11,26 +11,26 @@ use super::stamp::STAMP_BYTES;
 use super::usage::{self, Usage, UsageSample};
 use crate::runner::command::ClientWire;
 
-/// When nothing has come for so long, everybody has been told of everybody.
+/// After this time without a frame, all registrations have been delivered.
 const QUIET_NANOS: u64 = 300_000_000;
 
-/// A run of this workload.
+/// Parameters of a run.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) target: Target,
     pub(super) wire: ClientWire,
     pub(super) clients: usize,
-    /// How many may wait to be registered at a time.
+    /// Maximum number of unregistered clients at a time.
     pub(super) pending_max: usize,
     pub(super) pin: bool,
 }
 
-/// When who was taken in, and what was said of it.
+/// Registration times, and announcements received meanwhile.
 #[derive(Default)]
 struct RegistrationStats {
     registered_count: usize,
     last_registered_at: u64,
-    /// Registrations of others that clients were told of.
+    /// Registrations of other hosts that clients received.
     announced_count: u64,
     last_frame_at: u64,
 }
@@ -49,13 +49,13 @@ impl Sink for RegistrationStats {
     }
 }
 
-/// What a run of `connect` has found.
+/// The results of a run.
 pub(super) struct ConnectReport {
     pub(super) plan: Plan,
     pub(super) servers: usize,
-    /// Until the last client was taken in.
+    /// Time until the last client was registered.
     pub(super) registered_in: Duration,
-    /// Until the last was told of the last.
+    /// Time until the last announcement was delivered.
     pub(super) announced_in: Duration,
     pub(super) announced_count: u64,
     pub(super) usage: Usage,
@@ -64,10 +64,10 @@ pub(super) struct ConnectReport {
     pub(super) memory_peak: Option<u64>,
 }
 
-/// Runs it.
+/// Runs the workload.
 ///
 /// # Errors
-/// The clients could not all be registered, with a reason.
+/// Returns the reason if not all clients could be registered.
 pub(super) fn run(plan: &Plan, context: &LoadContext) -> Result<ConnectReport, LoadError> {
     usage::raise_open_files_limit(plan.clients)?;
     let mut network = Network::open(&plan.target, plan.wire, plan.pin)?;

@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 use super::format::{percent, with_commas};
 use super::usage::Usage;
 
-/// The caller's settings that every workload uses.
+/// Settings of the caller that every workload uses.
 pub(super) struct LoadContext {
     /// Whether progress is not printed.
     pub(super) is_quiet: bool,
@@ -18,7 +18,7 @@ pub(super) struct LoadContext {
 }
 
 impl LoadContext {
-    /// Prints to standard error what is being done.
+    /// Prints a note to standard error.
     pub(super) fn print_note(&self, text: &str) {
         if !self.is_quiet {
             print_line(text);
@@ -51,6 +51,6 @@ impl LoadContext {
 
 /// Prints a line to standard error.
 pub(super) fn print_line(line: &str) {
-    // Whoever does not read the progress has the exit code.
+    // If standard error is closed, the exit code still reports the result.
     drop(writeln!(io::stderr(), "{line}"));
 }

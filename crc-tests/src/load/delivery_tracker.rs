@@ -1,38 +1,40 @@
-//! Which messages have arrived: nothing that is lost, comes twice or goes astray stays unseen.
+//! Tracks which messages have arrived. Counts every lost, duplicate, reordered and misdelivered
+//! message.
 
 use super::stamp::{Stamp, next_sequence, sequence_distance};
 
-/// Streams that one ledger follows at most: four bytes each, so 64 MiB.
+/// Maximum number of streams of one tracker, whose two tables have four bytes per stream: 128 MiB.
 pub(super) const STREAMS_MAX: usize = 16 * 1024 * 1024;
 
-/// The streams of a load, each from one sender to one receiver, in which messages must arrive in
-/// the order of their sequence numbers.
+/// The streams of a load, each from one sender to one receiver. Within a stream, messages must
+/// arrive in the order of their sequence numbers.
 pub(super) struct DeliveryTracker {
     addressing: Addressing,
-    /// By stream, the sequence number that comes next.
+    /// The next sequence number of each stream.
     next_sent: Vec<u32>,
     next_expected: Vec<u32>,
-    /// All that were sent.
+    /// Number of messages sent.
     pub(super) sent_count: u64,
-    /// All that arrived, each once and in order. What was sent beside them is lost.
+    /// Number of messages that arrived once and in order. The rest of `sent_count` is lost or in
+    /// flight.
     pub(super) arrived_count: u64,
-    /// Arrived a second time, or after one that was sent later.
+    /// Number of duplicates, and of messages that arrived after a later one.
     pub(super) out_of_order_count: u64,
-    /// Arrived at somebody else, or from nobody.
+    /// Number of messages that arrived at the wrong receiver, or with an unknown sender.
     pub(super) misdelivered_count: u64,
 }
 
-/// To whom a sender speaks.
+/// Which receivers a sender sends to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Addressing {
-    /// The receiver with its own number.
+    /// Each sender sends to the receiver of the same number.
     Paired {
-        /// How many there are.
+        /// Number of pairs.
         pairs: usize,
     },
-    /// All clients but itself, in turn.
+    /// Each client sends to all others in turn.
     AllToAll {
-        /// How many there are, itself included.
+        /// Number of clients.
         clients: usize,
     },
 }
@@ -45,7 +47,7 @@ impl Addressing {
         }
     }
 
-    /// How many ways there are from a sender to a receiver.
+    /// Returns the number of streams.
     pub(super) fn stream_count(self) -> usize {
         match self {
             Self::Paired { pairs } => pairs,
@@ -53,7 +55,7 @@ impl Addressing {
         }
     }
 
-    /// The stream between these two, if there is one.
+    /// Returns the stream from `sender` to `receiver`, or `None` if they are not paired.
     pub(super) fn stream_index(self, sender: usize, receiver: usize) -> Option<usize> {
         let client_count = self.sender_count();
         if sender >= client_count || receiver >= client_count {
@@ -67,7 +69,7 @@ impl Addressing {
         }
     }
 
-    /// To whom a sender speaks after this one.
+    /// Returns the receiver after `receiver` in the rotation of a sender.
     pub(super) fn next_receiver(self, sender: usize, receiver: usize) -> usize {
         match self {
             Self::Paired { .. } => receiver,
@@ -93,10 +95,10 @@ impl DeliveryTracker {
         }
     }
 
-    /// The sequence number of a message that is sent now.
+    /// Counts a message as sent, and returns its sequence number.
     ///
     /// # Panics
-    /// If there is no such stream.
+    /// If `sender` does not send to `receiver`.
     pub(super) fn record_sent(&mut self, sender: usize, receiver: usize) -> u32 {
         let stream = self.addressing.stream_index(sender, receiver).expect("a stream of this load");
         let sequence = self.next_sent[stream];
@@ -105,8 +107,8 @@ impl DeliveryTracker {
         sequence
     }
 
-    /// Notes what arrived. Answers how many messages are no longer on their way: this one and those
-    /// before it that are lost; none if it was not expected.
+    /// Counts an arrival. Returns how many messages are no longer in flight: this one and the lost
+    /// ones before it, or 0 if it was not expected.
     pub(super) fn record_arrival(&mut self, stamp: Stamp, receiver: usize) -> u32 {
         let Some(stream) = self.addressing.stream_index(stamp.sender, receiver) else {
             self.misdelivered_count += 1;
@@ -123,12 +125,12 @@ impl DeliveryTracker {
         ahead as u32 + 1
     }
 
-    /// Sent and not arrived: on the way, or lost.
+    /// Returns the number of messages that have not arrived: lost or in flight.
     pub(super) fn missing_count(&self) -> u64 {
         self.sent_count - self.arrived_count
     }
 
-    /// Whether nothing is on its way any more: the last message of every stream has arrived.
+    /// Returns whether nothing is in flight: the last message of every stream has arrived.
     pub(super) fn is_complete(&self) -> bool {
         self.missing_count() == 0 || self.next_sent == self.next_expected
     }
@@ -142,65 +144,65 @@ mod tests {
         Stamp { sender, sequence, due_nanos: Some(0) }
     }
 
-    fn counts(ledger: &DeliveryTracker) -> [u64; 5] {
+    fn counts(tracker: &DeliveryTracker) -> [u64; 5] {
         let DeliveryTracker {
             sent_count,
             arrived_count,
-            out_of_order_count: disordered_count,
-            misdelivered_count: astray_count,
+            out_of_order_count: out_of_order,
+            misdelivered_count: misdelivered,
             ..
-        } = *ledger;
-        [sent_count, arrived_count, ledger.missing_count(), disordered_count, astray_count]
+        } = *tracker;
+        [sent_count, arrived_count, tracker.missing_count(), out_of_order, misdelivered]
     }
 
     #[test]
     fn lost_message_is_counted_missing_and_its_credit_returns_with_the_next_arrival() {
-        let mut ledger = DeliveryTracker::new(Addressing::Paired { pairs: 2 });
-        assert_eq!([(); 5].map(|()| ledger.record_sent(1, 1)), [0, 1, 2, 3, 4]);
-        assert_eq!(ledger.record_arrival(stamp(1, 0), 1), 1);
-        assert_eq!(ledger.record_arrival(stamp(1, 3), 1), 3); // 1 and 2 are lost
-        assert_eq!(counts(&ledger), [5, 2, 3, 0, 0]);
-        assert!(!ledger.is_complete());
-        assert_eq!(ledger.record_arrival(stamp(1, 4), 1), 1);
-        assert!(ledger.is_complete());
-        assert_eq!(counts(&ledger), [5, 3, 2, 0, 0]);
+        let mut tracker = DeliveryTracker::new(Addressing::Paired { pairs: 2 });
+        assert_eq!([(); 5].map(|()| tracker.record_sent(1, 1)), [0, 1, 2, 3, 4]);
+        assert_eq!(tracker.record_arrival(stamp(1, 0), 1), 1);
+        assert_eq!(tracker.record_arrival(stamp(1, 3), 1), 3); // 1 and 2 are lost
+        assert_eq!(counts(&tracker), [5, 2, 3, 0, 0]);
+        assert!(!tracker.is_complete());
+        assert_eq!(tracker.record_arrival(stamp(1, 4), 1), 1);
+        assert!(tracker.is_complete());
+        assert_eq!(counts(&tracker), [5, 3, 2, 0, 0]);
     }
 
     #[test]
     fn duplicate_late_and_misdelivered_messages_do_not_offset_losses() {
-        let mut ledger = DeliveryTracker::new(Addressing::Paired { pairs: 2 });
+        let mut tracker = DeliveryTracker::new(Addressing::Paired { pairs: 2 });
         for _ in 0..3 {
-            ledger.record_sent(0, 0);
+            tracker.record_sent(0, 0);
         }
-        ledger.record_arrival(stamp(0, 0), 0);
-        assert_eq!(ledger.record_arrival(stamp(0, 0), 0), 0); // twice
-        ledger.record_arrival(stamp(0, 2), 0);
-        assert_eq!(ledger.record_arrival(stamp(0, 1), 0), 0); // late
-        assert_eq!(ledger.record_arrival(stamp(0, 3), 0), 0); // never sent
-        assert_eq!(ledger.record_arrival(stamp(0, 3), 1), 0); // another's
-        assert_eq!(ledger.record_arrival(stamp(9, 0), 0), 0); // nobody's
-        assert_eq!(counts(&ledger), [3, 2, 1, 3, 2]);
+        tracker.record_arrival(stamp(0, 0), 0);
+        assert_eq!(tracker.record_arrival(stamp(0, 0), 0), 0); // twice
+        tracker.record_arrival(stamp(0, 2), 0);
+        assert_eq!(tracker.record_arrival(stamp(0, 1), 0), 0); // late
+        assert_eq!(tracker.record_arrival(stamp(0, 3), 0), 0); // never sent
+        assert_eq!(tracker.record_arrival(stamp(0, 3), 1), 0); // another receiver's
+        assert_eq!(tracker.record_arrival(stamp(9, 0), 0), 0); // unknown sender
+        assert_eq!(counts(&tracker), [3, 2, 1, 3, 2]);
     }
 
     #[test]
     fn all_to_all_sender_rotates_through_every_other_client() {
         let receivers = Addressing::AllToAll { clients: 3 };
-        let mut ledger = DeliveryTracker::new(receivers);
+        let mut tracker = DeliveryTracker::new(receivers);
         for sender in 0..3 {
             let mut receiver = sender;
             let mut visited = Vec::new();
             for _ in 0..4 {
                 receiver = receivers.next_receiver(sender, receiver);
                 visited.push(receiver);
-                let sequence = ledger.record_sent(sender, receiver);
-                assert_eq!(ledger.record_arrival(stamp(sender, sequence), receiver), 1);
+                let sequence = tracker.record_sent(sender, receiver);
+                assert_eq!(tracker.record_arrival(stamp(sender, sequence), receiver), 1);
             }
             assert!(!visited.contains(&sender));
             assert_eq!((visited[0], visited[1]), (visited[2], visited[3]));
             assert_ne!(visited[0], visited[1]);
         }
-        assert_eq!(counts(&ledger), [12, 12, 0, 0, 0]);
-        assert!(ledger.is_complete());
+        assert_eq!(counts(&tracker), [12, 12, 0, 0, 0]);
+        assert!(tracker.is_complete());
         assert_eq!(receivers.stream_index(1, 1), None);
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 /// The reason why a load ends early.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum LoadError {
-    /// The user interrupted it.
+    /// The user interrupted the load.
     Interrupted,
     /// Something failed; the reason is one line.
     Failed(String),

@@ -1,6 +1,6 @@
 //! Formats of numbers in reports and progress lines.
 
-/// A number with commas between its thousands.
+/// Renders a number with thousands separators.
 pub(super) fn with_commas(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -13,7 +13,7 @@ pub(super) fn with_commas(number: u64) -> String {
     text
 }
 
-/// Bytes in the unit that suits them.
+/// Renders a number of bytes in a suitable unit.
 pub(super) fn bytes_text(bytes: f64) -> String {
     match bytes.abs() {
         size if size >= 10e6 => format!("{:.0} MB", bytes / 1e6),
@@ -23,7 +23,7 @@ pub(super) fn bytes_text(bytes: f64) -> String {
     }
 }
 
-/// The part of a core, in percent.
+/// Renders a fraction of a core in percent.
 pub(super) fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
 }

@@ -1,5 +1,5 @@
-//! What a message costs as a network grows: the same load against more connections, more hosts, more
-//! hops. A file for each point, from which `scripts/plot-performance` draws curves.
+//! The workload of a growing network: the same chats with more connections, hosts and hops. Writes
+//! one file per point, from which `scripts/plot-performance` draws curves.
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use super::pace::Pace;
 use super::servers::Target;
 use crate::runner::command::ClientWire;
 
-/// A run of all series.
+/// Parameters of a run.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) binary: Option<PathBuf>,
@@ -32,7 +32,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// The runs, with the names of their files.
+    /// Returns the runs with the names of their files.
     fn runs(&self) -> Vec<(String, chat::Plan)> {
         let chat_plan = |servers, idle, hosts| chat::Plan {
             target: Target::Chain { servers, binary: self.binary.clone() },
@@ -65,10 +65,10 @@ impl Plan {
     }
 }
 
-/// Runs them all and writes the files; a point that fails ends it.
+/// Runs all points and writes their files. The first failure ends the run.
 ///
 /// # Errors
-/// Which run failed and why.
+/// Returns the run that failed, and the reason.
 pub(super) fn run(plan: &Plan, context: &LoadContext) -> Result<(), LoadError> {
     let folder = plan.output_dir.display();
     fs::create_dir_all(&plan.output_dir)

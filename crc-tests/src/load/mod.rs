@@ -1,4 +1,5 @@
-//! `crc-tests load`: puts a load on a network, and reports throughput, latency, losses and cost.
+//! `crc-tests load`: generates load on a network, and reports throughput, latency, losses, CPU and
+//! memory.
 //!
 //! `options` is the command line and `servers` the network. `client_pool` holds the connections, on
 //! one thread, and `client_codec` encodes what they send. `stamp` and `delivery_tracker` follow each
@@ -42,8 +43,8 @@ pub use self::servers::{EXEC_SERVER_COMMAND, exec_server};
 /// Maximum number of unregistered connections in workloads that do not measure registration.
 const PENDING_REGISTRATIONS_MAX: usize = 64;
 
-/// Runs the load that the arguments ask for. Exit codes: 0 it ran, 1 the network could not be reached
-/// or failed, or the load was interrupted, 2 wrong usage.
+/// Runs the load that the arguments describe. Exit codes: 0 on success, 1 if the network could not
+/// be reached or failed, or the load was interrupted, 2 for wrong usage.
 #[must_use]
 pub fn run(arguments: LoadArguments, interrupted: Arc<AtomicBool>) -> ExitCode {
     let options = match arguments.check() {

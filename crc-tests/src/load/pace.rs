@@ -1,21 +1,21 @@
-//! When messages are sent: so many on their way, or at a rate that does not look at the answers.
+//! Pacing of messages: a fixed number in flight, or a fixed rate independent of arrivals.
 
 use std::time::Duration;
 
-/// Wake-ups of the system come up to so much late; what is due sooner is waited for by looking.
+/// Maximum lateness of a wake-up by the system. Messages due sooner are waited for by polling.
 const TIMER_SLACK_NANOS: u64 = 1_500_000;
 
-/// How senders go on.
+/// The pace of the senders.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Pace {
-    /// A closed loop: each sender keeps so many messages on their way.
+    /// A closed loop: each sender keeps this many messages in flight.
     InFlight(u32),
-    /// An open loop: so many messages a second, all senders together.
+    /// An open loop: this many messages per second, all senders together.
     Rate(f64),
 }
 
-/// The times at which the messages of an open loop are due, evenly apart, in nanoseconds. They are
-/// due whether or not those before them could be sent: who is late is told so by the histogram.
+/// The schedule of an open loop: evenly spaced due times, in nanoseconds. A message is due whether
+/// or not earlier ones could be sent, so that delays show in the histogram.
 pub(super) struct Pacer {
     start_nanos: u64,
     interval_nanos: f64,
@@ -23,22 +23,22 @@ pub(super) struct Pacer {
 }
 
 impl Pacer {
-    /// A first message at `begin`, and `rate` a second.
+    /// Schedules the first message at `begin`, then `rate` per second.
     pub(super) fn new(start_nanos: u64, rate: f64) -> Self {
         Self { start_nanos, interval_nanos: 1e9 / rate, sent_count: 0 }
     }
 
-    /// When the next message is due.
+    /// Returns the due time of the next message.
     pub(super) fn next_due(&self) -> u64 {
         self.start_nanos + (self.sent_count as f64 * self.interval_nanos) as u64
     }
 
-    /// The next message was sent.
+    /// Advances to the next message.
     pub(super) fn advance(&mut self) {
         self.sent_count += 1;
     }
 
-    /// Messages that are due at `now` and not sent.
+    /// Returns the number of messages due at `now` and not sent.
     pub(super) fn overdue_count(&self, now: u64) -> u64 {
         if now < self.next_due() {
             return 0;
@@ -46,7 +46,7 @@ impl Pacer {
         ((now - self.start_nanos) as f64 / self.interval_nanos) as u64 + 1 - self.sent_count
     }
 
-    /// How long to sleep so as not to miss the next message; none if there is no time for that.
+    /// Returns how long to sleep without missing the next message; zero if it is due too soon.
     pub(super) fn sleep_time(&self, now: u64) -> Duration {
         let left = self.next_due().saturating_sub(now).saturating_sub(TIMER_SLACK_NANOS);
         Duration::from_millis(left / 1_000_000)
@@ -66,7 +66,8 @@ mod tests {
             pacer.advance();
         }
         assert_eq!(due, [1_000, 1_001_000, 2_001_000]);
-        // Nothing was sent for a second: all that was due then still is, at its time.
+        // After a second without sending, all messages of that second are still due, at their
+        // times.
         assert_eq!(pacer.next_due(), 3_001_000);
         assert_eq!(pacer.overdue_count(1_000_001_000), 998);
         assert_eq!(pacer.overdue_count(3_000_999), 0);

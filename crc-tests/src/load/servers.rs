@@ -1,4 +1,4 @@
-//! The network that is loaded: one that runs, or a chain of servers started for it.
+//! The network under load: existing servers, or a chain of servers started for the load.
 
 use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs as _};
@@ -18,35 +18,35 @@ use crate::child::Process;
 use crate::runner::command::ClientWire;
 use crate::runner::processes::server::wait_for_listener;
 
-/// The word after which `crc-tests` becomes a server of a load; see [`exec_server`].
+/// The subcommand with which `crc-tests` becomes a server of a load; see [`exec_server`].
 pub const EXEC_SERVER_COMMAND: &str = "load-server";
 
-/// The core of the servers, and that of the generator, where they are pinned.
+/// The cores of the servers and of the generator, if pinned.
 const SERVER_CORE: usize = 0;
 const GENERATOR_CORE: usize = 1;
 
-/// Which network to load.
+/// The network to load.
 #[derive(Clone, Debug)]
 pub(super) enum Target {
-    /// One that runs: its doors for the wire of the load, in the order of the options, and processes
-    /// of this machine whose use is to be told.
+    /// Existing servers: their listeners for the wire of the load, in the order of the options, and
+    /// processes of this machine whose CPU and memory are reported.
     Existing { addresses: Vec<String>, pids: Vec<u32> },
-    /// A chain of so many servers, of this binary if it is named.
+    /// A chain of this many servers, running this binary if it is named.
     Chain { servers: usize, binary: Option<PathBuf> },
 }
 
-/// The servers of a load. Those that were started for it end with this value.
+/// The servers of a load. Started servers are stopped when this value is dropped.
 pub(super) struct Network {
-    /// By server, the address of each wire's door that is known.
+    /// The known listener addresses of each server, by wire.
     addresses: Vec<Vec<(ClientWire, SocketAddr)>>,
     processes: Vec<Process>,
     pids: Vec<u32>,
-    /// Where the servers' logs are.
+    /// The directory of the servers' logs.
     _log_dir: Option<TempDir>,
 }
 
 impl Network {
-    /// Finds the network, or starts it.
+    /// Resolves the addresses of the existing servers, or starts the chain.
     pub(super) fn open(
         site: &Target,
         wire: ClientWire,
@@ -56,7 +56,7 @@ impl Network {
             Target::Existing { addresses, pids } => Self::attach(addresses, pids, wire)?,
             Target::Chain { servers, binary } => {
                 if pins_cores {
-                    usage::pin_to_core(SERVER_CORE)?; // which the servers inherit
+                    usage::pin_to_core(SERVER_CORE)?; // inherited by the servers
                 }
                 Self::start(*servers, binary.clone())?
             }
@@ -79,8 +79,8 @@ impl Network {
                 Err(error) => Err(LoadError::failed(format!("cannot reach {text}: {error}"))),
             }
         };
-        let doors = addresses.iter().map(resolve).collect::<Result<_, _>>()?;
-        Ok(Self { addresses: doors, processes: Vec::new(), pids: pids.to_vec(), _log_dir: None })
+        let addresses = addresses.iter().map(resolve).collect::<Result<_, _>>()?;
+        Ok(Self { addresses, processes: Vec::new(), pids: pids.to_vec(), _log_dir: None })
     }
 
     fn start(count: usize, binary: Option<PathBuf>) -> Result<Self, LoadError> {
@@ -99,8 +99,8 @@ impl Network {
             arguments.extend(["--direct=127.0.0.1:0", "--classic=127.0.0.1:0"].map(Into::into));
             arguments.push(format!("--id={number}").into());
             arguments.push(format!("--name=load-{number}").into());
-            if let Some(doors) = network.addresses.last() {
-                arguments.push(format!("--parent={}", doors[0].1).into());
+            if let Some(listeners) = network.addresses.last() {
+                arguments.push(format!("--parent={}", listeners[0].1).into());
             }
             let own = std::env::current_exe().map_err(fault)?;
             let log = log_dir.path().join(format!("{number}.log"));
@@ -118,26 +118,26 @@ impl Network {
         Ok(network)
     }
 
-    /// Its servers, as far as they are known.
+    /// Returns the number of known servers.
     pub(super) fn len(&self) -> usize {
         self.addresses.len()
     }
 
-    /// The processes whose use can be told.
+    /// Returns the processes whose CPU and memory are measured.
     pub(super) fn pids(&self) -> &[u32] {
         &self.pids
     }
 
-    /// The door of a server for one wire.
+    /// Returns the address of a server's listener for one wire.
     ///
     /// # Panics
-    /// If no such door is known, which the options make sure of.
+    /// If it is not known. The checked options rule this out.
     pub(super) fn address(&self, server: usize, wire: ClientWire) -> SocketAddr {
         let addresses = self.addresses[server].iter();
-        addresses.clone().find(|(of, _)| *of == wire).expect("a door for this wire").1
+        addresses.clone().find(|(of, _)| *of == wire).expect("a known listener").1
     }
 
-    /// What the end of a load is due to: beside the reason itself, a server that has died.
+    /// Adds to a failure that a server has exited, if one has.
     pub(super) fn add_cause(&mut self, stop: LoadError) -> LoadError {
         let LoadError::Failed(reason) = stop else { return stop };
         for (at, process) in self.processes.iter_mut().enumerate() {
@@ -158,18 +158,20 @@ fn exec_server_arguments(binary: &std::path::Path) -> Vec<OsString> {
     vec![EXEC_SERVER_COMMAND.into(), std::process::id().to_string().into(), binary.into()]
 }
 
-/// Replaces this process by a server of a load, which ends when the load does, however that ends: by
-/// SIGKILL too. `words` are the id of the load's process, the binary, and its arguments.
+/// Replaces this process with a server of a load. The server is killed when the load ends for any
+/// reason, including SIGKILL. `words` are the process id of the load, the binary, and its
+/// arguments.
 pub fn exec_server(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let mut words = arguments;
     let (load_pid, binary) = (words.next(), words.next().unwrap_or_default());
     let load = load_pid.and_then(|word| word.to_str()?.parse().ok()).map(Pid::from_raw);
-    // A group of its own: Ctrl-C is for the load, which then ends the server.
+    // In its own process group, the server does not receive Ctrl-C. The load does, and then ends
+    // the server.
     let prepared = setpgid(Pid::from_raw(0), Pid::from_raw(0))
         .and_then(|()| set_pdeathsig(Signal::SIGKILL))
         .map_err(std::io::Error::from);
     if load != Some(getppid()) {
-        return ExitCode::FAILURE; // it has ended already
+        return ExitCode::FAILURE; // the load has ended
     }
     let error = match prepared {
         Ok(()) => Command::new(&binary).args(words).exec(),

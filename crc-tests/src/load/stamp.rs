@@ -1,42 +1,43 @@
-//! What a message of the load carries: who sent it, which of its messages it is, and when it was due.
+//! The stamp in each message of a load: its sender, sequence number and due time.
 //!
-//! Sixteen bytes at the front of the text, six bits a byte, in letters that every wire carries; the
-//! rest of the text is filling.
+//! A stamp takes the first 16 bytes of the text, six bits per byte, in letters that every wire
+//! carries. The rest of the text is padding.
 
-/// Bytes of a stamp: the shortest text of a load.
+/// Length of a stamp in bytes, and the minimum length of a text.
 pub(super) const STAMP_BYTES: usize = 16;
 
 const SENDER_DIGITS: usize = 3;
 const SEQUENCE_DIGITS: usize = 5;
 
-/// Senders that a stamp can tell apart.
+/// Maximum number of senders.
 pub(super) const SENDERS_MAX: usize = 1 << (6 * SENDER_DIGITS);
 
-/// Sequence numbers begin anew after so many.
+/// Number of sequence numbers before they wrap.
 const SEQUENCE_COUNT: u32 = 1 << (6 * SEQUENCE_DIGITS);
 
-/// The last moment that a stamp can name, three days after the beginning; it marks a probe.
+/// The latest due time, three days after the start. This value marks a probe.
 const PROBE_DUE: u64 = (1 << 48) - 1;
 
 const DIGIT_CHARS: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
 
-/// The value of each digit, and [`INVALID_DIGIT`] for what is none.
+/// The value of each digit, or [`INVALID_DIGIT`].
 const DIGIT_VALUES: [u8; 256] = digit_values();
 const INVALID_DIGIT: u8 = u8::MAX;
 
-/// The identity of a message.
+/// The identity and due time of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
-    /// Below [`SENDERS_MAX`].
+    /// The sender, below [`SENDERS_MAX`].
     pub(super) sender: usize,
-    /// Counts the messages of one sender to one receiver; see [`sequence_distance`].
+    /// Sequence number of the message in its stream; see [`sequence_distance`].
     pub(super) sequence: u32,
-    /// Nanoseconds since the load began, or `None` in a probe, which only looks for a way.
+    /// Due time in nanoseconds since the start, or `None` in a probe, which only checks that the
+    /// receiver is reachable.
     pub(super) due_nanos: Option<u64>,
 }
 
 impl Stamp {
-    /// Writes it over the first [`STAMP_BYTES`] of a text.
+    /// Writes the stamp over the first [`STAMP_BYTES`] of a text.
     pub(super) fn encode(self, text: &mut [u8]) {
         let due = self.due_nanos.map_or(PROBE_DUE, |due| due.min(PROBE_DUE - 1));
         let (sender, rest) = text.split_at_mut(SENDER_DIGITS);
@@ -46,7 +47,7 @@ impl Stamp {
         encode_digits(due, &mut rest[..STAMP_BYTES - SENDER_DIGITS - SEQUENCE_DIGITS]);
     }
 
-    /// The stamp of a text; `None` if it has none, and so is from somebody else.
+    /// Parses the stamp of a text. Returns `None` if the text was not sent by a load.
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
         let stamp = text.get(..STAMP_BYTES)?;
         let (sender, rest) = stamp.split_at(SENDER_DIGITS);
@@ -58,12 +59,12 @@ impl Stamp {
     }
 }
 
-/// The sequence number after this one.
+/// Returns the sequence number after this one.
 pub(super) fn next_sequence(sequence: u32) -> u32 {
     (sequence + 1) % SEQUENCE_COUNT
 }
 
-/// How far `sequence` is ahead of `expected`; negative if it is behind.
+/// Returns how far `sequence` is ahead of `expected`; negative if behind.
 pub(super) fn sequence_distance(sequence: u32, expected: u32) -> i64 {
     let ahead = sequence.wrapping_sub(expected) % SEQUENCE_COUNT;
     if ahead < SEQUENCE_COUNT / 2 {

@@ -1,4 +1,4 @@
-//! What processes cost: their CPU time and memory, and where they run.
+//! CPU time and memory of processes, and the cores they run on.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -10,10 +10,10 @@ use nix::unistd::Pid;
 
 use super::error::LoadError;
 
-/// Descriptors that a process needs beside its connections.
+/// File descriptors that a process needs besides its connections.
 const OTHER_DESCRIPTORS: u64 = 64;
 
-/// CPU time of some processes, of this one, and the time itself, at one moment.
+/// CPU time of the servers and of this process at one moment.
 #[derive(Clone, Debug)]
 pub(super) struct UsageSample {
     at: Instant,
@@ -23,23 +23,23 @@ pub(super) struct UsageSample {
     machine_busy: Option<Duration>,
 }
 
-/// What was used between two marks.
+/// Resource use between two marks.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Usage {
-    /// How long it was.
+    /// The elapsed time.
     pub(super) elapsed: Duration,
-    /// CPU time of each server; empty if it is not known of every one.
+    /// CPU time of each server; empty if unknown for any.
     pub(super) servers: Vec<Duration>,
     /// CPU time of the generator.
     pub(super) generator: Duration,
-    /// How long the generator had something to do.
+    /// Time in which the generator had work.
     pub(super) generator_busy: Duration,
-    /// CPU time of all other programs on this machine, if it and that of all servers is known.
+    /// CPU time of all other programs on this machine, if known.
     pub(super) other_programs: Option<Duration>,
 }
 
 impl UsageSample {
-    /// Now. `waited` is how long the generator has had nothing to do so far.
+    /// Takes a mark now. `idle_time` is the total time in which the generator has had no work.
     pub(super) fn now(pids: &[u32], generator_idle: Duration) -> Self {
         let generator = read_clock(ClockId::CLOCK_PROCESS_CPUTIME_ID).unwrap_or_default();
         let servers = pids.iter().map(|&pid| process_cpu_time(pid)).collect();
@@ -52,7 +52,7 @@ impl UsageSample {
         }
     }
 
-    /// What was used from this mark to a later one.
+    /// Returns the use from this mark to a later one.
     pub(super) fn usage_until(&self, end: &Self) -> Usage {
         let elapsed = end.at - self.at;
         let pairs = self.servers.iter().zip(&end.servers);
@@ -77,23 +77,23 @@ impl UsageSample {
 }
 
 impl Usage {
-    /// CPU time of all servers; `None` if it is not known.
+    /// Returns the CPU time of all servers; `None` if unknown.
     pub(super) fn servers_total(&self) -> Option<Duration> {
         (!self.servers.is_empty()).then(|| self.servers.iter().sum())
     }
 
-    /// The part of a core that the busiest server used.
+    /// Returns the CPU use of the busiest server, as a fraction of a core.
     pub(super) fn busiest_server_share(&self) -> Option<f64> {
         self.servers.iter().max().map(|time| self.core_share(*time))
     }
 
-    /// A time as a part of the whole.
+    /// Returns a time as a fraction of the elapsed time.
     pub(super) fn core_share(&self, part: Duration) -> f64 {
         part.as_secs_f64() / self.elapsed.as_secs_f64().max(1e-9)
     }
 }
 
-/// User and system time that a process has used, all its threads; `None` if there is no such one.
+/// Returns the user and system time of all threads of a process; `None` if it does not exist.
 pub(super) fn process_cpu_time(pid: u32) -> Option<Duration> {
     read_clock(ClockId::pid_cpu_clock_id(Pid::from_raw(i32::try_from(pid).ok()?)).ok()?)
 }
@@ -102,28 +102,28 @@ fn read_clock(clock: ClockId) -> Option<Duration> {
     clock_gettime(clock).ok().map(Duration::from)
 }
 
-/// Time that all cores of the machine were busy.
+/// Returns the time for which all cores of the machine were busy.
 fn machine_busy_time() -> Option<Duration> {
-    /// Ticks a second in /proc, on every platform of today.
+    /// Ticks per second in /proc, the same on all current platforms.
     const TICKS_PER_SECOND: u32 = 100;
     let text = fs::read_to_string("/proc/stat").ok()?;
     let fields = text.lines().next()?.split_whitespace().skip(1);
     let fields: Vec<u64> = fields.map(str::parse).collect::<Result<_, _>>().ok()?;
-    // user, nice, system, idle, waiting for disks, two kinds of interrupts, stolen by other machines
+    // Fields: user, nice, system, idle, iowait, irq, softirq, steal.
     let [user, nice, system, _, _, hard, soft, stolen, ..] = fields[..] else { return None };
     Some(Duration::from_secs(user + nice + system + hard + soft + stolen) / TICKS_PER_SECOND)
 }
 
-/// Resident memory of all these processes, in bytes; `None` if it is not known of every one.
+/// Returns the resident memory of all these processes, in bytes; `None` if unknown for any.
 pub(super) fn resident_bytes(pids: &[u32]) -> Option<u64> {
     sum_known(pids, |pid| {
-        // Counted page by page; `status` may be some pages behind.
+        // `smaps_rollup` is exact; `status` may lag by some pages.
         proc_field_bytes(&format!("/proc/{pid}/smaps_rollup"), "Rss:")
             .or_else(|| proc_field_bytes(&format!("/proc/{pid}/status"), "VmRSS:"))
     })
 }
 
-/// The most that each of these processes has had resident at once, added up, in bytes.
+/// Returns the sum of the peak resident memory of each process, in bytes.
 pub(super) fn peak_bytes(pids: &[u32]) -> Option<u64> {
     sum_known(pids, |pid| proc_field_bytes(&format!("/proc/{pid}/status"), "VmHWM:"))
 }
@@ -135,7 +135,7 @@ fn sum_known(pids: &[u32], read: impl Fn(u32) -> Option<u64>) -> Option<u64> {
     pids.iter().map(|&pid| read(pid)).sum()
 }
 
-/// A field of a file in /proc that is given in KiB.
+/// Returns a field of a file in /proc that is given in KiB.
 fn proc_field_bytes(path: &str, name: &str) -> Option<u64> {
     let text = fs::read_to_string(path).ok()?;
     let value = text.lines().find_map(|line| line.strip_prefix(name))?;
@@ -143,7 +143,7 @@ fn proc_field_bytes(path: &str, name: &str) -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// Lets this thread, and what it starts from now on, run on one core only.
+/// Pins this thread, and its future threads and child processes, to one core.
 pub(super) fn pin_to_core(core: usize) -> Result<(), LoadError> {
     let mut cores = CpuSet::new();
     let pinned = cores.set(core).and_then(|()| sched_setaffinity(Pid::from_raw(0), &cores));
@@ -152,13 +152,13 @@ pub(super) fn pin_to_core(core: usize) -> Result<(), LoadError> {
     })
 }
 
-/// Raises the limit of open files, which servers started from here share, to its bound.
+/// Raises the soft limit of open files to the hard limit. Started servers inherit it.
 pub(super) fn raise_open_files_limit(count: usize) -> Result<(), LoadError> {
     let wanted = count as u64 + OTHER_DESCRIPTORS;
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)
         .map_err(|error| LoadError::failed(format!("the limit of open files: {error}")))?;
     if soft < hard {
-        // Where even that is refused, what there is may suffice.
+        // If this fails, the current limit may be enough.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
     if wanted > hard {

@@ -1,7 +1,8 @@
-//! Many client connections served by one thread: one read for each that is ready, one write a turn
-//! for each that has something to say, frames parsed where they lie.
+//! Many client connections on one thread. A turn reads once from each readable connection and
+//! writes once to each with unsent bytes. Frames are parsed in the read buffer.
 //!
-//! It knows who has joined; what is said to whom is for its caller, whose [`Sink`] hears every frame.
+//! [`ClientPool`] handles registration and keepalives. Its caller sends chats, and receives every
+//! frame through a [`Sink`].
 
 mod registration;
 
@@ -20,28 +21,30 @@ use super::client_codec::{self, Identity, Incoming, Role};
 use super::error::LoadError;
 use crate::runner::command::ClientWire;
 
-/// What is read at once, beside a frame whose beginning has come already.
+/// Maximum number of bytes read at once, besides a partial frame.
 const READ_BYTES_MAX: usize = 256 * 1024;
 
-/// The longest frame beside the load's own: a registration with a long name and info.
+/// Maximum length of a frame other than the load's own chats: a registration with a long name and
+/// info.
 const CONTROL_FRAME_BYTES_MAX: usize = NAME_BYTES_MAX + INFO_BYTES_MAX + 64;
 
-/// How long a load waits for a server that owes an answer.
+/// Time to wait for a reply from a server.
 pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// When nothing has come for so long, the servers have said all that they had to say.
+/// Time without a frame after which the servers have sent everything.
 const QUIET_TIME: Duration = Duration::from_millis(100);
 
-/// Buffers that have grown past this are given back when they are empty.
+/// Capacity above which an empty buffer is shrunk.
 const BUFFER_RETAINED_BYTES_MAX: usize = 64 * 1024;
 
-/// Hears what the connections receive.
+/// Receives the frames of all connections.
 pub(super) trait Sink {
-    /// A frame came on the connection `client` at `now`, in nanoseconds of the fleet's clock.
+    /// Handles a frame received on the connection `client` at `now`, in nanoseconds of the pool's
+    /// clock.
     fn receive(&mut self, client: usize, incoming: Incoming<'_>, now: u64);
 }
 
-/// Hears nothing.
+/// Ignores all frames.
 pub(super) struct NullSink;
 
 impl Sink for NullSink {
@@ -56,14 +59,14 @@ struct Client {
     stream: TcpStream,
     is_connected: bool,
     is_registered: bool,
-    /// The other end has said that it says no more.
+    /// Whether the other end has closed its sending side.
     is_read_closed: bool,
-    /// It is in the list of those to read, and in that of those to write.
+    /// Whether the connection is in the list of those to read, and of those to write.
     in_read_list: bool,
     in_write_list: bool,
-    /// The beginning of a frame.
+    /// A partial frame.
     partial_frame: Vec<u8>,
-    /// What is to be written, and how much of it was.
+    /// Unsent bytes, and how many of them were written.
     send_buffer: Vec<u8>,
     written_bytes: usize,
     is_write_blocked: bool,
@@ -78,7 +81,7 @@ pub(super) struct ClientPool {
     read_list: Vec<usize>,
     write_list: Vec<usize>,
     buffer: Vec<u8>,
-    /// The length of the load's own texts.
+    /// Size of the load's own texts, in bytes.
     text_bytes: usize,
     identities: IdentityGenerator,
     keepalive: Option<(Duration, Instant)>,
@@ -86,14 +89,14 @@ pub(super) struct ClientPool {
     last_turn_at: Instant,
     idle_time: Duration,
     interrupted: Arc<AtomicBool>,
-    /// Never sleep: what comes is heard at once, for the price of a core.
+    /// Whether turns never sleep, which lowers latency at the cost of a core.
     pub(super) busy_polls: bool,
-    /// The last thing that a server said which no load expects.
+    /// The last unexpected status from a server.
     pub(super) unexpected_status: Option<String>,
 }
 
 impl ClientPool {
-    /// No connection yet. `size` is the length of the texts that will be sent.
+    /// Returns a pool without connections. `text_bytes` is the size of the texts that will be sent.
     pub(super) fn new(text_bytes: usize, interrupted: Arc<AtomicBool>) -> Result<Self, LoadError> {
         let fault = |error| LoadError::failed(format!("the system gives no way to wait: {error}"));
         let now = Instant::now();
@@ -117,17 +120,17 @@ impl ClientPool {
         })
     }
 
-    /// Nanoseconds since the fleet was made.
+    /// Returns the nanoseconds since the pool was created.
     pub(super) fn now(&self) -> u64 {
         self.started_at.elapsed().as_nanos() as u64
     }
 
-    /// How long nothing was there to be done, of the time since the fleet was made.
+    /// Returns the time without work since the pool was created.
     pub(super) fn idle_time(&self) -> Duration {
         self.idle_time
     }
 
-    /// Connections.
+    /// Returns the number of connections.
     pub(super) fn len(&self) -> usize {
         self.clients.len()
     }
@@ -136,18 +139,18 @@ impl ClientPool {
         self.clients[client].identity
     }
 
-    /// An id and a name for somebody else.
+    /// Returns an unused id and name.
     pub(super) fn next_identity(&mut self) -> Identity {
         self.identities.next_identity()
     }
 
-    /// What waits to be written for one connection, in bytes.
+    /// Returns the number of unsent bytes of a connection.
     pub(super) fn unsent_bytes(&self, client: usize) -> usize {
         let client = &self.clients[client];
         client.send_buffer.len() - client.written_bytes
     }
 
-    /// Where to append what this connection says; it is written in the next turn.
+    /// Returns the buffer to append frames of a connection to. They are written in the next turn.
     pub(super) fn send_buffer(&mut self, index: usize) -> &mut Vec<u8> {
         let client = &mut self.clients[index];
         if !client.in_write_list {
@@ -157,7 +160,8 @@ impl ClientPool {
         &mut client.send_buffer
     }
 
-    /// Turns until `is_done`, or there is a reason to stop: after so long, `what` has not happened.
+    /// Runs turns until `is_done` returns true. Fails after [`RESPONSE_TIMEOUT`], naming
+    /// `condition`.
     pub(super) fn run_until<E: Sink>(
         &mut self,
         condition: &str,
@@ -177,7 +181,8 @@ impl ClientPool {
         Ok(())
     }
 
-    /// Turns until nothing has happened for [`QUIET`]: what a newcomer sets off is over.
+    /// Runs turns until nothing has happened for [`QUIET_TIME`], so that all effects of a new
+    /// connection are over.
     pub(super) fn run_until_quiet(&mut self) -> Result<(), LoadError> {
         let mut since = Instant::now();
         while since.elapsed() < QUIET_TIME {
@@ -189,8 +194,8 @@ impl ClientPool {
         Ok(())
     }
 
-    /// Writes what there is to write, waits for something to read, no longer than `patience`, and
-    /// reads once from each that has something.
+    /// Writes unsent bytes, waits at most `timeout` for readable connections, and reads once from
+    /// each.
     pub(super) fn run_turn(
         &mut self,
         timeout: Duration,
@@ -247,7 +252,7 @@ impl ClientPool {
         Ok(())
     }
 
-    /// Whether there was anything.
+    /// Writes once to each connection with unsent bytes. Returns whether there was one.
     fn write_all(&mut self) -> Result<bool, LoadError> {
         let had_work = !self.write_list.is_empty();
         let mut write_list = std::mem::take(&mut self.write_list);
@@ -261,7 +266,8 @@ impl ClientPool {
                 Ok(count) => client.written_bytes += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(_) => {
-                    // What the server said before it closed is read first, and then why it did.
+                    // Bytes that the server sent before it closed are read first, and then the
+                    // reason.
                     (client.is_read_closed, client.is_write_blocked) = (true, true);
                     if !std::mem::replace(&mut client.in_read_list, true) {
                         self.read_list.push(index);
@@ -274,7 +280,7 @@ impl ClientPool {
                 client.send_buffer.shrink_to(BUFFER_RETAINED_BYTES_MAX);
                 client.written_bytes = 0;
             } else {
-                client.is_write_blocked = true; // the system tells when there is room
+                client.is_write_blocked = true; // until the socket is writable
             }
         }
         self.write_list = write_list;
@@ -304,7 +310,7 @@ impl ClientPool {
         result
     }
 
-    /// Reads once. Answers whether there may be more.
+    /// Reads once from a connection. Returns whether there may be more.
     fn read(
         &mut self,
         index: usize,

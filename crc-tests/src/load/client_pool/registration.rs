@@ -1,5 +1,4 @@
-//! How connections join: under which ids and names, when the server has taken them in, and what keeps
-//! them there.
+//! Registration and keepalive of connections: ids, names, and the server's replies.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,11 +14,11 @@ use super::super::error::LoadError;
 use super::{Client, ClientPool, RESPONSE_TIMEOUT, Sink, connect_failed};
 use crate::runner::command::ClientWire;
 
-/// Clients of the classic wire say that they live so much more often than they must.
+/// Number of keepalives of a classic client per required interval.
 const KEEPALIVE_MARGIN: u32 = 2;
 
 impl ClientPool {
-    /// Begins to connect somebody new.
+    /// Starts to connect a new client. Returns its index.
     pub(in crate::load) fn connect(
         &mut self,
         wire: ClientWire,
@@ -49,12 +48,13 @@ impl ClientPool {
             partial_frame: Vec::new(),
             send_buffer: out,
             written_bytes: 0,
-            is_write_blocked: true, // until the system says that it is connected
+            is_write_blocked: true, // until the socket is connected
         });
         Ok(index)
     }
 
-    /// Connects these, at most `pending_max` of them not registered, and waits until all are.
+    /// Connects clients, with at most `pending_max` unregistered at a time, and waits until all are
+    /// registered.
     pub(in crate::load) fn connect_all(
         &mut self,
         addresses: impl Iterator<Item = (ClientWire, SocketAddr)>,
@@ -68,7 +68,7 @@ impl ClientPool {
         self.wait_until_registered(0, sink)
     }
 
-    /// Waits until no more than `pending_max` connections are not registered.
+    /// Waits until at most `pending_max` connections are unregistered.
     pub(in crate::load) fn wait_until_registered(
         &mut self,
         pending_max: usize,
@@ -86,14 +86,14 @@ impl ClientPool {
                 let Some(Client { wire, address, .. }) = client else { continue };
                 let (wire, seconds) = (wire.name(), RESPONSE_TIMEOUT.as_secs());
                 return Err(LoadError::failed(format!(
-                    "{address} has not answered a registration for {seconds} s: is this a {wire} door?"
+                    "{address} has not answered a registration for {seconds} s: is this a {wire} listener?"
                 )));
             }
         }
         Ok(())
     }
 
-    /// What concerns the connection itself.
+    /// Handles a frame about the connection itself, which is any but a chat.
     pub(super) fn handle_control(
         &mut self,
         index: usize,
@@ -106,7 +106,7 @@ impl ClientPool {
                 client.is_registered = true;
                 self.registered_count += 1;
             }
-            // A server that answers with its own registration has taken this one in.
+            // The server's own registration confirms this one.
             Incoming::HostUp(_) if client.role == Role::Server && !client.is_registered => {
                 client.is_registered = true;
                 self.registered_count += 1;
@@ -145,7 +145,7 @@ impl ClientPool {
         Ok(())
     }
 
-    /// Classic clients say that they are alive, when it is time.
+    /// Sends the `Alive` of every classic client when due.
     pub(super) fn send_keepalives(&mut self) {
         let Some((send_interval, due)) = self.keepalive else { return };
         if self.last_turn_at < due {
@@ -162,7 +162,7 @@ impl ClientPool {
     }
 }
 
-/// Ids and names that nobody else is likely to have.
+/// Generates ids and names that no other host is likely to have.
 pub(super) struct IdentityGenerator {
     first_id: u32,
     count: u32,
@@ -173,14 +173,16 @@ impl IdentityGenerator {
         Self { first_id: rand::random(), count: 0 }
     }
 
-    /// The next one: ids in a row from a random one on, names made of the same number.
+    /// Returns the next identity. Ids are consecutive from a random one on; the name contains the
+    /// id.
     pub(super) fn next_identity(&mut self) -> Identity {
         loop {
             let id = self.first_id.wrapping_add(self.count);
             self.count += 1;
             if HostId(id).is_registrable() {
                 let name = format!("L{id:x}");
-                // Eight hexadecimal digits and the letter are one too many: the first digit goes.
+                // Eight hexadecimal digits and the letter exceed eight bytes, so the first digit is
+                // dropped.
                 let name = if name.len() > 8 { format!("L{:07x}", id & 0x0fff_ffff) } else { name };
                 let name = Name::new(name.as_bytes()).expect("eight bytes at most");
                 return Identity { id, name };

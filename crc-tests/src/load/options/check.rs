@@ -1,4 +1,4 @@
-//! From options to a plan that can be carried out.
+//! Checks the options, and makes the plan of a workload.
 
 use crc::limits::{FRAME_BYTES_MAX, FRAME_HEADROOM_BYTES};
 use crc::wires::classic::codec::TEXT_BYTES_MAX as CLASSIC_TEXT_BYTES_MAX;
@@ -11,18 +11,18 @@ use super::super::stamp::{SENDERS_MAX, STAMP_BYTES};
 use super::super::{burst, chat, connect, growth};
 use super::*;
 
-/// Pairs that talk, where nothing is said of them.
+/// Default number of pairs.
 const PAIRS_DEFAULT: usize = 50;
-/// What each sender keeps on its way, where nothing is said of that.
+/// Default number of messages that each sender keeps in flight.
 const IN_FLIGHT_DEFAULT: u32 = 64;
-/// Servers that one machine is asked to run.
+/// Maximum number of servers to start.
 const SERVERS_MAX: usize = 256;
 
 impl LoadArguments {
-    /// What is to be done.
+    /// Checks the options, and returns the workload to run.
     ///
     /// # Errors
-    /// Options that do not go together, in words for the user.
+    /// Returns a message for the user if options conflict or a value is out of range.
     pub(in crate::load) fn check(self) -> Result<LoadOptions, String> {
         match self.workload {
             None => self.chat.check(),
@@ -170,7 +170,8 @@ impl TargetArguments {
     }
 }
 
-/// Hosts are announced at the crc door, which is known of servers that run only if it is the one named.
+/// Checks that the CRC listener is known, on which hosts are announced. For existing servers, it is
+/// known only if `--wire` is `crc`.
 fn check_crc_listener_known(
     place: &TargetArguments,
     wire: ClientWire,
@@ -179,7 +180,7 @@ fn check_crc_listener_known(
     if place.server.is_empty() || wire == ClientWire::Crc {
         return Ok(());
     }
-    Err(format!("{option} needs the crc door: with --server, leave --wire out"))
+    Err(format!("{option} needs the CRC listener: with --server, leave --wire out"))
 }
 
 fn check_size(size: usize, wire: ClientWire) -> Result<(), String> {
@@ -275,8 +276,8 @@ mod tests {
         check_rejected("--pattern all-to-all --clients 5000", "at most 4096");
         check_rejected("--size 15", "16 to 1048512 bytes on the crc wire");
         check_rejected("--wire classic --size 240", "16 to 239 bytes on the classic wire");
-        check_rejected("--server a:1 --wire direct --hosts 5", "crc door");
-        check_rejected("burst --server a:1 --wire direct", "crc door");
+        check_rejected("--server a:1 --wire direct --hosts 5", "CRC listener");
+        check_rejected("burst --server a:1 --wire direct", "CRC listener");
         check_rejected("--server a:1 --servers 2", "cannot be used with");
         check_rejected("--pid 5", "--server");
         check_rejected("--rate 5 --in-flight 5", "cannot be used with");

@@ -1,4 +1,4 @@
-//! The command line of `crc-tests load`, and what it asks for once it is checked.
+//! The command line of `crc-tests load`, and the checked options made from it.
 
 mod check;
 mod value_parsers;
@@ -18,19 +18,18 @@ const EXAMPLES: &str = "\
 Examples:
   crc-tests load                                       a server of its own, 50 pairs, 64 in flight each
   crc-tests load --in-flight 1 --wire direct           one message at a time, on the direct wire
-  crc-tests load --rate 20000 --duration 30s           20,000 messages a second, whatever happens
+  crc-tests load --rate 20000 --duration 30s           20,000 messages a second, whatever arrives
   crc-tests load --servers 4 --idle 1000               over three hops, beside 1,000 idle clients
-  crc-tests load --pattern all-to-all --clients 100    everybody speaks to everybody
-  crc-tests load --server 127.0.0.1:3600 --pid 4711    a server that runs, and what it uses
-  crc-tests load connect --clients 2000                2,000 clients arrive at once
+  crc-tests load --pattern all-to-all --clients 100    each client sends to all others
+  crc-tests load --server 127.0.0.1:3600 --pid 4711    a running server, with its CPU and memory
+  crc-tests load connect --clients 2000                2,000 clients connect at once
   crc-tests load burst --users 1000000                 a server with a million users joins
-  crc-tests load growth --out growth/                  the same load while the network grows";
+  crc-tests load growth --out growth/                  the same chats while the network grows";
 
-/// Puts a load on a network and tells what it did: throughput, latency, losses, CPU and memory.
+/// Generates load on a network, and reports throughput, latency, losses, CPU and memory.
 ///
-/// Without a workload clients talk, in pairs or all to all. The network is one of its own, which ends
-/// with the load, or one that runs: --server. Progress goes to standard error, the result to standard
-/// output.
+/// Without a workload, clients chat, in pairs or all to all. The network is started for the load,
+/// or is an existing one: --server. Progress goes to standard error, the result to standard output.
 #[derive(Args, Debug)]
 #[command(args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
 pub struct LoadArguments {
@@ -42,15 +41,15 @@ pub struct LoadArguments {
 
 #[derive(Debug, Subcommand)]
 enum Workload {
-    /// Many clients arrive at once: how long they take, and CPU and memory of each
+    /// Connect many clients at once, and measure the time, CPU and memory per client
     ///
     /// Example: crc-tests load connect --clients 2000 --pin
     Connect(ConnectArguments),
-    /// A server with many users joins, then one that is told of them, while others talk
+    /// Let a server with many users join, then one that receives all of them, while others chat
     ///
     /// Example: crc-tests load burst --users 1000000 --rate 1000 --pin
     Burst(BurstArguments),
-    /// What a message costs with more connections, hosts and hops: a JSON file for each point
+    /// Measure the cost of a message with more connections, hosts and hops: one JSON file per point
     ///
     /// Example: crc-tests load growth --out growth --hosts 10,1000,100000 --pin
     Growth(GrowthArguments),
@@ -58,41 +57,43 @@ enum Workload {
 
 #[derive(Args, Debug)]
 struct CommonArguments {
-    /// The wire that clients speak: crc, direct or classic
+    /// The wire of the clients: crc, direct or classic
     #[arg(long, value_name = "WIRE", default_value = "crc", value_parser = parse_wire)]
     wire: ClientWire,
-    /// Servers on core 0, the generator on core 1: for figures that can be compared
+    /// Pin the servers to core 0 and the generator to core 1, for comparable figures
     #[arg(long)]
     pin: bool,
-    /// The crc to start; without, CRC_TESTS_BIN, the one that cargo builds, or one beside this program
+    /// The crc binary to start [default: CRC_TESTS_BIN, the one that cargo builds, or one beside
+    /// this program]
     #[arg(long, value_name = "PATH")]
     crc: Option<PathBuf>,
-    /// Say nothing of the progress
+    /// Do not print progress
     #[arg(long)]
     quiet: bool,
 }
 
 #[derive(Args, Debug)]
 struct TargetArguments {
-    /// A server that runs, at its door for the wire; several: senders at the first, receivers at the last
+    /// A running server, at its listener for the wire; with several, senders use the first and
+    /// receivers the last
     #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["servers", "crc"])]
     server: Vec<String>,
-    /// Processes of servers that run, on this machine, whose CPU and memory are to be told
+    /// A process of a running server on this machine, whose CPU and memory are reported
     #[arg(long, value_name = "PID", requires = "server")]
     pid: Vec<u32>,
-    /// Servers to start, in a chain: messages cross from the first to the last
+    /// Servers to start in a chain: messages cross from the first to the last
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = parse_count)]
     servers: usize,
-    /// One JSON object instead of a table
+    /// Print one JSON object instead of a table
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Pattern {
-    /// Each sender has a receiver of its own
+    /// Each sender sends to its own receiver
     Pairs,
-    /// Each client speaks to all others in turn
+    /// Each client sends to all others in turn
     AllToAll,
 }
 
@@ -102,41 +103,43 @@ struct ChatArguments {
     place: TargetArguments,
     #[command(flatten)]
     common: CommonArguments,
-    /// Who speaks to whom
+    /// Which clients send to which
     #[arg(long, value_enum, default_value_t = Pattern::Pairs)]
     pattern: Pattern,
-    /// Clients that talk; in pairs, an even number
+    /// Clients that chat; an even number for pairs
     #[arg(long, value_name = "N", value_parser = parse_count)]
     clients: Option<usize>,
-    /// Pairs of clients that talk [default: 50]
+    /// Pairs of clients that chat [default: 50]
     #[arg(long, value_name = "N", conflicts_with = "clients", value_parser = parse_count)]
     pairs: Option<usize>,
-    /// Bytes of each text, 16 or more; 239 at most on the classic wire
+    /// Size of each text in bytes, at least 16; at most 239 on the classic wire
     #[arg(long, value_name = "BYTES", default_value_t = 64)]
     size: usize,
-    /// Messages that each sender keeps on their way: the next is sent when one arrives [default: 64]
+    /// Messages that each sender keeps in flight: the next is sent when one arrives [default: 64]
     #[arg(long, value_name = "N", conflicts_with = "rate", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     in_flight: Option<u32>,
-    /// Messages a second, all together, sent when they are due whatever arrives; latency is from then
+    /// Total messages per second, sent on schedule whatever arrives; latency counts from the
+    /// scheduled time
     #[arg(long, value_name = "MESSAGES", value_parser = parse_rate)]
     rate: Option<f64>,
-    /// How long to measure, such as 10s, 500ms or 2m
+    /// Measured time, such as 10s, 500ms or 2m
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     duration: Duration,
-    /// How long to talk before that
+    /// Warm-up before the measured time
     #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = parse_duration)]
     warm_up: Duration,
-    /// Clients beside those that talk, which say nothing
+    /// Additional clients, which send nothing
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = parse_count_or_zero)]
     idle: usize,
-    /// Hosts beside the clients, which a server that is none announces (servers, so that clients are
-    /// not told of them)
+    /// Additional hosts, announced over a connection that registers as a server (they are servers,
+    /// which are not announced to clients)
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = parse_count_or_zero)]
     hosts: usize,
-    /// Clients go round all servers, instead of senders to the first and receivers to the last
+    /// Distribute clients over all servers, instead of senders on the first and receivers on the
+    /// last
     #[arg(long)]
     spread: bool,
-    /// The generator never sleeps: waking it is not part of the latency, for the price of a core
+    /// Never sleep in the generator: latency excludes its wake-ups, at the cost of a core
     #[arg(long)]
     spin: bool,
 }
@@ -147,10 +150,10 @@ struct ConnectArguments {
     place: TargetArguments,
     #[command(flatten)]
     common: CommonArguments,
-    /// Clients that arrive
+    /// Clients to connect
     #[arg(long, value_name = "N", default_value_t = 2000, value_parser = parse_count)]
     clients: usize,
-    /// How many may wait for their welcome at a time [default: all]
+    /// Maximum number of unregistered clients at a time [default: all]
     #[arg(long, value_name = "N", value_parser = parse_count)]
     at_a_time: Option<usize>,
 }
@@ -164,19 +167,19 @@ struct BurstArguments {
     /// Users behind the server that joins
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = parse_count)]
     users: usize,
-    /// Pairs of clients that talk meanwhile; on the crc wire they are told of all those users
+    /// Pairs of clients that chat meanwhile; on the crc wire, all users are announced to them
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = parse_count)]
     pairs: usize,
-    /// Messages a second, all pairs together
+    /// Messages per second of all pairs together
     #[arg(long, value_name = "MESSAGES", default_value = "1000", value_parser = parse_rate)]
     rate: f64,
-    /// Bytes of each text
+    /// Size of each text in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 64)]
     size: usize,
-    /// How long to measure before anybody joins, for comparison
+    /// Measured time before the server joins, for comparison
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_duration)]
     duration: Duration,
-    /// How long to talk before that
+    /// Warm-up before the measured time
     #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = parse_duration)]
     warm_up: Duration,
 }
@@ -185,43 +188,43 @@ struct BurstArguments {
 struct GrowthArguments {
     #[command(flatten)]
     common: CommonArguments,
-    /// The folder for the files
+    /// The output folder
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
-    /// Connections to one server, those that talk included
+    /// Connections to one server, including those that chat
     #[arg(long, value_name = "N,…", default_value = "10,100,1000,10000", value_delimiter = ',', value_parser = parse_count)]
     connections: Vec<usize>,
-    /// Hosts that one server knows
+    /// Hosts known to one server
     #[arg(long, value_name = "N,…", default_value = "10,100,1000,10000,100000,1000000", value_delimiter = ',', value_parser = parse_count)]
     hosts: Vec<usize>,
-    /// Links between servers that a message crosses
+    /// Links between servers that each message crosses
     #[arg(long, value_name = "N,…", default_value = "1,2,5,10,20", value_delimiter = ',', value_parser = parse_count)]
     hops: Vec<usize>,
-    /// Pairs of clients that talk
+    /// Pairs of clients that chat
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = parse_count)]
     pairs: usize,
-    /// Messages that each sender keeps on their way
+    /// Messages that each sender keeps in flight
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     in_flight: u32,
-    /// Bytes of each text
+    /// Size of each text in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 64)]
     size: usize,
-    /// How long to measure each point
+    /// Measured time of each point
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = parse_duration)]
     duration: Duration,
-    /// How long to talk before that
+    /// Warm-up before the measured time
     #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = parse_duration)]
     warm_up: Duration,
 }
 
-/// What is to be done, checked.
+/// The checked options.
 pub(super) struct LoadOptions {
     pub(super) workload: WorkloadPlan,
     pub(super) is_json: bool,
     pub(super) is_quiet: bool,
 }
 
-/// A workload.
+/// A workload and its parameters.
 pub(super) enum WorkloadPlan {
     Chat(chat::Plan),
     Connect(connect::Plan),

@@ -1,16 +1,16 @@
-//! The values of options.
+//! Value parsers of the command line.
 
 use std::time::Duration;
 
 use crate::runner::command::ClientWire;
 
-/// The longest that a run may be asked to take.
+/// Maximum duration of a run.
 const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The most of anything that can be asked for.
+/// Maximum of every count.
 const COUNT_MAX: usize = 10_000_000;
 
-/// The highest rate, in messages a second: nobody has come near.
+/// Maximum rate, in messages per second, far above what a server handles.
 const RATE_MAX: f64 = 100_000_000.0;
 
 pub(super) fn parse_wire(text: &str) -> Result<ClientWire, String> {
@@ -36,7 +36,7 @@ pub(super) fn parse_rate(text: &str) -> Result<f64, String> {
     rate.ok_or_else(|| format!("expected messages a second, up to {RATE_MAX}"))
 }
 
-/// `10s`, `500ms`, `2m`, or seconds without a unit.
+/// Parses a duration: `10s`, `500ms`, `2m`, or seconds without a unit.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("", 1.0)];
     let found = units.into_iter().find_map(|(unit, seconds)| {

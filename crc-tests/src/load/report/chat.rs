@@ -1,4 +1,4 @@
-//! The report of clients that talk.
+//! The report of the `chat` workload.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use super::{
     latencies_json, latencies_text, micros_per_item, usage_json,
 };
 
-/// An open loop whose messages leave later than this, in nanoseconds, was disturbed at its own end.
+/// Send delay, in nanoseconds, beyond which the generator itself disturbed an open loop.
 const LATENESS_NANOS_MAX: u64 = 1_000_000;
 
 impl ChatReport {
@@ -22,7 +22,7 @@ impl ChatReport {
         self.delivered as f64 / self.usage.elapsed.as_secs_f64().max(1e-9)
     }
 
-    /// A generator that never sleeps is busy only when it has something to do.
+    /// A generator that never sleeps is busy only while it has work.
     fn generator_share(&self) -> f64 {
         let own = self.usage.core_share(self.usage.generator);
         own.min(self.usage.core_share(self.usage.generator_busy))
@@ -45,7 +45,7 @@ impl ChatReport {
         bytes_per_item(Some(before), Some(after), self.plan.idle_clients)
     }
 
-    /// What is to be made of the figures.
+    /// Returns remarks that qualify the figures.
     fn verdict(&self) -> String {
         let pace = self.plan.chat.pace;
         match self.bottleneck() {
@@ -82,7 +82,7 @@ impl ChatReport {
         }
     }
 
-    /// One object with all parameters and results.
+    /// Renders all parameters and results as one JSON object.
     pub(in crate::load) fn json(&self) -> Value {
         let lateness = matches!(self.plan.chat.pace, Pace::Rate(_)).then(|| &self.lateness);
         let bytes = self.delivered as f64 * self.plan.chat.text_bytes as f64;

@@ -1,4 +1,4 @@
-//! The reports of clients that arrive at once, and of servers that join.
+//! The reports of the `connect` and `burst` workloads.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What a load has found, as a table for people and as an object for programs.
+//! Renders the results of a load as a table for people and as JSON for programs.
 
 pub(super) mod chat;
 pub(super) mod connect_burst;
@@ -12,17 +12,17 @@ use serde_json::{Value, json};
 use super::format::{percent, rounded, with_commas};
 use super::usage::Usage;
 
-/// A core that is used so much is used up: the rest goes to waiting for the next event.
+/// CPU use of a core from which it counts as saturated. The rest is time between events.
 const SATURATED_CORE_SHARE: f64 = 0.9;
 
-/// When other programs use so much of a core, figures are no longer of the servers alone.
+/// CPU use of other programs from which the figures are not reliable.
 const INTERFERENCE_CORE_SHARE: f64 = 0.2;
 
-/// The percentiles that people compare.
+/// The reported percentiles.
 const PERCENTILES: [(&str, &str, f64); 4] =
     [("p50", "p50", 0.5), ("p90", "p90", 0.9), ("p99", "p99", 0.99), ("p99_9", "p99.9", 0.999)];
 
-/// Lines of a label and what there is to say.
+/// Lines of a label and a value.
 #[derive(Default)]
 pub(super) struct Table(Vec<(&'static str, String)>);
 
@@ -42,21 +42,22 @@ impl fmt::Display for Table {
     }
 }
 
-/// What kept a load from being faster.
+/// The bottleneck of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Bottleneck {
-    /// A server used its core up.
+    /// A server saturated its core.
     Server,
-    /// The generator did, and no server.
+    /// The generator saturated its core, and no server did.
     Generator,
-    /// Both.
+    /// Both did.
     Both,
-    /// Nobody: the load did not ask for more.
+    /// Nothing: the load asked for no more.
     Neither,
 }
 
 impl Bottleneck {
-    /// Who is busy, as parts of a core; of the servers, the busiest, if it is known.
+    /// Returns the bottleneck, from the CPU use of the generator and of the busiest server, if
+    /// known.
     pub(super) fn from_shares(server: Option<f64>, generator: f64) -> Self {
         match (
             server.is_some_and(|share| share >= SATURATED_CORE_SHARE),
@@ -79,12 +80,12 @@ impl Bottleneck {
     }
 }
 
-/// Microseconds of a histogram in nanoseconds.
+/// Converts nanoseconds of a histogram to microseconds.
 fn micros(nanos: u64) -> f64 {
     (nanos as f64 / 10.0).round() / 100.0
 }
 
-/// The percentiles, the greatest and the mean, in microseconds; all `null` if there is none.
+/// Returns the percentiles, maximum and mean, in microseconds; all `null` for an empty histogram.
 pub(super) fn latencies_json(latencies: &Histogram<u64>) -> Value {
     let has_samples = !latencies.is_empty();
     let value_or_null = |value: f64| if has_samples { json!(value) } else { Value::Null };
@@ -98,7 +99,8 @@ pub(super) fn latencies_json(latencies: &Histogram<u64>) -> Value {
     Value::Object(object)
 }
 
-/// The whole histogram: how many messages took at most so long, in steps that halve towards the end.
+/// Returns the whole histogram: the number of messages up to each latency, in steps that halve
+/// towards the end.
 pub(super) fn histogram_json(latencies: &Histogram<u64>) -> Value {
     let mut count = 0;
     let steps = latencies.iter_quantiles(5).map(|step| {
@@ -109,7 +111,7 @@ pub(super) fn histogram_json(latencies: &Histogram<u64>) -> Value {
     steps.collect()
 }
 
-/// The percentiles in a row.
+/// Renders the percentiles in one line.
 pub(super) fn latencies_text(latencies: &Histogram<u64>) -> String {
     if latencies.is_empty() {
         return "unknown: of what was due in the measured time, nothing has arrived".to_owned();
@@ -121,7 +123,7 @@ pub(super) fn latencies_text(latencies: &Histogram<u64>) -> String {
     text + &format!("max {}", duration_text(latencies.max()))
 }
 
-/// Nanoseconds as people read them, in microseconds.
+/// Renders nanoseconds as microseconds.
 fn duration_text(nanos: u64) -> String {
     let micros = nanos as f64 / 1e3;
     if micros < 100.0 {
@@ -131,18 +133,18 @@ fn duration_text(nanos: u64) -> String {
     }
 }
 
-/// CPU time divided among so many, in microseconds.
+/// Returns the CPU time per item, in microseconds.
 pub(super) fn micros_per_item(time: Duration, count: u64) -> Option<f64> {
     (count > 0).then(|| (time.as_secs_f64() * 1e9 / count as f64).round() / 1e3)
 }
 
-/// How much two amounts of memory differ, for each of so many.
+/// Returns the difference of two amounts of memory per item.
 pub(super) fn bytes_per_item(before: Option<u64>, after: Option<u64>, count: usize) -> Option<f64> {
     let difference = after? as f64 - before? as f64;
     (count > 0).then(|| (difference / count as f64).round())
 }
 
-/// A warning, if other programs used much of the machine.
+/// Returns a warning if other programs used much of the machine.
 pub(super) fn interference_warning(spent: &Usage) -> Option<String> {
     let share = spent
         .other_programs
@@ -154,7 +156,7 @@ pub(super) fn interference_warning(spent: &Usage) -> Option<String> {
     ))
 }
 
-/// CPU use, for programs.
+/// Renders CPU use as JSON.
 pub(super) fn usage_json(spent: &Usage) -> Value {
     let servers: Vec<_> =
         spent.servers.iter().map(|time| rounded(spent.core_share(*time))).collect();
