@@ -33,22 +33,22 @@ enum NetEvent {
         from: PipeEnd,
         address: String,
     },
-    /// A timer of a peer may be due.
+    /// The next timer of a peer may be due.
     Wakeup(usize),
 }
 
 struct SimPeer {
     address: String,
-    /// `None` once it was killed or has stopped.
+    /// The peer, or `None` after it was killed or has stopped.
     peer: Option<Peer>,
     targets: Vec<String>,
-    /// When its timers are checked next.
+    /// When the peer's timers are checked next.
     next_wakeup: Option<Time>,
     started_at: Time,
     events: Vec<Event>,
 }
 
-/// The network.
+/// A network of peers without servers.
 pub struct PeerWorld {
     net: VirtualNet<PipeEnd, NetEvent>,
     peers: Vec<SimPeer>,
@@ -57,7 +57,7 @@ pub struct PeerWorld {
 }
 
 impl PeerWorld {
-    /// An empty network.
+    /// Returns an empty network.
     #[must_use]
     pub fn new(seed: u64, conditions: NetConditions) -> Self {
         let net = VirtualNet::new(seed, conditions);
@@ -98,16 +98,17 @@ impl PeerWorld {
     /// Returns the id of a running peer.
     ///
     /// # Panics
-    /// If it does not run, or has no id yet.
+    /// If the peer is not running, or has no id yet.
     #[must_use]
     pub fn id(&self, index: usize) -> i64 {
         self.peer(index).expect("alive").id().expect("an id")
     }
 
-    /// Calls a method of a peer with its own clock, which starts with the peer, and applies its actions.
+    /// Calls a method of a peer with the time on its own clock, which starts with the peer, and
+    /// applies its actions.
     ///
     /// # Panics
-    /// If it does not run.
+    /// If the peer is not running.
     pub fn with_peer<R>(&mut self, index: usize, call: impl FnOnce(&mut Peer, Time) -> R) -> R {
         let now = self.local_time(index);
         let result = call(self.peers[index].peer.as_mut().expect("alive"), now);
@@ -118,7 +119,7 @@ impl PeerWorld {
     /// Sends a message from a peer.
     ///
     /// # Errors
-    /// As [`Peer::send`].
+    /// Returns the error of [`Peer::send`].
     pub fn send(&mut self, index: usize, to: i64, text: &str) -> Result<MessageId, SendError> {
         self.with_peer(index, |peer, now| peer.send(now, to, text))
     }
@@ -158,7 +159,7 @@ impl PeerWorld {
         pairs
     }
 
-    /// Returns the pipes of the matching ends, in a deterministic order.
+    /// Returns the pipes whose first end matches, in a deterministic order.
     fn pipe_ends(&self, is_wanted: impl Fn(PipeEnd) -> bool) -> Vec<(PipeEnd, PipeEnd)> {
         let pipes = self.net.pipes.iter().map(|(&a, &b)| (a, b));
         let mut ends: Vec<_> = pipes.filter(|&(end, _)| is_wanted(end)).collect();
