@@ -198,9 +198,9 @@ fn imports_in_folder(folder: &Path, files: &[(String, String)], parent: &str) ->
     let exports: BTreeMap<String, String> = imports(parent)
         .into_iter()
         .filter_map(|import| {
-            let mut parts = import.strip_prefix("self::")?.split("::");
+            let mut parts = import.strip_prefix("self::").unwrap_or(&import).split("::");
             let (file, item) = (parts.next()?.to_owned(), parts.last()?.to_owned());
-            Some((item, file))
+            files.iter().any(|(name, _)| *name == file).then_some((item, file))
         })
         .collect();
     let mut graph = Graph::new();
@@ -276,7 +276,8 @@ fn files_of_a_folder_do_not_import_each_other_in_a_circle() {
 #[test]
 fn circle_of_imports_is_found() {
     let file = |name: &str, text: &str| (name.to_owned(), text.to_owned());
-    let parent = "mod a;\nmod b;\npub use self::a::{First, inner::Second};\n";
+    let parent =
+        "mod a;\nmod b;\npub use self::a::{First, inner::Second};\npub(crate) use a::Third;\n";
     let folder = Path::new("relay");
     let a = file("a", "use super::b;\nuse std::{fmt, io};\n");
     let straight = [a.clone(), file("b", "use super::Other;\nuse crate::link::Time;\n")];
@@ -286,6 +287,7 @@ fn circle_of_imports_is_found() {
         "use super::{Other, Second};",
         "use crate::relay::{\n    other::{X, Y},\n    a::{Z, W},\n};",
         "use crate::relay::First;",
+        "use super::Third;",
     ] {
         let circular = [a.clone(), file("b", back)];
         let circle = find_circle(&imports_in_folder(folder, &circular, parent));
