@@ -34,7 +34,7 @@ use options::RequestedUser;
 pub use options::{OptionError, Options};
 pub use peer::{InputStatus, PeerFrontend};
 use pipe::PipeFrontend;
-pub use server_uri::{ServerUri, Wire};
+pub use server_uri::ServerUri;
 use shell::{Frontend, error_text};
 use terminal::TerminalFrontend;
 

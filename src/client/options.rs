@@ -6,10 +6,11 @@ use std::fmt;
 
 use rand::Rng;
 
-use super::server_uri::{ServerUri, Wire};
+use super::server_uri::ServerUri;
 use crate::id::HostId;
 use crate::limits::{INFO_BYTES_MAX, NAME_BYTES_MAX};
 use crate::relay::Identity;
+use crate::wires::Wire;
 use crate::wires::classic::codec::{NAME_BYTES, Name};
 
 /// Validated options: each fits the wire of the server's URI.
@@ -62,7 +63,7 @@ impl Options {
         json: bool,
     ) -> Result<Self, OptionError> {
         let user = match server.wire {
-            Wire::Crc => RequestedUser::Crc {
+            wire if wire == Wire::CRC => RequestedUser::Crc {
                 name: name
                     .map(|name| check_len(NAME_BYTES_MAX, "--name <NAME>", "a name", name))
                     .transpose()?,
@@ -74,8 +75,10 @@ impl Options {
                     info.unwrap_or_default(),
                 )?,
             },
-            Wire::Direct => RequestedUser::Direct { id: id.map(check_direct_id).transpose()? },
-            Wire::Classic => match id {
+            wire if wire == Wire::DIRECT => {
+                RequestedUser::Direct { id: id.map(check_direct_id).transpose()? }
+            }
+            wire if wire == Wire::CLASSIC => match id {
                 Some(id) => {
                     let why = "classic:// knows users by name only: leave it out, and choose a name \
                                with --name";
@@ -83,6 +86,10 @@ impl Options {
                 }
                 None => RequestedUser::Classic { name: name.map(check_classic_name).transpose()? },
             },
+            wire => {
+                let why = format!("the client does not speak {wire}://");
+                return Err(OptionError { option: "[URL]", value: server.to_string(), why });
+            }
         };
         Ok(Self { server, user, json })
     }
@@ -173,6 +180,7 @@ mod tests {
     use rand::rngs::StdRng;
 
     use super::*;
+    use crate::wires::{WIRES, WireSpec};
 
     /// Parses options for `scheme`. A `name` or `id` of `-` is omitted.
     fn parse_options(scheme: &str, name: &str, id: &str) -> Result<Options, String> {
@@ -194,6 +202,25 @@ mod tests {
         for part in parts {
             assert!(error.contains(part), "{part:?} is not in: {error}");
         }
+    }
+
+    #[test]
+    fn client_speaks_every_wire_of_the_table_and_no_other() {
+        for wire in WIRES {
+            assert!(parse_options(wire.name(), "-", "-").is_ok(), "{wire}");
+        }
+        static LINE: WireSpec = WireSpec {
+            name: "line",
+            default_port: 3609,
+            sends_mail: false,
+            open: || Wire::CRC.open_session(),
+        };
+        let server = ServerUri { wire: Wire::new(&LINE), ..ServerUri::default() };
+        let error = Options::new(server, None, None, None, false).expect_err("another wire");
+        assert_eq!(
+            error.to_string(),
+            "invalid value 'line://127.0.0.1:3600' for '[URL]': the client does not speak line://"
+        );
     }
 
     #[test]

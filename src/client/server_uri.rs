@@ -6,31 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::uri::{Address, Uri, UriError};
-
-/// The port of `crc://`: 3600, registered as text-relay.
-const CRC_PORT: u16 = 3600;
-/// The port of `direct://`.
-const DIRECT_PORT: u16 = 3601;
-/// The port of `classic://`.
-const CLASSIC_PORT: u16 = 3602;
-
-/// A wire that the client speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wire {
-    /// The CRC wire.
-    Crc,
-    /// The direct wire.
-    Direct,
-    /// The classic wire.
-    Classic,
-}
-
-/// The schemes, each with its wire and default port.
-const WIRES: [(&str, Wire, u16); 3] = [
-    ("crc", Wire::Crc, CRC_PORT),
-    ("direct", Wire::Direct, DIRECT_PORT),
-    ("classic", Wire::Classic, CLASSIC_PORT),
-];
+use crate::wires::{WIRES, Wire};
 
 /// The address of a server and the wire to use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,26 +28,24 @@ impl ServerUri {
 
     /// Returns the command that starts a server at this address.
     pub(super) fn server_command(&self) -> String {
+        let authority = self.authority();
         match self.wire {
-            Wire::Crc if self.port == CRC_PORT => "crc server".to_owned(),
-            Wire::Crc => format!("crc server --listen {}", self.authority()),
-            Wire::Direct => format!("crc server --direct {}", self.authority()),
-            Wire::Classic => format!("crc server --classic {}", self.authority()),
+            wire if wire != Wire::CRC => format!("crc server --{wire} {authority}"),
+            wire if wire.default_port() == self.port => "crc server".to_owned(),
+            _ => format!("crc server --listen {authority}"),
         }
     }
 }
 
 impl Default for ServerUri {
     fn default() -> Self {
-        Self { wire: Wire::Crc, host: "127.0.0.1".to_owned(), port: CRC_PORT }
+        Self { wire: Wire::CRC, host: "127.0.0.1".to_owned(), port: Wire::CRC.default_port() }
     }
 }
 
 impl fmt::Display for ServerUri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let entry = WIRES.iter().find(|(_, scheme, _)| *scheme == self.wire);
-        let name = entry.map_or("", |(name, ..)| *name);
-        write!(f, "{name}://{}", self.authority())
+        write!(f, "{}://{}", self.wire, self.authority())
     }
 }
 
@@ -81,11 +55,12 @@ impl FromStr for ServerUri {
     /// Parses `scheme://host:port`. The default scheme is `crc`, the default port that of the scheme.
     fn from_str(text: &str) -> Result<Self, UriError> {
         let uri: Uri = text.parse()?;
-        let name = uri.scheme.as_deref().unwrap_or("crc");
-        let row = WIRES.iter().find(|(known, ..)| *known == name);
-        let &(_, wire, default_port) =
-            row.ok_or_else(|| UriError::unknown_scheme(name, &WIRES.map(|(known, ..)| known)))?;
-        match uri.port.unwrap_or(default_port) {
+        let wire = match uri.scheme.as_deref() {
+            None => Wire::CRC,
+            Some(scheme) => Wire::by_name(scheme)
+                .ok_or_else(|| UriError::unknown_scheme(scheme, &WIRES.map(Wire::name)))?,
+        };
+        match uri.port.unwrap_or(wire.default_port()) {
             0 => {
                 Err(UriError::new(text, "has the port `0`, which is not a number from 1 to 65535"))
             }
