@@ -4,9 +4,10 @@
 
 use std::time::Duration;
 
-use crc::client::{self, ServerUri, Wire};
+use crc::client::{self, ServerUri};
 use crc::id::HostId;
 use crc::limits::{INFO_BYTES_MAX, NAME_BYTES_MAX};
+use crc::wires::Wire;
 use crc::wires::classic::codec::NAME_BYTES;
 
 pub use crate::runner::command_words::CommandError;
@@ -95,18 +96,16 @@ impl ClientWire {
     /// Returns the name in `--wire` and in URI schemes.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Crc => "crc",
-            Self::Direct => "direct",
-            Self::Classic => "classic",
-        }
+        self.to_wire().name()
     }
 
-    fn to_wire(self) -> Wire {
+    /// Returns the wire itself.
+    #[must_use]
+    pub fn to_wire(self) -> Wire {
         match self {
-            Self::Crc => Wire::Crc,
-            Self::Direct => Wire::Direct,
-            Self::Classic => Wire::Classic,
+            Self::Crc => Wire::CRC,
+            Self::Direct => Wire::DIRECT,
+            Self::Classic => Wire::CLASSIC,
         }
     }
 

@@ -13,7 +13,6 @@ use crc::node::Node;
 use crc::printable::Printable;
 use crc::relay::message::HostKind;
 use crc::relay::{FirstLink, Host};
-use crc::wires::Wire;
 use crc::wires::classic::codec::Name;
 
 use crate::runner::backend::{Backend, KnownUser, RunError, id_taken_text, is_user_list_current};
@@ -321,13 +320,8 @@ impl Backend for Simulator {
         let Some(server) = self.world.server(&label) else {
             return Err(RunError(format!("no server listens at {label}")));
         };
-        let wire = match launch.wire {
-            ClientWire::Crc => Wire::CRC,
-            ClientWire::Direct => Wire::DIRECT,
-            ClientWire::Classic => Wire::CLASSIC,
-        };
         let mut app = new_app(launch)?;
-        let connection = self.world.connect_on(server, wire);
+        let connection = self.world.connect_on(server, launch.wire.to_wire());
         app.connected(self.world.now().since_start());
         let role = Role::Client(launch.wire);
         self.launched.push((launch.username.clone(), role, self.clients.len()));
