@@ -17,7 +17,7 @@ use crc::node::Node;
 use crc::relay::Identity;
 use crc::relay::message::HostKind;
 use crc::wires::Wire;
-use crc_tests::frames::{registration, server};
+use crc_tests::frames::{registration, server, status};
 
 const HOSTS: u32 = 1_000_000;
 
@@ -62,7 +62,8 @@ impl StepTimes {
 
 fn join_server(node: &mut Node, id: u32) -> LinkId {
     let link = node.open_link(Time::default(), Wire::CRC);
-    node.receive(Time::default(), link, &server(id, "near", ""));
+    let reads_cut_frames = status(id, u32::MAX, 0xC700, "");
+    node.receive(Time::default(), link, &[server(id, "near", ""), reads_cut_frames].concat());
     link
 }
 
@@ -73,7 +74,7 @@ fn apply_burst(node: &mut Node, server_link: LinkId, burst: &[u8], steps: &mut S
     steps.hosts += HOSTS;
 }
 
-/// Takes everything that a node has to say, in turns, as the shell does; answers how many bytes.
+/// Sends all output of a node, in turns, as the shell does. Returns the number of bytes.
 fn drain_send_queues(node: &mut Node, steps: &mut StepTimes) -> usize {
     let mut count = 0;
     loop {

@@ -1,6 +1,6 @@
 //! Chats through a node that knows 10 to a million hosts. `cargo bench --bench routing`.
 //!
-//! A user of this server speaks to users behind another, to each in turn, 64 chats a turn.
+//! A user of this server sends chats to users behind another server, to each in turn, 64 chats a turn.
 
 mod common;
 
@@ -18,7 +18,7 @@ use crc::wires::Wire;
 use crc_tests::frames::{chat, registration, server, user};
 
 const CHATS_PER_TURN: u32 = 64;
-/// The first id of those who are spoken to.
+/// Id of the first recipient.
 const FIRST_USER_ID: u32 = 1000;
 
 fn drain_send_queues(node: &mut Node) {
@@ -55,7 +55,7 @@ fn bench(c: &mut Criterion) {
     group.throughput(Throughput::Elements(u64::from(CHATS_PER_TURN)));
     for hosts in [10, 1000, 100_000, 1_000_000_u32] {
         let (mut node, sender) = node_with_hosts(hosts);
-        // Turns whose addressees lie anywhere in the table, made before the clock runs.
+        // Recipients are spread over the table. The turns are encoded before the measurement.
         let destination = |chat: u32| FIRST_USER_ID + chat.wrapping_mul(2_654_435_761) % hosts;
         let turns: Vec<Vec<u8>> = (0..2000_u32)
             .map(|turn| {

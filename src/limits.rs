@@ -51,6 +51,19 @@ pub const ANNOUNCE_BYTES_PER_TURN: usize = 512 * 1024;
 /// is skipped: a link that gets few of very many hosts looks at them in several turns.
 pub const ANNOUNCE_HOST_OVERHEAD_BYTES: usize = 16;
 
+/// Maximum length of a portion of announcements to a program that may read once, in bytes. Such
+/// programs read at most 1,024 bytes at a time and lose a frame that is cut there.
+pub const PACED_PORTION_BYTES_MAX: usize = 1023;
+
+/// Pause between two portions, counted from an empty send queue. A program in another thread or on
+/// another machine has read the first portion by then, so that the two are not read as one. 400 users
+/// with names and infos of usual length take 13 portions, which is less than a second.
+pub const PACED_PORTION_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Maximum size of the quits that wait for a portion on one link, in bytes of their frames: about
+/// 19,000 quits of a split. Beyond it, all of them are sent at once.
+pub const PACED_QUITS_BYTES_MAX: usize = 256 * 1024;
+
 /// Number of users from which announcements to users are batched. With fewer users, the writes of
 /// an announcement are done before anybody sees a difference.
 pub const ANNOUNCE_BATCH_USERS_MIN: usize = 64;

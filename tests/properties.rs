@@ -139,9 +139,11 @@ proptest! {
         let deliver = |together: bool| {
             let (mut node, now) = (node(Limits::default()), Time::default());
             let mut links = Vec::new();
-            for frame in [frames::server(2, "two", ""), frames::user(3, "", ""), frames::user(4, "", ""), frames::user(5, "", "")] {
+            for (id, frame) in (2..).zip([frames::server(2, "two", ""), frames::user(3, "", ""), frames::user(4, "", ""), frames::user(5, "", "")]) {
                 let link = node.open_link(now, Wire::CRC);
                 node.receive(now, link, &frame);
+                // Announcements must not wait for a timer.
+                node.receive(now, link, &frames::status(id, u32::MAX, 0xC700, ""));
                 links.push(link);
             }
             node.receive(now, links[0], &frames::registration(HostKind::User, 6, 2, "", ""));

@@ -55,13 +55,19 @@ impl World {
         let mut world = Self { node, store, now, links: Vec::new(), received: Vec::new() };
         for (wire, id, name) in USERS {
             let frame = match wire.name() {
-                "crc" => frames::user(id, name, ""),
+                // Announcements must not wait for a timer.
+                "crc" => {
+                    let reads_cut_frames = frames::status(id, u32::MAX, 0xC700, "");
+                    [frames::user(id, name, ""), reads_cut_frames].concat()
+                }
                 "direct" => desired_id_frame(id),
                 _ => classic_frame(Name::SERVER, classic_name(name), &format!("Connect {name}"), 1),
             };
             world.connect(wire, &frame);
         }
-        world.connect(Wire::CRC, &frames::server(2, "two", ""));
+        let reads_cut_frames = frames::status(2, u32::MAX, 0xC700, "");
+        let registration = [frames::server(2, "two", ""), reads_cut_frames].concat();
+        world.connect(Wire::CRC, &registration);
         let (id, name) = REMOTE_USER;
         let registration = frames::registration(HostKind::User, id, 2, name, "");
         world.node.receive(world.now, world.links[USERS.len()], &registration);

@@ -127,7 +127,7 @@ impl Machine for Node {
             if let Some(link) = self.links.table.poll_unsent() {
                 return Some(link);
             }
-            if !self.relay.announce_next(&mut self.links) {
+            if !self.relay.announce_next(self.links.now, &mut self.links) {
                 return None;
             }
             self.run_pending(self.links.now);
@@ -155,7 +155,7 @@ impl Machine for Node {
         if !is_behind && !is_delivering && !self.relay.is_behind(id) && self.broadcasts.is_empty() {
             return; // nothing waits for room
         }
-        self.relay.has_room(id, &mut self.links);
+        self.relay.has_room(self.links.now, id, &mut self.links);
         if is_delivering {
             self.links.spool.on_sent(id, bytes_sent);
         }

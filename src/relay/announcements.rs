@@ -20,6 +20,7 @@ use foldhash::fast::RandomState;
 
 use super::message::HostKind;
 use super::outbox::Outbox;
+use super::pacing::{Clock, Pace, registration_bytes};
 use super::send::{send_quit, send_registration};
 use super::timers::{Timer, Timers};
 use super::topology::{FirstLink, Host, LinkState, Role, Slot, Topology};
@@ -64,6 +65,29 @@ struct Cursor {
     next: Option<Slot>,
     /// Pending hosts that have been announced ahead of their turn, because they sent something.
     introduced: Option<Box<IdSet>>,
+    /// Set while the other end has not shown that it reads frames that are cut.
+    pace: Option<Box<Pace>>,
+}
+
+impl Cursor {
+    /// Returns whether a registration may be sent now, and counts it if so. Quits that wait come
+    /// first.
+    fn admit_registration(&mut self, host: &Host, unsent_bytes: usize, now: Time) -> bool {
+        let frame_bytes = registration_bytes(host.name(), host.info());
+        self.pace
+            .as_mut()
+            .is_none_or(|pace| !pace.has_quits() && pace.admit(frame_bytes, unsent_bytes, now))
+    }
+
+    fn set_pace_timer(&mut self, link: LinkId, clock: &mut Clock<'_>) {
+        if let Some(pace) = &mut self.pace {
+            pace.set_timer(link, clock);
+        }
+    }
+
+    fn has_quits(&self) -> bool {
+        self.pace.as_ref().is_some_and(|pace| pace.has_quits())
+    }
 }
 
 impl Announcements {
@@ -97,11 +121,12 @@ impl Announcements {
     }
 
     /// Removes the cursor of a link that has ended.
-    pub(super) fn remove_link(&mut self, link: LinkId) {
+    pub(super) fn remove_link(&mut self, link: LinkId, timers: &mut Timers) {
         self.servers.retain(|&other| other != link);
         self.users.retain(|&other| other != link);
-        if let Some(cursor) = self.cursors.get_mut(link.index as usize) {
-            *cursor = None;
+        let cursor = self.cursors.get_mut(link.index as usize).and_then(Option::take);
+        if let Some(mut pace) = cursor.and_then(|cursor| cursor.pace) {
+            pace.cancel_timer(link, timers);
         }
     }
 
@@ -131,10 +156,17 @@ impl Announcements {
         let next = topology.hosts().first_slot().filter(|_| audience.is_some());
         let cursor = self.cursor_mut(link);
         (cursor.audience, cursor.next) = (audience, next);
+        cursor.pace = audience.map(|_| Box::default());
     }
 
     /// Starts the burst of a link that has registered.
-    pub(super) fn begin_burst(&mut self, topology: &Topology, link: LinkId, out: &mut impl Outbox) {
+    pub(super) fn begin_burst(
+        &mut self,
+        topology: &Topology,
+        link: LinkId,
+        clock: &mut Clock<'_>,
+        out: &mut impl Outbox,
+    ) {
         let is_batching = self.is_batching();
         match self.cursor(link).audience {
             None => return,
@@ -146,7 +178,7 @@ impl Announcements {
         if is_batching {
             self.mark_ready(link);
         } else {
-            self.catch_up(topology, link, out);
+            self.catch_up(topology, link, clock, out);
         }
     }
 
@@ -160,12 +192,11 @@ impl Announcements {
         &mut self,
         topology: &Topology,
         slot: Slot,
-        now: Time,
-        timers: &mut Timers,
+        clock: &mut Clock<'_>,
         out: &mut impl Outbox,
     ) {
         for i in 0..self.servers.len() {
-            self.announce_to(topology, self.servers[i], slot, out);
+            self.announce_to(topology, self.servers[i], slot, clock, out);
         }
         if topology.hosts().host(slot).kind == HostKind::Server || self.batch.is_some() {
             return;
@@ -174,13 +205,13 @@ impl Announcements {
             let users = u32::try_from(self.users.len()).unwrap_or(u32::MAX);
             let scaled_delay =
                 ANNOUNCE_BATCH_DELAY_PER_USER.saturating_mul(users).min(ANNOUNCE_BATCH_DELAY_MAX);
-            let due = now + self.batch_delay_min.max(scaled_delay);
+            let due = clock.now + self.batch_delay_min.max(scaled_delay);
             self.batch = Some((slot, due));
-            timers.insert(due, Timer::AnnounceBatch);
+            clock.timers.insert(due, Timer::AnnounceBatch);
             return;
         }
         for i in 0..self.users.len() {
-            self.announce_to(topology, self.users[i], slot, out);
+            self.announce_to(topology, self.users[i], slot, clock, out);
         }
     }
 
@@ -189,6 +220,7 @@ impl Announcements {
         topology: &Topology,
         link: LinkId,
         slot: Slot,
+        clock: &mut Clock<'_>,
         out: &mut impl Outbox,
     ) {
         let host = topology.hosts().host(slot);
@@ -196,10 +228,16 @@ impl Announcements {
         if cursor.next.is_some() || host.first_link == FirstLink::Link(link) {
             return; // pending already, or behind this link
         }
-        if out.unsent_bytes(link) >= QUEUE_LOW_WATER_BYTES {
+        let unsent_bytes = out.unsent_bytes(link);
+        if unsent_bytes >= QUEUE_LOW_WATER_BYTES {
             cursor.next = Some(slot);
         } else if is_visible(topology, topology.link(link), host) {
-            send_registration(topology, link, host, out);
+            if cursor.admit_registration(host, unsent_bytes, clock.now) {
+                send_registration(topology, link, host, out);
+            } else {
+                cursor.next = Some(slot);
+                cursor.set_pace_timer(link, clock);
+            }
         }
     }
 
@@ -217,14 +255,19 @@ impl Announcements {
 
     /// Announces one portion to the next ready link, within the budget of the turn. Returns whether
     /// a link got a portion: call again after that link has been written.
-    pub(super) fn announce_next(&mut self, topology: &Topology, out: &mut impl Outbox) -> bool {
+    pub(super) fn announce_next(
+        &mut self,
+        topology: &Topology,
+        clock: &mut Clock<'_>,
+        out: &mut impl Outbox,
+    ) -> bool {
         while self.budget_bytes > 0
             && let Some(link) = self.ready.pop_front()
         {
             // A link that ended stays in the list; its generation is not that of a live link.
             if topology.find_link(link).is_some() {
                 self.cursor_mut(link).is_ready = false;
-                self.catch_up(topology, link, out);
+                self.catch_up(topology, link, clock, out);
                 return true;
             }
         }
@@ -232,7 +275,13 @@ impl Announcements {
     }
 
     /// Announces pending hosts to a link, as far as its queue has room and the budget allows.
-    pub(super) fn catch_up(&mut self, topology: &Topology, link: LinkId, out: &mut impl Outbox) {
+    fn catch_up(
+        &mut self,
+        topology: &Topology,
+        link: LinkId,
+        clock: &mut Clock<'_>,
+        out: &mut impl Outbox,
+    ) {
         // Hosts of the batch are announced to users together.
         let batch_start = self.batch_start(link);
         let cursor = self.cursor_mut(link);
@@ -242,7 +291,8 @@ impl Announcements {
         let mut next = cursor.next;
         let mut introduced = cursor.introduced.take();
         while let Some(slot) = next.filter(|_| next != batch_start) {
-            if out.unsent_bytes(link) >= QUEUE_LOW_WATER_BYTES {
+            let unsent_bytes = out.unsent_bytes(link);
+            if unsent_bytes >= QUEUE_LOW_WATER_BYTES {
                 break;
             }
             if self.budget_bytes == 0 {
@@ -252,8 +302,15 @@ impl Announcements {
             let host = topology.hosts().host(slot);
             let mut cost_bytes = ANNOUNCE_HOST_OVERHEAD_BYTES;
             let was_introduced =
-                introduced.as_mut().is_some_and(|introduced| introduced.remove(&host.id));
-            if !was_introduced && is_visible(topology, topology.link(link), host) {
+                introduced.as_ref().is_some_and(|introduced| introduced.contains(&host.id));
+            if was_introduced {
+                introduced.as_mut().map(|introduced| introduced.remove(&host.id));
+            } else if is_visible(topology, topology.link(link), host) {
+                let cursor = self.cursor_mut(link);
+                if !cursor.admit_registration(host, unsent_bytes, clock.now) {
+                    cursor.set_pace_timer(link, clock);
+                    break;
+                }
                 cost_bytes += host.name().len() + host.info().len();
                 send_registration(topology, link, host, out);
             }
@@ -271,11 +328,18 @@ impl Announcements {
         topology: &Topology,
         id: HostId,
         link: LinkId,
+        now: Time,
         out: &mut impl Outbox,
     ) {
         let Some(host) = topology.hosts().get(id) else { return };
         if self.is_pending(topology, link, host) && is_visible(topology, topology.link(link), host)
         {
+            if let Some(pace) = &mut self.cursor_mut(link).pace {
+                if let Some(quit) = pace.take_quit(id) {
+                    send_quit(topology, link, quit.id, &quit.text, out);
+                }
+                pace.count(registration_bytes(host.name(), host.info()), now);
+            }
             send_registration(topology, link, host, out);
             self.cursor_mut(link).introduced.get_or_insert_default().insert(id);
         }
@@ -294,7 +358,7 @@ impl Announcements {
     /// Returns whether hosts are pending that are announced when the queue of the link has room.
     pub(super) fn is_behind(&self, link: LinkId) -> bool {
         let cursor = self.cursors.occupied(link.index as usize);
-        cursor.is_some_and(|cursor| cursor.next.is_some())
+        cursor.is_some_and(|cursor| cursor.next.is_some() || cursor.has_quits())
     }
 
     /// Returns whether registrations and quits are sent over a link.
@@ -305,19 +369,99 @@ impl Announcements {
     /// Sends the quit of a user to all links to which the user has been announced. If this server
     /// stops, its own users get none: they see the end of their own connections.
     pub(super) fn announce_quit(
-        &self,
+        &mut self,
         topology: &Topology,
         host: &Host,
         text: &[u8],
         is_stopping: bool,
+        clock: &mut Clock<'_>,
         out: &mut impl Outbox,
     ) {
         for state in topology.links() {
             let is_closing = is_stopping && state.is_user();
             if !is_closing && self.is_announced(topology, state, host) {
-                send_quit(topology, state.id(), host.id, text, out);
+                self.send_quit(topology, state.id(), (host.id, text), clock, out);
             }
         }
+    }
+
+    /// Sends the quit of a user over a link, in a later portion if it does not fit into this one.
+    pub(super) fn send_quit(
+        &mut self,
+        topology: &Topology,
+        link: LinkId,
+        (id, text): (HostId, &[u8]),
+        clock: &mut Clock<'_>,
+        out: &mut impl Outbox,
+    ) {
+        if let Some(pace) = &mut self.cursor_mut(link).pace
+            && !pace.admit_quit(text, out.unsent_bytes(link), clock.now)
+        {
+            if pace.push_quit(id, text) {
+                pace.set_timer(link, clock);
+            } else {
+                flush_quits(pace, topology, link, out);
+            }
+            return;
+        }
+        send_quit(topology, link, id, text, out);
+    }
+
+    /// Continues with pending announcements on a link whose send queue has room.
+    pub(super) fn on_room(
+        &mut self,
+        topology: &Topology,
+        link: LinkId,
+        clock: &mut Clock<'_>,
+        out: &mut impl Outbox,
+    ) {
+        if !self.is_behind(link) {
+            return;
+        }
+        match &mut self.cursor_mut(link).pace {
+            None => self.catch_up(topology, link, clock, out),
+            Some(pace) if out.unsent_bytes(link) == 0 => pace.on_queue_empty(link, clock),
+            Some(_) => {} // the next portion waits for an empty queue
+        }
+    }
+
+    /// Sends the next portion of quits and registrations, if the queue of the link is empty.
+    pub(super) fn on_pace_due(
+        &mut self,
+        topology: &Topology,
+        link: LinkId,
+        clock: &mut Clock<'_>,
+        out: &mut impl Outbox,
+    ) {
+        let Some(pace) = &mut self.cursor_mut(link).pace else { return };
+        pace.on_timer();
+        if out.unsent_bytes(link) > 0 {
+            return; // continues in `on_room`
+        }
+        while let Some(quit) = pace.pop_quit(out.unsent_bytes(link), clock.now) {
+            send_quit(topology, link, quit.id, &quit.text, out);
+        }
+        if pace.has_quits() {
+            pace.set_timer(link, clock);
+        } else {
+            self.catch_up(topology, link, clock, out);
+        }
+    }
+
+    /// Ends the portions of a link whose other end reads cut frames: what waits is sent at full
+    /// speed. Returns whether the link had portions.
+    pub(super) fn on_reads_cut_frames(
+        &mut self,
+        topology: &Topology,
+        link: LinkId,
+        clock: &mut Clock<'_>,
+        out: &mut impl Outbox,
+    ) -> bool {
+        let Some(mut pace) = self.cursor_mut(link).pace.take() else { return false };
+        pace.cancel_timer(link, clock.timers);
+        flush_quits(&mut pace, topology, link, out);
+        self.catch_up(topology, link, clock, out);
+        true
     }
 
     /// Moves all cursors past a host that is about to leave the table.
@@ -372,13 +516,14 @@ impl Announcements {
         self.servers.iter().copied()
     }
 
-    /// Checks that cursors point to hosts, that lists agree with roles, and that the batch has its
-    /// timer.
+    /// Checks that cursors point to hosts, that lists agree with roles, and that the batch and paced
+    /// links have their timers. Returns the number of timers.
     ///
     /// # Panics
     /// If they do not.
-    pub(super) fn check(&self, topology: &Topology, timers: &Timers) {
+    pub(super) fn check(&self, topology: &Topology, timers: &Timers) -> usize {
         let hosts = topology.hosts();
+        let mut timer_count = usize::from(self.batch.is_some());
         let is_host = |slot: Slot| hosts.is_occupied(slot);
         for state in topology.links() {
             let (link, cursor) = (state.id(), self.cursor(state.id()));
@@ -391,6 +536,10 @@ impl Announcements {
                 Some(HostKind::User) => assert!(state.is_user(), "{link} leads to a user"),
                 None => assert_eq!(cursor.next, None, "nothing is pending for {link}"),
             }
+            let pace_timer: Vec<Time> =
+                cursor.pace.iter().filter_map(|pace| pace.timer_at()).collect();
+            assert_eq!(timers.times_of(Timer::Pace(link)), pace_timer, "the timer of {link}");
+            timer_count += pace_timer.len();
             assert!(cursor.next.is_none_or(is_host), "the cursor of {link} points to a host");
             assert_eq!(
                 self.ready.iter().filter(|&&other| other == link).count(),
@@ -408,6 +557,14 @@ impl Announcements {
         assert!(self.batch.is_none_or(|(slot, _)| is_host(slot)), "the batch starts at a host");
         let due: Vec<Time> = self.batch.iter().map(|&(_, due)| due).collect();
         assert_eq!(timers.times_of(Timer::AnnounceBatch), due, "the timer of the batch");
+        timer_count
+    }
+}
+
+/// Sends all quits that wait for a portion.
+fn flush_quits(pace: &mut Pace, topology: &Topology, link: LinkId, out: &mut impl Outbox) {
+    for quit in pace.take_quits() {
+        send_quit(topology, link, quit.id, &quit.text, out);
     }
 }
 
@@ -435,13 +592,14 @@ mod tests {
     fn link_with_a_long_queue_catches_up_without_hosts_that_have_left() {
         let mut bench = Bench::new();
         bench.join(1, User, 101);
+        bench.show_reads_cut_frames(1, 101);
         bench.out.unsent.insert(link_id(1), QUEUE_LOW_WATER_BYTES);
         (2..=4).for_each(|link| bench.join(link, User, 100 + link));
         bench.close(3);
         assert!(bench.relay.is_behind(link_id(1)));
         bench.out.take();
         bench.out.unsent.clear();
-        bench.relay.has_room(link_id(1), &mut bench.out);
+        bench.relay.has_room(bench.now, link_id(1), &mut bench.out);
         assert_eq!(bench.out.take(), ["1: +102", "1: +104"]);
         assert!(!bench.relay.is_behind(link_id(1)));
     }
@@ -450,6 +608,7 @@ mod tests {
     fn pending_sender_is_announced_before_its_chat_and_once() {
         let mut bench = Bench::new();
         bench.join(1, User, 101);
+        bench.show_reads_cut_frames(1, 101);
         bench.out.unsent.insert(link_id(1), QUEUE_LOW_WATER_BYTES);
         bench.join(2, User, 102);
         bench.join(3, User, 103);
@@ -457,7 +616,7 @@ mod tests {
         bench.chat(3, 103, 101);
         assert_eq!(bench.out.take(), ["1: +103", "1: <103> hi"]);
         bench.out.unsent.clear();
-        bench.relay.has_room(link_id(1), &mut bench.out);
+        bench.relay.has_room(bench.now, link_id(1), &mut bench.out);
         assert_eq!(bench.out.take(), ["1: +102"]);
     }
 

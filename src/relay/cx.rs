@@ -5,6 +5,7 @@ use super::announcements::Announcements;
 use super::message::Registration;
 use super::notice::Notice;
 use super::outbox::Outbox;
+use super::pacing::Clock;
 use super::send;
 use super::timers::{Timer, Timers};
 use super::topology::{Slot, Topology};
@@ -41,17 +42,46 @@ impl<O: Outbox> RelayCx<'_, O> {
 
     /// Announces a host that has just been added.
     pub(super) fn announce(&mut self, slot: Slot) {
-        self.announcements.announce(self.topology, slot, self.now, self.timers, self.out);
+        let mut clock = Clock { now: self.now, timers: self.timers };
+        self.announcements.announce(self.topology, slot, &mut clock, self.out);
     }
 
     /// Announces a host to a link if that is pending, before something from the host is sent.
     pub(super) fn introduce(&mut self, id: HostId, link: LinkId) {
-        self.announcements.introduce(self.topology, id, link, self.out);
+        self.announcements.introduce(self.topology, id, link, self.now, self.out);
     }
 
     /// Starts the burst of a link that has registered.
     pub(super) fn begin_burst(&mut self, link: LinkId) {
-        self.announcements.begin_burst(self.topology, link, self.out);
+        let mut clock = Clock { now: self.now, timers: self.timers };
+        self.announcements.begin_burst(self.topology, link, &mut clock, self.out);
+    }
+
+    /// Announces that a host has left, see [`Announcements::announce_quit`].
+    pub(super) fn announce_quit(&mut self, id: HostId, text: &[u8]) {
+        let Some(host) = self.topology.hosts().get(id) else { return };
+        let mut clock = Clock { now: self.now, timers: self.timers };
+        let (topology, is_stopping) = (&*self.topology, self.is_stopping);
+        self.announcements.announce_quit(topology, host, text, is_stopping, &mut clock, self.out);
+    }
+
+    /// Sends the quit of a user over one link.
+    pub(super) fn send_quit(&mut self, link: LinkId, id: HostId, text: &[u8]) {
+        let mut clock = Clock { now: self.now, timers: self.timers };
+        self.announcements.send_quit(self.topology, link, (id, text), &mut clock, self.out);
+    }
+
+    /// Continues with the next portion of announcements to a program that may read once.
+    pub(super) fn on_pace_due(&mut self, link: LinkId) {
+        let mut clock = Clock { now: self.now, timers: self.timers };
+        self.announcements.on_pace_due(self.topology, link, &mut clock, self.out);
+    }
+
+    /// Records that the other end of a link reads frames that are cut. Returns whether it had not
+    /// shown this before.
+    pub(super) fn on_reads_cut_frames(&mut self, link: LinkId) -> bool {
+        let mut clock = Clock { now: self.now, timers: self.timers };
+        self.announcements.on_reads_cut_frames(self.topology, link, &mut clock, self.out)
     }
 
     /// Sends a chat over a link.

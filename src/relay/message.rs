@@ -39,6 +39,8 @@ impl StatusCode {
     pub const ID_TAKEN: Self = Self(0x0002);
     /// The operator closes this connection.
     pub const KICKED: Self = Self(0x0003);
+    /// Extension, to [`HostId::EXTENSION`]: the sender of this status reads frames that are cut.
+    pub const READS_CUT_FRAMES: Self = Self(0xC700);
     /// A message that was sent to the destination while it was away. The sender may have left.
     pub const MAIL: Self = Self(0x0004);
 }

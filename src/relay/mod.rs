@@ -25,6 +25,7 @@ mod mail_text;
 pub mod message;
 pub mod notice;
 mod outbox;
+mod pacing;
 mod peering;
 #[cfg(test)]
 mod recorder;
@@ -43,6 +44,7 @@ use self::announcements::Announcements;
 use self::cx::RelayCx;
 use self::message::{Message, Summary};
 use self::notice::Notice;
+use self::pacing::Clock;
 use self::peering::Peering;
 use self::router::Router;
 use self::timers::{Timer, Timers};
@@ -241,9 +243,10 @@ impl Relay {
     }
 
     /// Continues with pending announcements on a link whose send queue has room.
-    pub fn has_room(&mut self, link: LinkId, out: &mut impl Outbox) {
+    pub fn has_room(&mut self, now: Time, link: LinkId, out: &mut impl Outbox) {
         if self.topology.find_link(link).is_some() {
-            self.announcements.catch_up(&self.topology, link, out);
+            let mut clock = Clock { now, timers: &mut self.timers };
+            self.announcements.on_room(&self.topology, link, &mut clock, out);
         }
     }
 
@@ -256,8 +259,9 @@ impl Relay {
     /// Announces one portion to a link that is behind, within the budget of the turn. Returns whether
     /// a link got a portion. To be called at the end of a turn, and again after each `true` when
     /// that link has been written.
-    pub fn announce_next(&mut self, out: &mut impl Outbox) -> bool {
-        self.announcements.announce_next(&self.topology, out)
+    pub fn announce_next(&mut self, now: Time, out: &mut impl Outbox) -> bool {
+        let mut clock = Clock { now, timers: &mut self.timers };
+        self.announcements.announce_next(&self.topology, &mut clock, out)
     }
 
     /// Handles all timers that are due.
@@ -270,6 +274,7 @@ impl Relay {
                 Timer::Split(split) => peering.on_split_due(split, &mut cx),
                 Timer::Claim(id) => peering.on_claim_due(id, &mut cx),
                 Timer::AnnounceBatch => cx.announcements.on_batch_due(),
+                Timer::Pace(link) => cx.on_pace_due(link),
             }
         }
         let (peering, _, mut cx) = self.event(now, out);
@@ -334,9 +339,8 @@ impl Relay {
     /// If a relation does not hold.
     pub fn check(&self) {
         self.topology.check();
-        self.announcements.check(&self.topology, &self.timers);
-        let batch_timers = self.timers.times_of(Timer::AnnounceBatch).len();
-        let timer_count = self.peering.check(&self.topology, &self.timers) + batch_timers;
+        let timer_count = self.announcements.check(&self.topology, &self.timers)
+            + self.peering.check(&self.topology, &self.timers);
         assert_eq!(self.timers.len(), timer_count, "every timer belongs to a part");
     }
 }

@@ -116,6 +116,13 @@ impl Bench {
         self.receive(link, &registration(kind, id, 0));
     }
 
+    /// Shows that the host at the other end of a link reads cut frames.
+    pub(super) fn show_reads_cut_frames(&mut self, link: u32, id: u32) {
+        let (source, destination) = (HostId(id), HostId::EXTENSION);
+        let code = super::message::StatusCode::READS_CUT_FRAMES;
+        self.receive(link, &Message::Status { source, destination, code, text: b"" });
+    }
+
     pub(super) fn chat(&mut self, link: u32, source: u32, destination: u32) {
         let (source, destination) = (HostId(source), HostId(destination));
         self.receive(link, &Message::Chat { source, destination, text: b"hi" });
@@ -134,7 +141,7 @@ impl Bench {
         while let Some(at) = self.relay.next_deadline(self.now).filter(|&at| at <= end) {
             self.now = self.now.max(at);
             self.relay.advance(self.now, &mut self.out);
-            while self.relay.announce_next(&mut self.out) {}
+            while self.relay.announce_next(self.now, &mut self.out) {}
             self.relay.check();
         }
         self.now = end;

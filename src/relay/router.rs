@@ -9,6 +9,7 @@ use super::message::{HostKind, Message, StatusCode};
 use super::notice::Notice;
 use super::outbox::Outbox;
 use super::peering::{DeferredMessage, Peering};
+use super::send;
 use super::topology::{FirstLink, Role, SplitId, Topology};
 use crate::id::{HostId, WideId};
 use crate::limits::{STATUS_UPDATE_BYTES_MAX, STATUS_UPDATES_MAX};
@@ -134,7 +135,7 @@ impl Router {
         cx: &mut RelayCx<'_, O>,
     ) {
         if destination == HostId::EXTENSION {
-            return; // an extension that this version does not know
+            return handle_extension(link, source, code, peering, cx);
         }
         let is_for_us = destination == HostId::NONE || destination == cx.topology.own_id();
         if let Role::Unregistered { is_uplink: true, .. } = cx.topology.link(link).role()
@@ -199,6 +200,25 @@ fn forward_status<O: Outbox>(
     } else {
         let server = cx.topology.own_id();
         cx.out.notify(next_hop, server, &Notice::Status { source, code, text });
+    }
+}
+
+/// Handles a status to [`HostId::EXTENSION`]. Unknown extensions are ignored.
+fn handle_extension<O: Outbox>(
+    link: LinkId,
+    source: HostId,
+    code: StatusCode,
+    peering: &Peering,
+    cx: &mut RelayCx<'_, O>,
+) {
+    let state = cx.topology.link(link);
+    if code != StatusCode::READS_CUT_FRAMES || state.host_id() != Some(source) {
+        return;
+    }
+    // The server that dialled shows it first, so that no other program gets an unknown status.
+    let must_answer = state.is_server() && !peering.is_uplink(link);
+    if cx.on_reads_cut_frames(link) && must_answer {
+        send::send_reads_cut_frames(cx.topology, link, cx.out);
     }
 }
 

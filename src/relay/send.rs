@@ -1,7 +1,7 @@
 //! Sends messages in the form that the other end of a link takes: frames to servers, notices to
 //! clients.
 
-use super::message::Message;
+use super::message::{Message, StatusCode};
 use super::notice::Notice;
 use super::outbox::Outbox;
 use super::topology::{Host, Topology};
@@ -68,6 +68,13 @@ pub(super) fn send_chat(
     } else {
         out.notify(link, topology.own_id(), &Notice::Chat { source, destination, text });
     }
+}
+
+/// Sends the status which shows that this server reads frames that are cut.
+pub(super) fn send_reads_cut_frames(topology: &Topology, link: LinkId, out: &mut impl Outbox) {
+    let (source, destination) = (topology.own_id(), HostId::EXTENSION);
+    let (code, text) = (StatusCode::READS_CUT_FRAMES, b"reads cut frames");
+    out.deliver(link, &Message::Status { source, destination, code, text });
 }
 
 /// Drops a frame whose source is not behind its link. Closes a client that has sent too many.

@@ -17,6 +17,8 @@ pub(super) enum Timer {
     Claim(HostId),
     /// A batch of announcements to users is due.
     AnnounceBatch,
+    /// The next portion of announcements to a program that may read once is due.
+    Pace(LinkId),
 }
 
 /// A set of timers, ordered by time.

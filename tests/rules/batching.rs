@@ -183,8 +183,8 @@ fn slow_reader_keeps_a_bounded_queue_and_catches_up() {
         let one = world.start(ServerSpec { limits, ..ServerSpec::new(1, None) });
         let neighbour = connect_and_send(&mut world, one, &server(2, "two", ""));
         let slow = [
-            connect_and_send(&mut world, one, &user(101, "frodo", "")),
-            connect_and_send(&mut world, one, &server(3, "three", "")),
+            connect_and_send(&mut world, one, &fast_user(101, "frodo")),
+            connect_and_send(&mut world, one, &fast_server(3, "three")),
         ];
         for reader in slow {
             world.pause_reading(reader);
@@ -248,7 +248,7 @@ fn bursts_to_many_newcomers_are_spread_over_turns() {
     run_turn(&mut node);
     for id in 101..121 {
         let link = node.open_link(now, Wire::CRC);
-        node.receive(now, link, &user(id, "", ""));
+        node.receive(now, link, &fast_user(id, ""));
     }
     let (mut turns, mut bytes) = (0, 0);
     while node.next_deadline() == Some(now) || turns == 0 {
@@ -305,7 +305,7 @@ fn chat_run_that_empties_a_queue_does_not_end_a_burst() {
         (1000..1000 + USERS).flat_map(|id| registration(HostKind::User, id, 2, "user", &info));
     node.receive(now, neighbour, &[server(2, "two", ""), user_registrations.collect()].concat());
     let other_neighbour = node.open_link(now, Wire::CRC);
-    node.receive(now, other_neighbour, &server(3, "three", ""));
+    node.receive(now, other_neighbour, &fast_server(3, "three"));
     node.receive(now, other_neighbour, &registration(HostKind::User, 301, 3, "", ""));
     assert!(node.relay().is_behind(other_neighbour), "its burst takes several portions");
     // The socket was full, and takes the queue and a long run of chats when the run arrives.
@@ -322,10 +322,11 @@ fn chat_run_that_empties_a_queue_does_not_end_a_burst() {
         node.sent(other_neighbour, count);
     }
     assert!(!node.relay().is_behind(other_neighbour));
-    let (chats, registrations): (Vec<_>, Vec<_>) =
+    let (chats, others): (Vec<_>, Vec<_>) =
         split_frames(&received).into_iter().partition(|frame| frame[0] == 0x81);
     assert_eq!(chats.concat(), run);
-    assert_eq!(registrations.len(), USERS as usize + 2, "this server, its neighbour and all users");
+    let count = USERS as usize + 3;
+    assert_eq!(others.len(), count, "this server, its status, its neighbour and all users");
 }
 
 #[test]

@@ -185,7 +185,7 @@ fn burst_larger_than_the_queue_is_delivered_completely() {
         world.send(neighbour, &portion.concat());
     }
     world.run_until_quiescent();
-    let frodo = connect_and_send(&mut world, one, &user(101, "frodo", ""));
+    let frodo = connect_and_send(&mut world, one, &fast_user(101, "frodo"));
     let received = take_frames(&mut world, frodo);
     assert_eq!(received.len(), 5001);
     let expected = (1000..6000).map(|id| registration(HostKind::User, id, 1, "user", &info));
@@ -204,7 +204,7 @@ fn changes_during_a_burst_are_announced_once_and_in_order() {
     world.run_until_quiescent();
     let frodo = world.connect(one);
     world.pause_reading(frodo); // the burst stops where the pipe is full
-    world.send(frodo, &user(101, "frodo", ""));
+    world.send(frodo, &fast_user(101, "frodo"));
     world.run_until_quiescent();
     world.send(neighbour, &chat(1399, 101, "before my turn"));
     world.send(neighbour, &[quit(1000, "seen"), quit(1398, "unseen")].concat());
@@ -295,7 +295,7 @@ fn host_that_rejoins_during_a_burst_is_announced_once() {
     world.run_until_quiescent();
     let slow = world.connect(one);
     world.pause_reading(slow);
-    world.send(slow, &server(4, "four", ""));
+    world.send(slow, &fast_server(4, "four"));
     world.run_until_quiescent();
     world.disconnect(right);
     world.run_until_quiescent();

@@ -9,6 +9,7 @@ mod joining;
 mod leaving;
 mod mail;
 mod parents;
+mod reading_once;
 mod routing;
 mod sources;
 mod splits;
@@ -45,6 +46,21 @@ fn connect_and_send(world: &mut World, server: usize, bytes: &[u8]) -> ClientId 
     world.send(client, bytes);
     world.run_until_quiescent();
     client
+}
+
+/// The status by which a host shows that it reads frames that are cut.
+fn reads_cut_frames(id: u32) -> Vec<u8> {
+    status(id, u32::MAX, 0xC700, "")
+}
+
+/// The registration of a user that shows in the same write that it reads cut frames.
+fn fast_user(id: u32, name: &str) -> Vec<u8> {
+    [user(id, name, ""), reads_cut_frames(id)].concat()
+}
+
+/// Like [`fast_user`], for a server.
+fn fast_server(id: u32, name: &str) -> Vec<u8> {
+    [server(id, name, ""), reads_cut_frames(id)].concat()
 }
 
 fn take_frames(world: &mut World, client: ClientId) -> Vec<Vec<u8>> {

@@ -210,7 +210,7 @@ fn server_with_many_users(world: &mut World) -> (usize, ClientId, ClientId) {
     let link = connect_and_send(world, middle, &server(3, "three", ""));
     let user_registration = |id| registration(HostKind::User, id, 3, "", "");
     world.send(link, &(1000..1000 + MANY_USERS).flat_map(user_registration).collect::<Vec<u8>>());
-    let frodo = connect_and_send(world, middle, &user(101, "frodo", ""));
+    let frodo = connect_and_send(world, middle, &fast_user(101, "frodo"));
     world.run_for(SECOND);
     take_frames(world, frodo);
     (middle, link, frodo)
@@ -224,7 +224,7 @@ fn take_quit_count(world: &mut World, client: ClientId) -> usize {
 fn quits_of_a_large_split_are_paced_by_the_readers_queues() {
     let mut world = world();
     let (middle, right, frodo) = server_with_many_users(&mut world);
-    let neighbour = connect_and_send(&mut world, middle, &server(4, "four", ""));
+    let neighbour = connect_and_send(&mut world, middle, &fast_server(4, "four"));
     world.run_for(SECOND);
     take_frames(&mut world, neighbour);
     world.disconnect(right);
@@ -240,7 +240,7 @@ fn quits_of_a_large_split_are_paced_by_the_readers_queues() {
 fn stalled_reader_delays_the_quits_of_a_split_only_briefly() {
     let mut world = world();
     let (middle, right, frodo) = server_with_many_users(&mut world);
-    let stalled = connect_and_send(&mut world, middle, &user(102, "sam", ""));
+    let stalled = connect_and_send(&mut world, middle, &fast_user(102, "sam"));
     world.run_for(SECOND);
     take_frames(&mut world, frodo);
     world.pause_reading(stalled);

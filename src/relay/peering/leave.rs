@@ -26,7 +26,7 @@ impl Peering {
             if cx.topology.is_adjacent(host) { log::Level::Info } else { log::Level::Debug };
         if host.kind == HostKind::User {
             log::log!(level, "user {id} {} left: {}", Printable(host.name()), Excerpt(text));
-            cx.announcements.announce_quit(cx.topology, host, text, cx.is_stopping, cx.out);
+            cx.announce_quit(id, text);
         } else {
             log::log!(level, "server {id} {} left", Printable(host.name()));
         }
@@ -56,7 +56,7 @@ impl Peering {
         let Some(state) = cx.topology.remove_link(link) else {
             return;
         };
-        cx.announcements.remove_link(link);
+        cx.announcements.remove_link(link, cx.timers);
         match state.into_role() {
             Role::Unregistered { deadline, .. } => {
                 cx.timers.remove(deadline, Timer::RegisterDeadline(link));

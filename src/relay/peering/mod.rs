@@ -21,6 +21,7 @@ use crate::link::{LinkId, Time};
 use crate::relay::cx::RelayCx;
 use crate::relay::message::Message;
 use crate::relay::outbox::Outbox;
+use crate::relay::send;
 use crate::relay::timers::{Timer, Timers};
 use crate::relay::topology::{Role, SplitId, Topology};
 
@@ -110,9 +111,11 @@ impl Peering {
     }
 }
 
-/// Sends this server's registration to a parent that has been dialled.
+/// Sends this server's registration to a parent that has been dialled, and the status which shows
+/// that this server reads cut frames.
 pub(super) fn register_with_parent(topology: &Topology, link: LinkId, out: &mut impl Outbox) {
     out.deliver(link, &Message::Registration(topology.own_registration(HostId::NONE)));
+    send::send_reads_cut_frames(topology, link, out);
 }
 
 #[cfg(test)]
@@ -203,7 +206,11 @@ mod tests {
         let uplink = link_id(101);
         assert!(bench.relay.is_uplink(uplink));
         bench.relay.dialled(uplink, &mut bench.out);
-        assert_eq!(bench.out.take(), ["101: registration of server 1  by 0"]);
+        let expected = [
+            "101: registration of server 1  by 0",
+            "101: status 50944 from 1 to 4294967295: reads cut frames",
+        ];
+        assert_eq!(bench.out.take(), expected);
         bench.receive(101, &registration(Server, 2, 2));
         assert_eq!(bench.relay.adjacent_host(uplink).map(|host| host.id), Some(HostId(2)));
         bench.close(101);

@@ -123,7 +123,7 @@ impl Peering {
         // From now on the route to the host leads over the link, so its registration there is void.
         let state = cx.topology.link(link);
         if host.kind == HostKind::User && cx.announcements.is_announced(cx.topology, state, host) {
-            cx.out.deliver(link, &Message::ClientQuit { source: id, text: SPLIT_QUIT_TEXT });
+            cx.send_quit(link, id, SPLIT_QUIT_TEXT);
         }
         cx.topology.rejoin(id, link);
         for deferred in self.splits.take_deferred(split, id) {

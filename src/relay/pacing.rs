@@ -1,0 +1,184 @@
+//! [`Pace`]: limits the announcements to a program that may read once and lose a frame that is cut.
+//!
+//! Programs written for the course read at most 1,024 bytes at a time and take what they got for
+//! whole frames. On a link that has not shown that it reads cut frames, announcements are sent in
+//! portions of whole frames of at most [`PACED_PORTION_BYTES_MAX`] together. A portion ends when the
+//! send queue has been empty for [`PACED_PORTION_INTERVAL`]; announcements that do not fit wait for
+//! the next one. A frame that is longer than a portion is sent alone.
+
+use std::collections::VecDeque;
+
+use super::timers::{Timer, Timers};
+use crate::id::HostId;
+use crate::limits::{PACED_PORTION_BYTES_MAX, PACED_PORTION_INTERVAL, PACED_QUITS_BYTES_MAX};
+use crate::link::{LinkId, Time};
+
+/// The time of an event, and the timers that it may set.
+pub(super) struct Clock<'a> {
+    pub(super) now: Time,
+    pub(super) timers: &'a mut Timers,
+}
+
+/// A quit that waits for a portion.
+#[derive(Debug)]
+pub(super) struct PendingQuit {
+    pub(super) id: HostId,
+    pub(super) text: Box<[u8]>,
+}
+
+/// The state of the portions on one link.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    /// Bytes of announcements in the current portion.
+    portion_bytes: usize,
+    /// Time at which the current portion ends, if the send queue is empty then.
+    ends_at: Time,
+    /// Frames of the current portion may still be in the send queue.
+    is_in_queue: bool,
+    /// Time of the timer for the next portion, if one is set.
+    timer_at: Option<Time>,
+    /// Quits that wait, in order. They precede all pending registrations, because a pending
+    /// registration may be that of a new host with the same id.
+    quits: VecDeque<PendingQuit>,
+    quits_bytes: usize,
+}
+
+/// Returns the length of a registration frame.
+pub(super) fn registration_bytes(name: &[u8], info: &[u8]) -> usize {
+    12 + name.len() + info.len()
+}
+
+/// Returns the length of a quit frame.
+fn quit_bytes(text: &[u8]) -> usize {
+    9 + text.len()
+}
+
+impl Pace {
+    /// Returns whether a frame of `frame_bytes` may be sent now, and counts it if so.
+    pub(super) fn admit(&mut self, frame_bytes: usize, unsent_bytes: usize, now: Time) -> bool {
+        if now >= self.ends_at && unsent_bytes == 0 {
+            self.portion_bytes = 0;
+        }
+        let together = self.portion_bytes.max(unsent_bytes);
+        let fits = together == 0 || together + frame_bytes <= PACED_PORTION_BYTES_MAX;
+        if fits {
+            self.count(frame_bytes, now);
+        }
+        fits
+    }
+
+    /// Counts a frame that is sent without regard to the portion.
+    pub(super) fn count(&mut self, frame_bytes: usize, now: Time) {
+        self.portion_bytes += frame_bytes;
+        self.ends_at = now + PACED_PORTION_INTERVAL;
+        self.is_in_queue = true;
+    }
+
+    /// Returns whether a quit may be sent now, and counts it if so.
+    pub(super) fn admit_quit(&mut self, text: &[u8], unsent_bytes: usize, now: Time) -> bool {
+        self.quits.is_empty() && self.admit(quit_bytes(text), unsent_bytes, now)
+    }
+
+    /// Keeps a quit for a later portion. Returns false if more than [`PACED_QUITS_BYTES_MAX`] wait.
+    pub(super) fn push_quit(&mut self, id: HostId, text: &[u8]) -> bool {
+        self.quits_bytes += quit_bytes(text);
+        self.quits.push_back(PendingQuit { id, text: text.into() });
+        self.quits_bytes <= PACED_QUITS_BYTES_MAX
+    }
+
+    /// Removes and returns the next quit, if it fits into the current portion.
+    pub(super) fn pop_quit(&mut self, unsent_bytes: usize, now: Time) -> Option<PendingQuit> {
+        let frame_bytes = quit_bytes(&self.quits.front()?.text);
+        if !self.admit(frame_bytes, unsent_bytes, now) {
+            return None;
+        }
+        self.quits_bytes -= frame_bytes;
+        self.quits.pop_front()
+    }
+
+    /// Removes and returns the quit of a host, if it waits.
+    pub(super) fn take_quit(&mut self, id: HostId) -> Option<PendingQuit> {
+        let index = self.quits.iter().position(|quit| quit.id == id)?;
+        let quit = self.quits.remove(index)?;
+        self.quits_bytes -= quit_bytes(&quit.text);
+        Some(quit)
+    }
+
+    /// Removes and returns all quits that wait.
+    pub(super) fn take_quits(&mut self) -> VecDeque<PendingQuit> {
+        self.quits_bytes = 0;
+        std::mem::take(&mut self.quits)
+    }
+
+    /// Returns whether quits wait.
+    pub(super) fn has_quits(&self) -> bool {
+        !self.quits.is_empty()
+    }
+
+    /// Sets the timer for the next portion of `link`.
+    pub(super) fn set_timer(&mut self, link: LinkId, clock: &mut Clock<'_>) {
+        let at = self.ends_at.max(clock.now);
+        if self.timer_at != Some(at) {
+            self.cancel_timer(link, clock.timers);
+            clock.timers.insert(at, Timer::Pace(link));
+            self.timer_at = Some(at);
+        }
+    }
+
+    /// Cancels the timer for the next portion.
+    pub(super) fn cancel_timer(&mut self, link: LinkId, timers: &mut Timers) {
+        if let Some(at) = self.timer_at.take() {
+            timers.remove(at, Timer::Pace(link));
+        }
+    }
+
+    /// Handles that the send queue has been emptied while announcements wait.
+    pub(super) fn on_queue_empty(&mut self, link: LinkId, clock: &mut Clock<'_>) {
+        // Chats that follow the portion do not put off the next one.
+        if std::mem::take(&mut self.is_in_queue) {
+            self.ends_at = clock.now + PACED_PORTION_INTERVAL;
+        }
+        self.set_timer(link, clock);
+    }
+
+    /// Handles the timer.
+    pub(super) fn on_timer(&mut self) {
+        self.timer_at = None;
+    }
+
+    /// Returns the time of the timer, for checks.
+    pub(super) fn timer_at(&self) -> Option<Time> {
+        self.timer_at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn portion_holds_frames_of_under_1024_bytes_and_ends_after_the_interval() {
+        let (mut pace, start) = (Pace::default(), Time::default());
+        assert!(pace.admit(1000, 0, start));
+        assert!(!pace.admit(24, 0, start));
+        assert!(pace.admit(23, 0, start));
+        assert!(!pace.admit(1, 0, start));
+        let next = start + PACED_PORTION_INTERVAL;
+        assert!(!pace.admit(1, 1023, next), "the queue is not empty");
+        assert!(pace.admit(2000, 0, next), "a long frame is sent alone");
+        assert!(!pace.admit(1, 0, next));
+    }
+
+    #[test]
+    fn quits_wait_in_order_up_to_their_limit() {
+        let (mut pace, now) = (Pace::default(), Time::default());
+        assert!(pace.admit_quit(b"", 0, now));
+        assert!(pace.push_quit(HostId(7), b"a"));
+        assert!(!pace.admit_quit(b"", 0, now), "a quit does not overtake another");
+        assert!(pace.push_quit(HostId(8), b"b"));
+        assert_eq!(pace.take_quit(HostId(8)).map(|quit| quit.id), Some(HostId(8)));
+        assert_eq!(pace.pop_quit(0, now).map(|quit| quit.id), Some(HostId(7)));
+        assert!(!pace.has_quits() && pace.quits_bytes == 0);
+        assert!(!pace.push_quit(HostId(9), &[b'x'; PACED_QUITS_BYTES_MAX]));
+    }
+}

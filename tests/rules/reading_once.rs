@@ -1,0 +1,155 @@
+//! Announcements to programs that read at most 1,024 bytes at a time and lose a frame that is cut.
+
+use super::*;
+use crc::limits::PACED_PORTION_INTERVAL;
+use crc::wires::crc::codec;
+
+/// Bytes that the programs of the course read at a time.
+const READ_BYTES: usize = 1024;
+
+const USERS: u32 = 400;
+
+/// A server with 400 users behind its neighbour.
+fn server_with_users(world: &mut World) -> (usize, ClientId) {
+    let one = world.start(ServerSpec::new(1, None));
+    let neighbour = connect_and_send(world, one, &server(2, "two", ""));
+    let registrations: Vec<u8> = (1000..1000 + USERS)
+        .flat_map(|id| registration(HostKind::User, id, 2, &format!("user{id}"), "somebody"))
+        .collect();
+    world.send(neighbour, &registrations);
+    world.run_until_quiescent();
+    take_frames(world, neighbour);
+    (one, neighbour)
+}
+
+/// Reads once a millisecond for a second. Keeps the whole frames at the start of each read; the rest
+/// of the read is lost, as are bytes beyond it. Asserts that nothing was lost.
+fn read_for_a_second(world: &mut World, client: ClientId) -> Vec<Vec<u8>> {
+    let mut frames = Vec::new();
+    for _ in 0..1000 {
+        world.run_for(Duration::from_millis(1));
+        let received = world.take_received(client);
+        let mut read = &received[..received.len().min(READ_BYTES)];
+        while let Ok(Some((_, len))) = codec::parse(read, FRAME_BYTES_MAX) {
+            frames.push(read[..len].to_vec());
+            read = &read[len..];
+        }
+        assert!(received.len() < READ_BYTES && read.is_empty(), "{} bytes", received.len());
+    }
+    frames
+}
+
+#[test]
+fn user_that_reads_once_learns_400_users_in_portions_of_whole_frames() {
+    let mut world = world();
+    let (one, _) = server_with_users(&mut world);
+    let client = world.connect(one);
+    world.send(client, &user(101, "frodo", ""));
+    let frames = read_for_a_second(&mut world, client);
+    assert_eq!(frames[0], welcome_frame(1, "frodo"));
+    let ids = frames[1..].iter().map(|frame| u32::from_be_bytes(frame[1..5].try_into().unwrap()));
+    assert!(ids.eq(1000..1000 + USERS));
+}
+
+#[test]
+fn server_that_reads_once_learns_400_users_in_portions_of_whole_frames() {
+    let mut world = world();
+    let (one, _) = server_with_users(&mut world);
+    let client = world.connect(one);
+    world.send(client, &server(3, "three", ""));
+    let frames = read_for_a_second(&mut world, client);
+    assert_eq!(frames.len(), 2 + USERS as usize);
+    assert!(frames.iter().all(|frame| frame[0] & 0x7f == 0), "registrations only");
+}
+
+#[test]
+fn client_that_reads_cut_frames_learns_400_users_at_once() {
+    let mut world = world();
+    let (one, _) = server_with_users(&mut world);
+    let client = world.connect(one);
+    world.send(client, &fast_user(101, "frodo"));
+    world.run_until_quiescent();
+    assert_eq!(take_frames(&mut world, client).len(), 1 + USERS as usize);
+}
+
+#[test]
+fn status_of_another_id_does_not_end_the_portions() {
+    let mut world = world();
+    let (one, _) = server_with_users(&mut world);
+    let client = world.connect(one);
+    world.send(client, &[user(101, "frodo", ""), reads_cut_frames(102)].concat());
+    let frames = read_for_a_second(&mut world, client);
+    assert_eq!(frames.len(), 1 + USERS as usize);
+    let node = world.node(one).expect("a server");
+    assert_eq!(node.relay().counters().false_sources, 0);
+}
+
+#[test]
+fn quits_of_a_split_come_in_portions_and_before_the_registration_of_the_same_id() {
+    let mut world = world();
+    let (one, neighbour) = server_with_users(&mut world);
+    let client = world.connect(one);
+    world.send(client, &user(101, "frodo", ""));
+    read_for_a_second(&mut world, client);
+    world.disconnect(neighbour);
+    world.run_for(SPLIT_GRACE - Duration::from_millis(10));
+    assert_received(&mut world, client, &[]);
+    world.run_for(Duration::from_millis(20));
+    let first = world.take_received(client);
+    assert!((1..READ_BYTES).contains(&first.len()), "{} bytes", first.len());
+    let last_id = 1000 + USERS - 1;
+    let newcomer = world.connect(one);
+    world.send(newcomer, &user(last_id, "new", ""));
+    let mut frames = split_frames(&first);
+    frames.extend(read_for_a_second(&mut world, client));
+    let quits = (1000..1000 + USERS).map(|id| quit(id, "split"));
+    let join = registration(HostKind::User, last_id, 1, "new", "");
+    assert_eq!(frames, quits.chain([join]).collect::<Vec<_>>());
+}
+
+#[test]
+fn sender_with_a_waiting_quit_is_announced_after_it_and_before_its_chat() {
+    let mut world = world();
+    let (one, neighbour) = server_with_users(&mut world);
+    let client = world.connect(one);
+    world.send(client, &user(101, "frodo", ""));
+    read_for_a_second(&mut world, client);
+    world.disconnect(neighbour);
+    world.run_for(SPLIT_GRACE + Duration::from_millis(10));
+    world.take_received(client);
+    let last_id = 1000 + USERS - 1;
+    let newcomer = world.connect(one);
+    world.send(newcomer, &[user(last_id, "new", ""), chat(last_id, 101, "hi")].concat());
+    world.run_for(Duration::from_millis(10));
+    let join = registration(HostKind::User, last_id, 1, "new", "");
+    assert_received(&mut world, client, &[quit(last_id, "split"), join, chat(last_id, 101, "hi")]);
+}
+
+#[test]
+fn chat_to_a_program_that_reads_once_is_sent_at_once() {
+    let mut world = world();
+    let (one, neighbour) = server_with_users(&mut world);
+    let client = world.connect(one);
+    world.send(client, &user(101, "frodo", ""));
+    world.run_for(PACED_PORTION_INTERVAL / 2);
+    take_frames(&mut world, client);
+    world.send(neighbour, &chat(1000, 101, "hi"));
+    world.run_for(Duration::from_millis(10));
+    assert_received(&mut world, client, &[chat(1000, 101, "hi")]);
+}
+
+#[test]
+fn accepting_server_shows_that_it_reads_cut_frames_only_to_a_server_that_has_shown_it() {
+    let mut world = world();
+    let one = world.start(ServerSpec::new(1, None));
+    let plain = connect_and_send(&mut world, one, &server(2, "two", ""));
+    assert_received(&mut world, plain, &[registration(HostKind::Server, 1, 1, "s1", "simulated")]);
+    let modern = connect_and_send(&mut world, one, &fast_server(3, ""));
+    let frames = take_frames(&mut world, modern);
+    assert_eq!(frames[0], registration(HostKind::Server, 1, 1, "s1", "simulated"));
+    let shown = status(1, u32::MAX, 0xC700, "reads cut frames");
+    assert_eq!(frames.iter().filter(|&frame| *frame == shown).count(), 1);
+    world.send(modern, &reads_cut_frames(3));
+    world.run_until_quiescent();
+    assert_received(&mut world, modern, &[]);
+}
