@@ -150,7 +150,7 @@ impl Router {
             return;
         }
         let host = cx.topology.hosts().get(source);
-        if !host.is_some_and(|host| host.kind == HostKind::Server)
+        if host.is_none_or(|host| host.kind != HostKind::Server)
             || !cx.topology.is_first_link(source, link)
         {
             return cx.drop_false_source(link, source);
