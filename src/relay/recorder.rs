@@ -43,7 +43,7 @@ impl Outbox for Recorder {
         match *notice {
             Notice::Joined(registration) => self.record(link, format!("+{}", registration.source)),
             Notice::Quit { source, text: why } => {
-                self.record(link, format!("-{source} {}", text(why)))
+                self.record(link, format!("-{source} {}", text(why)));
             }
             Notice::Chat { source, text: said, .. } => {
                 self.record(link, format!("<{source}> {}", text(said)));

@@ -47,7 +47,9 @@ fn user_that_reads_once_learns_400_users_in_portions_of_whole_frames() {
     world.send(client, &user(101, "frodo", ""));
     let frames = read_for_a_second(&mut world, client);
     assert_eq!(frames[0], welcome_frame(1, "frodo"));
-    let ids = frames[1..].iter().map(|frame| u32::from_be_bytes(frame[1..5].try_into().unwrap()));
+    let ids = frames[1..]
+        .iter()
+        .map(|frame| u32::from_be_bytes(frame[1..5].try_into().expect("four bytes")));
     assert!(ids.eq(1000..1000 + USERS));
 }
 

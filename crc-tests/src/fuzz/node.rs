@@ -60,7 +60,7 @@ impl LinkObserver {
                     );
                 }
                 Message::Registration(_) => {
-                    assert!(!*is_user_link, "a server was announced to a user")
+                    assert!(!*is_user_link, "a server was announced to a user");
                 }
                 Message::ClientQuit { source, .. } => {
                     assert!(users.remove(&source), "{source} quit and was never announced");

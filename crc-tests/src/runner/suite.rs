@@ -210,7 +210,8 @@ fn run_file(
 /// user named the file itself, for which `--bless` creates a trace.
 fn run_simulated(case: &Case, options: &SuiteOptions, is_named: bool) -> Outcome {
     let golden = GoldenTrace::beside(&case.path);
-    if !golden.exists() && !(options.blesses && is_named) {
+    let compares_trace = golden.exists() || (options.blesses && is_named);
+    if !compares_trace {
         return run_case(case, &mut Simulator::new(), options.is_strict);
     }
     let mut simulator = Simulator::with_golden_trace();

@@ -411,7 +411,10 @@ mod tests {
         topology.rejoin(HostId(102), link(0));
         topology.check();
         assert!(topology.is_valid_source(HostId(102), link(0)));
-        assert_eq!(topology.first_link_host(topology.hosts().get(HostId(102)).unwrap()), HostId(3));
+        assert_eq!(
+            topology.first_link_host(topology.hosts().get(HostId(102)).expect("a known host")),
+            HostId(3)
+        );
         topology.remove_host(HostId(2));
         topology.end_split(split);
         topology.check();
