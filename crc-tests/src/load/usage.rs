@@ -39,7 +39,7 @@ pub(super) struct Usage {
 }
 
 impl UsageSample {
-    /// Takes a mark now. `idle_time` is the total time in which the generator has had no work.
+    /// Takes a mark now. `generator_idle` is the total time in which the generator has had no work.
     pub(super) fn now(pids: &[u32], generator_idle: Duration) -> Self {
         let generator = read_clock(ClockId::CLOCK_PROCESS_CPUTIME_ID).unwrap_or_default();
         let servers = pids.iter().map(|&pid| process_cpu_time(pid)).collect();
