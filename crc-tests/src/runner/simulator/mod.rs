@@ -3,19 +3,20 @@
 //! `WAIT` takes no real time. Frames are split at random bytes, always the same ones, so that a case
 //! that fails once fails again.
 
+mod quiescence;
+
 use std::time::Duration;
 
 use crc::client::{App, Identity};
 use crc::id::HostId;
 use crc::limits::Limits;
-use crc::link::{Machine as _, Time};
-use crc::node::Node;
+use crc::link::Time;
 use crc::printable::Printable;
+use crc::relay::Host;
 use crc::relay::message::HostKind;
-use crc::relay::{FirstLink, Host};
 use crc::wires::classic::codec::Name;
 
-use crate::runner::backend::{Backend, KnownUser, RunError, id_taken_text, is_user_list_current};
+use crate::runner::backend::{Backend, RunError};
 use crate::runner::case::Case;
 use crate::runner::client_log::ClientLog;
 use crate::runner::command::{Action, ClientWire, Endpoint, LaunchClient, LaunchServer};
@@ -26,9 +27,6 @@ use crate::sim::{ClientId, NetConditions, ServerSpec, TraceEnd, World};
 
 /// The seed of delays and splits in every case.
 const SEED: u64 = 2;
-
-/// Maximum virtual time for a network to become quiescent.
-const QUIESCENCE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Number of frames that a failure shows.
 const TRACE_FRAMES_MAX: usize = 60;
@@ -173,37 +171,6 @@ impl Simulator {
         Ok(has_sent_bytes)
     }
 
-    /// Returns a server that has not joined its running parent, and was not refused by it.
-    fn find_unattached_server(&self) -> Option<&Server> {
-        self.servers.iter().find(|server| {
-            let parent = server.parent_label.as_ref().and_then(|label| self.world.server(label));
-            let (Some(parent), Some(node)) = (parent, self.world.node(server.world_index)) else {
-                return false;
-            };
-            let parent = self.world.node(parent).map(|node| node.relay().identity().id);
-            let mut links = node.links();
-            let is_attached = links.any(|link| {
-                let host = node.relay().adjacent_host(link.id());
-                host.is_some_and(|host| host.kind == HostKind::Server && Some(host.id) == parent)
-            });
-            let refusal = id_taken_text(server.id);
-            !is_attached && !node.relay().status_updates().any(|text| text == refusal)
-        })
-    }
-
-    /// Returns a classic client whose list is outdated, and the next deadline of its server.
-    fn find_outdated_user_list(&self) -> Option<(&Client, Time)> {
-        self.clients.iter().filter(|client| client.wire == ClientWire::Classic).find_map(|client| {
-            let node = self.world.node(client.server)?;
-            let identity =
-                client.log.identity().filter(|_| !client.has_ended && !client.is_frozen)?;
-            let listed = client.log.other_user_names();
-            let deadline = node.next_deadline()?;
-            (!is_user_list_current(&known_users(node), identity, listed))
-                .then_some((client, deadline))
-        })
-    }
-
     fn read_server_state(&self, index: usize) -> Result<HostState, RunError> {
         let server = self.servers[index].world_index;
         let Some(node) = self.world.node(server) else {
@@ -233,17 +200,6 @@ impl Simulator {
         state.set(Key::FirstFrames, frames.map(|frame| hex(frame)).collect());
         Ok(state)
     }
-}
-
-/// Returns all users that a server knows.
-fn known_users(node: &Node) -> Vec<KnownUser> {
-    let users = node.relay().hosts().iter().filter(|host| host.kind == HostKind::User);
-    let known = |host: &Host| KnownUser {
-        id: host.id.0,
-        name: String::from_utf8_lossy(host.name()).into_owned(),
-        is_reachable: matches!(host.first_link, FirstLink::Link(_)),
-    };
-    users.map(known).collect()
 }
 
 /// Returns the bundled client of a launch.
@@ -385,39 +341,7 @@ impl Backend for Simulator {
     }
 
     fn wait_until_quiescent(&mut self) -> Result<(), RunError> {
-        let deadline = self.world.now() + QUIESCENCE_TIMEOUT;
-        loop {
-            self.world.run_until_quiescent();
-            if self.pump()? {
-                continue;
-            }
-            let (failure, next) =
-                match (self.find_unattached_server(), self.find_outdated_user_list()) {
-                    (Some(server), _) => {
-                        let next = self
-                            .world
-                            .node(server.world_index)
-                            .and_then(|node| node.next_deadline());
-                        (
-                            format!("server {} has not joined its parent within 20 s", server.id),
-                            next,
-                        )
-                    }
-                    (None, Some((client, next))) => {
-                        let own = escape(client.log.identity().unwrap_or_default());
-                        (
-                            format!("{own} has not received the current list of users within 20 s"),
-                            Some(next),
-                        )
-                    }
-                    (None, None) => return Ok(()),
-                };
-            let now = self.world.now();
-            match next.filter(|next| *next <= deadline) {
-                Some(next) => self.world.run_for(next.since(now)),
-                None => return Err(RunError(failure)),
-            }
-        }
+        self.run_until_quiescent()
     }
 
     fn server_state(&mut self, servername: &str) -> Result<HostState, RunError> {
@@ -452,5 +376,4 @@ fn escape(name: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "simulator_tests.rs"]
 mod tests;
