@@ -134,10 +134,10 @@ impl FrameDecoder {
                 return Ok(Decoded::All);
             }
         }
-        while let Some(len) = handler.frame_len(bytes)? {
-            if bytes.len() < len {
-                break;
-            }
+        while !bytes.is_empty()
+            && let Some(len) = handler.frame_len(bytes)?
+            && bytes.len() >= len
+        {
             let consumed = match handler.on_frame(bytes, len) {
                 Flow::Continue => len,
                 Flow::ContinueAfter(consumed) => consumed,
