@@ -108,8 +108,9 @@ impl Client {
             traffic: match self.launch.wire {
                 ClientWire::Crc => Traffic::Counted {
                     frames_in: self.log.frame_count,
-                    // Its registration, and each line that it did not refuse.
-                    frames_out: 1 + self
+                    // Its registration, the status that it reads cut frames, and each line that it
+                    // did not refuse.
+                    frames_out: 2 + self
                         .messages_typed
                         .saturating_sub(self.log.rejected_line_count),
                 },
