@@ -1,8 +1,9 @@
-//! A server joins a network of a million users: the burst, sent and applied. `cargo bench --bench burst`.
+//! A server joins a network of a million users: the burst, sent and applied. `cargo bench --bench
+//! burst`.
 //!
-//! No sockets: what is measured is this program's own work, from frames to frames. Beside the rates it
-//! shows the longest that one step of the loop took, as others wait for that long, and does so in time
-//! of the processor, which other programs on the machine do not change much.
+//! No sockets: what is measured is this program's own work, from frames to frames. Beside the rates
+//! it shows the longest that one step of the loop took, as others wait for that long, and does so
+//! in time of the processor, which other programs on the machine do not change much.
 
 use std::hint::black_box;
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! Chats through a node that knows 10 to a million hosts. `cargo bench --bench routing`.
 //!
-//! A user of this server sends chats to users behind another server, to each in turn, 64 chats a turn.
+//! A user of this server sends chats to users behind another server, to each in turn, 64 chats a
+//! turn.
 
 mod common;
 

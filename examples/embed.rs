@@ -1,8 +1,9 @@
 //! Two servers and two users in one process, without a socket: `cargo run --example embed`.
 //!
-//! A [`Node`] is a state machine. The program around it owns connections and time: it passes in what
-//! arrives, sends what waits in the send queues, and carries out the node's [`Action`]s. Here the
-//! connections are pipes in memory and time is a variable, so a run takes no time and is always the same.
+//! A [`Node`] is a state machine. The program around it owns connections and time: it passes in
+//! what arrives, sends what waits in the send queues, and carries out the node's [`Action`]s. Here
+//! the connections are pipes in memory and time is a variable, so a run takes no time and is always
+//! the same.
 
 use std::collections::HashMap;
 use std::time::Duration;

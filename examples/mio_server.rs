@@ -1,8 +1,8 @@
 //! A crc server in a loop of one's own: `cargo run --example mio_server -- 127.0.0.1:3600`.
 //!
-//! The program owns the sockets, the clock and the loop; a [`Node`] decides everything else. It also
-//! takes part in the network itself: a bot, connected by a link without a socket, answers every chat
-//! with the number of users. Try it with `crc client`, and type `bot hello`.
+//! The program owns the sockets, the clock and the loop; a [`Node`] decides everything else. It
+//! also takes part in the network itself: a bot, connected by a link without a socket, answers
+//! every chat with the number of users. Try it with `crc client`, and type `bot hello`.
 //!
 //! `crc::net::Server` is the same with more: parents, signals, a console, mail on disk.
 
@@ -103,7 +103,8 @@ impl Server {
         }
     }
 
-    /// Reads until the socket is empty, which edge-triggered events require, or the node wants no more.
+    /// Reads until the socket is empty, which edge-triggered events require, or the node wants no
+    /// more.
     fn read(&mut self, place: usize) {
         let (now, mut buffer) = (self.now(), [0; 16 * 1024]);
         while let Some((link, stream)) = self.sockets.get_mut(&place) {

@@ -1,7 +1,7 @@
 //! [`ChunkedVec`]: a vector whose items never move.
 //!
-//! Items are stored in chunks of fixed size. Growth copies nothing, so that a table of a million items
-//! grows without a pause and without fragmenting memory.
+//! Items are stored in chunks of fixed size. Growth copies nothing, so that a table of a million
+//! items grows without a pause and without fragmenting memory.
 
 use std::ops::{Index, IndexMut};
 

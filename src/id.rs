@@ -12,10 +12,11 @@ use rand::Rng;
 pub struct HostId(pub u32);
 
 impl HostId {
-    /// 0. As a destination: the host at the other end of the link. As a last hop: the sender itself.
+    /// 0. As a destination: the host at the other end of the link. As a last hop: the sender
+    ///    itself.
     pub const NONE: Self = Self(0);
-    /// `0xFFFF_FFFF`. A status to this destination is an extension, ignored by hosts that do not know
-    /// it.
+    /// `0xFFFF_FFFF`. A status to this destination is an extension, ignored by hosts that do not
+    /// know it.
     pub const EXTENSION: Self = Self(u32::MAX);
 
     /// Returns a random id that can be registered.
@@ -43,8 +44,8 @@ impl fmt::Display for HostId {
 
 /// The id of a user on wires with ids of 64 bits. Ids of users are positive.
 ///
-/// An id that fits into 32 bits is the user's [`HostId`]. A larger one is the user's name, in decimal,
-/// and so known to every server.
+/// An id that fits into 32 bits is the user's [`HostId`]. A larger one is the user's name, in
+/// decimal, and so known to every server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 #[serde(transparent)]
 pub struct WideId(pub i64);

@@ -1,8 +1,8 @@
 //! A chat relay: servers that join into a tree, and the clients on it.
 //!
-//! The crate is a pure state machine inside a small socket shell. Bytes, time and a random seed go in;
-//! bytes and a few actions come out. A server therefore runs inside any event loop, and a whole network
-//! runs inside one test.
+//! The crate is a pure state machine inside a small socket shell. Bytes, time and a random seed go
+//! in; bytes and a few actions come out. A server therefore runs inside any event loop, and a whole
+//! network runs inside one test.
 //!
 //! | to | use |
 //! | --- | --- |
@@ -13,9 +13,9 @@
 //! | look at the network that a server knows | [`node::Node::relay`] |
 //! | set bounds | [`limits::Limits`] |
 //!
-//! `examples/embed.rs` runs two servers and their users in memory, and `examples/mio_server.rs` runs a
-//! server in a loop of its own. `docs/ARCHITECTURE.md` describes the parts and their invariants, and
-//! `PROTOCOL.md` beside it every byte on the wire.
+//! `examples/embed.rs` runs two servers and their users in memory, and `examples/mio_server.rs`
+//! runs a server in a loop of its own. `docs/ARCHITECTURE.md` describes the parts and their
+//! invariants, and `PROTOCOL.md` beside it every byte on the wire.
 //!
 //! # A server driven by hand
 //!

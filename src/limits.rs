@@ -56,8 +56,8 @@ pub const ANNOUNCE_HOST_OVERHEAD_BYTES: usize = 16;
 pub const PACED_PORTION_BYTES_MAX: usize = 1023;
 
 /// Pause between two portions, counted from an empty send queue. A program in another thread or on
-/// another machine has read the first portion by then, so that the two are not read as one. 400 users
-/// with names and infos of usual length take 13 portions, which is less than a second.
+/// another machine has read the first portion by then, so that the two are not read as one. 400
+/// users with names and infos of usual length take 13 portions, which is less than a second.
 pub const PACED_PORTION_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Maximum size of the quits that wait for a portion on one link, in bytes of their frames: about

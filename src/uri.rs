@@ -1,4 +1,5 @@
-//! `host:port` and `scheme://host:port`: the one parser of addresses to listen on and to connect to.
+//! `host:port` and `scheme://host:port`: the one parser of addresses to listen on and to connect
+//! to.
 //!
 //! [`Uri`] is the syntax alone: it has the scheme and the port as far as they were written, and its
 //! users decide which schemes there are and which port a scheme has. [`Address`] is a host with a
@@ -14,7 +15,8 @@ use serde::Deserialize;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Address {
-    /// A name or an IP address; an IPv6 address has no brackets, and may have a zone: `fe80::1%eth0`.
+    /// A name or an IP address; an IPv6 address has no brackets, and may have a zone:
+    /// `fe80::1%eth0`.
     pub host: String,
     /// The port; 0 stands for any free port.
     pub port: u16,

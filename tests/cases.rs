@@ -1,4 +1,5 @@
-//! Runs every scripted case in the simulator and against the binary, as `cargo run -p crc-tests` does.
+//! Runs every scripted case in the simulator and against the binary, as `cargo run -p crc-tests`
+//! does.
 
 use crc_tests::runner::suite::{SuiteOptions, run_all};
 

@@ -1,4 +1,5 @@
-//! The `Dockerfile`: every file, option, variable and command that it names exists and works together.
+//! The `Dockerfile`: every file, option, variable and command that it names exists and works
+//! together.
 //!
 //! No container engine is needed. The files that are copied are copied, and the commands that it
 //! starts are run, with its variables, by the binary that was built with the tests.

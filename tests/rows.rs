@@ -1,5 +1,5 @@
-//! Chats in a row are passed on together, and nobody can tell: any row, over any wire, comes out as if
-//! each frame had been read alone.
+//! Chats in a row are passed on together, and nobody can tell: any row, over any wire, comes out as
+//! if each frame had been read alone.
 
 use crc::id::HostId;
 use crc::limits::{
@@ -20,7 +20,7 @@ use crc_tests::frames;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// Who is there: the door through which each came, the id that it has where it can choose, its name.
+/// The users: wire, id (0 where the wire lets no client choose it) and name.
 const USERS: [(Wire, u32, &str); 6] = [
     (Wire::CRC, 3, "u3"),
     (Wire::DIRECT, 4, "4"),
@@ -227,7 +227,8 @@ fn outcome(
 
 #[test]
 fn chat_run_stops_at_the_queue_high_water_mark() {
-    // A few bytes of the direct wire are 256 of the classic; the longest of these texts are four such.
+    // A few bytes of the direct wire are 256 of the classic; the longest of these texts are four
+    // such.
     const CHAT_BYTES_MAX: usize = 4 * MESSAGE_BYTES;
     let mut world = World::new(Limits::default());
     let (sender, addressee) = (world.links[1], world.links[2]);
@@ -276,7 +277,8 @@ proptest! {
         ),
         frame_bytes_max in prop_oneof![Just(FRAME_BYTES_MAX), 860..970_usize],
     ) {
-        // Nobody is given up on: a bound is passed by as much as comes in one read, so that differs.
+        // Nobody is given up on: a bound is passed by as much as comes in one read, so that
+        // differs.
         let client_queue_bytes_max = 16 * 1024 * 1024;
         let limits = Limits { frame_bytes_max, client_queue_bytes_max, ..Limits::default() };
         let (batched, single) = (outcome(limits, &runs, true), outcome(limits, &runs, false));

@@ -188,9 +188,9 @@ fn two_hundred_servers_and_two_thousand_users_converge() {
     }
 }
 
-/// Runs a random tree in which users join, quit and chat while uplinks are cut and servers are killed
-/// and restarted. Asserts that all tables agree, that every client's view is right, and that a probe
-/// between every pair arrives once and in order.
+/// Runs a random tree in which users join, quit and chat while uplinks are cut and servers are
+/// killed and restarted. Asserts that all tables agree, that every client's view is right, and that
+/// a probe between every pair arrives once and in order.
 fn churn(seed: u64, conditions: NetConditions) {
     let mut world = World::new(seed, conditions);
     let mut rng = StdRng::seed_from_u64(seed ^ 0x5eed);
@@ -289,8 +289,8 @@ fn network_converges_with_split_writes_and_long_delays() {
     }
 }
 
-/// Few ids are registered at all ends of the tree at once while links are cut. Once every client has
-/// disconnected, no table has a user.
+/// Few ids are registered at all ends of the tree at once while links are cut. Once every client
+/// has disconnected, no table has a user.
 #[test]
 fn contested_ids_leave_no_host_behind() {
     for seed in seeds(0..400) {

@@ -1,7 +1,7 @@
 //! The command line of the case runner and of its subcommand, the load generator.
 //!
-//! Exit codes: 0 all cases passed, or the load ran; 1 a case failed, there is no `crc` to test, or the
-//! network failed under the load; 2 wrong usage.
+//! Exit codes: 0 all cases passed, or the load ran; 1 a case failed, there is no `crc` to test, or
+//! the network failed under the load; 2 wrong usage.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -36,11 +36,12 @@ struct Arguments {
     /// Run on one kind of network only
     #[arg(long, value_enum)]
     only: Option<BackendKind>,
-    /// Write golden traces instead of comparing them: those of the FILES named, and those that exist
-    /// in directories
+    /// Write golden traces instead of comparing them: those of the FILES named, and those that
+    /// exist in directories
     #[arg(long, conflicts_with = "only")]
     bless: bool,
-    /// The crc to test [default: CRC_TESTS_BIN, the one that cargo builds, or the one beside the runner]
+    /// The crc to test [default: CRC_TESTS_BIN, the one that cargo builds, or the one beside the
+    /// runner]
     #[arg(long, value_name = "PATH")]
     crc: Option<PathBuf>,
     /// Number of cases at a time

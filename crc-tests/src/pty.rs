@@ -71,8 +71,8 @@ impl PtyProgram {
         Self { child, keys, tty, original_mode, chunks, unmatched: String::new() }
     }
 
-    /// Waits until the line editor reads the keys. Before, and between two lines, the terminal itself
-    /// echoes them, and Ctrl-C and Ctrl-D have another meaning.
+    /// Waits until the line editor reads the keys. Before, and between two lines, the terminal
+    /// itself echoes them, and Ctrl-C and Ctrl-D have another meaning.
     #[track_caller]
     pub fn wait_for_editor(&self) {
         wait_until("the editor has the terminal", || {

@@ -1,4 +1,5 @@
-//! `crc-tests load` as a program: every wire and pattern against real servers, and every way to fail.
+//! `crc-tests load` as a program: every wire and pattern against real servers, and every way to
+//! fail.
 
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

@@ -79,8 +79,8 @@ impl Screen {
         !self.pending.is_empty()
     }
 
-    /// Passes one pending line to the writer. Without pending lines, waits until the output is closed.
-    /// Returns `false` once it is closed. Cancel-safe.
+    /// Passes one pending line to the writer. Without pending lines, waits until the output is
+    /// closed. Returns `false` once it is closed. Cancel-safe.
     pub(crate) async fn flush_one(&mut self) -> bool {
         if self.pending.is_empty() {
             self.lines.closed().await;
@@ -112,7 +112,8 @@ impl Screen {
         }
     }
 
-    /// Waits likewise for at most [`SHUTDOWN_DEADLINE`] and discards the rest; restores the terminal.
+    /// Waits likewise for at most [`SHUTDOWN_DEADLINE`] and discards the rest; restores the
+    /// terminal.
     ///
     /// # Errors
     /// As [`Screen::finish`].

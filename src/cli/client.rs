@@ -13,8 +13,8 @@ use crate::client::{Options, ServerUri};
 #[derive(Debug, Args)]
 pub struct ClientArgs {
     /// The server to connect to: crc://host:port, direct://host:port or classic://host:port, each
-    /// another wire; without a scheme it is crc:// [default: crc://127.0.0.1:3600; the default ports
-    /// of direct:// and classic:// are 3601 and 3602]
+    /// another wire; without a scheme it is crc:// [default: crc://127.0.0.1:3600; the default
+    /// ports of direct:// and classic:// are 3601 and 3602]
     #[arg(env = "CRC_URL")]
     url: Option<ServerUri>,
 
@@ -23,8 +23,8 @@ pub struct ClientArgs {
     #[arg(long, env = "CRC_NAME", value_name = "NAME")]
     name: Option<String>,
 
-    /// Your id in the network, 1 to 4294967294 [default: random]; on direct:// the id to ask for, up
-    /// to 9223372036854775807 [default: assigned by the server]; an error on classic://
+    /// Your id in the network, 1 to 4294967294 [default: random]; on direct:// the id to ask for,
+    /// up to 9223372036854775807 [default: assigned by the server]; an error on classic://
     #[arg(long, env = "CRC_ID", value_name = "N")]
     id: Option<RawId>,
 

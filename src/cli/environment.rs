@@ -13,8 +13,8 @@ use clap::{Arg, ArgMatches, Command, Error, Parser};
 pub(super) struct Sources(Vec<(String, String)>);
 
 impl Sources {
-    /// How an error names `option` (written as in help: `--id <N>`): with its environment variable if
-    /// the value came from there.
+    /// How an error names `option` (written as in help: `--id <N>`): with its environment variable
+    /// if the value came from there.
     pub(super) fn label(&self, option: &str) -> String {
         match self.0.iter().find(|(known, _)| known == option) {
             Some((_, variable)) => label(option, variable),

@@ -55,9 +55,9 @@ options! {
     #[derive(Debug, Default, Args, Deserialize)]
     #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
     struct ServerOptions {
-        /// Where to listen, once or more: crc://host:port, direct://host:port (protobuf messages) or
-        /// classic://host:port (256-byte messages); host:port is crc:// [default: crc://127.0.0.1:3600
-        /// if no other crc:// is given]
+        /// Where to listen, once or more: crc://host:port, direct://host:port (protobuf messages)
+        /// or classic://host:port (256-byte messages); host:port is crc:// [default:
+        /// crc://127.0.0.1:3600 if no other crc:// is given]
         #[arg(long, env = "CRC_LISTEN", value_name = "URI", value_delimiter = ',')]
         #[serde(deserialize_with = "one_or_many")]
         listen: Vec<ListenUri>,
@@ -70,7 +70,8 @@ options! {
         #[arg(long, env = "CRC_CLASSIC", value_name = "ADDR")]
         classic: Option<Address>,
 
-        /// A server to join, crc://host:port or host:port; further ones are fallbacks, in this order
+        /// A server to join, crc://host:port or host:port; further ones are fallbacks, in this
+        /// order
         #[arg(long, env = "CRC_PARENT", value_name = "URI", value_delimiter = ',')]
         #[serde(deserialize_with = "one_or_many")]
         parent: Vec<ParentUri>,
@@ -112,8 +113,8 @@ options! {
         #[serde(alias = "mail_days")]
         mail_days: Option<Days>,
 
-        /// How often a classic client must send `Alive`; it is removed after three intervals without
-        /// one [default: 10]
+        /// How often a classic client must send `Alive`; it is removed after three intervals
+        /// without one [default: 10]
         #[arg(long, env = "CRC_CLASSIC_INTERVAL", value_name = "SECONDS")]
         #[serde(alias = "classic_interval")]
         classic_interval: Option<Interval>,
@@ -145,8 +146,8 @@ options! {
         #[serde(alias = "server_queue")]
         server_queue: Option<QueueBytes>,
 
-        /// How long to poll for events before sleeping, in microseconds: lowers latency, and keeps a
-        /// core busy for that long after each message [default: 0]
+        /// How long to poll for events before sleeping, in microseconds: lowers latency, and keeps
+        /// a core busy for that long after each message [default: 0]
         #[arg(long, env = "CRC_BUSY_POLL", value_name = "MICROSECONDS")]
         #[serde(alias = "busy_poll")]
         busy_poll: Option<Micros>,

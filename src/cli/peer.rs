@@ -18,8 +18,8 @@ pub struct PeerArgs {
     #[arg(env = "CRC_PEERS", value_name = "PEER_ADDR", value_delimiter = ',')]
     peers: Vec<Address>,
 
-    /// The id to ask for, 1 to 9223372036854775807, granted if nobody has it [default: assigned by a
-    /// peer]
+    /// The id to ask for, 1 to 9223372036854775807, granted if nobody has it [default: assigned by
+    /// a peer]
     #[arg(long, env = "CRC_DESIRED_ID", value_name = "N")]
     desired_id: Option<PeerId>,
 

@@ -82,8 +82,8 @@ impl App {
         Self::new(Crc::new(identity, seed))
     }
 
-    /// Creates a client of the direct wire. `desired_id` is positive; without it the client keeps the
-    /// id that the server assigns.
+    /// Creates a client of the direct wire. `desired_id` is positive; without it the client keeps
+    /// the id that the server assigns.
     #[must_use]
     pub fn direct(desired_id: Option<i64>) -> Self {
         Self::new(Direct::new(desired_id))

@@ -1,7 +1,8 @@
 //! A pipe frontend whose output never blocks the caller.
 //!
 //! A peer relays messages of others and must not wait for the reader of its own output. A thread
-//! writes the lines; lines are never dropped. A backlog above [`PEER_UNREAD_BYTES_MAX`] is an error.
+//! writes the lines; lines are never dropped. A backlog above [`PEER_UNREAD_BYTES_MAX`] is an
+//! error.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::BorrowedFd;

@@ -11,8 +11,8 @@ use crate::printable::Printable;
 
 /// A name or a text as received.
 ///
-/// In JSON, invalid UTF-8 becomes U+FFFD. As a line of text, invalid UTF-8 and characters that act on
-/// a terminal are escaped.
+/// In JSON, invalid UTF-8 becomes U+FFFD. As a line of text, invalid UTF-8 and characters that act
+/// on a terminal are escaped.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Text(pub Vec<u8>);
 

@@ -58,8 +58,8 @@ impl Style {
         self.paint(DIM, text)
     }
 
-    /// Returns a user such as `sam (102)`, in a colour derived from the id, or from the name if there
-    /// is no id. A name that repeats the id is omitted.
+    /// Returns a user such as `sam (102)`, in a colour derived from the id, or from the name if
+    /// there is no id. A name that repeats the id is omitted.
     fn format_user(self, id: Option<i64>, name: Option<&Text>) -> String {
         let name = name.filter(|name| id.is_none_or(|id| name.0 != id.to_string().as_bytes()));
         let shown = match (id, name) {

@@ -50,8 +50,8 @@ impl fmt::Display for OptionError {
 impl std::error::Error for OptionError {}
 
 impl Options {
-    /// Validates the given options. Those that the wire of `server` does not have are ignored, except
-    /// an id on the classic wire.
+    /// Validates the given options. Those that the wire of `server` does not have are ignored,
+    /// except an id on the classic wire.
     ///
     /// # Errors
     /// The first option that does not fit the wire.

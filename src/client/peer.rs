@@ -73,8 +73,8 @@ impl PeerFrontend {
         }
     }
 
-    /// Reads input and executes the lines. The end of input stops the peer at a terminal only; behind
-    /// a pipe the peer goes on relaying.
+    /// Reads input and executes the lines. The end of input stops the peer at a terminal only;
+    /// behind a pipe the peer goes on relaying.
     pub fn read_input(&mut self, peer: &mut Peer, now: Time) -> InputStatus {
         let mut inputs = Vec::new();
         match self.frontend.read_input(&mut inputs) {

@@ -52,7 +52,8 @@ impl fmt::Display for ServerUri {
 impl FromStr for ServerUri {
     type Err = UriError;
 
-    /// Parses `scheme://host:port`. The default scheme is `crc`, the default port that of the scheme.
+    /// Parses `scheme://host:port`. The default scheme is `crc`, the default port that of the
+    /// scheme.
     fn from_str(text: &str) -> Result<Self, UriError> {
         let uri: Uri = text.parse()?;
         let wire = match uri.scheme.as_deref() {

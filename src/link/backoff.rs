@@ -7,8 +7,8 @@ use rand::rngs::StdRng;
 
 use crate::limits::{REDIAL_BACKOFF_MAX, REDIAL_BACKOFF_MIN};
 
-/// Returns a random delay whose upper bound doubles with each failed round, so that hosts which lost
-/// the same neighbour do not dial in step.
+/// Returns a random delay whose upper bound doubles with each failed round, so that hosts which
+/// lost the same neighbour do not dial in step.
 pub fn backoff(failed_rounds: u32, rng: &mut StdRng) -> Duration {
     let bound = REDIAL_BACKOFF_MIN.saturating_mul(2u32.saturating_pow(failed_rounds + 1));
     rng.random_range(REDIAL_BACKOFF_MIN..=bound.min(REDIAL_BACKOFF_MAX))

@@ -1,7 +1,8 @@
 //! Splits a stream of bytes into frames.
 //!
-//! Whole frames are handled in the caller's buffer; only a frame that spans two reads is copied. The
-//! memory of an incomplete frame is bounded by the bytes received, whatever length it announces.
+//! Whole frames are handled in the caller's buffer; only a frame that spans two reads is copied.
+//! The memory of an incomplete frame is bounded by the bytes received, whatever length it
+//! announces.
 
 use super::Buffer;
 use crate::limits::PARTIAL_FRAME_BUFFER_BYTES_MAX;
@@ -42,8 +43,8 @@ pub trait FrameHandler {
     /// The stream cannot be read any further.
     fn frame_len(&mut self, bytes: &[u8]) -> Result<Option<usize>, Self::Error>;
 
-    /// Handles the frame of `len` bytes at the front of `bytes`, and as many of those that follow it as
-    /// it likes.
+    /// Handles the frame of `len` bytes at the front of `bytes`, and as many of those that follow
+    /// it as it likes.
     fn on_frame(&mut self, bytes: &[u8], len: usize) -> Flow;
 }
 
@@ -74,8 +75,9 @@ impl FrameDecoder {
         self.partial.is_some()
     }
 
-    /// Decodes the next bytes of the stream, and calls `on_frame` with every frame that is complete.
-    /// The rest is dropped once it returns `false`. See [`FrameHandler::frame_len`] for `frame_len`.
+    /// Decodes the next bytes of the stream, and calls `on_frame` with every frame that is
+    /// complete. The rest is dropped once it returns `false`. See [`FrameHandler::frame_len`] for
+    /// `frame_len`.
     ///
     /// # Errors
     /// The error of `frame_len`. The stream cannot be read any further.
@@ -91,11 +93,12 @@ impl FrameDecoder {
         self.decode_while(bytes, &mut None, &mut (frame_len, on_frame)).map(drop)
     }
 
-    /// Like [`FrameDecoder::decode`], with a handler that may take several frames at a time, and may
-    /// defer input. Deferred bytes are returned, to be decoded first later.
+    /// Like [`FrameDecoder::decode`], with a handler that may take several frames at a time, and
+    /// may defer input. Deferred bytes are returned, to be decoded first later.
     ///
-    /// `spare_buffer` is an empty buffer that an incomplete frame is stored in, if it is no larger than
-    /// [`PARTIAL_FRAME_BUFFER_BYTES_MAX`]. It is exchanged for the buffer of a frame that was completed.
+    /// `spare_buffer` is an empty buffer that an incomplete frame is stored in, if it is no larger
+    /// than [`PARTIAL_FRAME_BUFFER_BYTES_MAX`]. It is exchanged for the buffer of a frame that was
+    /// completed.
     ///
     /// # Errors
     /// The error of [`FrameHandler::frame_len`].

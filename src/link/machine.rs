@@ -1,7 +1,7 @@
 //! The boundary between a protocol state machine and the shell that owns its sockets.
 //!
-//! A [`Machine`] is pure: bytes and time go in, bytes wait in send queues, and [`Action`]s come out.
-//! The shell, the simulator and embedders drive every machine by the same calls.
+//! A [`Machine`] is pure: bytes and time go in, bytes wait in send queues, and [`Action`]s come
+//! out. The shell, the simulator and embedders drive every machine by the same calls.
 
 use std::net::SocketAddr;
 use std::time::Duration;

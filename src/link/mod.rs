@@ -1,5 +1,6 @@
-//! The parts of a connection that do not depend on its protocol: [`LinkId`], [`SendQueue`], the frame
-//! decoder, the [`LinkTable`], [`CloseReason`], and the [`Machine`] trait that a shell drives.
+//! The parts of a connection that do not depend on its protocol: [`LinkId`], [`SendQueue`], the
+//! frame decoder, the [`LinkTable`], [`CloseReason`], and the [`Machine`] trait that a shell
+//! drives.
 
 mod backoff;
 pub mod frame_decoder;
@@ -22,8 +23,8 @@ use crate::id::HostId;
 use crate::limits::{FALSE_SOURCES_MAX, STATUS_UPDATE_BYTES_MAX};
 use crate::printable::{Printable, truncated};
 
-/// Identifies a link for the life of the program. The index is reused, the generation is not, so a late
-/// event never reaches a newer connection.
+/// Identifies a link for the life of the program. The index is reused, the generation is not, so a
+/// late event never reaches a newer connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LinkId {
     /// Index into tables with an entry per link.
@@ -38,8 +39,8 @@ impl fmt::Display for LinkId {
     }
 }
 
-/// The reason for which a link ends. `Display` is for the log; [`CloseReason::quit_text`] is the text
-/// that other hosts receive.
+/// The reason for which a link ends. `Display` is for the log; [`CloseReason::quit_text`] is the
+/// text that other hosts receive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CloseReason {
     /// The other end closed the connection.

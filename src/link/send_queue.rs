@@ -1,15 +1,15 @@
 //! The send queue of a connection, in bytes of whole frames.
 
-/// Bytes, with the number of bytes at the front that were sent. Buffers move between owners, so they are
-/// boxed: an owner without one has no more than a pointer.
+/// Bytes, with the number of bytes at the front that were sent. Buffers move between owners, so
+/// they are boxed: an owner without one has no more than a pointer.
 #[derive(Debug, Default)]
 pub struct Buffer {
     pub(super) bytes: Vec<u8>,
     sent_bytes: usize,
 }
 
-/// Encoded bytes that the socket has not taken yet. The queue has a buffer only while it holds bytes, see
-/// [`crate::link::LinkTable`].
+/// Encoded bytes that the socket has not taken yet. The queue has a buffer only while it holds
+/// bytes, see [`crate::link::LinkTable`].
 #[derive(Debug, Default)]
 pub struct SendQueue {
     buffer: Option<Box<Buffer>>,

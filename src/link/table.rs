@@ -1,12 +1,13 @@
-//! [`LinkTable`]: the links of a machine by their [`LinkId`]s, and the lists of links with bytes to send.
+//! [`LinkTable`]: the links of a machine by their [`LinkId`]s, and the lists of links with bytes to
+//! send.
 //!
 //! Invariants:
 //! - An index is reused, a [`LinkId`] is not: a late event of a link that is gone finds none.
 //! - A link is in the list of links with bytes to send at most once.
-//! - A send queue has a buffer only while it holds bytes. Idle links need no memory for it, and busy
-//!   links share a few buffers that are in the CPU's cache.
-//! - A queue is reported once when it rises above [`QUEUE_HIGH_WATER_BYTES`], and again only after it
-//!   was below.
+//! - A send queue has a buffer only while it holds bytes. Idle links need no memory for it, and
+//!   busy links share a few buffers that are in the CPU's cache.
+//! - A queue is reported once when it rises above [`QUEUE_HIGH_WATER_BYTES`], and again only after
+//!   it was below.
 
 use std::collections::VecDeque;
 
@@ -119,7 +120,8 @@ impl<L: QueuedLink> LinkTable<L> {
         Some(&entry.link)
     }
 
-    /// Returns a link; `None` once it is gone. Frames are queued by [`LinkTable::enqueue_with`] alone.
+    /// Returns a link; `None` once it is gone. Frames are queued by [`LinkTable::enqueue_with`]
+    /// alone.
     pub fn get_mut(&mut self, id: LinkId) -> Option<&mut L> {
         Some(&mut self.entry_mut(id)?.link)
     }
@@ -180,7 +182,8 @@ impl<L: QueuedLink> LinkTable<L> {
         Some((result, above_high_water))
     }
 
-    /// Returns the next link with bytes to send that was not returned since its queue was last empty.
+    /// Returns the next link with bytes to send that was not returned since its queue was last
+    /// empty.
     pub fn poll_unsent(&mut self) -> Option<LinkId> {
         let id = self.unsent_links.pop_front()?;
         if let Some(entry) = self.entry_mut(id) {
@@ -270,7 +273,8 @@ mod tests {
         assert!(table.remove(first).is_none());
         assert!(table.get(second).is_some());
         assert_eq!(table.iter().count(), 1);
-        // The one that is gone is still named once, and the one in its place is not, as it has nothing.
+        // The one that is gone is still named once, and the one in its place is not, as it has
+        // nothing.
         assert_eq!(table.poll_unsent(), Some(first));
         assert_eq!(table.poll_unsent(), None);
     }

@@ -6,7 +6,8 @@
 //!
 //! Invariants:
 //! - While mail waits for a reachable user, a delivery for that user runs.
-//! - Mail is deleted only after its bytes have left the send queue of the link towards its addressee.
+//! - Mail is deleted only after its bytes have left the send queue of the link towards its
+//!   addressee.
 //! - Later messages do not overtake mail: while [`Spool::must_spool`], they are appended too.
 
 use std::collections::{HashMap, VecDeque};

@@ -163,8 +163,8 @@ impl Connection {
                 ReadOutcome::Closed(CloseReason::PeerClosed)
             }
             Ok(read) => {
-                // The end of the stream may have been reported by the same event as these bytes, and
-                // then no further event comes for it.
+                // The end of the stream may have been reported by the same event as these bytes,
+                // and then no further event comes for it.
                 self.is_readable = !read.is_drained || self.is_read_closed;
                 ReadOutcome::Bytes { count: read.count, has_more: self.is_readable }
             }
@@ -182,8 +182,8 @@ impl Connection {
         }
     }
 
-    /// Writes two pieces at once, ahead of the send queue. Returns how many bytes were sent. An error
-    /// counts as 0 bytes and comes back when the rest is written.
+    /// Writes two pieces at once, ahead of the send queue. Returns how many bytes were sent. An
+    /// error counts as 0 bytes and comes back when the rest is written.
     pub(super) fn try_write(&mut self, pieces: [&[u8]; 2]) -> usize {
         if !self.is_writable || self.pending_dial.is_some() {
             return 0;
@@ -201,8 +201,8 @@ impl Connection {
         }
     }
 
-    /// Writes the link's send queue until it is empty, the socket is full, or the budget of the turn
-    /// is spent. Returns whether the budget was spent.
+    /// Writes the link's send queue until it is empty, the socket is full, or the budget of the
+    /// turn is spent. Returns whether the budget was spent.
     pub(super) fn write(&mut self, machine: &mut impl Machine) -> io::Result<bool> {
         let mut budget = WRITE_BYTES_PER_TURN;
         while self.is_writable && self.pending_dial.is_none() {
@@ -231,8 +231,8 @@ impl Connection {
         Ok(false)
     }
 
-    /// Stops writing after an error. Input that arrived before it is still read, up to the end of the
-    /// stream. Returns whether this made the connection readable.
+    /// Stops writing after an error. Input that arrived before it is still read, up to the end of
+    /// the stream. Returns whether this made the connection readable.
     pub(super) fn stop_writing(&mut self) -> bool {
         self.is_writable = false;
         self.is_read_closed = true;

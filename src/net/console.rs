@@ -69,8 +69,8 @@ impl Console {
         self.is_ready() || self.is_at_eof || !self.pending_output.is_empty()
     }
 
-    /// Writes pending output, reads once, and executes the lines. Returns false once input has ended
-    /// and all output is written.
+    /// Writes pending output, reads once, and executes the lines. Returns false once input has
+    /// ended and all output is written.
     pub(super) fn run(
         &mut self,
         node: &mut Node,
@@ -149,8 +149,8 @@ impl Console {
     }
 }
 
-/// Whether standard input is a terminal whose foreground job is another one. Reading it would stop this
-/// process.
+/// Whether standard input is a terminal whose foreground job is another one. Reading it would stop
+/// this process.
 fn is_in_background(input: &Stdio) -> bool {
     match rustix::termios::tcgetpgrp(input) {
         Ok(foreground) => foreground != rustix::process::getpgrp(),

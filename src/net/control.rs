@@ -25,8 +25,8 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Control connections that can be served when there are no other file descriptors left.
 const DESCRIPTORS_RESERVED: usize = 2;
 
-/// Maximum length of the socket's path in bytes: what `sun_path` of the system's socket address holds,
-/// without its NUL.
+/// Maximum length of the socket's path in bytes: what `sun_path` of the system's socket address
+/// holds, without its NUL.
 const PATH_BYTES_MAX: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
 /// The listening socket and its connections.
@@ -318,7 +318,8 @@ fn remove_stale_socket(path: &Path) -> Result<(), String> {
     }
 }
 
-/// Sends a command to the server behind a control socket, and returns its answer. Blocks until it comes.
+/// Sends a command to the server behind a control socket, and returns its answer. Blocks until it
+/// comes.
 ///
 /// # Errors
 /// If the server cannot be reached or gives no answer. An error of the command itself is in the

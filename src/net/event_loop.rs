@@ -1,9 +1,10 @@
 //! The poll loop of one program.
 //!
-//! A turn has five steps: wait, read (with a budget for each link), advance, write (likewise), reap.
-//! Sockets are registered once, edge-triggered, for both directions. Readiness is a flag that an event
-//! sets, and that a "would block" or a short read or write clears. While a flag is set, the next wait
-//! does not sleep. Connections are closed in the last step only. An idle server makes no system call.
+//! A turn has five steps: wait, read (with a budget for each link), advance, write (likewise),
+//! reap. Sockets are registered once, edge-triggered, for both directions. Readiness is a flag that
+//! an event sets, and that a "would block" or a short read or write clears. While a flag is set,
+//! the next wait does not sleep. Connections are closed in the last step only. An idle server makes
+//! no system call.
 
 use std::collections::VecDeque;
 use std::io;

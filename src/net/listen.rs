@@ -144,8 +144,8 @@ impl Listener {
         self.address
     }
 
-    /// Accepts at most [`ACCEPTS_PER_TURN`] connections. Without a file descriptor for them, they are
-    /// closed at once with the help of `reserve`.
+    /// Accepts at most [`ACCEPTS_PER_TURN`] connections. Without a file descriptor for them, they
+    /// are closed at once with the help of `reserve`.
     pub(super) fn accept(
         &mut self,
         now: Time,

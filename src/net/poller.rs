@@ -1,5 +1,5 @@
-//! Waiting for events: asleep, or busy polling first where the operator wants that. The loop's clock is
-//! here too.
+//! Waiting for events: asleep, or busy polling first where the operator wants that. The loop's
+//! clock is here too.
 
 use std::io;
 use std::time::{Duration, Instant};

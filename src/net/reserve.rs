@@ -1,8 +1,8 @@
 //! File descriptors held in reserve for the time when the process has no others left.
 //!
-//! A listener that cannot accept for want of a descriptor would leave its clients waiting: the kernel
-//! has completed their connections. With a reserve, [`AcceptReserve`] accepts such connections and
-//! closes them, and the control socket serves them.
+//! A listener that cannot accept for want of a descriptor would leave its clients waiting: the
+//! kernel has completed their connections. With a reserve, [`AcceptReserve`] accepts such
+//! connections and closes them, and the control socket serves them.
 
 use std::fs::File;
 use std::io;
@@ -35,8 +35,8 @@ impl DescriptorReserve {
         reserve
     }
 
-    /// Closes one reserved descriptor, which the next system call can use. Returns whether there was
-    /// one.
+    /// Closes one reserved descriptor, which the next system call can use. Returns whether there
+    /// was one.
     pub(super) fn release(&mut self) -> bool {
         self.files.pop().is_some()
     }

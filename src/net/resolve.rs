@@ -1,7 +1,7 @@
 //! Name resolution of dial targets.
 //!
-//! The system's resolver blocks, so that each resolution runs on a thread of its own. A target with an
-//! IP address needs none.
+//! The system's resolver blocks, so that each resolution runs on a thread of its own. A target with
+//! an IP address needs none.
 
 use std::collections::VecDeque;
 use std::net::{SocketAddr, ToSocketAddrs as _};

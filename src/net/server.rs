@@ -40,8 +40,8 @@ pub struct ServerSettings {
     pub mailbox: Option<PathBuf>,
     /// The path of the control socket.
     pub control_socket: Option<PathBuf>,
-    /// How long to poll for events before sleeping; zero turns it off. Keeps a core busy for that long
-    /// after each message, and lowers the latency of the next one.
+    /// How long to poll for events before sleeping; zero turns it off. Keeps a core busy for that
+    /// long after each message, and lowers the latency of the next one.
     pub busy_poll: Duration,
     /// Its limits.
     pub limits: Limits,

@@ -1,7 +1,7 @@
 //! What a program has besides its links: terminals, control sockets, stores, threads.
 //!
-//! [`Services`] is a type parameter of the loop, like its [`Machine`]: each program has a loop of its
-//! own, compiled for it.
+//! [`Services`] is a type parameter of the loop, like its [`Machine`]: each program has a loop of
+//! its own, compiled for it.
 
 use mio::{Registry, Token};
 

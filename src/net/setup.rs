@@ -1,4 +1,5 @@
-//! What a loop is made of before there is a machine: the poll and its tokens, listeners, signals, waker.
+//! What a loop is made of before there is a machine: the poll and its tokens, listeners, signals,
+//! waker.
 
 use std::io;
 use std::sync::Arc;
@@ -63,7 +64,8 @@ fn setup_error(error: &io::Error) -> String {
     format!("cannot set up the poll loop: {error}; raise the limit of open files (`ulimit -n`)")
 }
 
-/// Raises the soft limit of open files to the hard limit, since every connection takes a descriptor.
+/// Raises the soft limit of open files to the hard limit, since every connection takes a
+/// descriptor.
 fn raise_descriptor_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;

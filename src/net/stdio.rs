@@ -83,8 +83,8 @@ impl Write for Stdio {
     }
 }
 
-/// The destination of the log: standard error. Lines that its reader does not take in time are dropped
-/// and counted, since logging must not block the loop.
+/// The destination of the log: standard error. Lines that its reader does not take in time are
+/// dropped and counted, since logging must not block the loop.
 pub struct LogSink {
     stderr: Option<Stdio>,
     dropped: u64,

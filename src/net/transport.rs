@@ -1,7 +1,7 @@
 //! The byte stream of a connection, below every wire.
 //!
-//! Bytes that are written count as sent once [`Transport::flush`] has returned them: a transport that
-//! encrypts may take bytes that the kernel does not have yet.
+//! Bytes that are written count as sent once [`Transport::flush`] has returned them: a transport
+//! that encrypts may take bytes that the kernel does not have yet.
 
 use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr};
@@ -82,8 +82,8 @@ impl Transport {
         Ok(count)
     }
 
-    /// Flushes what was written. Returns how many of the written bytes have reached the kernel since
-    /// the last call.
+    /// Flushes what was written. Returns how many of the written bytes have reached the kernel
+    /// since the last call.
     pub(super) fn flush(&mut self) -> io::Result<usize> {
         let Self::Plain { flushed, .. } = self;
         Ok(std::mem::take(flushed))

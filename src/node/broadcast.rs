@@ -1,8 +1,8 @@
 //! Broadcasts: a chat to every user of the network.
 //!
-//! Many recipients may be behind one link to a server, so a broadcast pauses while the queue of such a
-//! link is long, and its sender is not read meanwhile. A link whose queue does not drain within
-//! [`BROADCAST_STALL_TIMEOUT`] is skipped, with the users behind it.
+//! Many recipients may be behind one link to a server, so a broadcast pauses while the queue of
+//! such a link is long, and its sender is not read meanwhile. A link whose queue does not drain
+//! within [`BROADCAST_STALL_TIMEOUT`] is skipped, with the users behind it.
 
 use super::Node;
 use crate::id::HostId;
@@ -19,7 +19,8 @@ pub(super) struct Broadcast {
     text: Box<[u8]>,
     /// The next slot of the host table to visit.
     next_slot: usize,
-    /// Hosts with this join sequence or a later one joined after the broadcast began, and do not get it.
+    /// Hosts with this join sequence or a later one joined after the broadcast began, and do not
+    /// get it.
     join_seq_end: u64,
     /// The link that has no room, and when it is skipped.
     stalled_on: Option<(LinkId, Time)>,

@@ -80,7 +80,8 @@ impl Node {
         };
         self.relay.receive(now, id, &Message::Registration(registration), &mut self.links);
         if self.relay.adjacent_host(id).is_none() {
-            // The relay has logged the reason and closes the link; the session reports it on its wire.
+            // The relay has logged the reason and closes the link; the session reports it on its
+            // wire.
             self.links.refuse_registration(id);
             self.links.close(id, CloseReason::Session("not registered".to_owned()));
         }

@@ -1,9 +1,10 @@
 //! The hot path: runs of chats, which are most of a relay's work.
 //!
 //! Chats between the same two users that arrive together need one look-up. Between links of a wire
-//! whose frames may be forwarded unchanged, their bytes are copied once; long runs are written to the
-//! socket straight from the buffer that they were read into. For other wires each chat is encoded for
-//! the recipient. Any other frame, and each chat that has side effects, is handled by the relay.
+//! whose frames may be forwarded unchanged, their bytes are copied once; long runs are written to
+//! the socket straight from the buffer that they were read into. For other wires each chat is
+//! encoded for the recipient. Any other frame, and each chat that has side effects, is handled by
+//! the relay.
 
 use super::Node;
 use super::link::Link;
@@ -15,9 +16,9 @@ use crate::relay::message::Message;
 use crate::wires::{ChatRun, NoticeCx, Wire};
 
 impl Node {
-    /// Forwards the run of chats at the front of `bytes` unchanged; the first frame has `len` bytes.
-    /// Returns bytes and number of the frames forwarded, or `None` if the first frame is to be handled
-    /// by its session.
+    /// Forwards the run of chats at the front of `bytes` unchanged; the first frame has `len`
+    /// bytes. Returns bytes and number of the frames forwarded, or `None` if the first frame is to
+    /// be handled by its session.
     #[inline]
     pub(super) fn forward_frames(
         &mut self,
@@ -72,10 +73,10 @@ impl Node {
 }
 
 impl Links {
-    /// Appends the run of chats at the front of `bytes` to a link's queue, or writes it to the link's
-    /// socket if it is long and nothing tracks the offsets of the queue. A queue may exceed its
-    /// maximum by one read. Returns bytes and number of the frames, or `None` if the link speaks another
-    /// wire or takes no output.
+    /// Appends the run of chats at the front of `bytes` to a link's queue, or writes it to the
+    /// link's socket if it is long and nothing tracks the offsets of the queue. A queue may exceed
+    /// its maximum by one read. Returns bytes and number of the frames, or `None` if the link
+    /// speaks another wire or takes no output.
     fn forward_frames(
         &mut self,
         id: LinkId,
@@ -107,8 +108,9 @@ impl Links {
         forwarded
     }
 
-    /// Encodes a chat with `text`, and those of `run`, for a link of any wire, until the link's queue
-    /// is to be written or is full. Returns the number of chats, or `None` if the link takes no output.
+    /// Encodes a chat with `text`, and those of `run`, for a link of any wire, until the link's
+    /// queue is to be written or is full. Returns the number of chats, or `None` if the link takes
+    /// no output.
     fn forward_texts(
         &mut self,
         id: LinkId,

@@ -119,8 +119,8 @@ impl Link {
         self.traffic.count_frame(self.queue.len() - len_before);
     }
 
-    /// Returns the session's deadline if it is before the timer that is set. A timer may be early: the
-    /// session's deadline is read again then.
+    /// Returns the session's deadline if it is before the timer that is set. A timer may be early:
+    /// the session's deadline is read again then.
     pub(super) fn earlier_timer(&self) -> Option<Time> {
         self.session.deadline().filter(|&at| self.timer.is_none_or(|alarm| at < alarm))
     }

@@ -187,7 +187,8 @@ impl Links {
         is_overfull
     }
 
-    /// Calls a link's session to put frames into its queue, or closes the link if the queue is full.
+    /// Calls a link's session to put frames into its queue, or closes the link if the queue is
+    /// full.
     fn enqueue(
         &mut self,
         id: LinkId,

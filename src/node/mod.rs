@@ -1,7 +1,7 @@
 //! A server without sockets: the sessions of its links, the relay, and the mail spool.
 //!
-//! [`Node`] is a [`Machine`](crate::link::Machine): the shell and the simulator drive it by the same
-//! calls. It owns each link's session, send queue and counters (`link`, `links`), and it alone
+//! [`Node`] is a [`Machine`](crate::link::Machine): the shell and the simulator drive it by the
+//! same calls. It owns each link's session, send queue and counters (`link`, `links`), and it alone
 //! decides that a link closes. `input` decodes received bytes, `fast_path` forwards runs of chats,
 //! `effects` applies what sessions ask for, `broadcast` sends a chat to every user, and
 //! `run_pending` completes each event.
@@ -55,7 +55,8 @@ pub struct Node {
 
 impl Node {
     /// Creates a server without links. It dials the first of its `parent_count` parents at the
-    /// first call of [`advance`](crate::link::Machine::advance). `seed` decides every random choice.
+    /// first call of [`advance`](crate::link::Machine::advance). `seed` decides every random
+    /// choice.
     #[must_use]
     pub fn new(identity: Identity, parent_count: usize, limits: Limits, seed: u64) -> Self {
         Self::with_mail(identity, parent_count, limits, &Inventory::default(), seed)

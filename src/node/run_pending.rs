@@ -6,8 +6,8 @@ use crate::printable::Printable;
 use crate::relay::message::HostKind;
 
 impl Node {
-    /// Completes an event: delivers mail and broadcasts as far as queues have room, and closes links,
-    /// in the relay, which may close further ones, and by [`Action::Close`].
+    /// Completes an event: delivers mail and broadcasts as far as queues have room, and closes
+    /// links, in the relay, which may close further ones, and by [`Action::Close`].
     #[inline]
     pub(super) fn run_pending(&mut self, now: Time) {
         let is_idle = self.links.closing.is_empty()

@@ -96,8 +96,8 @@ pub(super) fn parse(line: &str) -> Result<Option<Command>, String> {
     command.map(|line| Some(line.command)).map_err(|error| describe(&parser, line, &error))
 }
 
-/// Splits a line into words. The last word of a command with a free text is the rest of the line, with
-/// its spaces.
+/// Splits a line into words. The last word of a command with a free text is the rest of the line,
+/// with its spaces.
 fn split<'a>(parser: &clap::Command, line: &'a str) -> Vec<&'a str> {
     let name = line.split_whitespace().next().unwrap_or_default();
     let word_count = match parser.find_subcommand(name) {

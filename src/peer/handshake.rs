@@ -37,7 +37,7 @@ impl Peer {
         self.try_grant(id, hello);
     }
 
-    /// Answers a hello with a grant, or leaves it pending while no id can be granted.
+    /// Replies to a hello with a grant, or leaves it pending while no id can be granted.
     fn try_grant(&mut self, link: LinkId, hello: Hello) {
         let Some(own_id) = self.id() else { return };
         if self.has_max_links() {

@@ -10,9 +10,9 @@
 //! - There are many users. Announcing each newcomer to each user at once would cost one write per
 //!   pair, so announcements to users are collected into a batch for a few milliseconds.
 //!
-//! A burst puts at most one portion into a queue before it is written: links that are ready for more
-//! wait in a list, and the shell calls [`Announcements::announce_next`] at the end of a turn, writes
-//! the link that got a portion, and calls again.
+//! A burst puts at most one portion into a queue before it is written: links that are ready for
+//! more wait in a list, and the shell calls [`Announcements::announce_next`] at the end of a turn,
+//! writes the link that got a portion, and calls again.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -516,8 +516,8 @@ impl Announcements {
         self.servers.iter().copied()
     }
 
-    /// Checks that cursors point to hosts, that lists agree with roles, and that the batch and paced
-    /// links have their timers. Returns the number of timers.
+    /// Checks that cursors point to hosts, that lists agree with roles, and that the batch and
+    /// paced links have their timers. Returns the number of timers.
     ///
     /// # Panics
     /// If they do not.
@@ -568,9 +568,9 @@ fn flush_quits(pace: &mut Pace, topology: &Topology, link: LinkId, out: &mut imp
     }
 }
 
-/// Returns whether a host is ever announced to a link. Hosts behind the link itself are not, servers
-/// are not announced to users, and lost hosts are not announced to a server that joined after the
-/// loss, because they may be found again behind that server.
+/// Returns whether a host is ever announced to a link. Hosts behind the link itself are not,
+/// servers are not announced to users, and lost hosts are not announced to a server that joined
+/// after the loss, because they may be found again behind that server.
 fn is_visible(topology: &Topology, state: &LinkState, host: &Host) -> bool {
     if host.first_link == FirstLink::Link(state.id()) {
         return false;

@@ -1,7 +1,8 @@
-//! The text of a mail status: the sender and the message, for places where the message cannot be sent
-//! as a chat of its sender.
+//! The text of a mail status: the sender and the message, for places where the message cannot be
+//! sent as a chat of its sender.
 //!
-//! Between servers, the format is part of the protocol: see "The direct wire" in `docs/PROTOCOL.md`.
+//! Between servers, the format is part of the protocol: see "The direct wire" in
+//! `docs/PROTOCOL.md`.
 
 use crate::id::WideId;
 

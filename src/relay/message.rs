@@ -1,7 +1,8 @@
 //! [`Message`]: the messages that hosts exchange, independent of a wire.
 //!
-//! Messages borrow their texts from the buffer that they were parsed from. Names and texts are bytes,
-//! because texts that are not UTF-8 are forwarded unchanged. See "The frames" in `docs/PROTOCOL.md`.
+//! Messages borrow their texts from the buffer that they were parsed from. Names and texts are
+//! bytes, because texts that are not UTF-8 are forwarded unchanged. See "The frames" in
+//! `docs/PROTOCOL.md`.
 
 use std::fmt;
 

@@ -1,8 +1,8 @@
 //! The relay: a server of the network without its wires and sockets.
 //!
-//! [`Relay`] takes typed [`Message`]s that arrive over links, and acts through an [`Outbox`]. Time is
-//! an argument, and random choices come from a seed. The state is divided into parts with private
-//! fields, each in the layer above the ones that it uses:
+//! [`Relay`] takes typed [`Message`]s that arrive over links, and acts through an [`Outbox`]. Time
+//! is an argument, and random choices come from a seed. The state is divided into parts with
+//! private fields, each in the layer above the ones that it uses:
 //!
 //! - `topology`: this server, the hosts, the links, and the next hop towards each host;
 //! - `announcements`: the registrations and quits that each link is sent;
@@ -10,12 +10,12 @@
 //! - `router`: chats, statuses, quits and mail.
 //!
 //! Invariants:
-//! - **True sources.** A frame counts only if it arrived over the first link of its source; a link to
-//!   a user is the source of that user only; a link takes its role once. Other frames are dropped and
-//!   counted.
+//! - **True sources.** A frame counts only if it arrived over the first link of its source; a link
+//!   to a user is the source of that user only; a link takes its role once. Other frames are
+//!   dropped and counted.
 //! - Every host in the table has a live first link, or is in exactly one split.
-//! - Output depends only on input, time and seed: no hash table is iterated where the order would be
-//!   visible outside.
+//! - Output depends only on input, time and seed: no hash table is iterated where the order would
+//!   be visible outside.
 //!
 //! [`Relay::check`] asserts the relations between the parts.
 
@@ -79,7 +79,8 @@ impl fmt::Display for KickError {
 pub struct Counters {
     /// Frames whose source was not behind the link on which they arrived.
     pub false_sources: u64,
-    /// Chats and statuses for unreachable hosts, or for hosts behind the link on which they arrived.
+    /// Chats and statuses for unreachable hosts, or for hosts behind the link on which they
+    /// arrived.
     pub unroutable: u64,
 }
 
@@ -97,8 +98,8 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Creates the relay of a server that knows no other host. Dialling any of `parent_count` parents
-    /// begins with the first [`Relay::advance`]. `seed` decides ids and delays.
+    /// Creates the relay of a server that knows no other host. Dialling any of `parent_count`
+    /// parents begins with the first [`Relay::advance`]. `seed` decides ids and delays.
     #[must_use]
     pub fn new(identity: Identity, parent_count: usize, limits: Limits, seed: u64) -> Self {
         Self {
@@ -256,9 +257,9 @@ impl Relay {
         self.announcements.is_behind(link)
     }
 
-    /// Announces one portion to a link that is behind, within the budget of the turn. Returns whether
-    /// a link got a portion. To be called at the end of a turn, and again after each `true` when
-    /// that link has been written.
+    /// Announces one portion to a link that is behind, within the budget of the turn. Returns
+    /// whether a link got a portion. To be called at the end of a turn, and again after each `true`
+    /// when that link has been written.
     pub fn announce_next(&mut self, now: Time, out: &mut impl Outbox) -> bool {
         let mut clock = Clock { now, timers: &mut self.timers };
         self.announcements.announce_next(&self.topology, &mut clock, out)
@@ -281,8 +282,8 @@ impl Relay {
         peering.advance(&mut cx);
     }
 
-    /// Returns the time at which [`Relay::advance`] must be called, at the latest. `now` is the time
-    /// of the last event: pending announcements are due at once.
+    /// Returns the time at which [`Relay::advance`] must be called, at the latest. `now` is the
+    /// time of the last event: pending announcements are due at once.
     #[must_use]
     pub fn next_deadline(&self, now: Time) -> Option<Time> {
         let next_turn = self.announcements.has_ready().then_some(now);

@@ -6,7 +6,8 @@ use super::topology::Host;
 use crate::id::HostId;
 use crate::link::{CloseReason, LinkId};
 
-/// Carries out the decisions of the relay. Delivering to a link that is about to close does nothing.
+/// Carries out the decisions of the relay. Delivering to a link that is about to close does
+/// nothing.
 pub trait Outbox {
     /// Puts a message into the send queue of a link to a server, or of one that dials a parent.
     fn deliver(&mut self, link: LinkId, message: &Message<'_>);

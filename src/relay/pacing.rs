@@ -2,9 +2,9 @@
 //!
 //! Programs written for the course read at most 1,024 bytes at a time and take what they got for
 //! whole frames. On a link that has not shown that it reads cut frames, announcements are sent in
-//! portions of whole frames of at most [`PACED_PORTION_BYTES_MAX`] together. A portion ends when the
-//! send queue has been empty for [`PACED_PORTION_INTERVAL`]; announcements that do not fit wait for
-//! the next one. A frame that is longer than a portion is sent alone.
+//! portions of whole frames of at most [`PACED_PORTION_BYTES_MAX`] together. A portion ends when
+//! the send queue has been empty for [`PACED_PORTION_INTERVAL`]; announcements that do not fit wait
+//! for the next one. A frame that is longer than a portion is sent alone.
 
 use std::collections::VecDeque;
 

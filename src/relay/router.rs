@@ -1,4 +1,5 @@
-//! [`Router`]: chats, statuses, quits and mail, each sent on over the first link of its destination.
+//! [`Router`]: chats, statuses, quits and mail, each sent on over the first link of its
+//! destination.
 
 use std::collections::VecDeque;
 

@@ -22,7 +22,7 @@ pub struct Printer(SyncSender<Message>);
 pub(super) enum Message {
     /// Prints a text that ends with a line end.
     Text(String),
-    /// Answers once everything before was printed.
+    /// Replies once everything before was printed.
     Flush(SyncSender<()>),
     /// Ends the thread.
     Stop,

@@ -1,8 +1,8 @@
 //! Runs of chats: consecutive frames of one client to one recipient.
 //!
 //! One read often holds many chats to the same recipient. The first is handled by
-//! [`super::Session::on_frame`]; those that follow and differ in their text alone take the same route
-//! without a look-up of their own.
+//! [`super::Session::on_frame`]; those that follow and differ in their text alone take the same
+//! route without a look-up of their own.
 
 use crate::limits::{FRAME_HEADROOM_BYTES, Limits};
 

@@ -1,7 +1,7 @@
 //! The wires: one folder per protocol, each with a codec and a session, and the table of all.
 //!
-//! A new wire is a folder with a [`Session`] and a [`WireSpec`], and a row in [`WIRES`]. The command
-//! line, URIs and the operator's tables read the table. No wire imports another.
+//! A new wire is a folder with a [`Session`] and a [`WireSpec`], and a row in [`WIRES`]. The
+//! command line, URIs and the operator's tables read the table. No wire imports another.
 
 mod chat_run;
 pub mod classic;

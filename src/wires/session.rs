@@ -100,8 +100,8 @@ pub trait Session: fmt::Debug + Send {
         None
     }
 
-    /// Encodes chats from one user to another as [`Session::on_notice`] encodes each. `next_text` is
-    /// called with the send queue and returns the next text, until there is none.
+    /// Encodes chats from one user to another as [`Session::on_notice`] encodes each. `next_text`
+    /// is called with the send queue and returns the next text, until there is none.
     fn on_chats<'a>(
         &mut self,
         (source, destination): (HostId, HostId),
@@ -133,8 +133,8 @@ pub struct SessionCx<'a> {
     pub names: &'a mut SharedNames,
     /// The mail spool.
     pub spool: &'a Spool,
-    /// Whether mail from this client is on its way to the disk. Until it is there, only further mail
-    /// may be handled.
+    /// Whether mail from this client is on its way to the disk. Until it is there, only further
+    /// mail may be handled.
     pub has_unacked_mail: bool,
     /// Whether input of this client is deferred, and has not been handled.
     pub has_deferred_input: bool,

@@ -109,7 +109,8 @@ fn user_list_bytes_stay_bounded_while_1000_classic_clients_join_and_quit() {
         (observer.latest_list.len() == 1).then_some(())
     });
     // 2,000 changes, and lists of up to 10 KB: each change on its own would be 10 MB. A page of 256
-    // bytes holds the next list up for 25 ms; beyond that is the first list, and one that was on its way.
+    // bytes holds the next list up for 25 ms; beyond that is the first list, and one that was on
+    // its way.
     let seconds = start.elapsed().as_secs_f64();
     let bound = 256.0 / 0.025 * seconds + 3.0 * 11_000.0;
     println!("{} lists, {} bytes in {seconds:.1} s", observer.list_count, observer.bytes);

@@ -129,8 +129,8 @@ struct Round {
     has_seen_mail: bool,
 }
 
-/// Sends numbered messages to 8 until the server is killed; every tenth is followed by an echo, whose
-/// number ends up in `echoed`.
+/// Sends numbered messages to 8 until the server is killed; every tenth is followed by an echo,
+/// whose number ends up in `echoed`.
 fn send_until_killed(port: u16, next: &AtomicU64, echoed: &AtomicU64) -> Option<()> {
     let mut seven = DirectClient::connect(port, 7)?;
     let stream = seven.stream.try_clone().ok()?;
@@ -206,8 +206,8 @@ fn check_order(arrived: &[u64]) -> BTreeSet<u64> {
     seen
 }
 
-/// Kills the server at random times under load, in half of the rounds with a connected recipient. Every
-/// message that an echo or the control socket acknowledged must arrive.
+/// Kills the server at random times under load, in half of the rounds with a connected recipient.
+/// Every message that an echo or the control socket acknowledged must arrive.
 fn kill_at_random(rounds: u32, seed: u64) {
     println!("seed {seed}");
     let mut rng = StdRng::seed_from_u64(seed);

@@ -1,5 +1,5 @@
-//! System calls of a loop turn, counted by ptrace: a server is stopped while it waits, clients send, and
-//! then every call is recorded until it waits again.
+//! System calls of a loop turn, counted by ptrace: a server is stopped while it waits, clients
+//! send, and then every call is recorded until it waits again.
 
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
@@ -86,7 +86,8 @@ fn start_quiet_server() -> Server {
     Server::start(&[&["--id", "1", "--log", "error"][..], &wire_options].concat())
 }
 
-/// Registers `count` users from id 101, and reads their announcements, so that nothing is in flight.
+/// Registers `count` users from id 101, and reads their announcements, so that nothing is in
+/// flight.
 fn connect_users(server: &Server, count: u32) -> Vec<RawClient> {
     let mut users: Vec<RawClient> = Vec::new();
     for id in 101..101 + count {

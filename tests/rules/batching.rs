@@ -3,7 +3,8 @@
 use super::*;
 use crc::link::Machine as _;
 
-/// Longer than the simulator takes to deliver anything, so that a test knows what has been announced.
+/// Longer than the simulator takes to deliver anything, so that a test knows what has been
+/// announced.
 const BATCH_INTERVAL: Duration = SECOND;
 
 /// Starts a server that batches announcements for any number of users.

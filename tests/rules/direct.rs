@@ -100,7 +100,8 @@ fn desired_id_is_granted_only_when_free() {
     )));
     take_frames(&mut world, right);
     take_frames(&mut world, sam);
-    // Ids of users here and elsewhere, of servers, of this server; and ids that cannot be registered.
+    // Ids of users here and elsewhere, of servers, of this server; and ids that cannot be
+    // registered.
     for taken in [3_000, 102, 103, 1, 3, 2, 0, -5, i64::MIN] {
         let other = connect_client(&mut world, middle);
         world.send(other.client, &desired_id_frame(taken));

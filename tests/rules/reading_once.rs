@@ -22,8 +22,8 @@ fn server_with_users(world: &mut World) -> (usize, ClientId) {
     (one, neighbour)
 }
 
-/// Reads once a millisecond for a second. Keeps the whole frames at the start of each read; the rest
-/// of the read is lost, as are bytes beyond it. Asserts that nothing was lost.
+/// Reads once a millisecond for a second. Keeps the whole frames at the start of each read; the
+/// rest of the read is lost, as are bytes beyond it. Asserts that nothing was lost.
 fn read_for_a_second(world: &mut World, client: ClientId) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     for _ in 0..1000 {

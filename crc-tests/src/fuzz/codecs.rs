@@ -23,8 +23,8 @@ pub fn crc_codec(bytes: &[u8]) {
     });
 }
 
-/// Asserts that a stream split after each byte gives the same parsed frames and the same error as the
-/// whole.
+/// Asserts that a stream split after each byte gives the same parsed frames and the same error as
+/// the whole.
 fn assert_same_frames_when_split<T: PartialEq + Debug, E: PartialEq + Debug>(
     bytes: &[u8],
     len_of: impl Fn(&[u8]) -> Result<Option<usize>, E>,
@@ -46,8 +46,8 @@ fn assert_same_frames_when_split<T: PartialEq + Debug, E: PartialEq + Debug>(
     assert_eq!(decode_all(&mut std::iter::once(bytes)), decode_all(&mut bytes.chunks(1)));
 }
 
-/// Checks the direct codec: each parsed message parses again after encoding, and a stream split after
-/// each byte gives the same messages and the same error as the whole.
+/// Checks the direct codec: each parsed message parses again after encoding, and a stream split
+/// after each byte gives the same messages and the same error as the whole.
 ///
 /// # Panics
 /// If a check fails.

@@ -76,12 +76,12 @@ impl LinkObserver {
     }
 }
 
-/// Runs a node with up to eight links of any wire. The script decides which bytes arrive, which links
-/// open, close and read slowly, and how time passes.
+/// Runs a node with up to eight links of any wire. The script decides which bytes arrive, which
+/// links open, close and read slowly, and how time passes.
 ///
 /// # Panics
-/// If the node panics, keeps a route over a closed link, announces a user twice to a link, or the quit
-/// of a user that it had not announced.
+/// If the node panics, keeps a route over a closed link, announces a user twice to a link, or the
+/// quit of a user that it had not announced.
 pub fn node(script: &[u8]) {
     NodeFuzz::new(&Limits::default()).run(script);
     // By default announcements are batched only for many users.

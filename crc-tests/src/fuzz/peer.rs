@@ -9,8 +9,8 @@ use crc::peer::{Action, Peer, wire};
 
 use super::take_bytes;
 
-/// Runs a peer with up to eight links, accepted and dialled. The script decides which bytes arrive and
-/// how time passes.
+/// Runs a peer with up to eight links, accepted and dialled. The script decides which bytes arrive
+/// and how time passes.
 ///
 /// # Panics
 /// If the peer panics, sends an invalid frame, or exceeds a bound.

@@ -64,8 +64,8 @@ pub(crate) struct KnownUser {
 }
 
 impl KnownUser {
-    /// Returns whether mail for `address` is for this user: `address` is its id, or is too large for an id
-    /// and is its name.
+    /// Returns whether mail for `address` is for this user: `address` is its id, or is too large
+    /// for an id and is its name.
     pub(crate) fn has_mail_address(&self, address: i64) -> bool {
         match u32::try_from(address) {
             Ok(id) => self.id == id,
@@ -74,8 +74,8 @@ impl KnownUser {
     }
 }
 
-/// Returns whether a classic client's list is current: it has as many names as there are other users,
-/// among them each user's name or its alias, which ends with the id.
+/// Returns whether a classic client's list is current: it has as many names as there are other
+/// users, among them each user's name or its alias, which ends with the id.
 pub(crate) fn is_user_list_current<'a>(
     users: &[KnownUser],
     own_name: &str,
@@ -103,8 +103,8 @@ fn alias_suffix(id: u32) -> String {
 
 /// A network that a case runs on. A name refers to the host last launched under it.
 ///
-/// A refused registration is not an error, as some cases test it. A host that has quit or was killed
-/// keeps the state of its end.
+/// A refused registration is not an error, as some cases test it. A host that has quit or was
+/// killed keeps the state of its end.
 pub trait Backend {
     /// Starts a server, and returns once it listens.
     ///

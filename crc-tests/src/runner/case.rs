@@ -1,7 +1,7 @@
 //! Case files: JSON in the course's format, read into typed commands and expected states.
 //!
-//! In a [`Case`], each client command refers to a client that was launched before. Unknown keys at the
-//! top level are ignored, as files written elsewhere have remarks there.
+//! In a [`Case`], each client command refers to a client that was launched before. Unknown keys at
+//! the top level are ignored, as files written elsewhere have remarks there.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -65,8 +65,8 @@ impl Case {
     /// Reads and parses a file.
     ///
     /// # Errors
-    /// Names the file and what is wrong in it: line and column where it is not JSON, else the number
-    /// of the command and the word at fault, or the key of the final state.
+    /// Names the file and what is wrong in it: line and column where it is not JSON, else the
+    /// number of the command and the word at fault, or the key of the final state.
     pub fn read(path: &Path) -> Result<Self, CaseError> {
         fs::read(path)
             .map_err(|error| error.to_string())
@@ -175,7 +175,8 @@ fn roles_by_name<'a>(
     Ok(roles)
 }
 
-/// Returns the case files of `paths`. A directory stands for all `*.json` and `*.cfg` in it, sorted.
+/// Returns the case files of `paths`. A directory stands for all `*.json` and `*.cfg` in it,
+/// sorted.
 ///
 /// # Errors
 /// A path that cannot be read, a directory without cases; the message names it.

@@ -1,8 +1,8 @@
 //! Splits a line of a case into words, and reads words as options, as the course's runner does with
 //! Python's shlex and argparse.
 //!
-//! Words are split at white space outside double quotes, and **the quotes stay in the word**: a case
-//! with `MESSAGE 102 "Hello"` puts seven bytes on the wire.
+//! Words are split at white space outside double quotes, and **the quotes stay in the word**: a
+//! case with `MESSAGE 102 "Hello"` puts seven bytes on the wire.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,7 +1,7 @@
 //! Maps the port labels of a case to addresses of a network.
 //!
-//! A label keeps its address for the whole case, so a server that is launched again has the address it
-//! had. A label may be used before its server is launched; its address is allocated then.
+//! A label keeps its address for the whole case, so a server that is launched again has the address
+//! it had. A label may be used before its server is launched; its address is allocated then.
 
 use crate::runner::command::Endpoint;
 
@@ -41,8 +41,8 @@ impl<A: Clone + PartialEq> PortMap<A> {
         Ok(address)
     }
 
-    /// Returns the address that a server must use, if its label has one: its own earlier address, or that
-    /// of a server that `is_gone` or was not launched yet.
+    /// Returns the address that a server must use, if its label has one: its own earlier address,
+    /// or that of a server that `is_gone` or was not launched yet.
     pub(crate) fn reserved(
         &self,
         servername: &str,

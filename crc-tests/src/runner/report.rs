@@ -1,4 +1,5 @@
-//! Renders results as text: a line for each case as it ends, then failures and warnings, then a table.
+//! Renders results as text: a line for each case as it ends, then failures and warnings, then a
+//! table.
 
 use std::fmt::{self, Display};
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! The final state of a server or client, expected and found, and their differences.
 //!
 //! A state consists of lists of strings: ids in decimal, texts unchanged, frames in lower-case hex.
-//! Lists compare as sets and by length, [`Key::ChatSequence`] also by order. A list that a case does
-//! not state is not compared.
+//! Lists compare as sets and by length, [`Key::ChatSequence`] also by order. A list that a case
+//! does not state is not compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -43,8 +43,8 @@ pub enum Key {
     ConnectedUserIds,
     /// The names of the users that a client knows of.
     ConnectedUserNames,
-    /// A client's id, or its name on the classic wire. `ASSIGNED_ID` stands for an id other than the
-    /// desired one; the list is empty if the client was never connected.
+    /// A client's id, or its name on the classic wire. `ASSIGNED_ID` stands for an id other than
+    /// the desired one; the list is empty if the client was never connected.
     ConnectedAs,
     /// The texts of the statuses addressed to a server, or received by a client.
     StatusUpdatesLog,
@@ -100,7 +100,8 @@ impl Key {
         }
     }
 
-    /// Returns whether a host of `role` has this list. A client has the lists that its wire supports.
+    /// Returns whether a host of `role` has this list. A client has the lists that its wire
+    /// supports.
     #[must_use]
     pub fn applies_to(self, role: Role) -> bool {
         match self {
@@ -122,8 +123,8 @@ impl Key {
         }
     }
 
-    /// Returns whether a difference is a warning without `--strict`. The course's runner does not compare
-    /// these lists, and its files have wrong ones.
+    /// Returns whether a difference is a warning without `--strict`. The course's runner does not
+    /// compare these lists, and its files have wrong ones.
     #[must_use]
     pub fn is_lenient(self) -> bool {
         matches!(self, Self::AdjacentUserIds | Self::AdjacentServerIds)

@@ -206,8 +206,8 @@ fn run_file(
     CaseReport { path, read_error: None, warnings: case.warnings, runs }
 }
 
-/// Plays a case in the simulator, and compares or writes its golden trace. `is_named` is whether the
-/// user named the file itself, for which `--bless` creates a trace.
+/// Plays a case in the simulator, and compares or writes its golden trace. `is_named` is whether
+/// the user named the file itself, for which `--bless` creates a trace.
 fn run_simulated(case: &Case, options: &SuiteOptions, is_named: bool) -> Outcome {
     let golden = GoldenTrace::beside(&case.path);
     let compares_trace = golden.exists() || (options.blesses && is_named);

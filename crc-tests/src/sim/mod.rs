@@ -1,7 +1,8 @@
-//! A network simulator: real [`Node`]s, in-memory links with delays and split writes, and virtual time.
+//! A network simulator: real [`Node`]s, in-memory links with delays and split writes, and virtual
+//! time.
 //!
-//! Time jumps to the next event. The seed decides every delay and every split, so one seed gives one
-//! run, to the byte. A client is a bare connection: bytes in, bytes out.
+//! Time jumps to the next event. The seed decides every delay and every split, so one seed gives
+//! one run, to the byte. A client is a bare connection: bytes in, bytes out.
 
 mod peers;
 mod run;
@@ -105,8 +106,8 @@ impl World {
         self.net.now
     }
 
-    /// Starts a server, and returns its index. A label may be reused after a kill; the server then finds
-    /// the mail stored under it.
+    /// Starts a server, and returns its index. A label may be reused after a kill; the server then
+    /// finds the mail stored under it.
     pub fn start(&mut self, spec: ServerSpec) -> usize {
         let ServerSpec { label, id, id_is_chosen, name, info, parents, limits } = spec;
         let identity = Identity { id: HostId(id), is_id_configured: id_is_chosen, name, info };

@@ -1,5 +1,5 @@
-//! The event loop of the simulated network: delivers events, runs due timers, and applies the servers'
-//! actions.
+//! The event loop of the simulated network: delivers events, runs due timers, and applies the
+//! servers' actions.
 
 use crc::link::frame_decoder::FrameDecoder;
 use crc::link::{CloseReason, LinkId, Machine as _, Origin, Time};
@@ -237,8 +237,8 @@ impl World {
         }
     }
 
-    /// Writes bytes directly to a link, of which the socket accepts a random part. Returns the number of
-    /// bytes accepted.
+    /// Writes bytes directly to a link, of which the socket accepts a random part. Returns the
+    /// number of bytes accepted.
     fn write_direct(&mut self, server: usize, link: LinkId, pieces: [&[u8]; 2]) -> usize {
         let end = PipeEnd::Server { server, link };
         let Some(&to) = self.net.pipes.get(&end) else {

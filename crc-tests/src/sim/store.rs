@@ -1,7 +1,7 @@
 //! The mail stores: one for each server label, which outlives its server as a file does.
 //!
-//! Requests are handled after a delay, all pending ones together, as by a group commit. When a server
-//! is killed, a random prefix of its unanswered requests is applied.
+//! Requests are handled after a delay, all pending ones together, as by a group commit. When a
+//! server is killed, a random prefix of its unanswered requests is applied.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -39,8 +39,8 @@ impl MailStores {
         store.memory.inventory()
     }
 
-    /// Queues a request. Returns whether a call of `run_pending` must be scheduled; otherwise one is
-    /// scheduled already.
+    /// Queues a request. Returns whether a call of `run_pending` must be scheduled; otherwise one
+    /// is scheduled already.
     pub(super) fn submit(&mut self, label: &str, request: StoreRequest) -> bool {
         let store = self.0.entry(label.to_owned()).or_default();
         store.pending.push_back(request);

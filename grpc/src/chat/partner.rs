@@ -204,7 +204,7 @@ impl ChatSession {
     }
 }
 
-/// Answers a pair request.
+/// Replies to a pair request.
 fn send_reply(sender: ReplySender, reply: PairReply) {
     let _ = sender.send(reply); // a requester that gave up retries
 }

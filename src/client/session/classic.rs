@@ -189,8 +189,8 @@ impl Classic {
         Ok(())
     }
 
-    /// Adds a page to the partial list. A page out of order discards the list; the next one replaces
-    /// it.
+    /// Adds a page to the partial list. A page out of order discards the list; the next one
+    /// replaces it.
     fn handle_list_page(
         &mut self,
         page: u32,

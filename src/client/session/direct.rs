@@ -1,7 +1,7 @@
 //! The client's side of the direct wire, see `docs/PROTOCOL.md`, "The direct wire".
 //!
-//! The server assigns an id in its first frame; the session then asks for the desired one. Users are
-//! identified by number. The wire has no list of users and no quit message.
+//! The server assigns an id in its first frame; the session then asks for the desired one. Users
+//! are identified by number. The wire has no list of users and no quit message.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! The client's side of each wire, one file a wire.
 //!
-//! A session turns frames into events and commands into frames. It holds the user's own identity and
-//! the list of other users, and resolves recipients, which are ids on some wires and names on
+//! A session turns frames into events and commands into frames. It holds the user's own identity
+//! and the list of other users, and resolves recipients, which are ids on some wires and names on
 //! others. Pending lines and the life cycle of the connection belong to the app.
 
 mod classic;

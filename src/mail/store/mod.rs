@@ -9,7 +9,8 @@
 //!   killed. A message reported as failed is not there.
 //! - Every request is answered as [`StoreRequest`] says, in order, until [`StoreReply::Failed`].
 //! - Ids grow: a message whose id is not larger than all before it is refused.
-//! - Times of appending do not decrease as ids grow. The spool ensures that, and expiry relies on it.
+//! - Times of appending do not decrease as ids grow. The spool ensures that, and expiry relies on
+//!   it.
 
 mod disk;
 mod memory;

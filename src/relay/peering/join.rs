@@ -85,7 +85,8 @@ impl Peering {
         }
     }
 
-    /// Accepts the registration of an adjacent server: one that dialled, or the parent that answers.
+    /// Accepts the registration of an adjacent server: one that dialled, or the parent that
+    /// answers.
     fn join_server<O: Outbox>(
         &mut self,
         link: LinkId,
@@ -147,8 +148,8 @@ impl Peering {
         cx.announce(slot);
     }
 
-    /// Refuses the registration of a host whose id is in use, and records the claim for the time when
-    /// the id is free.
+    /// Refuses the registration of a host whose id is in use, and records the claim for the time
+    /// when the id is free.
     fn refuse_claim<O: Outbox>(
         &mut self,
         link: LinkId,
@@ -172,8 +173,8 @@ impl Peering {
 
     /// Closes the uplink if it is part of a cycle.
     ///
-    /// A server whose neighbour is also registered over another link is part of a cycle. Every server
-    /// in a cycle has exactly one uplink that belongs to the cycle, and closes that one.
+    /// A server whose neighbour is also registered over another link is part of a cycle. Every
+    /// server in a cycle has exactly one uplink that belongs to the cycle, and closes that one.
     fn break_cycle<O: Outbox>(
         &mut self,
         link: LinkId,

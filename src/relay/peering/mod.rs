@@ -1,5 +1,5 @@
-//! [`Peering`]: who joins the network through this server, the link to the parent, and what the loss
-//! of a link to a server leads to.
+//! [`Peering`]: who joins the network through this server, the link to the parent, and what the
+//! loss of a link to a server leads to.
 
 mod claims;
 mod join;

@@ -1,10 +1,10 @@
 //! Splits: what the loss of a link to a server leads to.
 //!
-//! The hosts behind a lost link stay in the table for a grace, during which nothing is announced and
-//! chats to them are deferred, up to a limit. A host that is registered again within the grace, over
-//! any link, continues as if nothing had happened. When the grace is over, the users that are still
-//! lost leave with the quit text `split`, the servers are removed, and the senders of deferred chats
-//! get `Unknown ID`.
+//! The hosts behind a lost link stay in the table for a grace, during which nothing is announced
+//! and chats to them are deferred, up to a limit. A host that is registered again within the grace,
+//! over any link, continues as if nothing had happened. When the grace is over, the users that are
+//! still lost leave with the quit text `split`, the servers are removed, and the senders of
+//! deferred chats get `Unknown ID`.
 
 use super::{DeferredMessage, Peering};
 use crate::id::HostId;

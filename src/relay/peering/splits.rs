@@ -64,8 +64,8 @@ impl Splits {
         self.by_id.get_mut(&split).expect("a split that has not ended")
     }
 
-    /// Keeps a message until its destination rejoins or leaves. Returns false if the message does not
-    /// fit into [`SPLIT_DEFERRED_BYTES_MAX`].
+    /// Keeps a message until its destination rejoins or leaves. Returns false if the message does
+    /// not fit into [`SPLIT_DEFERRED_BYTES_MAX`].
     pub(in crate::relay) fn defer(&mut self, split: SplitId, message: DeferredMessage) -> bool {
         let split = self.get_mut(split);
         if split.deferred_bytes + message.size_bytes() > SPLIT_DEFERRED_BYTES_MAX {
@@ -93,7 +93,8 @@ impl Splits {
     }
 
     /// Returns whether the next hosts of an ending split stay, because one of `full_links` has no
-    /// room for their quits. A link without room for [`SPLIT_STALL_TIMEOUT`] is ignored from then on.
+    /// room for their quits. A link without room for [`SPLIT_STALL_TIMEOUT`] is ignored from then
+    /// on.
     pub(super) fn must_wait(
         &mut self,
         split: SplitId,

@@ -1,8 +1,8 @@
-//! [`Uplink`]: the link to the parent, the order in which parents are dialled, and the delays between
-//! attempts.
+//! [`Uplink`]: the link to the parent, the order in which parents are dialled, and the delays
+//! between attempts.
 //!
-//! The first parent that answers is used; the others are fallbacks. Dialling continues until a parent
-//! answers.
+//! The first parent that answers is used; the others are fallbacks. Dialling continues until a
+//! parent answers.
 
 use std::time::Duration;
 
@@ -98,8 +98,8 @@ impl Uplink {
         self.state = UplinkState::Waiting { until: now + wait };
     }
 
-    /// Handles a refusal by the parent: the next dial is due after [`UPLINK_REFUSED_RETRY_DELAY`], with
-    /// jitter so that refused servers do not dial in step.
+    /// Handles a refusal by the parent: the next dial is due after [`UPLINK_REFUSED_RETRY_DELAY`],
+    /// with jitter so that refused servers do not dial in step.
     pub(super) fn on_refused(&mut self, now: Time, rng: &mut StdRng) {
         let jitter = rng.random_range(Duration::ZERO..=UPLINK_REFUSED_RETRY_DELAY / 10);
         self.state = UplinkState::Waiting { until: now + UPLINK_REFUSED_RETRY_DELAY + jitter };

@@ -19,9 +19,9 @@ use crate::id::HostId;
 /// Number of tables. With a million hosts, each holds about 3,900 entries.
 const SHARD_COUNT: usize = 256;
 
-/// One shard is checked for every `len / GROWTH_CHECK_DIVISOR` insertions. All 256 shards are checked
-/// while the index grows by the factor e^(256 / 1152) = 1.25. A shard that is three quarters full
-/// grows when it is checked, so few shards are full before their turn.
+/// One shard is checked for every `len / GROWTH_CHECK_DIVISOR` insertions. All 256 shards are
+/// checked while the index grows by the factor e^(256 / 1152) = 1.25. A shard that is three
+/// quarters full grows when it is checked, so few shards are full before their turn.
 const GROWTH_CHECK_DIVISOR: usize = 1152;
 
 /// A map from ids to slots.

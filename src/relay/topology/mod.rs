@@ -2,8 +2,8 @@
 //!
 //! Invariants:
 //! - Every host has a live first link, or is in the list of exactly one split.
-//! - The list of a link to a server, or of a split, holds the hosts whose first link it is. A link to
-//!   a user has no list: it leads to that user only.
+//! - The list of a link to a server, or of a split, holds the hosts whose first link it is. A link
+//!   to a user has no list: it leads to that user only.
 //! - True sources: a frame counts only if it arrived over the first link of its source.
 
 mod host;
@@ -305,8 +305,8 @@ impl Topology {
         hosts.append_to_list(slot, to, list_of(to, links, lost).expect("a server's link"));
     }
 
-    /// Returns whether the server behind a link joined before `host` was lost, or whether the host is
-    /// not lost. A server that joined later may be the one behind which the host is found again.
+    /// Returns whether the server behind a link joined before `host` was lost, or whether the host
+    /// is not lost. A server that joined later may be the one behind which the host is found again.
     pub(super) fn joined_before_loss_of(&self, host: &Host, subtree: &Subtree) -> bool {
         match host.first_link {
             FirstLink::Link(_) => true,

@@ -2,12 +2,12 @@
 //!
 //! Invariants: an id has at most one entry, and this server has none. Every host is in the order of
 //! joining, with a larger `join_seq` than those before it. A host that was learnt from a server is
-//! also in the [`List`] of that server's link, or of the split in which it was lost, so that the end
-//! of a link finds its hosts without a search.
+//! also in the [`List`] of that server's link, or of the split in which it was lost, so that the
+//! end of a link finds its hosts without a search.
 //!
-//! The table holds a million hosts in little memory and grows without a pause: a host takes 80 bytes
-//! including short texts, hosts are stored in chunks that never move, and lists are linked through
-//! the hosts themselves instead of being sets that need a look-up for each change.
+//! The table holds a million hosts in little memory and grows without a pause: a host takes 80
+//! bytes including short texts, hosts are stored in chunks that never move, and lists are linked
+//! through the hosts themselves instead of being sets that need a look-up for each change.
 
 use super::host::{FirstLink, Host, Links, Slot, host_size_bytes};
 use super::index::IdIndex;
@@ -120,8 +120,8 @@ impl HostTable {
         std::iter::successors(Some(list.first), step).take(list.len).map(|slot| self.host(slot).id)
     }
 
-    /// Adds a host whose id is not in the table and returns its slot. `list` is that of the link, if
-    /// the link is to a server.
+    /// Adds a host whose id is not in the table and returns its slot. `list` is that of the link,
+    /// if the link is to a server.
     pub(super) fn insert(
         &mut self,
         registration: &Registration<'_>,
@@ -172,7 +172,8 @@ impl HostTable {
         }
     }
 
-    /// Sets the first link of a host that is in no list, and appends the host to the list of that link.
+    /// Sets the first link of a host that is in no list, and appends the host to the list of that
+    /// link.
     pub(super) fn append_to_list(&mut self, slot: Slot, first_link: FirstLink, list: &mut List) {
         self.host_mut(slot).first_link = first_link;
         self.push_back(slot, list, |host| &mut host.route_links);

@@ -1,8 +1,8 @@
 //! The classic wire: messages of 256 bytes with eight-byte names.
 //!
 //! `pages` holds a list of users as it is sent, `list_cache` shares lists between clients,
-//! `list_sender` decides when a client is sent one, and `responder` encodes replies in the form that
-//! the client uses.
+//! `list_sender` decides when a client is sent one, and `responder` encodes replies in the form
+//! that the client uses.
 
 pub mod codec;
 mod list_cache;

@@ -1,7 +1,7 @@
 //! The session of a direct client: assigns ids, and turns messages into chats, echoes and mail.
 //!
-//! A client is a user of the network as soon as it is connected. Its CRC id is its id where that fits
-//! in 32 bits, and random otherwise. Its name is its id in decimal.
+//! A client is a user of the network as soon as it is connected. Its CRC id is its id where that
+//! fits in 32 bits, and random otherwise. Its name is its id in decimal.
 
 use std::borrow::Cow;
 
@@ -252,8 +252,8 @@ fn is_mail(message: &wire::ClientMessage<'_>, cx: &SessionCx<'_>) -> bool {
     message.control.is_none() && to.0 > 0 && find_reachable_user(to, cx).is_none()
 }
 
-/// Returns the user to whom a message can be forwarded at once: reachable, and without mail waiting that
-/// must be delivered first.
+/// Returns the user to whom a message can be forwarded at once: reachable, and without mail waiting
+/// that must be delivered first.
 fn find_reachable_user(to: WideId, cx: &SessionCx<'_>) -> Option<HostId> {
     let user = cx.names.wide_ids.find_user(to, cx.relay.hosts())?;
     let is_reachable = matches!(user.first_link, FirstLink::Link(_)) && !cx.spool.must_spool(to);

@@ -31,8 +31,8 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Starts it with a listener of the server at `server_address`, and waits until it is registered
-    /// or refused.
+    /// Starts it with a listener of the server at `server_address`, and waits until it is
+    /// registered or refused.
     pub(super) fn start(
         launch: &LaunchClient,
         binary: &Path,
@@ -123,8 +123,8 @@ impl Client {
     }
 
     /// Sends a message to itself through its server, and waits for it. All earlier frames in both
-    /// directions have been handled then, and mail has been stored. Does nothing on the CRC wire, where
-    /// frames are counted.
+    /// directions have been handled then, and mail has been stored. Does nothing on the CRC wire,
+    /// where frames are counted.
     pub(super) fn wait_for_fence(&mut self) -> Result<(), RunError> {
         self.read_available()?;
         let self_destination = match self.launch.wire {

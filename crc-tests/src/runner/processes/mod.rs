@@ -1,8 +1,8 @@
 //! Runs a case on the real binary, over loopback.
 //!
-//! A [`ProcessBackend`] owns the processes and files of one case, and ends and removes them when it is
-//! dropped. It waits for conditions with deadlines. Only `WAIT` takes its time, and only where timers
-//! matter: those of a split grace, of a classic client, or of another attempt to join.
+//! A [`ProcessBackend`] owns the processes and files of one case, and ends and removes them when it
+//! is dropped. It waits for conditions with deadlines. Only `WAIT` takes its time, and only where
+//! timers matter: those of a split grace, of a classic client, or of another attempt to join.
 
 mod client;
 mod control;
@@ -168,8 +168,8 @@ impl ProcessBackend {
         self.dir.path().join(format!("{kind}{count}.log"))
     }
 
-    /// Returns whether timers matter to the case: those of a split grace, of a classic client, or of
-    /// another attempt after a refusal.
+    /// Returns whether timers matter to the case: those of a split grace, of a classic client, or
+    /// of another attempt after a refusal.
     fn needs_real_wait(&mut self) -> Result<bool, RunError> {
         if self.case_depends_on_time || self.options.real_waits {
             return Ok(true);
@@ -317,8 +317,8 @@ fn log_section(name: &str, log: Vec<String>) -> impl Iterator<Item = String> {
 
 /// Returns the IP address on which the servers of one case listen.
 ///
-/// On Linux, where all of 127.0.0.0/8 is loopback, each case has an address of its own, so that a server
-/// that redials its dead parent cannot reach a server of another case on a reused port.
+/// On Linux, where all of 127.0.0.0/8 is loopback, each case has an address of its own, so that a
+/// server that redials its dead parent cannot reach a server of another case on a reused port.
 fn case_address() -> IpAddr {
     static CASES: AtomicU32 = AtomicU32::new(0);
     let case = CASES.fetch_add(1, Ordering::Relaxed) % 200;

@@ -1,4 +1,5 @@
-//! A recording proxy in front of a server, for cases that compare the first frame of each connection.
+//! A recording proxy in front of a server, for cases that compare the first frame of each
+//! connection.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};

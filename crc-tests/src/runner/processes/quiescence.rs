@@ -1,15 +1,15 @@
 //! Decides whether a network of processes is quiescent, from a snapshot of all its counters.
 //!
-//! Counters only grow, and each frame is counted at both ends of its link. If two consecutive snapshots
-//! are equal, and each link in them has delivered all frames, then no frame was in flight at some
-//! moment between the two.
+//! Counters only grow, and each frame is counted at both ends of its link. If two consecutive
+//! snapshots are equal, and each link in them has delivered all frames, then no frame was in flight
+//! at some moment between the two.
 //!
-//! Only clients of the CRC wire count frames, as each frame is an event there. Other clients are fenced
-//! between the snapshots: each sends a message to itself through its server. Once it arrives, the
-//! client has received all that the server had queued at the first snapshot, and the server has
-//! received all that was typed. Fences are subtracted from the counts. Frames that such a client sends
-//! are not counted, as a classic client sends keepalives. A delayed list or mail shows in what the
-//! users lack.
+//! Only clients of the CRC wire count frames, as each frame is an event there. Other clients are
+//! fenced between the snapshots: each sends a message to itself through its server. Once it
+//! arrives, the client has received all that the server had queued at the first snapshot, and the
+//! server has received all that was typed. Fences are subtracted from the counts. Frames that such
+//! a client sends are not counted, as a classic client sends keepalives. A delayed list or mail
+//! shows in what the users lack.
 
 use std::fmt;
 
@@ -261,8 +261,8 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Checks that no mail is stored for a connected user. A route to the user is not sufficient, as the
-    /// user may be behind a split whose server came back without it.
+    /// Checks that no mail is stored for a connected user. A route to the user is not sufficient,
+    /// as the user may be behind a split whose server came back without it.
     fn check_mail(&self, server: &ServerView) -> Result<(), NotQuiescent> {
         let is_user_reachable = |address: i64| {
             server.users.iter().any(|user| user.is_reachable && user.has_mail_address(address))

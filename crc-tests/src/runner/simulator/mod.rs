@@ -1,7 +1,7 @@
 //! Runs a case in the simulator: real `Node`s, the bundled client's `App`s, and virtual time.
 //!
-//! `WAIT` takes no real time. Frames are split at random bytes, always the same ones, so that a case
-//! that fails once fails again.
+//! `WAIT` takes no real time. Frames are split at random bytes, always the same ones, so that a
+//! case that fails once fails again.
 
 mod quiescence;
 
