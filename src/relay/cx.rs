@@ -2,10 +2,10 @@
 //! the relay that handles it.
 
 use super::announcements::Announcements;
+use super::announcements::pacing::Clock;
 use super::message::Registration;
 use super::notice::Notice;
 use super::outbox::Outbox;
-use super::pacing::Clock;
 use super::send;
 use super::timers::{Timer, Timers};
 use super::topology::{Slot, Topology};

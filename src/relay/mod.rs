@@ -25,7 +25,7 @@ mod mail_text;
 pub mod message;
 pub mod notice;
 mod outbox;
-mod pacing;
+
 mod peering;
 #[cfg(test)]
 mod recorder;
@@ -41,10 +41,10 @@ pub use self::outbox::Outbox;
 pub use self::topology::{FirstLink, Host, HostTable, Identity, SplitId};
 
 use self::announcements::Announcements;
+use self::announcements::pacing::Clock;
 use self::cx::RelayCx;
 use self::message::{Message, Summary};
 use self::notice::Notice;
-use self::pacing::Clock;
 use self::peering::Peering;
 use self::router::Router;
 use self::timers::{Timer, Timers};

@@ -8,27 +8,27 @@
 
 use std::collections::VecDeque;
 
-use super::timers::{Timer, Timers};
 use crate::id::HostId;
 use crate::limits::{PACED_PORTION_BYTES_MAX, PACED_PORTION_INTERVAL, PACED_QUITS_BYTES_MAX};
 use crate::link::{LinkId, Time};
+use crate::relay::timers::{Timer, Timers};
 
 /// The time of an event, and the timers that it may set.
-pub(super) struct Clock<'a> {
-    pub(super) now: Time,
-    pub(super) timers: &'a mut Timers,
+pub(in crate::relay) struct Clock<'a> {
+    pub(in crate::relay) now: Time,
+    pub(in crate::relay) timers: &'a mut Timers,
 }
 
 /// A quit that waits for a portion.
 #[derive(Debug)]
-pub(super) struct PendingQuit {
-    pub(super) id: HostId,
-    pub(super) text: Box<[u8]>,
+pub(in crate::relay) struct PendingQuit {
+    pub(in crate::relay) id: HostId,
+    pub(in crate::relay) text: Box<[u8]>,
 }
 
 /// The state of the portions on one link.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(in crate::relay) struct Pace {
     /// Bytes of announcements in the current portion.
     portion_bytes: usize,
     /// Time at which the current portion ends, if the send queue is empty then.
@@ -44,7 +44,7 @@ pub(super) struct Pace {
 }
 
 /// Returns the length of a registration frame.
-pub(super) fn registration_bytes(name: &[u8], info: &[u8]) -> usize {
+pub(in crate::relay) fn registration_bytes(name: &[u8], info: &[u8]) -> usize {
     12 + name.len() + info.len()
 }
 
@@ -55,7 +55,12 @@ fn quit_bytes(text: &[u8]) -> usize {
 
 impl Pace {
     /// Returns whether a frame of `frame_bytes` may be sent now, and counts it if so.
-    pub(super) fn admit(&mut self, frame_bytes: usize, unsent_bytes: usize, now: Time) -> bool {
+    pub(in crate::relay) fn admit(
+        &mut self,
+        frame_bytes: usize,
+        unsent_bytes: usize,
+        now: Time,
+    ) -> bool {
         if now >= self.ends_at && unsent_bytes == 0 {
             self.portion_bytes = 0;
         }
@@ -68,26 +73,35 @@ impl Pace {
     }
 
     /// Counts a frame that is sent without regard to the portion.
-    pub(super) fn count(&mut self, frame_bytes: usize, now: Time) {
+    pub(in crate::relay) fn count(&mut self, frame_bytes: usize, now: Time) {
         self.portion_bytes += frame_bytes;
         self.ends_at = now + PACED_PORTION_INTERVAL;
         self.is_in_queue = true;
     }
 
     /// Returns whether a quit may be sent now, and counts it if so.
-    pub(super) fn admit_quit(&mut self, text: &[u8], unsent_bytes: usize, now: Time) -> bool {
+    pub(in crate::relay) fn admit_quit(
+        &mut self,
+        text: &[u8],
+        unsent_bytes: usize,
+        now: Time,
+    ) -> bool {
         self.quits.is_empty() && self.admit(quit_bytes(text), unsent_bytes, now)
     }
 
     /// Keeps a quit for a later portion. Returns false if more than [`PACED_QUITS_BYTES_MAX`] wait.
-    pub(super) fn push_quit(&mut self, id: HostId, text: &[u8]) -> bool {
+    pub(in crate::relay) fn push_quit(&mut self, id: HostId, text: &[u8]) -> bool {
         self.quits_bytes += quit_bytes(text);
         self.quits.push_back(PendingQuit { id, text: text.into() });
         self.quits_bytes <= PACED_QUITS_BYTES_MAX
     }
 
     /// Removes and returns the next quit, if it fits into the current portion.
-    pub(super) fn pop_quit(&mut self, unsent_bytes: usize, now: Time) -> Option<PendingQuit> {
+    pub(in crate::relay) fn pop_quit(
+        &mut self,
+        unsent_bytes: usize,
+        now: Time,
+    ) -> Option<PendingQuit> {
         let frame_bytes = quit_bytes(&self.quits.front()?.text);
         if !self.admit(frame_bytes, unsent_bytes, now) {
             return None;
@@ -97,7 +111,7 @@ impl Pace {
     }
 
     /// Removes and returns the quit of a host, if it waits.
-    pub(super) fn take_quit(&mut self, id: HostId) -> Option<PendingQuit> {
+    pub(in crate::relay) fn take_quit(&mut self, id: HostId) -> Option<PendingQuit> {
         let index = self.quits.iter().position(|quit| quit.id == id)?;
         let quit = self.quits.remove(index)?;
         self.quits_bytes -= quit_bytes(&quit.text);
@@ -105,18 +119,18 @@ impl Pace {
     }
 
     /// Removes and returns all quits that wait.
-    pub(super) fn take_quits(&mut self) -> VecDeque<PendingQuit> {
+    pub(in crate::relay) fn take_quits(&mut self) -> VecDeque<PendingQuit> {
         self.quits_bytes = 0;
         std::mem::take(&mut self.quits)
     }
 
     /// Returns whether quits wait.
-    pub(super) fn has_quits(&self) -> bool {
+    pub(in crate::relay) fn has_quits(&self) -> bool {
         !self.quits.is_empty()
     }
 
     /// Sets the timer for the next portion of `link`.
-    pub(super) fn set_timer(&mut self, link: LinkId, clock: &mut Clock<'_>) {
+    pub(in crate::relay) fn set_timer(&mut self, link: LinkId, clock: &mut Clock<'_>) {
         let at = self.ends_at.max(clock.now);
         if self.timer_at != Some(at) {
             self.cancel_timer(link, clock.timers);
@@ -126,14 +140,14 @@ impl Pace {
     }
 
     /// Cancels the timer for the next portion.
-    pub(super) fn cancel_timer(&mut self, link: LinkId, timers: &mut Timers) {
+    pub(in crate::relay) fn cancel_timer(&mut self, link: LinkId, timers: &mut Timers) {
         if let Some(at) = self.timer_at.take() {
             timers.remove(at, Timer::Pace(link));
         }
     }
 
     /// Handles that the send queue has been emptied while announcements wait.
-    pub(super) fn on_queue_empty(&mut self, link: LinkId, clock: &mut Clock<'_>) {
+    pub(in crate::relay) fn on_queue_empty(&mut self, link: LinkId, clock: &mut Clock<'_>) {
         // Chats that follow the portion do not put off the next one.
         if std::mem::take(&mut self.is_in_queue) {
             self.ends_at = clock.now + PACED_PORTION_INTERVAL;
@@ -142,12 +156,12 @@ impl Pace {
     }
 
     /// Handles the timer.
-    pub(super) fn on_timer(&mut self) {
+    pub(in crate::relay) fn on_timer(&mut self) {
         self.timer_at = None;
     }
 
     /// Returns the time of the timer, for checks.
-    pub(super) fn timer_at(&self) -> Option<Time> {
+    pub(in crate::relay) fn timer_at(&self) -> Option<Time> {
         self.timer_at
     }
 }

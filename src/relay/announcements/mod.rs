@@ -14,13 +14,17 @@
 //! more wait in a list, and the shell calls [`Announcements::announce_next`] at the end of a turn,
 //! writes the link that got a portion, and calls again.
 
+mod check;
+mod paced;
+pub(super) mod pacing;
+
 use std::collections::{HashSet, VecDeque};
 
 use foldhash::fast::RandomState;
 
+use self::pacing::{Clock, Pace, registration_bytes};
 use super::message::HostKind;
 use super::outbox::Outbox;
-use super::pacing::{Clock, Pace, registration_bytes};
 use super::send::{send_quit, send_registration};
 use super::timers::{Timer, Timers};
 use super::topology::{FirstLink, Host, LinkState, Role, Slot, Topology};
@@ -385,85 +389,6 @@ impl Announcements {
         }
     }
 
-    /// Sends the quit of a user over a link, in a later portion if it does not fit into this one.
-    pub(super) fn send_quit(
-        &mut self,
-        topology: &Topology,
-        link: LinkId,
-        (id, text): (HostId, &[u8]),
-        clock: &mut Clock<'_>,
-        out: &mut impl Outbox,
-    ) {
-        if let Some(pace) = &mut self.cursor_mut(link).pace
-            && !pace.admit_quit(text, out.unsent_bytes(link), clock.now)
-        {
-            if pace.push_quit(id, text) {
-                pace.set_timer(link, clock);
-            } else {
-                flush_quits(pace, topology, link, out);
-            }
-            return;
-        }
-        send_quit(topology, link, id, text, out);
-    }
-
-    /// Continues with pending announcements on a link whose send queue has room.
-    pub(super) fn on_room(
-        &mut self,
-        topology: &Topology,
-        link: LinkId,
-        clock: &mut Clock<'_>,
-        out: &mut impl Outbox,
-    ) {
-        if !self.is_behind(link) {
-            return;
-        }
-        match &mut self.cursor_mut(link).pace {
-            None => self.catch_up(topology, link, clock, out),
-            Some(pace) if out.unsent_bytes(link) == 0 => pace.on_queue_empty(link, clock),
-            Some(_) => {} // the next portion waits for an empty queue
-        }
-    }
-
-    /// Sends the next portion of quits and registrations, if the queue of the link is empty.
-    pub(super) fn on_pace_due(
-        &mut self,
-        topology: &Topology,
-        link: LinkId,
-        clock: &mut Clock<'_>,
-        out: &mut impl Outbox,
-    ) {
-        let Some(pace) = &mut self.cursor_mut(link).pace else { return };
-        pace.on_timer();
-        if out.unsent_bytes(link) > 0 {
-            return; // continues in `on_room`
-        }
-        while let Some(quit) = pace.pop_quit(out.unsent_bytes(link), clock.now) {
-            send_quit(topology, link, quit.id, &quit.text, out);
-        }
-        if pace.has_quits() {
-            pace.set_timer(link, clock);
-        } else {
-            self.catch_up(topology, link, clock, out);
-        }
-    }
-
-    /// Ends the portions of a link whose other end reads cut frames: what waits is sent at full
-    /// speed. Returns whether the link had portions.
-    pub(super) fn on_reads_cut_frames(
-        &mut self,
-        topology: &Topology,
-        link: LinkId,
-        clock: &mut Clock<'_>,
-        out: &mut impl Outbox,
-    ) -> bool {
-        let Some(mut pace) = self.cursor_mut(link).pace.take() else { return false };
-        pace.cancel_timer(link, clock.timers);
-        flush_quits(&mut pace, topology, link, out);
-        self.catch_up(topology, link, clock, out);
-        true
-    }
-
     /// Moves all cursors past a host that is about to leave the table.
     pub(super) fn advance_cursors_past(
         &mut self,
@@ -515,57 +440,6 @@ impl Announcements {
     pub(super) fn servers(&self) -> impl Iterator<Item = LinkId> {
         self.servers.iter().copied()
     }
-
-    /// Checks that cursors point to hosts, that lists agree with roles, and that the batch and
-    /// paced links have their timers. Returns the number of timers.
-    ///
-    /// # Panics
-    /// If they do not.
-    pub(super) fn check(&self, topology: &Topology, timers: &Timers) -> usize {
-        let hosts = topology.hosts();
-        let mut timer_count = usize::from(self.batch.is_some());
-        let is_host = |slot: Slot| hosts.is_occupied(slot);
-        for state in topology.links() {
-            let (link, cursor) = (state.id(), self.cursor(state.id()));
-            let is_listed = |list: &[LinkId]| list.iter().filter(|&&other| other == link).count();
-            let is_audience = |kind| usize::from(cursor.audience == Some(kind));
-            assert_eq!(is_listed(&self.servers), is_audience(HostKind::Server), "server {link}");
-            assert_eq!(is_listed(&self.users), is_audience(HostKind::User), "user {link}");
-            match cursor.audience {
-                Some(HostKind::Server) => assert!(state.is_server(), "{link} leads to a server"),
-                Some(HostKind::User) => assert!(state.is_user(), "{link} leads to a user"),
-                None => assert_eq!(cursor.next, None, "nothing is pending for {link}"),
-            }
-            let pace_timer: Vec<Time> =
-                cursor.pace.iter().filter_map(|pace| pace.timer_at()).collect();
-            assert_eq!(timers.times_of(Timer::Pace(link)), pace_timer, "the timer of {link}");
-            timer_count += pace_timer.len();
-            assert!(cursor.next.is_none_or(is_host), "the cursor of {link} points to a host");
-            assert_eq!(
-                self.ready.iter().filter(|&&other| other == link).count(),
-                usize::from(cursor.is_ready),
-                "{link}"
-            );
-            for id in cursor.introduced.iter().flat_map(|ids| ids.iter()) {
-                assert!(hosts.get(*id).is_some(), "introduced host {id} is in the table");
-            }
-        }
-        let listed = self.servers.iter().chain(&self.users);
-        for &link in listed {
-            assert!(topology.find_link(link).is_some(), "listed link {link} is live");
-        }
-        assert!(self.batch.is_none_or(|(slot, _)| is_host(slot)), "the batch starts at a host");
-        let due: Vec<Time> = self.batch.iter().map(|&(_, due)| due).collect();
-        assert_eq!(timers.times_of(Timer::AnnounceBatch), due, "the timer of the batch");
-        timer_count
-    }
-}
-
-/// Sends all quits that wait for a portion.
-fn flush_quits(pace: &mut Pace, topology: &Topology, link: LinkId, out: &mut impl Outbox) {
-    for quit in pace.take_quits() {
-        send_quit(topology, link, quit.id, &quit.text, out);
-    }
 }
 
 /// Returns whether a host is ever announced to a link. Hosts behind the link itself are not,
@@ -583,90 +457,4 @@ fn is_visible(topology: &Topology, state: &LinkState, host: &Host) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::relay::message::HostKind::{Server, User};
-    use crate::relay::recorder::{Bench, link_id, registration};
-
-    #[test]
-    fn link_with_a_long_queue_catches_up_without_hosts_that_have_left() {
-        let mut bench = Bench::new();
-        bench.join(1, User, 101);
-        bench.show_reads_cut_frames(1, 101);
-        bench.out.unsent.insert(link_id(1), QUEUE_LOW_WATER_BYTES);
-        (2..=4).for_each(|link| bench.join(link, User, 100 + link));
-        bench.close(3);
-        assert!(bench.relay.is_behind(link_id(1)));
-        bench.out.take();
-        bench.out.unsent.clear();
-        bench.relay.has_room(bench.now, link_id(1), &mut bench.out);
-        assert_eq!(bench.out.take(), ["1: +102", "1: +104"]);
-        assert!(!bench.relay.is_behind(link_id(1)));
-    }
-
-    #[test]
-    fn pending_sender_is_announced_before_its_chat_and_once() {
-        let mut bench = Bench::new();
-        bench.join(1, User, 101);
-        bench.show_reads_cut_frames(1, 101);
-        bench.out.unsent.insert(link_id(1), QUEUE_LOW_WATER_BYTES);
-        bench.join(2, User, 102);
-        bench.join(3, User, 103);
-        bench.out.take();
-        bench.chat(3, 103, 101);
-        assert_eq!(bench.out.take(), ["1: +103", "1: <103> hi"]);
-        bench.out.unsent.clear();
-        bench.relay.has_room(bench.now, link_id(1), &mut bench.out);
-        assert_eq!(bench.out.take(), ["1: +102"]);
-    }
-
-    #[test]
-    fn many_users_get_announcements_in_batches() {
-        let limits = Limits { announce_batch_users_min: 2, ..Limits::default() };
-        let mut bench = Bench::with(0, limits);
-        bench.join(1, User, 101);
-        bench.join(2, User, 102);
-        bench.out.take();
-        bench.join(3, User, 103);
-        bench.join(4, User, 104);
-        let is_announcement = |line: &String| line.contains('+');
-        assert!(!bench.out.take().iter().any(is_announcement));
-        bench.wait(ANNOUNCE_BATCH_DELAY_MAX);
-        let mut lines = bench.out.take();
-        lines.retain(is_announcement);
-        lines.sort_unstable();
-        let expected = [
-            ["1: +102", "1: +103", "1: +104"].as_slice(),
-            &["2: +103", "2: +104"],
-            &["3: +101", "3: +102", "3: +104"],
-            &["4: +101", "4: +102", "4: +103"],
-        ];
-        assert_eq!(lines, expected.concat());
-    }
-
-    #[test]
-    fn servers_are_announced_to_servers_only() {
-        let mut bench = Bench::new();
-        bench.join(1, User, 101);
-        bench.join(2, Server, 2);
-        bench.out.take();
-        bench.join(3, Server, 3);
-        bench.receive(3, &registration(User, 103, 3));
-        let lines = bench.out.take();
-        assert!(lines.contains(&"2: registration of server 3  by 1".to_owned()), "{lines:?}");
-        let to_user: Vec<_> = lines.iter().filter(|line| line.starts_with("1:")).collect();
-        assert_eq!(to_user, ["1: +103"]);
-    }
-
-    #[test]
-    #[should_panic(expected = "points to a host")]
-    fn check_fails_for_a_cursor_that_points_to_an_empty_slot() {
-        let mut bench = Bench::new();
-        bench.join(1, User, 101);
-        bench.join(2, User, 102);
-        let (slot, _) = bench.relay.hosts().find(HostId(102)).expect("the host");
-        bench.close(2);
-        bench.relay.announcements.cursor_mut(link_id(1)).next = Some(slot);
-        bench.relay.check();
-    }
-}
+mod tests;

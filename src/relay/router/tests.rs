@@ -1,0 +1,80 @@
+use super::*;
+use crate::limits::FALSE_SOURCES_MAX;
+use crate::relay::message::HostKind::{Server, User};
+use crate::relay::recorder::{Bench, link_id, registration};
+
+/// Users 101 and 102 here, server 2 on link 3 with user 202.
+fn bench() -> Bench {
+    let mut bench = Bench::new();
+    bench.join(1, User, 101);
+    bench.join(2, User, 102);
+    bench.join(3, Server, 2);
+    bench.receive(3, &registration(User, 202, 2));
+    bench.out.take();
+    bench
+}
+
+#[test]
+fn chat_is_sent_over_the_first_link_of_its_destination() {
+    let mut bench = bench();
+    let next_hop = |bench: &Bench, link, source, destination| {
+        let next_hop = bench.relay.next_hop(link_id(link), HostId(source), HostId(destination));
+        next_hop.map(|link| link.index)
+    };
+    assert_eq!(next_hop(&bench, 1, 101, 102), Some(2));
+    assert_eq!(next_hop(&bench, 1, 101, 202), Some(3));
+    assert_eq!(next_hop(&bench, 3, 202, 101), Some(1));
+    assert_eq!(next_hop(&bench, 1, 102, 101), None);
+    assert_eq!(next_hop(&bench, 1, 101, 999), None);
+    bench.chat(1, 101, 202);
+    bench.chat(3, 202, 101);
+    bench.chat(1, 101, 999);
+    let expected = ["3: chat of 2 bytes from 101 to 202", "1: <202> hi", "1: Unknown ID 999"];
+    assert_eq!(bench.out.take(), expected);
+}
+
+#[test]
+fn frames_with_false_sources_are_dropped_until_the_client_is_closed() {
+    let mut bench = bench();
+    for _ in 0..FALSE_SOURCES_MAX {
+        assert_eq!(bench.out.take(), [] as [&str; 0]);
+        bench.chat(1, 102, 202);
+    }
+    assert_eq!(bench.out.take(), [format!("1: close: {}", CloseReason::FalseSources)]);
+    assert_eq!(bench.relay.counters().false_sources, u64::from(FALSE_SOURCES_MAX));
+}
+
+#[test]
+fn chat_back_to_the_link_it_came_from_is_refused() {
+    let mut bench = bench();
+    bench.receive(3, &registration(User, 203, 2));
+    bench.out.take();
+    bench.chat(3, 202, 203);
+    assert_eq!(bench.out.take(), ["3: status 1 from 1 to 202: Unknown ID 203"]);
+    assert_eq!(bench.relay.counters().unroutable, 1);
+    bench.chat(1, 101, 101);
+    assert_eq!(bench.out.take(), ["1: <101> hi"]);
+}
+
+#[test]
+fn mail_goes_as_chat_while_the_sender_is_online_and_as_status_otherwise() {
+    let mut bench = bench();
+    let mut forward = |sender, host: Option<u32>| {
+        let sender = (WideId(sender), host.map(HostId));
+        bench.relay.forward_mail(bench.now, sender, HostId(202), b"hi", &mut bench.out);
+        bench.out.take()
+    };
+    assert_eq!(forward(101, Some(101)), ["3: chat of 2 bytes from 101 to 202"]);
+    assert_eq!(forward(105, None), ["3: status 4 from 1 to 202: Mail from 105: hi"]);
+    assert_eq!(forward(202, Some(202)), ["3: status 4 from 1 to 202: Mail from 202: hi"]);
+}
+
+#[test]
+fn mail_status_is_delivered_to_a_user_as_mail() {
+    let mut bench = bench();
+    let (source, destination, code) = (HostId(2), HostId(101), StatusCode::MAIL);
+    let status = |text| Message::Status { source, destination, code, text };
+    bench.receive(3, &status(b"Mail from 7: hi"));
+    bench.receive(3, &status(b"something else"));
+    assert_eq!(bench.out.take(), ["1: mail <7> hi", "1: something else"]);
+}
