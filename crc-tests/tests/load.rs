@@ -187,7 +187,8 @@ fn growth_writes_one_file_per_point_and_the_script_plots_them() {
     };
     assert!(output.status.success(), "{output:?}");
     let svg = std::fs::read_to_string(picture).expect("a picture");
-    for label in ["connections to one server", "hosts that the server knows", "200", "µs a message"]
+    for label in
+        ["connections to one server", "hosts that the server knows", "200", "µs per message"]
     {
         assert!(svg.contains(label), "{label}: {svg}");
     }
@@ -211,7 +212,7 @@ fn plot_script_draws_a_comparison_of_peers() {
     assert!(output.status.success(), "{output:?}");
     let svg = std::fs::read_to_string(&picture).expect("a picture");
     for text in
-        ["64 B &amp; more: messages a second", "&lt;other&gt;", ">2 M<", ">1.23 M<", ">0.5<"]
+        ["64 B &amp; more: messages per second", "&lt;other&gt;", ">2 M<", ">1.23 M<", ">0.5<"]
     {
         assert!(svg.contains(text), "{text}: {svg}");
     }
@@ -287,7 +288,7 @@ fn load_failure_is_one_line_with_its_exit_code() {
     let free = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
     assert_failed(&output(&format!("--server {free} --quiet")), 1, &format!("cannot reach {free}"));
     assert_failed(&output("--server nowhere --quiet"), 1, "cannot reach nowhere");
-    assert_failed(&output("--crc /none/crc --quiet"), 1, "/none/crc is no file");
+    assert_failed(&output("--crc /none/crc --quiet"), 1, "/none/crc is not a file");
     let words = format!("--server {free} --pid 4194305 --quiet");
     assert_failed(&output(&words), 1, "--pid 4194305: there is no such process");
     assert_failed(&output("--size 3"), 2, "--size 3: expected 16 to");

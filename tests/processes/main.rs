@@ -19,7 +19,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crc_tests::frames::{chat, quit, registration, server, split_frames, status, user};
+use crc_tests::frames::{
+    chat, quit, registration, server, split_frames, status, user, user_that_reads_cut_frames,
+};
 use rustix::process::Signal;
 use serde_json::Value;
 
