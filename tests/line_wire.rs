@@ -27,6 +27,10 @@ struct LineSession {
 }
 
 impl Session for LineSession {
+    fn wire(&self) -> Wire {
+        Wire::new(&LINE)
+    }
+
     fn frame_len(&self, bytes: &[u8], _: &Limits) -> Result<Option<usize>, String> {
         match bytes.iter().position(|&byte| byte == b'\n') {
             Some(end) => Ok(Some(end + 1)),

@@ -29,7 +29,7 @@ impl Node {
     ) -> Option<(usize, u64)> {
         let link = self.links.get(id)?;
         let (source, destination) = link.session.peek_chat(bytes)?;
-        let wire = link.wire;
+        let wire = link.wire();
         if !self.links.closing.is_empty() {
             return None;
         }
@@ -87,7 +87,7 @@ impl Links {
     ) -> Option<(usize, u64)> {
         let Self { table, spool, limits, .. } = self;
         let enqueue = |link: &mut Link| {
-            if link.wire != wire || !link.accepts_output(limits) {
+            if link.wire() != wire || !link.accepts_output(limits) {
                 return None;
             }
             let (run_bytes, frames) = link.session.measure_chat_run(bytes, len, limits);

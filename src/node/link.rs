@@ -28,7 +28,6 @@ pub struct Traffic {
 pub struct Link {
     pub(super) id: LinkId,
     pub(super) decoder: FrameDecoder,
-    pub(super) wire: Wire,
     pub(super) session: Box<dyn Session>,
     pub(super) queue: SendQueue,
     /// Kind of the host that is registered on it, which decides the maximum length of its queue.
@@ -87,7 +86,7 @@ impl Link {
     /// Returns the wire.
     #[must_use]
     pub fn wire(&self) -> Wire {
-        self.wire
+        self.session.wire()
     }
 
     /// Returns the counters.

@@ -67,7 +67,6 @@ impl Links {
         self.table.open(|id| Link {
             id,
             decoder: FrameDecoder::default(),
-            wire,
             session: wire.open_session(),
             queue: SendQueue::default(),
             kind: HostKind::User,

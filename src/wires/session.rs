@@ -6,7 +6,7 @@ use std::fmt;
 use rand::rngs::StdRng;
 use smallvec::SmallVec;
 
-use super::{RunMatcher, SharedNames};
+use super::{RunMatcher, SharedNames, Wire};
 use crate::id::{HostId, WideId};
 use crate::limits::Limits;
 use crate::link::{CloseReason, SendQueue, Time};
@@ -20,6 +20,9 @@ use crate::relay::notice::Notice;
 /// A session replies to its own client on the send queue of its context. Whatever concerns others
 /// is returned as an [`Effect`].
 pub trait Session: fmt::Debug + Send {
+    /// Returns the wire that the session speaks.
+    fn wire(&self) -> Wire;
+
     /// Returns the length of the frame that `bytes` begin with, or `None` while its header is
     /// incomplete.
     ///

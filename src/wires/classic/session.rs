@@ -24,7 +24,9 @@ use crate::printable::Printable;
 use crate::relay::encode_mail_text;
 use crate::relay::message::{Message, StatusCode};
 use crate::relay::notice::Notice;
-use crate::wires::{Effect, Effects, NoticeCx, RunMatcher, Session as _, SessionCx, SharedNames};
+use crate::wires::{
+    Effect, Effects, NoticeCx, RunMatcher, Session as _, SessionCx, SharedNames, Wire,
+};
 
 /// Maximum length of the excerpt of an invalid word in a reply, in bytes. With every byte escaped,
 /// the reply still fits into one message.
@@ -82,6 +84,11 @@ impl Default for Session {
 }
 
 impl crate::wires::Session for Session {
+    #[inline]
+    fn wire(&self) -> Wire {
+        Wire::CLASSIC
+    }
+
     #[inline]
     fn frame_len(&self, bytes: &[u8], _: &Limits) -> Result<Option<usize>, String> {
         wire::frame_len(bytes).map_err(|error| error.to_string())

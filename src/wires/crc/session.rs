@@ -7,13 +7,18 @@ use crate::link::SendQueue;
 use crate::relay::encode_mail_text;
 use crate::relay::message::{Message, StatusCode};
 use crate::relay::notice::Notice;
-use crate::wires::{Effect, Effects, NoticeCx, Presence, SessionCx};
+use crate::wires::{Effect, Effects, NoticeCx, Presence, SessionCx, Wire};
 
 /// A CRC session.
 #[derive(Debug)]
 pub struct Session;
 
 impl crate::wires::Session for Session {
+    #[inline]
+    fn wire(&self) -> Wire {
+        Wire::CRC
+    }
+
     #[inline]
     fn frame_len(&self, bytes: &[u8], limits: &Limits) -> Result<Option<usize>, String> {
         codec::frame_len(bytes, limits.frame_bytes_max).map_err(|error| error.to_string())

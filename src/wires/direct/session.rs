@@ -13,7 +13,7 @@ use crate::link::{CloseReason, Time};
 use crate::relay::FirstLink;
 use crate::relay::message::StatusCode;
 use crate::relay::notice::Notice;
-use crate::wires::{Effect, Effects, NoticeCx, RunMatcher, SessionCx};
+use crate::wires::{Effect, Effects, NoticeCx, RunMatcher, SessionCx, Wire};
 
 /// A direct session.
 #[derive(Debug)]
@@ -47,6 +47,11 @@ impl Default for Session {
 }
 
 impl crate::wires::Session for Session {
+    #[inline]
+    fn wire(&self) -> Wire {
+        Wire::DIRECT
+    }
+
     #[inline]
     fn frame_len(&self, bytes: &[u8], limits: &Limits) -> Result<Option<usize>, String> {
         wire::frame_len(bytes, limits.frame_bytes_max).map_err(|error| error.to_string())
