@@ -4,12 +4,52 @@
 //! [`Name`]s of the classic wire to users; users whose own name does not fit get an alias.
 
 mod directory;
+mod list_cache;
 mod name;
 mod name_table;
+mod pages;
 mod sorted_slots;
 mod wide_ids;
 
 pub use self::directory::Directory;
+pub(crate) use self::list_cache::ListCache;
 pub use self::name::{NAME_BYTES, Name};
 pub(crate) use self::name::{is_reserved, make_alias, parse_user_name};
+pub(crate) use self::pages::Pages;
 pub use self::wide_ids::WideIds;
+
+use crate::id::{HostId, WideId};
+use crate::relay::Host;
+
+/// The names of a server's users, shared by its sessions.
+#[derive(Debug, Default)]
+pub struct Names {
+    /// The 64-bit ids of users.
+    pub wide_ids: WideIds,
+    /// The eight-byte names of users.
+    pub directory: Directory,
+    /// Lists of the directory.
+    pub(crate) lists: ListCache,
+}
+
+impl Names {
+    /// Adds a host that joined, or can be reached again.
+    pub fn host_up(&mut self, host: &Host) {
+        self.wide_ids.host_up(host);
+        self.directory.host_up(host);
+    }
+
+    /// Removes a host. Returns a 64-bit id that passes to another user, and that user.
+    pub fn host_down(&mut self, host: &Host) -> Option<(WideId, HostId)> {
+        self.directory.host_down(host);
+        self.wide_ids.host_down(host)
+    }
+
+    /// Unregisters a session that uses the directory. Its names and lists are cleared with the last
+    /// one.
+    pub(crate) fn remove_directory_reader(&mut self) {
+        if self.directory.remove_reader() {
+            self.lists = ListCache::default();
+        }
+    }
+}

@@ -14,17 +14,18 @@ use crate::link::SendQueue;
 use crate::link::frame_decoder::FrameDecoder;
 use crate::link::{CloseReason, LinkId, Time};
 use crate::mail::Spool;
+use crate::names::Names;
 use crate::relay::message::{HostKind, Message};
 use crate::relay::notice::Notice;
 use crate::relay::{Host, Outbox, Relay};
-use crate::wires::{NoticeCx, Presence, Session, SessionCx, SharedNames, Wire};
+use crate::wires::{NoticeCx, Presence, Session, SessionCx, Wire};
 
 /// The links, with everything that their sessions share.
 #[derive(Debug)]
 pub(super) struct Links {
     pub(super) table: LinkTable<Link>,
     pub(super) limits: Limits,
-    pub(super) names: SharedNames,
+    pub(super) names: Names,
     pub(super) spool: Spool,
     pub(super) rng: StdRng,
     pub(super) now: Time,
@@ -48,7 +49,7 @@ impl Links {
         Self {
             table: LinkTable::default(),
             limits,
-            names: SharedNames::default(),
+            names: Names::default(),
             spool,
             rng,
             now: Time::default(),
@@ -191,7 +192,7 @@ impl Links {
     fn enqueue(
         &mut self,
         id: LinkId,
-        write: impl FnOnce(&mut dyn Session, &SharedNames, &mut SendQueue),
+        write: impl FnOnce(&mut dyn Session, &Names, &mut SendQueue),
     ) {
         let Self { table, names, limits, .. } = self;
         let enqueue = |link: &mut Link| {

@@ -14,10 +14,6 @@ use std::fmt;
 pub use self::chat_run::{ChatRun, MatchChat, RunMatcher};
 pub use self::session::{Effect, Effects, NoticeCx, Presence, Session, SessionCx};
 
-use crate::id::{HostId, WideId};
-use crate::names::{Directory, WideIds};
-use crate::relay::Host;
-
 /// Every wire that a server can listen on, the default first.
 pub static WIRES: [Wire; 3] = [Wire::CRC, Wire::DIRECT, Wire::CLASSIC];
 
@@ -100,31 +96,6 @@ impl fmt::Debug for Wire {
 impl fmt::Display for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
-    }
-}
-
-/// State shared by the sessions of a server.
-#[derive(Debug, Default)]
-pub struct SharedNames {
-    /// The 64-bit ids of users.
-    pub wide_ids: WideIds,
-    /// The classic names of users.
-    pub directory: Directory,
-    /// Lists of the directory, shared by the classic sessions.
-    pub lists: classic::ListCache,
-}
-
-impl SharedNames {
-    /// Adds a host that joined, or can be reached again.
-    pub fn host_up(&mut self, host: &Host) {
-        self.wide_ids.host_up(host);
-        self.directory.host_up(host);
-    }
-
-    /// Removes a host. Returns a 64-bit id that passes to another user, and that user.
-    pub fn host_down(&mut self, host: &Host) -> Option<(WideId, HostId)> {
-        self.directory.host_down(host);
-        self.wide_ids.host_down(host)
     }
 }
 

@@ -6,11 +6,12 @@ use std::fmt;
 use rand::rngs::StdRng;
 use smallvec::SmallVec;
 
-use super::{RunMatcher, SharedNames, Wire};
+use super::{RunMatcher, Wire};
 use crate::id::{HostId, WideId};
 use crate::limits::Limits;
 use crate::link::{CloseReason, SendQueue, Time};
 use crate::mail::Spool;
+use crate::names::Names;
 use crate::relay::Relay;
 use crate::relay::message::Message;
 use crate::relay::notice::Notice;
@@ -67,19 +68,19 @@ pub trait Session: fmt::Debug + Send {
     }
 
     /// Returns whether [`Session::send_pending`] has something to send.
-    fn is_behind(&self, names: &SharedNames) -> bool {
+    fn is_behind(&self, names: &Names) -> bool {
         let _ = names;
         false
     }
 
     /// Sends state that is shared between sessions and has changed. Called at the end of a turn
     /// in which it changed, and when the send queue has room again.
-    fn send_pending(&mut self, now: Time, names: &mut SharedNames, queue: &mut SendQueue) {
+    fn send_pending(&mut self, now: Time, names: &mut Names, queue: &mut SendQueue) {
         let _ = (now, names, queue);
     }
 
     /// Handles the end of the connection.
-    fn closed(&mut self, names: &mut SharedNames) {
+    fn closed(&mut self, names: &mut Names) {
         let _ = names;
     }
 
@@ -133,7 +134,7 @@ pub struct SessionCx<'a> {
     /// The network as this server knows it.
     pub relay: &'a Relay,
     /// State shared by all sessions.
-    pub names: &'a mut SharedNames,
+    pub names: &'a mut Names,
     /// The mail spool.
     pub spool: &'a Spool,
     /// Whether mail from this client is on its way to the disk. Until it is there, only further
@@ -172,7 +173,7 @@ pub struct NoticeCx<'a> {
     /// Id of this server.
     pub server: HostId,
     /// State shared by all sessions.
-    pub names: &'a SharedNames,
+    pub names: &'a Names,
     /// The client's send queue.
     pub queue: &'a mut SendQueue,
 }

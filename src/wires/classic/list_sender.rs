@@ -8,13 +8,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::list_cache::ListCache;
-use super::pages::Pages;
+use super::codec::TEXT_BYTES_MAX;
 use super::responder::Responder;
 use crate::limits::{CLASSIC_PAGE_INTERVAL, CLASSIC_WORK_INTERVAL, QUEUE_LOW_WATER_BYTES};
 use crate::link::SendQueue;
 use crate::link::Time;
-use crate::names::{Directory, Name};
+use crate::names::{Directory, Name, Names, Pages};
 
 /// The state of the lists to one client.
 #[derive(Debug, Default)]
@@ -65,15 +64,14 @@ impl ListSender {
     pub(super) fn send(
         &mut self,
         now: Time,
-        directory: &mut Directory,
-        lists: &mut ListCache,
+        names: &mut Names,
         responder: &mut Responder,
         queue: &mut SendQueue,
     ) {
         self.wake_at = None;
         while queue.len() < QUEUE_LOW_WATER_BYTES {
             if let Some((list, next_page)) = &mut self.in_progress {
-                match list.page_text(*next_page) {
+                match page_text(list, *next_page) {
                     Some(text) => {
                         responder.send_message(Name::SERVER, &text, queue);
                         *next_page += 1;
@@ -82,13 +80,15 @@ impl ListSender {
                 }
                 continue;
             }
-            let is_outdated = self.is_outdated(directory);
+            let is_outdated = self.is_outdated(&names.directory);
             if !self.is_requested && (!is_outdated || now < self.next_push_at) {
                 self.wake_at = is_outdated.then_some(self.next_push_at);
                 return;
             }
-            let wanted_version = *self.wanted_version.get_or_insert(directory.version());
-            let Some(list) = lists.list(now, wanted_version, directory) else {
+            let wanted_version = *self.wanted_version.get_or_insert(names.directory.version());
+            let Some(list) =
+                names.lists.list(now, wanted_version, &mut names.directory, names_bytes_max)
+            else {
                 self.wake_at = Some(now + CLASSIC_WORK_INTERVAL);
                 return;
             };
@@ -106,10 +106,57 @@ impl ListSender {
     }
 }
 
+/// Returns the bytes for names in a message `List I/N NAME NAME …`, if I and N have this many digits
+/// together.
+fn names_bytes_max(digits: usize) -> usize {
+    TEXT_BYTES_MAX - ("List /".len() + digits)
+}
+
+/// Returns the text of a page, counted from 0.
+fn page_text(list: &Pages, page: usize) -> Option<Vec<u8>> {
+    let heading = format!("List {}/{}", page + 1, list.len());
+    Some([heading.as_bytes(), list.page(page)?].concat())
+}
+
 /// Rounds a time up to a multiple of [`CLASSIC_PAGE_INTERVAL`], so that clients share lists.
 fn align_to_page_interval(at: Time) -> Time {
     let interval_nanos = CLASSIC_PAGE_INTERVAL.as_nanos();
     let elapsed_nanos = at.since_start().as_nanos() % interval_nanos;
     let wait_nanos = if elapsed_nanos == 0 { 0 } else { interval_nanos - elapsed_nanos };
     at + Duration::from_nanos(u64::try_from(wait_nanos).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::HostId;
+    use crate::names::NAME_BYTES;
+
+    /// Returns the texts of the list of `count` users whose names have eight bytes.
+    fn texts(count: u32) -> Vec<String> {
+        let mut names = Names::default();
+        names.directory.add_reader();
+        for id in 0..count {
+            names.directory.add(HostId(id), format!("u{id:07}").as_bytes());
+        }
+        let list = names.lists.list(Time::default(), 0, &mut names.directory, names_bytes_max);
+        let list = list.expect("a list that fits into one turn");
+        let page = |page| String::from_utf8(page_text(&list, page)?).ok();
+        (0..).map_while(page).collect()
+    }
+
+    #[test]
+    fn page_has_its_heading_and_fits_into_one_message() {
+        assert_eq!(texts(0), ["List 1/1"]);
+        assert_eq!(texts(2), ["List 1/1 u0000000 u0000001"]);
+        for count in [250, 2_500] {
+            let texts = texts(count);
+            for (i, text) in texts.iter().enumerate() {
+                assert!(text.starts_with(&format!("List {}/{} u", i + 1, texts.len())));
+                assert!(text.len() <= TEXT_BYTES_MAX, "{text}");
+                let is_full = text.len() + 1 + NAME_BYTES > TEXT_BYTES_MAX;
+                assert!(is_full || i + 1 == texts.len(), "{text}");
+            }
+        }
+    }
 }

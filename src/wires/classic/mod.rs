@@ -1,17 +1,13 @@
 //! The classic wire: messages of 256 bytes with eight-byte names.
 //!
-//! `pages` holds a list of users as it is sent, `list_cache` shares lists between clients,
-//! `list_sender` decides when a client is sent one, and `responder` encodes replies in the form
-//! that the client uses.
+//! `list_sender` decides when a client is sent a list of users, and `responder` encodes replies in
+//! the form that the client uses.
 
 pub mod codec;
-mod list_cache;
 mod list_sender;
-mod pages;
 mod responder;
 mod session;
 
-pub use self::list_cache::ListCache;
 pub use self::session::Session;
 
 use crate::wires::WireSpec;

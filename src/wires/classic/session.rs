@@ -9,7 +9,6 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::codec::{self as wire, Form, Name};
-use super::list_cache::ListCache;
 use super::list_sender::ListSender;
 use super::responder::Responder;
 use crate::id::{HostId, WideId};
@@ -19,14 +18,12 @@ use crate::limits::{
 };
 use crate::link::SendQueue;
 use crate::link::{CloseReason, Time};
-use crate::names::{is_reserved, make_alias, parse_user_name};
+use crate::names::{Names, is_reserved, make_alias, parse_user_name};
 use crate::printable::Printable;
 use crate::relay::encode_mail_text;
 use crate::relay::message::{Message, StatusCode};
 use crate::relay::notice::Notice;
-use crate::wires::{
-    Effect, Effects, NoticeCx, RunMatcher, Session as _, SessionCx, SharedNames, Wire,
-};
+use crate::wires::{Effect, Effects, NoticeCx, RunMatcher, Session as _, SessionCx, Wire};
 
 /// Maximum length of the excerpt of an invalid word in a reply, in bytes. With every byte escaped,
 /// the reply still fits into one message.
@@ -187,26 +184,25 @@ impl crate::wires::Session for Session {
         }
     }
 
-    fn is_behind(&self, names: &SharedNames) -> bool {
+    fn is_behind(&self, names: &Names) -> bool {
         self.list_sender.is_pending(&names.directory)
     }
 
-    fn send_pending(&mut self, now: Time, names: &mut SharedNames, queue: &mut SendQueue) {
+    fn send_pending(&mut self, now: Time, names: &mut Names, queue: &mut SendQueue) {
         if !self.is_behind(names) {
             return;
         }
         // A client that is no longer a user, because the server stops, gets no list.
         if self.responder.is_form_known() && names.directory.name_of(self.id).is_some() {
-            let (directory, lists) = (&mut names.directory, &mut names.lists);
-            self.list_sender.send(now, directory, lists, &mut self.responder, queue);
+            self.list_sender.send(now, names, &mut self.responder, queue);
         } else {
             self.list_sender.pause();
         }
     }
 
-    fn closed(&mut self, names: &mut SharedNames) {
-        if std::mem::take(&mut self.is_directory_reader) && names.directory.remove_reader() {
-            names.lists = ListCache::default();
+    fn closed(&mut self, names: &mut Names) {
+        if std::mem::take(&mut self.is_directory_reader) {
+            names.remove_directory_reader();
         }
     }
 
@@ -363,7 +359,7 @@ impl Session {
     }
 
     /// Returns the name of an online user, or of a recent recipient that has quit.
-    fn name_of(&self, id: HostId, names: &SharedNames) -> Option<Name> {
+    fn name_of(&self, id: HostId, names: &Names) -> Option<Name> {
         let recipient = self.recent_recipients.iter().find(|&&(addressee, _)| addressee == id);
         names.directory.name_of(id).or(recipient.map(|&(_, name)| name))
     }
@@ -404,7 +400,7 @@ fn match_chat<'a>(key: &[u8; 16], bytes: &'a [u8], _: usize) -> Option<(&'a [u8]
 }
 
 /// Returns the name of a chat's sender.
-fn sender_name(source: HostId, names: &SharedNames) -> Name {
+fn sender_name(source: HostId, names: &Names) -> Name {
     names.directory.name_of(source).unwrap_or_else(|| make_alias(b"", source))
 }
 

@@ -1,16 +1,16 @@
-//! The lists of online users, built once for all classic clients of a server.
+//! Lists of the names of online users, built once for all clients of a server.
 
 use std::sync::{Arc, Weak};
 
-use super::pages::{PageBuilder, Pages};
+use super::directory::Directory;
+use super::pages::{PageBuilder, PageCapacity, Pages};
 use crate::limits::CLASSIC_LISTS_BYTES_MAX;
 use crate::link::Time;
-use crate::names::Directory;
 
 /// The list that was finished last, the one under construction, and the earlier ones that clients
 /// have not been sent completely yet.
 #[derive(Debug, Default)]
-pub struct ListCache {
+pub(crate) struct ListCache {
     page_builder: Option<PageBuilder>,
     /// The list that was finished last. The directory may have changed since.
     latest_pages: Option<Arc<Pages>>,
@@ -23,12 +23,14 @@ impl ListCache {
     ///
     /// A list is built over several turns while users join and leave. For each user it shows a
     /// state that was true at some time since the build started. While the lists in use exceed
-    /// [`CLASSIC_LISTS_BYTES_MAX`] bytes, the latest one is returned whatever its version.
-    pub(super) fn list(
+    /// [`CLASSIC_LISTS_BYTES_MAX`] bytes, the latest one is returned whatever its version. All calls
+    /// pass the same `capacity`.
+    pub(crate) fn list(
         &mut self,
         now: Time,
         version: u64,
         directory: &mut Directory,
+        capacity: PageCapacity,
     ) -> Option<Arc<Pages>> {
         loop {
             if let Some(latest) = &self.latest_pages {
@@ -39,7 +41,7 @@ impl ListCache {
                     return Some(Arc::clone(latest));
                 }
             }
-            let list = Arc::new(self.build_pages(now, directory)?);
+            let list = Arc::new(self.build_pages(now, directory, capacity)?);
             self.earlier_pages.retain(|list| list.strong_count() > 0);
             if let Some(previous) = self.latest_pages.replace(list)
                 && Arc::strong_count(&previous) > 1
@@ -50,8 +52,13 @@ impl ListCache {
     }
 
     /// Continues the list under construction, or starts one. Returns it when it is finished.
-    fn build_pages(&mut self, now: Time, directory: &mut Directory) -> Option<Pages> {
-        let new_builder = || PageBuilder::new(directory.version(), directory.len());
+    fn build_pages(
+        &mut self,
+        now: Time,
+        directory: &mut Directory,
+        capacity: PageCapacity,
+    ) -> Option<Pages> {
+        let new_builder = || PageBuilder::new(directory.version(), directory.len(), capacity);
         let mut builder = self.page_builder.take().unwrap_or_else(new_builder);
         while directory.has_work_budget(now) {
             if directory.visit_names(now, builder.last_name(), |name| builder.push(name)) {
@@ -89,7 +96,7 @@ mod tests {
     fn list_now(cache: &mut ListCache, directory: &mut Directory) -> Arc<Pages> {
         let version = directory.version();
         let mut turns = (0..).map(|i| Time::from_start(Duration::from_millis(i)));
-        turns.find_map(|now| cache.list(now, version, directory)).expect("some time")
+        turns.find_map(|now| cache.list(now, version, directory, |_| 200)).expect("some time")
     }
 
     #[test]
@@ -97,11 +104,11 @@ mod tests {
         let mut directory = directory(&[(2, "sam"), (1, "frodo"), (3, "sam")]);
         let mut cache = ListCache::default();
         let list = list_now(&mut cache, &mut directory);
-        assert_eq!(list.page_text(0).as_deref(), Some(&b"List 1/1 frodo sam sam~3"[..]));
+        assert_eq!(list.page(0), Some(&b" frodo sam sam~3"[..]));
         assert!(Arc::ptr_eq(&list, &list_now(&mut cache, &mut directory)));
         directory.remove(HostId(2));
         let next = list_now(&mut cache, &mut directory);
-        assert_eq!(next.page_text(0).as_deref(), Some(&b"List 1/1 frodo sam~3"[..]));
+        assert_eq!(next.page(0), Some(&b" frodo sam~3"[..]));
         assert!(next.version() > list.version());
     }
 

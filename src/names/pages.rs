@@ -1,15 +1,17 @@
-//! The pages of the list of online users: `List I/N NAME NAME …`, with as many names as fit.
+//! A list of names in pages, each with as many names as fit.
 //!
-//! The pages are built once for all clients. The form of the messages, which differs between
-//! clients, is added when a page is sent. A long list is built in several steps, see
-//! [`PageBuilder`].
+//! The pages are built once for all clients. A wire numbers them `I/N` and adds a heading when it
+//! sends one. A long list is built in several steps, see [`PageBuilder`].
 
-use super::codec::TEXT_BYTES_MAX;
-use crate::names::{NAME_BYTES, Name};
+use super::name::{NAME_BYTES, Name};
+
+/// Returns how many bytes of names fit on a page, each name after a space, when the digits of its
+/// number and of the page count together are `digits`.
+pub(crate) type PageCapacity = fn(digits: usize) -> usize;
 
 /// The pages of one version of the list. Never empty.
 #[derive(Debug)]
-pub(super) struct Pages {
+pub(crate) struct Pages {
     version: u64,
     /// The names of all pages, each after a space.
     packed_names: Vec<u8>,
@@ -18,13 +20,13 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    /// Returns the version of the directory, see [`crate::names::Directory::version`].
-    pub(super) fn version(&self) -> u64 {
+    /// Returns the version of the directory, see [`super::Directory::version`].
+    pub(crate) fn version(&self) -> u64 {
         self.version
     }
 
     /// Returns the number of pages.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.page_starts.len()
     }
 
@@ -33,12 +35,11 @@ impl Pages {
         self.packed_names.len() + self.page_starts.len() * size_of::<usize>()
     }
 
-    /// Returns the text of a page, counted from 0.
-    pub(super) fn page_text(&self, page: usize) -> Option<Vec<u8>> {
+    /// Returns the names on a page, counted from 0, each after a space.
+    pub(crate) fn page(&self, page: usize) -> Option<&[u8]> {
         let start = *self.page_starts.get(page)?;
         let end = self.page_starts.get(page + 1).copied().unwrap_or(self.packed_names.len());
-        let header = format!("List {}/{}", page + 1, self.len());
-        Some([header.as_bytes(), &self.packed_names[start..end]].concat())
+        Some(&self.packed_names[start..end])
     }
 }
 
@@ -49,6 +50,7 @@ impl Pages {
 #[derive(Debug)]
 pub(super) struct PageBuilder {
     pages: Pages,
+    capacity: PageCapacity,
     count_digits: usize,
     /// Offset at which the current page must end.
     page_end: usize,
@@ -57,10 +59,10 @@ pub(super) struct PageBuilder {
 
 impl PageBuilder {
     /// Creates an empty list, with space for about `count` names.
-    pub(super) fn new(version: u64, count: usize) -> Self {
+    pub(super) fn new(version: u64, count: usize, capacity: PageCapacity) -> Self {
         let packed_names = Vec::with_capacity(count * (1 + NAME_BYTES));
         let pages = Pages { version, packed_names, page_starts: Vec::new() };
-        let mut builder = Self { pages, count_digits: 1, page_end: 0, last_name: None };
+        let mut builder = Self { pages, capacity, count_digits: 1, page_end: 0, last_name: None };
         builder.start_page();
         builder
     }
@@ -90,8 +92,8 @@ impl PageBuilder {
 
     fn start_page(&mut self) -> bool {
         let page_digits = (self.pages.len() + 1).to_string().len();
-        self.page_end = self.pages.packed_names.len() + TEXT_BYTES_MAX
-            - ("List ".len() + page_digits + "/".len() + self.count_digits);
+        self.page_end =
+            self.pages.packed_names.len() + (self.capacity)(page_digits + self.count_digits);
         self.pages.page_starts.push(self.pages.packed_names.len());
         page_digits <= self.count_digits
     }
@@ -109,8 +111,12 @@ mod tests {
 
     use super::*;
 
+    /// Size of a page with its heading `List I/N`, in bytes.
+    const PAGE_BYTES_MAX: usize = 239;
+
     fn build_pages(version: u64, names: &[Name]) -> Pages {
-        let mut builder = PageBuilder::new(version, names.len());
+        let capacity = |digits| PAGE_BYTES_MAX - ("List /".len() + digits);
+        let mut builder = PageBuilder::new(version, names.len(), capacity);
         while !names.iter().all(|&name| builder.push(name)) {}
         builder.finish()
     }
@@ -122,21 +128,22 @@ mod tests {
         assert_eq!(pages.version(), 7);
         let count = pages.len();
         let mut found = Vec::new();
+        let len = |page: usize| {
+            let heading = format!("List {}/{count}", page + 1);
+            heading.len() + pages.page(page).expect("a page").len()
+        };
         for page in 0..count {
-            let text = pages.page_text(page).expect("a page");
-            assert!(text.len() <= TEXT_BYTES_MAX, "{} bytes", text.len());
-            let text = std::str::from_utf8(&text).expect("ASCII here");
+            assert!(len(page) <= PAGE_BYTES_MAX, "{} bytes", len(page));
+            let text = std::str::from_utf8(pages.page(page).expect("a page")).expect("ASCII here");
             let mut words = text.split(' ');
-            assert_eq!(words.next(), Some("List"));
-            assert_eq!(words.next(), Some(&*format!("{}/{count}", page + 1)));
+            assert_eq!(words.next(), Some(""));
             if page > 0 {
-                let before = pages.page_text(page - 1).expect("a page");
                 let first = words.clone().next().expect("a page that is there for a name");
-                assert!(before.len() + 1 + first.len() > TEXT_BYTES_MAX, "packed full");
+                assert!(len(page - 1) + 1 + first.len() > PAGE_BYTES_MAX, "packed full");
             }
             found.extend(words.map(|word| Name::new(word.as_bytes()).expect("a name")));
         }
-        assert_eq!(pages.page_text(count), None);
+        assert_eq!(pages.page(count), None);
         assert_eq!(found, names);
         count
     }
@@ -148,7 +155,7 @@ mod tests {
     #[test]
     fn empty_list_is_one_page() {
         assert_eq!(check(&[]), 1);
-        assert_eq!(build_pages(0, &[]).page_text(0).as_deref(), Some(&b"List 1/1"[..]));
+        assert_eq!(build_pages(0, &[]).page(0), Some(&b""[..]));
     }
 
     #[test]
