@@ -9,7 +9,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use crc::id::HostId;
 use crc::limits::FRAME_BYTES_MAX;
 use crc::relay::message::{HostKind, Message, Registration, StatusCode};
-use crc::wires::crc::codec as wire;
+use crc::wires::crc::codec;
 
 fn messages() -> [(&'static str, Message<'static>); 5] {
     let (source, destination, last_hop) = (HostId(101), HostId(102), HostId(2));
@@ -30,15 +30,17 @@ fn bench(c: &mut Criterion) {
         let mut group = c.benchmark_group(format!("codec/{name}"));
         group.throughput(Throughput::Elements(1));
         let mut frame = Vec::new();
-        wire::encode(&message, &mut frame);
+        codec::encode(&message, &mut frame);
         group.bench_function("parse", |b| {
-            b.iter(|| wire::parse(black_box(&frame), FRAME_BYTES_MAX).map(|found| found.is_some()));
+            b.iter(|| {
+                codec::parse(black_box(&frame), FRAME_BYTES_MAX).map(|found| found.is_some())
+            });
         });
         let mut out = Vec::with_capacity(frame.len());
         group.bench_function("encode", |b| {
             b.iter(|| {
                 out.clear();
-                wire::encode(black_box(&message), &mut out);
+                codec::encode(black_box(&message), &mut out);
                 out.len()
             });
         });

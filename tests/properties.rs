@@ -8,7 +8,7 @@ use crc::node::{Action, Node};
 use crc::relay::message::{HostKind, Message, Registration, StatusCode};
 use crc::relay::{FirstLink, Identity};
 use crc::wires::Wire;
-use crc::wires::crc::codec as wire;
+use crc::wires::crc::codec;
 use crc_tests::frames;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -79,7 +79,7 @@ proptest! {
 
     #[test]
     fn encoded_frame_parses_back(frame in any_frame()) {
-        let (message, len) = wire::parse(&frame, FRAME_BYTES_MAX).expect("valid").expect("whole");
+        let (message, len) = codec::parse(&frame, FRAME_BYTES_MAX).expect("valid").expect("whole");
         prop_assert_eq!(len, frame.len());
         prop_assert_eq!(frames::encode(&message), frame);
     }
@@ -94,7 +94,7 @@ proptest! {
         let (mut rest, mut cuts) = (&stream[..], cuts.into_iter().cycle());
         while !rest.is_empty() {
             let count = cuts.next().expect("a cycle").min(rest.len());
-            let frame_len = |bytes: &[u8]| wire::frame_len(bytes, FRAME_BYTES_MAX);
+            let frame_len = |bytes: &[u8]| codec::frame_len(bytes, FRAME_BYTES_MAX);
             let on_frame = |frame: &[u8]| { decoded.push(frame.to_vec()); true };
             prop_assert_eq!(decoder.decode(&rest[..count], frame_len, on_frame), Ok(()));
             rest = &rest[count..];

@@ -8,7 +8,7 @@ use crc::id::HostId;
 use crc::limits::{DIRECT_WRITE_BYTES_MIN, FRAME_BYTES_MAX, UPLINK_REFUSED_RETRY_DELAY};
 use crc::relay::FirstLink;
 use crc::relay::message::{HostKind, Message};
-use crc::wires::crc::codec as wire;
+use crc::wires::crc::codec;
 use crc_tests::frames::{self, chat, quit};
 use crc_tests::sim::{ClientId, NetConditions, ServerSpec, World};
 use rand::rngs::StdRng;
@@ -79,7 +79,7 @@ impl ClientView {
     fn receive(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         while !rest.is_empty() {
-            let (message, len) = wire::parse(rest, FRAME_BYTES_MAX)
+            let (message, len) = codec::parse(rest, FRAME_BYTES_MAX)
                 .expect("frames of the protocol")
                 .expect("whole frames only");
             match message {

@@ -3,7 +3,7 @@
 use crc::id::HostId;
 use crc::limits::FRAME_BYTES_MAX;
 use crc::relay::message::{HostKind, Message, Registration, StatusCode};
-use crc::wires::crc::codec as wire;
+use crc::wires::crc::codec;
 
 /// The code of the status by which a CRC client says that it reads frames cut at any byte.
 const READS_CUT_FRAMES: StatusCode = StatusCode(0xC700);
@@ -12,7 +12,7 @@ const READS_CUT_FRAMES: StatusCode = StatusCode(0xC700);
 #[must_use]
 pub fn encode(message: &Message<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
-    wire::encode(message, &mut bytes);
+    codec::encode(message, &mut bytes);
     bytes
 }
 
@@ -34,7 +34,7 @@ pub fn user_that_reads_cut_frames(id: u32, name: &str, info: &str) -> Vec<u8> {
 pub(crate) fn append_reads_cut_frames(id: u32, out: &mut Vec<u8>) {
     let (source, destination) = (HostId(id), HostId::EXTENSION);
     let status = Message::Status { source, destination, code: READS_CUT_FRAMES, text: b"" };
-    wire::encode(&status, out);
+    codec::encode(&status, out);
 }
 
 /// Returns the registration of an adjacent server.
@@ -86,7 +86,7 @@ pub fn server_quit(id: u32, replacement: u32, text: &str) -> Vec<u8> {
 pub fn split_frames(mut bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     while !bytes.is_empty() {
-        let len = wire::frame_len(bytes, FRAME_BYTES_MAX).expect("frames of the protocol");
+        let len = codec::frame_len(bytes, FRAME_BYTES_MAX).expect("frames of the protocol");
         let (frame, rest) = bytes.split_at(len.expect("whole headers"));
         frames.push(frame.to_vec());
         bytes = rest;

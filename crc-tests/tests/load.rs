@@ -10,7 +10,7 @@ use std::sync::{LazyLock, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crc::wires::crc::codec as wire;
+use crc::wires::crc::codec;
 use crc_tests::frames::status;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -371,7 +371,7 @@ fn serve_client(index: usize, mut stream: TcpStream, writers: &[TcpStream], ids:
     let (mut bytes, mut buffer, mut count) = (Vec::new(), [0; 4096], 0);
     while let Ok(read @ 1..) = stream.read(&mut buffer) {
         bytes.extend_from_slice(&buffer[..read]);
-        while let Ok(Some(len)) = wire::frame_len(&bytes, 1 << 20) {
+        while let Ok(Some(len)) = codec::frame_len(&bytes, 1 << 20) {
             if len > bytes.len() {
                 break;
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::TcpStream;
 
 use crc::link::frame_decoder::FrameDecoder;
-use crc::wires::classic::codec as wire;
+use crc::wires::classic::codec;
 use crc::wires::classic::codec::{Form, Message, Name};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
@@ -17,7 +17,7 @@ fn name(text: &str) -> Name {
 fn encode_message(source: &str, destination: &str, text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let (destination, source, text) = (name(destination), name(source), text.as_bytes());
-    wire::encode(&Message { destination, source, text }, Form::Padded, &mut bytes);
+    codec::encode(&Message { destination, source, text }, Form::Padded, &mut bytes);
     bytes
 }
 
@@ -57,7 +57,7 @@ impl Observer {
             self.bytes += count;
             let Self { decoder, pages, latest_list, list_count, .. } = self;
             let each = |frame: &[u8]| {
-                let Some(message) = wire::parse_frame(frame) else { return true };
+                let Some(message) = codec::parse_frame(frame) else { return true };
                 let text = std::str::from_utf8(message.text).expect("text");
                 let Some((position, names)) =
                     text.strip_prefix("List ").and_then(|t| t.split_once(' '))
@@ -75,7 +75,7 @@ impl Observer {
                 }
                 true
             };
-            decoder.decode(&buffer[..count], wire::frame_len, each).expect("messages");
+            decoder.decode(&buffer[..count], codec::frame_len, each).expect("messages");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crc::wires::direct::codec as wire;
+use crc::wires::direct::codec;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
@@ -24,12 +24,14 @@ impl DirectClient {
         stream.set_read_timeout(Some(TIMEOUT)).ok()?;
         let mut direct = Self { stream, received: Vec::new() };
         direct.next_frame()?;
-        let control = Some(wire::Control::DesiredId(id));
+        let control = Some(codec::Control::DesiredId(id));
         let mut desire = Vec::new();
-        wire::encode(&wire::Message { control, ..wire::Message::default() }, &mut desire);
+        codec::encode(&codec::Message { control, ..codec::Message::default() }, &mut desire);
         direct.stream.write_all(&desire).ok()?;
         match direct.next_message()?.control {
-            Some(wire::Control::Handshake(handshake)) => assert!(!handshake.error, "{id} is taken"),
+            Some(codec::Control::Handshake(handshake)) => {
+                assert!(!handshake.error, "{id} is taken")
+            }
             control => panic!("not an answer: {control:?}"),
         }
         Some(direct)
@@ -38,7 +40,7 @@ impl DirectClient {
     /// Returns the next frame, or `None` at the end of the stream.
     fn next_frame(&mut self) -> Option<Vec<u8>> {
         loop {
-            let len = wire::frame_len(&self.received, 2 << 20).expect("a frame");
+            let len = codec::frame_len(&self.received, 2 << 20).expect("a frame");
             if let Some(len) = len.filter(|&len| len <= self.received.len()) {
                 return Some(self.received.drain(..len).collect());
             }
@@ -52,13 +54,13 @@ impl DirectClient {
         }
     }
 
-    fn next_message(&mut self) -> Option<wire::Message> {
-        self.next_frame().map(|frame| wire::parse_frame(&frame).expect("a message"))
+    fn next_message(&mut self) -> Option<codec::Message> {
+        self.next_frame().map(|frame| codec::parse_frame(&frame).expect("a message"))
     }
 
     fn send(&mut self, to: i64, text: &str) -> bool {
         let mut frame = Vec::new();
-        wire::encode_plain(0, to, text, &mut frame);
+        codec::encode_plain(0, to, text, &mut frame);
         self.stream.write_all(&frame).is_ok()
     }
 }

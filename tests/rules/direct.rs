@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use super::*;
 
 use crc::link::Machine as _;
-use crc::wires::direct::codec as wire;
+use crc::wires::direct::codec;
 use crc::wires::direct::codec::{Control, FastHandshake};
 
 /// A client of the direct wire.
@@ -14,21 +14,21 @@ pub(super) struct DirectClient {
     pub(super) client: ClientId,
     pub(super) id: i64,
     /// The answer to the handshake.
-    pub(super) early_messages: RefCell<Vec<wire::Message>>,
+    pub(super) early_messages: RefCell<Vec<codec::Message>>,
 }
 
 /// Returns the frames that a client sends.
 pub(super) fn text_frame(to: i64, text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     // A client may write any sender.
-    wire::encode_plain(666, to, text, &mut bytes);
+    codec::encode_plain(666, to, text, &mut bytes);
     bytes
 }
 
 fn desired_id_frame(id: i64) -> Vec<u8> {
     let mut bytes = Vec::new();
     let control = Some(Control::DesiredId(id));
-    wire::encode(&wire::Message { control, ..wire::Message::default() }, &mut bytes);
+    codec::encode(&codec::Message { control, ..codec::Message::default() }, &mut bytes);
     bytes
 }
 
@@ -37,8 +37,8 @@ fn connect_client(world: &mut World, server: usize) -> DirectClient {
     let client = world.connect_on(server, Wire::DIRECT);
     world.run_until_quiescent();
     let bytes = world.take_received(client);
-    let handshake = wire::parse_handshake(&bytes).expect("a handshake");
-    assert_eq!(wire::frame_len(&bytes, 1024), Ok(Some(bytes.len())), "and nothing else");
+    let handshake = codec::parse_handshake(&bytes).expect("a handshake");
+    assert_eq!(codec::frame_len(&bytes, 1024), Ok(Some(bytes.len())), "and nothing else");
     assert!(!handshake.error && handshake.id > 0, "{handshake:?}");
     DirectClient { client, id: handshake.id, early_messages: RefCell::default() }
 }
@@ -51,25 +51,25 @@ pub(super) fn connect_with_id(world: &mut World, server: usize, id: i64) -> Dire
     let mut received = take_messages(world, &direct);
     let answer = received.remove(0);
     let control = Some(Control::Handshake(FastHandshake { id, error: false }));
-    assert_eq!(answer, wire::Message { to: id, control, ..wire::Message::default() });
+    assert_eq!(answer, codec::Message { to: id, control, ..codec::Message::default() });
     (direct.id, direct.early_messages) = (id, received.into());
     direct
 }
 
 /// Returns the messages that a client has received.
-pub(super) fn take_messages(world: &mut World, direct: &DirectClient) -> Vec<wire::Message> {
+pub(super) fn take_messages(world: &mut World, direct: &DirectClient) -> Vec<codec::Message> {
     let bytes = world.take_received(direct.client);
     let (mut rest, mut messages) = (&bytes[..], direct.early_messages.take());
     while !rest.is_empty() {
-        let len = wire::frame_len(rest, 2 << 20).expect("a frame").expect("a whole header");
-        messages.push(wire::parse_frame(&rest[..len]).expect("a message"));
+        let len = codec::frame_len(rest, 2 << 20).expect("a frame").expect("a whole header");
+        messages.push(codec::parse_frame(&rest[..len]).expect("a message"));
         rest = &rest[len..];
     }
     messages
 }
 
 /// Returns the senders and texts of messages.
-pub(super) fn sender_texts(messages: &[wire::Message]) -> Vec<(i64, &str)> {
+pub(super) fn sender_texts(messages: &[codec::Message]) -> Vec<(i64, &str)> {
     assert!(messages.iter().all(|message| message.control.is_none()), "{messages:?}");
     messages.iter().map(|message| (message.from, &*message.msg)).collect()
 }
@@ -108,7 +108,7 @@ fn desired_id_is_granted_only_when_free() {
         world.run_until_quiescent();
         let handshake = FastHandshake { id: other.id, error: true };
         let control = Some(Control::Handshake(handshake));
-        let expected = wire::Message { to: other.id, control, ..wire::Message::default() };
+        let expected = codec::Message { to: other.id, control, ..codec::Message::default() };
         assert_eq!(take_messages(&mut world, &other), [expected], "{taken}");
         // The client keeps the id that it has.
         world.send(other.client, &text_frame(3_000, "Hi"));
@@ -121,7 +121,7 @@ fn desired_id_is_granted_only_when_free() {
     world.send(merry.client, &desired_id_frame(3_000));
     world.run_until_quiescent();
     let control = Some(Control::Handshake(FastHandshake { id: 3_000, error: false }));
-    let expected = wire::Message { to: 3_000, control, ..wire::Message::default() };
+    let expected = codec::Message { to: 3_000, control, ..codec::Message::default() };
     assert_eq!(take_messages(&mut world, &merry), [expected]);
 }
 
@@ -209,9 +209,9 @@ fn server_echoes_chats_to_id_0_and_sets_the_true_sender() {
     world.send(seven.client, &text_frame(0, "echo"));
     world.send(seven.client, &text_frame(8, "Hi"));
     world.run_until_quiescent();
-    let echo = wire::Message { from: 7, to: 0, msg: "echo".to_owned(), control: None };
+    let echo = codec::Message { from: 7, to: 0, msg: "echo".to_owned(), control: None };
     assert_eq!(take_messages(&mut world, &seven), [echo]);
-    let hi = wire::Message { from: 7, to: 8, msg: "Hi".to_owned(), control: None };
+    let hi = codec::Message { from: 7, to: 8, msg: "Hi".to_owned(), control: None };
     assert_eq!(take_messages(&mut world, &eight), [hi]);
 }
 
@@ -274,9 +274,9 @@ fn client_gets_an_error_handshake_when_the_host_table_is_full() {
     let one = world.start(ServerSpec { limits, ..ServerSpec::new(1, None) });
     let [first, second] = [(); 2].map(|()| world.connect_on(one, Wire::DIRECT));
     world.run_until_quiescent();
-    assert!(!wire::parse_handshake(&world.take_received(first)).expect("a handshake").error);
+    assert!(!codec::parse_handshake(&world.take_received(first)).expect("a handshake").error);
     let bytes = world.take_received(second);
-    assert_eq!(wire::parse_handshake(&bytes), Ok(FastHandshake { id: 0, error: true }));
+    assert_eq!(codec::parse_handshake(&bytes), Ok(FastHandshake { id: 0, error: true }));
     assert!(world.is_closed(second));
 }
 

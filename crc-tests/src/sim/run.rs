@@ -5,7 +5,7 @@ use crc::link::frame_decoder::FrameDecoder;
 use crc::link::{CloseReason, LinkId, Machine as _, Origin, Time};
 use crc::node::{Action, Node};
 use crc::wires::Wire;
-use crc::wires::crc::codec as wire;
+use crc::wires::crc::codec;
 use rand::RngExt as _;
 
 use super::{PipeEnd, World};
@@ -150,7 +150,7 @@ impl World {
         };
         let (at, first_frames) = (*at, &mut server.first_frames);
         let mut is_complete = false;
-        let len_of = |bytes: &[u8]| wire::frame_len(bytes, usize::MAX);
+        let len_of = |bytes: &[u8]| codec::frame_len(bytes, usize::MAX);
         let result = decoder.decode(bytes, len_of, |frame| {
             first_frames[at] = frame.to_vec();
             is_complete = true;

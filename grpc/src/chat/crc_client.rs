@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use crc::limits::FRAME_BYTES_MAX_CEILING;
 use crc::link::frame_decoder::FrameDecoder;
 use crc::uri::Address;
-use crc::wires::crc::codec as wire;
+use crc::wires::crc::codec;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -137,7 +137,7 @@ impl CrcClient {
         };
         let mut events = Vec::new();
         let Self { decoder, directory, unsent, .. } = self;
-        let frame_len = |bytes: &[u8]| wire::frame_len(bytes, FRAME_BYTES_MAX_CEILING);
+        let frame_len = |bytes: &[u8]| codec::frame_len(bytes, FRAME_BYTES_MAX_CEILING);
         let on_frame = |frame: &[u8]| {
             events.extend(directory.receive(frame, unsent));
             true

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 
 use crc::id::HostId;
 use crc::relay::message::{HostKind, Message, Registration, StatusCode};
-use crc::wires::crc::codec as wire;
+use crc::wires::crc::codec;
 
 use crate::limits::{ID_ATTEMPTS_MAX, USERS_MAX};
 
@@ -74,12 +74,12 @@ impl Directory {
             name: &self.name,
             info: &self.info,
         };
-        wire::encode(&Message::Registration(registration), out);
+        codec::encode(&Message::Registration(registration), out);
     }
 
     /// Encodes our quit.
     pub(crate) fn encode_quit(&self, out: &mut Vec<u8>) {
-        wire::encode(&Message::ClientQuit { source: self.id, text: b"" }, out);
+        codec::encode(&Message::ClientQuit { source: self.id, text: b"" }, out);
     }
 
     /// Returns whether a user is in the network.
@@ -111,9 +111,9 @@ impl Directory {
         after.next().or_else(|| all().next())
     }
 
-    /// Handles a frame that [`wire::frame_len`] has accepted.
+    /// Handles a frame that [`codec::frame_len`] has accepted.
     pub(crate) fn receive(&mut self, frame: &[u8], out: &mut Vec<u8>) -> Option<DirectoryEvent> {
-        match wire::parse_frame(frame) {
+        match codec::parse_frame(frame) {
             Message::Status { destination: HostId::EXTENSION, .. } => None,
             Message::Status { code, .. } => self.handle_status(code, out),
             Message::Registration(Registration {
@@ -147,7 +147,7 @@ impl Directory {
             StatusCode::WELCOME if !self.is_registered => {
                 self.is_registered = true;
                 let (source, destination) = (self.id, self.id);
-                wire::encode(&Message::Chat { source, destination, text: b"" }, out);
+                codec::encode(&Message::Chat { source, destination, text: b"" }, out);
                 Some(DirectoryEvent::Welcome)
             }
             StatusCode::ID_TAKEN if !self.is_registered && self.id_attempts < ID_ATTEMPTS_MAX => {
@@ -216,10 +216,10 @@ mod tests {
         message: &Message<'_>,
     ) -> (Option<DirectoryEvent>, Vec<u8>) {
         let (mut frame, mut out, mut types) = (Vec::new(), Vec::new(), Vec::new());
-        wire::encode(message, &mut frame);
+        codec::encode(message, &mut frame);
         let event = directory.receive(&frame, &mut out);
         let mut rest = &out[..];
-        while let Ok(Some(len)) = wire::frame_len(rest, usize::MAX) {
+        while let Ok(Some(len)) = codec::frame_len(rest, usize::MAX) {
             types.push(rest[0]);
             rest = &rest[len..];
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::{FrameLenFn, LineError, NAME_LOOKUP_TIMEOUT, Session, SessionError};
 use crate::client::event::{Event, Text, User};
 use crate::client::grammar::Recipient;
-use crate::wires::classic::codec as wire;
+use crate::wires::classic::codec;
 use crate::wires::classic::codec::{Form, Message, NAME_BYTES, Name, TEXT_BYTES_MAX};
 
 /// Maximum heartbeat interval; longer ones are reduced to it.
@@ -69,7 +69,7 @@ impl Session for Classic {
     }
 
     fn frame_len(&self) -> FrameLenFn {
-        |bytes| wire::frame_len(bytes).map_err(|error| error.to_string())
+        |bytes| codec::frame_len(bytes).map_err(|error| error.to_string())
     }
 
     fn open(&self, out: &mut Vec<u8>) {
@@ -83,7 +83,7 @@ impl Session for Classic {
         _out: &mut Vec<u8>,
         events: &mut Vec<Event>,
     ) -> Result<(), SessionError> {
-        match wire::parse_frame(frame) {
+        match codec::parse_frame(frame) {
             None => Ok(()),
             Some(Message { source: Name::SERVER, text, .. }) => {
                 self.handle_server_message(now, text, events)
@@ -115,9 +115,9 @@ impl Session for Classic {
         let destination = destination.ok_or_else(|| {
             LineError::Invalid(format!("{name} is not a name: they have 1 to {NAME_BYTES} bytes"))
         })?;
-        for text in wire::split_text(text.as_bytes(), TEXT_BYTES_MAX) {
+        for text in codec::split_text(text.as_bytes(), TEXT_BYTES_MAX) {
             let message = Message { destination, source: self.name, text };
-            wire::encode(&message, Form::Padded, out);
+            codec::encode(&message, Form::Padded, out);
         }
         Ok(())
     }
@@ -155,7 +155,7 @@ impl Classic {
     fn send_to_server(&self, command: &[u8], out: &mut Vec<u8>) {
         let text = [command, self.name.unpadded()].concat();
         let message = Message { destination: Name::SERVER, source: self.name, text: &text };
-        wire::encode(&message, Form::Padded, out);
+        codec::encode(&message, Form::Padded, out);
     }
 
     fn handle_server_message(

@@ -21,7 +21,7 @@ use crate::id::HostId;
 use crate::limits::FRAME_BYTES_MAX_CEILING;
 use crate::relay::Identity;
 use crate::relay::message::{HostKind, Message, Registration, StatusCode};
-use crate::wires::crc::codec as wire;
+use crate::wires::crc::codec;
 
 /// Time without a frame after which the list of users counts as complete.
 pub(in crate::client) const LIST_QUIET_PERIOD: Duration = Duration::from_millis(100);
@@ -70,7 +70,7 @@ impl Session for Crc {
     }
 
     fn frame_len(&self) -> FrameLenFn {
-        |bytes| wire::frame_len(bytes, FRAME_BYTES_MAX_CEILING).map_err(|error| error.to_string())
+        |bytes| codec::frame_len(bytes, FRAME_BYTES_MAX_CEILING).map_err(|error| error.to_string())
     }
 
     fn open(&self, out: &mut Vec<u8>) {
@@ -81,7 +81,7 @@ impl Session for Crc {
             name: &self.identity.name,
             info: &self.identity.info,
         };
-        wire::encode(&Message::Registration(registration), out);
+        codec::encode(&Message::Registration(registration), out);
         // In the same write, so that a server never sees it without the registration.
         let reads_cut_frames = Message::Status {
             source: self.identity.id,
@@ -89,7 +89,7 @@ impl Session for Crc {
             code: READS_CUT_FRAMES,
             text: b"",
         };
-        wire::encode(&reads_cut_frames, out);
+        codec::encode(&reads_cut_frames, out);
     }
 
     fn on_frame(
@@ -101,7 +101,7 @@ impl Session for Crc {
     ) -> Result<(), SessionError> {
         self.list_deadline = self.names_deadline.min(now + LIST_QUIET_PERIOD);
         let own_id = self.identity.id;
-        match wire::parse_frame(frame) {
+        match codec::parse_frame(frame) {
             Message::Status { destination, .. } if destination == HostId::EXTENSION => {}
             Message::Status { code, text, .. } => {
                 return self.handle_status(now, code, text, out, events);
@@ -251,7 +251,7 @@ impl Crc {
 /// Appends a frame unless it is longer than servers accept.
 fn encode_bounded(message: &Message<'_>, out: &mut Vec<u8>) -> Result<(), LineError> {
     let mut frame = Vec::new();
-    wire::encode(message, &mut frame);
+    codec::encode(message, &mut frame);
     check_frame_len(frame.len())?;
     out.append(&mut frame);
     Ok(())

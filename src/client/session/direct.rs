@@ -9,7 +9,7 @@ use super::{FrameLenFn, LineError, Session, SessionError, check_frame_len, id_to
 use crate::client::event::{Event, User};
 use crate::client::grammar::Recipient;
 use crate::limits::FRAME_BYTES_MAX_CEILING;
-use crate::wires::direct::codec as wire;
+use crate::wires::direct::codec;
 use crate::wires::direct::codec::{Control, FastHandshake, Message, WireError};
 
 /// The id of the server.
@@ -50,7 +50,7 @@ impl Session for Direct {
     }
 
     fn frame_len(&self) -> FrameLenFn {
-        |bytes| wire::frame_len(bytes, FRAME_BYTES_MAX_CEILING).map_err(|error| error.to_string())
+        |bytes| codec::frame_len(bytes, FRAME_BYTES_MAX_CEILING).map_err(|error| error.to_string())
     }
 
     /// Sends nothing: the server sends the first frame.
@@ -65,11 +65,11 @@ impl Session for Direct {
     ) -> Result<(), SessionError> {
         let protocol_error = |error: WireError| SessionError::Protocol(error.to_string());
         if let State::AwaitingGreeting { desired_id } = self.state {
-            let handshake = wire::parse_handshake(frame).map_err(protocol_error)?;
+            let handshake = codec::parse_handshake(frame).map_err(protocol_error)?;
             return self.handle_greeting(handshake, desired_id, out, events);
         }
         let Message { from, msg, control, .. } =
-            wire::parse_frame(frame).map_err(protocol_error)?;
+            codec::parse_frame(frame).map_err(protocol_error)?;
         match (control, self.state) {
             (Some(Control::Handshake(handshake)), State::AwaitingId { desired_id }) => {
                 if handshake.error {
@@ -107,7 +107,7 @@ impl Session for Direct {
             }
         };
         let mut frame = Vec::new();
-        wire::encode_plain(self.id, to, text, &mut frame);
+        codec::encode_plain(self.id, to, text, &mut frame);
         check_frame_len(frame.len() - HEADER_BYTES)?;
         out.append(&mut frame);
         Ok(())
@@ -146,7 +146,7 @@ impl Direct {
                 self.id = id;
                 self.state = State::AwaitingId { desired_id };
                 let control = Some(Control::DesiredId(desired_id));
-                wire::encode(&Message { control, ..Message::default() }, out);
+                codec::encode(&Message { control, ..Message::default() }, out);
             }
         }
         Ok(())

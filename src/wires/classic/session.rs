@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::codec::{self as wire, Form, Name};
+use super::codec::{self, Form, Name};
 use super::list_sender::ListSender;
 use super::responder::Responder;
 use crate::id::{HostId, WideId};
@@ -88,7 +88,7 @@ impl crate::wires::Session for Session {
 
     #[inline]
     fn frame_len(&self, bytes: &[u8], _: &Limits) -> Result<Option<usize>, String> {
-        wire::frame_len(bytes).map_err(|error| error.to_string())
+        codec::frame_len(bytes).map_err(|error| error.to_string())
     }
 
     fn on_frame<'a>(&mut self, frame: &'a [u8], cx: &mut SessionCx<'_>, effects: &mut Effects<'a>) {
@@ -97,7 +97,7 @@ impl crate::wires::Session for Session {
             return effects.push(Effect::Close(reason.clone()));
         }
         self.send_pending(cx.now, cx.names, cx.queue);
-        let Some(message) = wire::parse_frame(frame) else {
+        let Some(message) = codec::parse_frame(frame) else {
             return;
         };
         let (command, argument) = split_command(message.text);
@@ -323,7 +323,7 @@ impl Session {
     /// Handles a chat of an online client to a user, or to all.
     fn handle_chat<'a>(
         &mut self,
-        message: &wire::Message<'a>,
+        message: &codec::Message<'a>,
         cx: &mut SessionCx<'_>,
     ) -> Option<Effect<'a>> {
         let (from, text) = (self.id, Cow::Borrowed(message.text));
@@ -396,7 +396,7 @@ impl Session {
 fn match_chat<'a>(key: &[u8; 16], bytes: &'a [u8], _: usize) -> Option<(&'a [u8], usize)> {
     let (destination, source) = key.split_first_chunk()?;
     let source = source.try_into().ok()?;
-    wire::parse_text_between(Name::from_padded(*destination), Name::from_padded(source), bytes)
+    codec::parse_text_between(Name::from_padded(*destination), Name::from_padded(source), bytes)
 }
 
 /// Returns the name of a chat's sender.

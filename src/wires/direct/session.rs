@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::codec::{self as wire, Control, FastHandshake};
+use super::codec::{self, Control, FastHandshake};
 use crate::id::{HostId, WideId};
 use crate::limits::{DIRECT_ID_CHANGE_INTERVAL, FRAME_HEADROOM_BYTES, Limits};
 use crate::link::SendQueue;
@@ -54,7 +54,7 @@ impl crate::wires::Session for Session {
 
     #[inline]
     fn frame_len(&self, bytes: &[u8], limits: &Limits) -> Result<Option<usize>, String> {
-        wire::frame_len(bytes, limits.frame_bytes_max).map_err(|error| error.to_string())
+        codec::frame_len(bytes, limits.frame_bytes_max).map_err(|error| error.to_string())
     }
 
     /// Assigns an id. An id that mail waits for is left to the user who asks for it.
@@ -67,7 +67,7 @@ impl crate::wires::Session for Session {
     }
 
     fn on_frame<'a>(&mut self, frame: &'a [u8], cx: &mut SessionCx<'_>, effects: &mut Effects<'a>) {
-        let message = match wire::parse_client_frame(frame) {
+        let message = match codec::parse_client_frame(frame) {
             Ok(message) => message,
             Err(error) => {
                 let reason = CloseReason::ProtocolError(error.to_string());
@@ -94,7 +94,7 @@ impl crate::wires::Session for Session {
                     self.send_handshake(false, cx.queue);
                 } else {
                     let handshake = FastHandshake { id: self.wide_id.0, error: false };
-                    wire::encode(&handshake, cx.queue.tail());
+                    codec::encode(&handshake, cx.queue.tail());
                 }
             }
             Notice::MailRefused { to, reason } => {
@@ -126,7 +126,7 @@ impl crate::wires::Session for Session {
     }
 
     fn on_registration_refused(&mut self, queue: &mut SendQueue) {
-        wire::encode(&FastHandshake { id: 0, error: true }, queue.tail());
+        codec::encode(&FastHandshake { id: 0, error: true }, queue.tail());
     }
 
     fn run_matcher(&self) -> Option<RunMatcher> {
@@ -192,8 +192,8 @@ impl Session {
     fn send_handshake(&self, error: bool, queue: &mut SendQueue) {
         let WideId(id) = self.wide_id;
         let control = Some(Control::Handshake(FastHandshake { id, error }));
-        let message = wire::Message { to: id, control, ..wire::Message::default() };
-        wire::encode(&message, queue.tail());
+        let message = codec::Message { to: id, control, ..codec::Message::default() };
+        codec::encode(&message, queue.tail());
     }
 
     /// Handles a message: an echo, a chat, or mail.
@@ -205,7 +205,7 @@ impl Session {
     ) -> Option<Effect<'a>> {
         let WideId(from) = self.wide_id;
         if to.0 == 0 {
-            wire::encode_plain_utf8(from, 0, &text, cx.queue.tail());
+            codec::encode_plain_utf8(from, 0, &text, cx.queue.tail());
             return None;
         }
         if text.len() + FRAME_HEADROOM_BYTES > cx.limits.frame_bytes_max {
@@ -232,11 +232,11 @@ impl Session {
 
     /// Sends a text to the client. Sender 0 is the server.
     fn send_text(&self, sender: WideId, text: &[u8], queue: &mut SendQueue) {
-        if wire::is_utf8(text) {
-            wire::encode_plain_utf8(sender.0, self.wide_id.0, text, queue.tail());
+        if codec::is_utf8(text) {
+            codec::encode_plain_utf8(sender.0, self.wide_id.0, text, queue.tail());
         } else {
             let text = String::from_utf8_lossy(text);
-            wire::encode_plain(sender.0, self.wide_id.0, &text, queue.tail());
+            codec::encode_plain(sender.0, self.wide_id.0, &text, queue.tail());
         }
     }
 }
@@ -248,11 +248,11 @@ fn match_chat<'a>(
     frame_bytes_max: usize,
 ) -> Option<(&'a [u8], usize)> {
     let (to, _) = key.split_first_chunk()?;
-    wire::parse_plain_to(i64::from_ne_bytes(*to), bytes, frame_bytes_max)
+    codec::parse_plain_to(i64::from_ne_bytes(*to), bytes, frame_bytes_max)
 }
 
 /// Returns whether a message is to be stored.
-fn is_mail(message: &wire::ClientMessage<'_>, cx: &SessionCx<'_>) -> bool {
+fn is_mail(message: &codec::ClientMessage<'_>, cx: &SessionCx<'_>) -> bool {
     let to = WideId(message.to);
     message.control.is_none() && to.0 > 0 && find_reachable_user(to, cx).is_none()
 }

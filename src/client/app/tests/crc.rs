@@ -5,14 +5,14 @@ use crate::client::session::NAME_LOOKUP_TIMEOUT;
 use crate::id::HostId;
 use crate::limits::{FRAME_BYTES_MAX, FRAME_BYTES_MAX_CEILING, NAME_BYTES_MAX};
 use crate::relay::message::{HostKind, Message, Registration, StatusCode};
-use crate::wires::crc::codec as wire;
+use crate::wires::crc::codec;
 
 const SERVER: HostId = HostId(1);
 const OWN_ID: HostId = HostId(101);
 
 fn encode(message: &Message<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
-    wire::encode(message, &mut bytes);
+    codec::encode(message, &mut bytes);
     bytes
 }
 
@@ -68,7 +68,7 @@ pub(super) fn take_sent_frames(app: &mut App) -> Vec<String> {
     let bytes = app.take_output();
     let mut rest = &bytes[..];
     let mut frames = Vec::new();
-    while let Ok(Some((message, len))) = wire::parse(rest, FRAME_BYTES_MAX_CEILING) {
+    while let Ok(Some((message, len))) = codec::parse(rest, FRAME_BYTES_MAX_CEILING) {
         rest = &rest[len..];
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         frames.push(match message {
