@@ -176,8 +176,10 @@ impl Crc {
             events.extend([Event::Connected { id: Some(id.0.into()), name }, status]);
             return Ok(());
         }
-        let refused_id = parse_trailing_number(text).unwrap_or(id.0);
-        if self.is_registered || code != StatusCode::ID_TAKEN || refused_id != id.0 {
+        let is_refused = !self.is_registered
+            && code == StatusCode::ID_TAKEN
+            && parse_refused_id(text).is_none_or(|refused_id| refused_id == id);
+        if !is_refused {
             events.push(status);
             return Ok(());
         }
@@ -257,11 +259,12 @@ fn encode_bounded(message: &Message<'_>, out: &mut Vec<u8>) -> Result<(), LineEr
     Ok(())
 }
 
-/// Returns the number at the end of a text, which in a refusal is the refused id.
-fn parse_trailing_number(text: &[u8]) -> Option<u32> {
+/// Returns the id that the server refuses by a status with the code [`StatusCode::ID_TAKEN`]. Only
+/// its text has the id, as the last word; see `docs/PROTOCOL.md`, "The frames".
+fn parse_refused_id(text: &[u8]) -> Option<HostId> {
     let text = str::from_utf8(text).ok()?.trim_end();
     let digits_start = text.trim_end_matches(|c: char| c.is_ascii_digit()).len();
-    text[digits_start..].parse().ok()
+    text[digits_start..].parse().ok().map(HostId)
 }
 
 #[cfg(test)]
@@ -269,7 +272,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: Option<u32>) {
-        assert_eq!(parse_trailing_number(text.as_bytes()), expected, "{text}");
+        assert_eq!(parse_refused_id(text.as_bytes()), expected.map(HostId), "{text}");
     }
 
     #[test]
