@@ -154,6 +154,13 @@ fn floor_char_boundary(text: &[u8], end: usize) -> usize {
     (end - 3..=end).rev().find(|&at| !is_continuation_byte(at)).unwrap_or(end)
 }
 
+/// Splits the text of a command into its first word and the rest, both without surrounding spaces.
+pub(super) fn split_command(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = text.iter().position(|&byte| byte == b' ').unwrap_or(text.len());
+    let (word, rest) = text.split_at(end);
+    (word.trim_ascii_end(), rest.trim_ascii())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,21 +4,20 @@
 //! Lists are queued at the end of a turn, or before the client's next message is handled. Many
 //! changes in one turn make one list, and replies are in the order of the requests.
 
+mod connect;
+
 use std::borrow::Cow;
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::codec::{self, Form, Name};
 use super::list_sender::ListSender;
+use super::recent_recipients::RecentRecipients;
 use super::responder::Responder;
 use crate::id::{HostId, WideId};
-use crate::limits::{
-    CLASSIC_MISSED_ALIVES_MAX, CLASSIC_RECENT_RECIPIENTS_MAX, CLASSIC_WORK_INTERVAL,
-    FRAME_HEADROOM_BYTES, Limits,
-};
+use crate::limits::{CLASSIC_MISSED_ALIVES_MAX, FRAME_HEADROOM_BYTES, Limits};
 use crate::link::SendQueue;
 use crate::link::{CloseReason, Time};
-use crate::names::{Names, is_reserved, make_alias, parse_user_name};
+use crate::names::{Names, make_alias, parse_user_name};
 use crate::printable::Printable;
 use crate::relay::encode_mail_text;
 use crate::relay::message::{Message, StatusCode};
@@ -45,9 +44,8 @@ pub struct Session {
     alive_deadline: Option<Time>,
     /// Interval in which the client must send an `Alive`.
     alive_interval: Duration,
-    /// The recent recipients of the client's chats, latest last. They name users that have quit by
-    /// the time an error about them arrives.
-    recent_recipients: VecDeque<(HostId, Name)>,
+    /// The recent recipients of the client's chats.
+    recent_recipients: RecentRecipients,
 }
 
 /// The state of a client.
@@ -75,7 +73,7 @@ impl Default for Session {
             connect_retry_at: None,
             alive_deadline: None,
             alive_interval: Duration::ZERO,
-            recent_recipients: VecDeque::new(),
+            recent_recipients: RecentRecipients::default(),
         }
     }
 }
@@ -100,7 +98,7 @@ impl crate::wires::Session for Session {
         let Some(message) = codec::parse_frame(frame) else {
             return;
         };
-        let (command, argument) = split_command(message.text);
+        let (command, argument) = codec::split_command(message.text);
         let is_command = message.destination == Name::SERVER;
         effects.extend(if is_command && command == b"Connect" {
             self.handle_connect(argument, message.source, frame, cx)
@@ -207,7 +205,7 @@ impl crate::wires::Session for Session {
     }
 
     fn run_matcher(&self) -> Option<RunMatcher> {
-        let (_, recipient) = self.recent_recipients.back()?;
+        let recipient = self.recent_recipients.latest_name()?;
         let mut key = [0; 16];
         key[..8].copy_from_slice(recipient.padded());
         key[8..].copy_from_slice(self.responder.client_name().padded());
@@ -228,66 +226,6 @@ impl crate::wires::Session for Session {
 }
 
 impl Session {
-    /// Handles a `Connect`. The name is `argument`, or the source field if that is empty.
-    fn handle_connect<'a>(
-        &mut self,
-        argument: &'a [u8],
-        source: Name,
-        frame: &[u8],
-        cx: &mut SessionCx<'_>,
-    ) -> Option<Effect<'a>> {
-        let name = match argument {
-            [] => Cow::Owned(source.unpadded().to_vec()),
-            _ => Cow::Borrowed(argument),
-        };
-        let wanted_name = parse_user_name(&name);
-        if wanted_name.is_some_and(|name| !is_reserved(name)) && !self.prepare_directory(cx) {
-            return Some(Effect::Defer);
-        }
-        if matches!(self.state, State::Unregistered) {
-            self.responder.start(cx.now, wanted_name.unwrap_or(source), frame);
-        }
-        let Some(wanted_name) = wanted_name else {
-            let problem = "is no name: 1 to 8 bytes, no spaces, no control bytes, no ~";
-            return self.refuse_connect(excerpt(&name).as_bytes(), problem, cx.queue);
-        };
-        let is_repeated = !matches!(self.state, State::Unregistered);
-        if is_repeated || cx.names.directory.is_taken(wanted_name) {
-            return self.refuse_connect(wanted_name.unpadded(), "is already online", cx.queue);
-        }
-        self.state = State::Joining;
-        self.id = cx.unused_id();
-        self.alive_interval = cx.limits.classic_alive_interval;
-        self.extend_alive_deadline(cx.now);
-        Some(Effect::Register { id: self.id, name })
-    }
-
-    /// Fills the directory, a portion in each turn. Returns whether it is complete.
-    fn prepare_directory(&mut self, cx: &mut SessionCx<'_>) -> bool {
-        if !std::mem::replace(&mut self.is_directory_reader, true) {
-            cx.names.directory.add_reader();
-        }
-        let is_ready = cx.names.directory.fill(cx.now, cx.relay.hosts());
-        self.connect_retry_at = (!is_ready).then(|| cx.now + CLASSIC_WORK_INTERVAL);
-        is_ready
-    }
-
-    /// Refuses a `Connect`, and closes the link once the message form is known.
-    fn refuse_connect(
-        &mut self,
-        name: &[u8],
-        problem: &str,
-        queue: &mut SendQueue,
-    ) -> Option<Effect<'static>> {
-        self.send_error(name, problem, queue);
-        let reason = CloseReason::Session(format!("{} {problem}", Printable(name)));
-        if self.responder.is_form_known() {
-            return Some(Effect::Close(reason));
-        }
-        self.state = State::Refused(reason);
-        None
-    }
-
     /// Restarts the keepalive timeout.
     fn extend_alive_deadline(&mut self, now: Time) {
         self.alive_deadline =
@@ -337,7 +275,7 @@ impl Session {
         }
         match cx.names.directory.find_user(name) {
             Some(to) => {
-                self.remember_recipient(to, name);
+                self.recent_recipients.push(to, name);
                 Some(Effect::Chat { from, to, text })
             }
             None => {
@@ -347,21 +285,9 @@ impl Session {
         }
     }
 
-    fn remember_recipient(&mut self, id: HostId, name: Name) {
-        if self.recent_recipients.back() == Some(&(id, name)) {
-            return;
-        }
-        self.recent_recipients.retain(|&(recipient, _)| recipient != id);
-        if self.recent_recipients.len() == CLASSIC_RECENT_RECIPIENTS_MAX {
-            self.recent_recipients.pop_front();
-        }
-        self.recent_recipients.push_back((id, name));
-    }
-
     /// Returns the name of an online user, or of a recent recipient that has quit.
     fn name_of(&self, id: HostId, names: &Names) -> Option<Name> {
-        let recipient = self.recent_recipients.iter().find(|&&(addressee, _)| addressee == id);
-        names.directory.name_of(id).or(recipient.map(|&(_, name)| name))
+        names.directory.name_of(id).or_else(|| self.recent_recipients.name_of(id))
     }
 
     /// Delivers mail. A sender that is not online is named by its id, if no user has that name.
@@ -410,14 +336,8 @@ fn invalid_source() -> Effect<'static> {
     Effect::Relay(Message::Chat { source: HostId::NONE, destination: HostId::NONE, text: b"" })
 }
 
-/// Splits a text into its first word and the rest, both without surrounding spaces.
-fn split_command(text: &[u8]) -> (&[u8], &[u8]) {
-    let end = text.iter().position(|&byte| byte == b' ').unwrap_or(text.len());
-    let (word, rest) = text.split_at(end);
-    (word.trim_ascii_end(), rest.trim_ascii())
-}
-
-/// Parses the id in the status text `Unknown ID X`.
+/// Parses the id in the status text `Unknown ID X` of another server, whose statuses have the id
+/// nowhere else; see `docs/PROTOCOL.md`, "The frames".
 fn parse_unknown_id(text: &[u8]) -> Option<HostId> {
     let id = text.strip_prefix(b"Unknown ID ")?;
     std::str::from_utf8(id).ok()?.parse().ok().map(HostId)
