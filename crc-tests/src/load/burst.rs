@@ -6,7 +6,8 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use super::announcer::{AnnouncedKind, Announcer, HostCounter};
-use super::chat_traffic::{ChatParameters, ChatTraffic, latency_histogram};
+use super::chat_parameters::ChatParameters;
+use super::chat_traffic::{ChatTraffic, latency_histogram};
 use super::client_codec::Role;
 use super::client_pool::{ClientPool, NullSink, RESPONSE_TIMEOUT, Sink};
 use super::context::LoadContext;

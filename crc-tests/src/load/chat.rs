@@ -7,7 +7,8 @@ use hdrhistogram::Histogram;
 
 use super::PENDING_REGISTRATIONS_MAX;
 use super::announcer::{AnnouncedKind, Announcer};
-use super::chat_traffic::{ChatParameters, ChatTraffic};
+use super::chat_parameters::ChatParameters;
+use super::chat_traffic::ChatTraffic;
 use super::client_pool::{ClientPool, NullSink};
 use super::context::LoadContext;
 use super::error::LoadError;

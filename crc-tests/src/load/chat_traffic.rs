@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use super::PENDING_REGISTRATIONS_MAX;
+use super::chat_parameters::ChatParameters;
 use super::client_codec::{self, Identity, Incoming};
 use super::client_pool::{ClientPool, Sink};
 use super::delivery_tracker::{Addressing, DeliveryTracker};
@@ -12,7 +13,6 @@ use super::error::LoadError;
 use super::pace::{Pace, Pacer};
 use super::servers::Network;
 use super::stamp::Stamp;
-use crate::runner::command::ClientWire;
 
 /// Maximum latency of a histogram, in nanoseconds; longer ones are clamped.
 const LATENCY_NANOS_MAX: u64 = 120_000_000_000;
@@ -29,41 +29,6 @@ const DRAIN_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// Maximum number of unsent bytes of a connection. Beyond it, messages wait and stay due.
 const UNSENT_BYTES_MAX: usize = 1024 * 1024;
-
-/// Parameters of the traffic.
-#[derive(Clone, Debug)]
-pub(super) struct ChatParameters {
-    pub(super) wire: ClientWire,
-    pub(super) addressing: Addressing,
-    /// Size of each text in bytes.
-    pub(super) text_bytes: usize,
-    pub(super) pace: Pace,
-    /// Whether clients are distributed over all servers, instead of senders on the first and
-    /// receivers on the last.
-    pub(super) spreads_clients: bool,
-}
-
-impl ChatParameters {
-    /// Returns the number of connections.
-    pub(super) fn connection_count(&self) -> usize {
-        match self.addressing {
-            Addressing::Paired { pairs } => 2 * pairs,
-            Addressing::AllToAll { clients } => clients,
-        }
-    }
-
-    /// Returns the server of each client.
-    fn client_servers(&self, server_count: usize) -> impl Iterator<Item = usize> {
-        let (parameters, sender_count) = (self.clone(), self.addressing.sender_count());
-        (0..self.connection_count()).map(move |client| match parameters.addressing {
-            Addressing::AllToAll { .. } => client % server_count,
-            Addressing::Paired { .. } if parameters.spreads_clients => {
-                (client % sender_count + client / sender_count) % server_count
-            }
-            Addressing::Paired { .. } => client / sender_count * (server_count - 1),
-        })
-    }
-}
 
 /// Returns an empty histogram of nanoseconds.
 pub(super) fn latency_histogram() -> Histogram<u64> {
@@ -376,31 +341,5 @@ impl ChatTraffic {
             }
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(receivers: Addressing, spread: bool, servers: usize, expected: &[usize]) {
-        let pace = Pace::InFlight(1);
-        let talk = ChatParameters {
-            wire: ClientWire::Crc,
-            addressing: receivers,
-            text_bytes: 16,
-            pace,
-            spreads_clients: spread,
-        };
-        assert_eq!(talk.client_servers(servers).collect::<Vec<_>>(), expected);
-    }
-
-    #[test]
-    fn clients_are_placed_on_servers_by_pattern_and_spread() {
-        check(Addressing::Paired { pairs: 2 }, false, 1, &[0, 0, 0, 0]);
-        check(Addressing::Paired { pairs: 2 }, false, 3, &[0, 0, 2, 2]);
-        check(Addressing::Paired { pairs: 3 }, true, 3, &[0, 1, 2, 1, 2, 0]);
-        check(Addressing::AllToAll { clients: 4 }, false, 3, &[0, 1, 2, 0]);
     }
 }

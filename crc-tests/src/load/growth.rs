@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::chat;
-use super::chat_traffic::ChatParameters;
+use super::chat_parameters::ChatParameters;
 use super::context::LoadContext;
 use super::delivery_tracker::Addressing;
 use super::error::LoadError;

@@ -3,7 +3,7 @@
 use crc::limits::{FRAME_BYTES_MAX, FRAME_HEADROOM_BYTES};
 use crc::wires::classic::codec::TEXT_BYTES_MAX as CLASSIC_TEXT_BYTES_MAX;
 
-use super::super::chat_traffic::ChatParameters;
+use super::super::chat_parameters::ChatParameters;
 use super::super::delivery_tracker::{Addressing, STREAMS_MAX};
 use super::super::pace::Pace;
 use super::super::servers::Target;
