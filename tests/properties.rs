@@ -4,7 +4,7 @@ use crc::id::HostId;
 use crc::limits::{FRAME_BYTES_MAX, Limits};
 use crc::link::frame_decoder::FrameDecoder;
 use crc::link::{LinkId, Machine as _, Time};
-use crc::node::{Action, Node};
+use crc::node::{Action, Node, Traffic};
 use crc::relay::message::{HostKind, Message, Registration, StatusCode};
 use crc::relay::{FirstLink, Identity};
 use crc::wires::Wire;
@@ -74,6 +74,97 @@ fn apply_actions(node: &mut Node, now: Time) {
     }
 }
 
+/// A run of chats: source (3 to 5), destination, count, length of the first text, and whether the
+/// frames claim a false source.
+type RunSpec = (u32, u32, usize, usize, bool);
+
+fn chat_frames(&(source, destination, count, len, is_false): &RunSpec) -> Vec<Vec<u8>> {
+    let claimed = if is_false { source + 1 } else { source };
+    (0..count).map(|n| frames::chat(claimed, destination, &"x".repeat((len + n) % 900))).collect()
+}
+
+/// A node with one server (2), three users (3 to 5) and a user behind the server (6).
+struct ChatNetwork {
+    node: Node,
+    now: Time,
+    /// Links of the hosts 2 to 5, and the bytes that each received.
+    links: Vec<LinkId>,
+    received: Vec<Vec<u8>>,
+}
+
+impl ChatNetwork {
+    fn new() -> Self {
+        let (mut node, now) = (node(Limits::default()), Time::default());
+        let users = (3..6).map(|id| frames::user(id, "", ""));
+        let registrations = std::iter::once(frames::server(2, "two", "")).chain(users);
+        let links: Vec<LinkId> = (2..)
+            .zip(registrations)
+            .map(|(id, registration)| {
+                let link = node.open_link(now, Wire::CRC);
+                node.receive(now, link, &registration);
+                // Announcements must not wait for a timer.
+                node.receive(now, link, &frames::status(id, u32::MAX, 0xC700, ""));
+                link
+            })
+            .collect();
+        node.receive(now, links[0], &frames::registration(HostKind::User, 6, 2, "", ""));
+        let received = vec![Vec::new(); links.len()];
+        let mut network = Self { node, now, links, received };
+        network.drain_all(0);
+        network
+    }
+
+    /// Takes what the node has for each link but the first few.
+    fn drain_all(&mut self, unread_links: usize) {
+        for (link, received) in self.links.iter().zip(&mut self.received).skip(unread_links) {
+            received.extend(drain(&mut self.node, *link));
+        }
+    }
+
+    /// Receives bytes from a host. Direct writes accept at most as many bytes as `write_sizes`
+    /// says.
+    fn receive(
+        &mut self,
+        source: u32,
+        bytes: &[u8],
+        write_sizes: &mut impl Iterator<Item = usize>,
+    ) {
+        let link = self.links[source as usize - 2];
+        let mut direct_writes = Vec::new();
+        self.node.receive_with_direct_write(self.now, link, bytes, &mut |to, pieces| {
+            let mut written = pieces.concat();
+            written.truncate(write_sizes.next().expect("endless"));
+            let count = written.len();
+            direct_writes.push((to, written));
+            count
+        });
+        for (to, written) in direct_writes {
+            let index = self.links.iter().position(|link| *link == to).expect("a link");
+            self.received[index].extend(written);
+        }
+    }
+
+    /// Runs turns until nothing is due, while the first few links read nothing. Input that a long
+    /// queue deferred is handled in the next turn.
+    fn run_until_quiescent(&mut self, unread_links: usize) {
+        self.drain_all(unread_links);
+        while self.node.next_deadline().is_some_and(|at| at <= self.now) {
+            self.node.advance(self.now);
+            self.drain_all(unread_links);
+        }
+        apply_actions(&mut self.node, self.now);
+    }
+
+    /// Returns the bytes that each link received, and its counters.
+    fn outcome(mut self) -> (Vec<Vec<u8>>, Vec<Option<Traffic>>) {
+        self.drain_all(0);
+        let traffic =
+            |link: &LinkId| self.node.links().find(|l| l.id() == *link).map(|l| l.traffic());
+        let traffic = self.links.iter().map(traffic).collect();
+        (self.received, traffic)
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -129,71 +220,25 @@ proptest! {
         prop_assert_eq!(unsplit, split);
     }
 
-    /// Chats in a row are passed on together, and long runs of them past the queue, as far as the
-    /// socket takes them: every link gets what it gets of the same chats one by one.
+    /// Consecutive chats are forwarded as a run, and a long run is written past the queue as far as
+    /// the socket accepts it. Every link receives the same bytes as if each chat had come alone.
     #[test]
     fn chat_run_equals_single_chats(
         runs in vec((3..6_u32, 2..9_u32, 1..60_usize, 0..900_usize, any::<bool>()), 1..20),
         write_sizes in vec(0..70_000_usize, 1..20),
     ) {
-        let deliver = |together: bool| {
-            let (mut node, now) = (node(Limits::default()), Time::default());
-            let mut links = Vec::new();
-            for (id, frame) in (2..).zip([frames::server(2, "two", ""), frames::user(3, "", ""), frames::user(4, "", ""), frames::user(5, "", "")]) {
-                let link = node.open_link(now, Wire::CRC);
-                node.receive(now, link, &frame);
-                // Announcements must not wait for a timer.
-                node.receive(now, link, &frames::status(id, u32::MAX, 0xC700, ""));
-                links.push(link);
-            }
-            node.receive(now, links[0], &frames::registration(HostKind::User, 6, 2, "", ""));
-            let mut received = vec![Vec::new(); links.len()];
-            for (link, received) in links.iter().zip(&mut received) {
-                received.extend(drain(&mut node, *link));
-            }
-            let mut write_sizes = write_sizes.iter().cycle();
-            for (turn, (source, destination, count, len, is_false)) in runs.iter().enumerate() {
-                let claimed = if *is_false { source + 1 } else { *source };
-                let chats: Vec<Vec<u8>> = (0..*count)
-                    .map(|n| frames::chat(claimed, *destination, &"x".repeat((len + n) % 900)))
-                    .collect();
-                let pieces = if together { vec![chats.concat()] } else { chats };
-                let link = links[*source as usize - 2];
-                for piece in pieces {
-                    let mut direct_writes = Vec::new();
-                    node.receive_with_direct_write(now, link, &piece, &mut |to, pieces| {
-                        let mut bytes = pieces.concat();
-                        bytes.truncate(*write_sizes.next().expect("endless"));
-                        let count = bytes.len();
-                        direct_writes.push((to, bytes));
-                        count
-                    });
-                    for (to, bytes) in direct_writes {
-                        let index = links.iter().position(|link| *link == to).expect("a link");
-                        received[index].extend(bytes);
-                    }
-                    // What a long queue held up comes in the next turn.
-                    loop {
-                        // Some queues still hold something when more comes.
-                        for (link, received) in links.iter().zip(&mut received).skip(turn % 3) {
-                            received.extend(drain(&mut node, *link));
-                        }
-                        if node.next_deadline().is_none_or(|at| at > now) {
-                            break;
-                        }
-                        node.advance(now);
-                    }
-                    apply_actions(&mut node, now);
+        let deliver = |is_together: bool| {
+            let mut network = ChatNetwork::new();
+            let mut write_sizes = write_sizes.iter().copied().cycle();
+            for (turn, run) in runs.iter().enumerate() {
+                let chats = chat_frames(run);
+                let reads = if is_together { vec![chats.concat()] } else { chats };
+                for bytes in reads {
+                    network.receive(run.0, &bytes, &mut write_sizes);
+                    network.run_until_quiescent(turn % 3);
                 }
             }
-            for (link, received) in links.iter().zip(&mut received) {
-                received.extend(drain(&mut node, *link));
-            }
-            let traffic: Vec<_> = links
-                .iter()
-                .map(|link| node.links().find(|l| l.id() == *link).map(|link| link.traffic()))
-                .collect();
-            (received, traffic)
+            network.outcome()
         };
         prop_assert_eq!(deliver(true), deliver(false));
     }
