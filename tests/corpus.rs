@@ -20,7 +20,7 @@ fn replay(target: &str, body: fn(&[u8])) {
 
 #[test]
 fn crc_codec_survives_its_corpus() {
-    replay("wire", fuzz::crc_codec);
+    replay("crc", fuzz::crc_codec);
     fuzz::crc_codec(&frames::status(1, 2, 3, "four"));
 }
 
