@@ -81,7 +81,7 @@ impl Announcer {
             done_at: None,
             last_queued_at: Instant::now(),
         };
-        let condition = "that a new server is told of a client at the other end";
+        let condition = "the announcement of a client at the other end to a new server";
         pool.run_until(condition, &mut announcer, |_, own| own.is_observer_known)?;
         // Encoded only now, because the server may have been given another id.
         announcer.frames = encode_registrations(pool, connection, count, kind);
@@ -130,8 +130,8 @@ impl Announcer {
         let (fed, all, seconds) =
             (self.queued_bytes, self.frames.len(), RESPONSE_TIMEOUT.as_secs());
         Err(LoadError::failed(format!(
-            "the hosts that were announced have not gone through the network: {fed} of {all} bytes \
-             were taken, and then nothing happened for {seconds} s"
+            "the announced hosts have not crossed the network: {fed} of {all} bytes \
+             were accepted, and then nothing happened for {seconds} s"
         )))
     }
 }

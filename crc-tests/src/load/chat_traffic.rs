@@ -303,8 +303,8 @@ impl ChatTraffic {
             let seconds = STALL_TIMEOUT.as_secs();
             let missing = self.received.deliveries.missing_count();
             return Err(LoadError::failed(format!(
-                "nothing has arrived for {seconds} s, and {missing} messages are on their way: \
-                 with so few --in-flight, what is lost is never made up for"
+                "nothing has arrived for {seconds} s, and {missing} messages are in flight: each \
+                 lost message leaves one less of --in-flight"
             )));
         }
         Ok(())

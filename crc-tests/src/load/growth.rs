@@ -72,7 +72,7 @@ impl Plan {
 pub(super) fn run(plan: &Plan, context: &LoadContext) -> Result<(), LoadError> {
     let folder = plan.output_dir.display();
     fs::create_dir_all(&plan.output_dir)
-        .map_err(|error| LoadError::failed(format!("{folder} cannot be made: {error}")))?;
+        .map_err(|error| LoadError::failed(format!("cannot create {folder}: {error}")))?;
     let runs = plan.runs();
     let count = runs.len();
     for (at, (name, run)) in runs.into_iter().enumerate() {
@@ -89,7 +89,7 @@ pub(super) fn run(plan: &Plan, context: &LoadContext) -> Result<(), LoadError> {
         let text = format!("{:#}\n", report.json());
         fs::write(&path, text).map_err(|error| {
             let path = path.display();
-            LoadError::failed(format!("{path} cannot be written: {error}"))
+            LoadError::failed(format!("cannot write {path}: {error}"))
         })?;
     }
     Ok(())

@@ -75,7 +75,7 @@ impl Network {
             let resolved = text.to_socket_addrs().map(|mut addresses| addresses.next());
             match resolved {
                 Ok(Some(address)) => Ok(vec![(wire, address)]),
-                Ok(None) => Err(LoadError::failed(format!("{text} stands for no address"))),
+                Ok(None) => Err(LoadError::failed(format!("{text} has no address"))),
                 Err(error) => Err(LoadError::failed(format!("cannot reach {text}: {error}"))),
             }
         };

@@ -148,7 +148,7 @@ pub(super) fn pin_to_core(core: usize) -> Result<(), LoadError> {
     let mut cores = CpuSet::new();
     let pinned = cores.set(core).and_then(|()| sched_setaffinity(Pid::from_raw(0), &cores));
     pinned.map_err(|error| {
-        LoadError::failed(format!("--pin: core {core} cannot be had: {error}; leave --pin out"))
+        LoadError::failed(format!("--pin: core {core} is not available: {error}; omit --pin"))
     })
 }
 

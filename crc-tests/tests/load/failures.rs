@@ -95,7 +95,7 @@ fn started_servers_end_with_the_load_on_sigint_and_sigkill() {
             let table = String::from_utf8(output.stdout).expect("text");
             assert!(table.starts_with("messages "), "{table}");
             // Nothing is lost: what was on its way was not waited for.
-            assert!(table.contains("had not arrived when the load was cut off"), "{table}");
+            assert!(table.contains("had not arrived when the load ended early"), "{table}");
         }
     }
 }

@@ -62,7 +62,7 @@ fn chats_dropped_by_a_server_are_counted_as_lost() {
         let results = &report["results"];
         let (sent, lost) = (number(&results["sent"]), number(&results["lost"]));
         assert!(sent >= 20.0 && (lost / sent - 0.1).abs() < 0.05, "{pace}: {report}");
-        assert_eq!(results["disordered"], 0, "{report}");
+        assert_eq!(results["out_of_order"], 0, "{report}");
         server.join().expect("no panic");
     }
 }

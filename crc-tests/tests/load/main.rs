@@ -98,7 +98,7 @@ fn every_pattern_runs_on_every_wire_across_two_servers() {
             assert_eq!(parameters["pattern"], pattern);
             assert_eq!(parameters["clients"], clients);
             assert_eq!(report["error"], Value::Null, "{words}: {report}");
-            for count in ["lost", "disordered", "astray", "unknown_addressee", "not_sent"] {
+            for count in ["lost", "out_of_order", "misdelivered", "unknown_addressee", "not_sent"] {
                 assert_eq!(results[count], 0, "{words}: {count}: {report}");
             }
             assert!(number(&results["messages"]) > 0.0, "{words}: {report}");
@@ -143,7 +143,7 @@ fn connect_workload_announces_every_client_to_every_other() {
     let report = run_to_report(&mut load_command_with_own_servers(
         "connect --clients 30 --servers 2 --quiet --json",
     ));
-    assert_eq!(report["results"]["registrations_told"], 30 * 29, "{report}");
+    assert_eq!(report["results"]["registrations_announced"], 30 * 29, "{report}");
     assert!(number(&report["results"]["server_cpu_us_per_client"]) > 0.0, "{report}");
     assert!(number(&report["results"]["memory_bytes"]["peak"]) > 100_000.0, "{report}");
     let words = "connect --clients 9 --at-a-time 2 --wire direct --quiet --json";
@@ -155,7 +155,7 @@ fn connect_workload_announces_every_client_to_every_other() {
 fn burst_workload_measures_both_phases_and_loses_nothing() {
     let words = "burst --users 3000 --servers 2 --duration 100ms --rate 500 --quiet --json";
     let results = run_to_report(&mut load_command_with_own_servers(words))["results"].take();
-    for phase in ["applied", "told"] {
+    for phase in ["applied", "announced"] {
         assert!(number(&results[phase]["hosts_per_s"]) > 0.0, "{phase}: {results}");
     }
     assert_eq!(results["lost"], 0, "{results}");

@@ -98,7 +98,7 @@ pub(super) struct ClientPool {
 impl ClientPool {
     /// Returns a pool without connections. `text_bytes` is the size of the texts that will be sent.
     pub(super) fn new(text_bytes: usize, interrupted: Arc<AtomicBool>) -> Result<Self, LoadError> {
-        let fault = |error| LoadError::failed(format!("the system gives no way to wait: {error}"));
+        let fault = |error| LoadError::failed(format!("cannot create a poll: {error}"));
         let now = Instant::now();
         Ok(Self {
             poll: Poll::new().map_err(fault)?,
@@ -332,9 +332,8 @@ impl ClientPool {
         let (wire, now) = (client.wire, self.now());
         let mut rest = &buffer[..end];
         loop {
-            let protocol_error = |error| {
-                LoadError::failed(format!("a {} server that is none: {error}", wire.name()))
-            };
+            let protocol_error =
+                |error| LoadError::failed(format!("not a {} server: {error}", wire.name()));
             let frame = match client_codec::frame_len(wire, rest).map_err(protocol_error)? {
                 Some(len) if len <= rest.len() => &rest[..len],
                 _ => break,
@@ -348,7 +347,7 @@ impl ClientPool {
             sink.receive(index, incoming, now);
         }
         if rest.len() + READ_BYTES_MAX > buffer.len() {
-            return Err(LoadError::failed("a server sends a frame that is no part of this load"));
+            return Err(LoadError::failed("a server sent a frame that this load does not expect"));
         }
         let client = &mut self.clients[index];
         client.partial_frame.clear();

@@ -123,9 +123,7 @@ impl ClientPool {
             }
             Incoming::IdentityTaken => {
                 let (address, name) = (client.address, client.identity.name);
-                return Err(LoadError::failed(format!(
-                    "{address} has somebody called {name:?} already"
-                )));
+                return Err(LoadError::failed(format!("the name {name:?} is in use at {address}")));
             }
             Incoming::KeepaliveInterval(interval) => {
                 if !client.is_registered {

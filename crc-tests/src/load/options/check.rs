@@ -79,10 +79,10 @@ impl ChatArguments {
                 return Err(format!("--clients {clients}: pairs need an even number of clients"));
             }
             (Pattern::AllToAll, _, Some(_)) => {
-                return Err("--pairs: with --pattern all-to-all, use --clients".to_owned());
+                return Err("--pairs: use --clients with --pattern all-to-all".to_owned());
             }
             (Pattern::AllToAll, Some(1), _) => {
-                return Err("--clients 1: nobody is there to speak to".to_owned());
+                return Err("--clients 1: expected 2 or more with --pattern all-to-all".to_owned());
             }
             (Pattern::AllToAll, clients, None) => {
                 Addressing::AllToAll { clients: clients.unwrap_or(2 * PAIRS_DEFAULT) }
@@ -138,7 +138,10 @@ impl GrowthArguments {
         }
         if let Some(few) = self.connections.iter().find(|&&count| count < 2 * self.pairs) {
             let pairs = self.pairs;
-            return Err(format!("--connections {few}: --pairs {pairs} are {} already", 2 * pairs));
+            return Err(format!(
+                "--connections {few}: expected at least {}, the clients of --pairs {pairs}",
+                2 * pairs
+            ));
         }
         let plan = growth::Plan {
             binary: self.common.crc.clone(),
@@ -180,7 +183,7 @@ fn check_crc_listener_known(
     if place.server.is_empty() || wire == ClientWire::Crc {
         return Ok(());
     }
-    Err(format!("{option} needs the CRC listener: with --server, leave --wire out"))
+    Err(format!("{option} needs the CRC listener: omit --wire with --server"))
 }
 
 fn check_size(size: usize, wire: ClientWire) -> Result<(), String> {
@@ -211,7 +214,7 @@ fn check_streams(addressing: Addressing) -> Result<Addressing, String> {
         Addressing::Paired { .. } => SENDERS_MAX,
         Addressing::AllToAll { .. } => STREAMS_MAX.isqrt(),
     };
-    Err(format!("{senders} senders: expected at most {max}, so that no loss stays unseen"))
+    Err(format!("{senders} senders: expected at most {max}, so that every loss is counted"))
 }
 
 #[cfg(test)]
@@ -244,7 +247,7 @@ mod tests {
     #[track_caller]
     fn check_rejected(line: &str, expected: &str) {
         match check(line) {
-            Ok(_) => panic!("{line}: taken"),
+            Ok(_) => panic!("{line}: accepted"),
             Err(error) => assert!(error.contains(expected), "{line}: {error}"),
         }
     }
@@ -272,7 +275,7 @@ mod tests {
     fn conflicting_or_out_of_range_options_are_rejected_with_a_reason() {
         check_rejected("--clients 3", "even number");
         check_rejected("--pattern all-to-all --pairs 3", "use --clients");
-        check_rejected("--pattern all-to-all --clients 1", "nobody is there");
+        check_rejected("--pattern all-to-all --clients 1", "2 or more");
         check_rejected("--pattern all-to-all --clients 5000", "at most 4096");
         check_rejected("--size 15", "16 to 1048512 bytes on the crc wire");
         check_rejected("--wire classic --size 240", "16 to 239 bytes on the classic wire");
@@ -285,7 +288,7 @@ mod tests {
         check_rejected("--servers 1000", "at most 256");
         check_rejected("--duration 1ms", "10ms or more");
         check_rejected("growth", "--out");
-        check_rejected("growth --out x --connections 5", "10 already");
+        check_rejected("growth --out x --connections 5", "at least 10");
         check_rejected("growth --out x --hops 256", "less than 256");
         check_rejected("--clients 2 connect", "cannot be used with");
     }

@@ -50,34 +50,35 @@ impl ChatReport {
         let pace = self.plan.chat.pace;
         match self.bottleneck() {
             Bottleneck::Generator => {
-                "the generator was the bottleneck, not the server: what was measured \
-                                 is less than the servers can do"
+                "the generator saturated its core, and no server did: the servers can do more"
                     .to_owned()
             }
             Bottleneck::Both => {
-                "server and generator both used their core up: the servers can do at \
-                            least this"
+                "a server and the generator saturated their cores: the servers can do at least this"
                     .to_owned()
             }
-            Bottleneck::Server => "a server used its core up: this is what it can do".to_owned(),
+            Bottleneck::Server => "a server saturated its core: this is its maximum".to_owned(),
             Bottleneck::Neither if interference_warning(&self.usage).is_some() => {
-                "other programs had the cores: measure again when the machine is quiet".to_owned()
+                "other programs used the cores: measure again on an idle machine".to_owned()
             }
             Bottleneck::Neither => match pace {
                 Pace::Rate(_) if self.unsent > 0 => {
-                    "nobody used a core up, and yet the network did \
-                                                     not take all that was due"
+                    "no core was saturated, but the network did not accept all messages due"
                         .to_owned()
                 }
                 Pace::Rate(_) if self.lateness.value_at_quantile(0.99) > LATENESS_NANOS_MAX => {
-                    "the generator was kept from sending in time: other programs use its core, \
-                     and latencies say nothing of the servers"
+                    "the generator sent late, because other programs used its core: the latencies \
+                     are not those of the servers"
                         .to_owned()
                 }
-                Pace::Rate(_) => "nobody used a core up: the network held this rate".to_owned(),
-                Pace::InFlight(_) => "nobody used a core up: more --in-flight or clients would \
-                                      bring more messages"
-                    .to_owned(),
+                Pace::Rate(_) => {
+                    "no core was saturated: the network sustained this rate".to_owned()
+                }
+                Pace::InFlight(_) => {
+                    "no core was saturated: a higher --in-flight or more clients would give more \
+                     messages"
+                        .to_owned()
+                }
             },
         }
     }
@@ -96,8 +97,8 @@ impl ChatReport {
             "histogram": histogram_json(&self.latencies),
             "sent": self.sent,
             "lost": self.lost,
-            "disordered": self.out_of_order,
-            "astray": self.misdelivered,
+            "out_of_order": self.out_of_order,
+            "misdelivered": self.misdelivered,
             "unknown_addressee": self.unknown_destination,
             "not_sent": self.unsent,
             "late_us": lateness.map(latencies_json),
@@ -182,7 +183,7 @@ impl fmt::Display for ChatReport {
         let mut losses = match self.lost {
             0 => "none".to_owned(),
             lost if self.error.is_some() => format!(
-                "{} of {} sent had not arrived when the load was cut off",
+                "{} of {} sent had not arrived when the load ended early",
                 with_commas(lost),
                 with_commas(self.sent)
             ),
@@ -190,8 +191,8 @@ impl fmt::Display for ChatReport {
         };
         let others = [
             (self.out_of_order, "arrived twice or out of order"),
-            (self.misdelivered, "arrived at somebody else"),
-            (self.unknown_destination, "were answered with `nobody is there`"),
+            (self.misdelivered, "arrived at another client"),
+            (self.unknown_destination, "were answered with an unknown destination"),
             (self.unsent, "were due and could not be sent in time"),
         ];
         for (count, description) in others.into_iter().filter(|(count, _)| *count > 0) {
@@ -211,7 +212,7 @@ impl fmt::Display for ChatReport {
             );
         }
         if let Some(status) = &self.unexpected_status {
-            table.row("server said", crc::printable::Printable(status.as_bytes()).to_string());
+            table.row("server status", crc::printable::Printable(status.as_bytes()).to_string());
         }
         if let Some(warning) = interference_warning(&self.usage) {
             table.row("disturbed", warning);
@@ -224,7 +225,8 @@ impl fmt::Display for ChatReport {
 impl ChatReport {
     fn server_cpu_text(&self) -> String {
         let Some(busiest) = self.usage.busiest_server_share() else {
-            return "unknown: name the servers' processes with --pid, on this machine".to_owned();
+            return "unknown: --pid names the servers' processes, if they run on this machine"
+                .to_owned();
         };
         let cost =
             self.server_cpu_micros().map_or("unknown".to_owned(), |cost| format!("{cost:.2} µs"));
@@ -234,7 +236,7 @@ impl ChatReport {
                 format!("{count} servers together; the busiest used {} of a core", percent(busiest))
             }
         };
-        format!("{cost} a message, {servers}")
+        format!("{cost} per message, {servers}")
     }
 
     fn memory_text(&self) -> String {
@@ -242,15 +244,15 @@ impl ChatReport {
             return "unknown".to_owned();
         };
         let mut text = format!(
-            "{} resident, {} before anybody connected",
+            "{} resident, {} before the first connection",
             bytes_text(loaded as f64),
             bytes_text(empty as f64)
         );
         if let Some(bytes) = self.bytes_per_idle_client() {
-            text += &format!("; {} an idle client", bytes_text(bytes));
+            text += &format!("; {} per idle client", bytes_text(bytes));
         }
         if let Some(bytes) = self.bytes_per_host() {
-            text += &format!("; {} a host", bytes_text(bytes));
+            text += &format!("; {} per host", bytes_text(bytes));
         }
         text
     }

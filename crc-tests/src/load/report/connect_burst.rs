@@ -27,8 +27,8 @@ impl ConnectReport {
         let mut results = json!({
             "registered_in_s": rounded(self.registered_in.as_secs_f64()),
             "clients_per_s": per_second(self.plan.clients, self.registered_in),
-            "told_in_s": rounded(self.announced_in.as_secs_f64()),
-            "registrations_told": self.announced_count,
+            "announced_in_s": rounded(self.announced_in.as_secs_f64()),
+            "registrations_announced": self.announced_count,
             "server_cpu_us_per_client": self.cpu_micros_per_client(),
             "memory_bytes": {
                 "empty": self.memory_before,
@@ -65,15 +65,16 @@ impl fmt::Display for ConnectReport {
         let clients = with_commas(clients as u64);
         table.row("registered", format!("{clients} in {:.2} s, {rate}/s", span.as_secs_f64()));
         if self.plan.wire == ClientWire::Crc {
-            let (told, span) = (with_commas(self.announced_count), self.announced_in.as_secs_f64());
-            table.row("told of each other", format!("{told} registrations in {span:.2} s"));
+            let (count, span) =
+                (with_commas(self.announced_count), self.announced_in.as_secs_f64());
+            table.row("announced", format!("{count} registrations in {span:.2} s"));
         }
         match (self.cpu_micros_per_client(), self.usage.servers_total()) {
             (Some(each), Some(all)) => {
                 let all = all.as_secs_f64();
-                table.row("server CPU", format!("{each:.1} µs a client, {all:.2} s in all"));
+                table.row("server CPU", format!("{each:.1} µs per client, {all:.2} s in total"));
             }
-            _ => table.row("server CPU", "unknown: name the servers' processes with --pid"),
+            _ => table.row("server CPU", "unknown: --pid names the servers' processes"),
         }
         table.row(
             "server memory",
@@ -82,7 +83,7 @@ impl fmt::Display for ConnectReport {
                 self.memory_after,
                 self.memory_peak,
                 self.bytes_per_client(),
-                "a client",
+                "client",
             ),
         );
         let own = percent(self.usage.core_share(self.usage.generator));
@@ -132,7 +133,7 @@ impl BurstReport {
                     "histogram": histogram_json(&self.before.latencies),
                 },
                 "applied": self.phase_json(&self.applied),
-                "told": self.phase_json(&self.announced),
+                "announced": self.phase_json(&self.announced),
                 "sent": self.sent,
                 "lost": self.lost,
                 "use": usage_json(&self.usage),
@@ -151,7 +152,7 @@ impl BurstReport {
         let users = self.plan.users;
         let cost = phase.server_cpu.and_then(|time| micros_per_item(time, users as u64));
         let cost =
-            cost.map(|cost| format!(", {cost:.2} µs of server CPU a host")).unwrap_or_default();
+            cost.map(|cost| format!(", {cost:.2} µs of server CPU per host")).unwrap_or_default();
         format!(
             "{} hosts in {:.2} s, {}/s{cost}",
             with_commas(users as u64),
@@ -165,10 +166,10 @@ impl fmt::Display for BurstReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::default();
         table.row("applied", self.phase_text(&self.applied));
-        table.row("told", self.phase_text(&self.announced));
+        table.row("announced", self.phase_text(&self.announced));
         table.row("latency before", latencies_text(&self.before.latencies));
         table.row("while applied", latencies_text(&self.applied.latencies));
-        table.row("while told", latencies_text(&self.announced.latencies));
+        table.row("while announced", latencies_text(&self.announced.latencies));
         let lost = match self.lost {
             0 => "none".to_owned(),
             lost => format!("{} of {} messages", with_commas(lost), with_commas(self.sent)),
@@ -184,7 +185,7 @@ impl fmt::Display for BurstReport {
                 self.memory_after,
                 self.memory_peak,
                 self.bytes_per_host(),
-                "a host",
+                "host",
             ),
         );
         write!(f, "{table}")
@@ -200,10 +201,10 @@ fn memory_text(
 ) -> String {
     let (Some(empty), Some(loaded), Some(peak), Some(each)) = (empty, loaded, peak, per_item)
     else {
-        return "unknown: name the servers' processes with --pid".to_owned();
+        return "unknown: --pid names the servers' processes".to_owned();
     };
     let [empty, loaded, peak] = [empty, loaded, peak].map(|bytes| bytes_text(bytes as f64));
-    format!("{empty} before, {loaded} after, {peak} at most; {} {item}", bytes_text(each))
+    format!("{empty} before, {loaded} after, {peak} at most; {} per {item}", bytes_text(each))
 }
 
 fn per_second(count: usize, span: Duration) -> f64 {

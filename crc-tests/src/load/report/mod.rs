@@ -114,7 +114,7 @@ pub(super) fn histogram_json(latencies: &Histogram<u64>) -> Value {
 /// Renders the percentiles in one line.
 pub(super) fn latencies_text(latencies: &Histogram<u64>) -> String {
     if latencies.is_empty() {
-        return "unknown: of what was due in the measured time, nothing has arrived".to_owned();
+        return "unknown: no message that was due in the measured time has arrived".to_owned();
     }
     let mut text = String::new();
     for (_, label, quantile) in PERCENTILES {
@@ -151,7 +151,7 @@ pub(super) fn interference_warning(spent: &Usage) -> Option<String> {
         .map(|time| spent.core_share(time))
         .filter(|&share| share > INTERFERENCE_CORE_SHARE)?;
     Some(format!(
-        "other programs used {} of a core meanwhile: what is said of speed is of a busy machine",
+        "other programs used {} of a core: the figures are those of a busy machine",
         percent(share)
     ))
 }
