@@ -1,4 +1,4 @@
-//! What holds for any input: round trips, cuts, noise.
+//! Properties that hold for any input: round trips, split streams, arbitrary bytes.
 
 use crc::id::HostId;
 use crc::limits::{FRAME_BYTES_MAX, Limits};
@@ -54,7 +54,7 @@ fn node(limits: Limits) -> Node {
     Node::new(own, 0, limits, 1)
 }
 
-/// Everything that a node has for a link, taken as a socket would take it.
+/// Returns all unsent bytes of a link, and marks them as sent.
 fn drain(node: &mut Node, link: LinkId) -> Vec<u8> {
     while node.poll_unsent().is_some() {}
     let mut bytes = Vec::new();
@@ -65,7 +65,7 @@ fn drain(node: &mut Node, link: LinkId) -> Vec<u8> {
     bytes
 }
 
-/// Carries out what the node asks, as a shell would.
+/// Closes the links that the node closes, as the shell would.
 fn apply_actions(node: &mut Node, now: Time) {
     while let Some(action) = node.poll_action() {
         if let Action::Close { link, reason } = action {
@@ -255,8 +255,8 @@ proptest! {
         }
     }
 
-    /// Several links say anything at all and end at any time: nothing panics, every host in the
-    /// table has a live link or a split, and frames go to each link whole.
+    /// Several links send any frames and end at any time. Nothing panics, every host in the table
+    /// has a live link or is in a split, and each link receives whole frames.
     #[test]
     fn every_route_has_a_live_link(
         steps in vec((0..5_usize, any_frame(), 0..12_u8), 1..150),
@@ -283,7 +283,7 @@ proptest! {
                     links[index] = None;
                 }
                 1..=6 if index < 3 => {
-                    // As the neighbour would pass it on.
+                    // A server forwards a registration with its own id as the last hop.
                     let mut frame = frame;
                     if frame[0] & 0x7f == 0 {
                         frame[5..9].copy_from_slice(&(20 + index as u32).to_be_bytes());
@@ -307,7 +307,7 @@ proptest! {
             }
             for link in live {
                 let sent = frames::split_frames(&drain(&mut node, link));
-                prop_assert!(sent.iter().all(|frame| frame[0] != 0x02), "plain hosts die of 0x02");
+                prop_assert!(sent.iter().all(|frame| frame[0] != 0x02), "type 0x02 to a plain host");
             }
         }
     }

@@ -1,5 +1,5 @@
-//! Chats in a row are passed on together, and nobody can tell: any row, over any wire, comes out as
-//! if each frame had been read alone.
+//! A run of consecutive chats between any two wires gives the same bytes as if each frame had been
+//! read alone.
 
 use crc::id::HostId;
 use crc::limits::{
@@ -20,7 +20,7 @@ use crc_tests::frames;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// The users: wire, id (0 where the wire lets no client choose it) and name.
+/// The users: wire, id (0 if the wire's clients do not choose one), and name.
 const USERS: [(Wire, u32, &str); 6] = [
     (Wire::CRC, 3, "u3"),
     (Wire::DIRECT, 4, "4"),
@@ -29,14 +29,14 @@ const USERS: [(Wire, u32, &str); 6] = [
     (Wire::CLASSIC, 0, "u7"),
     (Wire::CRC, 8, "u8"),
 ];
-/// And a server, behind which there is one more.
+/// A user behind a server with id 2.
 const REMOTE_USER: (u32, &str) = (9, "u9");
-/// Addressees beyond those.
+/// Further destinations.
 const UNKNOWN_USER: (u32, &str) = (99, "nobody");
 const SERVER: (u32, &str) = (0, "-SERVER-");
 const EVERYONE: (u32, &str) = (1, "ALL");
 
-/// What somebody says in one read: to whom, how often, how long, in what form.
+/// A run of chats: index of the destination, count, length of the first text, and form.
 type RunSpec = (usize, usize, usize, u8);
 
 struct World {
@@ -83,7 +83,7 @@ impl World {
         self.received.push(Vec::new());
     }
 
-    /// Lets the node do what can be done now, while the first few links read nothing.
+    /// Runs the node until nothing is due, while the first few links read nothing.
     fn run_until_quiescent(&mut self, unread_links: usize) {
         loop {
             let mut is_done = self.node.next_deadline().is_none_or(|at| at > self.now);
@@ -118,7 +118,7 @@ impl World {
         }
     }
 
-    /// Long queues are written before what has made them long goes on.
+    /// Writes each queue above its high-water mark before the input that filled it continues.
     fn write_above_high_water(&mut self, unread_links: usize) {
         while let Some(long_queue) = self.node.poll_above_high_water() {
             for (link, received) in self.links.iter().zip(&mut self.received).skip(unread_links) {
@@ -135,7 +135,7 @@ impl World {
         host.map_or(0, |host| host.id.0)
     }
 
-    /// The frames of a row.
+    /// Returns the frames of a run.
     fn run_frames(&self, sender: usize, &(to, count, len, form): &RunSpec) -> Vec<Vec<u8>> {
         let (wire, own, own_name) = USERS[sender];
         let others = [REMOTE_USER, UNKNOWN_USER, SERVER, EVERYONE];
@@ -144,7 +144,7 @@ impl World {
             Some(&(_, id, name)) => (id, name),
             None => others[to - USERS.len()],
         };
-        // One in the middle is of another kind.
+        // The frame in the middle may differ: a false source, or another type of message.
         let is_odd = |n: usize| form & 8 != 0 && n == count / 2;
         let text = |n: usize| match form & 3 {
             0 | 1 => "x".repeat((len + n) % 900),
@@ -155,7 +155,7 @@ impl World {
             "crc" => frames::chat(if is_odd(n) { own + 1 } else { own }, id, &text(n)),
             "direct" if is_odd(n) => match form >> 4 & 3 {
                 0 => desired_id_frame(own),
-                1 => vec![0, 0, 0, 4, 0x18, 0, 0x10, id as u8], // no type that a text has
+                1 => vec![0, 0, 0, 4, 0x18, 0, 0x10, id as u8], // not the type of a text
                 2 => vec![0, 0, 0, 8, 0x10, 5, 0x10, id as u8, 0x32, 0, 0x1a, 0],
                 _ => vec![0, 0, 0, 3, 0x1a, 1, 0xff],
             },
@@ -188,7 +188,7 @@ fn classic_name(name: &str) -> Name {
     Name::new(name.as_bytes()).expect("short")
 }
 
-/// A classic message in either form, or with some NULs behind it.
+/// Returns a classic message, padded or compact, with or without trailing NULs.
 fn classic_frame(destination: Name, source: Name, text: &str, form: u8) -> Vec<u8> {
     let mut frame = Vec::new();
     let message = classic::Message { destination, source, text: text.as_bytes() };
@@ -203,7 +203,7 @@ fn classic_frame(destination: Name, source: Name, text: &str, form: u8) -> Vec<u
     frame
 }
 
-/// What everybody has got in the end, and how it was counted.
+/// Returns the bytes that each link received, and its counters.
 fn outcome(
     limits: Limits,
     runs: &[(usize, Vec<RunSpec>)],
@@ -211,7 +211,8 @@ fn outcome(
 ) -> (Vec<Vec<u8>>, Vec<Option<Traffic>>) {
     let mut world = World::new(limits);
     for (turn, (sender, specs)) in runs.iter().enumerate() {
-        let frames: Vec<_> = specs.iter().flat_map(|row| world.run_frames(*sender, row)).collect();
+        let frames: Vec<_> =
+            specs.iter().flat_map(|spec| world.run_frames(*sender, spec)).collect();
         let reads = if is_batched { vec![frames.concat()] } else { frames };
         for piece in reads {
             world.node.receive(world.now, world.links[*sender], &piece);
@@ -227,8 +228,8 @@ fn outcome(
 
 #[test]
 fn chat_run_stops_at_the_queue_high_water_mark() {
-    // A few bytes of the direct wire are 256 of the classic; the longest of these texts are four
-    // such.
+    // A short chat of the direct wire becomes a classic message of 256 bytes, and the longest text
+    // four.
     const CHAT_BYTES_MAX: usize = 4 * MESSAGE_BYTES;
     let mut world = World::new(Limits::default());
     let (sender, addressee) = (world.links[1], world.links[2]);
@@ -242,14 +243,14 @@ fn chat_run_stops_at_the_queue_high_water_mark() {
         "{queued_bytes}"
     );
     assert!(!world.node.wants_read(sender), "the rest waits for the next turn");
-    // Who reads gets all of it.
+    // A link that reads receives every chat.
     world.run_until_quiescent(0);
     let received_bytes = world.received[2].len() - before;
     assert!(
         received_bytes >= 5000 * (2 * NAME_BYTES + 1) && world.node.wants_read(sender),
         "{received_bytes}"
     );
-    // Who does not is given up on, at the bound.
+    // A link that does not read is closed at the bound.
     world.node.receive(world.now, sender, &run);
     world.node.advance(world.now);
     assert!(!world.node.is_open(addressee) && world.node.is_open(sender));
@@ -260,7 +261,8 @@ fn chat_run_stops_at_the_queue_high_water_mark() {
 
 #[test]
 fn input_deferred_for_mail_does_not_overfill_a_read_queue() {
-    // The first is kept, so the others wait, and then come all at once: more than a queue may hold.
+    // The first chat is stored as mail, so the others are deferred. They then arrive at once, and are
+    // more than a queue may hold.
     let runs = [(1, vec![(7, 1, 0, 32), (2, 29, 715, 144), (2, 49, 479, 64)])];
     let limits = Limits { client_queue_bytes_max: QUEUE_BYTES_MAX_FLOOR, ..Limits::default() };
     assert!(outcome(limits, &runs, true) == outcome(limits, &runs, false));
@@ -277,8 +279,7 @@ proptest! {
         ),
         frame_bytes_max in prop_oneof![Just(FRAME_BYTES_MAX), 860..970_usize],
     ) {
-        // Nobody is given up on: a bound is passed by as much as comes in one read, so that
-        // differs.
+        // No link reaches its bound, since the excess depends on the size of a read.
         let client_queue_bytes_max = 16 * 1024 * 1024;
         let limits = Limits { frame_bytes_max, client_queue_bytes_max, ..Limits::default() };
         let (batched, single) = (outcome(limits, &runs, true), outcome(limits, &runs, false));
