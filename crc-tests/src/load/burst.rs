@@ -13,7 +13,7 @@ use super::client_pool::{ClientPool, NullSink, RESPONSE_TIMEOUT, Sink};
 use super::context::LoadContext;
 use super::error::LoadError;
 use super::servers::{Network, Target};
-use super::usage::{self, Usage, UsageSample};
+use super::usage::{self, MemoryUse, Usage, UsageSample};
 use crate::runner::command::ClientWire;
 
 /// Duration of a window that is closed explicitly.
@@ -53,9 +53,7 @@ pub(super) struct BurstReport {
     pub(super) usage: Usage,
     pub(super) sent: u64,
     pub(super) lost: u64,
-    pub(super) memory_before: Option<u64>,
-    pub(super) memory_after: Option<u64>,
-    pub(super) memory_peak: Option<u64>,
+    pub(super) memory: MemoryUse,
 }
 
 /// Runs the workload.
@@ -116,9 +114,11 @@ fn run_on(plan: &Plan, network: &Network, context: &LoadContext) -> Result<Burst
         usage: spent,
         sent: traffic.received.deliveries.sent_count,
         lost: traffic.received.deliveries.missing_count(),
-        memory_before,
-        memory_after,
-        memory_peak: usage::peak_bytes(pids),
+        memory: MemoryUse {
+            before: memory_before,
+            after: memory_after,
+            peak: usage::peak_bytes(pids),
+        },
     })
 }
 

@@ -8,7 +8,7 @@ use super::context::LoadContext;
 use super::error::LoadError;
 use super::servers::{Network, Target};
 use super::stamp::STAMP_BYTES;
-use super::usage::{self, Usage, UsageSample};
+use super::usage::{self, MemoryUse, Usage, UsageSample};
 use crate::runner::command::ClientWire;
 
 /// After this time without a frame, all registrations have been delivered.
@@ -59,9 +59,7 @@ pub(super) struct ConnectReport {
     pub(super) announced_in: Duration,
     pub(super) announced_count: u64,
     pub(super) usage: Usage,
-    pub(super) memory_before: Option<u64>,
-    pub(super) memory_after: Option<u64>,
-    pub(super) memory_peak: Option<u64>,
+    pub(super) memory: MemoryUse,
 }
 
 /// Runs the workload.
@@ -105,8 +103,10 @@ fn run_on(
         announced_in: since_start(stats.last_frame_at),
         announced_count: stats.announced_count,
         usage: start_sample.usage_until(&end_sample),
-        memory_before,
-        memory_after: usage::resident_bytes(pids),
-        memory_peak: usage::peak_bytes(pids),
+        memory: MemoryUse {
+            before: memory_before,
+            after: usage::resident_bytes(pids),
+            peak: usage::peak_bytes(pids),
+        },
     })
 }

@@ -152,6 +152,13 @@ pub(super) fn pin_to_core(core: usize) -> Result<(), LoadError> {
     })
 }
 
+/// Resident memory of the servers before and after a workload and its peak, in bytes, if known.
+pub(super) struct MemoryUse {
+    pub(super) before: Option<u64>,
+    pub(super) after: Option<u64>,
+    pub(super) peak: Option<u64>,
+}
+
 /// Raises the soft limit of open files to the hard limit. Started servers inherit it.
 pub(super) fn raise_open_files_limit(count: usize) -> Result<(), LoadError> {
     let wanted = count as u64 + OTHER_DESCRIPTORS;

@@ -11,7 +11,7 @@ use super::super::pace::Pace;
 use super::super::servers::Target;
 use super::{
     Bottleneck, Table, bytes_per_item, duration_text, histogram_json, interference_warning,
-    latencies_json, latencies_text, micros_per_item, usage_json,
+    latencies_json, latencies_text, micros_per_item, with_usage,
 };
 
 /// Send delay, in nanoseconds, beyond which the generator itself disturbed an open loop.
@@ -88,7 +88,7 @@ impl ChatReport {
         let lateness = matches!(self.plan.chat.pace, Pace::Rate(_)).then(|| &self.lateness);
         let bytes = self.delivered as f64 * self.plan.chat.text_bytes as f64;
         let Memory { at_start: empty, at_end: loaded, peak, .. } = self.memory;
-        let mut results = json!({
+        let results = json!({
             "seconds": rounded(self.usage.elapsed.as_secs_f64()),
             "messages": self.delivered,
             "messages_per_s": self.per_second().round(),
@@ -113,11 +113,7 @@ impl ChatReport {
             "limit": self.bottleneck().name(),
             "status": self.unexpected_status,
         });
-        if let (Value::Object(results), Value::Object(spent)) =
-            (&mut results, usage_json(&self.usage))
-        {
-            results.extend(spent);
-        }
+        let results = with_usage(results, &self.usage);
         let error = self.error.as_ref().map(ToString::to_string);
         json!({ "workload": "chat", "parameters": self.parameters(), "results": results, "error": error })
     }
@@ -214,9 +210,7 @@ impl fmt::Display for ChatReport {
         if let Some(status) = &self.unexpected_status {
             table.row("server status", crc::printable::Printable(status.as_bytes()).to_string());
         }
-        if let Some(warning) = interference_warning(&self.usage) {
-            table.row("disturbed", warning);
-        }
+        table.interference_row(&self.usage);
         table.row("verdict", self.verdict());
         write!(f, "{table}")
     }

@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use super::super::burst::{BurstReport, Phase};
 use super::super::connect::ConnectReport;
 use super::super::format::{bytes_text, percent, rounded, with_commas};
+use super::super::usage::MemoryUse;
 use super::{
-    Table, bytes_per_item, histogram_json, interference_warning, latencies_json, latencies_text,
-    micros_per_item, usage_json,
+    Table, bytes_per_item, histogram_json, latencies_json, latencies_text, micros_per_item,
+    usage_json, with_usage,
 };
 use crate::runner::command::ClientWire;
 
@@ -19,29 +20,16 @@ impl ConnectReport {
         micros_per_item(self.usage.servers_total()?, self.plan.clients as u64)
     }
 
-    fn bytes_per_client(&self) -> Option<f64> {
-        bytes_per_item(self.memory_before, self.memory_after, self.plan.clients)
-    }
-
     pub(in crate::load) fn json(&self) -> Value {
-        let mut results = json!({
+        let results = json!({
             "registered_in_s": rounded(self.registered_in.as_secs_f64()),
             "clients_per_s": per_second(self.plan.clients, self.registered_in),
             "announced_in_s": rounded(self.announced_in.as_secs_f64()),
             "registrations_announced": self.announced_count,
             "server_cpu_us_per_client": self.cpu_micros_per_client(),
-            "memory_bytes": {
-                "empty": self.memory_before,
-                "loaded": self.memory_after,
-                "peak": self.memory_peak,
-                "per_client": self.bytes_per_client(),
-            },
+            "memory_bytes": memory_json(&self.memory, "per_client", self.plan.clients),
         });
-        if let (Value::Object(results), Value::Object(spent)) =
-            (&mut results, usage_json(&self.usage))
-        {
-            results.extend(spent);
-        }
+        let results = with_usage(results, &self.usage);
         json!({
             "workload": "connect",
             "parameters": {
@@ -76,30 +64,15 @@ impl fmt::Display for ConnectReport {
             }
             _ => table.row("server CPU", "unknown: --pid names the servers' processes"),
         }
-        table.row(
-            "server memory",
-            memory_text(
-                self.memory_before,
-                self.memory_after,
-                self.memory_peak,
-                self.bytes_per_client(),
-                "client",
-            ),
-        );
+        table.row("server memory", memory_text(&self.memory, self.plan.clients, "client"));
         let own = percent(self.usage.core_share(self.usage.generator));
         table.row("generator", format!("{own} of a core"));
-        if let Some(warning) = interference_warning(&self.usage) {
-            table.row("disturbed", warning);
-        }
+        table.interference_row(&self.usage);
         write!(f, "{table}")
     }
 }
 
 impl BurstReport {
-    fn bytes_per_host(&self) -> Option<f64> {
-        bytes_per_item(self.memory_before, self.memory_after, self.plan.users)
-    }
-
     fn phase_json(&self, phase: &Phase) -> Value {
         let users = self.plan.users;
         json!({
@@ -137,12 +110,7 @@ impl BurstReport {
                 "sent": self.sent,
                 "lost": self.lost,
                 "use": usage_json(&self.usage),
-                "memory_bytes": {
-                    "empty": self.memory_before,
-                    "loaded": self.memory_after,
-                    "peak": self.memory_peak,
-                    "per_host": self.bytes_per_host(),
-                },
+                "memory_bytes": memory_json(&self.memory, "per_host", self.plan.users),
             },
             "error": null,
         })
@@ -175,32 +143,27 @@ impl fmt::Display for BurstReport {
             lost => format!("{} of {} messages", with_commas(lost), with_commas(self.sent)),
         };
         table.row("lost", lost);
-        if let Some(warning) = interference_warning(&self.usage) {
-            table.row("disturbed", warning);
-        }
-        table.row(
-            "server memory",
-            memory_text(
-                self.memory_before,
-                self.memory_after,
-                self.memory_peak,
-                self.bytes_per_host(),
-                "host",
-            ),
-        );
+        table.interference_row(&self.usage);
+        table.row("server memory", memory_text(&self.memory, self.plan.users, "host"));
         write!(f, "{table}")
     }
 }
 
-fn memory_text(
-    empty: Option<u64>,
-    loaded: Option<u64>,
-    peak: Option<u64>,
-    per_item: Option<f64>,
-    item: &str,
-) -> String {
-    let (Some(empty), Some(loaded), Some(peak), Some(each)) = (empty, loaded, peak, per_item)
-    else {
+/// Renders memory as JSON, with the difference per item under `item_key`.
+fn memory_json(memory: &MemoryUse, item_key: &str, count: usize) -> Value {
+    json!({
+        "empty": memory.before,
+        "loaded": memory.after,
+        "peak": memory.peak,
+        item_key: bytes_per_item(memory.before, memory.after, count),
+    })
+}
+
+/// Renders memory in one line, with the difference per `item`.
+fn memory_text(memory: &MemoryUse, count: usize, item: &str) -> String {
+    let &MemoryUse { before, after, peak } = memory;
+    let each = bytes_per_item(before, after, count);
+    let (Some(empty), Some(loaded), Some(peak), Some(each)) = (before, after, peak, each) else {
         return "unknown: --pid names the servers' processes".to_owned();
     };
     let [empty, loaded, peak] = [empty, loaded, peak].map(|bytes| bytes_text(bytes as f64));

@@ -30,6 +30,13 @@ impl Table {
     pub(super) fn row(&mut self, label: &'static str, text: impl Into<String>) {
         self.0.push((label, text.into()));
     }
+
+    /// Adds a warning if other programs used much of the machine.
+    fn interference_row(&mut self, usage: &Usage) {
+        if let Some(warning) = interference_warning(usage) {
+            self.row("disturbed", warning);
+        }
+    }
 }
 
 impl fmt::Display for Table {
@@ -166,6 +173,14 @@ pub(super) fn usage_json(spent: &Usage) -> Value {
         "generator_busy_share": rounded(spent.core_share(spent.generator_busy)),
         "other_programs_cpu_share": spent.other_programs.map(|time| rounded(spent.core_share(time))),
     })
+}
+
+/// Adds the CPU use to results, which are a JSON object.
+fn with_usage(mut results: Value, usage: &Usage) -> Value {
+    if let (Value::Object(results), Value::Object(usage)) = (&mut results, usage_json(usage)) {
+        results.extend(usage);
+    }
+    results
 }
 
 #[cfg(test)]
