@@ -14,6 +14,7 @@ mod routing;
 mod sources;
 mod splits;
 
+use std::ops::Range;
 use std::time::Duration;
 
 use crc::id::HostId;
@@ -109,14 +110,22 @@ fn chain() -> Chain {
     Chain { world, middle, left, right, sam }
 }
 
-/// Starts a server with so many users behind its neighbour 2 that a burst takes several portions.
-fn server_with_long_burst(world: &mut World) -> usize {
+/// Ids of the users of [`server_with_users`].
+const REMOTE_USERS: Range<u32> = 1000..1400;
+
+/// Starts server 1 with 400 users behind its neighbour 2. Returns the server and the neighbour.
+fn server_with_users(world: &mut World, info: &str) -> (usize, ClientId) {
     let one = world.start(ServerSpec::new(1, None));
     let neighbour = connect_and_send(world, one, &server(2, "two", ""));
-    let info = "i".repeat(500);
     let registrations: Vec<u8> =
-        (1000..1400).flat_map(|id| registration(HostKind::User, id, 2, "user", &info)).collect();
+        REMOTE_USERS.flat_map(|id| registration(HostKind::User, id, 2, "user", info)).collect();
     world.send(neighbour, &registrations);
     world.run_until_quiescent();
-    one
+    take_frames(world, neighbour);
+    (one, neighbour)
+}
+
+/// Starts a server with so many users behind its neighbour 2 that a burst takes several portions.
+fn server_with_long_burst(world: &mut World) -> usize {
+    server_with_users(world, &"i".repeat(500)).0
 }

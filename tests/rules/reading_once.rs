@@ -4,22 +4,28 @@ use super::*;
 use crc::limits::PACED_PORTION_INTERVAL;
 use crc::wires::crc::codec;
 
-/// Bytes that the programs of the course read at a time.
+/// Bytes that such a program reads at a time.
 const READ_BYTES: usize = 1024;
 
-const USERS: u32 = 400;
+const USERS: usize = REMOTE_USERS.end as usize - REMOTE_USERS.start as usize;
+const LAST_ID: u32 = REMOTE_USERS.end - 1;
+const INFO: &str = "A user behind server 2";
 
-/// A server with 400 users behind its neighbour.
-fn server_with_users(world: &mut World) -> (usize, ClientId) {
-    let one = world.start(ServerSpec::new(1, None));
-    let neighbour = connect_and_send(world, one, &server(2, "two", ""));
-    let registrations: Vec<u8> = (1000..1000 + USERS)
-        .flat_map(|id| registration(HostKind::User, id, 2, &format!("user{id}"), "somebody"))
-        .collect();
-    world.send(neighbour, &registrations);
-    world.run_until_quiescent();
-    take_frames(world, neighbour);
-    (one, neighbour)
+/// User 101, who reads once, at a server with 400 users behind its neighbour.
+struct PacedUser {
+    world: World,
+    one: usize,
+    neighbour: ClientId,
+    client: ClientId,
+}
+
+/// Registers user 101, to whom no user is announced yet.
+fn paced_user() -> PacedUser {
+    let mut world = world();
+    let (one, neighbour) = server_with_users(&mut world, INFO);
+    let client = world.connect(one);
+    world.send(client, &user(101, "frodo", ""));
+    PacedUser { world, one, neighbour, client }
 }
 
 /// Reads once a millisecond for a second. Keeps the whole frames at the start of each read; the
@@ -41,57 +47,51 @@ fn read_for_a_second(world: &mut World, client: ClientId) -> Vec<Vec<u8>> {
 
 #[test]
 fn user_that_reads_once_learns_400_users_in_portions_of_whole_frames() {
-    let mut world = world();
-    let (one, _) = server_with_users(&mut world);
-    let client = world.connect(one);
-    world.send(client, &user(101, "frodo", ""));
+    let PacedUser { mut world, client, .. } = paced_user();
     let frames = read_for_a_second(&mut world, client);
     assert_eq!(frames[0], welcome_frame(1, "frodo"));
     let ids = frames[1..]
         .iter()
         .map(|frame| u32::from_be_bytes(frame[1..5].try_into().expect("four bytes")));
-    assert!(ids.eq(1000..1000 + USERS));
+    assert!(ids.eq(REMOTE_USERS));
 }
 
 #[test]
 fn server_that_reads_once_learns_400_users_in_portions_of_whole_frames() {
     let mut world = world();
-    let (one, _) = server_with_users(&mut world);
+    let (one, _) = server_with_users(&mut world, INFO);
     let client = world.connect(one);
     world.send(client, &server(3, "three", ""));
     let frames = read_for_a_second(&mut world, client);
-    assert_eq!(frames.len(), 2 + USERS as usize);
+    assert_eq!(frames.len(), 2 + USERS);
     assert!(frames.iter().all(|frame| frame[0] & 0x7f == 0), "registrations only");
 }
 
 #[test]
 fn client_that_reads_cut_frames_learns_400_users_at_once() {
     let mut world = world();
-    let (one, _) = server_with_users(&mut world);
+    let (one, _) = server_with_users(&mut world, INFO);
     let client = world.connect(one);
     world.send(client, &fast_user(101, "frodo"));
     world.run_until_quiescent();
-    assert_eq!(take_frames(&mut world, client).len(), 1 + USERS as usize);
+    assert_eq!(take_frames(&mut world, client).len(), 1 + USERS);
 }
 
 #[test]
 fn status_of_another_id_does_not_end_the_portions() {
     let mut world = world();
-    let (one, _) = server_with_users(&mut world);
+    let (one, _) = server_with_users(&mut world, INFO);
     let client = world.connect(one);
     world.send(client, &[user(101, "frodo", ""), reads_cut_frames(102)].concat());
     let frames = read_for_a_second(&mut world, client);
-    assert_eq!(frames.len(), 1 + USERS as usize);
+    assert_eq!(frames.len(), 1 + USERS);
     let node = world.node(one).expect("a server");
     assert_eq!(node.relay().counters().false_sources, 0);
 }
 
 #[test]
 fn quits_of_a_split_come_in_portions_and_before_the_registration_of_the_same_id() {
-    let mut world = world();
-    let (one, neighbour) = server_with_users(&mut world);
-    let client = world.connect(one);
-    world.send(client, &user(101, "frodo", ""));
+    let PacedUser { mut world, one, neighbour, client } = paced_user();
     read_for_a_second(&mut world, client);
     world.disconnect(neighbour);
     world.run_for(SPLIT_GRACE - Duration::from_millis(10));
@@ -99,40 +99,32 @@ fn quits_of_a_split_come_in_portions_and_before_the_registration_of_the_same_id(
     world.run_for(Duration::from_millis(20));
     let first = world.take_received(client);
     assert!((1..READ_BYTES).contains(&first.len()), "{} bytes", first.len());
-    let last_id = 1000 + USERS - 1;
     let newcomer = world.connect(one);
-    world.send(newcomer, &user(last_id, "new", ""));
+    world.send(newcomer, &user(LAST_ID, "new", ""));
     let mut frames = split_frames(&first);
     frames.extend(read_for_a_second(&mut world, client));
-    let quits = (1000..1000 + USERS).map(|id| quit(id, "split"));
-    let join = registration(HostKind::User, last_id, 1, "new", "");
+    let quits = REMOTE_USERS.map(|id| quit(id, "split"));
+    let join = registration(HostKind::User, LAST_ID, 1, "new", "");
     assert_eq!(frames, quits.chain([join]).collect::<Vec<_>>());
 }
 
 #[test]
 fn sender_with_a_waiting_quit_is_announced_after_it_and_before_its_chat() {
-    let mut world = world();
-    let (one, neighbour) = server_with_users(&mut world);
-    let client = world.connect(one);
-    world.send(client, &user(101, "frodo", ""));
+    let PacedUser { mut world, one, neighbour, client } = paced_user();
     read_for_a_second(&mut world, client);
     world.disconnect(neighbour);
     world.run_for(SPLIT_GRACE + Duration::from_millis(10));
     world.take_received(client);
-    let last_id = 1000 + USERS - 1;
     let newcomer = world.connect(one);
-    world.send(newcomer, &[user(last_id, "new", ""), chat(last_id, 101, "hi")].concat());
+    world.send(newcomer, &[user(LAST_ID, "new", ""), chat(LAST_ID, 101, "hi")].concat());
     world.run_for(Duration::from_millis(10));
-    let join = registration(HostKind::User, last_id, 1, "new", "");
-    assert_received(&mut world, client, &[quit(last_id, "split"), join, chat(last_id, 101, "hi")]);
+    let join = registration(HostKind::User, LAST_ID, 1, "new", "");
+    assert_received(&mut world, client, &[quit(LAST_ID, "split"), join, chat(LAST_ID, 101, "hi")]);
 }
 
 #[test]
 fn chat_to_a_program_that_reads_once_is_sent_at_once() {
-    let mut world = world();
-    let (one, neighbour) = server_with_users(&mut world);
-    let client = world.connect(one);
-    world.send(client, &user(101, "frodo", ""));
+    let PacedUser { mut world, neighbour, client, .. } = paced_user();
     world.run_for(PACED_PORTION_INTERVAL / 2);
     take_frames(&mut world, client);
     world.send(neighbour, &chat(1000, 101, "hi"));
