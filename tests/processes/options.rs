@@ -32,18 +32,15 @@ fn invalid_options_exit_with_their_code_and_name_the_remedy() {
     }
 }
 
-#[test]
-fn options_come_from_flags_environment_and_file_in_this_order() {
+/// Starts a server with options and environment variables, and returns its state.
+fn state_of_server(options: &[&str], environment: &[(&str, &str)]) -> Value {
     let dir = tempfile::tempdir().expect("a temporary folder");
-    let config = dir.path().join("crc.toml");
-    fs::write(&config, "id = 7\nname = 'file'\ninfo = 'file'\n").expect("a file");
     let control = dir.path().join("control");
     let mut child = Command::new(CRC)
-        .args(["server", "--listen", "127.0.0.1:0", "--info", "flag", "--control"])
+        .args(["server", "--listen", "127.0.0.1:0", "--control"])
         .arg(&control)
-        .env("CRC_CONFIG", &config)
-        .env("CRC_NAME", "environment")
-        .env("CRC_INFO", "environment")
+        .args(options)
+        .envs(environment.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -55,7 +52,20 @@ fn options_come_from_flags_environment_and_file_in_this_order() {
     });
     let _ = child.kill();
     let _ = child.wait();
-    let state: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+#[test]
+fn options_come_from_flags_environment_and_file_in_this_order() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let config = dir.path().join("crc.toml");
+    fs::write(&config, "id = 7\nname = 'file'\ninfo = 'file'\n").expect("a file");
+    let environment = [
+        ("CRC_CONFIG", config.to_str().expect("text")),
+        ("CRC_NAME", "environment"),
+        ("CRC_INFO", "environment"),
+    ];
+    let state = state_of_server(&["--info", "flag"], &environment);
     assert_eq!((&state["id"], &state["name"]), (&7.into(), &"environment".into()));
     assert_eq!(state["info"], "flag");
 }
@@ -70,51 +80,34 @@ fn run_with_environment(words: &[&str], variables: &[(&str, &str)]) -> (Option<i
 
 #[test]
 fn empty_environment_variable_is_unset() {
-    let dir = tempfile::tempdir().expect("a temporary folder");
-    let control = dir.path().join("control");
     // Every variable of `crc server`: flags and defaults apply.
     let variables = [
-        "CLASSIC",
-        "CLASSIC_INTERVAL",
-        "CLIENT_QUEUE",
-        "CONFIG",
-        "CONTROL",
-        "BUSY_POLL",
-        "DIRECT",
-        "ID",
-        "INFO",
-        "LISTEN",
-        "LOG",
-        "MAILBOX",
-        "MAIL_BYTES",
-        "MAIL_DAYS",
-        "MAIL_MESSAGES",
-        "MAX_FRAME",
-        "NAME",
-        "PARENT",
-        "REGISTER_DEADLINE",
-        "SERVER_QUEUE",
-        "SPLIT_GRACE",
+        "CRC_CLASSIC",
+        "CRC_CLASSIC_INTERVAL",
+        "CRC_CLIENT_QUEUE",
+        "CRC_CONFIG",
+        "CRC_CONTROL",
+        "CRC_BUSY_POLL",
+        "CRC_DIRECT",
+        "CRC_ID",
+        "CRC_INFO",
+        "CRC_LISTEN",
+        "CRC_LOG",
+        "CRC_MAILBOX",
+        "CRC_MAIL_BYTES",
+        "CRC_MAIL_DAYS",
+        "CRC_MAIL_MESSAGES",
+        "CRC_MAX_FRAME",
+        "CRC_NAME",
+        "CRC_PARENT",
+        "CRC_REGISTER_DEADLINE",
+        "CRC_SERVER_QUEUE",
+        "CRC_SPLIT_GRACE",
     ];
     let help = Command::new(CRC).args(["server", "--help"]).output().expect("crc runs");
     let help = String::from_utf8(help.stdout).expect("text");
     assert_eq!(help.matches("CRC_").count(), variables.len(), "all are listed: {help}");
-    let mut child = Command::new(CRC)
-        .args(["server", "--listen", "127.0.0.1:0", "--control"])
-        .arg(&control)
-        .envs(variables.map(|name| (format!("CRC_{name}"), "")))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("crc server runs");
-    let output = eventually("the server answers", || {
-        let output = ctl(&control, &["--json", "state"]);
-        output.status.success().then_some(output)
-    });
-    let _ = child.kill();
-    let _ = child.wait();
-    let state: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let state = state_of_server(&[], &variables.map(|name| (name, "")));
     let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
     assert_eq!(state["name"], hostname);
 
