@@ -7,19 +7,29 @@ use rustix::process::Signal;
 
 use crate::support::*;
 
-fn start(arguments: &[&str]) -> PtyProgram {
-    PtyProgram::start(Command::new(env!("CARGO_BIN_EXE_crc-grpc")).args(arguments))
+/// Starts Alice's chat on a pseudo-terminal, and waits until it waits for its peer.
+fn start_alice(own: &ReservedPort, peer: &ReservedPort) -> PtyProgram {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_crc-grpc"));
+    let mut alice = PtyProgram::start(command.args(["chat", "Alice", &own.port, &peer.port]));
+    alice.expect_text(WAITING_LINE);
+    alice
+}
+
+/// Starts Alice's chat on a pseudo-terminal and Bob's without one, and waits until both are
+/// connected.
+fn start_pair(one: &ReservedPort, two: &ReservedPort) -> (PtyProgram, Program) {
+    let mut alice = start_alice(one, two);
+    let bob = Program::start(&["chat", "Bob", &two.port, &one.port]);
+    bob.expect_line(WAITING_LINE);
+    alice.expect_text("Welcome, Alice. You are chatting with Bob.");
+    bob.expect_line("Welcome, Bob. You are chatting with Alice.");
+    (alice, bob)
 }
 
 #[test]
 fn received_message_does_not_tear_the_typed_line() {
     let (one, two) = (ReservedPort::new(), ReservedPort::new());
-    let mut alice = start(&["chat", "Alice", &one.port, &two.port]);
-    alice.expect_text(WAITING_LINE);
-    let mut bob = Program::start(&["chat", "Bob", &two.port, &one.port]);
-    bob.expect_line(WAITING_LINE);
-    alice.expect_text("Welcome, Alice. You are chatting with Bob.");
-    bob.expect_line("Welcome, Bob. You are chatting with Alice.");
+    let (mut alice, mut bob) = start_pair(&one, &two);
 
     alice.wait_for_editor();
     alice.type_keys("half a li");
@@ -47,8 +57,7 @@ fn received_message_does_not_tear_the_typed_line() {
 fn terminal_modes_are_restored_on_every_exit() {
     for ending in ["Ctrl-D", "SIGTERM", "SIGINT", "search"] {
         let (one, two) = (ReservedPort::new(), ReservedPort::new());
-        let mut alice = start(&["chat", "Alice", &one.port, &two.port]);
-        alice.expect_text(WAITING_LINE);
+        let mut alice = start_alice(&one, &two);
         alice.wait_for_editor();
         alice.type_keys("begun");
         alice.expect_text("begun");
@@ -69,12 +78,7 @@ fn terminal_modes_are_restored_on_every_exit() {
 #[test]
 fn stopped_chat_redraws_the_typed_line_when_continued() {
     let (one, two) = (ReservedPort::new(), ReservedPort::new());
-    let mut alice = start(&["chat", "Alice", &one.port, &two.port]);
-    alice.expect_text(WAITING_LINE);
-    let mut bob = Program::start(&["chat", "Bob", &two.port, &one.port]);
-    bob.expect_line(WAITING_LINE);
-    alice.expect_text("Welcome, Alice. You are chatting with Bob.");
-    bob.expect_line("Welcome, Bob. You are chatting with Alice.");
+    let (mut alice, mut bob) = start_pair(&one, &two);
     for stop in ["\u{1a}", "SIGTSTP", "SIGSTOP"] {
         alice.wait_for_editor();
         alice.type_keys("half a li");
@@ -97,12 +101,7 @@ fn stopped_chat_redraws_the_typed_line_when_continued() {
 #[test]
 fn pasted_lines_are_sent_as_separate_messages() {
     let (one, two) = (ReservedPort::new(), ReservedPort::new());
-    let mut alice = start(&["chat", "Alice", &one.port, &two.port]);
-    alice.expect_text(WAITING_LINE);
-    let bob = Program::start(&["chat", "Bob", &two.port, &one.port]);
-    bob.expect_line(WAITING_LINE);
-    alice.expect_text("Welcome, Alice. You are chatting with Bob.");
-    bob.expect_line("Welcome, Bob. You are chatting with Alice.");
+    let (mut alice, bob) = start_pair(&one, &two);
     alice.wait_for_editor();
     alice.type_keys("\u{1b}[200~one\rtwo\u{1b}[201~");
     alice.expect_text("two");
