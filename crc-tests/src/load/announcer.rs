@@ -7,12 +7,12 @@ use std::time::Instant;
 
 use crc::id::HostId;
 use crc::relay::message::{HostKind, Message};
+use crc::wires::Wire;
 
 use super::client_codec::{self, Incoming, Role};
 use super::client_pool::{ClientPool, NullSink, RESPONSE_TIMEOUT, Sink};
 use super::error::LoadError;
 use super::servers::Network;
-use crate::runner::command::ClientWire;
 
 /// Number of bytes queued on the connection at a time.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -66,10 +66,9 @@ impl Announcer {
         kind: AnnouncedKind,
     ) -> Result<Self, LoadError> {
         let observer = pool.len();
-        let last = network.address(network.len() - 1, ClientWire::Crc);
-        pool.connect_all([(ClientWire::Crc, last)].into_iter(), 1, &mut NullSink)?;
-        let connection =
-            pool.connect(ClientWire::Crc, Role::Server, network.address(0, ClientWire::Crc))?;
+        let last = network.address(network.len() - 1, Wire::CRC);
+        pool.connect_all([(Wire::CRC, last)].into_iter(), 1, &mut NullSink)?;
+        let connection = pool.connect(Wire::CRC, Role::Server, network.address(0, Wire::CRC))?;
         let mut announcer = Self {
             announcing_client: connection,
             observer,

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crc::wires::Wire;
 use hdrhistogram::Histogram;
 
 use super::announcer::{AnnouncedKind, Announcer, HostCounter};
@@ -14,7 +15,6 @@ use super::context::LoadContext;
 use super::error::LoadError;
 use super::servers::{Network, Target};
 use super::usage::{self, MemoryUse, Usage, UsageSample};
-use crate::runner::command::ClientWire;
 
 /// Duration of a window that is closed explicitly.
 const UNBOUNDED_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
@@ -97,9 +97,9 @@ fn run_on(plan: &Plan, network: &Network, context: &LoadContext) -> Result<Burst
     let memory_after = usage::resident_bytes(pids);
 
     context.print_note("a server joins to which they are announced");
-    let last = network.address(network.len() - 1, ClientWire::Crc);
+    let last = network.address(network.len() - 1, Wire::CRC);
     let started_at = phases.pool.now();
-    let client = phases.pool.connect(ClientWire::Crc, Role::Server, last)?;
+    let client = phases.pool.connect(Wire::CRC, Role::Server, last)?;
     let mut counter = HostCounter { client, count: 0, last_at: started_at };
     let announced =
         phases.run(&mut counter, |pool, counter| counter.poll_end(pool, plan.users, started_at))?;

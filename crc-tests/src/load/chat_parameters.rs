@@ -1,13 +1,14 @@
 //! Parameters of chat traffic, and the placement of its clients.
 
+use crc::wires::Wire;
+
 use super::delivery_tracker::Addressing;
 use super::pace::Pace;
-use crate::runner::command::ClientWire;
 
 /// Parameters of the traffic.
 #[derive(Clone, Debug)]
 pub(super) struct ChatParameters {
-    pub(super) wire: ClientWire,
+    pub(super) wire: Wire,
     pub(super) addressing: Addressing,
     /// Size of each text in bytes.
     pub(super) text_bytes: usize,
@@ -47,7 +48,7 @@ mod tests {
     fn check(receivers: Addressing, spread: bool, servers: usize, expected: &[usize]) {
         let pace = Pace::InFlight(1);
         let talk = ChatParameters {
-            wire: ClientWire::Crc,
+            wire: Wire::CRC,
             addressing: receivers,
             text_bytes: 16,
             pace,

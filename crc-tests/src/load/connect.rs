@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crc::wires::Wire;
+
 use super::client_codec::{Incoming, Role};
 use super::client_pool::{ClientPool, Sink};
 use super::context::LoadContext;
@@ -9,7 +11,6 @@ use super::error::LoadError;
 use super::servers::{Network, Target};
 use super::stamp::STAMP_BYTES;
 use super::usage::{self, MemoryUse, Usage, UsageSample};
-use crate::runner::command::ClientWire;
 
 /// After this time without a frame, all registrations have been delivered.
 const QUIET_NANOS: u64 = 300_000_000;
@@ -18,7 +19,7 @@ const QUIET_NANOS: u64 = 300_000_000;
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) target: Target,
-    pub(super) wire: ClientWire,
+    pub(super) wire: Wire,
     pub(super) clients: usize,
     /// Maximum number of unregistered clients at a time.
     pub(super) pending_max: usize,

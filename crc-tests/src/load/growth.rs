@@ -5,6 +5,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crc::wires::Wire;
+
 use super::chat;
 use super::chat_parameters::ChatParameters;
 use super::context::LoadContext;
@@ -12,14 +14,13 @@ use super::delivery_tracker::Addressing;
 use super::error::LoadError;
 use super::pace::Pace;
 use super::servers::Target;
-use crate::runner::command::ClientWire;
 
 /// Parameters of a run.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) binary: Option<PathBuf>,
     pub(super) output_dir: PathBuf,
-    pub(super) wire: ClientWire,
+    pub(super) wire: Wire,
     pub(super) connections: Vec<usize>,
     pub(super) hosts: Vec<usize>,
     pub(super) hops: Vec<usize>,
@@ -104,7 +105,7 @@ mod tests {
         let plan = Plan {
             binary: None,
             output_dir: PathBuf::new(),
-            wire: ClientWire::Crc,
+            wire: Wire::CRC,
             connections: vec![10, 100],
             hosts: vec![1000],
             hops: vec![1, 20],

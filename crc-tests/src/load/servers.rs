@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
+use crc::wires::{WIRES, Wire};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getppid, setpgid};
@@ -15,7 +16,6 @@ use super::error::LoadError;
 use super::usage;
 use crate::binary;
 use crate::child::Process;
-use crate::runner::command::ClientWire;
 use crate::runner::processes::server::wait_for_listener;
 
 /// The subcommand with which `crc-tests` becomes a server of a load; see [`exec_server`].
@@ -38,7 +38,7 @@ pub(super) enum Target {
 /// The servers of a load. Started servers are stopped when this value is dropped.
 pub(super) struct Network {
     /// The known listener addresses of each server, by wire.
-    addresses: Vec<Vec<(ClientWire, SocketAddr)>>,
+    addresses: Vec<Vec<(Wire, SocketAddr)>>,
     processes: Vec<Process>,
     pids: Vec<u32>,
     /// The directory of the servers' logs.
@@ -47,11 +47,7 @@ pub(super) struct Network {
 
 impl Network {
     /// Resolves the addresses of the existing servers, or starts the chain.
-    pub(super) fn open(
-        site: &Target,
-        wire: ClientWire,
-        pins_cores: bool,
-    ) -> Result<Self, LoadError> {
+    pub(super) fn open(site: &Target, wire: Wire, pins_cores: bool) -> Result<Self, LoadError> {
         let network = match site {
             Target::Existing { addresses, pids } => Self::attach(addresses, pids, wire)?,
             Target::Chain { servers, binary } => {
@@ -67,7 +63,7 @@ impl Network {
         Ok(network)
     }
 
-    fn attach(addresses: &[String], pids: &[u32], wire: ClientWire) -> Result<Self, LoadError> {
+    fn attach(addresses: &[String], pids: &[u32], wire: Wire) -> Result<Self, LoadError> {
         if let Some(pid) = pids.iter().find(|&&pid| usage::process_cpu_time(pid).is_none()) {
             return Err(LoadError::failed(format!("--pid {pid}: there is no such process")));
         }
@@ -95,8 +91,8 @@ impl Network {
             Self { addresses: Vec::new(), processes: Vec::new(), pids: Vec::new(), _log_dir: None };
         for number in 1..=count {
             let mut arguments = exec_server_arguments(&binary);
-            arguments.extend(["server", "--listen=127.0.0.1:0", "--log=warn"].map(Into::into));
-            arguments.extend(["--direct=127.0.0.1:0", "--classic=127.0.0.1:0"].map(Into::into));
+            arguments.extend(["server", "--log=warn"].map(Into::into));
+            arguments.extend(WIRES.map(|wire| format!("--listen={wire}://127.0.0.1:0").into()));
             arguments.push(format!("--id={number}").into());
             arguments.push(format!("--name=load-{number}").into());
             if let Some(listeners) = network.addresses.last() {
@@ -106,7 +102,7 @@ impl Network {
             let log = log_dir.path().join(format!("{number}.log"));
             let mut process = Process::start(&own, arguments, log).map_err(fault)?;
             let mut addresses = Vec::new();
-            for wire in ClientWire::ALL {
+            for wire in WIRES {
                 let address = wait_for_listener(&mut process, wire);
                 addresses.push((wire, address.map_err(|fault| LoadError::failed(fault.0))?));
             }
@@ -132,7 +128,7 @@ impl Network {
     ///
     /// # Panics
     /// If it is not known. The checked options rule this out.
-    pub(super) fn address(&self, server: usize, wire: ClientWire) -> SocketAddr {
+    pub(super) fn address(&self, server: usize, wire: Wire) -> SocketAddr {
         let addresses = self.addresses[server].iter();
         addresses.clone().find(|(of, _)| *of == wire).expect("a known listener").1
     }

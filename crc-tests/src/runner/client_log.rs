@@ -1,17 +1,15 @@
-//! Collects the events that `crc client --json` prints into the lists of a client.
+//! Collects the events of the bundled client into the lists of a client.
 
-use std::fmt::Display;
+use crc::client::event::{Event, Text};
+use crc::wires::Wire;
 
-use crc::printable::Printable;
-use serde_json::Value;
-
-use crate::runner::command::{ClientWire, LaunchClient};
+use crate::runner::command::LaunchClient;
 use crate::runner::state::{ASSIGNED_ID, HostState, Key};
 
 /// The lists of a client, and counts of events by which the runner detects quiescence.
 #[derive(Clone, Debug)]
 pub(crate) struct ClientLog {
-    wire: ClientWire,
+    wire: Wire,
     desired_id: Option<i64>,
     /// Its id or name, once it is connected.
     identity: Option<String>,
@@ -37,7 +35,7 @@ pub(crate) const FENCE: &str = "[crc-tests fence]";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct OtherUser {
-    id: Option<u32>,
+    id: Option<i64>,
     name: String,
 }
 
@@ -60,78 +58,54 @@ impl ClientLog {
         }
     }
 
-    /// Records one line of output.
-    ///
-    /// # Errors
-    /// The line is not a documented event; the message shows it.
-    pub(crate) fn record_line(&mut self, line: &str) -> Result<(), String> {
-        let invalid =
-            |why: &dyn Display| format!("not an event, {why}: {}", Printable(line.as_bytes()));
-        let event: Value = serde_json::from_str(line).map_err(|error| invalid(&error))?;
-        // A key is absent exactly if the wire does not have it.
-        let id = |name: &str| match (self.wire, &event[name]) {
-            (ClientWire::Classic, Value::Null) => Ok(None),
-            (ClientWire::Crc, id) => {
-                let id = id.as_u64().and_then(|id| u32::try_from(id).ok());
-                id.map(Some).ok_or_else(|| invalid(&format!("`{name}` is not an id")))
+    /// Records an event.
+    pub(crate) fn record(&mut self, event: &Event) {
+        match event {
+            Event::Connected { id, name } => self.identity = Some(identity(*id, name)),
+            Event::Disconnected { .. } => self.is_disconnected = true,
+            Event::Status { text, .. } | Event::Chat { text, .. }
+                if text.0.starts_with(FENCE.as_bytes()) =>
+            {
+                self.fence_count += 1;
             }
-            (ClientWire::Direct | ClientWire::Classic, _) => {
-                Err(invalid(&format!("`{name}` on a wire without it")))
+            Event::Status { text, .. } => self.statuses.push(lossy(text)),
+            Event::Chat { from, name, text } => {
+                self.senders.push(identity(*from, name.as_ref().unwrap_or(&Text::default())));
+                self.chats.push(lossy(text));
             }
-        };
-        let text_field = |name: &str| {
-            event[name].as_str().map(str::to_owned).ok_or_else(|| invalid(&format!("no `{name}`")))
-        };
-        let text = || text_field("text");
-        let kind = event["event"].as_str();
-        match kind {
-            Some("connected") => {
-                self.identity = Some(match self.wire {
-                    ClientWire::Classic => text_field("name")?,
-                    _ => event["id"]
-                        .as_i64()
-                        .ok_or_else(|| invalid(&"`id` is not an id"))?
-                        .to_string(),
-                });
+            Event::Join { id, name, .. } => {
+                self.other_users.push(OtherUser { id: *id, name: lossy(name) });
             }
-            Some("disconnected") => self.is_disconnected = true,
-            Some("status" | "chat") if text()?.starts_with(FENCE) => self.fence_count += 1,
-            Some("status") => self.statuses.push(text()?),
-            Some("chat") => {
-                let sender = match self.wire {
-                    ClientWire::Classic => text_field("name")?,
-                    _ => event["from"]
-                        .as_i64()
-                        .ok_or_else(|| invalid(&"`from` is not an id"))?
-                        .to_string(),
-                };
-                self.senders.push(sender);
-                self.chats.push(text()?);
-            }
-            Some("join") => {
-                self.other_users.push(OtherUser { id: id("id")?, name: text_field("name")? });
-            }
-            Some("quit") => {
-                let id = id("id")?;
-                let name = if id.is_none() { Some(text_field("name")?) } else { None };
-                let matches = |other: &OtherUser| match &name {
-                    Some(name) => other.name == *name,
-                    None => other.id == id,
-                };
-                if let Some(at) = self.other_users.iter().position(matches) {
-                    self.other_users.swap_remove(at);
-                }
-            }
-            Some("error") => {
+            Event::Quit { id, name, .. } => self.remove_other_user(*id, name.as_ref()),
+            Event::Error { text } => {
                 // Before registration, an error is the reason why it failed.
                 self.rejected_line_count += u64::from(self.is_connected());
-                self.errors.push(text()?);
+                self.errors.push(lossy(text));
             }
-            Some("users" | "help") => {}
-            _ => return Err(invalid(&"unknown `event`")),
+            Event::Users { .. }
+            | Event::Help { .. }
+            | Event::Ready { .. }
+            | Event::PeerChat { .. }
+            | Event::Receipt { .. }
+            | Event::Peer { .. } => {}
         }
-        self.frame_count += u64::from(matches!(kind, Some("status" | "chat" | "join" | "quit")));
-        Ok(())
+        let is_frame = matches!(
+            event,
+            Event::Status { .. } | Event::Chat { .. } | Event::Join { .. } | Event::Quit { .. }
+        );
+        self.frame_count += u64::from(is_frame);
+    }
+
+    /// Removes a user, by its id, or by its name on a wire without ids.
+    fn remove_other_user(&mut self, id: Option<i64>, name: Option<&Text>) {
+        let name = name.map(lossy).unwrap_or_default();
+        let matches = |other: &OtherUser| match id {
+            Some(_) => other.id == id,
+            None => other.name == name,
+        };
+        if let Some(at) = self.other_users.iter().position(matches) {
+            self.other_users.swap_remove(at);
+        }
     }
 
     /// Returns whether the client is registered.
@@ -164,7 +138,8 @@ impl ClientLog {
     #[must_use]
     pub(crate) fn state(&self) -> HostState {
         let mut state = HostState::default();
-        state.set_ids(Key::ConnectedUserIds, self.other_users.iter().filter_map(|other| other.id));
+        let ids = self.other_users.iter().filter_map(|other| other.id);
+        state.set(Key::ConnectedUserIds, ids.map(|id| id.to_string()).collect());
         state.set(Key::ConnectedUserNames, self.other_user_names().map(str::to_owned).collect());
         state.set(
             Key::ConnectedAs,
@@ -180,10 +155,20 @@ impl ClientLog {
     }
 
     fn display_identity(&self, own: &str) -> String {
-        let is_assigned = self.wire == ClientWire::Direct
+        let is_assigned = self.wire == Wire::DIRECT
             && self.desired_id.is_none_or(|desired| desired.to_string() != own);
         if is_assigned { ASSIGNED_ID.to_owned() } else { own.to_owned() }
     }
+}
+
+/// Returns the id of a user as text, or its name on a wire without ids.
+fn identity(id: Option<i64>, name: &Text) -> String {
+    id.map_or_else(|| lossy(name), |id| id.to_string())
+}
+
+/// Returns a text as `crc client --json` prints it.
+fn lossy(text: &Text) -> String {
+    String::from_utf8_lossy(&text.0).into_owned()
 }
 
 #[cfg(test)]
@@ -191,7 +176,7 @@ mod tests {
     use super::*;
     use crate::runner::command::Endpoint;
 
-    fn log(wire: ClientWire, id: Option<i64>) -> ClientLog {
+    fn log(wire: Wire, id: Option<i64>) -> ClientLog {
         ClientLog::new(&LaunchClient {
             wire,
             id,
@@ -202,26 +187,45 @@ mod tests {
         })
     }
 
+    fn record(log: &mut ClientLog, events: impl IntoIterator<Item = Event>) {
+        for event in events {
+            log.record(&event);
+        }
+    }
+
+    fn join(id: Option<i64>, name: &str) -> Event {
+        Event::Join { id, name: name.into(), info: None }
+    }
+
+    fn chat(from: Option<i64>, name: &str, text: &str) -> Event {
+        Event::Chat { from, name: Some(name.into()), text: text.into() }
+    }
+
+    fn status(text: &str) -> Event {
+        Event::Status { code: None, text: text.into() }
+    }
+
     fn check(log: &ClientLog, key: Key, expected: &[&str]) {
         assert_eq!(log.state().items(key), expected, "{}", key.name());
     }
 
     #[test]
     fn crc_client_events_fill_the_state_lists() {
-        let mut log = log(ClientWire::Crc, Some(101));
-        for line in [
-            r#"{"event":"connected","id":101,"name":"frodo"}"#,
-            r#"{"event":"status","code":0,"text":"Welcome"}"#,
-            r#"{"event":"join","id":102,"name":"sam","info":""}"#,
-            r#"{"event":"join","id":103,"name":"pip","info":""}"#,
-            r#"{"event":"quit","id":102,"name":"sam","text":"x"}"#,
-            r#"{"event":"quit","id":7,"text":"never seen"}"#,
-            r#"{"event":"chat","from":103,"name":"pip","text":"\"Hi\""}"#,
-            r#"{"event":"users","users":[]}"#,
-            r#"{"event":"error","text":"no such user"}"#,
-        ] {
-            log.record_line(line).expect(line);
-        }
+        let mut log = log(Wire::CRC, Some(101));
+        record(
+            &mut log,
+            [
+                Event::Connected { id: Some(101), name: "frodo".into() },
+                status("Welcome"),
+                join(Some(102), "sam"),
+                join(Some(103), "pip"),
+                Event::Quit { id: Some(102), name: Some("sam".into()), text: Some("x".into()) },
+                Event::Quit { id: Some(7), name: None, text: Some("never seen".into()) },
+                chat(Some(103), "pip", "\"Hi\""),
+                Event::Users { users: Vec::new() },
+                Event::error("no such user"),
+            ],
+        );
         check(&log, Key::ConnectedUserIds, &["103"]);
         check(&log, Key::ConnectedUserNames, &["pip"]);
         check(&log, Key::ConnectedAs, &["101"]);
@@ -231,24 +235,25 @@ mod tests {
         check(&log, Key::ErrorsLog, &["no such user"]);
         assert_eq!((log.frame_count, log.rejected_line_count), (6, 1));
         assert!(log.is_connected() && !log.is_disconnected);
-        log.record_line(r#"{"event":"disconnected","text":"gone"}"#).expect("an event");
+        log.record(&Event::Disconnected { text: "gone".into() });
         assert!(log.is_disconnected);
     }
 
     #[test]
     fn classic_client_log_identifies_users_by_name() {
-        let mut log = log(ClientWire::Classic, None);
-        for line in [
-            r#"{"event":"connected","name":"frodo"}"#,
-            r#"{"event":"join","name":"102"}"#,
-            r#"{"event":"join","name":"samwi~2u"}"#,
-            r#"{"event":"quit","name":"102"}"#,
-            r#"{"event":"chat","name":"samwi~2u","text":"Hi"}"#,
-            r#"{"event":"chat","name":"frodo","text":"[crc-tests fence] 1"}"#,
-            r#"{"event":"status","text":"102 is not online"}"#,
-        ] {
-            log.record_line(line).expect(line);
-        }
+        let mut log = log(Wire::CLASSIC, None);
+        record(
+            &mut log,
+            [
+                Event::Connected { id: None, name: "frodo".into() },
+                join(None, "102"),
+                join(None, "samwi~2u"),
+                Event::Quit { id: None, name: Some("102".into()), text: None },
+                chat(None, "samwi~2u", "Hi"),
+                chat(None, "frodo", "[crc-tests fence] 1"),
+                status("102 is not online"),
+            ],
+        );
         check(&log, Key::ConnectedAs, &["frodo"]);
         check(&log, Key::ConnectedUserNames, &["samwi~2u"]);
         check(&log, Key::ConnectedUserIds, &[]);
@@ -259,18 +264,15 @@ mod tests {
 
     #[test]
     fn direct_client_log_identifies_users_by_number() {
-        let connected =
-            r#"{"event":"connected","id":72057594037927936,"name":"72057594037927936"}"#;
-        for (desired, expected) in
-            [(Some(1 << 56), "72057594037927936"), (Some(8), "assigned"), (None, "assigned")]
+        let (number, name) = (1 << 56, "72057594037927936");
+        for (desired, expected) in [(Some(number), name), (Some(8), "assigned"), (None, "assigned")]
         {
-            let mut log = log(ClientWire::Direct, desired);
-            log.record_line(connected).expect("an event");
+            let mut log = log(Wire::DIRECT, desired);
+            log.record(&Event::Connected { id: Some(number), name: name.into() });
             check(&log, Key::ConnectedAs, &[expected]);
-            log.record_line(r#"{"event":"chat","from":9007199254740993,"text":"Hi"}"#)
-                .expect("an event");
-            log.record_line(r#"{"event":"status","text":"[crc-tests fence] 1"}"#)
-                .expect("an event");
+            let from = Some(9_007_199_254_740_993);
+            log.record(&Event::Chat { from, name: None, text: "Hi".into() });
+            log.record(&status("[crc-tests fence] 1"));
             check(&log, Key::ChatSequence, &["9007199254740993: Hi"]);
             assert_eq!(log.fence_count, 1);
         }
@@ -278,39 +280,20 @@ mod tests {
 
     #[test]
     fn refusal_is_a_server_response_and_a_failed_connect_is_not() {
-        let refused = r#"{"event":"error","text":"frodo is already online"}"#;
-        let unreachable = r#"{"event":"error","text":"cannot connect to 127.0.0.1:3602"}"#;
-        for (line, expected) in [(refused, true), (unreachable, false)] {
-            let mut log = log(ClientWire::Classic, None);
-            log.record_line(line).expect("an event");
-            assert_eq!(log.has_server_response(), expected, "{line}");
+        let refused = "frodo is already online";
+        let unreachable = "cannot connect to 127.0.0.1:3602";
+        for (text, expected) in [(refused, true), (unreachable, false)] {
+            let mut log = log(Wire::CLASSIC, None);
+            log.record(&Event::error(text));
+            assert_eq!(log.has_server_response(), expected, "{text}");
             check(&log, Key::ConnectedAs, &[]);
         }
     }
 
     #[test]
     fn repeated_join_lists_the_user_twice() {
-        let mut log = log(ClientWire::Crc, Some(101));
-        for _ in 0..2 {
-            log.record_line(r#"{"event":"join","id":102,"name":"sam"}"#).expect("an event");
-        }
+        let mut log = log(Wire::CRC, Some(101));
+        record(&mut log, [join(Some(102), "sam"), join(Some(102), "sam")]);
         check(&log, Key::ConnectedUserIds, &["102", "102"]);
-    }
-
-    #[test]
-    fn invalid_event_line_is_reported_with_its_text() {
-        let error = |line| log(ClientWire::Crc, Some(101)).record_line(line).expect_err(line);
-        assert!(
-            error("\u{1b}[2J").contains("not an event, expected value"),
-            "{}",
-            error("\u{1b}[2J")
-        );
-        assert!(error("\u{1b}").ends_with("\\u{1b}"));
-        assert!(error(r#"{"event":"dance"}"#).contains("unknown `event`"));
-        assert!(error(r#"{"event":"join","id":-1,"name":"sam"}"#).contains("`id` is not an id"));
-        assert!(error(r#"{"event":"chat","from":7}"#).contains("no `text`"));
-        let join = r#"{"event":"join","id":7,"name":"sam"}"#;
-        let error = log(ClientWire::Classic, None).record_line(join).expect_err("an id");
-        assert!(error.contains("`id` on a wire without it"), "{error}");
     }
 }

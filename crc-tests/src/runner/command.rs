@@ -65,7 +65,7 @@ pub struct LaunchServer {
 #[derive(Clone, Debug, PartialEq)]
 pub struct LaunchClient {
     /// `--wire`
-    pub wire: ClientWire,
+    pub wire: Wire,
     /// `--id`: the desired id on the direct wire, optional there; none on the classic wire.
     pub id: Option<i64>,
     /// `--username`, which later commands and the final state refer to.
@@ -76,60 +76,6 @@ pub struct LaunchClient {
     pub info: String,
     /// `--log-file`, not used.
     pub log_file: Option<String>,
-}
-
-/// The wire of a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ClientWire {
-    /// The default, and the only one in the course's own files.
-    Crc,
-    /// Users have numbers.
-    Direct,
-    /// Users have names.
-    Classic,
-}
-
-impl ClientWire {
-    /// All wires.
-    pub const ALL: [Self; 3] = [Self::Crc, Self::Direct, Self::Classic];
-
-    /// Returns the name in `--wire` and in URI schemes.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        self.to_wire().name()
-    }
-
-    /// Returns the wire itself.
-    #[must_use]
-    pub fn to_wire(self) -> Wire {
-        match self {
-            Self::Crc => Wire::CRC,
-            Self::Direct => Wire::DIRECT,
-            Self::Classic => Wire::CLASSIC,
-        }
-    }
-
-    /// Checks a recipient as a user of this wire types it.
-    fn validate_destination(self, word: &str) -> Result<(), CommandError> {
-        let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
-        match self {
-            Self::Crc if is_number && word.parse::<u32>().is_err() => fail(format!(
-                "MESSAGE: {} is not an id (0 to {}); put a name of digits into parentheses",
-                quote_word(word),
-                u32::MAX
-            )),
-            Self::Direct if !is_number || word.parse::<i64>().is_err() => fail(format!(
-                "MESSAGE: {} is not a number (0 to {}), as recipients on the direct wire are",
-                quote_word(word),
-                i64::MAX
-            )),
-            Self::Classic if word.len() > NAME_BYTES => fail(format!(
-                "MESSAGE: {} is not a name on the classic wire, which has 1 to {NAME_BYTES} bytes",
-                quote_word(word)
-            )),
-            _ => Ok(()),
-        }
-    }
 }
 
 /// The address of a server in a case: a host name and a port label.
@@ -172,9 +118,9 @@ impl Action {
     ///
     /// # Errors
     /// Names the word that is invalid on that wire.
-    pub fn validate(&self, wire: ClientWire) -> Result<(), CommandError> {
+    pub fn validate(&self, wire: Wire) -> Result<(), CommandError> {
         match self {
-            Self::Message { destination, .. } => wire.validate_destination(destination),
+            Self::Message { destination, .. } => validate_destination(wire, destination),
             Self::Quit { .. } => Ok(()),
         }
     }
@@ -220,6 +166,31 @@ impl Command {
                 quote_word(&verb)
             )),
         }
+    }
+}
+
+/// Checks a recipient as a user of `wire` types it.
+fn validate_destination(wire: Wire, word: &str) -> Result<(), CommandError> {
+    let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
+    if wire == Wire::CRC && is_number && word.parse::<u32>().is_err() {
+        fail(format!(
+            "MESSAGE: {} is not an id (0 to {}); put a name of digits into parentheses",
+            quote_word(word),
+            u32::MAX
+        ))
+    } else if wire == Wire::DIRECT && (!is_number || word.parse::<i64>().is_err()) {
+        fail(format!(
+            "MESSAGE: {} is not a number (0 to {}), as recipients on the direct wire are",
+            quote_word(word),
+            i64::MAX
+        ))
+    } else if wire == Wire::CLASSIC && word.len() > NAME_BYTES {
+        fail(format!(
+            "MESSAGE: {} is not a name on the classic wire, which has 1 to {NAME_BYTES} bytes",
+            quote_word(word)
+        ))
+    } else {
+        Ok(())
     }
 }
 

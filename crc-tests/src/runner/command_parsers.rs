@@ -5,9 +5,10 @@ use std::time::Duration;
 use crc::client::{self, ServerUri};
 use crc::id::HostId;
 use crc::limits::{INFO_BYTES_MAX, NAME_BYTES_MAX};
+use crc::wires::{WIRES, Wire};
 
 use crate::runner::command::{
-    Action, ClientWire, Command, Endpoint, LaunchClient, LaunchServer, ParsedCommand,
+    Action, Command, Endpoint, LaunchClient, LaunchServer, ParsedCommand,
 };
 use crate::runner::command_words::{CommandError, OptionMap, OptionSpec, fail, quote_word};
 
@@ -91,19 +92,20 @@ pub(super) fn parse_launch_client(words: Vec<String>) -> Result<ParsedCommand, C
     let mut options = OptionMap::parse(words, &CLIENT_OPTIONS)?;
     let wire = match options.take("--wire") {
         Some(word) => parse_wire(&word)?,
-        None => ClientWire::Crc,
+        None => Wire::CRC,
     };
-    let id = match (wire, options.take("--id")) {
-        (ClientWire::Crc, None) => return fail("--id is missing"),
-        (ClientWire::Crc, Some(word)) => Some(parse_host_id(&word)?.into()),
-        (_, word) => word.map(|word| parse_wide_id(&word)).transpose()?,
+    let id = match options.take("--id") {
+        None if wire == Wire::CRC => return fail("--id is missing"),
+        None => None,
+        Some(word) if wire == Wire::CRC => Some(parse_host_id(&word)?.into()),
+        Some(word) => Some(parse_wide_id(&word)?),
     };
     let username = options.require("--username")?;
-    if wire == ClientWire::Crc {
+    if wire == Wire::CRC {
         check_len("--username", username.clone(), NAME_BYTES_MAX)?;
     }
     let info = check_len("--info", options.take("--info").unwrap_or_default(), INFO_BYTES_MAX)?;
-    let url = ServerUri { wire: wire.to_wire(), ..ServerUri::default() };
+    let url = ServerUri { wire, ..ServerUri::default() };
     // The bundled client checks the limits of each wire.
     client::Options::new(url, Some(username.clone()), id, Some(info.clone()), true).map_err(
         |misuse| {
@@ -125,10 +127,9 @@ pub(super) fn parse_launch_client(words: Vec<String>) -> Result<ParsedCommand, C
     Ok(ParsedCommand { command, ignored_words: options.ignored_words })
 }
 
-fn parse_wire(word: &str) -> Result<ClientWire, CommandError> {
-    let found = ClientWire::ALL.into_iter().find(|wire| wire.name() == word);
-    let names = || ClientWire::ALL.map(ClientWire::name).join(", ");
-    found.ok_or_else(|| {
+fn parse_wire(word: &str) -> Result<Wire, CommandError> {
+    let names = || WIRES.map(Wire::name).join(", ");
+    Wire::by_name(word).ok_or_else(|| {
         CommandError(format!("--wire: {} is not one of {}", quote_word(word), names()))
     })
 }

@@ -1,5 +1,7 @@
 //! Tests of the parser of commands, on valid and invalid lines.
 
+use crc::wires::Wire;
+
 use super::*;
 
 fn check(line: &str, expected: Command) {
@@ -63,7 +65,7 @@ fn launch_commands_keep_quotes_and_accept_options_in_any_order() {
     check(
         r#"  LAUNCHCLIENT	--id 101 --serverport 36201 --serverhost theshire --username= --info="a=b c""#,
         Command::LaunchClient(LaunchClient {
-            wire: ClientWire::Crc,
+            wire: Wire::CRC,
             id: Some(101),
             username: String::new(),
             server: Endpoint { host: "theshire".to_owned(), port: "36201".to_owned() },
@@ -101,10 +103,10 @@ fn launchclient_accepts_a_wire_and_checks_its_id_and_name() {
             other => panic!("{line}: {other:?}"),
         }
     };
-    assert_eq!(client("--id 7 --wire crc"), (ClientWire::Crc, Some(7)));
-    assert_eq!(client("--wire=direct"), (ClientWire::Direct, None));
-    assert_eq!(client("--wire direct --id 72057594037927936"), (ClientWire::Direct, Some(1 << 56)));
-    assert_eq!(client("--wire classic"), (ClientWire::Classic, None));
+    assert_eq!(client("--id 7 --wire crc"), (Wire::CRC, Some(7)));
+    assert_eq!(client("--wire=direct"), (Wire::DIRECT, None));
+    assert_eq!(client("--wire direct --id 72057594037927936"), (Wire::DIRECT, Some(1 << 56)));
+    assert_eq!(client("--wire classic"), (Wire::CLASSIC, None));
 
     let check_error = |options: &str, expected: &str| {
         check_error(&format!("LAUNCHCLIENT --serverport 1 {options}"), expected);
@@ -128,7 +130,7 @@ fn launchclient_accepts_a_wire_and_checks_its_id_and_name() {
 
 #[test]
 fn message_destination_is_checked_against_the_wire() {
-    let check = |wire: ClientWire, destination: &str, expected: &str| {
+    let check = |wire: Wire, destination: &str, expected: &str| {
         let action = Action::Message { destination: destination.to_owned(), text: "Hi".to_owned() };
         let error =
             action.validate(wire).map_or_else(|error| error.to_string(), |()| String::new());
@@ -136,20 +138,20 @@ fn message_destination_is_checked_against_the_wire() {
         assert_eq!(action.typed_line(), format!("{destination} Hi"));
     };
     for good in ["0", "4294967295", "sam", "(72057594037927936)"] {
-        check(ClientWire::Crc, good, "");
+        check(Wire::CRC, good, "");
     }
     check(
-        ClientWire::Crc,
+        Wire::CRC,
         "4294967296",
         "`4294967296` is not an id (0 to 4294967295); put a name of digits",
     );
-    check(ClientWire::Direct, "9223372036854775807", "");
-    check(ClientWire::Direct, "9223372036854775808", "`9223372036854775808` is not a number");
-    check(ClientWire::Direct, "sam", "`sam` is not a number");
+    check(Wire::DIRECT, "9223372036854775807", "");
+    check(Wire::DIRECT, "9223372036854775808", "`9223372036854775808` is not a number");
+    check(Wire::DIRECT, "sam", "`sam` is not a number");
     for good in ["ALL", "12345678", "samwi~2u"] {
-        check(ClientWire::Classic, good, "");
+        check(Wire::CLASSIC, good, "");
     }
-    check(ClientWire::Classic, "123456789", "`123456789` is not a name on the classic wire");
+    check(Wire::CLASSIC, "123456789", "`123456789` is not a name on the classic wire");
 }
 
 /// Checks a command and the words of it that are ignored.
@@ -194,7 +196,7 @@ fn short_options_stand_for_the_long_ones_of_their_command() {
     check(
         "LAUNCHCLIENT -I 101 -S theshire -P 36201 -U frodo",
         Command::LaunchClient(LaunchClient {
-            wire: ClientWire::Crc,
+            wire: Wire::CRC,
             id: Some(101),
             username: "frodo".to_owned(),
             server: Endpoint { host: "theshire".to_owned(), port: "36201".to_owned() },

@@ -8,9 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crc::printable::Printable;
+use crc::wires::Wire;
 use serde_json::{Map, Value};
-
-use crate::runner::command::ClientWire;
 
 /// Maximum length of an item in a difference, in characters.
 const ITEM_DISPLAY_CHARS_MAX: usize = 100;
@@ -21,7 +20,7 @@ pub enum Role {
     /// Launched by `LAUNCHSERVER`.
     Server,
     /// Launched by `LAUNCHCLIENT`.
-    Client(ClientWire),
+    Client(Wire),
 }
 
 /// A list of a final state.
@@ -106,9 +105,9 @@ impl Key {
     pub fn applies_to(self, role: Role) -> bool {
         match self {
             Self::StatusUpdatesLog => true,
-            Self::ConnectedUserIds => role == Role::Client(ClientWire::Crc),
+            Self::ConnectedUserIds => role == Role::Client(Wire::CRC),
             Self::ConnectedUserNames => {
-                matches!(role, Role::Client(ClientWire::Crc | ClientWire::Classic))
+                [Role::Client(Wire::CRC), Role::Client(Wire::CLASSIC)].contains(&role)
             }
             Self::ConnectedAs | Self::ChatMessagesLog | Self::ChatSequence | Self::ErrorsLog => {
                 role != Role::Server

@@ -1,10 +1,11 @@
 //! States as they are read, and how they differ.
 
+use crc::wires::Wire;
 use serde_json::json;
 
 use super::*;
 
-const CLIENT: Role = Role::Client(ClientWire::Crc);
+const CLIENT: Role = Role::Client(Wire::CRC);
 
 fn state(role: Role, value: &Value) -> Result<(HostState, Vec<String>), String> {
     HostState::parse(role, value.as_object().expect("an object"))
@@ -62,9 +63,9 @@ fn client_keys_depend_on_its_wire() {
     let value = json!({"connected_user_ids": [1], "connected_user_names": ["a"],
         "connected_as": ["7"], "errors_log": [], "mail_waiting": []});
     for (wire, expected) in [
-        (ClientWire::Crc, &["mail_waiting"][..]),
-        (ClientWire::Direct, &["connected_user_ids", "connected_user_names", "mail_waiting"]),
-        (ClientWire::Classic, &["connected_user_ids", "mail_waiting"]),
+        (Wire::CRC, &["mail_waiting"][..]),
+        (Wire::DIRECT, &["connected_user_ids", "connected_user_names", "mail_waiting"]),
+        (Wire::CLASSIC, &["connected_user_ids", "mail_waiting"]),
     ] {
         let (_, unknown) = state(Role::Client(wire), &value).expect("good values");
         assert_eq!(unknown, expected, "{wire:?}");

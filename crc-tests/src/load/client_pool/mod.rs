@@ -13,13 +13,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crc::limits::{INFO_BYTES_MAX, NAME_BYTES_MAX};
+use crc::wires::Wire;
 use mio::net::TcpStream;
 use mio::{Events, Poll};
 
 use self::registration::IdentityGenerator;
 use super::client_codec::{self, Identity, Incoming, Role};
 use super::error::LoadError;
-use crate::runner::command::ClientWire;
 
 /// Maximum number of bytes read at once, besides a partial frame.
 const READ_BYTES_MAX: usize = 256 * 1024;
@@ -52,7 +52,7 @@ impl Sink for NullSink {
 }
 
 struct Client {
-    wire: ClientWire,
+    wire: Wire,
     role: Role,
     identity: Identity,
     address: SocketAddr,

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crc::id::HostId;
+use crc::wires::Wire;
 use crc::wires::classic::codec::Name;
 use mio::net::TcpStream;
 use mio::{Interest, Token};
@@ -12,7 +13,6 @@ use mio::{Interest, Token};
 use super::super::client_codec::{self, Identity, Incoming, Role};
 use super::super::error::LoadError;
 use super::{Client, ClientPool, RESPONSE_TIMEOUT, Sink, connect_failed};
-use crate::runner::command::ClientWire;
 
 /// Number of keepalives of a classic client per required interval.
 const KEEPALIVE_MARGIN: u32 = 2;
@@ -21,7 +21,7 @@ impl ClientPool {
     /// Starts to connect a new client. Returns its index.
     pub(in crate::load) fn connect(
         &mut self,
-        wire: ClientWire,
+        wire: Wire,
         role: Role,
         address: SocketAddr,
     ) -> Result<usize, LoadError> {
@@ -57,7 +57,7 @@ impl ClientPool {
     /// registered.
     pub(in crate::load) fn connect_all(
         &mut self,
-        addresses: impl Iterator<Item = (ClientWire, SocketAddr)>,
+        addresses: impl Iterator<Item = (Wire, SocketAddr)>,
         pending_max: usize,
         sink: &mut impl Sink,
     ) -> Result<(), LoadError> {
@@ -111,15 +111,10 @@ impl ClientPool {
                 client.is_registered = true;
                 self.registered_count += 1;
             }
-            Incoming::IdentityTaken if client.wire == ClientWire::Crc && !client.is_registered => {
+            Incoming::IdentityTaken if client.wire == Wire::CRC && !client.is_registered => {
                 client.identity = self.identities.next_identity();
                 let (identity, role) = (client.identity, client.role);
-                client_codec::encode_join(
-                    ClientWire::Crc,
-                    role,
-                    &identity,
-                    self.send_buffer(index),
-                );
+                client_codec::encode_join(Wire::CRC, role, &identity, self.send_buffer(index));
             }
             Incoming::IdentityTaken => {
                 let (address, name) = (client.address, client.identity.name);
@@ -151,8 +146,7 @@ impl ClientPool {
         }
         self.keepalive = Some((send_interval, self.last_turn_at + send_interval));
         for index in 0..self.clients.len() {
-            if self.clients[index].wire == ClientWire::Classic && self.clients[index].is_registered
-            {
+            if self.clients[index].wire == Wire::CLASSIC && self.clients[index].is_registered {
                 let identity = self.clients[index].identity;
                 client_codec::encode_alive(&identity, self.send_buffer(index));
             }

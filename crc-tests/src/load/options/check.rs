@@ -1,6 +1,7 @@
 //! Checks the options, and makes the plan of a workload.
 
 use crc::limits::{FRAME_BYTES_MAX, FRAME_HEADROOM_BYTES};
+use crc::wires::Wire;
 use crc::wires::classic::codec::TEXT_BYTES_MAX as CLASSIC_TEXT_BYTES_MAX;
 
 use super::super::chat_parameters::ChatParameters;
@@ -177,19 +178,20 @@ impl TargetArguments {
 /// known only if `--wire` is `crc`.
 fn check_crc_listener_known(
     place: &TargetArguments,
-    wire: ClientWire,
+    wire: Wire,
     option: &str,
 ) -> Result<(), String> {
-    if place.server.is_empty() || wire == ClientWire::Crc {
+    if place.server.is_empty() || wire == Wire::CRC {
         return Ok(());
     }
     Err(format!("{option} needs the CRC listener: omit --wire with --server"))
 }
 
-fn check_size(size: usize, wire: ClientWire) -> Result<(), String> {
-    let max = match wire {
-        ClientWire::Crc | ClientWire::Direct => FRAME_BYTES_MAX - FRAME_HEADROOM_BYTES,
-        ClientWire::Classic => CLASSIC_TEXT_BYTES_MAX,
+fn check_size(size: usize, wire: Wire) -> Result<(), String> {
+    let max = if wire == Wire::CLASSIC {
+        CLASSIC_TEXT_BYTES_MAX
+    } else {
+        FRAME_BYTES_MAX - FRAME_HEADROOM_BYTES
     };
     if (STAMP_BYTES..=max).contains(&size) {
         return Ok(());
@@ -261,7 +263,7 @@ mod tests {
         assert_eq!(chat("--clients 8").chat.addressing, Addressing::Paired { pairs: 4 });
         let plan = chat("--pattern all-to-all --rate 5 --wire direct");
         assert_eq!(plan.chat.addressing, Addressing::AllToAll { clients: 100 });
-        assert_eq!((plan.chat.pace, plan.chat.wire), (Pace::Rate(5.0), ClientWire::Direct));
+        assert_eq!((plan.chat.pace, plan.chat.wire), (Pace::Rate(5.0), Wire::DIRECT));
         let plan = chat("--server a:1 --server b:2 --pid 7 --hosts 5");
         assert!(
             matches!(plan.target, Target::Existing { addresses, pids } if addresses.len() == 2 && pids == [7])
@@ -284,7 +286,7 @@ mod tests {
         check_rejected("--server a:1 --servers 2", "cannot be used with");
         check_rejected("--pid 5", "--server");
         check_rejected("--rate 5 --in-flight 5", "cannot be used with");
-        check_rejected("--wire irc", "crc, direct or classic");
+        check_rejected("--wire irc", "crc, direct, classic");
         check_rejected("--servers 1000", "at most 256");
         check_rejected("--duration 1ms", "10ms or more");
         check_rejected("growth", "--out");

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
+use crc::wires::Wire;
 
 use self::value_parsers::{
-    parse_count, parse_count_or_zero, parse_duration, parse_rate, parse_wire,
+    parse_count, parse_count_or_zero, parse_duration, parse_rate, wire_parser,
 };
 use super::{burst, chat, connect, growth};
-use crate::runner::command::ClientWire;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -57,9 +57,9 @@ enum Workload {
 
 #[derive(Args, Debug)]
 struct CommonArguments {
-    /// The wire of the clients: crc, direct or classic
-    #[arg(long, value_name = "WIRE", default_value = "crc", value_parser = parse_wire)]
-    wire: ClientWire,
+    /// The wire of the clients
+    #[arg(long, value_name = "WIRE", default_value = "crc", value_parser = wire_parser())]
+    wire: Wire,
     /// Pin the servers to core 0 and the generator to core 1, for comparable figures
     #[arg(long)]
     pin: bool,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::runner::command::ClientWire;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use crc::wires::{WIRES, Wire};
 
 /// Maximum duration of a run.
 const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -13,9 +14,10 @@ const COUNT_MAX: usize = 10_000_000;
 /// Maximum rate, in messages per second, far above what a server handles.
 const RATE_MAX: f64 = 100_000_000.0;
 
-pub(super) fn parse_wire(text: &str) -> Result<ClientWire, String> {
-    let found = ClientWire::ALL.into_iter().find(|wire| wire.name() == text);
-    found.ok_or_else(|| "expected crc, direct or classic".to_owned())
+/// Returns the parser of `--wire`, whose help lists the table of wires.
+pub(super) fn wire_parser() -> impl TypedValueParser<Value = Wire> {
+    PossibleValuesParser::new(WIRES.map(Wire::name))
+        .map(|name| Wire::by_name(&name).expect("a wire of the table"))
 }
 
 pub(super) fn parse_count(text: &str) -> Result<usize, String> {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crc::wires::Wire;
 use serde_json::{Value, json};
 
 use super::super::burst::{BurstReport, Phase};
@@ -13,7 +14,6 @@ use super::{
     Table, bytes_per_item, histogram_json, latencies_json, latencies_text, micros_per_item,
     usage_json, with_usage,
 };
-use crate::runner::command::ClientWire;
 
 impl ConnectReport {
     fn cpu_micros_per_client(&self) -> Option<f64> {
@@ -52,7 +52,7 @@ impl fmt::Display for ConnectReport {
         let rate = with_commas(per_second(clients, span) as u64);
         let clients = with_commas(clients as u64);
         table.row("registered", format!("{clients} in {:.2} s, {rate}/s", span.as_secs_f64()));
-        if self.plan.wire == ClientWire::Crc {
+        if self.plan.wire == Wire::CRC {
             let (count, span) =
                 (with_commas(self.announced_count), self.announced_in.as_secs_f64());
             table.row("announced", format!("{count} registrations in {span:.2} s"));

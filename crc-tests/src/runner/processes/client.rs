@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crc::printable::Printable;
+use crc::wires::Wire;
 
 use super::TIMEOUT;
+use super::event_line::parse_event_line;
 use super::quiescence::{ClientStatus, ClientView, Traffic, User};
 use crate::child::{Process, ReadResult};
 use crate::runner::backend::RunError;
 use crate::runner::client_log::{ClientLog, FENCE};
-use crate::runner::command::{Action, ClientWire, LaunchClient};
+use crate::runner::command::{Action, LaunchClient};
 use crate::runner::state::HostState;
 
 /// A client, running or exited.
@@ -105,18 +107,17 @@ impl Client {
             user: User::new(self.launch.wire, identity),
             server,
             status: self.status(),
-            traffic: match self.launch.wire {
-                ClientWire::Crc => Traffic::Counted {
+            traffic: if self.launch.wire == Wire::CRC {
+                Traffic::Counted {
                     frames_in: self.log.frame_count,
                     // Its registration, the status that it reads cut frames, and each line that it
                     // did not refuse.
                     frames_out: 2 + self
                         .messages_typed
                         .saturating_sub(self.log.rejected_line_count),
-                },
-                ClientWire::Direct | ClientWire::Classic => {
-                    Traffic::Fenced { fence_count: self.log.fence_count }
                 }
+            } else {
+                Traffic::Fenced { fence_count: self.log.fence_count }
             },
             listed_names: self.log.other_user_names().map(str::to_owned).collect(),
         })
@@ -128,9 +129,9 @@ impl Client {
     pub(super) fn wait_for_fence(&mut self) -> Result<(), RunError> {
         self.read_available()?;
         let self_destination = match self.launch.wire {
-            ClientWire::Crc => return Ok(()),
-            ClientWire::Direct => "0".to_owned(),
-            ClientWire::Classic => format!("/msg ({})", self.launch.username),
+            wire if wire == Wire::CRC => return Ok(()),
+            wire if wire == Wire::DIRECT => "0".to_owned(),
+            _ => format!("/msg ({})", self.launch.username),
         };
         if self.status() != ClientStatus::Connected {
             return Ok(());
@@ -217,7 +218,13 @@ impl Client {
 
     fn handle_output(&mut self, output: ReadResult) -> Result<(), RunError> {
         match output {
-            ReadResult::Line(line) => self.log.record_line(&line).map_err(|what| self.error(what)),
+            ReadResult::Line(line) => {
+                let event = parse_event_line(self.launch.wire, &line);
+                if let Some(event) = event.map_err(|what| self.error(what))? {
+                    self.log.record(&event);
+                }
+                Ok(())
+            }
             ReadResult::Pending => Ok(()),
             ReadResult::Closed => {
                 self.is_output_closed = true;

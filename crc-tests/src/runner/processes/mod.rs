@@ -6,6 +6,7 @@
 
 mod client;
 mod control;
+mod event_line;
 mod proxy;
 mod quiescence;
 pub(crate) mod server;
@@ -20,6 +21,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crc::printable::Printable;
+use crc::wires::Wire;
 use tempfile::TempDir;
 
 use self::client::Client;
@@ -27,7 +29,7 @@ use self::proxy::Proxy;
 use self::quiescence::{NotQuiescent, Snapshot};
 use self::server::{Server, ServerConfig};
 use crate::runner::backend::{Backend, RunError};
-use crate::runner::command::{Action, ClientWire, Endpoint, LaunchClient, LaunchServer};
+use crate::runner::command::{Action, Endpoint, LaunchClient, LaunchServer};
 use crate::runner::port_map::PortMap;
 use crate::runner::state::{HostState, Key};
 
@@ -223,14 +225,14 @@ impl Backend for ProcessBackend {
         let address = self.resolve(&launch.server)?;
         let mut servers = self.servers.iter();
         let server = servers.find(|s| s.public_address() == address && s.running_id().is_some());
-        let door = match (server, launch.wire) {
-            (Some(server), wire) => server.listener_address(wire),
-            (None, ClientWire::Crc) => address,
-            (None, _) => return Err(RunError::new("no server listens there")),
+        let listener = match server {
+            Some(server) => server.listener_address(launch.wire),
+            None if launch.wire == Wire::CRC => address,
+            None => return Err(RunError::new("no server listens there")),
         };
-        self.has_non_crc_clients |= launch.wire != ClientWire::Crc;
+        self.has_non_crc_clients |= launch.wire != Wire::CRC;
         let log = self.log_path("client", self.clients.len());
-        let client = Client::start(launch, &self.options.binary, address, door, log)?;
+        let client = Client::start(launch, &self.options.binary, address, listener, log)?;
         self.clients.push(client);
         Ok(())
     }

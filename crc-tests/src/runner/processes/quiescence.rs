@@ -14,9 +14,9 @@
 use std::fmt;
 
 use crc::printable::Printable;
+use crc::wires::Wire;
 
 use crate::runner::backend::{KnownUser, is_user_list_current};
-use crate::runner::command::ClientWire;
 
 /// The state of all processes of a network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,20 +52,20 @@ pub(super) enum LinkPeer {
 /// A user, as known at both ends of its link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct User {
-    wire: ClientWire,
+    wire: Wire,
     /// The id on the CRC wire, otherwise the name.
     identity: String,
 }
 
 impl User {
-    pub(super) fn new(wire: ClientWire, identity: String) -> Self {
+    pub(super) fn new(wire: Wire, identity: String) -> Self {
         Self { wire, identity }
     }
 
     /// Returns whether mail for `address` is for this user. The number of a classic user is unknown
     /// here.
     fn has_mail_address(&self, address: i64) -> bool {
-        self.wire != ClientWire::Classic && self.identity == address.to_string()
+        self.wire != Wire::CLASSIC && self.identity == address.to_string()
     }
 }
 
@@ -242,7 +242,7 @@ impl Snapshot {
                 }
             }
             let listed = client.listed_names.iter().map(String::as_str);
-            if user.wire == ClientWire::Classic
+            if user.wire == Wire::CLASSIC
                 && !is_user_list_current(&server.users, &user.identity, listed)
             {
                 let (count, all) =

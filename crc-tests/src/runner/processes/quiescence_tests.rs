@@ -1,5 +1,7 @@
 //! Looks at a small network, and what they say of it.
 
+use crc::wires::Wire;
+
 use super::*;
 
 fn link(peer: LinkPeer, frames: (u64, u64), bytes: (u64, u64)) -> LinkView {
@@ -14,11 +16,11 @@ fn link(peer: LinkPeer, frames: (u64, u64), bytes: (u64, u64)) -> LinkView {
 }
 
 fn frodo() -> LinkPeer {
-    LinkPeer::User(User::new(ClientWire::Crc, "101".to_owned()))
+    LinkPeer::User(User::new(Wire::CRC, "101".to_owned()))
 }
 
 fn pip() -> User {
-    User::new(ClientWire::Classic, "pip".to_owned())
+    User::new(Wire::CLASSIC, "pip".to_owned())
 }
 
 /// theshire(1) with frodo(101) and, by the classic wire, pip(7); bree(2) behind it.
@@ -58,7 +60,7 @@ fn network() -> Snapshot {
         clients: vec![
             client(
                 "frodo",
-                User::new(ClientWire::Crc, "101".to_owned()),
+                User::new(Wire::CRC, "101".to_owned()),
                 Traffic::Counted { frames_in: 4, frames_out: 3 },
                 &["pip"],
             ),
@@ -162,7 +164,7 @@ fn unfinished_joins_and_departures_fail_the_check() {
         },
         "frodo: has not ended",
     );
-    let other = || User::new(ClientWire::Crc, "102".to_owned());
+    let other = || User::new(Wire::CRC, "102".to_owned());
     check(|s| s.clients[0].user = other(), "theshire: a link to 101, who has left");
     check(|s| s.clients.truncate(1), "theshire: a link to pip, who has left");
     check(|s| drop(s.servers[0].links.remove(1)), "frodo: is not at its server");

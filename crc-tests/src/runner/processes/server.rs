@@ -1,12 +1,12 @@
 //! One `crc server` process, observed through its control socket.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Instant;
 
 use crc::printable::Printable;
+use crc::wires::{WIRES, Wire};
 use serde_json::Value;
 
 use super::TIMEOUT;
@@ -15,7 +15,7 @@ use super::proxy::Proxy;
 use super::quiescence::{LinkPeer, LinkView, ServerView, User};
 use crate::child::{Process, ReadResult};
 use crate::runner::backend::{KnownUser, RunError, id_taken_text};
-use crate::runner::command::{ClientWire, LaunchServer};
+use crate::runner::command::LaunchServer;
 use crate::runner::state::{HostState, Key};
 
 /// The parameters of a server that its case does not state.
@@ -40,7 +40,7 @@ pub(super) struct Server {
     /// Its CRC address for other hosts: that of the proxy, if there is one.
     public_address: SocketAddr,
     /// Its listeners by wire.
-    listener_addresses: BTreeMap<ClientWire, SocketAddr>,
+    listener_addresses: Vec<(Wire, SocketAddr)>,
     proxy: Option<Rc<Proxy>>,
     launched_at: Instant,
     /// The state before a kill.
@@ -54,13 +54,13 @@ impl Server {
         let mut arguments = vec![
             "server".to_owned(),
             format!("--listen={}", config.listen),
-            format!("--direct={any_port}"),
-            format!("--classic={any_port}"),
             format!("--id={}", launch.id),
             format!("--name={}", launch.servername),
             format!("--info={}", launch.info),
             format!("--control={}", config.control.display()),
         ];
+        let other_wires = WIRES.into_iter().filter(|wire| *wire != Wire::CRC);
+        arguments.extend(other_wires.map(|wire| format!("--listen={wire}://{any_port}")));
         arguments.extend(config.parent.map(|parent| format!("--parent={parent}")));
         let grace = launch.split_grace.map(|grace| grace.as_secs_f64());
         arguments.extend(grace.map(|seconds| format!("--split-grace={seconds}")));
@@ -69,18 +69,22 @@ impl Server {
         arguments.extend(config.mailbox.map(|path| format!("--mailbox={}", path.display())));
         let mut process = Process::start(config.binary, arguments, config.log)
             .map_err(|error| RunError::new(format!("cannot be started: {error}")))?;
-        let mut listener_addresses = BTreeMap::new();
-        for wire in ClientWire::ALL {
-            listener_addresses.insert(wire, wait_for_listener(&mut process, wire)?);
+        let mut listener_addresses = Vec::new();
+        for wire in WIRES {
+            listener_addresses.push((wire, wait_for_listener(&mut process, wire)?));
         }
-        let address = listener_addresses[&ClientWire::Crc];
+        let address = address_of(&listener_addresses, Wire::CRC);
         let control = ControlClient::connect(&config.control)
             .map_err(|error| RunError::new(format!("its control socket: {error}")))?;
         if let Some(proxy) = &config.proxy {
             proxy.set_target(address);
         }
         let public_address = config.proxy.as_ref().map_or(address, |proxy| proxy.address());
-        listener_addresses.insert(ClientWire::Crc, public_address);
+        for (wire, address) in &mut listener_addresses {
+            if *wire == Wire::CRC {
+                *address = public_address;
+            }
+        }
         Ok(Self {
             launch: launch.clone(),
             process,
@@ -107,8 +111,8 @@ impl Server {
     }
 
     /// Returns its address for clients of a wire.
-    pub(super) fn listener_address(&self, wire: ClientWire) -> SocketAddr {
-        self.listener_addresses[&wire]
+    pub(super) fn listener_address(&self, wire: Wire) -> SocketAddr {
+        address_of(&self.listener_addresses, wire)
     }
 
     pub(super) fn parent(&self) -> Option<SocketAddr> {
@@ -246,11 +250,13 @@ impl Server {
     }
 }
 
+/// Returns the address of the listener of a wire; a server has one for each.
+fn address_of(listeners: &[(Wire, SocketAddr)], wire: Wire) -> SocketAddr {
+    listeners.iter().find(|(of, _)| *of == wire).expect("a listener for each wire").1
+}
+
 /// Waits for the line with the address of a listener.
-pub(crate) fn wait_for_listener(
-    process: &mut Process,
-    wire: ClientWire,
-) -> Result<SocketAddr, RunError> {
+pub(crate) fn wait_for_listener(process: &mut Process, wire: Wire) -> Result<SocketAddr, RunError> {
     match process.read_line_within(TIMEOUT) {
         ReadResult::Line(line) => {
             let prefix = format!("listening {} ", wire.name());
@@ -281,17 +287,13 @@ fn parse_link_view(link: &Value) -> Option<LinkView> {
         peer: match link["kind"].as_str()? {
             "server" => LinkPeer::Server(parse_id(&link["id"])?),
             "user" => {
-                let wire_name = link["wire"].as_str()?;
-                let wire = ClientWire::ALL.into_iter().find(|wire| wire.name() == wire_name)?;
-                LinkPeer::User(User::new(
-                    wire,
-                    match wire {
-                        ClientWire::Crc => parse_id(&link["id"])?.to_string(),
-                        ClientWire::Direct | ClientWire::Classic => {
-                            link["name"].as_str()?.to_owned()
-                        }
-                    },
-                ))
+                let wire = Wire::by_name(link["wire"].as_str()?)?;
+                let identity = if wire == Wire::CRC {
+                    parse_id(&link["id"])?.to_string()
+                } else {
+                    link["name"].as_str()?.to_owned()
+                };
+                LinkPeer::User(User::new(wire, identity))
             }
             _ => LinkPeer::Unregistered,
         },

@@ -14,12 +14,13 @@ use crc::link::Time;
 use crc::printable::Printable;
 use crc::relay::Host;
 use crc::relay::message::HostKind;
+use crc::wires::Wire;
 use crc::wires::classic::codec::Name;
 
 use crate::runner::backend::{Backend, RunError};
 use crate::runner::case::Case;
 use crate::runner::client_log::ClientLog;
-use crate::runner::command::{Action, ClientWire, Endpoint, LaunchClient, LaunchServer};
+use crate::runner::command::{Action, Endpoint, LaunchClient, LaunchServer};
 use crate::runner::golden;
 use crate::runner::port_map::PortMap;
 use crate::runner::state::{HostState, Key, Role, hex};
@@ -56,7 +57,7 @@ struct Client {
     connection: ClientId,
     /// The index of its server.
     server: usize,
-    wire: ClientWire,
+    wire: Wire,
     app: App,
     log: ClientLog,
     has_ended: bool,
@@ -138,7 +139,7 @@ impl Simulator {
     }
 
     /// Moves bytes between the clients and their connections. Returns whether a client sent any.
-    fn pump(&mut self) -> Result<bool, RunError> {
+    fn pump(&mut self) -> bool {
         let now = self.world.now().since_start();
         let mut has_sent_bytes = false;
         for client in self.clients.iter_mut().filter(|client| !client.is_frozen) {
@@ -157,7 +158,7 @@ impl Simulator {
                 self.world.send(client.connection, &output);
             }
             while let Some(event) = client.app.poll_event() {
-                client.log.record_line(&event.to_json()).map_err(RunError::new)?;
+                client.log.record(&event);
             }
             let is_over = client.app.is_closed() && !client.has_ended;
             if is_over
@@ -168,7 +169,7 @@ impl Simulator {
                 self.world.disconnect(client.connection);
             }
         }
-        Ok(has_sent_bytes)
+        has_sent_bytes
     }
 
     fn read_server_state(&self, index: usize) -> Result<HostState, RunError> {
@@ -206,7 +207,7 @@ impl Simulator {
 fn new_app(launch: &LaunchClient) -> Result<App, RunError> {
     let invalid_identity = || RunError::new("has an id or a name that its wire does not support");
     Ok(match launch.wire {
-        ClientWire::Crc => {
+        wire if wire == Wire::CRC => {
             let id =
                 launch.id.and_then(|id| u32::try_from(id).ok()).ok_or_else(invalid_identity)?;
             let identity = Identity {
@@ -217,10 +218,11 @@ fn new_app(launch: &LaunchClient) -> Result<App, RunError> {
             };
             App::crc(identity, SEED)
         }
-        ClientWire::Direct => App::direct(launch.id),
-        ClientWire::Classic => {
+        wire if wire == Wire::DIRECT => App::direct(launch.id),
+        wire if wire == Wire::CLASSIC => {
             App::classic(Name::new(launch.username.as_bytes()).ok_or_else(invalid_identity)?)
         }
+        wire => return Err(RunError(format!("the client does not speak {wire}"))),
     })
 }
 
@@ -277,7 +279,7 @@ impl Backend for Simulator {
             return Err(RunError(format!("no server listens at {label}")));
         };
         let mut app = new_app(launch)?;
-        let connection = self.world.connect_on(server, launch.wire.to_wire());
+        let connection = self.world.connect_on(server, launch.wire);
         app.connected(self.world.now().since_start());
         let role = Role::Client(launch.wire);
         self.launched.push((launch.username.clone(), role, self.clients.len()));
@@ -297,7 +299,8 @@ impl Backend for Simulator {
         let index = self.find_client(username)?;
         let now = self.world.now().since_start();
         self.clients[index].app.push_line(now, &action.typed_line());
-        self.pump().map(drop)
+        self.pump();
+        Ok(())
     }
 
     fn wait(&mut self, duration: Duration) -> Result<(), RunError> {
@@ -312,7 +315,7 @@ impl Backend for Simulator {
             // The client has handled a deadline that is due.
             let next = deadlines.filter(|at| *at > now).min().unwrap_or(end).min(end);
             self.world.run_for(next.since(now));
-            self.pump()?;
+            self.pump();
         }
         self.wait_until_quiescent()
     }

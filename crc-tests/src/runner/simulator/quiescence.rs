@@ -6,10 +6,10 @@ use crc::link::{Machine as _, Time};
 use crc::node::Node;
 use crc::relay::message::HostKind;
 use crc::relay::{FirstLink, Host};
+use crc::wires::Wire;
 
 use super::{Client, Server, Simulator, escape};
 use crate::runner::backend::{KnownUser, RunError, id_taken_text, is_user_list_current};
-use crate::runner::command::ClientWire;
 
 /// Maximum virtual time for a network to become quiescent.
 const QUIESCENCE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -21,7 +21,7 @@ impl Simulator {
         let deadline = self.world.now() + QUIESCENCE_TIMEOUT;
         loop {
             self.world.run_until_quiescent();
-            if self.pump()? {
+            if self.pump() {
                 continue;
             }
             let (failure, next) =
@@ -73,7 +73,7 @@ impl Simulator {
 
     /// Returns a classic client whose list is outdated, and the next deadline of its server.
     fn find_outdated_user_list(&self) -> Option<(&Client, Time)> {
-        self.clients.iter().filter(|client| client.wire == ClientWire::Classic).find_map(|client| {
+        self.clients.iter().filter(|client| client.wire == Wire::CLASSIC).find_map(|client| {
             let node = self.world.node(client.server)?;
             let identity =
                 client.log.identity().filter(|_| !client.has_ended && !client.is_frozen)?;
