@@ -2,19 +2,19 @@
 //! frame decoder, the [`LinkTable`], [`CloseReason`], and the [`Machine`] trait that a shell
 //! drives.
 
-mod backoff;
 pub mod frame_decoder;
 mod life_cycle;
 mod machine;
+mod redial;
 mod send_queue;
 mod table;
 mod time;
 
 use std::fmt;
 
-pub use self::backoff::backoff;
 pub use self::life_cycle::LifeCycle;
 pub use self::machine::{Action, DirectWrite, ListenerId, Machine, Origin};
+pub use self::redial::Redial;
 pub use self::send_queue::{Buffer, SendQueue};
 pub use self::table::{BufferPool, LinkTable, QueuedLink};
 pub use self::time::Time;

@@ -1,15 +1,16 @@
 //! The crc network of a chat: joining, rejoining after a loss, and the users that come and go.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crc::id::HostId;
-use crc::link::backoff;
+use crc::link::{Redial, Time};
 use crc::printable::Printable;
 use crc::uri::Address;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tokio::sync::oneshot;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::crc_client::{self, CrcClient};
 use super::directory::{DirectoryEvent, User};
@@ -222,16 +223,19 @@ pub(super) async fn next_events(
     }
 }
 
-/// Rejoins the network, with the backoff of [`backoff`] between attempts.
+/// Rejoins the network, with the delays of [`Redial`] before each attempt.
 async fn rejoin(server: &Address, name: &str, address: SocketAddr) -> CrcClient {
     let mut rng = StdRng::from_rng(&mut rand::rng());
-    for failed_rounds in 0.. {
-        sleep(backoff(failed_rounds.min(8), &mut rng)).await;
+    let started_at = Instant::now();
+    let mut redial = Redial::new(1);
+    loop {
+        let now = Time::from_start(started_at.elapsed());
+        redial.failed(now, &mut rng);
+        sleep(redial.deadline().map_or(Duration::ZERO, |at| at.since(now))).await;
         if let Ok(stream) = crc_client::connect(server).await
             && let Ok(client) = CrcClient::join(stream, name, address).await
         {
             return client;
         }
     }
-    unreachable!("the range is infinite")
 }

@@ -1,6 +1,5 @@
 //! Registrations: which host may join over which link.
 
-use super::uplink::UplinkState;
 use super::{Peering, register_with_parent};
 use crate::id::HostId;
 use crate::limits::SPLIT_QUIT_TEXT;
@@ -188,7 +187,7 @@ impl Peering {
         };
         let state = cx.topology.link(direct_link);
         let is_neighbour = state.is_server() && state.host_id() == Some(id);
-        if let UplinkState::Registered { link: uplink, .. } = self.uplink.state
+        if let Some(uplink) = self.uplink.registered_link()
             && is_neighbour
             && (uplink == link || uplink == direct_link)
         {

@@ -15,7 +15,7 @@ pub(super) use self::splits::DeferredMessage;
 
 use self::claims::Claims;
 use self::splits::Splits;
-use self::uplink::{Uplink, UplinkState};
+use self::uplink::Uplink;
 use crate::id::HostId;
 use crate::link::{LinkId, Time};
 use crate::relay::cx::RelayCx;
@@ -58,7 +58,7 @@ impl Peering {
 
     /// Stops dialling for good.
     pub(super) fn stop(&mut self) {
-        self.uplink.state = UplinkState::Off;
+        self.uplink.stop();
     }
 
     /// Dials a parent, if that is due.
@@ -66,7 +66,7 @@ impl Peering {
         if let Some(parent) = self.uplink.due_parent(cx.now) {
             let link = cx.out.dial(parent);
             cx.add_link(link, true);
-            self.uplink.state = UplinkState::Dialling { link };
+            self.uplink.on_dial(link);
         }
     }
 

@@ -1,108 +1,96 @@
-//! [`Uplink`]: the link to the parent, the order in which parents are dialled, and the delays
-//! between attempts.
+//! [`Uplink`]: the link to the parent.
 //!
 //! The first parent that answers is used; the others are fallbacks. Dialling continues until a
-//! parent answers.
+//! parent answers, in the order and with the delays of [`Redial`].
 
 use std::time::Duration;
 
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
-use crate::limits::{LINK_STABLE_AFTER, UPLINK_REFUSED_RETRY_DELAY};
-use crate::link::LinkId;
-use crate::link::Time;
-use crate::link::backoff;
+use crate::limits::UPLINK_REFUSED_RETRY_DELAY;
+use crate::link::{LinkId, Redial, Time};
 
-/// The state of the uplink.
+/// The link of an uplink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum UplinkState {
-    /// Nothing is dialled: this server has no parent, or stops.
-    Off,
-    /// The next dial is due at this time.
-    Waiting { until: Time },
+enum State {
+    /// There is no link: the next dial has to wait, or nothing is dialled.
+    Down,
     /// A parent is being dialled, or has not answered the registration yet.
     Dialling { link: LinkId },
     /// The parent answered the registration.
-    Registered { link: LinkId, since: Time },
+    Registered { link: LinkId },
 }
 
 /// The link to the parent.
 #[derive(Debug)]
 pub(super) struct Uplink {
-    parent_count: usize,
-    /// Index of the parent that is connected or is dialled next.
-    current_parent: usize,
-    /// Consecutive rounds over all parents that failed.
-    failed_rounds: u32,
+    /// The parents are the targets.
+    redial: Redial,
+    state: State,
     /// Time at which this server last took another id, because a parent refused the previous one.
     renumbered_at: Option<Time>,
-    pub(super) state: UplinkState,
 }
 
 impl Uplink {
     /// Creates an uplink whose first dial is due at once.
     pub(super) fn new(parent_count: usize) -> Self {
-        let state = if parent_count == 0 {
-            UplinkState::Off
-        } else {
-            UplinkState::Waiting { until: Time::default() }
-        };
-        Self { parent_count, current_parent: 0, failed_rounds: 0, renumbered_at: None, state }
+        Self { redial: Redial::new(parent_count), state: State::Down, renumbered_at: None }
     }
 
     /// Returns the index of the parent to dial, if a dial is due.
     pub(super) fn due_parent(&self, now: Time) -> Option<usize> {
-        match self.state {
-            UplinkState::Waiting { until } if until <= now => Some(self.current_parent),
-            _ => None,
-        }
+        self.redial.due_target(now)
     }
 
     /// Returns the time of the next dial.
     pub(super) fn deadline(&self) -> Option<Time> {
-        match self.state {
-            UplinkState::Waiting { until } => Some(until),
-            _ => None,
-        }
+        self.redial.deadline()
     }
 
     /// Returns whether a link leads to the parent, or dials it.
     pub(super) fn has_link(&self, link: LinkId) -> bool {
-        matches!(self.state, UplinkState::Dialling { link: l } | UplinkState::Registered { link: l, .. } if l == link)
+        matches!(self.state, State::Dialling { link: l } | State::Registered { link: l } if l == link)
+    }
+
+    /// Returns the link to a parent that answered the registration.
+    pub(super) fn registered_link(&self) -> Option<LinkId> {
+        match self.state {
+            State::Registered { link } => Some(link),
+            State::Down | State::Dialling { .. } => None,
+        }
+    }
+
+    /// Records that a parent is being dialled.
+    pub(super) fn on_dial(&mut self, link: LinkId) {
+        self.state = State::Dialling { link };
+        self.redial.started();
     }
 
     /// Records that the parent answered.
     pub(super) fn on_registered(&mut self, now: Time, link: LinkId) {
-        self.state = UplinkState::Registered { link, since: now };
+        self.state = State::Registered { link };
+        self.redial.succeeded(now);
     }
 
-    /// Handles the end of the link. The next parent is dialled at once; after a round of failures,
-    /// there is a delay. If the link stood for [`LINK_STABLE_AFTER`], the first parent is dialled
-    /// next, after a short delay.
+    /// Handles the end of the link.
     pub(super) fn on_closed(&mut self, now: Time, rng: &mut StdRng) {
-        let is_stable = matches!(self.state, UplinkState::Registered { since, .. } if now.since(since) >= LINK_STABLE_AFTER);
-        if is_stable {
-            self.current_parent = 0;
-            self.failed_rounds = 0;
-        } else {
-            self.current_parent = (self.current_parent + 1) % self.parent_count;
-        }
-        let wait = if self.current_parent != 0 {
-            Duration::ZERO
-        } else {
-            let wait = backoff(self.failed_rounds, rng);
-            self.failed_rounds = self.failed_rounds.saturating_add(1);
-            wait
-        };
-        self.state = UplinkState::Waiting { until: now + wait };
+        self.state = State::Down;
+        self.redial.failed(now, rng);
+    }
+
+    /// Stops dialling for good.
+    pub(super) fn stop(&mut self) {
+        self.state = State::Down;
+        self.redial.stop();
     }
 
     /// Handles a refusal by the parent: the next dial is due after [`UPLINK_REFUSED_RETRY_DELAY`],
     /// with jitter so that refused servers do not dial in step.
     pub(super) fn on_refused(&mut self, now: Time, rng: &mut StdRng) {
         let jitter = rng.random_range(Duration::ZERO..=UPLINK_REFUSED_RETRY_DELAY / 10);
-        self.state = UplinkState::Waiting { until: now + UPLINK_REFUSED_RETRY_DELAY + jitter };
+        self.state = State::Down;
+        self.redial.retry_at(now + UPLINK_REFUSED_RETRY_DELAY + jitter);
     }
 
     /// Returns whether this server may take another id, and records that it does. Granted once in

@@ -1,0 +1,213 @@
+//! [`Redial`]: which target is dialled next, and when.
+
+use std::time::Duration;
+
+use rand::RngExt as _;
+use rand::rngs::StdRng;
+
+use super::Time;
+use crate::limits::{LINK_STABLE_AFTER, REDIAL_BACKOFF_MAX, REDIAL_BACKOFF_MIN};
+
+/// The redial policy for a connection that one of several targets can provide.
+///
+/// Targets are dialled in order. A target that fails is followed by the next one at once, and a
+/// round in which all targets failed by a random delay, whose upper bound doubles with each such
+/// round. A connection that was up for less than [`LINK_STABLE_AFTER`] counts as a failure of its
+/// target. After one that was up for longer, the first target is dialled next and the delays start
+/// from the minimum.
+#[derive(Debug)]
+pub struct Redial {
+    target_count: usize,
+    /// Index of the target that is connected, is being dialled, or is dialled next.
+    current_target: usize,
+    /// Consecutive rounds over all targets that failed.
+    failed_rounds: u32,
+    /// Time of the next attempt. `None` while one is in progress or has succeeded, and after
+    /// [`Redial::stop`].
+    next_at: Option<Time>,
+    /// Time at which the attempt succeeded, while the connection is up.
+    up_since: Option<Time>,
+}
+
+impl Redial {
+    /// Creates a policy whose first attempt is due at once. Without targets, none is ever due.
+    #[must_use]
+    pub fn new(target_count: usize) -> Self {
+        Self {
+            target_count,
+            current_target: 0,
+            failed_rounds: 0,
+            next_at: (target_count > 0).then(Time::default),
+            up_since: None,
+        }
+    }
+
+    /// Returns whether an attempt is due.
+    #[must_use]
+    pub fn is_due(&self, now: Time) -> bool {
+        self.next_at.is_some_and(|at| at <= now)
+    }
+
+    /// Returns the index of the target to dial, if an attempt is due.
+    #[must_use]
+    pub fn due_target(&self, now: Time) -> Option<usize> {
+        self.is_due(now).then_some(self.current_target)
+    }
+
+    /// Returns the time of the next attempt, if one is scheduled.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Time> {
+        self.next_at
+    }
+
+    /// Returns whether an attempt is scheduled after a failed round.
+    #[must_use]
+    pub fn is_waiting_after_failure(&self) -> bool {
+        self.next_at.is_some() && self.failed_rounds > 0
+    }
+
+    /// Records that an attempt begins. None is scheduled until it fails or the connection ends.
+    pub fn started(&mut self) {
+        (self.next_at, self.up_since) = (None, None);
+    }
+
+    /// Records that the attempt succeeded.
+    pub fn succeeded(&mut self, now: Time) {
+        (self.next_at, self.up_since) = (None, Some(now));
+    }
+
+    /// Schedules the next attempt after one that failed, or after the end of the connection.
+    ///
+    /// # Panics
+    /// If there are no targets.
+    pub fn failed(&mut self, now: Time, rng: &mut StdRng) {
+        let up_since = self.up_since.take();
+        if up_since.is_some_and(|since| now.since(since) >= LINK_STABLE_AFTER) {
+            (self.current_target, self.failed_rounds) = (0, 0);
+        } else {
+            self.current_target = (self.current_target + 1) % self.target_count;
+        }
+        let wait = if self.current_target != 0 {
+            Duration::ZERO
+        } else {
+            let wait = backoff(self.failed_rounds, rng);
+            self.failed_rounds = self.failed_rounds.saturating_add(1);
+            wait
+        };
+        self.next_at = Some(now + wait);
+    }
+
+    /// Schedules the next attempt after the delay of a first failure, without counting one.
+    pub fn retry_soon(&mut self, now: Time, rng: &mut StdRng) {
+        self.retry_at(now + backoff(0, rng));
+    }
+
+    /// Schedules the next attempt at `at`, with the current target and without counting a failure.
+    pub fn retry_at(&mut self, at: Time) {
+        (self.next_at, self.up_since) = (Some(at), None);
+    }
+
+    /// Cancels the attempt that is scheduled. None is due until another call schedules one.
+    pub fn stop(&mut self) {
+        (self.next_at, self.up_since) = (None, None);
+    }
+}
+
+/// Returns a random delay whose upper bound doubles with each failed round, so that hosts which
+/// lost the same neighbour do not dial in step.
+fn backoff(failed_rounds: u32, rng: &mut StdRng) -> Duration {
+    let factor = 2u32.saturating_pow(failed_rounds.saturating_add(1));
+    let bound = REDIAL_BACKOFF_MIN.saturating_mul(factor);
+    rng.random_range(REDIAL_BACKOFF_MIN..=bound.min(REDIAL_BACKOFF_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng as _;
+
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(5);
+
+    fn rng() -> StdRng {
+        StdRng::seed_from_u64(7)
+    }
+
+    /// Lets an attempt fail and returns the delay before the next one.
+    fn delay_after_failure(redial: &mut Redial, now: Time, rng: &mut StdRng) -> Duration {
+        redial.started();
+        assert_eq!(redial.deadline(), None, "an attempt is in progress");
+        redial.failed(now, rng);
+        redial.deadline().expect("the next attempt").since(now)
+    }
+
+    #[test]
+    fn delay_stays_between_its_bounds_and_grows() {
+        let mut rng = rng();
+        for rounds in (0..40).chain([u32::MAX]) {
+            let bound =
+                Duration::from_millis(400 * 2u64.pow(rounds.min(4))).min(REDIAL_BACKOFF_MAX);
+            for _ in 0..50 {
+                let wait = backoff(rounds, &mut rng);
+                assert!((REDIAL_BACKOFF_MIN..=bound).contains(&wait), "{rounds}: {wait:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_target_is_dialled_before_there_is_a_delay() {
+        let (mut rng, now) = (rng(), Time::from_start(NOW));
+        let mut redial = Redial::new(3);
+        assert_eq!(redial.due_target(Time::default()), Some(0));
+        for round in 0..3 {
+            for target in 1..3 {
+                assert_eq!(delay_after_failure(&mut redial, now, &mut rng), Duration::ZERO);
+                assert_eq!(redial.due_target(now), Some(target));
+                assert_eq!(redial.is_waiting_after_failure(), round > 0);
+            }
+            let wait = delay_after_failure(&mut redial, now, &mut rng);
+            assert!(wait >= REDIAL_BACKOFF_MIN);
+            assert_eq!((redial.due_target(now), redial.due_target(now + wait)), (None, Some(0)));
+            assert!(redial.is_waiting_after_failure());
+        }
+    }
+
+    #[test]
+    fn only_a_stable_connection_resets_target_and_delays() {
+        let check = |up: Duration, expected_target: usize, expected_rounds: u32| {
+            let (mut rng, now) = (rng(), Time::from_start(NOW));
+            let mut redial = Redial::new(3);
+            (0..7).for_each(|_| redial.failed(now, &mut rng));
+            assert_eq!((redial.current_target, redial.failed_rounds), (1, 2));
+            redial.started();
+            redial.succeeded(now);
+            assert_eq!(redial.deadline(), None);
+            redial.failed(now + up, &mut rng);
+            let state = (redial.current_target, redial.failed_rounds);
+            assert_eq!(state, (expected_target, expected_rounds), "up for {up:?}");
+        };
+        check(LINK_STABLE_AFTER - Duration::from_nanos(1), 2, 2);
+        check(LINK_STABLE_AFTER, 0, 1);
+    }
+
+    #[test]
+    fn attempts_scheduled_by_others_count_no_failure() {
+        let (mut rng, now) = (rng(), Time::from_start(NOW));
+        let mut redial = Redial::new(1);
+        redial.succeeded(now);
+        redial.retry_at(now + NOW);
+        assert_eq!((redial.is_due(now), redial.is_due(now + NOW)), (false, true));
+        redial.retry_soon(now, &mut rng);
+        assert!(redial.is_due(now + REDIAL_BACKOFF_MIN * 2));
+        assert!(!redial.is_waiting_after_failure());
+    }
+
+    #[test]
+    fn nothing_is_due_without_targets_or_after_the_stop() {
+        let mut redial = Redial::new(0);
+        assert_eq!(redial.deadline(), None);
+        redial = Redial::new(1);
+        redial.stop();
+        assert_eq!((redial.deadline(), redial.due_target(Time::default())), (None, None));
+    }
+}
