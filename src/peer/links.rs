@@ -111,7 +111,9 @@ impl Link {
 #[derive(Debug, Default)]
 pub(super) struct Links {
     pub(super) table: LinkTable<Link>,
-    /// Links whose queue has exceeded [`PEER_QUEUE_BYTES_MAX`].
+    /// Links that were sent a message in this event although their queue exceeds
+    /// [`PEER_QUEUE_BYTES_MAX`]. They close at the end of the event: a message is sent to all links
+    /// at once, in the middle of what the event changes. Empty between events.
     overfull: Vec<LinkId>,
 }
 

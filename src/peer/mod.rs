@@ -92,7 +92,6 @@ pub struct Peer {
     dropped: u64,
     late: u64,
     out_of_order: u64,
-    pending_closes: VecDeque<(LinkId, CloseReason)>,
     actions: VecDeque<Action>,
     events: VecDeque<Event>,
     life_cycle: LifeCycle,
@@ -137,7 +136,6 @@ impl Peer {
             dropped: 0,
             late: 0,
             out_of_order: 0,
-            pending_closes: VecDeque::new(),
             actions: VecDeque::new(),
             events: VecDeque::new(),
             life_cycle: LifeCycle::default(),
@@ -199,10 +197,11 @@ impl Peer {
     }
 
     /// Closes a link from this side.
-    fn close(&mut self, id: LinkId, reason: CloseReason) {
-        if self.is_open(id) {
-            self.mark_closing(id);
-            self.pending_closes.push_back((id, reason));
+    fn close(&mut self, link: LinkId, reason: CloseReason) {
+        if self.is_open(link) {
+            log::info!("link {link} closed: {reason}");
+            self.mark_closing(link);
+            self.actions.push_back(Action::Close { link, reason });
         }
     }
 
@@ -221,16 +220,12 @@ impl Peer {
         }
     }
 
-    /// Runs all follow-up work of an event: closes, id changes, reachability and advertisements.
-    /// Repeats until no more work is pending.
+    /// Runs all follow-up work of an event: closes of full links, id changes, reachability and
+    /// advertisements. Repeats until no more work is pending.
     fn run_pending(&mut self) {
         loop {
             while let Some((id, reason)) = self.links.next_overfull() {
                 self.close(id, reason);
-            }
-            while let Some((link, reason)) = self.pending_closes.pop_front() {
-                log::info!("link {link} closed: {reason}");
-                self.actions.push_back(Action::Close { link, reason });
             }
             if self.topology.own().id == 0 && self.targets.have_all_failed() {
                 self.self_assign_id();
