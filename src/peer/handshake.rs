@@ -11,7 +11,7 @@ use super::send_sequences::SendSequences;
 use super::wire::{Body, Empty, Grant, Hello};
 use super::{Event, Peer};
 use crate::limits::PEER_LINKS_MAX;
-use crate::link::{CloseReason, LinkId};
+use crate::link::{CloseReason, LinkId, Time};
 
 impl Peer {
     /// Sends the hello on a link that this peer dialled.
@@ -23,35 +23,35 @@ impl Peer {
     }
 
     /// Handles the hello of a connecting peer.
-    pub(super) fn handle_hello(&mut self, id: LinkId, hello: Hello) {
+    pub(super) fn handle_hello(&mut self, now: Time, id: LinkId, hello: Hello) {
         let own = self.topology.own();
         if hello.incarnation == own.incarnation {
             // Tells the dialling end, which is this peer too, that the target is itself.
             let grant = Grant { incarnation: own.incarnation, id: own.id.max(1), refused: true };
             self.links.send(id, Body::Grant(grant));
             let why = "this peer connected to itself".to_owned();
-            return self.close(id, CloseReason::Session(why));
+            return self.close(now, id, CloseReason::Session(why));
         }
         self.links.get_mut(id).expect("only open links receive frames").state =
             State::AwaitingId(hello);
-        self.try_grant(id, hello);
+        self.try_grant(now, id, hello);
     }
 
     /// Replies to a hello with a grant, or leaves it pending while no id can be granted.
-    fn try_grant(&mut self, link: LinkId, hello: Hello) {
+    fn try_grant(&mut self, now: Time, link: LinkId, hello: Hello) {
         let Some(own_id) = self.id() else { return };
         if self.has_max_links() {
-            return self.reject(link);
+            return self.reject(now, link);
         }
         let id = match (hello.id, hello.desired_id) {
             (id, _) if id > 0 => Some(id), // the topology resolves conflicts
             (_, desired_id) if desired_id > 0 && self.is_id_free(desired_id, hello.incarnation) => {
                 Some(desired_id)
             }
-            _ => self.new_id(u128::from(own_id.unsigned_abs()), hello.incarnation),
+            _ => self.new_id(now, u128::from(own_id.unsigned_abs()), hello.incarnation),
         };
         let Some(id) = id else {
-            self.retry_at = Some(self.now + INTERVAL);
+            self.retry_at = Some(now + INTERVAL);
             return;
         };
         let refused = hello.id == 0 && hello.desired_id != 0 && hello.desired_id != id;
@@ -59,7 +59,7 @@ impl Peer {
         self.links.get_mut(link).expect("hellos are pending only on open links").granted =
             Some((id, hello.incarnation));
         self.links.send(link, Body::Grant(Grant { incarnation, id, refused }));
-        self.attach(link, hello.incarnation);
+        self.attach(now, link, hello.incarnation);
     }
 
     /// Returns whether [`PEER_LINKS_MAX`] links are attached. Pending hellos and dialled targets
@@ -69,13 +69,13 @@ impl Peer {
     }
 
     /// Closes a link because no more links are allowed.
-    fn reject(&mut self, id: LinkId) {
+    fn reject(&mut self, now: Time, id: LinkId) {
         let why = format!("this peer already has {PEER_LINKS_MAX} links, the maximum");
-        self.close(id, CloseReason::Session(why));
+        self.close(now, id, CloseReason::Session(why));
     }
 
     /// Retries the hellos that could not be granted an id.
-    pub(super) fn retry_pending_grants(&mut self) {
+    pub(super) fn retry_pending_grants(&mut self, now: Time) {
         let pending: Vec<(LinkId, Hello)> = self
             .links
             .iter()
@@ -85,12 +85,12 @@ impl Peer {
             })
             .collect();
         for (link, hello) in pending {
-            self.try_grant(link, hello);
+            self.try_grant(now, link, hello);
         }
     }
 
     /// Handles the grant that answers this peer's hello.
-    pub(super) fn handle_grant(&mut self, id: LinkId, grant: Grant) {
+    pub(super) fn handle_grant(&mut self, now: Time, id: LinkId, grant: Grant) {
         let target = self
             .links
             .get(id)
@@ -103,10 +103,10 @@ impl Peer {
                     .to_owned();
             self.events.push_back(Event::Error { text });
             let why = "this peer connected to itself".to_owned();
-            return self.close(id, CloseReason::Session(why));
+            return self.close(now, id, CloseReason::Session(why));
         }
         if self.has_max_links() {
-            return self.reject(id);
+            return self.reject(now, id);
         }
         if self.id().is_none() {
             if let Some(desired) = self.desired_id
@@ -115,14 +115,14 @@ impl Peer {
                 let text = format!("id {desired} is taken: this peer is {}", grant.id);
                 self.events.push_back(Event::Error { text });
             }
-            self.adopt_id(grant.id);
+            self.adopt_id(now, grant.id);
         }
-        self.targets.mark_linked(self.now, target, id);
-        self.attach(id, grant.incarnation);
+        self.targets.mark_linked(now, target, id);
+        self.attach(now, id, grant.incarnation);
     }
 
     /// Completes the handshake: sends the whole state on the link, and all updates from now on.
-    fn attach(&mut self, id: LinkId, incarnation: u64) {
+    fn attach(&mut self, now: Time, id: LinkId, incarnation: u64) {
         let link = self.links.get_mut(id).expect("only open links attach");
         let (is_dialled, address) = (link.target.is_some(), link.peer_addr);
         link.state = State::Attached { incarnation };
@@ -136,17 +136,23 @@ impl Peer {
         }
         let advertisements: Vec<Body> =
             self.topology.advertisements().cloned().map(Body::Advertisement).collect();
-        let retained: Vec<Body> = self.retained.iter_in_order(self.now).map(Body::Chat).collect();
+        let retained: Vec<Body> = self.retained.iter_in_order(now).map(Body::Chat).collect();
         for body in advertisements.into_iter().chain(retained).chain([Body::EndOfState(Empty {})]) {
             self.links.send(id, body);
         }
-        self.close_duplicate_link(id, incarnation, is_dialled);
+        self.close_duplicate_link(now, id, incarnation, is_dialled);
     }
 
     /// Closes the redundant one of two links to the same peer: the newer if one side dialled both,
     /// otherwise the one dialled by the younger incarnation. Only its dialler closes it, so that
     /// the two sides never close one each.
-    fn close_duplicate_link(&mut self, new_link: LinkId, incarnation: u64, is_dialled: bool) {
+    fn close_duplicate_link(
+        &mut self,
+        now: Time,
+        new_link: LinkId,
+        incarnation: u64,
+        is_dialled: bool,
+    ) {
         let mut attached = self.links.attached();
         let Some((other, _)) =
             attached.find(|(link, remote)| *remote == incarnation && link.id != new_link)
@@ -163,7 +169,8 @@ impl Peer {
         drop(attached);
         let target = self.links.get(redundant).and_then(|link| link.target).expect("dialled here");
         self.targets.mark_linked_elsewhere(target, incarnation);
-        self.close(redundant, CloseReason::Session("a duplicate link to the same peer".to_owned()));
+        let why = "a duplicate link to the same peer".to_owned();
+        self.close(now, redundant, CloseReason::Session(why));
     }
 
     /// Returns whether no peer but `incarnation` is known to have `id`.
@@ -178,9 +185,9 @@ impl Peer {
 
     /// Returns a free id generated by `assigner` for `incarnation`, or `None` if this interval has
     /// no more ids.
-    fn new_id(&mut self, assigner: u128, incarnation: u64) -> Option<i64> {
+    fn new_id(&mut self, now: Time, assigner: u128, incarnation: u64) -> Option<i64> {
         loop {
-            let id = self.snowflakes.next(self.now, self.unix_time_now(), assigner)?;
+            let id = self.snowflakes.next(now, self.unix_time(now), assigner)?;
             if id > 0 && self.is_id_free(id, incarnation) {
                 return Some(id);
             }
@@ -189,8 +196,8 @@ impl Peer {
 
     /// Starts a new incarnation after a forged advertisement used up the versions of this one.
     /// Keeps the id and all retained messages, and closes all links so that they are set up again.
-    pub(super) fn reincarnate(&mut self) {
-        let incarnation = self.unique_timestamp();
+    pub(super) fn reincarnate(&mut self, now: Time) {
+        let incarnation = self.unique_timestamp(now);
         self.topology.reincarnate(incarnation);
         self.sequences = SendSequences::default();
         let stale: Vec<LinkId> = self
@@ -201,7 +208,7 @@ impl Peer {
             .collect();
         for link in stale {
             let why = "this peer starts a new incarnation".to_owned();
-            self.close(link, CloseReason::Session(why));
+            self.close(now, link, CloseReason::Session(why));
         }
         let text = "another peer sent an advertisement in this peer's name: all links are set up \
                     again"
@@ -210,38 +217,38 @@ impl Peer {
     }
 
     /// Takes the desired id, or generates one, when no other peer granted one.
-    pub(super) fn self_assign_id(&mut self) {
+    pub(super) fn self_assign_id(&mut self, now: Time) {
         let incarnation = self.topology.own().incarnation;
-        let id = self.desired_id.or_else(|| self.new_id(u128::from(incarnation), incarnation));
+        let id = self.desired_id.or_else(|| self.new_id(now, u128::from(incarnation), incarnation));
         match id {
-            Some(id) => self.adopt_id(id),
-            None => self.grant_deadline = Some(self.now + INTERVAL),
+            Some(id) => self.adopt_id(now, id),
+            None => self.grant_deadline = Some(now + INTERVAL),
         }
     }
 
     /// Replaces this peer's id, which another peer has had for longer.
-    pub(super) fn replace_id(&mut self) {
+    pub(super) fn replace_id(&mut self, now: Time) {
         let own = self.topology.own();
         let (incarnation, previous_id) = (own.incarnation, own.id);
-        let Some(id) = self.new_id(u128::from(incarnation), incarnation) else {
-            self.retry_at = Some(self.now + INTERVAL);
+        let Some(id) = self.new_id(now, u128::from(incarnation), incarnation) else {
+            self.retry_at = Some(now + INTERVAL);
             return;
         };
         let text = format!("another peer has had id {previous_id} for longer: this peer is {id}");
         self.events.push_back(Event::Error { text });
-        self.adopt_id(id);
+        self.adopt_id(now, id);
         for chat in self.inbox.take_buffered() {
-            self.retain_and_flood(chat, None);
+            self.retain_and_flood(now, chat, None);
         }
     }
 
     /// Starts using an id. No retained message can be addressed to it: the first id is adopted
     /// before the first link attaches, and any later one has just been generated.
-    fn adopt_id(&mut self, id: i64) {
-        let id_since = self.unique_timestamp();
+    fn adopt_id(&mut self, now: Time, id: i64) {
+        let id_since = self.unique_timestamp(now);
         self.topology.set_own_id(id, id_since);
         self.grant_deadline = None;
         self.events.push_back(Event::Ready { id });
-        self.retry_pending_grants();
+        self.retry_pending_grants(now);
     }
 }

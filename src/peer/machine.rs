@@ -20,19 +20,17 @@ impl Machine for Peer {
     }
 
     fn accepted(&mut self, now: Time, _: ListenerId, origin: &Origin) -> LinkId {
-        self.now = now;
         self.links.open(now, State::AwaitingHello, None, origin.address)
     }
 
     fn dialled(&mut self, now: Time, id: LinkId, origin: &Origin) {
-        self.now = now;
         if let Some(link) = self.links.get_mut(id)
             && link.state == State::Dialling
         {
             link.state = State::AwaitingGrant;
             link.peer_addr = origin.address;
             self.send_hello(id);
-            self.run_pending();
+            self.run_pending(now);
         }
     }
 
@@ -47,7 +45,6 @@ impl Machine for Peer {
         bytes: &[u8],
         _: DirectWrite<'_>,
     ) {
-        self.now = now;
         let Some(link) = self.links.get_mut(id).filter(|link| link.state != State::Closing) else {
             return;
         };
@@ -55,51 +52,49 @@ impl Machine for Peer {
         let mut has_frames = false;
         let result = decoder.decode(bytes, wire::frame_len, |frame| {
             has_frames = true;
-            self.handle_frame(id, frame);
+            self.handle_frame(now, id, frame);
             self.is_open(id)
         });
         let link = self.links.get_mut(id).expect("links are removed in `closed` alone");
         link.decoder = decoder;
         link.on_received(now, has_frames);
         if let Err(error) = result {
-            self.close(id, CloseReason::ProtocolError(error.to_string()));
+            self.close(now, id, CloseReason::ProtocolError(error.to_string()));
         }
-        self.run_pending();
+        self.run_pending(now);
     }
 
     fn closed(&mut self, now: Time, id: LinkId, reason: &CloseReason) {
-        self.now = now;
         if self.is_open(id) {
             log::info!("link {id} closed: {reason}");
-            self.mark_closing(id);
+            self.mark_closing(now, id);
         }
         self.links.table.remove(id);
-        self.run_pending();
+        self.run_pending(now);
     }
 
     fn advance(&mut self, now: Time) {
-        self.now = now;
         while let Some(target) = self.targets.next_due(now) {
             let link = self.links.open(now, State::Dialling, Some(target), None);
             self.targets.mark_dialling(target, link);
             self.actions.push_back(Action::Dial { target, link });
         }
         if self.grant_deadline.is_some_and(|at| at <= now) {
-            self.self_assign_id();
+            self.self_assign_id(now);
         }
         if self.retry_at.is_some_and(|at| at <= now) {
             self.retry_at = None;
-            self.retry_pending_grants();
+            self.retry_pending_grants(now);
         }
         while let Some((id, timer)) = self.links.next_due(now) {
             match timer {
                 TimerAction::Ping => self.links.send(id, Body::Ping(Empty {})),
-                TimerAction::Close(reason) => self.close(id, reason),
+                TimerAction::Close(reason) => self.close(now, id, reason),
             }
         }
-        self.advance_messages();
+        self.advance_messages(now);
         self.topology.advance(now);
-        self.run_pending();
+        self.run_pending(now);
         if self.life_cycle.stop_if_due(now) {
             self.actions.push_back(Action::Shutdown);
         }
@@ -146,7 +141,6 @@ impl Machine for Peer {
     }
 
     fn stop(&mut self, now: Time) {
-        self.now = now;
         if !self.is_stopping() {
             self.targets.disable_all();
             self.life_cycle = LifeCycle::Draining { deadline: now + SHUTDOWN_DRAIN_TIMEOUT };

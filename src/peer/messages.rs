@@ -48,7 +48,6 @@ impl Peer {
     /// # Errors
     /// Returns a [`SendError`] if the chat cannot be sent; then the state is unchanged.
     pub fn send(&mut self, now: Time, to: i64, text: &str) -> Result<MessageId, SendError> {
-        self.now = now;
         let from = self.id().ok_or(SendError::NotReady)?;
         let incarnation = self.topology.own().incarnation;
         if to <= 0 {
@@ -78,19 +77,19 @@ impl Peer {
             self.events.push_back(Event::Receipt { from, message: id });
             return Ok(id);
         }
-        self.retain_and_flood(chat, None);
-        self.run_pending();
+        self.retain_and_flood(now, chat, None);
+        self.run_pending(now);
         Ok(id)
     }
 
     /// Retains a chat that is seen for the first time and forwards it to all links but the one that
     /// it came from. Ignores a chat that was seen before.
-    pub(super) fn retain_and_flood(&mut self, chat: Chat, from_link: Option<LinkId>) {
-        if !self.seen.insert(self.now, chat.id()) {
+    pub(super) fn retain_and_flood(&mut self, now: Time, chat: Chat, from_link: Option<LinkId>) {
+        if !self.seen.insert(now, chat.id()) {
             return;
         }
         let is_own = chat.incarnation == self.topology.own().incarnation;
-        let evicted = self.retained.insert(self.now, chat.clone(), is_own);
+        let evicted = self.retained.insert(now, chat.clone(), is_own);
         for id in evicted {
             self.seen.mark_dropped(id);
             self.dropped += 1;
@@ -99,7 +98,7 @@ impl Peer {
     }
 
     /// Handles a received chat: acknowledges, delivers or forwards it.
-    pub(super) fn handle_chat(&mut self, link: LinkId, chat: Chat) {
+    pub(super) fn handle_chat(&mut self, now: Time, link: LinkId, chat: Chat) {
         let id = chat.id();
         if u128::from(chat.age_ms) >= PEER_RETAINED_AGE_MAX.as_millis() {
             return;
@@ -111,20 +110,17 @@ impl Peer {
             return; // a copy of an own message, or a forgery
         }
         if Some(chat.to) == self.id() {
-            self.accept_chat(chat, link);
+            self.accept_chat(now, chat, link);
         } else {
-            self.retain_and_flood(chat, Some(link));
+            self.retain_and_flood(now, chat, Some(link));
         }
     }
 
     /// Passes a chat addressed to this peer through the inbox.
-    fn accept_chat(&mut self, chat: Chat, link: LinkId) {
+    fn accept_chat(&mut self, now: Time, chat: Chat, link: LinkId) {
         let id = chat.id();
-        let topology = &self.topology;
-        let is_late = match self
-            .inbox
-            .receive(self.now, chat, |incarnation| topology.is_known(incarnation))
-        {
+        let is_known = |incarnation| self.topology.is_known(incarnation);
+        let is_late = match self.inbox.receive(now, chat, is_known) {
             ReceiveOutcome::Deliver(chats) => return self.deliver(chats),
             ReceiveOutcome::Buffered => {
                 self.out_of_order += 1;
@@ -168,8 +164,8 @@ impl Peer {
 
     /// Drops expired messages and delivers buffered ones whose wait for a missing message has
     /// ended.
-    pub(super) fn advance_messages(&mut self) {
-        while let Some(Removed { chat, is_own }) = self.retained.pop_expired(self.now) {
+    pub(super) fn advance_messages(&mut self, now: Time) {
+        while let Some(Removed { chat, is_own }) = self.retained.pop_expired(now) {
             self.seen.mark_dropped(chat.id());
             if is_own {
                 let text =
@@ -180,7 +176,7 @@ impl Peer {
             }
         }
         while let Some(chats) =
-            self.inbox.pop_expired(self.now, |incarnation| self.topology.is_known(incarnation))
+            self.inbox.pop_expired(now, |incarnation| self.topology.is_known(incarnation))
         {
             self.deliver(chats);
         }

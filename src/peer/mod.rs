@@ -72,7 +72,6 @@ use crate::link::{CloseReason, LifeCycle, LinkId, Machine as _, Time};
 /// A peer of a serverless network.
 #[derive(Debug)]
 pub struct Peer {
-    now: Time,
     /// A reading of the wall clock, since the Unix epoch, and the time at which it was taken.
     wall_clock: (Time, Duration),
     rng: StdRng,
@@ -116,7 +115,6 @@ impl Peer {
         seed: u64,
     ) -> Self {
         let mut peer = Self {
-            now: Time::default(),
             wall_clock: (Time::default(), unix_time),
             rng: StdRng::seed_from_u64(seed),
             snowflakes: SnowflakeGenerator::default(),
@@ -140,7 +138,7 @@ impl Peer {
             events: VecDeque::new(),
             life_cycle: LifeCycle::default(),
         };
-        peer.topology = Topology::new(peer.unique_timestamp());
+        peer.topology = Topology::new(peer.unique_timestamp(Time::default()));
         peer
     }
 
@@ -155,28 +153,30 @@ impl Peer {
         self.topology.reachable_ids()
     }
 
-    fn handle_frame(&mut self, id: LinkId, frame: &[u8]) {
+    fn handle_frame(&mut self, now: Time, id: LinkId, frame: &[u8]) {
         let body = match wire::parse(frame) {
             Ok(Some(body)) => body,
             Ok(None) => return,
-            Err(error) => return self.close(id, CloseReason::ProtocolError(error.to_string())),
+            Err(error) => {
+                return self.close(now, id, CloseReason::ProtocolError(error.to_string()));
+            }
         };
         let state = self.links.get(id).expect("only open links receive frames").state;
         match (body, state) {
-            (Body::Hello(hello), State::AwaitingHello) => self.handle_hello(id, hello),
-            (Body::Grant(grant), State::AwaitingGrant) => self.handle_grant(id, grant),
+            (Body::Hello(hello), State::AwaitingHello) => self.handle_hello(now, id, hello),
+            (Body::Grant(grant), State::AwaitingGrant) => self.handle_grant(now, id, grant),
             (Body::Advertisement(advertisement), State::Attached { .. }) => {
-                if self.topology.receive(self.now, advertisement.clone()) {
+                if self.topology.receive(now, advertisement.clone()) {
                     self.links.flood(Body::Advertisement(advertisement), Some(id));
                 }
             }
-            (Body::Chat(chat), State::Attached { .. }) => self.handle_chat(id, chat),
+            (Body::Chat(chat), State::Attached { .. }) => self.handle_chat(now, id, chat),
             (Body::Receipt(receipt), State::Attached { .. }) => self.handle_receipt(id, receipt),
             (Body::Ping(_), State::Attached { .. }) => self.links.send(id, Body::Pong(Empty {})),
             (Body::Pong(_) | Body::EndOfState(_), State::Attached { .. }) => {}
             (_, _) => {
                 let error = "a message that this state of the link does not allow".to_owned();
-                self.close(id, CloseReason::ProtocolError(error));
+                self.close(now, id, CloseReason::ProtocolError(error));
             }
         }
     }
@@ -187,61 +187,61 @@ impl Peer {
     }
 
     /// Returns the current interval with random low bits: unique, and ordered by time.
-    fn unique_timestamp(&mut self) -> u64 {
+    fn unique_timestamp(&mut self, now: Time) -> u64 {
         let random_bits = self.rng.random_range(1..1 << RANDOM_BITS);
-        interval_of(self.unix_time_now()) << RANDOM_BITS | random_bits
+        interval_of(self.unix_time(now)) << RANDOM_BITS | random_bits
     }
 
-    fn unix_time_now(&self) -> Duration {
-        self.wall_clock.1.saturating_add(self.now.since(self.wall_clock.0))
+    fn unix_time(&self, now: Time) -> Duration {
+        self.wall_clock.1.saturating_add(now.since(self.wall_clock.0))
     }
 
     /// Closes a link from this side.
-    fn close(&mut self, link: LinkId, reason: CloseReason) {
+    fn close(&mut self, now: Time, link: LinkId, reason: CloseReason) {
         if self.is_open(link) {
             log::info!("link {link} closed: {reason}");
-            self.mark_closing(link);
+            self.mark_closing(now, link);
             self.actions.push_back(Action::Close { link, reason });
         }
     }
 
     /// Marks a link as closing and schedules the redial of its target. Nothing more is received or
     /// sent on it.
-    fn mark_closing(&mut self, id: LinkId) {
+    fn mark_closing(&mut self, now: Time, id: LinkId) {
         let Some(link) = self.links.get_mut(id) else { return };
         let state = std::mem::replace(&mut link.state, State::Closing);
         if let Some(target) = link.target {
-            self.targets.on_link_closed(self.now, target, id, &mut self.rng);
+            self.targets.on_link_closed(now, target, id, &mut self.rng);
         }
         if let State::Attached { incarnation } = state
             && !self.links.neighbours().contains(&incarnation)
         {
-            self.targets.on_peer_unlinked(self.now, incarnation, &mut self.rng);
+            self.targets.on_peer_unlinked(now, incarnation, &mut self.rng);
         }
     }
 
     /// Runs all follow-up work of an event: closes of full links, id changes, reachability and
     /// advertisements. Repeats until no more work is pending.
-    fn run_pending(&mut self) {
+    fn run_pending(&mut self, now: Time) {
         loop {
             while let Some((id, reason)) = self.links.next_overfull() {
-                self.close(id, reason);
+                self.close(now, id, reason);
             }
             if self.topology.own().id == 0 && self.targets.have_all_failed() {
-                self.self_assign_id();
+                self.self_assign_id(now);
             }
             self.topology.set_neighbours(self.links.neighbours());
-            for change in self.topology.update_reachability(self.now) {
+            for change in self.topology.update_reachability(now) {
                 self.events.push_back(match change {
                     ReachabilityChange::Up(id) => Event::PeerUp { id },
                     ReachabilityChange::Down(id) => Event::PeerDown { id },
                 });
             }
             if self.topology.must_yield_id() {
-                self.replace_id();
+                self.replace_id(now);
             }
             if self.topology.is_version_exhausted() {
-                self.reincarnate();
+                self.reincarnate(now);
                 continue;
             }
             match self.topology.take_advertisement() {
