@@ -28,6 +28,8 @@ pub(super) struct Links {
     pub(super) names: Names,
     pub(super) spool: Spool,
     pub(super) rng: StdRng,
+    /// Time of the last event. State rather than an argument, because the shell gives no time to
+    /// `sent`, `poll_unsent` and `next_deadline`, which take this one.
     pub(super) now: Time,
     /// A queue rose above the high-water mark in this event.
     pub(super) above_high_water: bool,
