@@ -43,7 +43,7 @@ pub use self::topology::{FirstLink, Host, HostTable, Identity, SplitId};
 use self::announcements::Announcements;
 use self::announcements::pacing::Clock;
 use self::cx::RelayCx;
-use self::message::{Message, Summary};
+use self::message::{HostKind, Message, Summary};
 use self::notice::Notice;
 use self::peering::Peering;
 use self::router::Router;
@@ -210,10 +210,10 @@ impl Relay {
                 router.handle_status(link, (source, destination), code, text, peering, cx);
             }
             Message::ClientQuit { source, text } => {
-                router::handle_client_quit(link, source, text, peering, cx);
+                router::handle_quit(link, HostKind::User, source, text, peering, cx);
             }
             Message::ServerQuit { source, text, .. } => {
-                router::handle_server_quit(link, source, text, peering, cx);
+                router::handle_quit(link, HostKind::Server, source, text, peering, cx);
             }
         }
     }
@@ -326,7 +326,7 @@ impl Relay {
         let Some(link) = first_link else {
             return Err(KickError::NotAdjacent(self.topology.first_link_host(host)));
         };
-        if host.kind == message::HostKind::User {
+        if host.kind == HostKind::User {
             send::send_answer(&self.topology, link, id, &Notice::Kicked { text }, out);
         }
         out.close(link, CloseReason::Kicked(text.to_vec()));

@@ -223,17 +223,34 @@ fn handle_extension<O: Outbox>(
     }
 }
 
-/// Handles the quit of a user.
-pub(super) fn handle_client_quit<O: Outbox>(
+/// Handles a quit of the form for hosts of `kind`. A quit that did not arrive over the first link of
+/// its source withdraws the claim of the link on that id, if it has one.
+pub(super) fn handle_quit<O: Outbox>(
+    link: LinkId,
+    kind: HostKind,
+    source: HostId,
+    text: &[u8],
+    peering: &mut Peering,
+    cx: &mut RelayCx<'_, O>,
+) {
+    if cx.topology.is_first_link(source, link) {
+        match kind {
+            HostKind::User => handle_client_quit(link, source, text, peering, cx),
+            HostKind::Server => handle_server_quit(link, source, text, peering, cx),
+        }
+    } else if !peering.withdraw_claim(link, source, cx.timers) {
+        cx.drop_false_source(link, source);
+    }
+}
+
+/// Handles the quit of a user behind a link.
+fn handle_client_quit<O: Outbox>(
     link: LinkId,
     source: HostId,
     text: &[u8],
     peering: &mut Peering,
     cx: &mut RelayCx<'_, O>,
 ) {
-    if !cx.topology.is_first_link(source, link) {
-        return withdraw_claim_or_drop(link, source, peering, cx);
-    }
     let is_of_user = cx.topology.link(link).is_user();
     let host = cx.topology.hosts().get(source);
     if is_of_user || host.is_some_and(|host| host.kind == HostKind::User) {
@@ -248,16 +265,13 @@ pub(super) fn handle_client_quit<O: Outbox>(
 
 /// Handles the quit of the adjacent server or of one behind it. The users behind an adjacent server
 /// are lost when its link ends.
-pub(super) fn handle_server_quit<O: Outbox>(
+fn handle_server_quit<O: Outbox>(
     link: LinkId,
     source: HostId,
     text: &[u8],
     peering: &mut Peering,
     cx: &mut RelayCx<'_, O>,
 ) {
-    if !cx.topology.is_first_link(source, link) {
-        return withdraw_claim_or_drop(link, source, peering, cx);
-    }
     let host = cx.topology.hosts().get(source);
     if host.is_some_and(|host| host.kind == HostKind::User) {
         cx.drop_false_source(link, source);
@@ -265,19 +279,6 @@ pub(super) fn handle_server_quit<O: Outbox>(
         cx.out.close(link, CloseReason::ServerQuit(text.to_vec()));
     } else {
         peering.remove_host(source, text, cx);
-    }
-}
-
-/// Handles a quit that did not arrive over the first link of its source: withdraws the claim of the
-/// link on that id, if it has one.
-fn withdraw_claim_or_drop<O: Outbox>(
-    link: LinkId,
-    source: HostId,
-    peering: &mut Peering,
-    cx: &mut RelayCx<'_, O>,
-) {
-    if !peering.withdraw_claim(link, source, cx.timers) {
-        cx.drop_false_source(link, source);
     }
 }
 
