@@ -14,15 +14,16 @@
 //! more wait in a list, and the shell calls [`Announcements::announce_next`] at the end of a turn,
 //! writes the link that got a portion, and calls again.
 
+mod catch_up;
 mod check;
+mod cursor;
 mod paced;
 pub(super) mod pacing;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 
-use foldhash::fast::RandomState;
-
-use self::pacing::{Clock, Pace, registration_bytes};
+use self::cursor::Cursor;
+use self::pacing::{Clock, registration_bytes};
 use super::message::HostKind;
 use super::outbox::Outbox;
 use super::send::{send_quit, send_registration};
@@ -31,13 +32,10 @@ use super::topology::{FirstLink, Host, LinkState, Role, Slot, Topology};
 use crate::chunked_vec::ChunkedVec;
 use crate::id::HostId;
 use crate::limits::{
-    ANNOUNCE_BATCH_DELAY_MAX, ANNOUNCE_BATCH_DELAY_PER_USER, ANNOUNCE_BYTES_PER_TURN,
-    ANNOUNCE_HOST_OVERHEAD_BYTES, Limits, QUEUE_LOW_WATER_BYTES,
+    ANNOUNCE_BATCH_DELAY_MAX, ANNOUNCE_BATCH_DELAY_PER_USER, ANNOUNCE_BYTES_PER_TURN, Limits,
+    QUEUE_LOW_WATER_BYTES,
 };
 use crate::link::{LinkId, Time};
-
-/// Ids. Never iterated, because the order of a hash set must not be visible outside.
-type IdSet = HashSet<HostId, RandomState>;
 
 /// The cursors of all links, and the announcements that are pending for several of them.
 #[derive(Debug)]
@@ -58,42 +56,6 @@ pub(super) struct Announcements {
     batch_delay_min: std::time::Duration,
 }
 
-/// The position up to which hosts have been announced to a link.
-#[derive(Debug, Default)]
-struct Cursor {
-    /// Kind of the host at the other end, if announcements are sent to it.
-    audience: Option<HostKind>,
-    /// The link is in the list of ready links.
-    is_ready: bool,
-    /// First host that has not been announced, if the link is behind.
-    next: Option<Slot>,
-    /// Pending hosts that have been announced ahead of their turn, because they sent something.
-    introduced: Option<Box<IdSet>>,
-    /// Set while the other end has not shown that it reads frames that are cut.
-    pace: Option<Box<Pace>>,
-}
-
-impl Cursor {
-    /// Returns whether a registration may be sent now, and counts it if so. Quits that wait come
-    /// first.
-    fn admit_registration(&mut self, host: &Host, unsent_bytes: usize, now: Time) -> bool {
-        let frame_bytes = registration_bytes(host.name(), host.info());
-        self.pace
-            .as_mut()
-            .is_none_or(|pace| !pace.has_quits() && pace.admit(frame_bytes, unsent_bytes, now))
-    }
-
-    fn set_pace_timer(&mut self, link: LinkId, clock: &mut Clock<'_>) {
-        if let Some(pace) = &mut self.pace {
-            pace.set_timer(link, clock);
-        }
-    }
-
-    fn has_quits(&self) -> bool {
-        self.pace.as_ref().is_some_and(|pace| pace.has_quits())
-    }
-}
-
 impl Announcements {
     /// Creates an empty set of cursors.
     pub(super) fn new(limits: &Limits) -> Self {
@@ -107,16 +69,6 @@ impl Announcements {
             batch_users_min: limits.announce_batch_users_min,
             batch_delay_min: limits.announce_batch_delay_min,
         }
-    }
-
-    /// Starts a turn with the full budget.
-    pub(super) fn begin_turn(&mut self) {
-        self.budget_bytes = ANNOUNCE_BYTES_PER_TURN;
-    }
-
-    /// Returns whether a link is ready for the next portion.
-    pub(super) fn has_ready(&self) -> bool {
-        !self.ready.is_empty()
     }
 
     /// Adds the cursor of a link that has just been opened. Nothing is announced to the link yet.
@@ -143,12 +95,6 @@ impl Announcements {
         self.cursors[link.index as usize].as_mut().expect("the cursor of a live link")
     }
 
-    fn mark_ready(&mut self, link: LinkId) {
-        if !std::mem::replace(&mut self.cursor_mut(link).is_ready, true) {
-            self.ready.push_back(link);
-        }
-    }
-
     /// Makes all hosts pending for a link that has just registered, if `audience` is the kind of a
     /// host that gets announcements. The burst begins with [`Announcements::begin_burst`].
     pub(super) fn register(
@@ -161,29 +107,6 @@ impl Announcements {
         let cursor = self.cursor_mut(link);
         (cursor.audience, cursor.next) = (audience, next);
         cursor.pace = audience.map(|_| Box::default());
-    }
-
-    /// Starts the burst of a link that has registered.
-    pub(super) fn begin_burst(
-        &mut self,
-        topology: &Topology,
-        link: LinkId,
-        clock: &mut Clock<'_>,
-        out: &mut impl Outbox,
-    ) {
-        let is_batching = self.is_batching();
-        match self.cursor(link).audience {
-            None => return,
-            Some(HostKind::Server) => self.servers.push(link),
-            Some(HostKind::User) => self.users.push(link),
-        }
-        // The host itself may have joined since the cursor was set.
-        self.cursor_mut(link).next = topology.hosts().first_slot();
-        if is_batching {
-            self.mark_ready(link);
-        } else {
-            self.catch_up(topology, link, clock, out);
-        }
     }
 
     /// Returns whether there are so many users that announcements to them are batched.
@@ -245,87 +168,6 @@ impl Announcements {
         }
     }
 
-    /// Makes the hosts of the batch pending for all users.
-    pub(super) fn on_batch_due(&mut self) {
-        let Some((slot, _)) = self.batch.take() else { return };
-        for i in 0..self.users.len() {
-            let cursor = self.cursor_mut(self.users[i]);
-            if cursor.next.is_none() {
-                cursor.next = Some(slot);
-                self.mark_ready(self.users[i]);
-            }
-        }
-    }
-
-    /// Announces one portion to the next ready link, within the budget of the turn. Returns whether
-    /// a link got a portion: call again after that link has been written.
-    pub(super) fn announce_next(
-        &mut self,
-        topology: &Topology,
-        clock: &mut Clock<'_>,
-        out: &mut impl Outbox,
-    ) -> bool {
-        while self.budget_bytes > 0
-            && let Some(link) = self.ready.pop_front()
-        {
-            // A link that ended stays in the list; its generation is not that of a live link.
-            if topology.find_link(link).is_some() {
-                self.cursor_mut(link).is_ready = false;
-                self.catch_up(topology, link, clock, out);
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Announces pending hosts to a link, as far as its queue has room and the budget allows.
-    fn catch_up(
-        &mut self,
-        topology: &Topology,
-        link: LinkId,
-        clock: &mut Clock<'_>,
-        out: &mut impl Outbox,
-    ) {
-        // Hosts of the batch are announced to users together.
-        let batch_start = self.batch_start(link);
-        let cursor = self.cursor_mut(link);
-        if cursor.is_ready {
-            return;
-        }
-        let mut next = cursor.next;
-        let mut introduced = cursor.introduced.take();
-        while let Some(slot) = next.filter(|_| next != batch_start) {
-            let unsent_bytes = out.unsent_bytes(link);
-            if unsent_bytes >= QUEUE_LOW_WATER_BYTES {
-                break;
-            }
-            if self.budget_bytes == 0 {
-                self.mark_ready(link);
-                break;
-            }
-            let host = topology.hosts().host(slot);
-            let mut cost_bytes = ANNOUNCE_HOST_OVERHEAD_BYTES;
-            let was_introduced =
-                introduced.as_ref().is_some_and(|introduced| introduced.contains(&host.id));
-            if was_introduced {
-                introduced.as_mut().map(|introduced| introduced.remove(&host.id));
-            } else if is_visible(topology, topology.link(link), host) {
-                let cursor = self.cursor_mut(link);
-                if !cursor.admit_registration(host, unsent_bytes, clock.now) {
-                    cursor.set_pace_timer(link, clock);
-                    break;
-                }
-                cost_bytes += host.name().len() + host.info().len();
-                send_registration(topology, link, host, out);
-            }
-            self.budget_bytes = self.budget_bytes.saturating_sub(cost_bytes);
-            next = topology.hosts().next_slot(slot);
-        }
-        let cursor = self.cursor_mut(link);
-        cursor.next = next.filter(|_| next != batch_start);
-        cursor.introduced = introduced.filter(|introduced| !introduced.is_empty());
-    }
-
     /// Announces a host to a link if it is pending there, before something from the host is sent.
     pub(super) fn introduce(
         &mut self,
@@ -357,12 +199,6 @@ impl Announcements {
         // Rarely true, so the look-up of the host is no cost of a usual chat.
         may_be_pending
             && topology.hosts().get(id).is_some_and(|host| self.is_pending(topology, link, host))
-    }
-
-    /// Returns whether hosts are pending that are announced when the queue of the link has room.
-    pub(super) fn is_behind(&self, link: LinkId) -> bool {
-        let cursor = self.cursors.occupied(link.index as usize);
-        cursor.is_some_and(|cursor| cursor.next.is_some() || cursor.has_quits())
     }
 
     /// Returns whether registrations and quits are sent over a link.

@@ -1,0 +1,57 @@
+//! [`Cursor`]: what one link has been sent of the announcements.
+
+use std::collections::HashSet;
+
+use foldhash::fast::RandomState;
+
+use super::pacing::{Clock, Pace, registration_bytes};
+use crate::id::HostId;
+use crate::link::{LinkId, Time};
+use crate::relay::message::HostKind;
+use crate::relay::topology::{Host, Slot};
+
+/// Ids. Never iterated, because the order of a hash set must not be visible outside.
+pub(super) type IdSet = HashSet<HostId, RandomState>;
+
+/// The position up to which hosts have been announced to a link.
+#[derive(Debug, Default)]
+pub(super) struct Cursor {
+    /// Kind of the host at the other end, if announcements are sent to it.
+    pub(super) audience: Option<HostKind>,
+    /// The link is in the list of ready links.
+    pub(super) is_ready: bool,
+    /// First host that has not been announced, if the link is behind.
+    pub(super) next: Option<Slot>,
+    /// Pending hosts that have been announced ahead of their turn, because they sent something.
+    pub(super) introduced: Option<Box<IdSet>>,
+    /// Set while the other end has not shown that it reads frames that are cut.
+    pub(super) pace: Option<Box<Pace>>,
+}
+
+impl Cursor {
+    /// Returns whether a registration may be sent now, and counts it if so. Quits that wait come
+    /// first.
+    pub(super) fn admit_registration(
+        &mut self,
+        host: &Host,
+        unsent_bytes: usize,
+        now: Time,
+    ) -> bool {
+        let frame_bytes = registration_bytes(host.name(), host.info());
+        self.pace
+            .as_mut()
+            .is_none_or(|pace| !pace.has_quits() && pace.admit(frame_bytes, unsent_bytes, now))
+    }
+
+    /// Sets the timer for the next portion, if the link has portions.
+    pub(super) fn set_pace_timer(&mut self, link: LinkId, clock: &mut Clock<'_>) {
+        if let Some(pace) = &mut self.pace {
+            pace.set_timer(link, clock);
+        }
+    }
+
+    /// Returns whether quits wait for a portion.
+    pub(super) fn has_quits(&self) -> bool {
+        self.pace.as_ref().is_some_and(|pace| pace.has_quits())
+    }
+}
