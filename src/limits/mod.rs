@@ -1,9 +1,18 @@
-//! Every limit of the daemon, with the unit in its name and the reason beside it.
+//! Every limit of the daemon, with the unit in its name and the reason beside it. This file has
+//! those of links, the relay and the shell; `mail`, `peer` and `wires` have those of these parts.
 //!
 //! A limit that is also an option of `crc server` is a field of [`Limits`]; its constant is the
 //! default.
 
+mod mail;
+mod peer;
+mod wires;
+
 use std::time::Duration;
+
+pub use self::mail::*;
+pub use self::peer::*;
+pub use self::wires::*;
 
 /// Maximum length of a frame with its header, in bytes. A chat of this size is a document; longer
 /// frames would let one sender hold a link for long.
@@ -204,173 +213,6 @@ pub const OPERATOR_OUTPUT_BYTES_MAX: usize = 1024 * 1024;
 
 /// Maximum number of connections to the control socket.
 pub const CONTROL_CONNECTIONS_MAX: usize = 16;
-
-/// Size of a stored message apart from its text, in bytes: about the memory that it takes.
-pub const MAIL_OVERHEAD_BYTES: usize = 64;
-
-/// Size in bytes of the messages not yet durable beyond which senders of mail are not read.
-pub const MAIL_UNACKED_BYTES_MAX: u64 = 8 * 1024 * 1024;
-
-/// Maximum number of messages stored for one recipient.
-pub const MAIL_MESSAGES_MAX: u64 = 10_000;
-
-/// Maximum size of all mail in a mailbox on disk, in bytes.
-pub const MAIL_BYTES_MAX: u64 = 1024 * 1024 * 1024;
-
-/// Maximum size of all mail without a mailbox on disk, in bytes: it takes memory.
-pub const MAIL_IN_MEMORY_BYTES_MAX: u64 = 64 * 1024 * 1024;
-
-/// Time for which mail is stored, counted while the server runs.
-pub const MAIL_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-
-/// Minimum interval between two requests to the store for expired mail.
-pub const MAIL_EXPIRY_INTERVAL_MIN: Duration = Duration::from_secs(1);
-
-/// Interval at which the clock of the mailbox is saved while mail is stored. A server that is
-/// killed loses at most this much of it.
-pub const MAIL_CLOCK_SAVE_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Number of bytes that must remain free in a frame beside a text from another wire: the headers of
-/// a chat and of a status, and the sender of mail.
-pub const FRAME_HEADROOM_BYTES: usize = 64;
-
-/// Minimum interval between two id changes of a direct client. Each is announced to all hosts, and
-/// the client's frames wait meanwhile.
-pub const DIRECT_ID_CHANGE_INTERVAL: Duration = Duration::from_millis(100);
-
-/// Interval at which a classic client must show that it is alive.
-pub const CLASSIC_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
-
-/// Number of alive intervals after which a silent classic client is closed.
-pub const CLASSIC_MISSED_ALIVES_MAX: u32 = 3;
-
-/// Time after which the form of answers to a classic client is decided: long enough for the rest of
-/// a message that the network has cut, too short to be noticed.
-pub const CLASSIC_FORM_DETECTION_TIMEOUT: Duration = Duration::from_millis(100);
-
-/// Maximum output to a classic client while the form of answers is undecided, in bytes: a few
-/// sentences.
-pub const CLASSIC_DEFERRED_OUTPUT_BYTES_MAX: usize = 4 * 1024;
-
-/// Number of recipients whose names are remembered for a classic client, to name them in an answer
-/// when they have left: as many as may be addressed before an answer arrives from far away.
-pub const CLASSIC_RECENT_RECIPIENTS_MAX: usize = 8;
-
-/// Delay of the next list after each page of a list to a classic client: at most 10 KB of lists per
-/// second and client, however many users come and go.
-pub const CLASSIC_PAGE_INTERVAL: Duration = Duration::from_millis(25);
-
-/// Maximum work per turn on names and lists for classic clients, in names: about a millisecond
-/// while a million users come and go.
-pub const CLASSIC_WORK_PER_TURN: usize = 8_000;
-
-/// Work of finding the classic name of one host, in names.
-pub const CLASSIC_WORK_PER_HOST: usize = 10;
-
-/// Interval between two turns of work on classic names, in which other links have theirs.
-pub const CLASSIC_WORK_INTERVAL: Duration = Duration::from_millis(1);
-
-/// Maximum size of the lists that classic clients are being sent, in bytes, before older ones are
-/// replaced: dozens of versions of a list of 100,000 names.
-pub const CLASSIC_LISTS_BYTES_MAX: usize = 64 * 1024 * 1024;
-
-/// Maximum size of one portion of mail read from the store, in bytes.
-pub const MAIL_FETCH_BYTES_MAX: usize = 64 * 1024;
-
-/// Maximum size of one transaction of the mailbox, requests and replies, in bytes: one sync serves
-/// many messages, and the first do not wait long.
-pub const MAIL_TRANSACTION_BYTES_MAX: usize = 4 * 1024 * 1024;
-
-/// Time for which a server that stops waits for the mailbox to be closed. Stored mail is safe
-/// without that; the next start takes longer.
-pub const MAIL_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Length of the write-ahead log of the mailbox from which it is checkpointed, in bytes. A page
-/// that was written many times is then moved once.
-pub const MAIL_WAL_BYTES_MAX: u64 = 8 * 1024 * 1024;
-
-/// Maximum size of the page cache of the mailbox, in bytes: the index of about a million messages,
-/// so that a busy mailbox does not read what it has just written.
-pub const MAIL_CACHE_BYTES: u64 = 16 * 1024 * 1024;
-
-/// Maximum length of a frame between peers, in bytes of protobuf.
-pub const PEER_FRAME_BYTES_MAX: usize = 1024 * 1024;
-
-/// Maximum length of a text from a peer, in bytes: a chat with its headers fits into
-/// [`PEER_FRAME_BYTES_MAX`].
-pub const PEER_TEXT_BYTES_MAX: usize = PEER_FRAME_BYTES_MAX - 128;
-
-/// Maximum number of links of one peer. Each link gets all messages, so more would add traffic
-/// only.
-pub const PEER_LINKS_MAX: usize = 256;
-
-/// Maximum number of known peers, including unreachable ones.
-pub const PEERS_MAX: usize = 4096;
-
-/// Time for which the advertisement of an unreachable peer is kept: a peer that joins may learn
-/// routes later than advertisements.
-pub const PEER_UNREACHABLE_RETENTION: Duration = Duration::from_secs(10);
-
-/// Maximum number of unsent bytes for one neighbour: twice the retained messages and the known
-/// peers.
-pub const PEER_QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
-
-/// Maximum number of unsent bytes for all neighbours together. Beyond it, the link with the longest
-/// queue is closed.
-pub const PEER_QUEUES_BYTES_MAX: usize = 64 * 1024 * 1024;
-
-/// Maximum number of messages without a receipt that a peer retains, including its own. The oldest
-/// messages of others are dropped first.
-pub const PEER_RETAINED_MESSAGES_MAX: usize = 10_000;
-
-/// Maximum size of the retained messages, in bytes, with [`PEER_MESSAGE_OVERHEAD_BYTES`] each. A
-/// new neighbour is sent all of them, so they must fit into [`PEER_QUEUE_BYTES_MAX`].
-pub const PEER_RETAINED_BYTES_MAX: usize = 4 * 1024 * 1024;
-
-/// Size of a retained message apart from its text, in bytes.
-pub const PEER_MESSAGE_OVERHEAD_BYTES: usize = 128;
-
-/// Time for which a message is retained, counted over all peers that forward it.
-pub const PEER_RETAINED_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Maximum number of pairs of sender and recipient whose sequence numbers a peer remembers, to
-/// forward each message once. A late copy of a forgotten pair is forwarded once more, as far as it
-/// is unknown.
-pub const PEER_SEEN_PAIRS_MAX: usize = 65_536;
-
-/// Maximum number of ranges of sequence numbers remembered for one pair. Messages in order form one
-/// range.
-pub const PEER_SEEN_RANGES_MAX: usize = 8;
-
-/// Maximum number of senders whose sequence numbers a recipient remembers, to show each message
-/// once. Messages of a sender that had to be forgotten are not shown any more.
-pub const PEER_INBOX_SENDERS_MAX: usize = 65_536;
-
-/// Time for which a message waits for an earlier one of the same sender that is missing.
-pub const PEER_GAP_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Maximum number of messages that wait for an earlier one.
-pub const PEER_REORDER_MESSAGES_MAX: usize = 1000;
-
-/// Maximum size of the messages that wait for an earlier one, in bytes, with
-/// [`PEER_MESSAGE_OVERHEAD_BYTES`] each.
-pub const PEER_REORDER_BYTES_MAX: usize = 2 * 1024 * 1024;
-
-/// Time for which a peer that joins waits for an id from others before it chooses one.
-pub const PEER_ID_GRANT_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Maximum size of unread output of a peer that runs under another program, in bytes. Beyond it,
-/// the peer ends, because it must not drop output.
-pub const PEER_UNREAD_BYTES_MAX: usize = 16 * 1024 * 1024;
-
-/// Maximum time between the first and the last byte of a frame from a peer.
-pub const PEER_FRAME_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Time after which a silent neighbour is pinged.
-pub const PEER_PING_AFTER: Duration = Duration::from_secs(5);
-
-/// Time after which a silent neighbour is closed.
-pub const PEER_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The limits that options of `crc server` set. [`Limits::default`] returns the constants above.
 #[derive(Clone, Copy, Debug)]
