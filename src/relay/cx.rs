@@ -46,6 +46,13 @@ impl<O: Outbox> RelayCx<'_, O> {
         self.announcements.announce(self.topology, slot, &mut clock, self.out);
     }
 
+    /// Announces a lost host that rejoins over `link`, see [`Announcements::announce_return`].
+    pub(super) fn announce_return(&mut self, id: HostId, link: LinkId) {
+        let Some(host) = self.topology.hosts().get(id) else { return };
+        let mut clock = Clock { now: self.now, timers: self.timers };
+        self.announcements.announce_return(self.topology, host, link, &mut clock, self.out);
+    }
+
     /// Announces a host to a link if that is pending, before something from the host is sent.
     pub(super) fn introduce(&mut self, id: HostId, link: LinkId) {
         self.announcements.introduce(self.topology, id, link, self.now, self.out);

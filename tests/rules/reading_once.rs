@@ -122,6 +122,82 @@ fn sender_with_a_waiting_quit_is_announced_after_it_and_before_its_chat() {
     assert_received(&mut world, client, &[quit(LAST_ID, "split"), join, chat(LAST_ID, 101, "hi")]);
 }
 
+/// The registration of one of the 400 users, forwarded by a server.
+fn user_behind(server: u32, id: u32) -> Vec<u8> {
+    registration(HostKind::User, id, server, "user", INFO)
+}
+
+/// A server whose neighbour with 400 users was lost and is linked again after server 3, a program
+/// that reads once, has joined. Server 3 was sent the first portion of the returning hosts.
+struct Return {
+    world: World,
+    one: usize,
+    neighbour: ClientId,
+    three: ClientId,
+    first_frames: Vec<Vec<u8>>,
+}
+
+fn hosts_return() -> Return {
+    let mut world = world();
+    let (one, neighbour) = server_with_users(&mut world, INFO);
+    world.disconnect(neighbour);
+    world.run_until_quiescent();
+    let three = connect_and_send(&mut world, one, &server(3, "three", ""));
+    let burst = [registration(HostKind::Server, 1, 1, "s1", "simulated")];
+    assert_received(&mut world, three, &burst);
+    world.run_for(SECOND);
+    let neighbour = connect_and_send(&mut world, one, &server(2, "two", ""));
+    world.send(neighbour, &REMOTE_USERS.flat_map(|id| user_behind(2, id)).collect::<Vec<u8>>());
+    world.run_for(Duration::from_millis(10));
+    let first = world.take_received(three);
+    assert!((1..READ_BYTES).contains(&first.len()), "{} bytes", first.len());
+    Return { world, one, neighbour, three, first_frames: split_frames(&first) }
+}
+
+#[test]
+fn server_that_reads_once_learns_returning_hosts_in_portions_of_whole_frames() {
+    let Return { mut world, three, mut first_frames, .. } = hosts_return();
+    first_frames.extend(read_for_a_second(&mut world, three));
+    let two = registration(HostKind::Server, 2, 1, "two", "");
+    let users = REMOTE_USERS.map(|id| user_behind(1, id));
+    assert_eq!(first_frames, [two].into_iter().chain(users).collect::<Vec<_>>());
+    world.run_for(2 * SPLIT_GRACE);
+    assert_received(&mut world, three, &[]);
+}
+
+#[test]
+fn returning_host_whose_registration_waits_is_announced_before_its_chat_and_once() {
+    let Return { mut world, neighbour, three, .. } = hosts_return();
+    world.send(three, &registration(HostKind::User, 103, 3, "merry", ""));
+    world.send(neighbour, &chat(LAST_ID, 103, "hi"));
+    world.run_for(Duration::from_millis(5));
+    assert_received(&mut world, three, &[user_behind(1, LAST_ID), chat(LAST_ID, 103, "hi")]);
+    let frames = read_for_a_second(&mut world, three);
+    assert!(!frames.contains(&user_behind(1, LAST_ID)));
+    assert!(frames.contains(&user_behind(1, LAST_ID - 1)));
+}
+
+#[test]
+fn returning_host_that_leaves_while_its_registration_waits_is_not_mentioned() {
+    let Return { mut world, neighbour, three, .. } = hosts_return();
+    world.send(neighbour, &quit(LAST_ID, "bye"));
+    let frames = read_for_a_second(&mut world, three);
+    assert!(!frames.contains(&user_behind(1, LAST_ID)) && !frames.contains(&quit(LAST_ID, "bye")));
+    assert_eq!(frames.last(), Some(&user_behind(1, LAST_ID - 1)));
+}
+
+#[test]
+fn server_that_shows_that_it_reads_cut_frames_gets_the_returning_hosts_at_once() {
+    let Return { mut world, one, three, first_frames, .. } = hosts_return();
+    world.send(three, &reads_cut_frames(3));
+    world.run_for(Duration::from_millis(5));
+    let mut frames = take_frames(&mut world, three);
+    let shown = status(1, u32::MAX, 0xC700, "reads cut frames");
+    assert_eq!(frames.pop(), Some(shown));
+    assert_eq!(first_frames.len() + frames.len(), 1 + USERS);
+    world.node(one).expect("alive").relay().check();
+}
+
 #[test]
 fn chat_to_a_program_that_reads_once_is_sent_at_once() {
     let PacedUser { mut world, neighbour, client, .. } = paced_user();

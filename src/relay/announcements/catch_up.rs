@@ -23,7 +23,9 @@ impl Announcements {
     /// Returns whether hosts are pending that are announced when the queue of the link has room.
     pub(in crate::relay) fn is_behind(&self, link: LinkId) -> bool {
         let cursor = self.cursors.occupied(link.index as usize);
-        cursor.is_some_and(|cursor| cursor.next.is_some() || cursor.has_quits())
+        cursor.is_some_and(|cursor| {
+            cursor.next.is_some() || cursor.has_quits() || cursor.next_returned().is_some()
+        })
     }
 
     fn mark_ready(&mut self, link: LinkId) {

@@ -4,7 +4,7 @@ use super::Announcements;
 use crate::link::{LinkId, Time};
 use crate::relay::message::HostKind;
 use crate::relay::timers::{Timer, Timers};
-use crate::relay::topology::{Slot, Topology};
+use crate::relay::topology::{Host, Slot, Topology};
 
 impl Announcements {
     /// Checks that cursors point to hosts, that lists agree with roles, and that the batch and
@@ -37,6 +37,10 @@ impl Announcements {
                 usize::from(cursor.is_ready),
                 "{link}"
             );
+            for (join_seq, id) in cursor.pace.iter().flat_map(|pace| pace.returned()) {
+                let found = hosts.get(id).map(Host::join_seq);
+                assert_eq!(found, Some(join_seq), "returned host {id} is in the table");
+            }
             for id in cursor.introduced.iter().flat_map(|ids| ids.iter()) {
                 assert!(hosts.get(*id).is_some(), "introduced host {id} is in the table");
             }

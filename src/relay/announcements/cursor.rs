@@ -54,4 +54,19 @@ impl Cursor {
     pub(super) fn has_quits(&self) -> bool {
         self.pace.as_ref().is_some_and(|pace| pace.has_quits())
     }
+
+    /// Returns the next host that rejoined and whose registration waits for a portion.
+    pub(super) fn next_returned(&self) -> Option<HostId> {
+        self.pace.as_ref()?.next_returned()
+    }
+
+    /// Returns whether a host rejoined and its registration waits for a portion.
+    pub(super) fn is_returned(&self, host: &Host) -> bool {
+        self.pace.as_ref().is_some_and(|pace| pace.is_returned(host))
+    }
+
+    /// Forgets that the registration of a host that rejoined waits. Returns whether it did.
+    pub(super) fn remove_returned(&mut self, host: &Host) -> bool {
+        self.pace.as_mut().is_some_and(|pace| pace.remove_returned(host))
+    }
 }

@@ -187,7 +187,10 @@ impl Announcements {
                 pace.count(registration_bytes(host.name(), host.info()), now);
             }
             send_registration(topology, link, host, out);
-            self.cursor_mut(link).introduced.get_or_insert_default().insert(id);
+            let cursor = self.cursor_mut(link);
+            if !cursor.remove_returned(host) {
+                cursor.introduced.get_or_insert_default().insert(id);
+            }
         }
     }
 
@@ -195,7 +198,9 @@ impl Announcements {
     /// before a chat.
     #[inline]
     pub(super) fn must_introduce(&self, topology: &Topology, id: HostId, link: LinkId) -> bool {
-        let may_be_pending = self.batch.is_some() || self.cursor(link).next.is_some();
+        let cursor = self.cursor(link);
+        let may_be_pending =
+            self.batch.is_some() || cursor.next.is_some() || cursor.next_returned().is_some();
         // Rarely true, so the look-up of the host is no cost of a usual chat.
         may_be_pending
             && topology.hosts().get(id).is_some_and(|host| self.is_pending(topology, link, host))
@@ -230,16 +235,17 @@ impl Announcements {
         &mut self,
         topology: &Topology,
         slot: Slot,
-        id: HostId,
         timers: &mut Timers,
     ) {
         let next = topology.hosts().next_slot(slot);
+        let host = topology.hosts().host(slot);
         for cursor in self.cursors.iter_mut().flatten() {
+            cursor.remove_returned(host);
             if cursor.next == Some(slot) {
                 cursor.next = next;
             }
             if let Some(introduced) = &mut cursor.introduced {
-                introduced.remove(&id);
+                introduced.remove(&host.id);
             }
         }
         if let Some((batch_start, due)) = self.batch
@@ -255,6 +261,9 @@ impl Announcements {
     /// Returns whether a host has yet to be announced to a link when its turn comes.
     pub(super) fn is_pending(&self, topology: &Topology, link: LinkId, host: &Host) -> bool {
         let cursor = self.cursor(link);
+        if cursor.is_returned(host) {
+            return true;
+        }
         let start = cursor.next.or_else(|| self.batch_start(link));
         start.is_some_and(|slot| host.join_seq() >= topology.hosts().host(slot).join_seq())
             && !cursor.introduced.as_ref().is_some_and(|introduced| introduced.contains(&host.id))

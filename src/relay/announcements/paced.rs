@@ -1,12 +1,13 @@
-//! Announcements to programs that may read once: quits that wait, and the next portion.
+//! Announcements to programs that may read once: quits and returned hosts that wait, and the next
+//! portion.
 
-use super::Announcements;
 use super::pacing::{Clock, Pace};
+use super::{Announcements, is_visible};
 use crate::id::HostId;
 use crate::link::LinkId;
 use crate::relay::outbox::Outbox;
-use crate::relay::send::send_quit;
-use crate::relay::topology::Topology;
+use crate::relay::send::{send_quit, send_registration};
+use crate::relay::topology::{Host, Topology};
 
 impl Announcements {
     /// Sends the quit of a user over a link, in a later portion if it does not fit into this one.
@@ -67,9 +68,64 @@ impl Announcements {
         }
         if pace.has_quits() {
             pace.set_timer(link, clock);
-        } else {
+        } else if self.send_returned(topology, link, clock, out) {
             self.catch_up(topology, link, clock, out);
         }
+    }
+
+    /// Announces a lost host that rejoins over `link` to the other servers that joined since the
+    /// loss: it is not in their bursts. To be called before the topology records the return.
+    pub(in crate::relay) fn announce_return(
+        &mut self,
+        topology: &Topology,
+        host: &Host,
+        link: LinkId,
+        clock: &mut Clock<'_>,
+        out: &mut impl Outbox,
+    ) {
+        for i in 0..self.servers.len() {
+            let server = self.servers[i];
+            let is_covered = self.is_pending(topology, server, host)
+                || is_visible(topology, topology.link(server), host);
+            if server == link || is_covered {
+                continue;
+            }
+            let cursor = self.cursor_mut(server);
+            if cursor.next_returned().is_none()
+                && cursor.admit_registration(host, out.unsent_bytes(server), clock.now)
+            {
+                send_registration(topology, server, host, out);
+            } else if let Some(pace) = &mut cursor.pace {
+                pace.push_returned(host);
+                pace.set_timer(server, clock);
+            }
+        }
+    }
+
+    /// Sends the registrations of hosts that rejoined, as far as the current portion has room.
+    /// Returns whether none waits any more.
+    fn send_returned(
+        &mut self,
+        topology: &Topology,
+        link: LinkId,
+        clock: &mut Clock<'_>,
+        out: &mut impl Outbox,
+    ) -> bool {
+        while let Some(id) = self.cursor(link).next_returned() {
+            let host = topology.hosts().get(id).expect("a host that has not left");
+            // A host that moved behind the link itself is not announced there.
+            let is_visible = is_visible(topology, topology.link(link), host);
+            let cursor = self.cursor_mut(link);
+            if is_visible && !cursor.admit_registration(host, out.unsent_bytes(link), clock.now) {
+                cursor.set_pace_timer(link, clock);
+                return false;
+            }
+            cursor.remove_returned(host);
+            if is_visible {
+                send_registration(topology, link, host, out);
+            }
+        }
+        true
     }
 
     /// Ends the portions of a link whose other end reads cut frames: what waits is sent at full
@@ -84,6 +140,10 @@ impl Announcements {
         let Some(mut pace) = self.cursor_mut(link).pace.take() else { return false };
         pace.cancel_timer(link, clock.timers);
         flush_quits(&mut pace, topology, link, out);
+        let returned = pace.returned().filter_map(|(_, id)| topology.hosts().get(id));
+        for host in returned.filter(|host| is_visible(topology, topology.link(link), host)) {
+            send_registration(topology, link, host, out);
+        }
         self.catch_up(topology, link, clock, out);
         true
     }

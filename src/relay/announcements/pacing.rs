@@ -6,12 +6,13 @@
 //! the send queue has been empty for [`PACED_PORTION_INTERVAL`]; announcements that do not fit wait
 //! for the next one. A frame that is longer than a portion is sent alone.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::id::HostId;
 use crate::limits::{PACED_PORTION_BYTES_MAX, PACED_PORTION_INTERVAL, PACED_QUITS_BYTES_MAX};
 use crate::link::{LinkId, Time};
 use crate::relay::timers::{Timer, Timers};
+use crate::relay::topology::Host;
 
 /// The time of an event, and the timers that it may set.
 pub(in crate::relay) struct Clock<'a> {
@@ -41,6 +42,10 @@ pub(in crate::relay) struct Pace {
     /// registration may be that of a new host with the same id.
     quits: VecDeque<PendingQuit>,
     quits_bytes: usize,
+    /// Hosts that rejoined after a split and whose registrations wait, in the order of joining, by
+    /// join sequence; not empty. The cursor has passed them while they were lost.
+    #[expect(clippy::box_collection, reason = "every idle link has this, and hardly any uses it")]
+    returned: Option<Box<BTreeSet<(u64, HostId)>>>,
 }
 
 /// Returns the length of a registration frame.
@@ -127,6 +132,37 @@ impl Pace {
     /// Returns whether quits wait.
     pub(in crate::relay) fn has_quits(&self) -> bool {
         !self.quits.is_empty()
+    }
+
+    /// Makes the registration of a host that rejoined wait for a later portion.
+    pub(in crate::relay) fn push_returned(&mut self, host: &Host) {
+        self.returned.get_or_insert_default().insert((host.join_seq(), host.id));
+    }
+
+    /// Returns the next host that rejoined and whose registration waits.
+    pub(in crate::relay) fn next_returned(&self) -> Option<HostId> {
+        self.returned.as_ref()?.first().map(|&(_, id)| id)
+    }
+
+    /// Returns whether the registration of a host that rejoined waits.
+    pub(in crate::relay) fn is_returned(&self, host: &Host) -> bool {
+        let returned = self.returned.as_ref();
+        returned.is_some_and(|returned| returned.contains(&(host.join_seq(), host.id)))
+    }
+
+    /// Forgets that the registration of a host waits. Returns whether it did.
+    pub(in crate::relay) fn remove_returned(&mut self, host: &Host) -> bool {
+        let Some(returned) = &mut self.returned else { return false };
+        let was_waiting = returned.remove(&(host.join_seq(), host.id));
+        if returned.is_empty() {
+            self.returned = None;
+        }
+        was_waiting
+    }
+
+    /// Iterates over the hosts that rejoined and whose registrations wait.
+    pub(in crate::relay) fn returned(&self) -> impl Iterator<Item = (u64, HostId)> {
+        self.returned.iter().flat_map(|returned| returned.iter().copied())
     }
 
     /// Sets the timer for the next portion of `link`.

@@ -30,7 +30,7 @@ impl Peering {
         } else {
             log::log!(level, "server {id} {} left", Printable(host.name()));
         }
-        cx.announcements.advance_cursors_past(cx.topology, slot, id, cx.timers);
+        cx.announcements.advance_cursors_past(cx.topology, slot, cx.timers);
         let host = cx.topology.remove_host(id).expect("the host that was found");
         if let FirstLink::Split(split) = host.first_link {
             self.reject_deferred(split, id, cx);

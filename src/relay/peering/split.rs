@@ -110,19 +110,12 @@ impl Peering {
         let FirstLink::Split(split) = host.first_link else {
             unreachable!("only lost hosts rejoin")
         };
-        // The host is not in the bursts of servers that joined since the loss.
-        let registration = Message::Registration(host.registration(cx.topology.own_id()));
-        for server in cx.announcements.servers() {
-            let state = cx.topology.link(server);
-            let is_covered = cx.announcements.is_pending(cx.topology, server, host)
-                || cx.announcements.is_announced(cx.topology, state, host);
-            if server != link && !is_covered {
-                cx.out.deliver(server, &registration);
-            }
-        }
         // From now on the route to the host leads over the link, so its registration there is void.
         let state = cx.topology.link(link);
-        if host.kind == HostKind::User && cx.announcements.is_announced(cx.topology, state, host) {
+        let is_void =
+            host.kind == HostKind::User && cx.announcements.is_announced(cx.topology, state, host);
+        cx.announce_return(id, link);
+        if is_void {
             cx.send_quit(link, id, SPLIT_QUIT_TEXT);
         }
         cx.topology.rejoin(id, link);
