@@ -61,6 +61,8 @@ struct Server {
     /// The first frame of each connection that it accepted, whole.
     first_frames: Vec<Vec<u8>>,
     first_frame_decoders: HashMap<LinkId, (usize, FrameDecoder)>,
+    /// Number of events since it knew many hosts, see [`Server::check_relay`].
+    large_events: u64,
 }
 
 #[derive(Default)]
@@ -121,6 +123,7 @@ impl World {
             parents,
             first_frames,
             first_frame_decoders: firsts,
+            large_events: 0,
         });
         self.drive(self.servers.len() - 1);
         self.servers.len() - 1

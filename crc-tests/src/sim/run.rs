@@ -8,7 +8,7 @@ use crc::wires::Wire;
 use crc::wires::crc::codec;
 use rand::RngExt as _;
 
-use super::{PipeEnd, World};
+use super::{PipeEnd, Server, World};
 
 /// Capacity of a pipe to an end that does not read, in bytes, like that of socket buffers.
 const PIPE_BYTES_MAX: usize = 64 * 1024;
@@ -29,6 +29,26 @@ pub(super) enum Event {
 
 /// Number of hosts up to which a relay is checked after each event. A check looks at every host.
 const CHECKED_HOSTS_MAX: usize = 1000;
+
+/// Number of events between two checks of a relay with more than [`CHECKED_HOSTS_MAX`] hosts.
+const LARGE_CHECK_INTERVAL: u64 = 64;
+
+impl Server {
+    /// Checks the relay after an event: after each one until it has known more than
+    /// [`CHECKED_HOSTS_MAX`] hosts at once, and after every [`LARGE_CHECK_INTERVAL`]th from then
+    /// on.
+    fn check_relay(&mut self) {
+        let Some(node) = &self.node else { return };
+        let mut is_due = true;
+        if node.relay().hosts().slot_count() > CHECKED_HOSTS_MAX {
+            is_due = self.large_events.is_multiple_of(LARGE_CHECK_INTERVAL);
+            self.large_events += 1;
+        }
+        if is_due {
+            node.relay().check();
+        }
+    }
+}
 
 impl World {
     pub(super) fn run_until(&mut self, end: Time) {
@@ -175,11 +195,7 @@ impl World {
                 self.flush_link(server, link);
             } else {
                 while node.poll_above_high_water().is_some() {}
-                let relay = node.relay();
-                if relay.hosts().slot_count() <= CHECKED_HOSTS_MAX {
-                    relay.check();
-                }
-                return;
+                return self.servers[server].check_relay();
             }
         }
     }
