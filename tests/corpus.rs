@@ -1,4 +1,4 @@
-//! What the fuzzer has found, and frames by hand, over and over again.
+//! The fuzz targets over their corpus: inputs that the fuzzer has found, and some by hand.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ fn replay(target: &str, body: fn(&[u8])) {
     let mut count = 0;
     for entry in fs::read_dir(&corpus).expect("a corpus") {
         let path = entry.expect("an entry").path();
-        println!("{}", path.display()); // shown if it fails
+        println!("{}", path.display()); // printed if the test fails
         body(&fs::read(&path).expect("readable"));
         count += 1;
     }

@@ -53,13 +53,13 @@ fn turns_until_received(rig: &mut Rig, client: Client) -> usize {
         if rig.received.contains_key(&client.link) {
             return turns;
         }
-        let due = rig.node.next_deadline().expect("it is thought of");
+        let due = rig.node.next_deadline().expect("a deadline");
         assert!(due > rig.now, "not in the same turn");
         rig.now = due;
         rig.node.advance(rig.now);
         rig.end_turn();
     }
-    panic!("never heard");
+    panic!("nothing was received");
 }
 
 #[test]

@@ -93,7 +93,7 @@ fn user_who_quits_before_its_batch_is_never_announced() {
     let first = join_user(&mut world, one, 103);
     join_user(&mut world, one, 104);
     let last = join_user(&mut world, one, 105);
-    world.send(first, &quit(103, "bye")); // with whom the news began
+    world.send(first, &quit(103, "bye")); // the first of the batch
     world.send(last, &[chat(105, 101, "hello"), quit(105, "bye")].concat());
     world.run_until_quiescent();
     assert_received(
@@ -101,7 +101,7 @@ fn user_who_quits_before_its_batch_is_never_announced() {
         frodo,
         &[registration_of(105), chat(105, 101, "hello"), quit(105, "bye")],
     );
-    let newcomer = join_user(&mut world, one, 105); // another, who was not told of
+    let newcomer = join_user(&mut world, one, 105); // another user, not announced yet
     world.run_for(BATCH_INTERVAL);
     assert_received(&mut world, frodo, &[registration_of(104), registration_of(105)]);
     world.disconnect(newcomer);

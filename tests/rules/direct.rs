@@ -301,8 +301,8 @@ fn direct_client_id_changes_are_rate_limited() {
     let id_requests: Vec<u8> = [3, 4, 3, 4].into_iter().flat_map(desired_id_frame).collect();
     world.send(restless.client, &[id_requests, text_frame(0, "settled")].concat());
     world.run_for(DIRECT_ID_CHANGE_INTERVAL / 2);
-    let ids = |heard: &[Vec<u8>]| -> Vec<u32> {
-        let joined = heard.iter().filter(|frame| frame[0] == 0x80);
+    let ids = |received: &[Vec<u8>]| -> Vec<u32> {
+        let joined = received.iter().filter(|frame| frame[0] == 0x80);
         joined.map(|f| u32::from_be_bytes(f[1..5].try_into().expect("four bytes"))).collect()
     };
     assert_eq!(ids(&take_frames(&mut world, sam)), [3]);

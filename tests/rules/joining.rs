@@ -213,14 +213,14 @@ fn changes_during_a_burst_are_announced_once_and_in_order() {
     world.resume_reading(frodo);
     world.run_until_quiescent();
     let received = take_frames(&mut world, frodo);
-    let count_of = |frame: Vec<u8>| received.iter().filter(|&heard| *heard == frame).count();
+    let count_of = |frame: Vec<u8>| received.iter().filter(|&other| *other == frame).count();
     assert_eq!(count_of(registration(HostKind::User, 1399, 1, "user", &info)), 1);
     assert_eq!(count_of(registration(HostKind::User, 1500, 1, "late", "")), 1);
     assert_eq!(count_of(chat(1399, 101, "before my turn")), 1);
     assert_eq!((count_of(quit(1398, "unseen")), count_of(quit(1000, "seen"))), (0, 1));
     assert_eq!(count_of(registration(HostKind::User, 1398, 1, "user", &info)), 0);
     assert_eq!(received.len(), 1 + 399 + 3, "welcome, users, a late one, a chat, a quit");
-    let position_of = |frame: Vec<u8>| received.iter().position(|heard| *heard == frame);
+    let position_of = |frame: Vec<u8>| received.iter().position(|other| *other == frame);
     assert!(
         position_of(registration(HostKind::User, 1399, 1, "user", &info))
             < position_of(chat(1399, 101, "before my turn"))

@@ -89,7 +89,7 @@ fn server_that_joined_during_a_split_is_sent_only_returning_hosts() {
         ],
     );
     world.run_for(2 * SPLIT_GRACE);
-    assert_received(&mut world, newcomer, &[]); // pippin, of whom it never heard, leaves in silence
+    assert_received(&mut world, newcomer, &[]); // pippin was not announced to it
     assert_eq!(host_ids(world.node(middle).expect("alive")), [1, 4, 5, 101, 102, 103]);
 }
 
