@@ -11,7 +11,12 @@
 //! | run a peer of the serverless mode | [`peer::Peer`], through the same trait |
 //! | read and write CRC frames | [`wires::crc::codec`], with [`relay::message::Message`] |
 //! | look at the network that a server knows | [`node::Node::relay`] |
+//! | serve a protocol of your own | [`wires::Session`], described by a [`wires::WireSpec`] |
+//! | keep mail for users who are away | [`mail::store::Mailbox`], which answers `Action::Store` |
+//! | write ids and addresses | [`id::HostId`], [`id::WideId`], [`uri::Address`] |
 //! | set bounds | [`limits::Limits`] |
+//!
+//! These modules are the API.
 //!
 //! `examples/embed.rs` runs two servers and their users in memory, and `examples/mio_server.rs`
 //! runs a server in a loop of its own. `docs/ARCHITECTURE.md` describes the parts and their
@@ -57,26 +62,55 @@
 //! ```
 
 mod chunked_vec;
+mod cli;
+mod client;
 pub mod id;
 pub mod limits;
 pub mod link;
 pub mod mail;
-pub mod names;
+mod names;
 pub mod net;
 pub mod node;
+mod operator;
 pub mod peer;
+mod printable;
 pub mod relay;
+mod ui;
 pub mod uri;
 pub mod wires;
 
-// Public for the programs of this workspace only, and not part of the library's interface.
+/// What the programs and tests of this workspace use of the other modules. Not part of the API: it
+/// changes without notice.
 #[doc(hidden)]
-pub mod cli;
-#[doc(hidden)]
-pub mod client;
-#[doc(hidden)]
-pub mod operator;
-#[doc(hidden)]
-pub mod printable;
-#[doc(hidden)]
-pub mod ui;
+pub mod internal {
+    pub use crate::printable::Printable;
+
+    /// The command line of the `crc` binary.
+    pub mod cli {
+        pub use crate::cli::{Cli, CtlArgs, PeerArgs, PeerCommand, Program, ServerArgs};
+    }
+
+    /// The bundled client.
+    pub mod client {
+        pub use crate::client::event::{Event, Text};
+        pub use crate::client::{App, Identity, Options, ServerUri, run};
+    }
+
+    /// The programs' standard error, and the client of the control socket.
+    pub mod net {
+        pub use crate::net::control::send_control_command;
+        pub use crate::net::stdio::LogSink;
+    }
+
+    /// The operator's commands.
+    pub mod operator {
+        pub use crate::operator::{Format, execute};
+    }
+
+    /// The terminal.
+    pub mod ui {
+        pub use crate::ui::{
+            Complete, Input, InvalidLine, NoCompletion, PipeInput, Printer, Terminal, write_all,
+        };
+    }
+}

@@ -4,9 +4,10 @@ use std::io::{IsTerminal as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 
-use crc::cli::{Cli, CtlArgs, PeerArgs, PeerCommand, Program, ServerArgs};
-use crc::client;
-use crc::net::{self, LogSink, PeerServer, Server};
+use crc::internal::cli::{Cli, CtlArgs, PeerArgs, PeerCommand, Program, ServerArgs};
+use crc::internal::client;
+use crc::internal::net::{LogSink, send_control_command};
+use crc::net::{PeerServer, Server};
 use crc::peer::id::decode_id;
 use env_logger::{Target, WriteStyle};
 
@@ -117,7 +118,7 @@ fn loopback_if_unspecified(mut address: SocketAddr) -> SocketAddr {
 
 fn run_ctl(args: &CtlArgs) -> ExitCode {
     let (command, format) = args.command_line();
-    match net::send_control_command(&args.control, format, &command) {
+    match send_control_command(&args.control, format, &command) {
         Ok(Ok(answer)) => {
             // A closed pipe, as of `head`, is not an error.
             let _ = std::io::stdout().write_all(answer.as_bytes());

@@ -33,7 +33,7 @@ impl fmt::Display for Printable<'_> {
 /// Shows the first [`EXCERPT_BYTES_MAX`] bytes of a text as [`Printable`] does, and the number of
 /// bytes cut off.
 #[derive(Clone, Copy)]
-pub struct Excerpt<'a>(pub &'a [u8]);
+pub(crate) struct Excerpt<'a>(pub &'a [u8]);
 
 impl fmt::Display for Excerpt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -46,7 +46,7 @@ impl fmt::Display for Excerpt<'_> {
 
 /// Returns at most the first `bytes_max` bytes of a text.
 #[must_use]
-pub fn truncated(text: &[u8], bytes_max: usize) -> &[u8] {
+pub(crate) fn truncated(text: &[u8], bytes_max: usize) -> &[u8] {
     &text[..text.len().min(bytes_max)]
 }
 

@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
 use std::thread;
 use std::time::Duration;
 
-use crc::printable::Printable;
+use crc::internal::Printable;
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 

@@ -9,7 +9,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 
-use crc::printable::Printable;
+use crc::internal::Printable;
 use hyper_util::rt::TokioIo;
 use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};

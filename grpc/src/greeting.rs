@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crc::printable::Printable;
+use crc::internal::Printable;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use tonic::{Request, Response, Status};

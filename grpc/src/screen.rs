@@ -1,7 +1,7 @@
 //! Standard input, output and error.
 //!
 //! All three may block for any time while the chat goes on, so a thread reads and another writes.
-//! At a terminal, [`crc::ui::Terminal`] takes the place of standard input and output.
+//! At a terminal, [`crc::internal::ui::Terminal`] takes the place of standard input and output.
 //!
 //! Invariants: lines are written in the order of [`Screen::print`], whichever stream they are for;
 //! the number of waiting lines is bounded if the caller checks [`Screen::has_pending`].
@@ -11,7 +11,7 @@ use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 use std::ops::ControlFlow;
 use std::thread;
 
-use crc::ui::{self, InvalidLine, NoCompletion, PipeInput, Printer, Terminal};
+use crc::internal::ui::{self, InvalidLine, NoCompletion, PipeInput, Printer, Terminal};
 use nix::sys::signal::{Signal, raise};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;

@@ -16,7 +16,7 @@ use std::ffi::{OsStr, OsString};
 
 use clap::{Parser, Subcommand};
 
-pub use self::client::ClientArgs;
+pub(crate) use self::client::ClientArgs;
 pub use self::ctl::CtlArgs;
 pub use self::peer::{PeerArgs, PeerCommand};
 pub use self::server::ServerArgs;

@@ -18,14 +18,14 @@ use crate::wires::classic::codec::Name;
 
 /// Time for the server to answer the registration. The server gives a client the same time to
 /// register.
-pub const WELCOME_TIMEOUT: Duration = crate::limits::REGISTER_DEADLINE;
+pub(crate) const WELCOME_TIMEOUT: Duration = crate::limits::REGISTER_DEADLINE;
 
 /// Time for the server to close the connection after the quit was sent; after an interrupt, also
 /// the time for sending it.
-pub const QUIT_TIMEOUT: Duration = Duration::from_secs(2);
+pub(crate) const QUIT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Time without progress after which a quitting client discards its unsent bytes.
-pub const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Bytes of pending lines above which no input should be read, see [`App::is_above_high_water`].
 const PENDING_HIGH_WATER_BYTES: usize = 256 * 1024;

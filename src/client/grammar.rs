@@ -5,7 +5,7 @@
 use std::fmt;
 
 /// The text of `/help`.
-pub const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 3 Hi there!            sends to the user with the id 3
 bob Hi there!          sends to the user with the name bob
 (bob smith) Hi there!  the same for a name with spaces
@@ -17,7 +17,7 @@ Each line of a pasted text is sent as if it was typed.";
 
 /// The recipient of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Recipient<'a> {
+pub(crate) enum Recipient<'a> {
     /// All digits, at the start of the line: an id wherever users have ids.
     Number(&'a str),
     /// All digits, in parentheses or after `/msg`, where any name can be written.
@@ -28,7 +28,7 @@ pub enum Recipient<'a> {
 
 /// A parsed line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command<'a> {
+pub(crate) enum Command<'a> {
     /// Sends a text.
     Send {
         /// The recipient.
@@ -46,7 +46,7 @@ pub enum Command<'a> {
 
 /// The reason why a line cannot be parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GrammarError<'a> {
+pub(crate) enum GrammarError<'a> {
     /// A word that starts with `/` or `@` is not a command.
     UnknownCommand(&'a str),
     /// `/msg` without a recipient.
@@ -82,7 +82,7 @@ impl fmt::Display for GrammarError<'_> {
 ///
 /// # Errors
 /// See [`GrammarError`].
-pub fn parse(line: &str) -> Result<Option<Command<'_>>, GrammarError<'_>> {
+pub(crate) fn parse(line: &str) -> Result<Option<Command<'_>>, GrammarError<'_>> {
     let line = line.trim_end_matches(['\r', '\n']).trim_start();
     if line.is_empty() {
         return Ok(None);

@@ -4,11 +4,11 @@
 //! is the event loop around the socket. The frontends are `terminal`, `pipe` and `buffered_pipe`;
 //! `peer` uses them for `crc peer`.
 
-pub mod app;
+pub(crate) mod app;
 mod buffered_pipe;
 mod completion;
-pub mod event;
-pub mod grammar;
+pub(crate) mod event;
+pub(crate) mod grammar;
 mod human;
 mod options;
 mod peer;
@@ -27,12 +27,13 @@ use rand::rngs::{StdRng, SysRng};
 use rand::{Rng, SeedableRng, TryRng};
 
 pub use crate::relay::Identity;
-pub use app::{App, Outcome};
+pub use app::App;
+pub(crate) use app::Outcome;
 use event::Event;
 use human::Style;
+pub use options::Options;
 use options::RequestedUser;
-pub use options::{OptionError, Options};
-pub use peer::{InputStatus, PeerFrontend};
+pub(crate) use peer::{InputStatus, PeerFrontend};
 use pipe::PipeFrontend;
 pub use server_uri::ServerUri;
 use shell::{Frontend, error_text};

@@ -20,7 +20,7 @@ const EXCERPTS_MAX: usize = 1000;
 
 /// The state of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InputStatus {
+pub(crate) enum InputStatus {
     /// More lines may follow.
     Open,
     /// The input has ended.
@@ -28,7 +28,7 @@ pub enum InputStatus {
 }
 
 /// The user's side of a peer.
-pub struct PeerFrontend {
+pub(crate) struct PeerFrontend {
     frontend: Box<dyn Frontend>,
     is_terminal: bool,
     json: bool,
@@ -42,7 +42,7 @@ impl PeerFrontend {
     ///
     /// # Errors
     /// Standard input is closed.
-    pub fn open(json: bool) -> io::Result<Self> {
+    pub(crate) fn open(json: bool) -> io::Result<Self> {
         let is_terminal = !json && io::stdin().is_terminal() && io::stdout().is_terminal();
         let frontend = if is_terminal {
             super::open_frontend(json, b"peer")?
@@ -60,12 +60,12 @@ impl PeerFrontend {
 
     /// Returns a descriptor that is readable when [`PeerFrontend::read_input`] has input.
     #[must_use]
-    pub fn input_fd(&self) -> BorrowedFd<'_> {
+    pub(crate) fn input_fd(&self) -> BorrowedFd<'_> {
         self.frontend.input_fd()
     }
 
     /// Reports the address on which the peer listens: in the log, and at a terminal to the user.
-    pub fn on_listening(&mut self, address: SocketAddr) {
+    pub(crate) fn on_listening(&mut self, address: SocketAddr) {
         log::info!("listening peer {address}");
         if self.is_terminal {
             let text = format!("listening on {address}; /help shows what can be typed").into();
@@ -75,7 +75,7 @@ impl PeerFrontend {
 
     /// Reads input and executes the lines. The end of input stops the peer at a terminal only;
     /// behind a pipe the peer goes on relaying.
-    pub fn read_input(&mut self, peer: &mut Peer, now: Time) -> InputStatus {
+    pub(crate) fn read_input(&mut self, peer: &mut Peer, now: Time) -> InputStatus {
         let mut inputs = Vec::new();
         match self.frontend.read_input(&mut inputs) {
             Ok(()) => {}
@@ -140,7 +140,7 @@ impl PeerFrontend {
     }
 
     /// Shows the peer's events. Returns whether the peer was stopped because the output is closed.
-    pub fn show_events(&mut self, peer: &mut Peer, now: Time) -> bool {
+    pub(crate) fn show_events(&mut self, peer: &mut Peer, now: Time) -> bool {
         while let Some(event) = peer.poll_event() {
             let event = match event {
                 peer::Event::Ready { id } => Event::Ready { id },

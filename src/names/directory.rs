@@ -14,7 +14,7 @@ use crate::relay::{Host, HostTable};
 
 /// The classic names of all users of the network.
 #[derive(Debug, Default)]
-pub struct Directory {
+pub(crate) struct Directory {
     /// Number of classic sessions that use the directory.
     reader_count: usize,
     /// Slot of the next host to add while the directory is filled.
@@ -137,7 +137,7 @@ impl Directory {
 
     /// Returns whether the directory has changed since the last call. The classic sessions must
     /// send their lists then.
-    pub fn take_changed(&mut self) -> bool {
+    pub(crate) fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.has_changed)
     }
 

@@ -11,12 +11,12 @@ mod pages;
 mod sorted_slots;
 mod wide_ids;
 
-pub use self::directory::Directory;
+pub(crate) use self::directory::Directory;
 pub(crate) use self::list_cache::ListCache;
 pub use self::name::{NAME_BYTES, Name};
 pub(crate) use self::name::{is_reserved, make_alias, parse_user_name};
 pub(crate) use self::pages::Pages;
-pub use self::wide_ids::WideIds;
+pub(crate) use self::wide_ids::WideIds;
 
 use crate::id::{HostId, WideId};
 use crate::relay::Host;
@@ -25,22 +25,22 @@ use crate::relay::Host;
 #[derive(Debug, Default)]
 pub struct Names {
     /// The 64-bit ids of users.
-    pub wide_ids: WideIds,
+    pub(crate) wide_ids: WideIds,
     /// The eight-byte names of users.
-    pub directory: Directory,
+    pub(crate) directory: Directory,
     /// Lists of the directory.
     pub(crate) lists: ListCache,
 }
 
 impl Names {
     /// Adds a host that joined, or can be reached again.
-    pub fn host_up(&mut self, host: &Host) {
+    pub(crate) fn host_up(&mut self, host: &Host) {
         self.wide_ids.host_up(host);
         self.directory.host_up(host);
     }
 
     /// Removes a host. Returns a 64-bit id that passes to another user, and that user.
-    pub fn host_down(&mut self, host: &Host) -> Option<(WideId, HostId)> {
+    pub(crate) fn host_down(&mut self, host: &Host) -> Option<(WideId, HostId)> {
         self.directory.host_down(host);
         self.wide_ids.host_down(host)
     }

@@ -14,7 +14,7 @@ use crate::relay::{Host, HostTable};
 
 /// The wide ids that differ from the CRC ids of their users.
 #[derive(Debug, Default)]
-pub struct WideIds {
+pub(crate) struct WideIds {
     /// The users that claim each wide id, in the order in which they joined. The first owns it.
     claimants: HashMap<WideId, Vec<HostId>, RandomState>,
     by_host: HashMap<HostId, WideId, RandomState>,
@@ -22,7 +22,7 @@ pub struct WideIds {
 
 impl WideIds {
     /// Adds a host that has become reachable. Does nothing if it is known.
-    pub fn host_up(&mut self, host: &Host) {
+    pub(crate) fn host_up(&mut self, host: &Host) {
         if let Some(wide_id) = wide_id_in_name(host)
             && self.by_host.insert(host.id, wide_id).is_none()
         {
@@ -32,7 +32,7 @@ impl WideIds {
 
     /// Removes a host that has left. If its wide id goes to another user, returns the id and that
     /// user.
-    pub fn host_down(&mut self, host: &Host) -> Option<(WideId, HostId)> {
+    pub(crate) fn host_down(&mut self, host: &Host) -> Option<(WideId, HostId)> {
         let wide_id = self.by_host.remove(&host.id)?;
         let claimants = self.claimants.get_mut(&wide_id)?;
         let was_owner = claimants.first() == Some(&host.id);
@@ -46,14 +46,14 @@ impl WideIds {
 
     /// Returns every wide id under which [`WideIds::find_user`] finds a user of the network: its
     /// CRC id, and its own wide id if that differs.
-    pub fn wide_ids_of(&self, id: HostId) -> impl Iterator<Item = WideId> + use<> {
+    pub(crate) fn wide_ids_of(&self, id: HostId) -> impl Iterator<Item = WideId> + use<> {
         let (by_id, wide_id) = (WideId::from(id), self.wide_id(id));
         std::iter::once(by_id).chain((wide_id != by_id).then_some(wide_id))
     }
 
     /// Returns the wide id of a user, in the network or not.
     #[must_use]
-    pub fn wide_id(&self, id: HostId) -> WideId {
+    pub(crate) fn wide_id(&self, id: HostId) -> WideId {
         let wide_id = self.by_host.get(&id).copied();
         let wide_id = wide_id.filter(|wide_id| self.claimants[wide_id].first() == Some(&id));
         wide_id.unwrap_or(id.into())
@@ -61,7 +61,7 @@ impl WideIds {
 
     /// Returns the user that owns a wide id.
     #[must_use]
-    pub fn find_user<'a>(&self, wide_id: WideId, hosts: &'a HostTable) -> Option<&'a Host> {
+    pub(crate) fn find_user<'a>(&self, wide_id: WideId, hosts: &'a HostTable) -> Option<&'a Host> {
         let id = match u32::try_from(wide_id.0).map(HostId) {
             Ok(id) if id.is_registrable() => Some(id),
             _ => self.claimants.get(&wide_id).and_then(|hosts| hosts.first()).copied(),

@@ -323,7 +323,7 @@ fn remove_stale_socket(path: &Path) -> Result<(), String> {
 ///
 /// # Errors
 /// If the server cannot be reached or gives no answer. An error of the command itself is in the
-/// [`CommandResult`].
+/// inner `Result`.
 pub fn send_control_command(
     path: &Path,
     format: Format,

@@ -15,7 +15,7 @@
 
 mod connection;
 mod console;
-mod control;
+pub(crate) mod control;
 mod dial;
 mod event_loop;
 mod listen;
@@ -26,10 +26,8 @@ mod resolve;
 mod server;
 mod services;
 mod setup;
-mod stdio;
+pub(crate) mod stdio;
 mod transport;
 
-pub use self::control::send_control_command;
 pub use self::peer::{PeerServer, PeerSettings};
 pub use self::server::{Server, ServerSettings};
-pub use self::stdio::LogSink;

@@ -122,7 +122,7 @@ fn has_free_text(command: &clap::Command) -> bool {
 
 /// Whether a command ends with a free text, in which every word is literal.
 #[must_use]
-pub fn takes_free_text(name: &str) -> bool {
+pub(crate) fn takes_free_text(name: &str) -> bool {
     Line::command().find_subcommand(name).is_some_and(has_free_text)
 }
 

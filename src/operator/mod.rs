@@ -19,7 +19,7 @@ use crate::id::{HostId, WideId};
 use crate::link::{Machine as _, Time};
 use crate::node::Node;
 
-pub use self::command::takes_free_text;
+pub(crate) use self::command::takes_free_text;
 
 /// The format of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub enum Format {
 }
 
 /// The answer to a command, or the error. Either ends with a newline, or is empty.
-pub type CommandResult = Result<String, String>;
+pub(crate) type CommandResult = Result<String, String>;
 
 /// Executes one line. An empty line has an empty answer.
 ///

@@ -43,7 +43,7 @@ impl fmt::Display for InvalidLine {
 /// A line ends with LF or CR LF. The bytes of a line that exceeds the limit are discarded up to its
 /// end; the next line is not affected.
 #[derive(Debug)]
-pub struct LineSplitter {
+pub(crate) struct LineSplitter {
     bytes_max: usize,
     partial: Vec<u8>,
     is_too_long: bool,
@@ -52,12 +52,16 @@ pub struct LineSplitter {
 impl LineSplitter {
     /// Creates a splitter for lines of at most `bytes_max` bytes.
     #[must_use]
-    pub fn new(bytes_max: usize) -> Self {
+    pub(crate) fn new(bytes_max: usize) -> Self {
         Self { bytes_max, partial: Vec::new(), is_too_long: false }
     }
 
     /// Appends `bytes` and calls `on_line` for each line that they complete.
-    pub fn push(&mut self, bytes: &[u8], mut on_line: impl FnMut(Result<Vec<u8>, InvalidLine>)) {
+    pub(crate) fn push(
+        &mut self,
+        bytes: &[u8],
+        mut on_line: impl FnMut(Result<Vec<u8>, InvalidLine>),
+    ) {
         let mut segments = bytes.split(|byte| *byte == b'\n');
         let last = segments.next_back().unwrap_or_default();
         for segment in segments {
@@ -68,7 +72,7 @@ impl LineSplitter {
     }
 
     /// Returns the last line if the input ended without a line end.
-    pub fn finish(&mut self) -> Option<Result<Vec<u8>, InvalidLine>> {
+    pub(crate) fn finish(&mut self) -> Option<Result<Vec<u8>, InvalidLine>> {
         (self.is_too_long || !self.partial.is_empty()).then(|| self.take_line())
     }
 

@@ -12,7 +12,8 @@ mod suspend;
 mod terminal;
 
 pub use completion::{Complete, NoCompletion};
-pub use lines::{Input, InvalidLine, LineSplitter};
+pub(crate) use lines::LineSplitter;
+pub use lines::{Input, InvalidLine};
 pub(crate) use pipe::is_transient;
 pub use pipe::{PipeInput, write_all};
 pub use printer::Printer;

@@ -13,6 +13,7 @@ use std::fmt;
 
 pub use self::chat_run::{ChatRun, MatchChat, RunMatcher};
 pub use self::session::{Effect, Effects, NoticeCx, Presence, Session, SessionCx};
+pub use crate::names::Names;
 
 /// Every wire that a server can listen on, the default first.
 pub static WIRES: [Wire; 3] = [Wire::CRC, Wire::DIRECT, Wire::CLASSIC];

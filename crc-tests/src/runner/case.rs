@@ -9,7 +9,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crc::printable::Printable;
+use crc::internal::Printable;
 use serde_json::Value;
 
 use crate::runner::command::{Command, ParsedCommand};

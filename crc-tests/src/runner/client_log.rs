@@ -1,6 +1,6 @@
 //! Collects the events of the bundled client into the lists of a client.
 
-use crc::client::event::{Event, Text};
+use crc::internal::client::{Event, Text};
 use crc::wires::Wire;
 
 use crate::runner::command::LaunchClient;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crc::client::{self, ServerUri};
 use crc::id::HostId;
+use crc::internal::client::{self, ServerUri};
 use crc::limits::{INFO_BYTES_MAX, NAME_BYTES_MAX};
 use crc::wires::{WIRES, Wire};
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crc::printable::Printable;
+use crc::internal::Printable;
 
 /// Maximum length of a word in an error, in characters.
 const WORD_DISPLAY_CHARS_MAX: usize = 80;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crc::printable::Printable;
+use crc::internal::Printable;
 
 use crate::runner::backend::{Backend, RunError};
 use crate::runner::case::Case;

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crc::printable::Printable;
+use crc::internal::Printable;
 use crc::wires::Wire;
 use serde_json::{Map, Value};
 

@@ -3,9 +3,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
+use crc::internal::Printable;
 use crc::link::Time;
 use crc::link::frame_decoder::FrameDecoder;
-use crc::printable::Printable;
 use crc::relay::message::{HostKind, Message};
 use crc::wires::Wire;
 use crc::wires::classic::codec as classic;

@@ -26,7 +26,7 @@ mod setup;
 use std::net::SocketAddr;
 
 use crc::id::HostId;
-use crc::printable::Printable;
+use crc::internal::Printable;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;

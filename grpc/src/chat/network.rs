@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crc::id::HostId;
+use crc::internal::Printable;
 use crc::link::{Redial, Time};
-use crc::printable::Printable;
 use crc::uri::Address;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;

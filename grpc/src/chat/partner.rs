@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 
 use crc::id::HostId;
-use crc::printable::Printable;
+use crc::internal::Printable;
 
 use super::directory::User;
 use super::network::ReplySender;

@@ -97,7 +97,12 @@ fn mail_in_a_failed_store_cannot_be_dropped() {
     world.fail_next_store_request(one);
     send_numbered_texts(&mut world, &seven, 9, 2..3);
     let answer = world.with_node(one, |node, now| {
-        crc::operator::execute(node, now, "mail drop 9", crc::operator::Format::Text)
+        crc::internal::operator::execute(
+            node,
+            now,
+            "mail drop 9",
+            crc::internal::operator::Format::Text,
+        )
     });
     assert!(answer.is_err(), "{answer:?}");
 }

@@ -208,7 +208,7 @@ impl fmt::Display for ChatReport {
             );
         }
         if let Some(status) = &self.unexpected_status {
-            table.row("server status", crc::printable::Printable(status.as_bytes()).to_string());
+            table.row("server status", crc::internal::Printable(status.as_bytes()).to_string());
         }
         table.interference_row(&self.usage);
         table.row("verdict", self.verdict());

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use crc::printable::Printable;
+use crc::internal::Printable;
 use crc::wires::Wire;
 
 use super::TIMEOUT;

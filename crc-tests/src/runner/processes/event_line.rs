@@ -3,8 +3,8 @@
 
 use std::fmt::Display;
 
-use crc::client::event::{Event, Text};
-use crc::printable::Printable;
+use crc::internal::Printable;
+use crc::internal::client::{Event, Text};
 use crc::wires::Wire;
 use serde_json::Value;
 

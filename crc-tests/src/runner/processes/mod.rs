@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crc::printable::Printable;
+use crc::internal::Printable;
 use crc::wires::Wire;
 use tempfile::TempDir;
 

@@ -13,7 +13,7 @@
 
 use std::fmt;
 
-use crc::printable::Printable;
+use crc::internal::Printable;
 use crc::wires::Wire;
 
 use crate::runner::backend::{KnownUser, is_user_list_current};

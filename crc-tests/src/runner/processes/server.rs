@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Instant;
 
-use crc::printable::Printable;
+use crc::internal::Printable;
 use crc::wires::{WIRES, Wire};
 use serde_json::Value;
 

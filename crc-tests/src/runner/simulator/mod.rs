@@ -7,11 +7,11 @@ mod quiescence;
 
 use std::time::Duration;
 
-use crc::client::{App, Identity};
 use crc::id::HostId;
+use crc::internal::Printable;
+use crc::internal::client::{App, Identity};
 use crc::limits::Limits;
 use crc::link::Time;
-use crc::printable::Printable;
 use crc::relay::Host;
 use crc::relay::message::HostKind;
 use crc::wires::Wire;
