@@ -1,16 +1,17 @@
 //! Every option of `crc server`, stated once: flag, environment variable, key of the configuration
-//! file, type and help text.
+//! file, type and help text. The defaults of limits come from [`Limits`].
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Arg, Args};
 use serde::Deserialize;
 use serde::de::Error as _;
 
 use super::values::{
-    Count, Days, FrameBytes, Id, Info, Interval, ListenUri, LogFilter, Micros, Name, ParentUri,
-    QueueBytes, Seconds,
+    Count, DAY_SECONDS, Days, FrameBytes, Id, Info, Interval, ListenUri, LogFilter, Micros, Name,
+    ParentUri, QueueBytes, Seconds,
 };
+use crate::limits::{Limits, MAIL_IN_MEMORY_BYTES_MAX};
 use crate::uri::Address;
 
 /// An option that another source can fill in while it is not set.
@@ -54,6 +55,7 @@ options! {
     /// The options of a server. The command line, the environment and the file set the same ones.
     #[derive(Debug, Default, Args, Deserialize)]
     #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+    #[command(mut_args(show_default_limit))]
     struct ServerOptions {
         /// Where to listen, once or more: crc://host:port, direct://host:port (protobuf messages)
         /// or classic://host:port (256-byte messages); host:port is crc:// [default:
@@ -97,51 +99,48 @@ options! {
         #[arg(long, env = "CRC_MAILBOX", value_name = "PATH")]
         mailbox: Option<PathBuf>,
 
-        /// Maximum number of messages kept for one user [default: 10000]
+        /// Maximum number of messages kept for one user
         #[arg(long, env = "CRC_MAIL_MESSAGES", value_name = "N")]
         #[serde(alias = "mail_messages")]
         mail_messages: Option<Count>,
 
         /// Maximum size of all kept messages together, in bytes
-        /// [default: 1073741824 in a file, 67108864 in memory]
         #[arg(long, env = "CRC_MAIL_BYTES", value_name = "BYTES")]
         #[serde(alias = "mail_bytes")]
         mail_bytes: Option<Count>,
 
-        /// How long a message is kept, in days of server run time [default: 30]
+        /// How long a message is kept, in days of server run time
         #[arg(long, env = "CRC_MAIL_DAYS", value_name = "DAYS")]
         #[serde(alias = "mail_days")]
         mail_days: Option<Days>,
 
         /// How often a classic client must send `Alive`; it is removed after three intervals
-        /// without one [default: 10]
+        /// without one
         #[arg(long, env = "CRC_CLASSIC_INTERVAL", value_name = "SECONDS")]
         #[serde(alias = "classic_interval")]
         classic_interval: Option<Interval>,
 
-        /// How long the users behind a lost server may be away before they quit [default: 5]
+        /// How long the users behind a lost server may be away before they quit
         #[arg(long, env = "CRC_SPLIT_GRACE", value_name = "SECONDS")]
         #[serde(alias = "split_grace")]
         split_grace: Option<Seconds>,
 
-        /// How long a new connection may take to register [default: 10]
+        /// How long a new connection may take to register
         #[arg(long, env = "CRC_REGISTER_DEADLINE", value_name = "SECONDS")]
         #[serde(alias = "register_deadline")]
         register_deadline: Option<Seconds>,
 
-        /// Maximum size of a frame, in bytes [default: 1048576]
+        /// Maximum size of a frame, in bytes
         #[arg(long, env = "CRC_MAX_FRAME", value_name = "BYTES")]
         #[serde(alias = "max_frame")]
         max_frame: Option<FrameBytes>,
 
         /// Maximum size of the send queue of a client, in bytes; a client beyond it is closed
-        /// [default: 262144]
         #[arg(long, env = "CRC_CLIENT_QUEUE", value_name = "BYTES")]
         #[serde(alias = "client_queue")]
         client_queue: Option<QueueBytes>,
 
         /// Maximum size of the send queue of a server, in bytes; a server beyond it is closed
-        /// [default: 8388608]
         #[arg(long, env = "CRC_SERVER_QUEUE", value_name = "BYTES")]
         #[serde(alias = "server_queue")]
         server_queue: Option<QueueBytes>,
@@ -157,6 +156,27 @@ options! {
         #[arg(long, env = "CRC_LOG", value_name = "LEVEL")]
         log: Option<LogFilter>,
     }
+}
+
+/// Appends the default to the help of an option that sets one of the [`Limits`].
+fn show_default_limit(option: Arg) -> Arg {
+    let limits = Limits::default();
+    let default = match option.get_id().as_str() {
+        "mail_messages" => limits.mail_messages_max.to_string(),
+        "mail_bytes" => {
+            format!("{} in a file, {MAIL_IN_MEMORY_BYTES_MAX} in memory", limits.mail_bytes_max)
+        }
+        "mail_days" => (limits.mail_age_max.as_secs_f64() / DAY_SECONDS).to_string(),
+        "classic_interval" => limits.classic_alive_interval.as_secs_f64().to_string(),
+        "split_grace" => limits.split_grace.as_secs_f64().to_string(),
+        "register_deadline" => limits.register_deadline.as_secs_f64().to_string(),
+        "max_frame" => limits.frame_bytes_max.to_string(),
+        "client_queue" => limits.client_queue_bytes_max.to_string(),
+        "server_queue" => limits.server_queue_bytes_max.to_string(),
+        _ => return option,
+    };
+    let help = option.get_help().map(ToString::to_string).unwrap_or_default();
+    option.help(format!("{help} [default: {default}]"))
 }
 
 /// Deserializes a list, or a single string as a list of one.

@@ -123,7 +123,7 @@ fn truncate_name(name: &str) -> String {
 mod tests {
     use std::time::Duration;
 
-    use clap::Parser as _;
+    use clap::{CommandFactory as _, Parser as _};
 
     use super::super::{Cli, Program};
     use super::*;
@@ -151,6 +151,37 @@ mod tests {
         assert_eq!(settings.limits.frame_bytes_max, 1_048_576);
         assert_eq!(settings.limits.split_grace, Duration::from_secs(5));
         assert_eq!(log, "info");
+    }
+
+    #[test]
+    fn help_shows_the_default_limits() {
+        let limits = |flags: &str| format!("{:?}", settings(flags, None).expect("valid").0.limits);
+        let command = Cli::command();
+        let server = command.find_subcommand("server").expect("a subcommand");
+        let mut flags = Vec::new();
+        for option in server.get_arguments() {
+            let help = option.get_help().map(ToString::to_string).unwrap_or_default();
+            let flag = format!("--{}", option.get_long().expect("a flag"));
+            let Some((_, default)) = help.trim_end_matches(']').split_once("[default: ") else {
+                continue;
+            };
+            let cases = match default.split_once(" in a file, ") {
+                Some((in_file, rest)) => {
+                    let in_memory = rest.strip_suffix(" in memory").expect("the other default");
+                    vec![("--mailbox x", in_file), ("", in_memory)]
+                }
+                None => vec![("", default)],
+            };
+            for (others, number) in cases.into_iter().filter(|(_, it)| it.parse::<f64>().is_ok()) {
+                let with_default = limits(&format!("{others} {flag} {number}"));
+                assert_eq!(with_default, limits(others), "{flag} {number}");
+                flags.push(flag.clone());
+            }
+        }
+        flags.dedup();
+        let expected = "--mail-messages --mail-bytes --mail-days --classic-interval --split-grace \
+                        --register-deadline --max-frame --client-queue --server-queue --busy-poll";
+        assert_eq!(flags.join(" "), expected);
     }
 
     #[track_caller]

@@ -78,7 +78,7 @@ validated!(Interval(Duration) from f64 as "f64", |seconds| {
 });
 
 validated!(Days(Duration) from f64 as "f64", |days| {
-    let span = Duration::try_from_secs_f64(days * 86_400.0).ok();
+    let span = Duration::try_from_secs_f64(days * DAY_SECONDS).ok();
     let span = span.filter(|span| !span.is_zero() && *span <= MAIL_AGE_CEILING);
     span.ok_or_else(|| format!("{days} is not a number of days above 0, 36500 at most"))
 });
@@ -133,6 +133,9 @@ validated!(LogFilter(String) from String as "String", |filter| {
         )),
     }
 });
+
+/// Seconds of a day.
+pub(super) const DAY_SECONDS: f64 = 86_400.0;
 
 /// Shortest interval between the `Alive` messages of a classic client.
 const CLASSIC_INTERVAL_MIN: Duration = Duration::from_millis(100);
