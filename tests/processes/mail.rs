@@ -30,7 +30,7 @@ impl DirectClient {
         direct.stream.write_all(&desire).ok()?;
         match direct.next_message()?.control {
             Some(codec::Control::Handshake(handshake)) => {
-                assert!(!handshake.error, "{id} is taken")
+                assert!(!handshake.error, "{id} is taken");
             }
             control => panic!("not an answer: {control:?}"),
         }
