@@ -202,8 +202,12 @@ impl Announcements {
         let may_be_pending =
             self.batch.is_some() || cursor.next.is_some() || cursor.next_returned().is_some();
         // Rarely true, so the look-up of the host is no cost of a usual chat.
-        may_be_pending
-            && topology.hosts().get(id).is_some_and(|host| self.is_pending(topology, link, host))
+        may_be_pending && self.is_pending_id(topology, link, id)
+    }
+
+    #[cold]
+    fn is_pending_id(&self, topology: &Topology, link: LinkId, id: HostId) -> bool {
+        topology.hosts().get(id).is_some_and(|host| self.is_pending(topology, link, host))
     }
 
     /// Returns whether registrations and quits are sent over a link.
