@@ -22,6 +22,14 @@ impl Buffer {
         self.bytes.capacity()
     }
 
+    /// Removes the bytes that were sent, once that moves no more bytes than it frees.
+    fn compact(&mut self) {
+        if self.sent_bytes >= self.bytes.len() - self.sent_bytes {
+            self.bytes.drain(..self.sent_bytes);
+            self.sent_bytes = 0;
+        }
+    }
+
     /// Removes all bytes and keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
@@ -49,14 +57,13 @@ impl SendQueue {
     }
 
     /// Returns the vector that an encoder appends a frame to.
+    #[inline]
     pub fn tail(&mut self) -> &mut Vec<u8> {
-        let Buffer { bytes, sent_bytes } = &mut **self.buffer.get_or_insert_default();
-        // Sent bytes are removed once that moves no more bytes than it frees.
-        if *sent_bytes > 0 && *sent_bytes >= bytes.len() - *sent_bytes {
-            bytes.drain(..*sent_bytes);
-            *sent_bytes = 0;
+        let buffer = &mut **self.buffer.get_or_insert_default();
+        if buffer.sent_bytes > 0 {
+            buffer.compact();
         }
-        bytes
+        &mut buffer.bytes
     }
 
     /// Removes the first `count` unsent bytes.
