@@ -44,7 +44,7 @@ pub trait FrameHandler {
     fn frame_len(&mut self, bytes: &[u8]) -> Result<Option<usize>, Self::Error>;
 
     /// Handles the frame of `len` bytes at the front of `bytes`, and as many of those that follow
-    /// it as it likes.
+    /// it as it likes. The last call of `frame_len` was for the same bytes.
     fn on_frame(&mut self, bytes: &[u8], len: usize) -> Flow;
 }
 

@@ -7,44 +7,41 @@
 //! the relay.
 
 use super::Node;
+use super::input::Input;
 use super::link::Link;
 use super::links::Links;
 use crate::id::HostId;
 use crate::limits::{DIRECT_WRITE_BYTES_MIN, QUEUE_HIGH_WATER_BYTES};
-use crate::link::{DirectWrite, LinkId};
+use crate::link::LinkId;
 use crate::relay::message::Message;
-use crate::wires::{ChatRun, NoticeCx, Wire};
+use crate::wires::{ChatHeader, ChatRun, NoticeCx, Wire};
 
-impl Node {
-    /// Forwards the run of chats at the front of `bytes` unchanged; the first frame has `len`
-    /// bytes. Returns bytes and number of the frames forwarded, or `None` if the first frame is to
-    /// be handled by its session.
+impl Input<'_> {
+    /// Forwards the run of chats at the front of `bytes` unchanged. Returns the number of bytes
+    /// forwarded, or `None` if the frame there is to be handled by its session.
     #[inline]
-    pub(super) fn forward_frames(
-        &mut self,
-        id: LinkId,
-        bytes: &[u8],
-        len: usize,
-        direct_write: DirectWrite<'_>,
-    ) -> Option<(usize, u64)> {
-        let link = self.links.get(id)?;
-        let (source, destination) = link.session.peek_chat(bytes)?;
-        let wire = link.wire();
-        if !self.links.closing.is_empty() {
+    pub(super) fn forward_frames(&mut self, bytes: &[u8]) -> Option<usize> {
+        let Self { node: Node { relay, links, .. }, link: id, direct_write, .. } = self;
+        let chat = self.chat.as_ref()?;
+        if !links.closing.is_empty() {
             return None;
         }
-        let next_hop = self.relay.next_hop(id, source, destination)?;
-        let forwarded = if self.relay.is_behind(next_hop) {
-            // Announcements are pending for that link: nothing is written past its queue.
-            self.links.forward_frames(next_hop, wire, bytes, len, &mut |_, _| 0)
-        } else {
-            self.links.forward_frames(next_hop, wire, bytes, len, direct_write)
+        let next_hop = relay.next_hop(*id, chat.source, chat.destination)?;
+        // While announcements are pending for a link, nothing is written past its queue.
+        let direct_write = |link, pieces: [&[u8]; 2]| {
+            if relay.is_behind(link) { 0 } else { direct_write(link, pieces) }
         };
-        let (_, frames) = forwarded?;
-        log::debug!("link {id}: {frames} chats from {source} to {destination}");
-        forwarded
+        let (run_bytes, frames) =
+            links.forward_frames(next_hop, &self.wire, chat, bytes, direct_write)?;
+        self.forwarded_frames += frames;
+        if log::log_enabled!(log::Level::Debug) {
+            log_forwarded(*id, (chat.source, chat.destination), frames);
+        }
+        Some(run_bytes)
     }
+}
 
+impl Node {
     /// Forwards a chat of a session's client, and those in `rest` that continue its run, with one
     /// look-up. Returns the number of chats, and the bytes of `rest` that were forwarded.
     pub(super) fn forward_chats(
@@ -62,7 +59,9 @@ impl Node {
         {
             let mut run = ChatRun::new(link.session.run_matcher(), rest, &self.links.limits);
             if let Some(frames) = self.links.forward_texts(next_hop, server, ids, text, &mut run) {
-                log::debug!("link {id}: {frames} chats from {source} to {destination}");
+                if log::log_enabled!(log::Level::Debug) {
+                    log_forwarded(id, ids, frames);
+                }
                 return (frames, run.consumed_bytes());
             }
         }
@@ -72,33 +71,56 @@ impl Node {
     }
 }
 
+#[cold]
+fn log_forwarded(link: LinkId, (source, destination): (HostId, HostId), frames: u64) {
+    log::debug!("link {link}: {frames} chats from {source} to {destination}");
+}
+
+impl Link {
+    /// Offers the queue and then `bytes` to the socket. Returns those of `bytes` that it did not
+    /// take.
+    #[inline(never)] // rare, and keeps the code for short runs small
+    fn write_directly<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        direct_write: impl FnOnce(LinkId, [&[u8]; 2]) -> usize,
+    ) -> &'a [u8] {
+        let sent = direct_write(self.id, [self.queue.unsent(), bytes]);
+        let from_queue = sent.min(self.queue.len());
+        self.queue.consume(from_queue);
+        &bytes[sent - from_queue..]
+    }
+}
+
 impl Links {
     /// Appends the run of chats at the front of `bytes` to a link's queue, or writes it to the
     /// link's socket if it is long and nothing tracks the offsets of the queue. A queue may exceed
     /// its maximum by one read. Returns bytes and number of the frames, or `None` if the link
     /// speaks another wire or takes no output.
+    #[inline]
     fn forward_frames(
         &mut self,
         id: LinkId,
-        wire: Wire,
+        wire: &Wire,
+        chat: &ChatHeader,
         bytes: &[u8],
-        len: usize,
-        direct_write: DirectWrite<'_>,
+        direct_write: impl FnOnce(LinkId, [&[u8]; 2]) -> usize,
     ) -> Option<(usize, u64)> {
         let Self { table, spool, limits, .. } = self;
         let enqueue = |link: &mut Link| {
-            if link.wire() != wire || !link.accepts_output(limits) {
+            if link.wire() != *wire || !link.accepts_output(limits) {
                 return None;
             }
-            let (run_bytes, frames) = link.session.measure_chat_run(bytes, len, limits);
+            let len = chat.frame_bytes;
+            let (run_bytes, frames) = match chat.is_continued {
+                true => link.session.measure_chat_run(bytes, len, limits),
+                false => (len, 1),
+            };
             link.traffic.bytes_out += run_bytes as u64;
             link.traffic.frames_out += frames;
             let mut rest = &bytes[..run_bytes];
             if run_bytes >= DIRECT_WRITE_BYTES_MIN && !spool.is_delivering() {
-                let sent = direct_write(id, [link.queue.unsent(), rest]);
-                let from_queue = sent.min(link.queue.len());
-                link.queue.consume(from_queue);
-                rest = &rest[sent - from_queue..];
+                rest = link.write_directly(rest, direct_write);
             }
             link.queue.tail().extend_from_slice(rest);
             Some((run_bytes, frames))

@@ -1,18 +1,23 @@
 //! Input: bytes of a link become frames, and each frame is forwarded or handled by its session.
 
+use super::links::Links;
 use super::{Action, Node};
 use crate::limits::BURST_HOSTS_MIN;
 use crate::link::frame_decoder::{Decoded, Flow, FrameHandler};
 use crate::link::{CloseReason, DirectWrite, LinkId, Machine as _};
 use crate::relay::Outbox as _;
-use crate::wires::{Effect, Effects};
+use crate::wires::{ChatHeader, Effect, Effects, Wire};
 
 /// The frames of one read of a link.
-struct Input<'a> {
-    node: &'a mut Node,
-    link: LinkId,
-    forwarded_frames: u64,
-    direct_write: DirectWrite<'a>,
+pub(super) struct Input<'a> {
+    pub(super) node: &'a mut Node,
+    pub(super) link: LinkId,
+    /// Wire of the link.
+    pub(super) wire: Wire,
+    /// Header of the next frame, if that is a chat which may be forwarded unchanged.
+    pub(super) chat: Option<ChatHeader>,
+    pub(super) forwarded_frames: u64,
+    pub(super) direct_write: DirectWrite<'a>,
 }
 
 impl FrameHandler for Input<'_> {
@@ -20,8 +25,13 @@ impl FrameHandler for Input<'_> {
 
     #[inline]
     fn frame_len(&mut self, bytes: &[u8]) -> Result<Option<usize>, String> {
-        let links = &self.node.links;
-        links.get(self.link).map_or(Ok(None), |link| link.session.frame_len(bytes, &links.limits))
+        let Links { table, limits, .. } = &self.node.links;
+        let Some(link) = table.get(self.link) else { return Ok(None) };
+        self.chat = link.session.peek_chat(bytes, limits);
+        if let Some(chat) = &self.chat {
+            return Ok(Some(chat.frame_bytes));
+        }
+        link.session.frame_len(bytes, limits)
     }
 
     #[inline]
@@ -29,11 +39,8 @@ impl FrameHandler for Input<'_> {
         if self.node.links.above_high_water {
             return Flow::Defer;
         }
-        match self.node.forward_frames(self.link, bytes, len, self.direct_write) {
-            Some((run_bytes, frames)) => {
-                self.forwarded_frames += frames;
-                Flow::ContinueAfter(run_bytes)
-            }
+        match self.forward_frames(bytes) {
+            Some(run_bytes) => Flow::ContinueAfter(run_bytes),
             None => self.node.handle_frame(self.link, bytes, len),
         }
     }
@@ -46,10 +53,12 @@ impl Node {
         let Some(link) = self.links.live_mut(id) else {
             return;
         };
+        let wire = link.wire();
         let mut decoder = std::mem::take(&mut link.decoder);
         let mut spare_buffer = self.links.table.buffer_pool.take();
         self.links.hosts_added = 0;
-        let mut input = Input { node: self, link: id, forwarded_frames: 0, direct_write };
+        let mut input =
+            Input { node: self, link: id, wire, chat: None, forwarded_frames: 0, direct_write };
         let result = decoder.decode_while(bytes, &mut spare_buffer, &mut input);
         let forwarded_frames = input.forwarded_frames;
         if let Some(spare_buffer) = spare_buffer {

@@ -12,7 +12,7 @@ mod session;
 use std::fmt;
 
 pub use self::chat_run::{ChatRun, MatchChat, RunMatcher};
-pub use self::session::{Effect, Effects, NoticeCx, Presence, Session, SessionCx};
+pub use self::session::{ChatHeader, Effect, Effects, NoticeCx, Presence, Session, SessionCx};
 pub use crate::names::Names;
 
 /// Every wire that a server can listen on, the default first.

@@ -84,10 +84,11 @@ pub trait Session: fmt::Debug + Send {
         let _ = names;
     }
 
-    /// Returns source and destination of the chat that `bytes` begin with, where the frames of
-    /// chats may be forwarded unchanged to links of the same wire.
-    fn peek_chat(&self, bytes: &[u8]) -> Option<(HostId, HostId)> {
-        let _ = bytes;
+    /// Returns the header of the chat that `bytes` begin with, where the frames of chats may be
+    /// forwarded unchanged to links of the same wire. The frame may be incomplete. Returns `None`
+    /// for any other frame, and for one that [`Session::frame_len`] refuses.
+    fn peek_chat(&self, bytes: &[u8], limits: &Limits) -> Option<ChatHeader> {
+        let _ = (bytes, limits);
         None
     }
 
@@ -116,6 +117,19 @@ pub trait Session: fmt::Debug + Send {
             self.on_notice(&Notice::Chat { source, destination, text }, cx);
         }
     }
+}
+
+/// The header of a chat whose frame may be forwarded unchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChatHeader {
+    /// Length of the frame in bytes.
+    pub frame_bytes: usize,
+    /// Id of the sender.
+    pub source: HostId,
+    /// Id of the recipient.
+    pub destination: HostId,
+    /// Whether the header behind the frame is that of another chat between the same two hosts.
+    pub is_continued: bool,
 }
 
 /// The users whose coming and going a session is notified of.

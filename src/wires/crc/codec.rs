@@ -10,6 +10,7 @@ use byteorder::{BigEndian, ByteOrder};
 
 use crate::id::HostId;
 use crate::relay::message::{HostKind, Message, Registration, StatusCode};
+use crate::wires::ChatHeader;
 
 const SERVER_REGISTRATION: u8 = 0x00;
 const STATUS: u8 = 0x01;
@@ -26,6 +27,8 @@ const STATUS_HEADER_BYTES: usize = 1 + 4 + 4 + 2 + 4;
 const SERVER_QUIT_HEADER_BYTES: usize = 1 + 4 + 4 + 4;
 /// Type, source, destination, length.
 const CHAT_HEADER_BYTES: usize = 1 + 4 + 4 + 4;
+/// Type, source, destination.
+const CHAT_PREFIX_BYTES: usize = 1 + 4 + 4;
 /// Type, source, length.
 const CLIENT_QUIT_HEADER_BYTES: usize = 1 + 4 + 4;
 
@@ -145,14 +148,25 @@ pub fn parse_frame(frame: &[u8]) -> Message<'_> {
     }
 }
 
-/// Returns source and destination of the chat at the front of `bytes`, or `None` if the frame there
-/// is not a chat.
+/// Returns the header of the chat at the front of `bytes`, whose frame may be incomplete. Returns
+/// `None` if the frame there is not a chat, or exceeds the limit.
 #[inline]
 #[must_use]
-pub fn peek_chat_ids(bytes: &[u8]) -> Option<(HostId, HostId)> {
+pub fn peek_chat(bytes: &[u8], frame_bytes_max: usize) -> Option<ChatHeader> {
     let header = bytes.first_chunk::<CHAT_HEADER_BYTES>().filter(|header| header[0] == CHAT)?;
-    let id = |at: usize| HostId(BigEndian::read_u32(&header[at..]));
-    Some((id(1), id(5)))
+    let field = |at: usize| BigEndian::read_u32(&header[at..]);
+    let frame_bytes = CHAT_HEADER_BYTES + field(CHAT_PREFIX_BYTES) as usize;
+    if frame_bytes > frame_bytes_max {
+        return None;
+    }
+    let next_header = bytes.get(frame_bytes..).and_then(<[u8]>::first_chunk::<CHAT_HEADER_BYTES>);
+    Some(ChatHeader {
+        frame_bytes,
+        source: HostId(field(1)),
+        destination: HostId(field(5)),
+        is_continued: next_header
+            .is_some_and(|next| next[..CHAT_PREFIX_BYTES] == header[..CHAT_PREFIX_BYTES]),
+    })
 }
 
 /// Measures the run of whole chat frames with one source and destination at the front of `bytes`.
@@ -161,13 +175,11 @@ pub fn peek_chat_ids(bytes: &[u8]) -> Option<(HostId, HostId)> {
 #[inline]
 #[must_use]
 pub fn measure_chat_run(bytes: &[u8], first_len: usize, frame_bytes_max: usize) -> (usize, u64) {
-    /// Size of type, source and destination, in bytes.
-    const PREFIX_BYTES: usize = 9;
     let (mut len, mut frames) = (first_len, 1);
     while let Some(header) = bytes[len..].first_chunk::<CHAT_HEADER_BYTES>()
-        && header[..PREFIX_BYTES] == bytes[..PREFIX_BYTES]
+        && header[..CHAT_PREFIX_BYTES] == bytes[..CHAT_PREFIX_BYTES]
     {
-        let text_bytes = BigEndian::read_u32(&header[PREFIX_BYTES..]) as usize;
+        let text_bytes = BigEndian::read_u32(&header[CHAT_PREFIX_BYTES..]) as usize;
         if text_bytes > bytes.len() - len - CHAT_HEADER_BYTES
             || CHAT_HEADER_BYTES + text_bytes > frame_bytes_max
         {
@@ -244,4 +256,54 @@ fn encode_two_ids(
 
 fn text_len(text: &[u8]) -> u32 {
     u32::try_from(text.len()).expect("a text below 4 GiB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRAME_BYTES_MAX: usize = 1024;
+
+    fn chat(source: u32, destination: u32, text: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let (source, destination) = (HostId(source), HostId(destination));
+        encode(&Message::Chat { source, destination, text }, &mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn peek_chat_agrees_with_frame_len_and_sees_the_next_header() {
+        let first = chat(101, 102, b"one");
+        for (next, continues) in [
+            (chat(101, 102, b"a longer text"), true),
+            (chat(101, 103, b"two"), false),
+            (chat(104, 102, b"two"), false),
+        ] {
+            let bytes = [&first[..], &next].concat();
+            for cut in 0..=bytes.len() {
+                let chat = peek_chat(&bytes[..cut], FRAME_BYTES_MAX);
+                let len = frame_len(&bytes[..cut], FRAME_BYTES_MAX).expect("a frame");
+                assert_eq!(chat.map(|chat| chat.frame_bytes), len, "cut at {cut}");
+                if let Some(chat) = chat {
+                    assert_eq!((chat.source, chat.destination), (HostId(101), HostId(102)));
+                    let has_next_header = cut >= first.len() + CHAT_HEADER_BYTES;
+                    assert_eq!(chat.is_continued, continues && has_next_header, "cut at {cut}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn peek_chat_returns_none_for_other_frames_and_long_ones() {
+        let mut quit = Vec::new();
+        encode(&Message::ClientQuit { source: HostId(101), text: b"a long text" }, &mut quit);
+        assert_eq!(peek_chat(&quit, FRAME_BYTES_MAX), None);
+        let longest = chat(101, 102, &[b'x'; FRAME_BYTES_MAX - CHAT_HEADER_BYTES]);
+        assert_eq!(
+            peek_chat(&longest, FRAME_BYTES_MAX).map(|chat| chat.frame_bytes),
+            Some(FRAME_BYTES_MAX)
+        );
+        assert_eq!(peek_chat(&longest, FRAME_BYTES_MAX - 1), None);
+        assert!(frame_len(&longest, FRAME_BYTES_MAX - 1).is_err());
+    }
 }

@@ -7,7 +7,7 @@ use crate::link::SendQueue;
 use crate::relay::encode_mail_text;
 use crate::relay::message::{Message, StatusCode};
 use crate::relay::notice::Notice;
-use crate::wires::{Effect, Effects, NoticeCx, Presence, SessionCx, Wire};
+use crate::wires::{ChatHeader, Effect, Effects, NoticeCx, Presence, SessionCx, Wire};
 
 /// A CRC session.
 #[derive(Debug)]
@@ -70,8 +70,8 @@ impl crate::wires::Session for Session {
     }
 
     #[inline]
-    fn peek_chat(&self, bytes: &[u8]) -> Option<(HostId, HostId)> {
-        codec::peek_chat_ids(bytes)
+    fn peek_chat(&self, bytes: &[u8], limits: &Limits) -> Option<ChatHeader> {
+        codec::peek_chat(bytes, limits.frame_bytes_max)
     }
 
     #[inline]
