@@ -2,6 +2,7 @@
 
 use crc::id::HostId;
 use crc::limits::FRAME_BYTES_MAX;
+use crc::relay::extension::Frame;
 use crc::relay::message::{HostKind, Message, Registration, StatusCode};
 use crc::wires::crc::codec;
 
@@ -69,6 +70,15 @@ pub fn quit(id: u32, text: &str) -> Vec<u8> {
 pub fn status(from: u32, to: u32, code: u16, text: &str) -> Vec<u8> {
     let (source, destination, code) = (HostId(from), HostId(to), StatusCode(code));
     encode(&Message::Status { source, destination, code, text: text.as_bytes() })
+}
+
+/// Returns a frame of the extension between crc servers.
+#[must_use]
+pub fn extension(from: u32, frame: &Frame<'_>) -> Vec<u8> {
+    let (source, destination, code) = (HostId(from), HostId::EXTENSION, frame.code());
+    let mut text = Vec::new();
+    frame.encode_payload(&mut text);
+    encode(&Message::Status { source, destination, code, text: &text })
 }
 
 /// Returns the quit of a server, an extension.

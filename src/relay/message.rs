@@ -40,10 +40,50 @@ impl StatusCode {
     pub const ID_TAKEN: Self = Self(0x0002);
     /// The operator closes this connection.
     pub const KICKED: Self = Self(0x0003);
-    /// Extension, to [`HostId::EXTENSION`]: the sender of this status reads frames that are cut.
-    pub const READS_CUT_FRAMES: Self = Self(0xC700);
     /// A message that was sent to the destination while it was away. The sender may have left.
     pub const MAIL: Self = Self(0x0004);
+}
+
+/// Codes of statuses to [`HostId::EXTENSION`]: the frames of [`crate::relay::extension`].
+impl StatusCode {
+    /// The sender of this status reads frames that are cut.
+    pub const READS_CUT_FRAMES: Self = Self(0xC700);
+    /// The dialling server speaks the extension.
+    pub const HELLO: Self = Self(0xC701);
+    /// The accepting server speaks it, too.
+    pub const OFFER: Self = Self(0xC702);
+    /// The link may be used: the other server is new in this part of the network.
+    pub const COMMIT: Self = Self(0xC703);
+    /// The link must not be used.
+    pub const REFUSE: Self = Self(0xC704);
+    /// The fact about a server that its registration follows.
+    pub const SERVER: Self = Self(0xC705);
+    /// All facts of the burst have been sent.
+    pub const FACTS_END: Self = Self(0xC706);
+    /// Servers are no longer reached over this link.
+    pub const WITHDRAW: Self = Self(0xC707);
+    /// The home and the stamps of the registrations of users that follow.
+    pub const USERS: Self = Self(0xC708);
+    /// The users of these homes shall be sent again.
+    pub const SYNC_REQUEST: Self = Self(0xC709);
+    /// All users of a home follow.
+    pub const SYNC_BEGIN: Self = Self(0xC70A);
+    /// All users of a home have been sent.
+    pub const SYNC_END: Self = Self(0xC70B);
+    /// Asks for a [`StatusCode::PONG`].
+    pub const PING: Self = Self(0xC70C);
+    /// Answers a [`StatusCode::PING`].
+    pub const PONG: Self = Self(0xC70D);
+    /// The bytes that have been handled.
+    pub const ACK: Self = Self(0xC70E);
+    /// The receiver shall join another server.
+    pub const MOVE: Self = Self(0xC70F);
+    /// Nothing follows in this direction.
+    pub const END: Self = Self(0xC710);
+    /// Records its path towards a host.
+    pub const TRACE: Self = Self(0xC711);
+    /// Returns the path of a [`StatusCode::TRACE`].
+    pub const TRACE_REPLY: Self = Self(0xC712);
 }
 
 /// The registration of a host.

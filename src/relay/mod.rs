@@ -9,6 +9,8 @@
 //! - `peering`: registrations, the uplink, splits, and claims on ids in use;
 //! - `router`: chats, statuses, quits and mail.
 //!
+//! [`extension`] has the frames of the extension between crc servers, and their codec.
+//!
 //! Invariants:
 //! - **True sources.** A frame counts only if it arrived over the first link of its source; a link
 //!   to a user is the source of that user only; a link takes its role once. Other frames are
@@ -21,6 +23,7 @@
 
 mod announcements;
 mod cx;
+pub mod extension;
 mod mail_text;
 pub mod message;
 pub mod notice;

@@ -2,6 +2,7 @@
 
 mod classic;
 mod direct;
+mod extension;
 mod peer;
 
 use crc::limits::FRAME_BYTES_MAX;

@@ -1,0 +1,206 @@
+//! [`Frame`]: the frames of the extension.
+
+use super::{Digest, Epoch, Hop, List, Nonce};
+use crate::id::HostId;
+use crate::relay::message::StatusCode;
+
+/// The content of HELLO and OFFER: who the server is, and what it knows about a lost link to the
+/// same neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// Version of the extension, see [`super::codec::VERSION`].
+    pub version: u8,
+    /// Whether the server leaves another parent for this link.
+    pub is_moving: bool,
+    /// One bit for each capability. None is defined yet; bits that are not known are ignored.
+    pub capabilities: u32,
+    /// Epoch of the server.
+    pub epoch: Epoch,
+    /// Nonce of the server.
+    pub nonce: Nonce,
+    /// Port on which the server accepts CRC connections; 0 if there is none.
+    pub port: u16,
+    /// Token of this link, chosen by the server that dials. The OFFER repeats it.
+    pub token: u64,
+    /// Token of the last lost link between the same two instances; 0 if there is none.
+    pub replay_token: u64,
+    /// Number of bytes of whole frames that the sender handled on that link.
+    pub handled_bytes: u64,
+}
+
+/// The content of SERVER: what is known about a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerFact {
+    /// The server.
+    pub id: HostId,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Its nonce.
+    pub nonce: Nonce,
+    /// The server adjacent to it on the path towards the receiver; [`HostId::NONE`] if the fact is
+    /// about the sender itself.
+    pub via: HostId,
+    /// Number of its users.
+    pub users: u32,
+    /// Digest of its users.
+    pub digest: Digest,
+}
+
+/// The content of PING and PONG.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ping {
+    /// Token that the PONG repeats.
+    pub token: u64,
+    /// Number of bytes of whole frames that the sender has handled on this connection.
+    pub handled_bytes: u64,
+    /// Digest of all that the sender has announced on this link, if it is known.
+    pub digest: Option<Digest>,
+}
+
+/// The content of TRACE and TRACE_REPLY.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trace<'a> {
+    /// Token that the TRACE_REPLY repeats.
+    pub token: u64,
+    /// The host whose home is sought.
+    pub target: HostId,
+    /// The servers on the path so far, at most [`super::codec::HOPS_MAX`].
+    pub hops: List<'a, Hop>,
+}
+
+/// The reason of a REFUSE. Reasons that are not known refuse as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefuseReason(pub u8);
+
+impl RefuseReason {
+    /// The two servers are already connected over others.
+    pub const LOOP: Self = Self(1);
+    /// Another server has the id.
+    pub const ID_TAKEN: Self = Self(2);
+    /// The two servers are already connected by another link.
+    pub const SECOND_LINK: Self = Self(3);
+}
+
+/// The result in a TRACE_REPLY. Results that are not known end a trace as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceResult(pub u8);
+
+impl TraceResult {
+    /// The replying server is the home of the target.
+    pub const HOME: Self = Self(0);
+    /// The replying server does not know the target.
+    pub const UNKNOWN: Self = Self(1);
+    /// The target is lost in a split.
+    pub const SPLIT: Self = Self(2);
+    /// The target is behind a plain neighbour of the replying server.
+    pub const PLAIN: Self = Self(3);
+}
+
+/// A frame of the extension. Numbers of entries and lengths of texts are bounded by the constants
+/// of [`super::codec`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frame<'a> {
+    /// [`StatusCode::READS_CUT_FRAMES`]; the text is for people.
+    ReadsCutFrames(&'a [u8]),
+    /// [`StatusCode::HELLO`].
+    Hello(Hello),
+    /// [`StatusCode::OFFER`].
+    Offer(Hello),
+    /// [`StatusCode::COMMIT`], with the raised epoch of the sender.
+    Commit(Epoch),
+    /// [`StatusCode::REFUSE`].
+    Refuse {
+        /// Why the link is refused.
+        reason: RefuseReason,
+        /// Text for people, at most [`super::codec::REFUSE_TEXT_BYTES_MAX`].
+        text: &'a [u8],
+    },
+    /// [`StatusCode::SERVER`].
+    Server(ServerFact),
+    /// [`StatusCode::FACTS_END`].
+    FactsEnd {
+        /// Number of SERVER frames sent since the COMMIT.
+        servers: u32,
+    },
+    /// [`StatusCode::WITHDRAW`], with at most [`super::codec::IDS_MAX`] servers.
+    Withdraw(List<'a, HostId>),
+    /// [`StatusCode::USERS`].
+    Users {
+        /// The server that the users belong to.
+        home: HostId,
+        /// Stamps of the users in the next registrations of users, in order, at most
+        /// [`super::codec::STAMPS_MAX`].
+        stamps: List<'a, u64>,
+    },
+    /// [`StatusCode::SYNC_REQUEST`], with at most [`super::codec::IDS_MAX`] homes.
+    SyncRequest(List<'a, HostId>),
+    /// [`StatusCode::SYNC_BEGIN`].
+    SyncBegin {
+        /// The server whose users follow.
+        home: HostId,
+    },
+    /// [`StatusCode::SYNC_END`].
+    SyncEnd {
+        /// The server whose users have been sent.
+        home: HostId,
+        /// Number of its users.
+        users: u32,
+        /// Digest of its users.
+        digest: Digest,
+    },
+    /// [`StatusCode::PING`].
+    Ping(Ping),
+    /// [`StatusCode::PONG`].
+    Pong(Ping),
+    /// [`StatusCode::ACK`].
+    Ack {
+        /// Number of bytes of whole frames that the sender has handled on this connection.
+        handled_bytes: u64,
+    },
+    /// [`StatusCode::MOVE`].
+    Move {
+        /// The server to join instead.
+        replacement: HostId,
+        /// Its address, `host:port`, at most [`super::codec::ADDRESS_BYTES_MAX`].
+        address: &'a str,
+    },
+    /// [`StatusCode::END`].
+    End,
+    /// [`StatusCode::TRACE`].
+    Trace(Trace<'a>),
+    /// [`StatusCode::TRACE_REPLY`].
+    TraceReply {
+        /// How the trace ended.
+        result: TraceResult,
+        /// The trace as it arrived at the replying server.
+        trace: Trace<'a>,
+    },
+}
+
+impl Frame<'_> {
+    /// Returns the code of the status that carries the frame.
+    #[must_use]
+    pub fn code(&self) -> StatusCode {
+        match self {
+            Self::ReadsCutFrames(_) => StatusCode::READS_CUT_FRAMES,
+            Self::Hello(_) => StatusCode::HELLO,
+            Self::Offer(_) => StatusCode::OFFER,
+            Self::Commit(_) => StatusCode::COMMIT,
+            Self::Refuse { .. } => StatusCode::REFUSE,
+            Self::Server(_) => StatusCode::SERVER,
+            Self::FactsEnd { .. } => StatusCode::FACTS_END,
+            Self::Withdraw(_) => StatusCode::WITHDRAW,
+            Self::Users { .. } => StatusCode::USERS,
+            Self::SyncRequest(_) => StatusCode::SYNC_REQUEST,
+            Self::SyncBegin { .. } => StatusCode::SYNC_BEGIN,
+            Self::SyncEnd { .. } => StatusCode::SYNC_END,
+            Self::Ping(_) => StatusCode::PING,
+            Self::Pong(_) => StatusCode::PONG,
+            Self::Ack { .. } => StatusCode::ACK,
+            Self::Move { .. } => StatusCode::MOVE,
+            Self::End => StatusCode::END,
+            Self::Trace(_) => StatusCode::TRACE,
+            Self::TraceReply { .. } => StatusCode::TRACE_REPLY,
+        }
+    }
+}

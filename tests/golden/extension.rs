@@ -1,0 +1,319 @@
+//! Golden bytes of the extension between crc servers, made by another program than the one under
+//! test.
+
+use crc::id::HostId;
+use crc::relay::extension::codec::{
+    ADDRESS_BYTES_MAX, ExtensionError, FRAME_BYTES_MAX, Fault, HOPS_MAX, IDS_MAX,
+    REFUSE_TEXT_BYTES_MAX, STAMPS_MAX,
+};
+use crc::relay::extension::{
+    Digest, Entry as _, Epoch, Frame, Hello, Hop, Nonce, Ping, RefuseReason, ServerFact, Trace,
+    TraceResult,
+};
+use crc::relay::message::{Message, StatusCode};
+use crc::wires::crc::codec;
+use crc_tests::frames::extension;
+
+use super::{check_golden, examples, parse_hex};
+
+const USERS: Digest = Digest(0x9120_7d19_64ce_7f65);
+
+const HELLO: Hello = Hello {
+    version: 1,
+    is_moving: false,
+    capabilities: 0,
+    epoch: Epoch { boot: 3, attach: 4 },
+    nonce: Nonce(0x1122_3344_5566_7788),
+    port: 3600,
+    token: 0xa1,
+    replay_token: 0,
+    handled_bytes: 0,
+};
+
+const OFFER: Hello = Hello {
+    is_moving: true,
+    epoch: Epoch { boot: 7, attach: 0 },
+    nonce: Nonce(0x8877_6655_4433_2211),
+    port: 0,
+    replay_token: 0xa0,
+    handled_bytes: 0x12345,
+    ..HELLO
+};
+
+const FACT: ServerFact = ServerFact {
+    id: HostId(2),
+    epoch: Epoch { boot: 7, attach: 1 },
+    nonce: OFFER.nonce,
+    via: HostId(3),
+    users: 2,
+    digest: USERS,
+};
+
+const HOPS: [Hop; 2] =
+    [Hop { server: HostId(1), elapsed_micros: 0 }, Hop { server: HostId(2), elapsed_micros: 250 }];
+
+/// A frame, the number of beginnings of its payload that are frames as well, and its bytes.
+type Golden = (Frame<'static>, usize, &'static str);
+
+/// Returns the frames up to the end of a burst.
+fn golden_handshake() -> Vec<Golden> {
+    vec![
+        (Frame::ReadsCutFrames(b"hi"), 2, "01 00000001 ffffffff c700 00000002  6869"),
+        (
+            Frame::Hello(HELLO),
+            0,
+            "01 00000001 ffffffff c701 00000030  01 00 00000000 00000003 00000004 \
+             1122334455667788 0e10 00000000000000a1 0000000000000000 0000000000000000",
+        ),
+        (
+            Frame::Offer(OFFER),
+            0,
+            "01 00000001 ffffffff c702 00000030  01 01 00000000 00000007 00000000 \
+             8877665544332211 0000 00000000000000a1 00000000000000a0 0000000000012345",
+        ),
+        (
+            Frame::Commit(Epoch { boot: 3, attach: 5 }),
+            0,
+            "01 00000001 ffffffff c703 00000008  00000003 00000005",
+        ),
+        (
+            Frame::Refuse { reason: RefuseReason::LOOP, text: b"loop" },
+            4,
+            "01 00000001 ffffffff c704 00000005  01 6c6f6f70",
+        ),
+        (
+            Frame::Server(FACT),
+            0,
+            "01 00000001 ffffffff c705 00000024  00000002 00000007 00000001 \
+             8877665544332211 00000003 00000002 91207d1964ce7f65",
+        ),
+        (Frame::FactsEnd { servers: 2 }, 0, "01 00000001 ffffffff c706 00000004  00000002"),
+    ]
+}
+
+/// Returns the frames about servers and users.
+fn golden_updates() -> Vec<Golden> {
+    vec![
+        (
+            Frame::Withdraw([HostId(3), HostId(4)][..].into()),
+            2,
+            "01 00000001 ffffffff c707 00000008  00000003 00000004",
+        ),
+        (
+            Frame::Users { home: HostId(2), stamps: [1, 2][..].into() },
+            2,
+            "01 00000001 ffffffff c708 00000014  00000002 0000000000000001 0000000000000002",
+        ),
+        (
+            Frame::SyncRequest([HostId(2)][..].into()),
+            1,
+            "01 00000001 ffffffff c709 00000004  00000002",
+        ),
+        (Frame::SyncBegin { home: HostId(2) }, 0, "01 00000001 ffffffff c70a 00000004  00000002"),
+        (
+            Frame::SyncEnd { home: HostId(2), users: 2, digest: USERS },
+            0,
+            "01 00000001 ffffffff c70b 00000010  00000002 00000002 91207d1964ce7f65",
+        ),
+    ]
+}
+
+/// Returns the frames about the link and its path.
+fn golden_link_frames() -> Vec<Golden> {
+    vec![
+        (
+            Frame::Ping(Ping {
+                token: 0xb1,
+                handled_bytes: 0x12345,
+                digest: Some(Digest(0x37cb_6c52_d8dd_9a4f)),
+            }),
+            0,
+            "01 00000001 ffffffff c70c 00000019  \
+             00000000000000b1 0000000000012345 01 37cb6c52d8dd9a4f",
+        ),
+        (
+            Frame::Pong(Ping { token: 0xb1, handled_bytes: 0x678, digest: None }),
+            0,
+            "01 00000001 ffffffff c70d 00000019  \
+             00000000000000b1 0000000000000678 00 0000000000000000",
+        ),
+        (
+            Frame::Ack { handled_bytes: 0x12345 },
+            0,
+            "01 00000001 ffffffff c70e 00000008  0000000000012345",
+        ),
+        (
+            Frame::Move { replacement: HostId(3), address: "bree:3600" },
+            9,
+            "01 00000001 ffffffff c70f 0000000d  00000003 627265653a33363030",
+        ),
+        (Frame::End, 0, "01 00000001 ffffffff c710 00000000"),
+        (
+            Frame::Trace(Trace { token: 0xc1, target: HostId(102), hops: HOPS[..].into() }),
+            2,
+            "01 00000001 ffffffff c711 0000001c  00000000000000c1 00000066 \
+             00000001 00000000 00000002 000000fa",
+        ),
+        (
+            Frame::TraceReply {
+                result: TraceResult::PLAIN,
+                trace: Trace { token: 0xc1, target: HostId(102), hops: HOPS[..].into() },
+            },
+            2,
+            "01 00000001 ffffffff c712 0000001d  00000000000000c1 00000066 03 \
+             00000001 00000000 00000002 000000fa",
+        ),
+    ]
+}
+
+fn golden_frames() -> Vec<Golden> {
+    [golden_handshake(), golden_updates(), golden_link_frames()].concat()
+}
+
+/// Returns code and payload of a frame.
+fn parse_status(frame: &[u8]) -> (StatusCode, &[u8]) {
+    match codec::parse_frame(frame) {
+        Message::Status { destination: HostId::EXTENSION, code, text, .. } => (code, text),
+        message => panic!("no frame of the extension: {message:?}"),
+    }
+}
+
+#[test]
+fn frames_encode_to_golden_bytes() {
+    for (code, (frame, _, hex)) in (0xC700..).zip(golden_frames()) {
+        check_golden(&extension(1, &frame), hex);
+        let golden = parse_hex(hex);
+        let (parsed_code, payload) = parse_status(&golden);
+        assert_eq!((parsed_code, frame.code()), (StatusCode(code), StatusCode(code)));
+        assert_eq!(Frame::parse(StatusCode(code), payload), Some(Ok(frame)), "{hex}");
+    }
+}
+
+#[test]
+fn beginning_of_a_payload_is_a_shorter_list_or_text_or_an_error() {
+    for (frame, valid_beginnings, hex) in golden_frames() {
+        let (golden, code, mut valid) = (parse_hex(hex), frame.code(), 0);
+        let (_, payload) = parse_status(&golden);
+        for beginning in (0..payload.len()).map(|len| &payload[..len]) {
+            match Frame::parse(code, beginning).expect("a known code") {
+                Ok(shorter) => {
+                    let mut reencoded = Vec::new();
+                    shorter.encode_payload(&mut reencoded);
+                    assert_eq!(reencoded, beginning, "{shorter:?}");
+                    assert_ne!(shorter, frame);
+                    valid += 1;
+                }
+                Err(error) => {
+                    assert_eq!(error.code, code);
+                    assert!(matches!(error.fault, Fault::TooShort | Fault::EntryCut), "{error}");
+                }
+            }
+        }
+        assert_eq!(valid, valid_beginnings, "{frame:?}");
+    }
+}
+
+#[test]
+fn bytes_after_the_known_fields_are_ignored() {
+    let mut count = 0;
+    for (frame, valid_beginnings, hex) in golden_frames() {
+        // Lists and texts take the rest of the payload.
+        if valid_beginnings == 0 {
+            let longer = [parse_hex(hex), vec![0xff; 3]].concat();
+            let payload = &longer[15..];
+            assert_eq!(Frame::parse(frame.code(), payload), Some(Ok(frame)), "{hex}");
+            count += 1;
+        }
+    }
+    assert_eq!(count, 11);
+}
+
+#[test]
+fn bits_that_are_not_known_are_ignored() {
+    let mut payload = extension(1, &Frame::Hello(HELLO)).split_off(15);
+    payload[1] = 0xfe;
+    assert_eq!(Frame::parse(StatusCode::HELLO, &payload), Some(Ok(Frame::Hello(HELLO))));
+    payload[1] = 0xff;
+    let moving = Hello { is_moving: true, ..HELLO };
+    assert_eq!(Frame::parse(StatusCode::HELLO, &payload), Some(Ok(Frame::Hello(moving))));
+}
+
+#[test]
+fn unknown_codes_are_no_frames() {
+    for code in (0..0xC700).chain(0xC713..=u16::MAX) {
+        assert_eq!(Frame::parse(StatusCode(code), &[0; 64]), None, "{code:x}");
+    }
+}
+
+#[test]
+fn errors_name_the_frame_and_the_fault() {
+    let ping = |mark| [&[0; 16][..], &[mark], &[0; 8][..]].concat();
+    for (code, payload, fault, text) in [
+        (StatusCode::HELLO, &[1; 47][..], Fault::TooShort, "HELLO ends within a field"),
+        (
+            StatusCode::WITHDRAW,
+            &[0; 7],
+            Fault::EntryCut,
+            "WITHDRAW ends within an entry of its list",
+        ),
+        (
+            StatusCode::MOVE,
+            &[0, 0, 0, 3, 0xff],
+            Fault::NotUtf8,
+            "MOVE has an address that is not UTF-8",
+        ),
+        (StatusCode::PING, &ping(2), Fault::InvalidMark(2), "PING marks an optional field with 2"),
+    ] {
+        let error = ExtensionError { code, fault };
+        assert_eq!(Frame::parse(code, payload), Some(Err(error)));
+        assert_eq!(error.to_string(), text);
+    }
+}
+
+#[test]
+fn digest_of_a_ping_counts_only_if_it_is_marked() {
+    let without = [&[0; 16][..], &[0], &[0xff; 8][..]].concat();
+    let ping = Ping { token: 0, handled_bytes: 0, digest: None };
+    assert_eq!(Frame::parse(StatusCode::PING, &without), Some(Ok(Frame::Ping(ping))));
+}
+
+#[test]
+fn longest_frames_stay_under_1024_bytes() {
+    let ids = vec![HostId(1); IDS_MAX + 1];
+    let stamps = vec![1; STAMPS_MAX + 1];
+    let hops = vec![HOPS[0]; HOPS_MAX + 1];
+    let text = "x".repeat(REFUSE_TEXT_BYTES_MAX + 1);
+    // The frames with this number of entries or bytes fewer than the most and one.
+    let frames = |less: usize| {
+        let trace = |hops| Trace { token: 1, target: HostId(2), hops };
+        let hops = hops[less..].into();
+        [
+            Frame::Withdraw(ids[less..].into()),
+            Frame::SyncRequest(ids[less..].into()),
+            Frame::Users { home: HostId(1), stamps: stamps[less..].into() },
+            Frame::Trace(trace(hops)),
+            Frame::TraceReply { result: TraceResult::HOME, trace: trace(hops) },
+            Frame::Refuse { reason: RefuseReason::LOOP, text: &text.as_bytes()[less..] },
+            Frame::Move { replacement: HostId(1), address: &text[..ADDRESS_BYTES_MAX + 1 - less] },
+        ]
+        .map(|frame| (frame.code(), extension(1, &frame).len()))
+    };
+    assert_eq!(FRAME_BYTES_MAX, 1023);
+    for ((code, longest), (_, too_long)) in frames(1).into_iter().zip(frames(0)) {
+        assert!(longest <= FRAME_BYTES_MAX, "{code:?} has {longest} bytes");
+        assert!(too_long > FRAME_BYTES_MAX, "{code:?} could have more than {longest} bytes");
+    }
+}
+
+#[test]
+fn every_example_in_the_protocol_page_is_a_frame() {
+    let examples = examples("```hex extension\n");
+    assert_eq!(examples.len(), 19);
+    for line in examples {
+        let example = parse_hex(line);
+        let source = HostId::parse(&example[1..]);
+        let (code, payload) = parse_status(&example);
+        let frame = Frame::parse(code, payload).expect("a known code").expect("valid");
+        check_golden(&extension(source.0, &frame), line);
+    }
+}
