@@ -35,6 +35,11 @@ fn classic_codec_survives_its_corpus() {
 }
 
 #[test]
+fn extension_codec_survives_its_corpus() {
+    replay("extension", fuzz::extension_codec);
+}
+
+#[test]
 fn node_survives_its_corpus() {
     replay("node", fuzz::node);
 }

@@ -4,6 +4,8 @@ use std::fmt::Debug;
 
 use crc::limits::FRAME_BYTES_MAX;
 use crc::link::frame_decoder::FrameDecoder;
+use crc::relay::extension::Frame;
+use crc::relay::message::StatusCode;
 use crc::wires::classic::codec as classic_wire;
 use crc::wires::crc::codec as crc_wire;
 use crc::wires::direct::codec as direct_wire;
@@ -86,4 +88,31 @@ pub fn classic_codec(bytes: &[u8]) {
         classic_wire::split_text(bytes, classic_wire::TEXT_BYTES_MAX)
             .all(|piece| piece.len() <= classic_wire::TEXT_BYTES_MAX)
     );
+}
+
+/// Checks the codec of the extension between crc servers. The first byte is the lower byte of the
+/// code, and the rest is the payload. Each parsed frame parses again after encoding, and so does
+/// each beginning of the payload.
+///
+/// # Panics
+/// If a check fails.
+pub fn extension_codec(bytes: &[u8]) {
+    let Some((&code, payload)) = bytes.split_first() else { return };
+    let code = StatusCode(0xC700 | u16::from(code));
+    let is_known = Frame::parse(code, payload).is_some();
+    for len in (0..payload.len().min(64)).chain([payload.len()]) {
+        let result = Frame::parse(code, &payload[..len]);
+        assert_eq!(result.is_some(), is_known, "the payload does not decide that");
+        match result {
+            Some(Ok(frame)) => {
+                assert_eq!(frame.code(), code);
+                let mut reencoded = Vec::new();
+                frame.encode_payload(&mut reencoded);
+                assert!(reencoded.len() <= len, "nothing is added");
+                assert_eq!(Frame::parse(code, &reencoded), Some(Ok(frame)));
+            }
+            Some(Err(error)) => assert_eq!(error.code, code, "{error}"),
+            None => {}
+        }
+    }
 }

@@ -6,7 +6,7 @@ mod codecs;
 mod node;
 mod peer;
 
-pub use self::codecs::{classic_codec, crc_codec, direct_codec};
+pub use self::codecs::{classic_codec, crc_codec, direct_codec, extension_codec};
 pub use self::node::node;
 pub use self::peer::peer;
 
