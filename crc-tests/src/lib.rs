@@ -2,6 +2,7 @@
 //!
 //! - [`sim`]: real nodes over in-memory links in virtual time, driven by a seed.
 //! - [`runner`]: plays scripted cases in the simulator and against real processes.
+//! - [`plain`]: a CRC server with the habits of other programs.
 //! - [`load`]: the load generator, which measures and tests nothing.
 //!
 //! [`frames`] encodes CRC frames for tests, and [`fuzz`] holds the bodies of the fuzz targets.
@@ -12,6 +13,7 @@ mod child;
 pub mod frames;
 pub mod fuzz;
 pub mod load;
+pub mod plain;
 pub mod pty;
 pub mod runner;
 pub mod sim;

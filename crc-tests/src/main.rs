@@ -1,7 +1,9 @@
-//! The command line of the case runner and of its subcommand, the load generator.
+//! The command line of the case runner and of its subcommands, the load generator and the plain
+//! server.
 //!
 //! Exit codes: 0 all cases passed, or the load ran; 1 a case failed, there is no `crc` to test, or
-//! the network failed under the load; 2 wrong usage.
+//! the network failed under the load; 2 wrong usage. Those of the plain server are in
+//! [`crc_tests::plain::process`].
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -11,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Parser, Subcommand};
 use crc_tests::load::{self, LoadArguments};
+use crc_tests::plain::process::{self as plain_server, PlainServerArguments};
 use crc_tests::runner::backend::BackendKind;
 use crc_tests::runner::suite::{CaseReport, StartError, SuiteOptions, run_all};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -53,6 +56,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Subcommands {
     Load(Box<LoadArguments>),
+    PlainServer(PlainServerArguments),
 }
 
 fn main() -> ExitCode {
@@ -61,6 +65,9 @@ fn main() -> ExitCode {
         return load::exec_server(args);
     }
     let mut arguments = Arguments::parse();
+    if let Some(Subcommands::PlainServer(arguments)) = arguments.subcommand {
+        return plain_server::run(&arguments);
+    }
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         // The first signal lets the runner clean up; the second ends it at once.

@@ -5,6 +5,7 @@
 //! one run, to the byte. A client is a bare connection: bytes in, bytes out.
 
 mod peers;
+mod plain;
 mod run;
 mod spec;
 mod store;
@@ -16,15 +17,18 @@ use std::time::Duration;
 
 use crc::id::HostId;
 use crc::link::frame_decoder::FrameDecoder;
-use crc::link::{CloseReason, LinkId, Machine as _, Time};
+use crc::link::{CloseReason, LinkId, Time};
 use crc::node::Node;
 use crc::relay::Identity;
 use crc::wires::Wire;
 use rand::RngExt as _;
 
+use crate::plain::ConnId;
+
 pub use self::peers::{PeerWorld, WALL_CLOCK_START};
+use self::plain::PlainProcess;
 use self::run::Event;
-pub use self::spec::{NetConditions, ServerSpec};
+pub use self::spec::{NetConditions, PlainConditions, PlainSpec, ServerSpec};
 use self::store::MailStores;
 use self::trace::Trace;
 pub use self::trace::{TracedFrame, describe_frame};
@@ -34,7 +38,7 @@ use self::virtual_net::VirtualNet;
 const EVENTS_MAX: u64 = 100_000_000;
 
 /// Identifies a client for the lifetime of its [`World`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId(usize);
 
 /// One end of a traced connection.
@@ -47,16 +51,30 @@ pub enum TraceEnd {
 }
 
 /// One end of a pipe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum PipeEnd {
     Server { server: usize, link: LinkId },
+    PlainServer { server: usize, conn: ConnId },
     Client(ClientId),
 }
 
+impl PipeEnd {
+    /// Returns the number of its server, if it is a server's.
+    fn server(self) -> Option<usize> {
+        match self {
+            Self::Server { server, .. } | Self::PlainServer { server, .. } => Some(server),
+            Self::Client(_) => None,
+        }
+    }
+}
+
+#[derive(Default)]
 struct Server {
     label: String,
-    /// `None` once it was killed or has shut down.
+    /// `None` once it was killed or has shut down, and if it is a plain server.
     node: Option<Node>,
+    /// `Some` if it is a plain server.
+    plain: Option<PlainProcess>,
     parents: Vec<String>,
     /// The first frame of each connection that it accepted, whole.
     first_frames: Vec<Vec<u8>>,
@@ -83,6 +101,8 @@ pub struct World {
     /// Events for server ends that do not read at present.
     deferred_events: HashMap<PipeEnd, VecDeque<Event>>,
     stores: MailStores,
+    /// The conditions of the links towards plain servers.
+    plain_conditions: PlainConditions,
     /// The recorded frames, if recording is enabled.
     trace: Option<Trace<PipeEnd>>,
 }
@@ -98,6 +118,7 @@ impl World {
             non_crc_ends: HashMap::new(),
             deferred_events: HashMap::new(),
             stores: MailStores::default(),
+            plain_conditions: PlainConditions::default(),
             trace: None,
         }
     }
@@ -116,15 +137,7 @@ impl World {
         let mail = self.stores.open(&label);
         let seed = self.net.rng.random();
         let node = Some(Node::with_mail(identity, parents.len(), limits, &mail, seed));
-        let (first_frames, firsts) = (Vec::new(), HashMap::new());
-        self.servers.push(Server {
-            label,
-            node,
-            parents,
-            first_frames,
-            first_frame_decoders: firsts,
-            large_events: 0,
-        });
+        self.servers.push(Server { label, node, parents, ..Server::default() });
         self.drive(self.servers.len() - 1);
         self.servers.len() - 1
     }
@@ -138,7 +151,10 @@ impl World {
     /// Returns the index of the running server with this label.
     #[must_use]
     pub fn server(&self, label: &str) -> Option<usize> {
-        self.servers.iter().position(|server| server.label == label && server.node.is_some())
+        let is_running = |server: &Server| {
+            server.node.is_some() || server.plain.as_ref().is_some_and(PlainProcess::is_running)
+        };
+        self.servers.iter().position(|server| server.label == label && is_running(server))
     }
 
     /// Returns the first frame of each connection that a server accepted.
@@ -159,15 +175,15 @@ impl World {
     /// Ends a server abruptly. Connected hosts see their connections close.
     pub fn kill(&mut self, server: usize) {
         self.servers[server].node = None;
+        if let Some(plain) = &mut self.servers[server].plain {
+            plain.kill();
+        }
         let Self { stores, servers, net, .. } = self;
         stores.crash(&servers[server].label, &mut net.rng);
         let mut ends: Vec<(PipeEnd, PipeEnd)> =
             self.net.pipes.iter().map(|(&a, &b)| (a, b)).collect();
-        ends.retain(|(end, _)| matches!(end, PipeEnd::Server { server: s, .. } if *s == server));
-        ends.sort_by_key(|&(end, _)| match end {
-            PipeEnd::Server { link, .. } => link,
-            PipeEnd::Client(_) => unreachable!("only ends of servers were kept"),
-        });
+        ends.retain(|(end, _)| end.server() == Some(server));
+        ends.sort();
         for (end, other) in ends {
             self.close_pipe(end, other);
         }
@@ -192,14 +208,10 @@ impl World {
     pub fn connect_on(&mut self, server: usize, wire: Wire) -> ClientId {
         let client = ClientId(self.clients.len());
         self.clients.push(Client::default());
-        let now = self.net.now;
-        match self.servers[server].node.as_mut().filter(|node| !node.is_stopping()) {
-            Some(node) => {
-                let link = node.open_link(now, wire);
-                self.open_pipe(PipeEnd::Client(client), server, link, wire);
-                self.drive(server);
-            }
-            None => self.clients[client.0].is_closed = true,
+        if self.accept(PipeEnd::Client(client), server, wire) {
+            self.drive(server);
+        } else {
+            self.clients[client.0].is_closed = true;
         }
         client
     }
@@ -250,18 +262,23 @@ impl World {
 
     /// Cuts the link between a server and its parent. Both sides see it close.
     pub fn cut_uplink(&mut self, server: usize) {
-        let Some(node) = self.node(server) else {
+        let Some(end) = self.uplink_end(server) else {
             return;
         };
-        let Some(link) = node.links().map(|l| l.id()).find(|&l| node.relay().is_uplink(l)) else {
-            return;
-        };
-        let end = PipeEnd::Server { server, link };
         if let Some(&other) = self.net.pipes.get(&end) {
             self.close_pipe(end, other);
             let reason = CloseReason::Io("connection reset".to_owned());
             self.net.schedule(self.net.now, Event::Closed(end, reason));
         }
+    }
+
+    fn uplink_end(&self, server: usize) -> Option<PipeEnd> {
+        if let Some(plain) = self.plain(server) {
+            return Some(PipeEnd::PlainServer { server, conn: plain.uplink()? });
+        }
+        let node = self.node(server)?;
+        let link = node.links().map(|link| link.id()).find(|&l| node.relay().is_uplink(l))?;
+        Some(PipeEnd::Server { server, link })
     }
 
     /// Runs until no event is pending. Timers that are not yet due do not count.
@@ -298,7 +315,9 @@ impl World {
     /// Returns the recorded frames in the order in which they were sent.
     pub fn traced_frames(&self) -> impl Iterator<Item = TracedFrame<TraceEnd>> {
         let end = |end: PipeEnd| match end {
-            PipeEnd::Server { server, .. } => TraceEnd::Server(server),
+            PipeEnd::Server { server, .. } | PipeEnd::PlainServer { server, .. } => {
+                TraceEnd::Server(server)
+            }
             PipeEnd::Client(client) => TraceEnd::Client(client),
         };
         self.trace.iter().flat_map(Trace::frames).map(move |frame| TracedFrame {

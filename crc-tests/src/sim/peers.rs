@@ -307,7 +307,8 @@ impl PeerWorld {
         let peer = self.peers[end.peer].peer.as_mut().expect("alive");
         let bytes = peer.unsent(end.link).to_vec();
         peer.sent(end.link, bytes.len());
-        self.net.send(to, &bytes, NetEvent::Bytes);
+        let splits_writes = self.net.conditions.splits_writes;
+        self.net.send(to, &bytes, splits_writes, NetEvent::Bytes);
     }
 
     fn close_pipe(&mut self, end: PipeEnd, other: PipeEnd) {

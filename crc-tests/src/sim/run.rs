@@ -21,6 +21,8 @@ pub(super) enum Event {
     Closed(PipeEnd, CloseReason),
     /// A dial arrives at its target.
     Dialled { from: PipeEnd, label: String },
+    /// A plain server reads once.
+    PlainRead(PipeEnd),
     /// A mail store handles its pending requests.
     Store { server: usize },
     /// A server resumes reading from an end.
@@ -112,10 +114,20 @@ impl World {
                     self.drive(server);
                 }
             }
+            Event::Bytes(PipeEnd::PlainServer { server, conn }, bytes) => {
+                self.receive_plain(server, conn, &bytes);
+            }
+            Event::PlainRead(end) => self.read_plain_once(end),
+            Event::Closed(PipeEnd::PlainServer { server, conn }, _) => {
+                self.close_plain(server, conn);
+            }
             Event::Dialled { from: PipeEnd::Server { server, link }, label } => {
                 self.complete_dial(server, link, &label);
             }
-            Event::Dialled { .. } => unreachable!("clients do not dial"),
+            Event::Dialled { from: PipeEnd::PlainServer { server, conn }, label } => {
+                self.complete_plain_dial(server, conn, &label);
+            }
+            Event::Dialled { from: PipeEnd::Client(_), .. } => unreachable!("clients do not dial"),
             Event::Store { server } => {
                 let replies = self.stores.run_pending(&self.servers[server].label);
                 if let Some(node) = &mut self.servers[server].node {
@@ -140,19 +152,26 @@ impl World {
         }
         let now = self.net.now;
         let end = PipeEnd::Server { server, link };
-        let accepts = |node: &Node| !node.is_stopping();
-        let parent =
-            self.server(label).filter(|&p| self.servers[p].node.as_ref().is_some_and(accepts));
-        let Some(parent) = parent else {
+        let parent = self.server(label);
+        if !parent.is_some_and(|parent| self.accept(end, parent, Wire::CRC)) {
             let reason = CloseReason::Io("connection refused".to_owned());
             return self.handle_event(Event::Closed(end, reason));
-        };
-        let node = self.servers[parent].node.as_mut().expect("a running parent");
-        let accepted = node.open_link(now, Wire::CRC);
-        self.open_pipe(end, parent, accepted, Wire::CRC);
+        }
         let node = self.servers[server].node.as_mut().expect("a running child");
         node.dialled(now, link, &Origin::default());
         self.drive(server);
+    }
+
+    /// Connects an end with a server, unless that is stopping or does not speak the wire. Returns
+    /// whether it accepted.
+    pub(super) fn accept(&mut self, from: PipeEnd, server: usize, wire: Wire) -> bool {
+        let now = self.net.now;
+        if let Some(node) = self.servers[server].node.as_mut().filter(|node| !node.is_stopping()) {
+            let link = node.open_link(now, wire);
+            self.open_pipe(from, server, link, wire);
+            return true;
+        }
+        wire == Wire::CRC && self.accept_plain(from, server)
     }
 
     /// Returns whether a server reads what arrives at its end of a pipe.
@@ -261,8 +280,10 @@ impl World {
             return 0;
         };
         let bytes = pieces.concat();
+        let is_whole = matches!(to, PipeEnd::PlainServer { .. });
         let count = match self.net.rng.random_range(0..4) {
             0 => 0,
+            _ if is_whole => bytes.len(),
             1 => bytes.len(),
             _ => self.net.rng.random_range(0..=bytes.len()),
         };
@@ -294,7 +315,11 @@ impl World {
             let wire = self.non_crc_ends.get(&from).copied().unwrap_or(Wire::CRC);
             trace.record(self.net.now, from, to, wire, bytes);
         }
-        self.net.send(to, bytes, Event::Bytes);
+        let splits_writes = match to {
+            PipeEnd::PlainServer { .. } => self.plain_conditions.splits_writes,
+            _ => self.net.conditions.splits_writes,
+        };
+        self.net.send(to, bytes, splits_writes, Event::Bytes);
     }
 
     pub(super) fn open_pipe(&mut self, from: PipeEnd, server: usize, link: LinkId, wire: Wire) {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use crc::limits::Limits;
 
+use crate::plain::Habits;
+
 /// The conditions of all links.
 #[derive(Clone, Copy, Debug)]
 pub struct NetConditions {
@@ -16,6 +18,39 @@ pub struct NetConditions {
 impl Default for NetConditions {
     fn default() -> Self {
         Self { delay_max: Duration::from_millis(2), splits_writes: false }
+    }
+}
+
+/// The conditions of all links towards plain servers, beside their delay.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PlainConditions {
+    /// Whether each write to a plain server arrives in random pieces of at most 40 bytes.
+    pub splits_writes: bool,
+    /// Whether a plain server reads late, so that one read has the bytes of several writes.
+    pub coalesces_writes: bool,
+}
+
+/// The parameters of a plain server.
+#[derive(Clone, Debug)]
+pub struct PlainSpec {
+    /// Its address in the simulator, by which other servers dial it.
+    pub label: String,
+    /// Its id.
+    pub id: u32,
+    /// Its name on the wire.
+    pub name: String,
+    /// The label of its parent, which it dials once.
+    pub parent: Option<String>,
+    /// Its habits.
+    pub habits: Habits,
+}
+
+impl PlainSpec {
+    /// Returns a server named and labelled as [`ServerSpec::new`] does.
+    #[must_use]
+    pub fn new(id: u32, parent: Option<u32>, habits: Habits) -> Self {
+        let label_of = |id| format!("s{id}");
+        Self { label: label_of(id), id, name: label_of(id), parent: parent.map(label_of), habits }
     }
 }
 

@@ -3,9 +3,11 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
+use crc::id::HostId;
 use crc::internal::Printable;
 use crc::link::Time;
 use crc::link::frame_decoder::FrameDecoder;
+use crc::relay::extension;
 use crc::relay::message::{HostKind, Message};
 use crc::wires::Wire;
 use crc::wires::classic::codec as classic;
@@ -101,6 +103,11 @@ pub fn describe_frame(frame: &[u8]) -> String {
                 "{kind:02x} {host} registration, source {source}, last hop {last_hop}, \
                  name {name}, info {info}"
             )
+        }
+        Message::Status { source, destination: HostId::EXTENSION, code, text }
+            if let Some(Ok(frame)) = extension::Frame::parse(code, text) =>
+        {
+            format!("{kind:02x} extension, source {source}, {frame:?}")
         }
         Message::Status { source, destination, code, text } => {
             let (code, text) = (code.0, quote(text));

@@ -56,15 +56,16 @@ impl<End: Copy + Eq + Hash, Event> VirtualNet<End, Event> {
         self.rng.random_range(Duration::ZERO..=self.conditions.delay_max)
     }
 
-    /// Sends bytes to an end, split as the conditions say.
+    /// Sends bytes to an end, split at random or not.
     pub(super) fn send(
         &mut self,
         to: End,
         mut bytes: &[u8],
+        splits_writes: bool,
         event: impl Fn(End, Vec<u8>) -> Event,
     ) {
         while !bytes.is_empty() {
-            let count = match self.conditions.splits_writes {
+            let count = match splits_writes {
                 true => self.rng.random_range(1..=bytes.len().min(40)),
                 false => bytes.len().min(READ_BYTES_PER_TURN),
             };
