@@ -40,6 +40,7 @@ impl Values {
             token,
             replay_token,
             handled_bytes,
+            known: Epoch { boot: attach, attach: boot },
         };
         let ping = Ping { token, handled_bytes, digest: self.has_digest.then_some(digest) };
         let trace = Trace { token, target: id, hops: self.hops[..].into() };
@@ -47,7 +48,7 @@ impl Values {
             0 => Frame::ReadsCutFrames(self.text.as_bytes()),
             1 => Frame::Hello(hello),
             2 => Frame::Offer(hello),
-            3 => Frame::Commit(epoch),
+            3 => Frame::Commit { epoch, known: hello.known },
             4 => Frame::Refuse { reason: RefuseReason(reason), text: self.text.as_bytes() },
             5 => Frame::Server(ServerFact { id, epoch, nonce, via, users, digest }),
             6 => Frame::FactsEnd { servers },

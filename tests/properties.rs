@@ -300,7 +300,7 @@ proptest! {
                 }
             }
             for host in node.relay().hosts().iter() {
-                if let FirstLink::Link(link) = host.first_link {
+                if let FirstLink::Link(link) = node.relay().first_link(host) {
                     prop_assert!(live.contains(&link), "{} is behind a link that is gone", host.id);
                 }
                 prop_assert!(host.id.is_registrable() && host.id != HostId(1));

@@ -128,6 +128,21 @@ pub const SPLIT_QUIT_QUEUE_BYTES: usize = 64;
 /// Quit text of users that did not rejoin after a split.
 pub const SPLIT_QUIT_TEXT: &[u8] = b"split";
 
+/// Quit text of a host whose id another host has registered earlier, or a server has.
+pub const TAKEN_QUIT_TEXT: &[u8] = b"id taken";
+
+/// Default of `--ping-interval`: time after which a silent server is asked whether it lives.
+pub const PING_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Default of `--ping-timeout`: time after which the link to a silent server is closed.
+pub const PING_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Time for which the answer to a trace is waited for.
+pub const TRACE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Maximum number of traces that wait for an answer. Further ones are not passed back.
+pub const TRACES_MAX: usize = 1024;
+
 /// Interval between two batches of hosts that leave after the grace.
 pub const SPLIT_BATCH_INTERVAL: Duration = Duration::from_millis(1);
 
@@ -233,6 +248,10 @@ pub struct Limits {
     pub register_deadline: Duration,
     /// `--split-grace`, see [`SPLIT_GRACE`].
     pub split_grace: Duration,
+    /// `--ping-interval`, see [`PING_INTERVAL`].
+    pub ping_interval: Duration,
+    /// `--ping-timeout`, see [`PING_TIMEOUT`].
+    pub ping_timeout: Duration,
     /// `--classic-interval`, see [`CLASSIC_ALIVE_INTERVAL`].
     pub classic_alive_interval: Duration,
     /// `--mail-messages`, see [`MAIL_MESSAGES_MAX`].
@@ -254,6 +273,8 @@ impl Default for Limits {
             announce_batch_delay_min: ANNOUNCE_BATCH_DELAY_MIN,
             register_deadline: REGISTER_DEADLINE,
             split_grace: SPLIT_GRACE,
+            ping_interval: PING_INTERVAL,
+            ping_timeout: PING_TIMEOUT,
             classic_alive_interval: CLASSIC_ALIVE_INTERVAL,
             mail_messages_max: MAIL_MESSAGES_MAX,
             mail_bytes_max: MAIL_BYTES_MAX,

@@ -70,8 +70,17 @@ pub enum CloseReason {
     ServerQuit(Vec<u8>),
     /// The parent is this server itself, or can be reached by another link.
     RoutingLoop(HostId),
+    /// Another host registered this id earlier elsewhere in the network.
+    IdTaken(HostId),
+    /// The server at the other end sent nothing for too long.
+    Silent {
+        /// Time since the last byte.
+        silence: std::time::Duration,
+    },
     /// The parent refused the id.
     IdRefused(HostId),
+    /// The other end showed that it speaks the extension after this end took it for plain.
+    LateHello,
     /// This server takes another id and has to register anew.
     Renumbered,
     /// This server shuts down.
@@ -104,7 +113,10 @@ impl CloseReason {
             Self::Kicked(text) => return text.clone(),
             Self::ServerQuit(text) => format!("server quit: {}", shown(text)),
             Self::RoutingLoop(id) => format!("a loop: server {id} can be reached already"),
+            Self::IdTaken(id) => format!("id {id} is taken"),
+            Self::Silent { .. } => "no answer".to_owned(),
             Self::IdRefused(id) => format!("the parent refused id {id}"),
+            Self::LateHello => "HELLO came too late".to_owned(),
             Self::Renumbered => "this server takes another id".to_owned(),
             Self::Shutdown => "server shutdown".to_owned(),
         };
@@ -133,6 +145,11 @@ impl fmt::Display for CloseReason {
             Self::ServerQuit(text) => write!(f, "server quit: {}", shown(text)),
             Self::RoutingLoop(id) => write!(f, "a loop: server {id} can be reached already"),
             Self::IdRefused(id) => write!(f, "the parent refused id {id}"),
+            Self::IdTaken(id) => write!(f, "another host registered id {id} earlier"),
+            Self::Silent { silence } => write!(f, "no answer for {} s", silence.as_secs()),
+            Self::LateHello => {
+                f.write_str("the neighbour speaks the extension after all; joining again")
+            }
             Self::Renumbered => f.write_str("this server takes another id"),
             Self::Shutdown => f.write_str("server shutdown"),
         }

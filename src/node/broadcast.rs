@@ -125,7 +125,7 @@ impl Node {
         if !is_recipient || host.join_seq() >= broadcast.join_seq_end {
             return Decision::Skip;
         }
-        let FirstLink::Link(next_hop) = host.first_link else {
+        let FirstLink::Link(next_hop) = self.relay.first_link(host) else {
             return Decision::SendSilently;
         };
         // At most half of the queue's maximum, which leaves room for other frames.

@@ -91,7 +91,8 @@ impl Node {
     pub(super) fn deliver_ready_mail(&mut self) {
         while let Some(user) = self.links.spool.next_ready() {
             let host = self.relay.hosts().get(user);
-            let Some(FirstLink::Link(link)) = host.map(|host| host.first_link) else {
+            let first_link = host.map(|host| self.relay.first_link(host));
+            let Some(FirstLink::Link(link)) = first_link else {
                 self.links.spool.on_unreachable();
                 continue;
             };

@@ -82,6 +82,18 @@ impl Node {
         }
     }
 
+    /// Lets the relay decide which protocol a server speaks that has just registered, if all of its
+    /// input has been handled.
+    #[inline]
+    pub(super) fn settle_introduction(&mut self, id: LinkId) {
+        if self.relay.is_undecided(id)
+            && self.links.get(id).is_some_and(|link| !link.decoder.has_partial_frame())
+        {
+            let now = self.links.now;
+            self.relay.settle_as_plain(now, id, &mut self.links);
+        }
+    }
+
     /// Handles the frame at the front of `bytes` in the link's session; if it is a chat, with those
     /// behind it that continue its run.
     fn handle_frame(&mut self, id: LinkId, bytes: &[u8], len: usize) -> Flow {

@@ -35,6 +35,8 @@ pub struct Link {
     pub(super) traffic: Traffic,
     pub(super) peer_addr: Option<SocketAddr>,
     pub(super) opened_at: Time,
+    /// When bytes last arrived.
+    pub(super) received_at: Time,
     /// The node has ended the link; the connection is to be closed.
     pub(super) is_closing: bool,
     /// The last read brought many new hosts.

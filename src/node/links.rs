@@ -76,6 +76,7 @@ impl Links {
             traffic: Traffic::default(),
             peer_addr,
             opened_at,
+            received_at: opened_at,
             is_closing: false,
             is_bursting: false,
             unacked_mail: 0,
@@ -245,6 +246,10 @@ impl Outbox for Links {
         self.get(id).map_or(0, |link| link.queue.len())
     }
 
+    fn received_at(&self, id: LinkId) -> Time {
+        self.get(id).map_or(self.now, |link| link.received_at)
+    }
+
     fn link_registered(&mut self, id: LinkId, kind: HostKind) -> bool {
         let Some(link) = self.get_mut(id) else { return false };
         link.kind = kind;
@@ -262,6 +267,10 @@ impl Outbox for Links {
         let link = self.open(Wire::CRC, None);
         self.actions.push_back(Action::Dial { target: parent, link });
         link
+    }
+
+    fn awaits_hosts(&self) -> bool {
+        !self.spool.is_idle()
     }
 
     fn host_up(&mut self, host: &Host) {

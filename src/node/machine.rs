@@ -51,10 +51,12 @@ impl Machine for Node {
             return;
         };
         link.traffic.bytes_in += bytes.len() as u64;
+        link.received_at = now;
         match &mut link.deferred_input {
             Some(input) => input.extend_from_slice(bytes),
             None => {
                 self.decode_input(id, bytes, direct_write);
+                self.settle_introduction(id);
                 self.run_pending(now);
             }
         }

@@ -58,7 +58,7 @@ impl HostEntry {
             name: lossy(host.name()),
             info: lossy(host.info()),
             first_link_id: node.relay().first_link_host(host),
-            is_lost: matches!(host.first_link, FirstLink::Split(_)),
+            is_lost: matches!(node.relay().first_link(host), FirstLink::Split(_)),
             wire: None,
         }
     }

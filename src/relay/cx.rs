@@ -8,7 +8,7 @@ use super::notice::Notice;
 use super::outbox::Outbox;
 use super::send;
 use super::timers::{Timer, Timers};
-use super::topology::{Slot, Topology};
+use super::topology::{Home, Slot, Topology};
 use crate::id::HostId;
 use crate::limits::Limits;
 use crate::link::{LinkId, Time};
@@ -34,10 +34,21 @@ impl<O: Outbox> RelayCx<'_, O> {
     }
 
     /// Adds a host whose id is not in the table and returns its slot.
-    pub(super) fn add_host(&mut self, registration: &Registration<'_>, link: LinkId) -> Slot {
-        let slot = self.topology.insert_host(registration, link);
+    pub(super) fn add_host(
+        &mut self,
+        registration: &Registration<'_>,
+        home: Home,
+        stamp: u64,
+    ) -> Slot {
+        let slot = self.topology.insert_host(registration, home, stamp);
         self.out.host_up(self.topology.hosts().host(slot));
         slot
+    }
+
+    /// Adds a host of this server, at the other end of `link` or behind the plain neighbour there.
+    pub(super) fn add_own_host(&mut self, registration: &Registration<'_>, link: LinkId) -> Slot {
+        let stamp = self.topology.next_stamp();
+        self.add_host(registration, Home::Link(link.index), stamp)
     }
 
     /// Announces a host that has just been added.
@@ -64,12 +75,29 @@ impl<O: Outbox> RelayCx<'_, O> {
         self.announcements.begin_burst(self.topology, link, &mut clock, self.out);
     }
 
+    /// Starts to announce on a link that has become an extended one.
+    pub(super) fn begin_extended(&mut self, link: LinkId) {
+        let mut clock = Clock { now: self.now, timers: self.timers };
+        self.announcements.begin_extended(link, &mut clock);
+    }
+
+    /// Announces the new stamp of a host.
+    pub(super) fn reannounce(&mut self, id: HostId) {
+        self.announcements.reannounce(self.topology, id, self.out);
+    }
+
     /// Announces that a host has left, see [`Announcements::announce_quit`].
     pub(super) fn announce_quit(&mut self, id: HostId, text: &[u8]) {
         let Some(host) = self.topology.hosts().get(id) else { return };
         let mut clock = Clock { now: self.now, timers: self.timers };
         let (topology, is_stopping) = (&*self.topology, self.is_stopping);
         self.announcements.announce_quit(topology, host, text, is_stopping, &mut clock, self.out);
+    }
+
+    /// Announces that a server behind a plain neighbour has left, to those to which it was
+    /// announced as a host of a home.
+    pub(super) fn announce_server_quit(&mut self, id: HostId) {
+        self.announcements.announce_server_quit(self.topology, id, self.out);
     }
 
     /// Sends the quit of a user over one link.

@@ -8,6 +8,7 @@ use std::fmt;
 
 use crate::id::HostId;
 use crate::printable::{Excerpt, Printable};
+use crate::relay::extension::codec::frame_name;
 
 /// The kind of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -153,6 +154,11 @@ impl fmt::Display for Summary<'_> {
         match *self.0 {
             Message::Registration(Registration { kind, source, last_hop, name, .. }) => {
                 write!(f, "registration of {kind} {source} {} by {last_hop}", Printable(name))
+            }
+            Message::Status { source, destination: HostId::EXTENSION, code, .. }
+                if let Some(name) = frame_name(code) =>
+            {
+                write!(f, "{name} from {source}")
             }
             Message::Status { source, destination, code, text } => {
                 let (code, text) = (code.0, Excerpt(text));

@@ -33,19 +33,24 @@ mod peering;
 #[cfg(test)]
 mod recorder;
 mod router;
+mod routes;
 mod send;
 mod timers;
 mod topology;
 
 use std::fmt;
 
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
 pub use self::mail_text::encode_mail_text;
 pub use self::outbox::Outbox;
-pub use self::topology::{FirstLink, Host, HostTable, Identity, SplitId};
+pub use self::topology::{FirstLink, Home, Host, HostTable, Identity, ServerKey, SplitId};
 
 use self::announcements::Announcements;
 use self::announcements::pacing::Clock;
 use self::cx::RelayCx;
+use self::extension::Nonce;
 use self::message::{HostKind, Message, Summary};
 use self::notice::Notice;
 use self::peering::Peering;
@@ -55,6 +60,9 @@ use self::topology::Topology;
 use crate::id::{HostId, WideId};
 use crate::limits::Limits;
 use crate::link::{CloseReason, LinkId, Time};
+
+/// Separates the nonce from the other random choices of a seed.
+const NONCE_SEED: u64 = 0x6372_6320_6e6f_6e63;
 
 /// The reason for which [`Relay::kick`] failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,10 +113,11 @@ impl Relay {
     /// parents begins with the first [`Relay::advance`]. `seed` decides ids and delays.
     #[must_use]
     pub fn new(identity: Identity, parent_count: usize, limits: Limits, seed: u64) -> Self {
+        let nonce = Nonce(StdRng::seed_from_u64(seed ^ NONCE_SEED).random());
         Self {
             limits,
             is_stopping: false,
-            topology: Topology::new(identity),
+            topology: Topology::new(identity, nonce),
             announcements: Announcements::new(&limits),
             peering: Peering::new(parent_count, seed),
             router: Router::default(),
@@ -165,6 +174,12 @@ impl Relay {
         self.peering.is_uplink(link)
     }
 
+    /// Returns the next hop towards a host.
+    #[must_use]
+    pub fn first_link(&self, host: &Host) -> FirstLink {
+        self.topology.first_link(host)
+    }
+
     /// Returns the id of the adjacent host that leads to `host`; during a split, that of the lost
     /// server.
     #[must_use]
@@ -181,7 +196,21 @@ impl Relay {
     /// Sends this server's registration over a link that [`Outbox::dial`] opened and that is
     /// connected now.
     pub fn dialled(&mut self, link: LinkId, out: &mut impl Outbox) {
-        peering::register_with_parent(&self.topology, link, out);
+        self.peering.register_with_parent(&self.topology, link, out);
+    }
+
+    /// Returns whether the frame that follows decides which protocol the server at the other end of
+    /// a link speaks.
+    #[must_use]
+    pub fn is_undecided(&self, link: LinkId) -> bool {
+        self.peering.is_undecided(link)
+    }
+
+    /// Handles that no frame follows the registration of the server at the other end of a link: the
+    /// server speaks plain CRC.
+    pub fn settle_as_plain(&mut self, now: Time, link: LinkId, out: &mut impl Outbox) {
+        let (peering, _, mut cx) = self.event(now, out);
+        peering.settle_as_plain(link, &mut cx);
     }
 
     /// Handles a message that arrived over a link. The link must not have been passed to
@@ -202,6 +231,11 @@ impl Relay {
         log::debug!("link {link}: {}", Summary(message));
         let (peering, router, mut cx) = self.event(now, out);
         let cx = &mut cx;
+        let is_extension =
+            matches!(message, Message::Status { destination: HostId::EXTENSION, .. });
+        if !is_extension && peering.is_undecided(link) {
+            peering.settle_as_plain(link, cx);
+        }
         match *message {
             Message::Registration(registration) => {
                 peering.handle_registration(link, &registration, cx);
@@ -279,6 +313,8 @@ impl Relay {
                 Timer::Claim(id) => peering.on_claim_due(id, &mut cx),
                 Timer::AnnounceBatch => cx.announcements.on_batch_due(),
                 Timer::Pace(link) => cx.on_pace_due(link),
+                Timer::Liveness(link) => peering.on_liveness_due(link, &mut cx),
+                Timer::Probe(link) => peering.on_probe_due(link, &mut cx),
             }
         }
         let (peering, _, mut cx) = self.event(now, out);
@@ -322,11 +358,8 @@ impl Relay {
         out: &mut impl Outbox,
     ) -> Result<(), KickError> {
         let host = self.topology.hosts().get(id).ok_or(KickError::UnknownId)?;
-        let first_link = match host.first_link {
-            FirstLink::Link(link) => Some(link).filter(|_| self.topology.is_adjacent(host)),
-            FirstLink::Split(_) => None,
-        };
-        let Some(link) = first_link else {
+        let next_hop = self.topology.next_hop(host).filter(|_| self.topology.is_adjacent(host));
+        let Some(link) = next_hop else {
             return Err(KickError::NotAdjacent(self.topology.first_link_host(host)));
         };
         if host.kind == HostKind::User {

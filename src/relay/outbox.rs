@@ -4,7 +4,7 @@ use super::message::{HostKind, Message};
 use super::notice::Notice;
 use super::topology::Host;
 use crate::id::HostId;
-use crate::link::{CloseReason, LinkId};
+use crate::link::{CloseReason, LinkId, Time};
 
 /// Carries out the decisions of the relay. Delivering to a link that is about to close does
 /// nothing.
@@ -15,6 +15,8 @@ pub trait Outbox {
     fn notify(&mut self, link: LinkId, server: HostId, notice: &Notice<'_>);
     /// Returns the number of unsent bytes in the send queue of a link.
     fn unsent_bytes(&self, link: LinkId) -> usize;
+    /// Returns when bytes last arrived over a link.
+    fn received_at(&self, link: LinkId) -> Time;
     /// Records the kind of host that a link has registered as, which decides its limits. Returns
     /// whether registrations and quits of hosts are delivered on its wire.
     fn link_registered(&mut self, link: LinkId, kind: HostKind) -> bool;
@@ -22,6 +24,9 @@ pub trait Outbox {
     fn close(&mut self, link: LinkId, reason: CloseReason);
     /// Opens a link to a parent, by its index in the list of parents.
     fn dial(&mut self, parent: usize) -> LinkId;
+    /// Returns whether something waits for hosts that cannot be reached: if not,
+    /// [`Outbox::host_up`] is not called for hosts whose server is back.
+    fn awaits_hosts(&self) -> bool;
     /// Records that a host can be reached: it joined, or rejoined after a split.
     fn host_up(&mut self, host: &Host);
     /// Records that a host has left the table.

@@ -17,6 +17,8 @@ pub(super) struct Recorder {
     lines: Vec<String>,
     /// Unsent bytes of the links whose queues are not empty.
     pub(super) unsent: BTreeMap<LinkId, usize>,
+    /// When bytes last arrived over a link.
+    pub(super) received: BTreeMap<LinkId, Time>,
     /// Links whose wires carry no announcements.
     pub(super) without_presence: BTreeSet<LinkId>,
     dialled: u32,
@@ -67,6 +69,10 @@ impl Outbox for Recorder {
         self.unsent.get(&link).copied().unwrap_or(0)
     }
 
+    fn received_at(&self, link: LinkId) -> Time {
+        self.received.get(&link).copied().unwrap_or_default()
+    }
+
     fn link_registered(&mut self, link: LinkId, _kind: HostKind) -> bool {
         !self.without_presence.contains(&link)
     }
@@ -78,6 +84,10 @@ impl Outbox for Recorder {
     fn dial(&mut self, _parent: usize) -> LinkId {
         self.dialled += 1;
         LinkId { index: 100 + self.dialled, generation: 1 }
+    }
+
+    fn awaits_hosts(&self) -> bool {
+        false
     }
 
     fn host_up(&mut self, _host: &Host) {}
@@ -107,6 +117,7 @@ impl Bench {
     /// Handles a message and checks the relay.
     pub(super) fn receive(&mut self, link: u32, message: &Message<'_>) {
         self.relay.receive(self.now, link_id(link), message, &mut self.out);
+        self.relay.settle_as_plain(self.now, link_id(link), &mut self.out);
         self.relay.check();
     }
 

@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 
 use super::announcements::Announcements;
 use super::cx::RelayCx;
+use super::extension::Frame;
 use super::mail_text::{encode_mail_text, parse_mail_text};
 use super::message::{HostKind, Message, StatusCode};
 use super::notice::Notice;
 use super::outbox::Outbox;
 use super::peering::{DeferredMessage, Peering};
-use super::send;
 use super::topology::{FirstLink, Role, SplitId, Topology};
 use crate::id::{HostId, WideId};
 use crate::limits::{STATUS_UPDATE_BYTES_MAX, STATUS_UPDATES_MAX};
@@ -54,7 +54,7 @@ fn route(
         return Route::FalseSource;
     }
     let Some(host) = topology.hosts().get(destination) else { return Route::UnknownId };
-    match host.first_link {
+    match topology.first_link(host) {
         FirstLink::Split(split) => Route::Defer(split),
         FirstLink::Link(next_hop) if next_hop == link => {
             let is_to_itself = destination == source && host.kind == HostKind::User;
@@ -136,7 +136,7 @@ impl Router {
         cx: &mut RelayCx<'_, O>,
     ) {
         if destination == HostId::EXTENSION {
-            return handle_extension(link, source, code, peering, cx);
+            return handle_extension(link, source, (code, text), peering, cx);
         }
         let is_for_us = destination == HostId::NONE || destination == cx.topology.own_id();
         if let Role::Unregistered { is_uplink: true, .. } = cx.topology.link(link).role()
@@ -160,7 +160,7 @@ impl Router {
             log::info!("link {link}: status {} from {source}: {}", code.0, Excerpt(text));
             return self.record_status(text);
         }
-        match cx.topology.hosts().get(destination).map(|host| host.first_link) {
+        match cx.topology.hosts().get(destination).map(|host| cx.topology.first_link(host)) {
             Some(FirstLink::Link(next_hop)) if next_hop != link => {
                 forward_status(next_hop, (source, destination), code, text, cx);
             }
@@ -208,18 +208,14 @@ fn forward_status<O: Outbox>(
 fn handle_extension<O: Outbox>(
     link: LinkId,
     source: HostId,
-    code: StatusCode,
-    peering: &Peering,
+    (code, text): (StatusCode, &[u8]),
+    peering: &mut Peering,
     cx: &mut RelayCx<'_, O>,
 ) {
-    let state = cx.topology.link(link);
-    if code != StatusCode::READS_CUT_FRAMES || state.host_id() != Some(source) {
-        return;
-    }
-    // The server that dialled shows it first, so that no other program gets an unknown status.
-    let must_answer = state.is_server() && !peering.is_uplink(link);
-    if cx.on_reads_cut_frames(link) && must_answer {
-        send::send_reads_cut_frames(cx.topology, link, cx.out);
+    match Frame::parse(code, text) {
+        Some(Ok(frame)) => peering.handle_extension(link, source, &frame, cx),
+        Some(Err(error)) => log::debug!("link {link}: {error}"),
+        None => peering.settle_as_plain(link, cx),
     }
 }
 
@@ -295,17 +291,15 @@ pub(super) fn forward_mail<O: Outbox>(
     text: &[u8],
     cx: &mut RelayCx<'_, O>,
 ) -> Option<LinkId> {
-    let FirstLink::Link(link) = cx.topology.hosts().get(destination)?.first_link else {
-        return None;
-    };
+    let link = cx.topology.next_hop(cx.topology.hosts().get(destination)?)?;
     if cx.topology.link(link).is_user() {
         deliver_mail(link, sender, destination, text, cx);
         return Some(link);
     }
     // A lost sender may be unknown to a server that joined since, which would drop the chat.
-    let is_on_this_side = |source| match cx.topology.hosts().get(source)?.first_link {
-        FirstLink::Link(other) => Some(other != link),
-        FirstLink::Split(_) => None,
+    let is_on_this_side = |source| {
+        let host = cx.topology.hosts().get(source)?;
+        Some(cx.topology.next_hop(host)? != link)
     };
     if let Some(source) = sender_host.filter(|&source| is_on_this_side(source) == Some(true)) {
         cx.introduce(source, link);

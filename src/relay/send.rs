@@ -1,7 +1,8 @@
 //! Sends messages in the form that the other end of a link takes: frames to servers, notices to
 //! clients.
 
-use super::message::{Message, StatusCode};
+use super::extension::Frame;
+use super::message::Message;
 use super::notice::Notice;
 use super::outbox::Outbox;
 use super::topology::{Host, Topology};
@@ -24,6 +25,19 @@ pub(super) fn send_answer(
     }
 }
 
+/// Sends a frame of the extension over `link`.
+pub(super) fn send_extension(
+    topology: &Topology,
+    link: LinkId,
+    frame: &Frame<'_>,
+    out: &mut impl Outbox,
+) {
+    let mut text = Vec::new();
+    frame.encode_payload(&mut text);
+    let (source, destination) = (topology.own_id(), HostId::EXTENSION);
+    out.deliver(link, &Message::Status { source, destination, code: frame.code(), text: &text });
+}
+
 /// Sends the registration of a known host over `link`.
 pub(super) fn send_registration(
     topology: &Topology,
@@ -33,13 +47,19 @@ pub(super) fn send_registration(
 ) {
     let registration = host.registration(topology.own_id());
     if topology.link(link).is_server() {
+        if topology.link(link).is_extended() {
+            let home = topology.home_id(host);
+            let stamps = [host.stamp()];
+            let stamps = stamps.as_slice().into();
+            send_extension(topology, link, &Frame::Users { home, stamps }, out);
+        }
         out.deliver(link, &Message::Registration(registration));
     } else {
         out.notify(link, topology.own_id(), &Notice::Joined(registration));
     }
 }
 
-/// Sends the quit of a user over `link`.
+/// Sends the quit of a host over `link`.
 pub(super) fn send_quit(
     topology: &Topology,
     link: LinkId,
@@ -72,9 +92,7 @@ pub(super) fn send_chat(
 
 /// Sends the status which shows that this server reads frames that are cut.
 pub(super) fn send_reads_cut_frames(topology: &Topology, link: LinkId, out: &mut impl Outbox) {
-    let (source, destination) = (topology.own_id(), HostId::EXTENSION);
-    let (code, text) = (StatusCode::READS_CUT_FRAMES, b"reads cut frames");
-    out.deliver(link, &Message::Status { source, destination, code, text });
+    send_extension(topology, link, &Frame::ReadsCutFrames(b"reads cut frames"), out);
 }
 
 /// Drops a frame whose source is not behind its link. Closes a client that has sent too many.

@@ -17,6 +17,10 @@ pub(super) enum Timer {
     Claim(HostId),
     /// A batch of announcements to users is due.
     AnnounceBatch,
+    /// The link to a server may be silent.
+    Liveness(LinkId),
+    /// The server whose id a neighbour wants has not answered.
+    Probe(LinkId),
     /// The next portion of announcements to a program that may read once is due.
     Pace(LinkId),
 }

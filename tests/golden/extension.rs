@@ -28,6 +28,7 @@ const HELLO: Hello = Hello {
     token: 0xa1,
     replay_token: 0,
     handled_bytes: 0,
+    known: Epoch { boot: 0, attach: 0 },
 };
 
 const OFFER: Hello = Hello {
@@ -37,6 +38,7 @@ const OFFER: Hello = Hello {
     port: 0,
     replay_token: 0xa0,
     handled_bytes: 0x12345,
+    known: Epoch { boot: 2, attach: 9 },
     ..HELLO
 };
 
@@ -62,19 +64,24 @@ fn golden_handshake() -> Vec<Golden> {
         (
             Frame::Hello(HELLO),
             0,
-            "01 00000001 ffffffff c701 00000030  01 00 00000000 00000003 00000004 \
-             1122334455667788 0e10 00000000000000a1 0000000000000000 0000000000000000",
+            "01 00000001 ffffffff c701 00000038  01 00 00000000 00000003 00000004 \
+             1122334455667788 0e10 00000000000000a1 0000000000000000 0000000000000000 \
+             00000000 00000000",
         ),
         (
             Frame::Offer(OFFER),
             0,
-            "01 00000001 ffffffff c702 00000030  01 01 00000000 00000007 00000000 \
-             8877665544332211 0000 00000000000000a1 00000000000000a0 0000000000012345",
+            "01 00000001 ffffffff c702 00000038  01 01 00000000 00000007 00000000 \
+             8877665544332211 0000 00000000000000a1 00000000000000a0 0000000000012345 \
+             00000002 00000009",
         ),
         (
-            Frame::Commit(Epoch { boot: 3, attach: 5 }),
+            Frame::Commit {
+                epoch: Epoch { boot: 3, attach: 5 },
+                known: Epoch { boot: 6, attach: 1 },
+            },
             0,
-            "01 00000001 ffffffff c703 00000008  00000003 00000005",
+            "01 00000001 ffffffff c703 00000010  00000003 00000005 00000006 00000001",
         ),
         (
             Frame::Refuse { reason: RefuseReason::LOOP, text: b"loop" },

@@ -152,12 +152,20 @@ impl Churn {
 /// killed and restarted, and checks its final state.
 fn run_churn(seed: u64, conditions: NetConditions) {
     let mut churn = Churn::new(seed, conditions);
+    if std::env::var("CRC_TRACE").is_ok() {
+        churn.world.enable_full_trace();
+    }
     for _ in 0..churn.rng.random_range(20..80) {
         churn.run_event();
     }
     churn.world.run_until_quiescent();
     // A server may have come back before its loss was noticed.
     churn.world.run_for(2 * UPLINK_REFUSED_RETRY_DELAY);
+    if std::env::var("CRC_TRACE").is_ok() {
+        for line in churn.world.trace(|end| churn.world.default_name(end)) {
+            println!("{line}");
+        }
+    }
     churn.assert_hosts_agree();
     churn.assert_probes_arrive();
 }

@@ -137,7 +137,7 @@ fn assert_tables_agree(world: &World, servers: &[usize], users: &BTreeMap<u32, u
             while current != home {
                 let relay = world.node(current).expect("alive").relay();
                 let host = relay.hosts().get(HostId(user)).expect("a known user");
-                assert!(matches!(host.first_link, FirstLink::Link(_)));
+                assert!(matches!(relay.first_link(host), FirstLink::Link(_)));
                 current = by_id[&relay.first_link_host(host).0];
                 hops += 1;
                 assert!(hops < servers.len(), "the route to {user} from {server} goes in circles");

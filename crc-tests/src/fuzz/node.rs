@@ -201,7 +201,7 @@ impl NodeFuzz {
                 relay.adjacent_host(*link).is_some_and(|host| host.kind == HostKind::User);
         }
         for host in relay.hosts().iter() {
-            let FirstLink::Link(first) = host.first_link else { continue };
+            let FirstLink::Link(first) = relay.first_link(host) else { continue };
             let is_open = self.links.iter().flatten().any(|(link, _)| *link == first);
             assert!(is_open, "the route to {} is over a closed link", host.id);
             assert!(host.id.is_registrable() && host.id != relay.identity().id);

@@ -28,7 +28,7 @@ impl Announcements {
         })
     }
 
-    fn mark_ready(&mut self, link: LinkId) {
+    pub(super) fn mark_ready(&mut self, link: LinkId) {
         if !std::mem::replace(&mut self.cursor_mut(link).is_ready, true) {
             self.ready.push_back(link);
         }
@@ -100,10 +100,11 @@ impl Announcements {
     ) {
         // Hosts of the batch are announced to users together.
         let batch_start = self.batch_start(link);
-        let cursor = self.cursor_mut(link);
-        if cursor.is_ready {
+        if self.cursor(link).is_ready {
             return;
         }
+        self.begin_pass(topology, link, out);
+        let cursor = self.cursor_mut(link);
         let mut next = cursor.next;
         let mut introduced = cursor.introduced.take();
         while let Some(slot) = next.filter(|_| next != batch_start) {
@@ -121,7 +122,9 @@ impl Announcements {
                 introduced.as_ref().is_some_and(|introduced| introduced.contains(&host.id));
             if was_introduced {
                 introduced.as_mut().map(|introduced| introduced.remove(&host.id));
-            } else if is_visible(topology, topology.link(link), host) {
+            } else if self.is_covered(topology, link, host)
+                && is_visible(topology, topology.link(link), host)
+            {
                 let cursor = self.cursor_mut(link);
                 if !cursor.admit_registration(host, unsent_bytes, clock.now) {
                     cursor.set_pace_timer(link, clock);
@@ -136,5 +139,8 @@ impl Announcements {
         let cursor = self.cursor_mut(link);
         cursor.next = next.filter(|_| next != batch_start);
         cursor.introduced = introduced.filter(|introduced| !introduced.is_empty());
+        if cursor.next.is_none() {
+            self.end_pass(topology, link, out);
+        }
     }
 }

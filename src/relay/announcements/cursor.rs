@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use foldhash::fast::RandomState;
 
 use super::pacing::{Clock, Pace, registration_bytes};
+use super::sync::Sync;
 use crate::id::HostId;
 use crate::link::{LinkId, Time};
 use crate::relay::message::HostKind;
@@ -26,6 +27,8 @@ pub(super) struct Cursor {
     pub(super) introduced: Option<Box<IdSet>>,
     /// Set while the other end has not shown that it reads frames that are cut.
     pub(super) pace: Option<Box<Pace>>,
+    /// Set on extended links.
+    pub(super) sync: Option<Box<Sync>>,
 }
 
 impl Cursor {

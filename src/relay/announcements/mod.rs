@@ -19,12 +19,15 @@ mod check;
 mod cursor;
 mod paced;
 pub(super) mod pacing;
+mod sync;
 
 use std::collections::VecDeque;
 
 use self::cursor::Cursor;
 use self::pacing::{Clock, registration_bytes};
-use super::message::HostKind;
+use self::sync::Sync;
+pub(super) use self::sync::hosts_of;
+use super::message::{HostKind, Message};
 use super::outbox::Outbox;
 use super::send::{send_quit, send_registration};
 use super::timers::{Timer, Timers};
@@ -152,12 +155,15 @@ impl Announcements {
     ) {
         let host = topology.hosts().host(slot);
         let cursor = self.cursor_mut(link);
-        if cursor.next.is_some() || host.first_link == FirstLink::Link(link) {
+        if cursor.next.is_some() || topology.first_link(host) == FirstLink::Link(link) {
             return; // pending already, or behind this link
         }
         let unsent_bytes = out.unsent_bytes(link);
         if unsent_bytes >= QUEUE_LOW_WATER_BYTES {
             cursor.next = Some(slot);
+            if let Some(sync) = &mut cursor.sync {
+                sync.fall_behind(host.join_seq());
+            }
         } else if is_visible(topology, topology.link(link), host) {
             if cursor.admit_registration(host, unsent_bytes, clock.now) {
                 send_registration(topology, link, host, out);
@@ -190,6 +196,25 @@ impl Announcements {
             let cursor = self.cursor_mut(link);
             if !cursor.remove_returned(host) {
                 cursor.introduced.get_or_insert_default().insert(id);
+            }
+        }
+    }
+
+    /// Returns whether a host that the cursor of a link has not passed is still to be announced.
+    fn is_covered(&self, topology: &Topology, link: LinkId, host: &Host) -> bool {
+        let sync = &self.cursor(link).sync;
+        let covers = |sync: &Sync| sync.covers(topology, host) && !topology.waits_for_home(host);
+        sync.as_ref().is_none_or(|sync| covers(sync))
+    }
+
+    /// Sends the registration of a host again on the extended links on which it is announced, since
+    /// its stamp has changed.
+    pub(super) fn reannounce(&mut self, topology: &Topology, id: HostId, out: &mut impl Outbox) {
+        let Some(host) = topology.hosts().get(id) else { return };
+        for &link in &self.servers {
+            let state = topology.link(link);
+            if state.is_extended() && self.is_announced(topology, state, host) {
+                send_registration(topology, link, host, out);
             }
         }
     }
@@ -234,6 +259,24 @@ impl Announcements {
         }
     }
 
+    /// Sends the quit of a server behind a plain neighbour over the extended links on which it has
+    /// been announced.
+    pub(super) fn announce_server_quit(
+        &mut self,
+        topology: &Topology,
+        id: HostId,
+        out: &mut impl Outbox,
+    ) {
+        let Some(host) = topology.hosts().get(id) else { return };
+        let (source, replacement, text) = (id, HostId::NONE, &b""[..]);
+        for &link in &self.servers {
+            let state = topology.link(link);
+            if state.is_extended() && self.is_announced(topology, state, host) {
+                out.deliver(link, &Message::ServerQuit { source, replacement, text });
+            }
+        }
+    }
+
     /// Moves all cursors past a host that is about to leave the table.
     pub(super) fn advance_cursors_past(
         &mut self,
@@ -270,6 +313,7 @@ impl Announcements {
         }
         let start = cursor.next.or_else(|| self.batch_start(link));
         start.is_some_and(|slot| host.join_seq() >= topology.hosts().host(slot).join_seq())
+            && cursor.sync.as_ref().is_none_or(|sync| sync.covers(topology, host))
             && !cursor.introduced.as_ref().is_some_and(|introduced| introduced.contains(&host.id))
     }
 
@@ -291,16 +335,21 @@ impl Announcements {
     }
 }
 
-/// Returns whether a host is ever announced to a link. Hosts behind the link itself are not,
-/// servers are not announced to users, and lost hosts are not announced to a server that joined
-/// after the loss, because they may be found again behind that server.
+/// Returns whether a host is ever announced to a link. Hosts behind the link itself are not, and
+/// servers are not announced to users. Lost hosts are not announced to a plain server that joined
+/// after the loss, because they may be found again behind that server. On an extended link, a host
+/// is announced if its home is; servers with hosts of their own are announced as facts.
 fn is_visible(topology: &Topology, state: &LinkState, host: &Host) -> bool {
-    if host.first_link == FirstLink::Link(state.id()) {
+    if topology.first_link(host) == FirstLink::Link(state.id()) {
         return false;
     }
     match state.role() {
         Role::Unregistered { .. } => false,
         Role::User { .. } => host.kind == HostKind::User,
+        Role::Server { subtree, .. } if subtree.is_extended => match topology.home_id(host) {
+            home if home == topology.own_id() => true,
+            home => home != host.id && topology.routes().is_announced(state.id(), home),
+        },
         Role::Server { subtree, .. } => topology.joined_before_loss_of(host, subtree),
     }
 }

@@ -223,7 +223,8 @@ impl Network {
         self.follow_output();
         for &link in self.links.values() {
             let others = self.bench.relay.hosts().iter().filter(|host| {
-                host.kind == User && host.first_link != FirstLink::Link(link_id(link))
+                host.kind == User
+                    && self.bench.relay.first_link(host) != FirstLink::Link(link_id(link))
             });
             let others: BTreeSet<u32> = others.map(|host| host.id.0).collect();
             assert_eq!(self.announced[&link], others, "link {link}");

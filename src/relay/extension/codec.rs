@@ -87,7 +87,7 @@ impl fmt::Display for ExtensionError {
 impl std::error::Error for ExtensionError {}
 
 /// Returns the name of a frame in `docs/PROTOCOL.md`, "Frames of the extension".
-fn frame_name(code: StatusCode) -> Option<&'static str> {
+pub(in crate::relay) fn frame_name(code: StatusCode) -> Option<&'static str> {
     Some(match code {
         StatusCode::READS_CUT_FRAMES => "READS_CUT_FRAMES",
         StatusCode::HELLO => "HELLO",
@@ -128,7 +128,7 @@ impl<'a> Frame<'a> {
             StatusCode::READS_CUT_FRAMES => Self::ReadsCutFrames(fields.0),
             StatusCode::HELLO => Self::Hello(fields.hello()?),
             StatusCode::OFFER => Self::Offer(fields.hello()?),
-            StatusCode::COMMIT => Self::Commit(fields.epoch()?),
+            StatusCode::COMMIT => Self::Commit { epoch: fields.epoch()?, known: fields.epoch()? },
             StatusCode::REFUSE => {
                 Self::Refuse { reason: RefuseReason(fields.u8()?), text: fields.0 }
             }
@@ -169,7 +169,10 @@ impl<'a> Frame<'a> {
         match *self {
             Self::ReadsCutFrames(text) => out.extend_from_slice(text),
             Self::Hello(ref hello) | Self::Offer(ref hello) => encode_hello(hello, out),
-            Self::Commit(epoch) => encode_epoch(epoch, out),
+            Self::Commit { epoch, known } => {
+                encode_epoch(epoch, out);
+                encode_epoch(known, out);
+            }
             Self::Refuse { reason, text } => {
                 out.push(reason.0);
                 out.extend_from_slice(text);
@@ -259,6 +262,7 @@ impl<'a> Fields<'a> {
             token: self.u64()?,
             replay_token: self.u64()?,
             handled_bytes: self.u64()?,
+            known: self.epoch()?,
         })
     }
 
@@ -300,6 +304,7 @@ fn encode_hello(hello: &Hello, out: &mut Vec<u8>) {
     hello.token.encode(out);
     hello.replay_token.encode(out);
     hello.handled_bytes.encode(out);
+    encode_epoch(hello.known, out);
 }
 
 fn encode_server_fact(fact: &ServerFact, out: &mut Vec<u8>) {

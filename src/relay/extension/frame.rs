@@ -26,6 +26,9 @@ pub struct Hello {
     pub replay_token: u64,
     /// Number of bytes of whole frames that the sender handled on that link.
     pub handled_bytes: u64,
+    /// The highest epoch that the sender knows of another instance with the receiver's id, which
+    /// the receiver has to exceed. The default if there is none, and in HELLO.
+    pub known: Epoch,
 }
 
 /// The content of SERVER: what is known about a server.
@@ -106,8 +109,13 @@ pub enum Frame<'a> {
     Hello(Hello),
     /// [`StatusCode::OFFER`].
     Offer(Hello),
-    /// [`StatusCode::COMMIT`], with the raised epoch of the sender.
-    Commit(Epoch),
+    /// [`StatusCode::COMMIT`].
+    Commit {
+        /// The raised epoch of the sender.
+        epoch: Epoch,
+        /// As in [`Hello::known`].
+        known: Epoch,
+    },
     /// [`StatusCode::REFUSE`].
     Refuse {
         /// Why the link is refused.
@@ -185,7 +193,7 @@ impl Frame<'_> {
             Self::ReadsCutFrames(_) => StatusCode::READS_CUT_FRAMES,
             Self::Hello(_) => StatusCode::HELLO,
             Self::Offer(_) => StatusCode::OFFER,
-            Self::Commit(_) => StatusCode::COMMIT,
+            Self::Commit { .. } => StatusCode::COMMIT,
             Self::Refuse { .. } => StatusCode::REFUSE,
             Self::Server(_) => StatusCode::SERVER,
             Self::FactsEnd { .. } => StatusCode::FACTS_END,

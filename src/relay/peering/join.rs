@@ -1,6 +1,6 @@
 //! Registrations: which host may join over which link.
 
-use super::{Peering, register_with_parent};
+use super::Peering;
 use crate::id::HostId;
 use crate::limits::SPLIT_QUIT_TEXT;
 use crate::link::{CloseReason, LinkId, Time};
@@ -10,7 +10,7 @@ use crate::relay::message::{HostKind, Message, Registration};
 use crate::relay::notice::Notice;
 use crate::relay::outbox::Outbox;
 use crate::relay::timers::Timer;
-use crate::relay::topology::{FirstLink, Host, Role};
+use crate::relay::topology::{Host, Role, Topology};
 
 /// What the table holds for the id of a registration that is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,12 +24,18 @@ enum Known {
 }
 
 impl Known {
-    fn new(host: Option<&Host>, registration: &Registration<'_>) -> Self {
-        match host {
-            None => Self::No,
-            Some(host) if host.matches(registration) => Self::LostHost,
-            Some(_) => Self::OtherLostHost,
-        }
+    fn new(
+        topology: &Topology,
+        link: LinkId,
+        host: Option<&Host>,
+        registration: &Registration<'_>,
+    ) -> Self {
+        let Some(host) = host else { return Self::No };
+        // Behind a plain server, only the way over the same neighbour shows that the host is the
+        // same: anybody can repeat a name.
+        let neighbour = topology.link(link).host_id();
+        let is_same_way = Some(topology.first_link_host(host)) == neighbour;
+        if is_same_way && host.matches(registration) { Self::LostHost } else { Self::OtherLostHost }
     }
 }
 
@@ -47,15 +53,12 @@ impl Peering {
         }
         match *cx.topology.link(link).role() {
             Role::Unregistered { is_uplink: true, .. } => {
-                let is_self_registration = last_hop == source || last_hop == HostId::NONE;
-                if kind == HostKind::User || !is_self_registration {
+                if kind == HostKind::User {
                     cx.drop_false_source(link, source);
                 } else if !source.is_registrable() {
                     cx.out.close(link, CloseReason::InvalidId(source));
-                } else if cx.topology.is_reachable(source) {
-                    self.refuse_loop(link, source, cx);
                 } else {
-                    self.join_server(link, registration, cx);
+                    self.introduce(link, registration, cx);
                 }
             }
             Role::Unregistered { is_uplink: false, .. } => {
@@ -65,14 +68,16 @@ impl Peering {
                     cx.out.close(link, CloseReason::InvalidId(source));
                 } else if kind == HostKind::User {
                     join_user(link, registration, cx);
-                } else if cx.topology.is_reachable(source) {
-                    refuse_registration(link, registration, cx);
                 } else {
-                    self.join_server(link, registration, cx);
+                    self.introduce(link, registration, cx);
                 }
             }
-            Role::Server { host, .. } if last_hop == host => {
-                self.learn_host(link, registration, cx);
+            Role::Server { host, ref subtree } if last_hop == host => {
+                if subtree.is_extended {
+                    self.learn_extended(link, registration, cx);
+                } else {
+                    self.learn_host(link, registration, cx);
+                }
             }
             Role::User { .. } | Role::Server { .. } => {
                 if cx.topology.is_known(source) {
@@ -81,6 +86,25 @@ impl Peering {
                     cx.drop_false_source(link, source);
                 }
             }
+        }
+    }
+
+    /// Handles the registration of a neighbour that speaks plain CRC.
+    pub(super) fn join_plain<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        registration: &Registration<'_>,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        let source = registration.source;
+        let host = cx.topology.hosts().get(source);
+        let is_elsewhere = host.is_some_and(|host| cx.topology.is_of_other_home(host));
+        if !is_elsewhere && !cx.topology.is_reachable(source) {
+            self.join_server(link, registration, cx);
+        } else if self.is_uplink(link) {
+            self.refuse_loop(link, source, cx);
+        } else {
+            refuse_registration(link, registration, cx);
         }
     }
 
@@ -93,17 +117,19 @@ impl Peering {
         cx: &mut RelayCx<'_, O>,
     ) {
         let id = registration.source;
-        if matches!(cx.topology.link(link).role(), Role::Unregistered { is_uplink: true, .. }) {
+        let is_uplink = self.is_uplink(link);
+        if is_uplink {
             self.uplink.on_registered(cx.now, link);
         }
-        let deadline = cx.topology.register_server(link, id);
+        let deadline = cx.topology.register_server(link, id, false);
         on_registered(link, HostKind::Server, deadline, cx);
         log::info!("link {link}: server {id} {} joined", Printable(registration.name));
-        if registration.last_hop == HostId::NONE {
+        if !is_uplink {
             let own = cx.topology.own_registration(cx.topology.own_id());
             cx.out.deliver(link, &Message::Registration(own));
         }
-        let known = Known::new(cx.topology.hosts().get(id), registration);
+        let host = cx.topology.hosts().get(id);
+        let known = Known::new(cx.topology, link, host, registration);
         self.admit_host(link, registration, known, cx);
         cx.begin_burst(link);
     }
@@ -121,10 +147,12 @@ impl Peering {
         }
         // One look-up answers all questions, because a burst asks them a million times.
         let host = cx.topology.hosts().get(id);
-        if cx.topology.is_reachable_host(id, host) {
+        // A host of another server stays, even if that server is lost: only its home gives it up.
+        let is_elsewhere = host.is_some_and(|host| cx.topology.is_of_other_home(host));
+        if is_elsewhere || cx.topology.is_reachable_host(id, host) {
             return self.refuse_claim(link, registration, cx);
         }
-        let known = Known::new(host, registration);
+        let known = Known::new(cx.topology, link, host, registration);
         self.admit_host(link, registration, known, cx);
     }
 
@@ -143,7 +171,7 @@ impl Peering {
             Known::OtherLostHost => self.remove_host(id, SPLIT_QUIT_TEXT, cx),
             Known::No => {}
         }
-        let slot = cx.add_host(registration, link);
+        let slot = cx.add_own_host(registration, link);
         cx.announce(slot);
     }
 
@@ -182,7 +210,7 @@ impl Peering {
     ) {
         let id = registration.source;
         let host = cx.topology.hosts().get(id).filter(|host| host.matches(registration));
-        let Some(FirstLink::Link(direct_link)) = host.map(|host| host.first_link) else {
+        let Some(direct_link) = host.and_then(|host| cx.topology.next_hop(host)) else {
             return;
         };
         let state = cx.topology.link(direct_link);
@@ -208,13 +236,18 @@ impl Peering {
     ) {
         let is_free = !cx.is_stopping && cx.topology.hosts().get(id).is_none();
         if let Some(claim) = self.claims.on_grant_due(id, is_free) {
-            let slot = cx.add_host(&claim.registration(), claim.link);
+            let slot = cx.add_own_host(&claim.registration(), claim.link);
             cx.announce(slot);
         }
     }
 
     /// Closes the link to a parent that is this server itself or can be reached already.
-    fn refuse_loop<O: Outbox>(&mut self, link: LinkId, parent: HostId, cx: &mut RelayCx<'_, O>) {
+    pub(super) fn refuse_loop<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        parent: HostId,
+        cx: &mut RelayCx<'_, O>,
+    ) {
         log::warn!(
             "the parent is server {parent}, which this server is connected to already: joining it \
              would close a loop; asking again in a minute"
@@ -245,15 +278,41 @@ impl Peering {
             self.uplink.on_refused(cx.now, &mut self.rng);
             return cx.out.close(link, CloseReason::IdRefused(id));
         }
-        while cx.topology.own_id() == id || cx.topology.hosts().get(cx.topology.own_id()).is_some()
-        {
-            cx.topology.set_own_id(HostId::random(&mut self.rng));
+        self.renumber(cx);
+        self.register_with_parent(cx.topology, link, cx.out);
+    }
+
+    /// Takes another id, and closes the links to the servers that know the old one.
+    fn renumber<O: Outbox>(&mut self, cx: &mut RelayCx<'_, O>) {
+        let old_id = cx.topology.own_id();
+        let mut id = HostId::random(&mut self.rng);
+        while id == old_id || cx.topology.hosts().get(id).is_some() {
+            id = HostId::random(&mut self.rng);
         }
-        log::warn!("id {id} is taken in the network: this server is now {}", cx.topology.own_id());
+        log::warn!("id {old_id} is taken in the network: this server is now {id}");
         for server in cx.announcements.servers() {
             cx.out.close(server, CloseReason::Renumbered);
         }
-        register_with_parent(cx.topology, link, cx.out);
+        for &link in self.handshakes.keys().filter(|&&link| !self.uplink.has_link(link)) {
+            cx.out.close(link, CloseReason::Renumbered);
+        }
+        cx.topology.set_own_id(id);
+    }
+
+    /// Gives way to another live server with this server's id.
+    pub(super) fn yield_own_id<O: Outbox>(&mut self, cx: &mut RelayCx<'_, O>) {
+        let id = cx.topology.own_id();
+        if !cx.topology.identity().is_id_configured {
+            return self.renumber(cx);
+        }
+        log::error!(
+            "another server has id {id}: this server stays up alone and joins again in a minute; \
+             start it with another --id, or with none"
+        );
+        for server in cx.announcements.servers() {
+            cx.out.close(server, CloseReason::IdRefused(id));
+        }
+        self.uplink.on_refused(cx.now, &mut self.rng);
     }
 }
 
@@ -264,7 +323,7 @@ fn join_user<O: Outbox>(link: LinkId, registration: &Registration<'_>, cx: &mut 
     }
     let deadline = cx.topology.register_user(link, id);
     on_registered(link, HostKind::User, deadline, cx);
-    let slot = cx.add_host(registration, link);
+    let slot = cx.add_own_host(registration, link);
     log::info!("link {link}: user {id} {} joined", Printable(name));
     cx.send_answer(link, id, &Notice::Welcome { name });
     cx.begin_burst(link);
@@ -272,7 +331,7 @@ fn join_user<O: Outbox>(link: LinkId, registration: &Registration<'_>, cx: &mut 
 }
 
 /// Refuses a registration whose id is in use. The connection stays open.
-fn refuse_registration<O: Outbox>(
+pub(super) fn refuse_registration<O: Outbox>(
     link: LinkId,
     registration: &Registration<'_>,
     cx: &mut RelayCx<'_, O>,
@@ -284,7 +343,7 @@ fn refuse_registration<O: Outbox>(
 }
 
 /// Handles that a link has taken a role.
-fn on_registered<O: Outbox>(
+pub(super) fn on_registered<O: Outbox>(
     link: LinkId,
     kind: HostKind,
     deadline: Option<Time>,

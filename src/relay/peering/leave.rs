@@ -29,10 +29,12 @@ impl Peering {
             cx.announce_quit(id, text);
         } else {
             log::log!(level, "server {id} {} left", Printable(host.name()));
+            cx.announce_server_quit(id);
         }
         cx.announcements.advance_cursors_past(cx.topology, slot, cx.timers);
+        let first_link = cx.topology.hosts().get(id).map(|host| cx.topology.first_link(host));
         let host = cx.topology.remove_host(id).expect("the host that was found");
-        if let FirstLink::Split(split) = host.first_link {
+        if let Some(FirstLink::Split(split)) = first_link {
             self.reject_deferred(split, id, cx);
         }
         cx.out.host_down(&host);
@@ -49,9 +51,25 @@ impl Peering {
         if let Some(state) = cx.topology.find_link(link)
             && let Role::Server { host, .. } = *state.role()
             && matches!(reason, CloseReason::ServerQuit(_))
+            && !state.is_extended()
             && cx.topology.is_first_link(host, link)
         {
             self.remove_host(host, b"", cx);
+        }
+        self.end_handshake(link, cx);
+        self.stop_liveness(link, cx);
+        if let Some(state) = cx.topology.find_link(link)
+            && state.is_extended()
+            && let Some(neighbour) = state.host_id()
+        {
+            self.detach(link, neighbour, cx);
+        }
+        let leaving_user = cx.topology.find_link(link).and_then(|state| match *state.role() {
+            Role::User { host } => Some(host).filter(|&host| cx.topology.is_first_link(host, link)),
+            Role::Unregistered { .. } | Role::Server { .. } => None,
+        });
+        if let Some(id) = leaving_user {
+            self.remove_host(id, &reason.quit_text(), cx);
         }
         let Some(state) = cx.topology.remove_link(link) else {
             return;
@@ -61,11 +79,8 @@ impl Peering {
             Role::Unregistered { deadline, .. } => {
                 cx.timers.remove(deadline, Timer::RegisterDeadline(link));
             }
-            Role::User { host } => {
-                if cx.topology.is_first_link(host, link) {
-                    self.remove_host(host, &reason.quit_text(), cx);
-                }
-            }
+            Role::User { .. } => {}
+            Role::Server { subtree, .. } if subtree.is_extended => {}
             Role::Server { host, subtree } => {
                 self.claims.withdraw_all(link, cx.timers);
                 self.begin_split(host, subtree.into_hosts(), cx);

@@ -2,26 +2,34 @@
 //! loss of a link to a server leads to.
 
 mod claims;
+mod extended;
+mod handshake;
 mod join;
 mod leave;
+mod liveness;
 mod split;
 mod splits;
+mod trace;
 mod uplink;
 
-use rand::SeedableRng as _;
+use std::collections::{BTreeMap, VecDeque};
+
 use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 
 pub(super) use self::splits::DeferredMessage;
+pub use self::trace::TraceReport;
 
 use self::claims::Claims;
+use self::extended::ExtendedLink;
+use self::handshake::Handshake;
 use self::splits::Splits;
+use self::trace::PendingTrace;
 use self::uplink::Uplink;
 use crate::id::HostId;
 use crate::link::{LinkId, Time};
 use crate::relay::cx::RelayCx;
-use crate::relay::message::Message;
 use crate::relay::outbox::Outbox;
-use crate::relay::send;
 use crate::relay::timers::{Timer, Timers};
 use crate::relay::topology::{Role, SplitId, Topology};
 
@@ -31,6 +39,18 @@ pub(super) struct Peering {
     uplink: Uplink,
     splits: Splits,
     claims: Claims,
+    /// Links to servers that have registered and have no role yet.
+    handshakes: BTreeMap<LinkId, Handshake>,
+    extended: BTreeMap<LinkId, ExtendedLink>,
+    /// Times of the timers that watch extended links.
+    liveness_timers: BTreeMap<LinkId, Time>,
+    /// Servers that have come back within the grace, and the end of it. Hosts that they do not
+    /// confirm stay until then.
+    grace_until: BTreeMap<HostId, Time>,
+    /// The other instance with this server's id whose epoch this server has exceeded.
+    exceeded_nonce: Option<u64>,
+    traces: BTreeMap<u64, PendingTrace>,
+    trace_reports: VecDeque<TraceReport>,
     /// For ids and for the delays between dials.
     rng: StdRng,
 }
@@ -42,6 +62,13 @@ impl Peering {
             uplink: Uplink::new(parent_count),
             splits: Splits::default(),
             claims: Claims::default(),
+            handshakes: BTreeMap::new(),
+            extended: BTreeMap::new(),
+            liveness_timers: BTreeMap::new(),
+            grace_until: BTreeMap::new(),
+            exceeded_nonce: None,
+            traces: BTreeMap::new(),
+            trace_reports: VecDeque::new(),
             rng: StdRng::seed_from_u64(seed),
         }
     }
@@ -70,6 +97,17 @@ impl Peering {
         }
     }
 
+    /// Sends this server's registration over a link to a parent that has been dialled.
+    pub(super) fn register_with_parent(
+        &mut self,
+        topology: &Topology,
+        link: LinkId,
+        out: &mut impl Outbox,
+    ) {
+        let token = self.rng.random();
+        handshake::register_with_parent(topology, link, token, out);
+    }
+
     /// Keeps a message for a lost host. Returns false if the split has no room for the message.
     pub(super) fn defer(&mut self, split: SplitId, message: DeferredMessage) -> bool {
         self.splits.defer(split, message)
@@ -93,6 +131,16 @@ impl Peering {
             assert_eq!(due.len(), 1, "split {split:?} has one timer");
             timer_count += 1;
         }
+        timer_count += self.check_handshakes(topology, timers);
+        for (&link, &at) in &self.liveness_timers {
+            assert!(self.extended.contains_key(&link), "{link} is an extended link");
+            assert_eq!(timers.times_of(Timer::Liveness(link)), [at], "liveness of {link}");
+            timer_count += 1;
+        }
+        for state in topology.links() {
+            let is_extended = self.extended.contains_key(&state.id());
+            assert_eq!(is_extended, state.is_extended(), "extended link {}", state.id());
+        }
         let is_server = |link| topology.find_link(link).is_some_and(|state| state.is_server());
         timer_count += self.claims.check(is_server, timers);
         for state in topology.links() {
@@ -109,13 +157,6 @@ impl Peering {
         }
         timer_count
     }
-}
-
-/// Sends this server's registration to a parent that has been dialled, and the status which shows
-/// that this server reads cut frames.
-pub(super) fn register_with_parent(topology: &Topology, link: LinkId, out: &mut impl Outbox) {
-    out.deliver(link, &Message::Registration(topology.own_registration(HostId::NONE)));
-    send::send_reads_cut_frames(topology, link, out);
 }
 
 #[cfg(test)]
@@ -206,10 +247,7 @@ mod tests {
         let uplink = link_id(101);
         assert!(bench.relay.is_uplink(uplink));
         bench.relay.dialled(uplink, &mut bench.out);
-        let expected = [
-            "101: registration of server 1  by 0",
-            "101: status 50944 from 1 to 4294967295: reads cut frames",
-        ];
+        let expected = ["101: registration of server 1  by 0", "101: HELLO from 1"];
         assert_eq!(bench.out.take(), expected);
         bench.receive(101, &registration(Server, 2, 2));
         assert_eq!(bench.relay.adjacent_host(uplink).map(|host| host.id), Some(HostId(2)));

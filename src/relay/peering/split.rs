@@ -12,9 +12,9 @@ use crate::limits::{
     QUEUE_LOW_WATER_BYTES, SPLIT_BATCH_HOSTS_MAX, SPLIT_BATCH_INTERVAL, SPLIT_QUIT_QUEUE_BYTES,
     SPLIT_QUIT_TEXT,
 };
-use crate::link::LinkId;
+use crate::link::{LinkId, Time};
 use crate::relay::cx::RelayCx;
-use crate::relay::message::{HostKind, Message, StatusCode};
+use crate::relay::message::{HostKind, Message};
 use crate::relay::outbox::Outbox;
 use crate::relay::timers::Timer;
 use crate::relay::topology::{FirstLink, List, SplitId};
@@ -37,11 +37,38 @@ impl Peering {
             lost_count - usize::from(has_neighbour),
             cx.limits.split_grace
         );
-        self.splits.insert(split);
-        if cx.limits.split_grace.is_zero() {
+        self.start_grace(split, cx);
+    }
+
+    /// Starts the grace of the servers that were lost with an extended link.
+    pub(super) fn begin_grace<O: Outbox>(&mut self, split: SplitId, cx: &mut RelayCx<'_, O>) {
+        log::warn!(
+            "split: lost server {} and {} more hosts behind it; the users leave in {:?} unless the \
+             servers are back",
+            cx.topology.lost_neighbour(split),
+            cx.topology.lost_count(split).saturating_sub(1),
+            cx.limits.split_grace
+        );
+        self.start_grace(split, cx);
+    }
+
+    fn start_grace<O: Outbox>(&mut self, split: SplitId, cx: &mut RelayCx<'_, O>) {
+        self.begin_ending_split(split, Some(cx.now + cx.limits.split_grace), cx);
+    }
+
+    /// Keeps the hosts of a split until a time; without one, they begin to leave at once.
+    pub(super) fn begin_ending_split<O: Outbox>(
+        &mut self,
+        split: SplitId,
+        until: Option<Time>,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        let until = until.unwrap_or(cx.now);
+        self.splits.insert(split, until);
+        if until <= cx.now {
             self.on_split_due(split, cx);
         } else {
-            cx.timers.insert(cx.now + cx.limits.split_grace, Timer::Split(split));
+            cx.timers.insert(until, Timer::Split(split));
         }
     }
 
@@ -60,13 +87,22 @@ impl Peering {
                 "split: {lost_count} hosts behind server {} did not rejoin",
                 cx.topology.lost_neighbour(split)
             );
+            for id in cx.topology.lost_servers(split) {
+                super::extended::announce_down(id, cx);
+            }
         }
         if !self.must_wait_for_room(split, cx) {
             let batch_hosts_max = cx.limits.client_queue_bytes_max / SPLIT_QUIT_QUEUE_BYTES;
             let batch_hosts = batch_hosts_max.clamp(1, SPLIT_BATCH_HOSTS_MAX);
             let lost: Vec<_> = cx.topology.lost_ids(split).take(batch_hosts).collect();
             for id in lost {
+                // A server that returned while the split ended is not in it any more.
+                let is_server = cx.topology.server_key(id).is_some();
                 self.remove_host(id, SPLIT_QUIT_TEXT, cx);
+                if is_server {
+                    let changes = cx.topology.routes_mut().forget(id);
+                    self.apply_changes(changes, cx);
+                }
             }
         }
         if cx.topology.lost_count(split) == 0 {
@@ -97,7 +133,7 @@ impl Peering {
         for DeferredMessage { source, is_mail, .. } in self.splits.take_deferred(split, id) {
             if !is_mail
                 && let Some(host) = cx.topology.hosts().get(source)
-                && let FirstLink::Link(link) = host.first_link
+                && let Some(link) = cx.topology.next_hop(host)
             {
                 cx.send_unknown_id(link, source, id);
             }
@@ -107,7 +143,7 @@ impl Peering {
     /// Continues a lost host that was registered again, unchanged, over `link`.
     pub(super) fn rejoin<O: Outbox>(&mut self, id: HostId, link: LinkId, cx: &mut RelayCx<'_, O>) {
         let host = cx.topology.hosts().get(id).expect("the host that rejoins");
-        let FirstLink::Split(split) = host.first_link else {
+        let FirstLink::Split(split) = cx.topology.first_link(host) else {
             unreachable!("only lost hosts rejoin")
         };
         // From now on the route to the host leads over the link, so its registration there is void.
@@ -119,17 +155,6 @@ impl Peering {
             cx.send_quit(link, id, SPLIT_QUIT_TEXT);
         }
         cx.topology.rejoin(id, link);
-        for deferred in self.splits.take_deferred(split, id) {
-            let DeferredMessage { source, destination, ref text, is_mail } = deferred;
-            cx.introduce(source, link);
-            let code = StatusCode::MAIL;
-            let message = if is_mail {
-                Message::Status { source, destination, code, text }
-            } else {
-                Message::Chat { source, destination, text }
-            };
-            cx.out.deliver(link, &message);
-        }
-        cx.out.host_up(cx.topology.hosts().get(id).expect("the host that rejoined"));
+        self.send_deferred(split, id, cx);
     }
 }

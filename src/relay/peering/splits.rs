@@ -7,6 +7,9 @@ use foldhash::fast::RandomState;
 use crate::id::HostId;
 use crate::limits::{SPLIT_DEFERRED_BYTES_MAX, SPLIT_DEFERRED_OVERHEAD_BYTES, SPLIT_STALL_TIMEOUT};
 use crate::link::{LinkId, Time};
+use crate::relay::cx::RelayCx;
+use crate::relay::message::{Message, StatusCode};
+use crate::relay::outbox::Outbox;
 use crate::relay::topology::SplitId;
 
 /// The splits whose grace runs or that are ending.
@@ -17,6 +20,8 @@ pub(in crate::relay) struct Splits {
 
 #[derive(Debug, Default)]
 struct Split {
+    /// When the hosts begin to leave.
+    until: Time,
     /// By destination, in the order of arrival.
     deferred: HashMap<HostId, Vec<DeferredMessage>, RandomState>,
     deferred_bytes: usize,
@@ -49,10 +54,39 @@ impl DeferredMessage {
     }
 }
 
+impl DeferredMessage {
+    /// Sends the message over a link, after the registration of its sender.
+    pub(super) fn send<O: Outbox>(&self, link: LinkId, cx: &mut RelayCx<'_, O>) {
+        let Self { source, destination, ref text, is_mail } = *self;
+        cx.introduce(source, link);
+        let message = if is_mail {
+            Message::Status { source, destination, code: StatusCode::MAIL, text }
+        } else {
+            Message::Chat { source, destination, text }
+        };
+        cx.out.deliver(link, &message);
+    }
+}
+
 impl Splits {
     /// Starts the grace of a split.
-    pub(super) fn insert(&mut self, split: SplitId) {
-        self.by_id.insert(split, Split::default());
+    pub(super) fn insert(&mut self, split: SplitId, until: Time) {
+        self.by_id.insert(split, Split { until, ..Split::default() });
+    }
+
+    /// Returns the end of the grace of a split, unless it is ending.
+    pub(super) fn grace_until(&self, split: SplitId) -> Option<Time> {
+        let split = self.by_id.get(&split).filter(|split| split.ending.is_none())?;
+        Some(split.until)
+    }
+
+    /// Returns the destinations of the messages that wait in a split, by id.
+    pub(super) fn deferred_ids(&self, split: SplitId) -> Vec<HostId> {
+        let split = self.by_id.get(&split);
+        let mut ids: Vec<_> =
+            split.iter().flat_map(|split| split.deferred.keys().copied()).collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// Forgets a split whose hosts have all left or rejoined.

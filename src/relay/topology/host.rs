@@ -23,6 +23,35 @@ impl Slot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SplitId(pub(super) u32);
 
+/// Names a home server among those that extended links lead to. Reused after it has been removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ServerKey(pub(super) u32);
+
+/// The home of a host: the server that alone adds and removes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Home {
+    /// This server: a user that is connected to it, or a host behind a neighbour that speaks plain
+    /// CRC. Holds the [index](LinkId::index) of the live link.
+    Link(u32),
+    /// This server, which has lost the link to the plain neighbour that the host is behind.
+    Split(SplitId),
+    /// Another server, to which routes lead.
+    Server(ServerKey),
+    /// Another server, which has not yet confirmed that the host is still there.
+    Unconfirmed(ServerKey),
+}
+
+impl Home {
+    /// Returns the other server that is the home, or `None` if it is this one.
+    #[must_use]
+    pub fn server(self) -> Option<ServerKey> {
+        match self {
+            Self::Link(_) | Self::Split(_) => None,
+            Self::Server(server) | Self::Unconfirmed(server) => Some(server),
+        }
+    }
+}
+
 /// The next hop towards a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FirstLink {
@@ -39,8 +68,11 @@ pub struct Host {
     pub id: HostId,
     /// Server or user.
     pub kind: HostKind,
-    /// Next hop towards the host.
-    pub first_link: FirstLink,
+    /// Home of the host.
+    pub(super) home: Home,
+    /// The home's logical time at which the host registered: of two claims on an id, the earlier
+    /// one wins.
+    pub(super) stamp: u64,
     /// Position in the order of joining; larger than that of every host that joined before.
     pub(super) join_seq: u64,
     name_len: u8,
@@ -48,8 +80,8 @@ pub struct Host {
     texts: Texts,
     /// Neighbours in the order of joining.
     pub(super) join_links: Links,
-    /// Neighbours in the list of the link or split.
-    pub(super) route_links: Links,
+    /// Neighbours in the list of the home.
+    pub(super) home_links: Links,
 }
 
 /// Name and info, concatenated. Short ones are stored inline.
@@ -98,18 +130,24 @@ const _: () = assert!(size_of::<Option<Host>>() == 80);
 
 impl Host {
     /// Creates a host that is in no list.
-    pub(super) fn new(registration: &Registration<'_>, link: LinkId, join_seq: u64) -> Self {
+    pub(super) fn new(
+        registration: &Registration<'_>,
+        home: Home,
+        stamp: u64,
+        join_seq: u64,
+    ) -> Self {
         let Registration { kind, source: id, name, info, .. } = *registration;
         Self {
             id,
             kind,
-            first_link: FirstLink::Link(link),
+            home,
+            stamp,
             join_seq,
             name_len: u8::try_from(name.len()).expect("a name of at most 255 bytes"),
             info_len: u16::try_from(info.len()).expect("an info of at most 65535 bytes"),
             texts: Texts::new(name, info),
             join_links: Links::UNLINKED,
-            route_links: Links::UNLINKED,
+            home_links: Links::UNLINKED,
         }
     }
 
@@ -124,6 +162,16 @@ impl Host {
     pub fn info(&self) -> &[u8] {
         let begin = usize::from(self.name_len);
         &self.texts.as_bytes()[begin..begin + usize::from(self.info_len)]
+    }
+
+    /// Returns the home of the host.
+    pub(in crate::relay) fn home(&self) -> Home {
+        self.home
+    }
+
+    /// Returns the home's logical time at which the host registered.
+    pub(in crate::relay) fn stamp(&self) -> u64 {
+        self.stamp
     }
 
     /// Returns the position in the order of joining.

@@ -29,8 +29,10 @@ pub(in crate::relay) enum Role {
 pub(in crate::relay) struct Subtree {
     /// Time at which the server joined, in the topology's count of joins and splits.
     pub(super) joined_event: u64,
-    /// The hosts whose first link this is.
+    /// The hosts behind a plain neighbour; none behind an extended one.
     pub(super) hosts: List,
+    /// Both ends speak the extension between crc servers.
+    pub(in crate::relay) is_extended: bool,
 }
 
 /// A link as the relay knows it.
@@ -73,6 +75,11 @@ impl LinkState {
     /// Returns whether the link leads to a registered server.
     pub(in crate::relay) fn is_server(&self) -> bool {
         matches!(self.role, Role::Server { .. })
+    }
+
+    /// Returns whether the link leads to a registered server and both ends speak the extension.
+    pub(in crate::relay) fn is_extended(&self) -> bool {
+        matches!(&self.role, Role::Server { subtree, .. } if subtree.is_extended)
     }
 
     /// Returns whether the link leads to a registered user.

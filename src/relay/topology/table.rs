@@ -1,19 +1,18 @@
 //! [`HostTable`]: the known hosts and the next hop towards each. Routing looks up this table only.
 //!
 //! Invariants: an id has at most one entry, and this server has none. Every host is in the order of
-//! joining, with a larger `join_seq` than those before it. A host that was learnt from a server is
-//! also in the [`List`] of that server's link, or of the split in which it was lost, so that the
-//! end of a link finds its hosts without a search.
+//! joining, with a larger `join_seq` than those before it. A host that is not a user of this server
+//! is also in the [`List`] of its home, or of the plain neighbour's link or split that it is behind,
+//! so that the end of a link finds its hosts without a search.
 //!
 //! The table holds a million hosts in little memory and grows without a pause: a host takes 80
 //! bytes including short texts, hosts are stored in chunks that never move, and lists are linked
 //! through the hosts themselves instead of being sets that need a look-up for each change.
 
-use super::host::{FirstLink, Host, Links, Slot, host_size_bytes};
+use super::host::{Home, Host, Links, Slot, host_size_bytes};
 use super::index::IdIndex;
 use crate::chunked_vec::ChunkedVec;
 use crate::id::HostId;
-use crate::link::LinkId;
 use crate::relay::message::Registration;
 
 /// An ordered list of hosts: the slots of the first and the last, and the number of hosts.
@@ -114,23 +113,23 @@ impl HostTable {
         Some(self.host(slot).join_links.next).filter(|&slot| slot != Slot::NONE)
     }
 
-    /// Iterates over the ids of the hosts in the list of a link or split, in its order.
+    /// Iterates over the ids of the hosts in the list of a home, in its order.
     pub(super) fn ids_in(&self, list: &List) -> impl Iterator<Item = HostId> {
-        let step = |slot: &Slot| Some(self.host(*slot).route_links.next);
+        let step = |slot: &Slot| Some(self.host(*slot).home_links.next);
         std::iter::successors(Some(list.first), step).take(list.len).map(|slot| self.host(slot).id)
     }
 
-    /// Adds a host whose id is not in the table and returns its slot. `list` is that of the link,
-    /// if the link is to a server.
+    /// Adds a host whose id is not in the table and returns its slot. `list` is that of its home, if
+    /// there is one.
     pub(super) fn insert(
         &mut self,
         registration: &Registration<'_>,
-        link: LinkId,
+        (home, stamp): (Home, u64),
         list: Option<&mut List>,
     ) -> Slot {
         let id = registration.source;
         debug_assert!(self.index.get(id).is_none(), "host {id} is in the table already");
-        let host = Host::new(registration, link, self.next_join_seq);
+        let host = Host::new(registration, home, stamp, self.next_join_seq);
         self.next_join_seq += 1;
         self.size_bytes += host.size_bytes();
         let slot = self.store(host);
@@ -139,7 +138,7 @@ impl HostTable {
         self.push_back(slot, &mut join_order, |host| &mut host.join_links);
         self.join_order = join_order;
         if let Some(list) = list {
-            self.push_back(slot, list, |host| &mut host.route_links);
+            self.push_back(slot, list, |host| &mut host.home_links);
         }
         slot
     }
@@ -168,25 +167,31 @@ impl HostTable {
     /// Removes a host from the list that it is in, if any.
     pub(super) fn remove_from_list(&mut self, slot: Slot, list: Option<&mut List>) {
         if let Some(list) = list {
-            self.unlink(slot, list, |host| &mut host.route_links);
+            self.unlink(slot, list, |host| &mut host.home_links);
         }
     }
 
-    /// Sets the first link of a host that is in no list, and appends the host to the list of that
-    /// link.
-    pub(super) fn append_to_list(&mut self, slot: Slot, first_link: FirstLink, list: &mut List) {
-        self.host_mut(slot).first_link = first_link;
-        self.push_back(slot, list, |host| &mut host.route_links);
+    /// Sets the home of a host that is in no list, and appends the host to the list of that home.
+    pub(super) fn append_to_list(&mut self, slot: Slot, home: Home, list: Option<&mut List>) {
+        self.host_mut(slot).home = home;
+        if let Some(list) = list {
+            self.push_back(slot, list, |host| &mut host.home_links);
+        }
     }
 
-    /// Sets the first link of all hosts in a list.
-    pub(super) fn set_first_link(&mut self, list: &List, first_link: FirstLink) {
+    /// Sets the home of all hosts in a list.
+    pub(super) fn set_home(&mut self, list: &List, home: Home) {
         let mut slot = list.first;
         while slot != Slot::NONE {
             let host = self.host_mut(slot);
-            host.first_link = first_link;
-            slot = host.route_links.next;
+            host.home = home;
+            slot = host.home_links.next;
         }
+    }
+
+    /// Sets the stamp of a host.
+    pub(super) fn set_stamp(&mut self, slot: Slot, stamp: u64) {
+        self.host_mut(slot).stamp = stamp;
     }
 
     fn push_back(&mut self, slot: Slot, list: &mut List, links_of: LinksField) {
@@ -246,13 +251,12 @@ impl HostTable {
         }
     }
 
-    /// Checks that a list of a link or split is linked in both directions, and that its hosts have
-    /// this first link.
-    pub(super) fn check_route(&self, list: &List, first_link: FirstLink) {
-        self.check_list(list, |host| host.route_links);
+    /// Checks that a list of a home is linked in both directions, and that its hosts have this home.
+    pub(super) fn check_home(&self, list: &List, home: Home) {
+        self.check_list(list, |host| host.home_links);
         for id in self.ids_in(list) {
-            let found = self.get(id).map(|host| host.first_link);
-            assert_eq!(found, Some(first_link), "first link of host {id} in its list");
+            let found = self.get(id).map(|host| host.home);
+            assert_eq!(found, Some(home), "home of host {id} in its list");
         }
     }
 
@@ -277,7 +281,7 @@ mod tests {
     use crate::relay::message::HostKind;
     use crate::relay::topology::host::SplitId;
 
-    const LINK: LinkId = LinkId { index: 1, generation: 1 };
+    const HOME: (Home, u64) = (Home::Link(1), 0);
 
     fn user<'a>(id: u32, name: &'a [u8], info: &'a [u8]) -> Registration<'a> {
         let (kind, last_hop) = (HostKind::User, HostId::NONE);
@@ -294,7 +298,7 @@ mod tests {
         let texts = [b'x'; 70_000];
         let lengths = [(0, 0), (0, 31), (31, 0), (8, 16), (15, 17), (255, 0), (255, 65_535)];
         for (id, &(name, info)) in (1..).zip(&lengths) {
-            table.insert(&user(id, &texts[..name], &texts[..info]), LINK, None);
+            table.insert(&user(id, &texts[..name], &texts[..info]), HOME, None);
         }
         for (host, (name, info)) in table.iter().zip(lengths) {
             assert_eq!((host.name().len(), host.info().len()), (name, info));
@@ -306,14 +310,14 @@ mod tests {
     fn hosts_iterate_in_join_order_after_slots_are_reused() {
         let (mut table, mut list) = (HostTable::default(), List::default());
         for id in 1..=6 {
-            table.insert(&user(id, b"", b""), LINK, (id % 2 == 0).then_some(&mut list));
+            table.insert(&user(id, b"", b""), HOME, (id % 2 == 0).then_some(&mut list));
         }
         for (id, is_listed) in [(1, false), (4, true), (6, true)] {
             let removed = table.remove(HostId(id), is_listed.then_some(&mut list));
             assert_eq!(removed.map(|host| host.id.0), Some(id));
         }
         for id in [7, 8] {
-            table.insert(&user(id, b"", b""), LINK, Some(&mut list));
+            table.insert(&user(id, b"", b""), HOME, Some(&mut list));
         }
         assert_eq!(ids(&table), [2, 3, 5, 7, 8]);
         assert_eq!(table.slot_count(), 6);
@@ -322,14 +326,11 @@ mod tests {
         let mut other_list = List::default();
         let (slot, _) = table.find(HostId(7)).expect("it is there");
         table.remove_from_list(slot, Some(&mut list));
-        table.append_to_list(slot, FirstLink::Split(SplitId(0)), &mut other_list);
-        table.set_first_link(&list, FirstLink::Split(SplitId(1)));
-        let first_links = |id| table.get(HostId(id)).map(|host| host.first_link);
-        assert_eq!(
-            [2, 7].map(first_links),
-            [1, 0].map(|split| Some(FirstLink::Split(SplitId(split))))
-        );
-        assert_eq!(first_links(3), Some(FirstLink::Link(LINK)));
+        table.append_to_list(slot, Home::Split(SplitId(0)), Some(&mut other_list));
+        table.set_home(&list, Home::Split(SplitId(1)));
+        let homes = |id| table.get(HostId(id)).map(|host| host.home);
+        assert_eq!([2, 7].map(homes), [1, 0].map(|split| Some(Home::Split(SplitId(split)))));
+        assert_eq!(homes(3), Some(Home::Link(1)));
     }
 
     #[test]
@@ -338,7 +339,7 @@ mod tests {
         let one = user(1, b"name", &[b'i'; 100]);
         let bytes = 104 + HOST_OVERHEAD_BYTES;
         assert!(table.has_room(&one, bytes) && !table.has_room(&one, bytes - 1));
-        table.insert(&one, LINK, None);
+        table.insert(&one, HOME, None);
         assert!(!table.has_room(&user(2, b"", b""), bytes));
         table.remove(HostId(1), None);
         assert!(table.has_room(&one, bytes));

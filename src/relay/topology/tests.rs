@@ -6,18 +6,19 @@ fn link(index: u32) -> LinkId {
 
 fn topology() -> Topology {
     let (name, info) = (b"one".to_vec(), Vec::new());
-    Topology::new(Identity { id: HostId(1), is_id_configured: true, name, info })
+    Topology::new(Identity { id: HostId(1), is_id_configured: true, name, info }, Nonce(1))
 }
 
 fn insert(topology: &mut Topology, kind: HostKind, id: u32, over: LinkId) {
     let (source, last_hop) = (HostId(id), HostId::NONE);
     let registration = Registration { kind, source, last_hop, name: b"", info: b"" };
-    topology.insert_host(&registration, over);
+    let stamp = topology.next_stamp();
+    topology.insert_host(&registration, Home::Link(over.index), stamp);
 }
 
 fn add_server(topology: &mut Topology, id: u32, over: LinkId) {
     topology.add_link(over, false, Time::default());
-    topology.register_server(over, HostId(id));
+    topology.register_server(over, HostId(id), false);
     insert(topology, HostKind::Server, id, over);
 }
 
@@ -65,16 +66,13 @@ fn client_is_closed_after_too_many_false_sources_and_a_server_never() {
 }
 
 #[test]
-#[should_panic(expected = "one live link")]
+#[should_panic(expected = "one home")]
 fn check_fails_for_a_host_behind_a_link_that_is_gone() {
     let mut topology = topology();
     topology.add_link(link(0), false, Time::default());
     topology.register_user(link(0), HostId(101));
     insert(&mut topology, HostKind::User, 101, link(0));
     topology.check();
-    topology.links.set(0, LinkState::new(link(0), false, Time::default()));
-    topology.links.get_mut(0).map(Option::take);
-    topology.links.set(1, LinkState::new(link(1), false, Time::default()));
-    topology.register_user(link(1), HostId(101));
+    topology.remove_link(link(0));
     topology.check();
 }

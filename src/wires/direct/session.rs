@@ -261,6 +261,7 @@ fn is_mail(message: &codec::ClientMessage<'_>, cx: &SessionCx<'_>) -> bool {
 /// that must be delivered first.
 fn find_reachable_user(to: WideId, cx: &SessionCx<'_>) -> Option<HostId> {
     let user = cx.names.wide_ids.find_user(to, cx.relay.hosts())?;
-    let is_reachable = matches!(user.first_link, FirstLink::Link(_)) && !cx.spool.must_spool(to);
+    let is_reachable =
+        matches!(cx.relay.first_link(user), FirstLink::Link(_)) && !cx.spool.must_spool(to);
     is_reachable.then_some(user.id)
 }

@@ -91,7 +91,7 @@ fn known_users(node: &Node) -> Vec<KnownUser> {
     let known = |host: &Host| KnownUser {
         id: host.id.0,
         name: String::from_utf8_lossy(host.name()).into_owned(),
-        is_reachable: matches!(host.first_link, FirstLink::Link(_)),
+        is_reachable: matches!(node.relay().first_link(host), FirstLink::Link(_)),
     };
     users.map(known).collect()
 }

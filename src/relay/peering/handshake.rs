@@ -1,0 +1,312 @@
+//! The handshake between two servers: plain CRC, or the extension if both ends speak it.
+//!
+//! The server that dials sends its registration and HELLO in one write. A neighbour that speaks
+//! plain CRC ignores HELLO or sends it back. One that speaks the extension answers with its own
+//! registration and OFFER, which the dialling server accepts with COMMIT or refuses with REFUSE.
+//!
+//! A registration alone does not show which of the two the neighbour is. The decision is made by
+//! the frame that follows, or when the input at hand ends.
+
+use super::Peering;
+use crate::id::HostId;
+use crate::link::{CloseReason, LinkId, Time};
+use crate::printable::Excerpt;
+use crate::relay::cx::RelayCx;
+use crate::relay::extension::codec::VERSION;
+use crate::relay::extension::{Epoch, Frame, Hello, Nonce, RefuseReason};
+use crate::relay::message::{HostKind, Message, Registration};
+use crate::relay::outbox::Outbox;
+use crate::relay::routes::Fact;
+use crate::relay::send;
+use crate::relay::timers::{Timer, Timers};
+use crate::relay::topology::{Role, Topology};
+
+/// The registration of a server whose link has not taken a role yet.
+#[derive(Debug)]
+pub(super) struct Introduction {
+    id: HostId,
+    last_hop: HostId,
+    name: Box<[u8]>,
+    info: Box<[u8]>,
+}
+
+/// The state of a link to a server between its registration and its role.
+#[derive(Debug)]
+pub(super) enum Handshake {
+    /// The next frame decides which protocol the neighbour speaks.
+    Introduced(Introduction),
+    /// This server asks the network whether another server with the id of the neighbour is alive.
+    Probing { introduction: Introduction, hello: Hello, token: u64, until: Time },
+    /// OFFER has been sent. COMMIT or REFUSE follows.
+    Offered { introduction: Introduction, hello: Hello },
+}
+
+impl Introduction {
+    fn new(registration: &Registration<'_>) -> Self {
+        let Registration { source: id, last_hop, name, info, .. } = *registration;
+        Self { id, last_hop, name: name.into(), info: info.into() }
+    }
+
+    /// Returns the registration.
+    pub(super) fn registration(&self) -> Registration<'_> {
+        let Self { id: source, last_hop, ref name, ref info } = *self;
+        Registration { kind: HostKind::Server, source, last_hop, name, info }
+    }
+}
+
+/// Sends this server's registration to a parent that has been dialled, and HELLO with it.
+pub(super) fn register_with_parent<O: Outbox>(
+    topology: &Topology,
+    link: LinkId,
+    token: u64,
+    out: &mut O,
+) {
+    out.deliver(link, &Message::Registration(topology.own_registration(HostId::NONE)));
+    let hello = own_hello(topology, token);
+    send::send_extension(topology, link, &Frame::Hello(hello), out);
+}
+
+fn own_hello(topology: &Topology, token: u64) -> Hello {
+    let own = topology.routes().own();
+    Hello {
+        version: VERSION,
+        is_moving: false,
+        capabilities: 0,
+        epoch: own.epoch,
+        nonce: Nonce(own.nonce),
+        port: 0,
+        token,
+        replay_token: 0,
+        handled_bytes: 0,
+        known: Epoch::default(),
+    }
+}
+
+impl Peering {
+    /// Returns whether a link waits for the next frame to decide which protocol it speaks.
+    pub(in crate::relay) fn is_undecided(&self, link: LinkId) -> bool {
+        matches!(self.handshakes.get(&link), Some(Handshake::Introduced(_)))
+    }
+
+    /// Handles the registration of a server over a link without a role.
+    pub(super) fn introduce<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        registration: &Registration<'_>,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        if let Some(Handshake::Offered { .. } | Handshake::Probing { .. }) =
+            self.handshakes.get(&link)
+        {
+            return cx.drop_false_source(link, registration.source);
+        }
+        let introduction = Introduction::new(registration);
+        self.handshakes.insert(link, Handshake::Introduced(introduction));
+    }
+
+    /// Treats the neighbour on a link as one that speaks plain CRC, if that is undecided.
+    pub(in crate::relay) fn settle_as_plain<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        if !self.is_undecided(link) {
+            return;
+        }
+        if let Some(Handshake::Introduced(introduction)) = self.handshakes.remove(&link) {
+            self.join_plain(link, &introduction.registration(), cx);
+        }
+    }
+
+    /// Handles a frame of the extension on a link without a role.
+    pub(super) fn handle_handshake<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        source: HostId,
+        frame: &Frame<'_>,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        let is_uplink = self.is_uplink(link);
+        match (self.handshakes.remove(&link), frame) {
+            (Some(Handshake::Introduced(introduction)), Frame::Hello(hello))
+                if !is_uplink && is_of(&introduction, source, hello, cx.topology) =>
+            {
+                self.consider(link, introduction, *hello, cx);
+            }
+            (Some(Handshake::Introduced(introduction)), Frame::Offer(hello))
+                if is_uplink && is_of(&introduction, source, hello, cx.topology) =>
+            {
+                self.accept_offer(link, introduction, *hello, cx);
+            }
+            (Some(Handshake::Offered { introduction, hello }), Frame::Commit { epoch, known })
+                if source == introduction.id =>
+            {
+                self.exceed(*known, cx);
+                let committed = cx.topology.routes().own().epoch;
+                let neighbour = neighbour_fact(&introduction, &hello, *epoch);
+                self.attach(link, &introduction.registration(), committed, neighbour, cx);
+            }
+            (Some(Handshake::Offered { introduction, .. }), Frame::Refuse { text, .. }) => {
+                log::info!(
+                    "link {link}: server {} does not join: {}",
+                    introduction.id,
+                    Excerpt(text)
+                );
+                cx.out.close(link, CloseReason::PeerClosed);
+            }
+            (Some(handshake), _) => {
+                self.handshakes.insert(link, handshake);
+                self.settle_as_plain(link, cx);
+                if !matches!(cx.topology.link(link).role(), Role::Unregistered { .. }) {
+                    self.handle_extension(link, source, frame, cx);
+                }
+            }
+            (None, _) => {}
+        }
+    }
+
+    /// Decides whether the server that said HELLO may join over a link.
+    fn consider<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        introduction: Introduction,
+        hello: Hello,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        let id = introduction.id;
+        let routes = cx.topology.routes();
+        let is_same_instance = routes.fact(id).is_some_and(|fact| fact.nonce == hello.nonce.0);
+        if is_same_instance || !cx.topology.is_reachable(id) {
+            return self.offer(link, introduction, hello, cx);
+        }
+        if cx.topology.server_key(id).is_none() {
+            return super::join::refuse_registration(link, &introduction.registration(), cx);
+        }
+        let Some(token) = self.start_trace(id, true, cx) else {
+            return self.offer(link, introduction, hello, cx);
+        };
+        let until = cx.now + cx.limits.ping_interval;
+        cx.timers.insert(until, Timer::Probe(link));
+        self.handshakes.insert(link, Handshake::Probing { introduction, hello, token, until });
+    }
+
+    fn offer<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        introduction: Introduction,
+        hello: Hello,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        let own = cx.topology.own_registration(cx.topology.own_id());
+        cx.out.deliver(link, &Message::Registration(own));
+        let known = cx.topology.routes().other_instance(introduction.id, hello.nonce.0);
+        let offer = Hello { known, ..own_hello(cx.topology, hello.token) };
+        send::send_extension(cx.topology, link, &Frame::Offer(offer), cx.out);
+        self.handshakes.insert(link, Handshake::Offered { introduction, hello });
+    }
+
+    /// Handles the answer to a probe: the server whose id a neighbour wants is alive.
+    pub(super) fn on_probe_answered<O: Outbox>(&mut self, token: u64, cx: &mut RelayCx<'_, O>) {
+        let of_token = |handshake: &Handshake| matches!(handshake, Handshake::Probing { token: other, .. } if *other == token);
+        let link = self.handshakes.iter().find(|(_, handshake)| of_token(handshake));
+        let Some(link) = link.map(|(&link, _)| link) else { return };
+        if let Some(Handshake::Probing { introduction, until, .. }) = self.handshakes.remove(&link)
+        {
+            cx.timers.remove(until, Timer::Probe(link));
+            super::join::refuse_registration(link, &introduction.registration(), cx);
+        }
+    }
+
+    /// Handles that a probe was not answered in time: the server that has the id is gone.
+    pub(in crate::relay) fn on_probe_due<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        if let Some(Handshake::Probing { introduction, hello, .. }) = self.handshakes.remove(&link)
+        {
+            log::warn!(
+                "server {} does not answer: another one takes its id and place",
+                introduction.id
+            );
+            self.offer(link, introduction, hello, cx);
+        }
+    }
+
+    /// Handles the parent's OFFER: commits, unless the parent is in this server's own part of the
+    /// network.
+    fn accept_offer<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        introduction: Introduction,
+        hello: Hello,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        let id = introduction.id;
+        if cx.topology.is_reachable(id) {
+            let text = loop_text(cx.topology, id);
+            let frame = Frame::Refuse { reason: RefuseReason::LOOP, text: text.as_bytes() };
+            send::send_extension(cx.topology, link, &frame, cx.out);
+            return self.refuse_loop(link, id, cx);
+        }
+        self.exceed(hello.known, cx);
+        let change = cx.topology.routes_mut().raise_attach();
+        let committed = cx.topology.routes().own().epoch;
+        let known = cx.topology.routes().other_instance(id, hello.nonce.0);
+        let commit = Frame::Commit { epoch: committed, known };
+        send::send_extension(cx.topology, link, &commit, cx.out);
+        self.apply_changes(vec![change], cx);
+        let neighbour = neighbour_fact(&introduction, &hello, hello.epoch);
+        self.uplink.on_registered(cx.now, link);
+        self.attach(link, &introduction.registration(), committed, neighbour, cx);
+    }
+
+    /// Raises the epoch of this server above the one of an earlier instance.
+    fn exceed<O: Outbox>(&mut self, known: Epoch, cx: &mut RelayCx<'_, O>) {
+        if known != Epoch::default()
+            && let Some(change) = cx.topology.routes_mut().exceed(known)
+        {
+            self.apply_changes(vec![change], cx);
+        }
+    }
+
+    /// Forgets the handshake of a link that has ended.
+    pub(super) fn end_handshake<O: Outbox>(&mut self, link: LinkId, cx: &mut RelayCx<'_, O>) {
+        if let Some(Handshake::Probing { until, .. }) = self.handshakes.remove(&link) {
+            cx.timers.remove(until, Timer::Probe(link));
+        }
+    }
+
+    /// Checks that handshakes belong to links without a role and have their timers. Returns the
+    /// number of timers.
+    pub(super) fn check_handshakes(&self, topology: &Topology, timers: &Timers) -> usize {
+        let mut timer_count = 0;
+        for (&link, handshake) in &self.handshakes {
+            let role = topology.find_link(link).map(|state| state.role());
+            assert!(matches!(role, Some(Role::Unregistered { .. })), "{link} has no role yet");
+            if let Handshake::Probing { until, .. } = handshake {
+                let due = timers.times_of(Timer::Probe(link));
+                assert_eq!(due, [*until], "the probe of {link}");
+                timer_count += 1;
+            }
+        }
+        timer_count
+    }
+}
+
+/// Returns whether HELLO or OFFER is the neighbour's own, rather than this server's sent back.
+fn is_of(introduction: &Introduction, source: HostId, hello: &Hello, topology: &Topology) -> bool {
+    source == introduction.id && hello.nonce.0 != topology.routes().own().nonce
+}
+
+fn neighbour_fact(introduction: &Introduction, hello: &Hello, epoch: Epoch) -> Fact {
+    Fact { id: introduction.id, epoch, nonce: hello.nonce.0, via: HostId::NONE }
+}
+
+/// Describes the path on which a server is already connected to this one.
+fn loop_text(topology: &Topology, id: HostId) -> String {
+    let mut path = vec![topology.own_id()];
+    path.extend(topology.routes().path(id));
+    let path: Vec<String> = path.iter().map(ToString::to_string).collect();
+    format!("server {id} is connected to this one already: {}", path.join(" → "))
+}

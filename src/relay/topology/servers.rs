@@ -1,0 +1,162 @@
+//! [`Servers`]: the other servers that extended links lead to. Each is the home of its users, and of
+//! the hosts behind its plain neighbours.
+
+use slab::Slab;
+
+use super::host::{FirstLink, Home, ServerKey};
+use super::table::{HostTable, List};
+use crate::id::HostId;
+use crate::relay::extension::Digest;
+
+/// The number and the digest of a set of hosts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::relay) struct HostSet {
+    pub(in crate::relay) count: u32,
+    pub(in crate::relay) digest: Digest,
+}
+
+impl HostSet {
+    /// Adds a host.
+    pub(super) fn add(&mut self, id: HostId, stamp: u64) {
+        self.count += 1;
+        self.digest.add_user(id, stamp);
+    }
+
+    /// Removes a host.
+    pub(super) fn remove(&mut self, id: HostId, stamp: u64) {
+        self.count -= 1;
+        self.digest.remove_user(id, stamp);
+    }
+}
+
+/// A home server.
+#[derive(Debug)]
+struct Server {
+    id: HostId,
+    route: FirstLink,
+    /// The hosts of this home, itself included.
+    confirmed: List,
+    /// Hosts that the home has not yet confirmed in the synchronization that is in progress.
+    unconfirmed: List,
+    /// The hosts of this home, itself left out.
+    hosts: HostSet,
+}
+
+/// The home servers.
+#[derive(Debug, Default)]
+pub(in crate::relay) struct Servers {
+    slab: Slab<Server>,
+}
+
+impl Servers {
+    fn get(&self, key: ServerKey) -> &Server {
+        &self.slab[key.0 as usize]
+    }
+
+    fn get_mut(&mut self, key: ServerKey) -> &mut Server {
+        &mut self.slab[key.0 as usize]
+    }
+
+    /// Adds a server without hosts.
+    pub(super) fn insert(&mut self, id: HostId, route: FirstLink) -> ServerKey {
+        let (confirmed, unconfirmed) = (List::default(), List::default());
+        let hosts = HostSet::default();
+        let server = Server { id, route, confirmed, unconfirmed, hosts };
+        ServerKey(u32::try_from(self.slab.insert(server)).expect("fewer servers than ids"))
+    }
+
+    /// Removes a server that has no hosts.
+    pub(super) fn remove(&mut self, key: ServerKey) {
+        debug_assert_eq!(self.host_count(key), 0, "a server is removed after its hosts");
+        self.slab.remove(key.0 as usize);
+    }
+
+    /// Returns the id of a server.
+    pub(in crate::relay) fn id(&self, key: ServerKey) -> HostId {
+        self.get(key).id
+    }
+
+    /// Returns the next hop towards a server.
+    #[inline]
+    pub(in crate::relay) fn route(&self, key: ServerKey) -> FirstLink {
+        self.get(key).route
+    }
+
+    /// Sets the next hop towards a server.
+    pub(super) fn set_route(&mut self, key: ServerKey, route: FirstLink) {
+        self.get_mut(key).route = route;
+    }
+
+    /// Returns the number and the digest of the hosts of a server, itself left out.
+    pub(in crate::relay) fn hosts(&self, key: ServerKey) -> HostSet {
+        self.get(key).hosts
+    }
+
+    /// Updates the digest of a home for a host that was added or removed.
+    pub(super) fn count(
+        &mut self,
+        key: ServerKey,
+        id: HostId,
+        stamp: u64,
+        update: fn(&mut HostSet, HostId, u64),
+    ) {
+        let server = self.get_mut(key);
+        if server.id != id {
+            update(&mut server.hosts, id, stamp);
+        }
+    }
+
+    /// Returns the number of hosts of a server, itself included.
+    pub(super) fn host_count(&self, key: ServerKey) -> usize {
+        let server = self.get(key);
+        server.confirmed.len() + server.unconfirmed.len()
+    }
+
+    /// Iterates over the hosts of a server, itself last.
+    pub(super) fn leaving_ids<'a>(
+        &'a self,
+        key: ServerKey,
+        hosts: &'a HostTable,
+    ) -> impl Iterator<Item = HostId> + use<'a> {
+        let server = self.get(key);
+        let ids = hosts.ids_in(&server.confirmed).chain(hosts.ids_in(&server.unconfirmed));
+        ids.filter(move |&id| id != server.id).chain(std::iter::once(server.id))
+    }
+
+    /// Returns the list of the confirmed hosts of a server.
+    pub(super) fn confirmed_mut(&mut self, key: ServerKey) -> &mut List {
+        &mut self.get_mut(key).confirmed
+    }
+
+    /// Returns the list of the unconfirmed hosts of a server.
+    pub(super) fn unconfirmed_mut(&mut self, key: ServerKey) -> &mut List {
+        &mut self.get_mut(key).unconfirmed
+    }
+
+    /// Iterates over the servers and their routes.
+    pub(super) fn routes(&self) -> impl Iterator<Item = (ServerKey, FirstLink)> {
+        self.slab.iter().map(|(key, server)| {
+            (ServerKey(u32::try_from(key).expect("a server's key")), server.route)
+        })
+    }
+
+    /// Checks that lists and digests agree with the table. Returns the number of hosts listed.
+    ///
+    /// # Panics
+    /// If they do not.
+    pub(super) fn check(&self, hosts: &HostTable) -> usize {
+        let mut listed = 0;
+        for (key, _) in self.routes() {
+            let server = self.get(key);
+            hosts.check_home(&server.confirmed, Home::Server(key));
+            hosts.check_home(&server.unconfirmed, Home::Unconfirmed(key));
+            listed += self.host_count(key);
+            let mut set = HostSet::default();
+            for id in self.leaving_ids(key, hosts).filter(|&id| id != server.id) {
+                set.add(id, hosts.get(id).expect("a listed host").stamp());
+            }
+            assert_eq!(server.hosts, set, "the digest of server {}", server.id);
+        }
+        listed
+    }
+}
