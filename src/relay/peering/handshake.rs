@@ -255,7 +255,7 @@ impl Peering {
         let known = cx.topology.routes().other_instance(id, hello.nonce.0);
         let commit = Frame::Commit { epoch: committed, known };
         send::send_extension(cx.topology, link, &commit, cx.out);
-        self.apply_changes(vec![change], cx);
+        self.apply_changes(vec![change], None, id, cx);
         let neighbour = neighbour_fact(&introduction, &hello, hello.epoch);
         self.uplink.on_registered(cx.now, link);
         self.attach(link, &introduction.registration(), committed, neighbour, cx);
@@ -266,7 +266,7 @@ impl Peering {
         if known != Epoch::default()
             && let Some(change) = cx.topology.routes_mut().exceed(known)
         {
-            self.apply_changes(vec![change], cx);
+            self.apply_changes(vec![change], None, cx.topology.own_id(), cx);
         }
     }
 

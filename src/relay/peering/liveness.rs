@@ -5,7 +5,7 @@
 //! otherwise silent. It carries the digest of what has been announced.
 
 use super::Peering;
-use super::extended::digest_announced;
+use super::facts::digest_announced;
 use crate::link::{CloseReason, LinkId};
 use crate::relay::cx::RelayCx;
 use crate::relay::extension::{Digest, Frame, Ping};

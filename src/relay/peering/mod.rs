@@ -3,7 +3,9 @@
 
 mod claims;
 mod extended;
+mod facts;
 mod handshake;
+mod homes;
 mod join;
 mod leave;
 mod liveness;

@@ -14,7 +14,7 @@ use crate::limits::{
 };
 use crate::link::{LinkId, Time};
 use crate::relay::cx::RelayCx;
-use crate::relay::message::{HostKind, Message};
+use crate::relay::message::HostKind;
 use crate::relay::outbox::Outbox;
 use crate::relay::timers::Timer;
 use crate::relay::topology::{FirstLink, List, SplitId};
@@ -88,7 +88,7 @@ impl Peering {
                 cx.topology.lost_neighbour(split)
             );
             for id in cx.topology.lost_servers(split) {
-                super::extended::announce_down(id, cx);
+                super::facts::announce_down(id, cx);
             }
         }
         if !self.must_wait_for_room(split, cx) {
@@ -101,7 +101,7 @@ impl Peering {
                 self.remove_host(id, SPLIT_QUIT_TEXT, cx);
                 if is_server {
                     let changes = cx.topology.routes_mut().forget(id);
-                    self.apply_changes(changes, cx);
+                    self.apply_changes(changes, None, id, cx);
                 }
             }
         }

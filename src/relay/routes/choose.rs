@@ -74,7 +74,7 @@ impl Routes {
         server.route = best.map(|it| it.link);
         server.sent = sent;
         if let Some(it) = best {
-            (server.floor, server.split) = (Some(it.version), None);
+            server.floor = Some(it.version);
         }
         if server.route != before.0 && may_move_others {
             for link in &self.servers[&id].links {

@@ -291,18 +291,11 @@ impl Routes {
         changes
     }
 
-    /// Records the split in which a lost server waits to come back.
-    pub(in crate::relay) fn mark_lost(&mut self, id: HostId, split: u32) {
-        if let Some(server) = self.servers.get_mut(&id).filter(|server| server.is_lost()) {
-            server.split = Some(split);
-        }
-    }
-
     /// Forgets a lost server. A fact that was too old to bring it back counts from now on.
     pub(in crate::relay) fn forget(&mut self, id: HostId) -> Vec<Change> {
         let mut pass = Pass::default();
         if let Some(server) = self.servers.get_mut(&id).filter(|server| server.is_lost()) {
-            (server.floor, server.split) = (None, None);
+            server.floor = None;
             pass.touch(id);
             self.touch_descendants(id, &mut pass);
         }
@@ -329,13 +322,8 @@ impl Routes {
         others.map(|version| version.epoch).max().unwrap_or_default()
     }
 
-    /// Returns whether a server is lost, and the split that [`Routes::mark_lost`] recorded.
-    pub(in crate::relay) fn lost(&self, id: HostId) -> Option<Option<u32>> {
-        let server = self.servers.get(&id)?;
-        server.is_lost().then_some(server.split)
-    }
-
     /// Iterates over the lost servers, by id.
+    #[cfg(test)]
     pub(in crate::relay) fn lost_ids(&self) -> impl Iterator<Item = HostId> {
         self.servers.iter().filter(|(_, server)| server.is_lost()).map(|(&id, _)| id)
     }

@@ -67,8 +67,6 @@ pub(super) struct Server {
     pub(super) sent: Option<Fact>,
     /// Version of the current route, or of the last one while the server is lost.
     pub(super) floor: Option<Version>,
-    /// Given by the caller while the server is lost.
-    pub(super) split: Option<u32>,
 }
 
 impl Server {

@@ -577,9 +577,12 @@ impl Topology {
             assert!(host.stamp <= self.clock, "the clock is not behind host {}", host.id);
         }
         assert_eq!(self.own_hosts, own, "the digest of the hosts of this server");
+        self.routes.check();
         for (server, route) in self.servers.routes() {
+            let id = self.servers.id(server);
             match route {
                 FirstLink::Link(link) => {
+                    assert_eq!(self.routes.route(id), Some(link), "the route of server {id}");
                     let is_extended = self.find_link(link).is_some_and(LinkState::is_extended);
                     assert!(is_extended, "route {link} of server {server:?} is extended");
                 }

@@ -174,7 +174,6 @@ impl World {
                     self.apply(node, change.into_iter().collect());
                 }
                 Change::Down { id, .. } => {
-                    self.nodes[node].routes.mark_lost(id, 1);
                     if self.rng.random_bool(0.3) {
                         let changes = self.nodes[node].routes.forget(id);
                         self.apply(node, changes);

@@ -1,0 +1,343 @@
+//! Facts about servers: what a change of the routes means for the table, and what is announced of
+//! it.
+
+use super::Peering;
+use super::extended::ExtendedLink;
+use super::homes::server_over;
+use crate::id::HostId;
+use crate::link::{CloseReason, LinkId};
+use crate::printable::Printable;
+use crate::relay::announcements::hosts_of;
+use crate::relay::cx::RelayCx;
+use crate::relay::extension::{Digest, Epoch, Frame, Nonce, ServerFact};
+use crate::relay::message::{HostKind, Message, Registration};
+use crate::relay::outbox::Outbox;
+use crate::relay::routes::{Change, Conflict, Fact, Update};
+use crate::relay::send;
+use crate::relay::topology::{FirstLink, HostSet, ServerKey};
+
+impl Peering {
+    /// Makes a link an extended one: both ends have committed.
+    pub(super) fn attach<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        registration: &Registration<'_>,
+        committed: Epoch,
+        neighbour: Fact,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        let id = neighbour.id;
+        self.make_way(id, cx);
+        let deadline = cx.topology.register_server(link, id, true);
+        super::join::on_registered(link, HostKind::Server, deadline, cx);
+        cx.begin_extended(link);
+        log::info!("link {link}: server {id} {} joined", Printable(registration.name));
+        let extended = ExtendedLink::new(cx.now);
+        self.extended.insert(link, extended);
+        self.start_liveness(link, cx);
+        let changes = cx.topology.routes_mut().attach(link, committed, neighbour);
+        self.apply_changes(changes, Some(registration), id, cx);
+        cx.topology.routes_mut().burst(link);
+        send_all_facts(link, cx);
+    }
+
+    pub(super) fn learn_server<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        registration: &Registration<'_>,
+        fact: &ServerFact,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        let ServerFact { id, epoch, nonce: Nonce(nonce), via, users, digest } = *fact;
+        if id != cx.topology.own_id() {
+            self.make_way(id, cx);
+        }
+        let changes = cx.topology.routes_mut().learn(link, Fact { id, epoch, nonce, via });
+        self.apply_changes(changes, Some(registration), id, cx);
+        if cx.topology.routes().route(id) == Some(link) && cx.topology.server_key(id).is_none() {
+            let is_up = vec![Change::Up { id, link }];
+            self.apply_changes(is_up, Some(registration), id, cx);
+        }
+        if let Some(server) = server_over(link, id, cx)
+            && cx.topology.servers().hosts(server) != (HostSet { count: users, digest })
+        {
+            request_sync(link, id, cx);
+        }
+    }
+
+    /// Removes a host that is not a home server from the table, because a server has its id.
+    fn make_way<O: Outbox>(&mut self, id: HostId, cx: &mut RelayCx<'_, O>) {
+        if cx.topology.hosts().get(id).is_some() && cx.topology.server_key(id).is_none() {
+            self.evict(id, cx);
+        }
+    }
+
+    /// Applies changes of the routes. `registration` is that of the server whose fact led to them.
+    /// Servers that lose their route are lost with `neighbour`, and have the grace to come back.
+    pub(super) fn apply_changes<O: Outbox>(
+        &mut self,
+        changes: Vec<Change>,
+        registration: Option<&Registration<'_>>,
+        neighbour: HostId,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        let lost = self.apply_each(changes, registration, cx);
+        if let Some(split) = cx.topology.split_servers(neighbour, lost) {
+            self.begin_grace(split, cx);
+        }
+    }
+
+    /// Applies changes of the routes. Returns the servers that have lost their route.
+    fn apply_each<O: Outbox>(
+        &mut self,
+        changes: Vec<Change>,
+        registration: Option<&Registration<'_>>,
+        cx: &mut RelayCx<'_, O>,
+    ) -> Vec<ServerKey> {
+        let mut lost = Vec::new();
+        for change in changes {
+            match change {
+                Change::Up { id, link } => {
+                    if !self.on_route_up(id, link, registration, cx) {
+                        continue;
+                    }
+                }
+                Change::Moved { id, to, .. } => {
+                    if let Some(server) = cx.topology.server_key(id) {
+                        cx.topology.set_route(server, to);
+                    }
+                }
+                Change::Down { id, .. } => {
+                    lost.extend(cx.topology.server_key(id));
+                    continue; // announced when the grace is over
+                }
+                Change::Close { link, ref conflict } => self.on_conflict(link, conflict, cx),
+                Change::OwnIdElsewhere { epoch, nonce } => {
+                    self.on_own_id_elsewhere(epoch, nonce, cx);
+                }
+                Change::Own | Change::Updated { .. } => {}
+            }
+            announce_change(&change, cx);
+        }
+        lost
+    }
+
+    /// Handles that a server can be reached: a new one, or one that was lost. Returns false if its
+    /// registration is not at hand.
+    fn on_route_up<O: Outbox>(
+        &mut self,
+        id: HostId,
+        link: LinkId,
+        registration: Option<&Registration<'_>>,
+        cx: &mut RelayCx<'_, O>,
+    ) -> bool {
+        if let Some(server) = cx.topology.server_key(id) {
+            self.on_server_back(id, server, link, cx);
+            return true;
+        }
+        let Some(registration) = registration.filter(|it| it.source == id) else {
+            // An earlier fact counts only now: the neighbour sends it again, with its registration.
+            request_facts(link, cx);
+            return false;
+        };
+        let slot = cx.topology.insert_server(registration, link);
+        cx.out.host_up(cx.topology.hosts().host(slot));
+        cx.announce(slot);
+        true
+    }
+
+    /// Handles that a lost server can be reached again.
+    fn on_server_back<O: Outbox>(
+        &mut self,
+        id: HostId,
+        server: ServerKey,
+        link: LinkId,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        let FirstLink::Split(split) = cx.topology.servers().route(server) else { return };
+        cx.topology.set_route(server, link);
+        if let Some(until) = self.splits.grace_until(split) {
+            self.grace_until.insert(id, until);
+        }
+        for host in self.splits.deferred_ids(split) {
+            let home = cx.topology.hosts().get(host).and_then(|host| host.home().server());
+            if home == Some(server) {
+                self.send_deferred(split, host, cx);
+            }
+        }
+        if cx.out.awaits_hosts() {
+            for id in cx.topology.server_hosts(server) {
+                cx.out.host_up(cx.topology.hosts().get(id).expect("a listed host"));
+            }
+        }
+    }
+
+    fn on_conflict<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        conflict: &Conflict,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        let id = cx.topology.link(link).host_id().unwrap_or(HostId::NONE);
+        match conflict {
+            Conflict::Ghost => log::info!("link {link}: server {id} is attached elsewhere now"),
+            Conflict::SecondLink => log::warn!("link {link}: a second link to server {id}"),
+            Conflict::Cycle { members } => {
+                let path: Vec<String> = members.iter().map(ToString::to_string).collect();
+                log::warn!("link {link}: closed, since servers form a cycle: {}", path.join(" → "));
+            }
+        }
+        if !matches!(conflict, Conflict::Ghost) && self.is_uplink(link) {
+            self.uplink.on_refused(cx.now, &mut self.rng);
+        }
+        cx.out.close(link, CloseReason::RoutingLoop(id));
+    }
+
+    /// Handles a fact about this server's id that is not its own: one from before its restart, or
+    /// that of another server with the same id.
+    fn on_own_id_elsewhere<O: Outbox>(
+        &mut self,
+        epoch: Epoch,
+        nonce: u64,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        let own = cx.topology.routes().own();
+        let is_alive = self.exceeded_nonce == Some(nonce) && epoch > own.epoch;
+        if is_alive && own.nonce > nonce {
+            return self.yield_own_id(cx);
+        }
+        self.exceeded_nonce = Some(nonce);
+        if let Some(change) = cx.topology.routes_mut().exceed(epoch) {
+            self.apply_changes(vec![change], None, cx.topology.own_id(), cx);
+        }
+    }
+
+    /// Starts the split of the servers that were reached over an extended link, which has ended.
+    pub(super) fn detach<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        neighbour: HostId,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        self.extended.remove(&link);
+        let changes = cx.topology.routes_mut().detach(link);
+        self.apply_changes(changes, None, neighbour, cx);
+    }
+
+    /// Removes a server that a neighbour has withdrawn, and those behind it, if there is no other
+    /// way to them.
+    pub(super) fn withdraw<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        id: HostId,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        let changes = cx.topology.routes_mut().withdraw(link, id);
+        let lost = self.apply_each(changes, None, cx);
+        if let Some(split) = cx.topology.split_servers(id, lost) {
+            self.begin_ending_split(split, None, cx);
+        }
+    }
+
+    /// Compares the digest of what a neighbour has announced with the table. A digest that differs
+    /// twice shows that something was missed: all is asked for again.
+    pub(super) fn check_digest<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        digest: Option<Digest>,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        let (Some(digest), Some(extended)) = (digest, self.extended.get_mut(&link)) else { return };
+        if digest == digest_behind(link, cx) {
+            extended.mismatches = 0;
+            return;
+        }
+        extended.mismatches += 1;
+        if extended.mismatches == 2 {
+            extended.mismatches = 0;
+            log::warn!("link {link}: the tables of both ends differ; asking for all facts again");
+            request_facts(link, cx);
+        }
+    }
+}
+
+/// Sends what a change of the routes means on each extended link.
+fn announce_change<O: Outbox>(change: &Change, cx: &mut RelayCx<'_, O>) {
+    let links: Vec<LinkId> = cx.announcements.servers().collect();
+    for link in links {
+        if !cx.topology.link(link).is_extended() {
+            continue;
+        }
+        match cx.topology.routes_mut().update(change, link) {
+            None => {}
+            Some(Update::Announce(fact)) => send_fact(link, &fact, cx),
+            Some(Update::Withdraw(id)) => {
+                let ids = [id];
+                let ids = ids.as_slice().into();
+                send::send_extension(cx.topology, link, &Frame::Withdraw(ids), cx.out);
+            }
+        }
+    }
+}
+
+/// Announces that a server, whose grace is over, cannot be reached.
+pub(super) fn announce_down<O: Outbox>(id: HostId, cx: &mut RelayCx<'_, O>) {
+    let link = LinkId { index: u32::MAX, generation: 0 }; // the one that is gone
+    announce_change(&Change::Down { id, link }, cx);
+}
+
+/// Sends the fact about a server, with its registration.
+fn send_fact<O: Outbox>(link: LinkId, fact: &Fact, cx: &mut RelayCx<'_, O>) {
+    let Fact { id, epoch, nonce, via } = *fact;
+    let Some(HostSet { count: users, digest }) = hosts_of(cx.topology, id) else { return };
+    let own_id = cx.topology.own_id();
+    let frame = ServerFact { id, epoch, nonce: Nonce(nonce), via, users, digest };
+    send::send_extension(cx.topology, link, &Frame::Server(frame), cx.out);
+    let registration = if id == own_id {
+        cx.topology.own_registration(own_id)
+    } else {
+        cx.topology.hosts().get(id).expect("a known server").registration(own_id)
+    };
+    cx.out.deliver(link, &Message::Registration(registration));
+}
+
+/// Sends the facts about all servers that are announced on a link.
+pub(super) fn send_all_facts<O: Outbox>(link: LinkId, cx: &mut RelayCx<'_, O>) {
+    let facts: Vec<Fact> = cx.topology.routes().announced_on(link).collect();
+    for fact in &facts {
+        send_fact(link, fact, cx);
+    }
+    let servers = u32::try_from(facts.len()).expect("fewer servers than ids");
+    send::send_extension(cx.topology, link, &Frame::FactsEnd { servers }, cx.out);
+}
+
+/// Returns the digest of all that is announced on a link.
+pub(super) fn digest_announced<O: Outbox>(link: LinkId, cx: &RelayCx<'_, O>) -> Digest {
+    digest_of(cx.topology.routes().announced_on(link), cx)
+}
+
+/// Returns the digest of all that is reached over a link.
+fn digest_behind<O: Outbox>(link: LinkId, cx: &RelayCx<'_, O>) -> Digest {
+    digest_of(cx.topology.routes().reached_over(link), cx)
+}
+
+fn digest_of<O: Outbox>(facts: impl Iterator<Item = Fact>, cx: &RelayCx<'_, O>) -> Digest {
+    let mut sum = Digest::default();
+    for fact in facts {
+        let users = hosts_of(cx.topology, fact.id).unwrap_or_default();
+        sum += Digest::of_server(fact.id, fact.epoch, users.digest);
+    }
+    sum
+}
+
+/// Asks the neighbour on an extended link to send all facts again.
+fn request_facts<O: Outbox>(link: LinkId, cx: &mut RelayCx<'_, O>) {
+    request_sync(link, HostId::NONE, cx);
+}
+
+/// Asks the neighbour on an extended link to send the hosts of a home.
+fn request_sync<O: Outbox>(link: LinkId, home: HostId, cx: &mut RelayCx<'_, O>) {
+    let homes = [home];
+    let homes = homes.as_slice().into();
+    send::send_extension(cx.topology, link, &Frame::SyncRequest(homes), cx.out);
+}

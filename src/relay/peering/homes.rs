@@ -1,0 +1,143 @@
+//! The hosts of other homes, as they arrive over extended links.
+
+use super::Peering;
+use crate::id::HostId;
+use crate::limits::TAKEN_QUIT_TEXT;
+use crate::link::{CloseReason, LinkId};
+use crate::relay::cx::RelayCx;
+use crate::relay::message::Registration;
+use crate::relay::notice::Notice;
+use crate::relay::outbox::Outbox;
+use crate::relay::topology::{FirstLink, Home, Host, HostSet, ServerKey, SplitId};
+
+impl Peering {
+    /// Removes a host whose id another host has a better claim on. If it is a user of this server,
+    /// it is informed and its link closes.
+    pub(super) fn evict<O: Outbox>(&mut self, id: HostId, cx: &mut RelayCx<'_, O>) {
+        let Some(host) = cx.topology.hosts().get(id) else { return };
+        let kind = host.kind;
+        if let Home::Link(_) = host.home()
+            && let Some(link) = cx.topology.next_hop(host)
+        {
+            log::warn!("{kind} {id} leaves: another host has had its id for longer");
+            let neighbour = cx.topology.link(link).host_id().unwrap_or(HostId::NONE);
+            cx.send_answer(link, neighbour, &Notice::IdTaken { kind, id });
+            if cx.topology.link(link).is_user() {
+                cx.out.close(link, CloseReason::IdTaken(id));
+            }
+        }
+        self.remove_host(id, TAKEN_QUIT_TEXT, cx);
+    }
+
+    /// Handles the registration of a host whose home is reached over `link`.
+    pub(super) fn learn_host_of<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        registration: &Registration<'_>,
+        (server, home, stamp): (ServerKey, HostId, u64),
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        let id = registration.source;
+        if id == cx.topology.own_id() || cx.topology.server_key(id).is_some() {
+            return; // its home learns that a server has the id, and removes it
+        }
+        if let Some(host) = cx.topology.hosts().get(id) {
+            let is_same = host.matches(registration);
+            if host.home().server() == Some(server) && is_same {
+                let is_new = host.stamp() != stamp;
+                cx.topology.set_home(id, Home::Server(server), stamp);
+                if is_new {
+                    cx.reannounce(id);
+                }
+                return;
+            }
+            let waits_for_home = cx.topology.waits_for_home(host);
+            if waits_for_home && is_same && cx.topology.home_id(host) == home {
+                return self.rejoin_home(id, server, stamp, cx);
+            }
+            if host.home().server() != Some(server)
+                && !waits_for_home
+                && has_better_claim(host, link, (stamp, home), cx)
+            {
+                return cx.introduce(id, link);
+            }
+            self.evict(id, cx);
+        }
+        let slot = cx.add_host(registration, Home::Server(server), stamp);
+        cx.announce(slot);
+    }
+
+    /// Continues a host that its home, which was restarted, has registered again.
+    fn rejoin_home<O: Outbox>(
+        &mut self,
+        id: HostId,
+        server: ServerKey,
+        stamp: u64,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        let host = cx.topology.hosts().get(id).expect("the host that rejoins");
+        let FirstLink::Split(split) = cx.topology.first_link(host) else { return };
+        cx.topology.set_home(id, Home::Server(server), stamp);
+        cx.reannounce(id);
+        self.send_deferred(split, id, cx);
+    }
+
+    /// Sends what was deferred for a host that can be reached again.
+    pub(super) fn send_deferred<O: Outbox>(
+        &mut self,
+        split: SplitId,
+        id: HostId,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        let host = cx.topology.hosts().get(id).expect("the host that rejoined");
+        let Some(link) = cx.topology.next_hop(host) else { return };
+        for deferred in self.splits.take_deferred(split, id) {
+            deferred.send(link, cx);
+        }
+        cx.out.host_up(cx.topology.hosts().get(id).expect("the host that rejoined"));
+    }
+
+    /// Handles the end of a synchronization: hosts that the home did not confirm leave, after the
+    /// grace if the home was lost and is back.
+    pub(super) fn end_sync<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        home: HostId,
+        _expected: HostSet,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        let Some(server) = server_over(link, home, cx) else { return };
+        let grace_until = self.grace_until.remove(&home).filter(|&until| until > cx.now);
+        if let Some(split) = cx.topology.split_unconfirmed(server) {
+            self.begin_ending_split(split, grace_until, cx);
+        }
+    }
+}
+
+/// Returns the server with this id, if it is reached over `link`.
+pub(super) fn server_over<O: Outbox>(
+    link: LinkId,
+    id: HostId,
+    cx: &RelayCx<'_, O>,
+) -> Option<ServerKey> {
+    let server = cx.topology.server_key(id)?;
+    (cx.topology.servers().route(server) == FirstLink::Link(link)).then_some(server)
+}
+
+/// Returns whether a known host keeps its id against a registration at another home.
+///
+/// The earlier registration wins, and of two at the same logical time that of the smaller home. A
+/// host that is not announced on the link gives way, because the other home would never learn why
+/// its user has to leave.
+fn has_better_claim<O: Outbox>(
+    host: &Host,
+    link: LinkId,
+    (stamp, home): (u64, HostId),
+    cx: &RelayCx<'_, O>,
+) -> bool {
+    let its_home = cx.topology.home_id(host);
+    let is_announced = its_home == cx.topology.own_id()
+        || cx.topology.routes().is_announced(link, its_home)
+        || cx.topology.is_first_link(host.id, link);
+    is_announced && (host.stamp(), its_home) < (stamp, home)
+}
