@@ -87,7 +87,9 @@ pub mod internal {
 
     /// The command line of the `crc` binary.
     pub mod cli {
-        pub use crate::cli::{Cli, CtlArgs, PeerArgs, PeerCommand, Program, ServerArgs};
+        pub use crate::cli::{
+            Cli, CtlArgs, PeerArgs, PeerCommand, Program, ServerArgs, SettingsError,
+        };
     }
 
     /// The bundled client.

@@ -4,7 +4,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 
-use crc::internal::cli::{Cli, CtlArgs, PeerArgs, PeerCommand, Program, ServerArgs};
+use crc::internal::cli::{Cli, CtlArgs, PeerArgs, PeerCommand, Program, ServerArgs, SettingsError};
 use crc::internal::client;
 use crc::internal::net::{LogSink, send_control_command};
 use crc::net::{PeerServer, Server};
@@ -13,6 +13,9 @@ use env_logger::{Target, WriteStyle};
 
 /// A failure while running.
 const EXIT_RUNTIME: u8 = 1;
+
+/// Options that contradict each other; the same code as for those that cannot be parsed.
+const EXIT_USAGE: u8 = 2;
 
 /// An unusable configuration file (EX_CONFIG of sysexits.h).
 const EXIT_CONFIG: u8 = 78;
@@ -48,7 +51,10 @@ fn run_server(args: ServerArgs) -> ExitCode {
     let settings = args.into_settings(file.as_deref(), &machine_name, rand::random());
     let (settings, log_filter) = match settings {
         Ok(settings) => settings,
-        Err(error) => return report_error(EXIT_CONFIG, &format!("{path}: {}", error.trim_end())),
+        Err(SettingsError::Usage(error)) => return report_error(EXIT_USAGE, &error),
+        Err(SettingsError::Config(error)) => {
+            return report_error(EXIT_CONFIG, &format!("{path}: {}", error.trim_end()));
+        }
     };
     init_logging(&log_filter);
     let identity = settings.identity.clone();

@@ -19,7 +19,7 @@ use clap::{Parser, Subcommand};
 pub(crate) use self::client::ClientArgs;
 pub use self::ctl::CtlArgs;
 pub use self::peer::{PeerArgs, PeerCommand};
-pub use self::server::ServerArgs;
+pub use self::server::{ServerArgs, SettingsError};
 
 /// A chat relay: servers that join into a tree, and the clients on it.
 #[derive(Debug, Parser)]

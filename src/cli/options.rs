@@ -9,7 +9,7 @@ use serde::de::Error as _;
 
 use super::values::{
     Count, DAY_SECONDS, Days, FrameBytes, Id, Info, Interval, ListenUri, LogFilter, Micros, Name,
-    ParentUri, QueueBytes, Seconds,
+    ParentUri, PingSeconds, QueueBytes, Seconds,
 };
 use crate::limits::{Limits, MAIL_IN_MEMORY_BYTES_MAX};
 use crate::uri::Address;
@@ -125,6 +125,16 @@ options! {
         #[serde(alias = "split_grace")]
         split_grace: Option<Seconds>,
 
+        /// Time after which a silent server is asked whether it is alive
+        #[arg(long, env = "CRC_PING_INTERVAL", value_name = "SECONDS")]
+        #[serde(alias = "ping_interval")]
+        ping_interval: Option<PingSeconds>,
+
+        /// Time after which the link to a silent server is closed; longer than the interval
+        #[arg(long, env = "CRC_PING_TIMEOUT", value_name = "SECONDS")]
+        #[serde(alias = "ping_timeout")]
+        ping_timeout: Option<PingSeconds>,
+
         /// How long a new connection may take to register
         #[arg(long, env = "CRC_REGISTER_DEADLINE", value_name = "SECONDS")]
         #[serde(alias = "register_deadline")]
@@ -169,6 +179,8 @@ fn show_default_limit(option: Arg) -> Arg {
         "mail_days" => (limits.mail_age_max.as_secs_f64() / DAY_SECONDS).to_string(),
         "classic_interval" => limits.classic_alive_interval.as_secs_f64().to_string(),
         "split_grace" => limits.split_grace.as_secs_f64().to_string(),
+        "ping_interval" => limits.ping_interval.as_secs_f64().to_string(),
+        "ping_timeout" => limits.ping_timeout.as_secs_f64().to_string(),
         "register_deadline" => limits.register_deadline.as_secs_f64().to_string(),
         "max_frame" => limits.frame_bytes_max.to_string(),
         "client_queue" => limits.client_queue_bytes_max.to_string(),

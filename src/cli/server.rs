@@ -15,6 +15,15 @@ use crate::relay::Identity;
 use crate::uri::Address;
 use crate::wires::Wire;
 
+/// The reason for which options are not valid together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SettingsError {
+    /// Flags or variables.
+    Usage(String),
+    /// The configuration file, or options of which it sets one.
+    Config(String),
+}
+
 /// `crc server`.
 #[derive(Debug, Args)]
 pub struct ServerArgs {
@@ -37,21 +46,26 @@ impl ServerArgs {
     /// configuration file; `hostname` and `seed` give the default name and the default id.
     ///
     /// # Errors
-    /// What is wrong in the file, with its line.
+    /// What is wrong in the file, with its line, or which options contradict each other.
     pub fn into_settings(
         self,
         config_text: Option<&str>,
         hostname: &str,
         seed: u64,
-    ) -> Result<(ServerSettings, String), String> {
+    ) -> Result<(ServerSettings, String), SettingsError> {
         let file: ServerOptions = config_text
             .map(toml::from_str)
             .transpose()
-            .map_err(|error| error.to_string())?
+            .map_err(|error| SettingsError::Config(error.to_string()))?
             .unwrap_or_default();
+        let file_sets_ping = file.ping_interval.is_some() || file.ping_timeout.is_some();
         let mut options = self.options.overriding(file);
         let log_filter = options.log.take().map_or_else(|| "info".to_owned(), Into::into);
         let limits = limits(&mut options);
+        check_ping(&limits).map_err(|error| match file_sets_ping {
+            true => SettingsError::Config(error),
+            false => SettingsError::Usage(error),
+        })?;
         let listeners = listeners(&mut options);
         let is_id_configured = options.id.is_some();
         let random_id = || HostId::random(&mut StdRng::seed_from_u64(seed));
@@ -93,11 +107,25 @@ fn limits(options: &mut ServerOptions) -> Limits {
     set(&mut limits.server_queue_bytes_max, &mut options.server_queue);
     set(&mut limits.register_deadline, &mut options.register_deadline);
     set(&mut limits.split_grace, &mut options.split_grace);
+    set(&mut limits.ping_interval, &mut options.ping_interval);
+    set(&mut limits.ping_timeout, &mut options.ping_timeout);
     set(&mut limits.classic_alive_interval, &mut options.classic_interval);
     set(&mut limits.mail_messages_max, &mut options.mail_messages);
     set(&mut limits.mail_bytes_max, &mut options.mail_bytes);
     set(&mut limits.mail_age_max, &mut options.mail_days);
     limits
+}
+
+/// Checks that a silent server is asked before its link is closed.
+fn check_ping(limits: &Limits) -> Result<(), String> {
+    let Limits { ping_interval, ping_timeout, .. } = limits;
+    if ping_timeout > ping_interval {
+        return Ok(());
+    }
+    Err(format!(
+        "--ping-timeout ({ping_timeout:?}) must be longer than --ping-interval \
+         ({ping_interval:?}): a server is asked before its link is closed"
+    ))
 }
 
 /// Returns the listeners in the order of `--listen`, `--direct`, `--classic`; a CRC listener at the
@@ -132,7 +160,10 @@ mod tests {
         let words = ["crc", "server"].into_iter().chain(flags.split_whitespace());
         let cli = Cli::try_parse_from(words).map_err(|error| error.to_string())?;
         let Program::Server(args) = cli.command else { panic!("not a server") };
-        args.into_settings(file, "machine", 7)
+        args.into_settings(file, "machine", 7).map_err(|error| match error {
+            SettingsError::Usage(text) => format!("usage: {text}"),
+            SettingsError::Config(text) => format!("file: {text}"),
+        })
     }
 
     fn check_settings_error(flags: &str, file: Option<&str>, expected: &[&str]) {
@@ -180,7 +211,7 @@ mod tests {
         }
         flags.dedup();
         let expected = "--mail-messages --mail-bytes --mail-days --classic-interval --split-grace \
-                        --register-deadline --max-frame --client-queue --server-queue --busy-poll";
+                        --ping-interval --ping-timeout --register-deadline --max-frame --client-queue --server-queue --busy-poll";
         assert_eq!(flags.join(" "), expected);
     }
 
@@ -260,6 +291,11 @@ mod tests {
         let schemes = "crc://host:port, direct://host:port, classic://host:port";
         check_settings_error("--listen irc://a:1", None, &["--listen", "`irc://`", schemes]);
         check_settings_error("--split-grace -1", None, &["-1"]);
+        for seconds in ["0", "-1", "1e-9", "1e9", "NaN"] {
+            let flag = format!("--ping-interval={seconds}");
+            check_settings_error(&flag, None, &["--ping-interval", "seconds above 0"]);
+        }
+        check_settings_error("", Some("ping-timeout = 0"), &["line 1", "seconds above 0"]);
         check_settings_error("--max-frame 1", None, &["--max-frame", "128"]);
         let long = format!("--name {}", "n".repeat(256));
         check_settings_error(&long, None, &["--name", "at most 255 bytes"]);
@@ -269,6 +305,18 @@ mod tests {
         check_settings_error("--log info,crc=loud", None, &["crc=loud"]);
         check_settings_error("--client-queue 10000", None, &["--client-queue", "65536"]);
         check_settings_error("--nmae x", None, &["--nmae", "--name"]);
+    }
+
+    #[test]
+    fn ping_timeout_must_exceed_the_interval_wherever_they_are_set() {
+        let in_file = Some("ping-interval = 2\nping_timeout = 3");
+        let (settings, _) = settings("--ping-timeout 2.5", in_file).expect("valid");
+        let Limits { ping_interval, ping_timeout, .. } = settings.limits;
+        assert_eq!((ping_interval.as_secs_f64(), ping_timeout.as_secs_f64()), (2.0, 2.5));
+        let expected = "--ping-timeout (5s) must be longer than --ping-interval (5s)";
+        check_settings_error("--ping-timeout 5", None, &["usage: ", expected]);
+        check_settings_error("--ping-timeout 2", in_file, &["file: ", "(2s)"]);
+        check_settings_error("--ping-interval 15", None, &["usage: ", "(15s)"]);
     }
 
     #[test]

@@ -77,6 +77,14 @@ validated!(Interval(Duration) from f64 as "f64", |seconds| {
     })
 });
 
+validated!(PingSeconds(Duration) from f64 as "f64", |seconds| {
+    let span = Duration::try_from_secs_f64(seconds).ok();
+    let span = span.filter(|span| (PING_INTERVAL_MIN..=DURATION_MAX).contains(span));
+    span.ok_or_else(|| {
+        format!("{seconds} is not a number of seconds above 0, {DURATION_MAX:?} at most")
+    })
+});
+
 validated!(Days(Duration) from f64 as "f64", |days| {
     let span = Duration::try_from_secs_f64(days * DAY_SECONDS).ok();
     let span = span.filter(|span| !span.is_zero() && *span <= MAIL_AGE_CEILING);
@@ -139,6 +147,9 @@ pub(super) const DAY_SECONDS: f64 = 86_400.0;
 
 /// Shortest interval between the `Alive` messages of a classic client.
 const CLASSIC_INTERVAL_MIN: Duration = Duration::from_millis(100);
+
+/// Shortest interval between two pings. Shorter ones would keep an idle server busy.
+const PING_INTERVAL_MIN: Duration = Duration::from_millis(1);
 
 /// Longest time that mail can be kept: 100 years.
 const MAIL_AGE_CEILING: Duration = Duration::from_secs(36_500 * 86_400);
