@@ -158,7 +158,8 @@ impl Server {
                             self.node.on_store_reply(self.now(), reply);
                         }
                     }
-                    Action::Dial { .. } => {} // this server has no parent
+                    Action::Keepalive { .. } => {} // its sockets wait for TCP alone
+                    Action::Dial { .. } => {}      // this server has no parent
                     Action::Shutdown => return Ok(false),
                 }
             } else if let Some(link) = self.node.poll_unsent() {

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{CloseReason, LinkId, Time};
-use crate::limits::READ_BYTES_PER_TURN;
+use crate::limits::{CLIENT_KEEPALIVE_IDLE, CLIENT_KEEPALIVE_TIMEOUT, READ_BYTES_PER_TURN};
 
 /// Writes bytes to a link's socket at once, those of its send queue first. Returns how many bytes
 /// the socket took in all: 0 if it takes none now, or if there is no socket.
@@ -22,6 +22,22 @@ pub struct ListenerId(pub usize);
 pub struct Origin {
     /// The address at the other end; `None` for an in-memory pipe.
     pub address: Option<SocketAddr>,
+}
+
+/// When a connection counts as dead on which nothing arrives, although the other end has neither
+/// closed nor reset it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// Time without input after which the transport asks the other end to show that it is there.
+    pub idle: Duration,
+    /// Time without any sign of the other end after which the connection ends.
+    pub timeout: Duration,
+}
+
+impl Keepalive {
+    /// Keepalive of a connection that has not shown to be one to a server.
+    pub const CLIENT: Self =
+        Self { idle: CLIENT_KEEPALIVE_IDLE, timeout: CLIENT_KEEPALIVE_TIMEOUT };
 }
 
 /// A request to the driver of a machine. `S` is the machine's request to its store.
@@ -42,6 +58,14 @@ pub enum Action<S> {
         link: LinkId,
         /// The reason, for the log and for [`Machine::closed`].
         reason: CloseReason,
+    },
+    /// Watch the connection of a link more closely than [`Keepalive::CLIENT`], with which every
+    /// connection begins. A transport without such a function ignores it.
+    Keepalive {
+        /// The link to watch.
+        link: LinkId,
+        /// The times.
+        keepalive: Keepalive,
     },
     /// Read from a link again whose [`Machine::read_budget`] was 0.
     Resume {

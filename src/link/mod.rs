@@ -13,7 +13,7 @@ mod time;
 use std::fmt;
 
 pub use self::life_cycle::LifeCycle;
-pub use self::machine::{Action, DirectWrite, ListenerId, Machine, Origin};
+pub use self::machine::{Action, DirectWrite, Keepalive, ListenerId, Machine, Origin};
 pub use self::redial::Redial;
 pub use self::send_queue::{Buffer, SendQueue};
 pub use self::table::{BufferPool, LinkTable, QueuedLink};

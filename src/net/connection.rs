@@ -11,7 +11,7 @@ use mio::{Registry, Token};
 use super::transport::Transport;
 use crate::chunked_vec::ChunkedVec;
 use crate::limits::WRITE_BYTES_PER_TURN;
-use crate::link::{CloseReason, LinkId, Machine};
+use crate::link::{CloseReason, Keepalive, LinkId, Machine};
 
 /// A connection and its readiness, which events set and short reads and writes clear.
 pub(super) struct Connection {
@@ -133,6 +133,13 @@ impl Connection {
         }
         self.transport.set_nodelay()?;
         Ok(self.pending_dial.take())
+    }
+
+    /// Sets when the connection ends because nothing is heard from the other end.
+    pub(super) fn set_keepalive(&mut self, keepalive: Keepalive) {
+        if let Err(error) = self.transport.set_keepalive(keepalive) {
+            log::debug!("link {}: no TCP keepalive: {error}", self.id);
+        }
     }
 
     /// Records an event. Returns whether it made the connection readable.

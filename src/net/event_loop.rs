@@ -6,6 +6,8 @@
 //! the next wait does not sleep. Connections are closed in the last step only. An idle server makes
 //! no system call.
 
+mod actions;
+
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
@@ -16,7 +18,7 @@ use mio::{Events, Token};
 use signal_hook_mio::v1_0::Signals;
 
 use super::connection::{Connection, ConnectionTable, ReadOutcome};
-use super::dial::{DialResult, Dialler};
+use super::dial::Dialler;
 use super::listen::Listener;
 use super::poller::Poller;
 use super::reserve::AcceptReserve;
@@ -25,7 +27,7 @@ use super::setup::{
     LINK_TOKEN_BASE, LISTENER_TOKEN_BASE, LISTENERS_MAX, LoopSetup, SIGNALS, WAKER,
 };
 use crate::limits::READ_BYTES_PER_TURN;
-use crate::link::{Action, CloseReason, LinkId, ListenerId, Machine, Origin, Time};
+use crate::link::{CloseReason, LinkId, ListenerId, Machine, Origin, Time};
 use crate::uri::Address;
 
 /// The loop of one program.
@@ -277,30 +279,10 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
         }
         loop {
             let mut is_done = true;
-            let now = self.now;
             while let Some(action) = self.machine.poll_action() {
                 is_done = false;
-                match action {
-                    Action::Dial { target, link } => {
-                        if let Some(result) = self.dialler.dial(target, link) {
-                            self.handle_dial_result(link, result);
-                        }
-                    }
-                    Action::Close { link, reason } => {
-                        self.write(link); // what the socket takes of the last bytes
-                        self.closing.push((link, reason));
-                    }
-                    Action::Resume { link } => {
-                        if let Some(connection) = self.connections.get_mut(link)
-                            && connection.resume()
-                        {
-                            self.readable.push_back(link);
-                        }
-                    }
-                    Action::Store(request) => {
-                        self.services.handle_store_request(&mut self.machine, now, request);
-                    }
-                    Action::Shutdown => return true,
+                if self.apply(action) {
+                    return true;
                 }
             }
             while let Some(link) = self.machine.poll_unsent() {
@@ -310,10 +292,10 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
             if !self.closing.is_empty() {
                 is_done = false;
                 for (link, reason) in std::mem::take(&mut self.closing) {
-                    self.reap(now, link, &reason);
+                    self.reap(link, &reason);
                 }
             }
-            is_done &= !self.services.drain_events(&mut self.machine, now);
+            is_done &= !self.services.drain_events(&mut self.machine, self.now);
             if is_done {
                 return false;
             }
@@ -342,38 +324,6 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
                     self.readable.push_back(link);
                 }
             }
-        }
-    }
-
-    /// Closes a connection; a failed dial goes on with the target's next address.
-    fn reap(&mut self, now: Time, link: LinkId, reason: &CloseReason) {
-        if let Some(mut connection) = self.connections.take(link) {
-            if let Some(pending_dial) = connection.pending_dial().take()
-                && let Some(result) = self.dialler.dial_next_address(link, *pending_dial, reason)
-            {
-                return self.handle_dial_result(link, result);
-            }
-            connection.close(self.poller.registry());
-        }
-        self.machine.closed(now, link, reason);
-    }
-
-    /// Continues the dials whose names have been resolved.
-    fn on_resolved(&mut self) {
-        while let Some(resolution) = self.dialler.poll_resolved() {
-            let link = resolution.link;
-            if self.machine.is_open(link) {
-                let result = self.dialler.dial_resolved(resolution);
-                self.handle_dial_result(link, result);
-            } // or the link was given up meanwhile
-        }
-    }
-
-    /// Adds the connection of a dial, or reports its failure to the machine.
-    fn handle_dial_result(&mut self, link: LinkId, result: DialResult) {
-        match result {
-            Ok(connection) => self.add_connection(connection),
-            Err(reason) => self.machine.closed(self.now, link, &reason),
         }
     }
 

@@ -9,8 +9,9 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 
 use super::reserve::{AcceptReserve, is_out_of_descriptors};
+use super::transport::set_keepalive;
 use crate::limits::ACCEPTS_PER_TURN;
-use crate::link::Time;
+use crate::link::{Keepalive, Time};
 use crate::uri::Address;
 
 /// Pause after a failed accept. No event reports the end of a shortage.
@@ -130,6 +131,9 @@ impl Listener {
             .min_by_key(SocketAddr::is_ipv6) // clients try IPv4 first
             .ok_or_else(|| fail(io::Error::other("the name has no address")))?;
         let mut listener = TcpListener::bind(candidate).map_err(fail)?;
+        if let Err(error) = set_keepalive(&listener, Keepalive::CLIENT) {
+            log::debug!("{address} ({wire}): no TCP keepalive: {error}");
+        }
         registry.register(&mut listener, token, Interest::READABLE).map_err(fail)?;
         let address = listener.local_addr().map_err(fail)?;
         Ok(Self { wire, listener, address, readiness: Readiness::default() })

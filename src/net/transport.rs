@@ -5,9 +5,15 @@
 
 use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr};
+use std::os::fd::AsFd;
+use std::time::Duration;
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use rustix::net::sockopt;
+
+use crate::limits::KEEPALIVE_PROBES;
+use crate::link::Keepalive;
 
 /// A connection's socket and what lies between it and the session's bytes.
 pub(super) enum Transport {
@@ -57,6 +63,12 @@ impl Transport {
         stream.set_nodelay(true)
     }
 
+    /// Sets when the connection ends because nothing is heard from the other end.
+    pub(super) fn set_keepalive(&mut self, keepalive: Keepalive) -> io::Result<()> {
+        let Self::Plain { stream, .. } = self;
+        set_keepalive(stream, keepalive)
+    }
+
     /// Registers the socket for both directions.
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let Self::Plain { stream, .. } = self;
@@ -96,4 +108,21 @@ impl Transport {
         let _ = registry.deregister(stream);
         let _ = stream.shutdown(Shutdown::Both);
     }
+}
+
+/// Sets TCP keepalive, and the same timeout for bytes that are not acknowledged. The connections
+/// that a listener accepts inherit these options from it, so an accepted client takes no system
+/// call for them. The kernel counts whole seconds.
+pub(super) fn set_keepalive(socket: impl AsFd, keepalive: Keepalive) -> io::Result<()> {
+    let Keepalive { idle, timeout } = keepalive;
+    let in_seconds =
+        |span: Duration| Duration::from_secs(span.as_secs_f64().ceil().max(1.0) as u64);
+    let interval = timeout.saturating_sub(idle) / KEEPALIVE_PROBES;
+    let user_timeout_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+    sockopt::set_tcp_keepidle(&socket, in_seconds(idle))?;
+    sockopt::set_tcp_keepintvl(&socket, in_seconds(interval))?;
+    sockopt::set_tcp_keepcnt(&socket, KEEPALIVE_PROBES)?;
+    sockopt::set_tcp_user_timeout(&socket, user_timeout_ms)?;
+    sockopt::set_socket_keepalive(&socket, true)?;
+    Ok(())
 }

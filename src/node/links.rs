@@ -12,7 +12,7 @@ use crate::limits::Limits;
 use crate::link::LinkTable;
 use crate::link::SendQueue;
 use crate::link::frame_decoder::FrameDecoder;
-use crate::link::{CloseReason, LinkId, Time};
+use crate::link::{CloseReason, Keepalive, LinkId, Time};
 use crate::mail::Spool;
 use crate::names::Names;
 use crate::relay::message::{HostKind, Message};
@@ -253,7 +253,13 @@ impl Outbox for Links {
     fn link_registered(&mut self, id: LinkId, kind: HostKind) -> bool {
         let Some(link) = self.get_mut(id) else { return false };
         link.kind = kind;
-        link.session.presence() == Presence::All
+        let wants_presence = link.session.presence() == Presence::All;
+        if kind == HostKind::Server {
+            let Limits { ping_interval: idle, ping_timeout: timeout, .. } = self.limits;
+            let keepalive = Keepalive { idle, timeout };
+            self.actions.push_back(Action::Keepalive { link: id, keepalive });
+        }
+        wants_presence
     }
 
     fn close(&mut self, id: LinkId, reason: CloseReason) {

@@ -3,6 +3,7 @@
 mod bounds;
 mod classic;
 mod interop;
+mod keepalive;
 mod mail;
 mod operator;
 mod options;

@@ -188,7 +188,7 @@ impl NodeFuzz {
                     }
                 }
             }
-            Action::Resume { .. } => {}
+            Action::Keepalive { .. } | Action::Resume { .. } => {}
             Action::Store(request) => self.requests.push(request),
             Action::Shutdown => unreachable!("no operator stops it"),
         }

@@ -90,7 +90,7 @@ impl PeerFuzz {
                 peer.closed(*now, link, &reason);
                 links.iter_mut().filter(|slot| **slot == Some(link)).for_each(|slot| *slot = None);
             }
-            Action::Resume { .. } => {}
+            Action::Keepalive { .. } | Action::Resume { .. } => {}
             Action::Shutdown => unreachable!("no operator stops it"),
         }
     }

@@ -297,7 +297,7 @@ impl PeerWorld {
                 let now = self.local_time(index);
                 self.peers[index].peer.as_mut().expect("alive").closed(now, link, &reason);
             }
-            Action::Resume { .. } => {}
+            Action::Keepalive { .. } | Action::Resume { .. } => {}
             Action::Shutdown => self.kill(index),
         }
     }

@@ -237,6 +237,7 @@ impl World {
                 let node = self.servers[server].node.as_mut().expect("a running server");
                 node.closed(now, link, &reason);
             }
+            Action::Keepalive { .. } => {}
             Action::Resume { link } => {
                 self.net.schedule(now, Event::Resumed(PipeEnd::Server { server, link }));
             }

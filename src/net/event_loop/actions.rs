@@ -1,0 +1,72 @@
+//! What the machine asks for, and the ends of connections and dials.
+
+use super::EventLoop;
+use crate::link::{Action, CloseReason, LinkId, Machine};
+use crate::net::dial::DialResult;
+use crate::net::services::Services;
+
+impl<M: Machine, S: Services<M>> EventLoop<M, S> {
+    /// Applies one action. Returns whether the machine has shut down.
+    pub(super) fn apply(&mut self, action: Action<M::StoreRequest>) -> bool {
+        match action {
+            Action::Dial { target, link } => {
+                if let Some(result) = self.dialler.dial(target, link) {
+                    self.handle_dial_result(link, result);
+                }
+            }
+            Action::Close { link, reason } => {
+                self.write(link); // what the socket takes of the last bytes
+                self.closing.push((link, reason));
+            }
+            Action::Keepalive { link, keepalive } => {
+                if let Some(connection) = self.connections.get_mut(link) {
+                    connection.set_keepalive(keepalive);
+                }
+            }
+            Action::Resume { link } => {
+                if let Some(connection) = self.connections.get_mut(link)
+                    && connection.resume()
+                {
+                    self.readable.push_back(link);
+                }
+            }
+            Action::Store(request) => {
+                self.services.handle_store_request(&mut self.machine, self.now, request);
+            }
+            Action::Shutdown => return true,
+        }
+        false
+    }
+
+    /// Closes a connection; a failed dial goes on with the target's next address.
+    pub(super) fn reap(&mut self, link: LinkId, reason: &CloseReason) {
+        if let Some(mut connection) = self.connections.take(link) {
+            if let Some(pending_dial) = connection.pending_dial().take()
+                && let Some(result) = self.dialler.dial_next_address(link, *pending_dial, reason)
+            {
+                return self.handle_dial_result(link, result);
+            }
+            connection.close(self.poller.registry());
+        }
+        self.machine.closed(self.now, link, reason);
+    }
+
+    /// Continues the dials whose names have been resolved.
+    pub(super) fn on_resolved(&mut self) {
+        while let Some(resolution) = self.dialler.poll_resolved() {
+            let link = resolution.link;
+            if self.machine.is_open(link) {
+                let result = self.dialler.dial_resolved(resolution);
+                self.handle_dial_result(link, result);
+            } // or the link was given up meanwhile
+        }
+    }
+
+    /// Adds the connection of a dial, or reports its failure to the machine.
+    fn handle_dial_result(&mut self, link: LinkId, result: DialResult) {
+        match result {
+            Ok(connection) => self.add_connection(connection),
+            Err(reason) => self.machine.closed(self.now, link, &reason),
+        }
+    }
+}
