@@ -14,10 +14,11 @@ use crate::limits::{LINK_STABLE_AFTER, REDIAL_BACKOFF_MAX, REDIAL_BACKOFF_MIN};
 /// round in which all targets failed by a random delay, whose upper bound doubles with each such
 /// round. A connection that was up for less than [`LINK_STABLE_AFTER`] counts as a failure of its
 /// target. After one that was up for longer, the first target is dialled next and the delays start
-/// from the minimum.
+/// from the minimum. A target that refused the connection is left out until a given time.
 #[derive(Debug)]
 pub struct Redial {
-    target_count: usize,
+    /// For each target, the time until which it is left out.
+    refused_until: Vec<Time>,
     /// Index of the target that is connected, is being dialled, or is dialled next.
     current_target: usize,
     /// Consecutive rounds over all targets that failed.
@@ -34,7 +35,7 @@ impl Redial {
     #[must_use]
     pub fn new(target_count: usize) -> Self {
         Self {
-            target_count,
+            refused_until: vec![Time::default(); target_count],
             current_target: 0,
             failed_rounds: 0,
             next_at: (target_count > 0).then(Time::default),
@@ -82,18 +83,44 @@ impl Redial {
     /// If there are no targets.
     pub fn failed(&mut self, now: Time, rng: &mut StdRng) {
         let up_since = self.up_since.take();
-        if up_since.is_some_and(|since| now.since(since) >= LINK_STABLE_AFTER) {
-            (self.current_target, self.failed_rounds) = (0, 0);
+        let first = if up_since.is_some_and(|since| now.since(since) >= LINK_STABLE_AFTER) {
+            self.failed_rounds = 0;
+            0
         } else {
-            self.current_target = (self.current_target + 1) % self.target_count;
-        }
-        let wait = if self.current_target != 0 {
-            Duration::ZERO
-        } else {
-            let wait = backoff(self.failed_rounds, rng);
-            self.failed_rounds = self.failed_rounds.saturating_add(1);
-            wait
+            self.current_target + 1
         };
+        self.schedule(now, first, rng);
+    }
+
+    /// Schedules the next attempt after a refusal by the current target, which is left out for
+    /// `delay`. The next target is dialled at once; if all are left out, the first that is not any
+    /// more. Does nothing without targets.
+    pub fn refused(&mut self, now: Time, delay: Duration, rng: &mut StdRng) {
+        if self.refused_until.is_empty() {
+            return;
+        }
+        self.up_since = None;
+        self.refused_until[self.current_target] = now + delay;
+        self.schedule(now, self.current_target + 1, rng);
+    }
+
+    /// Schedules an attempt with the first target from `first` on that is not left out.
+    fn schedule(&mut self, now: Time, first: usize, rng: &mut StdRng) {
+        let count = self.refused_until.len();
+        let is_allowed = |target: &usize| self.refused_until[*target % count] <= now;
+        let Some(target) = (first..first + count).find(is_allowed) else {
+            let targets = self.refused_until.iter().enumerate();
+            let (target, &at) = targets.min_by_key(|&(_, &at)| at).expect("a target");
+            (self.current_target, self.next_at) = (target, Some(at));
+            return;
+        };
+        // A round begins with the first target that is dialled after the last one.
+        let begins_round = target == 0 || target >= count;
+        self.current_target = target % count;
+        let wait = if begins_round { backoff(self.failed_rounds, rng) } else { Duration::ZERO };
+        if begins_round {
+            self.failed_rounds = self.failed_rounds.saturating_add(1);
+        }
         self.next_at = Some(now + wait);
     }
 
@@ -188,6 +215,26 @@ mod tests {
         };
         check(LINK_STABLE_AFTER - Duration::from_nanos(1), 2, 2);
         check(LINK_STABLE_AFTER, 0, 1);
+    }
+
+    #[test]
+    fn target_that_refused_is_left_out_for_the_delay() {
+        let (mut rng, now) = (rng(), Time::from_start(NOW));
+        let minute = Duration::from_secs(60);
+        let mut redial = Redial::new(3);
+        redial.started();
+        redial.refused(now, minute, &mut rng);
+        assert_eq!(redial.due_target(now), Some(1));
+        assert_eq!(delay_after_failure(&mut redial, now, &mut rng), Duration::ZERO);
+        assert_eq!(redial.due_target(now), Some(2));
+        let wait = delay_after_failure(&mut redial, now, &mut rng);
+        assert!(wait >= REDIAL_BACKOFF_MIN, "the round is over");
+        assert_eq!(redial.due_target(now + wait), Some(1), "0 is left out");
+        redial.refused(now, minute * 2, &mut rng);
+        redial.refused(now, minute * 3, &mut rng);
+        assert_eq!(redial.due_target(now + (minute - NOW)), None, "all have refused");
+        assert_eq!(redial.due_target(now + minute), Some(0));
+        Redial::new(0).refused(now, minute, &mut rng);
     }
 
     #[test]

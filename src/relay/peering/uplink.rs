@@ -85,12 +85,12 @@ impl Uplink {
         self.redial.stop();
     }
 
-    /// Handles a refusal by the parent: the next dial is due after [`UPLINK_REFUSED_RETRY_DELAY`],
-    /// with jitter so that refused servers do not dial in step.
+    /// Handles a refusal by the parent: the next parent is dialled at once, and this one again after
+    /// [`UPLINK_REFUSED_RETRY_DELAY`], with jitter so that refused servers do not dial in step.
     pub(super) fn on_refused(&mut self, now: Time, rng: &mut StdRng) {
         let jitter = rng.random_range(Duration::ZERO..=UPLINK_REFUSED_RETRY_DELAY / 10);
         self.state = State::Down;
-        self.redial.retry_at(now + UPLINK_REFUSED_RETRY_DELAY + jitter);
+        self.redial.refused(now, UPLINK_REFUSED_RETRY_DELAY + jitter, rng);
     }
 
     /// Returns whether this server may take another id, and records that it does. Granted once in
@@ -123,13 +123,13 @@ mod tests {
         assert_eq!(uplink.due_parent(now), None);
         assert_eq!(uplink.due_parent(now + REDIAL_BACKOFF_MAX), Some(0));
         uplink.on_refused(now, &mut rng);
+        assert_eq!(uplink.due_parent(now), Some(1), "a refusal leads to the next parent");
+        uplink.on_refused(now, &mut rng);
         assert_eq!(
             uplink.due_parent(now + (UPLINK_REFUSED_RETRY_DELAY - Duration::from_millis(1))),
             None
         );
-        assert_eq!(
-            uplink.due_parent(now + UPLINK_REFUSED_RETRY_DELAY + UPLINK_REFUSED_RETRY_DELAY / 10),
-            Some(0)
-        );
+        let again = now + UPLINK_REFUSED_RETRY_DELAY + UPLINK_REFUSED_RETRY_DELAY / 10;
+        assert!(uplink.due_parent(again).is_some());
     }
 }
