@@ -137,6 +137,9 @@ pub const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// Default of `--ping-timeout`: time after which the link to a silent server is closed.
 pub const PING_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// Age of a measured round trip from which it is measured again, on a link that is never silent.
+pub const ROUND_TRIP_AGE_MAX: Duration = Duration::from_secs(60);
+
 /// Time without input after which TCP asks a client whether it is there. An idle server with
 /// 100,000 clients then sends about 1,700 probes a second, without waking up. Routers between them
 /// that translate addresses keep idle connections for longer than that.

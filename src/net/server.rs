@@ -92,6 +92,10 @@ impl Server {
         let console = Console::open(registry, CONSOLE_INPUT);
         let ServerSettings { identity, listeners, parents, busy_poll, limits, seed, .. } = settings;
         let mut node = Node::with_mail(identity, parents.len(), limits, &inventory, seed);
+        let crc_listener = setup.listeners.iter().find(|it| it.wire() == Wire::CRC.name());
+        if let Some(listener) = crc_listener {
+            node.set_listen_port(listener.address().port());
+        }
         let listener_ids = listeners.iter().map(|(wire, _)| node.add_listener(*wire)).collect();
         let services = ServerServices { mailbox, console, control };
         let mut event_loop = EventLoop::new(setup, node, listener_ids, services, parents);

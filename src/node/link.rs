@@ -115,6 +115,12 @@ impl Link {
         self.opened_at
     }
 
+    /// Returns when bytes last arrived; [`Link::opened_at`] if none did.
+    #[must_use]
+    pub fn received_at(&self) -> Time {
+        self.received_at
+    }
+
     /// Counts what was put into the queue since it had `len_before` bytes.
     pub(super) fn count_queued(&mut self, len_before: usize) {
         self.traffic.count_frame(self.queue.len() - len_before);

@@ -250,6 +250,10 @@ impl Outbox for Links {
         self.get(id).map_or(self.now, |link| link.received_at)
     }
 
+    fn peer_addr(&self, id: LinkId) -> Option<SocketAddr> {
+        self.get(id)?.peer_addr
+    }
+
     fn link_registered(&mut self, id: LinkId, kind: HostKind) -> bool {
         let Some(link) = self.get_mut(id) else { return false };
         link.kind = kind;

@@ -32,7 +32,8 @@ use crate::id::{HostId, WideId};
 use crate::limits::Limits;
 use crate::link::{LifeCycle, LinkId, ListenerId, Origin, Time};
 use crate::mail::{AppendOutcome, Inventory, Spool, StoreReply, StoreRequest};
-use crate::relay::{Identity, KickError, Relay};
+use crate::relay::extension::TraceResult;
+use crate::relay::{Identity, KickError, LinkReport, Relay, TraceReport};
 use crate::wires::{Effects, Wire};
 
 /// A request of a [`Node`] to its driver. A store request is answered by
@@ -89,6 +90,11 @@ impl Node {
         ListenerId(self.listeners.len() - 1)
     }
 
+    /// Sets the port on which this server accepts servers, see [`Relay::set_listen_port`].
+    pub fn set_listen_port(&mut self, port: u16) {
+        self.relay.set_listen_port(port);
+    }
+
     /// Opens a link that speaks `wire` for a connection that no listener accepted, such as an
     /// in-memory pipe.
     pub fn open_link(&mut self, now: Time, wire: Wire) -> LinkId {
@@ -115,6 +121,12 @@ impl Node {
     /// Returns the open links, in no particular order.
     pub fn links(&self) -> impl Iterator<Item = &Link> {
         self.links.table.iter().filter(|link| !link.is_closing)
+    }
+
+    /// Returns what the relay knows of a link.
+    #[must_use]
+    pub fn link_report(&self, link: LinkId) -> Option<LinkReport> {
+        self.relay.link_report(link, &self.links)
     }
 
     /// Returns the mail spool.
@@ -166,6 +178,22 @@ impl Node {
         self.relay.kick(id, text, &mut self.links)?;
         self.run_pending(now);
         Ok(())
+    }
+
+    /// Starts to trace the path to a host, see [`Relay::start_trace`].
+    ///
+    /// # Errors
+    /// The result, if this server knows it without asking others.
+    pub fn start_trace(&mut self, now: Time, target: HostId) -> Result<u64, TraceResult> {
+        self.links.begin_event(now);
+        let result = self.relay.start_trace(now, target, &mut self.links);
+        self.run_pending(now);
+        result
+    }
+
+    /// Removes and returns the report of a trace, if it is complete.
+    pub fn take_trace_report(&mut self, token: u64) -> Option<TraceReport> {
+        self.relay.take_trace_report(token)
     }
 
     fn is_drained(&self) -> bool {

@@ -8,7 +8,7 @@ use super::notice::Notice;
 use super::outbox::Outbox;
 use super::send;
 use super::timers::{Timer, Timers};
-use super::topology::{Home, Slot, Topology};
+use super::topology::{Home, Refusal, Slot, Topology};
 use crate::id::HostId;
 use crate::limits::Limits;
 use crate::link::{LinkId, Time};
@@ -137,6 +137,7 @@ impl<O: Outbox> RelayCx<'_, O> {
 
     /// Informs the sender of a chat that no host has the id `unknown`.
     pub(super) fn send_unknown_id(&mut self, link: LinkId, sender: HostId, unknown: HostId) {
+        self.topology.count_refusal(link, Refusal::UnknownId);
         self.send_answer(link, sender, &Notice::UnknownId(unknown));
     }
 

@@ -27,6 +27,7 @@ pub mod extension;
 mod mail_text;
 pub mod message;
 pub mod notice;
+mod operations;
 mod outbox;
 
 mod peering;
@@ -38,21 +39,22 @@ mod send;
 mod timers;
 mod topology;
 
-use std::fmt;
-
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 pub use self::mail_text::encode_mail_text;
+pub use self::operations::{KickError, LinkReport, ServerReport};
 pub use self::outbox::Outbox;
-pub use self::topology::{FirstLink, Home, Host, HostTable, Identity, ServerKey, SplitId};
+pub use self::peering::TraceReport;
+pub use self::topology::{
+    FirstLink, Home, Host, HostTable, Identity, Refusals, ServerKey, SplitId,
+};
 
 use self::announcements::Announcements;
 use self::announcements::pacing::Clock;
 use self::cx::RelayCx;
 use self::extension::Nonce;
 use self::message::{HostKind, Message, Summary};
-use self::notice::Notice;
 use self::peering::Peering;
 use self::router::Router;
 use self::timers::{Timer, Timers};
@@ -63,27 +65,6 @@ use crate::link::{CloseReason, LinkId, Time};
 
 /// Separates the nonce from the other random choices of a seed.
 const NONCE_SEED: u64 = 0x6372_6320_6e6f_6e63;
-
-/// The reason for which [`Relay::kick`] failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KickError {
-    /// No host has the id.
-    UnknownId,
-    /// The host is behind this adjacent server, or was lost with it.
-    NotAdjacent(HostId),
-}
-
-impl fmt::Display for KickError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UnknownId => f.write_str("nobody has this id"),
-            Self::NotAdjacent(via) => write!(
-                f,
-                "not connected to this server but behind server {via}: kick it at its own server"
-            ),
-        }
-    }
-}
 
 /// Numbers of dropped frames.
 #[derive(Clone, Copy, Debug, Default)]
@@ -142,6 +123,12 @@ impl Relay {
     #[must_use]
     pub fn identity(&self) -> &Identity {
         self.topology.identity()
+    }
+
+    /// Sets the port that this server names to its neighbours as the one on which it accepts
+    /// servers. Without it, it names none.
+    pub fn set_listen_port(&mut self, port: u16) {
+        self.peering.set_listen_port(port);
     }
 
     /// Returns the table of the other hosts.
@@ -345,28 +332,6 @@ impl Relay {
     pub fn closed(&mut self, now: Time, link: LinkId, reason: &CloseReason, out: &mut impl Outbox) {
         let (peering, _, mut cx) = self.event(now, out);
         peering.on_closed(link, reason, &mut cx);
-    }
-
-    /// Closes the link of an adjacent host at the operator's request.
-    ///
-    /// # Errors
-    /// See [`KickError`]; nothing has changed then.
-    pub fn kick(
-        &mut self,
-        id: HostId,
-        text: &[u8],
-        out: &mut impl Outbox,
-    ) -> Result<(), KickError> {
-        let host = self.topology.hosts().get(id).ok_or(KickError::UnknownId)?;
-        let next_hop = self.topology.next_hop(host).filter(|_| self.topology.is_adjacent(host));
-        let Some(link) = next_hop else {
-            return Err(KickError::NotAdjacent(self.topology.first_link_host(host)));
-        };
-        if host.kind == HostKind::User {
-            send::send_answer(&self.topology, link, id, &Notice::Kicked { text }, out);
-        }
-        out.close(link, CloseReason::Kicked(text.to_vec()));
-        Ok(())
     }
 
     /// Checks the relations between the parts of the relay. For tests and the simulator: takes time

@@ -1,5 +1,7 @@
 //! [`Outbox`]: the interface through which the relay acts on links.
 
+use std::net::SocketAddr;
+
 use super::message::{HostKind, Message};
 use super::notice::Notice;
 use super::topology::Host;
@@ -17,6 +19,8 @@ pub trait Outbox {
     fn unsent_bytes(&self, link: LinkId) -> usize;
     /// Returns when bytes last arrived over a link.
     fn received_at(&self, link: LinkId) -> Time;
+    /// Returns the address at the other end of a link; `None` for an in-memory pipe.
+    fn peer_addr(&self, link: LinkId) -> Option<SocketAddr>;
     /// Records the kind of host that a link has registered as, which decides its limits. Returns
     /// whether registrations and quits of hosts are delivered on its wire.
     fn link_registered(&mut self, link: LinkId, kind: HostKind) -> bool;

@@ -1,8 +1,11 @@
 //! [`Recorder`]: an outbox that records what the relay does, for tests.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use super::Relay;
+use super::extension::codec::VERSION;
+use super::extension::{Digest, Epoch, Frame, Hello, Nonce, ServerFact};
 use super::message::{HostKind, Message, Summary};
 use super::notice::Notice;
 use super::outbox::Outbox;
@@ -19,6 +22,8 @@ pub(super) struct Recorder {
     pub(super) unsent: BTreeMap<LinkId, usize>,
     /// When bytes last arrived over a link.
     pub(super) received: BTreeMap<LinkId, Time>,
+    /// The addresses at the other ends.
+    pub(super) addresses: BTreeMap<LinkId, SocketAddr>,
     /// Links whose wires carry no announcements.
     pub(super) without_presence: BTreeSet<LinkId>,
     dialled: u32,
@@ -73,6 +78,10 @@ impl Outbox for Recorder {
         self.received.get(&link).copied().unwrap_or_default()
     }
 
+    fn peer_addr(&self, link: LinkId) -> Option<SocketAddr> {
+        self.addresses.get(&link).copied()
+    }
+
     fn link_registered(&mut self, link: LinkId, _kind: HostKind) -> bool {
         !self.without_presence.contains(&link)
     }
@@ -125,6 +134,53 @@ impl Bench {
     pub(super) fn join(&mut self, link: u32, kind: HostKind, id: u32) {
         self.relay.accepted(self.now, link_id(link), &mut self.out);
         self.receive(link, &registration(kind, id, 0));
+    }
+
+    /// Handles a frame of the extension from a server.
+    pub(super) fn receive_extension(&mut self, link: u32, id: u32, frame: &Frame<'_>) {
+        let mut text = Vec::new();
+        frame.encode_payload(&mut text);
+        let (source, destination) = (HostId(id), HostId::EXTENSION);
+        let message = Message::Status { source, destination, code: frame.code(), text: &text };
+        self.relay.receive(self.now, link_id(link), &message, &mut self.out);
+        self.relay.check();
+    }
+
+    /// Accepts a link and a server that speaks the extension over it and listens on port 3600.
+    pub(super) fn join_extended(&mut self, link: u32, id: u32) {
+        self.relay.accepted(self.now, link_id(link), &mut self.out);
+        let registration = registration(HostKind::Server, id, 0);
+        self.relay.receive(self.now, link_id(link), &registration, &mut self.out);
+        let epoch = Epoch { boot: 1, attach: 0 };
+        let hello = Hello {
+            version: VERSION,
+            is_moving: false,
+            capabilities: 0,
+            epoch,
+            nonce: Nonce(id.into()),
+            port: 3600,
+            token: 7,
+            replay_token: 0,
+            handled_bytes: 0,
+            known: Epoch::default(),
+        };
+        self.receive_extension(link, id, &Frame::Hello(hello));
+        let commit = Frame::Commit { epoch, known: Epoch::default() };
+        self.receive_extension(link, id, &commit);
+    }
+
+    /// Learns that `id` is reached over an extended neighbour, by way of the server `via`.
+    pub(super) fn learn_server(&mut self, link: u32, neighbour: u32, id: u32, via: u32) {
+        let fact = ServerFact {
+            id: HostId(id),
+            epoch: Epoch { boot: 2, attach: 3 },
+            nonce: Nonce(id.into()),
+            via: HostId(via),
+            users: 0,
+            digest: Digest::default(),
+        };
+        self.receive_extension(link, neighbour, &Frame::Server(fact));
+        self.receive(link, &registration(HostKind::Server, id, neighbour));
     }
 
     /// Shows that the host at the other end of a link reads cut frames.

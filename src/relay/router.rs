@@ -11,7 +11,7 @@ use super::message::{HostKind, Message, StatusCode};
 use super::notice::Notice;
 use super::outbox::Outbox;
 use super::peering::{DeferredMessage, Peering};
-use super::topology::{FirstLink, Role, SplitId, Topology};
+use super::topology::{FirstLink, Refusal, Role, SplitId, Topology};
 use crate::id::{HostId, WideId};
 use crate::limits::{STATUS_UPDATE_BYTES_MAX, STATUS_UPDATES_MAX};
 use crate::link::{CloseReason, LinkId};
@@ -168,11 +168,17 @@ impl Router {
                 let text = text.into();
                 let message = DeferredMessage { source, destination, text, is_mail: true };
                 if !peering.defer(split, message) {
-                    self.unroutable += 1;
+                    self.drop_unroutable(link, cx);
                 }
             }
-            _ => self.unroutable += 1,
+            _ => self.drop_unroutable(link, cx),
         }
+    }
+
+    /// Counts a status that cannot be forwarded: it is not answered with another.
+    fn drop_unroutable<O: Outbox>(&mut self, link: LinkId, cx: &mut RelayCx<'_, O>) {
+        self.unroutable += 1;
+        cx.topology.count_refusal(link, Refusal::UnknownId);
     }
 
     fn record_status(&mut self, text: &[u8]) {

@@ -6,6 +6,7 @@
 //! asks for them, and the neighbour sends all of them: what is not among them has left.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 
 use super::Peering;
 use super::facts::send_all_facts;
@@ -30,17 +31,41 @@ pub(super) struct ExtendedLink {
     pub(super) mismatches: u32,
     /// When the link was attached.
     pub(super) since: Time,
+    /// Port on which the neighbour accepts servers; 0 if there is none.
+    listen_port: u16,
 }
 
 impl ExtendedLink {
     /// Creates the state of a link that is attached now.
     pub(super) fn new(now: Time) -> Self {
         let expected_hosts = (HostId::NONE, VecDeque::new());
-        Self { expected_server: None, expected_hosts, mismatches: 0, since: now }
+        Self { expected_server: None, expected_hosts, mismatches: 0, since: now, listen_port: 0 }
     }
 }
 
 impl Peering {
+    /// Records the port that the neighbour has named in HELLO or OFFER.
+    pub(super) fn set_neighbour_port(&mut self, link: LinkId, port: u16) {
+        if let Some(extended) = self.extended.get_mut(&link) {
+            extended.listen_port = port;
+        }
+    }
+
+    /// Returns the address at which the neighbour on an extended link accepts servers: the one that
+    /// was dialled, or that of its end of the link with the port that it has named.
+    pub(in crate::relay) fn neighbour_address<O: Outbox>(
+        &self,
+        link: LinkId,
+        out: &O,
+    ) -> Option<SocketAddr> {
+        let extended = self.extended.get(&link)?;
+        let address = out.peer_addr(link)?;
+        if self.is_uplink(link) {
+            return Some(address);
+        }
+        (extended.listen_port != 0).then(|| SocketAddr::new(address.ip(), extended.listen_port))
+    }
+
     /// Handles a frame of the extension.
     pub(in crate::relay) fn handle_extension<O: Outbox>(
         &mut self,
@@ -105,7 +130,7 @@ impl Peering {
                 self.end_sync(link, home, HostSet { count: users, digest }, cx);
             }
             Frame::Ping(ping) => self.on_ping(link, ping, cx),
-            Frame::Pong(ping) => self.check_digest(link, ping.digest, cx),
+            Frame::Pong(pong) => self.on_pong(link, pong, cx),
             Frame::Trace(trace) => self.handle_trace(link, trace, cx),
             Frame::TraceReply { result, trace } => self.handle_trace_reply(result, trace, cx),
             Frame::ReadsCutFrames(_)

@@ -58,15 +58,15 @@ impl Introduction {
 pub(super) fn register_with_parent<O: Outbox>(
     topology: &Topology,
     link: LinkId,
-    token: u64,
+    (listen_port, token): (u16, u64),
     out: &mut O,
 ) {
     out.deliver(link, &Message::Registration(topology.own_registration(HostId::NONE)));
-    let hello = own_hello(topology, token);
+    let hello = own_hello(topology, listen_port, token);
     send::send_extension(topology, link, &Frame::Hello(hello), out);
 }
 
-fn own_hello(topology: &Topology, token: u64) -> Hello {
+fn own_hello(topology: &Topology, listen_port: u16, token: u64) -> Hello {
     let own = topology.routes().own();
     Hello {
         version: VERSION,
@@ -74,7 +74,7 @@ fn own_hello(topology: &Topology, token: u64) -> Hello {
         capabilities: 0,
         epoch: own.epoch,
         nonce: Nonce(own.nonce),
-        port: 0,
+        port: listen_port,
         token,
         replay_token: 0,
         handled_bytes: 0,
@@ -145,6 +145,7 @@ impl Peering {
                 let committed = cx.topology.routes().own().epoch;
                 let neighbour = neighbour_fact(&introduction, &hello, *epoch);
                 self.attach(link, &introduction.registration(), committed, neighbour, cx);
+                self.set_neighbour_port(link, hello.port);
             }
             (Some(Handshake::Offered { introduction, .. }), Frame::Refuse { text, .. }) => {
                 log::info!(
@@ -182,7 +183,7 @@ impl Peering {
         if cx.topology.server_key(id).is_none() {
             return super::join::refuse_registration(link, &introduction.registration(), cx);
         }
-        let Some(token) = self.start_trace(id, true, cx) else {
+        let Ok(token) = self.start_trace(id, true, cx) else {
             return self.offer(link, introduction, hello, cx);
         };
         let until = cx.now + cx.limits.ping_interval;
@@ -200,7 +201,7 @@ impl Peering {
         let own = cx.topology.own_registration(cx.topology.own_id());
         cx.out.deliver(link, &Message::Registration(own));
         let known = cx.topology.routes().other_instance(introduction.id, hello.nonce.0);
-        let offer = Hello { known, ..own_hello(cx.topology, hello.token) };
+        let offer = Hello { known, ..own_hello(cx.topology, self.listen_port, hello.token) };
         send::send_extension(cx.topology, link, &Frame::Offer(offer), cx.out);
         self.handshakes.insert(link, Handshake::Offered { introduction, hello });
     }
@@ -259,6 +260,7 @@ impl Peering {
         let neighbour = neighbour_fact(&introduction, &hello, hello.epoch);
         self.uplink.on_registered(cx.now, link);
         self.attach(link, &introduction.registration(), committed, neighbour, cx);
+        self.set_neighbour_port(link, hello.port);
     }
 
     /// Raises the epoch of this server above the one of an earlier instance.

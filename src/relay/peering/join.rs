@@ -10,7 +10,7 @@ use crate::relay::message::{HostKind, Message, Registration};
 use crate::relay::notice::Notice;
 use crate::relay::outbox::Outbox;
 use crate::relay::timers::Timer;
-use crate::relay::topology::{Host, Role, Topology};
+use crate::relay::topology::{Host, Refusal, Role, Topology};
 
 /// What the table holds for the id of a registration that is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -338,6 +338,7 @@ pub(super) fn refuse_registration<O: Outbox>(
 ) {
     let Registration { kind, source: id, .. } = *registration;
     log::info!("link {link}: registration refused, id {id} is taken");
+    cx.topology.count_refusal(link, Refusal::TakenId);
     let neighbour = cx.topology.link(link).host_id().unwrap_or(HostId::NONE);
     cx.send_answer(link, neighbour, &Notice::IdTaken { kind, id });
 }

@@ -1,39 +1,79 @@
 //! Liveness of extended links: a neighbour that is silent is asked, and closed if it does not
 //! answer.
 //!
-//! Whatever arrives shows that the neighbour lives, so PING is sent only over links that are
-//! otherwise silent. It carries the digest of what has been announced.
+//! Whatever arrives shows that the neighbour lives, so PING is sent over links that are otherwise
+//! silent, and once in a while over busy ones, since its PONG also shows the round-trip time. It
+//! carries the digest of what has been announced.
+
+use std::time::Duration;
 
 use super::Peering;
 use super::facts::digest_announced;
-use crate::link::{CloseReason, LinkId};
+use crate::limits::ROUND_TRIP_AGE_MAX;
+use crate::link::{CloseReason, LinkId, Time};
 use crate::relay::cx::RelayCx;
 use crate::relay::extension::{Digest, Frame, Ping};
 use crate::relay::outbox::Outbox;
 use crate::relay::send;
 use crate::relay::timers::Timer;
 
+/// What is known of the neighbour's answers on an extended link.
+#[derive(Debug, Default)]
+pub(super) struct Liveness {
+    /// When the neighbour is asked or given up.
+    pub(super) due: Time,
+    /// The first PING that has no answer yet: its token, and when it was sent.
+    unanswered: Option<(u64, Time)>,
+    last_token: u64,
+    /// The last round trip and the time at which it was complete.
+    round_trip: Option<(Duration, Time)>,
+}
+
+impl Liveness {
+    fn is_round_trip_old(&self, now: Time) -> bool {
+        self.round_trip.is_none_or(|(_, at)| now.since(at) >= ROUND_TRIP_AGE_MAX)
+    }
+
+    /// Returns the token of a PING that is sent now.
+    fn next_ping(&mut self, now: Time) -> u64 {
+        self.last_token += 1;
+        self.unanswered.get_or_insert((self.last_token, now));
+        self.last_token
+    }
+
+    /// Measures the round trip that a PONG with this token ends.
+    fn on_pong(&mut self, token: u64, now: Time) {
+        if let Some((_, sent_at)) = self.unanswered.take_if(|(sent, _)| *sent == token) {
+            self.round_trip = Some((now.since(sent_at), now));
+        }
+    }
+}
+
 impl Peering {
     /// Starts to watch an extended link.
     pub(super) fn start_liveness<O: Outbox>(&mut self, link: LinkId, cx: &mut RelayCx<'_, O>) {
+        self.liveness.insert(link, Liveness::default());
         self.set_liveness_timer(link, cx.now + cx.limits.ping_interval, cx);
     }
 
     /// Stops to watch a link that has ended.
     pub(super) fn stop_liveness<O: Outbox>(&mut self, link: LinkId, cx: &mut RelayCx<'_, O>) {
-        if let Some(at) = self.liveness_timers.remove(&link) {
-            cx.timers.remove(at, Timer::Liveness(link));
+        if let Some(liveness) = self.liveness.remove(&link) {
+            cx.timers.remove(liveness.due, Timer::Liveness(link));
         }
     }
 
-    fn set_liveness_timer<O: Outbox>(
-        &mut self,
-        link: LinkId,
-        at: crate::link::Time,
-        cx: &mut RelayCx<'_, O>,
-    ) {
-        self.liveness_timers.insert(link, at);
-        cx.timers.insert(at, Timer::Liveness(link));
+    fn set_liveness_timer<O: Outbox>(&mut self, link: LinkId, at: Time, cx: &mut RelayCx<'_, O>) {
+        if let Some(liveness) = self.liveness.get_mut(&link) {
+            liveness.due = at;
+            cx.timers.insert(at, Timer::Liveness(link));
+        }
+    }
+
+    /// Returns the last round-trip time of an extended link, once it was measured.
+    pub(in crate::relay) fn round_trip(&self, link: LinkId) -> Option<Duration> {
+        let (round_trip, _) = self.liveness.get(&link)?.round_trip?;
+        Some(round_trip)
     }
 
     /// Asks a silent neighbour whether it lives, or closes its link after
@@ -43,20 +83,20 @@ impl Peering {
         link: LinkId,
         cx: &mut RelayCx<'_, O>,
     ) {
-        if self.liveness_timers.remove(&link).is_none() {
-            return;
-        }
+        let Some(liveness) = self.liveness.get_mut(&link) else { return };
         let attached_at = self.extended.get(&link).map_or(cx.now, |extended| extended.since);
         let heard_at = cx.out.received_at(link).max(attached_at);
         let silence = cx.now.since(heard_at);
         let (interval, timeout) = (cx.limits.ping_interval, cx.limits.ping_timeout);
         if silence >= timeout {
+            self.liveness.remove(&link);
             return cx.out.close(link, CloseReason::Silent { silence });
         }
-        if silence < interval {
+        if silence < interval && !liveness.is_round_trip_old(cx.now) {
             return self.set_liveness_timer(link, heard_at + interval, cx);
         }
-        let ping = Ping { token: 0, handled_bytes: 0, digest: own_digest(link, cx) };
+        let token = liveness.next_ping(cx.now);
+        let ping = Ping { token, handled_bytes: 0, digest: own_digest(link, cx) };
         send::send_extension(cx.topology, link, &Frame::Ping(ping), cx.out);
         let next = (cx.now + interval).min(heard_at + timeout);
         self.set_liveness_timer(link, next, cx);
@@ -67,6 +107,14 @@ impl Peering {
         self.check_digest(link, ping.digest, cx);
         let pong = Ping { handled_bytes: 0, digest: own_digest(link, cx), ..ping };
         send::send_extension(cx.topology, link, &Frame::Pong(pong), cx.out);
+    }
+
+    /// Handles the answer to a PING.
+    pub(super) fn on_pong<O: Outbox>(&mut self, link: LinkId, pong: Ping, cx: &mut RelayCx<'_, O>) {
+        if let Some(liveness) = self.liveness.get_mut(&link) {
+            liveness.on_pong(pong.token, cx.now);
+        }
+        self.check_digest(link, pong.digest, cx);
     }
 }
 

@@ -14,7 +14,7 @@ mod splits;
 mod trace;
 mod uplink;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -25,8 +25,9 @@ pub use self::trace::TraceReport;
 use self::claims::Claims;
 use self::extended::ExtendedLink;
 use self::handshake::Handshake;
+use self::liveness::Liveness;
 use self::splits::Splits;
-use self::trace::PendingTrace;
+use self::trace::{FinishedTrace, PendingTrace};
 use self::uplink::Uplink;
 use crate::id::HostId;
 use crate::link::{LinkId, Time};
@@ -41,18 +42,20 @@ pub(super) struct Peering {
     uplink: Uplink,
     splits: Splits,
     claims: Claims,
+    /// Port on which this server accepts servers; 0 if there is none.
+    listen_port: u16,
     /// Links to servers that have registered and have no role yet.
     handshakes: BTreeMap<LinkId, Handshake>,
     extended: BTreeMap<LinkId, ExtendedLink>,
-    /// Times of the timers that watch extended links.
-    liveness_timers: BTreeMap<LinkId, Time>,
+    /// By extended link.
+    liveness: BTreeMap<LinkId, Liveness>,
     /// Servers that have come back within the grace, and the end of it. Hosts that they do not
     /// confirm stay until then.
     grace_until: BTreeMap<HostId, Time>,
     /// The other instance with this server's id whose epoch this server has exceeded.
     exceeded_nonce: Option<u64>,
     traces: BTreeMap<u64, PendingTrace>,
-    trace_reports: VecDeque<TraceReport>,
+    finished_traces: Vec<FinishedTrace>,
     /// For ids and for the delays between dials.
     rng: StdRng,
 }
@@ -64,13 +67,14 @@ impl Peering {
             uplink: Uplink::new(parent_count),
             splits: Splits::default(),
             claims: Claims::default(),
+            listen_port: 0,
             handshakes: BTreeMap::new(),
             extended: BTreeMap::new(),
-            liveness_timers: BTreeMap::new(),
+            liveness: BTreeMap::new(),
             grace_until: BTreeMap::new(),
             exceeded_nonce: None,
             traces: BTreeMap::new(),
-            trace_reports: VecDeque::new(),
+            finished_traces: Vec::new(),
             rng: StdRng::seed_from_u64(seed),
         }
     }
@@ -107,7 +111,12 @@ impl Peering {
         out: &mut impl Outbox,
     ) {
         let token = self.rng.random();
-        handshake::register_with_parent(topology, link, token, out);
+        handshake::register_with_parent(topology, link, (self.listen_port, token), out);
+    }
+
+    /// Sets the port that HELLO and OFFER name.
+    pub(super) fn set_listen_port(&mut self, port: u16) {
+        self.listen_port = port;
     }
 
     /// Keeps a message for a lost host. Returns false if the split has no room for the message.
@@ -134,9 +143,10 @@ impl Peering {
             timer_count += 1;
         }
         timer_count += self.check_handshakes(topology, timers);
-        for (&link, &at) in &self.liveness_timers {
+        for (&link, liveness) in &self.liveness {
             assert!(self.extended.contains_key(&link), "{link} is an extended link");
-            assert_eq!(timers.times_of(Timer::Liveness(link)), [at], "liveness of {link}");
+            let due = timers.times_of(Timer::Liveness(link));
+            assert_eq!(due, [liveness.due], "liveness of {link}");
             timer_count += 1;
         }
         for state in topology.links() {

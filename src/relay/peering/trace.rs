@@ -5,6 +5,8 @@
 //! took. A server that is alive answers a trace to its own id, which tells a server that has left
 //! unnoticed from one that is there.
 
+use std::time::Duration;
+
 use rand::RngExt as _;
 
 use super::Peering;
@@ -16,7 +18,7 @@ use crate::relay::extension::codec::HOPS_MAX;
 use crate::relay::extension::{Frame, Hop, Trace, TraceResult};
 use crate::relay::outbox::Outbox;
 use crate::relay::send;
-use crate::relay::topology::{FirstLink, Home};
+use crate::relay::topology::{FirstLink, Home, Topology};
 
 /// A trace that this server has started or passed on.
 #[derive(Debug)]
@@ -31,38 +33,48 @@ pub(super) struct PendingTrace {
 /// The result of a trace that started at this server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceReport {
-    /// Token that [`Relay::start_trace`](crate::relay::Relay::start_trace) returned.
-    pub token: u64,
     /// The host that was traced.
     pub target: HostId,
     /// How the trace ended.
     pub result: TraceResult,
-    /// The servers on the path, the neighbour first.
+    /// The servers on the path, the neighbour first. Each has entered how long the answer took from
+    /// there on.
     pub hops: Vec<Hop>,
+    /// Time from the start of the trace to its answer.
+    pub round_trip: Duration,
+}
+
+/// A [`TraceReport`] that nobody has taken yet.
+#[derive(Debug)]
+pub(super) struct FinishedTrace {
+    token: u64,
+    finished_at: Time,
+    report: TraceReport,
 }
 
 impl Peering {
-    /// Starts a trace. Returns its token, or `None` if the host is not behind an extended link.
+    /// Starts a trace and returns its token.
+    ///
+    /// # Errors
+    /// The result, if this server knows it without asking: the host is connected here, is behind a
+    /// plain neighbour, is lost or unknown.
     pub(in crate::relay) fn start_trace<O: Outbox>(
         &mut self,
         target: HostId,
         is_probe: bool,
         cx: &mut RelayCx<'_, O>,
-    ) -> Option<u64> {
-        let host = cx.topology.hosts().get(target)?;
-        let next_hop = cx.topology.next_hop(host)?;
-        if !cx.topology.link(next_hop).is_extended() {
-            return None;
-        }
+    ) -> Result<u64, TraceResult> {
+        let next_hop = towards_home(target, cx.topology)?;
         let token = self.rng.random();
         self.remember_trace(token, PendingTrace { from: None, sent_at: cx.now, is_probe }, cx.now);
         let trace = Trace { token, target, hops: [].as_slice().into() };
         send::send_extension(cx.topology, next_hop, &Frame::Trace(trace), cx.out);
-        Some(token)
+        Ok(token)
     }
 
     fn remember_trace(&mut self, token: u64, trace: PendingTrace, now: Time) {
         self.traces.retain(|_, trace| now.since(trace.sent_at) < TRACE_TIMEOUT);
+        self.finished_traces.retain(|trace| now.since(trace.finished_at) < TRACE_TIMEOUT);
         if self.traces.len() < TRACES_MAX {
             self.traces.insert(token, trace);
         }
@@ -80,28 +92,15 @@ impl Peering {
             return;
         }
         hops.push(Hop { server: cx.topology.own_id(), elapsed_micros: 0 });
-        let result = match cx.topology.hosts().get(trace.target) {
-            _ if trace.target == cx.topology.own_id() => TraceResult::HOME,
-            None => TraceResult::UNKNOWN,
-            Some(host) => match (host.home(), cx.topology.first_link(host)) {
-                (_, FirstLink::Split(_)) => TraceResult::SPLIT,
-                (Home::Link(_), FirstLink::Link(next_hop)) => {
-                    if cx.topology.link(next_hop).is_server() {
-                        TraceResult::PLAIN
-                    } else {
-                        TraceResult::HOME
-                    }
-                }
-                (_, FirstLink::Link(next_hop)) if next_hop == link => TraceResult::UNKNOWN,
-                (_, FirstLink::Link(next_hop)) => {
-                    let pending =
-                        PendingTrace { from: Some(link), sent_at: cx.now, is_probe: false };
-                    self.remember_trace(trace.token, pending, cx.now);
-                    let trace = Trace { hops: hops.as_slice().into(), ..trace };
-                    send::send_extension(cx.topology, next_hop, &Frame::Trace(trace), cx.out);
-                    return;
-                }
-            },
+        let result = match towards_home(trace.target, cx.topology) {
+            Err(result) => result,
+            Ok(next_hop) if next_hop == link => TraceResult::UNKNOWN,
+            Ok(next_hop) => {
+                let pending = PendingTrace { from: Some(link), sent_at: cx.now, is_probe: false };
+                self.remember_trace(trace.token, pending, cx.now);
+                let trace = Trace { hops: hops.as_slice().into(), ..trace };
+                return send::send_extension(cx.topology, next_hop, &Frame::Trace(trace), cx.out);
+            }
         };
         let trace = Trace { hops: hops.as_slice().into(), ..trace };
         send::send_extension(cx.topology, link, &Frame::TraceReply { result, trace }, cx.out);
@@ -115,8 +114,8 @@ impl Peering {
         cx: &mut RelayCx<'_, O>,
     ) {
         let Some(pending) = self.traces.remove(&trace.token) else { return };
-        let elapsed = cx.now.since(pending.sent_at).as_micros();
-        let elapsed_micros = u32::try_from(elapsed).unwrap_or(u32::MAX);
+        let elapsed = cx.now.since(pending.sent_at);
+        let elapsed_micros = u32::try_from(elapsed.as_micros()).unwrap_or(u32::MAX);
         let mut hops: Vec<Hop> = trace.hops.iter().collect();
         let own_id = cx.topology.own_id();
         if let Some(hop) = hops.iter_mut().find(|hop| hop.server == own_id) {
@@ -132,14 +131,32 @@ impl Peering {
             if result == TraceResult::HOME {
                 self.on_probe_answered(trace.token, cx);
             }
-        } else if self.trace_reports.len() < TRACES_MAX {
-            let (token, target) = (trace.token, trace.target);
-            self.trace_reports.push_back(TraceReport { token, target, result, hops });
+        } else if self.finished_traces.len() < TRACES_MAX {
+            let Trace { token, target, .. } = trace;
+            let report = TraceReport { target, result, hops, round_trip: elapsed };
+            self.finished_traces.push(FinishedTrace { token, finished_at: cx.now, report });
         }
     }
 
-    /// Removes and returns the next trace that is complete.
-    pub(in crate::relay) fn poll_trace_report(&mut self) -> Option<TraceReport> {
-        self.trace_reports.pop_front()
+    /// Removes and returns the report of a trace that started here, if it is complete.
+    pub(in crate::relay) fn take_trace_report(&mut self, token: u64) -> Option<TraceReport> {
+        let index = self.finished_traces.iter().position(|trace| trace.token == token)?;
+        Some(self.finished_traces.swap_remove(index).report)
+    }
+}
+
+/// Returns the extended link towards the home of a host, or how a trace ends at this server.
+fn towards_home(target: HostId, topology: &Topology) -> Result<LinkId, TraceResult> {
+    if target == topology.own_id() {
+        return Err(TraceResult::HOME);
+    }
+    let host = topology.hosts().get(target).ok_or(TraceResult::UNKNOWN)?;
+    match (host.home(), topology.first_link(host)) {
+        (_, FirstLink::Split(_)) => Err(TraceResult::SPLIT),
+        (Home::Link(_), FirstLink::Link(next_hop)) if topology.link(next_hop).is_server() => {
+            Err(TraceResult::PLAIN)
+        }
+        (Home::Link(_), FirstLink::Link(_)) => Err(TraceResult::HOME),
+        (_, FirstLink::Link(next_hop)) => Ok(next_hop),
     }
 }

@@ -40,8 +40,25 @@ pub(in crate::relay) struct Subtree {
 pub(in crate::relay) struct LinkState {
     id: LinkId,
     pub(super) role: Role,
-    /// Frames dropped because their source is not behind this link.
-    pub(super) false_sources: u32,
+    pub(super) refusals: Refusals,
+}
+
+/// Numbers of frames of a link that were refused, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refusals {
+    /// The source is not behind the link: dropped.
+    pub false_sources: u32,
+    /// Registrations with an id that is taken.
+    pub taken_ids: u32,
+    /// Chats and statuses to an id that nobody has, or that is behind the same link.
+    pub unknown_ids: u32,
+}
+
+/// The reason for which a frame is refused, apart from its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::relay) enum Refusal {
+    TakenId,
+    UnknownId,
 }
 
 impl Subtree {
@@ -54,12 +71,17 @@ impl Subtree {
 impl LinkState {
     /// Creates the state of a link that has just been opened.
     pub(super) fn new(id: LinkId, is_uplink: bool, deadline: Time) -> Self {
-        Self { id, role: Role::Unregistered { is_uplink, deadline }, false_sources: 0 }
+        Self { id, role: Role::Unregistered { is_uplink, deadline }, refusals: Refusals::default() }
     }
 
     /// Returns the id of the link.
     pub(in crate::relay) fn id(&self) -> LinkId {
         self.id
+    }
+
+    /// Returns the numbers of frames that were refused.
+    pub(in crate::relay) fn refusals(&self) -> Refusals {
+        self.refusals
     }
 
     /// Returns the role of the link.

@@ -21,7 +21,8 @@ use slab::Slab;
 
 pub use self::host::{FirstLink, Home, Host, ServerKey, SplitId};
 pub(super) use self::host::{Slot, host_size_bytes};
-pub(super) use self::link_state::{LinkState, Role, Subtree};
+pub use self::link_state::Refusals;
+pub(super) use self::link_state::{LinkState, Refusal, Role, Subtree};
 pub use self::table::HostTable;
 pub(super) use self::table::List;
 
@@ -246,11 +247,22 @@ impl Topology {
     pub(super) fn count_false_source(&mut self, link: LinkId) -> FalseSource {
         self.false_sources += 1;
         let state = self.link_mut(link);
-        state.false_sources += 1;
+        let false_sources = state.refusals.false_sources.saturating_add(1);
+        state.refusals.false_sources = false_sources;
         FalseSource {
-            is_first: state.false_sources == 1,
-            must_close: !state.is_server() && state.false_sources >= FALSE_SOURCES_MAX,
+            is_first: false_sources == 1,
+            must_close: !state.is_server() && false_sources >= FALSE_SOURCES_MAX,
         }
+    }
+
+    /// Counts a frame that arrived over `link` and is refused.
+    pub(super) fn count_refusal(&mut self, link: LinkId, refusal: Refusal) {
+        let refusals = &mut self.link_mut(link).refusals;
+        let count = match refusal {
+            Refusal::TakenId => &mut refusals.taken_ids,
+            Refusal::UnknownId => &mut refusals.unknown_ids,
+        };
+        *count = count.saturating_add(1);
     }
 
     /// Returns whether an id belongs to this server or to a host with a live first link.
