@@ -64,9 +64,10 @@ fn golden_handshake() -> Vec<Golden> {
         (
             Frame::Hello(HELLO),
             0,
-            "01 00000001 ffffffff c701 00000038  01 00 00000000 00000003 00000004 \
-             1122334455667788 0e10 00000000000000a1 0000000000000000 0000000000000000 \
-             00000000 00000000",
+            "01 00000001 ffffffff c701 00000070  3031303030303030303030303030303030303033303030303030303431313232 \
+             3333343435353636373738383065313030303030303030303030303030306131 \
+             3030303030303030303030303030303030303030303030303030303030303030 \
+             30303030303030303030303030303030",
         ),
         (
             Frame::Offer(OFFER),
@@ -237,12 +238,20 @@ fn bytes_after_the_known_fields_are_ignored() {
 
 #[test]
 fn bits_that_are_not_known_are_ignored() {
-    let mut payload = extension(1, &Frame::Hello(HELLO)).split_off(15);
-    payload[1] = 0xfe;
-    assert_eq!(Frame::parse(StatusCode::HELLO, &payload), Some(Ok(Frame::Hello(HELLO))));
-    payload[1] = 0xff;
-    let moving = Hello { is_moving: true, ..HELLO };
-    assert_eq!(Frame::parse(StatusCode::HELLO, &payload), Some(Ok(Frame::Hello(moving))));
+    for (code, frame) in [
+        (StatusCode::HELLO, Frame::Hello as fn(Hello) -> Frame<'static>),
+        (StatusCode::OFFER, Frame::Offer),
+    ] {
+        for (is_moving, flags) in [(false, 0xfe), (true, 0xff)] {
+            let mut payload = extension(1, &frame(HELLO)).split_off(15);
+            match code {
+                StatusCode::HELLO => payload[2..4].copy_from_slice(format!("{flags:x}").as_bytes()),
+                _ => payload[1] = flags,
+            }
+            let expected = frame(Hello { is_moving, ..HELLO });
+            assert_eq!(Frame::parse(code, &payload), Some(Ok(expected)));
+        }
+    }
 }
 
 #[test]
@@ -257,6 +266,12 @@ fn errors_name_the_frame_and_the_fault() {
     let ping = |mark| [&[0; 16][..], &[mark], &[0; 8][..]].concat();
     for (code, payload, fault, text) in [
         (StatusCode::HELLO, &[1; 47][..], Fault::TooShort, "HELLO ends within a field"),
+        (
+            StatusCode::HELLO,
+            &[b'F'; 112],
+            Fault::NotHexadecimal,
+            "HELLO is not in hexadecimal digits",
+        ),
         (
             StatusCode::WITHDRAW,
             &[0; 7],

@@ -50,6 +50,11 @@ pub const VERSION: u8 = 1;
 /// Bit of the flags of a HELLO or OFFER for [`Hello::is_moving`].
 const MOVING: u8 = 1;
 
+/// Size of the fields of a HELLO or OFFER, in bytes.
+const HELLO_BYTES: usize = 56;
+
+const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
+
 /// The reason why the payload of a known frame cannot be parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExtensionError {
@@ -68,6 +73,8 @@ pub enum Fault {
     EntryCut,
     /// The address is not UTF-8.
     NotUtf8,
+    /// A HELLO has other characters than the digits `0` to `9` and `a` to `f`.
+    NotHexadecimal,
     /// The mark of an optional field is neither 0 nor 1.
     InvalidMark(u8),
 }
@@ -79,6 +86,7 @@ impl fmt::Display for ExtensionError {
             Fault::TooShort => write!(f, "{name} ends within a field"),
             Fault::EntryCut => write!(f, "{name} ends within an entry of its list"),
             Fault::NotUtf8 => write!(f, "{name} has an address that is not UTF-8"),
+            Fault::NotHexadecimal => write!(f, "{name} is not in hexadecimal digits"),
             Fault::InvalidMark(mark) => write!(f, "{name} marks an optional field with {mark}"),
         }
     }
@@ -126,7 +134,7 @@ impl<'a> Frame<'a> {
     fn parse_fields(code: StatusCode, mut fields: Fields<'a>) -> Result<Option<Self>, Fault> {
         Ok(Some(match code {
             StatusCode::READS_CUT_FRAMES => Self::ReadsCutFrames(fields.0),
-            StatusCode::HELLO => Self::Hello(fields.hello()?),
+            StatusCode::HELLO => Self::Hello(parse_hex_hello(fields.0)?),
             StatusCode::OFFER => Self::Offer(fields.hello()?),
             StatusCode::COMMIT => Self::Commit { epoch: fields.epoch()?, known: fields.epoch()? },
             StatusCode::REFUSE => {
@@ -168,7 +176,8 @@ impl<'a> Frame<'a> {
     pub fn encode_payload(&self, out: &mut Vec<u8>) {
         match *self {
             Self::ReadsCutFrames(text) => out.extend_from_slice(text),
-            Self::Hello(ref hello) | Self::Offer(ref hello) => encode_hello(hello, out),
+            Self::Hello(ref hello) => encode_hex_hello(hello, out),
+            Self::Offer(ref hello) => encode_hello(hello, out),
             Self::Commit { epoch, known } => {
                 encode_epoch(epoch, out);
                 encode_epoch(known, out);
@@ -305,6 +314,29 @@ fn encode_hello(hello: &Hello, out: &mut Vec<u8>) {
     hello.replay_token.encode(out);
     hello.handled_bytes.encode(out);
     encode_epoch(hello.known, out);
+}
+
+/// Encodes a HELLO in hexadecimal digits: its receiver may be a program that ends on text that is
+/// not UTF-8.
+fn encode_hex_hello(hello: &Hello, out: &mut Vec<u8>) {
+    let mut payload = Vec::with_capacity(HELLO_BYTES);
+    encode_hello(hello, &mut payload);
+    for byte in payload {
+        out.extend([byte >> 4, byte & 0xF].map(|digit| HEX_DIGITS[usize::from(digit)]));
+    }
+}
+
+fn parse_hex_hello(text: &[u8]) -> Result<Hello, Fault> {
+    let digits = text.get(..2 * HELLO_BYTES).ok_or(Fault::TooShort)?;
+    let value_of = |digit: u8| HEX_DIGITS.iter().position(|&other| other == digit);
+    let mut payload = [0; HELLO_BYTES];
+    for (byte, digits) in payload.iter_mut().zip(digits.chunks_exact(2)) {
+        for &digit in digits {
+            let value = value_of(digit).ok_or(Fault::NotHexadecimal)?;
+            *byte = *byte << 4 | u8::try_from(value).expect("a digit below 16");
+        }
+    }
+    Fields(&payload).hello()
 }
 
 fn encode_server_fact(fact: &ServerFact, out: &mut Vec<u8>) {
