@@ -275,7 +275,6 @@ fn plain_child_that_is_cut_off_leaves_both_sides_to_themselves() {
 }
 
 #[test]
-#[ignore = "the introduction is not counted in the first portion"]
 fn burst_of_400_users_reaches_a_plain_child() {
     for name in ["plain", "A", "B", "C", "D", "E"] {
         for coalesces in [false, true] {
@@ -286,7 +285,6 @@ fn burst_of_400_users_reaches_a_plain_child() {
 }
 
 #[test]
-#[ignore = "an introduction with last hop 0 is answered with a second one"]
 fn burst_of_400_users_reaches_a_plain_parent() {
     for name in ["plain", "A", "B", "C", "D", "E"] {
         for coalesces in [false, true] {
@@ -297,7 +295,6 @@ fn burst_of_400_users_reaches_a_plain_parent() {
 }
 
 #[test]
-#[ignore = "the reasons of the presets that are ignored"]
 fn random_habits_work_in_every_tree() {
     for seed in 0..100 {
         let habits = Habits::random(&mut StdRng::seed_from_u64(seed));
@@ -326,40 +323,26 @@ macro_rules! trees {
 trees! {
     ours_above_plain_works: OURS_ABOVE_PLAIN with "plain";
     ours_above_plain_a_works: OURS_ABOVE_PLAIN with "A";
-    #[ignore = "an echo is taken for a claim or a loop: status 2, a lost parent, users who come back"]
     ours_above_plain_b_works: OURS_ABOVE_PLAIN with "B";
     ours_above_plain_c_works: OURS_ABOVE_PLAIN with "C";
     ours_above_plain_d_works: OURS_ABOVE_PLAIN with "D";
-    #[ignore = "an echo is taken for a claim or a loop: status 2, a lost parent, users who come back"]
     ours_above_plain_e_works: OURS_ABOVE_PLAIN with "E";
     plain_above_ours_works: PLAIN_ABOVE_OURS with "plain";
-    #[ignore = "an introduction with last hop 0 is answered with a second one"]
     plain_a_above_ours_works: PLAIN_ABOVE_OURS with "A";
-    #[ignore = "an echo is taken for a claim or a loop: status 2, a lost parent, users who come back"]
     plain_b_above_ours_works: PLAIN_ABOVE_OURS with "B";
-    #[ignore = "an introduction whose last hop is the newcomer is refused"]
     plain_c_above_ours_works: PLAIN_ABOVE_OURS with "C";
     plain_d_above_ours_works: PLAIN_ABOVE_OURS with "D";
-    #[ignore = "an echo is taken for a claim or a loop: status 2, a lost parent, users who come back"]
     plain_e_above_ours_works: PLAIN_ABOVE_OURS with "E";
     plain_between_ours_works: OURS_PLAIN_OURS with "plain";
-    #[ignore = "an introduction with last hop 0 is answered with a second one"]
     plain_a_between_ours_works: OURS_PLAIN_OURS with "A";
-    #[ignore = "an echo is taken for a claim or a loop: status 2, a lost parent, users who come back"]
     plain_b_between_ours_works: OURS_PLAIN_OURS with "B";
-    #[ignore = "an introduction whose last hop is the newcomer is refused"]
     plain_c_between_ours_works: OURS_PLAIN_OURS with "C";
     plain_d_between_ours_works: OURS_PLAIN_OURS with "D";
-    #[ignore = "an echo is taken for a claim or a loop: status 2, a lost parent, users who come back"]
     plain_e_between_ours_works: OURS_PLAIN_OURS with "E";
     ours_between_plain_works: PLAIN_OURS_PLAIN with "plain";
-    #[ignore = "an introduction with last hop 0 is answered with a second one"]
     ours_between_plain_a_works: PLAIN_OURS_PLAIN with "A";
-    #[ignore = "an echo is taken for a claim or a loop: status 2, a lost parent, users who come back"]
     ours_between_plain_b_works: PLAIN_OURS_PLAIN with "B";
-    #[ignore = "an introduction whose last hop is the newcomer is refused"]
     ours_between_plain_c_works: PLAIN_OURS_PLAIN with "C";
     ours_between_plain_d_works: PLAIN_OURS_PLAIN with "D";
-    #[ignore = "an echo is taken for a claim or a loop: status 2, a lost parent, users who come back"]
     ours_between_plain_e_works: PLAIN_OURS_PLAIN with "E";
 }

@@ -69,6 +69,16 @@ pub const PACED_PORTION_BYTES_MAX: usize = 1023;
 /// users with names and infos of usual length take 13 portions, which is less than a second.
 pub const PACED_PORTION_INTERVAL: Duration = Duration::from_millis(50);
 
+/// Maximum length of a frame to a plain server that has not shown that it reads cut frames, in bytes.
+pub const PLAIN_FRAME_BYTES_MAX: usize = PACED_PORTION_BYTES_MAX;
+
+/// Time to wait for the answer that a plain server has read a portion, if it has answered before.
+pub const READ_PROOF_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Maximum number of registrations that are remembered because a plain server may announce them
+/// back. A server that does so answers each portion with them, which has fewer than 100.
+pub const ECHOES_MAX: usize = 1024;
+
 /// Maximum size of the quits that wait for a portion on one link, in bytes of their frames: about
 /// 19,000 quits of a split. Beyond it, all of them are sent at once.
 pub const PACED_QUITS_BYTES_MAX: usize = 256 * 1024;
@@ -177,6 +187,11 @@ pub const REDIAL_BACKOFF_MAX: Duration = Duration::from_secs(4);
 
 /// Minimum delay before a server dials a parent again that refused it for its id or for a loop.
 pub const UPLINK_REFUSED_RETRY_DELAY: Duration = Duration::from_secs(60);
+
+/// Time after which a server without a chosen id takes another one if it is refused again. Some
+/// plain parents refuse for ever an id that was cut off, so this is less than the time to notice a
+/// silent link.
+pub const RENUMBER_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Time for which a server that stops waits for its send queues to be sent.
 pub const SHUTDOWN_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);

@@ -3,9 +3,10 @@
 
 use super::announcements::Announcements;
 use super::announcements::pacing::Clock;
-use super::message::Registration;
+use super::message::{Message, Registration, StatusCode};
 use super::notice::Notice;
 use super::outbox::Outbox;
+use super::plain::{self, Unreadable};
 use super::send;
 use super::timers::{Timer, Timers};
 use super::topology::{Home, Refusal, Slot, Topology};
@@ -127,12 +128,66 @@ impl<O: Outbox> RelayCx<'_, O> {
         destination: HostId,
         text: &[u8],
     ) {
+        if self.announcements.is_guarded(link) {
+            if let Err(reason) = plain::check_chat(text) {
+                return self.refuse_chat(source, destination, reason);
+            }
+            self.count(link, plain::chat_bytes(text));
+        }
         send::send_chat(self.topology, link, source, destination, text, self.out);
     }
 
-    /// Sends an answer to `destination` over a link.
+    /// Informs the sender of a chat that a plain neighbour does not read it.
+    fn refuse_chat(&mut self, sender: HostId, destination: HostId, reason: Unreadable) {
+        let host = self.topology.hosts().get(sender);
+        let Some(link) = host.and_then(|host| self.topology.next_hop(host)) else { return };
+        let text = format!("Not delivered to ID {destination}: its server does not read {reason}");
+        let (source, code) = (self.topology.own_id(), StatusCode::NOT_DELIVERED);
+        self.send_answer(link, sender, &Notice::Status { source, code, text: text.as_bytes() });
+    }
+
+    /// Counts a frame that is sent without regard to the portion.
+    fn count(&mut self, link: LinkId, frame_bytes: usize) {
+        let clock = Clock { now: self.now, timers: self.timers };
+        self.announcements.count(link, frame_bytes, &clock);
+    }
+
+    /// Sends a status over a link to a server.
+    pub(super) fn send_status(
+        &mut self,
+        link: LinkId,
+        (source, destination): (HostId, HostId),
+        code: StatusCode,
+        text: &[u8],
+    ) {
+        if !self.announcements.is_guarded(link) {
+            return self.out.deliver(link, &Message::Status { source, destination, code, text });
+        }
+        let text = &plain::status_text(text);
+        self.count(link, plain::status_bytes(text));
+        self.out.deliver(link, &Message::Status { source, destination, code, text });
+    }
+
+    /// Introduces this server to a plain neighbour.
+    pub(super) fn send_introduction(&mut self, link: LinkId) {
+        let clock = Clock { now: self.now, timers: self.timers };
+        self.announcements.send_introduction(self.topology, link, &clock, self.out);
+    }
+
+    /// Returns whether a plain neighbour merely repeats what was announced to it on this link.
+    pub(super) fn is_echo(&mut self, link: LinkId, registration: &Registration<'_>) -> bool {
+        self.announcements.is_echo(self.topology, link, registration)
+    }
+
+    /// Sends an answer to `destination` over a link: a notice to a client there, a status to a
+    /// server.
     pub(super) fn send_answer(&mut self, link: LinkId, destination: HostId, notice: &Notice<'_>) {
-        send::send_answer(self.topology, link, destination, notice, self.out);
+        let source = self.topology.own_id();
+        if !self.topology.link(link).is_server() {
+            self.out.notify(link, source, notice);
+        } else if let Some((code, text)) = notice.status() {
+            self.send_status(link, (source, destination), code, &text);
+        }
     }
 
     /// Informs the sender of a chat that no host has the id `unknown`.

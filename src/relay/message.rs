@@ -43,6 +43,8 @@ impl StatusCode {
     pub const KICKED: Self = Self(0x0003);
     /// A message that was sent to the destination while it was away. The sender may have left.
     pub const MAIL: Self = Self(0x0004);
+    /// A chat was dropped, because a plain server on its path does not read it.
+    pub const NOT_DELIVERED: Self = Self(0x0005);
 }
 
 /// Codes of statuses to [`HostId::EXTENSION`]: the frames of [`crate::relay::extension`].

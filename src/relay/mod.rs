@@ -29,8 +29,8 @@ pub mod message;
 pub mod notice;
 mod operations;
 mod outbox;
-
 mod peering;
+mod plain;
 #[cfg(test)]
 mod recorder;
 mod router;
@@ -301,6 +301,7 @@ impl Relay {
                 Timer::AnnounceBatch => cx.announcements.on_batch_due(),
                 Timer::Pace(link) => cx.on_pace_due(link),
                 Timer::Liveness(link) => peering.on_liveness_due(link, &mut cx),
+                Timer::PlainLiveness(link) => peering.on_plain_liveness_due(link, &mut cx),
                 Timer::Probe(link) => peering.on_probe_due(link, &mut cx),
             }
         }

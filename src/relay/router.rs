@@ -7,7 +7,7 @@ use super::announcements::Announcements;
 use super::cx::RelayCx;
 use super::extension::Frame;
 use super::mail_text::{encode_mail_text, parse_mail_text};
-use super::message::{HostKind, Message, StatusCode};
+use super::message::{HostKind, StatusCode};
 use super::notice::Notice;
 use super::outbox::Outbox;
 use super::peering::{DeferredMessage, Peering};
@@ -22,7 +22,7 @@ use crate::printable::{Excerpt, truncated};
 enum Route {
     /// Over this link, unchanged.
     Forward(LinkId),
-    /// Over this link, on which the sender may have to be announced first.
+    /// Over this link, if the other end reads it; the sender may have to be announced first.
     Introduce(LinkId),
     /// The link towards the destination is lost; the chats may wait for it.
     Defer(SplitId),
@@ -60,7 +60,9 @@ fn route(
             let is_to_itself = destination == source && host.kind == HostKind::User;
             if is_to_itself { Route::Introduce(next_hop) } else { Route::WouldLoop }
         }
-        FirstLink::Link(next_hop) if announcements.must_introduce(topology, source, next_hop) => {
+        FirstLink::Link(next_hop)
+            if announcements.is_chat_handled_alone(topology, source, next_hop) =>
+        {
             Route::Introduce(next_hop)
         }
         FirstLink::Link(next_hop) => Route::Forward(next_hop),
@@ -157,6 +159,10 @@ impl Router {
             return cx.drop_false_source(link, source);
         }
         if is_for_us {
+            let is_neighbour = cx.topology.link(link).host_id() == Some(source);
+            if code == StatusCode::UNKNOWN_ID && is_neighbour && peering.on_unknown_id(link, cx) {
+                return;
+            }
             log::info!("link {link}: status {} from {source}: {}", code.0, Excerpt(text));
             return self.record_status(text);
         }
@@ -199,7 +205,7 @@ fn forward_status<O: Outbox>(
     cx: &mut RelayCx<'_, O>,
 ) {
     if !cx.topology.link(next_hop).is_user() {
-        cx.out.deliver(next_hop, &Message::Status { source, destination, code, text });
+        cx.send_status(next_hop, (source, destination), code, text);
     } else if code == StatusCode::MAIL
         && let Some((sender, mail_text)) = parse_mail_text(text)
     {
@@ -313,7 +319,7 @@ pub(super) fn forward_mail<O: Outbox>(
     } else {
         let text = encode_mail_text(sender, text);
         let (source, code) = (cx.topology.own_id(), StatusCode::MAIL);
-        cx.out.deliver(link, &Message::Status { source, destination, code, text: &text });
+        cx.send_status(link, (source, destination), code, &text);
     }
     Some(link)
 }

@@ -19,6 +19,8 @@ pub(super) enum Timer {
     AnnounceBatch,
     /// The link to a server may be silent.
     Liveness(LinkId),
+    /// The link to a plain neighbour may be silent.
+    PlainLiveness(LinkId),
     /// The server whose id a neighbour wants has not answered.
     Probe(LinkId),
     /// The next portion of announcements to a program that may read once is due.

@@ -44,7 +44,7 @@ fn stopping_server_announces_its_users_quits_and_ends() {
 fn stopping_server_waits_for_a_full_queue_until_a_deadline() {
     let Chain { mut world, middle, left, right, sam } = chain();
     world.pause_reading(right);
-    world.send(sam, &chat(102, 103, &"x".repeat(200_000)));
+    world.send(sam, &chat(102, 103, &"x".repeat(1000)).repeat(200));
     world.run_until_quiescent();
     world.with_node(middle, Node::stop);
     world.run_for(4 * SECOND);
@@ -89,7 +89,7 @@ fn stopping_server() -> (World, ClientId, ClientId, ClientId) {
     let unregistered = world.connect(one);
     take_frames(&mut world, neighbour);
     world.pause_reading(stalled);
-    world.send(frodo, &chat(101, 103, &"x".repeat(200_000)));
+    world.send(frodo, &chat(101, 103, &"x".repeat(1000)).repeat(200));
     world.run_until_quiescent();
     world.with_node(one, Node::stop);
     world.run_until_quiescent();

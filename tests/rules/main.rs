@@ -64,8 +64,16 @@ fn fast_server(id: u32, name: &str) -> Vec<u8> {
     [server(id, name, ""), reads_cut_frames(id)].concat()
 }
 
+/// Takes the received frames, without the chats to id 0 by which servers ask whether it lives.
 fn take_frames(world: &mut World, client: ClientId) -> Vec<Vec<u8>> {
-    split_frames(&world.take_received(client))
+    let mut frames = split_frames(&world.take_received(client));
+    frames.retain(|frame| !is_probe(frame));
+    frames
+}
+
+/// Returns whether a frame is a chat to id 0.
+fn is_probe(frame: &[u8]) -> bool {
+    frame[0] == 0x81 && frame[5..9] == [0; 4]
 }
 
 #[track_caller]

@@ -6,7 +6,6 @@ use crate::limits::{ANNOUNCE_BYTES_PER_TURN, ANNOUNCE_HOST_OVERHEAD_BYTES, QUEUE
 use crate::link::LinkId;
 use crate::relay::message::HostKind;
 use crate::relay::outbox::Outbox;
-use crate::relay::send::send_registration;
 use crate::relay::topology::Topology;
 
 impl Announcements {
@@ -131,7 +130,7 @@ impl Announcements {
                     break;
                 }
                 cost_bytes += host.name().len() + host.info().len();
-                send_registration(topology, link, host, out);
+                self.send_registration(topology, link, host, out);
             }
             self.budget_bytes = self.budget_bytes.saturating_sub(cost_bytes);
             next = topology.hosts().next_slot(slot);

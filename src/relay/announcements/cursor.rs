@@ -1,18 +1,13 @@
 //! [`Cursor`]: what one link has been sent of the announcements.
 
-use std::collections::HashSet;
-
-use foldhash::fast::RandomState;
-
 use super::pacing::{Clock, Pace, registration_bytes};
-use super::sync::Sync;
+use super::plain::PlainNeighbour;
+use super::sync::{IdSet, Sync};
 use crate::id::HostId;
 use crate::link::{LinkId, Time};
 use crate::relay::message::HostKind;
+use crate::relay::plain;
 use crate::relay::topology::{Host, Slot};
-
-/// Ids. Never iterated, because the order of a hash set must not be visible outside.
-pub(super) type IdSet = HashSet<HostId, RandomState>;
 
 /// The position up to which hosts have been announced to a link.
 #[derive(Debug, Default)]
@@ -27,6 +22,8 @@ pub(super) struct Cursor {
     pub(super) introduced: Option<Box<IdSet>>,
     /// Set while the other end has not shown that it reads frames that are cut.
     pub(super) pace: Option<Box<Pace>>,
+    /// Set on links to servers that speak plain CRC.
+    pub(super) plain: Option<Box<PlainNeighbour>>,
     /// Set on extended links.
     pub(super) sync: Option<Box<Sync>>,
 }
@@ -40,10 +37,25 @@ impl Cursor {
         unsent_bytes: usize,
         now: Time,
     ) -> bool {
-        let frame_bytes = registration_bytes(host.name(), host.info());
+        let frame_bytes = self.registration_bytes(host);
         self.pace
             .as_mut()
             .is_none_or(|pace| !pace.has_quits() && pace.admit(frame_bytes, unsent_bytes, now))
+    }
+
+    /// Returns the length of the registration of a host, in the form that the other end reads.
+    pub(super) fn registration_bytes(&self, host: &Host) -> usize {
+        if self.is_guarded() {
+            let (name, info) = plain::name_and_info(&host.registration(host.id));
+            return registration_bytes(&name, &info);
+        }
+        registration_bytes(host.name(), host.info())
+    }
+
+    /// Returns whether the other end is a plain server that has not shown that it reads cut frames.
+    #[inline]
+    pub(super) fn is_guarded(&self) -> bool {
+        self.plain.is_some() && self.pace.is_some()
     }
 
     /// Sets the timer for the next portion, if the link has portions.

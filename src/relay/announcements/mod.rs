@@ -19,12 +19,14 @@ mod check;
 mod cursor;
 mod paced;
 pub(super) mod pacing;
+mod plain;
 mod sync;
 
 use std::collections::VecDeque;
 
 use self::cursor::Cursor;
-use self::pacing::{Clock, registration_bytes};
+use self::pacing::{Clock, Pace, registration_bytes};
+use self::plain::PROBE_BYTES;
 use self::sync::Sync;
 pub(super) use self::sync::hosts_of;
 use super::message::{HostKind, Message};
@@ -109,7 +111,10 @@ impl Announcements {
         let next = topology.hosts().first_slot().filter(|_| audience.is_some());
         let cursor = self.cursor_mut(link);
         (cursor.audience, cursor.next) = (audience, next);
-        cursor.pace = audience.map(|_| Box::default());
+        let is_server = audience == Some(HostKind::Server);
+        let reserved_bytes = if is_server { PROBE_BYTES } else { 0 };
+        cursor.pace = audience.map(|_| Box::new(Pace::new(reserved_bytes)));
+        cursor.plain = is_server.then(Box::default);
     }
 
     /// Returns whether there are so many users that announcements to them are batched.
@@ -166,7 +171,7 @@ impl Announcements {
             }
         } else if is_visible(topology, topology.link(link), host) {
             if cursor.admit_registration(host, unsent_bytes, clock.now) {
-                send_registration(topology, link, host, out);
+                self.send_registration(topology, link, host, out);
             } else {
                 cursor.next = Some(slot);
                 cursor.set_pace_timer(link, clock);
@@ -186,13 +191,15 @@ impl Announcements {
         let Some(host) = topology.hosts().get(id) else { return };
         if self.is_pending(topology, link, host) && is_visible(topology, topology.link(link), host)
         {
-            if let Some(pace) = &mut self.cursor_mut(link).pace {
+            let cursor = self.cursor_mut(link);
+            let frame_bytes = cursor.registration_bytes(host);
+            if let Some(pace) = &mut cursor.pace {
                 if let Some(quit) = pace.take_quit(id) {
                     send_quit(topology, link, quit.id, &quit.text, out);
                 }
-                pace.count(registration_bytes(host.name(), host.info()), now);
+                pace.count(frame_bytes, now);
             }
-            send_registration(topology, link, host, out);
+            self.send_registration(topology, link, host, out);
             let cursor = self.cursor_mut(link);
             if !cursor.remove_returned(host) {
                 cursor.introduced.get_or_insert_default().insert(id);
@@ -219,11 +226,19 @@ impl Announcements {
         }
     }
 
-    /// Returns whether a host is pending for a link, so that [`Announcements::introduce`] must come
-    /// before a chat.
+    /// Returns whether each chat of a host over a link is handled alone: [`Announcements::introduce`]
+    /// must come before it because the host is pending, or the other end may not read it.
     #[inline]
-    pub(super) fn must_introduce(&self, topology: &Topology, id: HostId, link: LinkId) -> bool {
+    pub(super) fn is_chat_handled_alone(
+        &self,
+        topology: &Topology,
+        id: HostId,
+        link: LinkId,
+    ) -> bool {
         let cursor = self.cursor(link);
+        if cursor.is_guarded() {
+            return true;
+        }
         let may_be_pending =
             self.batch.is_some() || cursor.next.is_some() || cursor.next_returned().is_some();
         // Rarely true, so the look-up of the host is no cost of a usual chat.

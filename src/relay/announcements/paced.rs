@@ -6,7 +6,8 @@ use super::{Announcements, is_visible};
 use crate::id::HostId;
 use crate::link::LinkId;
 use crate::relay::outbox::Outbox;
-use crate::relay::send::{send_quit, send_registration};
+use crate::relay::plain;
+use crate::relay::send::send_quit;
 use crate::relay::topology::{Host, Topology};
 
 impl Announcements {
@@ -19,6 +20,8 @@ impl Announcements {
         clock: &mut Clock<'_>,
         out: &mut impl Outbox,
     ) {
+        let readable_text = self.is_guarded(link).then(|| plain::quit_text(text));
+        let text = readable_text.as_deref().unwrap_or(text);
         if let Some(pace) = &mut self.cursor_mut(link).pace
             && !pace.admit_quit(text, out.unsent_bytes(link), clock.now)
         {
@@ -43,9 +46,11 @@ impl Announcements {
         if !self.is_behind(link) {
             return;
         }
-        match &mut self.cursor_mut(link).pace {
+        match self.cursor(link).pace {
             None => self.catch_up(topology, link, clock, out),
-            Some(pace) if out.unsent_bytes(link) == 0 => pace.on_queue_empty(link, clock),
+            Some(_) if out.unsent_bytes(link) == 0 => {
+                self.on_portion_sent(topology, link, clock, out);
+            }
             Some(_) => {} // the next portion waits for an empty queue
         }
     }
@@ -63,6 +68,8 @@ impl Announcements {
         if out.unsent_bytes(link) > 0 {
             return; // continues in `on_room`
         }
+        self.begin_portion(link);
+        let Some(pace) = &mut self.cursor_mut(link).pace else { return };
         while let Some(quit) = pace.pop_quit(out.unsent_bytes(link), clock.now) {
             send_quit(topology, link, quit.id, &quit.text, out);
         }
@@ -94,7 +101,7 @@ impl Announcements {
             if cursor.next_returned().is_none()
                 && cursor.admit_registration(host, out.unsent_bytes(server), clock.now)
             {
-                send_registration(topology, server, host, out);
+                self.send_registration(topology, server, host, out);
             } else if let Some(pace) = &mut cursor.pace {
                 pace.push_returned(host);
                 pace.set_timer(server, clock);
@@ -122,7 +129,7 @@ impl Announcements {
             }
             cursor.remove_returned(host);
             if is_visible {
-                send_registration(topology, link, host, out);
+                self.send_registration(topology, link, host, out);
             }
         }
         true
@@ -142,7 +149,7 @@ impl Announcements {
         flush_quits(&mut pace, topology, link, out);
         let returned = pace.returned().filter_map(|(_, id)| topology.hosts().get(id));
         for host in returned.filter(|host| is_visible(topology, topology.link(link), host)) {
-            send_registration(topology, link, host, out);
+            self.send_registration(topology, link, host, out);
         }
         self.catch_up(topology, link, clock, out);
         true

@@ -7,6 +7,7 @@
 //! for the next one. A frame that is longer than a portion is sent alone.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
 use crate::id::HostId;
 use crate::limits::{PACED_PORTION_BYTES_MAX, PACED_PORTION_INTERVAL, PACED_QUITS_BYTES_MAX};
@@ -32,6 +33,8 @@ pub(in crate::relay) struct PendingQuit {
 pub(in crate::relay) struct Pace {
     /// Bytes of announcements in the current portion.
     portion_bytes: usize,
+    /// Bytes that a portion leaves for what ends it.
+    reserved_bytes: u8,
     /// Time at which the current portion ends, if the send queue is empty then.
     ends_at: Time,
     /// Frames of the current portion may still be in the send queue.
@@ -59,6 +62,11 @@ fn quit_bytes(text: &[u8]) -> usize {
 }
 
 impl Pace {
+    /// Creates the state of a link whose portions leave `reserved_bytes` free.
+    pub(in crate::relay) fn new(reserved_bytes: u8) -> Self {
+        Self { reserved_bytes, ..Self::default() }
+    }
+
     /// Returns whether a frame of `frame_bytes` may be sent now, and counts it if so.
     pub(in crate::relay) fn admit(
         &mut self,
@@ -70,7 +78,8 @@ impl Pace {
             self.portion_bytes = 0;
         }
         let together = self.portion_bytes.max(unsent_bytes);
-        let fits = together == 0 || together + frame_bytes <= PACED_PORTION_BYTES_MAX;
+        let portion_bytes_max = PACED_PORTION_BYTES_MAX - usize::from(self.reserved_bytes);
+        let fits = together == 0 || together + frame_bytes <= portion_bytes_max;
         if fits {
             self.count(frame_bytes, now);
         }
@@ -183,12 +192,28 @@ impl Pace {
     }
 
     /// Handles that the send queue has been emptied while announcements wait.
-    pub(in crate::relay) fn on_queue_empty(&mut self, link: LinkId, clock: &mut Clock<'_>) {
+    pub(in crate::relay) fn on_queue_empty(
+        &mut self,
+        link: LinkId,
+        pause: Duration,
+        clock: &mut Clock<'_>,
+    ) {
         // Chats that follow the portion do not put off the next one.
         if std::mem::take(&mut self.is_in_queue) {
-            self.ends_at = clock.now + PACED_PORTION_INTERVAL;
+            self.ends_at = clock.now + pause;
         }
         self.set_timer(link, clock);
+    }
+
+    /// Returns whether a frame may still be sent with the current portion.
+    pub(in crate::relay) fn has_room_for(&self, frame_bytes: usize) -> bool {
+        self.portion_bytes + frame_bytes <= PACED_PORTION_BYTES_MAX
+    }
+
+    /// Ends the current portion, which has been read.
+    pub(in crate::relay) fn end_portion(&mut self, link: LinkId, clock: &mut Clock<'_>) {
+        self.ends_at = clock.now;
+        self.cancel_timer(link, clock.timers);
     }
 
     /// Handles the timer.

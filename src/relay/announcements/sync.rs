@@ -5,8 +5,11 @@
 //! host that joins meanwhile is pending as well, since it comes last in that order. Hosts of other
 //! homes that joined before the pass have been announced.
 
+use std::collections::HashSet;
+
+use foldhash::fast::RandomState;
+
 use super::Announcements;
-use super::cursor::IdSet;
 use crate::id::HostId;
 use crate::link::LinkId;
 use crate::relay::announcements::pacing::Clock;
@@ -14,6 +17,9 @@ use crate::relay::extension::Frame;
 use crate::relay::outbox::Outbox;
 use crate::relay::send::send_extension;
 use crate::relay::topology::{Host, HostSet, Topology};
+
+/// Ids. Never iterated, because the order of a hash set must not be visible outside.
+pub(super) type IdSet = HashSet<HostId, RandomState>;
 
 /// The homes that are sent again on an extended link.
 #[derive(Debug, Default)]
@@ -104,6 +110,7 @@ impl Announcements {
         self.servers.push(link);
         let cursor = self.cursor_mut(link);
         (cursor.next, cursor.sync) = (None, Some(Box::default()));
+        cursor.plain = None;
         if let Some(mut pace) = cursor.pace.take() {
             pace.cancel_timer(link, clock.timers);
         }

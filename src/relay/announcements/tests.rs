@@ -200,6 +200,7 @@ impl Network {
                 ["quit", "of", "user", user] => {
                     assert!(announced.remove(&number(user)), "unknown: {line}");
                 }
+                ["chat", "of", _, "bytes", "from", "1", "to", "0"] => {} // asks whether it lives
                 ["chat", "of", _, "bytes", "from", user, ..] => {
                     // While its chat waited for a lost user, a sender may have left, have been
                     // lost, or have moved to the same server.

@@ -6,7 +6,7 @@ use crate::limits::SPLIT_QUIT_TEXT;
 use crate::link::{CloseReason, LinkId, Time};
 use crate::printable::Printable;
 use crate::relay::cx::RelayCx;
-use crate::relay::message::{HostKind, Message, Registration};
+use crate::relay::message::{HostKind, Registration};
 use crate::relay::notice::Notice;
 use crate::relay::outbox::Outbox;
 use crate::relay::timers::Timer;
@@ -31,12 +31,15 @@ impl Known {
         registration: &Registration<'_>,
     ) -> Self {
         let Some(host) = host else { return Self::No };
-        // Behind a plain server, only the way over the same neighbour shows that the host is the
-        // same: anybody can repeat a name.
-        let neighbour = topology.link(link).host_id();
-        let is_same_way = Some(topology.first_link_host(host)) == neighbour;
-        if is_same_way && host.matches(registration) { Self::LostHost } else { Self::OtherLostHost }
+        let is_same = is_behind_same_neighbour(topology, link, host) && host.matches(registration);
+        if is_same { Self::LostHost } else { Self::OtherLostHost }
     }
+}
+
+/// Returns whether the neighbour on a link is the one behind which a host is, or was when it was
+/// lost.
+fn is_behind_same_neighbour(topology: &Topology, link: LinkId, host: &Host) -> bool {
+    Some(topology.first_link_host(host)) == topology.link(link).host_id()
 }
 
 impl Peering {
@@ -125,13 +128,13 @@ impl Peering {
         on_registered(link, HostKind::Server, deadline, cx);
         log::info!("link {link}: server {id} {} joined", Printable(registration.name));
         if !is_uplink {
-            let own = cx.topology.own_registration(cx.topology.own_id());
-            cx.out.deliver(link, &Message::Registration(own));
+            cx.send_introduction(link);
         }
         let host = cx.topology.hosts().get(id);
         let known = Known::new(cx.topology, link, host, registration);
         self.admit_host(link, registration, known, cx);
         cx.begin_burst(link);
+        self.start_plain_liveness(link, cx);
     }
 
     /// Handles the registration of a host behind an adjacent server.
@@ -145,10 +148,18 @@ impl Peering {
         if !id.is_registrable() {
             return cx.drop_false_source(link, id);
         }
+        if cx.is_echo(link, registration) {
+            log::debug!("link {link}: {id} is announced back over the link from which it is known");
+            return;
+        }
         // One look-up answers all questions, because a burst asks them a million times.
         let host = cx.topology.hosts().get(id);
-        // A host of another server stays, even if that server is lost: only its home gives it up.
-        let is_elsewhere = host.is_some_and(|host| cx.topology.is_of_other_home(host));
+        // A host of another server stays, even if that server is lost: only its home gives it up. A
+        // host that was lost behind a plain neighbour stays for the grace, unless it is found again
+        // behind the same neighbour: anybody can repeat a name.
+        let is_elsewhere = host.is_some_and(|host| {
+            cx.topology.is_of_other_home(host) || !is_behind_same_neighbour(cx.topology, link, host)
+        });
         if is_elsewhere || cx.topology.is_reachable_host(id, host) {
             return self.refuse_claim(link, registration, cx);
         }
@@ -195,37 +206,6 @@ impl Peering {
         log::warn!(
             "link {link}: id {id} is in use at two places of the network; the first keeps it"
         );
-        self.break_cycle(link, registration, cx);
-    }
-
-    /// Closes the uplink if it is part of a cycle.
-    ///
-    /// A server whose neighbour is also registered over another link is part of a cycle. Every
-    /// server in a cycle has exactly one uplink that belongs to the cycle, and closes that one.
-    fn break_cycle<O: Outbox>(
-        &mut self,
-        link: LinkId,
-        registration: &Registration<'_>,
-        cx: &mut RelayCx<'_, O>,
-    ) {
-        let id = registration.source;
-        let host = cx.topology.hosts().get(id).filter(|host| host.matches(registration));
-        let Some(direct_link) = host.and_then(|host| cx.topology.next_hop(host)) else {
-            return;
-        };
-        let state = cx.topology.link(direct_link);
-        let is_neighbour = state.is_server() && state.host_id() == Some(id);
-        if let Some(uplink) = self.uplink.registered_link()
-            && is_neighbour
-            && (uplink == link || uplink == direct_link)
-        {
-            log::warn!(
-                "server {id} can be reached over two links: leaving the parent for a minute; remove \
-                 one of the connections between the servers"
-            );
-            self.uplink.on_refused(cx.now, &mut self.rng);
-            cx.out.close(uplink, CloseReason::RoutingLoop(id));
-        }
     }
 
     /// Grants an id to its first claimant, if the id is still free.
@@ -268,14 +248,17 @@ impl Peering {
             return self.refuse_loop(link, parent, cx);
         }
         let id = cx.topology.own_id();
-        let is_id_configured = cx.topology.identity().is_id_configured;
-        if is_id_configured || !self.uplink.take_renumber_permit(cx.now) {
+        if cx.topology.identity().is_id_configured {
             log::error!(
                 "the parent, server {parent}, refused this server: id {id} is taken in its network. \
                  This server stays up alone and asks again in a minute; to join, start it with \
                  another --id, or with none"
             );
             self.uplink.on_refused(cx.now, &mut self.rng);
+            return cx.out.close(link, CloseReason::IdRefused(id));
+        }
+        if !self.uplink.take_renumber_permit(cx.now) {
+            // A parent is dialled again after the usual delay.
             return cx.out.close(link, CloseReason::IdRefused(id));
         }
         self.renumber(cx);

@@ -58,6 +58,7 @@ impl Peering {
         }
         self.end_handshake(link, cx);
         self.stop_liveness(link, cx);
+        self.stop_plain_liveness(link, cx);
         if let Some(state) = cx.topology.find_link(link)
             && state.is_extended()
             && let Some(neighbour) = state.host_id()

@@ -9,6 +9,7 @@ mod homes;
 mod join;
 mod leave;
 mod liveness;
+mod plain;
 mod split;
 mod splits;
 mod trace;
@@ -49,6 +50,8 @@ pub(super) struct Peering {
     extended: BTreeMap<LinkId, ExtendedLink>,
     /// By extended link.
     liveness: BTreeMap<LinkId, Liveness>,
+    /// Times of the timers that watch plain neighbours.
+    plain_timers: BTreeMap<LinkId, Time>,
     /// Servers that have come back within the grace, and the end of it. Hosts that they do not
     /// confirm stay until then.
     grace_until: BTreeMap<HostId, Time>,
@@ -71,6 +74,7 @@ impl Peering {
             handshakes: BTreeMap::new(),
             extended: BTreeMap::new(),
             liveness: BTreeMap::new(),
+            plain_timers: BTreeMap::new(),
             grace_until: BTreeMap::new(),
             exceeded_nonce: None,
             traces: BTreeMap::new(),
@@ -149,6 +153,13 @@ impl Peering {
             assert_eq!(due, [liveness.due], "liveness of {link}");
             timer_count += 1;
         }
+        for (&link, &at) in &self.plain_timers {
+            let state = topology.find_link(link);
+            let is_plain = state.is_some_and(|state| state.is_server() && !state.is_extended());
+            assert!(is_plain, "{link} is a link to a plain neighbour");
+            assert_eq!(timers.times_of(Timer::PlainLiveness(link)), [at], "liveness of {link}");
+            timer_count += 1;
+        }
         for state in topology.links() {
             let is_extended = self.extended.contains_key(&state.id());
             assert_eq!(is_extended, state.is_extended(), "extended link {}", state.id());
@@ -177,7 +188,7 @@ mod tests {
     use crate::limits::{CLAIM_GRANT_DELAY, Limits, REGISTER_DEADLINE, SPLIT_GRACE};
     use crate::link::{CloseReason, Time};
     use crate::relay::message::HostKind::{Server, User};
-    use crate::relay::message::Message;
+    use crate::relay::message::{Message, Registration};
     use crate::relay::recorder::{Bench, link_id, registration};
     use crate::relay::timers::Timer;
 
@@ -212,7 +223,7 @@ mod tests {
         bench.receive(3, &registration(User, 202, 2));
         assert_eq!(bench.out.take(), ["3: chat of 2 bytes from 101 to 202"]);
         bench.wait(SPLIT_GRACE * 2);
-        assert_eq!(bench.out.take(), [] as [&str; 0]);
+        assert_eq!(bench.out.take(), ["3: chat of 4 bytes from 1 to 0"]); // asks whether it lives
     }
 
     #[test]
@@ -230,7 +241,10 @@ mod tests {
     #[test]
     fn claimed_id_is_granted_once_it_has_been_free_for_the_delay() {
         let mut bench = bench();
-        bench.receive(2, &registration(User, 101, 2));
+        let name = &b"another"[..];
+        let (kind, source, last_hop, info) = (User, HostId(101), HostId(2), &b""[..]);
+        let claim = Registration { kind, source, last_hop, name, info };
+        bench.receive(2, &Message::Registration(claim));
         let refused = "2: status 2 from 1 to 2: Someone has already registered with ID 101";
         assert_eq!(bench.out.take(), [refused]);
         bench.join(3, User, 103);
@@ -239,7 +253,8 @@ mod tests {
         bench.close(1);
         bench.out.take();
         bench.wait(CLAIM_GRANT_DELAY);
-        assert_eq!(bench.out.take(), ["3: +101"]);
+        let probe = "2: chat of 4 bytes from 1 to 0"; // asks whether the server lives
+        assert_eq!(bench.out.take(), ["3: +101", probe]);
         assert!(bench.relay.topology.is_first_link(HostId(101), link_id(2)));
     }
 

@@ -8,7 +8,7 @@ use crate::id::HostId;
 use crate::limits::{SPLIT_DEFERRED_BYTES_MAX, SPLIT_DEFERRED_OVERHEAD_BYTES, SPLIT_STALL_TIMEOUT};
 use crate::link::{LinkId, Time};
 use crate::relay::cx::RelayCx;
-use crate::relay::message::{Message, StatusCode};
+use crate::relay::message::StatusCode;
 use crate::relay::outbox::Outbox;
 use crate::relay::topology::SplitId;
 
@@ -59,12 +59,11 @@ impl DeferredMessage {
     pub(super) fn send<O: Outbox>(&self, link: LinkId, cx: &mut RelayCx<'_, O>) {
         let Self { source, destination, ref text, is_mail } = *self;
         cx.introduce(source, link);
-        let message = if is_mail {
-            Message::Status { source, destination, code: StatusCode::MAIL, text }
+        if is_mail {
+            cx.send_status(link, (source, destination), StatusCode::MAIL, text);
         } else {
-            Message::Chat { source, destination, text }
-        };
-        cx.out.deliver(link, &message);
+            cx.send_chat(link, source, destination, text);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
-use crate::limits::UPLINK_REFUSED_RETRY_DELAY;
+use crate::limits::{RENUMBER_INTERVAL, UPLINK_REFUSED_RETRY_DELAY};
 use crate::link::{LinkId, Redial, Time};
 
 /// The link of an uplink.
@@ -94,9 +94,9 @@ impl Uplink {
     }
 
     /// Returns whether this server may take another id, and records that it does. Granted once in
-    /// [`UPLINK_REFUSED_RETRY_DELAY`], because a random id that is refused again is no accident.
+    /// [`RENUMBER_INTERVAL`], because a random id that is refused again is no accident.
     pub(super) fn take_renumber_permit(&mut self, now: Time) -> bool {
-        if self.renumbered_at.is_some_and(|at| now.since(at) < UPLINK_REFUSED_RETRY_DELAY) {
+        if self.renumbered_at.is_some_and(|at| now.since(at) < RENUMBER_INTERVAL) {
             return false;
         }
         self.renumbered_at = Some(now);

@@ -1,6 +1,7 @@
 use super::*;
 use crate::limits::FALSE_SOURCES_MAX;
 use crate::relay::message::HostKind::{Server, User};
+use crate::relay::message::Message;
 use crate::relay::recorder::{Bench, link_id, registration};
 
 /// Users 101 and 102 here, server 2 on link 3 with user 202.
@@ -22,6 +23,9 @@ fn chat_is_sent_over_the_first_link_of_its_destination() {
         next_hop.map(|link| link.index)
     };
     assert_eq!(next_hop(&bench, 1, 101, 102), Some(2));
+    assert_eq!(next_hop(&bench, 1, 101, 202), None, "a plain server may not read it");
+    bench.show_reads_cut_frames(3, 2);
+    bench.out.take();
     assert_eq!(next_hop(&bench, 1, 101, 202), Some(3));
     assert_eq!(next_hop(&bench, 3, 202, 101), Some(1));
     assert_eq!(next_hop(&bench, 1, 102, 101), None);
