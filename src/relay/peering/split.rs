@@ -96,7 +96,11 @@ impl Peering {
             let batch_hosts = batch_hosts_max.clamp(1, SPLIT_BATCH_HOSTS_MAX);
             let lost: Vec<_> = cx.topology.lost_ids(split).take(batch_hosts).collect();
             for id in lost {
-                // A server that returned while the split ended is not in it any more.
+                let host = cx.topology.hosts().get(id);
+                let first_link = host.map(|host| cx.topology.first_link(host));
+                if first_link != Some(FirstLink::Split(split)) {
+                    continue; // a server before it in the batch has opened a route to its home
+                }
                 let is_server = cx.topology.server_key(id).is_some();
                 self.remove_host(id, SPLIT_QUIT_TEXT, cx);
                 if is_server {
