@@ -1,6 +1,8 @@
 //! Facts about servers: what a change of the routes means for the table, and what is announced of
 //! it.
 
+use std::collections::VecDeque;
+
 use super::Peering;
 use super::extended::ExtendedLink;
 use super::homes::server_over;
@@ -95,7 +97,8 @@ impl Peering {
         cx: &mut RelayCx<'_, O>,
     ) -> Vec<ServerKey> {
         let mut lost = Vec::new();
-        for change in changes {
+        let mut changes = VecDeque::from(changes);
+        while let Some(change) = changes.pop_front() {
             match change {
                 Change::Up { id, link } => {
                     if !self.on_route_up(id, link, registration, cx) {
@@ -108,7 +111,14 @@ impl Peering {
                     }
                 }
                 Change::Down { id, .. } => {
-                    lost.extend(cx.topology.server_key(id));
+                    match cx.topology.server_key(id) {
+                        Some(server) => lost.push(server),
+                        // It has no hosts that could come back, so no grace either.
+                        None => {
+                            announce_change(&change, cx);
+                            changes.extend(cx.topology.routes_mut().forget(id));
+                        }
+                    }
                     continue; // announced when the grace is over
                 }
                 Change::Close { link, ref conflict } => self.on_conflict(link, conflict, cx),
