@@ -16,6 +16,7 @@ use crc_tests::load::{self, LoadArguments};
 use crc_tests::plain::process::{self as plain_server, PlainServerArguments};
 use crc_tests::runner::backend::BackendKind;
 use crc_tests::runner::suite::{CaseReport, StartError, SuiteOptions, run_all};
+use crc_tests::sim::simulate::{self, SimulateArguments};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -57,6 +58,7 @@ struct Arguments {
 enum Subcommands {
     Load(Box<LoadArguments>),
     PlainServer(PlainServerArguments),
+    Simulate(SimulateArguments),
 }
 
 fn main() -> ExitCode {
@@ -77,8 +79,10 @@ fn main() -> ExitCode {
             return exit_with_message(&format!("crc-tests: signals: {error}"), 1);
         }
     }
-    if let Some(Subcommands::Load(arguments)) = arguments.subcommand.take() {
-        return load::run(*arguments, interrupted);
+    match arguments.subcommand.take() {
+        Some(Subcommands::Load(arguments)) => return load::run(*arguments, interrupted),
+        Some(Subcommands::Simulate(arguments)) => return simulate::run(&arguments, &interrupted),
+        Some(Subcommands::PlainServer(_)) | None => {}
     }
     let is_strict = arguments.strict || arguments.files.is_empty();
     let files = if arguments.files.is_empty() { vec![CASES_DIR.into()] } else { arguments.files };

@@ -174,6 +174,12 @@ impl Relay {
         self.topology.first_link_host(host)
     }
 
+    /// Returns the id of the server that alone adds and removes `host`.
+    #[must_use]
+    pub fn home_id(&self, host: &Host) -> HostId {
+        self.topology.home_id(host)
+    }
+
     /// Adds a link that was accepted. It must register before [`Limits::register_deadline`].
     pub fn accepted(&mut self, now: Time, link: LinkId, out: &mut impl Outbox) {
         let (_, _, mut cx) = self.event(now, out);

@@ -2,6 +2,7 @@
 
 mod churn;
 mod contested_ids;
+mod scenarios;
 mod slow_readers;
 
 use std::collections::{BTreeMap, BTreeSet};

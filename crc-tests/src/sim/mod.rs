@@ -4,9 +4,13 @@
 //! Time jumps to the next event. The seed decides every delay and every split, so one seed gives
 //! one run, to the byte. A client is a bare connection: bytes in, bytes out.
 
+mod faults;
+mod observer;
 mod peers;
 mod plain;
 mod run;
+pub mod scenario;
+pub mod simulate;
 mod spec;
 mod store;
 mod trace;
@@ -25,6 +29,9 @@ use rand::RngExt as _;
 
 use crate::plain::ConnId;
 
+use self::faults::Faults;
+pub use self::faults::Silence;
+use self::observer::Observer;
 pub use self::peers::{PeerWorld, WALL_CLOCK_START};
 use self::plain::PlainProcess;
 use self::run::Event;
@@ -79,6 +86,8 @@ struct Server {
     /// The first frame of each connection that it accepted, whole.
     first_frames: Vec<Vec<u8>>,
     first_frame_decoders: HashMap<LinkId, (usize, FrameDecoder)>,
+    /// Its process reads what has arrived, and runs no timers yet.
+    is_reading: bool,
     /// Number of events since it knew many hosts, see [`Server::check_relay`].
     large_events: u64,
 }
@@ -105,6 +114,9 @@ pub struct World {
     plain_conditions: PlainConditions,
     /// The recorded frames, if recording is enabled.
     trace: Option<Trace<PipeEnd>>,
+    faults: Faults,
+    /// What is sent over the links, if a scenario observes it.
+    observer: Option<Observer>,
 }
 
 impl World {
@@ -120,6 +132,8 @@ impl World {
             stores: MailStores::default(),
             plain_conditions: PlainConditions::default(),
             trace: None,
+            faults: Faults::default(),
+            observer: None,
         }
     }
 
@@ -174,19 +188,23 @@ impl World {
 
     /// Ends a server abruptly. Connected hosts see their connections close.
     pub fn kill(&mut self, server: usize) {
+        self.end_process(server);
+        for (end, other) in self.sorted_pipes() {
+            if end.server() == Some(server) {
+                self.close_pipe(end, other);
+            }
+        }
+    }
+
+    /// Ends a server's process, and its mail store with it.
+    fn end_process(&mut self, server: usize) {
         self.servers[server].node = None;
         if let Some(plain) = &mut self.servers[server].plain {
             plain.kill();
         }
+        self.faults.forget_process(server);
         let Self { stores, servers, net, .. } = self;
         stores.crash(&servers[server].label, &mut net.rng);
-        let mut ends: Vec<(PipeEnd, PipeEnd)> =
-            self.net.pipes.iter().map(|(&a, &b)| (a, b)).collect();
-        ends.retain(|(end, _)| end.server() == Some(server));
-        ends.sort();
-        for (end, other) in ends {
-            self.close_pipe(end, other);
-        }
     }
 
     /// Discards the mail stored under a label, as when it was only in memory.

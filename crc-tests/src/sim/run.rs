@@ -11,7 +11,7 @@ use rand::RngExt as _;
 use super::{PipeEnd, Server, World};
 
 /// Capacity of a pipe to an end that does not read, in bytes, like that of socket buffers.
-const PIPE_BYTES_MAX: usize = 64 * 1024;
+pub(super) const PIPE_BYTES_MAX: usize = 64 * 1024;
 
 #[derive(Debug)]
 pub(super) enum Event {
@@ -27,6 +27,27 @@ pub(super) enum Event {
     Store { server: usize },
     /// A server resumes reading from an end.
     Resumed(PipeEnd),
+    /// The silence at an end is over.
+    Audible(PipeEnd),
+    /// The kernel closes an end that is still silent.
+    Keepalive(PipeEnd),
+    /// A process that was paused continues.
+    Continued { server: usize },
+}
+
+impl Event {
+    /// Returns the server whose process handles the event.
+    pub(super) fn server(&self) -> Option<usize> {
+        match *self {
+            Self::Bytes(end, _)
+            | Self::Closed(end, _)
+            | Self::Dialled { from: end, .. }
+            | Self::PlainRead(end)
+            | Self::Resumed(end) => end.server(),
+            Self::Store { server } => Some(server),
+            Self::Audible(_) | Self::Keepalive(_) | Self::Continued { .. } => None,
+        }
+    }
 }
 
 /// Number of hosts up to which a relay is checked after each event. A check looks at every host.
@@ -72,20 +93,24 @@ impl World {
     }
 
     fn next_deadline(&self) -> Option<Time> {
-        self.servers.iter().filter_map(|server| server.node.as_ref()?.next_deadline()).min()
+        let running = self.servers.iter().enumerate().filter(|&(at, _)| !self.faults.is_paused(at));
+        running.filter_map(|(_, server)| server.node.as_ref()?.next_deadline()).min()
     }
 
     pub(super) fn fire_deadlines(&mut self) {
         for server in 0..self.servers.len() {
             let is_due = |node: &Node| node.next_deadline().is_some_and(|at| at <= self.net.now);
-            if self.servers[server].node.as_ref().is_some_and(is_due) {
+            if self.servers[server].node.as_ref().is_some_and(is_due)
+                && !self.faults.is_paused(server)
+            {
                 self.drive(server);
             }
         }
     }
 
-    fn handle_event(&mut self, event: Event) {
+    pub(super) fn handle_event(&mut self, event: Event) {
         let now = self.net.now;
+        let Some(event) = self.faults.hold(event) else { return };
         if let Event::Bytes(end @ PipeEnd::Server { .. }, _)
         | Event::Closed(end @ PipeEnd::Server { .. }, _) = event
             && !self.wants_read(end)
@@ -137,6 +162,9 @@ impl World {
                     self.drive(server);
                 }
             }
+            Event::Audible(end) => self.end_silence(end),
+            Event::Keepalive(end) => self.on_keepalive(end),
+            Event::Continued { server } => self.continue_process(server),
             Event::Resumed(end) => {
                 for event in self.deferred_events.remove(&end).unwrap_or_default() {
                     self.handle_event(event); // which may defer it again, and all that follow
@@ -203,6 +231,9 @@ impl World {
     /// Runs a server's due timers, and applies its actions.
     pub(super) fn drive(&mut self, server: usize) {
         let now = self.net.now;
+        if self.faults.is_paused(server) || self.servers[server].is_reading {
+            return;
+        }
         let Some(node) = self.servers[server].node.as_mut() else {
             return;
         };
@@ -259,7 +290,8 @@ impl World {
             return;
         };
         loop {
-            let bytes = self.node(server).expect("a running server").unsent(link).to_vec();
+            let Some(node) = self.node(server) else { return };
+            let bytes = node.unsent(link).to_vec();
             let is_paused = self.is_reading_paused(to);
             if bytes.is_empty() && !is_paused {
                 return;
@@ -267,7 +299,7 @@ impl World {
             let count = self.fill_pipe(end, to, &bytes);
             let node = self.servers[server].node.as_mut().expect("a running server");
             node.sent(link, count);
-            if is_paused {
+            if is_paused || count < bytes.len() {
                 return;
             }
         }
@@ -301,8 +333,9 @@ impl World {
                 count
             }
             _ => {
-                self.transmit(from, to, bytes);
-                bytes.len()
+                let count = bytes.len().min(self.faults.room_bytes(to));
+                self.transmit(from, to, &bytes[..count]);
+                count
             }
         }
     }
@@ -315,6 +348,11 @@ impl World {
         if let Some(trace) = &mut self.trace {
             let wire = self.non_crc_ends.get(&from).copied().unwrap_or(Wire::CRC);
             trace.record(self.net.now, from, to, wire, bytes);
+        }
+        if let Some(observer) = &mut self.observer
+            && !self.non_crc_ends.contains_key(&from)
+        {
+            observer.on_write(self.net.now, from, to, bytes);
         }
         let splits_writes = match to {
             PipeEnd::PlainServer { .. } => self.plain_conditions.splits_writes,

@@ -7,7 +7,7 @@ use crc::limits::Limits;
 use crate::plain::Habits;
 
 /// The conditions of all links.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NetConditions {
     /// Maximum delay of each piece. Pieces arrive in order.
     pub delay_max: Duration,

@@ -12,6 +12,9 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use super::NetConditions;
 
+/// The time of an event, and its number.
+pub(super) type EventKey = (Time, u64);
+
 /// A queue of events, and pipes between ends.
 pub(super) struct VirtualNet<End, Event> {
     pub(super) now: Time,
@@ -21,7 +24,7 @@ pub(super) struct VirtualNet<End, Event> {
     pub(super) pipes: HashMap<End, End>,
     /// The arrival time of the last piece sent to each end.
     last_arrival: HashMap<End, Time>,
-    events: BTreeMap<(Time, u64), Event>,
+    events: BTreeMap<EventKey, Event>,
     event_count: u64,
 }
 
@@ -52,6 +55,24 @@ impl<End: Copy + Eq + Hash, Event> VirtualNet<End, Event> {
         self.events.insert((at, self.event_count), event);
     }
 
+    /// Returns the keys of the pending events that a test selects, in order of time.
+    pub(super) fn events_where(
+        &self,
+        is_selected: impl Fn(&Event) -> bool,
+    ) -> impl Iterator<Item = EventKey> {
+        self.events.iter().filter(move |(_, event)| is_selected(event)).map(|(&key, _)| key)
+    }
+
+    /// Removes a pending event.
+    pub(super) fn remove(&mut self, key: &EventKey) -> Option<Event> {
+        self.events.remove(key)
+    }
+
+    /// Puts an event in the place of one that was removed.
+    pub(super) fn insert(&mut self, key: EventKey, event: Event) {
+        self.events.insert(key, event);
+    }
+
     pub(super) fn random_delay(&mut self) -> Duration {
         self.rng.random_range(Duration::ZERO..=self.conditions.delay_max)
     }
@@ -77,7 +98,7 @@ impl<End: Copy + Eq + Hash, Event> VirtualNet<End, Event> {
     }
 
     /// Returns the arrival time of the next piece to an end, after all earlier ones.
-    fn next_arrival(&mut self, to: End) -> Time {
+    pub(super) fn next_arrival(&mut self, to: End) -> Time {
         let at = self.now + self.random_delay();
         let last = self.last_arrival.entry(to).or_insert(at);
         *last = at.max(*last);

@@ -1,0 +1,200 @@
+//! Scenarios drawn from a seed.
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
+
+use super::{Event, Scenario, ServerPlan};
+use crate::sim::{NetConditions, Silence};
+
+/// Separates the choices of events from those of the network that plays them.
+const EVENTS_SEED: u64 = 0x5ce_0a71;
+/// The ids that several users register, if they do.
+const CONTESTED_IDS: std::ops::Range<u32> = 100..104;
+
+/// What a scenario has: each seed has a part of all conditions, so that some of them meet often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Condition {
+    /// Links are reset.
+    Resets,
+    /// Links become silent.
+    Silences,
+    /// Servers are killed, vanish, and start again.
+    Restarts,
+    /// Processes are paused.
+    Pauses,
+    /// Users stop to read.
+    SlowReaders,
+    /// Users register the same ids.
+    ContestedIds,
+    /// Writes are split.
+    SplitWrites,
+    /// Delays are long.
+    LongDelays,
+    /// Servers have several parents.
+    Fallbacks,
+}
+
+impl Condition {
+    /// Returns the share of seeds that have the condition.
+    fn share(self) -> f64 {
+        match self {
+            Self::Resets | Self::Silences | Self::Restarts => 0.5,
+            Self::SplitWrites | Self::LongDelays | Self::Fallbacks => 0.4,
+            Self::Pauses | Self::SlowReaders | Self::ContestedIds => 0.25,
+        }
+    }
+
+    fn draw_all(rng: &mut StdRng) -> Vec<Self> {
+        let all = Self::value_variants().iter().copied();
+        all.filter(|condition| rng.random_bool(condition.share())).collect()
+    }
+}
+
+/// Draws events one after the other.
+struct Draw {
+    rng: StdRng,
+    conditions: Vec<Condition>,
+    server_count: usize,
+    /// Whether each server runs, as far as the events so far tell.
+    is_running: Vec<bool>,
+    /// The users that have joined, with their ids.
+    users: Vec<(u32, u32)>,
+    user_count: u32,
+    events: Vec<Event>,
+}
+
+impl Scenario {
+    /// Draws a scenario from a seed, leaving out some conditions.
+    #[must_use]
+    pub fn draw(seed: u64, without: &[Condition]) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed ^ EVENTS_SEED);
+        let mut conditions = Condition::draw_all(&mut rng);
+        conditions.retain(|it| !without.contains(it));
+        let has = |it| conditions.contains(&it);
+        let server_count = rng.random_range(2..=8_usize);
+        let has_fallbacks = has(Condition::Fallbacks);
+        let servers =
+            (0..server_count).map(|at| draw_server(&mut rng, has_fallbacks, at)).collect();
+        let delay_ms = if has(Condition::LongDelays) { 300 } else { 2 };
+        let net = NetConditions {
+            delay_max: Duration::from_millis(delay_ms),
+            splits_writes: has(Condition::SplitWrites),
+        };
+        let batching = rng.random_range(0..3);
+        let event_count = rng.random_range(10..80);
+        let is_running = vec![true; server_count];
+        let (users, user_count, events) = (Vec::new(), 0, Vec::new());
+        let mut draw =
+            Draw { rng, conditions, server_count, is_running, users, user_count, events };
+        for _ in 0..event_count {
+            draw.push();
+        }
+        Self { seed, conditions: net, batching, servers, events: draw.events }
+    }
+}
+
+fn draw_server(rng: &mut StdRng, has_fallbacks: bool, at: usize) -> ServerPlan {
+    let mut parents = Vec::new();
+    if at > 0 {
+        parents.push(rng.random_range(0..at));
+        let other = rng.random_range(0..at);
+        if has_fallbacks && other != parents[0] {
+            parents.push(other);
+        }
+    }
+    ServerPlan { parents, is_id_configured: rng.random_bool(0.7) }
+}
+
+impl Draw {
+    fn has(&self, condition: Condition) -> bool {
+        self.conditions.contains(&condition)
+    }
+
+    fn push(&mut self) {
+        let server = self.rng.random_range(0..self.server_count);
+        let event = match self.rng.random_range(0..20) {
+            0..=4 => self.draw_join(server),
+            5 => self.draw_leave(),
+            6..=9 => self.draw_chat(),
+            10 if self.has(Condition::SlowReaders) => self.draw_reading(),
+            11 | 12 if self.has(Condition::Resets) => Event::Reset { server },
+            13 | 14 if self.has(Condition::Silences) => self.draw_silence(server),
+            15 | 16 if self.has(Condition::Restarts) => self.draw_end_or_start(server),
+            17 if self.has(Condition::Pauses) => {
+                Event::Pause { server, span: self.draw_span(100, 40_000) }
+            }
+            18 => Event::Wait(self.draw_span(0, 20_000)),
+            _ => Event::Wait(self.draw_span(0, 900)),
+        };
+        self.events.push(event);
+    }
+
+    fn draw_span(&mut self, min_ms: u64, max_ms: u64) -> Duration {
+        Duration::from_millis(self.rng.random_range(min_ms..=max_ms))
+    }
+
+    fn draw_join(&mut self, server: usize) -> Event {
+        let user = self.user_count;
+        self.user_count += 1;
+        let id = match self.has(Condition::ContestedIds) {
+            true => self.rng.random_range(CONTESTED_IDS),
+            false => 1000 + user,
+        };
+        self.users.push((user, id));
+        Event::Join { user, id, server }
+    }
+
+    fn draw_leave(&mut self) -> Event {
+        if self.users.is_empty() {
+            return Event::Wait(self.draw_span(0, 900));
+        }
+        let (user, _) = self.users.swap_remove(self.rng.random_range(0..self.users.len()));
+        if self.rng.random() { Event::Quit { user } } else { Event::Disconnect { user } }
+    }
+
+    fn draw_chat(&mut self) -> Event {
+        let pair = (self.users.choose(&mut self.rng), self.users.choose(&mut self.rng));
+        let (Some(&(user, _)), Some(&(_, id))) = pair else {
+            return Event::Wait(self.draw_span(0, 900));
+        };
+        Event::Chat { user, id, count: self.rng.random_range(1..=3) }
+    }
+
+    fn draw_reading(&mut self) -> Event {
+        let Some(&(user, _)) = self.users.choose(&mut self.rng) else {
+            return Event::Wait(self.draw_span(0, 900));
+        };
+        if self.rng.random() { Event::StopReading { user } } else { Event::Read { user } }
+    }
+
+    fn draw_silence(&mut self, server: usize) -> Event {
+        let silence =
+            [Silence::Both, Silence::Both, Silence::Up, Silence::Down][self.rng.random_range(0..4)];
+        let span = self.rng.random_bool(0.4).then(|| self.draw_span(100, 20_000));
+        Event::Silence { server, silence, span }
+    }
+
+    /// Starts a server that has ended, or ends it and starts it again soon.
+    fn draw_end_or_start(&mut self, server: usize) -> Event {
+        let has_memory = self.rng.random();
+        if !std::mem::replace(&mut self.is_running[server], true) {
+            return Event::Start { server, has_memory };
+        }
+        let is_noticed = self.rng.random();
+        self.events.push(match is_noticed {
+            true => Event::Kill { server },
+            false => Event::Vanish { server },
+        });
+        if self.rng.random_bool(0.2) {
+            self.is_running[server] = false;
+            return Event::Wait(self.draw_span(0, 9000));
+        }
+        let span = self.draw_span(0, 9000);
+        self.events.push(Event::Wait(span));
+        Event::Start { server, has_memory }
+    }
+}

@@ -1,0 +1,163 @@
+//! [`Event`]: what happens to a simulated network, in the words of a case file.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::sim::Silence;
+
+/// One event of a scenario. Servers are named by their index, users by their number: those that are
+/// gone, or were never there, take no part, so that any event can be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Time passes.
+    Wait(Duration),
+    /// A user connects, and registers an id that others may claim too.
+    Join {
+        /// The number of the user.
+        user: u32,
+        /// The id that it registers.
+        id: u32,
+        /// The server to which it connects.
+        server: usize,
+    },
+    /// A user quits.
+    Quit {
+        /// The number of the user.
+        user: u32,
+    },
+    /// The connection of a user ends without a quit.
+    Disconnect {
+        /// The number of the user.
+        user: u32,
+    },
+    /// A user stops to read.
+    StopReading {
+        /// The number of the user.
+        user: u32,
+    },
+    /// A user reads again.
+    Read {
+        /// The number of the user.
+        user: u32,
+    },
+    /// A user sends chats to an id.
+    Chat {
+        /// The number of the sender.
+        user: u32,
+        /// The recipient.
+        id: u32,
+        /// Number of chats.
+        count: u32,
+    },
+    /// The link to a parent is reset.
+    Reset {
+        /// The child.
+        server: usize,
+    },
+    /// Nothing arrives over the link to a parent, for a time or for good.
+    Silence {
+        /// The child.
+        server: usize,
+        /// The directions that are silent.
+        silence: Silence,
+        /// For how long.
+        span: Option<Duration>,
+    },
+    /// A process is killed, and its connections are reset.
+    Kill {
+        /// The server.
+        server: usize,
+    },
+    /// A machine vanishes, and nobody notices.
+    Vanish {
+        /// The server.
+        server: usize,
+    },
+    /// A server that has ended starts again under its id.
+    Start {
+        /// The server.
+        server: usize,
+        /// Whether it finds what it has stored.
+        has_memory: bool,
+    },
+    /// A process does not run for a time: its clock jumps.
+    Pause {
+        /// The server.
+        server: usize,
+        /// For how long.
+        span: Duration,
+    },
+}
+
+impl Event {
+    /// Returns the server that takes part, to change it.
+    pub(super) fn server_mut(&mut self) -> Option<&mut usize> {
+        match self {
+            Self::Join { server, .. }
+            | Self::Reset { server }
+            | Self::Silence { server, .. }
+            | Self::Kill { server }
+            | Self::Vanish { server }
+            | Self::Start { server, .. }
+            | Self::Pause { server, .. } => Some(server),
+            Self::Wait(_)
+            | Self::Quit { .. }
+            | Self::Disconnect { .. }
+            | Self::StopReading { .. }
+            | Self::Read { .. }
+            | Self::Chat { .. } => None,
+        }
+    }
+}
+
+/// Returns the label of the server with an index.
+pub(super) fn label(server: usize) -> String {
+    format!("s{}", server + 1)
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Wait(span) => write!(f, "WAIT {}", Seconds(span)),
+            Self::Join { user, id, server } => {
+                write!(f, "JOIN user#{user} --id {id} --server {}", label(server))
+            }
+            Self::Quit { user } => write!(f, "QUIT user#{user}"),
+            Self::Disconnect { user } => write!(f, "DISCONNECT user#{user}"),
+            Self::StopReading { user } => write!(f, "STOPREADING user#{user}"),
+            Self::Read { user } => write!(f, "READ user#{user}"),
+            Self::Chat { user, id, count } => {
+                write!(f, "MESSAGE user#{user} --to {id} --count {count}")
+            }
+            Self::Reset { server } => write!(f, "RESET {}", label(server)),
+            Self::Silence { server, silence, span } => {
+                let (_, direction) =
+                    DIRECTIONS.into_iter().find(|it| it.0 == silence).expect("one");
+                write!(f, "SILENCE {} --direction {direction}", label(server))?;
+                span.map_or(Ok(()), |span| write!(f, " --for {}", Seconds(span)))
+            }
+            Self::Kill { server } => write!(f, "KILL {}", label(server)),
+            Self::Vanish { server } => write!(f, "VANISH {}", label(server)),
+            Self::Start { server, has_memory } => {
+                let memory = if has_memory { "" } else { " --without-memory" };
+                write!(f, "START {}{memory}", label(server))
+            }
+            Self::Pause { server, span } => {
+                write!(f, "PAUSE {} --for {}", label(server), Seconds(span))
+            }
+        }
+    }
+}
+
+/// The directions of a silence, and their names.
+pub(super) const DIRECTIONS: [(Silence, &str); 3] =
+    [(Silence::Both, "both"), (Silence::Up, "to-parent"), (Silence::Down, "to-child")];
+
+/// A duration in seconds, to the millisecond.
+pub(super) struct Seconds(pub(super) Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:03}", self.0.as_secs(), self.0.subsec_millis())
+    }
+}

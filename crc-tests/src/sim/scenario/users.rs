@@ -1,0 +1,135 @@
+//! The users of a scenario: what each has received, and what that shows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crc::id::HostId;
+use crc::limits::FRAME_BYTES_MAX;
+use crc::relay::message::{HostKind, Message, StatusCode};
+use crc::wires::crc::codec;
+
+use super::Predicate;
+use crate::sim::ClientId;
+
+/// Status codes that a server sends to its users.
+const WELCOME: StatusCode = StatusCode(0);
+const UNKNOWN_ID: StatusCode = StatusCode(1);
+const ID_TAKEN: StatusCode = StatusCode(2);
+
+/// Where a user is between its connection and its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// The registration is not answered yet.
+    Registering,
+    /// The user has been welcomed.
+    Online,
+    /// The user was informed that its id is taken, or gave it up itself.
+    Left,
+}
+
+/// A user.
+#[derive(Debug)]
+pub(super) struct User {
+    pub(super) client: ClientId,
+    pub(super) id: u32,
+    /// The index of its server.
+    pub(super) home: usize,
+    pub(super) standing: Standing,
+    pub(super) is_reading: bool,
+    /// The other users, as the server has announced them.
+    pub(super) known: BTreeSet<u32>,
+    /// The ids that the server does not know, by how often it has answered so.
+    pub(super) unknown_ids: BTreeMap<u32, u32>,
+    unread: Vec<u8>,
+}
+
+/// A chat that a user has received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ReceivedChat {
+    pub(super) source: u32,
+    pub(super) destination: u32,
+    pub(super) text: Vec<u8>,
+}
+
+/// A predicate that what a user received has broken.
+type Broken = (Predicate, String);
+
+impl User {
+    pub(super) fn new(client: ClientId, id: u32, home: usize) -> Self {
+        Self {
+            client,
+            id,
+            home,
+            standing: Standing::Registering,
+            is_reading: true,
+            known: BTreeSet::new(),
+            unknown_ids: BTreeMap::new(),
+            unread: Vec::new(),
+        }
+    }
+
+    pub(super) fn is_online(&self) -> bool {
+        self.standing == Standing::Online
+    }
+
+    /// Handles received bytes. Returns the chats among them.
+    pub(super) fn receive(&mut self, bytes: &[u8]) -> Result<Vec<ReceivedChat>, Broken> {
+        let mut unread = std::mem::take(&mut self.unread);
+        unread.extend_from_slice(bytes);
+        let (mut rest, mut chats) = (unread.as_slice(), Vec::new());
+        loop {
+            let parsed = codec::parse(rest, FRAME_BYTES_MAX)
+                .map_err(|error| (Predicate::WholeFrames, format!("to {}: {error}", self.id)))?;
+            let Some((message, len)) = parsed else { break };
+            chats.extend(self.handle(&message)?);
+            rest = &rest[len..];
+        }
+        self.unread = rest.to_vec();
+        Ok(chats)
+    }
+
+    fn handle(&mut self, message: &Message<'_>) -> Result<Option<ReceivedChat>, Broken> {
+        let id = self.id;
+        let view = |text| (Predicate::ClientView, format!("{text} to {id}"));
+        match *message {
+            Message::Registration(it) if it.kind == HostKind::Server => {
+                Err(view(format!("server {} was announced", it.source)))
+            }
+            Message::Registration(it) if !self.known.insert(it.source.0) => {
+                Err(view(format!("user {} was announced twice", it.source)))
+            }
+            Message::ClientQuit { source, .. } if !self.known.remove(&source.0) => {
+                Err(view(format!("the quit of {source}, who was never announced, was sent")))
+            }
+            Message::ServerQuit { source, .. } => {
+                Err(view(format!("the quit of server {source} was sent")))
+            }
+            Message::Chat { source, .. } if !self.known.contains(&source.0) && source.0 != id => {
+                Err(view(format!("a chat of {source}, who was not announced, was sent")))
+            }
+            Message::Chat { source: HostId(source), destination: HostId(destination), text } => {
+                Ok(Some(ReceivedChat { source, destination, text: text.to_vec() }))
+            }
+            Message::Status { code, text, destination, .. } => {
+                if destination != HostId::NONE {
+                    return Err(view(format!("a status for {destination} was sent")));
+                }
+                self.handle_status(code, text);
+                Ok(None)
+            }
+            Message::Registration(_) | Message::ClientQuit { .. } => Ok(None),
+        }
+    }
+
+    fn handle_status(&mut self, code: StatusCode, text: &[u8]) {
+        match code {
+            WELCOME if self.standing == Standing::Registering => self.standing = Standing::Online,
+            ID_TAKEN => self.standing = Standing::Left,
+            UNKNOWN_ID => {
+                let text = String::from_utf8_lossy(text);
+                let unknown = text.rsplit(' ').next().and_then(|id| id.parse().ok());
+                *self.unknown_ids.entry(unknown.unwrap_or(0)).or_default() += 1;
+            }
+            _ => {}
+        }
+    }
+}
