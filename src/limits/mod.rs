@@ -161,6 +161,10 @@ pub const CLIENT_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(120);
 /// Number of TCP keepalive probes between idle time and timeout. One may be lost.
 pub const KEEPALIVE_PROBES: u32 = 2;
 
+/// Time for which OFFER is waited for behind the registration of a parent: both are in one write,
+/// and only a network that cuts and delays separates them.
+pub const OFFER_TIMEOUT: Duration = Duration::from_millis(200);
+
 /// Time for which the answer to a trace is waited for.
 pub const TRACE_TIMEOUT: Duration = Duration::from_secs(10);
 

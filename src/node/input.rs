@@ -90,7 +90,7 @@ impl Node {
             && self.links.get(id).is_some_and(|link| !link.decoder.has_partial_frame())
         {
             let now = self.links.now;
-            self.relay.settle_as_plain(now, id, &mut self.links);
+            self.relay.on_input_end(now, id, &mut self.links);
         }
     }
 

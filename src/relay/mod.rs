@@ -201,9 +201,9 @@ impl Relay {
 
     /// Handles that no frame follows the registration of the server at the other end of a link: the
     /// server speaks plain CRC.
-    pub fn settle_as_plain(&mut self, now: Time, link: LinkId, out: &mut impl Outbox) {
+    pub fn on_input_end(&mut self, now: Time, link: LinkId, out: &mut impl Outbox) {
         let (peering, _, mut cx) = self.event(now, out);
-        peering.settle_as_plain(link, &mut cx);
+        peering.on_input_end(link, &mut cx);
     }
 
     /// Handles a message that arrived over a link. The link must not have been passed to
@@ -309,6 +309,7 @@ impl Relay {
                 Timer::Liveness(link) => peering.on_liveness_due(link, &mut cx),
                 Timer::PlainLiveness(link) => peering.on_plain_liveness_due(link, &mut cx),
                 Timer::Probe(link) => peering.on_probe_due(link, &mut cx),
+                Timer::Offer(link) => peering.on_offer_due(link, &mut cx),
             }
         }
         let (peering, _, mut cx) = self.event(now, out);

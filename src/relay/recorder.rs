@@ -126,7 +126,7 @@ impl Bench {
     /// Handles a message and checks the relay.
     pub(super) fn receive(&mut self, link: u32, message: &Message<'_>) {
         self.relay.receive(self.now, link_id(link), message, &mut self.out);
-        self.relay.settle_as_plain(self.now, link_id(link), &mut self.out);
+        self.relay.on_input_end(self.now, link_id(link), &mut self.out);
         self.relay.check();
     }
 

@@ -21,6 +21,8 @@ pub(super) enum Timer {
     Liveness(LinkId),
     /// The link to a plain neighbour may be silent.
     PlainLiveness(LinkId),
+    /// A parent has sent nothing behind its registration.
+    Offer(LinkId),
     /// The server whose id a neighbour wants has not answered.
     Probe(LinkId),
     /// The next portion of announcements to a program that may read once is due.

@@ -164,7 +164,12 @@ fn dialling_child(id_is_chosen: bool) -> (Node, LinkId) {
     let neighbour = node.open_link(now, Wire::CRC);
     node.receive(now, neighbour, &server(3, "three", ""));
     node.advance(now);
-    let Some(Action::Dial { target: 0, link }) = node.poll_action() else { panic!("no dial") };
+    let mut actions = std::iter::from_fn(|| node.poll_action());
+    let dial = actions.find_map(|action| match action {
+        Action::Dial { target: 0, link } => Some(link),
+        _ => None,
+    });
+    let link = dial.expect("a dial");
     assert!(node.relay().is_uplink(link) && !node.relay().is_uplink(neighbour));
     node.dialled(now, link, &Origin::default());
     let sent = take_unsent_frames(&mut node, link);
@@ -188,6 +193,7 @@ fn first_server_registered_by_the_parent_is_the_parent_and_gets_the_burst() {
         node.receive(now, link, &registration(HostKind::User, 101, 1, "early", ""));
         assert_eq!(host_ids(&node), [3]);
         node.receive(now, link, &registration(HostKind::Server, 1, last_hop, "one", ""));
+        node.advance(now + OFFER_TIMEOUT);
         assert_eq!(host_ids(&node), [1, 3]);
         let expected = [registration(HostKind::Server, 3, 2, "three", "")];
         assert_eq!(take_unsent_frames(&mut node, link), expected);
@@ -206,10 +212,12 @@ fn parent_that_is_already_known_is_retried_after_a_minute() {
     ] {
         let (mut node, link) = dialling_child(is_chosen);
         node.receive(now, link, &answer);
-        let Some(Action::Close { link: closed, .. }) = node.poll_action() else {
-            panic!("it should close")
-        };
-        assert_eq!(closed, link);
+        node.advance(now + OFFER_TIMEOUT);
+        let closed = std::iter::from_fn(|| node.poll_action()).find_map(|action| match action {
+            Action::Close { link, .. } => Some(link),
+            _ => None,
+        });
+        assert_eq!(closed, Some(link));
         node.closed(now, link, &CloseReason::PeerClosed);
         assert_eq!(node.relay().identity().id, HostId(2));
         let mut pause = Duration::ZERO;

@@ -9,6 +9,7 @@
 
 use super::Peering;
 use crate::id::HostId;
+use crate::limits::OFFER_TIMEOUT;
 use crate::link::{CloseReason, LinkId, Time};
 use crate::printable::Excerpt;
 use crate::relay::cx::RelayCx;
@@ -33,8 +34,9 @@ pub(super) struct Introduction {
 /// The state of a link to a server between its registration and its role.
 #[derive(Debug)]
 pub(super) enum Handshake {
-    /// The next frame decides which protocol the neighbour speaks.
-    Introduced(Introduction),
+    /// The next frame decides which protocol the neighbour speaks. A parent that has sent no frame
+    /// `until` then is plain.
+    Introduced { introduction: Introduction, until: Option<Time> },
     /// This server asks the network whether another server with the id of the neighbour is alive.
     Probing { introduction: Introduction, hello: Hello, token: u64, until: Time },
     /// OFFER has been sent. COMMIT or REFUSE follows.
@@ -85,7 +87,7 @@ fn own_hello(topology: &Topology, listen_port: u16, token: u64) -> Hello {
 impl Peering {
     /// Returns whether a link waits for the next frame to decide which protocol it speaks.
     pub(in crate::relay) fn is_undecided(&self, link: LinkId) -> bool {
-        matches!(self.handshakes.get(&link), Some(Handshake::Introduced(_)))
+        matches!(self.handshakes.get(&link), Some(Handshake::Introduced { .. }))
     }
 
     /// Handles the registration of a server over a link without a role.
@@ -100,8 +102,26 @@ impl Peering {
         {
             return cx.drop_false_source(link, registration.source);
         }
+        self.end_handshake(link, cx);
         let introduction = Introduction::new(registration);
-        self.handshakes.insert(link, Handshake::Introduced(introduction));
+        let until = self.is_uplink(link).then(|| cx.now + OFFER_TIMEOUT);
+        if let Some(until) = until {
+            cx.timers.insert(until, Timer::Offer(link));
+        }
+        self.handshakes.insert(link, Handshake::Introduced { introduction, until });
+    }
+
+    /// Handles that all input of a link has been handled: a server that has dialled and has sent
+    /// nothing behind its registration speaks plain CRC. A parent may have been cut off from its
+    /// OFFER, which is waited for.
+    pub(in crate::relay) fn on_input_end<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        if !self.is_uplink(link) {
+            self.settle_as_plain(link, cx);
+        }
     }
 
     /// Treats the neighbour on a link as one that speaks plain CRC, if that is undecided.
@@ -113,7 +133,7 @@ impl Peering {
         if !self.is_undecided(link) {
             return;
         }
-        if let Some(Handshake::Introduced(introduction)) = self.handshakes.remove(&link) {
+        if let Some(Handshake::Introduced { introduction, .. }) = self.take_handshake(link, cx) {
             self.join_plain(link, &introduction.registration(), cx);
         }
     }
@@ -127,13 +147,13 @@ impl Peering {
         cx: &mut RelayCx<'_, O>,
     ) {
         let is_uplink = self.is_uplink(link);
-        match (self.handshakes.remove(&link), frame) {
-            (Some(Handshake::Introduced(introduction)), Frame::Hello(hello))
+        match (self.take_handshake(link, cx), frame) {
+            (Some(Handshake::Introduced { introduction, .. }), Frame::Hello(hello))
                 if !is_uplink && is_of(&introduction, source, hello, cx.topology) =>
             {
                 self.consider(link, introduction, *hello, cx);
             }
-            (Some(Handshake::Introduced(introduction)), Frame::Offer(hello))
+            (Some(Handshake::Introduced { introduction, .. }), Frame::Offer(hello))
                 if is_uplink && is_of(&introduction, source, hello, cx.topology) =>
             {
                 self.accept_offer(link, introduction, *hello, cx);
@@ -155,12 +175,17 @@ impl Peering {
                 );
                 cx.out.close(link, CloseReason::PeerClosed);
             }
-            (Some(handshake), _) => {
-                self.handshakes.insert(link, handshake);
-                self.settle_as_plain(link, cx);
+            (Some(Handshake::Introduced { introduction, .. }), _) => {
+                self.join_plain(link, &introduction.registration(), cx);
                 if !matches!(cx.topology.link(link).role(), Role::Unregistered { .. }) {
                     self.handle_extension(link, source, frame, cx);
                 }
+            }
+            (Some(handshake), _) => {
+                if let Handshake::Probing { until, .. } = handshake {
+                    cx.timers.insert(until, Timer::Probe(link));
+                }
+                self.handshakes.insert(link, handshake);
             }
             (None, _) => {}
         }
@@ -272,11 +297,35 @@ impl Peering {
         }
     }
 
+    /// Handles that a parent has sent nothing behind its registration for [`OFFER_TIMEOUT`].
+    pub(in crate::relay) fn on_offer_due<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        self.settle_as_plain(link, cx);
+    }
+
+    /// Removes the handshake of a link, with its timer.
+    fn take_handshake<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        cx: &mut RelayCx<'_, O>,
+    ) -> Option<Handshake> {
+        let handshake = self.handshakes.remove(&link)?;
+        match handshake {
+            Handshake::Probing { until, .. } => cx.timers.remove(until, Timer::Probe(link)),
+            Handshake::Introduced { until: Some(until), .. } => {
+                cx.timers.remove(until, Timer::Offer(link));
+            }
+            Handshake::Introduced { until: None, .. } | Handshake::Offered { .. } => {}
+        }
+        Some(handshake)
+    }
+
     /// Forgets the handshake of a link that has ended.
     pub(super) fn end_handshake<O: Outbox>(&mut self, link: LinkId, cx: &mut RelayCx<'_, O>) {
-        if let Some(Handshake::Probing { until, .. }) = self.handshakes.remove(&link) {
-            cx.timers.remove(until, Timer::Probe(link));
-        }
+        self.take_handshake(link, cx);
     }
 
     /// Checks that handshakes belong to links without a role and have their timers. Returns the
@@ -286,11 +335,13 @@ impl Peering {
         for (&link, handshake) in &self.handshakes {
             let role = topology.find_link(link).map(|state| state.role());
             assert!(matches!(role, Some(Role::Unregistered { .. })), "{link} has no role yet");
-            if let Handshake::Probing { until, .. } = handshake {
-                let due = timers.times_of(Timer::Probe(link));
-                assert_eq!(due, [*until], "the probe of {link}");
-                timer_count += 1;
-            }
+            let (timer, until) = match handshake {
+                Handshake::Probing { until, .. } => (Timer::Probe(link), *until),
+                Handshake::Introduced { until: Some(until), .. } => (Timer::Offer(link), *until),
+                Handshake::Introduced { until: None, .. } | Handshake::Offered { .. } => continue,
+            };
+            assert_eq!(timers.times_of(timer), [until], "the timer of the handshake on {link}");
+            timer_count += 1;
         }
         timer_count
     }

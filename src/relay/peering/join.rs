@@ -102,10 +102,14 @@ impl Peering {
         let source = registration.source;
         let host = cx.topology.hosts().get(source);
         let is_elsewhere = host.is_some_and(|host| cx.topology.is_of_other_home(host));
-        if !is_elsewhere && !cx.topology.is_reachable(source) {
+        let is_reachable = cx.topology.is_reachable(source);
+        if !is_elsewhere && !is_reachable {
             self.join_server(link, registration, cx);
-        } else if self.is_uplink(link) {
+        } else if self.is_uplink(link) && is_reachable {
             self.refuse_loop(link, source, cx);
+        } else if self.is_uplink(link) {
+            // The parent spoke the extension before it was lost: its OFFER was cut off.
+            cx.out.close(link, CloseReason::LateHello);
         } else {
             refuse_registration(link, registration, cx);
         }

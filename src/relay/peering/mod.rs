@@ -277,6 +277,7 @@ mod tests {
         let expected = ["101: registration of server 1  by 0", "101: HELLO from 1"];
         assert_eq!(bench.out.take(), expected);
         bench.receive(101, &registration(Server, 2, 2));
+        bench.wait(crate::limits::OFFER_TIMEOUT);
         assert_eq!(bench.relay.adjacent_host(uplink).map(|host| host.id), Some(HostId(2)));
         bench.close(101);
         assert!(!bench.relay.is_uplink(uplink));
