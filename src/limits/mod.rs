@@ -171,6 +171,10 @@ pub const TRACE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum number of traces that wait for an answer. Further ones are not passed back.
 pub const TRACES_MAX: usize = 1024;
 
+/// Maximum number of servers that are remembered after their split, so that the log can tell for
+/// how long they were away.
+pub const GONE_SERVERS_MAX: usize = 1024;
+
 /// Interval between two batches of hosts that leave after the grace.
 pub const SPLIT_BATCH_INTERVAL: Duration = Duration::from_millis(1);
 

@@ -150,6 +150,7 @@ impl Peering {
             request_facts(link, cx);
             return false;
         };
+        self.report_return(id, cx);
         let slot = cx.topology.insert_server(registration, link);
         cx.out.host_up(cx.topology.hosts().host(slot));
         cx.announce(slot);
@@ -180,6 +181,7 @@ impl Peering {
                 cx.out.host_up(cx.topology.hosts().get(id).expect("a listed host"));
             }
         }
+        self.report_if_healed(split, cx);
     }
 
     fn on_conflict<O: Outbox>(

@@ -131,6 +131,7 @@ impl Peering {
         let deadline = cx.topology.register_server(link, id, false);
         on_registered(link, HostKind::Server, deadline, cx);
         log::info!("link {link}: server {id} {} joined", Printable(registration.name));
+        self.report_return(id, cx);
         if !is_uplink {
             cx.send_introduction(link);
         }

@@ -6,6 +6,7 @@
 //! still lost leave with the quit text `split`, the servers are removed, and the senders of
 //! deferred chats get `Unknown ID`.
 
+use super::splits::Loss;
 use super::{DeferredMessage, Peering};
 use crate::id::HostId;
 use crate::limits::{
@@ -27,33 +28,75 @@ impl Peering {
         hosts: List,
         cx: &mut RelayCx<'_, O>,
     ) {
-        let lost_count = hosts.len();
-        let Some(split) = cx.topology.begin_split(neighbour, hosts) else { return };
-        // The neighbour is the first of the hosts: it was registered before any other.
-        let has_neighbour = cx.topology.lost_ids(split).next() == Some(neighbour);
-        log::warn!(
-            "split: lost server {neighbour} and {} more hosts behind it; the users leave in {:?} \
-             unless they rejoin",
-            lost_count - usize::from(has_neighbour),
-            cx.limits.split_grace
-        );
-        self.start_grace(split, cx);
+        let loss = Loss { lost_at: cx.now, servers: None, hosts: hosts.len() };
+        if let Some(split) = cx.topology.begin_split(neighbour, hosts) {
+            self.start_grace(split, loss, cx);
+        }
     }
 
     /// Starts the grace of the servers that were lost with an extended link.
     pub(super) fn begin_grace<O: Outbox>(&mut self, split: SplitId, cx: &mut RelayCx<'_, O>) {
-        log::warn!(
-            "split: lost server {} and {} more hosts behind it; the users leave in {:?} unless the \
-             servers are back",
-            cx.topology.lost_neighbour(split),
-            cx.topology.lost_count(split).saturating_sub(1),
-            cx.limits.split_grace
-        );
-        self.start_grace(split, cx);
+        let servers = Some(cx.topology.lost_servers(split).len());
+        let loss = Loss { lost_at: cx.now, servers, hosts: cx.topology.lost_count(split) };
+        self.start_grace(split, loss, cx);
     }
 
-    fn start_grace<O: Outbox>(&mut self, split: SplitId, cx: &mut RelayCx<'_, O>) {
-        self.begin_ending_split(split, Some(cx.now + cx.limits.split_grace), cx);
+    fn start_grace<O: Outbox>(&mut self, split: SplitId, loss: Loss, cx: &mut RelayCx<'_, O>) {
+        let grace = cx.limits.split_grace;
+        log::warn!(
+            "split: server {} is lost, with {loss} in all; the users leave in {grace:?} unless \
+             they are back",
+            cx.topology.lost_neighbour(split)
+        );
+        self.keep_until(split, cx.now + grace, Some(loss), cx);
+    }
+
+    /// Logs that a split has healed, if all that was lost is back.
+    pub(super) fn report_if_healed<O: Outbox>(&mut self, split: SplitId, cx: &RelayCx<'_, O>) {
+        if cx.topology.is_split_over(split)
+            && let Some(loss) = self.splits.take_loss(split)
+        {
+            log::info!(
+                "split healed: server {} is back after {:.3} s, with {loss} in all; nobody left",
+                cx.topology.lost_neighbour(split),
+                cx.now.since(loss.lost_at).as_secs_f64()
+            );
+        }
+    }
+
+    /// Logs that a server has joined which was not back within the grace of its split.
+    pub(super) fn report_return<O: Outbox>(&mut self, id: HostId, cx: &RelayCx<'_, O>) {
+        if let Some(loss) = self.splits.take_gone(id) {
+            log::info!(
+                "split healed: server {id} is back after {:.3} s; it was lost with {loss} in all",
+                cx.now.since(loss.lost_at).as_secs_f64()
+            );
+        }
+    }
+
+    /// Logs what leaves because it is not back within the grace.
+    fn report_end<O: Outbox>(&mut self, split: SplitId, cx: &RelayCx<'_, O>) {
+        let server = cx.topology.lost_neighbour(split);
+        let loss = self.splits.take_loss(split);
+        let servers = cx.topology.lost_servers(split).len();
+        let is_counted = loss.is_none_or(|loss| loss.servers.is_some());
+        let leaving = Loss {
+            lost_at: loss.map_or(cx.now, |loss| loss.lost_at),
+            servers: is_counted.then_some(servers),
+            hosts: cx.topology.lost_count(split),
+        };
+        if loss.is_some() {
+            let away = cx.now.since(leaving.lost_at).as_secs_f64();
+            log::warn!(
+                "split over: server {server} is not back after {away:.3} s; {leaving} leave"
+            );
+        } else if servers > 0 {
+            log::warn!("split elsewhere: server {server} is out of reach; {leaving} leave");
+        } else {
+            log::info!("server {server} came back without {leaving}, which leave");
+            return;
+        }
+        self.splits.set_gone(server, leaving);
     }
 
     /// Keeps the hosts of a split until a time; without one, they begin to leave at once.
@@ -63,8 +106,17 @@ impl Peering {
         until: Option<Time>,
         cx: &mut RelayCx<'_, O>,
     ) {
-        let until = until.unwrap_or(cx.now);
-        self.splits.insert(split, until);
+        self.keep_until(split, until.unwrap_or(cx.now), None, cx);
+    }
+
+    fn keep_until<O: Outbox>(
+        &mut self,
+        split: SplitId,
+        until: Time,
+        loss: Option<Loss>,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        self.splits.insert(split, until, loss);
         if until <= cx.now {
             self.on_split_due(split, cx);
         } else {
@@ -81,12 +133,8 @@ impl Peering {
         split: SplitId,
         cx: &mut RelayCx<'_, O>,
     ) {
-        let lost_count = cx.topology.lost_count(split);
-        if self.splits.begin_ending(split) && lost_count > 0 {
-            log::warn!(
-                "split: {lost_count} hosts behind server {} did not rejoin",
-                cx.topology.lost_neighbour(split)
-            );
+        if self.splits.begin_ending(split) && !cx.topology.is_split_over(split) {
+            self.report_end(split, cx);
             for id in cx.topology.lost_servers(split) {
                 super::facts::announce_down(id, cx);
             }
@@ -160,5 +208,6 @@ impl Peering {
         }
         cx.topology.rejoin(id, link);
         self.send_deferred(split, id, cx);
+        self.report_if_healed(split, cx);
     }
 }

@@ -1,11 +1,14 @@
 //! [`Splits`]: the messages that wait for lost hosts, and the progress of splits that end.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 
 use foldhash::fast::RandomState;
 
 use crate::id::HostId;
-use crate::limits::{SPLIT_DEFERRED_BYTES_MAX, SPLIT_DEFERRED_OVERHEAD_BYTES, SPLIT_STALL_TIMEOUT};
+use crate::limits::{
+    GONE_SERVERS_MAX, SPLIT_DEFERRED_BYTES_MAX, SPLIT_DEFERRED_OVERHEAD_BYTES, SPLIT_STALL_TIMEOUT,
+};
 use crate::link::{LinkId, Time};
 use crate::relay::cx::RelayCx;
 use crate::relay::message::StatusCode;
@@ -16,12 +19,38 @@ use crate::relay::topology::SplitId;
 #[derive(Debug, Default)]
 pub(in crate::relay) struct Splits {
     by_id: BTreeMap<SplitId, Split>,
+    /// Servers that were not back within the grace, each with what was lost with it.
+    gone: BTreeMap<HostId, Loss>,
+}
+
+/// What was lost with a server, for the log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Loss {
+    pub(super) lost_at: Time,
+    /// The hosts of other homes are known to be so many servers and users; of the hosts behind a
+    /// plain neighbour only their number is known.
+    pub(super) servers: Option<usize>,
+    pub(super) hosts: usize,
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = |count| if count == 1 { "" } else { "s" };
+        let Self { servers, hosts, .. } = *self;
+        let Some(servers) = servers else {
+            return write!(f, "{hosts} host{}", plural(hosts));
+        };
+        let users = hosts - servers;
+        write!(f, "{servers} server{} and {users} user{}", plural(servers), plural(users))
+    }
 }
 
 #[derive(Debug, Default)]
 struct Split {
     /// When the hosts begin to leave.
     until: Time,
+    /// What was lost, until the log has told how the split ended.
+    loss: Option<Loss>,
     /// By destination, in the order of arrival.
     deferred: HashMap<HostId, Vec<DeferredMessage>, RandomState>,
     deferred_bytes: usize,
@@ -68,9 +97,26 @@ impl DeferredMessage {
 }
 
 impl Splits {
-    /// Starts the grace of a split.
-    pub(super) fn insert(&mut self, split: SplitId, until: Time) {
-        self.by_id.insert(split, Split { until, ..Split::default() });
+    /// Starts the grace of a split. `loss` is what the log tells about it.
+    pub(super) fn insert(&mut self, split: SplitId, until: Time, loss: Option<Loss>) {
+        self.by_id.insert(split, Split { until, loss, ..Split::default() });
+    }
+
+    /// Removes and returns what was lost.
+    pub(super) fn take_loss(&mut self, split: SplitId) -> Option<Loss> {
+        self.by_id.get_mut(&split)?.loss.take()
+    }
+
+    /// Records that a server was not back within the grace.
+    pub(super) fn set_gone(&mut self, neighbour: HostId, loss: Loss) {
+        if self.gone.len() < GONE_SERVERS_MAX {
+            self.gone.insert(neighbour, loss);
+        }
+    }
+
+    /// Removes and returns what was lost with a server that was not back within the grace.
+    pub(super) fn take_gone(&mut self, neighbour: HostId) -> Option<Loss> {
+        self.gone.remove(&neighbour)
     }
 
     /// Returns the end of the grace of a split, unless it is ending.
@@ -162,5 +208,22 @@ impl Splits {
             let bytes: usize = messages.map(DeferredMessage::size_bytes).sum();
             assert_eq!(split.deferred_bytes, bytes, "bytes deferred in split {id:?}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loss_is_described_by_its_numbers() {
+        let check = |servers, hosts, expected: &str| {
+            let loss = Loss { lost_at: Time::default(), servers, hosts };
+            assert_eq!(loss.to_string(), expected);
+        };
+        check(Some(1), 1, "1 server and 0 users");
+        check(Some(2), 3, "2 servers and 1 user");
+        check(None, 1, "1 host");
+        check(None, 5, "5 hosts");
     }
 }

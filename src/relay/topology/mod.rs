@@ -510,6 +510,12 @@ impl Topology {
         self.lost(split).neighbour
     }
 
+    /// Returns whether a split has no hosts any more.
+    pub(super) fn is_split_over(&self, split: SplitId) -> bool {
+        let lost = self.lost(split);
+        lost.hosts.len() == 0 && lost.servers.is_empty()
+    }
+
     /// Returns the number of hosts in a split.
     pub(super) fn lost_count(&self, split: SplitId) -> usize {
         let lost = self.lost(split);
