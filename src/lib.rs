@@ -106,7 +106,7 @@ pub mod internal {
 
     /// The operator's commands.
     pub mod operator {
-        pub use crate::operator::{Format, execute};
+        pub use crate::operator::{Answer, CommandResult, Format, PendingTrace, execute};
     }
 
     /// The terminal.

@@ -168,6 +168,10 @@ pub const OFFER_TIMEOUT: Duration = Duration::from_millis(200);
 /// Time for which the answer to a trace is waited for.
 pub const TRACE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Time for which the operator's `trace` waits for its answer: less than `crc ctl` waits for its
+/// own.
+pub const OPERATOR_TRACE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Maximum number of traces that wait for an answer. Further ones are not passed back.
 pub const TRACES_MAX: usize = 1024;
 

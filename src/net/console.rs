@@ -4,6 +4,7 @@
 //! Neither stream blocks the loop, see [`Stdio`]. Output that is not read yet is buffered, and no
 //! further command is read while there is [`OPERATOR_OUTPUT_BYTES_MAX`] of it.
 
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 
@@ -14,7 +15,7 @@ use super::stdio::{STDIN, STDOUT, Stdio};
 use crate::limits::{OPERATOR_LINE_BYTES_MAX, OPERATOR_OUTPUT_BYTES_MAX};
 use crate::link::Time;
 use crate::node::Node;
-use crate::operator::{self, CommandResult, Format};
+use crate::operator::{self, Answer, CommandResult, Format, PendingTrace};
 use crate::ui::{InvalidLine, LineSplitter};
 
 /// Standard input and output in the poll loop.
@@ -22,6 +23,10 @@ pub(super) struct Console {
     input: Stdio,
     output: Stdio,
     lines: LineSplitter,
+    /// Commands that wait for the answer to the one before them.
+    queued: VecDeque<Result<Vec<u8>, InvalidLine>>,
+    /// A command whose answer is asked from other servers.
+    pending: Option<PendingTrace>,
     pending_output: Vec<u8>,
     is_ready: bool,
     /// Input is a regular file, which cannot be polled and is always ready.
@@ -47,6 +52,8 @@ impl Console {
             input,
             output,
             lines: LineSplitter::new(OPERATOR_LINE_BYTES_MAX),
+            queued: VecDeque::new(),
+            pending: None,
             pending_output: Vec::new(),
             is_ready: is_always_ready,
             is_always_ready,
@@ -61,12 +68,23 @@ impl Console {
 
     /// Whether there may be a command to read.
     pub(super) fn is_ready(&self) -> bool {
-        self.is_ready && !self.is_at_eof && self.pending_output.len() < OPERATOR_OUTPUT_BYTES_MAX
+        self.is_ready
+            && !self.is_at_eof
+            && self.pending.is_none()
+            && self.pending_output.len() < OPERATOR_OUTPUT_BYTES_MAX
+    }
+
+    /// When [`Console::run`] has something to do if no event comes.
+    pub(super) fn next_deadline(&self) -> Option<Time> {
+        self.pending.as_ref().map(PendingTrace::deadline)
     }
 
     /// Whether [`Console::run`] has something to do.
     pub(super) fn has_work(&self) -> bool {
-        self.is_ready() || self.is_at_eof || !self.pending_output.is_empty()
+        self.is_ready()
+            || self.pending.is_some()
+            || self.is_at_eof
+            || !self.pending_output.is_empty()
     }
 
     /// Writes pending output, reads once, and executes the lines. Returns false once input has
@@ -78,9 +96,10 @@ impl Console {
         registry: &Registry,
         (token, output_token): (Token, Token),
     ) -> bool {
+        self.execute_queued(node, now);
         self.write(registry, output_token);
         if self.is_at_eof {
-            return !self.pending_output.is_empty();
+            return self.pending.is_some() || !self.pending_output.is_empty();
         }
         if !self.is_ready() {
             return true;
@@ -97,34 +116,42 @@ impl Console {
                 _ => 0,
             },
         };
-        let mut lines = Vec::new();
-        self.lines.push(&buffer[..count], |line| lines.push(line));
+        let queued = &mut self.queued;
+        self.lines.push(&buffer[..count], |line| queued.push_back(line));
         if count == 0 {
-            lines.extend(self.lines.finish());
+            self.queued.extend(self.lines.finish());
         }
-        for line in lines {
-            self.execute(node, now, line);
-        }
+        self.execute_queued(node, now);
         self.write(registry, output_token);
         let fd = self.input.as_fd().as_raw_fd();
         if count == 0 {
             self.is_at_eof = true;
             let _ = registry.deregister(&mut SourceFd(&fd)); // fails for a file
-            return !self.pending_output.is_empty();
+            return self.pending.is_some() || !self.pending_output.is_empty();
         }
         // Registering again reports input that is there already.
         self.is_always_ready
             || registry.reregister(&mut SourceFd(&fd), token, Interest::READABLE).is_ok()
     }
 
-    fn execute(&mut self, node: &mut Node, now: Time, line: Result<Vec<u8>, InvalidLine>) {
-        let result: CommandResult = match line {
-            Ok(line) if line.is_empty() => return,
-            Ok(line) => operator::execute(node, now, &String::from_utf8_lossy(&line), Format::Text),
-            Err(_) => Err(format!(
-                "a command has at most {OPERATOR_LINE_BYTES_MAX} bytes; write a shorter one\n"
-            )),
-        };
+    /// Executes the queued commands, up to one whose answer has to be waited for.
+    fn execute_queued(&mut self, node: &mut Node, now: Time) {
+        if let Some(pending) = &self.pending {
+            let Some(result) = pending.poll(node, now) else { return };
+            self.pending = None;
+            self.print(result);
+        }
+        while self.pending.is_none()
+            && let Some(line) = self.queued.pop_front()
+        {
+            match execute(node, now, line) {
+                Answer::Ready(result) => self.print(result),
+                Answer::Pending(pending) => self.pending = Some(pending),
+            }
+        }
+    }
+
+    fn print(&mut self, result: CommandResult) {
         let (Ok(text) | Err(text)) = result;
         self.pending_output.extend_from_slice(text.as_bytes());
     }
@@ -146,6 +173,16 @@ impl Console {
                 Err(_) => self.pending_output.clear(), // the reader is gone
             }
         }
+    }
+}
+
+/// Executes one line. An empty one has an empty answer.
+fn execute(node: &mut Node, now: Time, line: Result<Vec<u8>, InvalidLine>) -> Answer {
+    match line {
+        Ok(line) => operator::execute(node, now, &String::from_utf8_lossy(&line), Format::Text),
+        Err(_) => Answer::Ready(Err(format!(
+            "a command has at most {OPERATOR_LINE_BYTES_MAX} bytes; write a shorter one\n"
+        ))),
     }
 }
 

@@ -17,7 +17,7 @@ use super::reserve::DescriptorReserve;
 use crate::limits::{CONTROL_CONNECTIONS_MAX, OPERATOR_LINE_BYTES_MAX, OPERATOR_OUTPUT_BYTES_MAX};
 use crate::link::Time;
 use crate::node::Node;
-use crate::operator::{self, CommandResult, Format};
+use crate::operator::{self, Answer, CommandResult, Format, PendingTrace};
 
 /// How long `crc ctl` waits for an answer.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,6 +47,8 @@ struct ControlConn {
     pending_input: Vec<u8>,
     pending_output: Vec<u8>,
     is_ready: bool,
+    /// A request whose answer is asked from other servers. Further requests wait for it.
+    pending: Option<PendingTrace>,
     /// A request was too long: further input is read and dropped, so that the error arrives.
     is_discarding_input: bool,
 }
@@ -111,6 +113,7 @@ impl ControlSocket {
                     pending_input: Vec::new(),
                     pending_output: Vec::new(),
                     is_ready: false,
+                    pending: None,
                     is_discarding_input: false,
                 });
             }
@@ -127,14 +130,20 @@ impl ControlSocket {
 
     /// Whether a connection may have something to read or write.
     pub(super) fn has_ready_connection(&self) -> bool {
-        self.connections.iter().flatten().any(|asking| asking.is_ready)
+        self.connections.iter().flatten().any(|conn| conn.is_ready && conn.pending.is_none())
     }
 
-    /// Serves every ready connection once.
+    /// When a connection must be served or accepted if no event comes.
+    pub(super) fn next_deadline(&self) -> Option<Time> {
+        let pending = self.connections.iter().flatten().filter_map(|conn| conn.pending.as_ref());
+        pending.map(PendingTrace::deadline).chain(self.readiness.retry_at()).min()
+    }
+
+    /// Serves once every connection that is ready or waits for an answer.
     pub(super) fn serve(&mut self, node: &mut Node, now: Time, registry: &Registry) {
         for entry in &mut self.connections {
             if let Some(conn) = entry
-                && conn.is_ready
+                && (conn.is_ready || conn.pending.is_some())
                 && !conn.serve(node, now)
             {
                 let _ = registry.deregister(&mut conn.stream); // closing it does the same
@@ -157,6 +166,11 @@ impl ControlConn {
     /// Writes pending answers, executes complete requests, and reads once. Returns false when the
     /// connection is done: it is broken, or its input has ended and all requests are answered.
     fn serve(&mut self, node: &mut Node, now: Time) -> bool {
+        if let Some(pending) = &self.pending {
+            let Some(result) = pending.poll(node, now) else { return true };
+            self.pending = None;
+            self.pending_output.extend_from_slice(&encode_response(&result));
+        }
         if !self.write() {
             return false;
         }
@@ -171,7 +185,8 @@ impl ControlConn {
         match self.stream.read(&mut buffer) {
             Ok(0) => {
                 self.is_ready = false;
-                return self.write() && !self.pending_output.is_empty();
+                let is_waiting = self.pending.is_some();
+                return self.write() && (is_waiting || !self.pending_output.is_empty());
             }
             Ok(_) if self.is_discarding_input => {}
             Ok(count) => {
@@ -185,18 +200,21 @@ impl ControlConn {
         self.write()
     }
 
-    /// Executes complete requests while pending answers stay below their bound.
+    /// Executes complete requests while pending answers stay below their bound, up to one whose
+    /// answer has to be waited for.
     fn handle_requests(&mut self, node: &mut Node, now: Time) {
-        while self.pending_output.len() < OPERATOR_OUTPUT_BYTES_MAX
+        while self.pending.is_none()
+            && self.pending_output.len() < OPERATOR_OUTPUT_BYTES_MAX
             && let Some(end) = self.pending_input.iter().position(|&byte| byte == b'\n')
         {
             let line: Vec<u8> = self.pending_input.drain(..=end).collect();
             let line = String::from_utf8_lossy(&line);
-            self.pending_output.extend_from_slice(&encode_response(&handle_request(
-                node,
-                now,
-                line.trim(),
-            )));
+            match handle_request(node, now, line.trim()) {
+                Answer::Ready(result) => {
+                    self.pending_output.extend_from_slice(&encode_response(&result));
+                }
+                Answer::Pending(pending) => self.pending = Some(pending),
+            }
         }
         if self.pending_input.len() > OPERATOR_LINE_BYTES_MAX + 4096 {
             let message = format!(
@@ -223,9 +241,9 @@ impl ControlConn {
 }
 
 /// Executes one request.
-fn handle_request(node: &mut Node, now: Time, line: &str) -> CommandResult {
+fn handle_request(node: &mut Node, now: Time, line: &str) -> Answer {
     let Some((format, command)) = parse_request(line) else {
-        return Err("a request is `text COMMAND` or `json COMMAND`\n".to_owned());
+        return Answer::Ready(Err("a request is `text COMMAND` or `json COMMAND`\n".to_owned()));
     };
     log::debug!("operator: {}", crate::printable::Printable(command.as_bytes()));
     operator::execute(node, now, command, format)

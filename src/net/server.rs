@@ -126,7 +126,8 @@ impl Services<Node> for ServerServices {
     }
 
     fn next_deadline(&self) -> Option<Time> {
-        self.control.as_ref().and_then(|control| control.readiness.retry_at())
+        let control = self.control.as_ref().and_then(ControlSocket::next_deadline);
+        control.into_iter().chain(self.console.as_ref().and_then(Console::next_deadline)).min()
     }
 
     fn on_event(&mut self, token: Token) {

@@ -22,10 +22,17 @@ pub(super) enum Command {
     NumUsers,
     /// All users of the network: id, name, wire, next server, info
     Users,
-    /// All other servers: id, name, next server, info
+    /// All other servers: next server, parent, hops, epoch, users, info
     Servers,
-    /// All connections: frames and bytes in and out, send queue, age
+    /// All connections: round trip, silence, frames and bytes in and out, send queue, refusals
     Links,
+    /// The path to a host, server by server, with the time to each and back
+    #[command(override_usage = "trace ID")]
+    Trace {
+        /// The host at the end of the path.
+        #[arg(value_parser = parse_host_id, allow_hyphen_values = true)]
+        id: HostId,
+    },
     /// This server's identity and counters, and a summary of what it knows
     State,
     /// Messages kept for absent users: number and bytes for each user
@@ -196,6 +203,7 @@ mod tests {
             ("  \t", None),
             (" num_users ", Some(Command::NumUsers)),
             ("help", Some(Command::Help)),
+            ("trace 7", Some(Command::Trace { id: HostId(7) })),
             ("mail", Some(Command::Mail { command: None })),
             (
                 "mail  drop 7",
@@ -221,6 +229,7 @@ mod tests {
             ("kick", "an id is missing; write `kick ID [text]`"),
             ("kick x", "\"x\" is not an id; write `kick ID [text]`"),
             ("kick -1 x", "\"-1\" is not an id; write `kick ID [text]`"),
+            ("trace sam", "\"sam\" is not an id; write `trace ID`"),
             ("mail drop", "an id is missing; write `mail drop ID`"),
             ("mail drop sam", "\"sam\" is not an id; write `mail drop ID`"),
             ("mail drop 0", "\"0\" is not an id; write `mail drop ID`"),
@@ -234,7 +243,7 @@ mod tests {
     #[test]
     fn help_has_a_line_for_every_command() {
         let help = help();
-        assert_eq!(help.len(), 10);
+        assert_eq!(help.len(), 11);
         assert!(help[0].starts_with("num_users       Number of users"), "{help:?}");
         assert!(help.contains(&"mail drop ID    Deletes the messages kept for a user".to_owned()));
         assert!(help.iter().any(|line| line.starts_with("kick ID [text]  Closes")));

@@ -10,16 +10,18 @@ mod command;
 mod snapshot;
 mod table;
 mod text;
+mod trace;
 
 use serde::Serialize;
 
 use self::command::{Command, MailCommand};
-use self::snapshot::{HostEntry, LinkEntry, MailReport, StateSnapshot};
+use self::snapshot::{HostEntry, LinkEntry, MailReport, ServerEntry, StateSnapshot};
 use crate::id::{HostId, WideId};
 use crate::link::{Machine as _, Time};
 use crate::node::Node;
 
 pub(crate) use self::command::takes_free_text;
+pub use self::trace::PendingTrace;
 
 /// The format of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,28 +33,37 @@ pub enum Format {
 }
 
 /// The answer to a command, or the error. Either ends with a newline, or is empty.
-pub(crate) type CommandResult = Result<String, String>;
+pub type CommandResult = Result<String, String>;
 
-/// Executes one line. An empty line has an empty answer.
-///
-/// # Errors
-/// What is wrong with the command, and what to write instead.
-pub fn execute(node: &mut Node, now: Time, line: &str, format: Format) -> CommandResult {
+/// What a line leads to.
+#[derive(Debug)]
+pub enum Answer {
+    /// The answer is there, or the error.
+    Ready(CommandResult),
+    /// Other servers are asked.
+    Pending(PendingTrace),
+}
+
+/// Executes one line. An empty line has an empty answer. An error tells what is wrong with the
+/// command, and what to write instead.
+pub fn execute(node: &mut Node, now: Time, line: &str, format: Format) -> Answer {
+    try_execute(node, now, line, format).unwrap_or_else(|error| Answer::Ready(Err(error)))
+}
+
+fn try_execute(node: &mut Node, now: Time, line: &str, format: Format) -> Result<Answer, String> {
     let Some(command) = command::parse(line)? else {
-        return Ok(String::new());
+        return Ok(Answer::Ready(Ok(String::new())));
     };
     let show = Show(format);
-    Ok(match command {
+    let text = match command {
         Command::NumUsers => {
             let count = snapshot::connected_users(node);
             show.either(&serde_json::json!({ "num_users": count }), |_| text::num_users(count))
         }
         Command::Users => show.either(&HostEntry::users(node), |users| text::users(users)),
-        Command::Servers => {
-            show.either(&HostEntry::servers(node), |servers| text::servers(servers))
-        }
+        Command::Servers => show.either(&ServerEntry::all(node), |servers| text::servers(servers)),
         Command::Links => show.either(&LinkEntry::all(node, now), |links| text::links(links)),
-        Command::State => show.either(&StateSnapshot::new(node), text::state),
+        Command::State => show.either(&StateSnapshot::new(node, now), text::state),
         Command::Mail { command: None } => show.either(&MailReport::new(node), text::mail),
         Command::Mail { command: Some(MailCommand::Drop { id }) } => {
             show.confirmation(&drop_mail(node, id)?)
@@ -65,8 +76,10 @@ pub fn execute(node: &mut Node, now: Time, line: &str, format: Format) -> Comman
             node.stop(now);
             show.confirmation("stopping")
         }
+        Command::Trace { id } => return Ok(trace::start(node, now, id, format)),
         Command::Help => show.either(&command::help(), |lines| lines.join("\n") + "\n"),
-    })
+    };
+    Ok(Answer::Ready(Ok(text)))
 }
 
 /// Renders answers in one format.

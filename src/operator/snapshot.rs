@@ -9,8 +9,9 @@ use serde::{Serialize, Serializer};
 use crate::id::{HostId, WideId};
 use crate::link::{LinkId, Time};
 use crate::node::{Link, Node};
+use crate::relay::extension::Epoch;
 use crate::relay::message::HostKind;
-use crate::relay::{FirstLink, Host};
+use crate::relay::{FirstLink, Host, Refusals};
 use crate::wires::Wire;
 
 fn adjacent_hosts(node: &Node, kind: HostKind) -> impl Iterator<Item = &Host> {
@@ -84,10 +85,58 @@ impl HostEntry {
         }
         users
     }
+}
 
-    /// Returns every other server.
-    pub(super) fn servers(node: &Node) -> Vec<Self> {
-        Self::all(node, |host| host.kind == HostKind::Server)
+/// Another server, and its place in the tree as this server knows it.
+#[derive(Serialize)]
+pub(super) struct ServerEntry {
+    #[serde(flatten)]
+    pub(super) host: HostEntry,
+    #[serde(rename = "extended")]
+    pub(super) is_extended: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) parent_id: Option<HostId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_id: Option<HostId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) hops: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) epoch: Option<EpochEntry>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) users: Option<u32>,
+    lost: bool,
+}
+
+/// An epoch of a server.
+#[derive(Serialize)]
+pub(super) struct EpochEntry {
+    pub(super) boot: u32,
+    pub(super) attach: u32,
+}
+
+impl ServerEntry {
+    fn new(node: &Node, host: &Host) -> Option<Self> {
+        let report = node.relay().server_report(host)?;
+        let host = HostEntry::new(node, host);
+        let Epoch { boot, attach } = report.epoch.unwrap_or_default();
+        Some(Self {
+            is_extended: report.is_extended,
+            parent_id: report.parent,
+            next_id: report.next,
+            hops: report.hops,
+            epoch: report.epoch.map(|_| EpochEntry { boot, attach }),
+            users: report.users,
+            lost: host.is_lost,
+            host,
+        })
+    }
+
+    /// Returns every other server, by id.
+    pub(super) fn all(node: &Node) -> Vec<Self> {
+        let hosts = node.relay().hosts().iter();
+        let mut servers: Vec<Self> = hosts.filter_map(|host| Self::new(node, host)).collect();
+        servers.sort_by_key(|server| server.host.id);
+        servers
     }
 }
 
@@ -111,17 +160,41 @@ pub(super) struct LinkEntry {
     #[serde(rename = "uplink")]
     pub(super) is_uplink: bool,
     pub(super) address: Option<String>,
+    tls: bool,
+    #[serde(rename = "extended")]
+    pub(super) is_extended: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listen_address: Option<String>,
+    #[serde(
+        rename = "rtt_ms",
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "serialize_milliseconds"
+    )]
+    pub(super) round_trip: Option<Duration>,
+    #[serde(rename = "silence_s", serialize_with = "serialize_seconds")]
+    pub(super) silence: Duration,
+    pub(super) refused: Refused,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
     pub(super) frames_in: u64,
     pub(super) frames_out: u64,
     pub(super) queue_bytes: usize,
-    #[serde(rename = "age_seconds", serialize_with = "serialize_seconds")]
+    #[serde(rename = "age_s", serialize_with = "serialize_seconds")]
     pub(super) age: Duration,
+}
+
+/// Numbers of frames that were refused on a link, by reason.
+#[derive(Serialize)]
+pub(super) struct Refused {
+    pub(super) false_source: u32,
+    pub(super) taken_id: u32,
+    pub(super) unknown_id: u32,
 }
 
 impl LinkEntry {
     fn new(node: &Node, now: Time, link: &Link) -> Self {
+        let report = node.link_report(link.id());
+        let refusals = report.map_or_else(Refusals::default, |report| report.refusals);
         let host = node.relay().adjacent_host(link.id());
         let traffic = link.traffic();
         Self {
@@ -132,6 +205,18 @@ impl LinkEntry {
             wire: link.wire(),
             is_uplink: node.relay().is_uplink(link.id()),
             address: link.peer_addr().map(|address| address.to_string()),
+            tls: false,
+            is_extended: report.is_some_and(|report| report.is_extended),
+            listen_address: report
+                .and_then(|report| report.listen_address)
+                .map(|address| address.to_string()),
+            round_trip: report.and_then(|report| report.round_trip),
+            silence: now.since(link.received_at()),
+            refused: Refused {
+                false_source: refusals.false_sources,
+                taken_id: refusals.taken_ids,
+                unknown_id: refusals.unknown_ids,
+            },
             bytes_in: traffic.bytes_in,
             bytes_out: traffic.bytes_out,
             frames_in: traffic.frames_in,
@@ -160,15 +245,26 @@ fn serialize_seconds<S: Serializer>(age: &Duration, serializer: S) -> Result<S::
     serializer.serialize_f64(age.as_secs_f64())
 }
 
+pub(super) fn serialize_milliseconds<S: Serializer>(
+    time: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    time.map(|time| time.as_secs_f64() * 1000.0).serialize(serializer)
+}
+
 /// A server and all that it knows.
 #[derive(Serialize)]
 pub(super) struct StateSnapshot {
     pub(super) id: HostId,
     pub(super) name: String,
     pub(super) info: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) parent_id: Option<HostId>,
     pub(super) adjacent_server_ids: Vec<HostId>,
     pub(super) adjacent_user_ids: Vec<HostId>,
     pub(super) hosts: Vec<HostEntry>,
+    links: Vec<LinkEntry>,
+    servers: Vec<ServerEntry>,
     pub(super) status_updates: Vec<String>,
     pub(super) dropped: Dropped,
 }
@@ -181,8 +277,9 @@ pub(super) struct Dropped {
 }
 
 impl StateSnapshot {
-    pub(super) fn new(node: &Node) -> Self {
+    pub(super) fn new(node: &Node, now: Time) -> Self {
         let relay = node.relay();
+        let uplink = node.links().find(|link| relay.is_uplink(link.id()));
         let (identity, counters) = (relay.identity(), relay.counters());
         let adjacent_ids = |kind| {
             let mut ids: Vec<HostId> = adjacent_hosts(node, kind).map(|host| host.id).collect();
@@ -193,9 +290,12 @@ impl StateSnapshot {
             id: identity.id,
             name: lossy(&identity.name),
             info: lossy(&identity.info),
+            parent_id: uplink.and_then(|link| Some(relay.adjacent_host(link.id())?.id)),
             adjacent_server_ids: adjacent_ids(HostKind::Server),
             adjacent_user_ids: adjacent_ids(HostKind::User),
             hosts: HostEntry::all(node, |_| true),
+            links: LinkEntry::all(node, now),
+            servers: ServerEntry::all(node),
             status_updates: relay.status_updates().map(str::to_owned).collect(),
             dropped: Dropped {
                 false_sources: counters.false_sources,

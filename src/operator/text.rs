@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::snapshot::{HostEntry, LinkEntry, MailReport, StateSnapshot};
+use super::snapshot::{HostEntry, LinkEntry, MailReport, Refused, ServerEntry, StateSnapshot};
 use super::table::{Align, table};
+use super::trace::TraceAnswer;
 use crate::id::HostId;
 use crate::printable::Printable;
 
@@ -34,13 +35,41 @@ pub(super) fn users(users: &[HostEntry]) -> String {
     table(&columns, rows)
 }
 
-pub(super) fn servers(servers: &[HostEntry]) -> String {
-    let columns =
-        [("id", Align::Right), ("name", Align::Left), ("via", Align::Left), ("info", Align::Left)];
+pub(super) fn servers(servers: &[ServerEntry]) -> String {
+    let columns = [
+        ("id", Align::Right),
+        ("name", Align::Left),
+        ("via", Align::Left),
+        ("parent", Align::Right),
+        ("hops", Align::Right),
+        ("epoch", Align::Right),
+        ("users", Align::Right),
+        ("speaks", Align::Left),
+        ("info", Align::Left),
+    ];
     let rows = servers.iter().map(|server| {
-        vec![server.id.to_string(), escape(&server.name), via(server), escape(&server.info)]
+        vec![
+            server.host.id.to_string(),
+            escape(&server.host.name),
+            via(&server.host),
+            or_dash(server.parent_id.as_ref()),
+            or_dash(server.hops.as_ref()),
+            or_dash(server.epoch.as_ref().map(|it| format!("{}.{}", it.boot, it.attach)).as_ref()),
+            or_dash(server.users.as_ref()),
+            speaks(server.is_extended),
+            escape(&server.host.info),
+        ]
     });
     table(&columns, rows)
+}
+
+fn or_dash(value: Option<&impl ToString>) -> String {
+    value.map_or_else(|| "-".to_owned(), ToString::to_string)
+}
+
+/// The protocol of a server.
+fn speaks(is_extended: bool) -> String {
+    if is_extended { "extended" } else { "plain" }.to_owned()
 }
 
 /// The next hop towards a host.
@@ -61,29 +90,67 @@ pub(super) fn links(links: &[LinkEntry]) -> String {
         ("kind", Align::Left),
         ("wire", Align::Left),
         ("address", Align::Left),
+        ("speaks", Align::Left),
+        ("rtt ms", Align::Right),
+        ("silence", Align::Right),
         ("frames in", Align::Right),
         ("bytes in", Align::Right),
         ("frames out", Align::Right),
         ("bytes out", Align::Right),
         ("queue", Align::Right),
         ("age", Align::Right),
+        ("refused", Align::Left),
     ];
     let rows = links.iter().map(|link| {
+        let is_server = link.kind == "server";
         vec![
-            link.id.map_or_else(|| "-".to_owned(), |id| id.to_string()),
+            or_dash(link.id.as_ref()),
             link.name.as_deref().map_or_else(String::new, escape),
             if link.is_uplink { "parent".to_owned() } else { link.kind.to_owned() },
             link.wire.to_string(),
-            link.address.clone().unwrap_or_else(|| "-".to_owned()),
+            or_dash(link.address.as_ref()),
+            if is_server { speaks(link.is_extended) } else { "-".to_owned() },
+            or_dash(link.round_trip.map(format_milliseconds).as_ref()),
+            format_age(link.silence),
             link.frames_in.to_string(),
             link.bytes_in.to_string(),
             link.frames_out.to_string(),
             link.bytes_out.to_string(),
             link.queue_bytes.to_string(),
             format_age(link.age),
+            refused(&link.refused),
         ]
     });
     table(&columns, rows)
+}
+
+/// The reasons for which frames were refused, each with its count.
+fn refused(refused: &Refused) -> String {
+    let Refused { false_source, taken_id, unknown_id } = *refused;
+    let reasons =
+        [("false source", false_source), ("taken id", taken_id), ("unknown id", unknown_id)];
+    let counted = reasons.iter().filter(|(_, count)| *count > 0);
+    let counted: Vec<String> = counted.map(|(reason, count)| format!("{count} {reason}")).collect();
+    if counted.is_empty() { "-".to_owned() } else { counted.join(", ") }
+}
+
+fn format_milliseconds(time: Duration) -> String {
+    format!("{:.2}", time.as_secs_f64() * 1000.0)
+}
+
+pub(super) fn trace(trace: &TraceAnswer) -> String {
+    let columns = [
+        ("hop", Align::Right),
+        ("server", Align::Right),
+        ("name", Align::Left),
+        ("round trip ms", Align::Right),
+    ];
+    let rows = trace.hops.iter().enumerate().map(|(hop, entry)| {
+        let time = or_dash(entry.round_trip.map(format_milliseconds).as_ref());
+        vec![hop.to_string(), entry.id.to_string(), escape(&entry.name), time]
+    });
+    let name = trace.name.as_deref().map_or_else(String::new, |name| format!(" {}", escape(name)));
+    format!("{}{}{name} {}\n", table(&columns, rows), trace.id, trace.verdict())
 }
 
 /// A duration in its two largest units.
@@ -109,6 +176,7 @@ pub(super) fn state(state: &StateSnapshot) -> String {
     push_line("id", &state.id.to_string());
     push_line("name", &escape(&state.name));
     push_line("info", &escape(&state.info));
+    push_line("parent", &state.parent_id.map_or_else(|| "none".to_owned(), |id| id.to_string()));
     push_line("adjacent servers", &join_ids(&state.adjacent_server_ids));
     push_line("adjacent users", &join_ids(&state.adjacent_user_ids));
     push_line("known hosts", &state.hosts.len().to_string());
