@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::path::TraceAnswer;
 use super::snapshot::{HostEntry, LinkEntry, MailReport, Refused, ServerEntry, StateSnapshot};
 use super::table::{Align, table};
-use super::trace::TraceAnswer;
+
 use crate::id::HostId;
 use crate::printable::Printable;
 

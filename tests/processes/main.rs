@@ -11,6 +11,7 @@ mod peer;
 mod support;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod syscalls;
+mod tree;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
