@@ -123,6 +123,7 @@ impl Network {
 
     fn carry_out(&mut self, server: usize, action: Action) {
         match action {
+            Action::DialAddress { .. } => {} // in memory, servers have no addresses
             Action::Dial { link, .. } => {
                 let parent = server - 1;
                 let end = self.accept(parent);

@@ -159,7 +159,7 @@ impl Server {
                         }
                     }
                     Action::Keepalive { .. } => {} // its sockets wait for TCP alone
-                    Action::Dial { .. } => {}      // this server has no parent
+                    Action::Dial { .. } | Action::DialAddress { .. } => {} // it has no parent
                     Action::Shutdown => return Ok(false),
                 }
             } else if let Some(link) = self.node.poll_unsent() {

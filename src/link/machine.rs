@@ -51,6 +51,13 @@ pub enum Action<S> {
         /// The link that the connection becomes.
         link: LinkId,
     },
+    /// Connect to an address that is no configured target. Answered like [`Action::Dial`].
+    DialAddress {
+        /// The address.
+        address: SocketAddr,
+        /// The link that the connection becomes.
+        link: LinkId,
+    },
     /// Send what the socket takes of the queue at once, close the connection, and call
     /// [`Machine::closed`].
     Close {

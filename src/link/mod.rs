@@ -77,6 +77,8 @@ pub enum CloseReason {
         /// Time since the last byte.
         silence: std::time::Duration,
     },
+    /// The server at the other end stops, and named this server to join instead.
+    Moved(HostId),
     /// The parent refused the id.
     IdRefused(HostId),
     /// The other end showed that it speaks the extension after this end took it for plain.
@@ -113,6 +115,7 @@ impl CloseReason {
             Self::Kicked(text) => return text.clone(),
             Self::ServerQuit(text) => format!("server quit: {}", shown(text)),
             Self::RoutingLoop(id) => format!("a loop: server {id} can be reached already"),
+            Self::Moved(id) => format!("joining server {id} instead"),
             Self::IdTaken(id) => format!("id {id} is taken"),
             Self::Silent { .. } => "no answer".to_owned(),
             Self::IdRefused(id) => format!("the parent refused id {id}"),
@@ -145,6 +148,7 @@ impl fmt::Display for CloseReason {
             Self::ServerQuit(text) => write!(f, "server quit: {}", shown(text)),
             Self::RoutingLoop(id) => write!(f, "a loop: server {id} can be reached already"),
             Self::IdRefused(id) => write!(f, "the parent refused id {id}"),
+            Self::Moved(id) => write!(f, "the server stops; joining server {id} instead"),
             Self::IdTaken(id) => write!(f, "another host registered id {id} earlier"),
             Self::Silent { silence } => write!(f, "no answer for {} s", silence.as_secs()),
             Self::LateHello => {

@@ -19,6 +19,8 @@ pub(super) struct Dialler {
     /// The term for a target in log lines, such as "parent".
     target_kind: &'static str,
     targets: Vec<Target>,
+    /// The target that stands for the address that was dialled last without being a target.
+    extra_target: Option<usize>,
     resolver: Resolver,
 }
 
@@ -35,7 +37,7 @@ impl Dialler {
     pub(super) fn new(target_kind: &'static str, targets: Vec<Address>, waker: Arc<Waker>) -> Self {
         let target = |address| Target { address, is_reported: false, failed_dials: 0 };
         let targets = targets.into_iter().map(target).collect();
-        Self { target_kind, targets, resolver: Resolver::new(waker) }
+        Self { target_kind, targets, extra_target: None, resolver: Resolver::new(waker) }
     }
 
     /// Starts to connect a link. Returns `None` if the name is resolved first.
@@ -51,6 +53,18 @@ impl Dialler {
                 None
             }
         }
+    }
+
+    /// Starts to connect a link to an address that is no configured target.
+    pub(super) fn dial_address(&mut self, address: SocketAddr, link: LinkId) -> DialResult {
+        let target = *self.extra_target.get_or_insert_with(|| {
+            let address = Address { host: String::new(), port: 0 };
+            self.targets.push(Target { address, is_reported: false, failed_dials: 0 });
+            self.targets.len() - 1
+        });
+        let host = address.ip().to_string();
+        self.targets[target].address = Address { host, port: address.port() };
+        self.connect(link, target, VecDeque::from([address]))
     }
 
     /// Returns the next resolved name, for [`Dialler::dial_resolved`].

@@ -279,6 +279,12 @@ impl Outbox for Links {
         link
     }
 
+    fn dial_address(&mut self, address: SocketAddr) -> LinkId {
+        let link = self.open(Wire::CRC, None);
+        self.actions.push_back(Action::DialAddress { address, link });
+        link
+    }
+
     fn awaits_hosts(&self) -> bool {
         !self.spool.is_idle()
     }

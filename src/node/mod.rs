@@ -197,6 +197,8 @@ impl Node {
     }
 
     fn is_drained(&self) -> bool {
-        !self.links.spool.has_unacked() && self.links().all(|link| link.queue.is_empty())
+        !self.links.spool.has_unacked()
+            && !self.relay.is_waiting_for_children()
+            && self.links().all(|link| link.queue.is_empty())
     }
 }

@@ -332,8 +332,15 @@ impl Relay {
     pub fn stop(&mut self, now: Time, out: &mut impl Outbox) {
         self.is_stopping = true;
         let (peering, _, mut cx) = self.event(now, out);
+        peering.remove_own_users(&mut cx); // their quits come before the children leave
+        peering.move_children(&mut cx);
         peering.stop();
-        peering.remove_own_users(&mut cx);
+    }
+
+    /// Returns whether this server, which stops, waits for its children to join another server.
+    #[must_use]
+    pub fn is_waiting_for_children(&self) -> bool {
+        self.peering.is_waiting_for_children()
     }
 
     /// Handles the end of a link, for any reason.

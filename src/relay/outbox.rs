@@ -28,6 +28,8 @@ pub trait Outbox {
     fn close(&mut self, link: LinkId, reason: CloseReason);
     /// Opens a link to a parent, by its index in the list of parents.
     fn dial(&mut self, parent: usize) -> LinkId;
+    /// Opens a link to a server at an address, which is to become the parent.
+    fn dial_address(&mut self, address: SocketAddr) -> LinkId;
     /// Returns whether something waits for hosts that cannot be reached: if not,
     /// [`Outbox::host_up`] is not called for hosts whose server is back.
     fn awaits_hosts(&self) -> bool;

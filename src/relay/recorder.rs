@@ -95,6 +95,12 @@ impl Outbox for Recorder {
         LinkId { index: 100 + self.dialled, generation: 1 }
     }
 
+    fn dial_address(&mut self, address: SocketAddr) -> LinkId {
+        let link = self.dial(0);
+        self.record(link, format!("dial {address}"));
+        link
+    }
+
     fn awaits_hosts(&self) -> bool {
         false
     }

@@ -4,6 +4,7 @@ mod churn;
 mod contested_ids;
 mod scenarios;
 mod slow_readers;
+mod stopping;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -75,6 +76,8 @@ struct ClientView {
     /// Whether it is an adjacent server, which receives registrations of servers too.
     allows_servers: bool,
     users: BTreeSet<u32>,
+    /// The users that quit, in order.
+    quits: Vec<u32>,
     chats: Vec<(u32, Vec<u8>)>,
     statuses: Vec<(u16, String)>,
 }
@@ -95,6 +98,7 @@ impl ClientView {
                 }
                 Message::ClientQuit { source, .. } => {
                     assert!(self.users.remove(&source.0), "{source} quit and was never announced");
+                    self.quits.push(source.0);
                 }
                 // The chat by which a server asks whether this neighbour lives.
                 Message::Chat { destination: HostId::NONE, .. } if self.allows_servers => {}

@@ -173,13 +173,15 @@ impl NodeFuzz {
         let Self { node, now, links, .. } = self;
         match action {
             // The script plays the parent on a free link.
-            Action::Dial { link, .. } => match links.iter_mut().find(|slot| slot.is_none()) {
-                Some(slot) => {
-                    *slot = Some((link, LinkObserver::new(Wire::CRC)));
-                    node.dialled(*now, link, &Origin::default());
+            Action::Dial { link, .. } | Action::DialAddress { link, .. } => {
+                match links.iter_mut().find(|slot| slot.is_none()) {
+                    Some(slot) => {
+                        *slot = Some((link, LinkObserver::new(Wire::CRC)));
+                        node.dialled(*now, link, &Origin::default());
+                    }
+                    None => node.closed(*now, link, &CloseReason::PeerClosed),
                 }
-                None => node.closed(*now, link, &CloseReason::PeerClosed),
-            },
+            }
             Action::Close { link, reason } => {
                 node.closed(*now, link, &reason);
                 for slot in links {

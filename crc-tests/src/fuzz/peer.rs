@@ -82,10 +82,12 @@ impl PeerFuzz {
     fn apply_action(&mut self, action: Action) {
         let Self { peer, now, links } = self;
         match action {
-            Action::Dial { link, .. } => match links.iter_mut().find(|slot| slot.is_none()) {
-                Some(free_slot) => *free_slot = Some(link),
-                None => peer.closed(*now, link, &CloseReason::PeerClosed),
-            },
+            Action::Dial { link, .. } | Action::DialAddress { link, .. } => {
+                match links.iter_mut().find(|slot| slot.is_none()) {
+                    Some(free_slot) => *free_slot = Some(link),
+                    None => peer.closed(*now, link, &CloseReason::PeerClosed),
+                }
+            }
             Action::Close { link, reason } => {
                 peer.closed(*now, link, &reason);
                 links.iter_mut().filter(|slot| **slot == Some(link)).for_each(|slot| *slot = None);

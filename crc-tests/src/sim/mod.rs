@@ -150,7 +150,10 @@ impl World {
         let identity = Identity { id: HostId(id), is_id_configured: id_is_chosen, name, info };
         let mail = self.stores.open(&label);
         let seed = self.net.rng.random();
-        let node = Some(Node::with_mail(identity, parents.len(), limits, &mail, seed));
+        let mut node = Node::with_mail(identity, parents.len(), limits, &mail, seed);
+        node.add_listener(Wire::CRC);
+        node.set_listen_port(run::port_of(self.servers.len()));
+        let node = Some(node);
         self.servers.push(Server { label, node, parents, ..Server::default() });
         self.drive(self.servers.len() - 1);
         self.servers.len() - 1

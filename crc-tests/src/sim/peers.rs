@@ -282,6 +282,7 @@ impl PeerWorld {
 
     fn apply_action(&mut self, index: usize, action: Action) {
         match action {
+            Action::DialAddress { .. } => unreachable!("peers dial their targets only"),
             Action::Dial { target, link } => {
                 let address = self.peers[index].targets[target].clone();
                 let at = self.net.now + self.net.random_delay();

@@ -1,8 +1,10 @@
 //! The event loop of the simulated network: delivers events, runs due timers, and applies the
 //! servers' actions.
 
+use std::net::SocketAddr;
+
 use crc::link::frame_decoder::FrameDecoder;
-use crc::link::{CloseReason, LinkId, Machine as _, Origin, Time};
+use crc::link::{CloseReason, LinkId, ListenerId, Machine as _, Origin, Time};
 use crc::node::{Action, Node};
 use crc::wires::Wire;
 use crc::wires::crc::codec;
@@ -71,6 +73,17 @@ impl Server {
             node.relay().check();
         }
     }
+}
+
+/// Returns the address of a server: each has an IP address and a port of its own.
+pub(super) fn address_of(server: usize) -> SocketAddr {
+    let [.., high, low] = server.to_be_bytes();
+    SocketAddr::from(([10, 0, high, low], port_of(server)))
+}
+
+/// Returns the port on which a server accepts connections.
+pub(super) fn port_of(server: usize) -> u16 {
+    3600 + u16::try_from(server % 1000).expect("less than a thousand")
 }
 
 impl World {
@@ -186,8 +199,15 @@ impl World {
             return self.handle_event(Event::Closed(end, reason));
         }
         let node = self.servers[server].node.as_mut().expect("a running child");
-        node.dialled(now, link, &Origin::default());
+        let origin = Origin { address: parent.map(address_of) };
+        node.dialled(now, link, &origin);
         self.drive(server);
+    }
+
+    /// Returns the label of the server at an address; empty if there is none.
+    fn label_at(&self, address: SocketAddr) -> String {
+        let at_address = (0..self.servers.len()).find(|&server| address_of(server) == address);
+        at_address.map_or_else(String::new, |server| self.servers[server].label.clone())
     }
 
     /// Connects an end with a server, unless that is stopping or does not speak the wire. Returns
@@ -195,7 +215,13 @@ impl World {
     pub(super) fn accept(&mut self, from: PipeEnd, server: usize, wire: Wire) -> bool {
         let now = self.net.now;
         if let Some(node) = self.servers[server].node.as_mut().filter(|node| !node.is_stopping()) {
-            let link = node.open_link(now, wire);
+            let link = match from {
+                PipeEnd::Server { server, .. } => {
+                    let origin = Origin { address: Some(address_of(server)) };
+                    node.accepted(now, ListenerId(0), &origin)
+                }
+                _ => node.open_link(now, wire),
+            };
             self.open_pipe(from, server, link, wire);
             return true;
         }
@@ -255,6 +281,12 @@ impl World {
         match action {
             Action::Dial { target: parent, link } => {
                 let label = self.servers[server].parents[parent].clone();
+                let at = now + self.net.random_delay();
+                self.net
+                    .schedule(at, Event::Dialled { from: PipeEnd::Server { server, link }, label });
+            }
+            Action::DialAddress { address, link } => {
+                let label = self.label_at(address);
                 let at = now + self.net.random_delay();
                 self.net
                     .schedule(at, Event::Dialled { from: PipeEnd::Server { server, link }, label });

@@ -14,6 +14,10 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
                     self.handle_dial_result(link, result);
                 }
             }
+            Action::DialAddress { address, link } => {
+                let result = self.dialler.dial_address(address, link);
+                self.handle_dial_result(link, result);
+            }
             Action::Close { link, reason } => {
                 self.write(link); // what the socket takes of the last bytes
                 self.closing.push((link, reason));

@@ -131,6 +131,7 @@ impl Peering {
             }
             Frame::Ping(ping) => self.on_ping(link, ping, cx),
             Frame::Pong(pong) => self.on_pong(link, pong, cx),
+            Frame::Move { replacement, address } => self.on_move(link, replacement, address, cx),
             Frame::Trace(trace) => self.handle_trace(link, trace, cx),
             Frame::TraceReply { result, trace } => self.handle_trace_reply(result, trace, cx),
             Frame::ReadsCutFrames(_)
@@ -139,7 +140,6 @@ impl Peering {
             | Frame::Commit { .. }
             | Frame::Refuse { .. }
             | Frame::Ack { .. }
-            | Frame::Move { .. }
             | Frame::FactsEnd { .. }
             | Frame::End => {}
         }

@@ -57,6 +57,7 @@ impl Peering {
             self.remove_host(host, b"", cx);
         }
         self.end_handshake(link, cx);
+        self.moved.remove(&link);
         self.stop_liveness(link, cx);
         self.stop_plain_liveness(link, cx);
         if let Some(state) = cx.topology.find_link(link)

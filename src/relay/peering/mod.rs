@@ -9,13 +9,14 @@ mod homes;
 mod join;
 mod leave;
 mod liveness;
+mod moving;
 mod plain;
 mod split;
 mod splits;
 mod trace;
 mod uplink;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -57,6 +58,8 @@ pub(super) struct Peering {
     grace_until: BTreeMap<HostId, Time>,
     /// The other instance with this server's id whose epoch this server has exceeded.
     exceeded_nonce: Option<u64>,
+    /// Children that have been asked to join another server.
+    moved: BTreeSet<LinkId>,
     traces: BTreeMap<u64, PendingTrace>,
     finished_traces: Vec<FinishedTrace>,
     /// For ids and for the delays between dials.
@@ -77,6 +80,7 @@ impl Peering {
             plain_timers: BTreeMap::new(),
             grace_until: BTreeMap::new(),
             exceeded_nonce: None,
+            moved: BTreeSet::new(),
             traces: BTreeMap::new(),
             finished_traces: Vec::new(),
             rng: StdRng::seed_from_u64(seed),

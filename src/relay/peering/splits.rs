@@ -125,6 +125,11 @@ impl Splits {
         Some(split.until)
     }
 
+    /// Returns whether messages wait in any split.
+    pub(super) fn has_deferred(&self) -> bool {
+        self.by_id.values().any(|split| split.deferred_bytes > 0)
+    }
+
     /// Returns the destinations of the messages that wait in a split, by id.
     pub(super) fn deferred_ids(&self, split: SplitId) -> Vec<HostId> {
         let split = self.by_id.get(&split);
