@@ -123,7 +123,6 @@ impl Network {
 
     fn carry_out(&mut self, server: usize, action: Action) {
         match action {
-            Action::DialAddress { .. } => {} // in memory, servers have no addresses
             Action::Dial { link, .. } => {
                 let parent = server - 1;
                 let end = self.accept(parent);
@@ -146,7 +145,11 @@ impl Network {
                 }
             }
             // Nothing waits outside the nodes, and a pipe in memory does not fail silently.
-            Action::Keepalive { .. } | Action::Resume { .. } | Action::Shutdown => {}
+            // In memory, servers have no addresses and no sockets.
+            Action::DialAddress { .. }
+            | Action::Keepalive { .. }
+            | Action::Resume { .. }
+            | Action::Shutdown => {}
         }
     }
 

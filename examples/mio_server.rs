@@ -158,8 +158,9 @@ impl Server {
                             self.node.on_store_reply(self.now(), reply);
                         }
                     }
-                    Action::Keepalive { .. } => {} // its sockets wait for TCP alone
-                    Action::Dial { .. } | Action::DialAddress { .. } => {} // it has no parent
+                    // Its sockets wait for TCP alone, and it has no parent.
+                    Action::Keepalive { .. } | Action::Dial { .. } | Action::DialAddress { .. } => {
+                    }
                     Action::Shutdown => return Ok(false),
                 }
             } else if let Some(link) = self.node.poll_unsent() {

@@ -12,7 +12,6 @@ use crate::limits::OPERATOR_TRACE_TIMEOUT;
 use crate::link::Time;
 use crate::node::Node;
 use crate::relay::TraceReport;
-use crate::relay::extension::TraceResult;
 
 /// A trace whose answer has not come yet.
 #[derive(Debug)]

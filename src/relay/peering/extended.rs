@@ -5,43 +5,19 @@
 //! to the home. A fact carries the digest of the home's hosts. A server whose own digest differs
 //! asks for them, and the neighbour sends all of them: what is not among them has left.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use super::Peering;
 use super::facts::send_all_facts;
 use super::homes::server_over;
 use crate::id::HostId;
-use crate::link::{CloseReason, LinkId, Time};
+use crate::link::{CloseReason, LinkId};
 use crate::relay::cx::RelayCx;
-use crate::relay::extension::{Frame, ServerFact};
+use crate::relay::extension::Frame;
 use crate::relay::message::Registration;
 use crate::relay::outbox::Outbox;
 use crate::relay::send;
 use crate::relay::topology::{HostSet, Role};
-
-/// The state of an extended link.
-#[derive(Debug)]
-pub(super) struct ExtendedLink {
-    /// The fact whose registration follows.
-    expected_server: Option<ServerFact>,
-    /// The home and the stamps of the registrations that follow.
-    expected_hosts: (HostId, VecDeque<u64>),
-    /// Number of digests in a row that differ from those of this server.
-    pub(super) mismatches: u32,
-    /// When the link was attached.
-    pub(super) since: Time,
-    /// Port on which the neighbour accepts servers; 0 if there is none.
-    listen_port: u16,
-}
-
-impl ExtendedLink {
-    /// Creates the state of a link that is attached now.
-    pub(super) fn new(now: Time) -> Self {
-        let expected_hosts = (HostId::NONE, VecDeque::new());
-        Self { expected_server: None, expected_hosts, mismatches: 0, since: now, listen_port: 0 }
-    }
-}
 
 impl Peering {
     /// Records the port that the neighbour has named in HELLO or OFFER.

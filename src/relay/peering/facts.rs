@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 
 use super::Peering;
-use super::extended::ExtendedLink;
 use super::homes::server_over;
+use super::link::ExtendedLink;
 use crate::id::HostId;
 use crate::link::{CloseReason, LinkId};
 use crate::printable::Printable;

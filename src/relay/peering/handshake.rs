@@ -156,7 +156,7 @@ impl Peering {
             (Some(Handshake::Introduced { introduction, .. }), Frame::Offer(hello))
                 if is_uplink && is_of(&introduction, source, hello, cx.topology) =>
             {
-                self.accept_offer(link, introduction, *hello, cx);
+                self.accept_offer(link, &introduction, *hello, cx);
             }
             (Some(Handshake::Offered { introduction, hello }), Frame::Commit { epoch, known })
                 if source == introduction.id =>
@@ -264,7 +264,7 @@ impl Peering {
     fn accept_offer<O: Outbox>(
         &mut self,
         link: LinkId,
-        introduction: Introduction,
+        introduction: &Introduction,
         hello: Hello,
         cx: &mut RelayCx<'_, O>,
     ) {
@@ -282,7 +282,7 @@ impl Peering {
         let commit = Frame::Commit { epoch: committed, known };
         send::send_extension(cx.topology, link, &commit, cx.out);
         self.apply_changes(vec![change], None, id, cx);
-        let neighbour = neighbour_fact(&introduction, &hello, hello.epoch);
+        let neighbour = neighbour_fact(introduction, &hello, hello.epoch);
         self.uplink.on_registered(cx.now, link);
         self.attach(link, &introduction.registration(), committed, neighbour, cx);
         self.set_neighbour_port(link, hello.port);

@@ -8,6 +8,7 @@ mod handshake;
 mod homes;
 mod join;
 mod leave;
+mod link;
 mod liveness;
 mod moving;
 mod plain;
@@ -25,8 +26,8 @@ pub(super) use self::splits::DeferredMessage;
 pub use self::trace::TraceReport;
 
 use self::claims::Claims;
-use self::extended::ExtendedLink;
 use self::handshake::Handshake;
+use self::link::ExtendedLink;
 use self::liveness::Liveness;
 use self::splits::Splits;
 use self::trace::{FinishedTrace, PendingTrace};
