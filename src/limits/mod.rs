@@ -205,6 +205,10 @@ pub const UPLINK_REFUSED_RETRY_DELAY: Duration = Duration::from_secs(60);
 /// silent link.
 pub const RENUMBER_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Time for which a parent that gave no sign is not dialled again: long enough for another parent
+/// to be tried first, and short for a server that has only one.
+pub const SILENT_PARENT_DELAY: Duration = Duration::from_secs(1);
+
 /// Time for which a server that stops waits for its send queues to be sent.
 pub const SHUTDOWN_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -47,6 +47,8 @@ pub enum CloseReason {
     PeerClosed,
     /// An I/O error, such as a reset or a failed dial.
     Io(String),
+    /// The machine at the other end has acknowledged nothing for too long.
+    TimedOut,
     /// The input violates the wire's protocol.
     ProtocolError(String),
     /// The registration has an id that is never valid.
@@ -117,7 +119,7 @@ impl CloseReason {
             Self::RoutingLoop(id) => format!("a loop: server {id} can be reached already"),
             Self::Moved(id) => format!("joining server {id} instead"),
             Self::IdTaken(id) => format!("id {id} is taken"),
-            Self::Silent { .. } => "no answer".to_owned(),
+            Self::Silent { .. } | Self::TimedOut => "no answer".to_owned(),
             Self::IdRefused(id) => format!("the parent refused id {id}"),
             Self::LateHello => "HELLO came too late".to_owned(),
             Self::Renumbered => "this server takes another id".to_owned(),
@@ -150,6 +152,7 @@ impl fmt::Display for CloseReason {
             Self::IdRefused(id) => write!(f, "the parent refused id {id}"),
             Self::Moved(id) => write!(f, "the server stops; joining server {id} instead"),
             Self::IdTaken(id) => write!(f, "another host registered id {id} earlier"),
+            Self::TimedOut => f.write_str("the other machine does not answer"),
             Self::Silent { silence } => write!(f, "no answer for {} s", silence.as_secs()),
             Self::LateHello => {
                 f.write_str("the neighbour speaks the extension after all; joining again")

@@ -181,6 +181,13 @@ impl Connection {
                     ReadOutcome::WouldBlock
                 }
                 ErrorKind::Interrupted => ReadOutcome::Bytes { count: 0, has_more: true },
+                // The system names the last error on the way, if it knows one.
+                ErrorKind::TimedOut
+                | ErrorKind::HostUnreachable
+                | ErrorKind::NetworkUnreachable => {
+                    self.is_readable = false;
+                    ReadOutcome::Closed(CloseReason::TimedOut)
+                }
                 _ => {
                     self.is_readable = false;
                     ReadOutcome::Closed(CloseReason::Io(error.to_string()))

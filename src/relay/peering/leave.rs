@@ -89,7 +89,12 @@ impl Peering {
             }
         }
         if self.uplink.has_link(link) {
-            self.uplink.on_closed(cx.now, &mut self.rng);
+            match reason {
+                CloseReason::Silent { .. } | CloseReason::TimedOut => {
+                    self.uplink.on_silent(cx.now, &mut self.rng);
+                }
+                _ => self.uplink.on_closed(cx.now, &mut self.rng),
+            }
         }
     }
 

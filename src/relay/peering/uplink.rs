@@ -8,7 +8,7 @@ use std::time::Duration;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
-use crate::limits::{RENUMBER_INTERVAL, UPLINK_REFUSED_RETRY_DELAY};
+use crate::limits::{RENUMBER_INTERVAL, SILENT_PARENT_DELAY, UPLINK_REFUSED_RETRY_DELAY};
 use crate::link::{LinkId, Redial, Time};
 
 /// The link of an uplink.
@@ -71,6 +71,13 @@ impl Uplink {
         self.redial.failed(now, rng);
     }
 
+    /// Handles the end of a link on which the parent gave no sign: the next parent is dialled first,
+    /// since this one would most likely not answer either.
+    pub(super) fn on_silent(&mut self, now: Time, rng: &mut StdRng) {
+        self.state = State::Down;
+        self.redial.refused(now, SILENT_PARENT_DELAY, rng);
+    }
+
     /// Stops dialling for good.
     pub(super) fn stop(&mut self) {
         self.state = State::Down;
@@ -102,6 +109,19 @@ mod tests {
 
     use super::*;
     use crate::limits::REDIAL_BACKOFF_MAX;
+
+    #[test]
+    fn parent_that_gave_no_sign_is_dialled_after_the_next_one() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let now = Time::from_start(Duration::from_secs(100));
+        for (parent_count, at_once, later) in [(2, Some(1), Some(1)), (1, None, Some(0))] {
+            let mut uplink = Uplink::new(parent_count);
+            uplink.on_registered(Time::default(), LinkId { index: 1, generation: 1 });
+            uplink.on_silent(now, &mut rng);
+            assert_eq!(uplink.due_parent(now), at_once);
+            assert_eq!(uplink.due_parent(now + SILENT_PARENT_DELAY), later);
+        }
+    }
 
     #[test]
     fn fallback_parents_are_dialled_at_once_and_the_first_again_after_a_wait() {
