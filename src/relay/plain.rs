@@ -18,6 +18,9 @@ const QUIT_HEADER_BYTES: usize = 9;
 /// Size of a registration frame without name and info, in bytes.
 const REGISTRATION_HEADER_BYTES: usize = 12;
 
+/// Maximum length of a piece of mail, in bytes: leaves room for the header and for `Mail from ID: `.
+const MAIL_PIECE_BYTES_MAX: usize = 960;
+
 /// The reason for which a chat is not sent to a plain neighbour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unreadable {
@@ -76,6 +79,22 @@ pub(super) fn name_and_info<'a>(registration: &Registration<'a>) -> (Cow<'a, [u8
     (name, info)
 }
 
+/// Splits the text of a mail into pieces that a plain neighbour reads, also with the name of the
+/// sender before them.
+pub(super) fn mail_pieces(text: &[u8]) -> Vec<Vec<u8>> {
+    let text = String::from_utf8_lossy(text);
+    let mut pieces = Vec::new();
+    let mut rest = &*text;
+    loop {
+        let (piece, after) = rest.split_at(rest.floor_char_boundary(MAIL_PIECE_BYTES_MAX));
+        pieces.push(piece.as_bytes().to_vec());
+        rest = after;
+        if rest.is_empty() {
+            return pieces;
+        }
+    }
+}
+
 /// Replaces what is not UTF-8 by U+FFFD, and cuts the text to at most `bytes_max` bytes.
 fn readable(text: &[u8], bytes_max: usize) -> Cow<'_, [u8]> {
     match String::from_utf8_lossy(text) {
@@ -109,6 +128,15 @@ mod tests {
         assert_eq!(quit_text("ü".repeat(600).as_bytes()).len(), 1014);
         assert_eq!(status_text("xüü".repeat(400).as_bytes()).len(), 1008);
         assert_eq!(quit_text(&[0xFF; 600]).len(), 1014);
+    }
+
+    #[test]
+    fn mail_is_split_between_characters() {
+        assert_eq!(mail_pieces(b""), [b""]);
+        let pieces = mail_pieces("xü".repeat(1000).as_bytes());
+        assert_eq!(pieces.concat(), "xü".repeat(1000).as_bytes());
+        assert_eq!(pieces.iter().map(Vec::len).collect::<Vec<_>>(), [960, 960, 960, 120]);
+        assert_eq!(mail_pieces(b"Hi \xFF"), ["Hi \u{FFFD}".as_bytes()]);
     }
 
     #[test]

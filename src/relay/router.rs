@@ -1,6 +1,7 @@
 //! [`Router`]: chats, statuses, quits and mail, each sent on over the first link of its
 //! destination.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use super::announcements::Announcements;
@@ -11,6 +12,7 @@ use super::message::{HostKind, StatusCode};
 use super::notice::Notice;
 use super::outbox::Outbox;
 use super::peering::{DeferredMessage, Peering};
+use super::plain;
 use super::topology::{FirstLink, Refusal, Role, SplitId, Topology};
 use crate::id::{HostId, WideId};
 use crate::limits::{STATUS_UPDATE_BYTES_MAX, STATUS_UPDATES_MAX};
@@ -204,11 +206,13 @@ fn forward_status<O: Outbox>(
     text: &[u8],
     cx: &mut RelayCx<'_, O>,
 ) {
+    let mail = parse_mail_text(text).filter(|_| code == StatusCode::MAIL);
     if !cx.topology.link(next_hop).is_user() {
-        cx.send_status(next_hop, (source, destination), code, text);
-    } else if code == StatusCode::MAIL
-        && let Some((sender, mail_text)) = parse_mail_text(text)
-    {
+        match mail {
+            Some(mail) => send_mail_status(next_hop, (source, destination), mail, cx),
+            None => cx.send_status(next_hop, (source, destination), code, text),
+        }
+    } else if let Some((sender, mail_text)) = mail {
         deliver_mail(next_hop, sender, destination, mail_text, cx);
     } else {
         let server = cx.topology.own_id();
@@ -313,15 +317,41 @@ pub(super) fn forward_mail<O: Outbox>(
         let host = cx.topology.hosts().get(source)?;
         Some(cx.topology.next_hop(host)? != link)
     };
-    if let Some(source) = sender_host.filter(|&source| is_on_this_side(source) == Some(true)) {
+    let chat_source = sender_host.filter(|&source| is_on_this_side(source) == Some(true));
+    if let Some(source) = chat_source {
         cx.introduce(source, link);
-        cx.send_chat(link, source, destination, text);
+        for piece in mail_pieces(link, text, cx) {
+            cx.send_chat(link, source, destination, &piece);
+        }
     } else {
-        let text = encode_mail_text(sender, text);
-        let (source, code) = (cx.topology.own_id(), StatusCode::MAIL);
-        cx.send_status(link, (source, destination), code, &text);
+        send_mail_status(link, (cx.topology.own_id(), destination), (sender, text), cx);
     }
     Some(link)
+}
+
+/// Sends mail over a link to a server, as statuses that name its sender.
+fn send_mail_status<O: Outbox>(
+    link: LinkId,
+    ids: (HostId, HostId),
+    (sender, text): (WideId, &[u8]),
+    cx: &mut RelayCx<'_, O>,
+) {
+    for piece in mail_pieces(link, text, cx) {
+        cx.send_status(link, ids, StatusCode::MAIL, &encode_mail_text(sender, &piece));
+    }
+}
+
+/// Returns the text of mail, in pieces if a plain server at the other end reads no longer ones.
+fn mail_pieces<'a, O: Outbox>(
+    link: LinkId,
+    text: &'a [u8],
+    cx: &RelayCx<'_, O>,
+) -> Vec<Cow<'a, [u8]>> {
+    if cx.announcements.is_guarded(link) {
+        plain::mail_pieces(text).into_iter().map(Cow::Owned).collect()
+    } else {
+        vec![Cow::Borrowed(text)]
+    }
 }
 
 /// Delivers mail to an adjacent user, after the registration of its sender if that is online.
