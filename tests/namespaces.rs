@@ -3,7 +3,7 @@
 //!
 //! The test needs root and iproute2, and says so where it is skipped. Everything that it creates is
 //! in namespaces of its own, which are removed at the end. With `CRC_NAMESPACES_FULL` set, every
-//! link is cut by silence with the default times, which takes five minutes; without it, one link
+//! link is cut by silence with the default times, which takes three minutes; without it, one link
 //! with shorter times. `docs/TESTING.md` has the command.
 
 use std::fmt::Write as _;

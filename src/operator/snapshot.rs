@@ -189,6 +189,7 @@ pub(super) struct Refused {
     pub(super) false_source: u32,
     pub(super) taken_id: u32,
     pub(super) unknown_id: u32,
+    pub(super) unreadable: u32,
 }
 
 impl LinkEntry {
@@ -216,6 +217,7 @@ impl LinkEntry {
                 false_source: refusals.false_sources,
                 taken_id: refusals.taken_ids,
                 unknown_id: refusals.unknown_ids,
+                unreadable: refusals.unreadable,
             },
             bytes_in: traffic.bytes_in,
             bytes_out: traffic.bytes_out,

@@ -141,6 +141,7 @@ impl<O: Outbox> RelayCx<'_, O> {
     fn refuse_chat(&mut self, sender: HostId, destination: HostId, reason: Unreadable) {
         let host = self.topology.hosts().get(sender);
         let Some(link) = host.and_then(|host| self.topology.next_hop(host)) else { return };
+        self.topology.count_refusal(link, Refusal::Unreadable);
         let text = format!("Not delivered to ID {destination}: its server does not read {reason}");
         let (source, code) = (self.topology.own_id(), StatusCode::NOT_DELIVERED);
         self.send_answer(link, sender, &Notice::Status { source, code, text: text.as_bytes() });

@@ -163,6 +163,7 @@ mod tests {
     use crate::limits::{Limits, PING_INTERVAL, TRACE_TIMEOUT};
     use crate::relay::extension::{Frame, Hop, Ping, Trace};
     use crate::relay::message::HostKind::{Server, User};
+    use crate::relay::message::Message;
     use crate::relay::recorder::{Bench, link_id, registration};
 
     /// Server 2 on link 2, with server 3 behind it and server 4 behind that; user 101 on link 1.
@@ -236,7 +237,11 @@ mod tests {
         bench.chat(1, 101, 7);
         bench.chat(1, 101, 8);
         bench.chat(1, 102, 101);
-        let expected = Refusals { false_sources: 1, taken_ids: 0, unknown_ids: 2 };
+        bench.join(5, Server, 5);
+        bench.receive(5, &registration(User, 105, 5));
+        let (source, destination) = (HostId(101), HostId(105));
+        bench.receive(1, &Message::Chat { source, destination, text: &[b'x'; 2000] });
+        let expected = Refusals { false_sources: 1, taken_ids: 0, unknown_ids: 2, unreadable: 1 };
         assert_eq!(link_report(&bench, 1).refusals, expected);
         bench.relay.accepted(bench.now, link_id(6), &mut bench.out);
         bench.receive(6, &registration(User, 101, 0));

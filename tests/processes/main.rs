@@ -125,7 +125,8 @@ fn signal_flushes_queues_and_exits_with_code_0() {
 fn second_signal_ends_the_server_without_flushing() {
     let mut one = Server::start(&["--id", "1", "--server-queue", "80000000"]);
     let (mut neighbour, mut frodo) = (one.connect(), one.connect());
-    neighbour.send(&server(2, "two", ""));
+    let reads_cut_frames = status(2, u32::MAX, 0xC700, "");
+    neighbour.send(&[server(2, "two", ""), reads_cut_frames].concat());
     neighbour.send(&registration(crc::relay::message::HostKind::User, 102, 2, "sam", ""));
     one.wait_for_hosts(&[2, 102]);
     frodo.send(&user(101, "frodo", ""));

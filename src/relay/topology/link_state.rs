@@ -52,6 +52,8 @@ pub struct Refusals {
     pub taken_ids: u32,
     /// Chats and statuses to an id that nobody has, or that is behind the same link.
     pub unknown_ids: u32,
+    /// Chats that the plain neighbour on the path does not read.
+    pub unreadable: u32,
 }
 
 /// The reason for which a frame is refused, apart from its source.
@@ -59,6 +61,7 @@ pub struct Refusals {
 pub(in crate::relay) enum Refusal {
     TakenId,
     UnknownId,
+    Unreadable,
 }
 
 impl Subtree {

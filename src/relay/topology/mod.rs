@@ -261,6 +261,7 @@ impl Topology {
         let count = match refusal {
             Refusal::TakenId => &mut refusals.taken_ids,
             Refusal::UnknownId => &mut refusals.unknown_ids,
+            Refusal::Unreadable => &mut refusals.unreadable,
         };
         *count = count.saturating_add(1);
     }
