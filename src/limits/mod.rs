@@ -197,7 +197,11 @@ pub const REDIAL_BACKOFF_MIN: Duration = Duration::from_millis(200);
 /// Upper bound of every delay before dialling again.
 pub const REDIAL_BACKOFF_MAX: Duration = Duration::from_secs(4);
 
-/// Minimum delay before a server dials a parent again that refused it for its id or for a loop.
+/// Minimum delay before a server dials a parent again to which it is connected already. What showed
+/// the loop may be out of date: twice the grace of a split, after which it is not.
+pub const UPLINK_LOOP_RETRY_DELAY: Duration = Duration::from_secs(10);
+
+/// Minimum delay before a server dials a parent again that refused it for its id.
 pub const UPLINK_REFUSED_RETRY_DELAY: Duration = Duration::from_secs(60);
 
 /// Time after which a server without a chosen id takes another one if it is refused again. Some

@@ -34,8 +34,8 @@ pub(super) struct Introduction {
 /// The state of a link to a server between its registration and its role.
 #[derive(Debug)]
 pub(super) enum Handshake {
-    /// The next frame decides which protocol the neighbour speaks. A parent that has sent no frame
-    /// `until` then is plain.
+    /// The next frame decides which protocol the neighbour speaks. With `until`, the neighbour is
+    /// expected to speak the extension, and is plain if it has sent no frame by then.
     Introduced { introduction: Introduction, until: Option<Time> },
     /// This server asks the network whether another server with the id of the neighbour is alive.
     Probing { introduction: Introduction, hello: Hello, token: u64, until: Time },
@@ -104,22 +104,24 @@ impl Peering {
         }
         self.end_handshake(link, cx);
         let introduction = Introduction::new(registration);
-        let until = self.is_uplink(link).then(|| cx.now + OFFER_TIMEOUT);
+        // A server that has spoken the extension before will do so again.
+        let is_extended = cx.topology.server_key(registration.source).is_some();
+        let must_wait = self.is_uplink(link) || is_extended;
+        let until = must_wait.then(|| cx.now + OFFER_TIMEOUT);
         if let Some(until) = until {
             cx.timers.insert(until, Timer::Offer(link));
         }
         self.handshakes.insert(link, Handshake::Introduced { introduction, until });
     }
 
-    /// Handles that all input of a link has been handled: a server that has dialled and has sent
-    /// nothing behind its registration speaks plain CRC. A parent may have been cut off from its
-    /// OFFER, which is waited for.
+    /// Handles that all input of a link has been handled: a server that has sent nothing behind its
+    /// registration speaks plain CRC, unless it is expected to speak the extension.
     pub(in crate::relay) fn on_input_end<O: Outbox>(
         &mut self,
         link: LinkId,
         cx: &mut RelayCx<'_, O>,
     ) {
-        if !self.is_uplink(link) {
+        if let Some(Handshake::Introduced { until: None, .. }) = self.handshakes.get(&link) {
             self.settle_as_plain(link, cx);
         }
     }

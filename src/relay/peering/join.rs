@@ -235,9 +235,9 @@ impl Peering {
     ) {
         log::warn!(
             "the parent is server {parent}, which this server is connected to already: joining it \
-             would close a loop; asking again in a minute"
+             would close a loop; asking again in ten seconds"
         );
-        self.uplink.on_refused(cx.now, &mut self.rng);
+        self.uplink.on_loop(cx.now, &mut self.rng);
         cx.out.close(link, CloseReason::RoutingLoop(parent));
     }
 

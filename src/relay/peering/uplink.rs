@@ -8,7 +8,9 @@ use std::time::Duration;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
-use crate::limits::{RENUMBER_INTERVAL, SILENT_PARENT_DELAY, UPLINK_REFUSED_RETRY_DELAY};
+use crate::limits::{
+    RENUMBER_INTERVAL, SILENT_PARENT_DELAY, UPLINK_LOOP_RETRY_DELAY, UPLINK_REFUSED_RETRY_DELAY,
+};
 use crate::link::{LinkId, Redial, Time};
 
 /// The link of an uplink.
@@ -85,11 +87,22 @@ impl Uplink {
     }
 
     /// Handles a refusal by the parent: the next parent is dialled at once, and this one again after
-    /// [`UPLINK_REFUSED_RETRY_DELAY`], with jitter so that refused servers do not dial in step.
+    /// [`UPLINK_REFUSED_RETRY_DELAY`].
     pub(super) fn on_refused(&mut self, now: Time, rng: &mut StdRng) {
-        let jitter = rng.random_range(Duration::ZERO..=UPLINK_REFUSED_RETRY_DELAY / 10);
+        self.leave_out(now, UPLINK_REFUSED_RETRY_DELAY, rng);
+    }
+
+    /// Handles that the link to the parent would close a loop: the next parent is dialled at once,
+    /// and this one again after [`UPLINK_LOOP_RETRY_DELAY`].
+    pub(super) fn on_loop(&mut self, now: Time, rng: &mut StdRng) {
+        self.leave_out(now, UPLINK_LOOP_RETRY_DELAY, rng);
+    }
+
+    /// Leaves the parent out for `delay`, with jitter so that servers do not dial in step.
+    fn leave_out(&mut self, now: Time, delay: Duration, rng: &mut StdRng) {
+        let jitter = rng.random_range(Duration::ZERO..=delay / 10);
         self.state = State::Down;
-        self.redial.refused(now, UPLINK_REFUSED_RETRY_DELAY + jitter, rng);
+        self.redial.refused(now, delay + jitter, rng);
     }
 
     /// Returns whether this server may take another id, and records that it does. Granted once in
