@@ -185,17 +185,38 @@ pub const SPLIT_BATCH_INTERVAL: Duration = Duration::from_millis(1);
 /// Time for which hosts that should leave stay for links without room for their quits.
 pub const SPLIT_STALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Maximum size of the messages that wait for the hosts behind one lost link, in bytes.
-pub const SPLIT_DEFERRED_BYTES_MAX: usize = 256 * 1024;
+/// Maximum size of the messages that wait for the hosts of one split, in bytes. Some thousand chats
+/// a second wait for the whole default grace, and the queue of the link over which the hosts come
+/// back has room for them, beside what the lost link had not delivered.
+pub const SPLIT_DEFERRED_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Maximum size of the messages that wait for lost hosts in all splits together, in bytes: half of
+/// the queue of a link, since one link may bring the hosts of several splits back.
+pub const SPLITS_DEFERRED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Size of a deferred message apart from its text, in bytes: about the memory that it takes.
 pub const SPLIT_DEFERRED_OVERHEAD_BYTES: usize = 64;
+
+/// Number of bytes that another crc server has handled after which it acknowledges them: as much as
+/// is read at a time, so that acknowledgements cost nothing beside the reads.
+pub const ACK_INTERVAL_BYTES: u64 = READ_BYTES_PER_TURN as u64;
+
+/// Divides the maximum length of a queue: that much more than the excess is given up when kept bytes
+/// exceed it, so that it does not happen at every write.
+pub const KEPT_BYTES_SLACK_DIVISOR: usize = 8;
+
+/// Maximum number of lost links whose counts of handled bytes are remembered.
+pub const LOST_LINKS_MAX: usize = 1024;
 
 /// Lower bound of the first delay before dialling again.
 pub const REDIAL_BACKOFF_MIN: Duration = Duration::from_millis(200);
 
 /// Upper bound of every delay before dialling again.
 pub const REDIAL_BACKOFF_MAX: Duration = Duration::from_secs(4);
+
+/// Time after the loss of a stable connection during which the delays before dialling stay below
+/// four times [`REDIAL_BACKOFF_MIN`]: as long as the default grace.
+pub const REDIAL_HASTE: Duration = SPLIT_GRACE;
 
 /// Minimum delay before a server dials a parent again to which it is connected already. What showed
 /// the loop may be out of date: twice the grace of a split, after which it is not.

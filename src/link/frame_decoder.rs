@@ -23,10 +23,13 @@ pub enum Flow {
 /// How far a stream was decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decoded {
-    /// All bytes were decoded or dropped.
+    /// All bytes were decoded; an incomplete frame waits for its rest.
     All,
     /// Up to these bytes, which begin with the frame that was deferred.
     Deferred(Vec<u8>),
+    /// Up to a frame that stopped it. That frame and all that followed were dropped: this number of
+    /// bytes.
+    Dropped(usize),
 }
 
 /// The wire of a [`FrameDecoder`]: the length of frames, and what is done with them.
@@ -73,6 +76,12 @@ impl FrameDecoder {
     #[must_use]
     pub fn has_partial_frame(&self) -> bool {
         self.partial.is_some()
+    }
+
+    /// Returns the number of bytes of the incomplete frame.
+    #[must_use]
+    pub fn partial_bytes(&self) -> usize {
+        self.partial.as_ref().map_or(0, |partial| partial.bytes.len())
     }
 
     /// Decodes the next bytes of the stream, and calls `on_frame` with every frame that is
@@ -134,7 +143,7 @@ impl FrameDecoder {
             partial.clear();
             *spare_buffer = self.partial.take();
             if flow == Flow::Stop {
-                return Ok(Decoded::All);
+                return Ok(Decoded::Dropped(len + bytes.len()));
             }
         }
         while !bytes.is_empty()
@@ -144,7 +153,7 @@ impl FrameDecoder {
             let consumed = match handler.on_frame(bytes, len) {
                 Flow::Continue => len,
                 Flow::ContinueAfter(consumed) => consumed,
-                Flow::Stop => return Ok(Decoded::All),
+                Flow::Stop => return Ok(Decoded::Dropped(bytes.len())),
                 Flow::Defer => return Ok(Decoded::Deferred(bytes.to_vec())),
             };
             bytes = &bytes[consumed..];

@@ -15,7 +15,7 @@ use std::fmt;
 pub use self::life_cycle::LifeCycle;
 pub use self::machine::{Action, DirectWrite, Keepalive, ListenerId, Machine, Origin};
 pub use self::redial::Redial;
-pub use self::send_queue::{Buffer, SendQueue};
+pub use self::send_queue::{Buffer, SendQueue, Unacknowledged};
 pub use self::table::{BufferPool, LinkTable, QueuedLink};
 pub use self::time::Time;
 

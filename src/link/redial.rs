@@ -6,7 +6,7 @@ use rand::RngExt as _;
 use rand::rngs::StdRng;
 
 use super::Time;
-use crate::limits::{LINK_STABLE_AFTER, REDIAL_BACKOFF_MAX, REDIAL_BACKOFF_MIN};
+use crate::limits::{LINK_STABLE_AFTER, REDIAL_BACKOFF_MAX, REDIAL_BACKOFF_MIN, REDIAL_HASTE};
 
 /// The redial policy for a connection that one of several targets can provide.
 ///
@@ -14,7 +14,8 @@ use crate::limits::{LINK_STABLE_AFTER, REDIAL_BACKOFF_MAX, REDIAL_BACKOFF_MIN};
 /// round in which all targets failed by a random delay, whose upper bound doubles with each such
 /// round. A connection that was up for less than [`LINK_STABLE_AFTER`] counts as a failure of its
 /// target. After one that was up for longer, the first target is dialled next and the delays start
-/// from the minimum. A target that refused the connection is left out until a given time.
+/// from the minimum; for [`REDIAL_HASTE`] they stay short, so that a target which restarts is found
+/// within the grace of what was lost with the connection. A target that refused the connection is left out until a given time.
 #[derive(Debug)]
 pub struct Redial {
     /// For each target, the time until which it is left out.
@@ -28,6 +29,8 @@ pub struct Redial {
     next_at: Option<Time>,
     /// Time at which the attempt succeeded, while the connection is up.
     up_since: Option<Time>,
+    /// Time at which a connection ended that was up for long.
+    lost_at: Option<Time>,
 }
 
 impl Redial {
@@ -40,6 +43,7 @@ impl Redial {
             failed_rounds: 0,
             next_at: (target_count > 0).then(Time::default),
             up_since: None,
+            lost_at: None,
         }
     }
 
@@ -84,7 +88,7 @@ impl Redial {
     pub fn failed(&mut self, now: Time, rng: &mut StdRng) {
         let up_since = self.up_since.take();
         let first = if up_since.is_some_and(|since| now.since(since) >= LINK_STABLE_AFTER) {
-            self.failed_rounds = 0;
+            (self.failed_rounds, self.lost_at) = (0, Some(now));
             0
         } else {
             self.current_target + 1
@@ -117,7 +121,9 @@ impl Redial {
         // A round begins with the first target that is dialled after the last one.
         let begins_round = target == 0 || target >= count;
         self.current_target = target % count;
-        let wait = if begins_round { backoff(self.failed_rounds, rng) } else { Duration::ZERO };
+        let is_hasty = self.lost_at.is_some_and(|at| now.since(at) < REDIAL_HASTE);
+        let rounds = if is_hasty { self.failed_rounds.min(1) } else { self.failed_rounds };
+        let wait = if begins_round { backoff(rounds, rng) } else { Duration::ZERO };
         if begins_round {
             self.failed_rounds = self.failed_rounds.saturating_add(1);
         }

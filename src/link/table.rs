@@ -157,7 +157,7 @@ impl<L: QueuedLink> LinkTable<L> {
         let entry = entries.get_mut(id.index as usize).filter(|entry| entry.link.id() == id)?;
         let queue = entry.link.queue_mut();
         let len_before = queue.len();
-        if len_before == 0 {
+        if !queue.has_buffer() {
             queue.set_buffer(buffer_pool.take());
         }
         let result = enqueue(&mut entry.link);

@@ -115,6 +115,16 @@ impl Deliveries {
         !self.by_link.is_empty()
     }
 
+    /// Returns whether a message ends at this offset of a link's stream and counts as not sent.
+    pub(super) fn is_in_flight(&self, link: LinkId, end_offset: u64) -> bool {
+        !self.by_link.is_empty()
+            && self.addressees_on(link).into_iter().any(|to| {
+                let offsets = self.by_addressee.get(&to).map(|delivery| &delivery.end_offsets);
+                offsets
+                    .is_some_and(|ends| ends.binary_search_by_key(&end_offset, |it| it.0).is_ok())
+            })
+    }
+
     /// Returns the request for the next mail of an addressee. `last_append_id` is the id of the
     /// last message for it that the store was asked to append.
     pub(super) fn fetch(&mut self, to: WideId, last_append_id: u64) -> Option<StoreRequest> {

@@ -94,7 +94,7 @@ impl Link {
 
 impl Links {
     /// Appends the run of chats at the front of `bytes` to a link's queue, or writes it to the
-    /// link's socket if it is long and nothing tracks the offsets of the queue. A queue may exceed
+    /// link's socket if it is long and nothing keeps the queue's bytes or tracks their offsets. A queue may exceed
     /// its maximum by one read. Returns bytes and number of the frames, or `None` if the link
     /// speaks another wire or takes no output.
     #[inline]
@@ -119,7 +119,8 @@ impl Links {
             link.traffic.bytes_out += run_bytes as u64;
             link.traffic.frames_out += frames;
             let mut rest = &bytes[..run_bytes];
-            if run_bytes >= DIRECT_WRITE_BYTES_MIN && !spool.is_delivering() {
+            if run_bytes >= DIRECT_WRITE_BYTES_MIN && !spool.is_delivering() && !link.is_resumable()
+            {
                 rest = link.write_directly(rest, direct_write);
             }
             link.queue.tail().extend_from_slice(rest);

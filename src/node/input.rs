@@ -70,8 +70,13 @@ impl Node {
         link.decoder = decoder;
         link.traffic.frames_in += forwarded_frames;
         link.is_bursting = hosts_added >= BURST_HOSTS_MIN;
+        let is_ack_due = link.on_decoded(match &result {
+            Ok(Decoded::All) | Err(_) => 0,
+            Ok(Decoded::Dropped(bytes)) => *bytes,
+            Ok(Decoded::Deferred(rest)) => rest.len(),
+        });
         match result {
-            Ok(Decoded::All) => {}
+            Ok(Decoded::All | Decoded::Dropped(_)) => {}
             Ok(Decoded::Deferred(rest)) => {
                 link.deferred_input = Some(Box::new(rest));
                 if above_high_water {
@@ -79,6 +84,9 @@ impl Node {
                 }
             }
             Err(message) => self.links.close(id, CloseReason::ProtocolError(message)),
+        }
+        if is_ack_due {
+            self.relay.acknowledge(self.links.now, id, &mut self.links);
         }
     }
 
@@ -110,10 +118,14 @@ impl Node {
             session.on_frame(frame, cx, &mut effects);
         });
         let (mut frames, mut rest_bytes) = (1, 0);
+        self.links.frame_link = Some(id);
         let last = effects.len().saturating_sub(1);
         for (i, effect) in effects.into_iter().enumerate() {
             match effect {
-                Effect::Defer => return Flow::Defer,
+                Effect::Defer => {
+                    self.links.frame_link = None;
+                    return Flow::Defer;
+                }
                 Effect::Chat { from, to, text } => {
                     let rest = if i == last { rest } else { &[] };
                     (frames, rest_bytes) = self.forward_chats(id, (from, to), &text, rest);
@@ -121,7 +133,11 @@ impl Node {
                 effect => self.apply(id, effect),
             }
         }
+        self.links.frame_link = None;
         if let Some(link) = self.links.get_mut(id) {
+            if link.is_held_back {
+                return Flow::Defer;
+            }
             link.traffic.frames_in += frames;
         }
         Flow::ContinueAfter(len + rest_bytes)
@@ -133,7 +149,7 @@ impl Node {
         let Some(link) = self.links.live_mut(id) else {
             return;
         };
-        if link.unacked_mail > 0 || link.is_broadcasting || link.is_paused {
+        if link.unacked_mail > 0 || link.is_broadcasting || link.is_paused || link.is_held_back {
             return;
         }
         if above_high_water && link.deferred_input.is_some() {

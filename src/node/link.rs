@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::limits::Limits;
+use crate::limits::{ACK_INTERVAL_BYTES, Limits};
 use crate::link::QueuedLink;
 use crate::link::SendQueue;
 use crate::link::frame_decoder::FrameDecoder;
@@ -47,11 +47,24 @@ pub struct Link {
     pub(super) is_broadcasting: bool,
     /// Its input raised a queue above the high-water mark; the rest is handled in the next turn.
     pub(super) is_paused: bool,
-    /// Input that waits for one of the three above. Nothing more is read meanwhile.
+    /// A message for a lost host does not fit, and waits until the host can be reached or leaves.
+    pub(super) is_held_back: bool,
+    /// Input that waits for one of the four above. Nothing more is read meanwhile.
     #[expect(clippy::box_collection, reason = "every idle link has this, and hardly any uses it")]
     pub(super) deferred_input: Option<Box<Vec<u8>>>,
+    /// What has been handled, if the link resumes after it was lost.
+    pub(super) handled: Option<Box<Handled>>,
     /// When the session's timers run next.
     pub(super) timer: Option<Time>,
+}
+
+/// What has been handled on a link that resumes.
+#[derive(Debug, Default)]
+pub(super) struct Handled {
+    /// Number of bytes of whole frames that were handled.
+    pub(super) bytes: u64,
+    /// The last count that the other end was sent.
+    acknowledged_bytes: u64,
 }
 
 impl QueuedLink for Link {
@@ -79,6 +92,26 @@ impl Traffic {
 }
 
 impl Link {
+    /// Records that all bytes received so far have been handled but for `unhandled_bytes`. Returns
+    /// whether an acknowledgement is due.
+    #[inline]
+    pub(super) fn on_decoded(&mut self, unhandled_bytes: usize) -> bool {
+        let Some(handled) = &mut self.handled else { return false };
+        let partial_bytes = self.decoder.partial_bytes();
+        handled.bytes = self.traffic.bytes_in - (unhandled_bytes + partial_bytes) as u64;
+        let is_due = handled.bytes - handled.acknowledged_bytes >= ACK_INTERVAL_BYTES;
+        if is_due {
+            handled.acknowledged_bytes = handled.bytes;
+        }
+        is_due
+    }
+
+    /// Returns whether sent bytes are kept until they are acknowledged.
+    #[inline]
+    pub(super) fn is_resumable(&self) -> bool {
+        self.handled.is_some()
+    }
+
     /// Returns the link's id.
     #[must_use]
     pub fn id(&self) -> LinkId {

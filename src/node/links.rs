@@ -17,7 +17,7 @@ use crate::mail::Spool;
 use crate::names::Names;
 use crate::relay::message::{HostKind, Message};
 use crate::relay::notice::Notice;
-use crate::relay::{Host, Outbox, Relay};
+use crate::relay::{Host, Outbox, Relay, Unacknowledged};
 use crate::wires::{NoticeCx, Presence, Session, SessionCx, Wire};
 
 /// The links, with everything that their sessions share.
@@ -33,6 +33,8 @@ pub(super) struct Links {
     pub(super) now: Time,
     /// A queue rose above the high-water mark in this event.
     pub(super) above_high_water: bool,
+    /// The link whose frame is being handled by its session.
+    pub(super) frame_link: Option<LinkId>,
     /// Link that gets no [`Notice::UnknownId`]: the sender of a broadcast.
     pub(super) unknown_id_muted: Option<LinkId>,
     /// Number of hosts that the input of this event added.
@@ -56,6 +58,7 @@ impl Links {
             rng,
             now: Time::default(),
             above_high_water: false,
+            frame_link: None,
             unknown_id_muted: None,
             hosts_added: 0,
             paused: Vec::new(),
@@ -82,7 +85,9 @@ impl Links {
             unacked_mail: 0,
             is_broadcasting: false,
             is_paused: false,
+            is_held_back: false,
             deferred_input: None,
+            handled: None,
             timer: None,
         })
     }
@@ -270,6 +275,44 @@ impl Outbox for Links {
         if let Some(link) = self.live_mut(id) {
             link.is_closing = true;
             self.closing.push_back((id, reason));
+        }
+    }
+
+    fn keep_unacknowledged(&mut self, id: LinkId) {
+        self.make_resumable(id);
+    }
+
+    fn handled_bytes(&self, id: LinkId) -> u64 {
+        self.handled_on(id)
+    }
+
+    fn acknowledge(&mut self, id: LinkId, handled_bytes: u64) {
+        self.release_kept(id, handled_bytes);
+    }
+
+    fn take_unacknowledged(&mut self, id: LinkId, each: &mut dyn FnMut(Unacknowledged<'_>)) {
+        self.take_unacknowledged_of(id, each);
+    }
+
+    fn hold_back(&mut self, id: LinkId) -> bool {
+        let is_input = self.frame_link == Some(id);
+        if let Some(link) = self.get_mut(id).filter(|_| is_input) {
+            link.is_held_back = true;
+        }
+        is_input
+    }
+
+    fn is_held_back(&self, id: LinkId) -> bool {
+        self.get(id).is_some_and(|link| link.is_held_back)
+    }
+
+    fn release(&mut self, id: LinkId) {
+        let now = self.now;
+        if let Some(link) = self.get_mut(id)
+            && std::mem::take(&mut link.is_held_back)
+        {
+            link.received_at = now; // the other end has not been silent, but was not read
+            self.pause(id);
         }
     }
 

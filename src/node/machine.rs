@@ -148,6 +148,9 @@ impl Machine for Node {
         let Some(link) = self.links.table.mark_sent(id, count) else {
             return;
         };
+        if link.is_resumable() {
+            link.limit_kept(&self.links.limits);
+        }
         if link.queue.len() >= QUEUE_LOW_WATER_BYTES || link.is_closing {
             return;
         }

@@ -3,8 +3,8 @@
 //! [`Node`] is a [`Machine`](crate::link::Machine): the shell and the simulator drive it by the
 //! same calls. It owns each link's session, send queue and counters (`link`, `links`), and it alone
 //! decides that a link closes. `input` decodes received bytes, `fast_path` forwards runs of chats,
-//! `effects` applies what sessions ask for, `broadcast` sends a chat to every user, and
-//! `run_pending` completes each event.
+//! `effects` applies what sessions ask for, `broadcast` sends a chat to every user, `replay` keeps
+//! what a server has not acknowledged, and `run_pending` completes each event.
 //!
 //! Invariants:
 //! - A link exists until `closed` is called for it, whichever side ended it.
@@ -19,6 +19,7 @@ mod input;
 mod link;
 mod links;
 mod machine;
+mod replay;
 mod run_pending;
 
 use rand::SeedableRng as _;

@@ -44,7 +44,7 @@ use rand::{RngExt as _, SeedableRng as _};
 
 pub use self::mail_text::encode_mail_text;
 pub use self::operations::{KickError, LinkReport, ServerReport};
-pub use self::outbox::Outbox;
+pub use self::outbox::{Outbox, Unacknowledged};
 pub use self::peering::TraceReport;
 pub use self::topology::{
     FirstLink, Home, Host, HostTable, Identity, Refusals, ServerKey, SplitId,
@@ -271,6 +271,15 @@ impl Relay {
     ) -> Option<LinkId> {
         let (_, _, mut cx) = self.event(now, out);
         router::forward_mail(sender, sender_host, destination, text, &mut cx)
+    }
+
+    /// Sends how many bytes have been handled on a link, if the server at the other end keeps what
+    /// was not.
+    pub fn acknowledge(&mut self, now: Time, link: LinkId, out: &mut impl Outbox) {
+        if self.topology.find_link(link).is_some() {
+            let (peering, _, mut cx) = self.event(now, out);
+            peering.acknowledge(link, &mut cx);
+        }
     }
 
     /// Continues with pending announcements on a link whose send queue has room.

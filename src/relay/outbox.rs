@@ -8,6 +8,17 @@ use super::topology::Host;
 use crate::id::HostId;
 use crate::link::{CloseReason, LinkId, Time};
 
+/// A message that the other end of a link has not acknowledged.
+#[derive(Clone, Copy, Debug)]
+pub struct Unacknowledged<'a> {
+    /// The message.
+    pub message: Message<'a>,
+    /// Position in the stream of the link at which its frame ends.
+    pub end_position: u64,
+    /// Whether the kernel has taken at least a part of the frame.
+    pub was_sent: bool,
+}
+
 /// Carries out the decisions of the relay. Delivering to a link that is about to close does
 /// nothing.
 pub trait Outbox {
@@ -26,6 +37,23 @@ pub trait Outbox {
     fn link_registered(&mut self, link: LinkId, kind: HostKind) -> bool;
     /// Closes a link. [`Relay::closed`](super::Relay::closed) must be called for it afterwards.
     fn close(&mut self, link: LinkId, reason: CloseReason);
+    /// Keeps the bytes that are sent over a link from now on until they are acknowledged, and counts
+    /// those that are handled.
+    fn keep_unacknowledged(&mut self, link: LinkId);
+    /// Returns how many bytes of whole frames that arrived over a link have been handled.
+    fn handled_bytes(&self, link: LinkId) -> u64;
+    /// Releases what was kept of a link up to this position of its stream.
+    fn acknowledge(&mut self, link: LinkId, handled_bytes: u64);
+    /// Removes the frames that the other end of a link has not acknowledged, and calls `each` with
+    /// their messages, oldest first. Those that a later event sends again by itself are left out.
+    fn take_unacknowledged(&mut self, link: LinkId, each: &mut dyn FnMut(Unacknowledged<'_>));
+    /// Stops to handle the input of a link, from the message that is handled now on. Returns false
+    /// if that message is not input of the link.
+    fn hold_back(&mut self, link: LinkId) -> bool;
+    /// Returns whether the input of a link is held back.
+    fn is_held_back(&self, link: LinkId) -> bool;
+    /// Continues with the input of a link that was held back.
+    fn release(&mut self, link: LinkId);
     /// Opens a link to a parent, by its index in the list of parents.
     fn dial(&mut self, parent: usize) -> LinkId;
     /// Opens a link to a server at an address, which is to become the parent.

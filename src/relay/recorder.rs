@@ -8,7 +8,7 @@ use super::extension::codec::VERSION;
 use super::extension::{Digest, Epoch, Frame, Hello, Nonce, ServerFact};
 use super::message::{HostKind, Message, Summary};
 use super::notice::Notice;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Unacknowledged};
 use super::topology::{Host, Identity};
 use crate::id::HostId;
 use crate::limits::Limits;
@@ -24,6 +24,12 @@ pub(super) struct Recorder {
     pub(super) received: BTreeMap<LinkId, Time>,
     /// The addresses at the other ends.
     pub(super) addresses: BTreeMap<LinkId, SocketAddr>,
+    /// Bytes that have been handled on each link.
+    pub(super) handled: BTreeMap<LinkId, u64>,
+    /// Chats that were not acknowledged: source, destination, end, and whether they were sent.
+    pub(super) unacknowledged: BTreeMap<LinkId, Vec<(u32, u32, u64, bool)>>,
+    /// Links that are held back.
+    pub(super) held: BTreeSet<LinkId>,
     /// Links whose wires carry no announcements.
     pub(super) without_presence: BTreeSet<LinkId>,
     dialled: u32,
@@ -88,6 +94,38 @@ impl Outbox for Recorder {
 
     fn close(&mut self, link: LinkId, reason: CloseReason) {
         self.record(link, format!("close: {reason}"));
+    }
+
+    fn keep_unacknowledged(&mut self, _link: LinkId) {}
+
+    fn handled_bytes(&self, link: LinkId) -> u64 {
+        self.handled.get(&link).copied().unwrap_or(0)
+    }
+
+    fn acknowledge(&mut self, _link: LinkId, _handled_bytes: u64) {}
+
+    fn take_unacknowledged(&mut self, link: LinkId, each: &mut dyn FnMut(Unacknowledged<'_>)) {
+        for (source, destination, end_position, was_sent) in
+            self.unacknowledged.remove(&link).unwrap_or_default()
+        {
+            let (source, destination) = (HostId(source), HostId(destination));
+            let message = Message::Chat { source, destination, text: b"hi" };
+            each(Unacknowledged { message, end_position, was_sent });
+        }
+    }
+
+    fn hold_back(&mut self, link: LinkId) -> bool {
+        self.record(link, "held back");
+        self.held.insert(link)
+    }
+
+    fn is_held_back(&self, link: LinkId) -> bool {
+        self.held.contains(&link)
+    }
+
+    fn release(&mut self, link: LinkId) {
+        self.held.remove(&link);
+        self.record(link, "released");
     }
 
     fn dial(&mut self, _parent: usize) -> LinkId {

@@ -114,9 +114,9 @@ impl Router {
                 cx.send_chat(next_hop, source, destination, text);
             }
             Route::Defer(split) => {
-                let text = text.into();
-                let message = DeferredMessage { source, destination, text, is_mail: false };
-                if !peering.defer(split, message) {
+                let message = DeferredMessage::chat(source, destination, text, cx.topology);
+                let is_deferred = peering.defer(split, message, cx.limits);
+                if !is_deferred && !peering.hold_back(destination, link, cx) {
                     cx.send_unknown_id(link, source, destination);
                 }
             }
@@ -173,9 +173,9 @@ impl Router {
                 forward_status(next_hop, (source, destination), code, text, cx);
             }
             Some(FirstLink::Split(split)) if code == StatusCode::MAIL => {
-                let text = text.into();
-                let message = DeferredMessage { source, destination, text, is_mail: true };
-                if !peering.defer(split, message) {
+                let message = DeferredMessage::status((source, destination), code, text);
+                let is_deferred = peering.defer(split, message, cx.limits);
+                if !is_deferred && !peering.hold_back(destination, link, cx) {
                     self.drop_unroutable(link, cx);
                 }
             }

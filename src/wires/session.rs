@@ -92,6 +92,12 @@ pub trait Session: fmt::Debug + Send {
         None
     }
 
+    /// Returns the message of a whole frame, on the wire between servers.
+    fn parse_message<'a>(&self, frame: &'a [u8]) -> Option<Message<'a>> {
+        let _ = frame;
+        None
+    }
+
     /// Returns bytes and number of the whole frames at the front of `bytes` that are chats between
     /// the same two hosts as the first, whose length is `first_len`.
     fn measure_chat_run(&self, bytes: &[u8], first_len: usize, limits: &Limits) -> (usize, u64) {

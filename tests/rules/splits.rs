@@ -103,8 +103,21 @@ fn chats_waiting_for_lost_users_are_bounded() {
     for _ in 0..3 {
         world.send(left, &chat(101, 103, &text));
     }
+    assert_chats_wait(&mut world, left, 3);
+}
+
+/// Asserts that chats to user 103, which do not all fit, wait until the grace is over: the link over
+/// which they come is not read, and no sender is informed before.
+fn assert_chats_wait(world: &mut World, sender: ClientId, chats: usize) {
     world.run_until_quiescent();
-    assert_received(&mut world, left, &[status(2, 101, 1, "Unknown ID 103")]);
+    assert_received(world, sender, &[]);
+    let node = world.node(world.server("s2").expect("alive")).expect("alive");
+    assert_eq!(node.links().filter(|link| !node.wants_read(link.id())).count(), 1);
+    world.run_for(SPLIT_GRACE + SECOND);
+    let unknown = status(2, 101, 1, "Unknown ID 103");
+    let mut expected = vec![quit(103, "split")];
+    expected.resize(1 + chats, unknown);
+    assert_received(world, sender, &expected);
 }
 
 #[test]
@@ -133,8 +146,7 @@ fn empty_chats_waiting_for_lost_users_are_bounded() {
     for _ in 0..=count {
         world.send(left, &chat(101, 103, ""));
     }
-    world.run_until_quiescent();
-    assert_received(&mut world, left, &[status(2, 101, 1, "Unknown ID 103")]);
+    assert_chats_wait(&mut world, left, count + 1);
 }
 
 #[test]

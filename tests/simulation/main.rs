@@ -2,6 +2,7 @@
 
 mod churn;
 mod contested_ids;
+mod replay;
 mod scenarios;
 mod slow_readers;
 mod stopping;
@@ -16,7 +17,7 @@ use crc::relay::FirstLink;
 use crc::relay::message::{HostKind, Message};
 use crc::wires::crc::codec;
 use crc_tests::frames::{self, chat, quit};
-use crc_tests::sim::{ClientId, NetConditions, ServerSpec, World};
+use crc_tests::sim::{ClientId, NetConditions, ServerSpec, TraceEnd, World, describe_frame};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};

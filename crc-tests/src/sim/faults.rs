@@ -122,6 +122,18 @@ impl World {
         }
     }
 
+    /// Resets the link between a server and its parent, as [`World::reset_uplink`] does. The server
+    /// sees it close now, and the parent after `notice_delay`.
+    pub fn reset_uplink_half_open(&mut self, server: usize, notice_delay: Duration) {
+        let Some((child, parent)) = self.uplink_ends(server) else { return };
+        for (end, delay) in [(child, Duration::ZERO), (parent, notice_delay)] {
+            self.net.pipes.remove(&end);
+            self.cut_in_flight(end);
+            let reason = CloseReason::Io("connection reset".to_owned());
+            self.net.schedule(self.net.now + delay, Event::Closed(end, reason));
+        }
+    }
+
     /// Drops what is in flight to an end, from a random byte on.
     fn cut_in_flight(&mut self, end: PipeEnd) {
         let is_to_end = |event: &Event| matches!(event, Event::Bytes(to, _) if *to == end);

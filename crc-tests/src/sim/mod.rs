@@ -16,7 +16,7 @@ mod store;
 mod trace;
 mod virtual_net;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use crc::id::HostId;
@@ -110,6 +110,8 @@ pub struct World {
     /// Events for server ends that do not read at present.
     deferred_events: HashMap<PipeEnd, VecDeque<Event>>,
     stores: MailStores,
+    /// Servers whose dials fail.
+    isolated_servers: HashSet<usize>,
     /// The conditions of the links towards plain servers.
     plain_conditions: PlainConditions,
     /// The recorded frames, if recording is enabled.
@@ -130,6 +132,7 @@ impl World {
             non_crc_ends: HashMap::new(),
             deferred_events: HashMap::new(),
             stores: MailStores::default(),
+            isolated_servers: HashSet::new(),
             plain_conditions: PlainConditions::default(),
             trace: None,
             faults: Faults::default(),
@@ -291,6 +294,14 @@ impl World {
             let reason = CloseReason::Io("connection reset".to_owned());
             self.net.schedule(self.net.now, Event::Closed(end, reason));
         }
+    }
+
+    /// Makes all dials of a server fail, or lets them succeed again.
+    pub fn set_isolated(&mut self, server: usize, is_isolated: bool) {
+        match is_isolated {
+            true => self.isolated_servers.insert(server),
+            false => self.isolated_servers.remove(&server),
+        };
     }
 
     fn uplink_end(&self, server: usize) -> Option<PipeEnd> {

@@ -193,7 +193,7 @@ impl World {
         }
         let now = self.net.now;
         let end = PipeEnd::Server { server, link };
-        let parent = self.server(label);
+        let parent = self.server(label).filter(|_| !self.isolated_servers.contains(&server));
         if !parent.is_some_and(|parent| self.accept(end, parent, Wire::CRC)) {
             let reason = CloseReason::Io("connection refused".to_owned());
             return self.handle_event(Event::Closed(end, reason));

@@ -26,6 +26,9 @@ pub(super) struct Cursor {
     pub(super) plain: Option<Box<PlainNeighbour>>,
     /// Set on extended links.
     pub(super) sync: Option<Box<Sync>>,
+    /// Hosts that were announced before something from them, while the other end of a new extended
+    /// link may not have asked yet for the hosts that it does not know.
+    pub(super) unconfirmed: Option<Box<IdSet>>,
 }
 
 impl Cursor {

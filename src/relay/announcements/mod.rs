@@ -204,6 +204,11 @@ impl Announcements {
             if !cursor.remove_returned(host) {
                 cursor.introduced.get_or_insert_default().insert(id);
             }
+        } else if let Some(introduced) = &mut self.cursor_mut(link).unconfirmed
+            && is_visible(topology, topology.link(link), host)
+            && introduced.insert(id)
+        {
+            send_registration(topology, link, host, out);
         }
     }
 
@@ -239,15 +244,19 @@ impl Announcements {
         if cursor.is_guarded() {
             return true;
         }
-        let may_be_pending =
-            self.batch.is_some() || cursor.next.is_some() || cursor.next_returned().is_some();
+        let may_be_pending = self.batch.is_some()
+            || cursor.next.is_some()
+            || cursor.unconfirmed.is_some()
+            || cursor.next_returned().is_some();
         // Rarely true, so the look-up of the host is no cost of a usual chat.
-        may_be_pending && self.is_pending_id(topology, link, id)
+        may_be_pending && self.must_introduce_id(topology, link, id)
     }
 
     #[cold]
-    fn is_pending_id(&self, topology: &Topology, link: LinkId, id: HostId) -> bool {
-        topology.hosts().get(id).is_some_and(|host| self.is_pending(topology, link, host))
+    fn must_introduce_id(&self, topology: &Topology, link: LinkId, id: HostId) -> bool {
+        let unconfirmed = &self.cursor(link).unconfirmed;
+        unconfirmed.as_ref().is_some_and(|introduced| !introduced.contains(&id))
+            || topology.hosts().get(id).is_some_and(|host| self.is_pending(topology, link, host))
     }
 
     /// Returns whether registrations and quits are sent over a link.

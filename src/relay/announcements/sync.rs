@@ -111,9 +111,16 @@ impl Announcements {
         let cursor = self.cursor_mut(link);
         (cursor.next, cursor.sync) = (None, Some(Box::default()));
         cursor.plain = None;
+        cursor.unconfirmed = Some(Box::default());
         if let Some(mut pace) = cursor.pace.take() {
             pace.cancel_timer(link, clock.timers);
         }
+    }
+
+    /// Records that the other end of an extended link has asked for all hosts that it did not know
+    /// when the link was new. Until then, each host is announced before something from it is sent.
+    pub(in crate::relay) fn confirm(&mut self, link: LinkId) {
+        self.cursor_mut(link).unconfirmed = None;
     }
 
     /// Returns whether nothing is pending on a link, so that the digest of what has been announced

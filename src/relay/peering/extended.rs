@@ -80,6 +80,7 @@ impl Peering {
         cx: &mut RelayCx<'_, O>,
     ) {
         let Some(extended) = self.extended.get_mut(&link) else { return };
+        self.replay.confirm(link);
         match *frame {
             Frame::Server(fact) => extended.expected_server = Some(fact),
             Frame::Users { home, stamps } => {
@@ -108,6 +109,7 @@ impl Peering {
             Frame::Ping(ping) => self.on_ping(link, ping, cx),
             Frame::Pong(pong) => self.on_pong(link, pong, cx),
             Frame::Move { replacement, address } => self.on_move(link, replacement, address, cx),
+            Frame::Ack { handled_bytes } => cx.out.acknowledge(link, handled_bytes),
             Frame::Trace(trace) => self.handle_trace(link, trace, cx),
             Frame::TraceReply { result, trace } => self.handle_trace_reply(result, trace, cx),
             Frame::ReadsCutFrames(_)
@@ -115,7 +117,6 @@ impl Peering {
             | Frame::Offer(_)
             | Frame::Commit { .. }
             | Frame::Refuse { .. }
-            | Frame::Ack { .. }
             | Frame::FactsEnd { .. }
             | Frame::End => {}
         }

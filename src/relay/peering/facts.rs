@@ -18,17 +18,33 @@ use crate::relay::routes::{Change, Conflict, Fact, Update};
 use crate::relay::send;
 use crate::relay::topology::{FirstLink, HostSet, ServerKey};
 
+/// A server whose fact led to changes of the routes.
+#[derive(Clone, Copy)]
+pub(super) struct Introduced<'a> {
+    registration: &'a Registration<'a>,
+    /// The neighbour knows the same hosts of the server as this one.
+    knows_hosts: bool,
+}
+
+impl Introduced<'_> {
+    fn id(&self) -> HostId {
+        self.registration.source
+    }
+}
+
 impl Peering {
-    /// Makes a link an extended one: both ends have committed.
+    /// Makes a link an extended one: both ends have committed, `committed` is the epoch of this
+    /// server. `is_resumed` tells whether the link follows one that the same instances have lost.
     pub(super) fn attach<O: Outbox>(
         &mut self,
         link: LinkId,
         registration: &Registration<'_>,
-        committed: Epoch,
+        (committed, is_resumed): (Epoch, bool),
         neighbour: Fact,
         cx: &mut RelayCx<'_, O>,
     ) {
         let id = neighbour.id;
+        self.end_plain_splits(id, cx);
         self.make_way(id, cx);
         let deadline = cx.topology.register_server(link, id, true);
         super::join::on_registered(link, HostKind::Server, deadline, cx);
@@ -38,9 +54,12 @@ impl Peering {
         self.extended.insert(link, extended);
         self.start_liveness(link, cx);
         let changes = cx.topology.routes_mut().attach(link, committed, neighbour);
-        self.apply_changes(changes, Some(registration), id, cx);
+        let introduced = Introduced { registration, knows_hosts: is_resumed };
+        self.apply_routes(changes, Some(introduced), id, cx);
         cx.topology.routes_mut().burst(link);
         send_all_facts(link, cx);
+        self.send_first_ping(link, cx);
+        self.send_returned(cx);
     }
 
     pub(super) fn learn_server<O: Outbox>(
@@ -54,14 +73,17 @@ impl Peering {
         if id != cx.topology.own_id() {
             self.make_way(id, cx);
         }
+        let announced = HostSet { count: users, digest };
+        let known = cx.topology.server_key(id).map(|server| cx.topology.servers().hosts(server));
+        let introduced = Introduced { registration, knows_hosts: known == Some(announced) };
         let changes = cx.topology.routes_mut().learn(link, Fact { id, epoch, nonce, via });
-        self.apply_changes(changes, Some(registration), id, cx);
+        self.apply_changes(changes, Some(introduced), id, cx);
         if cx.topology.routes().route(id) == Some(link) && cx.topology.server_key(id).is_none() {
             let is_up = vec![Change::Up { id, link }];
-            self.apply_changes(is_up, Some(registration), id, cx);
+            self.apply_changes(is_up, Some(introduced), id, cx);
         }
         if let Some(server) = server_over(link, id, cx)
-            && cx.topology.servers().hosts(server) != (HostSet { count: users, digest })
+            && cx.topology.servers().hosts(server) != announced
         {
             request_sync(link, id, cx);
         }
@@ -74,16 +96,28 @@ impl Peering {
         }
     }
 
-    /// Applies changes of the routes. `registration` is that of the server whose fact led to them.
+    /// Applies changes of the routes. `introduced` is the server whose fact led to them.
     /// Servers that lose their route are lost with `neighbour`, and have the grace to come back.
     pub(super) fn apply_changes<O: Outbox>(
         &mut self,
         changes: Vec<Change>,
-        registration: Option<&Registration<'_>>,
+        introduced: Option<Introduced<'_>>,
         neighbour: HostId,
         cx: &mut RelayCx<'_, O>,
     ) {
-        let lost = self.apply_each(changes, registration, cx);
+        self.apply_routes(changes, introduced, neighbour, cx);
+        self.send_returned(cx);
+    }
+
+    /// Like [`Peering::apply_changes`], without sending what waits for servers that are back.
+    fn apply_routes<O: Outbox>(
+        &mut self,
+        changes: Vec<Change>,
+        introduced: Option<Introduced<'_>>,
+        neighbour: HostId,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        let lost = self.apply_each(changes, introduced, cx);
         if let Some(split) = cx.topology.split_servers(neighbour, lost) {
             self.begin_grace(split, cx);
         }
@@ -93,7 +127,7 @@ impl Peering {
     fn apply_each<O: Outbox>(
         &mut self,
         changes: Vec<Change>,
-        registration: Option<&Registration<'_>>,
+        introduced: Option<Introduced<'_>>,
         cx: &mut RelayCx<'_, O>,
     ) -> Vec<ServerKey> {
         let mut lost = Vec::new();
@@ -101,7 +135,7 @@ impl Peering {
         while let Some(change) = changes.pop_front() {
             match change {
                 Change::Up { id, link } => {
-                    if !self.on_route_up(id, link, registration, cx) {
+                    if !self.on_route_up(id, link, introduced, cx) {
                         continue;
                     }
                 }
@@ -138,50 +172,71 @@ impl Peering {
         &mut self,
         id: HostId,
         link: LinkId,
-        registration: Option<&Registration<'_>>,
+        introduced: Option<Introduced<'_>>,
         cx: &mut RelayCx<'_, O>,
     ) -> bool {
         if let Some(server) = cx.topology.server_key(id) {
-            self.on_server_back(id, server, link, cx);
+            let knows_hosts = introduced.is_none_or(|it| it.knows_hosts || it.id() != id);
+            self.on_server_back(id, server, link, knows_hosts, cx);
             return true;
         }
-        let Some(registration) = registration.filter(|it| it.source == id) else {
+        let Some(introduced) = introduced.filter(|it| it.id() == id) else {
             // An earlier fact counts only now: the neighbour sends it again, with its registration.
             request_facts(link, cx);
             return false;
         };
         self.report_return(id, cx);
-        let slot = cx.topology.insert_server(registration, link);
+        let slot = cx.topology.insert_server(introduced.registration, link);
         cx.out.host_up(cx.topology.hosts().host(slot));
         cx.announce(slot);
         true
     }
 
-    /// Handles that a lost server can be reached again.
+    /// Handles that a lost server can be reached again. If the neighbour may not know its hosts yet,
+    /// they stay lost until it registers them, and what is deferred for them waits.
     fn on_server_back<O: Outbox>(
         &mut self,
         id: HostId,
         server: ServerKey,
         link: LinkId,
+        knows_hosts: bool,
         cx: &mut RelayCx<'_, O>,
     ) {
         let FirstLink::Split(split) = cx.topology.servers().route(server) else { return };
         cx.topology.set_route(server, link);
-        if let Some(until) = self.splits.grace_until(split) {
+        let until = self.splits.grace_until(split).filter(|&until| until > cx.now);
+        if let Some(until) = until {
             self.grace_until.insert(id, until);
         }
-        for host in self.splits.deferred_ids(split) {
-            let home = cx.topology.hosts().get(host).and_then(|host| host.home().server());
-            if home == Some(server) {
-                self.send_deferred(split, host, cx);
+        if let Some(until) = until.filter(|_| !knows_hosts) {
+            cx.topology.unconfirm_hosts(server);
+            if let Some(unconfirmed) = cx.topology.split_unconfirmed(server) {
+                self.begin_ending_split(unconfirmed, Some(until), cx);
+                let hosts: Vec<HostId> = cx.topology.lost_ids(unconfirmed).collect();
+                self.splits.move_deferred(split, unconfirmed, &hosts);
             }
+            return self.report_if_healed(split, cx);
         }
+        self.returned.push((split, server));
         if cx.out.awaits_hosts() {
             for id in cx.topology.server_hosts(server) {
                 cx.out.host_up(cx.topology.hosts().get(id).expect("a listed host"));
             }
         }
         self.report_if_healed(split, cx);
+    }
+
+    /// Sends what was deferred for the hosts of servers that can be reached again. On a new link,
+    /// the facts of this server come first, so that the senders are known at the other end.
+    fn send_returned<O: Outbox>(&mut self, cx: &mut RelayCx<'_, O>) {
+        for (split, server) in std::mem::take(&mut self.returned) {
+            for host in self.splits.deferred_ids(split) {
+                let home = cx.topology.hosts().get(host).and_then(|host| host.home().server());
+                if home == Some(server) {
+                    self.send_deferred(split, host, cx);
+                }
+            }
+        }
     }
 
     fn on_conflict<O: Outbox>(
@@ -234,6 +289,7 @@ impl Peering {
         self.extended.remove(&link);
         let changes = cx.topology.routes_mut().detach(link);
         self.apply_changes(changes, None, neighbour, cx);
+        self.defer_unacknowledged(link, cx);
     }
 
     /// Removes a server that a neighbour has withdrawn, and those behind it, if there is no other
@@ -246,6 +302,7 @@ impl Peering {
     ) {
         let changes = cx.topology.routes_mut().withdraw(link, id);
         let lost = self.apply_each(changes, None, cx);
+        self.send_returned(cx);
         if let Some(split) = cx.topology.split_servers(id, lost) {
             self.begin_ending_split(split, None, cx);
         }

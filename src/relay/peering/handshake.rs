@@ -61,10 +61,12 @@ pub(super) fn register_with_parent<O: Outbox>(
     topology: &Topology,
     link: LinkId,
     (listen_port, token): (u16, u64),
+    (replay_token, handled_bytes): (u64, u64),
     out: &mut O,
 ) {
     out.deliver(link, &Message::Registration(topology.own_registration(HostId::NONE)));
     let hello = own_hello(topology, listen_port, token);
+    let hello = Hello { replay_token, handled_bytes, ..hello };
     send::send_extension(topology, link, &Frame::Hello(hello), out);
 }
 
@@ -166,6 +168,7 @@ impl Peering {
                 self.exceed(*known, cx);
                 let committed = cx.topology.routes().own().epoch;
                 let neighbour = neighbour_fact(&introduction, &hello, *epoch);
+                let committed = (committed, self.resume(link, &hello, cx));
                 self.attach(link, &introduction.registration(), committed, neighbour, cx);
                 self.set_neighbour_port(link, hello.port);
             }
@@ -228,7 +231,9 @@ impl Peering {
         let own = cx.topology.own_registration(cx.topology.own_id());
         cx.out.deliver(link, &Message::Registration(own));
         let known = cx.topology.routes().other_instance(introduction.id, hello.nonce.0);
-        let offer = Hello { known, ..own_hello(cx.topology, self.listen_port, hello.token) };
+        let (replay_token, handled_bytes) = self.replay_offer(&hello, cx);
+        let own = own_hello(cx.topology, self.listen_port, hello.token);
+        let offer = Hello { known, replay_token, handled_bytes, ..own };
         send::send_extension(cx.topology, link, &Frame::Offer(offer), cx.out);
         self.handshakes.insert(link, Handshake::Offered { introduction, hello });
     }
@@ -286,6 +291,7 @@ impl Peering {
         self.apply_changes(vec![change], None, id, cx);
         let neighbour = neighbour_fact(introduction, &hello, hello.epoch);
         self.uplink.on_registered(cx.now, link);
+        let committed = (committed, self.resume(link, &hello, cx));
         self.attach(link, &introduction.registration(), committed, neighbour, cx);
         self.set_neighbour_port(link, hello.port);
     }

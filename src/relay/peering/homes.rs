@@ -90,10 +90,13 @@ impl Peering {
         cx: &mut RelayCx<'_, O>,
     ) {
         let host = cx.topology.hosts().get(id).expect("the host that rejoined");
-        let Some(link) = cx.topology.next_hop(host) else { return };
-        for deferred in self.splits.take_deferred(split, id) {
-            deferred.send(link, cx);
+        if cx.topology.next_hop(host).is_none() {
+            return;
         }
+        for message in self.splits.take_deferred(split, id) {
+            self.forward_deferred(message, cx);
+        }
+        self.release_held(cx);
         cx.out.host_up(cx.topology.hosts().get(id).expect("the host that rejoined"));
     }
 

@@ -88,6 +88,11 @@ impl Peering {
         let heard_at = cx.out.received_at(link).max(attached_at);
         let silence = cx.now.since(heard_at);
         let (interval, timeout) = (cx.limits.ping_interval, cx.limits.ping_timeout);
+        if cx.out.is_held_back(link) {
+            // Nothing is read from the link, but the other end must not take this one for dead.
+            self.send_ping(link, cx);
+            return self.set_liveness_timer(link, cx.now + interval, cx);
+        }
         if silence >= timeout {
             self.liveness.remove(&link);
             return cx.out.close(link, CloseReason::Silent { silence });
@@ -95,17 +100,33 @@ impl Peering {
         if silence < interval && !liveness.is_round_trip_old(cx.now) {
             return self.set_liveness_timer(link, heard_at + interval, cx);
         }
-        let token = liveness.next_ping(cx.now);
-        let ping = Ping { token, handled_bytes: 0, digest: own_digest(link, cx) };
-        send::send_extension(cx.topology, link, &Frame::Ping(ping), cx.out);
+        self.send_ping(link, cx);
         let next = (cx.now + interval).min(heard_at + timeout);
         self.set_liveness_timer(link, next, cx);
     }
 
+    /// Sends a PING behind the facts on a new link. By its PONG the other end has asked for all hosts
+    /// that it does not know.
+    pub(super) fn send_first_ping<O: Outbox>(&self, link: LinkId, cx: &mut RelayCx<'_, O>) {
+        let handled_bytes = cx.out.handled_bytes(link);
+        let ping = Ping { token: 0, handled_bytes, digest: None };
+        send::send_extension(cx.topology, link, &Frame::Ping(ping), cx.out);
+    }
+
+    fn send_ping<O: Outbox>(&mut self, link: LinkId, cx: &mut RelayCx<'_, O>) {
+        let Some(liveness) = self.liveness.get_mut(&link) else { return };
+        let token = liveness.next_ping(cx.now);
+        let handled_bytes = cx.out.handled_bytes(link);
+        let ping = Ping { token, handled_bytes, digest: own_digest(link, cx) };
+        send::send_extension(cx.topology, link, &Frame::Ping(ping), cx.out);
+    }
+
     /// Answers a PING.
     pub(super) fn on_ping<O: Outbox>(&mut self, link: LinkId, ping: Ping, cx: &mut RelayCx<'_, O>) {
+        cx.out.acknowledge(link, ping.handled_bytes);
         self.check_digest(link, ping.digest, cx);
-        let pong = Ping { handled_bytes: 0, digest: own_digest(link, cx), ..ping };
+        let handled_bytes = cx.out.handled_bytes(link);
+        let pong = Ping { handled_bytes, digest: own_digest(link, cx), ..ping };
         send::send_extension(cx.topology, link, &Frame::Pong(pong), cx.out);
     }
 
@@ -114,6 +135,8 @@ impl Peering {
         if let Some(liveness) = self.liveness.get_mut(&link) {
             liveness.on_pong(pong.token, cx.now);
         }
+        cx.out.acknowledge(link, pong.handled_bytes);
+        cx.announcements.confirm(link);
         self.check_digest(link, pong.digest, cx);
     }
 }

@@ -12,6 +12,7 @@ mod link;
 mod liveness;
 mod moving;
 mod plain;
+mod replay;
 mod split;
 mod splits;
 mod trace;
@@ -29,15 +30,17 @@ use self::claims::Claims;
 use self::handshake::Handshake;
 use self::link::ExtendedLink;
 use self::liveness::Liveness;
+use self::replay::Replay;
 use self::splits::Splits;
 use self::trace::{FinishedTrace, PendingTrace};
 use self::uplink::Uplink;
 use crate::id::HostId;
+use crate::limits::Limits;
 use crate::link::{LinkId, Time};
 use crate::relay::cx::RelayCx;
 use crate::relay::outbox::Outbox;
 use crate::relay::timers::{Timer, Timers};
-use crate::relay::topology::{Role, SplitId, Topology};
+use crate::relay::topology::{Role, ServerKey, SplitId, Topology};
 
 /// The uplink, the splits, and the claims on ids in use.
 #[derive(Debug)]
@@ -61,6 +64,10 @@ pub(super) struct Peering {
     exceeded_nonce: Option<u64>,
     /// Children that have been asked to join another server.
     moved: BTreeSet<LinkId>,
+    replay: Replay,
+    /// Servers that can be reached again, and the splits that they were in. What was deferred for
+    /// their hosts is sent before the event ends.
+    returned: Vec<(SplitId, ServerKey)>,
     traces: BTreeMap<u64, PendingTrace>,
     finished_traces: Vec<FinishedTrace>,
     /// For ids and for the delays between dials.
@@ -82,6 +89,8 @@ impl Peering {
             grace_until: BTreeMap::new(),
             exceeded_nonce: None,
             moved: BTreeSet::new(),
+            replay: Replay::default(),
+            returned: Vec::new(),
             traces: BTreeMap::new(),
             finished_traces: Vec::new(),
             rng: StdRng::seed_from_u64(seed),
@@ -120,7 +129,9 @@ impl Peering {
         out: &mut impl Outbox,
     ) {
         let token = self.rng.random();
-        handshake::register_with_parent(topology, link, (self.listen_port, token), out);
+        let lost_link = self.replay.last_uplink();
+        let listen_port = self.listen_port;
+        handshake::register_with_parent(topology, link, (listen_port, token), lost_link, out);
     }
 
     /// Sets the port that HELLO and OFFER name.
@@ -129,8 +140,13 @@ impl Peering {
     }
 
     /// Keeps a message for a lost host. Returns false if the split has no room for the message.
-    pub(super) fn defer(&mut self, split: SplitId, message: DeferredMessage) -> bool {
-        self.splits.defer(split, message)
+    pub(super) fn defer(
+        &mut self,
+        split: SplitId,
+        message: DeferredMessage,
+        limits: &Limits,
+    ) -> bool {
+        self.splits.defer(split, message, limits)
     }
 
     /// Withdraws the claim of a link on an id. Returns whether it had one.
@@ -145,6 +161,7 @@ impl Peering {
     /// If they do not.
     pub(super) fn check(&self, topology: &Topology, timers: &Timers) -> usize {
         self.splits.check(topology.splits());
+        self.replay.check(self.extended.keys().copied());
         let mut timer_count = 0;
         for split in topology.splits() {
             let due = timers.times_of(Timer::Split(split));

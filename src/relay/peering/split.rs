@@ -1,13 +1,13 @@
 //! Splits: what the loss of a link to a server leads to.
 //!
 //! The hosts behind a lost link stay in the table for a grace, during which nothing is announced
-//! and chats to them are deferred, up to a limit. A host that is registered again within the grace,
+//! and chats to them are deferred. At a limit, links that bring more are not read. A host that is registered again within the grace,
 //! over any link, continues as if nothing had happened. When the grace is over, the users that are
 //! still lost leave with the quit text `split`, the servers are removed, and the senders of
 //! deferred chats get `Unknown ID`.
 
+use super::Peering;
 use super::splits::Loss;
-use super::{DeferredMessage, Peering};
 use crate::id::HostId;
 use crate::limits::{
     QUEUE_LOW_WATER_BYTES, SPLIT_BATCH_HOSTS_MAX, SPLIT_BATCH_INTERVAL, SPLIT_QUIT_QUEUE_BYTES,
@@ -138,6 +138,7 @@ impl Peering {
             for id in cx.topology.lost_servers(split) {
                 super::facts::announce_down(id, cx);
             }
+            self.release_held(cx);
         }
         if !self.must_wait_for_room(split, cx) {
             let batch_hosts_max = cx.limits.client_queue_bytes_max / SPLIT_QUIT_QUEUE_BYTES;
@@ -175,6 +176,21 @@ impl Peering {
         self.splits.must_wait(split, full_links, cx.now)
     }
 
+    /// Ends the grace of the hosts that were lost behind a plain neighbour, which speaks the extension
+    /// now: they have other homes than this server, and are announced by those.
+    pub(super) fn end_plain_splits<O: Outbox>(
+        &mut self,
+        neighbour: HostId,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        for split in cx.topology.plain_splits(neighbour) {
+            if let Some(until) = self.splits.grace_until(split) {
+                cx.timers.remove(until, Timer::Split(split));
+                self.on_split_due(split, cx);
+            }
+        }
+    }
+
     /// Informs the senders of the chats that were deferred for a host that leaves.
     pub(super) fn reject_deferred<O: Outbox>(
         &mut self,
@@ -182,13 +198,12 @@ impl Peering {
         id: HostId,
         cx: &mut RelayCx<'_, O>,
     ) {
-        for DeferredMessage { source, is_mail, .. } in self.splits.take_deferred(split, id) {
-            if !is_mail
-                && let Some(host) = cx.topology.hosts().get(source)
-                && let Some(link) = cx.topology.next_hop(host)
-            {
-                cx.send_unknown_id(link, source, id);
-            }
+        let messages = self.splits.take_deferred(split, id);
+        for message in messages.iter().filter(|message| message.destination == id) {
+            super::replay::reject(message, cx);
+        }
+        if !messages.is_empty() {
+            self.release_held(cx);
         }
     }
 

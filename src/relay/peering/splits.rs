@@ -7,18 +7,21 @@ use foldhash::fast::RandomState;
 
 use crate::id::HostId;
 use crate::limits::{
-    GONE_SERVERS_MAX, SPLIT_DEFERRED_BYTES_MAX, SPLIT_DEFERRED_OVERHEAD_BYTES, SPLIT_STALL_TIMEOUT,
+    GONE_SERVERS_MAX, Limits, SPLIT_DEFERRED_BYTES_MAX, SPLIT_DEFERRED_OVERHEAD_BYTES,
+    SPLIT_STALL_TIMEOUT, SPLITS_DEFERRED_BYTES_MAX,
 };
 use crate::link::{LinkId, Time};
-use crate::relay::cx::RelayCx;
 use crate::relay::message::StatusCode;
-use crate::relay::outbox::Outbox;
 use crate::relay::topology::SplitId;
 
 /// The splits whose grace runs or that are ending.
 #[derive(Debug, Default)]
 pub(in crate::relay) struct Splits {
     by_id: BTreeMap<SplitId, Split>,
+    /// Size of the messages that wait in all splits.
+    deferred_bytes: usize,
+    /// Links whose input is held back, because a message did not fit.
+    held_links: Vec<LinkId>,
     /// Servers that were not back within the grace, each with what was lost with it.
     gone: BTreeMap<HostId, Loss>,
 }
@@ -51,7 +54,8 @@ struct Split {
     until: Time,
     /// What was lost, until the log has told how the split ended.
     loss: Option<Loss>,
-    /// By destination, in the order of arrival.
+    /// By the lost host that is waited for, in the order of arrival: the destination, or the sender
+    /// if the next server does not know it.
     deferred: HashMap<HostId, Vec<DeferredMessage>, RandomState>,
     deferred_bytes: usize,
     /// Set once the grace is over.
@@ -67,32 +71,34 @@ struct Ending {
     ignored_links: Vec<LinkId>,
 }
 
+/// Where a deferred message was before it was deferred: in the send queue of a link that was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LostPosition {
+    /// The token of the link.
+    pub(super) token: u64,
+    /// Position in the stream of the link at which the frame ends.
+    pub(super) end: u64,
+    /// The kernel had taken at least a part of the frame.
+    pub(super) was_sent: bool,
+}
+
 /// A message for a lost host.
 #[derive(Debug)]
 pub(in crate::relay) struct DeferredMessage {
-    pub(in crate::relay) source: HostId,
-    pub(in crate::relay) destination: HostId,
-    pub(in crate::relay) text: Box<[u8]>,
-    /// The message is a mail status of a server, rather than a chat.
-    pub(in crate::relay) is_mail: bool,
+    pub(super) source: HostId,
+    /// Which host the source of a chat was, since another one may take its id.
+    pub(super) source_join_seq: Option<u64>,
+    pub(super) destination: HostId,
+    pub(super) text: Box<[u8]>,
+    /// The code, if the message is a status of a server rather than a chat.
+    pub(super) status: Option<StatusCode>,
+    /// Where it was, if the other end of a lost link has not acknowledged it.
+    pub(super) lost: Option<LostPosition>,
 }
 
 impl DeferredMessage {
     fn size_bytes(&self) -> usize {
         self.text.len() + SPLIT_DEFERRED_OVERHEAD_BYTES
-    }
-}
-
-impl DeferredMessage {
-    /// Sends the message over a link, after the registration of its sender.
-    pub(super) fn send<O: Outbox>(&self, link: LinkId, cx: &mut RelayCx<'_, O>) {
-        let Self { source, destination, ref text, is_mail } = *self;
-        cx.introduce(source, link);
-        if is_mail {
-            cx.send_status(link, (source, destination), StatusCode::MAIL, text);
-        } else {
-            cx.send_chat(link, source, destination, text);
-        }
     }
 }
 
@@ -127,10 +133,10 @@ impl Splits {
 
     /// Returns whether messages wait in any split.
     pub(super) fn has_deferred(&self) -> bool {
-        self.by_id.values().any(|split| split.deferred_bytes > 0)
+        self.deferred_bytes > 0
     }
 
-    /// Returns the destinations of the messages that wait in a split, by id.
+    /// Returns the hosts for which messages wait in a split, by id.
     pub(super) fn deferred_ids(&self, split: SplitId) -> Vec<HostId> {
         let split = self.by_id.get(&split);
         let mut ids: Vec<_> =
@@ -141,7 +147,9 @@ impl Splits {
 
     /// Forgets a split whose hosts have all left or rejoined.
     pub(super) fn remove(&mut self, split: SplitId) {
-        self.by_id.remove(&split);
+        if let Some(split) = self.by_id.remove(&split) {
+            self.deferred_bytes -= split.deferred_bytes;
+        }
     }
 
     fn get_mut(&mut self, split: SplitId) -> &mut Split {
@@ -149,22 +157,89 @@ impl Splits {
     }
 
     /// Keeps a message until its destination rejoins or leaves. Returns false if the message does
-    /// not fit into [`SPLIT_DEFERRED_BYTES_MAX`].
-    pub(in crate::relay) fn defer(&mut self, split: SplitId, message: DeferredMessage) -> bool {
-        let split = self.get_mut(split);
-        if split.deferred_bytes + message.size_bytes() > SPLIT_DEFERRED_BYTES_MAX {
-            return false;
+    /// not fit: into [`SPLIT_DEFERRED_BYTES_MAX`], into [`SPLITS_DEFERRED_BYTES_MAX`], or into the
+    /// same parts of a smaller queue of a link to a server.
+    pub(in crate::relay) fn defer(
+        &mut self,
+        split: SplitId,
+        message: DeferredMessage,
+        limits: &Limits,
+    ) -> bool {
+        let queue_bytes_max = limits.server_queue_bytes_max;
+        let split_bytes_max = SPLIT_DEFERRED_BYTES_MAX.min(queue_bytes_max / 4);
+        let bytes_max = SPLITS_DEFERRED_BYTES_MAX.min(queue_bytes_max / 2);
+        let bytes = message.size_bytes();
+        let fits = self.get_mut(split).deferred_bytes + bytes <= split_bytes_max
+            && self.deferred_bytes + bytes <= bytes_max;
+        if fits {
+            self.defer_accepted(split, message.destination, message);
         }
-        split.deferred_bytes += message.size_bytes();
-        split.deferred.entry(message.destination).or_default().push(message);
-        true
+        fits
     }
 
-    /// Removes and returns the messages for a host.
+    /// Keeps a message that had been accepted before its destination or its sender was lost, until
+    /// that host rejoins or leaves.
+    pub(super) fn defer_accepted(
+        &mut self,
+        split: SplitId,
+        awaited: HostId,
+        message: DeferredMessage,
+    ) {
+        self.deferred_bytes += message.size_bytes();
+        let split = self.get_mut(split);
+        split.deferred_bytes += message.size_bytes();
+        split.deferred.entry(awaited).or_default().push(message);
+    }
+
+    /// Moves the messages that wait for some hosts to another split.
+    pub(super) fn move_deferred(&mut self, from: SplitId, to: SplitId, hosts: &[HostId]) {
+        if self.by_id.get(&from).is_none_or(|split| split.deferred.is_empty()) {
+            return;
+        }
+        for &host in hosts {
+            for message in self.take_deferred(from, host) {
+                self.defer_accepted(to, host, message);
+            }
+        }
+    }
+
+    /// Removes the messages of a lost link that end within the first `handled_bytes` of its stream.
+    /// The others are to be sent.
+    pub(super) fn resolve(&mut self, token: u64, handled_bytes: u64) {
+        for split in self.by_id.values_mut() {
+            let mut removed_bytes = 0;
+            for messages in split.deferred.values_mut() {
+                messages.retain_mut(|message| {
+                    let Some(lost) = message.lost.take_if(|lost| lost.token == token) else {
+                        return true;
+                    };
+                    let was_handled = lost.end <= handled_bytes;
+                    removed_bytes += if was_handled { message.size_bytes() } else { 0 };
+                    !was_handled
+                });
+            }
+            split.deferred_bytes -= removed_bytes;
+            self.deferred_bytes -= removed_bytes;
+        }
+    }
+
+    /// Records that the input of a link is held back.
+    pub(super) fn add_held(&mut self, link: LinkId) {
+        self.held_links.push(link);
+    }
+
+    /// Removes and returns the links whose input is held back.
+    pub(super) fn take_held(&mut self) -> Vec<LinkId> {
+        std::mem::take(&mut self.held_links)
+    }
+
+    /// Removes and returns the messages that wait for a host.
     pub(super) fn take_deferred(&mut self, split: SplitId, id: HostId) -> Vec<DeferredMessage> {
         let split = self.get_mut(split);
         let deferred = split.deferred.remove(&id).unwrap_or_default();
-        split.deferred_bytes -= deferred.iter().map(DeferredMessage::size_bytes).sum::<usize>();
+        let bytes = deferred.iter().map(DeferredMessage::size_bytes).sum::<usize>();
+        split.deferred_bytes -= bytes;
+        self.deferred_bytes -= bytes;
         deferred
     }
 
@@ -213,6 +288,8 @@ impl Splits {
             let bytes: usize = messages.map(DeferredMessage::size_bytes).sum();
             assert_eq!(split.deferred_bytes, bytes, "bytes deferred in split {id:?}");
         }
+        let bytes = self.by_id.values().map(|split| split.deferred_bytes).sum::<usize>();
+        assert_eq!(self.deferred_bytes, bytes, "bytes deferred in all splits");
     }
 }
 

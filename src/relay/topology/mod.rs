@@ -239,8 +239,19 @@ impl Topology {
         match self.link(link).role {
             Role::Unregistered { .. } => false,
             Role::User { host } => host == source,
-            Role::Server { .. } => self.is_first_link(source, link),
+            Role::Server { .. } => {
+                self.is_first_link(source, link) || self.waits_behind(source, link)
+            }
         }
+    }
+
+    /// Returns whether `link` leads to the home of a host, which has come back and has not registered
+    /// the host yet.
+    #[cold]
+    fn waits_behind(&self, source: HostId, link: LinkId) -> bool {
+        let host = self.hosts.get(source).filter(|host| self.waits_for_home(host));
+        let home = host.and_then(|host| self.server_key(self.home_id(host)));
+        home.is_some_and(|home| self.servers.route(home) == FirstLink::Link(link))
     }
 
     /// Counts a frame that arrived over `link` from a source that is not behind it.
@@ -515,6 +526,15 @@ impl Topology {
     pub(super) fn is_split_over(&self, split: SplitId) -> bool {
         let lost = self.lost(split);
         lost.hosts.len() == 0 && lost.servers.is_empty()
+    }
+
+    /// Returns the splits of hosts behind the plain neighbour with this id.
+    pub(super) fn plain_splits(&self, neighbour: HostId) -> Vec<SplitId> {
+        let is_its = |split: &SplitId| {
+            let lost = self.lost(*split);
+            lost.is_own && lost.neighbour == neighbour
+        };
+        self.splits().filter(is_its).collect()
     }
 
     /// Returns the number of hosts in a split.

@@ -69,6 +69,10 @@ impl crate::wires::Session for Session {
         codec::encode(message, queue.tail());
     }
 
+    fn parse_message<'a>(&self, frame: &'a [u8]) -> Option<Message<'a>> {
+        Some(codec::parse_frame(frame))
+    }
+
     #[inline]
     fn peek_chat(&self, bytes: &[u8], limits: &Limits) -> Option<ChatHeader> {
         codec::peek_chat(bytes, limits.frame_bytes_max)

@@ -1,0 +1,82 @@
+//! Links to servers that resume: what the other end has not acknowledged is kept, and what this end
+//! has handled is counted. See "Replay" in `docs/PROTOCOL.md`.
+//!
+//! Positions count the bytes of a connection's stream from its start.
+
+use super::link::Link;
+use super::links::Links;
+use crate::limits::{KEPT_BYTES_SLACK_DIVISOR, Limits};
+use crate::link::LinkId;
+use crate::relay::Unacknowledged;
+
+impl Link {
+    /// Gives up the oldest bytes that were sent, if those and the unsent ones exceed the maximum
+    /// of the queue together: they are not sent again if the link is lost.
+    pub(super) fn limit_kept(&mut self, limits: &Limits) {
+        let queue_bytes_max = self.queue_bytes_max(limits);
+        let (kept, unsent_bytes) = (self.queue.kept(), self.queue.len());
+        if kept.len() + unsent_bytes <= queue_bytes_max {
+            return;
+        }
+        let slack_bytes = queue_bytes_max / KEPT_BYTES_SLACK_DIVISOR;
+        let excess_bytes = kept.len() + unsent_bytes + slack_bytes - queue_bytes_max;
+        let mut released_bytes = 0;
+        while released_bytes < excess_bytes
+            && let Ok(Some(len)) = self.session.frame_len(&kept[released_bytes..], limits)
+            && released_bytes + len <= kept.len()
+        {
+            released_bytes += len;
+        }
+        self.queue.release(released_bytes);
+    }
+}
+
+impl Links {
+    /// Starts to keep what is sent over a link and to count what is handled.
+    pub(super) fn make_resumable(&mut self, id: LinkId) {
+        if let Some(link) = self.get_mut(id) {
+            link.queue.keep_sent();
+            link.handled = Some(Box::default());
+        }
+    }
+
+    /// Returns how many bytes of whole frames have been handled on a link that resumes.
+    pub(super) fn handled_on(&self, id: LinkId) -> u64 {
+        let handled = self.get(id).and_then(|link| link.handled.as_ref());
+        handled.map_or(0, |handled| handled.bytes)
+    }
+
+    /// Releases what was kept of a link up to a position.
+    pub(super) fn release_kept(&mut self, id: LinkId, handled_bytes: u64) {
+        let Some(link) = self.get_mut(id) else { return };
+        let kept_bytes = link.queue.kept().len() + link.queue.len();
+        let kept_from = link.traffic.bytes_out - kept_bytes as u64;
+        let count = handled_bytes.saturating_sub(kept_from);
+        link.queue.release(usize::try_from(count).unwrap_or(usize::MAX));
+    }
+
+    /// Calls `each` with the messages that the other end of a link has not acknowledged, and removes
+    /// them. Mail that the spool sends again is left out.
+    pub(super) fn take_unacknowledged_of(
+        &mut self,
+        id: LinkId,
+        each: &mut dyn FnMut(Unacknowledged<'_>),
+    ) {
+        let Self { table, spool, limits, .. } = self;
+        let Some(link) = table.get_mut(id).filter(|link| link.is_resumable()) else { return };
+        let taken = link.queue.take_unacknowledged();
+        let start = link.traffic.bytes_out - taken.bytes.len() as u64;
+        let (mut rest, mut end) = (&taken.bytes[..], 0);
+        while let Ok(Some(len)) = link.session.frame_len(rest, limits)
+            && let Some((frame, behind)) = rest.split_at_checked(len)
+            && let Some(message) = link.session.parse_message(frame)
+        {
+            let was_sent = end < taken.sent_bytes;
+            (rest, end) = (behind, end + len);
+            let end_position = start + end as u64;
+            if !spool.is_in_flight(id, end_position) {
+                each(Unacknowledged { message, end_position, was_sent });
+            }
+        }
+    }
+}
