@@ -161,6 +161,12 @@ impl Relay {
         self.peering.is_uplink(link)
     }
 
+    /// Returns whether both ends of a link have committed to the extension.
+    #[must_use]
+    pub fn is_extended(&self, link: LinkId) -> bool {
+        self.topology.find_link(link).is_some_and(|state| state.is_extended())
+    }
+
     /// Returns the next hop towards a host.
     #[must_use]
     pub fn first_link(&self, host: &Host) -> FirstLink {

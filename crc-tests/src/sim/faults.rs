@@ -166,19 +166,22 @@ impl World {
         self.start_keepalive(child, parent);
     }
 
-    /// Closes both ends of a silent link to a plain server after the detection time, as the kernels
-    /// of both do by their keepalive.
+    /// Lets the kernels at both ends of a silent link notice it after the detection time, by their
+    /// keepalive.
     fn start_keepalive(&mut self, one: PipeEnd, other: PipeEnd) {
-        let is_plain = |end| matches!(end, PipeEnd::PlainServer { .. });
-        if is_plain(one) || is_plain(other) {
-            for end in [one, other] {
-                self.net.schedule(self.net.now + PING_TIMEOUT, Event::Keepalive(end));
-            }
+        for end in [one, other] {
+            self.net.schedule(self.net.now + PING_TIMEOUT, Event::Keepalive(end));
         }
     }
 
-    /// Closes an end whose connection is still silent.
+    /// Closes an end whose connection is still silent. An extended link has to notice by itself, as
+    /// it does when the other process hangs.
     pub(super) fn on_keepalive(&mut self, end: PipeEnd) {
+        if let PipeEnd::Server { server, link } = end
+            && self.node(server).is_none_or(|node| node.relay().is_extended(link))
+        {
+            return;
+        }
         let other = self.net.pipes.get(&end).copied();
         let is_silent =
             self.faults.is_silent(end) || other.is_some_and(|other| self.faults.is_silent(other));

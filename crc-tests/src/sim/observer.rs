@@ -25,18 +25,24 @@ pub(super) struct Observer {
     /// The ends that have sent bytes that are no frames, and these bytes' error.
     pub(super) errors: Vec<(PipeEnd, String)>,
     decoders: HashMap<PipeEnd, FrameDecoder>,
-    /// Of all bytes with their time and ends: two runs with one digest are the same to the byte.
+    pub(super) started_at: Time,
+    /// Of all bytes with their time since the start and their ends: two runs with one digest are the same to the byte.
     pub(super) digest: u64,
     pub(super) bytes: u64,
 }
 
 impl Observer {
+    pub(super) fn new(started_at: Time) -> Self {
+        Self { started_at, ..Self::default() }
+    }
+
     pub(super) fn on_write(&mut self, now: Time, from: PipeEnd, to: PipeEnd, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
         self.bytes += bytes.len() as u64;
-        self.add_to_digest(format!("{now:?} {from:?}").as_bytes());
+        let elapsed = now.since(self.started_at);
+        self.add_to_digest(format!("{elapsed:?} {from:?}").as_bytes());
         self.add_to_digest(bytes);
         let decoder = self.decoders.entry(from).or_default();
         let begins_whole = !decoder.has_partial_frame();

@@ -46,6 +46,9 @@ impl Player<'_> {
             let source = chat.source;
             Err(player.violation(predicate, format!("{what}: `{text}` from {source} to {id}")))
         };
+        if self.claimed_by_liars.contains(&chat.source) && text == "lie" {
+            return Ok(());
+        }
         let Some(at) = sequence_of(&chat.text).filter(|&at| at < self.chats.len()) else {
             return fail(self, Predicate::Authentic, "nobody has sent this chat");
         };
@@ -137,7 +140,13 @@ impl Player<'_> {
     }
 
     /// Checks that each server attributes each user to a server at which it has registered.
+    ///
+    /// A host behind a plain neighbour counts as its border server's own. With split writes, a
+    /// neighbour whose HELLO comes late is a plain one for a moment. Both are left out.
     fn check_homes(&self) -> Result<(), Violation> {
+        if self.has_plain_servers() || self.scenario.conditions.splits_writes {
+            return Ok(());
+        }
         let ids: BTreeMap<u32, usize> = self.servers_by_id();
         for node in self.servers.iter().flatten().filter_map(|&index| self.world.node(index)) {
             let relay = node.relay();

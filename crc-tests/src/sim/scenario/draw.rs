@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
+use super::liar::LIES;
 use super::{Event, Scenario, ServerPlan};
 use crate::sim::{NetConditions, Silence};
 
@@ -14,6 +15,8 @@ use crate::sim::{NetConditions, Silence};
 const EVENTS_SEED: u64 = 0x5ce_0a71;
 /// The ids that several users register, if they do.
 const CONTESTED_IDS: std::ops::Range<u32> = 100..104;
+/// The presets of the habits of plain servers.
+const PRESETS: [&str; 6] = ["plain", "A", "B", "C", "D", "E"];
 
 /// What a scenario has: each seed has a part of all conditions, so that some of them meet often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -36,6 +39,10 @@ pub enum Condition {
     LongDelays,
     /// Servers have several parents.
     Fallbacks,
+    /// Some servers are plain, with the habits of other programs.
+    PlainServers,
+    /// Programs say HELLO and send frames that are not true.
+    Liars,
 }
 
 impl Condition {
@@ -44,7 +51,11 @@ impl Condition {
         match self {
             Self::Resets | Self::Silences | Self::Restarts => 0.5,
             Self::SplitWrites | Self::LongDelays | Self::Fallbacks => 0.4,
-            Self::Pauses | Self::SlowReaders | Self::ContestedIds => 0.25,
+            Self::Pauses
+            | Self::SlowReaders
+            | Self::ContestedIds
+            | Self::PlainServers
+            | Self::Liars => 0.25,
         }
     }
 
@@ -64,6 +75,7 @@ struct Draw {
     /// The users that have joined, with their ids.
     users: Vec<(u32, u32)>,
     user_count: u32,
+    liar_count: u32,
     events: Vec<Event>,
 }
 
@@ -74,11 +86,14 @@ impl Scenario {
         let mut rng = StdRng::seed_from_u64(seed ^ EVENTS_SEED);
         let mut conditions = Condition::draw_all(&mut rng);
         conditions.retain(|it| !without.contains(it));
+        if conditions.contains(&Condition::PlainServers) {
+            // Who has an id across a plain server is best effort, and a plain server believes every
+            // source.
+            conditions.retain(|it| !matches!(it, Condition::ContestedIds | Condition::Liars));
+        }
         let has = |it| conditions.contains(&it);
         let server_count = rng.random_range(2..=8_usize);
-        let has_fallbacks = has(Condition::Fallbacks);
-        let servers =
-            (0..server_count).map(|at| draw_server(&mut rng, has_fallbacks, at)).collect();
+        let servers = (0..server_count).map(|at| draw_server(&mut rng, &conditions, at)).collect();
         let delay_ms = if has(Condition::LongDelays) { 300 } else { 2 };
         let net = NetConditions {
             delay_max: Duration::from_millis(delay_ms),
@@ -87,9 +102,17 @@ impl Scenario {
         let batching = rng.random_range(0..3);
         let event_count = rng.random_range(10..80);
         let is_running = vec![true; server_count];
-        let (users, user_count, events) = (Vec::new(), 0, Vec::new());
-        let mut draw =
-            Draw { rng, conditions, server_count, is_running, users, user_count, events };
+        let (users, user_count, liar_count, events) = (Vec::new(), 0, 0, Vec::new());
+        let mut draw = Draw {
+            rng,
+            conditions,
+            server_count,
+            is_running,
+            users,
+            user_count,
+            liar_count,
+            events,
+        };
         for _ in 0..event_count {
             draw.push();
         }
@@ -97,16 +120,22 @@ impl Scenario {
     }
 }
 
-fn draw_server(rng: &mut StdRng, has_fallbacks: bool, at: usize) -> ServerPlan {
+fn draw_server(rng: &mut StdRng, conditions: &[Condition], at: usize) -> ServerPlan {
     let mut parents = Vec::new();
     if at > 0 {
         parents.push(rng.random_range(0..at));
         let other = rng.random_range(0..at);
-        if has_fallbacks && other != parents[0] {
+        if conditions.contains(&Condition::Fallbacks) && other != parents[0] {
             parents.push(other);
         }
     }
-    ServerPlan { parents, is_id_configured: rng.random_bool(0.7) }
+    let is_id_configured = rng.random_bool(0.7);
+    let is_plain = conditions.contains(&Condition::PlainServers) && rng.random_bool(0.4);
+    let habits = is_plain.then(|| match rng.random_range(0..=PRESETS.len()) {
+        at if at < PRESETS.len() => PRESETS[at].to_owned(),
+        _ => rng.random_range(0..1000).to_string(),
+    });
+    ServerPlan { parents, is_id_configured, habits }
 }
 
 impl Draw {
@@ -127,6 +156,7 @@ impl Draw {
             17 if self.has(Condition::Pauses) => {
                 Event::Pause { server, span: self.draw_span(100, 40_000) }
             }
+            18 if self.has(Condition::Liars) => self.draw_lie(server),
             18 => Event::Wait(self.draw_span(0, 20_000)),
             _ => Event::Wait(self.draw_span(0, 900)),
         };
@@ -176,6 +206,17 @@ impl Draw {
             [Silence::Both, Silence::Both, Silence::Up, Silence::Down][self.rng.random_range(0..4)];
         let span = self.rng.random_bool(0.4).then(|| self.draw_span(100, 20_000));
         Event::Silence { server, silence, span }
+    }
+
+    /// Lets a liar join, or lie if it has joined.
+    fn draw_lie(&mut self, server: usize) -> Event {
+        if self.liar_count == 0 || self.rng.random_bool(0.3) {
+            self.liar_count += 1;
+            return Event::Liar { liar: self.liar_count, server };
+        }
+        let liar = self.rng.random_range(1..=self.liar_count);
+        let (lie, _) = LIES[self.rng.random_range(0..LIES.len())];
+        Event::Lie { liar, lie }
     }
 
     /// Starts a server that has ended, or ends it and starts it again soon.

@@ -14,17 +14,23 @@ use super::users::{Standing, User};
 use super::{Predicate, Violation};
 use crate::sim::PipeEnd;
 
-/// The servers that run, by their index in the scenario, and the links between them.
+/// The servers that run, and the links between them.
 struct Graph {
     /// The index of each running server in the scenario, by its index in the world.
     servers: BTreeMap<usize, usize>,
     /// The smallest server of the part of the network to which each server belongs.
     parts: BTreeMap<usize, usize>,
+    /// The parts in which less is required, see [`Player::best_effort_parts`].
+    best_effort: BTreeSet<usize>,
 }
 
 impl Graph {
     fn is_connected(&self, one: usize, other: usize) -> bool {
         self.parts.get(&one).is_some_and(|part| self.parts.get(&other) == Some(part))
+    }
+
+    fn is_best_effort(&self, server: usize) -> bool {
+        self.parts.get(&server).is_some_and(|part| self.best_effort.contains(part))
     }
 }
 
@@ -40,11 +46,23 @@ impl Player<'_> {
         let graph = self.graph()?;
         self.check_parents(&graph)?;
         self.check_claims(&graph)?;
-        for &server in graph.servers.values() {
+        for &server in graph.servers.values().filter(|&&server| !graph.is_best_effort(server)) {
             self.check_table(&graph, server)?;
-            self.check_routes(&graph, server)?;
+            if !self.has_plain_servers() {
+                // The next hop of a plain server is not known; probes show its routes.
+                self.check_routes(&graph, server)?;
+            }
         }
         self.check_views(&graph)
+    }
+
+    /// Returns whether a server of the scenario is a plain one.
+    pub(super) fn has_plain_servers(&self) -> bool {
+        self.scenario.servers.iter().any(|server| server.habits.is_some())
+    }
+
+    fn is_plain(&self, server: usize) -> bool {
+        self.scenario.servers[server].habits.is_some()
     }
 
     /// Returns the links between the servers, which must be a tree in each part of the network.
@@ -53,7 +71,22 @@ impl Player<'_> {
         let servers: BTreeMap<usize, usize> =
             running.filter_map(|(at, &index)| Some((index?, at))).collect();
         let mut parts: BTreeMap<usize, usize> = servers.values().map(|&at| (at, at)).collect();
-        for (&index, &server) in &servers {
+        for (server, other) in self.links(&servers)? {
+            let (one, two) = (parts[&server], parts[&other]);
+            if one == two {
+                let text = format!("{} and {} close a cycle", label(server), label(other));
+                return Err((Predicate::Tree, text));
+            }
+            parts.values_mut().filter(|part| **part == two).for_each(|part| *part = one);
+        }
+        let best_effort = self.best_effort_parts(&parts);
+        Ok(Graph { servers, parts, best_effort })
+    }
+
+    /// Returns the links between servers that have registered, each once.
+    fn links(&self, servers: &BTreeMap<usize, usize>) -> Result<Vec<(usize, usize)>, Broken> {
+        let mut pipes = BTreeSet::new();
+        for (&index, &server) in servers {
             let Some(node) = self.world.node(index) else { continue };
             for link in node.links() {
                 let adjacent = node.relay().adjacent_host(link.id());
@@ -61,33 +94,48 @@ impl Player<'_> {
                     continue;
                 }
                 let end = PipeEnd::Server { server: index, link: link.id() };
-                let other = self.world.net.pipes.get(&end).and_then(|other| other.server());
-                let Some(&other) = other.and_then(|other| servers.get(&other)) else {
+                let other = self.world.net.pipes.get(&end).copied();
+                let Some(other) =
+                    other.filter(|it| it.server().is_some_and(|it| servers.contains_key(&it)))
+                else {
                     let text = format!("link {} of {} leads nowhere", link.id(), label(server));
                     return Err((Predicate::NoGhosts, text));
                 };
-                if other < server {
-                    continue; // counted at its other end
-                }
-                let (one, two) = (parts[&server], parts[&other]);
-                if one == two {
-                    let text = format!("{} and {} close a cycle", label(server), label(other));
-                    return Err((Predicate::Tree, text));
-                }
-                parts.values_mut().filter(|part| **part == two).for_each(|part| *part = one);
+                pipes.insert((end.min(other), end.max(other)));
             }
         }
-        Ok(Graph { servers, parts })
+        let is_plain = |end: &PipeEnd| matches!(end, PipeEnd::PlainServer { .. });
+        let between_plain = self.world.sorted_pipes().into_iter();
+        pipes
+            .extend(between_plain.filter(|(one, two)| is_plain(one) && is_plain(two) && one < two));
+        let index_of = |end: PipeEnd| end.server().and_then(|server| servers.get(&server).copied());
+        Ok(pipes
+            .into_iter()
+            .filter_map(|(one, two)| Some((index_of(one)?, index_of(two)?)))
+            .collect())
+    }
+
+    /// Returns the parts of the network in which a plain server has seen a fault.
+    ///
+    /// A plain server does not dial again, keeps servers that have left, refuses an id that it has
+    /// had before, and has no grace: who knows whom after a fault is then best effort. Without a
+    /// fault, a tree with plain servers has to work as a tree of plain servers alone does.
+    fn best_effort_parts(&self, parts: &BTreeMap<usize, usize>) -> BTreeSet<usize> {
+        let has_faults = self.scenario.has_faults();
+        let with_plain = parts.iter().filter(|&(&server, _)| self.is_plain(server));
+        with_plain.filter(|_| has_faults).map(|(_, &part)| part).collect()
     }
 
     /// Checks that each server has a parent if one runs in another part of the network.
     fn check_parents(&self, graph: &Graph) -> Result<(), Broken> {
+        if self.scenario.has_faults() && self.has_plain_servers() {
+            // A plain server dials once. One that keeps a server that has left also keeps its id
+            // from the parents that the server could join.
+            return Ok(());
+        }
         for (&index, &server) in &graph.servers {
-            if self
-                .world
-                .uplink_end(index)
-                .is_some_and(|end| self.world.net.pipes.contains_key(&end))
-            {
+            let has_uplink = self.world.uplink_end(index);
+            if has_uplink.is_some_and(|end| self.world.net.pipes.contains_key(&end)) {
                 continue;
             }
             let parents = &self.scenario.servers[server].parents;
@@ -106,7 +154,8 @@ impl Player<'_> {
     /// registered it has been informed.
     fn check_claims(&self, graph: &Graph) -> Result<(), Broken> {
         let mut holders = BTreeSet::new();
-        for (number, user) in &self.users {
+        let users = self.users.iter();
+        for (number, user) in users.filter(|(_, user)| !graph.is_best_effort(user.home)) {
             match user.standing {
                 Standing::Left => {}
                 Standing::Registering => {
@@ -126,6 +175,9 @@ impl Player<'_> {
 
     /// Checks that a server knows exactly the hosts of its part of the network.
     fn check_table(&self, graph: &Graph, server: usize) -> Result<(), Broken> {
+        if self.is_plain(server) {
+            return self.check_plain_table(graph, server);
+        }
         let relay = self.relay(server);
         let lost = |host: &&Host| matches!(relay.first_link(host), FirstLink::Split(_));
         if let Some(host) = relay.hosts().iter().find(lost) {
@@ -134,10 +186,8 @@ impl Player<'_> {
         }
         let known: BTreeSet<(u32, bool)> =
             relay.hosts().iter().map(|host| (host.id.0, host.kind == HostKind::Server)).collect();
-        let others = graph.parts.keys().filter(|&&at| at != server);
-        let others = others.filter(|&&at| graph.is_connected(server, at));
         let mut expected: BTreeSet<(u32, bool)> =
-            others.map(|&at| (self.relay(at).identity().id.0, true)).collect();
+            self.servers_in_part(graph, server).map(|id| (id, true)).collect();
         expected.extend(self.users_in_part(graph, server).map(|(id, _)| (id, false)));
         if known == expected {
             return Ok(());
@@ -147,6 +197,19 @@ impl Player<'_> {
         };
         let (missing, extra) = (ids(&expected, &known), ids(&known, &expected));
         let text = format!("{} does not know {missing:?}, and knows {extra:?}", label(server));
+        Err((Predicate::OneTable, text))
+    }
+
+    /// Checks that a plain server knows all hosts of its part of the network.
+    fn check_plain_table(&self, graph: &Graph, server: usize) -> Result<(), Broken> {
+        let index = self.servers[server].expect("a running server");
+        let known: BTreeSet<u32> = self.world.plain(index).expect("plain").host_ids().collect();
+        let users = self.users_in_part(graph, server).map(|(id, _)| id);
+        let expected: BTreeSet<u32> = self.servers_in_part(graph, server).chain(users).collect();
+        if known == expected {
+            return Ok(());
+        }
+        let text = format!("{} knows {known:?}, expected {expected:?}", label(server));
         Err((Predicate::OneTable, text))
     }
 
@@ -180,7 +243,8 @@ impl Player<'_> {
 
     /// Checks that each user has been sent all others in its part of the network.
     fn check_views(&self, graph: &Graph) -> Result<(), Broken> {
-        for (number, user) in self.online() {
+        let users = self.online().filter(|(_, user)| !user.is_on_plain);
+        for (number, user) in users.filter(|(_, user)| !graph.is_best_effort(user.home)) {
             let others = self.users_in_part(graph, user.home).map(|(id, _)| id);
             let others: BTreeSet<u32> = others.filter(|&id| id != user.id).collect();
             if user.known != others {
@@ -200,18 +264,24 @@ impl Player<'_> {
     /// Checks that nothing was sent between servers but what keeps links alive.
     pub(super) fn check_quiet(&mut self) -> Result<(), Violation> {
         let Some(frame) = self.unquiet.take() else { return Ok(()) };
+        if self.has_plain_servers() && self.scenario.has_faults() {
+            return Ok(()); // a plain parent may refuse a child again and again
+        }
         Err(self.violation(Predicate::Quiet, frame))
     }
 
     /// Returns whether a frame is sent in a network that is quiet.
     pub(super) fn is_quiet_frame(bytes: &[u8]) -> bool {
-        let Message::Status { destination: HostId::EXTENSION, code, text, .. } =
-            codec::parse_frame(bytes)
-        else {
-            return false;
-        };
-        let frame = Frame::parse(code, text);
-        matches!(frame, Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Ack { .. })))
+        match codec::parse_frame(bytes) {
+            Message::Status { destination: HostId::EXTENSION, code, text, .. } => {
+                let frame = Frame::parse(code, text);
+                matches!(frame, Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Ack { .. })))
+            }
+            // These take the place of PING and PONG towards a plain server.
+            Message::Chat { destination: HostId::NONE, .. } => true,
+            Message::Status { text, .. } => text == b"Unknown ID 0",
+            _ => false,
+        }
     }
 
     /// Returns how often each user has been answered that an id is unknown.
@@ -230,6 +300,9 @@ impl Player<'_> {
         let mut unknown = before.clone();
         for chat in &self.chats[first..] {
             let home = self.users[&chat.user].home;
+            if graph.is_best_effort(home) {
+                continue;
+            }
             if self.users_in_part(&graph, home).any(|(id, _)| id == chat.to) {
                 if !chat.is_delivered {
                     let text = format!("no probe of user#{} reaches {}", chat.user, chat.to);
@@ -239,11 +312,22 @@ impl Player<'_> {
                 *unknown.entry(chat.user).or_default().entry(chat.to).or_default() += 1;
             }
         }
-        if unknown != self.unknown_counts() {
+        // A plain server may answer with a status of its own, or not at all.
+        if unknown != self.unknown_counts() && !self.has_plain_servers() {
             let text = format!("expected {unknown:?}, answered {:?}", self.unknown_counts());
             return Err(self.violation(Predicate::Accounting, text));
         }
         Ok(())
+    }
+
+    /// Returns the ids of the other servers in the part of the network to which a server belongs.
+    fn servers_in_part<'b>(&'b self, graph: &'b Graph, server: usize) -> impl Iterator<Item = u32> {
+        let others = graph.parts.keys().copied().filter(move |&at| at != server);
+        let others = others.filter(move |&at| graph.is_connected(server, at));
+        others.map(|at| match self.is_plain(at) {
+            true => u32::try_from(at + 1).expect("few servers"),
+            false => self.relay(at).identity().id.0,
+        })
     }
 
     fn relay(&self, server: usize) -> &crc::relay::Relay {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::liar::{LIES, Lie};
 use crate::sim::Silence;
 
 /// One event of a scenario. Servers are named by their index, users by their number: those that are
@@ -80,6 +81,20 @@ pub enum Event {
         /// Whether it finds what it has stored.
         has_memory: bool,
     },
+    /// A program connects that says HELLO as a server does.
+    Liar {
+        /// The number of the liar.
+        liar: u32,
+        /// The server to which it connects.
+        server: usize,
+    },
+    /// A liar sends frames that are not true.
+    Lie {
+        /// The number of the liar.
+        liar: u32,
+        /// What it lies about.
+        lie: Lie,
+    },
     /// A process does not run for a time: its clock jumps.
     Pause {
         /// The server.
@@ -90,6 +105,20 @@ pub enum Event {
 }
 
 impl Event {
+    /// Returns whether the event may change the tree, or is a lie.
+    pub(super) fn is_fault(&self) -> bool {
+        matches!(
+            self,
+            Self::Reset { .. }
+                | Self::Silence { .. }
+                | Self::Kill { .. }
+                | Self::Vanish { .. }
+                | Self::Start { .. }
+                | Self::Pause { .. }
+                | Self::Liar { .. }
+        )
+    }
+
     /// Returns the server that takes part, to change it.
     pub(super) fn server_mut(&mut self) -> Option<&mut usize> {
         match self {
@@ -99,13 +128,15 @@ impl Event {
             | Self::Kill { server }
             | Self::Vanish { server }
             | Self::Start { server, .. }
+            | Self::Liar { server, .. }
             | Self::Pause { server, .. } => Some(server),
             Self::Wait(_)
             | Self::Quit { .. }
             | Self::Disconnect { .. }
             | Self::StopReading { .. }
             | Self::Read { .. }
-            | Self::Chat { .. } => None,
+            | Self::Chat { .. }
+            | Self::Lie { .. } => None,
         }
     }
 }
@@ -141,6 +172,11 @@ impl fmt::Display for Event {
             Self::Start { server, has_memory } => {
                 let memory = if has_memory { "" } else { " --without-memory" };
                 write!(f, "START {}{memory}", label(server))
+            }
+            Self::Liar { liar, server } => write!(f, "LIAR liar#{liar} --server {}", label(server)),
+            Self::Lie { liar, lie } => {
+                let (_, about) = LIES.into_iter().find(|it| it.0 == lie).expect("one");
+                write!(f, "LIE liar#{liar} --about {about}")
             }
             Self::Pause { server, span } => {
                 write!(f, "PAUSE {} --for {}", label(server), Seconds(span))

@@ -8,6 +8,7 @@ mod always;
 mod draw;
 mod end;
 mod event;
+mod liar;
 mod panics;
 mod parse;
 mod player;
@@ -19,12 +20,16 @@ use std::time::Duration;
 
 use crc::limits::PING_TIMEOUT;
 use crc::link::Time;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
 
 pub use self::draw::Condition;
 pub use self::event::Event;
 use self::event::{Seconds, label};
+pub use self::liar::Lie;
 use self::player::Player;
 use super::NetConditions;
+use crate::plain::Habits;
 
 /// Time within which a network has healed once faults have stopped: twice the detection time, and
 /// 5 s.
@@ -127,6 +132,19 @@ pub struct ServerPlan {
     pub parents: Vec<usize>,
     /// Whether its id is configured, as with `--id`.
     pub is_id_configured: bool,
+    /// Its habits, if it is a plain server: the name of a preset, or the seed of random habits.
+    pub habits: Option<String>,
+}
+
+impl ServerPlan {
+    /// Returns the habits of a plain server.
+    fn plain_habits(&self) -> Option<Habits> {
+        let name = self.habits.as_deref()?;
+        Some(Habits::preset(name).unwrap_or_else(|| {
+            let seed = name.parse().unwrap_or_default();
+            Habits::random(&mut StdRng::seed_from_u64(seed))
+        }))
+    }
 }
 
 /// A network, and what happens to it.
@@ -156,7 +174,9 @@ impl fmt::Display for Scenario {
             for &parent in &server.parents {
                 write!(f, " --parent {}", label(parent))?;
             }
-            writeln!(f, "{}", if server.is_id_configured { "" } else { " --any-id" })?;
+            let habits = server.habits.iter().map(|habits| format!(" --plain {habits}"));
+            let id = if server.is_id_configured { "" } else { " --any-id" };
+            writeln!(f, "{id}{}", habits.collect::<String>())?;
         }
         self.events.iter().try_for_each(|event| writeln!(f, "{event}"))
     }
@@ -180,20 +200,31 @@ pub struct Outcome {
 }
 
 impl Scenario {
+    /// Returns whether links may end or lie. With split writes, one whose HELLO comes late ends.
+    fn has_faults(&self) -> bool {
+        self.conditions.splits_writes || self.events.iter().any(Event::is_fault)
+    }
+
     /// Plays the scenario, and returns how it ended. A panic is a violation.
     #[must_use]
     pub fn play(&self) -> Outcome {
-        self.play_with(false)
+        self.play_with(Time::default(), false)
+    }
+
+    /// Like [`Scenario::play`], with clocks that show `start` at the beginning.
+    #[must_use]
+    pub fn play_from(&self, start: Time) -> Outcome {
+        self.play_with(start, false)
     }
 
     /// Like [`Scenario::play`], and records the frames.
     #[must_use]
     pub fn play_traced(&self) -> Outcome {
-        self.play_with(true)
+        self.play_with(Time::default(), true)
     }
 
-    fn play_with(&self, is_traced: bool) -> Outcome {
-        let mut player = Player::new(self, is_traced);
+    fn play_with(&self, start: Time, is_traced: bool) -> Outcome {
+        let mut player = Player::new(self, start, is_traced);
         let result = panics::catch(|| player.play());
         let result = result
             .unwrap_or_else(|message| Err(player.violation(Predicate::IndicesAgree, message)));

@@ -4,6 +4,7 @@ use std::str::{FromStr, SplitWhitespace};
 use std::time::Duration;
 
 use super::event::DIRECTIONS;
+use super::liar::LIES;
 use super::{Event, Scenario, ServerPlan};
 use crate::sim::NetConditions;
 
@@ -64,6 +65,11 @@ impl<'a> Line<'a> {
         number.ok_or_else(|| format!("{} needs a user", self.command))
     }
 
+    fn liar(&self) -> Result<u32, String> {
+        let number = self.subject.and_then(|word| word.strip_prefix("liar#")?.parse().ok());
+        number.ok_or_else(|| format!("{} needs a liar", self.command))
+    }
+
     /// Returns the event that the line describes.
     fn event(&self) -> Result<Event, String> {
         Ok(match self.command {
@@ -98,6 +104,16 @@ impl<'a> Line<'a> {
             "START" => {
                 let has_memory = !self.has("without-memory");
                 Event::Start { server: self.server()?, has_memory }
+            }
+            "LIAR" => Event::Liar {
+                liar: self.liar()?,
+                server: server_index(self.values("server").next().unwrap_or(""))?,
+            },
+            "LIE" => {
+                let name: String = self.value("about")?;
+                let lie = LIES.into_iter().find(|it| it.1 == name);
+                let (lie, _) = lie.ok_or_else(|| format!("no lie about {name}"))?;
+                Event::Lie { liar: self.liar()?, lie }
             }
             "PAUSE" => Event::Pause { server: self.server()?, span: self.span("for")? },
             command => return Err(format!("there is no command {command}")),
@@ -137,6 +153,7 @@ impl FromStr for Scenario {
                 "SERVER" => scenario.servers.push(ServerPlan {
                     parents: line.values("parent").map(server_index).collect::<Result<_, _>>()?,
                     is_id_configured: !line.has("any-id"),
+                    habits: line.values("plain").next().map(str::to_owned),
                 }),
                 _ => scenario.events.push(line.event()?),
             }

@@ -6,14 +6,21 @@ use std::time::Duration;
 use crc::link::Time;
 
 use super::event::{Event, label};
+use super::liar::{Liar, Lie};
 use super::users::{Standing, User};
 use super::{HEAL_TIME_MAX, Outcome, Predicate, Scenario, Violation};
 use crate::frames;
 use crate::sim::observer::Observer;
-use crate::sim::{ServerSpec, World};
+use crate::sim::{PlainConditions, PlainSpec, ServerSpec, World};
 
 /// Time in which the servers join before the first event.
 const JOIN_TIME: Duration = Duration::from_secs(10);
+/// Time in which a server joins before the next one starts, if there are plain servers.
+const PLAIN_JOIN_TIME: Duration = Duration::from_secs(3);
+/// Time for which a user stays before it leaves, if there are plain servers.
+const PLAIN_STAY_TIME: Duration = Duration::from_secs(2);
+/// Pause between two probes, if there are plain servers.
+const PLAIN_CHAT_PAUSE: Duration = Duration::from_millis(60);
 /// Interval between two looks at a network that heals.
 const HEAL_STEP: Duration = Duration::from_millis(500);
 /// Time in which a network that has healed must be quiet: longer than between two PINGs.
@@ -39,6 +46,9 @@ pub(super) struct Player<'a> {
     /// The index in the world of each server that runs.
     pub(super) servers: Vec<Option<usize>>,
     pub(super) users: BTreeMap<u32, User>,
+    liars: BTreeMap<u32, Liar>,
+    /// The ids that a liar has claimed, and has once their users have left.
+    pub(super) claimed_by_liars: BTreeSet<u32>,
     /// The servers at which each id has registered.
     pub(super) homes: BTreeMap<u32, BTreeSet<usize>>,
     /// By sequence number.
@@ -54,9 +64,12 @@ pub(super) struct Player<'a> {
 }
 
 impl<'a> Player<'a> {
-    pub(super) fn new(scenario: &'a Scenario, is_traced: bool) -> Self {
+    pub(super) fn new(scenario: &'a Scenario, start: Time, is_traced: bool) -> Self {
         let mut world = World::new(scenario.seed, scenario.conditions);
-        world.observer = Some(Observer::default());
+        world.net.now = start;
+        world.observer = Some(Observer::new(start));
+        let coalesces_writes = scenario.seed % 2 == 1;
+        world.set_plain_conditions(PlainConditions { coalesces_writes, ..Default::default() });
         if is_traced {
             world.enable_full_trace();
         }
@@ -65,6 +78,8 @@ impl<'a> Player<'a> {
             world,
             servers: vec![None; scenario.servers.len()],
             users: BTreeMap::new(),
+            liars: BTreeMap::new(),
+            claimed_by_liars: BTreeSet::new(),
             homes: BTreeMap::new(),
             chats: Vec::new(),
             faulted_at: None,
@@ -84,7 +99,7 @@ impl<'a> Player<'a> {
         Outcome {
             violation: result.err(),
             heal_time: self.heal_time,
-            simulated: self.world.now().since_start(),
+            simulated: self.world.now().since(observer.started_at),
             digest: observer.digest,
             bytes: observer.bytes,
             trace: self.world.trace(|end| self.world.default_name(end)),
@@ -94,9 +109,19 @@ impl<'a> Player<'a> {
     pub(super) fn play(&mut self) -> Result<(), Violation> {
         for server in 0..self.servers.len() {
             self.start(server);
+            if self.has_plain_servers() {
+                // A plain server does not introduce its children to a parent that it joins later.
+                self.run_for(PLAIN_JOIN_TIME)?;
+            }
         }
         self.run_for(JOIN_TIME)?;
         for &event in &self.scenario.events {
+            if let Event::Quit { .. } | Event::Disconnect { .. } = event
+                && self.has_plain_servers()
+            {
+                // Plain servers echo a registration after the quit that it has crossed.
+                self.run_for(PLAIN_STAY_TIME)?;
+            }
             self.apply(event);
             match event {
                 Event::Wait(span) => self.run_for(span)?,
@@ -131,6 +156,8 @@ impl<'a> Player<'a> {
                     self.send_chat(user, id);
                 }
             }
+            Event::Liar { liar, server } => self.join_liar(liar, server),
+            Event::Lie { liar, lie } => self.lie(liar, lie),
             Event::Start { server, has_memory } => {
                 if self.servers[server].is_none() {
                     if !has_memory {
@@ -173,6 +200,11 @@ impl<'a> Player<'a> {
     fn start(&mut self, server: usize) {
         let plan = &self.scenario.servers[server];
         let id = u32::try_from(server + 1).expect("few servers");
+        if let Some(habits) = plan.plain_habits() {
+            let parent = plan.parents.first().map(|&at| u32::try_from(at + 1).expect("few"));
+            self.servers[server] = Some(self.world.start_plain(PlainSpec::new(id, parent, habits)));
+            return;
+        }
         let mut spec = ServerSpec::new(id, None);
         spec.id_is_chosen = plan.is_id_configured;
         spec.parents = plan.parents.iter().map(|&at| label(at)).collect();
@@ -204,7 +236,32 @@ impl<'a> Player<'a> {
         let name = format!("n{}", number % 3);
         self.world.send(client, &frames::user_that_reads_cut_frames(id, &name, "simulated"));
         self.homes.entry(id).or_default().insert(server);
-        self.users.insert(number, User::new(client, id, server));
+        let mut user = User::new(client, id, server);
+        user.is_on_plain = self.scenario.servers[server].habits.is_some();
+        self.users.insert(number, user);
+    }
+
+    fn join_liar(&mut self, number: u32, server: usize) {
+        if let Some(index) = self.servers[server]
+            && !self.liars.contains_key(&number)
+        {
+            let liar = Liar::new(self.world.connect(index), number);
+            self.world.send(liar.client, &liar.introduction());
+            self.liars.insert(number, liar);
+        }
+    }
+
+    /// Lets a liar lie about all that there is, so also about who is at its neighbour.
+    fn lie(&mut self, number: u32, lie: Lie) {
+        let Some(liar) = self.liars.get(&number) else { return };
+        let users: BTreeSet<u32> = self.online().map(|(_, user)| user.id).collect();
+        let users: Vec<u32> = users.into_iter().collect();
+        if lie == Lie::Home {
+            self.claimed_by_liars.extend(users.iter().copied());
+        }
+        let running = self.servers.iter().flatten().filter_map(|&index| self.world.node(index));
+        let servers: Vec<u32> = running.map(|node| node.relay().identity().id.0).collect();
+        self.world.send(liar.client, &liar.lie(lie, &users, &servers));
     }
 
     fn end_user(&mut self, number: u32, says_so: bool) {
@@ -242,6 +299,9 @@ impl<'a> Player<'a> {
         self.on_fault();
         self.world.end_silences();
         self.world.continue_all();
+        for liar in self.liars.values() {
+            self.world.disconnect(liar.client);
+        }
         for user in self.users.keys().copied().collect::<Vec<_>>() {
             self.set_reading(user, true);
         }
@@ -266,13 +326,16 @@ impl<'a> Player<'a> {
     fn probe(&mut self) -> Result<(), Violation> {
         self.check_quiet()?;
         let online: Vec<(u32, u32)> = self.online().map(|(&number, it)| (number, it.id)).collect();
-        let first = self.chats.len();
+        let (first, before) = (self.chats.len(), self.unknown_counts());
         for &(number, _) in &online {
             for &(_, id) in online.iter().filter(|&&(other, _)| other != number) {
                 self.send_chat(number, id);
+                if self.has_plain_servers() {
+                    // Some read once, and more than 1,024 bytes of chats end them.
+                    self.run_for(PLAIN_CHAT_PAUSE)?;
+                }
             }
         }
-        let before = self.unknown_counts();
         self.run_for(PROBE_TIME)?;
         self.check_probes(first, &before)
     }

@@ -35,6 +35,8 @@ pub(super) struct User {
     pub(super) home: usize,
     pub(super) standing: Standing,
     pub(super) is_reading: bool,
+    /// Whether its server is a plain one, which may announce users as it likes.
+    pub(super) is_on_plain: bool,
     /// The other users, as the server has announced them.
     pub(super) known: BTreeSet<u32>,
     /// The ids that the server does not know, by how often it has answered so.
@@ -61,6 +63,7 @@ impl User {
             home,
             standing: Standing::Registering,
             is_reading: true,
+            is_on_plain: false,
             known: BTreeSet::new(),
             unknown_ids: BTreeMap::new(),
             unread: Vec::new(),
@@ -80,7 +83,12 @@ impl User {
             let parsed = codec::parse(rest, FRAME_BYTES_MAX)
                 .map_err(|error| (Predicate::WholeFrames, format!("to {}: {error}", self.id)))?;
             let Some((message, len)) = parsed else { break };
-            chats.extend(self.handle(&message)?);
+            match self.handle(&message) {
+                Err((Predicate::ClientView, _)) if self.is_on_plain => {
+                    chats.extend(self.handle_from_plain(&message));
+                }
+                result => chats.extend(result?),
+            }
             rest = &rest[len..];
         }
         self.unread = rest.to_vec();
@@ -120,8 +128,30 @@ impl User {
         }
     }
 
+    /// Handles a message of a plain server that ours would not send.
+    fn handle_from_plain(&mut self, message: &Message<'_>) -> Option<ReceivedChat> {
+        match *message {
+            Message::Chat { source: HostId(source), destination: HostId(destination), text } => {
+                Some(ReceivedChat { source, destination, text: text.to_vec() })
+            }
+            Message::Status { text, .. } if text.starts_with(b"Welcome") => {
+                self.standing = Standing::Online;
+                None
+            }
+            Message::Status { code, text, .. } => {
+                self.handle_status(code, text);
+                None
+            }
+            _ => None,
+        }
+    }
+
     fn handle_status(&mut self, code: StatusCode, text: &[u8]) {
         match code {
+            // Some plain servers welcome with another code.
+            _ if text.starts_with(b"Welcome") && self.is_on_plain => {
+                self.standing = Standing::Online;
+            }
             WELCOME if self.standing == Standing::Registering => self.standing = Standing::Online,
             ID_TAKEN => self.standing = Standing::Left,
             UNKNOWN_ID => {

@@ -1,0 +1,155 @@
+//! [`Liar`]: a program that says HELLO as a server does, and then sends frames that are not true.
+
+use crc::id::HostId;
+use crc::relay::extension::{Digest, Epoch, Frame, Hello, Nonce, Ping, ServerFact};
+use crc::relay::message::HostKind;
+
+use crate::frames;
+use crate::sim::ClientId;
+
+/// The id of the first liar; that of the first server behind it is 100 higher.
+const LIAR_IDS: u32 = 9000;
+/// The ids of the users of the servers that a liar invents.
+const INVENTED_USER_IDS: u32 = 9500;
+
+/// What a liar lies about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lie {
+    /// It reaches a server that does not exist, with a user.
+    Server,
+    /// Users of others chat and quit over its link, and servers of others send statuses.
+    Sources,
+    /// A user of another server is one of its own.
+    Home,
+    /// Its tables agree with those of the neighbour, or do not.
+    Digest,
+    /// Servers of others cannot be reached any more.
+    Withdrawal,
+    /// Frames that do not end, and bytes that are no frames.
+    Bytes,
+}
+
+/// What a liar lies about, and its name.
+pub(super) const LIES: [(Lie, &str); 6] = [
+    (Lie::Server, "server"),
+    (Lie::Sources, "sources"),
+    (Lie::Home, "home"),
+    (Lie::Digest, "digest"),
+    (Lie::Withdrawal, "withdrawal"),
+    (Lie::Bytes, "bytes"),
+];
+
+/// A liar.
+#[derive(Debug)]
+pub(super) struct Liar {
+    pub(super) client: ClientId,
+    id: u32,
+}
+
+impl Liar {
+    pub(super) fn new(client: ClientId, number: u32) -> Self {
+        Self { client, id: LIAR_IDS + number }
+    }
+
+    fn extension(&self, frame: &Frame<'_>) -> Vec<u8> {
+        frames::extension(self.id, frame)
+    }
+
+    /// Returns the frames by which it joins as an extended server.
+    pub(super) fn introduction(&self) -> Vec<u8> {
+        let epoch = Epoch { boot: 1, attach: 0 };
+        let hello = Hello {
+            version: 1,
+            is_moving: false,
+            capabilities: 0,
+            epoch,
+            nonce: Nonce(u64::from(self.id)),
+            port: 0,
+            token: 1,
+            replay_token: 0,
+            handled_bytes: 0,
+            known: Epoch::default(),
+        };
+        let commit = Frame::Commit { epoch, known: Epoch::default() };
+        let mut bytes = frames::server(self.id, "liar", "");
+        bytes.extend(self.extension(&Frame::Hello(hello)));
+        bytes.extend(self.extension(&commit));
+        bytes.extend(self.fact(self.id, HostId::NONE));
+        bytes.extend(self.extension(&Frame::FactsEnd { servers: 1 }));
+        bytes
+    }
+
+    /// Returns the frames of a lie about these users, servers and the liar's neighbours.
+    pub(super) fn lie(&self, lie: Lie, users: &[u32], servers: &[u32]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        match lie {
+            Lie::Server => {
+                let invented = self.id + 100;
+                bytes.extend(self.fact(invented, HostId(self.id)));
+                bytes.extend(self.user(invented, INVENTED_USER_IDS + self.id - LIAR_IDS, 1));
+            }
+            Lie::Sources => {
+                for &user in users {
+                    let other = users.iter().copied().find(|&other| other != user);
+                    bytes.extend(frames::chat(user, other.unwrap_or(0), "lie"));
+                    bytes.extend(frames::quit(user, "lie"));
+                    bytes.extend(frames::registration(HostKind::User, user, self.id, "lie", ""));
+                }
+                for &server in servers {
+                    bytes.extend(frames::status(server, self.id, 1, "lie"));
+                    let ids = [HostId(server)];
+                    let withdraw = Frame::Withdraw(ids.as_slice().into());
+                    bytes.extend(frames::extension(server, &withdraw));
+                }
+            }
+            Lie::Home => {
+                for &user in users {
+                    bytes.extend(self.user(self.id, user, u64::from(u32::MAX)));
+                    servers.iter().for_each(|&home| bytes.extend(self.user(home, user, 0)));
+                }
+            }
+            Lie::Digest => {
+                for digest in [Some(Digest(1)), None, Some(Digest(2)), Some(Digest(3))] {
+                    let ping = Ping { token: 7, handled_bytes: u64::MAX, digest };
+                    bytes.extend(self.extension(&Frame::Ping(ping)));
+                    bytes.extend(self.extension(&Frame::Pong(ping)));
+                }
+            }
+            Lie::Withdrawal => {
+                let ids: Vec<HostId> = servers.iter().copied().map(HostId).collect();
+                bytes.extend(self.extension(&Frame::Withdraw(ids.as_slice().into())));
+                for &home in &ids {
+                    bytes.extend(self.extension(&Frame::SyncBegin { home }));
+                    let (users, digest) = (0, Digest::default());
+                    bytes.extend(self.extension(&Frame::SyncEnd { home, users, digest }));
+                }
+            }
+            Lie::Bytes => bytes.extend([0x81, 0, 0, 0, 1, 0, 0, 0, 2, 0xff, 0xff, 0xff, 0xff]),
+        }
+        bytes
+    }
+
+    /// Returns the fact about a server, with its registration.
+    fn fact(&self, id: u32, via: HostId) -> Vec<u8> {
+        let fact = ServerFact {
+            id: HostId(id),
+            epoch: Epoch { boot: 1, attach: 0 },
+            nonce: Nonce(u64::from(id)),
+            via,
+            users: 0,
+            digest: Digest::default(),
+        };
+        let mut bytes = self.extension(&Frame::Server(fact));
+        bytes.extend(frames::registration(HostKind::Server, id, self.id, "lie", ""));
+        bytes
+    }
+
+    /// Returns the registration of a user at a home.
+    fn user(&self, home: u32, id: u32, stamp: u64) -> Vec<u8> {
+        let stamps = [stamp];
+        let frame = Frame::Users { home: HostId(home), stamps: stamps.as_slice().into() };
+        let mut bytes = self.extension(&frame);
+        bytes.extend(frames::registration(HostKind::User, id, self.id, "lie", ""));
+        bytes
+    }
+}
