@@ -161,6 +161,10 @@ pub const CLIENT_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(120);
 /// Number of TCP keepalive probes between idle time and timeout. One may be lost.
 pub const KEEPALIVE_PROBES: u32 = 2;
 
+/// Time for which HELLO or OFFER is waited for behind the registration of a server that has spoken
+/// the extension before: longer than for others, since one that is taken for plain is refused.
+pub const HELLO_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Time for which OFFER is waited for behind the registration of a parent: both are in one write,
 /// and only a network that cuts and delays separates them.
 pub const OFFER_TIMEOUT: Duration = Duration::from_millis(200);

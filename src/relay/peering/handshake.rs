@@ -9,7 +9,7 @@
 
 use super::Peering;
 use crate::id::HostId;
-use crate::limits::OFFER_TIMEOUT;
+use crate::limits::{HELLO_TIMEOUT, OFFER_TIMEOUT};
 use crate::link::{CloseReason, LinkId, Time};
 use crate::printable::Excerpt;
 use crate::relay::cx::RelayCx;
@@ -108,8 +108,11 @@ impl Peering {
         let introduction = Introduction::new(registration);
         // A server that has spoken the extension before will do so again.
         let is_extended = cx.topology.server_key(registration.source).is_some();
-        let must_wait = self.is_uplink(link) || is_extended;
-        let until = must_wait.then(|| cx.now + OFFER_TIMEOUT);
+        let timeout = match is_extended {
+            true => Some(HELLO_TIMEOUT),
+            false => self.is_uplink(link).then_some(OFFER_TIMEOUT),
+        };
+        let until = timeout.map(|timeout| cx.now + timeout);
         if let Some(until) = until {
             cx.timers.insert(until, Timer::Offer(link));
         }
@@ -305,7 +308,7 @@ impl Peering {
         }
     }
 
-    /// Handles that a parent has sent nothing behind its registration for [`OFFER_TIMEOUT`].
+    /// Handles that a parent has sent nothing behind its registration in time.
     pub(in crate::relay) fn on_offer_due<O: Outbox>(
         &mut self,
         link: LinkId,
