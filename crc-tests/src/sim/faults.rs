@@ -134,7 +134,8 @@ impl World {
         }
     }
 
-    /// Drops what is in flight to an end, from a random byte on.
+    /// Drops what is in flight to an end, from a random byte on; to a plain server, which may not
+    /// survive a part of a frame, from a random write on.
     fn cut_in_flight(&mut self, end: PipeEnd) {
         let is_to_end = |event: &Event| matches!(event, Event::Bytes(to, _) if *to == end);
         let mut keys: Vec<_> = self.net.events_where(is_to_end).collect();
@@ -142,7 +143,7 @@ impl World {
         let lost = keys.split_off(kept_count);
         for (at, key) in lost.iter().enumerate() {
             let Some(Event::Bytes(_, mut bytes)) = self.net.remove(key) else { continue };
-            if at == 0 {
+            if at == 0 && !matches!(end, PipeEnd::PlainServer { .. }) {
                 bytes.truncate(self.net.rng.random_range(0..bytes.len()));
                 self.net.insert(*key, Event::Bytes(end, bytes));
             }
@@ -185,11 +186,14 @@ impl World {
         let other = self.net.pipes.get(&end).copied();
         let is_silent =
             self.faults.is_silent(end) || other.is_some_and(|other| self.faults.is_silent(other));
-        if is_silent {
-            self.net.pipes.remove(&end);
-            self.faults.silent.remove(&end);
-            self.handle_event(Event::Closed(end, CloseReason::Io("keepalive".to_owned())));
+        if !is_silent {
+            return;
         }
+        self.faults.silent.remove(&end);
+        if let Some(other) = other {
+            self.close_pipe(end, other); // which the other end notices unless it is silent
+        }
+        self.handle_event(Event::Closed(end, CloseReason::Io("keepalive".to_owned())));
     }
 
     /// Ends the silence at an end: all that was sent to it arrives.
@@ -199,9 +203,9 @@ impl World {
             self.faults.silent.insert(end, silent);
             return;
         }
+        // At once, since bytes that are still in flight come after these.
         for event in silent.events {
-            let at = self.net.next_arrival(end);
-            self.net.schedule(at, event);
+            self.handle_event(event);
         }
         self.flush_towards(end);
     }

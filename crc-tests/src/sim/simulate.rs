@@ -77,6 +77,7 @@ pub fn run(arguments: &SimulateArguments, interrupted: &Arc<AtomicBool>) -> Exit
     let next_seed = AtomicU64::new(arguments.seed);
     let end = arguments.seed.saturating_add(arguments.seeds);
     let must_stop = AtomicBool::new(false);
+    let started_at = Instant::now();
     let totals = thread::scope(|scope| {
         let (sender, receiver) = mpsc::channel();
         for _ in 0..jobs {
@@ -91,7 +92,7 @@ pub fn run(arguments: &SimulateArguments, interrupted: &Arc<AtomicBool>) -> Exit
             });
         }
         drop(sender);
-        collect(arguments, &receiver, &must_stop)
+        collect(arguments, started_at, &receiver, &must_stop)
     });
     let is_complete = totals.seeds == arguments.seeds;
     ExitCode::from(u8::from(totals.failures > 0 || !is_complete))
@@ -129,10 +130,11 @@ fn play(seed: u64, without: &[Condition]) -> SeedResult {
 /// Prints progress and failures until all seeds have ended or enough have failed.
 fn collect(
     arguments: &SimulateArguments,
+    started_at: Instant,
     results: &Receiver<SeedResult>,
     must_stop: &AtomicBool,
 ) -> Totals {
-    let (started_at, mut printed_at) = (Instant::now(), Instant::now());
+    let mut printed_at = started_at;
     let mut totals = Totals::default();
     loop {
         match results.recv_timeout(PROGRESS_INTERVAL) {

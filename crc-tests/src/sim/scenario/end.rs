@@ -89,12 +89,14 @@ impl Player<'_> {
         for (&index, &server) in servers {
             let Some(node) = self.world.node(index) else { continue };
             for link in node.links() {
-                let adjacent = node.relay().adjacent_host(link.id());
-                if adjacent.is_none_or(|host| host.kind != HostKind::Server) {
-                    continue;
-                }
                 let end = PipeEnd::Server { server: index, link: link.id() };
                 let other = self.world.net.pipes.get(&end).copied();
+                let adjacent = node.relay().adjacent_host(link.id());
+                let is_server = adjacent.is_some_and(|host| host.kind == HostKind::Server);
+                // The id of a plain neighbour may have gone to another claim.
+                if !is_server && !matches!(other, Some(PipeEnd::PlainServer { .. })) {
+                    continue;
+                }
                 let Some(other) =
                     other.filter(|it| it.server().is_some_and(|it| servers.contains_key(&it)))
                 else {
