@@ -9,9 +9,10 @@ use std::ops::{Index, IndexMut};
 const CHUNK_LEN: usize = 1024;
 
 /// A vector that grows by chunks.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ChunkedVec<T> {
-    /// All full except the last. Each has the capacity for [`CHUNK_LEN`] items from the start.
+    /// All full except the last. Each has the capacity for [`CHUNK_LEN`] items from the start,
+    /// except the last of a clone.
     chunks: Vec<Vec<T>>,
 }
 

@@ -66,7 +66,7 @@ impl<E, L: Fn(&[u8]) -> Result<Option<usize>, E>, F: FnMut(&[u8], usize) -> Flow
 }
 
 /// The beginning of a frame whose rest has not arrived. Empty, it owns no memory.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct FrameDecoder {
     partial: Option<Box<Buffer>>,
 }

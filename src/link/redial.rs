@@ -15,8 +15,9 @@ use crate::limits::{LINK_STABLE_AFTER, REDIAL_BACKOFF_MAX, REDIAL_BACKOFF_MIN, R
 /// round. A connection that was up for less than [`LINK_STABLE_AFTER`] counts as a failure of its
 /// target. After one that was up for longer, the first target is dialled next and the delays start
 /// from the minimum; for [`REDIAL_HASTE`] they stay short, so that a target which restarts is found
-/// within the grace of what was lost with the connection. A target that refused the connection is left out until a given time.
-#[derive(Debug)]
+/// within the grace of what was lost with the connection. A target that refused the connection is
+/// left out until a given time.
+#[derive(Clone, Debug)]
 pub struct Redial {
     /// For each target, the time until which it is left out.
     refused_until: Vec<Time>,

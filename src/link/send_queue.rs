@@ -7,7 +7,7 @@ use crate::limits::QUEUE_HIGH_WATER_BYTES;
 
 /// Bytes, with the number of bytes at the front that were sent. Buffers move between owners, so
 /// they are boxed: an owner without one has no more than a pointer.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Buffer {
     pub(super) bytes: Vec<u8>,
     sent_bytes: usize,
@@ -19,7 +19,7 @@ pub struct Buffer {
 }
 
 /// The bytes of a queue that the other end has not acknowledged.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unacknowledged {
     /// The bytes, oldest first.
     pub bytes: Vec<u8>,
@@ -29,7 +29,7 @@ pub struct Unacknowledged {
 
 /// Encoded bytes that the socket has not taken yet. The queue has a buffer only while it holds
 /// bytes, see [`crate::link::LinkTable`], unless it keeps those that were sent.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct SendQueue {
     buffer: Option<Box<Buffer>>,
 }

@@ -29,7 +29,7 @@ pub trait QueuedLink {
     fn queue_mut(&mut self) -> &mut SendQueue;
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry<L> {
     /// Whether the link is in `unsent_links`.
     is_in_unsent_list: bool,
@@ -37,7 +37,7 @@ struct Entry<L> {
 }
 
 /// A stack of unused buffers.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct BufferPool {
     #[expect(clippy::vec_box, reason = "buffers move between owners, most of which have none")]
     buffers: Vec<Box<Buffer>>,
@@ -77,7 +77,7 @@ impl BufferPool {
 }
 
 /// A table of links.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct LinkTable<L> {
     entries: Slab<Entry<L>>,
     generation: u32,
@@ -227,7 +227,7 @@ mod tests {
 
     use super::*;
 
-    #[derive(Debug)]
+    #[derive(Clone, Debug)]
     struct Link(LinkId, SendQueue);
 
     impl Link {

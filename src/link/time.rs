@@ -46,7 +46,7 @@ impl Default for Time {
 
 impl std::fmt::Debug for Time {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?}", self.since_start())
+        f.debug_tuple("Time").field(&self.since_start()).finish()
     }
 }
 

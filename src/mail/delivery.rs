@@ -17,7 +17,7 @@ use crate::id::{HostId, WideId};
 use crate::link::LinkId;
 
 /// The delivery of one addressee's mail.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Delivery {
     user: HostId,
     /// Serial number of the fetch request without a reply.
@@ -45,7 +45,7 @@ impl Delivery {
 }
 
 /// All deliveries.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Deliveries {
     by_addressee: BTreeMap<WideId, Delivery>,
     /// Addressees of the fetch requests without a reply, by serial number.

@@ -7,7 +7,7 @@ use crate::limits::{MAIL_CLOCK_SAVE_INTERVAL, MAIL_EXPIRY_INTERVAL_MIN};
 use crate::link::Time;
 
 /// Time since the mailbox was created, counted only while a server runs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Expiry {
     age_max: Duration,
     /// Mailbox clock when this server started.

@@ -35,7 +35,7 @@ pub struct Backlog {
 }
 
 /// A message in an append request without a reply.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct UnackedMail {
     id: MailId,
     link: LinkId,
@@ -44,7 +44,7 @@ struct UnackedMail {
 }
 
 /// The mail of a server.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Spool {
     messages_max: u64,
     bytes_max: u64,

@@ -13,7 +13,7 @@ use crate::relay::message::HostKind;
 use crate::relay::{Host, HostTable};
 
 /// The classic names of all users of the network.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Directory {
     /// Number of classic sessions that use the directory.
     reader_count: usize,
@@ -26,7 +26,7 @@ pub(crate) struct Directory {
 }
 
 /// The work that is left for a turn of the event loop. Other links wait for the end of the turn.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct TurnBudget {
     turn_time: Option<Time>,
     remaining: usize,

@@ -9,7 +9,7 @@ use crate::link::Time;
 
 /// The list that was finished last, the one under construction, and the earlier ones that clients
 /// have not been sent completely yet.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ListCache {
     page_builder: Option<PageBuilder>,
     /// The list that was finished last. The directory may have changed since.

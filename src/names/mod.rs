@@ -22,7 +22,7 @@ use crate::id::{HostId, WideId};
 use crate::relay::Host;
 
 /// The names of a server's users, shared by its sessions.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Names {
     /// The 64-bit ids of users.
     pub(crate) wide_ids: WideIds,

@@ -18,7 +18,7 @@ struct Entry {
 const _: () = assert!(size_of::<Entry>() == 12);
 
 /// The entries of a table by slot.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct EntrySlab {
     entries: ChunkedVec<Entry>,
     /// Slots of users that have left, for reuse.
@@ -44,7 +44,7 @@ impl EntrySlab {
 }
 
 /// A bijection between names and users.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct NameTable {
     slab: EntrySlab,
     by_name: SortedSlots<Name>,

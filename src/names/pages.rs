@@ -10,7 +10,7 @@ use super::name::{NAME_BYTES, Name};
 pub(crate) type PageCapacity = fn(digits: usize) -> usize;
 
 /// The pages of one version of the list. Never empty.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Pages {
     version: u64,
     /// The names of all pages, each after a space.
@@ -47,7 +47,7 @@ impl Pages {
 ///
 /// The space on a page depends on the number of digits of N. More digits never lead to fewer pages,
 /// so the smallest number of digits that suffices is that of the resulting N.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct PageBuilder {
     pages: Pages,
     capacity: PageCapacity,

@@ -11,13 +11,13 @@ const SHARE_FREE_SLOTS_MIN: usize = CHUNK_SLOTS_MAX / 8;
 
 /// Slots in the order of their keys. The caller passes the function from slot to key. Keys are
 /// unique.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct SortedSlots<K> {
     chunks: Vec<Chunk<K>>,
 }
 
 /// Consecutive slots. Never empty.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Chunk<K> {
     /// Key of the first slot, so that the search for a chunk does not access the table.
     first_key: K,

@@ -13,7 +13,7 @@ use crate::relay::message::HostKind;
 use crate::relay::{Host, HostTable};
 
 /// The wide ids that differ from the CRC ids of their users.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct WideIds {
     /// The users that claim each wide id, in the order in which they joined. The first owns it.
     claimants: HashMap<WideId, Vec<HostId>, RandomState>,

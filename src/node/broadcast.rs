@@ -12,7 +12,7 @@ use crate::relay::message::{HostKind, Message};
 use crate::relay::{FirstLink, Host, Outbox as _};
 
 /// A broadcast in progress.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Broadcast {
     sender_link: LinkId,
     sender_id: HostId,

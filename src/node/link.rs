@@ -24,7 +24,7 @@ pub struct Traffic {
 }
 
 /// A link of a node.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Link {
     pub(super) id: LinkId,
     pub(super) decoder: FrameDecoder,
@@ -59,7 +59,7 @@ pub struct Link {
 }
 
 /// What has been handled on a link that resumes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Handled {
     /// Number of bytes of whole frames that were handled.
     pub(super) bytes: u64,

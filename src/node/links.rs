@@ -3,16 +3,12 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
-use rand::rngs::StdRng;
-
 use super::Action;
 use super::link::{Link, Traffic};
 use crate::id::HostId;
 use crate::limits::Limits;
-use crate::link::LinkTable;
-use crate::link::SendQueue;
 use crate::link::frame_decoder::FrameDecoder;
-use crate::link::{CloseReason, Keepalive, LinkId, Time};
+use crate::link::{CloseReason, Keepalive, LinkId, LinkTable, SeededRng, SendQueue, Time};
 use crate::mail::Spool;
 use crate::names::Names;
 use crate::relay::message::{HostKind, Message};
@@ -21,13 +17,13 @@ use crate::relay::{Host, Outbox, Relay, Unacknowledged};
 use crate::wires::{NoticeCx, Presence, Session, SessionCx, Wire};
 
 /// The links, with everything that their sessions share.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Links {
     pub(super) table: LinkTable<Link>,
     pub(super) limits: Limits,
     pub(super) names: Names,
     pub(super) spool: Spool,
-    pub(super) rng: StdRng,
+    pub(super) rng: SeededRng,
     /// Time of the last event. State rather than an argument, because the shell gives no time to
     /// `sent`, `poll_unsent` and `next_deadline`, which take this one.
     pub(super) now: Time,
@@ -49,7 +45,7 @@ pub(super) struct Links {
 }
 
 impl Links {
-    pub(super) fn new(limits: Limits, spool: Spool, rng: StdRng) -> Self {
+    pub(super) fn new(limits: Limits, spool: Spool, rng: SeededRng) -> Self {
         Self {
             table: LinkTable::default(),
             limits,

@@ -22,16 +22,13 @@ mod machine;
 mod replay;
 mod run_pending;
 
-use rand::SeedableRng as _;
-use rand::rngs::StdRng;
-
 pub use self::link::{Link, Traffic};
 
 use self::broadcast::Broadcast;
 use self::links::Links;
 use crate::id::{HostId, WideId};
 use crate::limits::Limits;
-use crate::link::{LifeCycle, LinkId, ListenerId, Origin, Time};
+use crate::link::{LifeCycle, LinkId, ListenerId, Origin, SeededRng, Time};
 use crate::mail::{AppendOutcome, Inventory, Spool, StoreReply, StoreRequest};
 use crate::relay::extension::TraceResult;
 use crate::relay::{Identity, KickError, LinkReport, Relay, TraceReport};
@@ -45,7 +42,7 @@ pub type Action = crate::link::Action<StoreRequest>;
 const SESSION_SEED: u64 = 0x6372_6320_646f_6f72;
 
 /// A server.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Node {
     relay: Relay,
     links: Links,
@@ -74,7 +71,7 @@ impl Node {
         seed: u64,
     ) -> Self {
         let spool = Spool::new(&limits, inventory);
-        let links = Links::new(limits, spool, StdRng::seed_from_u64(seed ^ SESSION_SEED));
+        let links = Links::new(limits, spool, SeededRng::new(seed ^ SESSION_SEED));
         let relay = Relay::new(identity, parent_count, limits, seed);
         Self {
             relay,

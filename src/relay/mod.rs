@@ -77,7 +77,7 @@ pub struct Counters {
 }
 
 /// The network as one server knows it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Relay {
     limits: Limits,
     /// This server stops: only messages of servers are still handled.

@@ -37,7 +37,7 @@ enum Route {
 }
 
 /// The statuses addressed to this server, and the count of what could not be routed.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Router {
     status_updates: VecDeque<String>,
     unroutable: u64,

@@ -30,7 +30,7 @@ pub(super) enum Timer {
 }
 
 /// A set of timers, ordered by time.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Timers(BTreeSet<(Time, Timer)>);
 
 impl Timers {

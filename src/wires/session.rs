@@ -24,6 +24,9 @@ pub trait Session: fmt::Debug + Send {
     /// Returns the wire that the session speaks.
     fn wire(&self) -> Wire;
 
+    /// Returns a copy of the session.
+    fn clone_box(&self) -> Box<dyn Session>;
+
     /// Returns the length of the frame that `bytes` begin with, or `None` while its header is
     /// incomplete.
     ///
@@ -122,6 +125,12 @@ pub trait Session: fmt::Debug + Send {
         while let Some(text) = next_text(cx.queue) {
             self.on_notice(&Notice::Chat { source, destination, text }, cx);
         }
+    }
+}
+
+impl Clone for Box<dyn Session> {
+    fn clone(&self) -> Self {
+        (**self).clone_box()
     }
 }
 

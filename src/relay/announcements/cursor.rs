@@ -10,7 +10,7 @@ use crate::relay::plain;
 use crate::relay::topology::{Host, Slot};
 
 /// The position up to which hosts have been announced to a link.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Cursor {
     /// Kind of the host at the other end, if announcements are sent to it.
     pub(super) audience: Option<HostKind>,

@@ -43,7 +43,7 @@ use crate::limits::{
 use crate::link::{LinkId, Time};
 
 /// The cursors of all links, and the announcements that are pending for several of them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Announcements {
     /// Indexed by [`LinkId::index`].
     cursors: ChunkedVec<Option<Cursor>>,

@@ -22,14 +22,14 @@ pub(in crate::relay) struct Clock<'a> {
 }
 
 /// A quit that waits for a portion.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::relay) struct PendingQuit {
     pub(in crate::relay) id: HostId,
     pub(in crate::relay) text: Box<[u8]>,
 }
 
 /// The state of the portions on one link.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(in crate::relay) struct Pace {
     /// Bytes of announcements in the current portion.
     portion_bytes: usize,

@@ -23,7 +23,7 @@ const PROBE_TEXT: &[u8] = b"ping";
 pub(super) const PROBE_BYTES: u8 = 17;
 
 /// What is known of a server that speaks plain CRC.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct PlainNeighbour {
     /// Registrations that were sent and not announced back, and how often each was sent.
     unechoed: HashMap<(HostId, u64), u32, RandomState>,

@@ -22,7 +22,7 @@ use crate::relay::topology::{Host, HostSet, Topology};
 pub(super) type IdSet = HashSet<HostId, RandomState>;
 
 /// The homes that are sent again on an extended link.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Sync {
     /// Homes whose hosts the current pass sends.
     homes: IdSet,

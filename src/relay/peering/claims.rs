@@ -16,7 +16,7 @@ use crate::relay::timers::{Timer, Timers};
 use crate::relay::topology::host_size_bytes;
 
 /// The claims of all links to servers.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Claims {
     by_id: HashMap<HostId, ClaimQueue, RandomState>,
     /// Ids claimed over each link, including claims that were too many to keep.
@@ -25,7 +25,7 @@ pub(super) struct Claims {
 }
 
 /// The claims on one id, in the order in which they arrived. Never empty.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct ClaimQueue {
     pending: Vec<Claim>,
     /// Time at which the first claim is granted, if the id is still free.
@@ -33,7 +33,7 @@ struct ClaimQueue {
 }
 
 /// A refused registration.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Claim {
     pub(super) link: LinkId,
     kind: HostKind,

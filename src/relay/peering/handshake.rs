@@ -23,7 +23,7 @@ use crate::relay::timers::{Timer, Timers};
 use crate::relay::topology::{Role, Topology};
 
 /// The registration of a server whose link has not taken a role yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Introduction {
     id: HostId,
     last_hop: HostId,
@@ -32,7 +32,7 @@ pub(super) struct Introduction {
 }
 
 /// The state of a link to a server between its registration and its role.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Handshake {
     /// The next frame decides which protocol the neighbour speaks. With `until`, the neighbour is
     /// expected to speak the extension, and is plain if it has sent no frame by then.

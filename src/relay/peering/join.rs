@@ -273,9 +273,9 @@ impl Peering {
     /// Takes another id, and closes the links to the servers that know the old one.
     fn renumber<O: Outbox>(&mut self, cx: &mut RelayCx<'_, O>) {
         let old_id = cx.topology.own_id();
-        let mut id = HostId::random(&mut self.rng);
+        let mut id = HostId::random(&mut *self.rng);
         while id == old_id || cx.topology.hosts().get(id).is_some() {
-            id = HostId::random(&mut self.rng);
+            id = HostId::random(&mut *self.rng);
         }
         log::warn!("id {old_id} is taken in the network: this server is now {id}");
         for server in cx.announcements.servers() {

@@ -7,7 +7,7 @@ use crate::link::Time;
 use crate::relay::extension::ServerFact;
 
 /// The state of an extended link.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct ExtendedLink {
     /// The fact whose registration follows.
     pub(super) expected_server: Option<ServerFact>,

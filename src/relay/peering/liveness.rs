@@ -18,7 +18,7 @@ use crate::relay::send;
 use crate::relay::timers::Timer;
 
 /// What is known of the neighbour's answers on an extended link.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Liveness {
     /// When the neighbour is asked or given up.
     pub(super) due: Time,

@@ -20,8 +20,7 @@ mod uplink;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rand::rngs::StdRng;
-use rand::{RngExt as _, SeedableRng as _};
+use rand::RngExt as _;
 
 pub(super) use self::splits::DeferredMessage;
 pub use self::trace::TraceReport;
@@ -36,14 +35,14 @@ use self::trace::{FinishedTrace, PendingTrace};
 use self::uplink::Uplink;
 use crate::id::HostId;
 use crate::limits::Limits;
-use crate::link::{LinkId, Time};
+use crate::link::{LinkId, SeededRng, Time};
 use crate::relay::cx::RelayCx;
 use crate::relay::outbox::Outbox;
 use crate::relay::timers::{Timer, Timers};
 use crate::relay::topology::{Role, ServerKey, SplitId, Topology};
 
 /// The uplink, the splits, and the claims on ids in use.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Peering {
     uplink: Uplink,
     splits: Splits,
@@ -71,7 +70,7 @@ pub(super) struct Peering {
     traces: BTreeMap<u64, PendingTrace>,
     finished_traces: Vec<FinishedTrace>,
     /// For ids and for the delays between dials.
-    rng: StdRng,
+    rng: SeededRng,
 }
 
 impl Peering {
@@ -93,7 +92,7 @@ impl Peering {
             returned: Vec::new(),
             traces: BTreeMap::new(),
             finished_traces: Vec::new(),
-            rng: StdRng::seed_from_u64(seed),
+            rng: SeededRng::new(seed),
         }
     }
 

@@ -54,7 +54,7 @@ struct LostLink {
 }
 
 /// The extended links, and those that were lost within the grace.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Replay {
     attached: BTreeMap<LinkId, LinkKey>,
     /// Attached links on which a frame was handled after the handshake.

@@ -15,7 +15,7 @@ use crate::relay::message::StatusCode;
 use crate::relay::topology::SplitId;
 
 /// The splits whose grace runs or that are ending.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(in crate::relay) struct Splits {
     by_id: BTreeMap<SplitId, Split>,
     /// Size of the messages that wait in all splits.
@@ -48,7 +48,7 @@ impl fmt::Display for Loss {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Split {
     /// When the hosts begin to leave.
     until: Time,
@@ -63,7 +63,7 @@ struct Split {
 }
 
 /// The state of a split after its grace, while its hosts leave in batches.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Ending {
     /// Time since which a link has had no room for the quits.
     stalled_since: Option<Time>,
@@ -83,7 +83,7 @@ pub(super) struct LostPosition {
 }
 
 /// A message for a lost host.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::relay) struct DeferredMessage {
     pub(super) source: HostId,
     /// Which host the source of a chat was, since another one may take its id.

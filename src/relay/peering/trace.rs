@@ -21,7 +21,7 @@ use crate::relay::send;
 use crate::relay::topology::{FirstLink, Home, Topology};
 
 /// A trace that this server has started or passed on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct PendingTrace {
     /// Link on which the trace arrived; `None` if it started here.
     from: Option<LinkId>,
@@ -45,7 +45,7 @@ pub struct TraceReport {
 }
 
 /// A [`TraceReport`] that nobody has taken yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct FinishedTrace {
     token: u64,
     finished_at: Time,

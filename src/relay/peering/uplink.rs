@@ -25,7 +25,7 @@ enum State {
 }
 
 /// The link to the parent.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Uplink {
     /// The parents are the targets.
     redial: Redial,

@@ -162,7 +162,7 @@ pub(in crate::relay) enum Rule {
 }
 
 /// The facts of each link, and the route to each server.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::relay) struct Routes {
     own: Fact,
     links: BTreeMap<LinkId, LinkTable>,

@@ -10,7 +10,7 @@ use crate::link::LinkId;
 pub(super) type Before = (Option<LinkId>, Option<Fact>);
 
 /// The servers whose routes one event may change.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Pass {
     pub(super) queue: VecDeque<HostId>,
     pub(super) queued: BTreeSet<HostId>,

@@ -9,7 +9,7 @@ use crate::link::LinkId;
 use crate::relay::extension::Epoch;
 
 /// The facts received on a link, and what was sent on it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct LinkTable {
     /// The server at the other end.
     pub(super) neighbour: HostId,
@@ -57,7 +57,7 @@ impl LinkTable {
 }
 
 /// A server that is in the table of a link, or lost.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Server {
     /// Links whose tables have a fact about the server, in order.
     pub(super) links: Vec<LinkId>,

@@ -62,7 +62,7 @@ pub enum FirstLink {
 }
 
 /// A registered server or user.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Host {
     /// Id of the host.
     pub id: HostId,
@@ -85,7 +85,7 @@ pub struct Host {
 }
 
 /// Name and info, concatenated. Short ones are stored inline.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Texts {
     Inline([u8; Texts::INLINE_BYTES_MAX]),
     Heap(Box<[u8]>),

@@ -8,6 +8,7 @@
 //! Clients choose ids, so the hash is keyed with a random key. The index is never iterated, so the
 //! key has no influence on the output of the server.
 
+use std::fmt;
 use std::hash::BuildHasher as _;
 
 use foldhash::fast::RandomState;
@@ -25,7 +26,7 @@ const SHARD_COUNT: usize = 256;
 const GROWTH_CHECK_DIVISOR: usize = 1152;
 
 /// A map from ids to slots.
-#[derive(Debug)]
+#[derive(Clone)]
 pub(super) struct IdIndex {
     /// Entries hold the id beside the slot, so that neither a look-up nor a growth reads the hosts.
     shards: Box<[HashTable<(HostId, Slot)>]>,
@@ -35,6 +36,12 @@ pub(super) struct IdIndex {
     next_shard: usize,
     /// Insertions since the last check.
     inserts_since_check: usize,
+}
+
+impl fmt::Debug for IdIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IdIndex").field("len", &self.len).finish_non_exhaustive()
+    }
 }
 
 impl Default for IdIndex {

@@ -5,7 +5,7 @@ use crate::id::HostId;
 use crate::link::{LinkId, Time};
 
 /// The role of a link. Taken once, when a registration is accepted, and never changed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::relay) enum Role {
     /// No registration has been accepted on it.
     Unregistered {
@@ -25,7 +25,7 @@ pub(in crate::relay) enum Role {
 }
 
 /// The hosts behind a link to a server.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(in crate::relay) struct Subtree {
     /// Time at which the server joined, in the topology's count of joins and splits.
     pub(super) joined_event: u64,
@@ -36,7 +36,7 @@ pub(in crate::relay) struct Subtree {
 }
 
 /// A link as the relay knows it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::relay) struct LinkState {
     id: LinkId,
     pub(super) role: Role,

@@ -50,7 +50,7 @@ pub struct Identity {
 }
 
 /// What was lost with one link to a server.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct LostSubtree {
     /// The adjacent server that was lost.
     neighbour: HostId,
@@ -74,7 +74,7 @@ pub(super) struct FalseSource {
 }
 
 /// The hosts, the links, and the routes between them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Topology {
     identity: Identity,
     hosts: HostTable,

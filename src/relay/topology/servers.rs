@@ -30,7 +30,7 @@ impl HostSet {
 }
 
 /// A home server.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Server {
     id: HostId,
     route: FirstLink,
@@ -43,7 +43,7 @@ struct Server {
 }
 
 /// The home servers.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(in crate::relay) struct Servers {
     slab: Slab<Server>,
 }

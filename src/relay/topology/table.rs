@@ -16,7 +16,7 @@ use crate::id::HostId;
 use crate::relay::message::Registration;
 
 /// An ordered list of hosts: the slots of the first and the last, and the number of hosts.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::relay) struct List {
     first: Slot,
     last: Slot,
@@ -40,7 +40,7 @@ impl List {
 type LinksField = fn(&mut Host) -> &mut Links;
 
 /// All known hosts except this server.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct HostTable {
     slots: ChunkedVec<Option<Host>>,
     /// Slots of hosts that have left, to be reused.

@@ -16,7 +16,7 @@ use crate::link::Time;
 use crate::names::{Directory, Name, Names, Pages};
 
 /// The state of the lists to one client.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct ListSender {
     /// Whether the client must be sent a list, changed or not.
     is_requested: bool,

@@ -8,7 +8,7 @@ use crate::names::Name;
 
 /// The last [`CLASSIC_RECENT_RECIPIENTS_MAX`] recipients of a client's chats, latest last. They name
 /// users that have quit by the time an error about them arrives.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct RecentRecipients(VecDeque<(HostId, Name)>);
 
 impl RecentRecipients {

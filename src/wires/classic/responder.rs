@@ -15,7 +15,7 @@ use crate::link::Time;
 const CONTINUATION_PREFIX: &[u8] = b"... ";
 
 /// Encodes the messages to one client.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Responder {
     /// Destination of the messages.
     client_name: Name,

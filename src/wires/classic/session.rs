@@ -29,7 +29,7 @@ use crate::wires::{Effect, Effects, NoticeCx, RunMatcher, Session as _, SessionC
 const EXCERPT_BYTES_MAX: usize = 32;
 
 /// The session of one classic client.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Session {
     state: State,
     /// The client's id in the network; [`HostId::NONE`] before its `Connect`.
@@ -49,7 +49,7 @@ pub struct Session {
 }
 
 /// The state of a client.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum State {
     /// The client has not sent a `Connect`.
     Unregistered,
@@ -82,6 +82,10 @@ impl crate::wires::Session for Session {
     #[inline]
     fn wire(&self) -> Wire {
         Wire::CLASSIC
+    }
+
+    fn clone_box(&self) -> Box<dyn crate::wires::Session> {
+        Box::new(self.clone())
     }
 
     #[inline]

@@ -10,13 +10,17 @@ use crate::relay::notice::Notice;
 use crate::wires::{ChatHeader, Effect, Effects, NoticeCx, Presence, SessionCx, Wire};
 
 /// A CRC session.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Session;
 
 impl crate::wires::Session for Session {
     #[inline]
     fn wire(&self) -> Wire {
         Wire::CRC
+    }
+
+    fn clone_box(&self) -> Box<dyn crate::wires::Session> {
+        Box::new(self.clone())
     }
 
     #[inline]

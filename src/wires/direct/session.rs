@@ -16,7 +16,7 @@ use crate::relay::notice::Notice;
 use crate::wires::{Effect, Effects, NoticeCx, RunMatcher, SessionCx, Wire};
 
 /// A direct session.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Session {
     /// The client's id in the network; [`HostId::NONE`] until it is registered.
     id: HostId,
@@ -50,6 +50,10 @@ impl crate::wires::Session for Session {
     #[inline]
     fn wire(&self) -> Wire {
         Wire::DIRECT
+    }
+
+    fn clone_box(&self) -> Box<dyn crate::wires::Session> {
+        Box::new(self.clone())
     }
 
     #[inline]
