@@ -41,8 +41,12 @@ impl Liveness {
         self.last_token
     }
 
-    /// Measures the round trip that a PONG with this token ends.
+    /// Measures the round trip that a PONG with this token ends. Tokens start again once no PING is
+    /// unanswered, so that an idle link returns to the state in which it was.
     fn on_pong(&mut self, token: u64, now: Time) {
+        if token == self.last_token {
+            self.last_token = 0;
+        }
         if let Some((_, sent_at)) = self.unanswered.take_if(|(sent, _)| *sent == token) {
             self.round_trip = Some((now.since(sent_at), now));
         }
@@ -144,4 +148,19 @@ impl Peering {
 /// Returns the digest of what has been announced on a link, unless announcements are pending.
 fn own_digest<O: Outbox>(link: LinkId, cx: &RelayCx<'_, O>) -> Option<Digest> {
     cx.announcements.is_up_to_date(link).then(|| digest_announced(link, cx))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_start_again_once_no_ping_is_unanswered() {
+        let (mut liveness, now) = (Liveness::default(), Time::default());
+        assert_eq!((liveness.next_ping(now), liveness.next_ping(now)), (1, 2));
+        liveness.on_pong(1, now);
+        assert_eq!(liveness.next_ping(now), 3, "2 is unanswered");
+        liveness.on_pong(3, now);
+        assert_eq!(liveness.next_ping(now), 1);
+    }
 }
