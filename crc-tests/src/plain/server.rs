@@ -28,7 +28,7 @@ struct Host {
     first_link: u32,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Conn {
     /// The adjacent host, once it has registered.
     host: Option<u32>,
@@ -38,7 +38,7 @@ struct Conn {
 }
 
 /// A plain CRC server.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct PlainServer {
     id: u32,
     name: Vec<u8>,
@@ -103,6 +103,18 @@ impl PlainServer {
     #[must_use]
     pub fn uplink(&self) -> Option<ConnId> {
         self.conns.iter().find(|(_, conn)| conn.is_uplink).map(|(&id, _)| id)
+    }
+
+    /// Returns whether it waits for the introduction of its parent.
+    #[must_use]
+    pub fn is_joining(&self) -> bool {
+        self.conns.values().any(|conn| conn.is_uplink && conn.host.is_none())
+    }
+
+    /// Returns the smallest number from 1 that no connection has.
+    #[must_use]
+    pub fn free_conn(&self) -> ConnId {
+        (1..).map(ConnId).find(|conn| !self.conns.contains_key(conn)).expect("a free number")
     }
 
     /// Adds an accepted connection.

@@ -4,6 +4,7 @@
 //! Time jumps to the next event. The seed decides every delay and every split, so one seed gives
 //! one run, to the byte. A client is a bare connection: bytes in, bytes out.
 
+pub mod exhaustive;
 mod faults;
 mod observer;
 mod peers;

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
+use super::exhaustive::{self, ExhaustiveArguments};
 use super::scenario::{Condition, Outcome, Scenario};
 
 /// Interval between two lines of progress.
@@ -44,6 +45,9 @@ pub struct SimulateArguments {
     /// Print the frames of a failing seed
     #[arg(long)]
     pub trace: bool,
+    /// The options of an exhaustive search
+    #[command(flatten)]
+    pub exhaustive: ExhaustiveArguments,
 }
 
 /// The result of one seed.
@@ -69,6 +73,9 @@ struct Totals {
 /// Runs the subcommand.
 #[must_use]
 pub fn run(arguments: &SimulateArguments, interrupted: &Arc<AtomicBool>) -> ExitCode {
+    if arguments.exhaustive.exhaustive {
+        return exhaustive::run_command(&arguments.exhaustive, interrupted);
+    }
     if let Some(path) = &arguments.file {
         return play_file(path, arguments.trace);
     }

@@ -9,7 +9,7 @@ mod draw;
 mod end;
 mod event;
 mod liar;
-mod panics;
+pub(super) mod panics;
 mod parse;
 mod player;
 mod shrink;

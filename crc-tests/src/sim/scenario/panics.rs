@@ -10,7 +10,7 @@ thread_local! {
 }
 
 /// Calls a function. A panic in it is not printed, and its message with its place is the error.
-pub(super) fn catch<R>(call: impl FnOnce() -> R) -> Result<R, String> {
+pub(in crate::sim) fn catch<R>(call: impl FnOnce() -> R) -> Result<R, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let default_hook = panic::take_hook();
