@@ -21,7 +21,7 @@ static LINE: WireSpec = WireSpec {
 /// Maximum length of a line in bytes.
 const LINE_BYTES_MAX: usize = 512;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct LineSession {
     id: HostId,
 }
@@ -29,6 +29,10 @@ struct LineSession {
 impl Session for LineSession {
     fn wire(&self) -> Wire {
         Wire::new(&LINE)
+    }
+
+    fn clone_box(&self) -> Box<dyn Session> {
+        Box::new(self.clone())
     }
 
     fn frame_len(&self, bytes: &[u8], _: &Limits) -> Result<Option<usize>, String> {
