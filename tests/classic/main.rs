@@ -198,7 +198,11 @@ impl Rig {
     /// Registers a server with a user behind it.
     fn neighbour_server(&mut self, id: u32, user_id: u32, name: &str) -> LinkId {
         let link = self.connect(Wire::CRC);
-        let burst = [server(id, "bree", ""), registration(HostKind::User, user_id, id, name, "")];
+        let burst = [
+            server(id, "bree", ""),
+            status(id, u32::MAX, 0xC700, "reads cut frames"),
+            registration(HostKind::User, user_id, id, name, ""),
+        ];
         self.send(link, &burst.concat());
         self.received.remove(&link);
         link

@@ -24,7 +24,7 @@ struct Traffic {
 }
 
 impl Traffic {
-    fn new(seed: u64, parents: Vec<Option<u32>>, grace: Duration) -> Self {
+    fn new(seed: u64, parents: &[Option<u32>], grace: Duration) -> Self {
         let conditions = match seed % 3 {
             0 => NetConditions::default(),
             1 => NetConditions { delay_max: Duration::from_millis(60), splits_writes: false },
@@ -148,7 +148,7 @@ fn every_chat_arrives_once_and_in_order_over_resets() {
             1 | 2 => vec![None, Some(1), Some(2)],
             _ => vec![None, Some(1), Some(1)],
         };
-        let mut traffic = Traffic::new(seed, parents, Duration::from_secs(grace));
+        let mut traffic = Traffic::new(seed, &parents, Duration::from_secs(grace));
         for _ in 0..resets {
             let child = traffic.rng.random_range(1..traffic.servers.len());
             let notice_delay = Duration::from_millis(traffic.rng.random_range(0..1500));
@@ -168,7 +168,7 @@ fn parent_that_restarts_loses_only_what_was_inside() {
     let (mut sent, mut lost) = (0, 0);
     for seed in seeds(0..240) {
         println!("seed {seed}");
-        let mut traffic = Traffic::new(seed, vec![None, Some(1), Some(1)], SPLIT_GRACE);
+        let mut traffic = Traffic::new(seed, &[None, Some(1), Some(1)], SPLIT_GRACE);
         traffic.gone.extend(traffic.users.drain(..2).map(|user| user.id));
         traffic.world.enable_full_trace();
         traffic.run(Duration::from_millis(seed % 700));
@@ -207,7 +207,7 @@ fn sender_is_held_back_while_what_waits_exceeds_its_bound() {
         println!("seed {seed}");
         // The grace is longer than it takes to close a silent link.
         let grace = Duration::from_secs(40);
-        let mut traffic = Traffic::new(3 * seed, vec![None, Some(1), Some(2)], grace);
+        let mut traffic = Traffic::new(3 * seed, &[None, Some(1), Some(2)], grace);
         let child = traffic.servers[1];
         traffic.world.set_isolated(child, true);
         traffic.world.reset_uplink_half_open(child, Duration::ZERO);
@@ -232,7 +232,7 @@ fn sender_is_held_back_while_what_waits_exceeds_its_bound() {
 
 #[test]
 fn chats_are_refused_after_the_grace_only() {
-    let mut traffic = Traffic::new(0, vec![None, Some(1), Some(2)], SPLIT_GRACE);
+    let mut traffic = Traffic::new(0, &[None, Some(1), Some(2)], SPLIT_GRACE);
     let child = traffic.servers[1];
     traffic.world.set_isolated(child, true);
     traffic.world.reset_uplink_half_open(child, Duration::ZERO);
