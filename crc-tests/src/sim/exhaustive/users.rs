@@ -64,7 +64,6 @@ fn handle(
         Message::ClientQuit { source, .. } if !it.known.remove(&source.0) => {
             view(format!("the quit of {source}, who was never announced, was sent"))
         }
-        Message::Registration(_) | Message::ClientQuit { .. } => Ok(()),
         Message::ServerQuit { source, .. } => view(format!("the quit of server {source} was sent")),
         Message::Chat { source, .. } if !it.known.contains(&source.0) => {
             view(format!("a chat of {source}, who was not announced, was sent"))
@@ -82,7 +81,7 @@ fn handle(
             it.leave();
             Ok(())
         }
-        Message::Status { .. } => Ok(()),
+        Message::Registration(_) | Message::ClientQuit { .. } | Message::Status { .. } => Ok(()),
     }
 }
 
