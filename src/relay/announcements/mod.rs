@@ -247,6 +247,7 @@ impl Announcements {
         let may_be_pending = self.batch.is_some()
             || cursor.next.is_some()
             || cursor.unconfirmed.is_some()
+            || cursor.sync.as_ref().is_some_and(|sync| sync.has_requests())
             || cursor.next_returned().is_some();
         // Rarely true, so the look-up of the host is no cost of a usual chat.
         may_be_pending && self.must_introduce_id(topology, link, id)
@@ -334,6 +335,10 @@ impl Announcements {
         let cursor = self.cursor(link);
         if cursor.is_returned(host) {
             return true;
+        }
+        if cursor.sync.as_ref().is_some_and(|sync| sync.is_requested(topology, host)) {
+            let introduced = cursor.introduced.as_ref();
+            return !introduced.is_some_and(|introduced| introduced.contains(&host.id));
         }
         let start = cursor.next.or_else(|| self.batch_start(link));
         start.is_some_and(|slot| host.join_seq() >= topology.hosts().host(slot).join_seq())

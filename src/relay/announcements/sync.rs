@@ -41,6 +41,16 @@ impl Sync {
         host.join_seq() >= self.all_from || self.homes.contains(&topology.home_id(host))
     }
 
+    /// Returns whether a home has been asked for whose pass has not begun.
+    pub(super) fn has_requests(&self) -> bool {
+        !self.requested.is_empty()
+    }
+
+    /// Returns whether the home of a host has been asked for, and its pass has not begun.
+    pub(super) fn is_requested(&self, topology: &Topology, host: &Host) -> bool {
+        self.has_requests() && self.requested.contains(&topology.home_id(host))
+    }
+
     /// Records that all hosts from `join_seq` on are pending, when the link falls behind.
     pub(super) fn fall_behind(&mut self, join_seq: u64) {
         self.all_from = join_seq;
@@ -83,7 +93,9 @@ impl Announcements {
         for &home in &sync.order {
             send_extension(topology, link, &Frame::SyncBegin { home }, out);
         }
-        cursor.next = topology.hosts().first_slot();
+        // What was introduced before the pass is sent again, because the neighbour takes a host
+        // that is not in the pass for one that has left.
+        (cursor.next, cursor.introduced) = (topology.hosts().first_slot(), None);
         if cursor.next.is_none() {
             self.end_pass(topology, link, out);
         }
