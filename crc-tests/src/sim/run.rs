@@ -359,9 +359,14 @@ impl World {
     fn fill_pipe(&mut self, from: PipeEnd, to: PipeEnd, bytes: &[u8]) -> usize {
         match to {
             PipeEnd::Client(client) if self.is_reading_paused(to) => {
-                let received = &mut self.clients[client.0].received;
-                let count = bytes.len().min(PIPE_BYTES_MAX.saturating_sub(received.len()));
-                received.extend_from_slice(&bytes[..count]);
+                // What is in flight takes room in the pipe as well, and arrives first.
+                let in_flight = self.net.pending().filter_map(|event| match event {
+                    Event::Bytes(end, bytes) if *end == to => Some(bytes.len()),
+                    _ => None,
+                });
+                let unread = self.clients[client.0].received.len() + in_flight.sum::<usize>();
+                let count = bytes.len().min(PIPE_BYTES_MAX.saturating_sub(unread));
+                self.transmit(from, to, &bytes[..count]);
                 count
             }
             _ => {

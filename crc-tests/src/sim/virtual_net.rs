@@ -46,6 +46,11 @@ impl<End: Copy + Eq + Hash, Event> VirtualNet<End, Event> {
         self.events.first_key_value().map(|(&(at, _), _)| at)
     }
 
+    /// Iterates over the pending events, in the order in which they will happen.
+    pub(super) fn pending(&self) -> impl Iterator<Item = &Event> {
+        self.events.values()
+    }
+
     pub(super) fn pop(&mut self) -> Option<Event> {
         self.events.pop_first().map(|(_, event)| event)
     }
