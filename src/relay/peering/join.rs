@@ -107,8 +107,9 @@ impl Peering {
             self.join_server(link, registration, cx);
         } else if self.is_uplink(link) && is_reachable {
             self.refuse_loop(link, source, cx);
-        } else if self.is_uplink(link) {
-            // The parent spoke the extension before it was lost: its OFFER was cut off.
+        } else if self.is_uplink(link) || !is_reachable && cx.topology.server_key(source).is_some()
+        {
+            // The neighbour spoke the extension before it was lost: HELLO or OFFER was cut off.
             cx.out.close(link, CloseReason::LateHello);
         } else {
             refuse_registration(link, registration, cx);
