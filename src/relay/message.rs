@@ -75,7 +75,7 @@ impl StatusCode {
     pub const SYNC_END: Self = Self(0xC70B);
     /// Asks for a [`StatusCode::PONG`].
     pub const PING: Self = Self(0xC70C);
-    /// Answers a [`StatusCode::PING`].
+    /// The reply to a [`StatusCode::PING`].
     pub const PONG: Self = Self(0xC70D);
     /// The bytes that have been handled.
     pub const ACK: Self = Self(0xC70E);

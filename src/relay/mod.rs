@@ -324,7 +324,7 @@ impl Relay {
                 Timer::Liveness(link) => peering.on_liveness_due(link, &mut cx),
                 Timer::PlainLiveness(link) => peering.on_plain_liveness_due(link, &mut cx),
                 Timer::Probe(link) => peering.on_probe_due(link, &mut cx),
-                Timer::Offer(link) => peering.on_offer_due(link, &mut cx),
+                Timer::Offer(link) => peering.settle_as_plain(link, &mut cx),
             }
         }
         let (peering, _, mut cx) = self.event(now, out);

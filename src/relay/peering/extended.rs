@@ -17,7 +17,7 @@ use crate::relay::extension::Frame;
 use crate::relay::message::Registration;
 use crate::relay::outbox::Outbox;
 use crate::relay::send;
-use crate::relay::topology::{HostSet, Role};
+use crate::relay::topology::Role;
 
 impl Peering {
     /// Records the port that the neighbour has named in HELLO or OFFER.
@@ -103,9 +103,7 @@ impl Peering {
                     cx.topology.unconfirm_hosts(server);
                 }
             }
-            Frame::SyncEnd { home, users, digest } => {
-                self.end_sync(link, home, HostSet { count: users, digest }, cx);
-            }
+            Frame::SyncEnd { home, .. } => self.end_sync(link, home, cx),
             Frame::Ping(ping) => self.on_ping(link, ping, cx),
             Frame::Pong(pong) => self.on_pong(link, pong, cx),
             Frame::Move { replacement, address } => self.on_move(link, replacement, address, cx),

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use super::Peering;
+use super::handshake::path_text;
 use super::homes::server_over;
 use super::link::ExtendedLink;
 use crate::id::HostId;
@@ -250,8 +251,8 @@ impl Peering {
             Conflict::Ghost => log::info!("link {link}: server {id} is attached elsewhere now"),
             Conflict::SecondLink => log::warn!("link {link}: a second link to server {id}"),
             Conflict::Cycle { members } => {
-                let path: Vec<String> = members.iter().map(ToString::to_string).collect();
-                log::warn!("link {link}: closed, since servers form a cycle: {}", path.join(" → "));
+                let path = path_text(members);
+                log::warn!("link {link}: closed, since servers form a cycle: {path}");
             }
         }
         if !matches!(conflict, Conflict::Ghost) && self.is_uplink(link) {

@@ -246,9 +246,7 @@ impl Peering {
         let of_token = |handshake: &Handshake| matches!(handshake, Handshake::Probing { token: other, .. } if *other == token);
         let link = self.handshakes.iter().find(|(_, handshake)| of_token(handshake));
         let Some(link) = link.map(|(&link, _)| link) else { return };
-        if let Some(Handshake::Probing { introduction, until, .. }) = self.handshakes.remove(&link)
-        {
-            cx.timers.remove(until, Timer::Probe(link));
+        if let Some(Handshake::Probing { introduction, .. }) = self.take_handshake(link, cx) {
             super::join::refuse_registration(link, &introduction.registration(), cx);
         }
     }
@@ -308,15 +306,6 @@ impl Peering {
         }
     }
 
-    /// Handles that a parent has sent nothing behind its registration in time.
-    pub(in crate::relay) fn on_offer_due<O: Outbox>(
-        &mut self,
-        link: LinkId,
-        cx: &mut RelayCx<'_, O>,
-    ) {
-        self.settle_as_plain(link, cx);
-    }
-
     /// Removes the handshake of a link, with its timer.
     fn take_handshake<O: Outbox>(
         &mut self,
@@ -371,6 +360,11 @@ fn neighbour_fact(introduction: &Introduction, hello: &Hello, epoch: Epoch) -> F
 fn loop_text(topology: &Topology, id: HostId) -> String {
     let mut path = vec![topology.own_id()];
     path.extend(topology.routes().path(id));
+    format!("server {id} is connected to this one already: {}", path_text(&path))
+}
+
+/// Shows the servers on a path, in order.
+pub(super) fn path_text(path: &[HostId]) -> String {
     let path: Vec<String> = path.iter().map(ToString::to_string).collect();
-    format!("server {id} is connected to this one already: {}", path.join(" → "))
+    path.join(" → ")
 }

@@ -8,7 +8,7 @@ use crate::relay::cx::RelayCx;
 use crate::relay::message::Registration;
 use crate::relay::notice::Notice;
 use crate::relay::outbox::Outbox;
-use crate::relay::topology::{FirstLink, Home, Host, HostSet, ServerKey, SplitId};
+use crate::relay::topology::{FirstLink, Home, Host, ServerKey, SplitId};
 
 impl Peering {
     /// Removes a host whose id another host has a better claim on. If it is a user of this server,
@@ -106,7 +106,6 @@ impl Peering {
         &mut self,
         link: LinkId,
         home: HostId,
-        _expected: HostSet,
         cx: &mut RelayCx<'_, O>,
     ) {
         let Some(server) = server_over(link, home, cx) else { return };

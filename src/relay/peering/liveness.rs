@@ -125,7 +125,7 @@ impl Peering {
         send::send_extension(cx.topology, link, &Frame::Ping(ping), cx.out);
     }
 
-    /// Answers a PING.
+    /// Replies to a PING with PONG.
     pub(super) fn on_ping<O: Outbox>(&mut self, link: LinkId, ping: Ping, cx: &mut RelayCx<'_, O>) {
         cx.out.acknowledge(link, ping.handled_bytes);
         self.check_digest(link, ping.digest, cx);
