@@ -69,7 +69,8 @@ pub const PACED_PORTION_BYTES_MAX: usize = 1023;
 /// users with names and infos of usual length take 13 portions, which is less than a second.
 pub const PACED_PORTION_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Maximum length of a frame to a plain server that has not shown that it reads cut frames, in bytes.
+/// Maximum length of a frame to a plain server that has not shown that it reads cut frames, in
+/// bytes.
 pub const PLAIN_FRAME_BYTES_MAX: usize = PACED_PORTION_BYTES_MAX;
 
 /// Time to wait for the answer that a plain server has read a portion, if it has answered before.
@@ -205,8 +206,8 @@ pub const SPLIT_DEFERRED_OVERHEAD_BYTES: usize = 64;
 /// is read at a time, so that acknowledgements cost nothing beside the reads.
 pub const ACK_INTERVAL_BYTES: u64 = READ_BYTES_PER_TURN as u64;
 
-/// Divides the maximum length of a queue: that much more than the excess is given up when kept bytes
-/// exceed it, so that it does not happen at every write.
+/// Divides the maximum length of a queue: that much more than the excess is given up when kept
+/// bytes exceed it, so that it does not happen at every write.
 pub const KEPT_BYTES_SLACK_DIVISOR: usize = 8;
 
 /// Maximum number of lost links whose counts of handled bytes are remembered.

@@ -250,7 +250,7 @@ impl PlainServer {
         }
     }
 
-    /// Answers a host that has just registered here with all that it has to know.
+    /// Sends a host that has just registered here all that it has to know.
     fn answer_newcomer(&mut self, conn: ConnId, newcomer: u32, kind: Kind) {
         if kind == Kind::Server {
             let last_hop = match self.habits.introduction_hop {

@@ -26,7 +26,8 @@ pub(super) struct Observer {
     pub(super) errors: Vec<(PipeEnd, String)>,
     decoders: HashMap<PipeEnd, FrameDecoder>,
     pub(super) started_at: Time,
-    /// Of all bytes with their time since the start and their ends: two runs with one digest are the same to the byte.
+    /// Digest of all bytes with their time since the start and their ends: two runs with one digest
+    /// are the same to the byte.
     pub(super) digest: u64,
     pub(super) bytes: u64,
 }

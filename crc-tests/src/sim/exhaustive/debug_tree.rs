@@ -1,4 +1,5 @@
-//! [`DebugTree`]: the debug output of a value as a tree, by the grammar that derived `Debug` writes.
+//! [`DebugTree`]: the debug output of a value as a tree, by the grammar that derived `Debug`
+//! writes.
 
 use std::iter::Peekable;
 use std::str::CharIndices;

@@ -96,8 +96,9 @@ impl Explorer {
         steps
     }
 
-    /// Returns whether a plain server has a parent that has not introduced itself yet. Such a server
-    /// never announces to the parent what it learns meanwhile, so it accepts nobody in the model.
+    /// Returns whether a plain server has a parent that has not introduced itself yet. Such a
+    /// server never announces to the parent what it learns meanwhile, so it accepts nobody in the
+    /// model.
     fn is_joining(&self, state: &State, server: usize) -> bool {
         let Some(process) = state.servers[server].process else { return false };
         let Program::Plain(plain) = &self.processes.get(process).program else { return false };
