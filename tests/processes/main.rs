@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use crc::relay::message::HostKind;
 use crc_tests::frames::{
     chat, quit, registration, server, split_frames, status, user, user_that_reads_cut_frames,
 };
@@ -46,7 +47,7 @@ fn users_on_three_servers_exchange_chats() {
     for byte in user(102, "sam", "") {
         sam.send(&[byte]);
     }
-    sam.expect_frame(&registration(crc::relay::message::HostKind::User, 101, 3, "frodo", "ring"));
+    sam.expect_frame(&registration(HostKind::User, 101, 3, "frodo", "ring"));
     one.wait_for_hosts(&[2, 3, 101, 102]);
     let stream = [chat(101, 102, "Hello Sam"), chat(101, 102, "and again")].concat();
     for piece in stream.chunks(5) {
@@ -113,6 +114,8 @@ fn signal_flushes_queues_and_exits_with_code_0() {
         neighbour.send(&server(2, "two", ""));
         frodo.send(&user(101, "frodo", ""));
         frodo.expect_frame(&welcome_frame(1, "frodo"));
+        // Who has not heard of a user is not told that the user left.
+        neighbour.expect_frame(&registration(HostKind::User, 101, 1, "frodo", ""));
         one.send_signal(signal);
         neighbour.expect_frame(&quit(101, "server shutdown"));
         neighbour.read_until_closed();
@@ -127,7 +130,7 @@ fn second_signal_ends_the_server_without_flushing() {
     let (mut neighbour, mut frodo) = (one.connect(), one.connect());
     let reads_cut_frames = status(2, u32::MAX, 0xC700, "");
     neighbour.send(&[server(2, "two", ""), reads_cut_frames].concat());
-    neighbour.send(&registration(crc::relay::message::HostKind::User, 102, 2, "sam", ""));
+    neighbour.send(&registration(HostKind::User, 102, 2, "sam", ""));
     one.wait_for_hosts(&[2, 102]);
     frodo.send(&user(101, "frodo", ""));
     let text = "x".repeat(1_000_000);
