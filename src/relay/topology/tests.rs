@@ -1,4 +1,7 @@
+use super::links::FalseSource;
 use super::*;
+use crate::limits::FALSE_SOURCES_MAX;
+use crate::link::Time;
 
 fn link(index: u32) -> LinkId {
     LinkId { index, generation: 1 }

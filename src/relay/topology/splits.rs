@@ -1,0 +1,160 @@
+//! Splits: what was lost with a link, until it comes back or its grace is over.
+
+use super::link_state::Subtree;
+use super::servers::HostSet;
+use super::{FirstLink, Home, Host, List, ServerKey, SplitId, Topology};
+use crate::id::HostId;
+use crate::link::LinkId;
+
+/// What was lost with one link to a server.
+#[derive(Clone, Debug)]
+pub(super) struct LostSubtree {
+    /// The adjacent server that was lost.
+    pub(super) neighbour: HostId,
+    /// Time of the loss, in the topology's count of joins and splits.
+    pub(super) lost_event: u64,
+    /// The hosts behind a plain neighbour, and hosts that their home did not confirm.
+    pub(super) hosts: List,
+    /// The servers whose route was the link.
+    pub(super) servers: Vec<ServerKey>,
+    /// This server is the home of `hosts`.
+    pub(super) is_own: bool,
+}
+
+impl Topology {
+    /// Records that the link to the plain server `neighbour` was lost, with the hosts behind it.
+    /// Returns `None` if there are none.
+    pub(in crate::relay) fn begin_split(
+        &mut self,
+        neighbour: HostId,
+        hosts: List,
+    ) -> Option<SplitId> {
+        (hosts.len() > 0).then(|| self.insert_split(neighbour, hosts, Vec::new(), true))
+    }
+
+    /// Records that servers have lost their route, with the link to `neighbour` or because it
+    /// withdrew them. Returns `None` if there are none.
+    pub(in crate::relay) fn split_servers(
+        &mut self,
+        neighbour: HostId,
+        servers: Vec<ServerKey>,
+    ) -> Option<SplitId> {
+        let is_some = !servers.is_empty();
+        is_some.then(|| self.insert_split(neighbour, List::default(), servers, false))
+    }
+
+    /// Puts the hosts that their home did not confirm into a split. Returns `None` if there are
+    /// none.
+    pub(in crate::relay) fn split_unconfirmed(&mut self, server: ServerKey) -> Option<SplitId> {
+        let id = self.servers.id(server);
+        let hosts = std::mem::take(self.servers.unconfirmed_mut(server));
+        let ids: Vec<HostId> = self.hosts.ids_in(&hosts).collect();
+        for &id in &ids {
+            let stamp = self.hosts.get(id).expect("a listed host").stamp;
+            self.servers.count(server, id, stamp, HostSet::remove);
+        }
+        (!ids.is_empty()).then(|| self.insert_split(id, hosts, Vec::new(), false))
+    }
+
+    fn insert_split(
+        &mut self,
+        neighbour: HostId,
+        hosts: List,
+        servers: Vec<ServerKey>,
+        is_own: bool,
+    ) -> SplitId {
+        let lost_event = self.next_event();
+        let split = LostSubtree { neighbour, lost_event, hosts, servers, is_own };
+        let split =
+            SplitId(u32::try_from(self.lost.insert(split)).expect("fewer splits than links"));
+        let Self { hosts, lost, servers, .. } = self;
+        let subtree = &lost[split.0 as usize];
+        hosts.set_home(&subtree.hosts, Home::Split(split));
+        for &server in &subtree.servers {
+            servers.set_route(server, FirstLink::Split(split));
+        }
+        split
+    }
+
+    /// Removes a lost server from its split.
+    pub(super) fn leave_split(&mut self, server: ServerKey) {
+        if let FirstLink::Split(split) = self.servers.route(server) {
+            self.lost[split.0 as usize].servers.retain(|&other| other != server);
+        }
+    }
+
+    /// Returns the ids of the servers in a split.
+    pub(in crate::relay) fn lost_servers(&self, split: SplitId) -> Vec<HostId> {
+        self.lost(split).servers.iter().map(|&server| self.servers.id(server)).collect()
+    }
+
+    /// Ends a split that has no hosts any more.
+    pub(in crate::relay) fn end_split(&mut self, split: SplitId) {
+        debug_assert_eq!(self.lost_count(split), 0, "a split ends when its hosts are gone");
+        self.lost.remove(split.0 as usize);
+    }
+
+    pub(super) fn lost(&self, split: SplitId) -> &LostSubtree {
+        &self.lost[split.0 as usize]
+    }
+
+    /// Returns the server whose loss began a split.
+    pub(in crate::relay) fn lost_neighbour(&self, split: SplitId) -> HostId {
+        self.lost(split).neighbour
+    }
+
+    /// Returns whether a split has no hosts any more.
+    pub(in crate::relay) fn is_split_over(&self, split: SplitId) -> bool {
+        let lost = self.lost(split);
+        lost.hosts.len() == 0 && lost.servers.is_empty()
+    }
+
+    /// Returns the splits of hosts behind the plain neighbour with this id.
+    pub(in crate::relay) fn plain_splits(&self, neighbour: HostId) -> Vec<SplitId> {
+        let is_its = |split: &SplitId| {
+            let lost = self.lost(*split);
+            lost.is_own && lost.neighbour == neighbour
+        };
+        self.splits().filter(is_its).collect()
+    }
+
+    /// Returns the number of hosts in a split.
+    pub(in crate::relay) fn lost_count(&self, split: SplitId) -> usize {
+        let lost = self.lost(split);
+        let behind = lost.servers.iter().map(|&server| self.servers.host_count(server));
+        lost.hosts.len() + behind.sum::<usize>()
+    }
+
+    /// Iterates over the hosts in a split: of each home in turn, its users before itself.
+    pub(in crate::relay) fn lost_ids(&self, split: SplitId) -> impl Iterator<Item = HostId> {
+        let lost = self.lost(split);
+        let leaving = |&server| self.servers.leaving_ids(server, &self.hosts);
+        let behind = lost.servers.iter().flat_map(leaving);
+        self.hosts.ids_in(&lost.hosts).chain(behind)
+    }
+
+    /// Makes `link` the first link of a host that was lost behind a plain neighbour.
+    ///
+    /// # Panics
+    /// If the host is not lost, or the link does not lead to a server.
+    pub(in crate::relay) fn rejoin(&mut self, id: HostId, link: LinkId) {
+        let host = self.hosts.get(id).expect("a known host");
+        assert!(matches!(host.home, Home::Split(_)), "only lost hosts rejoin");
+        let stamp = host.stamp;
+        self.set_home(id, Home::Link(link.index), stamp);
+    }
+
+    /// Returns whether the server behind a link joined before `host` was lost, or whether the host
+    /// is not lost. A server that joined later may be the one behind which the host is found again.
+    pub(in crate::relay) fn joined_before_loss_of(&self, host: &Host, subtree: &Subtree) -> bool {
+        match self.first_link(host) {
+            FirstLink::Link(_) => true,
+            FirstLink::Split(split) => subtree.joined_event < self.lost(split).lost_event,
+        }
+    }
+
+    /// Iterates over the splits.
+    pub(in crate::relay) fn splits(&self) -> impl Iterator<Item = SplitId> {
+        self.lost.iter().map(|(key, _)| SplitId(u32::try_from(key).expect("a split's key")))
+    }
+}
