@@ -8,8 +8,8 @@
 use std::net::SocketAddr;
 
 use super::Peering;
-use super::facts::send_all_facts;
 use super::homes::server_over;
+use super::send_facts::send_all_facts;
 use crate::id::HostId;
 use crate::link::{CloseReason, LinkId};
 use crate::relay::cx::RelayCx;

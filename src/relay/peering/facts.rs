@@ -1,5 +1,4 @@
-//! Facts about servers: what a change of the routes means for the table, and what is announced of
-//! it.
+//! Facts about servers: what a change of the routes means for the table.
 
 use std::collections::VecDeque;
 
@@ -7,16 +6,17 @@ use super::Peering;
 use super::handshake::path_text;
 use super::homes::server_over;
 use super::link::ExtendedLink;
+use super::send_facts::{
+    announce_change, digest_behind, request_facts, request_sync, send_all_facts,
+};
 use crate::id::HostId;
 use crate::link::{CloseReason, LinkId};
 use crate::printable::Printable;
-use crate::relay::announcements::hosts_of;
 use crate::relay::cx::RelayCx;
-use crate::relay::extension::{Digest, Epoch, Frame, Nonce, ServerFact};
-use crate::relay::message::{HostKind, Message, Registration};
+use crate::relay::extension::{Digest, Epoch, Nonce, ServerFact};
+use crate::relay::message::{HostKind, Registration};
 use crate::relay::outbox::Outbox;
-use crate::relay::routes::{Change, Conflict, Fact, Update};
-use crate::relay::send;
+use crate::relay::routes::{Change, Conflict, Fact};
 use crate::relay::topology::{FirstLink, HostSet, ServerKey};
 
 /// A server whose fact led to changes of the routes.
@@ -329,85 +329,4 @@ impl Peering {
             request_facts(link, cx);
         }
     }
-}
-
-/// Sends what a change of the routes means on each extended link.
-fn announce_change<O: Outbox>(change: &Change, cx: &mut RelayCx<'_, O>) {
-    let links: Vec<LinkId> = cx.announcements.servers().collect();
-    for link in links {
-        if !cx.topology.link(link).is_extended() {
-            continue;
-        }
-        match cx.topology.routes_mut().update(change, link) {
-            None => {}
-            Some(Update::Announce(fact)) => send_fact(link, &fact, cx),
-            Some(Update::Withdraw(id)) => {
-                let ids = [id];
-                let ids = ids.as_slice().into();
-                send::send_extension(cx.topology, link, &Frame::Withdraw(ids), cx.out);
-            }
-        }
-    }
-}
-
-/// Announces that a server, whose grace is over, cannot be reached.
-pub(super) fn announce_down<O: Outbox>(id: HostId, cx: &mut RelayCx<'_, O>) {
-    let link = LinkId { index: u32::MAX, generation: 0 }; // the one that is gone
-    announce_change(&Change::Down { id, link }, cx);
-}
-
-/// Sends the fact about a server, with its registration.
-fn send_fact<O: Outbox>(link: LinkId, fact: &Fact, cx: &mut RelayCx<'_, O>) {
-    let Fact { id, epoch, nonce, via } = *fact;
-    let Some(HostSet { count: users, digest }) = hosts_of(cx.topology, id) else { return };
-    let own_id = cx.topology.own_id();
-    let frame = ServerFact { id, epoch, nonce: Nonce(nonce), via, users, digest };
-    send::send_extension(cx.topology, link, &Frame::Server(frame), cx.out);
-    let registration = if id == own_id {
-        cx.topology.own_registration(own_id)
-    } else {
-        cx.topology.hosts().get(id).expect("a known server").registration(own_id)
-    };
-    cx.out.deliver(link, &Message::Registration(registration));
-}
-
-/// Sends the facts about all servers that are announced on a link.
-pub(super) fn send_all_facts<O: Outbox>(link: LinkId, cx: &mut RelayCx<'_, O>) {
-    let facts: Vec<Fact> = cx.topology.routes().announced_on(link).collect();
-    for fact in &facts {
-        send_fact(link, fact, cx);
-    }
-    let servers = u32::try_from(facts.len()).expect("fewer servers than ids");
-    send::send_extension(cx.topology, link, &Frame::FactsEnd { servers }, cx.out);
-}
-
-/// Returns the digest of all that is announced on a link.
-pub(super) fn digest_announced<O: Outbox>(link: LinkId, cx: &RelayCx<'_, O>) -> Digest {
-    digest_of(cx.topology.routes().announced_on(link), cx)
-}
-
-/// Returns the digest of all that is reached over a link.
-fn digest_behind<O: Outbox>(link: LinkId, cx: &RelayCx<'_, O>) -> Digest {
-    digest_of(cx.topology.routes().reached_over(link), cx)
-}
-
-fn digest_of<O: Outbox>(facts: impl Iterator<Item = Fact>, cx: &RelayCx<'_, O>) -> Digest {
-    let mut sum = Digest::default();
-    for fact in facts {
-        let users = hosts_of(cx.topology, fact.id).unwrap_or_default();
-        sum += Digest::of_server(fact.id, fact.epoch, users.digest);
-    }
-    sum
-}
-
-/// Asks the neighbour on an extended link to send all facts again.
-fn request_facts<O: Outbox>(link: LinkId, cx: &mut RelayCx<'_, O>) {
-    request_sync(link, HostId::NONE, cx);
-}
-
-/// Asks the neighbour on an extended link to send the hosts of a home.
-fn request_sync<O: Outbox>(link: LinkId, home: HostId, cx: &mut RelayCx<'_, O>) {
-    let homes = [home];
-    let homes = homes.as_slice().into();
-    send::send_extension(cx.topology, link, &Frame::SyncRequest(homes), cx.out);
 }

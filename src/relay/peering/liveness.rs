@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use super::Peering;
-use super::facts::digest_announced;
+use super::send_facts::digest_announced;
 use crate::limits::ROUND_TRIP_AGE_MAX;
 use crate::link::{CloseReason, LinkId, Time};
 use crate::relay::cx::RelayCx;

@@ -13,6 +13,7 @@ mod liveness;
 mod moving;
 mod plain;
 mod replay;
+mod send_facts;
 mod split;
 mod splits;
 mod trace;

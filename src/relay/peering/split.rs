@@ -136,7 +136,7 @@ impl Peering {
         if self.splits.begin_ending(split) && !cx.topology.is_split_over(split) {
             self.report_end(split, cx);
             for id in cx.topology.lost_servers(split) {
-                super::facts::announce_down(id, cx);
+                super::send_facts::announce_down(id, cx);
             }
             self.release_held(cx);
         }
