@@ -11,7 +11,8 @@ use crc::limits::PING_TIMEOUT;
 use crc::link::{CloseReason, Machine as _};
 use rand::RngExt as _;
 
-use super::run::{Event, PIPE_BYTES_MAX};
+use super::pipes::PIPE_BYTES_MAX;
+use super::run::Event;
 use super::{PipeEnd, World};
 
 /// The directions of a link that are silent.

@@ -8,6 +8,7 @@ pub mod exhaustive;
 mod faults;
 mod observer;
 mod peers;
+mod pipes;
 mod plain;
 mod run;
 pub mod scenario;

@@ -3,17 +3,12 @@
 
 use std::net::SocketAddr;
 
-use crc::link::frame_decoder::FrameDecoder;
 use crc::link::{CloseReason, LinkId, ListenerId, Machine as _, Origin, Time};
 use crc::node::{Action, Node};
 use crc::wires::Wire;
 use crc::wires::crc::codec;
-use rand::RngExt as _;
 
 use super::{PipeEnd, Server, World};
-
-/// Capacity of a pipe to an end that does not read, in bytes, like that of socket buffers.
-pub(super) const PIPE_BYTES_MAX: usize = 64 * 1024;
 
 #[derive(Debug)]
 pub(super) enum Event {
@@ -313,109 +308,5 @@ impl World {
             }
             Action::Shutdown => self.kill(server),
         }
-    }
-
-    /// Moves a send queue into its pipe, up to the capacity of the other end.
-    pub(super) fn flush_link(&mut self, server: usize, link: LinkId) {
-        let end = PipeEnd::Server { server, link };
-        let Some(&to) = self.net.pipes.get(&end) else {
-            return;
-        };
-        loop {
-            let Some(node) = self.node(server) else { return };
-            let bytes = node.unsent(link).to_vec();
-            let is_paused = self.is_reading_paused(to);
-            if bytes.is_empty() && !is_paused {
-                return;
-            }
-            let count = self.fill_pipe(end, to, &bytes);
-            let node = self.servers[server].node.as_mut().expect("a running server");
-            node.sent(link, count);
-            if is_paused || count < bytes.len() {
-                return;
-            }
-        }
-    }
-
-    /// Writes bytes directly to a link, of which the socket accepts a random part. Returns the
-    /// number of bytes accepted.
-    fn write_direct(&mut self, server: usize, link: LinkId, pieces: [&[u8]; 2]) -> usize {
-        let end = PipeEnd::Server { server, link };
-        let Some(&to) = self.net.pipes.get(&end) else {
-            return 0;
-        };
-        let bytes = pieces.concat();
-        let is_whole = matches!(to, PipeEnd::PlainServer { .. });
-        let count = match self.net.rng.random_range(0..4) {
-            0 => 0,
-            _ if is_whole => bytes.len(),
-            1 => bytes.len(),
-            _ => self.net.rng.random_range(0..=bytes.len()),
-        };
-        self.fill_pipe(end, to, &bytes[..count])
-    }
-
-    /// Writes bytes into a pipe up to its capacity. Returns the number of bytes written.
-    fn fill_pipe(&mut self, from: PipeEnd, to: PipeEnd, bytes: &[u8]) -> usize {
-        match to {
-            PipeEnd::Client(client) if self.is_reading_paused(to) => {
-                // What is in flight takes room in the pipe as well, and arrives first.
-                let in_flight = self.net.pending().filter_map(|event| match event {
-                    Event::Bytes(end, bytes) if *end == to => Some(bytes.len()),
-                    _ => None,
-                });
-                let unread = self.clients[client.0].received.len() + in_flight.sum::<usize>();
-                let count = bytes.len().min(PIPE_BYTES_MAX.saturating_sub(unread));
-                self.transmit(from, to, &bytes[..count]);
-                count
-            }
-            _ => {
-                let count = bytes.len().min(self.faults.room_bytes(to));
-                self.transmit(from, to, &bytes[..count]);
-                count
-            }
-        }
-    }
-
-    fn is_reading_paused(&self, end: PipeEnd) -> bool {
-        matches!(end, PipeEnd::Client(client) if self.clients[client.0].is_reading_paused)
-    }
-
-    pub(super) fn transmit(&mut self, from: PipeEnd, to: PipeEnd, bytes: &[u8]) {
-        if let Some(trace) = &mut self.trace {
-            let wire = self.non_crc_ends.get(&from).copied().unwrap_or(Wire::CRC);
-            trace.record(self.net.now, from, to, wire, bytes);
-        }
-        if let Some(observer) = &mut self.observer
-            && !self.non_crc_ends.contains_key(&from)
-        {
-            observer.on_write(self.net.now, from, to, bytes);
-        }
-        let splits_writes = match to {
-            PipeEnd::PlainServer { .. } => self.plain_conditions.splits_writes,
-            _ => self.net.conditions.splits_writes,
-        };
-        self.net.send(to, bytes, splits_writes, Event::Bytes);
-    }
-
-    pub(super) fn open_pipe(&mut self, from: PipeEnd, server: usize, link: LinkId, wire: Wire) {
-        let accepted = PipeEnd::Server { server, link };
-        if wire != Wire::CRC {
-            self.non_crc_ends.extend([(from, wire), (accepted, wire)]);
-        }
-        self.net.open_pipe(from, accepted);
-        if wire == Wire::CRC {
-            let server = &mut self.servers[server];
-            server.first_frames.push(Vec::new());
-            server
-                .first_frame_decoders
-                .insert(link, (server.first_frames.len() - 1, FrameDecoder::default()));
-        }
-    }
-
-    /// Removes a pipe. `other` sees it close after the bytes in flight.
-    pub(super) fn close_pipe(&mut self, end: PipeEnd, other: PipeEnd) {
-        let close_event = Event::Closed(other, CloseReason::PeerClosed);
-        self.net.close_pipe(end, other, close_event);
     }
 }
