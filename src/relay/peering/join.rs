@@ -238,7 +238,7 @@ impl Peering {
             "the parent is server {parent}, which this server is connected to already: joining it \
              would close a loop; asking again in ten seconds"
         );
-        self.uplink.on_loop(cx.now, &mut self.rng);
+        self.uplink.on_refused(cx.now, &mut self.rng);
         cx.out.close(link, CloseReason::RoutingLoop(parent));
     }
 
@@ -257,7 +257,7 @@ impl Peering {
         if cx.topology.identity().is_id_configured {
             log::error!(
                 "the parent, server {parent}, refused this server: id {id} is taken in its network. \
-                 This server stays up alone and asks again in a minute; to join, start it with \
+                 This server stays up alone and asks again in ten seconds; to join, start it with \
                  another --id, or with none"
             );
             self.uplink.on_refused(cx.now, &mut self.rng);
@@ -301,7 +301,7 @@ impl Peering {
         for server in cx.announcements.servers() {
             cx.out.close(server, CloseReason::IdRefused(id));
         }
-        self.uplink.on_refused(cx.now, &mut self.rng);
+        self.uplink.on_yield(cx.now, &mut self.rng);
     }
 }
 
