@@ -254,7 +254,7 @@ impl World {
         let Some(events) = self.faults.paused.remove(&server) else { return };
         self.servers[server].is_reading = true;
         for event in events {
-            self.handle_event(event);
+            self.handle_arrived(event);
         }
         self.servers[server].is_reading = false;
         self.drive(server);

@@ -117,8 +117,14 @@ impl World {
     }
 
     pub(super) fn handle_event(&mut self, event: Event) {
+        if let Some(event) = self.faults.hold(event) {
+            self.handle_arrived(event);
+        }
+    }
+
+    /// Handles an event that a fault does not keep from arriving, or that has arrived before.
+    pub(super) fn handle_arrived(&mut self, event: Event) {
         let now = self.net.now;
-        let Some(event) = self.faults.hold(event) else { return };
         if let Event::Bytes(end @ PipeEnd::Server { .. }, _)
         | Event::Closed(end @ PipeEnd::Server { .. }, _) = event
             && !self.wants_read(end)
@@ -175,7 +181,7 @@ impl World {
             Event::Continued { server } => self.continue_process(server),
             Event::Resumed(end) => {
                 for event in self.deferred_events.remove(&end).unwrap_or_default() {
-                    self.handle_event(event); // which may defer it again, and all that follow
+                    self.handle_arrived(event); // which may defer it again, and all that follow
                 }
             }
         }
