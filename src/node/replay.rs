@@ -46,9 +46,13 @@ impl Links {
         handled.map_or(0, |handled| handled.bytes)
     }
 
-    /// Releases what was kept of a link up to a position.
+    /// Releases what was kept of a link up to a position. A position behind what was sent is none that
+    /// the other end can have handled, and is ignored: it may lie within a frame.
     pub(super) fn release_kept(&mut self, id: LinkId, handled_bytes: u64) {
         let Some(link) = self.get_mut(id) else { return };
+        if handled_bytes > link.bytes_sent() {
+            return;
+        }
         let kept_bytes = link.queue.kept().len() + link.queue.len();
         let kept_from = link.traffic.bytes_out - kept_bytes as u64;
         let count = handled_bytes.saturating_sub(kept_from);
@@ -78,5 +82,33 @@ impl Links {
                 each(Unacknowledged { message, end_position, was_sent });
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::HostId;
+    use crate::link::SeededRng;
+    use crate::mail::{Inventory, Spool};
+    use crate::relay::Outbox as _;
+    use crate::relay::message::Message;
+    use crate::wires::Wire;
+
+    #[test]
+    fn acknowledgement_of_more_than_was_sent_releases_nothing() {
+        let limits = Limits::default();
+        let spool = Spool::new(&limits, &Inventory::default());
+        let mut links = Links::new(limits, spool, SeededRng::new(1));
+        let id = links.open(Wire::CRC, None);
+        links.make_resumable(id);
+        let chat = Message::Chat { source: HostId(1), destination: HostId(2), text: b"half" };
+        links.deliver(id, &chat);
+        links.get_mut(id).expect("the link").queue.consume(5);
+        links.release_kept(id, u64::MAX);
+        assert_eq!(links.get(id).expect("the link").queue.kept().len(), 5);
+        let mut texts = Vec::new();
+        links.take_unacknowledged_of(id, &mut |it| texts.push(format!("{:?}", it.message)));
+        assert_eq!(texts, [format!("{chat:?}")]);
     }
 }
