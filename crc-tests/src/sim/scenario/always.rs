@@ -6,6 +6,7 @@ use crc::relay::message::{HostKind, Message};
 use crc::wires::crc::codec;
 
 use super::player::Player;
+use super::rings::is_handshake;
 use super::users::{ReceivedChat, Standing};
 use super::{HEAL_TIME_MAX, Predicate, Violation};
 use crate::sim::PipeEnd;
@@ -100,7 +101,9 @@ impl Player<'_> {
     }
 
     fn check_frame(&mut self, frame: &ObservedFrame) -> Result<(), Violation> {
-        if self.must_be_quiet && self.unquiet.is_none() && !Self::is_quiet_frame(&frame.bytes) {
+        let is_dial = self.scenario.has_rings() && is_handshake(&frame.bytes);
+        let is_quiet = is_dial || Self::is_quiet_frame(&frame.bytes);
+        if self.must_be_quiet && self.unquiet.is_none() && !is_quiet {
             let seconds = frame.sent_at.since_start().as_secs_f64();
             let frame = crate::sim::describe_frame(&frame.bytes);
             self.unquiet = Some(format!("at {seconds:.3} s: {frame}"));

@@ -8,6 +8,7 @@ use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::liar::LIES;
+use super::rings::draw_rings;
 use super::{Event, Scenario, ServerPlan};
 use crate::sim::{NetConditions, Silence};
 
@@ -43,14 +44,17 @@ pub enum Condition {
     PlainServers,
     /// Programs say HELLO and send frames that are not true.
     Liars,
+    /// Servers dial one another at the same time.
+    Rings,
 }
 
 impl Condition {
     /// Returns the share of seeds that have the condition.
-    fn share(self) -> f64 {
+    pub(super) fn share(self) -> f64 {
         match self {
             Self::Resets | Self::Silences | Self::Restarts => 0.5,
             Self::SplitWrites | Self::LongDelays | Self::Fallbacks => 0.4,
+            Self::Rings => 0.35,
             Self::Pauses
             | Self::SlowReaders
             | Self::ContestedIds
@@ -60,7 +64,7 @@ impl Condition {
     }
 
     fn draw_all(rng: &mut StdRng) -> Vec<Self> {
-        let all = Self::value_variants().iter().copied();
+        let all = Self::value_variants().iter().copied().filter(|&it| it != Self::Rings);
         all.filter(|condition| rng.random_bool(condition.share())).collect()
     }
 }
@@ -93,7 +97,8 @@ impl Scenario {
         }
         let has = |it| conditions.contains(&it);
         let server_count = rng.random_range(2..=8_usize);
-        let servers = (0..server_count).map(|at| draw_server(&mut rng, &conditions, at)).collect();
+        let mut servers: Vec<ServerPlan> =
+            (0..server_count).map(|at| draw_server(&mut rng, &conditions, at)).collect();
         let delay_ms = if has(Condition::LongDelays) { 300 } else { 2 };
         let net = NetConditions {
             delay_max: Duration::from_millis(delay_ms),
@@ -115,6 +120,9 @@ impl Scenario {
         };
         for _ in 0..event_count {
             draw.push();
+        }
+        if !without.contains(&Condition::Rings) && !draw.has(Condition::PlainServers) {
+            draw_rings(seed, &mut servers, &mut draw.events);
         }
         Self { seed, conditions: net, batching, servers, events: draw.events }
     }

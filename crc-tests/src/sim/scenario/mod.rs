@@ -12,6 +12,7 @@ mod liar;
 pub(super) mod panics;
 mod parse;
 mod player;
+mod rings;
 mod shrink;
 mod users;
 

@@ -58,6 +58,9 @@ impl Scenario {
             parents.dedup();
             plan.parents = parents;
         }
+        for (at, plan) in smaller.servers.iter_mut().enumerate() {
+            plan.parents.retain(|&parent| parent != at);
+        }
         smaller.events.retain_mut(|event| match event.server_mut() {
             Some(server) if *server == gone => false,
             Some(server) => {

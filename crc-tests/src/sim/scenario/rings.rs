@@ -1,0 +1,70 @@
+//! Parents that lead back: servers that dial one another at the same time.
+//!
+//! Drawn from a seed of their own, so that a scenario without them is the same as before they were
+//! added.
+
+use crc::id::HostId;
+use crc::relay::extension::Frame;
+use crc::relay::message::{HostKind, Message};
+use crc::wires::crc::codec;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use super::draw::Condition;
+use super::{Event, Scenario, ServerPlan};
+
+/// Separates these choices from the others of a seed.
+const RINGS_SEED: u64 = 0x71_0a5e;
+/// Gives servers a parent among those that come after them, in a part of all seeds. For networks of
+/// crc servers: a plain server does not notice that it dials back.
+pub(super) fn draw_rings(seed: u64, servers: &mut [ServerPlan], events: &mut Vec<Event>) {
+    let mut rng = StdRng::seed_from_u64(seed ^ RINGS_SEED);
+    if !rng.random_bool(Condition::Rings.share()) {
+        return;
+    }
+    let count = servers.len();
+    for (at, server) in servers.iter_mut().enumerate() {
+        let other = rng.random_range(0..count);
+        if other == at || server.parents.contains(&other) || !(at == 0 || rng.random_bool(0.4)) {
+            continue;
+        }
+        let place = rng.random_range(0..=server.parents.len());
+        server.parents.insert(place, other);
+    }
+    draw_attachments(&mut rng, count, events);
+}
+
+/// Lets several servers lose their parents at the same time, so that they attach at the same time.
+fn draw_attachments(rng: &mut StdRng, count: usize, events: &mut Vec<Event>) {
+    for _ in 0..rng.random_range(0..5) {
+        let at = rng.random_range(0..=events.len());
+        let resets = (0..rng.random_range(2..=4)).map(|_| rng.random_range(0..count));
+        let resets: Vec<Event> = resets.map(|server| Event::Reset { server }).collect();
+        events.splice(at..at, resets);
+    }
+}
+
+impl Scenario {
+    /// Returns whether a server may have no parent that it can join: each is connected to it already.
+    /// It dials them again and again.
+    pub(super) fn has_rings(&self) -> bool {
+        self.servers
+            .iter()
+            .enumerate()
+            .any(|(at, server)| server.parents.iter().any(|&parent| parent > at))
+    }
+}
+
+/// Returns whether a frame is part of a handshake, which may end with a refusal.
+pub(super) fn is_handshake(bytes: &[u8]) -> bool {
+    match codec::parse_frame(bytes) {
+        Message::Registration(it) if it.kind == HostKind::Server => {
+            it.last_hop == HostId::NONE || it.last_hop == it.source
+        }
+        Message::Status { destination: HostId::EXTENSION, code, text, .. } => matches!(
+            Frame::parse(code, text),
+            Some(Ok(Frame::Hello(_) | Frame::Offer(_) | Frame::Refuse { .. }))
+        ),
+        _ => false,
+    }
+}
