@@ -39,6 +39,9 @@ pub struct SimulateArguments {
     /// Stop after this number of failures
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub failures: u64,
+    /// Print a seed that fails as it is, without looking for a shorter scenario
+    #[arg(long)]
+    pub no_shrink: bool,
     /// Leave out a condition of links, processes or users
     #[arg(long, value_enum, value_name = "CONDITION")]
     pub without: Vec<Condition>,
@@ -54,7 +57,8 @@ pub struct SimulateArguments {
 struct SeedResult {
     seed: u64,
     outcome: Outcome,
-    /// The shrunk scenario and how it ends, if a predicate did not hold.
+    /// The shrunk scenario and how it ends, if a predicate did not hold; the scenario itself if it is
+    /// not shrunk.
     shrunk: Option<(Scenario, Outcome)>,
 }
 
@@ -92,7 +96,7 @@ pub fn run(arguments: &SimulateArguments, interrupted: &Arc<AtomicBool>) -> Exit
             scope.spawn(move || {
                 while !must_stop.load(Ordering::Relaxed) && !interrupted.load(Ordering::Relaxed) {
                     let seed = next_seed.fetch_add(1, Ordering::Relaxed);
-                    if seed >= end || sender.send(play(seed, &arguments.without)).is_err() {
+                    if seed >= end || sender.send(play(seed, arguments)).is_err() {
                         return;
                     }
                 }
@@ -127,10 +131,13 @@ fn play_file(path: &Path, is_traced: bool) -> ExitCode {
     ExitCode::from(u8::from(outcome.violation.is_some()))
 }
 
-fn play(seed: u64, without: &[Condition]) -> SeedResult {
-    let scenario = Scenario::draw(seed, without);
+fn play(seed: u64, arguments: &SimulateArguments) -> SeedResult {
+    let scenario = Scenario::draw(seed, &arguments.without);
     let outcome = scenario.play();
-    let shrunk = outcome.violation.as_ref().and_then(|_| scenario.shrink());
+    let shrunk = outcome.violation.as_ref().and_then(|_| match arguments.no_shrink {
+        true => Some((scenario.clone(), outcome.clone())),
+        false => scenario.shrink(),
+    });
     SeedResult { seed, outcome, shrunk }
 }
 
