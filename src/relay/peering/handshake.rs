@@ -25,7 +25,7 @@ use crate::relay::topology::{Role, Topology};
 /// The registration of a server whose link has not taken a role yet.
 #[derive(Clone, Debug)]
 pub(super) struct Introduction {
-    id: HostId,
+    pub(super) id: HostId,
     last_hop: HostId,
     name: Box<[u8]>,
     info: Box<[u8]>,
@@ -38,9 +38,18 @@ pub(super) enum Handshake {
     /// expected to speak the extension, and is plain if it has sent no frame by then.
     Introduced { introduction: Introduction, until: Option<Time> },
     /// This server asks the network whether another server with the id of the neighbour is alive.
-    Probing { introduction: Introduction, hello: Hello, token: u64, until: Time },
+    Probing { introduction: Introduction, hello: Hello, probe: Probe, until: Time },
     /// OFFER has been sent. COMMIT or REFUSE follows.
     Offered { introduction: Introduction, hello: Hello },
+}
+
+/// How this server finds out whether another one lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Probe {
+    /// A TRACE with this token has been sent to a server of the extension.
+    Trace(u64),
+    /// A chat to id 0 has been sent over the link to a plain neighbour, at this time.
+    Chat { link: LinkId, sent_at: Time },
 }
 
 impl Introduction {
@@ -213,18 +222,10 @@ impl Peering {
         if is_same_instance || !cx.topology.is_reachable(id) {
             return self.offer(link, introduction, hello, cx);
         }
-        if cx.topology.server_key(id).is_none() {
-            return super::join::refuse_registration(link, &introduction.registration(), cx);
-        }
-        let Ok(token) = self.start_trace(id, true, cx) else {
-            return self.offer(link, introduction, hello, cx);
-        };
-        let until = cx.now + cx.limits.ping_interval;
-        cx.timers.insert(until, Timer::Probe(link));
-        self.handshakes.insert(link, Handshake::Probing { introduction, hello, token, until });
+        self.probe_holder(link, introduction, hello, cx);
     }
 
-    fn offer<O: Outbox>(
+    pub(super) fn offer<O: Outbox>(
         &mut self,
         link: LinkId,
         introduction: Introduction,
@@ -239,32 +240,6 @@ impl Peering {
         let offer = Hello { known, replay_token, handled_bytes, ..own };
         send::send_extension(cx.topology, link, &Frame::Offer(offer), cx.out);
         self.handshakes.insert(link, Handshake::Offered { introduction, hello });
-    }
-
-    /// Handles the answer to a probe: the server whose id a neighbour wants is alive.
-    pub(super) fn on_probe_answered<O: Outbox>(&mut self, token: u64, cx: &mut RelayCx<'_, O>) {
-        let of_token = |handshake: &Handshake| matches!(handshake, Handshake::Probing { token: other, .. } if *other == token);
-        let link = self.handshakes.iter().find(|(_, handshake)| of_token(handshake));
-        let Some(link) = link.map(|(&link, _)| link) else { return };
-        if let Some(Handshake::Probing { introduction, .. }) = self.take_handshake(link, cx) {
-            super::join::refuse_registration(link, &introduction.registration(), cx);
-        }
-    }
-
-    /// Handles that a probe was not answered in time: the server that has the id is gone.
-    pub(in crate::relay) fn on_probe_due<O: Outbox>(
-        &mut self,
-        link: LinkId,
-        cx: &mut RelayCx<'_, O>,
-    ) {
-        if let Some(Handshake::Probing { introduction, hello, .. }) = self.handshakes.remove(&link)
-        {
-            log::warn!(
-                "server {} does not answer: another one takes its id and place",
-                introduction.id
-            );
-            self.offer(link, introduction, hello, cx);
-        }
     }
 
     /// Handles the parent's OFFER: commits, unless the parent is in this server's own part of the
@@ -307,7 +282,7 @@ impl Peering {
     }
 
     /// Removes the handshake of a link, with its timer.
-    fn take_handshake<O: Outbox>(
+    pub(super) fn take_handshake<O: Outbox>(
         &mut self,
         link: LinkId,
         cx: &mut RelayCx<'_, O>,

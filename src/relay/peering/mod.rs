@@ -12,6 +12,7 @@ mod link;
 mod liveness;
 mod moving;
 mod plain;
+mod probing;
 mod replay;
 mod send_facts;
 mod split;
