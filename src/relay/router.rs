@@ -154,6 +154,15 @@ impl Router {
             }
             return;
         }
+        let is_neighbour = cx.topology.link(link).host_id() == Some(source);
+        // The answers of a plain neighbour count even if its id has gone to another host.
+        if is_neighbour
+            && is_for_us
+            && code == StatusCode::UNKNOWN_ID
+            && peering.on_unknown_id(link, cx)
+        {
+            return;
+        }
         let host = cx.topology.hosts().get(source);
         if host.is_none_or(|host| host.kind != HostKind::Server)
             || !cx.topology.is_first_link(source, link)
@@ -161,10 +170,6 @@ impl Router {
             return cx.drop_false_source(link, source);
         }
         if is_for_us {
-            let is_neighbour = cx.topology.link(link).host_id() == Some(source);
-            if code == StatusCode::UNKNOWN_ID && is_neighbour && peering.on_unknown_id(link, cx) {
-                return;
-            }
             log::info!("link {link}: status {} from {source}: {}", code.0, Excerpt(text));
             return self.record_status(text);
         }

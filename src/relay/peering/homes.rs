@@ -12,7 +12,8 @@ use crate::relay::topology::{FirstLink, Home, Host, ServerKey, SplitId};
 
 impl Peering {
     /// Removes a host whose id another host has a better claim on. If it is a user of this server,
-    /// it is informed and its link closes.
+    /// it is informed and its link closes. If it is behind a plain neighbour, or is that neighbour,
+    /// its own claim is kept until the id is free again, since it is not registered twice.
     pub(super) fn evict<O: Outbox>(&mut self, id: HostId, cx: &mut RelayCx<'_, O>) {
         let Some(host) = cx.topology.hosts().get(id) else { return };
         let kind = host.kind;
@@ -20,6 +21,9 @@ impl Peering {
             && let Some(link) = cx.topology.next_hop(host)
         {
             log::warn!("{kind} {id} leaves: another host has had its id for longer");
+            if cx.topology.link(link).is_server() {
+                self.claims.add(link, &host.registration(HostId::NONE), false);
+            }
             let neighbour = cx.topology.link(link).host_id().unwrap_or(HostId::NONE);
             cx.send_answer(link, neighbour, &Notice::IdTaken { kind, id });
             if cx.topology.link(link).is_user() {
