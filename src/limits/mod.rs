@@ -80,6 +80,10 @@ pub const READ_PROOF_TIMEOUT: Duration = Duration::from_secs(1);
 /// back. A server that does so answers each portion with them, which has fewer than 100.
 pub const ECHOES_MAX: usize = 1024;
 
+/// Time after the quit of a user for which a registration from a plain server may still be what it
+/// announces back: longer than any usual round trip.
+pub const LATE_ECHO_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Maximum size of the quits that wait for a portion on one link, in bytes of their frames: about
 /// 19,000 quits of a split. Beyond it, all of them are sent at once.
 pub const PACED_QUITS_BYTES_MAX: usize = 256 * 1024;

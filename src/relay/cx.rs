@@ -177,7 +177,7 @@ impl<O: Outbox> RelayCx<'_, O> {
 
     /// Returns whether a plain neighbour merely repeats what was announced to it on this link.
     pub(super) fn is_echo(&mut self, link: LinkId, registration: &Registration<'_>) -> bool {
-        self.announcements.is_echo(self.topology, link, registration)
+        self.announcements.is_echo(self.topology, link, registration, self.now)
     }
 
     /// Sends an answer to `destination` over a link: a notice to a client there, a status to a

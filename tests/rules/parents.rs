@@ -153,7 +153,13 @@ fn parent_that_disconnects_after_answering_is_replaced_by_the_next() {
 }
 
 /// Starts a server and plays its only parent, from the moment of the connection.
-fn dialling_child(id_is_chosen: bool) -> (Node, LinkId) {
+pub(super) fn dialling_child(id_is_chosen: bool) -> (Node, LinkId) {
+    let (node, link, _) = dialling_child_and_hello(id_is_chosen);
+    (node, link)
+}
+
+/// Like [`dialling_child`], and returns the HELLO that the parent has received.
+pub(super) fn dialling_child_and_hello(id_is_chosen: bool) -> (Node, LinkId, Vec<u8>) {
     let own = Identity {
         id: HostId(2),
         is_id_configured: id_is_chosen,
@@ -172,13 +178,14 @@ fn dialling_child(id_is_chosen: bool) -> (Node, LinkId) {
     let link = dial.expect("a dial");
     assert!(node.relay().is_uplink(link) && !node.relay().is_uplink(neighbour));
     node.dialled(now, link, &Origin::default());
-    let sent = take_unsent_frames(&mut node, link);
+    let mut sent = take_unsent_frames(&mut node, link);
     assert_eq!((&sent[0], sent.len()), (&server(2, "two", ""), 2));
-    assert_eq!(sent[1][..11], status(2, u32::MAX, 0xC701, "")[..11], "HELLO");
-    (node, link)
+    let hello = sent.remove(1);
+    assert_eq!(hello[..11], status(2, u32::MAX, 0xC701, "")[..11], "HELLO");
+    (node, link, hello)
 }
 
-fn take_unsent_frames(node: &mut Node, link: LinkId) -> Vec<Vec<u8>> {
+pub(super) fn take_unsent_frames(node: &mut Node, link: LinkId) -> Vec<Vec<u8>> {
     let bytes = node.unsent(link).to_vec();
     node.sent(link, bytes.len());
     split_frames(&bytes)

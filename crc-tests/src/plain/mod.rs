@@ -12,5 +12,5 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub use self::habits::Habits;
+pub use self::habits::{ExtensionStatus, Habits};
 pub use self::server::{ConnId, PlainServer};

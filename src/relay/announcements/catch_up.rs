@@ -130,7 +130,7 @@ impl Announcements {
                     break;
                 }
                 cost_bytes += host.name().len() + host.info().len();
-                self.send_registration(topology, link, host, out);
+                self.send_registration(topology, link, host, clock.now, out);
             }
             self.budget_bytes = self.budget_bytes.saturating_sub(cost_bytes);
             next = topology.hosts().next_slot(slot);

@@ -31,7 +31,7 @@ use self::sync::Sync;
 pub(super) use self::sync::hosts_of;
 use super::message::{HostKind, Message};
 use super::outbox::Outbox;
-use super::send::{send_quit, send_registration};
+use super::send::send_registration;
 use super::timers::{Timer, Timers};
 use super::topology::{FirstLink, Host, LinkState, Role, Slot, Topology};
 use crate::chunked_vec::ChunkedVec;
@@ -171,7 +171,7 @@ impl Announcements {
             }
         } else if is_visible(topology, topology.link(link), host) {
             if cursor.admit_registration(host, unsent_bytes, clock.now) {
-                self.send_registration(topology, link, host, out);
+                self.send_registration(topology, link, host, clock.now, out);
             } else {
                 cursor.next = Some(slot);
                 cursor.set_pace_timer(link, clock);
@@ -193,13 +193,14 @@ impl Announcements {
         {
             let cursor = self.cursor_mut(link);
             let frame_bytes = cursor.registration_bytes(host);
-            if let Some(pace) = &mut cursor.pace {
-                if let Some(quit) = pace.take_quit(id) {
-                    send_quit(topology, link, quit.id, &quit.text, out);
-                }
+            let quit = cursor.pace.as_mut().and_then(|pace| pace.take_quit(id));
+            if let Some(quit) = quit {
+                self.send_quit_now(topology, link, (quit.id, &quit.text), now, out);
+            }
+            if let Some(pace) = &mut self.cursor_mut(link).pace {
                 pace.count(frame_bytes, now);
             }
-            self.send_registration(topology, link, host, out);
+            self.send_registration(topology, link, host, now, out);
             let cursor = self.cursor_mut(link);
             if !cursor.remove_returned(host) {
                 cursor.introduced.get_or_insert_default().insert(id);

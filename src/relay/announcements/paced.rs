@@ -1,10 +1,10 @@
 //! Announcements to programs that may read once: quits and returned hosts that wait, and the next
 //! portion.
 
-use super::pacing::{Clock, Pace};
+use super::pacing::Clock;
 use super::{Announcements, is_visible};
 use crate::id::HostId;
-use crate::link::LinkId;
+use crate::link::{LinkId, Time};
 use crate::relay::outbox::Outbox;
 use crate::relay::plain;
 use crate::relay::send::send_quit;
@@ -28,9 +28,24 @@ impl Announcements {
             if pace.push_quit(id, text) {
                 pace.set_timer(link, clock);
             } else {
-                flush_quits(pace, topology, link, out);
+                self.flush_quits(topology, link, clock.now, out);
             }
             return;
+        }
+        self.send_quit_now(topology, link, (id, text), clock.now, out);
+    }
+
+    /// Sends the quit of a user over a link, without regard to the portion.
+    pub(super) fn send_quit_now(
+        &mut self,
+        topology: &Topology,
+        link: LinkId,
+        (id, text): (HostId, &[u8]),
+        now: Time,
+        out: &mut impl Outbox,
+    ) {
+        if let Some(neighbour) = &mut self.cursor_mut(link).plain {
+            neighbour.record_quit(id, now);
         }
         send_quit(topology, link, id, text, out);
     }
@@ -69,10 +84,12 @@ impl Announcements {
             return; // continues in `on_room`
         }
         self.begin_portion(link);
-        let Some(pace) = &mut self.cursor_mut(link).pace else { return };
-        while let Some(quit) = pace.pop_quit(out.unsent_bytes(link), clock.now) {
-            send_quit(topology, link, quit.id, &quit.text, out);
+        while let Some(pace) = &mut self.cursor_mut(link).pace
+            && let Some(quit) = pace.pop_quit(out.unsent_bytes(link), clock.now)
+        {
+            self.send_quit_now(topology, link, (quit.id, &quit.text), clock.now, out);
         }
+        let Some(pace) = &mut self.cursor_mut(link).pace else { return };
         if pace.has_quits() {
             pace.set_timer(link, clock);
         } else if self.send_returned(topology, link, clock, out) {
@@ -101,7 +118,7 @@ impl Announcements {
             if cursor.next_returned().is_none()
                 && cursor.admit_registration(host, out.unsent_bytes(server), clock.now)
             {
-                self.send_registration(topology, server, host, out);
+                self.send_registration(topology, server, host, clock.now, out);
             } else if let Some(pace) = &mut cursor.pace {
                 pace.push_returned(host);
                 pace.set_timer(server, clock);
@@ -129,7 +146,7 @@ impl Announcements {
             }
             cursor.remove_returned(host);
             if is_visible {
-                self.send_registration(topology, link, host, out);
+                self.send_registration(topology, link, host, clock.now, out);
             }
         }
         true
@@ -144,21 +161,23 @@ impl Announcements {
         clock: &mut Clock<'_>,
         out: &mut impl Outbox,
     ) -> bool {
+        self.flush_quits(topology, link, clock.now, out);
         let Some(mut pace) = self.cursor_mut(link).pace.take() else { return false };
         pace.cancel_timer(link, clock.timers);
-        flush_quits(&mut pace, topology, link, out);
         let returned = pace.returned().filter_map(|(_, id)| topology.hosts().get(id));
         for host in returned.filter(|host| is_visible(topology, topology.link(link), host)) {
-            self.send_registration(topology, link, host, out);
+            self.send_registration(topology, link, host, clock.now, out);
         }
         self.catch_up(topology, link, clock, out);
         true
     }
-}
 
-/// Sends all quits that wait for a portion.
-fn flush_quits(pace: &mut Pace, topology: &Topology, link: LinkId, out: &mut impl Outbox) {
-    for quit in pace.take_quits() {
-        send_quit(topology, link, quit.id, &quit.text, out);
+    /// Sends all quits that wait for a portion.
+    fn flush_quits(&mut self, topology: &Topology, link: LinkId, now: Time, out: &mut impl Outbox) {
+        let pace = &mut self.cursor_mut(link).pace;
+        let quits = pace.as_mut().map(|pace| pace.take_quits()).unwrap_or_default();
+        for quit in quits {
+            self.send_quit_now(topology, link, (quit.id, &quit.text), now, out);
+        }
     }
 }

@@ -1,16 +1,16 @@
 //! [`PlainNeighbour`]: what is known of a server that speaks plain CRC, beside its cursor: which
 //! registrations it may still announce back, and what it has read.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::hash::BuildHasher as _;
 
-use foldhash::fast::{FixedState, RandomState};
+use foldhash::fast::FixedState;
 
 use super::Announcements;
 use super::pacing::Clock;
 use crate::id::HostId;
-use crate::limits::{ECHOES_MAX, PACED_PORTION_INTERVAL, READ_PROOF_TIMEOUT};
-use crate::link::LinkId;
+use crate::limits::{ECHOES_MAX, LATE_ECHO_TIMEOUT, PACED_PORTION_INTERVAL, READ_PROOF_TIMEOUT};
+use crate::link::{LinkId, Time};
 use crate::relay::message::{HostKind, Message, Registration};
 use crate::relay::outbox::Outbox;
 use crate::relay::plain;
@@ -25,16 +25,37 @@ pub(super) const PROBE_BYTES: u8 = 17;
 /// What is known of a server that speaks plain CRC.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PlainNeighbour {
-    /// Registrations that were sent and not announced back, and how often each was sent.
-    unechoed: HashMap<(HostId, u64), u32, RandomState>,
-    /// The neighbour has announced back what was announced to it.
-    has_echoed: bool,
+    /// Registrations that were sent, that were not announced back, and that the neighbour has not
+    /// shown to have read; by id and [`fingerprint`].
+    unechoed: BTreeMap<(HostId, u64), Unechoed>,
+    /// The neighbour has announced users back, or has read some that it has not announced back.
+    echoes_users: Option<bool>,
     /// The neighbour has answered a chat to id 0.
     has_answered: bool,
     /// Number of chats to id 0 that are not answered.
     unanswered: u32,
     /// The current portion ends with a chat to id 0.
     is_portion_probed: bool,
+}
+
+/// A registration that may still be announced back.
+#[derive(Clone, Copy, Debug)]
+struct Unechoed {
+    kind: HostKind,
+    /// How often the registration was sent.
+    count: u32,
+    /// Time at which the registration was sent last.
+    sent_at: Time,
+    /// A chat to id 0 has followed the registration.
+    is_probed: bool,
+    /// Time at which the quit of the user was sent.
+    quit_at: Option<Time>,
+}
+
+impl Unechoed {
+    fn is_expired(&self, now: Time) -> bool {
+        self.quit_at.is_some_and(|at| now.since(at) >= LATE_ECHO_TIMEOUT)
+    }
 }
 
 /// What the chats to id 0 have shown of a neighbour.
@@ -47,27 +68,66 @@ pub(in crate::relay) struct Answers {
 }
 
 impl PlainNeighbour {
-    fn record_sent(&mut self, registration: &Registration<'_>) {
-        // A neighbour that announces everything back keeps this short.
+    fn record_sent(&mut self, registration: &Registration<'_>, now: Time) {
+        // A neighbour that announces everything back, or answers chats to id 0, keeps this short.
+        if self.unechoed.len() >= ECHOES_MAX {
+            self.unechoed.retain(|_, unechoed| !unechoed.is_expired(now));
+        }
         if self.unechoed.len() >= ECHOES_MAX {
             self.unechoed.clear();
         }
-        *self.unechoed.entry(fingerprint(registration)).or_default() += 1;
+        let key = fingerprint(registration);
+        let earlier = self.unechoed.get(&key).filter(|unechoed| !unechoed.is_expired(now));
+        let count = earlier.map_or(0, |unechoed| unechoed.count) + 1;
+        let (kind, sent_at, is_probed, quit_at) = (registration.kind, now, false, None);
+        self.unechoed.insert(key, Unechoed { kind, count, sent_at, is_probed, quit_at });
     }
 
-    /// Records that a registration has arrived. Returns whether it was sent and not announced back.
-    fn take_unechoed(&mut self, registration: &Registration<'_>) -> bool {
+    /// Records that the quit of a user is sent: a neighbour that announces the user back later than
+    /// [`LATE_ECHO_TIMEOUT`] has another user with that id.
+    pub(super) fn record_quit(&mut self, id: HostId, now: Time) {
+        for (_, unechoed) in self.unechoed.range_mut((id, 0)..=(id, u64::MAX)) {
+            unechoed.quit_at.get_or_insert(now);
+        }
+    }
+
+    /// Records that a registration has arrived. Returns whether it was sent and may be announced
+    /// back.
+    fn take_unechoed(&mut self, registration: &Registration<'_>, now: Time) -> bool {
+        if self.unechoed.is_empty() {
+            return false; // usual in a burst, which hashes nothing then
+        }
         let key = fingerprint(registration);
-        let Some(count) = self.unechoed.get_mut(&key) else { return false };
-        *count -= 1;
-        if *count == 0 {
+        let Some(unechoed) = self.unechoed.get_mut(&key) else { return false };
+        let is_echo = !unechoed.is_expired(now);
+        unechoed.count -= 1;
+        if unechoed.count == 0 || !is_echo {
             self.unechoed.remove(&key);
         }
-        true
+        is_echo
+    }
+
+    /// Records that all that was sent before the latest chat to id 0 has been read, and that what is
+    /// announced back of it has arrived.
+    fn on_all_read(&mut self) {
+        let is_read_user = |it: &Unechoed| it.is_probed && it.kind == HostKind::User;
+        if self.echoes_users.is_none() && self.unechoed.values().any(is_read_user) {
+            self.echoes_users = Some(false);
+        }
+        self.unechoed.retain(|_, unechoed| !unechoed.is_probed);
+    }
+
+    /// Returns whether the neighbour may announce users back: it has done so, or it has had no time
+    /// to do so.
+    fn may_echo_users(&self, now: Time) -> bool {
+        let is_late =
+            |it: &Unechoed| it.kind == HostKind::User && now.since(it.sent_at) >= LATE_ECHO_TIMEOUT;
+        self.echoes_users.unwrap_or_else(|| !self.unechoed.values().any(is_late))
     }
 
     fn send_probe(&mut self, topology: &Topology, link: LinkId, out: &mut impl Outbox) {
         self.unanswered += 1;
+        self.unechoed.values_mut().for_each(|unechoed| unechoed.is_probed = true);
         let (source, destination, text) = (topology.own_id(), HostId::NONE, PROBE_TEXT);
         out.deliver(link, &Message::Chat { source, destination, text });
     }
@@ -116,6 +176,7 @@ impl Announcements {
         topology: &Topology,
         link: LinkId,
         host: &Host,
+        now: Time,
         out: &mut impl Outbox,
     ) {
         let cursor = self.cursor_mut(link);
@@ -129,7 +190,7 @@ impl Announcements {
             true => Registration { name: &name, info: &info, ..registration },
             false => registration,
         };
-        neighbour.record_sent(&registration);
+        neighbour.record_sent(&registration, now);
         out.deliver(link, &Message::Registration(registration));
     }
 
@@ -139,30 +200,34 @@ impl Announcements {
         topology: &Topology,
         link: LinkId,
         registration: &Registration<'_>,
+        now: Time,
     ) -> bool {
         let id = registration.source;
         let host = topology.hosts().get(id);
-        let is_known = host.is_some() || id == topology.own_id();
         let Some(neighbour) = &mut self.cursor_mut(link).plain else { return false };
-        if !is_known && !neighbour.has_echoed {
-            return false;
-        }
-        let was_unechoed = neighbour.take_unechoed(registration);
-        let state = topology.link(link);
-        let repeats = match host {
-            None => id == topology.own_id() && registration.kind == HostKind::Server,
-            Some(host) => match topology.first_link(host) {
-                FirstLink::Link(first_link) => {
-                    first_link != link
-                        && self.is_announced(topology, state, host)
-                        && is_of(host, registration, state, topology)
-                }
-                FirstLink::Split(_) => false, // it may be found again behind the neighbour
-            },
+        let is_server = registration.kind == HostKind::Server;
+        let may_echo = is_server || host.is_some() || neighbour.may_echo_users(now);
+        let was_unechoed = neighbour.take_unechoed(registration, now) && may_echo;
+        let Some(host) = host else {
+            return is_server && id == topology.own_id() || was_unechoed;
         };
-        let Some(neighbour) = &mut self.cursor_mut(link).plain else { return false };
-        neighbour.has_echoed |= repeats;
-        repeats || was_unechoed && neighbour.has_echoed
+        match topology.first_link(host) {
+            FirstLink::Link(first_link) if first_link == link => was_unechoed,
+            FirstLink::Link(_) => {
+                let state = topology.link(link);
+                let is_announced = self.is_announced(topology, state, host);
+                let is_echo =
+                    was_unechoed || is_announced && is_of(host, registration, state, topology);
+                if let Some(neighbour) = &mut self.cursor_mut(link).plain
+                    && is_echo
+                    && !is_server
+                {
+                    neighbour.echoes_users = Some(true);
+                }
+                is_echo
+            }
+            FirstLink::Split(_) => was_unechoed, // else it may be found again behind the neighbour
+        }
     }
 
     /// Returns what the chats to id 0 have shown of the neighbour on a link.
@@ -201,7 +266,11 @@ impl Announcements {
         }
         neighbour.unanswered -= 1;
         neighbour.has_answered = true;
-        let is_read = neighbour.unanswered == 0 && neighbour.is_portion_probed;
+        let is_read = neighbour.unanswered == 0;
+        if is_read {
+            neighbour.on_all_read();
+        }
+        let is_read = is_read && neighbour.is_portion_probed;
         if let Some(pace) = cursor.pace.as_mut().filter(|_| is_read) {
             pace.end_portion(link, clock);
             self.on_pace_due(topology, link, clock, out);

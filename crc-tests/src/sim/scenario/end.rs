@@ -61,6 +61,12 @@ impl Player<'_> {
         self.scenario.servers.iter().any(|server| server.habits.is_some())
     }
 
+    /// Returns whether a plain server of the scenario has another one as its parent.
+    pub(super) fn has_adjacent_plain_servers(&self) -> bool {
+        let mut plain = self.scenario.servers.iter().filter(|server| server.habits.is_some());
+        plain.any(|server| server.parents.first().is_some_and(|&parent| self.is_plain(parent)))
+    }
+
     fn is_plain(&self, server: usize) -> bool {
         self.scenario.servers[server].habits.is_some()
     }

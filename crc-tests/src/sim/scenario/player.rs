@@ -17,7 +17,7 @@ use crate::sim::{PlainConditions, PlainSpec, ServerSpec, World};
 const JOIN_TIME: Duration = Duration::from_secs(10);
 /// Time in which a server joins before the next one starts, if there are plain servers.
 const PLAIN_JOIN_TIME: Duration = Duration::from_secs(3);
-/// Time for which a user stays before it leaves, if there are plain servers.
+/// Time for which a user stays before it leaves, if plain servers are adjacent to each other.
 const PLAIN_STAY_TIME: Duration = Duration::from_secs(2);
 /// Pause between two probes, if there are plain servers.
 const PLAIN_CHAT_PAUSE: Duration = Duration::from_millis(60);
@@ -117,9 +117,9 @@ impl<'a> Player<'a> {
         self.run_for(JOIN_TIME)?;
         for &event in &self.scenario.events {
             if let Event::Quit { .. } | Event::Disconnect { .. } = event
-                && self.has_plain_servers()
+                && self.has_adjacent_plain_servers()
             {
-                // Plain servers echo a registration after the quit that it has crossed.
+                // Between plain servers, an echo that crosses the quit brings a user back for ever.
                 self.run_for(PLAIN_STAY_TIME)?;
             }
             self.apply(event);
