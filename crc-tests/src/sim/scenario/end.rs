@@ -15,7 +15,7 @@ use super::{Predicate, Violation};
 use crate::sim::PipeEnd;
 
 /// The servers that run, and the links between them.
-struct Graph {
+pub(super) struct Graph {
     /// The index of each running server in the scenario, by its index in the world.
     servers: BTreeMap<usize, usize>,
     /// The smallest server of the part of the network to which each server belongs.
@@ -72,7 +72,7 @@ impl Player<'_> {
     }
 
     /// Returns the links between the servers, which must be a tree in each part of the network.
-    fn graph(&self) -> Result<Graph, Broken> {
+    pub(super) fn graph(&self) -> Result<Graph, Broken> {
         let running = self.servers.iter().enumerate();
         let servers: BTreeMap<usize, usize> =
             running.filter_map(|(at, &index)| Some((index?, at))).collect();
@@ -297,21 +297,21 @@ impl Player<'_> {
         self.users.iter().map(|(&number, user)| (number, user.unknown_ids.clone())).collect()
     }
 
-    /// Checks that every probe from number `first` on has arrived if both users are connected, and
-    /// that the sender has been informed otherwise.
+    /// Checks that every probe from number `first` on has arrived if both users were connected when
+    /// the probes were sent, and that the sender has been informed otherwise.
     pub(super) fn check_probes(
         &self,
+        graph: &Graph,
         first: usize,
         before: &BTreeMap<u32, BTreeMap<u32, u32>>,
     ) -> Result<(), Violation> {
-        let graph = self.graph().map_err(|(predicate, text)| self.violation(predicate, text))?;
         let mut unknown = before.clone();
         for chat in &self.chats[first..] {
             let home = self.users[&chat.user].home;
             if graph.is_best_effort(home) {
                 continue;
             }
-            if self.users_in_part(&graph, home).any(|(id, _)| id == chat.to) {
+            if self.users_in_part(graph, home).any(|(id, _)| id == chat.to) {
                 if !chat.is_delivered {
                     let text = format!("no probe of user#{} reaches {}", chat.user, chat.to);
                     return Err(self.violation(Predicate::EveryPair, text));

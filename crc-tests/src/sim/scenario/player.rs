@@ -327,6 +327,7 @@ impl<'a> Player<'a> {
         self.check_quiet()?;
         let online: Vec<(u32, u32)> = self.online().map(|(&number, it)| (number, it.id)).collect();
         let (first, before) = (self.chats.len(), self.unknown_counts());
+        let graph = self.graph().map_err(|(predicate, text)| self.violation(predicate, text))?;
         for &(number, _) in &online {
             for &(_, id) in online.iter().filter(|&&(other, _)| other != number) {
                 self.send_chat(number, id);
@@ -337,7 +338,7 @@ impl<'a> Player<'a> {
             }
         }
         self.run_for(PROBE_TIME)?;
-        self.check_probes(first, &before)
+        self.check_probes(&graph, first, &before)
     }
 
     /// Lets all users leave. Nobody may stay in a table.
