@@ -1,6 +1,7 @@
 //! Trees of servers of this project and of plain ones, each with the habits of another program.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crc::limits::FRAME_BYTES_MAX;
@@ -303,6 +304,14 @@ fn random_habits_work_in_every_tree() {
             check(tree, &habits, seed);
         }
     }
+}
+
+/// Plays 40 trees; `crc-tests mixed` plays any number.
+#[test]
+fn random_trees_connect_all_that_plain_servers_alone_connect() {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let report = crc_tests::sim::mixed::play_seeds(0..40, cores, &AtomicBool::new(false));
+    assert!(report.failures.is_empty(), "{report}");
 }
 
 /// Writes a test for each named tree and preset.

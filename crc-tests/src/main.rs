@@ -16,6 +16,7 @@ use crc_tests::load::{self, LoadArguments};
 use crc_tests::plain::process::{self as plain_server, PlainServerArguments};
 use crc_tests::runner::backend::BackendKind;
 use crc_tests::runner::suite::{CaseReport, StartError, SuiteOptions, run_all};
+use crc_tests::sim::mixed::{self, MixedArguments};
 use crc_tests::sim::simulate::{self, SimulateArguments};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -57,6 +58,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Subcommands {
     Load(Box<LoadArguments>),
+    Mixed(MixedArguments),
     PlainServer(PlainServerArguments),
     Simulate(SimulateArguments),
 }
@@ -81,6 +83,7 @@ fn main() -> ExitCode {
     }
     match arguments.subcommand.take() {
         Some(Subcommands::Load(arguments)) => return load::run(*arguments, interrupted),
+        Some(Subcommands::Mixed(arguments)) => return mixed::run(&arguments, &interrupted),
         Some(Subcommands::Simulate(arguments)) => return simulate::run(&arguments, &interrupted),
         Some(Subcommands::PlainServer(_)) | None => {}
     }

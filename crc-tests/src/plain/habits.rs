@@ -9,6 +9,24 @@ const LARGE_READ_BYTES_MAX: usize = 64 * 1024;
 /// More registrations than fit into a read of 1,024 bytes.
 const REGISTRATIONS_PER_READ_MIN: usize = 100;
 
+/// The habits that a program has or has not.
+const FLAGS: [&str; 14] = [
+    "refuses-second-introduction",
+    "echoes-announcements",
+    "returns-newcomer-entries",
+    "welcomes-with-code-1",
+    "welcomes-to-client-id",
+    "announces-servers-under-own-name",
+    "ends-on-server-quit",
+    "reads-once",
+    "ends-on-invalid-text",
+    "ends-on-huge-length",
+    "ends-on-unknown-type",
+    "logs-statuses-to-0",
+    "answers-chats-to-0",
+    "keeps-lost-servers",
+];
+
 /// The last hop of the registration by which a server introduces itself to a newcomer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IntroductionHop {
@@ -190,6 +208,21 @@ impl Habits {
                 .then(|| rng.random_range(REGISTRATIONS_PER_READ_MIN..400)),
             keeps_lost_servers: rng.random(),
         }
+    }
+
+    /// Returns each habit with its value, for statistics.
+    #[must_use]
+    pub fn values(&self) -> Vec<String> {
+        let mut habits = self.clone();
+        let mut values: Vec<String> = FLAGS
+            .iter()
+            .map(|name| format!("{name}={}", habits.flag(name).expect("a flag")))
+            .collect();
+        values.push(format!("introduction-hop={:?}", self.introduction_hop));
+        values.push(format!("extension-status={:?}", self.extension_status));
+        let is_limited = self.registrations_per_read_max.is_some();
+        values.push(format!("limits-registrations-per-read={is_limited}"));
+        values
     }
 
     /// Returns the maximum size of a read, in bytes.

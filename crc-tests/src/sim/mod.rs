@@ -6,6 +6,7 @@
 
 pub mod exhaustive;
 mod faults;
+pub mod mixed;
 mod observer;
 mod peers;
 mod pipes;
