@@ -6,7 +6,7 @@ use crc::relay::message::{HostKind, Message};
 use crc::wires::crc::codec;
 
 use super::player::Player;
-use super::rings::is_handshake;
+use super::races::is_handshake;
 use super::users::{ReceivedChat, Standing};
 use super::{HEAL_TIME_MAX, Predicate, Violation};
 use crate::sim::PipeEnd;
@@ -28,13 +28,18 @@ impl Player<'_> {
             let bytes = self.world.take_received(user.client);
             let is_closed = self.world.is_closed(user.client);
             let received = user.receive(&bytes);
+            let was_online = user.is_online() && user.is_reading && !user.is_on_plain;
+            let id = user.id;
             if is_closed {
                 user.standing = Standing::Left;
             }
-            let id = user.id;
             let broken = |(predicate, text)| self.violation(predicate, text);
             for chat in received.map_err(broken)? {
                 self.check_chat(number, id, &chat)?;
+            }
+            if is_closed && was_online {
+                let text = format!("user#{number} with id {id} was closed, and not informed");
+                return Err(self.violation(Predicate::OneClaim, text));
             }
         }
         Ok(())

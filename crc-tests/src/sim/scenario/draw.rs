@@ -8,7 +8,7 @@ use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::liar::LIES;
-use super::rings::draw_rings;
+use super::races::{draw_races, draw_rings};
 use super::{Event, Scenario, ServerPlan};
 use crate::sim::{NetConditions, Silence};
 
@@ -123,6 +123,9 @@ impl Scenario {
         }
         if !without.contains(&Condition::Rings) && !draw.has(Condition::PlainServers) {
             draw_rings(seed, &mut servers, &mut draw.events);
+        }
+        if draw.has(Condition::ContestedIds) {
+            draw_races(seed, server_count, &mut draw.events);
         }
         Self { seed, conditions: net, batching, servers, events: draw.events }
     }

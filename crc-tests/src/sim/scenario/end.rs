@@ -166,6 +166,10 @@ impl Player<'_> {
         for (number, user) in users.filter(|(_, user)| !graph.is_best_effort(user.home)) {
             match user.standing {
                 Standing::Left => {}
+                Standing::Evicted => {
+                    let text = format!("user#{number} has lost id {}, and is not closed", user.id);
+                    return Err((Predicate::OneClaim, text));
+                }
                 Standing::Registering => {
                     let text = format!("user#{number} has no answer about id {}", user.id);
                     return Err((Predicate::OneClaim, text));

@@ -12,7 +12,7 @@ mod liar;
 pub(super) mod panics;
 mod parse;
 mod player;
-mod rings;
+mod races;
 mod shrink;
 mod users;
 

@@ -24,6 +24,8 @@ pub(super) enum Standing {
     Online,
     /// The user was informed that its id is taken, or gave it up itself.
     Left,
+    /// The user had been welcomed, and was informed that its id is another's: it is closed.
+    Evicted,
 }
 
 /// A user.
@@ -153,6 +155,7 @@ impl User {
                 self.standing = Standing::Online;
             }
             WELCOME if self.standing == Standing::Registering => self.standing = Standing::Online,
+            ID_TAKEN if self.is_online() => self.standing = Standing::Evicted,
             ID_TAKEN => self.standing = Standing::Left,
             UNKNOWN_ID => {
                 let text = String::from_utf8_lossy(text);

@@ -1,6 +1,6 @@
-//! Parents that lead back: servers that dial one another at the same time.
+//! What happens at the same time: servers that dial one another, and users that register one id.
 //!
-//! Drawn from a seed of their own, so that a scenario without them is the same as before they were
+//! Drawn from seeds of their own, so that a scenario without them is the same as before they were
 //! added.
 
 use crc::id::HostId;
@@ -15,6 +15,10 @@ use super::{Event, Scenario, ServerPlan};
 
 /// Separates these choices from the others of a seed.
 const RINGS_SEED: u64 = 0x71_0a5e;
+/// Likewise for the users that register an id at the same time.
+const RACES_SEED: u64 = 0x7ace_0a5e;
+/// The number of the first user that is added.
+const RACING_USERS: u32 = 1000;
 /// Gives servers a parent among those that come after them, in a part of all seeds. For networks of
 /// crc servers: a plain server does not notice that it dials back.
 pub(super) fn draw_rings(seed: u64, servers: &mut [ServerPlan], events: &mut Vec<Event>) {
@@ -32,6 +36,24 @@ pub(super) fn draw_rings(seed: u64, servers: &mut [ServerPlan], events: &mut Vec
         server.parents.insert(place, other);
     }
     draw_attachments(&mut rng, count, events);
+}
+
+/// Lets users register an id shortly after others have registered it elsewhere, so that neither server
+/// knows of the other.
+pub(super) fn draw_races(seed: u64, count: usize, events: &mut Vec<Event>) {
+    let mut rng = StdRng::seed_from_u64(seed ^ RACES_SEED);
+    let mut raced = Vec::new();
+    for event in events.drain(..) {
+        raced.push(event);
+        if let Event::Join { user, id, server } = event
+            && rng.random_bool(0.3)
+        {
+            let other = rng.random_range(0..count);
+            let user = RACING_USERS + user;
+            raced.extend((other != server).then_some(Event::Join { user, id, server: other }));
+        }
+    }
+    *events = raced;
 }
 
 /// Lets several servers lose their parents at the same time, so that they attach at the same time.
