@@ -81,8 +81,12 @@ pub enum CloseReason {
         /// Time since the last byte.
         silence: std::time::Duration,
     },
-    /// The server at the other end stops, and named this server to join instead.
+    /// This server joins another one instead of the server at the other end.
     Moved(HostId),
+    /// The other server to join does not answer, or does not stay.
+    MoveFailed,
+    /// This server is moving to another parent, and takes no server that moves.
+    Moving,
     /// The parent refused the id.
     IdRefused(HostId),
     /// The other end showed that it speaks the extension after this end took it for plain.
@@ -120,6 +124,8 @@ impl CloseReason {
             Self::ServerQuit(text) => format!("server quit: {}", shown(text)),
             Self::RoutingLoop(id) => format!("a loop: server {id} can be reached already"),
             Self::Moved(id) => format!("joining server {id} instead"),
+            Self::MoveFailed => "the other server does not answer".to_owned(),
+            Self::Moving => "moving to another parent".to_owned(),
             Self::IdTaken(id) => format!("id {id} is taken"),
             Self::Silent { .. } | Self::TimedOut => "no answer".to_owned(),
             Self::IdRefused(id) => format!("the parent refused id {id}"),
@@ -152,7 +158,9 @@ impl fmt::Display for CloseReason {
             Self::ServerQuit(text) => write!(f, "server quit: {}", shown(text)),
             Self::RoutingLoop(id) => write!(f, "a loop: server {id} can be reached already"),
             Self::IdRefused(id) => write!(f, "the parent refused id {id}"),
-            Self::Moved(id) => write!(f, "the server stops; joining server {id} instead"),
+            Self::Moved(id) => write!(f, "joining server {id} instead"),
+            Self::MoveFailed => f.write_str("the server to join instead does not answer"),
+            Self::Moving => f.write_str("moving to another parent"),
             Self::IdTaken(id) => write!(f, "another host registered id {id} earlier"),
             Self::TimedOut => f.write_str("the other machine does not answer"),
             Self::Silent { silence } => write!(f, "no answer for {} s", silence.as_secs()),

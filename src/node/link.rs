@@ -39,6 +39,8 @@ pub struct Link {
     pub(super) received_at: Time,
     /// The node has ended the link; the connection is to be closed.
     pub(super) is_closing: bool,
+    /// Set once the last frame of the queue is END: what would follow it.
+    pub(super) late_output: Option<Box<SendQueue>>,
     /// The last read brought many new hosts.
     pub(super) is_bursting: bool,
     /// Number of messages that were handed to the mail store and have no reply yet.
@@ -65,6 +67,8 @@ pub(super) struct Handled {
     pub(super) bytes: u64,
     /// The last count that the other end was sent.
     acknowledged_bytes: u64,
+    /// The other end is sent the count after this read, whatever it is.
+    pub(super) must_acknowledge: bool,
 }
 
 impl QueuedLink for Link {
@@ -99,7 +103,8 @@ impl Link {
         let Some(handled) = &mut self.handled else { return false };
         let partial_bytes = self.decoder.partial_bytes();
         handled.bytes = self.traffic.bytes_in - (unhandled_bytes + partial_bytes) as u64;
-        let is_due = handled.bytes - handled.acknowledged_bytes >= ACK_INTERVAL_BYTES;
+        let is_due = std::mem::take(&mut handled.must_acknowledge)
+            || handled.bytes - handled.acknowledged_bytes >= ACK_INTERVAL_BYTES;
         if is_due {
             handled.acknowledged_bytes = handled.bytes;
         }
@@ -180,7 +185,7 @@ impl Link {
 
     /// Returns whether frames may be put into the queue.
     pub(super) fn accepts_output(&self, limits: &Limits) -> bool {
-        !self.is_closing && !self.is_overfull(limits)
+        !self.is_closing && self.late_output.is_none() && !self.is_overfull(limits)
     }
 
     /// Returns the number of bytes that left the queue.

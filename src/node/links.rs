@@ -77,6 +77,7 @@ impl Links {
             opened_at,
             received_at: opened_at,
             is_closing: false,
+            late_output: None,
             is_bursting: false,
             unacked_mail: 0,
             is_broadcasting: false,
@@ -200,6 +201,13 @@ impl Links {
     ) {
         let Self { table, names, limits, .. } = self;
         let enqueue = |link: &mut Link| {
+            let queue_bytes_max = link.queue_bytes_max(limits);
+            if let Some(queue) = &mut link.late_output {
+                if queue.len() < queue_bytes_max {
+                    write(&mut *link.session, names, queue);
+                }
+                return Some(None);
+            }
             link.accepts_output(limits).then(|| {
                 let len_before = link.queue.len();
                 write(&mut *link.session, names, &mut link.queue);
@@ -284,6 +292,19 @@ impl Outbox for Links {
 
     fn acknowledge(&mut self, id: LinkId, handled_bytes: u64) {
         self.release_kept(id, handled_bytes);
+    }
+
+    fn acknowledge_input(&mut self, id: LinkId) {
+        if let Some(handled) = self.get_mut(id).and_then(|link| link.handled.as_mut()) {
+            handled.must_acknowledge = true;
+        }
+    }
+
+    fn end_output(&mut self, id: LinkId) -> u64 {
+        self.get_mut(id).map_or(0, |link| {
+            link.late_output.get_or_insert_default();
+            link.traffic.bytes_out
+        })
     }
 
     fn take_unacknowledged(&mut self, id: LinkId, each: &mut dyn FnMut(Unacknowledged<'_>)) {

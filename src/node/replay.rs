@@ -69,8 +69,10 @@ impl Links {
         let Self { table, spool, limits, .. } = self;
         let Some(link) = table.get_mut(id).filter(|link| link.is_resumable()) else { return };
         let taken = link.queue.take_unacknowledged();
+        let late = link.late_output.take().map(|queue| queue.unsent().to_vec()).unwrap_or_default();
         let start = link.traffic.bytes_out - taken.bytes.len() as u64;
-        let (mut rest, mut end) = (&taken.bytes[..], 0);
+        let bytes = [taken.bytes, late].concat();
+        let (mut rest, mut end) = (&bytes[..], 0);
         while let Ok(Some(len)) = link.session.frame_len(rest, limits)
             && let Some((frame, behind)) = rest.split_at_checked(len)
             && let Some(message) = link.session.parse_message(frame)

@@ -222,14 +222,19 @@ impl Relay {
         out: &mut impl Outbox,
     ) {
         if self.is_stopping {
-            let is_server = self.topology.link(link).is_server();
-            if !is_server || matches!(message, Message::Registration(_)) {
+            // The facts about children that join another server are wanted still.
+            let state = self.topology.link(link);
+            let is_of_fact = state.is_extended() || !matches!(message, Message::Registration(_));
+            if !state.is_server() || !is_of_fact {
                 return;
             }
         }
         log::debug!("link {link}: {}", Summary(message));
         let (peering, router, mut cx) = self.event(now, out);
         let cx = &mut cx;
+        if peering.must_wait_for_end(link) && cx.out.hold_back(link) {
+            return;
+        }
         let is_extension =
             matches!(message, Message::Status { destination: HostId::EXTENSION, .. });
         if !is_extension && peering.is_undecided(link) {
@@ -325,6 +330,8 @@ impl Relay {
                 Timer::PlainLiveness(link) => peering.on_plain_liveness_due(link, &mut cx),
                 Timer::Probe(link) => peering.on_probe_due(link, &mut cx),
                 Timer::Offer(link) => peering.settle_as_plain(link, &mut cx),
+                Timer::Move => peering.on_move_due(&mut cx),
+                Timer::End(link) => peering.on_end_due(link, &mut cx),
             }
         }
         let (peering, _, mut cx) = self.event(now, out);

@@ -8,7 +8,7 @@ use super::extension::{Epoch, TraceResult};
 use super::message::HostKind;
 use super::notice::Notice;
 use super::outbox::Outbox;
-use super::peering::TraceReport;
+use super::peering::{Purpose, TraceReport};
 use super::topology::{FirstLink, Host, Refusals};
 use super::{Relay, send};
 use crate::id::HostId;
@@ -126,7 +126,7 @@ impl Relay {
         out: &mut impl Outbox,
     ) -> Result<u64, TraceResult> {
         let (peering, _, mut cx) = self.event(now, out);
-        peering.start_trace(target, false, &mut cx)
+        peering.start_trace(target, Purpose::Report, &mut cx)
     }
 
     /// Removes and returns the report of a trace, if it is complete.

@@ -44,6 +44,12 @@ pub trait Outbox {
     fn handled_bytes(&self, link: LinkId) -> u64;
     /// Releases what was kept of a link up to this position of its stream.
     fn acknowledge(&mut self, link: LinkId, handled_bytes: u64);
+    /// Has the input that is handled in this event acknowledged to the other end.
+    fn acknowledge_input(&mut self, link: LinkId);
+    /// Ends the output of a link: what is delivered to it from now on is not sent, and is among the
+    /// frames of [`Outbox::take_unacknowledged`]. Returns the position of its stream behind the last
+    /// frame that is sent.
+    fn end_output(&mut self, link: LinkId) -> u64;
     /// Removes the frames that the other end of a link has not acknowledged, and calls `each` with
     /// their messages, oldest first. Those that a later event sends again by itself are left out.
     fn take_unacknowledged(&mut self, link: LinkId, each: &mut dyn FnMut(Unacknowledged<'_>));

@@ -28,6 +28,8 @@ pub(super) struct Recorder {
     pub(super) handled: BTreeMap<LinkId, u64>,
     /// Chats that were not acknowledged: source, destination, end, and whether they were sent.
     pub(super) unacknowledged: BTreeMap<LinkId, Vec<(u32, u32, u64, bool)>>,
+    /// Links whose output has ended.
+    pub(super) ended: BTreeSet<LinkId>,
     /// Links that are held back.
     pub(super) held: BTreeSet<LinkId>,
     /// Links whose wires carry no announcements.
@@ -48,7 +50,9 @@ impl Recorder {
 
 impl Outbox for Recorder {
     fn deliver(&mut self, link: LinkId, message: &Message<'_>) {
-        self.record(link, Summary(message));
+        if !self.ended.contains(&link) {
+            self.record(link, Summary(message));
+        }
     }
 
     fn notify(&mut self, link: LinkId, _server: HostId, notice: &Notice<'_>) {
@@ -103,6 +107,15 @@ impl Outbox for Recorder {
     }
 
     fn acknowledge(&mut self, _link: LinkId, _handled_bytes: u64) {}
+
+    fn acknowledge_input(&mut self, link: LinkId) {
+        self.record(link, "acknowledged");
+    }
+
+    fn end_output(&mut self, link: LinkId) -> u64 {
+        self.ended.insert(link);
+        1000
+    }
 
     fn take_unacknowledged(&mut self, link: LinkId, each: &mut dyn FnMut(Unacknowledged<'_>)) {
         for (source, destination, end_position, was_sent) in

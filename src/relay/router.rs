@@ -165,7 +165,7 @@ impl Router {
         }
         let host = cx.topology.hosts().get(source);
         if host.is_none_or(|host| host.kind != HostKind::Server)
-            || !cx.topology.is_first_link(source, link)
+            || !cx.topology.is_home_over(source, link)
         {
             return cx.drop_false_source(link, source);
         }
@@ -250,7 +250,7 @@ pub(super) fn handle_quit<O: Outbox>(
     peering: &mut Peering,
     cx: &mut RelayCx<'_, O>,
 ) {
-    if cx.topology.is_first_link(source, link) {
+    if cx.topology.is_home_over(source, link) {
         match kind {
             HostKind::User => handle_client_quit(link, source, text, peering, cx),
             HostKind::Server => handle_server_quit(link, source, text, peering, cx),

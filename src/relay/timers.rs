@@ -25,6 +25,10 @@ pub(super) enum Timer {
     Offer(LinkId),
     /// The server whose id a neighbour wants has not answered.
     Probe(LinkId),
+    /// A server moves to another parent, and the old one has not answered.
+    Move,
+    /// The neighbour on a link has sent END, and has not closed the link.
+    End(LinkId),
     /// The next portion of announcements to a program that may read once is due.
     Pace(LinkId),
 }

@@ -5,6 +5,7 @@ mod classic;
 mod interop;
 mod keepalive;
 mod mail;
+mod moving;
 mod operator;
 mod options;
 mod peer;

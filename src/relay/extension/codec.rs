@@ -47,6 +47,9 @@ pub const ADDRESS_BYTES_MAX: usize = PAYLOAD_BYTES_MAX - 4;
 /// Version of the extension that this server speaks, see [`Hello::version`].
 pub const VERSION: u8 = 1;
 
+/// Bit of [`Hello::capabilities`]: the server answers END with END.
+pub const ENDS_LINKS: u32 = 1;
+
 /// Bit of the flags of a HELLO or OFFER for [`Hello::is_moving`].
 const MOVING: u8 = 1;
 

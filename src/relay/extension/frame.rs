@@ -12,7 +12,7 @@ pub struct Hello {
     pub version: u8,
     /// Whether the server leaves another parent for this link.
     pub is_moving: bool,
-    /// One bit for each capability. None is defined yet; bits that are not known are ignored.
+    /// One bit for each capability, see [`super::codec::ENDS_LINKS`]. Others are ignored.
     pub capabilities: u32,
     /// Epoch of the server.
     pub epoch: Epoch,
@@ -82,6 +82,8 @@ impl RefuseReason {
     pub const ID_TAKEN: Self = Self(2);
     /// The two servers are already connected by another link.
     pub const SECOND_LINK: Self = Self(3);
+    /// The sender is moving to another parent.
+    pub const MOVING: Self = Self(4);
 }
 
 /// The result in a TRACE_REPLY. Results that are not known end a trace as well.

@@ -13,17 +13,19 @@ use super::send_facts::send_all_facts;
 use crate::id::HostId;
 use crate::link::{CloseReason, LinkId};
 use crate::relay::cx::RelayCx;
-use crate::relay::extension::Frame;
+use crate::relay::extension::codec::ENDS_LINKS;
+use crate::relay::extension::{Frame, Hello};
 use crate::relay::message::Registration;
 use crate::relay::outbox::Outbox;
 use crate::relay::send;
 use crate::relay::topology::Role;
 
 impl Peering {
-    /// Records the port that the neighbour has named in HELLO or OFFER.
-    pub(super) fn set_neighbour_port(&mut self, link: LinkId, port: u16) {
+    /// Records what the neighbour has shown of itself in HELLO or OFFER.
+    pub(super) fn set_neighbour(&mut self, link: LinkId, hello: &Hello) {
         if let Some(extended) = self.extended.get_mut(&link) {
-            extended.listen_port = port;
+            extended.listen_port = hello.port;
+            extended.ends_links = hello.capabilities & ENDS_LINKS != 0;
         }
     }
 
@@ -107,16 +109,19 @@ impl Peering {
             Frame::Ping(ping) => self.on_ping(link, ping, cx),
             Frame::Pong(pong) => self.on_pong(link, pong, cx),
             Frame::Move { replacement, address } => self.on_move(link, replacement, address, cx),
-            Frame::Ack { handled_bytes } => cx.out.acknowledge(link, handled_bytes),
+            Frame::Ack { handled_bytes } => {
+                cx.out.acknowledge(link, handled_bytes);
+                self.on_end_acknowledged(link, handled_bytes, cx);
+            }
+            Frame::End => self.on_end(link, cx),
             Frame::Trace(trace) => self.handle_trace(link, trace, cx),
-            Frame::TraceReply { result, trace } => self.handle_trace_reply(result, trace, cx),
+            Frame::TraceReply { result, trace } => self.handle_trace_reply(link, result, trace, cx),
             Frame::ReadsCutFrames(_)
             | Frame::Hello(_)
             | Frame::Offer(_)
             | Frame::Commit { .. }
             | Frame::Refuse { .. }
-            | Frame::FactsEnd { .. }
-            | Frame::End => {}
+            | Frame::FactsEnd { .. } => {}
         }
     }
 

@@ -122,10 +122,11 @@ impl Peering {
         if let Some(split) = cx.topology.split_servers(neighbour, lost) {
             self.begin_grace(split, cx);
         }
+        self.end_unused_links(cx);
     }
 
     /// Applies changes of the routes. Returns the servers that have lost their route.
-    fn apply_each<O: Outbox>(
+    pub(super) fn apply_each<O: Outbox>(
         &mut self,
         changes: Vec<Change>,
         introduced: Option<Introduced<'_>>,
@@ -307,6 +308,7 @@ impl Peering {
         if let Some(split) = cx.topology.split_servers(id, lost) {
             self.begin_ending_split(split, None, cx);
         }
+        self.end_unused_links(cx);
     }
 
     /// Compares the digest of what a neighbour has announced with the table. A digest that differs
@@ -318,6 +320,9 @@ impl Peering {
         cx: &mut RelayCx<'_, O>,
     ) {
         let (Some(digest), Some(extended)) = (digest, self.extended.get_mut(&link)) else { return };
+        if cx.topology.routes().is_ending(link) {
+            return;
+        }
         if digest == digest_behind(link, cx) {
             extended.mismatches = 0;
             return;

@@ -13,7 +13,7 @@ use crate::limits::{HELLO_TIMEOUT, OFFER_TIMEOUT};
 use crate::link::{CloseReason, LinkId, Time};
 use crate::printable::Excerpt;
 use crate::relay::cx::RelayCx;
-use crate::relay::extension::codec::VERSION;
+use crate::relay::extension::codec::{ENDS_LINKS, VERSION};
 use crate::relay::extension::{Epoch, Frame, Hello, Nonce, RefuseReason};
 use crate::relay::message::{HostKind, Message, Registration};
 use crate::relay::outbox::Outbox;
@@ -52,6 +52,20 @@ pub(super) enum Probe {
     Chat { link: LinkId, sent_at: Time },
 }
 
+/// A parent that has sent OFFER.
+#[derive(Clone, Debug)]
+pub(super) struct Offer {
+    introduction: Introduction,
+    pub(super) hello: Hello,
+}
+
+impl Offer {
+    /// Returns the id of the parent.
+    pub(super) fn id(&self) -> HostId {
+        self.introduction.id
+    }
+}
+
 impl Introduction {
     fn new(registration: &Registration<'_>) -> Self {
         let Registration { source: id, last_hop, name, info, .. } = *registration;
@@ -65,26 +79,37 @@ impl Introduction {
     }
 }
 
+/// What this server says of itself and of a new link in HELLO and OFFER.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Own {
+    /// Port on which this server accepts servers; 0 if there is none.
+    pub(super) listen_port: u16,
+    /// Names the link.
+    pub(super) token: u64,
+    /// This server leaves another parent for the link.
+    pub(super) is_moving: bool,
+}
+
 /// Sends this server's registration to a parent that has been dialled, and HELLO with it.
 pub(super) fn register_with_parent<O: Outbox>(
     topology: &Topology,
     link: LinkId,
-    (listen_port, token): (u16, u64),
+    own: Own,
     (replay_token, handled_bytes): (u64, u64),
     out: &mut O,
 ) {
     out.deliver(link, &Message::Registration(topology.own_registration(HostId::NONE)));
-    let hello = own_hello(topology, listen_port, token);
+    let hello = own_hello(topology, own);
     let hello = Hello { replay_token, handled_bytes, ..hello };
     send::send_extension(topology, link, &Frame::Hello(hello), out);
 }
 
-fn own_hello(topology: &Topology, listen_port: u16, token: u64) -> Hello {
+fn own_hello(topology: &Topology, Own { listen_port, token, is_moving }: Own) -> Hello {
     let own = topology.routes().own();
     Hello {
         version: VERSION,
-        is_moving: false,
-        capabilities: 0,
+        is_moving,
+        capabilities: ENDS_LINKS,
         epoch: own.epoch,
         nonce: Nonce(own.nonce),
         port: listen_port,
@@ -172,7 +197,7 @@ impl Peering {
             (Some(Handshake::Introduced { introduction, .. }), Frame::Offer(hello))
                 if is_uplink && is_of(&introduction, source, hello, cx.topology) =>
             {
-                self.accept_offer(link, &introduction, *hello, cx);
+                self.accept_offer(link, introduction, *hello, cx);
             }
             (Some(Handshake::Offered { introduction, hello }), Frame::Commit { epoch, known })
                 if source == introduction.id =>
@@ -182,7 +207,7 @@ impl Peering {
                 let neighbour = neighbour_fact(&introduction, &hello, *epoch);
                 let committed = (committed, self.resume(link, &hello, cx));
                 self.attach(link, &introduction.registration(), committed, neighbour, cx);
-                self.set_neighbour_port(link, hello.port);
+                self.set_neighbour(link, &hello);
             }
             (Some(Handshake::Offered { introduction, .. }), Frame::Refuse { text, .. }) => {
                 log::info!(
@@ -217,6 +242,11 @@ impl Peering {
         cx: &mut RelayCx<'_, O>,
     ) {
         let id = introduction.id;
+        if hello.is_moving && self.moving.is_some() {
+            let (reason, text) = (RefuseReason::MOVING, &b"moving to another parent"[..]);
+            send::send_extension(cx.topology, link, &Frame::Refuse { reason, text }, cx.out);
+            return cx.out.close(link, CloseReason::Moving);
+        }
         let routes = cx.topology.routes();
         let is_same_instance = routes.fact(id).is_some_and(|fact| fact.nonce == hello.nonce.0);
         if is_same_instance || !cx.topology.is_reachable(id) {
@@ -236,26 +266,40 @@ impl Peering {
         cx.out.deliver(link, &Message::Registration(own));
         let known = cx.topology.routes().other_instance(introduction.id, hello.nonce.0);
         let (replay_token, handled_bytes) = self.replay_offer(&hello, cx);
-        let own = own_hello(cx.topology, self.listen_port, hello.token);
+        let own = Own { listen_port: self.listen_port, token: hello.token, is_moving: false };
+        let own = own_hello(cx.topology, own);
         let offer = Hello { known, replay_token, handled_bytes, ..own };
         send::send_extension(cx.topology, link, &Frame::Offer(offer), cx.out);
         self.handshakes.insert(link, Handshake::Offered { introduction, hello });
     }
 
-    /// Handles the parent's OFFER: commits, unless the parent is in this server's own part of the
-    /// network.
+    /// Handles the parent's OFFER: commits, at once or when the link to another parent has ended.
     fn accept_offer<O: Outbox>(
         &mut self,
         link: LinkId,
-        introduction: &Introduction,
+        introduction: Introduction,
         hello: Hello,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        if self.is_moving_to(link) {
+            self.leave_parent(link, Offer { introduction, hello }, cx);
+        } else {
+            self.commit(link, &Offer { introduction, hello }, false, cx);
+        }
+    }
+
+    /// Commits a link to a parent that has sent OFFER, unless the parent is in this server's own part
+    /// of the network. `knows_hosts` tells whether the parent knows the same hosts as this server.
+    pub(super) fn commit<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        Offer { introduction, hello }: &Offer,
+        knows_hosts: bool,
         cx: &mut RelayCx<'_, O>,
     ) {
         let id = introduction.id;
         if cx.topology.is_reachable(id) {
-            let text = loop_text(cx.topology, id);
-            let frame = Frame::Refuse { reason: RefuseReason::LOOP, text: text.as_bytes() };
-            send::send_extension(cx.topology, link, &frame, cx.out);
+            refuse_offer(link, id, cx);
             return self.refuse_loop(link, id, cx);
         }
         self.exceed(hello.known, cx);
@@ -265,11 +309,12 @@ impl Peering {
         let commit = Frame::Commit { epoch: committed, known };
         send::send_extension(cx.topology, link, &commit, cx.out);
         self.apply_changes(vec![change], None, id, cx);
-        let neighbour = neighbour_fact(introduction, &hello, hello.epoch);
+        let neighbour = neighbour_fact(introduction, hello, hello.epoch);
         self.uplink.on_registered(cx.now, link);
-        let committed = (committed, self.resume(link, &hello, cx));
-        self.attach(link, &introduction.registration(), committed, neighbour, cx);
-        self.set_neighbour_port(link, hello.port);
+        let is_resumed = self.resume(link, hello, cx) || knows_hosts;
+        let registration = introduction.registration();
+        self.attach(link, &registration, (committed, is_resumed), neighbour, cx);
+        self.set_neighbour(link, hello);
     }
 
     /// Raises the epoch of this server above the one of an earlier instance.
@@ -329,6 +374,13 @@ fn is_of(introduction: &Introduction, source: HostId, hello: &Hello, topology: &
 
 fn neighbour_fact(introduction: &Introduction, hello: &Hello, epoch: Epoch) -> Fact {
     Fact { id: introduction.id, epoch, nonce: hello.nonce.0, via: HostId::NONE }
+}
+
+/// Refuses the OFFER of a server that is connected to this one already.
+pub(super) fn refuse_offer<O: Outbox>(link: LinkId, id: HostId, cx: &mut RelayCx<'_, O>) {
+    let text = loop_text(cx.topology, id);
+    let frame = Frame::Refuse { reason: RefuseReason::LOOP, text: text.as_bytes() };
+    send::send_extension(cx.topology, link, &frame, cx.out);
 }
 
 /// Describes the path on which a server is already connected to this one.

@@ -120,14 +120,21 @@ impl Peering {
     }
 }
 
-/// Returns the server with this id, if it is reached over `link`.
+/// Returns the server with this id, if it is reached over `link` or was announced on it before this
+/// server ended the link.
 pub(super) fn server_over<O: Outbox>(
     link: LinkId,
     id: HostId,
     cx: &RelayCx<'_, O>,
 ) -> Option<ServerKey> {
     let server = cx.topology.server_key(id)?;
-    (cx.topology.servers().route(server) == FirstLink::Link(link)).then_some(server)
+    let route = cx.topology.servers().route(server);
+    let is_ended = || cx.topology.routes().is_behind_ended(link, id);
+    let is_over = match route {
+        FirstLink::Link(route) => route == link,
+        FirstLink::Split(_) => is_ended(),
+    };
+    is_over.then_some(server)
 }
 
 /// Returns whether a known host keeps its id against a registration at another home.

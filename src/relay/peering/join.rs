@@ -103,6 +103,9 @@ impl Peering {
         let host = cx.topology.hosts().get(source);
         let is_elsewhere = host.is_some_and(|host| cx.topology.is_of_other_home(host));
         let is_reachable = cx.topology.is_reachable(source);
+        if self.is_moving_to(link) {
+            return cx.out.close(link, CloseReason::MoveFailed); // it has not sent OFFER
+        }
         if !is_elsewhere && !is_reachable {
             self.join_server(link, registration, cx);
         } else if self.is_uplink(link) && is_reachable {
@@ -279,6 +282,7 @@ impl Peering {
             id = HostId::random(&mut *self.rng);
         }
         log::warn!("id {old_id} is taken in the network: this server is now {id}");
+        self.give_up_move(CloseReason::IdRefused(id), cx);
         for server in cx.announcements.servers() {
             cx.out.close(server, CloseReason::Renumbered);
         }
@@ -298,6 +302,7 @@ impl Peering {
             "another server has id {id}: this server stays up alone and joins again in a minute; \
              start it with another --id, or with none"
         );
+        self.give_up_move(CloseReason::Renumbered, cx);
         for server in cx.announcements.servers() {
             cx.out.close(server, CloseReason::IdRefused(id));
         }

@@ -58,6 +58,7 @@ impl Peering {
         }
         self.end_handshake(link, cx);
         self.moved.remove(&link);
+        self.forget_ending(link, reason, cx);
         self.stop_liveness(link, cx);
         self.stop_plain_liveness(link, cx);
         if let Some(state) = cx.topology.find_link(link)
@@ -88,7 +89,7 @@ impl Peering {
                 self.begin_split(host, subtree.into_hosts(), cx);
             }
         }
-        if self.uplink.has_link(link) {
+        if !self.continue_move(link, cx) && self.uplink.has_link(link) {
             match reason {
                 CloseReason::Silent { .. } | CloseReason::TimedOut => {
                     self.uplink.on_silent(cx.now, &mut self.rng);

@@ -2,8 +2,10 @@
 //! loss of a link to a server leads to.
 
 mod claims;
+mod ending;
 mod extended;
 mod facts;
+mod handover;
 mod handshake;
 mod homes;
 mod join;
@@ -25,10 +27,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::RngExt as _;
 
 pub(super) use self::splits::DeferredMessage;
+pub(super) use self::trace::Purpose;
 pub use self::trace::TraceReport;
 
 use self::claims::Claims;
-use self::handshake::Handshake;
+use self::ending::Ending;
+use self::handover::Move;
+use self::handshake::{Handshake, Own};
 use self::link::ExtendedLink;
 use self::liveness::Liveness;
 use self::replay::Replay;
@@ -65,6 +70,10 @@ pub(super) struct Peering {
     exceeded_nonce: Option<u64>,
     /// Children that have been asked to join another server.
     moved: BTreeSet<LinkId>,
+    /// The change to another parent that is in progress.
+    moving: Option<Move>,
+    /// Links on which the neighbour has sent END, to attach elsewhere.
+    ending: BTreeMap<LinkId, Ending>,
     replay: Replay,
     /// Servers that can be reached again, and the splits that they were in. What was deferred for
     /// their hosts is sent before the event ends.
@@ -90,6 +99,8 @@ impl Peering {
             grace_until: BTreeMap::new(),
             exceeded_nonce: None,
             moved: BTreeSet::new(),
+            moving: None,
+            ending: BTreeMap::new(),
             replay: Replay::default(),
             returned: Vec::new(),
             traces: BTreeMap::new(),
@@ -100,7 +111,7 @@ impl Peering {
 
     /// Returns whether a link leads to the parent, or dials it.
     pub(super) fn is_uplink(&self, link: LinkId) -> bool {
-        self.uplink.has_link(link)
+        self.uplink.has_link(link) || self.is_moving_to(link)
     }
 
     /// Returns the time of the next dial.
@@ -129,10 +140,12 @@ impl Peering {
         link: LinkId,
         out: &mut impl Outbox,
     ) {
-        let token = self.rng.random();
-        let lost_link = self.replay.last_uplink();
-        let listen_port = self.listen_port;
-        handshake::register_with_parent(topology, link, (listen_port, token), lost_link, out);
+        let own = Own {
+            listen_port: self.listen_port,
+            token: self.rng.random(),
+            is_moving: self.is_moving_to(link),
+        };
+        handshake::register_with_parent(topology, link, own, self.replay.last_uplink(), out);
     }
 
     /// Sets the port that HELLO and OFFER name.
@@ -170,6 +183,7 @@ impl Peering {
             timer_count += 1;
         }
         timer_count += self.check_handshakes(topology, timers);
+        timer_count += self.check_handovers(timers);
         for (&link, liveness) in &self.liveness {
             assert!(self.extended.contains_key(&link), "{link} is an extended link");
             let due = timers.times_of(Timer::Liveness(link));

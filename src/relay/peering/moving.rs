@@ -1,15 +1,16 @@
 //! A server that stops names its children the server to join instead.
 //!
 //! The replacement is the parent of the server that stops or, if it has none, one of its children.
-//! A child leaves at once and dials the replacement: the users behind it have the grace, so nobody
-//! notices. The server that stops waits until its children have gone, and what it holds for them
-//! has been sent on.
+//! A child joins the replacement and then leaves, see [`super::handover`], so nobody notices. The
+//! server that stops waits until its children have gone, and what it holds for them has been sent
+//! on.
 
 use std::net::SocketAddr;
 
 use super::Peering;
+use super::handover::Reason;
 use crate::id::HostId;
-use crate::link::{CloseReason, LinkId};
+use crate::link::LinkId;
 use crate::relay::cx::RelayCx;
 use crate::relay::extension::Frame;
 use crate::relay::outbox::Outbox;
@@ -23,7 +24,7 @@ impl Peering {
         let address = address.to_string();
         let children: Vec<LinkId> = self.extended.keys().copied().collect();
         for link in children {
-            if link != replacement && !self.is_uplink(link) {
+            if link != replacement && !self.is_uplink(link) && !self.ending.contains_key(&link) {
                 let frame = Frame::Move { replacement: id, address: &address };
                 send::send_extension(cx.topology, link, &frame, cx.out);
                 self.moved.insert(link);
@@ -34,6 +35,7 @@ impl Peering {
     /// Returns the link to the server that the children are to join, and its address.
     fn replacement<O: Outbox>(&self, cx: &RelayCx<'_, O>) -> Option<(LinkId, SocketAddr)> {
         let links = self.extended.keys().copied();
+        let links = links.filter(|&link| !cx.topology.routes().is_ending(link));
         let by_rank = |link: &LinkId| (!self.is_uplink(*link), *link);
         let mut links: Vec<LinkId> = links.collect();
         links.sort_by_key(by_rank);
@@ -55,7 +57,7 @@ impl Peering {
         address: &str,
         cx: &mut RelayCx<'_, O>,
     ) {
-        if !self.is_uplink(link) || cx.is_stopping {
+        if self.uplink.registered_link() != Some(link) || cx.is_stopping {
             return;
         }
         let Ok(address) = address.parse::<SocketAddr>() else {
@@ -63,9 +65,6 @@ impl Peering {
             return;
         };
         log::info!("link {link}: the parent stops; joining server {replacement} at {address}");
-        cx.out.close(link, CloseReason::Moved(replacement));
-        let new_link = cx.out.dial_address(address);
-        cx.add_link(new_link, true);
-        self.uplink.on_dial(new_link);
+        self.begin_move(Reason::ParentStops, cx, |out| out.dial_address(address));
     }
 }

@@ -3,6 +3,7 @@
 use super::Peering;
 use super::handshake::{Handshake, Introduction, Probe};
 use super::join::refuse_registration;
+use super::trace::Purpose;
 use crate::link::{CloseReason, LinkId};
 use crate::relay::announcements::pacing::Clock;
 use crate::relay::cx::RelayCx;
@@ -21,7 +22,7 @@ impl Peering {
         cx: &mut RelayCx<'_, O>,
     ) {
         let probe = if cx.topology.server_key(introduction.id).is_some() {
-            let Ok(token) = self.start_trace(introduction.id, true, cx) else {
+            let Ok(token) = self.start_trace(introduction.id, Purpose::Probe, cx) else {
                 return self.offer(link, introduction, hello, cx);
             };
             Probe::Trace(token)

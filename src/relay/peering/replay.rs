@@ -163,7 +163,8 @@ impl Peering {
         let Some(key) = self.replay.attached.remove(&link) else { return };
         let lost = LostLink {
             key,
-            is_confirmed_uplink: self.replay.confirmed.remove(&link) && self.is_uplink(link),
+            is_confirmed_uplink: self.replay.confirmed.remove(&link)
+                && (self.is_uplink(link) || self.is_moving_from(link)),
             handled_bytes: cx.out.handled_bytes(link),
             until: cx.now + cx.limits.split_grace,
         };

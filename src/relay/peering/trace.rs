@@ -26,8 +26,18 @@ pub(super) struct PendingTrace {
     /// Link on which the trace arrived; `None` if it started here.
     from: Option<LinkId>,
     sent_at: Time,
-    /// The trace asks whether the server that has an id is alive.
-    is_probe: bool,
+    purpose: Purpose,
+}
+
+/// What a trace that started here is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::relay) enum Purpose {
+    /// The operator asks for the path.
+    Report,
+    /// To learn whether the server that has an id is alive.
+    Probe,
+    /// To learn that all that was sent before has passed the server which is to be the parent.
+    Move,
 }
 
 /// The result of a trace that started at this server.
@@ -61,12 +71,12 @@ impl Peering {
     pub(in crate::relay) fn start_trace<O: Outbox>(
         &mut self,
         target: HostId,
-        is_probe: bool,
+        purpose: Purpose,
         cx: &mut RelayCx<'_, O>,
     ) -> Result<u64, TraceResult> {
         let next_hop = towards_home(target, cx.topology)?;
         let token = self.rng.random();
-        self.remember_trace(token, PendingTrace { from: None, sent_at: cx.now, is_probe }, cx.now);
+        self.remember_trace(token, PendingTrace { from: None, sent_at: cx.now, purpose }, cx.now);
         let trace = Trace { token, target, hops: [].as_slice().into() };
         send::send_extension(cx.topology, next_hop, &Frame::Trace(trace), cx.out);
         Ok(token)
@@ -96,7 +106,8 @@ impl Peering {
             Err(result) => result,
             Ok(next_hop) if next_hop == link => TraceResult::UNKNOWN,
             Ok(next_hop) => {
-                let pending = PendingTrace { from: Some(link), sent_at: cx.now, is_probe: false };
+                let (from, sent_at, purpose) = (Some(link), cx.now, Purpose::Report);
+                let pending = PendingTrace { from, sent_at, purpose };
                 self.remember_trace(trace.token, pending, cx.now);
                 let trace = Trace { hops: hops.as_slice().into(), ..trace };
                 return send::send_extension(cx.topology, next_hop, &Frame::Trace(trace), cx.out);
@@ -109,6 +120,7 @@ impl Peering {
     /// Passes the reply to a trace back, or completes the trace.
     pub(super) fn handle_trace_reply<O: Outbox>(
         &mut self,
+        link: LinkId,
         result: TraceResult,
         trace: Trace<'_>,
         cx: &mut RelayCx<'_, O>,
@@ -121,20 +133,25 @@ impl Peering {
         if let Some(hop) = hops.iter_mut().find(|hop| hop.server == own_id) {
             hop.elapsed_micros = elapsed_micros;
         }
-        if let Some(link) = pending.from {
-            if cx.topology.find_link(link).is_some_and(|state| state.is_extended()) {
-                let trace = Trace { hops: hops.as_slice().into(), ..trace };
-                let reply = Frame::TraceReply { result, trace };
-                send::send_extension(cx.topology, link, &reply, cx.out);
+        let is_found = result == TraceResult::HOME;
+        match (pending.from, pending.purpose) {
+            (Some(from), _) => {
+                if cx.topology.find_link(from).is_some_and(|state| state.is_extended()) {
+                    let trace = Trace { hops: hops.as_slice().into(), ..trace };
+                    let reply = Frame::TraceReply { result, trace };
+                    send::send_extension(cx.topology, from, &reply, cx.out);
+                }
             }
-        } else if pending.is_probe {
-            if result == TraceResult::HOME {
-                self.on_probe_answered(trace.token, cx);
+            (None, Purpose::Probe) if is_found => self.on_probe_answered(trace.token, cx),
+            (None, Purpose::Move) if is_found => self.on_move_traced(link, cx),
+            (None, Purpose::Probe | Purpose::Move) => {}
+            (None, Purpose::Report) => {
+                if self.finished_traces.len() < TRACES_MAX {
+                    let Trace { token, target, .. } = trace;
+                    let report = TraceReport { target, result, hops, round_trip: elapsed };
+                    self.finished_traces.push(FinishedTrace { token, finished_at: cx.now, report });
+                }
             }
-        } else if self.finished_traces.len() < TRACES_MAX {
-            let Trace { token, target, .. } = trace;
-            let report = TraceReport { target, result, hops, round_trip: elapsed };
-            self.finished_traces.push(FinishedTrace { token, finished_at: cx.now, report });
         }
     }
 

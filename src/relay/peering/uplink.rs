@@ -55,6 +55,14 @@ impl Uplink {
         matches!(self.state, State::Dialling { link: l } | State::Registered { link: l } if l == link)
     }
 
+    /// Returns the link to the parent, once that has answered.
+    pub(super) fn registered_link(&self) -> Option<LinkId> {
+        match self.state {
+            State::Registered { link } => Some(link),
+            State::Down | State::Dialling { .. } => None,
+        }
+    }
+
     /// Records that a parent is being dialled.
     pub(super) fn on_dial(&mut self, link: LinkId) {
         self.state = State::Dialling { link };

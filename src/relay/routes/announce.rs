@@ -45,7 +45,7 @@ impl Routes {
     /// Returns what has to be sent on a link after a change, and records that it is. To be called
     /// for each change in order, and for each link of which the burst has begun.
     pub(in crate::relay) fn update(&mut self, change: &Change, link: LinkId) -> Option<Update> {
-        if !self.links.contains_key(&link) {
+        if !self.links.contains_key(&link) || self.is_ended(link) {
             return None;
         }
         let (id, is_updated) = match *change {

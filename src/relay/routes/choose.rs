@@ -102,7 +102,7 @@ impl Routes {
         let server = &self.servers[&id];
         let floor = server.floor.filter(|_| self.applies(Rule::EpochFloor));
         let mut found = Vec::new();
-        for &link in &server.links {
+        for &link in server.links.iter().filter(|&&link| !self.is_ended(link)) {
             let fact = self.links[&link].facts[&id];
             let version = fact.version();
             if floor.is_some_and(|floor| !version.may_follow(floor)) {
@@ -186,7 +186,7 @@ impl Routes {
         let is_direct = |link: &&LinkId| self.links[link].neighbour == id;
         let version = |link: &LinkId| self.links[link].facts[&id].version();
         let elsewhere = server.links.iter().filter(|link| !is_direct(link)).map(version).max();
-        for link in server.links.iter().filter(is_direct) {
+        for link in server.links.iter().filter(is_direct).filter(|&&link| !self.is_ending(link)) {
             let known = version(link);
             if elsewhere.is_some_and(|it| it != known && it.may_follow(known)) {
                 pass.close(*link, Conflict::Ghost);

@@ -59,13 +59,14 @@
 mod announce;
 mod check;
 mod choose;
+mod end;
 mod pass;
 mod table;
 
 use std::collections::BTreeMap;
 
 use self::pass::Pass;
-use self::table::{LinkTable, Server};
+use self::table::{LinkTable, Server, Use};
 use crate::id::HostId;
 use crate::link::LinkId;
 use crate::relay::extension::Epoch;
@@ -273,7 +274,8 @@ impl Routes {
         self.run(pass)
     }
 
-    /// Removes a link that has ended, and raises the epoch of this server.
+    /// Removes a link that has ended, and raises the epoch of this server unless it was raised by
+    /// [`Routes::end`].
     pub(in crate::relay) fn detach(&mut self, link: LinkId) -> Vec<Change> {
         let Some(table) = self.links.remove(&link) else { return Vec::new() };
         let mut pass = Pass::default();
@@ -282,7 +284,12 @@ impl Routes {
             pass.touch(id);
         }
         table.facts.keys().for_each(|&id| self.touch_descendants(id, &mut pass));
-        let mut changes = self.run(pass);
+        let changes = self.run(pass);
+        if table.in_use == Use::Ended { changes } else { self.raise_after(changes) }
+    }
+
+    /// Raises the epoch of this server after the changes that come with the loss of a link.
+    fn raise_after(&mut self, mut changes: Vec<Change>) -> Vec<Change> {
         if self.applies(Rule::RaisedOnDetach) {
             let own = self.raise_attach();
             let index = if self.applies(Rule::RaisedLast) { changes.len() } else { 0 };

@@ -8,11 +8,23 @@ use crate::id::HostId;
 use crate::link::LinkId;
 use crate::relay::extension::Epoch;
 
+/// Whether a link is in full use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Both ends send.
+    Both,
+    /// The neighbour has sent END: it attaches elsewhere, and the routes over the link move there.
+    Ending,
+    /// This end has sent END: the link is no route, and nothing is announced on it.
+    Ended,
+}
+
 /// The facts received on a link, and what was sent on it.
 #[derive(Clone, Debug)]
 pub(super) struct LinkTable {
     /// The server at the other end.
     pub(super) neighbour: HostId,
+    pub(super) in_use: Use,
     /// Epochs with which the two ends committed the link, that of the smaller id first. Both ends
     /// have the same pair.
     pub(super) commits: (Epoch, Epoch),
@@ -28,6 +40,7 @@ impl LinkTable {
     pub(super) fn new(neighbour: HostId, commits: (Epoch, Epoch)) -> Self {
         Self {
             neighbour,
+            in_use: Use::Both,
             commits,
             facts: BTreeMap::new(),
             children: BTreeSet::new(),

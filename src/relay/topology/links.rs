@@ -83,7 +83,7 @@ impl Topology {
             Role::Unregistered { .. } => false,
             Role::User { host } => host == source,
             Role::Server { .. } => {
-                self.is_first_link(source, link) || self.waits_behind(source, link)
+                self.is_home_over(source, link) || self.waits_behind(source, link)
             }
         }
     }
@@ -95,6 +95,20 @@ impl Topology {
         let host = self.hosts.get(source).filter(|host| self.waits_for_home(host));
         let home = host.and_then(|host| self.server_key(self.home_id(host)));
         home.is_some_and(|home| self.servers.route(home) == FirstLink::Link(link))
+    }
+
+    /// Returns whether the home of a host is reached over `link`, or sends over it for the last time.
+    #[inline]
+    pub(in crate::relay) fn is_home_over(&self, source: HostId, link: LinkId) -> bool {
+        self.is_first_link(source, link) || self.is_behind_ended(source, link)
+    }
+
+    /// Returns whether a host is of a home that was announced on a link which this server has ended
+    /// and on which the other end still sends.
+    #[cold]
+    fn is_behind_ended(&self, source: HostId, link: LinkId) -> bool {
+        let host = self.hosts.get(source);
+        host.is_some_and(|host| self.routes.is_behind_ended(link, self.home_id(host)))
     }
 
     /// Counts a frame that arrived over `link` from a source that is not behind it.
