@@ -109,8 +109,13 @@ fn what_a_neighbour_states_neither_cuts_the_uplink_nor_takes_over_a_lost_user() 
     world.run_for(SECOND);
     let sam = connect_and_send(&mut world, two, &user(102, "sam", ""));
     let liar = connect_plain(&mut world, two, 3, "three");
-    world.send(liar, &registration(HostKind::Server, 1, 3, "s1", "plain"));
+    world.send(liar, &registration(HostKind::Server, 1, 3, "s1", "plain")); // as it was announced
     world.run_for(SECOND);
+    assert_received(&mut world, liar, &[]);
+    world.send(liar, &registration(HostKind::Server, 1, 3, "another", ""));
+    world.run_for(SECOND);
+    let taken = "A machine has already registered with ID 1";
+    assert_received(&mut world, liar, &[status(2, 3, 2, taken)]);
     world.send(sam, &chat(102, 101, "still connected"));
     world.run_until_quiescent();
     assert!(take_frames(&mut world, frodo).contains(&chat(102, 101, "still connected")));
