@@ -312,3 +312,22 @@ fn host_that_rejoins_during_a_burst_is_announced_once() {
         assert_eq!(received.iter().filter(|frame| **frame == expected).count(), 1);
     }
 }
+
+/// Between crc servers, the registration with the smaller logical time wins, whichever server has the
+/// smaller id.
+#[test]
+fn contested_id_goes_to_the_earlier_stamp_when_two_trees_join() {
+    let mut world = world();
+    let two = world.start(ServerSpec::new(2, Some(1)));
+    let earlier = connect_and_send(&mut world, two, &user(103, "sam", ""));
+    let one = world.start(ServerSpec::new(1, None));
+    for (id, name) in [(101, "merry"), (102, "pippin")] {
+        connect_and_send(&mut world, one, &user(id, name, ""));
+    }
+    let later = connect_and_send(&mut world, one, &user(103, "frodo", ""));
+    world.run_for(SECOND * 10);
+    assert!(world.is_closed(later) && !world.is_closed(earlier));
+    let frames = take_frames(&mut world, later);
+    let refusal = status(1, 0, 2, "Someone has already registered with ID 103");
+    assert!(frames.contains(&refusal), "{frames:x?}");
+}

@@ -5,6 +5,7 @@
 mod batching;
 mod bounds;
 mod direct;
+mod instances;
 mod joining;
 mod leaving;
 mod mail;
