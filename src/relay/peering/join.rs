@@ -303,8 +303,9 @@ impl Peering {
              start it with another --id, or with none"
         );
         self.give_up_move(CloseReason::Renumbered, cx);
-        for server in cx.announcements.servers() {
-            cx.out.close(server, CloseReason::IdRefused(id));
+        let servers = cx.announcements.servers().into_iter();
+        for link in servers.chain(self.uplink.dialled_link()) {
+            cx.out.close(link, CloseReason::IdRefused(id));
         }
         self.uplink.on_yield(cx.now, &mut self.rng);
     }

@@ -30,6 +30,7 @@ impl Peering {
         } else {
             log::log!(level, "server {id} {} left", Printable(host.name()));
             cx.announce_server_quit(id);
+            self.grace_until.remove(&id);
         }
         cx.announcements.advance_cursors_past(cx.topology, slot, cx.timers);
         let first_link = cx.topology.hosts().get(id).map(|host| cx.topology.first_link(host));

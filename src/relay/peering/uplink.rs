@@ -63,6 +63,14 @@ impl Uplink {
         }
     }
 
+    /// Returns the link to a parent that has not answered yet.
+    pub(super) fn dialled_link(&self) -> Option<LinkId> {
+        match self.state {
+            State::Dialling { link } => Some(link),
+            State::Down | State::Registered { .. } => None,
+        }
+    }
+
     /// Records that a parent is being dialled.
     pub(super) fn on_dial(&mut self, link: LinkId) {
         self.state = State::Dialling { link };
