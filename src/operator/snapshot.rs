@@ -276,6 +276,7 @@ pub(super) struct StateSnapshot {
 pub(super) struct Dropped {
     pub(super) false_sources: u64,
     pub(super) unroutable: u64,
+    pub(super) lost: u64,
 }
 
 impl StateSnapshot {
@@ -302,6 +303,7 @@ impl StateSnapshot {
             dropped: Dropped {
                 false_sources: counters.false_sources,
                 unroutable: counters.unroutable,
+                lost: counters.lost,
             },
         }
     }

@@ -187,6 +187,7 @@ pub(super) fn state(state: &StateSnapshot) -> String {
     push_line("known hosts", &state.hosts.len().to_string());
     push_line("false sources", &format!("{} frames dropped", state.dropped.false_sources));
     push_line("unroutable", &format!("{} messages dropped", state.dropped.unroutable));
+    push_line("lost", &format!("{} messages dropped", state.dropped.lost));
     for update in &state.status_updates {
         push_line("status", &escape(update));
     }

@@ -74,6 +74,11 @@ pub struct Counters {
     /// Chats and statuses for unreachable hosts, or for hosts behind the link on which they
     /// arrived.
     pub unroutable: u64,
+    /// Messages that were refused because nobody has their destination.
+    pub unknown_ids: u64,
+    /// Messages of lost links and for lost hosts that were dropped without an answer, since they may
+    /// have arrived or their sender has left.
+    pub lost: u64,
 }
 
 /// The network as one server knows it.
@@ -140,8 +145,12 @@ impl Relay {
     /// Returns the numbers of frames dropped so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        let (false_sources, unroutable) = (self.topology.false_sources(), self.router.unroutable());
-        Counters { false_sources, unroutable }
+        Counters {
+            false_sources: self.topology.false_sources(),
+            unroutable: self.router.unroutable(),
+            unknown_ids: self.topology.unknown_ids(),
+            lost: self.peering.dropped_messages(),
+        }
     }
 
     /// Iterates over the newest statuses that were addressed to this server, oldest first.

@@ -160,6 +160,7 @@ impl Claims {
             }
         }
         assert_eq!(self.size_bytes, size_bytes, "the size of all claims");
+        assert!(self.size_bytes <= CLAIMS_BYTES_MAX, "the size of all claims");
         assert!(self.by_link.keys().all(|&link| is_server(link)), "only servers claim ids");
         assert!(self.by_link.values().all(|ids| !ids.is_empty()), "a listed link has claims");
         self.by_id.values().filter(|queue| queue.grant_at.is_some()).count()

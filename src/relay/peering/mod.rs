@@ -41,7 +41,7 @@ use self::splits::Splits;
 use self::trace::{FinishedTrace, PendingTrace};
 use self::uplink::Uplink;
 use crate::id::HostId;
-use crate::limits::Limits;
+use crate::limits::{Limits, TRACES_MAX};
 use crate::link::{LinkId, SeededRng, Time};
 use crate::relay::cx::RelayCx;
 use crate::relay::outbox::Outbox;
@@ -168,6 +168,17 @@ impl Peering {
         self.claims.withdraw(link, id, timers)
     }
 
+    /// Checks that the sets which no timer empties have their bounds, and no leftovers.
+    fn check_sets(&self, topology: &Topology) {
+        assert!(self.traces.len() <= TRACES_MAX, "traces that wait");
+        assert!(self.finished_traces.len() <= TRACES_MAX, "traces that nobody has taken");
+        assert!(self.returned.is_empty(), "what was deferred is sent in the same event");
+        let is_extended = |link| self.extended.contains_key(link);
+        assert!(self.moved.iter().all(is_extended), "children that move are adjacent");
+        let is_server = |&id: &HostId| topology.server_key(id).is_some();
+        assert!(self.grace_until.keys().all(is_server), "a server that is back is known");
+    }
+
     /// Checks that splits, claims, links and the uplink agree with the topology and have their
     /// timers.
     ///
@@ -176,6 +187,7 @@ impl Peering {
     pub(super) fn check(&self, topology: &Topology, timers: &Timers) -> usize {
         self.splits.check(topology.splits());
         self.replay.check(self.extended.keys().copied());
+        self.check_sets(topology);
         let mut timer_count = 0;
         for split in topology.splits() {
             let due = timers.times_of(Timer::Split(split));

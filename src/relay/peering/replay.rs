@@ -95,6 +95,9 @@ impl Replay {
     /// If they are not.
     pub(super) fn check(&self, extended: impl Iterator<Item = LinkId>) {
         assert!(self.attached.keys().copied().eq(extended), "extended links resume");
+        let is_attached = |link| self.attached.contains_key(link);
+        assert!(self.confirmed.iter().all(is_attached), "a confirmed link is attached");
+        assert!(self.lost.len() <= LOST_LINKS_MAX, "lost links");
     }
 }
 
@@ -200,6 +203,7 @@ impl Peering {
                 self.splits.defer_accepted(split, destination, message);
             }
             _ if message.may_have_arrived() => {
+                self.splits.count_dropped();
                 log::debug!("a message from {source} to {destination} may have arrived");
             }
             Some(FirstLink::Link(link)) if message.introduce_sender(link, cx) => {
@@ -207,10 +211,28 @@ impl Peering {
             }
             Some(FirstLink::Link(_)) => match message.lost_sender(cx.topology) {
                 Some(split) => self.splits.defer_accepted(split, source, message),
-                None => log::debug!("the sender {source} of a chat to {destination} has left"),
+                None => {
+                    self.splits.count_dropped();
+                    log::debug!("the sender {source} of a chat to {destination} has left");
+                }
             },
-            None => reject(&message, cx),
+            None => self.reject(&message, cx),
         }
+    }
+
+    /// Informs the sender of a chat that its destination has left.
+    pub(super) fn reject<O: Outbox>(&mut self, message: &DeferredMessage, cx: &mut RelayCx<'_, O>) {
+        let DeferredMessage { source, destination, .. } = *message;
+        let host = cx.topology.hosts().get(source).filter(|_| message.status.is_none());
+        match host.and_then(|host| cx.topology.next_hop(host)) {
+            Some(link) => cx.send_unknown_id(link, source, destination),
+            None => self.splits.count_dropped(),
+        }
+    }
+
+    /// Returns the number of messages that were dropped without an answer.
+    pub(in crate::relay) fn dropped_messages(&self) -> u64 {
+        self.splits.dropped()
     }
 
     /// Holds the input of `link` back until a split has room or its grace is over. Returns false if
@@ -247,17 +269,6 @@ impl Peering {
             let frame = Frame::Ack { handled_bytes: cx.out.handled_bytes(link) };
             send::send_extension(cx.topology, link, &frame, cx.out);
         }
-    }
-}
-
-/// Informs the sender of a chat that its destination has left.
-pub(super) fn reject<O: Outbox>(message: &DeferredMessage, cx: &mut RelayCx<'_, O>) {
-    let DeferredMessage { source, destination, .. } = *message;
-    if message.status.is_none()
-        && let Some(host) = cx.topology.hosts().get(source)
-        && let Some(link) = cx.topology.next_hop(host)
-    {
-        cx.send_unknown_id(link, source, destination);
     }
 }
 

@@ -199,8 +199,11 @@ impl Peering {
         cx: &mut RelayCx<'_, O>,
     ) {
         let messages = self.splits.take_deferred(split, id);
-        for message in messages.iter().filter(|message| message.destination == id) {
-            super::replay::reject(message, cx);
+        for message in &messages {
+            match message.destination == id {
+                true => self.reject(message, cx),
+                false => self.splits.count_dropped(), // its sender leaves
+            }
         }
         if !messages.is_empty() {
             self.release_held(cx);

@@ -1,6 +1,6 @@
 //! [`Splits`]: the messages that wait for lost hosts, and the progress of splits that end.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use foldhash::fast::RandomState;
@@ -22,6 +22,8 @@ pub(in crate::relay) struct Splits {
     deferred_bytes: usize,
     /// Links whose input is held back, because a message did not fit.
     held_links: Vec<LinkId>,
+    /// Number of messages that were dropped without an answer.
+    dropped: u64,
     /// Servers that were not back within the grace, each with what was lost with it.
     gone: BTreeMap<HostId, Loss>,
 }
@@ -223,6 +225,16 @@ impl Splits {
         }
     }
 
+    /// Counts a message that is dropped without an answer.
+    pub(super) fn count_dropped(&mut self) {
+        self.dropped += 1;
+    }
+
+    /// Returns the number of messages that were dropped without an answer.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
     /// Records that the input of a link is held back.
     pub(super) fn add_held(&mut self, link: LinkId) {
         self.held_links.push(link);
@@ -290,6 +302,9 @@ impl Splits {
         }
         let bytes = self.by_id.values().map(|split| split.deferred_bytes).sum::<usize>();
         assert_eq!(self.deferred_bytes, bytes, "bytes deferred in all splits");
+        assert!(self.gone.len() <= GONE_SERVERS_MAX, "servers that are gone");
+        let held: BTreeSet<LinkId> = self.held_links.iter().copied().collect();
+        assert_eq!(held.len(), self.held_links.len(), "a link is held back once");
     }
 }
 

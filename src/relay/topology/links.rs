@@ -125,6 +125,7 @@ impl Topology {
 
     /// Counts a frame that arrived over `link` and is refused.
     pub(in crate::relay) fn count_refusal(&mut self, link: LinkId, refusal: Refusal) {
+        self.unknown_ids += u64::from(refusal == Refusal::UnknownId);
         let refusals = &mut self.link_mut(link).refusals;
         let count = match refusal {
             Refusal::TakenId => &mut refusals.taken_ids,

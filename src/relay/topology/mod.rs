@@ -72,6 +72,8 @@ pub(super) struct Topology {
     /// Number of servers that joined and links to servers that were lost: orders these events.
     event_count: u64,
     false_sources: u64,
+    /// Number of refusals for an unknown id.
+    unknown_ids: u64,
 }
 
 impl Topology {
@@ -89,6 +91,7 @@ impl Topology {
             clock: 0,
             event_count: 0,
             false_sources: 0,
+            unknown_ids: 0,
         }
     }
 
@@ -117,6 +120,11 @@ impl Topology {
     /// Returns the table of the other hosts.
     pub(super) fn hosts(&self) -> &HostTable {
         &self.hosts
+    }
+
+    /// Returns the number of messages refused because nobody has their destination.
+    pub(super) fn unknown_ids(&self) -> u64 {
+        self.unknown_ids
     }
 
     /// Returns the number of frames dropped for their source.

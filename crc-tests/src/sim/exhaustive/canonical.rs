@@ -33,7 +33,7 @@ use super::debug_tree::DebugTree;
 const PAST_MAX: Duration = Duration::from_secs(16);
 
 /// Fields that decide nothing, with the type that has them.
-const IGNORED_FIELDS: [(&str, &str); 15] = [
+const IGNORED_FIELDS: [(&str, &str); 17] = [
     ("Expiry", "started_at"),
     ("Link", "traffic"),
     ("Link", "opened_at"),
@@ -45,8 +45,10 @@ const IGNORED_FIELDS: [(&str, &str); 15] = [
     ("ExtendedLink", "since"),
     ("Liveness", "round_trip"),
     ("Topology", "false_sources"),
+    ("Topology", "unknown_ids"),
     ("Router", "status_updates"),
     ("Router", "unroutable"),
+    ("Splits", "dropped"),
     ("PlainServer", "status_log"),
     ("PlainServer", "extension_log"),
 ];
