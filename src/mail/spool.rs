@@ -388,6 +388,23 @@ impl Spool {
         }
     }
 
+    /// Checks that the sizes are right, and that nothing is kept for an addressee without mail.
+    ///
+    /// # Panics
+    /// If they are not.
+    pub(crate) fn check(&self) {
+        let unacked_bytes: u64 = self.unacked_mail.iter().map(|mail| mail.bytes).sum();
+        assert_eq!(self.unacked_bytes, unacked_bytes, "the size of the append requests");
+        let unacked: u64 = self.backlogs.values().map(|backlog| backlog.unacked).sum();
+        assert_eq!(self.unacked_mail.len() as u64, unacked, "append requests by addressee");
+        let total_bytes: u64 = self.backlogs.values().map(|backlog| backlog.bytes).sum();
+        assert_eq!(self.total_bytes, total_bytes, "the size of all mail");
+        assert!(self.total_bytes + self.unacked_bytes <= self.bytes_max, "the size of the spool");
+        let is_empty = |backlog: &Backlog| backlog.messages == 0 && backlog.unacked == 0;
+        let has_empty = self.backlogs.values().any(is_empty);
+        assert!(!has_empty || self.failure.is_some(), "an addressee has mail");
+    }
+
     /// Returns when [`Spool::advance`] must be called at the latest.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {

@@ -19,7 +19,7 @@ pub(crate) use self::pages::Pages;
 pub(crate) use self::wide_ids::WideIds;
 
 use crate::id::{HostId, WideId};
-use crate::relay::Host;
+use crate::relay::{Host, HostTable};
 
 /// The names of a server's users, shared by its sessions.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +43,14 @@ impl Names {
     pub(crate) fn host_down(&mut self, host: &Host) -> Option<(WideId, HostId)> {
         self.directory.host_down(host);
         self.wide_ids.host_down(host)
+    }
+
+    /// Checks that all names are those of known hosts.
+    ///
+    /// # Panics
+    /// If one is not.
+    pub(crate) fn check(&self, hosts: &HostTable) {
+        self.wide_ids.check(hosts);
     }
 
     /// Unregisters a session that uses the directory. Its names and lists are cleared with the last

@@ -44,6 +44,19 @@ impl WideIds {
         was_owner.then_some((wide_id, next))
     }
 
+    /// Checks that every user with a wide id is known, and claims that id once.
+    ///
+    /// # Panics
+    /// If one is not.
+    pub(crate) fn check(&self, hosts: &HostTable) {
+        let claimants: usize = self.claimants.values().map(Vec::len).sum();
+        assert_eq!(self.by_host.len(), claimants, "every wide id is claimed");
+        for (&host, wide_id) in &self.by_host {
+            assert!(hosts.get(host).is_some(), "host {host} with id {wide_id} is known");
+            assert!(self.claimants[wide_id].contains(&host), "{host} claims {wide_id}");
+        }
+    }
+
     /// Returns every wide id under which [`WideIds::find_user`] finds a user of the network: its
     /// CRC id, and its own wide id if that differs.
     pub(crate) fn wide_ids_of(&self, id: HostId) -> impl Iterator<Item = WideId> + use<> {

@@ -13,6 +13,7 @@
 //! - Input after a message that is to be stored is not handled before the message is on disk.
 
 mod broadcast;
+mod check;
 mod effects;
 mod fast_path;
 mod input;

@@ -55,6 +55,11 @@ impl MemoryMailbox {
         }
     }
 
+    /// Returns the messages, in the order in which they were appended.
+    pub fn mails(&self) -> impl Iterator<Item = &Mail> {
+        self.mails.values()
+    }
+
     /// Carries out a request.
     pub fn request(&mut self, request: StoreRequest) {
         let reply = match request {
