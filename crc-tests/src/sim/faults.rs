@@ -4,11 +4,11 @@
 //! until the silence ends, as TCP would send them again, or are lost for good, as when the machine
 //! at the other end has vanished. New connections are not affected.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crc::limits::PING_TIMEOUT;
-use crc::link::{CloseReason, Machine as _};
+use crc::link::{CloseReason, Machine as _, Time};
 use rand::RngExt as _;
 
 use super::pipes::PIPE_BYTES_MAX;
@@ -32,6 +32,8 @@ pub(super) struct Faults {
     silent: BTreeMap<PipeEnd, SilentEnd>,
     /// The events of servers that do not run at present.
     paused: BTreeMap<usize, Vec<Event>>,
+    /// Groups of labels that cannot reach any other server, each until a time.
+    partitions: Vec<(BTreeSet<String>, Time)>,
 }
 
 /// An end at which nothing arrives.
@@ -89,6 +91,14 @@ impl Faults {
             _ => 0,
         };
         PIPE_BYTES_MAX.saturating_sub(held.iter().map(bytes_of).sum())
+    }
+
+    /// Returns whether a dial from one label to another gets no answer.
+    pub(super) fn is_dial_lost(&self, from: &str, to: &str, now: Time) -> bool {
+        let separates = |(group, until): &(BTreeSet<String>, Time)| {
+            *until > now && group.contains(from) != group.contains(to)
+        };
+        self.partitions.iter().any(separates)
     }
 
     /// Forgets a process that has ended.
@@ -166,6 +176,36 @@ impl World {
             }
         }
         self.start_keepalive(child, parent);
+    }
+
+    /// Makes dials to and from the server with a label get no answer for a time.
+    pub fn make_unreachable(&mut self, label: String, span: Duration) {
+        self.faults.partitions.push((BTreeSet::from([label]), self.net.now + span));
+    }
+
+    /// Separates the servers with these labels from all others for a time: nothing arrives over the
+    /// links between them, and dials get no answer.
+    pub fn partition(&mut self, labels: BTreeSet<String>, span: Duration) {
+        let is_inside = |end: PipeEnd| Some(labels.contains(&self.servers[end.server()?].label));
+        let separated: Vec<(PipeEnd, PipeEnd)> = self
+            .sorted_pipes()
+            .into_iter()
+            .filter(|&(one, other)| is_inside(one) == Some(true) && is_inside(other) == Some(false))
+            .collect();
+        let until = self.net.now + span;
+        for (one, other) in separated {
+            for end in [one, other] {
+                self.faults.silence(end, false);
+                self.net.schedule(until, Event::Audible(end));
+            }
+            self.start_keepalive(one, other);
+        }
+        self.faults.partitions.push((labels, until));
+    }
+
+    /// Lets all dials be answered again.
+    pub fn end_partitions(&mut self) {
+        self.faults.partitions.clear();
     }
 
     /// Lets the kernels at both ends of a silent link notice it after the detection time, by their

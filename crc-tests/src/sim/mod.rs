@@ -25,6 +25,7 @@ use std::time::Duration;
 use crc::id::HostId;
 use crc::link::frame_decoder::FrameDecoder;
 use crc::link::{CloseReason, LinkId, Time};
+use crc::mail::Mail;
 use crc::node::Node;
 use crc::relay::Identity;
 use crc::wires::Wire;
@@ -214,11 +215,17 @@ impl World {
         self.faults.forget_process(server);
         let Self { stores, servers, net, .. } = self;
         stores.crash(&servers[server].label, &mut net.rng);
+        self.observe_kept_mail(server);
     }
 
     /// Discards the mail stored under a label, as when it was only in memory.
     pub fn discard_mail(&mut self, label: &str) {
         self.stores.discard(label);
+    }
+
+    /// Returns the mail that is stored under a label.
+    fn mails(&self, label: &str) -> impl Iterator<Item = &Mail> {
+        self.stores.mails(label)
     }
 
     /// Makes the next request to a server's mail store fail.

@@ -1,30 +1,68 @@
-//! What is sent over the links of a simulated network, frame by frame, for the predicates of
-//! scenarios.
+//! What happens in a simulated network, in order, for the predicates of scenarios: each frame that
+//! is sent over a link, and what the mail stores are asked for and have done.
 
 use std::collections::HashMap;
 
 use crc::link::Time;
 use crc::link::frame_decoder::FrameDecoder;
+use crc::wires::Wire;
 use crc::wires::crc::codec;
+use crc::wires::direct::codec as direct;
 
 use super::PipeEnd;
 
 /// A frame that was sent.
 pub(super) struct ObservedFrame {
     pub(super) sent_at: Time,
+    pub(super) from: PipeEnd,
     pub(super) to: PipeEnd,
+    /// CRC or direct.
+    pub(super) wire: Wire,
+    /// Position in the stream at which the frame ends.
+    pub(super) end_position: u64,
     pub(super) bytes: Vec<u8>,
 }
 
-/// The frames since they were last taken.
+/// What the predicates look at.
+pub(super) enum Observation {
+    /// A frame was written to a socket.
+    Frame(ObservedFrame),
+    /// A connection ended while a frame waited in a send queue.
+    Unsent(ObservedFrame),
+    /// A mail store was asked to keep a message with this text.
+    MailRequested { label: String, text: Box<[u8]> },
+    /// A mail store has kept a message.
+    MailKept { text: Box<[u8]> },
+}
+
+/// The stream of bytes that an end sends.
+#[derive(Default)]
+struct Sent {
+    decoder: FrameDecoder,
+    /// Number of bytes in whole frames.
+    framed_bytes: u64,
+}
+
+/// The stream of bytes that an end receives.
+#[derive(Default)]
+struct Received {
+    bytes: u64,
+    /// Number of bytes that do not wait for something.
+    handled_bytes: u64,
+}
+
+/// What has happened since it was last taken, and the streams.
 #[derive(Default)]
 pub(super) struct Observer {
-    pub(super) frames: Vec<ObservedFrame>,
+    pub(super) observations: Vec<Observation>,
     /// The ends to which a write did not consist of whole frames.
     pub(super) cut_writes: Vec<PipeEnd>,
     /// The ends that have sent bytes that are no frames, and these bytes' error.
     pub(super) errors: Vec<(PipeEnd, String)>,
-    decoders: HashMap<PipeEnd, FrameDecoder>,
+    sent: HashMap<PipeEnd, Sent>,
+    /// The end that has sent something to each end.
+    senders: HashMap<PipeEnd, PipeEnd>,
+    received: HashMap<PipeEnd, Received>,
     pub(super) started_at: Time,
     /// Digest of all bytes with their time since the start and their ends: two runs with one digest
     /// are the same to the byte.
@@ -37,7 +75,14 @@ impl Observer {
         Self { started_at, ..Self::default() }
     }
 
-    pub(super) fn on_write(&mut self, now: Time, from: PipeEnd, to: PipeEnd, bytes: &[u8]) {
+    /// Handles that an end has written bytes to its socket.
+    pub(super) fn on_write(
+        &mut self,
+        now: Time,
+        wire: Wire,
+        (from, to): (PipeEnd, PipeEnd),
+        bytes: &[u8],
+    ) {
         if bytes.is_empty() {
             return;
         }
@@ -45,24 +90,80 @@ impl Observer {
         let elapsed = now.since(self.started_at);
         self.add_to_digest(format!("{elapsed:?} {from:?}").as_bytes());
         self.add_to_digest(bytes);
-        let decoder = self.decoders.entry(from).or_default();
-        let begins_whole = !decoder.has_partial_frame();
-        let frames = &mut self.frames;
-        let result = decoder.decode(
+        self.senders.insert(to, from);
+        let frame = |bytes, end_position| ObservedFrame {
+            sent_at: now,
+            from,
+            to,
+            wire,
+            end_position,
             bytes,
-            |bytes| codec::frame_len(bytes, usize::MAX),
-            |frame| {
-                frames.push(ObservedFrame { sent_at: now, to, bytes: frame.to_vec() });
-                true
-            },
-        );
-        let is_whole = begins_whole && !decoder.has_partial_frame();
-        if let Err(error) = result {
-            self.errors.push((from, error.to_string()));
-        }
+        };
+        let is_whole =
+            self.decode(wire, from, bytes, |bytes, end| Observation::Frame(frame(bytes, end)));
         if !is_whole {
             self.cut_writes.push(to);
         }
+    }
+
+    /// Handles that a connection has ended while these bytes waited in the send queue of one end.
+    pub(super) fn on_unsent(&mut self, now: Time, wire: Wire, from: PipeEnd, bytes: &[u8]) {
+        let Some(&to) = self.senders.get(&from) else { return };
+        let frame = |bytes, end_position| ObservedFrame {
+            sent_at: now,
+            from,
+            to,
+            wire,
+            end_position,
+            bytes,
+        };
+        self.decode(wire, from, bytes, |bytes, end| Observation::Unsent(frame(bytes, end)));
+    }
+
+    /// Adds the frames that some bytes complete. Returns whether the bytes are whole frames.
+    fn decode(
+        &mut self,
+        wire: Wire,
+        from: PipeEnd,
+        bytes: &[u8],
+        observation: impl Fn(Vec<u8>, u64) -> Observation,
+    ) -> bool {
+        let frame_len = |bytes: &[u8]| match wire == Wire::DIRECT {
+            true => direct::frame_len(bytes, usize::MAX).map_err(|error| error.to_string()),
+            false => codec::frame_len(bytes, usize::MAX).map_err(|error| error.to_string()),
+        };
+        let Self { observations, errors, sent, .. } = self;
+        let Sent { decoder, framed_bytes } = sent.entry(from).or_default();
+        let begins_whole = !decoder.has_partial_frame();
+        let result = decoder.decode(bytes, frame_len, |frame| {
+            *framed_bytes += frame.len() as u64;
+            observations.push(observation(frame.to_vec(), *framed_bytes));
+            true
+        });
+        let is_whole = begins_whole && !decoder.has_partial_frame();
+        errors.extend(result.err().map(|error| (from, error)));
+        is_whole
+    }
+
+    /// Handles that an end has received bytes. `is_handled` is false if some of them wait.
+    pub(super) fn on_received(&mut self, to: PipeEnd, count: usize, is_handled: bool) {
+        let received = self.received.entry(to).or_default();
+        received.bytes += count as u64;
+        if is_handled {
+            received.handled_bytes = received.bytes;
+        }
+    }
+
+    /// Handles that nothing waits at an end any more.
+    pub(super) fn set_handled(&mut self, to: PipeEnd) {
+        if let Some(received) = self.received.get_mut(&to) {
+            received.handled_bytes = received.bytes;
+        }
+    }
+
+    /// Returns whether an end has handled what it receives up to a position.
+    pub(super) fn is_handled(&self, to: PipeEnd, position: u64) -> bool {
+        self.received.get(&to).is_some_and(|received| received.handled_bytes >= position)
     }
 
     /// Adds bytes to the digest (FNV-1a).

@@ -2,9 +2,11 @@
 
 use crc::link::frame_decoder::FrameDecoder;
 use crc::link::{CloseReason, LinkId, Machine as _};
+use crc::mail::StoreRequest;
 use crc::wires::Wire;
 use rand::RngExt as _;
 
+use super::observer::Observation;
 use super::run::Event;
 use super::{PipeEnd, World};
 
@@ -84,20 +86,53 @@ impl World {
     }
 
     pub(super) fn transmit(&mut self, from: PipeEnd, to: PipeEnd, bytes: &[u8]) {
+        let wire = self.wire_of(from);
         if let Some(trace) = &mut self.trace {
-            let wire = self.non_crc_ends.get(&from).copied().unwrap_or(Wire::CRC);
             trace.record(self.net.now, from, to, wire, bytes);
         }
-        if let Some(observer) = &mut self.observer
-            && !self.non_crc_ends.contains_key(&from)
-        {
-            observer.on_write(self.net.now, from, to, bytes);
+        if let Some(observer) = &mut self.observer {
+            observer.on_write(self.net.now, wire, (from, to), bytes);
         }
         let splits_writes = match to {
             PipeEnd::PlainServer { .. } => self.plain_conditions.splits_writes,
             _ => self.net.conditions.splits_writes,
         };
         self.net.send(to, bytes, splits_writes, Event::Bytes);
+    }
+
+    fn wire_of(&self, end: PipeEnd) -> Wire {
+        self.non_crc_ends.get(&end).copied().unwrap_or(Wire::CRC)
+    }
+
+    /// Lets the observer know what is lost with a connection. What waits for another crc server is
+    /// not: it is sent again, or answered.
+    pub(super) fn observe_unsent(&mut self, server: usize, link: LinkId) {
+        let end = PipeEnd::Server { server, link };
+        let wire = self.wire_of(end);
+        let now = self.net.now;
+        let Self { observer: Some(observer), servers, .. } = self else { return };
+        if let Some(node) = &servers[server].node
+            && !node.relay().is_extended(link)
+        {
+            observer.on_unsent(now, wire, end, node.unsent(link));
+        }
+    }
+
+    /// Lets the observer know what a mail store is asked to keep.
+    pub(super) fn observe_store_request(&mut self, label: &str, request: &StoreRequest) {
+        if let StoreRequest::Append(mail) = request
+            && let Some(observer) = &mut self.observer
+        {
+            let (label, text) = (label.to_owned(), mail.text.clone());
+            observer.observations.push(Observation::MailRequested { label, text });
+        }
+    }
+
+    /// Lets the observer know what a mail store has kept.
+    pub(super) fn observe_kept_mail(&mut self, server: usize) {
+        let Self { observer: Some(observer), stores, servers, .. } = self else { return };
+        let texts = stores.take_kept_texts(&servers[server].label).into_iter();
+        observer.observations.extend(texts.map(|text| Observation::MailKept { text }));
     }
 
     pub(super) fn open_pipe(&mut self, from: PipeEnd, server: usize, link: LinkId, wire: Wire) {

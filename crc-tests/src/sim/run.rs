@@ -47,14 +47,14 @@ impl Event {
     }
 }
 
-/// Number of hosts up to which a relay is checked after each event. A check looks at every host.
+/// Number of hosts up to which a node is checked after each event. A check looks at every host.
 const CHECKED_HOSTS_MAX: usize = 1000;
 
-/// Number of events between two checks of a relay with more than [`CHECKED_HOSTS_MAX`] hosts.
+/// Number of events between two checks of a node with more than [`CHECKED_HOSTS_MAX`] hosts.
 const LARGE_CHECK_INTERVAL: u64 = 64;
 
 impl Server {
-    /// Checks the relay after an event: after each one until it has known more than
+    /// Checks the node after an event: after each one until it has known more than
     /// [`CHECKED_HOSTS_MAX`] hosts at once, and after every [`LARGE_CHECK_INTERVAL`]th from then
     /// on.
     fn check_relay(&mut self) {
@@ -65,7 +65,7 @@ impl Server {
             self.large_events += 1;
         }
         if is_due {
-            node.relay().check();
+            node.check();
         }
     }
 }
@@ -136,18 +136,24 @@ impl World {
                 self.clients[client.0].received.extend_from_slice(&bytes);
             }
             Event::Closed(PipeEnd::Client(client), _) => self.clients[client.0].is_closed = true,
-            Event::Bytes(PipeEnd::Server { server, link }, bytes) => {
+            Event::Bytes(end @ PipeEnd::Server { server, link }, bytes) => {
                 // The node is taken out because the direct write borrows the network.
                 if let Some(mut node) = self.servers[server].node.take() {
+                    let was_open = node.is_open(link);
                     let mut direct_write =
                         |to, pieces: [&[u8]; 2]| self.write_direct(server, to, pieces);
                     node.receive_with_direct_write(now, link, &bytes, &mut direct_write);
+                    if let Some(observer) = self.observer.as_mut().filter(|_| was_open) {
+                        let is_handled = node.is_open(link) && node.wants_read(link);
+                        observer.on_received(end, bytes.len(), is_handled);
+                    }
                     self.servers[server].node = Some(node);
                     self.record_first_frame(server, link, &bytes);
                     self.drive(server);
                 }
             }
             Event::Closed(PipeEnd::Server { server, link }, reason) => {
+                self.observe_unsent(server, link);
                 if let Some(node) = &mut self.servers[server].node {
                     node.closed(now, link, &reason);
                     self.drive(server);
@@ -160,6 +166,7 @@ impl World {
             Event::Closed(PipeEnd::PlainServer { server, conn }, _) => {
                 self.close_plain(server, conn);
             }
+            Event::Dialled { from, label } if self.is_dial_lost(from, &label) => {}
             Event::Dialled { from: PipeEnd::Server { server, link }, label } => {
                 self.complete_dial(server, link, &label);
             }
@@ -169,6 +176,7 @@ impl World {
             Event::Dialled { from: PipeEnd::Client(_), .. } => unreachable!("clients do not dial"),
             Event::Store { server } => {
                 let replies = self.stores.run_pending(&self.servers[server].label);
+                self.observe_kept_mail(server);
                 if let Some(node) = &mut self.servers[server].node {
                     for reply in replies {
                         node.on_store_reply(now, reply);
@@ -185,6 +193,11 @@ impl World {
                 }
             }
         }
+    }
+
+    fn is_dial_lost(&self, from: PipeEnd, label: &str) -> bool {
+        let server = from.server().map(|server| self.servers[server].label.as_str());
+        server.is_some_and(|server| self.faults.is_dial_lost(server, label, self.net.now))
     }
 
     /// Connects a dialling server with the server of a label, or refuses the connection.
@@ -294,6 +307,7 @@ impl World {
             }
             Action::Close { link, reason } => {
                 self.flush_link(server, link);
+                self.observe_unsent(server, link);
                 let end = PipeEnd::Server { server, link };
                 if let Some(&other) = self.net.pipes.get(&end) {
                     self.close_pipe(end, other);
@@ -307,6 +321,7 @@ impl World {
             }
             Action::Store(request) => {
                 let label = self.servers[server].label.clone();
+                self.observe_store_request(&label, &request);
                 if self.stores.submit(&label, request) {
                     let at = now + self.net.random_delay();
                     self.net.schedule(at, Event::Store { server });

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use crc::mail::store::MemoryMailbox;
-use crc::mail::{Inventory, StoreReply, StoreRequest};
+use crc::mail::{Inventory, Mail, StoreReply, StoreRequest};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
@@ -14,6 +14,8 @@ use rand::rngs::StdRng;
 struct MailStore {
     memory: MemoryMailbox,
     pending: VecDeque<StoreRequest>,
+    /// The texts that were kept since they were last taken.
+    kept_texts: Vec<Box<[u8]>>,
     fails_next: bool,
     has_failed: bool,
 }
@@ -21,6 +23,9 @@ struct MailStore {
 impl MailStore {
     fn apply_pending(&mut self, count: usize) -> Vec<StoreReply> {
         for request in self.pending.drain(..count) {
+            if let StoreRequest::Append(mail) = &request {
+                self.kept_texts.push(mail.text.clone());
+            }
             self.memory.request(request);
         }
         std::iter::from_fn(|| self.memory.poll()).collect()
@@ -35,7 +40,7 @@ impl MailStores {
     /// Opens the store of a label, and returns its contents.
     pub(super) fn open(&mut self, label: &str) -> Inventory {
         let store = self.0.entry(label.to_owned()).or_default();
-        store.has_failed = false;
+        (store.has_failed, store.fails_next) = (false, false);
         store.memory.inventory()
     }
 
@@ -75,6 +80,16 @@ impl MailStores {
         self.0.remove(label);
     }
 
+    /// Takes the texts of the messages that the store of a label has kept since the last call.
+    pub(super) fn take_kept_texts(&mut self, label: &str) -> Vec<Box<[u8]>> {
+        self.0.get_mut(label).map_or_else(Vec::new, |store| std::mem::take(&mut store.kept_texts))
+    }
+
+    /// Returns the messages that the store of a label holds.
+    pub(super) fn mails(&self, label: &str) -> impl Iterator<Item = &Mail> {
+        self.0.get(label).into_iter().flat_map(|store| store.memory.mails())
+    }
+
     /// Makes the next request to the store fail.
     pub(super) fn fail_next(&mut self, label: &str) {
         self.0.entry(label.to_owned()).or_default().fails_next = true;
@@ -83,7 +98,10 @@ impl MailStores {
     /// Applies a random prefix of the pending requests and drops the rest, as a crash does.
     pub(super) fn crash(&mut self, label: &str, rng: &mut StdRng) {
         if let Some(store) = self.0.get_mut(label) {
-            let count = rng.random_range(0..=store.pending.len());
+            let count = match store.has_failed || store.fails_next {
+                true => 0,
+                false => rng.random_range(0..=store.pending.len()),
+            };
             store.apply_pending(count);
             store.pending.clear();
         }

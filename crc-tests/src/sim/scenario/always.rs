@@ -1,22 +1,26 @@
 //! The predicates that hold after every event.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use crc::relay::message::{HostKind, Message};
-use crc::wires::crc::codec;
+use crc::limits::REGISTER_DEADLINE;
+use crc::relay::message::HostKind;
 
+use super::event::{Event, label};
 use super::player::Player;
-use super::races::is_handshake;
-use super::users::{ReceivedChat, Standing};
-use super::{HEAL_TIME_MAX, Predicate, Violation};
+use super::users::{Standing, User};
+use super::{Predicate, Violation};
 use crate::sim::PipeEnd;
-use crate::sim::observer::ObservedFrame;
+
+/// Time that a server may take beyond a deadline.
+const DEADLINE_SLACK: Duration = Duration::from_secs(1);
 
 impl Player<'_> {
     pub(super) fn check_always(&mut self) -> Result<(), Violation> {
-        self.receive_all()?;
         self.check_frames()?;
+        self.receive_all()?;
         self.check_bounds()?;
+        self.check_idlers()?;
         self.check_homes()
     }
 
@@ -45,49 +49,12 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// Checks a chat that a user has received.
-    fn check_chat(&mut self, number: u32, id: u32, chat: &ReceivedChat) -> Result<(), Violation> {
-        let text = String::from_utf8_lossy(&chat.text).into_owned();
-        let fail = |player: &Self, predicate, what: &str| {
-            let source = chat.source;
-            Err(player.violation(predicate, format!("{what}: `{text}` from {source} to {id}")))
-        };
-        if self.claimed_by_liars.contains(&chat.source) && text == "lie" {
-            return Ok(());
-        }
-        let Some(at) = sequence_of(&chat.text).filter(|&at| at < self.chats.len()) else {
-            return fail(self, Predicate::Authentic, "nobody has sent this chat");
-        };
-        let sent = &self.chats[at];
-        let (sender, is_delivered) = (sent.user, sent.is_delivered);
-        if self.users[&sender].id != chat.source {
-            return fail(self, Predicate::Authentic, "the source is false");
-        }
-        if sent.to != id || chat.destination != id {
-            return fail(self, Predicate::NoMisdelivery, "for somebody else");
-        }
-        if is_delivered {
-            return fail(self, Predicate::NoDuplicate, "for the second time");
-        }
-        if self.is_settled(at) && self.latest.get(&(sender, number)).is_some_and(|&it| it > at) {
-            return fail(self, Predicate::Order, "after a later one");
-        }
-        self.chats[at].is_delivered = true;
-        self.latest.insert((sender, number), at);
-        Ok(())
-    }
-
-    /// Returns whether the tree has not changed since a chat was sent, nor shortly before.
-    pub(super) fn is_settled(&self, at: usize) -> bool {
-        let sent_at = self.chats[at].sent_at;
-        self.faulted_at.is_none_or(|fault| fault + HEAL_TIME_MAX < sent_at)
-    }
-
     fn check_frames(&mut self) -> Result<(), Violation> {
         let observer = self.world.observer.as_mut().expect("an observer");
-        let frames = std::mem::take(&mut observer.frames);
         let is_plain = |end: &PipeEnd| matches!(end, PipeEnd::PlainServer { .. });
         let cut_write = std::mem::take(&mut observer.cut_writes).into_iter().find(is_plain);
+        // Programs may send what they like.
+        observer.errors.retain(|(from, _)| !matches!(from, PipeEnd::Client(_)));
         if let Some((from, error)) = observer.errors.pop() {
             return Err(self.violation(Predicate::WholeFrames, format!("{from:?}: {error}")));
         }
@@ -95,33 +62,10 @@ impl Player<'_> {
             let text = format!("a write to {end:?} does not end with a frame");
             return Err(self.violation(Predicate::PlainSafe, text));
         }
-        for frame in &frames {
-            self.check_frame(frame)?;
-        }
+        self.check_observations()?;
         if let Some((label, reason)) = self.world.ended_plain_servers().next() {
             let text = format!("{label} has ended: {reason}");
             return Err(self.violation(Predicate::PlainSafe, text));
-        }
-        Ok(())
-    }
-
-    fn check_frame(&mut self, frame: &ObservedFrame) -> Result<(), Violation> {
-        let is_dial = self.scenario.has_rings() && is_handshake(&frame.bytes);
-        let is_quiet = is_dial || Self::is_quiet_frame(&frame.bytes);
-        if self.must_be_quiet && self.unquiet.is_none() && !is_quiet {
-            let seconds = frame.sent_at.since_start().as_secs_f64();
-            let frame = crate::sim::describe_frame(&frame.bytes);
-            self.unquiet = Some(format!("at {seconds:.3} s: {frame}"));
-        }
-        let PipeEnd::Server { server, .. } = frame.to else { return Ok(()) };
-        if let Message::Chat { text, destination, .. } = codec::parse_frame(&frame.bytes)
-            && let Some(at) = sequence_of(text).filter(|&at| at < self.chats.len())
-            && !self.chats[at].visited.insert(server)
-            && self.is_settled(at)
-        {
-            let label = &self.world.servers[server].label;
-            let text = format!("chat {at} to {destination} visits {label} twice");
-            return Err(self.violation(Predicate::NoCirculation, text));
         }
         Ok(())
     }
@@ -147,12 +91,37 @@ impl Player<'_> {
         Ok(())
     }
 
+    /// Checks that programs which have not registered in time are closed, unless their server has
+    /// been paused.
+    fn check_idlers(&self) -> Result<(), Violation> {
+        let time_max = REGISTER_DEADLINE + 2 * self.scenario.conditions.delay_max;
+        for &(client, index, connected_at) in &self.idlers {
+            let is_late = self.world.now().since(connected_at) > time_max + DEADLINE_SLACK;
+            let Some(server) = self.servers.iter().position(|&it| it == Some(index)) else {
+                continue;
+            };
+            let is_paused =
+                |event: &Event| matches!(event, Event::Pause { server: at, .. } if *at == server);
+            if is_late
+                && !self.world.is_closed(client)
+                && self.world.node(index).is_some()
+                && !self.scenario.events.iter().any(is_paused)
+            {
+                let text = format!("{} keeps a connection that has not registered", label(server));
+                return Err(self.violation(Predicate::Deadlines, text));
+            }
+        }
+        Ok(())
+    }
+
     /// Checks that each server attributes each user to a server at which it has registered.
     ///
     /// A host behind a plain neighbour counts as its border server's own. With split writes, a
-    /// neighbour whose HELLO comes late is a plain one for a moment. Both are left out.
+    /// neighbour whose HELLO comes late is a plain one for a moment. Both are left out, and so is
+    /// a network in which a liar has the route to another's server, and speaks for its users.
     fn check_homes(&self) -> Result<(), Violation> {
-        if self.has_plain_servers() || self.scenario.conditions.splits_writes {
+        let splits_writes = self.scenario.conditions.splits_writes;
+        if self.has_plain_servers() || splits_writes || self.has_impostor {
             return Ok(());
         }
         let ids: BTreeMap<u32, usize> = self.servers_by_id();
@@ -160,9 +129,8 @@ impl Player<'_> {
             let relay = node.relay();
             for host in relay.hosts().iter().filter(|host| host.kind == HostKind::User) {
                 let home = relay.home_id(host).0;
-                let homes = self.homes.get(&host.id.0);
                 let is_home =
-                    ids.get(&home).is_none_or(|at| homes.is_some_and(|homes| homes.contains(at)));
+                    ids.get(&home).is_none_or(|&at| self.has_registered_at(host.id.0, at));
                 if !is_home {
                     let (own, id) = (relay.identity().id, host.id);
                     let text = format!("server {own} has user {id} at {home}, where it never was");
@@ -171,6 +139,17 @@ impl Player<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Returns whether a user with this id has registered at a server. The id that a server assigns
+    /// to a user of the direct wire, until that asks for another, is nobody else's.
+    fn has_registered_at(&self, id: u32, server: usize) -> bool {
+        let homes = self.homes.get(&id);
+        let is_assigned = |user: &User| {
+            let is_its_id = user.id == id || user.standing == Standing::Registering;
+            user.is_direct && user.home == server && (homes.is_none() || is_its_id)
+        };
+        homes.is_some_and(|homes| homes.contains(&server)) || self.users.values().any(is_assigned)
     }
 
     /// Returns the running servers by their ids.
@@ -182,9 +161,4 @@ impl Player<'_> {
             })
             .collect()
     }
-}
-
-/// Returns the number of a chat of a scenario.
-fn sequence_of(text: &[u8]) -> Option<usize> {
-    std::str::from_utf8(text).ok()?.split(' ').next()?.parse().ok()
 }

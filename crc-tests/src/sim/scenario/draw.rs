@@ -7,15 +7,16 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
-use super::liar::LIES;
+use super::liar::{COMMON_LIES, LIES};
 use super::races::{draw_races, draw_rings};
+use super::weave::Weave;
 use super::{Event, Scenario, ServerPlan};
 use crate::sim::{NetConditions, Silence};
 
 /// Separates the choices of events from those of the network that plays them.
 const EVENTS_SEED: u64 = 0x5ce_0a71;
 /// The ids that several users register, if they do.
-const CONTESTED_IDS: std::ops::Range<u32> = 100..104;
+pub(super) const CONTESTED_IDS: std::ops::Range<u32> = 100..104;
 /// The presets of the habits of plain servers.
 const PRESETS: [&str; 6] = ["plain", "A", "B", "C", "D", "E"];
 
@@ -46,26 +47,60 @@ pub enum Condition {
     Liars,
     /// Servers dial one another at the same time.
     Rings,
+    /// Some users are on the direct wire, and messages to absent users are kept.
+    Mail,
+    /// The disks under mail stores fail.
+    StoreFailures,
+    /// Groups of servers cannot reach each other for a time.
+    Partitions,
+    /// Dials to and from a server get no answer for a time.
+    UnreachableHosts,
+    /// Programs connect and send nothing, or a part of a frame.
+    IdleClients,
+    /// Programs connect and send frames of others, or bytes that are no frames.
+    Garbage,
+    /// Liars claim the ids of servers, repeat old facts, and send statuses of others.
+    Impostors,
 }
+
+/// The conditions whose events are drawn after the others, see [`Weave`].
+pub(super) const WOVEN: [Condition; 7] = [
+    Condition::Mail,
+    Condition::Partitions,
+    Condition::UnreachableHosts,
+    Condition::IdleClients,
+    Condition::Garbage,
+    Condition::Impostors,
+    Condition::StoreFailures,
+];
 
 impl Condition {
     /// Returns the share of seeds that have the condition.
     pub(super) fn share(self) -> f64 {
         match self {
-            Self::Resets | Self::Silences | Self::Restarts => 0.5,
-            Self::SplitWrites | Self::LongDelays | Self::Fallbacks => 0.4,
+            Self::Resets | Self::Silences | Self::Restarts | Self::Impostors => 0.5,
+            Self::SplitWrites | Self::LongDelays | Self::Fallbacks | Self::Mail => 0.4,
             Self::Rings => 0.35,
             Self::Pauses
             | Self::SlowReaders
             | Self::ContestedIds
             | Self::PlainServers
-            | Self::Liars => 0.25,
+            | Self::Liars
+            | Self::Partitions
+            | Self::UnreachableHosts
+            | Self::IdleClients
+            | Self::Garbage
+            | Self::StoreFailures => 0.25,
         }
     }
 
-    fn draw_all(rng: &mut StdRng) -> Vec<Self> {
-        let all = Self::value_variants().iter().copied().filter(|&it| it != Self::Rings);
+    pub(super) fn draw_all(rng: &mut StdRng, all: impl Iterator<Item = Self>) -> Vec<Self> {
         all.filter(|condition| rng.random_bool(condition.share())).collect()
+    }
+
+    /// Returns whether its events are woven into those of the others.
+    fn is_woven(self) -> bool {
+        WOVEN.contains(&self)
     }
 }
 
@@ -88,7 +123,11 @@ impl Scenario {
     #[must_use]
     pub fn draw(seed: u64, without: &[Condition]) -> Self {
         let mut rng = StdRng::seed_from_u64(seed ^ EVENTS_SEED);
-        let mut conditions = Condition::draw_all(&mut rng);
+        let first = Condition::value_variants()
+            .iter()
+            .copied()
+            .filter(|it| !it.is_woven() && *it != Condition::Rings);
+        let mut conditions = Condition::draw_all(&mut rng, first);
         conditions.retain(|it| !without.contains(it));
         if conditions.contains(&Condition::PlainServers) {
             // Who has an id across a plain server is best effort, and a plain server believes every
@@ -127,7 +166,8 @@ impl Scenario {
         if draw.has(Condition::ContestedIds) {
             draw_races(seed, server_count, &mut draw.events);
         }
-        Self { seed, conditions: net, batching, servers, events: draw.events }
+        let events = Weave::new(seed, without, &servers, &draw.conditions).weave(draw.events);
+        Self { seed, conditions: net, batching, servers, events }
     }
 }
 
@@ -186,7 +226,7 @@ impl Draw {
             false => 1000 + user,
         };
         self.users.push((user, id));
-        Event::Join { user, id, server }
+        Event::Join { user, id, server, is_direct: false }
     }
 
     fn draw_leave(&mut self) -> Event {
@@ -226,7 +266,7 @@ impl Draw {
             return Event::Liar { liar: self.liar_count, server };
         }
         let liar = self.rng.random_range(1..=self.liar_count);
-        let (lie, _) = LIES[self.rng.random_range(0..LIES.len())];
+        let (lie, _) = LIES[self.rng.random_range(0..COMMON_LIES)];
         Event::Lie { liar, lie }
     }
 

@@ -53,7 +53,26 @@ impl Player<'_> {
                 self.check_routes(&graph, server)?;
             }
         }
+        self.check_mail(&graph)?;
         self.check_views(&graph)
+    }
+
+    /// Checks that no server keeps mail for a user whom it can reach.
+    fn check_mail(&self, graph: &Graph) -> Result<(), Broken> {
+        for &server in graph.servers.values().filter(|&&server| !graph.is_best_effort(server)) {
+            let label = label(server);
+            if self.failed_stores.contains(&label) {
+                continue;
+            }
+            let mut mails = self.world.mails(&label);
+            let is_reachable = |to| self.users_in_part(graph, server).any(|(id, _)| id == to);
+            if let Some(mail) = mails.find(|mail| u32::try_from(mail.to.0).is_ok_and(is_reachable))
+            {
+                let text = format!("{label} keeps mail for {}, who is online", mail.to);
+                return Err((Predicate::MailDrains, text));
+            }
+        }
+        Ok(())
     }
 
     /// Returns whether a server of the scenario is a plain one.
@@ -67,7 +86,7 @@ impl Player<'_> {
         plain.any(|server| server.parents.first().is_some_and(|&parent| self.is_plain(parent)))
     }
 
-    fn is_plain(&self, server: usize) -> bool {
+    pub(super) fn is_plain(&self, server: usize) -> bool {
         self.scenario.servers[server].habits.is_some()
     }
 
@@ -255,7 +274,7 @@ impl Player<'_> {
 
     /// Checks that each user has been sent all others in its part of the network.
     fn check_views(&self, graph: &Graph) -> Result<(), Broken> {
-        let users = self.online().filter(|(_, user)| !user.is_on_plain);
+        let users = self.online().filter(|(_, user)| !user.is_on_plain && !user.is_direct);
         for (number, user) in users.filter(|(_, user)| !graph.is_best_effort(user.home)) {
             let others = self.users_in_part(graph, user.home).map(|(id, _)| id);
             let others: BTreeSet<u32> = others.filter(|&id| id != user.id).collect();
@@ -282,20 +301,6 @@ impl Player<'_> {
         Err(self.violation(Predicate::Quiet, frame))
     }
 
-    /// Returns whether a frame is sent in a network that is quiet.
-    pub(super) fn is_quiet_frame(bytes: &[u8]) -> bool {
-        match codec::parse_frame(bytes) {
-            Message::Status { destination: HostId::EXTENSION, code, text, .. } => {
-                let frame = Frame::parse(code, text);
-                matches!(frame, Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Ack { .. })))
-            }
-            // These take the place of PING and PONG towards a plain server.
-            Message::Chat { destination: HostId::NONE, .. } => true,
-            Message::Status { text, .. } => text == b"Unknown ID 0",
-            _ => false,
-        }
-    }
-
     /// Returns how often each user has been answered that an id is unknown.
     pub(super) fn unknown_counts(&self) -> BTreeMap<u32, BTreeMap<u32, u32>> {
         self.users.iter().map(|(&number, user)| (number, user.unknown_ids.clone())).collect()
@@ -320,7 +325,7 @@ impl Player<'_> {
                     let text = format!("no probe of user#{} reaches {}", chat.user, chat.to);
                     return Err(self.violation(Predicate::EveryPair, text));
                 }
-            } else {
+            } else if !self.users[&chat.user].is_direct {
                 *unknown.entry(chat.user).or_default().entry(chat.to).or_default() += 1;
             }
         }
@@ -355,5 +360,19 @@ impl Player<'_> {
     ) -> impl Iterator<Item = (u32, &'b User)> {
         let users = self.online().map(|(_, user)| user);
         users.filter(move |it| graph.is_connected(server, it.home)).map(|it| (it.id, it))
+    }
+}
+
+/// Returns whether a frame is sent in a network that is quiet.
+pub(super) fn is_quiet_frame(bytes: &[u8]) -> bool {
+    match codec::parse_frame(bytes) {
+        Message::Status { destination: HostId::EXTENSION, code, text, .. } => {
+            let frame = Frame::parse(code, text);
+            matches!(frame, Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Ack { .. })))
+        }
+        // These take the place of PING and PONG towards a plain server.
+        Message::Chat { destination: HostId::NONE, .. } => true,
+        Message::Status { text, .. } => text == b"Unknown ID 0",
+        _ => false,
     }
 }

@@ -20,6 +20,8 @@ pub enum Event {
         id: u32,
         /// The server to which it connects.
         server: usize,
+        /// Whether it speaks the direct wire, so that what it sends to absent users is kept.
+        is_direct: bool,
     },
     /// A user quits.
     Quit {
@@ -95,6 +97,40 @@ pub enum Event {
         /// What it lies about.
         lie: Lie,
     },
+    /// The disk of a server fails at the next request to its mail store, and until it starts again.
+    StoreFails {
+        /// The server.
+        server: usize,
+    },
+    /// Nothing passes between some servers and all others for a time, and dials between them get
+    /// no answer.
+    Partition {
+        /// The servers on one side.
+        group: Group,
+        /// For how long.
+        span: Duration,
+    },
+    /// Dials to and from a server get no answer for a time.
+    Unreachable {
+        /// The server.
+        server: usize,
+        /// For how long.
+        span: Duration,
+    },
+    /// A program connects, sends a part of a frame or nothing, and waits.
+    Idle {
+        /// The server.
+        server: usize,
+        /// Number of bytes of a registration that it sends.
+        bytes: u32,
+    },
+    /// A program connects and sends frames of others, or bytes that are no frames.
+    Garbage {
+        /// The server.
+        server: usize,
+        /// Decides what it sends.
+        seed: u64,
+    },
     /// A process does not run for a time: its clock jumps.
     Pause {
         /// The server.
@@ -115,13 +151,15 @@ impl Event {
                 | Self::Vanish { .. }
                 | Self::Start { .. }
                 | Self::Pause { .. }
+                | Self::Partition { .. }
+                | Self::Unreachable { .. }
                 | Self::Liar { .. }
         )
     }
 
-    /// Returns the server that takes part, to change it.
-    pub(super) fn server_mut(&mut self) -> Option<&mut usize> {
-        match self {
+    /// Returns the servers that take part.
+    pub(super) fn servers(&self) -> Group {
+        match *self {
             Self::Join { server, .. }
             | Self::Reset { server }
             | Self::Silence { server, .. }
@@ -129,15 +167,75 @@ impl Event {
             | Self::Vanish { server }
             | Self::Start { server, .. }
             | Self::Liar { server, .. }
-            | Self::Pause { server, .. } => Some(server),
+            | Self::Unreachable { server, .. }
+            | Self::Idle { server, .. }
+            | Self::StoreFails { server }
+            | Self::Garbage { server, .. }
+            | Self::Pause { server, .. } => Group::from_iter([server]),
+            Self::Partition { group, .. } => group,
             Self::Wait(_)
             | Self::Quit { .. }
             | Self::Disconnect { .. }
             | Self::StopReading { .. }
             | Self::Read { .. }
             | Self::Chat { .. }
-            | Self::Lie { .. } => None,
+            | Self::Lie { .. } => Group::default(),
         }
+    }
+
+    /// Returns the event once a server is left out, or `None` if it was about that alone.
+    pub(super) fn without_server(mut self, gone: usize) -> Option<Self> {
+        match &mut self {
+            Self::Join { server, .. }
+            | Self::Reset { server }
+            | Self::Silence { server, .. }
+            | Self::Kill { server }
+            | Self::Vanish { server }
+            | Self::Start { server, .. }
+            | Self::Liar { server, .. }
+            | Self::Unreachable { server, .. }
+            | Self::Idle { server, .. }
+            | Self::StoreFails { server }
+            | Self::Garbage { server, .. }
+            | Self::Pause { server, .. } => *server = without(*server, gone)?,
+            Self::Partition { group, .. } => {
+                *group = group.iter().filter_map(|server| without(server, gone)).collect();
+                return (!group.is_empty()).then_some(self);
+            }
+            Self::Wait(_)
+            | Self::Quit { .. }
+            | Self::Disconnect { .. }
+            | Self::StopReading { .. }
+            | Self::Read { .. }
+            | Self::Chat { .. }
+            | Self::Lie { .. } => {}
+        }
+        Some(self)
+    }
+}
+
+/// Returns the index of a server once another one is left out.
+pub(super) fn without(server: usize, gone: usize) -> Option<usize> {
+    (server != gone).then_some(if server > gone { server - 1 } else { server })
+}
+
+/// Some of the servers of a scenario, of which there are at most 64.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Group(u64);
+
+impl Group {
+    pub(super) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(super) fn iter(self) -> impl Iterator<Item = usize> {
+        (0..64).filter(move |server| self.0 >> server & 1 == 1)
+    }
+}
+
+impl FromIterator<usize> for Group {
+    fn from_iter<I: IntoIterator<Item = usize>>(servers: I) -> Self {
+        Self(servers.into_iter().filter(|&server| server < 64).fold(0, |set, at| set | 1 << at))
     }
 }
 
@@ -150,8 +248,9 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Wait(span) => write!(f, "WAIT {}", Seconds(span)),
-            Self::Join { user, id, server } => {
-                write!(f, "JOIN user#{user} --id {id} --server {}", label(server))
+            Self::Join { user, id, server, is_direct } => {
+                let wire = if is_direct { " --wire direct" } else { "" };
+                write!(f, "JOIN user#{user} --id {id} --server {}{wire}", label(server))
             }
             Self::Quit { user } => write!(f, "QUIT user#{user}"),
             Self::Disconnect { user } => write!(f, "DISCONNECT user#{user}"),
@@ -177,6 +276,21 @@ impl fmt::Display for Event {
             Self::Lie { liar, lie } => {
                 let (_, about) = LIES.into_iter().find(|it| it.0 == lie).expect("one");
                 write!(f, "LIE liar#{liar} --about {about}")
+            }
+            Self::Partition { group, span } => {
+                f.write_str("PARTITION")?;
+                group.iter().try_for_each(|server| write!(f, " --server {}", label(server)))?;
+                write!(f, " --for {}", Seconds(span))
+            }
+            Self::Unreachable { server, span } => {
+                write!(f, "UNREACHABLE {} --for {}", label(server), Seconds(span))
+            }
+            Self::Idle { server, bytes } => {
+                write!(f, "IDLE --server {} --bytes {bytes}", label(server))
+            }
+            Self::StoreFails { server } => write!(f, "STOREFAILS {}", label(server)),
+            Self::Garbage { server, seed } => {
+                write!(f, "GARBAGE --server {} --seed {seed}", label(server))
             }
             Self::Pause { server, span } => {
                 write!(f, "PAUSE {} --for {}", label(server), Seconds(span))

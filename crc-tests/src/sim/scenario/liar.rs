@@ -2,7 +2,7 @@
 
 use crc::id::HostId;
 use crc::relay::extension::{Digest, Epoch, Frame, Hello, Nonce, Ping, ServerFact};
-use crc::relay::message::HostKind;
+use crc::relay::message::{HostKind, StatusCode};
 
 use crate::frames;
 use crate::sim::ClientId;
@@ -11,6 +11,9 @@ use crate::sim::ClientId;
 const LIAR_IDS: u32 = 9000;
 /// The ids of the users of the servers that a liar invents.
 const INVENTED_USER_IDS: u32 = 9500;
+
+/// The text and the name in what a liar sends.
+pub(super) const LIE_TEXT: &str = "lie";
 
 /// What a liar lies about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,17 +30,29 @@ pub enum Lie {
     Withdrawal,
     /// Frames that do not end, and bytes that are no frames.
     Bytes,
+    /// It reaches all servers, and has a higher epoch of each.
+    Epochs,
+    /// It repeats facts about all servers from before their start.
+    OldFacts,
+    /// Mail and answers from servers to users.
+    Statuses,
 }
 
 /// What a liar lies about, and its name.
-pub(super) const LIES: [(Lie, &str); 6] = [
+pub(super) const LIES: [(Lie, &str); 9] = [
     (Lie::Server, "server"),
     (Lie::Sources, "sources"),
     (Lie::Home, "home"),
     (Lie::Digest, "digest"),
     (Lie::Withdrawal, "withdrawal"),
     (Lie::Bytes, "bytes"),
+    (Lie::Epochs, "epochs"),
+    (Lie::OldFacts, "old-facts"),
+    (Lie::Statuses, "statuses"),
 ];
+
+/// Number of the lies in [`LIES`] that every liar may tell. Those behind them are of impostors.
+pub(super) const COMMON_LIES: usize = 6;
 
 /// A liar.
 #[derive(Debug)]
@@ -91,12 +106,12 @@ impl Liar {
             Lie::Sources => {
                 for &user in users {
                     let other = users.iter().copied().find(|&other| other != user);
-                    bytes.extend(frames::chat(user, other.unwrap_or(0), "lie"));
-                    bytes.extend(frames::quit(user, "lie"));
-                    bytes.extend(frames::registration(HostKind::User, user, self.id, "lie", ""));
+                    bytes.extend(frames::chat(user, other.unwrap_or(0), LIE_TEXT));
+                    bytes.extend(frames::quit(user, LIE_TEXT));
+                    bytes.extend(frames::registration(HostKind::User, user, self.id, LIE_TEXT, ""));
                 }
                 for &server in servers {
-                    bytes.extend(frames::status(server, self.id, 1, "lie"));
+                    bytes.extend(frames::status(server, self.id, 1, LIE_TEXT));
                     let ids = [HostId(server)];
                     let withdraw = Frame::Withdraw(ids.as_slice().into());
                     bytes.extend(frames::extension(server, &withdraw));
@@ -124,23 +139,39 @@ impl Liar {
                     bytes.extend(self.extension(&Frame::SyncEnd { home, users, digest }));
                 }
             }
+            Lie::Epochs => bytes.extend(self.facts_about(servers, 100)),
+            Lie::OldFacts => bytes.extend(self.facts_about(servers, 0)),
+            Lie::Statuses => bytes.extend(statuses(users, servers)),
             Lie::Bytes => bytes.extend([0x81, 0, 0, 0, 1, 0, 0, 0, 2, 0xff, 0xff, 0xff, 0xff]),
         }
         bytes
     }
 
+    /// Returns facts about servers, each at the epoch of a start, with their registrations. A server
+    /// gives way for a minute to one that has its id and a smaller nonce, so these are large.
+    fn facts_about(&self, servers: &[u32], boot: u32) -> Vec<u8> {
+        let epoch = Epoch { boot, attach: 0 };
+        let fact = |&id: &u32| self.fact_at(id, HostId(self.id), epoch, u64::MAX - u64::from(id));
+        servers.iter().flat_map(fact).collect()
+    }
+
     /// Returns the fact about a server, with its registration.
     fn fact(&self, id: u32, via: HostId) -> Vec<u8> {
+        self.fact_at(id, via, Epoch { boot: 1, attach: 0 }, u64::from(id))
+    }
+
+    /// Returns the fact about a server at an epoch, with its registration.
+    fn fact_at(&self, id: u32, via: HostId, epoch: Epoch, nonce: u64) -> Vec<u8> {
         let fact = ServerFact {
             id: HostId(id),
-            epoch: Epoch { boot: 1, attach: 0 },
-            nonce: Nonce(u64::from(id)),
+            epoch,
+            nonce: Nonce(nonce),
             via,
             users: 0,
             digest: Digest::default(),
         };
         let mut bytes = self.extension(&Frame::Server(fact));
-        bytes.extend(frames::registration(HostKind::Server, id, self.id, "lie", ""));
+        bytes.extend(frames::registration(HostKind::Server, id, self.id, LIE_TEXT, ""));
         bytes
     }
 
@@ -149,7 +180,19 @@ impl Liar {
         let stamps = [stamp];
         let frame = Frame::Users { home: HostId(home), stamps: stamps.as_slice().into() };
         let mut bytes = self.extension(&frame);
-        bytes.extend(frames::registration(HostKind::User, id, self.id, "lie", ""));
+        bytes.extend(frames::registration(HostKind::User, id, self.id, LIE_TEXT, ""));
         bytes
     }
+}
+
+/// Returns mail and answers from servers to users.
+fn statuses(users: &[u32], servers: &[u32]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (&server, &user) in servers.iter().zip(users.iter().cycle()) {
+        let mail = format!("Mail from {user}: {LIE_TEXT}");
+        bytes.extend(frames::status(server, user, StatusCode::MAIL.0, &mail));
+        let unknown = format!("Unknown ID {INVENTED_USER_IDS}");
+        bytes.extend(frames::status(server, user, StatusCode::UNKNOWN_ID.0, &unknown));
+    }
+    bytes
 }

@@ -4,10 +4,15 @@
 //! A scenario is a list of events, drawn before it is played, so any event can be left out. A
 //! scenario that breaks a predicate is shrunk to the shortest list found that still breaks it.
 
+mod accounting;
 mod always;
+mod apply;
+mod chats;
+mod direct;
 mod draw;
 mod end;
 mod event;
+mod garbage;
 mod liar;
 pub(super) mod panics;
 mod parse;
@@ -15,6 +20,7 @@ mod player;
 mod races;
 mod shrink;
 mod users;
+mod weave;
 
 use std::fmt;
 use std::time::Duration;
@@ -25,7 +31,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 pub use self::draw::Condition;
-pub use self::event::Event;
+pub use self::event::{Event, Group};
 use self::event::{Seconds, label};
 pub use self::liar::Lie;
 use self::player::Player;
@@ -53,8 +59,12 @@ pub enum Predicate {
     NoCirculation,
     /// A link carries whole frames, and no other bytes.
     WholeFrames,
-    /// Every send queue has its bound.
+    /// Every queue, set and pool has its bound.
     Bounded,
+    /// What a bad connection sends changes nothing else.
+    Isolation,
+    /// A connection that does not register in time is closed.
+    Deadlines,
     /// Each chat is delivered, or its sender is informed, while the tree stays as it is.
     Accounting,
     /// A host belongs to a server at which it has registered.
@@ -79,6 +89,10 @@ pub enum Predicate {
     Quiet,
     /// A probe between every two users arrives.
     EveryPair,
+    /// Mail is acknowledged only once it is kept.
+    Durable,
+    /// No server keeps mail for a user whom it can reach.
+    MailDrains,
 }
 
 impl fmt::Display for Predicate {
@@ -91,6 +105,8 @@ impl fmt::Display for Predicate {
             Self::NoCirculation => "no circulation",
             Self::WholeFrames => "whole frames",
             Self::Bounded => "bounded",
+            Self::Isolation => "isolation",
+            Self::Deadlines => "deadlines",
             Self::Accounting => "accounting",
             Self::SingleWriter => "single writer",
             Self::PlainSafe => "plain-safe",
@@ -103,6 +119,8 @@ impl fmt::Display for Predicate {
             Self::ClientView => "each client's view",
             Self::Quiet => "quiet",
             Self::EveryPair => "every pair",
+            Self::Durable => "durable",
+            Self::MailDrains => "mail drains",
         };
         f.write_str(text)
     }

@@ -81,6 +81,11 @@ impl<'a> Line<'a> {
                 user: self.user()?,
                 id: self.value("id")?,
                 server: server_index(self.values("server").next().unwrap_or(""))?,
+                is_direct: match self.values("wire").next() {
+                    None | Some("crc") => false,
+                    Some("direct") => true,
+                    Some(wire) => return Err(format!("no user of a scenario speaks {wire}")),
+                },
             },
             "QUIT" => Event::Quit { user: self.user()? },
             "DISCONNECT" => Event::Disconnect { user: self.user()? },
@@ -105,6 +110,13 @@ impl<'a> Line<'a> {
                 let has_memory = !self.has("without-memory");
                 Event::Start { server: self.server()?, has_memory }
             }
+            _ => return self.rare_event(),
+        })
+    }
+
+    /// Returns the event of a line about liars, programs, disks or pauses.
+    fn rare_event(&self) -> Result<Event, String> {
+        Ok(match self.command {
             "LIAR" => Event::Liar {
                 liar: self.liar()?,
                 server: server_index(self.values("server").next().unwrap_or(""))?,
@@ -115,6 +127,20 @@ impl<'a> Line<'a> {
                 let (lie, _) = lie.ok_or_else(|| format!("no lie about {name}"))?;
                 Event::Lie { liar: self.liar()?, lie }
             }
+            "PARTITION" => {
+                let group = self.values("server").map(server_index).collect::<Result<_, _>>()?;
+                Event::Partition { group, span: self.span("for")? }
+            }
+            "UNREACHABLE" => Event::Unreachable { server: self.server()?, span: self.span("for")? },
+            "IDLE" => Event::Idle {
+                server: server_index(self.values("server").next().unwrap_or(""))?,
+                bytes: self.value("bytes")?,
+            },
+            "STOREFAILS" => Event::StoreFails { server: self.server()? },
+            "GARBAGE" => Event::Garbage {
+                server: server_index(self.values("server").next().unwrap_or(""))?,
+                seed: self.value("seed")?,
+            },
             "PAUSE" => Event::Pause { server: self.server()?, span: self.span("for")? },
             command => return Err(format!("there is no command {command}")),
         })
@@ -160,8 +186,7 @@ impl FromStr for Scenario {
         }
         let count = scenario.servers.len();
         let parents = scenario.servers.iter().flat_map(|server| server.parents.iter().copied());
-        let of_events = scenario.events.clone();
-        let of_events = of_events.into_iter().filter_map(|mut event| event.server_mut().copied());
+        let of_events = scenario.events.iter().flat_map(|event| event.servers().iter());
         match parents.chain(of_events).find(|&server| server >= count) {
             Some(server) => Err(format!("there is no server s{}", server + 1)),
             None => Ok(scenario),

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use crc::link::Time;
 
-use super::event::{Event, label};
-use super::liar::{Liar, Lie};
-use super::users::{Standing, User};
+use super::accounting::ChatKey;
+use super::chats::SentChat;
+use super::event::Event;
+use super::liar::Liar;
+use super::users::User;
 use super::{HEAL_TIME_MAX, Outcome, Predicate, Scenario, Violation};
-use crate::frames;
 use crate::sim::observer::Observer;
-use crate::sim::{PlainConditions, PlainSpec, ServerSpec, World};
+use crate::sim::{ClientId, PlainConditions, World};
 
 /// Time in which the servers join before the first event.
 const JOIN_TIME: Duration = Duration::from_secs(10);
@@ -28,17 +29,6 @@ const QUIET_TIME: Duration = Duration::from_secs(12);
 /// Time in which a probe arrives.
 const PROBE_TIME: Duration = Duration::from_secs(8);
 
-/// A chat that was sent.
-#[derive(Debug)]
-pub(super) struct SentChat {
-    pub(super) user: u32,
-    pub(super) to: u32,
-    pub(super) sent_at: Time,
-    pub(super) is_delivered: bool,
-    /// The servers that it has visited.
-    pub(super) visited: BTreeSet<usize>,
-}
-
 /// A scenario that is played.
 pub(super) struct Player<'a> {
     pub(super) scenario: &'a Scenario,
@@ -46,15 +36,25 @@ pub(super) struct Player<'a> {
     /// The index in the world of each server that runs.
     pub(super) servers: Vec<Option<usize>>,
     pub(super) users: BTreeMap<u32, User>,
-    liars: BTreeMap<u32, Liar>,
+    pub(super) liars: BTreeMap<u32, Liar>,
+    /// Whether a liar may have the routes to others' servers, until the network has healed.
+    pub(super) has_impostor: bool,
+    /// The programs that have not registered, with their server and the time of their connection.
+    pub(super) idlers: Vec<(ClientId, usize, Time)>,
     /// The ids that a liar has claimed, and has once their users have left.
     pub(super) claimed_by_liars: BTreeSet<u32>,
+    /// The labels of the servers whose mail store fails.
+    pub(super) failed_stores: BTreeSet<String>,
+    /// The programs that have sent what breaks the protocol.
+    pub(super) garbage: Vec<ClientId>,
     /// The servers at which each id has registered.
     pub(super) homes: BTreeMap<u32, BTreeSet<usize>>,
     /// By sequence number.
     pub(super) chats: Vec<SentChat>,
-    /// The time of the latest fault, which may change the tree.
-    pub(super) faulted_at: Option<Time>,
+    /// The answers that an id is unknown.
+    pub(super) answered: BTreeMap<ChatKey, usize>,
+    /// The times of the faults, which may change the tree.
+    pub(super) faults: Vec<Time>,
     /// The number of the latest chat received from each user by each other.
     pub(super) latest: BTreeMap<(u32, u32), usize>,
     /// Whether only PING and PONG may be sent, and the first other frame.
@@ -79,10 +79,15 @@ impl<'a> Player<'a> {
             servers: vec![None; scenario.servers.len()],
             users: BTreeMap::new(),
             liars: BTreeMap::new(),
+            has_impostor: false,
+            idlers: Vec::new(),
+            failed_stores: BTreeSet::new(),
+            garbage: Vec::new(),
             claimed_by_liars: BTreeSet::new(),
             homes: BTreeMap::new(),
             chats: Vec::new(),
-            faulted_at: None,
+            answered: BTreeMap::new(),
+            faults: Vec::new(),
             latest: BTreeMap::new(),
             must_be_quiet: false,
             unquiet: None,
@@ -122,7 +127,7 @@ impl<'a> Player<'a> {
                 // Between plain servers, an echo that crosses the quit brings a user back for ever.
                 self.run_for(PLAIN_STAY_TIME)?;
             }
-            self.apply(event);
+            self.apply(event)?;
             match event {
                 Event::Wait(span) => self.run_for(span)?,
                 _ => self.check_always()?,
@@ -130,9 +135,11 @@ impl<'a> Player<'a> {
         }
         self.stop_faults();
         self.heal()?;
+        self.has_impostor = false;
         self.must_be_quiet = true;
         self.run_for(QUIET_TIME)?;
         self.must_be_quiet = false;
+        self.check_accounting()?;
         self.probe()?;
         self.leave()
     }
@@ -143,164 +150,15 @@ impl<'a> Player<'a> {
         self.check_always()
     }
 
-    fn apply(&mut self, event: Event) {
-        match event {
-            Event::Wait(_) => {}
-            Event::Join { user, id, server } => self.join(user, id, server),
-            Event::Quit { user } => self.end_user(user, true),
-            Event::Disconnect { user } => self.end_user(user, false),
-            Event::StopReading { user } => self.set_reading(user, false),
-            Event::Read { user } => self.set_reading(user, true),
-            Event::Chat { user, id, count } => {
-                for _ in 0..count {
-                    self.send_chat(user, id);
-                }
-            }
-            Event::Liar { liar, server } => self.join_liar(liar, server),
-            Event::Lie { liar, lie } => self.lie(liar, lie),
-            Event::Start { server, has_memory } => {
-                if self.servers[server].is_none() {
-                    if !has_memory {
-                        self.world.discard_mail(&label(server));
-                    }
-                    self.start(server);
-                    self.on_fault();
-                }
-            }
-            Event::Reset { server }
-            | Event::Silence { server, .. }
-            | Event::Kill { server }
-            | Event::Vanish { server }
-            | Event::Pause { server, .. } => self.apply_fault(event, server),
-        }
-    }
-
-    fn apply_fault(&mut self, event: Event, server: usize) {
-        let Some(index) = self.servers[server] else { return };
-        self.on_fault();
-        match event {
-            Event::Reset { .. } => self.world.reset_uplink(index),
-            Event::Silence { silence, span, .. } => self.world.silence_uplink(index, silence, span),
-            Event::Pause { span, .. } => self.world.pause(index, span),
-            Event::Kill { .. } => {
-                self.world.kill(index);
-                self.forget(server);
-            }
-            _ => {
-                self.world.vanish(index);
-                self.forget(server);
-            }
-        }
-    }
-
-    pub(super) fn on_fault(&mut self) {
-        self.faulted_at = Some(self.world.now());
-    }
-
-    fn start(&mut self, server: usize) {
-        let plan = &self.scenario.servers[server];
-        let id = u32::try_from(server + 1).expect("few servers");
-        if let Some(habits) = plan.plain_habits() {
-            let parent = plan.parents.first().map(|&at| u32::try_from(at + 1).expect("few"));
-            self.servers[server] = Some(self.world.start_plain(PlainSpec::new(id, parent, habits)));
-            return;
-        }
-        let mut spec = ServerSpec::new(id, None);
-        spec.id_is_chosen = plan.is_id_configured;
-        spec.parents = plan.parents.iter().map(|&at| label(at)).collect();
-        match self.scenario.batching % 3 {
-            0 => {}
-            1 => spec.limits.announce_batch_users_min = 0,
-            _ => {
-                spec.limits.announce_batch_users_min = 1;
-                spec.limits.announce_batch_delay_min = Duration::from_millis(700);
-            }
-        }
-        self.servers[server] = Some(self.world.start(spec));
-    }
-
-    /// Handles that a server has ended, and its users with it.
-    fn forget(&mut self, server: usize) {
-        self.servers[server] = None;
-        for user in self.users.values_mut().filter(|user| user.home == server) {
-            user.standing = Standing::Left;
-        }
-    }
-
-    fn join(&mut self, number: u32, id: u32, server: usize) {
-        let Some(index) = self.servers[server] else { return };
-        if self.users.contains_key(&number) {
-            return;
-        }
-        let client = self.world.connect(index);
-        let name = format!("n{}", number % 3);
-        self.world.send(client, &frames::user_that_reads_cut_frames(id, &name, "simulated"));
-        self.homes.entry(id).or_default().insert(server);
-        let mut user = User::new(client, id, server);
-        user.is_on_plain = self.scenario.servers[server].habits.is_some();
-        self.users.insert(number, user);
-    }
-
-    fn join_liar(&mut self, number: u32, server: usize) {
-        if let Some(index) = self.servers[server]
-            && !self.liars.contains_key(&number)
-        {
-            let liar = Liar::new(self.world.connect(index), number);
-            self.world.send(liar.client, &liar.introduction());
-            self.liars.insert(number, liar);
-        }
-    }
-
-    /// Lets a liar lie about all that there is, so also about who is at its neighbour.
-    fn lie(&mut self, number: u32, lie: Lie) {
-        let Some(liar) = self.liars.get(&number) else { return };
-        let users: BTreeSet<u32> = self.online().map(|(_, user)| user.id).collect();
-        let users: Vec<u32> = users.into_iter().collect();
-        if lie == Lie::Home {
-            self.claimed_by_liars.extend(users.iter().copied());
-        }
-        let running = self.servers.iter().flatten().filter_map(|&index| self.world.node(index));
-        let servers: Vec<u32> = running.map(|node| node.relay().identity().id.0).collect();
-        self.world.send(liar.client, &liar.lie(lie, &users, &servers));
-    }
-
-    fn end_user(&mut self, number: u32, says_so: bool) {
-        let Some(user) = self.users.get_mut(&number) else { return };
-        if user.standing == Standing::Left {
-            return;
-        }
-        if says_so && user.is_online() {
-            self.world.send(user.client, &frames::quit(user.id, "bye"));
-        } else {
-            self.world.disconnect(user.client);
-        }
-        user.standing = Standing::Left;
-    }
-
-    fn set_reading(&mut self, number: u32, is_reading: bool) {
-        let Some(user) = self.users.get_mut(&number) else { return };
-        user.is_reading = is_reading;
-        match is_reading {
-            true => self.world.resume_reading(user.client),
-            false => self.world.pause_reading(user.client),
-        }
-    }
-
-    pub(super) fn send_chat(&mut self, number: u32, to: u32) {
-        let Some(user) = self.users.get(&number).filter(|user| user.is_online()) else { return };
-        let text = format!("{} {to}", self.chats.len());
-        let (sent_at, visited) = (self.world.now(), BTreeSet::new());
-        self.chats.push(SentChat { user: number, to, sent_at, is_delivered: false, visited });
-        self.world.send(user.client, &frames::chat(user.id, to, &text));
-    }
-
     /// Ends all faults that end: what is silent for good stays so, and who has vanished is gone.
     fn stop_faults(&mut self) {
         self.on_fault();
+        self.world.end_partitions();
         self.world.end_silences();
         self.world.continue_all();
-        for liar in self.liars.values() {
-            self.world.disconnect(liar.client);
+        let liars = self.liars.values().map(|liar| liar.client);
+        for client in liars.chain(self.garbage.iter().copied()) {
+            self.world.disconnect(client);
         }
         for user in self.users.keys().copied().collect::<Vec<_>>() {
             self.set_reading(user, true);
@@ -338,6 +196,7 @@ impl<'a> Player<'a> {
             }
         }
         self.run_for(PROBE_TIME)?;
+        self.check_accounting()?;
         self.check_probes(&graph, first, &before)
     }
 

@@ -45,12 +45,17 @@ pub(super) fn draw_races(seed: u64, count: usize, events: &mut Vec<Event>) {
     let mut raced = Vec::new();
     for event in events.drain(..) {
         raced.push(event);
-        if let Event::Join { user, id, server } = event
+        if let Event::Join { user, id, server, is_direct } = event
             && rng.random_bool(0.3)
         {
             let other = rng.random_range(0..count);
             let user = RACING_USERS + user;
-            raced.extend((other != server).then_some(Event::Join { user, id, server: other }));
+            raced.extend((other != server).then_some(Event::Join {
+                user,
+                id,
+                server: other,
+                is_direct,
+            }));
         }
     }
     *events = raced;

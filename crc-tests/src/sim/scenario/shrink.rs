@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::event::without;
 use super::{Event, Outcome, Predicate, Scenario};
 
 /// Maximum number of scenarios that are played to shrink one.
@@ -44,7 +45,6 @@ impl Scenario {
 
     /// Returns the scenario without its last server, if no event and no parent needs that.
     fn without_server(&self, gone: usize) -> Self {
-        let renumber = |at: usize| if at > gone { at - 1 } else { at };
         let mut smaller = self.clone();
         smaller.servers.remove(gone);
         for plan in &mut smaller.servers {
@@ -54,21 +54,15 @@ impl Scenario {
                 true => inherited.clone(),
                 false => vec![at],
             });
-            let mut parents: Vec<usize> = parents.map(renumber).collect();
+            let mut parents: Vec<usize> = parents.filter_map(|at| without(at, gone)).collect();
             parents.dedup();
             plan.parents = parents;
         }
         for (at, plan) in smaller.servers.iter_mut().enumerate() {
             plan.parents.retain(|&parent| parent != at);
         }
-        smaller.events.retain_mut(|event| match event.server_mut() {
-            Some(server) if *server == gone => false,
-            Some(server) => {
-                *server = renumber(*server);
-                true
-            }
-            None => true,
-        });
+        let events = self.events.iter();
+        smaller.events = events.filter_map(|event| event.without_server(gone)).collect();
         smaller
     }
 }
@@ -130,6 +124,14 @@ impl Shrink {
             }
         }
         for at in 0..self.best.events.len() {
+            if let Event::Partition { group, span } = self.best.events[at] {
+                for gone in group.iter() {
+                    let group = group.iter().filter(|&server| server != gone).collect();
+                    let mut candidate = self.best.clone();
+                    candidate.events[at] = Event::Partition { group, span };
+                    self.try_candidate(candidate);
+                }
+            }
             if let Event::Wait(span) = self.best.events[at] {
                 let mut candidate = self.best.clone();
                 let seconds = Duration::from_secs(span.as_secs());

@@ -39,11 +39,13 @@ pub(super) struct User {
     pub(super) is_reading: bool,
     /// Whether its server is a plain one, which may announce users as it likes.
     pub(super) is_on_plain: bool,
+    /// Whether it speaks the direct wire, which has no list of users.
+    pub(super) is_direct: bool,
     /// The other users, as the server has announced them.
     pub(super) known: BTreeSet<u32>,
     /// The ids that the server does not know, by how often it has answered so.
     pub(super) unknown_ids: BTreeMap<u32, u32>,
-    unread: Vec<u8>,
+    pub(super) unread: Vec<u8>,
 }
 
 /// A chat that a user has received.
@@ -52,10 +54,12 @@ pub(super) struct ReceivedChat {
     pub(super) source: u32,
     pub(super) destination: u32,
     pub(super) text: Vec<u8>,
+    /// Whether the server had announced the sender, or there is no such announcement.
+    pub(super) is_announced: bool,
 }
 
 /// A predicate that what a user received has broken.
-type Broken = (Predicate, String);
+pub(super) type Broken = (Predicate, String);
 
 impl User {
     pub(super) fn new(client: ClientId, id: u32, home: usize) -> Self {
@@ -66,6 +70,7 @@ impl User {
             standing: Standing::Registering,
             is_reading: true,
             is_on_plain: false,
+            is_direct: false,
             known: BTreeSet::new(),
             unknown_ids: BTreeMap::new(),
             unread: Vec::new(),
@@ -80,6 +85,9 @@ impl User {
     pub(super) fn receive(&mut self, bytes: &[u8]) -> Result<Vec<ReceivedChat>, Broken> {
         let mut unread = std::mem::take(&mut self.unread);
         unread.extend_from_slice(bytes);
+        if self.is_direct {
+            return self.receive_direct(&unread);
+        }
         let (mut rest, mut chats) = (unread.as_slice(), Vec::new());
         loop {
             let parsed = codec::parse(rest, FRAME_BYTES_MAX)
@@ -113,15 +121,16 @@ impl User {
             Message::ServerQuit { source, .. } => {
                 Err(view(format!("the quit of server {source} was sent")))
             }
-            Message::Chat { source, .. } if !self.known.contains(&source.0) && source.0 != id => {
-                Err(view(format!("a chat of {source}, who was not announced, was sent")))
-            }
             Message::Chat { source: HostId(source), destination: HostId(destination), text } => {
-                Ok(Some(ReceivedChat { source, destination, text: text.to_vec() }))
+                let is_announced = self.known.contains(&source) || source == id || self.is_on_plain;
+                Ok(Some(ReceivedChat { source, destination, text: text.to_vec(), is_announced }))
             }
             Message::Status { code, text, destination, .. } => {
                 if destination != HostId::NONE {
                     return Err(view(format!("a status for {destination} was sent")));
+                }
+                if code == StatusCode::MAIL {
+                    return Ok(Some(mail_of(text, id)?));
                 }
                 self.handle_status(code, text);
                 Ok(None)
@@ -134,12 +143,14 @@ impl User {
     fn handle_from_plain(&mut self, message: &Message<'_>) -> Option<ReceivedChat> {
         match *message {
             Message::Chat { source: HostId(source), destination: HostId(destination), text } => {
-                Some(ReceivedChat { source, destination, text: text.to_vec() })
+                let (text, is_announced) = (text.to_vec(), true);
+                Some(ReceivedChat { source, destination, text, is_announced })
             }
             Message::Status { text, .. } if text.starts_with(b"Welcome") => {
                 self.standing = Standing::Online;
                 None
             }
+            Message::Status { code: StatusCode::MAIL, text, .. } => mail_of(text, self.id).ok(),
             Message::Status { code, text, .. } => {
                 self.handle_status(code, text);
                 None
@@ -165,4 +176,21 @@ impl User {
             _ => {}
         }
     }
+}
+
+/// Returns the message of a mail status to a user.
+fn mail_of(text: &[u8], destination: u32) -> Result<ReceivedChat, Broken> {
+    let (source, text) = parse_mail(text).ok_or_else(|| {
+        let text = String::from_utf8_lossy(text).into_owned();
+        (Predicate::ClientView, format!("mail without a sender was sent to {destination}: {text}"))
+    })?;
+    Ok(ReceivedChat { source, destination, text: text.to_vec(), is_announced: true })
+}
+
+/// Returns the sender and the text of a mail status.
+pub(super) fn parse_mail(text: &[u8]) -> Option<(u32, &[u8])> {
+    let rest = text.strip_prefix(b"Mail from ")?;
+    let colon = rest.iter().position(|&byte| byte == b':')?;
+    let source = std::str::from_utf8(&rest[..colon]).ok()?.parse().ok()?;
+    Some((source, rest[colon + 1..].strip_prefix(b" ")?))
 }

@@ -1,0 +1,115 @@
+//! Accounting: what a server has accepted has been sent on, refused, dropped and counted, or is kept.
+//!
+//! Each chat of a scenario has a text of its own, so it is seen on every link that it crosses. One
+//! that did not arrive, and was seen last at a server that still runs, must be in that server's
+//! mail store, or the server has answered it, or counts it among what it has dropped. A chat that
+//! was seen last on its way over a connection that has ended was lost with that.
+
+use std::collections::BTreeMap;
+
+use crc::relay::message::{Message, StatusCode};
+use crc::wires::crc::codec;
+
+use super::chats::{Place, SentChat};
+use super::player::Player;
+use super::{Predicate, Violation};
+use crate::sim::PipeEnd;
+use crate::sim::observer::ObservedFrame;
+
+/// Chats that a server has: its index in the world, their source and their destination.
+pub(super) type ChatKey = (usize, u32, u32);
+
+impl Player<'_> {
+    /// Counts the answer of a server that an id is unknown.
+    pub(super) fn observe_answer(&mut self, frame: &ObservedFrame) {
+        let Message::Status { source, destination, code: StatusCode::UNKNOWN_ID, text } =
+            codec::parse_frame(&frame.bytes)
+        else {
+            return;
+        };
+        let Some(server) = frame.from.server() else { return };
+        let own_id = self.world.node(server).map(|node| node.relay().identity().id);
+        let unknown = text.rsplit(|&byte| byte == b' ').next();
+        let unknown = unknown.and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
+        let sender = match frame.to {
+            PipeEnd::Client(client) => {
+                self.users.values().find(|user| user.client == client).map(|user| user.id)
+            }
+            _ => Some(destination.0),
+        };
+        if let (Some(sender), Some(unknown)) = (sender, unknown)
+            && own_id.is_none_or(|id| id == source)
+        {
+            *self.answered.entry((server, sender, unknown)).or_default() += 1;
+        }
+    }
+
+    /// Checks that no server has swallowed a chat, while nothing is on its way.
+    pub(super) fn check_accounting(&mut self) -> Result<(), Violation> {
+        self.settle_received();
+        let mut owed: BTreeMap<ChatKey, Vec<usize>> = BTreeMap::new();
+        for (at, chat) in self.chats.iter().enumerate() {
+            if let Some(server) = self.holder(chat) {
+                owed.entry((server, chat.source, chat.to)).or_default().push(at);
+            }
+        }
+        let mut unanswered: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (key, mut chats) in owed {
+            let answered = self.answered.get(&key).copied().unwrap_or(0);
+            chats.truncate(chats.len().saturating_sub(answered));
+            unanswered.entry(key.0).or_default().extend(chats);
+        }
+        for (server, chats) in unanswered {
+            let Some(node) = self.world.node(server) else { continue };
+            let counters = node.relay().counters();
+            // Users of the direct wire are sent no answer.
+            let answers = self.answered.iter().filter(|(key, _)| key.0 == server);
+            let answers: usize = answers.map(|(_, &count)| count).sum();
+            let dropped = counters.false_sources
+                + counters.unroutable
+                + counters.lost
+                + node.spool().refused()
+                + counters.unknown_ids.saturating_sub(answers as u64);
+            if chats.len() as u64 > dropped {
+                let label = &self.world.servers[server].label;
+                let text = format!(
+                    "{label} has neither sent on, answered nor counted as dropped ({dropped}) the \
+                     chats {chats:?}"
+                );
+                return Err(self.violation(Predicate::Accounting, text));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the running server at which a chat was seen last, unless it was delivered or is kept.
+    fn holder(&self, chat: &SentChat) -> Option<usize> {
+        let Place::Sent(end @ PipeEnd::Server { server, .. }, position) = chat.place else {
+            return None;
+        };
+        let observer = self.world.observer.as_ref().expect("an observer");
+        let is_kept = || chat.mail.as_ref().is_some_and(|mail| self.is_stored(chat, &mail.label));
+        let is_held = !chat.is_delivered
+            && self.world.node(server).is_some()
+            && observer.is_handled(end, position)
+            && !is_kept();
+        is_held.then_some(server)
+    }
+
+    /// Returns whether the mail store of a label has a chat.
+    fn is_stored(&self, chat: &SentChat, label: &str) -> bool {
+        let text = chat.text.as_bytes();
+        self.world.mails(label).any(|mail| &*mail.text == text)
+    }
+
+    /// Records that ends which read have handled all that they have received.
+    fn settle_received(&mut self) {
+        let ends: Vec<PipeEnd> = self.world.net.pipes.keys().copied().collect();
+        for end in ends {
+            let PipeEnd::Server { server, link } = end else { continue };
+            if self.world.node(server).is_some_and(|node| node.wants_read(link)) {
+                self.world.observer.as_mut().expect("an observer").set_handled(end);
+            }
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! What the events of a scenario do to the network.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crc::wires::Wire;
+
+use super::Violation;
+use super::direct;
+use super::event::{Event, label};
+use super::liar::{Liar, Lie};
+use super::player::Player;
+use super::users::{Standing, User};
+use crate::frames;
+use crate::sim::{PlainSpec, ServerSpec};
+
+/// The id in the registration that a program does not finish.
+const IDLER_ID: u32 = 8000;
+
+impl Player<'_> {
+    pub(super) fn apply(&mut self, event: Event) -> Result<(), Violation> {
+        match event {
+            Event::Wait(_) => {}
+            Event::Join { user, id, server, is_direct } => self.join((user, is_direct), id, server),
+            Event::Quit { user } => self.end_user(user, true),
+            Event::Disconnect { user } => self.end_user(user, false),
+            Event::StopReading { user } => self.set_reading(user, false),
+            Event::Read { user } => self.set_reading(user, true),
+            Event::Chat { user, id, count } => {
+                for _ in 0..count {
+                    self.send_chat(user, id);
+                }
+            }
+            Event::Liar { liar, server } => self.join_liar(liar, server),
+            Event::Lie { liar, lie } => self.lie(liar, lie),
+            Event::Start { server, has_memory } => {
+                if self.servers[server].is_none() {
+                    if !has_memory {
+                        self.world.discard_mail(&label(server));
+                    }
+                    self.start(server);
+                    self.on_fault();
+                }
+            }
+            Event::Partition { group, span } => {
+                let labels = group.iter().map(label).collect();
+                self.world.partition(labels, span);
+                self.on_fault();
+            }
+            Event::Unreachable { server, span } => {
+                self.world.make_unreachable(label(server), span);
+                self.on_fault();
+            }
+            Event::StoreFails { server } => {
+                if let Some(index) = self.servers[server] {
+                    self.world.fail_next_store_request(index);
+                    self.failed_stores.insert(label(server));
+                }
+            }
+            Event::Garbage { server, seed } => self.send_garbage(server, seed)?,
+            Event::Idle { server, bytes } => self.join_idler(server, bytes),
+            Event::Reset { server }
+            | Event::Silence { server, .. }
+            | Event::Kill { server }
+            | Event::Vanish { server }
+            | Event::Pause { server, .. } => self.apply_fault(event, server),
+        }
+        Ok(())
+    }
+
+    fn apply_fault(&mut self, event: Event, server: usize) {
+        let Some(index) = self.servers[server] else { return };
+        self.on_fault();
+        match event {
+            Event::Reset { .. } => self.world.reset_uplink(index),
+            Event::Silence { silence, span, .. } => self.world.silence_uplink(index, silence, span),
+            Event::Pause { span, .. } => self.world.pause(index, span),
+            Event::Kill { .. } => {
+                self.world.kill(index);
+                self.forget(server);
+            }
+            _ => {
+                self.world.vanish(index);
+                self.forget(server);
+            }
+        }
+    }
+
+    pub(super) fn on_fault(&mut self) {
+        self.faults.push(self.world.now());
+    }
+
+    pub(super) fn start(&mut self, server: usize) {
+        self.failed_stores.remove(&label(server));
+        let plan = &self.scenario.servers[server];
+        let id = u32::try_from(server + 1).expect("few servers");
+        if let Some(habits) = plan.plain_habits() {
+            let parent = plan.parents.first().map(|&at| u32::try_from(at + 1).expect("few"));
+            self.servers[server] = Some(self.world.start_plain(PlainSpec::new(id, parent, habits)));
+            return;
+        }
+        let mut spec = ServerSpec::new(id, None);
+        spec.id_is_chosen = plan.is_id_configured;
+        spec.parents = plan.parents.iter().map(|&at| label(at)).collect();
+        match self.scenario.batching % 3 {
+            0 => {}
+            1 => spec.limits.announce_batch_users_min = 0,
+            _ => {
+                spec.limits.announce_batch_users_min = 1;
+                spec.limits.announce_batch_delay_min = Duration::from_millis(700);
+            }
+        }
+        self.servers[server] = Some(self.world.start(spec));
+    }
+
+    /// Handles that a server has ended, and its users with it.
+    fn forget(&mut self, server: usize) {
+        self.servers[server] = None;
+        for user in self.users.values_mut().filter(|user| user.home == server) {
+            user.standing = Standing::Left;
+        }
+    }
+
+    fn join(&mut self, (number, is_direct): (u32, bool), id: u32, server: usize) {
+        let Some(index) = self.servers[server] else { return };
+        if self.users.contains_key(&number) {
+            return;
+        }
+        let wire = if is_direct { Wire::DIRECT } else { Wire::CRC };
+        let client = self.world.connect_on(index, wire);
+        let name = format!("n{}", number % 3);
+        let registration = match is_direct {
+            true => direct::request_id(id),
+            false => frames::user_that_reads_cut_frames(id, &name, "simulated"),
+        };
+        self.world.send(client, &registration);
+        self.homes.entry(id).or_default().insert(server);
+        let mut user = User::new(client, id, server);
+        user.is_direct = is_direct;
+        user.is_on_plain = self.scenario.servers[server].habits.is_some();
+        self.users.insert(number, user);
+    }
+
+    /// Lets a program connect that does not register.
+    fn join_idler(&mut self, server: usize, bytes: u32) {
+        let Some(index) = self.servers[server].filter(|_| !self.is_plain(server)) else { return };
+        let client = self.world.connect(index);
+        let registration = frames::user(IDLER_ID, "", "");
+        let bytes = registration.len().saturating_sub(1).min(bytes as usize);
+        self.world.send(client, &registration[..bytes]);
+        self.idlers.push((client, index, self.world.now()));
+    }
+
+    fn join_liar(&mut self, number: u32, server: usize) {
+        if let Some(index) = self.servers[server]
+            && !self.liars.contains_key(&number)
+        {
+            let liar = Liar::new(self.world.connect(index), number);
+            self.world.send(liar.client, &liar.introduction());
+            self.liars.insert(number, liar);
+        }
+    }
+
+    /// Lets a liar lie about all that there is, so also about who is at its neighbour.
+    fn lie(&mut self, number: u32, lie: Lie) {
+        let Some(liar) = self.liars.get(&number) else { return };
+        let users: BTreeSet<u32> = self.online().map(|(_, user)| user.id).collect();
+        let users: Vec<u32> = users.into_iter().collect();
+        // An old fact about a server that is not connected is the latest.
+        self.has_impostor |= matches!(lie, Lie::Epochs | Lie::OldFacts);
+        if lie == Lie::Home {
+            self.claimed_by_liars.extend(users.iter().copied());
+        }
+        let running = self.servers.iter().flatten().filter_map(|&index| self.world.node(index));
+        let servers: Vec<u32> = running.map(|node| node.relay().identity().id.0).collect();
+        self.world.send(liar.client, &liar.lie(lie, &users, &servers));
+    }
+
+    pub(super) fn end_user(&mut self, number: u32, says_so: bool) {
+        let Some(user) = self.users.get_mut(&number) else { return };
+        if user.standing == Standing::Left {
+            return;
+        }
+        if says_so && user.is_online() && !user.is_direct {
+            self.world.send(user.client, &frames::quit(user.id, "bye"));
+        } else {
+            self.world.disconnect(user.client);
+        }
+        user.standing = Standing::Left;
+    }
+
+    pub(super) fn set_reading(&mut self, number: u32, is_reading: bool) {
+        let Some(user) = self.users.get_mut(&number) else { return };
+        user.is_reading = is_reading;
+        match is_reading {
+            true => self.world.resume_reading(user.client),
+            false => self.world.pause_reading(user.client),
+        }
+    }
+}
