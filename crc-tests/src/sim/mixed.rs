@@ -2,8 +2,8 @@
 //! the same tree of plain servers alone.
 //!
 //! Each plain server has habits of its own: those of a preset, or random ones. Two users join each
-//! server, every two of them exchange a chat, and two leave. No plain server may end, and every pair
-//! that the tree of plain servers connects must be connected.
+//! server, every two of them exchange a chat, and two leave. No plain server may end, and every
+//! pair that the tree of plain servers connects must be connected.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -95,8 +95,9 @@ pub struct MixedReport {
 }
 
 impl MixedTree {
-    /// Draws a tree of 2 to 6 servers, at least one of each kind. In larger ones, plain servers that
-    /// read once are ended by adjacent plain ones: refusals of a whole echoed burst exceed a read.
+    /// Draws a tree of 2 to 6 servers, at least one of each kind. In larger ones, plain servers
+    /// that read once are ended by adjacent plain ones: the refusals of a whole echoed burst exceed
+    /// a read.
     #[must_use]
     pub fn draw(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);

@@ -367,9 +367,9 @@ impl Announcements {
 
 /// Returns whether a host is ever announced to a link. Hosts behind the link itself are not, and
 /// servers are not announced to users. Lost hosts are not announced to a plain server that joined
-/// after the loss, because they may be found again behind that server; nor is another host with the
-/// id of that server. On an extended link, a host is announced if its home is; servers with hosts of
-/// their own are announced as facts.
+/// after the loss, because they may be found again behind that server; nor is another host with
+/// the id of that server. On an extended link, a host is announced if its home is; servers with
+/// hosts of their own are announced as facts.
 fn is_visible(topology: &Topology, state: &LinkState, host: &Host) -> bool {
     if topology.first_link(host) == FirstLink::Link(state.id()) {
         return false;

@@ -107,8 +107,8 @@ impl PlainNeighbour {
         is_echo
     }
 
-    /// Records that all that was sent before the latest chat to id 0 has been read, and that what is
-    /// announced back of it has arrived.
+    /// Records that all that was sent before the latest chat to id 0 has been read, and that what
+    /// is announced back of it has arrived.
     fn on_all_read(&mut self) {
         let is_read_user = |it: &Unechoed| it.is_probed && it.kind == HostKind::User;
         if self.echoes_users.is_none() && self.unechoed.values().any(is_read_user) {

@@ -39,7 +39,11 @@ impl Peering {
 
     /// Handles the answer to a probe: the server whose id a neighbour wants is alive.
     pub(super) fn on_probe_answered<O: Outbox>(&mut self, token: u64, cx: &mut RelayCx<'_, O>) {
-        let is_asked = |handshake: &Handshake| matches!(handshake, Handshake::Probing { probe, .. } if *probe == Probe::Trace(token));
+        let asked = Probe::Trace(token);
+        let is_asked = |handshake: &Handshake| match handshake {
+            Handshake::Probing { probe, .. } => *probe == asked,
+            _ => false,
+        };
         let link = self.handshakes.iter().find(|(_, handshake)| is_asked(handshake));
         let Some(link) = link.map(|(&link, _)| link) else { return };
         if let Some(Handshake::Probing { introduction, .. }) = self.take_handshake(link, cx) {

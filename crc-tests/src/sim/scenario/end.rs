@@ -46,6 +46,9 @@ impl Player<'_> {
         let graph = self.graph()?;
         self.check_parents(&graph)?;
         self.check_claims(&graph)?;
+        for &server in graph.servers.values().filter(|&&server| !self.is_plain(server)) {
+            self.check_lost(server)?;
+        }
         for &server in graph.servers.values().filter(|&&server| !graph.is_best_effort(server)) {
             self.check_table(&graph, server)?;
             if !self.has_plain_servers() {
@@ -210,11 +213,6 @@ impl Player<'_> {
             return self.check_plain_table(graph, server);
         }
         let relay = self.relay(server);
-        let lost = |host: &&Host| matches!(relay.first_link(host), FirstLink::Split(_));
-        if let Some(host) = relay.hosts().iter().find(lost) {
-            let text = format!("{} keeps {} for lost", label(server), host.id);
-            return Err((Predicate::NoGhosts, text));
-        }
         let known: BTreeSet<(u32, bool)> =
             relay.hosts().iter().map(|host| (host.id.0, host.kind == HostKind::Server)).collect();
         let mut expected: BTreeSet<(u32, bool)> =
@@ -229,6 +227,15 @@ impl Player<'_> {
         let (missing, extra) = (ids(&expected, &known), ids(&known, &expected));
         let text = format!("{} does not know {missing:?}, and knows {extra:?}", label(server));
         Err((Predicate::OneTable, text))
+    }
+
+    /// Checks that a server keeps nobody for lost, also with a plain server in its part of the
+    /// network.
+    fn check_lost(&self, server: usize) -> Result<(), Broken> {
+        let relay = self.relay(server);
+        let is_lost = |host: &&Host| matches!(relay.first_link(host), FirstLink::Split(_));
+        let Some(host) = relay.hosts().iter().find(is_lost) else { return Ok(()) };
+        Err((Predicate::NoGhosts, format!("{} keeps {} for lost", label(server), host.id)))
     }
 
     /// Checks that a plain server knows all hosts of its part of the network.
