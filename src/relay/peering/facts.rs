@@ -35,7 +35,8 @@ impl Introduced<'_> {
 
 impl Peering {
     /// Makes a link an extended one: both ends have committed, `committed` is the epoch of this
-    /// server. `is_resumed` tells whether the link follows one that the same instances have lost.
+    /// server in COMMIT or OFFER. `is_resumed` tells whether the link follows one that the same
+    /// instances have lost.
     pub(super) fn attach<O: Outbox>(
         &mut self,
         link: LinkId,

@@ -39,8 +39,8 @@ pub(super) enum Handshake {
     Introduced { introduction: Introduction, until: Option<Time> },
     /// This server asks the network whether another server with the id of the neighbour is alive.
     Probing { introduction: Introduction, hello: Hello, probe: Probe, until: Time },
-    /// OFFER has been sent. COMMIT or REFUSE follows.
-    Offered { introduction: Introduction, hello: Hello },
+    /// OFFER has been sent, with this epoch. COMMIT or REFUSE follows.
+    Offered { introduction: Introduction, hello: Hello, epoch: Epoch },
 }
 
 /// How this server finds out whether another one lives.
@@ -199,13 +199,14 @@ impl Peering {
             {
                 self.accept_offer(link, introduction, *hello, cx);
             }
-            (Some(Handshake::Offered { introduction, hello }), Frame::Commit { epoch, known })
-                if source == introduction.id =>
-            {
+            (
+                Some(Handshake::Offered { introduction, hello, epoch: offered }),
+                Frame::Commit { epoch, known },
+            ) if source == introduction.id => {
                 self.exceed(*known, cx);
-                let committed = cx.topology.routes().own().epoch;
                 let neighbour = neighbour_fact(&introduction, &hello, *epoch);
-                let committed = (committed, self.resume(link, &hello, cx));
+                // The neighbour knows the epoch in OFFER: both ends choose alike between two links.
+                let committed = (offered, self.resume(link, &hello, cx));
                 self.attach(link, &introduction.registration(), committed, neighbour, cx);
                 self.set_neighbour(link, &hello);
             }
@@ -270,7 +271,8 @@ impl Peering {
         let own = own_hello(cx.topology, own);
         let offer = Hello { known, replay_token, handled_bytes, ..own };
         send::send_extension(cx.topology, link, &Frame::Offer(offer), cx.out);
-        self.handshakes.insert(link, Handshake::Offered { introduction, hello });
+        self.handshakes
+            .insert(link, Handshake::Offered { introduction, hello, epoch: offer.epoch });
     }
 
     /// Handles the parent's OFFER: commits, at once or when the link to another parent has ended.

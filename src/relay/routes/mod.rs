@@ -223,8 +223,8 @@ impl Routes {
         Some(Change::Own)
     }
 
-    /// Adds a link to an extended neighbour. `committed` is the epoch in the commit that this
-    /// server sent on it, `neighbour` has the one in the commit that it received.
+    /// Adds a link to an extended neighbour. `committed` is the epoch in COMMIT or OFFER that this
+    /// server sent on it, `neighbour` has the one that it received.
     pub(in crate::relay) fn attach(
         &mut self,
         link: LinkId,
