@@ -178,6 +178,11 @@ pub const OFFER_TIMEOUT: Duration = Duration::from_millis(200);
 /// the old parent: twice this is less than the grace, for which messages wait.
 pub const MOVE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Time after which a server that is attached to a fallback asks an earlier parent of its list
+/// whether it can go back, with up to a tenth more at random. Short beside the life of a link, and
+/// long beside a dial.
+pub const RETURN_INTERVAL: Duration = Duration::from_secs(30);
+
 /// Time for which the answer to a trace is waited for.
 pub const TRACE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -331,6 +336,8 @@ pub struct Limits {
     pub announce_batch_delay_min: Duration,
     /// See [`REGISTER_DEADLINE`].
     pub register_deadline: Duration,
+    /// See [`RETURN_INTERVAL`].
+    pub return_interval: Duration,
     /// `--split-grace`, see [`SPLIT_GRACE`].
     pub split_grace: Duration,
     /// `--ping-interval`, see [`PING_INTERVAL`].
@@ -357,6 +364,7 @@ impl Default for Limits {
             announce_batch_users_min: ANNOUNCE_BATCH_USERS_MIN,
             announce_batch_delay_min: ANNOUNCE_BATCH_DELAY_MIN,
             register_deadline: REGISTER_DEADLINE,
+            return_interval: RETURN_INTERVAL,
             split_grace: SPLIT_GRACE,
             ping_interval: PING_INTERVAL,
             ping_timeout: PING_TIMEOUT,

@@ -85,6 +85,8 @@ pub enum CloseReason {
     Moved(HostId),
     /// The other server to join does not answer, or does not stay.
     MoveFailed,
+    /// This server stays with its parent.
+    StaysAttached,
     /// This server is moving to another parent, and takes no server that moves.
     Moving,
     /// The parent refused the id.
@@ -125,6 +127,7 @@ impl CloseReason {
             Self::RoutingLoop(id) => format!("a loop: server {id} can be reached already"),
             Self::Moved(id) => format!("joining server {id} instead"),
             Self::MoveFailed => "the other server does not answer".to_owned(),
+            Self::StaysAttached => "staying with the parent".to_owned(),
             Self::Moving => "moving to another parent".to_owned(),
             Self::IdTaken(id) => format!("id {id} is taken"),
             Self::Silent { .. } | Self::TimedOut => "no answer".to_owned(),
@@ -160,6 +163,7 @@ impl fmt::Display for CloseReason {
             Self::IdRefused(id) => write!(f, "the parent refused id {id}"),
             Self::Moved(id) => write!(f, "joining server {id} instead"),
             Self::MoveFailed => f.write_str("the server to join instead does not answer"),
+            Self::StaysAttached => f.write_str("this server stays with its parent"),
             Self::Moving => f.write_str("moving to another parent"),
             Self::IdTaken(id) => write!(f, "another host registered id {id} earlier"),
             Self::TimedOut => f.write_str("the other machine does not answer"),

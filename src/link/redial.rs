@@ -82,6 +82,17 @@ impl Redial {
         (self.next_at, self.up_since) = (None, Some(now));
     }
 
+    /// Records that a target is the current one, because a connection to it was made otherwise.
+    pub fn set_current(&mut self, target: usize) {
+        self.current_target = target;
+    }
+
+    /// Returns the index of the current target.
+    #[must_use]
+    pub fn current(&self) -> usize {
+        self.current_target
+    }
+
     /// Schedules the next attempt after one that failed, or after the end of the connection.
     ///
     /// # Panics

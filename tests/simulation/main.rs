@@ -3,6 +3,7 @@
 mod churn;
 mod contested_ids;
 mod replay;
+mod returning;
 mod scenarios;
 mod slow_readers;
 mod stopping;

@@ -25,6 +25,18 @@ use crate::relay::timers::{Timer, Timers};
 pub(super) enum Reason {
     /// The parent has sent MOVE.
     ParentStops,
+    /// The parent is a fallback, and this one comes before it in the list.
+    EarlierParent(usize),
+}
+
+impl Reason {
+    /// Returns the index of the new parent in the list.
+    fn parent(self) -> Option<usize> {
+        match self {
+            Self::ParentStops => None,
+            Self::EarlierParent(parent) => Some(parent),
+        }
+    }
 }
 
 /// The change of this server to another parent.
@@ -38,6 +50,8 @@ pub(super) struct Move {
 
 #[derive(Clone, Debug)]
 enum Phase {
+    /// An earlier parent is asked for OFFER, without a registration, once it is connected.
+    Asking { is_sent: bool },
     /// The new parent has not sent OFFER yet.
     Dialling,
     /// END has been sent on the old link. COMMIT waits for both answers of the old parent, at most
@@ -60,7 +74,7 @@ impl Move {
     /// Returns the link to the old parent, once it has been sent END.
     fn old_link(&self) -> Option<LinkId> {
         match self.phase {
-            Phase::Dialling => None,
+            Phase::Asking { .. } | Phase::Dialling => None,
             Phase::Ending { old, .. } | Phase::Draining { old, .. } => Some(old),
         }
     }
@@ -68,7 +82,7 @@ impl Move {
     /// Returns when the move is carried on without the old parent.
     fn until(&self) -> Option<Time> {
         match self.phase {
-            Phase::Dialling => None,
+            Phase::Asking { .. } | Phase::Dialling => None,
             Phase::Ending { until, .. } | Phase::Draining { until, .. } => Some(until),
         }
     }
@@ -79,6 +93,31 @@ impl Peering {
     pub(super) fn is_moving_to(&self, link: LinkId) -> bool {
         let moving = self.moving.as_ref().filter(|moving| moving.new_link == link);
         moving.is_some_and(|moving| !matches!(moving.phase, Phase::Draining { .. }))
+    }
+
+    /// Returns whether a link leads to an earlier parent that is asked for OFFER.
+    pub(super) fn is_asking(&self, link: LinkId) -> bool {
+        self.asked_parent(link).is_some()
+    }
+
+    /// Returns the index of the earlier parent that is asked for OFFER over a link.
+    pub(super) fn asked_parent(&self, link: LinkId) -> Option<usize> {
+        let moving = self.moving.as_ref().filter(|moving| moving.new_link == link)?;
+        moving.reason.parent().filter(|_| matches!(moving.phase, Phase::Asking { .. }))
+    }
+
+    /// Records that the earlier parent is connected, and is asked.
+    pub(super) fn on_asked(&mut self, link: LinkId) {
+        if let Some(moving) = self.moving.as_mut().filter(|moving| moving.new_link == link) {
+            moving.phase = Phase::Asking { is_sent: true };
+        }
+    }
+
+    /// Records that the earlier parent that was asked is sent this server's registration.
+    pub(super) fn begin_dialling(&mut self, link: LinkId) {
+        if let Some(moving) = self.moving.as_mut().filter(|moving| moving.new_link == link) {
+            moving.phase = Phase::Dialling;
+        }
     }
 
     /// Returns whether a link leads to the parent which this server leaves, and which has been sent END.
@@ -109,7 +148,10 @@ impl Peering {
         }
         let new_link = dial(cx.out);
         cx.add_link(new_link, true);
-        let (began_at, phase) = (cx.now, Phase::Dialling);
+        let (began_at, phase) = match reason {
+            Reason::ParentStops => (cx.now, Phase::Dialling),
+            Reason::EarlierParent(_) => (cx.now, Phase::Asking { is_sent: false }),
+        };
         self.moving = Some(Move { new_link, reason, began_at, phase });
     }
 
@@ -146,6 +188,9 @@ impl Peering {
         } else {
             match reason {
                 Reason::ParentStops => cx.out.close(old, CloseReason::Moved(id)),
+                Reason::EarlierParent(_) => {
+                    return cx.out.close(link, CloseReason::StaysAttached);
+                }
             }
         }
         let offer = Box::new(offer);
@@ -218,6 +263,8 @@ impl Peering {
         };
         if answers.is_acknowledged && answers.is_traced {
             let (link, old, offer) = (*new_link, *old, offer.clone());
+            let parent = self.moving.as_ref().and_then(|moving| moving.reason.parent());
+            self.uplink.set_parent(parent);
             self.set_phase(Phase::Draining { old, until: cx.now + MOVE_TIMEOUT }, cx);
             self.commit(link, &offer, true, cx);
         }
@@ -248,9 +295,17 @@ impl Peering {
     pub(super) fn continue_move<O: Outbox>(
         &mut self,
         link: LinkId,
+        reason: &CloseReason,
         cx: &mut RelayCx<'_, O>,
     ) -> bool {
         let Some(moving) = &self.moving else { return false };
+        if let (Phase::Asking { is_sent: true }, CloseReason::RegisterDeadline) =
+            (&moving.phase, reason)
+            && moving.new_link == link
+            && let Some(parent) = moving.reason.parent()
+        {
+            self.uplink.set_id(parent, HostId::NONE); // a plain server, which does not answer
+        }
         let is_uplink = self.uplink.has_link(link);
         if moving.new_link != link && moving.old_link() != Some(link) && !is_uplink {
             return false;
@@ -259,7 +314,7 @@ impl Peering {
             return false;
         };
         match phase {
-            Phase::Dialling if new_link == link => {
+            Phase::Asking { .. } | Phase::Dialling if new_link == link => {
                 if let (Reason::ParentStops, Some(old)) = (reason, self.uplink.registered_link()) {
                     cx.out.close(old, CloseReason::MoveFailed);
                 }
@@ -269,12 +324,16 @@ impl Peering {
                 cx.out.close(old, CloseReason::MoveFailed);
                 false
             }
+            Phase::Asking { .. } => {
+                cx.out.close(new_link, CloseReason::MoveFailed);
+                false
+            }
             Phase::Dialling => {
-                self.uplink.on_dial(new_link);
+                self.uplink.on_dial(new_link, reason.parent());
                 true
             }
             Phase::Ending { offer, .. } => {
-                self.uplink.on_dial(new_link);
+                self.uplink.on_dial(new_link, reason.parent());
                 self.commit(new_link, &offer, false, cx);
                 true
             }

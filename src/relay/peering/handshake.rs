@@ -104,7 +104,7 @@ pub(super) fn register_with_parent<O: Outbox>(
     send::send_extension(topology, link, &Frame::Hello(hello), out);
 }
 
-fn own_hello(topology: &Topology, Own { listen_port, token, is_moving }: Own) -> Hello {
+pub(super) fn own_hello(topology: &Topology, Own { listen_port, token, is_moving }: Own) -> Hello {
     let own = topology.routes().own();
     Hello {
         version: VERSION,
@@ -230,7 +230,7 @@ impl Peering {
                 }
                 self.handshakes.insert(link, handshake);
             }
-            (None, _) => {}
+            (None, frame) => self.handle_question(link, source, frame, cx),
         }
     }
 
@@ -312,7 +312,7 @@ impl Peering {
         send::send_extension(cx.topology, link, &commit, cx.out);
         self.apply_changes(vec![change], None, id, cx);
         let neighbour = neighbour_fact(introduction, hello, hello.epoch);
-        self.uplink.on_registered(cx.now, link);
+        self.on_parent_registered(link, id, cx);
         let is_resumed = self.resume(link, hello, cx) || knows_hosts;
         let registration = introduction.registration();
         self.attach(link, &registration, (committed, is_resumed), neighbour, cx);

@@ -130,7 +130,7 @@ impl Peering {
         let id = registration.source;
         let is_uplink = self.is_uplink(link);
         if is_uplink {
-            self.uplink.on_registered(cx.now, link);
+            self.on_parent_registered(link, id, cx);
         }
         let deadline = cx.topology.register_server(link, id, false);
         on_registered(link, HostKind::Server, deadline, cx);

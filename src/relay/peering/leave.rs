@@ -90,7 +90,7 @@ impl Peering {
                 self.begin_split(host, subtree.into_hosts(), cx);
             }
         }
-        if !self.continue_move(link, cx) && self.uplink.has_link(link) {
+        if !self.continue_move(link, reason, cx) && self.uplink.has_link(link) {
             match reason {
                 CloseReason::Silent { .. } | CloseReason::TimedOut => {
                     self.uplink.on_silent(cx.now, &mut self.rng);

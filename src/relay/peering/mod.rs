@@ -16,6 +16,7 @@ mod moving;
 mod plain;
 mod probing;
 mod replay;
+mod returning;
 mod send_facts;
 mod split;
 mod splits;
@@ -129,8 +130,9 @@ impl Peering {
         if let Some(parent) = self.uplink.due_parent(cx.now) {
             let link = cx.out.dial(parent);
             cx.add_link(link, true);
-            self.uplink.on_dial(link);
+            self.uplink.on_dial(link, Some(parent));
         }
+        self.ask_earlier_parent(cx);
     }
 
     /// Sends this server's registration over a link to a parent that has been dialled.
@@ -145,6 +147,10 @@ impl Peering {
             token: self.rng.random(),
             is_moving: self.is_moving_to(link),
         };
+        if self.is_asking(link) {
+            self.on_asked(link);
+            return returning::send_question(topology, link, own, out);
+        }
         handshake::register_with_parent(topology, link, own, self.replay.last_uplink(), out);
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
+use crate::id::HostId;
 use crate::limits::{
     RENUMBER_INTERVAL, SILENT_PARENT_DELAY, UPLINK_REFUSED_RETRY_DELAY, UPLINK_YIELD_DELAY,
 };
@@ -30,14 +31,30 @@ pub(super) struct Uplink {
     /// The parents are the targets.
     redial: Redial,
     state: State,
+    /// Index of the parent that is dialled or attached; `None` for one that the list does not have.
+    parent: Option<usize>,
+    fallback: Fallback,
     /// Time at which this server last took another id, because a parent refused the previous one.
     renumbered_at: Option<Time>,
+}
+
+/// What is needed to go back to an earlier parent.
+#[derive(Clone, Debug)]
+struct Fallback {
+    /// The id of each parent, as it was last known.
+    ids: Vec<Option<HostId>>,
+    /// When an earlier parent is asked.
+    return_at: Option<Time>,
+    /// Index of the parent to ask next.
+    next: usize,
 }
 
 impl Uplink {
     /// Creates an uplink whose first dial is due at once.
     pub(super) fn new(parent_count: usize) -> Self {
-        Self { redial: Redial::new(parent_count), state: State::Down, renumbered_at: None }
+        let fallback = Fallback { ids: vec![None; parent_count], return_at: None, next: 0 };
+        let redial = Redial::new(parent_count);
+        Self { redial, state: State::Down, parent: None, fallback, renumbered_at: None }
     }
 
     /// Returns the index of the parent to dial, if a dial is due.
@@ -47,7 +64,38 @@ impl Uplink {
 
     /// Returns the time of the next dial.
     pub(super) fn deadline(&self) -> Option<Time> {
-        self.redial.deadline()
+        [self.redial.deadline(), self.fallback.return_at].into_iter().flatten().min()
+    }
+
+    /// Returns the index of the earlier parent to ask whether this server can go back to it, if one
+    /// is due. `may_ask` is called with the last known id of a parent. The next one is due after
+    /// `interval`.
+    pub(super) fn due_return(
+        &mut self,
+        now: Time,
+        interval: Duration,
+        may_ask: impl Fn(Option<HostId>) -> bool,
+        rng: &mut StdRng,
+    ) -> Option<usize> {
+        self.fallback.return_at.filter(|&at| at <= now)?;
+        self.schedule_return(now, interval, rng);
+        let earlier_count = self.parent.unwrap_or(self.fallback.ids.len());
+        let order = (0..earlier_count).map(|i| (self.fallback.next + i) % earlier_count);
+        let parent = order.into_iter().find(|&it| may_ask(self.fallback.ids[it]))?;
+        self.fallback.next = parent + 1;
+        Some(parent)
+    }
+
+    /// Schedules the question to an earlier parent, if there is one.
+    pub(super) fn schedule_return(&mut self, now: Time, interval: Duration, rng: &mut StdRng) {
+        let has_earlier = self.parent.unwrap_or(self.fallback.ids.len()) > 0;
+        let jitter = rng.random_range(Duration::ZERO..=interval / 10);
+        self.fallback.return_at = has_earlier.then(|| now + (interval + jitter));
+    }
+
+    /// Records the id of a parent.
+    pub(super) fn set_id(&mut self, parent: usize, id: HostId) {
+        self.fallback.ids[parent] = Some(id);
     }
 
     /// Returns whether a link leads to the parent, or dials it.
@@ -71,34 +119,56 @@ impl Uplink {
         }
     }
 
-    /// Records that a parent is being dialled.
-    pub(super) fn on_dial(&mut self, link: LinkId) {
+    /// Records that a parent is being dialled, by its index in the list.
+    pub(super) fn on_dial(&mut self, link: LinkId, parent: Option<usize>) {
         self.state = State::Dialling { link };
         self.redial.started();
+        self.set_parent(parent);
     }
 
-    /// Records that the parent answered.
-    pub(super) fn on_registered(&mut self, now: Time, link: LinkId) {
+    /// Records which parent the link leads to.
+    pub(super) fn set_parent(&mut self, parent: Option<usize>) {
+        self.parent = parent;
+        (self.fallback.return_at, self.fallback.next) = (None, 0);
+        if let Some(parent) = parent {
+            self.redial.set_current(parent);
+        }
+    }
+
+    /// Records that the parent with an id answered.
+    pub(super) fn on_registered(&mut self, now: Time, link: LinkId, id: HostId) {
         self.state = State::Registered { link };
         self.redial.succeeded(now);
+        if let Some(parent) = self.parent {
+            self.set_id(parent, id);
+        }
+    }
+
+    /// Forgets the parent: it may have another id when it is back.
+    fn go_down(&mut self) {
+        self.state = State::Down;
+        self.fallback.return_at = None;
+        if let Some(parent) = self.parent.take() {
+            self.fallback.ids[parent] = None;
+        }
     }
 
     /// Handles the end of the link.
     pub(super) fn on_closed(&mut self, now: Time, rng: &mut StdRng) {
-        self.state = State::Down;
+        self.go_down();
         self.redial.failed(now, rng);
     }
 
     /// Handles the end of a link on which the parent gave no sign: the next parent is dialled first,
     /// since this one would most likely not answer either.
     pub(super) fn on_silent(&mut self, now: Time, rng: &mut StdRng) {
-        self.state = State::Down;
+        self.go_down();
         self.redial.refused(now, SILENT_PARENT_DELAY, rng);
     }
 
     /// Stops dialling for good.
     pub(super) fn stop(&mut self) {
-        self.state = State::Down;
+        self.go_down();
         self.redial.stop();
     }
 
@@ -117,7 +187,7 @@ impl Uplink {
     /// Leaves the parent out for `delay`, with jitter so that servers do not dial in step.
     fn leave_out(&mut self, now: Time, delay: Duration, rng: &mut StdRng) {
         let jitter = rng.random_range(Duration::ZERO..=delay / 10);
-        self.state = State::Down;
+        self.go_down();
         self.redial.refused(now, delay + jitter, rng);
     }
 
@@ -145,7 +215,7 @@ mod tests {
         let now = Time::from_start(Duration::from_secs(100));
         for (parent_count, at_once, later) in [(2, Some(1), Some(1)), (1, None, Some(0))] {
             let mut uplink = Uplink::new(parent_count);
-            uplink.on_registered(Time::default(), LinkId { index: 1, generation: 1 });
+            uplink.on_registered(Time::default(), LinkId { index: 1, generation: 1 }, HostId(2));
             uplink.on_silent(now, &mut rng);
             assert_eq!(uplink.due_parent(now), at_once);
             assert_eq!(uplink.due_parent(now + SILENT_PARENT_DELAY), later);

@@ -17,6 +17,9 @@ use crate::sim::{PlainSpec, ServerSpec};
 /// The id in the registration that a program does not finish.
 const IDLER_ID: u32 = 8000;
 
+/// Interval in which servers ask earlier parents: several times while a network heals.
+const RETURN_INTERVAL: Duration = Duration::from_secs(5);
+
 impl Player<'_> {
     pub(super) fn apply(&mut self, event: Event) -> Result<(), Violation> {
         match event {
@@ -102,6 +105,7 @@ impl Player<'_> {
         let mut spec = ServerSpec::new(id, None);
         spec.id_is_chosen = plan.is_id_configured;
         spec.parents = plan.parents.iter().map(|&at| label(at)).collect();
+        spec.limits.return_interval = RETURN_INTERVAL;
         match self.scenario.batching % 3 {
             0 => {}
             1 => spec.limits.announce_batch_users_min = 0,

@@ -1,0 +1,211 @@
+//! A server that is attached to a fallback goes back to an earlier parent of its list.
+//!
+//! It does so only if nobody notices: the earlier parent must be reached over the present one, so
+//! that the part of the network stays the same, and both must answer END. From time to time it asks
+//! an earlier parent by a HELLO without a registration, which a plain server ignores. Each such move
+//! leads to an earlier parent of one list, so servers that prefer each other come to rest.
+
+use super::Peering;
+use super::handover::Reason;
+use super::handshake::{Handshake, Own, own_hello};
+use crate::id::HostId;
+use crate::link::{CloseReason, LinkId};
+use crate::relay::cx::RelayCx;
+use crate::relay::extension::codec::ENDS_LINKS;
+use crate::relay::extension::{Frame, Hello};
+use crate::relay::outbox::Outbox;
+use crate::relay::send;
+use crate::relay::topology::Topology;
+
+/// Asks a server for OFFER without registering: whatever it is, it does not take this one for a
+/// child.
+pub(super) fn send_question(topology: &Topology, link: LinkId, own: Own, out: &mut impl Outbox) {
+    send::send_extension(topology, link, &Frame::Hello(own_hello(topology, own)), out);
+}
+
+impl Peering {
+    /// Handles a frame on a link without a registration: a question whether a server could move here,
+    /// or the answer to one.
+    pub(super) fn handle_question<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        source: HostId,
+        frame: &Frame<'_>,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        match frame {
+            Frame::Hello(hello) if !self.is_uplink(link) && hello.is_moving => {
+                self.answer_question(link, hello, cx);
+            }
+            Frame::Offer(hello) if self.is_asking(link) => self.on_answer(link, source, hello, cx),
+            _ => {}
+        }
+    }
+
+    /// Sends OFFER to a server that asks whether it could move here.
+    fn answer_question<O: Outbox>(&self, link: LinkId, hello: &Hello, cx: &mut RelayCx<'_, O>) {
+        if hello.nonce.0 == cx.topology.routes().own().nonce {
+            return;
+        }
+        if self.moving.is_some() {
+            return cx.out.close(link, CloseReason::Moving);
+        }
+        let own = Own { listen_port: self.listen_port, token: hello.token, is_moving: false };
+        let offer = Frame::Offer(own_hello(cx.topology, own));
+        send::send_extension(cx.topology, link, &offer, cx.out);
+    }
+
+    /// Returns whether a server is about to move to this one.
+    fn is_moved_to(&self) -> bool {
+        let is_moving = |handshake: &Handshake| matches!(handshake, Handshake::Offered { hello, .. } if hello.is_moving);
+        self.handshakes.values().any(is_moving)
+    }
+
+    /// Records that a parent with this id has answered the registration.
+    pub(super) fn on_parent_registered<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        id: HostId,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        self.uplink.on_registered(cx.now, link, id);
+        self.uplink.schedule_return(cx.now, cx.limits.return_interval, &mut self.rng);
+    }
+
+    /// Asks an earlier parent whether this server can go back to it, if that is due.
+    pub(super) fn ask_earlier_parent<O: Outbox>(&mut self, cx: &mut RelayCx<'_, O>) {
+        let Some(uplink) = self.uplink.registered_link() else { return };
+        let can_move = self.moving.is_none()
+            && !self.is_moved_to()
+            && self.extended.get(&uplink).is_some_and(|extended| extended.ends_links);
+        let topology = &*cx.topology;
+        // Of a parent that was met, it is known whether it could be moved to.
+        let may_ask =
+            |id: Option<HostId>| can_move && id.is_none_or(|id| is_behind(uplink, id, topology));
+        let interval = cx.limits.return_interval;
+        if let Some(parent) = self.uplink.due_return(cx.now, interval, may_ask, &mut self.rng) {
+            self.begin_move(Reason::EarlierParent(parent), cx, |out| out.dial(parent));
+        }
+    }
+
+    /// Handles the OFFER of an earlier parent that was asked: registers with it, if this server can
+    /// go back to it.
+    fn on_answer<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        id: HostId,
+        hello: &Hello,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        let Some(parent) = self.asked_parent(link) else { return };
+        self.uplink.set_id(parent, id);
+        let uplink = self.uplink.registered_link();
+        let is_behind = uplink.is_some_and(|uplink| is_behind(uplink, id, cx.topology));
+        let fact = cx.topology.routes().fact(id);
+        let is_known = fact.is_some_and(|fact| fact.nonce == hello.nonce.0);
+        if !is_behind || !is_known || hello.capabilities & ENDS_LINKS == 0 {
+            log::debug!("link {link}: this server cannot go back to server {id}");
+            return cx.out.close(link, CloseReason::StaysAttached);
+        }
+        self.begin_dialling(link);
+        self.register_with_parent(cx.topology, link, cx.out);
+    }
+}
+
+/// Returns whether a server is reached over the parent, and is not the parent.
+fn is_behind(uplink: LinkId, id: HostId, topology: &Topology) -> bool {
+    topology.routes().route(id) == Some(uplink) && topology.link(uplink).host_id() != Some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::{Limits, RETURN_INTERVAL};
+    use crate::relay::extension::codec::VERSION;
+    use crate::relay::extension::{Epoch, Nonce};
+    use crate::relay::message::HostKind::Server;
+    use crate::relay::recorder::{Bench, link_id, registration};
+
+    fn hello(id: u32) -> Hello {
+        Hello {
+            version: VERSION,
+            is_moving: false,
+            capabilities: ENDS_LINKS,
+            epoch: Epoch { boot: 2, attach: 3 },
+            nonce: Nonce(id.into()),
+            port: 0,
+            token: 7,
+            replay_token: 0,
+            handled_bytes: 0,
+            known: Epoch::default(),
+        }
+    }
+
+    /// A server with two parents that is attached to the second, server 2, over link 102; server 3
+    /// is behind it.
+    fn bench() -> Bench {
+        let mut bench = Bench::with(2, Limits::default());
+        bench.relay.advance(bench.now, &mut bench.out);
+        bench.close(101);
+        bench.relay.advance(bench.now, &mut bench.out);
+        bench.relay.dialled(link_id(102), &mut bench.out);
+        let parent = registration(Server, 2, 2);
+        bench.relay.receive(bench.now, link_id(102), &parent, &mut bench.out);
+        bench.receive_extension(102, 2, &Frame::Offer(hello(2)));
+        bench.learn_server(102, 2, 3, 2);
+        bench.out.take();
+        bench
+    }
+
+    /// Waits until an earlier parent is dialled, and lets it answer. Returns what was sent.
+    fn ask(bench: &mut Bench, id: u32) -> Vec<String> {
+        for _ in 0..2 {
+            bench.now = bench.now + RETURN_INTERVAL;
+            bench.out.received.insert(link_id(102), bench.now);
+            bench.relay.advance(bench.now, &mut bench.out);
+        }
+        bench.out.take();
+        if bench.relay.topology.find_link(link_id(103)).is_none() {
+            return vec!["nobody is asked".to_owned()];
+        }
+        bench.relay.dialled(link_id(103), &mut bench.out);
+        assert_eq!(bench.out.take(), ["103: HELLO from 1"], "no registration");
+        bench.receive_extension(103, id, &Frame::Offer(hello(id)));
+        bench.out.take()
+    }
+
+    #[test]
+    fn server_goes_back_to_an_earlier_parent_in_its_part_of_the_network() {
+        let mut bench = bench();
+        let registered = ["103: registration of server 1  by 0", "103: HELLO from 1"];
+        assert_eq!(ask(&mut bench, 3), registered);
+        bench.relay.receive(bench.now, link_id(103), &registration(Server, 3, 3), &mut bench.out);
+        bench.receive_extension(103, 3, &Frame::Offer(hello(3)));
+        assert_eq!(bench.out.take(), ["102: TRACE from 1", "102: END from 1"]);
+    }
+
+    #[test]
+    fn server_stays_if_the_earlier_parent_is_elsewhere_and_does_not_ask_again() {
+        let mut bench = bench();
+        let closed = ["103: close: this server stays with its parent"];
+        assert_eq!(ask(&mut bench, 4), closed);
+        bench.close(103);
+        assert_eq!(ask(&mut bench, 4), ["nobody is asked"]);
+    }
+
+    #[test]
+    fn parent_that_is_attached_is_no_earlier_one() {
+        let mut bench = bench();
+        assert_eq!(ask(&mut bench, 2), ["103: close: this server stays with its parent"]);
+    }
+
+    #[test]
+    fn question_without_a_registration_is_answered_with_an_offer() {
+        let mut bench = bench();
+        bench.relay.accepted(bench.now, link_id(5), &mut bench.out);
+        bench.receive_extension(5, 9, &Frame::Hello(Hello { is_moving: true, ..hello(9) }));
+        assert_eq!(bench.out.take(), ["5: OFFER from 1"]);
+        bench.receive_extension(5, 9, &Frame::Hello(hello(9)));
+        assert_eq!(bench.out.take(), [] as [&str; 0], "it does not ask");
+    }
+}
