@@ -8,6 +8,7 @@ mod machine;
 mod redial;
 mod seeded_rng;
 mod send_queue;
+mod slab;
 mod table;
 mod time;
 
@@ -18,6 +19,7 @@ pub use self::machine::{Action, DirectWrite, Keepalive, ListenerId, Machine, Ori
 pub use self::redial::Redial;
 pub use self::seeded_rng::SeededRng;
 pub use self::send_queue::{Buffer, SendQueue, Unacknowledged};
+pub(crate) use self::slab::Slab;
 pub use self::table::{BufferPool, LinkTable, QueuedLink};
 pub use self::time::Time;
 

@@ -11,11 +11,8 @@
 
 use std::collections::VecDeque;
 
-use slab::Slab;
-
 use crate::limits::{BUFFER_POOL_BYTES_MAX, BUFFER_POOL_TRIM_RETURNS, QUEUE_HIGH_WATER_BYTES};
-use crate::link::LinkId;
-use crate::link::{Buffer, SendQueue};
+use crate::link::{Buffer, LinkId, SendQueue, Slab};
 
 /// A link that a [`LinkTable`] can hold.
 pub trait QueuedLink {

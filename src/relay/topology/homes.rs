@@ -1,14 +1,12 @@
 //! Hosts and their homes: which list a host is in, and the stamps and digests of each home.
 
-use slab::Slab;
-
 use super::link_state::{LinkState, Role};
 use super::servers::{HostSet, Servers};
 use super::splits::LostSubtree;
 use super::{FirstLink, Home, Host, List, ServerKey, Slot, Topology};
 use crate::chunked_vec::ChunkedVec;
 use crate::id::HostId;
-use crate::link::LinkId;
+use crate::link::{LinkId, Slab};
 use crate::relay::message::Registration;
 
 impl Topology {

@@ -21,8 +21,6 @@ mod servers;
 mod splits;
 mod table;
 
-use slab::Slab;
-
 pub use self::host::{FirstLink, Home, Host, ServerKey, SplitId};
 pub(super) use self::host::{Slot, host_size_bytes};
 pub use self::link_state::Refusals;
@@ -37,7 +35,7 @@ use super::extension::{Epoch, Nonce};
 use super::routes::Routes;
 use crate::chunked_vec::ChunkedVec;
 use crate::id::HostId;
-use crate::link::LinkId;
+use crate::link::{LinkId, Slab};
 use crate::relay::message::{HostKind, Registration};
 
 /// The identity of this server.

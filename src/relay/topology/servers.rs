@@ -1,11 +1,10 @@
 //! [`Servers`]: the other servers that extended links lead to. Each is the home of its users, and of
 //! the hosts behind its plain neighbours.
 
-use slab::Slab;
-
 use super::host::{FirstLink, Home, ServerKey};
 use super::table::{HostTable, List};
 use crate::id::HostId;
+use crate::link::Slab;
 use crate::relay::extension::Digest;
 
 /// The number and the digest of a set of hosts.
