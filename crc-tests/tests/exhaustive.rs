@@ -1,30 +1,37 @@
-//! A small network, explored exhaustively.
+//! Small networks, explored exhaustively.
 
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use crc_tests::sim::exhaustive::{Network, Options, Report, run};
+use crc_tests::sim::exhaustive::{Network, Options, run};
 
-fn explore(faults: u8, states_max: usize) -> Report {
+/// Visits every state of a network and checks that no predicate is broken in any.
+fn exhaust(network: &str, faults: u8) {
     let options = Options {
-        network: Network::find("pair").expect("a network"),
+        network: Network::find(network).expect("a network"),
         faults,
+        faults_in_flight: faults,
         delay_max: Duration::ZERO,
-        states_max,
+        states_max: usize::MAX,
         time_max: Duration::from_secs(120),
     };
     let report = run(&options, &AtomicBool::new(false), |_, _, _| {});
     println!("{report}");
     assert!(report.violation().is_none(), "{report}");
-    report
+    assert!(report.is_exhausted() && report.states() > 100, "{report}");
 }
 
 #[test]
-fn two_servers_and_a_user_hold_all_predicates_in_every_history_without_faults() {
-    assert!(explore(0, usize::MAX).is_exhausted());
+fn two_servers_hold_all_predicates_in_every_history_with_a_fault() {
+    exhaust("pair-boot", 1);
 }
 
 #[test]
-fn two_servers_and_a_user_hold_all_predicates_in_short_histories_with_a_fault() {
-    assert!(explore(1, 5_000).states() >= 5_000);
+fn two_servers_with_a_contested_id_hold_all_predicates_in_every_history() {
+    exhaust("pair-claim", 0);
+}
+
+#[test]
+fn three_servers_with_a_contested_id_hold_all_predicates_in_every_history() {
+    exhaust("line-claim", 0);
 }

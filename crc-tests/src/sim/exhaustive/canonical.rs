@@ -5,208 +5,264 @@
 //! and have one fingerprint again. The output of every type in a [`Node`](crc::node::Node) is
 //! derived and has all its fields, and these are the abstractions:
 //!
-//! - Times are given as their distance from now. The relay compares times only with other times and
-//!   with now, and none that is past by more than [`PAST_MAX`] with anything longer.
+//! - Times are given as their distance from now. A time that is past by more than a field's longest
+//!   span is as good as any other such time, see [`PAST_MAX`] and [`Rule::Past`].
 //! - Generations of links are replaced by their rank among those in the state. The relay compares
 //!   them with one another only.
 //! - Entries of tables are sorted. A seed replays to the byte although each process hashes
 //!   differently, so the order of hash tables decides nothing.
-//! - Fields in [`IGNORED_FIELDS`] are left out: counters for the operator, memory kept for reuse,
-//!   an index derived from the hosts, and what every event sets before it is read.
+//! - Fields that [`rule`] ignores are left out: counters for the operator, memory kept for reuse,
+//!   and what every event sets before it is read.
 //!   The time since which a link is extended is among them, since input has arrived at that time or
-//!   later. The age of the last round trip is not redundant: it decides when one more PING is sent
-//!   over a link that is not silent, and of states that differ in it alone, one is explored.
+//!   later. The last round trip is not redundant, and neither is the PING whose answer measures it:
+//!   its age decides when one more PING is sent over a link that is not silent, and of states that
+//!   differ in it alone, one is explored.
+//! - Counts of handled bytes, and the bytes kept until they are handled, are left out if
+//!   [`Counts::Irrelevant`].
 //! - Random generators have no debug output. A clone of a node starts again from the seed of its
 //!   generators, and each event is handled by a clone.
 
-use std::collections::BTreeSet;
-use std::fmt::{Debug, Write as _};
-use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::fmt::Debug;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::time::Duration;
 
 use crc::link::Time;
+use crc::relay::extension::Frame;
+use crc::relay::message::Message;
+use crc::wires::crc::codec;
 
-use super::debug_tree::DebugTree;
+use super::debug_writer::DebugWriter;
+use crate::frames;
 
 /// Times that are past by more are alike: the longest span that the relay compares a past time with
 /// is [`PING_TIMEOUT`](crc::limits::PING_TIMEOUT), 15 s.
 const PAST_MAX: Duration = Duration::from_secs(16);
 
-/// Fields that decide nothing, with the type that has them.
-const IGNORED_FIELDS: [(&str, &str); 17] = [
-    ("Expiry", "started_at"),
-    ("Link", "traffic"),
-    ("Link", "opened_at"),
-    ("Links", "now"),
-    ("LinkTable", "buffer_pool"),
-    ("LinkTable", "generation"),
-    ("Slab", "cap"),
-    ("HostTable", "index"),
-    ("ExtendedLink", "since"),
-    ("Liveness", "round_trip"),
-    ("Topology", "false_sources"),
-    ("Topology", "unknown_ids"),
-    ("Router", "status_updates"),
-    ("Router", "unroutable"),
-    ("Splits", "dropped"),
-    ("PlainServer", "status_log"),
-    ("PlainServer", "extension_log"),
-];
+/// Whether counts of handled bytes decide anything.
+///
+/// They decide which messages of a lost link are sent again. In a network in which nobody sends a
+/// message to a user, there are none: everything kept of a link is dropped when the link is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Counts {
+    Relevant,
+    Irrelevant,
+}
 
-/// 128 bits that are the same for two servers only if they behave alike.
-pub(super) type Fingerprint = [u64; 2];
+/// How a field is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rule {
+    Ignored,
+    /// Times in it that are past by more are alike.
+    Past(Duration),
+    /// Numbers that are higher are alike.
+    Capped(u64),
+    /// The number of a join or of an event, of which only the order counts.
+    Ranked,
+    /// A pair whose first value counts only while the list in it has entries.
+    List,
+    /// The hosts, whose places in memory decide nothing.
+    Hosts,
+}
 
-/// Returns the fingerprint of a value.
-pub(super) fn fingerprint(value: &impl Hash) -> Fingerprint {
-    [0_u8, 1].map(|half| {
-        let mut hasher = DefaultHasher::new();
-        half.hash(&mut hasher);
-        value.hash(&mut hasher);
-        hasher.finish()
-    })
+/// 128 bits that are the same for two values only if they are alike.
+pub(super) type Fingerprint = u128;
+
+/// Returns the rule for a field of a type, if it has one.
+pub(super) fn rule(counts: Counts, name: &str, field: &str) -> Option<Rule> {
+    let secs = |secs| Some(Rule::Past(Duration::from_secs(secs)));
+    let ignored = Some(Rule::Ignored);
+    match (name, field) {
+        ("Expiry", "started_at")
+        | ("Node" | "Relay" | "Links", "limits")
+        | ("Link", "traffic" | "opened_at")
+        | ("Links", "now")
+        | ("LinkTable", "buffer_pool" | "generation")
+        | ("HostTable", "index" | "free")
+        | ("Topology", "event_count")
+        | ("ExtendedLink", "since")
+        | ("Liveness", "round_trip" | "unanswered")
+        | ("Topology", "false_sources" | "unknown_ids")
+        | ("Router", "status_updates" | "unroutable")
+        | ("PlainServer", "status_log" | "extension_log") => ignored,
+        ("Buffer", "bytes" | "sent_bytes" | "released_bytes")
+        | ("Handled", "bytes")
+        | ("LostLink" | "Hello", "handled_bytes")
+            if counts == Counts::Irrelevant =>
+        {
+            ignored
+        }
+        ("Redial", "lost_at") => secs(5),
+        ("Splits", "gone" | "dropped") | (_, "lost_at") => ignored, // for the log
+        ("Redial", "refused_until")
+        | ("LostLink", "until")
+        | ("Peering", "grace_until")
+        | ("Pace", "ends_at") => secs(0),
+        ("Redial", "failed_rounds") => Some(Rule::Capped(4)),
+        ("ExtendedLink", "expected_hosts") => Some(Rule::List),
+        ("HostTable", "slots") => Some(Rule::Hosts),
+        ("Host", "join_seq") | ("HostTable", "next_join_seq") | ("Sync", "all_from")
+            if counts == Counts::Irrelevant =>
+        {
+            Some(Rule::Ranked)
+        }
+        (_, "joined_event" | "lost_event") => Some(Rule::Ranked),
+        ("Redial", "up_since") | ("Uplink", "renumbered_at") => secs(10),
+        _ => None,
+    }
 }
 
 /// Returns the canonical text of a state at `now`.
-pub(super) fn canonical_text(state: &impl Debug, now: Time) -> String {
-    let text = format!("{state:#?}");
-    let tree = DebugTree::new(&text);
-    let mut generations = BTreeSet::new();
-    collect_generations(&tree, &mut generations);
-    let generations = generations.into_iter().collect();
-    let mut out = String::with_capacity(text.len());
-    Writer { now: now.since_start(), generations }.write(&tree, &mut out);
-    out
+pub(super) fn canonical_text(state: &impl Debug, now: Time, counts: Counts) -> Vec<u8> {
+    let text = format!("{state:?}");
+    DebugWriter::new(&text, now.since_start(), PAST_MAX, counts).write()
 }
 
-fn is_ignored(name: &str, field: &str) -> bool {
-    IGNORED_FIELDS.contains(&(name, field))
+/// Returns a write between servers without the counts of handled bytes, if these decide nothing.
+pub(super) fn without_counts(bytes: &[u8], counts: Counts) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(bytes.len());
+    if counts == Counts::Relevant {
+        return None;
+    }
+    for frame in frames::split_frames(bytes) {
+        match frame_without_counts(&frame) {
+            Some(changed) => out.extend(changed),
+            None => out.extend(frame),
+        }
+    }
+    Some(out)
 }
 
-fn collect_generations(tree: &DebugTree<'_>, found: &mut BTreeSet<u32>) {
-    match tree {
-        DebugTree::Atom(_) => {}
-        DebugTree::Sequence(_, values) => {
-            values.iter().for_each(|value| collect_generations(value, found));
-        }
-        DebugTree::Table(entries) => {
-            entries.iter().flatten().for_each(|value| collect_generations(value, found));
-        }
-        DebugTree::Struct("LinkId", fields) => found.extend(generation(fields)),
-        DebugTree::Struct(name, fields) => {
-            let fields = fields.iter().filter(|(field, _)| !is_ignored(name, field));
-            fields.for_each(|(_, value)| collect_generations(value, found));
-        }
+fn frame_without_counts(frame: &[u8]) -> Option<Vec<u8>> {
+    /// Releases whatever is kept.
+    const ALL: u64 = u64::MAX;
+    let Message::Status { source, destination, code, text } = codec::parse_frame(frame) else {
+        return None;
+    };
+    if destination != crc::id::HostId::EXTENSION {
+        return None;
+    }
+    let mut parsed = Frame::parse(code, text)?.ok()?;
+    match &mut parsed {
+        Frame::Ping(ping) | Frame::Pong(ping) => ping.handled_bytes = ALL,
+        Frame::Ack { handled_bytes } => *handled_bytes = ALL,
+        Frame::Hello(hello) | Frame::Offer(hello) => hello.handled_bytes = 0,
+        _ => return None,
+    }
+    Some(frames::extension(source.0, &parsed))
+}
+
+/// Returns the fingerprint of a value.
+pub(super) fn fingerprint(value: &(impl Hash + ?Sized)) -> Fingerprint {
+    let mut hasher = WideHasher::default();
+    value.hash(&mut hasher);
+    hasher.finish_wide()
+}
+
+/// A hasher of 128 bits: two lanes of multiplications by different odd numbers.
+struct WideHasher([u64; 2]);
+
+impl Default for WideHasher {
+    fn default() -> Self {
+        Self([0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344])
     }
 }
 
-fn generation(link: &[(&str, DebugTree<'_>)]) -> Option<u32> {
-    link.iter().find_map(|field| match field {
-        ("generation", DebugTree::Atom(number)) => number.parse().ok(),
-        _ => None,
-    })
-}
-
-struct Writer {
-    now: Duration,
-    generations: Vec<u32>,
-}
-
-impl Writer {
-    fn write(&self, tree: &DebugTree<'_>, out: &mut String) {
-        match tree {
-            DebugTree::Atom(text) => out.push_str(text),
-            DebugTree::Sequence("Time", values) => self.write_time(values, out),
-            DebugTree::Sequence(name, values) => {
-                out.push_str(name);
-                out.push('(');
-                for value in values {
-                    self.write(value, out);
-                    out.push(',');
-                }
-                out.push(')');
-            }
-            DebugTree::Struct("LinkId", fields) => {
-                let rank = generation(fields).map(|it| self.generations.binary_search(&it));
-                let _ = write!(out, "Link({rank:?}");
-                fields.iter().filter(|(field, _)| *field == "index").for_each(|(_, index)| {
-                    self.write(index, out);
-                });
-                out.push(')');
-            }
-            DebugTree::Struct(name, fields) => {
-                out.push_str(name);
-                out.push('{');
-                for (field, value) in fields.iter().filter(|(field, _)| !is_ignored(name, field)) {
-                    out.push_str(field);
-                    out.push(':');
-                    self.write(value, out);
-                    out.push(',');
-                }
-                out.push('}');
-            }
-            DebugTree::Table(entries) => self.write_table(entries, out),
-        }
-    }
-
-    fn write_table(&self, entries: &[Vec<DebugTree<'_>>], out: &mut String) {
-        let text_of = |entry: &Vec<DebugTree<'_>>| {
-            let mut text = String::new();
-            for value in entry {
-                self.write(value, &mut text);
-                text.push('=');
-            }
-            text
+impl WideHasher {
+    fn mix(&mut self, word: u64) {
+        let fold = |lane: u64, factor: u64| {
+            let product = u128::from(lane ^ word) * u128::from(factor);
+            (product as u64) ^ ((product >> 64) as u64) ^ lane.rotate_left(29)
         };
-        let mut texts: Vec<String> = entries.iter().map(text_of).collect();
-        texts.sort_unstable();
-        out.push('<');
-        texts.iter().for_each(|text| out.push_str(text));
-        out.push('>');
+        self.0[0] = fold(self.0[0], 0x9e37_79b9_7f4a_7c15);
+        self.0[1] = fold(self.0[1], 0xd6e8_feb8_6659_fd93);
     }
 
-    /// Writes the distance of a time from now.
-    fn write_time(&self, values: &[DebugTree<'_>], out: &mut String) {
-        let [DebugTree::Atom(text)] = values else { panic!("a time has one value") };
-        let at = parse_duration(text);
-        let is_written = match at.checked_sub(self.now) {
-            Some(until) => write!(out, "+{}", until.as_nanos()),
-            None => write!(out, "-{}", (self.now - at).min(PAST_MAX).as_nanos()),
-        };
-        let _ = is_written;
+    fn finish_wide(mut self) -> u128 {
+        self.mix(0x1234_5678_9abc_def1);
+        self.mix(0xfedc_ba98_7654_3211);
+        u128::from(self.0[0]) << 64 | u128::from(self.0[1])
     }
 }
 
-/// Returns the duration that its debug output has.
-fn parse_duration(text: &str) -> Duration {
-    let units = [("ns", 1_u64), ("µs", 1_000), ("ms", 1_000_000), ("s", 1_000_000_000)];
-    let found = units.iter().find_map(|&(unit, nanos)| Some((text.strip_suffix(unit)?, nanos)));
-    let (number, unit_nanos) = found.unwrap_or_else(|| panic!("no duration: {text}"));
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let digits = |text: &str| text.parse::<u64>().unwrap_or(0);
-    let scale = 10_u64.pow(u32::try_from(fraction.len()).expect("at most nine digits"));
-    let fraction_nanos = unit_nanos / scale * digits(fraction);
-    Duration::from_nanos(digits(whole) * unit_nanos + fraction_nanos)
+impl Hasher for WideHasher {
+    fn finish(&self) -> u64 {
+        self.0[0]
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        words.iter().for_each(|word| self.mix(u64::from_le_bytes(*word)));
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        self.mix(u64::from_le_bytes(last));
+        self.mix(bytes.len() as u64);
+    }
+
+    fn write_u8(&mut self, number: u8) {
+        self.mix(number.into());
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.mix(number.into());
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.mix(number);
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.mix(number as u64);
+    }
+}
+
+/// Tables by fingerprints need no other hash.
+#[derive(Default)]
+pub(super) struct FingerprintHasher(u64);
+
+/// Builds the hashers of tables by fingerprints.
+pub(super) type ByFingerprint = BuildHasherDefault<FingerprintHasher>;
+
+impl Hasher for FingerprintHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("a fingerprint is one number");
+    }
+
+    fn write_u128(&mut self, number: u128) {
+        self.0 = number as u64;
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crc::relay::extension::Ping;
 
-    #[test]
-    fn durations_are_read_as_they_are_written() {
-        for nanos in [0, 1, 999, 1_500, 2_000_001, 137_123_456, 1_000_000_001, 90_000_000_000] {
-            let duration = Duration::from_nanos(nanos);
-            assert_eq!(parse_duration(&format!("{duration:?}")), duration);
-        }
-    }
+    use super::*;
 
     #[test]
     fn text_depends_on_distances_alone() {
         let at = |secs| Time::from_start(Duration::from_secs(secs));
-        let text = |seen, due, now| canonical_text(&(at(seen), Some(at(due))), at(now));
+        let text = |seen, due, now| {
+            canonical_text(&(at(seen), Some(at(due))), at(now), Counts::Irrelevant)
+        };
         assert_eq!(text(100, 120, 110), text(200, 220, 210));
         assert_ne!(text(100, 120, 110), text(100, 121, 110));
         assert_ne!(text(100, 120, 110), text(101, 120, 110));
         assert_eq!(text(100, 320, 300), text(200, 320, 300), "long past");
+    }
+
+    #[test]
+    fn writes_that_differ_in_handled_bytes_are_one() {
+        let ping = |handled_bytes| {
+            let ping = Ping { token: 1, handled_bytes, digest: None };
+            [frames::user(1, "a", ""), frames::extension(2, &Frame::Ping(ping))].concat()
+        };
+        let without = |handled_bytes| without_counts(&ping(handled_bytes), Counts::Irrelevant);
+        assert_eq!(without(5), without(7));
+        assert_eq!(without(5).map(|bytes| bytes.len()), Some(ping(5).len()));
+        assert_eq!(without_counts(&ping(5), Counts::Relevant), None);
     }
 }

@@ -24,6 +24,10 @@ pub struct ExhaustiveArguments {
     /// Number of faults in a history, at most
     #[arg(long, value_name = "N", requires = "exhaustive", default_value_t = 2)]
     pub faults: u8,
+    /// Number of faults that may happen while something is in flight, the last ones [default: 1 of
+    /// one, none of several]
+    #[arg(long, value_name = "N", requires = "exhaustive")]
+    pub faults_in_flight: Option<u8>,
     /// Milliseconds for which anything may be in flight; timers run meanwhile
     #[arg(long, value_name = "MS", requires = "exhaustive", default_value_t = 0)]
     pub delay_max: u64,
@@ -47,7 +51,8 @@ pub(in crate::sim) fn run_command(
     arguments: &ExhaustiveArguments,
     interrupted: &AtomicBool,
 ) -> ExitCode {
-    let ExhaustiveArguments { faults, delay_max, states_max, time_max, .. } = *arguments;
+    let ExhaustiveArguments { faults, faults_in_flight, delay_max, states_max, time_max, .. } =
+        *arguments;
     let all = Network::all();
     let networks = if arguments.network.is_empty() { &all } else { &arguments.network };
     let mut is_passed = true;
@@ -55,6 +60,7 @@ pub(in crate::sim) fn run_command(
         let options = Options {
             network: network.clone(),
             faults,
+            faults_in_flight: faults_in_flight.unwrap_or(u8::from(faults == 1)),
             delay_max: Duration::from_millis(delay_max),
             states_max,
             time_max: Duration::from_secs(time_max),

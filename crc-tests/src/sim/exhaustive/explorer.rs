@@ -1,17 +1,16 @@
-//! [`Explorer`]: which steps a network can take, and what they lead to.
+//! [`Explorer`]: what the steps of a network lead to.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::canonical::{Fingerprint, fingerprint};
 use super::network::{Network, UserStep};
 use super::process::{BytesId, Conn, Input, Output, Processes, Program};
+
 use super::state::{Dial, End, Ending, Fault, InFlight, Pipe, Server, Standing, State, Step, User};
+use super::steps::IDLE_WAITS_MAX;
 use super::users;
 use crate::frames;
-
-/// Number of timers in a healed network after which time passes only once a user or a fault does
-/// something. Two of them are ten seconds or more, after which a link counts as stable.
-const IDLE_WAITS_MAX: u8 = 2;
 
 /// A predicate that does not hold, and how.
 pub(super) type Broken = String;
@@ -20,17 +19,26 @@ pub(super) type Broken = String;
 pub(super) struct Explorer {
     pub(super) network: Network,
     pub(super) processes: Processes,
+    /// Number of faults in a history, at most.
+    pub(super) faults: u8,
+    /// Number of them that may happen while something is in flight, the last ones.
+    pub(super) faults_in_flight: u8,
     /// Time for which anything may be in flight.
-    delay_max: Duration,
+    pub(super) delay_max: Duration,
 }
 
 impl Explorer {
-    pub(super) fn new(network: Network, delay_max: Duration) -> Self {
-        Self { network, processes: Processes::default(), delay_max }
+    pub(super) fn new(
+        network: Network,
+        (faults, faults_in_flight): (u8, u8),
+        delay_max: Duration,
+    ) -> Self {
+        let processes = Processes::new(network.counts());
+        Self { network, processes, faults, faults_in_flight, delay_max }
     }
 
     /// Returns the network before its first step.
-    pub(super) fn start(&mut self, faults: u8) -> Result<State, Broken> {
+    pub(super) fn start(&mut self) -> Result<State, Broken> {
         let users = self.network.users.len();
         let chats = self.network.first_chat(users);
         let user = User {
@@ -46,7 +54,7 @@ impl Explorer {
             users: vec![user; users],
             lag: Duration::ZERO,
             idle_waits: 0,
-            faults_left: faults,
+            faults_left: self.faults,
             has_faulted: false,
             visits: vec![BTreeSet::new(); chats],
             delivered: BTreeSet::new(),
@@ -55,7 +63,39 @@ impl Explorer {
             self.start_server(&mut state, server)?;
         }
         state.normalize();
+        if self.network.is_joined {
+            state = self.settle(state)?;
+        }
+        if self.faults > 1 {
+            state = self.take_user_steps(state)?;
+        }
         Ok(state)
+    }
+
+    /// Lets a network alone until it has healed and nothing is to be done.
+    fn settle(&mut self, mut state: State) -> Result<State, Broken> {
+        while self.is_busy(&state) || self.check_healed(&state).is_err() {
+            let step = *self.own_steps(&state).first().ok_or("the servers do not join")?;
+            state = self.apply(&state, step)?;
+        }
+        Ok(state)
+    }
+
+    /// Lets each user take the next step of its script at the same moment, and so on until all have
+    /// taken all.
+    fn take_user_steps(&mut self, mut state: State) -> Result<State, Broken> {
+        loop {
+            let steps = self.steps(&state);
+            let of_users: Vec<Step> =
+                steps.into_iter().filter(|step| matches!(step, Step::User { .. })).collect();
+            if of_users.is_empty() {
+                return Ok(state);
+            }
+            for step in of_users {
+                state = self.apply(&state, step)?;
+            }
+            state = self.settle(state)?;
+        }
     }
 
     fn start_server(&mut self, state: &mut State, server: usize) -> Result<(), Broken> {
@@ -69,85 +109,12 @@ impl Explorer {
         self.apply_outputs(state, server, &outputs).map(drop)
     }
 
-    /// Returns the steps that a network takes by itself: deliveries, timers, time.
-    pub(super) fn own_steps(&self, state: &State) -> Vec<Step> {
-        let mut steps = Vec::new();
-        for (pipe, it) in state.pipes.iter().enumerate() {
-            let ends = (0..2).filter(|&end| it.is_arriving(end));
-            steps.extend(ends.map(|end| Step::Deliver { pipe: pipe as u16, end: end as u8 }));
-        }
-        let dials = state.dials.iter().enumerate();
-        let dials = dials.filter(|(_, dial)| !self.is_joining(state, dial.target));
-        steps.extend(dials.map(|(dial, _)| Step::Dial { dial: dial as u16 }));
-        let due_in = |process| self.processes.get(process).due_in;
-        let mut is_due = false;
-        for (server, it) in state.servers.iter().enumerate() {
-            if it.process.and_then(due_in).is_some_and(|span| span.is_zero()) {
-                steps.push(Step::Timers { server: server as u8 });
-                is_due = true;
-            }
-        }
-        let span = self.next_wait(state).filter(|_| !is_due);
-        let is_in_time =
-            |span: Duration| !state.is_in_flight() || state.lag + span <= self.delay_max;
-        if span.is_some_and(is_in_time) {
-            steps.push(Step::Wait);
-        }
-        steps
-    }
-
-    /// Returns whether a plain server has a parent that has not introduced itself yet. Such a
-    /// server never announces to the parent what it learns meanwhile, so it accepts nobody in the
-    /// model.
-    fn is_joining(&self, state: &State, server: usize) -> bool {
-        let Some(process) = state.servers[server].process else { return false };
-        let Program::Plain(plain) = &self.processes.get(process).program else { return false };
-        plain.is_joining() || state.dials.iter().any(|dial| dial.server == server)
-    }
-
-    /// Returns all steps that a network can take.
-    pub(super) fn steps(&self, state: &State) -> Vec<Step> {
-        let mut steps = self.own_steps(state);
-        if state.idle_waits >= IDLE_WAITS_MAX {
-            steps.retain(|&step| step != Step::Wait);
-        }
-        for (user, it) in state.users.iter().enumerate() {
-            let spec = &self.network.users[user];
-            let is_able = match it.standing {
-                Standing::Absent => {
-                    state.servers[spec.home].process.is_some() && !self.is_joining(state, spec.home)
-                }
-                Standing::Online(_) => it.next_step < spec.script.len(),
-                Standing::Registering(_) | Standing::Left => false,
-            };
-            if is_able {
-                steps.push(Step::User { user: user as u8 });
-            }
-        }
-        for (server, it) in state.servers.iter().enumerate() {
-            if it.process.is_none() {
-                steps.push(Step::Restart { server: server as u8 });
-            } else if state.faults_left > 0 {
-                steps.push(Step::Fault(Fault::Kill { server: server as u8 }));
-            }
-        }
-        if state.faults_left > 0 {
-            let pipes = state.pipes.iter().enumerate();
-            for (pipe, _) in
-                pipes.filter(|(_, it)| !it.is_silent && it.ends.iter().all(|e| e.is_open))
-            {
-                let pipe = pipe as u16;
-                steps.push(Step::Fault(Fault::Reset { pipe }));
-                steps.push(Step::Fault(Fault::Silence { pipe }));
-            }
-        }
-        steps
-    }
-
-    /// Returns the time until the next timer of any server.
-    pub(super) fn next_wait(&self, state: &State) -> Option<Duration> {
-        let running = state.servers.iter().filter_map(|server| server.process);
-        running.filter_map(|process| self.processes.get(process).due_in).min()
+    /// Returns a fingerprint of a state at rest that is the same in every search.
+    pub(super) fn rest_key(&self, state: &State) -> Fingerprint {
+        let key = |server: &Server| server.process.map(|process| self.processes.get(process).key);
+        let servers: Vec<_> = state.servers.iter().map(key).collect();
+        let State { pipes, users, faults_left, idle_waits, .. } = state;
+        fingerprint(&(servers, pipes, users, faults_left, idle_waits))
     }
 
     /// Returns what a step leads to.
@@ -160,6 +127,7 @@ impl Explorer {
             Step::Deliver { pipe, end } => self.deliver(&mut next, pipe.into(), end.into())?,
             Step::Dial { dial } => self.complete_dial(&mut next, dial.into())?,
             Step::Timers { server } => self.handle(&mut next, server.into(), Input::Timers)?,
+            Step::Notice { pipe } => next.pipes[usize::from(pipe)].reset(),
             Step::Wait => self.wait(&mut next)?,
             Step::User { user } => self.take_user_step(&mut next, user.into())?,
             Step::Restart { server } => {
@@ -202,7 +170,7 @@ impl Explorer {
         if state.has_faulted {
             return Ok(());
         }
-        for chat in users::chats_in(self.processes.bytes(bytes)) {
+        for chat in users::chats_in(&self.processes.bytes(bytes)) {
             let visits = state.visits.get_mut(chat).ok_or("a chat that nobody has sent")?;
             if !visits.insert(server) {
                 return Err(format!(
@@ -248,7 +216,7 @@ impl Explorer {
         let chat = self.network.first_chat(user) + at;
         state.users[user].next_step += 1;
         let (bytes, is_quit) = match spec.script[at] {
-            UserStep::Join => (frames::user(id, "user", ""), false),
+            UserStep::Join => (frames::user_that_reads_cut_frames(id, "user", ""), false),
             UserStep::Chat { to } => (frames::chat(id, to, &users::chat_text(chat)), false),
             UserStep::Quit => (frames::quit(id, "bye"), true),
         };
@@ -309,7 +277,7 @@ impl Explorer {
             }
         }
         if let Some(process) = state.servers[server].process
-            && let Program::Plain(plain) = &self.processes.get(process).program
+            && let Program::Plain(plain) = &*self.processes.program(process)
             && let Some(reason) = plain.has_ended()
         {
             return Err(format!("plain-safe: {} ends: {reason}", Network::label(server)));
@@ -328,14 +296,15 @@ impl Explorer {
         if let Some((pipe, end)) = state.find_pipe(server, conn) {
             let pipe = &mut state.pipes[pipe];
             let other = 1 - end;
-            if pipe.ends[other].is_open && !pipe.is_silent {
+            let is_reset = pipe.in_flight[other].ending == Some(Ending::Reset);
+            if pipe.ends[other].is_open && !pipe.is_silent && !is_reset {
                 pipe.in_flight[other].writes.push_back(bytes);
             }
             return Ok(());
         }
         match self.user_on(state, server, conn) {
             Some(user) => {
-                let bytes = std::rc::Rc::clone(self.processes.bytes(bytes));
+                let bytes = self.processes.bytes(bytes);
                 users::receive(&self.network, state, user, &bytes)
             }
             None => Ok(()),
@@ -369,8 +338,7 @@ fn apply_fault(state: &mut State, fault: Fault, network: &Network) {
     state.visits.iter_mut().for_each(BTreeSet::clear);
     match fault {
         Fault::Reset { pipe } => {
-            let reset = InFlight { ending: Some(Ending::Reset), ..InFlight::default() };
-            state.pipes[usize::from(pipe)].in_flight = [reset.clone(), reset];
+            state.pipes[usize::from(pipe)].reset();
         }
         Fault::Silence { pipe } => {
             let pipe = &mut state.pipes[usize::from(pipe)];

@@ -1,6 +1,8 @@
 //! The predicates of a network that has healed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
+use std::rc::Rc;
 
 use crc::id::HostId;
 use crc::node::Node;
@@ -15,6 +17,20 @@ use super::state::{Standing, State};
 /// The smallest server of the part of the network to which each running server belongs.
 type Parts = BTreeMap<usize, usize>;
 
+/// A node among the programs.
+struct NodeRef(Rc<Program>);
+
+impl Deref for NodeRef {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        match &*self.0 {
+            Program::Node(node) => node,
+            Program::Plain(_) => unreachable!("a node"),
+        }
+    }
+}
+
 impl Explorer {
     /// Checks a network some time after its last fault, in which nothing is in flight.
     pub(super) fn check_healed(&self, state: &State) -> Result<(), Broken> {
@@ -28,11 +44,9 @@ impl Explorer {
         self.check_views(state, &parts)
     }
 
-    fn node(&self, state: &State, server: usize) -> Option<&Node> {
-        match &self.processes.get(state.servers[server].process?).program {
-            Program::Node(node) => Some(node),
-            Program::Plain(_) => None,
-        }
+    fn node(&self, state: &State, server: usize) -> Option<NodeRef> {
+        let program = self.processes.program(state.servers[server].process?);
+        matches!(*program, Program::Node(_)).then_some(NodeRef(program))
     }
 
     /// Returns the parts of the network, each of which must be a tree.
@@ -104,8 +118,8 @@ impl Explorer {
         in_part.map(|(_, spec)| (spec.id, spec.home)).collect()
     }
 
-    /// Checks that a server knows exactly the hosts of its part of the network. A plain server that
-    /// keeps the ids of lost servers is not asked for servers.
+    /// Checks that a server knows exactly the hosts of its part of the network, beside servers that
+    /// were lost behind a plain one.
     fn check_table(&self, state: &State, parts: &Parts, server: usize) -> Result<(), Broken> {
         let Some(node) = self.node(state, server) else { return Ok(()) };
         let relay = node.relay();
@@ -115,10 +129,13 @@ impl Explorer {
         let mut expected: BTreeSet<(u32, bool)> =
             others.map(|(&at, _)| (Network::id_of(at), true)).collect();
         expected.extend(self.users_in_part(state, parts, server).keys().map(|&id| (id, false)));
-        if known == expected {
+        let (missing, mut extra) = (&expected - &known, &known - &expected);
+        if self.has_plain(parts, server) {
+            extra.retain(|&(_, is_server)| !is_server);
+        }
+        if missing.is_empty() && extra.is_empty() {
             return Ok(());
         }
-        let (missing, extra) = (&expected - &known, &known - &expected);
         let ids =
             |set: BTreeSet<(u32, bool)>| set.into_iter().map(|(id, _)| id).collect::<Vec<_>>();
         let label = Network::label(server);
@@ -127,6 +144,13 @@ impl Explorer {
             ids(missing),
             ids(extra)
         ))
+    }
+
+    /// Returns whether a plain server is in the same part of the network. Plain CRC has no message
+    /// by which it could inform others of servers that were lost behind it.
+    fn has_plain(&self, parts: &Parts, server: usize) -> bool {
+        let in_part = parts.iter().filter(|&(_, part)| *part == parts[&server]);
+        in_part.map(|(&at, _)| &self.network.servers[at]).any(|it| it.habits.is_some())
     }
 
     /// Checks that the first links lead from a server to the home of each user, as far as plain

@@ -10,11 +10,10 @@ impl Explorer {
     /// Returns the lines of a history that breaks a predicate.
     pub(super) fn describe(
         &mut self,
-        faults: u8,
         (steps, healing, broken): &(Vec<Step>, Vec<Step>, Broken),
     ) -> Vec<String> {
         let mut lines = Vec::new();
-        let Ok(mut state) = self.start(faults) else { return vec![broken.clone()] };
+        let Ok(mut state) = self.start() else { return vec![broken.clone()] };
         for (at, &step) in steps.iter().chain(healing).enumerate() {
             if at == steps.len() {
                 lines.push("nothing fails from here on, and no user does anything".to_owned());
@@ -41,6 +40,7 @@ impl Explorer {
                 format!("{} connects to {}", Network::label(server), Network::label(target))
             }
             Step::Timers { server } => format!("{}: timers", label(server)),
+            Step::Notice { pipe } => format!("the silence of {} is noticed", pipe_text(pipe)),
             Step::Wait => {
                 let span = self.next_wait(state).unwrap_or_default();
                 format!("{:.3} s pass", span.as_secs_f64())
@@ -68,7 +68,7 @@ impl Explorer {
         let in_flight = &pipe.in_flight[end];
         let what = match (in_flight.writes.front(), in_flight.ending) {
             (Some(&bytes), _) => {
-                let frames = split_frames(self.processes.bytes(bytes));
+                let frames = split_frames(&self.processes.bytes(bytes));
                 let frames: Vec<String> =
                     frames.iter().map(|it| shortened(&describe_frame(it))).collect();
                 frames.join(" | ")

@@ -11,27 +11,39 @@
 //! - A write between servers arrives whole and in order. Cuts of the stream are tested elsewhere.
 //! - What users send arrives at once, and they handle at once what they are sent: a user talks to
 //!   one server, so every order of its server's events is still among those explored.
+//! - A link to a plain server that is silent is noticed by the systems of both ends, at any time.
 //! - Time passes only until the next timer of any server, and only while nothing has been in flight
 //!   for longer than [`Options::delay_max`]. In a healed network, two timers run before something
 //!   else must happen: what follows differs in the phases of PINGs alone.
 //! - Random choices of a server depend on its seed alone.
-//! - A reset drops what is in flight. A silent link drops everything and informs nobody; the ends
-//!   notice it by themselves. A killed server starts again at any later time, or never, without
-//!   memory.
+//! - A reset drops what is in flight, and what is sent before it is noticed. A silent link drops
+//!   everything and informs nobody; the ends notice it by themselves. A killed server starts again
+//!   without memory, at any later time at which nothing is in flight, or never.
 //!
-//! In each state in which nothing is in flight, the network must heal by itself: it is let alone
-//! for twice the detection time and 5 s, and the predicates of a healed network are checked then.
+//! These are bounds of the model, not abstractions. Two more hold for histories with several faults:
+//!
+//! - Only the last [`Options::faults_in_flight`] faults happen at any moment; others while nothing
+//!   is in flight and no timer is due.
+//! - Users take their steps before the history begins, at the same moment.
+//!
+//! Steps that commute are taken in one order, see [`reduction`].
+//!
+//! In each state in which nothing is in flight and no timer is due, the network must heal by itself:
+//! it is let alone, and within [`Network::heal_time`] the predicates of a healed network must hold
+//! for good.
 
 mod canonical;
 mod command;
-mod debug_tree;
+mod debug_writer;
 mod explorer;
 mod healed;
 mod history;
 mod network;
 mod process;
+mod reduction;
 mod search;
 mod state;
+mod steps;
 mod users;
 
 use std::fmt;
@@ -51,6 +63,8 @@ pub struct Options {
     pub network: Network,
     /// Maximum number of faults in a history.
     pub faults: u8,
+    /// Number of them that may happen while something is in flight, the last ones.
+    pub faults_in_flight: u8,
     /// Time for which anything may be in flight.
     pub delay_max: Duration,
     /// Number of states after which the search ends.
@@ -96,7 +110,7 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, faults, server_states, server_events, elapsed, .. } = self;
-        let Found { states, steps, depth, healed, .. } = self.found;
+        let Found { states, steps, depth, healed, heal_time, .. } = self.found;
         let extent = match (&self.history, self.found.is_exhausted) {
             (Some(_), _) => "a predicate does not hold",
             (None, true) => "all states visited",
@@ -105,8 +119,9 @@ impl fmt::Display for Report {
         write!(
             f,
             "{name}, at most {faults} faults: {extent}; {states} states, {steps} steps, depth \
-             {depth}, {healed} states heal; {server_states} states and {server_events} events of \
+             {depth}, {healed} states heal in at most {:.1} s; {server_states} states and {server_events} events of \
              servers; {:.1} s",
+            heal_time.as_secs_f64(),
             elapsed.as_secs_f64()
         )?;
         for line in self.history.iter().flatten() {
@@ -124,13 +139,20 @@ pub fn run(
     on_depth: impl FnMut(usize, usize, usize),
 ) -> Report {
     let started_at = Instant::now();
-    let Options { network, faults, delay_max, states_max, time_max } = options.clone();
+    let Options { network, faults, faults_in_flight, delay_max, states_max, time_max } =
+        options.clone();
     let name = network.name;
-    let mut explorer = Explorer::new(network, delay_max);
-    let bounds = Bounds { states_max, time_max };
-    let found = Search::new(&mut explorer).run(faults, bounds, interrupted, on_depth);
+    let mut explorer = Explorer::new(network, (faults, faults_in_flight), delay_max);
+    let bounds = Bounds { states_max, time_max, depth_max: usize::MAX, is_reduced: true };
+    let mut found = Search::new(&mut explorer, bounds).run(interrupted, on_depth);
+    if let Some((steps, ..)) = &found.violation {
+        // The shortest history may be one that is equivalent to an explored one.
+        let bounds = Bounds { depth_max: steps.len(), is_reduced: false, ..bounds };
+        let all = Search::new(&mut explorer, bounds).run(interrupted, |_, _, _| {});
+        found.violation = all.violation.or(found.violation);
+    }
     let (server_states, server_events) = explorer.processes.len();
-    let history = found.violation.as_ref().map(|violation| explorer.describe(faults, violation));
+    let history = found.violation.as_ref().map(|violation| explorer.describe(violation));
     let elapsed = started_at.elapsed();
     Report { name, faults, found, server_states, server_events, elapsed, history }
 }

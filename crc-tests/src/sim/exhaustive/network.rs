@@ -1,10 +1,13 @@
 //! [`Network`]: the small networks that are explored.
 
+use std::time::Duration;
+
 use crc::id::HostId;
 use crc::limits::Limits;
 use crc::node::Node;
 use crc::relay::Identity;
 
+use super::canonical::Counts;
 use super::process::Program;
 use crate::plain::{Habits, PlainServer};
 
@@ -13,6 +16,8 @@ use crate::plain::{Habits, PlainServer};
 pub struct Network {
     /// Its name on the command line.
     pub name: &'static str,
+    /// Whether the servers have joined before a history begins.
+    pub(super) is_joined: bool,
     pub(super) servers: Vec<ServerSpec>,
     pub(super) users: Vec<UserSpec>,
 }
@@ -71,14 +76,18 @@ impl Network {
         };
         let one_user = vec![UserSpec { id: FRODO, home: 0, script: vec![join, quit] }];
         let pair_claims = vec![claim(0), claim(1)];
-        let network = |name, servers, users| Self { name, servers, users };
+        let boot = |name, servers| Self { name, is_joined: false, servers, users: Vec::new() };
+        let network = |name, servers, users| Self { name, is_joined: true, servers, users };
         vec![
             network("pair", pair(), one_user),
             network("pair-claim", pair(), pair_claims),
-            network("line", line(), Vec::new()),
+            network("line", line(), two_users(0, 2)),
+            boot("pair-boot", pair()),
+            boot("line-boot", line()),
+            boot("ring-boot", ring()),
             network("line-claim", line(), two_claims()),
             network("line-chat", line(), chats()),
-            network("ring", ring(), Vec::new()),
+            network("ring", ring(), two_users(0, 2)),
             network("ring-claim", ring(), two_claims()),
             network("ring-chat", ring(), chats()),
             network("plain-middle", mixed(1), two_users(0, 2)),
@@ -91,6 +100,21 @@ impl Network {
     #[must_use]
     pub fn find(name: &str) -> Option<Self> {
         Self::all().into_iter().find(|network| network.name == name)
+    }
+
+    /// Returns the time within which it heals after the last fault: twice the detection time and
+    /// 5 s. A plain server may know a child for connected that has lost it, and refuses the id; the
+    /// child tries again after a minute, or up to a tenth more.
+    pub(super) fn heal_time(&self) -> Duration {
+        let is_mixed = self.servers.iter().any(|server| server.habits.is_some());
+        Duration::from_secs(if is_mixed { 35 + 66 } else { 35 })
+    }
+
+    /// Returns whether counts of handled bytes decide anything in it.
+    pub(super) fn counts(&self) -> Counts {
+        let mut steps = self.users.iter().flat_map(|user| &user.script);
+        let has_chats = steps.any(|step| matches!(step, UserStep::Chat { .. }));
+        if has_chats { Counts::Relevant } else { Counts::Irrelevant }
     }
 
     /// Returns the program of a server.

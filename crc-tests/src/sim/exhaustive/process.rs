@@ -1,5 +1,6 @@
 //! [`Processes`]: every state that a server reaches, once each, and what each event leads to.
 
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -8,12 +9,20 @@ use crc::link::{CloseReason, LinkId, Machine as _, Origin, Time};
 use crc::node::{Action, Node};
 use crc::wires::Wire;
 
-use super::canonical::{Fingerprint, canonical_text, fingerprint};
+use super::canonical::{
+    ByFingerprint, Counts, Fingerprint, canonical_text, fingerprint, without_counts,
+};
 use crate::plain::{ConnId, PlainServer};
 
 /// Number of calls of [`crc::link::Machine::advance`] after one event before a node counts as never
 /// done.
 const TURNS_MAX: u32 = 1000;
+
+/// Number of servers in memory from which on those are freed that are not used.
+const PROGRAMS_MAX: usize = 100_000;
+
+/// Number of calls of [`Processes::free_unused`] in which a server is used, or it is freed.
+const UNUSED_MAX: u32 = 2;
 
 /// Time at which every node starts. Times before count as long past.
 const START: Duration = Duration::from_secs(1000);
@@ -36,11 +45,25 @@ pub(super) enum Program {
 
 /// A server in one state.
 pub(super) struct Process {
-    pub(super) program: Program,
+    /// Shared with the states that differ in time alone. `None` while it is not in memory.
+    program: RefCell<Option<Rc<Program>>>,
     /// Its time.
     now: Time,
+    /// The same in every search.
+    pub(super) key: Fingerprint,
     /// Time until its next timer, if one is set.
     pub(super) due_in: Option<Duration>,
+    /// The state before it and the event in between, for a [`Program::Node`] that does not start.
+    origin: Option<(ProcessId, Input)>,
+    /// When it was used last, by [`Processes::clock`].
+    used_at: Cell<u32>,
+}
+
+/// Sequences of bytes, once each.
+#[derive(Default)]
+struct Bytes {
+    all: Vec<Rc<[u8]>>,
+    ids: HashMap<Rc<[u8]>, BytesId>,
 }
 
 /// An event of a server.
@@ -72,22 +95,34 @@ pub(super) enum Output {
 pub(super) type Transition = (ProcessId, Rc<[Output]>);
 
 /// All states of servers, by their numbers.
-#[derive(Default)]
 pub(super) struct Processes {
+    counts: Counts,
+    /// Number of calls of [`Processes::free_unused`].
+    clock: u32,
     states: Vec<Process>,
-    ids: HashMap<Fingerprint, ProcessId>,
-    bytes: Vec<Rc<[u8]>>,
-    bytes_ids: HashMap<Rc<[u8]>, BytesId>,
+    ids: HashMap<Fingerprint, ProcessId, ByFingerprint>,
+    bytes: RefCell<Bytes>,
     transitions: HashMap<(ProcessId, Input), Transition>,
 }
 
 impl Processes {
+    pub(super) fn new(counts: Counts) -> Self {
+        Self {
+            counts,
+            clock: 0,
+            states: Vec::new(),
+            ids: HashMap::default(),
+            bytes: RefCell::default(),
+            transitions: HashMap::new(),
+        }
+    }
+
     pub(super) fn get(&self, id: ProcessId) -> &Process {
         &self.states[id as usize]
     }
 
-    pub(super) fn bytes(&self, id: BytesId) -> &Rc<[u8]> {
-        &self.bytes[id as usize]
+    pub(super) fn bytes(&self, id: BytesId) -> Rc<[u8]> {
+        Rc::clone(&self.bytes.borrow().all[id as usize])
     }
 
     /// Returns the number of states, and of events handled.
@@ -95,22 +130,52 @@ impl Processes {
         (self.states.len(), self.transitions.len())
     }
 
-    pub(super) fn intern_bytes(&mut self, bytes: &[u8]) -> BytesId {
-        if let Some(&id) = self.bytes_ids.get(bytes) {
+    pub(super) fn intern_bytes(&self, bytes: &[u8]) -> BytesId {
+        let known = &mut *self.bytes.borrow_mut();
+        if let Some(&id) = known.ids.get(bytes) {
             return id;
         }
-        let (id, bytes) = (count(self.bytes.len()), Rc::from(bytes));
-        self.bytes.push(Rc::clone(&bytes));
-        self.bytes_ids.insert(bytes, id);
+        let (id, bytes) = (count(known.all.len()), Rc::from(bytes));
+        known.all.push(Rc::clone(&bytes));
+        known.ids.insert(bytes, id);
         id
+    }
+
+    /// Returns the program of a server in a state. If it is not in memory, it is built again from
+    /// the state before it.
+    pub(super) fn program(&self, id: ProcessId) -> Rc<Program> {
+        let process = self.get(id);
+        process.used_at.set(self.clock);
+        if let Some(program) = &*process.program.borrow() {
+            return Rc::clone(program);
+        }
+        let (before, input) = process.origin.expect("a state that is built again");
+        let mut run = Run { program: self.program(before), now: self.get(before).now };
+        run.handle(input, &mut Vec::new(), self);
+        *process.program.borrow_mut() = Some(Rc::clone(&run.program));
+        run.program
+    }
+
+    /// Frees the memory of servers whose state has not been used lately, if there are many.
+    pub(super) fn free_unused(&mut self) {
+        self.clock += 1;
+        let is_loaded = |process: &&Process| process.program.borrow().is_some();
+        if self.states.iter().filter(is_loaded).count() < PROGRAMS_MAX {
+            return;
+        }
+        for process in &self.states {
+            if process.origin.is_some() && process.used_at.get() + UNUSED_MAX < self.clock {
+                *process.program.borrow_mut() = None;
+            }
+        }
     }
 
     /// Adds a server that starts.
     pub(super) fn start(&mut self, program: Program) -> Transition {
-        let mut process = Process { program, now: Time::from_start(START), due_in: None };
+        let mut run = Run { program: Rc::new(program), now: Time::from_start(START) };
         let mut outputs = Vec::new();
-        process.run(&mut outputs, self);
-        (self.intern(process), outputs.into())
+        run.run(&mut outputs, self);
+        (self.intern(run, None), outputs.into())
     }
 
     /// Returns what an event of a server leads to.
@@ -118,38 +183,48 @@ impl Processes {
         if let Some(transition) = self.transitions.get(&(id, input)) {
             return transition.clone();
         }
-        let Process { program, now, .. } = self.get(id);
-        let mut process = Process { program: program.clone(), now: *now, due_in: None };
+        let mut run = Run { program: self.program(id), now: self.get(id).now };
         let mut outputs = Vec::new();
-        process.handle(input, &mut outputs, self);
-        let transition: Transition = (self.intern(process), outputs.into());
+        run.handle(input, &mut outputs, self);
+        let transition: Transition = (self.intern(run, Some((id, input))), outputs.into());
         self.transitions.insert((id, input), transition.clone());
         transition
     }
 
-    fn intern(&mut self, mut process: Process) -> ProcessId {
-        let text = match &process.program {
+    fn intern(&mut self, run: Run, origin: Option<(ProcessId, Input)>) -> ProcessId {
+        let Run { program, now } = run;
+        let (text, due_in) = match &*program {
             Program::Node(node) => {
                 node.relay().check();
-                process.due_in = node.next_deadline().map(|at| at.since(process.now));
-                canonical_text(node, process.now)
+                let due_in = node.next_deadline().map(|at| at.since(now));
+                (canonical_text(node, now, self.counts), due_in)
             }
-            Program::Plain(server) => canonical_text(server, process.now),
+            Program::Plain(server) => (canonical_text(server, now, self.counts), None),
         };
-        *self.ids.entry(fingerprint(&text)).or_insert_with(|| {
-            self.states.push(process);
+        let key = fingerprint(&text[..]);
+        *self.ids.entry(key).or_insert_with(|| {
+            let origin = origin.filter(|_| matches!(*program, Program::Node(_)));
+            let program = RefCell::new(Some(program));
+            let used_at = Cell::new(self.clock);
+            self.states.push(Process { program, now, key, due_in, origin, used_at });
             count(self.states.len() - 1)
         })
     }
 }
 
-impl Process {
-    fn handle(&mut self, input: Input, outputs: &mut Vec<Output>, all: &mut Processes) {
+/// A server that handles events.
+struct Run {
+    program: Rc<Program>,
+    now: Time,
+}
+
+impl Run {
+    fn handle(&mut self, input: Input, outputs: &mut Vec<Output>, all: &Processes) {
         if let Input::Wait(span) = input {
             self.now = self.now + span;
             return;
         }
-        match &mut self.program {
+        match Rc::make_mut(&mut self.program) {
             Program::Node(node) => handle_node(node, self.now, input, outputs, all),
             Program::Plain(server) => handle_plain(server, input, outputs, all),
         }
@@ -157,8 +232,8 @@ impl Process {
     }
 
     /// Lets the program do what follows at once.
-    fn run(&mut self, outputs: &mut Vec<Output>, all: &mut Processes) {
-        match &mut self.program {
+    fn run(&mut self, outputs: &mut Vec<Output>, all: &Processes) {
+        match Rc::make_mut(&mut self.program) {
             Program::Node(node) => run_node(node, self.now, outputs, all),
             Program::Plain(server) => {
                 for (conn, bytes) in server.take_output() {
@@ -185,13 +260,13 @@ fn handle_node(
             let link = node.open_link(now, Wire::CRC);
             outputs.push(Output::Opened(link.index));
             if let Some(bytes) = bytes {
-                node.receive(now, link, all.bytes(bytes));
+                node.receive(now, link, &all.bytes(bytes));
             }
         }
         Input::Received(conn, bytes) => {
             let link = link_of(node, conn);
             assert!(node.wants_read(link), "a small network never holds input back");
-            node.receive(now, link, all.bytes(bytes));
+            node.receive(now, link, &all.bytes(bytes));
         }
         Input::Dialled(conn) => node.dialled(now, link_of(node, conn), &Origin::default()),
         Input::DialFailed(conn) => close(node, now, link_of(node, conn), "connection refused"),
@@ -206,7 +281,7 @@ fn close(node: &mut Node, now: Time, link: LinkId, error: &str) {
 }
 
 /// Runs due timers, applies actions and takes what is to be sent, until nothing is left to do now.
-fn run_node(node: &mut Node, now: Time, outputs: &mut Vec<Output>, all: &mut Processes) {
+fn run_node(node: &mut Node, now: Time, outputs: &mut Vec<Output>, all: &Processes) {
     for _ in 0..TURNS_MAX {
         node.advance(now);
         loop {
@@ -226,13 +301,7 @@ fn run_node(node: &mut Node, now: Time, outputs: &mut Vec<Output>, all: &mut Pro
     panic!("a node is never done with an event");
 }
 
-fn apply(
-    node: &mut Node,
-    now: Time,
-    action: Action,
-    outputs: &mut Vec<Output>,
-    all: &mut Processes,
-) {
+fn apply(node: &mut Node, now: Time, action: Action, outputs: &mut Vec<Output>, all: &Processes) {
     match action {
         Action::Dial { target, link } => outputs.push(Output::Dial { conn: link.index, target }),
         Action::Close { link, reason } => {
@@ -247,13 +316,15 @@ fn apply(
     }
 }
 
-fn flush(node: &mut Node, link: LinkId, outputs: &mut Vec<Output>, all: &mut Processes) {
+fn flush(node: &mut Node, link: LinkId, outputs: &mut Vec<Output>, all: &Processes) {
     loop {
-        let bytes = all.intern_bytes(node.unsent(link));
-        let len = all.bytes(bytes).len();
+        let unsent = node.unsent(link);
+        let len = unsent.len();
         if len == 0 {
             return;
         }
+        let canonical = without_counts(unsent, all.counts);
+        let bytes = all.intern_bytes(canonical.as_deref().unwrap_or(unsent));
         outputs.push(Output::Write(link.index, bytes));
         node.sent(link, len);
     }
@@ -271,10 +342,10 @@ fn handle_plain(
             server.connected(conn);
             outputs.push(Output::Opened(conn.0));
             if let Some(bytes) = bytes {
-                server.received(conn, all.bytes(bytes));
+                server.received(conn, &all.bytes(bytes));
             }
         }
-        Input::Received(conn, bytes) => server.received(ConnId(conn), all.bytes(bytes)),
+        Input::Received(conn, bytes) => server.received(ConnId(conn), &all.bytes(bytes)),
         Input::Dialled(conn) => server.dial(ConnId(conn)),
         Input::PeerClosed(conn) | Input::Reset(conn) => server.closed(ConnId(conn)),
         Input::DialFailed(_) | Input::Timers | Input::Wait(_) => {}

@@ -1,18 +1,17 @@
 //! [`Search`]: all states that a network reaches, breadth first.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::canonical::{Fingerprint, fingerprint};
+use super::canonical::{ByFingerprint, Fingerprint, fingerprint};
 use super::explorer::{Broken, Explorer};
 use super::state::{State, Step};
 use crate::sim::scenario::panics;
 
-/// Time within which a network heals after the last fault: twice the detection time and 5 s.
-const HEAL_TIME: Duration = Duration::from_secs(35);
-
-/// Number of steps in which a network without faults reaches the end of [`HEAL_TIME`].
+/// Number of steps in which a network without faults reaches the end of [`Network::heal_time`].
+///
+/// [`Network::heal_time`]: super::network::Network::heal_time
 const HEAL_STEPS_MAX: u32 = 100_000;
 
 /// How far a search goes.
@@ -20,6 +19,10 @@ const HEAL_STEPS_MAX: u32 = 100_000;
 pub(super) struct Bounds {
     pub(super) states_max: usize,
     pub(super) time_max: Duration,
+    /// Steps of the longest history.
+    pub(super) depth_max: usize,
+    /// Whether steps are left out that change nothing, see [`super::reduction`].
+    pub(super) is_reduced: bool,
 }
 
 /// What a search has found.
@@ -30,6 +33,10 @@ pub(super) struct Found {
     /// Length of the longest of the shortest histories of all states.
     pub(super) depth: usize,
     pub(super) healed: usize,
+    /// The sum of the fingerprints of the states in which nothing is in flight and no timer is due.
+    pub(super) rest_states: Fingerprint,
+    /// The longest time in which a network healed.
+    pub(super) heal_time: Duration,
     pub(super) is_exhausted: bool,
     /// The shortest history that breaks a predicate: the steps, those that the network takes by
     /// itself until it should have healed, and the predicate.
@@ -45,23 +52,26 @@ struct Reached {
 /// A search in progress.
 pub(super) struct Search<'a> {
     explorer: &'a mut Explorer,
-    visited: HashSet<Fingerprint>,
+    bounds: Bounds,
+    /// The numbers of states, in the order in which they were reached.
+    visited: HashMap<Fingerprint, u32, ByFingerprint>,
     /// By the number of the state.
     reached: Vec<Reached>,
     frontier: VecDeque<(u32, State)>,
-    /// States from which the network is known to heal by itself.
-    healing: HashMap<Fingerprint, ()>,
+    /// States in which nothing is in flight, and how long the network takes to heal from there.
+    healing: HashMap<Fingerprint, Duration, ByFingerprint>,
     found: Found,
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(explorer: &'a mut Explorer) -> Self {
+    pub(super) fn new(explorer: &'a mut Explorer, bounds: Bounds) -> Self {
         Self {
             explorer,
-            visited: HashSet::new(),
+            bounds,
+            visited: HashMap::default(),
             reached: Vec::new(),
             frontier: VecDeque::new(),
-            healing: HashMap::new(),
+            healing: HashMap::default(),
             found: Found::default(),
         }
     }
@@ -70,13 +80,11 @@ impl<'a> Search<'a> {
     /// with the number of states for each depth.
     pub(super) fn run(
         mut self,
-        faults: u8,
-        bounds: Bounds,
         interrupted: &AtomicBool,
         mut on_depth: impl FnMut(usize, usize, usize),
     ) -> Found {
         let started_at = Instant::now();
-        let start = match self.explorer.start(faults) {
+        let start = match self.explorer.start() {
             Ok(start) => start,
             Err(broken) => {
                 self.found.violation = Some((Vec::new(), Vec::new(), broken));
@@ -84,18 +92,20 @@ impl<'a> Search<'a> {
             }
         };
         self.add(0, Step::Wait, start);
-        while !self.frontier.is_empty() {
+        while !self.frontier.is_empty() && self.found.depth <= self.bounds.depth_max {
             on_depth(self.found.depth, self.visited.len(), self.frontier.len());
+            self.explorer.processes.free_unused();
+            let layer_end = self.reached.len();
             for _ in 0..self.frontier.len() {
                 let (number, state) = self.frontier.pop_front().expect("a state");
-                if let Err((steps, broken)) = self.visit(number, &state) {
+                if let Err((steps, broken)) = self.visit(number, &state, layer_end) {
                     let (mut history, rest) = (self.history(number), steps);
                     history.extend(rest.first_step);
                     self.found.violation = Some((history, rest.healing, broken));
                     return self.finish();
                 }
-                let is_over = self.visited.len() >= bounds.states_max
-                    || started_at.elapsed() >= bounds.time_max
+                let is_over = self.visited.len() >= self.bounds.states_max
+                    || started_at.elapsed() >= self.bounds.time_max
                     || interrupted.load(Ordering::Relaxed);
                 if is_over {
                     return self.finish();
@@ -103,7 +113,7 @@ impl<'a> Search<'a> {
             }
             self.found.depth += usize::from(!self.frontier.is_empty());
         }
-        self.found.is_exhausted = true;
+        self.found.is_exhausted = self.frontier.is_empty();
         self.finish()
     }
 
@@ -113,27 +123,50 @@ impl<'a> Search<'a> {
         self.found
     }
 
-    fn add(&mut self, from: u32, step: Step, state: State) {
-        if self.visited.insert(fingerprint(&state)) {
-            let number = u32::try_from(self.reached.len()).expect("fewer states than 2^32");
+    /// Adds a state that a step leads to, and returns its number.
+    fn add(&mut self, from: u32, step: Step, state: State) -> usize {
+        let next = u32::try_from(self.reached.len()).expect("fewer states than 2^32");
+        let number = *self.visited.entry(fingerprint(&state)).or_insert(next);
+        if number == next {
             self.reached.push(Reached { from, step });
             self.frontier.push_back((number, state));
         }
+        number as usize
     }
 
-    /// Takes every step from a state.
-    fn visit(&mut self, number: u32, state: &State) -> Result<(), (Failed, Broken)> {
-        if !state.is_in_flight() {
+    /// Takes every step from a state, or those that suffice. States with numbers below `layer_end`
+    /// are reached in no more steps than this one.
+    fn visit(
+        &mut self,
+        number: u32,
+        state: &State,
+        layer_end: usize,
+    ) -> Result<(), (Failed, Broken)> {
+        if !self.explorer.is_busy(state) {
+            let key = self.explorer.rest_key(state);
+            self.found.rest_states = self.found.rest_states.wrapping_add(key);
             self.check_healing(state)?;
         }
-        for step in self.explorer.steps(state) {
+        let mut steps = self.explorer.steps(state);
+        let mut count = steps.len();
+        if self.bounds.is_reduced {
+            count = self.explorer.reduce(state, &mut steps);
+        }
+        let mut at = 0;
+        while at < count {
+            let step = steps[at];
             self.found.steps += 1;
             match apply(self.explorer, state, step) {
-                Ok(next) => self.add(number, step, next),
+                Ok(next) => {
+                    if self.add(number, step, next) < layer_end {
+                        count = steps.len();
+                    }
+                }
                 Err(broken) => {
                     return Err((Failed { first_step: Some(step), healing: Vec::new() }, broken));
                 }
             }
+            at += 1;
         }
         Ok(())
     }
@@ -141,39 +174,55 @@ impl<'a> Search<'a> {
     /// Checks that a network in which nothing is in flight heals by itself if nothing fails any
     /// more and no user does anything.
     fn check_healing(&mut self, state: &State) -> Result<(), (Failed, Broken)> {
-        let mut state = State { faults_left: 0, idle_waits: 0, ..state.clone() };
-        let (mut steps, mut elapsed, mut passed) = (Vec::new(), Duration::ZERO, Vec::new());
-        let fail = |steps, broken| Err((Failed { first_step: None, healing: steps }, broken));
-        for _ in 0..HEAL_STEPS_MAX {
-            if !state.is_in_flight() {
-                let key = fingerprint(&state);
-                if self.healing.contains_key(&key) {
-                    break;
-                }
-                passed.push(key);
-                if elapsed >= HEAL_TIME {
-                    if let Err(broken) = self.explorer.check_healed(&state) {
-                        return fail(steps, broken);
-                    }
-                    break;
-                }
-            }
-            let Some(&step) = self.explorer.own_steps(&state).first() else {
-                let result = self.explorer.check_healed(&state);
-                self.healing.extend(passed.into_iter().map(|key| (key, ())));
-                return result.or_else(|broken| fail(steps, broken));
-            };
-            if step == Step::Wait {
-                elapsed += self.explorer.next_wait(&state).unwrap_or_default();
-            }
-            steps.push(step);
-            state = match apply(self.explorer, &state, step) {
-                Ok(next) => State { idle_waits: 0, ..next },
-                Err(broken) => return fail(steps, broken),
-            };
+        let mut run = HealingRun::new(state);
+        let result = self.heal(&mut run);
+        let (heal_time, heal_time_max) = (run.healed_at, self.explorer.network.heal_time());
+        self.found.heal_time = self.found.heal_time.max(heal_time);
+        for (key, at) in run.passed {
+            self.healing.entry(key).or_insert(heal_time.saturating_sub(at));
         }
-        self.healing.extend(passed.into_iter().map(|key| (key, ())));
-        Ok(())
+        let result = result.and_then(|()| match heal_time <= heal_time_max {
+            true => Ok(()),
+            false => Err(format!("healed after {:.3} s only", heal_time.as_secs_f64())),
+        });
+        result.map_err(|broken| (Failed { first_step: None, healing: run.steps }, broken))
+    }
+
+    /// Lets a network alone until it is known how it goes on.
+    fn heal(&mut self, run: &mut HealingRun) -> Result<(), Broken> {
+        for _ in 0..HEAL_STEPS_MAX {
+            if !self.explorer.is_busy(&run.state) {
+                let key = fingerprint(&run.state);
+                if let Some(&rest) = self.healing.get(&key) {
+                    if !rest.is_zero() {
+                        run.healed_at = run.elapsed + rest;
+                    }
+                    return Ok(());
+                }
+                let result = self.explorer.check_healed(&run.state);
+                let known_at = run.passed.get(&key).copied();
+                run.passed.entry(key).or_insert(run.elapsed);
+                let step = self.explorer.own_steps(&run.state).first().copied();
+                if known_at.is_some_and(|at| run.healed_at > at) {
+                    return result.and(Err("heals again and again".to_owned()));
+                }
+                if run.elapsed >= self.explorer.network.heal_time()
+                    || known_at.is_some()
+                    || step.is_none()
+                {
+                    return result;
+                }
+                let span = self.explorer.next_wait(&run.state).unwrap_or_default();
+                if result.is_err() {
+                    run.healed_at = run.elapsed + span;
+                }
+                run.elapsed += span;
+            }
+            let step = *self.explorer.own_steps(&run.state).first().ok_or("nothing happens")?;
+            run.steps.push(step);
+            run.state = State { idle_waits: 0, ..apply(self.explorer, &run.state, step)? };
+        }
+        Err("quiet: no end within the steps of a healing network".to_owned())
     }
 
     /// Returns the steps to a state.
@@ -189,6 +238,29 @@ impl<'a> Search<'a> {
     }
 }
 
+/// A network that is let alone.
+struct HealingRun {
+    state: State,
+    steps: Vec<Step>,
+    elapsed: Duration,
+    /// Time after which the predicates of a healed network hold.
+    healed_at: Duration,
+    /// States in which nothing was in flight, and when.
+    passed: HashMap<Fingerprint, Duration, ByFingerprint>,
+}
+
+impl HealingRun {
+    fn new(state: &State) -> Self {
+        Self {
+            state: State { faults_left: 0, idle_waits: 0, ..state.clone() },
+            steps: Vec::new(),
+            elapsed: Duration::ZERO,
+            healed_at: Duration::ZERO,
+            passed: HashMap::default(),
+        }
+    }
+}
+
 /// The steps after a state with which a predicate breaks.
 struct Failed {
     first_step: Option<Step>,
@@ -199,4 +271,30 @@ struct Failed {
 pub(super) fn apply(explorer: &mut Explorer, state: &State, step: Step) -> Result<State, Broken> {
     let result = panics::catch(|| explorer.apply(state, step));
     result.unwrap_or_else(|panic| Err(format!("no panic: {panic}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::network::Network;
+    use super::*;
+
+    fn explore(name: &str, faults: u8, is_reduced: bool) -> Found {
+        let network = Network::find(name).expect("a network");
+        let mut explorer = Explorer::new(network, (faults, faults), Duration::ZERO);
+        let (states_max, depth_max) = (usize::MAX, usize::MAX);
+        let bounds = Bounds { states_max, time_max: Duration::MAX, depth_max, is_reduced };
+        let interrupted = AtomicBool::new(false);
+        Search::new(&mut explorer, bounds).run(&interrupted, |_, _, _| {})
+    }
+
+    #[test]
+    fn steps_that_are_left_out_change_no_state_at_rest() {
+        for (name, faults) in [("pair-boot", 1), ("pair-claim", 0), ("line-boot", 0)] {
+            let [reduced, all] = [true, false].map(|it| explore(name, faults, it));
+            println!("{name}, {faults} faults: {} of {} states", reduced.states, all.states);
+            assert!(reduced.is_exhausted && all.is_exhausted);
+            assert!(reduced.states < all.states, "{name}");
+            assert_eq!(reduced.rest_states, all.rest_states, "{name}");
+        }
+    }
 }

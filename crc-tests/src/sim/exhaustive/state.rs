@@ -123,6 +123,10 @@ pub(super) enum Step {
     Timers {
         server: u8,
     },
+    /// The system of a plain server, and of its neighbour, notices that their link is silent.
+    Notice {
+        pipe: u16,
+    },
     /// Time passes until the next timer of any server.
     Wait,
     /// A user takes the next step of its script.
@@ -154,6 +158,13 @@ impl User {
 }
 
 impl Pipe {
+    /// Resets the connection: nothing that is in flight arrives, and both ends are informed.
+    pub(super) fn reset(&mut self) {
+        let reset = InFlight { ending: Some(Ending::Reset), ..InFlight::default() };
+        self.in_flight = [reset.clone(), reset];
+        self.is_silent = false;
+    }
+
     /// Returns whether something arrives at an end.
     pub(super) fn is_arriving(&self, end: usize) -> bool {
         let in_flight = &self.in_flight[end];
