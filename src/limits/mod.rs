@@ -236,14 +236,12 @@ pub const REDIAL_BACKOFF_MAX: Duration = Duration::from_secs(4);
 /// four times [`REDIAL_BACKOFF_MIN`]: as long as the default grace.
 pub const REDIAL_HASTE: Duration = SPLIT_GRACE;
 
-/// Minimum delay before a server dials a parent again that refused it for its id, or to which it is
-/// connected already. What showed the conflict may be out of date: twice the grace of a split, after
-/// which it is not.
-pub const UPLINK_REFUSED_RETRY_DELAY: Duration = Duration::from_secs(10);
+/// Minimum delay before a server dials a parent again to which it is connected already. What showed
+/// the loop may be out of date: twice the grace of a split, after which it is not.
+pub const UPLINK_LOOP_RETRY_DELAY: Duration = Duration::from_secs(10);
 
-/// Minimum delay before a server dials a parent again after it has left the network, since another
-/// live server has its id.
-pub const UPLINK_YIELD_DELAY: Duration = Duration::from_secs(60);
+/// Minimum delay before a server dials a parent again that refused it for its id.
+pub const UPLINK_REFUSED_RETRY_DELAY: Duration = Duration::from_secs(60);
 
 /// Time after which a server without a chosen id takes another one if it is refused again. Some
 /// plain parents refuse for ever an id that was cut off, so this is less than the time to notice a

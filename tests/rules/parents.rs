@@ -4,7 +4,7 @@ use super::*;
 use crc::link::{Machine as _, Origin};
 
 #[test]
-fn server_with_a_taken_chosen_id_stays_up_and_retries_after_a_wait() {
+fn server_with_a_taken_chosen_id_stays_up_and_retries_after_a_minute() {
     let mut world = world();
     let one = world.start(ServerSpec::new(1, None));
     let holder = connect_and_send(&mut world, one, &server(2, "two", ""));
@@ -19,7 +19,7 @@ fn server_with_a_taken_chosen_id_stays_up_and_retries_after_a_wait() {
     assert_eq!(host_ids(node), [101]);
     world.disconnect(holder);
     world.run_for(UPLINK_REFUSED_RETRY_DELAY - 3 * SECOND);
-    assert_eq!(host_ids(world.node(one).expect("alive")), [0_u32; 0], "not before the wait");
+    assert_eq!(host_ids(world.node(one).expect("alive")), [0_u32; 0], "not before a minute");
     world.run_for(5 * SECOND + UPLINK_REFUSED_RETRY_DELAY / 10);
     assert_eq!(host_ids(world.node(one).expect("alive")), [2, 101]);
 }
@@ -211,17 +211,17 @@ fn first_server_registered_by_the_parent_is_the_parent_and_gets_the_burst() {
 fn parent_that_is_already_known_is_retried_later() {
     let now = Time::from_start(SECOND);
     for (answer, is_chosen, delay) in [
-        (registration(HostKind::Server, 3, 3, "three", ""), true, UPLINK_REFUSED_RETRY_DELAY),
-        (registration(HostKind::Server, 2, 2, "two", ""), true, UPLINK_REFUSED_RETRY_DELAY),
+        (registration(HostKind::Server, 3, 3, "three", ""), true, UPLINK_LOOP_RETRY_DELAY),
+        (registration(HostKind::Server, 2, 2, "two", ""), true, UPLINK_LOOP_RETRY_DELAY),
         (
             status(3, 0, 2, "A machine has already registered with ID 2"),
             false,
-            UPLINK_REFUSED_RETRY_DELAY,
+            UPLINK_LOOP_RETRY_DELAY,
         ),
         (
             status(2, 0, 2, "A machine has already registered with ID 2"),
             false,
-            UPLINK_REFUSED_RETRY_DELAY,
+            UPLINK_LOOP_RETRY_DELAY,
         ),
         (
             status(7, 0, 2, "A machine has already registered with ID 2"),

@@ -258,7 +258,7 @@ impl Peering {
             }
         }
         if !matches!(conflict, Conflict::Ghost) && self.is_uplink(link) {
-            self.uplink.on_refused(cx.now, &mut self.rng);
+            self.uplink.on_loop(cx.now, &mut self.rng);
         }
         cx.out.close(link, CloseReason::RoutingLoop(id));
     }

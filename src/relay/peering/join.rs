@@ -241,7 +241,7 @@ impl Peering {
             "the parent is server {parent}, which this server is connected to already: joining it \
              would close a loop; asking again in ten seconds"
         );
-        self.uplink.on_refused(cx.now, &mut self.rng);
+        self.uplink.on_loop(cx.now, &mut self.rng);
         cx.out.close(link, CloseReason::RoutingLoop(parent));
     }
 
@@ -260,7 +260,7 @@ impl Peering {
         if cx.topology.identity().is_id_configured {
             log::error!(
                 "the parent, server {parent}, refused this server: id {id} is taken in its network. \
-                 This server stays up alone and asks again in ten seconds; to join, start it with \
+                 This server stays up alone and asks again in a minute; to join, start it with \
                  another --id, or with none"
             );
             self.uplink.on_refused(cx.now, &mut self.rng);
@@ -307,7 +307,7 @@ impl Peering {
         for link in servers.chain(self.uplink.dialled_link()) {
             cx.out.close(link, CloseReason::IdRefused(id));
         }
-        self.uplink.on_yield(cx.now, &mut self.rng);
+        self.uplink.on_refused(cx.now, &mut self.rng);
     }
 }
 

@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 
 use crate::id::HostId;
 use crate::limits::{
-    RENUMBER_INTERVAL, SILENT_PARENT_DELAY, UPLINK_REFUSED_RETRY_DELAY, UPLINK_YIELD_DELAY,
+    RENUMBER_INTERVAL, SILENT_PARENT_DELAY, UPLINK_LOOP_RETRY_DELAY, UPLINK_REFUSED_RETRY_DELAY,
 };
 use crate::link::{LinkId, Redial, Time};
 
@@ -172,16 +172,16 @@ impl Uplink {
         self.redial.stop();
     }
 
-    /// Handles a refusal by the parent, or that the link to it would close a loop: the next parent is
-    /// dialled at once, and this one again after [`UPLINK_REFUSED_RETRY_DELAY`].
+    /// Handles a refusal by the parent: the next parent is dialled at once, and this one again after
+    /// [`UPLINK_REFUSED_RETRY_DELAY`].
     pub(super) fn on_refused(&mut self, now: Time, rng: &mut StdRng) {
         self.leave_out(now, UPLINK_REFUSED_RETRY_DELAY, rng);
     }
 
-    /// Handles that this server leaves the parent, because another live server has its id: the parent
-    /// is dialled again after [`UPLINK_YIELD_DELAY`].
-    pub(super) fn on_yield(&mut self, now: Time, rng: &mut StdRng) {
-        self.leave_out(now, UPLINK_YIELD_DELAY, rng);
+    /// Handles that the link to the parent would close a loop: the next parent is dialled at once,
+    /// and this one again after [`UPLINK_LOOP_RETRY_DELAY`].
+    pub(super) fn on_loop(&mut self, now: Time, rng: &mut StdRng) {
+        self.leave_out(now, UPLINK_LOOP_RETRY_DELAY, rng);
     }
 
     /// Leaves the parent out for `delay`, with jitter so that servers do not dial in step.

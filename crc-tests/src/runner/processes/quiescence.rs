@@ -32,7 +32,7 @@ pub(super) struct ServerView {
     pub(super) id: u32,
     /// The id of its configured parent, if that runs.
     pub(super) live_parent: Option<u32>,
-    /// Whether a parent refused its id. The server tries again only after 10 s.
+    /// Whether a parent refused its id. The server tries again only after a minute.
     pub(super) is_refused: bool,
     pub(super) links: Vec<LinkView>,
     /// All users that it knows.

@@ -25,7 +25,7 @@ mod weave;
 use std::fmt;
 use std::time::Duration;
 
-use crc::limits::PING_TIMEOUT;
+use crc::limits::{PING_TIMEOUT, UPLINK_REFUSED_RETRY_DELAY};
 use crc::link::Time;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -42,6 +42,12 @@ use crate::plain::Habits;
 /// 5 s.
 pub const HEAL_TIME_MAX: Duration =
     PING_TIMEOUT.saturating_mul(2).saturating_add(Duration::from_secs(5));
+
+/// Time that a network may take longer to heal if a parent has refused the id of a server: that asks
+/// again after a minute, by `docs/PROTOCOL.md`, "Registration and the tree", and may be refused by
+/// each of its parents.
+const REFUSED_TIME_MAX: Duration =
+    Duration::from_millis(UPLINK_REFUSED_RETRY_DELAY.as_millis() as u64 * 11 / 10);
 
 /// What must hold, always or once a network has healed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -10,7 +10,7 @@ use super::chats::SentChat;
 use super::event::Event;
 use super::liar::Liar;
 use super::users::User;
-use super::{HEAL_TIME_MAX, Outcome, Predicate, Scenario, Violation};
+use super::{HEAL_TIME_MAX, Outcome, Predicate, REFUSED_TIME_MAX, Scenario, Violation};
 use crate::sim::observer::Observer;
 use crate::sim::{ClientId, PlainConditions, World};
 
@@ -168,8 +168,16 @@ impl<'a> Player<'a> {
     /// Waits for as long as a network may take to heal, and returns what does not hold then.
     fn heal(&mut self) -> Result<(), Violation> {
         let began_at = self.world.now();
+        let result = self.heal_until(began_at, began_at + HEAL_TIME_MAX);
+        if result.is_err() && self.was_refused() {
+            return self.heal_until(began_at, began_at + HEAL_TIME_MAX + REFUSED_TIME_MAX);
+        }
+        result
+    }
+
+    fn heal_until(&mut self, began_at: Time, end_at: Time) -> Result<(), Violation> {
         let mut result = Ok(());
-        while self.world.now().since(began_at) < HEAL_TIME_MAX {
+        while self.world.now() < end_at {
             self.run_for(HEAL_STEP)?;
             result = self.check_end();
             if result.is_err() {
@@ -177,6 +185,18 @@ impl<'a> Player<'a> {
             }
         }
         result
+    }
+
+    /// Returns whether a parent has refused the id of a server that runs.
+    fn was_refused(&self) -> bool {
+        let nodes = self.servers.iter().flatten().filter_map(|&server| self.world.node(server));
+        nodes.into_iter().any(|node| {
+            let refusal = format!(
+                "A machine has already registered with ID {}",
+                node.relay().identity().id.0
+            );
+            node.relay().status_updates().any(|text| text == refusal)
+        })
     }
 
     /// Checks that only PING and PONG are sent, that a probe between every two users arrives, and
