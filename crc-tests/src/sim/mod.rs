@@ -4,14 +4,17 @@
 //! Time jumps to the next event. The seed decides every delay and every split, so one seed gives
 //! one run, to the byte. A client is a bare connection: bytes in, bytes out.
 
+mod deadlines;
 pub mod exhaustive;
 mod faults;
+mod meter;
 pub mod mixed;
 mod observer;
 mod peers;
 mod pipes;
 mod plain;
 mod run;
+pub mod scale;
 pub mod scenario;
 pub mod simulate;
 mod spec;
@@ -33,8 +36,10 @@ use rand::RngExt as _;
 
 use crate::plain::ConnId;
 
+use self::deadlines::Deadlines;
 use self::faults::Faults;
 pub use self::faults::Silence;
+pub use self::meter::{Call, Meter, Turn};
 use self::observer::Observer;
 pub use self::peers::{PeerWorld, WALL_CLOCK_START};
 use self::plain::PlainProcess;
@@ -123,6 +128,12 @@ pub struct World {
     faults: Faults,
     /// What is sent over the links, if a scenario observes it.
     observer: Option<Observer>,
+    /// What calls into servers take, if it is measured.
+    meter: Option<Meter>,
+    /// The next deadline of each server that runs.
+    deadlines: Deadlines,
+    /// Whether relays are checked after each event.
+    checks_relays: bool,
 }
 
 impl World {
@@ -141,6 +152,9 @@ impl World {
             trace: None,
             faults: Faults::default(),
             observer: None,
+            meter: None,
+            deadlines: Deadlines::default(),
+            checks_relays: true,
         }
     }
 
@@ -209,6 +223,7 @@ impl World {
     /// Ends a server's process, and its mail store with it.
     fn end_process(&mut self, server: usize) {
         self.servers[server].node = None;
+        self.deadlines.set(server, None);
         if let Some(plain) = &mut self.servers[server].plain {
             plain.kill();
         }
@@ -342,6 +357,17 @@ impl World {
     /// Advances virtual time and handles the events in it.
     pub fn run_for(&mut self, span: Duration) {
         self.run_until(self.net.now + span);
+    }
+
+    /// Starts to measure calls into servers and bytes between them. Returns what was measured since
+    /// the last call.
+    pub fn restart_meter(&mut self) -> Meter {
+        self.meter.replace(Meter::default()).unwrap_or_default()
+    }
+
+    /// Leaves out the checks of relays after each event, which look at every host.
+    pub fn disable_checks(&mut self) {
+        self.checks_relays = false;
     }
 
     /// Starts to record the latest 400 frames.

@@ -8,7 +8,7 @@ use rand::RngExt as _;
 
 use super::observer::Observation;
 use super::run::Event;
-use super::{PipeEnd, World};
+use super::{Call, PipeEnd, World};
 
 /// Capacity of a pipe to an end that does not read, in bytes, like that of socket buffers.
 pub(super) const PIPE_BYTES_MAX: usize = 64 * 1024;
@@ -28,8 +28,10 @@ impl World {
                 return;
             }
             let count = self.fill_pipe(end, to, &bytes);
+            let started_at = self.start_turn();
             let node = self.servers[server].node.as_mut().expect("a running server");
             node.sent(link, count);
+            self.end_turn(started_at, server, Call::Sent);
             if is_paused || count < bytes.len() {
                 return;
             }
@@ -89,6 +91,11 @@ impl World {
         let wire = self.wire_of(from);
         if let Some(trace) = &mut self.trace {
             trace.record(self.net.now, from, to, wire, bytes);
+        }
+        if let Some(meter) = &mut self.meter
+            && let (Some(server), Some(_)) = (from.server(), to.server())
+        {
+            meter.count_bytes(server, bytes.len());
         }
         if let Some(observer) = &mut self.observer {
             observer.on_write(self.net.now, wire, (from, to), bytes);

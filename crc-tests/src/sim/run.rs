@@ -2,13 +2,15 @@
 //! servers' actions.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crc::link::{CloseReason, LinkId, ListenerId, Machine as _, Origin, Time};
 use crc::node::{Action, Node};
 use crc::wires::Wire;
 use crc::wires::crc::codec;
 
-use super::{PipeEnd, Server, World};
+use super::meter::thread_cpu_time;
+use super::{Call, PipeEnd, Server, Turn, World};
 
 #[derive(Debug)]
 pub(super) enum Event {
@@ -101,18 +103,15 @@ impl World {
     }
 
     fn next_deadline(&self) -> Option<Time> {
-        let running = self.servers.iter().enumerate().filter(|&(at, _)| !self.faults.is_paused(at));
-        running.filter_map(|(_, server)| server.node.as_ref()?.next_deadline()).min()
+        self.deadlines.iter().find(|&(_, at)| !self.faults.is_paused(at)).map(|(at, _)| at)
     }
 
     pub(super) fn fire_deadlines(&mut self) {
-        for server in 0..self.servers.len() {
-            let is_due = |node: &Node| node.next_deadline().is_some_and(|at| at <= self.net.now);
-            if self.servers[server].node.as_ref().is_some_and(is_due)
-                && !self.faults.is_paused(server)
-            {
-                self.drive(server);
-            }
+        let due = self.deadlines.iter().take_while(|&(at, _)| at <= self.net.now);
+        let mut servers: Vec<usize> = due.map(|(_, server)| server).collect();
+        servers.sort_unstable();
+        for server in servers {
+            self.drive(server);
         }
     }
 
@@ -139,10 +138,12 @@ impl World {
             Event::Bytes(end @ PipeEnd::Server { server, link }, bytes) => {
                 // The node is taken out because the direct write borrows the network.
                 if let Some(mut node) = self.servers[server].node.take() {
+                    let started_at = self.start_turn();
                     let was_open = node.is_open(link);
                     let mut direct_write =
                         |to, pieces: [&[u8]; 2]| self.write_direct(server, to, pieces);
                     node.receive_with_direct_write(now, link, &bytes, &mut direct_write);
+                    self.end_turn(started_at, server, Call::Receive);
                     if let Some(observer) = self.observer.as_mut().filter(|_| was_open) {
                         let is_handled = node.is_open(link) && node.wants_read(link);
                         observer.on_received(end, bytes.len(), is_handled);
@@ -154,8 +155,10 @@ impl World {
             }
             Event::Closed(PipeEnd::Server { server, link }, reason) => {
                 self.observe_unsent(server, link);
+                let started_at = self.start_turn();
                 if let Some(node) = &mut self.servers[server].node {
                     node.closed(now, link, &reason);
+                    self.end_turn(started_at, server, Call::Closed);
                     self.drive(server);
                 }
             }
@@ -274,19 +277,51 @@ impl World {
         if self.faults.is_paused(server) || self.servers[server].is_reading {
             return;
         }
+        let started_at = self.start_turn();
         let Some(node) = self.servers[server].node.as_mut() else {
             return;
         };
         node.advance(now);
+        self.end_turn(started_at, server, Call::Advance);
         while let Some(node) = self.servers[server].node.as_mut() {
             if let Some(action) = node.poll_action() {
                 self.apply_action(server, action);
-            } else if let Some(link) = node.poll_unsent() {
+            } else if let Some(link) = self.poll_unsent(server) {
                 self.flush_link(server, link);
             } else {
-                while node.poll_above_high_water().is_some() {}
-                return self.servers[server].check_relay();
+                self.end_drive(server);
+                return;
             }
+        }
+    }
+
+    fn poll_unsent(&mut self, server: usize) -> Option<LinkId> {
+        let started_at = self.start_turn();
+        let unsent = self.servers[server].node.as_mut()?.poll_unsent();
+        self.end_turn(started_at, server, Call::Announce);
+        unsent
+    }
+
+    /// Checks a server for which nothing is left to do now, and sets its deadline.
+    fn end_drive(&mut self, server: usize) {
+        let Some(node) = self.servers[server].node.as_mut() else { return };
+        while node.poll_above_high_water().is_some() {}
+        self.deadlines.set(server, node.next_deadline());
+        if self.checks_relays {
+            self.servers[server].check_relay();
+        }
+    }
+
+    /// Returns the CPU time of this thread so far, if calls are measured.
+    pub(super) fn start_turn(&self) -> Option<Duration> {
+        self.meter.as_ref().map(|_| thread_cpu_time())
+    }
+
+    /// Measures a call that has ended.
+    pub(super) fn end_turn(&mut self, started_at: Option<Duration>, server: usize, call: Call) {
+        if let (Some(meter), Some(started_at)) = (&mut self.meter, started_at) {
+            let cpu = thread_cpu_time().saturating_sub(started_at);
+            meter.count_turn(Turn { cpu, call, server, at: self.net.now });
         }
     }
 
@@ -312,8 +347,10 @@ impl World {
                 if let Some(&other) = self.net.pipes.get(&end) {
                     self.close_pipe(end, other);
                 }
+                let started_at = self.start_turn();
                 let node = self.servers[server].node.as_mut().expect("a running server");
                 node.closed(now, link, &reason);
+                self.end_turn(started_at, server, Call::Closed);
             }
             Action::Keepalive { .. } => {}
             Action::Resume { link } => {

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use super::exhaustive::{self, ExhaustiveArguments};
+use super::scale::{self, ScaleArguments};
 use super::scenario::{Condition, Outcome, Scenario};
 
 /// Interval between two lines of progress.
@@ -51,6 +52,9 @@ pub struct SimulateArguments {
     /// The options of an exhaustive search
     #[command(flatten)]
     pub exhaustive: ExhaustiveArguments,
+    /// The options of a large network
+    #[command(flatten)]
+    pub scale: ScaleArguments,
 }
 
 /// The result of one seed.
@@ -79,6 +83,9 @@ struct Totals {
 pub fn run(arguments: &SimulateArguments, interrupted: &Arc<AtomicBool>) -> ExitCode {
     if arguments.exhaustive.exhaustive {
         return exhaustive::run_command(&arguments.exhaustive, interrupted);
+    }
+    if let Some(code) = scale::run_command(&arguments.scale, arguments.seed) {
+        return code;
     }
     if let Some(path) = &arguments.file {
         return play_file(path, arguments.trace);

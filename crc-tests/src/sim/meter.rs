@@ -1,0 +1,98 @@
+//! [`Meter`]: what each call into a server takes, and what each server sends to others.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use crc::link::Time;
+use nix::time::{ClockId, clock_gettime};
+
+/// A kind of call into a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Call {
+    /// Bytes have arrived.
+    Receive,
+    /// A connection has ended.
+    Closed,
+    /// Timers are due.
+    Advance,
+    /// A portion of announcements is put into a send queue.
+    Announce,
+    /// The network has taken bytes.
+    Sent,
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Receive => "receive",
+            Self::Closed => "closed",
+            Self::Advance => "advance",
+            Self::Announce => "poll_unsent",
+            Self::Sent => "sent",
+        })
+    }
+}
+
+/// One call into a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// CPU time of the thread.
+    pub cpu: Duration,
+    /// What was called.
+    pub call: Call,
+    /// The server, by the number that [`super::World::start`] returned.
+    pub server: usize,
+    /// Virtual time of the call.
+    pub at: Time,
+}
+
+/// Calls into servers, and bytes between servers, since the meter was started.
+#[derive(Clone, Debug, Default)]
+pub struct Meter {
+    /// The longest call of each kind.
+    longest: BTreeMap<Call, Turn>,
+    calls: u64,
+    /// Bytes that each server has sent to other servers.
+    bytes: BTreeMap<usize, u64>,
+}
+
+impl Meter {
+    pub(super) fn count_turn(&mut self, turn: Turn) {
+        self.calls += 1;
+        let longest = self.longest.entry(turn.call).or_insert(turn);
+        if turn.cpu > longest.cpu {
+            *longest = turn;
+        }
+    }
+
+    pub(super) fn count_bytes(&mut self, server: usize, bytes: usize) {
+        *self.bytes.entry(server).or_default() += bytes as u64;
+    }
+
+    /// Returns the longest call of each kind, the longest of all first.
+    #[must_use]
+    pub fn longest(&self) -> Vec<Turn> {
+        let mut turns: Vec<Turn> = self.longest.values().copied().collect();
+        turns.sort_by_key(|turn| std::cmp::Reverse(turn.cpu));
+        turns
+    }
+
+    /// Returns the number of calls.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.calls
+    }
+
+    /// Returns the bytes that all servers have sent to others, and the most that one has sent.
+    #[must_use]
+    pub fn bytes(&self) -> (u64, u64) {
+        (self.bytes.values().sum(), self.bytes.values().copied().max().unwrap_or(0))
+    }
+}
+
+/// Returns the CPU time that this thread has taken.
+pub(super) fn thread_cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID);
+    time.map_or(Duration::ZERO, Duration::from)
+}
