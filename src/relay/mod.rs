@@ -47,7 +47,7 @@ pub use self::operations::{KickError, LinkReport, ServerReport};
 pub use self::outbox::{Outbox, Unacknowledged};
 pub use self::peering::TraceReport;
 pub use self::topology::{
-    FirstLink, Home, Host, HostTable, Identity, Refusals, ServerKey, SplitId,
+    FirstLink, Home, HomeList, Host, HostTable, Identity, Refusals, ServerKey, SplitId,
 };
 
 use self::announcements::Announcements;

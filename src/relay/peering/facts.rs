@@ -35,13 +35,12 @@ impl Introduced<'_> {
 
 impl Peering {
     /// Makes a link an extended one: both ends have committed, `committed` is the epoch of this
-    /// server in COMMIT or OFFER. `is_resumed` tells whether the link follows one that the same
-    /// instances have lost.
+    /// server in COMMIT or OFFER.
     pub(super) fn attach<O: Outbox>(
         &mut self,
         link: LinkId,
         registration: &Registration<'_>,
-        (committed, is_resumed): (Epoch, bool),
+        committed: Epoch,
         neighbour: Fact,
         cx: &mut RelayCx<'_, O>,
     ) {
@@ -55,8 +54,10 @@ impl Peering {
         let extended = ExtendedLink::new(cx.now);
         self.extended.insert(link, extended);
         self.start_liveness(link, cx);
+        // The same instance still has its users, over whichever way it comes back.
+        let knows_hosts = cx.topology.routes().knows_instance(id, neighbour.nonce);
+        let introduced = Introduced { registration, knows_hosts };
         let changes = cx.topology.routes_mut().attach(link, committed, neighbour);
-        let introduced = Introduced { registration, knows_hosts: is_resumed };
         self.apply_routes(changes, Some(introduced), id, cx);
         cx.topology.routes_mut().burst(link);
         send_all_facts(link, cx);
@@ -147,7 +148,7 @@ impl Peering {
                         cx.topology.set_route(server, to);
                     }
                 }
-                Change::Down { id, .. } => {
+                Change::Down { id } => {
                     match cx.topology.server_key(id) {
                         Some(server) => lost.push(server),
                         // It has no hosts that could come back, so no grace either.

@@ -266,7 +266,7 @@ impl Peering {
             let parent = self.moving.as_ref().and_then(|moving| moving.reason.parent());
             self.uplink.set_parent(parent);
             self.set_phase(Phase::Draining { old, until: cx.now + MOVE_TIMEOUT }, cx);
-            self.commit(link, &offer, true, cx);
+            self.commit(link, &offer, cx);
         }
     }
 
@@ -334,7 +334,7 @@ impl Peering {
             }
             Phase::Ending { offer, .. } => {
                 self.uplink.on_dial(new_link, reason.parent());
-                self.commit(new_link, &offer, false, cx);
+                self.commit(new_link, &offer, cx);
                 true
             }
             Phase::Draining { .. } => {

@@ -206,7 +206,8 @@ impl Peering {
                 self.exceed(*known, cx);
                 let neighbour = neighbour_fact(&introduction, &hello, *epoch);
                 // The neighbour knows the epoch in OFFER: both ends choose alike between two links.
-                let committed = (offered, self.resume(link, &hello, cx));
+                let committed = offered;
+                self.resume(link, &hello, cx);
                 self.attach(link, &introduction.registration(), committed, neighbour, cx);
                 self.set_neighbour(link, &hello);
             }
@@ -286,17 +287,16 @@ impl Peering {
         if self.is_moving_to(link) {
             self.leave_parent(link, Offer { introduction, hello }, cx);
         } else {
-            self.commit(link, &Offer { introduction, hello }, false, cx);
+            self.commit(link, &Offer { introduction, hello }, cx);
         }
     }
 
     /// Commits a link to a parent that has sent OFFER, unless the parent is in this server's own part
-    /// of the network. `knows_hosts` tells whether the parent knows the same hosts as this server.
+    /// of the network.
     pub(super) fn commit<O: Outbox>(
         &mut self,
         link: LinkId,
         Offer { introduction, hello }: &Offer,
-        knows_hosts: bool,
         cx: &mut RelayCx<'_, O>,
     ) {
         let id = introduction.id;
@@ -313,9 +313,8 @@ impl Peering {
         self.apply_changes(vec![change], None, id, cx);
         let neighbour = neighbour_fact(introduction, hello, hello.epoch);
         self.on_parent_registered(link, id, cx);
-        let is_resumed = self.resume(link, hello, cx) || knows_hosts;
-        let registration = introduction.registration();
-        self.attach(link, &registration, (committed, is_resumed), neighbour, cx);
+        self.resume(link, hello, cx);
+        self.attach(link, &introduction.registration(), committed, neighbour, cx);
         self.set_neighbour(link, hello);
     }
 

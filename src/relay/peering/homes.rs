@@ -49,7 +49,7 @@ impl Peering {
             let is_same = host.matches(registration);
             if host.home().server() == Some(server) && is_same {
                 let is_new = host.stamp() != stamp;
-                cx.topology.set_home(id, Home::Server(server), stamp);
+                cx.topology.set_home(id, cx.topology.confirmed_home(server), stamp);
                 if is_new {
                     cx.reannounce(id);
                 }
@@ -67,7 +67,7 @@ impl Peering {
             }
             self.evict(id, cx);
         }
-        let slot = cx.add_host(registration, Home::Server(server), stamp);
+        let slot = cx.add_host(registration, cx.topology.confirmed_home(server), stamp);
         cx.announce(slot);
     }
 
@@ -81,7 +81,7 @@ impl Peering {
     ) {
         let host = cx.topology.hosts().get(id).expect("the host that rejoins");
         let FirstLink::Split(split) = cx.topology.first_link(host) else { return };
-        cx.topology.set_home(id, Home::Server(server), stamp);
+        cx.topology.set_home(id, cx.topology.confirmed_home(server), stamp);
         cx.reannounce(id);
         self.send_deferred(split, id, cx);
     }

@@ -123,14 +123,13 @@ impl Peering {
 
     /// Prepares a link for which both ends have committed: what the other end has handled of the
     /// lost link before it is not sent again, and what is sent from now on is kept. `hello` is the
-    /// HELLO or OFFER of the other end. Returns whether both ends know of such a lost link, which
-    /// shows that the other end is the same instance.
+    /// HELLO or OFFER of the other end.
     pub(super) fn resume<O: Outbox>(
         &mut self,
         link: LinkId,
         hello: &Hello,
         cx: &mut RelayCx<'_, O>,
-    ) -> bool {
+    ) {
         let is_uplink = self.is_uplink(link);
         let of_instance = |lost: &&LostLink| lost.key.nonce == hello.nonce.0;
         let mut lost: Vec<u64> = Vec::new();
@@ -153,7 +152,6 @@ impl Peering {
         let key = LinkKey { token: hello.token, nonce: hello.nonce.0, base };
         self.replay.attached.insert(link, key);
         cx.out.keep_unacknowledged(link);
-        !lost.is_empty()
     }
 
     /// Remembers how much was handled on an extended link that has ended, and defers what the other

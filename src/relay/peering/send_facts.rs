@@ -32,8 +32,7 @@ pub(super) fn announce_change<O: Outbox>(change: &Change, cx: &mut RelayCx<'_, O
 
 /// Announces that a server, whose grace is over, cannot be reached.
 pub(super) fn announce_down<O: Outbox>(id: HostId, cx: &mut RelayCx<'_, O>) {
-    let link = LinkId { index: u32::MAX, generation: 0 }; // the one that is gone
-    announce_change(&Change::Down { id, link }, cx);
+    announce_change(&Change::Down { id }, cx);
 }
 
 /// Sends the fact about a server, with its registration.

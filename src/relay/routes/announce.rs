@@ -52,7 +52,7 @@ impl Routes {
             Change::Own => return Some(Update::Announce(self.own)),
             Change::Moved { id, is_updated, .. } => (id, is_updated),
             Change::Up { id, .. } | Change::Updated { id } => (id, true),
-            Change::Down { id, .. } => (id, false),
+            Change::Down { id } => (id, false),
             Change::Close { .. } | Change::OwnIdElsewhere { .. } => return None,
         };
         let server = self.servers.get(&id);

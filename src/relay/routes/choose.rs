@@ -50,7 +50,7 @@ impl Routes {
         match (before.0, server.route) {
             (None, None) => None,
             (None, Some(link)) => Some(Change::Up { id, link }),
-            (Some(link), None) => Some(Change::Down { id, link }),
+            (Some(_), None) => Some(Change::Down { id }),
             (Some(from), Some(to)) if from != to => {
                 Some(Change::Moved { id, from, to, is_updated })
             }

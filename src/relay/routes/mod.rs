@@ -118,7 +118,7 @@ pub(in crate::relay) enum Change {
     /// The epoch or the `via` of a server has changed, its route has not.
     Updated { id: HostId },
     /// A server has lost its route. It is lost until [`Routes::forget`].
-    Down { id: HostId, link: LinkId },
+    Down { id: HostId },
     /// A link must be closed.
     Close { link: LinkId, conflict: Conflict },
     /// A fact about this server's id that this server has not sent.
@@ -327,6 +327,12 @@ impl Routes {
         let versions = sent.into_iter().chain(server.floor);
         let others = versions.filter(|version| version.nonce != nonce);
         others.map(|version| version.epoch).max().unwrap_or_default()
+    }
+
+    /// Returns whether a server that has a route, or is lost, is the instance with this nonce.
+    pub(in crate::relay) fn knows_instance(&self, id: HostId, nonce: u64) -> bool {
+        let version = self.servers.get(&id).and_then(|server| server.floor);
+        version.is_some_and(|version| version.nonce == nonce)
     }
 
     /// Iterates over the lost servers, by id.

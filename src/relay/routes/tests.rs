@@ -50,8 +50,8 @@ fn up(id: u32, over: u32) -> Change {
     Change::Up { id: HostId(id), link: link(over) }
 }
 
-fn down(id: u32, over: u32) -> Change {
-    Change::Down { id: HostId(id), link: link(over) }
+fn down(id: u32) -> Change {
+    Change::Down { id: HostId(id) }
 }
 
 fn moved(id: u32, from: u32, to: u32, is_updated: bool) -> Change {
@@ -64,7 +64,7 @@ fn fact_counts_once_its_chain_reaches_the_neighbour() {
     assert_eq!(learn(&mut routes, 0, fact(4, 1, 3)), []);
     assert_eq!(learn(&mut routes, 0, fact(3, 1, 2)), [up(3, 0), up(4, 0)]);
     assert_eq!(routes.path(HostId(4)), [2, 3, 4].map(HostId));
-    assert_eq!(learn(&mut routes, 0, fact(3, 2, 9)), [down(3, 0), down(4, 0)]);
+    assert_eq!(learn(&mut routes, 0, fact(3, 2, 9)), [down(3), down(4)]);
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn chain_through_an_outdated_server_is_no_alternative() {
     learn(&mut routes, 1, fact(4, 1, 8));
     learn(&mut routes, 1, fact(5, 1, 4));
     let changes = routes.withdraw(link(0), HostId(5));
-    assert_eq!(changes, [down(5, 0)]);
+    assert_eq!(changes, [down(5)]);
     send(&mut routes, &changes);
     assert_eq!(learn(&mut routes, 1, fact(4, 2, 8)), [up(5, 1)]);
 }
@@ -143,7 +143,7 @@ fn lost_server_comes_back_with_its_nonce_or_a_higher_boot() {
         let mut routes = routes(&[2, 3]);
         learn(&mut routes, 0, fact(4, 5, 2));
         let changes = routes.detach(link(0));
-        assert_eq!(changes, [down(2, 0), down(4, 0), Change::Own]);
+        assert_eq!(changes, [down(2), down(4), Change::Own]);
         let withdrawn = |id| (1, Update::Withdraw(HostId(id)));
         let own = Fact { id: HostId(1), ..routes.own() };
         let sent = send(&mut routes, &changes);

@@ -3,7 +3,7 @@
 use super::link_state::{LinkState, Role};
 use super::servers::{HostSet, Servers};
 use super::splits::LostSubtree;
-use super::{FirstLink, Home, Host, List, ServerKey, Slot, Topology};
+use super::{FirstLink, Home, HomeList, Host, List, ServerKey, Slot, Topology};
 use crate::chunked_vec::ChunkedVec;
 use crate::id::HostId;
 use crate::link::{LinkId, Slab};
@@ -67,7 +67,7 @@ impl Topology {
         update: fn(&mut HostSet, HostId, u64),
     ) {
         match home {
-            Home::Server(server) | Home::Unconfirmed(server) => {
+            Home::Server(server, _) => {
                 self.servers.count(server, id, stamp, update);
             }
             Home::Split(split) if !self.lost(split).is_own => {}
@@ -93,7 +93,7 @@ impl Topology {
         link: LinkId,
     ) -> Slot {
         let server = self.servers.insert(registration.source, FirstLink::Link(link));
-        self.insert_host(registration, Home::Server(server), 0)
+        self.insert_host(registration, self.confirmed_home(server), 0)
     }
 
     /// Returns the hosts of a server.
@@ -101,14 +101,35 @@ impl Topology {
         self.servers.leaving_ids(server, &self.hosts).collect()
     }
 
+    /// Returns the home of a host that a server has confirmed.
+    pub(in crate::relay) fn confirmed_home(&self, server: ServerKey) -> Home {
+        Home::Server(server, self.servers.confirmed(server))
+    }
+
     /// Marks the hosts of a server as not confirmed, before the server sends all of them.
+    ///
+    /// The two lists of the server change places, whatever the number of its hosts. Only if an
+    /// earlier synchronization was interrupted are the hosts of the shorter list moved.
     pub(in crate::relay) fn unconfirm_hosts(&mut self, server: ServerKey) {
-        let id = self.servers.id(server);
-        let confirmed: Vec<_> = self.hosts.ids_in(self.servers.confirmed_mut(server)).collect();
-        for host in confirmed.into_iter().filter(|&host| host != id) {
-            let stamp = self.hosts.get(host).expect("a listed host").stamp;
-            self.set_home(host, Home::Unconfirmed(server), stamp);
+        let (id, confirmed) = (self.servers.id(server), self.servers.confirmed(server));
+        let len = |list: HomeList| self.servers.list(server, list).len();
+        let (mut from, mut to) = (confirmed.other(), confirmed);
+        if len(from) > len(to) {
+            (from, to) = (to, from);
         }
+        let moved: Vec<HostId> = self.hosts.ids_in(self.servers.list(server, from)).collect();
+        for host in moved {
+            self.move_to_list(host, server, to);
+        }
+        if to == confirmed {
+            self.servers.swap_lists(server);
+        }
+        self.move_to_list(id, server, self.servers.confirmed(server));
+    }
+
+    fn move_to_list(&mut self, host: HostId, server: ServerKey, list: HomeList) {
+        let stamp = self.hosts.get(host).expect("a listed host").stamp;
+        self.set_home(host, Home::Server(server, list), stamp);
     }
 
     /// Returns the id of the home of a host.
@@ -116,7 +137,7 @@ impl Topology {
         match host.home {
             Home::Split(split) if !self.lost(split).is_own => self.lost(split).neighbour,
             Home::Link(_) | Home::Split(_) => self.own_id(),
-            Home::Server(server) | Home::Unconfirmed(server) => self.servers.id(server),
+            Home::Server(server, _) => self.servers.id(server),
         }
     }
 
@@ -144,7 +165,6 @@ fn list_of<'a>(
             Role::User { .. } | Role::Unregistered { .. } => None,
         },
         Home::Split(split) => Some(&mut lost[split.0 as usize].hosts),
-        Home::Server(server) => Some(servers.confirmed_mut(server)),
-        Home::Unconfirmed(server) => Some(servers.unconfirmed_mut(server)),
+        Home::Server(server, list) => Some(servers.list_mut(server, list)),
     }
 }

@@ -35,10 +35,29 @@ pub enum Home {
     Link(u32),
     /// This server, which has lost the link to the plain neighbour that the host is behind.
     Split(SplitId),
-    /// Another server, to which routes lead.
-    Server(ServerKey),
-    /// Another server, which has not yet confirmed that the host is still there.
-    Unconfirmed(ServerKey),
+    /// Another server, to which routes lead, and in which of its two lists the host is.
+    Server(ServerKey, HomeList),
+}
+
+/// One of the two lists of the hosts of a home. The home has confirmed the hosts of one of them; the
+/// lists change places when it begins to send all its hosts again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HomeList {
+    /// The list of the confirmed hosts when the home was new.
+    #[default]
+    A,
+    /// The other list.
+    B,
+}
+
+impl HomeList {
+    /// Returns the other list.
+    pub(super) fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
 }
 
 impl Home {
@@ -47,7 +66,7 @@ impl Home {
     pub fn server(self) -> Option<ServerKey> {
         match self {
             Self::Link(_) | Self::Split(_) => None,
-            Self::Server(server) | Self::Unconfirmed(server) => Some(server),
+            Self::Server(server, _) => Some(server),
         }
     }
 }

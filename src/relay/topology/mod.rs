@@ -21,7 +21,7 @@ mod servers;
 mod splits;
 mod table;
 
-pub use self::host::{FirstLink, Home, Host, ServerKey, SplitId};
+pub use self::host::{FirstLink, Home, HomeList, Host, ServerKey, SplitId};
 pub(super) use self::host::{Slot, host_size_bytes};
 pub use self::link_state::Refusals;
 pub(super) use self::link_state::{LinkState, Refusal, Role};
@@ -141,7 +141,7 @@ impl Topology {
         match host.home {
             Home::Link(index) => FirstLink::Link(self.live_at(index).id()),
             Home::Split(split) => FirstLink::Split(split),
-            Home::Server(server) | Home::Unconfirmed(server) => self.servers.route(server),
+            Home::Server(server, _) => self.servers.route(server),
         }
     }
 

@@ -1,7 +1,7 @@
 //! [`Servers`]: the other servers that extended links lead to. Each is the home of its users, and of
 //! the hosts behind its plain neighbours.
 
-use super::host::{FirstLink, Home, ServerKey};
+use super::host::{FirstLink, Home, HomeList, Host, ServerKey};
 use super::table::{HostTable, List};
 use crate::id::HostId;
 use crate::link::Slab;
@@ -33,10 +33,11 @@ impl HostSet {
 struct Server {
     id: HostId,
     route: FirstLink,
-    /// The hosts of this home, itself included.
-    confirmed: List,
-    /// Hosts that the home has not yet confirmed in the synchronization that is in progress.
-    unconfirmed: List,
+    /// The hosts of this home, itself included: [`HomeList::A`] and [`HomeList::B`].
+    lists: [List; 2],
+    /// Which list has the hosts that the home has confirmed. The other one has those that it has not
+    /// yet confirmed in the synchronization that is in progress.
+    confirmed: HomeList,
     /// The hosts of this home, itself left out.
     hosts: HostSet,
 }
@@ -58,9 +59,8 @@ impl Servers {
 
     /// Adds a server without hosts.
     pub(super) fn insert(&mut self, id: HostId, route: FirstLink) -> ServerKey {
-        let (confirmed, unconfirmed) = (List::default(), List::default());
-        let hosts = HostSet::default();
-        let server = Server { id, route, confirmed, unconfirmed, hosts };
+        let (lists, confirmed) = (<[List; 2]>::default(), HomeList::default());
+        let server = Server { id, route, lists, confirmed, hosts: HostSet::default() };
         ServerKey(u32::try_from(self.slab.insert(server)).expect("fewer servers than ids"))
     }
 
@@ -107,8 +107,7 @@ impl Servers {
 
     /// Returns the number of hosts of a server, itself included.
     pub(super) fn host_count(&self, key: ServerKey) -> usize {
-        let server = self.get(key);
-        server.confirmed.len() + server.unconfirmed.len()
+        self.get(key).lists.iter().map(List::len).sum()
     }
 
     /// Iterates over the hosts of a server, itself last.
@@ -118,18 +117,30 @@ impl Servers {
         hosts: &'a HostTable,
     ) -> impl Iterator<Item = HostId> + use<'a> {
         let server = self.get(key);
-        let ids = hosts.ids_in(&server.confirmed).chain(hosts.ids_in(&server.unconfirmed));
+        let lists = [server.confirmed, server.confirmed.other()];
+        let ids = lists.into_iter().flat_map(|list| hosts.ids_in(&server.lists[list as usize]));
         ids.filter(move |&id| id != server.id).chain(std::iter::once(server.id))
     }
 
-    /// Returns the list of the confirmed hosts of a server.
-    pub(super) fn confirmed_mut(&mut self, key: ServerKey) -> &mut List {
-        &mut self.get_mut(key).confirmed
+    /// Returns which list has the hosts that a server has confirmed.
+    pub(super) fn confirmed(&self, key: ServerKey) -> HomeList {
+        self.get(key).confirmed
     }
 
-    /// Returns the list of the unconfirmed hosts of a server.
-    pub(super) fn unconfirmed_mut(&mut self, key: ServerKey) -> &mut List {
-        &mut self.get_mut(key).unconfirmed
+    /// Lets the two lists of a server change places.
+    pub(super) fn swap_lists(&mut self, key: ServerKey) {
+        let server = self.get_mut(key);
+        server.confirmed = server.confirmed.other();
+    }
+
+    /// Returns a list of the hosts of a server.
+    pub(super) fn list(&self, key: ServerKey, list: HomeList) -> &List {
+        &self.get(key).lists[list as usize]
+    }
+
+    /// Like [`Servers::list`], to change it.
+    pub(super) fn list_mut(&mut self, key: ServerKey, list: HomeList) -> &mut List {
+        &mut self.get_mut(key).lists[list as usize]
     }
 
     /// Iterates over the servers and their routes.
@@ -147,8 +158,11 @@ impl Servers {
         let mut listed = 0;
         for (key, _) in self.routes() {
             let server = self.get(key);
-            hosts.check_home(&server.confirmed, Home::Server(key));
-            hosts.check_home(&server.unconfirmed, Home::Unconfirmed(key));
+            for list in [HomeList::A, HomeList::B] {
+                hosts.check_home(self.list(key, list), Home::Server(key, list));
+            }
+            let home = hosts.get(server.id).map(Host::home);
+            assert_eq!(home, Some(Home::Server(key, server.confirmed)), "a server confirms itself");
             listed += self.host_count(key);
             let mut set = HostSet::default();
             for id in self.leaving_ids(key, hosts).filter(|&id| id != server.id) {

@@ -47,7 +47,8 @@ impl Topology {
     /// none.
     pub(in crate::relay) fn split_unconfirmed(&mut self, server: ServerKey) -> Option<SplitId> {
         let id = self.servers.id(server);
-        let hosts = std::mem::take(self.servers.unconfirmed_mut(server));
+        let unconfirmed = self.servers.confirmed(server).other();
+        let hosts = std::mem::take(self.servers.list_mut(server, unconfirmed));
         let ids: Vec<HostId> = self.hosts.ids_in(&hosts).collect();
         for &id in &ids {
             let stamp = self.hosts.get(id).expect("a listed host").stamp;

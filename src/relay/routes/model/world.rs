@@ -173,7 +173,7 @@ impl World {
                     let change = self.nodes[node].routes.exceed(epoch);
                     self.apply(node, change.into_iter().collect());
                 }
-                Change::Down { id, .. } => {
+                Change::Down { id } => {
                     if self.rng.random_bool(0.3) {
                         let changes = self.nodes[node].routes.forget(id);
                         self.apply(node, changes);
