@@ -58,7 +58,7 @@ pub const ANNOUNCE_BYTES_PER_TURN: usize = 512 * 1024;
 
 /// Size of an announced host apart from its name and info, in bytes. Also counted for a host that
 /// is skipped: a link that gets few of very many hosts looks at them in several turns.
-pub const ANNOUNCE_HOST_OVERHEAD_BYTES: usize = 16;
+pub const ANNOUNCE_HOST_OVERHEAD_BYTES: usize = 32;
 
 /// Maximum length of a portion of announcements to a program that may read once, in bytes. Such
 /// programs read at most 1,024 bytes at a time and lose a frame that is cut there.
@@ -135,7 +135,11 @@ pub const SPLIT_GRACE: Duration = Duration::from_secs(5);
 
 /// Maximum number of hosts that leave at a time after the grace, so that readers keep up with the
 /// quits.
-pub const SPLIT_BATCH_HOSTS_MAX: usize = 1024;
+pub const SPLIT_BATCH_HOSTS_MAX: usize = 256;
+
+/// Maximum number of quits that are sent at a time after the grace, to all links together, so that
+/// no turn takes more than about 1 ms. At least one host leaves.
+pub const SPLIT_BATCH_QUITS_MAX: usize = 2048;
 
 /// Send queue space that one quit of a split may take, in bytes: four times the size of its frame.
 pub const SPLIT_QUIT_QUEUE_BYTES: usize = 64;

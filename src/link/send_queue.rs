@@ -50,6 +50,13 @@ impl Buffer {
         }
     }
 
+    /// Frees half of the memory if few bytes are left: all at once would take too long.
+    fn shrink(&mut self) {
+        if self.bytes.len() <= QUEUE_HIGH_WATER_BYTES {
+            self.bytes.shrink_to(QUEUE_HIGH_WATER_BYTES.max(self.bytes.capacity() / 2));
+        }
+    }
+
     /// Removes all bytes and keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
@@ -122,10 +129,8 @@ impl SendQueue {
         let kept_bytes = self.kept().len();
         if let Some(buffer) = &mut self.buffer {
             buffer.released_bytes += count.min(kept_bytes);
-            if buffer.released_bytes == buffer.bytes.len() {
-                buffer.clear();
-                buffer.bytes.shrink_to(QUEUE_HIGH_WATER_BYTES);
-            }
+            buffer.compact();
+            buffer.shrink();
         }
     }
 

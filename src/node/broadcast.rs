@@ -5,6 +5,7 @@
 //! within [`BROADCAST_STALL_TIMEOUT`] is skipped, with the users behind it.
 
 use super::Node;
+use super::link::Wait;
 use crate::id::HostId;
 use crate::limits::{BROADCAST_QUEUE_HIGH_WATER_BYTES, BROADCAST_STALL_TIMEOUT};
 use crate::link::{LinkId, Time};
@@ -49,7 +50,7 @@ impl Node {
     /// Starts a broadcast to every user but its sender.
     pub(super) fn start_broadcast(&mut self, sender_link: LinkId, sender_id: HostId, text: &[u8]) {
         if let Some(sender) = self.links.get_mut(sender_link) {
-            sender.is_broadcasting = true;
+            sender.waits.insert(Wait::Broadcast);
         }
         self.broadcasts.push(Broadcast {
             sender_link,
@@ -77,7 +78,7 @@ impl Node {
                     );
                 }
                 if let Some(sender) = self.links.get_mut(broadcast.sender_link) {
-                    sender.is_broadcasting = false;
+                    sender.waits.remove(Wait::Broadcast);
                     finished_links.push(broadcast.sender_link);
                 }
             } else {

@@ -1,5 +1,6 @@
 //! Input: bytes of a link become frames, and each frame is forwarded or handled by its session.
 
+use super::link::Wait;
 use super::links::Links;
 use super::{Action, Node};
 use crate::limits::BURST_HOSTS_MIN;
@@ -109,7 +110,7 @@ impl Node {
         if !self.is_open(id) || self.links.close_if_overfull(id) {
             return Flow::Stop;
         }
-        if self.links.get(id).is_some_and(|link| link.is_broadcasting) {
+        if self.links.get(id).is_some_and(|link| link.waits.is_for(Wait::Broadcast)) {
             return Flow::Defer;
         }
         let mut effects = Effects::new();
@@ -135,7 +136,7 @@ impl Node {
         }
         self.links.frame_link = None;
         if let Some(link) = self.links.get_mut(id) {
-            if link.is_held_back {
+            if link.waits.is_for(Wait::LostHost) {
                 return Flow::Defer;
             }
             link.traffic.frames_in += frames;
@@ -149,7 +150,7 @@ impl Node {
         let Some(link) = self.links.live_mut(id) else {
             return;
         };
-        if link.unacked_mail > 0 || link.is_broadcasting || link.is_paused || link.is_held_back {
+        if link.unacked_mail > 0 || link.waits.is_any() {
             return;
         }
         if above_high_water && link.deferred_input.is_some() {

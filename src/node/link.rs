@@ -35,8 +35,6 @@ pub struct Link {
     pub(super) traffic: Traffic,
     pub(super) peer_addr: Option<SocketAddr>,
     pub(super) opened_at: Time,
-    /// When bytes last arrived.
-    pub(super) received_at: Time,
     /// The node has ended the link; the connection is to be closed.
     pub(super) is_closing: bool,
     /// Set once the last frame of the queue is END: what would follow it.
@@ -45,23 +43,28 @@ pub struct Link {
     pub(super) is_bursting: bool,
     /// Number of messages that were handed to the mail store and have no reply yet.
     pub(super) unacked_mail: u32,
-    /// A broadcast of its client is in progress.
-    pub(super) is_broadcasting: bool,
-    /// Its input raised a queue above the high-water mark; the rest is handled in the next turn.
-    pub(super) is_paused: bool,
-    /// A message for a lost host does not fit, and waits until the host can be reached or leaves.
-    pub(super) is_held_back: bool,
-    /// Input that waits for one of the four above. Nothing more is read meanwhile.
+    /// Why its input waits, beside mail.
+    pub(super) waits: Waits,
+    /// Input that waits for one of the two above. Nothing more is read meanwhile.
     #[expect(clippy::box_collection, reason = "every idle link has this, and hardly any uses it")]
     pub(super) deferred_input: Option<Box<Vec<u8>>>,
-    /// What has been handled, if the link resumes after it was lost.
-    pub(super) handled: Option<Box<Handled>>,
+    /// What has arrived on a link to a server.
+    pub(super) arrivals: Option<Box<Arrivals>>,
     /// When the session's timers run next.
     pub(super) timer: Option<Time>,
 }
 
+/// What has arrived on a link to a server. Boxed, because there are few servers.
+#[derive(Clone, Debug)]
+pub(super) struct Arrivals {
+    /// When bytes last arrived.
+    pub(super) at: Time,
+    /// What has been handled, if the link resumes after it was lost.
+    pub(super) handled: Option<Handled>,
+}
+
 /// What has been handled on a link that resumes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Handled {
     /// Number of bytes of whole frames that were handled.
     pub(super) bytes: u64,
@@ -69,6 +72,48 @@ pub(super) struct Handled {
     acknowledged_bytes: u64,
     /// The other end is sent the count after this read, whatever it is.
     pub(super) must_acknowledge: bool,
+}
+
+/// A reason for which the input of a link waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Wait {
+    /// A broadcast of its client is in progress.
+    Broadcast = 1,
+    /// Its input raised a queue above the high-water mark; the rest is handled in the next turn.
+    NextTurn = 2,
+    /// A message for a lost host does not fit, and waits until the host can be reached or leaves.
+    LostHost = 4,
+}
+
+/// The reasons for which the input of a link waits, in one byte.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Waits(u8);
+
+impl Waits {
+    /// Returns whether there is any reason.
+    pub(super) fn is_any(self) -> bool {
+        self.0 != 0
+    }
+
+    /// Returns whether there is this reason.
+    pub(super) fn is_for(self, wait: Wait) -> bool {
+        self.0 & wait as u8 != 0
+    }
+
+    /// Adds a reason. Returns whether it is new.
+    pub(super) fn insert(&mut self, wait: Wait) -> bool {
+        let is_new = !self.is_for(wait);
+        self.0 |= wait as u8;
+        is_new
+    }
+
+    /// Removes a reason. Returns whether there was one.
+    pub(super) fn remove(&mut self, wait: Wait) -> bool {
+        let was_there = self.is_for(wait);
+        self.0 &= !(wait as u8);
+        was_there
+    }
 }
 
 impl QueuedLink for Link {
@@ -100,7 +145,8 @@ impl Link {
     /// whether an acknowledgement is due.
     #[inline]
     pub(super) fn on_decoded(&mut self, unhandled_bytes: usize) -> bool {
-        let Some(handled) = &mut self.handled else { return false };
+        let Some(arrivals) = &mut self.arrivals else { return false };
+        let Some(handled) = &mut arrivals.handled else { return false };
         let partial_bytes = self.decoder.partial_bytes();
         handled.bytes = self.traffic.bytes_in - (unhandled_bytes + partial_bytes) as u64;
         let is_due = std::mem::take(&mut handled.must_acknowledge)
@@ -111,10 +157,15 @@ impl Link {
         is_due
     }
 
+    /// Returns what has arrived on a link to a server, or is about to be one.
+    pub(super) fn arrivals_mut(&mut self, now: Time) -> &mut Arrivals {
+        self.arrivals.get_or_insert_with(|| Box::new(Arrivals { at: now, handled: None }))
+    }
+
     /// Returns whether sent bytes are kept until they are acknowledged.
     #[inline]
     pub(super) fn is_resumable(&self) -> bool {
-        self.handled.is_some()
+        self.arrivals.as_ref().is_some_and(|arrivals| arrivals.handled.is_some())
     }
 
     /// Returns the link's id.
@@ -153,10 +204,10 @@ impl Link {
         self.opened_at
     }
 
-    /// Returns when bytes last arrived; [`Link::opened_at`] if none did.
+    /// Returns when bytes last arrived on a link to a server.
     #[must_use]
-    pub fn received_at(&self) -> Time {
-        self.received_at
+    pub fn received_at(&self) -> Option<Time> {
+        Some(self.arrivals.as_ref()?.at)
     }
 
     /// Counts what was put into the queue since it had `len_before` bytes.

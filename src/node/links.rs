@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use super::Action;
-use super::link::{Link, Traffic};
+use super::link::{Link, Traffic, Wait, Waits};
 use crate::id::HostId;
 use crate::limits::Limits;
 use crate::link::frame_decoder::FrameDecoder;
@@ -75,16 +75,13 @@ impl Links {
             traffic: Traffic::default(),
             peer_addr,
             opened_at,
-            received_at: opened_at,
             is_closing: false,
             late_output: None,
             is_bursting: false,
             unacked_mail: 0,
-            is_broadcasting: false,
-            is_paused: false,
-            is_held_back: false,
+            waits: Waits::default(),
             deferred_input: None,
-            handled: None,
+            arrivals: None,
             timer: None,
         })
     }
@@ -106,7 +103,7 @@ impl Links {
     /// Schedules a link's deferred input for the next turn.
     pub(super) fn pause(&mut self, id: LinkId) {
         if let Some(link) = self.get_mut(id)
-            && !std::mem::replace(&mut link.is_paused, true)
+            && link.waits.insert(Wait::NextTurn)
         {
             self.paused.push(id);
         }
@@ -256,7 +253,7 @@ impl Outbox for Links {
     }
 
     fn received_at(&self, id: LinkId) -> Time {
-        self.get(id).map_or(self.now, |link| link.received_at)
+        self.get(id).and_then(Link::received_at).unwrap_or(self.now)
     }
 
     fn peer_addr(&self, id: LinkId) -> Option<SocketAddr> {
@@ -264,8 +261,12 @@ impl Outbox for Links {
     }
 
     fn link_registered(&mut self, id: LinkId, kind: HostKind) -> bool {
+        let now = self.now;
         let Some(link) = self.get_mut(id) else { return false };
         link.kind = kind;
+        if kind == HostKind::Server {
+            link.arrivals_mut(now);
+        }
         let wants_presence = link.session.presence() == Presence::All;
         if kind == HostKind::Server {
             let Limits { ping_interval: idle, ping_timeout: timeout, .. } = self.limits;
@@ -295,7 +296,8 @@ impl Outbox for Links {
     }
 
     fn acknowledge_input(&mut self, id: LinkId) {
-        if let Some(handled) = self.get_mut(id).and_then(|link| link.handled.as_mut()) {
+        let arrivals = self.get_mut(id).and_then(|link| link.arrivals.as_mut());
+        if let Some(handled) = arrivals.and_then(|arrivals| arrivals.handled.as_mut()) {
             handled.must_acknowledge = true;
         }
     }
@@ -314,21 +316,23 @@ impl Outbox for Links {
     fn hold_back(&mut self, id: LinkId) -> bool {
         let is_input = self.frame_link == Some(id);
         if let Some(link) = self.get_mut(id).filter(|_| is_input) {
-            link.is_held_back = true;
+            link.waits.insert(Wait::LostHost);
         }
         is_input
     }
 
     fn is_held_back(&self, id: LinkId) -> bool {
-        self.get(id).is_some_and(|link| link.is_held_back)
+        self.get(id).is_some_and(|link| link.waits.is_for(Wait::LostHost))
     }
 
     fn release(&mut self, id: LinkId) {
         let now = self.now;
         if let Some(link) = self.get_mut(id)
-            && std::mem::take(&mut link.is_held_back)
+            && link.waits.remove(Wait::LostHost)
         {
-            link.received_at = now; // the other end has not been silent, but was not read
+            if let Some(arrivals) = &mut link.arrivals {
+                arrivals.at = now; // the other end has not been silent, but was not read
+            }
             self.pause(id);
         }
     }

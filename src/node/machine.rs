@@ -1,5 +1,6 @@
 //! [`Machine`] for [`Node`]: the events of links and time.
 
+use super::link::Wait;
 use super::{Action, Broadcast, Node};
 use crate::limits::{
     BURST_READ_BYTES_PER_TURN, QUEUE_LOW_WATER_BYTES, READ_BYTES_PER_TURN, SHUTDOWN_DRAIN_TIMEOUT,
@@ -51,7 +52,9 @@ impl Machine for Node {
             return;
         };
         link.traffic.bytes_in += bytes.len() as u64;
-        link.received_at = now;
+        if let Some(arrivals) = &mut link.arrivals {
+            arrivals.at = now;
+        }
         match &mut link.deferred_input {
             Some(input) => input.extend_from_slice(bytes),
             None => {
@@ -79,7 +82,7 @@ impl Machine for Node {
         self.links.begin_event(now);
         for id in std::mem::take(&mut self.links.paused) {
             if let Some(link) = self.links.get_mut(id) {
-                link.is_paused = false;
+                link.waits.remove(Wait::NextTurn);
                 self.resume_input(id);
             }
         }

@@ -3,7 +3,7 @@
 //!
 //! Positions count the bytes of a connection's stream from its start.
 
-use super::link::Link;
+use super::link::{Handled, Link};
 use super::links::Links;
 use crate::limits::{KEPT_BYTES_SLACK_DIVISOR, Limits};
 use crate::link::LinkId;
@@ -34,16 +34,17 @@ impl Link {
 impl Links {
     /// Starts to keep what is sent over a link and to count what is handled.
     pub(super) fn make_resumable(&mut self, id: LinkId) {
+        let now = self.now;
         if let Some(link) = self.get_mut(id) {
             link.queue.keep_sent();
-            link.handled = Some(Box::default());
+            link.arrivals_mut(now).handled = Some(Handled::default());
         }
     }
 
     /// Returns how many bytes of whole frames have been handled on a link that resumes.
     pub(super) fn handled_on(&self, id: LinkId) -> u64 {
-        let handled = self.get(id).and_then(|link| link.handled.as_ref());
-        handled.map_or(0, |handled| handled.bytes)
+        let arrivals = self.get(id).and_then(|link| link.arrivals.as_ref());
+        arrivals.and_then(|arrivals| arrivals.handled).map_or(0, |handled| handled.bytes)
     }
 
     /// Releases what was kept of a link up to a position. A position behind what was sent is none that

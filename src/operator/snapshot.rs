@@ -171,8 +171,12 @@ pub(super) struct LinkEntry {
         serialize_with = "serialize_milliseconds"
     )]
     pub(super) round_trip: Option<Duration>,
-    #[serde(rename = "silence_s", serialize_with = "serialize_seconds")]
-    pub(super) silence: Duration,
+    #[serde(
+        rename = "silence_s",
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "serialize_optional_seconds"
+    )]
+    pub(super) silence: Option<Duration>,
     pub(super) refused: Refused,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
@@ -212,7 +216,7 @@ impl LinkEntry {
                 .and_then(|report| report.listen_address)
                 .map(|address| address.to_string()),
             round_trip: report.and_then(|report| report.round_trip),
-            silence: now.since(link.received_at()),
+            silence: link.received_at().map(|at| now.since(at)),
             refused: Refused {
                 false_source: refusals.false_sources,
                 taken_id: refusals.taken_ids,
@@ -245,6 +249,13 @@ fn serialize_display<T: std::fmt::Display, S: Serializer>(
 
 fn serialize_seconds<S: Serializer>(age: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(age.as_secs_f64())
+}
+
+fn serialize_optional_seconds<S: Serializer>(
+    age: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    age.map(|age| age.as_secs_f64()).serialize(serializer)
 }
 
 pub(super) fn serialize_milliseconds<S: Serializer>(

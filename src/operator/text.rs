@@ -112,7 +112,7 @@ pub(super) fn links(links: &[LinkEntry]) -> String {
             or_dash(link.address.as_ref()),
             if is_server { speaks(link.is_extended) } else { "-".to_owned() },
             or_dash(link.round_trip.map(format_milliseconds).as_ref()),
-            format_age(link.silence),
+            or_dash(link.silence.map(format_age).as_ref()),
             link.frames_in.to_string(),
             link.bytes_in.to_string(),
             link.frames_out.to_string(),

@@ -22,13 +22,61 @@ pub(super) struct Cursor {
     pub(super) introduced: Option<Box<IdSet>>,
     /// Set while the other end has not shown that it reads frames that are cut.
     pub(super) pace: Option<Box<Pace>>,
-    /// Set on links to servers that speak plain CRC.
-    pub(super) plain: Option<Box<PlainNeighbour>>,
-    /// Set on extended links.
-    pub(super) sync: Option<Box<Sync>>,
-    /// Hosts that were announced before something from them, while the other end of a new extended
-    /// link may not have asked yet for the hosts that it does not know.
-    pub(super) unconfirmed: Option<Box<IdSet>>,
+    /// Set on links to servers. Boxed, because there are few servers and every link has a cursor.
+    pub(super) neighbour: Option<Box<Neighbour>>,
+}
+
+/// What is known of the server at the other end of a link, beside the cursor.
+#[derive(Clone, Debug)]
+pub(super) enum Neighbour {
+    /// It speaks plain CRC.
+    Plain(PlainNeighbour),
+    /// It speaks the extension.
+    Extended {
+        sync: Sync,
+        /// Hosts that were announced before something from them, while the other end of a new link
+        /// may not have asked yet for the hosts that it does not know.
+        unconfirmed: Option<IdSet>,
+    },
+}
+
+impl Neighbour {
+    fn plain(&self) -> Option<&PlainNeighbour> {
+        match self {
+            Self::Plain(plain) => Some(plain),
+            Self::Extended { .. } => None,
+        }
+    }
+
+    /// Returns what is known of a server that speaks plain CRC.
+    pub(super) fn plain_mut(&mut self) -> Option<&mut PlainNeighbour> {
+        match self {
+            Self::Plain(plain) => Some(plain),
+            Self::Extended { .. } => None,
+        }
+    }
+
+    fn sync(&self) -> Option<&Sync> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Extended { sync, .. } => Some(sync),
+        }
+    }
+
+    /// Returns the homes that are sent again on an extended link.
+    pub(super) fn sync_mut(&mut self) -> Option<&mut Sync> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Extended { sync, .. } => Some(sync),
+        }
+    }
+
+    fn unconfirmed(&self) -> Option<&IdSet> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Extended { unconfirmed, .. } => unconfirmed.as_ref(),
+        }
+    }
 }
 
 impl Cursor {
@@ -58,7 +106,50 @@ impl Cursor {
     /// Returns whether the other end is a plain server that has not shown that it reads cut frames.
     #[inline]
     pub(super) fn is_guarded(&self) -> bool {
-        self.plain.is_some() && self.pace.is_some()
+        self.pace.is_some() && self.plain().is_some()
+    }
+
+    /// Makes the server at the other end one that speaks the extension.
+    pub(super) fn begin_extended(&mut self) {
+        let (sync, unconfirmed) = (Sync::default(), Some(IdSet::default()));
+        self.neighbour = Some(Box::new(Neighbour::Extended { sync, unconfirmed }));
+    }
+
+    /// Returns what is known of the server at the other end, if it speaks plain CRC.
+    #[inline]
+    pub(super) fn plain(&self) -> Option<&PlainNeighbour> {
+        self.neighbour.as_ref()?.plain()
+    }
+
+    /// Like [`Cursor::plain`], to change it.
+    pub(super) fn plain_mut(&mut self) -> Option<&mut PlainNeighbour> {
+        self.neighbour.as_mut()?.plain_mut()
+    }
+
+    /// Returns the homes that are sent again, on an extended link.
+    #[inline]
+    pub(super) fn sync(&self) -> Option<&Sync> {
+        self.neighbour.as_ref()?.sync()
+    }
+
+    /// Like [`Cursor::sync`], to change it.
+    pub(super) fn sync_mut(&mut self) -> Option<&mut Sync> {
+        self.neighbour.as_mut()?.sync_mut()
+    }
+
+    /// Returns the hosts that were announced before something from them, while the other end of an
+    /// extended link may not have asked yet for the hosts that it does not know.
+    #[inline]
+    pub(super) fn unconfirmed(&self) -> Option<&IdSet> {
+        self.neighbour.as_ref()?.unconfirmed()
+    }
+
+    /// Like [`Cursor::unconfirmed`], to change it.
+    pub(super) fn unconfirmed_mut(&mut self) -> Option<&mut Option<IdSet>> {
+        match &mut **self.neighbour.as_mut()? {
+            Neighbour::Plain(_) => None,
+            Neighbour::Extended { unconfirmed, .. } => Some(unconfirmed),
+        }
     }
 
     /// Sets the timer for the next portion, if the link has portions.

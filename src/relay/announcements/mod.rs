@@ -24,9 +24,9 @@ mod sync;
 
 use std::collections::VecDeque;
 
-use self::cursor::Cursor;
+use self::cursor::{Cursor, Neighbour};
 use self::pacing::{Clock, Pace, registration_bytes};
-use self::plain::PROBE_BYTES;
+use self::plain::{PROBE_BYTES, PlainNeighbour};
 use self::sync::Sync;
 pub(super) use self::sync::hosts_of;
 use super::message::{HostKind, Message};
@@ -114,7 +114,8 @@ impl Announcements {
         let is_server = audience == Some(HostKind::Server);
         let reserved_bytes = if is_server { PROBE_BYTES } else { 0 };
         cursor.pace = audience.map(|_| Box::new(Pace::new(reserved_bytes)));
-        cursor.plain = is_server.then(Box::default);
+        let plain = || Box::new(Neighbour::Plain(PlainNeighbour::default()));
+        cursor.neighbour = is_server.then(plain);
     }
 
     /// Returns whether there are so many users that announcements to them are batched.
@@ -166,7 +167,7 @@ impl Announcements {
         let unsent_bytes = out.unsent_bytes(link);
         if unsent_bytes >= QUEUE_LOW_WATER_BYTES {
             cursor.next = Some(slot);
-            if let Some(sync) = &mut cursor.sync {
+            if let Some(sync) = cursor.sync_mut() {
                 sync.fall_behind(host.join_seq());
             }
         } else if is_visible(topology, topology.link(link), host) {
@@ -205,7 +206,7 @@ impl Announcements {
             if !cursor.remove_returned(host) {
                 cursor.introduced.get_or_insert_default().insert(id);
             }
-        } else if let Some(introduced) = &mut self.cursor_mut(link).unconfirmed
+        } else if let Some(Some(introduced)) = self.cursor_mut(link).unconfirmed_mut()
             && is_visible(topology, topology.link(link), host)
             && introduced.insert(id)
         {
@@ -215,9 +216,9 @@ impl Announcements {
 
     /// Returns whether a host that the cursor of a link has not passed is still to be announced.
     fn is_covered(&self, topology: &Topology, link: LinkId, host: &Host) -> bool {
-        let sync = &self.cursor(link).sync;
+        let sync = self.cursor(link).sync();
         let covers = |sync: &Sync| sync.covers(topology, host) && !topology.waits_for_home(host);
-        sync.as_ref().is_none_or(|sync| covers(sync))
+        sync.is_none_or(covers)
     }
 
     /// Sends the registration of a host again on the extended links on which it is announced, since
@@ -247,8 +248,8 @@ impl Announcements {
         }
         let may_be_pending = self.batch.is_some()
             || cursor.next.is_some()
-            || cursor.unconfirmed.is_some()
-            || cursor.sync.as_ref().is_some_and(|sync| sync.has_requests())
+            || cursor.unconfirmed().is_some()
+            || cursor.sync().is_some_and(Sync::has_requests)
             || cursor.next_returned().is_some();
         // Rarely true, so the look-up of the host is no cost of a usual chat.
         may_be_pending && self.must_introduce_id(topology, link, id)
@@ -256,14 +257,9 @@ impl Announcements {
 
     #[cold]
     fn must_introduce_id(&self, topology: &Topology, link: LinkId, id: HostId) -> bool {
-        let unconfirmed = &self.cursor(link).unconfirmed;
-        unconfirmed.as_ref().is_some_and(|introduced| !introduced.contains(&id))
+        let unconfirmed = self.cursor(link).unconfirmed();
+        unconfirmed.is_some_and(|introduced| !introduced.contains(&id))
             || topology.hosts().get(id).is_some_and(|host| self.is_pending(topology, link, host))
-    }
-
-    /// Returns whether registrations and quits are sent over a link.
-    pub(super) fn wants_presence(&self, link: LinkId) -> bool {
-        self.cursor(link).audience.is_some()
     }
 
     /// Sends the quit of a user to all links to which the user has been announced. If this server
@@ -277,12 +273,23 @@ impl Announcements {
         clock: &mut Clock<'_>,
         out: &mut impl Outbox,
     ) {
-        for state in topology.links() {
-            let is_closing = is_stopping && state.is_user();
-            if !is_closing && self.is_announced(topology, state, host) {
-                self.send_quit(topology, state.id(), (host.id, text), clock, out);
+        let users = if is_stopping { 0 } else { self.users.len() };
+        for i in 0..self.servers.len() + users {
+            let link = self.presence_link(i);
+            if self.is_announced(topology, topology.link(link), host) {
+                self.send_quit(topology, link, (host.id, text), clock, out);
             }
         }
+    }
+
+    /// Iterates over the links to which registrations and quits are sent.
+    pub(super) fn presence_links(&self) -> impl ExactSizeIterator<Item = LinkId> {
+        (0..self.servers.len() + self.users.len()).map(|i| self.presence_link(i))
+    }
+
+    /// Returns one of the links to which registrations and quits are sent: servers come first.
+    fn presence_link(&self, i: usize) -> LinkId {
+        self.servers.get(i).copied().unwrap_or_else(|| self.users[i - self.servers.len()])
     }
 
     /// Sends the quit of a server behind a plain neighbour over the extended links on which it has
@@ -312,7 +319,9 @@ impl Announcements {
     ) {
         let next = topology.hosts().next_slot(slot);
         let host = topology.hosts().host(slot);
-        for cursor in self.cursors.iter_mut().flatten() {
+        for i in 0..self.servers.len() + self.users.len() {
+            let link = self.presence_link(i);
+            let cursor = self.cursor_mut(link);
             cursor.remove_returned(host);
             if cursor.next == Some(slot) {
                 cursor.next = next;
@@ -337,13 +346,13 @@ impl Announcements {
         if cursor.is_returned(host) {
             return true;
         }
-        if cursor.sync.as_ref().is_some_and(|sync| sync.is_requested(topology, host)) {
+        if cursor.sync().is_some_and(|sync| sync.is_requested(topology, host)) {
             let introduced = cursor.introduced.as_ref();
             return !introduced.is_some_and(|introduced| introduced.contains(&host.id));
         }
         let start = cursor.next.or_else(|| self.batch_start(link));
         start.is_some_and(|slot| host.join_seq() >= topology.hosts().host(slot).join_seq())
-            && cursor.sync.as_ref().is_none_or(|sync| sync.covers(topology, host))
+            && cursor.sync().is_none_or(|sync| sync.covers(topology, host))
             && !cursor.introduced.as_ref().is_some_and(|introduced| introduced.contains(&host.id))
     }
 

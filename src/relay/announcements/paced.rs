@@ -44,7 +44,7 @@ impl Announcements {
         now: Time,
         out: &mut impl Outbox,
     ) {
-        if let Some(neighbour) = &mut self.cursor_mut(link).plain {
+        if let Some(neighbour) = self.cursor_mut(link).plain_mut() {
             neighbour.record_quit(id, now);
         }
         send_quit(topology, link, id, text, out);

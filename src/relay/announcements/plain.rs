@@ -181,7 +181,7 @@ impl Announcements {
     ) {
         let cursor = self.cursor_mut(link);
         let is_guarded = cursor.is_guarded();
-        let Some(neighbour) = &mut cursor.plain else {
+        let Some(neighbour) = cursor.plain_mut() else {
             return send_registration(topology, link, host, out);
         };
         let registration = host.registration(topology.own_id());
@@ -204,7 +204,7 @@ impl Announcements {
     ) -> bool {
         let id = registration.source;
         let host = topology.hosts().get(id);
-        let Some(neighbour) = &mut self.cursor_mut(link).plain else { return false };
+        let Some(neighbour) = self.cursor_mut(link).plain_mut() else { return false };
         let is_server = registration.kind == HostKind::Server;
         let may_echo = is_server || host.is_some() || neighbour.may_echo_users(now);
         let was_unechoed = neighbour.take_unechoed(registration, now) && may_echo;
@@ -218,7 +218,7 @@ impl Announcements {
                 let is_announced = self.is_announced(topology, state, host);
                 let is_echo =
                     was_unechoed || is_announced && is_of(host, registration, state, topology);
-                if let Some(neighbour) = &mut self.cursor_mut(link).plain
+                if let Some(neighbour) = self.cursor_mut(link).plain_mut()
                     && is_echo
                     && !is_server
                 {
@@ -232,7 +232,7 @@ impl Announcements {
 
     /// Returns what the chats to id 0 have shown of the neighbour on a link.
     pub(in crate::relay) fn answers(&self, link: LinkId) -> Option<Answers> {
-        let PlainNeighbour { has_answered, unanswered, .. } = **self.cursor(link).plain.as_ref()?;
+        let PlainNeighbour { has_answered, unanswered, .. } = *self.cursor(link).plain()?;
         Some(Answers { has_answered, is_awaited: unanswered > 0 })
     }
 
@@ -245,7 +245,7 @@ impl Announcements {
         out: &mut impl Outbox,
     ) {
         self.count(link, PROBE_BYTES.into(), clock);
-        if let Some(neighbour) = &mut self.cursor_mut(link).plain {
+        if let Some(neighbour) = self.cursor_mut(link).plain_mut() {
             neighbour.send_probe(topology, link, out);
         }
     }
@@ -260,7 +260,7 @@ impl Announcements {
         out: &mut impl Outbox,
     ) -> bool {
         let cursor = self.cursor_mut(link);
-        let Some(neighbour) = &mut cursor.plain else { return false };
+        let Some(neighbour) = cursor.plain_mut() else { return false };
         if neighbour.unanswered == 0 {
             return false;
         }
@@ -290,7 +290,8 @@ impl Announcements {
         let cursor = self.cursor_mut(link);
         let Some(pace) = &mut cursor.pace else { return };
         let mut pause = PACED_PORTION_INTERVAL;
-        if let Some(neighbour) = &mut cursor.plain {
+        let plain = cursor.neighbour.as_deref_mut().and_then(|neighbour| neighbour.plain_mut());
+        if let Some(neighbour) = plain {
             let may_answer = neighbour.has_answered || neighbour.unanswered == 0;
             if may_answer && !neighbour.is_portion_probed && pace.has_room_for(PROBE_BYTES.into()) {
                 neighbour.is_portion_probed = true;
@@ -307,7 +308,7 @@ impl Announcements {
 
     /// Begins the next portion.
     pub(super) fn begin_portion(&mut self, link: LinkId) {
-        if let Some(neighbour) = &mut self.cursor_mut(link).plain
+        if let Some(neighbour) = self.cursor_mut(link).plain_mut()
             && std::mem::take(&mut neighbour.is_portion_probed)
             && neighbour.has_answered
         {

@@ -70,7 +70,7 @@ impl Announcements {
     /// Handles the request of the neighbour on an extended link to send the hosts of a home again.
     pub(in crate::relay) fn request_sync(&mut self, link: LinkId, home: HostId) {
         let cursor = self.cursor_mut(link);
-        if let Some(sync) = &mut cursor.sync
+        if let Some(sync) = cursor.sync_mut()
             && !sync.requested.contains(&home)
         {
             sync.requested.push(home);
@@ -82,7 +82,7 @@ impl Announcements {
     pub(super) fn begin_pass(&mut self, topology: &Topology, link: LinkId, out: &mut impl Outbox) {
         let next_join_seq = topology.hosts().next_join_seq();
         let cursor = self.cursor_mut(link);
-        let (next, Some(sync)) = (cursor.next, &mut cursor.sync) else { return };
+        let (next, Some(sync)) = (cursor.next, cursor.sync_mut()) else { return };
         if sync.requested.is_empty() || !sync.order.is_empty() {
             return;
         }
@@ -103,7 +103,7 @@ impl Announcements {
 
     /// Ends the pass in progress, if there is one, after the last host.
     pub(super) fn end_pass(&mut self, topology: &Topology, link: LinkId, out: &mut impl Outbox) {
-        let Some(sync) = &mut self.cursor_mut(link).sync else { return };
+        let Some(sync) = self.cursor_mut(link).sync_mut() else { return };
         sync.homes.clear();
         for home in std::mem::take(&mut sync.order) {
             // A home that has left meanwhile is withdrawn on the link.
@@ -121,9 +121,8 @@ impl Announcements {
     pub(in crate::relay) fn begin_extended(&mut self, link: LinkId, clock: &mut Clock<'_>) {
         self.servers.push(link);
         let cursor = self.cursor_mut(link);
-        (cursor.next, cursor.sync) = (None, Some(Box::default()));
-        cursor.plain = None;
-        cursor.unconfirmed = Some(Box::default());
+        cursor.next = None;
+        cursor.begin_extended();
         if let Some(mut pace) = cursor.pace.take() {
             pace.cancel_timer(link, clock.timers);
         }
@@ -132,14 +131,16 @@ impl Announcements {
     /// Records that the other end of an extended link has asked for all hosts that it did not know
     /// when the link was new. Until then, each host is announced before something from it is sent.
     pub(in crate::relay) fn confirm(&mut self, link: LinkId) {
-        self.cursor_mut(link).unconfirmed = None;
+        if let Some(unconfirmed) = self.cursor_mut(link).unconfirmed_mut() {
+            *unconfirmed = None;
+        }
     }
 
     /// Returns whether nothing is pending on a link, so that the digest of what has been announced
     /// is that of the table.
     pub(in crate::relay) fn is_up_to_date(&self, link: LinkId) -> bool {
         let cursor = self.cursor(link);
-        let is_requested = cursor.sync.as_ref().is_some_and(|sync| !sync.requested.is_empty());
+        let is_requested = cursor.sync().is_some_and(Sync::has_requests);
         cursor.next.is_none() && !is_requested
     }
 }

@@ -1,17 +1,17 @@
 //! Splits: what the loss of a link to a server leads to.
 //!
 //! The hosts behind a lost link stay in the table for a grace, during which nothing is announced
-//! and chats to them are deferred. At a limit, links that bring more are not read. A host that is registered again within the grace,
-//! over any link, continues as if nothing had happened. When the grace is over, the users that are
-//! still lost leave with the quit text `split`, the servers are removed, and the senders of
-//! deferred chats get `Unknown ID`.
+//! and chats to them are deferred. At a limit, links that bring more are not read. A host that is
+//! registered again within the grace, over any link, continues as if nothing had happened. When the
+//! grace is over, the users that are still lost leave with the quit text `split`, the servers are
+//! removed, and the senders of deferred chats get `Unknown ID`.
 
 use super::Peering;
 use super::splits::Loss;
 use crate::id::HostId;
 use crate::limits::{
-    QUEUE_LOW_WATER_BYTES, SPLIT_BATCH_HOSTS_MAX, SPLIT_BATCH_INTERVAL, SPLIT_QUIT_QUEUE_BYTES,
-    SPLIT_QUIT_TEXT,
+    QUEUE_LOW_WATER_BYTES, SPLIT_BATCH_HOSTS_MAX, SPLIT_BATCH_INTERVAL, SPLIT_BATCH_QUITS_MAX,
+    SPLIT_QUIT_QUEUE_BYTES, SPLIT_QUIT_TEXT,
 };
 use crate::link::{LinkId, Time};
 use crate::relay::cx::RelayCx;
@@ -141,9 +141,7 @@ impl Peering {
             self.release_held(cx);
         }
         if !self.must_wait_for_room(split, cx) {
-            let batch_hosts_max = cx.limits.client_queue_bytes_max / SPLIT_QUIT_QUEUE_BYTES;
-            let batch_hosts = batch_hosts_max.clamp(1, SPLIT_BATCH_HOSTS_MAX);
-            let lost: Vec<_> = cx.topology.lost_ids(split).take(batch_hosts).collect();
+            let lost: Vec<_> = cx.topology.lost_ids(split).take(batch_hosts(cx)).collect();
             for id in lost {
                 let host = cx.topology.hosts().get(id);
                 let first_link = host.map(|host| cx.topology.first_link(host));
@@ -169,10 +167,8 @@ impl Peering {
     /// Returns whether the next batch waits for a link whose queue has no room for the quits.
     fn must_wait_for_room<O: Outbox>(&mut self, split: SplitId, cx: &RelayCx<'_, O>) -> bool {
         let room_bytes = QUEUE_LOW_WATER_BYTES.min(cx.limits.client_queue_bytes_max / 2);
-        let links = cx.topology.links().map(|state| state.id());
-        let full_links = links.filter(|&link| {
-            cx.announcements.wants_presence(link) && cx.out.unsent_bytes(link) > room_bytes
-        });
+        let links = cx.announcements.presence_links();
+        let full_links = links.filter(|&link| cx.out.unsent_bytes(link) > room_bytes);
         self.splits.must_wait(split, full_links, cx.now)
     }
 
@@ -228,4 +224,11 @@ impl Peering {
         self.send_deferred(split, id, cx);
         self.report_if_healed(split, cx);
     }
+}
+
+/// Returns the number of hosts that may leave at a time.
+fn batch_hosts<O: Outbox>(cx: &RelayCx<'_, O>) -> usize {
+    let quits = SPLIT_BATCH_QUITS_MAX / cx.announcements.presence_links().len().max(1);
+    let room = cx.limits.client_queue_bytes_max / SPLIT_QUIT_QUEUE_BYTES;
+    quits.min(room).clamp(1, SPLIT_BATCH_HOSTS_MAX)
 }

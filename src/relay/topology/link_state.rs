@@ -40,7 +40,8 @@ pub(in crate::relay) struct Subtree {
 pub(in crate::relay) struct LinkState {
     id: LinkId,
     pub(super) role: Role,
-    pub(super) refusals: Refusals,
+    /// Boxed, because few links have any.
+    refusals: Option<Box<Refusals>>,
 }
 
 /// Numbers of frames of a link that were refused, by reason.
@@ -74,7 +75,7 @@ impl Subtree {
 impl LinkState {
     /// Creates the state of a link that has just been opened.
     pub(super) fn new(id: LinkId, is_uplink: bool, deadline: Time) -> Self {
-        Self { id, role: Role::Unregistered { is_uplink, deadline }, refusals: Refusals::default() }
+        Self { id, role: Role::Unregistered { is_uplink, deadline }, refusals: None }
     }
 
     /// Returns the id of the link.
@@ -84,7 +85,12 @@ impl LinkState {
 
     /// Returns the numbers of frames that were refused.
     pub(in crate::relay) fn refusals(&self) -> Refusals {
-        self.refusals
+        self.refusals.as_deref().copied().unwrap_or_default()
+    }
+
+    /// Like [`LinkState::refusals`], to count one.
+    pub(super) fn refusals_mut(&mut self) -> &mut Refusals {
+        self.refusals.get_or_insert_default()
     }
 
     /// Returns the role of the link.

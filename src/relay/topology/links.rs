@@ -115,8 +115,9 @@ impl Topology {
     pub(in crate::relay) fn count_false_source(&mut self, link: LinkId) -> FalseSource {
         self.false_sources += 1;
         let state = self.link_mut(link);
-        let false_sources = state.refusals.false_sources.saturating_add(1);
-        state.refusals.false_sources = false_sources;
+        let refusals = state.refusals_mut();
+        refusals.false_sources = refusals.false_sources.saturating_add(1);
+        let false_sources = refusals.false_sources;
         FalseSource {
             is_first: false_sources == 1,
             must_close: !state.is_server() && false_sources >= FALSE_SOURCES_MAX,
@@ -126,7 +127,7 @@ impl Topology {
     /// Counts a frame that arrived over `link` and is refused.
     pub(in crate::relay) fn count_refusal(&mut self, link: LinkId, refusal: Refusal) {
         self.unknown_ids += u64::from(refusal == Refusal::UnknownId);
-        let refusals = &mut self.link_mut(link).refusals;
+        let refusals = self.link_mut(link).refusals_mut();
         let count = match refusal {
             Refusal::TakenId => &mut refusals.taken_ids,
             Refusal::UnknownId => &mut refusals.unknown_ids,
