@@ -4,6 +4,7 @@ mod churn;
 mod contested_ids;
 mod replay;
 mod returning;
+mod scale;
 mod scenarios;
 mod slow_readers;
 mod stopping;

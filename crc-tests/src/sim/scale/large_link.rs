@@ -18,7 +18,7 @@ use crc::wires::crc::codec;
 
 use super::table::Tables;
 use crate::frames;
-use crate::sim::observer::Observer;
+use crate::sim::observer::{Observation, Observer};
 use crate::sim::{ClientId, Meter, NetConditions, ServerSpec, Turn, World};
 
 /// Interval between two comparisons of the tables.
@@ -167,7 +167,8 @@ impl Network {
         let (near, far) = (Some(self.servers[0]), Some(self.servers[BEHIND]));
         let ends: BTreeMap<_, _> = self.world.sorted_pipes().into_iter().collect();
         let mut traffic = Traffic::default();
-        for frame in &observer.frames {
+        for observation in &observer.observations {
+            let Observation::Frame(frame) = observation else { continue };
             // The ends of the lost link have no pipe any more.
             let Some(from) = ends.get(&frame.to) else { continue };
             let servers = (from.server(), frame.to.server());
