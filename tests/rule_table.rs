@@ -1,5 +1,5 @@
 //! The table of the protocol's rules, which `scripts/remove-rules` removes one by one, agrees with
-//! the code, with `docs/PROTOCOL.md` and with the tests.
+//! the code, with the page of the protocols and with the tests.
 
 use std::collections::BTreeSet;
 use std::fs;
