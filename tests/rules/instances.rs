@@ -46,3 +46,19 @@ fn server_takes_the_place_of_one_that_does_not_answer() {
     assert!(knows(&world, other, 1), "the first has not answered");
     assert!(knows(&world, one, 2));
 }
+
+#[test]
+fn of_two_live_servers_with_one_id_one_leaves_when_their_trees_join() {
+    let mut world = world();
+    // Server 9 and a server with id 2 below it form one tree, servers 1 and 2 another.
+    let nine = world.start(ServerSpec::new(9, Some(1)));
+    let below_nine = ServerSpec { parents: vec!["s9".to_owned()], ..other_two() };
+    let other = world.start(below_nine);
+    world.run_for(4 * SECOND);
+    let (one, two) = parent_and_child(&mut world);
+    world.run_for(25 * SECOND);
+    assert!(knows(&world, nine, 1), "the trees have joined");
+    let is_in_the_tree = |server| knows(&world, server, 1) && knows(&world, server, 9);
+    assert_ne!(is_in_the_tree(two), is_in_the_tree(other));
+    assert!(knows(&world, one, 2) && knows(&world, nine, 2));
+}

@@ -100,12 +100,12 @@ impl Routes {
     /// Returns the routes that a server could have, by link.
     fn candidates(&self, id: HostId) -> Vec<Candidate> {
         let server = &self.servers[&id];
-        let floor = server.floor.filter(|_| self.applies(Rule::EpochFloor));
+        let has_floor = self.applies(Rule::EpochFloor);
         let mut found = Vec::new();
         for &link in server.links.iter().filter(|&&link| !self.is_ended(link)) {
             let fact = self.links[&link].facts[&id];
             let version = fact.version();
-            if floor.is_some_and(|floor| !version.may_follow(floor)) {
+            if has_floor && !server.accepts(version) {
                 continue;
             }
             let Some(is_fresh) = self.follow_chain(link, id) else { continue };
@@ -151,16 +151,12 @@ impl Routes {
         chain
     }
 
-    /// Returns the latest version in which a server is known over any link. Versions of another
-    /// instance than that of the route do not count, unless it started later.
+    /// Returns the latest version in which a server is known over any link, of those to which the
+    /// route may lead.
     pub(super) fn latest_version(&self, id: HostId) -> Option<Version> {
         let server = self.servers.get(&id)?;
-        let floor = server.floor;
         let versions = server.links.iter().map(|link| self.links[link].facts[&id].version());
-        versions
-            .filter(|version| floor.is_none_or(|floor| version.may_follow(floor)))
-            .chain(floor)
-            .max()
+        versions.filter(|version| server.accepts(*version)).chain(server.floor).max()
     }
 
     /// Asks to close all links but one to the neighbour of `link`.
@@ -188,7 +184,7 @@ impl Routes {
         let elsewhere = server.links.iter().filter(|link| !is_direct(link)).map(version).max();
         for link in server.links.iter().filter(is_direct).filter(|&&link| !self.is_ending(link)) {
             let known = version(link);
-            if elsewhere.is_some_and(|it| it != known && it.may_follow(known)) {
+            if elsewhere.is_some_and(|it| it > known) {
                 pass.close(*link, Conflict::Ghost);
             }
         }

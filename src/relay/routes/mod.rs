@@ -85,19 +85,12 @@ pub(in crate::relay) struct Fact {
     pub(in crate::relay) via: HostId,
 }
 
-/// The instance and the state of a server to which a fact refers.
+/// The instance and the state of a server to which a fact refers. A fact replaces those of smaller
+/// versions: the epoch decides, and between two instances in the same epoch the nonce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Version {
     epoch: Epoch,
     nonce: u64,
-}
-
-impl Version {
-    /// Returns whether a fact of this version may replace one of version `old`: the same instance
-    /// in the same state or a later one, or an instance that started later.
-    fn may_follow(self, old: Self) -> bool {
-        self.epoch.boot > old.epoch.boot || self.nonce == old.nonce && self.epoch >= old.epoch
-    }
 }
 
 impl Fact {

@@ -88,6 +88,16 @@ impl Server {
         self.route.is_none() && self.floor.is_some()
     }
 
+    /// Returns whether the route may lead to this version: to a later one, or, while the server is
+    /// lost, to the same instance or one that started later.
+    pub(super) fn accepts(&self, version: Version) -> bool {
+        self.floor.is_none_or(|floor| {
+            let is_instance_known =
+                version.nonce == floor.nonce || version.epoch.boot > floor.epoch.boot;
+            version >= floor && (is_instance_known || !self.is_lost())
+        })
+    }
+
     /// Returns whether nothing is known of the server any more.
     pub(super) fn is_unused(&self) -> bool {
         self.links.is_empty() && self.floor.is_none()
@@ -117,7 +127,7 @@ impl Routes {
         }
         pass.touch(id);
         let is_raised =
-            old.is_some_and(|old| old.via == fact.via && fact.version().may_follow(old.version()));
+            old.is_some_and(|old| old.via == fact.via && fact.version() >= old.version());
         if server.links.len() > 1 || server.is_lost() || !is_raised {
             self.touch_descendants(id, pass);
         }
