@@ -82,6 +82,12 @@ impl Relay {
         })
     }
 
+    /// Returns whether a host has registered over a link, whoever has its id now.
+    #[must_use]
+    pub fn is_registered(&self, link: LinkId) -> bool {
+        self.topology.find_link(link).is_some_and(|state| state.host_id().is_some())
+    }
+
     /// Returns what is known of another server, or `None` if a host is none.
     #[must_use]
     pub fn server_report(&self, host: &Host) -> Option<ServerReport> {
