@@ -141,15 +141,17 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// Returns whether a user with this id has registered at a server. The id that a server assigns
-    /// to a user of the direct wire, until that asks for another, is nobody else's.
+    /// Returns whether a user with this id, or garbage, has registered at a server. The id that a
+    /// server assigns to a user of the direct wire, until that asks for another, is no other user's.
     fn has_registered_at(&self, id: u32, server: usize) -> bool {
         let homes = self.homes.get(&id);
         let is_assigned = |user: &User| {
             let is_its_id = user.id == id || user.standing == Standing::Registering;
             user.is_direct && user.home == server && (homes.is_none() || is_its_id)
         };
-        homes.is_some_and(|homes| homes.contains(&server)) || self.users.values().any(is_assigned)
+        self.garbage_ids.contains(&(id, server))
+            || homes.is_some_and(|homes| homes.contains(&server))
+            || self.users.values().any(is_assigned)
     }
 
     /// Returns the running servers by their ids.

@@ -56,7 +56,7 @@ impl Player<'_> {
         }
         // The id may be free by the time that the bytes arrive.
         if let Some(id) = registered_id {
-            self.homes.entry(id).or_default().insert(server);
+            self.garbage_ids.insert((id, server));
         }
         let client = self.world.connect(index);
         self.world.send(client, &bytes);

@@ -47,7 +47,9 @@ pub(super) struct Player<'a> {
     pub(super) failed_stores: BTreeSet<String>,
     /// The programs that have sent what breaks the protocol.
     pub(super) garbage: Vec<ClientId>,
-    /// The servers at which each id has registered.
+    /// The ids that these have registered, each with the index of the server.
+    pub(super) garbage_ids: BTreeSet<(u32, usize)>,
+    /// The servers at which each id has been registered by a user.
     pub(super) homes: BTreeMap<u32, BTreeSet<usize>>,
     /// By sequence number.
     pub(super) chats: Vec<SentChat>,
@@ -83,6 +85,7 @@ impl<'a> Player<'a> {
             idlers: Vec::new(),
             failed_stores: BTreeSet::new(),
             garbage: Vec::new(),
+            garbage_ids: BTreeSet::new(),
             claimed_by_liars: BTreeSet::new(),
             homes: BTreeMap::new(),
             chats: Vec::new(),
