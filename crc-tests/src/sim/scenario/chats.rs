@@ -1,6 +1,6 @@
 //! The chats of a scenario: where each one is, and what was observed of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crc::link::Time;
 use crc::relay::message::{HostKind, Message, StatusCode};
@@ -38,6 +38,8 @@ pub(super) struct SentChat {
     pub(super) place: Place,
     /// The mail store that was asked to keep it.
     pub(super) mail: Option<Mail>,
+    /// The servers that were informed, before it arrived, that its destination has left.
+    informed: BTreeSet<usize>,
 }
 
 /// Where a chat was seen last.
@@ -75,6 +77,8 @@ enum Seen {
     Refusal(u32),
     /// A registration or a quit of a user, which a liar has sent.
     Lie(u32),
+    /// A quit of a user.
+    Quit(u32),
 }
 
 /// A chat or mail.
@@ -104,6 +108,7 @@ impl Player<'_> {
             visits: BTreeMap::new(),
             place: Place::Nowhere,
             mail: None,
+            informed: BTreeSet::new(),
         });
         self.world.send(user.client, &bytes);
     }
@@ -151,12 +156,13 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// Returns whether a chat was mail, and the process that kept it has ended: it may have done so
-    /// before it removed the mail.
+    /// Returns whether a chat was mail, and the process that kept it has ended, or was informed that
+    /// the addressee has left: either may have come before it removed the mail.
     fn may_arrive_again(&self, chat: &SentChat) -> bool {
-        chat.mail
-            .as_ref()
-            .is_some_and(|mail| mail.keeper.is_none_or(|keeper| self.world.node(keeper).is_none()))
+        let Some(mail) = &chat.mail else { return false };
+        mail.keeper.is_none_or(|keeper| {
+            self.world.node(keeper).is_none() || chat.informed.contains(&keeper)
+        })
     }
 
     /// Returns whether the tree has not changed since a chat was sent, nor shortly before.
@@ -225,6 +231,10 @@ impl Player<'_> {
                 self.on_refusal(frame.to, to);
                 Ok(())
             }
+            Some(Seen::Quit(source)) => {
+                self.on_quit(frame.to, source);
+                Ok(())
+            }
             Some(Seen::Echo(_) | Seen::Lie(_)) | None => Ok(()),
         }
     }
@@ -256,7 +266,15 @@ impl Player<'_> {
                 }
             }
             Some(Seen::Answer) => self.observe_answer(frame),
-            Some(Seen::Echo(_) | Seen::Refusal(_) | Seen::Lie(_)) | None => {}
+            Some(Seen::Echo(_) | Seen::Refusal(_) | Seen::Lie(_) | Seen::Quit(_)) | None => {}
+        }
+    }
+
+    /// Handles that an end is informed that a user has left.
+    fn on_quit(&mut self, end: PipeEnd, source: u32) {
+        let Some(server) = end.server() else { return };
+        for chat in self.chats.iter_mut().filter(|chat| chat.to == source && !chat.is_delivered) {
+            chat.informed.insert(server);
         }
     }
 
@@ -349,6 +367,7 @@ impl Seen {
             }
             Message::Status { code: StatusCode::UNKNOWN_ID, .. } => Some(Self::Answer),
             Message::ClientQuit { source, text: LIE_TEXT } => Some(Self::Lie(source.0)),
+            Message::ClientQuit { source, .. } => Some(Self::Quit(source.0)),
             Message::Registration(it) if it.kind == HostKind::User && it.name == LIE_TEXT => {
                 Some(Self::Lie(it.source.0))
             }
