@@ -133,7 +133,7 @@ fn plain_neighbours_are_sent_no_type_and_no_status_beyond_the_table() {
     let mut habits = Habits::ours_plain();
     habits.extension_status = ExtensionStatus::Kept;
     let mut world = world();
-    let one = world.start_plain(PlainSpec::new(1, None, habits.clone()));
+    let one = world.start_plain(PlainSpec::new(1, None, habits));
     let two = world.start(ServerSpec::new(2, Some(1)));
     world.run_for(SECOND);
     let three = connect_and_send(&mut world, two, &server(3, "three", ""));

@@ -303,7 +303,7 @@ impl Peering {
              start it with another --id, or with none"
         );
         self.give_up_move(CloseReason::Renumbered, cx);
-        let servers = cx.announcements.servers().into_iter();
+        let servers = cx.announcements.servers();
         for link in servers.chain(self.uplink.dialled_link()) {
             cx.out.close(link, CloseReason::IdRefused(id));
         }

@@ -72,7 +72,11 @@ pub(super) fn rule(counts: Counts, name: &str, field: &str) -> Option<Rule> {
     let secs = |secs| Some(Rule::Past(Duration::from_secs(secs)));
     let ignored = Some(Rule::Ignored);
     match (name, field) {
-        ("Expiry", "started_at")
+        ("Redial", "lost_at") => secs(5),
+        // Another time of a loss is for the log.
+        (_, "lost_at")
+        | ("Splits", "gone" | "dropped")
+        | ("Expiry", "started_at")
         | ("Node" | "Relay" | "Links", "limits")
         | ("Link", "traffic" | "opened_at")
         | ("Links", "now")
@@ -91,8 +95,6 @@ pub(super) fn rule(counts: Counts, name: &str, field: &str) -> Option<Rule> {
         {
             ignored
         }
-        ("Redial", "lost_at") => secs(5),
-        ("Splits", "gone" | "dropped") | (_, "lost_at") => ignored, // for the log
         ("Redial", "refused_until")
         | ("LostLink", "until")
         | ("Peering", "grace_until")

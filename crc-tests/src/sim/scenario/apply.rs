@@ -35,7 +35,12 @@ impl Player<'_> {
                 }
             }
             Event::Liar { liar, server } => self.join_liar(liar, server),
-            Event::Lie { liar, lie } => self.lie(liar, lie),
+            Event::Lie { liar, lie } => {
+                self.lie(liar, lie);
+                if matches!(lie, Lie::Epochs | Lie::OldFacts) {
+                    self.on_fault(); // routes may lead to the liar
+                }
+            }
             Event::Start { server, has_memory } => {
                 if self.servers[server].is_none() {
                     if !has_memory {
