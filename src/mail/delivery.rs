@@ -88,11 +88,14 @@ impl Deliveries {
         self.by_addressee.is_empty()
     }
 
-    /// Ends the deliveries over a link.
-    pub(super) fn on_link_closed(&mut self, link: LinkId) {
-        for to in self.addressees_on(link) {
+    /// Ends the deliveries over a link, and returns their addressees with the user of each.
+    pub(super) fn on_link_closed(&mut self, link: LinkId) -> Vec<(WideId, HostId)> {
+        let addressees = self.addressees_on(link);
+        let users = addressees.iter().map(|to| (*to, self.by_addressee[to].user)).collect();
+        for to in addressees {
             self.stop(to);
         }
+        users
     }
 
     /// Discards the fetched and unsent mail of an addressee. Returns whether it has a delivery,

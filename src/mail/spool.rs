@@ -212,9 +212,12 @@ impl Spool {
         self.deliveries.stop(id);
     }
 
-    /// Stops the deliveries over a link that was closed. Unsent mail stays in the store.
+    /// Starts the deliveries over a link that was closed again, since another link may lead to the
+    /// user already. Unsent mail stays in the store.
     pub fn on_link_closed(&mut self, link: LinkId) {
-        self.deliveries.on_link_closed(link);
+        for (id, user) in self.deliveries.on_link_closed(link) {
+            self.user_up(id, user);
+        }
     }
 
     /// Requests the next mail of an addressee from the store.
