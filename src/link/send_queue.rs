@@ -50,9 +50,10 @@ impl Buffer {
         }
     }
 
-    /// Frees half of the memory if few bytes are left: all at once would take too long.
+    /// Frees half of the memory if no bytes are left: all at once would take too long, and while
+    /// some are left, more are likely to follow.
     fn shrink(&mut self) {
-        if self.bytes.len() <= QUEUE_HIGH_WATER_BYTES {
+        if self.bytes.is_empty() {
             self.bytes.shrink_to(QUEUE_HIGH_WATER_BYTES.max(self.bytes.capacity() / 2));
         }
     }
