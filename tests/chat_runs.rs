@@ -261,8 +261,8 @@ fn chat_run_stops_at_the_queue_high_water_mark() {
 
 #[test]
 fn input_deferred_for_mail_does_not_overfill_a_read_queue() {
-    // The first chat is stored as mail, so the others are deferred. They then arrive at once, and are
-    // more than a queue may hold.
+    // The first chat is stored as mail, so the others are deferred. They then arrive at once, and
+    // are more than a queue may hold.
     let runs = [(1, vec![(7, 1, 0, 32), (2, 29, 715, 144), (2, 49, 479, 64)])];
     let limits = Limits { client_queue_bytes_max: QUEUE_BYTES_MAX_FLOOR, ..Limits::default() };
     assert!(outcome(limits, &runs, true) == outcome(limits, &runs, false));

@@ -18,8 +18,8 @@ use serde_json::Value;
 /// Number of servers. Server 1 is the root.
 const SERVERS: u32 = 11;
 
-/// The first parent and the fallback of each other server. All have smaller ids, so that no fallback
-/// closes a loop. Server 2 reaches server 1 over two networks.
+/// The first parent and the fallback of each other server. All have smaller ids, so that no
+/// fallback closes a loop. Server 2 reaches server 1 over two networks.
 const PARENTS: [(u32, [u32; 2]); 10] = [
     (2, [1, 1]),
     (3, [1, 2]),

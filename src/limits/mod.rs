@@ -178,8 +178,8 @@ pub const HELLO_TIMEOUT: Duration = Duration::from_secs(2);
 /// and only a network that cuts and delays separates them.
 pub const OFFER_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Time for which a server that moves waits for its old parent to answer END, and then for the END of
-/// the old parent: twice this is less than the grace, for which messages wait.
+/// Time for which a server that moves waits for its old parent to answer END, and then for the END
+/// of the old parent: twice this is less than the grace, for which messages wait.
 pub const MOVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Time after which a server that is attached to a fallback asks an earlier parent of its list

@@ -259,8 +259,8 @@ impl Spool {
         self.deliveries.on_unreachable();
     }
 
-    /// Returns whether a message that ends at this offset of a link's stream was queued there and is
-    /// delivered again if the link ends.
+    /// Returns whether a message that ends at this offset of a link's stream was queued there and
+    /// is delivered again if the link ends.
     #[must_use]
     pub fn is_in_flight(&self, link: LinkId, end_offset: u64) -> bool {
         self.deliveries.is_in_flight(link, end_offset)

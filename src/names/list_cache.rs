@@ -23,8 +23,8 @@ impl ListCache {
     ///
     /// A list is built over several turns while users join and leave. For each user it shows a
     /// state that was true at some time since the build started. While the lists in use exceed
-    /// [`CLASSIC_LISTS_BYTES_MAX`] bytes, the latest one is returned whatever its version. All calls
-    /// pass the same `capacity`.
+    /// [`CLASSIC_LISTS_BYTES_MAX`] bytes, the latest one is returned whatever its version. All
+    /// calls pass the same `capacity`.
     pub(crate) fn list(
         &mut self,
         now: Time,

@@ -94,9 +94,9 @@ impl Link {
 
 impl Links {
     /// Appends the run of chats at the front of `bytes` to a link's queue, or writes it to the
-    /// link's socket if it is long and nothing keeps the queue's bytes or tracks their offsets. A queue may exceed
-    /// its maximum by one read. Returns bytes and number of the frames, or `None` if the link
-    /// speaks another wire or takes no output.
+    /// link's socket if it is long and nothing keeps the queue's bytes or tracks their offsets. A
+    /// queue may exceed its maximum by one read. Returns bytes and number of the frames, or `None`
+    /// if the link speaks another wire or takes no output.
     #[inline]
     fn forward_frames(
         &mut self,

@@ -47,8 +47,8 @@ impl Links {
         arrivals.and_then(|arrivals| arrivals.handled).map_or(0, |handled| handled.bytes)
     }
 
-    /// Releases what was kept of a link up to a position. A position behind what was sent is none that
-    /// the other end can have handled, and is ignored: it may lie within a frame.
+    /// Releases what was kept of a link up to a position. A position behind what was sent is none
+    /// that the other end can have handled, and is ignored: it may lie within a frame.
     pub(super) fn release_kept(&mut self, id: LinkId, handled_bytes: u64) {
         let Some(link) = self.get_mut(id) else { return };
         if handled_bytes > link.bytes_sent() {
@@ -60,8 +60,8 @@ impl Links {
         link.queue.release(usize::try_from(count).unwrap_or(usize::MAX));
     }
 
-    /// Calls `each` with the messages that the other end of a link has not acknowledged, and removes
-    /// them. Mail that the spool sends again is left out.
+    /// Calls `each` with the messages that the other end of a link has not acknowledged, and
+    /// removes them. Mail that the spool sends again is left out.
     pub(super) fn take_unacknowledged_of(
         &mut self,
         id: LinkId,

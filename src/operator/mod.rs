@@ -2,9 +2,9 @@
 //! out.
 //!
 //! `command` parses a line, `snapshot` and `path` collect what a command shows, as serde types, and
-//! `text` renders those types as text; JSON is their serialization. `trace` waits for other servers.
-//! Reading lines and writing answers belongs to `net`. Text shows names, infos and texts of others
-//! with control characters escaped; JSON has them as they are.
+//! `text` renders those types as text; JSON is their serialization. `trace` waits for other
+//! servers. Reading lines and writing answers belongs to `net`. Text shows names, infos and texts
+//! of others with control characters escaped; JSON has them as they are.
 
 mod command;
 mod path;

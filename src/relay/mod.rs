@@ -76,8 +76,8 @@ pub struct Counters {
     pub unroutable: u64,
     /// Messages that were refused because nobody has their destination.
     pub unknown_ids: u64,
-    /// Messages of lost links and for lost hosts that were dropped without an answer, since they may
-    /// have arrived or their sender has left.
+    /// Messages of lost links and for lost hosts that were dropped without an answer, since they
+    /// may have arrived or their sender has left.
     pub lost: u64,
 }
 

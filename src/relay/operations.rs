@@ -55,8 +55,8 @@ pub struct ServerReport {
     pub id: HostId,
     /// It is reached over extended links.
     pub is_extended: bool,
-    /// The adjacent server on the path from there to this server; `None` if it is lost, or somewhere
-    /// behind a plain neighbour.
+    /// The adjacent server on the path from there to this server; `None` if it is lost, or
+    /// somewhere behind a plain neighbour.
     pub next: Option<HostId>,
     /// The server that it dialled; `None` if it has no parent, or this server cannot know. Of a
     /// server that is not reached over the parent of this server, `parent` and `next` are the same.
@@ -65,7 +65,8 @@ pub struct ServerReport {
     pub hops: Option<usize>,
     /// Its epoch, if it is reached over extended links.
     pub epoch: Option<Epoch>,
-    /// Number of its users, and of the hosts behind its plain neighbours; `None` for a plain server.
+    /// Number of its users, and of the hosts behind its plain neighbours; `None` for a plain
+    /// server.
     pub users: Option<u32>,
 }
 

@@ -37,8 +37,8 @@ pub trait Outbox {
     fn link_registered(&mut self, link: LinkId, kind: HostKind) -> bool;
     /// Closes a link. [`Relay::closed`](super::Relay::closed) must be called for it afterwards.
     fn close(&mut self, link: LinkId, reason: CloseReason);
-    /// Keeps the bytes that are sent over a link from now on until they are acknowledged, and counts
-    /// those that are handled.
+    /// Keeps the bytes that are sent over a link from now on until they are acknowledged, and
+    /// counts those that are handled.
     fn keep_unacknowledged(&mut self, link: LinkId);
     /// Returns how many bytes of whole frames that arrived over a link have been handled.
     fn handled_bytes(&self, link: LinkId) -> u64;
@@ -47,8 +47,8 @@ pub trait Outbox {
     /// Has the input that is handled in this event acknowledged to the other end.
     fn acknowledge_input(&mut self, link: LinkId);
     /// Ends the output of a link: what is delivered to it from now on is not sent, and is among the
-    /// frames of [`Outbox::take_unacknowledged`]. Returns the position of its stream behind the last
-    /// frame that is sent.
+    /// frames of [`Outbox::take_unacknowledged`]. Returns the position of its stream behind the
+    /// last frame that is sent.
     fn end_output(&mut self, link: LinkId) -> u64;
     /// Removes the frames that the other end of a link has not acknowledged, and calls `each` with
     /// their messages, oldest first. Those that a later event sends again by itself are left out.

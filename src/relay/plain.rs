@@ -18,7 +18,8 @@ const QUIT_HEADER_BYTES: usize = 9;
 /// Size of a registration frame without name and info, in bytes.
 const REGISTRATION_HEADER_BYTES: usize = 12;
 
-/// Maximum length of a piece of mail, in bytes: leaves room for the header and for `Mail from ID: `.
+/// Maximum length of a piece of mail, in bytes: leaves room for the header and for `Mail from ID:
+/// `.
 const MAIL_PIECE_BYTES_MAX: usize = 960;
 
 /// The reason for which a chat is not sent to a plain neighbour.

@@ -240,8 +240,8 @@ fn handle_extension<O: Outbox>(
     }
 }
 
-/// Handles a quit of the form for hosts of `kind`. A quit that did not arrive over the first link of
-/// its source withdraws the claim of the link on that id, if it has one.
+/// Handles a quit of the form for hosts of `kind`. A quit that did not arrive over the first link
+/// of its source withdraws the claim of the link on that id, if it has one.
 pub(super) fn handle_quit<O: Outbox>(
     link: LinkId,
     kind: HostKind,

@@ -313,8 +313,8 @@ fn host_that_rejoins_during_a_burst_is_announced_once() {
     }
 }
 
-/// Between crc servers, the registration with the smaller logical time wins, whichever server has the
-/// smaller id.
+/// Between crc servers, the registration with the smaller logical time wins, whichever server has
+/// the smaller id.
 #[test]
 fn contested_id_goes_to_the_earlier_stamp_when_two_trees_join() {
     let mut world = world();

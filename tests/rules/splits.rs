@@ -106,8 +106,8 @@ fn chats_waiting_for_lost_users_are_bounded() {
     assert_chats_wait(&mut world, left, 3);
 }
 
-/// Asserts that chats to user 103, which do not all fit, wait until the grace is over: the link over
-/// which they come is not read, and no sender is informed before.
+/// Asserts that chats to user 103, which do not all fit, wait until the grace is over: the link
+/// over which they come is not read, and no sender is informed before.
 fn assert_chats_wait(world: &mut World, sender: ClientId, chats: usize) {
     world.run_until_quiescent();
     assert_received(world, sender, &[]);

@@ -54,7 +54,8 @@ impl Network {
     }
 
     /// Stops a server under traffic. Checks that a second later all children have moved, that the
-    /// other users have only seen its own user leave, and that each chat has arrived once, in order.
+    /// other users have only seen its own user leave, and that each chat has arrived once, in
+    /// order.
     fn stop_and_check(mut self, stopped: usize) {
         self.chat_for(Duration::from_millis(200), stopped);
         self.world.with_node(self.servers[stopped], |node, now| node.stop(now));

@@ -61,8 +61,8 @@ pub struct SimulateArguments {
 struct SeedResult {
     seed: u64,
     outcome: Outcome,
-    /// The shrunk scenario and how it ends, if a predicate did not hold; the scenario itself if it is
-    /// not shrunk.
+    /// The shrunk scenario and how it ends, if a predicate did not hold; the scenario itself if it
+    /// is not shrunk.
     shrunk: Option<(Scenario, Outcome)>,
 }
 

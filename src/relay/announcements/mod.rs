@@ -233,8 +233,9 @@ impl Announcements {
         }
     }
 
-    /// Returns whether each chat of a host over a link is handled alone: [`Announcements::introduce`]
-    /// must come before it because the host is pending, or the other end may not read it.
+    /// Returns whether each chat of a host over a link is handled alone:
+    /// [`Announcements::introduce`] must come before it because the host is pending, or the other
+    /// end may not read it.
     #[inline]
     pub(super) fn is_chat_handled_alone(
         &self,

@@ -196,8 +196,8 @@ impl Peering {
         true
     }
 
-    /// Handles that a lost server can be reached again. If the neighbour may not know its hosts yet,
-    /// they stay lost until it registers them, and what is deferred for them waits.
+    /// Handles that a lost server can be reached again. If the neighbour may not know its hosts
+    /// yet, they stay lost until it registers them, and what is deferred for them waits.
     fn on_server_back<O: Outbox>(
         &mut self,
         id: HostId,

@@ -3,9 +3,9 @@
 //! The new parent is dialled while the old one stays. Once it has sent OFFER, the server that moves
 //! ends the old link in its direction: TRACE to the new parent, then END. When TRACE is answered,
 //! all that was sent before has passed the new parent, and the link is committed. The old parent
-//! still sends what arrives for the servers behind the link, until its own routes lead elsewhere, and
-//! then END. Until that has been received, nothing of the new link is handled. See "Moving to another
-//! parent" in `docs/PROTOCOL.md`.
+//! still sends what arrives for the servers behind the link, until its own routes lead elsewhere,
+//! and then END. Until that has been received, nothing of the new link is handled. See "Moving to
+//! another parent" in `docs/PROTOCOL.md`.
 
 use super::Peering;
 use super::handshake::{Offer, refuse_offer};
@@ -120,7 +120,8 @@ impl Peering {
         }
     }
 
-    /// Returns whether a link leads to the parent which this server leaves, and which has been sent END.
+    /// Returns whether a link leads to the parent which this server leaves, and which has been sent
+    /// END.
     pub(super) fn is_moving_from(&self, link: LinkId) -> bool {
         self.moving.as_ref().is_some_and(|moving| moving.old_link() == Some(link))
     }

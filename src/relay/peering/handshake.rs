@@ -291,8 +291,8 @@ impl Peering {
         }
     }
 
-    /// Commits a link to a parent that has sent OFFER, unless the parent is in this server's own part
-    /// of the network.
+    /// Commits a link to a parent that has sent OFFER, unless the parent is in this server's own
+    /// part of the network.
     pub(super) fn commit<O: Outbox>(
         &mut self,
         link: LinkId,

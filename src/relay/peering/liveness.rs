@@ -109,8 +109,8 @@ impl Peering {
         self.set_liveness_timer(link, next, cx);
     }
 
-    /// Sends a PING behind the facts on a new link. By its PONG the other end has asked for all hosts
-    /// that it does not know.
+    /// Sends a PING behind the facts on a new link. By its PONG the other end has asked for all
+    /// hosts that it does not know.
     pub(super) fn send_first_ping<O: Outbox>(&self, link: LinkId, cx: &mut RelayCx<'_, O>) {
         let handled_bytes = cx.out.handled_bytes(link);
         let ping = Ping { token: 0, handled_bytes, digest: None };

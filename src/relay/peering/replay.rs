@@ -4,9 +4,9 @@
 //! remembers for the grace how many bytes it had handled of a link that was lost. When the link
 //! ends, the kept chats and statuses become deferred messages of the split. HELLO and OFFER of the
 //! next link between the same two instances carry the counts: what was handled is dropped, and the
-//! rest is sent when its destination can be reached. Without a count, over another way or to another
-//! instance, a message that the kernel had taken is dropped, because it may have arrived. See
-//! "Replay" in `docs/PROTOCOL.md`.
+//! rest is sent when its destination can be reached. Without a count, over another way or to
+//! another instance, a message that the kernel had taken is dropped, because it may have arrived.
+//! See "Replay" in `docs/PROTOCOL.md`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -28,13 +28,14 @@ struct LinkKey {
     token: u64,
     /// The nonce of the other end.
     nonce: u64,
-    /// The token that the dialling end named in HELLO. That end may not have handled anything on the
-    /// link, and then names the same one again.
+    /// The token that the dialling end named in HELLO. That end may not have handled anything on
+    /// the link, and then names the same one again.
     base: u64,
 }
 
 impl LinkKey {
-    /// Returns whether HELLO means this link: it names the link, or the one that was named before it.
+    /// Returns whether HELLO means this link: it names the link, or the one that was named before
+    /// it.
     fn is_meant_by(&self, hello: &Hello) -> bool {
         let is_named = self.base == hello.replay_token || self.token == hello.replay_token;
         is_named && hello.replay_token != 0 && self.nonce == hello.nonce.0
@@ -105,8 +106,8 @@ impl Peering {
     /// Returns the token of the lost link that HELLO means and the number of bytes handled on it,
     /// for the OFFER that answers; zeros if there is none.
     ///
-    /// A link that the other end has lost and this one has not is closed: what is still unread on it
-    /// counts as not handled.
+    /// A link that the other end has lost and this one has not is closed: what is still unread on
+    /// it counts as not handled.
     pub(super) fn replay_offer<O: Outbox>(
         &self,
         hello: &Hello,
@@ -187,8 +188,8 @@ impl Peering {
 
     /// Sends a message that was deferred, or was in the send queue of a lost link, unless its
     /// destination is lost. If the next server does not know the sender, because that is lost, the
-    /// message waits for the sender. The message is dropped if it may have arrived, or if its sender
-    /// has left.
+    /// message waits for the sender. The message is dropped if it may have arrived, or if its
+    /// sender has left.
     pub(super) fn forward_deferred<O: Outbox>(
         &mut self,
         message: DeferredMessage,

@@ -2,8 +2,8 @@
 //!
 //! It does so only if nobody notices: the earlier parent must be reached over the present one, so
 //! that the part of the network stays the same, and both must answer END. From time to time it asks
-//! an earlier parent by a HELLO without a registration, which a plain server ignores. Each such move
-//! leads to an earlier parent of one list, so servers that prefer each other come to rest.
+//! an earlier parent by a HELLO without a registration, which a plain server ignores. Each such
+//! move leads to an earlier parent of one list, so servers that prefer each other come to rest.
 
 use super::Peering;
 use super::handover::Reason;
@@ -24,8 +24,8 @@ pub(super) fn send_question(topology: &Topology, link: LinkId, own: Own, out: &m
 }
 
 impl Peering {
-    /// Handles a frame on a link without a registration: a question whether a server could move here,
-    /// or the answer to one.
+    /// Handles a frame on a link without a registration: a question whether a server could move
+    /// here, or the answer to one.
     pub(super) fn handle_question<O: Outbox>(
         &mut self,
         link: LinkId,

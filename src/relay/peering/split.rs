@@ -172,8 +172,8 @@ impl Peering {
         self.splits.must_wait(split, full_links, cx.now)
     }
 
-    /// Ends the grace of the hosts that were lost behind a plain neighbour, which speaks the extension
-    /// now: they have other homes than this server, and are announced by those.
+    /// Ends the grace of the hosts that were lost behind a plain neighbour, which speaks the
+    /// extension now: they have other homes than this server, and are announced by those.
     pub(super) fn end_plain_splits<O: Outbox>(
         &mut self,
         neighbour: HostId,

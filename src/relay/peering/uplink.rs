@@ -159,8 +159,8 @@ impl Uplink {
         self.redial.failed(now, rng);
     }
 
-    /// Handles the end of a link on which the parent gave no sign: the next parent is dialled first,
-    /// since this one would most likely not answer either.
+    /// Handles the end of a link on which the parent gave no sign: the next parent is dialled
+    /// first, since this one would most likely not answer either.
     pub(super) fn on_silent(&mut self, now: Time, rng: &mut StdRng) {
         self.go_down();
         self.redial.refused(now, SILENT_PARENT_DELAY, rng);
@@ -172,8 +172,8 @@ impl Uplink {
         self.redial.stop();
     }
 
-    /// Handles a refusal by the parent: the next parent is dialled at once, and this one again after
-    /// [`UPLINK_REFUSED_RETRY_DELAY`].
+    /// Handles a refusal by the parent: the next parent is dialled at once, and this one again
+    /// after [`UPLINK_REFUSED_RETRY_DELAY`].
     pub(super) fn on_refused(&mut self, now: Time, rng: &mut StdRng) {
         self.leave_out(now, UPLINK_REFUSED_RETRY_DELAY, rng);
     }

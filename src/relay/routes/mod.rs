@@ -193,8 +193,8 @@ impl Routes {
         self.own
     }
 
-    /// Gives this server another id. Its links are about to be closed, since the neighbours know the
-    /// old one.
+    /// Gives this server another id. Its links are about to be closed, since the neighbours know
+    /// the old one.
     pub(in crate::relay) fn set_own_id(&mut self, id: HostId) {
         self.own.id = id;
         self.servers.remove(&id);
@@ -312,8 +312,8 @@ impl Routes {
         self.servers.get(&id)?.sent
     }
 
-    /// Returns the highest epoch known of an instance of a server other than the one with `nonce`, or
-    /// the default if none is known.
+    /// Returns the highest epoch known of an instance of a server other than the one with `nonce`,
+    /// or the default if none is known.
     pub(in crate::relay) fn other_instance(&self, id: HostId, nonce: u64) -> Epoch {
         let Some(server) = self.servers.get(&id) else { return Epoch::default() };
         let sent = server.sent.map(|fact| fact.version());

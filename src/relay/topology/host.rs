@@ -39,8 +39,8 @@ pub enum Home {
     Server(ServerKey, HomeList),
 }
 
-/// One of the two lists of the hosts of a home. The home has confirmed the hosts of one of them; the
-/// lists change places when it begins to send all its hosts again.
+/// One of the two lists of the hosts of a home. The home has confirmed the hosts of one of them;
+/// the lists change places when it begins to send all its hosts again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HomeList {
     /// The list of the confirmed hosts when the home was new.

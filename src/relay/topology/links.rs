@@ -88,8 +88,8 @@ impl Topology {
         }
     }
 
-    /// Returns whether `link` leads to the home of a host, which has come back and has not registered
-    /// the host yet.
+    /// Returns whether `link` leads to the home of a host, which has come back and has not
+    /// registered the host yet.
     #[cold]
     fn waits_behind(&self, source: HostId, link: LinkId) -> bool {
         let host = self.hosts.get(source).filter(|host| self.waits_for_home(host));
@@ -97,7 +97,8 @@ impl Topology {
         home.is_some_and(|home| self.servers.route(home) == FirstLink::Link(link))
     }
 
-    /// Returns whether the home of a host is reached over `link`, or sends over it for the last time.
+    /// Returns whether the home of a host is reached over `link`, or sends over it for the last
+    /// time.
     #[inline]
     pub(in crate::relay) fn is_home_over(&self, source: HostId, link: LinkId) -> bool {
         self.is_first_link(source, link) || self.is_behind_ended(source, link)

@@ -1,5 +1,5 @@
-//! [`Servers`]: the other servers that extended links lead to. Each is the home of its users, and of
-//! the hosts behind its plain neighbours.
+//! [`Servers`]: the other servers that extended links lead to. Each is the home of its users, and
+//! of the hosts behind its plain neighbours.
 
 use super::host::{FirstLink, Home, HomeList, Host, ServerKey};
 use super::table::{HostTable, List};
@@ -35,8 +35,8 @@ struct Server {
     route: FirstLink,
     /// The hosts of this home, itself included: [`HomeList::A`] and [`HomeList::B`].
     lists: [List; 2],
-    /// Which list has the hosts that the home has confirmed. The other one has those that it has not
-    /// yet confirmed in the synchronization that is in progress.
+    /// Which list has the hosts that the home has confirmed. The other one has those that it has
+    /// not yet confirmed in the synchronization that is in progress.
     confirmed: HomeList,
     /// The hosts of this home, itself left out.
     hosts: HostSet,

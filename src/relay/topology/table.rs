@@ -2,8 +2,8 @@
 //!
 //! Invariants: an id has at most one entry, and this server has none. Every host is in the order of
 //! joining, with a larger `join_seq` than those before it. A host that is not a user of this server
-//! is also in the [`List`] of its home, or of the plain neighbour's link or split that it is behind,
-//! so that the end of a link finds its hosts without a search.
+//! is also in the [`List`] of its home, or of the plain neighbour's link or split that it is
+//! behind, so that the end of a link finds its hosts without a search.
 //!
 //! The table holds a million hosts in little memory and grows without a pause: a host takes 80
 //! bytes including short texts, hosts are stored in chunks that never move, and lists are linked
@@ -119,8 +119,8 @@ impl HostTable {
         std::iter::successors(Some(list.first), step).take(list.len).map(|slot| self.host(slot).id)
     }
 
-    /// Adds a host whose id is not in the table and returns its slot. `list` is that of its home, if
-    /// there is one.
+    /// Adds a host whose id is not in the table and returns its slot. `list` is that of its home,
+    /// if there is one.
     pub(super) fn insert(
         &mut self,
         registration: &Registration<'_>,
@@ -251,7 +251,8 @@ impl HostTable {
         }
     }
 
-    /// Checks that a list of a home is linked in both directions, and that its hosts have this home.
+    /// Checks that a list of a home is linked in both directions, and that its hosts have this
+    /// home.
     pub(super) fn check_home(&self, list: &List, home: Home) {
         self.check_list(list, |host| host.home_links);
         for id in self.ids_in(list) {

@@ -106,8 +106,8 @@ impl ListSender {
     }
 }
 
-/// Returns the bytes for names in a message `List I/N NAME NAME …`, if I and N have this many digits
-/// together.
+/// Returns the bytes for names in a message `List I/N NAME NAME …`, if I and N have this many
+/// digits together.
 fn names_bytes_max(digits: usize) -> usize {
     TEXT_BYTES_MAX - ("List /".len() + digits)
 }

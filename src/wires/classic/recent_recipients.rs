@@ -6,8 +6,8 @@ use crate::id::HostId;
 use crate::limits::CLASSIC_RECENT_RECIPIENTS_MAX;
 use crate::names::Name;
 
-/// The last [`CLASSIC_RECENT_RECIPIENTS_MAX`] recipients of a client's chats, latest last. They name
-/// users that have quit by the time an error about them arrives.
+/// The last [`CLASSIC_RECENT_RECIPIENTS_MAX`] recipients of a client's chats, latest last. They
+/// name users that have quit by the time an error about them arrives.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RecentRecipients(VecDeque<(HostId, Name)>);
 

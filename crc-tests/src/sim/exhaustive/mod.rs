@@ -20,7 +20,8 @@
 //!   everything and informs nobody; the ends notice it by themselves. A killed server starts again
 //!   without memory, at any later time at which nothing is in flight, or never.
 //!
-//! These are bounds of the model, not abstractions. Two more hold for histories with several faults:
+//! These are bounds of the model, not abstractions. Two more hold for histories with several
+//! faults:
 //!
 //! - Only the last [`Options::faults_in_flight`] faults happen at any moment; others while nothing
 //!   is in flight and no timer is due.
@@ -28,9 +29,9 @@
 //!
 //! Steps that commute are taken in one order, see [`reduction`].
 //!
-//! In each state in which nothing is in flight and no timer is due, the network must heal by itself:
-//! it is let alone, and within [`Network::heal_time`] the predicates of a healed network must hold
-//! for good.
+//! In each state in which nothing is in flight and no timer is due, the network must heal by
+//! itself: it is let alone, and within [`Network::heal_time`] the predicates of a healed network
+//! must hold for good.
 
 mod canonical;
 mod command;

@@ -37,8 +37,8 @@ pub struct ScaleArguments {
 
 /// Plays a large network, or one with a large link, if the options ask for one.
 ///
-/// Exit codes: 0 if all servers had one table in the end of each phase, and if no user was announced
-/// when the large link came back within the grace; 1 otherwise.
+/// Exit codes: 0 if all servers had one table in the end of each phase, and if no user was
+/// announced when the large link came back within the grace; 1 otherwise.
 pub(in crate::sim) fn run_command(arguments: &ScaleArguments, seed: u64) -> Option<ExitCode> {
     let ScaleArguments { scale, servers, users, fan_out, loss, large_link } = *arguments;
     let is_failed = if let Some(users) = large_link {

@@ -45,7 +45,8 @@ pub struct LinkPhase {
     pub until_one_table: Option<Duration>,
     /// What calls into servers took.
     pub meter: Meter,
-    /// The frames on all links but the one that was lost, by kind; `None` if they were not observed.
+    /// The frames on all links but the one that was lost, by kind; `None` if they were not
+    /// observed.
     pub frames: Option<Traffic>,
 }
 

@@ -1,7 +1,8 @@
-//! `crc-tests simulate --scale`: one large network, whose root is lost for good and then comes back.
+//! `crc-tests simulate --scale`: one large network, whose root is lost for good and then comes
+//! back.
 //!
-//! The servers form a tree with the same number of children everywhere. Each has fallback parents: a
-//! child of the root those of its siblings that come before it, and any other server the sibling
+//! The servers form a tree with the same number of children everywhere. Each has fallback parents:
+//! a child of the root those of its siblings that come before it, and any other server the sibling
 //! of its parent and its grandparent. The users are on the direct wire, since each CRC client would
 //! be sent all others.
 

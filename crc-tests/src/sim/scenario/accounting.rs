@@ -1,4 +1,5 @@
-//! Accounting: what a server has accepted has been sent on, refused, dropped and counted, or is kept.
+//! Accounting: what a server has accepted has been sent on, refused, dropped and counted, or is
+//! kept.
 //!
 //! Each chat of a scenario has a text of its own, so it is seen on every link that it crosses. One
 //! that did not arrive, and was seen last at a server that still runs, must be in that server's
@@ -82,7 +83,8 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// Returns the running server at which a chat was seen last, unless it was delivered or is kept.
+    /// Returns the running server at which a chat was seen last, unless it was delivered or is
+    /// kept.
     fn holder(&self, chat: &SentChat) -> Option<usize> {
         let Place::Sent(end @ PipeEnd::Server { server, .. }, position) = chat.place else {
             return None;

@@ -142,7 +142,8 @@ impl Player<'_> {
     }
 
     /// Returns whether a user with this id, or garbage, has registered at a server. The id that a
-    /// server assigns to a user of the direct wire, until that asks for another, is no other user's.
+    /// server assigns to a user of the direct wire, until that asks for another, is no other
+    /// user's.
     fn has_registered_at(&self, id: u32, server: usize) -> bool {
         let homes = self.homes.get(&id);
         let is_assigned = |user: &User| {

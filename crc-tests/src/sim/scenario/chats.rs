@@ -156,8 +156,8 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// Returns whether a chat was mail, and the process that kept it has ended, or was informed that
-    /// the addressee has left: either may have come before it removed the mail.
+    /// Returns whether a chat was mail, and the process that kept it has ended, or was informed
+    /// that the addressee has left: either may have come before it removed the mail.
     fn may_arrive_again(&self, chat: &SentChat) -> bool {
         let Some(mail) = &chat.mail else { return false };
         mail.keeper.is_none_or(|keeper| {

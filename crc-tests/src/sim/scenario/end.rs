@@ -121,8 +121,8 @@ impl Player<'_> {
                 let other = self.world.net.pipes.get(&end).copied();
                 let adjacent = node.relay().adjacent_host(link.id());
                 let is_server = adjacent.is_some_and(|host| host.kind == HostKind::Server);
-                // The id of a plain neighbour may have gone to another claim. A plain server that is
-                // asked whether this one could go back to it has not registered.
+                // The id of a plain neighbour may have gone to another claim. A plain server that
+                // is asked whether this one could go back to it has not registered.
                 let is_plain = matches!(other, Some(PipeEnd::PlainServer { .. }))
                     && node.relay().is_registered(link.id());
                 if !is_server && !is_plain {

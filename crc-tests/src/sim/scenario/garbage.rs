@@ -65,8 +65,8 @@ impl Player<'_> {
     }
 }
 
-/// Returns frames from somebody else, or bytes that are no frames; and the id that they register, if
-/// it is that of a user.
+/// Returns frames from somebody else, or bytes that are no frames; and the id that they register,
+/// if it is that of a user.
 fn draw_garbage(node: &Node, seed: u64) -> (Vec<u8>, Option<u32>) {
     let mut rng = StdRng::seed_from_u64(seed);
     let relay = node.relay();

@@ -147,8 +147,9 @@ impl Liar {
         bytes
     }
 
-    /// Returns facts about servers, each at the epoch of a start, with their registrations. A server
-    /// gives way for a minute to one that has its id and a smaller nonce, so these are large.
+    /// Returns facts about servers, each at the epoch of a start, with their registrations. A
+    /// server gives way for a minute to one that has its id and a smaller nonce, so these are
+    /// large.
     fn facts_about(&self, servers: &[u32], boot: u32) -> Vec<u8> {
         let epoch = Epoch { boot, attach: 0 };
         let fact = |&id: &u32| self.fact_at(id, HostId(self.id), epoch, u64::MAX - u64::from(id));

@@ -43,9 +43,9 @@ use crate::plain::Habits;
 pub const HEAL_TIME_MAX: Duration =
     PING_TIMEOUT.saturating_mul(2).saturating_add(Duration::from_secs(5));
 
-/// Time that a network may take longer to heal if a parent has refused the id of a server: that asks
-/// again after a minute, by `docs/PROTOCOL.md`, "Registration and the tree", and may be refused by
-/// each of its parents.
+/// Time that a network may take longer to heal if a parent has refused the id of a server: that
+/// asks again after a minute, by `docs/PROTOCOL.md`, "Registration and the tree", and may be
+/// refused by each of its parents.
 const REFUSED_TIME_MAX: Duration =
     Duration::from_millis(UPLINK_REFUSED_RETRY_DELAY.as_millis() as u64 * 11 / 10);
 

@@ -38,8 +38,8 @@ pub(super) fn draw_rings(seed: u64, servers: &mut [ServerPlan], events: &mut Vec
     draw_attachments(&mut rng, count, events);
 }
 
-/// Lets users register an id shortly after others have registered it elsewhere, so that neither server
-/// knows of the other.
+/// Lets users register an id shortly after others have registered it elsewhere, so that neither
+/// server knows of the other.
 pub(super) fn draw_races(seed: u64, count: usize, events: &mut Vec<Event>) {
     let mut rng = StdRng::seed_from_u64(seed ^ RACES_SEED);
     let mut raced = Vec::new();
@@ -72,8 +72,8 @@ fn draw_attachments(rng: &mut StdRng, count: usize, events: &mut Vec<Event>) {
 }
 
 impl Scenario {
-    /// Returns whether a server may have no parent that it can join: each is connected to it already.
-    /// It dials them again and again.
+    /// Returns whether a server may have no parent that it can join: each is connected to it
+    /// already. It dials them again and again.
     pub(super) fn has_rings(&self) -> bool {
         self.servers
             .iter()

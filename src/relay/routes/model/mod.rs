@@ -3,8 +3,8 @@
 //! Frames are delivered one by one in random order of the connections. Meanwhile servers dial,
 //! restart and stop, connections are cut, and each end learns it at another time. In half of the
 //! runs no conflict closes a link, so that routes have to be right in a graph with cycles, too.
-//! Where several cycles overlap and none is cut, about 1 run in 1,000 fails: routes of a server that
-//! is gone circulate. Seeds 0 to 2,999 have no such run.
+//! Where several cycles overlap and none is cut, about 1 run in 1,000 fails: routes of a server
+//! that is gone circulate. Seeds 0 to 2,999 have no such run.
 
 mod end;
 mod world;
