@@ -157,9 +157,9 @@ impl Event {
         )
     }
 
-    /// Returns the servers that take part.
-    pub(super) fn servers(&self) -> Group {
-        match *self {
+    /// Returns the one server that takes part, if there is one.
+    fn server_mut(&mut self) -> Option<&mut usize> {
+        match self {
             Self::Join { server, .. }
             | Self::Reset { server }
             | Self::Silence { server, .. }
@@ -171,44 +171,34 @@ impl Event {
             | Self::Idle { server, .. }
             | Self::StoreFails { server }
             | Self::Garbage { server, .. }
-            | Self::Pause { server, .. } => Group::from_iter([server]),
-            Self::Partition { group, .. } => group,
-            Self::Wait(_)
+            | Self::Pause { server, .. } => Some(server),
+            Self::Partition { .. }
+            | Self::Wait(_)
             | Self::Quit { .. }
             | Self::Disconnect { .. }
             | Self::StopReading { .. }
             | Self::Read { .. }
             | Self::Chat { .. }
-            | Self::Lie { .. } => Group::default(),
+            | Self::Lie { .. } => None,
+        }
+    }
+
+    /// Returns the servers that take part.
+    pub(super) fn servers(mut self) -> Group {
+        match self {
+            Self::Partition { group, .. } => group,
+            _ => self.server_mut().map(|server| *server).into_iter().collect(),
         }
     }
 
     /// Returns the event once a server is left out, or `None` if it was about that alone.
     pub(super) fn without_server(mut self, gone: usize) -> Option<Self> {
-        match &mut self {
-            Self::Join { server, .. }
-            | Self::Reset { server }
-            | Self::Silence { server, .. }
-            | Self::Kill { server }
-            | Self::Vanish { server }
-            | Self::Start { server, .. }
-            | Self::Liar { server, .. }
-            | Self::Unreachable { server, .. }
-            | Self::Idle { server, .. }
-            | Self::StoreFails { server }
-            | Self::Garbage { server, .. }
-            | Self::Pause { server, .. } => *server = without(*server, gone)?,
-            Self::Partition { group, .. } => {
-                *group = group.iter().filter_map(|server| without(server, gone)).collect();
-                return (!group.is_empty()).then_some(self);
-            }
-            Self::Wait(_)
-            | Self::Quit { .. }
-            | Self::Disconnect { .. }
-            | Self::StopReading { .. }
-            | Self::Read { .. }
-            | Self::Chat { .. }
-            | Self::Lie { .. } => {}
+        if let Self::Partition { group, .. } = &mut self {
+            *group = group.iter().filter_map(|server| without(server, gone)).collect();
+            return (!group.is_empty()).then_some(self);
+        }
+        if let Some(server) = self.server_mut() {
+            *server = without(*server, gone)?;
         }
         Some(self)
     }
