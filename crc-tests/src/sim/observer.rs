@@ -91,16 +91,7 @@ impl Observer {
         self.add_to_digest(format!("{elapsed:?} {from:?}").as_bytes());
         self.add_to_digest(bytes);
         self.senders.insert(to, from);
-        let frame = |bytes, end_position| ObservedFrame {
-            sent_at: now,
-            from,
-            to,
-            wire,
-            end_position,
-            bytes,
-        };
-        let is_whole =
-            self.decode(wire, from, bytes, |bytes, end| Observation::Frame(frame(bytes, end)));
+        let is_whole = self.decode((now, wire), (from, to), bytes, Observation::Frame);
         if !is_whole {
             self.cut_writes.push(to);
         }
@@ -109,24 +100,16 @@ impl Observer {
     /// Handles that a connection has ended while these bytes waited in the send queue of one end.
     pub(super) fn on_unsent(&mut self, now: Time, wire: Wire, from: PipeEnd, bytes: &[u8]) {
         let Some(&to) = self.senders.get(&from) else { return };
-        let frame = |bytes, end_position| ObservedFrame {
-            sent_at: now,
-            from,
-            to,
-            wire,
-            end_position,
-            bytes,
-        };
-        self.decode(wire, from, bytes, |bytes, end| Observation::Unsent(frame(bytes, end)));
+        self.decode((now, wire), (from, to), bytes, Observation::Unsent);
     }
 
     /// Adds the frames that some bytes complete. Returns whether the bytes are whole frames.
     fn decode(
         &mut self,
-        wire: Wire,
-        from: PipeEnd,
+        (sent_at, wire): (Time, Wire),
+        (from, to): (PipeEnd, PipeEnd),
         bytes: &[u8],
-        observation: impl Fn(Vec<u8>, u64) -> Observation,
+        observation: fn(ObservedFrame) -> Observation,
     ) -> bool {
         let frame_len = |bytes: &[u8]| match wire == Wire::DIRECT {
             true => direct::frame_len(bytes, usize::MAX).map_err(|error| error.to_string()),
@@ -137,7 +120,15 @@ impl Observer {
         let begins_whole = !decoder.has_partial_frame();
         let result = decoder.decode(bytes, frame_len, |frame| {
             *framed_bytes += frame.len() as u64;
-            observations.push(observation(frame.to_vec(), *framed_bytes));
+            let (end_position, bytes) = (*framed_bytes, frame.to_vec());
+            observations.push(observation(ObservedFrame {
+                sent_at,
+                from,
+                to,
+                wire,
+                end_position,
+                bytes,
+            }));
             true
         });
         let is_whole = begins_whole && !decoder.has_partial_frame();
