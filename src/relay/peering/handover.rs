@@ -149,11 +149,11 @@ impl Peering {
         }
         let new_link = dial(cx.out);
         cx.add_link(new_link, true);
-        let (began_at, phase) = match reason {
-            Reason::ParentStops => (cx.now, Phase::Dialling),
-            Reason::EarlierParent(_) => (cx.now, Phase::Asking { is_sent: false }),
+        let phase = match reason {
+            Reason::ParentStops => Phase::Dialling,
+            Reason::EarlierParent(_) => Phase::Asking { is_sent: false },
         };
-        self.moving = Some(Move { new_link, reason, began_at, phase });
+        self.moving = Some(Move { new_link, reason, began_at: cx.now, phase });
     }
 
     /// Ends the link to the old parent in this direction, since the new parent has sent OFFER.
@@ -257,15 +257,15 @@ impl Peering {
     }
 
     fn commit_if_answered<O: Outbox>(&mut self, cx: &mut RelayCx<'_, O>) {
-        let Some(Move { new_link, phase: Phase::Ending { old, offer, answers, .. }, .. }) =
-            &self.moving
+        let Some(Move {
+            new_link, reason, phase: Phase::Ending { old, offer, answers, .. }, ..
+        }) = &self.moving
         else {
             return;
         };
         if answers.is_acknowledged && answers.is_traced {
             let (link, old, offer) = (*new_link, *old, offer.clone());
-            let parent = self.moving.as_ref().and_then(|moving| moving.reason.parent());
-            self.uplink.set_parent(parent);
+            self.uplink.set_parent(reason.parent());
             self.set_phase(Phase::Draining { old, until: cx.now + MOVE_TIMEOUT }, cx);
             self.commit(link, &offer, cx);
         }
