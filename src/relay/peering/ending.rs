@@ -36,7 +36,8 @@ impl Peering {
         self.end_unused_links(cx);
     }
 
-    /// Answers END on the links over which no server is reached any more.
+    /// Sends END on the links that the neighbour has ended and over which no server is reached any
+    /// more.
     pub(super) fn end_unused_links<O: Outbox>(&mut self, cx: &mut RelayCx<'_, O>) {
         let is_unused = |link: LinkId| cx.topology.routes().reached_over(link).next().is_none();
         let unanswered = self.ending.iter().filter(|(_, ending)| ending.end_position.is_none());
