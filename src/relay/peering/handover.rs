@@ -120,12 +120,6 @@ impl Peering {
         }
     }
 
-    /// Returns whether a link leads to the parent which this server leaves, and which has been sent
-    /// END.
-    pub(super) fn is_moving_from(&self, link: LinkId) -> bool {
-        self.moving.as_ref().is_some_and(|moving| moving.old_link() == Some(link))
-    }
-
     /// Returns whether nothing that arrives over a link is handled until the old parent has ended
     /// its link: what it sends comes first.
     #[inline]

@@ -28,9 +28,11 @@ struct LinkKey {
     token: u64,
     /// The nonce of the other end.
     nonce: u64,
-    /// The token that the dialling end named in HELLO. That end may not have handled anything on
-    /// the link, and then names the same one again.
+    /// The token that the dialling end named in HELLO, if that is the other end. It may not have
+    /// handled anything on the link, and then names the same one again.
     base: u64,
+    /// This server dialled the link.
+    is_uplink: bool,
 }
 
 impl LinkKey {
@@ -46,8 +48,8 @@ impl LinkKey {
 #[derive(Clone, Copy, Debug)]
 struct LostLink {
     key: LinkKey,
-    /// This server dialled it, and handled a frame that the other end sent after the handshake.
-    is_confirmed_uplink: bool,
+    /// This server handled a frame that the other end sent after the handshake.
+    is_confirmed: bool,
     /// Number of bytes of whole frames that this server had handled.
     handled_bytes: u64,
     /// When it is forgotten.
@@ -69,7 +71,7 @@ impl Replay {
     /// zeros if there is none. An uplink on which nothing came after the handshake does not count:
     /// the other end may not know of it.
     pub(super) fn last_uplink(&self) -> (u64, u64) {
-        let last = self.lost.iter().rev().find(|lost| lost.is_confirmed_uplink);
+        let last = self.lost.iter().rev().find(|lost| lost.key.is_uplink && lost.is_confirmed);
         last.map_or((0, 0), |lost| (lost.key.token, lost.handled_bytes))
     }
 
@@ -132,11 +134,13 @@ impl Peering {
         cx: &mut RelayCx<'_, O>,
     ) {
         let is_uplink = self.is_uplink(link);
-        let of_instance = |lost: &&LostLink| lost.key.nonce == hello.nonce.0;
         let mut lost: Vec<u64> = Vec::new();
         if is_uplink {
-            // The other end has not used any later link than the one in OFFER.
-            lost.extend(self.replay.lost.iter().filter(of_instance).map(|lost| lost.key.token));
+            // Of the links that this server dialled, the other end has not used any later one than
+            // that in OFFER. Of those that the other end dialled, neither has the number.
+            let is_meant = |key: &LinkKey| key.is_uplink && key.nonce == hello.nonce.0;
+            let meant = self.replay.lost.iter().filter(|lost| is_meant(&lost.key));
+            lost.extend(meant.map(|lost| lost.key.token));
             if !lost.contains(&hello.replay_token) {
                 lost.clear();
             }
@@ -150,7 +154,7 @@ impl Peering {
         }
         self.release_held(cx);
         let base = if is_uplink { 0 } else { hello.replay_token };
-        let key = LinkKey { token: hello.token, nonce: hello.nonce.0, base };
+        let key = LinkKey { token: hello.token, nonce: hello.nonce.0, base, is_uplink };
         self.replay.attached.insert(link, key);
         cx.out.keep_unacknowledged(link);
     }
@@ -165,8 +169,7 @@ impl Peering {
         let Some(key) = self.replay.attached.remove(&link) else { return };
         let lost = LostLink {
             key,
-            is_confirmed_uplink: self.replay.confirmed.remove(&link)
-                && (self.is_uplink(link) || self.is_moving_from(link)),
+            is_confirmed: self.replay.confirmed.remove(&link),
             handled_bytes: cx.out.handled_bytes(link),
             until: cx.now + cx.limits.split_grace,
         };
