@@ -167,8 +167,7 @@ impl Player<'_> {
             return Ok(());
         }
         for (&index, &server) in &graph.servers {
-            let has_uplink = self.world.uplink_end(index);
-            if has_uplink.is_some_and(|end| self.world.net.pipes.contains_key(&end)) {
+            if self.is_attached(index) {
                 continue;
             }
             let parents = &self.scenario.servers[server].parents;
@@ -181,6 +180,12 @@ impl Player<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Returns whether a server, by its index in the world, has a link to a parent.
+    pub(super) fn is_attached(&self, index: usize) -> bool {
+        let end = self.world.uplink_end(index);
+        end.is_some_and(|end| self.world.net.pipes.contains_key(&end))
     }
 
     /// Checks that each id has one holder in a part of the network, and that every other user who

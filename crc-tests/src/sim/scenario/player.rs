@@ -169,10 +169,12 @@ impl<'a> Player<'a> {
     }
 
     /// Waits for as long as a network may take to heal, and returns what does not hold then.
+    ///
+    /// A server that was refused joins its parent after a minute: not while probes are sent.
     fn heal(&mut self) -> Result<(), Violation> {
         let began_at = self.world.now();
         let result = self.heal_until(began_at, began_at + HEAL_TIME_MAX);
-        if result.is_err() && self.was_refused() {
+        if self.was_refused() && (result.is_err() || self.lacks_parent()) {
             return self.heal_until(began_at, began_at + HEAL_TIME_MAX + REFUSED_TIME_MAX);
         }
         result
@@ -199,6 +201,16 @@ impl<'a> Player<'a> {
                 node.relay().identity().id.0
             );
             node.relay().status_updates().any(|text| text == refusal)
+        })
+    }
+
+    /// Returns whether a crc server that has parents is attached to none. A plain one dials once.
+    fn lacks_parent(&self) -> bool {
+        let mut running = self.servers.iter().enumerate();
+        running.any(|(server, index)| {
+            let has_parents = !self.scenario.servers[server].parents.is_empty();
+            let is_attached = index.is_none_or(|index| self.is_attached(index));
+            has_parents && !is_attached && !self.is_plain(server)
         })
     }
 
