@@ -7,7 +7,7 @@
 //! - `topology`: this server, the hosts, the links, and the next hop towards each host;
 //! - `announcements`: the registrations and quits that each link is sent;
 //! - `peering`: registrations, the uplink, splits, and claims on ids in use;
-//! - `router`: chats, statuses, quits and mail.
+//! - `router`: chats, statuses and quits.
 //!
 //! [`extension`] has the frames of the extension between crc servers, and their codec.
 //!
@@ -24,6 +24,7 @@
 mod announcements;
 mod cx;
 pub mod extension;
+mod forward;
 mod mail_text;
 pub mod message;
 pub mod notice;
@@ -290,7 +291,7 @@ impl Relay {
         out: &mut impl Outbox,
     ) -> Option<LinkId> {
         let (_, _, mut cx) = self.event(now, out);
-        router::forward_mail(sender, sender_host, destination, text, &mut cx)
+        forward::forward_mail(sender, sender_host, destination, text, &mut cx)
     }
 
     /// Sends how many bytes have been handled on a link, if the server at the other end keeps what

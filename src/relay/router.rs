@@ -1,20 +1,16 @@
-//! [`Router`]: chats, statuses, quits and mail, each sent on over the first link of its
-//! destination.
+//! [`Router`]: chats, statuses and quits, each sent on over the first link of its destination.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use super::announcements::Announcements;
 use super::cx::RelayCx;
 use super::extension::Frame;
-use super::mail_text::{encode_mail_text, parse_mail_text};
+use super::forward::forward_status;
 use super::message::{HostKind, StatusCode};
-use super::notice::Notice;
 use super::outbox::Outbox;
 use super::peering::{DeferredMessage, Peering};
-use super::plain;
 use super::topology::{FirstLink, Refusal, Role, SplitId, Topology};
-use crate::id::{HostId, WideId};
+use crate::id::HostId;
 use crate::limits::{STATUS_UPDATE_BYTES_MAX, STATUS_UPDATES_MAX};
 use crate::link::{CloseReason, LinkId};
 use crate::printable::{Excerpt, truncated};
@@ -203,28 +199,6 @@ impl Router {
     }
 }
 
-/// Sends a status of another server on to its destination.
-fn forward_status<O: Outbox>(
-    next_hop: LinkId,
-    (source, destination): (HostId, HostId),
-    code: StatusCode,
-    text: &[u8],
-    cx: &mut RelayCx<'_, O>,
-) {
-    let mail = parse_mail_text(text).filter(|_| code == StatusCode::MAIL);
-    if !cx.topology.link(next_hop).is_user() {
-        match mail {
-            Some(mail) => send_mail_status(next_hop, (source, destination), mail, cx),
-            None => cx.send_status(next_hop, (source, destination), code, text),
-        }
-    } else if let Some((sender, mail_text)) = mail {
-        deliver_mail(next_hop, sender, destination, mail_text, cx);
-    } else {
-        let server = cx.topology.own_id();
-        cx.out.notify(next_hop, server, &Notice::Status { source, code, text });
-    }
-}
-
 /// Handles a status to [`HostId::EXTENSION`]. Unknown extensions are ignored.
 fn handle_extension<O: Outbox>(
     link: LinkId,
@@ -297,81 +271,6 @@ fn handle_server_quit<O: Outbox>(
     } else {
         peering.remove_host(source, text, cx);
     }
-}
-
-/// Sends a message that was kept for a user, as a notice to an adjacent user. Returns the link over
-/// which the message goes, or `None` if the user cannot be reached.
-///
-/// Over a link to a server, the message is a chat if the sender, `sender_host`, is online and not
-/// behind that link. Otherwise it is a status of this server that names the sender: in CRC, a user
-/// that has left cannot be the source of a chat.
-pub(super) fn forward_mail<O: Outbox>(
-    sender: WideId,
-    sender_host: Option<HostId>,
-    destination: HostId,
-    text: &[u8],
-    cx: &mut RelayCx<'_, O>,
-) -> Option<LinkId> {
-    let link = cx.topology.next_hop(cx.topology.hosts().get(destination)?)?;
-    if cx.topology.link(link).is_user() {
-        deliver_mail(link, sender, destination, text, cx);
-        return Some(link);
-    }
-    // A lost sender may be unknown to a server that joined since, which would drop the chat.
-    let is_on_this_side = |source| {
-        let host = cx.topology.hosts().get(source)?;
-        Some(cx.topology.next_hop(host)? != link)
-    };
-    let chat_source = sender_host.filter(|&source| is_on_this_side(source) == Some(true));
-    if let Some(source) = chat_source {
-        cx.introduce(source, link);
-        for piece in mail_pieces(link, text, cx) {
-            cx.send_chat(link, source, destination, &piece);
-        }
-    } else {
-        send_mail_status(link, (cx.topology.own_id(), destination), (sender, text), cx);
-    }
-    Some(link)
-}
-
-/// Sends mail over a link to a server, as statuses that name its sender.
-fn send_mail_status<O: Outbox>(
-    link: LinkId,
-    ids: (HostId, HostId),
-    (sender, text): (WideId, &[u8]),
-    cx: &mut RelayCx<'_, O>,
-) {
-    for piece in mail_pieces(link, text, cx) {
-        cx.send_status(link, ids, StatusCode::MAIL, &encode_mail_text(sender, &piece));
-    }
-}
-
-/// Returns the text of mail, in pieces if a plain server at the other end reads no longer ones.
-fn mail_pieces<'a, O: Outbox>(
-    link: LinkId,
-    text: &'a [u8],
-    cx: &RelayCx<'_, O>,
-) -> Vec<Cow<'a, [u8]>> {
-    if cx.announcements.is_guarded(link) {
-        plain::mail_pieces(text).into_iter().map(Cow::Owned).collect()
-    } else {
-        vec![Cow::Borrowed(text)]
-    }
-}
-
-/// Delivers mail to an adjacent user, after the registration of its sender if that is online.
-fn deliver_mail<O: Outbox>(
-    link: LinkId,
-    sender: WideId,
-    destination: HostId,
-    text: &[u8],
-    cx: &mut RelayCx<'_, O>,
-) {
-    if let Ok(source) = u32::try_from(sender.0) {
-        cx.introduce(HostId(source), link);
-    }
-    let server = cx.topology.own_id();
-    cx.out.notify(link, server, &Notice::Mail { sender, destination, text });
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use crate::limits::LOST_LINKS_MAX;
 use crate::link::{CloseReason, LinkId, Time};
 use crate::relay::cx::RelayCx;
 use crate::relay::extension::{Frame, Hello};
+use crate::relay::forward::forward_status;
 use crate::relay::message::{Message, StatusCode};
 use crate::relay::outbox::{Outbox, Unacknowledged};
 use crate::relay::send;
@@ -353,7 +354,7 @@ impl DeferredMessage {
     fn send<O: Outbox>(&self, link: LinkId, cx: &mut RelayCx<'_, O>) {
         let Self { source, destination, ref text, status, .. } = *self;
         match status {
-            Some(code) => cx.send_status(link, (source, destination), code, text),
+            Some(code) => forward_status(link, (source, destination), code, text, cx),
             None => cx.send_chat(link, source, destination, text),
         }
     }

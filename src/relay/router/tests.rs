@@ -1,4 +1,5 @@
 use super::*;
+use crate::id::WideId;
 use crate::limits::FALSE_SOURCES_MAX;
 use crate::relay::message::HostKind::{Server, User};
 use crate::relay::message::Message;
