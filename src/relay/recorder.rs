@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use super::Relay;
-use super::extension::codec::VERSION;
+use super::extension::codec::{ENDS_LINKS, VERSION};
 use super::extension::{Digest, Epoch, Frame, Hello, Nonce, ServerFact};
 use super::message::{HostKind, Message, Summary};
 use super::notice::Notice;
@@ -209,18 +209,7 @@ impl Bench {
         let registration = registration(HostKind::Server, id, 0);
         self.relay.receive(self.now, link_id(link), &registration, &mut self.out);
         let epoch = Epoch { boot: 1, attach: 0 };
-        let hello = Hello {
-            version: VERSION,
-            is_moving: false,
-            capabilities: 0,
-            epoch,
-            nonce: Nonce(id.into()),
-            port: 3600,
-            token: 7,
-            replay_token: 0,
-            handled_bytes: 0,
-            known: Epoch::default(),
-        };
+        let hello = Hello { capabilities: 0, epoch, ..hello(id) };
         self.receive_extension(link, id, &Frame::Hello(hello));
         let commit = Frame::Commit { epoch, known: Epoch::default() };
         self.receive_extension(link, id, &commit);
@@ -275,6 +264,22 @@ impl Bench {
 /// Returns the id of the first link at an index.
 pub(super) fn link_id(index: u32) -> LinkId {
     LinkId { index, generation: 1 }
+}
+
+/// Returns HELLO or OFFER of a server that speaks all of the extension and listens on port 3600.
+pub(super) fn hello(id: u32) -> Hello {
+    Hello {
+        version: VERSION,
+        is_moving: false,
+        capabilities: ENDS_LINKS,
+        epoch: Epoch { boot: 2, attach: 3 },
+        nonce: Nonce(id.into()),
+        port: 3600,
+        token: 7,
+        replay_token: 0,
+        handled_bytes: 0,
+        known: Epoch::default(),
+    }
 }
 
 /// Returns a registration without a name.

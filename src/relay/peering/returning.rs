@@ -121,25 +121,8 @@ fn is_behind(uplink: LinkId, id: HostId, topology: &Topology) -> bool {
 mod tests {
     use super::*;
     use crate::limits::{Limits, RETURN_INTERVAL};
-    use crate::relay::extension::codec::VERSION;
-    use crate::relay::extension::{Epoch, Nonce};
     use crate::relay::message::HostKind::Server;
-    use crate::relay::recorder::{Bench, link_id, registration};
-
-    fn hello(id: u32) -> Hello {
-        Hello {
-            version: VERSION,
-            is_moving: false,
-            capabilities: ENDS_LINKS,
-            epoch: Epoch { boot: 2, attach: 3 },
-            nonce: Nonce(id.into()),
-            port: 0,
-            token: 7,
-            replay_token: 0,
-            handled_bytes: 0,
-            known: Epoch::default(),
-        }
-    }
+    use crate::relay::recorder::{Bench, hello, link_id, registration};
 
     /// A server with two parents that is attached to the second, server 2, over link 102; server 3
     /// is behind it.

@@ -1,28 +1,11 @@
 use super::*;
 use crate::limits::{Limits, SPLIT_GRACE};
-use crate::relay::extension::codec::VERSION;
-use crate::relay::extension::{Epoch, Hello, Nonce, Trace, TraceResult};
+use crate::relay::extension::{Hello, Trace, TraceResult};
 use crate::relay::message::HostKind::{Server, User};
-use crate::relay::recorder::{Bench, link_id, registration};
+use crate::relay::recorder::{Bench, hello, link_id, registration};
 
 const UPLINK: u32 = 101;
 const NEW_LINK: u32 = 102;
-const EPOCH: Epoch = Epoch { boot: 2, attach: 3 };
-
-fn hello(id: u32) -> Hello {
-    Hello {
-        version: VERSION,
-        is_moving: false,
-        capabilities: ENDS_LINKS,
-        epoch: EPOCH,
-        nonce: Nonce(id.into()),
-        port: 3600,
-        token: 7,
-        replay_token: 0,
-        handled_bytes: 0,
-        known: Epoch::default(),
-    }
-}
 
 /// Lets a server that has been dialled send OFFER.
 fn offer(bench: &mut Bench, link: u32, id: u32) {
