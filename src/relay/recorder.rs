@@ -30,6 +30,8 @@ pub(super) struct Recorder {
     pub(super) unacknowledged: BTreeMap<LinkId, Vec<(u32, u32, u64, bool)>>,
     /// Links whose output has ended.
     pub(super) ended: BTreeSet<LinkId>,
+    /// The digest of the last PING or PONG that was sent.
+    pub(super) digest: Option<Digest>,
     /// Links that are held back.
     pub(super) held: BTreeSet<LinkId>,
     /// Links whose wires carry no announcements.
@@ -51,6 +53,11 @@ impl Recorder {
 impl Outbox for Recorder {
     fn deliver(&mut self, link: LinkId, message: &Message<'_>) {
         if !self.ended.contains(&link) {
+            if let Message::Status { code, text, .. } = *message
+                && let Some(Ok(Frame::Ping(ping) | Frame::Pong(ping))) = Frame::parse(code, text)
+            {
+                self.digest = ping.digest;
+            }
             self.record(link, Summary(message));
         }
     }
@@ -205,13 +212,17 @@ impl Bench {
 
     /// Accepts a link and a server that speaks the extension over it and listens on port 3600.
     pub(super) fn join_extended(&mut self, link: u32, id: u32) {
+        let epoch = Epoch { boot: 1, attach: 0 };
+        self.join_with_hello(link, id, &Hello { capabilities: 0, epoch, ..hello(id) });
+    }
+
+    /// Accepts a link and a server that sends this HELLO over it.
+    pub(super) fn join_with_hello(&mut self, link: u32, id: u32, hello: &Hello) {
         self.relay.accepted(self.now, link_id(link), &mut self.out);
         let registration = registration(HostKind::Server, id, 0);
         self.relay.receive(self.now, link_id(link), &registration, &mut self.out);
-        let epoch = Epoch { boot: 1, attach: 0 };
-        let hello = Hello { capabilities: 0, epoch, ..hello(id) };
-        self.receive_extension(link, id, &Frame::Hello(hello));
-        let commit = Frame::Commit { epoch, known: Epoch::default() };
+        self.receive_extension(link, id, &Frame::Hello(*hello));
+        let commit = Frame::Commit { epoch: hello.epoch, known: Epoch::default() };
         self.receive_extension(link, id, &commit);
     }
 
@@ -227,6 +238,19 @@ impl Bench {
         };
         self.receive_extension(link, neighbour, &Frame::Server(fact));
         self.receive(link, &registration(HostKind::Server, id, neighbour));
+    }
+
+    /// Learns over an extended neighbour that a user without a name is registered at a home.
+    pub(super) fn learn_user(
+        &mut self,
+        (link, neighbour): (u32, u32),
+        (home, stamp): (u32, u64),
+        id: u32,
+    ) {
+        let stamps = [stamp];
+        let (home, stamps) = (HostId(home), stamps.as_slice().into());
+        self.receive_extension(link, neighbour, &Frame::Users { home, stamps });
+        self.receive(link, &registration(HostKind::User, id, neighbour));
     }
 
     /// Shows that the host at the other end of a link reads cut frames.

@@ -1,7 +1,7 @@
 //! Plain neighbours: what they are sent, and what they may not survive.
 
 use super::*;
-use crc::limits::{PING_INTERVAL, PING_TIMEOUT};
+use crc::limits::{PING_INTERVAL, PING_TIMEOUT, READ_PROOF_TIMEOUT};
 use crc::link::Machine as _;
 use crc_tests::plain::{ExtensionStatus, Habits};
 use crc_tests::sim::PlainSpec;
@@ -101,6 +101,21 @@ fn burst_of_400_users_comes_in_portions_that_each_end_with_a_question() {
     assert_eq!(received, expected);
     let node = world.node(one).expect("alive");
     assert_eq!(node.relay().status_updates().count(), 0, "the answers are consumed");
+}
+
+#[test]
+fn answer_of_a_program_that_has_answered_before_is_waited_for_up_to_a_second() {
+    let mut world = world();
+    let (one, _) = server_with_users(&mut world, "info");
+    let plain = connect_and_send(&mut world, one, &server(3, "three", ""));
+    assert!(is_probe(split_frames(&world.take_received(plain)).last().expect("a portion")));
+    world.send(plain, &status(3, 1, 1, "Unknown ID 0"));
+    world.run_for(Duration::from_millis(20));
+    assert!(!world.take_received(plain).is_empty(), "the next portion follows the answer");
+    world.run_for(READ_PROOF_TIMEOUT - Duration::from_millis(50));
+    assert_eq!(world.take_received(plain), [0_u8; 0], "the second answer is waited for");
+    world.run_for(Duration::from_millis(50));
+    assert!(!world.take_received(plain).is_empty(), "but not for ever");
 }
 
 #[test]

@@ -154,3 +154,6 @@ fn has_better_claim<O: Outbox>(
         || cx.topology.is_first_link(host.id, link);
     is_announced && (host.stamp(), its_home) < (stamp, home)
 }
+
+#[cfg(test)]
+mod tests;

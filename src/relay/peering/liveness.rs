@@ -153,6 +153,46 @@ fn own_digest<O: Outbox>(link: LinkId, cx: &RelayCx<'_, O>) -> Option<Digest> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::HostId;
+    use crate::limits::QUEUE_LOW_WATER_BYTES;
+    use crate::relay::extension::Epoch;
+    use crate::relay::message::HostKind::User;
+    use crate::relay::recorder::{Bench, link_id};
+
+    /// Lets server 2 send PING with a digest. Returns what is sent.
+    fn ping(bench: &mut Bench, digest: Digest) -> Vec<String> {
+        let ping = Ping { token: 1, handled_bytes: 0, digest: Some(digest) };
+        bench.receive_extension(2, 2, &Frame::Ping(ping));
+        bench.out.take()
+    }
+
+    #[test]
+    fn digest_that_differs_twice_in_a_row_leads_to_a_request_for_all_facts() {
+        let mut bench = Bench::new();
+        bench.join_extended(2, 2);
+        bench.out.take();
+        let equal = Digest::of_server(HostId(2), Epoch { boot: 1, attach: 0 }, Digest::default());
+        let (pong, request) = ("2: PONG from 1", "2: SYNC_REQUEST from 1");
+        for digest in [Digest(7), equal, Digest(7)] {
+            assert_eq!(ping(&mut bench, digest), [pong]);
+        }
+        assert_eq!(ping(&mut bench, Digest(7)), [request, pong]);
+        assert_eq!(ping(&mut bench, Digest(7)), [pong], "the count starts again");
+    }
+
+    #[test]
+    fn digest_is_left_out_while_announcements_are_pending() {
+        let mut bench = Bench::new();
+        bench.join_extended(2, 2);
+        bench.out.unsent.insert(link_id(2), QUEUE_LOW_WATER_BYTES);
+        bench.join(1, User, 101);
+        ping(&mut bench, Digest(7));
+        assert_eq!(bench.out.digest, None);
+        bench.out.unsent.clear();
+        bench.relay.has_room(bench.now, link_id(2), &mut bench.out);
+        ping(&mut bench, Digest(7));
+        assert!(bench.out.digest.is_some());
+    }
 
     #[test]
     fn tokens_start_again_once_no_ping_is_unanswered() {
