@@ -5,9 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crc::link::{CloseReason, LinkId, ListenerId, Machine as _, Origin, Time};
-use crc::node::{Action, Node};
+use crc::node::Action;
 use crc::wires::Wire;
-use crc::wires::crc::codec;
 
 use super::meter::thread_cpu_time;
 use super::{Call, PipeEnd, Server, Turn, World};
@@ -121,90 +120,8 @@ impl World {
         }
     }
 
-    /// Handles an event that a fault does not keep from arriving, or that has arrived before.
-    pub(super) fn handle_arrived(&mut self, event: Event) {
-        let now = self.net.now;
-        if let Event::Bytes(end @ PipeEnd::Server { .. }, _)
-        | Event::Closed(end @ PipeEnd::Server { .. }, _) = event
-            && !self.wants_read(end)
-        {
-            return self.deferred_events.entry(end).or_default().push_back(event);
-        }
-        match event {
-            Event::Bytes(PipeEnd::Client(client), bytes) => {
-                self.clients[client.0].received.extend_from_slice(&bytes);
-            }
-            Event::Closed(PipeEnd::Client(client), _) => self.clients[client.0].is_closed = true,
-            Event::Bytes(end @ PipeEnd::Server { server, link }, bytes) => {
-                // The node is taken out because the direct write borrows the network.
-                if let Some(mut node) = self.servers[server].node.take() {
-                    let started_at = self.start_turn();
-                    let was_open = node.is_open(link);
-                    let mut direct_write =
-                        |to, pieces: [&[u8]; 2]| self.write_direct(server, to, pieces);
-                    node.receive_with_direct_write(now, link, &bytes, &mut direct_write);
-                    self.end_turn(started_at, server, Call::Receive);
-                    if let Some(observer) = self.observer.as_mut().filter(|_| was_open) {
-                        let is_handled = node.is_open(link) && node.wants_read(link);
-                        observer.on_received(end, bytes.len(), is_handled);
-                    }
-                    self.servers[server].node = Some(node);
-                    self.record_first_frame(server, link, &bytes);
-                    self.drive(server);
-                }
-            }
-            Event::Closed(PipeEnd::Server { server, link }, reason) => {
-                self.observe_unsent(server, link);
-                let started_at = self.start_turn();
-                if let Some(node) = &mut self.servers[server].node {
-                    node.closed(now, link, &reason);
-                    self.end_turn(started_at, server, Call::Closed);
-                    self.drive(server);
-                }
-            }
-            Event::Bytes(PipeEnd::PlainServer { server, conn }, bytes) => {
-                self.receive_plain(server, conn, &bytes);
-            }
-            Event::PlainRead(end) => self.read_plain_once(end),
-            Event::Closed(PipeEnd::PlainServer { server, conn }, _) => {
-                self.close_plain(server, conn);
-            }
-            Event::Dialled { from, label } if self.is_dial_lost(from, &label) => {}
-            Event::Dialled { from: PipeEnd::Server { server, link }, label } => {
-                self.complete_dial(server, link, &label);
-            }
-            Event::Dialled { from: PipeEnd::PlainServer { server, conn }, label } => {
-                self.complete_plain_dial(server, conn, &label);
-            }
-            Event::Dialled { from: PipeEnd::Client(_), .. } => unreachable!("clients do not dial"),
-            Event::Store { server } => {
-                let replies = self.stores.run_pending(&self.servers[server].label);
-                self.observe_kept_mail(server);
-                if let Some(node) = &mut self.servers[server].node {
-                    for reply in replies {
-                        node.on_store_reply(now, reply);
-                    }
-                    self.drive(server);
-                }
-            }
-            Event::Audible(end) => self.end_silence(end),
-            Event::Keepalive(end) => self.on_keepalive(end),
-            Event::Continued { server } => self.continue_process(server),
-            Event::Resumed(end) => {
-                for event in self.deferred_events.remove(&end).unwrap_or_default() {
-                    self.handle_arrived(event); // which may defer it again, and all that follow
-                }
-            }
-        }
-    }
-
-    fn is_dial_lost(&self, from: PipeEnd, label: &str) -> bool {
-        let server = from.server().map(|server| self.servers[server].label.as_str());
-        server.is_some_and(|server| self.faults.is_dial_lost(server, label, self.net.now))
-    }
-
     /// Connects a dialling server with the server of a label, or refuses the connection.
-    fn complete_dial(&mut self, server: usize, link: LinkId, label: &str) {
+    pub(super) fn complete_dial(&mut self, server: usize, link: LinkId, label: &str) {
         if self.servers[server].node.is_none() {
             return;
         }
@@ -243,32 +160,6 @@ impl World {
             return true;
         }
         wire == Wire::CRC && self.accept_plain(from, server)
-    }
-
-    /// Returns whether a server reads what arrives at its end of a pipe.
-    fn wants_read(&self, end: PipeEnd) -> bool {
-        let PipeEnd::Server { server, link } = end else { return true };
-        let wants_read = |node: &Node| node.wants_read(link) || !node.is_open(link);
-        !self.deferred_events.contains_key(&end)
-            && self.servers[server].node.as_ref().is_none_or(wants_read)
-    }
-
-    fn record_first_frame(&mut self, server: usize, link: LinkId, bytes: &[u8]) {
-        let server = &mut self.servers[server];
-        let Some((at, decoder)) = server.first_frame_decoders.get_mut(&link) else {
-            return;
-        };
-        let (at, first_frames) = (*at, &mut server.first_frames);
-        let mut is_complete = false;
-        let len_of = |bytes: &[u8]| codec::frame_len(bytes, usize::MAX);
-        let result = decoder.decode(bytes, len_of, |frame| {
-            first_frames[at] = frame.to_vec();
-            is_complete = true;
-            false
-        });
-        if is_complete || result.is_err() {
-            server.first_frame_decoders.remove(&link);
-        }
     }
 
     /// Runs a server's due timers, and applies its actions.
