@@ -44,7 +44,26 @@ impl World {
         match end {
             PipeEnd::Client(client) => self.clients[client.0].received.extend_from_slice(bytes),
             PipeEnd::PlainServer { server, conn } => self.receive_plain(server, conn, bytes),
-            PipeEnd::Server { server, link } => self.read_once(server, link, bytes),
+            PipeEnd::Server { server, link } => self.read_in_turns(server, link, bytes),
+        }
+    }
+
+    /// Has a server read what has arrived, no more in a turn than it would read from a socket. What
+    /// it does not want to read is deferred.
+    fn read_in_turns(&mut self, server: usize, link: LinkId, bytes: &[u8]) {
+        let end = PipeEnd::Server { server, link };
+        let mut unread = bytes;
+        while let Some(node) = &self.servers[server].node {
+            let portion;
+            (portion, unread) = unread.split_at(node.read_budget(link).min(unread.len()));
+            self.read_once(server, link, portion);
+            if unread.is_empty() {
+                return;
+            }
+            if !self.wants_read(end) {
+                let rest = Event::Bytes(end, unread.to_vec());
+                return self.deferred_events.entry(end).or_default().push_front(rest);
+            }
         }
     }
 
