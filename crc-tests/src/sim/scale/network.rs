@@ -11,6 +11,9 @@ use crate::sim::{Meter, NetConditions, ServerSpec, World};
 /// Interval between two comparisons of the tables.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
+/// Interval between the starts of two servers. What is in flight at one time then stays small.
+const START_INTERVAL: Duration = Duration::from_millis(5);
+
 /// Virtual time after which a network counts as one that does not heal.
 const PHASE_TIME_MAX: Duration = Duration::from_secs(60);
 
@@ -24,7 +27,7 @@ pub(super) struct Network {
 }
 
 impl Network {
-    /// Starts all servers at once, each with its users.
+    /// Starts the servers one after another, [`START_INTERVAL`] apart, each with its users.
     pub(super) fn start(options: &Options) -> Self {
         let mut world = World::new(options.seed, NetConditions::default());
         world.disable_checks();
@@ -34,6 +37,7 @@ impl Network {
         for number in 0..options.servers {
             let server = network.start_server(number);
             network.servers.push(Some(server));
+            network.run_for(START_INTERVAL);
         }
         network
     }
