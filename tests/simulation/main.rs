@@ -2,6 +2,7 @@
 
 mod churn;
 mod contested_ids;
+mod network;
 mod replay;
 mod returning;
 mod scale;
