@@ -63,7 +63,7 @@ impl Peering {
                 && !waits_for_home
                 && has_better_claim(host, link, (stamp, home), cx)
             {
-                return cx.introduce(id, link);
+                return; // the home of the loser learns of the winner as of any other host
             }
             self.evict(id, cx);
         }
