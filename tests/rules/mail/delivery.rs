@@ -92,6 +92,19 @@ fn mail_to_a_plain_server_is_sent_as_chat_or_status_4() {
 }
 
 #[test]
+fn long_mail_to_a_plain_server_is_sent_in_pieces() {
+    let OneServer { mut world, one, seven } = one_server();
+    let plain = connect_and_send(&mut world, one, &server(9, "plain", ""));
+    world.send(seven.client, &text_frame(109, &"x".repeat(1000)));
+    world.run_until_quiescent();
+    take_frames(&mut world, plain);
+    world.send(plain, &registration(HostKind::User, 109, 9, "pip", ""));
+    world.run_until_quiescent();
+    let pieces = [960, 40].map(|len| chat(7, 109, &"x".repeat(len)));
+    assert_received(&mut world, plain, &pieces);
+}
+
+#[test]
 fn mail_to_ids_below_one_is_not_stored() {
     let OneServer { mut world, one, seven } = one_server();
     world.send(
