@@ -175,13 +175,22 @@ impl Peering {
             until: cx.now + cx.limits.split_grace,
         };
         self.replay.add_lost(lost, cx.now);
-        let mut messages = Vec::new();
+        // By the source of each quit, the number of messages before it.
+        let (mut messages, mut quits) = (Vec::new(), BTreeMap::new());
         let topology = &*cx.topology;
         cx.out.take_unacknowledged(link, &mut |unacknowledged| {
             let Unacknowledged { message, end_position: end, was_sent } = unacknowledged;
+            if let Message::ClientQuit { source, .. } = message {
+                quits.insert(source, messages.len());
+            }
             let position = LostPosition { token: key.token, end, was_sent };
             messages.extend(DeferredMessage::from_lost(&message, position, topology));
         });
+        for (at, message) in messages.iter_mut().enumerate() {
+            if quits.get(&message.source).is_some_and(|&quit_at| at < quit_at) {
+                message.source_join_seq = None; // another user may have the id since
+            }
+        }
         if !messages.is_empty() {
             log::info!("link {link}: {} messages were not acknowledged", messages.len());
         }
