@@ -217,8 +217,7 @@ impl Announcements {
     /// Returns whether a host that the cursor of a link has not passed is still to be announced.
     fn is_covered(&self, topology: &Topology, link: LinkId, host: &Host) -> bool {
         let sync = self.cursor(link).sync();
-        let covers = |sync: &Sync| sync.covers(topology, host) && !topology.waits_for_home(host);
-        sync.is_none_or(covers)
+        sync.is_none_or(|sync| sync.covers(topology, host))
     }
 
     /// Sends the registration of a host again on the extended links on which it is announced, since
