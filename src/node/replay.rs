@@ -99,6 +99,26 @@ mod tests {
     use crate::wires::Wire;
 
     #[test]
+    fn oldest_kept_frames_are_given_up_beyond_the_bound() {
+        let limits = Limits { client_queue_bytes_max: 1000, ..Limits::default() };
+        let spool = Spool::new(&limits, &Inventory::default());
+        let mut links = Links::new(limits, spool, SeededRng::new(1));
+        let id = links.open(Wire::CRC, None);
+        links.make_resumable(id);
+        let chat = Message::Chat { source: HostId(1), destination: HostId(2), text: &[b'x'; 87] };
+        for _ in 0..20 {
+            links.deliver(id, &chat);
+            let limits = links.limits;
+            let link = links.get_mut(id).expect("the link");
+            link.queue.consume(100);
+            link.limit_kept(&limits);
+            let kept_bytes = link.queue.kept().len();
+            assert!(kept_bytes <= 1000 && kept_bytes.is_multiple_of(100), "{kept_bytes} bytes");
+        }
+        assert!(links.get(id).expect("the link").queue.kept().len() >= 800);
+    }
+
+    #[test]
     fn acknowledgement_of_more_than_was_sent_releases_nothing() {
         let limits = Limits::default();
         let spool = Spool::new(&limits, &Inventory::default());

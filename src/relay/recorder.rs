@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::Relay;
 use super::extension::codec::{ENDS_LINKS, VERSION};
 use super::extension::{Digest, Epoch, Frame, Hello, Nonce, ServerFact};
-use super::message::{HostKind, Message, Summary};
+use super::message::{HostKind, Message, StatusCode, Summary};
 use super::notice::Notice;
 use super::outbox::{Outbox, Unacknowledged};
 use super::topology::{Host, Identity};
@@ -37,6 +37,8 @@ pub(super) struct Recorder {
     /// Links whose wires carry no announcements.
     pub(super) without_presence: BTreeSet<LinkId>,
     dialled: u32,
+    /// Code and payload of each frame of the extension that was sent.
+    extension: Vec<(StatusCode, Vec<u8>)>,
 }
 
 impl Recorder {
@@ -48,18 +50,25 @@ impl Recorder {
     pub(super) fn take(&mut self) -> Vec<String> {
         std::mem::take(&mut self.lines)
     }
+
+    /// Removes and returns the frames of the extension sent so far.
+    pub(super) fn take_extension(&mut self) -> Vec<(StatusCode, Vec<u8>)> {
+        std::mem::take(&mut self.extension)
+    }
 }
 
 impl Outbox for Recorder {
     fn deliver(&mut self, link: LinkId, message: &Message<'_>) {
-        if !self.ended.contains(&link) {
-            if let Message::Status { code, text, .. } = *message
-                && let Some(Ok(Frame::Ping(ping) | Frame::Pong(ping))) = Frame::parse(code, text)
-            {
+        if self.ended.contains(&link) {
+            return;
+        }
+        if let Message::Status { destination: HostId::EXTENSION, code, text, .. } = *message {
+            if let Some(Ok(Frame::Ping(ping) | Frame::Pong(ping))) = Frame::parse(code, text) {
                 self.digest = ping.digest;
             }
-            self.record(link, Summary(message));
+            self.extension.push((code, text.to_vec()));
         }
+        self.record(link, Summary(message));
     }
 
     fn notify(&mut self, link: LinkId, _server: HostId, notice: &Notice<'_>) {
@@ -181,8 +190,16 @@ impl Bench {
     }
 
     pub(super) fn with(parent_count: usize, limits: Limits) -> Self {
-        let identity =
-            Identity { id: HostId(1), is_id_configured: true, name: vec![], info: vec![] };
+        Self::create(true, parent_count, limits)
+    }
+
+    /// Creates a relay whose operator has not chosen its id.
+    pub(super) fn with_any_id(parent_count: usize) -> Self {
+        Self::create(false, parent_count, Limits::default())
+    }
+
+    fn create(is_id_configured: bool, parent_count: usize, limits: Limits) -> Self {
+        let identity = Identity { id: HostId(1), is_id_configured, name: vec![], info: vec![] };
         let relay = Relay::new(identity, parent_count, limits, 1);
         Self { relay, out: Recorder::default(), now: Time::default() }
     }
@@ -200,14 +217,19 @@ impl Bench {
         self.receive(link, &registration(kind, id, 0));
     }
 
-    /// Handles a frame of the extension from a server.
+    /// Handles a frame of the extension from a server, and checks the relay.
     pub(super) fn receive_extension(&mut self, link: u32, id: u32, frame: &Frame<'_>) {
+        self.receive_last_extension(link, id, frame);
+        self.relay.check();
+    }
+
+    /// Handles a frame of the extension after which the relay waits for a link to close.
+    pub(super) fn receive_last_extension(&mut self, link: u32, id: u32, frame: &Frame<'_>) {
         let mut text = Vec::new();
         frame.encode_payload(&mut text);
         let (source, destination) = (HostId(id), HostId::EXTENSION);
         let message = Message::Status { source, destination, code: frame.code(), text: &text };
         self.relay.receive(self.now, link_id(link), &message, &mut self.out);
-        self.relay.check();
     }
 
     /// Accepts a link and a server that speaks the extension over it and listens on port 3600.

@@ -94,3 +94,21 @@ fn status_is_forwarded_only_to_its_destination() {
     let relay = world.node(one).expect("alive").relay();
     assert_eq!(relay.status_updates().collect::<Vec<_>>(), ["for you", "for you too"]);
 }
+
+#[test]
+fn frames_are_acknowledged_as_they_are_handled() {
+    let mut world = world();
+    world.enable_trace();
+    let one = world.start(ServerSpec::new(1, None));
+    let two = world.start(ServerSpec::new(2, Some(1)));
+    world.run_for(SECOND);
+    let frodo = connect_and_send(&mut world, one, &fast_user(101, "frodo"));
+    connect_and_send(&mut world, two, &fast_user(102, "sam"));
+    let text = "x".repeat(1000);
+    let chats: Vec<u8> = (0..100).flat_map(|_| chat(101, 102, &text)).collect();
+    world.send(frodo, &chats);
+    world.run_for(SECOND);
+    let is_ack = |line: &String| line.contains("s2 → s1") && line.contains("Ack {");
+    let trace = world.trace(|end| world.default_name(end));
+    assert!(trace.iter().any(is_ack), "after 64 KiB, and not only when a PING is due");
+}

@@ -396,3 +396,6 @@ pub(super) fn path_text(path: &[HostId]) -> String {
     let path: Vec<String> = path.iter().map(ToString::to_string).collect();
     path.join(" → ")
 }
+
+#[cfg(test)]
+mod tests;

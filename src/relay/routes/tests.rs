@@ -203,6 +203,21 @@ fn cycle_is_cut_where_both_ways_to_its_largest_member_meet() {
 }
 
 #[test]
+fn server_that_moves_closes_no_cycle() {
+    let mut routes = routes(&[6, 7]);
+    learn(&mut routes, 0, fact(9, 1, 6));
+    assert_eq!(learn(&mut routes, 1, fact(9, 2, 7)), [moved(9, 0, 1, true)]);
+}
+
+#[test]
+fn older_epoch_over_the_route_does_not_count() {
+    let mut routes = routes(&[2]);
+    learn(&mut routes, 0, fact(4, 5, 2));
+    assert_eq!(learn(&mut routes, 0, fact(4, 4, 2)), [down(4)]);
+    assert_eq!(learn(&mut routes, 0, fact(4, 5, 2)), [up(4, 0)]);
+}
+
+#[test]
 fn fact_about_this_id_is_reported_unless_this_server_sent_it() {
     let mut routes = routes(&[2]);
     let own = Fact { via: HostId(2), ..routes.own() };
