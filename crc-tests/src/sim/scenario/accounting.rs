@@ -21,17 +21,20 @@ use crate::sim::observer::ObservedFrame;
 pub(super) type ChatKey = (usize, u32, u32);
 
 impl Player<'_> {
-    /// Counts the answer of a server that an id is unknown.
+    /// Counts the answer of a server that an id is unknown, or does not get a chat.
     pub(super) fn observe_answer(&mut self, frame: &ObservedFrame) {
-        let Message::Status { source, destination, code: StatusCode::UNKNOWN_ID, text } =
-            codec::parse_frame(&frame.bytes)
+        let Message::Status { source, destination, code, text } = codec::parse_frame(&frame.bytes)
         else {
             return;
         };
         let Some(server) = frame.from.server() else { return };
         let own_id = self.world.node(server).map(|node| node.relay().identity().id);
-        let unknown = text.rsplit(|&byte| byte == b' ').next();
-        let unknown = unknown.and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
+        let id = match code {
+            StatusCode::UNKNOWN_ID => text.strip_prefix(b"Unknown ID "),
+            _ => text.strip_prefix(b"Not delivered to ID "),
+        };
+        let id = id.and_then(|rest| rest.split(|&byte| byte == b':').next());
+        let unknown = id.and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
         let sender = match frame.to {
             PipeEnd::Client(client) => {
                 self.users.values().find(|user| user.client == client).map(|user| user.id)
@@ -100,8 +103,7 @@ impl Player<'_> {
 
     /// Returns whether the mail store of a label has a chat.
     fn is_stored(&self, chat: &SentChat, label: &str) -> bool {
-        let text = chat.text.as_bytes();
-        self.world.mails(label).any(|mail| &*mail.text == text)
+        self.world.mails(label).any(|mail| *mail.text == *chat.text)
     }
 
     /// Records that ends which read have handled all that they have received.

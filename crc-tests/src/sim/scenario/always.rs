@@ -21,6 +21,7 @@ impl Player<'_> {
         self.receive_all()?;
         self.check_bounds()?;
         self.check_idlers()?;
+        self.check_stopping()?;
         self.check_homes()
     }
 
@@ -31,11 +32,14 @@ impl Player<'_> {
             let user = self.users.get_mut(&number).expect("a user");
             let bytes = self.world.take_received(user.client);
             let is_closed = self.world.is_closed(user.client);
+            if self.stopping.contains_key(&user.home) {
+                continue; // its server has stopped, and closes it
+            }
             let received = user.receive(&bytes);
             let was_online = user.is_online() && user.is_reading && !user.is_on_plain;
             let id = user.id;
             if is_closed {
-                user.standing = Standing::Left;
+                user.leave(self.world.now());
             }
             let broken = |(predicate, text)| self.violation(predicate, text);
             for chat in received.map_err(broken)? {
@@ -46,7 +50,7 @@ impl Player<'_> {
                 return Err(self.violation(Predicate::OneClaim, text));
             }
         }
-        Ok(())
+        self.check_shown_quits()
     }
 
     fn check_frames(&mut self) -> Result<(), Violation> {
@@ -124,13 +128,23 @@ impl Player<'_> {
         if self.has_plain_servers() || splits_writes || self.has_impostor {
             return Ok(());
         }
-        let ids: BTreeMap<u32, usize> = self.servers_by_id();
+        let mut ids: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+        for (id, at) in self.server_ids() {
+            ids.entry(id).or_default().push(at);
+        }
+        if self.scenario.has_twins() {
+            // One of them had this id until it met the other, or until it ended.
+            for (at, server) in self.scenario.servers.iter().enumerate() {
+                ids.entry(server.first_id(at)).or_default().push(at);
+            }
+        }
         for node in self.servers.iter().flatten().filter_map(|&index| self.world.node(index)) {
             let relay = node.relay();
             for host in relay.hosts().iter().filter(|host| host.kind == HostKind::User) {
                 let home = relay.home_id(host).0;
-                let is_home =
-                    ids.get(&home).is_none_or(|&at| self.has_registered_at(host.id.0, at));
+                let is_home = ids.get(&home).is_none_or(|homes| {
+                    homes.iter().any(|&at| self.has_registered_at(host.id.0, at))
+                });
                 if !is_home {
                     let (own, id) = (relay.identity().id, host.id);
                     let text = format!("server {own} has user {id} at {home}, where it never was");
@@ -155,13 +169,11 @@ impl Player<'_> {
             || self.users.values().any(is_assigned)
     }
 
-    /// Returns the running servers by their ids.
-    fn servers_by_id(&self) -> BTreeMap<u32, usize> {
+    /// Returns the ids of the running servers, with their places in the scenario.
+    fn server_ids(&self) -> impl Iterator<Item = (u32, usize)> {
         let running = self.servers.iter().enumerate();
-        running
-            .filter_map(|(at, index)| {
-                Some((self.world.node((*index)?)?.relay().identity().id.0, at))
-            })
-            .collect()
+        running.filter_map(|(at, index)| {
+            Some((self.world.node((*index)?)?.relay().identity().id.0, at))
+        })
     }
 }

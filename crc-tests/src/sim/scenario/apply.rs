@@ -29,11 +29,12 @@ impl Player<'_> {
             Event::Disconnect { user } => self.end_user(user, false),
             Event::StopReading { user } => self.set_reading(user, false),
             Event::Read { user } => self.set_reading(user, true),
-            Event::Chat { user, id, count } => {
+            Event::Chat { user, id, count, text } => {
                 for _ in 0..count {
-                    self.send_chat(user, id);
+                    self.send_chat(user, id, text);
                 }
             }
+            Event::Stop { server } => self.stop(server),
             Event::Liar { liar, server } => self.join_liar(liar, server),
             Event::Lie { liar, lie } => {
                 self.lie(liar, lie);
@@ -41,15 +42,7 @@ impl Player<'_> {
                     self.on_fault(); // routes may lead to the liar
                 }
             }
-            Event::Start { server, has_memory } => {
-                if self.servers[server].is_none() {
-                    if !has_memory {
-                        self.world.discard_mail(&label(server));
-                    }
-                    self.start(server);
-                    self.on_fault();
-                }
-            }
+            Event::Start { server, has_memory } => self.start_again(server, has_memory)?,
             Event::Partition { group, span } => {
                 let labels = group.iter().map(label).collect();
                 self.world.partition(labels, span);
@@ -67,11 +60,27 @@ impl Player<'_> {
             }
             Event::Garbage { server, seed } => self.send_garbage(server, seed)?,
             Event::Idle { server, bytes } => self.join_idler(server, bytes),
-            Event::Reset { server }
-            | Event::Silence { server, .. }
+            Event::Reset { server } => self.reset(server),
+            Event::Silence { server, .. }
             | Event::Kill { server }
             | Event::Vanish { server }
             | Event::Pause { server, .. } => self.apply_fault(event, server),
+        }
+        Ok(())
+    }
+
+    fn start_again(&mut self, server: usize, has_memory: bool) -> Result<(), Violation> {
+        if self.servers[server].is_some() {
+            return Ok(());
+        }
+        let was_stopped = self.wait_until_stopped(server)?;
+        if !has_memory {
+            self.world.discard_mail(&label(server));
+        }
+        self.start(server);
+        match was_stopped {
+            true => self.on_started_again(),
+            false => self.on_fault(),
         }
         Ok(())
     }
@@ -80,7 +89,6 @@ impl Player<'_> {
         let Some(index) = self.servers[server] else { return };
         self.on_fault();
         match event {
-            Event::Reset { .. } => self.world.reset_uplink(index),
             Event::Silence { silence, span, .. } => self.world.silence_uplink(index, silence, span),
             Event::Pause { span, .. } => self.world.pause(index, span),
             Event::Kill { .. } => {
@@ -101,13 +109,13 @@ impl Player<'_> {
     pub(super) fn start(&mut self, server: usize) {
         self.failed_stores.remove(&label(server));
         let plan = &self.scenario.servers[server];
-        let id = u32::try_from(server + 1).expect("few servers");
+        let id = plan.first_id(server);
         if let Some(habits) = plan.plain_habits() {
             let parent = plan.parents.first().map(|&at| u32::try_from(at + 1).expect("few"));
             self.servers[server] = Some(self.world.start_plain(PlainSpec::new(id, parent, habits)));
             return;
         }
-        let mut spec = ServerSpec::new(id, None);
+        let mut spec = ServerSpec { label: label(server), ..ServerSpec::new(id, None) };
         spec.id_is_chosen = plan.is_id_configured;
         spec.parents = plan.parents.iter().map(|&at| label(at)).collect();
         spec.limits.return_interval = RETURN_INTERVAL;
@@ -123,10 +131,11 @@ impl Player<'_> {
     }
 
     /// Handles that a server has ended, and its users with it.
-    fn forget(&mut self, server: usize) {
+    pub(super) fn forget(&mut self, server: usize) {
         self.servers[server] = None;
+        let now = self.world.now();
         for user in self.users.values_mut().filter(|user| user.home == server) {
-            user.standing = Standing::Left;
+            user.leave(now);
         }
     }
 
@@ -144,8 +153,9 @@ impl Player<'_> {
         };
         self.world.send(client, &registration);
         self.homes.entry(id).or_default().insert(server);
-        let mut user = User::new(client, id, server);
+        let mut user = User::new(client, id, server, self.world.now());
         user.is_direct = is_direct;
+        user.name = if is_direct { id.to_string() } else { name };
         user.is_on_plain = self.scenario.servers[server].habits.is_some();
         self.users.insert(number, user);
     }
@@ -195,7 +205,7 @@ impl Player<'_> {
         } else {
             self.world.disconnect(user.client);
         }
-        user.standing = Standing::Left;
+        user.leave(self.world.now());
     }
 
     pub(super) fn set_reading(&mut self, number: u32, is_reading: bool) {

@@ -2,25 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crc::id::HostId;
 use crc::link::Time;
-use crc::relay::message::{HostKind, Message, StatusCode};
+use crc::relay::message::Message;
 use crc::wires::Wire;
-use crc::wires::crc::codec;
-use crc::wires::direct::codec as direct;
 
-use super::direct::{echoed, message, refused};
-use super::end::is_quiet_frame;
-use super::liar;
+use super::direct::message;
 use super::player::Player;
-use super::races::is_handshake;
-use super::users::{ReceivedChat, User, parse_mail};
+use super::races::{is_handshake, is_quiet_frame};
+use super::seen::{LIE_TEXT, Seen, SeenChat};
+use super::texts::ChatText;
+use super::users::{ReceivedChat, User};
 use super::{HEAL_TIME_MAX, Predicate, Violation};
 use crate::frames;
 use crate::sim::PipeEnd;
 use crate::sim::observer::{Observation, ObservedFrame};
-
-/// [`liar::LIE_TEXT`] in bytes.
-const LIE_TEXT: &[u8] = liar::LIE_TEXT.as_bytes();
 
 /// A chat that was sent.
 #[derive(Debug)]
@@ -30,7 +26,7 @@ pub(super) struct SentChat {
     pub(super) source: u32,
     pub(super) to: u32,
     /// The text, which begins with the number of the chat.
-    pub(super) text: String,
+    pub(super) text: Vec<u8>,
     pub(super) sent_at: Time,
     pub(super) is_delivered: bool,
     /// The servers that it has visited, and how often.
@@ -65,38 +61,19 @@ pub(super) struct Mail {
     pub(super) is_refused: bool,
 }
 
-/// What a frame has for the predicates.
-enum Seen {
-    /// A chat or mail.
-    Chat(SeenChat),
-    /// The answer that an id is unknown.
-    Answer,
-    /// The echo behind a message of the direct wire, by the number of the message.
-    Echo(usize),
-    /// The answer that a message to an id is not kept.
-    Refusal(u32),
-    /// A registration or a quit of a user, which a liar has sent.
-    Lie(u32),
-    /// A quit of a user.
-    Quit(u32),
-}
-
-/// A chat or mail.
-struct SeenChat {
-    source: u32,
-    destination: u32,
-    text: Vec<u8>,
-}
-
 impl Player<'_> {
     /// Lets a user send a chat, as its wire does.
-    pub(super) fn send_chat(&mut self, number: u32, to: u32) {
+    pub(super) fn send_chat(&mut self, number: u32, to: u32, text: ChatText) {
         let Some(user) = self.users.get(&number).filter(|user| user.is_online()) else { return };
         let at = self.chats.len();
-        let text = format!("{at} {to}");
+        // Plain servers end on much, and the direct wire has UTF-8 alone.
+        let is_readable = text != ChatText::NotUtf8 || !user.is_direct;
+        let text = if user.is_on_plain || !is_readable { ChatText::Number } else { text };
+        let text = text.encode(at, to);
+        let (source, destination) = (HostId(user.id), HostId(to));
         let bytes = match user.is_direct {
-            true => message(user.id, to, at, &text),
-            false => frames::chat(user.id, to, &text),
+            true => message(user.id, to, at, &String::from_utf8_lossy(&text)),
+            false => frames::encode(&Message::Chat { source, destination, text: &text }),
         };
         self.chats.push(SentChat {
             user: number,
@@ -140,8 +117,19 @@ impl Player<'_> {
         if sent.to != id || chat.destination != id {
             return fail(self, Predicate::NoMisdelivery, "for somebody else");
         }
+        let is_direct = self.users.get(&number).is_some_and(|user| user.is_direct);
+        let is_intact = match is_direct {
+            true => String::from_utf8_lossy(&sent.text).as_bytes() == chat.text,
+            false => sent.text == chat.text,
+        };
+        if !is_intact {
+            return fail(self, Predicate::Authentic, "the text has changed");
+        }
         if !chat.is_announced && sent.mail.is_none() {
             return fail(self, Predicate::ClientView, "the sender was not announced");
+        }
+        if self.is_of_later_user(sent, chat) {
+            return fail(self, Predicate::Authentic, "as if sent by a later user with this id");
         }
         if sent.is_delivered && !self.may_arrive_again(sent) {
             return fail(self, Predicate::NoDuplicate, "for the second time");
@@ -154,6 +142,22 @@ impl Player<'_> {
         self.chats[at].is_delivered = true;
         self.latest.insert((sender, number), at);
         Ok(())
+    }
+
+    /// Returns whether a chat arrived as if a user had sent it who has registered the id of its
+    /// sender since that left.
+    fn is_of_later_user(&self, sent: &SentChat, received: &ReceivedChat) -> bool {
+        let sender = &self.users[&sent.user];
+        let (Some(left_at), Some(name)) = (sender.left_at, &received.sender_name) else {
+            return false;
+        };
+        let is_later = |user: &User| {
+            user.id == sender.id && user.joined_at >= left_at && user.name.as_bytes() == name
+        };
+        sender.name.as_bytes() != name
+            && sent.mail.is_none()
+            && !self.has_plain_servers()
+            && self.users.values().any(is_later)
     }
 
     /// Returns whether a chat was mail, and the process that kept it has ended, or was informed
@@ -176,9 +180,17 @@ impl Player<'_> {
         self.faults.iter().rev().take_while(|&&fault| fault + HEAL_TIME_MAX >= sent_at).count()
     }
 
+    /// Returns the number of resets since a chat was sent, and shortly before. Over each link that
+    /// is reset, the chat may be sent again.
+    fn resets_around(&self, at: usize) -> usize {
+        let sent_at = self.chats[at].sent_at;
+        self.resets.iter().filter(|&&reset| reset + HEAL_TIME_MAX >= sent_at).count()
+    }
+
     /// Returns the number of the chat with this text.
     fn chat_of(&self, text: &[u8]) -> Option<usize> {
-        let number = std::str::from_utf8(text).ok()?.split(' ').next()?.parse().ok()?;
+        let number = text.split(|&byte| byte == b' ').next()?;
+        let number = std::str::from_utf8(number).ok()?.parse().ok()?;
         (number < self.chats.len()).then_some(number)
     }
 
@@ -210,7 +222,7 @@ impl Player<'_> {
 
     fn check_frame(&mut self, frame: &ObservedFrame) -> Result<(), Violation> {
         let is_crc = frame.wire == Wire::CRC;
-        let is_dial = || self.scenario.has_rings() && is_handshake(&frame.bytes);
+        let is_dial = || self.scenario.may_dial_in_vain() && is_handshake(&frame.bytes);
         let is_quiet = || is_quiet_frame(&frame.bytes) || is_dial();
         if is_crc && self.must_be_quiet && self.unquiet.is_none() && !is_quiet() {
             let seconds = frame.sent_at.since_start().as_secs_f64();
@@ -330,48 +342,12 @@ impl Player<'_> {
         *visits += 1;
         let visits = *visits;
         // A plain neighbour may send a chat back, which ends at the server that reads it again.
-        if visits > 1 + usize::from(has_best_effort) + self.faults_around(at) {
+        let resent = self.faults_around(at) + self.resets_around(at);
+        if visits > 1 + usize::from(has_best_effort) + resent {
             let (label, to) = (&self.world.servers[server].label, seen.destination);
             let text = format!("chat {at} to {to} visits {label} {visits} times");
             return Err(self.violation(Predicate::NoCirculation, text));
         }
         Ok(())
-    }
-}
-
-impl Seen {
-    /// Returns what a frame has for the predicates.
-    fn in_frame(frame: &ObservedFrame) -> Option<Self> {
-        if frame.wire == Wire::DIRECT {
-            let message = direct::parse_frame(&frame.bytes).ok()?;
-            if let Some(at) = echoed(&message.msg) {
-                return Some(Self::Echo(at));
-            }
-            if let Some(to) = refused(&message) {
-                return Some(Self::Refusal(to));
-            }
-            let source = u32::try_from(message.from).unwrap_or(0);
-            let destination = u32::try_from(message.to).unwrap_or(0);
-            let text = message.msg.into_bytes();
-            return Some(Self::Chat(SeenChat { source, destination, text }));
-        }
-        match codec::parse_frame(&frame.bytes) {
-            Message::Chat { source, destination, text } => {
-                let (source, destination, text) = (source.0, destination.0, text.to_vec());
-                Some(Self::Chat(SeenChat { source, destination, text }))
-            }
-            Message::Status { destination, code: StatusCode::MAIL, text, .. } => {
-                let (source, text) = parse_mail(text)?;
-                let (destination, text) = (destination.0, text.to_vec());
-                Some(Self::Chat(SeenChat { source, destination, text }))
-            }
-            Message::Status { code: StatusCode::UNKNOWN_ID, .. } => Some(Self::Answer),
-            Message::ClientQuit { source, text: LIE_TEXT } => Some(Self::Lie(source.0)),
-            Message::ClientQuit { source, .. } => Some(Self::Quit(source.0)),
-            Message::Registration(it) if it.kind == HostKind::User && it.name == LIE_TEXT => {
-                Some(Self::Lie(it.source.0))
-            }
-            _ => None,
-        }
     }
 }

@@ -85,6 +85,7 @@ impl User {
                 destination: u32::try_from(message.to).unwrap_or(0),
                 text: message.msg.into_bytes(),
                 is_announced: true,
+                sender_name: None,
             }),
         }
     }

@@ -9,6 +9,9 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use super::liar::{COMMON_LIES, LIES};
 use super::races::{draw_races, draw_rings};
+use super::stops::Stops;
+use super::texts::{ChatText, draw_texts};
+use super::twins::draw_twins;
 use super::weave::Weave;
 use super::{Event, Scenario, ServerPlan};
 use crate::sim::{NetConditions, Silence};
@@ -61,6 +64,14 @@ pub enum Condition {
     Garbage,
     /// Liars claim the ids of servers, repeat old facts, and send statuses of others.
     Impostors,
+    /// Servers are stopped as by an operator, and start again.
+    Stops,
+    /// Servers are stopped, or links are reset, and nothing else fails: users may not notice.
+    Unnoticed,
+    /// Chats have long texts, or texts that are not UTF-8.
+    Texts,
+    /// Two servers start under one id.
+    Twins,
 }
 
 /// The conditions whose events are drawn after the others, see [`Weave`].
@@ -91,6 +102,8 @@ impl Condition {
             | Self::IdleClients
             | Self::Garbage
             | Self::StoreFailures => 0.25,
+            Self::Texts => 0.2,
+            Self::Stops | Self::Twins | Self::Unnoticed => 0.15,
         }
     }
 
@@ -98,9 +111,14 @@ impl Condition {
         all.filter(|condition| rng.random_bool(condition.share())).collect()
     }
 
-    /// Returns whether its events are woven into those of the others.
-    fn is_woven(self) -> bool {
+    /// Returns whether it is drawn from a seed of its own: a scenario without it is the same as
+    /// before it was added.
+    fn has_own_seed(self) -> bool {
         WOVEN.contains(&self)
+            || matches!(
+                self,
+                Self::Rings | Self::Stops | Self::Unnoticed | Self::Texts | Self::Twins
+            )
     }
 }
 
@@ -122,11 +140,10 @@ impl Scenario {
     /// Draws a scenario from a seed, leaving out some conditions.
     #[must_use]
     pub fn draw(seed: u64, without: &[Condition]) -> Self {
+        let stops = Stops::draw(seed, without);
+        let without = &stops.leave_out(without);
         let mut rng = StdRng::seed_from_u64(seed ^ EVENTS_SEED);
-        let first = Condition::value_variants()
-            .iter()
-            .copied()
-            .filter(|it| !it.is_woven() && *it != Condition::Rings);
+        let first = Condition::value_variants().iter().copied().filter(|it| !it.has_own_seed());
         let mut conditions = Condition::draw_all(&mut rng, first);
         conditions.retain(|it| !without.contains(it));
         if conditions.contains(&Condition::PlainServers) {
@@ -166,7 +183,16 @@ impl Scenario {
         if draw.has(Condition::ContestedIds) {
             draw_races(seed, server_count, &mut draw.events);
         }
-        let events = Weave::new(seed, without, &servers, &draw.conditions).weave(draw.events);
+        let has_plain = draw.has(Condition::PlainServers);
+        // A refused server asks again and again; while its HELLO is cut off, it is a plain one.
+        if !without.contains(&Condition::Twins) && !has_plain && !net.splits_writes {
+            draw_twins(seed, &mut servers);
+        }
+        let mut events = Weave::new(seed, without, &servers, &draw.conditions).weave(draw.events);
+        stops.weave(&servers, &mut events);
+        if !without.contains(&Condition::Texts) {
+            draw_texts(seed, has_plain, &mut events);
+        }
         Self { seed, conditions: net, batching, servers, events }
     }
 }
@@ -186,7 +212,7 @@ fn draw_server(rng: &mut StdRng, conditions: &[Condition], at: usize) -> ServerP
         at if at < PRESETS.len() => PRESETS[at].to_owned(),
         _ => rng.random_range(0..1000).to_string(),
     });
-    ServerPlan { parents, is_id_configured, habits }
+    ServerPlan { parents, id: None, is_id_configured, habits }
 }
 
 impl Draw {
@@ -242,7 +268,7 @@ impl Draw {
         let (Some(&(user, _)), Some(&(_, id))) = pair else {
             return Event::Wait(self.draw_span(0, 900));
         };
-        Event::Chat { user, id, count: self.rng.random_range(1..=3) }
+        Event::Chat { user, id, count: self.rng.random_range(1..=3), text: ChatText::Number }
     }
 
     fn draw_reading(&mut self) -> Event {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::liar::{LIES, Lie};
+use super::texts::ChatText;
 use crate::sim::Silence;
 
 /// One event of a scenario. Servers are named by their index, users by their number: those that are
@@ -51,6 +52,8 @@ pub enum Event {
         id: u32,
         /// Number of chats.
         count: u32,
+        /// What follows the number of each chat in its text.
+        text: ChatText,
     },
     /// The link to a parent is reset.
     Reset {
@@ -68,6 +71,11 @@ pub enum Event {
     },
     /// A process is killed, and its connections are reset.
     Kill {
+        /// The server.
+        server: usize,
+    },
+    /// A server stops, as at SIGTERM.
+    Stop {
         /// The server.
         server: usize,
     },
@@ -148,6 +156,7 @@ impl Event {
             Self::Reset { .. }
                 | Self::Silence { .. }
                 | Self::Kill { .. }
+                | Self::Stop { .. }
                 | Self::Vanish { .. }
                 | Self::Start { .. }
                 | Self::Pause { .. }
@@ -164,6 +173,7 @@ impl Event {
             | Self::Reset { server }
             | Self::Silence { server, .. }
             | Self::Kill { server }
+            | Self::Stop { server }
             | Self::Vanish { server }
             | Self::Start { server, .. }
             | Self::Liar { server, .. }
@@ -246,8 +256,8 @@ impl fmt::Display for Event {
             Self::Disconnect { user } => write!(f, "DISCONNECT user#{user}"),
             Self::StopReading { user } => write!(f, "STOPREADING user#{user}"),
             Self::Read { user } => write!(f, "READ user#{user}"),
-            Self::Chat { user, id, count } => {
-                write!(f, "MESSAGE user#{user} --to {id} --count {count}")
+            Self::Chat { user, id, count, text } => {
+                write!(f, "MESSAGE user#{user} --to {id} --count {count}{text}")
             }
             Self::Reset { server } => write!(f, "RESET {}", label(server)),
             Self::Silence { server, silence, span } => {
@@ -257,6 +267,7 @@ impl fmt::Display for Event {
                 span.map_or(Ok(()), |span| write!(f, " --for {}", Seconds(span)))
             }
             Self::Kill { server } => write!(f, "KILL {}", label(server)),
+            Self::Stop { server } => write!(f, "STOP {}", label(server)),
             Self::Vanish { server } => write!(f, "VANISH {}", label(server)),
             Self::Start { server, has_memory } => {
                 let memory = if has_memory { "" } else { " --without-memory" };

@@ -18,7 +18,12 @@ pub(super) mod panics;
 mod parse;
 mod player;
 mod races;
+mod seen;
 mod shrink;
+mod stops;
+mod texts;
+mod twins;
+mod unnoticed;
 mod users;
 mod weave;
 
@@ -99,6 +104,9 @@ pub enum Predicate {
     Durable,
     /// No server keeps mail for a user whom it can reach.
     MailDrains,
+    /// While servers stop and move, or links are reset and come back, no user is shown as quit who
+    /// has not left, and each chat arrives.
+    Unnoticed,
 }
 
 impl fmt::Display for Predicate {
@@ -127,6 +135,7 @@ impl fmt::Display for Predicate {
             Self::EveryPair => "every pair",
             Self::Durable => "durable",
             Self::MailDrains => "mail drains",
+            Self::Unnoticed => "unnoticed",
         };
         f.write_str(text)
     }
@@ -155,6 +164,8 @@ impl fmt::Display for Violation {
 pub struct ServerPlan {
     /// The indices of its parents, in order.
     pub parents: Vec<usize>,
+    /// Its id, if that is not its place in the list, from 1 on.
+    pub id: Option<u32>,
     /// Whether its id is configured, as with `--id`.
     pub is_id_configured: bool,
     /// Its habits, if it is a plain server: the name of a preset, or the seed of random habits.
@@ -162,6 +173,11 @@ pub struct ServerPlan {
 }
 
 impl ServerPlan {
+    /// Returns the id with which the server at a place in the list starts.
+    fn first_id(&self, at: usize) -> u32 {
+        self.id.unwrap_or_else(|| u32::try_from(at + 1).expect("few servers"))
+    }
+
     /// Returns the habits of a plain server.
     fn plain_habits(&self) -> Option<Habits> {
         let name = self.habits.as_deref()?;
@@ -200,6 +216,9 @@ impl fmt::Display for Scenario {
                 write!(f, " --parent {}", label(parent))?;
             }
             let habits = server.habits.iter().map(|habits| format!(" --plain {habits}"));
+            if let Some(id) = server.id {
+                write!(f, " --id {id}")?;
+            }
             let id = if server.is_id_configured { "" } else { " --any-id" };
             writeln!(f, "{id}{}", habits.collect::<String>())?;
         }
@@ -227,7 +246,7 @@ pub struct Outcome {
 impl Scenario {
     /// Returns whether links may end or lie. With split writes, one whose HELLO comes late ends.
     fn has_faults(&self) -> bool {
-        self.conditions.splits_writes || self.events.iter().any(Event::is_fault)
+        self.conditions.splits_writes || self.has_twins() || self.events.iter().any(Event::is_fault)
     }
 
     /// Plays the scenario, and returns how it ended. A panic is a violation.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::event::DIRECTIONS;
 use super::liar::LIES;
+use super::texts::ChatText;
 use super::{Event, Scenario, ServerPlan};
 use crate::sim::NetConditions;
 
@@ -70,6 +71,14 @@ impl<'a> Line<'a> {
         number.ok_or_else(|| format!("{} needs a liar", self.command))
     }
 
+    fn chat_text(&self) -> Result<ChatText, String> {
+        Ok(match (self.has("bytes"), self.has("not-utf8")) {
+            (true, _) => ChatText::Bytes(self.value("bytes")?),
+            (false, true) => ChatText::NotUtf8,
+            (false, false) => ChatText::Number,
+        })
+    }
+
     /// Returns the event that the line describes.
     fn event(&self) -> Result<Event, String> {
         Ok(match self.command {
@@ -95,6 +104,7 @@ impl<'a> Line<'a> {
                 user: self.user()?,
                 id: self.value("to")?,
                 count: self.value("count")?,
+                text: self.chat_text()?,
             },
             "RESET" => Event::Reset { server: self.server()? },
             "SILENCE" => {
@@ -105,6 +115,7 @@ impl<'a> Line<'a> {
                 Event::Silence { server: self.server()?, silence, span }
             }
             "KILL" => Event::Kill { server: self.server()? },
+            "STOP" => Event::Stop { server: self.server()? },
             "VANISH" => Event::Vanish { server: self.server()? },
             "START" => {
                 let has_memory = !self.has("without-memory");
@@ -178,6 +189,7 @@ impl FromStr for Scenario {
                 }
                 "SERVER" => scenario.servers.push(ServerPlan {
                     parents: line.values("parent").map(server_index).collect::<Result<_, _>>()?,
+                    id: line.has("id").then(|| line.value("id")).transpose()?,
                     is_id_configured: !line.has("any-id"),
                     habits: line.values("plain").next().map(str::to_owned),
                 }),

@@ -7,8 +7,10 @@ use crc::link::Time;
 
 use super::accounting::ChatKey;
 use super::chats::SentChat;
+use super::end::Graph;
 use super::event::Event;
 use super::liar::Liar;
+use super::texts::ChatText;
 use super::users::User;
 use super::{HEAL_TIME_MAX, Outcome, Predicate, REFUSED_TIME_MAX, Scenario, Violation};
 use crate::sim::observer::Observer;
@@ -24,6 +26,8 @@ const PLAIN_STAY_TIME: Duration = Duration::from_secs(2);
 const PLAIN_CHAT_PAUSE: Duration = Duration::from_millis(60);
 /// Interval between two looks at a network that heals.
 const HEAL_STEP: Duration = Duration::from_millis(500);
+/// Number of times that one of two servers with one id leaves for a minute, until they keep apart.
+const TWIN_ROUNDS_MAX: u32 = 6;
 /// Time in which a network that has healed must be quiet: longer than between two PINGs.
 const QUIET_TIME: Duration = Duration::from_secs(12);
 /// Time in which a probe arrives.
@@ -39,6 +43,12 @@ pub(super) struct Player<'a> {
     pub(super) liars: BTreeMap<u32, Liar>,
     /// Whether a liar may have the routes to others' servers, until the network has healed.
     pub(super) has_impostor: bool,
+    /// The servers that were stopped, each with its index in the world, and the time.
+    pub(super) stopping: BTreeMap<usize, (usize, Time)>,
+    /// The times of the resets of links.
+    pub(super) resets: Vec<Time>,
+    /// When a server was last stopped, or started after that, so that others move.
+    pub(super) moves_began_at: Option<Time>,
     /// The programs that have not registered, with their server and the time of their connection.
     pub(super) idlers: Vec<(ClientId, usize, Time)>,
     /// The ids that a liar has claimed, and has once their users have left.
@@ -82,6 +92,9 @@ impl<'a> Player<'a> {
             users: BTreeMap::new(),
             liars: BTreeMap::new(),
             has_impostor: false,
+            stopping: BTreeMap::new(),
+            resets: Vec::new(),
+            moves_began_at: None,
             idlers: Vec::new(),
             failed_stores: BTreeSet::new(),
             garbage: Vec::new(),
@@ -143,12 +156,14 @@ impl<'a> Player<'a> {
         self.run_for(QUIET_TIME)?;
         self.must_be_quiet = false;
         self.check_accounting()?;
-        self.probe()?;
+        let graph = self.graph().map_err(|(predicate, text)| self.violation(predicate, text))?;
+        self.check_arrivals(&graph)?;
+        self.probe(&graph)?;
         self.leave()
     }
 
     /// Lets time pass, and checks what must always hold.
-    fn run_for(&mut self, span: Duration) -> Result<(), Violation> {
+    pub(super) fn run_for(&mut self, span: Duration) -> Result<(), Violation> {
         self.world.run_for(span);
         self.check_always()
     }
@@ -173,11 +188,28 @@ impl<'a> Player<'a> {
     /// A server that was refused joins its parent after a minute: not while probes are sent.
     fn heal(&mut self) -> Result<(), Violation> {
         let began_at = self.world.now();
-        let result = self.heal_until(began_at, began_at + HEAL_TIME_MAX);
+        let mut result = self.heal_until(began_at, began_at + HEAL_TIME_MAX);
         if self.was_refused() && (result.is_err() || self.lacks_parent()) {
-            return self.heal_until(began_at, began_at + HEAL_TIME_MAX + REFUSED_TIME_MAX);
+            result = self.heal_until(began_at, began_at + HEAL_TIME_MAX + REFUSED_TIME_MAX);
         }
-        result
+        match result.is_err() && self.scenario.has_twins() {
+            true => self.heal_twins(began_at),
+            false => result,
+        }
+    }
+
+    /// Waits until a network has healed in which two servers have one id. One of them leaves for a
+    /// minute whenever the two meet, and servers may join another tree meanwhile.
+    fn heal_twins(&mut self, began_at: Time) -> Result<(), Violation> {
+        let end_at = began_at + HEAL_TIME_MAX + TWIN_ROUNDS_MAX * REFUSED_TIME_MAX;
+        loop {
+            self.run_for(HEAL_STEP)?;
+            let result = self.check_end();
+            if result.is_ok() || self.world.now() >= end_at {
+                self.heal_time = self.world.now().since(began_at);
+                return result;
+            }
+        }
     }
 
     fn heal_until(&mut self, began_at: Time, end_at: Time) -> Result<(), Violation> {
@@ -216,14 +248,13 @@ impl<'a> Player<'a> {
 
     /// Checks that only PING and PONG are sent, that a probe between every two users arrives, and
     /// that everybody else is unknown.
-    fn probe(&mut self) -> Result<(), Violation> {
+    fn probe(&mut self, graph: &Graph) -> Result<(), Violation> {
         self.check_quiet()?;
         let online: Vec<(u32, u32)> = self.online().map(|(&number, it)| (number, it.id)).collect();
         let (first, before) = (self.chats.len(), self.unknown_counts());
-        let graph = self.graph().map_err(|(predicate, text)| self.violation(predicate, text))?;
         for &(number, _) in &online {
             for &(_, id) in online.iter().filter(|&&(other, _)| other != number) {
-                self.send_chat(number, id);
+                self.send_chat(number, id, ChatText::Number);
                 if self.has_plain_servers() {
                     // Some read once, and more than 1,024 bytes of chats end them.
                     self.run_for(PLAIN_CHAT_PAUSE)?;
@@ -232,7 +263,7 @@ impl<'a> Player<'a> {
         }
         self.run_for(PROBE_TIME)?;
         self.check_accounting()?;
-        self.check_probes(&graph, first, &before)
+        self.check_probes(graph, first, &before)
     }
 
     /// Lets all users leave. Nobody may stay in a table.

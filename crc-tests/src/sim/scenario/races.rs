@@ -74,11 +74,11 @@ fn draw_attachments(rng: &mut StdRng, count: usize, events: &mut Vec<Event>) {
 impl Scenario {
     /// Returns whether a server may have no parent that it can join: each is connected to it
     /// already. It dials them again and again.
-    pub(super) fn has_rings(&self) -> bool {
-        self.servers
-            .iter()
-            .enumerate()
-            .any(|(at, server)| server.parents.iter().any(|&parent| parent > at))
+    pub(super) fn may_dial_in_vain(&self) -> bool {
+        let parents =
+            |(at, server): (usize, &ServerPlan)| server.parents.iter().any(|&parent| parent > at);
+        self.servers.iter().enumerate().any(parents)
+            || self.events.iter().any(|event| matches!(event, Event::Stop { .. }))
     }
 }
 
@@ -92,6 +92,20 @@ pub(super) fn is_handshake(bytes: &[u8]) -> bool {
             Frame::parse(code, text),
             Some(Ok(Frame::Hello(_) | Frame::Offer(_) | Frame::Refuse { .. }))
         ),
+        _ => false,
+    }
+}
+
+/// Returns whether a frame is sent in a network that is quiet.
+pub(super) fn is_quiet_frame(bytes: &[u8]) -> bool {
+    match codec::parse_frame(bytes) {
+        Message::Status { destination: HostId::EXTENSION, code, text, .. } => {
+            let frame = Frame::parse(code, text);
+            matches!(frame, Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Ack { .. })))
+        }
+        // These take the place of PING and PONG towards a plain server.
+        Message::Chat { destination: HostId::NONE, .. } => true,
+        Message::Status { text, .. } => text == b"Unknown ID 0",
         _ => false,
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::event::without;
+use super::texts::ChatText;
 use super::{Event, Outcome, Predicate, Scenario};
 
 /// Maximum number of scenarios that are played to shrink one.
@@ -57,6 +58,10 @@ impl Scenario {
             let mut parents: Vec<usize> = parents.filter_map(|at| without(at, gone)).collect();
             parents.dedup();
             plan.parents = parents;
+            plan.id = plan.id.and_then(|id| {
+                let at = without((id as usize).checked_sub(1)?, gone)?;
+                u32::try_from(at + 1).ok()
+            });
         }
         for (at, plan) in smaller.servers.iter_mut().enumerate() {
             plan.parents.retain(|&parent| parent != at);
@@ -124,6 +129,15 @@ impl Shrink {
             }
         }
         for at in 0..self.best.events.len() {
+            if let Event::Chat { user, id, text, .. } = self.best.events[at] {
+                for text in [text, ChatText::Number] {
+                    let mut candidate = self.best.clone();
+                    candidate.events[at] = Event::Chat { user, id, count: 1, text };
+                    if candidate.events[at] != self.best.events[at] {
+                        self.try_candidate(candidate);
+                    }
+                }
+            }
             if let Event::Partition { group, span } = self.best.events[at] {
                 for gone in group.iter() {
                     let group = group.iter().filter(|&server| server != gone).collect();

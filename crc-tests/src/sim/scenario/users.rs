@@ -1,9 +1,10 @@
 //! The users of a scenario: what each has received, and what that shows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crc::id::HostId;
 use crc::limits::FRAME_BYTES_MAX;
+use crc::link::Time;
 use crc::relay::message::{HostKind, Message, StatusCode};
 use crc::wires::crc::codec;
 
@@ -33,16 +34,22 @@ pub(super) enum Standing {
 pub(super) struct User {
     pub(super) client: ClientId,
     pub(super) id: u32,
+    /// The name under which it is announced.
+    pub(super) name: String,
     /// The index of its server.
     pub(super) home: usize,
     pub(super) standing: Standing,
+    pub(super) joined_at: Time,
+    pub(super) left_at: Option<Time>,
     pub(super) is_reading: bool,
     /// Whether its server is a plain one, which may announce users as it likes.
     pub(super) is_on_plain: bool,
     /// Whether it speaks the direct wire, which has no list of users.
     pub(super) is_direct: bool,
-    /// The other users, as the server has announced them.
-    pub(super) known: BTreeSet<u32>,
+    /// The names of the other users, as the server has announced them.
+    pub(super) known: BTreeMap<u32, Vec<u8>>,
+    /// The ids of users whose quits were received since these were last looked at.
+    pub(super) shown_quits: Vec<u32>,
     /// The ids that the server does not know, by how often it has answered so.
     pub(super) unknown_ids: BTreeMap<u32, u32>,
     pub(super) unread: Vec<u8>,
@@ -56,22 +63,28 @@ pub(super) struct ReceivedChat {
     pub(super) text: Vec<u8>,
     /// Whether the server had announced the sender, or there is no such announcement.
     pub(super) is_announced: bool,
+    /// The name under which the server had announced the sender.
+    pub(super) sender_name: Option<Vec<u8>>,
 }
 
 /// A predicate that what a user received has broken.
 pub(super) type Broken = (Predicate, String);
 
 impl User {
-    pub(super) fn new(client: ClientId, id: u32, home: usize) -> Self {
+    pub(super) fn new(client: ClientId, id: u32, home: usize, now: Time) -> Self {
         Self {
             client,
             id,
+            name: String::new(),
             home,
             standing: Standing::Registering,
+            joined_at: now,
+            left_at: None,
             is_reading: true,
             is_on_plain: false,
             is_direct: false,
-            known: BTreeSet::new(),
+            known: BTreeMap::new(),
+            shown_quits: Vec::new(),
             unknown_ids: BTreeMap::new(),
             unread: Vec::new(),
         }
@@ -79,6 +92,12 @@ impl User {
 
     pub(super) fn is_online(&self) -> bool {
         self.standing == Standing::Online
+    }
+
+    /// Handles that the user has left.
+    pub(super) fn leave(&mut self, now: Time) {
+        self.standing = Standing::Left;
+        self.left_at.get_or_insert(now);
     }
 
     /// Handles received bytes. Returns the chats among them.
@@ -112,18 +131,26 @@ impl User {
             Message::Registration(it) if it.kind == HostKind::Server => {
                 Err(view(format!("server {} was announced", it.source)))
             }
-            Message::Registration(it) if !self.known.insert(it.source.0) => {
+            Message::Registration(it)
+                if self.known.insert(it.source.0, it.name.to_vec()).is_some() =>
+            {
                 Err(view(format!("user {} was announced twice", it.source)))
             }
-            Message::ClientQuit { source, .. } if !self.known.remove(&source.0) => {
+            Message::ClientQuit { source, .. } if self.known.remove(&source.0).is_none() => {
                 Err(view(format!("the quit of {source}, who was never announced, was sent")))
+            }
+            Message::ClientQuit { source, .. } => {
+                self.shown_quits.push(source.0);
+                Ok(None)
             }
             Message::ServerQuit { source, .. } => {
                 Err(view(format!("the quit of server {source} was sent")))
             }
             Message::Chat { source: HostId(source), destination: HostId(destination), text } => {
-                let is_announced = self.known.contains(&source) || source == id || self.is_on_plain;
-                Ok(Some(ReceivedChat { source, destination, text: text.to_vec(), is_announced }))
+                let sender_name = self.known.get(&source).cloned();
+                let is_announced = sender_name.is_some() || source == id || self.is_on_plain;
+                let text = text.to_vec();
+                Ok(Some(ReceivedChat { source, destination, text, is_announced, sender_name }))
             }
             Message::Status { code, text, destination, .. } => {
                 if destination != HostId::NONE {
@@ -135,7 +162,7 @@ impl User {
                 self.handle_status(code, text);
                 Ok(None)
             }
-            Message::Registration(_) | Message::ClientQuit { .. } => Ok(None),
+            Message::Registration(_) => Ok(None),
         }
     }
 
@@ -143,8 +170,8 @@ impl User {
     fn handle_from_plain(&mut self, message: &Message<'_>) -> Option<ReceivedChat> {
         match *message {
             Message::Chat { source: HostId(source), destination: HostId(destination), text } => {
-                let (text, is_announced) = (text.to_vec(), true);
-                Some(ReceivedChat { source, destination, text, is_announced })
+                let (text, is_announced, sender_name) = (text.to_vec(), true, None);
+                Some(ReceivedChat { source, destination, text, is_announced, sender_name })
             }
             Message::Status { text, .. } if text.starts_with(b"Welcome") => {
                 self.standing = Standing::Online;
@@ -184,7 +211,8 @@ fn mail_of(text: &[u8], destination: u32) -> Result<ReceivedChat, Broken> {
         let text = String::from_utf8_lossy(text).into_owned();
         (Predicate::ClientView, format!("mail without a sender was sent to {destination}: {text}"))
     })?;
-    Ok(ReceivedChat { source, destination, text: text.to_vec(), is_announced: true })
+    let (text, is_announced, sender_name) = (text.to_vec(), true, None);
+    Ok(ReceivedChat { source, destination, text, is_announced, sender_name })
 }
 
 /// Returns the sender and the text of a mail status.

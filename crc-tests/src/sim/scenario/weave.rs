@@ -9,6 +9,7 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use super::draw::WOVEN;
 use super::liar::{COMMON_LIES, LIES};
+use super::texts::ChatText;
 use super::{Condition, Event, ServerPlan};
 
 /// Separates these choices from the others of a seed.
@@ -115,7 +116,8 @@ impl Weave {
                 let next_id = latest_id + self.rng.random_range(1..3);
                 let id = absent_id.filter(|_| at != 1).unwrap_or(next_id);
                 let &(user, _) = self.users.choose(&mut self.rng)?;
-                Some(Event::Chat { user, id, count: self.rng.random_range(1..=3) })
+                let count = self.rng.random_range(1..=3);
+                Some(Event::Chat { user, id, count, text: ChatText::Number })
             }
         }
     }

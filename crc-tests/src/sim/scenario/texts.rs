@@ -1,0 +1,69 @@
+//! The texts of chats: some are long or not UTF-8, which a plain server may not survive.
+
+use std::fmt;
+
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use super::{Condition, Event};
+
+/// Separates these choices from the others of a seed.
+const TEXTS_SEED: u64 = 0x7e_0a5e;
+/// Lengths of texts, in bytes, around the longest that plain servers are sent, which is 1,010.
+const LONG_TEXT_BYTES: std::ops::RangeInclusive<u32> = 1000..=1030;
+/// Lengths of texts that plain servers are not sent, in bytes.
+const UNREADABLE_TEXT_BYTES: std::ops::RangeInclusive<u32> = 1011..=1030;
+
+/// What follows the number of a chat, and its destination, in the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChatText {
+    /// Nothing.
+    Number,
+    /// As much as makes the text this long, in bytes.
+    Bytes(u32),
+    /// Bytes that are not UTF-8.
+    NotUtf8,
+}
+
+impl fmt::Display for ChatText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number => Ok(()),
+            Self::Bytes(bytes) => write!(f, " --bytes {bytes}"),
+            Self::NotUtf8 => f.write_str(" --not-utf8"),
+        }
+    }
+}
+
+impl ChatText {
+    /// Returns the text of chat number `at` to an id.
+    pub(super) fn encode(self, at: usize, to: u32) -> Vec<u8> {
+        let mut text = format!("{at} {to}").into_bytes();
+        match self {
+            Self::Number => {}
+            Self::Bytes(bytes) => text.resize(text.len().max(bytes as usize), b'.'),
+            Self::NotUtf8 => text.extend(b" \xff\xfe"),
+        }
+        text
+    }
+}
+
+/// Gives some chats other texts. If there are plain servers, these texts are not sent to them: more
+/// than 1,024 bytes in one read end some, and chats are sent at once.
+pub(super) fn draw_texts(seed: u64, has_plain_servers: bool, events: &mut [Event]) {
+    let mut rng = StdRng::seed_from_u64(seed ^ TEXTS_SEED);
+    if !rng.random_bool(Condition::Texts.share()) {
+        return;
+    }
+    for event in events {
+        if let Event::Chat { text, .. } = event
+            && rng.random_bool(0.3)
+        {
+            *text = match rng.random_range(0..3) {
+                0 => ChatText::NotUtf8,
+                _ if has_plain_servers => ChatText::Bytes(rng.random_range(UNREADABLE_TEXT_BYTES)),
+                _ => ChatText::Bytes(rng.random_range(LONG_TEXT_BYTES)),
+            };
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What users may not notice while nothing else fails: that servers stop and move, and that links are
+//! reset, which are back within the grace.
+
+use std::time::Duration;
+
+use crc::limits::SHUTDOWN_DRAIN_TIMEOUT;
+use crc::link::{Machine as _, Time};
+
+use super::chats::SentChat;
+use super::end::Graph;
+use super::event::label;
+use super::player::Player;
+use super::users::User;
+use super::{HEAL_TIME_MAX, Predicate, Violation};
+
+/// Time after which servers have moved, once one has stopped or started.
+pub(super) const MOVE_TIME: Duration = Duration::from_secs(25);
+
+/// Time in which a chat arrives, also over a link that is reset, and in which a user is known
+/// everywhere.
+const ARRIVAL_TIME: Duration = Duration::from_secs(6);
+
+/// Maximum delay of links on which the answers that a move waits for are in time.
+const MOVE_DELAY_MAX: Duration = Duration::from_millis(20);
+
+/// Time that a server may take to end beyond that for which it waits.
+const STOP_SLACK: Duration = Duration::from_secs(1);
+
+impl Player<'_> {
+    /// Stops a server as its operator would.
+    pub(super) fn stop(&mut self, server: usize) {
+        let Some(index) = self.servers[server].filter(|_| !self.is_plain(server)) else { return };
+        if self.world.faults.is_paused(index) {
+            return;
+        }
+        let now = self.world.now();
+        if !self.is_calm_at(now) || self.moves_began_at.is_some_and(|at| now < at + MOVE_TIME) {
+            self.on_fault();
+        }
+        self.moves_began_at = Some(now);
+        self.world.with_node(index, |node, now| node.stop(now));
+        self.forget(server);
+        self.stopping.insert(server, (index, now));
+    }
+
+    /// Resets the link of a server to its parent.
+    pub(super) fn reset(&mut self, server: usize) {
+        let Some(index) = self.servers[server] else { return };
+        let now = self.world.now();
+        // A server with another parent joins that one instead, over which nothing is sent again.
+        let mut servers = self.scenario.servers.iter();
+        let has_moved = self.moves_began_at.is_some() || servers.any(|it| it.parents.len() > 1);
+        if has_moved || !self.is_calm_at(now) {
+            self.on_fault();
+        }
+        self.resets.push(now);
+        self.world.reset_uplink(index);
+    }
+
+    /// Waits until a server that was stopped has ended. Returns whether it was stopped, rather
+    /// than killed.
+    pub(super) fn wait_until_stopped(&mut self, server: usize) -> Result<bool, Violation> {
+        let Some((index, _)) = self.stopping.get(&server).copied() else { return Ok(false) };
+        while self.world.node(index).is_some() {
+            self.run_for(Duration::from_millis(100))?;
+        }
+        self.stopping.remove(&server);
+        Ok(true)
+    }
+
+    /// Handles that a server that was stopped has started again.
+    pub(super) fn on_started_again(&mut self) {
+        let now = self.world.now();
+        if !self.is_calm_at(now) {
+            self.on_fault();
+        }
+        self.moves_began_at = Some(now);
+    }
+
+    /// Checks that servers which were stopped end in time.
+    pub(super) fn check_stopping(&self) -> Result<(), Violation> {
+        let time_max = SHUTDOWN_DRAIN_TIMEOUT + STOP_SLACK;
+        let is_late = |at: Time| self.world.now().since(at) > time_max;
+        let mut stopping = self.stopping.iter();
+        match stopping.find(|&(_, &(index, at))| is_late(at) && self.world.node(index).is_some()) {
+            None => Ok(()),
+            Some((&server, _)) => {
+                let text = format!("{} has been stopped, and does not end", label(server));
+                Err(self.violation(Predicate::Deadlines, text))
+            }
+        }
+    }
+
+    /// Returns whether the network has had time to heal at a time: nothing but servers that stop
+    /// has happened to it.
+    fn is_calm_at(&self, time: Time) -> bool {
+        let net = self.scenario.conditions;
+        let mut faults = self.faults.iter().filter(|&&fault| fault <= time);
+        !self.has_plain_servers()
+            && !self.scenario.has_twins()
+            && !net.splits_writes
+            && net.delay_max <= MOVE_DELAY_MAX
+            && self.liars.is_empty()
+            && faults.next_back().is_none_or(|&fault| fault + HEAL_TIME_MAX < time)
+    }
+
+    /// Checks that nobody has been shown as quit who has not left, unless a link may have been
+    /// lost.
+    pub(super) fn check_shown_quits(&mut self) -> Result<(), Violation> {
+        let mut shown = Vec::new();
+        for (&number, user) in &mut self.users {
+            shown.extend(std::mem::take(&mut user.shown_quits).into_iter().map(|id| (number, id)));
+        }
+        if !self.is_calm_at(self.world.now()) {
+            return Ok(());
+        }
+        for (number, id) in shown {
+            let is_here = |user: &User| user.is_online() && user.is_reading;
+            if self.only_user_with(id).is_some_and(is_here) {
+                let text = format!("user#{number} was shown the quit of {id}, who has not left");
+                return Err(self.violation(Predicate::Unnoticed, text));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that each chat has arrived that was sent while nothing failed.
+    pub(super) fn check_arrivals(&self, graph: &Graph) -> Result<(), Violation> {
+        let must_arrive = |chat: &SentChat| !chat.is_delivered && self.has_to_arrive(chat, graph);
+        match self.chats.iter().position(must_arrive) {
+            None => Ok(()),
+            Some(at) => {
+                let SentChat { user, to, .. } = self.chats[at];
+                let text = format!("chat {at} of user#{user} to {to} has not arrived");
+                Err(self.violation(Predicate::Unnoticed, text))
+            }
+        }
+    }
+
+    fn has_to_arrive(&self, chat: &SentChat, graph: &Graph) -> bool {
+        let sender = &self.users[&chat.user];
+        // A message to somebody who is lost is kept, unless that fails.
+        let is_refused = sender.is_direct && self.failed_stores.contains(&label(sender.home));
+        let is_connected = |user: &User| graph.is_connected(sender.home, user.home);
+        let until = chat.sent_at + ARRIVAL_TIME;
+        let stays = |user: &User| user.left_at.is_none_or(|at| at >= until);
+        let is_known = |user: &User| user.joined_at + ARRIVAL_TIME <= chat.sent_at;
+        let is_meanwhile = |&fault: &Time| fault >= chat.sent_at && fault <= until;
+        chat.mail.is_none()
+            && !is_refused
+            && self.is_calm_at(chat.sent_at)
+            && !self.faults.iter().any(is_meanwhile)
+            && stays(sender)
+            && self
+                .only_user_with(chat.to)
+                .is_some_and(|user| stays(user) && is_known(user) && is_connected(user))
+    }
+
+    /// Returns the user with an id, if no other has ever registered it.
+    fn only_user_with(&self, id: u32) -> Option<&User> {
+        let mut users = self.users.values().filter(|user| user.id == id);
+        users.next().filter(|_| users.next().is_none())
+    }
+}
