@@ -258,9 +258,6 @@ impl Peering {
                 log::warn!("link {link}: closed, since servers form a cycle: {path}");
             }
         }
-        if !matches!(conflict, Conflict::Ghost) && self.is_uplink(link) {
-            self.uplink.on_loop(cx.now, &mut self.rng);
-        }
         cx.out.close(link, CloseReason::RoutingLoop(id));
     }
 

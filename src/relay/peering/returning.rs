@@ -44,9 +44,6 @@ impl Peering {
 
     /// Sends OFFER to a server that asks whether it could move here.
     fn answer_question<O: Outbox>(&self, link: LinkId, hello: &Hello, cx: &mut RelayCx<'_, O>) {
-        if hello.nonce.0 == cx.topology.routes().own().nonce {
-            return;
-        }
         if self.moving.is_some() {
             return cx.out.close(link, CloseReason::Moving);
         }
