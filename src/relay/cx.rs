@@ -150,7 +150,7 @@ impl<O: Outbox> RelayCx<'_, O> {
     /// Counts a frame that is sent without regard to the portion.
     fn count(&mut self, link: LinkId, frame_bytes: usize) {
         let clock = Clock { now: self.now, timers: self.timers };
-        self.announcements.count(link, frame_bytes, &clock);
+        self.announcements.count(link, frame_bytes, &clock, self.out);
     }
 
     /// Sends a status over a link to a server.

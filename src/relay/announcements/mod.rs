@@ -199,7 +199,7 @@ impl Announcements {
                 self.send_quit_now(topology, link, (quit.id, &quit.text), now, out);
             }
             if let Some(pace) = &mut self.cursor_mut(link).pace {
-                pace.count(frame_bytes, now);
+                pace.count(frame_bytes, out.unsent_bytes(link), now);
             }
             self.send_registration(topology, link, host, now, out);
             let cursor = self.cursor_mut(link);

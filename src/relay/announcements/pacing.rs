@@ -74,20 +74,30 @@ impl Pace {
         unsent_bytes: usize,
         now: Time,
     ) -> bool {
-        if now >= self.ends_at && unsent_bytes == 0 {
-            self.portion_bytes = 0;
-        }
+        self.end_if_over(unsent_bytes, now);
         let together = self.portion_bytes.max(unsent_bytes);
         let portion_bytes_max = PACED_PORTION_BYTES_MAX - usize::from(self.reserved_bytes);
         let fits = together == 0 || together + frame_bytes <= portion_bytes_max;
         if fits {
-            self.count(frame_bytes, now);
+            self.add(frame_bytes, now);
         }
         fits
     }
 
     /// Counts a frame that is sent without regard to the portion.
-    pub(in crate::relay) fn count(&mut self, frame_bytes: usize, now: Time) {
+    pub(in crate::relay) fn count(&mut self, frame_bytes: usize, unsent_bytes: usize, now: Time) {
+        self.end_if_over(unsent_bytes, now);
+        self.add(frame_bytes, now);
+    }
+
+    /// Begins a new portion if the interval of the current one is over and the queue is empty.
+    fn end_if_over(&mut self, unsent_bytes: usize, now: Time) {
+        if now >= self.ends_at && unsent_bytes == 0 {
+            self.portion_bytes = 0;
+        }
+    }
+
+    fn add(&mut self, frame_bytes: usize, now: Time) {
         self.portion_bytes += frame_bytes;
         self.ends_at = now + PACED_PORTION_INTERVAL;
         self.is_in_queue = true;
@@ -205,8 +215,9 @@ impl Pace {
         self.set_timer(link, clock);
     }
 
-    /// Returns whether a frame may still be sent with the current portion.
-    pub(in crate::relay) fn has_room_for(&self, frame_bytes: usize) -> bool {
+    /// Returns whether a frame may still be sent with the current portion. The queue is empty.
+    pub(in crate::relay) fn has_room_for(&mut self, frame_bytes: usize, now: Time) -> bool {
+        self.end_if_over(0, now);
         self.portion_bytes + frame_bytes <= PACED_PORTION_BYTES_MAX
     }
 
@@ -242,6 +253,17 @@ mod tests {
         assert!(!pace.admit(1, 1023, next), "the queue is not empty");
         assert!(pace.admit(2000, 0, next), "a long frame is sent alone");
         assert!(!pace.admit(1, 0, next));
+    }
+
+    #[test]
+    fn frames_of_an_earlier_portion_do_not_count() {
+        let (mut pace, start) = (Pace::default(), Time::default());
+        pace.count(1000, 0, start);
+        let next = start + PACED_PORTION_INTERVAL;
+        pace.count(100, 0, next);
+        assert!(pace.admit(923, 0, next) && !pace.admit(1, 0, next));
+        assert!(!pace.has_room_for(1, next));
+        assert!(pace.has_room_for(1, next + PACED_PORTION_INTERVAL));
     }
 
     #[test]

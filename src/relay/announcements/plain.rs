@@ -159,14 +159,20 @@ impl Announcements {
         let own = topology.own_registration(topology.own_id());
         let (name, info) = plain::name_and_info(&own);
         let registration = Registration { name: &name, info: &info, ..own };
-        self.count(link, super::registration_bytes(&name, &info), clock);
+        self.count(link, super::registration_bytes(&name, &info), clock, out);
         out.deliver(link, &Message::Registration(registration));
     }
 
     /// Counts a frame that is sent without regard to the portion.
-    pub(in crate::relay) fn count(&mut self, link: LinkId, frame_bytes: usize, clock: &Clock<'_>) {
+    pub(in crate::relay) fn count(
+        &mut self,
+        link: LinkId,
+        frame_bytes: usize,
+        clock: &Clock<'_>,
+        out: &impl Outbox,
+    ) {
         if let Some(pace) = &mut self.cursor_mut(link).pace {
-            pace.count(frame_bytes, clock.now);
+            pace.count(frame_bytes, out.unsent_bytes(link), clock.now);
         }
     }
 
@@ -244,7 +250,7 @@ impl Announcements {
         clock: &Clock<'_>,
         out: &mut impl Outbox,
     ) {
-        self.count(link, PROBE_BYTES.into(), clock);
+        self.count(link, PROBE_BYTES.into(), clock, out);
         if let Some(neighbour) = self.cursor_mut(link).plain_mut() {
             neighbour.send_probe(topology, link, out);
         }
@@ -293,9 +299,12 @@ impl Announcements {
         let plain = cursor.neighbour.as_deref_mut().and_then(|neighbour| neighbour.plain_mut());
         if let Some(neighbour) = plain {
             let may_answer = neighbour.has_answered || neighbour.unanswered == 0;
-            if may_answer && !neighbour.is_portion_probed && pace.has_room_for(PROBE_BYTES.into()) {
+            if may_answer
+                && !neighbour.is_portion_probed
+                && pace.has_room_for(PROBE_BYTES.into(), clock.now)
+            {
                 neighbour.is_portion_probed = true;
-                pace.count(PROBE_BYTES.into(), clock.now);
+                pace.count(PROBE_BYTES.into(), 0, clock.now);
                 pace.set_timer(link, clock);
                 return neighbour.send_probe(topology, link, out);
             }
