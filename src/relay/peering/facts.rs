@@ -144,9 +144,12 @@ impl Peering {
                     }
                 }
                 Change::Moved { id, to, .. } => {
-                    if let Some(server) = cx.topology.server_key(id) {
-                        cx.topology.set_route(server, to);
-                    }
+                    let Some(server) = cx.topology.server_key(id) else {
+                        // Its registration was not at hand when it got the route that it had.
+                        changes.push_front(Change::Up { id, link: to });
+                        continue;
+                    };
+                    cx.topology.set_route(server, to);
                 }
                 Change::Down { id } => {
                     match cx.topology.server_key(id) {

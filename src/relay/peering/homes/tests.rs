@@ -1,6 +1,6 @@
 use crate::id::HostId;
 use crate::limits::{Limits, SPLIT_GRACE, SPLIT_QUIT_QUEUE_BYTES};
-use crate::relay::extension::{Epoch, Frame, Hello, Nonce};
+use crate::relay::extension::{Digest, Epoch, Frame, Hello, Nonce, ServerFact};
 use crate::relay::message::HostKind::{Server, User};
 use crate::relay::message::{Message, Registration};
 use crate::relay::recorder::{Bench, hello, link_id, registration};
@@ -157,4 +157,26 @@ fn host_of_a_home_that_leaves_is_not_found_behind_a_plain_server() {
     bench.receive(5, &registration(User, 204, 2));
     let taken = "5: status 2 from 1 to 2: Someone has already registered with ID 204";
     assert_eq!(bench.out.take(), [taken]);
+}
+
+/// The fact about a server that has started again counts once the lost instance is forgotten. Its
+/// registration is asked for, and the server joins before it arrives.
+#[test]
+fn server_that_joins_while_its_registration_is_asked_for_is_known() {
+    let mut bench = Bench::new();
+    bench.join_extended(3, 3);
+    bench.learn_server(3, 3, 2, 3);
+    bench.close(3);
+    bench.join_extended(4, 3);
+    let (id, via, nonce) = (HostId(2), HostId(3), Nonce(22));
+    let epoch = Epoch { boot: 1, attach: 1 };
+    let fact = ServerFact { id, epoch, nonce, via, users: 0, digest: Digest::default() };
+    bench.receive_extension(4, 3, &Frame::Server(fact));
+    bench.receive(4, &registration(Server, 2, 3));
+    bench.wait(SPLIT_GRACE);
+    assert!(bench.relay.hosts().get(id).is_none());
+    let epoch = Epoch { boot: 1, attach: 2 };
+    bench.join_with_hello(5, 2, &Hello { capabilities: 0, epoch, nonce, ..hello(2) });
+    assert!(bench.relay.hosts().get(id).is_some());
+    assert_eq!(first_link(&bench, 2), 5);
 }
