@@ -143,14 +143,11 @@ impl Peering {
                         continue;
                     }
                 }
-                Change::Moved { id, to, .. } => {
-                    let Some(server) = cx.topology.server_key(id) else {
-                        // Its registration was not at hand when it got the route that it had.
-                        changes.push_front(Change::Up { id, link: to });
-                        continue;
-                    };
-                    cx.topology.set_route(server, to);
-                }
+                Change::Moved { id, to, .. } => match cx.topology.server_key(id) {
+                    Some(server) => cx.topology.set_route(server, to),
+                    // Its registration was not at hand when it got the route that it had.
+                    None => changes.push_front(Change::Up { id, link: to }),
+                },
                 Change::Down { id } => {
                     match cx.topology.server_key(id) {
                         Some(server) => lost.push(server),

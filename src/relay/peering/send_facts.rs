@@ -73,8 +73,10 @@ pub(super) fn digest_behind<O: Outbox>(link: LinkId, cx: &RelayCx<'_, O>) -> Dig
 fn digest_of<O: Outbox>(facts: impl Iterator<Item = Fact>, cx: &RelayCx<'_, O>) -> Digest {
     let mut sum = Digest::default();
     for fact in facts {
-        let users = hosts_of(cx.topology, fact.id).unwrap_or_default();
-        sum += Digest::of_server(fact.id, fact.epoch, users.digest);
+        // A server whose registration is not at hand is not announced.
+        if let Some(HostSet { digest, .. }) = hosts_of(cx.topology, fact.id) {
+            sum += Digest::of_server(fact.id, fact.epoch, digest);
+        }
     }
     sum
 }
