@@ -180,3 +180,23 @@ fn server_that_joins_while_its_registration_is_asked_for_is_known() {
     assert!(bench.relay.hosts().get(id).is_some());
     assert_eq!(first_link(&bench, 2), 5);
 }
+
+/// Like above, but both links lead to the same instance, and the first one ends.
+#[test]
+fn server_whose_registration_is_asked_for_is_asked_for_again_where_its_route_moves() {
+    let mut bench = Bench::new();
+    bench.join_extended(3, 3);
+    bench.learn_server(3, 3, 2, 3);
+    bench.close(3);
+    bench.join_extended(4, 3);
+    let (id, via, nonce) = (HostId(2), HostId(3), Nonce(22));
+    let epoch = Epoch { boot: 1, attach: 1 };
+    let fact = ServerFact { id, epoch, nonce, via, users: 0, digest: Digest::default() };
+    bench.receive_extension(4, 3, &Frame::Server(fact));
+    bench.receive(4, &registration(Server, 2, 3));
+    bench.wait(SPLIT_GRACE);
+    bench.join_with_hello(5, 2, &Hello { capabilities: 0, epoch, nonce, ..hello(2) });
+    bench.out.take();
+    bench.close(4);
+    assert!(bench.out.take().contains(&"5: SYNC_REQUEST from 1".to_owned()));
+}
