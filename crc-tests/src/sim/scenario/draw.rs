@@ -186,7 +186,7 @@ impl Scenario {
         let has_plain = draw.has(Condition::PlainServers);
         // A refused server asks again and again; while its HELLO is cut off, it is a plain one.
         if !without.contains(&Condition::Twins) && !has_plain && !net.splits_writes {
-            draw_twins(seed, &mut servers);
+            draw_twins(seed, &mut servers, &mut draw.events);
         }
         let mut events = Weave::new(seed, without, &servers, &draw.conditions).weave(draw.events);
         stops.weave(&servers, &mut events);

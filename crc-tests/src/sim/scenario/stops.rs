@@ -15,6 +15,9 @@ use super::{Condition, Event, ServerPlan};
 /// Separates these choices from the others of a seed.
 const STOPS_SEED: u64 = 0x570b_0a5e;
 
+/// Time after which a chat is on some link on its way, in ms.
+const IN_FLIGHT_MAX_MS: u64 = 6;
+
 /// The conditions that users may notice, and those in which servers may not move unnoticed.
 const FAULTS: [Condition; 13] = [
     Condition::Resets,
@@ -111,6 +114,11 @@ fn draw_resets(rng: &mut StdRng, server: usize, users: &[(u32, u32)]) -> Vec<Eve
     let mut events = Vec::new();
     for _ in 0..rng.random_range(1..=4) {
         events.extend(draw_chats(rng, users));
+        // Some are on the link when it is reset.
+        for _ in 0..rng.random_range(0..12) {
+            events.extend(draw_chat(rng, users));
+        }
+        events.push(draw_wait(rng, IN_FLIGHT_MAX_MS));
         events.push(Event::Reset { server });
         events.extend(draw_chats(rng, users));
         events.push(draw_wait(rng, 1500));
@@ -122,15 +130,17 @@ fn draw_resets(rng: &mut StdRng, server: usize, users: &[(u32, u32)]) -> Vec<Eve
 fn draw_chats(rng: &mut StdRng, users: &[(u32, u32)]) -> Vec<Event> {
     let mut events = Vec::new();
     for _ in 0..rng.random_range(0..8) {
-        if let (Some(&(user, _)), Some(&(_, id))) = (users.choose(rng), users.choose(rng)) {
-            let count = rng.random_range(1..=3);
-            events.push(Event::Chat { user, id, count, text: ChatText::Number });
-        }
+        events.extend(draw_chat(rng, users));
         if rng.random() {
             events.push(draw_wait(rng, 20));
         }
     }
     events
+}
+
+fn draw_chat(rng: &mut StdRng, users: &[(u32, u32)]) -> Option<Event> {
+    let (&(user, _), &(_, id)) = (users.choose(rng)?, users.choose(rng)?);
+    Some(Event::Chat { user, id, count: rng.random_range(1..=3), text: ChatText::Number })
 }
 
 fn draw_wait(rng: &mut StdRng, max_ms: u64) -> Event {
