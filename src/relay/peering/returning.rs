@@ -137,17 +137,20 @@ mod tests {
         bench
     }
 
-    /// Waits until an earlier parent is dialled, and lets it answer. Returns what was sent.
-    fn ask(bench: &mut Bench, id: u32) -> Vec<String> {
+    /// Waits until an earlier parent would be dialled on a link. Returns whether it was.
+    fn is_dialled(bench: &mut Bench, link: u32) -> bool {
         for _ in 0..2 {
             bench.now = bench.now + RETURN_INTERVAL;
             bench.out.received.insert(link_id(102), bench.now);
             bench.relay.advance(bench.now, &mut bench.out);
         }
         bench.out.take();
-        if bench.relay.topology.find_link(link_id(103)).is_none() {
-            return vec!["nobody is asked".to_owned()];
-        }
+        bench.relay.topology.find_link(link_id(link)).is_some()
+    }
+
+    /// Waits until an earlier parent is dialled, and lets it answer. Returns what was sent.
+    fn ask(bench: &mut Bench, id: u32) -> Vec<String> {
+        assert!(is_dialled(bench, 103));
         bench.relay.dialled(link_id(103), &mut bench.out);
         assert_eq!(bench.out.take(), ["103: HELLO from 1"], "no registration");
         bench.receive_extension(103, id, &Frame::Offer(hello(id)));
@@ -170,13 +173,45 @@ mod tests {
         let closed = ["103: close: this server stays with its parent"];
         assert_eq!(ask(&mut bench, 4), closed);
         bench.close(103);
-        assert_eq!(ask(&mut bench, 4), ["nobody is asked"]);
+        assert!(!is_dialled(&mut bench, 104));
     }
 
     #[test]
     fn parent_that_is_attached_is_no_earlier_one() {
         let mut bench = bench();
         assert_eq!(ask(&mut bench, 2), ["103: close: this server stays with its parent"]);
+    }
+
+    #[test]
+    fn parent_that_does_not_answer_is_not_asked_again() {
+        let mut bench = bench();
+        assert!(is_dialled(&mut bench, 103));
+        bench.relay.dialled(link_id(103), &mut bench.out);
+        let reason = CloseReason::RegisterDeadline;
+        bench.relay.closed(bench.now, link_id(103), &reason, &mut bench.out);
+        assert!(!is_dialled(&mut bench, 104));
+    }
+
+    #[test]
+    fn nobody_is_asked_while_a_server_is_about_to_move_here() {
+        let mut bench = bench();
+        bench.relay.accepted(bench.now, link_id(5), &mut bench.out);
+        let newcomer = registration(Server, 9, 0);
+        bench.relay.receive(bench.now, link_id(5), &newcomer, &mut bench.out);
+        bench.receive_extension(5, 9, &Frame::Hello(Hello { is_moving: true, ..hello(9) }));
+        for link in [5, 102] {
+            bench.out.received.insert(link_id(link), bench.now + RETURN_INTERVAL * 2);
+        }
+        assert!(!is_dialled(&mut bench, 103));
+    }
+
+    #[test]
+    fn question_is_not_answered_by_a_server_that_moves() {
+        let mut bench = bench();
+        assert!(ask(&mut bench, 3).contains(&"103: HELLO from 1".to_owned()));
+        bench.relay.accepted(bench.now, link_id(5), &mut bench.out);
+        bench.receive_extension(5, 9, &Frame::Hello(Hello { is_moving: true, ..hello(9) }));
+        assert_eq!(bench.out.take(), ["5: close: moving to another parent"]);
     }
 
     #[test]

@@ -85,6 +85,33 @@ fn link_is_committed_when_the_trace_is_answered_and_end_is_acknowledged() {
 }
 
 #[test]
+fn link_is_not_committed_before_the_trace_is_answered() {
+    let mut bench = bench();
+    end_uplink(&mut bench);
+    bench.receive_extension(UPLINK, 2, &Frame::Ack { handled_bytes: 1000 });
+    assert_eq!(bench.out.take(), [] as [&str; 0]);
+    answer_trace(&mut bench);
+    assert_eq!(bench.out.take()[0], format!("{NEW_LINK}: COMMIT from 1"));
+}
+
+#[test]
+fn old_link_is_closed_if_it_cannot_be_ended_in_order() {
+    // A server that is not reached over the old link, and one that does not answer END.
+    for (id, capabilities) in [(9, ENDS_LINKS), (3, 0)] {
+        let mut bench = bench();
+        let replacement = Frame::Move { replacement: HostId(id), address: "192.0.2.3:3600" };
+        bench.receive_extension(UPLINK, 2, &replacement);
+        bench.relay.dialled(link_id(NEW_LINK), &mut bench.out);
+        let parent = registration(Server, id, id);
+        bench.relay.receive(bench.now, link_id(NEW_LINK), &parent, &mut bench.out);
+        bench.out.take();
+        let offer = Hello { capabilities, ..hello(id) };
+        bench.receive_extension(NEW_LINK, id, &Frame::Offer(offer));
+        assert_eq!(bench.out.take(), [format!("{UPLINK}: close: joining server {id} instead")]);
+    }
+}
+
+#[test]
 fn old_parent_that_does_not_answer_is_closed_and_the_move_goes_on() {
     let mut bench = bench();
     end_uplink(&mut bench);
