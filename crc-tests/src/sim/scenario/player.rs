@@ -72,6 +72,8 @@ pub(super) struct Player<'a> {
     /// Whether only PING and PONG may be sent, and the first other frame.
     pub(super) must_be_quiet: bool,
     pub(super) unquiet: Option<String>,
+    /// When it was last checked whether users have been shown quits of others who have not left.
+    pub(super) quits_checked_at: Time,
     heal_time: Duration,
 }
 
@@ -107,6 +109,7 @@ impl<'a> Player<'a> {
             latest: BTreeMap::new(),
             must_be_quiet: false,
             unquiet: None,
+            quits_checked_at: start,
             heal_time: Duration::ZERO,
         }
     }

@@ -111,7 +111,10 @@ impl Player<'_> {
         for (&number, user) in &mut self.users {
             shown.extend(std::mem::take(&mut user.shown_quits).into_iter().map(|id| (number, id)));
         }
-        if !self.is_calm_at(self.world.now()) {
+        // They have been shown at any time since the last check.
+        let now = self.world.now();
+        let checked_at = std::mem::replace(&mut self.quits_checked_at, now);
+        if !self.is_calm_at(checked_at) || !self.is_calm_at(now) {
             return Ok(());
         }
         for (number, id) in shown {
