@@ -12,6 +12,7 @@ fn exhaust(network: &str, faults: u8) {
         faults,
         faults_in_flight: faults,
         delay_max: Duration::ZERO,
+        tick: Duration::from_secs(1),
         states_max: usize::MAX,
         time_max: Duration::from_secs(120),
     };

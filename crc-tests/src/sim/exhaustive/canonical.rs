@@ -5,8 +5,12 @@
 //! and have one fingerprint again. The output of every type in a [`Node`](crc::node::Node) is
 //! derived and has all its fields, and these are the abstractions:
 //!
-//! - Times are given as their distance from now. A time that is past by more than a field's longest
-//!   span is as good as any other such time, see [`PAST_MAX`] and [`Rule::Past`].
+//! - Times are given as their distance from now; those to come in ticks, since nothing happens before
+//!   the tick in which a time is over. The order of deadlines within a tick is left out: of states
+//!   that differ in it alone, one is explored.
+//! - The bytes of a portion to a plain server are left out when it is over, since the queue is empty
+//!   after each event and the next frame begins another portion.
+//! - A time that is past by more than a field's longest span is as good as any other such time, see [`PAST_MAX`] and [`Rule::Past`].
 //! - Generations of links are replaced by their rank among those in the state. The relay compares
 //!   them with one another only.
 //! - Entries of tables are sorted. A seed replays to the byte although each process hashes
@@ -37,6 +41,23 @@ use crate::frames;
 /// Times that are past by more are alike: the longest span that the relay compares a past time with
 /// is [`PING_TIMEOUT`](crc::limits::PING_TIMEOUT), 15 s.
 const PAST_MAX: Duration = Duration::from_secs(16);
+
+/// What decides when two servers are alike.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Abstraction {
+    pub(super) counts: Counts,
+    /// Everything happens at multiples of this time.
+    pub(super) tick: Duration,
+    /// The timers of each server run in one of as many ticks.
+    pub(super) turns: u32,
+}
+
+impl Abstraction {
+    /// Returns the number of ticks in which a time is over.
+    pub(super) fn ticks_until(&self, span: Duration) -> u32 {
+        u32::try_from(span.as_nanos().div_ceil(self.tick.as_nanos())).expect("a short time")
+    }
+}
 
 /// Whether counts of handled bytes decide anything.
 ///
@@ -114,9 +135,9 @@ pub(super) fn rule(counts: Counts, name: &str, field: &str) -> Option<Rule> {
 }
 
 /// Returns the canonical text of a state at `now`.
-pub(super) fn canonical_text(state: &impl Debug, now: Time, counts: Counts) -> Vec<u8> {
+pub(super) fn canonical_text(state: &impl Debug, now: Time, abstraction: Abstraction) -> Vec<u8> {
     let text = format!("{state:?}");
-    DebugWriter::new(&text, now.since_start(), PAST_MAX, counts).write()
+    DebugWriter::new(&text, now.since_start(), PAST_MAX, abstraction).write()
 }
 
 /// Returns a write between servers without the counts of handled bytes, if these decide nothing.
@@ -248,7 +269,9 @@ mod tests {
     fn text_depends_on_distances_alone() {
         let at = |secs| Time::from_start(Duration::from_secs(secs));
         let text = |seen, due, now| {
-            canonical_text(&(at(seen), Some(at(due))), at(now), Counts::Irrelevant)
+            let abstraction =
+                Abstraction { counts: Counts::Irrelevant, tick: Duration::from_secs(1), turns: 1 };
+            canonical_text(&(at(seen), Some(at(due))), at(now), abstraction)
         };
         assert_eq!(text(100, 120, 110), text(200, 220, 210));
         assert_ne!(text(100, 120, 110), text(100, 121, 110));

@@ -31,6 +31,9 @@ pub struct ExhaustiveArguments {
     /// Milliseconds for which anything may be in flight; timers run meanwhile
     #[arg(long, value_name = "MS", requires = "exhaustive", default_value_t = 0)]
     pub delay_max: u64,
+    /// Milliseconds at whose multiples timers run
+    #[arg(long, value_name = "MS", requires = "exhaustive", default_value_t = 1000)]
+    pub tick: u64,
     /// End the search of a network after this number of states
     #[arg(long, value_name = "N", requires = "exhaustive", default_value_t = 100_000_000)]
     pub states_max: usize,
@@ -51,8 +54,9 @@ pub(in crate::sim) fn run_command(
     arguments: &ExhaustiveArguments,
     interrupted: &AtomicBool,
 ) -> ExitCode {
-    let ExhaustiveArguments { faults, faults_in_flight, delay_max, states_max, time_max, .. } =
-        *arguments;
+    let ExhaustiveArguments {
+        faults, faults_in_flight, delay_max, tick, states_max, time_max, ..
+    } = *arguments;
     let all = Network::all();
     let networks = if arguments.network.is_empty() { &all } else { &arguments.network };
     let mut is_passed = true;
@@ -62,6 +66,7 @@ pub(in crate::sim) fn run_command(
             faults,
             faults_in_flight: faults_in_flight.unwrap_or(u8::from(faults == 1)),
             delay_max: Duration::from_millis(delay_max),
+            tick: Duration::from_millis(tick),
             states_max,
             time_max: Duration::from_secs(time_max),
         };

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::ops::Range;
 use std::time::Duration;
 
-use super::canonical::{Counts, Rule, rule};
+use super::canonical::{Abstraction, Rule, rule};
 
 /// The characters that end a name or a number.
 const ENDS_ATOM: [bool; 256] = {
@@ -24,7 +24,7 @@ pub(super) struct DebugWriter<'a> {
     at: usize,
     now: Duration,
     past_max: Duration,
-    counts: Counts,
+    abstraction: Abstraction,
     /// The generations of links, in order.
     generations: Vec<u64>,
     /// The numbers of the hosts' joins, in order.
@@ -38,13 +38,18 @@ pub(super) struct DebugWriter<'a> {
 
 impl<'a> DebugWriter<'a> {
     /// Creates a writer of the text of a value at `now`. `past_max` is for times without a rule.
-    pub(super) fn new(text: &'a str, now: Duration, past_max: Duration, counts: Counts) -> Self {
+    pub(super) fn new(
+        text: &'a str,
+        now: Duration,
+        past_max: Duration,
+        abstraction: Abstraction,
+    ) -> Self {
         Self {
             text,
             at: 0,
             now,
             past_max,
-            counts,
+            abstraction,
             generations: numbers_in(text, &[" generation: "]),
             joins: numbers_in(text, &[" join_seq: "]),
             events: numbers_in(text, &[" joined_event: ", " lost_event: "]),
@@ -118,7 +123,7 @@ impl<'a> DebugWriter<'a> {
     fn fields(&mut self, name: &str) {
         self.out.extend_from_slice(name.as_bytes());
         self.out.push(b'{');
-        let mut is_of_user = false;
+        let (mut is_of_user, mut portion) = (false, 0..0);
         while !self.skip(b'}') {
             let field = self.atom();
             assert!(self.skip(b':'), "a field has a value: {field}");
@@ -126,11 +131,17 @@ impl<'a> DebugWriter<'a> {
             self.out.extend_from_slice(field.as_bytes());
             self.out.push(b':');
             let value_start = self.out.len();
-            let mut rule = rule(self.counts, name, field);
+            let mut rule = rule(self.abstraction.counts, name, field);
             if (name, field) == ("Link", "received_at") && is_of_user {
                 rule = Some(Rule::Ignored); // nobody waits for a sign of a user
             }
             self.field_value(rule);
+            if (name, field) == ("Pace", "portion_bytes") {
+                portion = start..self.out.len();
+            }
+            if (name, field) == ("Pace", "ends_at") && self.out.ends_with(b"-0") {
+                self.out.drain(portion.clone()); // it is over, and the queue is empty
+            }
             is_of_user |= (name, field) == ("Link", "kind") && &self.out[value_start..] == b"User";
             self.out.push(b',');
             if rule == Some(Rule::Ignored) {
@@ -233,7 +244,7 @@ impl<'a> DebugWriter<'a> {
         let at = parse_duration(self.atom());
         assert!(self.skip(b')'), "a time has one value");
         let _ = match at.checked_sub(self.now) {
-            Some(until) => write!(self.out, "+{}", until.as_nanos()),
+            Some(until) => write!(self.out, "+{}", self.abstraction.ticks_until(until)),
             None => write!(self.out, "-{}", (self.now - at).min(self.past_max).as_nanos()),
         };
     }
@@ -332,6 +343,7 @@ mod tests {
 
     use crc::link::LinkId;
 
+    use super::super::canonical::Counts;
     use super::*;
 
     #[derive(Debug)]
@@ -346,8 +358,9 @@ mod tests {
 
     fn canonical(value: &Value) -> String {
         let second = Duration::from_secs(1);
+        let abstraction = Abstraction { counts: Counts::Irrelevant, tick: second, turns: 1 };
         let [text, pretty] = [format!("{value:?}"), format!("{value:#?}")].map(|text| {
-            let writer = DebugWriter::new(&text, second, second, Counts::Irrelevant);
+            let writer = DebugWriter::new(&text, second, second, abstraction);
             String::from_utf8(writer.write()).expect("UTF-8")
         });
         assert_eq!(text, pretty);

@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::canonical::{Fingerprint, fingerprint};
+use super::canonical::{Abstraction, Fingerprint, fingerprint};
 use super::network::{Network, UserStep};
 use super::process::{BytesId, Conn, Input, Output, Processes, Program};
 
 use super::state::{Dial, End, Ending, Fault, InFlight, Pipe, Server, Standing, State, Step, User};
-use super::steps::IDLE_WAITS_MAX;
 use super::users;
 use crate::frames;
 
@@ -32,8 +31,11 @@ impl Explorer {
         network: Network,
         (faults, faults_in_flight): (u8, u8),
         delay_max: Duration,
+        tick: Duration,
     ) -> Self {
-        let processes = Processes::new(network.counts());
+        let turns = network.turns();
+        let tick = tick / turns;
+        let processes = Processes::new(Abstraction { counts: network.counts(), tick, turns });
         Self { network, processes, faults, faults_in_flight, delay_max }
     }
 
@@ -53,7 +55,6 @@ impl Explorer {
             dials: Vec::new(),
             users: vec![user; users],
             lag: Duration::ZERO,
-            idle_waits: 0,
             faults_left: self.faults,
             has_faulted: false,
             visits: vec![BTreeSet::new(); chats],
@@ -101,7 +102,8 @@ impl Explorer {
     fn start_server(&mut self, state: &mut State, server: usize) -> Result<(), Broken> {
         let program = self.network.program(server, state.servers[server].restarts);
         let is_plain = matches!(program, Program::Plain(_));
-        let (process, outputs) = self.processes.start(program);
+        let other = state.servers.iter().find_map(|server| server.process);
+        let (process, outputs) = self.processes.start(program, server as u32, other);
         state.servers[server].process = Some(process);
         if is_plain && let Some(&target) = self.network.servers[server].parents.first() {
             state.dials.push(Dial { server, conn: 0, target });
@@ -113,16 +115,13 @@ impl Explorer {
     pub(super) fn rest_key(&self, state: &State) -> Fingerprint {
         let key = |server: &Server| server.process.map(|process| self.processes.get(process).key);
         let servers: Vec<_> = state.servers.iter().map(key).collect();
-        let State { pipes, users, faults_left, idle_waits, .. } = state;
-        fingerprint(&(servers, pipes, users, faults_left, idle_waits))
+        let State { pipes, users, faults_left, .. } = state;
+        fingerprint(&(servers, pipes, users, faults_left))
     }
 
     /// Returns what a step leads to.
     pub(super) fn apply(&mut self, state: &State, step: Step) -> Result<State, Broken> {
         let mut next = state.clone();
-        if matches!(step, Step::User { .. } | Step::Restart { .. } | Step::Fault(_)) {
-            next.idle_waits = 0;
-        }
         match step {
             Step::Deliver { pipe, end } => self.deliver(&mut next, pipe.into(), end.into())?,
             Step::Dial { dial } => self.complete_dial(&mut next, dial.into())?,
@@ -137,6 +136,9 @@ impl Explorer {
             Step::Fault(fault) => apply_fault(&mut next, fault, &self.network),
         }
         next.normalize();
+        if !self.is_in_flight(&next) {
+            next.lag = Duration::ZERO;
+        }
         Ok(next)
     }
 
@@ -199,10 +201,8 @@ impl Explorer {
 
     fn wait(&mut self, state: &mut State) -> Result<(), Broken> {
         let span = self.next_wait(state).expect("a timer");
-        if state.is_in_flight() {
+        if self.is_in_flight(state) {
             state.lag += span;
-        } else if self.check_healed(state).is_ok() {
-            state.idle_waits = (state.idle_waits + 1).min(IDLE_WAITS_MAX);
         }
         for server in 0..state.servers.len() {
             self.handle(state, server, Input::Wait(span))?;

@@ -13,8 +13,11 @@
 //!   one server, so every order of its server's events is still among those explored.
 //! - A link to a plain server that is silent is noticed by the systems of both ends, at any time.
 //! - Time passes only until the next timer of any server, and only while nothing has been in flight
-//!   for longer than [`Options::delay_max`]. In a healed network, two timers run before something
-//!   else must happen: what follows differs in the phases of PINGs alone.
+//!   for longer than [`Options::delay_max`].
+//! - A timer is late by less than [`Options::tick`]: everything happens at multiples of it. Servers
+//!   whose timers are due at the same moment run them in any order. So the phases of timers with
+//!   different intervals come back, and the states are finite. In a ring, the timers of each server
+//!   run in a part of the tick of their own, see [`Network::turns`].
 //! - Random choices of a server depend on its seed alone.
 //! - A reset drops what is in flight, and what is sent before it is noticed. A silent link drops
 //!   everything and informs nobody; the ends notice it by themselves. A killed server starts again
@@ -68,6 +71,8 @@ pub struct Options {
     pub faults_in_flight: u8,
     /// Time for which anything may be in flight.
     pub delay_max: Duration,
+    /// Timers run at multiples of this time, so late by less than it.
+    pub tick: Duration,
     /// Number of states after which the search ends.
     pub states_max: usize,
     /// Time after which the search ends.
@@ -140,10 +145,10 @@ pub fn run(
     on_depth: impl FnMut(usize, usize, usize),
 ) -> Report {
     let started_at = Instant::now();
-    let Options { network, faults, faults_in_flight, delay_max, states_max, time_max } =
+    let Options { network, faults, faults_in_flight, delay_max, tick, states_max, time_max } =
         options.clone();
     let name = network.name;
-    let mut explorer = Explorer::new(network, (faults, faults_in_flight), delay_max);
+    let mut explorer = Explorer::new(network, (faults, faults_in_flight), delay_max, tick);
     let bounds = Bounds { states_max, time_max, depth_max: usize::MAX, is_reduced: true };
     let mut found = Search::new(&mut explorer, bounds).run(interrupted, on_depth);
     if let Some((steps, ..)) = &found.violation {

@@ -117,6 +117,14 @@ impl Network {
         if has_chats { Counts::Relevant } else { Counts::Irrelevant }
     }
 
+    /// Returns in how many turns the timers of the servers run. In a ring, the servers have a turn
+    /// each. Otherwise they could close a cycle and cut it again without end, with higher epochs
+    /// each time.
+    pub(super) fn turns(&self) -> u32 {
+        let is_ring = self.servers.iter().all(|server| !server.parents.is_empty());
+        if is_ring { self.servers.len() as u32 } else { 1 }
+    }
+
     /// Returns the program of a server.
     pub(super) fn program(&self, server: usize, restarts: u8) -> Program {
         let ServerSpec { parents, habits } = &self.servers[server];

@@ -10,7 +10,7 @@ use crc::node::{Action, Node};
 use crc::wires::Wire;
 
 use super::canonical::{
-    ByFingerprint, Counts, Fingerprint, canonical_text, fingerprint, without_counts,
+    Abstraction, ByFingerprint, Fingerprint, canonical_text, fingerprint, without_counts,
 };
 use crate::plain::{ConnId, PlainServer};
 
@@ -49,10 +49,14 @@ pub(super) struct Process {
     program: RefCell<Option<Rc<Program>>>,
     /// Its time.
     now: Time,
+    /// Its number in the network.
+    server: u32,
     /// The same in every search.
     pub(super) key: Fingerprint,
     /// Time until its next timer, if one is set.
     pub(super) due_in: Option<Duration>,
+    /// A timer is due, which runs in the turn of the server or with its next event.
+    pub(super) is_overdue: bool,
     /// The state before it and the event in between, for a [`Program::Node`] that does not start.
     origin: Option<(ProcessId, Input)>,
     /// When it was used last, by [`Processes::clock`].
@@ -96,7 +100,7 @@ pub(super) type Transition = (ProcessId, Rc<[Output]>);
 
 /// All states of servers, by their numbers.
 pub(super) struct Processes {
-    counts: Counts,
+    abstraction: Abstraction,
     /// Number of calls of [`Processes::free_unused`].
     clock: u32,
     states: Vec<Process>,
@@ -106,9 +110,9 @@ pub(super) struct Processes {
 }
 
 impl Processes {
-    pub(super) fn new(counts: Counts) -> Self {
+    pub(super) fn new(abstraction: Abstraction) -> Self {
         Self {
-            counts,
+            abstraction,
             clock: 0,
             states: Vec::new(),
             ids: HashMap::default(),
@@ -150,7 +154,8 @@ impl Processes {
             return Rc::clone(program);
         }
         let (before, input) = process.origin.expect("a state that is built again");
-        let mut run = Run { program: self.program(before), now: self.get(before).now };
+        let Process { now, server, .. } = *self.get(before);
+        let mut run = Run { program: self.program(before), now, server };
         run.handle(input, &mut Vec::new(), self);
         *process.program.borrow_mut() = Some(Rc::clone(&run.program));
         run.program
@@ -170,9 +175,16 @@ impl Processes {
         }
     }
 
-    /// Adds a server that starts.
-    pub(super) fn start(&mut self, program: Program) -> Transition {
-        let mut run = Run { program: Rc::new(program), now: Time::from_start(START) };
+    /// Adds a server that starts, in the same turn as another one that runs.
+    pub(super) fn start(
+        &mut self,
+        program: Program,
+        server: u32,
+        other: Option<ProcessId>,
+    ) -> Transition {
+        let turn = other.map_or(0, |other| self.turn(self.get(other).now));
+        let now = Time::from_start(START + self.abstraction.tick * turn);
+        let mut run = Run { program: Rc::new(program), now, server };
         let mut outputs = Vec::new();
         run.run(&mut outputs, self);
         (self.intern(run, None), outputs.into())
@@ -183,7 +195,8 @@ impl Processes {
         if let Some(transition) = self.transitions.get(&(id, input)) {
             return transition.clone();
         }
-        let mut run = Run { program: self.program(id), now: self.get(id).now };
+        let Process { now, server, .. } = *self.get(id);
+        let mut run = Run { program: self.program(id), now, server };
         let mut outputs = Vec::new();
         run.handle(input, &mut outputs, self);
         let transition: Transition = (self.intern(run, Some((id, input))), outputs.into());
@@ -191,22 +204,40 @@ impl Processes {
         transition
     }
 
+    /// Returns in which turn a server is.
+    fn turn(&self, now: Time) -> u32 {
+        let Abstraction { tick, turns, .. } = self.abstraction;
+        let ticks = now.since(Time::from_start(START)).as_nanos() / tick.as_nanos();
+        u32::try_from(ticks % u128::from(turns)).expect("few turns")
+    }
+
+    /// Returns the time until the turn of a server in which timers run that are due in `span`.
+    fn wait(&self, span: Duration, now: Time, server: u32) -> Duration {
+        let Abstraction { tick, turns, .. } = self.abstraction;
+        let ticks = self.abstraction.ticks_until(span);
+        let turn = (self.turn(now) + ticks) % turns;
+        tick * (ticks + (server % turns + turns - turn) % turns)
+    }
+
     fn intern(&mut self, run: Run, origin: Option<(ProcessId, Input)>) -> ProcessId {
-        let Run { program, now } = run;
-        let (text, due_in) = match &*program {
+        let Run { program, now, server } = run;
+        let (mut text, deadline) = match &*program {
             Program::Node(node) => {
                 node.relay().check();
-                let due_in = node.next_deadline().map(|at| at.since(now));
-                (canonical_text(node, now, self.counts), due_in)
+                (canonical_text(node, now, self.abstraction), node.next_deadline())
             }
-            Program::Plain(server) => (canonical_text(server, now, self.counts), None),
+            Program::Plain(server) => (canonical_text(server, now, self.abstraction), None),
         };
+        let due_in = deadline.map(|at| self.wait(at.since(now), now, server));
+        text.push(self.turn(now) as u8);
         let key = fingerprint(&text[..]);
         *self.ids.entry(key).or_insert_with(|| {
             let origin = origin.filter(|_| matches!(*program, Program::Node(_)));
             let program = RefCell::new(Some(program));
             let used_at = Cell::new(self.clock);
-            self.states.push(Process { program, now, key, due_in, origin, used_at });
+            let is_overdue = deadline.is_some_and(|at| at <= now);
+            let it = Process { program, now, server, key, due_in, is_overdue, origin, used_at };
+            self.states.push(it);
             count(self.states.len() - 1)
         })
     }
@@ -216,6 +247,7 @@ impl Processes {
 struct Run {
     program: Rc<Program>,
     now: Time,
+    server: u32,
 }
 
 impl Run {
@@ -323,7 +355,7 @@ fn flush(node: &mut Node, link: LinkId, outputs: &mut Vec<Output>, all: &Process
         if len == 0 {
             return;
         }
-        let canonical = without_counts(unsent, all.counts);
+        let canonical = without_counts(unsent, all.abstraction.counts);
         let bytes = all.intern_bytes(canonical.as_deref().unwrap_or(unsent));
         outputs.push(Output::Write(link.index, bytes));
         node.sent(link, len);

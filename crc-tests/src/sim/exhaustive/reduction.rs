@@ -27,6 +27,7 @@
 
 use super::explorer::Explorer;
 use super::network::Network;
+use super::process::{Input, Output};
 use super::state::{Fault, State, Step};
 
 /// A set of servers, one bit each.
@@ -34,10 +35,11 @@ type Servers = u32;
 
 impl Explorer {
     /// Moves the steps that suffice in a state to the front, and returns their number.
-    pub(super) fn reduce(&self, state: &State, steps: &mut [Step]) -> usize {
+    pub(super) fn reduce(&mut self, state: &State, steps: &mut [Step]) -> usize {
         if !self.delay_max.is_zero() || !self.is_busy(state) {
             return steps.len();
         }
+        let diallers = self.diallers(state);
         let touched: Vec<Servers> =
             steps.iter().map(|&step| touched(&self.network, state, step)).collect();
         let happens = |set: Servers| {
@@ -49,7 +51,8 @@ impl Explorer {
         let count = |set: Servers| touched.iter().filter(|&touched| touched & set != 0).count();
         let mut best = (steps.len(), all);
         for set in 1..all {
-            if happens(set) && count(set) < best.0 && self.is_closed(state, steps, &touched, set) {
+            if happens(set) && count(set) < best.0 && self.is_closed(state, diallers, &touched, set)
+            {
                 best = (count(set), set);
             }
         }
@@ -60,7 +63,13 @@ impl Explorer {
 
     /// Returns whether no sequence of steps that touch none of these servers can add a step that
     /// touches one of them.
-    fn is_closed(&self, state: &State, steps: &[Step], touched: &[Servers], set: Servers) -> bool {
+    fn is_closed(
+        &self,
+        state: &State,
+        diallers: Servers,
+        touched: &[Servers],
+        set: Servers,
+    ) -> bool {
         let outside = touched.iter().filter(|&touched| touched & set == 0);
         let active =
             self.reachable(state, set, outside.fold(0, |active, touched| active | touched));
@@ -72,7 +81,11 @@ impl Explorer {
                 is_from_outside && is_empty && from.is_open && active & bit(from.server) != 0
             })
         });
-        !may_get && !self.may_be_dialled(steps, active, set)
+        let may_be_accepted = state
+            .dials
+            .iter()
+            .any(|dial| bit(dial.server) & set != 0 && bit(dial.target) & active != 0);
+        !may_get && !may_be_accepted && !self.may_be_dialled(diallers & active, set)
     }
 
     /// Returns the servers outside a set that may get active after some of them are.
@@ -91,14 +104,28 @@ impl Explorer {
         }
     }
 
-    /// Returns whether an active server may dial one in the set. While something is in flight, one
-    /// with a single parent dials only if its timers are due: it waits after each failure.
-    fn may_be_dialled(&self, steps: &[Step], active: Servers, set: Servers) -> bool {
-        (0..self.network.servers.len()).filter(|&server| bit(server) & active != 0).any(|server| {
-            let parents = &self.network.servers[server].parents;
-            let is_due = steps.contains(&Step::Timers { server: server as u8 });
-            (is_due || parents.len() > 1) && parents.iter().any(|&parent| bit(parent) & set != 0)
-        })
+    /// Returns the servers that may dial while something is in flight. One with a single parent
+    /// does so if it would when its timers run now: it waits after each failure.
+    fn diallers(&mut self, state: &State) -> Servers {
+        let mut diallers = 0;
+        for (server, it) in state.servers.iter().enumerate() {
+            let has_parents = self.network.servers[server].parents.len() > 1;
+            let process = it.process.filter(|&process| self.processes.get(process).is_overdue);
+            let outputs = process.map(|process| self.processes.handle(process, Input::Timers).1);
+            let dials = |it: &Output| matches!(it, Output::Dial { .. });
+            if has_parents || outputs.is_some_and(|outputs| outputs.iter().any(dials)) {
+                diallers |= bit(server);
+            }
+        }
+        diallers
+    }
+
+    /// Returns whether one of these servers may dial one in the set.
+    fn may_be_dialled(&self, diallers: Servers, set: Servers) -> bool {
+        let parents = |server: usize| self.network.servers[server].parents.iter();
+        (0..self.network.servers.len())
+            .filter(|&server| bit(server) & diallers != 0)
+            .any(|server| parents(server).any(|&parent| bit(parent) & set != 0))
     }
 }
 

@@ -175,8 +175,15 @@ impl<'a> Search<'a> {
     /// more and no user does anything.
     fn check_healing(&mut self, state: &State) -> Result<(), (Failed, Broken)> {
         let mut run = HealingRun::new(state);
-        let result = self.heal(&mut run);
-        let (heal_time, heal_time_max) = (run.healed_at, self.explorer.network.heal_time());
+        let mut result = self.heal(&mut run);
+        let heal_time_max = self.explorer.network.heal_time();
+        if result.is_err() || run.healed_at > heal_time_max {
+            // The history is to be whole, without what is known of a state on the way.
+            self.healing.clear();
+            run = HealingRun::new(state);
+            result = self.heal(&mut run);
+        }
+        let heal_time = run.healed_at;
         self.found.heal_time = self.found.heal_time.max(heal_time);
         for (key, at) in run.passed {
             self.healing.entry(key).or_insert(heal_time.saturating_sub(at));
@@ -188,9 +195,10 @@ impl<'a> Search<'a> {
         result.map_err(|broken| (Failed { first_step: None, healing: run.steps }, broken))
     }
 
-    /// Lets a network alone until it is known how it goes on.
+    /// Lets a network alone until it comes back to a state in which it was, or whose rest is known.
     fn heal(&mut self, run: &mut HealingRun) -> Result<(), Broken> {
         for _ in 0..HEAL_STEPS_MAX {
+            let step = self.explorer.own_steps(&run.state).first().copied();
             if !self.explorer.is_busy(&run.state) {
                 let key = fingerprint(&run.state);
                 if let Some(&rest) = self.healing.get(&key) {
@@ -200,27 +208,26 @@ impl<'a> Search<'a> {
                     return Ok(());
                 }
                 let result = self.explorer.check_healed(&run.state);
-                let known_at = run.passed.get(&key).copied();
-                run.passed.entry(key).or_insert(run.elapsed);
-                let step = self.explorer.own_steps(&run.state).first().copied();
-                if known_at.is_some_and(|at| run.healed_at > at) {
-                    return result.and(Err("heals again and again".to_owned()));
+                if let Some(&known_at) = run.passed.get(&key) {
+                    let is_again = result.is_ok() && run.healed_at > known_at;
+                    return if is_again { Err("heals again and again".to_owned()) } else { result };
                 }
-                if run.elapsed >= self.explorer.network.heal_time()
-                    || known_at.is_some()
-                    || step.is_none()
-                {
+                run.passed.insert(key, run.elapsed);
+                let is_late = run.elapsed >= self.explorer.network.heal_time();
+                if step.is_none() || is_late && result.is_err() {
                     return result;
                 }
-                let span = self.explorer.next_wait(&run.state).unwrap_or_default();
-                if result.is_err() {
-                    run.healed_at = run.elapsed + span;
-                }
+                let is_waiting = step == Some(Step::Wait);
+                let span = self.explorer.next_wait(&run.state).filter(|_| is_waiting);
+                let span = span.unwrap_or_default();
                 run.elapsed += span;
+                if result.is_err() {
+                    run.healed_at = run.elapsed;
+                }
             }
-            let step = *self.explorer.own_steps(&run.state).first().ok_or("nothing happens")?;
+            let step = step.ok_or("nothing happens")?;
             run.steps.push(step);
-            run.state = State { idle_waits: 0, ..apply(self.explorer, &run.state, step)? };
+            run.state = apply(self.explorer, &run.state, step)?;
         }
         Err("quiet: no end within the steps of a healing network".to_owned())
     }
@@ -252,7 +259,7 @@ struct HealingRun {
 impl HealingRun {
     fn new(state: &State) -> Self {
         Self {
-            state: State { faults_left: 0, idle_waits: 0, ..state.clone() },
+            state: State { faults_left: 0, ..state.clone() },
             steps: Vec::new(),
             elapsed: Duration::ZERO,
             healed_at: Duration::ZERO,
@@ -280,7 +287,8 @@ mod tests {
 
     fn explore(name: &str, faults: u8, is_reduced: bool) -> Found {
         let network = Network::find(name).expect("a network");
-        let mut explorer = Explorer::new(network, (faults, faults), Duration::ZERO);
+        let mut explorer =
+            Explorer::new(network, (faults, faults), Duration::ZERO, Duration::from_secs(1));
         let (states_max, depth_max) = (usize::MAX, usize::MAX);
         let bounds = Bounds { states_max, time_max: Duration::MAX, depth_max, is_reduced };
         let interrupted = AtomicBool::new(false);

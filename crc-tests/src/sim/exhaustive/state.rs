@@ -16,8 +16,6 @@ pub(super) struct State {
     pub(super) users: Vec<User>,
     /// Time that has passed while something was in flight, since nothing was.
     pub(super) lag: Duration,
-    /// Number of timers that have run in a healed network since a user or a fault did something.
-    pub(super) idle_waits: u8,
     pub(super) faults_left: u8,
     pub(super) has_faulted: bool,
     /// The servers that each chat has reached, by the number of the chat, until the first fault.
@@ -174,12 +172,6 @@ impl Pipe {
 }
 
 impl State {
-    /// Returns whether something is in flight.
-    pub(super) fn is_in_flight(&self) -> bool {
-        let is_arriving = |pipe: &Pipe| (0..2).any(|end| pipe.is_arriving(end));
-        !self.dials.is_empty() || self.pipes.iter().any(is_arriving)
-    }
-
     /// Returns the pipe of a connection, and which end of it is the server's.
     pub(super) fn find_pipe(&self, server: usize, conn: Conn) -> Option<(usize, usize)> {
         let is_end = |end: &End| end.is_open && end.server == server && end.conn == conn;
@@ -201,8 +193,5 @@ impl State {
         self.pipes.retain(|pipe| pipe.ends.iter().any(|end| end.is_open));
         self.pipes.sort();
         self.dials.sort();
-        if !self.is_in_flight() {
-            self.lag = Duration::ZERO;
-        }
     }
 }

@@ -4,11 +4,7 @@ use std::time::Duration;
 
 use super::explorer::Explorer;
 use super::process::Program;
-use super::state::{End, Fault, Pipe, Standing, State, Step};
-
-/// Number of timers in a healed network after which time passes only once a user or a fault does
-/// something. Two of them are ten seconds or more, after which a link counts as stable.
-pub(super) const IDLE_WAITS_MAX: u8 = 2;
+use super::state::{Dial, End, Fault, Pipe, Standing, State, Step};
 
 impl Explorer {
     /// Returns the steps that a network takes by itself: deliveries, timers, time.
@@ -19,7 +15,7 @@ impl Explorer {
             steps.extend(ends.map(|end| Step::Deliver { pipe: pipe as u16, end: end as u8 }));
         }
         let dials = state.dials.iter().enumerate();
-        let dials = dials.filter(|(_, dial)| !self.is_joining(state, dial.target));
+        let dials = dials.filter(|(_, dial)| self.is_accepting(state, dial));
         steps.extend(dials.map(|(dial, _)| Step::Dial { dial: dial as u16 }));
         let due_in = |process| self.processes.get(process).due_in;
         let mut is_due = false;
@@ -29,13 +25,13 @@ impl Explorer {
                 is_due = true;
             }
         }
-        if !is_due && !state.is_in_flight() {
+        let is_in_flight = self.is_in_flight(state);
+        if !is_due && !is_in_flight {
             let silent = (0..state.pipes.len()).filter(|&pipe| self.is_noticed(&state.pipes[pipe]));
             steps.extend(silent.map(|pipe| Step::Notice { pipe: pipe as u16 }));
         }
         let span = self.next_wait(state).filter(|_| !is_due);
-        let is_in_time =
-            |span: Duration| !state.is_in_flight() || state.lag + span <= self.delay_max;
+        let is_in_time = |span: Duration| !is_in_flight || state.lag + span <= self.delay_max;
         if span.is_some_and(is_in_time) {
             steps.push(Step::Wait);
         }
@@ -51,6 +47,18 @@ impl Explorer {
         plain.is_joining() || state.dials.iter().any(|dial| dial.server == server)
     }
 
+    fn is_accepting(&self, state: &State, dial: &Dial) -> bool {
+        !self.is_joining(state, dial.target)
+    }
+
+    /// Returns whether something is in flight. A dial that a server does not accept yet waits with
+    /// the server.
+    pub(super) fn is_in_flight(&self, state: &State) -> bool {
+        let is_arriving = |pipe: &Pipe| (0..2).any(|end| pipe.is_arriving(end));
+        state.pipes.iter().any(is_arriving)
+            || state.dials.iter().any(|dial| self.is_accepting(state, dial))
+    }
+
     /// Returns whether a link is silent and leads to a plain server. The silence may be noticed by
     /// the systems of its ends, and by a plain server in no other way.
     fn is_noticed(&self, pipe: &Pipe) -> bool {
@@ -61,9 +69,6 @@ impl Explorer {
     /// Returns all steps that a network can take.
     pub(super) fn steps(&self, state: &State) -> Vec<Step> {
         let mut steps = self.own_steps(state);
-        if state.idle_waits >= IDLE_WAITS_MAX {
-            steps.retain(|&step| step != Step::Wait);
-        }
         let is_busy = self.delay_max.is_zero() && self.is_busy(state);
         for (user, it) in state.users.iter().enumerate() {
             let spec = &self.network.users[user];
@@ -104,7 +109,7 @@ impl Explorer {
 
     /// Returns whether something is in flight or a timer is due.
     pub(super) fn is_busy(&self, state: &State) -> bool {
-        state.is_in_flight() || self.next_wait(state).is_some_and(|span| span.is_zero())
+        self.is_in_flight(state) || self.next_wait(state).is_some_and(|span| span.is_zero())
     }
 
     /// Returns the time until the next timer of any server.
