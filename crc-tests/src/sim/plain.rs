@@ -10,6 +10,8 @@ use crate::plain::{ConnId, PlainServer};
 pub(super) struct PlainProcess {
     server: PlainServer,
     is_killed: bool,
+    /// A plain server has sent what has ended it.
+    is_ended_by_plain: bool,
     conn_count: u32,
     /// The bytes that have arrived and were not yet read, while a read is pending.
     unread: BTreeMap<ConnId, Vec<u8>>,
@@ -40,8 +42,13 @@ impl World {
     pub fn start_plain(&mut self, spec: PlainSpec) -> usize {
         let PlainSpec { label, id, name, parent, habits } = spec;
         let server = PlainServer::new(id, &name, habits);
-        let mut process =
-            PlainProcess { server, is_killed: false, conn_count: 0, unread: BTreeMap::new() };
+        let mut process = PlainProcess {
+            server,
+            is_killed: false,
+            is_ended_by_plain: false,
+            conn_count: 0,
+            unread: BTreeMap::new(),
+        };
         let server = self.servers.len();
         if let Some(label) = parent {
             let from = PipeEnd::PlainServer { server, conn: process.new_conn() };
@@ -58,10 +65,12 @@ impl World {
         self.servers[server].plain.as_ref().map(|process| &process.server)
     }
 
-    /// Returns the label of each plain server that a habit has ended, and the reason.
+    /// Returns the label of each plain server that a crc server has ended, and the reason. What
+    /// plain servers send each other may end them as well.
     pub fn ended_plain_servers(&self) -> impl Iterator<Item = (&str, &str)> {
         self.servers.iter().filter_map(|server| {
-            let reason = server.plain.as_ref()?.server.has_ended()?;
+            let process = server.plain.as_ref().filter(|process| !process.is_ended_by_plain)?;
+            let reason = process.server.has_ended()?;
             Some((server.label.as_str(), reason))
         })
     }
@@ -129,6 +138,8 @@ impl World {
 
     /// Lets a plain server read once. Returns whether more bytes wait.
     fn read_plain(&mut self, server: usize, conn: ConnId) -> bool {
+        let other = self.net.pipes.get(&PipeEnd::PlainServer { server, conn });
+        let is_from_plain = matches!(other, Some(PipeEnd::PlainServer { .. }));
         let Some(process) = self.running_plain(server) else {
             return false;
         };
@@ -141,6 +152,7 @@ impl World {
             process.unread.insert(conn, rest);
         }
         process.server.received(conn, &bytes);
+        process.is_ended_by_plain = is_from_plain && process.server.has_ended().is_some();
         self.drive_plain(server);
         is_more
     }
