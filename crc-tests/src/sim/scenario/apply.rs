@@ -60,7 +60,8 @@ impl Player<'_> {
             }
             Event::Garbage { server, seed } => self.send_garbage(server, seed)?,
             Event::Idle { server, bytes } => self.join_idler(server, bytes),
-            Event::Reset { server } => self.reset(server),
+            Event::Reset { server } => self.reset(server, None),
+            Event::HalfOpenReset { server, span } => self.reset(server, Some(span)),
             Event::Silence { server, .. }
             | Event::Kill { server }
             | Event::Vanish { server }

@@ -157,7 +157,7 @@ impl Scenario {
             (0..server_count).map(|at| draw_server(&mut rng, &conditions, at)).collect();
         let delay_ms = if has(Condition::LongDelays) { 300 } else { 2 };
         let net = NetConditions {
-            delay_max: Duration::from_millis(delay_ms),
+            delay_max: stops.delay_max().unwrap_or(Duration::from_millis(delay_ms)),
             splits_writes: has(Condition::SplitWrites),
         };
         let batching = rng.random_range(0..3);

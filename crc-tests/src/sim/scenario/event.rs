@@ -60,6 +60,13 @@ pub enum Event {
         /// The child.
         server: usize,
     },
+    /// The link to a parent is reset, which the parent notices only after a time.
+    HalfOpenReset {
+        /// The child.
+        server: usize,
+        /// When the parent notices.
+        span: Duration,
+    },
     /// Nothing arrives over the link to a parent, for a time or for good.
     Silence {
         /// The child.
@@ -154,6 +161,7 @@ impl Event {
         matches!(
             self,
             Self::Reset { .. }
+                | Self::HalfOpenReset { .. }
                 | Self::Silence { .. }
                 | Self::Kill { .. }
                 | Self::Stop { .. }
@@ -171,6 +179,7 @@ impl Event {
         match self {
             Self::Join { server, .. }
             | Self::Reset { server }
+            | Self::HalfOpenReset { server, .. }
             | Self::Silence { server, .. }
             | Self::Kill { server }
             | Self::Stop { server }
@@ -260,6 +269,9 @@ impl fmt::Display for Event {
                 write!(f, "MESSAGE user#{user} --to {id} --count {count}{text}")
             }
             Self::Reset { server } => write!(f, "RESET {}", label(server)),
+            Self::HalfOpenReset { server, span } => {
+                write!(f, "RESET {} --noticed-after {}", label(server), Seconds(span))
+            }
             Self::Silence { server, silence, span } => {
                 let (_, direction) =
                     DIRECTIONS.into_iter().find(|it| it.0 == silence).expect("one");

@@ -106,6 +106,9 @@ impl<'a> Line<'a> {
                 count: self.value("count")?,
                 text: self.chat_text()?,
             },
+            "RESET" if self.has("noticed-after") => {
+                Event::HalfOpenReset { server: self.server()?, span: self.span("noticed-after")? }
+            }
             "RESET" => Event::Reset { server: self.server()? },
             "SILENCE" => {
                 let name: String = self.value("direction")?;

@@ -9,14 +9,14 @@ use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::texts::ChatText;
-use super::unnoticed::MOVE_TIME;
+use super::unnoticed::{MOVE_DELAY_MAX, MOVE_TIME};
 use super::{Condition, Event, ServerPlan};
 
 /// Separates these choices from the others of a seed.
 const STOPS_SEED: u64 = 0x570b_0a5e;
 
 /// Time after which a chat is on some link on its way, in ms.
-const IN_FLIGHT_MAX_MS: u64 = 6;
+const IN_FLIGHT_MAX_MS: u64 = 30;
 
 /// The conditions that users may notice, and those in which servers may not move unnoticed.
 const FAULTS: [Condition; 13] = [
@@ -70,8 +70,17 @@ impl Stops {
     pub(super) fn leave_out(&self, without: &[Condition]) -> Vec<Condition> {
         let is_unnoticed = self.kind.is_some_and(|kind| kind != Kind::Stops);
         let faults = FAULTS.into_iter().filter(|_| is_unnoticed);
-        let fallbacks = (self.kind == Some(Kind::UnnoticedResets)).then_some(Condition::Fallbacks);
-        without.iter().copied().chain(faults).chain(fallbacks).collect()
+        // Over another parent nothing is sent again. Mail that is not sent yet does not keep its
+        // order with a message that waits for a lost addressee.
+        let others = [Condition::Fallbacks, Condition::Mail].into_iter();
+        let others = others.filter(|_| self.kind == Some(Kind::UnnoticedResets));
+        without.iter().copied().chain(faults).chain(others).collect()
+    }
+
+    /// Returns the maximum delay of links, if that is not the usual one: a link may then be reset
+    /// again while it is new, with chats in flight.
+    pub(super) fn delay_max(&self) -> Option<Duration> {
+        (self.kind == Some(Kind::UnnoticedResets)).then_some(MOVE_DELAY_MAX)
     }
 
     /// Adds what happens to the events.
@@ -112,16 +121,20 @@ fn draw_stop(rng: &mut StdRng, server: usize, users: &[(u32, u32)]) -> Vec<Event
 /// Draws resets of the link to a parent, one shortly after the other, with chats around them.
 fn draw_resets(rng: &mut StdRng, server: usize, users: &[(u32, u32)]) -> Vec<Event> {
     let mut events = Vec::new();
-    for _ in 0..rng.random_range(1..=4) {
+    for _ in 0..rng.random_range(1..=6) {
         events.extend(draw_chats(rng, users));
         // Some are on the link when it is reset.
         for _ in 0..rng.random_range(0..12) {
             events.extend(draw_chat(rng, users));
         }
         events.push(draw_wait(rng, IN_FLIGHT_MAX_MS));
-        events.push(Event::Reset { server });
+        let span = Duration::from_millis(rng.random_range(0..2000));
+        events.push(match rng.random_bool(0.3) {
+            true => Event::HalfOpenReset { server, span },
+            false => Event::Reset { server },
+        });
         events.extend(draw_chats(rng, users));
-        events.push(draw_wait(rng, 1500));
+        events.push(draw_wait(rng, 1000));
     }
     events
 }

@@ -21,7 +21,7 @@ pub(super) const MOVE_TIME: Duration = Duration::from_secs(25);
 const ARRIVAL_TIME: Duration = Duration::from_secs(6);
 
 /// Maximum delay of links on which the answers that a move waits for are in time.
-const MOVE_DELAY_MAX: Duration = Duration::from_millis(20);
+pub(super) const MOVE_DELAY_MAX: Duration = Duration::from_millis(20);
 
 /// Time that a server may take to end beyond that for which it waits.
 const STOP_SLACK: Duration = Duration::from_secs(1);
@@ -43,8 +43,8 @@ impl Player<'_> {
         self.stopping.insert(server, (index, now));
     }
 
-    /// Resets the link of a server to its parent.
-    pub(super) fn reset(&mut self, server: usize) {
+    /// Resets the link of a server to its parent, which may notice only after a time.
+    pub(super) fn reset(&mut self, server: usize, noticed_after: Option<Duration>) {
         let Some(index) = self.servers[server] else { return };
         let now = self.world.now();
         // A server with another parent joins that one instead, over which nothing is sent again.
@@ -54,7 +54,10 @@ impl Player<'_> {
             self.on_fault();
         }
         self.resets.push(now);
-        self.world.reset_uplink(index);
+        match noticed_after {
+            None => self.world.reset_uplink(index),
+            Some(span) => self.world.reset_uplink_half_open(index, span),
+        }
     }
 
     /// Waits until a server that was stopped has ended. Returns whether it was stopped, rather
