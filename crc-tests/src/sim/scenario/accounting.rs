@@ -28,7 +28,6 @@ impl Player<'_> {
             return;
         };
         let Some(server) = frame.from.server() else { return };
-        let own_id = self.world.node(server).map(|node| node.relay().identity().id);
         let id = match code {
             StatusCode::UNKNOWN_ID => text.strip_prefix(b"Unknown ID "),
             _ => text.strip_prefix(b"Not delivered to ID "),
@@ -42,10 +41,19 @@ impl Player<'_> {
             _ => Some(destination.0),
         };
         if let (Some(sender), Some(unknown)) = (sender, unknown)
-            && own_id.is_none_or(|id| id == source)
+            && !self.is_of_another(source.0, server)
         {
             *self.answered.entry((server, sender, unknown)).or_default() += 1;
         }
+    }
+
+    /// Returns whether an id is that of another server than the one with this index in the world,
+    /// which may have taken another id since.
+    fn is_of_another(&self, id: u32, server: usize) -> bool {
+        let plain = (0..self.servers.len()).filter(|&at| self.is_plain(at));
+        let plain = plain.map(|at| (self.scenario.servers[at].first_id(at), at));
+        let mut ids = self.server_ids().chain(plain);
+        ids.any(|(it, at)| it == id && self.servers[at] != Some(server))
     }
 
     /// Checks that no server has swallowed a chat, while nothing is on its way.

@@ -170,7 +170,7 @@ impl Player<'_> {
     }
 
     /// Returns the ids of the running servers, with their places in the scenario.
-    fn server_ids(&self) -> impl Iterator<Item = (u32, usize)> {
+    pub(super) fn server_ids(&self) -> impl Iterator<Item = (u32, usize)> {
         let running = self.servers.iter().enumerate();
         running.filter_map(|(at, index)| {
             Some((self.world.node((*index)?)?.relay().identity().id.0, at))

@@ -80,7 +80,7 @@ impl Player<'_> {
         }
         self.start(server);
         match was_stopped {
-            true => self.on_started_again(),
+            true => self.on_started_again(server),
             false => self.on_fault(),
         }
         Ok(())

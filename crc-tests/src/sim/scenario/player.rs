@@ -49,6 +49,8 @@ pub(super) struct Player<'a> {
     pub(super) resets: Vec<Time>,
     /// When a server was last stopped, or started after that, so that others move.
     pub(super) moves_began_at: Option<Time>,
+    /// When servers have started again, by server.
+    pub(super) started_again_at: BTreeMap<usize, Time>,
     /// The programs that have not registered, with their server and the time of their connection.
     pub(super) idlers: Vec<(ClientId, usize, Time)>,
     /// The ids that a liar has claimed, and has once their users have left.
@@ -97,6 +99,7 @@ impl<'a> Player<'a> {
             stopping: BTreeMap::new(),
             resets: Vec::new(),
             moves_began_at: None,
+            started_again_at: BTreeMap::new(),
             idlers: Vec::new(),
             failed_stores: BTreeSet::new(),
             garbage: Vec::new(),

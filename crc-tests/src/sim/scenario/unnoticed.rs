@@ -34,7 +34,10 @@ impl Player<'_> {
             return;
         }
         let now = self.world.now();
-        if !self.is_calm_at(now) || self.moves_began_at.is_some_and(|at| now < at + MOVE_TIME) {
+        // A server whose link to its parent is not back yet has no other to name to its children.
+        let is_moving = self.moves_began_at.is_some_and(|at| now < at + MOVE_TIME);
+        let is_reset = self.resets.last().is_some_and(|&at| now < at + ARRIVAL_TIME);
+        if !self.is_calm_at(now) || is_moving || is_reset {
             self.on_fault();
         }
         self.moves_began_at = Some(now);
@@ -72,12 +75,13 @@ impl Player<'_> {
     }
 
     /// Handles that a server that was stopped has started again.
-    pub(super) fn on_started_again(&mut self) {
+    pub(super) fn on_started_again(&mut self, server: usize) {
         let now = self.world.now();
         if !self.is_calm_at(now) {
             self.on_fault();
         }
         self.moves_began_at = Some(now);
+        self.started_again_at.insert(server, now);
     }
 
     /// Checks that servers which were stopped end in time.
@@ -151,9 +155,13 @@ impl Player<'_> {
         let until = chat.sent_at + ARRIVAL_TIME;
         let stays = |user: &User| user.left_at.is_none_or(|at| at >= until);
         let is_known = |user: &User| user.joined_at + ARRIVAL_TIME <= chat.sent_at;
+        // A server that has started again knows nobody until its neighbours have dialled it again.
+        let started_at = self.started_again_at.get(&sender.home);
+        let is_new = started_at.is_some_and(|&at| chat.sent_at < at + ARRIVAL_TIME);
         let is_meanwhile = |&fault: &Time| fault >= chat.sent_at && fault <= until;
         chat.mail.is_none()
             && !is_refused
+            && !is_new
             && self.is_calm_at(chat.sent_at)
             && !self.faults.iter().any(is_meanwhile)
             && stays(sender)
