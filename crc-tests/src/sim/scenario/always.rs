@@ -32,8 +32,8 @@ impl Player<'_> {
             let user = self.users.get_mut(&number).expect("a user");
             let bytes = self.world.take_received(user.client);
             let is_closed = self.world.is_closed(user.client);
-            if self.stopping.contains_key(&user.home) {
-                continue; // its server has stopped, and closes it
+            if user.is_dismissed {
+                continue;
             }
             let received = user.receive(&bytes);
             let was_online = user.is_online() && user.is_reading && !user.is_on_plain;

@@ -37,11 +37,16 @@ impl Player<'_> {
         // A server whose link to its parent is not back yet has no other to name to its children.
         let is_moving = self.moves_began_at.is_some_and(|at| now < at + MOVE_TIME);
         let is_reset = self.resets.last().is_some_and(|&at| now < at + ARRIVAL_TIME);
-        if !self.is_calm_at(now) || is_moving || is_reset {
+        // The children of one that is stopped may have joined this one, and know no other.
+        let is_second = self.servers.iter().any(Option::is_none);
+        if !self.is_calm_at(now) || is_moving || is_reset || is_second {
             self.on_fault();
         }
         self.moves_began_at = Some(now);
         self.world.with_node(index, |node, now| node.stop(now));
+        for user in self.users.values_mut().filter(|user| user.home == server) {
+            user.is_dismissed = true;
+        }
         self.forget(server);
         self.stopping.insert(server, (index, now));
     }

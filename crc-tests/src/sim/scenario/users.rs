@@ -53,6 +53,9 @@ pub(super) struct User {
     /// The ids that the server does not know, by how often it has answered so.
     pub(super) unknown_ids: BTreeMap<u32, u32>,
     pub(super) unread: Vec<u8>,
+    /// Whether its server has stopped, and closes it: what it receives from then on is not looked
+    /// at.
+    pub(super) is_dismissed: bool,
 }
 
 /// A chat that a user has received.
@@ -87,6 +90,7 @@ impl User {
             shown_quits: Vec::new(),
             unknown_ids: BTreeMap::new(),
             unread: Vec::new(),
+            is_dismissed: false,
         }
     }
 
