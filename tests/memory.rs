@@ -85,20 +85,20 @@ fn write_all_queues(node: &mut Node) {
 }
 
 #[test]
-fn idle_client_takes_at_most_375_bytes_and_buffers_are_freed() {
+fn idle_client_takes_at_most_385_bytes_and_buffers_are_freed() {
     let spent = measure_idle_clients(|id| user_that_reads_cut_frames(id, "somebody", INFO));
     let each = spent.bytes_current / i64::from(IDLE_CLIENTS);
     println!("{each} bytes per client, peak of {} bytes in total", spent.bytes_max);
-    assert!(each <= 375, "{each} bytes, without those of the socket");
+    assert!(each <= 385, "{each} bytes, without those of the socket");
     assert!(spent.bytes_max < 4 * 1024 * 1024, "{}", spent.bytes_max);
 }
 
 #[test]
-fn idle_client_that_may_read_once_takes_at_most_445_bytes() {
+fn idle_client_that_may_read_once_takes_at_most_455_bytes() {
     let spent = measure_idle_clients(|id| user(id, "somebody", INFO));
     let each = spent.bytes_current / i64::from(IDLE_CLIENTS);
     println!("{each} bytes per client that may read once");
-    assert!(each <= 445, "{each} bytes, without those of the socket");
+    assert!(each <= 455, "{each} bytes, without those of the socket");
 }
 
 /// Clients of [`measure_idle_clients`].
@@ -109,6 +109,9 @@ const INFO: &str = "sixteen bytes of";
 
 /// Measures a node to which clients connect that then say nothing. `first_frames` returns what a
 /// client with an id sends first.
+///
+/// The index of hosts has another seed in each process. Some of its shards have grown in one and not
+/// in another, which is worth 8 bytes a client.
 fn measure_idle_clients(first_frames: impl Fn(u32) -> Vec<u8>) -> AllocationInfo {
     let own = Identity { id: HostId(1), is_id_configured: true, name: vec![], info: vec![] };
     let (mut node, now) = (Node::new(own, 0, Limits::default(), 1), Time::default());
