@@ -110,8 +110,8 @@ const INFO: &str = "sixteen bytes of";
 /// Measures a node to which clients connect that then say nothing. `first_frames` returns what a
 /// client with an id sends first.
 ///
-/// The index of hosts has another seed in each process. Some of its shards have grown in one and not
-/// in another, which is worth 8 bytes a client.
+/// The index of hosts has another seed in each process. Some of its shards have grown in one and
+/// not in another, which is worth 8 bytes a client.
 fn measure_idle_clients(first_frames: impl Fn(u32) -> Vec<u8>) -> AllocationInfo {
     let own = Identity { id: HostId(1), is_id_configured: true, name: vec![], info: vec![] };
     let (mut node, now) = (Node::new(own, 0, Limits::default(), 1), Time::default());

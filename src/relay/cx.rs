@@ -149,8 +149,7 @@ impl<O: Outbox> RelayCx<'_, O> {
 
     /// Counts a frame that is sent without regard to the portion.
     fn count(&mut self, link: LinkId, frame_bytes: usize) {
-        let clock = Clock { now: self.now, timers: self.timers };
-        self.announcements.count(link, frame_bytes, &clock, self.out);
+        self.announcements.count(link, frame_bytes, self.now, self.out);
     }
 
     /// Sends a status over a link to a server.

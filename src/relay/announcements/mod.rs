@@ -198,9 +198,7 @@ impl Announcements {
             if let Some(quit) = quit {
                 self.send_quit_now(topology, link, (quit.id, &quit.text), now, out);
             }
-            if let Some(pace) = &mut self.cursor_mut(link).pace {
-                pace.count(frame_bytes, out.unsent_bytes(link), now);
-            }
+            self.count(link, frame_bytes, now, out);
             self.send_registration(topology, link, host, now, out);
             let cursor = self.cursor_mut(link);
             if !cursor.remove_returned(host) {

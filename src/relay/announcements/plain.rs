@@ -159,7 +159,7 @@ impl Announcements {
         let own = topology.own_registration(topology.own_id());
         let (name, info) = plain::name_and_info(&own);
         let registration = Registration { name: &name, info: &info, ..own };
-        self.count(link, super::registration_bytes(&name, &info), clock, out);
+        self.count(link, super::registration_bytes(&name, &info), clock.now, out);
         out.deliver(link, &Message::Registration(registration));
     }
 
@@ -168,11 +168,11 @@ impl Announcements {
         &mut self,
         link: LinkId,
         frame_bytes: usize,
-        clock: &Clock<'_>,
+        now: Time,
         out: &impl Outbox,
     ) {
         if let Some(pace) = &mut self.cursor_mut(link).pace {
-            pace.count(frame_bytes, out.unsent_bytes(link), clock.now);
+            pace.count(frame_bytes, out.unsent_bytes(link), now);
         }
     }
 
@@ -250,7 +250,7 @@ impl Announcements {
         clock: &Clock<'_>,
         out: &mut impl Outbox,
     ) {
-        self.count(link, PROBE_BYTES.into(), clock, out);
+        self.count(link, PROBE_BYTES.into(), clock.now, out);
         if let Some(neighbour) = self.cursor_mut(link).plain_mut() {
             neighbour.send_probe(topology, link, out);
         }

@@ -159,10 +159,9 @@ fn host_of_a_home_that_leaves_is_not_found_behind_a_plain_server() {
     assert_eq!(bench.out.take(), [taken]);
 }
 
-/// The fact about a server that has started again counts once the lost instance is forgotten. Its
-/// registration is asked for, and the server joins before it arrives.
-#[test]
-fn server_that_joins_while_its_registration_is_asked_for_is_known() {
+/// Server 2 was lost and has started again, as the fact from server 3 over link 4 says. The fact
+/// counts since the lost instance is forgotten, and the registration is asked for.
+fn bench_that_asks_for_server_2() -> Bench {
     let mut bench = Bench::new();
     bench.join_extended(3, 3);
     bench.learn_server(3, 3, 2, 3);
@@ -174,28 +173,28 @@ fn server_that_joins_while_its_registration_is_asked_for_is_known() {
     bench.receive_extension(4, 3, &Frame::Server(fact));
     bench.receive(4, &registration(Server, 2, 3));
     bench.wait(SPLIT_GRACE);
-    assert!(bench.relay.hosts().get(id).is_none());
-    let epoch = Epoch { boot: 1, attach: 2 };
-    bench.join_with_hello(5, 2, &Hello { capabilities: 0, epoch, nonce, ..hello(2) });
-    assert!(bench.relay.hosts().get(id).is_some());
+    bench
+}
+
+/// Returns HELLO of the server 2 that has started again.
+fn hello_of_server_2(epoch: Epoch) -> Hello {
+    Hello { capabilities: 0, epoch, nonce: Nonce(22), ..hello(2) }
+}
+
+#[test]
+fn server_that_joins_while_its_registration_is_asked_for_is_known() {
+    let mut bench = bench_that_asks_for_server_2();
+    assert!(bench.relay.hosts().get(HostId(2)).is_none());
+    bench.join_with_hello(5, 2, &hello_of_server_2(Epoch { boot: 1, attach: 2 }));
+    assert!(bench.relay.hosts().get(HostId(2)).is_some());
     assert_eq!(first_link(&bench, 2), 5);
 }
 
-/// Like above, but both links lead to the same instance, and the first one ends.
+/// Both links lead to the instance in the same epoch, and the first one ends.
 #[test]
 fn server_whose_registration_is_asked_for_is_asked_for_again_where_its_route_moves() {
-    let mut bench = Bench::new();
-    bench.join_extended(3, 3);
-    bench.learn_server(3, 3, 2, 3);
-    bench.close(3);
-    bench.join_extended(4, 3);
-    let (id, via, nonce) = (HostId(2), HostId(3), Nonce(22));
-    let epoch = Epoch { boot: 1, attach: 1 };
-    let fact = ServerFact { id, epoch, nonce, via, users: 0, digest: Digest::default() };
-    bench.receive_extension(4, 3, &Frame::Server(fact));
-    bench.receive(4, &registration(Server, 2, 3));
-    bench.wait(SPLIT_GRACE);
-    bench.join_with_hello(5, 2, &Hello { capabilities: 0, epoch, nonce, ..hello(2) });
+    let mut bench = bench_that_asks_for_server_2();
+    bench.join_with_hello(5, 2, &hello_of_server_2(Epoch { boot: 1, attach: 1 }));
     bench.out.take();
     bench.close(4);
     assert!(bench.out.take().contains(&"5: SYNC_REQUEST from 1".to_owned()));
