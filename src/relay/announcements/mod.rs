@@ -17,6 +17,7 @@
 mod catch_up;
 mod check;
 mod cursor;
+mod introduce;
 mod paced;
 pub(super) mod pacing;
 mod plain;
@@ -27,7 +28,6 @@ use std::collections::VecDeque;
 use self::cursor::{Cursor, Neighbour};
 use self::pacing::{Clock, Pace, registration_bytes};
 use self::plain::{PROBE_BYTES, PlainNeighbour};
-use self::sync::Sync;
 pub(super) use self::sync::hosts_of;
 use super::message::{HostKind, Message};
 use super::outbox::Outbox;
@@ -180,38 +180,6 @@ impl Announcements {
         }
     }
 
-    /// Announces a host to a link if it is pending there, before something from the host is sent.
-    pub(super) fn introduce(
-        &mut self,
-        topology: &Topology,
-        id: HostId,
-        link: LinkId,
-        now: Time,
-        out: &mut impl Outbox,
-    ) {
-        let Some(host) = topology.hosts().get(id) else { return };
-        if self.is_pending(topology, link, host) && is_visible(topology, topology.link(link), host)
-        {
-            let cursor = self.cursor_mut(link);
-            let frame_bytes = cursor.registration_bytes(host);
-            let quit = cursor.pace.as_mut().and_then(|pace| pace.take_quit(id));
-            if let Some(quit) = quit {
-                self.send_quit_now(topology, link, (quit.id, &quit.text), now, out);
-            }
-            self.count(link, frame_bytes, now, out);
-            self.send_registration(topology, link, host, now, out);
-            let cursor = self.cursor_mut(link);
-            if !cursor.remove_returned(host) {
-                cursor.introduced.get_or_insert_default().insert(id);
-            }
-        } else if let Some(Some(introduced)) = self.cursor_mut(link).unconfirmed_mut()
-            && is_visible(topology, topology.link(link), host)
-            && introduced.insert(id)
-        {
-            send_registration(topology, link, host, out);
-        }
-    }
-
     /// Returns whether a host that the cursor of a link has not passed is still to be announced.
     fn is_covered(&self, topology: &Topology, link: LinkId, host: &Host) -> bool {
         let sync = self.cursor(link).sync();
@@ -228,36 +196,6 @@ impl Announcements {
                 send_registration(topology, link, host, out);
             }
         }
-    }
-
-    /// Returns whether each chat of a host over a link is handled alone:
-    /// [`Announcements::introduce`] must come before it because the host is pending, or the other
-    /// end may not read it.
-    #[inline]
-    pub(super) fn is_chat_handled_alone(
-        &self,
-        topology: &Topology,
-        id: HostId,
-        link: LinkId,
-    ) -> bool {
-        let cursor = self.cursor(link);
-        if cursor.is_guarded() {
-            return true;
-        }
-        let may_be_pending = self.batch.is_some()
-            || cursor.next.is_some()
-            || cursor.unconfirmed().is_some()
-            || cursor.sync().is_some_and(Sync::has_requests)
-            || cursor.next_returned().is_some();
-        // Rarely true, so the look-up of the host is no cost of a usual chat.
-        may_be_pending && self.must_introduce_id(topology, link, id)
-    }
-
-    #[cold]
-    fn must_introduce_id(&self, topology: &Topology, link: LinkId, id: HostId) -> bool {
-        let unconfirmed = self.cursor(link).unconfirmed();
-        unconfirmed.is_some_and(|introduced| !introduced.contains(&id))
-            || topology.hosts().get(id).is_some_and(|host| self.is_pending(topology, link, host))
     }
 
     /// Sends the quit of a user to all links to which the user has been announced. If this server

@@ -1,0 +1,74 @@
+//! Registrations that precede the messages of their hosts: a host that is pending on a link is
+//! announced there before the first message from it is sent.
+
+use super::sync::Sync;
+use super::{Announcements, is_visible};
+use crate::id::HostId;
+use crate::link::{LinkId, Time};
+use crate::relay::outbox::Outbox;
+use crate::relay::send::send_registration;
+use crate::relay::topology::Topology;
+
+impl Announcements {
+    /// Announces a host to a link if it is pending there, before something from the host is sent.
+    pub(in crate::relay) fn introduce(
+        &mut self,
+        topology: &Topology,
+        id: HostId,
+        link: LinkId,
+        now: Time,
+        out: &mut impl Outbox,
+    ) {
+        let Some(host) = topology.hosts().get(id) else { return };
+        if self.is_pending(topology, link, host) && is_visible(topology, topology.link(link), host)
+        {
+            let cursor = self.cursor_mut(link);
+            let frame_bytes = cursor.registration_bytes(host);
+            let quit = cursor.pace.as_mut().and_then(|pace| pace.take_quit(id));
+            if let Some(quit) = quit {
+                self.send_quit_now(topology, link, (quit.id, &quit.text), now, out);
+            }
+            self.count(link, frame_bytes, now, out);
+            self.send_registration(topology, link, host, now, out);
+            let cursor = self.cursor_mut(link);
+            if !cursor.remove_returned(host) {
+                cursor.introduced.get_or_insert_default().insert(id);
+            }
+        } else if let Some(Some(introduced)) = self.cursor_mut(link).unconfirmed_mut()
+            && is_visible(topology, topology.link(link), host)
+            && introduced.insert(id)
+        {
+            send_registration(topology, link, host, out);
+        }
+    }
+
+    /// Returns whether each chat of a host over a link is handled alone:
+    /// [`Announcements::introduce`] must come before it because the host is pending, or the other
+    /// end may not read it.
+    #[inline]
+    pub(in crate::relay) fn is_chat_handled_alone(
+        &self,
+        topology: &Topology,
+        id: HostId,
+        link: LinkId,
+    ) -> bool {
+        let cursor = self.cursor(link);
+        if cursor.is_guarded() {
+            return true;
+        }
+        let may_be_pending = self.batch.is_some()
+            || cursor.next.is_some()
+            || cursor.unconfirmed().is_some()
+            || cursor.sync().is_some_and(Sync::has_requests)
+            || cursor.next_returned().is_some();
+        // Rarely true, so the look-up of the host is no cost of a usual chat.
+        may_be_pending && self.must_introduce_id(topology, link, id)
+    }
+
+    #[cold]
+    fn must_introduce_id(&self, topology: &Topology, link: LinkId, id: HostId) -> bool {
+        let unconfirmed = self.cursor(link).unconfirmed();
+        unconfirmed.is_some_and(|introduced| !introduced.contains(&id))
+            || topology.hosts().get(id).is_some_and(|host| self.is_pending(topology, link, host))
+    }
+}
