@@ -334,3 +334,35 @@ impl Peering {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::id::HostId;
+    use crate::limits::SPLIT_GRACE;
+    use crate::relay::extension::{Digest, Epoch, Frame, Nonce, ServerFact};
+    use crate::relay::message::HostKind::Server;
+    use crate::relay::recorder::{Bench, registration};
+
+    /// Server 3 starts again without memory during a split, so that its epoch is smaller. While it
+    /// counts as lost it is not accepted, and its registration is not kept.
+    #[test]
+    fn server_that_counts_only_now_is_asked_for_again() {
+        let mut bench = Bench::new();
+        bench.join_extended(2, 2);
+        bench.learn_server(2, 2, 3, 2);
+        bench.close(2);
+        bench.join_extended(4, 2);
+        let (id, via) = (HostId(3), HostId(2));
+        let (epoch, nonce) = (Epoch { boot: 1, attach: 0 }, Nonce(99));
+        let fact = ServerFact { id, epoch, nonce, via, users: 0, digest: Digest::default() };
+        bench.receive_extension(4, 2, &Frame::Server(fact));
+        bench.receive(4, &registration(Server, 3, 2));
+        assert!(!bench.relay.topology.is_reachable(id));
+        bench.out.take();
+        bench.wait(SPLIT_GRACE);
+        assert!(bench.out.take().contains(&"4: SYNC_REQUEST from 1".to_owned()));
+        bench.receive_extension(4, 2, &Frame::Server(fact));
+        bench.receive(4, &registration(Server, 3, 2));
+        assert!(bench.relay.topology.is_reachable(id));
+    }
+}

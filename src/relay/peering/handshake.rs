@@ -190,12 +190,12 @@ impl Peering {
         let is_uplink = self.is_uplink(link);
         match (self.take_handshake(link, cx), frame) {
             (Some(Handshake::Introduced { introduction, .. }), Frame::Hello(hello))
-                if !is_uplink && is_of(&introduction, source) =>
+                if !is_uplink && introduction.id == source =>
             {
                 self.consider(link, introduction, *hello, cx);
             }
             (Some(Handshake::Introduced { introduction, .. }), Frame::Offer(hello))
-                if is_uplink && is_of(&introduction, source) =>
+                if is_uplink && introduction.id == source =>
             {
                 self.accept_offer(link, introduction, *hello, cx);
             }
@@ -366,11 +366,6 @@ impl Peering {
         }
         timer_count
     }
-}
-
-/// Returns whether HELLO or OFFER is the neighbour's own, rather than this server's sent back.
-fn is_of(introduction: &Introduction, source: HostId) -> bool {
-    introduction.id == source
 }
 
 fn neighbour_fact(introduction: &Introduction, hello: &Hello, epoch: Epoch) -> Fact {

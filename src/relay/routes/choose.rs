@@ -196,9 +196,8 @@ impl Routes {
         if self.servers[&id].links.len() < 2 || id < self.own.id {
             return;
         }
-        let latest = self.latest_version(id);
         let mut candidates = self.candidates(id);
-        candidates.retain(|it| it.is_fresh && Some(it.version) == latest);
+        candidates.retain(|it| it.is_fresh);
         if candidates.iter().all(|it| it.link != route) {
             return;
         }

@@ -209,6 +209,21 @@ fn server_that_moves_closes_no_cycle() {
     assert_eq!(learn(&mut routes, 1, fact(9, 2, 7)), [moved(9, 0, 1, true)]);
 }
 
+/// Server 4 has left server 2 for server 3, which reaches 9 through 6. The way to 9 over 2 is no
+/// more, and the link to 3 is part of no cycle.
+#[test]
+fn way_through_a_server_that_has_moved_closes_no_cycle() {
+    let mut routes = routes(&[2, 3]);
+    for it in [fact(4, 1, 2), fact(5, 1, 4), fact(9, 1, 5)] {
+        learn(&mut routes, 0, it);
+    }
+    assert_eq!(learn(&mut routes, 1, fact(4, 2, 3)), [moved(4, 0, 1, true)]);
+    assert_eq!(learn(&mut routes, 1, fact(6, 1, 3)), [up(6, 1)]);
+    assert_eq!(learn(&mut routes, 1, fact(9, 1, 6)), []);
+    let changes = learn(&mut routes, 1, fact(5, 1, 4));
+    assert_eq!(changes, [moved(5, 0, 1, false), moved(9, 0, 1, true)]);
+}
+
 #[test]
 fn older_epoch_over_the_route_does_not_count() {
     let mut routes = routes(&[2]);

@@ -26,9 +26,20 @@ fn dialled() -> Bench {
 
 /// Lets the parent answer with its registration and OFFER in one write.
 fn offer(bench: &mut Bench, link: u32, id: u32, nonce: u64) {
+    offer_with(bench, link, id, hello(nonce));
+}
+
+fn offer_with(bench: &mut Bench, link: u32, id: u32, hello: Hello) {
     let registration = registration(Server, id, id);
     bench.relay.receive(bench.now, link_id(link), &registration, &mut bench.out);
-    bench.receive_extension(link, id, &Frame::Offer(hello(nonce)));
+    bench.receive_extension(link, id, &Frame::Offer(hello));
+}
+
+/// Lets server 1 dial its parent again, on the next link.
+fn redial(bench: &mut Bench) {
+    bench.wait(bench.relay.next_deadline(bench.now).expect("a redial").since(bench.now));
+    bench.relay.dialled(link_id(UPLINK + 1), &mut bench.out);
+    bench.out.take();
 }
 
 /// Lets a server dial and send its registration and HELLO in one write.
@@ -88,8 +99,7 @@ fn commit_names_the_epoch_of_another_instance() {
         offer(&mut bench, UPLINK, 5, 5);
         bench.close(UPLINK);
         bench.out.take_extension();
-        bench.wait(bench.relay.next_deadline(bench.now).expect("a redial").since(bench.now));
-        bench.relay.dialled(link_id(UPLINK + 1), &mut bench.out);
+        redial(&mut bench);
         offer(&mut bench, UPLINK + 1, 5, nonce);
         assert_eq!(committed(&mut bench).1, known, "instance {nonce}");
     }
@@ -233,6 +243,26 @@ fn chat_that_waits_is_not_sent_once_its_sender_has_left() {
         bench.join_extended(4, 5);
         let chat = "4: chat of 2 bytes from 101 to 501".to_owned();
         assert_eq!(bench.out.take().contains(&chat), !has_left);
+    }
+}
+
+/// A parent that has noticed the loss of a link earlier has forgotten it, and with it how much of it
+/// was handled.
+#[test]
+fn chats_that_may_have_arrived_are_sent_again_only_if_offer_names_the_link() {
+    const TOKEN: u64 = 77;
+    for is_named in [false, true] {
+        let mut bench = dialled();
+        offer_with(&mut bench, UPLINK, 5, Hello { token: TOKEN, ..hello(5) });
+        bench.join(1, User, 101);
+        bench.learn_user((UPLINK, 5), (5, 7), 501);
+        bench.out.unacknowledged.insert(link_id(UPLINK), vec![(101, 501, 80, true)]);
+        bench.close(UPLINK);
+        redial(&mut bench);
+        let replay_token = if is_named { TOKEN } else { 0 };
+        offer_with(&mut bench, UPLINK + 1, 5, Hello { replay_token, ..hello(5) });
+        let chat = format!("{}: chat of 2 bytes from 101 to 501", UPLINK + 1);
+        assert_eq!(bench.out.take().contains(&chat), is_named);
     }
 }
 
