@@ -97,6 +97,12 @@ impl Peering {
 
     /// Returns whether a link leads to an earlier parent that is asked for OFFER.
     pub(super) fn is_asking(&self, link: LinkId) -> bool {
+    /// Returns whether an earlier parent is asked for OFFER.
+    pub(super) fn is_any_asked(&self) -> bool {
+        let phase = self.moving.as_ref().map(|moving| &moving.phase);
+        matches!(phase, Some(Phase::Asking { .. }))
+    }
+
         self.asked_parent(link).is_some()
     }
 

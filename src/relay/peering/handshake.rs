@@ -244,7 +244,7 @@ impl Peering {
         cx: &mut RelayCx<'_, O>,
     ) {
         let id = introduction.id;
-        if hello.is_moving && self.moving.is_some() {
+        if hello.is_moving && !self.stop_asking(cx) {
             let (reason, text) = (RefuseReason::MOVING, &b"moving to another parent"[..]);
             send::send_extension(cx.topology, link, &Frame::Refuse { reason, text }, cx.out);
             return cx.out.close(link, CloseReason::Moving);

@@ -35,21 +35,36 @@ impl Peering {
     ) {
         match frame {
             Frame::Hello(hello) if !self.is_uplink(link) && hello.is_moving => {
-                self.answer_question(link, hello, cx);
+                self.answer_question(link, source, hello, cx);
             }
             Frame::Offer(hello) if self.is_asking(link) => self.on_answer(link, source, hello, cx),
             _ => {}
         }
     }
 
-    /// Sends OFFER to a server that asks whether it could move here.
-    fn answer_question<O: Outbox>(&self, link: LinkId, hello: &Hello, cx: &mut RelayCx<'_, O>) {
-        if self.moving.is_some() {
+    /// Sends OFFER to a server that asks whether it could move here. Of two servers that ask each
+    /// other, the one with the larger id answers.
+    fn answer_question<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        id: HostId,
+        hello: &Hello,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        if self.moving.is_some() && (id > cx.topology.own_id() || !self.stop_asking(cx)) {
             return cx.out.close(link, CloseReason::Moving);
         }
         let own = Own { listen_port: self.listen_port, token: hello.token, is_moving: false };
         let offer = Frame::Offer(own_hello(cx.topology, own));
         send::send_extension(cx.topology, link, &offer, cx.out);
+    }
+
+    /// Gives up the question to an earlier parent. Returns whether this server does not move now.
+    pub(super) fn stop_asking<O: Outbox>(&mut self, cx: &mut RelayCx<'_, O>) -> bool {
+        if self.is_any_asked() {
+            self.give_up_move(CloseReason::Moving, cx);
+        }
+        self.moving.is_none()
     }
 
     /// Returns whether a server is about to move to this one.
@@ -220,6 +235,39 @@ mod tests {
         bench.relay.accepted(bench.now, link_id(5), &mut bench.out);
         bench.receive_extension(5, 9, &Frame::Hello(Hello { is_moving: true, ..hello(9) }));
         assert_eq!(bench.out.take(), ["5: OFFER from 1"]);
+    #[test]
+    fn of_two_servers_that_ask_each_other_the_one_with_the_larger_id_answers() {
+        for (id, answer) in [(3, "5: OFFER from 4"), (9, "5: close: moving to another parent")] {
+            let mut bench = bench();
+            bench.relay.topology.set_own_id(HostId(4));
+            assert!(is_dialled(&mut bench, 103));
+            bench.relay.dialled(link_id(103), &mut bench.out);
+            bench.relay.accepted(bench.now, link_id(5), &mut bench.out);
+            bench.out.take();
+            bench.receive_last_extension(
+                5,
+                id,
+                &Frame::Hello(Hello { is_moving: true, ..hello(id) }),
+            );
+            assert_eq!(bench.out.take().last().map(String::as_str), Some(answer));
+            assert_eq!(bench.relay.peering.moving.is_some(), id == 9);
+        }
+    }
+
+    #[test]
+    fn server_that_asks_gives_way_to_one_that_moves_here() {
+        let mut bench = bench();
+        assert!(is_dialled(&mut bench, 103));
+        bench.relay.accepted(bench.now, link_id(5), &mut bench.out);
+        bench.relay.receive(bench.now, link_id(5), &registration(Server, 9, 0), &mut bench.out);
+        bench.receive_last_extension(5, 9, &Frame::Hello(Hello { is_moving: true, ..hello(9) }));
+        let given_up = "103: close: moving to another parent";
+        assert_eq!(
+            bench.out.take(),
+            [given_up, "5: registration of server 1  by 1", "5: OFFER from 1"]
+        );
+    }
+
         bench.receive_extension(5, 9, &Frame::Hello(hello(9)));
         assert_eq!(bench.out.take(), [] as [&str; 0], "it does not ask");
     }
