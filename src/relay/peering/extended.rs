@@ -38,7 +38,7 @@ impl Peering {
     ) -> Option<SocketAddr> {
         let extended = self.extended.get(&link)?;
         let address = out.peer_addr(link)?;
-        if self.is_uplink(link) {
+        if self.replay.has_dialled(link) {
             return Some(address);
         }
         (extended.listen_port != 0).then(|| SocketAddr::new(address.ip(), extended.listen_port))

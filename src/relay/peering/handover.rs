@@ -25,6 +25,8 @@ use crate::relay::timers::{Timer, Timers};
 pub(super) enum Reason {
     /// The parent has sent MOVE.
     ParentStops,
+    /// This server has no parent, and a neighbour has sent MOVE.
+    LacksParent,
     /// The parent is a fallback, and this one comes before it in the list.
     EarlierParent(usize),
 }
@@ -33,7 +35,7 @@ impl Reason {
     /// Returns the index of the new parent in the list.
     fn parent(self) -> Option<usize> {
         match self {
-            Self::ParentStops => None,
+            Self::ParentStops | Self::LacksParent => None,
             Self::EarlierParent(parent) => Some(parent),
         }
     }
@@ -95,14 +97,14 @@ impl Peering {
         moving.is_some_and(|moving| !matches!(moving.phase, Phase::Draining { .. }))
     }
 
-    /// Returns whether a link leads to an earlier parent that is asked for OFFER.
-    pub(super) fn is_asking(&self, link: LinkId) -> bool {
     /// Returns whether an earlier parent is asked for OFFER.
     pub(super) fn is_any_asked(&self) -> bool {
         let phase = self.moving.as_ref().map(|moving| &moving.phase);
         matches!(phase, Some(Phase::Asking { .. }))
     }
 
+    /// Returns whether a link leads to an earlier parent that is asked for OFFER.
+    pub(super) fn is_asking(&self, link: LinkId) -> bool {
         self.asked_parent(link).is_some()
     }
 
@@ -150,7 +152,7 @@ impl Peering {
         let new_link = dial(cx.out);
         cx.add_link(new_link, true);
         let phase = match reason {
-            Reason::ParentStops => Phase::Dialling,
+            Reason::ParentStops | Reason::LacksParent => Phase::Dialling,
             Reason::EarlierParent(_) => Phase::Asking { is_sent: false },
         };
         self.moving = Some(Move { new_link, reason, began_at: cx.now, phase });
@@ -175,6 +177,12 @@ impl Peering {
             refuse_offer(link, id, cx);
             return cx.out.close(link, CloseReason::RoutingLoop(id));
         }
+        if let Reason::EarlierParent(parent) = reason
+            && !cx.topology.is_reachable(id)
+            && self.uplink.joins_elsewhere(parent)
+        {
+            return self.join_other_part(link, parent, &offer, cx);
+        }
         let is_known = routes.fact(id).is_some_and(|fact| fact.nonce == offer.hello.nonce.0);
         let both_end = self.extended.get(&old).is_some_and(|extended| extended.ends_links)
             && offer.hello.capabilities & ENDS_LINKS != 0;
@@ -189,7 +197,7 @@ impl Peering {
         } else {
             match reason {
                 Reason::ParentStops => cx.out.close(old, CloseReason::Moved(id)),
-                Reason::EarlierParent(_) => {
+                Reason::LacksParent | Reason::EarlierParent(_) => {
                     return cx.out.close(link, CloseReason::StaysAttached);
                 }
             }
@@ -198,6 +206,25 @@ impl Peering {
         self.set_phase(Phase::Ending { old, offer, answers, until }, cx);
         if answers.end_position > 0 {
             self.end_routes(old, cx);
+        }
+    }
+
+    /// Joins an earlier parent in another part of the network. The link to the present one stays and
+    /// connects both parts, unless the server there has no parent either, and moves.
+    fn join_other_part<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        parent: usize,
+        offer: &Offer,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        let present = self.uplink.registered_link();
+        log::info!("link {link}: joining server {} in another part of the network", offer.id());
+        self.take_move(cx);
+        self.uplink.on_dial(link, Some(parent));
+        self.commit(link, offer, cx);
+        if let Some(present) = present {
+            self.name_parent(present, cx);
         }
     }
 

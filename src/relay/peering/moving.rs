@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use super::Peering;
 use super::handover::Reason;
 use crate::id::HostId;
-use crate::link::LinkId;
+use crate::link::{CloseReason, LinkId};
 use crate::relay::cx::RelayCx;
 use crate::relay::extension::Frame;
 use crate::relay::outbox::Outbox;
@@ -49,7 +49,18 @@ impl Peering {
         !self.moved.is_empty() || self.splits.has_deferred()
     }
 
-    /// Handles that the parent stops and names the server to join instead.
+    /// Names the parent of this server to a neighbour, which moves there if it has none.
+    pub(super) fn name_parent<O: Outbox>(&self, neighbour: LinkId, cx: &mut RelayCx<'_, O>) {
+        let Some(uplink) = self.uplink.registered_link() else { return };
+        let Some(replacement) = cx.topology.link(uplink).host_id() else { return };
+        let Some(address) = self.neighbour_address(uplink, &*cx.out) else { return };
+        let address = address.to_string();
+        let frame = Frame::Move { replacement, address: &address };
+        send::send_extension(cx.topology, neighbour, &frame, cx.out);
+    }
+
+    /// Handles that a neighbour names the server to join instead: the parent, which stops, or any
+    /// other if this server has parents to dial and none has answered.
     pub(super) fn on_move<O: Outbox>(
         &mut self,
         link: LinkId,
@@ -57,14 +68,30 @@ impl Peering {
         address: &str,
         cx: &mut RelayCx<'_, O>,
     ) {
-        if self.uplink.registered_link() != Some(link) || cx.is_stopping {
+        let is_parent = self.uplink.registered_link() == Some(link);
+        let may_adopt = self.uplink.lacks_parent() && !self.ending.contains_key(&link);
+        if !is_parent && !may_adopt || cx.is_stopping {
             return;
         }
         let Ok(address) = address.parse::<SocketAddr>() else {
             log::debug!("link {link}: {address} is no address of a server");
             return;
         };
-        log::info!("link {link}: the parent stops; joining server {replacement} at {address}");
-        self.begin_move(Reason::ParentStops, cx, |out| out.dial_address(address));
+        let reason = if is_parent { Reason::ParentStops } else { Reason::LacksParent };
+        if !is_parent {
+            self.adopt_parent(link, cx);
+        }
+        log::info!("link {link}: asked to join server {replacement} at {address} instead");
+        self.begin_move(reason, cx, |out| out.dial_address(address));
+    }
+
+    /// Takes a neighbour for the parent, in place of those that have not answered.
+    fn adopt_parent<O: Outbox>(&mut self, link: LinkId, cx: &mut RelayCx<'_, O>) {
+        if let Some(dialled) = self.uplink.dialled_link() {
+            cx.out.close(dialled, CloseReason::MoveFailed);
+        }
+        self.uplink.on_dial(link, None);
+        let id = cx.topology.link(link).host_id().unwrap_or(HostId::NONE);
+        self.on_parent_registered(link, id, cx);
     }
 }

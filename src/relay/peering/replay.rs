@@ -76,6 +76,11 @@ impl Replay {
         last.map_or((0, 0), |lost| (lost.key.token, lost.handled_bytes))
     }
 
+    /// Returns whether this server has dialled an extended link.
+    pub(super) fn has_dialled(&self, link: LinkId) -> bool {
+        self.attached.get(&link).is_some_and(|key| key.is_uplink)
+    }
+
     /// Records that a frame was handled on an extended link.
     pub(super) fn confirm(&mut self, link: LinkId) {
         self.confirmed.insert(link);

@@ -92,8 +92,10 @@ impl Peering {
             && self.extended.get(&uplink).is_some_and(|extended| extended.ends_links);
         let topology = &*cx.topology;
         // Of a parent that was met, it is known whether it could be moved to.
-        let may_ask =
-            |id: Option<HostId>| can_move && id.is_none_or(|id| is_behind(uplink, id, topology));
+        let is_listed = self.uplink.is_listed();
+        let is_elsewhere = |id| id != HostId::NONE && !is_listed && !topology.is_reachable(id);
+        let may_go_to = |id| is_behind(uplink, id, topology) || is_elsewhere(id);
+        let may_ask = |id: Option<HostId>| can_move && id.is_none_or(may_go_to);
         let interval = cx.limits.return_interval;
         if let Some(parent) = self.uplink.due_return(cx.now, interval, may_ask, &mut self.rng) {
             self.begin_move(Reason::EarlierParent(parent), cx, |out| out.dial(parent));
@@ -115,7 +117,11 @@ impl Peering {
         let is_behind = uplink.is_some_and(|uplink| is_behind(uplink, id, cx.topology));
         let fact = cx.topology.routes().fact(id);
         let is_known = fact.is_some_and(|fact| fact.nonce == hello.nonce.0);
-        if !is_behind || !is_known || hello.capabilities & ENDS_LINKS == 0 {
+        let can_move = is_behind && is_known && hello.capabilities & ENDS_LINKS != 0;
+        let is_elsewhere = !cx.topology.is_reachable(id);
+        let joins_elsewhere = is_elsewhere && self.uplink.joins_elsewhere(parent);
+        self.uplink.set_elsewhere(parent, is_elsewhere);
+        if !can_move && !joins_elsewhere {
             log::debug!("link {link}: this server cannot go back to server {id}");
             return cx.out.close(link, CloseReason::StaysAttached);
         }
@@ -163,12 +169,12 @@ mod tests {
         bench.relay.topology.find_link(link_id(link)).is_some()
     }
 
-    /// Waits until an earlier parent is dialled, and lets it answer. Returns what was sent.
-    fn ask(bench: &mut Bench, id: u32) -> Vec<String> {
-        assert!(is_dialled(bench, 103));
-        bench.relay.dialled(link_id(103), &mut bench.out);
-        assert_eq!(bench.out.take(), ["103: HELLO from 1"], "no registration");
-        bench.receive_extension(103, id, &Frame::Offer(hello(id)));
+    /// Waits until an earlier parent is dialled on a link, and lets it answer. Returns what was sent.
+    fn ask(bench: &mut Bench, link: u32, id: u32) -> Vec<String> {
+        assert!(is_dialled(bench, link));
+        bench.relay.dialled(link_id(link), &mut bench.out);
+        assert_eq!(bench.out.take(), [format!("{link}: HELLO from 1")], "no registration");
+        bench.receive_extension(link, id, &Frame::Offer(hello(id)));
         bench.out.take()
     }
 
@@ -176,7 +182,7 @@ mod tests {
     fn server_goes_back_to_an_earlier_parent_in_its_part_of_the_network() {
         let mut bench = bench();
         let registered = ["103: registration of server 1  by 0", "103: HELLO from 1"];
-        assert_eq!(ask(&mut bench, 3), registered);
+        assert_eq!(ask(&mut bench, 103, 3), registered);
         bench.relay.receive(bench.now, link_id(103), &registration(Server, 3, 3), &mut bench.out);
         bench.receive_extension(103, 3, &Frame::Offer(hello(3)));
         assert_eq!(bench.out.take(), ["102: TRACE from 1", "102: END from 1"]);
@@ -186,7 +192,7 @@ mod tests {
     fn server_stays_if_the_earlier_parent_is_elsewhere_and_does_not_ask_again() {
         let mut bench = bench();
         let closed = ["103: close: this server stays with its parent"];
-        assert_eq!(ask(&mut bench, 4), closed);
+        assert_eq!(ask(&mut bench, 103, 4), closed);
         bench.close(103);
         assert!(!is_dialled(&mut bench, 104));
     }
@@ -194,7 +200,7 @@ mod tests {
     #[test]
     fn parent_that_is_attached_is_no_earlier_one() {
         let mut bench = bench();
-        assert_eq!(ask(&mut bench, 2), ["103: close: this server stays with its parent"]);
+        assert_eq!(ask(&mut bench, 103, 2), ["103: close: this server stays with its parent"]);
     }
 
     #[test]
@@ -223,18 +229,12 @@ mod tests {
     #[test]
     fn question_is_not_answered_by_a_server_that_moves() {
         let mut bench = bench();
-        assert!(ask(&mut bench, 3).contains(&"103: HELLO from 1".to_owned()));
+        assert!(ask(&mut bench, 103, 3).contains(&"103: HELLO from 1".to_owned()));
         bench.relay.accepted(bench.now, link_id(5), &mut bench.out);
         bench.receive_extension(5, 9, &Frame::Hello(Hello { is_moving: true, ..hello(9) }));
         assert_eq!(bench.out.take(), ["5: close: moving to another parent"]);
     }
 
-    #[test]
-    fn question_without_a_registration_is_answered_with_an_offer() {
-        let mut bench = bench();
-        bench.relay.accepted(bench.now, link_id(5), &mut bench.out);
-        bench.receive_extension(5, 9, &Frame::Hello(Hello { is_moving: true, ..hello(9) }));
-        assert_eq!(bench.out.take(), ["5: OFFER from 1"]);
     #[test]
     fn of_two_servers_that_ask_each_other_the_one_with_the_larger_id_answers() {
         for (id, answer) in [(3, "5: OFFER from 4"), (9, "5: close: moving to another parent")] {
@@ -268,6 +268,51 @@ mod tests {
         );
     }
 
+    /// A server whose only parent, server 9, it has left for server 3, as MOVE of server 2 said.
+    fn bench_after_move() -> Bench {
+        let mut bench = Bench::with(1, Limits::default());
+        bench.relay.advance(bench.now, &mut bench.out);
+        bench.relay.dialled(link_id(101), &mut bench.out);
+        let parent = registration(Server, 2, 2);
+        bench.relay.receive(bench.now, link_id(101), &parent, &mut bench.out);
+        bench.receive_extension(101, 2, &Frame::Offer(hello(2)));
+        let replacement = Frame::Move { replacement: HostId(3), address: "192.0.2.3:3600" };
+        bench.receive_extension(101, 2, &replacement);
+        bench.close(101);
+        bench.relay.dialled(link_id(102), &mut bench.out);
+        let parent = registration(Server, 3, 3);
+        bench.relay.receive(bench.now, link_id(102), &parent, &mut bench.out);
+        bench.receive_extension(102, 3, &Frame::Offer(hello(3)));
+        bench.out.take();
+        bench
+    }
+
+    #[test]
+    fn server_joins_a_parent_that_stays_elsewhere_and_names_it_to_the_present_one() {
+        let mut bench = bench_after_move();
+        bench.out.addresses.insert(link_id(104), "192.0.2.9:3600".parse().expect("an address"));
+        let closed = ["103: close: this server stays with its parent"];
+        assert_eq!(ask(&mut bench, 103, 9), closed, "it may join on its own");
+        bench.close(103);
+        let registered = ["104: registration of server 1  by 0", "104: HELLO from 1"];
+        assert_eq!(ask(&mut bench, 104, 9), registered);
+        bench.relay.receive(bench.now, link_id(104), &registration(Server, 9, 9), &mut bench.out);
+        bench.receive_extension(104, 9, &Frame::Offer(hello(9)));
+        let sent = bench.out.take();
+        assert_eq!(sent[0], "104: COMMIT from 1");
+        assert!(sent.contains(&"102: MOVE from 1".to_owned()), "{sent:?}");
+        assert!(!sent.iter().any(|line| line.contains("close")), "{sent:?}");
+        assert!(bench.relay.is_uplink(link_id(104)) && !bench.relay.is_uplink(link_id(102)));
+        bench.close(102);
+        assert!(!is_dialled(&mut bench, 105), "that link is not dialled again");
+    }
+
+    #[test]
+    fn question_without_a_registration_is_answered_with_an_offer() {
+        let mut bench = bench();
+        bench.relay.accepted(bench.now, link_id(5), &mut bench.out);
+        bench.receive_extension(5, 9, &Frame::Hello(Hello { is_moving: true, ..hello(9) }));
+        assert_eq!(bench.out.take(), ["5: OFFER from 1"]);
         bench.receive_extension(5, 9, &Frame::Hello(hello(9)));
         assert_eq!(bench.out.take(), [] as [&str; 0], "it does not ask");
     }

@@ -43,6 +43,8 @@ pub(super) struct Uplink {
 struct Fallback {
     /// The id of each parent, as it was last known.
     ids: Vec<Option<HostId>>,
+    /// Whether each parent was in another part of the network when it was asked last.
+    were_elsewhere: Vec<bool>,
     /// When an earlier parent is asked.
     return_at: Option<Time>,
     /// Index of the parent to ask next.
@@ -52,7 +54,8 @@ struct Fallback {
 impl Uplink {
     /// Creates an uplink whose first dial is due at once.
     pub(super) fn new(parent_count: usize) -> Self {
-        let fallback = Fallback { ids: vec![None; parent_count], return_at: None, next: 0 };
+        let (ids, were_elsewhere) = (vec![None; parent_count], vec![false; parent_count]);
+        let fallback = Fallback { ids, were_elsewhere, return_at: None, next: 0 };
         let redial = Redial::new(parent_count);
         Self { redial, state: State::Down, parent: None, fallback, renumbered_at: None }
     }
@@ -98,6 +101,22 @@ impl Uplink {
         self.fallback.ids[parent] = Some(id);
     }
 
+    /// Returns whether the list has the present parent.
+    pub(super) fn is_listed(&self) -> bool {
+        self.parent.is_some()
+    }
+
+    /// Returns whether an earlier parent was in another part of the network when it was asked last,
+    /// and the present one is none of the list.
+    pub(super) fn joins_elsewhere(&self, parent: usize) -> bool {
+        !self.is_listed() && self.fallback.were_elsewhere[parent]
+    }
+
+    /// Records whether an earlier parent that was asked is in another part of the network.
+    pub(super) fn set_elsewhere(&mut self, parent: usize, is_elsewhere: bool) {
+        self.fallback.were_elsewhere[parent] = is_elsewhere;
+    }
+
     /// Returns whether a link leads to the parent, or dials it.
     pub(super) fn has_link(&self, link: LinkId) -> bool {
         matches!(self.state, State::Dialling { link: l } | State::Registered { link: l } if l == link)
@@ -109,6 +128,11 @@ impl Uplink {
             State::Registered { link } => Some(link),
             State::Down | State::Dialling { .. } => None,
         }
+    }
+
+    /// Returns whether there are parents, and none has answered.
+    pub(super) fn lacks_parent(&self) -> bool {
+        !self.fallback.ids.is_empty() && self.registered_link().is_none()
     }
 
     /// Returns the link to a parent that has not answered yet.
@@ -130,6 +154,7 @@ impl Uplink {
     pub(super) fn set_parent(&mut self, parent: Option<usize>) {
         self.parent = parent;
         (self.fallback.return_at, self.fallback.next) = (None, 0);
+        self.fallback.were_elsewhere.fill(false);
         if let Some(parent) = parent {
             self.redial.set_current(parent);
         }

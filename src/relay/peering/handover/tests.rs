@@ -215,3 +215,27 @@ fn link_that_a_neighbour_has_ended_is_closed_after_the_grace() {
     assert!(bench.out.take().contains(&closed));
     bench.close(4);
 }
+
+#[test]
+fn server_without_a_parent_takes_a_neighbour_that_sends_move_for_it() {
+    // One whose parent has not answered, and one that has none.
+    for (parent_count, link) in [(1, Some(102)), (0, None)] {
+        let mut bench = Bench::with(parent_count, Limits::default());
+        bench.join_extended(2, 2);
+        bench.learn_server(2, 2, 3, 2);
+        bench.relay.advance(bench.now, &mut bench.out);
+        bench.out.take();
+        let replacement = Frame::Move { replacement: HostId(3), address: "192.0.2.3:3600" };
+        bench.receive_last_extension(2, 2, &replacement);
+        let sent = bench.out.take();
+        let dialled = link.map(|link| format!("{link}: dial 192.0.2.3:3600"));
+        assert_eq!(sent.last(), dialled.as_ref());
+        assert_eq!(bench.relay.is_uplink(link_id(2)), link.is_some());
+        // The server that it names does not answer.
+        if let Some(link) = link {
+            bench.close(101);
+            bench.close(link);
+            assert_eq!(bench.out.take(), [] as [&str; 0], "the neighbour stays");
+        }
+    }
+}
