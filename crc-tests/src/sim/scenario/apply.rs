@@ -91,7 +91,11 @@ impl Player<'_> {
         self.on_fault();
         match event {
             Event::Silence { silence, span, .. } => self.world.silence_uplink(index, silence, span),
-            Event::Pause { span, .. } => self.world.pause(index, span),
+            Event::Pause { span, .. } => {
+                self.world.pause(index, span);
+                // A server that was taken for silent comes back only now.
+                self.faults.push(self.world.now() + span);
+            }
             Event::Kill { .. } => {
                 self.world.kill(index);
                 self.forget(server);

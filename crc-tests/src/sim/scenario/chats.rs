@@ -176,8 +176,9 @@ impl Player<'_> {
 
     /// Returns the number of faults that may have changed the tree since a chat was sent.
     fn faults_around(&self, at: usize) -> usize {
-        let sent_at = self.chats[at].sent_at;
-        self.faults.iter().rev().take_while(|&&fault| fault + HEAL_TIME_MAX >= sent_at).count()
+        let (sent_at, now) = (self.chats[at].sent_at, self.world.now());
+        let is_around = |&&fault: &&Time| fault + HEAL_TIME_MAX >= sent_at && fault <= now;
+        self.faults.iter().filter(is_around).count()
     }
 
     /// Returns the number of resets since a chat was sent, and shortly before. Over each link that

@@ -67,7 +67,7 @@ pub(super) struct Player<'a> {
     pub(super) chats: Vec<SentChat>,
     /// The answers that an id is unknown.
     pub(super) answered: BTreeMap<ChatKey, usize>,
-    /// The times of the faults, which may change the tree.
+    /// The times of the faults, which may change the tree; that of a pause also when it ends.
     pub(super) faults: Vec<Time>,
     /// The number of the latest chat received from each user by each other.
     pub(super) latest: BTreeMap<(u32, u32), usize>,

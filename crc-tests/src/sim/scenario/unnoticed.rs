@@ -107,13 +107,13 @@ impl Player<'_> {
     /// has happened to it.
     fn is_calm_at(&self, time: Time) -> bool {
         let net = self.scenario.conditions;
-        let mut faults = self.faults.iter().filter(|&&fault| fault <= time);
+        let faults = self.faults.iter().filter(|&&fault| fault <= time);
         !self.has_plain_servers()
             && !self.scenario.has_twins()
             && !net.splits_writes
             && net.delay_max <= MOVE_DELAY_MAX
             && self.liars.is_empty()
-            && faults.next_back().is_none_or(|&fault| fault + HEAL_TIME_MAX < time)
+            && faults.max().is_none_or(|&fault| fault + HEAL_TIME_MAX < time)
     }
 
     /// Checks that nobody has been shown as quit who has not left, unless a link may have been
