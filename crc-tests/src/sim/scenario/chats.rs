@@ -28,6 +28,8 @@ pub(super) struct SentChat {
     /// The text, which begins with the number of the chat.
     pub(super) text: Vec<u8>,
     pub(super) sent_at: Time,
+    /// Whether its destination was in the part of the network of its source.
+    pub(super) was_reachable: bool,
     pub(super) is_delivered: bool,
     /// The servers that it has visited, and how often.
     pub(super) visits: BTreeMap<usize, usize>,
@@ -81,6 +83,7 @@ impl Player<'_> {
             to,
             text,
             sent_at: self.world.now(),
+            was_reachable: self.may_reach(user, to),
             is_delivered: false,
             visits: BTreeMap::new(),
             place: Place::Nowhere,

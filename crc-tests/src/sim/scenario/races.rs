@@ -75,10 +75,14 @@ impl Scenario {
     /// Returns whether a server may have no parent that it can join: each is connected to it
     /// already. It dials them again and again.
     pub(super) fn may_dial_in_vain(&self) -> bool {
+        self.has_rings() || self.events.iter().any(|event| matches!(event, Event::Stop { .. }))
+    }
+
+    /// Returns whether a server has a parent that leads back to it.
+    pub(super) fn has_rings(&self) -> bool {
         let parents =
             |(at, server): (usize, &ServerPlan)| server.parents.iter().any(|&parent| parent > at);
         self.servers.iter().enumerate().any(parents)
-            || self.events.iter().any(|event| matches!(event, Event::Stop { .. }))
     }
 }
 

@@ -165,6 +165,7 @@ impl Player<'_> {
         let is_new = started_at.is_some_and(|&at| chat.sent_at < at + ARRIVAL_TIME);
         let is_meanwhile = |&fault: &Time| fault >= chat.sent_at && fault <= until;
         chat.mail.is_none()
+            && chat.was_reachable
             && !is_refused
             && !is_new
             && self.is_calm_at(chat.sent_at)
@@ -173,6 +174,16 @@ impl Player<'_> {
             && self
                 .only_user_with(chat.to)
                 .is_some_and(|user| stays(user) && is_known(user) && is_connected(user))
+    }
+
+    /// Returns whether a chat of a user can reach the user with an id. Servers that are parents of
+    /// each other may be a part of the network for themselves until one of them ends.
+    pub(super) fn may_reach(&self, user: &User, id: u32) -> bool {
+        if !self.scenario.has_rings() {
+            return true;
+        }
+        let Ok(graph) = self.graph() else { return false };
+        self.only_user_with(id).is_some_and(|other| graph.is_connected(user.home, other.home))
     }
 
     /// Returns the user with an id, if no other has ever registered it.
