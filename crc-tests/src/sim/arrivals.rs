@@ -49,7 +49,7 @@ impl World {
     }
 
     /// Has a server read what has arrived, no more in a turn than it would read from a socket. What
-    /// it does not want to read is deferred.
+    /// it does not want to read is deferred. A link that it has closed is not read.
     fn read_in_turns(&mut self, server: usize, link: LinkId, bytes: &[u8]) {
         let end = PipeEnd::Server { server, link };
         let mut unread = bytes;
@@ -57,7 +57,8 @@ impl World {
             let portion;
             (portion, unread) = unread.split_at(node.read_budget(link).min(unread.len()));
             self.read_once(server, link, portion);
-            if unread.is_empty() {
+            let is_open = |node: &Node| node.is_open(link);
+            if unread.is_empty() || !self.servers[server].node.as_ref().is_some_and(is_open) {
                 return;
             }
             if !self.wants_read(end) {
