@@ -108,9 +108,14 @@ impl Deliveries {
         true
     }
 
-    /// Returns whether an addressee has a delivery with mail that was not queued.
-    pub(super) fn has_unqueued(&self, to: WideId) -> bool {
-        self.by_addressee.get(&to).is_some_and(|delivery| !delivery.is_fully_queued())
+    /// Returns whether an addressee has a delivery, so that mail for it was not sent yet.
+    pub(super) fn has_delivery(&self, to: WideId) -> bool {
+        self.by_addressee.contains_key(&to)
+    }
+
+    /// Returns whether an addressee has a delivery all of whose mail was queued.
+    pub(super) fn is_fully_queued(&self, to: WideId) -> bool {
+        self.by_addressee.get(&to).is_some_and(Delivery::is_fully_queued)
     }
 
     /// Returns whether any delivery uses a link.

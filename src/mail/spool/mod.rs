@@ -133,10 +133,10 @@ impl Spool {
     }
 
     /// Returns whether a message to this addressee must be appended behind mail that is being
-    /// delivered.
+    /// delivered. Mail that was queued and not sent counts: if its link is lost, it is queued again.
     #[must_use]
     pub fn must_spool(&self, to: WideId) -> bool {
-        self.failure.is_none() && self.deliveries.has_unqueued(to)
+        self.failure.is_none() && self.deliveries.has_delivery(to)
     }
 
     /// Appends a message that arrived on `link`. The result follows with the store's reply.
@@ -171,6 +171,9 @@ impl Spool {
             appended_at,
             text: text.into(),
         }));
+        if self.deliveries.is_fully_queued(to) {
+            self.fetch(to);
+        }
         Ok(())
     }
 

@@ -57,6 +57,36 @@ fn user_back_from_a_split_receives_chats_sent_meanwhile() {
 }
 
 #[test]
+fn messages_behind_mail_that_is_queued_on_a_lost_link_do_not_overtake_it() {
+    let delays = NetConditions { delay_max: SECOND / 10, splits_writes: false };
+    let TwoServers { mut world, one, two, seven } = two_servers_in(World::new(1, delays));
+    let mail: String = "x".repeat(10_000);
+    for _ in 0..9 {
+        world.send(seven.client, &text_frame(8, &mail));
+    }
+    world.run_until_quiescent();
+    let eight = world.connect_on(two, Wire::DIRECT);
+    world.send(eight, &[0, 0, 0, 2, 0x20, 8]);
+    while world.node(two).expect("alive").relay().hosts().get(HostId(8)).is_none() {
+        world.run_for(SECOND / 1000);
+    }
+    // The first messages fill the connection, and the others stay in the queue.
+    world.pause(two, SECOND);
+    world.run_for(SECOND / 5);
+    assert!(!stored_counts(&world, one).is_empty() && stored_counts(&world, one)[0].1 < 9);
+    world.send(seven.client, &text_frame(8, "behind it"));
+    world.run_for(SECOND / 5);
+    world.cut_uplink(two);
+    world.run_for(SPLIT_GRACE);
+    let eight = DirectClient { client: eight, id: 8, early_messages: RefCell::default() };
+    let received = take_messages(&mut world, &eight);
+    let texts: Vec<_> = received.iter().filter(|it| it.from == 7).map(|it| &*it.msg).collect();
+    assert_eq!(texts.len(), 10);
+    assert_eq!(texts.last(), Some(&"behind it"));
+    assert_eq!(stored_counts(&world, one), []);
+}
+
+#[test]
 fn chat_to_a_lost_user_becomes_mail_after_the_grace() {
     let TwoServers { mut world, one, two, seven } = two_servers();
     connect_with_id(&mut world, two, 8);

@@ -70,11 +70,10 @@ impl Stops {
     pub(super) fn leave_out(&self, without: &[Condition]) -> Vec<Condition> {
         let is_unnoticed = self.kind.is_some_and(|kind| kind != Kind::Stops);
         let faults = FAULTS.into_iter().filter(|_| is_unnoticed);
-        // Over another parent nothing is sent again. Mail that is not sent yet does not keep its
-        // order with a message that waits for a lost addressee.
-        let others = [Condition::Fallbacks, Condition::Mail].into_iter();
-        let others = others.filter(|_| self.kind == Some(Kind::UnnoticedResets));
-        without.iter().copied().chain(faults).chain(others).collect()
+        // Over another parent nothing is sent again.
+        let has_resets = self.kind == Some(Kind::UnnoticedResets);
+        let fallbacks = has_resets.then_some(Condition::Fallbacks);
+        without.iter().copied().chain(faults).chain(fallbacks).collect()
     }
 
     /// Returns the maximum delay of links, if that is not the usual one: a link may then be reset
