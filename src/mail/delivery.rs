@@ -224,13 +224,28 @@ impl Deliveries {
         }
     }
 
-    /// Sets the link of a delivery. Unsent messages on the previous link no longer count as queued.
+    /// Returns whether earlier messages for the user of [`Deliveries::next_ready`] are in the send
+    /// queue of another link.
+    pub(super) fn is_queued_elsewhere(&self, link: LinkId) -> bool {
+        let delivery = self.ready.front().and_then(|to| self.by_addressee.get(to));
+        delivery.is_some_and(|it| it.link != Some(link) && !it.end_offsets.is_empty())
+    }
+
+    /// Pauses the delivery of the next message until the earlier ones have been sent, or their link
+    /// has ended.
+    pub(super) fn on_queued_elsewhere(&mut self) {
+        let to = self.ready.pop_front();
+        if let Some(delivery) = to.and_then(|to| self.by_addressee.get_mut(&to)) {
+            delivery.is_ready = false;
+        }
+    }
+
+    /// Sets the link of a delivery, which has no unsent messages on another one.
     fn set_link(&mut self, to: WideId, link: LinkId) {
         let Some(delivery) = self.by_addressee.get_mut(&to) else { return };
         if let Some(previous) = delivery.link.replace(link)
             && previous != link
         {
-            delivery.end_offsets.clear();
             self.by_link.remove(&(previous, to));
         }
         self.by_link.insert((link, to));

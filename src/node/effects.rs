@@ -96,6 +96,9 @@ impl Node {
                 self.links.spool.on_unreachable();
                 continue;
             };
+            if self.links.spool.waits_for_other_link(link) {
+                continue;
+            }
             if self.links.unsent_bytes(link) >= QUEUE_LOW_WATER_BYTES {
                 self.links.spool.on_queue_full(link);
                 continue;

@@ -232,7 +232,7 @@ impl Spool {
     }
 
     /// Returns the next user with mail that can be queued. One of [`Spool::take_ready`],
-    /// [`Spool::on_queue_full`] and [`Spool::on_unreachable`] must be called before the next call.
+    /// [`Spool::waits_for_other_link`] that returns true, [`Spool::on_queue_full`] and [`Spool::on_unreachable`] must be called before the next call.
     pub fn next_ready(&mut self) -> Option<HostId> {
         self.deliveries.next_ready()
     }
@@ -257,6 +257,17 @@ impl Spool {
     /// Pauses a delivery because the queue of `link` is full. [`Spool::on_sent`] continues it.
     pub fn on_queue_full(&mut self, link: LinkId) {
         self.deliveries.on_queue_full(link);
+    }
+
+    /// Pauses the delivery to the user of [`Spool::next_ready`] if earlier messages for it are in
+    /// the send queue of another link. Returns whether it did. The delivery continues when they have
+    /// been sent, and begins again if that link ends.
+    pub fn waits_for_other_link(&mut self, link: LinkId) -> bool {
+        let must_wait = self.deliveries.is_queued_elsewhere(link);
+        if must_wait {
+            self.deliveries.on_queued_elsewhere();
+        }
+        must_wait
     }
 
     /// Stops a delivery because its user is not reachable.
