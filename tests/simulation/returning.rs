@@ -1,6 +1,7 @@
 //! Servers that go back to an earlier parent of their list: nobody notices, and no chat is lost.
 
 use crc::limits::RETURN_INTERVAL;
+use crc::link::Machine as _;
 
 use super::network::Network;
 use super::*;
@@ -78,6 +79,33 @@ fn servers_that_prefer_each_other_in_a_circle_come_to_rest() {
         // One of the three stays on its fallback, since the others are below it.
         let on_fallback = later[1..4].iter().filter(|parent| **parent == Some(1)).count();
         assert_eq!(on_fallback, 1, "{later:?}");
+        network.check(&[]);
+    }
+}
+
+/// The root stops, and names a child; that stops, and names its own child, whose only parent it is.
+#[test]
+fn servers_led_out_of_their_parents_join_both_parts_unnoticed() {
+    for seed in seeds(0..20) {
+        println!("seed {seed}");
+        let parents: [&[u32]; 5] = [&[], &[1], &[1], &[2], &[3]];
+        let mut network = network(seed, &parents);
+        network.world.with_node(network.servers[0], |node, now| node.stop(now));
+        network.world.run_for(Duration::from_secs(10));
+        let (named, other) = if network.parent(2).is_none() { (2, 3) } else { (3, 2) };
+        assert_eq!(network.parent(other), Some(named));
+        network.join_users(&[1, named]);
+        network.world.with_node(network.servers[named as usize - 1], |node, now| node.stop(now));
+        network.chat_for(Duration::from_secs(2));
+        let orphan = named + 2;
+        assert_eq!((network.parent(other), network.parent(orphan)), (Some(orphan), None));
+        network.servers[0] = network.world.start(spec(seed, 1, parents[0]));
+        network.chat_for(RETURN_INTERVAL * 5 / 2);
+        assert_eq!((network.parent(other), network.parent(orphan)), (Some(1), Some(1)));
+        let restarted = spec(seed, named, parents[named as usize - 1]);
+        network.servers[named as usize - 1] = network.world.start(restarted);
+        network.chat_for(RETURN_INTERVAL * 3 / 2);
+        assert_eq!((network.parent(named), network.parent(orphan)), (Some(1), Some(named)));
         network.check(&[]);
     }
 }

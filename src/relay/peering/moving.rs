@@ -3,7 +3,7 @@
 //! The replacement is the parent of the server that stops or, if it has none, one of its children.
 //! A child joins the replacement and then leaves, see [`super::handover`], so nobody notices. The
 //! server that stops waits until its children have gone, and what it holds for them has been sent
-//! on.
+//! on. A server that has joined another part of the network names its parent there in the same way.
 
 use std::net::SocketAddr;
 

@@ -4,6 +4,9 @@
 //! that the part of the network stays the same, and both must answer END. From time to time it asks
 //! an earlier parent by a HELLO without a registration, which a plain server ignores. Each such
 //! move leads to an earlier parent of one list, so servers that prefer each other come to rest.
+//!
+//! A server that MOVE has led to one outside its list joins an earlier parent that stays in another
+//! part of the network, and keeps its link: it connects both parts.
 
 use super::Peering;
 use super::handover::Reason;
