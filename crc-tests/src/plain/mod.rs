@@ -12,5 +12,5 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub use self::habits::{ExtensionStatus, Habits};
+pub use self::habits::{ExtensionStatus, Habits, IntroductionHop};
 pub use self::server::{ConnId, PlainServer};

@@ -10,7 +10,8 @@
 //!   that differ in it alone, one is explored.
 //! - The bytes of a portion to a plain server are left out when it is over, since the queue is empty
 //!   after each event and the next frame begins another portion.
-//! - A time that is past by more than a field's longest span is as good as any other such time, see [`PAST_MAX`] and [`Rule::Past`].
+//! - A time that is past by more than a field's longest span is as good as any other such time, see
+//!   [`PAST_MAX`] and [`Rule::Past`], or as none, see [`Rule::PastOrNone`].
 //! - Generations of links are replaced by their rank among those in the state. The relay compares
 //!   them with one another only.
 //! - Entries of tables are sorted. A seed replays to the byte although each process hashes
@@ -30,6 +31,7 @@ use std::fmt::Debug;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::time::Duration;
 
+use crc::limits::REDIAL_HASTE;
 use crc::link::Time;
 use crc::relay::extension::Frame;
 use crc::relay::message::Message;
@@ -75,6 +77,8 @@ pub(super) enum Rule {
     Ignored,
     /// Times in it that are past by more are alike.
     Past(Duration),
+    /// A time in it that is past by more is as good as none.
+    PastOrNone(Duration),
     /// Numbers that are higher are alike.
     Capped(u64),
     /// The number of a join or of an event, of which only the order counts.
@@ -93,7 +97,7 @@ pub(super) fn rule(counts: Counts, name: &str, field: &str) -> Option<Rule> {
     let secs = |secs| Some(Rule::Past(Duration::from_secs(secs)));
     let ignored = Some(Rule::Ignored);
     match (name, field) {
-        ("Redial", "lost_at") => secs(5),
+        ("Redial", "lost_at") => Some(Rule::PastOrNone(REDIAL_HASTE)),
         // Another time of a loss is for the log.
         (_, "lost_at")
         | ("Splits", "gone" | "dropped")
@@ -277,6 +281,23 @@ mod tests {
         assert_ne!(text(100, 120, 110), text(100, 121, 110));
         assert_ne!(text(100, 120, 110), text(101, 120, 110));
         assert_eq!(text(100, 320, 300), text(200, 320, 300), "long past");
+    }
+
+    #[test]
+    fn loss_that_is_long_past_is_as_good_as_none() {
+        #[derive(Debug)]
+        #[expect(dead_code, reason = "printed only")]
+        struct Redial {
+            lost_at: Option<Time>,
+        }
+        let at = |secs| Time::from_start(Duration::from_secs(secs));
+        let text = |lost_at: Option<Time>| {
+            let tick = Duration::from_secs(1);
+            let abstraction = Abstraction { counts: Counts::Irrelevant, tick, turns: 1 };
+            canonical_text(&Redial { lost_at }, at(100), abstraction)
+        };
+        assert_eq!(text(Some(at(95))), text(None));
+        assert_ne!(text(Some(at(96))), text(None));
     }
 
     #[test]

@@ -123,18 +123,14 @@ impl<'a> DebugWriter<'a> {
     fn fields(&mut self, name: &str) {
         self.out.extend_from_slice(name.as_bytes());
         self.out.push(b'{');
-        let (mut is_of_user, mut portion) = (false, 0..0);
+        let mut portion = 0..0;
         while !self.skip(b'}') {
             let field = self.atom();
             assert!(self.skip(b':'), "a field has a value: {field}");
             let start = self.out.len();
             self.out.extend_from_slice(field.as_bytes());
             self.out.push(b':');
-            let value_start = self.out.len();
-            let mut rule = rule(self.abstraction.counts, name, field);
-            if (name, field) == ("Link", "received_at") && is_of_user {
-                rule = Some(Rule::Ignored); // nobody waits for a sign of a user
-            }
+            let rule = rule(self.abstraction.counts, name, field);
             self.field_value(rule);
             if (name, field) == ("Pace", "portion_bytes") {
                 portion = start..self.out.len();
@@ -142,7 +138,6 @@ impl<'a> DebugWriter<'a> {
             if (name, field) == ("Pace", "ends_at") && self.out.ends_with(b"-0") {
                 self.out.drain(portion.clone()); // it is over, and the queue is empty
             }
-            is_of_user |= (name, field) == ("Link", "kind") && &self.out[value_start..] == b"User";
             self.out.push(b',');
             if rule == Some(Rule::Ignored) {
                 self.out.truncate(start);
@@ -155,10 +150,14 @@ impl<'a> DebugWriter<'a> {
         let start = self.out.len();
         match rule {
             None | Some(Rule::Ignored) => self.value(),
-            Some(Rule::Past(span)) => {
-                let past_max = std::mem::replace(&mut self.past_max, span);
-                self.value();
-                self.past_max = past_max;
+            Some(Rule::Past(span)) => self.value_past(span),
+            Some(Rule::PastOrNone(span)) => {
+                self.value_past(span);
+                let over = format!("Some(-{},)", span.as_nanos());
+                if self.out[start..] == *over.as_bytes() {
+                    self.out.truncate(start);
+                    self.out.extend_from_slice(b"None");
+                }
             }
             Some(Rule::Capped(max)) => {
                 let number: u64 = self.atom().parse().expect("a number");
@@ -178,6 +177,13 @@ impl<'a> DebugWriter<'a> {
             }
             Some(Rule::Hosts) => self.hosts(),
         }
+    }
+
+    /// Writes a value in which times that are past by more than `span` are alike.
+    fn value_past(&mut self, span: Duration) {
+        let past_max = std::mem::replace(&mut self.past_max, span);
+        self.value();
+        self.past_max = past_max;
     }
 
     /// Writes the hosts in the order of their texts.

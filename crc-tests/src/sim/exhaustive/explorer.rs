@@ -315,10 +315,8 @@ impl Explorer {
         if let Some((pipe, end)) = state.find_pipe(server, conn) {
             state.close_end(pipe, end);
         } else if let Some(user) = self.user_on(state, server, conn) {
-            if matches!(state.users[user].standing, Standing::Registering(_)) {
-                return Err(format!("one claim: user#{user} is closed without an answer"));
-            }
-            state.users[user].leave();
+            // Nothing else closes the connection of a user who has not quit.
+            return Err(format!("one claim: user#{user} is closed without status 2"));
         }
         state.dials.retain(|dial| (dial.server, dial.conn) != (server, conn));
         Ok(())

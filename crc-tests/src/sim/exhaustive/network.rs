@@ -9,7 +9,7 @@ use crc::relay::Identity;
 
 use super::canonical::Counts;
 use super::process::Program;
-use crate::plain::{Habits, PlainServer};
+use crate::plain::{Habits, IntroductionHop, PlainServer};
 
 /// A network with its users and their scripts.
 #[derive(Clone, Debug)]
@@ -69,9 +69,9 @@ impl Network {
         let pair = || vec![ours(None), ours(Some(0))];
         let line = || vec![ours(None), ours(Some(0)), ours(Some(1))];
         let ring = || vec![ours(Some(2)), ours(Some(0)), ours(Some(1))];
-        let mixed = |at: usize| {
+        let mixed = |at: usize, introduction_hop| {
             let mut servers = line();
-            servers[at].habits = Some(Habits::ours_plain());
+            servers[at].habits = Some(Habits { introduction_hop, ..Habits::ours_plain() });
             servers
         };
         let one_user = vec![UserSpec { id: FRODO, home: 0, script: vec![join, quit] }];
@@ -90,9 +90,9 @@ impl Network {
             network("ring", ring(), two_users(0, 2)),
             network("ring-claim", ring(), two_claims()),
             network("ring-chat", ring(), chats()),
-            network("plain-middle", mixed(1), two_users(0, 2)),
-            network("plain-leaf", mixed(2), two_users(0, 1)),
-            network("plain-root", mixed(0), two_users(1, 2)),
+            network("plain-middle", mixed(1, IntroductionHop::Newcomer), two_users(0, 2)),
+            network("plain-leaf", mixed(2, IntroductionHop::Own), two_users(0, 1)),
+            network("plain-root", mixed(0, IntroductionHop::Zero), two_users(1, 2)),
         ]
     }
 

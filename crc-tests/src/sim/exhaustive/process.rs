@@ -19,7 +19,7 @@ use crate::plain::{ConnId, PlainServer};
 const TURNS_MAX: u32 = 1000;
 
 /// Number of servers in memory from which on those are freed that are not used.
-const PROGRAMS_MAX: usize = 100_000;
+const PROGRAMS_MAX: usize = 50_000;
 
 /// Number of calls of [`Processes::free_unused`] in which a server is used, or it is freed.
 const UNUSED_MAX: u32 = 2;
