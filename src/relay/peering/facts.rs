@@ -160,9 +160,7 @@ impl Peering {
                     continue; // announced when the grace is over
                 }
                 Change::Close { link, ref conflict } => self.on_conflict(link, conflict, cx),
-                Change::OwnIdElsewhere { epoch, nonce } => {
-                    self.on_own_id_elsewhere(epoch, nonce, cx);
-                }
+                Change::OwnIdElsewhere { epoch } => self.exceed(epoch, cx),
                 Change::Own | Change::Updated { .. } => {}
             }
             announce_change(&change, cx);
@@ -259,25 +257,6 @@ impl Peering {
             }
         }
         cx.out.close(link, CloseReason::RoutingLoop(id));
-    }
-
-    /// Handles a fact about this server's id that is not its own: one from before its restart, or
-    /// that of another server with the same id.
-    fn on_own_id_elsewhere<O: Outbox>(
-        &mut self,
-        epoch: Epoch,
-        nonce: u64,
-        cx: &mut RelayCx<'_, O>,
-    ) {
-        let own = cx.topology.routes().own();
-        let is_alive = self.exceeded_nonce == Some(nonce) && epoch > own.epoch;
-        if is_alive && own.nonce > nonce {
-            return self.yield_own_id(cx);
-        }
-        self.exceeded_nonce = Some(nonce);
-        if let Some(change) = cx.topology.routes_mut().exceed(epoch) {
-            self.apply_changes(vec![change], None, cx.topology.own_id(), cx);
-        }
     }
 
     /// Starts the split of the servers that were reached over an extended link, which has ended.

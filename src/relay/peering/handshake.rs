@@ -318,8 +318,8 @@ impl Peering {
         self.set_neighbour(link, hello);
     }
 
-    /// Raises the epoch of this server above the one of an earlier instance.
-    fn exceed<O: Outbox>(&mut self, known: Epoch, cx: &mut RelayCx<'_, O>) {
+    /// Raises the epoch of this server above the one of another instance with its id.
+    pub(super) fn exceed<O: Outbox>(&mut self, known: Epoch, cx: &mut RelayCx<'_, O>) {
         if known != Epoch::default()
             && let Some(change) = cx.topology.routes_mut().exceed(known)
         {

@@ -291,24 +291,6 @@ impl Peering {
         }
         cx.topology.set_own_id(id);
     }
-
-    /// Gives way to another live server with this server's id.
-    pub(super) fn yield_own_id<O: Outbox>(&mut self, cx: &mut RelayCx<'_, O>) {
-        let id = cx.topology.own_id();
-        if !cx.topology.identity().is_id_configured {
-            return self.renumber(cx);
-        }
-        log::error!(
-            "another server has id {id}: this server stays up alone and joins again in a minute; \
-             start it with another --id, or with none"
-        );
-        self.give_up_move(CloseReason::Renumbered, cx);
-        let servers = cx.announcements.servers();
-        for link in servers.chain(self.uplink.dialled_link()) {
-            cx.out.close(link, CloseReason::IdRefused(id));
-        }
-        self.uplink.on_refused(cx.now, &mut self.rng);
-    }
 }
 
 fn join_user<O: Outbox>(link: LinkId, registration: &Registration<'_>, cx: &mut RelayCx<'_, O>) {

@@ -67,8 +67,6 @@ pub(super) struct Peering {
     /// Servers that have come back within the grace, and the end of it. Hosts that they do not
     /// confirm stay until then.
     grace_until: BTreeMap<HostId, Time>,
-    /// The other instance with this server's id whose epoch this server has exceeded.
-    exceeded_nonce: Option<u64>,
     /// Children that have been asked to join another server.
     moved: BTreeSet<LinkId>,
     /// The change to another parent that is in progress.
@@ -98,7 +96,6 @@ impl Peering {
             liveness: BTreeMap::new(),
             plain_timers: BTreeMap::new(),
             grace_until: BTreeMap::new(),
-            exceeded_nonce: None,
             moved: BTreeSet::new(),
             moving: None,
             ending: BTreeMap::new(),

@@ -115,7 +115,7 @@ pub(in crate::relay) enum Change {
     /// A link must be closed.
     Close { link: LinkId, conflict: Conflict },
     /// A fact about this server's id that this server has not sent.
-    OwnIdElsewhere { epoch: Epoch, nonce: u64 },
+    OwnIdElsewhere { epoch: Epoch },
 }
 
 /// The reason for which a link must be closed.
@@ -240,9 +240,9 @@ impl Routes {
     pub(in crate::relay) fn learn(&mut self, link: LinkId, fact: Fact) -> Vec<Change> {
         let Some(table) = self.links.get(&link) else { return Vec::new() };
         if fact.id == self.own.id {
-            let (epoch, nonce) = (fact.epoch, fact.nonce);
-            let is_own = nonce == self.own.nonce && epoch <= self.own.epoch;
-            let change = (!is_own).then_some(Change::OwnIdElsewhere { epoch, nonce });
+            let epoch = fact.epoch;
+            let is_own = fact.nonce == self.own.nonce && epoch <= self.own.epoch;
+            let change = (!is_own).then_some(Change::OwnIdElsewhere { epoch });
             return change.into_iter().collect();
         }
         if (fact.id == table.neighbour) != (fact.via == HostId::NONE) {

@@ -238,7 +238,7 @@ fn fact_about_this_id_is_reported_unless_this_server_sent_it() {
     let own = Fact { via: HostId(2), ..routes.own() };
     assert_eq!(learn(&mut routes, 0, own), []);
     let (epoch, nonce) = (Epoch { boot: BOOT, attach: 5 }, 99);
-    let change = Change::OwnIdElsewhere { epoch, nonce };
+    let change = Change::OwnIdElsewhere { epoch };
     assert_eq!(learn(&mut routes, 0, Fact { epoch, nonce, ..own }), [change]);
     assert_eq!(routes.exceed(epoch), Some(Change::Own));
     assert_eq!(routes.own().epoch, Epoch { boot: BOOT + 1, attach: 0 });

@@ -123,21 +123,6 @@ fn epoch_of_another_instance_with_the_own_id_is_exceeded() {
 }
 
 #[test]
-fn of_two_live_instances_the_one_with_the_larger_nonce_leaves() {
-    for is_larger in [false, true] {
-        let mut bench = Bench::new();
-        bench.join_extended(2, 5);
-        let own = bench.relay.topology.routes().own().nonce;
-        let other = if is_larger { own - 1 } else { own + 1 };
-        learn_own_id(&mut bench, 2, Epoch { boot: 3, attach: 2 }, other);
-        bench.out.take();
-        learn_own_id(&mut bench, 2, Epoch { boot: 5, attach: 0 }, other);
-        let closed = "2: close: the parent refused id 1".to_owned();
-        assert_eq!(bench.out.take().contains(&closed), is_larger);
-    }
-}
-
-#[test]
 fn offer_may_come_in_a_later_read_than_the_registration() {
     let mut bench = dialled();
     bench.receive(UPLINK, &registration(Server, 5, 5));

@@ -169,7 +169,7 @@ impl World {
                 Change::Close { link, .. } if !self.keeps_cycles => {
                     self.close_by(node, link.index as usize);
                 }
-                Change::OwnIdElsewhere { epoch, .. } => {
+                Change::OwnIdElsewhere { epoch } => {
                     let change = self.nodes[node].routes.exceed(epoch);
                     self.apply(node, change.into_iter().collect());
                 }
