@@ -171,7 +171,7 @@ impl Player<'_> {
             return Ok(());
         }
         for (&index, &server) in &graph.servers {
-            if self.is_attached(index) {
+            if self.is_attached(index) && !self.is_led_away(index, server) {
                 continue;
             }
             let parents = &self.scenario.servers[server].parents;

@@ -252,6 +252,15 @@ impl<'a> Player<'a> {
         })
     }
 
+    /// Returns whether a server, by its index in the world and in the scenario, is attached to one
+    /// that is none of its parents, as MOVE may say.
+    pub(super) fn is_led_away(&self, index: usize, server: usize) -> bool {
+        let end = self.world.uplink_end(index);
+        let other = end.and_then(|end| self.world.net.pipes.get(&end)?.server());
+        let neighbour = self.servers.iter().position(|it| other.is_some() && *it == other);
+        neighbour.is_some_and(|it| !self.scenario.servers[server].parents.contains(&it))
+    }
+
     /// Checks that only PING and PONG are sent, that a probe between every two users arrives, and
     /// that everybody else is unknown.
     fn probe(&mut self, graph: &Graph) -> Result<(), Violation> {
