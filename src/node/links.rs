@@ -11,7 +11,7 @@ use crate::link::frame_decoder::FrameDecoder;
 use crate::link::{CloseReason, Keepalive, LinkId, LinkTable, SeededRng, SendQueue, Time};
 use crate::mail::Spool;
 use crate::names::Names;
-use crate::relay::message::{HostKind, Message};
+use crate::relay::message::{HostKind, Message, StatusCode};
 use crate::relay::notice::Notice;
 use crate::relay::{Host, Outbox, Relay, Unacknowledged};
 use crate::wires::{NoticeCx, Presence, Session, SessionCx, Wire};
@@ -40,6 +40,9 @@ pub(super) struct Links {
     /// Links that the node has ended, and that the relay does not know to be closed yet.
     pub(super) closing: VecDeque<(LinkId, CloseReason)>,
     pub(super) actions: VecDeque<Action>,
+    /// Number of chats and mail that were dropped because their link was being closed or its
+    /// queue was full.
+    pub(super) undelivered: u64,
     /// When the timers of sessions run.
     pub(super) timers: BTreeSet<(Time, LinkId)>,
 }
@@ -60,6 +63,7 @@ impl Links {
             paused: Vec::new(),
             closing: VecDeque::new(),
             actions: VecDeque::new(),
+            undelivered: 0,
             timers: BTreeSet::new(),
         }
     }
@@ -190,22 +194,25 @@ impl Links {
     }
 
     /// Calls a link's session to put frames into its queue, or closes the link if the queue is
-    /// full.
+    /// full. Returns whether they were put there.
     fn enqueue(
         &mut self,
         id: LinkId,
         write: impl FnOnce(&mut dyn Session, &Names, &mut SendQueue),
-    ) {
+    ) -> bool {
         let Self { table, names, limits, .. } = self;
+        let mut is_queued = false;
         let enqueue = |link: &mut Link| {
             let queue_bytes_max = link.queue_bytes_max(limits);
             if let Some(queue) = &mut link.late_output {
-                if queue.len() < queue_bytes_max {
+                is_queued = queue.len() < queue_bytes_max;
+                if is_queued {
                     write(&mut *link.session, names, queue);
                 }
                 return Some(None);
             }
-            link.accepts_output(limits).then(|| {
+            is_queued = link.accepts_output(limits);
+            is_queued.then(|| {
                 let len_before = link.queue.len();
                 write(&mut *link.session, names, &mut link.queue);
                 link.count_queued(len_before);
@@ -222,6 +229,7 @@ impl Links {
                 self.close_if_overfull(id);
             }
         }
+        is_queued
     }
 
     /// Reports a refused registration to the client, even if the relay has closed the link.
@@ -236,16 +244,23 @@ impl Links {
 
 impl Outbox for Links {
     fn deliver(&mut self, id: LinkId, message: &Message<'_>) {
-        self.enqueue(id, |session, _, queue| session.on_message(message, queue));
+        let is_queued = self.enqueue(id, |session, _, queue| session.on_message(message, queue));
+        let is_message = matches!(
+            message,
+            Message::Chat { .. } | Message::Status { code: StatusCode::MAIL, .. }
+        );
+        self.undelivered += u64::from(!is_queued && is_message);
     }
 
     fn notify(&mut self, id: LinkId, server: HostId, notice: &Notice<'_>) {
         if self.unknown_id_muted == Some(id) && matches!(notice, Notice::UnknownId(_)) {
             return;
         }
-        self.enqueue(id, |session, names, queue| {
+        let is_queued = self.enqueue(id, |session, names, queue| {
             session.on_notice(notice, &mut NoticeCx { server, names, queue });
         });
+        let is_message = matches!(notice, Notice::Chat { .. } | Notice::Mail { .. });
+        self.undelivered += u64::from(!is_queued && is_message);
     }
 
     fn unsent_bytes(&self, id: LinkId) -> usize {

@@ -128,6 +128,13 @@ impl Node {
         self.relay.link_report(link, &self.links)
     }
 
+    /// Returns the number of chats and mail that were dropped because their link was being closed
+    /// or its queue was full.
+    #[must_use]
+    pub fn undelivered(&self) -> u64 {
+        self.links.undelivered
+    }
+
     /// Returns the mail spool.
     #[must_use]
     pub fn spool(&self) -> &Spool {

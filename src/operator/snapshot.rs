@@ -288,6 +288,7 @@ pub(super) struct Dropped {
     pub(super) false_sources: u64,
     pub(super) unroutable: u64,
     pub(super) lost: u64,
+    pub(super) undelivered: u64,
 }
 
 impl StateSnapshot {
@@ -315,6 +316,7 @@ impl StateSnapshot {
                 false_sources: counters.false_sources,
                 unroutable: counters.unroutable,
                 lost: counters.lost,
+                undelivered: node.undelivered(),
             },
         }
     }

@@ -188,6 +188,7 @@ pub(super) fn state(state: &StateSnapshot) -> String {
     push_line("false sources", &format!("{} frames dropped", state.dropped.false_sources));
     push_line("unroutable", &format!("{} messages dropped", state.dropped.unroutable));
     push_line("lost", &format!("{} messages dropped", state.dropped.lost));
+    push_line("undelivered", &format!("{} messages dropped", state.dropped.undelivered));
     for update in &state.status_updates {
         push_line("status", &escape(update));
     }

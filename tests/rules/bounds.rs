@@ -74,6 +74,32 @@ fn client_that_does_not_read_is_closed_without_delaying_others() {
 }
 
 #[test]
+fn chats_to_a_client_whose_queue_is_full_are_counted_or_answered() {
+    let mut world = world();
+    let one = world.start(ServerSpec::new(1, None));
+    let stalled = connect_and_send(&mut world, one, &user(101, "deaf", ""));
+    let sam = connect_and_send(&mut world, one, &user(102, "sam", ""));
+    world.pause_reading(stalled);
+    take_frames(&mut world, sam);
+    let text = "x".repeat(10_000);
+    let sent = 2 * CLIENT_QUEUE_BYTES_MAX / text.len();
+    for _ in 0..sent {
+        world.send(sam, &chat(102, 101, &text));
+    }
+    world.run_until_quiescent();
+    assert!(world.is_closed(stalled));
+    let node = world.node(one).expect("alive");
+    let dropped = usize::try_from(node.undelivered()).expect("few");
+    let is_answer = |frame: &&Vec<u8>| frame[0] == 0x01;
+    let answered = take_frames(&mut world, sam).iter().filter(is_answer).count();
+    let queued = sent - answered - dropped;
+    assert!(dropped > 0 && answered > 0, "{dropped} dropped, {answered} answered");
+    // What its connection and its queue had taken is lost with it.
+    let is_taken = |queued: usize| queued * text.len() <= CLIENT_QUEUE_BYTES_MAX + 100_000;
+    assert!(is_taken(queued), "{queued} of {sent} messages are neither dropped nor answered");
+}
+
+#[test]
 fn frames_of_the_maximum_size_reach_a_reading_client() {
     let mut world = world();
     let one = world.start(ServerSpec::new(1, None));

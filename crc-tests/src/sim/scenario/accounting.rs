@@ -81,6 +81,7 @@ impl Player<'_> {
                 + counters.unroutable
                 + counters.lost
                 + node.spool().refused()
+                + node.undelivered()
                 + counters.unknown_ids.saturating_sub(answers as u64);
             if chats.len() as u64 > dropped {
                 let label = &self.world.servers[server].label;

@@ -15,6 +15,11 @@ use crate::sim::PipeEnd;
 /// Time that a server may take beyond a deadline.
 const DEADLINE_SLACK: Duration = Duration::from_secs(1);
 
+/// Maximum size of the send queue of a link to a user: the least that `--client-queue` takes.
+pub(super) const CLIENT_QUEUE_BYTES_MAX: usize = 64 * 1024;
+/// Length of the longest frame that is sent in a scenario, in bytes, or more.
+const LONGEST_FRAME_BYTES: usize = 16 * 1024;
+
 impl Player<'_> {
     pub(super) fn check_always(&mut self) -> Result<(), Violation> {
         self.check_frames()?;
@@ -30,13 +35,18 @@ impl Player<'_> {
         let numbers: Vec<u32> = self.users.keys().copied().collect();
         for number in numbers {
             let user = self.users.get_mut(&number).expect("a user");
-            let bytes = self.world.take_received(user.client);
             let is_closed = self.world.is_closed(user.client);
+            let is_flooded = self.scenario.is_flooded(user.id);
+            if is_flooded && !user.is_reading && !is_closed {
+                continue; // its connection fills
+            }
+            let bytes = self.world.take_received(user.client);
             if user.is_dismissed {
                 continue;
             }
             let received = user.receive(&bytes);
-            let was_online = user.is_online() && user.is_reading && !user.is_on_plain;
+            let may_be_closed = is_flooded || !user.is_reading || user.is_on_plain;
+            let was_online = user.is_online() && !may_be_closed;
             let id = user.id;
             if is_closed {
                 user.leave(self.world.now());
@@ -83,9 +93,9 @@ impl Player<'_> {
                 let is_server = host.is_some_and(|host| host.kind == HostKind::Server);
                 let queue_bytes_max = match is_server {
                     true => limits.server_queue_bytes_max,
-                    false => limits.client_queue_bytes_max,
+                    false => CLIENT_QUEUE_BYTES_MAX,
                 };
-                if link.queue_bytes() > queue_bytes_max + limits.frame_bytes_max {
+                if link.queue_bytes() > queue_bytes_max + LONGEST_FRAME_BYTES {
                     let (link, bytes) = (link.id(), link.queue_bytes());
                     let text = format!("{bytes} bytes wait on link {link}");
                     return Err(self.violation(Predicate::Bounded, text));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crc::wires::Wire;
 
 use super::Violation;
+use super::always::CLIENT_QUEUE_BYTES_MAX;
 use super::direct;
 use super::event::{Event, label};
 use super::liar::{Liar, Lie};
@@ -124,6 +125,7 @@ impl Player<'_> {
         spec.id_is_chosen = plan.is_id_configured;
         spec.parents = plan.parents.iter().map(|&at| label(at)).collect();
         spec.limits.return_interval = RETURN_INTERVAL;
+        spec.limits.client_queue_bytes_max = CLIENT_QUEUE_BYTES_MAX;
         match self.scenario.batching % 3 {
             0 => {}
             1 => spec.limits.announce_batch_users_min = 0,

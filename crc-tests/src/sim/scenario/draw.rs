@@ -10,7 +10,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use super::liar::{COMMON_LIES, LIES};
 use super::races::{draw_races, draw_rings};
 use super::stops::Stops;
-use super::texts::{ChatText, draw_texts};
+use super::texts::{ChatText, draw_floods, draw_texts};
 use super::twins::draw_twins;
 use super::weave::Weave;
 use super::{Event, Scenario, ServerPlan};
@@ -72,6 +72,8 @@ pub enum Condition {
     Texts,
     /// Two servers start under one id.
     Twins,
+    /// Users stop reading, and are sent more than their queues hold.
+    Floods,
 }
 
 /// The conditions whose events are drawn after the others, see [`Weave`].
@@ -101,7 +103,8 @@ impl Condition {
             | Self::UnreachableHosts
             | Self::IdleClients
             | Self::Garbage
-            | Self::StoreFailures => 0.25,
+            | Self::StoreFailures
+            | Self::Floods => 0.25,
             Self::Texts => 0.2,
             Self::Stops | Self::Twins | Self::Unnoticed => 0.15,
         }
@@ -117,7 +120,12 @@ impl Condition {
         WOVEN.contains(&self)
             || matches!(
                 self,
-                Self::Rings | Self::Stops | Self::Unnoticed | Self::Texts | Self::Twins
+                Self::Rings
+                    | Self::Stops
+                    | Self::Unnoticed
+                    | Self::Texts
+                    | Self::Twins
+                    | Self::Floods
             )
     }
 }
@@ -192,6 +200,9 @@ impl Scenario {
         stops.weave(&servers, &mut events);
         if !without.contains(&Condition::Texts) {
             draw_texts(seed, has_plain, &mut events);
+        }
+        if !without.contains(&Condition::Floods) && !has_plain {
+            draw_floods(seed, &mut events);
         }
         Self { seed, conditions: net, batching, servers, events }
     }

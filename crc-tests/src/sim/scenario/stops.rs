@@ -19,7 +19,7 @@ const STOPS_SEED: u64 = 0x570b_0a5e;
 const IN_FLIGHT_MAX_MS: u64 = 30;
 
 /// The conditions that users may notice, and those in which servers may not move unnoticed.
-const FAULTS: [Condition; 13] = [
+const FAULTS: [Condition; 14] = [
     Condition::Resets,
     Condition::Silences,
     Condition::Restarts,
@@ -33,6 +33,7 @@ const FAULTS: [Condition; 13] = [
     Condition::Twins,
     Condition::Rings,
     Condition::Stops,
+    Condition::Floods,
 ];
 
 /// What happens to a network besides what the other conditions bring.
@@ -160,7 +161,7 @@ fn draw_wait(rng: &mut StdRng, max_ms: u64) -> Event {
 }
 
 /// Returns the users that have joined in some events and not left, with their ids.
-fn users_of(events: &[Event]) -> Vec<(u32, u32)> {
+pub(super) fn users_of(events: &[Event]) -> Vec<(u32, u32)> {
     let mut users: Vec<(u32, u32)> = Vec::new();
     for event in events {
         match *event {

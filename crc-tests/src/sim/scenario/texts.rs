@@ -3,16 +3,36 @@
 use std::fmt;
 
 use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
-use super::{Condition, Event};
+use super::stops::users_of;
+use super::{Condition, Event, Scenario};
 
 /// Separates these choices from the others of a seed.
 const TEXTS_SEED: u64 = 0x7e_0a5e;
+/// Likewise, for the chats to users who do not read.
+const FLOODS_SEED: u64 = 0xf1_00d5;
 /// Lengths of texts, in bytes, around the longest that plain servers are sent, which is 1,010.
 const LONG_TEXT_BYTES: std::ops::RangeInclusive<u32> = 1000..=1030;
 /// Lengths of texts that plain servers are not sent, in bytes.
 const UNREADABLE_TEXT_BYTES: std::ops::RangeInclusive<u32> = 1011..=1030;
+
+/// The chats that a user who does not read is sent: more than its connection and its queue hold.
+const FLOOD_CHATS: u32 = 24;
+/// Length of their texts, in bytes.
+const FLOOD_TEXT_BYTES: u32 = 8192;
+
+impl Scenario {
+    /// Returns whether the user with an id is sent more than its queue holds: it may be closed, also
+    /// if it reads, once its server has been paused.
+    pub(super) fn is_flooded(&self, id: u32) -> bool {
+        let flood = ChatText::Bytes(FLOOD_TEXT_BYTES);
+        self.events.iter().any(
+            |event| matches!(event, Event::Chat { id: to, text, .. } if *to == id && *text == flood),
+        )
+    }
+}
 
 /// What follows the number of a chat, and its destination, in the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,5 +85,25 @@ pub(super) fn draw_texts(seed: u64, has_plain_servers: bool, events: &mut [Event
                 _ => ChatText::Bytes(rng.random_range(LONG_TEXT_BYTES)),
             };
         }
+    }
+}
+
+/// Lets users stop reading, and sends them more than their queues hold.
+pub(super) fn draw_floods(seed: u64, events: &mut Vec<Event>) {
+    let mut rng = StdRng::seed_from_u64(seed ^ FLOODS_SEED);
+    if !rng.random_bool(Condition::Floods.share()) {
+        return;
+    }
+    for _ in 0..rng.random_range(1..=3) {
+        let at = rng.random_range(0..=events.len());
+        let users = users_of(&events[..at]);
+        let (Some(&(reader, id)), Some(&(user, _))) =
+            (users.choose(&mut rng), users.choose(&mut rng))
+        else {
+            continue;
+        };
+        let text = ChatText::Bytes(FLOOD_TEXT_BYTES);
+        let stop = Event::StopReading { user: reader };
+        events.splice(at..at, [stop, Event::Chat { user, id, count: FLOOD_CHATS, text }]);
     }
 }

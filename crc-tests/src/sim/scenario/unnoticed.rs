@@ -167,6 +167,7 @@ impl Player<'_> {
         chat.mail.is_none()
             && chat.was_reachable
             && !is_refused
+            && !self.scenario.is_flooded(chat.to)
             && !is_new
             && self.is_calm_at(chat.sent_at)
             && !self.faults.iter().any(is_meanwhile)
