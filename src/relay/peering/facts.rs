@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use super::Peering;
-use super::handshake::path_text;
 use super::homes::server_over;
+use super::join::path_text;
 use super::link::ExtendedLink;
 use super::send_facts::{
     announce_change, digest_behind, request_facts, request_sync, send_all_facts,
@@ -45,7 +45,6 @@ impl Peering {
         cx: &mut RelayCx<'_, O>,
     ) {
         let id = neighbour.id;
-        self.end_plain_splits(id, cx);
         self.make_way(id, cx);
         let deadline = cx.topology.register_server(link, id, true);
         super::join::on_registered(link, HostKind::Server, deadline, cx);

@@ -8,7 +8,8 @@
 //! another parent" in `docs/PROTOCOL.md`.
 
 use super::Peering;
-use super::handshake::{Offer, refuse_offer};
+use super::handshake::Offer;
+use super::join::refuse_offer;
 use super::trace::Purpose;
 use crate::id::HostId;
 use crate::limits::MOVE_TIMEOUT;

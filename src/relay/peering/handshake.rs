@@ -8,6 +8,7 @@
 //! the frame that follows, or when the input at hand ends.
 
 use super::Peering;
+use super::join::refuse_offer;
 use crate::id::HostId;
 use crate::limits::{HELLO_TIMEOUT, OFFER_TIMEOUT};
 use crate::link::{CloseReason, LinkId, Time};
@@ -39,6 +40,8 @@ pub(super) enum Handshake {
     Introduced { introduction: Introduction, until: Option<Time> },
     /// This server asks the network whether another server with the id of the neighbour is alive.
     Probing { introduction: Introduction, hello: Hello, probe: Probe, until: Time },
+    /// Hosts that were lost behind a plain server with the id of the neighbour still leave.
+    Waiting { introduction: Introduction, hello: Hello },
     /// OFFER has been sent, with this epoch. COMMIT or REFUSE follows.
     Offered { introduction: Introduction, hello: Hello, epoch: Epoch },
 }
@@ -60,6 +63,10 @@ pub(super) struct Offer {
 }
 
 impl Offer {
+    pub(super) fn new(introduction: Introduction, hello: Hello) -> Self {
+        Self { introduction, hello }
+    }
+
     /// Returns the id of the parent.
     pub(super) fn id(&self) -> HostId {
         self.introduction.id
@@ -133,8 +140,9 @@ impl Peering {
         registration: &Registration<'_>,
         cx: &mut RelayCx<'_, O>,
     ) {
-        if let Some(Handshake::Offered { .. } | Handshake::Probing { .. }) =
-            self.handshakes.get(&link)
+        if let Some(
+            Handshake::Offered { .. } | Handshake::Probing { .. } | Handshake::Waiting { .. },
+        ) = self.handshakes.get(&link)
         {
             return cx.drop_false_source(link, registration.source);
         }
@@ -264,6 +272,10 @@ impl Peering {
         hello: Hello,
         cx: &mut RelayCx<'_, O>,
     ) {
+        if self.end_plain_splits(introduction.id, cx) {
+            self.handshakes.insert(link, Handshake::Waiting { introduction, hello });
+            return;
+        }
         let own = cx.topology.own_registration(cx.topology.own_id());
         cx.out.deliver(link, &Message::Registration(own));
         let known = cx.topology.routes().other_instance(introduction.id, hello.nonce.0);
@@ -304,6 +316,11 @@ impl Peering {
             refuse_offer(link, id, cx);
             return self.refuse_loop(link, id, cx);
         }
+        if self.end_plain_splits(id, cx) {
+            let (introduction, hello) = (introduction.clone(), *hello);
+            self.handshakes.insert(link, Handshake::Waiting { introduction, hello });
+            return;
+        }
         self.exceed(hello.known, cx);
         let change = cx.topology.routes_mut().raise_attach();
         let committed = cx.topology.routes().own().epoch;
@@ -339,7 +356,9 @@ impl Peering {
             Handshake::Introduced { until: Some(until), .. } => {
                 cx.timers.remove(until, Timer::Offer(link));
             }
-            Handshake::Introduced { until: None, .. } | Handshake::Offered { .. } => {}
+            Handshake::Introduced { until: None, .. }
+            | Handshake::Waiting { .. }
+            | Handshake::Offered { .. } => {}
         }
         Some(handshake)
     }
@@ -359,7 +378,9 @@ impl Peering {
             let (timer, until) = match handshake {
                 Handshake::Probing { until, .. } => (Timer::Probe(link), *until),
                 Handshake::Introduced { until: Some(until), .. } => (Timer::Offer(link), *until),
-                Handshake::Introduced { until: None, .. } | Handshake::Offered { .. } => continue,
+                Handshake::Introduced { until: None, .. }
+                | Handshake::Waiting { .. }
+                | Handshake::Offered { .. } => continue,
             };
             assert_eq!(timers.times_of(timer), [until], "the timer of the handshake on {link}");
             timer_count += 1;
@@ -370,26 +391,6 @@ impl Peering {
 
 fn neighbour_fact(introduction: &Introduction, hello: &Hello, epoch: Epoch) -> Fact {
     Fact { id: introduction.id, epoch, nonce: hello.nonce.0, via: HostId::NONE }
-}
-
-/// Refuses the OFFER of a server that is connected to this one already.
-pub(super) fn refuse_offer<O: Outbox>(link: LinkId, id: HostId, cx: &mut RelayCx<'_, O>) {
-    let text = loop_text(cx.topology, id);
-    let frame = Frame::Refuse { reason: RefuseReason::LOOP, text: text.as_bytes() };
-    send::send_extension(cx.topology, link, &frame, cx.out);
-}
-
-/// Describes the path on which a server is already connected to this one.
-fn loop_text(topology: &Topology, id: HostId) -> String {
-    let mut path = vec![topology.own_id()];
-    path.extend(topology.routes().path(id));
-    format!("server {id} is connected to this one already: {}", path_text(&path))
-}
-
-/// Shows the servers on a path, in order.
-pub(super) fn path_text(path: &[HostId]) -> String {
-    let path: Vec<String> = path.iter().map(ToString::to_string).collect();
-    path.join(" → ")
 }
 
 #[cfg(test)]

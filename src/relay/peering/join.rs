@@ -6,9 +6,11 @@ use crate::limits::SPLIT_QUIT_TEXT;
 use crate::link::{CloseReason, LinkId, Time};
 use crate::printable::Printable;
 use crate::relay::cx::RelayCx;
+use crate::relay::extension::{Frame, RefuseReason};
 use crate::relay::message::{HostKind, Registration};
 use crate::relay::notice::Notice;
 use crate::relay::outbox::Outbox;
+use crate::relay::send;
 use crate::relay::timers::Timer;
 use crate::relay::topology::{Host, Refusal, Role, Topology};
 
@@ -332,4 +334,24 @@ pub(super) fn on_registered<O: Outbox>(
     }
     let wants_presence = cx.out.link_registered(link, kind);
     cx.announcements.register(cx.topology, link, wants_presence.then_some(kind));
+}
+
+/// Refuses the OFFER of a server that is connected to this one already.
+pub(super) fn refuse_offer<O: Outbox>(link: LinkId, id: HostId, cx: &mut RelayCx<'_, O>) {
+    let text = loop_text(cx.topology, id);
+    let frame = Frame::Refuse { reason: RefuseReason::LOOP, text: text.as_bytes() };
+    send::send_extension(cx.topology, link, &frame, cx.out);
+}
+
+/// Describes the path on which a server is already connected to this one.
+fn loop_text(topology: &Topology, id: HostId) -> String {
+    let mut path = vec![topology.own_id()];
+    path.extend(topology.routes().path(id));
+    format!("server {id} is connected to this one already: {}", path_text(&path))
+}
+
+/// Shows the servers on a path, in order.
+pub(super) fn path_text(path: &[HostId]) -> String {
+    let path: Vec<String> = path.iter().map(ToString::to_string).collect();
+    path.join(" → ")
 }

@@ -7,6 +7,7 @@
 //! removed, and the senders of deferred chats get `Unknown ID`.
 
 use super::Peering;
+use super::handshake::{Handshake, Offer};
 use super::splits::Loss;
 use crate::id::HostId;
 use crate::limits::{
@@ -157,8 +158,10 @@ impl Peering {
             }
         }
         if cx.topology.lost_count(split) == 0 {
+            let neighbour = cx.topology.lost_neighbour(split);
             cx.topology.end_split(split);
             self.splits.remove(split);
+            self.end_waits(neighbour, cx);
         } else {
             cx.timers.insert(cx.now + SPLIT_BATCH_INTERVAL, Timer::Split(split));
         }
@@ -173,16 +176,32 @@ impl Peering {
     }
 
     /// Ends the grace of the hosts that were lost behind a plain neighbour, which speaks the
-    /// extension now: they have other homes than this server, and are announced by those.
+    /// extension now: they have other homes than this server, and are announced by those. Returns
+    /// whether some of them still have to leave, before which the neighbour must not attach.
     pub(super) fn end_plain_splits<O: Outbox>(
         &mut self,
         neighbour: HostId,
         cx: &mut RelayCx<'_, O>,
-    ) {
+    ) -> bool {
         for split in cx.topology.plain_splits(neighbour) {
             if let Some(until) = self.splits.grace_until(split) {
                 cx.timers.remove(until, Timer::Split(split));
                 self.on_split_due(split, cx);
+            }
+        }
+        !cx.topology.plain_splits(neighbour).is_empty()
+    }
+
+    /// Continues the handshakes that wait until the hosts behind a plain neighbour have left.
+    fn end_waits<O: Outbox>(&mut self, neighbour: HostId, cx: &mut RelayCx<'_, O>) {
+        let waits = |handshake: &Handshake| matches!(handshake, Handshake::Waiting { introduction, .. } if introduction.id == neighbour);
+        let waiting = self.handshakes.iter().filter(|(_, handshake)| waits(handshake));
+        for link in waiting.map(|(&link, _)| link).collect::<Vec<_>>() {
+            let handshake = self.handshakes.remove(&link);
+            let Some(Handshake::Waiting { introduction, hello }) = handshake else { continue };
+            match self.is_uplink(link) {
+                true => self.commit(link, &Offer::new(introduction, hello), cx),
+                false => self.offer(link, introduction, hello, cx),
             }
         }
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::limits::Limits;
+use crate::limits::{Limits, SPLIT_BATCH_INTERVAL};
 use crate::relay::extension::{Digest, ServerFact};
 use crate::relay::message::HostKind::{Server, User};
 use crate::relay::message::StatusCode;
@@ -78,6 +78,45 @@ fn committed(bench: &mut Bench) -> (Epoch, Epoch) {
         Frame::Commit { epoch, known } => Some((*epoch, *known)),
         _ => None,
     })
+}
+
+/// Lets server 5 be a plain one with 300 users, and end.
+fn lose_plain_server(bench: &mut Bench, link: u32) {
+    bench.receive(link, &registration(Server, 5, 0));
+    for id in 1000..1300 {
+        bench.receive(link, &registration(User, id, 5));
+    }
+    bench.close(link);
+    assert_eq!(bench.relay.hosts().iter().count(), 301, "lost within the grace");
+    bench.out.take_extension();
+}
+
+fn has_sent(bench: &mut Bench, code: StatusCode) -> bool {
+    bench.out.take_extension().iter().any(|frame| frame.0 == code)
+}
+
+#[test]
+fn offer_waits_until_all_hosts_that_were_lost_with_the_plain_server_have_left() {
+    let mut bench = Bench::new();
+    bench.relay.accepted(bench.now, link_id(2), &mut bench.out);
+    lose_plain_server(&mut bench, 2);
+    say_hello(&mut bench, 3, 5, 5, 5);
+    assert!(!has_sent(&mut bench, StatusCode::OFFER));
+    bench.wait(2 * SPLIT_BATCH_INTERVAL);
+    assert_eq!(bench.relay.hosts().iter().count(), 0);
+    assert!(has_sent(&mut bench, StatusCode::OFFER));
+}
+
+#[test]
+fn commit_waits_until_all_hosts_that_were_lost_with_the_plain_parent_have_left() {
+    let mut bench = dialled();
+    lose_plain_server(&mut bench, UPLINK);
+    redial(&mut bench);
+    offer(&mut bench, UPLINK + 1, 5, 5);
+    assert!(!has_sent(&mut bench, StatusCode::COMMIT));
+    bench.wait(2 * SPLIT_BATCH_INTERVAL);
+    assert_eq!(bench.relay.hosts().iter().count(), 1, "the parent");
+    assert!(has_sent(&mut bench, StatusCode::COMMIT));
 }
 
 #[test]
