@@ -48,12 +48,15 @@ impl Player<'_> {
     }
 
     /// Returns whether an id is that of another server than the one with this index in the world,
-    /// which may have taken another id since.
+    /// which may have taken another id since. Two servers that have the same id are in two parts of
+    /// the network, and each answers for itself.
     fn is_of_another(&self, id: u32, server: usize) -> bool {
         let plain = (0..self.servers.len()).filter(|&at| self.is_plain(at));
         let plain = plain.map(|at| (self.scenario.servers[at].first_id(at), at));
-        let mut ids = self.server_ids().chain(plain);
-        ids.any(|(it, at)| it == id && self.servers[at] != Some(server))
+        let ids = self.server_ids().chain(plain);
+        let mut holders =
+            ids.filter(|&(it, _)| it == id).map(|(_, at)| self.servers[at]).peekable();
+        holders.peek().is_some() && holders.all(|holder| holder != Some(server))
     }
 
     /// Checks that no server has swallowed a chat, while nothing is on its way.
