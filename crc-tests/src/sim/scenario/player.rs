@@ -47,6 +47,8 @@ pub(super) struct Player<'a> {
     pub(super) stopping: BTreeMap<usize, (usize, Time)>,
     /// The times of the resets of links.
     pub(super) resets: Vec<Time>,
+    /// By server, the first and the last of the resets since its link was stable.
+    pub(super) reset_runs: BTreeMap<usize, (Time, Time)>,
     /// When a server was last stopped, or started after that, so that others move.
     pub(super) moves_began_at: Option<Time>,
     /// When servers have started again, by server.
@@ -98,6 +100,7 @@ impl<'a> Player<'a> {
             has_impostor: false,
             stopping: BTreeMap::new(),
             resets: Vec::new(),
+            reset_runs: BTreeMap::new(),
             moves_began_at: None,
             started_again_at: BTreeMap::new(),
             idlers: Vec::new(),

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crc::limits::SHUTDOWN_DRAIN_TIMEOUT;
+use crc::limits::{LINK_STABLE_AFTER, REDIAL_BACKOFF_MAX, REDIAL_HASTE, SHUTDOWN_DRAIN_TIMEOUT};
 use crc::link::{Machine as _, Time};
 
 use super::chats::SentChat;
@@ -58,7 +58,7 @@ impl Player<'_> {
         // A server with another parent joins that one instead, over which nothing is sent again.
         let mut servers = self.scenario.servers.iter();
         let has_moved = self.moves_began_at.is_some() || servers.any(|it| it.parents.len() > 1);
-        if has_moved || !self.is_calm_at(now) {
+        if has_moved || self.is_dialled_slowly(server) || !self.is_calm_at(now) {
             self.on_fault();
         }
         self.resets.push(now);
@@ -66,6 +66,19 @@ impl Player<'_> {
             None => self.world.reset_uplink(index),
             Some(span) => self.world.reset_uplink_half_open(index, span),
         }
+    }
+
+    /// Records that the link of a server to its parent is reset. Returns whether that is dialled
+    /// with delays which grow, since the link has not been stable for long: two of them may be
+    /// longer than the grace.
+    fn is_dialled_slowly(&mut self, server: usize) -> bool {
+        let now = self.world.now();
+        let (first, last) = self.reset_runs.entry(server).or_insert((now, now));
+        if now >= *last + (LINK_STABLE_AFTER + REDIAL_BACKOFF_MAX) {
+            *first = now;
+        }
+        *last = now;
+        now > *first + REDIAL_HASTE
     }
 
     /// Waits until a server that was stopped has ended. Returns whether it was stopped, rather
