@@ -5,7 +5,6 @@
 //! children of its own; the users are at these four, on the direct wire. Servers 1 and 2 have a CRC
 //! client each, which is sent all registrations and quits.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -166,7 +165,7 @@ impl Network {
     fn take_traffic(&mut self) -> Option<Traffic> {
         let observer = self.world.observer.take()?;
         let (near, far) = (Some(self.servers[0]), Some(self.servers[BEHIND]));
-        let ends: BTreeMap<_, _> = self.world.sorted_pipes().into_iter().collect();
+        let ends = &self.world.net.pipes;
         let mut traffic = Traffic::default();
         for observation in &observer.observations {
             let Observation::Frame(frame) = observation else { continue };
