@@ -11,6 +11,9 @@ use super::state::{Dial, End, Ending, Fault, InFlight, Pipe, Server, Standing, S
 use super::users;
 use crate::frames;
 
+/// Number of steps in which the servers of a network join before a history begins.
+const JOIN_STEPS_MAX: u32 = 5_000;
+
 /// A predicate that does not hold, and how.
 pub(super) type Broken = String;
 
@@ -75,11 +78,14 @@ impl Explorer {
 
     /// Lets a network alone until it has healed and nothing is to be done.
     fn settle(&mut self, mut state: State) -> Result<State, Broken> {
-        while self.is_busy(&state) || self.check_healed(&state).is_err() {
+        for _ in 0..JOIN_STEPS_MAX {
+            if !self.is_busy(&state) && self.check_healed(&state).is_ok() {
+                return Ok(state);
+            }
             let step = *self.own_steps(&state).first().ok_or("the servers do not join")?;
             state = self.apply(&state, step)?;
         }
-        Ok(state)
+        Err("the servers do not join".to_owned())
     }
 
     /// Lets each user take the next step of its script at the same moment, and so on until all have

@@ -12,7 +12,7 @@ use crate::sim::scenario::panics;
 /// Number of steps in which a network without faults reaches the end of [`Network::heal_time`].
 ///
 /// [`Network::heal_time`]: super::network::Network::heal_time
-const HEAL_STEPS_MAX: u32 = 100_000;
+const HEAL_STEPS_MAX: u32 = 5_000;
 
 /// How far a search goes.
 #[derive(Clone, Copy, Debug)]
