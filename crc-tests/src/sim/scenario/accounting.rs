@@ -47,6 +47,13 @@ impl Player<'_> {
         }
     }
 
+    /// Returns whether no answer is seen twice: one that was sent over a link which is lost is sent
+    /// again over the next.
+    fn is_answered_once(&self, (server, sender, _): ChatKey) -> bool {
+        let mut users = self.users.values().filter(|user| user.id == sender);
+        !self.scenario.has_faults() || users.any(|user| self.servers[user.home] == Some(server))
+    }
+
     /// Returns whether an id is that of another server than the one with this index in the world,
     /// which may have taken another id since. Two servers that have the same id are in two parts of
     /// the network, and each answers for itself.
@@ -78,7 +85,8 @@ impl Player<'_> {
             let Some(node) = self.world.node(server) else { continue };
             let counters = node.relay().counters();
             // Users of the direct wire are sent no answer.
-            let answers = self.answered.iter().filter(|(key, _)| key.0 == server);
+            let is_sent_once = |key: &ChatKey| key.0 == server && self.is_answered_once(*key);
+            let answers = self.answered.iter().filter(|(key, _)| is_sent_once(key));
             let answers: usize = answers.map(|(_, &count)| count).sum();
             let dropped = counters.false_sources
                 + counters.unroutable
