@@ -191,7 +191,13 @@ impl Player<'_> {
     /// Returns whether a server, by its index in the world, has a link to a parent.
     pub(super) fn is_attached(&self, index: usize) -> bool {
         let end = self.world.uplink_end(index);
-        end.is_some_and(|end| self.world.net.pipes.contains_key(&end))
+        let is_connected = |end: &PipeEnd| self.world.net.pipes.contains_key(end);
+        // It may be asking another one that does not answer.
+        let links = self.world.node(index).into_iter().flat_map(|node| {
+            node.links().map(|it| it.id()).filter(|&link| node.relay().is_uplink(link))
+        });
+        let mut ends = links.map(|link| PipeEnd::Server { server: index, link });
+        end.as_ref().is_some_and(is_connected) || ends.any(|end| is_connected(&end))
     }
 
     /// Checks that each id has one holder in a part of the network, and that every other user who
