@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crc::limits::REGISTER_DEADLINE;
+use crc::limits::{READ_BYTES_PER_TURN, REGISTER_DEADLINE};
 use crc::relay::message::HostKind;
 
 use super::event::{Event, label};
@@ -84,7 +84,7 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// Checks that no send queue is longer than its bound and a frame.
+    /// Checks that no send queue is longer than its bound, a frame and one read.
     fn check_bounds(&self) -> Result<(), Violation> {
         let limits = crc::limits::Limits::default();
         for node in self.servers.iter().flatten().filter_map(|&index| self.world.node(index)) {
@@ -95,7 +95,9 @@ impl Player<'_> {
                     true => limits.server_queue_bytes_max,
                     false => CLIENT_QUEUE_BYTES_MAX,
                 };
-                if link.queue_bytes() > queue_bytes_max + LONGEST_FRAME_BYTES {
+                // Chats that arrive in one read go on together.
+                let excess_bytes_max = READ_BYTES_PER_TURN + LONGEST_FRAME_BYTES;
+                if link.queue_bytes() > queue_bytes_max + excess_bytes_max {
                     let (link, bytes) = (link.id(), link.queue_bytes());
                     let text = format!("{bytes} bytes wait on link {link}");
                     return Err(self.violation(Predicate::Bounded, text));
