@@ -256,8 +256,13 @@ impl<'a> Player<'a> {
     }
 
     /// Returns whether a server, by its index in the world and in the scenario, is attached to one
-    /// that is none of its parents, as MOVE may say.
+    /// that is none of its parents, as MOVE may say. One that was paused when it was asked counts as
+    /// a plain server, and is not asked again.
     pub(super) fn is_led_away(&self, index: usize, server: usize) -> bool {
+        let mut events = self.scenario.events.iter();
+        if events.any(|event| matches!(event, Event::Pause { .. })) {
+            return false;
+        }
         let end = self.world.uplink_end(index);
         let other = end.and_then(|end| self.world.net.pipes.get(&end)?.server());
         let neighbour = self.servers.iter().position(|it| other.is_some() && *it == other);
