@@ -75,7 +75,12 @@ impl Scenario {
     /// Returns whether a server may have no parent that it can join: each is connected to it
     /// already. It dials them again and again.
     pub(super) fn may_dial_in_vain(&self) -> bool {
-        self.has_rings() || self.events.iter().any(|event| matches!(event, Event::Stop { .. }))
+        self.has_rings() || self.has_stops()
+    }
+
+    /// Returns whether a server is stopped, so that MOVE is sent.
+    pub(super) fn has_stops(&self) -> bool {
+        self.events.iter().any(|event| matches!(event, Event::Stop { .. }))
     }
 
     /// Returns whether a server has a parent that leads back to it.
