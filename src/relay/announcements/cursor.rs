@@ -1,5 +1,6 @@
 //! [`Cursor`]: what one link has been sent of the announcements.
 
+use super::introduce::Confirmation;
 use super::pacing::{Clock, Pace, registration_bytes};
 use super::plain::PlainNeighbour;
 use super::sync::{IdSet, Sync};
@@ -32,12 +33,7 @@ pub(super) enum Neighbour {
     /// It speaks plain CRC.
     Plain(PlainNeighbour),
     /// It speaks the extension.
-    Extended {
-        sync: Sync,
-        /// Hosts that were announced before something from them, while the other end of a new link
-        /// may not have asked yet for the hosts that it does not know.
-        unconfirmed: Option<IdSet>,
-    },
+    Extended { sync: Sync, confirmation: Confirmation },
 }
 
 impl Neighbour {
@@ -71,10 +67,10 @@ impl Neighbour {
         }
     }
 
-    fn unconfirmed(&self) -> Option<&IdSet> {
+    fn confirmation(&self) -> Option<&Confirmation> {
         match self {
             Self::Plain(_) => None,
-            Self::Extended { unconfirmed, .. } => unconfirmed.as_ref(),
+            Self::Extended { confirmation, .. } => Some(confirmation),
         }
     }
 }
@@ -111,8 +107,8 @@ impl Cursor {
 
     /// Makes the server at the other end one that speaks the extension.
     pub(super) fn begin_extended(&mut self) {
-        let (sync, unconfirmed) = (Sync::default(), Some(IdSet::default()));
-        self.neighbour = Some(Box::new(Neighbour::Extended { sync, unconfirmed }));
+        let (sync, confirmation) = (Sync::default(), Confirmation::default());
+        self.neighbour = Some(Box::new(Neighbour::Extended { sync, confirmation }));
     }
 
     /// Returns what is known of the server at the other end, if it speaks plain CRC.
@@ -141,14 +137,14 @@ impl Cursor {
     /// extended link may not have asked yet for the hosts that it does not know.
     #[inline]
     pub(super) fn unconfirmed(&self) -> Option<&IdSet> {
-        self.neighbour.as_ref()?.unconfirmed()
+        self.neighbour.as_ref()?.confirmation()?.introduced()
     }
 
-    /// Like [`Cursor::unconfirmed`], to change it.
-    pub(super) fn unconfirmed_mut(&mut self) -> Option<&mut Option<IdSet>> {
+    /// Returns what the other end of an extended link has confirmed, to change it.
+    pub(super) fn confirmation_mut(&mut self) -> Option<&mut Confirmation> {
         match &mut **self.neighbour.as_mut()? {
             Neighbour::Plain(_) => None,
-            Neighbour::Extended { unconfirmed, .. } => Some(unconfirmed),
+            Neighbour::Extended { confirmation, .. } => Some(confirmation),
         }
     }
 

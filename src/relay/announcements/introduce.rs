@@ -1,7 +1,7 @@
 //! Registrations that precede the messages of their hosts: a host that is pending on a link is
 //! announced there before the first message from it is sent.
 
-use super::sync::Sync;
+use super::sync::{IdSet, Sync};
 use super::{Announcements, is_visible};
 use crate::id::HostId;
 use crate::link::{LinkId, Time};
@@ -9,7 +9,68 @@ use crate::relay::outbox::Outbox;
 use crate::relay::send::send_registration;
 use crate::relay::topology::Topology;
 
+/// Whether the server at the other end of an extended link has asked for all hosts that it does not
+/// know, see "Liveness" in `docs/PROTOCOL.md`.
+#[derive(Clone, Debug)]
+pub(super) struct Confirmation {
+    /// Hosts that were announced before something from them, while it may not have asked yet.
+    introduced: Option<IdSet>,
+    /// Number of PINGs that have no PONG yet.
+    unanswered: u32,
+    /// Number of those that were sent before the latest server was announced.
+    outdated: u32,
+}
+
+impl Default for Confirmation {
+    /// Returns the state of a new link.
+    fn default() -> Self {
+        Self { introduced: Some(IdSet::default()), unanswered: 0, outdated: 0 }
+    }
+}
+
+impl Confirmation {
+    /// Returns the hosts that were announced before something from them, while the other end may not
+    /// have asked yet for the hosts that it does not know.
+    #[inline]
+    pub(super) fn introduced(&self) -> Option<&IdSet> {
+        self.introduced.as_ref()
+    }
+}
+
 impl Announcements {
+    /// Records that a server has been announced to a link for the first time: until a PONG to a
+    /// later PING, its hosts may not be known there, and each is announced before something from it
+    /// is sent. Returns whether a PING is to be sent, since none is unanswered.
+    pub(in crate::relay) fn on_server_announced(&mut self, link: LinkId) -> bool {
+        let Some(confirmation) = self.cursor_mut(link).confirmation_mut() else {
+            return false;
+        };
+        confirmation.introduced = Some(IdSet::default());
+        confirmation.outdated = confirmation.unanswered;
+        confirmation.unanswered == 0
+    }
+
+    /// Records that PING is sent on a link.
+    pub(in crate::relay) fn on_ping_sent(&mut self, link: LinkId) {
+        if let Some(confirmation) = self.cursor_mut(link).confirmation_mut() {
+            confirmation.unanswered += 1;
+        }
+    }
+
+    /// Handles PONG: the other end has asked for all hosts that it did not know when the PING was
+    /// sent. Returns whether another PING is to be sent, for servers that were announced since.
+    pub(in crate::relay) fn on_pong(&mut self, link: LinkId) -> bool {
+        let Some(confirmation) = self.cursor_mut(link).confirmation_mut() else {
+            return false;
+        };
+        confirmation.unanswered = confirmation.unanswered.saturating_sub(1);
+        match confirmation.outdated.checked_sub(1) {
+            None => confirmation.introduced = None,
+            Some(outdated) => confirmation.outdated = outdated,
+        }
+        confirmation.introduced.is_some() && confirmation.unanswered == 0
+    }
+
     /// Announces a host to a link if it is pending there, before something from the host is sent.
     pub(in crate::relay) fn introduce(
         &mut self,
@@ -34,7 +95,8 @@ impl Announcements {
             if !cursor.remove_returned(host) {
                 cursor.introduced.get_or_insert_default().insert(id);
             }
-        } else if let Some(Some(introduced)) = self.cursor_mut(link).unconfirmed_mut()
+        } else if let Some(confirmation) = self.cursor_mut(link).confirmation_mut()
+            && let Some(introduced) = &mut confirmation.introduced
             && is_visible(topology, topology.link(link), host)
             && introduced.insert(id)
         {

@@ -128,14 +128,6 @@ impl Announcements {
         }
     }
 
-    /// Records that the other end of an extended link has asked for all hosts that it did not know
-    /// when the link was new. Until then, each host is announced before something from it is sent.
-    pub(in crate::relay) fn confirm(&mut self, link: LinkId) {
-        if let Some(unconfirmed) = self.cursor_mut(link).unconfirmed_mut() {
-            *unconfirmed = None;
-        }
-    }
-
     /// Returns whether nothing is pending on a link, so that the digest of what has been announced
     /// is that of the table.
     pub(in crate::relay) fn is_up_to_date(&self, link: LinkId) -> bool {

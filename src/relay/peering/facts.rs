@@ -8,6 +8,7 @@ use super::join::path_text;
 use super::link::ExtendedLink;
 use super::send_facts::{
     announce_change, digest_behind, request_facts, request_sync, send_all_facts,
+    send_ping_behind_facts,
 };
 use crate::id::HostId;
 use crate::link::{CloseReason, LinkId};
@@ -60,7 +61,7 @@ impl Peering {
         self.apply_routes(changes, Some(introduced), id, cx);
         cx.topology.routes_mut().burst(link);
         send_all_facts(link, cx);
-        self.send_first_ping(link, cx);
+        send_ping_behind_facts(link, cx);
         self.send_returned(cx);
     }
 

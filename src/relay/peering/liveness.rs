@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use super::Peering;
-use super::send_facts::digest_announced;
+use super::send_facts::{digest_announced, send_ping_behind_facts};
 use crate::limits::ROUND_TRIP_AGE_MAX;
 use crate::link::{CloseReason, LinkId, Time};
 use crate::relay::cx::RelayCx;
@@ -109,19 +109,12 @@ impl Peering {
         self.set_liveness_timer(link, next, cx);
     }
 
-    /// Sends a PING behind the facts on a new link. By its PONG the other end has asked for all
-    /// hosts that it does not know.
-    pub(super) fn send_first_ping<O: Outbox>(&self, link: LinkId, cx: &mut RelayCx<'_, O>) {
-        let handled_bytes = cx.out.handled_bytes(link);
-        let ping = Ping { token: 0, handled_bytes, digest: None };
-        send::send_extension(cx.topology, link, &Frame::Ping(ping), cx.out);
-    }
-
     fn send_ping<O: Outbox>(&mut self, link: LinkId, cx: &mut RelayCx<'_, O>) {
         let Some(liveness) = self.liveness.get_mut(&link) else { return };
         let token = liveness.next_ping(cx.now);
         let handled_bytes = cx.out.handled_bytes(link);
         let ping = Ping { token, handled_bytes, digest: own_digest(link, cx) };
+        cx.announcements.on_ping_sent(link);
         send::send_extension(cx.topology, link, &Frame::Ping(ping), cx.out);
     }
 
@@ -140,7 +133,9 @@ impl Peering {
             liveness.on_pong(pong.token, cx.now);
         }
         cx.out.acknowledge(link, pong.handled_bytes);
-        cx.announcements.confirm(link);
+        if cx.announcements.on_pong(link) {
+            send_ping_behind_facts(link, cx);
+        }
         self.check_digest(link, pong.digest, cx);
     }
 }

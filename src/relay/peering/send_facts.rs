@@ -4,7 +4,7 @@ use crate::id::HostId;
 use crate::link::LinkId;
 use crate::relay::announcements::hosts_of;
 use crate::relay::cx::RelayCx;
-use crate::relay::extension::{Digest, Frame, Nonce, ServerFact};
+use crate::relay::extension::{Digest, Frame, Nonce, Ping, ServerFact};
 use crate::relay::message::Message;
 use crate::relay::outbox::Outbox;
 use crate::relay::routes::{Change, Fact, Update};
@@ -18,9 +18,17 @@ pub(super) fn announce_change<O: Outbox>(change: &Change, cx: &mut RelayCx<'_, O
         if !cx.topology.link(link).is_extended() {
             continue;
         }
-        match cx.topology.routes_mut().update(change, link) {
+        let routes = cx.topology.routes_mut();
+        let is_new = |id| id != routes.own().id && !routes.is_announced(link, id);
+        let is_new = change.announced_id().is_some_and(is_new);
+        match routes.update(change, link) {
             None => {}
-            Some(Update::Announce(fact)) => send_fact(link, &fact, cx),
+            Some(Update::Announce(fact)) => {
+                send_fact(link, &fact, cx);
+                if is_new && cx.announcements.on_server_announced(link) {
+                    send_ping_behind_facts(link, cx);
+                }
+            }
             Some(Update::Withdraw(id)) => {
                 let ids = [id];
                 let ids = ids.as_slice().into();
@@ -28,6 +36,15 @@ pub(super) fn announce_change<O: Outbox>(change: &Change, cx: &mut RelayCx<'_, O
             }
         }
     }
+}
+
+/// Sends a PING behind facts about servers that were not announced on the link before. By its PONG
+/// the other end has asked for all of their hosts that it does not know.
+pub(super) fn send_ping_behind_facts<O: Outbox>(link: LinkId, cx: &mut RelayCx<'_, O>) {
+    cx.announcements.on_ping_sent(link);
+    let handled_bytes = cx.out.handled_bytes(link);
+    let ping = Ping { token: 0, handled_bytes, digest: None };
+    send::send_extension(cx.topology, link, &Frame::Ping(ping), cx.out);
 }
 
 /// Announces that a server, whose grace is over, cannot be reached.

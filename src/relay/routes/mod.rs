@@ -118,6 +118,16 @@ pub(in crate::relay) enum Change {
     OwnIdElsewhere { epoch: Epoch },
 }
 
+impl Change {
+    /// Returns the server other than this one that the change may announce.
+    pub(in crate::relay) fn announced_id(&self) -> Option<HostId> {
+        match *self {
+            Self::Up { id, .. } | Self::Moved { id, .. } | Self::Updated { id } => Some(id),
+            _ => None,
+        }
+    }
+}
+
 /// The reason for which a link must be closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::relay) enum Conflict {
