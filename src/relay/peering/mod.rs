@@ -2,6 +2,7 @@
 //! loss of a link to a server leads to.
 
 mod claims;
+mod departures;
 mod ending;
 mod extended;
 mod facts;

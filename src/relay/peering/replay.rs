@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::departures::{Departures, Withdrawals};
 use super::splits::LostPosition;
 use super::{DeferredMessage, Peering};
 use crate::id::HostId;
@@ -65,6 +66,7 @@ pub(super) struct Replay {
     confirmed: BTreeSet<LinkId>,
     /// The latest loss is the last.
     lost: VecDeque<LostLink>,
+    withdrawals: Withdrawals,
 }
 
 impl Replay {
@@ -79,6 +81,11 @@ impl Replay {
     /// Returns whether this server has dialled an extended link.
     pub(super) fn has_dialled(&self, link: LinkId) -> bool {
         self.attached.get(&link).is_some_and(|key| key.is_uplink)
+    }
+
+    /// Records that a server is withdrawn after its grace, before its hosts leave.
+    pub(super) fn on_withdrawn(&mut self, id: HostId, topology: &Topology) {
+        self.withdrawals.record(id, topology.hosts().next_join_seq());
     }
 
     /// Records that a frame was handled on an extended link.
@@ -180,20 +187,17 @@ impl Peering {
             until: cx.now + cx.limits.split_grace,
         };
         self.replay.add_lost(lost, cx.now);
-        // By the source of each quit, the number of messages before it.
-        let (mut messages, mut quits) = (Vec::new(), BTreeMap::new());
-        let topology = &*cx.topology;
+        let (mut messages, mut departures) = (Vec::new(), Departures::default());
+        let (topology, withdrawals) = (&*cx.topology, &self.replay.withdrawals);
         cx.out.take_unacknowledged(link, &mut |unacknowledged| {
             let Unacknowledged { message, end_position: end, was_sent } = unacknowledged;
-            if let Message::ClientQuit { source, .. } = message {
-                quits.insert(source, messages.len());
-            }
+            departures.note(&message, messages.len(), withdrawals, topology);
             let position = LostPosition { token: key.token, end, was_sent };
             messages.extend(DeferredMessage::from_lost(&message, position, topology));
         });
         for (at, message) in messages.iter_mut().enumerate() {
-            if quits.get(&message.source).is_some_and(|&quit_at| at < quit_at) {
-                message.source_join_seq = None; // another user may have the id since
+            if departures.include_sender_of(message, at) {
+                message.source_join_seq = None;
             }
         }
         if !messages.is_empty() {

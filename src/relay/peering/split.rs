@@ -137,6 +137,7 @@ impl Peering {
         if self.splits.begin_ending(split) && !cx.topology.is_split_over(split) {
             self.report_end(split, cx);
             for id in cx.topology.lost_servers(split) {
+                self.replay.on_withdrawn(id, cx.topology);
                 super::send_facts::announce_down(id, cx);
             }
             self.release_held(cx);
