@@ -140,7 +140,9 @@ impl<O: Outbox> RelayCx<'_, O> {
     /// Informs the sender of a chat that a plain neighbour does not read it.
     fn refuse_chat(&mut self, sender: HostId, destination: HostId, reason: Unreadable) {
         let host = self.topology.hosts().get(sender);
-        let Some(link) = host.and_then(|host| self.topology.next_hop(host)) else { return };
+        let Some(link) = host.and_then(|host| self.topology.next_hop(host)) else {
+            return self.topology.count_unanswered_chat();
+        };
         self.topology.count_refusal(link, Refusal::Unreadable);
         let text = format!("Not delivered to ID {destination}: its server does not read {reason}");
         let (source, code) = (self.topology.own_id(), StatusCode::NOT_DELIVERED);

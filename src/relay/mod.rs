@@ -150,7 +150,7 @@ impl Relay {
             false_sources: self.topology.false_sources(),
             unroutable: self.router.unroutable(),
             unknown_ids: self.topology.unknown_ids(),
-            lost: self.peering.dropped_messages(),
+            lost: self.peering.dropped_messages() + self.topology.unanswered_chats(),
         }
     }
 

@@ -70,6 +70,8 @@ pub(super) struct Topology {
     /// Number of servers that joined and links to servers that were lost: orders these events.
     event_count: u64,
     false_sources: u64,
+    /// Number of chats that a plain neighbour does not read, whose senders could not be informed.
+    unanswered_chats: u64,
     /// Number of refusals for an unknown id.
     unknown_ids: u64,
 }
@@ -89,6 +91,7 @@ impl Topology {
             clock: 0,
             event_count: 0,
             false_sources: 0,
+            unanswered_chats: 0,
             unknown_ids: 0,
         }
     }
@@ -128,6 +131,16 @@ impl Topology {
     /// Returns the number of frames dropped for their source.
     pub(super) fn false_sources(&self) -> u64 {
         self.false_sources
+    }
+
+    /// Counts a chat that a plain neighbour does not read, and whose sender is lost.
+    pub(super) fn count_unanswered_chat(&mut self) {
+        self.unanswered_chats += 1;
+    }
+
+    /// Returns the number of chats that plain neighbours do not read and whose senders were lost.
+    pub(super) fn unanswered_chats(&self) -> u64 {
+        self.unanswered_chats
     }
 
     pub(super) fn next_event(&mut self) -> u64 {
