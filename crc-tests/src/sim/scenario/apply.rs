@@ -80,6 +80,7 @@ impl Player<'_> {
             self.world.discard_mail(&label(server));
         }
         self.start(server);
+        self.may_be_apart |= self.servers.iter().any(Option::is_none);
         match was_stopped {
             true => self.on_started_again(server),
             false => self.on_fault(),

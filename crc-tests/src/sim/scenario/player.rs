@@ -53,6 +53,8 @@ pub(super) struct Player<'a> {
     pub(super) moves_began_at: Option<Time>,
     /// When servers have started again, by server.
     pub(super) started_again_at: BTreeMap<usize, Time>,
+    /// A server has started while another one was down, which may be its only parent.
+    pub(super) may_be_apart: bool,
     /// The programs that have not registered, with their server and the time of their connection.
     pub(super) idlers: Vec<(ClientId, usize, Time)>,
     /// The ids that a liar has claimed, and has once their users have left.
@@ -103,6 +105,7 @@ impl<'a> Player<'a> {
             reset_runs: BTreeMap::new(),
             moves_began_at: None,
             started_again_at: BTreeMap::new(),
+            may_be_apart: false,
             idlers: Vec::new(),
             failed_stores: BTreeSet::new(),
             garbage: Vec::new(),

@@ -191,9 +191,10 @@ impl Player<'_> {
     }
 
     /// Returns whether a chat of a user can reach the user with an id. Servers that are parents of
-    /// each other may be a part of the network for themselves until one of them ends.
+    /// each other may be a part of the network for themselves until one of them ends, and so may a
+    /// server that has started again until its parent does.
     pub(super) fn may_reach(&self, user: &User, id: u32) -> bool {
-        if !self.scenario.has_rings() {
+        if !self.scenario.has_rings() && !self.may_be_apart {
             return true;
         }
         let Ok(graph) = self.graph() else { return false };
