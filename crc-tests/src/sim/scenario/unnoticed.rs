@@ -191,10 +191,14 @@ impl Player<'_> {
     }
 
     /// Returns whether a chat of a user can reach the user with an id. Servers that are parents of
-    /// each other may be a part of the network for themselves until one of them ends, and so may a
-    /// server that has started again until its parent does.
+    /// each other may be a part of the network for themselves until one of them ends; so may the
+    /// children of a server that is down, and a server that has started again before its parent.
     pub(super) fn may_reach(&self, user: &User, id: u32) -> bool {
-        if !self.scenario.has_rings() && !self.may_be_apart {
+        // Nobody notices that the children of a server which has stopped move.
+        let now = self.world.now();
+        let is_moving = self.moves_began_at.is_some_and(|at| now < at + MOVE_TIME);
+        let is_one_down = self.servers.iter().any(Option::is_none) && !is_moving;
+        if !self.scenario.has_rings() && !self.may_be_apart && !is_one_down {
             return true;
         }
         let Ok(graph) = self.graph() else { return false };
