@@ -164,9 +164,7 @@ impl<'a> Player<'a> {
         self.stop_faults();
         self.heal()?;
         self.has_impostor = false;
-        self.must_be_quiet = true;
-        self.run_for(QUIET_TIME)?;
-        self.must_be_quiet = false;
+        self.stay_quiet()?;
         self.check_accounting()?;
         let graph = self.graph().map_err(|(predicate, text)| self.violation(predicate, text))?;
         self.check_arrivals(&graph)?;
@@ -178,6 +176,22 @@ impl<'a> Player<'a> {
     pub(super) fn run_for(&mut self, span: Duration) -> Result<(), Violation> {
         self.world.run_for(span);
         self.check_always()
+    }
+
+    /// Lets time pass in which only pings may flow. If servers may still move to a parent that they
+    /// prefer, which nobody is shown, that time begins once more.
+    fn stay_quiet(&mut self) -> Result<(), Violation> {
+        self.must_be_quiet = true;
+        self.run_for(QUIET_TIME)?;
+        if self.scenario.may_move() && self.unquiet.take().is_some() {
+            self.must_be_quiet = false;
+            self.run_for(HEAL_TIME_MAX)?;
+            self.check_end()?;
+            self.must_be_quiet = true;
+            self.run_for(QUIET_TIME)?;
+        }
+        self.must_be_quiet = false;
+        Ok(())
     }
 
     /// Ends all faults that end: what is silent for good stays so, and who has vanished is gone.
@@ -204,10 +218,9 @@ impl<'a> Player<'a> {
         if self.was_refused() && (result.is_err() || self.lacks_parent()) {
             result = self.heal_until(began_at, began_at + HEAL_TIME_MAX + REFUSED_TIME_MAX);
         }
-        if self.scenario.has_stops() {
+        if result.is_err() && self.scenario.has_stops() {
             // MOVE may lead servers out of their lists. An earlier parent that is elsewhere is asked
-            // twice, and several moves may follow until each is where it prefers to be: nobody is
-            // shown them, but it is not quiet until then.
+            // twice, and several moves may follow until each is where it prefers to be.
             result = self.heal_until(began_at, began_at + HEAL_TIME_MAX * 2);
         }
         match result.is_err() && self.scenario.has_twins() {

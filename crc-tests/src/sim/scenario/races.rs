@@ -78,6 +78,11 @@ impl Scenario {
         self.has_rings() || self.has_stops()
     }
 
+    /// Returns whether servers may move after the network has healed: to a parent that they prefer.
+    pub(super) fn may_move(&self) -> bool {
+        self.has_stops() || self.servers.iter().any(|server| server.parents.len() > 1)
+    }
+
     /// Returns whether a server is stopped, so that MOVE is sent.
     pub(super) fn has_stops(&self) -> bool {
         self.events.iter().any(|event| matches!(event, Event::Stop { .. }))
