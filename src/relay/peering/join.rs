@@ -255,10 +255,16 @@ impl Peering {
         parent: HostId,
         cx: &mut RelayCx<'_, O>,
     ) {
+        let id = cx.topology.own_id();
+        if self.is_moving_to(link) {
+            log::info!(
+                "link {link}: server {parent} refused this server, which does not move there"
+            );
+            return cx.out.close(link, CloseReason::IdRefused(id));
+        }
         if cx.topology.is_reachable(parent) {
             return self.refuse_loop(link, parent, cx);
         }
-        let id = cx.topology.own_id();
         if cx.topology.identity().is_id_configured {
             log::error!(
                 "the parent, server {parent}, refused this server: id {id} is taken in its network. \

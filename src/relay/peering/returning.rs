@@ -143,6 +143,7 @@ mod tests {
     use super::*;
     use crate::limits::{Limits, RETURN_INTERVAL};
     use crate::relay::message::HostKind::Server;
+    use crate::relay::message::{Message, StatusCode};
     use crate::relay::recorder::{Bench, hello, link_id, registration};
 
     /// A server with two parents that is attached to the second, server 2, over link 102; server 3
@@ -189,6 +190,27 @@ mod tests {
         bench.relay.receive(bench.now, link_id(103), &registration(Server, 3, 3), &mut bench.out);
         bench.receive_extension(103, 3, &Frame::Offer(hello(3)));
         assert_eq!(bench.out.take(), ["102: TRACE from 1", "102: END from 1"]);
+    }
+
+    #[test]
+    fn server_that_the_earlier_parent_refuses_stays_with_its_parent() {
+        let mut bench = bench();
+        ask(&mut bench, 103, 3);
+        bench.relay.receive(
+            bench.now,
+            link_id(103),
+            &Message::Status {
+                source: HostId(3),
+                destination: HostId::NONE,
+                code: StatusCode::ID_TAKEN,
+                text: b"A machine has already registered with ID 1",
+            },
+            &mut bench.out,
+        );
+        assert_eq!(bench.out.take(), ["103: close: the parent refused id 1"]);
+        bench.close(103);
+        assert!(bench.relay.is_uplink(link_id(102)));
+        assert_eq!(bench.out.take(), [] as [&str; 0], "no parent is dialled");
     }
 
     #[test]
