@@ -95,7 +95,7 @@ impl Server {
                 Err(error) => return Err(error),
             };
             stream.set_nodelay(true)?;
-            let link = self.node.accepted(self.now(), self.crc, &Origin { address: Some(peer) });
+            let link = self.node.accepted(self.now(), self.crc, &Origin::new(peer));
             let place = link.index as usize;
             let interest = Interest::READABLE | Interest::WRITABLE;
             self.poll.registry().register(&mut stream, Token(place), interest)?;

@@ -75,6 +75,7 @@ mod operator;
 pub mod peer;
 mod printable;
 pub mod relay;
+mod tls;
 mod ui;
 pub mod uri;
 pub mod wires;
@@ -88,20 +89,27 @@ pub mod internal {
     /// The command line of the `crc` binary.
     pub mod cli {
         pub use crate::cli::{
-            Cli, CtlArgs, PeerArgs, PeerCommand, Program, ServerArgs, SettingsError,
+            CertArgs, Cli, CtlArgs, PeerArgs, PeerCommand, Program, ServerArgs, SettingsError,
         };
     }
 
     /// The bundled client.
     pub mod client {
         pub use crate::client::event::{Event, Text};
-        pub use crate::client::{App, Identity, Options, ServerUri, run};
+        pub use crate::client::{App, Identity, Options, ServerUri, Trust, run};
     }
 
     /// The programs' standard error, and the client of the control socket.
     pub mod net {
         pub use crate::net::control::send_control_command;
         pub use crate::net::stdio::LogSink;
+    }
+
+    /// TLS streams, for clients of tests and measurements.
+    pub mod tls {
+        pub use crate::tls::{
+            CertificateFiles, ClientTrust, Fingerprint, TlsStream, make_certificates,
+        };
     }
 
     /// The operator's commands.

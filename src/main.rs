@@ -4,9 +4,12 @@ use std::io::{IsTerminal as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 
-use crc::internal::cli::{Cli, CtlArgs, PeerArgs, PeerCommand, Program, ServerArgs, SettingsError};
+use crc::internal::cli::{
+    CertArgs, Cli, CtlArgs, PeerArgs, PeerCommand, Program, ServerArgs, SettingsError,
+};
 use crc::internal::client;
 use crc::internal::net::{LogSink, send_control_command};
+use crc::internal::tls::{CertificateFiles, make_certificates};
 use crc::net::{PeerServer, Server};
 use crc::peer::id::decode_id;
 use env_logger::{Target, WriteStyle};
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
         },
         Program::Peer(args) => run_peer(args),
         Program::Ctl(args) => run_ctl(&args),
+        Program::Cert(args) => run_cert(&args),
     }
 }
 
@@ -47,7 +51,7 @@ fn run_server(args: ServerArgs) -> ExitCode {
             return report_error(EXIT_CONFIG, &error);
         }
     };
-    let machine_name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let machine_name = machine_name();
     let settings = args.into_settings(file.as_deref(), &machine_name, rand::random());
     let (settings, log_filter) = match settings {
         Ok(settings) => settings,
@@ -133,6 +137,35 @@ fn run_ctl(args: &CtlArgs) -> ExitCode {
         Ok(Err(error)) => report_error(EXIT_RUNTIME, error.trim_end()),
         Err(error) => report_error(EXIT_RUNTIME, &error),
     }
+}
+
+fn run_cert(args: &CertArgs) -> ExitCode {
+    let now = jiff::Zoned::now();
+    let today = (now.year().into(), now.month().unsigned_abs(), now.day().unsigned_abs());
+    let dir = &args.dir;
+    match make_certificates(dir, &args.hosts(&machine_name()), today) {
+        Ok(CertificateFiles { made, kept, fingerprint }) => {
+            let mut text = String::new();
+            for (verb, paths) in [("kept", kept), ("made", made)] {
+                text.extend(paths.iter().map(|path| format!("{verb} {}\n", path.display())));
+            }
+            let dir = dir.display();
+            text += &format!(
+                "fingerprint of server.pem: {fingerprint}\n\
+                 to serve:   crc server --listen crcs://HOST:3600 --tls-cert {dir}/server.pem \
+                 --tls-key {dir}/server.key --tls-ca {dir}/ca.pem\n\
+                 to connect: crc client crcs://HOST:3600 --tls-ca {dir}/ca.pem\n"
+            );
+            // A closed pipe is not an error.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(error) => report_error(EXIT_RUNTIME, &error),
+    }
+}
+
+fn machine_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 fn poll_error(error: &std::io::Error) -> String {

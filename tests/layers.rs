@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Layers from the bottom up. A module may import those of lower layers.
 const LAYERS: [&[&str]; 10] = [
     &["limits", "chunked_vec", "id"],
-    &["printable", "uri", "ui"],
+    &["printable", "tls", "uri", "ui"],
     &["link"],
     &["relay"],
     &["mail", "names"],
@@ -19,9 +19,10 @@ const LAYERS: [&[&str]; 10] = [
     &["cli"],
 ];
 
-/// Files and folders that may use sockets, files, clocks and threads: the shell, the mail store on
-/// disk, and the terminal.
-const SHELL: [&str; 10] = [
+/// Files and folders that may use sockets, files, clocks and threads: the shell, TLS, the mail store
+/// on disk, and the terminal.
+const SHELL: [&str; 11] = [
+    "tls/",
     "net/",
     "mail/store/disk",
     "client/mod.rs",

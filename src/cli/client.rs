@@ -1,5 +1,7 @@
 //! `crc client`: its options.
 
+use std::path::PathBuf;
+
 use clap::builder::FalseyValueParser;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _};
@@ -7,14 +9,16 @@ use clap::{Args, CommandFactory as _};
 use super::Cli;
 use super::environment::Sources;
 use super::values::RawId;
-use crate::client::{Options, ServerUri};
+use crate::client::{Options, ServerUri, Trust};
+use crate::tls::Fingerprint;
 
 /// `crc client`.
 #[derive(Debug, Args)]
 pub struct ClientArgs {
     /// The server to connect to: crc://host:port, direct://host:port or classic://host:port, each
-    /// another wire; without a scheme it is crc:// [default: crc://127.0.0.1:3600; the default
-    /// ports of direct:// and classic:// are 3601 and 3602]
+    /// another wire, with TLS as crcs://, directs:// and classics://; without a scheme it is crc://
+    /// [default: crc://127.0.0.1:3600; the default ports of direct:// and classic:// are 3601 and
+    /// 3602]
     #[arg(env = "CRC_URL")]
     url: Option<ServerUri>,
 
@@ -31,6 +35,15 @@ pub struct ClientArgs {
     /// A text about you, at most 65535 bytes; not sent on direct:// and classic://
     #[arg(long, env = "CRC_INFO", value_name = "TEXT")]
     info: Option<String>,
+
+    /// The certificates of the authorities that may have signed the server's, in PEM; for crcs://,
+    /// directs:// and classics://
+    #[arg(long, env = "CRC_TLS_CA", value_name = "FILE", conflicts_with = "tls_pin")]
+    tls_ca: Option<PathBuf>,
+
+    /// The SHA-256 fingerprint of the server's certificate, instead of an authority
+    #[arg(long, env = "CRC_TLS_PIN", value_name = "SHA256")]
+    tls_pin: Option<Fingerprint>,
 
     /// Write events as JSON, one object a line
     #[arg(long, env = "CRC_JSON", value_parser = FalseyValueParser::new())]
@@ -52,7 +65,10 @@ impl ClientArgs {
     pub fn into_options(self) -> Result<Options, clap::Error> {
         let url = self.url.unwrap_or_default();
         let id = self.id.map(Into::into);
-        Options::new(url, self.name, id, self.info, self.json).map_err(|error| {
+        let authorities = self.tls_ca.map(Trust::Authorities);
+        let trust = authorities.or(self.tls_pin.map(Trust::Pin));
+        let options = Options::new(url, self.name, id, self.info, self.json);
+        options.and_then(|options| options.with_trust(trust)).map_err(|error| {
             let option = self.sources.label(error.option);
             let error = format!("invalid value '{}' for '{option}': {}", error.value, error.why);
             let mut command = Cli::command();
@@ -87,6 +103,8 @@ mod tests {
             ("--id 0", ["'0'", "'--id <N>'", "1 to 4294967294"]),
             ("--id x", ["'x'", "'--id <N>'", "is not a number"]),
             ("direct://a --id 0", ["'0'", "'--id <N>'", "1 to 9223372036854775807"]),
+            ("crcs://a", ["'crcs://a:3600'", "--tls-ca FILE", "--tls-pin SHA256"]),
+            ("crcs://a --tls-pin 12", ["'12'", "--tls-pin", "64 hexadecimal digits"]),
             ("classic://a --id 7", ["'7'", "'--id <N>'", "by name only"]),
             ("classic://a --name 123456789", ["'123456789'", "'--name <NAME>'", "at most 8"]),
         ] {

@@ -4,6 +4,7 @@
 //! default. An empty environment variable counts as unset. Nothing is opened here: the caller reads
 //! the configuration file and exits the process.
 
+mod cert;
 mod client;
 mod ctl;
 mod environment;
@@ -16,6 +17,7 @@ use std::ffi::{OsStr, OsString};
 
 use clap::{Parser, Subcommand};
 
+pub use self::cert::CertArgs;
 pub(crate) use self::client::ClientArgs;
 pub use self::ctl::CtlArgs;
 pub use self::peer::{PeerArgs, PeerCommand};
@@ -41,6 +43,8 @@ pub enum Program {
     Peer(PeerArgs),
     /// Send a command to a running server through its control socket
     Ctl(CtlArgs),
+    /// Make a small authority, and the certificate of a server for TLS
+    Cert(CertArgs),
 }
 
 impl Cli {

@@ -58,8 +58,9 @@ options! {
     #[command(mut_args(show_default_limit))]
     struct ServerOptions {
         /// Where to listen, once or more: crc://host:port, direct://host:port (protobuf messages)
-        /// or classic://host:port (256-byte messages); host:port is crc:// [default:
-        /// crc://127.0.0.1:3600 if no other crc:// is given]
+        /// or classic://host:port (256-byte messages), with TLS as crcs://, directs:// and
+        /// classics://; host:port is crc:// [default: crc://127.0.0.1:3600 if no other crc:// is
+        /// given]
         #[arg(long, env = "CRC_LISTEN", value_name = "URI", value_delimiter = ',')]
         #[serde(deserialize_with = "one_or_many")]
         listen: Vec<ListenUri>,
@@ -72,11 +73,26 @@ options! {
         #[arg(long, env = "CRC_CLASSIC", value_name = "ADDR")]
         classic: Option<Address>,
 
-        /// A server to join, crc://host:port or host:port; further ones are fallbacks, in this
-        /// order
+        /// A server to join, crc://host:port, crcs://host:port (TLS) or host:port; further ones are
+        /// fallbacks, in this order
         #[arg(long, env = "CRC_PARENT", value_name = "URI", value_delimiter = ',')]
         #[serde(deserialize_with = "one_or_many")]
         parent: Vec<ParentUri>,
+
+        /// The certificate of this server for TLS, with those that signed it, in PEM
+        #[arg(long, env = "CRC_TLS_CERT", value_name = "FILE")]
+        #[serde(alias = "tls_cert")]
+        tls_cert: Option<PathBuf>,
+
+        /// The private key of the certificate, in PEM
+        #[arg(long, env = "CRC_TLS_KEY", value_name = "FILE")]
+        #[serde(alias = "tls_key")]
+        tls_key: Option<PathBuf>,
+
+        /// The certificates of the authorities that sign those of the other servers, in PEM
+        #[arg(long, env = "CRC_TLS_CA", value_name = "FILE")]
+        #[serde(alias = "tls_ca")]
+        tls_ca: Option<PathBuf>,
 
         /// The id of this server in the network, 1 to 4294967294 [default: random]
         #[arg(long, env = "CRC_ID", value_name = "N")]

@@ -10,10 +10,10 @@ use rand::rngs::StdRng;
 use super::options::ServerOptions;
 use crate::id::HostId;
 use crate::limits::{Limits, MAIL_IN_MEMORY_BYTES_MAX, NAME_BYTES_MAX};
-use crate::net::ServerSettings;
+use crate::net::{ServerSettings, TlsFiles};
 use crate::relay::Identity;
 use crate::uri::Address;
-use crate::wires::Wire;
+use crate::wires::{Endpoint, Wire};
 
 /// The reason for which options are not valid together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +81,11 @@ impl ServerArgs {
             listeners,
             mailbox: options.mailbox,
             parents: options.parent.into_iter().map(Into::into).collect(),
+            tls: TlsFiles {
+                certificate: options.tls_cert,
+                key: options.tls_key,
+                authorities: options.tls_ca,
+            },
             control_socket: options.control,
             busy_poll: options.busy_poll.map_or(Duration::ZERO, Into::into),
             limits,
@@ -130,15 +135,16 @@ fn check_ping(limits: &Limits) -> Result<(), String> {
 
 /// Returns the listeners in the order of `--listen`, `--direct`, `--classic`; a CRC listener at the
 /// default address comes first if no other is given.
-fn listeners(options: &mut ServerOptions) -> Vec<(Wire, Address)> {
+fn listeners(options: &mut ServerOptions) -> Vec<Endpoint> {
     let listen = std::mem::take(&mut options.listen);
-    let mut listeners: Vec<(Wire, Address)> = listen.into_iter().map(Into::into).collect();
-    if !listeners.iter().any(|(wire, _)| *wire == Wire::CRC) {
+    let mut listeners: Vec<Endpoint> = listen.into_iter().map(Into::into).collect();
+    if !listeners.iter().any(|endpoint| endpoint.wire == Wire::CRC) {
         let address = Address { host: "127.0.0.1".to_owned(), port: 3600 };
-        listeners.insert(0, (Wire::CRC, address));
+        listeners.insert(0, Endpoint::plain(Wire::CRC, address));
     }
-    listeners.extend(options.direct.take().map(|address| (Wire::DIRECT, address)));
-    listeners.extend(options.classic.take().map(|address| (Wire::CLASSIC, address)));
+    let direct = options.direct.take().map(|address| Endpoint::plain(Wire::DIRECT, address));
+    let classic = options.classic.take().map(|address| Endpoint::plain(Wire::CLASSIC, address));
+    listeners.extend(direct.into_iter().chain(classic));
     listeners
 }
 
@@ -176,7 +182,8 @@ mod tests {
     #[test]
     fn defaults_match_the_documented_values() {
         let (settings, log) = settings("", None).expect("valid");
-        assert_eq!(settings.listeners, [(Wire::CRC, "127.0.0.1:3600".parse().expect("valid"))]);
+        let default = Endpoint::plain(Wire::CRC, "127.0.0.1:3600".parse().expect("valid"));
+        assert_eq!(settings.listeners, [default]);
         assert_eq!(settings.identity.name, b"machine");
         assert!(settings.identity.id.is_registrable() && !settings.identity.is_id_configured);
         assert_eq!(settings.limits.frame_bytes_max, 1_048_576);
@@ -218,38 +225,37 @@ mod tests {
     #[track_caller]
     fn check_listeners(flags: &str, file: Option<&str>, expected: &[&str]) {
         let (settings, _) = settings(flags, file).expect("valid");
-        let listeners = settings.listeners.iter();
-        let shown = listeners.map(|(wire, address)| format!("{wire} {address}"));
-        assert_eq!(shown.collect::<Vec<_>>(), expected, "{flags} {file:?}");
+        let shown: Vec<_> = settings.listeners.iter().map(Endpoint::to_string).collect();
+        assert_eq!(shown, expected, "{flags} {file:?}");
     }
 
     #[test]
     fn listeners_keep_the_order_of_their_options() {
-        let default = "crc 127.0.0.1:3600";
+        let default = "crc://127.0.0.1:3600";
         check_listeners("", None, &[default]);
         check_listeners(
             "--classic a:1 --direct b:2",
             None,
-            &[default, "direct b:2", "classic a:1"],
+            &[default, "direct://b:2", "classic://a:1"],
         );
-        check_listeners("--listen direct://b:2", None, &[default, "direct b:2"]);
+        check_listeners("--listen direct://b:2", None, &[default, "direct://b:2"]);
         check_listeners(
-            "--listen DIRECT://b --listen crc://[fe80::1%eth0] --listen c:0 --classic a:1",
+            "--listen DIRECTS://b --listen crc://[fe80::1%eth0] --listen c:0 --classic a:1",
             None,
-            &["direct b:3601", "crc [fe80::1%eth0]:3600", "crc c:0", "classic a:1"],
+            &["directs://b:3601", "crc://[fe80::1%eth0]:3600", "crc://c:0", "classic://a:1"],
         );
         let file = "listen = ['crc://a:1', 'classic://a']\ndirect = 'b:2'";
-        check_listeners("", Some(file), &["crc a:1", "classic a:3602", "direct b:2"]);
-        check_listeners("--listen c:3", Some(file), &["crc c:3", "direct b:2"]);
-        check_listeners("", Some("listen = 'c:3'"), &["crc c:3"]);
+        check_listeners("", Some(file), &["crc://a:1", "classic://a:3602", "direct://b:2"]);
+        check_listeners("--listen c:3", Some(file), &["crc://c:3", "direct://b:2"]);
+        check_listeners("", Some("listen = 'c:3'"), &["crc://c:3"]);
     }
 
     #[test]
     fn parent_is_a_crc_uri() {
-        let flags = "--parent crc://a --parent b:2 --parent [fe80::1%eth0]:3600";
+        let flags = "--parent crcs://a --parent b:2 --parent [fe80::1%eth0]:3600";
         let (settings, _) = settings(flags, None).expect("valid");
-        let parents: Vec<String> = settings.parents.iter().map(Address::to_string).collect();
-        assert_eq!(parents, ["a:3600", "b:2", "[fe80::1%eth0]:3600"]);
+        let parents: Vec<String> = settings.parents.iter().map(Endpoint::to_string).collect();
+        assert_eq!(parents, ["crcs://a:3600", "crc://b:2", "crc://[fe80::1%eth0]:3600"]);
         check_settings_error(
             "--parent direct://a:1",
             None,
@@ -266,8 +272,8 @@ mod tests {
         assert_eq!(settings.identity.id, HostId(7));
         assert_eq!(settings.limits.split_grace, Duration::from_secs(2));
         assert_eq!(settings.limits.frame_bytes_max, 2000);
-        let parents: Vec<String> = settings.parents.iter().map(Address::to_string).collect();
-        assert_eq!(parents, ["a:1", "b:2"]);
+        let parents: Vec<String> = settings.parents.iter().map(Endpoint::to_string).collect();
+        assert_eq!(parents, ["crc://a:1", "crc://b:2"]);
     }
 
     #[test]
@@ -288,7 +294,7 @@ mod tests {
         check_settings_error("--id 4294967295", None, &["--id", "1 to 4294967294"]);
         check_settings_error("--id x", None, &["--id", "is not a number"]);
         check_settings_error("--listen nowhere", None, &["--listen", "host:port"]);
-        let schemes = "crc://host:port, direct://host:port, classic://host:port";
+        let schemes = "crc[s]://host:port, direct[s]://host:port, classic[s]://host:port";
         check_settings_error("--listen irc://a:1", None, &["--listen", "`irc://`", schemes]);
         check_settings_error("--split-grace -1", None, &["-1"]);
         for seconds in ["0", "-1", "1e-9", "1e9", "NaN"] {

@@ -11,8 +11,8 @@ use crate::limits::{
     BUSY_POLL_MAX, FRAME_BYTES_MAX_CEILING, FRAME_BYTES_MAX_FLOOR, INFO_BYTES_MAX, NAME_BYTES_MAX,
     QUEUE_BYTES_MAX_FLOOR,
 };
-use crate::uri::{Address, Uri, UriError};
-use crate::wires::{WIRES, Wire};
+use crate::uri::{Address, UriError};
+use crate::wires::{Endpoint, Wire};
 
 /// Defines a value type: a newtype around `$inner`, parsed from a `$raw` and checked by `$check`.
 macro_rules! validated {
@@ -114,16 +114,14 @@ validated!(QueueBytes(usize) from i64 as "i64", |bytes| {
     bytes.ok_or_else(|| format!("a queue must hold at least {QUEUE_BYTES_MAX_FLOOR} bytes"))
 });
 
-validated!(ListenUri((Wire, Address)) from String as "String", |text| {
-    parse_wire_uri(&text).map_err(|error| error.to_string())
-});
+validated!(ListenUri(Endpoint) from String as "String", |text| parse_endpoint(&text));
 
-validated!(ParentUri(Address) from String as "String", |text| {
-    match parse_wire_uri(&text).map_err(|error| error.to_string())? {
-        (wire, address) if wire == Wire::CRC => Ok(address),
-        (wire, address) => Err(format!(
-            "servers join a parent over crc, not over {wire}; write the address of its crc \
-             listener, such as crc://{}:3600", address.host
+validated!(ParentUri(Endpoint) from String as "String", |text| {
+    match parse_endpoint(&text)? {
+        endpoint if endpoint.wire == Wire::CRC => Ok(endpoint),
+        Endpoint { wire, address, .. } => Err(format!(
+            "servers join a parent over crc or crcs, not over {wire}; write the address of its \
+             crc listener, such as crc://{}:3600", address.host
         )),
     }
 });
@@ -157,15 +155,14 @@ const MAIL_AGE_CEILING: Duration = Duration::from_secs(36_500 * 86_400);
 /// Longest duration that an option in seconds can set.
 const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Parses `scheme://host[:port]`, or `host:port` for the CRC wire.
-fn parse_wire_uri(text: &str) -> Result<(Wire, Address), UriError> {
-    let uri: Uri = text.parse()?;
-    let Some(scheme) = uri.scheme else {
-        return Ok((Wire::CRC, text.parse()?));
+/// Parses `scheme://host[:port]`, or `host:port` for the CRC wire. Without a scheme, the port is
+/// required: a word alone is more likely a mistake than a host.
+fn parse_endpoint(text: &str) -> Result<Endpoint, String> {
+    let parsed = match text.contains("://") {
+        true => text.parse(),
+        false => text.parse().map(|address: Address| Endpoint::plain(Wire::CRC, address)),
     };
-    let known = Wire::by_name(&scheme);
-    let wire = known.ok_or_else(|| UriError::unknown_scheme(&scheme, &WIRES.map(Wire::name)))?;
-    Ok((wire, Address { host: uri.host, port: uri.port.unwrap_or(wire.default_port()) }))
+    parsed.map_err(|error: UriError| error.to_string())
 }
 
 fn check_len(bytes_max: usize, subject: &str, text: String) -> Result<String, String> {

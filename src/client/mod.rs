@@ -27,12 +27,13 @@ use rand::rngs::{StdRng, SysRng};
 use rand::{Rng, SeedableRng, TryRng};
 
 pub use crate::relay::Identity;
+use crate::tls::ClientTrust;
 pub use app::App;
 pub(crate) use app::Outcome;
 use event::Event;
 use human::Style;
-pub use options::Options;
 use options::RequestedUser;
+pub use options::{Options, Trust};
 pub(crate) use peer::{InputStatus, PeerFrontend};
 use pipe::PipeFrontend;
 pub use server_uri::ServerUri;
@@ -76,7 +77,10 @@ fn run_session(options: &Options) -> Result<Outcome, String> {
         .try_next_u64()
         .map(StdRng::seed_from_u64)
         .map_err(|error| format!("cannot read random numbers from the system: {error}"))?;
+    let trust = options.trust.as_ref().filter(|_| options.server.is_tls);
+    let trust = trust.map(load_trust).transpose()?;
     let socket = connect(&options.server)?;
+    let tls = trust.map(|trust| trust.connect(&options.server.host)).transpose()?;
     let (mut app, prompt) = match options.user.clone() {
         RequestedUser::Crc { name, id, info } => {
             let identity = options::build_identity(name, id, info, user_name(), &mut rng);
@@ -91,7 +95,7 @@ fn run_session(options: &Options) -> Result<Outcome, String> {
         }
     };
     let mut frontend = open_frontend(options.json, &prompt).map_err(|error| error_text(&error))?;
-    shell::run(socket, &mut app, &mut *frontend).map_err(|error| error_text(&error))
+    shell::run(socket, tls, &mut app, &mut *frontend).map_err(|error| error_text(&error))
 }
 
 /// Opens the terminal if lines can be edited there, otherwise the pipes.
@@ -105,6 +109,13 @@ fn open_frontend(json: bool, prompt: &[u8]) -> io::Result<Box<dyn Frontend>> {
         }
     }
     Ok(Box::new(PipeFrontend::open(json)?))
+}
+
+fn load_trust(trust: &Trust) -> Result<ClientTrust, String> {
+    match trust {
+        Trust::Authorities(path) => ClientTrust::authorities(path),
+        Trust::Pin(fingerprint) => ClientTrust::pin(*fingerprint),
+    }
 }
 
 /// Returns the name of the user's account.

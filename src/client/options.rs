@@ -3,6 +3,7 @@
 //! Names and ids that were not given are chosen later, from the account's name or at random.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use rand::Rng;
 
@@ -10,6 +11,7 @@ use super::server_uri::ServerUri;
 use crate::id::HostId;
 use crate::limits::{INFO_BYTES_MAX, NAME_BYTES_MAX};
 use crate::relay::Identity;
+use crate::tls::Fingerprint;
 use crate::wires::Wire;
 use crate::wires::classic::codec::{NAME_BYTES, Name};
 
@@ -19,6 +21,16 @@ pub struct Options {
     pub(super) server: ServerUri,
     pub(super) user: RequestedUser,
     pub(super) json: bool,
+    pub(super) trust: Option<Trust>,
+}
+
+/// What the certificate of the server is verified by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// The authorities in a PEM file.
+    Authorities(PathBuf),
+    /// The fingerprint of the certificate.
+    Pin(Fingerprint),
 }
 
 /// The requested identity on each wire.
@@ -91,7 +103,22 @@ impl Options {
                 return Err(OptionError { option: "[URL]", value: server.to_string(), why });
             }
         };
-        Ok(Self { server, user, json })
+        Ok(Self { server, user, json, trust: None })
+    }
+
+    /// Sets what the certificate of the server is verified by.
+    ///
+    /// # Errors
+    /// The scheme of the server is one with TLS, and there is nothing to verify it by.
+    pub fn with_trust(mut self, trust: Option<Trust>) -> Result<Self, OptionError> {
+        if self.server.is_tls && trust.is_none() {
+            let why = "its certificate has to be verified: by --tls-ca FILE, the certificate of the \
+                       authority that signed it, or by --tls-pin SHA256, its fingerprint";
+            let value = self.server.to_string();
+            return Err(OptionError { option: "[URL]", value, why: why.to_owned() });
+        }
+        self.trust = trust;
+        Ok(self)
     }
 }
 

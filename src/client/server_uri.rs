@@ -5,14 +5,16 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::uri::{Address, Uri, UriError};
-use crate::wires::{WIRES, Wire};
+use crate::uri::{Address, UriError};
+use crate::wires::{Endpoint, Wire};
 
 /// The address of a server and the wire to use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerUri {
     /// The wire.
     pub wire: Wire,
+    /// Whether its bytes are encrypted.
+    pub is_tls: bool,
     /// A name or an IP address, without brackets.
     pub host: String,
     /// The port, not 0.
@@ -30,6 +32,7 @@ impl ServerUri {
     pub(super) fn server_command(&self) -> String {
         let authority = self.authority();
         match self.wire {
+            wire if self.is_tls => format!("crc server --listen {wire}s://{authority}"),
             wire if wire != Wire::CRC => format!("crc server --{wire} {authority}"),
             wire if wire.default_port() == self.port => "crc server".to_owned(),
             _ => format!("crc server --listen {authority}"),
@@ -39,13 +42,19 @@ impl ServerUri {
 
 impl Default for ServerUri {
     fn default() -> Self {
-        Self { wire: Wire::CRC, host: "127.0.0.1".to_owned(), port: Wire::CRC.default_port() }
+        Self {
+            wire: Wire::CRC,
+            is_tls: false,
+            host: "127.0.0.1".to_owned(),
+            port: Wire::CRC.default_port(),
+        }
     }
 }
 
 impl fmt::Display for ServerUri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.wire, self.authority())
+        let s = if self.is_tls { "s" } else { "" };
+        write!(f, "{}{s}://{}", self.wire, self.authority())
     }
 }
 
@@ -55,18 +64,12 @@ impl FromStr for ServerUri {
     /// Parses `scheme://host:port`. The default scheme is `crc`, the default port that of the
     /// scheme.
     fn from_str(text: &str) -> Result<Self, UriError> {
-        let uri: Uri = text.parse()?;
-        let wire = match uri.scheme.as_deref() {
-            None => Wire::CRC,
-            Some(scheme) => Wire::by_name(scheme)
-                .ok_or_else(|| UriError::unknown_scheme(scheme, &WIRES.map(Wire::name)))?,
-        };
-        match uri.port.unwrap_or(wire.default_port()) {
-            0 => {
-                Err(UriError::new(text, "has the port `0`, which is not a number from 1 to 65535"))
-            }
-            port => Ok(Self { wire, host: uri.host, port }),
+        let Endpoint { wire, is_tls, address: Address { host, port } } = text.parse()?;
+        if port == 0 {
+            let problem = "has the port `0`, which is not a number from 1 to 65535";
+            return Err(UriError::new(text, problem));
         }
+        Ok(Self { wire, is_tls, host, port })
     }
 }
 
@@ -92,6 +95,7 @@ mod tests {
         check("classic://example.org/", "classic://example.org:3602");
         check("Classic://[::1]:4000", "classic://[::1]:4000");
         check("direct", "crc://direct:3600");
+        check("crcs://example.org", "crcs://example.org:3600");
         check("[::1]", "crc://[::1]:3600");
         check("crc://[::1]:4000", "crc://[::1]:4000");
         check("crc://[fe80::1%eth0]", "crc://[fe80::1%eth0]:3600");
@@ -100,7 +104,7 @@ mod tests {
 
     #[test]
     fn says_what_is_wrong_and_what_to_write() {
-        let schemes = "crc://host:port, direct://host:port, classic://host:port";
+        let schemes = "crc[s]://host:port, direct[s]://host:port, classic[s]://host:port";
         check("http://a:1", &format!("unknown scheme `http://`; write {schemes}"));
         let write = "write host:port, such as 127.0.0.1:3600";
         check(
@@ -116,6 +120,7 @@ mod tests {
             ("localhost", "crc server"),
             ("localhost:4000", "crc server --listen localhost:4000"),
             ("direct://localhost", "crc server --direct localhost:3601"),
+            ("directs://localhost", "crc server --listen directs://localhost:3601"),
             ("classic://[::1]:3600", "crc server --classic [::1]:3600"),
         ] {
             let url: ServerUri = url.parse().expect("valid");

@@ -3,7 +3,7 @@
 //! One thread waits for all of them in `poll`. The socket is non-blocking, so a slow server never
 //! stops the reading of input. All decisions are those of the app.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -16,6 +16,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use super::app::{App, Outcome};
 use super::event::Event;
 use crate::limits::{CLIENT_QUEUE_BYTES_MAX, READ_BYTES_PER_TURN};
+use crate::tls::{Read, TlsStream};
 use crate::ui::{Input, is_transient};
 
 /// The user's side of the client: a terminal, or pipes to another program.
@@ -47,6 +48,8 @@ struct Readiness {
 /// The state of the loop.
 struct Shell<'a> {
     socket: TcpStream,
+    /// `None` if the app's bytes are those of the socket.
+    tls: Option<TlsStream>,
     signals: UnixStream,
     app: &'a mut App,
     frontend: &'a mut dyn Frontend,
@@ -57,7 +60,12 @@ struct Shell<'a> {
     is_input_open: bool,
     is_output_closed: bool,
     has_output_failed: bool,
+    has_read: bool,
 }
+
+/// The first bytes of the alert with which a TLS server answers bytes that are none: its content
+/// type, and the major version.
+const TLS_ALERT: [u8; 2] = [0x15, 3];
 
 /// Runs `app` over an established connection until it is closed.
 ///
@@ -65,6 +73,7 @@ struct Shell<'a> {
 /// A system call of the loop failed. A failed connection is an [`Outcome`] instead.
 pub(super) fn run(
     socket: TcpStream,
+    tls: Option<TlsStream>,
     app: &mut App,
     frontend: &mut dyn Frontend,
 ) -> io::Result<Outcome> {
@@ -72,6 +81,7 @@ pub(super) fn run(
     socket.set_nodelay(true)?;
     let mut shell = Shell {
         socket,
+        tls,
         signals: signal_pipe()?,
         app,
         frontend,
@@ -82,6 +92,7 @@ pub(super) fn run(
         is_input_open: true,
         is_output_closed: false,
         has_output_failed: false,
+        has_read: false,
     };
     shell.app.connected(Duration::ZERO);
     loop {
@@ -108,7 +119,7 @@ pub(super) fn run(
 impl Shell<'_> {
     fn wait(&self) -> io::Result<Readiness> {
         let mut interest = PollFlags::POLLIN;
-        interest.set(PollFlags::POLLOUT, self.is_writable && !self.unsent.is_empty());
+        interest.set(PollFlags::POLLOUT, self.is_writable && self.wants_write());
         let mut fds = vec![
             PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.socket.as_fd(), interest),
@@ -134,6 +145,15 @@ impl Shell<'_> {
         })
     }
 
+    /// Returns whether there are bytes that the socket may take now.
+    fn wants_write(&self) -> bool {
+        match &self.tls {
+            Some(tls) if tls.is_handshaking() => tls.wants_write(),
+            Some(tls) => tls.wants_write() || !self.unsent.is_empty(),
+            None => !self.unsent.is_empty(),
+        }
+    }
+
     /// Returns the time until the next deadline, rounded up to milliseconds.
     fn timeout(&self) -> PollTimeout {
         let Some(deadline) = self.app.next_deadline() else {
@@ -147,8 +167,13 @@ impl Shell<'_> {
     /// Writes until the socket accepts no more. A failure is reported by the next read, which also
     /// returns what the server sent before it closed.
     fn write(&mut self) {
-        while self.is_writable && !self.unsent.is_empty() {
-            match self.socket.write(&self.unsent) {
+        while self.is_writable && self.wants_write() {
+            let written = match &mut self.tls {
+                Some(tls) => tls.write(&mut self.socket, &self.unsent),
+                None => self.socket.write(&self.unsent),
+            };
+            match written {
+                Ok(0) => break,
                 Ok(written) => drop(self.unsent.drain(..written)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -156,6 +181,9 @@ impl Shell<'_> {
             }
         }
         if self.is_writable && self.unsent.is_empty() && self.app.wants_write_shutdown() {
+            if let Some(tls) = &mut self.tls {
+                tls.close(&mut self.socket);
+            }
             // A close would discard sent bytes if received ones are unread.
             let _ = self.socket.shutdown(Shutdown::Write);
             self.is_writable = false;
@@ -164,16 +192,55 @@ impl Shell<'_> {
     }
 
     fn read(&mut self) {
+        // Decrypted bytes that are left make no socket readable.
+        while !self.read_once() {}
+    }
+
+    /// Reads once. Returns whether nothing is left, but for what the socket reports.
+    fn read_once(&mut self) -> bool {
         let now = self.started_at.elapsed();
-        match self.socket.read(&mut self.read_buffer) {
-            Ok(0) => self.app.closed(now, "the server closed the connection"),
-            Ok(len) => self.app.receive(now, &self.read_buffer[..len]),
+        let read = match &mut self.tls {
+            Some(tls) => tls.read(&mut self.socket, &mut self.read_buffer),
+            None => {
+                let count = self.socket.read(&mut self.read_buffer);
+                count.map(|count| Read { count, is_drained: true })
+            }
+        };
+        match read {
+            Ok(Read { count: 0, .. }) => {
+                let is_handshaking = self.tls.as_ref().is_some_and(TlsStream::is_handshaking);
+                self.app.closed(now, match is_handshaking {
+                    true => {
+                        "the server closed the connection instead of answering in TLS: perhaps it \
+                         has no TLS there; try the scheme without its final s"
+                    }
+                    false => "the server closed the connection",
+                });
+            }
+            Ok(Read { count, .. }) if self.answers_in_tls(count) => {
+                self.app.closed(
+                    now,
+                    "the server speaks TLS there: connect with crcs://, directs:// or classics://",
+                );
+            }
+            Ok(Read { count, is_drained }) => {
+                self.has_read = true;
+                self.app.receive(now, &self.read_buffer[..count]);
+                return is_drained;
+            }
             Err(error) if is_transient(&error) => {}
             Err(error) => {
                 let why = format!("the connection was lost: {}", error_text(&error));
                 self.app.closed(now, &why);
             }
         }
+        true
+    }
+
+    /// Returns whether the first `count` bytes that were read, without TLS, are an alert of TLS.
+    fn answers_in_tls(&self, count: usize) -> bool {
+        let is_first = self.tls.is_none() && !self.has_read;
+        is_first && self.read_buffer[..count].starts_with(&TLS_ALERT)
     }
 
     fn read_input(&mut self) {

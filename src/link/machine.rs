@@ -17,11 +17,33 @@ pub type DirectWrite<'a> = &'a mut dyn FnMut(LinkId, [&[u8]; 2]) -> usize;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ListenerId(pub usize);
 
-/// Where a connection comes from. Credentials that the transport has verified belong here as well.
+/// Where a connection comes from, and what the transport has verified of the other end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
     /// The address at the other end; `None` for an in-memory pipe.
     pub address: Option<SocketAddr>,
+    /// How the bytes travel.
+    pub security: Security,
+}
+
+/// What protects the bytes of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Security {
+    /// Nothing.
+    #[default]
+    Plain,
+    /// TLS.
+    Encrypted,
+    /// TLS, and the other end has shown a certificate that an authority of this server has signed.
+    Certified,
+}
+
+impl Origin {
+    /// Returns the origin of a connection without TLS.
+    #[must_use]
+    pub fn new(address: SocketAddr) -> Self {
+        Self { address: Some(address), security: Security::Plain }
+    }
 }
 
 /// When a connection counts as dead on which nothing arrives, although the other end has neither
@@ -107,6 +129,11 @@ pub trait Machine {
     /// # Panics
     /// If the machine has no such listener.
     fn accepted(&mut self, now: Time, listener: ListenerId, origin: &Origin) -> LinkId;
+
+    /// Handles what the transport has verified of an accepted connection, before its first bytes.
+    fn identified(&mut self, now: Time, link: LinkId, origin: &Origin) {
+        let _ = (now, link, origin);
+    }
 
     /// Handles the success of [`Action::Dial`].
     fn dialled(&mut self, now: Time, link: LinkId, origin: &Origin);

@@ -15,7 +15,7 @@ mod time;
 use std::fmt;
 
 pub use self::life_cycle::LifeCycle;
-pub use self::machine::{Action, DirectWrite, Keepalive, ListenerId, Machine, Origin};
+pub use self::machine::{Action, DirectWrite, Keepalive, ListenerId, Machine, Origin, Security};
 pub use self::redial::Redial;
 pub use self::seeded_rng::SeededRng;
 pub use self::send_queue::{Buffer, SendQueue, Unacknowledged};

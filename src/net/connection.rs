@@ -5,13 +5,12 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
 use mio::event::Event;
-use mio::net::TcpStream;
 use mio::{Registry, Token};
 
 use super::transport::Transport;
 use crate::chunked_vec::ChunkedVec;
 use crate::limits::WRITE_BYTES_PER_TURN;
-use crate::link::{CloseReason, Keepalive, LinkId, Machine};
+use crate::link::{CloseReason, Keepalive, LinkId, Machine, Origin};
 
 /// A connection and its readiness, which events set and short reads and writes clear.
 pub(super) struct Connection {
@@ -26,6 +25,10 @@ pub(super) struct Connection {
     is_read_closed: bool,
     /// Readable, and not read while the machine's read budget is 0.
     is_paused: bool,
+    /// A TLS handshake goes on.
+    is_handshaking: bool,
+    /// Bytes have been read.
+    has_read: bool,
 }
 
 /// All connections, by [`LinkId::index`].
@@ -67,6 +70,9 @@ pub(super) struct PendingDial {
     pub(super) candidates: VecDeque<SocketAddr>,
 }
 
+/// The first bytes of a TLS handshake: its content type, and the major version.
+const TLS_HELLO: [u8; 2] = [0x16, 3];
+
 /// The result of a read.
 pub(super) enum ReadOutcome {
     /// `count` bytes are at the front of the buffer.
@@ -78,15 +84,12 @@ pub(super) enum ReadOutcome {
 }
 
 impl Connection {
-    pub(super) fn new(id: LinkId, stream: TcpStream) -> Self {
-        Self::with_transport(id, Transport::plain(stream), None)
-    }
-
-    fn with_transport(
+    pub(super) fn new(
         id: LinkId,
         transport: Transport,
         pending_dial: Option<Box<PendingDial>>,
     ) -> Self {
+        let is_handshaking = transport.is_handshaking();
         Self {
             id,
             transport,
@@ -95,17 +98,8 @@ impl Connection {
             is_writable: false,
             is_read_closed: false,
             is_paused: false,
-        }
-    }
-
-    /// Starts to connect. A failure returns the dial, so that the next address can be tried.
-    pub(super) fn dial(
-        id: LinkId,
-        pending_dial: PendingDial,
-    ) -> Result<Self, (PendingDial, io::Error)> {
-        match Transport::connect(pending_dial.address) {
-            Ok(transport) => Ok(Self::with_transport(id, transport, Some(Box::new(pending_dial)))),
-            Err(error) => Err((pending_dial, error)),
+            is_handshaking,
+            has_read: false,
         }
     }
 
@@ -125,14 +119,29 @@ impl Connection {
         &mut self.pending_dial
     }
 
-    /// Returns the dial if the connection is established now, `None` if it is still pending, and an
-    /// error if it failed.
-    pub(super) fn finish_connect(&mut self) -> io::Result<Option<Box<PendingDial>>> {
+    /// Returns whether a dial has reached the other end, and starts the handshake if there is one.
+    pub(super) fn finish_connect(&mut self) -> io::Result<bool> {
         if !self.transport.finish_connect()? {
-            return Ok(None);
+            return Ok(false);
         }
         self.transport.set_nodelay()?;
-        Ok(self.pending_dial.take())
+        self.transport.flush()?;
+        Ok(true)
+    }
+
+    /// Returns whether a TLS handshake goes on.
+    pub(super) fn is_handshaking(&self) -> bool {
+        self.is_handshaking
+    }
+
+    /// Returns the other end, as far as the transport has verified it.
+    pub(super) fn origin(&self) -> Origin {
+        self.transport.origin()
+    }
+
+    /// Returns whether the transport has bytes of its own for the socket.
+    pub(super) fn wants_write(&self) -> bool {
+        self.transport.wants_write()
     }
 
     /// Sets when the connection ends because nothing is heard from the other end.
@@ -162,14 +171,27 @@ impl Connection {
         std::mem::take(&mut self.is_paused)
     }
 
-    /// Reads once.
+    /// Reads once, and answers what the transport has to answer.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> ReadOutcome {
-        match self.transport.read(buffer) {
+        let result = self.transport.read(buffer);
+        if self.transport.wants_write() {
+            // An error comes back with the next read.
+            self.is_writable = self.transport.flush().unwrap_or(false);
+        }
+        self.is_handshaking = self.is_handshaking && self.transport.is_handshaking();
+        match result {
             Ok(read) if read.count == 0 => {
                 self.is_readable = false;
                 ReadOutcome::Closed(CloseReason::PeerClosed)
             }
+            Ok(read) if !self.has_read && buffer[..read.count].starts_with(&TLS_HELLO) => {
+                self.is_readable = false;
+                let problem = "TLS on a connection without it; use the same scheme, with a final \
+                               s or without, at both ends";
+                ReadOutcome::Closed(CloseReason::ProtocolError(problem.to_owned()))
+            }
             Ok(read) => {
+                self.has_read = true;
                 // The end of the stream may have been reported by the same event as these bytes,
                 // and then no further event comes for it.
                 self.is_readable = !read.is_drained || self.is_read_closed;
@@ -199,11 +221,13 @@ impl Connection {
     /// Writes two pieces at once, ahead of the send queue. Returns how many bytes were sent. An
     /// error counts as 0 bytes and comes back when the rest is written.
     pub(super) fn try_write(&mut self, pieces: [&[u8]; 2]) -> usize {
-        if !self.is_writable || self.pending_dial.is_some() {
+        if !self.is_writable || self.pending_dial.is_some() || self.is_handshaking {
             return 0;
         }
         let bytes_offered = pieces[0].len() + pieces[1].len();
-        match self.transport.write(pieces).and_then(|_| self.transport.flush()) {
+        match self.transport.write_ahead(pieces) {
+            // Encrypted bytes go through the send queue.
+            Ok(0) => 0,
             Ok(count) => {
                 self.is_writable = count == bytes_offered;
                 count
@@ -218,8 +242,11 @@ impl Connection {
     /// Writes the link's send queue until it is empty, the socket is full, or the budget of the
     /// turn is spent. Returns whether the budget was spent.
     pub(super) fn write(&mut self, machine: &mut impl Machine) -> io::Result<bool> {
+        if self.transport.wants_write() {
+            self.is_writable = self.transport.flush()?;
+        }
         let mut budget = WRITE_BYTES_PER_TURN;
-        while self.is_writable && self.pending_dial.is_none() {
+        while self.is_writable && self.pending_dial.is_none() && !self.is_handshaking {
             let unsent = machine.unsent(self.id);
             if unsent.is_empty() {
                 return Ok(false);
@@ -228,8 +255,7 @@ impl Connection {
                 return Ok(true);
             }
             let bytes_offered = unsent.len().min(budget);
-            let written = self.transport.write([&unsent[..bytes_offered], &[]]);
-            match written.and_then(|_| self.transport.flush()) {
+            match self.transport.write(&unsent[..bytes_offered]) {
                 Ok(count) => {
                     machine.sent(self.id, count);
                     budget -= count;

@@ -1,14 +1,20 @@
 //! Dial targets: the next address to try for each, and whether its failure has been logged.
 
 use std::collections::VecDeque;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use mio::Waker;
+use mio::net::TcpStream;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 
 use super::connection::{Connection, PendingDial};
 use super::resolve::{Resolution, Resolver};
+use super::transport::Transport;
 use crate::link::{CloseReason, LinkId};
+use crate::tls::TlsStream;
 use crate::uri::Address;
 
 /// The result of a dial: a connection that is being established, or the reason why there is none.
@@ -21,23 +27,43 @@ pub(super) struct Dialler {
     targets: Vec<Target>,
     /// The target that stands for the address that was dialled last without being a target.
     extra_target: Option<usize>,
+    /// For encrypted connections.
+    tls: Option<Arc<ClientConfig>>,
     resolver: Resolver,
+}
+
+/// Where to dial.
+pub(super) struct DialTarget {
+    pub(super) address: Address,
+    /// Whether the connection is encrypted. Then the certificate must be for the host.
+    pub(super) is_tls: bool,
 }
 
 struct Target {
     address: Address,
+    is_tls: bool,
     /// Its failure was logged, and it was not reached since.
     is_reported: bool,
     /// Dials that failed; each dial starts with another of the target's addresses.
     failed_dials: usize,
 }
 
+impl Target {
+    fn new(DialTarget { address, is_tls }: DialTarget) -> Self {
+        Self { address, is_tls, is_reported: false, failed_dials: 0 }
+    }
+}
+
 impl Dialler {
     /// Creates a dialler that wakes the loop by `waker` when a name is resolved.
-    pub(super) fn new(target_kind: &'static str, targets: Vec<Address>, waker: Arc<Waker>) -> Self {
-        let target = |address| Target { address, is_reported: false, failed_dials: 0 };
-        let targets = targets.into_iter().map(target).collect();
-        Self { target_kind, targets, extra_target: None, resolver: Resolver::new(waker) }
+    pub(super) fn new(
+        target_kind: &'static str,
+        targets: Vec<DialTarget>,
+        tls: Option<Arc<ClientConfig>>,
+        waker: Arc<Waker>,
+    ) -> Self {
+        let targets = targets.into_iter().map(Target::new).collect();
+        Self { target_kind, targets, extra_target: None, tls, resolver: Resolver::new(waker) }
     }
 
     /// Starts to connect a link. Returns `None` if the name is resolved first.
@@ -55,11 +81,13 @@ impl Dialler {
         }
     }
 
-    /// Starts to connect a link to an address that is no configured target.
+    /// Starts to connect a link to an address that is no configured target. If one of the targets is
+    /// encrypted, this connection is, too.
     pub(super) fn dial_address(&mut self, address: SocketAddr, link: LinkId) -> DialResult {
         let target = *self.extra_target.get_or_insert_with(|| {
             let address = Address { host: String::new(), port: 0 };
-            self.targets.push(Target { address, is_reported: false, failed_dials: 0 });
+            let is_tls = self.targets.iter().any(|target| target.is_tls);
+            self.targets.push(Target::new(DialTarget { address, is_tls }));
             self.targets.len() - 1
         });
         let host = address.ip().to_string();
@@ -118,15 +146,32 @@ impl Dialler {
     ) -> DialResult {
         let mut error = "its name has no address".to_owned();
         while let Some(address) = candidates.pop_front() {
-            match Connection::dial(link, PendingDial { target, address, candidates }) {
-                Ok(connection) => return Ok(connection),
-                Err((pending_dial, cause)) => {
-                    candidates = pending_dial.candidates;
-                    error = cause.to_string();
+            match self.open(target, address) {
+                Ok(transport) => {
+                    let pending_dial = Box::new(PendingDial { target, address, candidates });
+                    return Ok(Connection::new(link, transport, Some(pending_dial)));
                 }
+                Err(cause) => error = cause.to_string(),
             }
         }
         Err(self.fail(target, error))
+    }
+
+    /// Starts to connect to one of a target's addresses.
+    fn open(&self, target: usize, address: SocketAddr) -> io::Result<Transport> {
+        let Target { address: Address { host, .. }, is_tls, .. } = &self.targets[target];
+        let stream = TcpStream::connect(address)?;
+        let tls = match &self.tls {
+            Some(config) if *is_tls => {
+                let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
+                Some(TlsStream::connect(config, name)?)
+            }
+            None if *is_tls => {
+                return Err(io::Error::other("there is no --tls-ca to verify it by"));
+            }
+            _ => None,
+        };
+        Ok(Transport::new(stream, tls))
     }
 
     fn fail(&mut self, target: usize, error: String) -> CloseReason {
@@ -136,7 +181,7 @@ impl Dialler {
 
     /// Logs the first failure of a target as a warning, further ones at debug level.
     fn report_failure(&mut self, target: usize, error: &str) {
-        let Target { address, is_reported, failed_dials } = &mut self.targets[target];
+        let Target { address, is_reported, failed_dials, .. } = &mut self.targets[target];
         let target_kind = self.target_kind;
         *failed_dials = failed_dials.wrapping_add(1);
         if std::mem::replace(is_reported, true) {

@@ -18,7 +18,7 @@ use mio::{Events, Token};
 use signal_hook_mio::v1_0::Signals;
 
 use super::connection::{Connection, ConnectionTable, ReadOutcome};
-use super::dial::Dialler;
+use super::dial::{DialTarget, Dialler};
 use super::listen::Listener;
 use super::poller::Poller;
 use super::reserve::AcceptReserve;
@@ -26,9 +26,10 @@ use super::services::Services;
 use super::setup::{
     LINK_TOKEN_BASE, LISTENER_TOKEN_BASE, LISTENERS_MAX, LoopSetup, SIGNALS, WAKER,
 };
-use crate::limits::READ_BYTES_PER_TURN;
-use crate::link::{CloseReason, LinkId, ListenerId, Machine, Origin, Time};
-use crate::uri::Address;
+use super::transport::Transport;
+use crate::limits::{HANDSHAKES_PER_TURN, READ_BYTES_PER_TURN};
+use crate::link::{CloseReason, LinkId, ListenerId, Machine, Origin, Security, Time};
+use crate::tls::{TlsConfigs, TlsStream};
 
 /// The loop of one program.
 pub(super) struct EventLoop<M: Machine, S> {
@@ -43,6 +44,7 @@ pub(super) struct EventLoop<M: Machine, S> {
     /// The machine's ids of `listeners`, in the same order.
     listener_ids: Vec<ListenerId>,
     reserve: AcceptReserve,
+    tls: TlsConfigs,
     connections: ConnectionTable,
     /// Links that may have bytes to read.
     readable: VecDeque<LinkId>,
@@ -62,19 +64,20 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
         machine: M,
         listener_ids: Vec<ListenerId>,
         services: S,
-        targets: Vec<Address>,
+        targets: Vec<DialTarget>,
     ) -> Self {
-        let LoopSetup { poll, listeners, signals, waker } = setup;
+        let LoopSetup { poll, listeners, signals, waker, tls } = setup;
         Self {
             poller: Poller::new(poll),
             machine,
             services,
             now: Time::default(),
-            dialler: Dialler::new(M::TARGET_KIND, targets, waker),
+            dialler: Dialler::new(M::TARGET_KIND, targets, tls.connect.clone(), waker),
             signals,
             listeners,
             listener_ids,
             reserve: AcceptReserve::new(),
+            tls,
             connections: ConnectionTable::default(),
             readable: VecDeque::new(),
             writable: VecDeque::new(),
@@ -84,9 +87,9 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
         }
     }
 
-    /// Returns the wire and the bound address of each listener.
-    pub(super) fn listen_addresses(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
-        self.listeners.iter().map(|listener| (listener.wire(), listener.address()))
+    /// Returns the scheme and the bound address of each listener.
+    pub(super) fn listen_addresses(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
+        self.listeners.iter().map(|listener| (listener.scheme(), listener.address()))
     }
 
     /// Runs until the machine shuts down, or a second signal comes.
@@ -158,12 +161,9 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
         let link = connection.id();
         if connection.pending_dial().is_some() {
             match connection.finish_connect() {
-                Ok(None) => return,
-                Ok(Some(pending_dial)) => {
-                    self.dialler.on_connected(link, &pending_dial);
-                    let origin = Origin { address: Some(pending_dial.address) };
-                    self.machine.dialled(self.now, link, &origin);
-                }
+                Ok(false) => return,
+                Ok(true) if connection.is_handshaking() => {}
+                Ok(true) => self.on_established(link),
                 Err(error) => {
                     let reason = CloseReason::Io(error.to_string());
                     return self.closing.push((link, reason));
@@ -176,7 +176,29 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
         if connection.on_event(event) {
             self.readable.push_back(link);
         }
-        if event.is_writable() && !self.machine.unsent(link).is_empty() {
+        let wants_write = connection.wants_write() || !self.machine.unsent(link).is_empty();
+        if event.is_writable() && wants_write {
+            self.writable.push_back(link);
+        }
+    }
+
+    /// Reports to the machine that a dial is established, or what TLS has verified of an accepted
+    /// connection.
+    fn on_established(&mut self, link: LinkId) {
+        let Some(connection) = self.connections.get_mut(link) else {
+            return;
+        };
+        let origin = connection.origin();
+        match connection.pending_dial().take() {
+            Some(pending_dial) => {
+                self.dialler.on_connected(link, &pending_dial);
+                let address = Some(pending_dial.address);
+                self.machine.dialled(self.now, link, &Origin { address, ..origin });
+            }
+            None => self.machine.identified(self.now, link, &origin),
+        }
+        // Bytes may wait for the end of the handshake.
+        if !self.machine.unsent(link).is_empty() {
             self.writable.push_back(link);
         }
     }
@@ -194,6 +216,7 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
                 self.accept(index, now);
             }
         }
+        let mut handshakes = 0;
         for _ in 0..self.readable.len() {
             let Some(link) = self.readable.pop_front() else {
                 break;
@@ -201,12 +224,24 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
             let Some(connection) = self.connections.get_mut(link) else {
                 continue;
             };
+            let is_handshaking = connection.is_handshaking();
+            if is_handshaking {
+                if handshakes == HANDSHAKES_PER_TURN {
+                    self.readable.push_back(link);
+                    continue;
+                }
+                handshakes += 1;
+            }
             let budget = self.machine.read_budget(link);
             if budget == 0 {
                 connection.pause();
                 continue;
             }
-            match connection.read(&mut self.buffer[..budget]) {
+            let outcome = connection.read(&mut self.buffer[..budget]);
+            if is_handshaking && !connection.is_handshaking() {
+                self.on_established(link);
+            }
+            match outcome {
                 ReadOutcome::Bytes { count, has_more } => {
                     let connections = &mut self.connections;
                     let mut direct_write = |to: LinkId, pieces: [&[u8]; 2]| {
@@ -236,10 +271,22 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
             return;
         }
         for (stream, peer) in self.listeners[index].accept(now, &mut self.reserve) {
-            let origin = Origin { address: Some(peer) };
-            let link = self.machine.accepted(now, self.listener_ids[index], &origin);
+            let listener_id = self.listener_ids[index];
+            let is_tls = self.listeners[index].is_tls();
+            let security = if is_tls { Security::Encrypted } else { Security::Plain };
+            let origin = Origin { address: Some(peer), security };
+            let link = self.machine.accepted(now, listener_id, &origin);
             log::debug!("link {link}: connection from {peer}");
-            self.add_connection(Connection::new(link, stream));
+            let tls = self.tls.accept.as_ref().filter(|_| is_tls);
+            let transport = match tls.map(TlsStream::accept).transpose() {
+                Ok(tls) => Transport::new(stream, tls),
+                Err(error) => {
+                    let reason = CloseReason::Io(error.to_string());
+                    self.machine.closed(now, link, &reason);
+                    continue;
+                }
+            };
+            self.add_connection(Connection::new(link, transport, None));
         }
     }
 

@@ -96,9 +96,20 @@ fn is_transient(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted)
 }
 
+/// Where to listen, and for what.
+pub(super) struct ListenSpec {
+    /// The scheme, for the log and the line on standard output.
+    pub(super) scheme: String,
+    /// Whether connections begin with a TLS handshake.
+    pub(super) is_tls: bool,
+    /// The address.
+    pub(super) address: Address,
+}
+
 /// A listening TCP socket.
 pub(super) struct Listener {
-    wire: &'static str,
+    scheme: String,
+    is_tls: bool,
     listener: TcpListener,
     address: SocketAddr,
     pub(super) readiness: Readiness,
@@ -106,11 +117,11 @@ pub(super) struct Listener {
 
 impl Listener {
     pub(super) fn open(
-        wire: &'static str,
-        address: &Address,
+        spec: &ListenSpec,
         registry: &Registry,
         token: Token,
     ) -> Result<Self, String> {
+        let ListenSpec { scheme, is_tls, address } = spec;
         let fail = |error: io::Error| {
             let hint = match error.kind() {
                 ErrorKind::AddrInUse => {
@@ -124,7 +135,7 @@ impl Listener {
                 }
                 _ => "",
             };
-            format!("cannot listen on {address} ({wire}): {error}{hint}")
+            format!("cannot listen on {address} ({scheme}): {error}{hint}")
         };
         let candidates = (address.host.as_str(), address.port).to_socket_addrs().map_err(fail)?;
         let candidate = candidates
@@ -132,15 +143,21 @@ impl Listener {
             .ok_or_else(|| fail(io::Error::other("the name has no address")))?;
         let mut listener = TcpListener::bind(candidate).map_err(fail)?;
         if let Err(error) = set_keepalive(&listener, Keepalive::CLIENT) {
-            log::debug!("{address} ({wire}): no TCP keepalive: {error}");
+            log::debug!("{address} ({scheme}): no TCP keepalive: {error}");
         }
         registry.register(&mut listener, token, Interest::READABLE).map_err(fail)?;
         let address = listener.local_addr().map_err(fail)?;
-        Ok(Self { wire, listener, address, readiness: Readiness::default() })
+        let (scheme, is_tls) = (scheme.clone(), *is_tls);
+        Ok(Self { scheme, is_tls, listener, address, readiness: Readiness::default() })
     }
 
-    pub(super) fn wire(&self) -> &'static str {
-        self.wire
+    pub(super) fn scheme(&self) -> &str {
+        &self.scheme
+    }
+
+    /// Returns whether its connections begin with a TLS handshake.
+    pub(super) fn is_tls(&self) -> bool {
+        self.is_tls
     }
 
     /// Returns the bound address, with the port that the kernel chose for port 0.
@@ -155,8 +172,8 @@ impl Listener {
         now: Time,
         reserve: &mut AcceptReserve,
     ) -> Vec<(TcpStream, SocketAddr)> {
-        let Self { wire, listener, address, readiness } = self;
-        let label = format_args!("{address} ({wire})");
+        let Self { scheme, listener, address, readiness, .. } = self;
+        let label = format_args!("{address} ({scheme})");
         let mut accepted = Vec::new();
         while accepted.len() < ACCEPTS_PER_TURN {
             match readiness.accept(now, label, || listener.accept()) {

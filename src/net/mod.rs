@@ -31,3 +31,4 @@ mod transport;
 
 pub use self::peer::{PeerServer, PeerSettings};
 pub use self::server::{Server, ServerSettings};
+pub use crate::tls::TlsFiles;

@@ -7,12 +7,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
+use super::dial::DialTarget;
 use super::event_loop::EventLoop;
+use super::listen::ListenSpec;
 use super::services::Services;
 use super::setup::{LoopSetup, SERVICE_TOKEN_BASE};
 use crate::client::{InputStatus, PeerFrontend};
 use crate::link::{ListenerId, Machine as _, Time};
 use crate::peer::Peer;
+use crate::tls::TlsConfigs;
 use crate::uri::Address;
 use std::os::fd::AsRawFd as _;
 
@@ -51,7 +54,8 @@ impl PeerServer {
     /// The listener or standard input cannot be opened.
     pub fn open(settings: PeerSettings) -> Result<Self, String> {
         let PeerSettings { listen, desired_id, peers, json, seed } = settings;
-        let setup = LoopSetup::open(&[("peer", listen)])?;
+        let spec = ListenSpec { scheme: "peer".to_owned(), is_tls: false, address: listen };
+        let setup = LoopSetup::open(&[spec], TlsConfigs::default())?;
         let wall_clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let peer = Peer::new(desired_id, peers.len(), wall_clock, seed);
         let frontend =
@@ -68,8 +72,10 @@ impl PeerServer {
             is_always_ready,
             is_input_open,
         };
+        let targets = peers.into_iter().map(|address| DialTarget { address, is_tls: false });
+        let listener_ids = vec![ListenerId::default()];
         let mut server =
-            Self(EventLoop::new(setup, peer, vec![ListenerId::default()], services, peers));
+            Self(EventLoop::new(setup, peer, listener_ids, services, targets.collect()));
         let address = server.address();
         server.0.services.frontend.on_listening(address);
         Ok(server)

@@ -10,7 +10,9 @@ use mio::{Registry, Token};
 
 use super::console::Console;
 use super::control::ControlSocket;
+use super::dial::DialTarget;
 use super::event_loop::EventLoop;
+use super::listen::ListenSpec;
 use super::services::Services;
 use super::setup::{LoopSetup, SERVICE_TOKEN_BASE};
 use crate::limits::Limits;
@@ -19,8 +21,8 @@ use crate::mail::StoreRequest;
 use crate::mail::store::Mailbox;
 use crate::node::Node;
 use crate::relay::Identity;
-use crate::uri::Address;
-use crate::wires::Wire;
+use crate::tls::{TlsConfigs, TlsFiles};
+use crate::wires::{Endpoint, Wire};
 
 const CONSOLE_INPUT: Token = Token(SERVICE_TOKEN_BASE);
 const CONSOLE_OUTPUT: Token = Token(SERVICE_TOKEN_BASE + 1);
@@ -32,10 +34,12 @@ const CONTROL_TOKEN_BASE: usize = SERVICE_TOKEN_BASE + 3;
 pub struct ServerSettings {
     /// Its id, name and info.
     pub identity: Identity,
-    /// The wire and the address of each listener.
-    pub listeners: Vec<(Wire, Address)>,
+    /// Where it listens.
+    pub listeners: Vec<Endpoint>,
     /// The servers to join, in order of preference.
-    pub parents: Vec<Address>,
+    pub parents: Vec<Endpoint>,
+    /// Its certificate, and those of the authorities that it trusts.
+    pub tls: TlsFiles,
     /// The file that keeps mail; `None` keeps it in memory.
     pub mailbox: Option<PathBuf>,
     /// The path of the control socket.
@@ -65,9 +69,13 @@ impl Server {
     /// # Errors
     /// If one of them cannot be opened. The text names the address or path, and what to do.
     pub fn open(settings: ServerSettings) -> Result<Self, String> {
-        let listeners = settings.listeners.iter();
-        let addresses = listeners.map(|(wire, address)| (wire.name(), address.clone()));
-        let setup = LoopSetup::open(&addresses.collect::<Vec<_>>())?;
+        let tls = load_tls(&settings)?;
+        let specs = settings.listeners.iter().map(|endpoint| ListenSpec {
+            scheme: endpoint.scheme(),
+            is_tls: endpoint.is_tls,
+            address: endpoint.address.clone(),
+        });
+        let setup = LoopSetup::open(&specs.collect::<Vec<_>>(), tls)?;
         let registry = setup.poll.registry();
         let control = settings.control_socket.as_deref();
         let control = control
@@ -75,7 +83,7 @@ impl Server {
             .transpose()?;
         let (mailbox, inventory) = match &settings.mailbox {
             None => {
-                if settings.listeners.iter().any(|(wire, _)| wire.sends_mail()) {
+                if settings.listeners.iter().any(|it| it.wire.sends_mail()) {
                     log::info!(
                         "messages to absent users wait in memory and are lost when this server stops; \
                          keep them on disk with --mailbox FILE"
@@ -92,19 +100,21 @@ impl Server {
         let console = Console::open(registry, CONSOLE_INPUT);
         let ServerSettings { identity, listeners, parents, busy_poll, limits, seed, .. } = settings;
         let mut node = Node::with_mail(identity, parents.len(), limits, &inventory, seed);
-        let crc_listener = setup.listeners.iter().find(|it| it.wire() == Wire::CRC.name());
-        if let Some(listener) = crc_listener {
-            node.set_listen_port(listener.address().port());
+        let crc_listener = listeners.iter().position(|it| it.wire == Wire::CRC);
+        if let Some(index) = crc_listener {
+            node.set_listen_port(setup.listeners[index].address().port());
         }
-        let listener_ids = listeners.iter().map(|(wire, _)| node.add_listener(*wire)).collect();
+        let listener_ids = listeners.iter().map(|it| node.add_listener(it.wire)).collect();
+        let targets =
+            parents.into_iter().map(|it| DialTarget { address: it.address, is_tls: it.is_tls });
         let services = ServerServices { mailbox, console, control };
-        let mut event_loop = EventLoop::new(setup, node, listener_ids, services, parents);
+        let mut event_loop = EventLoop::new(setup, node, listener_ids, services, targets.collect());
         event_loop.poller.busy_poll = busy_poll;
         Ok(Self(event_loop))
     }
 
-    /// Returns the wire and the bound address of each listener.
-    pub fn listen_addresses(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
+    /// Returns the scheme and the bound address of each listener.
+    pub fn listen_addresses(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
         self.0.listen_addresses()
     }
 
@@ -114,6 +124,24 @@ impl Server {
     /// If waiting for events fails.
     pub fn run(self) -> io::Result<()> {
         self.0.run()
+    }
+}
+
+/// Reads the certificates, and checks that there are those that listeners and parents need.
+fn load_tls(settings: &ServerSettings) -> Result<TlsConfigs, String> {
+    let tls = TlsConfigs::load(&settings.tls)?;
+    let endpoint =
+        |endpoints: &[Endpoint]| endpoints.iter().find(|it| it.is_tls).map(Endpoint::to_string);
+    match (endpoint(&settings.listeners), endpoint(&settings.parents)) {
+        (Some(listener), _) if tls.accept.is_none() => Err(format!(
+            "the listener {listener} needs a certificate: --tls-cert FILE and --tls-key FILE; \
+             `crc cert --dir DIR` makes both"
+        )),
+        (_, Some(parent)) if tls.connect.is_none() => Err(format!(
+            "the parent {parent} needs --tls-ca FILE: the certificate of the authority that \
+             signed the parent's"
+        )),
+        _ => Ok(tls),
     }
 }
 

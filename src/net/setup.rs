@@ -9,9 +9,9 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
-use super::listen::Listener;
+use super::listen::{ListenSpec, Listener};
 use crate::limits::CONTROL_CONNECTIONS_MAX;
-use crate::uri::Address;
+use crate::tls::TlsConfigs;
 
 pub(super) const SIGNALS: Token = Token(0);
 pub(super) const WAKER: Token = Token(1);
@@ -28,35 +28,31 @@ pub(super) struct LoopSetup {
     pub(super) listeners: Vec<Listener>,
     pub(super) signals: Signals,
     pub(super) waker: Arc<Waker>,
+    pub(super) tls: TlsConfigs,
 }
 
 impl LoopSetup {
     /// Opens the listeners, and registers signals and the waker.
-    pub(super) fn open(addresses: &[(&'static str, Address)]) -> Result<Self, String> {
+    pub(super) fn open(specs: &[ListenSpec], tls: TlsConfigs) -> Result<Self, String> {
         raise_descriptor_limit();
         let poll = Poll::new().map_err(|error| setup_error(&error))?;
         let registry = poll.registry();
-        if addresses.len() > LISTENERS_MAX {
+        if specs.len() > LISTENERS_MAX {
             return Err(format!(
                 "{} listeners are given, the maximum is {LISTENERS_MAX}; leave some out",
-                addresses.len()
+                specs.len()
             ));
         }
         let mut listeners = Vec::new();
-        for (index, (wire, address)) in addresses.iter().enumerate() {
-            listeners.push(Listener::open(
-                wire,
-                address,
-                registry,
-                Token(LISTENER_TOKEN_BASE + index),
-            )?);
+        for (index, spec) in specs.iter().enumerate() {
+            listeners.push(Listener::open(spec, registry, Token(LISTENER_TOKEN_BASE + index))?);
         }
         let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(|error| setup_error(&error))?;
         registry
             .register(&mut signals, SIGNALS, Interest::READABLE)
             .map_err(|error| setup_error(&error))?;
         let waker = Arc::new(Waker::new(registry, WAKER).map_err(|error| setup_error(&error))?);
-        Ok(Self { poll, listeners, signals, waker })
+        Ok(Self { poll, listeners, signals, waker, tls })
     }
 }
 

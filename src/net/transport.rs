@@ -1,10 +1,7 @@
 //! The byte stream of a connection, below every wire.
-//!
-//! Bytes that are written count as sent once [`Transport::flush`] has returned them: a transport
-//! that encrypts may take bytes that the kernel does not have yet.
 
 use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -13,44 +10,28 @@ use mio::{Interest, Registry, Token};
 use rustix::net::sockopt;
 
 use crate::limits::KEEPALIVE_PROBES;
-use crate::link::Keepalive;
+use crate::link::{Keepalive, Origin, Security};
+use crate::tls::{Read, TlsStream};
 
 /// A connection's socket and what lies between it and the session's bytes.
-pub(super) enum Transport {
-    /// TCP alone.
-    Plain {
-        stream: TcpStream,
-        /// Bytes that the kernel has taken and [`Transport::flush`] has not returned.
-        flushed: usize,
-    },
-}
-
-/// The result of a read.
-pub(super) struct Read {
-    /// Bytes read into the front of the buffer; 0 at the end of the stream.
-    pub(super) count: usize,
-    /// Whether nothing was left to read. Then an event reports further bytes.
-    pub(super) is_drained: bool,
+pub(super) struct Transport {
+    stream: TcpStream,
+    /// `None` if the session's bytes are those of the socket.
+    tls: Option<Box<TlsStream>>,
 }
 
 impl Transport {
-    /// Wraps an accepted connection.
-    pub(super) fn plain(stream: TcpStream) -> Self {
-        Self::Plain { stream, flushed: 0 }
-    }
-
-    /// Starts to connect.
-    pub(super) fn connect(address: SocketAddr) -> io::Result<Self> {
-        TcpStream::connect(address).map(Self::plain)
+    /// Combines a socket and the TLS session on it.
+    pub(super) fn new(stream: TcpStream, tls: Option<TlsStream>) -> Self {
+        Self { stream, tls: tls.map(Box::new) }
     }
 
     /// Returns whether a started connection is established, or why it failed.
     pub(super) fn finish_connect(&mut self) -> io::Result<bool> {
-        let Self::Plain { stream, .. } = self;
-        if let Some(error) = stream.take_error()? {
+        if let Some(error) = self.stream.take_error()? {
             return Err(error);
         }
-        match stream.peer_addr() {
+        match self.stream.peer_addr() {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == ErrorKind::NotConnected => Ok(false),
             Err(error) => Err(error),
@@ -59,54 +40,86 @@ impl Transport {
 
     /// Disables Nagle's algorithm on an established connection.
     pub(super) fn set_nodelay(&mut self) -> io::Result<()> {
-        let Self::Plain { stream, .. } = self;
-        stream.set_nodelay(true)
+        self.stream.set_nodelay(true)
     }
 
     /// Sets when the connection ends because nothing is heard from the other end.
     pub(super) fn set_keepalive(&mut self, keepalive: Keepalive) -> io::Result<()> {
-        let Self::Plain { stream, .. } = self;
-        set_keepalive(stream, keepalive)
+        set_keepalive(&self.stream, keepalive)
     }
 
     /// Registers the socket for both directions.
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        let Self::Plain { stream, .. } = self;
-        registry.register(stream, token, Interest::READABLE | Interest::WRITABLE)
+        registry.register(&mut self.stream, token, Interest::READABLE | Interest::WRITABLE)
     }
 
-    /// Reads once.
+    /// Returns whether a TLS handshake goes on.
+    pub(super) fn is_handshaking(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
+    }
+
+    /// Returns what protects the bytes, and the address at the other end.
+    pub(super) fn origin(&self) -> Origin {
+        let security = match &self.tls {
+            None => Security::Plain,
+            Some(tls) if tls.has_certificate() => Security::Certified,
+            Some(_) => Security::Encrypted,
+        };
+        Origin { address: self.stream.peer_addr().ok(), security }
+    }
+
+    /// Reads once. When nothing is left to read, an event reports further bytes.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Read> {
-        let Self::Plain { stream, .. } = self;
-        let count = stream.read(buffer)?;
+        if let Some(tls) = &mut self.tls {
+            return tls.read(&mut self.stream, buffer);
+        }
+        let count = self.stream.read(buffer)?;
         Ok(Read { count, is_drained: count < buffer.len() })
     }
 
-    /// Writes two pieces as one. Returns how many bytes were taken; fewer than given means that the
-    /// socket is full.
-    pub(super) fn write(&mut self, pieces: [&[u8]; 2]) -> io::Result<usize> {
-        let Self::Plain { stream, flushed } = self;
-        let count = match pieces {
-            [only, []] | [[], only] => stream.write(only)?,
-            both => stream.write_vectored(&both.map(IoSlice::new))?,
-        };
-        *flushed += count;
-        Ok(count)
+    /// Writes from the front of `unsent`, all unsent bytes of the link. Returns how many of them
+    /// have reached the kernel; fewer than given means that the socket is full, or that a handshake
+    /// goes on.
+    pub(super) fn write(&mut self, unsent: &[u8]) -> io::Result<usize> {
+        match &mut self.tls {
+            Some(tls) => tls.write(&mut self.stream, unsent),
+            None => self.stream.write(unsent),
+        }
     }
 
-    /// Flushes what was written. Returns how many of the written bytes have reached the kernel
-    /// since the last call.
-    pub(super) fn flush(&mut self) -> io::Result<usize> {
-        let Self::Plain { flushed, .. } = self;
-        Ok(std::mem::take(flushed))
+    /// Writes two pieces as one, the first of them all unsent bytes of the link. Returns how many
+    /// bytes have reached the kernel: none if they have to be encrypted first.
+    pub(super) fn write_ahead(&mut self, pieces: [&[u8]; 2]) -> io::Result<usize> {
+        if self.tls.is_some() {
+            return Ok(0);
+        }
+        match pieces {
+            [only, []] | [[], only] => self.stream.write(only),
+            both => self.stream.write_vectored(&both.map(IoSlice::new)),
+        }
+    }
+
+    /// Returns whether there are bytes for the socket besides those of the link.
+    pub(super) fn wants_write(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.wants_write())
+    }
+
+    /// Writes the bytes that TLS has for the socket. Returns whether it took all.
+    pub(super) fn flush(&mut self) -> io::Result<bool> {
+        match &mut self.tls {
+            Some(tls) => tls.flush(&mut self.stream),
+            None => Ok(true),
+        }
     }
 
     /// Closes both directions.
     pub(super) fn close(mut self, registry: &Registry) {
-        let Self::Plain { stream, .. } = &mut self;
+        if let Some(tls) = &mut self.tls {
+            tls.close(&mut self.stream);
+        }
         // Either fails if the other end was faster; dropping the socket closes it in any case.
-        let _ = registry.deregister(stream);
-        let _ = stream.shutdown(Shutdown::Both);
+        let _ = registry.deregister(&mut self.stream);
+        let _ = self.stream.shutdown(Shutdown::Both);
     }
 }
 

@@ -6,7 +6,7 @@ use crate::limits::{ACK_INTERVAL_BYTES, Limits};
 use crate::link::QueuedLink;
 use crate::link::SendQueue;
 use crate::link::frame_decoder::FrameDecoder;
-use crate::link::{LinkId, Time};
+use crate::link::{LinkId, Origin, Security, Time};
 use crate::relay::message::HostKind;
 use crate::wires::{Session, Wire};
 
@@ -33,7 +33,7 @@ pub struct Link {
     /// Kind of the host that is registered on it, which decides the maximum length of its queue.
     pub(super) kind: HostKind,
     pub(super) traffic: Traffic,
-    pub(super) peer_addr: Option<SocketAddr>,
+    pub(super) origin: Origin,
     pub(super) opened_at: Time,
     /// The node has ended the link; the connection is to be closed.
     pub(super) is_closing: bool,
@@ -195,7 +195,13 @@ impl Link {
     /// Returns the address at the other end, once it is known.
     #[must_use]
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.peer_addr
+        self.origin.address
+    }
+
+    /// Returns whether its bytes are encrypted.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        self.origin.security != Security::Plain
     }
 
     /// Returns when the link was opened.

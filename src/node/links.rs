@@ -8,7 +8,7 @@ use super::link::{Link, Traffic, Wait, Waits};
 use crate::id::HostId;
 use crate::limits::Limits;
 use crate::link::frame_decoder::FrameDecoder;
-use crate::link::{CloseReason, Keepalive, LinkId, LinkTable, SeededRng, SendQueue, Time};
+use crate::link::{CloseReason, Keepalive, LinkId, LinkTable, Origin, SeededRng, SendQueue, Time};
 use crate::mail::Spool;
 use crate::names::Names;
 use crate::relay::message::{HostKind, Message, StatusCode};
@@ -68,7 +68,7 @@ impl Links {
         }
     }
 
-    pub(super) fn open(&mut self, wire: Wire, peer_addr: Option<SocketAddr>) -> LinkId {
+    pub(super) fn open(&mut self, wire: Wire, origin: &Origin) -> LinkId {
         let opened_at = self.now;
         self.table.open(|id| Link {
             id,
@@ -77,7 +77,7 @@ impl Links {
             queue: SendQueue::default(),
             kind: HostKind::User,
             traffic: Traffic::default(),
-            peer_addr,
+            origin: *origin,
             opened_at,
             is_closing: false,
             late_output: None,
@@ -272,7 +272,7 @@ impl Outbox for Links {
     }
 
     fn peer_addr(&self, id: LinkId) -> Option<SocketAddr> {
-        self.get(id)?.peer_addr
+        self.get(id)?.peer_addr()
     }
 
     fn link_registered(&mut self, id: LinkId, kind: HostKind) -> bool {
@@ -353,13 +353,13 @@ impl Outbox for Links {
     }
 
     fn dial(&mut self, parent: usize) -> LinkId {
-        let link = self.open(Wire::CRC, None);
+        let link = self.open(Wire::CRC, &Origin::default());
         self.actions.push_back(Action::Dial { target: parent, link });
         link
     }
 
     fn dial_address(&mut self, address: SocketAddr) -> LinkId {
-        let link = self.open(Wire::CRC, None);
+        let link = self.open(Wire::CRC, &Origin::default());
         self.actions.push_back(Action::DialAddress { address, link });
         link
     }

@@ -22,9 +22,16 @@ impl Machine for Node {
     fn dialled(&mut self, now: Time, id: LinkId, origin: &Origin) {
         self.links.begin_event(now);
         if let Some(link) = self.links.live_mut(id) {
-            link.peer_addr = origin.address;
+            link.origin = *origin;
             self.relay.dialled(id, &mut self.links);
             self.run_pending(now);
+        }
+    }
+
+    fn identified(&mut self, now: Time, id: LinkId, origin: &Origin) {
+        self.links.begin_event(now);
+        if let Some(link) = self.links.live_mut(id) {
+            link.origin = *origin;
         }
     }
 

@@ -102,7 +102,7 @@ impl Node {
 
     fn open_link_from(&mut self, now: Time, wire: Wire, origin: &Origin) -> LinkId {
         self.links.begin_event(now);
-        let link = self.links.open(wire, origin.address);
+        let link = self.links.open(wire, origin);
         self.relay.accepted(now, link, &mut self.links);
         let mut effects = Effects::new();
         self.links.with_session(link, &self.relay, |session, cx| session.on_open(cx, &mut effects));

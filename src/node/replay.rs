@@ -92,7 +92,7 @@ impl Links {
 mod tests {
     use super::*;
     use crate::id::HostId;
-    use crate::link::SeededRng;
+    use crate::link::{Origin, SeededRng};
     use crate::mail::{Inventory, Spool};
     use crate::relay::Outbox as _;
     use crate::relay::message::Message;
@@ -103,7 +103,7 @@ mod tests {
         let limits = Limits { client_queue_bytes_max: 1000, ..Limits::default() };
         let spool = Spool::new(&limits, &Inventory::default());
         let mut links = Links::new(limits, spool, SeededRng::new(1));
-        let id = links.open(Wire::CRC, None);
+        let id = links.open(Wire::CRC, &Origin::default());
         links.make_resumable(id);
         let chat = Message::Chat { source: HostId(1), destination: HostId(2), text: &[b'x'; 87] };
         for _ in 0..20 {
@@ -123,7 +123,7 @@ mod tests {
         let limits = Limits::default();
         let spool = Spool::new(&limits, &Inventory::default());
         let mut links = Links::new(limits, spool, SeededRng::new(1));
-        let id = links.open(Wire::CRC, None);
+        let id = links.open(Wire::CRC, &Origin::default());
         links.make_resumable(id);
         let chat = Message::Chat { source: HostId(1), destination: HostId(2), text: b"half" };
         links.deliver(id, &chat);

@@ -1,5 +1,6 @@
 //! The end of an event: whatever it started is completed as far as possible.
 
+use super::link::Link;
 use super::{Action, Node};
 use crate::link::{CloseReason, LinkId, Time};
 use crate::printable::Printable;
@@ -43,7 +44,7 @@ impl Node {
 
     /// Logs the end of a link, at level warn if the other end broke the protocol or a bound.
     pub(super) fn log_close(&self, id: LinkId, reason: &CloseReason) {
-        let peer = self.links.get(id).and_then(|link| link.peer_addr);
+        let peer = self.links.get(id).and_then(Link::peer_addr);
         let level = match reason {
             // A failed dial is logged by the dialler, which knows the address.
             _ if peer.is_none() => log::Level::Debug,

@@ -210,7 +210,7 @@ impl LinkEntry {
             wire: link.wire(),
             is_uplink: node.relay().is_uplink(link.id()),
             address: link.peer_addr().map(|address| address.to_string()),
-            tls: false,
+            tls: link.is_tls(),
             is_extended: report.is_some_and(|report| report.is_extended),
             listen_address: report
                 .and_then(|report| report.listen_address)

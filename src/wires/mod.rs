@@ -7,11 +7,13 @@ mod chat_run;
 pub mod classic;
 pub mod crc;
 pub mod direct;
+mod endpoint;
 mod session;
 
 use std::fmt;
 
 pub use self::chat_run::{ChatRun, MatchChat, RunMatcher};
+pub use self::endpoint::Endpoint;
 pub use self::session::{ChatHeader, Effect, Effects, NoticeCx, Presence, Session, SessionCx};
 pub use crate::names::Names;
 

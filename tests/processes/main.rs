@@ -12,6 +12,7 @@ mod peer;
 mod support;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod syscalls;
+mod tls;
 mod tree;
 
 use std::fs;

@@ -106,6 +106,9 @@ fn empty_environment_variable_is_unset() {
         "CRC_REGISTER_DEADLINE",
         "CRC_SERVER_QUEUE",
         "CRC_SPLIT_GRACE",
+        "CRC_TLS_CA",
+        "CRC_TLS_CERT",
+        "CRC_TLS_KEY",
     ];
     let help = Command::new(CRC).args(["server", "--help"]).output().expect("crc runs");
     let help = String::from_utf8(help.stdout).expect("text");

@@ -133,7 +133,7 @@ impl World {
             return self.handle_event(Event::Closed(end, reason));
         }
         let node = self.servers[server].node.as_mut().expect("a running child");
-        let origin = Origin { address: parent.map(address_of) };
+        let origin = Origin { address: parent.map(address_of), ..Origin::default() };
         node.dialled(now, link, &origin);
         self.drive(server);
     }
@@ -151,8 +151,7 @@ impl World {
         if let Some(node) = self.servers[server].node.as_mut().filter(|node| !node.is_stopping()) {
             let link = match from {
                 PipeEnd::Server { server, .. } => {
-                    let origin = Origin { address: Some(address_of(server)) };
-                    node.accepted(now, ListenerId(0), &origin)
+                    node.accepted(now, ListenerId(0), &Origin::new(address_of(server)))
                 }
                 _ => node.open_link(now, wire),
             };
