@@ -52,6 +52,8 @@ fn run_server(args: ServerArgs) -> ExitCode {
         }
     };
     let machine_name = machine_name();
+    let printed_config = args.printed_config(file.as_deref());
+    let is_check = args.checks_config();
     let settings = args.into_settings(file.as_deref(), &machine_name, rand::random());
     let (settings, log_filter) = match settings {
         Ok(settings) => settings,
@@ -60,6 +62,15 @@ fn run_server(args: ServerArgs) -> ExitCode {
             return report_error(EXIT_CONFIG, &format!("{path}: {}", error.trim_end()));
         }
     };
+    if is_check && let Err(error) = Server::check(&settings) {
+        return report_error(EXIT_CONFIG, &error);
+    }
+    if is_check || printed_config.is_some() {
+        let text = printed_config.unwrap_or_else(|| "the configuration is valid\n".to_owned());
+        // A closed pipe is not an error.
+        let _ = std::io::stdout().write_all(text.as_bytes());
+        return ExitCode::SUCCESS;
+    }
     init_logging(&log_filter);
     let identity = settings.identity.clone();
     let server = match Server::open(settings) {

@@ -1,5 +1,5 @@
-//! Options from environment variables: an empty variable is unset, and an error about a value that
-//! came from a variable names it.
+//! Where options come from: the command line or environment variables. An empty variable is unset,
+//! and an error about a value that came from a variable names it.
 
 use std::ffi::{OsStr, OsString};
 
@@ -8,26 +8,56 @@ use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, Error, Parser};
 
-/// Options whose value came from an environment variable.
+/// The options that were given on the command line or by environment variables.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sources(Vec<(String, String)>);
+pub(super) struct Sources(Vec<Given>);
+
+/// An option that was given.
+#[derive(Clone, Debug)]
+pub(super) struct Given {
+    /// The option as it is written in help: `--id <N>`.
+    option: String,
+    /// Its long form without dashes.
+    long: String,
+    /// The environment variable from which it comes; `None` if it was on the command line.
+    pub(super) variable: Option<String>,
+    /// What was written.
+    pub(super) values: Vec<String>,
+}
 
 impl Sources {
     /// How an error names `option` (written as in help: `--id <N>`): with its environment variable
     /// if the value came from there.
     pub(super) fn label(&self, option: &str) -> String {
-        match self.0.iter().find(|(known, _)| known == option) {
-            Some((_, variable)) => label(option, variable),
+        let given = self.0.iter().find(|given| given.option == option);
+        match given.and_then(|given| given.variable.as_deref()) {
+            Some(variable) => label(option, variable),
             None => option.to_owned(),
         }
     }
 
+    /// Returns what was given for the option with this long form.
+    pub(super) fn given(&self, long: &str) -> Option<&Given> {
+        self.0.iter().find(|given| given.long == long)
+    }
+
     fn of(command: &Command, matches: &ArgMatches) -> Self {
-        let is_from_environment = |arg: &&Arg| {
-            matches.value_source(arg.get_id().as_str()) == Some(ValueSource::EnvVariable)
+        let given = |arg: &Arg| {
+            let id = arg.get_id().as_str();
+            let variable = match matches.value_source(id)? {
+                ValueSource::CommandLine => None,
+                ValueSource::EnvVariable => Some(variable(arg)?),
+                _ => return None,
+            };
+            let values = matches.get_raw(id).into_iter().flatten();
+            Some(Given {
+                option: arg.to_string(),
+                long: arg.get_long().unwrap_or(id).to_owned(),
+                variable,
+                values: values.map(|value| value.to_string_lossy().into_owned()).collect(),
+            })
         };
-        let args = command.get_arguments().filter(is_from_environment);
-        Self(args.filter_map(|arg| Some((arg.to_string(), variable(arg)?))).collect())
+        Self(command.get_arguments().filter_map(given).collect())
     }
 }
 
@@ -40,7 +70,7 @@ fn variable(arg: &Arg) -> Option<String> {
 }
 
 /// Parses `words` and the environment, in which `lookup` looks a variable up. Also returns which
-/// options of the subcommand came from the environment.
+/// options of the subcommand were given, and how.
 pub(super) fn parse<P: Parser>(
     words: &[OsString],
     lookup: &dyn Fn(&OsStr) -> Option<OsString>,

@@ -10,6 +10,7 @@ mod ctl;
 mod environment;
 mod options;
 mod peer;
+mod print;
 mod server;
 mod values;
 
@@ -60,8 +61,10 @@ impl Cli {
     ) -> Result<Self, clap::Error> {
         let words: Vec<OsString> = words.into_iter().collect();
         let (mut cli, sources) = environment::parse::<Self>(&words, &variable)?;
-        if let Program::Client(args) = &mut cli.command {
-            args.set_sources(sources);
+        match &mut cli.command {
+            Program::Client(args) => args.set_sources(sources),
+            Program::Server(args) => args.set_sources(sources),
+            _ => {}
         }
         Ok(cli)
     }

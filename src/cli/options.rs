@@ -186,8 +186,17 @@ options! {
 
 /// Appends the default to the help of an option that sets one of the [`Limits`].
 fn show_default_limit(option: Arg) -> Arg {
+    let Some(default) = default_limit(option.get_id().as_str()) else {
+        return option;
+    };
+    let help = option.get_help().map(ToString::to_string).unwrap_or_default();
+    option.help(format!("{help} [default: {default}]"))
+}
+
+/// Returns the default of an option that sets one of the [`Limits`].
+pub(super) fn default_limit(option: &str) -> Option<String> {
     let limits = Limits::default();
-    let default = match option.get_id().as_str() {
+    Some(match option {
         "mail_messages" => limits.mail_messages_max.to_string(),
         "mail_bytes" => {
             format!("{} in a file, {MAIL_IN_MEMORY_BYTES_MAX} in memory", limits.mail_bytes_max)
@@ -201,10 +210,8 @@ fn show_default_limit(option: Arg) -> Arg {
         "max_frame" => limits.frame_bytes_max.to_string(),
         "client_queue" => limits.client_queue_bytes_max.to_string(),
         "server_queue" => limits.server_queue_bytes_max.to_string(),
-        _ => return option,
-    };
-    let help = option.get_help().map(ToString::to_string).unwrap_or_default();
-    option.help(format!("{help} [default: {default}]"))
+        _ => return None,
+    })
 }
 
 /// Deserializes a list, or a single string as a list of one.

@@ -7,7 +7,9 @@ use clap::Args;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
+use super::environment::Sources;
 use super::options::ServerOptions;
+use super::print;
 use crate::id::HostId;
 use crate::limits::{Limits, MAIL_IN_MEMORY_BYTES_MAX, NAME_BYTES_MAX};
 use crate::net::{ServerSettings, TlsFiles};
@@ -33,6 +35,17 @@ pub struct ServerArgs {
     /// Read options from this TOML file; its keys are these options without their dashes
     #[arg(long, env = "CRC_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
+
+    /// Check the options, the configuration file, certificates and keys, and start nothing
+    #[arg(long)]
+    check_config: bool,
+
+    /// Print every option with its value and where it comes from, and start nothing
+    #[arg(long)]
+    print_config: bool,
+
+    #[arg(skip)]
+    sources: Sources,
 }
 
 impl ServerArgs {
@@ -40,6 +53,24 @@ impl ServerArgs {
     #[must_use]
     pub fn config_path(&self) -> Option<&Path> {
         self.config.as_deref()
+    }
+
+    /// Returns whether the configuration is only checked.
+    #[must_use]
+    pub fn checks_config(&self) -> bool {
+        self.check_config
+    }
+
+    /// Returns every option with its value and where it comes from, as a configuration file, if that
+    /// was asked for. `config_text` is the text of the configuration file.
+    #[must_use]
+    pub fn printed_config(&self, config_text: Option<&str>) -> Option<String> {
+        let file = self.config.as_deref().zip(config_text);
+        self.print_config.then(|| print::print_config(&self.sources, file))
+    }
+
+    pub(super) fn set_sources(&mut self, sources: Sources) {
+        self.sources = sources;
     }
 
     /// Returns the settings of the server and its log filter. `config_text` is the text of the

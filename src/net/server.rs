@@ -113,6 +113,14 @@ impl Server {
         Ok(Self(event_loop))
     }
 
+    /// Checks what [`Server::open`] reads before it opens anything: certificates and keys.
+    ///
+    /// # Errors
+    /// The text names the file or the option, and what to do.
+    pub fn check(settings: &ServerSettings) -> Result<(), String> {
+        load_tls(settings).map(drop)
+    }
+
     /// Returns the scheme and the bound address of each listener.
     pub fn listen_addresses(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
         self.0.listen_addresses()

@@ -186,3 +186,28 @@ fn too_many_listeners_are_refused() {
     assert_eq!(code, Some(1));
     assert!(error.contains("65 listeners are given, the maximum is 64"), "{error}");
 }
+
+#[test]
+fn configuration_is_checked_and_printed_without_a_start() {
+    let run = |words: &[&str], variable: &str| {
+        let mut command = Command::new(CRC);
+        command.arg("server").args(words).env("CRC_NAME", variable).stdin(Stdio::null());
+        let output = command.output().expect("crc runs");
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, printed, _) = run(&["--print-config", "--parent", "crcs://a"], "12");
+    assert_eq!(code, Some(0));
+    for line in
+        ["name = \"12\" # CRC_NAME", "parent = \"crcs://a\" # --parent", "# mailbox is not set"]
+    {
+        assert!(printed.lines().any(|printed| printed == line), "{line:?} is not in {printed}");
+    }
+    assert_eq!(run(&["--check-config"], "").1, "the configuration is valid\n");
+    let missing = ["--check-config", "--tls-cert", "/nowhere/a.pem", "--tls-key", "/nowhere/a.key"];
+    let (code, _, error) = run(&missing, "");
+    assert_eq!(code, Some(78), "{error}");
+    assert!(error.contains("--tls-cert /nowhere/a.pem: "), "{error}");
+    let (code, _, error) = run(&["--print-config", "--id", "0"], "");
+    assert_eq!(code, Some(2), "{error}");
+}
