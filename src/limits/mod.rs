@@ -219,8 +219,8 @@ pub const SPLITS_DEFERRED_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Size of a deferred message apart from its text, in bytes: about the memory that it takes.
 pub const SPLIT_DEFERRED_OVERHEAD_BYTES: usize = 64;
 
-/// Maximum number of servers of which it is remembered when they were withdrawn, for the messages on
-/// links that are lost later. Far more than are withdrawn before a silent link is noticed.
+/// Maximum number of servers of which it is remembered when they were withdrawn, for the messages
+/// on links that are lost later. Far more than are withdrawn before a silent link is noticed.
 pub const WITHDRAWALS_KEPT_MAX: usize = 1024;
 
 /// Number of bytes that another crc server has handled after which it acknowledges them: as much as

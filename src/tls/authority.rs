@@ -134,8 +134,8 @@ fn common_name(name: &str) -> DistinguishedName {
     distinguished_name
 }
 
-/// Checks that clients that trust `ca_pem` accept the certificate: a file that was not made here may
-/// have another name or key.
+/// Checks that clients that trust `ca_pem` accept the certificate: a file that was not made here
+/// may have another name or key.
 fn check_signature(certificate: &Certificate, ca_pem: &Path, host: &str) -> Result<(), String> {
     let roots = read_authorities(ca_pem)?;
     let mismatch = |error: &dyn std::fmt::Display| {

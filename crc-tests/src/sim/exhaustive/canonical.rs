@@ -5,8 +5,8 @@
 //! and have one fingerprint again. The output of every type in a [`Node`](crc::node::Node) is
 //! derived and has all its fields, and these are the abstractions:
 //!
-//! - Times are given as their distance from now; those to come in ticks, since nothing happens before
-//!   the tick in which a time is over. The order of deadlines within a tick is left out: of states
+//! - Times are given as their distance from now; those to come in ticks, since nothing happens
+//!   before the tick in which a time is over. The order of deadlines within a tick is left out: of states
 //!   that differ in it alone, one is explored.
 //! - The bytes of a portion to a plain server are left out when it is over, since the queue is empty
 //!   after each event and the next frame begins another portion.

@@ -1,5 +1,5 @@
-//! What users may not notice while nothing else fails: that servers stop and move, and that links are
-//! reset, which are back within the grace.
+//! What users may not notice while nothing else fails: that servers stop and move, and that links
+//! are reset, which are back within the grace.
 
 use std::time::Duration;
 
