@@ -62,6 +62,7 @@
 //! ```
 
 mod chunked_vec;
+pub mod cidr;
 mod cli;
 mod client;
 pub mod id;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Layers from the bottom up. A module may import those of lower layers.
 const LAYERS: [&[&str]; 10] = [
     &["limits", "chunked_vec", "id"],
-    &["printable", "tls", "uri", "ui"],
+    &["cidr", "printable", "tls", "uri", "ui"],
     &["link"],
     &["relay"],
     &["mail", "names"],
