@@ -2,15 +2,16 @@
 
 use std::io::{IsTerminal as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::process::ExitCode;
 
 use crc::internal::cli::{
     CertArgs, Cli, CtlArgs, PeerArgs, PeerCommand, Program, ServerArgs, SettingsError,
 };
 use crc::internal::client;
-use crc::internal::net::{LogSink, send_control_command};
+use crc::internal::net::{LogSink, check_is_file, send_control_command};
 use crc::internal::tls::{CertificateFiles, make_certificates};
-use crc::net::{PeerServer, Server};
+use crc::net::{PeerServer, Reread, Server};
 use crc::peer::id::decode_id;
 use env_logger::{Target, WriteStyle};
 
@@ -39,27 +40,20 @@ fn main() -> ExitCode {
 }
 
 fn run_server(args: ServerArgs) -> ExitCode {
-    let config =
-        args.config_path().map(|path| (path.display().to_string(), std::fs::read_to_string(path)));
-    let (path, file) = match config {
-        None => (String::new(), None),
-        Some((path, Ok(text))) => (path, Some(text)),
-        Some((path, Err(error))) => {
-            let error = format!(
-                "cannot read the configuration file {path}: {error}; correct --config or CRC_CONFIG"
-            );
-            return report_error(EXIT_CONFIG, &error);
-        }
+    let file = match read_config_file(&args) {
+        Ok(text) => text,
+        Err(error) => return report_error(EXIT_CONFIG, &error),
     };
-    let machine_name = machine_name();
+    let (machine_name, seed) = (machine_name(), rand::random());
     let printed_config = args.printed_config(file.as_deref());
     let is_check = args.checks_config();
-    let settings = args.into_settings(file.as_deref(), &machine_name, rand::random());
+    let settings = args.clone().into_settings(file.as_deref(), &machine_name, seed);
     let (settings, log_filter) = match settings {
         Ok(settings) => settings,
-        Err(SettingsError::Usage(error)) => return report_error(EXIT_USAGE, &error),
-        Err(SettingsError::Config(error)) => {
-            return report_error(EXIT_CONFIG, &format!("{path}: {}", error.trim_end()));
+        Err(error) => {
+            let is_usage = matches!(error, SettingsError::Usage(_));
+            let code = if is_usage { EXIT_USAGE } else { EXIT_CONFIG };
+            return report_error(code, &settings_error(&args, error));
         }
     };
     if is_check && let Err(error) = Server::check(&settings) {
@@ -73,10 +67,11 @@ fn run_server(args: ServerArgs) -> ExitCode {
     }
     init_logging(&log_filter);
     let identity = settings.identity.clone();
-    let server = match Server::open(settings) {
+    let mut server = match Server::open(settings) {
         Ok(server) => server,
         Err(error) => return report_error(EXIT_RUNTIME, &error),
     };
+    server.set_reread(Box::new(move || reread(&args, file.as_deref(), &machine_name, seed)));
     log::info!("server {} {:?}", identity.id, String::from_utf8_lossy(&identity.name));
     let program_name = std::env::args().next().unwrap_or_else(|| "crc".to_owned());
     let mut stdout = std::io::stdout().lock();
@@ -92,6 +87,49 @@ fn run_server(args: ServerArgs) -> ExitCode {
     match server.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => report_error(EXIT_RUNTIME, &poll_error(&error)),
+    }
+}
+
+/// Reads the configuration file, if there is one.
+fn read_config_file(args: &ServerArgs) -> Result<Option<String>, String> {
+    let Some(path) = args.config_path() else { return Ok(None) };
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        format!(
+            "cannot read the configuration file {}: {error}; correct --config or CRC_CONFIG",
+            path.display()
+        )
+    });
+    text.map(Some)
+}
+
+/// Reads the configuration of a running server again. `started` is the text of the file at its
+/// start.
+fn reread(
+    args: &ServerArgs,
+    started: Option<&str>,
+    machine_name: &str,
+    seed: u64,
+) -> Result<Reread, String> {
+    args.config_path().map_or(Ok(()), check_is_file)?;
+    let file = read_config_file(args)?;
+    let settings = args.clone().into_settings(file.as_deref(), machine_name, seed);
+    let changed = args.changes(started, file.as_deref());
+    let (settings, _) = settings.map_err(|error| settings_error(args, error))?;
+    Ok(Reread {
+        settings,
+        file: args.config_path().map(Path::to_owned),
+        changed: changed.map_err(|error| settings_error(args, error))?,
+    })
+}
+
+/// Returns the text of an error, with the path of the configuration file if it is there.
+fn settings_error(args: &ServerArgs, error: SettingsError) -> String {
+    match error {
+        SettingsError::Usage(error) => error,
+        SettingsError::Config(error) => {
+            let path = args.config_path().unwrap_or(Path::new(""));
+            format!("{}: {}", path.display(), error.trim_end())
+        }
     }
 }
 

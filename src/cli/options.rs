@@ -32,7 +32,7 @@ impl<T> Overridable for Vec<T> {
     }
 }
 
-/// Defines the struct of options with `overriding`, which covers every field.
+/// Defines the struct of options with `overriding` and `differing`, which cover every field.
 macro_rules! options {
     ($(#[$meta:meta])* struct $name:ident {
         $($(#[$field_meta:meta])* $field:ident: $type:ty,)*
@@ -47,13 +47,22 @@ macro_rules! options {
             pub(super) fn overriding(self, fallback: Self) -> Self {
                 Self { $($field: Overridable::or(self.$field, fallback.$field),)* }
             }
+
+            /// Returns the keys of the options whose values are not those of `other`.
+            pub(super) fn differing(&self, other: &Self) -> Vec<String> {
+                let mut keys = Vec::new();
+                $(if self.$field != other.$field {
+                    keys.push(stringify!($field).replace('_', "-"));
+                })*
+                keys
+            }
         }
     };
 }
 
 options! {
     /// The options of a server. The command line, the environment and the file set the same ones.
-    #[derive(Debug, Default, Args, Deserialize)]
+    #[derive(Clone, Debug, Default, PartialEq, Args, Deserialize)]
     #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
     #[command(mut_args(show_default_limit))]
     struct ServerOptions {

@@ -27,7 +27,7 @@ pub enum SettingsError {
 }
 
 /// `crc server`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct ServerArgs {
     #[command(flatten)]
     options: ServerOptions,
@@ -84,11 +84,7 @@ impl ServerArgs {
         hostname: &str,
         seed: u64,
     ) -> Result<(ServerSettings, String), SettingsError> {
-        let file: ServerOptions = config_text
-            .map(toml::from_str)
-            .transpose()
-            .map_err(|error| SettingsError::Config(error.to_string()))?
-            .unwrap_or_default();
+        let file = parse_file(config_text)?;
         let file_sets_ping = file.ping_interval.is_some() || file.ping_timeout.is_some();
         let mut options = self.options.overriding(file);
         let log_filter = options.log.take().map_or_else(|| "info".to_owned(), Into::into);
@@ -124,6 +120,26 @@ impl ServerArgs {
         };
         Ok((settings, log_filter))
     }
+
+    /// Returns the keys of the options whose values `config_text` changes, beside `earlier_text`.
+    /// Those that the command line or the environment sets never change.
+    ///
+    /// # Errors
+    /// What is wrong in one of the texts, with its line.
+    pub fn changes(
+        &self,
+        earlier_text: Option<&str>,
+        config_text: Option<&str>,
+    ) -> Result<Vec<String>, SettingsError> {
+        let options = |text| Ok(self.options.clone().overriding(parse_file(text)?));
+        Ok(options(config_text)?.differing(&options(earlier_text)?))
+    }
+}
+
+/// Parses the text of a configuration file.
+fn parse_file(text: Option<&str>) -> Result<ServerOptions, SettingsError> {
+    let options = text.map(toml::from_str).transpose();
+    Ok(options.map_err(|error| SettingsError::Config(error.to_string()))?.unwrap_or_default())
 }
 
 /// Returns the default limits with those that the options set.

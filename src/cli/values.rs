@@ -17,7 +17,7 @@ use crate::wires::{Endpoint, Wire};
 /// Defines a value type: a newtype around `$inner`, parsed from a `$raw` and checked by `$check`.
 macro_rules! validated {
     ($name:ident($inner:ty) from $raw:ty as $raw_name:literal, $check:expr) => {
-        #[derive(Clone, Debug, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Deserialize)]
         #[serde(try_from = $raw_name)]
         pub(super) struct $name($inner);
 

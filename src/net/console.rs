@@ -11,11 +11,12 @@ use std::os::fd::{AsFd as _, AsRawFd as _};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
+use super::reload::Reloader;
 use super::stdio::{STDIN, STDOUT, Stdio};
 use crate::limits::{OPERATOR_LINE_BYTES_MAX, OPERATOR_OUTPUT_BYTES_MAX};
 use crate::link::Time;
 use crate::node::Node;
-use crate::operator::{self, Answer, CommandResult, Format, PendingTrace};
+use crate::operator::{self, Answer, CommandResult, Format, PendingTrace, render_reload};
 use crate::ui::{InvalidLine, LineSplitter};
 
 /// Standard input and output in the poll loop.
@@ -94,9 +95,10 @@ impl Console {
         node: &mut Node,
         now: Time,
         registry: &Registry,
+        reloader: &mut Reloader,
         (token, output_token): (Token, Token),
     ) -> bool {
-        self.execute_queued(node, now);
+        self.execute_queued(node, now, reloader);
         self.write(registry, output_token);
         if self.is_at_eof {
             return self.pending.is_some() || !self.pending_output.is_empty();
@@ -121,7 +123,7 @@ impl Console {
         if count == 0 {
             self.queued.extend(self.lines.finish());
         }
-        self.execute_queued(node, now);
+        self.execute_queued(node, now, reloader);
         self.write(registry, output_token);
         let fd = self.input.as_fd().as_raw_fd();
         if count == 0 {
@@ -135,7 +137,7 @@ impl Console {
     }
 
     /// Executes the queued commands, up to one whose answer has to be waited for.
-    fn execute_queued(&mut self, node: &mut Node, now: Time) {
+    fn execute_queued(&mut self, node: &mut Node, now: Time, reloader: &mut Reloader) {
         if let Some(pending) = &self.pending {
             let Some(result) = pending.poll(node, now) else { return };
             self.pending = None;
@@ -146,6 +148,9 @@ impl Console {
         {
             match execute(node, now, line) {
                 Answer::Ready(result) => self.print(result),
+                Answer::Reload(format) => {
+                    self.print(render_reload(reloader.reload("operator"), format));
+                }
                 Answer::Pending(pending) => self.pending = Some(pending),
             }
         }

@@ -13,11 +13,12 @@ use mio::{Interest, Registry, Token};
 use rustix::fs::Mode;
 
 use super::listen::{Accept, Readiness};
+use super::reload::Reloader;
 use super::reserve::DescriptorReserve;
 use crate::limits::{CONTROL_CONNECTIONS_MAX, OPERATOR_LINE_BYTES_MAX, OPERATOR_OUTPUT_BYTES_MAX};
 use crate::link::Time;
 use crate::node::Node;
-use crate::operator::{self, Answer, CommandResult, Format, PendingTrace};
+use crate::operator::{self, Answer, CommandResult, Format, PendingTrace, render_reload};
 
 /// How long `crc ctl` waits for an answer.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -140,11 +141,17 @@ impl ControlSocket {
     }
 
     /// Serves once every connection that is ready or waits for an answer.
-    pub(super) fn serve(&mut self, node: &mut Node, now: Time, registry: &Registry) {
+    pub(super) fn serve(
+        &mut self,
+        node: &mut Node,
+        now: Time,
+        registry: &Registry,
+        reloader: &mut Reloader,
+    ) {
         for entry in &mut self.connections {
             if let Some(conn) = entry
                 && (conn.is_ready || conn.pending.is_some())
-                && !conn.serve(node, now)
+                && !conn.serve(node, now, reloader)
             {
                 let _ = registry.deregister(&mut conn.stream); // closing it does the same
                 *entry = None;
@@ -165,7 +172,7 @@ impl Drop for ControlSocket {
 impl ControlConn {
     /// Writes pending answers, executes complete requests, and reads once. Returns false when the
     /// connection is done: it is broken, or its input has ended and all requests are answered.
-    fn serve(&mut self, node: &mut Node, now: Time) -> bool {
+    fn serve(&mut self, node: &mut Node, now: Time, reloader: &mut Reloader) -> bool {
         if let Some(pending) = &self.pending {
             let Some(result) = pending.poll(node, now) else { return true };
             self.pending = None;
@@ -174,7 +181,7 @@ impl ControlConn {
         if !self.write() {
             return false;
         }
-        self.handle_requests(node, now);
+        self.handle_requests(node, now, reloader);
         if self.pending_output.len() >= OPERATOR_OUTPUT_BYTES_MAX {
             let is_alive = self.write();
             // An event reports free space only after a write has filled the socket.
@@ -191,7 +198,7 @@ impl ControlConn {
             Ok(_) if self.is_discarding_input => {}
             Ok(count) => {
                 self.pending_input.extend_from_slice(&buffer[..count]);
-                self.handle_requests(node, now);
+                self.handle_requests(node, now, reloader);
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_ready = false,
@@ -202,19 +209,22 @@ impl ControlConn {
 
     /// Executes complete requests while pending answers stay below their bound, up to one whose
     /// answer has to be waited for.
-    fn handle_requests(&mut self, node: &mut Node, now: Time) {
+    fn handle_requests(&mut self, node: &mut Node, now: Time, reloader: &mut Reloader) {
         while self.pending.is_none()
             && self.pending_output.len() < OPERATOR_OUTPUT_BYTES_MAX
             && let Some(end) = self.pending_input.iter().position(|&byte| byte == b'\n')
         {
             let line: Vec<u8> = self.pending_input.drain(..=end).collect();
             let line = String::from_utf8_lossy(&line);
-            match handle_request(node, now, line.trim()) {
-                Answer::Ready(result) => {
-                    self.pending_output.extend_from_slice(&encode_response(&result));
+            let result = match handle_request(node, now, line.trim()) {
+                Answer::Ready(result) => result,
+                Answer::Reload(format) => render_reload(reloader.reload("operator"), format),
+                Answer::Pending(pending) => {
+                    self.pending = Some(pending);
+                    break;
                 }
-                Answer::Pending(pending) => self.pending = Some(pending),
-            }
+            };
+            self.pending_output.extend_from_slice(&encode_response(&result));
         }
         if self.pending_input.len() > OPERATOR_LINE_BYTES_MAX + 4096 {
             let message = format!(

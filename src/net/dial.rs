@@ -66,6 +66,11 @@ impl Dialler {
         Self { target_kind, targets, extra_target: None, tls, resolver: Resolver::new(waker) }
     }
 
+    /// Replaces what encrypted connections are verified by, from the next dial on.
+    pub(super) fn set_tls(&mut self, tls: Option<Arc<ClientConfig>>) {
+        self.tls = tls;
+    }
+
     /// Starts to connect a link. Returns `None` if the name is resolved first.
     pub(super) fn dial(&mut self, target: usize, link: LinkId) -> Option<DialResult> {
         let address = &self.targets[target].address;

@@ -263,6 +263,7 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
             }
         }
         self.services.run_pending(&mut self.machine, now, self.poller.registry());
+        self.use_new_tls();
     }
 
     /// Accepts from one listener and opens a link for each connection.
@@ -370,21 +371,6 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
                 if connection.stop_writing() {
                     self.readable.push_back(link);
                 }
-            }
-        }
-    }
-
-    /// Handles SIGTERM and SIGINT: the first one starts to drain, the second one exits.
-    fn on_signals(&mut self) {
-        let now = self.now;
-        for signal in self.signals.pending() {
-            let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
-            if self.machine.is_stopping() {
-                log::warn!("{name} again: ending at once");
-                self.must_exit_now = true;
-            } else {
-                log::info!("{name}: stopping");
-                self.machine.stop(now);
             }
         }
     }

@@ -7,8 +7,10 @@
 //! | module | contents |
 //! | --- | --- |
 //! | `event_loop` | the loop, one turn after the other |
+//! | `settings` | the settings of a server |
 //! | `setup`, `poller` | what a loop is made of; waiting for events, and the clock |
 //! | `listen`, `reserve` | listening sockets; file descriptors held in reserve |
+//! | `reload` | what a running server reads again |
 //! | `dial`, `resolve` | dialled targets; name resolution on a thread |
 //! | `connection`, `transport` | a link's readiness; its byte stream |
 //! | `console`, `control`, `stdio` | the operator's terminal and socket; the standard streams |
@@ -21,14 +23,18 @@ mod event_loop;
 mod listen;
 mod peer;
 mod poller;
+pub(crate) mod reload;
 mod reserve;
 mod resolve;
 mod server;
 mod services;
+mod settings;
 mod setup;
 pub(crate) mod stdio;
 mod transport;
 
 pub use self::peer::{PeerServer, PeerSettings};
-pub use self::server::{Server, ServerSettings};
+pub use self::reload::{Reread, RereadConfig};
+pub use self::server::Server;
+pub use self::settings::ServerSettings;
 pub use crate::tls::TlsFiles;

@@ -11,7 +11,7 @@ use super::dial::DialTarget;
 use super::event_loop::EventLoop;
 use super::listen::ListenSpec;
 use super::services::Services;
-use super::setup::{LoopSetup, SERVICE_TOKEN_BASE};
+use super::setup::{LoopSetup, SERVICE_TOKEN_BASE, STOP_SIGNALS};
 use crate::client::{InputStatus, PeerFrontend};
 use crate::link::{ListenerId, Machine as _, Time};
 use crate::peer::Peer;
@@ -55,7 +55,7 @@ impl PeerServer {
     pub fn open(settings: PeerSettings) -> Result<Self, String> {
         let PeerSettings { listen, desired_id, peers, json, seed } = settings;
         let spec = ListenSpec { scheme: "peer".to_owned(), is_tls: false, address: listen };
-        let setup = LoopSetup::open(&[spec], TlsConfigs::default())?;
+        let setup = LoopSetup::open(&[spec], TlsConfigs::default(), &STOP_SIGNALS)?;
         let wall_clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let peer = Peer::new(desired_id, peers.len(), wall_clock, seed);
         let frontend =
@@ -140,6 +140,12 @@ impl Services<Peer> for PeerServices {
 
     fn drain_events(&mut self, peer: &mut Peer, now: Time) -> bool {
         self.frontend.show_events(peer, now)
+    }
+
+    fn on_hangup(&mut self, _: &mut Peer, _: Time) {}
+
+    fn take_tls(&mut self) -> Option<TlsConfigs> {
+        None
     }
 
     fn abort(&mut self) {}

@@ -2,56 +2,31 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use mio::{Registry, Token};
+use signal_hook::consts::SIGHUP;
 
 use super::console::Console;
 use super::control::ControlSocket;
 use super::dial::DialTarget;
 use super::event_loop::EventLoop;
 use super::listen::ListenSpec;
+use super::reload::{Reloader, RereadConfig};
 use super::services::Services;
-use super::setup::{LoopSetup, SERVICE_TOKEN_BASE};
-use crate::limits::Limits;
+use super::settings::{ServerSettings, load_tls};
+use super::setup::{LoopSetup, SERVICE_TOKEN_BASE, STOP_SIGNALS};
 use crate::link::Time;
 use crate::mail::StoreRequest;
 use crate::mail::store::Mailbox;
 use crate::node::Node;
-use crate::relay::Identity;
-use crate::tls::{TlsConfigs, TlsFiles};
-use crate::wires::{Endpoint, Wire};
+use crate::tls::TlsConfigs;
+use crate::wires::Wire;
 
 const CONSOLE_INPUT: Token = Token(SERVICE_TOKEN_BASE);
 const CONSOLE_OUTPUT: Token = Token(SERVICE_TOKEN_BASE + 1);
 const CONTROL_LISTENER: Token = Token(SERVICE_TOKEN_BASE + 2);
 const CONTROL_TOKEN_BASE: usize = SERVICE_TOKEN_BASE + 3;
-
-/// Settings of a server.
-#[derive(Clone, Debug)]
-pub struct ServerSettings {
-    /// Its id, name and info.
-    pub identity: Identity,
-    /// Where it listens.
-    pub listeners: Vec<Endpoint>,
-    /// The servers to join, in order of preference.
-    pub parents: Vec<Endpoint>,
-    /// Its certificate, and those of the authorities that it trusts.
-    pub tls: TlsFiles,
-    /// The file that keeps mail; `None` keeps it in memory.
-    pub mailbox: Option<PathBuf>,
-    /// The path of the control socket.
-    pub control_socket: Option<PathBuf>,
-    /// How long to poll for events before sleeping; zero turns it off. Keeps a core busy for that
-    /// long after each message, and lowers the latency of the next one.
-    pub busy_poll: Duration,
-    /// Its limits.
-    pub limits: Limits,
-    /// The seed of its random choices.
-    pub seed: u64,
-}
 
 /// A server with its sockets.
 pub struct Server(EventLoop<Node, ServerServices>);
@@ -61,6 +36,7 @@ struct ServerServices {
     mailbox: Mailbox,
     console: Option<Console>,
     control: Option<ControlSocket>,
+    reloader: Reloader,
 }
 
 impl Server {
@@ -75,7 +51,9 @@ impl Server {
             is_tls: endpoint.is_tls,
             address: endpoint.address.clone(),
         });
-        let setup = LoopSetup::open(&specs.collect::<Vec<_>>(), tls)?;
+        let [terminate, interrupt] = STOP_SIGNALS;
+        let signals = [terminate, interrupt, SIGHUP];
+        let setup = LoopSetup::open(&specs.collect::<Vec<_>>(), tls, &signals)?;
         let registry = setup.poll.registry();
         let control = settings.control_socket.as_deref();
         let control = control
@@ -98,6 +76,7 @@ impl Server {
             }
         };
         let console = Console::open(registry, CONSOLE_INPUT);
+        let reloader = Reloader::new(settings.clone());
         let ServerSettings { identity, listeners, parents, busy_poll, limits, seed, .. } = settings;
         let mut node = Node::with_mail(identity, parents.len(), limits, &inventory, seed);
         let crc_listener = listeners.iter().position(|it| it.wire == Wire::CRC);
@@ -107,10 +86,16 @@ impl Server {
         let listener_ids = listeners.iter().map(|it| node.add_listener(it.wire)).collect();
         let targets =
             parents.into_iter().map(|it| DialTarget { address: it.address, is_tls: it.is_tls });
-        let services = ServerServices { mailbox, console, control };
+        let services = ServerServices { mailbox, console, control, reloader };
         let mut event_loop = EventLoop::new(setup, node, listener_ids, services, targets.collect());
         event_loop.poller.busy_poll = busy_poll;
         Ok(Self(event_loop))
+    }
+
+    /// Sets how the configuration is read again on SIGHUP and on the operator's command `reload`. By
+    /// default it stays the one of the start, and only the files that it names are read again.
+    pub fn set_reread(&mut self, reread: RereadConfig) {
+        self.0.services.reloader.set_reread(reread);
     }
 
     /// Checks what [`Server::open`] reads before it opens anything: certificates and keys.
@@ -132,24 +117,6 @@ impl Server {
     /// If waiting for events fails.
     pub fn run(self) -> io::Result<()> {
         self.0.run()
-    }
-}
-
-/// Reads the certificates, and checks that there are those that listeners and parents need.
-fn load_tls(settings: &ServerSettings) -> Result<TlsConfigs, String> {
-    let tls = TlsConfigs::load(&settings.tls)?;
-    let endpoint =
-        |endpoints: &[Endpoint]| endpoints.iter().find(|it| it.is_tls).map(Endpoint::to_string);
-    match (endpoint(&settings.listeners), endpoint(&settings.parents)) {
-        (Some(listener), _) if tls.accept.is_none() => Err(format!(
-            "the listener {listener} needs a certificate: --tls-cert FILE and --tls-key FILE; \
-             `crc cert --dir DIR` makes both"
-        )),
-        (_, Some(parent)) if tls.connect.is_none() => Err(format!(
-            "the parent {parent} needs --tls-ca FILE: the certificate of the authority that \
-             signed the parent's"
-        )),
-        _ => Ok(tls),
     }
 }
 
@@ -198,10 +165,16 @@ impl Services<Node> for ServerServices {
             if control.readiness.is_ready(now) {
                 control.accept(now, registry, CONTROL_TOKEN_BASE);
             }
-            control.serve(node, now, registry);
+            control.serve(node, now, registry, &mut self.reloader);
         }
         if let Some(mut console) = self.console.take_if(|console| console.has_work()) {
-            let is_open = console.run(node, now, registry, (CONSOLE_INPUT, CONSOLE_OUTPUT));
+            let is_open = console.run(
+                node,
+                now,
+                registry,
+                &mut self.reloader,
+                (CONSOLE_INPUT, CONSOLE_OUTPUT),
+            );
             self.console = is_open.then_some(console);
         }
     }
@@ -213,6 +186,15 @@ impl Services<Node> for ServerServices {
 
     fn drain_events(&mut self, _: &mut Node, _: Time) -> bool {
         false
+    }
+
+    fn on_hangup(&mut self, _: &mut Node, _: Time) {
+        // The log has the result.
+        let _ = self.reloader.reload("SIGHUP");
+    }
+
+    fn take_tls(&mut self) -> Option<TlsConfigs> {
+        self.reloader.take_tls()
     }
 
     fn abort(&mut self) {

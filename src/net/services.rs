@@ -6,6 +6,7 @@
 use mio::{Registry, Token};
 
 use crate::link::{Machine, Time};
+use crate::tls::TlsConfigs;
 
 /// The part of a program beside its links. Its tokens begin at `setup::SERVICE_TOKEN_BASE`.
 pub(super) trait Services<M: Machine> {
@@ -23,6 +24,10 @@ pub(super) trait Services<M: Machine> {
     fn handle_store_request(&mut self, machine: &mut M, now: Time, request: M::StoreRequest);
     /// Shows the machine's events to the user. Returns whether this gave the machine more to do.
     fn drain_events(&mut self, machine: &mut M, now: Time) -> bool;
+    /// Handles SIGHUP.
+    fn on_hangup(&mut self, machine: &mut M, now: Time);
+    /// Returns the certificates that new connections use from now on, once.
+    fn take_tls(&mut self) -> Option<TlsConfigs>;
     /// Abandons all unfinished work: the process exits at once.
     fn abort(&mut self);
 }

@@ -13,6 +13,9 @@ use super::listen::{ListenSpec, Listener};
 use crate::limits::CONTROL_CONNECTIONS_MAX;
 use crate::tls::TlsConfigs;
 
+/// The signals that stop a program. Another signal that a program handles is named beside these.
+pub(super) const STOP_SIGNALS: [i32; 2] = [SIGTERM, SIGINT];
+
 pub(super) const SIGNALS: Token = Token(0);
 pub(super) const WAKER: Token = Token(1);
 pub(super) const LISTENER_TOKEN_BASE: usize = 2;
@@ -32,8 +35,12 @@ pub(super) struct LoopSetup {
 }
 
 impl LoopSetup {
-    /// Opens the listeners, and registers signals and the waker.
-    pub(super) fn open(specs: &[ListenSpec], tls: TlsConfigs) -> Result<Self, String> {
+    /// Opens the listeners, and registers `signals` and the waker.
+    pub(super) fn open(
+        specs: &[ListenSpec],
+        tls: TlsConfigs,
+        signals: &[i32],
+    ) -> Result<Self, String> {
         raise_descriptor_limit();
         let poll = Poll::new().map_err(|error| setup_error(&error))?;
         let registry = poll.registry();
@@ -47,7 +54,7 @@ impl LoopSetup {
         for (index, spec) in specs.iter().enumerate() {
             listeners.push(Listener::open(spec, registry, Token(LISTENER_TOKEN_BASE + index))?);
         }
-        let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(|error| setup_error(&error))?;
+        let mut signals = Signals::new(signals).map_err(|error| setup_error(&error))?;
         registry
             .register(&mut signals, SIGNALS, Interest::READABLE)
             .map_err(|error| setup_error(&error))?;

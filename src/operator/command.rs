@@ -51,6 +51,8 @@ pub(super) enum Command {
         #[arg(allow_hyphen_values = true)]
         text: Option<String>,
     },
+    /// Reads the configuration file, certificates, keys and lists again
+    Reload,
     /// Stops this server
     Shutdown,
     /// This list
@@ -243,7 +245,7 @@ mod tests {
     #[test]
     fn help_has_a_line_for_every_command() {
         let help = help();
-        assert_eq!(help.len(), 11);
+        assert_eq!(help.len(), 12);
         assert!(help[0].starts_with("num_users       Number of users"), "{help:?}");
         assert!(help.contains(&"mail drop ID    Deletes the messages kept for a user".to_owned()));
         assert!(help.iter().any(|line| line.starts_with("kick ID [text]  Closes")));

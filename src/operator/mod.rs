@@ -3,11 +3,12 @@
 //!
 //! `command` parses a line, `snapshot` and `path` collect what a command shows, as serde types, and
 //! `text` renders those types as text; JSON is their serialization. `trace` waits for other
-//! servers. Reading lines and writing answers belongs to `net`. Text shows names, infos and texts
+//! servers. `reload` is what the shell answers. Reading lines and writing answers belongs to `net`. Text shows names, infos and texts
 //! of others with control characters escaped; JSON has them as they are.
 
 mod command;
 mod path;
+mod reload;
 mod snapshot;
 mod table;
 mod text;
@@ -22,6 +23,7 @@ use crate::link::{Machine as _, Time};
 use crate::node::Node;
 
 pub(crate) use self::command::takes_free_text;
+pub(crate) use self::reload::{ReloadReport, render_reload};
 pub use self::trace::PendingTrace;
 
 /// The format of an answer.
@@ -43,6 +45,8 @@ pub enum Answer {
     Ready(CommandResult),
     /// Other servers are asked.
     Pending(PendingTrace),
+    /// The shell reloads the configuration, and answers by [`render_reload`].
+    Reload(Format),
 }
 
 /// Executes one line. An empty line has an empty answer. An error tells what is wrong with the
@@ -78,6 +82,7 @@ fn try_execute(node: &mut Node, now: Time, line: &str, format: Format) -> Result
             show.confirmation("stopping")
         }
         Command::Trace { id } => return Ok(trace::start(node, now, id, format)),
+        Command::Reload => return Ok(Answer::Reload(format)),
         Command::Help => show.either(&command::help(), |lines| lines.join("\n") + "\n"),
     };
     Ok(Answer::Ready(Ok(text)))

@@ -22,6 +22,14 @@ pub struct TlsFiles {
     pub authorities: Option<PathBuf>,
 }
 
+impl TlsFiles {
+    /// Returns the paths of all of them.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = PathBuf> {
+        let Self { certificate, key, authorities } = self.clone();
+        [certificate, key, authorities].into_iter().flatten()
+    }
+}
+
 /// What connections of either direction need.
 #[derive(Clone, Default)]
 pub(crate) struct TlsConfigs {

@@ -9,6 +9,7 @@ mod moving;
 mod operator;
 mod options;
 mod peer;
+mod reload;
 mod support;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod syscalls;

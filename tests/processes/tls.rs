@@ -5,23 +5,39 @@ use std::io::Write as _;
 use super::*;
 
 /// Certificates that `crc cert` has made.
-struct Certificates(tempfile::TempDir);
+pub(super) struct Certificates(tempfile::TempDir);
 
 impl Certificates {
-    fn make() -> Self {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let output = Command::new(CRC).arg("cert").arg("--dir").arg(dir.path()).output();
-        let output = output.expect("crc cert runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        Self(dir)
+    pub(super) fn make() -> Self {
+        let certificates = Self(tempfile::tempdir().expect("a temporary folder"));
+        certificates.fingerprint();
+        certificates
     }
 
-    fn path(&self, name: &str) -> String {
+    /// Makes what is missing. Returns the fingerprint of the server's certificate.
+    pub(super) fn fingerprint(&self) -> String {
+        let output = Command::new(CRC).arg("cert").arg("--dir").arg(self.0.path()).output();
+        let output = output.expect("crc cert runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).expect("text");
+        let line = text.lines().find_map(|line| line.strip_prefix("fingerprint of server.pem: "));
+        line.expect("a fingerprint").to_owned()
+    }
+
+    /// Makes a new certificate for the server, by the same authority. Returns its fingerprint.
+    pub(super) fn renew(&self) -> String {
+        for name in ["server.pem", "server.key"] {
+            fs::remove_file(self.path(name)).expect("a file");
+        }
+        self.fingerprint()
+    }
+
+    pub(super) fn path(&self, name: &str) -> String {
         self.0.path().join(name).to_str().expect("text").to_owned()
     }
 
     /// Starts a server with these certificates, a plain and an encrypted listener.
-    fn serve(&self, options: &[&str]) -> Server {
+    pub(super) fn serve(&self, options: &[&str]) -> Server {
         let [certificate, key, authority] =
             ["server.pem", "server.key", "ca.pem"].map(|name| self.path(name));
         let mut all = vec!["--listen", "crc://127.0.0.1:0", "--listen", "crcs://127.0.0.1:0"];
@@ -32,7 +48,7 @@ impl Certificates {
 }
 
 /// Runs `crc client` with input that ends at once. Returns its events and what it says beside them.
-fn client(url: &str, trust: &[&str], input: &str) -> (String, String) {
+pub(super) fn client(url: &str, trust: &[&str], input: &str) -> (String, String) {
     let mut command = Command::new(CRC);
     command.args(["client", url, "--json"]).args(trust);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -112,10 +128,7 @@ fn pinned_certificate_is_accepted_whatever_its_authority() {
     let certificates = Certificates::make();
     let server = certificates.serve(&[]);
     let url = format!("crcs://127.0.0.1:{}", server.port_of("crcs"));
-    let output = Command::new(CRC).args(["cert", "--dir", &certificates.path("")]).output();
-    let output = String::from_utf8(output.expect("crc cert runs").stdout).expect("text");
-    let line = output.lines().find_map(|line| line.strip_prefix("fingerprint of server.pem: "));
-    let pin = line.expect("a fingerprint").to_owned();
+    let pin = certificates.fingerprint();
     let (events, _) = client(&url, &["--tls-pin", &pin], "");
     assert!(events.contains(r#""event":"connected""#), "{events}");
     let (events, _) = client(&url, &["--tls-pin", &"0".repeat(64)], "");

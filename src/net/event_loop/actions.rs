@@ -1,4 +1,6 @@
-//! What the machine asks for, and the ends of connections and dials.
+//! What the machine and signals ask for, and the ends of connections and dials.
+
+use signal_hook::consts::SIGHUP;
 
 use super::EventLoop;
 use crate::link::{Action, CloseReason, LinkId, Machine};
@@ -40,6 +42,33 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
             Action::Shutdown => return true,
         }
         false
+    }
+
+    /// Handles SIGTERM and SIGINT, the first of which starts to drain, and the second exits; and
+    /// SIGHUP, which reloads.
+    pub(super) fn on_signals(&mut self) {
+        let now = self.now;
+        for signal in self.signals.pending() {
+            let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
+            if signal == SIGHUP {
+                self.services.on_hangup(&mut self.machine, now);
+            } else if self.machine.is_stopping() {
+                log::warn!("{name} again: ending at once");
+                self.must_exit_now = true;
+            } else {
+                log::info!("{name}: stopping");
+                self.machine.stop(now);
+            }
+        }
+        self.use_new_tls();
+    }
+
+    /// Uses the certificates of a reload for the connections that begin from now on.
+    pub(super) fn use_new_tls(&mut self) {
+        if let Some(tls) = self.services.take_tls() {
+            self.dialler.set_tls(tls.connect.clone());
+            self.tls = tls;
+        }
     }
 
     /// Closes a connection; a failed dial goes on with the target's next address.
