@@ -153,7 +153,7 @@ impl Network {
             let mut command = Command::new("ip");
             command.args(["netns", "exec", &namespace(id), env!("CARGO_BIN_EXE_crc"), "server"]);
             command.args(["--id", &id.to_string(), "--listen", "0.0.0.0:3600", "--control"]);
-            command.arg(self.control(id)).args(options);
+            command.arg(self.control(id)).args(["--allow-servers", "10.77.0.0/16"]).args(options);
             for (_, parents) in PARENTS.iter().filter(|(child, _)| *child == id) {
                 let is_twice = parents[0] == parents[1];
                 for (index, &parent) in parents.iter().enumerate() {

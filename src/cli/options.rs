@@ -9,7 +9,7 @@ use serde::de::Error as _;
 
 use super::values::{
     Count, DAY_SECONDS, Days, FrameBytes, Id, Info, Interval, ListenUri, LogFilter, Micros, Name,
-    ParentUri, PingSeconds, QueueBytes, Seconds,
+    ParentUri, PingSeconds, QueueBytes, Range, Seconds,
 };
 use crate::limits::{Limits, MAIL_IN_MEMORY_BYTES_MAX};
 use crate::uri::Address;
@@ -87,6 +87,12 @@ options! {
         #[arg(long, env = "CRC_PARENT", value_name = "URI", value_delimiter = ',')]
         #[serde(deserialize_with = "one_or_many")]
         parent: Vec<ParentUri>,
+
+        /// The addresses from which other servers may join this one, once or more, such as
+        /// 192.168.0.0/16; others may be clients only [default: this machine]
+        #[arg(long, env = "CRC_ALLOW_SERVERS", value_name = "CIDR", value_delimiter = ',')]
+        #[serde(alias = "allow_servers", deserialize_with = "one_or_many")]
+        allow_servers: Vec<Range>,
 
         /// The certificate of this server for TLS, with those that signed it, in PEM
         #[arg(long, env = "CRC_TLS_CERT", value_name = "FILE")]

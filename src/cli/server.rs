@@ -10,10 +10,11 @@ use rand::rngs::StdRng;
 use super::environment::Sources;
 use super::options::ServerOptions;
 use super::print;
+use super::values::Range;
 use crate::id::HostId;
 use crate::limits::{Limits, MAIL_IN_MEMORY_BYTES_MAX, NAME_BYTES_MAX};
 use crate::net::{ServerSettings, TlsFiles};
-use crate::relay::Identity;
+use crate::relay::{Admission, Identity};
 use crate::uri::Address;
 use crate::wires::{Endpoint, Wire};
 
@@ -106,6 +107,7 @@ impl ServerArgs {
         let settings = ServerSettings {
             identity,
             listeners,
+            admission: admission(options.allow_servers),
             mailbox: options.mailbox,
             parents: options.parent.into_iter().map(Into::into).collect(),
             tls: TlsFiles {
@@ -140,6 +142,14 @@ impl ServerArgs {
 fn parse_file(text: Option<&str>) -> Result<ServerOptions, SettingsError> {
     let options = text.map(toml::from_str).transpose();
     Ok(options.map_err(|error| SettingsError::Config(error.to_string()))?.unwrap_or_default())
+}
+
+/// Returns who may join as a server: those at the given addresses, or those on this machine.
+fn admission(allowed: Vec<Range>) -> Admission {
+    if allowed.is_empty() {
+        return Admission::default();
+    }
+    Admission { allowed: allowed.into_iter().map(Into::into).collect() }
 }
 
 /// Returns the default limits with those that the options set.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::cidr::Cidr;
 use crate::id::HostId;
 use crate::limits::{
     BUSY_POLL_MAX, FRAME_BYTES_MAX_CEILING, FRAME_BYTES_MAX_FLOOR, INFO_BYTES_MAX, NAME_BYTES_MAX,
@@ -59,6 +60,8 @@ validated!(PeerId(i64) from i64 as "i64", |number| {
 
 // Not checked here: its bounds depend on the wire.
 validated!(RawId(i64) from i64 as "i64", Ok);
+
+validated!(Range(Cidr) from String as "String", |text| text.parse());
 
 validated!(Name(String) from String as "String", |name| check_len(NAME_BYTES_MAX, "a name", name));
 

@@ -275,6 +275,10 @@ pub const CLAIM_GRANT_DELAY: Duration = Duration::from_secs(5);
 /// a race, such as a chat sent before a refusal was read.
 pub const FALSE_SOURCES_MAX: u32 = 8;
 
+/// Maximum number of addresses whose servers are refused that the log names, each once: it stays
+/// short, however many there are. `links` counts refusals for each connection.
+pub const REFUSED_ADDRESSES_MAX: usize = 1000;
+
 /// Maximum number of status texts that a server keeps for its operator: the newest.
 pub const STATUS_UPDATES_MAX: usize = 1000;
 

@@ -93,6 +93,8 @@ pub enum CloseReason {
     Moving,
     /// The parent refused the id.
     IdRefused(HostId),
+    /// The server at the other end, or this one, may not join over this link.
+    NotAdmitted,
     /// The other end showed that it speaks the extension after this end took it for plain.
     LateHello,
     /// This server takes another id and has to register anew.
@@ -134,6 +136,7 @@ impl CloseReason {
             Self::IdTaken(id) => format!("id {id} is taken"),
             Self::Silent { .. } | Self::TimedOut => "no answer".to_owned(),
             Self::IdRefused(id) => format!("the parent refused id {id}"),
+            Self::NotAdmitted => "not admitted as a server".to_owned(),
             Self::LateHello => "HELLO came too late".to_owned(),
             Self::Renumbered => "this server takes another id".to_owned(),
             Self::Shutdown => "server shutdown".to_owned(),
@@ -170,6 +173,7 @@ impl fmt::Display for CloseReason {
             Self::IdTaken(id) => write!(f, "another host registered id {id} earlier"),
             Self::TimedOut => f.write_str("the other machine does not answer"),
             Self::Silent { silence } => write!(f, "no answer for {} s", silence.as_secs()),
+            Self::NotAdmitted => f.write_str("not admitted as a server"),
             Self::LateHello => {
                 f.write_str("the neighbour speaks the extension after all; joining again")
             }

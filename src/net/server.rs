@@ -77,8 +77,11 @@ impl Server {
         };
         let console = Console::open(registry, CONSOLE_INPUT);
         let reloader = Reloader::new(settings.clone());
-        let ServerSettings { identity, listeners, parents, busy_poll, limits, seed, .. } = settings;
+        let ServerSettings {
+            identity, listeners, parents, admission, busy_poll, limits, seed, ..
+        } = settings;
         let mut node = Node::with_mail(identity, parents.len(), limits, &inventory, seed);
+        node.set_admission(admission);
         let crc_listener = listeners.iter().position(|it| it.wire == Wire::CRC);
         if let Some(index) = crc_listener {
             node.set_listen_port(setup.listeners[index].address().port());

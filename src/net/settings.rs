@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::limits::Limits;
-use crate::relay::Identity;
+use crate::relay::{Admission, Identity};
 use crate::tls::{TlsConfigs, TlsFiles};
 use crate::wires::Endpoint;
 
@@ -17,6 +17,8 @@ pub struct ServerSettings {
     pub listeners: Vec<Endpoint>,
     /// The servers to join, in order of preference.
     pub parents: Vec<Endpoint>,
+    /// Who may join as a server.
+    pub admission: Admission,
     /// Its certificate, and those of the authorities that it trusts.
     pub tls: TlsFiles,
     /// The file that keeps mail; `None` keeps it in memory.

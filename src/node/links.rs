@@ -271,8 +271,8 @@ impl Outbox for Links {
         self.get(id).and_then(Link::received_at).unwrap_or(self.now)
     }
 
-    fn peer_addr(&self, id: LinkId) -> Option<SocketAddr> {
-        self.get(id)?.peer_addr()
+    fn origin(&self, id: LinkId) -> Origin {
+        self.get(id).map(|link| link.origin).unwrap_or_default()
     }
 
     fn link_registered(&mut self, id: LinkId, kind: HostKind) -> bool {

@@ -32,7 +32,7 @@ use crate::limits::Limits;
 use crate::link::{LifeCycle, LinkId, ListenerId, Origin, SeededRng, Time};
 use crate::mail::{AppendOutcome, Inventory, Spool, StoreReply, StoreRequest};
 use crate::relay::extension::TraceResult;
-use crate::relay::{Identity, KickError, LinkReport, Relay, TraceReport};
+use crate::relay::{Admission, Identity, KickError, LinkReport, Relay, TraceReport};
 use crate::wires::{Effects, Wire};
 
 /// A request of a [`Node`] to its driver. A store request is answered by
@@ -92,6 +92,11 @@ impl Node {
     /// Sets the port on which this server accepts servers, see [`Relay::set_listen_port`].
     pub fn set_listen_port(&mut self, port: u16) {
         self.relay.set_listen_port(port);
+    }
+
+    /// Replaces what decides who may join as a server, see [`Relay::set_admission`].
+    pub fn set_admission(&mut self, admission: Admission) {
+        self.relay.set_admission(admission);
     }
 
     /// Opens a link that speaks `wire` for a connection that no listener accepted, such as an

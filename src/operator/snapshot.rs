@@ -161,6 +161,9 @@ pub(super) struct LinkEntry {
     pub(super) is_uplink: bool,
     pub(super) address: Option<String>,
     tls: bool,
+    /// Why a server was admitted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admitted_by: Option<String>,
     #[serde(rename = "extended")]
     pub(super) is_extended: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -194,6 +197,7 @@ pub(super) struct Refused {
     pub(super) taken_id: u32,
     pub(super) unknown_id: u32,
     pub(super) unreadable: u32,
+    pub(super) not_admitted: u32,
 }
 
 impl LinkEntry {
@@ -211,6 +215,7 @@ impl LinkEntry {
             is_uplink: node.relay().is_uplink(link.id()),
             address: link.peer_addr().map(|address| address.to_string()),
             tls: link.is_tls(),
+            admitted_by: report.and_then(|report| report.admitted_by).map(|by| by.to_string()),
             is_extended: report.is_some_and(|report| report.is_extended),
             listen_address: report
                 .and_then(|report| report.listen_address)
@@ -222,6 +227,7 @@ impl LinkEntry {
                 taken_id: refusals.taken_ids,
                 unknown_id: refusals.unknown_ids,
                 unreadable: refusals.unreadable,
+                not_admitted: refusals.not_admitted,
             },
             bytes_in: traffic.bytes_in,
             bytes_out: traffic.bytes_out,

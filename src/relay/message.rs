@@ -45,6 +45,8 @@ impl StatusCode {
     pub const MAIL: Self = Self(0x0004);
     /// A chat was dropped, because a plain server on its path does not read it.
     pub const NOT_DELIVERED: Self = Self(0x0005);
+    /// This connection may not register a server.
+    pub const NOT_ADMITTED: Self = Self(0x0006);
 }
 
 /// Codes of statuses to [`HostId::EXTENSION`]: the frames of [`crate::relay::extension`].

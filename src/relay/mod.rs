@@ -21,6 +21,7 @@
 //!
 //! [`Relay::check`] asserts the relations between the parts.
 
+mod admission;
 mod announcements;
 mod cx;
 pub mod extension;
@@ -43,6 +44,7 @@ mod topology;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
+pub use self::admission::{Admission, AdmittedBy};
 pub use self::mail_text::encode_mail_text;
 pub use self::operations::{KickError, LinkReport, ServerReport};
 pub use self::outbox::{Outbox, Unacknowledged};
@@ -135,6 +137,11 @@ impl Relay {
     /// servers. Without it, it names none.
     pub fn set_listen_port(&mut self, port: u16) {
         self.peering.set_listen_port(port);
+    }
+
+    /// Replaces what decides who may join as a server. By default, those on this machine may.
+    pub fn set_admission(&mut self, admission: Admission) {
+        self.peering.set_admission(admission);
     }
 
     /// Returns the table of the other hosts.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::admission::AdmittedBy;
 use super::extension::{Epoch, TraceResult};
 use super::message::HostKind;
 use super::notice::Notice;
@@ -44,6 +45,8 @@ pub struct LinkReport {
     pub round_trip: Option<Duration>,
     /// The address at which the neighbour on an extended link accepts servers.
     pub listen_address: Option<SocketAddr>,
+    /// Why the server at the other end was admitted.
+    pub admitted_by: Option<AdmittedBy>,
     /// What was refused of what arrived over the link.
     pub refusals: Refusals,
 }
@@ -79,6 +82,7 @@ impl Relay {
             is_extended: state.is_extended(),
             round_trip: self.peering.round_trip(link),
             listen_address: self.peering.neighbour_address(link, out),
+            admitted_by: self.peering.admitted_by(link, out).filter(|_| state.is_server()),
             refusals: state.refusals(),
         })
     }
@@ -176,7 +180,7 @@ mod tests {
     /// Server 2 on link 2, with server 3 behind it and server 4 behind that; user 101 on link 1.
     fn bench() -> Bench {
         let mut bench = Bench::new();
-        bench.out.addresses.insert(link_id(2), "192.0.2.7:40000".parse().expect("an address"));
+        bench.out.addresses.insert(link_id(2), "127.0.0.7:40000".parse().expect("an address"));
         bench.join(1, User, 101);
         bench.join_extended(2, 2);
         bench.learn_server(2, 2, 3, 2);
@@ -199,7 +203,7 @@ mod tests {
         let mut bench = bench();
         bench.join(5, Server, 5);
         assert!(link_report(&bench, 2).is_extended && !link_report(&bench, 5).is_extended);
-        let address = "192.0.2.7:3600".parse().expect("an address");
+        let address = "127.0.0.7:3600".parse().expect("an address");
         assert_eq!(link_report(&bench, 2).listen_address, Some(address));
         assert_eq!(link_report(&bench, 5).listen_address, None);
     }
@@ -248,7 +252,8 @@ mod tests {
         bench.receive(5, &registration(User, 105, 5));
         let (source, destination) = (HostId(101), HostId(105));
         bench.receive(1, &Message::Chat { source, destination, text: &[b'x'; 2000] });
-        let expected = Refusals { false_sources: 1, taken_ids: 0, unknown_ids: 2, unreadable: 1 };
+        let expected =
+            Refusals { false_sources: 1, unknown_ids: 2, unreadable: 1, ..Refusals::default() };
         assert_eq!(link_report(&bench, 1).refusals, expected);
         bench.relay.accepted(bench.now, link_id(6), &mut bench.out);
         bench.receive(6, &registration(User, 101, 0));

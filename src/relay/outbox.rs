@@ -6,7 +6,7 @@ use super::message::{HostKind, Message};
 use super::notice::Notice;
 use super::topology::Host;
 use crate::id::HostId;
-use crate::link::{CloseReason, LinkId, Time};
+use crate::link::{CloseReason, LinkId, Origin, Time};
 
 /// A message that the other end of a link has not acknowledged.
 #[derive(Clone, Copy, Debug)]
@@ -30,8 +30,8 @@ pub trait Outbox {
     fn unsent_bytes(&self, link: LinkId) -> usize;
     /// Returns when bytes last arrived over a link.
     fn received_at(&self, link: LinkId) -> Time;
-    /// Returns the address at the other end of a link; `None` for an in-memory pipe.
-    fn peer_addr(&self, link: LinkId) -> Option<SocketAddr>;
+    /// Returns where the connection of a link comes from or leads to.
+    fn origin(&self, link: LinkId) -> Origin;
     /// Records the kind of host that a link has registered as, which decides its limits. Returns
     /// whether registrations and quits of hosts are delivered on its wire.
     fn link_registered(&mut self, link: LinkId, kind: HostKind) -> bool;

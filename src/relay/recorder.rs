@@ -12,7 +12,7 @@ use super::outbox::{Outbox, Unacknowledged};
 use super::topology::{Host, Identity};
 use crate::id::HostId;
 use crate::limits::Limits;
-use crate::link::{CloseReason, LinkId, Time};
+use crate::link::{CloseReason, LinkId, Origin, Security, Time};
 
 /// Records each call as a line that begins with the index of the link.
 #[derive(Debug, Default)]
@@ -104,8 +104,8 @@ impl Outbox for Recorder {
         self.received.get(&link).copied().unwrap_or_default()
     }
 
-    fn peer_addr(&self, link: LinkId) -> Option<SocketAddr> {
-        self.addresses.get(&link).copied()
+    fn origin(&self, link: LinkId) -> Origin {
+        Origin { address: self.addresses.get(&link).copied(), security: Security::Plain }
     }
 
     fn link_registered(&mut self, link: LinkId, _kind: HostKind) -> bool {

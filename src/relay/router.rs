@@ -143,6 +143,10 @@ impl Router {
             && is_for_us
         {
             // The parent is not registered yet, so its answer has no valid source.
+            if code == StatusCode::NOT_ADMITTED {
+                self.record_status(text);
+                return peering.on_not_admitted(link, source, text, cx);
+            }
             log::warn!("link {link}: status {} from the parent: {}", code.0, Excerpt(text));
             self.record_status(text);
             if code == StatusCode::ID_TAKEN {

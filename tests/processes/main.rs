@@ -1,5 +1,6 @@
 //! The `crc` binary as real processes with real sockets: port 0, and conditions with deadlines.
 
+mod admission;
 mod bounds;
 mod classic;
 mod interop;

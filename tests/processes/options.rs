@@ -83,6 +83,7 @@ fn run_with_environment(words: &[&str], variables: &[(&str, &str)]) -> (Option<i
 fn empty_environment_variable_is_unset() {
     // Every variable of `crc server`: flags and defaults apply.
     let variables = [
+        "CRC_ALLOW_SERVERS",
         "CRC_CLASSIC",
         "CRC_CLASSIC_INTERVAL",
         "CRC_CLIENT_QUEUE",

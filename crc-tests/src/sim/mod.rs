@@ -176,6 +176,7 @@ impl World {
         let mut node = Node::with_mail(identity, parents.len(), limits, &mail, seed);
         node.add_listener(Wire::CRC);
         node.set_listen_port(run::port_of(self.servers.len()));
+        node.set_admission(run::admission());
         let node = Some(node);
         self.servers.push(Server { label, node, parents, ..Server::default() });
         self.drive(self.servers.len() - 1);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crc::link::{CloseReason, LinkId, ListenerId, Machine as _, Origin, Time};
 use crc::node::Action;
+use crc::relay::Admission;
 use crc::wires::Wire;
 
 use super::meter::thread_cpu_time;
@@ -75,6 +76,11 @@ impl Server {
 pub(super) fn address_of(server: usize) -> SocketAddr {
     let [.., high, low] = server.to_be_bytes();
     SocketAddr::from(([10, 0, high, low], port_of(server)))
+}
+
+/// Admits the servers of the simulation, by their addresses.
+pub(super) fn admission() -> Admission {
+    Admission { allowed: vec!["10.0.0.0/8".parse().expect("a range")] }
 }
 
 /// Returns the port on which a server accepts connections.

@@ -37,7 +37,7 @@ impl Peering {
         out: &O,
     ) -> Option<SocketAddr> {
         let extended = self.extended.get(&link)?;
-        let address = out.peer_addr(link)?;
+        let address = out.origin(link).address?;
         if self.replay.has_dialled(link) {
             return Some(address);
         }

@@ -252,6 +252,9 @@ impl Peering {
         cx: &mut RelayCx<'_, O>,
     ) {
         let id = introduction.id;
+        if !self.admit(link, id, cx) {
+            return;
+        }
         if hello.is_moving && !self.stop_asking(cx) {
             let (reason, text) = (RefuseReason::MOVING, &b"moving to another parent"[..]);
             send::send_extension(cx.topology, link, &Frame::Refuse { reason, text }, cx.out);

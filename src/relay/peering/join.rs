@@ -102,6 +102,9 @@ impl Peering {
         cx: &mut RelayCx<'_, O>,
     ) {
         let source = registration.source;
+        if !self.admit(link, source, cx) {
+            return;
+        }
         let host = cx.topology.hosts().get(source);
         let is_elsewhere = host.is_some_and(|host| cx.topology.is_of_other_home(host));
         let is_reachable = cx.topology.is_reachable(source);

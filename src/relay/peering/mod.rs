@@ -1,6 +1,7 @@
 //! [`Peering`]: who joins the network through this server, the link to the parent, and what the
 //! loss of a link to a server leads to.
 
+mod admitting;
 mod claims;
 mod departures;
 mod ending;
@@ -32,6 +33,7 @@ pub(super) use self::splits::DeferredMessage;
 pub(super) use self::trace::Purpose;
 pub use self::trace::TraceReport;
 
+use self::admitting::Admitting;
 use self::claims::Claims;
 use self::ending::Ending;
 use self::handover::Move;
@@ -53,6 +55,7 @@ use crate::relay::topology::{Role, ServerKey, SplitId, Topology};
 /// The uplink, the splits, and the claims on ids in use.
 #[derive(Clone, Debug)]
 pub(super) struct Peering {
+    admitting: Admitting,
     uplink: Uplink,
     splits: Splits,
     claims: Claims,
@@ -88,6 +91,7 @@ impl Peering {
     /// Creates the peering of a server with this many parents.
     pub(super) fn new(parent_count: usize, seed: u64) -> Self {
         Self {
+            admitting: Admitting::default(),
             uplink: Uplink::new(parent_count),
             splits: Splits::default(),
             claims: Claims::default(),

@@ -54,6 +54,9 @@ impl Peering {
         hello: &Hello,
         cx: &mut RelayCx<'_, O>,
     ) {
+        if !self.admit(link, id, cx) {
+            return;
+        }
         if self.moving.is_some() && (id > cx.topology.own_id() || !self.stop_asking(cx)) {
             return cx.out.close(link, CloseReason::Moving);
         }

@@ -55,6 +55,8 @@ pub struct Refusals {
     pub unknown_ids: u32,
     /// Chats that the plain neighbour on the path does not read.
     pub unreadable: u32,
+    /// Registrations of servers over a connection that may not have any.
+    pub not_admitted: u32,
 }
 
 /// The reason for which a frame is refused, apart from its source.
@@ -63,6 +65,7 @@ pub(in crate::relay) enum Refusal {
     TakenId,
     UnknownId,
     Unreadable,
+    NotAdmitted,
 }
 
 impl Subtree {

@@ -125,16 +125,19 @@ impl Topology {
         }
     }
 
-    /// Counts a frame that arrived over `link` and is refused.
-    pub(in crate::relay) fn count_refusal(&mut self, link: LinkId, refusal: Refusal) {
+    /// Counts a frame that arrived over `link` and is refused. Returns how many were, for the same
+    /// reason.
+    pub(in crate::relay) fn count_refusal(&mut self, link: LinkId, refusal: Refusal) -> u32 {
         self.unknown_ids += u64::from(refusal == Refusal::UnknownId);
         let refusals = self.link_mut(link).refusals_mut();
         let count = match refusal {
             Refusal::TakenId => &mut refusals.taken_ids,
             Refusal::UnknownId => &mut refusals.unknown_ids,
             Refusal::Unreadable => &mut refusals.unreadable,
+            Refusal::NotAdmitted => &mut refusals.not_admitted,
         };
         *count = count.saturating_add(1);
+        *count
     }
 
     /// Returns the registered host at the other end of a link.
