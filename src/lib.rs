@@ -110,7 +110,8 @@ pub mod internal {
     /// TLS streams, for clients of tests and measurements.
     pub mod tls {
         pub use crate::tls::{
-            CertificateFiles, ClientTrust, Fingerprint, TlsStream, make_certificates,
+            CertificateFiles, ClientTrust, Fingerprint, TlsConfigs, TlsFiles, TlsStream,
+            make_certificates,
         };
     }
 

@@ -48,3 +48,12 @@ fn node_survives_its_corpus() {
 fn peer_survives_its_corpus() {
     replay("peer", fuzz::peer);
 }
+#[test]
+fn handshake_survives_its_corpus() {
+    replay("handshake", fuzz::handshake);
+}
+
+#[test]
+fn tls_survives_its_corpus() {
+    replay("tls", fuzz::tls);
+}

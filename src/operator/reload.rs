@@ -35,7 +35,6 @@ impl ReloadReport {
 }
 
 /// Renders the answer to `reload`.
-#[must_use]
 pub(crate) fn render_reload(report: Result<ReloadReport, String>, format: Format) -> CommandResult {
     let text = |report: &ReloadReport| {
         let lines = std::iter::once(report.summary()).chain(report.warning());

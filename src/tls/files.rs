@@ -32,11 +32,11 @@ impl TlsFiles {
 
 /// What connections of either direction need.
 #[derive(Clone, Default)]
-pub(crate) struct TlsConfigs {
+pub struct TlsConfigs {
     /// For accepted connections; `None` without a certificate.
-    pub(crate) accept: Option<Arc<ServerConfig>>,
+    pub accept: Option<Arc<ServerConfig>>,
     /// For dialled connections; `None` without authorities.
-    pub(crate) connect: Option<Arc<ClientConfig>>,
+    pub connect: Option<Arc<ClientConfig>>,
 }
 
 impl TlsConfigs {
@@ -44,7 +44,7 @@ impl TlsConfigs {
     ///
     /// # Errors
     /// The text names the option, the file and what is wrong with it.
-    pub(crate) fn load(files: &TlsFiles) -> Result<Self, String> {
+    pub fn load(files: &TlsFiles) -> Result<Self, String> {
         let identity = match (&files.certificate, &files.key) {
             (Some(certificate), Some(key)) => Some((read_chain(certificate)?, read_key(key)?)),
             (None, None) => None,

@@ -9,8 +9,7 @@ mod stream;
 mod trust;
 
 pub use self::authority::{CertificateFiles, make_certificates};
-pub(crate) use self::files::TlsConfigs;
-pub use self::files::TlsFiles;
+pub use self::files::{TlsConfigs, TlsFiles};
 pub(crate) use self::stream::Read;
 pub use self::stream::TlsStream;
 pub use self::trust::{ClientTrust, Fingerprint};

@@ -80,8 +80,8 @@ impl LinkObserver {
 /// links open, close and read slowly, and how time passes.
 ///
 /// # Panics
-/// If the node panics, keeps a route over a closed link, announces a user twice to a link, or the
-/// quit of a user that it had not announced.
+/// If the node panics, breaks one of its relations, keeps a route over a closed link, announces a
+/// user twice to a link, or the quit of a user that it had not announced.
 pub fn node(script: &[u8]) {
     NodeFuzz::new(&Limits::default()).run(script);
     // By default announcements are batched only for many users.
@@ -197,6 +197,7 @@ impl NodeFuzz {
     }
 
     fn assert_invariants(&mut self) {
+        self.node.check();
         let relay = self.node.relay();
         for (link, observer) in self.links.iter_mut().flatten() {
             observer.is_user_link |=
