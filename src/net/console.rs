@@ -149,7 +149,7 @@ impl Console {
             match execute(node, now, line) {
                 Answer::Ready(result) => self.print(result),
                 Answer::Reload(format) => {
-                    self.print(render_reload(reloader.reload("operator"), format));
+                    self.print(render_reload(reloader.reload(node, "operator"), format));
                 }
                 Answer::Pending(pending) => self.pending = Some(pending),
             }

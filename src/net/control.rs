@@ -218,7 +218,7 @@ impl ControlConn {
             let line = String::from_utf8_lossy(&line);
             let result = match handle_request(node, now, line.trim()) {
                 Answer::Ready(result) => result,
-                Answer::Reload(format) => render_reload(reloader.reload("operator"), format),
+                Answer::Reload(format) => render_reload(reloader.reload(node, "operator"), format),
                 Answer::Pending(pending) => {
                     self.pending = Some(pending);
                     break;

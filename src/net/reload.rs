@@ -6,12 +6,13 @@
 use std::path::{Path, PathBuf};
 
 use super::settings::{ServerSettings, check_tls, load_tls};
+use crate::node::Node;
 use crate::operator::ReloadReport;
 use crate::tls::TlsConfigs;
 
 /// Keys of the options that a reload applies. A change of any other one takes effect at the next
 /// start.
-const RELOADED_KEYS: [&str; 3] = ["tls-cert", "tls-key", "tls-ca"];
+const RELOADED_KEYS: [&str; 4] = ["tls-cert", "tls-key", "tls-ca", "allow-servers"];
 
 /// The configuration of a running server, read again.
 #[derive(Clone, Debug)]
@@ -55,8 +56,8 @@ impl Reloader {
     ///
     /// # Errors
     /// What is wrong, and where. Then nothing is replaced.
-    pub(super) fn reload(&mut self, cause: &str) -> Result<ReloadReport, String> {
-        let result = self.try_reload();
+    pub(super) fn reload(&mut self, node: &mut Node, cause: &str) -> Result<ReloadReport, String> {
+        let result = self.try_reload(node);
         match &result {
             Ok(report) => {
                 log::info!("{cause}: {}", report.summary());
@@ -69,14 +70,15 @@ impl Reloader {
         result
     }
 
-    fn try_reload(&mut self) -> Result<ReloadReport, String> {
+    fn try_reload(&mut self, node: &mut Node) -> Result<ReloadReport, String> {
         let (read, tls) = self.read().map_err(|error| {
             format!("not reloaded, and everything stays as it was: {}", error.trim_end())
         })?;
         self.new_tls = Some(tls);
         let Reread { settings, file, mut changed } = read;
-        changed.retain(|key| !RELOADED_KEYS.contains(&key.as_str()));
         let files = file.into_iter().chain(settings.tls.paths());
+        node.set_admission(settings.admission);
+        changed.retain(|key| !RELOADED_KEYS.contains(&key.as_str()));
         Ok(ReloadReport {
             reloaded: files.map(|path| path.display().to_string()).collect(),
             at_next_start: changed,

@@ -191,9 +191,9 @@ impl Services<Node> for ServerServices {
         false
     }
 
-    fn on_hangup(&mut self, _: &mut Node, _: Time) {
+    fn on_hangup(&mut self, node: &mut Node, _: Time) {
         // The log has the result.
-        let _ = self.reloader.reload("SIGHUP");
+        let _ = self.reloader.reload(node, "SIGHUP");
     }
 
     fn take_tls(&mut self) -> Option<TlsConfigs> {

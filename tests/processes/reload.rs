@@ -120,6 +120,24 @@ fn option_that_cannot_change_is_named_until_the_next_start() {
 }
 
 #[test]
+fn list_of_the_addresses_of_servers_is_replaced_and_servers_stay() {
+    let configured = Configured::start("allow-servers = '127.0.0.0/8'", &["--id", "1"]);
+    let one = &configured.server;
+    let (mut two, mut three) = (one.connect(), one.connect());
+    two.send(&server(2, "two", ""));
+    one.wait_for_hosts(&[2]);
+    let (code, answer) = configured.reload_with("allow-servers = ['10.0.0.0/8']");
+    assert_eq!(code, Some(0), "{answer}");
+    assert!(!answer.contains("next start"), "{answer}");
+    three.send(&server(3, "three", ""));
+    one.wait_for_log("server 3 at 127.0.0.1 is refused");
+    assert_eq!(one.host_ids(), [2]);
+    let (code, answer) = configured.reload_with("allow-servers = ['10.0.0.0/99']");
+    assert_eq!(code, Some(1), "{answer}");
+    assert!(answer.contains("line 1") && answer.contains("10.0.0.0/99"), "{answer}");
+}
+
+#[test]
 fn sighup_without_files_ends_nothing() {
     let server = Server::start(&[]);
     let mut sam = server.connect();
