@@ -2,7 +2,8 @@
 
 use crc::id::HostId;
 use crc::relay::extension::{
-    Digest, Epoch, Frame, Hello, Hop, Nonce, Ping, RefuseReason, ServerFact, Trace, TraceResult,
+    Digest, Epoch, Frame, Hello, Hop, Nonce, Ping, Proof, RefuseReason, ServerFact, Trace,
+    TraceResult,
 };
 use crc_tests::fuzz;
 use proptest::collection::vec;
@@ -63,7 +64,13 @@ impl Values {
             15 => Frame::Move { replacement: id, address: &self.text },
             16 => Frame::End,
             17 => Frame::Trace(trace),
-            _ => Frame::TraceReply { result: TraceResult(reason), trace },
+            18 => Frame::TraceReply { result: TraceResult(reason), trace },
+            19 => Frame::Challenge { nonce: [reason; 32] },
+            20 => {
+                let (nonce, holder, mac) = ([reason; 32], [version; 32], [reason; 32]);
+                Frame::Proof(Proof { invitation: token, nonce, holder, mac })
+            }
+            _ => Frame::Proven { mac: [version; 32] },
         }
     }
 }
@@ -72,7 +79,7 @@ fn any_values() -> impl Strategy<Value = Values> {
     let hop = (any::<u32>(), any::<u32>())
         .prop_map(|(server, elapsed_micros)| Hop { server: HostId(server), elapsed_micros });
     let lists = (vec(any::<u32>().prop_map(HostId), 0..9), vec(any::<u64>(), 0..9), vec(hop, 0..9));
-    (0..19_u32, any::<([u8; 2], [u32; 6], [u64; 4], bool)>(), lists, any::<String>()).prop_map(
+    (0..22_u32, any::<([u8; 2], [u32; 6], [u64; 4], bool)>(), lists, any::<String>()).prop_map(
         |(kind, (bytes, small, large, has_digest), (ids, stamps, hops), text)| Values {
             kind,
             bytes,
@@ -104,7 +111,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_a_frame_or_an_error(code in 0..20_u8, bytes in vec(any::<u8>(), 0..80)) {
+    fn any_bytes_are_a_frame_or_an_error(code in 0..23_u8, bytes in vec(any::<u8>(), 0..80)) {
         fuzz::extension_codec(&[&[code][..], &bytes].concat());
     }
 }

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde::de::Error as _;
 
 use super::values::{
-    Count, DAY_SECONDS, Days, FrameBytes, Id, Info, Interval, ListenUri, LogFilter, Micros, Name,
-    ParentUri, PingSeconds, QueueBytes, Range, Seconds,
+    Count, DAY_SECONDS, Days, FrameBytes, Id, Info, Interval, JoinToken, ListenUri, LogFilter,
+    Micros, Name, ParentUri, PingSeconds, QueueBytes, Range, Seconds,
 };
 use crate::limits::{Limits, MAIL_IN_MEMORY_BYTES_MAX};
 use crate::uri::Address;
@@ -93,6 +93,17 @@ options! {
         #[arg(long, env = "CRC_ALLOW_SERVERS", value_name = "CIDR", value_delimiter = ',')]
         #[serde(alias = "allow_servers", deserialize_with = "one_or_many")]
         allow_servers: Vec<Range>,
+
+        /// The file with a secret that the servers of a network share, at least 16 bytes: whoever
+        /// proves it may join from any address
+        #[arg(long, env = "CRC_LINK_KEY_FILE", value_name = "FILE")]
+        #[serde(alias = "link_key_file")]
+        link_key_file: Option<PathBuf>,
+
+        /// The invitation of another server, which this one joins: the line that `crc ctl invite`
+        /// prints there
+        #[arg(long, env = "CRC_JOIN", value_name = "TOKEN", hide_env_values = true)]
+        join: Option<JoinToken>,
 
         /// The certificate of this server for TLS, with those that signed it, in PEM
         #[arg(long, env = "CRC_TLS_CERT", value_name = "FILE")]

@@ -12,6 +12,9 @@ use super::options::{ServerOptions, default_limit};
 /// Options that say what is done with the others; a configuration file cannot have them.
 const NOT_IN_FILE: [&str; 5] = ["config", "check-config", "print-config", "help", "version"];
 
+/// Options whose values are not shown.
+const SECRETS: [&str; 1] = ["join"];
+
 /// Returns the options as lines of TOML. `file` is the path and the text of the configuration file,
 /// which has been parsed before.
 pub(super) fn print_config(sources: &Sources, file: Option<(&Path, &str)>) -> String {
@@ -21,6 +24,9 @@ pub(super) fn print_config(sources: &Sources, file: Option<(&Path, &str)>) -> St
     let longs = server.get_arguments().filter_map(clap::Arg::get_long);
     let lines = longs.filter(|long| !NOT_IN_FILE.contains(long)).map(|long| {
         let snake = long.replace('-', "_");
+        if SECRETS.contains(&long) && (sources.given(long).is_some() || table.contains_key(long)) {
+            return format!("# {long} is set, and is not printed, since it is a secret\n");
+        }
         if let Some(given) = sources.given(long) {
             let source = given.variable.clone().unwrap_or_else(|| format!("--{long}"));
             return line(long, &in_toml(long, &given.values), &source);

@@ -108,6 +108,8 @@ impl ServerArgs {
             identity,
             listeners,
             admission: admission(options.allow_servers),
+            link_key_file: options.link_key_file,
+            join: options.join.map(Into::into),
             mailbox: options.mailbox,
             parents: options.parent.into_iter().map(Into::into).collect(),
             tls: TlsFiles {
@@ -149,7 +151,7 @@ fn admission(allowed: Vec<Range>) -> Admission {
     if allowed.is_empty() {
         return Admission::default();
     }
-    Admission { allowed: allowed.into_iter().map(Into::into).collect() }
+    Admission { allowed: allowed.into_iter().map(Into::into).collect(), link_key: None }
 }
 
 /// Returns the default limits with those that the options set.

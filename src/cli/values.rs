@@ -12,6 +12,7 @@ use crate::limits::{
     BUSY_POLL_MAX, FRAME_BYTES_MAX_CEILING, FRAME_BYTES_MAX_FLOOR, INFO_BYTES_MAX, NAME_BYTES_MAX,
     QUEUE_BYTES_MAX_FLOOR,
 };
+use crate::relay::Token;
 use crate::uri::{Address, UriError};
 use crate::wires::{Endpoint, Wire};
 
@@ -60,6 +61,8 @@ validated!(PeerId(i64) from i64 as "i64", |number| {
 
 // Not checked here: its bounds depend on the wire.
 validated!(RawId(i64) from i64 as "i64", Ok);
+
+validated!(JoinToken(Token) from String as "String", |text| text.parse());
 
 validated!(Range(Cidr) from String as "String", |text| text.parse());
 

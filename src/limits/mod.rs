@@ -275,6 +275,18 @@ pub const CLAIM_GRANT_DELAY: Duration = Duration::from_secs(5);
 /// a race, such as a chat sent before a refusal was read.
 pub const FALSE_SOURCES_MAX: u32 = 8;
 
+/// Minimum length of a link key, in bytes: shorter ones can be guessed from the proofs on the wire.
+pub const LINK_KEY_BYTES_MIN: usize = 16;
+
+/// Maximum length of a link key, in bytes: a longer text is most likely another file.
+pub const LINK_KEY_BYTES_MAX: usize = 1024;
+
+/// Maximum number of invitations that have been used or can be: 200 bytes each.
+pub const INVITATIONS_MAX: usize = 1000;
+
+/// Time within which an invitation must be used for the first time, unless it has another one.
+pub const INVITATION_LIFETIME: Duration = Duration::from_secs(60 * 60);
+
 /// Maximum number of addresses whose servers are refused that the log names, each once: it stays
 /// short, however many there are. `links` counts refusals for each connection.
 pub const REFUSED_ADDRESSES_MAX: usize = 1000;

@@ -14,7 +14,7 @@ use super::connection::{Connection, PendingDial};
 use super::resolve::{Resolution, Resolver};
 use super::transport::Transport;
 use crate::link::{CloseReason, LinkId};
-use crate::tls::TlsStream;
+use crate::tls::{ClientTrust, Fingerprint, TlsStream};
 use crate::uri::Address;
 
 /// The result of a dial: a connection that is being established, or the reason why there is none.
@@ -37,11 +37,14 @@ pub(super) struct DialTarget {
     pub(super) address: Address,
     /// Whether the connection is encrypted. Then the certificate must be for the host.
     pub(super) is_tls: bool,
+    /// The certificate must be this one instead, whatever its host and authority.
+    pub(super) pin: Option<Fingerprint>,
 }
 
 struct Target {
     address: Address,
     is_tls: bool,
+    pin: Option<Fingerprint>,
     /// Its failure was logged, and it was not reached since.
     is_reported: bool,
     /// Dials that failed; each dial starts with another of the target's addresses.
@@ -49,8 +52,8 @@ struct Target {
 }
 
 impl Target {
-    fn new(DialTarget { address, is_tls }: DialTarget) -> Self {
-        Self { address, is_tls, is_reported: false, failed_dials: 0 }
+    fn new(DialTarget { address, is_tls, pin }: DialTarget) -> Self {
+        Self { address, is_tls, pin, is_reported: false, failed_dials: 0 }
     }
 }
 
@@ -92,7 +95,7 @@ impl Dialler {
         let target = *self.extra_target.get_or_insert_with(|| {
             let address = Address { host: String::new(), port: 0 };
             let is_tls = self.targets.iter().any(|target| target.is_tls);
-            self.targets.push(Target::new(DialTarget { address, is_tls }));
+            self.targets.push(Target::new(DialTarget { address, is_tls, pin: None }));
             self.targets.len() - 1
         });
         let host = address.ip().to_string();
@@ -164,9 +167,11 @@ impl Dialler {
 
     /// Starts to connect to one of a target's addresses.
     fn open(&self, target: usize, address: SocketAddr) -> io::Result<Transport> {
-        let Target { address: Address { host, .. }, is_tls, .. } = &self.targets[target];
+        let Target { address: Address { host, .. }, is_tls, pin, .. } = &self.targets[target];
+        let pinned = pin.map(|pin| ClientTrust::pin(pin).map_err(io::Error::other)).transpose()?;
+        let pinned = pinned.map(ClientTrust::into_config);
         let stream = TcpStream::connect(address)?;
-        let tls = match &self.tls {
+        let tls = match pinned.as_ref().or(self.tls.as_ref()) {
             Some(config) if *is_tls => {
                 let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
                 Some(TlsStream::connect(config, name)?)

@@ -20,6 +20,7 @@ mod console;
 pub(crate) mod control;
 mod dial;
 mod event_loop;
+mod join;
 mod listen;
 mod peer;
 mod poller;

@@ -72,7 +72,8 @@ impl PeerServer {
             is_always_ready,
             is_input_open,
         };
-        let targets = peers.into_iter().map(|address| DialTarget { address, is_tls: false });
+        let targets =
+            peers.into_iter().map(|address| DialTarget { address, is_tls: false, pin: None });
         let listener_ids = vec![ListenerId::default()];
         let mut server =
             Self(EventLoop::new(setup, peer, listener_ids, services, targets.collect()));

@@ -5,14 +5,16 @@
 
 use std::path::{Path, PathBuf};
 
-use super::settings::{ServerSettings, check_tls, load_tls};
+use super::settings::{ServerSettings, check_tls, load_admission, load_tls};
 use crate::node::Node;
 use crate::operator::ReloadReport;
+use crate::relay::Admission;
 use crate::tls::TlsConfigs;
 
 /// Keys of the options that a reload applies. A change of any other one takes effect at the next
 /// start.
-const RELOADED_KEYS: [&str; 4] = ["tls-cert", "tls-key", "tls-ca", "allow-servers"];
+const RELOADED_KEYS: [&str; 5] =
+    ["tls-cert", "tls-key", "tls-ca", "allow-servers", "link-key-file"];
 
 /// The configuration of a running server, read again.
 #[derive(Clone, Debug)]
@@ -71,13 +73,16 @@ impl Reloader {
     }
 
     fn try_reload(&mut self, node: &mut Node) -> Result<ReloadReport, String> {
-        let (read, tls) = self.read().map_err(|error| {
+        let (read, tls, admission) = self.read().map_err(|error| {
             format!("not reloaded, and everything stays as it was: {}", error.trim_end())
         })?;
+        if let Some(fingerprint) = tls.fingerprint {
+            node.set_invitation_pin(fingerprint.bytes());
+        }
         self.new_tls = Some(tls);
         let Reread { settings, file, mut changed } = read;
-        let files = file.into_iter().chain(settings.tls.paths());
-        node.set_admission(settings.admission);
+        let files = file.into_iter().chain(settings.tls.paths()).chain(settings.link_key_file);
+        node.set_admission(admission);
         changed.retain(|key| !RELOADED_KEYS.contains(&key.as_str()));
         Ok(ReloadReport {
             reloaded: files.map(|path| path.display().to_string()).collect(),
@@ -85,15 +90,17 @@ impl Reloader {
         })
     }
 
-    fn read(&mut self) -> Result<(Reread, TlsConfigs), String> {
+    fn read(&mut self) -> Result<(Reread, TlsConfigs, Admission), String> {
         let read = (self.reread)()?;
-        for path in read.settings.tls.paths() {
+        let settings = &read.settings;
+        for path in settings.tls.paths().chain(settings.link_key_file.clone()) {
             check_is_file(&path)?;
         }
-        let tls = load_tls(&read.settings)?;
+        let admission = load_admission(settings)?;
+        let tls = load_tls(settings)?;
         // The listeners and parents of the start may need certificates that others do not.
         check_tls(&tls, &self.started)?;
-        Ok((read, tls))
+        Ok((read, tls, admission))
     }
 
     /// Returns the certificates that a reload has brought, once.

@@ -11,17 +11,19 @@ use super::console::Console;
 use super::control::ControlSocket;
 use super::dial::DialTarget;
 use super::event_loop::EventLoop;
+use super::join::{self, join_target};
 use super::listen::ListenSpec;
 use super::reload::{Reloader, RereadConfig};
 use super::services::Services;
-use super::settings::{ServerSettings, load_tls};
+use super::settings::{ServerSettings, load_admission, load_tls};
 use super::setup::{LoopSetup, SERVICE_TOKEN_BASE, STOP_SIGNALS};
 use crate::link::Time;
 use crate::mail::StoreRequest;
 use crate::mail::store::Mailbox;
-use crate::node::Node;
-use crate::tls::TlsConfigs;
-use crate::wires::Wire;
+use crate::node::{InviteListener, Node};
+use crate::relay::LinkKey;
+use crate::tls::{Fingerprint, TlsConfigs};
+use crate::wires::{Endpoint, Wire};
 
 const CONSOLE_INPUT: Token = Token(SERVICE_TOKEN_BASE);
 const CONSOLE_OUTPUT: Token = Token(SERVICE_TOKEN_BASE + 1);
@@ -46,6 +48,7 @@ impl Server {
     /// If one of them cannot be opened. The text names the address or path, and what to do.
     pub fn open(settings: ServerSettings) -> Result<Self, String> {
         let tls = load_tls(&settings)?;
+        let admission = load_admission(&settings)?;
         let specs = settings.listeners.iter().map(|endpoint| ListenSpec {
             scheme: endpoint.scheme(),
             is_tls: endpoint.is_tls,
@@ -77,20 +80,28 @@ impl Server {
         };
         let console = Console::open(registry, CONSOLE_INPUT);
         let reloader = Reloader::new(settings.clone());
-        let ServerSettings {
-            identity, listeners, parents, admission, busy_poll, limits, seed, ..
-        } = settings;
-        let mut node = Node::with_mail(identity, parents.len(), limits, &inventory, seed);
+        let ServerSettings { identity, listeners, parents, join, busy_poll, limits, seed, .. } =
+            settings;
+        let join = join.map(|token| (join_target(&token), join::join(&token, &identity)));
+        let parent_count = usize::from(join.is_some()) + parents.len();
+        let mut node = Node::with_mail(identity, parent_count, limits, &inventory, seed);
         node.set_admission(admission);
         let crc_listener = listeners.iter().position(|it| it.wire == Wire::CRC);
         if let Some(index) = crc_listener {
             node.set_listen_port(setup.listeners[index].address().port());
         }
         let listener_ids = listeners.iter().map(|it| node.add_listener(it.wire)).collect();
-        let targets =
-            parents.into_iter().map(|it| DialTarget { address: it.address, is_tls: it.is_tls });
+        invite_from(&setup, &listeners, &mut node);
+        let mut targets = Vec::new();
+        if let Some((target, join)) = join {
+            targets.push(target);
+            node.set_join(0, join);
+        }
+        let targets_of =
+            |it: Endpoint| DialTarget { address: it.address, is_tls: it.is_tls, pin: None };
+        targets.extend(parents.into_iter().map(targets_of));
         let services = ServerServices { mailbox, console, control, reloader };
-        let mut event_loop = EventLoop::new(setup, node, listener_ids, services, targets.collect());
+        let mut event_loop = EventLoop::new(setup, node, listener_ids, services, targets);
         event_loop.poller.busy_poll = busy_poll;
         Ok(Self(event_loop))
     }
@@ -106,7 +117,8 @@ impl Server {
     /// # Errors
     /// The text names the file or the option, and what to do.
     pub fn check(settings: &ServerSettings) -> Result<(), String> {
-        load_tls(settings).map(drop)
+        load_tls(settings)?;
+        load_admission(settings).map(drop)
     }
 
     /// Returns the scheme and the bound address of each listener.
@@ -120,6 +132,18 @@ impl Server {
     /// If waiting for events fails.
     pub fn run(self) -> io::Result<()> {
         self.0.run()
+    }
+}
+
+/// Lets the operator invite servers to the first listener for them, one with TLS if there is one.
+fn invite_from(setup: &LoopSetup, listeners: &[Endpoint], node: &mut Node) {
+    let of_servers =
+        || listeners.iter().zip(&setup.listeners).filter(|(it, _)| it.wire == Wire::CRC);
+    let with_tls = of_servers().find(|(it, _)| it.is_tls);
+    if let Some((endpoint, listener)) = with_tls.or_else(|| of_servers().next()) {
+        let pin = setup.tls.fingerprint.filter(|_| endpoint.is_tls).map(Fingerprint::bytes);
+        let listener = InviteListener { address: listener.address(), pin };
+        node.set_inviting(LinkKey::new(&rand::random::<[u8; 32]>()), listener);
     }
 }
 

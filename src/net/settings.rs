@@ -1,10 +1,12 @@
 //! The settings of a server, and what they need of certificates.
 
-use std::path::PathBuf;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::limits::Limits;
-use crate::relay::{Admission, Identity};
+use crate::relay::{Admission, Identity, LinkKey, Token};
 use crate::tls::{TlsConfigs, TlsFiles};
 use crate::wires::Endpoint;
 
@@ -17,8 +19,12 @@ pub struct ServerSettings {
     pub listeners: Vec<Endpoint>,
     /// The servers to join, in order of preference.
     pub parents: Vec<Endpoint>,
-    /// Who may join as a server.
+    /// Who may join as a server, apart from the link key.
     pub admission: Admission,
+    /// The file with the link key.
+    pub link_key_file: Option<PathBuf>,
+    /// The invitation of a server, which is the first of the parents.
+    pub join: Option<Token>,
     /// Its certificate, and those of the authorities that it trusts.
     pub tls: TlsFiles,
     /// The file that keeps mail; `None` keeps it in memory.
@@ -32,6 +38,30 @@ pub struct ServerSettings {
     pub limits: Limits,
     /// The seed of its random choices.
     pub seed: u64,
+}
+
+/// Reads the link key, and returns who may join with it.
+pub(super) fn load_admission(settings: &ServerSettings) -> Result<Admission, String> {
+    let link_key = settings.link_key_file.as_deref().map(read_link_key).transpose()?;
+    Ok(Admission { link_key, ..settings.admission.clone() })
+}
+
+/// Reads a link key. Like `ssh` and PostgreSQL, refuses a file that every user of the machine may
+/// read: it would admit servers of all of them. The group may have access.
+fn read_link_key(path: &Path) -> Result<LinkKey, String> {
+    let fail =
+        |problem: &dyn std::fmt::Display| format!("--link-key-file {}: {problem}", path.display());
+    let metadata = fs::metadata(path).map_err(|error| fail(&error))?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o007 != 0 {
+        return Err(fail(&format!(
+            "every user of this machine may use it (mode {mode:04o}); keep it to its owner: chmod \
+             600 {}",
+            path.display()
+        )));
+    }
+    let text = fs::read(path).map_err(|error| fail(&error))?;
+    LinkKey::parse(&text).map_err(|error| fail(&error))
 }
 
 /// Reads the certificates, and checks that there are those that listeners and parents need.

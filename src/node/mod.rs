@@ -17,12 +17,14 @@ mod check;
 mod effects;
 mod fast_path;
 mod input;
+mod invite;
 mod link;
 mod links;
 mod machine;
 mod replay;
 mod run_pending;
 
+pub use self::invite::InviteListener;
 pub use self::link::{Link, Traffic};
 
 use self::broadcast::Broadcast;
@@ -32,7 +34,7 @@ use crate::limits::Limits;
 use crate::link::{LifeCycle, LinkId, ListenerId, Origin, SeededRng, Time};
 use crate::mail::{AppendOutcome, Inventory, Spool, StoreReply, StoreRequest};
 use crate::relay::extension::TraceResult;
-use crate::relay::{Admission, Identity, KickError, LinkReport, Relay, TraceReport};
+use crate::relay::{Admission, Identity, Join, KickError, LinkReport, Relay, TraceReport};
 use crate::wires::{Effects, Wire};
 
 /// A request of a [`Node`] to its driver. A store request is answered by
@@ -51,6 +53,8 @@ pub struct Node {
     life_cycle: LifeCycle,
     /// By [`ListenerId`].
     listeners: Vec<Wire>,
+    /// Where invited servers find this one.
+    invite_listener: Option<InviteListener>,
 }
 
 impl Node {
@@ -80,6 +84,7 @@ impl Node {
             broadcasts: Vec::new(),
             life_cycle: LifeCycle::default(),
             listeners: Vec::new(),
+            invite_listener: None,
         }
     }
 
@@ -97,6 +102,11 @@ impl Node {
     /// Replaces what decides who may join as a server, see [`Relay::set_admission`].
     pub fn set_admission(&mut self, admission: Admission) {
         self.relay.set_admission(admission);
+    }
+
+    /// Joins one of the parents by an invitation, see [`Relay::set_join`].
+    pub fn set_join(&mut self, parent: usize, join: Join) {
+        self.relay.set_join(parent, join);
     }
 
     /// Opens a link that speaks `wire` for a connection that no listener accepted, such as an

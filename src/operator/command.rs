@@ -1,5 +1,7 @@
 //! The operator's commands: one enum, from which parsing, help and the forms in errors are made.
 
+use std::time::Duration;
+
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
@@ -41,6 +43,15 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: Option<MailCommand>,
     },
+    /// A token with which one server may join this one: crc server --join TOKEN
+    #[command(override_usage = "invite [--expires SECONDS] [HOST]")]
+    Invite {
+        /// Time within which the server must join.
+        #[arg(long, value_parser = parse_lifetime, allow_hyphen_values = true)]
+        expires: Option<Duration>,
+        /// The name or address by which the server reaches this one.
+        host: Option<String>,
+    },
     /// Closes the connection of a user or server that is connected to this server
     #[command(override_usage = "kick ID [text]")]
     Kick {
@@ -74,6 +85,13 @@ pub(super) enum MailCommand {
 
 fn parse_host_id(word: &str) -> Result<HostId, String> {
     word.parse().map(HostId).map_err(|_| not_an_id(word))
+}
+
+fn parse_lifetime(word: &str) -> Result<Duration, String> {
+    let seconds = word.parse::<u32>().ok().filter(|seconds| *seconds > 0);
+    seconds
+        .map(|seconds| Duration::from_secs(seconds.into()))
+        .ok_or_else(|| format!("{} is not a number of seconds above 0", quote(word)))
 }
 
 fn parse_wide_id(word: &str) -> Result<WideId, String> {
@@ -211,6 +229,14 @@ mod tests {
                 "mail  drop 7",
                 Some(Command::Mail { command: Some(MailCommand::Drop { id: WideId(7) }) }),
             ),
+            ("invite", Some(Command::Invite { expires: None, host: None })),
+            (
+                "invite --expires 60 bree:3600",
+                Some(Command::Invite {
+                    expires: Some(Duration::from_secs(60)),
+                    host: Some("bree:3600".to_owned()),
+                }),
+            ),
             ("kick 7", Some(kick(7, None))),
             ("kick  7  be  quiet --json -x", Some(kick(7, Some("be  quiet --json -x")))),
             ("kick 7 --help", Some(kick(7, Some("--help")))),
@@ -236,6 +262,11 @@ mod tests {
             ("mail drop sam", "\"sam\" is not an id; write `mail drop ID`"),
             ("mail drop 0", "\"0\" is not an id; write `mail drop ID`"),
             ("mail drop 1 2", "unexpected \"2\"; write `mail drop ID`"),
+            (
+                "invite --expires 0",
+                "\"0\" is not a number of seconds above 0; write `invite [--expires SECONDS] [HOST]`",
+            ),
+            ("invite a b", "unexpected \"b\"; write `invite [--expires SECONDS] [HOST]`"),
             ("mail lose", "unexpected \"lose\"; write `mail` or `mail drop ID`"),
         ] {
             assert_eq!(parse(line), Err(format!("{expected}\n")), "{line}");
@@ -245,10 +276,14 @@ mod tests {
     #[test]
     fn help_has_a_line_for_every_command() {
         let help = help();
-        assert_eq!(help.len(), 12);
-        assert!(help[0].starts_with("num_users       Number of users"), "{help:?}");
-        assert!(help.contains(&"mail drop ID    Deletes the messages kept for a user".to_owned()));
-        assert!(help.iter().any(|line| line.starts_with("kick ID [text]  Closes")));
+        assert_eq!(help.len(), 13);
+        assert!(help[0].starts_with(&format!("{:<33}  Number of users", "num_users")), "{help:?}");
+        assert!(
+            help.contains(&format!("{:<33}  Deletes the messages kept for a user", "mail drop ID"))
+        );
+        assert!(
+            help.iter().any(|line| line.starts_with(&format!("{:<33}  Closes", "kick ID [text]")))
+        );
     }
 
     #[test]

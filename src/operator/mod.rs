@@ -17,8 +17,9 @@ mod trace;
 use serde::Serialize;
 
 use self::command::{Command, MailCommand};
-use self::snapshot::{HostEntry, LinkEntry, MailReport, ServerEntry, StateSnapshot};
+use self::snapshot::{HostEntry, Invitation, LinkEntry, MailReport, ServerEntry, StateSnapshot};
 use crate::id::{HostId, WideId};
+use crate::limits::INVITATION_LIFETIME;
 use crate::link::{Machine as _, Time};
 use crate::node::Node;
 
@@ -76,6 +77,12 @@ fn try_execute(node: &mut Node, now: Time, line: &str, format: Format) -> Result
         Command::Kick { id, text } => {
             kick(node, now, id, text.as_deref().unwrap_or_default())?;
             show.confirmation(&format!("kicked {id}"))
+        }
+        Command::Invite { expires, host } => {
+            let lifetime = expires.unwrap_or(INVITATION_LIFETIME);
+            let token = node.invite(now, lifetime, host.as_deref());
+            let token = token.map_err(|error| format!("{error}\n"))?;
+            show.either(&Invitation::new(&token, lifetime), |it| format!("{}\n", it.token))
         }
         Command::Shutdown => {
             node.stop(now);

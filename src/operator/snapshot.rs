@@ -11,7 +11,7 @@ use crate::link::{LinkId, Time};
 use crate::node::{Link, Node};
 use crate::relay::extension::Epoch;
 use crate::relay::message::HostKind;
-use crate::relay::{FirstLink, Host, Refusals};
+use crate::relay::{FirstLink, Host, Refusals, Token};
 use crate::wires::Wire;
 
 fn adjacent_hosts(node: &Node, kind: HostKind) -> impl Iterator<Item = &Host> {
@@ -360,6 +360,26 @@ impl MailReport {
             refused: spool.refused(),
             failure: spool.failure().map(str::to_owned),
             waiting,
+        }
+    }
+}
+
+/// An invitation for a server.
+#[derive(Serialize)]
+pub(super) struct Invitation {
+    pub(super) token: String,
+    address: String,
+    tls: bool,
+    expires_s: u64,
+}
+
+impl Invitation {
+    pub(super) fn new(token: &Token, lifetime: Duration) -> Self {
+        Self {
+            token: token.to_string(),
+            address: token.address.to_string(),
+            tls: token.pin.is_some(),
+            expires_s: lifetime.as_secs(),
         }
     }
 }

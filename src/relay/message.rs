@@ -89,6 +89,12 @@ impl StatusCode {
     pub const TRACE: Self = Self(0xC711);
     /// Returns the path of a [`StatusCode::TRACE`].
     pub const TRACE_REPLY: Self = Self(0xC712);
+    /// Asks the server that dialled to prove its key.
+    pub const CHALLENGE: Self = Self(0xC713);
+    /// The proof of the server that dialled.
+    pub const PROOF: Self = Self(0xC714);
+    /// The proof of the server that accepted.
+    pub const PROVEN: Self = Self(0xC715);
 }
 
 /// The registration of a host.

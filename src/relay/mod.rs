@@ -41,10 +41,12 @@ mod send;
 mod timers;
 mod topology;
 
+use std::time::Duration;
+
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-pub use self::admission::{Admission, AdmittedBy};
+pub use self::admission::{Admission, AdmittedBy, InviteError, Join, LinkKey, Token};
 pub use self::mail_text::encode_mail_text;
 pub use self::operations::{KickError, LinkReport, ServerReport};
 pub use self::outbox::{Outbox, Unacknowledged};
@@ -142,6 +144,29 @@ impl Relay {
     /// Replaces what decides who may join as a server. By default, those on this machine may.
     pub fn set_admission(&mut self, admission: Admission) {
         self.peering.set_admission(admission);
+    }
+
+    /// Sets the secret from which the keys of invitations are derived. Without it, there are none.
+    pub fn set_invitation_secret(&mut self, secret: LinkKey) {
+        self.peering.set_invitation_secret(secret);
+    }
+
+    /// Joins one of the parents, by its index, by an invitation of it.
+    pub fn set_join(&mut self, parent: usize, join: Join) {
+        self.peering.set_join(parent, join);
+    }
+
+    /// Invites a server, which must join within `lifetime`. Returns the number and the key of the
+    /// invitation.
+    ///
+    /// # Errors
+    /// See [`InviteError`].
+    pub fn invite(
+        &mut self,
+        now: Time,
+        lifetime: Duration,
+    ) -> Result<(u64, [u8; 32]), InviteError> {
+        self.peering.invite(now, lifetime)
     }
 
     /// Returns the table of the other hosts.

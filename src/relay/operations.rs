@@ -82,7 +82,10 @@ impl Relay {
             is_extended: state.is_extended(),
             round_trip: self.peering.round_trip(link),
             listen_address: self.peering.neighbour_address(link, out),
-            admitted_by: self.peering.admitted_by(link, out).filter(|_| state.is_server()),
+            admitted_by: state
+                .host_id()
+                .filter(|_| state.is_server())
+                .and_then(|id| self.peering.admitted_by(link, id, out)),
             refusals: state.refusals(),
         })
     }

@@ -10,6 +10,7 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use super::error_text;
+use super::fingerprint::Fingerprint;
 
 /// The files of `--tls-cert`, `--tls-key` and `--tls-ca`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct TlsConfigs {
     pub accept: Option<Arc<ServerConfig>>,
     /// For dialled connections; `None` without authorities.
     pub connect: Option<Arc<ClientConfig>>,
+    /// The fingerprint of the certificate for accepted connections.
+    pub fingerprint: Option<Fingerprint>,
 }
 
 impl TlsConfigs {
@@ -56,8 +59,10 @@ impl TlsConfigs {
         let authorities = files.authorities.as_deref().map(read_authorities).transpose()?;
         let accept =
             identity.as_ref().map(|identity| accept_config(files, identity, authorities.as_ref()));
+        let first = identity.as_ref().and_then(|(chain, _)| chain.first());
+        let fingerprint = first.map(|certificate| Fingerprint::of(certificate));
         let connect = authorities.map(|roots| connect_config(files, identity, roots));
-        Ok(Self { accept: accept.transpose()?, connect: connect.transpose()? })
+        Ok(Self { accept: accept.transpose()?, connect: connect.transpose()?, fingerprint })
     }
 }
 

@@ -5,14 +5,16 @@
 
 mod authority;
 mod files;
+mod fingerprint;
 mod stream;
 mod trust;
 
 pub use self::authority::{CertificateFiles, make_certificates};
 pub use self::files::{TlsConfigs, TlsFiles};
+pub use self::fingerprint::Fingerprint;
 pub(crate) use self::stream::Read;
 pub use self::stream::TlsStream;
-pub use self::trust::{ClientTrust, Fingerprint};
+pub use self::trust::ClientTrust;
 
 /// Returns what an error of the library means, and what to do about it.
 fn error_text(error: &rustls::Error) -> String {
@@ -36,7 +38,8 @@ fn error_text(error: &rustls::Error) -> String {
             CertificateError::Expired | CertificateError::ExpiredContext { .. },
         ) => "the certificate of the other end has expired; make a new one there".to_owned(),
         Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure) => {
-            "the certificate of the server is not the one of --tls-pin".to_owned()
+            "the certificate of the server is not the one of --tls-pin or of the invitation"
+                .to_owned()
         }
         Error::AlertReceived(
             AlertDescription::UnknownCA

@@ -1,8 +1,6 @@
 //! How a client decides that a server is the one that it means.
 
-use std::fmt;
 use std::path::Path;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use rustls::client::Resumption;
@@ -10,14 +8,10 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
-use sha2::{Digest as _, Sha256};
 
 use super::error_text;
 use super::files::{provider, read_authorities};
-
-/// The SHA-256 fingerprint of a certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fingerprint([u8; 32]);
+use super::fingerprint::Fingerprint;
 
 /// What a client verifies the certificate of a server by.
 pub struct ClientTrust(Arc<ClientConfig>);
@@ -48,6 +42,11 @@ impl ClientTrust {
         Self(Arc::new(config))
     }
 
+    /// Returns the configuration of the library.
+    pub(crate) fn into_config(self) -> Arc<ClientConfig> {
+        self.0
+    }
+
     /// Starts the handshake with the server at `host`, a name or an IP address.
     ///
     /// # Errors
@@ -63,44 +62,6 @@ fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier
     ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| error_text(&error))
-}
-
-impl Fingerprint {
-    /// Returns the fingerprint of a certificate.
-    #[must_use]
-    pub fn of(certificate: &[u8]) -> Self {
-        Self(Sha256::digest(certificate).into())
-    }
-}
-
-impl FromStr for Fingerprint {
-    type Err = String;
-
-    /// Parses 64 hexadecimal digits, with or without colons between bytes.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let digits: String = text.chars().filter(|c| *c != ':').collect();
-        let error = || {
-            format!(
-                "{text:?} is not a SHA-256 fingerprint: write its 64 hexadecimal digits, as \
-                 `openssl x509 -fingerprint -sha256 -noout -in server.pem` shows them"
-            )
-        };
-        if digits.len() != 64 || !digits.is_ascii() {
-            return Err(error());
-        }
-        let mut bytes = [0; 32];
-        for (index, byte) in bytes.iter_mut().enumerate() {
-            let pair = &digits[2 * index..2 * index + 2];
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| error())?;
-        }
-        Ok(Self(bytes))
-    }
-}
-
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
 }
 
 /// Accepts one certificate.
@@ -148,23 +109,5 @@ impl ServerCertVerifier for PinVerifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fingerprint_is_read_with_and_without_colons() {
-        let fingerprint = Fingerprint::of(b"certificate");
-        let digits = fingerprint.to_string();
-        assert_eq!(digits.parse(), Ok(fingerprint));
-        let pairs: Vec<_> = (0..32).map(|i| digits[2 * i..2 * i + 2].to_uppercase()).collect();
-        assert_eq!(pairs.join(":").parse(), Ok(fingerprint));
-        for text in ["", "ab", &digits[1..], &format!("{digits}00"), &"é".repeat(32)] {
-            let error = text.parse::<Fingerprint>().expect_err("an error");
-            assert!(error.contains("64 hexadecimal digits"), "{error}");
-        }
     }
 }

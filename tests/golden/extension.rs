@@ -7,8 +7,8 @@ use crc::relay::extension::codec::{
     REFUSE_TEXT_BYTES_MAX, STAMPS_MAX,
 };
 use crc::relay::extension::{
-    Digest, Entry as _, Epoch, Frame, Hello, Hop, Nonce, Ping, RefuseReason, ServerFact, Trace,
-    TraceResult,
+    Digest, Entry as _, Epoch, Frame, Hello, Hop, Nonce, Ping, Proof, RefuseReason, ServerFact,
+    Trace, TraceResult,
 };
 use crc::relay::message::{Message, StatusCode};
 use crc::wires::crc::codec;
@@ -127,6 +127,19 @@ fn golden_updates() -> Vec<Golden> {
 }
 
 /// Returns the frames about the link and its path.
+/// HMAC-SHA256 with the key `0123456789abcdef` over the message of the dialling server 2, computed
+/// by another program.
+const DIALLER_MAC: [u8; 32] = [
+    0xec, 0x1a, 0x78, 0x46, 0x3c, 0x69, 0xc0, 0xc2, 0x10, 0xc3, 0x99, 0xce, 0x62, 0x0c, 0x8e, 0x66,
+    0x29, 0x33, 0x6a, 0x08, 0x05, 0x88, 0x30, 0x82, 0x01, 0x9b, 0xe3, 0x90, 0x2d, 0x6d, 0x5c, 0x64,
+];
+
+/// Likewise, of the accepting server 1.
+const ACCEPTOR_MAC: [u8; 32] = [
+    0x9b, 0x2b, 0x1c, 0x56, 0xcb, 0xa0, 0x93, 0xa7, 0xce, 0xcd, 0xe5, 0x8a, 0x8c, 0xe9, 0xc4, 0xd3,
+    0x39, 0xd0, 0x62, 0x6a, 0xee, 0x2d, 0x9f, 0x54, 0x9d, 0x1b, 0x1d, 0x4b, 0x2b, 0x85, 0x48, 0x5a,
+];
+
 fn golden_link_frames() -> Vec<Golden> {
     vec![
         (
@@ -174,8 +187,35 @@ fn golden_link_frames() -> Vec<Golden> {
     ]
 }
 
+/// The proofs of "Proofs" in `docs/PROTOCOL.md`.
+fn golden_proofs() -> Vec<Golden> {
+    let proof = Proof { invitation: 0, nonce: [0xb0; 32], holder: [0; 32], mac: DIALLER_MAC };
+    vec![
+        (
+            Frame::Challenge { nonce: [0xa0; 32] },
+            0,
+            "01 00000001 ffffffff c713 00000020  \
+             a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0",
+        ),
+        (
+            Frame::Proof(proof),
+            0,
+            "01 00000001 ffffffff c714 00000068  0000000000000000 \
+             b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0 \
+             0000000000000000000000000000000000000000000000000000000000000000 \
+             ec1a78463c69c0c210c399ce620c8e6629336a0805883082019be3902d6d5c64",
+        ),
+        (
+            Frame::Proven { mac: ACCEPTOR_MAC },
+            0,
+            "01 00000001 ffffffff c715 00000020  \
+             9b2b1c56cba093a7cecde58a8ce9c4d339d0626aee2d9f549d1b1d4b2b85485a",
+        ),
+    ]
+}
+
 fn golden_frames() -> Vec<Golden> {
-    [golden_handshake(), golden_updates(), golden_link_frames()].concat()
+    [golden_handshake(), golden_updates(), golden_link_frames(), golden_proofs()].concat()
 }
 
 /// Returns code and payload of a frame.
@@ -233,7 +273,7 @@ fn bytes_after_the_known_fields_are_ignored() {
             count += 1;
         }
     }
-    assert_eq!(count, 11);
+    assert_eq!(count, 14);
 }
 
 #[test]
@@ -256,7 +296,7 @@ fn bits_that_are_not_known_are_ignored() {
 
 #[test]
 fn unknown_codes_are_no_frames() {
-    for code in (0..0xC700).chain(0xC713..=u16::MAX) {
+    for code in (0..0xC700).chain(0xC716..=u16::MAX) {
         assert_eq!(Frame::parse(StatusCode(code), &[0; 64]), None, "{code:x}");
     }
 }
@@ -330,7 +370,7 @@ fn longest_frames_stay_under_1024_bytes() {
 #[test]
 fn every_example_in_the_protocol_page_is_a_frame() {
     let examples = examples("```hex extension\n");
-    assert_eq!(examples.len(), 19);
+    assert_eq!(examples.len(), 22);
     for line in examples {
         let example = parse_hex(line);
         let source = HostId::parse(&example[1..]);

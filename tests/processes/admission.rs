@@ -8,8 +8,10 @@ use super::*;
 /// Makes the loopback addresses of the tests those of strangers.
 const STRANGERS: [&str; 2] = ["--allow-servers", "10.0.0.0/8"];
 
-const REFUSAL: &str =
-    "Servers are not accepted from 127.0.0.1: start this server with --allow-servers 127.0.0.1/32";
+const REFUSAL: &str = "Server 1 accepts no servers from 127.0.0.1: start server 1 with \
+                       --allow-servers 127.0.0.1/32, or both servers with the same \
+                       --link-key-file, or the other with --join and an invitation of server 1 \
+                       (`crc ctl invite`)";
 
 /// Starts a server that accepts no server from this machine, with user 101.
 fn closed_server() -> (Server, RawClient) {
@@ -39,7 +41,7 @@ fn stranger_that_registers_as_a_server_is_refused_and_named_once() {
         [welcome_frame(1, "frodo"), status(1, 0, 1, "Unknown ID 202")].concat()
     );
     assert_eq!(one.host_ids(), [101]);
-    one.wait_for_log("start this server with --allow-servers 127.0.0.1/32");
+    one.wait_for_log("start server 1 with --allow-servers 127.0.0.1/32");
     let log = fs::read_to_string(&one.log).expect("a log");
     assert_eq!(log.matches("--allow-servers 127.0.0.1/32").count(), 1, "{log}");
 }
@@ -103,4 +105,155 @@ fn allowed_range_admits_its_servers() {
     one.wait_for_hosts(&[2]);
     let admitted_by = |server: &Server| server.state()["links"][0]["admitted_by"].clone();
     assert_eq!((admitted_by(&one), admitted_by(&two)), ("address".into(), "dial".into()));
+}
+
+/// Writes a key file that only its owner may use.
+fn key_file(dir: &tempfile::TempDir, name: &str, text: &str) -> String {
+    let path = dir.path().join(name);
+    fs::write(&path, text).expect("a file");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("a mode");
+    path.to_str().expect("text").to_owned()
+}
+
+fn links_admitted_by(server: &Server) -> Vec<Value> {
+    let links = server.state()["links"].clone();
+    links.as_array().expect("links").iter().map(|link| link["admitted_by"].clone()).collect()
+}
+
+#[test]
+fn link_key_admits_servers_from_any_address() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let key = key_file(&dir, "key", "a secret that both have\n");
+    let other = key_file(&dir, "other", "a secret that one has");
+    let with = |key: &str, id: &str, more: &[&str]| {
+        let options = ["--id", id, "--link-key-file", key];
+        Server::start(&[&options[..], &STRANGERS, more].concat())
+    };
+    let one = with(&key, "1", &[]);
+    let two = with(&key, "2", &["--parent", &one.address()]);
+    one.wait_for_hosts(&[2]);
+    assert_eq!(
+        (links_admitted_by(&one), links_admitted_by(&two)),
+        (vec!["key".into()], vec!["key".into()])
+    );
+    let mut sam = two.connect();
+    sam.send(&user(102, "sam", ""));
+    one.wait_for_hosts(&[2, 102]);
+    let three = with(&other, "3", &["--parent", &one.address()]);
+    three.wait_for_log("The link key is not that of server 1");
+    // A parent that cannot prove the key is not joined either.
+    let keyless = Server::start(&["--id", "4"]);
+    let five = with(&key, "5", &["--parent", &keyless.address()]);
+    five.wait_for_log("server 4 at 127.0.0.1 does not prove the link key");
+    assert_eq!(one.host_ids(), [2, 102]);
+    assert_eq!(keyless.host_ids(), [0; 0]);
+    for server in [&one, &two, &three, &five] {
+        let log = fs::read_to_string(&server.log).expect("a log");
+        let state = server.state().to_string();
+        assert!(!log.contains("a secret") && !state.contains("a secret"), "{log}");
+    }
+}
+
+#[test]
+fn key_file_that_cannot_be_used_is_named_at_the_start() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let short = key_file(&dir, "short", " too short \n");
+    let open = key_file(&dir, "open", "a secret that all can read");
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o644)).expect("a mode");
+    for (path, expected) in [
+        (short.as_str(), "the key has 9 bytes, and must have 16 to 1024"),
+        (open.as_str(), "every user of this machine may use it (mode 0644)"),
+        ("/nowhere/key", "No such file"),
+    ] {
+        for check in [&["--check-config"][..], &["--listen", "127.0.0.1:0"]] {
+            let mut command = Command::new(CRC);
+            command.args(["server", "--link-key-file", path]).args(check).stdin(Stdio::null());
+            let output = command.output().expect("crc runs");
+            let error = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(!output.status.success(), "{path}");
+            assert!(error.contains(&format!("--link-key-file {path}: ")), "{error}");
+            assert!(error.contains(expected) && !error.contains("a secret"), "{error}");
+        }
+    }
+}
+
+/// Runs `invite` with arguments, and returns the token.
+fn invite(server: &Server, arguments: &[&str]) -> String {
+    let output = server.ctl(&[&["invite"], arguments].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(text.lines().count(), 1, "one line: {text}");
+    text.trim_end().to_owned()
+}
+
+#[test]
+fn invited_server_joins_and_comes_back_and_no_other_does() {
+    for options in [&[][..], &STRANGERS] {
+        let one = Server::start(&[&["--id", "1"], options].concat());
+        let token = invite(&one, &[]);
+        let mut two = Server::start(&["--id", "2", "--join", &token]);
+        one.wait_for_hosts(&[2]);
+        assert_eq!(
+            (links_admitted_by(&one), links_admitted_by(&two)),
+            (vec!["invitation".into()], vec!["invitation".into()])
+        );
+        let three = Server::start(&["--id", "3", "--join", &token]);
+        three.wait_for_log("This invitation has been used by another server");
+        // A restart of the invited server.
+        two.send_signal(Signal::TERM);
+        assert!(two.wait_for_exit().success());
+        eventually("the server has left", || one.host_ids().is_empty().then_some(()));
+        let again = Server::start(&["--id", "2", "--join", &token]);
+        one.wait_for_hosts(&[2]);
+        assert_eq!(three.host_ids(), [0; 0]);
+        for server in [&one, &again, &three] {
+            let log = fs::read_to_string(&server.log).expect("a log");
+            assert!(!log.contains(&token["crcinvite1-".len()..]), "{log}");
+            assert!(!server.state().to_string().contains(&token));
+        }
+    }
+}
+
+#[test]
+fn expired_and_damaged_invitations_are_refused_with_the_reason() {
+    let one = Server::start(&["--id", "1"]);
+    let token = invite(&one, &["--expires", "1", "localhost"]);
+    let issued_at = Instant::now();
+    eventually("it expires", || (issued_at.elapsed() > Duration::from_millis(1200)).then_some(()));
+    let two = Server::start(&["--id", "2", "--join", &token]);
+    two.wait_for_log("This invitation has expired; ask for a new one");
+    let run = |token: &str, option: &str| {
+        let mut command = Command::new(CRC);
+        let output =
+            command.args(["server", "--join", token, option]).stdin(Stdio::null()).output();
+        let output = output.expect("crc runs");
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, _, error) = run(&token[..60], "--check-config");
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("copy the whole line that `crc ctl invite` has printed"), "{error}");
+    let (_, printed, _) = run(&token, "--print-config");
+    assert!(printed.contains("# join is set, and is not printed"), "{printed}");
+    assert!(!printed.contains(&token), "{printed}");
+}
+
+#[test]
+fn invitation_over_tls_carries_the_pin_of_the_certificate() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = |name: &str| dir.path().join(name).to_str().expect("text").to_owned();
+    let output = Command::new(CRC).args(["cert", "--dir", &path("")]).output().expect("crc runs");
+    assert!(output.status.success());
+    let (certificate, key) = (path("server.pem"), path("server.key"));
+    let options = ["--listen", "crc://127.0.0.1:0", "--listen", "crcs://127.0.0.1:0", "--id", "1"];
+    let tls = ["--tls-cert", &certificate, "--tls-key", &key];
+    let one = Server::start(&[&options[..], &tls, &STRANGERS].concat());
+    let two = Server::start(&["--id", "2", "--join", &invite(&one, &[])]);
+    one.wait_for_hosts(&[2]);
+    assert_eq!(two.state()["links"][0]["tls"], true);
+    let json = one.ctl(&["--json", "invite", "bree.example"]);
+    let json: Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    let port = one.port_of("crcs");
+    assert_eq!(json["address"], format!("bree.example:{port}"));
+    assert_eq!((&json["tls"], &json["expires_s"]), (&true.into(), &3600.into()), "{json}");
 }

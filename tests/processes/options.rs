@@ -93,6 +93,8 @@ fn empty_environment_variable_is_unset() {
         "CRC_DIRECT",
         "CRC_ID",
         "CRC_INFO",
+        "CRC_JOIN",
+        "CRC_LINK_KEY_FILE",
         "CRC_LISTEN",
         "CRC_LOG",
         "CRC_MAILBOX",

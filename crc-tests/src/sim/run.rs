@@ -80,7 +80,8 @@ pub(super) fn address_of(server: usize) -> SocketAddr {
 
 /// Admits the servers of the simulation, by their addresses.
 pub(super) fn admission() -> Admission {
-    Admission { allowed: vec!["10.0.0.0/8".parse().expect("a range")] }
+    let allowed = vec!["10.0.0.0/8".parse().expect("a range")];
+    Admission { allowed, ..Admission::default() }
 }
 
 /// Returns the port on which a server accepts connections.

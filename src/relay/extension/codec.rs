@@ -8,7 +8,7 @@
 use std::fmt;
 
 use super::{
-    Digest, Entry, Epoch, Frame, Hello, List, Nonce, Ping, RefuseReason, ServerFact, Trace,
+    Digest, Entry, Epoch, Frame, Hello, List, Nonce, Ping, Proof, RefuseReason, ServerFact, Trace,
     TraceResult,
 };
 use crate::id::HostId;
@@ -49,6 +49,10 @@ pub const VERSION: u8 = 1;
 
 /// Bit of [`Hello::capabilities`]: the server answers END with END.
 pub const ENDS_LINKS: u32 = 1;
+
+/// Bit of [`Hello::capabilities`] in HELLO: the server has a key for the other one, answers
+/// CHALLENGE with PROOF, and expects PROVEN.
+pub const PROVES_KEYS: u32 = 2;
 
 /// Bit of the flags of a HELLO or OFFER for [`Hello::is_moving`].
 const MOVING: u8 = 1;
@@ -119,6 +123,9 @@ pub(in crate::relay) fn frame_name(code: StatusCode) -> Option<&'static str> {
         StatusCode::END => "END",
         StatusCode::TRACE => "TRACE",
         StatusCode::TRACE_REPLY => "TRACE_REPLY",
+        StatusCode::CHALLENGE => "CHALLENGE",
+        StatusCode::PROOF => "PROOF",
+        StatusCode::PROVEN => "PROVEN",
         _ => return None,
     })
 }
@@ -171,6 +178,14 @@ impl<'a> Frame<'a> {
                 let result = TraceResult(fields.u8()?);
                 Self::TraceReply { result, trace: Trace { token, target, hops: fields.list()? } }
             }
+            StatusCode::CHALLENGE => Self::Challenge { nonce: fields.take()? },
+            StatusCode::PROOF => Self::Proof(Proof {
+                invitation: fields.u64()?,
+                nonce: fields.take()?,
+                holder: fields.take()?,
+                mac: fields.take()?,
+            }),
+            StatusCode::PROVEN => Self::Proven { mac: fields.take()? },
             _ => return Ok(None),
         }))
     }
@@ -220,6 +235,12 @@ impl<'a> Frame<'a> {
                 out.push(result.0);
                 hops.encode(out);
             }
+            Self::Challenge { nonce } => out.extend(nonce),
+            Self::Proof(Proof { invitation, nonce, holder, mac }) => {
+                invitation.encode(out);
+                [nonce, holder, mac].iter().for_each(|field| out.extend(field));
+            }
+            Self::Proven { mac } => out.extend(mac),
         }
     }
 }

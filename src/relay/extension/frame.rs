@@ -71,6 +71,19 @@ pub struct Trace<'a> {
     pub hops: List<'a, Hop>,
 }
 
+/// The content of PROOF: the server that dialled proves that it has a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// Number of the invitation whose key it is; 0 for the link key.
+    pub invitation: u64,
+    /// A random number that the server has chosen for this link.
+    pub nonce: [u8; 32],
+    /// Stands for the server that was invited; zeros with the link key.
+    pub holder: [u8; 32],
+    /// The proof.
+    pub mac: [u8; 32],
+}
+
 /// The reason of a REFUSE. Reasons that are not known refuse as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefuseReason(pub u8);
@@ -185,6 +198,18 @@ pub enum Frame<'a> {
         /// The trace as it arrived at the replying server.
         trace: Trace<'a>,
     },
+    /// [`StatusCode::CHALLENGE`].
+    Challenge {
+        /// A random number that the server has chosen for this link.
+        nonce: [u8; 32],
+    },
+    /// [`StatusCode::PROOF`].
+    Proof(Proof),
+    /// [`StatusCode::PROVEN`].
+    Proven {
+        /// The proof.
+        mac: [u8; 32],
+    },
 }
 
 impl Frame<'_> {
@@ -211,6 +236,9 @@ impl Frame<'_> {
             Self::End => StatusCode::END,
             Self::Trace(_) => StatusCode::TRACE,
             Self::TraceReply { .. } => StatusCode::TRACE_REPLY,
+            Self::Challenge { .. } => StatusCode::CHALLENGE,
+            Self::Proof(_) => StatusCode::PROOF,
+            Self::Proven { .. } => StatusCode::PROVEN,
         }
     }
 }

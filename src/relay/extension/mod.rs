@@ -10,7 +10,7 @@ mod list;
 
 use std::ops::{AddAssign, SubAssign};
 
-pub use self::frame::{Frame, Hello, Ping, RefuseReason, ServerFact, Trace, TraceResult};
+pub use self::frame::{Frame, Hello, Ping, Proof, RefuseReason, ServerFact, Trace, TraceResult};
 pub use self::list::{Entry, Hop, List};
 
 use crate::id::HostId;

@@ -121,6 +121,9 @@ impl Peering {
             | Frame::Offer(_)
             | Frame::Commit { .. }
             | Frame::Refuse { .. }
+            | Frame::Challenge { .. }
+            | Frame::Proof(_)
+            | Frame::Proven { .. }
             | Frame::FactsEnd { .. } => {}
         }
     }

@@ -98,6 +98,15 @@ impl Peering {
         moving.is_some_and(|moving| !matches!(moving.phase, Phase::Draining { .. }))
     }
 
+    /// Returns the index of the parent that a link dials, if the list has it.
+    pub(super) fn dialled_parent(&self, link: LinkId) -> Option<usize> {
+        if self.uplink.has_link(link) {
+            return self.uplink.parent();
+        }
+        let moving = self.moving.as_ref().filter(|moving| moving.new_link == link)?;
+        moving.reason.parent()
+    }
+
     /// Returns whether an earlier parent is asked for OFFER.
     pub(super) fn is_any_asked(&self) -> bool {
         let phase = self.moving.as_ref().map(|moving| &moving.phase);

@@ -8,14 +8,14 @@
 //! the frame that follows, or when the input at hand ends.
 
 use super::Peering;
+use super::hello::own_hello;
 use super::join::refuse_offer;
 use crate::id::HostId;
 use crate::limits::{HELLO_TIMEOUT, OFFER_TIMEOUT};
 use crate::link::{CloseReason, LinkId, Time};
 use crate::printable::Excerpt;
 use crate::relay::cx::RelayCx;
-use crate::relay::extension::codec::{ENDS_LINKS, VERSION};
-use crate::relay::extension::{Epoch, Frame, Hello, Nonce, RefuseReason};
+use crate::relay::extension::{Epoch, Frame, Hello, RefuseReason};
 use crate::relay::message::{HostKind, Message, Registration};
 use crate::relay::outbox::Outbox;
 use crate::relay::routes::Fact;
@@ -38,12 +38,23 @@ pub(super) enum Handshake {
     /// The next frame decides which protocol the neighbour speaks. With `until`, the neighbour is
     /// expected to speak the extension, and is plain if it has sent no frame by then.
     Introduced { introduction: Introduction, until: Option<Time> },
+    /// CHALLENGE has been sent, with this number. PROOF follows.
+    Challenged { candidate: Candidate, nonce: [u8; 32] },
     /// This server asks the network whether another server with the id of the neighbour is alive.
     Probing { introduction: Introduction, hello: Hello, probe: Probe, until: Time },
     /// Hosts that were lost behind a plain server with the id of the neighbour still leave.
     Waiting { introduction: Introduction, hello: Hello },
     /// OFFER has been sent, with this epoch. COMMIT or REFUSE follows.
     Offered { introduction: Introduction, hello: Hello, epoch: Epoch },
+}
+
+/// A server that has sent HELLO over an accepted link.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate {
+    pub(super) id: HostId,
+    /// Its registration; `None` if it asks whether it could move here.
+    pub(super) introduction: Option<Introduction>,
+    pub(super) hello: Hello,
 }
 
 /// How this server finds out whether another one lives.
@@ -86,47 +97,6 @@ impl Introduction {
     }
 }
 
-/// What this server says of itself and of a new link in HELLO and OFFER.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Own {
-    /// Port on which this server accepts servers; 0 if there is none.
-    pub(super) listen_port: u16,
-    /// Names the link.
-    pub(super) token: u64,
-    /// This server leaves another parent for the link.
-    pub(super) is_moving: bool,
-}
-
-/// Sends this server's registration to a parent that has been dialled, and HELLO with it.
-pub(super) fn register_with_parent<O: Outbox>(
-    topology: &Topology,
-    link: LinkId,
-    own: Own,
-    (replay_token, handled_bytes): (u64, u64),
-    out: &mut O,
-) {
-    out.deliver(link, &Message::Registration(topology.own_registration(HostId::NONE)));
-    let hello = own_hello(topology, own);
-    let hello = Hello { replay_token, handled_bytes, ..hello };
-    send::send_extension(topology, link, &Frame::Hello(hello), out);
-}
-
-pub(super) fn own_hello(topology: &Topology, Own { listen_port, token, is_moving }: Own) -> Hello {
-    let own = topology.routes().own();
-    Hello {
-        version: VERSION,
-        is_moving,
-        capabilities: ENDS_LINKS,
-        epoch: own.epoch,
-        nonce: Nonce(own.nonce),
-        port: listen_port,
-        token,
-        replay_token: 0,
-        handled_bytes: 0,
-        known: Epoch::default(),
-    }
-}
-
 impl Peering {
     /// Returns whether a link waits for the next frame to decide which protocol it speaks.
     pub(in crate::relay) fn is_undecided(&self, link: LinkId) -> bool {
@@ -141,7 +111,10 @@ impl Peering {
         cx: &mut RelayCx<'_, O>,
     ) {
         if let Some(
-            Handshake::Offered { .. } | Handshake::Probing { .. } | Handshake::Waiting { .. },
+            Handshake::Offered { .. }
+            | Handshake::Probing { .. }
+            | Handshake::Waiting { .. }
+            | Handshake::Challenged { .. },
         ) = self.handshakes.get(&link)
         {
             return cx.drop_false_source(link, registration.source);
@@ -200,7 +173,14 @@ impl Peering {
             (Some(Handshake::Introduced { introduction, .. }), Frame::Hello(hello))
                 if !is_uplink && introduction.id == source =>
             {
-                self.consider(link, introduction, *hello, cx);
+                let introduction = Some(introduction);
+                let candidate = Candidate { id: source, introduction, hello: *hello };
+                self.admit_candidate(link, candidate, cx);
+            }
+            (Some(Handshake::Challenged { candidate, nonce }), Frame::Proof(proof))
+                if candidate.id == source =>
+            {
+                self.on_proof(link, candidate, nonce, proof, cx);
             }
             (Some(Handshake::Introduced { introduction, .. }), Frame::Offer(hello))
                 if is_uplink && introduction.id == source =>
@@ -244,7 +224,7 @@ impl Peering {
     }
 
     /// Decides whether the server that said HELLO may join over a link.
-    fn consider<O: Outbox>(
+    pub(super) fn consider<O: Outbox>(
         &mut self,
         link: LinkId,
         introduction: Introduction,
@@ -252,9 +232,6 @@ impl Peering {
         cx: &mut RelayCx<'_, O>,
     ) {
         let id = introduction.id;
-        if !self.admit(link, id, cx) {
-            return;
-        }
         if hello.is_moving && !self.stop_asking(cx) {
             let (reason, text) = (RefuseReason::MOVING, &b"moving to another parent"[..]);
             send::send_extension(cx.topology, link, &Frame::Refuse { reason, text }, cx.out);
@@ -283,7 +260,7 @@ impl Peering {
         cx.out.deliver(link, &Message::Registration(own));
         let known = cx.topology.routes().other_instance(introduction.id, hello.nonce.0);
         let (replay_token, handled_bytes) = self.replay_offer(&hello, cx);
-        let own = Own { listen_port: self.listen_port, token: hello.token, is_moving: false };
+        let own = self.own_link(hello.token);
         let own = own_hello(cx.topology, own);
         let offer = Hello { known, replay_token, handled_bytes, ..own };
         send::send_extension(cx.topology, link, &Frame::Offer(offer), cx.out);
@@ -299,6 +276,9 @@ impl Peering {
         hello: Hello,
         cx: &mut RelayCx<'_, O>,
     ) {
+        if !self.check_parent(link, introduction.id, cx) {
+            return;
+        }
         if self.is_moving_to(link) {
             self.leave_parent(link, Offer { introduction, hello }, cx);
         } else {
@@ -361,6 +341,7 @@ impl Peering {
             }
             Handshake::Introduced { until: None, .. }
             | Handshake::Waiting { .. }
+            | Handshake::Challenged { .. }
             | Handshake::Offered { .. } => {}
         }
         Some(handshake)
@@ -383,6 +364,7 @@ impl Peering {
                 Handshake::Introduced { until: Some(until), .. } => (Timer::Offer(link), *until),
                 Handshake::Introduced { until: None, .. }
                 | Handshake::Waiting { .. }
+                | Handshake::Challenged { .. }
                 | Handshake::Offered { .. } => continue,
             };
             assert_eq!(timers.times_of(timer), [until], "the timer of the handshake on {link}");

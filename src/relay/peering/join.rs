@@ -102,7 +102,7 @@ impl Peering {
         cx: &mut RelayCx<'_, O>,
     ) {
         let source = registration.source;
-        if !self.admit(link, source, cx) {
+        if !self.admit_plain(link, source, cx) {
             return;
         }
         let host = cx.topology.hosts().get(source);

@@ -58,6 +58,7 @@ impl Peering {
             self.remove_host(host, b"", cx);
         }
         self.end_handshake(link, cx);
+        self.admitting.on_closed(link);
         self.moved.remove(&link);
         self.forget_ending(link, reason, cx);
         self.stop_liveness(link, cx);

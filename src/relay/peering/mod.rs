@@ -9,6 +9,7 @@ mod extended;
 mod facts;
 mod handover;
 mod handshake;
+mod hello;
 mod homes;
 mod join;
 mod leave;
@@ -17,6 +18,7 @@ mod liveness;
 mod moving;
 mod plain;
 mod probing;
+mod refusal;
 mod replay;
 mod returning;
 mod send_facts;
@@ -37,7 +39,8 @@ use self::admitting::Admitting;
 use self::claims::Claims;
 use self::ending::Ending;
 use self::handover::Move;
-use self::handshake::{Handshake, Own};
+use self::handshake::Handshake;
+use self::hello::Own;
 use self::link::ExtendedLink;
 use self::liveness::Liveness;
 use self::replay::Replay;
@@ -48,6 +51,7 @@ use crate::id::HostId;
 use crate::limits::{Limits, TRACES_MAX};
 use crate::link::{LinkId, SeededRng, Time};
 use crate::relay::cx::RelayCx;
+use crate::relay::extension::codec::{ENDS_LINKS, PROVES_KEYS};
 use crate::relay::outbox::Outbox;
 use crate::relay::timers::{Timer, Timers};
 use crate::relay::topology::{Role, ServerKey, SplitId, Topology};
@@ -144,16 +148,21 @@ impl Peering {
         link: LinkId,
         out: &mut impl Outbox,
     ) {
-        let own = Own {
-            listen_port: self.listen_port,
-            token: self.rng.random(),
-            is_moving: self.is_moving_to(link),
-        };
+        let token = self.rng.random();
+        let proves_keys = if self.has_key_for(link) { PROVES_KEYS } else { 0 };
+        let mut own = Own { is_moving: self.is_moving_to(link), ..self.own_link(token) };
+        own.capabilities |= proves_keys;
         if self.is_asking(link) {
             self.on_asked(link);
             return returning::send_question(topology, link, own, out);
         }
-        handshake::register_with_parent(topology, link, own, self.replay.last_uplink(), out);
+        hello::register_with_parent(topology, link, own, self.replay.last_uplink(), out);
+    }
+
+    /// Returns what this server says of itself and of a link with this token.
+    fn own_link(&self, token: u64) -> Own {
+        let listen_port = self.listen_port;
+        Own { listen_port, token, is_moving: false, capabilities: ENDS_LINKS }
     }
 
     /// Sets the port that HELLO and OFFER name.
@@ -223,6 +232,7 @@ impl Peering {
         }
         let is_server = |link| topology.find_link(link).is_some_and(|state| state.is_server());
         timer_count += self.claims.check(is_server, timers);
+        self.check_admitting(|link| topology.find_link(link).is_some());
         for state in topology.links() {
             match *state.role() {
                 Role::Unregistered { deadline, is_uplink } => {

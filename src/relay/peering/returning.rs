@@ -10,7 +10,8 @@
 
 use super::Peering;
 use super::handover::Reason;
-use super::handshake::{Handshake, Own, own_hello};
+use super::handshake::{Candidate, Handshake};
+use super::hello::{Own, own_hello};
 use crate::id::HostId;
 use crate::link::{CloseReason, LinkId};
 use crate::relay::cx::RelayCx;
@@ -38,29 +39,31 @@ impl Peering {
     ) {
         match frame {
             Frame::Hello(hello) if !self.is_uplink(link) && hello.is_moving => {
-                self.answer_question(link, source, hello, cx);
+                let candidate = Candidate { id: source, introduction: None, hello: *hello };
+                self.admit_candidate(link, candidate, cx);
             }
             Frame::Offer(hello) if self.is_asking(link) => self.on_answer(link, source, hello, cx),
+            Frame::Challenge { nonce } if self.is_uplink(link) => {
+                self.on_challenge(link, source, *nonce, cx);
+            }
+            Frame::Proven { mac } if self.is_uplink(link) => self.on_proven(link, source, mac, cx),
             _ => {}
         }
     }
 
     /// Sends OFFER to a server that asks whether it could move here. Of two servers that ask each
     /// other, the one with the larger id answers.
-    fn answer_question<O: Outbox>(
+    pub(super) fn answer_question<O: Outbox>(
         &mut self,
         link: LinkId,
         id: HostId,
         hello: &Hello,
         cx: &mut RelayCx<'_, O>,
     ) {
-        if !self.admit(link, id, cx) {
-            return;
-        }
         if self.moving.is_some() && (id > cx.topology.own_id() || !self.stop_asking(cx)) {
             return cx.out.close(link, CloseReason::Moving);
         }
-        let own = Own { listen_port: self.listen_port, token: hello.token, is_moving: false };
+        let own = self.own_link(hello.token);
         let offer = Frame::Offer(own_hello(cx.topology, own));
         send::send_extension(cx.topology, link, &offer, cx.out);
     }
@@ -118,6 +121,9 @@ impl Peering {
         cx: &mut RelayCx<'_, O>,
     ) {
         let Some(parent) = self.asked_parent(link) else { return };
+        if !self.check_parent(link, id, cx) {
+            return;
+        }
         self.uplink.set_id(parent, id);
         let uplink = self.uplink.registered_link();
         let is_behind = uplink.is_some_and(|uplink| is_behind(uplink, id, cx.topology));

@@ -101,6 +101,11 @@ impl Uplink {
         self.fallback.ids[parent] = Some(id);
     }
 
+    /// Returns the index of the parent that is dialled or attached, if the list has it.
+    pub(super) fn parent(&self) -> Option<usize> {
+        self.parent
+    }
+
     /// Returns whether the list has the present parent.
     pub(super) fn is_listed(&self) -> bool {
         self.parent.is_some()

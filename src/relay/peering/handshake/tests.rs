@@ -1,6 +1,6 @@
 use super::*;
 use crate::limits::{Limits, SPLIT_BATCH_INTERVAL};
-use crate::relay::extension::{Digest, ServerFact};
+use crate::relay::extension::{Digest, Nonce, ServerFact};
 use crate::relay::message::HostKind::{Server, User};
 use crate::relay::message::StatusCode;
 use crate::relay::recorder::{self, Bench, link_id, registration};

@@ -1,27 +1,38 @@
-//! [`Admission`]: which connections may register a server.
+//! [`Admission`]: which connections may register a server, and the secrets that admit others.
 //!
 //! A connection that this server has accepted may always be that of a client. Whether it may be
 //! that of a server depends on where it comes from and on what the other end has shown of itself.
 //! See "Admission of servers" in `docs/PROTOCOL.md`.
 
+mod invitation;
+mod key;
+mod token;
+
 use std::fmt;
 
+pub(super) use self::invitation::{InvitationError, Invitations, Use};
+pub use self::invitation::{InviteError, Join};
+pub use self::key::LinkKey;
+pub(super) use self::key::{Prover, Transcript};
+pub use self::token::Token;
 use crate::cidr::Cidr;
 use crate::link::{Origin, Security};
 
 /// What decides who may join as a server. It has all that the operator can change while the server
 /// runs: [`Node::set_admission`](crate::node::Node::set_admission) replaces it as a whole. Servers
 /// that have joined already stay.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Admission {
     /// The addresses from which servers are accepted without further proof.
     pub allowed: Vec<Cidr>,
+    /// The secret that servers from other addresses must have, and that parents must have.
+    pub link_key: Option<LinkKey>,
 }
 
 impl Default for Admission {
     /// Admits servers on this machine.
     fn default() -> Self {
-        Self { allowed: vec![Cidr::LOOPBACK_V4, Cidr::LOOPBACK_V6] }
+        Self { allowed: vec![Cidr::LOOPBACK_V4, Cidr::LOOPBACK_V6], link_key: None }
     }
 }
 
@@ -34,6 +45,10 @@ pub enum AdmittedBy {
     Address,
     /// The transport has verified its certificate.
     Certificate,
+    /// It has proven the link key.
+    LinkKey,
+    /// It has proven an invitation of this server, or this server one of its invitations.
+    Invitation,
     /// This server has dialled it.
     Dial,
 }
@@ -44,6 +59,8 @@ impl fmt::Display for AdmittedBy {
             Self::Process => "process",
             Self::Address => "address",
             Self::Certificate => "certificate",
+            Self::LinkKey => "key",
+            Self::Invitation => "invitation",
             Self::Dial => "dial",
         })
     }
@@ -67,7 +84,8 @@ mod tests {
 
     #[test]
     fn connection_is_admitted_by_its_address_or_its_certificate() {
-        let lan = Admission { allowed: vec!["192.168.0.0/16".parse().expect("a range")] };
+        let allowed = vec!["192.168.0.0/16".parse().expect("a range")];
+        let lan = Admission { allowed, link_key: None };
         let check = |admission: &Admission, address: &str, security, expected| {
             let address = (!address.is_empty()).then(|| address.parse().expect("an address"));
             let admitted = admission.admits(&Origin { address, security });
