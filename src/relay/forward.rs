@@ -13,6 +13,9 @@ use crate::link::LinkId;
 
 /// Sends a status of a server on over the link towards its destination. A user is sent mail as a
 /// message, and any other status without the destination.
+///
+/// A status counts as mail only from a server that speaks the extension: whatever is behind a plain
+/// neighbour cannot make users say something.
 pub(super) fn forward_status<O: Outbox>(
     next_hop: LinkId,
     (source, destination): (HostId, HostId),
@@ -20,7 +23,8 @@ pub(super) fn forward_status<O: Outbox>(
     text: &[u8],
     cx: &mut RelayCx<'_, O>,
 ) {
-    let mail = parse_mail_text(text).filter(|_| code == StatusCode::MAIL);
+    let is_mail = code == StatusCode::MAIL && cx.topology.server_key(source).is_some();
+    let mail = parse_mail_text(text).filter(|_| is_mail);
     if !cx.topology.link(next_hop).is_user() {
         match mail {
             Some(mail) => send_mail_status(next_hop, (source, destination), mail, cx),

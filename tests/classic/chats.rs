@@ -213,7 +213,7 @@ fn unknown_id_statuses_are_shown_with_the_names_of_several_users_who_quit() {
 #[test]
 fn forwarded_mail_cannot_forge_a_server_message() {
     let mut rig = rig();
-    let bree = rig.neighbour_server(2, 103, "merry");
+    let bree = rig.extended_server(2, 103, "merry");
     let bob = rig.connected_client(Form::Full, "bob");
     let id = rig.id_of(bob);
     let from = "Mail from 77252666718255105: ";
@@ -325,7 +325,7 @@ fn user_who_joins_during_a_broadcast_does_not_receive_it() {
 #[test]
 fn mail_is_shown_with_its_sender() {
     let mut rig = rig();
-    let bree = rig.neighbour_server(2, 103, "merry");
+    let bree = rig.extended_server(2, 103, "merry");
     let bob = rig.connected_client(Form::Full, "bob");
     rig.connected_client(Form::Full, "78");
     rig.run_for(SECOND);
@@ -341,6 +341,17 @@ fn mail_is_shown_with_its_sender() {
         rig.send(bree, &status(2, id, 4, mail));
         assert_eq!(rig.take_messages(bob), [expected]);
     }
+}
+
+#[test]
+fn mail_of_a_plain_server_is_shown_as_its_status() {
+    let mut rig = rig();
+    let bree = rig.neighbour_server(2, 103, "merry");
+    let bob = rig.connected_client(Form::Full, "bob");
+    rig.run_for(SECOND);
+    rig.take_messages(bob);
+    rig.send(bree, &status(2, rig.id_of(bob), 4, "Mail from 103: Hi"));
+    assert_eq!(rig.take_messages(bob), ["-SERVER-: Mail from 103: Hi"]);
 }
 
 #[test]

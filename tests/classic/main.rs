@@ -21,9 +21,10 @@ use crc::limits::{
 use crc::link::{CloseReason, LinkId, Machine as _, Time};
 use crc::node::{Action, Node};
 use crc::relay::Identity;
+use crc::relay::extension::{Epoch, Frame, Hello, Nonce};
 use crc::relay::message::HostKind;
 use crc::wires::Wire;
-use crc_tests::frames::{chat, quit, registration, server, split_frames, status, user};
+use crc_tests::frames::{chat, extension, quit, registration, server, split_frames, status, user};
 
 const SECOND: Duration = Duration::from_secs(1);
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -201,6 +202,36 @@ impl Rig {
         let burst = [
             server(id, "bree", ""),
             status(id, u32::MAX, 0xC700, "reads cut frames"),
+            registration(HostKind::User, user_id, id, name, ""),
+        ];
+        self.send(link, &burst.concat());
+        self.received.remove(&link);
+        link
+    }
+
+    /// Connects a server that speaks the extension, with a user.
+    fn extended_server(&mut self, id: u32, user_id: u32, name: &str) -> LinkId {
+        let link = self.connect(Wire::CRC);
+        let (epoch, known, nonce) = (Epoch { boot: 1, attach: 0 }, Epoch::default(), Nonce(1));
+        let (version, capabilities, port, token) = (1, 0, 0, 1);
+        let (is_moving, replay_token, handled_bytes) = (false, 0, 0);
+        let hello = Hello {
+            version,
+            is_moving,
+            capabilities,
+            epoch,
+            nonce,
+            port,
+            token,
+            replay_token,
+            handled_bytes,
+            known,
+        };
+        self.send(link, &[server(id, "bree", ""), extension(id, &Frame::Hello(hello))].concat());
+        let users = Frame::Users { home: HostId(id), stamps: [1].as_slice().into() };
+        let burst = [
+            extension(id, &Frame::Commit { epoch, known }),
+            extension(id, &users),
             registration(HostKind::User, user_id, id, name, ""),
         ];
         self.send(link, &burst.concat());

@@ -107,6 +107,33 @@ fn allowed_range_admits_its_servers() {
     assert_eq!((admitted_by(&one), admitted_by(&two)), ("address".into(), "dial".into()));
 }
 
+#[test]
+fn plain_server_cannot_let_a_user_say_something() {
+    let one = Server::start(&["--id", "1"]);
+    let (mut frodo, mut sam, mut plain) = (one.connect(), one.connect(), one.connect());
+    frodo.send(&user(101, "frodo", ""));
+    frodo.expect_frame(&welcome_frame(1, "frodo"));
+    sam.send(&user(102, "sam", ""));
+    frodo.expect_frame(&user_registration(1, 102, "sam"));
+    plain.send(&server(9, "plain", ""));
+    one.wait_for_hosts(&[9, 101, 102]);
+    let mail = "Mail from 102: I quit";
+    // Of the server itself, of the one that it has joined, and of the user.
+    plain.send(
+        &[status(9, 101, 4, mail), status(1, 101, 4, mail), status(102, 101, 4, mail)].concat(),
+    );
+    plain.send(&[status(1, 101, 0, "from server 1"), chat(102, 101, "I quit")].concat());
+    plain.send(&status(9, 101, 0, "the last"));
+    frodo.expect_frame(&status(9, 0, 0, "the last"));
+    let expected = [
+        welcome_frame(1, "frodo"),
+        user_registration(1, 102, "sam"),
+        status(9, 0, 4, mail),
+        status(9, 0, 0, "the last"),
+    ];
+    assert_eq!(frodo.received, expected.concat());
+}
+
 /// Writes a key file that only its owner may use.
 fn key_file(dir: &tempfile::TempDir, name: &str, text: &str) -> String {
     let path = dir.path().join(name);

@@ -75,11 +75,23 @@ fn mail_goes_as_chat_while_the_sender_is_online_and_as_status_otherwise() {
 }
 
 #[test]
-fn mail_status_is_delivered_to_a_user_as_mail() {
+fn mail_status_is_delivered_as_mail_only_from_an_extended_server() {
     let mut bench = bench();
-    let (source, destination, code) = (HostId(2), HostId(101), StatusCode::MAIL);
-    let status = |text| Message::Status { source, destination, code, text };
-    bench.receive(3, &status(b"Mail from 7: hi"));
-    bench.receive(3, &status(b"something else"));
-    assert_eq!(bench.out.take(), ["1: mail <7> hi", "1: something else"]);
+    bench.join_extended(4, 4);
+    bench.learn_server(4, 4, 5, 4);
+    bench.out.take();
+    let destination = HostId(101);
+    let mut receive = |link, source, text| {
+        let (source, code) = (HostId(source), StatusCode::MAIL);
+        bench.receive(link, &Message::Status { source, destination, code, text });
+        bench.out.take()
+    };
+    for source in [4, 5] {
+        assert_eq!(receive(4, source, b"Mail from 7: hi"), ["1: mail <7> hi"]);
+        assert_eq!(receive(4, source, b"something else"), ["1: something else"]);
+    }
+    assert_eq!(receive(3, 2, b"Mail from 102: hi"), ["1: Mail from 102: hi"], "a plain server");
+    assert_eq!(receive(3, 4, b"Mail from 102: hi"), [] as [&str; 0], "under a foreign id");
+    assert_eq!(receive(4, 2, b"Mail from 102: hi"), [] as [&str; 0], "under a foreign id");
+    assert_eq!(receive(3, 5, b"hi"), [] as [&str; 0], "any status under a foreign id");
 }
