@@ -18,6 +18,7 @@ use crc_tests::runner::backend::BackendKind;
 use crc_tests::runner::suite::{CaseReport, StartError, SuiteOptions, run_all};
 use crc_tests::sim::mixed::{self, MixedArguments};
 use crc_tests::sim::simulate::{self, SimulateArguments};
+use crc_tests::streams::{self, StreamsArguments};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -61,6 +62,7 @@ enum Subcommands {
     Mixed(MixedArguments),
     PlainServer(PlainServerArguments),
     Simulate(SimulateArguments),
+    Streams(StreamsArguments),
 }
 
 fn main() -> ExitCode {
@@ -85,6 +87,7 @@ fn main() -> ExitCode {
         Some(Subcommands::Load(arguments)) => return load::run(*arguments, interrupted),
         Some(Subcommands::Mixed(arguments)) => return mixed::run(&arguments, &interrupted),
         Some(Subcommands::Simulate(arguments)) => return simulate::run(&arguments, &interrupted),
+        Some(Subcommands::Streams(arguments)) => return streams::run(&arguments, &interrupted),
         Some(Subcommands::PlainServer(_)) | None => {}
     }
     let is_strict = arguments.strict || arguments.files.is_empty();

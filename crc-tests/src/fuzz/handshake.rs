@@ -87,13 +87,10 @@ impl HandshakeFuzz {
         self.close_link();
         let end = self.now + HEALING;
         while self.now < end {
-            self.now = self.now + STEP;
-            self.settle();
-            for to in 0..2 {
-                self.deliver(to, usize::MAX);
-            }
+            let deadlines = self.servers.iter().filter_map(|server| server.node.next_deadline());
+            self.now = deadlines.min().map_or(end, |at| at.max(self.now).min(end));
+            self.exchange();
         }
-        self.settle();
         self.assert_joined();
     }
 
@@ -139,6 +136,17 @@ impl HandshakeFuzz {
             && !bytes.is_empty()
         {
             node.receive(self.now, link, &bytes);
+        }
+    }
+
+    /// Delivers everything, until the servers are silent.
+    fn exchange(&mut self) {
+        self.settle();
+        while self.servers.iter().any(|server| !server.incoming.is_empty()) {
+            for to in 0..2 {
+                self.deliver(to, usize::MAX);
+            }
+            self.settle();
         }
     }
 

@@ -2,6 +2,9 @@
 //!
 //! `tests/corpus.rs` runs them over the corpus that the fuzzer has found.
 
+use std::fs;
+use std::path::Path;
+
 mod codecs;
 mod handshake;
 mod node;
@@ -13,6 +16,19 @@ pub use self::handshake::handshake;
 pub use self::node::node;
 pub use self::peer::peer;
 pub use self::tls::tls;
+
+/// Returns the corpus of a target: the inputs that its fuzzer has found, and those made by hand.
+///
+/// # Panics
+/// If there is no such folder in this repository.
+#[must_use]
+pub fn corpus(target: &str) -> Vec<Vec<u8>> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
+    let mut paths: Vec<_> =
+        fs::read_dir(dir).expect("a corpus").map(|entry| entry.expect("an entry").path()).collect();
+    paths.sort();
+    paths.iter().map(|path| fs::read(path).expect("readable")).collect()
+}
 
 /// Takes up to `count` bytes from the script. Returns one zero byte at its end.
 fn take_bytes<'a>(script: &mut &'a [u8], count: usize) -> &'a [u8] {

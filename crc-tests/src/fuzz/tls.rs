@@ -1,7 +1,7 @@
 //! The fuzz target of TLS streams.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind};
 use std::sync::OnceLock;
 
 use crc::internal::tls::{ClientTrust, TlsConfigs, TlsFiles, TlsStream, make_certificates};

@@ -1,0 +1,236 @@
+//! The codecs, and the check of one stream.
+
+use std::fmt::Debug;
+use std::hint::black_box;
+use std::ops::Range;
+
+use crc::id::HostId;
+use crc::limits::FRAME_BYTES_MAX;
+use crc::link::frame_decoder::FrameDecoder;
+use crc::peer::wire as peer_wire;
+use crc::relay::extension::Frame;
+use crc::relay::message::{HostKind, Message};
+use crc::wires::classic::codec as classic_wire;
+use crc::wires::crc::codec as crc_wire;
+use crc::wires::direct::codec as direct_wire;
+
+use super::mutation::Random;
+use crate::{frames, fuzz};
+
+/// Maximum number of cuts of a stream.
+const CUTS_MAX: usize = 12;
+
+/// A codec under test.
+pub(super) struct Codec<E> {
+    frame_len: fn(&[u8]) -> Result<Option<usize>, E>,
+    parse: fn(&[u8]),
+    /// Bytes that may be in one frame or in the next, depending on the cut: NULs after a message of
+    /// the classic wire.
+    padding: Option<u8>,
+    /// Valid streams.
+    pub(super) seeds: fn() -> Vec<Vec<u8>>,
+}
+
+pub(super) const CRC: Codec<crc_wire::WireError> = Codec {
+    frame_len: |bytes| crc_wire::frame_len(bytes, FRAME_BYTES_MAX),
+    parse: |frame| _ = black_box(crc_wire::parse_frame(frame)),
+    padding: None,
+    seeds: crc_seeds,
+};
+
+pub(super) const DIRECT: Codec<direct_wire::WireError> = Codec {
+    frame_len: |bytes| direct_wire::frame_len(bytes, FRAME_BYTES_MAX),
+    parse: |frame| {
+        let _ = black_box(direct_wire::parse_frame(frame));
+        let _ = black_box(direct_wire::parse_client_frame(frame));
+    },
+    padding: None,
+    seeds: direct_seeds,
+};
+
+pub(super) const CLASSIC: Codec<classic_wire::WireError> = Codec {
+    frame_len: classic_wire::frame_len,
+    parse: |frame| _ = black_box(classic_wire::parse_frame(frame)),
+    padding: Some(0),
+    seeds: classic_seeds,
+};
+
+pub(super) const EXTENSION: Codec<crc_wire::WireError> = Codec {
+    frame_len: |bytes| crc_wire::frame_len(bytes, FRAME_BYTES_MAX),
+    parse: |frame| {
+        if let Message::Status { destination: HostId::EXTENSION, code, text, .. } =
+            crc_wire::parse_frame(frame)
+        {
+            let _ = black_box(Frame::parse(code, text));
+        }
+    },
+    padding: None,
+    seeds: extension_seeds,
+};
+
+pub(super) const PEER: Codec<direct_wire::WireError> = Codec {
+    frame_len: peer_wire::frame_len,
+    parse: |frame| drop(black_box(peer_wire::parse(frame))),
+    padding: None,
+    seeds: peer_seeds,
+};
+
+/// Counts what was decoded, and has the scratch space of the check.
+#[derive(Default)]
+pub(super) struct Checker {
+    /// Frames in the streams as a whole.
+    pub(super) frames: u64,
+    /// Streams that an error ended.
+    pub(super) errors: u64,
+    /// Most bytes that a decoder kept.
+    pub(super) partial_bytes_max: usize,
+    /// Where the frames of the stream as a whole are, without their padding.
+    ranges: Vec<Range<usize>>,
+    cuts: Vec<usize>,
+}
+
+impl Checker {
+    /// Decodes a stream as a whole and in pieces.
+    ///
+    /// # Panics
+    /// If the two differ, or the decoder keeps more than it was given.
+    pub(super) fn check<E: PartialEq + Debug>(
+        &mut self,
+        codec: &Codec<E>,
+        stream: &[u8],
+        random: &mut Random,
+        number: u64,
+    ) {
+        let Self { ranges, cuts, .. } = self;
+        let unpadded = |frame: &[u8]| match codec.padding {
+            None => frame.len(),
+            Some(padding) => frame.iter().rposition(|&byte| byte != padding).map_or(0, |at| at + 1),
+        };
+        ranges.clear();
+        let mut start = 0;
+        let whole = FrameDecoder::default().decode(stream, codec.frame_len, |frame| {
+            (codec.parse)(frame);
+            match unpadded(frame) {
+                0 => {}
+                len => ranges.push(start..start + len),
+            }
+            start += frame.len();
+            true
+        });
+        cuts.clear();
+        cuts.extend((0..random.below(CUTS_MAX + 1)).map(|_| random.below(stream.len() + 1)));
+        cuts.sort_unstable();
+        cuts.push(stream.len());
+        let mut decoder = FrameDecoder::default();
+        let (mut start, mut count, mut in_pieces) = (0, 0, Ok(()));
+        for cut in cuts.iter().copied() {
+            in_pieces = decoder.decode(&stream[start..cut], codec.frame_len, |frame| {
+                (codec.parse)(frame);
+                let len = unpadded(frame);
+                if len > 0 {
+                    let expected = ranges.get(count).map(|range| &stream[range.clone()]);
+                    assert!(expected == Some(&frame[..len]), "stream {number}: another frame");
+                    count += 1;
+                }
+                true
+            });
+            self.partial_bytes_max = self.partial_bytes_max.max(decoder.partial_bytes());
+            assert!(decoder.partial_bytes() <= cut, "stream {number}: more is kept than came");
+            if in_pieces.is_err() {
+                break;
+            }
+            start = cut;
+        }
+        assert_eq!(count, ranges.len(), "stream {number}: number of frames");
+        assert_eq!(in_pieces, whole, "stream {number}: the error");
+        self.frames += ranges.len() as u64;
+        self.errors += u64::from(whole.is_err());
+    }
+}
+
+fn crc_seeds() -> Vec<Vec<u8>> {
+    vec![
+        frames::user(101, "frodo", "Ring-bearer"),
+        frames::user_that_reads_cut_frames(102, "sam", ""),
+        frames::server(2, "rivendell", "The last homely house"),
+        frames::registration(HostKind::User, 103, 2, "elrond", &"x".repeat(60)),
+        [frames::chat(101, 102, "Hi Sam!"), frames::chat(102, 101, "")].concat(),
+        frames::status(1, 0, 1, "Unknown ID 7"),
+        frames::quit(101, "Leaving"),
+        frames::server_quit(2, 3, "bye"),
+    ]
+}
+
+fn direct_seeds() -> Vec<Vec<u8>> {
+    let message = |from, to, msg: &str, control| {
+        let mut bytes = Vec::new();
+        direct_wire::encode(
+            &direct_wire::Message { from, to, msg: msg.to_owned(), control },
+            &mut bytes,
+        );
+        bytes
+    };
+    let handshake = direct_wire::FastHandshake { id: 77_252_666_718_255_104, error: true };
+    let mut bare_handshake = Vec::new();
+    direct_wire::encode(&handshake, &mut bare_handshake);
+    vec![
+        message(0, 102, "Hi Sam!", None),
+        message(101, i64::MAX, "ü€𝄞", None),
+        message(-1, 0, "", Some(direct_wire::Control::DesiredId(102))),
+        message(0, 101, "", Some(direct_wire::Control::Handshake(handshake))),
+        bare_handshake,
+        vec![0, 0, 0, 0],
+    ]
+}
+
+fn classic_seeds() -> Vec<Vec<u8>> {
+    let texts: [&[u8]; 6] =
+        [b"Connect frodo", b"List", b"Alive frodo", b"Quit frodo", b"Hi Sam!", &[b'x'; 239]];
+    let mut seeds = Vec::new();
+    for (index, text) in texts.into_iter().enumerate() {
+        let destination = if index < 4 { *b"-SERVER-" } else { *b"sam     " };
+        let padded = [&destination[..], b"frodo   ", text].concat();
+        seeds.push([&padded[..], &[0]].concat());
+        seeds.push([&padded[..], &vec![0; 256 - padded.len()]].concat());
+    }
+    seeds
+}
+
+fn extension_seeds() -> Vec<Vec<u8>> {
+    let payloads = fuzz::corpus("extension").into_iter().filter(|bytes| bytes.len() > 1);
+    payloads
+        .map(|bytes| {
+            let mut frame = vec![1, 0, 0, 0, 2, 0xFF, 0xFF, 0xFF, 0xFF, 0xC7, bytes[0]];
+            frame.extend((bytes.len() as u32 - 1).to_be_bytes());
+            frame.extend(&bytes[1..]);
+            frame
+        })
+        .collect()
+}
+
+fn peer_seeds() -> Vec<Vec<u8>> {
+    use peer_wire::{Advertisement, Body, Chat, Empty, Grant, Hello, Receipt};
+    let chat =
+        Chat { incarnation: 7, to: 9, sequence: 1, text: "Hi!".to_owned(), ..Chat::default() };
+    let bodies = [
+        Body::Hello(Hello { incarnation: 7, id: 0, desired_id: 9 }),
+        Body::Grant(Grant { incarnation: 8, id: 9, refused: true }),
+        Body::Advertisement(Advertisement {
+            incarnation: 7,
+            version: 1,
+            id: 9,
+            id_since: 7,
+            neighbours: vec![8, 10],
+        }),
+        Body::Chat(chat),
+        Body::Receipt(Receipt { incarnation: 7, to: 9, sequence: 1, ..Receipt::default() }),
+        Body::EndOfState(Empty {}),
+        Body::Ping(Empty {}),
+    ];
+    let encoded = bodies.into_iter().map(|body| {
+        let mut bytes = Vec::new();
+        peer_wire::encode(body, &mut bytes);
+        bytes
+    });
+    encoded.collect()
+}
