@@ -1,15 +1,16 @@
 //! The fuzz target of the handshake between two servers.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crc::id::HostId;
 use crc::limits::Limits;
-use crc::link::{CloseReason, LinkId, Machine as _, Origin, Time};
+use crc::link::{CloseReason, LinkId, ListenerId, Machine as _, Origin, Time};
 use crc::mail::StoreRequest;
 use crc::mail::store::MemoryMailbox;
 use crc::node::{Action, Node};
-use crc::relay::Identity;
+use crc::relay::{Admission, Identity, LinkKey};
 use crc::wires::Wire;
 
 use super::take_bytes;
@@ -24,25 +25,32 @@ const HEALING: Duration = Duration::from_secs(180);
 
 const STEP: Duration = Duration::from_millis(100);
 
-/// Joins two servers, each with a user, over a link whose bytes the script cuts, changes, inserts,
+/// Joins two servers, each with a user, with and without a link key, over a link whose bytes the script cuts, changes, inserts,
 /// removes and repeats. It lets time pass, and closes the link.
 ///
 /// # Panics
 /// If a server panics or breaks one of its relations, or if the servers do not know each other and
 /// their users, and nobody else, [`HEALING`] after the link was closed and left alone.
 pub fn handshake(script: &[u8]) {
-    HandshakeFuzz::new().run(script);
+    HandshakeFuzz::new(&Admission::default(), None).run(script);
+    // Once more, as strangers to each other who have to prove a link key.
+    let address = Some("203.0.113.9:3600".parse().expect("an address"));
+    let link_key = Some(LinkKey::new(b"sixteen bytes or more"));
+    HandshakeFuzz::new(&Admission { allowed: vec![], link_key }, address).run(script);
 }
 
 /// Two servers, of which the first dials the second.
 struct HandshakeFuzz {
     servers: [Server; 2],
+    /// Where the link comes from and goes to; `None` within the process.
+    origin: Origin,
     now: Time,
 }
 
 /// A server, its user, and its end of the link.
 struct Server {
     node: Node,
+    listener: ListenerId,
     user: LinkId,
     link: Option<LinkId>,
     /// Bytes on their way to this server.
@@ -51,7 +59,8 @@ struct Server {
 }
 
 impl Server {
-    fn new(id: u32, parent_count: usize, now: Time) -> Self {
+    fn new(id: u32, parent_count: usize, admission: &Admission) -> Self {
+        let now = Time::default();
         let identity = Identity {
             id: HostId(id),
             is_id_configured: false,
@@ -59,9 +68,11 @@ impl Server {
             info: vec![],
         };
         let mut node = Node::new(identity, parent_count, Limits::default(), u64::from(id));
+        node.set_admission(admission.clone());
+        let listener = node.add_listener(Wire::CRC);
         let user = node.open_link(now, Wire::CRC);
         node.receive(now, user, &frames::user(100 + id, "user", ""));
-        Self { node, user, link: None, incoming: Vec::new(), store: MemoryMailbox::new() }
+        Self { node, listener, user, link: None, incoming: Vec::new(), store: MemoryMailbox::new() }
     }
 
     /// The id of the user who is still here, if one is.
@@ -71,9 +82,12 @@ impl Server {
 }
 
 impl HandshakeFuzz {
-    fn new() -> Self {
-        let now = Time::default();
-        Self { servers: [Server::new(1, 1, now), Server::new(2, 0, now)], now }
+    fn new(admission: &Admission, address: Option<SocketAddr>) -> Self {
+        Self {
+            servers: [Server::new(1, 1, admission), Server::new(2, 0, admission)],
+            origin: Origin { address, ..Origin::default() },
+            now: Time::default(),
+        }
     }
 
     fn run(&mut self, mut script: &[u8]) {
@@ -187,10 +201,11 @@ impl HandshakeFuzz {
         let now = self.now;
         match action {
             Action::Dial { link, .. } if index == 0 && self.servers[1].link.is_none() => {
-                let accepted = self.servers[1].node.open_link(now, Wire::CRC);
+                let Server { node, listener, .. } = &mut self.servers[1];
+                let accepted = node.accepted(now, *listener, &self.origin);
                 self.servers[1].link = Some(accepted);
                 self.servers[0].link = Some(link);
-                self.servers[0].node.dialled(now, link, &Origin::default());
+                self.servers[0].node.dialled(now, link, &self.origin);
             }
             Action::Dial { link, .. } | Action::DialAddress { link, .. } => {
                 self.servers[index].node.closed(now, link, &CloseReason::PeerClosed);
