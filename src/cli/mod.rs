@@ -8,6 +8,7 @@ mod cert;
 mod client;
 mod ctl;
 mod environment;
+mod limits;
 mod options;
 mod peer;
 mod print;

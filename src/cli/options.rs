@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde::de::Error as _;
 
 use super::values::{
-    Count, DAY_SECONDS, Days, FrameBytes, Id, Info, Interval, JoinToken, ListenUri, LogFilter,
-    Micros, Name, ParentUri, PingSeconds, QueueBytes, Range, Seconds,
+    BufferBytes, Connections, Count, DAY_SECONDS, Days, FrameBytes, Id, Info, Interval, JoinToken,
+    ListenUri, LogFilter, Micros, Name, ParentUri, PingSeconds, QueueBytes, Range, Seconds,
 };
 use crate::limits::{Limits, MAIL_IN_MEMORY_BYTES_MAX};
 use crate::uri::Address;
@@ -188,6 +188,37 @@ options! {
         max_frame: Option<FrameBytes>,
 
         /// Maximum size of the send queue of a client, in bytes; a client beyond it is closed
+        /// How long a frame may take from its first byte to its last
+        #[arg(long, env = "CRC_FRAME_DEADLINE", value_name = "SECONDS")]
+        #[serde(alias = "frame_deadline")]
+        frame_deadline: Option<Seconds>,
+
+        /// Maximum number of connections that have not registered; beyond it, the oldest is closed
+        #[arg(long, env = "CRC_MAX_UNREGISTERED", value_name = "N")]
+        #[serde(alias = "max_unregistered")]
+        max_unregistered: Option<Connections>,
+
+        /// Maximum number of connections from one address that have not registered
+        #[arg(long, env = "CRC_UNREGISTERED_PER_ADDRESS", value_name = "N")]
+        #[serde(alias = "unregistered_per_address")]
+        unregistered_per_address: Option<Connections>,
+
+        /// Maximum number of users from one address, other than loopback
+        #[arg(long, env = "CRC_USERS_PER_ADDRESS", value_name = "N")]
+        #[serde(alias = "users_per_address")]
+        users_per_address: Option<Connections>,
+
+        /// Maximum number of servers from one address, other than loopback
+        #[arg(long, env = "CRC_SERVERS_PER_ADDRESS", value_name = "N")]
+        #[serde(alias = "servers_per_address")]
+        servers_per_address: Option<Connections>,
+
+        /// Maximum size of all send queues and incomplete input together, in bytes; beyond it, the
+        /// connection that holds the most is closed
+        #[arg(long, env = "CRC_BUFFER_BYTES", value_name = "BYTES")]
+        #[serde(alias = "buffer_bytes")]
+        buffer_bytes: Option<BufferBytes>,
+
         #[arg(long, env = "CRC_CLIENT_QUEUE", value_name = "BYTES")]
         #[serde(alias = "client_queue")]
         client_queue: Option<QueueBytes>,
@@ -239,6 +270,12 @@ pub(super) fn default_limit(option: &str) -> Option<String> {
         _ => return None,
     })
 }
+        "frame_deadline" => limits.connections.frame_deadline.as_secs_f64().to_string(),
+        "max_unregistered" => limits.connections.unregistered_max.to_string(),
+        "unregistered_per_address" => limits.connections.unregistered_per_address_max.to_string(),
+        "users_per_address" => limits.connections.users_per_address_max.to_string(),
+        "servers_per_address" => limits.connections.servers_per_address_max.to_string(),
+        "buffer_bytes" => limits.connections.buffer_bytes_max.to_string(),
 
 /// Deserializes a list, or a single string as a list of one.
 fn one_or_many<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>

@@ -8,11 +8,12 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 use super::environment::Sources;
+use super::limits::{check_ping, limits};
 use super::options::ServerOptions;
 use super::print;
 use super::values::Range;
 use crate::id::HostId;
-use crate::limits::{Limits, MAIL_IN_MEMORY_BYTES_MAX, NAME_BYTES_MAX};
+use crate::limits::NAME_BYTES_MAX;
 use crate::net::{ServerSettings, TlsFiles};
 use crate::relay::{Admission, Identity};
 use crate::uri::Address;
@@ -154,44 +155,6 @@ fn admission(allowed: Vec<Range>) -> Admission {
     Admission { allowed: allowed.into_iter().map(Into::into).collect(), link_key: None }
 }
 
-/// Returns the default limits with those that the options set.
-fn limits(options: &mut ServerOptions) -> Limits {
-    fn set<T: From<V>, V>(limit: &mut T, option: &mut Option<V>) {
-        if let Some(value) = option.take() {
-            *limit = value.into();
-        }
-    }
-
-    let mut limits = Limits::default();
-    if options.mailbox.is_none() {
-        limits.mail_bytes_max = MAIL_IN_MEMORY_BYTES_MAX;
-    }
-    set(&mut limits.frame_bytes_max, &mut options.max_frame);
-    set(&mut limits.client_queue_bytes_max, &mut options.client_queue);
-    set(&mut limits.server_queue_bytes_max, &mut options.server_queue);
-    set(&mut limits.register_deadline, &mut options.register_deadline);
-    set(&mut limits.split_grace, &mut options.split_grace);
-    set(&mut limits.ping_interval, &mut options.ping_interval);
-    set(&mut limits.ping_timeout, &mut options.ping_timeout);
-    set(&mut limits.classic_alive_interval, &mut options.classic_interval);
-    set(&mut limits.mail_messages_max, &mut options.mail_messages);
-    set(&mut limits.mail_bytes_max, &mut options.mail_bytes);
-    set(&mut limits.mail_age_max, &mut options.mail_days);
-    limits
-}
-
-/// Checks that a silent server is asked before its link is closed.
-fn check_ping(limits: &Limits) -> Result<(), String> {
-    let Limits { ping_interval, ping_timeout, .. } = limits;
-    if ping_timeout > ping_interval {
-        return Ok(());
-    }
-    Err(format!(
-        "--ping-timeout ({ping_timeout:?}) must be longer than --ping-interval \
-         ({ping_interval:?}): a server is asked before its link is closed"
-    ))
-}
-
 /// Returns the listeners in the order of `--listen`, `--direct`, `--classic`; a CRC listener at the
 /// default address comes first if no other is given.
 fn listeners(options: &mut ServerOptions) -> Vec<Endpoint> {
@@ -221,6 +184,7 @@ mod tests {
     use super::super::{Cli, Program};
     use super::*;
 
+    use crate::limits::Limits;
     fn settings(flags: &str, file: Option<&str>) -> Result<(ServerSettings, String), String> {
         let words = ["crc", "server"].into_iter().chain(flags.split_whitespace());
         let cli = Cli::try_parse_from(words).map_err(|error| error.to_string())?;
@@ -277,7 +241,9 @@ mod tests {
         }
         flags.dedup();
         let expected = "--mail-messages --mail-bytes --mail-days --classic-interval --split-grace \
-                        --ping-interval --ping-timeout --register-deadline --max-frame --client-queue --server-queue --busy-poll";
+                        --ping-interval --ping-timeout --register-deadline --frame-deadline \
+                        --max-unregistered --unregistered-per-address --users-per-address \
+                        --servers-per-address --buffer-bytes --max-frame --client-queue --server-queue --busy-poll";
         assert_eq!(flags.join(" "), expected);
     }
 

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use crate::cidr::Cidr;
 use crate::id::HostId;
 use crate::limits::{
-    BUSY_POLL_MAX, FRAME_BYTES_MAX_CEILING, FRAME_BYTES_MAX_FLOOR, INFO_BYTES_MAX, NAME_BYTES_MAX,
-    QUEUE_BYTES_MAX_FLOOR,
+    BUFFER_BYTES_MAX_FLOOR, BUSY_POLL_MAX, FRAME_BYTES_MAX_CEILING, FRAME_BYTES_MAX_FLOOR,
+    INFO_BYTES_MAX, NAME_BYTES_MAX, QUEUE_BYTES_MAX_FLOOR,
 };
 use crate::relay::Token;
 use crate::uri::{Address, UriError};
@@ -118,6 +118,18 @@ validated!(FrameBytes(usize) from i64 as "i64", |bytes| {
 validated!(QueueBytes(usize) from i64 as "i64", |bytes| {
     let bytes = usize::try_from(bytes).ok().filter(|&bytes| bytes >= QUEUE_BYTES_MAX_FLOOR);
     bytes.ok_or_else(|| format!("a queue must hold at least {QUEUE_BYTES_MAX_FLOOR} bytes"))
+});
+
+validated!(Connections(usize) from i64 as "i64", |count| {
+    let count = usize::try_from(count).ok().filter(|&count| count > 0);
+    count.ok_or_else(|| "the smallest number of connections is 1".to_owned())
+});
+
+validated!(BufferBytes(usize) from i64 as "i64", |bytes| {
+    let bytes = usize::try_from(bytes).ok().filter(|&bytes| bytes >= BUFFER_BYTES_MAX_FLOOR);
+    bytes.ok_or_else(|| {
+        format!("the buffers of all connections need at least {BUFFER_BYTES_MAX_FLOOR} bytes")
+    })
 });
 
 validated!(ListenUri(Endpoint) from String as "String", |text| parse_endpoint(&text));

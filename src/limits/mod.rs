@@ -1,15 +1,18 @@
 //! Every limit of the daemon, with the unit in its name and the reason beside it. This file has
-//! those of links, the relay and the shell; `mail`, `peer` and `wires` have those of these parts.
+//! those of links, the relay and the shell; `connections` has those of connections from strangers,
+//! and `mail`, `peer` and `wires` have those of these parts.
 //!
 //! A limit that is also an option of `crc server` is a field of [`Limits`]; its constant is the
 //! default.
 
+mod connections;
 mod mail;
 mod peer;
 mod wires;
 
 use std::time::Duration;
 
+pub use self::connections::*;
 pub use self::mail::*;
 pub use self::peer::*;
 pub use self::wires::*;
@@ -28,6 +31,10 @@ pub const FRAME_BYTES_MAX_CEILING: usize = 64 * 1024 * 1024;
 /// Room for eight million hosts with names and infos of usual length. A link that registers a host
 /// beyond it is closed.
 pub const HOST_TABLE_BYTES_MAX: usize = 1024 * 1024 * 1024;
+
+/// Divides the maximum size of the host table: this part is left for users who connect here, so that
+/// no other server can close them by what it announces.
+pub const HOST_TABLE_USER_SHARE_DIVISOR: usize = 4;
 
 /// Size of a host apart from its name and info, in bytes: 80 bytes in the table, which include
 /// short texts, and about 20 in the index of ids.
@@ -348,6 +355,8 @@ pub const CONTROL_CONNECTIONS_MAX: usize = 16;
 /// The limits that options of `crc server` set. [`Limits::default`] returns the constants above.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    /// Those of connections from strangers.
+    pub connections: ConnectionLimits,
     /// See [`HOST_TABLE_BYTES_MAX`].
     pub host_table_bytes_max: usize,
     /// `--max-frame`, see [`FRAME_BYTES_MAX`].
@@ -383,6 +392,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            connections: ConnectionLimits::default(),
             host_table_bytes_max: HOST_TABLE_BYTES_MAX,
             frame_bytes_max: FRAME_BYTES_MAX,
             client_queue_bytes_max: CLIENT_QUEUE_BYTES_MAX,

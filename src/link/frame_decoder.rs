@@ -84,6 +84,12 @@ impl FrameDecoder {
         self.partial.as_ref().map_or(0, |partial| partial.bytes.len())
     }
 
+    /// Returns the size of the memory of the incomplete frame in bytes.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.partial.as_ref().map_or(0, |partial| partial.capacity())
+    }
+
     /// Decodes the next bytes of the stream, and calls `on_frame` with every frame that is
     /// complete. The rest is dropped once it returns `false`. See [`FrameHandler::frame_len`] for
     /// `frame_len`.

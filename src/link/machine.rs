@@ -135,6 +135,14 @@ pub trait Machine {
         let _ = (now, link, origin);
     }
 
+    /// Ends some connections that have not registered, since the process has no descriptor for a
+    /// new one. Called after all links have been read. Returns false if there are none: new
+    /// connections have to be refused.
+    fn make_room(&mut self, now: Time) -> bool {
+        let _ = now;
+        false
+    }
+
     /// Handles the success of [`Action::Dial`].
     fn dialled(&mut self, now: Time, link: LinkId, origin: &Origin);
 

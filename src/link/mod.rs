@@ -2,6 +2,7 @@
 //! frame decoder, the [`LinkTable`], [`CloseReason`], and the [`Machine`] trait that a shell
 //! drives.
 
+mod buffer_pool;
 pub mod frame_decoder;
 mod life_cycle;
 mod machine;
@@ -14,17 +15,18 @@ mod time;
 
 use std::fmt;
 
+pub use self::buffer_pool::BufferPool;
 pub use self::life_cycle::LifeCycle;
 pub use self::machine::{Action, DirectWrite, Keepalive, ListenerId, Machine, Origin, Security};
 pub use self::redial::Redial;
 pub use self::seeded_rng::SeededRng;
 pub use self::send_queue::{Buffer, SendQueue, Unacknowledged};
 pub(crate) use self::slab::Slab;
-pub use self::table::{BufferPool, LinkTable, QueuedLink};
+pub use self::table::{LinkTable, QueuedLink};
 pub use self::time::Time;
 
 use crate::id::HostId;
-use crate::limits::{FALSE_SOURCES_MAX, STATUS_UPDATE_BYTES_MAX};
+use crate::limits::{FALSE_SOURCES_MAX, REFUSED_REGISTRATIONS_MAX, STATUS_UPDATE_BYTES_MAX};
 use crate::printable::{Printable, truncated};
 
 /// Identifies a link for the life of the program. The index is reused, the generation is not, so a
@@ -65,6 +67,19 @@ pub enum CloseReason {
     QueueFull {
         /// Length of the queue in bytes.
         unsent_bytes: usize,
+    },
+    /// A frame that had begun was not complete in time.
+    FrameDeadline,
+    /// Too many registrations were refused.
+    RefusedRegistrations,
+    /// The address at the other end has too many connections of this kind.
+    AddressLimit(&'static str),
+    /// The connection had not registered, and there were too many such connections.
+    Crowded,
+    /// All buffers together were too large, and this link held the most.
+    BuffersFull {
+        /// What the link held, in bytes.
+        bytes: usize,
     },
     /// The link announced more hosts than the table holds.
     TableFull,
@@ -123,6 +138,13 @@ impl CloseReason {
             Self::QueueFull { unsent_bytes } => {
                 format!("does not read: {unsent_bytes} bytes unsent")
             }
+            Self::FrameDeadline => "a frame took too long".to_owned(),
+            Self::RefusedRegistrations => {
+                format!("{REFUSED_REGISTRATIONS_MAX} refused registrations")
+            }
+            Self::AddressLimit(_) => "too many connections from your address".to_owned(),
+            Self::Crowded => "too many connections".to_owned(),
+            Self::BuffersFull { bytes } => format!("does not read: {bytes} bytes buffered"),
             Self::TableFull => "the table of hosts is full".to_owned(),
             Self::Quit => "quit".to_owned(),
             Self::Kicked(text) if text.is_empty() => "kicked".to_owned(),
@@ -158,6 +180,20 @@ impl fmt::Display for CloseReason {
             Self::RegisterDeadline => f.write_str("no registration in time"),
             Self::QueueFull { unsent_bytes } => {
                 write!(f, "does not read: {unsent_bytes} bytes unsent")
+            }
+            Self::FrameDeadline => f.write_str("a frame was not complete in time"),
+            Self::RefusedRegistrations => {
+                write!(f, "{REFUSED_REGISTRATIONS_MAX} registrations were refused")
+            }
+            Self::AddressLimit(what) => {
+                write!(f, "too many connections {what} from its address")
+            }
+            Self::Crowded => f.write_str("too many connections that have not registered"),
+            Self::BuffersFull { bytes } => {
+                write!(
+                    f,
+                    "all buffers together are too large, and it holds the most: {bytes} bytes"
+                )
             }
             Self::TableFull => f.write_str("the table of hosts is full"),
             Self::Quit => f.write_str("quit"),

@@ -79,6 +79,12 @@ impl SendQueue {
         self.buffer.as_ref().map_or(0, |buffer| buffer.bytes.len() - buffer.sent_bytes)
     }
 
+    /// Returns the size of its memory in bytes.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.buffer.as_ref().map_or(0, |buffer| buffer.capacity())
+    }
+
     /// Returns whether there is nothing to send.
     #[must_use]
     pub fn is_empty(&self) -> bool {

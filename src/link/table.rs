@@ -11,8 +11,9 @@
 
 use std::collections::VecDeque;
 
-use crate::limits::{BUFFER_POOL_BYTES_MAX, BUFFER_POOL_TRIM_RETURNS, QUEUE_HIGH_WATER_BYTES};
-use crate::link::{Buffer, LinkId, SendQueue, Slab};
+use super::buffer_pool::BufferPool;
+use crate::limits::QUEUE_HIGH_WATER_BYTES;
+use crate::link::{LinkId, SendQueue, Slab};
 
 /// A link that a [`LinkTable`] can hold.
 pub trait QueuedLink {
@@ -24,52 +25,29 @@ pub trait QueuedLink {
 
     /// Returns the send queue, to add to it or to send from it.
     fn queue_mut(&mut self) -> &mut SendQueue;
+
+    /// Returns the size of its buffers in bytes.
+    fn buffer_bytes(&self) -> usize {
+        self.queue().capacity()
+    }
 }
 
 #[derive(Clone, Debug)]
 struct Entry<L> {
     /// Whether the link is in `unsent_links`.
     is_in_unsent_list: bool,
+    /// Size of its buffers in the sum of all, in bytes.
+    counted_bytes: u32,
     link: L,
 }
 
-/// A stack of unused buffers.
-#[derive(Clone, Debug, Default)]
-pub struct BufferPool {
-    #[expect(clippy::vec_box, reason = "buffers move between owners, most of which have none")]
-    buffers: Vec<Box<Buffer>>,
-    pooled_bytes: usize,
-    /// Number of buffers at the bottom that were not used since the last trim.
-    low_water: usize,
-    /// Number of buffers returned since the last trim.
-    returns_since_trim: u32,
-}
-
-impl BufferPool {
-    /// Takes an empty buffer, if there is one.
-    pub fn take(&mut self) -> Option<Box<Buffer>> {
-        let buffer = self.buffers.pop()?;
-        self.pooled_bytes -= buffer.capacity();
-        self.low_water = self.low_water.min(self.buffers.len());
-        Some(buffer)
-    }
-
-    /// Returns a buffer to the pool and clears it. It is freed if the pool exceeds
-    /// [`BUFFER_POOL_BYTES_MAX`], or if it is not used during [`BUFFER_POOL_TRIM_RETURNS`] returns.
-    pub fn recycle(&mut self, mut buffer: Box<Buffer>) {
-        let bytes = buffer.capacity();
-        if bytes > 0 && self.pooled_bytes + bytes <= BUFFER_POOL_BYTES_MAX {
-            buffer.clear();
-            self.pooled_bytes += bytes;
-            self.buffers.push(buffer);
-        }
-        self.returns_since_trim += 1;
-        if self.returns_since_trim >= BUFFER_POOL_TRIM_RETURNS {
-            for idle in self.buffers.drain(..self.low_water) {
-                self.pooled_bytes -= idle.capacity();
-            }
-            (self.returns_since_trim, self.low_water) = (0, self.buffers.len());
-        }
+impl<L: QueuedLink> Entry<L> {
+    /// Updates the sum of all buffers by what has changed in those of this link.
+    #[inline]
+    fn count_buffers(&mut self, sum_bytes: &mut usize) {
+        let bytes = u32::try_from(self.link.buffer_bytes()).unwrap_or(u32::MAX);
+        *sum_bytes = *sum_bytes - self.counted_bytes as usize + bytes as usize;
+        self.counted_bytes = bytes;
     }
 }
 
@@ -80,6 +58,8 @@ pub struct LinkTable<L> {
     generation: u32,
     unsent_links: VecDeque<LinkId>,
     high_water_links: VecDeque<LinkId>,
+    /// Size of the buffers of all links, in bytes.
+    buffer_bytes: usize,
     /// Buffers of send queues and of incomplete frames.
     pub buffer_pool: BufferPool,
 }
@@ -91,6 +71,7 @@ impl<L> Default for LinkTable<L> {
             generation: 0,
             unsent_links: VecDeque::new(),
             high_water_links: VecDeque::new(),
+            buffer_bytes: 0,
             buffer_pool: BufferPool::default(),
         }
     }
@@ -106,7 +87,7 @@ impl<L: QueuedLink> LinkTable<L> {
         self.generation = self.generation.wrapping_add(1);
         let index = u32::try_from(vacant.key()).expect("fewer links than 2^32");
         let id = LinkId { index, generation: self.generation };
-        vacant.insert(Entry { is_in_unsent_list: false, link: new_link(id) });
+        vacant.insert(Entry { is_in_unsent_list: false, counted_bytes: 0, link: new_link(id) });
         id
     }
 
@@ -130,7 +111,26 @@ impl<L: QueuedLink> LinkTable<L> {
     /// Removes a link.
     pub fn remove(&mut self, id: LinkId) -> Option<L> {
         self.get(id)?;
-        Some(self.entries.remove(id.index as usize).link)
+        let entry = self.entries.remove(id.index as usize);
+        self.buffer_bytes -= entry.counted_bytes as usize;
+        Some(entry.link)
+    }
+
+    /// Returns the size of the buffers of all links in bytes, as far as they were counted.
+    #[must_use]
+    #[inline]
+    pub fn buffer_bytes(&self) -> usize {
+        self.buffer_bytes
+    }
+
+    /// Counts the buffers of a link after a change by other means than [`LinkTable::enqueue_with`]
+    /// and [`LinkTable::mark_sent`].
+    pub fn count_buffers(&mut self, id: LinkId) {
+        let Self { entries, buffer_bytes, .. } = self;
+        let entry = entries.get_mut(id.index as usize).filter(|entry| entry.link.id() == id);
+        if let Some(entry) = entry {
+            entry.count_buffers(buffer_bytes);
+        }
     }
 
     /// Returns all links, by index.
@@ -150,7 +150,7 @@ impl<L: QueuedLink> LinkTable<L> {
         id: LinkId,
         enqueue: impl FnOnce(&mut L) -> R,
     ) -> Option<(R, bool)> {
-        let Self { entries, unsent_links, high_water_links, buffer_pool, .. } = self;
+        let Self { entries, unsent_links, high_water_links, buffer_pool, buffer_bytes, .. } = self;
         let entry = entries.get_mut(id.index as usize).filter(|entry| entry.link.id() == id)?;
         let queue = entry.link.queue_mut();
         let len_before = queue.len();
@@ -165,6 +165,7 @@ impl<L: QueuedLink> LinkTable<L> {
         {
             buffer_pool.recycle(buffer);
         }
+        entry.count_buffers(buffer_bytes);
         if len_after <= len_before {
             return Some((result, false));
         }
@@ -205,7 +206,7 @@ impl<L: QueuedLink> LinkTable<L> {
     /// # Panics
     /// If there are fewer.
     pub fn mark_sent(&mut self, id: LinkId, count: usize) -> Option<&mut L> {
-        let Self { entries, buffer_pool, .. } = self;
+        let Self { entries, buffer_pool, buffer_bytes, .. } = self;
         let entry = entries.get_mut(id.index as usize).filter(|entry| entry.link.id() == id)?;
         let queue = entry.link.queue_mut();
         queue.consume(count);
@@ -214,6 +215,7 @@ impl<L: QueuedLink> LinkTable<L> {
         {
             buffer_pool.recycle(buffer);
         }
+        entry.count_buffers(buffer_bytes);
         Some(&mut entry.link)
     }
 }
@@ -310,13 +312,6 @@ mod tests {
         assert_eq!(table.poll_above_high_water(), Some(id));
     }
 
-    /// A buffer with so much memory.
-    fn buffer(bytes: usize) -> Box<Buffer> {
-        let mut queue = SendQueue::default();
-        queue.tail().reserve_exact(bytes);
-        queue.take_buffer().expect("it has one")
-    }
-
     #[test]
     fn send_queue_returns_its_buffer_when_empty() {
         let mut table = LinkTable::default();
@@ -329,37 +324,8 @@ mod tests {
             table.mark_sent(id, 999);
             table.mark_sent(id, 1);
             enqueue(&mut table, id, 0);
-            assert_eq!(table.buffer_pool.buffers.len(), 1, "all have used the same one");
+            assert_eq!(table.buffer_pool.len(), 1, "all have used the same one");
         }
         assert_eq!(buffers.len(), 1);
-    }
-
-    #[test]
-    fn buffer_pool_frees_idle_buffers() {
-        let mut pool = BufferPool::default();
-        let mut use_together = |count: usize, times: u32| {
-            for _ in 0..times {
-                let buffers = (0..count).map(|_| pool.take().unwrap_or_else(|| buffer(1000)));
-                let buffers: Vec<_> = buffers.collect();
-                buffers.into_iter().for_each(|buffer| pool.recycle(buffer));
-            }
-            (pool.buffers.len(), pool.pooled_bytes)
-        };
-        assert_eq!(use_together(50, BUFFER_POOL_TRIM_RETURNS), (50, 50_000), "what is used stays");
-        assert_eq!(use_together(3, BUFFER_POOL_TRIM_RETURNS), (3, 3000));
-    }
-
-    #[test]
-    fn buffer_pool_size_is_bounded() {
-        let mut pool = BufferPool::default();
-        pool.recycle(buffer(BUFFER_POOL_BYTES_MAX + 1));
-        assert!(pool.take().is_none(), "too large to keep");
-        for _ in 0..100 {
-            pool.recycle(buffer(BUFFER_POOL_BYTES_MAX / 10));
-        }
-        assert_eq!(pool.pooled_bytes, BUFFER_POOL_BYTES_MAX / 10 * 10);
-        assert_eq!(pool.buffers.len(), 10);
-        assert_eq!(pool.take().map(|buffer| buffer.capacity()), Some(BUFFER_POOL_BYTES_MAX / 10));
-        assert_eq!(pool.pooled_bytes, BUFFER_POOL_BYTES_MAX / 10 * 9);
     }
 }

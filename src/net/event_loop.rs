@@ -6,6 +6,7 @@
 //! the next wait does not sleep. Connections are closed in the last step only. An idle server makes
 //! no system call.
 
+mod accept;
 mod actions;
 
 use std::collections::VecDeque;
@@ -17,7 +18,7 @@ use mio::event::Event;
 use mio::{Events, Token};
 use signal_hook_mio::v1_0::Signals;
 
-use super::connection::{Connection, ConnectionTable, ReadOutcome};
+use super::connection::{ConnectionTable, ReadOutcome};
 use super::dial::{DialTarget, Dialler};
 use super::listen::Listener;
 use super::poller::Poller;
@@ -28,8 +29,8 @@ use super::setup::{
 };
 use super::transport::Transport;
 use crate::limits::{HANDSHAKES_PER_TURN, READ_BYTES_PER_TURN};
-use crate::link::{CloseReason, LinkId, ListenerId, Machine, Origin, Security, Time};
-use crate::tls::{TlsConfigs, TlsStream};
+use crate::link::{CloseReason, LinkId, ListenerId, Machine, Origin, Time};
+use crate::tls::TlsConfigs;
 
 /// The loop of one program.
 pub(super) struct EventLoop<M: Machine, S> {
@@ -186,7 +187,7 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
     /// connection.
     fn on_established(&mut self, link: LinkId) {
         let Some(connection) = self.connections.get_mut(link) else {
-            return;
+            return false;
         };
         let origin = connection.origin();
         match connection.pending_dial().take() {
@@ -199,23 +200,24 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
         }
         // Bytes may wait for the end of the handshake.
         if !self.machine.unsent(link).is_empty() {
+            None if origin.address.is_none() => {
+                self.closing.push((link, CloseReason::PeerClosed));
+                return false;
+            }
             self.writable.push_back(link);
         }
     }
 
     /// Step two: accepts, reads each readable link once, and runs the services.
     fn read(&mut self) {
+        true
         let now = self.now;
         if M::USES_WALL_CLOCK {
             // A clock set before 1970 counts as 1970.
             let wall_clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             self.machine.set_wall_clock(now, wall_clock);
         }
-        for index in 0..self.listeners.len() {
-            if self.listeners[index].readiness.is_ready(now) {
-                self.accept(index, now);
-            }
-        }
+        let crowded_listener = self.accept_all(now);
         let mut handshakes = 0;
         for _ in 0..self.readable.len() {
             let Some(link) = self.readable.pop_front() else {
@@ -262,14 +264,8 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
                 ReadOutcome::Closed(reason) => self.closing.push((link, reason)),
             }
         }
-        self.services.run_pending(&mut self.machine, now, self.poller.registry());
-        self.use_new_tls();
-    }
-
-    /// Accepts from one listener and opens a link for each connection.
-    fn accept(&mut self, index: usize, now: Time) {
-        if self.machine.is_stopping() {
-            return;
+        if let Some(listener) = crowded_listener {
+            self.make_room(listener, now);
         }
         for (stream, peer) in self.listeners[index].accept(now, &mut self.reserve) {
             let listener_id = self.listener_ids[index];

@@ -96,6 +96,13 @@ fn is_transient(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted)
 }
 
+/// What a listener has accepted in one turn.
+pub(super) struct Accepted {
+    pub(super) connections: Vec<(TcpStream, SocketAddr)>,
+    /// A connection waits that there is no file descriptor for.
+    pub(super) is_out_of_descriptors: bool,
+}
+
 /// Where to listen, and for what.
 pub(super) struct ListenSpec {
     /// The scheme, for the log and the line on standard output.
@@ -165,29 +172,29 @@ impl Listener {
         self.address
     }
 
-    /// Accepts at most [`ACCEPTS_PER_TURN`] connections. Without a file descriptor for them, they
-    /// are closed at once with the help of `reserve`.
-    pub(super) fn accept(
-        &mut self,
-        now: Time,
-        reserve: &mut AcceptReserve,
-    ) -> Vec<(TcpStream, SocketAddr)> {
+    /// Accepts at most [`ACCEPTS_PER_TURN`] connections.
+    pub(super) fn accept(&mut self, now: Time) -> Accepted {
         let Self { scheme, listener, address, readiness, .. } = self;
         let label = format_args!("{address} ({scheme})");
-        let mut accepted = Vec::new();
-        while accepted.len() < ACCEPTS_PER_TURN {
+        let mut accepted = Accepted { connections: Vec::new(), is_out_of_descriptors: false };
+        while accepted.connections.len() < ACCEPTS_PER_TURN {
             match readiness.accept(now, label, || listener.accept()) {
-                Accept::Connection(connection) => accepted.push(connection),
+                Accept::Connection(connection) => accepted.connections.push(connection),
                 Accept::OutOfDescriptors(_) => {
-                    let error = reserve.refuse(now, ACCEPTS_PER_TURN, || listener.accept());
-                    if let Some(error) = error {
-                        readiness.on_accept_error(now, label, &error);
-                    }
+                    accepted.is_out_of_descriptors = true;
                     break;
                 }
                 Accept::WouldBlock => break,
             }
         }
         accepted
+    }
+
+    /// Closes connections that wait to be accepted, with the help of `reserve`.
+    pub(super) fn refuse(&mut self, now: Time, reserve: &mut AcceptReserve) {
+        let Self { scheme, listener, address, readiness, .. } = self;
+        if let Some(error) = reserve.refuse(now, ACCEPTS_PER_TURN, || listener.accept()) {
+            readiness.on_accept_error(now, format_args!("{address} ({scheme})"), &error);
+        }
     }
 }

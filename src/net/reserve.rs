@@ -56,13 +56,15 @@ impl DescriptorReserve {
 pub(super) struct AcceptReserve {
     reserve: DescriptorReserve,
     refused: u64,
+    /// Connections that had not registered were closed for new ones, which was not reported.
+    has_evicted: bool,
     /// When `refused` may be reported; `None` if it may be reported at once.
     report_at: Option<Time>,
 }
 
 impl AcceptReserve {
     pub(super) fn new() -> Self {
-        Self { reserve: DescriptorReserve::new(1), refused: 0, report_at: None }
+        Self { reserve: DescriptorReserve::new(1), refused: 0, has_evicted: false, report_at: None }
     }
 
     /// Accepts and closes connections until `accept` fails, at most `count_max`. Returns the error,
@@ -97,6 +99,14 @@ impl AcceptReserve {
         failure
     }
 
+    /// Records that connections which had not registered were closed for new ones.
+    pub(super) fn on_eviction(&mut self, now: Time) {
+        self.has_evicted = true;
+        if self.report_at.is_none() {
+            self.report(now);
+        }
+    }
+
     /// When [`AcceptReserve::report_if_due`] has something to do.
     pub(super) fn next_deadline(&self) -> Option<Time> {
         self.report_at
@@ -112,16 +122,18 @@ impl AcceptReserve {
 
     fn report(&mut self, now: Time) {
         let count = std::mem::take(&mut self.refused);
-        if count == 0 {
-            return;
-        }
+        let what = match (count, std::mem::take(&mut self.has_evicted)) {
+            (0, false) => return,
+            (0, true) => "connections that have not registered are closed for new ones".to_owned(),
+            (1, _) => "1 new connection refused".to_owned(),
+            _ => format!("{count} new connections refused"),
+        };
         self.report_at = Some(now + REPORT_INTERVAL);
-        let connections = if count == 1 { "connection" } else { "connections" };
         let limit = getrlimit(Resource::Nofile).current;
         let limit = limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string());
         log::error!(
-            "out of file descriptors (limit {limit}): {count} new {connections} refused; raise the \
-             limit (`ulimit -n`), further refusals are reported once every {} s",
+            "out of file descriptors (limit {limit}): {what}; raise the limit (`ulimit -n`); this is \
+             reported at most once every {} s",
             REPORT_INTERVAL.as_secs()
         );
     }

@@ -24,6 +24,13 @@ impl Node {
             }
         }
         assert_eq!(self.links.timers.len(), timer_count, "every timer belongs to a link");
+        for id in self.links.frame_deadlines.links() {
+            let link = self.links.get(id).expect("the deadline of a link");
+            assert!(link.decoder.has_partial_frame(), "an incomplete frame on {id}");
+        }
+        for &(_, id) in &self.links.strangers.unregistered {
+            assert!(self.relay.adjacent_host(id).is_none(), "{id} has registered");
+        }
         self.links.spool.check();
         self.links.names.check(self.relay.hosts());
     }

@@ -56,6 +56,7 @@ impl Node {
         };
         let wire = link.wire();
         let mut decoder = std::mem::take(&mut link.decoder);
+        let partial_bytes_before = decoder.partial_bytes();
         let mut spare_buffer = self.links.table.buffer_pool.take();
         self.links.hosts_added = 0;
         let mut input =
@@ -68,6 +69,7 @@ impl Node {
         let above_high_water = self.links.above_high_water;
         let hosts_added = self.links.hosts_added;
         let link = self.links.get_mut(id).expect("links are removed in `closed` alone");
+        let partial_bytes = decoder.partial_bytes();
         link.decoder = decoder;
         link.traffic.frames_in += forwarded_frames;
         link.is_bursting = hosts_added >= BURST_HOSTS_MIN;
@@ -80,11 +82,16 @@ impl Node {
             Ok(Decoded::All | Decoded::Dropped(_)) => {}
             Ok(Decoded::Deferred(rest)) => {
                 link.deferred_input = Some(Box::new(rest));
+                self.links.table.count_buffers(id);
                 if above_high_water {
                     self.links.pause(id);
                 }
             }
             Err(message) => self.links.close(id, CloseReason::ProtocolError(message)),
+        }
+        if partial_bytes > 0 || partial_bytes_before > 0 {
+            let is_same_frame = partial_bytes == partial_bytes_before + bytes.len();
+            self.links.on_partial_frame(id, partial_bytes, is_same_frame);
         }
         if is_ack_due {
             self.relay.acknowledge(self.links.now, id, &mut self.links);
@@ -160,6 +167,7 @@ impl Node {
             self.decode_input(id, &input, &mut |_, _| 0);
             if self.wants_read(id) {
                 self.links.actions.push_back(Action::Resume { link: id });
+            self.links.table.count_buffers(id);
             }
         }
     }

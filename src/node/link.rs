@@ -7,7 +7,6 @@ use crate::link::QueuedLink;
 use crate::link::SendQueue;
 use crate::link::frame_decoder::FrameDecoder;
 use crate::link::{LinkId, Origin, Security, Time};
-use crate::relay::message::HostKind;
 use crate::wires::{Session, Wire};
 
 /// Counters of a link.
@@ -30,8 +29,8 @@ pub struct Link {
     pub(super) decoder: FrameDecoder,
     pub(super) session: Box<dyn Session>,
     pub(super) queue: SendQueue,
-    /// Kind of the host that is registered on it, which decides the maximum length of its queue.
-    pub(super) kind: HostKind,
+    /// Decides the maximum length of its queue, and what it counts as for its address.
+    pub(super) role: LinkRole,
     pub(super) traffic: Traffic,
     pub(super) origin: Origin,
     pub(super) opened_at: Time,
@@ -52,6 +51,21 @@ pub struct Link {
     pub(super) arrivals: Option<Box<Arrivals>>,
     /// When the session's timers run next.
     pub(super) timer: Option<Time>,
+}
+
+/// What a link is, as far as bounds depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LinkRole {
+    /// This server has dialled it, or has ended it.
+    Dialled,
+    /// It was accepted, and its TLS handshake goes on.
+    Handshaking,
+    /// It was accepted and has not registered.
+    Unregistered,
+    /// It leads to a user.
+    User,
+    /// It leads to a server.
+    Server,
 }
 
 /// What has arrived on a link to a server. Boxed, because there are few servers.
@@ -127,6 +141,13 @@ impl QueuedLink for Link {
 
     fn queue_mut(&mut self) -> &mut SendQueue {
         &mut self.queue
+    }
+
+    #[inline]
+    fn buffer_bytes(&self) -> usize {
+        let deferred_bytes = self.deferred_input.as_ref().map_or(0, |input| input.capacity());
+        let late_bytes = self.late_output.as_ref().map_or(0, |queue| queue.capacity());
+        self.queue.capacity() + self.decoder.capacity() + deferred_bytes + late_bytes
     }
 }
 
@@ -234,9 +255,9 @@ impl Link {
 
     /// Returns the maximum number of bytes in the queue.
     pub(super) fn queue_bytes_max(&self, limits: &Limits) -> usize {
-        match self.kind {
-            HostKind::Server => limits.server_queue_bytes_max,
-            HostKind::User => limits.client_queue_bytes_max,
+        match self.role {
+            LinkRole::Server => limits.server_queue_bytes_max,
+            _ => limits.client_queue_bytes_max,
         }
     }
 

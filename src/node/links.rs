@@ -4,7 +4,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use super::Action;
-use super::link::{Link, Traffic, Wait, Waits};
+use super::frame_deadlines::FrameDeadlines;
+use super::link::{Link, LinkRole, Traffic, Wait, Waits};
+use super::strangers::Strangers;
 use crate::id::HostId;
 use crate::limits::Limits;
 use crate::link::frame_decoder::FrameDecoder;
@@ -45,6 +47,9 @@ pub(super) struct Links {
     pub(super) undelivered: u64,
     /// When the timers of sessions run.
     pub(super) timers: BTreeSet<(Time, LinkId)>,
+    /// When incomplete frames must be complete.
+    pub(super) frame_deadlines: FrameDeadlines,
+    pub(super) strangers: Strangers,
 }
 
 impl Links {
@@ -65,6 +70,8 @@ impl Links {
             actions: VecDeque::new(),
             undelivered: 0,
             timers: BTreeSet::new(),
+            frame_deadlines: FrameDeadlines::default(),
+            strangers: Strangers::default(),
         }
     }
 
@@ -75,7 +82,7 @@ impl Links {
             decoder: FrameDecoder::default(),
             session: wire.open_session(),
             queue: SendQueue::default(),
-            kind: HostKind::User,
+            role: LinkRole::Dialled,
             traffic: Traffic::default(),
             origin: *origin,
             opened_at,
@@ -150,31 +157,11 @@ impl Links {
         Some(result)
     }
 
-    /// Moves a link's timer forward, if `timer` is given.
-    pub(super) fn set_timer(&mut self, id: LinkId, timer: Option<Time>) {
-        if let Some(timer_at) = timer
-            && let Some(link) = self.table.get_mut(id)
-        {
-            if let Some(previous) = link.timer.replace(timer_at) {
-                self.timers.remove(&(previous, id));
-            }
-            self.timers.insert((timer_at, id));
-        }
-    }
-
-    /// Returns the next link whose timer is due.
-    pub(super) fn pop_due_timer(&mut self) -> Option<LinkId> {
-        let &(at, id) = self.timers.first().filter(|&&(at, _)| at <= self.now)?;
-        self.timers.remove(&(at, id));
-        if let Some(link) = self.get_mut(id) {
-            link.timer = None;
-        }
-        Some(id)
-    }
-
     /// Removes a link whose connection is gone.
     pub(super) fn remove(&mut self, id: LinkId) {
         if let Some(mut link) = self.table.remove(id) {
+        self.leave_pool(id);
+        self.frame_deadlines.clear(id);
             link.session.closed(&mut self.names);
             if let Some(timer) = link.timer {
                 self.timers.remove(&(timer, id));
@@ -276,9 +263,13 @@ impl Outbox for Links {
     }
 
     fn link_registered(&mut self, id: LinkId, kind: HostKind) -> bool {
+    fn check_address(&mut self, id: LinkId, kind: HostKind) -> Result<(), CloseReason> {
+        self.check_address_of(id, kind)
+    }
+
         let now = self.now;
         let Some(link) = self.get_mut(id) else { return false };
-        link.kind = kind;
+        self.count_registered(id, kind);
         if kind == HostKind::Server {
             link.arrivals_mut(now);
         }

@@ -7,6 +7,7 @@ use crate::limits::{
 };
 use crate::link::{CloseReason, DirectWrite, LifeCycle, LinkId, ListenerId, Machine, Origin, Time};
 use crate::mail::StoreRequest;
+use crate::relay::Outbox as _;
 use crate::wires::Effects;
 
 impl Machine for Node {
@@ -30,9 +31,15 @@ impl Machine for Node {
 
     fn identified(&mut self, now: Time, id: LinkId, origin: &Origin) {
         self.links.begin_event(now);
-        if let Some(link) = self.links.live_mut(id) {
-            link.origin = *origin;
-        }
+        self.links.identify(id, origin);
+        self.run_pending(now);
+    }
+
+    fn make_room(&mut self, now: Time) -> bool {
+        self.links.begin_event(now);
+        let has_any = self.links.close_some_unregistered();
+        self.run_pending(now);
+        has_any
     }
 
     fn is_open(&self, id: LinkId) -> bool {
@@ -63,7 +70,11 @@ impl Machine for Node {
             arrivals.at = now;
         }
         match &mut link.deferred_input {
-            Some(input) => input.extend_from_slice(bytes),
+            Some(input) => {
+                input.extend_from_slice(bytes);
+                self.links.table.count_buffers(id);
+                self.run_pending(now);
+            }
             None => {
                 self.decode_input(id, bytes, direct_write);
                 self.settle_introduction(id);
@@ -93,6 +104,9 @@ impl Machine for Node {
                 self.resume_input(id);
             }
         }
+        while let Some(id) = self.links.frame_deadlines.pop_due(now) {
+            self.links.close(id, CloseReason::FrameDeadline);
+        }
         self.relay.advance(now, &mut self.links);
         self.links.spool.advance(now);
         while let Some(id) = self.links.pop_due_timer() {
@@ -117,7 +131,8 @@ impl Machine for Node {
         let resume_at = (!self.links.paused.is_empty()).then_some(self.links.now);
         let (relay, mail) =
             (self.relay.next_deadline(self.links.now), self.links.spool.next_deadline());
-        let deadlines = [relay, mail, timer, resume_at, stop_at].into_iter().flatten();
+        let frame = self.links.frame_deadlines.first();
+        let deadlines = [relay, mail, timer, resume_at, stop_at, frame].into_iter().flatten();
         deadlines.chain(self.broadcasts.iter().filter_map(Broadcast::deadline)).min()
     }
 

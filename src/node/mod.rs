@@ -16,16 +16,22 @@ mod broadcast;
 mod check;
 mod effects;
 mod fast_path;
+mod frame_deadlines;
 mod input;
 mod invite;
+mod join_rates;
 mod link;
 mod links;
 mod machine;
+mod pool;
 mod replay;
 mod run_pending;
+mod strangers;
+mod timers;
 
 pub use self::invite::InviteListener;
 pub use self::link::{Link, Traffic};
+pub use self::strangers::ClosedForBound;
 
 use self::broadcast::Broadcast;
 use self::links::Links;
@@ -119,6 +125,7 @@ impl Node {
         self.links.begin_event(now);
         let link = self.links.open(wire, origin);
         self.relay.accepted(now, link, &mut self.links);
+        self.links.admit(link);
         let mut effects = Effects::new();
         self.links.with_session(link, &self.relay, |session, cx| session.on_open(cx, &mut effects));
         self.apply_all(link, effects);
@@ -148,6 +155,30 @@ impl Node {
     #[must_use]
     pub fn undelivered(&self) -> u64 {
         self.links.undelivered
+    }
+
+    /// Returns the size of all send queues and of all incomplete and deferred input, in bytes.
+    #[must_use]
+    pub fn buffer_bytes(&self) -> usize {
+        self.links.table.buffer_bytes()
+    }
+
+    /// Returns the limits.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.links.limits
+    }
+
+    /// Returns the number of connections that have not registered.
+    #[must_use]
+    pub fn unregistered(&self) -> usize {
+        self.links.strangers.unregistered.len()
+    }
+
+    /// Returns how many connections were closed for a bound of this server.
+    #[must_use]
+    pub fn closed_for_bound(&self) -> ClosedForBound {
+        self.links.strangers.closed
     }
 
     /// Returns the mail spool.

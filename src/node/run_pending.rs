@@ -2,7 +2,7 @@
 
 use super::link::Link;
 use super::{Action, Node};
-use crate::link::{CloseReason, LinkId, Time};
+use crate::link::{CloseReason, LinkId, QueuedLink as _, Time};
 use crate::printable::Printable;
 use crate::relay::message::HostKind;
 
@@ -13,13 +13,17 @@ impl Node {
     pub(super) fn run_pending(&mut self, now: Time) {
         let is_idle = self.links.closing.is_empty()
             && self.broadcasts.is_empty()
-            && self.links.spool.next_ready().is_none();
+            && self.links.spool.next_ready().is_none()
+            && !self.links.are_buffers_full();
         if !is_idle {
             self.run_all_pending(now);
         }
     }
 
     fn run_all_pending(&mut self, now: Time) {
+        if self.links.are_buffers_full() {
+            self.shrink_buffers(now);
+        }
         loop {
             self.close_links(now);
             let finished_links = self.run_broadcasts();
@@ -32,6 +36,21 @@ impl Node {
             }
         }
         self.close_links(now);
+    }
+
+    /// Closes links until all buffers together are within their bound, those that hold the most
+    /// first. Links that are being closed do not count: their buffers are freed with them.
+    #[cold]
+    fn shrink_buffers(&mut self, now: Time) {
+        let open_links = self.links.table.iter().filter(|link| !link.is_closing);
+        let mut bytes: usize = open_links.map(|link| link.buffer_bytes()).sum();
+        while bytes > self.links.limits.connections.buffer_bytes_max
+            && let Some(id) = self.links.largest_link()
+        {
+            bytes -= self.links.close_for_buffers(id);
+            self.close_links(now);
+            self.links.free_buffers(id);
+        }
     }
 
     fn close_links(&mut self, now: Time) {
@@ -52,6 +71,11 @@ impl Node {
             | CloseReason::InvalidId(_)
             | CloseReason::FalseSources
             | CloseReason::RegisterDeadline
+            | CloseReason::FrameDeadline
+            | CloseReason::RefusedRegistrations
+            | CloseReason::AddressLimit(_)
+            | CloseReason::Crowded
+            | CloseReason::BuffersFull { .. }
             | CloseReason::TableFull
             | CloseReason::QueueFull { .. } => log::Level::Warn,
             CloseReason::Quit => log::Level::Debug, // the relay has logged the quit

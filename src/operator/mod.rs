@@ -1,11 +1,12 @@
 //! The operator's commands, from the server's console or from `crc ctl`: a line in, text or JSON
 //! out.
 //!
-//! `command` parses a line, `snapshot` and `path` collect what a command shows, as serde types, and
+//! `command` parses a line, `snapshot`, `bounds` and `path` collect what a command shows, as serde types, and
 //! `text` renders those types as text; JSON is their serialization. `trace` waits for other
 //! servers. `reload` is what the shell answers. Reading lines and writing answers belongs to `net`. Text shows names, infos and texts
 //! of others with control characters escaped; JSON has them as they are.
 
+mod bounds;
 mod command;
 mod path;
 mod reload;

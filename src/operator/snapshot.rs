@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::bounds::Bounds;
 use crate::id::{HostId, WideId};
 use crate::link::{LinkId, Time};
 use crate::node::{Link, Node};
@@ -286,6 +287,7 @@ pub(super) struct StateSnapshot {
     servers: Vec<ServerEntry>,
     pub(super) status_updates: Vec<String>,
     pub(super) dropped: Dropped,
+    pub(super) bounds: Bounds,
 }
 
 /// Counts of what was dropped, by reason.
@@ -324,6 +326,7 @@ impl StateSnapshot {
                 lost: counters.lost,
                 undelivered: node.undelivered(),
             },
+            bounds: Bounds::new(node),
         }
     }
 }

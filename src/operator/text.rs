@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::bounds::{Bounds, Closed};
 use super::path::TraceAnswer;
 use super::snapshot::{HostEntry, LinkEntry, MailReport, Refused, ServerEntry, StateSnapshot};
 use super::table::{Align, table};
@@ -190,6 +191,14 @@ pub(super) fn state(state: &StateSnapshot) -> String {
     push_line("unroutable", &format!("{} messages dropped", state.dropped.unroutable));
     push_line("lost", &format!("{} messages dropped", state.dropped.lost));
     push_line("undelivered", &format!("{} messages dropped", state.dropped.undelivered));
+    let Bounds { unregistered, buffer_bytes, buffer_bytes_max, closed, .. } = &state.bounds;
+    push_line("unregistered", &format!("{unregistered} connections"));
+    push_line("buffers", &format!("{buffer_bytes} of {buffer_bytes_max} bytes"));
+    let Closed { crowded, address, buffers } = closed;
+    push_line(
+        "closed for bounds",
+        &format!("{crowded} unregistered, {address} by address, {buffers} for buffers"),
+    );
     for update in &state.status_updates {
         push_line("status", &escape(update));
     }

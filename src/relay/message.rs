@@ -47,6 +47,8 @@ impl StatusCode {
     pub const NOT_DELIVERED: Self = Self(0x0005);
     /// This connection may not register a server.
     pub const NOT_ADMITTED: Self = Self(0x0006);
+    /// A registration is refused for a bound of the server, and the connection closed.
+    pub const REFUSED: Self = Self(0x0007);
 }
 
 /// Codes of statuses to [`HostId::EXTENSION`]: the frames of [`crate::relay::extension`].

@@ -84,6 +84,7 @@ fn empty_environment_variable_is_unset() {
     // Every variable of `crc server`: flags and defaults apply.
     let variables = [
         "CRC_ALLOW_SERVERS",
+        "CRC_BUFFER_BYTES",
         "CRC_CLASSIC",
         "CRC_CLASSIC_INTERVAL",
         "CRC_CLIENT_QUEUE",
@@ -91,6 +92,7 @@ fn empty_environment_variable_is_unset() {
         "CRC_CONTROL",
         "CRC_BUSY_POLL",
         "CRC_DIRECT",
+        "CRC_FRAME_DEADLINE",
         "CRC_ID",
         "CRC_INFO",
         "CRC_JOIN",
@@ -102,16 +104,21 @@ fn empty_environment_variable_is_unset() {
         "CRC_MAIL_DAYS",
         "CRC_MAIL_MESSAGES",
         "CRC_MAX_FRAME",
+        "CRC_MAX_UNREGISTERED",
         "CRC_NAME",
         "CRC_PARENT",
         "CRC_PING_INTERVAL",
         "CRC_PING_TIMEOUT",
         "CRC_REGISTER_DEADLINE",
+        "CRC_SERVERS_PER_ADDRESS",
         "CRC_SERVER_QUEUE",
         "CRC_SPLIT_GRACE",
         "CRC_TLS_CA",
         "CRC_TLS_CERT",
         "CRC_TLS_KEY",
+        "CRC_TRUSTED_PROXIES",
+        "CRC_UNREGISTERED_PER_ADDRESS",
+        "CRC_USERS_PER_ADDRESS",
     ];
     let help = Command::new(CRC).args(["server", "--help"]).output().expect("crc runs");
     let help = String::from_utf8(help.stdout).expect("text");

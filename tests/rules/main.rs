@@ -17,6 +17,7 @@ mod routing;
 mod sources;
 mod splits;
 
+mod strangers;
 use std::ops::Range;
 use std::time::Duration;
 

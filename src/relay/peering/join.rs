@@ -2,12 +2,12 @@
 
 use super::Peering;
 use crate::id::HostId;
-use crate::limits::SPLIT_QUIT_TEXT;
+use crate::limits::{HOST_TABLE_USER_SHARE_DIVISOR, REFUSED_REGISTRATIONS_MAX, SPLIT_QUIT_TEXT};
 use crate::link::{CloseReason, LinkId, Time};
 use crate::printable::Printable;
 use crate::relay::cx::RelayCx;
 use crate::relay::extension::{Frame, RefuseReason};
-use crate::relay::message::{HostKind, Registration};
+use crate::relay::message::{HostKind, Registration, StatusCode};
 use crate::relay::notice::Notice;
 use crate::relay::outbox::Outbox;
 use crate::relay::send;
@@ -53,7 +53,11 @@ impl Peering {
         cx: &mut RelayCx<'_, O>,
     ) {
         let Registration { kind, source, last_hop, .. } = *registration;
-        if !cx.topology.hosts().has_room(registration, cx.limits.host_table_bytes_max) {
+        let mut bytes_max = cx.limits.host_table_bytes_max;
+        if kind == HostKind::Server || cx.topology.link(link).is_server() {
+            bytes_max -= bytes_max / HOST_TABLE_USER_SHARE_DIVISOR;
+        }
+        if !cx.topology.hosts().has_room(registration, bytes_max) {
             return cx.out.close(link, CloseReason::TableFull);
         }
         match *cx.topology.link(link).role() {
@@ -71,6 +75,8 @@ impl Peering {
                     cx.drop_false_source(link, source);
                 } else if !source.is_registrable() {
                     cx.out.close(link, CloseReason::InvalidId(source));
+                } else if let Err(reason) = cx.out.check_address(link, kind) {
+                    refuse_for_bound(link, reason, cx);
                 } else if kind == HostKind::User {
                     join_user(link, registration, cx);
                 } else {
@@ -318,7 +324,17 @@ fn join_user<O: Outbox>(link: LinkId, registration: &Registration<'_>, cx: &mut 
     cx.announce(slot);
 }
 
-/// Refuses a registration whose id is in use. The connection stays open.
+/// Closes a link whose registration exceeds a bound, and informs the other end.
+fn refuse_for_bound<O: Outbox>(link: LinkId, reason: CloseReason, cx: &mut RelayCx<'_, O>) {
+    let (source, code) = (cx.topology.own_id(), StatusCode::REFUSED);
+    let text = format!("Refused: {}", String::from_utf8_lossy(&reason.quit_text()));
+    let notice = Notice::Status { source, code, text: text.as_bytes() };
+    cx.send_answer(link, HostId::NONE, &notice);
+    cx.out.close(link, reason);
+}
+
+/// Refuses a registration whose id is in use. The connection stays open, unless it is a client's
+/// that has tried very often.
 pub(super) fn refuse_registration<O: Outbox>(
     link: LinkId,
     registration: &Registration<'_>,
@@ -326,9 +342,12 @@ pub(super) fn refuse_registration<O: Outbox>(
 ) {
     let Registration { kind, source: id, .. } = *registration;
     log::info!("link {link}: registration refused, id {id} is taken");
-    cx.topology.count_refusal(link, Refusal::TakenId);
+    let refused_count = cx.topology.count_refusal(link, Refusal::TakenId);
     let neighbour = cx.topology.link(link).host_id().unwrap_or(HostId::NONE);
     cx.send_answer(link, neighbour, &Notice::IdTaken { kind, id });
+    if !cx.topology.link(link).is_server() && refused_count >= REFUSED_REGISTRATIONS_MAX {
+        cx.out.close(link, CloseReason::RefusedRegistrations);
+    }
 }
 
 /// Handles that a link has taken a role.

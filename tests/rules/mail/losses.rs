@@ -58,8 +58,15 @@ fn user_back_from_a_split_receives_chats_sent_meanwhile() {
 
 #[test]
 fn messages_behind_mail_that_is_queued_on_a_lost_link_do_not_overtake_it() {
+    // With some seeds, the connection takes all of the mail before its end is paused.
+    let queued = (1..100).filter(|&seed| check_mail_behind_a_lost_link(seed)).count();
+    assert!(queued > 0);
+}
+
+/// Returns whether mail was queued when the link was lost.
+fn check_mail_behind_a_lost_link(seed: u64) -> bool {
     let delays = NetConditions { delay_max: SECOND / 10, splits_writes: false };
-    let TwoServers { mut world, one, two, seven } = two_servers_in(World::new(1, delays));
+    let TwoServers { mut world, one, two, seven } = two_servers_in(World::new(seed, delays));
     let mail: String = "x".repeat(10_000);
     for _ in 0..9 {
         world.send(seven.client, &text_frame(8, &mail));
@@ -73,17 +80,20 @@ fn messages_behind_mail_that_is_queued_on_a_lost_link_do_not_overtake_it() {
     // The first messages fill the connection, and the others stay in the queue.
     world.pause(two, SECOND);
     world.run_for(SECOND / 5);
-    assert!(!stored_counts(&world, one).is_empty() && stored_counts(&world, one)[0].1 < 9);
+    let is_queued = matches!(stored_counts(&world, one)[..], [(8, 1..9)]);
     world.send(seven.client, &text_frame(8, "behind it"));
     world.run_for(SECOND / 5);
     world.cut_uplink(two);
     world.run_for(SPLIT_GRACE);
-    let eight = DirectClient { client: eight, id: 8, early_messages: RefCell::default() };
-    let received = take_messages(&mut world, &eight);
-    let texts: Vec<_> = received.iter().filter(|it| it.from == 7).map(|it| &*it.msg).collect();
-    assert_eq!(texts.len(), 10);
-    assert_eq!(texts.last(), Some(&"behind it"));
-    assert_eq!(stored_counts(&world, one), []);
+    if is_queued {
+        let eight = DirectClient { client: eight, id: 8, early_messages: RefCell::default() };
+        let received = take_messages(&mut world, &eight);
+        let texts: Vec<_> = received.iter().filter(|it| it.from == 7).map(|it| &*it.msg).collect();
+        assert_eq!(texts.len(), 10);
+        assert_eq!(texts.last(), Some(&"behind it"));
+        assert_eq!(stored_counts(&world, one), []);
+    }
+    is_queued
 }
 
 #[test]
