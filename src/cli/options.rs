@@ -120,6 +120,12 @@ options! {
         #[serde(alias = "tls_ca")]
         tls_ca: Option<PathBuf>,
 
+        /// Proxies that begin each connection with a PROXY header (version 2), as addresses or
+        /// ranges such as 10.0.0.0/8; the address in it counts for limits, lists and logs
+        #[arg(long, env = "CRC_TRUSTED_PROXIES", value_name = "CIDR", value_delimiter = ',')]
+        #[serde(alias = "trusted_proxies", deserialize_with = "one_or_many")]
+        trusted_proxies: Vec<Range>,
+
         /// The id of this server in the network, 1 to 4294967294 [default: random]
         #[arg(long, env = "CRC_ID", value_name = "N")]
         id: Option<Id>,
@@ -182,12 +188,6 @@ options! {
         #[serde(alias = "register_deadline")]
         register_deadline: Option<Seconds>,
 
-        /// Maximum size of a frame, in bytes
-        #[arg(long, env = "CRC_MAX_FRAME", value_name = "BYTES")]
-        #[serde(alias = "max_frame")]
-        max_frame: Option<FrameBytes>,
-
-        /// Maximum size of the send queue of a client, in bytes; a client beyond it is closed
         /// How long a frame may take from its first byte to its last
         #[arg(long, env = "CRC_FRAME_DEADLINE", value_name = "SECONDS")]
         #[serde(alias = "frame_deadline")]
@@ -219,6 +219,12 @@ options! {
         #[serde(alias = "buffer_bytes")]
         buffer_bytes: Option<BufferBytes>,
 
+        /// Maximum size of a frame, in bytes
+        #[arg(long, env = "CRC_MAX_FRAME", value_name = "BYTES")]
+        #[serde(alias = "max_frame")]
+        max_frame: Option<FrameBytes>,
+
+        /// Maximum size of the send queue of a client, in bytes; a client beyond it is closed
         #[arg(long, env = "CRC_CLIENT_QUEUE", value_name = "BYTES")]
         #[serde(alias = "client_queue")]
         client_queue: Option<QueueBytes>,
@@ -264,18 +270,18 @@ pub(super) fn default_limit(option: &str) -> Option<String> {
         "ping_interval" => limits.ping_interval.as_secs_f64().to_string(),
         "ping_timeout" => limits.ping_timeout.as_secs_f64().to_string(),
         "register_deadline" => limits.register_deadline.as_secs_f64().to_string(),
-        "max_frame" => limits.frame_bytes_max.to_string(),
-        "client_queue" => limits.client_queue_bytes_max.to_string(),
-        "server_queue" => limits.server_queue_bytes_max.to_string(),
-        _ => return None,
-    })
-}
         "frame_deadline" => limits.connections.frame_deadline.as_secs_f64().to_string(),
         "max_unregistered" => limits.connections.unregistered_max.to_string(),
         "unregistered_per_address" => limits.connections.unregistered_per_address_max.to_string(),
         "users_per_address" => limits.connections.users_per_address_max.to_string(),
         "servers_per_address" => limits.connections.servers_per_address_max.to_string(),
         "buffer_bytes" => limits.connections.buffer_bytes_max.to_string(),
+        "max_frame" => limits.frame_bytes_max.to_string(),
+        "client_queue" => limits.client_queue_bytes_max.to_string(),
+        "server_queue" => limits.server_queue_bytes_max.to_string(),
+        _ => return None,
+    })
+}
 
 /// Deserializes a list, or a single string as a list of one.
 fn one_or_many<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>

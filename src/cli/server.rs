@@ -118,6 +118,7 @@ impl ServerArgs {
                 key: options.tls_key,
                 authorities: options.tls_ca,
             },
+            trusted_proxies: options.trusted_proxies.into_iter().map(Into::into).collect(),
             control_socket: options.control,
             busy_poll: options.busy_poll.map_or(Duration::ZERO, Into::into),
             limits,
@@ -183,8 +184,8 @@ mod tests {
 
     use super::super::{Cli, Program};
     use super::*;
-
     use crate::limits::Limits;
+
     fn settings(flags: &str, file: Option<&str>) -> Result<(ServerSettings, String), String> {
         let words = ["crc", "server"].into_iter().chain(flags.split_whitespace());
         let cli = Cli::try_parse_from(words).map_err(|error| error.to_string())?;

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use mio::event::Event;
 use mio::{Registry, Token};
 
+use super::proxy::SIGNATURE;
 use super::transport::Transport;
 use crate::chunked_vec::ChunkedVec;
 use crate::limits::WRITE_BYTES_PER_TURN;
@@ -25,7 +26,7 @@ pub(super) struct Connection {
     is_read_closed: bool,
     /// Readable, and not read while the machine's read budget is 0.
     is_paused: bool,
-    /// A TLS handshake goes on.
+    /// A TLS handshake goes on, or the header of a proxy has not arrived.
     is_handshaking: bool,
     /// Bytes have been read.
     has_read: bool,
@@ -129,7 +130,12 @@ impl Connection {
         Ok(true)
     }
 
-    /// Returns whether a TLS handshake goes on.
+    /// Returns whether the header of a proxy has not arrived.
+    pub(super) fn awaits_proxy_header(&self) -> bool {
+        self.transport.awaits_proxy_header()
+    }
+
+    /// Returns whether a TLS handshake goes on, or the header of a proxy has not arrived.
     pub(super) fn is_handshaking(&self) -> bool {
         self.is_handshaking
     }
@@ -188,6 +194,11 @@ impl Connection {
                 self.is_readable = false;
                 let problem = "TLS on a connection without it; use the same scheme, with a final \
                                s or without, at both ends";
+                ReadOutcome::Closed(CloseReason::ProtocolError(problem.to_owned()))
+            }
+            Ok(read) if !self.has_read && buffer[..read.count].starts_with(&SIGNATURE) => {
+                self.is_readable = false;
+                let problem = "a PROXY header from an address that is not in --trusted-proxies";
                 ReadOutcome::Closed(CloseReason::ProtocolError(problem.to_owned()))
             }
             Ok(read) => {

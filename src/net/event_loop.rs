@@ -27,7 +27,7 @@ use super::services::Services;
 use super::setup::{
     LINK_TOKEN_BASE, LISTENER_TOKEN_BASE, LISTENERS_MAX, LoopSetup, SIGNALS, WAKER,
 };
-use super::transport::Transport;
+use crate::cidr::Cidr;
 use crate::limits::{HANDSHAKES_PER_TURN, READ_BYTES_PER_TURN};
 use crate::link::{CloseReason, LinkId, ListenerId, Machine, Origin, Time};
 use crate::tls::TlsConfigs;
@@ -46,6 +46,8 @@ pub(super) struct EventLoop<M: Machine, S> {
     listener_ids: Vec<ListenerId>,
     reserve: AcceptReserve,
     tls: TlsConfigs,
+    /// Proxies that say whose connections they pass on.
+    pub(super) trusted_proxies: Vec<Cidr>,
     connections: ConnectionTable,
     /// Links that may have bytes to read.
     readable: VecDeque<LinkId>,
@@ -79,6 +81,7 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
             listener_ids,
             reserve: AcceptReserve::new(),
             tls,
+            trusted_proxies: Vec::new(),
             connections: ConnectionTable::default(),
             readable: VecDeque::new(),
             writable: VecDeque::new(),
@@ -164,7 +167,7 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
             match connection.finish_connect() {
                 Ok(false) => return,
                 Ok(true) if connection.is_handshaking() => {}
-                Ok(true) => self.on_established(link),
+                Ok(true) => drop(self.on_established(link)),
                 Err(error) => {
                     let reason = CloseReason::Io(error.to_string());
                     return self.closing.push((link, reason));
@@ -183,9 +186,10 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
         }
     }
 
-    /// Reports to the machine that a dial is established, or what TLS has verified of an accepted
-    /// connection.
-    fn on_established(&mut self, link: LinkId) {
+    /// Reports to the machine that a dial is established, or whose accepted connection it is, as TLS
+    /// or a proxy has shown. Returns false if the other end is gone: what it has sent does not count,
+    /// since nobody knows whose it is.
+    fn on_established(&mut self, link: LinkId) -> bool {
         let Some(connection) = self.connections.get_mut(link) else {
             return false;
         };
@@ -196,21 +200,21 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
                 let address = Some(pending_dial.address);
                 self.machine.dialled(self.now, link, &Origin { address, ..origin });
             }
-            None => self.machine.identified(self.now, link, &origin),
-        }
-        // Bytes may wait for the end of the handshake.
-        if !self.machine.unsent(link).is_empty() {
             None if origin.address.is_none() => {
                 self.closing.push((link, CloseReason::PeerClosed));
                 return false;
             }
+            None => self.machine.identified(self.now, link, &origin),
+        }
+        // Bytes may wait for the end of the handshake.
+        if !self.machine.unsent(link).is_empty() {
             self.writable.push_back(link);
         }
+        true
     }
 
     /// Step two: accepts, reads each readable link once, and runs the services.
     fn read(&mut self) {
-        true
         let now = self.now;
         if M::USES_WALL_CLOCK {
             // A clock set before 1970 counts as 1970.
@@ -240,8 +244,8 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
                 continue;
             }
             let outcome = connection.read(&mut self.buffer[..budget]);
-            if is_handshaking && !connection.is_handshaking() {
-                self.on_established(link);
+            if is_handshaking && !connection.is_handshaking() && !self.on_established(link) {
+                continue;
             }
             match outcome {
                 ReadOutcome::Bytes { count, has_more } => {
@@ -267,36 +271,8 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
         if let Some(listener) = crowded_listener {
             self.make_room(listener, now);
         }
-        for (stream, peer) in self.listeners[index].accept(now, &mut self.reserve) {
-            let listener_id = self.listener_ids[index];
-            let is_tls = self.listeners[index].is_tls();
-            let security = if is_tls { Security::Encrypted } else { Security::Plain };
-            let origin = Origin { address: Some(peer), security };
-            let link = self.machine.accepted(now, listener_id, &origin);
-            log::debug!("link {link}: connection from {peer}");
-            let tls = self.tls.accept.as_ref().filter(|_| is_tls);
-            let transport = match tls.map(TlsStream::accept).transpose() {
-                Ok(tls) => Transport::new(stream, tls),
-                Err(error) => {
-                    let reason = CloseReason::Io(error.to_string());
-                    self.machine.closed(now, link, &reason);
-                    continue;
-                }
-            };
-            self.add_connection(Connection::new(link, transport, None));
-        }
-    }
-
-    /// Registers a connection and adds it to the table.
-    fn add_connection(&mut self, mut connection: Connection) {
-        let link = connection.id();
-        let index = link.index as usize;
-        if let Err(error) =
-            connection.register(self.poller.registry(), Token(LINK_TOKEN_BASE + index))
-        {
-            self.closing.push((link, CloseReason::Io(error.to_string())));
-        }
-        self.connections.insert(connection);
+        self.services.run_pending(&mut self.machine, now, self.poller.registry());
+        self.use_reloaded();
     }
 
     /// Step three: runs the timers that are due.

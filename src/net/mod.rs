@@ -12,7 +12,7 @@
 //! | `listen`, `reserve` | listening sockets; file descriptors held in reserve |
 //! | `reload` | what a running server reads again |
 //! | `dial`, `resolve` | dialled targets; name resolution on a thread |
-//! | `connection`, `transport` | a link's readiness; its byte stream |
+//! | `connection`, `transport`, `proxy` | a link's readiness; its byte stream; the header of a trusted proxy |
 //! | `console`, `control`, `stdio` | the operator's terminal and socket; the standard streams |
 
 mod connection;
@@ -26,6 +26,7 @@ mod peer;
 mod poller;
 pub(crate) mod reload;
 mod reserve;
+mod proxy;
 mod resolve;
 mod server;
 mod services;

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::settings::{ServerSettings, check_tls, load_admission, load_tls};
+use crate::cidr::Cidr;
 use crate::node::Node;
 use crate::operator::ReloadReport;
 use crate::relay::Admission;
@@ -13,8 +14,8 @@ use crate::tls::TlsConfigs;
 
 /// Keys of the options that a reload applies. A change of any other one takes effect at the next
 /// start.
-const RELOADED_KEYS: [&str; 5] =
-    ["tls-cert", "tls-key", "tls-ca", "allow-servers", "link-key-file"];
+const RELOADED_KEYS: [&str; 6] =
+    ["tls-cert", "tls-key", "tls-ca", "allow-servers", "link-key-file", "trusted-proxies"];
 
 /// The configuration of a running server, read again.
 #[derive(Clone, Debug)]
@@ -37,6 +38,8 @@ pub(super) struct Reloader {
     reread: RereadConfig,
     /// Certificates that the loop has not taken over yet.
     new_tls: Option<TlsConfigs>,
+    /// Trusted proxies that the loop has not taken over yet.
+    new_trusted_proxies: Option<Vec<Cidr>>,
 }
 
 impl Reloader {
@@ -45,7 +48,7 @@ impl Reloader {
         let settings = started.clone();
         let reread =
             move || Ok(Reread { settings: settings.clone(), file: None, changed: Vec::new() });
-        Self { started, reread: Box::new(reread), new_tls: None }
+        Self { started, reread: Box::new(reread), new_tls: None, new_trusted_proxies: None }
     }
 
     /// Replaces the way to read the configuration.
@@ -81,6 +84,7 @@ impl Reloader {
         }
         self.new_tls = Some(tls);
         let Reread { settings, file, mut changed } = read;
+        self.new_trusted_proxies = Some(settings.trusted_proxies.clone());
         let files = file.into_iter().chain(settings.tls.paths()).chain(settings.link_key_file);
         node.set_admission(admission);
         changed.retain(|key| !RELOADED_KEYS.contains(&key.as_str()));
@@ -101,6 +105,11 @@ impl Reloader {
         // The listeners and parents of the start may need certificates that others do not.
         check_tls(&tls, &self.started)?;
         Ok((read, tls, admission))
+    }
+
+    /// Returns the trusted proxies that a reload has brought, once.
+    pub(super) fn take_trusted_proxies(&mut self) -> Option<Vec<Cidr>> {
+        self.new_trusted_proxies.take()
     }
 
     /// Returns the certificates that a reload has brought, once.

@@ -17,6 +17,7 @@ use super::reload::{Reloader, RereadConfig};
 use super::services::Services;
 use super::settings::{ServerSettings, load_admission, load_tls};
 use super::setup::{LoopSetup, SERVICE_TOKEN_BASE, STOP_SIGNALS};
+use crate::cidr::Cidr;
 use crate::link::Time;
 use crate::mail::StoreRequest;
 use crate::mail::store::Mailbox;
@@ -80,8 +81,7 @@ impl Server {
         };
         let console = Console::open(registry, CONSOLE_INPUT);
         let reloader = Reloader::new(settings.clone());
-        let ServerSettings { identity, listeners, parents, join, busy_poll, limits, seed, .. } =
-            settings;
+        let ServerSettings { identity, listeners, parents, join, limits, seed, .. } = settings;
         let join = join.map(|token| (join_target(&token), join::join(&token, &identity)));
         let parent_count = usize::from(join.is_some()) + parents.len();
         let mut node = Node::with_mail(identity, parent_count, limits, &inventory, seed);
@@ -102,7 +102,8 @@ impl Server {
         targets.extend(parents.into_iter().map(targets_of));
         let services = ServerServices { mailbox, console, control, reloader };
         let mut event_loop = EventLoop::new(setup, node, listener_ids, services, targets);
-        event_loop.poller.busy_poll = busy_poll;
+        event_loop.poller.busy_poll = settings.busy_poll;
+        event_loop.trusted_proxies = settings.trusted_proxies;
         Ok(Self(event_loop))
     }
 
@@ -222,6 +223,10 @@ impl Services<Node> for ServerServices {
 
     fn take_tls(&mut self) -> Option<TlsConfigs> {
         self.reloader.take_tls()
+    }
+
+    fn take_trusted_proxies(&mut self) -> Option<Vec<Cidr>> {
+        self.reloader.take_trusted_proxies()
     }
 
     fn abort(&mut self) {

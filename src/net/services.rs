@@ -5,6 +5,7 @@
 
 use mio::{Registry, Token};
 
+use crate::cidr::Cidr;
 use crate::link::{Machine, Time};
 use crate::tls::TlsConfigs;
 
@@ -28,6 +29,10 @@ pub(super) trait Services<M: Machine> {
     fn on_hangup(&mut self, machine: &mut M, now: Time);
     /// Returns the certificates that new connections use from now on, once.
     fn take_tls(&mut self) -> Option<TlsConfigs>;
+    /// Returns the trusted proxies of a reload, once.
+    fn take_trusted_proxies(&mut self) -> Option<Vec<Cidr>> {
+        None
+    }
     /// Abandons all unfinished work: the process exits at once.
     fn abort(&mut self);
 }

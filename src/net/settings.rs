@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::cidr::Cidr;
 use crate::limits::Limits;
 use crate::relay::{Admission, Identity, LinkKey, Token};
 use crate::tls::{TlsConfigs, TlsFiles};
@@ -27,6 +28,8 @@ pub struct ServerSettings {
     pub join: Option<Token>,
     /// Its certificate, and those of the authorities that it trusts.
     pub tls: TlsFiles,
+    /// Proxies that say whose connections they pass on.
+    pub trusted_proxies: Vec<Cidr>,
     /// The file that keeps mail; `None` keeps it in memory.
     pub mailbox: Option<PathBuf>,
     /// The path of the control socket.

@@ -9,6 +9,7 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use rustix::net::sockopt;
 
+use super::proxy::{ProxyHeader, ProxySource};
 use crate::limits::KEEPALIVE_PROBES;
 use crate::link::{Keepalive, Origin, Security};
 use crate::tls::{Read, TlsStream};
@@ -18,12 +19,34 @@ pub(super) struct Transport {
     stream: TcpStream,
     /// `None` if the session's bytes are those of the socket.
     tls: Option<Box<TlsStream>>,
+    /// Set if the other end is a trusted proxy.
+    proxied: Option<Box<Proxied>>,
+}
+
+/// What a trusted proxy sends before everything else.
+enum Proxied {
+    /// Its header, which has not arrived.
+    Header(ProxyHeader),
+    /// The connection that it passes on.
+    Source(ProxySource),
 }
 
 impl Transport {
     /// Combines a socket and the TLS session on it.
     pub(super) fn new(stream: TcpStream, tls: Option<TlsStream>) -> Self {
-        Self { stream, tls: tls.map(Box::new) }
+        Self { stream, tls: tls.map(Box::new), proxied: None }
+    }
+
+    /// Like [`Transport::new`], for a connection that begins with the header of a proxy if
+    /// `is_proxied`.
+    pub(super) fn accepted(stream: TcpStream, tls: Option<TlsStream>, is_proxied: bool) -> Self {
+        let header = || Box::new(Proxied::Header(ProxyHeader::default()));
+        Self { proxied: is_proxied.then(header), ..Self::new(stream, tls) }
+    }
+
+    /// Returns whether the header of a proxy has not arrived.
+    pub(super) fn awaits_proxy_header(&self) -> bool {
+        matches!(self.proxied.as_deref(), Some(Proxied::Header(_)))
     }
 
     /// Returns whether a started connection is established, or why it failed.
@@ -53,9 +76,9 @@ impl Transport {
         registry.register(&mut self.stream, token, Interest::READABLE | Interest::WRITABLE)
     }
 
-    /// Returns whether a TLS handshake goes on.
+    /// Returns whether a TLS handshake goes on, or the header of a proxy has not arrived.
     pub(super) fn is_handshaking(&self) -> bool {
-        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
+        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking()) || self.awaits_proxy_header()
     }
 
     /// Returns what protects the bytes, and the address at the other end.
@@ -65,11 +88,21 @@ impl Transport {
             Some(tls) if tls.has_certificate() => Security::Certified,
             Some(_) => Security::Encrypted,
         };
-        Origin { address: self.stream.peer_addr().ok(), security }
+        let address = match self.proxied.as_deref() {
+            Some(Proxied::Source(ProxySource::Client(address))) => Some(*address),
+            _ => self.stream.peer_addr().ok(),
+        };
+        Origin { address, security }
     }
 
     /// Reads once. When nothing is left to read, an event reports further bytes.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Read> {
+        if let Some(proxied) = self.proxied.as_deref_mut()
+            && let Proxied::Header(header) = proxied
+        {
+            *proxied = Proxied::Source(header.read(&mut self.stream)?);
+            return Err(ErrorKind::Interrupted.into()); // what follows is read next
+        }
         if let Some(tls) = &mut self.tls {
             return tls.read(&mut self.stream, buffer);
         }

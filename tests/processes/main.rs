@@ -10,6 +10,7 @@ mod moving;
 mod operator;
 mod options;
 mod peer;
+mod proxied;
 mod reload;
 mod support;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]

@@ -34,12 +34,14 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
             let listener_id = self.listener_ids[index];
             let is_tls = self.listeners[index].is_tls();
             let security = if is_tls { Security::Encrypted } else { Security::Plain };
-            let origin = Origin { address: Some(peer), security };
+            let is_proxied = self.trusted_proxies.iter().any(|range| range.contains(peer.ip()));
+            // The address is known when the header of the proxy has been read.
+            let origin = Origin { address: Some(peer).filter(|_| !is_proxied), security };
             let link = self.machine.accepted(now, listener_id, &origin);
             log::debug!("link {link}: connection from {peer}");
             let tls = self.tls.accept.as_ref().filter(|_| is_tls);
             let transport = match tls.map(TlsStream::accept).transpose() {
-                Ok(tls) => Transport::new(stream, tls),
+                Ok(tls) => Transport::accepted(stream, tls, is_proxied),
                 Err(error) => {
                     let reason = CloseReason::Io(error.to_string());
                     self.machine.closed(now, link, &reason);

@@ -60,20 +60,28 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
                 self.machine.stop(now);
             }
         }
-        self.use_new_tls();
+        self.use_reloaded();
     }
 
-    /// Uses the certificates of a reload for the connections that begin from now on.
-    pub(super) fn use_new_tls(&mut self) {
+    /// Uses what a reload has brought for the connections that begin from now on.
+    pub(super) fn use_reloaded(&mut self) {
         if let Some(tls) = self.services.take_tls() {
             self.dialler.set_tls(tls.connect.clone());
             self.tls = tls;
+        }
+        if let Some(trusted_proxies) = self.services.take_trusted_proxies() {
+            self.trusted_proxies = trusted_proxies;
         }
     }
 
     /// Closes a connection; a failed dial goes on with the target's next address.
     pub(super) fn reap(&mut self, link: LinkId, reason: &CloseReason) {
         if let Some(mut connection) = self.connections.take(link) {
+            if connection.awaits_proxy_header()
+                && let Some(proxy) = connection.origin().address
+            {
+                log::warn!("link {link}: connection from the proxy {proxy} ends: {reason}");
+            }
             if let Some(pending_dial) = connection.pending_dial().take()
                 && let Some(result) = self.dialler.dial_next_address(link, *pending_dial, reason)
             {
