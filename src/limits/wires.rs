@@ -6,6 +6,10 @@ use std::time::Duration;
 /// a chat and of a status, and the sender of mail.
 pub const FRAME_HEADROOM_BYTES: usize = 64;
 
+/// Time after which a direct client becomes a user of the network that has not sent anything: not
+/// noticed by people and programs, and longer than a connection lasts that is opened and closed.
+pub const DIRECT_SILENCE_MAX: Duration = Duration::from_millis(250);
+
 /// Minimum interval between two id changes of a direct client. Each is announced to all hosts, and
 /// the client's frames wait meanwhile.
 pub const DIRECT_ID_CHANGE_INTERVAL: Duration = Duration::from_millis(100);

@@ -8,6 +8,7 @@ mod list_cache;
 mod name;
 mod name_table;
 mod pages;
+mod reserved_ids;
 mod sorted_slots;
 mod wide_ids;
 
@@ -16,6 +17,7 @@ pub(crate) use self::list_cache::ListCache;
 pub use self::name::{NAME_BYTES, Name};
 pub(crate) use self::name::{is_reserved, make_alias, parse_user_name};
 pub(crate) use self::pages::Pages;
+pub(crate) use self::reserved_ids::ReservedIds;
 pub(crate) use self::wide_ids::WideIds;
 
 use crate::id::{HostId, WideId};
@@ -28,6 +30,8 @@ pub struct Names {
     pub(crate) wide_ids: WideIds,
     /// The eight-byte names of users.
     pub(crate) directory: Directory,
+    /// Ids of clients that are not users yet.
+    pub(crate) reserved_ids: ReservedIds,
     /// Lists of the directory.
     pub(crate) lists: ListCache,
 }

@@ -23,7 +23,14 @@ impl Node {
         let now = self.links.now;
         match effect {
             Effect::Defer => {}
-            Effect::Relay(message) => self.relay.receive(now, id, &message, &mut self.links),
+            Effect::Relay(message) => {
+                if let Message::Chat { destination: to, .. }
+                | Message::Registration(Registration { source: to, .. }) = message
+                {
+                    self.register_if_reserved(to);
+                }
+                self.relay.receive(now, id, &message, &mut self.links);
+            }
             Effect::Register { id: host, name } => self.register(id, host, &name),
             Effect::Chat { from, to, text } => {
                 self.forward_chats(id, (from, to), &text, &[]);
@@ -34,8 +41,37 @@ impl Node {
         }
     }
 
-    /// Appends mail from a link, or refuses it.
+    /// Registers the client of this server for which an id is reserved, if there is one: something
+    /// is sent to it, or someone else asks for the id.
+    fn register_if_reserved(&mut self, host: HostId) -> bool {
+        let link = self.links.names.reserved_ids.link_of(host);
+        if let Some(link) = link {
+            self.register_assigned(link, None);
+        }
+        link.is_some()
+    }
+
+    /// Registers the client of a link that was assigned an id and is not a user yet, see
+    /// [`Session::on_first_use`](crate::wires::Session::on_first_use).
+    #[cold]
+    pub(super) fn register_assigned(&mut self, id: LinkId, frame: Option<&[u8]>) {
+        let mut effects = Effects::new();
+        self.links.with_session(id, &self.relay, |session, cx| {
+            session.on_first_use(frame, cx, &mut effects);
+        });
+        self.apply_all(id, effects);
+    }
+
+    /// Appends mail from a link, or refuses it. A message to a client of this server that is not a
+    /// user yet is a chat.
     fn append_mail(&mut self, id: LinkId, from: WideId, to: WideId, text: &[u8]) {
+        if let Ok(host) = u32::try_from(to.0).map(HostId)
+            && self.register_if_reserved(host)
+            && let Some(sender) = self.relay.adjacent_host(id).map(|sender| sender.id)
+        {
+            self.forward_chats(id, (sender, host), text, &[]);
+            return;
+        }
         match self.links.spool.append(self.links.now, id, from, to, text) {
             Ok(()) => {
                 if let Some(link) = self.links.get_mut(id) {

@@ -120,6 +120,9 @@ impl Node {
         if self.links.get(id).is_some_and(|link| link.waits.is_for(Wait::Broadcast)) {
             return Flow::Defer;
         }
+        if !self.links.names.reserved_ids.is_empty() {
+            self.register_assigned(id, Some(&bytes[..len]));
+        }
         let mut effects = Effects::new();
         let (frame, rest) = bytes.split_at(len);
         self.links.with_session(id, &self.relay, |session, cx| {
@@ -164,10 +167,10 @@ impl Node {
             return self.links.pause(id);
         }
         if let Some(input) = link.deferred_input.take() {
+            self.links.table.count_buffers(id);
             self.decode_input(id, &input, &mut |_, _| 0);
             if self.wants_read(id) {
                 self.links.actions.push_back(Action::Resume { link: id });
-            self.links.table.count_buffers(id);
             }
         }
     }

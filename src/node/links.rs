@@ -138,6 +138,7 @@ impl Links {
             let len_before = link.queue.len();
             let mut cx = SessionCx {
                 now: *now,
+                link: id,
                 relay,
                 names,
                 spool,
@@ -159,9 +160,9 @@ impl Links {
 
     /// Removes a link whose connection is gone.
     pub(super) fn remove(&mut self, id: LinkId) {
-        if let Some(mut link) = self.table.remove(id) {
         self.leave_pool(id);
         self.frame_deadlines.clear(id);
+        if let Some(mut link) = self.table.remove(id) {
             link.session.closed(&mut self.names);
             if let Some(timer) = link.timer {
                 self.timers.remove(&(timer, id));
@@ -262,14 +263,14 @@ impl Outbox for Links {
         self.get(id).map(|link| link.origin).unwrap_or_default()
     }
 
-    fn link_registered(&mut self, id: LinkId, kind: HostKind) -> bool {
     fn check_address(&mut self, id: LinkId, kind: HostKind) -> Result<(), CloseReason> {
         self.check_address_of(id, kind)
     }
 
+    fn link_registered(&mut self, id: LinkId, kind: HostKind) -> bool {
         let now = self.now;
-        let Some(link) = self.get_mut(id) else { return false };
         self.count_registered(id, kind);
+        let Some(link) = self.get_mut(id) else { return false };
         if kind == HostKind::Server {
             link.arrivals_mut(now);
         }

@@ -228,6 +228,12 @@ impl Relay {
         self.topology.home_id(host)
     }
 
+    /// Returns whether the table has room for a user with a name and an info of usual length.
+    #[must_use]
+    pub fn has_room_for_user(&self) -> bool {
+        self.topology.hosts().has_room_for_user(self.limits.host_table_bytes_max)
+    }
+
     /// Adds a link that was accepted. It must register before [`Limits::register_deadline`].
     pub fn accepted(&mut self, now: Time, link: LinkId, out: &mut impl Outbox) {
         let (_, _, mut cx) = self.event(now, out);

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use super::{RunMatcher, Wire};
 use crate::id::{HostId, WideId};
 use crate::limits::Limits;
-use crate::link::{CloseReason, SendQueue, Time};
+use crate::link::{CloseReason, LinkId, SendQueue, Time};
 use crate::mail::Spool;
 use crate::names::Names;
 use crate::relay::Relay;
@@ -37,6 +37,17 @@ pub trait Session: fmt::Debug + Send {
     /// Handles the start of a connection, before the client has sent anything.
     fn on_open(&mut self, cx: &mut SessionCx<'_>, effects: &mut Effects<'_>) {
         let _ = (cx, effects);
+    }
+
+    /// Registers a client that was assigned an id and is not a user yet, since it has sent `frame`,
+    /// or someone else has sent something to that id.
+    fn on_first_use(
+        &mut self,
+        frame: Option<&[u8]>,
+        cx: &mut SessionCx<'_>,
+        effects: &mut Effects<'_>,
+    ) {
+        let _ = (frame, cx, effects);
     }
 
     /// Handles a whole frame.
@@ -160,6 +171,8 @@ pub enum Presence {
 pub struct SessionCx<'a> {
     /// The time of the event.
     pub now: Time,
+    /// The link of the session.
+    pub link: LinkId,
     /// The network as this server knows it.
     pub relay: &'a Relay,
     /// State shared by all sessions.
@@ -190,10 +203,13 @@ impl SessionCx<'_> {
         }
     }
 
-    /// Returns whether an id is in use in the network, by this server too.
+    /// Returns whether an id is in use in the network, by this server too, or is reserved for one of
+    /// its clients.
     #[must_use]
     pub fn is_taken(&self, id: HostId) -> bool {
-        id == self.relay.identity().id || self.relay.hosts().get(id).is_some()
+        id == self.relay.identity().id
+            || self.relay.hosts().get(id).is_some()
+            || self.names.reserved_ids.link_of(id).is_some()
     }
 }
 

@@ -25,15 +25,23 @@ pub(super) fn text_frame(to: i64, text: &str) -> Vec<u8> {
     bytes
 }
 
-fn desired_id_frame(id: i64) -> Vec<u8> {
+pub(super) fn desired_id_frame(id: i64) -> Vec<u8> {
     let mut bytes = Vec::new();
     let control = Some(Control::DesiredId(id));
     codec::encode(&codec::Message { control, ..codec::Message::default() }, &mut bytes);
     bytes
 }
 
-/// Connects a client under the id that the server assigns.
+/// Connects a client under the id that the server assigns, and waits until it is a user.
 fn connect_client(world: &mut World, server: usize) -> DirectClient {
+    let direct = connect_silent(world, server);
+    world.run_for(DIRECT_SILENCE_MAX);
+    world.run_until_quiescent();
+    direct
+}
+
+/// Connects a client, which is not a user yet.
+pub(super) fn connect_silent(world: &mut World, server: usize) -> DirectClient {
     let client = world.connect_on(server, Wire::DIRECT);
     world.run_until_quiescent();
     let bytes = world.take_received(client);
@@ -272,8 +280,11 @@ fn client_gets_an_error_handshake_when_the_host_table_is_full() {
     let mut world = world();
     let limits = Limits { host_table_bytes_max: 150, ..Limits::default() };
     let one = world.start(ServerSpec { limits, ..ServerSpec::new(1, None) });
-    let [first, second] = [(); 2].map(|()| world.connect_on(one, Wire::DIRECT));
-    world.run_until_quiescent();
+    let [first, second] = [(); 2].map(|()| {
+        let client = world.connect_on(one, Wire::DIRECT);
+        world.run_for(DIRECT_SILENCE_MAX);
+        client
+    });
     assert!(!codec::parse_handshake(&world.take_received(first)).expect("a handshake").error);
     let bytes = world.take_received(second);
     assert_eq!(codec::parse_handshake(&bytes), Ok(FastHandshake { id: 0, error: true }));

@@ -226,6 +226,11 @@ impl HostTable {
     ) -> bool {
         self.size_bytes + host_size_bytes(registration.name, registration.info) <= bytes_max
     }
+
+    /// Returns whether a user with a name and an info of usual length fits into the table.
+    pub(in crate::relay) fn has_room_for_user(&self, bytes_max: usize) -> bool {
+        self.size_bytes + host_size_bytes(b"", b"") <= bytes_max
+    }
 }
 
 impl HostTable {

@@ -1,15 +1,18 @@
 //! The session of a direct client: assigns ids, and turns messages into chats, echoes and mail.
 //!
-//! A client is a user of the network as soon as it is connected. Its CRC id is its id where that
-//! fits in 32 bits, and random otherwise. Its name is its id in decimal.
+//! A client is assigned an id when it connects. It becomes a user of the network when it sends its
+//! first frame, when somebody sends something to that id, or after a short time: connections that
+//! are opened and closed are not announced. Its CRC id is its id where that fits in 32 bits, and
+//! random otherwise. Its name is its id in decimal.
 
 use std::borrow::Cow;
 
 use super::codec::{self, Control, FastHandshake};
 use crate::id::{HostId, WideId};
-use crate::limits::{DIRECT_ID_CHANGE_INTERVAL, FRAME_HEADROOM_BYTES, Limits};
+use crate::limits::{DIRECT_ID_CHANGE_INTERVAL, DIRECT_SILENCE_MAX, FRAME_HEADROOM_BYTES, Limits};
 use crate::link::SendQueue;
 use crate::link::{CloseReason, Time};
+use crate::names::Names;
 use crate::relay::FirstLink;
 use crate::relay::message::StatusCode;
 use crate::relay::notice::Notice;
@@ -18,8 +21,10 @@ use crate::wires::{Effect, Effects, NoticeCx, RunMatcher, SessionCx, Wire};
 /// A direct session.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// The client's id in the network; [`HostId::NONE`] until it is registered.
+    /// The client's id in the network; [`HostId::NONE`] until one is assigned.
     id: HostId,
+    /// When the client becomes a user, if it is not one yet.
+    registers_at: Option<Time>,
     /// The client's id on this wire.
     wide_id: WideId,
     /// Whether the client asked for the id that is being registered.
@@ -37,6 +42,7 @@ impl Default for Session {
         let (id, wide_id, last_recipient) = (HostId::NONE, WideId(0), WideId(0));
         Self {
             id,
+            registers_at: None,
             wide_id,
             has_requested_id: false,
             next_id_change_at: None,
@@ -63,11 +69,38 @@ impl crate::wires::Session for Session {
 
     /// Assigns an id. An id that mail waits for is left to the user who asks for it.
     fn on_open(&mut self, cx: &mut SessionCx<'_>, effects: &mut Effects<'_>) {
+        if !cx.relay.has_room_for_user() {
+            self.on_registration_refused(cx.queue);
+            return effects.push(Effect::Close(CloseReason::TableFull));
+        }
         let mut id = cx.unused_id();
         while cx.spool.has_mail(id.into()) {
             id = cx.unused_id();
         }
-        effects.push(self.register(id, id.into()));
+        (self.id, self.wide_id) = (id, id.into());
+        self.registers_at = Some(cx.now + DIRECT_SILENCE_MAX);
+        cx.names.reserved_ids.insert(id, cx.link);
+        codec::encode(&FastHandshake { id: self.wide_id.0, error: false }, cx.queue.tail());
+    }
+
+    /// A client that asks for another id at once is announced under that id alone.
+    fn on_first_use(
+        &mut self,
+        frame: Option<&[u8]>,
+        cx: &mut SessionCx<'_>,
+        effects: &mut Effects<'_>,
+    ) {
+        let is_registered_by_frame = |message: codec::ClientMessage<'_>| match message.control {
+            Some(Control::DesiredId(desired)) => self.free_id(WideId(desired), cx).is_some(),
+            _ => false,
+        };
+        // A frame that cannot be parsed closes the connection.
+        let is_left_to_frame = frame.is_some_and(|frame| {
+            codec::parse_client_frame(frame).map_or(true, is_registered_by_frame)
+        });
+        if self.registers_at.is_some() && !is_left_to_frame {
+            effects.push(self.register(self.id, self.wide_id, cx.names));
+        }
     }
 
     fn on_frame<'a>(&mut self, frame: &'a [u8], cx: &mut SessionCx<'_>, effects: &mut Effects<'a>) {
@@ -96,9 +129,6 @@ impl crate::wires::Session for Session {
             Notice::Welcome { .. } => {
                 if std::mem::take(&mut self.has_requested_id) {
                     self.send_handshake(false, cx.queue);
-                } else {
-                    let handshake = FastHandshake { id: self.wide_id.0, error: false };
-                    codec::encode(&handshake, cx.queue.tail());
                 }
             }
             Notice::MailRefused { to, reason } => {
@@ -121,12 +151,21 @@ impl crate::wires::Session for Session {
         }
     }
 
-    fn on_timer(&mut self, cx: &mut SessionCx<'_>, _: &mut Effects<'_>) {
+    fn on_timer(&mut self, cx: &mut SessionCx<'_>, effects: &mut Effects<'_>) {
         self.is_deferred &= self.next_id_change_at.is_some_and(|at| at > cx.now);
+        if self.registers_at.is_some_and(|at| at <= cx.now) {
+            effects.push(self.register(self.id, self.wide_id, cx.names));
+        }
     }
 
     fn deadline(&self) -> Option<Time> {
-        self.next_id_change_at.filter(|_| self.is_deferred)
+        self.registers_at.or(self.next_id_change_at.filter(|_| self.is_deferred))
+    }
+
+    fn closed(&mut self, names: &mut Names) {
+        if self.registers_at.is_some() {
+            names.reserved_ids.remove(self.id);
+        }
     }
 
     fn on_registration_refused(&mut self, queue: &mut SendQueue) {
@@ -153,7 +192,10 @@ impl crate::wires::Session for Session {
 }
 
 impl Session {
-    fn register(&mut self, id: HostId, wide_id: WideId) -> Effect<'static> {
+    fn register(&mut self, id: HostId, wide_id: WideId, names: &mut Names) -> Effect<'static> {
+        if self.registers_at.take().is_some() {
+            names.reserved_ids.remove(self.id);
+        }
         (self.id, self.wide_id) = (id, wide_id);
         Effect::Register { id, name: Cow::Owned(wide_id.to_string().into_bytes()) }
     }
@@ -168,15 +210,7 @@ impl Session {
             self.send_handshake(false, cx.queue);
             return None;
         }
-        let id = match u32::try_from(desired.0).map(HostId) {
-            Ok(id) if id.is_registrable() => (!cx.is_taken(id)).then_some(id),
-            _ if desired.0 <= 0 => None,
-            _ => match cx.names.wide_ids.find_user(desired, cx.relay.hosts()) {
-                Some(_) => None,
-                None => Some(cx.unused_id()),
-            },
-        };
-        match id {
+        match self.free_id(desired, cx) {
             Some(_) if self.next_id_change_at.is_some_and(|at| at > cx.now) => {
                 self.is_deferred = true;
                 Some(Effect::Defer)
@@ -184,12 +218,24 @@ impl Session {
             Some(id) => {
                 self.has_requested_id = true;
                 self.next_id_change_at = Some(cx.now + DIRECT_ID_CHANGE_INTERVAL);
-                Some(self.register(id, desired))
+                Some(self.register(id, desired, cx.names))
             }
             None => {
                 self.send_handshake(true, cx.queue);
                 None
             }
+        }
+    }
+
+    /// Returns the CRC id that the client would have under another id, if that one is free.
+    fn free_id(&self, desired: WideId, cx: &mut SessionCx<'_>) -> Option<HostId> {
+        match u32::try_from(desired.0).map(HostId) {
+            Ok(id) if id.is_registrable() => (!cx.is_taken(id)).then_some(id),
+            _ if desired.0 <= 0 => None,
+            _ => match cx.names.wide_ids.find_user(desired, cx.relay.hosts()) {
+                Some(_) => None,
+                None => Some(cx.unused_id()),
+            },
         }
     }
 
