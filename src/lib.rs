@@ -103,6 +103,7 @@ pub mod internal {
     /// The programs' standard error, and the client of the control socket.
     pub mod net {
         pub use crate::net::control::send_control_command;
+        pub use crate::net::log_limit::LogLimiter;
         pub use crate::net::reload::check_is_file;
         pub use crate::net::stdio::LogSink;
     }

@@ -9,7 +9,7 @@ use crc::internal::cli::{
     CertArgs, Cli, CtlArgs, PeerArgs, PeerCommand, Program, ServerArgs, SettingsError,
 };
 use crc::internal::client;
-use crc::internal::net::{LogSink, check_is_file, send_control_command};
+use crc::internal::net::{LogLimiter, LogSink, check_is_file, send_control_command};
 use crc::internal::tls::{CertificateFiles, make_certificates};
 use crc::net::{PeerServer, Reread, Server};
 use crc::peer::id::decode_id;
@@ -156,12 +156,15 @@ fn run_peer(args: PeerArgs) -> ExitCode {
 fn init_logging(filter: &str) {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let has_color = std::io::stderr().is_terminal() && !no_color;
-    env_logger::Builder::new()
+    let logger = env_logger::Builder::new()
         .parse_filters(filter)
         .format_target(false)
         .write_style(if has_color { WriteStyle::Always } else { WriteStyle::Never })
         .target(Target::Pipe(Box::new(LogSink::open())))
-        .init();
+        .build();
+    log::set_max_level(logger.filter());
+    // Fails if there is a logger already, and there is none.
+    let _ = log::set_boxed_logger(Box::new(LogLimiter::new(logger)));
 }
 
 /// Returns the address by which this machine reaches a listener: loopback if it listens on all

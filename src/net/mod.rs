@@ -14,6 +14,7 @@
 //! | `dial`, `resolve` | dialled targets; name resolution on a thread |
 //! | `connection`, `transport`, `proxy` | a link's readiness; its byte stream; the header of a trusted proxy |
 //! | `console`, `control`, `stdio` | the operator's terminal and socket; the standard streams |
+//! | `log_limit` | the bound for lines of one kind in the log |
 
 mod connection;
 mod console;
@@ -22,11 +23,12 @@ mod dial;
 mod event_loop;
 mod join;
 mod listen;
+pub(crate) mod log_limit;
 mod peer;
 mod poller;
+mod proxy;
 pub(crate) mod reload;
 mod reserve;
-mod proxy;
 mod resolve;
 mod server;
 mod services;

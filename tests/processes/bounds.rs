@@ -212,3 +212,66 @@ fn server_without_descriptors_refuses_newcomers_and_serves_the_others() {
         last.stream.read(&mut [0; 1]).is_ok_and(|count| count == 1).then_some(())
     });
 }
+
+#[test]
+fn log_lines_of_one_kind_are_counted_when_there_are_too_many() {
+    let one = Server::start(&["--id", "1", "--log", "info"]);
+    let mut frodo = one.connect();
+    frodo.send(&user(101, "frodo", ""));
+    frodo.expect_frame(&welcome_frame(1, "frodo"));
+    for _ in 0..100 {
+        let mut restless = one.connect();
+        restless.send(&user(101, "frodo", "").repeat(50));
+        restless.send(&user(102, "n", ""));
+        restless.expect_frame(&welcome_frame(1, "n"));
+        restless.send(&quit(102, ""));
+        restless.read_until_closed();
+    }
+    one.wait_for_log("further lines of this kind are counted");
+    let log = fs::read_to_string(&one.log).expect("a log");
+    assert_eq!(log.matches("registration refused").count(), 200, "5,000 were refused");
+    assert_eq!(log.matches("user 102 n joined").count(), 100, "another kind");
+}
+
+#[test]
+fn newcomers_take_the_places_of_silent_connections_when_descriptors_are_short() {
+    let server = LimitedServer::start("-n 64");
+    let mut frodo = RawClient::connect(server.port);
+    frodo.send(&user(101, "frodo", ""));
+    frodo.expect_frame(&welcome_frame(1, "frodo"));
+    let silent: Vec<RawClient> = (0..500).map(|_| RawClient::connect(server.port)).collect();
+    let started_at = Instant::now();
+    let output = server.ctl(&["num_users"]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "1 user is connected to this server\n");
+    for id in 1000..1020 {
+        let mut newcomer = RawClient::connect(server.port);
+        newcomer.send(&user(id, "n", ""));
+        newcomer.expect_frame(&welcome_frame(1, "n"));
+        frodo.send(&chat(101, id, "Hi"));
+        newcomer.expect_frame(&chat(101, id, "Hi"));
+    }
+    let elapsed = started_at.elapsed();
+    assert!(elapsed < Duration::from_secs(8), "{elapsed:?}: nobody waits for a deadline");
+    let log = server.log();
+    assert_eq!(log.matches("connections that have not registered are closed").count(), 1, "{log}");
+    drop(silent);
+}
+
+#[test]
+fn connection_whose_frame_is_never_complete_is_closed_on_every_wire() {
+    let options = ["--frame-deadline", "0.3", "--register-deadline", "60"];
+    let wires = ["--direct", "127.0.0.1:0", "--classic", "127.0.0.1:0"];
+    let one = Server::start(&[&options[..], &wires].concat());
+    let mut frodo = one.connect();
+    frodo.send(&user(101, "frodo", ""));
+    for (wire, beginning) in
+        [("crc", &b"\x81\0\0"[..]), ("direct", b"\0\0\0\x09\x10"), ("classic", b"-SERVER-")]
+    {
+        let mut slow = RawClient::connect(one.port_of(wire));
+        slow.send(beginning);
+        slow.read_until_closed();
+    }
+    one.wait_for_log("a frame was not complete in time");
+    frodo.send(&chat(101, 101, "still here"));
+    frodo.expect_frame(&chat(101, 101, "still here"));
+}
