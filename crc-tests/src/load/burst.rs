@@ -143,15 +143,15 @@ impl HostCounter {
 }
 
 /// The traffic during another activity.
-struct PhaseRunner<'a> {
-    pool: &'a mut ClientPool,
-    traffic: &'a mut ChatTraffic,
-    pids: &'a [u32],
+pub(super) struct PhaseRunner<'a> {
+    pub(super) pool: &'a mut ClientPool,
+    pub(super) traffic: &'a mut ChatTraffic,
+    pub(super) pids: &'a [u32],
 }
 
 impl PhaseRunner<'_> {
     /// Runs one part, until `poll_end` returns its duration.
-    fn run<E: Sink>(
+    pub(super) fn run<E: Sink>(
         &mut self,
         sink: &mut E,
         mut poll_end: impl FnMut(&mut ClientPool, &mut E) -> Result<Option<Duration>, LoadError>,

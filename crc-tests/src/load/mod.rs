@@ -4,8 +4,8 @@
 //! `options` is the command line and `servers` the network. `client_pool` holds the connections, on
 //! one thread, and `client_codec` encodes what they send. `stamp` and `delivery_tracker` follow
 //! each message, and `pace` decides when one is due. Each workload has a file: `chat` (with
-//! `chat_parameters` and `chat_traffic`), `connect`, `burst` (with `announcer`), and `growth`,
-//! which runs `chat` many times. A workload returns its results, `usage` measures CPU time and
+//! `chat_parameters` and `chat_traffic`), `connect`, `burst` (with `announcer`), `strangers`, and
+//! `growth`, which runs `chat` many times. A workload returns its results, `usage` measures CPU time and
 //! memory, and `report` renders both.
 
 mod announcer;
@@ -26,6 +26,7 @@ mod pace;
 mod report;
 mod servers;
 mod stamp;
+mod strangers;
 mod usage;
 
 use std::fmt;
@@ -68,6 +69,10 @@ pub fn run(arguments: LoadArguments, interrupted: Arc<AtomicBool>) -> ExitCode {
             None
         }),
         WorkloadPlan::Burst(plan) => burst::run(plan, &context).map(|report| {
+            print_report(is_json, &report, &report.json());
+            None
+        }),
+        WorkloadPlan::Strangers(plan) => strangers::run(plan, &context).map(|report| {
             print_report(is_json, &report, &report.json());
             None
         }),

@@ -9,7 +9,7 @@ use super::super::delivery_tracker::{Addressing, STREAMS_MAX};
 use super::super::pace::Pace;
 use super::super::servers::Target;
 use super::super::stamp::{SENDERS_MAX, STAMP_BYTES};
-use super::super::{burst, chat, connect, growth};
+use super::super::{burst, chat, connect, growth, strangers};
 use super::*;
 
 /// Default number of pairs.
@@ -30,6 +30,7 @@ impl LoadArguments {
             Some(Workload::Connect(arguments)) => Ok(arguments.check()?),
             Some(Workload::Burst(arguments)) => arguments.check(),
             Some(Workload::Growth(arguments)) => arguments.check(),
+            Some(Workload::Strangers(arguments)) => arguments.check(),
         }
     }
 }
@@ -127,6 +128,44 @@ impl BurstArguments {
             pins_cores: common.pin,
         };
         Ok(load_options(WorkloadPlan::Burst(plan), self.place.json, &self.common))
+    }
+}
+
+impl StrangersArguments {
+    fn check(self) -> Result<LoadOptions, String> {
+        let (place, common) = (&self.place, &self.common);
+        if common.wire != Wire::CRC {
+            return Err(format!("--wire {}: those that chat meanwhile speak crc", common.wire));
+        }
+        if self.attack == Attack::Churn && !place.server.is_empty() {
+            return Err("--server: churn needs a direct listener too; leave it out".to_owned());
+        }
+        let connections = self.connections.unwrap_or(match self.attack {
+            Attack::NeverReaders => 1000,
+            Attack::Hostile | Attack::Churn => 1_000_000,
+        });
+        let at_a_time = match self.attack {
+            Attack::Hostile => 64,
+            Attack::Churn => self.at_a_time.unwrap_or(9000),
+            Attack::NeverReaders => connections,
+        };
+        let plan = strangers::Plan {
+            target: place.check(common)?,
+            attack: self.attack,
+            connections: connections as u64,
+            at_a_time,
+            chat: ChatParameters {
+                wire: common.wire,
+                addressing: check_streams(Addressing::Paired { pairs: self.pairs })?,
+                text_bytes: 64,
+                pace: Pace::Rate(self.rate),
+                spreads_clients: false,
+            },
+            warm_up: self.warm_up,
+            duration: check_duration(self.duration)?,
+            pins_cores: common.pin,
+        };
+        Ok(load_options(WorkloadPlan::Strangers(plan), place.json, common))
     }
 }
 

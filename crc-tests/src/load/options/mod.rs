@@ -12,7 +12,8 @@ use crc::wires::Wire;
 use self::value_parsers::{
     parse_count, parse_count_or_zero, parse_duration, parse_rate, wire_parser,
 };
-use super::{burst, chat, connect, growth};
+use super::strangers::Attack;
+use super::{burst, chat, connect, growth, strangers};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,7 +25,10 @@ Examples:
   crc-tests load --server 127.0.0.1:3600 --pid 4711    a running server, with its CPU and memory
   crc-tests load connect --clients 2000                2,000 clients connect at once
   crc-tests load burst --users 1000000                 a server with a million users joins
-  crc-tests load growth --out growth/                  the same chats while the network grows";
+  crc-tests load growth --out growth/                  the same chats while the network grows
+  crc-tests load strangers hostile                     a million bad connections while others chat
+  crc-tests load strangers churn                       a million users leave and join
+  crc-tests load strangers never-readers               a thousand users who do not read";
 
 /// Generates load on a network, and reports throughput, latency, losses, CPU and memory.
 ///
@@ -53,6 +57,10 @@ enum Workload {
     ///
     /// Example: crc-tests load growth --out growth --hosts 10,1000,100000 --pin
     Growth(GrowthArguments),
+    /// Let strangers connect while others chat: what it costs, and whether it is over afterwards
+    ///
+    /// Example: crc-tests load strangers hostile --connections 1000000
+    Strangers(StrangersArguments),
 }
 
 #[derive(Args, Debug)]
@@ -217,6 +225,35 @@ struct GrowthArguments {
     warm_up: Duration,
 }
 
+#[derive(Args, Debug)]
+struct StrangersArguments {
+    /// What they do
+    #[arg(value_enum)]
+    attack: Attack,
+    #[command(flatten)]
+    place: TargetArguments,
+    #[command(flatten)]
+    common: CommonArguments,
+    /// Their connections [default: 1000000; 1000 for never-readers]
+    #[arg(long, value_name = "N", value_parser = parse_count)]
+    connections: Option<usize>,
+    /// Their connections at a time [default: 9000 for churn; all for never-readers]
+    #[arg(long, value_name = "N", value_parser = parse_count)]
+    at_a_time: Option<usize>,
+    /// Pairs of clients that chat meanwhile, on the crc wire
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = parse_count)]
+    pairs: usize,
+    /// Messages per second of all pairs together
+    #[arg(long, value_name = "MESSAGES", default_value = "1000", value_parser = parse_rate)]
+    rate: f64,
+    /// Measured time before the strangers connect, for comparison
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
+    duration: Duration,
+    /// Warm-up before the measured time
+    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = parse_duration)]
+    warm_up: Duration,
+}
+
 /// The checked options.
 pub(super) struct LoadOptions {
     pub(super) workload: WorkloadPlan,
@@ -230,4 +267,5 @@ pub(super) enum WorkloadPlan {
     Connect(connect::Plan),
     Burst(burst::Plan),
     Growth(growth::Plan),
+    Strangers(strangers::Plan),
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod chat;
 pub(super) mod connect_burst;
+mod strangers;
 
 use std::fmt;
 use std::time::Duration;
