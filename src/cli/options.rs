@@ -105,6 +105,11 @@ options! {
         #[arg(long, env = "CRC_JOIN", value_name = "TOKEN", hide_env_values = true)]
         join: Option<JoinToken>,
 
+        /// The file that keeps the invitations that were used, so that the servers which joined by
+        /// them come back after a restart of this one; created if missing [default: in memory]
+        #[arg(long, env = "CRC_INVITATIONS", value_name = "FILE")]
+        invitations: Option<PathBuf>,
+
         /// The certificate of this server for TLS, with those that signed it, in PEM
         #[arg(long, env = "CRC_TLS_CERT", value_name = "FILE")]
         #[serde(alias = "tls_cert")]

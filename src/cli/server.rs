@@ -88,12 +88,18 @@ impl ServerArgs {
     ) -> Result<(ServerSettings, String), SettingsError> {
         let file = parse_file(config_text)?;
         let file_sets_ping = file.ping_interval.is_some() || file.ping_timeout.is_some();
+        let file_sets_join = file.join.is_some() && self.options.join.is_none();
         let mut options = self.options.overriding(file);
         let log_filter = options.log.take().map_or_else(|| "info".to_owned(), Into::into);
         let limits = limits(&mut options);
         check_ping(&limits).map_err(|error| match file_sets_ping {
             true => SettingsError::Config(error),
             false => SettingsError::Usage(error),
+        })?;
+        let join = options.join.take().map(|token| String::from(token).parse()).transpose();
+        let join = join.map_err(|error| match file_sets_join {
+            true => SettingsError::Config(format!("join: {error}")),
+            false => SettingsError::Usage(format!("--join (CRC_JOIN): {error}")),
         })?;
         let listeners = listeners(&mut options);
         let is_id_configured = options.id.is_some();
@@ -110,7 +116,8 @@ impl ServerArgs {
             listeners,
             admission: admission(options.allow_servers),
             link_key_file: options.link_key_file,
-            join: options.join.map(Into::into),
+            join,
+            invitations: options.invitations,
             mailbox: options.mailbox,
             parents: options.parent.into_iter().map(Into::into).collect(),
             tls: TlsFiles {

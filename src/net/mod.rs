@@ -21,6 +21,7 @@ mod console;
 pub(crate) mod control;
 mod dial;
 mod event_loop;
+mod invitations;
 mod join;
 mod listen;
 pub(crate) mod log_limit;

@@ -11,6 +11,7 @@ use super::console::Console;
 use super::control::ControlSocket;
 use super::dial::DialTarget;
 use super::event_loop::EventLoop;
+use super::invitations::InvitationFile;
 use super::join::{self, join_target};
 use super::listen::ListenSpec;
 use super::reload::{Reloader, RereadConfig};
@@ -40,6 +41,7 @@ struct ServerServices {
     console: Option<Console>,
     control: Option<ControlSocket>,
     reloader: Reloader,
+    invitations: Option<InvitationFile>,
 }
 
 impl Server {
@@ -81,7 +83,9 @@ impl Server {
         };
         let console = Console::open(registry, CONSOLE_INPUT);
         let reloader = Reloader::new(settings.clone());
-        let ServerSettings { identity, listeners, parents, join, limits, seed, .. } = settings;
+        let ServerSettings {
+            identity, listeners, parents, join, invitations, limits, seed, ..
+        } = settings;
         let join = join.map(|token| (join_target(&token), join::join(&token, &identity)));
         let parent_count = usize::from(join.is_some()) + parents.len();
         let mut node = Node::with_mail(identity, parent_count, limits, &inventory, seed);
@@ -100,7 +104,9 @@ impl Server {
         let targets_of =
             |it: Endpoint| DialTarget { address: it.address, is_tls: it.is_tls, pin: None };
         targets.extend(parents.into_iter().map(targets_of));
-        let services = ServerServices { mailbox, console, control, reloader };
+        let invitations =
+            invitations.map(|path| InvitationFile::open(path, &mut node)).transpose()?;
+        let services = ServerServices { mailbox, console, control, reloader, invitations };
         let mut event_loop = EventLoop::new(setup, node, listener_ids, services, targets);
         event_loop.poller.busy_poll = settings.busy_poll;
         event_loop.trusted_proxies = settings.trusted_proxies;
@@ -119,7 +125,8 @@ impl Server {
     /// The text names the file or the option, and what to do.
     pub fn check(settings: &ServerSettings) -> Result<(), String> {
         load_tls(settings)?;
-        load_admission(settings).map(drop)
+        load_admission(settings)?;
+        settings.invitations.as_deref().map_or(Ok(()), InvitationFile::check)
     }
 
     /// Returns the scheme and the bound address of each listener.
@@ -204,6 +211,9 @@ impl Services<Node> for ServerServices {
                 (CONSOLE_INPUT, CONSOLE_OUTPUT),
             );
             self.console = is_open.then_some(console);
+        }
+        if let Some(invitations) = &mut self.invitations {
+            invitations.save_changes(node);
         }
     }
 

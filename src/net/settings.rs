@@ -26,6 +26,8 @@ pub struct ServerSettings {
     pub link_key_file: Option<PathBuf>,
     /// The invitation of a server, which is the first of the parents.
     pub join: Option<Token>,
+    /// The file that keeps the invitations that have been used; `None` keeps them in memory.
+    pub invitations: Option<PathBuf>,
     /// Its certificate, and those of the authorities that it trusts.
     pub tls: TlsFiles,
     /// Proxies that say whose connections they pass on.
@@ -49,20 +51,29 @@ pub(super) fn load_admission(settings: &ServerSettings) -> Result<Admission, Str
     Ok(Admission { link_key, ..settings.admission.clone() })
 }
 
-/// Reads a link key. Like `ssh` and PostgreSQL, refuses a file that every user of the machine may
-/// read: it would admit servers of all of them. The group may have access.
+/// Checks that not every user of the machine may use a file with a secret, as `ssh` and PostgreSQL
+/// do. Its group may have access.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn check_private(path: &Path) -> Result<(), String> {
+    let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o007 == 0 {
+        return Ok(());
+    }
+    Err(format!(
+        "every user of this machine may use it (mode {mode:04o}); keep it to its owner: chmod 600 \
+         {}",
+        path.display()
+    ))
+}
+
+/// Reads a link key.
 fn read_link_key(path: &Path) -> Result<LinkKey, String> {
     let fail =
         |problem: &dyn std::fmt::Display| format!("--link-key-file {}: {problem}", path.display());
-    let metadata = fs::metadata(path).map_err(|error| fail(&error))?;
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o007 != 0 {
-        return Err(fail(&format!(
-            "every user of this machine may use it (mode {mode:04o}); keep it to its owner: chmod \
-             600 {}",
-            path.display()
-        )));
-    }
+    check_private(path).map_err(|problem| fail(&problem))?;
     let text = fs::read(path).map_err(|error| fail(&error))?;
     LinkKey::parse(&text).map_err(|error| fail(&error))
 }

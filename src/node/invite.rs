@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Node;
 use crate::link::Time;
-use crate::relay::{LinkKey, Token};
+use crate::relay::{LinkKey, Token, UsedInvitation};
 use crate::uri::{Address, Uri};
 
 /// Where invited servers find this one.
@@ -30,6 +30,22 @@ impl Node {
         if let Some(InviteListener { pin: Some(present), .. }) = &mut self.invite_listener {
             *present = pin;
         }
+    }
+
+    /// Returns the invitations that have been used, by number.
+    pub fn used_invitations(&self) -> impl Iterator<Item = UsedInvitation> {
+        self.relay.used_invitations()
+    }
+
+    /// Returns a number that changes when [`Node::used_invitations`] does.
+    #[must_use]
+    pub fn invitations_version(&self) -> u64 {
+        self.relay.invitations_version()
+    }
+
+    /// Adds invitations that were used before the start of this server.
+    pub fn restore_invitations(&mut self, used: Vec<UsedInvitation>) {
+        self.relay.restore_invitations(used);
     }
 
     /// Invites a server, which must join within `lifetime`. `host` is the host, with or without a

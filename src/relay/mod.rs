@@ -22,6 +22,7 @@
 //! [`Relay::check`] asserts the relations between the parts.
 
 mod admission;
+mod admit;
 mod announcements;
 mod cx;
 pub mod extension;
@@ -41,12 +42,12 @@ mod send;
 mod timers;
 mod topology;
 
-use std::time::Duration;
-
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-pub use self::admission::{Admission, AdmittedBy, InviteError, Join, LinkKey, Token};
+pub use self::admission::{
+    Admission, AdmittedBy, InviteError, Join, LinkKey, Token, UsedInvitation,
+};
 pub use self::mail_text::encode_mail_text;
 pub use self::operations::{KickError, LinkReport, ServerReport};
 pub use self::outbox::{Outbox, Unacknowledged};
@@ -139,34 +140,6 @@ impl Relay {
     /// servers. Without it, it names none.
     pub fn set_listen_port(&mut self, port: u16) {
         self.peering.set_listen_port(port);
-    }
-
-    /// Replaces what decides who may join as a server. By default, those on this machine may.
-    pub fn set_admission(&mut self, admission: Admission) {
-        self.peering.set_admission(admission);
-    }
-
-    /// Sets the secret from which the keys of invitations are derived. Without it, there are none.
-    pub fn set_invitation_secret(&mut self, secret: LinkKey) {
-        self.peering.set_invitation_secret(secret);
-    }
-
-    /// Joins one of the parents, by its index, by an invitation of it.
-    pub fn set_join(&mut self, parent: usize, join: Join) {
-        self.peering.set_join(parent, join);
-    }
-
-    /// Invites a server, which must join within `lifetime`. Returns the number and the key of the
-    /// invitation.
-    ///
-    /// # Errors
-    /// See [`InviteError`].
-    pub fn invite(
-        &mut self,
-        now: Time,
-        lifetime: Duration,
-    ) -> Result<(u64, [u8; 32]), InviteError> {
-        self.peering.invite(now, lifetime)
     }
 
     /// Returns the table of the other hosts.

@@ -242,6 +242,36 @@ fn invited_server_joins_and_comes_back_and_no_other_does() {
 }
 
 #[test]
+fn servers_that_have_joined_come_back_after_a_restart_of_the_inviter() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = dir.path().join("invitations");
+    let kept = ["--id", "1", "--invitations", path.to_str().expect("text")];
+    let start =
+        |listen: &str| Server::start(&[&kept[..], &STRANGERS, &["--listen", listen]].concat());
+    let mut one = start("127.0.0.1:0");
+    let (address, token) = (one.address(), invite(&one, &[]));
+    let two = Server::start(&["--id", "2", "--join", &token]);
+    one.wait_for_hosts(&[2]);
+    one.send_signal(Signal::KILL);
+    one.wait_for_exit();
+    let again = start(&address);
+    again.wait_for_hosts(&[2]);
+    let three = Server::start(&["--id", "3", "--join", &token]);
+    three.wait_for_log("This invitation has been used by another server");
+    let mode = fs::metadata(&path).expect("a file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let log = fs::read_to_string(&again.log).expect("a log");
+    let text = fs::read_to_string(&path).expect("text");
+    let key = text.lines().nth(1).and_then(|line| line.split(' ').nth(1)).expect("a key");
+    assert!(!log.contains(key) && !again.state().to_string().contains(key));
+    assert_eq!(two.host_ids(), [1]);
+    fs::write(&path, "not a list\n").expect("a file");
+    let output = Command::new(CRC).arg("server").args(kept).arg("--check-config").output();
+    let error = String::from_utf8(output.expect("crc runs").stderr).expect("text");
+    assert!(error.contains("line 1 is not an invitation"), "{error}");
+}
+
+#[test]
 fn expired_and_damaged_invitations_are_refused_with_the_reason() {
     let one = Server::start(&["--id", "1"]);
     let token = invite(&one, &["--expires", "1", "localhost"]);
@@ -260,6 +290,7 @@ fn expired_and_damaged_invitations_are_refused_with_the_reason() {
     let (code, _, error) = run(&token[..60], "--check-config");
     assert_eq!(code, Some(2), "{error}");
     assert!(error.contains("copy the whole line that `crc ctl invite` has printed"), "{error}");
+    assert!(!error.contains(&token[..40]), "the secret is not shown: {error}");
     let (_, printed, _) = run(&token, "--print-config");
     assert!(printed.contains("# join is set, and is not printed"), "{printed}");
     assert!(!printed.contains(&token), "{printed}");

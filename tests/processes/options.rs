@@ -95,6 +95,7 @@ fn empty_environment_variable_is_unset() {
         "CRC_FRAME_DEADLINE",
         "CRC_ID",
         "CRC_INFO",
+        "CRC_INVITATIONS",
         "CRC_JOIN",
         "CRC_LINK_KEY_FILE",
         "CRC_LISTEN",

@@ -19,20 +19,46 @@ pub struct Join {
     pub holder: [u8; 32],
 }
 
-/// The invitations that a server has given out since its start.
+/// An invitation that has been used.
+#[derive(Clone, Copy)]
+pub struct UsedInvitation {
+    /// Its number.
+    pub number: u64,
+    /// Its key.
+    pub key: [u8; 32],
+    /// Stands for the server that has used it.
+    pub holder: [u8; 32],
+}
+
+impl fmt::Debug for UsedInvitation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UsedInvitation {{ number: {}, .. }}", self.number)
+    }
+}
+
+/// The invitations that a server has given out since its start, and those that were used before.
 #[derive(Clone, Debug, Default)]
 pub(in crate::relay) struct Invitations {
     /// The secret from which the keys are derived.
     secret: Option<LinkKey>,
     by_number: BTreeMap<u64, Invitation>,
+    /// Number of times that one was used for the first time.
+    version: u64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Invitation {
-    key: LinkKey,
+    key: [u8; 32],
     /// Until when it can be used for the first time.
     expires_at: Time,
     holder: Option<Holder>,
+}
+
+impl fmt::Debug for Invitation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key: _, expires_at, holder } = self;
+        write!(f, "Invitation {{ expires_at: {expires_at:?}, holder: {holder:?}, .. }}")
+    }
 }
 
 /// The server that has used an invitation.
@@ -110,7 +136,7 @@ impl Invitations {
         }
         let key = secret.derive(&[&b"invitation"[..], &number.to_be_bytes()].concat());
         let expires_at = now + lifetime;
-        let invitation = Invitation { key: LinkKey::new(&key), expires_at, holder: None };
+        let invitation = Invitation { key, expires_at, holder: None };
         self.by_number.insert(number, invitation);
         Ok(Some(key))
     }
@@ -129,7 +155,8 @@ impl Invitations {
     ) -> Result<[u8; 32], InvitationError> {
         let invitation =
             self.by_number.get_mut(&transcript.invitation).ok_or(InvitationError::Unknown)?;
-        if !transcript.verify(&invitation.key, Prover::Dialler, mac) {
+        let key = LinkKey::new(&invitation.key);
+        if !transcript.verify(&key, Prover::Dialler, mac) {
             return Err(InvitationError::Unknown);
         }
         match invitation.holder {
@@ -140,11 +167,33 @@ impl Invitations {
             {
                 return Err(InvitationError::Used);
             }
-            None | Some(_) => {}
+            None => self.version += 1,
+            Some(_) => {}
         }
         let Use { link, instance } = by;
         invitation.holder = Some(Holder { id: transcript.holder, instance, link: Some(link) });
-        Ok(transcript.sign(&invitation.key, Prover::Acceptor))
+        Ok(transcript.sign(&key, Prover::Acceptor))
+    }
+
+    /// Returns the invitations that have been used, by number.
+    pub(in crate::relay) fn used(&self) -> impl Iterator<Item = UsedInvitation> {
+        self.by_number.iter().filter_map(|(&number, invitation)| {
+            let holder = invitation.holder?.id;
+            Some(UsedInvitation { number, key: invitation.key, holder })
+        })
+    }
+
+    /// Returns a number that changes when [`Invitations::used`] does.
+    pub(in crate::relay) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Adds invitations that were used before the start of this server.
+    pub(in crate::relay) fn restore(&mut self, used: Vec<UsedInvitation>) {
+        for UsedInvitation { number, key, holder } in used {
+            let holder = Some(Holder { id: holder, instance: 0, link: None });
+            self.by_number.insert(number, Invitation { key, expires_at: Time::default(), holder });
+        }
     }
 
     /// Handles the end of a link.
@@ -211,6 +260,21 @@ mod tests {
         // It comes back after a restart, and long after the time to use it first.
         assert_eq!(redeem(&mut invitations, (&key, 6), (4, 4, 60)), used);
         assert_eq!(redeem(&mut invitations, (&key, 5), (4000, 4, 52)), Ok(()));
+    }
+
+    #[test]
+    fn used_invitations_are_restored_for_their_holders() {
+        let (mut invitations, key) = invited();
+        assert_eq!((invitations.used().count(), invitations.version()), (0, 0));
+        assert_eq!(redeem(&mut invitations, (&key, 5), (1, 1, 50)), Ok(()));
+        assert_eq!(redeem(&mut invitations, (&key, 5), (2, 2, 50)), Ok(()));
+        assert_eq!(invitations.version(), 1, "the same holder changes nothing");
+        let mut restarted = Invitations::default();
+        restarted.restore(invitations.used().collect());
+        let used = Err(InvitationError::Used);
+        assert_eq!(redeem(&mut restarted, (&key, 6), (1, 1, 60)), used);
+        assert_eq!(redeem(&mut restarted, (&key, 5), (1, 1, 50)), Ok(()));
+        assert!(!format!("{invitations:?}").contains("key"), "{invitations:?}");
     }
 
     #[test]

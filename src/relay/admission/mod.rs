@@ -11,7 +11,7 @@ mod token;
 use std::fmt;
 
 pub(super) use self::invitation::{InvitationError, Invitations, Use};
-pub use self::invitation::{InviteError, Join};
+pub use self::invitation::{InviteError, Join, UsedInvitation};
 pub use self::key::LinkKey;
 pub(super) use self::key::{Prover, Transcript};
 pub use self::token::Token;

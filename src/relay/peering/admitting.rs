@@ -20,6 +20,7 @@ use crate::link::{CloseReason, LinkId, Origin};
 use crate::printable::{Printable, truncated};
 use crate::relay::admission::{
     Admission, AdmittedBy, Invitations, InviteError, Join, LinkKey, Prover, Transcript, Use,
+    UsedInvitation,
 };
 use crate::relay::cx::RelayCx;
 use crate::relay::extension::codec::PROVES_KEYS;
@@ -101,6 +102,16 @@ impl Peering {
     /// Sets the secret from which the keys of invitations are derived.
     pub(in crate::relay) fn set_invitation_secret(&mut self, secret: LinkKey) {
         self.admitting.invitations.set_secret(secret);
+    }
+
+    /// Returns the invitations of this server.
+    pub(in crate::relay) fn invitations(&self) -> &Invitations {
+        &self.admitting.invitations
+    }
+
+    /// Adds invitations that were used before the start of this server.
+    pub(in crate::relay) fn restore_invitations(&mut self, used: Vec<UsedInvitation>) {
+        self.admitting.invitations.restore(used);
     }
 
     /// Joins a parent, by its index, by an invitation.
@@ -219,6 +230,9 @@ impl Peering {
         };
         match result {
             Ok((by, mac)) => {
+                if invitation != 0 {
+                    log::info!("link {link}: server {dialler} has invitation {invitation:016x}");
+                }
                 self.admitting.proven.insert(link, Proven { id: dialler, by });
                 send::send_extension(cx.topology, link, &Frame::Proven { mac }, cx.out);
                 self.accept_candidate(link, candidate, cx);
