@@ -79,6 +79,21 @@ fn servers_and_clients_exchange_chats_over_tls() {
 }
 
 #[test]
+fn certificate_of_the_authority_admits_a_server_from_any_address() {
+    let certificates = Certificates::make();
+    let root = certificates.serve(&["--id", "1", "--allow-servers", "10.0.0.0/8"]);
+    let parent = format!("crcs://localhost:{}", root.port_of("crcs"));
+    let _child = certificates.serve(&["--id", "2", "--parent", &parent]);
+    root.wait_for_hosts(&[2]);
+    assert_eq!(root.state()["links"][0]["admitted_by"], "certificate");
+    // It verifies the parent, and shows no certificate of its own.
+    let authority = certificates.path("ca.pem");
+    let other = Server::start(&["--id", "3", "--parent", &parent, "--tls-ca", &authority]);
+    other.wait_for_log("Server 1 accepts no servers from 127.0.0.1");
+    assert_eq!(root.host_ids(), [2]);
+}
+
+#[test]
 fn every_wire_is_spoken_over_tls() {
     let certificates = Certificates::make();
     let any = |scheme: &str| format!("{scheme}://127.0.0.1:0");
