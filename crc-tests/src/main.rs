@@ -19,6 +19,7 @@ use crc_tests::runner::suite::{CaseReport, StartError, SuiteOptions, run_all};
 use crc_tests::sim::mixed::{self, MixedArguments};
 use crc_tests::sim::simulate::{self, SimulateArguments};
 use crc_tests::streams::{self, StreamsArguments};
+use crc_tests::tls_cost::{self, ForwarderArguments, TlsCostArguments};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -63,6 +64,9 @@ enum Subcommands {
     PlainServer(PlainServerArguments),
     Simulate(SimulateArguments),
     Streams(StreamsArguments),
+    TlsCost(TlsCostArguments),
+    #[command(hide = true)]
+    TlsForwarder(ForwarderArguments),
 }
 
 fn main() -> ExitCode {
@@ -88,6 +92,8 @@ fn main() -> ExitCode {
         Some(Subcommands::Mixed(arguments)) => return mixed::run(&arguments, &interrupted),
         Some(Subcommands::Simulate(arguments)) => return simulate::run(&arguments, &interrupted),
         Some(Subcommands::Streams(arguments)) => return streams::run(&arguments, &interrupted),
+        Some(Subcommands::TlsCost(arguments)) => return tls_cost::run(&arguments),
+        Some(Subcommands::TlsForwarder(arguments)) => return tls_cost::run_forwarder(&arguments),
         Some(Subcommands::PlainServer(_)) | None => {}
     }
     let is_strict = arguments.strict || arguments.files.is_empty();

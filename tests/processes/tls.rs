@@ -108,6 +108,28 @@ fn every_wire_is_spoken_over_tls() {
 }
 
 #[test]
+fn idle_server_with_tls_clients_makes_no_system_call() {
+    let certificates = Certificates::make();
+    let server = certificates.serve(&["--id", "1"]);
+    let url = format!("crcs://127.0.0.1:{}", server.port_of("crcs"));
+    let ca = certificates.path("ca.pem");
+    let mut clients: Vec<Child> = (101..104)
+        .map(|id| {
+            let mut command = Command::new(CRC);
+            command.args(["client", &url, "--tls-ca", &ca, "--id", &id.to_string()]);
+            let command = command.stdin(Stdio::piped()).stdout(Stdio::null());
+            command.stderr(Stdio::null()).spawn().expect("the client starts")
+        })
+        .collect();
+    server.wait_for_hosts(&[101, 102, 103]);
+    check_never_wakes(server.child.id());
+    for client in &mut clients {
+        drop(client.stdin.take());
+        assert!(client.wait().expect("the client ends").success());
+    }
+}
+
+#[test]
 fn wrong_scheme_is_named_at_both_ends() {
     let certificates = Certificates::make();
     let server = certificates.serve(&[]);

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// The reason why a load ends early.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum LoadError {
+pub(crate) enum LoadError {
     /// The user interrupted the load.
     Interrupted,
     /// Something failed; the reason is one line.

@@ -27,7 +27,7 @@ mod report;
 mod servers;
 mod stamp;
 mod strangers;
-mod usage;
+pub(crate) mod usage;
 
 use std::fmt;
 use std::io::{self, Write as _};

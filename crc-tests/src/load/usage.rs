@@ -94,7 +94,7 @@ impl Usage {
 }
 
 /// Returns the user and system time of all threads of a process; `None` if it does not exist.
-pub(super) fn process_cpu_time(pid: u32) -> Option<Duration> {
+pub(crate) fn process_cpu_time(pid: u32) -> Option<Duration> {
     read_clock(ClockId::pid_cpu_clock_id(Pid::from_raw(i32::try_from(pid).ok()?)).ok()?)
 }
 
@@ -115,7 +115,7 @@ fn machine_busy_time() -> Option<Duration> {
 }
 
 /// Returns the resident memory of all these processes, in bytes; `None` if unknown for any.
-pub(super) fn resident_bytes(pids: &[u32]) -> Option<u64> {
+pub(crate) fn resident_bytes(pids: &[u32]) -> Option<u64> {
     sum_known(pids, |pid| {
         // `smaps_rollup` is exact; `status` may lag by some pages.
         proc_field_bytes(&format!("/proc/{pid}/smaps_rollup"), "Rss:")
@@ -144,7 +144,7 @@ fn proc_field_bytes(path: &str, name: &str) -> Option<u64> {
 }
 
 /// Pins this thread, and its future threads and child processes, to one core.
-pub(super) fn pin_to_core(core: usize) -> Result<(), LoadError> {
+pub(crate) fn pin_to_core(core: usize) -> Result<(), LoadError> {
     let mut cores = CpuSet::new();
     let pinned = cores.set(core).and_then(|()| sched_setaffinity(Pid::from_raw(0), &cores));
     pinned.map_err(|error| {
