@@ -100,10 +100,12 @@ pub mod internal {
         pub use crate::client::{App, Identity, Options, ServerUri, Trust, run};
     }
 
-    /// The programs' standard error, and the client of the control socket.
+    /// The programs' standard error, the client of the control socket, and what strangers send before
+    /// a wire.
     pub mod net {
         pub use crate::net::control::send_control_command;
         pub use crate::net::log_limit::LogLimiter;
+        pub use crate::net::proxy::{ProxyHeader, ProxySource};
         pub use crate::net::reload::check_is_file;
         pub use crate::net::stdio::LogSink;
     }

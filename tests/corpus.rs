@@ -54,6 +54,16 @@ fn handshake_survives_its_corpus() {
 }
 
 #[test]
+fn proxy_header_survives_its_corpus() {
+    replay("proxy", fuzz::proxy);
+}
+
+#[test]
+fn texts_survive_their_corpus() {
+    replay("texts", fuzz::texts);
+}
+
+#[test]
 fn tls_survives_its_corpus() {
     replay("tls", fuzz::tls);
 }

@@ -27,7 +27,7 @@ mod listen;
 pub(crate) mod log_limit;
 mod peer;
 mod poller;
-mod proxy;
+pub(crate) mod proxy;
 pub(crate) mod reload;
 mod reserve;
 mod resolve;

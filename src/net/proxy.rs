@@ -18,13 +18,13 @@ const FIXED_BYTES: usize = 16;
 
 /// A header that is being read.
 #[derive(Debug, Default)]
-pub(super) struct ProxyHeader {
+pub struct ProxyHeader {
     bytes: Vec<u8>,
 }
 
 /// Whose connection a proxy passes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ProxySource {
+pub enum ProxySource {
     /// That of a client with this address.
     Client(SocketAddr),
     /// One of the proxy itself, such as a health check, or one whose origin it does not know.
@@ -37,7 +37,7 @@ impl ProxyHeader {
     /// # Errors
     /// [`ErrorKind::WouldBlock`] if more is to follow, [`ErrorKind::InvalidData`] if the bytes are
     /// no header.
-    pub(super) fn read(&mut self, stream: &mut impl Read) -> io::Result<ProxySource> {
+    pub fn read(&mut self, stream: &mut impl Read) -> io::Result<ProxySource> {
         loop {
             let missing_bytes = header_len(&self.bytes)? - self.bytes.len();
             if missing_bytes == 0 {

@@ -9,12 +9,14 @@ mod codecs;
 mod handshake;
 mod node;
 mod peer;
+mod texts;
 mod tls;
 
 pub use self::codecs::{classic_codec, crc_codec, direct_codec, extension_codec};
 pub use self::handshake::handshake;
 pub use self::node::node;
 pub use self::peer::peer;
+pub use self::texts::{proxy, texts};
 pub use self::tls::tls;
 
 /// Returns the corpus of a target: the inputs that its fuzzer has found, and those made by hand.
