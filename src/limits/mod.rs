@@ -134,9 +134,6 @@ pub const BUFFER_POOL_TRIM_RETURNS: u32 = 512;
 /// frames of the turn, which saves more than the copy costs.
 pub const DIRECT_WRITE_BYTES_MIN: usize = 16 * 1024;
 
-/// Time within which a registration must be accepted on a new connection.
-pub const REGISTER_DEADLINE: Duration = Duration::from_secs(10);
-
 /// Time for which the hosts behind a lost link to a server are kept before their users leave.
 pub const SPLIT_GRACE: Duration = Duration::from_secs(5);
 
@@ -278,10 +275,6 @@ pub const LINK_STABLE_AFTER: Duration = Duration::from_secs(10);
 /// holder have reached the whole network, and claims that were echoes of the holder are withdrawn.
 pub const CLAIM_GRANT_DELAY: Duration = Duration::from_secs(5);
 
-/// Number of frames with a false source after which a client is closed. One or two may result from
-/// a race, such as a chat sent before a refusal was read.
-pub const FALSE_SOURCES_MAX: u32 = 8;
-
 /// Minimum length of a link key, in bytes: shorter ones can be guessed from the proofs on the wire.
 pub const LINK_KEY_BYTES_MIN: usize = 16;
 
@@ -324,10 +317,6 @@ pub const BUSY_POLL_MAX: Duration = Duration::from_secs(1);
 /// cheap, and small enough that one busy link does not delay the others.
 pub const READ_BYTES_PER_TURN: usize = 64 * 1024;
 
-/// Maximum number of TLS handshakes that are continued in one turn. One costs the processor some
-/// 0.2 ms, as much as several hundred chats.
-pub const HANDSHAKES_PER_TURN: usize = 8;
-
 /// Maximum number of bytes read per turn from a link that has just registered [`BURST_HOSTS_MIN`]
 /// hosts or more. Learning a host costs more than forwarding a chat.
 pub const BURST_READ_BYTES_PER_TURN: usize = 16 * 1024;
@@ -338,9 +327,6 @@ pub const BURST_HOSTS_MIN: u32 = 64;
 /// Maximum number of bytes written to one socket per turn, so that one link does not delay the
 /// others.
 pub const WRITE_BYTES_PER_TURN: usize = 256 * 1024;
-
-/// Maximum number of connections accepted from one listener per turn.
-pub const ACCEPTS_PER_TURN: usize = 64;
 
 /// Maximum length of a line from the operator, on the console or the control socket, in bytes.
 pub const OPERATOR_LINE_BYTES_MAX: usize = 64 * 1024;
