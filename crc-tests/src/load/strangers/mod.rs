@@ -118,6 +118,19 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    fn new(plan: &Plan, network: &Network) -> Self {
+        Self {
+            address: network.address(0, attack_wire(plan.attack)),
+            connections_max: plan.connections,
+            at_a_time: plan.at_a_time / THREADS,
+            connections: AtomicU64::new(0),
+            is_warm: AtomicBool::new(false),
+            must_end: AtomicBool::new(false),
+            must_close: AtomicBool::new(false),
+            done: AtomicU64::new(0),
+        }
+    }
+
     /// Takes the number of the next connection; `None` if there are enough.
     fn next(&self) -> Option<u64> {
         let number = self.connections.fetch_add(1, Ordering::Relaxed);
@@ -166,48 +179,19 @@ fn run_on(
     }
     context.print_note("measuring the chats alone");
     let start_sample = UsageSample::now(pids, pool.idle_time());
-    let mut start = Footprint::now(pids);
+    let start = Footprint::now(pids);
     let mut phases = PhaseRunner { pool: &mut pool, traffic: &mut traffic, pids };
     let before_end = phases.pool.now() + plan.duration.as_nanos() as u64;
     let before = phases
         .run(&mut NullSink, |pool, _| Ok((pool.now() >= before_end).then_some(plan.duration)))?;
 
     context.print_note(&format!("{} strangers connect", plan.connections));
-    let shared = Shared {
-        address: network.address(0, attack_wire(plan.attack)),
-        connections_max: plan.connections,
-        at_a_time: plan.at_a_time / THREADS,
-        connections: AtomicU64::new(0),
-        is_warm: AtomicBool::new(plan.attack != Attack::Churn),
-        must_end: AtomicBool::new(false),
-        must_close: AtomicBool::new(false),
-        done: AtomicU64::new(0),
-    };
-    let (during, end) = std::thread::scope(|scope| {
-        for thread in 0..THREADS {
-            let shared = &shared;
-            scope.spawn(move || match plan.attack {
-                Attack::Hostile => hostile::run(shared),
-                Attack::Churn => churn::run(shared, thread),
-                Attack::NeverReaders => never_readers::run(shared, thread),
-            });
-        }
-        let started_at = Instant::now();
-        let mut is_start_taken = plan.attack != Attack::Churn;
-        let during = phases.run(&mut NullSink, |_, _| {
-            if !is_start_taken && shared.is_warm.load(Ordering::Relaxed) {
-                (is_start_taken, start) = (true, Footprint::now(pids));
-            }
-            Ok(shared.is_done().then(|| started_at.elapsed()))
-        });
-        shared.must_end.store(true, Ordering::Relaxed);
-        let held = Footprint::now(pids);
-        shared.must_close.store(true, Ordering::Relaxed);
-        during.map(|during| (during, held))
-    })?;
+    let shared = Shared::new(plan, network);
+    let Attacked { during, held, warm } = run_attack(plan, &shared, &mut phases)?;
+    let start = warm.unwrap_or(start);
     let spent = start_sample.usage_until(&UsageSample::now(pids, pool.idle_time()));
     let end = match plan.attack {
-        Attack::Churn => end,
+        Attack::Churn => held,
         Attack::Hostile | Attack::NeverReaders => wait_for_cleanup(pids, start),
     };
     traffic.drain_in_flight(&mut pool)?;
@@ -222,6 +206,46 @@ fn run_on(
         end,
         peak_bytes: usage::peak_bytes(pids),
         usage: spent,
+    })
+}
+
+/// What was measured during an attack.
+struct Attacked {
+    during: Phase,
+    /// When all connections that are to be there at a time were there, if the attack has such a
+    /// moment.
+    warm: Option<Footprint>,
+    /// At the end, before the connections are closed.
+    held: Footprint,
+}
+
+/// Runs the threads of an attack, and the chats meanwhile.
+fn run_attack(
+    plan: &Plan,
+    shared: &Shared,
+    phases: &mut PhaseRunner<'_>,
+) -> Result<Attacked, LoadError> {
+    let pids = phases.pids;
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            scope.spawn(move || match plan.attack {
+                Attack::Hostile => hostile::run(shared),
+                Attack::Churn => churn::run(shared, thread),
+                Attack::NeverReaders => never_readers::run(shared, thread),
+            });
+        }
+        let started_at = Instant::now();
+        let mut warm = None;
+        let during = phases.run(&mut NullSink, |_, _| {
+            if warm.is_none() && shared.is_warm.load(Ordering::Relaxed) {
+                warm = Some(Footprint::now(pids));
+            }
+            Ok(shared.is_done().then(|| started_at.elapsed()))
+        });
+        shared.must_end.store(true, Ordering::Relaxed);
+        let held = Footprint::now(pids);
+        shared.must_close.store(true, Ordering::Relaxed);
+        during.map(|during| Attacked { during, warm, held })
     })
 }
 

@@ -35,7 +35,6 @@ pub(super) fn run(shared: &Shared, thread: usize) {
             let _ = stream.write_all(&registration);
             readers.push(stream);
         }
-        shared.is_warm.store(true, Ordering::Relaxed);
         shared.hold_until_close();
         return;
     }
