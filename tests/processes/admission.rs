@@ -182,6 +182,29 @@ fn link_key_admits_servers_from_any_address() {
 }
 
 #[test]
+fn reloaded_link_key_counts_for_new_links_and_ends_none() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let key = key_file(&dir, "key", "a secret of yesterday");
+    let new = key_file(&dir, "new", "a secret of today");
+    let start = |key: &str, id: &str, more: &[&str]| {
+        let options = ["--id", id, "--link-key-file", key];
+        Server::start(&[&options[..], &STRANGERS, more].concat())
+    };
+    let one = start(&key, "1", &[]);
+    let _two = start(&key, "2", &["--parent", &one.address()]);
+    one.wait_for_hosts(&[2]);
+    fs::write(&key, "short").expect("a file");
+    assert!(!one.ctl(&["reload"]).status.success(), "everything stays as it was");
+    fs::write(&key, "a secret of today").expect("a file");
+    let output = one.ctl(&["reload"]);
+    assert!(output.status.success(), "{output:?}");
+    let _three = start(&new, "3", &["--parent", &one.address()]);
+    one.wait_for_hosts(&[2, 3]);
+    let log = fs::read_to_string(&one.log).expect("a log");
+    assert!(!log.contains("ends:"), "{log}");
+}
+
+#[test]
 fn key_file_that_cannot_be_used_is_named_at_the_start() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let short = key_file(&dir, "short", " too short \n");
