@@ -19,7 +19,7 @@ use crc_tests::runner::suite::{CaseReport, StartError, SuiteOptions, run_all};
 use crc_tests::sim::mixed::{self, MixedArguments};
 use crc_tests::sim::simulate::{self, SimulateArguments};
 use crc_tests::streams::{self, StreamsArguments};
-use crc_tests::tls_cost::{self, ForwarderArguments, TlsCostArguments};
+use crc_tests::tls_cost::{self, ForwarderArguments, HandshakesArguments, TlsCostArguments};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -67,6 +67,7 @@ enum Subcommands {
     TlsCost(TlsCostArguments),
     #[command(hide = true)]
     TlsForwarder(ForwarderArguments),
+    TlsHandshakes(HandshakesArguments),
 }
 
 fn main() -> ExitCode {
@@ -93,6 +94,9 @@ fn main() -> ExitCode {
         Some(Subcommands::Simulate(arguments)) => return simulate::run(&arguments, &interrupted),
         Some(Subcommands::Streams(arguments)) => return streams::run(&arguments, &interrupted),
         Some(Subcommands::TlsCost(arguments)) => return tls_cost::run(&arguments),
+        Some(Subcommands::TlsHandshakes(arguments)) => {
+            return tls_cost::run_handshakes(&arguments, &interrupted);
+        }
         Some(Subcommands::TlsForwarder(arguments)) => return tls_cost::run_forwarder(&arguments),
         Some(Subcommands::PlainServer(_)) | None => {}
     }

@@ -1,6 +1,8 @@
 //! `crc-tests tls-cost`: what TLS costs a server, beside a forwarder of bytes on the same library.
+//! `crc-tests tls-handshakes`: what those cost who never end theirs.
 
 mod forwarder;
+mod handshakes;
 mod pair;
 
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -15,6 +17,7 @@ use self::pair::Pair;
 use crate::load::usage::{pin_to_core, process_cpu_time, resident_bytes};
 
 pub use self::forwarder::{ForwarderArguments, run as run_forwarder};
+pub use self::handshakes::{HandshakesArguments, run as run_handshakes};
 
 /// Measures CPU per message and memory per idle client over TLS, of crc and of a forwarder of bytes
 /// that is built on the same library, in turns
