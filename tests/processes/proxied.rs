@@ -69,3 +69,33 @@ fn header_from_another_address_is_refused_until_it_is_trusted() {
     assert!(output.status.success(), "{output:?}");
     connect().expect_frame(&welcome_frame(1, "frodo"));
 }
+
+/// Passes one connection on to a port, behind a header, and returns the port to connect to.
+fn start_proxy(port: u16) -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let own_port = listener.local_addr().expect("bound").port();
+    std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().expect("a client");
+        let mut server = std::net::TcpStream::connect(("127.0.0.1", port)).expect("an open port");
+        server.write_all(&proxy_header([192, 0, 2, 7])).expect("the server reads");
+        let (mut back_from, mut back_to) =
+            (server.try_clone().expect("a socket"), client.try_clone().expect("a socket"));
+        std::thread::spawn(move || std::io::copy(&mut back_from, &mut back_to));
+        let _ = std::io::copy(&mut client, &mut server);
+        let _ = server.shutdown(std::net::Shutdown::Write);
+    });
+    own_port
+}
+
+#[test]
+fn header_of_a_trusted_proxy_precedes_tls() {
+    let certificates = super::tls::Certificates::make();
+    let one = certificates.serve(&["--id", "1", "--trusted-proxies", "127.0.0.1"]);
+    let port = start_proxy(one.port_of("crcs"));
+    let url = format!("crcs://localhost:{port}");
+    let trust = ["--tls-ca", &certificates.path("ca.pem"), "--id", "101"];
+    let (events, error) = super::tls::client(&url, &trust, "");
+    assert!(events.contains(r#""event":"connected","id":101"#), "{events}{error}");
+    one.wait_for_log("user 101");
+    one.wait_for_log("192.0.2.7:12345");
+}
