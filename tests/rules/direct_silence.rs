@@ -132,3 +132,23 @@ fn id_of_a_silent_client_is_taken() {
     let control = Some(Control::Handshake(FastHandshake { id: other.id, error: true }));
     assert_eq!(take_messages(&mut world, &other)[0].control, control);
 }
+
+#[test]
+fn client_whose_handshake_goes_on_is_not_announced() {
+    let identity =
+        Identity { id: HostId(1), is_id_configured: true, name: b"one".to_vec(), info: vec![] };
+    let mut node = Node::new(identity, 0, Limits::default(), 1);
+    let mut now = Time::default();
+    let link = node.open_link(now, Wire::DIRECT);
+    // As with a TLS handshake that does not end: nothing reaches the kernel.
+    for _ in 0..8 {
+        now = now + DIRECT_SILENCE_MAX;
+        node.advance(now);
+        assert_eq!(host_ids(&node), [0_u32; 0]);
+    }
+    node.sent(link, node.unsent(link).len());
+    now = now + DIRECT_SILENCE_MAX;
+    node.advance(now);
+    assert_eq!(host_ids(&node).len(), 1);
+    assert_eq!(node.next_deadline(), None);
+}

@@ -153,7 +153,13 @@ impl crate::wires::Session for Session {
 
     fn on_timer(&mut self, cx: &mut SessionCx<'_>, effects: &mut Effects<'_>) {
         self.is_deferred &= self.next_id_change_at.is_some_and(|at| at > cx.now);
-        if self.registers_at.is_some_and(|at| at <= cx.now) {
+        if self.registers_at.is_none_or(|at| at > cx.now) {
+            return;
+        }
+        if !cx.queue.is_empty() {
+            // Its id was not sent yet, as during a TLS handshake: it is not silent, but not there.
+            self.registers_at = Some(cx.now + DIRECT_SILENCE_MAX);
+        } else {
             effects.push(self.register(self.id, self.wide_id, cx.names));
         }
     }
