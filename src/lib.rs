@@ -76,6 +76,7 @@ mod operator;
 pub mod peer;
 mod printable;
 pub mod relay;
+pub mod room;
 mod tls;
 mod ui;
 pub mod uri;

@@ -2,9 +2,10 @@
 
 use crc::id::HostId;
 use crc::relay::extension::{
-    Digest, Epoch, Frame, Hello, Hop, Nonce, Ping, Proof, RefuseReason, ServerFact, Trace,
-    TraceResult,
+    Digest, Epoch, Frame, Hello, Hop, Nonce, Ping, Proof, RefuseReason, RoomChat, RoomNames,
+    ServerFact, Trace, TraceResult,
 };
+use crc::room::RoomName;
 use crc_tests::fuzz;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -20,7 +21,13 @@ struct Values {
     ids: Vec<HostId>,
     stamps: Vec<u64>,
     hops: Vec<Hop>,
+    /// Encoded names of rooms.
+    names: Vec<u8>,
     text: String,
+}
+
+fn room() -> RoomName<'static> {
+    RoomName::parse(b"#lab").expect("a name")
 }
 
 impl Values {
@@ -70,7 +77,16 @@ impl Values {
                 let (nonce, holder, mac) = ([reason; 32], [version; 32], [reason; 32]);
                 Frame::Proof(Proof { invitation: token, nonce, holder, mac })
             }
-            _ => Frame::Proven { mac: [version; 32] },
+            21 => Frame::Proven { mac: [version; 32] },
+            22 => {
+                let names = RoomNames::parse(&self.names).expect("names");
+                Frame::Rooms { user: id, is_complete: self.has_digest, names }
+            }
+            23 => Frame::RoomPart { user: id, name: room(), text: self.text.as_bytes() },
+            _ => {
+                let (user, home, number, text) = (id, via, token, self.text.as_bytes());
+                Frame::RoomChat(RoomChat { user, home, number, room: room(), text })
+            }
         }
     }
 }
@@ -78,9 +94,17 @@ impl Values {
 fn any_values() -> impl Strategy<Value = Values> {
     let hop = (any::<u32>(), any::<u32>())
         .prop_map(|(server, elapsed_micros)| Hop { server: HostId(server), elapsed_micros });
-    let lists = (vec(any::<u32>().prop_map(HostId), 0..9), vec(any::<u64>(), 0..9), vec(hop, 0..9));
-    (0..22_u32, any::<([u8; 2], [u32; 6], [u64; 4], bool)>(), lists, any::<String>()).prop_map(
-        |(kind, (bytes, small, large, has_digest), (ids, stamps, hops), text)| Values {
+    let names = vec("#[!-+a-zäß]{1,9}", 0..9).prop_map(|names| {
+        let mut encoded = Vec::new();
+        for name in &names {
+            RoomNames::push(RoomName::parse(name.as_bytes()).expect("a name"), &mut encoded);
+        }
+        encoded
+    });
+    let ids = vec(any::<u32>().prop_map(HostId), 0..9);
+    let lists = (ids, vec(any::<u64>(), 0..9), vec(hop, 0..9), names);
+    (0..25_u32, any::<([u8; 2], [u32; 6], [u64; 4], bool)>(), lists, any::<String>()).prop_map(
+        |(kind, (bytes, small, large, has_digest), (ids, stamps, hops, names), text)| Values {
             kind,
             bytes,
             small,
@@ -89,6 +113,7 @@ fn any_values() -> impl Strategy<Value = Values> {
             ids,
             stamps,
             hops,
+            names,
             text,
         },
     )
@@ -111,7 +136,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_a_frame_or_an_error(code in 0..23_u8, bytes in vec(any::<u8>(), 0..80)) {
+    fn any_bytes_are_a_frame_or_an_error(code in 0..26_u8, bytes in vec(any::<u8>(), 0..80)) {
         fuzz::extension_codec(&[&[code][..], &bytes].concat());
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 10] = [
     &["limits", "chunked_vec", "id"],
     &["cidr", "printable", "tls", "uri", "ui"],
-    &["link"],
+    &["link", "room"],
     &["relay"],
     &["mail", "names"],
     &["wires"],

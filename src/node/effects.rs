@@ -8,7 +8,7 @@ use crate::mail::AppendError;
 use crate::relay::message::{HostKind, Message, Registration};
 use crate::relay::notice::Notice;
 use crate::relay::{FirstLink, Outbox as _};
-use crate::wires::{Effect, Effects};
+use crate::wires::{Effect, Effects, RoomAction, RoomRequest};
 
 impl Node {
     /// Applies the effects of an event of a link's session, in order.
@@ -36,8 +36,24 @@ impl Node {
                 self.forward_chats(id, (from, to), &text, &[]);
             }
             Effect::Broadcast { from, text } => self.start_broadcast(id, from, &text),
+            Effect::Room(request) => self.apply_room(id, &request),
             Effect::SendMail { from, to, text } => self.append_mail(id, from, to, &text),
             Effect::Close(reason) => self.links.close(id, reason),
+        }
+    }
+
+    /// Applies a request about a room, and informs the client of a refusal.
+    fn apply_room(&mut self, id: LinkId, request: &RoomRequest<'_>) {
+        let (now, room) = (self.links.now, &*request.room);
+        let (relay, links) = (&mut self.relay, &mut self.links);
+        let result = match &request.action {
+            RoomAction::Join => relay.join_room(now, id, room, links),
+            RoomAction::Part(text) => relay.part_room(now, id, (room, text), links),
+            RoomAction::Chat(text) => relay.chat_in_room(now, id, (room, text), links),
+        };
+        if let Err(refusal) = result {
+            let (server, reason) = (relay.identity().id, refusal.to_string());
+            links.notify(id, server, &Notice::RoomRefused { room, reason: &reason });
         }
     }
 

@@ -3,16 +3,18 @@
 
 use super::announcements::Announcements;
 use super::announcements::pacing::Clock;
+use super::extension::Frame;
 use super::message::{Message, Registration, StatusCode};
 use super::notice::Notice;
 use super::outbox::Outbox;
 use super::plain::{self, Unreadable};
 use super::send;
 use super::timers::{Timer, Timers};
-use super::topology::{Home, Refusal, Slot, Topology};
+use super::topology::{Home, Refusal, Room, Slot, Topology};
 use crate::id::HostId;
 use crate::limits::Limits;
 use crate::link::{LinkId, Time};
+use crate::room::RoomName;
 
 /// The context of one event.
 pub(super) struct RelayCx<'a, O> {
@@ -41,9 +43,49 @@ impl<O: Outbox> RelayCx<'_, O> {
         home: Home,
         stamp: u64,
     ) -> Slot {
+        let room = self.hide_room(registration.source);
         let slot = self.topology.insert_host(registration, home, stamp);
         self.out.host_up(self.topology.hosts().host(slot));
+        if let Some(name) = room.as_deref().and_then(|name| RoomName::parse(name).ok()) {
+            self.show_room(name);
+        }
         slot
+    }
+
+    /// Lets a room quit that is shown under the id of a host that joins. Returns its name.
+    fn hide_room(&mut self, id: HostId) -> Option<Box<[u8]>> {
+        let name = self.topology.hide_room(id)?;
+        let mut clock = Clock { now: self.now, timers: self.timers };
+        self.announcements.hide_room(self.topology, id, &mut clock, self.out);
+        Some(name)
+    }
+
+    /// Shows a room as a user to clients and plain neighbours, unless it is shown already.
+    pub(super) fn show_room(&mut self, name: RoomName<'_>) {
+        let is_shown = |room: &Room| room.shown_as().is_some();
+        if !self.topology.rooms().find(name).is_some_and(is_shown)
+            && let Some(id) = self.topology.show_room(name)
+        {
+            self.announcements.show_room(self.topology, (id, name), self.now, self.out);
+        }
+    }
+
+    /// Announces that rooms have ended which were shown as users.
+    pub(super) fn end_rooms(&mut self) {
+        let mut clock = Clock { now: self.now, timers: self.timers };
+        for room in self.topology.take_ended_rooms() {
+            self.announcements.hide_room(self.topology, room.shown_as, &mut clock, self.out);
+        }
+    }
+
+    /// Announces a change of the rooms of a user, but not back over the link from which it is known.
+    pub(super) fn announce_membership(
+        &mut self,
+        user: HostId,
+        from: Option<LinkId>,
+        frame: &Frame<'_>,
+    ) {
+        self.announcements.announce_membership(self.topology, (user, from), frame, self.out);
     }
 
     /// Adds a host of this server, at the other end of `link` or behind the plain neighbour there.
@@ -74,6 +116,7 @@ impl<O: Outbox> RelayCx<'_, O> {
     pub(super) fn begin_burst(&mut self, link: LinkId) {
         let mut clock = Clock { now: self.now, timers: self.timers };
         self.announcements.begin_burst(self.topology, link, &mut clock, self.out);
+        self.announcements.show_rooms(self.topology, link, self.now, self.out);
     }
 
     /// Starts to announce on a link that has become an extended one.

@@ -97,6 +97,12 @@ impl StatusCode {
     pub const PROOF: Self = Self(0xC714);
     /// The proof of the server that accepted.
     pub const PROVEN: Self = Self(0xC715);
+    /// The rooms of a user.
+    pub const ROOMS: Self = Self(0xC716);
+    /// A user leaves a room.
+    pub const ROOM_PART: Self = Self(0xC717);
+    /// A message to a room.
+    pub const ROOM_CHAT: Self = Self(0xC718);
 }
 
 /// The registration of a host.

@@ -10,6 +10,7 @@ use super::message::{HostKind, Registration, StatusCode};
 use crate::id::{HostId, WideId};
 use crate::limits::STATUS_UPDATE_BYTES_MAX;
 use crate::printable::{Printable, truncated};
+use crate::room::RoomName;
 
 /// An event that a user, or a client that has not registered, is notified of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +51,28 @@ pub enum Notice<'a> {
         destination: HostId,
         /// Text of the chat.
         text: &'a [u8],
+    },
+    /// A message to a room that this user is in.
+    RoomChat {
+        /// The room.
+        room: RoomName<'a>,
+        /// The id under which the room is shown as a user; [`HostId::NONE`] if it is not.
+        shown_as: HostId,
+        /// The sender.
+        source: HostId,
+        /// Name of the sender.
+        name: &'a [u8],
+        /// The recipient.
+        destination: HostId,
+        /// Text of the message.
+        text: &'a [u8],
+    },
+    /// A request about a room was refused.
+    RoomRefused {
+        /// The name of the room as it was given.
+        room: &'a [u8],
+        /// Reason, for people.
+        reason: &'a str,
     },
     /// A message that was sent to this user while it was away.
     Mail {
@@ -108,6 +131,8 @@ impl<'a> Notice<'a> {
             Notice::Joined(_)
             | Notice::Quit { .. }
             | Notice::Chat { .. }
+            | Notice::RoomChat { .. }
+            | Notice::RoomRefused { .. }
             | Notice::Mail { .. }
             | Notice::MailRefused { .. } => return None,
         };

@@ -10,10 +10,11 @@ use super::message::HostKind;
 use super::notice::Notice;
 use super::outbox::Outbox;
 use super::peering::{Purpose, TraceReport};
-use super::topology::{FirstLink, Host, Refusals};
+use super::topology::{FirstLink, Host, MemberHome, Refusals};
 use super::{Relay, send};
 use crate::id::HostId;
 use crate::link::{CloseReason, LinkId, Time};
+use crate::room::RoomName;
 
 /// The reason for which [`Relay::kick`] failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +74,37 @@ pub struct ServerReport {
     pub users: Option<u32>,
 }
 
+/// What the relay knows of a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoomReport<'a> {
+    /// The room.
+    pub name: RoomName<'a>,
+    /// Number of members at this server and behind its plain neighbours.
+    pub members_here: usize,
+    /// Number of members at other servers.
+    pub members_elsewhere: usize,
+    /// The id under which CRC clients and plain neighbours know the room, if they do.
+    pub shown_as: Option<HostId>,
+}
+
 impl Relay {
+    /// Iterates over the rooms of the network, in the order of their names.
+    pub fn rooms(&self) -> impl Iterator<Item = RoomReport<'_>> {
+        self.topology.rooms().iter().map(|room| {
+            let members_here = room.members_at(MemberHome::Own).len();
+            let members_elsewhere = room.len() - members_here;
+            let (name, shown_as) = (room.name(), room.shown_as());
+            RoomReport { name, members_here, members_elsewhere, shown_as }
+        })
+    }
+
+    /// Iterates over the members of a room, in no particular order.
+    pub fn room_members(&self, name: RoomName<'_>) -> impl Iterator<Item = &Host> {
+        let room = self.topology.rooms().find(name);
+        let members = room.into_iter().flat_map(|room| room.members());
+        members.filter_map(|id| self.topology.hosts().get(id))
+    }
+
     /// Returns what is known of a live link.
     #[must_use]
     pub fn link_report(&self, link: LinkId, out: &impl Outbox) -> Option<LinkReport> {

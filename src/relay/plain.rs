@@ -96,6 +96,28 @@ pub(super) fn mail_pieces(text: &[u8]) -> Vec<Vec<u8>> {
     }
 }
 
+/// Returns the texts of the chats in which the members behind a plain neighbour get a room message:
+/// `<NAME> TEXT`. If the neighbour reads short texts only, a long one comes in pieces.
+pub(super) fn room_texts(name: &[u8], text: &[u8], is_guarded: bool) -> Vec<Vec<u8>> {
+    let prefix = [b"<", name, b"> "].concat();
+    if !is_guarded {
+        return vec![[&prefix, text].concat()];
+    }
+    let prefix = readable(&prefix, NAME_BYTES_MAX).into_owned();
+    let text = String::from_utf8_lossy(text);
+    let piece_bytes_max = PLAIN_FRAME_BYTES_MAX - CHAT_HEADER_BYTES - prefix.len();
+    let mut pieces = Vec::new();
+    let mut rest = &*text;
+    loop {
+        let (piece, after) = rest.split_at(rest.floor_char_boundary(piece_bytes_max));
+        pieces.push([&prefix, piece.as_bytes()].concat());
+        rest = after;
+        if rest.is_empty() {
+            return pieces;
+        }
+    }
+}
+
 /// Replaces what is not UTF-8 by U+FFFD, and cuts the text to at most `bytes_max` bytes.
 fn readable(text: &[u8], bytes_max: usize) -> Cow<'_, [u8]> {
     match String::from_utf8_lossy(text) {

@@ -84,6 +84,10 @@ impl Outbox for Recorder {
             Notice::Mail { sender, text: said, .. } => {
                 self.record(link, format!("mail <{sender}> {}", text(said)));
             }
+            Notice::RoomChat { room, source, text: said, .. } => {
+                self.record(link, format!("{room} <{source}> {}", text(said)));
+            }
+            Notice::RoomRefused { reason, .. } => self.record(link, reason),
             Notice::Welcome { .. }
             | Notice::IdTaken { .. }
             | Notice::UnknownId(_)

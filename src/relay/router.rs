@@ -1,5 +1,7 @@
 //! [`Router`]: chats, statuses and quits, each sent on over the first link of its destination.
 
+mod rooms;
+
 use std::collections::VecDeque;
 
 use super::announcements::Announcements;
@@ -14,6 +16,9 @@ use crate::id::HostId;
 use crate::limits::{STATUS_UPDATE_BYTES_MAX, STATUS_UPDATES_MAX};
 use crate::link::{CloseReason, LinkId};
 use crate::printable::{Excerpt, truncated};
+
+pub use self::rooms::RoomRefusal;
+pub(super) use self::rooms::{chat, join, part};
 
 /// The route of chats between two hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +63,8 @@ fn route(
             let is_to_itself = destination == source && host.kind == HostKind::User;
             if is_to_itself { Route::Introduce(next_hop) } else { Route::WouldLoop }
         }
+        // A server may be sent a command.
+        FirstLink::Link(next_hop) if host.kind == HostKind::Server => Route::Introduce(next_hop),
         FirstLink::Link(next_hop)
             if announcements.is_chat_handled_alone(topology, source, next_hop) =>
         {
@@ -103,6 +110,9 @@ impl Router {
         peering: &mut Peering,
         cx: &mut RelayCx<'_, O>,
     ) {
+        if rooms::handle_command(link, (source, destination), text, cx) {
+            return;
+        }
         match route(cx.topology, cx.announcements, link, source, destination) {
             Route::Forward(next_hop) => cx.send_chat(next_hop, source, destination, text),
             Route::Introduce(next_hop) => {
@@ -120,7 +130,12 @@ impl Router {
                 self.unroutable += 1;
                 cx.send_unknown_id(link, source, destination);
             }
-            Route::UnknownId => cx.send_unknown_id(link, source, destination),
+            Route::UnknownId => {
+                let ids = (source, destination);
+                if !rooms::handle_chat_to_room(link, ids, text, peering, cx) {
+                    cx.send_unknown_id(link, source, destination);
+                }
+            }
             Route::FalseSource => cx.drop_false_source(link, source),
         }
     }
@@ -212,10 +227,19 @@ fn handle_extension<O: Outbox>(
     cx: &mut RelayCx<'_, O>,
 ) {
     match Frame::parse(code, text) {
+        Some(Ok(Frame::RoomChat(chat))) if is_from_neighbour(link, source, cx) => {
+            rooms::handle_room_chat(link, &chat, peering, cx);
+        }
         Some(Ok(frame)) => peering.handle_extension(link, source, &frame, cx),
         Some(Err(error)) => log::debug!("link {link}: {error}"),
         None => peering.settle_as_plain(link, cx),
     }
+}
+
+/// Returns whether a frame of the extension comes from the neighbour on an extended link.
+fn is_from_neighbour<O: Outbox>(link: LinkId, source: HostId, cx: &RelayCx<'_, O>) -> bool {
+    let state = cx.topology.link(link);
+    state.is_extended() && state.host_id() == Some(source)
 }
 
 /// Handles a quit of the form for hosts of `kind`. A quit that did not arrive over the first link

@@ -1,7 +1,7 @@
 //! Sends messages in the form that the other end of a link takes: frames to servers, notices to
 //! clients.
 
-use super::extension::Frame;
+use super::extension::{Frame, RoomNames};
 use super::message::Message;
 use super::notice::Notice;
 use super::outbox::Outbox;
@@ -54,9 +54,22 @@ pub(super) fn send_registration(
             send_extension(topology, link, &Frame::Users { home, stamps }, out);
         }
         out.deliver(link, &Message::Registration(registration));
+        if topology.link(link).is_extended() && topology.rooms().of(host.id).len() > 0 {
+            send_rooms(topology, link, host.id, out);
+        }
     } else {
         out.notify(link, topology.own_id(), &Notice::Joined(registration));
     }
+}
+
+/// Sends all rooms of a user over an extended link.
+fn send_rooms(topology: &Topology, link: LinkId, user: HostId, out: &mut impl Outbox) {
+    let mut names = Vec::new();
+    for room in topology.rooms().of(user) {
+        RoomNames::push(room.name(), &mut names);
+    }
+    let names = RoomNames::parse(&names).expect("the names of rooms");
+    send_extension(topology, link, &Frame::Rooms { user, is_complete: true, names }, out);
 }
 
 /// Sends the quit of a host over `link`.

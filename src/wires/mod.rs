@@ -14,7 +14,9 @@ use std::fmt;
 
 pub use self::chat_run::{ChatRun, MatchChat, RunMatcher};
 pub use self::endpoint::Endpoint;
-pub use self::session::{ChatHeader, Effect, Effects, NoticeCx, Presence, Session, SessionCx};
+pub use self::session::{
+    ChatHeader, Effect, Effects, NoticeCx, Presence, RoomAction, RoomRequest, Session, SessionCx,
+};
 pub use crate::names::Names;
 
 /// Every wire that a server can listen on, the default first.

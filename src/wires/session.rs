@@ -223,6 +223,26 @@ pub struct NoticeCx<'a> {
     pub queue: &'a mut SendQueue,
 }
 
+/// A client's request about a room. A refusal comes back as [`Notice::RoomRefused`].
+#[derive(Debug)]
+pub struct RoomRequest<'a> {
+    /// The name of the room as the client gave it.
+    pub room: Cow<'a, [u8]>,
+    /// What the client asks for.
+    pub action: RoomAction<'a>,
+}
+
+/// What a client asks for about a room.
+#[derive(Debug)]
+pub enum RoomAction<'a> {
+    /// Join it.
+    Join,
+    /// Leave it, with a text for the others.
+    Part(Cow<'a, [u8]>),
+    /// Send a message to its other members.
+    Chat(Cow<'a, [u8]>),
+}
+
 /// The effects of one event, applied in order. Up to two need no allocation.
 pub type Effects<'a> = SmallVec<[Effect<'a>; 2]>;
 
@@ -266,6 +286,8 @@ pub enum Effect<'a> {
         /// Text of the message.
         text: Cow<'a, [u8]>,
     },
+    /// Handle a request about a room.
+    Room(RoomRequest<'a>),
     /// Close the connection.
     Close(CloseReason),
 }

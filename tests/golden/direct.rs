@@ -15,7 +15,7 @@ enum Body {
 }
 
 fn text_message(from: i64, to: i64, msg: &str) -> Body {
-    Body::Message(Message { from, to, msg: msg.to_owned(), control: None })
+    Body::Message(Message { from, to, msg: msg.to_owned(), ..Message::default() })
 }
 
 fn desired_id_message(id: i64) -> Body {
@@ -60,7 +60,7 @@ fn bodies_encode_to_golden_bytes() {
             Body::Handshake(handshake) => encode(handshake, &mut encoded),
         }
         assert_eq!(encoded, golden, "{body:?}, expected {hex}");
-        if let Body::Message(Message { from, to, msg, control: None }) = &body {
+        if let Body::Message(Message { from, to, msg, control: None, .. }) = &body {
             let mut encoded = Vec::new();
             encode_plain(*from, *to, msg, &mut encoded);
             assert_eq!(encoded, golden, "{body:?}, expected {hex}");
@@ -83,7 +83,7 @@ fn bodies_encode_to_golden_bytes() {
 fn unknown_fields_are_ignored() {
     // Fields 9 (a number) and 15 (bytes), and the fields of a message in another order.
     let frame = parse_hex("00000010  4805 1a024869 7a03010203 1008 0807");
-    let expected = Message { from: 7, to: 8, msg: "Hi".to_owned(), control: None };
+    let expected = Message { from: 7, to: 8, msg: "Hi".to_owned(), ..Message::default() };
     assert_eq!(codec::parse_frame(&frame), Ok(expected));
 }
 

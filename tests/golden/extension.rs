@@ -7,10 +7,11 @@ use crc::relay::extension::codec::{
     REFUSE_TEXT_BYTES_MAX, STAMPS_MAX,
 };
 use crc::relay::extension::{
-    Digest, Entry as _, Epoch, Frame, Hello, Hop, Nonce, Ping, Proof, RefuseReason, ServerFact,
-    Trace, TraceResult,
+    Digest, Entry as _, Epoch, Frame, Hello, Hop, Nonce, Ping, Proof, RefuseReason, RoomChat,
+    RoomNames, ServerFact, Trace, TraceResult,
 };
 use crc::relay::message::{Message, StatusCode};
+use crc::room::RoomName;
 use crc::wires::crc::codec;
 use crc_tests::frames::extension;
 
@@ -214,8 +215,40 @@ fn golden_proofs() -> Vec<Golden> {
     ]
 }
 
+/// Returns the frames about rooms.
+fn golden_room_frames() -> Vec<Golden> {
+    let names = RoomNames::parse(b"\x04#lab\x04#dev").expect("two names");
+    let room = RoomName::parse(b"#lab").expect("a name");
+    let (user, home, number) = (HostId(102), HostId::NONE, 3 << 40 | 1);
+    vec![
+        (
+            Frame::Rooms { user, is_complete: true, names },
+            2,
+            "01 00000001 ffffffff c716 0000000f  00000066 01 04236c6162 0423646576",
+        ),
+        (
+            Frame::RoomPart { user, name: room, text: b"bye" },
+            3,
+            "01 00000001 ffffffff c717 0000000c  00000066 04236c6162 627965",
+        ),
+        (
+            Frame::RoomChat(RoomChat { user, home, number, room, text: b"Hi" }),
+            2,
+            "01 00000001 ffffffff c718 00000017  \
+             00000066 00000000 0000030000000001 04236c6162 4869",
+        ),
+    ]
+}
+
 fn golden_frames() -> Vec<Golden> {
-    [golden_handshake(), golden_updates(), golden_link_frames(), golden_proofs()].concat()
+    [
+        golden_handshake(),
+        golden_updates(),
+        golden_link_frames(),
+        golden_proofs(),
+        golden_room_frames(),
+    ]
+    .concat()
 }
 
 /// Returns code and payload of a frame.
@@ -253,7 +286,10 @@ fn beginning_of_a_payload_is_a_shorter_list_or_text_or_an_error() {
                 }
                 Err(error) => {
                     assert_eq!(error.code, code);
-                    assert!(matches!(error.fault, Fault::TooShort | Fault::EntryCut), "{error}");
+                    assert!(matches!(
+                        error.fault,
+                        Fault::TooShort | Fault::EntryCut | Fault::InvalidRoom
+                    ));
                 }
             }
         }
@@ -296,7 +332,7 @@ fn bits_that_are_not_known_are_ignored() {
 
 #[test]
 fn unknown_codes_are_no_frames() {
-    for code in (0..0xC700).chain(0xC716..=u16::MAX) {
+    for code in (0..0xC700).chain(0xC719..=u16::MAX) {
         assert_eq!(Frame::parse(StatusCode(code), &[0; 64]), None, "{code:x}");
     }
 }
@@ -370,7 +406,7 @@ fn longest_frames_stay_under_1024_bytes() {
 #[test]
 fn every_example_in_the_protocol_page_is_a_frame() {
     let examples = examples("```hex extension\n");
-    assert_eq!(examples.len(), 22);
+    assert_eq!(examples.len(), 25);
     for line in examples {
         let example = parse_hex(line);
         let source = HostId::parse(&example[1..]);

@@ -217,9 +217,10 @@ fn server_echoes_chats_to_id_0_and_sets_the_true_sender() {
     world.send(seven.client, &text_frame(0, "echo"));
     world.send(seven.client, &text_frame(8, "Hi"));
     world.run_until_quiescent();
-    let echo = codec::Message { from: 7, to: 0, msg: "echo".to_owned(), control: None };
+    let echo =
+        codec::Message { from: 7, to: 0, msg: "echo".to_owned(), ..codec::Message::default() };
     assert_eq!(take_messages(&mut world, &seven), [echo]);
-    let hi = codec::Message { from: 7, to: 8, msg: "Hi".to_owned(), control: None };
+    let hi = codec::Message { from: 7, to: 8, msg: "Hi".to_owned(), ..codec::Message::default() };
     assert_eq!(take_messages(&mut world, &eight), [hi]);
 }
 

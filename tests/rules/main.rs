@@ -14,6 +14,7 @@ mod parents;
 mod plain;
 mod plain_frames;
 mod reading_once;
+mod rooms;
 mod routing;
 mod sources;
 mod splits;

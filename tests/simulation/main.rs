@@ -5,6 +5,7 @@ mod contested_ids;
 mod network;
 mod replay;
 mod returning;
+mod rooms;
 mod scale;
 mod scenarios;
 mod slow_readers;

@@ -145,9 +145,15 @@ fn describe_direct_frame(frame: &[u8]) -> String {
             Some(Control::Handshake(answer)) => {
                 format!(", handshake id {} error {}", answer.id, answer.error)
             }
+            Some(Control::Join(room)) => format!(", join {}", quote(room.as_bytes())),
+            Some(Control::Part(room)) => format!(", part {}", quote(room.as_bytes())),
+        };
+        let room = match message.room.as_str() {
+            "" => String::new(),
+            room => format!(", room {}", quote(room.as_bytes())),
         };
         let (from, to, text) = (message.from, message.to, quote(message.msg.as_bytes()));
-        return format!("direct message, from {from}, to {to}, msg {text}{control}");
+        return format!("direct message, from {from}, to {to}{room}, msg {text}{control}");
     }
     format!("direct frame {}", Printable(frame))
 }

@@ -165,7 +165,7 @@ fn direct_seeds() -> Vec<Vec<u8>> {
     let message = |from, to, msg: &str, control| {
         let mut bytes = Vec::new();
         direct_wire::encode(
-            &direct_wire::Message { from, to, msg: msg.to_owned(), control },
+            &direct_wire::Message { from, to, msg: msg.to_owned(), control, ..Default::default() },
             &mut bytes,
         );
         bytes

@@ -21,6 +21,7 @@ mod introduce;
 mod paced;
 pub(super) mod pacing;
 mod plain;
+mod rooms;
 mod sync;
 
 use std::collections::VecDeque;

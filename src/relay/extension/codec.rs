@@ -7,12 +7,14 @@
 
 use std::fmt;
 
+use super::rooms::split_name;
 use super::{
-    Digest, Entry, Epoch, Frame, Hello, List, Nonce, Ping, Proof, RefuseReason, ServerFact, Trace,
-    TraceResult,
+    Digest, Entry, Epoch, Frame, Hello, List, Nonce, Ping, Proof, RefuseReason, RoomChat,
+    RoomNames, ServerFact, Trace, TraceResult,
 };
 use crate::id::HostId;
 use crate::relay::message::StatusCode;
+use crate::room::RoomName;
 
 /// Maximum length of an encoded frame with the header of the status, in bytes: programs that read
 /// at most 1,024 bytes at a time get it whole.
@@ -53,6 +55,8 @@ pub const ENDS_LINKS: u32 = 1;
 /// Bit of [`Hello::capabilities`] in HELLO: the server has a key for the other one, answers
 /// CHALLENGE with PROOF, and expects PROVEN.
 pub const PROVES_KEYS: u32 = 2;
+/// Bit of the flags of a ROOMS: the user is in no other rooms.
+const COMPLETE: u8 = 1;
 
 /// Bit of the flags of a HELLO or OFFER for [`Hello::is_moving`].
 const MOVING: u8 = 1;
@@ -84,6 +88,8 @@ pub enum Fault {
     NotHexadecimal,
     /// The mark of an optional field is neither 0 nor 1.
     InvalidMark(u8),
+    /// What stands for the name of a room is cut, or is not one.
+    InvalidRoom,
 }
 
 impl fmt::Display for ExtensionError {
@@ -94,6 +100,7 @@ impl fmt::Display for ExtensionError {
             Fault::EntryCut => write!(f, "{name} ends within an entry of its list"),
             Fault::NotUtf8 => write!(f, "{name} has an address that is not UTF-8"),
             Fault::NotHexadecimal => write!(f, "{name} is not in hexadecimal digits"),
+            Fault::InvalidRoom => write!(f, "{name} has what is not the name of a room"),
             Fault::InvalidMark(mark) => write!(f, "{name} marks an optional field with {mark}"),
         }
     }
@@ -126,6 +133,9 @@ pub(in crate::relay) fn frame_name(code: StatusCode) -> Option<&'static str> {
         StatusCode::CHALLENGE => "CHALLENGE",
         StatusCode::PROOF => "PROOF",
         StatusCode::PROVEN => "PROVEN",
+        StatusCode::ROOMS => "ROOMS",
+        StatusCode::ROOM_PART => "ROOM_PART",
+        StatusCode::ROOM_CHAT => "ROOM_CHAT",
         _ => return None,
     })
 }
@@ -186,6 +196,20 @@ impl<'a> Frame<'a> {
                 mac: fields.take()?,
             }),
             StatusCode::PROVEN => Self::Proven { mac: fields.take()? },
+            StatusCode::ROOMS => {
+                let (user, flags) = (fields.id()?, fields.u8()?);
+                let names = RoomNames::parse(fields.0).ok_or(Fault::InvalidRoom)?;
+                Self::Rooms { user, is_complete: flags & COMPLETE != 0, names }
+            }
+            StatusCode::ROOM_PART => {
+                let (user, name) = (fields.id()?, fields.room()?);
+                Self::RoomPart { user, name, text: fields.0 }
+            }
+            StatusCode::ROOM_CHAT => {
+                let (user, home, number) = (fields.id()?, fields.id()?, fields.u64()?);
+                let room = fields.room()?;
+                Self::RoomChat(RoomChat { user, home, number, room, text: fields.0 })
+            }
             _ => return Ok(None),
         }))
     }
@@ -241,6 +265,23 @@ impl<'a> Frame<'a> {
                 [nonce, holder, mac].iter().for_each(|field| out.extend(field));
             }
             Self::Proven { mac } => out.extend(mac),
+            Self::Rooms { user, is_complete, names } => {
+                user.encode(out);
+                out.push(if is_complete { COMPLETE } else { 0 });
+                out.extend_from_slice(names.as_bytes());
+            }
+            Self::RoomPart { user, name, text } => {
+                user.encode(out);
+                RoomNames::push(name, out);
+                out.extend_from_slice(text);
+            }
+            Self::RoomChat(RoomChat { user, home, number, room, text }) => {
+                user.encode(out);
+                home.encode(out);
+                number.encode(out);
+                RoomNames::push(room, out);
+                out.extend_from_slice(text);
+            }
         }
     }
 }
@@ -277,6 +318,13 @@ impl<'a> Fields<'a> {
 
     fn epoch(&mut self) -> Result<Epoch, Fault> {
         Ok(Epoch { boot: self.u32()?, attach: self.u32()? })
+    }
+
+    /// Parses the name of a room, behind its length.
+    fn room(&mut self) -> Result<RoomName<'a>, Fault> {
+        let (name, rest) = split_name(self.0).ok_or(Fault::InvalidRoom)?;
+        self.0 = rest;
+        Ok(name)
     }
 
     /// Parses the list that takes the rest of the payload.

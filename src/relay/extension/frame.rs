@@ -1,8 +1,9 @@
 //! [`Frame`]: the frames of the extension.
 
-use super::{Digest, Epoch, Hop, List, Nonce};
+use super::{Digest, Epoch, Hop, List, Nonce, RoomNames};
 use crate::id::HostId;
 use crate::relay::message::StatusCode;
+use crate::room::RoomName;
 
 /// The content of HELLO and OFFER: who the server is, and what it knows about a lost link to the
 /// same neighbour.
@@ -82,6 +83,21 @@ pub struct Proof {
     pub holder: [u8; 32],
     /// The proof.
     pub mac: [u8; 32],
+}
+
+/// The content of ROOM_CHAT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoomChat<'a> {
+    /// The sender.
+    pub user: HostId,
+    /// The server whose users are to get the message; [`HostId::NONE`] for all members.
+    pub home: HostId,
+    /// Higher than that of every earlier room message of a user of the sender's home.
+    pub number: u64,
+    /// The room.
+    pub room: RoomName<'a>,
+    /// Text of the message.
+    pub text: &'a [u8],
 }
 
 /// The reason of a REFUSE. Reasons that are not known refuse as well.
@@ -210,6 +226,26 @@ pub enum Frame<'a> {
         /// The proof.
         mac: [u8; 32],
     },
+    /// [`StatusCode::ROOMS`].
+    Rooms {
+        /// The user.
+        user: HostId,
+        /// Whether the user is in no other rooms.
+        is_complete: bool,
+        /// Rooms in which the user is.
+        names: RoomNames<'a>,
+    },
+    /// [`StatusCode::ROOM_PART`].
+    RoomPart {
+        /// The user.
+        user: HostId,
+        /// The room that the user leaves.
+        name: RoomName<'a>,
+        /// Text for people.
+        text: &'a [u8],
+    },
+    /// [`StatusCode::ROOM_CHAT`].
+    RoomChat(RoomChat<'a>),
 }
 
 impl Frame<'_> {
@@ -239,6 +275,9 @@ impl Frame<'_> {
             Self::Challenge { .. } => StatusCode::CHALLENGE,
             Self::Proof(_) => StatusCode::PROOF,
             Self::Proven { .. } => StatusCode::PROVEN,
+            Self::Rooms { .. } => StatusCode::ROOMS,
+            Self::RoomPart { .. } => StatusCode::ROOM_PART,
+            Self::RoomChat(_) => StatusCode::ROOM_CHAT,
         }
     }
 }

@@ -7,11 +7,15 @@
 pub mod codec;
 mod frame;
 mod list;
+mod rooms;
 
 use std::ops::{AddAssign, SubAssign};
 
-pub use self::frame::{Frame, Hello, Ping, Proof, RefuseReason, ServerFact, Trace, TraceResult};
+pub use self::frame::{
+    Frame, Hello, Ping, Proof, RefuseReason, RoomChat, ServerFact, Trace, TraceResult,
+};
 pub use self::list::{Entry, Hop, List};
+pub use self::rooms::RoomNames;
 
 use crate::id::HostId;
 
@@ -48,6 +52,13 @@ impl Digest {
     /// Removes a user that was added with the same stamp.
     pub fn remove_user(&mut self, id: HostId, stamp: u64) {
         *self -= Self::of(id, stamp);
+    }
+
+    /// Returns the digest of a user's membership in the room whose name in lower case is `key`.
+    #[must_use]
+    pub fn of_membership(user: HostId, key: &[u8]) -> Self {
+        let room = key.iter().fold(0, |room, &byte| mix(room ^ u64::from(byte)));
+        Self::of(user, room)
     }
 
     /// Returns the digest of one server, whose users have the digest `users`.
@@ -149,6 +160,8 @@ mod tests {
         let users = digest_of(&[(HostId(101), 1), (HostId(102), 2)]);
         let server = Digest::of_server(HostId(1), Epoch { boot: 3, attach: 4 }, users);
         // Computed by another program.
+        let membership = Digest(0x7771_3a5d_6147_bd66);
+        assert_eq!(Digest::of_membership(HostId(101), b"#lab"), membership);
         assert_eq!(digest_of(&[(HostId(101), 1)]), Digest(0x5f60_5550_7fc5_3b29));
         assert_eq!(users, Digest(0x9120_7d19_64ce_7f65));
         assert_eq!(server, Digest(0x37cb_6c52_d8dd_9a4f));

@@ -7,9 +7,9 @@
 
 use std::net::SocketAddr;
 
-use super::Peering;
 use super::homes::server_over;
 use super::send_facts::send_all_facts;
+use super::{Peering, rooms};
 use crate::id::HostId;
 use crate::link::{CloseReason, LinkId};
 use crate::relay::cx::RelayCx;
@@ -103,6 +103,7 @@ impl Peering {
             Frame::SyncBegin { home } => {
                 if let Some(server) = server_over(link, home, cx) {
                     cx.topology.unconfirm_hosts(server);
+                    cx.topology.unconfirm_rooms(server);
                 }
             }
             Frame::SyncEnd { home, .. } => self.end_sync(link, home, cx),
@@ -116,7 +117,10 @@ impl Peering {
             Frame::End => self.on_end(link, cx),
             Frame::Trace(trace) => self.handle_trace(link, trace, cx),
             Frame::TraceReply { result, trace } => self.handle_trace_reply(link, result, trace, cx),
-            Frame::ReadsCutFrames(_)
+            Frame::Rooms { .. } | Frame::RoomPart { .. } => rooms::learn(link, frame, cx),
+            // The router handles messages to rooms.
+            Frame::RoomChat(_)
+            | Frame::ReadsCutFrames(_)
             | Frame::Hello(_)
             | Frame::Offer(_)
             | Frame::Commit { .. }

@@ -216,7 +216,9 @@ impl Peering {
                 self.begin_ending_split(unconfirmed, Some(until), cx);
                 let hosts: Vec<HostId> = cx.topology.lost_ids(unconfirmed).collect();
                 self.splits.move_deferred(split, unconfirmed, &hosts);
+                cx.end_rooms();
             }
+            self.returned.push((split, server)); // what is for the members of rooms there
             return self.report_if_healed(split, cx);
         }
         self.returned.push((split, server));

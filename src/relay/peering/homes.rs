@@ -113,10 +113,12 @@ impl Peering {
         cx: &mut RelayCx<'_, O>,
     ) {
         let Some(server) = server_over(link, home, cx) else { return };
+        cx.topology.end_rooms_sync(server);
         let grace_until = self.grace_until.remove(&home).filter(|&until| until > cx.now);
         if let Some(split) = cx.topology.split_unconfirmed(server) {
             self.begin_ending_split(split, grace_until, cx);
         }
+        cx.end_rooms();
     }
 }
 

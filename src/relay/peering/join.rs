@@ -13,6 +13,7 @@ use crate::relay::outbox::Outbox;
 use crate::relay::send;
 use crate::relay::timers::Timer;
 use crate::relay::topology::{Host, Refusal, Role, Topology};
+use crate::room::RoomName;
 
 /// What the table holds for the id of a registration that is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,13 @@ impl Known {
 /// lost.
 fn is_behind_same_neighbour(topology: &Topology, link: LinkId, host: &Host) -> bool {
     Some(topology.first_link_host(host)) == topology.link(link).host_id()
+}
+
+/// Returns whether a registration is the one by which a server shows a room as a user.
+fn is_of_room(registration: &Registration<'_>) -> bool {
+    let name = RoomName::parse(registration.name).ok();
+    let is_user = registration.kind == HostKind::User;
+    is_user && name.is_some_and(|name| name.shown_ids().any(|id| id == registration.source))
 }
 
 impl Peering {
@@ -77,6 +85,8 @@ impl Peering {
                     cx.out.close(link, CloseReason::InvalidId(source));
                 } else if let Err(reason) = cx.out.check_address(link, kind) {
                     refuse_for_bound(link, reason, cx);
+                } else if is_of_room(registration) {
+                    refuse_registration(link, registration, cx); // others would take it for the room
                 } else if kind == HostKind::User {
                     join_user(link, registration, cx);
                 } else {
@@ -170,6 +180,10 @@ impl Peering {
         }
         if cx.is_echo(link, registration) {
             log::debug!("link {link}: {id} is announced back over the link from which it is known");
+            return;
+        }
+        if is_of_room(registration) {
+            log::debug!("link {link}: {id} stands for a room elsewhere");
             return;
         }
         // One look-up answers all questions, because a burst asks them a million times.

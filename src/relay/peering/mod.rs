@@ -3,6 +3,7 @@
 
 mod admitting;
 mod claims;
+mod deferred;
 mod departures;
 mod ending;
 mod extended;
@@ -21,6 +22,7 @@ mod probing;
 mod refusal;
 mod replay;
 mod returning;
+mod rooms;
 mod send_facts;
 mod split;
 mod splits;
@@ -178,6 +180,11 @@ impl Peering {
         limits: &Limits,
     ) -> bool {
         self.splits.defer(split, message, limits)
+    }
+
+    /// Counts a message that is dropped without an answer.
+    pub(super) fn count_dropped(&mut self) {
+        self.splits.count_dropped();
     }
 
     /// Withdraws the claim of a link on an id. Returns whether it had one.

@@ -18,11 +18,9 @@ use crate::limits::LOST_LINKS_MAX;
 use crate::link::{CloseReason, LinkId, Time};
 use crate::relay::cx::RelayCx;
 use crate::relay::extension::{Frame, Hello};
-use crate::relay::forward::forward_status;
-use crate::relay::message::{Message, StatusCode};
 use crate::relay::outbox::{Outbox, Unacknowledged};
 use crate::relay::send;
-use crate::relay::topology::{FirstLink, Host, SplitId, Topology};
+use crate::relay::topology::{FirstLink, Topology};
 
 /// What both ends know an extended link by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -289,91 +287,6 @@ impl Peering {
         if self.extended.contains_key(&link) {
             let frame = Frame::Ack { handled_bytes: cx.out.handled_bytes(link) };
             send::send_extension(cx.topology, link, &frame, cx.out);
-        }
-    }
-}
-
-impl DeferredMessage {
-    /// Returns the message of a lost link, if it is one to a host. Others are about what the two
-    /// ends know, which they compare when they are connected again.
-    fn from_lost(
-        message: &Message<'_>,
-        position: LostPosition,
-        topology: &Topology,
-    ) -> Option<Self> {
-        let message = match *message {
-            Message::Chat { source, destination, text } => {
-                Self::chat(source, destination, text, topology)
-            }
-            Message::Status { destination: HostId::EXTENSION | HostId::NONE, .. } => return None,
-            Message::Status { source, destination, code, text } => {
-                Self::status((source, destination), code, text)
-            }
-            Message::Registration(_) | Message::ServerQuit { .. } | Message::ClientQuit { .. } => {
-                return None;
-            }
-        };
-        Some(Self { lost: Some(position), ..message })
-    }
-
-    /// Returns whether the message may have arrived over a link that was lost.
-    pub(super) fn may_have_arrived(&self) -> bool {
-        self.lost.is_some_and(|lost| lost.was_sent)
-    }
-
-    /// Creates a chat.
-    pub(in crate::relay) fn chat(
-        source: HostId,
-        destination: HostId,
-        text: &[u8],
-        topology: &Topology,
-    ) -> Self {
-        let source_join_seq = topology.hosts().get(source).map(|host| host.join_seq());
-        let text = text.into();
-        Self { source, source_join_seq, destination, text, status: None, lost: None }
-    }
-
-    /// Creates a status of a server.
-    pub(in crate::relay) fn status(
-        (source, destination): (HostId, HostId),
-        code: StatusCode,
-        text: &[u8],
-    ) -> Self {
-        let (text, status) = (text.into(), Some(code));
-        Self { source, source_join_seq: None, destination, text, status, lost: None }
-    }
-
-    /// Announces the sender of a chat on a link if that is pending. Returns whether the other end
-    /// knows it.
-    fn introduce_sender<O: Outbox>(&self, link: LinkId, cx: &mut RelayCx<'_, O>) -> bool {
-        if self.status.is_some() {
-            return true; // from a server
-        }
-        cx.introduce(self.source, link);
-        let state = cx.topology.link(link);
-        let sender = self.sender(cx.topology);
-        sender.is_some_and(|host| cx.announcements.is_announced(cx.topology, state, host))
-    }
-
-    /// Returns the sender of a chat, unless it has left.
-    fn sender<'a>(&self, topology: &'a Topology) -> Option<&'a Host> {
-        let host = topology.hosts().get(self.source)?;
-        (Some(host.join_seq()) == self.source_join_seq).then_some(host)
-    }
-
-    /// Returns the split of the sender, if that is lost.
-    fn lost_sender(&self, topology: &Topology) -> Option<SplitId> {
-        match topology.first_link(self.sender(topology)?) {
-            FirstLink::Split(split) => Some(split),
-            FirstLink::Link(_) => None,
-        }
-    }
-
-    fn send<O: Outbox>(&self, link: LinkId, cx: &mut RelayCx<'_, O>) {
-        let Self { source, destination, ref text, status, .. } = *self;
-        match status {
-            Some(code) => forward_status(link, (source, destination), code, text, cx),
-            None => cx.send_chat(link, source, destination, text),
         }
     }
 }

@@ -210,6 +210,11 @@ impl Routes {
         self.servers.remove(&id);
     }
 
+    /// Returns the epoch of this server.
+    pub(in crate::relay) fn own_epoch(&self) -> Epoch {
+        self.own.epoch
+    }
+
     /// Raises the epoch of this server, before it commits a link. The epoch is part of the commit.
     pub(in crate::relay) fn raise_attach(&mut self) -> Change {
         self.own.epoch.attach += 1;

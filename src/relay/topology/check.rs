@@ -31,7 +31,7 @@ impl Topology {
                 assert_eq!(self.servers.route(server), FirstLink::Split(split), "a lost route");
             }
         }
-        listed += self.servers.check(&self.hosts);
+        listed += self.servers.check(&self.hosts, |id, digest| self.add_memberships(id, digest));
         assert_eq!(listed, self.hosts.iter().count(), "every host has one live link or one home");
         let mut own = HostSet::default();
         for host in self.hosts.iter() {
@@ -40,10 +40,12 @@ impl Topology {
             }
             if self.home_id(host) == self.own_id() && !self.waits_for_home(host) {
                 own.add(host.id, host.stamp);
+                self.add_memberships(host.id, &mut own.digest);
             }
             assert!(host.stamp <= self.clock, "the clock is not behind host {}", host.id);
         }
         assert_eq!(self.own_hosts, own, "the digest of the hosts of this server");
+        self.check_rooms();
         self.routes.check();
         for (server, route) in self.servers.routes() {
             let id = self.servers.id(server);

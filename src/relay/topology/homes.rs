@@ -36,11 +36,13 @@ impl Topology {
     /// Removes a host.
     pub(in crate::relay) fn remove_host(&mut self, id: HostId) -> Option<Host> {
         let home = self.hosts.get(id)?.home;
+        self.leave_all_rooms(id, home);
         let Self { hosts, links, servers, lost, .. } = self;
         let host = hosts.remove(id, list_of(home, links, servers, lost))?;
         self.count(id, home, host.stamp, HostSet::remove);
         if let Some(server) = home.server().filter(|&server| self.servers.id(server) == id) {
             self.leave_split(server);
+            self.forget_server_members(server);
             self.servers.remove(server);
         }
         Some(host)
@@ -50,6 +52,7 @@ impl Topology {
     pub(in crate::relay) fn set_home(&mut self, id: HostId, home: Home, stamp: u64) {
         let (slot, host) = self.hosts.find(id).expect("a known host");
         let (old_home, old_stamp) = (host.home, host.stamp);
+        self.rehome_rooms(id, old_home, home);
         let Self { hosts, links, servers, lost, .. } = self;
         hosts.remove_from_list(slot, list_of(old_home, links, servers, lost));
         hosts.append_to_list(slot, home, list_of(home, links, servers, lost));

@@ -17,6 +17,8 @@ mod host;
 mod index;
 mod link_state;
 mod links;
+mod memberships;
+mod rooms;
 mod servers;
 mod splits;
 mod table;
@@ -25,6 +27,7 @@ pub use self::host::{FirstLink, Home, HomeList, Host, ServerKey, SplitId};
 pub(super) use self::host::{Slot, host_size_bytes};
 pub use self::link_state::Refusals;
 pub(super) use self::link_state::{LinkState, Refusal, Role};
+pub(super) use self::rooms::{MemberHome, Room, Rooms};
 pub use self::table::HostTable;
 pub(super) use self::table::List;
 
@@ -65,6 +68,7 @@ pub(super) struct Topology {
     lost: Slab<LostSubtree>,
     /// The hosts whose home is this server.
     own_hosts: HostSet,
+    rooms: Rooms,
     /// The highest logical time of any host seen so far.
     clock: u64,
     /// Number of servers that joined and links to servers that were lost: orders these events.
@@ -88,6 +92,7 @@ impl Topology {
             servers: Servers::default(),
             lost: Slab::new(),
             own_hosts: HostSet::default(),
+            rooms: Rooms::default(),
             clock: 0,
             event_count: 0,
             false_sources: 0,

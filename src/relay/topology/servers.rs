@@ -91,6 +91,11 @@ impl Servers {
         self.get(key).hosts
     }
 
+    /// Like [`Servers::hosts`], to change the digest.
+    pub(super) fn hosts_mut(&mut self, key: ServerKey) -> &mut HostSet {
+        &mut self.get_mut(key).hosts
+    }
+
     /// Updates the digest of a home for a host that was added or removed.
     pub(super) fn count(
         &mut self,
@@ -154,7 +159,11 @@ impl Servers {
     ///
     /// # Panics
     /// If they do not.
-    pub(super) fn check(&self, hosts: &HostTable) -> usize {
+    pub(super) fn check(
+        &self,
+        hosts: &HostTable,
+        add_memberships: impl Fn(HostId, &mut Digest),
+    ) -> usize {
         let mut listed = 0;
         for (key, _) in self.routes() {
             let server = self.get(key);
@@ -167,6 +176,7 @@ impl Servers {
             let mut set = HostSet::default();
             for id in self.leaving_ids(key, hosts).filter(|&id| id != server.id) {
                 set.add(id, hosts.get(id).expect("a listed host").stamp());
+                add_memberships(id, &mut set.digest);
             }
             assert_eq!(server.hosts, set, "the digest of server {}", server.id);
         }

@@ -85,23 +85,40 @@ impl Responder {
 
     /// Sends a text of any length, in as many messages as it takes.
     pub(super) fn send_text(&mut self, source: Name, text: &[u8], queue: &mut SendQueue) {
+        self.send_text_to(self.client_name, source, text, queue);
+    }
+
+    /// Like [`Responder::send_text`], to the client or to a room that it is in.
+    pub(super) fn send_text_to(
+        &mut self,
+        destination: Name,
+        source: Name,
+        text: &[u8],
+        queue: &mut SendQueue,
+    ) {
         let text = replace_nuls(text);
         let prefix: &[u8] = if source == Name::SERVER { CONTINUATION_PREFIX } else { b"" };
         for (i, piece) in codec::split_text(&text, TEXT_BYTES_MAX - prefix.len()).enumerate() {
             match i {
-                0 => self.send_message(source, piece, queue),
-                _ => self.send_message(source, &[prefix, piece].concat(), queue),
+                0 => self.send(&Message { destination, source, text: piece }, queue),
+                _ => {
+                    let text = &[prefix, piece].concat();
+                    self.send(&Message { destination, source, text }, queue);
+                }
             }
         }
     }
 
     /// Sends a text that fits into one message.
     pub(super) fn send_message(&mut self, source: Name, text: &[u8], queue: &mut SendQueue) {
-        let message = Message { destination: self.client_name, source, text };
+        self.send(&Message { destination: self.client_name, source, text }, queue);
+    }
+
+    fn send(&mut self, message: &Message<'_>, queue: &mut SendQueue) {
         match self.form {
-            Some(form) => codec::encode(&message, form, queue.tail()),
+            Some(form) => codec::encode(message, form, queue.tail()),
             None => {
-                codec::encode(&message, Form::Compact, &mut self.deferred_output);
+                codec::encode(message, Form::Compact, &mut self.deferred_output);
                 if self.deferred_output.len() > CLASSIC_DEFERRED_OUTPUT_BYTES_MAX {
                     self.set_form(Form::Compact, queue);
                 }

@@ -9,7 +9,7 @@ mod connect;
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::codec::{self, Form, Name};
+use super::codec::{self, Form, NAME_BYTES, Name};
 use super::list_sender::ListSender;
 use super::recent_recipients::RecentRecipients;
 use super::responder::Responder;
@@ -22,7 +22,9 @@ use crate::printable::Printable;
 use crate::relay::encode_mail_text;
 use crate::relay::message::{Message, StatusCode};
 use crate::relay::notice::Notice;
-use crate::wires::{Effect, Effects, NoticeCx, RunMatcher, Session as _, SessionCx, Wire};
+use crate::wires::{
+    Effect, Effects, NoticeCx, RoomAction, RoomRequest, RunMatcher, Session as _, SessionCx, Wire,
+};
 
 /// Maximum length of the excerpt of an invalid word in a reply, in bytes. With every byte escaped,
 /// the reply still fits into one message.
@@ -129,6 +131,15 @@ impl crate::wires::Session for Session {
         match *notice {
             Notice::Chat { source, text, .. } => {
                 self.responder.send_text(sender_name(source, cx.names), text, cx.queue);
+            }
+            Notice::RoomChat { room, source, text, .. } => {
+                if let Some(room) = Name::new(room.as_bytes()) {
+                    let source = sender_name(source, cx.names);
+                    self.responder.send_text_to(room, source, text, cx.queue);
+                }
+            }
+            Notice::RoomRefused { room, reason } => {
+                self.send_server_text(&format!("{}: {reason}", excerpt(room)), cx.queue);
             }
             Notice::Mail { sender, text, .. } => self.send_mail(sender, text, cx),
             Notice::Welcome { .. } if matches!(self.state, State::Joining) => {
@@ -253,6 +264,15 @@ impl Session {
             }
             b"Alive" | b"Quit" if !is_own_name => return Some(invalid_source()),
             b"Alive" => self.extend_alive_deadline(cx.now),
+            b"Join" | b"Part" if argument.len() > NAME_BYTES => {
+                let text = format!(
+                    "{}: the name of a room has at most {NAME_BYTES} bytes on this wire",
+                    excerpt(argument)
+                );
+                self.send_server_text(&text, cx.queue);
+            }
+            b"Join" => return Some(request(argument, RoomAction::Join)),
+            b"Part" => return Some(request(argument, RoomAction::Part(Cow::Borrowed(b"")))),
             b"Quit" => {
                 return Some(Effect::Relay(Message::ClientQuit { source: self.id, text: b"" }));
             }
@@ -277,7 +297,11 @@ impl Session {
         if name == Name::ALL {
             return Some(Effect::Broadcast { from, text });
         }
-        match cx.names.directory.find_user(name) {
+        let user = cx.names.directory.find_user(name);
+        match user {
+            None if name.unpadded().starts_with(b"#") => {
+                Some(request(name.unpadded(), RoomAction::Chat(text)))
+            }
             Some(to) => {
                 self.recent_recipients.push(to, name);
                 Some(Effect::Chat { from, to, text })
@@ -332,6 +356,11 @@ fn match_chat<'a>(key: &[u8; 16], bytes: &'a [u8], _: usize) -> Option<(&'a [u8]
 /// Returns the name of a chat's sender.
 fn sender_name(source: HostId, names: &Names) -> Name {
     names.directory.name_of(source).unwrap_or_else(|| make_alias(b"", source))
+}
+
+/// Returns the effect of a request about a room.
+fn request<'a>(room: &[u8], action: RoomAction<'a>) -> Effect<'a> {
+    Effect::Room(RoomRequest { room: Cow::Owned(room.to_vec()), action })
 }
 
 /// Returns the effect of a frame with a wrong source, or from an unregistered client. The relay

@@ -39,6 +39,10 @@ impl crate::wires::Session for Session {
             Notice::Chat { source, destination, text } => {
                 codec::encode(&Message::Chat { source, destination, text }, out);
             }
+            Notice::RoomChat { shown_as: source, name, destination, text, .. } => {
+                let text = &[b"<", name, b"> ", text].concat();
+                codec::encode(&Message::Chat { source, destination, text }, out);
+            }
             Notice::Mail { sender, destination, text } => {
                 encode_mail(sender, destination, text, out);
             }
@@ -51,6 +55,8 @@ impl crate::wires::Session for Session {
             Notice::Status { source, code, text } => {
                 codec::encode(&Message::Status { source, destination: user, code, text }, out);
             }
+            // Such a client sends commands, which the relay answers.
+            Notice::RoomRefused { .. } => {}
             Notice::Welcome { .. }
             | Notice::IdTaken { .. }
             | Notice::UnknownId(_)

@@ -32,12 +32,15 @@ pub struct Message {
     #[prost(string, tag = "3")]
     pub msg: String,
     /// Absent in messages between users.
-    #[prost(oneof = "Control", tags = "4, 5")]
+    #[prost(oneof = "Control", tags = "4, 5, 6, 7")]
     pub control: Option<Control>,
+    /// The room that the message is for; empty in one for a user.
+    #[prost(string, tag = "8")]
+    pub room: String,
 }
 
 /// A control message between client and server.
-#[derive(Clone, Copy, PartialEq, Eq, prost::Oneof)]
+#[derive(Clone, PartialEq, Eq, prost::Oneof)]
 pub enum Control {
     /// Sent by the client: the id that it asks for.
     #[prost(int64, tag = "4")]
@@ -45,6 +48,12 @@ pub enum Control {
     /// Sent by the server: the answer.
     #[prost(message, tag = "5")]
     Handshake(FastHandshake),
+    /// Sent by the client: the room that it joins.
+    #[prost(string, tag = "6")]
+    Join(String),
+    /// Sent by the client: the room that it leaves.
+    #[prost(string, tag = "7")]
+    Part(String),
 }
 
 /// The id of the client.
@@ -119,6 +128,8 @@ pub struct ClientMessage<'a> {
     pub msg: Cow<'a, [u8]>,
     /// See [`Message::control`].
     pub control: Option<Control>,
+    /// See [`Message::room`].
+    pub room: String,
 }
 
 /// Parses the message of a client in a whole frame.
@@ -127,10 +138,11 @@ pub struct ClientMessage<'a> {
 /// Returns [`WireError::Malformed`].
 pub fn parse_client_frame(frame: &[u8]) -> Result<ClientMessage<'_>, WireError> {
     if let Some((to, msg)) = parse_plain(&frame[HEADER_BYTES..]) {
-        return Ok(ClientMessage { to, msg: Cow::Borrowed(msg), control: None });
+        let (msg, room) = (Cow::Borrowed(msg), String::new());
+        return Ok(ClientMessage { to, msg, control: None, room });
     }
-    let Message { to, msg, control, .. } = parse_frame(frame)?;
-    Ok(ClientMessage { to, msg: Cow::Owned(msg.into_bytes()), control })
+    let Message { to, msg, control, room, .. } = parse_frame(frame)?;
+    Ok(ClientMessage { to, msg: Cow::Owned(msg.into_bytes()), control, room })
 }
 
 /// Returns the text and the length of the frame at the front of `bytes`, if it is complete and a
@@ -254,7 +266,7 @@ mod tests {
     use super::*;
 
     fn plain_message(from: i64, to: i64, msg: &str) -> Message {
-        Message { from, to, msg: msg.to_owned(), control: None }
+        Message { from, to, msg: msg.to_owned(), ..Message::default() }
     }
 
     #[test]
@@ -307,8 +319,8 @@ mod tests {
         #[test]
         fn parse_client_frame_agrees_with_parse_frame(body in any_body()) {
             let frame = [&(body.len() as u32).to_be_bytes()[..], &body].concat();
-            let expected = parse_frame(&frame).map(|Message { to, msg, control, .. }| {
-                ClientMessage { to, msg: Cow::Owned(msg.into_bytes()), control }
+            let expected = parse_frame(&frame).map(|Message { to, msg, control, room, .. }| {
+                ClientMessage { to, msg: Cow::Owned(msg.into_bytes()), control, room }
             });
             prop_assert_eq!(&parse_client_frame(&frame), &expected);
             if let Some((to, msg)) = parse_plain(&body) {

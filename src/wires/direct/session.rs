@@ -13,10 +13,13 @@ use crate::limits::{DIRECT_ID_CHANGE_INTERVAL, DIRECT_SILENCE_MAX, FRAME_HEADROO
 use crate::link::SendQueue;
 use crate::link::{CloseReason, Time};
 use crate::names::Names;
+use crate::printable::Excerpt;
 use crate::relay::FirstLink;
 use crate::relay::message::StatusCode;
 use crate::relay::notice::Notice;
-use crate::wires::{Effect, Effects, NoticeCx, RunMatcher, SessionCx, Wire};
+use crate::wires::{
+    Effect, Effects, NoticeCx, RoomAction, RoomRequest, RunMatcher, SessionCx, Wire,
+};
 
 /// A direct session.
 #[derive(Clone, Debug)]
@@ -116,6 +119,11 @@ impl crate::wires::Session for Session {
             Some(Control::DesiredId(desired)) => self.handle_desired_id(WideId(desired), cx),
             // A reply to nothing that the server sent.
             Some(Control::Handshake(_)) => None,
+            Some(Control::Join(room)) => Some(request(room, RoomAction::Join)),
+            Some(Control::Part(room)) => Some(request(room, RoomAction::Part(message.msg))),
+            None if !message.room.is_empty() => {
+                Some(request(message.room, RoomAction::Chat(message.msg)))
+            }
             None => self.handle_message(WideId(message.to), message.msg, cx),
         });
     }
@@ -126,6 +134,20 @@ impl crate::wires::Session for Session {
                 self.send_text(cx.names.wide_ids.wide_id(source), text, cx.queue);
             }
             Notice::Mail { sender, text, .. } => self.send_text(sender, text, cx.queue),
+            Notice::RoomChat { room, source, text, .. } => {
+                let WideId(from) = cx.names.wide_ids.wide_id(source);
+                let to_text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+                let (msg, room) = (to_text(text), to_text(room.as_bytes()));
+                let to = self.wide_id.0;
+                codec::encode(
+                    &codec::Message { from, to, msg, room, control: None },
+                    cx.queue.tail(),
+                );
+            }
+            Notice::RoomRefused { room, reason } => {
+                let text = format!("{}: {reason}", Excerpt(room));
+                self.send_text(WideId(0), text.as_bytes(), cx.queue);
+            }
             Notice::Welcome { .. } => {
                 if std::mem::take(&mut self.has_requested_id) {
                     self.send_handshake(false, cx.queue);
@@ -307,10 +329,16 @@ fn match_chat<'a>(
     codec::parse_plain_to(i64::from_ne_bytes(*to), bytes, frame_bytes_max)
 }
 
+/// Returns the effect of a request about a room.
+fn request(room: String, action: RoomAction<'_>) -> Effect<'_> {
+    Effect::Room(RoomRequest { room: Cow::Owned(room.into_bytes()), action })
+}
+
 /// Returns whether a message is to be stored.
 fn is_mail(message: &codec::ClientMessage<'_>, cx: &SessionCx<'_>) -> bool {
     let to = WideId(message.to);
-    message.control.is_none() && to.0 > 0 && find_reachable_user(to, cx).is_none()
+    let is_for_user = message.control.is_none() && message.room.is_empty();
+    is_for_user && to.0 > 0 && find_reachable_user(to, cx).is_none()
 }
 
 /// Returns the user to whom a message can be forwarded at once: reachable, and without mail waiting

@@ -57,7 +57,7 @@ fn refusal_is_a_message_from_the_server_to_the_sender() {
     world.send(seven.client, &text_frame(9, "a"));
     world.run_until_quiescent();
     let msg = "not kept for 9: 0 messages wait for that id already".to_owned();
-    let expected = codec::Message { from: 0, to: 7, msg, control: None };
+    let expected = codec::Message { from: 0, to: 7, msg, ..codec::Message::default() };
     assert_eq!(take_messages(&mut world, &seven), [expected]);
 }
 

@@ -1,0 +1,383 @@
+//! Rooms: members on several wires and servers, messages, splits. See "Rooms" in
+//! `docs/PROTOCOL.md`.
+
+use super::direct::{connect_with_id, take_messages};
+use super::*;
+
+use crc::limits::{PING_INTERVAL, ROOMS_PER_USER_MAX};
+use crc::room::RoomName;
+use crc::wires::direct::codec;
+use crc::wires::direct::codec::Control;
+
+/// The first four bytes of the SHA-256 of `#lab`, whose top bit is set.
+const LAB: u32 = 0xe64b_7641;
+/// The next four, with the top bit set.
+const LAB_SECOND: u32 = 0xd880_beb7;
+
+/// Returns the registration by which a server shows `#lab`.
+fn lab(server: u32) -> Vec<u8> {
+    registration(HostKind::User, LAB, server, "#lab", "room")
+}
+
+/// Connects a CRC user, and takes what it is sent.
+fn connect(world: &mut World, server: usize, id: u32, name: &str) -> ClientId {
+    let client = connect_and_send(world, server, &fast_user(id, name));
+    take_frames(world, client);
+    client
+}
+
+/// Sends a chat, and waits until nothing is in flight.
+fn say(world: &mut World, client: ClientId, from: u32, to: u32, text: &str) {
+    world.send(client, &chat(from, to, text));
+    world.run_until_quiescent();
+}
+
+/// Three servers in a chain, with CRC users 101, 102 and 103.
+fn three_servers() -> (World, [usize; 3], [ClientId; 3]) {
+    let mut world = world();
+    let servers = [(1, None), (2, Some(1)), (3, Some(2))];
+    let servers = servers.map(|(id, parent)| world.start(ServerSpec::new(id, parent)));
+    world.run_for(SECOND);
+    let names = ["frodo", "sam", "merry"];
+    let mut users = Vec::new();
+    for (index, name) in (0..).zip(names) {
+        users.push(connect(&mut world, servers[index as usize], 101 + index, name));
+    }
+    for &user in &users {
+        take_frames(&mut world, user);
+    }
+    (world, servers, users.try_into().expect("three users"))
+}
+
+/// Returns the number of members of `#lab` that a server knows, here and elsewhere.
+fn members(world: &World, server: usize) -> Vec<(usize, usize)> {
+    let relay = world.node(server).expect("alive").relay();
+    relay.rooms().map(|room| (room.members_here, room.members_elsewhere)).collect()
+}
+
+#[test]
+fn crc_users_join_speak_and_leave_by_chats() {
+    let mut world = world();
+    let one = world.start(ServerSpec::new(1, None));
+    let frodo = connect(&mut world, one, 101, "frodo");
+    let sam = connect(&mut world, one, 102, "sam");
+    take_frames(&mut world, frodo);
+    say(&mut world, frodo, 101, 1, "/join #Lab");
+    let shown = registration(HostKind::User, LAB, 1, "#Lab", "room");
+    for user in [frodo, sam] {
+        assert_received(&mut world, user, std::slice::from_ref(&shown));
+    }
+    say(&mut world, sam, 102, LAB, "Hi");
+    let refusal = "Not delivered to #Lab: you are not in this room; join it first";
+    assert_received(&mut world, sam, &[status(1, 0, 5, refusal)]);
+    say(&mut world, sam, 102, 1, "/join #lab");
+    say(&mut world, frodo, 101, LAB, "Hi all!");
+    assert_received(&mut world, sam, &[chat(LAB, 102, "<frodo> Hi all!")]);
+    assert_received(&mut world, frodo, &[]);
+    say(&mut world, frodo, 101, 1, "/part #lab bye");
+    say(&mut world, sam, 102, LAB, "Anybody?");
+    assert_received(&mut world, frodo, &[]);
+    // A newcomer is shown the room. Nobody is in it once its last member has quit.
+    let merry = connect_and_send(&mut world, one, &fast_user(103, "merry"));
+    assert!(take_frames(&mut world, merry).contains(&shown));
+    world.send(sam, &quit(102, "bye"));
+    world.run_until_quiescent();
+    assert_received(&mut world, merry, &[quit(102, "bye"), quit(LAB, "")]);
+    say(&mut world, merry, 103, LAB, "Hi");
+    assert_received(&mut world, merry, &[status(1, 0, 1, &format!("Unknown ID {LAB}"))]);
+}
+
+#[test]
+fn commands_are_answered_by_chats_from_the_server() {
+    let (mut world, _, [frodo, sam, _]) = three_servers();
+    say(&mut world, sam, 102, 2, "/join #lab");
+    say(&mut world, frodo, 101, 1, "/join #lab");
+    take_frames(&mut world, frodo);
+    let answer = |world: &mut World, command: &str| {
+        say(world, frodo, 101, 3, command);
+        let frames = take_frames(world, frodo);
+        let texts = frames.iter().map(|frame| {
+            assert_eq!(frame[..9], chat(3, 101, "")[..9], "from the server that was asked");
+            String::from_utf8_lossy(&frame[13..]).into_owned()
+        });
+        texts.collect::<Vec<_>>()
+    };
+    assert_eq!(answer(&mut world, "/rooms"), ["rooms 1/1\n#lab 2"]);
+    assert_eq!(answer(&mut world, "/names #LAB"), ["names #LAB 1/1\n101 frodo\n102 sam"]);
+    assert_eq!(answer(&mut world, "/names #dev"), ["names #dev 1/1"]);
+    assert_eq!(answer(&mut world, "/part #dev"), ["#dev: you are not in this room; join it first"]);
+    assert_eq!(answer(&mut world, "/join lab"), ["lab: the name of a room begins with #"]);
+    let unknown = "/dance is not a command; /join #room, /part #room, /rooms, /names #room";
+    assert_eq!(answer(&mut world, "/dance"), [unknown]);
+    say(&mut world, frodo, 101, 3, "Hi there");
+    assert_received(&mut world, frodo, &[status(3, 0, 1, "Unknown ID 3")]);
+}
+
+#[test]
+fn room_message_goes_only_towards_members_and_once_over_each_link() {
+    let (mut world, servers, [frodo, sam, merry]) = three_servers();
+    let pippin = connect(&mut world, servers[2], 104, "pippin");
+    for (client, id, server) in [(frodo, 101, 1), (merry, 103, 3), (pippin, 104, 3)] {
+        say(&mut world, client, id, server, "/join #lab");
+    }
+    for client in [frodo, sam, merry, pippin] {
+        take_frames(&mut world, client);
+    }
+    assert_eq!(servers.map(|server| members(&world, server)), [[(1, 2)], [(0, 3)], [(2, 1)]]);
+    world.enable_trace();
+    say(&mut world, frodo, 101, LAB, "Hi all!");
+    assert_received(&mut world, merry, &[chat(LAB, 103, "<frodo> Hi all!")]);
+    assert_received(&mut world, pippin, &[chat(LAB, 104, "<frodo> Hi all!")]);
+    assert_received(&mut world, sam, &[]);
+    let trace = world.trace(|end| world.default_name(end));
+    let crossings = trace.iter().filter(|line| line.contains("RoomChat")).count();
+    assert_eq!(crossings, 2, "{trace:#?}");
+    say(&mut world, merry, 103, 3, "/part #lab");
+    say(&mut world, pippin, 104, 3, "/part #lab");
+    world.enable_trace();
+    say(&mut world, frodo, 101, LAB, "Still there?");
+    let trace = world.trace(|end| world.default_name(end));
+    assert!(!trace.iter().any(|line| line.contains("RoomChat")), "{trace:#?}");
+}
+
+#[test]
+fn members_on_all_wires_hear_each_other() {
+    let (mut world, servers, [frodo, _, _]) = three_servers();
+    let direct = connect_with_id(&mut world, servers[1], 3_000);
+    let send_direct = |world: &mut World, message: codec::Message| {
+        let mut bytes = Vec::new();
+        codec::encode(&message, &mut bytes);
+        world.send(direct.client, &bytes);
+        world.run_until_quiescent();
+    };
+    let join = Some(Control::Join("#lab".to_owned()));
+    send_direct(&mut world, codec::Message { control: join, ..codec::Message::default() });
+    assert_eq!(take_messages(&mut world, &direct), [], "nothing is said of success");
+    let classic = world.connect_on(servers[2], Wire::CLASSIC);
+    world.send(classic, b"-SERVER-rosie   Connect rosie\0");
+    world.run_until_quiescent();
+    world.send(classic, b"-SERVER-rosie   Join #lab\0");
+    world.run_for(SECOND);
+    world.take_received(classic);
+    say(&mut world, frodo, 101, 1, "/join #lab");
+    take_frames(&mut world, frodo);
+
+    say(&mut world, frodo, 101, LAB, "from CRC");
+    let room = "#lab".to_owned();
+    let heard =
+        codec::Message { from: 101, to: 3_000, msg: "from CRC".to_owned(), control: None, room };
+    assert_eq!(take_messages(&mut world, &direct), [heard]);
+    assert_eq!(world.take_received(classic), b"#lab    frodo   from CRC\0");
+
+    let message = codec::Message { msg: "from direct".to_owned(), ..codec::Message::default() };
+    send_direct(&mut world, codec::Message { room: "#LAB".to_owned(), ..message });
+    assert_received(&mut world, frodo, &[chat(LAB, 101, "<3000> from direct")]);
+    assert_eq!(world.take_received(classic), b"#lab    3000    from direct\0");
+
+    world.send(classic, b"#lab    rosie   from classic\0");
+    world.run_until_quiescent();
+    assert_received(&mut world, frodo, &[chat(LAB, 101, "<rosie> from classic")]);
+    let heard = take_messages(&mut world, &direct);
+    assert_eq!(
+        heard.iter().map(|it| (&*it.room, &*it.msg)).collect::<Vec<_>>(),
+        [("#lab", "from classic")]
+    );
+
+    world.send(classic, b"-SERVER-rosie   Part #lab\0#lab    rosie   again\0");
+    world.run_until_quiescent();
+    let refusal = b"rosie   -SERVER-#lab: you are not in this room; join it first\0";
+    assert_eq!(world.take_received(classic), refusal);
+    let part = Some(Control::Part("#lab".to_owned()));
+    send_direct(&mut world, codec::Message { control: part.clone(), ..codec::Message::default() });
+    send_direct(&mut world, codec::Message { control: part, ..codec::Message::default() });
+    let refusals = take_messages(&mut world, &direct);
+    let refusal = "#lab: you are not in this room; join it first";
+    assert_eq!(refusals.iter().map(|it| (it.from, &*it.msg)).collect::<Vec<_>>(), [(0, refusal)]);
+    assert_eq!(members(&world, servers[0]), [(1, 0)]);
+}
+
+#[test]
+fn membership_is_part_of_what_a_new_server_learns() {
+    let (mut world, servers, [frodo, ..]) = three_servers();
+    say(&mut world, frodo, 101, 1, "/join #lab");
+    let four = world.start(ServerSpec::new(4, Some(3)));
+    world.run_for(SECOND);
+    assert_eq!(members(&world, four), [(0, 1)]);
+    let pippin = connect(&mut world, four, 104, "pippin");
+    say(&mut world, pippin, 104, 4, "/join #lab");
+    take_frames(&mut world, pippin);
+    take_frames(&mut world, frodo);
+    say(&mut world, frodo, 101, LAB, "Welcome");
+    assert_received(&mut world, pippin, &[chat(LAB, 104, "<frodo> Welcome")]);
+    // The digests agree: nothing but pings is sent.
+    world.enable_trace();
+    world.run_for(PING_INTERVAL * 6);
+    let trace = world.trace(|end| world.default_name(end));
+    assert!(trace.iter().all(|line| !line.contains("Sync")), "{trace:#?}");
+    for server in servers {
+        world.node(server).expect("alive").relay().check();
+    }
+}
+
+#[test]
+fn messages_wait_for_members_behind_a_lost_link_and_come_once() {
+    let (mut world, servers, [frodo, _, merry]) = three_servers();
+    for (client, id, server) in [(frodo, 101, 1), (merry, 103, 3)] {
+        say(&mut world, client, id, server, "/join #lab");
+        take_frames(&mut world, client);
+    }
+    for round in 0..5 {
+        world.send(frodo, &chat(101, LAB, &format!("before {round}")));
+        world.reset_uplink(servers[1]);
+        world.send(frodo, &chat(101, LAB, &format!("after {round}")));
+        world.run_for(3 * SECOND);
+        let expected =
+            ["before", "after"].map(|it| chat(LAB, 103, &format!("<frodo> {it} {round}")));
+        assert_received(&mut world, merry, &expected);
+    }
+    assert_received(&mut world, frodo, &[]);
+    assert_eq!(servers.map(|server| members(&world, server)), [[(1, 1)], [(0, 2)], [(1, 1)]]);
+}
+
+#[test]
+fn members_behind_a_split_leave_and_are_back_after_it() {
+    let (mut world, servers, [frodo, _, merry]) = three_servers();
+    for (client, id, server) in [(frodo, 101, 1), (merry, 103, 3)] {
+        say(&mut world, client, id, server, "/join #lab");
+        take_frames(&mut world, client);
+    }
+    world.set_isolated(servers[2], true);
+    world.cut_uplink(servers[2]);
+    world.run_for(4 * SPLIT_GRACE);
+    assert_eq!(members(&world, servers[0]), [(1, 0)]);
+    assert_eq!(members(&world, servers[2]), [(1, 0)]);
+    world.set_isolated(servers[2], false);
+    world.run_for(4 * SPLIT_GRACE);
+    assert_eq!(members(&world, servers[0]), [(1, 1)]);
+    take_frames(&mut world, merry);
+    say(&mut world, frodo, 101, LAB, "Back?");
+    assert_received(&mut world, merry, &[chat(LAB, 103, "<frodo> Back?")]);
+}
+
+#[test]
+fn users_of_a_restarted_server_have_left_their_rooms() {
+    let (mut world, servers, [frodo, _, merry]) = three_servers();
+    for (client, id, server) in [(frodo, 101, 1), (merry, 103, 3)] {
+        say(&mut world, client, id, server, "/join #lab");
+    }
+    world.kill(servers[2]);
+    let three = world.start(ServerSpec::new(3, Some(2)));
+    world.run_for(SECOND);
+    let merry = connect(&mut world, three, 103, "merry");
+    world.run_for(4 * SPLIT_GRACE);
+    assert_eq!(members(&world, servers[0]), [(1, 0)]);
+    say(&mut world, merry, 103, 3, "/join #lab");
+    take_frames(&mut world, merry);
+    say(&mut world, frodo, 101, LAB, "Again");
+    assert_received(&mut world, merry, &[chat(LAB, 103, "<frodo> Again")]);
+}
+
+#[test]
+fn user_behind_a_plain_neighbour_is_a_member() {
+    let Chain { mut world, left, right, sam, .. } = chain();
+    say(&mut world, left, 101, 2, "/join #lab");
+    for client in [left, right, sam] {
+        assert_received(&mut world, client, &[lab(2)]);
+    }
+    // The neighbours announce the room back, and on to others of ours.
+    world.send(left, &lab(1));
+    world.send(right, &registration(HostKind::User, LAB, 3, "#lab", "room"));
+    world.run_until_quiescent();
+    say(&mut world, sam, 102, 2, "/join #lab");
+    say(&mut world, sam, 102, LAB, "Hi");
+    assert_received(&mut world, left, &[chat(LAB, 101, "<sam> Hi")]);
+    say(&mut world, left, 101, LAB, "Hi, sam");
+    assert_received(&mut world, sam, &[chat(LAB, 102, "<frodo> Hi, sam")]);
+    let long = "ü".repeat(800);
+    say(&mut world, sam, 102, LAB, &long);
+    let pieces = take_frames(&mut world, left);
+    let texts: Vec<_> = pieces.iter().map(|frame| String::from_utf8_lossy(&frame[13..])).collect();
+    assert!(pieces.iter().all(|frame| frame.len() < 1024) && texts.len() == 2, "{texts:?}");
+    assert_eq!(texts.concat().replace("<sam> ", ""), long);
+}
+
+#[test]
+fn room_gives_way_to_a_host_that_takes_its_id() {
+    let mut world = world();
+    let one = world.start(ServerSpec::new(1, None));
+    let frodo = connect(&mut world, one, 101, "frodo");
+    let sam = connect(&mut world, one, 102, "sam");
+    for (client, id) in [(frodo, 101), (sam, 102)] {
+        say(&mut world, client, id, 1, "/join #lab");
+        take_frames(&mut world, client);
+    }
+    take_frames(&mut world, frodo);
+    connect(&mut world, one, LAB, "gollum");
+    let next = registration(HostKind::User, LAB_SECOND, 1, "#lab", "room");
+    let gollum = registration(HostKind::User, LAB, 1, "gollum", "");
+    assert_received(&mut world, frodo, &[quit(LAB, ""), next, gollum]);
+    take_frames(&mut world, sam);
+    say(&mut world, frodo, 101, LAB_SECOND, "Hi");
+    assert_received(&mut world, sam, &[chat(LAB_SECOND, 102, "<frodo> Hi")]);
+}
+
+#[test]
+fn user_is_in_a_bounded_number_of_rooms() {
+    let mut world = world();
+    let one = world.start(ServerSpec::new(1, None));
+    let frodo = connect(&mut world, one, 101, "frodo");
+    for number in 0..ROOMS_PER_USER_MAX {
+        say(&mut world, frodo, 101, 1, &format!("/join #{number}"));
+    }
+    take_frames(&mut world, frodo);
+    say(&mut world, frodo, 101, 1, "/join #one-more");
+    let refusal = "#one-more: you are in 50 rooms, the most there may be; leave one";
+    assert_received(&mut world, frodo, &[chat(1, 101, refusal)]);
+    let relay = world.node(one).expect("alive").relay();
+    let name = RoomName::parse(b"#49").expect("a name");
+    assert_eq!(relay.rooms().count(), ROOMS_PER_USER_MAX);
+    assert_eq!(relay.room_members(name).map(|host| host.id).collect::<Vec<_>>(), [HostId(101)]);
+}
+
+#[test]
+fn message_that_waits_for_one_member_is_not_sent_twice_when_another_link_is_lost() {
+    let mut world = world();
+    let servers = [(1, None), (2, Some(1)), (3, Some(1))];
+    let servers = servers.map(|(id, parent)| world.start(ServerSpec::new(id, parent)));
+    world.run_for(SECOND);
+    let users = [(101, "frodo"), (102, "sam"), (103, "merry")];
+    let mut clients = Vec::new();
+    for (server, (id, name)) in (1..).zip(users) {
+        let client = connect(&mut world, servers[server as usize - 1], id, name);
+        say(&mut world, client, id, server, "/join #lab");
+        clients.push(client);
+    }
+    for &client in &clients {
+        take_frames(&mut world, client);
+    }
+    for round in 0..10 {
+        world.set_isolated(servers[1], true);
+        world.cut_uplink(servers[1]);
+        world.run_for(SECOND / 10);
+        world.send(clients[0], &chat(101, LAB, &round.to_string()));
+        world.run_for(Duration::from_micros(500 * round));
+        world.reset_uplink(servers[2]);
+        world.run_for(SECOND);
+        world.set_isolated(servers[1], false);
+        world.run_for(3 * SECOND);
+        for (client, id) in [(clients[1], 102), (clients[2], 103)] {
+            assert_received(&mut world, client, &[chat(LAB, id, &format!("<frodo> {round}"))]);
+        }
+    }
+}
+
+#[test]
+fn client_cannot_register_as_a_room() {
+    let mut world = world();
+    let one = world.start(ServerSpec::new(1, None));
+    let gollum = connect_and_send(&mut world, one, &user(LAB, "#LAB", "room"));
+    let refusal = format!("Someone has already registered with ID {LAB}");
+    assert_received(&mut world, gollum, &[status(1, 0, 2, &refusal)]);
+    let other = connect_and_send(&mut world, one, &user(101, "#LAB", ""));
+    assert_received(&mut world, other, &[welcome_frame(1, "#LAB")]);
+}
