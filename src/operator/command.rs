@@ -26,6 +26,8 @@ pub(super) enum Command {
     Users,
     /// All other servers: next server, parent, hops, epoch, users, info
     Servers,
+    /// All rooms: members here and elsewhere
+    Rooms,
     /// All connections: round trip, silence, frames and bytes in and out, send queue, refusals
     Links,
     /// The path to a host, server by server, with the time to each and back
@@ -276,7 +278,7 @@ mod tests {
     #[test]
     fn help_has_a_line_for_every_command() {
         let help = help();
-        assert_eq!(help.len(), 13);
+        assert_eq!(help.len(), 14);
         assert!(help[0].starts_with(&format!("{:<33}  Number of users", "num_users")), "{help:?}");
         assert!(
             help.contains(&format!("{:<33}  Deletes the messages kept for a user", "mail drop ID"))

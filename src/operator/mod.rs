@@ -1,15 +1,17 @@
 //! The operator's commands, from the server's console or from `crc ctl`: a line in, text or JSON
 //! out.
 //!
-//! `command` parses a line, `snapshot`, `bounds` and `path` collect what a command shows, as serde types, and
-//! `text` renders those types as text; JSON is their serialization. `trace` waits for other
-//! servers. `reload` is what the shell answers. Reading lines and writing answers belongs to `net`. Text shows names, infos and texts
-//! of others with control characters escaped; JSON has them as they are.
+//! `command` parses a line, `snapshot`, `bounds`, `rooms` and `path` collect what a command shows,
+//! as serde types, and `text` renders those types as text; JSON is their serialization. `trace`
+//! waits for other servers. `reload` is what the shell answers. Reading lines and writing answers
+//! belongs to `net`. Text shows names, infos and texts of others with control characters escaped;
+//! JSON has them as they are.
 
 mod bounds;
 mod command;
 mod path;
 mod reload;
+mod rooms;
 mod snapshot;
 mod table;
 mod text;
@@ -18,6 +20,7 @@ mod trace;
 use serde::Serialize;
 
 use self::command::{Command, MailCommand};
+use self::rooms::RoomEntry;
 use self::snapshot::{HostEntry, Invitation, LinkEntry, MailReport, ServerEntry, StateSnapshot};
 use crate::id::{HostId, WideId};
 use crate::limits::INVITATION_LIFETIME;
@@ -70,6 +73,7 @@ fn try_execute(node: &mut Node, now: Time, line: &str, format: Format) -> Result
         Command::Users => show.either(&HostEntry::users(node), |users| text::users(users)),
         Command::Servers => show.either(&ServerEntry::all(node), |servers| text::servers(servers)),
         Command::Links => show.either(&LinkEntry::all(node, now), |links| text::links(links)),
+        Command::Rooms => show.either(&RoomEntry::all(node), |rooms| text::rooms(rooms)),
         Command::State => show.either(&StateSnapshot::new(node, now), text::state),
         Command::Mail { command: None } => show.either(&MailReport::new(node), text::mail),
         Command::Mail { command: Some(MailCommand::Drop { id }) } => {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::bounds::Bounds;
+use super::rooms::RoomEntry;
 use crate::id::{HostId, WideId};
 use crate::link::{LinkId, Time};
 use crate::node::{Link, Node};
@@ -285,6 +286,7 @@ pub(super) struct StateSnapshot {
     pub(super) hosts: Vec<HostEntry>,
     links: Vec<LinkEntry>,
     servers: Vec<ServerEntry>,
+    pub(super) rooms: Vec<RoomEntry>,
     pub(super) status_updates: Vec<String>,
     pub(super) dropped: Dropped,
     pub(super) bounds: Bounds,
@@ -319,6 +321,7 @@ impl StateSnapshot {
             hosts: HostEntry::all(node, |_| true),
             links: LinkEntry::all(node, now),
             servers: ServerEntry::all(node),
+            rooms: RoomEntry::all(node),
             status_updates: relay.status_updates().map(str::to_owned).collect(),
             dropped: Dropped {
                 false_sources: counters.false_sources,

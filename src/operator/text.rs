@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::bounds::{Bounds, Closed};
 use super::path::TraceAnswer;
+use super::rooms::RoomEntry;
 use super::snapshot::{HostEntry, LinkEntry, MailReport, Refused, ServerEntry, StateSnapshot};
 use super::table::{Align, table};
 
@@ -60,6 +61,24 @@ pub(super) fn servers(servers: &[ServerEntry]) -> String {
             or_dash(server.users.as_ref()),
             speaks(server.is_extended),
             escape(&server.host.info),
+        ]
+    });
+    table(&columns, rows)
+}
+
+pub(super) fn rooms(rooms: &[RoomEntry]) -> String {
+    let columns = [
+        ("name", Align::Left),
+        ("here", Align::Right),
+        ("elsewhere", Align::Right),
+        ("id", Align::Right),
+    ];
+    let rows = rooms.iter().map(|room| {
+        vec![
+            escape(&room.name),
+            room.members_here.to_string(),
+            room.members_elsewhere.to_string(),
+            or_dash(room.shown_as.as_ref()),
         ]
     });
     table(&columns, rows)
@@ -187,6 +206,7 @@ pub(super) fn state(state: &StateSnapshot) -> String {
     push_line("adjacent servers", &join_ids(&state.adjacent_server_ids));
     push_line("adjacent users", &join_ids(&state.adjacent_user_ids));
     push_line("known hosts", &state.hosts.len().to_string());
+    push_line("rooms", &state.rooms.len().to_string());
     push_line("false sources", &format!("{} frames dropped", state.dropped.false_sources));
     push_line("unroutable", &format!("{} messages dropped", state.dropped.unroutable));
     push_line("lost", &format!("{} messages dropped", state.dropped.lost));
