@@ -135,3 +135,35 @@ fn incoming_chat_does_not_tear_the_typed_line() {
     client.type_keys("/quit\r");
     assert_eq!(read_chats(&mut server), ["half a line"]);
 }
+
+#[test]
+fn joined_room_is_in_the_prompt_and_gets_lines_without_a_recipient() {
+    let (mut client, mut server) = start_client();
+    client.type_keys("/join #lab\r");
+    client.expect_text("alice #lab> ");
+    assert_eq!(read_frame(&mut server), (0x01, String::new()), "reads cut frames");
+    assert_eq!(read_frame(&mut server), (0x81, "/join #lab".to_owned()));
+    // The room is shown under the start of what `printf '#lab' | sha256sum` prints, with the top
+    // bit set.
+    let shown = b"\x80\xe6\x4b\x76\x41\0\0\0\x01\x04\0\x04#labroom";
+    server.write_all(shown).expect("a connection");
+    let text = "<sam> Hi, alice!";
+    let mut chat = b"\x81\xe6\x4b\x76\x41\0\0\0\x07\0\0\0\x10".to_vec();
+    chat.extend(text.as_bytes());
+    server.write_all(&chat).expect("a connection");
+    client.expect_text("[#lab] ");
+    client.expect_text(": Hi, \u{1b}[1;7malice\u{1b}[m!");
+    client.type_keys("Hi s\t");
+    client.expect_text("alice #lab> Hi sam ");
+    client.type_keys("and all\r");
+    assert_eq!(read_frame(&mut server), (0x81, "Hi sam and all".to_owned()));
+    client.wait_for_editor();
+    client.type_keys("/part\r");
+    assert_eq!(read_frame(&mut server), (0x81, "/part #lab".to_owned()));
+    client.expect_text("alice> ");
+    client.wait_for_editor();
+    client.type_keys("/quit\r");
+    assert_eq!(read_frame(&mut server).0, 0x82);
+    drop(server);
+    client.expect_exit();
+}

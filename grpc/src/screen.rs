@@ -157,7 +157,7 @@ pub(crate) enum Input {
 ///
 /// The prompt is empty, because the output is fixed to the letter.
 fn open_terminal(lines: mpsc::Sender<Input>) -> Option<Terminal> {
-    let terminal = Terminal::open(String::new(), NoCompletion, move |input| {
+    let terminal = Terminal::open(String::new, NoCompletion, move |input| {
         let line = match input {
             ui::Input::Line(line) => check_len(line),
             ui::Input::Invalid(error) => Input::Invalid(error.to_string()),

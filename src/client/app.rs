@@ -9,12 +9,14 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::event::Event;
-use super::grammar::{self, Command};
+use super::rooms::Rooms;
 use super::session::{Classic, Crc, Direct, LineError, Session, SessionError};
 use crate::limits::CLIENT_QUEUE_BYTES_MAX;
 use crate::link::frame_decoder::FrameDecoder;
 use crate::relay::Identity;
 use crate::wires::classic::codec::Name;
+
+mod lines;
 
 /// Time for the server to answer the registration. The server gives a client the same time to
 /// register.
@@ -66,6 +68,7 @@ pub struct App {
     state: State,
     pending_lines: VecDeque<String>,
     pending_bytes: usize,
+    rooms: Rooms,
     /// When the first pending line is tried again at the latest.
     retry_at: Option<Duration>,
     is_input_ended: bool,
@@ -102,6 +105,7 @@ impl App {
             state: State::Unconnected,
             pending_lines: VecDeque::new(),
             pending_bytes: 0,
+            rooms: Rooms::default(),
             retry_at: None,
             is_input_ended: false,
             output: Vec::new(),
@@ -239,6 +243,12 @@ impl App {
         self.events.pop_front()
     }
 
+    /// Returns the room to which lines go that begin with no recipient.
+    #[must_use]
+    pub fn current_room(&self) -> Option<&str> {
+        self.rooms.current()
+    }
+
     /// Whether the connection can be closed. Events may still be pending.
     #[must_use]
     pub fn is_closed(&self) -> bool {
@@ -272,6 +282,13 @@ impl App {
         let result = self.session.on_frame(now, frame, &mut self.output, &mut events);
         if events.iter().any(|event| matches!(event, Event::Connected { .. })) {
             self.state = State::Registered;
+        }
+        for event in &mut events {
+            match event {
+                Event::Chat { name: Some(name), .. } => self.rooms.add_correspondent(name.clone()),
+                Event::Room { room, .. } | Event::RoomUsers { room, .. } => self.rooms.rename(room),
+                _ => {}
+            }
         }
         self.events.extend(events);
         match result {
@@ -320,27 +337,6 @@ impl App {
             }
             self.pending_bytes = self.pending_bytes.saturating_sub(line_cost_bytes(&line));
         }
-    }
-
-    fn execute_line(&mut self, now: Duration, line: &str) -> Result<(), LineError> {
-        match grammar::parse(line).map_err(|error| LineError::Invalid(error.to_string()))? {
-            None => {}
-            Some(Command::Send { to, text }) => {
-                self.session.send(now, to, text, &mut self.output)?;
-            }
-            Some(Command::List) => {
-                let users = self.session.users(now)?;
-                self.events.push_back(Event::Users { users });
-            }
-            Some(Command::Quit(text)) => {
-                self.session.quit(text, &mut self.output)?;
-                self.enter_quitting(now);
-            }
-            Some(Command::Help) => {
-                self.events.push_back(Event::Help { text: grammar::HELP.into() });
-            }
-        }
-        Ok(())
     }
 
     fn quit(&mut self, now: Duration) {

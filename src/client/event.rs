@@ -56,6 +56,15 @@ pub struct User {
     pub name: Text,
 }
 
+/// A room, and the number of its members.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RoomSize {
+    /// The name of the room.
+    pub room: Text,
+    /// The number of members.
+    pub users: u64,
+}
+
 /// An event for the user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
@@ -113,6 +122,57 @@ pub enum Event {
     /// The answer to `/list`.
     Users {
         /// All other users, ordered by id.
+        users: Vec<User>,
+    },
+    /// A message to a room that the user is in.
+    Room {
+        /// The room.
+        room: Text,
+        /// The id of the sender, if known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        from: Option<i64>,
+        /// The name of the sender.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        name: Option<Text>,
+        /// The text.
+        text: Text,
+    },
+    /// The answer to `/rooms`.
+    Rooms {
+        /// All rooms, ordered by name.
+        rooms: Vec<RoomSize>,
+    },
+    /// A user has joined a room; the wires report only one's own requests.
+    #[serde(rename = "room_join")]
+    RoomJoin {
+        /// The room.
+        room: Text,
+        /// The id of the user.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<i64>,
+        /// The name of the user.
+        name: Text,
+    },
+    /// A user has left a room; the wires report only one's own requests.
+    #[serde(rename = "room_part")]
+    RoomPart {
+        /// The room.
+        room: Text,
+        /// The id of the user.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<i64>,
+        /// The name of the user.
+        name: Text,
+        /// The text for the others, on wires that carry one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        text: Option<Text>,
+    },
+    /// The answer to `/names`.
+    #[serde(rename = "room_users")]
+    RoomUsers {
+        /// The room.
+        room: Text,
+        /// Its members.
         users: Vec<User>,
     },
     /// The answer to `/help`.
@@ -226,6 +286,38 @@ mod tests {
     }
 
     #[test]
+    fn room_event_json_matches_the_contract() {
+        let id = Some(102);
+        let (room, name) = (Text::from("#lab"), Text::from("sam"));
+        check(
+            &Event::Room {
+                room: room.clone(),
+                from: id,
+                name: Some(name.clone()),
+                text: "Hi all!".into(),
+            },
+            r##"{"event":"room","room":"#lab","from":102,"name":"sam","text":"Hi all!"}"##,
+        );
+        check(
+            &Event::Rooms { rooms: vec![RoomSize { room: room.clone(), users: 3 }] },
+            r##"{"event":"rooms","rooms":[{"room":"#lab","users":3}]}"##,
+        );
+        check(
+            &Event::RoomJoin { room: room.clone(), id, name: name.clone() },
+            r##"{"event":"room_join","room":"#lab","id":102,"name":"sam"}"##,
+        );
+        let text = Some("bye".into());
+        check(
+            &Event::RoomPart { room: room.clone(), id, name: name.clone(), text },
+            r##"{"event":"room_part","room":"#lab","id":102,"name":"sam","text":"bye"}"##,
+        );
+        check(
+            &Event::RoomUsers { room, users: vec![User { id, name }] },
+            r##"{"event":"room_users","room":"#lab","users":[{"id":102,"name":"sam"}]}"##,
+        );
+    }
+
+    #[test]
     fn unknown_fields_are_omitted_from_json() {
         check(
             &Event::Chat { from: Some(i64::MAX), name: None, text: b"\xff!"[..].into() },
@@ -234,6 +326,14 @@ mod tests {
         check(
             &Event::Quit { id: None, name: Some("bob".into()), text: None },
             r#"{"event":"quit","name":"bob"}"#,
+        );
+        check(
+            &Event::Room { room: "#lab".into(), from: Some(7), name: None, text: "Hi".into() },
+            r##"{"event":"room","room":"#lab","from":7,"text":"Hi"}"##,
+        );
+        check(
+            &Event::RoomPart { room: "#lab".into(), id: None, name: "bob".into(), text: None },
+            r##"{"event":"room_part","room":"#lab","name":"bob"}"##,
         );
         check(&Event::Users { users: vec![] }, r#"{"event":"users","users":[]}"#);
         check(&Event::Status { code: None, text: "".into() }, r#"{"event":"status","text":""}"#);

@@ -10,6 +10,12 @@ pub(crate) const HELP: &str = "\
 bob Hi there!          sends to the user with the name bob
 (bob smith) Hi there!  the same for a name with spaces
 /msg bob Hi there!     the same, whatever the name looks like
+#lab Hi all!           sends to the room #lab
+Hi all!                sends to the current room, unless it begins as one of the lines above
+/join #lab             joins the room and makes it the current one
+/part [#lab] [text]    leaves the room, or the current one
+/names [#lab]          shows who is in the room, or in the current one
+/rooms                 shows all rooms
 /list, @List           shows who is online
 /quit [text], @Quit    leaves, with the text; so does the end of input
 /help                  shows this table
@@ -36,6 +42,26 @@ pub(crate) enum Command<'a> {
         /// The text, verbatim and not empty.
         text: &'a str,
     },
+    /// Sends a text to a room.
+    SendToRoom {
+        /// The room as typed.
+        room: &'a str,
+        /// The text, verbatim and not empty.
+        text: &'a str,
+    },
+    /// Joins a room, as typed.
+    Join(&'a str),
+    /// Leaves a room.
+    Part {
+        /// The room as typed; `None` for the current one.
+        room: Option<&'a str>,
+        /// The text for the others; may be empty.
+        text: &'a str,
+    },
+    /// Shows all rooms.
+    Rooms,
+    /// Shows who is in a room, as typed, or in the current one.
+    Names(Option<&'a str>),
     /// Shows who is online.
     List,
     /// Quits, with a text.
@@ -53,6 +79,10 @@ pub(crate) enum GrammarError<'a> {
     MissingRecipient,
     /// A recipient without a text.
     MissingText(&'a str),
+    /// A command that needs a room without one.
+    MissingRoom(&'a str),
+    /// A word where the name of a room must be.
+    NoRoom(&'a str),
     /// A `(` without a `)`.
     UnclosedParenthesis,
     /// A command with unexpected words after it.
@@ -70,6 +100,12 @@ impl fmt::Display for GrammarError<'_> {
                 f,
                 "nothing to send to {to}: write an id or a name, a space and a text, or see /help"
             ),
+            Self::MissingRoom(command) => {
+                write!(f, "{command} needs a room: write {command} #ROOM, or see /help")
+            }
+            Self::NoRoom(word) => {
+                write!(f, "{word} is not a room: their names begin with #, such as #lab")
+            }
             Self::UnclosedParenthesis => f.write_str("a ( without its ): write (NAME) TEXT"),
             Self::UnexpectedArgument(command) => {
                 write!(f, "{command} takes nothing after it: see /help")
@@ -91,7 +127,6 @@ pub(crate) fn parse(line: &str) -> Result<Option<Command<'_>>, GrammarError<'_>>
         return parse_message(line, line.starts_with('(')).map(Some);
     }
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
-    let is_command = |names: [&str; 2]| names.iter().any(|name| word.eq_ignore_ascii_case(name));
     let without_arguments = |command| {
         if rest.trim().is_empty() {
             Ok(command)
@@ -99,25 +134,70 @@ pub(crate) fn parse(line: &str) -> Result<Option<Command<'_>>, GrammarError<'_>>
             Err(GrammarError::UnexpectedArgument(word))
         }
     };
-    if is_command(["/msg", "@msg"]) {
-        let rest = rest.trim_start();
-        if rest.is_empty() {
-            return Err(GrammarError::MissingRecipient);
-        }
-        parse_message(rest, true).map(Some)
-    } else if is_command(["/list", "@list"]) {
-        without_arguments(Some(Command::List))
-    } else if is_command(["/quit", "@quit"]) {
-        Ok(Some(Command::Quit(rest)))
-    } else if is_command(["/help", "@help"]) {
-        without_arguments(Some(Command::Help))
-    } else {
-        Err(GrammarError::UnknownCommand(word))
+    let command = match word[1..].to_ascii_lowercase().as_str() {
+        "msg" => match rest.trim_start() {
+            "" => Err(GrammarError::MissingRecipient),
+            rest => parse_message(rest, true),
+        },
+        "join" => match parse_room(rest)? {
+            (Some(room), "") => Ok(Command::Join(room)),
+            (Some(_), _) => Err(GrammarError::UnexpectedArgument("/join #ROOM")),
+            (None, _) => Err(GrammarError::MissingRoom(word)),
+        },
+        "part" => parse_room(rest).map(|(room, text)| Command::Part { room, text }),
+        "rooms" => without_arguments(Command::Rooms),
+        "names" => match parse_room(rest)? {
+            (room, "") => Ok(Command::Names(room)),
+            _ => Err(GrammarError::UnexpectedArgument("/names #ROOM")),
+        },
+        "list" => without_arguments(Command::List),
+        "quit" => Ok(Command::Quit(rest)),
+        "help" => without_arguments(Command::Help),
+        _ => Err(GrammarError::UnknownCommand(word)),
+    };
+    command.map(Some)
+}
+
+/// Parses `[#ROOM] [TEXT]` after a command. Returns the room, and the text after it.
+fn parse_room(rest: &str) -> Result<(Option<&str>, &str), GrammarError<'_>> {
+    let rest = rest.trim();
+    if rest.is_empty() {
+        return Ok((None, ""));
+    }
+    let (word, text) = rest.split_once(' ').unwrap_or((rest, ""));
+    if !word.starts_with('#') {
+        return Err(GrammarError::NoRoom(word));
+    }
+    Ok((Some(word), text.trim_start()))
+}
+
+/// How a line begins, which decides whether it can be for the current room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LineStart<'a> {
+    /// A command, a number or a room, followed by what belongs to it; or a blank line.
+    Explicit,
+    /// What is a recipient if it is the name of a user.
+    Name(&'a str),
+    /// No recipient.
+    Text,
+}
+
+/// Returns how a line begins.
+pub(crate) fn line_start(line: &str) -> LineStart<'_> {
+    match parse(line) {
+        Ok(Some(Command::Send { to: Recipient::Name(name), .. })) => match line.trim_start() {
+            line if line.starts_with('/') || line.starts_with('@') => LineStart::Explicit,
+            _ => LineStart::Name(name),
+        },
+        Ok(_) => LineStart::Explicit,
+        Err(GrammarError::UnknownCommand(word)) if word.starts_with('@') => LineStart::Text,
+        Err(_) if line.trim_start().starts_with(['/', '@', '#']) => LineStart::Explicit,
+        Err(_) => LineStart::Text,
     }
 }
 
 /// Parses `RECIPIENT TEXT`. The text is everything after the first space. With `may_be_name`,
-/// digits may be a name.
+/// digits may be a name. A recipient with a `#` is a room, unless it is in parentheses.
 fn parse_message(line: &str, may_be_name: bool) -> Result<Command<'_>, GrammarError<'_>> {
     let (to, text) = match line.strip_prefix('(') {
         None => line.split_once(' ').unwrap_or((line, "")),
@@ -140,6 +220,9 @@ fn parse_message(line: &str, may_be_name: bool) -> Result<Command<'_>, GrammarEr
     };
     if text.is_empty() {
         return Err(GrammarError::MissingText(to));
+    }
+    if line.starts_with('#') {
+        return Ok(Command::SendToRoom { room: to, text });
     }
     Ok(Command::Send { to: recipient, text })
 }
@@ -190,6 +273,26 @@ mod tests {
     }
 
     #[test]
+    fn lines_about_rooms_parse() {
+        let check_room = |line, room, text| {
+            check(line, Ok(Some(Command::SendToRoom { room, text })));
+        };
+        check_room("#lab Hi all!", "#lab", "Hi all!");
+        check_room("/msg #lab  Hi", "#lab", " Hi");
+        check_room("#a,b Hi", "#a,b", "Hi");
+        check_send("(#lab) Hi", Recipient::Name("#lab"), "Hi");
+        check("/join #lab", Ok(Some(Command::Join("#lab"))));
+        check("@JOIN  #Lab ", Ok(Some(Command::Join("#Lab"))));
+        let part = |room, text| Ok(Some(Command::Part { room, text }));
+        check("/part #lab", part(Some("#lab"), ""));
+        check("/part #lab so  long", part(Some("#lab"), "so  long"));
+        check("/part", part(None, ""));
+        check("/rooms", Ok(Some(Command::Rooms)));
+        check("/names #lab", Ok(Some(Command::Names(Some("#lab")))));
+        check("/names", Ok(Some(Command::Names(None))));
+    }
+
+    #[test]
     fn commands_parse_in_any_case() {
         for line in ["@List", "/list", "@LIST", "/List", "/list  "] {
             check(line, Ok(Some(Command::List)));
@@ -217,15 +320,49 @@ mod tests {
         check("/lst", Err(E::UnknownCommand("/lst")));
         check("@bob Hi", Err(E::UnknownCommand("@bob")));
         check("/ x", Err(E::UnknownCommand("/")));
+        check("#lab", Err(E::MissingText("#lab")));
+        check("/join", Err(E::MissingRoom("/join")));
+        check("/join lab", Err(E::NoRoom("lab")));
+        check("/join #a #b", Err(E::UnexpectedArgument("/join #ROOM")));
+        check("/part so long", Err(E::NoRoom("so")));
+        check("/names #a #b", Err(E::UnexpectedArgument("/names #ROOM")));
+        check("/rooms #a", Err(E::UnexpectedArgument("/rooms")));
         check("/list all", Err(E::UnexpectedArgument("/list")));
     }
 
     #[test]
     fn every_example_in_help_parses() {
         let examples: Vec<_> = HELP.lines().filter_map(|line| line.split_once("  ")).collect();
-        assert_eq!(examples.len(), 7);
+        assert_eq!(examples.len(), 13);
         for line in examples.iter().flat_map(|(line, _)| line.split(", ")) {
-            assert!(parse(line).is_ok(), "{line}");
+            let line = line.replace(['[', ']'], "");
+            assert!(parse(&line).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn only_lines_without_a_recipient_are_for_the_current_room() {
+        for line in [
+            "3 Hi",
+            "(3) Hi",
+            "#lab Hi",
+            "#lab",
+            "/list",
+            "/lst",
+            "/msg bob Hi",
+            "/msg",
+            "@List",
+            "",
+        ] {
+            assert_eq!(line_start(line), LineStart::Explicit, "{line}");
+        }
+        for (line, name) in
+            [("bob Hi", "bob"), (" (bob smith) Hi", "bob smith"), ("bob: x", "bob:")]
+        {
+            assert_eq!(line_start(line), LineStart::Name(name), "{line}");
+        }
+        for line in ["Hello", "42", "(bob", "(bob)", "@bob Hi"] {
+            assert_eq!(line_start(line), LineStart::Text, "{line}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The bundled client: the state machine [`App`] inside an event loop.
 //!
-//! `app`, `session` (one file a wire), `grammar` (lines), `event` and `options` are pure. `shell`
+//! `app`, `session` (one file a wire), `grammar` (lines), `rooms`, `event` and `options` are pure. `shell`
 //! is the event loop around the socket. The frontends are `terminal`, `pipe` and `buffered_pipe`;
 //! `peer` uses them for `crc peer`.
 
@@ -13,6 +13,7 @@ mod human;
 mod options;
 mod peer;
 mod pipe;
+mod rooms;
 mod server_uri;
 mod session;
 mod shell;

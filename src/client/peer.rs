@@ -95,6 +95,7 @@ impl PeerFrontend {
                 }
             }
         }
+        self.frontend.on_lines_handled(None);
         InputStatus::Open
     }
 
@@ -111,6 +112,16 @@ impl PeerFrontend {
                 let user = |id: i64| User { id: Some(id), name: id.to_string().into() };
                 let users = peer.other_ids().map(user).collect();
                 self.show_event(peer, now, &Event::Users { users });
+            }
+            Ok(Some(
+                Command::SendToRoom { .. }
+                | Command::Join(_)
+                | Command::Part { .. }
+                | Command::Rooms
+                | Command::Names(_),
+            )) => {
+                let why = "peers have no rooms: write to a peer, see /help";
+                self.show_event(peer, now, &Event::error(why));
             }
             Ok(Some(Command::Quit(_))) => peer.stop(now),
             Ok(Some(Command::Help)) => {

@@ -52,7 +52,7 @@ pub(super) fn format_line(json: bool, event: &Event) -> OutputLine {
     let (text, is_error) = match event {
         event if json => (event.to_json(), false),
         Event::Error { text } => (format!("crc: {text}"), true),
-        event => (style.format_event(event), false),
+        event => (style.format_event(event, None), false),
     };
     OutputLine { text: text + "\n", is_error }
 }

@@ -36,6 +36,10 @@ pub(super) trait Frontend {
     /// # Errors
     /// The read failed.
     fn read_input(&mut self, inputs: &mut Vec<Input>) -> io::Result<()>;
+
+    /// Handles that the lines read were handled, as far as they can be, or that the current room
+    /// has changed.
+    fn on_lines_handled(&mut self, _current_room: Option<&str>) {}
 }
 
 /// The sources of events that are ready.
@@ -58,6 +62,8 @@ struct Shell<'a> {
     unsent: Vec<u8>,
     is_writable: bool,
     is_input_open: bool,
+    /// The room that the frontend was told.
+    shown_room: Option<String>,
     is_output_closed: bool,
     has_output_failed: bool,
     has_read: bool,
@@ -90,6 +96,7 @@ pub(super) fn run(
         unsent: Vec::new(),
         is_writable: true,
         is_input_open: true,
+        shown_room: None,
         is_output_closed: false,
         has_output_failed: false,
         has_read: false,
@@ -100,6 +107,9 @@ pub(super) fn run(
         shell.unsent.append(&mut shell.app.take_output());
         shell.write();
         shell.show();
+        if shell.app.current_room() != shell.shown_room.as_deref() {
+            shell.show_room();
+        }
         if let Some(outcome) = shell.app.outcome() {
             return Ok(if shell.has_output_failed { Outcome::Failed } else { outcome });
         }
@@ -266,6 +276,12 @@ impl Shell<'_> {
                 }
             }
         }
+        self.show_room();
+    }
+
+    fn show_room(&mut self) {
+        self.shown_room = self.app.current_room().map(str::to_owned);
+        self.frontend.on_lines_handled(self.shown_room.as_deref());
     }
 
     /// Shows the app's events. Quits when the output is closed.

@@ -43,7 +43,7 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Opens the terminal and reads lines after `prompt`.
+    /// Opens the terminal and reads lines. Each follows the prompt that `prompt` returns then.
     ///
     /// `on_input` runs on the editor's thread. It receives each line; of a pasted text with several
     /// lines, each by itself. The editor ends when it breaks, and after [`Input::Eof`] and
@@ -52,7 +52,7 @@ impl Terminal {
     /// # Errors
     /// Standard input and output are not a terminal on which lines can be edited.
     pub fn open(
-        prompt: String,
+        prompt: impl Fn() -> String + Send + 'static,
         completion: impl Complete,
         mut on_input: impl FnMut(Input) -> ControlFlow<()> + Send + 'static,
     ) -> io::Result<Self> {
@@ -118,11 +118,11 @@ impl Drop for Terminal {
 /// Reads lines until the end of input, an interrupt, or a break of `on_input`.
 fn run_editor(
     editor: &mut Editor<impl Helper, DefaultHistory>,
-    prompt: &str,
+    prompt: &impl Fn() -> String,
     on_input: &mut impl FnMut(Input) -> ControlFlow<()>,
 ) {
     loop {
-        let text = match editor.readline(prompt) {
+        let text = match editor.readline(&prompt()) {
             Ok(text) => text,
             Err(error) => {
                 let is_eof = matches!(error, ReadlineError::Eof);

@@ -12,6 +12,7 @@ mod options;
 mod peer;
 mod proxied;
 mod reload;
+mod rooms;
 mod support;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod syscalls;

@@ -73,6 +73,10 @@ impl ClientLog {
                 self.senders.push(identity(*from, name.as_ref().unwrap_or(&Text::default())));
                 self.chats.push(lossy(text));
             }
+            Event::Room { room, from, name, text } => {
+                self.senders.push(identity(*from, name.as_ref().unwrap_or(&Text::default())));
+                self.chats.push(format!("{} {}", lossy(room), lossy(text)));
+            }
             Event::Join { id, name, .. } => {
                 self.other_users.push(OtherUser { id: *id, name: lossy(name) });
             }
@@ -83,6 +87,10 @@ impl ClientLog {
                 self.errors.push(lossy(text));
             }
             Event::Users { .. }
+            | Event::Rooms { .. }
+            | Event::RoomJoin { .. }
+            | Event::RoomPart { .. }
+            | Event::RoomUsers { .. }
             | Event::Help { .. }
             | Event::Ready { .. }
             | Event::PeerChat { .. }
@@ -91,7 +99,11 @@ impl ClientLog {
         }
         let is_frame = matches!(
             event,
-            Event::Status { .. } | Event::Chat { .. } | Event::Join { .. } | Event::Quit { .. }
+            Event::Status { .. }
+                | Event::Chat { .. }
+                | Event::Room { .. }
+                | Event::Join { .. }
+                | Event::Quit { .. }
         );
         self.frame_count += u64::from(is_frame);
     }

@@ -9,6 +9,7 @@ mod crc;
 mod crc_waiting;
 mod direct;
 mod quitting;
+mod rooms;
 
 fn at(millis: u64) -> Duration {
     Duration::from_millis(millis)

@@ -6,9 +6,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{FrameLenFn, LineError, NAME_LOOKUP_TIMEOUT, Session, SessionError};
+use super::{FrameLenFn, LineError, NAME_LOOKUP_TIMEOUT, Session, SessionError, no_room_lists};
 use crate::client::event::{Event, Text, User};
 use crate::client::grammar::Recipient;
+use crate::room::RoomName;
 use crate::wires::classic::codec;
 use crate::wires::classic::codec::{Form, Message, NAME_BYTES, Name, TEXT_BYTES_MAX};
 
@@ -88,6 +89,11 @@ impl Session for Classic {
             Some(Message { source: Name::SERVER, text, .. }) => {
                 self.handle_server_message(now, text, events)
             }
+            Some(Message { source, destination, text }) if self.is_room(destination) => {
+                let (room, name) = (destination.unpadded().into(), source.unpadded().into());
+                events.push(Event::Room { room, from: None, name: Some(name), text: text.into() });
+                Ok(())
+            }
             Some(Message { source, text, .. }) => {
                 let name = Some(source.unpadded().into());
                 events.push(Event::Chat { from: None, name, text: text.into() });
@@ -115,11 +121,63 @@ impl Session for Classic {
         let destination = destination.ok_or_else(|| {
             LineError::Invalid(format!("{name} is not a name: they have 1 to {NAME_BYTES} bytes"))
         })?;
-        for text in codec::split_text(text.as_bytes(), TEXT_BYTES_MAX) {
-            let message = Message { destination, source: self.name, text };
-            codec::encode(&message, Form::Padded, out);
-        }
+        self.send_text(destination, text, out);
         Ok(())
+    }
+
+    fn own_user(&self) -> User {
+        User { id: None, name: self.name.unpadded().into() }
+    }
+
+    /// The name of all users and that of the server count as names of users.
+    fn is_user(&self, now: Duration, name: &str) -> Result<bool, LineError> {
+        if [Name::ALL, Name::SERVER].iter().any(|known| known.unpadded() == name.as_bytes()) {
+            return Ok(true);
+        }
+        let Some(others) = &self.others else {
+            let is_known = now >= self.list_deadline;
+            return if is_known { Ok(false) } else { Err(LineError::RetryAt(self.list_deadline)) };
+        };
+        Ok(name.as_bytes() == self.name.unpadded() || others.contains(&Text::from(name)))
+    }
+
+    fn join_room(
+        &mut self,
+        _now: Duration,
+        room: &str,
+        out: &mut Vec<u8>,
+    ) -> Result<(), LineError> {
+        self.send_command(b"Join ", parse_room(room)?.unpadded(), out);
+        Ok(())
+    }
+
+    /// Leaves without the text, which the wire cannot carry.
+    fn part_room(&self, room: &str, _text: &str, out: &mut Vec<u8>) -> Result<(), LineError> {
+        self.send_command(b"Part ", parse_room(room)?.unpadded(), out);
+        Ok(())
+    }
+
+    fn carries_part_text(&self) -> bool {
+        false
+    }
+
+    fn send_to_room(
+        &self,
+        _now: Duration,
+        room: &str,
+        text: &str,
+        out: &mut Vec<u8>,
+    ) -> Result<(), LineError> {
+        self.send_text(parse_room(room)?, text, out);
+        Ok(())
+    }
+
+    fn list_rooms(&self, _out: &mut Vec<u8>) -> Result<(), LineError> {
+        Err(no_room_lists())
+    }
+
+    fn list_members(&self, _room: &str, _out: &mut Vec<u8>) -> Result<(), LineError> {
+        Err(no_room_lists())
     }
 
     fn users(&self, now: Duration) -> Result<Vec<User>, LineError> {
@@ -153,9 +211,25 @@ impl Session for Classic {
 impl Classic {
     /// Sends a command with the user's own name to the server.
     fn send_to_server(&self, command: &[u8], out: &mut Vec<u8>) {
-        let text = [command, self.name.unpadded()].concat();
+        self.send_command(command, self.name.unpadded(), out);
+    }
+
+    fn send_command(&self, command: &[u8], argument: &[u8], out: &mut Vec<u8>) {
+        let text = [command, argument].concat();
         let message = Message { destination: Name::SERVER, source: self.name, text: &text };
         codec::encode(&message, Form::Padded, out);
+    }
+
+    fn send_text(&self, destination: Name, text: &str, out: &mut Vec<u8>) {
+        for text in codec::split_text(text.as_bytes(), TEXT_BYTES_MAX) {
+            let message = Message { destination, source: self.name, text };
+            codec::encode(&message, Form::Padded, out);
+        }
+    }
+
+    /// Returns whether a message is for a room, and not for the user of that name.
+    fn is_room(&self, destination: Name) -> bool {
+        destination != self.name && RoomName::parse(destination.unpadded()).is_ok()
     }
 
     fn handle_server_message(
@@ -223,6 +297,15 @@ impl Classic {
         events.extend(joined.map(|name| Event::Join { id: None, name, info: None }));
         self.others = Some(current);
     }
+}
+
+/// Returns the name of a room as a destination.
+fn parse_room(room: &str) -> Result<Name, LineError> {
+    Name::new(room.as_bytes()).ok_or_else(|| {
+        LineError::Invalid(format!(
+            "{room}: the name of a room has at most {NAME_BYTES} bytes on this wire"
+        ))
+    })
 }
 
 /// Parses the seconds of an `Interval` message. Returns `None` unless they are a positive number.

@@ -5,11 +5,14 @@
 //! end mark. Commands that need them therefore wait shortly after the welcome. Frames between
 //! servers and extensions are ignored.
 
+mod rooms;
+
 use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use self::rooms::{Rooms, parse_room_text};
 use super::roster::Roster;
 use super::{
     FrameLenFn, LineError, NAME_LOOKUP_TIMEOUT, Session, SessionError, check_frame_len,
@@ -25,6 +28,9 @@ use crate::wires::crc::codec;
 
 /// Time without a frame after which the list of users counts as complete.
 pub(in crate::client) const LIST_QUIET_PERIOD: Duration = Duration::from_millis(100);
+
+/// Time after a request to join a room during which a line to it waits for the room to be shown.
+const ROOM_LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Maximum number of random ids that are tried. Two in use in a row are already unlikely, so a
 /// server that refuses eight refuses all.
@@ -42,6 +48,11 @@ pub(in crate::client) struct Crc {
     id_attempts: u32,
     is_registered: bool,
     roster: Roster,
+    /// The server's id, from its welcome.
+    server: HostId,
+    rooms: Rooms,
+    /// When lines stop waiting for a room that was joined to be shown.
+    room_deadline: Duration,
     /// When lines stop waiting for an unknown name.
     names_deadline: Duration,
     /// When the list of users counts as complete; at most `names_deadline`.
@@ -58,6 +69,9 @@ impl Crc {
             id_attempts: 1,
             is_registered: false,
             roster: Roster::default(),
+            server: HostId::NONE,
+            rooms: Rooms::default(),
+            room_deadline: Duration::ZERO,
             names_deadline: Duration::ZERO,
             list_deadline: Duration::ZERO,
         }
@@ -103,8 +117,13 @@ impl Session for Crc {
         let own_id = self.identity.id;
         match codec::parse_frame(frame) {
             Message::Status { destination, .. } if destination == HostId::EXTENSION => {}
-            Message::Status { code, text, .. } => {
-                return self.handle_status(now, code, text, out, events);
+            Message::Status { source, code, text, .. } => {
+                return self.handle_status(now, (source, code), text, out, events);
+            }
+            Message::Registration(Registration { kind: HostKind::User, source, name, .. })
+                if Rooms::is_room(source, name) =>
+            {
+                self.rooms.insert(source, name.into());
             }
             Message::Registration(Registration {
                 kind: HostKind::User,
@@ -117,11 +136,8 @@ impl Session for Crc {
                 let (name, info) = (name.into(), Some(info.into()));
                 events.push(Event::Join { id: Some(source.0.into()), name, info });
             }
-            Message::Chat { source, text, .. } => events.push(Event::Chat {
-                from: Some(source.0.into()),
-                name: self.name_of(source),
-                text: text.into(),
-            }),
+            Message::Chat { source, text, .. } => self.handle_chat(now, source, text, events),
+            Message::ClientQuit { source, .. } if self.rooms.remove(source) => {}
             Message::ClientQuit { source, text } if source != own_id => events.push(Event::Quit {
                 id: Some(source.0.into()),
                 name: self.roster.remove(source),
@@ -144,6 +160,58 @@ impl Session for Crc {
         encode_bounded(&Message::Chat { source, destination, text: text.as_bytes() }, out)
     }
 
+    fn own_user(&self) -> User {
+        let (id, name) = (self.identity.id.0.into(), self.identity.name[..].into());
+        User { id: Some(id), name }
+    }
+
+    fn is_user(&self, now: Duration, name: &str) -> Result<bool, LineError> {
+        match self.resolve_name(now, name) {
+            Ok(_) => Ok(true),
+            Err(LineError::Invalid(_)) => Ok(!self.roster.ids_by_name(name.as_bytes()).is_empty()),
+            Err(retry) => Err(retry),
+        }
+    }
+
+    fn join_room(&mut self, now: Duration, room: &str, out: &mut Vec<u8>) -> Result<(), LineError> {
+        self.send_command(&format!("/join {room}"), out)?;
+        self.room_deadline = now + ROOM_LOOKUP_TIMEOUT;
+        Ok(())
+    }
+
+    fn part_room(&self, room: &str, text: &str, out: &mut Vec<u8>) -> Result<(), LineError> {
+        self.send_command(format!("/part {room} {text}").trim_end(), out)
+    }
+
+    /// Sends a chat to the user that stands for the room.
+    fn send_to_room(
+        &self,
+        now: Duration,
+        room: &str,
+        text: &str,
+        out: &mut Vec<u8>,
+    ) -> Result<(), LineError> {
+        let retry_at = self.room_deadline.max(self.names_deadline);
+        match self.rooms.id(room) {
+            Some(destination) => {
+                let source = self.identity.id;
+                encode_bounded(&Message::Chat { source, destination, text: text.as_bytes() }, out)
+            }
+            None if now < retry_at => Err(LineError::RetryAt(retry_at)),
+            None => Err(LineError::Invalid(format!(
+                "this server shows no room {room}: write /join {room} first, or see /rooms"
+            ))),
+        }
+    }
+
+    fn list_rooms(&self, out: &mut Vec<u8>) -> Result<(), LineError> {
+        self.send_command("/rooms", out)
+    }
+
+    fn list_members(&self, room: &str, out: &mut Vec<u8>) -> Result<(), LineError> {
+        self.send_command(&format!("/names {room}"), out)
+    }
+
     fn users(&self, now: Duration) -> Result<Vec<User>, LineError> {
         if now < self.list_deadline {
             return Err(LineError::RetryAt(self.list_deadline));
@@ -158,18 +226,59 @@ impl Session for Crc {
 }
 
 impl Crc {
+    /// Sends a command to the server, as a chat to its id.
+    fn send_command(&self, command: &str, out: &mut Vec<u8>) -> Result<(), LineError> {
+        let (source, destination) = (self.identity.id, self.server);
+        encode_bounded(&Message::Chat { source, destination, text: command.as_bytes() }, out)
+    }
+
+    fn handle_chat(&mut self, now: Duration, source: HostId, text: &[u8], events: &mut Vec<Event>) {
+        let (id, names) = (self.identity.id, &self.roster);
+        if source == self.server {
+            let name_of = |member| match member {
+                member if member == id => Some(self.identity.name[..].into()),
+                member => names.name(member).cloned(),
+            };
+            if !self.rooms.handle_page(text, name_of, events) {
+                // The answer to a command, which may be the one for which lines wait.
+                self.room_deadline = now;
+                events.push(Event::Status { code: None, text: text.into() });
+            }
+            return;
+        }
+        let room_message = self.rooms.name(source).zip(parse_room_text(text));
+        events.push(match room_message {
+            Some((room, (name, text))) => {
+                let from = match names.ids_by_name(name)[..] {
+                    [id] => Some(id.0.into()),
+                    _ => None,
+                };
+                let (room, name) = (room.clone(), Some(name.into()));
+                Event::Room { room, from, name, text: text.into() }
+            }
+            None => Event::Chat {
+                from: Some(source.0.into()),
+                name: self.rooms.name(source).cloned().or_else(|| self.name_of(source)),
+                text: text.into(),
+            },
+        });
+    }
+
     fn handle_status(
         &mut self,
         now: Duration,
-        code: StatusCode,
+        (source, code): (HostId, StatusCode),
         text: &[u8],
         out: &mut Vec<u8>,
         events: &mut Vec<Event>,
     ) -> Result<(), SessionError> {
+        // It may be the answer to the command for which lines wait.
+        self.room_deadline = now;
         let id = self.identity.id;
         let status = Event::Status { code: Some(code.0), text: text.into() };
         if !self.is_registered && code == StatusCode::WELCOME {
             self.is_registered = true;
+            self.server = source;
             self.names_deadline = now + NAME_LOOKUP_TIMEOUT;
             self.list_deadline = now + LIST_QUIET_PERIOD;
             let name = self.identity.name[..].into();

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use super::{FrameLenFn, LineError, Session, SessionError, check_frame_len, id_too_large};
+use super::{
+    FrameLenFn, LineError, Session, SessionError, check_frame_len, id_too_large, no_room_lists,
+};
 use crate::client::event::{Event, User};
 use crate::client::grammar::Recipient;
 use crate::limits::FRAME_BYTES_MAX_CEILING;
@@ -68,7 +70,7 @@ impl Session for Direct {
             let handshake = codec::parse_handshake(frame).map_err(protocol_error)?;
             return self.handle_greeting(handshake, desired_id, out, events);
         }
-        let Message { from, msg, control, .. } =
+        let Message { from, msg, control, room, .. } =
             codec::parse_frame(frame).map_err(protocol_error)?;
         match (control, self.state) {
             (Some(Control::Handshake(handshake)), State::AwaitingId { desired_id }) => {
@@ -81,6 +83,10 @@ impl Session for Direct {
             (Some(_), _) => {}
             (None, _) if from == SERVER_ID => {
                 events.push(Event::Status { code: None, text: msg.into() });
+            }
+            (None, _) if !room.is_empty() => {
+                let (room, from, text) = (room.into(), Some(from), msg.into());
+                events.push(Event::Room { room, from, name: None, text });
             }
             (None, _) => {
                 events.push(Event::Chat { from: Some(from), name: None, text: msg.into() });
@@ -111,6 +117,46 @@ impl Session for Direct {
         check_frame_len(frame.len() - HEADER_BYTES)?;
         out.append(&mut frame);
         Ok(())
+    }
+
+    fn own_user(&self) -> User {
+        User { id: Some(self.id), name: self.id.to_string().into() }
+    }
+
+    /// Returns `false`, since users have no names.
+    fn is_user(&self, _now: Duration, _name: &str) -> Result<bool, LineError> {
+        Ok(false)
+    }
+
+    fn join_room(
+        &mut self,
+        _now: Duration,
+        room: &str,
+        out: &mut Vec<u8>,
+    ) -> Result<(), LineError> {
+        self.send_to_server("", "", Some(Control::Join(room.to_owned())), out)
+    }
+
+    fn part_room(&self, room: &str, text: &str, out: &mut Vec<u8>) -> Result<(), LineError> {
+        self.send_to_server("", text, Some(Control::Part(room.to_owned())), out)
+    }
+
+    fn send_to_room(
+        &self,
+        _now: Duration,
+        room: &str,
+        text: &str,
+        out: &mut Vec<u8>,
+    ) -> Result<(), LineError> {
+        self.send_to_server(room, text, None, out)
+    }
+
+    fn list_rooms(&self, _out: &mut Vec<u8>) -> Result<(), LineError> {
+        Err(no_room_lists())
+    }
+
+    fn list_members(&self, _room: &str, _out: &mut Vec<u8>) -> Result<(), LineError> {
+        Err(no_room_lists())
     }
 
     fn users(&self, _now: Duration) -> Result<Vec<User>, LineError> {
@@ -149,6 +195,22 @@ impl Direct {
                 codec::encode(&Message { control, ..Message::default() }, out);
             }
         }
+        Ok(())
+    }
+
+    /// Sends a message about a room to the server.
+    fn send_to_server(
+        &self,
+        room: &str,
+        text: &str,
+        control: Option<Control>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), LineError> {
+        let (msg, room) = (text.to_owned(), room.to_owned());
+        let mut frame = Vec::new();
+        codec::encode(&Message { from: self.id, to: SERVER_ID, msg, room, control }, &mut frame);
+        check_frame_len(frame.len() - HEADER_BYTES)?;
+        out.append(&mut frame);
         Ok(())
     }
 

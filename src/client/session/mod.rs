@@ -87,6 +87,56 @@ pub(super) trait Session: Debug {
         out: &mut Vec<u8>,
     ) -> Result<(), LineError>;
 
+    /// Returns the user's own id and name.
+    fn own_user(&self) -> User;
+
+    /// Returns whether somebody of that name is online, as far as the wire knows users by name.
+    ///
+    /// # Errors
+    /// The list of users is incomplete.
+    fn is_user(&self, now: Duration, name: &str) -> Result<bool, LineError>;
+
+    /// Joins a room, whose name is valid.
+    ///
+    /// # Errors
+    /// Nothing was sent.
+    fn join_room(&mut self, now: Duration, room: &str, out: &mut Vec<u8>) -> Result<(), LineError>;
+
+    /// Leaves a room.
+    ///
+    /// # Errors
+    /// Nothing was sent.
+    fn part_room(&self, room: &str, text: &str, out: &mut Vec<u8>) -> Result<(), LineError>;
+
+    /// Whether the text of [`Session::part_room`] is sent.
+    fn carries_part_text(&self) -> bool {
+        true
+    }
+
+    /// Sends a text to a room.
+    ///
+    /// # Errors
+    /// Nothing was sent.
+    fn send_to_room(
+        &self,
+        now: Duration,
+        room: &str,
+        text: &str,
+        out: &mut Vec<u8>,
+    ) -> Result<(), LineError>;
+
+    /// Requests the list of rooms.
+    ///
+    /// # Errors
+    /// The wire has no such list.
+    fn list_rooms(&self, out: &mut Vec<u8>) -> Result<(), LineError>;
+
+    /// Requests the list of the members of a room.
+    ///
+    /// # Errors
+    /// The wire has no such list.
+    fn list_members(&self, room: &str, out: &mut Vec<u8>) -> Result<(), LineError>;
+
     /// Returns the other users who are online.
     ///
     /// # Errors
@@ -111,6 +161,14 @@ pub(super) trait Session: Debug {
 
     /// Sends the heartbeats that are due.
     fn advance(&mut self, _now: Duration, _out: &mut Vec<u8>) {}
+}
+
+/// Returns the error for a list of rooms or members, on a wire that has none.
+fn no_room_lists() -> LineError {
+    LineError::Invalid(
+        "this wire has no lists of rooms and of who is in them: connect with crc:// to see them"
+            .to_owned(),
+    )
 }
 
 /// Checks the length of a frame, counted as servers count it.

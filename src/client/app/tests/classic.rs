@@ -6,7 +6,7 @@ use crate::client::session::NAME_LOOKUP_TIMEOUT;
 use crate::limits::CLIENT_QUEUE_BYTES_MAX;
 
 /// Returns a message in the short form, cut off after the NUL.
-fn short_form(destination: &str, source: &str, text: &str) -> Vec<u8> {
+pub(super) fn short_form(destination: &str, source: &str, text: &str) -> Vec<u8> {
     format!("{destination:<8}{source:<8}{text}\0").into_bytes()
 }
 

@@ -1,6 +1,7 @@
 //! The app on the CRC wire.
 
 use super::*;
+use crate::client::grammar;
 use crate::client::session::NAME_LOOKUP_TIMEOUT;
 use crate::id::HostId;
 use crate::limits::{FRAME_BYTES_MAX, FRAME_BYTES_MAX_CEILING, NAME_BYTES_MAX};
@@ -10,7 +11,7 @@ use crate::wires::crc::codec;
 const SERVER: HostId = HostId(1);
 const OWN_ID: HostId = HostId(101);
 
-fn encode(message: &Message<'_>) -> Vec<u8> {
+pub(super) fn encode(message: &Message<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
     codec::encode(message, &mut bytes);
     bytes

@@ -21,7 +21,7 @@ const ID_3_REFUSED: &[u8] =
     &[0, 0, 0, 14, 0x10, 0x81, 0x87, 0xf0, 0x03, 0x2a, 7, 0x08, 0x81, 0x87, 0xf0, 0x03, 0x10, 1];
 
 /// Returns a frame of fields with fewer than 128 bytes in all.
-fn frame(fields: &[&[u8]]) -> Vec<u8> {
+pub(super) fn frame(fields: &[&[u8]]) -> Vec<u8> {
     let body = fields.concat();
     [&[0, 0, 0, u8::try_from(body.len()).expect("short")], &body[..]].concat()
 }
@@ -39,7 +39,7 @@ fn connected_app(desired_id: Option<i64>) -> App {
 }
 
 /// Returns an app that registered as 3, without pending output and events.
-fn registered_app() -> App {
+pub(super) fn registered_app() -> App {
     let mut app = connected_app(Some(3));
     app.receive(at(1), &[GREETING, ID_3_GRANTED].concat());
     drop(app.take_output());
