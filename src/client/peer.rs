@@ -6,13 +6,15 @@ use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 
 use super::buffered_pipe::BufferedPipeFrontend;
-use super::event::{Event, User};
-use super::grammar::{self, Command, Recipient};
+use super::event::{Event, Text, User};
+use super::grammar::{self, Command, LineStart, Recipient};
+use super::rooms::Rooms;
 use super::shell::{Frontend, report_output_error};
 use crate::limits::EXCERPT_BYTES_MAX;
 use crate::link::{Machine as _, Time};
 use crate::peer::wire::MessageId;
 use crate::peer::{self, Peer};
+use crate::room::RoomName;
 use crate::ui::{Input, is_transient};
 
 /// Maximum number of sent messages whose start is kept, to be shown with the receipt.
@@ -32,6 +34,8 @@ pub(crate) struct PeerFrontend {
     frontend: Box<dyn Frontend>,
     is_terminal: bool,
     json: bool,
+    /// The rooms that this peer has joined.
+    rooms: Rooms,
     /// The start of each sent message whose receipt is outstanding, oldest first.
     sent_excerpts: VecDeque<(MessageId, String)>,
     is_output_closed: bool,
@@ -53,6 +57,7 @@ impl PeerFrontend {
             frontend,
             is_terminal,
             json,
+            rooms: Rooms::default(),
             sent_excerpts: VecDeque::new(),
             is_output_closed: false,
         })
@@ -95,7 +100,7 @@ impl PeerFrontend {
                 }
             }
         }
-        self.frontend.on_lines_handled(None);
+        self.frontend.on_lines_handled(self.rooms.current());
         InputStatus::Open
     }
 
@@ -103,6 +108,13 @@ impl PeerFrontend {
         if line.trim() == "/state" {
             let text = peer.gauges().to_string().into();
             return self.show_event(peer, now, &Event::Status { code: None, text });
+        }
+        let current_room = self.rooms.current().map(str::to_owned);
+        if let Some(room) = current_room
+            && grammar::line_start(line) != LineStart::Explicit
+        {
+            let text = line.trim_end_matches(['\r', '\n']).trim_start();
+            return self.send_to_room(peer, now, &room, text);
         }
         match grammar::parse(line) {
             Err(error) => self.show_event(peer, now, &Event::error(error.to_string())),
@@ -113,16 +125,15 @@ impl PeerFrontend {
                 let users = peer.other_ids().map(user).collect();
                 self.show_event(peer, now, &Event::Users { users });
             }
-            Ok(Some(
-                Command::SendToRoom { .. }
-                | Command::Join(_)
-                | Command::Part { .. }
-                | Command::Rooms
-                | Command::Names(_),
-            )) => {
-                let why = "peers have no rooms: write to a peer, see /help";
+            Ok(Some(Command::Rooms | Command::Names(_))) => {
+                let why = "peers do not know who is in which room: see /list for who is online";
                 self.show_event(peer, now, &Event::error(why));
             }
+            Ok(Some(Command::SendToRoom { room, text })) => {
+                self.send_to_room(peer, now, room, text);
+            }
+            Ok(Some(Command::Join(room))) => self.join_room(peer, now, room),
+            Ok(Some(Command::Part { room, .. })) => self.part_room(peer, now, room),
             Ok(Some(Command::Quit(_))) => peer.stop(now),
             Ok(Some(Command::Help)) => {
                 self.show_event(peer, now, &Event::Help { text: HELP.into() });
@@ -150,6 +161,45 @@ impl PeerFrontend {
         }
     }
 
+    fn send_to_room(&mut self, peer: &mut Peer, now: Time, room: &str, text: &str) {
+        let sent = match RoomName::parse(room.as_bytes()) {
+            Ok(name) => peer.send_to_room(now, name, text).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(why) = sent {
+            self.show_event(peer, now, &Event::error(format!("{room}: {why}")));
+        }
+    }
+
+    fn join_room(&mut self, peer: &mut Peer, now: Time, room: &str) {
+        let event = match RoomName::parse(room.as_bytes()) {
+            Ok(name) => {
+                peer.join_room(name);
+                self.rooms.join(room);
+                Event::RoomJoin { room: room.into(), id: peer.id(), name: own_name(peer) }
+            }
+            Err(error) => Event::error(format!("{room}: {error}")),
+        };
+        self.show_event(peer, now, &event);
+    }
+
+    /// Leaves a room, without the text, since other peers do not know who is in a room.
+    fn part_room(&mut self, peer: &mut Peer, now: Time, room: Option<&str>) {
+        let Some(room) = room.or(self.rooms.current()).map(str::to_owned) else {
+            let why = "you are in no room: see /help";
+            return self.show_event(peer, now, &Event::error(why));
+        };
+        let is_left = RoomName::parse(room.as_bytes()).is_ok_and(|name| peer.part_room(name));
+        let event = if is_left {
+            self.rooms.part(&room);
+            let (id, name) = (peer.id(), own_name(peer));
+            Event::RoomPart { room: room.into(), id, name, text: None }
+        } else {
+            Event::error(format!("{room}: you are not in this room"))
+        };
+        self.show_event(peer, now, &event);
+    }
+
     /// Shows the peer's events. Returns whether the peer was stopped because the output is closed.
     pub(crate) fn show_events(&mut self, peer: &mut Peer, now: Time) -> bool {
         while let Some(event) = peer.poll_event() {
@@ -157,6 +207,11 @@ impl PeerFrontend {
                 peer::Event::Ready { id } => Event::Ready { id },
                 peer::Event::Chat { from, to, text } => {
                     Event::PeerChat { from, to, text: text.into() }
+                }
+                peer::Event::RoomChat { room, from, text } => {
+                    let mut room = room.into();
+                    self.rooms.rename(&mut room);
+                    Event::Room { room, from: Some(from), name: None, text: text.into() }
                 }
                 peer::Event::Receipt { from, message } => {
                     let index = self.sent_excerpts.iter().position(|(id, _)| *id == message);
@@ -190,9 +245,18 @@ impl PeerFrontend {
     }
 }
 
+/// Returns the name of a peer, which is its id once it has one.
+fn own_name(peer: &Peer) -> Text {
+    peer.id().map_or_else(|| "peer".into(), |id| id.to_string().into())
+}
+
 /// The text of `/help`.
 const HELP: &str = "\
 5 Hi there!               sends to the peer with that id, now or when it comes
+#lab Hi all!              sends to the room #lab, now
+Hi all!                   sends to the current room, unless it begins as one of the lines above
+/join #lab                joins the room and makes it the current one
+/part [#lab]              leaves the room, or the current one
 @List, /list              shows who is online
 /state                    shows how much is kept, and how much may be
 @Quit, /quit              leaves

@@ -24,6 +24,15 @@ pub enum Event {
         /// The text.
         text: String,
     },
+    /// A message to a room that this peer has joined arrived.
+    RoomChat {
+        /// The room, as the sender has written it.
+        room: String,
+        /// The sender's id.
+        from: i64,
+        /// The text.
+        text: String,
+    },
     /// The addressee has received a message of this peer.
     Receipt {
         /// The addressee's id.

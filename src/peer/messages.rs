@@ -21,6 +21,8 @@ pub enum SendError {
     InvalidId(i64),
     /// The text, of this many bytes, is longer than [`PEER_TEXT_BYTES_MAX`].
     TooLong(usize),
+    /// This peer has not joined the room.
+    NotInRoom,
     /// This peer's unacknowledged messages take their whole share of the retained messages.
     Full,
 }
@@ -33,6 +35,7 @@ impl fmt::Display for SendError {
             Self::TooLong(bytes) => {
                 write!(f, "a text of {bytes} bytes is too long: the maximum is {PEER_TEXT_BYTES_MAX}")
             }
+            Self::NotInRoom => f.write_str("you are not in this room; join it first"),
             Self::Full => f.write_str(
                 "not sent: too many messages wait for absent peers; try again when some have receipts",
             ),

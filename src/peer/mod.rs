@@ -5,7 +5,8 @@
 //! [`Action`]s say what the event loop has to do, and [`Event`]s what the user should see. One file
 //! holds each part: `handshake` opens links and grants ids, `messages` sends, forwards, retains and
 //! acknowledges chats, `topology` computes which peers are reachable, `retained` stores the chats
-//! that have no receipt, `inbox` delivers the chats addressed to this peer.
+//! that have no receipt, `inbox` delivers the chats addressed to this peer,
+//! `rooms` floods messages to rooms.
 //!
 //! # Delivery
 //!
@@ -43,6 +44,7 @@ mod machine;
 mod messages;
 mod range_set;
 mod retained;
+mod rooms;
 mod send_sequences;
 mod targets;
 mod topology;
@@ -62,6 +64,7 @@ use self::id::{SnowflakeGenerator, interval_of};
 use self::inbox::Inbox;
 use self::links::{Links, State};
 use self::retained::{Retained, SeenFilter};
+use self::rooms::Rooms;
 use self::send_sequences::SendSequences;
 use self::targets::Targets;
 use self::topology::{ReachabilityChange, Topology};
@@ -88,6 +91,7 @@ pub struct Peer {
     seen: SeenFilter,
     inbox: Inbox,
     sequences: SendSequences,
+    rooms: Rooms,
     dropped: u64,
     late: u64,
     out_of_order: u64,
@@ -131,6 +135,7 @@ impl Peer {
             seen: SeenFilter::default(),
             inbox: Inbox::default(),
             sequences: SendSequences::default(),
+            rooms: Rooms::default(),
             dropped: 0,
             late: 0,
             out_of_order: 0,
@@ -172,6 +177,7 @@ impl Peer {
             }
             (Body::Chat(chat), State::Attached { .. }) => self.handle_chat(now, id, chat),
             (Body::Receipt(receipt), State::Attached { .. }) => self.handle_receipt(id, receipt),
+            (Body::RoomChat(chat), State::Attached { .. }) => self.handle_room_chat(id, chat),
             (Body::Ping(_), State::Attached { .. }) => self.links.send(id, Body::Pong(Empty {})),
             (Body::Pong(_) | Body::EndOfState(_), State::Attached { .. }) => {}
             (_, _) => {

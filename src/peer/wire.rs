@@ -6,6 +6,7 @@
 use prost::Message as _;
 
 use crate::limits::{PEER_FRAME_BYTES_MAX, PEER_LINKS_MAX, PEER_TEXT_BYTES_MAX};
+use crate::room::RoomName;
 use crate::wires::direct::codec as direct;
 pub use crate::wires::direct::codec::WireError;
 
@@ -19,7 +20,7 @@ pub(super) const VERSION_MAX: u64 = u64::MAX - 1;
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Frame {
     /// The body; `None` if it is of a type unknown to this version.
-    #[prost(oneof = "Body", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "Body", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     pub body: Option<Body>,
 }
 
@@ -50,6 +51,9 @@ pub enum Body {
     /// The answer to [`Body::Ping`].
     #[prost(message, tag = "8")]
     Pong(Empty),
+    /// A message to all peers in a room. Flooded.
+    #[prost(message, tag = "9")]
+    RoomChat(RoomChat),
 }
 
 /// A message without fields.
@@ -130,6 +134,26 @@ pub struct Chat {
     pub age_ms: u64,
     /// The text.
     #[prost(string, tag = "7")]
+    pub text: String,
+}
+
+/// A message to all peers in a room, identified by (`incarnation`, `sequence`).
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct RoomChat {
+    /// The sender's incarnation.
+    #[prost(fixed64, tag = "1")]
+    pub incarnation: u64,
+    /// Counts the room messages of the sender, from 1.
+    #[prost(uint64, tag = "2")]
+    pub sequence: u64,
+    /// The sender's id when it sent the message.
+    #[prost(int64, tag = "3")]
+    pub from: i64,
+    /// The room.
+    #[prost(string, tag = "4")]
+    pub room: String,
+    /// The text.
+    #[prost(string, tag = "5")]
     pub text: String,
 }
 
@@ -214,6 +238,9 @@ pub fn parse(frame: &[u8]) -> Result<Option<Body>, WireError> {
         Some(Body::Chat(chat)) if !is_valid_chat(chat) => {
             Err(malformed("a chat with an invalid id, sequence or length".to_owned()))
         }
+        Some(Body::RoomChat(chat)) if !is_valid_room_chat(chat) => {
+            Err(malformed("a room message with an invalid id, sequence, room or length".to_owned()))
+        }
         _ => Ok(frame.body),
     }
 }
@@ -233,6 +260,14 @@ fn is_valid_chat(chat: &Chat) -> bool {
         && chat.to > 0
         && (1..=chat.sequence).contains(&chat.first_unacked)
         && chat.sequence < u64::MAX
+        && chat.text.len() <= PEER_TEXT_BYTES_MAX
+}
+
+fn is_valid_room_chat(chat: &RoomChat) -> bool {
+    chat.incarnation != 0
+        && chat.from > 0
+        && chat.sequence > 0
+        && RoomName::parse(chat.room.as_bytes()).is_ok()
         && chat.text.len() <= PEER_TEXT_BYTES_MAX
 }
 

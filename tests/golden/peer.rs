@@ -1,6 +1,6 @@
 //! Golden bytes of the peer wire, made by another program than the one under test.
 
-use crc::peer::wire::{self, Advertisement, Body, Chat, Empty, Grant, Hello, Receipt};
+use crc::peer::wire::{self, Advertisement, Body, Chat, Empty, Grant, Hello, Receipt, RoomChat};
 
 use super::{examples, parse_hex};
 
@@ -53,6 +53,16 @@ fn golden_frames() -> Vec<(Body, &'static str)> {
                 text: "Hi".to_owned(),
             }),
             "0000001a  2218 09a0d8f014a16d7e08 1002 1805 2007 2801 30dc0b 3a024869",
+        ),
+        (
+            Body::RoomChat(RoomChat {
+                incarnation: INCARNATION,
+                sequence: 2,
+                from: 5,
+                room: "#lab".to_owned(),
+                text: "Hi".to_owned(),
+            }),
+            "00000019  4a17 09a0d8f014a16d7e08 1002 1805 2204236c6162 2a024869",
         ),
         (Body::Receipt(receipt), "0000000f  2a0d 09a0d8f014a16d7e08 1002 1807"),
         (

@@ -1,6 +1,7 @@
 //! Messages: delivered once, in order, retained for absent peers, released by receipts.
 
-use crc::peer::Event;
+use crc::peer::{Event, SendError};
+use crc::room::RoomName;
 
 use super::{receipt_counts, received_chats, seconds, world};
 
@@ -24,6 +25,43 @@ fn message_in_a_ring_is_shown_once() {
     for &peer in &ring {
         let gauges = world.peer(peer).expect("alive").gauges();
         assert_eq!((gauges.links, gauges.retained_messages, gauges.reorder_messages), (2, 0, 0));
+    }
+}
+
+#[test]
+fn room_message_in_a_ring_is_shown_once_by_each_member() {
+    let room = |name: &'static str| RoomName::parse(name.as_bytes()).expect("a name");
+    let mut world = world();
+    let ring: Vec<usize> = (0..5)
+        .map(|i| {
+            let next = format!("p{}", (i + 1) % 5);
+            world.start(&format!("p{i}"), Some(i + 1), &[&next])
+        })
+        .collect();
+    world.run_for(seconds(10));
+    for &member in &ring[..4] {
+        world.join_room(member, room("#lab"));
+    }
+    assert_eq!(world.send_to_room(ring[4], room("#lab"), "x"), Err(SendError::NotInRoom));
+    for i in 0..20 {
+        world.send_to_room(ring[0], room("#LAB"), &format!("{i}")).expect("a member");
+        world.send_to_room(ring[2], room("#lab"), &format!("{i}")).expect("a member");
+    }
+    world.run_for(seconds(1));
+    let texts_from = |events: &[Event], sender: i64| -> Vec<String> {
+        let texts = events.iter().filter_map(|event| match event {
+            Event::RoomChat { from, text, .. } if *from == sender => Some(text.clone()),
+            _ => None,
+        });
+        texts.collect()
+    };
+    let all: Vec<String> = (0..20).map(|i| format!("{i}")).collect();
+    for (i, &peer) in ring.iter().enumerate() {
+        let events = world.take_events(peer);
+        let expected = |sender: usize| if i == sender || i == 4 { vec![] } else { all.clone() };
+        assert_eq!(texts_from(&events, 1), expected(0), "peer {i}");
+        assert_eq!(texts_from(&events, 3), expected(2), "peer {i}");
+        assert_eq!(world.peer(peer).expect("alive").gauges().retained_messages, 0);
     }
 }
 

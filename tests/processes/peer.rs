@@ -128,6 +128,35 @@ fn chats_in_a_ring_of_peers_survive_the_loss_of_one() {
 }
 
 #[test]
+fn peers_talk_in_a_room() {
+    let any = "127.0.0.1:0";
+    let mut one = PeerProcess::start(any, 1, &[]);
+    let mut two = PeerProcess::start(any, 2, &[&one.address]);
+    let mut three = PeerProcess::start(any, 3, &[&two.address]);
+    for (peer, other) in [(&mut one, 3), (&mut three, 1)] {
+        peer.expect_event(&peer_event(other));
+        peer.type_line("/join #lab");
+    }
+    one.expect_event(&json!({"event": "room_join", "room": "#lab", "id": 1, "name": "1"}));
+    three.expect_event(&json!({"event": "room_join", "room": "#lab", "id": 3, "name": "3"}));
+    one.type_line("Hi all!");
+    let message = json!({"event": "room", "room": "#lab", "from": 1, "text": "Hi all!"});
+    three.expect_event(&message);
+    two.type_line("#lab let me in");
+    let why = "#lab: you are not in this room; join it first";
+    two.expect_event(&json!({"event": "error", "text": why}));
+    three.type_line("/part");
+    three.expect_event(&json!({"event": "room_part", "room": "#lab", "id": 3, "name": "3"}));
+    one.type_line("anybody?");
+    one.type_line("3 are you there?");
+    three.expect_event(&chat(1, 3, "are you there?"));
+    for peer in [&mut two, &mut three] {
+        let is_second = |event: &&Value| event["text"] == "anybody?";
+        assert_eq!(peer.events_seen.iter().filter(is_second).count(), 0);
+    }
+}
+
+#[test]
 fn retained_chats_reach_a_late_peer_and_a_restarted_peer_is_redialled() {
     let mut one = PeerProcess::start("127.0.0.1:0", 1, &[]);
     let mut two = PeerProcess::start("127.0.0.1:0", 2, &[&one.address]);

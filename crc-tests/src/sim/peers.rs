@@ -6,6 +6,7 @@ use std::time::Duration;
 use crc::link::{CloseReason, LinkId, ListenerId, Machine as _, Origin, Time};
 use crc::peer::wire::MessageId;
 use crc::peer::{Action, Event, Peer, SendError};
+use crc::room::RoomName;
 use rand::RngExt as _;
 
 use super::NetConditions;
@@ -122,6 +123,24 @@ impl PeerWorld {
     /// Returns the error of [`Peer::send`].
     pub fn send(&mut self, index: usize, to: i64, text: &str) -> Result<MessageId, SendError> {
         self.with_peer(index, |peer, now| peer.send(now, to, text))
+    }
+
+    /// Lets a peer join a room.
+    pub fn join_room(&mut self, index: usize, room: RoomName<'_>) {
+        self.with_peer(index, |peer, _| peer.join_room(room));
+    }
+
+    /// Sends a message of a peer to a room.
+    ///
+    /// # Errors
+    /// Returns the error of [`Peer::send_to_room`].
+    pub fn send_to_room(
+        &mut self,
+        index: usize,
+        room: RoomName<'_>,
+        text: &str,
+    ) -> Result<(), SendError> {
+        self.with_peer(index, |peer, now| peer.send_to_room(now, room, text))
     }
 
     /// Takes a peer's events since the last call.
