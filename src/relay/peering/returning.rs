@@ -112,7 +112,7 @@ impl Peering {
     }
 
     /// Handles the OFFER of an earlier parent that was asked: registers with it, if this server can
-    /// go back to it.
+    /// go back to it. If it is the present parent, as after MOVE, that is no longer a fallback.
     fn on_answer<O: Outbox>(
         &mut self,
         link: LinkId,
@@ -129,6 +129,12 @@ impl Peering {
         let is_behind = uplink.is_some_and(|uplink| is_behind(uplink, id, cx.topology));
         let fact = cx.topology.routes().fact(id);
         let is_known = fact.is_some_and(|fact| fact.nonce == hello.nonce.0);
+        let is_present = uplink.is_some_and(|it| cx.topology.link(it).host_id() == Some(id));
+        if is_known && is_present {
+            self.uplink.set_parent(Some(parent));
+            self.uplink.schedule_return(cx.now, cx.limits.return_interval, &mut self.rng);
+            return cx.out.close(link, CloseReason::StaysAttached);
+        }
         let can_move = is_behind && is_known && hello.capabilities & ENDS_LINKS != 0;
         let is_elsewhere = !cx.topology.is_reachable(id);
         let joins_elsewhere = is_elsewhere && self.uplink.joins_elsewhere(parent);
@@ -232,9 +238,20 @@ mod tests {
     }
 
     #[test]
-    fn parent_that_is_attached_is_no_earlier_one() {
+    fn earlier_parent_that_is_the_present_one_is_not_asked_again() {
         let mut bench = bench();
         assert_eq!(ask(&mut bench, 103, 2), ["103: close: this server stays with its parent"]);
+        bench.close(103);
+        assert!(!is_dialled(&mut bench, 104));
+    }
+
+    #[test]
+    fn parent_of_the_list_that_move_has_named_is_none_to_leave() {
+        let mut bench = bench_after_move();
+        assert_eq!(ask(&mut bench, 103, 3), ["103: close: this server stays with its parent"]);
+        bench.close(103);
+        assert!(bench.relay.peering.uplink.is_listed());
+        assert!(!is_dialled(&mut bench, 104));
     }
 
     #[test]

@@ -218,11 +218,6 @@ impl<'a> Player<'a> {
         if self.was_refused() && (result.is_err() || self.lacks_parent()) {
             result = self.heal_until(began_at, began_at + HEAL_TIME_MAX + REFUSED_TIME_MAX);
         }
-        if result.is_err() && self.scenario.has_stops() {
-            // MOVE may lead servers out of their lists. An earlier parent that is elsewhere is asked
-            // twice, and several moves may follow until each is where it prefers to be.
-            result = self.heal_until(began_at, began_at + HEAL_TIME_MAX * 2);
-        }
         match result.is_err() && self.scenario.has_twins() {
             true => self.heal_twins(began_at),
             false => result,
