@@ -8,7 +8,7 @@ pub const FRAME_HEADROOM_BYTES: usize = 64;
 
 /// Time after which a direct client becomes a user of the network that has not sent anything: not
 /// noticed by people and programs, and longer than a connection lasts that is opened and closed.
-pub const DIRECT_SILENCE_MAX: Duration = Duration::from_millis(250);
+pub const DIRECT_SILENCE_MAX: Duration = Duration::from_millis(100);
 
 /// Minimum interval between two id changes of a direct client. Each is announced to all hosts, and
 /// the client's frames wait meanwhile.
