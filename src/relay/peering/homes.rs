@@ -94,7 +94,11 @@ impl Peering {
         cx: &mut RelayCx<'_, O>,
     ) {
         let host = cx.topology.hosts().get(id).expect("the host that rejoined");
-        if cx.topology.next_hop(host).is_none() {
+        if let FirstLink::Split(other) = cx.topology.first_link(host) {
+            if other != split {
+                // Its home has registered it again, and is lost itself by now.
+                self.splits.move_deferred(split, other, &[id]);
+            }
             return;
         }
         for message in self.splits.take_deferred(split, id) {
