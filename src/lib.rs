@@ -101,8 +101,8 @@ pub mod internal {
         pub use crate::client::{App, Identity, Options, ServerUri, Trust, run};
     }
 
-    /// The programs' standard error, the client of the control socket, and what strangers send before
-    /// a wire.
+    /// The programs' standard error, the client of the control socket, and what strangers send
+    /// before a wire.
     pub mod net {
         pub use crate::net::control::send_control_command;
         pub use crate::net::log_limit::LogLimiter;

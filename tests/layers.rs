@@ -19,8 +19,8 @@ const LAYERS: [&[&str]; 10] = [
     &["cli"],
 ];
 
-/// Files and folders that may use sockets, files, clocks and threads: the shell, TLS, the mail store
-/// on disk, and the terminal.
+/// Files and folders that may use sockets, files, clocks and threads: the shell, TLS, the mail
+/// store on disk, and the terminal.
 const SHELL: [&str; 11] = [
     "tls/",
     "net/",

@@ -63,8 +63,8 @@ impl ServerArgs {
         self.check_config
     }
 
-    /// Returns every option with its value and where it comes from, as a configuration file, if that
-    /// was asked for. `config_text` is the text of the configuration file.
+    /// Returns every option with its value and where it comes from, as a configuration file, if
+    /// that was asked for. `config_text` is the text of the configuration file.
     #[must_use]
     pub fn printed_config(&self, config_text: Option<&str>) -> Option<String> {
         let file = self.config.as_deref().zip(config_text);

@@ -1,8 +1,8 @@
 //! The bundled client: the state machine [`App`] inside an event loop.
 //!
-//! `app`, `session` (one file a wire), `grammar` (lines), `rooms`, `event` and `options` are pure. `shell`
-//! is the event loop around the socket. The frontends are `terminal`, `pipe` and `buffered_pipe`;
-//! `peer` uses them for `crc peer`.
+//! `app`, `session` (one file a wire), `grammar` (lines), `rooms`, `event` and `options` are pure.
+//! `shell` is the event loop around the socket. The frontends are `terminal`, `pipe` and
+//! `buffered_pipe`; `peer` uses them for `crc peer`.
 
 pub(crate) mod app;
 mod buffered_pipe;

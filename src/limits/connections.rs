@@ -25,8 +25,8 @@ pub const FRAME_DEADLINE: Duration = Duration::from_secs(30);
 /// round trip, so thousands of them fit through; beyond it, the oldest is closed for the newcomer.
 pub const UNREGISTERED_MAX: usize = 4096;
 
-/// Maximum number of accepted connections whose TLS handshake goes on: each takes some 20 KB. Beyond
-/// it, the one that began first is closed for the newcomer.
+/// Maximum number of accepted connections whose TLS handshake goes on: each takes some 20 KB.
+/// Beyond it, the one that began first is closed for the newcomer.
 pub const HANDSHAKES_MAX: usize = 1024;
 
 /// Maximum number of connections from one address that have not registered. A full classroom behind
@@ -39,8 +39,8 @@ pub const USERS_PER_ADDRESS_MAX: usize = 1024;
 /// Maximum number of servers from one address: a classroom in which everybody runs one.
 pub const SERVERS_PER_ADDRESS_MAX: usize = 64;
 
-/// Number of refused registrations after which a connection that is not a server's is closed: each is
-/// answered and logged, and no program tries so many ids.
+/// Number of refused registrations after which a connection that is not a server's is closed: each
+/// is answered and logged, and no program tries so many ids.
 pub const REFUSED_REGISTRATIONS_MAX: u32 = 64;
 
 /// Number of users that may register at once from one address: as many as may be connected. Each is
@@ -67,14 +67,15 @@ pub const EVICTIONS_PER_TURN: usize = 8;
 /// proxies send.
 pub const PROXY_HEADER_BYTES_MAX: usize = 2048;
 
-/// Maximum number of lines of one kind in the log within [`LOG_INTERVAL`]. Further ones are counted.
+/// Maximum number of lines of one kind in the log within [`LOG_INTERVAL`]. Further ones are
+/// counted.
 pub const LOG_LINES_PER_KIND_MAX: u32 = 200;
 
 /// Interval for which the lines of one kind in the log are counted.
 pub const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The limits of connections that options of `crc server` set. [`ConnectionLimits::default`] returns
-/// the constants above.
+/// The limits of connections that options of `crc server` set. [`ConnectionLimits::default`]
+/// returns the constants above.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
     /// `--frame-deadline`, see [`FRAME_DEADLINE`].

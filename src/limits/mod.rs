@@ -34,8 +34,8 @@ pub const FRAME_BYTES_MAX_CEILING: usize = 64 * 1024 * 1024;
 /// beyond it is closed.
 pub const HOST_TABLE_BYTES_MAX: usize = 1024 * 1024 * 1024;
 
-/// Divides the maximum size of the host table: this part is left for users who connect here, so that
-/// no other server can close them by what it announces.
+/// Divides the maximum size of the host table: this part is left for users who connect here, so
+/// that no other server can close them by what it announces.
 pub const HOST_TABLE_USER_SHARE_DIVISOR: usize = 4;
 
 /// Size of a host apart from its name and info, in bytes: 80 bytes in the table, which include

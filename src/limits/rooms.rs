@@ -1,7 +1,7 @@
 //! Limits of rooms.
 
-/// Maximum number of rooms that one user is in. A person follows a few; a bot that bridges many uses
-/// several names.
+/// Maximum number of rooms that one user is in. A person follows a few; a bot that bridges many
+/// uses several names.
 pub const ROOMS_PER_USER_MAX: usize = 50;
 
 /// Maximum number of memberships of all users in all rooms that this server adds to. A membership

@@ -89,8 +89,8 @@ impl Dialler {
         }
     }
 
-    /// Starts to connect a link to an address that is no configured target. If one of the targets is
-    /// encrypted, this connection is, too.
+    /// Starts to connect a link to an address that is no configured target. If one of the targets
+    /// is encrypted, this connection is, too.
     pub(super) fn dial_address(&mut self, address: SocketAddr, link: LinkId) -> DialResult {
         let target = *self.extra_target.get_or_insert_with(|| {
             let address = Address { host: String::new(), port: 0 };

@@ -186,9 +186,9 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
         }
     }
 
-    /// Reports to the machine that a dial is established, or whose accepted connection it is, as TLS
-    /// or a proxy has shown. Returns false if the other end is gone: what it has sent does not count,
-    /// since nobody knows whose it is.
+    /// Reports to the machine that a dial is established, or whose accepted connection it is, as
+    /// TLS or a proxy has shown. Returns false if the other end is gone: what it has sent does not
+    /// count, since nobody knows whose it is.
     fn on_established(&mut self, link: LinkId) -> bool {
         let Some(connection) = self.connections.get_mut(link) else {
             return false;

@@ -14,8 +14,8 @@ pub(super) fn join_target(token: &Token) -> DialTarget {
     DialTarget { address: token.address.clone(), is_tls: pin.is_some(), pin }
 }
 
-/// Returns how this server proves an invitation. It is the same server after a restart if it runs on
-/// the same machine under the same configured id.
+/// Returns how this server proves an invitation. It is the same server after a restart if it runs
+/// on the same machine under the same configured id.
 pub(super) fn join(token: &Token, identity: &Identity) -> Join {
     let id = if identity.is_id_configured { identity.id } else { HostId::NONE };
     let machine = match std::fs::read(MACHINE_ID) {

@@ -1,7 +1,7 @@
 //! Reloading: what a running server reads again on SIGHUP and on the command `reload`.
 //!
-//! The files are read while the loop waits, since an operator asks for it seldom. Everything is read
-//! and checked before anything is replaced, so that an error changes nothing.
+//! The files are read while the loop waits, since an operator asks for it seldom. Everything is
+//! read and checked before anything is replaced, so that an error changes nothing.
 
 use std::path::{Path, PathBuf};
 

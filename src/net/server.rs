@@ -113,8 +113,8 @@ impl Server {
         Ok(Self(event_loop))
     }
 
-    /// Sets how the configuration is read again on SIGHUP and on the operator's command `reload`. By
-    /// default it stays the one of the start, and only the files that it names are read again.
+    /// Sets how the configuration is read again on SIGHUP and on the operator's command `reload`.
+    /// By default it stays the one of the start, and only the files that it names are read again.
     pub fn set_reread(&mut self, reread: RereadConfig) {
         self.0.services.reloader.set_reread(reread);
     }

@@ -78,7 +78,8 @@ impl<O: Outbox> RelayCx<'_, O> {
         }
     }
 
-    /// Announces a change of the rooms of a user, but not back over the link from which it is known.
+    /// Announces a change of the rooms of a user, but not back over the link from which it is
+    /// known.
     pub(super) fn announce_membership(
         &mut self,
         user: HostId,

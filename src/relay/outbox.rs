@@ -32,8 +32,8 @@ pub trait Outbox {
     fn received_at(&self, link: LinkId) -> Time;
     /// Returns where the connection of a link comes from or leads to.
     fn origin(&self, link: LinkId) -> Origin;
-    /// Returns whether the address at the other end of a link may have another host of this kind, or
-    /// else the reason for which the link is to be closed.
+    /// Returns whether the address at the other end of a link may have another host of this kind,
+    /// or else the reason for which the link is to be closed.
     fn check_address(&mut self, link: LinkId, kind: HostKind) -> Result<(), CloseReason>;
     /// Records the kind of host that a link has registered as, which decides its limits. Returns
     /// whether registrations and quits of hosts are delivered on its wire.

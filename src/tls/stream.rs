@@ -66,9 +66,9 @@ impl TlsStream {
     /// Reads from the socket once, and decrypts into the front of `buffer`.
     ///
     /// # Errors
-    /// [`ErrorKind::WouldBlock`] if there is nothing to read now, [`ErrorKind::Interrupted`] if what
-    /// was read has no plaintext, and [`ErrorKind::InvalidData`] if the other end broke the protocol
-    /// or its certificate was refused.
+    /// [`ErrorKind::WouldBlock`] if there is nothing to read now, [`ErrorKind::Interrupted`] if
+    /// what was read has no plaintext, and [`ErrorKind::InvalidData`] if the other end broke the
+    /// protocol or its certificate was refused.
     pub fn read(
         &mut self,
         stream: &mut (impl io::Read + io::Write),

@@ -203,8 +203,8 @@ impl SessionCx<'_> {
         }
     }
 
-    /// Returns whether an id is in use in the network, by this server too, or is reserved for one of
-    /// its clients.
+    /// Returns whether an id is in use in the network, by this server too, or is reserved for one
+    /// of its clients.
     #[must_use]
     pub fn is_taken(&self, id: HostId) -> bool {
         id == self.relay.identity().id

@@ -1,4 +1,5 @@
-//! Rooms on trees of servers whose links are reset and silent, and whose servers end and start again.
+//! Rooms on trees of servers whose links are reset and silent, and whose servers end and start
+//! again.
 
 use super::*;
 

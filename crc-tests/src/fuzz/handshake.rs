@@ -25,8 +25,8 @@ const HEALING: Duration = Duration::from_secs(180);
 
 const STEP: Duration = Duration::from_millis(100);
 
-/// Joins two servers, each with a user, with and without a link key, over a link whose bytes the script cuts, changes, inserts,
-/// removes and repeats. It lets time pass, and closes the link.
+/// Joins two servers, each with a user, with and without a link key, over a link whose bytes the
+/// script cuts, changes, inserts, removes and repeats. It lets time pass, and closes the link.
 ///
 /// # Panics
 /// If a server panics or breaks one of its relations, or if the servers do not know each other and

@@ -34,8 +34,8 @@ impl io::Read for Pieces<'_> {
     }
 }
 
-/// Checks the header of the PROXY protocol: any cut of the stream gives the same source or an error,
-/// and the same number of bytes was read.
+/// Checks the header of the PROXY protocol: any cut of the stream gives the same source or an
+/// error, and the same number of bytes was read.
 ///
 /// # Panics
 /// If a check fails.

@@ -133,7 +133,8 @@ impl Spool {
     }
 
     /// Returns whether a message to this addressee must be appended behind mail that is being
-    /// delivered. Mail that was queued and not sent counts: if its link is lost, it is queued again.
+    /// delivered. Mail that was queued and not sent counts: if its link is lost, it is queued
+    /// again.
     #[must_use]
     pub fn must_spool(&self, to: WideId) -> bool {
         self.failure.is_none() && self.deliveries.has_delivery(to)
@@ -232,7 +233,8 @@ impl Spool {
     }
 
     /// Returns the next user with mail that can be queued. One of [`Spool::take_ready`],
-    /// [`Spool::waits_for_other_link`] that returns true, [`Spool::on_queue_full`] and [`Spool::on_unreachable`] must be called before the next call.
+    /// [`Spool::waits_for_other_link`] that returns true, [`Spool::on_queue_full`] and
+    /// [`Spool::on_unreachable`] must be called before the next call.
     pub fn next_ready(&mut self) -> Option<HostId> {
         self.deliveries.next_ready()
     }
@@ -260,8 +262,8 @@ impl Spool {
     }
 
     /// Pauses the delivery to the user of [`Spool::next_ready`] if earlier messages for it are in
-    /// the send queue of another link. Returns whether it did. The delivery continues when they have
-    /// been sent, and begins again if that link ends.
+    /// the send queue of another link. Returns whether it did. The delivery continues when they
+    /// have been sent, and begins again if that link ends.
     pub fn waits_for_other_link(&mut self, link: LinkId) -> bool {
         let must_wait = self.deliveries.is_queued_elsewhere(link);
         if must_wait {

@@ -11,8 +11,8 @@ use crate::net::transport::Transport;
 use crate::tls::TlsStream;
 
 impl<M: Machine, S: Services<M>> EventLoop<M, S> {
-    /// Accepts from every listener that is ready. Returns one at which a connection waits that there
-    /// is no descriptor for.
+    /// Accepts from every listener that is ready. Returns one at which a connection waits that
+    /// there is no descriptor for.
     pub(super) fn accept_all(&mut self, now: Time) -> Option<usize> {
         let mut crowded = None;
         for index in 0..self.listeners.len() {

@@ -29,8 +29,8 @@ impl Default for Confirmation {
 }
 
 impl Confirmation {
-    /// Returns the hosts that were announced before something from them, while the other end may not
-    /// have asked yet for the hosts that it does not know.
+    /// Returns the hosts that were announced before something from them, while the other end may
+    /// not have asked yet for the hosts that it does not know.
     #[inline]
     pub(super) fn introduced(&self) -> Option<&IdSet> {
         self.introduced.as_ref()

@@ -1,5 +1,5 @@
-//! [`DeferredMessage`]: what is sent of a message that was deferred, or was in the send queue of a lost
-//! link.
+//! [`DeferredMessage`]: what is sent of a message that was deferred, or was in the send queue of a
+//! lost link.
 
 use super::DeferredMessage;
 use super::splits::LostPosition;
@@ -13,8 +13,8 @@ use crate::relay::outbox::Outbox;
 use crate::relay::topology::{FirstLink, Host, ServerKey, SplitId, Topology};
 
 impl DeferredMessage {
-    /// Returns what is sent again of a message of a lost link: itself, if it is one to a host; for a
-    /// room, one for each of the lost servers that have members. Others are about what the two
+    /// Returns what is sent again of a message of a lost link: itself, if it is one to a host; for
+    /// a room, one for each of the lost servers that have members. Others are about what the two
     /// ends know, which they compare when they are connected again.
     pub(super) fn from_lost(
         message: &Message<'_>,

@@ -219,8 +219,8 @@ impl Peering {
         }
     }
 
-    /// Joins an earlier parent in another part of the network. The link to the present one stays and
-    /// connects both parts, unless the server there has no parent either, and moves.
+    /// Joins an earlier parent in another part of the network. The link to the present one stays
+    /// and connects both parts, unless the server there has no parent either, and moves.
     fn join_other_part<O: Outbox>(
         &mut self,
         link: LinkId,

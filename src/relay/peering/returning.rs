@@ -188,7 +188,8 @@ mod tests {
         bench.relay.topology.find_link(link_id(link)).is_some()
     }
 
-    /// Waits until an earlier parent is dialled on a link, and lets it answer. Returns what was sent.
+    /// Waits until an earlier parent is dialled on a link, and lets it answer. Returns what was
+    /// sent.
     fn ask(bench: &mut Bench, link: u32, id: u32) -> Vec<String> {
         assert!(is_dialled(bench, link));
         bench.relay.dialled(link_id(link), &mut bench.out);

@@ -295,7 +295,7 @@ fn split_word(text: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// Answers `/rooms`.
+/// Sends the answer to `/rooms`.
 fn list_rooms<O: Outbox>(link: LinkId, (server, user): (HostId, HostId), cx: &mut RelayCx<'_, O>) {
     let rooms = cx.topology.rooms().iter().take(ROOMS_LISTED_MAX);
     let listed: Vec<(Vec<u8>, usize)> =
@@ -307,7 +307,7 @@ fn list_rooms<O: Outbox>(link: LinkId, (server, user): (HostId, HostId), cx: &mu
     send_list(link, (server, user), "rooms", lines, cx);
 }
 
-/// Answers `/names`.
+/// Sends the answer to `/names`.
 fn list_members<O: Outbox>(
     link: LinkId,
     (server, user): (HostId, HostId),

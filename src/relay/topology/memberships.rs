@@ -77,7 +77,8 @@ impl Topology {
         }
     }
 
-    /// Makes the rooms of a user exactly these, as its home says. Returns whether others were known.
+    /// Makes the rooms of a user exactly these, as its home says. Returns whether others were
+    /// known.
     pub(in crate::relay) fn set_rooms<'a>(
         &mut self,
         user: HostId,
@@ -135,8 +136,8 @@ impl Topology {
         self.rooms.by_server.remove(&server);
     }
 
-    /// Returns the number of the next room message of a user of this server. It is higher than those
-    /// of an earlier instance, which had a lower boot count.
+    /// Returns the number of the next room message of a user of this server. It is higher than
+    /// those of an earlier instance, which had a lower boot count.
     pub(in crate::relay) fn next_room_number(&mut self) -> u64 {
         let first = u64::from(self.routes.own_epoch().boot) << BOOT_SHIFT;
         self.rooms.own_number = first.max(self.rooms.own_number) + 1;

@@ -6,10 +6,10 @@
 //! derived and has all its fields, and these are the abstractions:
 //!
 //! - Times are given as their distance from now; those to come in ticks, since nothing happens
-//!   before the tick in which a time is over. The order of deadlines within a tick is left out: of states
-//!   that differ in it alone, one is explored.
-//! - The bytes of a portion to a plain server are left out when it is over, since the queue is empty
-//!   after each event and the next frame begins another portion.
+//!   before the tick in which a time is over. The order of deadlines within a tick is left out: of
+//!   states that differ in it alone, one is explored.
+//! - The bytes of a portion to a plain server are left out when it is over, since the queue is
+//!   empty after each event and the next frame begins another portion.
 //! - A time that is past by more than a field's longest span is as good as any other such time, see
 //!   [`PAST_MAX`] and [`Rule::Past`], or as none, see [`Rule::PastOrNone`].
 //! - Generations of links are replaced by their rank among those in the state. The relay compares

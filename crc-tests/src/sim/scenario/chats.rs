@@ -322,8 +322,9 @@ impl Player<'_> {
         Err(self.violation(Predicate::Durable, text))
     }
 
-    /// Returns whether a chat was sent before to the server that `to` is an end of, over a link that
-    /// was closed before it was handled there: in a cycle that is closed and cut again, many times.
+    /// Returns whether a chat was sent before to the server that `to` is an end of, over a link
+    /// that was closed before it was handled there: in a cycle that is closed and cut again, many
+    /// times.
     fn is_unhandled(&self, place: &Place, to: PipeEnd) -> bool {
         match place {
             Place::Sent(end, position) => {

@@ -273,8 +273,8 @@ impl<'a> Player<'a> {
     }
 
     /// Returns whether a server, by its index in the world and in the scenario, is attached to one
-    /// that is none of its parents, as MOVE may say. One that was paused when it was asked counts as
-    /// a plain server, and is not asked again.
+    /// that is none of its parents, as MOVE may say. One that was paused when it was asked counts
+    /// as a plain server, and is not asked again.
     pub(super) fn is_led_away(&self, index: usize, server: usize) -> bool {
         let mut events = self.scenario.events.iter();
         if events.any(|event| matches!(event, Event::Pause { .. })) {

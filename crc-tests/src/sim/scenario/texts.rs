@@ -24,8 +24,8 @@ const FLOOD_CHATS: u32 = 24;
 const FLOOD_TEXT_BYTES: u32 = 8192;
 
 impl Scenario {
-    /// Returns whether the user with an id is sent more than its queue holds: it may be closed, also
-    /// if it reads, once its server has been paused.
+    /// Returns whether the user with an id is sent more than its queue holds: it may be closed,
+    /// also if it reads, once its server has been paused.
     pub(super) fn is_flooded(&self, id: u32) -> bool {
         let flood = ChatText::Bytes(FLOOD_TEXT_BYTES);
         self.events.iter().any(

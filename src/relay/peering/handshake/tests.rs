@@ -270,8 +270,8 @@ fn chat_that_waits_is_not_sent_once_its_sender_has_left() {
     }
 }
 
-/// A parent that has noticed the loss of a link earlier has forgotten it, and with it how much of it
-/// was handled.
+/// A parent that has noticed the loss of a link earlier has forgotten it, and with it how much of
+/// it was handled.
 #[test]
 fn chats_that_may_have_arrived_are_sent_again_only_if_offer_names_the_link() {
     const TOKEN: u64 = 77;
