@@ -49,6 +49,19 @@ impl<L: QueuedLink> Entry<L> {
         *sum_bytes = *sum_bytes - self.counted_bytes as usize + bytes as usize;
         self.counted_bytes = bytes;
     }
+
+    /// Updates the sum of all buffers by what has changed in the send queue of this link alone, which
+    /// looks at nothing else of the link.
+    #[inline]
+    fn count_queue(&mut self, bytes_before: usize, sum_bytes: &mut usize) {
+        let bytes_after = self.link.queue().capacity();
+        if bytes_after != bytes_before {
+            let others = (self.counted_bytes as usize).saturating_sub(bytes_before);
+            let bytes = u32::try_from(others + bytes_after).unwrap_or(u32::MAX);
+            *sum_bytes = *sum_bytes - self.counted_bytes as usize + bytes as usize;
+            self.counted_bytes = bytes;
+        }
+    }
 }
 
 /// A table of links.
@@ -153,7 +166,7 @@ impl<L: QueuedLink> LinkTable<L> {
         let Self { entries, unsent_links, high_water_links, buffer_pool, buffer_bytes, .. } = self;
         let entry = entries.get_mut(id.index as usize).filter(|entry| entry.link.id() == id)?;
         let queue = entry.link.queue_mut();
-        let len_before = queue.len();
+        let (len_before, bytes_before) = (queue.len(), queue.capacity());
         if !queue.has_buffer() {
             queue.set_buffer(buffer_pool.take());
         }
@@ -165,7 +178,7 @@ impl<L: QueuedLink> LinkTable<L> {
         {
             buffer_pool.recycle(buffer);
         }
-        entry.count_buffers(buffer_bytes);
+        entry.count_queue(bytes_before, buffer_bytes);
         if len_after <= len_before {
             return Some((result, false));
         }
@@ -209,13 +222,14 @@ impl<L: QueuedLink> LinkTable<L> {
         let Self { entries, buffer_pool, buffer_bytes, .. } = self;
         let entry = entries.get_mut(id.index as usize).filter(|entry| entry.link.id() == id)?;
         let queue = entry.link.queue_mut();
+        let bytes_before = queue.capacity();
         queue.consume(count);
         if queue.is_empty()
             && let Some(buffer) = queue.take_buffer()
         {
             buffer_pool.recycle(buffer);
         }
-        entry.count_buffers(buffer_bytes);
+        entry.count_queue(bytes_before, buffer_bytes);
         Some(&mut entry.link)
     }
 }
@@ -276,6 +290,26 @@ mod tests {
         // nothing.
         assert_eq!(table.poll_unsent(), Some(first));
         assert_eq!(table.poll_unsent(), None);
+    }
+
+    #[test]
+    fn buffers_are_counted_while_links_have_them() {
+        let mut table = LinkTable::default();
+        let links = [table.open(Link::new), table.open(Link::new)];
+        let held = |table: &LinkTable<Link>| -> usize {
+            table.iter().map(|link| link.queue().capacity()).sum()
+        };
+        for (count, link) in [(10, links[0]), (20_000, links[1]), (90_000, links[0])] {
+            enqueue(&mut table, link, count);
+            assert!(held(&table) > 0);
+            assert_eq!(table.buffer_bytes(), held(&table));
+        }
+        table.mark_sent(links[1], 5_000);
+        assert_eq!(table.buffer_bytes(), held(&table));
+        table.mark_sent(links[1], 15_000);
+        assert_eq!(table.buffer_bytes(), held(&table));
+        table.remove(links[0]);
+        assert_eq!(table.buffer_bytes(), 0);
     }
 
     #[test]

@@ -214,6 +214,7 @@ impl Links {
                 self.set_timer(id, timer);
             }
             Some((None, _)) => {
+                self.table.count_buffers(id); // the late output of a link that has ended
                 self.close_if_overfull(id);
             }
         }
