@@ -50,8 +50,8 @@ impl<L: QueuedLink> Entry<L> {
         self.counted_bytes = bytes;
     }
 
-    /// Updates the sum of all buffers by what has changed in the send queue of this link alone, which
-    /// looks at nothing else of the link.
+    /// Updates the sum of all buffers by what has changed in the send queue of this link alone,
+    /// without a look at its other buffers.
     #[inline]
     fn count_queue(&mut self, bytes_before: usize, sum_bytes: &mut usize) {
         let bytes_after = self.link.queue().capacity();

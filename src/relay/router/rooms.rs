@@ -8,21 +8,21 @@ use std::fmt;
 
 use smallvec::SmallVec;
 
-use super::super::cx::RelayCx;
-use super::super::extension::{Frame, RoomChat, RoomNames};
-use super::super::message::StatusCode;
-use super::super::notice::Notice;
-use super::super::outbox::Outbox;
-use super::super::peering::{DeferredMessage, Peering};
-use super::super::plain;
-use super::super::send;
-use super::super::topology::{FirstLink, MemberHome, ServerKey};
 use crate::id::HostId;
 use crate::limits::{
     ROOM_LIST_BYTES_MAX, ROOM_MEMBERSHIPS_MAX, ROOMS_LISTED_MAX, ROOMS_PER_USER_MAX,
 };
 use crate::link::LinkId;
 use crate::printable::{Excerpt, Printable};
+use crate::relay::cx::RelayCx;
+use crate::relay::extension::{Frame, RoomChat, RoomNames};
+use crate::relay::message::StatusCode;
+use crate::relay::notice::Notice;
+use crate::relay::outbox::Outbox;
+use crate::relay::peering::{DeferredMessage, Peering};
+use crate::relay::plain;
+use crate::relay::send;
+use crate::relay::topology::{FirstLink, MemberHome, ServerKey};
 use crate::room::{RoomName, RoomNameError};
 
 /// The commands that a user sends to the id of a server, for the answer to an unknown one.
