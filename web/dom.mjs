@@ -1,0 +1,40 @@
+export const byId = (id) => document.getElementById(id);
+
+// Returns a new element. Properties are set as they are; children are elements or text.
+export function el(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
+
+const time = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
+export const clock = (at) => time.format(at);
+
+// Returns a function that calls `draw` once before the next frame, however often it is called.
+export function onceAFrame(draw) {
+  let isAsked = false;
+  return () => {
+    if (isAsked) return;
+    isAsked = true;
+    // A page out of view has no frames, and needs its title all the same.
+    const next = document.hidden ? (run) => setTimeout(run, 100) : requestAnimationFrame;
+    next(() => { isAsked = false; draw(); });
+  };
+}
+
+const THEMES = { '': 'Automatic colours', light: 'Light colours', dark: 'Dark colours' };
+
+// Makes a button that goes through automatic, light and dark colours.
+export function themeButton(button) {
+  const show = (theme) => {
+    document.documentElement.dataset.theme = theme;
+    button.ariaLabel = button.title = THEMES[theme];
+  };
+  show(localStorage.getItem('crc-theme') ?? '');
+  button.addEventListener('click', () => {
+    const names = Object.keys(THEMES);
+    const next = names[(names.indexOf(document.documentElement.dataset.theme) + 1) % names.length];
+    localStorage.setItem('crc-theme', next);
+    show(next);
+  });
+}

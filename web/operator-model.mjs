@@ -1,0 +1,102 @@
+const LOG_MAX = 500;
+const HISTORY = 60;
+
+// The network as the operator's page knows it. `apply` returns what has changed: 'servers',
+// 'links', 'totals', 'users', 'log', or '' for anything else.
+export class OperatorModel {
+  constructor(now = Date.now) {
+    this.now = now;
+    this.self = null;
+    this.reset();
+  }
+
+  // Forgets all but the log: the connection begins anew.
+  reset() {
+    this.servers = new Map();
+    this.links = new Map();
+    this.totals = null;
+    this.history = [];
+    this.users = new Map();
+    this.log ??= [];
+    this.departed = new Map();
+    this.portions = [];
+  }
+
+  apply(event) {
+    switch (event.event) {
+      case 'signed_in': this.self = event; return '';
+      case 'servers': return this.#applyServers(event);
+      case 'links': return this.#applyLinks(event);
+      case 'totals': return this.#applyTotals(event);
+      case 'users': return this.#applyUsers(event);
+      case 'log':
+        this.log.push(...event.lines);
+        this.log.splice(0, this.log.length - LOG_MAX);
+        return 'log';
+      default: return '';
+    }
+  }
+
+  #applyServers({ servers, gone = [], more }) {
+    for (const server of servers ?? []) {
+      const before = this.servers.get(server.id);
+      // A server in a split keeps its place in the drawing until it is back, or given up.
+      server.parent = server.lost && before ? before.parent : this.#parentOf(server);
+      server.isBack = Boolean(before?.lost && !server.lost);
+      this.servers.set(server.id, server);
+    }
+    for (const id of gone) {
+      this.servers.delete(id);
+      this.users.delete(id);
+    }
+    return more ? '' : 'servers';
+  }
+
+  // Returns the next server on the way to this one, as far as it is known.
+  #parentOf({ id, next_id: next, first_link_id: first }) {
+    if (id === this.self.id) return null;
+    return next ?? (first === id ? this.self.id : first);
+  }
+
+  #applyLinks({ links }) {
+    const at = this.now();
+    const before = this.links;
+    this.links = new Map(links.map((link) => {
+      const old = before.get(link.link);
+      const seconds = old ? (at - old.at) / 1000 : 0;
+      const rate = (key) => (seconds > 0 ? Math.max(0, (link[key] - old[key]) / seconds) : 0);
+      return [link.link, { ...link, at, frames_s: rate('frames_in') + rate('frames_out'), bytes_s: rate('bytes_in') + rate('bytes_out') }];
+    }));
+    return 'links';
+  }
+
+  // Returns the link of this server to another one.
+  linkTo(id) {
+    return [...this.links.values()].find((link) => link.id === id);
+  }
+
+  #applyTotals(totals) {
+    const at = this.now();
+    const messages = Object.values(totals.messages ?? {}).reduce((sum, count) => sum + count, 0);
+    const old = this.totals;
+    const seconds = old ? (at - old.at) / 1000 : 0;
+    const rate = seconds > 0 ? Math.max(0, (messages - old.count) / seconds) : 0;
+    this.totals = { ...totals, at, count: messages, messages_s: rate };
+    if (old) this.history.push(rate);
+    if (this.history.length > HISTORY) this.history.shift();
+    return 'totals';
+  }
+
+  // Begins a list of users.
+  loadUsers(server) {
+    this.users.set(server, { items: [], isComplete: false });
+  }
+
+  #applyUsers({ server, users, more }) {
+    const list = this.users.get(server);
+    if (!list || list.isComplete) return '';
+    for (const user of users) list.items.push(user);
+    list.isComplete = !more;
+    return 'users';
+  }
+}
