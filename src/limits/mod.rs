@@ -82,7 +82,8 @@ pub const PACED_PORTION_INTERVAL: Duration = Duration::from_millis(50);
 /// bytes.
 pub const PLAIN_FRAME_BYTES_MAX: usize = PACED_PORTION_BYTES_MAX;
 
-/// Time to wait for the answer that a plain server has read a portion, if it has answered before.
+/// Time to wait for the answer that a plain server has read a portion, unless it has left one
+/// unanswered and has never answered another.
 pub const READ_PROOF_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Maximum number of registrations that are remembered because a plain server may announce them
@@ -93,9 +94,9 @@ pub const ECHOES_MAX: usize = 1024;
 /// announces back: longer than any usual round trip.
 pub const LATE_ECHO_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Maximum size of the quits that wait for a portion on one link, in bytes of their frames: about
-/// 19,000 quits of a split. Beyond it, all of them are sent at once.
-pub const PACED_QUITS_BYTES_MAX: usize = 256 * 1024;
+/// Maximum size of the quits and statuses that wait for a portion on one link, in bytes of their
+/// frames: about 19,000 quits of a split. Beyond it, all of them are sent at once.
+pub const PACED_FRAMES_BYTES_MAX: usize = 256 * 1024;
 
 /// Number of users from which announcements to users are batched. With fewer users, the writes of
 /// an announcement are done before anybody sees a difference.

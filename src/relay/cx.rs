@@ -2,7 +2,7 @@
 //! the relay that handles it.
 
 use super::announcements::Announcements;
-use super::announcements::pacing::Clock;
+use super::announcements::pacing::{Clock, PacedFrame};
 use super::extension::Frame;
 use super::message::{Message, Registration, StatusCode};
 use super::notice::Notice;
@@ -198,7 +198,8 @@ impl<O: Outbox> RelayCx<'_, O> {
         self.announcements.count(link, frame_bytes, self.now, self.out);
     }
 
-    /// Sends a status over a link to a server.
+    /// Sends a status over a link to a server. To a program that may read once, it may wait for a
+    /// later portion.
     pub(super) fn send_status(
         &mut self,
         link: LinkId,
@@ -209,9 +210,10 @@ impl<O: Outbox> RelayCx<'_, O> {
         if !self.announcements.is_guarded(link) {
             return self.out.deliver(link, &Message::Status { source, destination, code, text });
         }
-        let text = &plain::status_text(text);
-        self.count(link, plain::status_bytes(text));
-        self.out.deliver(link, &Message::Status { source, destination, code, text });
+        let text = plain::status_text(text);
+        let frame = PacedFrame::Status { source, destination, code, text };
+        let mut clock = Clock { now: self.now, timers: self.timers };
+        self.announcements.send_frame(self.topology, link, frame, &mut clock, self.out);
     }
 
     /// Introduces this server to a plain neighbour.

@@ -1,7 +1,7 @@
 //! Plain neighbours: what they are sent, and what they may not survive.
 
 use super::*;
-use crc::limits::{PING_INTERVAL, PING_TIMEOUT, READ_PROOF_TIMEOUT};
+use crc::limits::{PACED_PORTION_INTERVAL, PING_INTERVAL, PING_TIMEOUT, READ_PROOF_TIMEOUT};
 use crc::link::Machine as _;
 use crc_tests::plain::{ExtensionStatus, Habits};
 use crc_tests::sim::PlainSpec;
@@ -104,7 +104,7 @@ fn burst_of_400_users_comes_in_portions_that_each_end_with_a_question() {
 }
 
 #[test]
-fn answer_of_a_program_that_has_answered_before_is_waited_for_up_to_a_second() {
+fn answer_to_a_portion_is_waited_for_up_to_a_second() {
     let mut world = world();
     let (one, _) = server_with_users(&mut world, "info");
     let plain = connect_and_send(&mut world, one, &server(3, "three", ""));
@@ -116,6 +116,34 @@ fn answer_of_a_program_that_has_answered_before_is_waited_for_up_to_a_second() {
     assert_eq!(world.take_received(plain), [0_u8; 0], "the second answer is waited for");
     world.run_for(Duration::from_millis(50));
     assert!(!world.take_received(plain).is_empty(), "but not for ever");
+}
+
+#[test]
+fn program_that_does_not_answer_is_waited_for_once() {
+    let mut world = world();
+    let (one, _) = server_with_users(&mut world, "info");
+    let plain = connect_and_send(&mut world, one, &server(3, "three", ""));
+    assert!(is_probe(split_frames(&world.take_received(plain)).last().expect("a portion")));
+    world.run_for(READ_PROOF_TIMEOUT - Duration::from_millis(50));
+    assert_eq!(world.take_received(plain), [0_u8; 0], "the first answer is waited for");
+    for _ in 0..2 {
+        world.run_for(2 * PACED_PORTION_INTERVAL);
+        let frames = split_frames(&world.take_received(plain));
+        assert!(!frames.is_empty() && !frames.iter().any(|frame| is_probe(frame)));
+    }
+}
+
+#[test]
+fn refusals_to_a_plain_server_come_in_portions() {
+    let mut world = world();
+    let (one, _) = server_with_users(&mut world, "info");
+    let plain = connect_and_send(&mut world, one, &server(3, "three", ""));
+    let taken = REMOTE_USERS.map(|id| registration(HostKind::User, id, 3, "another", ""));
+    world.send(plain, &taken.collect::<Vec<_>>().concat());
+    let mut frames = reading_once::read_for_two_seconds(&mut world, plain);
+    frames.extend(reading_once::read_for_two_seconds(&mut world, plain));
+    let is_refusal = |frame: &&Vec<u8>| frame[0] == 1;
+    assert_eq!(frames.iter().filter(is_refusal).count(), REMOTE_USERS.count());
 }
 
 #[test]

@@ -28,11 +28,11 @@ fn paced_user() -> PacedUser {
     PacedUser { world, one, neighbour, client }
 }
 
-/// Reads once a millisecond for a second. Keeps the whole frames at the start of each read; the
+/// Reads once a millisecond for two seconds. Keeps the whole frames at the start of each read; the
 /// rest of the read is lost, as are bytes beyond it. Asserts that nothing was lost.
-fn read_for_a_second(world: &mut World, client: ClientId) -> Vec<Vec<u8>> {
+pub(super) fn read_for_two_seconds(world: &mut World, client: ClientId) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
-    for _ in 0..1000 {
+    for _ in 0..2000 {
         world.run_for(Duration::from_millis(1));
         let received = world.take_received(client);
         let mut read = &received[..received.len().min(READ_BYTES)];
@@ -50,7 +50,7 @@ fn read_for_a_second(world: &mut World, client: ClientId) -> Vec<Vec<u8>> {
 #[test]
 fn user_that_reads_once_learns_400_users_in_portions_of_whole_frames() {
     let PacedUser { mut world, client, .. } = paced_user();
-    let frames = read_for_a_second(&mut world, client);
+    let frames = read_for_two_seconds(&mut world, client);
     assert_eq!(frames[0], welcome_frame(1, "frodo"));
     let ids = frames[1..]
         .iter()
@@ -64,7 +64,7 @@ fn server_that_reads_once_learns_400_users_in_portions_of_whole_frames() {
     let (one, _) = server_with_users(&mut world, INFO);
     let client = world.connect(one);
     world.send(client, &server(3, "three", ""));
-    let frames = read_for_a_second(&mut world, client);
+    let frames = read_for_two_seconds(&mut world, client);
     assert_eq!(frames.len(), 2 + USERS);
     assert!(frames.iter().all(|frame| frame[0] & 0x7f == 0), "registrations only");
 }
@@ -85,7 +85,7 @@ fn status_of_another_id_does_not_end_the_portions() {
     let (one, _) = server_with_users(&mut world, INFO);
     let client = world.connect(one);
     world.send(client, &[user(101, "frodo", ""), reads_cut_frames(102)].concat());
-    let frames = read_for_a_second(&mut world, client);
+    let frames = read_for_two_seconds(&mut world, client);
     assert_eq!(frames.len(), 1 + USERS);
     let node = world.node(one).expect("a server");
     assert_eq!(node.relay().counters().false_sources, 0);
@@ -94,7 +94,7 @@ fn status_of_another_id_does_not_end_the_portions() {
 #[test]
 fn quits_of_a_split_come_in_portions_and_before_the_registration_of_the_same_id() {
     let PacedUser { mut world, one, neighbour, client } = paced_user();
-    read_for_a_second(&mut world, client);
+    read_for_two_seconds(&mut world, client);
     world.disconnect(neighbour);
     world.run_for(SPLIT_GRACE - Duration::from_millis(10));
     assert_received(&mut world, client, &[]);
@@ -104,7 +104,7 @@ fn quits_of_a_split_come_in_portions_and_before_the_registration_of_the_same_id(
     let newcomer = world.connect(one);
     world.send(newcomer, &user(LAST_ID, "new", ""));
     let mut frames = split_frames(&first);
-    frames.extend(read_for_a_second(&mut world, client));
+    frames.extend(read_for_two_seconds(&mut world, client));
     let quits = REMOTE_USERS.map(|id| quit(id, "split"));
     let join = registration(HostKind::User, LAST_ID, 1, "new", "");
     assert_eq!(frames, quits.chain([join]).collect::<Vec<_>>());
@@ -113,7 +113,7 @@ fn quits_of_a_split_come_in_portions_and_before_the_registration_of_the_same_id(
 #[test]
 fn sender_with_a_waiting_quit_is_announced_after_it_and_before_its_chat() {
     let PacedUser { mut world, one, neighbour, client } = paced_user();
-    read_for_a_second(&mut world, client);
+    read_for_two_seconds(&mut world, client);
     world.disconnect(neighbour);
     world.run_for(SPLIT_GRACE + Duration::from_millis(10));
     world.take_received(client);
@@ -161,7 +161,7 @@ fn hosts_return() -> Return {
 #[test]
 fn server_that_reads_once_learns_returning_hosts_in_portions_of_whole_frames() {
     let Return { mut world, three, mut first_frames, .. } = hosts_return();
-    first_frames.extend(read_for_a_second(&mut world, three));
+    first_frames.extend(read_for_two_seconds(&mut world, three));
     let two = registration(HostKind::Server, 2, 1, "two", "");
     let users = REMOTE_USERS.map(|id| user_behind(1, id));
     assert_eq!(first_frames, [two].into_iter().chain(users).collect::<Vec<_>>());
@@ -178,7 +178,7 @@ fn returning_host_whose_registration_waits_is_announced_before_its_chat_and_once
     world.send(neighbour, &chat(LAST_ID, 103, "hi"));
     world.run_for(Duration::from_millis(5));
     assert_received(&mut world, three, &[user_behind(1, LAST_ID), chat(LAST_ID, 103, "hi")]);
-    let frames = read_for_a_second(&mut world, three);
+    let frames = read_for_two_seconds(&mut world, three);
     assert!(!frames.contains(&user_behind(1, LAST_ID)));
     assert!(frames.contains(&user_behind(1, LAST_ID - 1)));
 }
@@ -187,7 +187,7 @@ fn returning_host_whose_registration_waits_is_announced_before_its_chat_and_once
 fn returning_host_that_leaves_while_its_registration_waits_is_not_mentioned() {
     let Return { mut world, neighbour, three, .. } = hosts_return();
     world.send(neighbour, &quit(LAST_ID, "bye"));
-    let frames = read_for_a_second(&mut world, three);
+    let frames = read_for_two_seconds(&mut world, three);
     assert!(!frames.contains(&user_behind(1, LAST_ID)) && !frames.contains(&quit(LAST_ID, "bye")));
     assert_eq!(frames.last(), Some(&user_behind(1, LAST_ID - 1)));
 }

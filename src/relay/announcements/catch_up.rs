@@ -23,7 +23,7 @@ impl Announcements {
     pub(in crate::relay) fn is_behind(&self, link: LinkId) -> bool {
         let cursor = self.cursors.occupied(link.index as usize);
         cursor.is_some_and(|cursor| {
-            cursor.next.is_some() || cursor.has_quits() || cursor.next_returned().is_some()
+            cursor.next.is_some() || cursor.has_frames() || cursor.next_returned().is_some()
         })
     }
 

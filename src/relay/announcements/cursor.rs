@@ -87,7 +87,7 @@ impl Cursor {
         let frame_bytes = self.registration_bytes(host);
         self.pace
             .as_mut()
-            .is_none_or(|pace| !pace.has_quits() && pace.admit(frame_bytes, unsent_bytes, now))
+            .is_none_or(|pace| !pace.has_frames() && pace.admit(frame_bytes, unsent_bytes, now))
     }
 
     /// Returns the length of the registration of a host, in the form that the other end reads.
@@ -155,9 +155,9 @@ impl Cursor {
         }
     }
 
-    /// Returns whether quits wait for a portion.
-    pub(super) fn has_quits(&self) -> bool {
-        self.pace.as_ref().is_some_and(|pace| pace.has_quits())
+    /// Returns whether quits or statuses wait for a portion.
+    pub(super) fn has_frames(&self) -> bool {
+        self.pace.as_ref().is_some_and(|pace| pace.has_frames())
     }
 
     /// Returns the next host that rejoined and whose registration waits for a portion.

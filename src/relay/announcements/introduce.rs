@@ -87,7 +87,7 @@ impl Announcements {
             let frame_bytes = cursor.registration_bytes(host);
             let quit = cursor.pace.as_mut().and_then(|pace| pace.take_quit(id));
             if let Some(quit) = quit {
-                self.send_quit_now(topology, link, (quit.id, &quit.text), now, out);
+                self.send_frame_now(topology, link, &quit, now, out);
             }
             self.count(link, frame_bytes, now, out);
             self.send_registration(topology, link, host, now, out);

@@ -1,10 +1,11 @@
-//! Announcements to programs that may read once: quits and returned hosts that wait, and the next
-//! portion.
+//! Announcements to programs that may read once: quits, statuses and returned hosts that wait, and
+//! the next portion.
 
-use super::pacing::Clock;
+use super::pacing::{Clock, PacedFrame};
 use super::{Announcements, is_visible};
 use crate::id::HostId;
 use crate::link::{LinkId, Time};
+use crate::relay::message::Message;
 use crate::relay::outbox::Outbox;
 use crate::relay::plain;
 use crate::relay::send::send_quit;
@@ -20,34 +21,55 @@ impl Announcements {
         clock: &mut Clock<'_>,
         out: &mut impl Outbox,
     ) {
-        let readable_text = self.is_guarded(link).then(|| plain::quit_text(text));
-        let text = readable_text.as_deref().unwrap_or(text);
-        if let Some(pace) = &mut self.cursor_mut(link).pace
-            && !pace.admit_quit(text, out.unsent_bytes(link), clock.now)
-        {
-            if pace.push_quit(id, text) {
-                pace.set_timer(link, clock);
-            } else {
-                self.flush_quits(topology, link, clock.now, out);
-            }
-            return;
-        }
-        self.send_quit_now(topology, link, (id, text), clock.now, out);
+        let text = match self.is_guarded(link) {
+            true => plain::quit_text(text),
+            false => text.into(),
+        };
+        self.send_frame(topology, link, PacedFrame::Quit { id, text }, clock, out);
     }
 
-    /// Sends the quit of a user over a link, without regard to the portion.
-    pub(super) fn send_quit_now(
+    /// Sends a frame over a link, in a later portion if it does not fit into this one.
+    pub(in crate::relay) fn send_frame(
         &mut self,
         topology: &Topology,
         link: LinkId,
-        (id, text): (HostId, &[u8]),
+        frame: PacedFrame<'_>,
+        clock: &mut Clock<'_>,
+        out: &mut impl Outbox,
+    ) {
+        if let Some(pace) = &mut self.cursor_mut(link).pace
+            && !pace.admit_next(&frame, out.unsent_bytes(link), clock.now)
+        {
+            if pace.push_frame(frame) {
+                pace.set_timer(link, clock);
+            } else {
+                self.flush_frames(topology, link, clock.now, out);
+            }
+            return;
+        }
+        self.send_frame_now(topology, link, &frame, clock.now, out);
+    }
+
+    /// Sends a frame over a link, without regard to the portion.
+    pub(super) fn send_frame_now(
+        &mut self,
+        topology: &Topology,
+        link: LinkId,
+        frame: &PacedFrame<'_>,
         now: Time,
         out: &mut impl Outbox,
     ) {
-        if let Some(neighbour) = self.cursor_mut(link).plain_mut() {
-            neighbour.record_quit(id, now);
+        match *frame {
+            PacedFrame::Quit { id, ref text } => {
+                if let Some(neighbour) = self.cursor_mut(link).plain_mut() {
+                    neighbour.record_quit(id, now);
+                }
+                send_quit(topology, link, id, text, out);
+            }
+            PacedFrame::Status { source, destination, code, ref text } => {
+                out.deliver(link, &Message::Status { source, destination, code, text });
+            }
         }
-        send_quit(topology, link, id, text, out);
     }
 
     /// Continues with pending announcements on a link whose send queue has room.
@@ -70,7 +92,7 @@ impl Announcements {
         }
     }
 
-    /// Sends the next portion of quits and registrations, if the queue of the link is empty.
+    /// Sends the next portion of frames that wait and of registrations, if the queue of the link is empty.
     pub(in crate::relay) fn on_pace_due(
         &mut self,
         topology: &Topology,
@@ -85,12 +107,12 @@ impl Announcements {
         }
         self.begin_portion(link);
         while let Some(pace) = &mut self.cursor_mut(link).pace
-            && let Some(quit) = pace.pop_quit(out.unsent_bytes(link), clock.now)
+            && let Some(frame) = pace.pop_frame(out.unsent_bytes(link), clock.now)
         {
-            self.send_quit_now(topology, link, (quit.id, &quit.text), clock.now, out);
+            self.send_frame_now(topology, link, &frame, clock.now, out);
         }
         let Some(pace) = &mut self.cursor_mut(link).pace else { return };
-        if pace.has_quits() {
+        if pace.has_frames() {
             pace.set_timer(link, clock);
         } else if self.send_returned(topology, link, clock, out) {
             self.catch_up(topology, link, clock, out);
@@ -161,7 +183,7 @@ impl Announcements {
         clock: &mut Clock<'_>,
         out: &mut impl Outbox,
     ) -> bool {
-        self.flush_quits(topology, link, clock.now, out);
+        self.flush_frames(topology, link, clock.now, out);
         let Some(mut pace) = self.cursor_mut(link).pace.take() else { return false };
         pace.cancel_timer(link, clock.timers);
         let returned = pace.returned().filter_map(|(_, id)| topology.hosts().get(id));
@@ -172,12 +194,18 @@ impl Announcements {
         true
     }
 
-    /// Sends all quits that wait for a portion.
-    fn flush_quits(&mut self, topology: &Topology, link: LinkId, now: Time, out: &mut impl Outbox) {
+    /// Sends all frames that wait for a portion.
+    fn flush_frames(
+        &mut self,
+        topology: &Topology,
+        link: LinkId,
+        now: Time,
+        out: &mut impl Outbox,
+    ) {
         let pace = &mut self.cursor_mut(link).pace;
-        let quits = pace.as_mut().map(|pace| pace.take_quits()).unwrap_or_default();
-        for quit in quits {
-            self.send_quit_now(topology, link, (quit.id, &quit.text), now, out);
+        let frames = pace.as_mut().map(|pace| pace.take_frames()).unwrap_or_default();
+        for frame in frames {
+            self.send_frame_now(topology, link, &frame, now, out);
         }
     }
 }

@@ -6,12 +6,15 @@
 //! the send queue has been empty for [`PACED_PORTION_INTERVAL`]; announcements that do not fit wait
 //! for the next one. A frame that is longer than a portion is sent alone.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::id::HostId;
-use crate::limits::{PACED_PORTION_BYTES_MAX, PACED_PORTION_INTERVAL, PACED_QUITS_BYTES_MAX};
+use crate::limits::{PACED_FRAMES_BYTES_MAX, PACED_PORTION_BYTES_MAX, PACED_PORTION_INTERVAL};
 use crate::link::{LinkId, Time};
+use crate::relay::message::StatusCode;
+use crate::relay::plain;
 use crate::relay::timers::{Timer, Timers};
 use crate::relay::topology::Host;
 
@@ -21,11 +24,37 @@ pub(in crate::relay) struct Clock<'a> {
     pub(in crate::relay) timers: &'a mut Timers,
 }
 
-/// A quit that waits for a portion.
+/// A frame that waits for a later portion if it does not fit into the current one.
 #[derive(Clone, Debug)]
-pub(in crate::relay) struct PendingQuit {
-    pub(in crate::relay) id: HostId,
-    pub(in crate::relay) text: Box<[u8]>,
+pub(in crate::relay) enum PacedFrame<'a> {
+    /// The quit of a user.
+    Quit { id: HostId, text: Cow<'a, [u8]> },
+    /// A status to a server.
+    Status { source: HostId, destination: HostId, code: StatusCode, text: Cow<'a, [u8]> },
+}
+
+impl PacedFrame<'_> {
+    /// Returns the length of the frame.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Quit { text, .. } => 9 + text.len(),
+            Self::Status { text, .. } => plain::status_bytes(text),
+        }
+    }
+
+    fn is_quit_of(&self, host: HostId) -> bool {
+        matches!(self, Self::Quit { id, .. } if *id == host)
+    }
+
+    fn into_owned(self) -> PacedFrame<'static> {
+        let owned = |text: Cow<'_, [u8]>| Cow::Owned(text.into_owned());
+        match self {
+            Self::Quit { id, text } => PacedFrame::Quit { id, text: owned(text) },
+            Self::Status { source, destination, code, text } => {
+                PacedFrame::Status { source, destination, code, text: owned(text) }
+            }
+        }
+    }
 }
 
 /// The state of the portions on one link.
@@ -41,10 +70,10 @@ pub(in crate::relay) struct Pace {
     is_in_queue: bool,
     /// Time of the timer for the next portion, if one is set.
     timer_at: Option<Time>,
-    /// Quits that wait, in order. They precede all pending registrations, because a pending
-    /// registration may be that of a new host with the same id.
-    quits: VecDeque<PendingQuit>,
-    quits_bytes: usize,
+    /// Frames that wait, in order. They precede all pending registrations, because a pending
+    /// registration may be that of a new host with the id of one that has quit.
+    frames: VecDeque<PacedFrame<'static>>,
+    frames_bytes: usize,
     /// Hosts that rejoined after a split and whose registrations wait, in the order of joining, by
     /// join sequence; not empty. The cursor has passed them while they were lost.
     #[expect(clippy::box_collection, reason = "every idle link has this, and hardly any uses it")]
@@ -54,11 +83,6 @@ pub(in crate::relay) struct Pace {
 /// Returns the length of a registration frame.
 pub(in crate::relay) fn registration_bytes(name: &[u8], info: &[u8]) -> usize {
     12 + name.len() + info.len()
-}
-
-/// Returns the length of a quit frame.
-fn quit_bytes(text: &[u8]) -> usize {
-    9 + text.len()
 }
 
 impl Pace {
@@ -99,58 +123,60 @@ impl Pace {
 
     fn add(&mut self, frame_bytes: usize, now: Time) {
         self.portion_bytes += frame_bytes;
-        self.ends_at = now + PACED_PORTION_INTERVAL;
+        self.ends_at = self.ends_at.max(now + PACED_PORTION_INTERVAL);
         self.is_in_queue = true;
     }
 
-    /// Returns whether a quit may be sent now, and counts it if so.
-    pub(in crate::relay) fn admit_quit(
+    /// Returns whether a frame that may wait is sent now, and counts it if so. It does not overtake
+    /// another.
+    pub(in crate::relay) fn admit_next(
         &mut self,
-        text: &[u8],
+        frame: &PacedFrame<'_>,
         unsent_bytes: usize,
         now: Time,
     ) -> bool {
-        self.quits.is_empty() && self.admit(quit_bytes(text), unsent_bytes, now)
+        self.frames.is_empty() && self.admit(frame.bytes(), unsent_bytes, now)
     }
 
-    /// Keeps a quit for a later portion. Returns false if more than [`PACED_QUITS_BYTES_MAX`] wait.
-    pub(in crate::relay) fn push_quit(&mut self, id: HostId, text: &[u8]) -> bool {
-        self.quits_bytes += quit_bytes(text);
-        self.quits.push_back(PendingQuit { id, text: text.into() });
-        self.quits_bytes <= PACED_QUITS_BYTES_MAX
+    /// Keeps a frame for a later portion. Returns false if more than [`PACED_FRAMES_BYTES_MAX`]
+    /// wait.
+    pub(in crate::relay) fn push_frame(&mut self, frame: PacedFrame<'_>) -> bool {
+        self.frames_bytes += frame.bytes();
+        self.frames.push_back(frame.into_owned());
+        self.frames_bytes <= PACED_FRAMES_BYTES_MAX
     }
 
-    /// Removes and returns the next quit, if it fits into the current portion.
-    pub(in crate::relay) fn pop_quit(
+    /// Removes and returns the next frame, if it fits into the current portion.
+    pub(in crate::relay) fn pop_frame(
         &mut self,
         unsent_bytes: usize,
         now: Time,
-    ) -> Option<PendingQuit> {
-        let frame_bytes = quit_bytes(&self.quits.front()?.text);
+    ) -> Option<PacedFrame<'static>> {
+        let frame_bytes = self.frames.front()?.bytes();
         if !self.admit(frame_bytes, unsent_bytes, now) {
             return None;
         }
-        self.quits_bytes -= frame_bytes;
-        self.quits.pop_front()
+        self.frames_bytes -= frame_bytes;
+        self.frames.pop_front()
     }
 
     /// Removes and returns the quit of a host, if it waits.
-    pub(in crate::relay) fn take_quit(&mut self, id: HostId) -> Option<PendingQuit> {
-        let index = self.quits.iter().position(|quit| quit.id == id)?;
-        let quit = self.quits.remove(index)?;
-        self.quits_bytes -= quit_bytes(&quit.text);
+    pub(in crate::relay) fn take_quit(&mut self, id: HostId) -> Option<PacedFrame<'static>> {
+        let index = self.frames.iter().position(|frame| frame.is_quit_of(id))?;
+        let quit = self.frames.remove(index)?;
+        self.frames_bytes -= quit.bytes();
         Some(quit)
     }
 
-    /// Removes and returns all quits that wait.
-    pub(in crate::relay) fn take_quits(&mut self) -> VecDeque<PendingQuit> {
-        self.quits_bytes = 0;
-        std::mem::take(&mut self.quits)
+    /// Removes and returns all frames that wait.
+    pub(in crate::relay) fn take_frames(&mut self) -> VecDeque<PacedFrame<'static>> {
+        self.frames_bytes = 0;
+        std::mem::take(&mut self.frames)
     }
 
-    /// Returns whether quits wait.
-    pub(in crate::relay) fn has_quits(&self) -> bool {
-        !self.quits.is_empty()
+    /// Returns whether frames wait.
+    pub(in crate::relay) fn has_frames(&self) -> bool {
+        !self.frames.is_empty()
     }
 
     /// Makes the registration of a host that rejoined wait for a later portion.
@@ -267,15 +293,23 @@ mod tests {
     }
 
     #[test]
-    fn quits_wait_in_order_up_to_their_limit() {
+    fn quits_and_statuses_wait_in_order_up_to_their_limit() {
         let (mut pace, now) = (Pace::default(), Time::default());
-        assert!(pace.admit_quit(b"", 0, now));
-        assert!(pace.push_quit(HostId(7), b"a"));
-        assert!(!pace.admit_quit(b"", 0, now), "a quit does not overtake another");
-        assert!(pace.push_quit(HostId(8), b"b"));
-        assert_eq!(pace.take_quit(HostId(8)).map(|quit| quit.id), Some(HostId(8)));
-        assert_eq!(pace.pop_quit(0, now).map(|quit| quit.id), Some(HostId(7)));
-        assert!(!pace.has_quits() && pace.quits_bytes == 0);
-        assert!(!pace.push_quit(HostId(9), &[b'x'; PACED_QUITS_BYTES_MAX]));
+        let quit = |id| PacedFrame::Quit { id: HostId(id), text: Cow::Borrowed(b"a") };
+        let status = |text| PacedFrame::Status {
+            source: HostId(1),
+            destination: HostId(2),
+            code: StatusCode::ID_TAKEN,
+            text: Cow::Borrowed(text),
+        };
+        assert!(pace.admit_next(&quit(6), 0, now));
+        assert!(pace.push_frame(quit(7)));
+        assert!(!pace.admit_next(&status(b""), 0, now), "a frame does not overtake another");
+        assert!(pace.push_frame(status(b"taken")) && pace.push_frame(quit(8)));
+        assert!(pace.take_quit(HostId(8)).is_some_and(|frame| frame.is_quit_of(HostId(8))));
+        assert!(pace.pop_frame(0, now).is_some_and(|frame| frame.is_quit_of(HostId(7))));
+        assert!(matches!(pace.pop_frame(0, now), Some(PacedFrame::Status { .. })));
+        assert!(!pace.has_frames() && pace.frames_bytes == 0);
+        assert!(!pace.push_frame(status(&[b'x'; PACED_FRAMES_BYTES_MAX])));
     }
 }

@@ -308,7 +308,7 @@ impl Announcements {
                 pace.set_timer(link, clock);
                 return neighbour.send_probe(topology, link, out);
             }
-            if neighbour.has_answered && neighbour.is_portion_probed {
+            if neighbour.is_portion_probed {
                 pause = READ_PROOF_TIMEOUT;
             }
         }
