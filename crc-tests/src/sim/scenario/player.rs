@@ -24,6 +24,8 @@ const PLAIN_JOIN_TIME: Duration = Duration::from_secs(3);
 const PLAIN_STAY_TIME: Duration = Duration::from_secs(2);
 /// Pause between two probes, if there are plain servers.
 const PLAIN_CHAT_PAUSE: Duration = Duration::from_millis(60);
+/// Time that a move to a parent which a server prefers takes at most, with the longest delays.
+const LATE_MOVE_TIME_MAX: Duration = Duration::from_secs(5);
 /// Interval between two looks at a network that heals.
 const HEAL_STEP: Duration = Duration::from_millis(500);
 /// Number of times that one of two servers with one id leaves for a minute, until they keep apart.
@@ -186,7 +188,8 @@ impl<'a> Player<'a> {
         if self.scenario.may_move() && self.unquiet.take().is_some() {
             self.must_be_quiet = false;
             self.run_for(HEAL_TIME_MAX)?;
-            self.check_end()?;
+            let result = self.check_end();
+            self.end_move(result)?;
             self.must_be_quiet = true;
             self.run_for(QUIET_TIME)?;
         }
@@ -239,13 +242,28 @@ impl<'a> Player<'a> {
     }
 
     fn heal_until(&mut self, began_at: Time, end_at: Time) -> Result<(), Violation> {
-        let mut result = Ok(());
+        let (mut result, mut has_healed) = (Ok(()), false);
         while self.world.now() < end_at {
             self.run_for(HEAL_STEP)?;
             result = self.check_end();
-            if result.is_err() {
-                self.heal_time = self.world.now().since(began_at);
+            match result {
+                Ok(()) => has_healed = true,
+                Err(_) => self.heal_time = self.world.now().since(began_at),
             }
+        }
+        match has_healed {
+            true => self.end_move(result),
+            false => result,
+        }
+    }
+
+    /// Waits for the end of a late move to a parent that a server prefers, if the network does not
+    /// fulfil the predicates at this moment.
+    fn end_move(&mut self, mut result: Result<(), Violation>) -> Result<(), Violation> {
+        let end_at = self.world.now() + LATE_MOVE_TIME_MAX;
+        while result.is_err() && self.scenario.may_move() && self.world.now() < end_at {
+            self.run_for(HEAL_STEP)?;
+            result = self.check_end();
         }
         result
     }

@@ -181,6 +181,7 @@ impl Player<'_> {
             && chat.was_reachable
             && !is_refused
             && !self.scenario.is_flooded(chat.to)
+            && !self.scenario.is_flooded(sender.id) // it may be closed, since it does not read
             && !is_new
             && self.is_calm_at(chat.sent_at)
             && !self.faults.iter().any(is_meanwhile)
