@@ -80,6 +80,7 @@ pub mod room;
 mod tls;
 mod ui;
 pub mod uri;
+mod vocabulary;
 pub mod wires;
 
 /// What the programs and tests of this workspace use of the other modules. Not part of the API: it
@@ -97,8 +98,8 @@ pub mod internal {
 
     /// The bundled client.
     pub mod client {
-        pub use crate::client::event::{Event, Text};
         pub use crate::client::{App, Identity, Options, ServerUri, Trust, run};
+        pub use crate::vocabulary::{Event, Text};
     }
 
     /// The programs' standard error, the client of the control socket, and what strangers send

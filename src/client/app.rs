@@ -8,12 +8,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::event::Event;
 use super::rooms::Rooms;
 use super::session::{Classic, Crc, Direct, LineError, Session, SessionError};
 use crate::limits::CLIENT_QUEUE_BYTES_MAX;
 use crate::link::frame_decoder::FrameDecoder;
 use crate::relay::Identity;
+use crate::vocabulary::Event;
 use crate::wires::classic::codec::Name;
 
 mod lines;

@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use super::event::Event;
 use super::pipe::{self, OutputLine, PipeFrontend};
 use super::shell::Frontend;
 use crate::limits::{PEER_UNREAD_BYTES_MAX, SHUTDOWN_DRAIN_TIMEOUT};
 use crate::ui::Input;
+use crate::vocabulary::Event;
 
 /// A [`PipeFrontend`] whose lines are queued and written by a thread.
 pub(super) struct BufferedPipeFrontend {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::event::{Event, Text};
 use crate::ui::Complete;
+use crate::vocabulary::{Event, Text};
 
 const COMMANDS: [&str; 10] =
     ["/help", "/join ", "/list", "/msg ", "/names ", "/part ", "/quit", "/rooms", "@List", "@Quit"];
@@ -56,7 +56,7 @@ impl KnownNames {
                     }
                 }
             }
-            Event::Rooms { rooms } => {
+            Event::Rooms { rooms, .. } => {
                 for size in rooms {
                     names.room(&size.room);
                 }
@@ -69,7 +69,7 @@ impl KnownNames {
                     members.insert(name);
                 }
             }
-            Event::RoomUsers { room, users } => {
+            Event::RoomUsers { room, users, .. } => {
                 if let Some(members) = names.room(room) {
                     *members = users.iter().filter_map(|user| typed_name(&user.name)).collect();
                 }
@@ -179,7 +179,7 @@ fn starts_with_ignoring_case(word: &str, prefix: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::event::{RoomSize, User};
+    use crate::vocabulary::{RoomSize, User};
 
     #[track_caller]
     fn check(line: &str, start: usize, expected: &[&str]) {
@@ -218,7 +218,7 @@ mod tests {
         let room = || Text::from("#lab");
         names.update(&Event::RoomJoin { room: room(), id: Some(9), name: "frodo".into() });
         let size = RoomSize { room: "#Lunch".into(), users: 1 };
-        names.update(&Event::Rooms { rooms: vec![size] });
+        names.update(&Event::Rooms { rooms: vec![size], more: false });
         let check = |line: &str, start: usize, expected: &[&str]| {
             let expected: Vec<String> = expected.iter().map(|word| (*word).to_owned()).collect();
             assert_eq!(names.candidates(line), (start, expected), "{line}");
@@ -232,7 +232,11 @@ mod tests {
         names.set_current_room(Some("#LAB"));
         check("Hi sa", 3, &["sally ", "sam "]);
         let (id, name) = (Some(1), Text::from("sam"));
-        names.update(&Event::RoomUsers { room: room(), users: vec![User { id, name }] });
+        names.update(&Event::RoomUsers {
+            room: room(),
+            users: vec![User { id, name }],
+            more: false,
+        });
         let (name, text) = (Some("bob".into()), "Hi".into());
         names.update(&Event::Room { room: room(), from: Some(3), name, text });
         check("Hi sa", 3, &["sam "]);

@@ -1,6 +1,6 @@
 //! Events as lines of text. Control, escape and bidi characters in texts of others are escaped.
 
-use super::event::{Event, Text, User};
+use crate::vocabulary::{Event, Text, User};
 
 /// Colours of users, legible on dark and on light backgrounds. Red is reserved for errors.
 const PALETTE: [u8; 9] = [32, 33, 34, 35, 36, 92, 94, 95, 96];
@@ -36,16 +36,16 @@ impl Style {
             Event::Chat { from, name, text } => {
                 format!("{}: {text}", self.format_user(*from, name.as_ref()))
             }
-            Event::Users { users } if users.is_empty() => "* nobody else is online".to_owned(),
-            Event::Users { users } => {
+            Event::Users { users, .. } if users.is_empty() => "* nobody else is online".to_owned(),
+            Event::Users { users, .. } => {
                 format!("* {} online: {}", users.len(), self.format_users(users))
             }
             Event::Room { room, from, name, text } => {
                 let text = self.highlight(&text.to_string(), reader);
                 format!("[{room}] {}: {text}", self.format_user(*from, name.as_ref()))
             }
-            Event::Rooms { rooms } if rooms.is_empty() => "* there are no rooms".to_owned(),
-            Event::Rooms { rooms } => {
+            Event::Rooms { rooms, .. } if rooms.is_empty() => "* there are no rooms".to_owned(),
+            Event::Rooms { rooms, .. } => {
                 let sizes: Vec<String> =
                     rooms.iter().map(|size| format!("{} ({})", size.room, size.users)).collect();
                 format!("* {} rooms: {}", sizes.len(), sizes.join(", "))
@@ -57,10 +57,10 @@ impl Style {
                 let person = self.format_user(*id, Some(name));
                 self.append_text(&format!("- {person} left {room}"), text.as_ref())
             }
-            Event::RoomUsers { room, users } if users.is_empty() => {
+            Event::RoomUsers { room, users, .. } if users.is_empty() => {
                 format!("* nobody is in {room}")
             }
-            Event::RoomUsers { room, users } => {
+            Event::RoomUsers { room, users, .. } => {
                 format!("* {} in {room}: {}", users.len(), self.format_users(users))
             }
             Event::Help { text } => String::from_utf8_lossy(&text.0).into_owned(),
@@ -155,7 +155,7 @@ impl Style {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::event::RoomSize;
+    use crate::vocabulary::RoomSize;
 
     const PLAIN: Style = Style { colour: false };
 
@@ -177,10 +177,10 @@ mod tests {
             &Event::Chat { from: id, name: Some(name.clone()), text: "Hi".into() },
             "sam (102): Hi",
         );
-        check(&Event::Users { users: vec![] }, "* nobody else is online");
+        check(&Event::Users { users: vec![], more: false }, "* nobody else is online");
         let user = User { id, name };
         let users = vec![user.clone(), user];
-        check(&Event::Users { users }, "* 2 online: sam (102), sam (102)");
+        check(&Event::Users { users, more: false }, "* 2 online: sam (102), sam (102)");
         check(&Event::error("no"), "! no");
         let room = Text::from("#lab");
         let text = Text::from("Hi all!");
@@ -191,16 +191,17 @@ mod tests {
             RoomSize { room: room.clone(), users: 3 },
             RoomSize { room: "#ops".into(), users: 1 },
         ];
-        check(&Event::Rooms { rooms: sizes }, "* 2 rooms: #lab (3), #ops (1)");
-        check(&Event::Rooms { rooms: vec![] }, "* there are no rooms");
+        check(&Event::Rooms { rooms: sizes, more: false }, "* 2 rooms: #lab (3), #ops (1)");
+        check(&Event::Rooms { rooms: vec![], more: false }, "* there are no rooms");
         let joined = Event::RoomJoin { room: room.clone(), id, name: name.clone() };
         check(&joined, "+ sam (102) is in #lab");
         let text = Some("bye".into());
         let parted = Event::RoomPart { room: room.clone(), id, name: name.clone(), text };
         check(&parted, "- sam (102) left #lab: bye");
-        let members = Event::RoomUsers { room: room.clone(), users: vec![User { id, name }] };
+        let members =
+            Event::RoomUsers { room: room.clone(), users: vec![User { id, name }], more: false };
         check(&members, "* 1 in #lab: sam (102)");
-        check(&Event::RoomUsers { room, users: vec![] }, "* nobody is in #lab");
+        check(&Event::RoomUsers { room, users: vec![], more: false }, "* nobody is in #lab");
         check(&Event::Connected { id: Some(3), name: "3".into() }, "* connected as (3)");
         let name = Text::from("3");
         check(&Event::Join { id: None, name: name.clone(), info: None }, "+ 3 is here");

@@ -1,13 +1,12 @@
 //! The bundled client: the state machine [`App`] inside an event loop.
 //!
-//! `app`, `session` (one file a wire), `grammar` (lines), `rooms`, `event` and `options` are pure.
+//! `app`, `session` (one file a wire), `grammar` (lines), `rooms` and `options` are pure.
 //! `shell` is the event loop around the socket. The frontends are `terminal`, `pipe` and
 //! `buffered_pipe`; `peer` uses them for `crc peer`.
 
 pub(crate) mod app;
 mod buffered_pipe;
 mod completion;
-pub(crate) mod event;
 pub(crate) mod grammar;
 mod human;
 mod options;
@@ -29,9 +28,9 @@ use rand::{Rng, SeedableRng, TryRng};
 
 pub use crate::relay::Identity;
 use crate::tls::ClientTrust;
+use crate::vocabulary::Event;
 pub use app::App;
 pub(crate) use app::Outcome;
-use event::Event;
 use human::Style;
 use options::RequestedUser;
 pub use options::{Options, Trust};

@@ -99,7 +99,8 @@ impl Options {
                 None => RequestedUser::Classic { name: name.map(check_classic_name).transpose()? },
             },
             wire => {
-                let why = format!("the client does not speak {wire}://");
+                let hint = if wire == Wire::HTTP { "; open it in a browser" } else { "" };
+                let why = format!("the client does not speak {wire}://{hint}");
                 return Err(OptionError { option: "[URL]", value: server.to_string(), why });
             }
         };
@@ -207,7 +208,7 @@ mod tests {
     use rand::rngs::StdRng;
 
     use super::*;
-    use crate::wires::{WIRES, WireSpec};
+    use crate::wires::{CLIENT_WIRES, WireSpec};
 
     /// Parses options for `scheme`. A `name` or `id` of `-` is omitted.
     fn parse_options(scheme: &str, name: &str, id: &str) -> Result<Options, String> {
@@ -232,8 +233,8 @@ mod tests {
     }
 
     #[test]
-    fn client_speaks_every_wire_of_the_table_and_no_other() {
-        for wire in WIRES {
+    fn client_speaks_its_wires_and_no_other() {
+        for wire in CLIENT_WIRES {
             assert!(parse_options(wire.name(), "-", "-").is_ok(), "{wire}");
         }
         static LINE: WireSpec = WireSpec {
@@ -248,6 +249,8 @@ mod tests {
             error.to_string(),
             "invalid value 'line://127.0.0.1:3600' for '[URL]': the client does not speak line://"
         );
+        let error = parse_options("http", "-", "-").expect_err("another wire");
+        assert!(error.ends_with("does not speak http://; open it in a browser"), "{error}");
     }
 
     #[test]

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 
 use super::buffered_pipe::BufferedPipeFrontend;
-use super::event::{Event, Text, User};
 use super::grammar::{self, Command, LineStart, Recipient};
 use super::rooms::Rooms;
 use super::shell::{Frontend, report_output_error};
@@ -16,6 +15,7 @@ use crate::peer::wire::MessageId;
 use crate::peer::{self, Peer};
 use crate::room::RoomName;
 use crate::ui::{Input, is_transient};
+use crate::vocabulary::{Event, Text, User};
 
 /// Maximum number of sent messages whose start is kept, to be shown with the receipt.
 const EXCERPTS_MAX: usize = 1000;
@@ -123,7 +123,7 @@ impl PeerFrontend {
             Ok(Some(Command::List)) => {
                 let user = |id: i64| User { id: Some(id), name: id.to_string().into() };
                 let users = peer.other_ids().map(user).collect();
-                self.show_event(peer, now, &Event::Users { users });
+                self.show_event(peer, now, &Event::Users { users, more: false });
             }
             Ok(Some(Command::Rooms | Command::Names(_))) => {
                 let why = "peers do not know who is in which room: see /list for who is online";

@@ -5,11 +5,11 @@
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
 
-use super::event::Event;
 use super::human::Style;
 use super::shell::Frontend;
 use crate::limits::FRAME_BYTES_MAX;
 use crate::ui::{Input, PipeInput, write_all};
+use crate::vocabulary::Event;
 
 /// A frontend without a line editor.
 pub(super) struct PipeFrontend {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::event::Text;
+use crate::vocabulary::Text;
 
 /// Maximum number of [correspondents](Rooms::add_correspondent) that are remembered.
 const CORRESPONDENTS_MAX: usize = 100;

@@ -14,10 +14,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::app::{App, Outcome};
-use super::event::Event;
 use crate::limits::{CLIENT_QUEUE_BYTES_MAX, READ_BYTES_PER_TURN};
 use crate::tls::{Read, TlsStream};
 use crate::ui::{Input, is_transient};
+use crate::vocabulary::Event;
 
 /// The user's side of the client: a terminal, or pipes to another program.
 pub(super) trait Frontend {

@@ -9,12 +9,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::completion::KnownNames;
-use super::event::{Event, Text};
 use super::grammar::{self, Command};
 use super::human::Style;
 use super::shell::Frontend;
 use crate::printable::Printable;
 use crate::ui::{Input, Terminal};
+use crate::vocabulary::{Event, Text};
 
 /// Time for the client to handle a line before the next prompt is drawn. A line that takes longer
 /// may change the prompt after the next one.

@@ -234,7 +234,7 @@ mod tests {
                 Event::Quit { id: Some(102), name: Some("sam".into()), text: Some("x".into()) },
                 Event::Quit { id: Some(7), name: None, text: Some("never seen".into()) },
                 chat(Some(103), "pip", "\"Hi\""),
-                Event::Users { users: Vec::new() },
+                Event::Users { users: Vec::new(), more: false },
                 Event::error("no such user"),
             ],
         );

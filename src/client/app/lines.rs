@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::App;
-use crate::client::event::Event;
 use crate::client::grammar::{self, Command, LineStart, Recipient};
 use crate::client::session::LineError;
 use crate::room::RoomName;
+use crate::vocabulary::Event;
 
 impl App {
     /// Executes a line.
@@ -42,7 +42,7 @@ impl App {
             }
             Some(Command::List) => {
                 let users = self.session.users(now)?;
-                self.events.push_back(Event::Users { users });
+                self.events.push_back(Event::Users { users, more: false });
             }
             Some(Command::Quit(text)) => {
                 self.session.quit(text, &mut self.output)?;

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{FrameLenFn, LineError, NAME_LOOKUP_TIMEOUT, Session, SessionError, no_room_lists};
-use crate::client::event::{Event, Text, User};
 use crate::client::grammar::Recipient;
 use crate::room::RoomName;
+use crate::vocabulary::{Event, Text, User};
 use crate::wires::classic::codec;
 use crate::wires::classic::codec::{Form, Message, NAME_BYTES, Name, TEXT_BYTES_MAX};
 

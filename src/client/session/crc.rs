@@ -18,12 +18,12 @@ use super::{
     FrameLenFn, LineError, NAME_LOOKUP_TIMEOUT, Session, SessionError, check_frame_len,
     id_too_large,
 };
-use crate::client::event::{Event, Text, User};
 use crate::client::grammar::Recipient;
 use crate::id::HostId;
 use crate::limits::FRAME_BYTES_MAX_CEILING;
 use crate::relay::Identity;
 use crate::relay::message::{HostKind, Message, Registration, StatusCode};
+use crate::vocabulary::{Event, Text, User};
 use crate::wires::crc::codec;
 
 /// Time without a frame after which the list of users counts as complete.

@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::{
     FrameLenFn, LineError, Session, SessionError, check_frame_len, id_too_large, no_room_lists,
 };
-use crate::client::event::{Event, User};
 use crate::client::grammar::Recipient;
 use crate::limits::FRAME_BYTES_MAX_CEILING;
+use crate::vocabulary::{Event, User};
 use crate::wires::direct::codec;
 use crate::wires::direct::codec::{Control, FastHandshake, Message, WireError};
 

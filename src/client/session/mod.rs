@@ -18,9 +18,9 @@ pub(super) use crc::Crc;
 pub(super) use crc::LIST_QUIET_PERIOD;
 pub(super) use direct::Direct;
 
-use super::event::{Event, User};
 use super::grammar::Recipient;
 use crate::limits::FRAME_BYTES_MAX;
+use crate::vocabulary::{Event, User};
 
 /// Time after the welcome during which a line waits for the registrations of other users.
 pub(super) const NAME_LOOKUP_TIMEOUT: Duration = Duration::from_secs(1);

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::client::event::{Text, User};
 use crate::id::HostId;
+use crate::vocabulary::{Text, User};
 
 /// The other users, ordered by id.
 #[derive(Debug, Default)]

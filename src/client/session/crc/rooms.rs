@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::client::event::{Event, RoomSize, Text, User};
 use crate::id::HostId;
 use crate::room::RoomName;
+use crate::vocabulary::{Event, RoomSize, Text, User};
 
 /// Title of the pages of a list of rooms.
 const ROOMS_TITLE: &[u8] = b"rooms";
@@ -106,8 +106,11 @@ impl Rooms {
             Some(room) => Event::RoomUsers {
                 room: room.into(),
                 users: lines.filter_map(|line| parse_member(line, &name_of)).collect(),
+                more: false,
             },
-            None => Event::Rooms { rooms: lines.filter_map(parse_room_size).collect() },
+            None => {
+                Event::Rooms { rooms: lines.filter_map(parse_room_size).collect(), more: false }
+            }
         });
         true
     }
@@ -203,7 +206,7 @@ mod tests {
         };
         let list = |names: &[&str]| {
             let room = |name: &&str| RoomSize { room: (*name).into(), users: 1 };
-            vec![Event::Rooms { rooms: names.iter().map(room).collect() }]
+            vec![Event::Rooms { rooms: names.iter().map(room).collect(), more: false }]
         };
         assert_eq!(shown("rooms 1/2\n#a 1"), []);
         assert_eq!(shown("rooms 2/2\n#b 1"), list(&["#a", "#b"]));

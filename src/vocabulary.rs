@@ -1,4 +1,5 @@
-//! The events that the client shows: JSON objects with `--json`, lines of text otherwise.
+//! The vocabulary of events: what the client shows, with `--json` as JSON objects, and what servers
+//! send to browsers.
 //!
 //! The names and the order of the keys are part of the interface for scripts. A key that a wire has
 //! no value for is omitted. Texts keep their bytes until they are shown.
@@ -42,40 +43,59 @@ impl fmt::Display for Text {
 
 impl Serialize for Text {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&String::from_utf8_lossy(&self.0))
+        Borrowed(&self.0).serialize(serializer)
     }
+}
+
+/// A name or a text that is written at once. In JSON, invalid UTF-8 becomes U+FFFD.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Borrowed<'a>(pub &'a [u8]);
+
+impl Serialize for Borrowed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&String::from_utf8_lossy(self.0))
+    }
+}
+
+/// Returns whether a flag is not set: its key is omitted.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_unset(flag: &bool) -> bool {
+    !flag
 }
 
 /// A user who is online.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct User {
+pub struct User<T = Text> {
     /// The id; direct ids have 64 bits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<i64>,
     /// The name.
-    pub name: Text,
+    pub name: T,
 }
 
 /// A room, and the number of its members.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RoomSize {
+pub struct RoomSize<T = Text> {
     /// The name of the room.
-    pub room: Text,
+    pub room: T,
     /// The number of members.
     pub users: u64,
 }
 
-/// An event for the user.
+/// An event for the user, with texts of its own.
+pub type Event = EventOf<Text>;
+
+/// An event for the user. `T` is the type of its texts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
-pub enum Event {
+pub enum EventOf<T> {
     /// The server accepted the registration.
     Connected {
         /// The user's own id.
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<i64>,
         /// The user's own name.
-        name: Text,
+        name: T,
     },
     /// The server sent a status.
     Status {
@@ -83,7 +103,7 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         code: Option<u16>,
         /// The text of the server.
-        text: Text,
+        text: T,
     },
     /// Another user is online.
     Join {
@@ -91,10 +111,10 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<i64>,
         /// The name.
-        name: Text,
+        name: T,
         /// The user's info text.
         #[serde(skip_serializing_if = "Option::is_none")]
-        info: Option<Text>,
+        info: Option<T>,
     },
     /// Another user quit.
     Quit {
@@ -103,10 +123,10 @@ pub enum Event {
         id: Option<i64>,
         /// The name, if known.
         #[serde(skip_serializing_if = "Option::is_none")]
-        name: Option<Text>,
+        name: Option<T>,
         /// The quit text.
         #[serde(skip_serializing_if = "Option::is_none")]
-        text: Option<Text>,
+        text: Option<T>,
     },
     /// A chat from another user.
     Chat {
@@ -115,75 +135,84 @@ pub enum Event {
         from: Option<i64>,
         /// The name, if known.
         #[serde(skip_serializing_if = "Option::is_none")]
-        name: Option<Text>,
+        name: Option<T>,
         /// The text.
-        text: Text,
+        text: T,
     },
     /// The answer to `/list`.
     Users {
         /// All other users, ordered by id.
-        users: Vec<User>,
+        users: Vec<User<T>>,
+        /// Whether a further event continues the list.
+        #[serde(skip_serializing_if = "is_unset")]
+        more: bool,
     },
     /// A message to a room that the user is in.
     Room {
         /// The room.
-        room: Text,
+        room: T,
         /// The id of the sender, if known.
         #[serde(skip_serializing_if = "Option::is_none")]
         from: Option<i64>,
         /// The name of the sender.
         #[serde(skip_serializing_if = "Option::is_none")]
-        name: Option<Text>,
+        name: Option<T>,
         /// The text.
-        text: Text,
+        text: T,
     },
     /// The answer to `/rooms`.
     Rooms {
         /// All rooms, ordered by name.
-        rooms: Vec<RoomSize>,
+        rooms: Vec<RoomSize<T>>,
+        /// Whether a further event continues the list.
+        #[serde(skip_serializing_if = "is_unset")]
+        more: bool,
     },
-    /// A user has joined a room; the wires report only one's own requests.
+    /// A user has joined a room. The binary wires report only one's own requests.
     #[serde(rename = "room_join")]
     RoomJoin {
         /// The room.
-        room: Text,
+        room: T,
         /// The id of the user.
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<i64>,
         /// The name of the user.
-        name: Text,
+        name: T,
     },
-    /// A user has left a room; the wires report only one's own requests.
+    /// A user has left a room. The binary wires report only one's own requests.
     #[serde(rename = "room_part")]
     RoomPart {
         /// The room.
-        room: Text,
+        room: T,
         /// The id of the user.
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<i64>,
         /// The name of the user.
-        name: Text,
+        name: T,
         /// The text for the others, on wires that carry one.
         #[serde(skip_serializing_if = "Option::is_none")]
-        text: Option<Text>,
+        text: Option<T>,
     },
     /// The answer to `/names`.
     #[serde(rename = "room_users")]
     RoomUsers {
         /// The room.
-        room: Text,
+        room: T,
         /// Its members.
-        users: Vec<User>,
+        users: Vec<User<T>>,
+        /// Whether a further event continues the list.
+        #[serde(skip_serializing_if = "is_unset")]
+        more: bool,
     },
     /// The answer to `/help`.
     Help {
         /// The help text.
-        text: Text,
+        text: T,
     },
     /// A line was refused, or the connection failed.
     Error {
         /// The error and the remedy.
-        text: Text,
+        text: T,
     },
     /// Peer mode: this peer has an id.
     Ready {
@@ -198,7 +227,7 @@ pub enum Event {
         /// This peer's id.
         to: i64,
         /// The text.
-        text: Text,
+        text: T,
     },
     /// Peer mode: a message was delivered.
     Receipt {
@@ -206,7 +235,7 @@ pub enum Event {
         from: i64,
         /// The start of the message; not in JSON.
         #[serde(skip)]
-        excerpt: Text,
+        excerpt: T,
     },
     /// Peer mode: another peer is reachable.
     Peer {
@@ -216,21 +245,28 @@ pub enum Event {
     /// The connection has ended. This is the last event.
     Disconnected {
         /// The reason.
-        text: Text,
+        text: T,
     },
 }
 
 impl Event {
-    /// Creates an [`Event::Error`].
+    /// Creates an [`EventOf::Error`].
     #[must_use]
     pub fn error(text: impl Into<Text>) -> Self {
         Self::Error { text: text.into() }
     }
+}
 
+impl<T: Serialize> EventOf<T> {
     /// Returns the JSON object, without a line end.
     #[must_use]
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("only strings, integers and lists")
+    }
+
+    /// Appends the JSON object to `out`, without a line end.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        serde_json::to_writer(out, self).expect("only strings, integers and lists");
     }
 }
 
@@ -267,7 +303,7 @@ mod tests {
             r#"{"event":"chat","from":102,"name":"sam","text":"Hi \"you\"\n"}"#,
         );
         check(
-            &Event::Users { users: vec![User { id, name }] },
+            &Event::Users { users: vec![User { id, name }], more: false },
             r#"{"event":"users","users":[{"id":102,"name":"sam"}]}"#,
         );
         check(&Event::Ready { id: 7 }, r#"{"event":"ready","id":7}"#);
@@ -299,7 +335,7 @@ mod tests {
             r##"{"event":"room","room":"#lab","from":102,"name":"sam","text":"Hi all!"}"##,
         );
         check(
-            &Event::Rooms { rooms: vec![RoomSize { room: room.clone(), users: 3 }] },
+            &Event::Rooms { rooms: vec![RoomSize { room: room.clone(), users: 3 }], more: false },
             r##"{"event":"rooms","rooms":[{"room":"#lab","users":3}]}"##,
         );
         check(
@@ -312,8 +348,8 @@ mod tests {
             r##"{"event":"room_part","room":"#lab","id":102,"name":"sam","text":"bye"}"##,
         );
         check(
-            &Event::RoomUsers { room, users: vec![User { id, name }] },
-            r##"{"event":"room_users","room":"#lab","users":[{"id":102,"name":"sam"}]}"##,
+            &Event::RoomUsers { room, users: vec![User { id, name }], more: true },
+            r##"{"event":"room_users","room":"#lab","users":[{"id":102,"name":"sam"}],"more":true}"##,
         );
     }
 
@@ -335,7 +371,7 @@ mod tests {
             &Event::RoomPart { room: "#lab".into(), id: None, name: "bob".into(), text: None },
             r##"{"event":"room_part","room":"#lab","name":"bob"}"##,
         );
-        check(&Event::Users { users: vec![] }, r#"{"event":"users","users":[]}"#);
+        check(&Event::Users { users: vec![], more: false }, r#"{"event":"users","users":[]}"#);
         check(&Event::Status { code: None, text: "".into() }, r#"{"event":"status","text":""}"#);
     }
 }
