@@ -7,6 +7,10 @@
 use super::Buffer;
 use crate::limits::PARTIAL_FRAME_BUFFER_BYTES_MAX;
 
+/// Number of bytes that are added to a header which is not complete, or as many as it has: a header
+/// without a fixed length, such as that of HTTP, is looked at a few times only.
+const HEADER_CHUNK_BYTES: usize = 16;
+
 /// How decoding continues after a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
@@ -119,15 +123,23 @@ impl FrameDecoder {
     /// The error of [`FrameHandler::frame_len`].
     pub fn decode_while<H: FrameHandler>(
         &mut self,
-        mut bytes: &[u8],
+        input: &[u8],
         spare_buffer: &mut Option<Box<Buffer>>,
         handler: &mut H,
     ) -> Result<Decoded, H::Error> {
+        let mut bytes = input;
         while let Some(partial) = &mut self.partial {
             let frame = &mut partial.bytes;
             let missing_bytes = match handler.frame_len(frame)? {
+                Some(len) if len < frame.len() => {
+                    // The last chunk had the end of the header, and more.
+                    let excess = frame.len() - len;
+                    frame.truncate(len);
+                    bytes = &input[(input.len() - bytes.len()).saturating_sub(excess)..];
+                    continue;
+                }
                 Some(len) => len - frame.len(),
-                None => 1, // the header is short: find its end byte by byte
+                None => frame.len().max(HEADER_CHUNK_BYTES), // the header is short
             };
             if missing_bytes > 0 {
                 if bytes.is_empty() {
@@ -222,6 +234,31 @@ mod tests {
         };
         assert_eq!(decoder.decode(&[0, 1, 9, 0, 1, 8], frame_len, on_frame), Ok(()));
         assert_eq!(count, 1);
+    }
+
+    #[test]
+    fn header_without_a_length_is_looked_at_a_few_times() {
+        let line_len = |calls: &std::cell::Cell<u32>, bytes: &[u8]| {
+            calls.set(calls.get() + 1);
+            Ok::<_, ()>(bytes.iter().position(|&byte| byte == b'\n').map(|end| end + 1))
+        };
+        let stream = [&[b'a'; 9_000][..], b"\nb\n", &[b'c'; 40], b"\nd"].concat();
+        for cut in [1, 8, 4_000, 8_999, 9_000, 9_001, 9_002] {
+            let (calls, mut lines) = (std::cell::Cell::new(0), Vec::new());
+            let mut decoder = FrameDecoder::default();
+            for piece in [&stream[..cut], &stream[cut..]] {
+                let on_frame = |line: &[u8]| {
+                    lines.push((line[0], line.len()));
+                    true
+                };
+                assert_eq!(
+                    decoder.decode(piece, |bytes| line_len(&calls, bytes), on_frame),
+                    Ok(())
+                );
+            }
+            assert_eq!(lines, [(b'a', 9_001), (b'b', 2), (b'c', 41)], "cut at {cut}");
+            assert!(calls.get() < 30 && decoder.partial_bytes() == 1, "{calls:?} at {cut}");
+        }
     }
 
     #[test]

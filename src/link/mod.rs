@@ -116,6 +116,8 @@ pub enum CloseReason {
     Renumbered,
     /// This server shuts down.
     Shutdown,
+    /// The client has its answer, and nothing follows.
+    Answered,
     /// A rule of the wire, named by the text.
     Session(String),
 }
@@ -162,6 +164,7 @@ impl CloseReason {
             Self::LateHello => "HELLO came too late".to_owned(),
             Self::Renumbered => "this server takes another id".to_owned(),
             Self::Shutdown => "server shutdown".to_owned(),
+            Self::Answered => "answered".to_owned(),
         };
         text.into_bytes()
     }
@@ -214,6 +217,7 @@ impl fmt::Display for CloseReason {
                 f.write_str("the neighbour speaks the extension after all; joining again")
             }
             Self::Renumbered => f.write_str("this server takes another id"),
+            Self::Answered => f.write_str("answered"),
             Self::Shutdown => f.write_str("server shutdown"),
         }
     }
