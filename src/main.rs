@@ -78,10 +78,11 @@ fn run_server(args: ServerArgs) -> ExitCode {
     for (wire, address) in server.listen_addresses() {
         // Scripts wait for this line. The server runs without a reader too.
         let _ = writeln!(stdout, "listening {wire} {address}").and_then(|()| stdout.flush());
-        log::info!(
-            "to chat, type: {program_name} client {wire}://{}",
-            loopback_if_unspecified(address)
-        );
+        let url = format!("{wire}://{}", loopback_if_unspecified(address));
+        match wire {
+            "http" | "https" => log::info!("to chat in a browser, open {url}/"),
+            _ => log::info!("to chat, type: {program_name} client {url}"),
+        }
     }
     drop(stdout);
     match server.run() {

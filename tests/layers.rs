@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 10] = [
     &["limits", "chunked_vec", "id"],
     &["cidr", "printable", "tls", "uri", "ui"],
-    &["link", "room"],
+    &["link", "room", "vocabulary"],
     &["relay"],
     &["mail", "names"],
     &["wires"],
@@ -305,6 +305,7 @@ fn only_the_shell_does_io() {
             continue;
         }
         for line in code_lines(without_tests(&text)) {
+            let line = line.replace("std::io::Cursor", ""); // reads from memory
             for word in IO_NAMES {
                 assert!(!line.contains(word), "{} does I/O: {line}", path.display());
             }

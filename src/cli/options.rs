@@ -10,6 +10,7 @@ use serde::de::Error as _;
 use super::values::{
     BufferBytes, Connections, Count, DAY_SECONDS, Days, FrameBytes, Id, Info, Interval, JoinToken,
     ListenUri, LogFilter, Micros, Name, ParentUri, PingSeconds, QueueBytes, Range, Seconds,
+    WebOriginUri,
 };
 use crate::limits::{Limits, MAIL_IN_MEMORY_BYTES_MAX};
 use crate::uri::Address;
@@ -66,9 +67,9 @@ options! {
     #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
     #[command(mut_args(show_default_limit))]
     struct ServerOptions {
-        /// Where to listen, once or more: crc://host:port, direct://host:port (protobuf messages)
-        /// or classic://host:port (256-byte messages), with TLS as crcs://, directs:// and
-        /// classics://; host:port is crc:// [default: crc://127.0.0.1:3600 if no other crc:// is
+        /// Where to listen, once or more: crc://host:port, direct://host:port (protobuf messages),
+        /// classic://host:port (256-byte messages) or http://host:port (browsers), with TLS as
+        /// crcs://, directs://, classics:// and https://; host:port is crc:// [default: crc://127.0.0.1:3600 if no other crc:// is
         /// given]
         #[arg(long, env = "CRC_LISTEN", value_name = "URI", value_delimiter = ',')]
         #[serde(deserialize_with = "one_or_many")]
@@ -130,6 +131,18 @@ options! {
         #[arg(long, env = "CRC_TRUSTED_PROXIES", value_name = "CIDR", value_delimiter = ',')]
         #[serde(alias = "trusted_proxies", deserialize_with = "one_or_many")]
         trusted_proxies: Vec<Range>,
+
+        /// The origins under which browsers reach the pages of this server through a proxy or by a
+        /// name, such as https://chat.example.org; pages of other origins may not chat
+        #[arg(long, env = "CRC_WEB_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
+        #[serde(alias = "web_origin", deserialize_with = "one_or_many")]
+        web_origin: Vec<WebOriginUri>,
+
+        /// The file with the secret of the operator, at least 16 bytes: whoever shows it may use
+        /// /operator and /metrics on the http:// listeners [default: nobody]
+        #[arg(long, env = "CRC_OPERATOR_TOKEN_FILE", value_name = "FILE")]
+        #[serde(alias = "operator_token_file")]
+        operator_token_file: Option<PathBuf>,
 
         /// The id of this server in the network, 1 to 4294967294 [default: random]
         #[arg(long, env = "CRC_ID", value_name = "N")]

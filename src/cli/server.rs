@@ -126,6 +126,8 @@ impl ServerArgs {
                 authorities: options.tls_ca,
             },
             trusted_proxies: options.trusted_proxies.into_iter().map(Into::into).collect(),
+            web_origins: options.web_origin.into_iter().map(Into::into).collect(),
+            operator_token_file: options.operator_token_file,
             control_socket: options.control,
             busy_poll: options.busy_poll.map_or(Duration::ZERO, Into::into),
             limits,
@@ -327,7 +329,7 @@ mod tests {
         check_settings_error("--id 4294967295", None, &["--id", "1 to 4294967294"]);
         check_settings_error("--id x", None, &["--id", "is not a number"]);
         check_settings_error("--listen nowhere", None, &["--listen", "host:port"]);
-        let schemes = "crc[s]://host:port, direct[s]://host:port, classic[s]://host:port";
+        let schemes = "crc[s]://host:port, direct[s]://host:port, classic[s]://host:port, http[s]://host:port";
         check_settings_error("--listen irc://a:1", None, &["--listen", "`irc://`", schemes]);
         check_settings_error("--split-grace -1", None, &["-1"]);
         for seconds in ["0", "-1", "1e-9", "1e9", "NaN"] {

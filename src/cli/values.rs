@@ -13,7 +13,7 @@ use crate::limits::{
     INFO_BYTES_MAX, NAME_BYTES_MAX, QUEUE_BYTES_MAX_FLOOR,
 };
 use crate::uri::{Address, UriError};
-use crate::wires::{Endpoint, Wire};
+use crate::wires::{Endpoint, WebOrigin, Wire};
 
 /// Defines a value type: a newtype around `$inner`, parsed from a `$raw` and checked by `$check`.
 macro_rules! validated {
@@ -65,6 +65,10 @@ validated!(RawId(i64) from i64 as "i64", Ok);
 validated!(JoinToken(String) from String as "String", Ok);
 
 validated!(Range(Cidr) from String as "String", |text| text.parse());
+
+validated!(WebOriginUri(WebOrigin) from String as "String", |text| {
+    text.parse().map_err(|error: UriError| error.to_string())
+});
 
 validated!(Name(String) from String as "String", |name| check_len(NAME_BYTES_MAX, "a name", name));
 

@@ -1,6 +1,6 @@
 //! Every limit of the daemon, with the unit in its name and the reason beside it. This file has
 //! those of links, the relay and the shell; `connections` has those of connections from strangers,
-//! and `mail`, `peer`, `rooms` and `wires` have those of these parts.
+//! and `mail`, `peer`, `rooms`, `web` and `wires` have those of these parts.
 //!
 //! A limit that is also an option of `crc server` is a field of [`Limits`]; its constant is the
 //! default.
@@ -9,6 +9,7 @@ mod connections;
 mod mail;
 mod peer;
 mod rooms;
+mod web;
 mod wires;
 
 use std::time::Duration;
@@ -17,6 +18,7 @@ pub use self::connections::*;
 pub use self::mail::*;
 pub use self::peer::*;
 pub use self::rooms::*;
+pub use self::web::*;
 pub use self::wires::*;
 
 /// Maximum length of a frame with its header, in bytes. A chat of this size is a document; longer

@@ -5,17 +5,26 @@
 
 use std::path::{Path, PathBuf};
 
-use super::settings::{ServerSettings, check_tls, load_admission, load_tls};
+use super::settings::{ServerSettings, check_tls, load_admission, load_tls, load_web_access};
 use crate::cidr::Cidr;
 use crate::node::Node;
 use crate::operator::ReloadReport;
 use crate::relay::Admission;
 use crate::tls::TlsConfigs;
+use crate::wires::WebAccess;
 
 /// Keys of the options that a reload applies. A change of any other one takes effect at the next
 /// start.
-const RELOADED_KEYS: [&str; 6] =
-    ["tls-cert", "tls-key", "tls-ca", "allow-servers", "link-key-file", "trusted-proxies"];
+const RELOADED_KEYS: [&str; 8] = [
+    "tls-cert",
+    "tls-key",
+    "tls-ca",
+    "allow-servers",
+    "link-key-file",
+    "trusted-proxies",
+    "web-origin",
+    "operator-token-file",
+];
 
 /// The configuration of a running server, read again.
 #[derive(Clone, Debug)]
@@ -76,7 +85,7 @@ impl Reloader {
     }
 
     fn try_reload(&mut self, node: &mut Node) -> Result<ReloadReport, String> {
-        let (read, tls, admission) = self.read().map_err(|error| {
+        let (read, tls, admission, web) = self.read().map_err(|error| {
             format!("not reloaded, and everything stays as it was: {}", error.trim_end())
         })?;
         if let Some(fingerprint) = tls.fingerprint {
@@ -85,8 +94,9 @@ impl Reloader {
         self.new_tls = Some(tls);
         let Reread { settings, file, mut changed } = read;
         self.new_trusted_proxies = Some(settings.trusted_proxies.clone());
-        let files = file.into_iter().chain(settings.tls.paths()).chain(settings.link_key_file);
+        let files = file.into_iter().chain(files_of(&settings));
         node.set_admission(admission);
+        node.set_web_access(web);
         changed.retain(|key| !RELOADED_KEYS.contains(&key.as_str()));
         Ok(ReloadReport {
             reloaded: files.map(|path| path.display().to_string()).collect(),
@@ -94,17 +104,18 @@ impl Reloader {
         })
     }
 
-    fn read(&mut self) -> Result<(Reread, TlsConfigs, Admission), String> {
+    fn read(&mut self) -> Result<(Reread, TlsConfigs, Admission, WebAccess), String> {
         let read = (self.reread)()?;
         let settings = &read.settings;
-        for path in settings.tls.paths().chain(settings.link_key_file.clone()) {
+        for path in files_of(settings) {
             check_is_file(&path)?;
         }
         let admission = load_admission(settings)?;
+        let web = load_web_access(settings)?;
         let tls = load_tls(settings)?;
         // The listeners and parents of the start may need certificates that others do not.
         check_tls(&tls, &self.started)?;
-        Ok((read, tls, admission))
+        Ok((read, tls, admission, web))
     }
 
     /// Returns the trusted proxies that a reload has brought, once.
@@ -116,6 +127,17 @@ impl Reloader {
     pub(super) fn take_tls(&mut self) -> Option<TlsConfigs> {
         self.new_tls.take()
     }
+}
+
+/// Returns the files that settings name and that are read again.
+fn files_of(settings: &ServerSettings) -> impl Iterator<Item = PathBuf> {
+    let others = [&settings.link_key_file, &settings.operator_token_file];
+    settings
+        .tls
+        .paths()
+        .chain(others.into_iter().flatten().cloned())
+        .collect::<Vec<_>>()
+        .into_iter()
 }
 
 /// Checks that reading a path again ends: a pipe that was read at the start may never have more.

@@ -16,7 +16,7 @@ use super::join::{self, join_target};
 use super::listen::ListenSpec;
 use super::reload::{Reloader, RereadConfig};
 use super::services::Services;
-use super::settings::{ServerSettings, load_admission, load_tls};
+use super::settings::{ServerSettings, load_admission, load_tls, load_web_access};
 use super::setup::{LoopSetup, SERVICE_TOKEN_BASE, STOP_SIGNALS};
 use crate::cidr::Cidr;
 use crate::link::Time;
@@ -52,6 +52,7 @@ impl Server {
     pub fn open(settings: ServerSettings) -> Result<Self, String> {
         let tls = load_tls(&settings)?;
         let admission = load_admission(&settings)?;
+        let web = load_web_access(&settings)?;
         let specs = settings.listeners.iter().map(|endpoint| ListenSpec {
             scheme: endpoint.scheme(),
             is_tls: endpoint.is_tls,
@@ -90,6 +91,7 @@ impl Server {
         let parent_count = usize::from(join.is_some()) + parents.len();
         let mut node = Node::with_mail(identity, parent_count, limits, &inventory, seed);
         node.set_admission(admission);
+        node.set_web_access(web);
         let crc_listener = listeners.iter().position(|it| it.wire == Wire::CRC);
         if let Some(index) = crc_listener {
             node.set_listen_port(setup.listeners[index].address().port());
@@ -126,6 +128,7 @@ impl Server {
     pub fn check(settings: &ServerSettings) -> Result<(), String> {
         load_tls(settings)?;
         load_admission(settings)?;
+        load_web_access(settings)?;
         settings.invitations.as_deref().map_or(Ok(()), InvitationFile::check)
     }
 

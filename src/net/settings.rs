@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cidr::Cidr;
-use crate::limits::Limits;
+use crate::limits::{Limits, OPERATOR_TOKEN_BYTES_MAX, OPERATOR_TOKEN_BYTES_MIN};
 use crate::relay::{Admission, Identity, LinkKey, Token};
 use crate::tls::{TlsConfigs, TlsFiles};
-use crate::wires::Endpoint;
+use crate::wires::{Endpoint, OperatorToken, WebAccess, WebOrigin};
 
 /// Settings of a server.
 #[derive(Clone, Debug)]
@@ -32,6 +32,10 @@ pub struct ServerSettings {
     pub tls: TlsFiles,
     /// Proxies that say whose connections they pass on.
     pub trusted_proxies: Vec<Cidr>,
+    /// Origins whose pages may chat, beside the one of the server itself.
+    pub web_origins: Vec<WebOrigin>,
+    /// The file with the operator's token.
+    pub operator_token_file: Option<PathBuf>,
     /// The file that keeps mail; `None` keeps it in memory.
     pub mailbox: Option<PathBuf>,
     /// The path of the control socket.
@@ -76,6 +80,31 @@ fn read_link_key(path: &Path) -> Result<LinkKey, String> {
     check_private(path).map_err(|problem| fail(&problem))?;
     let text = fs::read(path).map_err(|error| fail(&error))?;
     LinkKey::parse(&text).map_err(|error| fail(&error))
+}
+
+/// Reads the operator's token, and returns which requests of browsers are answered.
+pub(super) fn load_web_access(settings: &ServerSettings) -> Result<WebAccess, String> {
+    let token = settings.operator_token_file.as_deref().map(read_operator_token).transpose()?;
+    Ok(WebAccess { origins: settings.web_origins.clone(), operator_token: token })
+}
+
+/// Reads the operator's token.
+fn read_operator_token(path: &Path) -> Result<OperatorToken, String> {
+    let fail = |problem: &dyn std::fmt::Display| {
+        format!("--operator-token-file {}: {problem}", path.display())
+    };
+    check_private(path).map_err(|problem| fail(&problem))?;
+    let text = fs::read(path).map_err(|error| fail(&error))?;
+    let token = text.trim_ascii();
+    let range = OPERATOR_TOKEN_BYTES_MIN..=OPERATOR_TOKEN_BYTES_MAX;
+    if !range.contains(&token.len()) || !token.iter().all(u8::is_ascii_graphic) {
+        let (min, max) = (range.start(), range.end());
+        return Err(fail(&format!(
+            "the token must have {min} to {max} printable ASCII characters; make one: openssl \
+             rand -hex 32"
+        )));
+    }
+    Ok(OperatorToken::new(token))
 }
 
 /// Reads the certificates, and checks that there are those that listeners and parents need.

@@ -38,7 +38,12 @@ impl Node {
             Effect::Broadcast { from, text } => self.start_broadcast(id, from, &text),
             Effect::Room(request) => self.apply_room(id, &request),
             Effect::SendMail { from, to, text } => self.append_mail(id, from, to, &text),
+            Effect::Quit { from: source, text } => {
+                let quit = Message::ClientQuit { source, text: &text };
+                self.relay.receive(now, id, &quit, &mut self.links);
+            }
             Effect::Close(reason) => self.links.close(id, reason),
+            Effect::CloseWhenSent => self.links.close_when_sent(id),
         }
     }
 
@@ -52,8 +57,8 @@ impl Node {
             RoomAction::Chat(text) => relay.chat_in_room(now, id, (room, text), links),
         };
         if let Err(refusal) = result {
-            let (server, reason) = (relay.identity().id, refusal.to_string());
-            links.notify(id, server, &Notice::RoomRefused { room, reason: &reason });
+            let reason = refusal.to_string();
+            links.notify(id, relay.view(), &Notice::RoomRefused { room, reason: &reason });
         }
     }
 
@@ -108,9 +113,8 @@ impl Node {
     /// Notifies the sender of a message that is not kept. Must be called before anything that the
     /// sender sent after it is handled.
     pub(super) fn refuse_mail(&mut self, id: LinkId, to: WideId, error: &AppendError) {
-        let server = self.relay.identity().id;
         let reason = error.to_string();
-        self.links.notify(id, server, &Notice::MailRefused { to, reason: &reason });
+        self.links.notify(id, self.relay.view(), &Notice::MailRefused { to, reason: &reason });
     }
 
     /// Registers a session's client as a user. A user that it was before leaves.
@@ -177,7 +181,7 @@ impl Node {
     pub(super) fn send_pending_to(&mut self, id: LinkId) {
         let now = self.links.now;
         self.links.with_session(id, &self.relay, |session, cx| {
-            session.send_pending(now, cx.names, cx.queue);
+            session.send_pending(now, cx.relay, cx.names, cx.queue);
         });
     }
 }

@@ -13,6 +13,7 @@ use super::links::Links;
 use crate::id::HostId;
 use crate::limits::{DIRECT_WRITE_BYTES_MIN, QUEUE_HIGH_WATER_BYTES};
 use crate::link::LinkId;
+use crate::relay::View;
 use crate::relay::message::Message;
 use crate::wires::{ChatHeader, ChatRun, NoticeCx, Wire};
 
@@ -52,13 +53,14 @@ impl Node {
         rest: &[u8],
     ) -> (u64, usize) {
         let (source, destination) = ids;
-        let server = self.relay.identity().id;
         if self.links.closing.is_empty()
             && let Some(next_hop) = self.relay.next_hop(id, source, destination)
             && let Some(link) = self.links.get(id)
         {
             let mut run = ChatRun::new(link.session.run_matcher(), rest, &self.links.limits);
-            if let Some(frames) = self.links.forward_texts(next_hop, server, ids, text, &mut run) {
+            if let Some(frames) =
+                self.links.forward_texts(next_hop, self.relay.view(), ids, text, &mut run)
+            {
                 if log::log_enabled!(log::Level::Debug) {
                     log_forwarded(id, ids, frames);
                 }
@@ -137,7 +139,7 @@ impl Links {
     fn forward_texts(
         &mut self,
         id: LinkId,
-        server: HostId,
+        view: View<'_>,
         ids: (HostId, HostId),
         text: &[u8],
         run: &mut ChatRun<'_>,
@@ -154,7 +156,7 @@ impl Links {
             };
             let Link { session, queue, traffic, .. } = link;
             let (mut first_text, mut frames) = (Some(text), 0);
-            let mut cx = NoticeCx { server, names, queue };
+            let mut cx = NoticeCx { view, names, queue };
             session.on_chats(ids, &mut cx, &mut |queue| {
                 if first_text.is_none() {
                     traffic.count_frame(queue.len() - queue_len);

@@ -36,6 +36,8 @@ pub struct Link {
     pub(super) opened_at: Time,
     /// The node has ended the link; the connection is to be closed.
     pub(super) is_closing: bool,
+    /// The link ends once its queue is sent.
+    pub(super) ends_when_sent: bool,
     /// Set once the last frame of the queue is END: what would follow it.
     pub(super) late_output: Option<Box<SendQueue>>,
     /// The last read brought many new hosts.
@@ -147,7 +149,8 @@ impl QueuedLink for Link {
     fn buffer_bytes(&self) -> usize {
         let deferred_bytes = self.deferred_input.as_ref().map_or(0, |input| input.capacity());
         let late_bytes = self.late_output.as_ref().map_or(0, |queue| queue.capacity());
-        self.queue.capacity() + self.decoder.capacity() + deferred_bytes + late_bytes
+        let kept_bytes = deferred_bytes + late_bytes + self.session.buffer_bytes();
+        self.queue.capacity() + self.decoder.capacity() + kept_bytes
     }
 }
 

@@ -7,22 +7,25 @@ use super::Action;
 use super::frame_deadlines::FrameDeadlines;
 use super::link::{Link, LinkRole, Traffic, Wait, Waits};
 use super::strangers::Strangers;
-use crate::id::HostId;
 use crate::limits::Limits;
 use crate::link::frame_decoder::FrameDecoder;
-use crate::link::{CloseReason, Keepalive, LinkId, LinkTable, Origin, SeededRng, SendQueue, Time};
+use crate::link::{
+    CloseReason, Keepalive, LinkId, LinkTable, Origin, Security, SeededRng, SendQueue, Time,
+};
 use crate::mail::Spool;
 use crate::names::Names;
 use crate::relay::message::{HostKind, Message, StatusCode};
 use crate::relay::notice::Notice;
-use crate::relay::{Host, Outbox, Relay, Unacknowledged};
-use crate::wires::{NoticeCx, Presence, Session, SessionCx, Wire};
+use crate::relay::{Host, Interests, Outbox, Relay, Unacknowledged, View};
+use crate::wires::{NoticeCx, Session, SessionCx, WebAccess, Wire};
 
 /// The links, with everything that their sessions share.
 #[derive(Clone, Debug)]
 pub(super) struct Links {
     pub(super) table: LinkTable<Link>,
     pub(super) limits: Limits,
+    /// Which requests of browsers are answered.
+    pub(super) web: WebAccess,
     pub(super) names: Names,
     pub(super) spool: Spool,
     pub(super) rng: SeededRng,
@@ -57,6 +60,7 @@ impl Links {
         Self {
             table: LinkTable::default(),
             limits,
+            web: WebAccess::default(),
             names: Names::default(),
             spool,
             rng,
@@ -87,6 +91,7 @@ impl Links {
             origin: *origin,
             opened_at,
             is_closing: false,
+            ends_when_sent: false,
             late_output: None,
             is_bursting: false,
             unacked_mail: 0,
@@ -133,7 +138,7 @@ impl Links {
         f: impl FnOnce(&mut dyn Session, &mut SessionCx<'_>) -> R,
     ) -> Option<R> {
         self.live_mut(id)?;
-        let Self { table, names, spool, limits, rng, now, .. } = self;
+        let Self { table, names, spool, limits, web, rng, now, .. } = self;
         let call = |link: &mut Link| {
             let len_before = link.queue.len();
             let mut cx = SessionCx {
@@ -146,6 +151,8 @@ impl Links {
                 has_deferred_input: link.deferred_input.is_some(),
                 queue: &mut link.queue,
                 limits,
+                web,
+                is_encrypted: link.origin.security != Security::Plain,
                 rng,
             };
             let result = f(&mut *link.session, &mut cx);
@@ -221,6 +228,26 @@ impl Links {
         is_queued
     }
 
+    /// Lets the session of a link write why the node ends it.
+    pub(super) fn write_last_words(&mut self, id: LinkId, reason: &CloseReason) {
+        let _ = self.table.enqueue_with(id, |link| {
+            let len_before = link.queue.len();
+            let has_partial = link.decoder.has_partial_frame();
+            link.session.on_closing(reason, has_partial, &mut link.queue);
+            link.count_queued(len_before);
+        });
+    }
+
+    /// Closes a link once its queue is sent.
+    pub(super) fn close_when_sent(&mut self, id: LinkId) {
+        if let Some(link) = self.live_mut(id) {
+            link.ends_when_sent = true;
+            if link.queue.is_empty() {
+                self.close(id, CloseReason::Answered);
+            }
+        }
+    }
+
     /// Reports a refused registration to the client, even if the relay has closed the link.
     pub(super) fn refuse_registration(&mut self, id: LinkId) {
         let _ = self.table.enqueue_with(id, |link| {
@@ -241,12 +268,12 @@ impl Outbox for Links {
         self.undelivered += u64::from(!is_queued && is_message);
     }
 
-    fn notify(&mut self, id: LinkId, server: HostId, notice: &Notice<'_>) {
+    fn notify(&mut self, id: LinkId, view: View<'_>, notice: &Notice<'_>) {
         if self.unknown_id_muted == Some(id) && matches!(notice, Notice::UnknownId(_)) {
             return;
         }
         let is_queued = self.enqueue(id, |session, names, queue| {
-            session.on_notice(notice, &mut NoticeCx { server, names, queue });
+            session.on_notice(notice, &mut NoticeCx { view, names, queue });
         });
         let is_message = matches!(notice, Notice::Chat { .. } | Notice::Mail { .. });
         self.undelivered += u64::from(!is_queued && is_message);
@@ -268,25 +295,28 @@ impl Outbox for Links {
         self.check_address_of(id, kind)
     }
 
-    fn link_registered(&mut self, id: LinkId, kind: HostKind) -> bool {
+    fn link_registered(&mut self, id: LinkId, kind: HostKind) -> Interests {
         let now = self.now;
         self.count_registered(id, kind);
-        let Some(link) = self.get_mut(id) else { return false };
+        let Some(link) = self.get_mut(id) else { return Interests::default() };
         if kind == HostKind::Server {
             link.arrivals_mut(now);
         }
-        let wants_presence = link.session.presence() == Presence::All;
+        let interests = link.session.interests();
         if kind == HostKind::Server {
             let Limits { ping_interval: idle, ping_timeout: timeout, .. } = self.limits;
             let keepalive = Keepalive { idle, timeout };
             self.actions.push_back(Action::Keepalive { link: id, keepalive });
         }
-        wants_presence
+        interests
     }
 
     fn close(&mut self, id: LinkId, reason: CloseReason) {
-        if let Some(link) = self.live_mut(id) {
-            link.is_closing = true;
+        if self.live_mut(id).is_some() {
+            self.write_last_words(id, &reason);
+            if let Some(link) = self.get_mut(id) {
+                link.is_closing = true;
+            }
             self.closing.push_back((id, reason));
         }
     }

@@ -179,6 +179,10 @@ impl Machine for Node {
         if link.queue.len() >= QUEUE_LOW_WATER_BYTES || link.is_closing {
             return;
         }
+        if link.ends_when_sent && link.queue.is_empty() {
+            self.links.close(id, CloseReason::Answered);
+            return self.run_pending(self.links.now);
+        }
         let bytes_sent = link.bytes_sent();
         let is_behind = link.session.is_behind(&self.links.names);
         let is_delivering = self.links.spool.is_delivering();
@@ -199,6 +203,9 @@ impl Machine for Node {
         self.links.begin_event(now);
         if !self.is_stopping() {
             self.relay.stop(now, &mut self.links);
+            for id in self.links.table.iter().map(|link| link.id).collect::<Vec<_>>() {
+                self.links.write_last_words(id, &CloseReason::Shutdown);
+            }
             self.life_cycle = LifeCycle::Draining { deadline: now + SHUTDOWN_DRAIN_TIMEOUT };
             self.run_pending(now);
         }

@@ -41,7 +41,7 @@ use crate::link::{LifeCycle, LinkId, ListenerId, Origin, SeededRng, Time};
 use crate::mail::{AppendOutcome, Inventory, Spool, StoreReply, StoreRequest};
 use crate::relay::extension::TraceResult;
 use crate::relay::{Admission, Identity, Join, KickError, LinkReport, Relay, TraceReport};
-use crate::wires::{Effects, Wire};
+use crate::wires::{Effects, WebAccess, Wire};
 
 /// A request of a [`Node`] to its driver. A store request is answered by
 /// [`Node::on_store_reply`].
@@ -108,6 +108,11 @@ impl Node {
     /// Replaces what decides who may join as a server, see [`Relay::set_admission`].
     pub fn set_admission(&mut self, admission: Admission) {
         self.relay.set_admission(admission);
+    }
+
+    /// Replaces what decides which requests of browsers are answered.
+    pub fn set_web_access(&mut self, web: WebAccess) {
+        self.links.web = web;
     }
 
     /// Joins one of the parents by an invitation, see [`Relay::set_join`].

@@ -67,6 +67,9 @@ impl Node {
         let level = match reason {
             // A failed dial is logged by the dialler, which knows the address.
             _ if peer.is_none() => log::Level::Debug,
+            _ if self.links.get(id).is_some_and(|link| link.session.is_answered()) => {
+                log::Level::Debug
+            }
             CloseReason::ProtocolError(_)
             | CloseReason::InvalidId(_)
             | CloseReason::FalseSources
@@ -79,6 +82,7 @@ impl Node {
             | CloseReason::TableFull
             | CloseReason::QueueFull { .. } => log::Level::Warn,
             CloseReason::Quit => log::Level::Debug, // the relay has logged the quit
+            CloseReason::Answered => log::Level::Debug,
             _ => log::Level::Info,
         };
         if !log::log_enabled!(level) {

@@ -10,7 +10,7 @@ use super::outbox::Outbox;
 use super::plain::{self, Unreadable};
 use super::send;
 use super::timers::{Timer, Timers};
-use super::topology::{Home, Refusal, Room, Slot, Topology};
+use super::topology::{Home, Refusal, Room, RoomEvent, Slot, Topology};
 use crate::id::HostId;
 use crate::limits::Limits;
 use crate::link::{LinkId, Time};
@@ -70,11 +70,29 @@ impl<O: Outbox> RelayCx<'_, O> {
         }
     }
 
-    /// Announces that rooms have ended which were shown as users.
-    pub(super) fn end_rooms(&mut self) {
+    /// Notifies members of the joins and leaves in their rooms, and announces that rooms have ended
+    /// which were shown as users.
+    pub(super) fn announce_room_changes(&mut self) {
+        for event in self.topology.take_room_events() {
+            self.notify_listeners(&event);
+        }
         let mut clock = Clock { now: self.now, timers: self.timers };
         for room in self.topology.take_ended_rooms() {
             self.announcements.hide_room(self.topology, room.shown_as, &mut clock, self.out);
+        }
+    }
+
+    fn notify_listeners(&mut self, event: &RoomEvent) {
+        let (room, user, name) = (event.room(), event.user, &*event.name);
+        let notice = match event.has_parted {
+            false => Notice::RoomJoined { room, user, name },
+            true => Notice::RoomParted { room, user, name, text: &event.text },
+        };
+        for listener in self.topology.listeners_of(event) {
+            let host = self.topology.hosts().get(listener);
+            if let Some(link) = host.and_then(|host| self.topology.next_hop(host)) {
+                self.out.notify(link, self.topology.view(), &notice);
+            }
         }
     }
 
@@ -232,7 +250,7 @@ impl<O: Outbox> RelayCx<'_, O> {
     pub(super) fn send_answer(&mut self, link: LinkId, destination: HostId, notice: &Notice<'_>) {
         let source = self.topology.own_id();
         if !self.topology.link(link).is_server() {
-            self.out.notify(link, source, notice);
+            self.out.notify(link, self.topology.view(), notice);
         } else if let Some((code, text)) = notice.status() {
             self.send_status(link, (source, destination), code, &text);
         }

@@ -33,8 +33,7 @@ pub(super) fn forward_status<O: Outbox>(
     } else if let Some((sender, mail_text)) = mail {
         deliver_mail(next_hop, sender, destination, mail_text, cx);
     } else {
-        let server = cx.topology.own_id();
-        cx.out.notify(next_hop, server, &Notice::Status { source, code, text });
+        cx.out.notify(next_hop, cx.topology.view(), &Notice::Status { source, code, text });
     }
 }
 
@@ -109,6 +108,5 @@ fn deliver_mail<O: Outbox>(
     if let Ok(source) = u32::try_from(sender.0) {
         cx.introduce(HostId(source), link);
     }
-    let server = cx.topology.own_id();
-    cx.out.notify(link, server, &Notice::Mail { sender, destination, text });
+    cx.out.notify(link, cx.topology.view(), &Notice::Mail { sender, destination, text });
 }

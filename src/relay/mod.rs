@@ -51,11 +51,12 @@ pub use self::admission::{
 };
 pub use self::mail_text::encode_mail_text;
 pub use self::operations::{KickError, LinkReport, RoomReport, ServerReport};
-pub use self::outbox::{Outbox, Unacknowledged};
+pub use self::outbox::{Interests, Outbox, Unacknowledged, View};
 pub use self::peering::TraceReport;
 pub use self::router::RoomRefusal;
 pub use self::topology::{
-    FirstLink, Home, HomeList, Host, HostTable, Identity, Refusals, ServerKey, SplitId,
+    FirstLink, Home, HomeList, Host, HostTable, Identity, MemberCursor, Refusals, ServerKey,
+    SplitId,
 };
 
 use self::announcements::Announcements;
@@ -142,6 +143,12 @@ impl Relay {
     /// servers. Without it, it names none.
     pub fn set_listen_port(&mut self, port: u16) {
         self.peering.set_listen_port(port);
+    }
+
+    /// Returns the network as this server knows it, for who encodes a notice.
+    #[must_use]
+    pub fn view(&self) -> View<'_> {
+        self.topology.view()
     }
 
     /// Returns the table of the other hosts.

@@ -67,6 +67,26 @@ pub enum Notice<'a> {
         /// Text of the message.
         text: &'a [u8],
     },
+    /// A user has joined a room that this user is in, or this user has.
+    RoomJoined {
+        /// The room.
+        room: RoomName<'a>,
+        /// The user who has joined.
+        user: HostId,
+        /// Name of that user.
+        name: &'a [u8],
+    },
+    /// A user has left a room that this user is in, or this user has.
+    RoomParted {
+        /// The room.
+        room: RoomName<'a>,
+        /// The user who has left.
+        user: HostId,
+        /// Name of that user.
+        name: &'a [u8],
+        /// Text for the others; may be empty.
+        text: &'a [u8],
+    },
     /// A request about a room was refused.
     RoomRefused {
         /// The name of the room as it was given.
@@ -132,6 +152,8 @@ impl<'a> Notice<'a> {
             | Notice::Quit { .. }
             | Notice::Chat { .. }
             | Notice::RoomChat { .. }
+            | Notice::RoomJoined { .. }
+            | Notice::RoomParted { .. }
             | Notice::RoomRefused { .. }
             | Notice::Mail { .. }
             | Notice::MailRefused { .. } => return None,

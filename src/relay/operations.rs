@@ -10,7 +10,7 @@ use super::message::HostKind;
 use super::notice::Notice;
 use super::outbox::Outbox;
 use super::peering::{Purpose, TraceReport};
-use super::topology::{FirstLink, Host, MemberHome, Refusals};
+use super::topology::{FirstLink, Host, MemberCursor, MemberHome, Refusals, Room};
 use super::{Relay, send};
 use crate::id::HostId;
 use crate::link::{CloseReason, LinkId, Time};
@@ -87,15 +87,42 @@ pub struct RoomReport<'a> {
     pub shown_as: Option<HostId>,
 }
 
+fn report(room: &Room) -> RoomReport<'_> {
+    let members_here = room.members_at(MemberHome::Own).len();
+    let members_elsewhere = room.len() - members_here;
+    let (name, shown_as) = (room.name(), room.shown_as());
+    RoomReport { name, members_here, members_elsewhere, shown_as }
+}
+
 impl Relay {
     /// Iterates over the rooms of the network, in the order of their names.
     pub fn rooms(&self) -> impl Iterator<Item = RoomReport<'_>> {
-        self.topology.rooms().iter().map(|room| {
-            let members_here = room.members_at(MemberHome::Own).len();
-            let members_elsewhere = room.len() - members_here;
-            let (name, shown_as) = (room.name(), room.shown_as());
-            RoomReport { name, members_here, members_elsewhere, shown_as }
-        })
+        self.topology.rooms().iter().map(report)
+    }
+
+    /// Iterates over the rooms behind the one with the key `after`, in the order of their names.
+    pub fn rooms_after(&self, after: Option<&[u8]>) -> impl Iterator<Item = RoomReport<'_>> {
+        self.topology.rooms().iter_after(after).map(report)
+    }
+
+    /// Returns up to `count_max` further members of a room, and whether there are more.
+    pub fn next_members(
+        &self,
+        name: RoomName<'_>,
+        cursor: &mut MemberCursor,
+        count_max: usize,
+    ) -> (Vec<&Host>, bool) {
+        let room = self.topology.rooms().find(name);
+        let (ids, has_more) =
+            room.map_or((Vec::new(), false), |room| room.next_members(cursor, count_max));
+        let hosts = ids.into_iter().filter_map(|id| self.topology.hosts().get(id));
+        (hosts.collect(), has_more)
+    }
+
+    /// Returns whether this server has registered with a parent, or needs none.
+    #[must_use]
+    pub fn is_joined(&self) -> bool {
+        !self.peering.lacks_parent()
     }
 
     /// Iterates over the members of a room, in no particular order.

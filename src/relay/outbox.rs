@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::message::{HostKind, Message};
 use super::notice::Notice;
-use super::topology::Host;
+use super::topology::{Host, HostTable};
 use crate::id::HostId;
 use crate::link::{CloseReason, LinkId, Origin, Time};
 
@@ -19,13 +19,35 @@ pub struct Unacknowledged<'a> {
     pub was_sent: bool,
 }
 
+/// What the client of a link is sent beside what concerns itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Interests {
+    /// Registrations and quits of users, [`Notice::Joined`] and [`Notice::Quit`].
+    pub users: bool,
+    /// [`Notice::RoomJoined`] and [`Notice::RoomParted`] for the rooms that the client is in. A
+    /// client without them is shown rooms as users.
+    pub room_events: bool,
+    /// Its frames may be cut anywhere. Otherwise it gets small writes until it shows that it reads
+    /// such frames.
+    pub reads_cut_frames: bool,
+}
+
+/// The network as this server knows it, for who encodes a notice.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The id of this server.
+    pub server: HostId,
+    /// The other hosts.
+    pub hosts: &'a HostTable,
+}
+
 /// Carries out the decisions of the relay. Delivering to a link that is about to close does
 /// nothing.
 pub trait Outbox {
     /// Puts a message into the send queue of a link to a server, or of one that dials a parent.
     fn deliver(&mut self, link: LinkId, message: &Message<'_>);
-    /// Notifies a user, or a client that has not registered. `server` is the id of this server.
-    fn notify(&mut self, link: LinkId, server: HostId, notice: &Notice<'_>);
+    /// Notifies a user, or a client that has not registered.
+    fn notify(&mut self, link: LinkId, view: View<'_>, notice: &Notice<'_>);
     /// Returns the number of unsent bytes in the send queue of a link.
     fn unsent_bytes(&self, link: LinkId) -> usize;
     /// Returns when bytes last arrived over a link.
@@ -36,8 +58,8 @@ pub trait Outbox {
     /// or else the reason for which the link is to be closed.
     fn check_address(&mut self, link: LinkId, kind: HostKind) -> Result<(), CloseReason>;
     /// Records the kind of host that a link has registered as, which decides its limits. Returns
-    /// whether registrations and quits of hosts are delivered on its wire.
-    fn link_registered(&mut self, link: LinkId, kind: HostKind) -> bool;
+    /// what its client is sent.
+    fn link_registered(&mut self, link: LinkId, kind: HostKind) -> Interests;
     /// Closes a link. [`Relay::closed`](super::Relay::closed) must be called for it afterwards.
     fn close(&mut self, link: LinkId, reason: CloseReason);
     /// Keeps the bytes that are sent over a link from now on until they are acknowledged, and

@@ -8,7 +8,7 @@ use super::extension::codec::{ENDS_LINKS, VERSION};
 use super::extension::{Digest, Epoch, Frame, Hello, Nonce, ServerFact};
 use super::message::{HostKind, Message, StatusCode, Summary};
 use super::notice::Notice;
-use super::outbox::{Outbox, Unacknowledged};
+use super::outbox::{Interests, Outbox, Unacknowledged, View};
 use super::topology::{Host, Identity};
 use crate::id::HostId;
 use crate::limits::Limits;
@@ -34,6 +34,8 @@ pub(super) struct Recorder {
     pub(super) digest: Option<Digest>,
     /// Links that are held back.
     pub(super) held: BTreeSet<LinkId>,
+    /// Links whose clients are sent room events.
+    pub(super) with_room_events: BTreeSet<LinkId>,
     /// Links whose wires carry no announcements.
     pub(super) without_presence: BTreeSet<LinkId>,
     dialled: u32,
@@ -71,7 +73,7 @@ impl Outbox for Recorder {
         self.record(link, Summary(message));
     }
 
-    fn notify(&mut self, link: LinkId, _server: HostId, notice: &Notice<'_>) {
+    fn notify(&mut self, link: LinkId, _view: View<'_>, notice: &Notice<'_>) {
         let text = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
         match *notice {
             Notice::Joined(registration) => self.record(link, format!("+{}", registration.source)),
@@ -86,6 +88,10 @@ impl Outbox for Recorder {
             }
             Notice::RoomChat { room, source, text: said, .. } => {
                 self.record(link, format!("{room} <{source}> {}", text(said)));
+            }
+            Notice::RoomJoined { room, user, .. } => self.record(link, format!("{room} +{user}")),
+            Notice::RoomParted { room, user, text: why, .. } => {
+                self.record(link, format!("{room} -{user} {}", text(why)));
             }
             Notice::RoomRefused { reason, .. } => self.record(link, reason),
             Notice::Welcome { .. }
@@ -116,8 +122,12 @@ impl Outbox for Recorder {
         Ok(())
     }
 
-    fn link_registered(&mut self, link: LinkId, _kind: HostKind) -> bool {
-        !self.without_presence.contains(&link)
+    fn link_registered(&mut self, link: LinkId, _kind: HostKind) -> Interests {
+        Interests {
+            users: !self.without_presence.contains(&link),
+            room_events: self.with_room_events.contains(&link),
+            reads_cut_frames: false,
+        }
     }
 
     fn close(&mut self, link: LinkId, reason: CloseReason) {

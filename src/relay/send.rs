@@ -19,7 +19,7 @@ pub(super) fn send_answer(
 ) {
     let source = topology.own_id();
     if !topology.link(link).is_server() {
-        out.notify(link, source, notice);
+        out.notify(link, topology.view(), notice);
     } else if let Some((code, text)) = notice.status() {
         out.deliver(link, &Message::Status { source, destination, code, text: &text });
     }
@@ -58,7 +58,7 @@ pub(super) fn send_registration(
             send_rooms(topology, link, host.id, out);
         }
     } else {
-        out.notify(link, topology.own_id(), &Notice::Joined(registration));
+        out.notify(link, topology.view(), &Notice::Joined(registration));
     }
 }
 
@@ -83,7 +83,7 @@ pub(super) fn send_quit(
     if topology.link(link).is_server() {
         out.deliver(link, &Message::ClientQuit { source, text });
     } else {
-        out.notify(link, topology.own_id(), &Notice::Quit { source, text });
+        out.notify(link, topology.view(), &Notice::Quit { source, text });
     }
 }
 
@@ -99,7 +99,7 @@ pub(super) fn send_chat(
     if topology.link(link).is_server() {
         out.deliver(link, &Message::Chat { source, destination, text });
     } else {
-        out.notify(link, topology.own_id(), &Notice::Chat { source, destination, text });
+        out.notify(link, topology.view(), &Notice::Chat { source, destination, text });
     }
 }
 

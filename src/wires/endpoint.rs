@@ -87,7 +87,7 @@ mod tests {
         check("DIRECTS://[::1]:1", "directs://[::1]:1");
         check("classics://a/", "classics://a:3602");
         check("direct", "crc://direct:3600");
-        let known = "crc[s]://host:port, direct[s]://host:port, classic[s]://host:port";
+        let known = "crc[s]://host:port, direct[s]://host:port, classic[s]://host:port, http[s]://host:port";
         check("gophers://a:1", &format!("unknown scheme `gophers://`; write {known}"));
         check("s://a:1", &format!("unknown scheme `s://`; write {known}"));
     }

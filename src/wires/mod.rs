@@ -8,19 +8,25 @@ pub mod classic;
 pub mod crc;
 pub mod direct;
 mod endpoint;
+pub mod http;
 mod session;
+mod web_access;
 
 use std::fmt;
 
 pub use self::chat_run::{ChatRun, MatchChat, RunMatcher};
 pub use self::endpoint::Endpoint;
 pub use self::session::{
-    ChatHeader, Effect, Effects, NoticeCx, Presence, RoomAction, RoomRequest, Session, SessionCx,
+    ChatHeader, Effect, Effects, NoticeCx, RoomAction, RoomRequest, Session, SessionCx,
 };
+pub use self::web_access::{OperatorToken, WebAccess, WebOrigin};
 pub use crate::names::Names;
 
 /// Every wire that a server can listen on, the default first.
-pub static WIRES: [Wire; 3] = [Wire::CRC, Wire::DIRECT, Wire::CLASSIC];
+pub static WIRES: [Wire; 4] = [Wire::CRC, Wire::DIRECT, Wire::CLASSIC, Wire::HTTP];
+
+/// Every wire that the bundled client speaks.
+pub static CLIENT_WIRES: [Wire; 3] = [Wire::CRC, Wire::DIRECT, Wire::CLASSIC];
 
 /// The description of a wire.
 #[derive(Debug)]
@@ -46,6 +52,8 @@ impl Wire {
     pub const DIRECT: Self = Self(&direct::SPEC);
     /// Messages of 256 bytes with eight-byte names.
     pub const CLASSIC: Self = Self(&classic::SPEC);
+    /// Web pages, and chat as JSON over WebSocket.
+    pub const HTTP: Self = Self(&http::SPEC);
 
     /// Returns the wire that `spec` describes.
     #[must_use]

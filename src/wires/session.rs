@@ -6,15 +6,15 @@ use std::fmt;
 use rand::rngs::StdRng;
 use smallvec::SmallVec;
 
-use super::{RunMatcher, Wire};
+use super::{RunMatcher, WebAccess, Wire};
 use crate::id::{HostId, WideId};
 use crate::limits::Limits;
 use crate::link::{CloseReason, LinkId, SendQueue, Time};
 use crate::mail::Spool;
 use crate::names::Names;
-use crate::relay::Relay;
 use crate::relay::message::Message;
 use crate::relay::notice::Notice;
+use crate::relay::{Interests, Relay, View};
 
 /// One connection's side of a wire: frames to effects, and notices to frames.
 ///
@@ -66,9 +66,9 @@ pub trait Session: fmt::Debug + Send {
         None
     }
 
-    /// Returns which users' [`Notice::Joined`] and [`Notice::Quit`] are to be delivered.
-    fn presence(&self) -> Presence {
-        Presence::None
+    /// Returns what the client is sent beside what concerns itself. Asked once it is registered.
+    fn interests(&self) -> Interests {
+        Interests::default()
     }
 
     /// Encodes a message for an adjacent server. Called for the wire of servers alone.
@@ -89,8 +89,25 @@ pub trait Session: fmt::Debug + Send {
 
     /// Sends state that is shared between sessions and has changed. Called at the end of a turn
     /// in which it changed, and when the send queue has room again.
-    fn send_pending(&mut self, now: Time, names: &mut Names, queue: &mut SendQueue) {
-        let _ = (now, names, queue);
+    fn send_pending(&mut self, now: Time, relay: &Relay, names: &mut Names, queue: &mut SendQueue) {
+        let _ = (now, relay, names, queue);
+    }
+
+    /// Returns whether the client has its answers and asks for nothing. The end of such a
+    /// connection is nothing to note.
+    fn is_answered(&self) -> bool {
+        false
+    }
+
+    /// Returns the size of the input that the session keeps, in bytes.
+    fn buffer_bytes(&self) -> usize {
+        0
+    }
+
+    /// Writes last words to the client, since the node ends the connection. `has_partial` is
+    /// whether a frame has begun and is not complete.
+    fn on_closing(&mut self, reason: &CloseReason, has_partial: bool, queue: &mut SendQueue) {
+        let _ = (reason, has_partial, queue);
     }
 
     /// Handles the end of the connection.
@@ -158,15 +175,6 @@ pub struct ChatHeader {
     pub is_continued: bool,
 }
 
-/// The users whose coming and going a session is notified of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Presence {
-    /// No user.
-    None,
-    /// Every user of the network.
-    All,
-}
-
 /// Context in which a session handles input and timers.
 pub struct SessionCx<'a> {
     /// The time of the event.
@@ -188,6 +196,10 @@ pub struct SessionCx<'a> {
     pub queue: &'a mut SendQueue,
     /// The bounds in force.
     pub limits: &'a Limits,
+    /// Which requests of browsers are answered.
+    pub web: &'a WebAccess,
+    /// Whether the bytes of the connection are encrypted.
+    pub is_encrypted: bool,
     /// Source of random ids.
     pub rng: &'a mut StdRng,
 }
@@ -215,8 +227,8 @@ impl SessionCx<'_> {
 
 /// Context in which a session encodes notices.
 pub struct NoticeCx<'a> {
-    /// Id of this server.
-    pub server: HostId,
+    /// This server and the other hosts.
+    pub view: View<'a>,
     /// State shared by all sessions.
     pub names: &'a Names,
     /// The client's send queue.
@@ -288,6 +300,15 @@ pub enum Effect<'a> {
     },
     /// Handle a request about a room.
     Room(RoomRequest<'a>),
+    /// Handle that the client leaves the network.
+    Quit {
+        /// The client's id.
+        from: HostId,
+        /// Text for the others.
+        text: Cow<'a, [u8]>,
+    },
     /// Close the connection.
     Close(CloseReason),
+    /// Close the connection once everything in the send queue is sent.
+    CloseWhenSent,
 }

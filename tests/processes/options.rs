@@ -107,6 +107,7 @@ fn empty_environment_variable_is_unset() {
         "CRC_MAX_FRAME",
         "CRC_MAX_UNREGISTERED",
         "CRC_NAME",
+        "CRC_OPERATOR_TOKEN_FILE",
         "CRC_PARENT",
         "CRC_PING_INTERVAL",
         "CRC_PING_TIMEOUT",
@@ -118,6 +119,7 @@ fn empty_environment_variable_is_unset() {
         "CRC_TLS_CERT",
         "CRC_TLS_KEY",
         "CRC_TRUSTED_PROXIES",
+        "CRC_WEB_ORIGIN",
         "CRC_UNREGISTERED_PER_ADDRESS",
         "CRC_USERS_PER_ADDRESS",
     ];

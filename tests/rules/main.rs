@@ -19,6 +19,7 @@ mod routing;
 mod sources;
 mod splits;
 mod strangers;
+mod web;
 
 use std::ops::Range;
 use std::time::Duration;

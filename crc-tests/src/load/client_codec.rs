@@ -1,4 +1,4 @@
-//! The client side of the three wires, as far as a load needs it: joins, chats, and parses received
+//! The client side of the wires, as far as a load needs it: joins, chats, and parses received
 //! frames without a copy or an allocation per message.
 
 use std::time::Duration;
@@ -12,6 +12,7 @@ use crc::wires::classic::codec::{Form, Name};
 use crc::wires::crc::codec as crc_wire;
 use crc::wires::direct::codec as direct;
 
+use super::json_codec;
 use crate::frames;
 
 /// Length of the header of a direct frame, in bytes.
@@ -75,6 +76,7 @@ pub(super) fn frame_len(wire: Wire, bytes: &[u8]) -> Result<Option<usize>, Strin
         wire if wire == Wire::CLASSIC => {
             classic::frame_len(bytes).map_err(|error| error.to_string())
         }
+        wire if wire == Wire::HTTP => Ok(json_codec::frame_len(bytes)),
         wire => unsupported(wire),
     }
 }
@@ -85,6 +87,7 @@ pub(super) fn parse(wire: Wire, frame: &[u8], text_bytes: usize) -> Result<Incom
         wire if wire == Wire::CRC => Ok(parse_crc(frame)),
         wire if wire == Wire::DIRECT => parse_direct(frame, text_bytes),
         wire if wire == Wire::CLASSIC => Ok(parse_classic(frame)),
+        wire if wire == Wire::HTTP => Ok(json_codec::parse(frame, text_bytes)),
         wire => unsupported(wire),
     }
 }
@@ -173,6 +176,7 @@ pub(super) fn encode_join(wire: Wire, role: Role, identity: &Identity, out: &mut
         }
         wire if wire == Wire::DIRECT => {} // on this wire, the server sends first
         wire if wire == Wire::CLASSIC => encode_to_server(b"Connect ", identity, out),
+        wire if wire == Wire::HTTP => json_codec::encode_join(identity, out),
         wire => unsupported(wire),
     }
 }
@@ -227,6 +231,10 @@ pub(super) fn encode_chat(
             let message = classic::Message { destination: to.name, source: from.name, text };
             classic::encode(&message, Form::Compact, out);
         }
+        wire if wire == Wire::HTTP => {
+            let text = std::str::from_utf8(text).expect("ASCII");
+            json_codec::encode_chat(to.id, text, out);
+        }
         wire => unsupported(wire),
     }
 }
@@ -253,6 +261,13 @@ mod tests {
         for wire in WIRES {
             let mut frame = Vec::new();
             encode_chat(wire, &one, &two, b"0123456789abcdef", &mut frame);
+            if wire == Wire::HTTP {
+                // Servers send another message than clients.
+                frame = b"\x81\x43{\"event\":\"chat\",\"from\":7,\"name\":\"one\",\
+                          \"text\":\"0123456789abcdef\"}"
+                    .to_vec();
+                frame[1] = u8::try_from(frame.len() - 2).expect("short");
+            }
             check(wire, &frame, Incoming::Chat(b"0123456789abcdef"));
         }
     }

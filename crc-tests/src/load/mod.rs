@@ -21,6 +21,7 @@ mod delivery_tracker;
 mod error;
 mod format;
 mod growth;
+mod json_codec;
 mod options;
 mod pace;
 mod report;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crc::id::HostId;
 use crc::internal::client::{self, ServerUri};
 use crc::limits::{INFO_BYTES_MAX, NAME_BYTES_MAX};
-use crc::wires::{WIRES, Wire};
+use crc::wires::{CLIENT_WIRES, Wire};
 
 use crate::runner::command::{
     Action, Command, Endpoint, LaunchClient, LaunchServer, ParsedCommand,
@@ -128,7 +128,7 @@ pub(super) fn parse_launch_client(words: Vec<String>) -> Result<ParsedCommand, C
 }
 
 fn parse_wire(word: &str) -> Result<Wire, CommandError> {
-    let names = || WIRES.map(Wire::name).join(", ");
+    let names = || CLIENT_WIRES.map(Wire::name).join(", ");
     Wire::by_name(word).ok_or_else(|| {
         CommandError(format!("--wire: {} is not one of {}", quote_word(word), names()))
     })

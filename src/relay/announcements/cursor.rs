@@ -15,6 +15,8 @@ use crate::relay::topology::{Host, Slot};
 pub(super) struct Cursor {
     /// Kind of the host at the other end, if announcements are sent to it.
     pub(super) audience: Option<HostKind>,
+    /// The client is sent who joins and leaves its rooms, and is not shown rooms as users.
+    pub(super) has_room_events: bool,
     /// The link is in the list of ready links.
     pub(super) is_ready: bool,
     /// First host that has not been announced, if the link is behind.

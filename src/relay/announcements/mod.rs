@@ -31,7 +31,7 @@ use self::pacing::{Clock, Pace, registration_bytes};
 use self::plain::{PROBE_BYTES, PlainNeighbour};
 pub(super) use self::sync::hosts_of;
 use super::message::{HostKind, Message};
-use super::outbox::Outbox;
+use super::outbox::{Interests, Outbox};
 use super::send::send_registration;
 use super::timers::{Timer, Timers};
 use super::topology::{FirstLink, Host, LinkState, Role, Slot, Topology};
@@ -101,20 +101,23 @@ impl Announcements {
         self.cursors[link.index as usize].as_mut().expect("the cursor of a live link")
     }
 
-    /// Makes all hosts pending for a link that has just registered, if `audience` is the kind of a
-    /// host that gets announcements. The burst begins with [`Announcements::begin_burst`].
+    /// Makes all hosts pending for a link that has just registered, if it gets announcements. The burst begins with [`Announcements::begin_burst`].
     pub(super) fn register(
         &mut self,
         topology: &Topology,
         link: LinkId,
-        audience: Option<HostKind>,
+        kind: HostKind,
+        interests: Interests,
     ) {
+        let audience = interests.users.then_some(kind);
         let next = topology.hosts().first_slot().filter(|_| audience.is_some());
         let cursor = self.cursor_mut(link);
         (cursor.audience, cursor.next) = (audience, next);
+        cursor.has_room_events = interests.room_events;
         let is_server = audience == Some(HostKind::Server);
         let reserved_bytes = if is_server { PROBE_BYTES } else { 0 };
-        cursor.pace = audience.map(|_| Box::new(Pace::new(reserved_bytes)));
+        let is_paced = interests.users && !interests.reads_cut_frames;
+        cursor.pace = is_paced.then(|| Box::new(Pace::new(reserved_bytes)));
         let plain = || Box::new(Neighbour::Plain(PlainNeighbour::default()));
         cursor.neighbour = is_server.then(plain);
     }

@@ -38,7 +38,8 @@ impl Announcements {
 
     /// Returns whether rooms are shown as users on a link.
     pub(in crate::relay) fn shows_rooms(&self, topology: &Topology, link: LinkId) -> bool {
-        self.cursor(link).audience.is_some() && !topology.link(link).is_extended()
+        let cursor = self.cursor(link);
+        cursor.audience.is_some() && !cursor.has_room_events && !topology.link(link).is_extended()
     }
 
     /// Shows a room as a user on all links on which rooms are.
@@ -87,7 +88,7 @@ impl Announcements {
         let name = name.as_bytes();
         let registration = Registration { kind, source, last_hop, name, info };
         if topology.link(link).is_user() {
-            return out.notify(link, topology.own_id(), &Notice::Joined(registration));
+            return out.notify(link, topology.view(), &Notice::Joined(registration));
         }
         let (name, info) = plain::name_and_info(&registration);
         self.count(link, super::registration_bytes(&name, &info), now, out);

@@ -216,7 +216,7 @@ impl Peering {
                 self.begin_ending_split(unconfirmed, Some(until), cx);
                 let hosts: Vec<HostId> = cx.topology.lost_ids(unconfirmed).collect();
                 self.splits.move_deferred(split, unconfirmed, &hosts);
-                cx.end_rooms();
+                cx.announce_room_changes();
             }
             self.returned.push((split, server)); // what is for the members of rooms there
             return self.report_if_healed(split, cx);

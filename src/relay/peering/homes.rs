@@ -122,7 +122,7 @@ impl Peering {
         if let Some(split) = cx.topology.split_unconfirmed(server) {
             self.begin_ending_split(split, grace_until, cx);
         }
-        cx.end_rooms();
+        cx.announce_room_changes();
     }
 }
 

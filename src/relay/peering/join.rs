@@ -374,8 +374,9 @@ pub(super) fn on_registered<O: Outbox>(
     if let Some(deadline) = deadline {
         cx.timers.remove(deadline, Timer::RegisterDeadline(link));
     }
-    let wants_presence = cx.out.link_registered(link, kind);
-    cx.announcements.register(cx.topology, link, wants_presence.then_some(kind));
+    let interests = cx.out.link_registered(link, kind);
+    cx.topology.set_room_events(link, interests.room_events);
+    cx.announcements.register(cx.topology, link, kind, interests);
 }
 
 /// Refuses the OFFER of a server that is connected to this one already.

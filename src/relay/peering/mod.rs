@@ -118,6 +118,11 @@ impl Peering {
         }
     }
 
+    /// Returns whether there are parents, and none has answered.
+    pub(super) fn lacks_parent(&self) -> bool {
+        self.uplink.lacks_parent()
+    }
+
     /// Returns whether a link leads to the parent, or dials it.
     pub(super) fn is_uplink(&self, link: LinkId) -> bool {
         self.uplink.has_link(link) || self.is_moving_to(link)

@@ -28,11 +28,11 @@ pub(super) fn learn<O: Outbox>(link: LinkId, frame: &Frame<'_>, cx: &mut RelayCx
             }
             changes
         }
-        Frame::RoomPart { name, .. } => cx.topology.leave_room(user, name),
+        Frame::RoomPart { name, text, .. } => cx.topology.leave_room(user, name, text),
         _ => false,
     };
     if changes {
         cx.announce_membership(user, Some(link), frame);
-        cx.end_rooms();
+        cx.announce_room_changes();
     }
 }

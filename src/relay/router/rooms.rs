@@ -88,6 +88,7 @@ pub(in crate::relay) fn join<O: Outbox>(
     if is_shown_rooms(user, cx) {
         cx.show_room(name);
     }
+    cx.announce_room_changes();
     Ok(())
 }
 
@@ -109,12 +110,12 @@ pub(in crate::relay) fn part<O: Outbox>(
     cx: &mut RelayCx<'_, O>,
 ) -> Result<(), RoomRefusal> {
     let name = RoomName::parse(name)?;
-    if !cx.topology.leave_room(user, name) {
+    if !cx.topology.leave_room(user, name, text) {
         return Err(RoomRefusal::NotMember);
     }
     log::debug!("user {user} leaves room {name}: {}", Excerpt(text));
     cx.announce_membership(user, None, &Frame::RoomPart { user, name, text });
-    cx.end_rooms();
+    cx.announce_room_changes();
     Ok(())
 }
 
@@ -165,7 +166,6 @@ fn deliver<O: Outbox>(chat: &RoomChat<'_>, peering: &mut Peering, cx: &mut Relay
     let &RoomChat { user: source, room: name, text, .. } = chat;
     let Some(room) = cx.topology.rooms().find(name) else { return };
     let shown_as = room.shown_as().unwrap_or(HostId::NONE);
-    let server = cx.topology.own_id();
     let sender = cx.topology.hosts().get(source);
     let sender = sender.map_or(Vec::new(), |sender| sender.name().to_vec());
     let mut behind_plain = Vec::new();
@@ -176,7 +176,7 @@ fn deliver<O: Outbox>(chat: &RoomChat<'_>, peering: &mut Peering, cx: &mut Relay
             Some(link) if cx.topology.link(link).is_user() => {
                 let (room, name) = (room.name(), &sender[..]);
                 let notice = Notice::RoomChat { room, shown_as, source, name, destination, text };
-                cx.out.notify(link, server, &notice);
+                cx.out.notify(link, cx.topology.view(), &notice);
             }
             Some(link) => behind_plain.push((link, destination)),
             None => peering.count_dropped(), // lost behind a plain neighbour

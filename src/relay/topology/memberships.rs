@@ -47,18 +47,24 @@ impl Topology {
     pub(in crate::relay) fn join_room(&mut self, user: HostId, name: RoomName<'_>) -> bool {
         let host = self.hosts.get(user).expect("a known user");
         let Some(home) = self.member_home(host) else { return false };
-        if self.rooms.insert(user, name, home).is_none() {
-            return false;
-        }
+        let Some(index) = self.rooms.insert(user, name, home) else { return false };
+        self.record_room_event(user, index, false, b"");
         self.digest_of(home).digest += membership_digest(user, name);
         true
     }
 
-    /// Removes a user from a room. Returns false if the user is not in it.
-    pub(in crate::relay) fn leave_room(&mut self, user: HostId, name: RoomName<'_>) -> bool {
+    /// Removes a user from a room, with a text for the others. Returns false if the user is not in
+    /// it.
+    pub(in crate::relay) fn leave_room(
+        &mut self,
+        user: HostId,
+        name: RoomName<'_>,
+        text: &[u8],
+    ) -> bool {
         let home = self.hosts.get(user).and_then(|host| self.member_home(host));
         let (Some(home), true) = (home, self.rooms.is_member(user, name)) else { return false };
         let index = self.rooms.by_key[&name.key()];
+        self.record_room_event(user, index, true, text);
         self.rooms.remove(user, index, home);
         self.digest_of(home).digest -= membership_digest(user, name);
         true
@@ -72,6 +78,7 @@ impl Topology {
         }
         for index in self.rooms.by_user.get(&user).cloned().unwrap_or_default() {
             let digest = membership_digest(user, self.rooms.slab[index].name());
+            self.record_room_event(user, index, true, b"");
             self.rooms.remove(user, index, home);
             self.digest_of(home).digest -= digest;
         }
@@ -90,7 +97,7 @@ impl Topology {
         let mut changes = false;
         for key in left.iter().filter(|key| !keys.contains(key)) {
             let name = RoomName::parse(key).expect("the key of a room");
-            changes |= self.leave_room(user, name);
+            changes |= self.leave_room(user, name, b"");
         }
         for name in names {
             changes |= self.join_room(user, name);
@@ -189,7 +196,9 @@ impl Topology {
         for name in &names {
             let name = RoomName::parse(name).expect("the name of a room");
             let index = self.rooms.by_key[&name.key()];
-            let members = &mut self.rooms.slab[index].members;
+            let room = &mut self.rooms.slab[index];
+            room.listeners.remove(user); // it is connected to another server now
+            let members = &mut room.members;
             members.entry(new).or_default().insert(user);
             if let Some(set) = members.get_mut(&old) {
                 set.remove(user);
@@ -234,6 +243,11 @@ impl Topology {
                 assert_eq!(rooms.by_shown_id.get(&id), Some(&index), "the id of a shown room");
                 assert!(!self.is_known(id), "no host has the id of a shown room");
             }
+            let own = room.members.get(&MemberHome::Own);
+            for id in &room.listeners.ids {
+                assert!(rooms.listeners.contains(id), "a listener wants events");
+                assert!(own.is_some_and(|own| own.positions.contains_key(id)), "{id} is here");
+            }
             for (&home, set) in &room.members {
                 assert!(!set.ids.is_empty(), "a home without members is not listed");
                 for (position, id) in set.ids.iter().enumerate() {
@@ -247,6 +261,7 @@ impl Topology {
         }
         assert_eq!(rooms.by_user.values().map(Vec::len).sum::<usize>(), memberships);
         assert_eq!(rooms.memberships, memberships, "the number of memberships");
+        assert!(rooms.events.is_empty(), "listeners are notified in the same event");
         assert!(rooms.ended.is_empty(), "the end of a shown room is announced in the same event");
         for (&server, members) in &rooms.by_server {
             for id in members.confirmed.iter().chain(&members.unconfirmed) {

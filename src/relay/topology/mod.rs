@@ -18,6 +18,7 @@ mod index;
 mod link_state;
 mod links;
 mod memberships;
+mod room_events;
 mod rooms;
 mod servers;
 mod splits;
@@ -27,6 +28,8 @@ pub use self::host::{FirstLink, Home, HomeList, Host, ServerKey, SplitId};
 pub(super) use self::host::{Slot, host_size_bytes};
 pub use self::link_state::Refusals;
 pub(super) use self::link_state::{LinkState, Refusal, Role};
+pub(super) use self::room_events::RoomEvent;
+pub use self::rooms::MemberCursor;
 pub(super) use self::rooms::{MemberHome, Room, Rooms};
 pub use self::table::HostTable;
 pub(super) use self::table::List;
@@ -35,6 +38,7 @@ pub(super) use self::servers::HostSet;
 use self::servers::Servers;
 use self::splits::LostSubtree;
 use super::extension::{Epoch, Nonce};
+use super::outbox::View;
 use super::routes::Routes;
 use crate::chunked_vec::ChunkedVec;
 use crate::id::HostId;
@@ -121,6 +125,11 @@ impl Topology {
     pub(super) fn own_registration(&self, last_hop: HostId) -> Registration<'_> {
         let Identity { id: source, ref name, ref info, .. } = self.identity;
         Registration { kind: HostKind::Server, source, last_hop, name, info }
+    }
+
+    /// Returns what notices are encoded with.
+    pub(super) fn view(&self) -> View<'_> {
+        View { server: self.identity.id, hosts: &self.hosts }
     }
 
     /// Returns the table of the other hosts.

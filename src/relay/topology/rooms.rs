@@ -4,10 +4,12 @@
 //! somebody is in it. See "Rooms" in `docs/PROTOCOL.md`.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Bound;
 
 use foldhash::fast::RandomState;
 
 use super::host::ServerKey;
+use super::room_events::RoomEvent;
 use crate::id::HostId;
 use crate::link::Slab;
 use crate::room::RoomName;
@@ -21,6 +23,13 @@ pub(in crate::relay) enum MemberHome {
     Server(ServerKey),
 }
 
+/// How far the members of a room were listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemberCursor {
+    home: Option<MemberHome>,
+    index: usize,
+}
+
 /// A room in which somebody is.
 #[derive(Clone, Debug)]
 pub(in crate::relay) struct Room {
@@ -28,6 +37,8 @@ pub(in crate::relay) struct Room {
     pub(super) name: Box<[u8]>,
     /// By home; no set is empty.
     pub(super) members: BTreeMap<MemberHome, MemberSet>,
+    /// The members at this server who are sent its events.
+    pub(super) listeners: MemberSet,
     /// The id under which clients and plain neighbours know the room.
     pub(super) shown_as: Option<HostId>,
 }
@@ -56,6 +67,32 @@ impl Room {
     /// Iterates over all members.
     pub(in crate::relay) fn members(&self) -> impl Iterator<Item = HostId> {
         self.members.values().flat_map(|set| set.ids.iter().copied())
+    }
+
+    /// Returns up to `count_max` further members, by home, and whether there are more.
+    pub(in crate::relay) fn next_members(
+        &self,
+        cursor: &mut MemberCursor,
+        count_max: usize,
+    ) -> (Vec<HostId>, bool) {
+        let mut ids = Vec::new();
+        let start = cursor.home.map_or(Bound::Unbounded, Bound::Included);
+        for (&home, set) in self.members.range((start, Bound::Unbounded)) {
+            if cursor.home.replace(home) != Some(home) {
+                cursor.index = 0;
+            }
+            if ids.len() == count_max {
+                return (ids, true);
+            }
+            let rest = set.ids.get(cursor.index..).unwrap_or_default();
+            let count = rest.len().min(count_max - ids.len());
+            ids.extend_from_slice(&rest[..count]);
+            cursor.index += count;
+            if count < rest.len() {
+                return (ids, true);
+            }
+        }
+        (ids, false)
     }
 
     /// Iterates over the other servers that have members.
@@ -116,6 +153,10 @@ pub(in crate::relay) struct Rooms {
     /// The rooms of each user who is in any, in the order of joining.
     pub(super) by_user: HashMap<HostId, Vec<usize>, RandomState>,
     pub(super) by_server: BTreeMap<ServerKey, ServerMembers>,
+    /// Users of this server who are sent the events of their rooms.
+    pub(super) listeners: HashSet<HostId, RandomState>,
+    /// Joins and leaves, until those are notified who listen.
+    pub(super) events: Vec<RoomEvent>,
     /// Shown rooms that have ended, until that is announced.
     pub(super) ended: Vec<EndedRoom>,
     /// Number of memberships.
@@ -138,6 +179,13 @@ impl Rooms {
     /// Iterates over the rooms in the order of their names.
     pub(in crate::relay) fn iter(&self) -> impl Iterator<Item = &Room> {
         self.by_key.values().map(|&index| &self.slab[index])
+    }
+
+    /// Iterates over the rooms behind the one with the key `after`, in the order of their names.
+    pub(in crate::relay) fn iter_after(&self, after: Option<&[u8]>) -> impl Iterator<Item = &Room> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let rooms = self.by_key.range::<[u8], _>((start, Bound::Unbounded));
+        rooms.map(|(_, &index)| &self.slab[index])
     }
 
     /// Iterates over the rooms of a user, in the order of joining.
@@ -173,7 +221,8 @@ impl Rooms {
             Some(&index) => index,
             None => {
                 let name = name.as_bytes().into();
-                let room = Room { name, members: BTreeMap::new(), shown_as: None };
+                let (members, listeners) = (BTreeMap::new(), MemberSet::default());
+                let room = Room { name, members, listeners, shown_as: None };
                 let index = self.slab.insert(room);
                 self.by_key.insert(key, index);
                 index
@@ -185,7 +234,11 @@ impl Rooms {
         }
         rooms.push(index);
         self.memberships += 1;
-        self.slab[index].members.entry(home).or_default().insert(user);
+        let room = &mut self.slab[index];
+        room.members.entry(home).or_default().insert(user);
+        if self.listeners.contains(&user) {
+            room.listeners.insert(user);
+        }
         if let MemberHome::Server(server) = home {
             self.confirm(user, server);
         }
@@ -214,6 +267,7 @@ impl Rooms {
         }
         self.memberships -= 1;
         let room = &mut self.slab[index];
+        room.listeners.remove(user);
         if let Some(set) = room.members.get_mut(&home) {
             set.remove(user);
             if set.ids.is_empty() {

@@ -19,9 +19,9 @@ use crate::link::SendQueue;
 use crate::link::{CloseReason, Time};
 use crate::names::{Names, make_alias, parse_user_name};
 use crate::printable::Printable;
-use crate::relay::encode_mail_text;
 use crate::relay::message::{Message, StatusCode};
 use crate::relay::notice::Notice;
+use crate::relay::{Relay, encode_mail_text};
 use crate::wires::{
     Effect, Effects, NoticeCx, RoomAction, RoomRequest, RunMatcher, Session as _, SessionCx, Wire,
 };
@@ -100,7 +100,7 @@ impl crate::wires::Session for Session {
         if let State::Refused(reason) = &self.state {
             return effects.push(Effect::Close(reason.clone()));
         }
-        self.send_pending(cx.now, cx.names, cx.queue);
+        self.send_pending(cx.now, cx.relay, cx.names, cx.queue);
         let Some(message) = codec::parse_frame(frame) else {
             return;
         };
@@ -148,7 +148,11 @@ impl crate::wires::Session for Session {
                 self.send_server_text(&interval, cx.queue);
                 self.list_sender.request();
             }
-            Notice::Joined(_) | Notice::Quit { .. } | Notice::MailRefused { .. } => {}
+            Notice::Joined(_)
+            | Notice::Quit { .. }
+            | Notice::RoomJoined { .. }
+            | Notice::RoomParted { .. }
+            | Notice::MailRefused { .. } => {}
             Notice::Welcome { .. }
             | Notice::IdTaken { .. }
             | Notice::UnknownId(_)
@@ -179,7 +183,7 @@ impl crate::wires::Session for Session {
             let reason = CloseReason::Session("no Alive for three intervals".to_owned());
             return effects.push(Effect::Close(reason));
         }
-        self.send_pending(cx.now, cx.names, cx.queue);
+        self.send_pending(cx.now, cx.relay, cx.names, cx.queue);
     }
 
     fn deadline(&self) -> Option<Time> {
@@ -201,7 +205,7 @@ impl crate::wires::Session for Session {
         self.list_sender.is_pending(&names.directory)
     }
 
-    fn send_pending(&mut self, now: Time, names: &mut Names, queue: &mut SendQueue) {
+    fn send_pending(&mut self, now: Time, _: &Relay, names: &mut Names, queue: &mut SendQueue) {
         if !self.is_behind(names) {
             return;
         }
@@ -260,7 +264,7 @@ impl Session {
         match command_word {
             b"List" => {
                 self.list_sender.request();
-                self.send_pending(cx.now, cx.names, cx.queue);
+                self.send_pending(cx.now, cx.relay, cx.names, cx.queue);
             }
             b"Alive" | b"Quit" if !is_own_name => return Some(invalid_source()),
             b"Alive" => self.extend_alive_deadline(cx.now),

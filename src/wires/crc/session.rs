@@ -4,10 +4,10 @@ use super::codec;
 use crate::id::{HostId, WideId};
 use crate::limits::Limits;
 use crate::link::SendQueue;
-use crate::relay::encode_mail_text;
 use crate::relay::message::{Message, StatusCode};
 use crate::relay::notice::Notice;
-use crate::wires::{ChatHeader, Effect, Effects, NoticeCx, Presence, SessionCx, Wire};
+use crate::relay::{Interests, encode_mail_text};
+use crate::wires::{ChatHeader, Effect, Effects, NoticeCx, SessionCx, Wire};
 
 /// A CRC session.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ impl crate::wires::Session for Session {
 
     fn on_notice(&mut self, notice: &Notice<'_>, cx: &mut NoticeCx<'_>) {
         let out = cx.queue.tail();
-        let (server, user) = (cx.server, HostId::NONE);
+        let (server, user) = (cx.view.server, HostId::NONE);
         match *notice {
             Notice::Chat { source, destination, text } => {
                 codec::encode(&Message::Chat { source, destination, text }, out);
@@ -56,7 +56,7 @@ impl crate::wires::Session for Session {
                 codec::encode(&Message::Status { source, destination: user, code, text }, out);
             }
             // Such a client sends commands, which the relay answers.
-            Notice::RoomRefused { .. } => {}
+            Notice::RoomRefused { .. } | Notice::RoomJoined { .. } | Notice::RoomParted { .. } => {}
             Notice::Welcome { .. }
             | Notice::IdTaken { .. }
             | Notice::UnknownId(_)
@@ -71,8 +71,8 @@ impl crate::wires::Session for Session {
         }
     }
 
-    fn presence(&self) -> Presence {
-        Presence::All
+    fn interests(&self) -> Interests {
+        Interests { users: true, ..Interests::default() }
     }
 
     fn on_message(&mut self, message: &Message<'_>, queue: &mut SendQueue) {

@@ -168,6 +168,8 @@ impl crate::wires::Session for Session {
             // This wire has no form for presence, and none for a message that reached nobody.
             Notice::Status { .. }
             | Notice::UnknownId(_)
+            | Notice::RoomJoined { .. }
+            | Notice::RoomParted { .. }
             | Notice::Joined(_)
             | Notice::Quit { .. } => {}
         }

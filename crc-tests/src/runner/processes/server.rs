@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use crc::internal::Printable;
-use crc::wires::{WIRES, Wire};
+use crc::wires::{CLIENT_WIRES, Wire};
 use serde_json::Value;
 
 use super::TIMEOUT;
@@ -59,7 +59,7 @@ impl Server {
             format!("--info={}", launch.info),
             format!("--control={}", config.control.display()),
         ];
-        let other_wires = WIRES.into_iter().filter(|wire| *wire != Wire::CRC);
+        let other_wires = CLIENT_WIRES.into_iter().filter(|wire| *wire != Wire::CRC);
         arguments.extend(other_wires.map(|wire| format!("--listen={wire}://{any_port}")));
         arguments.extend(config.parent.map(|parent| format!("--parent={parent}")));
         let grace = launch.split_grace.map(|grace| grace.as_secs_f64());
@@ -70,7 +70,7 @@ impl Server {
         let mut process = Process::start(config.binary, arguments, config.log)
             .map_err(|error| RunError::new(format!("cannot be started: {error}")))?;
         let mut listener_addresses = Vec::new();
-        for wire in WIRES {
+        for wire in CLIENT_WIRES {
             listener_addresses.push((wire, wait_for_listener(&mut process, wire)?));
         }
         let address = address_of(&listener_addresses, Wire::CRC);

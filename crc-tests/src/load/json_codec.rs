@@ -1,0 +1,99 @@
+//! The client side of JSON over WebSocket, as far as a load needs it.
+//!
+//! Frames are masked with zeros, which servers must take like any mask.
+
+use std::fmt::Write as _;
+
+use crc::id::HostId;
+
+use super::client_codec::{Identity, Incoming};
+
+/// The request that opens a WebSocket.
+const HANDSHAKE: &[u8] = b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: crc.json.v1\r\n\r\n";
+
+/// What ends the response to it.
+const HEAD_END: &[u8] = b"\r\n\r\n";
+
+/// Length of the header of a frame in bytes, and that of its payload; `None` if more bytes are
+/// needed.
+fn header(frame: &[u8]) -> Option<(usize, usize)> {
+    let (&[_, short], rest) = frame.split_first_chunk()?;
+    match short {
+        126 => Some((4, u16::from_be_bytes(*rest.first_chunk()?).into())),
+        127 => {
+            let length = u64::from_be_bytes(*rest.first_chunk()?);
+            Some((10, usize::try_from(length).ok()?))
+        }
+        short => Some((2, short.into())),
+    }
+}
+
+/// Returns the length of the first frame in `bytes`, or `None` if more bytes are needed. The head
+/// of the HTTP response is a frame, too.
+pub(super) fn frame_len(bytes: &[u8]) -> Option<usize> {
+    if bytes.first() == Some(&b'H') {
+        let end = bytes.windows(HEAD_END.len()).position(|window| window == HEAD_END);
+        return end.map(|end| end + HEAD_END.len());
+    }
+    header(bytes).map(|(header_bytes, length)| header_bytes + length)
+}
+
+/// Parses a complete frame. `text_bytes` is the size of the load's own texts.
+pub(super) fn parse(frame: &[u8], text_bytes: usize) -> Incoming<'_> {
+    if frame.starts_with(b"HTTP/1.1 101 ") {
+        return Incoming::Ignored;
+    }
+    let Some((header_bytes, _)) = header(frame).filter(|_| frame[0] == 0x81) else {
+        return Incoming::Status(frame);
+    };
+    let event = &frame[header_bytes..];
+    if event.starts_with(b"{\"event\":\"chat\"") && event.len() > text_bytes + 2 {
+        let end = event.len() - 2; // the quote and the brace
+        return Incoming::Chat(&event[end - text_bytes..end]);
+    }
+    if event.starts_with(b"{\"event\":\"connected\"") {
+        return Incoming::Welcome(None);
+    }
+    if let Some(rest) = event.strip_prefix(b"{\"event\":\"join\",\"id\":") {
+        let end = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
+        let id = std::str::from_utf8(&rest[..end]).ok().and_then(|id| id.parse().ok());
+        return id.map_or(Incoming::Status(event), |id| Incoming::HostUp(HostId(id)));
+    }
+    if event.starts_with(b"{\"event\":\"status\",\"code\":1,") {
+        Incoming::UnknownDestination
+    } else if event.starts_with(b"{\"event\":\"status\",\"code\":2,") {
+        Incoming::IdentityTaken
+    } else {
+        Incoming::Status(event)
+    }
+}
+
+/// Appends the handshake and the first message of a client.
+pub(super) fn encode_join(identity: &Identity, out: &mut Vec<u8>) {
+    out.extend_from_slice(HANDSHAKE);
+    let name = String::from_utf8_lossy(identity.name.unpadded());
+    let (id, mut hello) = (identity.id, String::new());
+    write!(hello, r#"{{"do":"hello","name":"{name}","id":{id},"presence":false}}"#)
+        .expect("a string");
+    encode(hello.as_bytes(), out);
+}
+
+/// Appends a chat. The text has no character that JSON escapes.
+pub(super) fn encode_chat(to: u32, text: &str, out: &mut Vec<u8>) {
+    encode(format!(r#"{{"do":"say","to":{to},"text":"{text}"}}"#).as_bytes(), out);
+}
+
+fn encode(message: &[u8], out: &mut Vec<u8>) {
+    match u8::try_from(message.len()).ok().filter(|&length| length < 126) {
+        Some(length) => out.extend_from_slice(&[0x81, 0x80 | length]),
+        None => {
+            let length = u16::try_from(message.len()).expect("a short text");
+            out.extend_from_slice(&[0x81, 0x80 | 126]);
+            out.extend_from_slice(&length.to_be_bytes());
+        }
+    }
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(message);
+}

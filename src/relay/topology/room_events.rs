@@ -1,0 +1,71 @@
+//! Joins and leaves of rooms, for the members at this server whose wires report them.
+//!
+//! A change is recorded only if such a member is in the room, so the others cost nothing.
+
+use super::Topology;
+use crate::id::HostId;
+use crate::link::LinkId;
+use crate::room::RoomName;
+
+/// A user has joined or left a room in which somebody is to be notified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::relay) struct RoomEvent {
+    room: Box<[u8]>,
+    /// The user.
+    pub(in crate::relay) user: HostId,
+    /// The name of the user, who may have left since.
+    pub(in crate::relay) name: Box<[u8]>,
+    /// Whether the user has left, or has joined.
+    pub(in crate::relay) has_parted: bool,
+    /// The text of a leave.
+    pub(in crate::relay) text: Box<[u8]>,
+}
+
+impl RoomEvent {
+    /// Returns the room.
+    pub(in crate::relay) fn room(&self) -> RoomName<'_> {
+        RoomName::parse(&self.room).expect("the name of a room")
+    }
+}
+
+impl Topology {
+    /// Sets whether the user at the other end of a link is sent the events of its rooms.
+    pub(in crate::relay) fn set_room_events(&mut self, link: LinkId, is_sent: bool) {
+        if let Some(user) = self.link(link).host_id().filter(|_| is_sent) {
+            self.rooms.listeners.insert(user);
+        }
+    }
+
+    /// Records that a user has joined a room, or is about to leave it.
+    pub(super) fn record_room_event(
+        &mut self,
+        user: HostId,
+        index: usize,
+        has_parted: bool,
+        text: &[u8],
+    ) {
+        let room = &self.rooms.slab[index];
+        if room.listeners.ids.is_empty() {
+            return;
+        }
+        let name = self.hosts.get(user).map_or(&[][..], |host| host.name()).into();
+        let room = room.name.clone();
+        self.rooms.events.push(RoomEvent { room, user, name, has_parted, text: text.into() });
+    }
+
+    /// Removes and returns the events of rooms since the last call.
+    pub(in crate::relay) fn take_room_events(&mut self) -> Vec<RoomEvent> {
+        std::mem::take(&mut self.rooms.events)
+    }
+
+    /// Returns the users of this server who are to be notified of an event: those who are in the
+    /// room, and the user itself.
+    pub(in crate::relay) fn listeners_of(&self, event: &RoomEvent) -> Vec<HostId> {
+        let room = self.rooms.find(event.room());
+        let mut users = room.map_or_else(Vec::new, |room| room.listeners.ids.clone());
+        if event.has_parted && self.rooms.listeners.contains(&event.user) {
+            users.push(event.user);
+        }
+        users
+    }
+}

@@ -1,0 +1,125 @@
+//! Answers HTTP requests.
+
+use super::chat;
+use super::pages::{self, Page};
+use super::request::{Request, RequestError};
+use super::response::{Delivery, Response, write_switching};
+use super::upgrade::{self, UpgradeError, VERSION};
+use crate::wires::SessionCx;
+
+/// What a connection is after a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Further requests may follow.
+    Requests,
+    /// The connection ends once the answer is sent.
+    End,
+    /// A chat.
+    Chat,
+}
+
+/// Answers the request with this head.
+pub(super) fn answer(head: &[u8], cx: &mut SessionCx<'_>) -> Next {
+    if head == b"\r\n" {
+        return Next::Requests;
+    }
+    let request = match Request::parse(head) {
+        Ok(request) => request,
+        Err(RequestError { status, reason }) => {
+            let delivery = Delivery { is_head: false, closes: true };
+            let text = format!("{reason}\n");
+            Response::text(status, &text).write(delivery, cx.queue.tail());
+            return Next::End;
+        }
+    };
+    let delivery = Delivery { is_head: request.is_head(), closes: request.closes };
+    let next = if request.closes { Next::End } else { Next::Requests };
+    if !cx.web.is_own_host(request.host, cx.is_encrypted) {
+        let text = "this server does not answer to that name; the operator may give it one with \
+                    --web-origin\n";
+        Response::text(421, text).write(delivery, cx.queue.tail());
+        return next;
+    }
+    if !["GET", "HEAD"].contains(&request.method) {
+        let response = Response::text(405, "only GET and HEAD are answered\n");
+        response.with("Allow", "GET, HEAD").write(delivery, cx.queue.tail());
+        return next;
+    }
+    if request.path == "/ws" {
+        return open_websocket(&request, chat::PROTOCOL, Next::Chat, cx).unwrap_or(next);
+    }
+    respond(&request, delivery, cx);
+    next
+}
+
+/// Answers a request for something other than a WebSocket.
+fn respond(request: &Request<'_>, delivery: Delivery, cx: &mut SessionCx<'_>) {
+    let out = cx.queue.tail();
+    let is_for_operator = request.path.starts_with("/operator") || request.path == "/metrics";
+    if is_for_operator && cx.web.operator_token.is_none() {
+        return not_found(delivery, out);
+    }
+    match request.path {
+        "/healthz" => Response::text(200, "ok\n").write(delivery, out),
+        "/readyz" if cx.relay.is_joined() => Response::text(200, "ready\n").write(delivery, out),
+        "/readyz" => {
+            let text = "this server has not joined its parent\n";
+            Response::text(503, text).write(delivery, out);
+        }
+        path => match pages::find(path) {
+            Some(page) => send_page(page, request, delivery, out),
+            None => not_found(delivery, out),
+        },
+    }
+}
+
+fn not_found(delivery: Delivery, out: &mut Vec<u8>) {
+    Response::text(404, "there is nothing here; the chat is at /\n").write(delivery, out);
+}
+
+fn send_page(page: &Page, request: &Request<'_>, delivery: Delivery, out: &mut Vec<u8>) {
+    let is_current = |known: &str| {
+        let tags = known.split(',').map(|tag| tag.trim().trim_start_matches("W/"));
+        tags.into_iter().any(|tag| tag == page.etag || tag == "*")
+    };
+    let status = if request.if_none_match.is_some_and(is_current) { 304 } else { 200 };
+    let (content_type, body) = (page.content_type, page.bytes);
+    let headers = format!("ETag: {}\r\nCache-Control: no-cache\r\n", page.etag);
+    Response { status, content_type, headers, body }.write(delivery, out);
+}
+
+/// Opens a WebSocket. Returns `None` if it refuses to.
+fn open_websocket(
+    request: &Request<'_>,
+    protocol: &str,
+    opened: Next,
+    cx: &mut SessionCx<'_>,
+) -> Option<Next> {
+    let delivery = Delivery { is_head: request.is_head(), closes: request.closes };
+    let response = match upgrade::accept(request, protocol) {
+        Err(UpgradeError::NotAsked) => {
+            let response = Response::text(426, "this is a WebSocket\n");
+            response.with("Upgrade", "websocket").with("Sec-WebSocket-Version", VERSION)
+        }
+        Err(UpgradeError::Key) => Response::text(400, "Sec-WebSocket-Key is no key\n"),
+        Err(UpgradeError::Protocol) => {
+            Response::text(400, "this server does not speak the subprotocols that are offered\n")
+        }
+        Ok(_) if !is_allowed_origin(request, cx) => Response::text(
+            403,
+            "the page is of another origin; the operator may allow it with --web-origin\n",
+        ),
+        Ok((accept_key, is_offered)) => {
+            let protocol = is_offered.then_some(protocol);
+            write_switching(&accept_key, protocol, cx.queue.tail());
+            return Some(opened);
+        }
+    };
+    response.write(delivery, cx.queue.tail());
+    None
+}
+
+fn is_allowed_origin(request: &Request<'_>, cx: &SessionCx<'_>) -> bool {
+    let is_allowed = |origin| cx.web.is_allowed_origin(origin, request.host, cx.is_encrypted);
+    request.origin.is_none_or(is_allowed)
+}
