@@ -1,9 +1,12 @@
+import { arrange } from './arrange.mjs';
 import { byId, clock, el, onceAFrame } from './dom.mjs';
 import { HELP, KEYS } from './grammar.mjs';
 import { VirtualList } from './list.mjs';
 import { printable, segments } from './text.mjs';
 
 const GROUP_MS = 5 * 60_000;
+const MANY = 2000;
+const SHOWN_MAX = 1200;
 const GLYPHS = { home: '⌂', room: '#', user: '@' };
 
 const hue = (name) => [...name].reduce((sum, c) => (sum * 31 + c.codePointAt(0)) % 360, 7);
@@ -14,13 +17,16 @@ const plural = (count, word) => `${count} ${word}${count === 1 ? '' : 's'}`;
 export class ChatView {
   #shown = null;
   #entries = new Map();
+  #peopleDrawn = 0;
+  #added = [];
 
   constructor(actions) {
     this.actions = actions;
     this.log = byId('log');
-    this.people = new VirtualList(byId('people-list'), { rowHeight: 36, fill: (row, user) => this.#fillPerson(row, user), pick: (user) => actions.openUser(user) });
+    this.people = new VirtualList(byId('people-list'), { rowHeight: matchMedia('(pointer: coarse)').matches ? 44 : 36, fill: (row, user) => this.#fillPerson(row, user), pick: (user) => actions.openUser(user) });
+    this.drawLines = onceAFrame(() => this.#drawLines());
     this.drawTalks = onceAFrame(() => this.#drawTalks());
-    this.drawPeople = onceAFrame(() => this.#drawPeople());
+    this.drawPeople = onceAFrame(() => this.#drawPeople(), () => (this.model.users.size > MANY ? 500 : 0));
     this.drawRooms = onceAFrame(() => this.#drawRooms());
     byId('people-filter').addEventListener('input', this.drawPeople);
     byId('newer').addEventListener('click', () => this.toNewest());
@@ -36,7 +42,7 @@ export class ChatView {
     this.#entries.clear();
     byId('talk-list').replaceChildren();
     model.onChange = (kind, talk, line) => {
-      if (kind === 'line') this.#lineAdded(talk, line);
+      if (kind === 'line') { if (talk === this.#shown) { this.#added.push(line); this.drawLines(); } }
       else if (kind === 'talks') this.drawTalks();
       else if (kind === 'people') { this.drawPeople(); this.drawTalks(); }
       else this.drawRooms();
@@ -125,6 +131,7 @@ export class ChatView {
   #drawLog() {
     const talk = this.model.current;
     this.#shown = talk;
+    this.#added.length = 0;
     this.last = null;
     // A log that is live would be read out as a whole.
     this.log.ariaLive = 'off';
@@ -143,13 +150,15 @@ export class ChatView {
     return el('div', { className: 'empty' }, el('b', { textContent: printable(talk.name) }), el('span', { textContent: text }));
   }
 
-  #lineAdded(talk, line) {
-    if (talk !== this.#shown) return;
-    const isAtEnd = this.isAtEnd || line.isOwn;
-    const isFirstUnread = talk.firstUnread === line;
+  #drawLines() {
+    const lines = this.#added.splice(0);
+    if (!lines.length) return;
+    const isAtEnd = this.isAtEnd || lines.some(({ isOwn }) => isOwn);
+    const { firstUnread } = this.#shown;
     this.log.querySelector('.empty')?.remove();
-    this.log.append(...this.#line(line, isFirstUnread));
-    if (this.log.children.length > 1200) this.log.firstChild.remove();
+    if (lines.includes(firstUnread)) this.log.querySelector('.new')?.remove();
+    this.log.append(...lines.slice(-SHOWN_MAX).flatMap((line) => this.#line(line, line === firstUnread)));
+    while (this.log.children.length > SHOWN_MAX) this.log.firstChild.remove();
     if (isAtEnd) return this.toNewest();
     byId('newer').hidden = false;
     byId('newer').textContent = '↓ New messages';
@@ -187,15 +196,24 @@ export class ChatView {
     return result;
   }
 
-  #drawPeople() {
+  async #drawPeople() {
     const { current: talk, users, me } = this.model;
     const find = byId('people-filter').value.toLowerCase();
-    const all = talk.kind === 'room' ? talk.members : users;
-    byId('people-title').textContent = talk.kind === 'room' ? `In ${printable(talk.name)}` : 'Online';
-    const people = [...all.values()].filter(({ id, name }) => !find || name.toLowerCase().includes(find) || `${id}` === find);
-    if (talk.kind !== 'room' && me && (!find || me.name.toLowerCase().includes(find))) people.push(me);
-    this.people.items = people.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.id - b.id));
-    byId('people-title').append(` · ${people.length}`);
+    const people = [...(talk.kind === 'room' ? talk.members : users).values()];
+    if (talk.kind !== 'room' && me) people.push(me);
+    const shown = await arrange(people, {
+      accepts: ({ id, name }) => !find || name.toLowerCase().includes(find) || `${id}` === find,
+      compare: (a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.id - b.id),
+    }, this.#newest());
+    if (!shown) return;
+    this.people.items = shown;
+    byId('people-title').textContent = `${talk.kind === 'room' ? `In ${printable(talk.name)}` : 'Online'} · ${shown.length.toLocaleString()}`;
+  }
+
+  // Returns whether a later list of people has been asked for.
+  #newest() {
+    const people = ++this.#peopleDrawn;
+    return () => people !== this.#peopleDrawn;
   }
 
   #fillPerson(row, { id, name }) {

@@ -7,6 +7,7 @@ import { Model, roomKey } from './model.mjs';
 import { printable } from './text.mjs';
 
 const KEPT_LINES = 200;
+const TEXT_BYTES_MAX = 30_000;
 const ID_TAKEN = 2;
 
 let model = null;
@@ -100,7 +101,7 @@ function drawConnection(state, reason) {
     byId('sign-in-button').disabled = state === 'connecting' || state === 'greeting';
     if (state === 'waiting') {
       connection.stop();
-      showSignIn(`${location.host} does not answer. Try again in a moment.`);
+      showSignIn(reason ? `Not connected: ${reason}.` : `${location.host} does not answer. Try again in a moment.`);
     }
     return;
   }
@@ -201,6 +202,7 @@ function carryOut(command) {
 
 function say(talk, text) {
   if (talk.kind === 'room' && !talk.isJoined) return model.note('You are not in this room: write /join to come in.', 'error'), false;
+  if (new TextEncoder().encode(text).length > TEXT_BYTES_MAX) return model.note(`The message is too long: at most ${TEXT_BYTES_MAX.toLocaleString()} bytes.`, 'error'), false;
   if (!connection.send({ do: 'say', to: talk.kind === 'room' ? talk.name : talk.id, text })) return false;
   model.sent(talk, text);
   if (talk !== model.current) open(talk);

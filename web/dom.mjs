@@ -10,15 +10,17 @@ export function el(tag, properties = {}, ...children) {
 const time = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
 export const clock = (at) => time.format(at);
 
-// Returns a function that calls `draw` once before the next frame, however often it is called.
-export function onceAFrame(draw) {
+// Returns a function that calls `draw` once before the next frame, however often it is called, and
+// `pause()` milliseconds later at the earliest.
+export function onceAFrame(draw, pause = () => 0) {
   let isAsked = false;
+  const run = () => { isAsked = false; draw(); };
   return () => {
     if (isAsked) return;
     isAsked = true;
     // A page out of view has no frames, and needs its title all the same.
-    const next = document.hidden ? (run) => setTimeout(run, 100) : requestAnimationFrame;
-    next(() => { isAsked = false; draw(); });
+    if (pause() || document.hidden) setTimeout(run, pause() || 100);
+    else requestAnimationFrame(run);
   };
 }
 

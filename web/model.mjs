@@ -2,6 +2,8 @@ import { isMention } from './text.mjs';
 
 const LINES_MAX = 1000;
 const LISTED_MAX = 50;
+// Number of members above which those who come and go are not shown line by line.
+const BUSY_ROOM = 100;
 
 export const roomKey = (room) => room.replace(/[A-Z]/g, (c) => c.toLowerCase());
 const userKey = (id) => `@${id}`;
@@ -173,7 +175,7 @@ export class Model {
     if (id === this.me?.id) {
       talk.isJoined = talk.isWanted = true;
       this.note('You are in the room.', 'notice', talk);
-    } else {
+    } else if (talk.members.size <= BUSY_ROOM) {
       this.note(`${name} has come in.`, 'notice', talk);
     }
     this.onChange('talks');
@@ -185,7 +187,8 @@ export class Model {
     if (!talk) return;
     talk.members.delete(id);
     if (id === this.me?.id) talk.isJoined = false;
-    this.note(`${id === this.me?.id ? 'You have' : `${name} has`} left the room${text ? `: ${text}` : ''}.`, 'notice', talk);
+    const who = id === this.me?.id ? 'You have' : `${name} has`;
+    if (talk.members.size <= BUSY_ROOM) this.note(`${who} left the room${text ? `: ${text}` : ''}.`, 'notice', talk);
     this.onChange('talks');
     this.onChange('people');
   }

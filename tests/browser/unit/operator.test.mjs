@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { OperatorModel } from '../../../web/operator-model.mjs';
-import { arrange } from '../../../web/table.mjs';
+import { arrange } from '../../../web/arrange.mjs';
 import { buildTree, chooseVisible, place } from '../../../web/tree.mjs';
 
 const tree = (parents, rootId = 1) => buildTree(new Map(parents.map(([id, parent]) => [id, { parent, users: 1 }])), rootId);
