@@ -20,6 +20,7 @@ test('links and the own name are found in a text', () => {
   check('javascript:alert(1) ftp://x', ['t:javascript:alert(1) ftp://x']);
   check('https://x.example/"><b>', ['l:https://x.example/', 't:"><b>']);
   check('Ivy: look, ivyleaf', ['m:Ivy', 't:: look, ivyleaf']);
+  check('poivy', ['t:poivy']);
   check('http://ivy.example ivy', ['l:http://ivy.example', 't: ', 'm:ivy']);
 });
 
