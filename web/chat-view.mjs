@@ -9,7 +9,7 @@ const MANY = 2000;
 const SHOWN_MAX = 1200;
 const GLYPHS = { home: '⌂', room: '#', user: '@' };
 
-const hue = (name) => [...name].reduce((sum, c) => (sum * 31 + c.codePointAt(0)) % 360, 7);
+const hue = (name) => ([...name].reduce((sum, c) => (sum * 31 + c.codePointAt(0)) % 9973, 7) * 137.5) % 360;
 const bare = (talk) => printable(talk.kind === 'room' ? talk.name.slice(1) : talk.name);
 const plural = (count, word) => `${count} ${word}${count === 1 ? '' : 's'}`;
 

@@ -57,6 +57,7 @@ function signIn(name, kept) {
         model.note(`Disconnected: ${event.text}`, 'error');
       } else {
         model.apply(event);
+        if (event.event === 'room_join' && event.id === id) connection.send({ do: 'names', room: event.room });
       }
     },
   });
@@ -324,7 +325,7 @@ document.addEventListener('keydown', (event) => {
 function seen() {
   if (!model) return;
   // On a phone the list of talks may cover the open one.
-  model.isSeen = !document.hidden && document.hasFocus() && byId('talk').offsetParent !== null;
+  model.isSeen = !document.hidden && document.hasFocus() && (byId('app').dataset.pane === 'talk' || innerWidth > 680);
   model.see();
   if (document.hidden) keep();
   else if (model.isSeen) connection.check();

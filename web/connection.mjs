@@ -3,6 +3,8 @@ import { parseJson } from './json.mjs';
 const RETRY_MS = 500;
 const RETRY_MS_MAX = 20_000;
 const ANSWER_MS = 10_000;
+// What is sent after such a silence may go nowhere.
+const SILENCE_MS = 30_000;
 const POLICY = 1008;
 
 // A WebSocket that is opened again when it ends.
@@ -21,6 +23,7 @@ export class Connection {
     Object.assign(this, { url, protocol, greet, isWelcome, probe, onEvent, onState, env });
     this.state = 'closed';
     this.retryAt = 0;
+    this.receivedAt = 0;
   }
 
   start() {
@@ -42,6 +45,7 @@ export class Connection {
   send(message) {
     if (this.#socket?.readyState !== 1) return false;
     this.#socket.send(JSON.stringify(message));
+    if (this.env.Date.now() - this.receivedAt > SILENCE_MS) this.check();
     return true;
   }
 
@@ -60,8 +64,8 @@ export class Connection {
   // notices by itself only after minutes that the other end is gone.
   check() {
     if (this.state !== 'online' || this.#probe) return;
-    this.send(this.probe);
     this.#expectAnswer();
+    this.send(this.probe);
   }
 
   #expectAnswer() {
@@ -71,6 +75,7 @@ export class Connection {
   #receive(data) {
     this.env.clearTimeout(this.#probe);
     this.#probe = null;
+    this.receivedAt = this.env.Date.now();
     const event = parseJson(data);
     const isWelcome = this.state === 'greeting' && this.isWelcome(event);
     if (isWelcome) {

@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 const TIMEOUT_MS = 20_000;
@@ -16,12 +16,14 @@ const crc = process.env.CRC_TESTS_BIN ?? join(root, 'target/debug/crc');
 const browsers = [process.env.CRC_CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 const executablePath = browsers.find((path) => path && existsSync(path));
 
-// Why no page can be tested here; '' if it can.
+// Why no page can be tested here; false if it can.
 export const skip = !executablePath ? 'no Chromium: install it, or name it in CRC_CHROMIUM'
-  : !existsSync(crc) ? `no ${crc}: run cargo build, or name the program in CRC_TESTS_BIN` : '';
+  : !existsSync(crc) && `no ${crc}: run cargo build, or name the program in CRC_TESTS_BIN`;
 
 export async function launch() {
-  return chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
+  // A page that is not served by the server itself counts as one from outside this machine.
+  const access = process.env.CRC_WEB_FOLDER ? ['--disable-features=LocalNetworkAccessChecks,LocalNetworkAccessChecksWebSockets'] : [];
+  return chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage', ...access] });
 }
 
 // Returns the first value of `condition` that is true, tried until the deadline.
@@ -109,10 +111,23 @@ export class Folder {
 
 const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 
+// Serves the files as they are now, with the headers of the server, which embeds those of its build.
+async function serveFromFolder(route) {
+  const { origin, pathname } = new URL(route.request().url());
+  const name = { '/': 'index.html', '/operator': 'operator.html' }[pathname] ?? pathname.slice(1);
+  const path = join(process.env.CRC_WEB_FOLDER, name);
+  const { [extname(name)]: contentType } = { '.html': 'text/html', '.mjs': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
+  if (!contentType || !existsSync(path)) return route.continue();
+  const policy = (await route.fetch({ url: `${origin}/` })).headers()['content-security-policy'];
+  if (!policy) return route.continue(); // not a server of ours
+  return route.fulfill({ path, contentType, headers: { 'content-security-policy': policy } });
+}
+
 // Opens a page, in a context of its own. Errors in its scripts fail the test at its end.
 export async function open(browser, t, url, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1200, height: 760 }, bypassCSP: false, ...options });
   context.setDefaultTimeout(TIMEOUT_MS);
+  if (process.env.CRC_WEB_FOLDER) await context.route('**', serveFromFolder);
   const page = await context.newPage();
   const errors = [];
   page.on('pageerror', (error) => errors.push(error.stack));
@@ -149,12 +164,4 @@ export async function checkAccess(page, what) {
   await session.send('Runtime.evaluate', { expression: axe });
   const violations = await page.evaluate(async () => (await globalThis.axe.run()).violations.map(({ impact, id, nodes }) => ({ impact, id, nodes: nodes.map(({ target, failureSummary }) => `${target} ${failureSummary}`) })));
   assert.deepEqual(violations, [], what);
-}
-
-// Keeps a picture of the page in the folder of CRC_SCREENSHOTS, if it is set.
-export async function picture(page, name) {
-  const folder = process.env.CRC_SCREENSHOTS;
-  if (!folder) return;
-  mkdirSync(folder, { recursive: true });
-  await page.screenshot({ path: join(folder, `${name}.png`), scale: 'css' });
 }

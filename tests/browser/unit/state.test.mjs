@@ -29,7 +29,7 @@ function connect(env) {
   const log = { states: [], events: [] };
   const connection = new Connection({
     url: 'ws://here/ws', protocol: 'crc.json.v1', env,
-    greet: () => ({ do: 'hello', name: 'ivy' }),
+    greet: () => ({ do: 'hello', name: 'frodo' }),
     isWelcome: ({ event }) => event === 'connected',
     probe: { do: 'rooms' },
     onState: (state, reason) => log.states.push(reason ? `${state}: ${reason}` : state),
@@ -43,8 +43,8 @@ test('a connection greets, and is opened again with growing delays', () => {
   const env = world();
   const { connection, log } = connect(env);
   env.sockets[0].open();
-  env.sockets[0].say({ event: 'connected', id: 1, name: 'ivy' });
-  assert.deepEqual(env.sockets[0].sent, [{ do: 'hello', name: 'ivy' }]);
+  env.sockets[0].say({ event: 'connected', id: 1, name: 'frodo' });
+  assert.deepEqual(env.sockets[0].sent, [{ do: 'hello', name: 'frodo' }]);
   assert.deepEqual(log.states, ['connecting', 'greeting', 'online']);
   const delays = [];
   for (let i = 0; i < 8; i += 1) {
@@ -54,7 +54,7 @@ test('a connection greets, and is opened again with growing delays', () => {
   }
   assert.deepEqual(delays, [500, 1000, 2000, 4000, 8000, 16000, 20000, 20000]);
   env.sockets.at(-1).open();
-  env.sockets.at(-1).say({ event: 'connected', id: 1, name: 'ivy' });
+  env.sockets.at(-1).say({ event: 'connected', id: 1, name: 'frodo' });
   env.sockets.at(-1).end();
   assert.equal(connection.retryAt - env.now, 500, 'a success begins anew');
   connection.retryNow();
@@ -81,7 +81,7 @@ test('a connection that does not answer is given up', () => {
   assert.equal(log.states.at(-1), 'waiting: no answer');
   env.pass(500);
   env.sockets[1].open();
-  env.sockets[1].say({ event: 'connected', id: 1, name: 'ivy' });
+  env.sockets[1].say({ event: 'connected', id: 1, name: 'frodo' });
   env.pass(60_000);
   assert.equal(connection.state, 'online', 'silence alone is no fault');
   connection.check();
@@ -95,6 +95,22 @@ test('a connection that does not answer is given up', () => {
   assert.equal(log.events.includes('chat'), false, 'what an old socket brings is ignored');
 });
 
+test('what is sent after a silence is followed by a question', () => {
+  const env = world();
+  const { connection } = connect(env);
+  env.sockets[0].open();
+  env.sockets[0].say({ event: 'connected', id: 1, name: 'frodo' });
+  env.pass(30_000);
+  connection.send({ do: 'say', to: 2, text: 'Hi' });
+  assert.deepEqual(env.sockets[0].sent.slice(1).map((message) => message.do), ['say']);
+  env.pass(1);
+  connection.send({ do: 'say', to: 2, text: 'Hi' });
+  connection.send({ do: 'say', to: 2, text: 'Hi' });
+  assert.deepEqual(env.sockets[0].sent.slice(2).map((message) => message.do), ['say', 'rooms', 'say']);
+  env.pass(10_000);
+  assert.equal(connection.state, 'waiting');
+});
+
 test('the address of the socket follows that of the page', () => {
   assert.equal(socketUrl('/ws', new URL('https://chat.example:8443/#lab')), 'wss://chat.example:8443/ws');
   assert.equal(socketUrl('/ws', new URL('http://127.0.0.1:3680/')), 'ws://127.0.0.1:3680/ws');
@@ -103,7 +119,7 @@ test('the address of the socket follows that of the page', () => {
 function session() {
   const model = new Model();
   const apply = (...events) => events.forEach((event) => model.apply(event));
-  apply({ event: 'connected', id: 1, name: 'ivy' }, { event: 'join', id: 2, name: 'sam', info: 'crc' });
+  apply({ event: 'connected', id: 1, name: 'frodo' }, { event: 'join', id: 2, name: 'sam', info: 'crc' });
   return { model, apply };
 }
 
@@ -111,10 +127,10 @@ const texts = (talk) => talk.lines.map(({ text }) => text);
 
 test('messages out of sight count as unread, and mentions stand out', () => {
   const { model, apply } = session();
-  apply({ event: 'room_join', room: '#lab', id: 1, name: 'ivy' }, { event: 'room', room: '#LAB', from: 2, name: 'sam', text: 'Hi' });
+  apply({ event: 'room_join', room: '#lab', id: 1, name: 'frodo' }, { event: 'room', room: '#LAB', from: 2, name: 'sam', text: 'Hi' });
   const lab = model.talks.get('#lab');
   assert.deepEqual([lab.unread, lab.isMentioned, lab.isJoined], [1, false, true]);
-  apply({ event: 'room', room: '#lab', from: 2, name: 'sam', text: 'ivy?' });
+  apply({ event: 'room', room: '#lab', from: 2, name: 'sam', text: 'frodo?' });
   assert.deepEqual([lab.unread, lab.isMentioned, model.unread], [2, true, 2]);
   model.show(lab);
   assert.deepEqual([lab.unread, lab.isMentioned], [0, false]);
@@ -154,7 +170,7 @@ test('lists come in portions, and are shown to those who asked', () => {
 
 test('a lost connection leaves talks, and rooms are to be joined again', () => {
   const { model, apply } = session();
-  apply({ event: 'room_join', room: '#lab', id: 1, name: 'ivy' });
+  apply({ event: 'room_join', room: '#lab', id: 1, name: 'frodo' });
   const lab = model.talks.get('#lab');
   model.disconnected('');
   assert.deepEqual([lab.isJoined, lab.isWanted, model.users.size], [false, true, 0]);

@@ -13,15 +13,15 @@ test('ids that a number cannot hold become strings', () => {
 });
 
 test('links and the own name are found in a text', () => {
-  const check = (text, expected) => assert.deepEqual(segments(text, 'ivy').map(({ kind, text: part }) => `${kind[0]}:${part}`), expected, text);
+  const check = (text, expected) => assert.deepEqual(segments(text, 'frodo').map(({ kind, text: part }) => `${kind[0]}:${part}`), expected, text);
   check('plain', ['t:plain']);
   check('see https://a.example/x(2), ok', ['t:see ', 'l:https://a.example/x(2)', 't:, ok']);
   check('(http://a.example/x).', ['t:(', 'l:http://a.example/x', 't:).']);
   check('javascript:alert(1) ftp://x', ['t:javascript:alert(1) ftp://x']);
   check('https://x.example/"><b>', ['l:https://x.example/', 't:"><b>']);
-  check('Ivy: look, ivyleaf', ['m:Ivy', 't:: look, ivyleaf']);
-  check('poivy', ['t:poivy']);
-  check('http://ivy.example ivy', ['l:http://ivy.example', 't: ', 'm:ivy']);
+  check('Frodo: look, frodoleaf', ['m:Frodo', 't:: look, frodoleaf']);
+  check('pofrodo', ['t:pofrodo']);
+  check('http://frodo.example frodo', ['l:http://frodo.example', 't: ', 'm:frodo']);
 });
 
 test('characters that change what is seen are escaped', () => {
