@@ -200,6 +200,7 @@ pub(super) struct Refused {
     pub(super) unknown_id: u32,
     pub(super) unreadable: u32,
     pub(super) not_admitted: u32,
+    pub(super) unexpected: u32,
 }
 
 impl LinkEntry {
@@ -230,6 +231,7 @@ impl LinkEntry {
                 unknown_id: refusals.unknown_ids,
                 unreadable: refusals.unreadable,
                 not_admitted: refusals.not_admitted,
+                unexpected: refusals.unexpected,
             },
             bytes_in: traffic.bytes_in,
             bytes_out: traffic.bytes_out,

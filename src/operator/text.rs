@@ -147,13 +147,15 @@ pub(super) fn links(links: &[LinkEntry]) -> String {
 
 /// The reasons for which frames were refused, each with its count.
 fn refused(refused: &Refused) -> String {
-    let Refused { false_source, taken_id, unknown_id, unreadable, not_admitted } = *refused;
+    let Refused { false_source, taken_id, unknown_id, unreadable, not_admitted, unexpected } =
+        *refused;
     let reasons = [
         ("false source", false_source),
         ("taken id", taken_id),
         ("unknown id", unknown_id),
         ("unreadable", unreadable),
         ("not admitted", not_admitted),
+        ("unexpected", unexpected),
     ];
     let counted = reasons.iter().filter(|(_, count)| *count > 0);
     let counted: Vec<String> = counted.map(|(reason, count)| format!("{count} {reason}")).collect();

@@ -231,7 +231,10 @@ fn handle_extension<O: Outbox>(
             rooms::handle_room_chat(link, &chat, peering, cx);
         }
         Some(Ok(frame)) => peering.handle_extension(link, source, &frame, cx),
-        Some(Err(error)) => log::debug!("link {link}: {error}"),
+        Some(Err(error)) => {
+            log::debug!("link {link}: {error}");
+            cx.topology.count_refusal(link, Refusal::Unexpected);
+        }
         None => peering.settle_as_plain(link, cx),
     }
 }

@@ -25,9 +25,9 @@ const SERVERS_USER: u32 = 109;
 /// Codes of statuses: those of the protocol, those of the extension, and others.
 const CODES: [u16; 9] = [0, 1, 2, 3, 4, 5, 6, 0xC6FF, 0xFFFF];
 
-/// Codes of the extension, known and not.
-const EXTENSION: [u16; 22] = {
-    let mut codes = [0xC700; 22];
+/// Codes of the extension, and the first that is not.
+const EXTENSION: [u16; 26] = {
+    let mut codes = [0xC700; 26];
     let mut index = 0;
     while index < codes.len() {
         codes[index] += index as u16;
@@ -166,12 +166,24 @@ fn unreadable_frames() -> Vec<Vec<u8>> {
     unknown.chain(long).collect()
 }
 
-/// Returns whether a server does not even count a frame: a status of the extension that it does not
-/// know, or does not expect there, since other programs may use it; and an echo of what it has
-/// announced on the link, since plain servers send it.
+/// Returns whether a server does not even count a frame: an echo of what it has announced on the
+/// link, or of its own frame of the extension, since plain servers send them; a code that it does
+/// not know, since other programs may use it; and a frame that its neighbour may send there, in
+/// which nothing is true.
 fn is_ignored(kind: Kind, frame: &[u8]) -> bool {
-    let is_echo = matches!(kind, Kind::PlainServer | Kind::ExtendedServer) && frame[0] & 0x7F == 0;
-    is_echo || (frame[0] == 1 && frame[5..9] == [0xFF; 4])
+    let is_server = matches!(kind, Kind::PlainServer | Kind::ExtendedServer);
+    if frame[0] & 0x7F == 0 {
+        return is_server; // an echo
+    }
+    let [source, destination, code] = [&frame[1..5], &frame[5..9], &frame[9..11]];
+    let is_code_unknown =
+        !EXTENSION[..EXTENSION.len() - 1].iter().any(|it| *code == it.to_be_bytes());
+    let is_echo = *source == 1_u32.to_be_bytes();
+    let is_own = match kind {
+        Kind::Client | Kind::ClientStranger => *code == EXTENSION[0].to_be_bytes(),
+        _ => kind == Kind::ExtendedServer && *source == SERVER.to_be_bytes(),
+    };
+    frame[0] == 1 && *destination == [0xFF; 4] && (is_code_unknown || is_echo || is_own)
 }
 
 /// Checks that each frame changes nothing, and is noticed. Returns how often each outcome came.

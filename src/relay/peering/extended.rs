@@ -18,7 +18,7 @@ use crate::relay::extension::{Frame, Hello};
 use crate::relay::message::Registration;
 use crate::relay::outbox::Outbox;
 use crate::relay::send;
-use crate::relay::topology::Role;
+use crate::relay::topology::{Refusal, Role};
 
 impl Peering {
     /// Records what the neighbour has shown of itself in HELLO or OFFER.
@@ -57,7 +57,11 @@ impl Peering {
             return self.handle_handshake(link, source, frame, cx);
         }
         if state.host_id() != Some(source) {
-            return; // such as an echo by a plain neighbour
+            // A plain neighbour may send a frame of this server back.
+            if source != cx.topology.own_id() && !cx.topology.is_valid_source(source, link) {
+                cx.drop_false_source(link, source);
+            }
+            return;
         }
         if state.is_extended() {
             self.handle_extended(link, frame, cx);
@@ -71,6 +75,8 @@ impl Peering {
         } else if let Frame::Hello(_) | Frame::Offer(_) = frame {
             // The frame was cut off from the registration before it, and came too late.
             cx.out.close(link, CloseReason::LateHello);
+        } else {
+            cx.topology.count_refusal(link, Refusal::Unexpected);
         }
     }
 
@@ -119,16 +125,16 @@ impl Peering {
             Frame::TraceReply { result, trace } => self.handle_trace_reply(link, result, trace, cx),
             Frame::Rooms { .. } | Frame::RoomPart { .. } => rooms::learn(link, frame, cx),
             // The router handles messages to rooms.
-            Frame::RoomChat(_)
-            | Frame::ReadsCutFrames(_)
-            | Frame::Hello(_)
+            Frame::RoomChat(_) | Frame::ReadsCutFrames(_) | Frame::FactsEnd { .. } => {}
+            Frame::Hello(_)
             | Frame::Offer(_)
             | Frame::Commit { .. }
             | Frame::Refuse { .. }
             | Frame::Challenge { .. }
             | Frame::Proof(_)
-            | Frame::Proven { .. }
-            | Frame::FactsEnd { .. } => {}
+            | Frame::Proven { .. } => {
+                cx.topology.count_refusal(link, Refusal::Unexpected);
+            }
         }
     }
 

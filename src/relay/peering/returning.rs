@@ -19,7 +19,7 @@ use crate::relay::extension::codec::ENDS_LINKS;
 use crate::relay::extension::{Frame, Hello};
 use crate::relay::outbox::Outbox;
 use crate::relay::send;
-use crate::relay::topology::Topology;
+use crate::relay::topology::{Refusal, Topology};
 
 /// Asks a server for OFFER without registering: whatever it is, it does not take this one for a
 /// child.
@@ -47,7 +47,11 @@ impl Peering {
                 self.on_challenge(link, source, *nonce, cx);
             }
             Frame::Proven { mac } if self.is_uplink(link) => self.on_proven(link, source, mac, cx),
-            _ => {}
+            // A plain server may send a frame of this server back.
+            _ if source == cx.topology.own_id() => {}
+            _ => {
+                cx.topology.count_refusal(link, Refusal::Unexpected);
+            }
         }
     }
 

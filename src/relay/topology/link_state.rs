@@ -57,6 +57,8 @@ pub struct Refusals {
     pub unreadable: u32,
     /// Registrations of servers over a connection that may not have any.
     pub not_admitted: u32,
+    /// Frames of the extension that are malformed, or have no place on the link.
+    pub unexpected: u32,
 }
 
 /// The reason for which a frame is refused, apart from its source.
@@ -66,6 +68,7 @@ pub(in crate::relay) enum Refusal {
     UnknownId,
     Unreadable,
     NotAdmitted,
+    Unexpected,
 }
 
 impl Subtree {

@@ -135,6 +135,7 @@ impl Topology {
             Refusal::UnknownId => &mut refusals.unknown_ids,
             Refusal::Unreadable => &mut refusals.unreadable,
             Refusal::NotAdmitted => &mut refusals.not_admitted,
+            Refusal::Unexpected => &mut refusals.unexpected,
         };
         *count = count.saturating_add(1);
         *count
