@@ -4,23 +4,24 @@
 mod forwarder;
 mod handshakes;
 mod pair;
+mod programs;
 
-use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::path::PathBuf;
-use std::process::{Child, Command, ExitCode, Stdio};
-use std::time::Duration;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use crc::internal::tls::{ClientTrust, make_certificates};
 
 use self::pair::Pair;
-use crate::load::usage::{pin_to_core, process_cpu_time, resident_bytes};
+use self::programs::{Program, Server, User};
+use crate::load::usage::{pin_to_core, resident_bytes};
 
 pub use self::forwarder::{ForwarderArguments, run as run_forwarder};
 pub use self::handshakes::{HandshakesArguments, run as run_handshakes};
 
-/// Measures CPU per message and memory per idle client over TLS, of crc and of a forwarder of bytes
-/// that is built on the same library, in turns
+/// Measures CPU per message and memory per idle client over TLS, of crc, of a forwarder of bytes
+/// that is built on the same library, and of other programs, in turns
 ///
 /// The servers run on core 0 and the clients on core 1.
 #[derive(Args, Clone, Debug)]
@@ -40,36 +41,24 @@ pub struct TlsCostArguments {
     /// Idle clients for the measurement of memory
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     idle: usize,
+    /// Other programs to measure as well, which must be installed
+    #[arg(long, value_name = "NAME,...", value_enum, value_delimiter = ',')]
+    peers: Vec<Peer>,
 }
 
-/// A server under measurement, killed at the end.
-struct Server {
-    child: Child,
-    port: u16,
+/// Another program that may be measured.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Peer {
+    Nats,
+    Ngircd,
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Server {
-    /// Starts a program that prints `listening SCHEME 127.0.0.1:PORT`.
-    fn start(command: &mut Command) -> Result<Self, String> {
-        let child = command.stdin(Stdio::null()).stderr(Stdio::null()).stdout(Stdio::piped());
-        let mut child = child.spawn().map_err(|error| format!("{command:?}: {error}"))?;
-        let mut line = String::new();
-        let stdout = child.stdout.take().ok_or("no standard output")?;
-        BufReader::new(stdout).read_line(&mut line).map_err(|error| error.to_string())?;
-        let port = line.trim_end().rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-        let port = port.ok_or_else(|| format!("{command:?} printed {line:?}"))?;
-        Ok(Self { child, port })
-    }
-
-    fn cpu(&self) -> Duration {
-        process_cpu_time(self.child.id()).unwrap_or_default()
+impl Peer {
+    fn program(self) -> Program {
+        match self {
+            Self::Nats => Program::Nats,
+            Self::Ngircd => Program::Ngircd,
+        }
     }
 }
 
@@ -85,77 +74,84 @@ pub fn run(arguments: &TlsCostArguments) -> ExitCode {
     }
 }
 
-/// Starts crc, for one wire, and the forwarder.
-fn start_both(
-    arguments: &TlsCostArguments,
-    dir: &std::path::Path,
-    scheme: &str,
-) -> Result<[Server; 2], String> {
-    pin_to_core(0).map_err(|error| error.to_string())?;
-    let mut crc = Command::new(&arguments.crc);
-    crc.args(["server", "--id", "1", "--listen", &format!("{scheme}://127.0.0.1:0")]);
-    if scheme != "crcs" {
-        // Its listener is printed first.
-        crc.args(["--listen", "crc://127.0.0.1:0"]);
-    }
-    crc.arg("--tls-cert").arg(dir.join("server.pem")).arg("--tls-key").arg(dir.join("server.key"));
-    let own = std::env::current_exe().map_err(|error| error.to_string())?;
-    let mut forwarder = Command::new(own);
-    forwarder.arg("tls-forwarder").arg("--dir").arg(dir);
-    let servers = [Server::start(&mut crc)?, Server::start(&mut forwarder)?];
-    pin_to_core(1).map_err(|error| error.to_string())?;
-    Ok(servers)
-}
-
 fn measure(arguments: &TlsCostArguments) -> Result<(), String> {
     let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
     make_certificates(dir.path(), &["127.0.0.1".to_owned()], (2026, 1, 1))?;
     let trust = ClientTrust::authorities(&dir.path().join("ca.pem"))?;
-    let servers = start_both(arguments, dir.path(), "crcs")?;
+    let mut programs = vec![Program::Crc(arguments.crc.clone()), Program::Forwarder];
+    programs.extend(arguments.peers.iter().map(|peer| peer.program()));
     let fail = |error: io::Error| error.to_string();
-    let mut pairs = [
-        Pair::connect(&trust, servers[0].port, true).map_err(fail)?,
-        Pair::connect(&trust, servers[1].port, false).map_err(fail)?,
-    ];
+    let mut running = Vec::new();
+    for program in &programs {
+        let server = start(program, dir.path())?;
+        let pair = Pair::connect(&trust, program, server.port, arguments.size).map_err(fail)?;
+        running.push((server, pair));
+    }
     for (in_flight, messages) in [(64, arguments.messages), (1, arguments.messages / 10)] {
-        let mut micros = [Vec::new(), Vec::new()];
+        let mut micros = vec![Vec::new(); programs.len()];
         for _ in 0..arguments.rounds {
-            for (index, server) in servers.iter().enumerate() {
+            for ((server, pair), micros) in running.iter_mut().zip(&mut micros) {
                 let begin = server.cpu();
-                pairs[index].exchange(messages, in_flight, arguments.size).map_err(fail)?;
+                pair.exchange(messages, in_flight).map_err(fail)?;
                 let spent = server.cpu().saturating_sub(begin);
-                micros[index].push(spent.as_secs_f64() * 1e6 / messages as f64);
+                micros.push(spent.as_secs_f64() * 1e6 / messages as f64);
             }
         }
-        print_ratios(&format!("{in_flight} in flight, CPU a message"), &micros, "µs");
+        print_ratios(&format!("{in_flight} in flight, CPU a message"), &programs, &micros, "µs");
     }
-    drop((pairs, servers));
-    let servers = start_both(arguments, dir.path(), "directs")?;
-    let mut kib = [Vec::new(), Vec::new()];
-    for (index, server) in servers.iter().enumerate() {
-        let size = || resident_bytes(&[server.child.id()]).unwrap_or_default() as f64;
-        let begin = size();
-        let clients: Result<Vec<_>, _> =
-            (0..arguments.idle).map(|_| pair::connect(&trust, server.port, index == 0)).collect();
-        let clients = clients.map_err(fail)?;
-        kib[index].push((size() - begin) / 1024.0 / arguments.idle as f64);
-        drop(clients);
+    drop(running);
+    let mut kib = Vec::new();
+    for program in &programs {
+        kib.push(vec![idle_kib(arguments, program, dir.path(), &trust)?]);
     }
-    print_ratios("memory of an idle client", &kib, "KiB");
+    print_ratios("memory of an idle client", &programs, &kib, "KiB");
     Ok(())
 }
 
-/// Prints the medians of crc and the forwarder, and the ratio of the rounds.
-fn print_ratios(what: &str, values: &[Vec<f64>; 2], unit: &str) {
+/// Starts a server on the other core.
+fn start(program: &Program, dir: &Path) -> Result<Server, String> {
+    pin_to_core(0).map_err(|error| error.to_string())?;
+    let server = program.start(dir);
+    pin_to_core(1).map_err(|error| error.to_string())?;
+    server
+}
+
+/// Returns the memory that an idle client takes at a server.
+fn idle_kib(
+    arguments: &TlsCostArguments,
+    program: &Program,
+    dir: &Path,
+    trust: &ClientTrust,
+) -> Result<f64, String> {
+    let server = start(program, dir)?;
+    let size = || resident_bytes(&[server.id()]).unwrap_or_default() as f64;
+    let connect = |number| {
+        let mut client = pair::connect(trust, server.port, program.greets_in_plain_text())?;
+        client.sign_in(program, &User::new(number))?;
+        Ok(client)
+    };
+    let begin = size();
+    let clients: io::Result<Vec<_>> = (0..arguments.idle).map(connect).collect();
+    let clients = clients.map_err(|error| format!("{}: {error}", program.name()))?;
+    let kib = (size() - begin) / 1024.0 / arguments.idle as f64;
+    drop(clients);
+    Ok(kib)
+}
+
+/// Prints the median of each program, and the ratio of crc to it in the rounds.
+fn print_ratios(what: &str, programs: &[Program], values: &[Vec<f64>], unit: &str) {
     let median = |mut values: Vec<f64>| {
         values.sort_by(f64::total_cmp);
         values[values.len() / 2]
     };
-    let ratios = values[0].iter().zip(&values[1]).map(|(crc, other)| crc / other).collect();
-    let [crc, forwarder] = [0, 1].map(|index: usize| median(values[index].clone()));
-    drop(writeln!(
-        io::stdout(),
-        "{what}: crc {crc:.2} {unit}, forwarder {forwarder:.2} {unit}, ratio {:.2}",
-        median(ratios)
-    ));
+    for (program, own) in programs.iter().zip(values) {
+        let ratios = values[0].iter().zip(own).map(|(crc, other)| crc / other).collect();
+        drop(writeln!(
+            io::stdout(),
+            "{what}: {} {:.2} {unit}, crc takes {:.2} times that",
+            program.name(),
+            median(own.clone()),
+            median(ratios)
+        ));
+    }
 }
