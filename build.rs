@@ -1,38 +1,61 @@
-//! Generates the table of the files in `web/`, which the daemon serves: path, type, ETag, bytes.
+//! Generates the table of the files in `web/`, which the daemon serves: path, type, and the bytes
+//! with their ETag, as they are and compressed.
 
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 fn main() {
     println!("cargo:rerun-if-changed=web");
     println!("cargo:rerun-if-changed=build.rs");
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo")).join("web");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo"));
     let mut files = Vec::new();
     collect(&root, &mut files);
     files.sort();
     let mut table = String::from("&[\n");
-    for path in &files {
-        let bytes = fs::read(path).expect("a readable file");
-        let mut hasher = DefaultHasher::new();
-        bytes.hash(&mut hasher);
-        let tag = hasher.finish();
+    for (index, path) in files.iter().enumerate() {
         let url = path.strip_prefix(&root).expect("below web").to_string_lossy().replace('\\', "/");
-        let file = path.to_string_lossy();
-        let content_type = content_type(path);
+        let bytes = fs::read(path).expect("a readable file");
+        let compressed = compress(&bytes);
+        let compressed_path = out.join(format!("{index}.gz"));
+        let gzip = if compressed.len() < bytes.len() {
+            fs::write(&compressed_path, &compressed).expect("a writable folder");
+            format!("Some({})", body(&compressed_path, &compressed))
+        } else {
+            "None".to_owned()
+        };
         writeln!(
             table,
-            "    Page {{ path: {:?}, content_type: {content_type:?}, etag: \"\\\"{tag:016x}\\\"\", \
-             bytes: include_bytes!({file:?}) }},",
-            format!("/{url}")
+            "    Page {{ path: {:?}, content_type: {:?}, plain: {}, gzip: {gzip} }},",
+            format!("/{url}"),
+            content_type(path),
+            body(path, &bytes),
         )
         .expect("a string");
     }
     table.push_str("]\n");
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo")).join("pages.rs");
-    fs::write(out, table).expect("a writable folder");
+    fs::write(out.join("pages.rs"), table).expect("a writable folder");
+}
+
+fn compress(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).expect("memory");
+    encoder.finish().expect("memory")
+}
+
+/// Returns the expression for a file with these bytes.
+fn body(path: &Path, bytes: &[u8]) -> String {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    let tag = hasher.finish();
+    format!("Body {{ etag: \"\\\"{tag:016x}\\\"\", bytes: include_bytes!({path:?}) }}")
 }
 
 /// Collects the files to serve: those with a known type, but no hidden ones.

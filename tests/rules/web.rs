@@ -135,6 +135,34 @@ fn page_is_served_with_strict_headers_and_an_etag() {
 }
 
 #[test]
+fn page_is_compressed_for_clients_that_can_read_it() {
+    let mut world = world();
+    let server = world.start(ServerSpec::new(1, None));
+    let ask = |encoding: &str, tag: &str| {
+        format!(
+            "HEAD / HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: {encoding}\r\n\
+             If-None-Match: {tag}\r\n\r\n"
+        )
+    };
+    let (_, plain) = request(&mut world, server, &ask("br, gzip;q=0", "\"x\""));
+    let (_, gzip) = request(&mut world, server, &ask("gzip, br", "\"x\""));
+    assert_eq!(header(&plain, "Content-Encoding"), None);
+    assert_eq!(header(&gzip, "Content-Encoding"), Some("gzip"));
+    for head in [&plain, &gzip] {
+        assert_eq!(header(head, "Vary"), Some("Accept-Encoding"));
+    }
+    let length =
+        |head| header(head, "Content-Length").expect("a length").parse::<u32>().expect("a number");
+    assert!(length(&gzip) < length(&plain) / 2);
+    let tag = header(&gzip, "ETag").expect("a tag").to_owned();
+    assert_ne!(header(&plain, "ETag"), Some(&*tag));
+    let (_, known) = request(&mut world, server, &ask("gzip, br", &tag));
+    assert_eq!(status_line(&known), "HTTP/1.1 304 Not Modified");
+    let (_, other_form) = request(&mut world, server, &ask("", &tag));
+    assert_eq!(status_line(&other_form), "HTTP/1.1 200 OK");
+}
+
+#[test]
 fn requests_in_one_write_are_answered_in_order() {
     let mut world = world();
     let server = world.start(ServerSpec::new(1, None));

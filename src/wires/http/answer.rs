@@ -1,7 +1,7 @@
 //! Answers HTTP requests.
 
 use super::chat;
-use super::pages::{self, Page};
+use super::pages::{self, Body, Page};
 use super::request::{Request, RequestError};
 use super::response::{Delivery, Response, write_switching};
 use super::upgrade::{self, UpgradeError, VERSION};
@@ -78,14 +78,19 @@ fn not_found(delivery: Delivery, out: &mut Vec<u8>) {
 }
 
 fn send_page(page: &Page, request: &Request<'_>, delivery: Delivery, out: &mut Vec<u8>) {
+    let gzip = page.gzip.filter(|_| request.accepts_gzip);
+    let Body { etag, bytes: body } = gzip.unwrap_or(page.plain);
     let is_current = |known: &str| {
-        let tags = known.split(',').map(|tag| tag.trim().trim_start_matches("W/"));
-        tags.into_iter().any(|tag| tag == page.etag || tag == "*")
+        let mut tags = known.split(',').map(|tag| tag.trim().trim_start_matches("W/"));
+        tags.any(|tag| tag == etag || tag == "*")
     };
     let status = if request.if_none_match.is_some_and(is_current) { 304 } else { 200 };
-    let (content_type, body) = (page.content_type, page.bytes);
-    let headers = format!("ETag: {}\r\nCache-Control: no-cache\r\n", page.etag);
-    Response { status, content_type, headers, body }.write(delivery, out);
+    let headers = format!("ETag: {etag}\r\nCache-Control: no-cache\r\nVary: Accept-Encoding\r\n");
+    let response = Response { status, content_type: page.content_type, headers, body };
+    match gzip {
+        Some(_) => response.with("Content-Encoding", "gzip").write(delivery, out),
+        None => response.write(delivery, out),
+    }
 }
 
 /// Opens a WebSocket. Returns `None` if it refuses to.

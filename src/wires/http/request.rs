@@ -24,6 +24,8 @@ pub struct Request<'a> {
     pub authorization: Option<&'a str>,
     /// The ETags of what the client has.
     pub if_none_match: Option<&'a str>,
+    /// Whether the client reads bodies that are compressed with gzip.
+    pub accepts_gzip: bool,
     /// Whether the client asks for a WebSocket.
     pub wants_websocket: bool,
     /// `Sec-WebSocket-Key`.
@@ -126,6 +128,8 @@ impl<'a> Request<'a> {
             self.authorization = Some(value);
         } else if is("if-none-match") {
             self.if_none_match = Some(value);
+        } else if is("accept-encoding") {
+            self.accepts_gzip |= value.split(',').any(is_gzip);
         } else if is("sec-websocket-key") {
             self.websocket_key = Some(value);
         } else if is("sec-websocket-version") {
@@ -179,6 +183,16 @@ struct Fields<'a> {
     names_websocket: bool,
 }
 
+/// Returns whether an element of `Accept-Encoding` is gzip, and not one with the weight 0.
+fn is_gzip(coding: &str) -> bool {
+    let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+    let is_refused = weight
+        .trim()
+        .strip_prefix("q=")
+        .is_some_and(|weight| weight.parse::<f32>().is_ok_and(|weight| weight <= 0.0));
+    name.trim().eq_ignore_ascii_case("gzip") && !is_refused
+}
+
 /// Returns why a head that is too long is refused: its first line, or its headers.
 fn too_long(head: &[u8]) -> RequestError {
     match head.contains(&b'\n') {
@@ -227,6 +241,23 @@ mod tests {
              Sec-WebSocket-Protocol: x, y\r\n\r\n",
             Ok(&socket),
         );
+    }
+
+    #[test]
+    fn gzip_is_accepted_unless_its_weight_is_zero() {
+        for (value, expected) in [
+            ("gzip, deflate, br, zstd", true),
+            ("br;q=1.0, GZIP;q=0.8", true),
+            ("deflate", false),
+            ("gzip;q=0", false),
+            ("gzip; q=0.000, br", false),
+            ("x-gzip", false),
+            ("", false),
+        ] {
+            let head = format!("GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: {value}\r\n\r\n");
+            let request = Request::parse(head.as_bytes()).expect("a request");
+            assert_eq!(request.accepts_gzip, expected, "{value}");
+        }
     }
 
     #[test]
