@@ -66,7 +66,7 @@ impl<O: Outbox> RelayCx<'_, O> {
         if !self.topology.rooms().find(name).is_some_and(is_shown)
             && let Some(id) = self.topology.show_room(name)
         {
-            self.announcements.show_room(self.topology, (id, name), self.now, self.out);
+            self.announcements.show_room(self.topology, id, self.now, self.out);
         }
     }
 

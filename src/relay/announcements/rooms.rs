@@ -42,18 +42,20 @@ impl Announcements {
         cursor.audience.is_some() && !cursor.has_room_events && !topology.link(link).is_extended()
     }
 
-    /// Shows a room as a user on all links on which rooms are.
+    /// Shows a room as a user, under the name by which it was joined first, on all links on which
+    /// rooms are.
     pub(in crate::relay) fn show_room(
         &mut self,
         topology: &Topology,
-        (id, name): (HostId, RoomName<'_>),
+        id: HostId,
         now: Time,
         out: &mut impl Outbox,
     ) {
+        let Some(room) = topology.rooms().shown_under(id) else { return };
         for i in 0..self.servers.len() + self.users.len() {
             let link = self.presence_link(i);
             if self.shows_rooms(topology, link) {
-                self.send_room(topology, link, (id, name), now, out);
+                self.send_room(topology, link, (id, room.name()), now, out);
             }
         }
     }

@@ -280,7 +280,9 @@ pub(super) fn handle_command<O: Outbox>(
         }
     };
     if let Err(refusal) = result {
-        let text = format!("{}: {refusal}", Excerpt(split_word(argument).0));
+        let (name, _) = split_word(argument);
+        let subject = if name.is_empty() { command } else { name };
+        let text = format!("{}: {refusal}", Excerpt(subject));
         cx.send_chat(link, server, source, text.as_bytes());
     }
     true
