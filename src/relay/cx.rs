@@ -3,7 +3,7 @@
 
 use super::announcements::Announcements;
 use super::announcements::pacing::{Clock, PacedFrame};
-use super::extension::Frame;
+use super::extension::{Frame, RoomNames};
 use super::message::{Message, Registration, StatusCode};
 use super::notice::Notice;
 use super::outbox::Outbox;
@@ -71,8 +71,13 @@ impl<O: Outbox> RelayCx<'_, O> {
     }
 
     /// Notifies members of the joins and leaves in their rooms, and announces that rooms have ended
-    /// which were shown as users.
+    /// which were shown as users, and that users are in no room any more whose home has not said so
+    /// with a frame of its own.
     pub(super) fn announce_room_changes(&mut self) {
+        for user in self.topology.take_users_without_rooms() {
+            let names = RoomNames::default();
+            self.announce_membership(user, None, &Frame::Rooms { user, is_complete: true, names });
+        }
         for event in self.topology.take_room_events() {
             self.notify_listeners(&event);
         }

@@ -3,7 +3,7 @@
 use crate::room::RoomName;
 
 /// Names of rooms, each behind its length (`u8`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RoomNames<'a>(&'a [u8]);
 
 impl<'a> RoomNames<'a> {

@@ -70,17 +70,27 @@ impl Topology {
         true
     }
 
-    /// Removes a user from all rooms, before it leaves `home`.
-    pub(super) fn leave_all_rooms(&mut self, user: HostId, home: Home) {
-        let Some(home) = self.member_home_of(home) else { return };
+    /// Removes a user from all rooms, before it leaves `home`. Returns whether it was in any.
+    pub(super) fn leave_all_rooms(&mut self, user: HostId, home: Home) -> bool {
+        let Some(home) = self.member_home_of(home) else { return false };
         if self.rooms.by_user.is_empty() {
-            return;
+            return false;
         }
-        for index in self.rooms.by_user.get(&user).cloned().unwrap_or_default() {
+        let rooms = self.rooms.by_user.get(&user).cloned().unwrap_or_default();
+        for &index in &rooms {
             let digest = membership_digest(user, self.rooms.slab[index].name());
             self.record_room_event(user, index, true, b"");
             self.rooms.remove(user, index, home);
             self.digest_of(home).digest -= digest;
+        }
+        !rooms.is_empty()
+    }
+
+    /// Removes a user that stays from all rooms, because its home no longer has it in any, and
+    /// records that this is to be announced.
+    pub(super) fn forget_rooms(&mut self, user: HostId, home: Home) {
+        if self.leave_all_rooms(user, home) {
+            self.rooms.left.push(user);
         }
     }
 
@@ -133,7 +143,7 @@ impl Topology {
             if let Some(home) = self.hosts.get(user).map(|host| host.home)
                 && home.server() == Some(server)
             {
-                self.leave_all_rooms(user, home);
+                self.forget_rooms(user, home);
             }
         }
     }
@@ -184,6 +194,11 @@ impl Topology {
         std::mem::take(&mut self.rooms.ended)
     }
 
+    /// Removes and returns the users whose home no longer has them in any room.
+    pub(in crate::relay) fn take_users_without_rooms(&mut self) -> Vec<HostId> {
+        std::mem::take(&mut self.rooms.left)
+    }
+
     /// Moves the memberships of a user to another home. They end if its home has come back without
     /// the user.
     pub(super) fn rehome_rooms(&mut self, user: HostId, from: Home, to: Home) {
@@ -192,7 +207,7 @@ impl Topology {
             return;
         }
         let names: Vec<Box<[u8]>> = self.rooms.of(user).map(|room| room.name.clone()).collect();
-        let Some(new) = new else { return self.leave_all_rooms(user, from) };
+        let Some(new) = new else { return self.forget_rooms(user, from) };
         for name in &names {
             let name = RoomName::parse(name).expect("the name of a room");
             let index = self.rooms.by_key[&name.key()];
@@ -263,6 +278,7 @@ impl Topology {
         assert_eq!(rooms.memberships, memberships, "the number of memberships");
         assert!(rooms.events.is_empty(), "listeners are notified in the same event");
         assert!(rooms.ended.is_empty(), "the end of a shown room is announced in the same event");
+        assert!(rooms.left.is_empty(), "that users are in no room is announced in the same event");
         for (&server, members) in &rooms.by_server {
             for id in members.confirmed.iter().chain(&members.unconfirmed) {
                 let home = self.hosts.get(*id).map(|host| host.home);

@@ -159,6 +159,9 @@ pub(in crate::relay) struct Rooms {
     pub(super) events: Vec<RoomEvent>,
     /// Shown rooms that have ended, until that is announced.
     pub(super) ended: Vec<EndedRoom>,
+    /// Users whose home no longer has them in any room, until that is announced: no frame of the
+    /// home says so.
+    pub(super) left: Vec<HostId>,
     /// Number of memberships.
     pub(super) memberships: usize,
     /// The number of the latest room message from a user of this server.

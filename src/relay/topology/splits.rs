@@ -51,7 +51,7 @@ impl Topology {
         let hosts = std::mem::take(self.servers.list_mut(server, unconfirmed));
         let ids: Vec<HostId> = self.hosts.ids_in(&hosts).collect();
         for &id in &ids {
-            self.leave_all_rooms(id, Home::Server(server, unconfirmed));
+            self.forget_rooms(id, Home::Server(server, unconfirmed));
             let stamp = self.hosts.get(id).expect("a listed host").stamp;
             self.servers.count(server, id, stamp, HostSet::remove);
         }
