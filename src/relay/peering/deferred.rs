@@ -13,16 +13,18 @@ use crate::relay::outbox::Outbox;
 use crate::relay::topology::{FirstLink, Host, ServerKey, SplitId, Topology};
 
 impl DeferredMessage {
-    /// Returns what is sent again of a message of a lost link: itself, if it is one to a host; for
-    /// a room, one for each of the lost servers that have members. Others are about what the two
-    /// ends know, which they compare when they are connected again.
+    /// Returns what is sent again of a message of a lost link, with which `split` began: itself, if
+    /// it is one to a host; for a room, one for each of the servers in the split that have members.
+    /// Others are about what the two ends know, which they compare when they are connected again.
     pub(super) fn from_lost(
         message: &Message<'_>,
         position: LostPosition,
+        split: Option<SplitId>,
         topology: &Topology,
     ) -> Vec<Self> {
         if let Some(chat) = room_chat(message) {
-            return Self::of_room(&chat, position, topology);
+            let of_room = |split| Self::of_room(&chat, position, split, topology);
+            return split.map(of_room).unwrap_or_default();
         }
         let message = match *message {
             Message::Chat { source, destination, text } => {
@@ -39,24 +41,35 @@ impl DeferredMessage {
     }
 
     /// Creates a room message for the users of one server.
-    pub(in crate::relay) fn room_chat(chat: &RoomChat<'_>, home: HostId) -> Self {
+    pub(in crate::relay) fn room_chat(
+        chat: &RoomChat<'_>,
+        home: HostId,
+        topology: &Topology,
+    ) -> Self {
         let mut text = Vec::new();
         Frame::RoomChat(RoomChat { home, ..*chat }).encode_payload(&mut text);
-        Self::status((chat.user, home), StatusCode::ROOM_CHAT, &text)
+        let status = Some(StatusCode::ROOM_CHAT);
+        Self { status, ..Self::chat(chat.user, home, &text, topology) }
     }
 
-    /// Returns a room message of a lost link for each of the lost servers that have members.
-    fn of_room(chat: &RoomChat<'_>, position: LostPosition, topology: &Topology) -> Vec<Self> {
+    /// Returns a room message of a lost link for each of the servers in a split that have members.
+    /// Those that were lost with another link had it on that one.
+    fn of_room(
+        chat: &RoomChat<'_>,
+        position: LostPosition,
+        split: SplitId,
+        topology: &Topology,
+    ) -> Vec<Self> {
         let room = topology.rooms().find(chat.room);
         let servers = room.into_iter().flat_map(|room| room.servers());
         let is_lost = |server: &ServerKey| {
             let id = topology.servers().id(*server);
             let is_meant = chat.home == HostId::NONE || chat.home == id;
-            is_meant && matches!(topology.servers().route(*server), FirstLink::Split(_))
+            is_meant && topology.servers().route(*server) == FirstLink::Split(split)
         };
         let messages = servers.filter(is_lost).map(|server| Self {
             lost: Some(position),
-            ..Self::room_chat(chat, topology.servers().id(server))
+            ..Self::room_chat(chat, topology.servers().id(server), topology)
         });
         messages.collect()
     }
@@ -88,8 +101,8 @@ impl DeferredMessage {
         Self { source, source_join_seq: None, destination, text, status, lost: None }
     }
 
-    /// Announces the sender of a chat on a link if that is pending. Returns whether the other end
-    /// knows it.
+    /// Announces the sender of a chat or a room message on a link if that is pending. Returns
+    /// whether the other end knows it.
     pub(super) fn introduce_sender<O: Outbox>(
         &self,
         link: LinkId,
@@ -99,9 +112,6 @@ impl DeferredMessage {
             return true; // from a server
         }
         cx.introduce(self.source, link);
-        if self.status.is_some() {
-            return cx.topology.hosts().get(self.source).is_some();
-        }
         let state = cx.topology.link(link);
         let sender = self.sender(cx.topology);
         sender.is_some_and(|host| cx.announcements.is_announced(cx.topology, state, host))

@@ -18,7 +18,7 @@ use crate::relay::extension::{Digest, Epoch, Nonce, ServerFact};
 use crate::relay::message::{HostKind, Registration};
 use crate::relay::outbox::Outbox;
 use crate::relay::routes::{Change, Conflict, Fact};
-use crate::relay::topology::{FirstLink, HostSet, ServerKey};
+use crate::relay::topology::{FirstLink, HostSet, ServerKey, SplitId};
 
 /// A server whose fact led to changes of the routes.
 #[derive(Clone, Copy)]
@@ -270,8 +270,10 @@ impl Peering {
     ) {
         self.extended.remove(&link);
         let changes = cx.topology.routes_mut().detach(link);
+        let lost: Vec<HostId> = changes.iter().filter_map(Change::lost_id).collect();
         self.apply_changes(changes, None, neighbour, cx);
-        self.defer_unacknowledged(link, cx);
+        let split = lost.into_iter().find_map(|id| split_of(id, cx));
+        self.defer_unacknowledged(link, split, cx);
     }
 
     /// Removes a server that a neighbour has withdrawn, and those behind it, if there is no other
@@ -313,6 +315,14 @@ impl Peering {
             log::warn!("link {link}: the tables of both ends differ; asking for all facts again");
             request_facts(link, cx);
         }
+    }
+}
+
+/// Returns the split in which a server is, if it is lost.
+fn split_of<O: Outbox>(id: HostId, cx: &RelayCx<'_, O>) -> Option<SplitId> {
+    match cx.topology.servers().route(cx.topology.server_key(id)?) {
+        FirstLink::Split(split) => Some(split),
+        FirstLink::Link(_) => None,
     }
 }
 

@@ -20,7 +20,7 @@ use crate::relay::cx::RelayCx;
 use crate::relay::extension::{Frame, Hello};
 use crate::relay::outbox::{Outbox, Unacknowledged};
 use crate::relay::send;
-use crate::relay::topology::{FirstLink, Topology};
+use crate::relay::topology::{FirstLink, SplitId, Topology};
 
 /// What both ends know an extended link by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,10 +171,11 @@ impl Peering {
     }
 
     /// Remembers how much was handled on an extended link that has ended, and defers what the other
-    /// end has not acknowledged. Its servers must be in their split.
+    /// end has not acknowledged. Its servers must be in `split`, if there are any.
     pub(super) fn defer_unacknowledged<O: Outbox>(
         &mut self,
         link: LinkId,
+        split: Option<SplitId>,
         cx: &mut RelayCx<'_, O>,
     ) {
         let Some(key) = self.replay.attached.remove(&link) else { return };
@@ -191,7 +192,7 @@ impl Peering {
             let Unacknowledged { message, end_position: end, was_sent } = unacknowledged;
             departures.note(&message, messages.len(), withdrawals, topology);
             let position = LostPosition { token: key.token, end, was_sent };
-            messages.extend(DeferredMessage::from_lost(&message, position, topology));
+            messages.extend(DeferredMessage::from_lost(&message, position, split, topology));
         });
         for (at, message) in messages.iter_mut().enumerate() {
             if departures.include_sender_of(message, at) {

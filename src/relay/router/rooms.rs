@@ -152,6 +152,9 @@ pub(super) fn handle_room_chat<O: Outbox>(
     let (Some(home), true) = (home, cx.topology.is_home_over(chat.user, link)) else {
         return cx.drop_false_source(link, chat.user);
     };
+    if !cx.topology.may_have_room_number(home, chat.number) {
+        return cx.drop_false_source(link, chat.user);
+    }
     let is_for_us = chat.home == HostId::NONE || chat.home == cx.topology.own_id();
     if is_for_us && cx.topology.record_room_number(home, chat.number) {
         deliver(chat, peering, cx);
@@ -191,6 +194,9 @@ fn deliver<O: Outbox>(chat: &RoomChat<'_>, peering: &mut Peering, cx: &mut Relay
 
 /// Sends a room message on to the other servers that have members, or to the one that it names.
 /// Nothing goes back over the link on which it came.
+///
+/// For a lost server, the message waits at the first server on its way to which that counts as
+/// lost: only there do the messages before it wait, too.
 fn forward<O: Outbox>(
     from: Option<LinkId>,
     chat: &RoomChat<'_>,
@@ -211,7 +217,14 @@ fn forward<O: Outbox>(
             }
             FirstLink::Link(_) => {}
             FirstLink::Split(split) => {
-                let message = DeferredMessage::room_chat(chat, cx.topology.servers().id(server));
+                let id = cx.topology.servers().id(server);
+                let is_for_all = chat.home == HostId::NONE;
+                let is_lost_before =
+                    |link| is_for_all && !cx.topology.routes().is_announced(link, id);
+                if from.is_some_and(is_lost_before) {
+                    continue;
+                }
+                let message = DeferredMessage::room_chat(chat, id, cx.topology);
                 if !peering.defer(split, message, cx.limits) {
                     peering.count_dropped();
                 }

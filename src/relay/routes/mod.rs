@@ -126,6 +126,14 @@ impl Change {
             _ => None,
         }
     }
+
+    /// Returns the server that has lost its route.
+    pub(in crate::relay) fn lost_id(&self) -> Option<HostId> {
+        match *self {
+            Self::Down { id } => Some(id),
+            _ => None,
+        }
+    }
 }
 
 /// The reason for which a link must be closed.

@@ -161,6 +161,15 @@ impl Topology {
         self.rooms.own_number
     }
 
+    /// Returns whether a user of another server may have sent a room message with a number: the
+    /// server has started as often as the number says, or more often. One that is too high would
+    /// stand in the way of all that follow. Over a link that this server has ended, it is not
+    /// checked: the fact is gone.
+    pub(in crate::relay) fn may_have_room_number(&self, server: ServerKey, number: u64) -> bool {
+        let fact = self.routes.fact(self.servers.id(server));
+        fact.is_none_or(|fact| number >> BOOT_SHIFT <= u64::from(fact.epoch.boot))
+    }
+
     /// Records the number of a room message from a user of another server. Returns false if it has
     /// been recorded, or a higher one.
     pub(in crate::relay) fn record_room_number(&mut self, server: ServerKey, number: u64) -> bool {
