@@ -7,7 +7,7 @@ use crc::id::HostId;
 use crc::internal::Printable;
 use crc::link::Time;
 use crc::link::frame_decoder::FrameDecoder;
-use crc::relay::extension;
+use crc::relay::extension::{self, RoomChat};
 use crc::relay::message::{HostKind, Message};
 use crc::wires::Wire;
 use crc::wires::classic::codec as classic;
@@ -107,7 +107,7 @@ pub fn describe_frame(frame: &[u8]) -> String {
         Message::Status { source, destination: HostId::EXTENSION, code, text }
             if let Some(Ok(frame)) = extension::Frame::parse(code, text) =>
         {
-            format!("{kind:02x} extension, source {source}, {frame:?}")
+            format!("{kind:02x} extension, source {source}, {}", describe_extension(&frame))
         }
         Message::Status { source, destination, code, text } => {
             let (code, text) = (code.0, quote(text));
@@ -129,6 +129,27 @@ pub fn describe_frame(frame: &[u8]) -> String {
         Message::ClientQuit { source, text } => {
             format!("{kind:02x} client quit, source {source}, text {}", quote(text))
         }
+    }
+}
+
+/// Describes a frame of the extension: the names of rooms and the texts as such.
+fn describe_extension(frame: &extension::Frame<'_>) -> String {
+    match *frame {
+        extension::Frame::Rooms { user, is_complete, names } => {
+            let names: Vec<String> = names.iter().map(|name| quote(name.as_bytes())).collect();
+            let all = if is_complete { "all" } else { "new" };
+            format!("Rooms, user {user}, {all}: {}", names.join(" "))
+        }
+        extension::Frame::RoomPart { user, name, text } => {
+            let (name, text) = (quote(name.as_bytes()), quote(text));
+            format!("RoomPart, user {user}, room {name}, text {text}")
+        }
+        extension::Frame::RoomChat(RoomChat { user, home, number, room, text }) => {
+            let (room, text) = (quote(room.as_bytes()), quote(text));
+            let number = format!("{:x}.{:x}", number >> 40, number & ((1 << 40) - 1));
+            format!("RoomChat, user {user}, home {home}, number {number}, room {room}, text {text}")
+        }
+        _ => format!("{frame:?}"),
     }
 }
 

@@ -27,7 +27,8 @@ impl Player<'_> {
         self.check_bounds()?;
         self.check_idlers()?;
         self.check_stopping()?;
-        self.check_homes()
+        self.check_homes()?;
+        self.check_memberships()
     }
 
     /// Handles what all users have received.
@@ -55,6 +56,7 @@ impl Player<'_> {
             for chat in received.map_err(broken)? {
                 self.check_chat(number, id, &chat)?;
             }
+            self.check_received_in_rooms(number)?;
             if is_closed && was_online {
                 let text = format!("user#{number} with id {id} was closed, and not informed");
                 return Err(self.violation(Predicate::OneClaim, text));

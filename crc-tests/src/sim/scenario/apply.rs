@@ -35,6 +35,10 @@ impl Player<'_> {
                     self.send_chat(user, id, text);
                 }
             }
+            Event::JoinRoom { .. }
+            | Event::PartRoom { .. }
+            | Event::Names { .. }
+            | Event::Say { .. } => self.apply_in_room(event)?,
             Event::Stop { server } => self.stop(server),
             Event::Liar { liar, server } => self.join_liar(liar, server),
             Event::Lie { liar, lie } => {

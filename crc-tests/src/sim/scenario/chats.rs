@@ -233,6 +233,7 @@ impl Player<'_> {
             let frame = crate::sim::describe_frame(&frame.bytes);
             self.unquiet = Some(format!("at {seconds:.3} s: {frame}"));
         }
+        self.check_room_frame(frame)?;
         match Seen::in_frame(frame) {
             Some(Seen::Chat(seen)) => self.check_seen(frame, &seen),
             Some(Seen::Answer) => {

@@ -68,6 +68,7 @@ impl User {
             Some(Control::Handshake(answer)) => {
                 if self.standing == Standing::Registering {
                     self.id = u32::try_from(answer.id).unwrap_or(0);
+                    self.name = answer.id.to_string();
                     self.standing = Standing::Online;
                 }
                 None
@@ -79,7 +80,7 @@ impl User {
                 }
                 None
             }
-            _ if message.msg.is_empty() => None,
+            _ if message.msg.is_empty() || self.receive_direct_in_room(&message) => None,
             _ => Some(ReceivedChat {
                 source: u32::try_from(message.from).unwrap_or(0),
                 destination: u32::try_from(message.to).unwrap_or(0),

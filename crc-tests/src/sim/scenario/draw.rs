@@ -9,6 +9,7 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use super::liar::{COMMON_LIES, LIES};
 use super::races::{draw_races, draw_rings};
+use super::rooms::draw_rooms;
 use super::stops::Stops;
 use super::texts::{ChatText, draw_floods, draw_texts};
 use super::twins::draw_twins;
@@ -74,6 +75,8 @@ pub enum Condition {
     Twins,
     /// Users stop reading, and are sent more than their queues hold.
     Floods,
+    /// Users join rooms, speak in them and leave them.
+    Rooms,
 }
 
 /// The conditions whose events are drawn after the others, see [`Weave`].
@@ -105,7 +108,7 @@ impl Condition {
             | Self::Garbage
             | Self::StoreFailures
             | Self::Floods => 0.25,
-            Self::Texts => 0.2,
+            Self::Texts | Self::Rooms => 0.2,
             Self::Stops | Self::Twins | Self::Unnoticed => 0.15,
         }
     }
@@ -126,6 +129,7 @@ impl Condition {
                     | Self::Texts
                     | Self::Twins
                     | Self::Floods
+                    | Self::Rooms
             )
     }
 }
@@ -203,6 +207,9 @@ impl Scenario {
         }
         if !without.contains(&Condition::Floods) && !has_plain {
             draw_floods(seed, &mut events);
+        }
+        if !without.contains(&Condition::Rooms) {
+            draw_rooms(seed, &servers, &mut events);
         }
         Self { seed, conditions: net, batching, servers, events }
     }

@@ -8,6 +8,7 @@ use crc::relay::{FirstLink, Host};
 
 use super::event::label;
 use super::player::Player;
+use super::rooms::is_shown_id;
 use super::users::{Standing, User};
 use super::{Predicate, Violation};
 use crate::sim::PipeEnd;
@@ -33,7 +34,7 @@ impl Graph {
         self.parts.iter().filter(move |&(_, other)| Some(other) == part).map(|(&at, _)| at)
     }
 
-    fn is_best_effort(&self, server: usize) -> bool {
+    pub(super) fn is_best_effort(&self, server: usize) -> bool {
         self.parts.get(&server).is_some_and(|part| self.best_effort.contains(part))
     }
 }
@@ -61,6 +62,7 @@ impl Player<'_> {
             }
         }
         self.check_mail(&graph)?;
+        self.check_rooms(&graph)?;
         self.check_views(&graph)
     }
 
@@ -267,7 +269,8 @@ impl Player<'_> {
     /// Checks that a plain server knows all hosts of its part of the network.
     fn check_plain_table(&self, graph: &Graph, server: usize) -> Result<(), Broken> {
         let index = self.servers[server].expect("a running server");
-        let known: BTreeSet<u32> = self.world.plain(index).expect("plain").host_ids().collect();
+        let known = self.world.plain(index).expect("plain").host_ids();
+        let known: BTreeSet<u32> = known.filter(|&id| !is_shown_id(id)).collect();
         let users = self.users_in_part(graph, server).map(|(id, _)| id);
         let expected: BTreeSet<u32> = self.servers_in_part(graph, server).chain(users).collect();
         if known == expected {
@@ -326,52 +329,6 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// Checks that nothing was sent between servers but what keeps links alive.
-    pub(super) fn check_quiet(&mut self) -> Result<(), Violation> {
-        let Some(frame) = self.unquiet.take() else { return Ok(()) };
-        let has_plain_parents = self.has_plain_servers() && self.scenario.has_faults();
-        if has_plain_parents || self.scenario.has_twins() {
-            return Ok(()); // a parent may refuse a child again and again
-        }
-        Err(self.violation(Predicate::Quiet, frame))
-    }
-
-    /// Returns how often each user has been answered that an id is unknown.
-    pub(super) fn unknown_counts(&self) -> BTreeMap<u32, BTreeMap<u32, u32>> {
-        self.users.iter().map(|(&number, user)| (number, user.unknown_ids.clone())).collect()
-    }
-
-    /// Checks that every probe from number `first` on has arrived if both users were connected when
-    /// the probes were sent, and that the sender has been informed otherwise.
-    pub(super) fn check_probes(
-        &self,
-        graph: &Graph,
-        first: usize,
-        before: &BTreeMap<u32, BTreeMap<u32, u32>>,
-    ) -> Result<(), Violation> {
-        let mut unknown = before.clone();
-        for chat in &self.chats[first..] {
-            let home = self.users[&chat.user].home;
-            if graph.is_best_effort(home) {
-                continue;
-            }
-            if self.users_in_part(graph, home).any(|(id, _)| id == chat.to) {
-                if !chat.is_delivered {
-                    let text = format!("no probe of user#{} reaches {}", chat.user, chat.to);
-                    return Err(self.violation(Predicate::EveryPair, text));
-                }
-            } else if !self.users[&chat.user].is_direct {
-                *unknown.entry(chat.user).or_default().entry(chat.to).or_default() += 1;
-            }
-        }
-        // A plain server may answer with a status of its own, or not at all.
-        if unknown != self.unknown_counts() && !self.has_plain_servers() {
-            let text = format!("expected {unknown:?}, answered {:?}", self.unknown_counts());
-            return Err(self.violation(Predicate::Accounting, text));
-        }
-        Ok(())
-    }
-
     /// Returns the ids of the other servers in the part of the network to which a server belongs.
     fn servers_in_part<'b>(&'b self, graph: &'b Graph, server: usize) -> impl Iterator<Item = u32> {
         let others = graph.parts.keys().copied().filter(move |&at| at != server);
@@ -388,7 +345,7 @@ impl Player<'_> {
     }
 
     /// Returns the users in the part of the network to which a server belongs, with their ids.
-    fn users_in_part<'b>(
+    pub(super) fn users_in_part<'b>(
         &'b self,
         graph: &'b Graph,
         server: usize,

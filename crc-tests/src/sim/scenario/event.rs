@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::liar::{LIES, Lie};
+use super::rooms::RoomLabel;
 use super::texts::ChatText;
 use crate::sim::Silence;
 
@@ -54,6 +55,42 @@ pub enum Event {
         count: u32,
         /// What follows the number of each chat in its text.
         text: ChatText,
+    },
+    /// A user asks to join a room.
+    JoinRoom {
+        /// The number of the user.
+        user: u32,
+        /// The room.
+        room: RoomLabel,
+        /// The server to whose id a CRC user sends its request.
+        server: usize,
+    },
+    /// A user asks to leave a room.
+    PartRoom {
+        /// The number of the user.
+        user: u32,
+        /// The room.
+        room: RoomLabel,
+        /// The server to whose id a CRC user sends its request.
+        server: usize,
+    },
+    /// A CRC user asks who is in a room.
+    Names {
+        /// The number of the user.
+        user: u32,
+        /// The room.
+        room: RoomLabel,
+        /// The server to whose id it sends its request.
+        server: usize,
+    },
+    /// A user speaks in a room.
+    Say {
+        /// The number of the user.
+        user: u32,
+        /// The room.
+        room: RoomLabel,
+        /// Number of messages.
+        count: u32,
     },
     /// The link to a parent is reset.
     Reset {
@@ -178,6 +215,9 @@ impl Event {
     fn server_mut(&mut self) -> Option<&mut usize> {
         match self {
             Self::Join { server, .. }
+            | Self::JoinRoom { server, .. }
+            | Self::PartRoom { server, .. }
+            | Self::Names { server, .. }
             | Self::Reset { server }
             | Self::HalfOpenReset { server, .. }
             | Self::Silence { server, .. }
@@ -198,6 +238,7 @@ impl Event {
             | Self::StopReading { .. }
             | Self::Read { .. }
             | Self::Chat { .. }
+            | Self::Say { .. }
             | Self::Lie { .. } => None,
         }
     }
@@ -267,6 +308,18 @@ impl fmt::Display for Event {
             Self::Read { user } => write!(f, "READ user#{user}"),
             Self::Chat { user, id, count, text } => {
                 write!(f, "MESSAGE user#{user} --to {id} --count {count}{text}")
+            }
+            Self::JoinRoom { user, room, server } => {
+                write!(f, "JOINROOM user#{user} --room {room} --server {}", label(server))
+            }
+            Self::PartRoom { user, room, server } => {
+                write!(f, "PARTROOM user#{user} --room {room} --server {}", label(server))
+            }
+            Self::Names { user, room, server } => {
+                write!(f, "NAMES user#{user} --room {room} --server {}", label(server))
+            }
+            Self::Say { user, room, count } => {
+                write!(f, "SAY user#{user} --room {room} --count {count}")
             }
             Self::Reset { server } => write!(f, "RESET {}", label(server)),
             Self::HalfOpenReset { server, span } => {

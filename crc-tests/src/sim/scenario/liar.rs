@@ -1,9 +1,13 @@
 //! [`Liar`]: a program that says HELLO as a server does, and then sends frames that are not true.
 
 use crc::id::HostId;
-use crc::relay::extension::{Digest, Epoch, Frame, Hello, Nonce, Ping, ServerFact};
+use crc::relay::extension::{
+    Digest, Epoch, Frame, Hello, Nonce, Ping, RoomChat, RoomNames, ServerFact,
+};
 use crc::relay::message::{HostKind, StatusCode};
+use crc::room::RoomName;
 
+use super::rooms::LIE_ROOM;
 use crate::frames;
 use crate::sim::ClientId;
 
@@ -36,10 +40,12 @@ pub enum Lie {
     OldFacts,
     /// Mail and answers from servers to users.
     Statuses,
+    /// Users of others are in rooms, and speak there.
+    Rooms,
 }
 
 /// What a liar lies about, and its name.
-pub(super) const LIES: [(Lie, &str); 9] = [
+pub(super) const LIES: [(Lie, &str); 10] = [
     (Lie::Server, "server"),
     (Lie::Sources, "sources"),
     (Lie::Home, "home"),
@@ -49,10 +55,14 @@ pub(super) const LIES: [(Lie, &str); 9] = [
     (Lie::Epochs, "epochs"),
     (Lie::OldFacts, "old-facts"),
     (Lie::Statuses, "statuses"),
+    (Lie::Rooms, "rooms"),
 ];
 
 /// Number of the lies in [`LIES`] that every liar may tell. Those behind them are of impostors.
 pub(super) const COMMON_LIES: usize = 6;
+
+/// Number of the lies in [`LIES`] that liars and impostors may tell, without those about rooms.
+pub(super) const IMPOSTOR_LIES: usize = 9;
 
 /// A liar.
 #[derive(Debug)]
@@ -142,6 +152,7 @@ impl Liar {
             Lie::Epochs => bytes.extend(self.facts_about(servers, 100)),
             Lie::OldFacts => bytes.extend(self.facts_about(servers, 0)),
             Lie::Statuses => bytes.extend(statuses(users, servers)),
+            Lie::Rooms => users.iter().for_each(|&user| bytes.extend(self.rooms_of(user))),
             Lie::Bytes => bytes.extend([0x81, 0, 0, 0, 1, 0, 0, 0, 2, 0xff, 0xff, 0xff, 0xff]),
         }
         bytes
@@ -174,6 +185,24 @@ impl Liar {
         let mut bytes = self.extension(&Frame::Server(fact));
         bytes.extend(frames::registration(HostKind::Server, id, self.id, LIE_TEXT, ""));
         bytes
+    }
+
+    /// Returns frames by which a user joins a room, speaks there and leaves a room.
+    fn rooms_of(&self, user: u32) -> Vec<u8> {
+        let user = HostId(user);
+        let lie_room = RoomName::parse(LIE_ROOM.as_bytes()).expect("the name of a room");
+        let left_room = RoomName::parse(b"#lab").expect("the name of a room");
+        let mut names = Vec::new();
+        RoomNames::push(lie_room, &mut names);
+        let names = RoomNames::parse(&names).expect("names of rooms");
+        let text = LIE_TEXT.as_bytes();
+        let (home, number) = (HostId::NONE, u64::MAX);
+        let frames = [
+            Frame::Rooms { user, is_complete: true, names },
+            Frame::RoomChat(RoomChat { user, home, number, room: left_room, text }),
+            Frame::RoomPart { user, name: left_room, text },
+        ];
+        frames.iter().flat_map(|frame| self.extension(frame)).collect()
     }
 
     /// Returns the registration of a user at a home.

@@ -17,7 +17,9 @@ mod liar;
 pub(super) mod panics;
 mod parse;
 mod player;
+mod probes;
 mod races;
+mod rooms;
 mod seen;
 mod shrink;
 mod stops;
@@ -40,6 +42,7 @@ pub use self::event::{Event, Group};
 use self::event::{Seconds, label};
 pub use self::liar::Lie;
 use self::player::Player;
+pub use self::rooms::RoomLabel;
 use super::NetConditions;
 use crate::plain::Habits;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::event::DIRECTIONS;
 use super::liar::LIES;
+use super::rooms::RoomLabel;
 use super::texts::ChatText;
 use super::{Event, Scenario, ServerPlan};
 use crate::sim::NetConditions;
@@ -61,6 +62,10 @@ impl<'a> Line<'a> {
         server_index(self.subject.unwrap_or(""))
     }
 
+    fn server_option(&self) -> Result<usize, String> {
+        server_index(self.values("server").next().unwrap_or(""))
+    }
+
     fn user(&self) -> Result<u32, String> {
         let number = self.subject.and_then(|word| word.strip_prefix("user#")?.parse().ok());
         number.ok_or_else(|| format!("{} needs a user", self.command))
@@ -89,7 +94,7 @@ impl<'a> Line<'a> {
             "JOIN" => Event::Join {
                 user: self.user()?,
                 id: self.value("id")?,
-                server: server_index(self.values("server").next().unwrap_or(""))?,
+                server: self.server_option()?,
                 is_direct: match self.values("wire").next() {
                     None | Some("crc") => false,
                     Some("direct") => true,
@@ -106,6 +111,7 @@ impl<'a> Line<'a> {
                 count: self.value("count")?,
                 text: self.chat_text()?,
             },
+            "JOINROOM" | "PARTROOM" | "NAMES" | "SAY" => return self.room_event(),
             "RESET" if self.has("noticed-after") => {
                 Event::HalfOpenReset { server: self.server()?, span: self.span("noticed-after")? }
             }
@@ -128,13 +134,21 @@ impl<'a> Line<'a> {
         })
     }
 
+    /// Returns the event of a line about a room.
+    fn room_event(&self) -> Result<Event, String> {
+        let (user, room): (u32, RoomLabel) = (self.user()?, self.value("room")?);
+        Ok(match self.command {
+            "JOINROOM" => Event::JoinRoom { user, room, server: self.server_option()? },
+            "PARTROOM" => Event::PartRoom { user, room, server: self.server_option()? },
+            "NAMES" => Event::Names { user, room, server: self.server_option()? },
+            _ => Event::Say { user, room, count: self.value("count")? },
+        })
+    }
+
     /// Returns the event of a line about liars, programs, disks or pauses.
     fn rare_event(&self) -> Result<Event, String> {
         Ok(match self.command {
-            "LIAR" => Event::Liar {
-                liar: self.liar()?,
-                server: server_index(self.values("server").next().unwrap_or(""))?,
-            },
+            "LIAR" => Event::Liar { liar: self.liar()?, server: self.server_option()? },
             "LIE" => {
                 let name: String = self.value("about")?;
                 let lie = LIES.into_iter().find(|it| it.1 == name);
@@ -146,15 +160,11 @@ impl<'a> Line<'a> {
                 Event::Partition { group, span: self.span("for")? }
             }
             "UNREACHABLE" => Event::Unreachable { server: self.server()?, span: self.span("for")? },
-            "IDLE" => Event::Idle {
-                server: server_index(self.values("server").next().unwrap_or(""))?,
-                bytes: self.value("bytes")?,
-            },
+            "IDLE" => Event::Idle { server: self.server_option()?, bytes: self.value("bytes")? },
             "STOREFAILS" => Event::StoreFails { server: self.server()? },
-            "GARBAGE" => Event::Garbage {
-                server: server_index(self.values("server").next().unwrap_or(""))?,
-                seed: self.value("seed")?,
-            },
+            "GARBAGE" => {
+                Event::Garbage { server: self.server_option()?, seed: self.value("seed")? }
+            }
             "PAUSE" => Event::Pause { server: self.server()?, span: self.span("for")? },
             command => return Err(format!("there is no command {command}")),
         })

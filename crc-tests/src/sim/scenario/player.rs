@@ -10,6 +10,7 @@ use super::chats::SentChat;
 use super::end::Graph;
 use super::event::Event;
 use super::liar::Liar;
+use super::rooms::RoomLog;
 use super::texts::ChatText;
 use super::users::User;
 use super::{HEAL_TIME_MAX, Outcome, Predicate, REFUSED_TIME_MAX, Scenario, Violation};
@@ -33,7 +34,7 @@ const TWIN_ROUNDS_MAX: u32 = 6;
 /// Time in which a network that has healed must be quiet: longer than between two PINGs.
 const QUIET_TIME: Duration = Duration::from_secs(12);
 /// Time in which a probe arrives.
-const PROBE_TIME: Duration = Duration::from_secs(8);
+pub(super) const PROBE_TIME: Duration = Duration::from_secs(8);
 
 /// A scenario that is played.
 pub(super) struct Player<'a> {
@@ -80,6 +81,8 @@ pub(super) struct Player<'a> {
     /// Whether only PING and PONG may be sent, and the first other frame.
     pub(super) must_be_quiet: bool,
     pub(super) unquiet: Option<String>,
+    /// What has happened in rooms.
+    pub(super) rooms: RoomLog,
     /// When it was last checked whether users have been shown quits of others who have not left.
     pub(super) quits_checked_at: Time,
     heal_time: Duration,
@@ -120,6 +123,7 @@ impl<'a> Player<'a> {
             latest: BTreeMap::new(),
             must_be_quiet: false,
             unquiet: None,
+            rooms: RoomLog::default(),
             quits_checked_at: start,
             heal_time: Duration::ZERO,
         }
@@ -170,7 +174,9 @@ impl<'a> Player<'a> {
         self.check_accounting()?;
         let graph = self.graph().map_err(|(predicate, text)| self.violation(predicate, text))?;
         self.check_arrivals(&graph)?;
+        self.check_room_arrivals(&graph)?;
         self.probe(&graph)?;
+        self.probe_rooms(&graph)?;
         self.leave()
     }
 
@@ -313,15 +319,18 @@ impl<'a> Player<'a> {
         for &(number, _) in &online {
             for &(_, id) in online.iter().filter(|&&(other, _)| other != number) {
                 self.send_chat(number, id, ChatText::Number);
-                if self.has_plain_servers() {
-                    // Some read once, and more than 1,024 bytes of chats end them.
-                    self.run_for(PLAIN_CHAT_PAUSE)?;
-                }
+                self.pause_for_plain_servers()?;
             }
         }
         self.run_for(PROBE_TIME)?;
         self.check_accounting()?;
         self.check_probes(graph, first, &before)
+    }
+
+    /// Lets time pass after a chat, if there are plain servers: some read once, and more than 1,024
+    /// bytes of chats end them.
+    pub(super) fn pause_for_plain_servers(&mut self) -> Result<(), Violation> {
+        if self.has_plain_servers() { self.run_for(PLAIN_CHAT_PAUSE) } else { Ok(()) }
     }
 
     /// Lets all users leave. Nobody may stay in a table.

@@ -138,6 +138,11 @@ impl Shrink {
                     }
                 }
             }
+            if let Event::Say { user, room, count: 2.. } = self.best.events[at] {
+                let mut candidate = self.best.clone();
+                candidate.events[at] = Event::Say { user, room, count: 1 };
+                self.try_candidate(candidate);
+            }
             if let Event::Partition { group, span } = self.best.events[at] {
                 for gone in group.iter() {
                     let group = group.iter().filter(|&server| server != gone).collect();

@@ -18,7 +18,7 @@ pub(super) const MOVE_TIME: Duration = Duration::from_secs(25);
 
 /// Time in which a chat arrives, also over a link that is reset, and in which a user is known
 /// everywhere.
-const ARRIVAL_TIME: Duration = Duration::from_secs(6);
+pub(super) const ARRIVAL_TIME: Duration = Duration::from_secs(6);
 
 /// Maximum delay of links on which the answers that a move waits for are in time.
 pub(super) const MOVE_DELAY_MAX: Duration = Duration::from_millis(20);
@@ -173,22 +173,31 @@ impl Player<'_> {
         let until = chat.sent_at + ARRIVAL_TIME;
         let stays = |user: &User| user.left_at.is_none_or(|at| at >= until);
         let is_known = |user: &User| user.joined_at + ARRIVAL_TIME <= chat.sent_at;
-        // A server that has started again knows nobody until its neighbours have dialled it again.
-        let started_at = self.started_again_at.get(&sender.home);
-        let is_new = started_at.is_some_and(|&at| chat.sent_at < at + ARRIVAL_TIME);
-        let is_meanwhile = |&fault: &Time| fault >= chat.sent_at && fault <= until;
         chat.mail.is_none()
             && chat.was_reachable
             && !is_refused
             && !self.scenario.is_flooded(chat.to)
             && !self.scenario.is_flooded(sender.id) // it may be closed, since it does not read
-            && !is_new
-            && self.is_calm_at(chat.sent_at)
-            && !self.faults.iter().any(is_meanwhile)
+            && self.is_calm_from((sender.home, chat.sent_at), until)
             && stays(sender)
             && self
                 .only_user_with(chat.to)
                 .is_some_and(|user| stays(user) && is_known(user) && is_connected(user))
+    }
+
+    /// Returns whether nothing fails from a time to another one, nor has failed shortly before, and
+    /// a server has not just started again, which knows nobody until its neighbours have dialled it
+    /// again.
+    pub(super) fn is_calm_from(&self, (server, from): (usize, Time), until: Time) -> bool {
+        let started_at = self.started_again_at.get(&server);
+        let is_new = started_at.is_some_and(|&at| from < at + ARRIVAL_TIME);
+        let is_meanwhile = |&fault: &Time| fault >= from && fault <= until;
+        !is_new && self.is_calm_at(from) && !self.faults.iter().any(is_meanwhile)
+    }
+
+    /// Returns whether no other user has ever registered the id of a user.
+    pub(super) fn is_only_user(&self, user: &User) -> bool {
+        self.only_user_with(user.id).is_some()
     }
 
     /// Returns whether a chat of a user can reach the user with an id. Servers that are parents of

@@ -9,6 +9,7 @@ use crc::relay::message::{HostKind, Message, StatusCode};
 use crc::wires::crc::codec;
 
 use super::Predicate;
+use super::rooms::ReceivedInRoom;
 use crate::sim::ClientId;
 
 /// Status codes that a server sends to its users.
@@ -52,6 +53,10 @@ pub(super) struct User {
     pub(super) shown_quits: Vec<u32>,
     /// The ids that the server does not know, by how often it has answered so.
     pub(super) unknown_ids: BTreeMap<u32, u32>,
+    /// The names of the rooms that its server shows, by the ids under which it does.
+    pub(super) rooms: BTreeMap<u32, Vec<u8>>,
+    /// What it has received about rooms since this was last looked at.
+    pub(super) received_in_rooms: Vec<ReceivedInRoom>,
     pub(super) unread: Vec<u8>,
     /// Whether its server has stopped, and closes it: what it receives from then on is not looked
     /// at.
@@ -89,6 +94,8 @@ impl User {
             known: BTreeMap::new(),
             shown_quits: Vec::new(),
             unknown_ids: BTreeMap::new(),
+            rooms: BTreeMap::new(),
+            received_in_rooms: Vec::new(),
             unread: Vec::new(),
             is_dismissed: false,
         }
@@ -116,13 +123,16 @@ impl User {
             let parsed = codec::parse(rest, FRAME_BYTES_MAX)
                 .map_err(|error| (Predicate::WholeFrames, format!("to {}: {error}", self.id)))?;
             let Some((message, len)) = parsed else { break };
+            rest = &rest[len..];
+            if self.receive_in_room(&message)? {
+                continue;
+            }
             match self.handle(&message) {
                 Err((Predicate::ClientView, _)) if self.is_on_plain => {
                     chats.extend(self.handle_from_plain(&message));
                 }
                 result => chats.extend(result?),
             }
-            rest = &rest[len..];
         }
         self.unread = rest.to_vec();
         Ok(chats)

@@ -8,7 +8,7 @@ use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::draw::WOVEN;
-use super::liar::{COMMON_LIES, LIES};
+use super::liar::{COMMON_LIES, IMPOSTOR_LIES, LIES};
 use super::texts::ChatText;
 use super::{Condition, Event, ServerPlan};
 
@@ -127,7 +127,7 @@ impl Weave {
         if !self.has(Condition::Impostors) || self.liar_count == 0 {
             return None;
         }
-        let (lie, _) = LIES[self.rng.random_range(COMMON_LIES..LIES.len())];
+        let (lie, _) = LIES[self.rng.random_range(COMMON_LIES..IMPOSTOR_LIES)];
         Some(Event::Lie { liar: self.rng.random_range(1..=self.liar_count), lie })
     }
 

@@ -1,0 +1,164 @@
+//! What holds for rooms once a network has healed: all servers have one table of them, that of the
+//! users' homes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crc::id::HostId;
+use crc::relay::Relay;
+
+use super::super::Predicate;
+use super::super::end::Graph;
+use super::super::event::label;
+use super::super::player::Player;
+use super::super::users::Broken;
+use super::Room;
+use crate::sim::PipeEnd;
+
+/// The members of each room.
+pub(super) type Table = BTreeMap<Room, BTreeSet<u32>>;
+
+fn table_of(relay: &Relay) -> Table {
+    let members = |room: Room| relay.room_members(room.name()).map(|host| host.id.0).collect();
+    let rooms = Room::all().into_iter().map(|room| (room, members(room)));
+    rooms.filter(|(_, ids): &(Room, BTreeSet<u32>)| !ids.is_empty()).collect()
+}
+
+impl Player<'_> {
+    /// Checks the rooms of a network that has healed.
+    pub(in crate::sim::scenario) fn check_rooms(&self, graph: &Graph) -> Result<(), Broken> {
+        if !self.scenario.has_rooms() {
+            return Ok(());
+        }
+        for (one, other) in self.extended_links() {
+            let (table, its_table) = (table_of(self.relay(one)), table_of(self.relay(other)));
+            if table != its_table {
+                let (one, other) = (label(one), label(other));
+                let text = format!("in rooms at {one} {table:?}, at {other} {its_table:?}");
+                return Err((Predicate::OneTable, text));
+            }
+        }
+        for server in self.crc_servers() {
+            self.check_members(graph, server)?;
+        }
+        self.check_shown_rooms(graph)
+    }
+
+    /// Checks that the members of rooms are those who have joined them.
+    fn check_members(&self, graph: &Graph, server: usize) -> Result<(), Broken> {
+        let table = table_of(self.relay(server));
+        let is_in = |room, id| table.get(&room).is_some_and(|ids| ids.contains(&id));
+        if graph.is_best_effort(server) {
+            return Ok(());
+        }
+        let users = self.online().filter(|(_, user)| graph.is_connected(server, user.home));
+        for (&number, user) in users.filter(|(_, user)| !user.is_on_plain) {
+            if !self.extends_to(server, user.home) {
+                continue;
+            }
+            for room in Room::all() {
+                let request = self.rooms.last_request(number, room);
+                let (joined, is_certain) =
+                    request.map_or((false, true), |it| (it.is_join, it.is_certain));
+                if is_certain && is_in(room, user.id) != joined {
+                    let (what, at) = (if joined { "not in" } else { "still in" }, label(server));
+                    let text = format!("user#{number} is {what} {room} at {at}");
+                    return Err((Predicate::OneTable, text));
+                }
+            }
+        }
+        for (room, ids) in &table {
+            let is_online = |id: &u32| self.users_in_part(graph, server).any(|(it, _)| it == *id);
+            if let Some(id) = ids.iter().find(|id| !is_online(id)) {
+                let text = format!("{id}, who has left, is in {room} at {}", label(server));
+                return Err((Predicate::NoGhosts, text));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that each CRC client is shown the rooms that its server shows, and those in which it
+    /// is.
+    fn check_shown_rooms(&self, graph: &Graph) -> Result<(), Broken> {
+        let users = self.online().filter(|(_, user)| !user.is_on_plain && !user.is_direct);
+        for (&number, user) in users.filter(|(_, user)| !graph.is_best_effort(user.home)) {
+            let relay = self.relay(user.home);
+            let shown = relay.rooms().filter_map(|room| Some((room.shown_as?, room.name)));
+            let shown: BTreeMap<u32, Vec<u8>> =
+                shown.map(|(HostId(id), name)| (id, name.as_bytes().to_vec())).collect();
+            if user.rooms != shown {
+                let known: Vec<u32> = user.rooms.keys().copied().collect();
+                let text = format!("user#{number} is shown {known:?}, its server shows {shown:?}");
+                return Err((Predicate::ClientView, text));
+            }
+            for (room, ids) in table_of(relay) {
+                let is_shown = || shown.values().any(|name| Room::named(name) == Some(room));
+                if ids.contains(&user.id) && !is_shown() {
+                    let text = format!("user#{number} is in {room}, and is not shown it");
+                    return Err((Predicate::ClientView, text));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn crc_servers(&self) -> impl Iterator<Item = usize> {
+        let running = self.servers.iter().enumerate().filter(|(_, index)| index.is_some());
+        running.map(|(at, _)| at).filter(|&at| !self.is_plain(at))
+    }
+
+    /// Returns the crc servers that are connected by the extension, each link once.
+    fn extended_links(&self) -> Vec<(usize, usize)> {
+        let mut links = Vec::new();
+        for one in self.crc_servers() {
+            let index = self.servers[one].expect("a running server");
+            let node = self.world.node(index).expect("a node");
+            for link in node.links().map(|link| link.id()) {
+                let end = PipeEnd::Server { server: index, link };
+                let other = self.world.net.pipes.get(&end).and_then(|end| end.server());
+                let other = self.servers.iter().position(|it| other.is_some() && *it == other);
+                if node.relay().is_extended(link)
+                    && let Some(other) = other.filter(|&it| it > one)
+                {
+                    links.push((one, other));
+                }
+            }
+        }
+        links
+    }
+
+    /// Returns whether two crc servers are connected by the extension alone.
+    fn extends_to(&self, one: usize, other: usize) -> bool {
+        let links = self.extended_links();
+        let mut reached = BTreeSet::from([one]);
+        for _ in 0..self.servers.len() {
+            let next = links.iter().flat_map(|&(a, b)| [(a, b), (b, a)]);
+            let next: Vec<usize> =
+                next.filter(|(from, _)| reached.contains(from)).map(|(_, to)| to).collect();
+            reached.extend(next);
+        }
+        reached.contains(&other)
+    }
+
+    /// Returns the members of rooms as a user at a server reaches them: those that the server
+    /// knows, or if it is a plain one, those that the crc servers know, if the extension connects
+    /// all of these.
+    pub(super) fn table_for(&self, home: usize, graph: &Graph) -> Option<Table> {
+        if !self.is_plain(home) {
+            return Some(table_of(self.relay(home)));
+        }
+        let crc = self.crc_servers().filter(|&at| graph.is_connected(home, at));
+        let crc: Vec<usize> = crc.collect();
+        let &first = crc.first()?;
+        let is_one =
+            !graph.is_best_effort(home) && crc.iter().all(|&at| self.extends_to(first, at));
+        is_one.then(|| table_of(self.relay(first)))
+    }
+
+    /// Returns the number of the user with an id whom a message from a server has to reach.
+    pub(super) fn member_with(&self, id: u32, from: usize, graph: &Graph) -> Option<u32> {
+        let mut users =
+            self.online().filter(|(_, user)| user.id == id && graph.is_connected(from, user.home));
+        let (&number, user) = users.next()?;
+        (!user.is_on_plain || !graph.is_best_effort(from)).then_some(number)
+    }
+}
