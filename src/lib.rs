@@ -99,7 +99,7 @@ pub mod internal {
     /// The bundled client.
     pub mod client {
         pub use crate::client::{App, Identity, Options, ServerUri, Trust, run};
-        pub use crate::vocabulary::{Event, Text};
+        pub use crate::vocabulary::{Event, RoomSize, Text, User};
     }
 
     /// The programs' standard error, the client of the control socket, and what strangers send

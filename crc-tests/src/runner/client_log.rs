@@ -20,6 +20,8 @@ pub(crate) struct ClientLog {
     /// The senders of `chats`, in the same order.
     senders: Vec<String>,
     errors: Vec<String>,
+    /// The lists of rooms and of members.
+    rooms: Vec<String>,
     /// Number of events that stand for one received frame each. Used on the CRC wire.
     pub(crate) frame_count: u64,
     /// Number of typed lines that the client refused, so that it sent no frame.
@@ -51,6 +53,7 @@ impl ClientLog {
             chats: Vec::new(),
             senders: Vec::new(),
             errors: Vec::new(),
+            rooms: Vec::new(),
             frame_count: 0,
             rejected_line_count: 0,
             fence_count: 0,
@@ -74,7 +77,9 @@ impl ClientLog {
                 self.chats.push(lossy(text));
             }
             Event::Room { room, from, name, text } => {
-                self.senders.push(identity(*from, name.as_ref().unwrap_or(&Text::default())));
+                // A room message on the CRC wire has the name, and the id only if that is clear.
+                let sender = name.as_ref().map(lossy);
+                self.senders.push(sender.unwrap_or_else(|| identity(*from, &Text::default())));
                 self.chats.push(format!("{} {}", lossy(room), lossy(text)));
             }
             Event::Join { id, name, .. } => {
@@ -86,11 +91,18 @@ impl ClientLog {
                 self.rejected_line_count += u64::from(self.is_connected());
                 self.errors.push(lossy(text));
             }
+            Event::Rooms { rooms, .. } => {
+                let rooms = rooms.iter().map(|it| format!("{} {}", lossy(&it.room), it.users));
+                self.rooms.push(rooms.collect::<Vec<_>>().join(", "));
+            }
+            Event::RoomUsers { room, users, .. } => {
+                let mut names: Vec<String> = users.iter().map(|user| lossy(&user.name)).collect();
+                names.sort();
+                self.rooms.push(format!("{}: {}", lossy(room), names.join(", ")));
+            }
             Event::Users { .. }
-            | Event::Rooms { .. }
             | Event::RoomJoin { .. }
             | Event::RoomPart { .. }
-            | Event::RoomUsers { .. }
             | Event::Help { .. }
             | Event::Ready { .. }
             | Event::PeerChat { .. }
@@ -162,6 +174,7 @@ impl ClientLog {
         let sequence = self.senders.iter().zip(&self.chats);
         let said = sequence.map(|(sender, text)| format!("{sender}: {text}"));
         state.set(Key::ChatSequence, said.collect());
+        state.set(Key::RoomsLog, self.rooms.clone());
         state.set(Key::ErrorsLog, self.errors.clone());
         state
     }

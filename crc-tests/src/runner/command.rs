@@ -97,6 +97,32 @@ pub enum Action {
         /// The text, with its quotes.
         text: String,
     },
+    /// `JOIN ROOM`, one of our additions, as the following ones are.
+    Join {
+        /// The room.
+        room: String,
+    },
+    /// `PART ROOM [TEXT]`
+    Part {
+        /// The room.
+        room: String,
+        /// The text, with its quotes.
+        text: String,
+    },
+    /// `SAY ROOM TEXT`
+    Say {
+        /// The room.
+        room: String,
+        /// The text, with its quotes.
+        text: String,
+    },
+    /// `ROOMS`
+    Rooms,
+    /// `NAMES ROOM`
+    Names {
+        /// The room.
+        room: String,
+    },
     /// `QUIT [TEXT]`
     Quit {
         /// The text, with its quotes.
@@ -110,8 +136,19 @@ impl Action {
     pub fn typed_line(&self) -> String {
         match self {
             Self::Message { destination, text } => format!("{destination} {text}"),
+            Self::Join { room } => format!("/join {room}"),
+            Self::Part { room, text } => format!("/part {room} {text}").trim_end().to_owned(),
+            Self::Say { room, text } => format!("{room} {text}"),
+            Self::Rooms => "/rooms".to_owned(),
+            Self::Names { room } => format!("/names {room}"),
             Self::Quit { text } => format!("/quit {text}"),
         }
+    }
+
+    /// Returns whether the action is about rooms.
+    #[must_use]
+    pub fn is_about_rooms(&self) -> bool {
+        !matches!(self, Self::Message { .. } | Self::Quit { .. })
     }
 
     /// Checks the action against a client's wire.
@@ -121,7 +158,7 @@ impl Action {
     pub fn validate(&self, wire: Wire) -> Result<(), CommandError> {
         match self {
             Self::Message { destination, .. } => validate_destination(wire, destination),
-            Self::Quit { .. } => Ok(()),
+            _ => Ok(()),
         }
     }
 }

@@ -141,36 +141,51 @@ pub(super) fn parse_client_command(words: Vec<String>) -> Result<ParsedCommand, 
         .take_all("--command")
         .ok_or_else(|| CommandError("CLIENTCOMMAND without --command".to_owned()))?;
     let username = options.require("--username")?;
-    let (action, used_count) = match &action_words[..] {
-        [verb, rest @ ..] if verb == "QUIT" => {
-            let text = rest.first().cloned().unwrap_or_default();
-            (Action::Quit { text }, 2)
-        }
-        [verb] if verb == "MESSAGE" => {
-            return fail("MESSAGE needs the id or the name of its recipient");
-        }
-        [verb, to] if verb == "MESSAGE" => {
-            return fail(format!("MESSAGE {} has no text", quote_word(to)));
-        }
-        [verb, to, text, ..] if verb == "MESSAGE" => {
-            (Action::Message { destination: to.clone(), text: text.clone() }, 3)
-        }
-        [] => return fail("`--command` has no value"),
-        [verb, ..] => {
-            return fail(format!(
-                "unknown client command {}, expected MESSAGE or QUIT",
-                quote_word(verb)
-            ));
-        }
-    };
-    if let Action::Message { text, .. } | Action::Quit { text } = &action
-        && text.contains(['\n', '\r'])
-    {
-        return fail(format!("a text cannot contain a line break: {}", quote_word(text)));
+    let (action, used_count) = parse_action(&action_words)?;
+    if let Some(word) = action_words.iter().find(|word| word.contains(['\n', '\r'])) {
+        return fail(format!("a text cannot contain a line break: {}", quote_word(word)));
     }
     let mut ignored_words = options.ignored_words;
     ignored_words.extend(action_words.into_iter().skip(used_count));
     Ok(ParsedCommand { command: Command::ClientCommand { username, action }, ignored_words })
+}
+
+/// Parses what a user types. Also returns the number of words that belong to it.
+fn parse_action(words: &[String]) -> Result<(Action, usize), CommandError> {
+    let (verb, words) = words.split_first().ok_or_else(no_value)?;
+    let word = |at: usize| words.get(at).cloned();
+    let required = |at: usize, what: &str| {
+        word(at).ok_or_else(|| match words.first() {
+            Some(to) => CommandError(format!("{verb} {} has no {what}", quote_word(to))),
+            None => CommandError(format!("{verb} needs {what}")),
+        })
+    };
+    Ok(match verb.as_str() {
+        "QUIT" => (Action::Quit { text: word(0).unwrap_or_default() }, 2),
+        "MESSAGE" => {
+            let destination = required(0, "the id or the name of its recipient")?;
+            (Action::Message { destination, text: required(1, "text")? }, 3)
+        }
+        "JOIN" => (Action::Join { room: required(0, "a room")? }, 2),
+        "PART" => {
+            let text = word(1).unwrap_or_default();
+            (Action::Part { room: required(0, "a room")?, text }, 3)
+        }
+        "SAY" => (Action::Say { room: required(0, "a room")?, text: required(1, "text")? }, 3),
+        "ROOMS" => (Action::Rooms, 1),
+        "NAMES" => (Action::Names { room: required(0, "a room")? }, 2),
+        verb => {
+            return fail(format!(
+                "unknown client command {}, expected MESSAGE, QUIT, JOIN, PART, SAY, ROOMS or \
+                 NAMES",
+                quote_word(verb)
+            ));
+        }
+    })
+}
+
+fn no_value() -> CommandError {
+    CommandError("`--command` has no value".to_owned())
 }
 
 fn parse_wide_id(word: &str) -> Result<i64, CommandError> {

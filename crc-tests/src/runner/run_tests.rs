@@ -38,6 +38,7 @@ impl Backend for RecordingBackend {
         match action {
             Action::Message { text, .. } => self.record(format!("{username} says {text}")),
             Action::Quit { text } => self.record(format!("{username} quits {text}")),
+            other => self.record(format!("{username} types {}", other.typed_line())),
         }
     }
     fn wait(&mut self, duration: Duration) -> Result<(), RunError> {

@@ -51,6 +51,11 @@ pub enum Key {
     ChatMessagesLog,
     /// The chats in order, as `SENDER: TEXT`. The sender is an id, or a name on the classic wire.
     ChatSequence,
+    /// The rooms that a server knows, as `ROOM: HERE here, ELSEWHERE elsewhere`.
+    Rooms,
+    /// The lists of rooms, as `ROOM COUNT, ROOM COUNT`, and those of members, as `ROOM: NAME,
+    /// NAME`, that a client received.
+    RoomsLog,
     /// The errors that a client printed.
     ErrorsLog,
     /// The first frame of each connection that a server accepted, in hex.
@@ -61,7 +66,7 @@ pub enum Key {
 pub(crate) const ASSIGNED_ID: &str = "assigned";
 
 impl Key {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 16] = [
         Self::AdjacentUserIds,
         Self::AdjacentServerIds,
         Self::HostsDb,
@@ -74,6 +79,8 @@ impl Key {
         Self::StatusUpdatesLog,
         Self::ChatMessagesLog,
         Self::ChatSequence,
+        Self::Rooms,
+        Self::RoomsLog,
         Self::ErrorsLog,
         Self::FirstFrames,
     ];
@@ -94,6 +101,8 @@ impl Key {
             Self::StatusUpdatesLog => "status_updates_log",
             Self::ChatMessagesLog => "chat_messages_log",
             Self::ChatSequence => "chat_sequence",
+            Self::Rooms => "rooms",
+            Self::RoomsLog => "rooms_log",
             Self::ErrorsLog => "errors_log",
             Self::FirstFrames => "recvd_messages_asdqw",
         }
@@ -105,7 +114,7 @@ impl Key {
     pub fn applies_to(self, role: Role) -> bool {
         match self {
             Self::StatusUpdatesLog => true,
-            Self::ConnectedUserIds => role == Role::Client(Wire::CRC),
+            Self::RoomsLog | Self::ConnectedUserIds => role == Role::Client(Wire::CRC),
             Self::ConnectedUserNames => {
                 [Role::Client(Wire::CRC), Role::Client(Wire::CLASSIC)].contains(&role)
             }
@@ -118,6 +127,7 @@ impl Key {
             | Self::AdjacentUserNames
             | Self::KnownUserNames
             | Self::MailWaiting
+            | Self::Rooms
             | Self::FirstFrames => role == Role::Server,
         }
     }

@@ -99,7 +99,13 @@ impl Client {
     }
 
     /// Returns its present state, with the index of its server among the running ones.
-    pub(super) fn view(&mut self, server: Option<usize>) -> Result<ClientView, RunError> {
+    ///
+    /// With rooms, a CRC client receives frames that are no events.
+    pub(super) fn view(
+        &mut self,
+        server: Option<usize>,
+        has_rooms: bool,
+    ) -> Result<ClientView, RunError> {
         self.read_available()?;
         let identity = self.log.identity().unwrap_or_default().to_owned();
         Ok(ClientView {
@@ -107,7 +113,7 @@ impl Client {
             user: User::new(self.launch.wire, identity),
             server,
             status: self.status(),
-            traffic: if self.launch.wire == Wire::CRC {
+            traffic: if self.launch.wire == Wire::CRC && !has_rooms {
                 Traffic::Counted {
                     frames_in: self.log.frame_count,
                     // Its registration, the status that it reads cut frames, and each line that it
@@ -124,12 +130,13 @@ impl Client {
     }
 
     /// Sends a message to itself through its server, and waits for it. All earlier frames in both
-    /// directions have been handled then, and mail has been stored. Does nothing on the CRC wire,
-    /// where frames are counted.
-    pub(super) fn wait_for_fence(&mut self) -> Result<(), RunError> {
+    /// directions have been handled then, and mail has been stored. Does nothing on the CRC wire
+    /// without rooms, where frames are counted.
+    pub(super) fn wait_for_fence(&mut self, has_rooms: bool) -> Result<(), RunError> {
         self.read_available()?;
         let self_destination = match self.launch.wire {
-            wire if wire == Wire::CRC => return Ok(()),
+            wire if wire == Wire::CRC && !has_rooms => return Ok(()),
+            wire if wire == Wire::CRC => self.log.identity().unwrap_or_default().to_owned(),
             wire if wire == Wire::DIRECT => "0".to_owned(),
             _ => format!("/msg ({})", self.launch.username),
         };
@@ -158,8 +165,8 @@ impl Client {
             return Ok(());
         }
         match action {
-            Action::Message { .. } => self.messages_typed += 1,
             Action::Quit { .. } => self.is_leaving = true,
+            _ => self.messages_typed += 1,
         }
         let line = action.typed_line();
         self.process.write_line(&line).map_err(|error| self.error(error))

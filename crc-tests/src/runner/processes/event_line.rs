@@ -4,7 +4,7 @@
 use std::fmt::Display;
 
 use crc::internal::Printable;
-use crc::internal::client::{Event, Text};
+use crc::internal::client::{Event, RoomSize, Text, User};
 use crc::wires::Wire;
 use serde_json::Value;
 
@@ -37,6 +37,11 @@ fn parse_event(wire: Wire, event: &Value) -> Result<Option<Event>, String> {
         Some(id) if u32::try_from(id).is_err() => Err("`id` is not an id".to_owned()),
         id => Ok(id),
     };
+    // A message to a room names its sender by an id, or by a name that several may have.
+    let room_sender = |name: &str| match event[name].is_null() {
+        true => Ok(None),
+        false => id(name),
+    };
     // A wire without ids has names everywhere.
     let name = || if has_ids { Ok(optional_text("name")) } else { text("name").map(Some) };
     Ok(Some(match event["event"].as_str() {
@@ -51,10 +56,32 @@ fn parse_event(wire: Wire, event: &Value) -> Result<Option<Event>, String> {
             Event::Join { id: other_id()?, name: text("name")?, info: optional_text("info") }
         }
         Some("quit") => Event::Quit { id: other_id()?, name: name()?, text: optional_text("text") },
+        Some("room") => {
+            let (room, text) = (text("room")?, text("text")?);
+            Event::Room { room, from: room_sender("from")?, name: optional_text("name"), text }
+        }
+        Some("rooms") => Event::Rooms { rooms: list(event, "rooms", parse_room)?, more: false },
+        Some("room_users") => {
+            let users = list(event, "users", parse_user)?;
+            Event::RoomUsers { room: text("room")?, users, more: false }
+        }
         Some("error") => Event::Error { text: text("text")? },
-        Some("users" | "help") => return Ok(None),
+        Some("users" | "help" | "room_join" | "room_part") => return Ok(None),
         _ => return Err("unknown `event`".to_owned()),
     }))
+}
+
+fn list<T>(event: &Value, name: &str, parse: fn(&Value) -> Option<T>) -> Result<Vec<T>, String> {
+    let items = event[name].as_array().and_then(|items| items.iter().map(parse).collect());
+    items.ok_or_else(|| format!("no list `{name}`"))
+}
+
+fn parse_room(room: &Value) -> Option<RoomSize> {
+    Some(RoomSize { room: Text::from(room["room"].as_str()?), users: room["users"].as_u64()? })
+}
+
+fn parse_user(user: &Value) -> Option<User> {
+    Some(User { id: user["id"].as_i64(), name: Text::from(user["name"].as_str()?) })
 }
 
 #[cfg(test)]

@@ -66,6 +66,8 @@ pub struct ProcessBackend {
     case_depends_on_time: bool,
     /// Whether a client of another wire than CRC was launched.
     has_non_crc_clients: bool,
+    /// Whether a client was asked for something about rooms.
+    has_rooms: bool,
     /// The name and port of each server with a mailbox, in the order of their files.
     mailbox_owners: Vec<(String, String)>,
     dir: TempDir,
@@ -88,6 +90,7 @@ impl ProcessBackend {
             records_first_frames,
             case_depends_on_time: false,
             has_non_crc_clients: false,
+            has_rooms: false,
             mailbox_owners: Vec::new(),
             dir: dir.map_err(|error| RunError::new(format!("a temporary directory: {error}")))?,
         })
@@ -122,7 +125,7 @@ impl ProcessBackend {
             let server = live_servers.iter().position(|&(address, launched_at)| {
                 address == client.server_address() && launched_at <= client.launched_at()
             });
-            snapshot.clients.push(client.view(server)?);
+            snapshot.clients.push(client.view(server, self.has_rooms)?);
         }
         Ok(snapshot)
     }
@@ -238,6 +241,7 @@ impl Backend for ProcessBackend {
     }
 
     fn client_command(&mut self, username: &str, action: &Action) -> Result<(), RunError> {
+        self.has_rooms |= action.is_about_rooms();
         self.client_mut(username)?.type_command(action)
     }
 
@@ -291,7 +295,9 @@ impl Backend for ProcessBackend {
             if previous.is_none() {
                 thread::sleep(POLL_INTERVAL);
             } else {
-                self.clients.iter_mut().try_for_each(Client::wait_for_fence)?;
+                let has_rooms = self.has_rooms;
+                let mut clients = self.clients.iter_mut();
+                clients.try_for_each(|client| client.wait_for_fence(has_rooms))?;
             }
         }
     }

@@ -221,6 +221,12 @@ impl Server {
             let adjacent_ids = list("adjacent_user_ids")?;
             let adjacent = users.iter().filter(|user| adjacent_ids.contains(&user["id"]));
             state.set(Key::AdjacentUserNames, adjacent.map(name).collect::<Option<_>>()?);
+            let rooms = list("rooms")?.iter().map(|room| {
+                let (here, elsewhere) = (&room["members_here"], &room["members_elsewhere"]);
+                let name = room["name"].as_str()?;
+                Some(format!("{name}: {here} here, {elsewhere} elsewhere"))
+            });
+            state.set(Key::Rooms, rooms.collect::<Option<_>>()?);
             let texts = list("status_updates")?.iter().map(|text| Some(text.as_str()?.to_owned()));
             let texts: Vec<_> = texts.collect::<Option<_>>()?;
             state.set(Key::StatusUpdatesLog, texts.clone());

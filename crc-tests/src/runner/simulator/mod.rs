@@ -194,6 +194,11 @@ impl Simulator {
         let waiting = node.spool().backlogs().into_iter();
         let waiting = waiting.map(|(address, waiting)| format!("{address}: {}", waiting.messages));
         state.set(Key::MailWaiting, waiting.collect());
+        let rooms = relay.rooms().map(|room| {
+            let (here, elsewhere) = (room.members_here, room.members_elsewhere);
+            format!("{}: {here} here, {elsewhere} elsewhere", room.name)
+        });
+        state.set(Key::Rooms, rooms.collect());
         let texts = relay.status_updates().map(str::to_owned);
         state.set(Key::StatusUpdatesLog, texts.collect());
         // A connection without a whole frame has an empty one.
