@@ -33,3 +33,15 @@ pub const OPERATOR_TOKEN_BYTES_MIN: usize = 16;
 
 /// Maximum length of the operator's token in bytes: it fits into a header.
 pub const OPERATOR_TOKEN_BYTES_MAX: usize = 1024;
+
+/// Interval at which the page of an operator is brought up to date.
+pub const OPERATOR_UPDATE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Time for which an operator who has signed in over a WebSocket is believed.
+pub const OPERATOR_SESSION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Number of the last lines of the log that an operator's page is sent.
+pub const LOG_TAIL_LINES_MAX: usize = 100;
+
+/// Maximum length of one of these lines in bytes. Longer ones are cut.
+pub const LOG_TAIL_LINE_BYTES_MAX: usize = 1024;

@@ -146,6 +146,18 @@ impl<L: QueuedLink> LinkTable<L> {
         }
     }
 
+    /// Returns the number of places, taken or not.
+    #[must_use]
+    pub fn slot_count(&self) -> usize {
+        self.entries.capacity()
+    }
+
+    /// Returns the link in a place.
+    #[must_use]
+    pub fn at_slot(&self, slot: usize) -> Option<&L> {
+        self.entries.get(slot).map(|entry| &entry.link)
+    }
+
     /// Returns all links, by index.
     pub fn iter(&self) -> impl Iterator<Item = &L> {
         self.entries.iter().map(|(_, entry)| &entry.link)

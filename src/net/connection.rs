@@ -11,7 +11,7 @@ use super::proxy::SIGNATURE;
 use super::transport::Transport;
 use crate::chunked_vec::ChunkedVec;
 use crate::limits::WRITE_BYTES_PER_TURN;
-use crate::link::{CloseReason, Keepalive, LinkId, Machine, Origin};
+use crate::link::{CloseReason, Keepalive, LinkId, Machine, Origin, Security};
 
 /// A connection and its readiness, which events set and short reads and writes clear.
 pub(super) struct Connection {
@@ -138,6 +138,11 @@ impl Connection {
     /// Returns whether a TLS handshake goes on, or the header of a proxy has not arrived.
     pub(super) fn is_handshaking(&self) -> bool {
         self.is_handshaking
+    }
+
+    /// Returns whether the bytes are encrypted.
+    pub(super) fn is_tls(&self) -> bool {
+        self.origin().security != Security::Plain
     }
 
     /// Returns the other end, as far as the transport has verified it.

@@ -30,6 +30,7 @@ use super::setup::{
 use crate::cidr::Cidr;
 use crate::limits::{HANDSHAKES_PER_TURN, READ_BYTES_PER_TURN};
 use crate::link::{CloseReason, LinkId, ListenerId, Machine, Origin, Time};
+use crate::operator::LoopStats;
 use crate::tls::TlsConfigs;
 
 /// The loop of one program.
@@ -59,6 +60,7 @@ pub(super) struct EventLoop<M: Machine, S> {
     buffer: Box<[u8]>,
     /// A second signal came: exit without draining.
     must_exit_now: bool,
+    stats: LoopStats,
 }
 
 impl<M: Machine, S: Services<M>> EventLoop<M, S> {
@@ -88,6 +90,7 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
             closing: Vec::new(),
             buffer: vec![0; READ_BYTES_PER_TURN].into_boxed_slice(),
             must_exit_now: false,
+            stats: LoopStats::default(),
         }
     }
 
@@ -109,6 +112,10 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
                     self.services.abort();
                 }
                 return Ok(());
+            }
+            if self.services.wants_stats() {
+                let end = self.poller.now();
+                self.stats.count_turn(end.since(self.now));
             }
             let timeout = self.wait_timeout();
             self.poller.wait(&mut events, timeout)?;
@@ -244,8 +251,11 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
                 continue;
             }
             let outcome = connection.read(&mut self.buffer[..budget]);
-            if is_handshaking && !connection.is_handshaking() && !self.on_established(link) {
-                continue;
+            if is_handshaking && !connection.is_handshaking() {
+                self.stats.tls_handshakes += u64::from(connection.is_tls());
+                if !self.on_established(link) {
+                    continue;
+                }
             }
             match outcome {
                 ReadOutcome::Bytes { count, has_more } => {
@@ -271,7 +281,8 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
         if let Some(listener) = crowded_listener {
             self.make_room(listener, now);
         }
-        self.services.run_pending(&mut self.machine, now, self.poller.registry());
+        let (registry, stats) = (self.poller.registry(), &self.stats);
+        self.services.run_pending(&mut self.machine, now, registry, stats);
         self.use_reloaded();
     }
 

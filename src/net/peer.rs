@@ -14,6 +14,7 @@ use super::services::Services;
 use super::setup::{LoopSetup, SERVICE_TOKEN_BASE, STOP_SIGNALS};
 use crate::client::{InputStatus, PeerFrontend};
 use crate::link::{ListenerId, Machine as _, Time};
+use crate::operator::LoopStats;
 use crate::peer::Peer;
 use crate::tls::TlsConfigs;
 use crate::uri::Address;
@@ -113,7 +114,7 @@ impl Services<Peer> for PeerServices {
 
     fn on_wake(&mut self, _: &mut Peer, _: Time) {}
 
-    fn run_pending(&mut self, peer: &mut Peer, now: Time, registry: &Registry) {
+    fn run_pending(&mut self, peer: &mut Peer, now: Time, registry: &Registry, _: &LoopStats) {
         if !self.has_work(peer, now) {
             return;
         }

@@ -18,11 +18,13 @@ use super::reload::{Reloader, RereadConfig};
 use super::services::Services;
 use super::settings::{ServerSettings, load_admission, load_tls, load_web_access};
 use super::setup::{LoopSetup, SERVICE_TOKEN_BASE, STOP_SIGNALS};
+use super::stdio::log_tail;
 use crate::cidr::Cidr;
 use crate::link::Time;
 use crate::mail::StoreRequest;
 use crate::mail::store::Mailbox;
 use crate::node::{InviteListener, Node};
+use crate::operator::{LoopStats, ShellReport, WebSurface};
 use crate::relay::LinkKey;
 use crate::tls::{Fingerprint, TlsConfigs};
 use crate::wires::{Endpoint, Wire};
@@ -42,6 +44,9 @@ struct ServerServices {
     control: Option<ControlSocket>,
     reloader: Reloader,
     invitations: Option<InvitationFile>,
+    web: WebSurface,
+    /// There was a token at the start, so operators may look.
+    has_operator_token: bool,
 }
 
 impl Server {
@@ -84,6 +89,7 @@ impl Server {
         };
         let console = Console::open(registry, CONSOLE_INPUT);
         let reloader = Reloader::new(settings.clone());
+        let has_operator_token = settings.operator_token_file.is_some();
         let ServerSettings {
             identity, listeners, parents, join, invitations, limits, seed, ..
         } = settings;
@@ -108,7 +114,15 @@ impl Server {
         targets.extend(parents.into_iter().map(targets_of));
         let invitations =
             invitations.map(|path| InvitationFile::open(path, &mut node)).transpose()?;
-        let services = ServerServices { mailbox, console, control, reloader, invitations };
+        let services = ServerServices {
+            mailbox,
+            console,
+            control,
+            reloader,
+            invitations,
+            web: WebSurface::default(),
+            has_operator_token,
+        };
         let mut event_loop = EventLoop::new(setup, node, listener_ids, services, targets);
         event_loop.poller.busy_poll = settings.busy_poll;
         event_loop.trusted_proxies = settings.trusted_proxies;
@@ -159,8 +173,9 @@ fn invite_from(setup: &LoopSetup, listeners: &[Endpoint], node: &mut Node) {
 }
 
 impl Services<Node> for ServerServices {
-    fn has_work(&self, _: &Node, now: Time) -> bool {
-        self.console.as_ref().is_some_and(Console::is_ready)
+    fn has_work(&self, node: &Node, now: Time) -> bool {
+        self.web.has_work(node)
+            || self.console.as_ref().is_some_and(Console::is_ready)
             || self.control.as_ref().is_some_and(|control| {
                 control.has_ready_connection() || control.readiness.is_ready(now)
             })
@@ -168,7 +183,8 @@ impl Services<Node> for ServerServices {
 
     fn next_deadline(&self) -> Option<Time> {
         let control = self.control.as_ref().and_then(ControlSocket::next_deadline);
-        control.into_iter().chain(self.console.as_ref().and_then(Console::next_deadline)).min()
+        let console = self.console.as_ref().and_then(Console::next_deadline);
+        [control, console, self.web.next_deadline()].into_iter().flatten().min()
     }
 
     fn on_event(&mut self, token: Token) {
@@ -198,7 +214,11 @@ impl Services<Node> for ServerServices {
         }
     }
 
-    fn run_pending(&mut self, node: &mut Node, now: Time, registry: &Registry) {
+    fn wants_stats(&self) -> bool {
+        self.has_operator_token
+    }
+
+    fn run_pending(&mut self, node: &mut Node, now: Time, registry: &Registry, stats: &LoopStats) {
         if let Some(control) = &mut self.control {
             if control.readiness.is_ready(now) {
                 control.accept(now, registry, CONTROL_TOKEN_BASE);
@@ -218,6 +238,8 @@ impl Services<Node> for ServerServices {
         if let Some(invitations) = &mut self.invitations {
             invitations.save_changes(node);
         }
+        let log = &|number| log_tail().lines_from(number);
+        self.web.run(node, now, &ShellReport { stats, log });
     }
 
     fn handle_store_request(&mut self, node: &mut Node, now: Time, request: StoreRequest) {

@@ -7,6 +7,7 @@ use mio::{Registry, Token};
 
 use crate::cidr::Cidr;
 use crate::link::{Machine, Time};
+use crate::operator::LoopStats;
 use crate::tls::TlsConfigs;
 
 /// The part of a program beside its links. Its tokens begin at `setup::SERVICE_TOKEN_BASE`.
@@ -20,7 +21,11 @@ pub(super) trait Services<M: Machine> {
     /// Handles a wake-up by another thread.
     fn on_wake(&mut self, machine: &mut M, now: Time);
     /// Does its part of a turn, after the links were read.
-    fn run_pending(&mut self, machine: &mut M, now: Time, registry: &Registry);
+    fn run_pending(&mut self, machine: &mut M, now: Time, registry: &Registry, stats: &LoopStats);
+    /// Returns whether anybody can read the counters of the loop, which are kept only then.
+    fn wants_stats(&self) -> bool {
+        false
+    }
     /// Handles a request of the machine to its store.
     fn handle_store_request(&mut self, machine: &mut M, now: Time, request: M::StoreRequest);
     /// Shows the machine's events to the user. Returns whether this gave the machine more to do.

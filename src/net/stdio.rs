@@ -5,8 +5,12 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use rustix::fs::OFlags;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+use crate::operator::LogTail;
 
 pub(super) const STDIN: u32 = 0;
 pub(super) const STDOUT: u32 = 1;
@@ -83,6 +87,14 @@ impl Write for Stdio {
     }
 }
 
+/// The last lines of the log.
+static LOG_TAIL: Mutex<LogTail> = Mutex::new(LogTail::new());
+
+/// Returns the last lines of the log.
+pub(super) fn log_tail() -> MutexGuard<'static, LogTail> {
+    LOG_TAIL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The destination of the log: standard error. Lines that its reader does not take in time are
 /// dropped and counted, since logging must not block the loop.
 pub struct LogSink {
@@ -100,6 +112,7 @@ impl LogSink {
 
 impl Write for LogSink {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        log_tail().push(line);
         let Some(stderr) = &mut self.stderr else { return Ok(line.len()) };
         if self.dropped > 0 {
             let notice = format!(

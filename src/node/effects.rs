@@ -42,6 +42,8 @@ impl Node {
                 let quit = Message::ClientQuit { source, text: &text };
                 self.relay.receive(now, id, &quit, &mut self.links);
             }
+            Effect::Authenticated => self.authenticate(id),
+            Effect::Web(request) => self.web_requests.push_back((id, request)),
             Effect::Close(reason) => self.links.close(id, reason),
             Effect::CloseWhenSent => self.links.close_when_sent(id),
         }

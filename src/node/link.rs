@@ -155,6 +155,14 @@ impl QueuedLink for Link {
 }
 
 impl Traffic {
+    /// Adds the counters of another link.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+        self.frames_in += other.frames_in;
+        self.frames_out += other.frames_out;
+    }
+
     /// Counts a frame that was put into the send queue; nothing if it has no bytes.
     pub(super) fn count_frame(&mut self, bytes: usize) {
         if bytes > 0 {

@@ -1,6 +1,6 @@
 //! The links of a node, and the [`Outbox`] through which the relay uses them.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use super::Action;
@@ -48,6 +48,8 @@ pub(super) struct Links {
     /// Number of chats and mail that were dropped because their link was being closed or its
     /// queue was full.
     pub(super) undelivered: u64,
+    /// The traffic of links that have ended, by wire.
+    pub(super) ended_traffic: BTreeMap<&'static str, Traffic>,
     /// When the timers of sessions run.
     pub(super) timers: BTreeSet<(Time, LinkId)>,
     /// When incomplete frames must be complete.
@@ -73,6 +75,7 @@ impl Links {
             closing: VecDeque::new(),
             actions: VecDeque::new(),
             undelivered: 0,
+            ended_traffic: BTreeMap::new(),
             timers: BTreeSet::new(),
             frame_deadlines: FrameDeadlines::default(),
             strangers: Strangers::default(),
@@ -170,6 +173,7 @@ impl Links {
         self.leave_pool(id);
         self.frame_deadlines.clear(id);
         if let Some(mut link) = self.table.remove(id) {
+            self.ended_traffic.entry(link.wire().name()).or_default().add(&link.traffic);
             link.session.closed(&mut self.names);
             if let Some(timer) = link.timer {
                 self.timers.remove(&(timer, id));

@@ -28,10 +28,14 @@ mod replay;
 mod run_pending;
 mod strangers;
 mod timers;
+mod web;
 
 pub use self::invite::InviteListener;
 pub use self::link::{Link, Traffic};
 pub use self::strangers::ClosedForBound;
+pub use self::web::WireTotals;
+
+use std::collections::VecDeque;
 
 use self::broadcast::Broadcast;
 use self::links::Links;
@@ -41,7 +45,7 @@ use crate::link::{LifeCycle, LinkId, ListenerId, Origin, SeededRng, Time};
 use crate::mail::{AppendOutcome, Inventory, Spool, StoreReply, StoreRequest};
 use crate::relay::extension::TraceResult;
 use crate::relay::{Admission, Identity, Join, KickError, LinkReport, Relay, TraceReport};
-use crate::wires::{Effects, WebAccess, Wire};
+use crate::wires::{Effects, WebAccess, WebRequest, Wire};
 
 /// A request of a [`Node`] to its driver. A store request is answered by
 /// [`Node::on_store_reply`].
@@ -56,6 +60,8 @@ pub struct Node {
     relay: Relay,
     links: Links,
     broadcasts: Vec<Broadcast>,
+    /// Requests for the operator's surface.
+    web_requests: VecDeque<(LinkId, WebRequest)>,
     life_cycle: LifeCycle,
     /// By [`ListenerId`].
     listeners: Vec<Wire>,
@@ -88,6 +94,7 @@ impl Node {
             relay,
             links,
             broadcasts: Vec::new(),
+            web_requests: VecDeque::new(),
             life_cycle: LifeCycle::default(),
             listeners: Vec::new(),
             invite_listener: None,

@@ -4,7 +4,7 @@
 //! `command` parses a line, `snapshot`, `bounds`, `rooms` and `path` collect what a command shows,
 //! as serde types, and `text` renders those types as text; JSON is their serialization. `trace`
 //! waits for other servers. `reload` is what the shell answers. Reading lines and writing answers
-//! belongs to `net`. Text shows names, infos and texts of others with control characters escaped;
+//! belongs to `net`. `web` has what browsers and Prometheus are shown. Text shows names, infos and texts of others with control characters escaped;
 //! JSON has them as they are.
 
 mod bounds;
@@ -16,6 +16,7 @@ mod snapshot;
 mod table;
 mod text;
 mod trace;
+mod web;
 
 use serde::Serialize;
 
@@ -30,6 +31,7 @@ use crate::node::Node;
 pub(crate) use self::command::takes_free_text;
 pub(crate) use self::reload::{ReloadReport, render_reload};
 pub use self::trace::PendingTrace;
+pub(crate) use self::web::{LogTail, LoopStats, ShellReport, WebSurface};
 
 /// The format of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,14 +18,17 @@ pub(super) struct RoomEntry {
 }
 
 impl RoomEntry {
-    /// Returns every room, by name.
-    pub(super) fn all(node: &Node) -> Vec<Self> {
-        let entry = |room: RoomReport<'_>| Self {
+    pub(super) fn new(room: RoomReport<'_>) -> Self {
+        Self {
             name: String::from_utf8_lossy(room.name.as_bytes()).into_owned(),
             members_here: room.members_here,
             members_elsewhere: room.members_elsewhere,
             shown_as: room.shown_as,
-        };
-        node.relay().rooms().map(entry).collect()
+        }
+    }
+
+    /// Returns every room, by name.
+    pub(super) fn all(node: &Node) -> Vec<Self> {
+        node.relay().rooms().map(Self::new).collect()
     }
 }

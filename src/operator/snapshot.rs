@@ -33,7 +33,7 @@ fn kind_name(kind: HostKind) -> &'static str {
     }
 }
 
-fn lossy(bytes: &[u8]) -> String {
+pub(super) fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -54,7 +54,7 @@ pub(super) struct HostEntry {
 }
 
 impl HostEntry {
-    fn new(node: &Node, host: &Host) -> Self {
+    pub(super) fn new(node: &Node, host: &Host) -> Self {
         Self {
             id: host.id,
             kind: kind_name(host.kind),
@@ -117,7 +117,7 @@ pub(super) struct EpochEntry {
 }
 
 impl ServerEntry {
-    fn new(node: &Node, host: &Host) -> Option<Self> {
+    pub(super) fn new(node: &Node, host: &Host) -> Option<Self> {
         let report = node.relay().server_report(host)?;
         let host = HostEntry::new(node, host);
         let Epoch { boot, attach } = report.epoch.unwrap_or_default();
@@ -204,7 +204,7 @@ pub(super) struct Refused {
 }
 
 impl LinkEntry {
-    fn new(node: &Node, now: Time, link: &Link) -> Self {
+    pub(super) fn new(node: &Node, now: Time, link: &Link) -> Self {
         let report = node.link_report(link.id());
         let refusals = report.map_or_else(Refusals::default, |report| report.refusals);
         let host = node.relay().adjacent_host(link.id());
@@ -240,6 +240,18 @@ impl LinkEntry {
             queue_bytes: link.queue_bytes(),
             age: now.since(link.opened_at()),
         }
+    }
+
+    /// Returns every connection to a server, by id.
+    pub(super) fn to_servers(node: &Node, now: Time) -> Vec<Self> {
+        let is_server = |link: &&Link| {
+            let host = node.relay().adjacent_host(link.id());
+            host.is_some_and(|host| host.kind == HostKind::Server)
+        };
+        let links = node.links().filter(is_server);
+        let mut entries: Vec<Self> = links.map(|link| Self::new(node, now, link)).collect();
+        entries.sort_by_key(|entry| entry.id);
+        entries
     }
 
     /// Returns every connection: servers, unregistered ones, users, each by id.
@@ -278,6 +290,19 @@ pub(super) fn serialize_milliseconds<S: Serializer>(
 /// A server and all that it knows.
 #[derive(Serialize)]
 pub(super) struct StateSnapshot {
+    #[serde(flatten)]
+    pub(super) head: StateHead,
+    pub(super) hosts: Vec<HostEntry>,
+    links: Vec<LinkEntry>,
+    servers: Vec<ServerEntry>,
+    pub(super) rooms: Vec<RoomEntry>,
+    #[serde(flatten)]
+    pub(super) tail: StateTail,
+}
+
+/// The part of the state before its lists.
+#[derive(Serialize)]
+pub(super) struct StateHead {
     pub(super) id: HostId,
     pub(super) name: String,
     pub(super) info: String,
@@ -285,13 +310,32 @@ pub(super) struct StateSnapshot {
     pub(super) parent_id: Option<HostId>,
     pub(super) adjacent_server_ids: Vec<HostId>,
     pub(super) adjacent_user_ids: Vec<HostId>,
-    pub(super) hosts: Vec<HostEntry>,
-    links: Vec<LinkEntry>,
-    servers: Vec<ServerEntry>,
-    pub(super) rooms: Vec<RoomEntry>,
+}
+
+/// The part of the state behind its lists.
+#[derive(Serialize)]
+pub(super) struct StateTail {
     pub(super) status_updates: Vec<String>,
     pub(super) dropped: Dropped,
     pub(super) bounds: Bounds,
+}
+
+/// This server, as a part of the tree.
+#[derive(Serialize)]
+pub(super) struct OwnServerEntry {
+    id: HostId,
+    kind: &'static str,
+    name: String,
+    info: String,
+    #[serde(rename = "extended")]
+    is_extended: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent_id: Option<HostId>,
+    hops: usize,
+    users: u32,
+    lost: bool,
+    #[serde(rename = "self")]
+    is_self: bool,
 }
 
 /// Counts of what was dropped, by reason.
@@ -303,11 +347,28 @@ pub(super) struct Dropped {
     pub(super) undelivered: u64,
 }
 
-impl StateSnapshot {
-    pub(super) fn new(node: &Node, now: Time) -> Self {
-        let relay = node.relay();
-        let uplink = node.links().find(|link| relay.is_uplink(link.id()));
-        let (identity, counters) = (relay.identity(), relay.counters());
+/// Returns the id of this server's parent, if it has one.
+fn parent_id(node: &Node) -> Option<HostId> {
+    let relay = node.relay();
+    let uplink = node.links().find(|link| relay.is_uplink(link.id()))?;
+    Some(relay.adjacent_host(uplink.id())?.id)
+}
+
+impl Dropped {
+    pub(super) fn new(node: &Node) -> Self {
+        let counters = node.relay().counters();
+        Self {
+            false_sources: counters.false_sources,
+            unroutable: counters.unroutable,
+            lost: counters.lost,
+            undelivered: node.undelivered(),
+        }
+    }
+}
+
+impl StateHead {
+    pub(super) fn new(node: &Node) -> Self {
+        let identity = node.relay().identity();
         let adjacent_ids = |kind| {
             let mut ids: Vec<HostId> = adjacent_hosts(node, kind).map(|host| host.id).collect();
             ids.sort_unstable();
@@ -317,21 +378,50 @@ impl StateSnapshot {
             id: identity.id,
             name: lossy(&identity.name),
             info: lossy(&identity.info),
-            parent_id: uplink.and_then(|link| Some(relay.adjacent_host(link.id())?.id)),
+            parent_id: parent_id(node),
             adjacent_server_ids: adjacent_ids(HostKind::Server),
             adjacent_user_ids: adjacent_ids(HostKind::User),
+        }
+    }
+}
+
+impl StateTail {
+    pub(super) fn new(node: &Node) -> Self {
+        Self {
+            status_updates: node.relay().status_updates().map(str::to_owned).collect(),
+            dropped: Dropped::new(node),
+            bounds: Bounds::new(node),
+        }
+    }
+}
+
+impl OwnServerEntry {
+    pub(super) fn new(node: &Node) -> Self {
+        let identity = node.relay().identity();
+        Self {
+            id: identity.id,
+            kind: kind_name(HostKind::Server),
+            name: lossy(&identity.name),
+            info: lossy(&identity.info),
+            is_extended: true,
+            parent_id: parent_id(node),
+            hops: 0,
+            users: node.relay().own_host_count(),
+            lost: false,
+            is_self: true,
+        }
+    }
+}
+
+impl StateSnapshot {
+    pub(super) fn new(node: &Node, now: Time) -> Self {
+        Self {
+            head: StateHead::new(node),
             hosts: HostEntry::all(node, |_| true),
             links: LinkEntry::all(node, now),
             servers: ServerEntry::all(node),
             rooms: RoomEntry::all(node),
-            status_updates: relay.status_updates().map(str::to_owned).collect(),
-            dropped: Dropped {
-                false_sources: counters.false_sources,
-                unroutable: counters.unroutable,
-                lost: counters.lost,
-                undelivered: node.undelivered(),
-            },
-            bounds: Bounds::new(node),
+            tail: StateTail::new(node),
         }
     }
 }

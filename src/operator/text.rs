@@ -201,19 +201,22 @@ pub(super) fn state(state: &StateSnapshot) -> String {
     let mut text = String::new();
     let mut push_line =
         |key: &str, value: &str| writeln!(text, "{key:<18}{value}").expect("a string");
-    push_line("id", &state.id.to_string());
-    push_line("name", &escape(&state.name));
-    push_line("info", &escape(&state.info));
-    push_line("parent", &state.parent_id.map_or_else(|| "none".to_owned(), |id| id.to_string()));
-    push_line("adjacent servers", &join_ids(&state.adjacent_server_ids));
-    push_line("adjacent users", &join_ids(&state.adjacent_user_ids));
+    push_line("id", &state.head.id.to_string());
+    push_line("name", &escape(&state.head.name));
+    push_line("info", &escape(&state.head.info));
+    push_line(
+        "parent",
+        &state.head.parent_id.map_or_else(|| "none".to_owned(), |id| id.to_string()),
+    );
+    push_line("adjacent servers", &join_ids(&state.head.adjacent_server_ids));
+    push_line("adjacent users", &join_ids(&state.head.adjacent_user_ids));
     push_line("known hosts", &state.hosts.len().to_string());
     push_line("rooms", &state.rooms.len().to_string());
-    push_line("false sources", &format!("{} frames dropped", state.dropped.false_sources));
-    push_line("unroutable", &format!("{} messages dropped", state.dropped.unroutable));
-    push_line("lost", &format!("{} messages dropped", state.dropped.lost));
-    push_line("undelivered", &format!("{} messages dropped", state.dropped.undelivered));
-    let Bounds { unregistered, buffer_bytes, buffer_bytes_max, closed, .. } = &state.bounds;
+    push_line("false sources", &format!("{} frames dropped", state.tail.dropped.false_sources));
+    push_line("unroutable", &format!("{} messages dropped", state.tail.dropped.unroutable));
+    push_line("lost", &format!("{} messages dropped", state.tail.dropped.lost));
+    push_line("undelivered", &format!("{} messages dropped", state.tail.dropped.undelivered));
+    let Bounds { unregistered, buffer_bytes, buffer_bytes_max, closed, .. } = &state.tail.bounds;
     push_line("unregistered", &format!("{unregistered} connections"));
     push_line("buffers", &format!("{buffer_bytes} of {buffer_bytes_max} bytes"));
     let Closed { crowded, address, buffers } = closed;
@@ -221,7 +224,7 @@ pub(super) fn state(state: &StateSnapshot) -> String {
         "closed for bounds",
         &format!("{crowded} unregistered, {address} by address, {buffers} for buffers"),
     );
-    for update in &state.status_updates {
+    for update in &state.tail.status_updates {
         push_line("status", &escape(update));
     }
     text

@@ -10,6 +10,7 @@ use super::message::HostKind;
 use super::notice::Notice;
 use super::outbox::Outbox;
 use super::peering::{Purpose, TraceReport};
+use super::timers::Timer;
 use super::topology::{FirstLink, Host, MemberCursor, MemberHome, Refusals, Room};
 use super::{Relay, send};
 use crate::id::HostId;
@@ -117,6 +118,34 @@ impl Relay {
             room.map_or((Vec::new(), false), |room| room.next_members(cursor, count_max));
         let hosts = ids.into_iter().filter_map(|id| self.topology.hosts().get(id));
         (hosts.collect(), has_more)
+    }
+
+    /// Returns the number of hosts of this server: its users, and the hosts behind its plain
+    /// neighbours.
+    #[must_use]
+    pub fn own_host_count(&self) -> u32 {
+        self.topology.own_host_count()
+    }
+
+    /// Returns the number of rooms.
+    #[must_use]
+    pub fn room_count(&self) -> usize {
+        self.topology.rooms().len()
+    }
+
+    /// Returns the number of lost links whose users may come back.
+    #[must_use]
+    pub fn split_count(&self) -> usize {
+        self.topology.split_count()
+    }
+
+    /// Gives a link that has not registered another deadline to do so.
+    pub fn extend_deadline(&mut self, link: LinkId, deadline: Time) {
+        if let Some(earlier) = self.topology.set_deadline(link, deadline) {
+            let timer = Timer::RegisterDeadline(link);
+            self.timers.remove(earlier, timer);
+            self.timers.insert(deadline, timer);
+        }
     }
 
     /// Returns whether this server has registered with a parent, or needs none.

@@ -11,6 +11,7 @@ mod endpoint;
 pub mod http;
 mod session;
 mod web_access;
+mod web_request;
 
 use std::fmt;
 
@@ -20,6 +21,7 @@ pub use self::session::{
     ChatHeader, Effect, Effects, NoticeCx, RoomAction, RoomRequest, Session, SessionCx,
 };
 pub use self::web_access::{OperatorToken, WebAccess, WebOrigin};
+pub use self::web_request::{WebReply, WebRequest};
 pub use crate::names::Names;
 
 /// Every wire that a server can listen on, the default first.

@@ -6,7 +6,7 @@ use std::fmt;
 use rand::rngs::StdRng;
 use smallvec::SmallVec;
 
-use super::{RunMatcher, WebAccess, Wire};
+use super::{RunMatcher, WebAccess, WebReply, WebRequest, Wire};
 use crate::id::{HostId, WideId};
 use crate::limits::Limits;
 use crate::link::{CloseReason, LinkId, SendQueue, Time};
@@ -91,6 +91,13 @@ pub trait Session: fmt::Debug + Send {
     /// in which it changed, and when the send queue has room again.
     fn send_pending(&mut self, now: Time, relay: &Relay, names: &mut Names, queue: &mut SendQueue) {
         let _ = (now, relay, names, queue);
+    }
+
+    /// Writes a part of the reply to an [`Effect::Web`]. Returns whether the connection ends once
+    /// that is sent.
+    fn on_web_reply(&mut self, reply: WebReply<'_>, queue: &mut SendQueue) -> bool {
+        let _ = (reply, queue);
+        false
     }
 
     /// Returns whether the client has its answers and asks for nothing. The end of such a
@@ -307,6 +314,10 @@ pub enum Effect<'a> {
         /// Text for the others.
         text: Cow<'a, [u8]>,
     },
+    /// Let the connection live without a registration for a day: it is the operator's.
+    Authenticated,
+    /// Hand a request to the operator's surface.
+    Web(WebRequest),
     /// Close the connection.
     Close(CloseReason),
     /// Close the connection once everything in the send queue is sent.

@@ -18,6 +18,7 @@ mod support;
 mod syscalls;
 mod tls;
 mod tree;
+mod web;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

@@ -58,6 +58,15 @@ impl Topology {
         self.set_role(link, Role::Server { host, subtree })
     }
 
+    /// Gives a link that has not registered another deadline. Returns the earlier one.
+    pub(in crate::relay) fn set_deadline(&mut self, link: LinkId, at: Time) -> Option<Time> {
+        self.find_link(link)?;
+        match &mut self.link_mut(link).role {
+            Role::Unregistered { deadline, .. } => Some(std::mem::replace(deadline, at)),
+            Role::User { .. } | Role::Server { .. } => None,
+        }
+    }
+
     fn set_role(&mut self, link: LinkId, role: Role) -> Option<Time> {
         match std::mem::replace(&mut self.link_mut(link).role, role) {
             Role::Unregistered { deadline, .. } => Some(deadline),

@@ -127,6 +127,16 @@ impl Topology {
         Registration { kind: HostKind::Server, source, last_hop, name, info }
     }
 
+    /// Returns the number of hosts whose home is this server.
+    pub(super) fn own_host_count(&self) -> u32 {
+        self.own_hosts.count
+    }
+
+    /// Returns the number of splits.
+    pub(super) fn split_count(&self) -> usize {
+        self.lost.len()
+    }
+
     /// Returns what notices are encoded with.
     pub(super) fn view(&self) -> View<'_> {
         View { server: self.identity.id, hosts: &self.hosts }

@@ -179,6 +179,11 @@ impl Rooms {
         self.by_shown_id.get(&id).map(|&index| &self.slab[index])
     }
 
+    /// Returns the number of rooms.
+    pub(in crate::relay) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
     /// Iterates over the rooms in the order of their names.
     pub(in crate::relay) fn iter(&self) -> impl Iterator<Item = &Room> {
         self.by_key.values().map(|&index| &self.slab[index])

@@ -13,7 +13,7 @@ use super::host::{Home, Host, Links, Slot, host_size_bytes};
 use super::index::IdIndex;
 use crate::chunked_vec::ChunkedVec;
 use crate::id::HostId;
-use crate::relay::message::Registration;
+use crate::relay::message::{HostKind, Registration};
 
 /// An ordered list of hosts: the slots of the first and the last, and the number of hosts.
 #[derive(Clone, Debug)]
@@ -49,6 +49,7 @@ pub struct HostTable {
     join_order: List,
     next_join_seq: u64,
     size_bytes: usize,
+    server_count: usize,
 }
 
 impl HostTable {
@@ -87,6 +88,19 @@ impl HostTable {
     #[must_use]
     pub fn slot_count(&self) -> usize {
         self.slots.len()
+    }
+
+    /// Returns the number of hosts.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
+    pub fn len(&self) -> usize {
+        self.join_order.len
+    }
+
+    /// Returns the number of those that are servers.
+    #[must_use]
+    pub fn server_count(&self) -> usize {
+        self.server_count
     }
 
     /// Returns the `join_seq` of the next host that joins.
@@ -132,6 +146,7 @@ impl HostTable {
         let host = Host::new(registration, home, stamp, self.next_join_seq);
         self.next_join_seq += 1;
         self.size_bytes += host.size_bytes();
+        self.server_count += usize::from(host.kind == HostKind::Server);
         let slot = self.store(host);
         self.index.insert(id, slot);
         let mut join_order = std::mem::take(&mut self.join_order);
@@ -161,6 +176,7 @@ impl HostTable {
         let host = self.slots[slot.index()].take()?;
         self.free.push(slot);
         self.size_bytes -= host.size_bytes();
+        self.server_count -= usize::from(host.kind == HostKind::Server);
         Some(host)
     }
 
@@ -247,6 +263,8 @@ impl HostTable {
         let sizes = self.check_list(&self.join_order, |host| host.join_links);
         assert_eq!(self.join_order.len, count, "every host is in the order of joining");
         assert_eq!(self.size_bytes, sizes, "the table counts the size of its hosts");
+        let servers = self.iter().filter(|host| host.kind == HostKind::Server).count();
+        assert_eq!(self.server_count, servers, "the table counts its servers");
         let seqs: Vec<u64> = self.iter().map(Host::join_seq).collect();
         assert!(seqs.is_sorted_by(|a, b| a < b), "the order of joining is strict");
         assert!(seqs.last().is_none_or(|&last| last < self.next_join_seq), "the next is last");
@@ -284,7 +302,6 @@ impl HostTable {
 mod tests {
     use super::*;
     use crate::limits::HOST_OVERHEAD_BYTES;
-    use crate::relay::message::HostKind;
     use crate::relay::topology::host::SplitId;
 
     const HOME: (Home, u64) = (Home::Link(1), 0);

@@ -1,14 +1,15 @@
 //! Answers HTTP requests.
 
 use super::chat;
+use super::operator;
 use super::pages::{self, Body, Page};
 use super::request::{Request, RequestError};
 use super::response::{Delivery, Response, write_switching};
 use super::upgrade::{self, UpgradeError, VERSION};
-use crate::wires::SessionCx;
+use crate::wires::{SessionCx, WebRequest};
 
 /// What a connection is after a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum Next {
     /// Further requests may follow.
     Requests,
@@ -16,6 +17,10 @@ pub(super) enum Next {
     End,
     /// A chat.
     Chat,
+    /// The operator's WebSocket.
+    Operator,
+    /// The request is handed on, and its reply arrives in parts.
+    Reply(Delivery, WebRequest),
 }
 
 /// Answers the request with this head.
@@ -48,6 +53,15 @@ pub(super) fn answer(head: &[u8], cx: &mut SessionCx<'_>) -> Next {
     if request.path == "/ws" {
         return open_websocket(&request, chat::PROTOCOL, Next::Chat, cx).unwrap_or(next);
     }
+    if is_for_operator(request.path) {
+        return match &cx.web.operator_token {
+            None => {
+                not_found(delivery, cx.queue.tail());
+                next
+            }
+            Some(_) => answer_operator(&request, delivery, cx).unwrap_or(next),
+        };
+    }
     respond(&request, delivery, cx);
     next
 }
@@ -55,10 +69,6 @@ pub(super) fn answer(head: &[u8], cx: &mut SessionCx<'_>) -> Next {
 /// Answers a request for something other than a WebSocket.
 fn respond(request: &Request<'_>, delivery: Delivery, cx: &mut SessionCx<'_>) {
     let out = cx.queue.tail();
-    let is_for_operator = request.path.starts_with("/operator") || request.path == "/metrics";
-    if is_for_operator && cx.web.operator_token.is_none() {
-        return not_found(delivery, out);
-    }
     match request.path {
         "/healthz" => Response::text(200, "ok\n").write(delivery, out),
         "/readyz" if cx.relay.is_joined() => Response::text(200, "ready\n").write(delivery, out),
@@ -71,6 +81,43 @@ fn respond(request: &Request<'_>, delivery: Delivery, cx: &mut SessionCx<'_>) {
             None => not_found(delivery, out),
         },
     }
+}
+
+fn is_for_operator(path: &str) -> bool {
+    path.starts_with("/operator") || path == "/metrics"
+}
+
+/// Answers a request for the operator's surface. Returns `None` if it is complete.
+fn answer_operator(
+    request: &Request<'_>,
+    delivery: Delivery,
+    cx: &mut SessionCx<'_>,
+) -> Option<Next> {
+    let wanted = match request.path {
+        "/operator/ws" => {
+            return open_websocket(request, operator::PROTOCOL, Next::Operator, cx);
+        }
+        "/operator/state" => WebRequest::State,
+        "/metrics" => WebRequest::Metrics,
+        _ => {
+            respond(request, delivery, cx);
+            return None;
+        }
+    };
+    let token = request.authorization.and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+    });
+    let expected = cx.web.operator_token.as_ref();
+    let is_operator =
+        token.zip(expected).is_some_and(|(it, expected)| expected.matches(it.as_bytes()));
+    if !is_operator {
+        let text = "show the operator's token: Authorization: Bearer TOKEN\n";
+        let response = Response::text(401, text).with("WWW-Authenticate", "Bearer");
+        response.write(delivery, cx.queue.tail());
+        return None;
+    }
+    Some(Next::Reply(delivery, wanted))
 }
 
 fn not_found(delivery: Delivery, out: &mut Vec<u8>) {

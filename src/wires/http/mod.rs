@@ -9,6 +9,7 @@ pub mod command;
 mod finder;
 mod lists;
 mod message;
+mod operator;
 mod pages;
 pub mod request;
 mod response;

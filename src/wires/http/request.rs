@@ -68,7 +68,7 @@ impl<'a> Request<'a> {
     /// Status and reason of the response. The connection cannot be read any further.
     pub fn parse(head: &'a [u8]) -> Result<Self, RequestError> {
         if head.len() > HTTP_HEAD_BYTES_MAX {
-            return Err(too_long(head));
+            return Err(too_long(&head[..HTTP_HEAD_BYTES_MAX]));
         }
         let mut headers = [httparse::EMPTY_HEADER; HTTP_HEADERS_MAX];
         let mut parsed = httparse::Request::new(&mut headers);

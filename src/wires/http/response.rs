@@ -104,3 +104,37 @@ pub(super) fn write_switching(accept_key: &str, protocol: Option<&str>, out: &mu
     head.push_str("\r\n");
     out.extend_from_slice(head.as_bytes());
 }
+
+/// Appends the head of a response whose body arrives in parts. Without chunks, the end of the
+/// connection is the end of the body.
+pub(super) fn write_stream_head(content_type: &str, delivery: Delivery, out: &mut Vec<u8>) {
+    let framing = match delivery.closes {
+        true => "Connection: close\r\n",
+        false => "Transfer-Encoding: chunked\r\n",
+    };
+    let head = format!(
+        "HTTP/1.1 200 OK\r\n{SECURITY_HEADERS}Cache-Control: no-store\r\n\
+         Content-Type: {content_type}\r\n{framing}\r\n"
+    );
+    out.extend_from_slice(head.as_bytes());
+}
+
+/// Appends a part of a body.
+pub(super) fn write_part(part: &[u8], delivery: Delivery, out: &mut Vec<u8>) {
+    if delivery.is_head || part.is_empty() {
+        return;
+    }
+    if delivery.closes {
+        return out.extend_from_slice(part);
+    }
+    out.extend_from_slice(format!("{:x}\r\n", part.len()).as_bytes());
+    out.extend_from_slice(part);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the end of a body.
+pub(super) fn write_end(delivery: Delivery, out: &mut Vec<u8>) {
+    if !delivery.closes && !delivery.is_head {
+        out.extend_from_slice(b"0\r\n\r\n");
+    }
+}

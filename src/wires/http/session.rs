@@ -2,14 +2,15 @@
 
 use super::answer::{Next, answer};
 use super::chat::Chat;
+use super::operator::Operator;
 use super::response::{Delivery, Response};
-use super::{request, websocket};
-use crate::limits::Limits;
+use super::{request, response, websocket};
+use crate::limits::{Limits, OPERATOR_LINE_BYTES_MAX};
 use crate::link::{CloseReason, SendQueue, Time};
 use crate::names::Names;
 use crate::relay::notice::Notice;
 use crate::relay::{Interests, Relay};
-use crate::wires::{Effect, Effects, NoticeCx, SessionCx, Wire};
+use crate::wires::{Effect, Effects, NoticeCx, SessionCx, WebReply, Wire};
 
 /// An HTTP session.
 #[derive(Clone, Debug, Default)]
@@ -25,8 +26,12 @@ enum State {
     Connected,
     /// Further requests, after at least one was answered.
     Requests,
+    /// The reply to a request, which arrives in parts.
+    Reply(Delivery),
     /// Chat.
     Chat(Box<Chat>),
+    /// The operator's WebSocket.
+    Operator(Box<Operator>),
     /// Nothing: it ends once what was written is sent.
     Ended,
 }
@@ -46,7 +51,8 @@ impl crate::wires::Session for Session {
     #[inline]
     fn frame_len(&self, bytes: &[u8], limits: &Limits) -> Result<Option<usize>, String> {
         Ok(match self.state {
-            State::Connected | State::Requests => request::head_len(bytes),
+            State::Connected | State::Requests | State::Reply(_) => request::head_len(bytes),
+            State::Operator(_) => websocket::frame_len(bytes, OPERATOR_LINE_BYTES_MAX),
             State::Chat(_) => websocket::frame_len(bytes, limits.frame_bytes_max),
             State::Ended => Some(bytes.len()),
         })
@@ -57,12 +63,20 @@ impl crate::wires::Session for Session {
             State::Connected | State::Requests => match answer(frame, cx) {
                 Next::Requests => self.state = State::Requests,
                 Next::Chat => self.state = State::Chat(Box::default()),
+                Next::Operator => self.state = State::Operator(Box::default()),
+                Next::Reply(delivery, request) => {
+                    self.state = State::Reply(delivery);
+                    effects.push(Effect::Authenticated);
+                    effects.push(Effect::Web(request));
+                }
                 Next::End => {
                     self.state = State::Ended;
                     effects.push(Effect::CloseWhenSent);
                 }
             },
+            State::Reply(_) => effects.push(Effect::Defer),
             State::Chat(chat) => chat.on_frame(frame, cx, effects),
+            State::Operator(operator) => operator.on_frame(frame, cx, effects),
             State::Ended => {}
         }
     }
@@ -82,14 +96,14 @@ impl crate::wires::Session for Session {
     fn deadline(&self) -> Option<Time> {
         match &self.state {
             State::Chat(chat) => chat.deadline(),
-            State::Connected | State::Requests | State::Ended => None,
+            _ => None,
         }
     }
 
     fn interests(&self) -> Interests {
         match &self.state {
             State::Chat(chat) => chat.interests(),
-            State::Connected | State::Requests | State::Ended => Interests::default(),
+            _ => Interests::default(),
         }
     }
 
@@ -110,7 +124,8 @@ impl crate::wires::Session for Session {
     fn buffer_bytes(&self) -> usize {
         match &self.state {
             State::Chat(chat) => chat.buffer_bytes(),
-            State::Connected | State::Requests | State::Ended => 0,
+            State::Operator(operator) => operator.buffer_bytes(),
+            _ => 0,
         }
     }
 
@@ -118,11 +133,35 @@ impl crate::wires::Session for Session {
         let is_late = matches!(reason, CloseReason::RegisterDeadline | CloseReason::FrameDeadline);
         match &mut self.state {
             State::Chat(chat) => chat.on_closing(reason, queue),
+            State::Operator(operator) => operator.on_closing(reason, queue),
             State::Connected | State::Requests if is_late && has_partial => {
                 let response = Response::text(408, "the request took too long\n");
                 response.write(Delivery { is_head: false, closes: true }, queue.tail());
             }
-            State::Connected | State::Requests | State::Ended => {}
+            _ => {}
         }
+    }
+
+    fn on_web_reply(&mut self, reply: WebReply<'_>, queue: &mut SendQueue) -> bool {
+        let out = queue.tail();
+        match (&self.state, reply) {
+            (State::Operator(operator), WebReply::Event(event)) => {
+                operator.send_event(event, queue);
+            }
+            (State::Reply(delivery), WebReply::Head { content_type }) => {
+                response::write_stream_head(content_type, *delivery, out);
+            }
+            (State::Reply(delivery), WebReply::Body(part)) => {
+                response::write_part(part, *delivery, out);
+            }
+            (State::Reply(delivery), WebReply::End) => {
+                let closes = delivery.closes;
+                response::write_end(*delivery, out);
+                self.state = if closes { State::Ended } else { State::Requests };
+                return closes;
+            }
+            _ => {}
+        }
+        false
     }
 }

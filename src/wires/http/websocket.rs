@@ -49,17 +49,18 @@ const fn protocol_error(reason: &'static str) -> Fault {
 #[must_use]
 pub fn frame_len(bytes: &[u8], payload_bytes_max: usize) -> Option<usize> {
     let mut cursor = Cursor::new(bytes);
-    match FrameHeader::parse(&mut cursor) {
+    let parsed = FrameHeader::parse(&mut cursor);
+    let header_bytes = usize::try_from(cursor.position()).unwrap_or(bytes.len());
+    match parsed {
         Ok(None) => None,
         Ok(Some((header, length))) => {
-            let header_bytes = usize::try_from(cursor.position()).unwrap_or(bytes.len());
             let length = usize::try_from(length).unwrap_or(usize::MAX);
             Some(match check_header(&header, length, payload_bytes_max) {
                 Ok(_) => header_bytes + length,
                 Err(_) => header_bytes,
             })
         }
-        Err(_) => Some(bytes.len()),
+        Err(_) => Some(header_bytes),
     }
 }
 
