@@ -48,6 +48,12 @@ fn node_survives_its_corpus() {
 fn peer_survives_its_corpus() {
     replay("peer", fuzz::peer);
 }
+
+#[test]
+fn http_wire_survives_its_corpus() {
+    replay("http", fuzz::http);
+}
+
 #[test]
 fn handshake_survives_its_corpus() {
     replay("handshake", fuzz::handshake);

@@ -7,6 +7,7 @@ use std::path::Path;
 
 mod codecs;
 mod handshake;
+mod http;
 mod node;
 mod peer;
 mod texts;
@@ -14,6 +15,7 @@ mod tls;
 
 pub use self::codecs::{classic_codec, crc_codec, direct_codec, extension_codec};
 pub use self::handshake::handshake;
+pub use self::http::http;
 pub use self::node::node;
 pub use self::peer::peer;
 pub use self::texts::{proxy, texts};

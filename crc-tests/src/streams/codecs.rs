@@ -1,5 +1,6 @@
 //! The codecs, and the check of one stream.
 
+use std::convert::Infallible;
 use std::fmt::Debug;
 use std::hint::black_box;
 use std::ops::Range;
@@ -13,6 +14,7 @@ use crc::relay::message::{HostKind, Message};
 use crc::wires::classic::codec as classic_wire;
 use crc::wires::crc::codec as crc_wire;
 use crc::wires::direct::codec as direct_wire;
+use crc::wires::http::{command, request, websocket};
 
 use super::mutation::Random;
 use crate::{frames, fuzz};
@@ -73,6 +75,31 @@ pub(super) const PEER: Codec<direct_wire::WireError> = Codec {
     parse: |frame| drop(black_box(peer_wire::parse(frame))),
     padding: None,
     seeds: peer_seeds,
+};
+
+pub(super) const HTTP: Codec<Infallible> = Codec {
+    frame_len: |bytes| Ok(request::head_len(bytes)),
+    parse: |head| {
+        let _ = black_box(request::Request::parse(head));
+    },
+    padding: None,
+    seeds: http_seeds,
+};
+
+pub(super) const WEBSOCKET: Codec<Infallible> = Codec {
+    frame_len: |bytes| Ok(websocket::frame_len(bytes, FRAME_BYTES_MAX)),
+    parse: |frame| {
+        if let Ok(frame) = websocket::Frame::parse(frame, FRAME_BYTES_MAX) {
+            let mut payload = Vec::new();
+            frame.unmask(&mut payload);
+            let _ = black_box(websocket::parse_close(&payload));
+            if let Ok(text) = std::str::from_utf8(&payload) {
+                let _ = black_box(command::Command::parse(text));
+            }
+        }
+    },
+    padding: None,
+    seeds: websocket_seeds,
 };
 
 /// Counts what was decoded, and has the scratch space of the check.
@@ -206,6 +233,32 @@ fn extension_seeds() -> Vec<Vec<u8>> {
             frame
         })
         .collect()
+}
+
+fn http_seeds() -> Vec<Vec<u8>> {
+    let lines =
+        ["GET / HTTP/1.1\r\n", "HEAD /chat.mjs?x HTTP/1.0\r\n", "POST http://a:1/ws HTTP/1.1\r\n"];
+    let headers = "Host: 127.0.0.1:3680\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
+        Content-Length: 7\r\nOrigin: http://a\r\n\r\n";
+    let requests = lines.map(|line| [line.as_bytes(), headers.as_bytes()].concat());
+    requests.into_iter().chain([b"\r\nGET / HTTP/1.1\r\n\r\n".to_vec()]).collect()
+}
+
+fn websocket_seeds() -> Vec<Vec<u8>> {
+    let frame = |first: u8, payload: &str| {
+        let length = u8::try_from(payload.len()).expect("short");
+        [&[first, 0x80 | length, 0, 0, 0, 0], payload.as_bytes()].concat()
+    };
+    let long = [&[0x81, 0xfe, 0, 200, 1, 2, 3, 4][..], &[b'x'; 200]].concat();
+    vec![
+        frame(0x81, r#"{"do":"hello","name":"frodo","id":101}"#),
+        frame(0x81, r##"{"do":"say","to":"#lab","text":"Hi \u00fc\n"}"##),
+        [frame(0x01, "{\"do\":"), frame(0x89, "ping"), frame(0x80, "\"list\"}")].concat(),
+        [frame(0x88, "\u{3}\u{20}"), frame(0x8a, "")].concat(),
+        vec![0x81, 0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, b'x'],
+        long,
+    ]
 }
 
 fn peer_seeds() -> Vec<Vec<u8>> {

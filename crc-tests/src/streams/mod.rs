@@ -53,6 +53,10 @@ pub enum CodecName {
     Extension,
     /// The peer wire.
     Peer,
+    /// The requests of the HTTP wire.
+    Http,
+    /// The frames of WebSocket, and the JSON in them.
+    Websocket,
 }
 
 /// What a run has to do, and where it reports.
@@ -74,6 +78,8 @@ pub fn run(arguments: &StreamsArguments, interrupted: &AtomicBool) -> ExitCode {
         CodecName::Classic => run.play(&codecs::CLASSIC),
         CodecName::Extension => run.play(&codecs::EXTENSION),
         CodecName::Peer => run.play(&codecs::PEER),
+        CodecName::Http => run.play(&codecs::HTTP),
+        CodecName::Websocket => run.play(&codecs::WEBSOCKET),
     }
     ExitCode::SUCCESS
 }
