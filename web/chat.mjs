@@ -263,6 +263,8 @@ function keep() {
   }
 }
 
+const stored = () => JSON.parse(sessionStorage.getItem('crc') ?? 'null');
+
 function restore({ talks, current }) {
   const restored = talks.map(({ kind, name, id, ...rest }) => {
     const talk = kind === 'room' ? model.talkWithRoom(name) : kind === 'user' ? model.talkWithUser({ id, name }) : model.home;
@@ -292,7 +294,9 @@ function move(step) {
 byId('sign-in-form').addEventListener('submit', (event) => {
   event.preventDefault();
   byId('sign-in-error').textContent = '';
-  signIn(byId('name').value.trim());
+  const name = byId('name').value.trim();
+  const kept = stored();
+  signIn(name, kept?.name === name ? kept : null);
 });
 byId('join-form').addEventListener('submit', (event) => {
   event.preventDefault();
@@ -343,6 +347,5 @@ drawNotify();
 if (innerWidth <= 1000) showPeople(false);
 byId('network').textContent = location.host;
 byId('name').value = localStorage.getItem('crc-name') ?? '';
-const kept = JSON.parse(sessionStorage.getItem('crc') ?? 'null');
-if (kept) signIn(kept.name, kept);
+if (stored()) signIn(stored().name, stored());
 else showSignIn('');

@@ -60,12 +60,12 @@ export class Connection {
     if (this.state === 'waiting') this.start();
   }
 
-  // Asks for any answer; without one, the connection is taken for lost and opened again. A browser
+  // Asks for any answer, by `probe` if events do not come anyway; without one, the connection is taken for lost and opened again. A browser
   // notices by itself only after minutes that the other end is gone.
   check() {
     if (this.state !== 'online' || this.#probe) return;
     this.#expectAnswer();
-    this.send(this.probe);
+    if (this.probe) this.send(this.probe);
   }
 
   #expectAnswer() {

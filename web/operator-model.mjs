@@ -1,5 +1,6 @@
 const LOG_MAX = 500;
 const HISTORY = 60;
+const RELOADED_MAX = 2000;
 
 // The network as the operator's page knows it. `apply` returns what has changed: 'servers',
 // 'links', 'totals', 'users', 'log', or '' for anything else.
@@ -87,16 +88,25 @@ export class OperatorModel {
     return 'totals';
   }
 
-  // Begins a list of users.
+  // Begins a list of users. An earlier one is shown until the new one is complete.
   loadUsers(server) {
-    this.users.set(server, { items: [], isComplete: false });
+    const items = this.users.get(server)?.items ?? [];
+    this.users.set(server, { items, incoming: items.length ? [] : items, isComplete: false });
+  }
+
+  // Returns whether a complete list of users no longer has as many as the server.
+  isStale(server) {
+    const list = this.users.get(server);
+    const count = this.servers.get(server)?.users;
+    return Boolean(list?.isComplete) && count !== undefined && count !== list.items.length && count <= RELOADED_MAX;
   }
 
   #applyUsers({ server, users, more }) {
     const list = this.users.get(server);
     if (!list || list.isComplete) return '';
-    for (const user of users) list.items.push(user);
+    for (const user of users) list.incoming.push(user);
     list.isComplete = !more;
+    if (!more) list.items = list.incoming;
     return 'users';
   }
 }

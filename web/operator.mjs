@@ -132,14 +132,16 @@ function drawDetail() {
 
 function select(id) {
   selected = id;
-  if (!model.users.has(id)) {
-    model.loadUsers(id);
-    connection.send({ do: 'users', server: id });
-  }
+  if (!model.users.has(id)) loadUsers();
   map.update(model, selected);
   map.reveal(id);
   drawDetail();
   drawUsers();
+}
+
+function loadUsers() {
+  model.loadUsers(selected);
+  connection.send({ do: 'users', server: selected });
 }
 
 // Asks, and returns the text of the field, or null.
@@ -180,7 +182,6 @@ function signIn() {
     protocol: 'crc.operator.v1',
     greet: () => ({ do: 'sign_in', token }),
     isWelcome: ({ event }) => event === 'signed_in',
-    probe: { do: 'users', server: 0 },
     onState,
     onEvent,
   });
@@ -214,10 +215,10 @@ function onEvent(event) {
   }
   if (changed === 'servers' && (selected === null || !model.users.has(selected))) select(selected !== null && model.servers.has(selected) ? selected : model.self.id);
   ({ servers: drawServers, links: drawLinks, totals: drawTotals, users: drawUsers, log: drawLog })[changed]?.();
+  if (changed === 'servers' && model.isStale(selected)) loadUsers();
   if (event.event === 'done') {
     note(event.text, false);
-    model.users.delete(selected);
-    select(selected);
+    loadUsers();
   } else if (event.event === 'error') note(event.text, true);
 }
 
@@ -269,7 +270,11 @@ byId('sign-in-form').addEventListener('submit', (event) => {
   byId('token').value = '';
   signIn();
 });
-document.addEventListener('visibilitychange', () => { if (!document.hidden) connection?.retryNow(); });
+document.addEventListener('visibilitychange', () => {
+  if (document.hidden) return;
+  connection?.retryNow();
+  connection?.check();
+});
 
 themeButton(byId('theme'));
 byId('network').textContent = location.host;

@@ -17,7 +17,7 @@ after(async () => {
   await browser?.close();
 });
 
-// Starts a tree of five servers with users, and returns its root and the clients by name.
+// Starts a tree of five servers with users. Returns servers and clients by name.
 async function network(t) {
   const servers = new Map();
   const tree = [['theshire'], ['bree', 'theshire'], ['lorien', 'theshire'], ['rivendell', 'bree'], ['moria', 'bree']];
@@ -35,11 +35,12 @@ async function network(t) {
     await client.sees({ event: 'connected' });
     clients.set(name, client);
   }
-  return { root: servers.get('theshire'), clients };
+  return { servers, clients };
 }
 
 test('pictures', { skip: skip || (!pictures && 'CRC_SCREENSHOTS is not set') }, async (t) => {
-  const { root, clients } = await network(t);
+  const { servers, clients } = await network(t);
+  const root = servers.get('theshire');
   const keep = (page, name) => page.screenshot({ path: join(pictures, `${name}.png`) });
   const say = (name, line) => clients.get(name).type(line);
   const frodo = await open(browser, t, root.url, { viewport: { width: 1080, height: 620 } });
@@ -68,4 +69,21 @@ test('pictures', { skip: skip || (!pictures && 'CRC_SCREENSHOTS is not set') }, 
   await has(frodo, '#talk-list', 'gandalf');
   await has(frodo, '#talk-list .unread', 'shire');
   await keep(frodo, 'chat');
+
+  const operator = await open(browser, t, `${root.url}/operator`, { viewport: { width: 1180, height: 720 } });
+  await operator.fill('#token', TOKEN);
+  await operator.press('#token', 'Enter');
+  await has(operator, '.node', 'moria');
+  await has(operator, '.link-label', ' ms');
+  await has(operator, '#users', 'frodo');
+  const chatter = setInterval(() => {
+    for (const [name, client] of clients) if (Math.random() < 0.4) client.type(`/msg frodo ${name} was here`);
+  }, 100);
+  t.after(() => clearInterval(chatter));
+  await operator.waitForFunction(() => document.querySelector('#totals polyline').getAttribute('points').split(' ').length > 18);
+  await keep(operator, 'operator');
+  await servers.get('bree').end('SIGKILL');
+  await has(operator, '.lost', 'moria');
+  await operator.evaluate(() => Promise.all(document.getAnimations().filter((a) => a.effect.getComputedTiming().iterations === 1).map((a) => a.finished)));
+  await operator.locator('#map-section').screenshot({ path: join(pictures, 'split.png') });
 });

@@ -118,8 +118,9 @@ async function serveFromFolder(route) {
   const path = join(process.env.CRC_WEB_FOLDER, name);
   const { [extname(name)]: contentType } = { '.html': 'text/html', '.mjs': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
   if (!contentType || !existsSync(path)) return route.continue();
-  const policy = (await route.fetch({ url: `${origin}/` })).headers()['content-security-policy'];
-  if (!policy) return route.continue(); // not a server of ours
+  const original = await route.fetch({ url: `${origin}${name === 'operator.html' ? '/operator' : '/'}` });
+  const policy = original.headers()['content-security-policy'];
+  if (!policy || !original.ok()) return route.continue(); // not a server of ours, or not there
   return route.fulfill({ path, contentType, headers: { 'content-security-policy': policy } });
 }
 

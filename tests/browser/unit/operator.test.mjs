@@ -83,3 +83,25 @@ test('long lists are sorted and filtered without a long pause', async () => {
   assert.deepEqual(await arrange([], { accepts: () => true, compare }), []);
   assert.equal(await arrange(items, { accepts: () => true, compare }, () => true), null, 'no longer wanted');
 });
+
+test('a list of users is loaded anew when their number has changed', () => {
+  const model = new OperatorModel();
+  const servers = (users) => model.apply({ event: 'servers', servers: [{ id: 1, name: 'one', users }] });
+  const list = (ids, more) => model.apply({ event: 'users', server: 1, users: ids.map((id) => ({ id })), more });
+  const shown = () => model.users.get(1).items.map(({ id }) => id);
+  model.apply({ event: 'signed_in', id: 1, name: 'one' });
+  servers(3);
+  assert.equal(list([9]), '', 'nobody has asked');
+  model.loadUsers(1);
+  list([5, 6], true);
+  assert.deepEqual([shown(), model.isStale(1)], [[5, 6], false], 'what has come is shown');
+  list([7]);
+  assert.deepEqual([shown(), model.isStale(1)], [[5, 6, 7], false]);
+  servers(2);
+  assert.equal(model.isStale(1), true);
+  model.loadUsers(1);
+  list([5], true);
+  assert.deepEqual(shown(), [5, 6, 7], 'until the new one is complete');
+  list([7]);
+  assert.deepEqual([shown(), model.isStale(1)], [[5, 7], false]);
+});
