@@ -13,14 +13,18 @@ export const clock = (at) => time.format(at);
 // Returns a function that calls `draw` once before the next frame, however often it is called, and
 // `pause()` milliseconds later at the earliest.
 export function onceAFrame(draw, pause = () => 0) {
-  let isAsked = false;
-  const run = () => { isAsked = false; draw(); };
+  let timer = null;
+  const run = () => {
+    if (timer === null) return;
+    clearTimeout(timer);
+    timer = null;
+    draw();
+  };
   return () => {
-    if (isAsked) return;
-    isAsked = true;
+    if (timer !== null) return;
     // A page out of view has no frames, and needs its title all the same.
-    if (pause() || document.hidden) setTimeout(run, pause() || 100);
-    else requestAnimationFrame(run);
+    timer = setTimeout(run, pause() || 200);
+    if (!pause()) requestAnimationFrame(run);
   };
 }
 

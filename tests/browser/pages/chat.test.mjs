@@ -94,6 +94,7 @@ test('a page connects again after the server was killed, with its rooms and what
   t.after(() => server.end());
   const frodo = await open(browser, t, server.url);
   await signIn(frodo, 'frodo');
+  await type(frodo, '/join #ops');
   await type(frodo, '/join #lab');
   await has(frodo, '#talk-about', '1 user in');
   await frodo.fill('#entry', 'half a sen');
@@ -104,6 +105,7 @@ test('a page connects again after the server was killed, with its rooms and what
   await checkAccess(frodo, 'without a connection');
   server = await server.again();
   await frodo.waitForSelector('#offline:empty', { state: 'attached' });
+  await frodo.waitForSelector('#talk-list button:not(.away):has-text("ops")');
   await has(frodo, '#talk-about', '1 user in');
   const sam = terminal(t, server, 'sam', 102);
   await sam.sees({ event: 'join', name: 'frodo' });
