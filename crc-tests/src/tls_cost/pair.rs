@@ -84,6 +84,7 @@ pub(super) struct Pair {
     message: Vec<u8>,
     /// Length of a message as it is received.
     received_len: usize,
+    write_bytes_max: usize,
 }
 
 impl Pair {
@@ -109,7 +110,8 @@ impl Pair {
             sender.write(&message)?;
             received_len = receiver.read_until(|received| received.ends_with(&end))?;
         }
-        Ok(Self { sender, receiver, message, received_len })
+        let write_bytes_max = program.write_bytes_max();
+        Ok(Self { sender, receiver, message, received_len, write_bytes_max })
     }
 
     /// Sends messages with so many in flight, and waits until all have arrived.
@@ -122,7 +124,9 @@ impl Pair {
             let received = received_bytes / received_len;
             let count = (received + in_flight - sent).min(messages - sent);
             if count > 0 {
-                self.sender.write(&batch[..count * message_len])?;
+                for bytes in batch[..count * message_len].chunks(self.write_bytes_max) {
+                    self.sender.write(bytes)?;
+                }
                 sent += count;
             }
             received_bytes += self.receiver.read_once(&mut buffer)?;

@@ -110,6 +110,12 @@ impl Program {
         *self == Self::Nats
     }
 
+    /// Returns the most bytes that a client sends at once. ngircd reads 2,048 bytes at a time, and
+    /// leaves the rest of a TLS record until more arrives.
+    pub(super) fn write_bytes_max(&self) -> usize {
+        if *self == Self::Ngircd { 1024 } else { usize::MAX }
+    }
+
     /// Returns how the clients sign in; `None` if they need not.
     pub(super) fn sign_in(&self, User { id, name }: &User) -> Option<SignIn> {
         let (request, answer): (_, &[u8]) = match self {
