@@ -228,10 +228,14 @@ fn run_attack(
     let pids = phases.pids;
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
-            scope.spawn(move || match plan.attack {
-                Attack::Hostile => hostile::run(shared),
-                Attack::Churn => churn::run(shared, thread),
-                Attack::NeverReaders => never_readers::run(shared, thread),
+            scope.spawn(move || {
+                // The thread that chats goes first: its latencies are to be those of the server.
+                let _ = rustix::process::nice(19);
+                match plan.attack {
+                    Attack::Hostile => hostile::run(shared),
+                    Attack::Churn => churn::run(shared, thread),
+                    Attack::NeverReaders => never_readers::run(shared, thread),
+                }
             });
         }
         let started_at = Instant::now();
