@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{FrameLenFn, LineError, NAME_LOOKUP_TIMEOUT, Session, SessionError, no_room_lists};
+use super::{FrameLenFn, LineError, NAME_LOOKUP_TIMEOUT, Session, SessionError};
 use crate::client::grammar::Recipient;
 use crate::room::RoomName;
 use crate::vocabulary::{Event, Text, User};
@@ -170,14 +170,6 @@ impl Session for Classic {
     ) -> Result<(), LineError> {
         self.send_text(parse_room(room)?, text, out);
         Ok(())
-    }
-
-    fn list_rooms(&self, _out: &mut Vec<u8>) -> Result<(), LineError> {
-        Err(no_room_lists())
-    }
-
-    fn list_members(&self, _room: &str, _out: &mut Vec<u8>) -> Result<(), LineError> {
-        Err(no_room_lists())
     }
 
     fn users(&self, now: Duration) -> Result<Vec<User>, LineError> {

@@ -5,9 +5,7 @@
 
 use std::time::Duration;
 
-use super::{
-    FrameLenFn, LineError, Session, SessionError, check_frame_len, id_too_large, no_room_lists,
-};
+use super::{FrameLenFn, LineError, Session, SessionError, check_frame_len, id_too_large};
 use crate::client::grammar::Recipient;
 use crate::limits::FRAME_BYTES_MAX_CEILING;
 use crate::vocabulary::{Event, User};
@@ -149,14 +147,6 @@ impl Session for Direct {
         out: &mut Vec<u8>,
     ) -> Result<(), LineError> {
         self.send_to_server(room, text, None, out)
-    }
-
-    fn list_rooms(&self, _out: &mut Vec<u8>) -> Result<(), LineError> {
-        Err(no_room_lists())
-    }
-
-    fn list_members(&self, _room: &str, _out: &mut Vec<u8>) -> Result<(), LineError> {
-        Err(no_room_lists())
     }
 
     fn users(&self, _now: Duration) -> Result<Vec<User>, LineError> {

@@ -125,17 +125,21 @@ pub(super) trait Session: Debug {
         out: &mut Vec<u8>,
     ) -> Result<(), LineError>;
 
-    /// Requests the list of rooms.
+    /// Requests the list of rooms. Most wires have none.
     ///
     /// # Errors
     /// The wire has no such list.
-    fn list_rooms(&self, out: &mut Vec<u8>) -> Result<(), LineError>;
+    fn list_rooms(&self, _out: &mut Vec<u8>) -> Result<(), LineError> {
+        Err(no_room_lists())
+    }
 
-    /// Requests the list of the members of a room.
+    /// Requests the list of the members of a room. Most wires have none.
     ///
     /// # Errors
     /// The wire has no such list.
-    fn list_members(&self, room: &str, out: &mut Vec<u8>) -> Result<(), LineError>;
+    fn list_members(&self, _room: &str, _out: &mut Vec<u8>) -> Result<(), LineError> {
+        Err(no_room_lists())
+    }
 
     /// Returns the other users who are online.
     ///
