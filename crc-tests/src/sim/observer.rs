@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use crc::link::Time;
 use crc::link::frame_decoder::FrameDecoder;
 use crc::wires::Wire;
+use crc::wires::classic::codec as classic;
 use crc::wires::crc::codec;
 use crc::wires::direct::codec as direct;
 
@@ -16,7 +17,7 @@ pub(super) struct ObservedFrame {
     pub(super) sent_at: Time,
     pub(super) from: PipeEnd,
     pub(super) to: PipeEnd,
-    /// CRC or direct.
+    /// CRC, direct or classic.
     pub(super) wire: Wire,
     /// Position in the stream at which the frame ends.
     pub(super) end_position: u64,
@@ -111,9 +112,14 @@ impl Observer {
         bytes: &[u8],
         observation: fn(ObservedFrame) -> Observation,
     ) -> bool {
-        let frame_len = |bytes: &[u8]| match wire == Wire::DIRECT {
-            true => direct::frame_len(bytes, usize::MAX).map_err(|error| error.to_string()),
-            false => codec::frame_len(bytes, usize::MAX).map_err(|error| error.to_string()),
+        let frame_len = |bytes: &[u8]| {
+            if wire == Wire::DIRECT {
+                direct::frame_len(bytes, usize::MAX).map_err(|error| error.to_string())
+            } else if wire == Wire::CLASSIC {
+                classic::frame_len(bytes).map_err(|error| error.to_string())
+            } else {
+                codec::frame_len(bytes, usize::MAX).map_err(|error| error.to_string())
+            }
         };
         let Self { observations, errors, sent, .. } = self;
         let Sent { decoder, framed_bytes } = sent.entry(from).or_default();

@@ -56,6 +56,7 @@ impl Player<'_> {
             for chat in received.map_err(broken)? {
                 self.check_chat(number, id, &chat)?;
             }
+            self.find_classic_id(number);
             self.check_received_in_rooms(number)?;
             if is_closed && was_online {
                 let text = format!("user#{number} with id {id} was closed, and not informed");
@@ -176,7 +177,8 @@ impl Player<'_> {
         let homes = self.homes.get(&id);
         let is_assigned = |user: &User| {
             let is_its_id = user.id == id || user.standing == Standing::Registering;
-            user.is_direct && user.home == server && (homes.is_none() || is_its_id)
+            let has_assigned = user.is_direct || user.is_classic;
+            has_assigned && user.home == server && (homes.is_none() || is_its_id)
         };
         self.garbage_ids.contains(&(id, server))
             || homes.is_some_and(|homes| homes.contains(&server))

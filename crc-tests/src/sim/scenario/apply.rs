@@ -21,11 +21,15 @@ const IDLER_ID: u32 = 8000;
 /// Interval in which servers ask earlier parents: several times while a network heals.
 const RETURN_INTERVAL: Duration = Duration::from_secs(5);
 
+/// Interval in which users on the classic wire would have to show that they are alive: never.
+const ALIVE_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+
 impl Player<'_> {
     pub(super) fn apply(&mut self, event: Event) -> Result<(), Violation> {
         match event {
             Event::Wait(_) => {}
             Event::Join { user, id, server, is_direct } => self.join((user, is_direct), id, server),
+            Event::JoinClassic { user, server } => self.join_classic(user, server),
             Event::Quit { user } => self.end_user(user, true),
             Event::Disconnect { user } => self.end_user(user, false),
             Event::StopReading { user } => self.set_reading(user, false),
@@ -130,6 +134,7 @@ impl Player<'_> {
         spec.id_is_chosen = plan.is_id_configured;
         spec.parents = plan.parents.iter().map(|&at| label(at)).collect();
         spec.limits.return_interval = RETURN_INTERVAL;
+        spec.limits.classic_alive_interval = ALIVE_INTERVAL;
         spec.limits.client_queue_bytes_max = CLIENT_QUEUE_BYTES_MAX;
         match self.scenario.batching % 3 {
             0 => {}
@@ -212,7 +217,7 @@ impl Player<'_> {
         if user.standing == Standing::Left {
             return;
         }
-        if says_so && user.is_online() && !user.is_direct {
+        if says_so && user.is_online() && !user.is_direct && !user.is_classic {
             self.world.send(user.client, &frames::quit(user.id, "bye"));
         } else {
             self.world.disconnect(user.client);

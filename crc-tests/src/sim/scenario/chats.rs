@@ -66,7 +66,11 @@ pub(super) struct Mail {
 impl Player<'_> {
     /// Lets a user send a chat, as its wire does.
     pub(super) fn send_chat(&mut self, number: u32, to: u32, text: ChatText) {
-        let Some(user) = self.users.get(&number).filter(|user| user.is_online()) else { return };
+        let Some(user) =
+            self.users.get(&number).filter(|user| user.is_online() && !user.is_classic)
+        else {
+            return;
+        };
         let at = self.chats.len();
         // Plain servers end on much, and the direct wire has UTF-8 alone.
         let is_readable = text != ChatText::NotUtf8 || !user.is_direct;

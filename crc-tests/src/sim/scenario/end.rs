@@ -310,7 +310,7 @@ impl Player<'_> {
 
     /// Checks that each user has been sent all others in its part of the network.
     fn check_views(&self, graph: &Graph) -> Result<(), Broken> {
-        let users = self.online().filter(|(_, user)| !user.is_on_plain && !user.is_direct);
+        let users = self.online().filter(|(_, user)| user.is_on_crc());
         for (number, user) in users.filter(|(_, user)| !graph.is_best_effort(user.home)) {
             let others = self.users_in_part(graph, user.home).map(|(id, _)| id);
             let others: BTreeSet<u32> = others.filter(|&id| id != user.id).collect();

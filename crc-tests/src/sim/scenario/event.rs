@@ -25,6 +25,13 @@ pub enum Event {
         /// Whether it speaks the direct wire, so that what it sends to absent users is kept.
         is_direct: bool,
     },
+    /// A user connects on the classic wire, which has names and no ids.
+    JoinClassic {
+        /// The number of the user.
+        user: u32,
+        /// The server to which it connects.
+        server: usize,
+    },
     /// A user quits.
     Quit {
         /// The number of the user.
@@ -215,6 +222,7 @@ impl Event {
     fn server_mut(&mut self) -> Option<&mut usize> {
         match self {
             Self::Join { server, .. }
+            | Self::JoinClassic { server, .. }
             | Self::JoinRoom { server, .. }
             | Self::PartRoom { server, .. }
             | Self::Names { server, .. }
@@ -301,6 +309,9 @@ impl fmt::Display for Event {
             Self::Join { user, id, server, is_direct } => {
                 let wire = if is_direct { " --wire direct" } else { "" };
                 write!(f, "JOIN user#{user} --id {id} --server {}{wire}", label(server))
+            }
+            Self::JoinClassic { user, server } => {
+                write!(f, "JOIN user#{user} --server {} --wire classic", label(server))
             }
             Self::Quit { user } => write!(f, "QUIT user#{user}"),
             Self::Disconnect { user } => write!(f, "DISCONNECT user#{user}"),

@@ -16,6 +16,9 @@ const LIAR_IDS: u32 = 9000;
 /// The ids of the users of the servers that a liar invents.
 const INVENTED_USER_IDS: u32 = 9500;
 
+/// A number of a room message of a server that has started once.
+const FIRST_START_NUMBER: u64 = 3 << 39;
+
 /// The text and the name in what a liar sends.
 pub(super) const LIE_TEXT: &str = "lie";
 
@@ -196,10 +199,12 @@ impl Liar {
         RoomNames::push(lie_room, &mut names);
         let names = RoomNames::parse(&names).expect("names of rooms");
         let text = LIE_TEXT.as_bytes();
-        let (home, number) = (HostId::NONE, u64::MAX);
+        let home = HostId::NONE;
+        let chat = |number| RoomChat { user, home, number, room: left_room, text };
         let frames = [
             Frame::Rooms { user, is_complete: true, names },
-            Frame::RoomChat(RoomChat { user, home, number, room: left_room, text }),
+            Frame::RoomChat(chat(FIRST_START_NUMBER)),
+            Frame::RoomChat(chat(u64::MAX)),
             Frame::RoomPart { user, name: left_room, text },
         ];
         frames.iter().flat_map(|frame| self.extension(frame)).collect()

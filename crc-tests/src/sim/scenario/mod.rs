@@ -8,6 +8,7 @@ mod accounting;
 mod always;
 mod apply;
 mod chats;
+mod classic;
 mod direct;
 mod draw;
 mod end;

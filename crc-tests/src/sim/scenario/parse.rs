@@ -91,6 +91,9 @@ impl<'a> Line<'a> {
                 let seconds = self.subject.and_then(|word| word.parse().ok());
                 Event::Wait(Duration::from_secs_f64(seconds.ok_or("WAIT needs seconds")?))
             }
+            "JOIN" if self.values("wire").next() == Some("classic") => {
+                Event::JoinClassic { user: self.user()?, server: self.server_option()? }
+            }
             "JOIN" => Event::Join {
                 user: self.user()?,
                 id: self.value("id")?,

@@ -314,7 +314,11 @@ impl<'a> Player<'a> {
     /// that everybody else is unknown.
     fn probe(&mut self, graph: &Graph) -> Result<(), Violation> {
         self.check_quiet()?;
-        let online: Vec<(u32, u32)> = self.online().map(|(&number, it)| (number, it.id)).collect();
+        let online: Vec<(u32, u32)> = self
+            .online()
+            .filter(|(_, it)| !it.is_classic)
+            .map(|(&number, it)| (number, it.id))
+            .collect();
         let (first, before) = (self.chats.len(), self.unknown_counts());
         for &(number, _) in &online {
             for &(_, id) in online.iter().filter(|&&(other, _)| other != number) {

@@ -52,6 +52,9 @@ impl Seen {
             let text = message.msg.into_bytes();
             return Some(Self::Chat(SeenChat { source, destination, text }));
         }
+        if frame.wire == Wire::CLASSIC {
+            return None;
+        }
         match codec::parse_frame(&frame.bytes) {
             Message::Chat { source, destination, text } => {
                 let (source, destination, text) = (source.0, destination.0, text.to_vec());

@@ -47,6 +47,8 @@ pub(super) struct User {
     pub(super) is_on_plain: bool,
     /// Whether it speaks the direct wire, which has no list of users.
     pub(super) is_direct: bool,
+    /// Whether it speaks the classic wire, which has no ids.
+    pub(super) is_classic: bool,
     /// The names of the other users, as the server has announced them.
     pub(super) known: BTreeMap<u32, Vec<u8>>,
     /// The ids of users whose quits were received since these were last looked at.
@@ -91,6 +93,7 @@ impl User {
             is_reading: true,
             is_on_plain: false,
             is_direct: false,
+            is_classic: false,
             known: BTreeMap::new(),
             shown_quits: Vec::new(),
             unknown_ids: BTreeMap::new(),
@@ -99,6 +102,11 @@ impl User {
             unread: Vec::new(),
             is_dismissed: false,
         }
+    }
+
+    /// Returns whether it speaks CRC with a crc server, which shows it the others.
+    pub(super) fn is_on_crc(&self) -> bool {
+        !self.is_on_plain && !self.is_direct && !self.is_classic
     }
 
     pub(super) fn is_online(&self) -> bool {
@@ -117,6 +125,9 @@ impl User {
         unread.extend_from_slice(bytes);
         if self.is_direct {
             return self.receive_direct(&unread);
+        }
+        if self.is_classic {
+            return self.receive_classic(&unread).map(|()| Vec::new());
         }
         let (mut rest, mut chats) = (unread.as_slice(), Vec::new());
         loop {

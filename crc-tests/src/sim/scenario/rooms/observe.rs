@@ -4,6 +4,7 @@ use crc::id::HostId;
 use crc::relay::extension::Frame;
 use crc::relay::message::{Message, StatusCode};
 use crc::wires::Wire;
+use crc::wires::classic::codec as classic;
 use crc::wires::crc::codec;
 use crc::wires::direct::codec as direct;
 
@@ -28,6 +29,11 @@ impl Seen {
             let message =
                 direct::parse_frame(&frame.bytes).ok().filter(|it| !it.room.is_empty())?;
             return Some(Self::Delivery(number_of(message.msg.as_bytes())?));
+        }
+        if frame.wire == Wire::CLASSIC {
+            let message = classic::parse_frame(&frame.bytes)?;
+            Room::named(message.destination.unpadded())?;
+            return Some(Self::Delivery(number_of(message.text)?));
         }
         match codec::parse_frame(&frame.bytes) {
             Message::Chat { text, .. } => Some(Self::Delivery(split_crc_text(text)?.1)),
@@ -172,12 +178,17 @@ impl Player<'_> {
         };
         let (user, sent_room) = (&self.users[&message.user], message.room);
         let speaker = message.user;
-        let is_sender = match self.users[&number].is_direct {
+        let recipient = &self.users[&number];
+        let is_sender = match recipient.is_direct {
             true => user.id.to_string().as_bytes() == sender,
-            false => user.name.as_bytes() == sender,
+            // Who shares a name with others has an alias there.
+            false => recipient.is_classic || user.name.as_bytes() == sender,
         };
         if !is_sender || room.is_some_and(|room| room != sent_room) {
             return fail(self, Predicate::Authentic, "the sender or the room is false");
+        }
+        if !self.may_be_member(speaker, sent_room, message.sent_at) {
+            return fail(self, Predicate::Authentic, "the sender is not in the room");
         }
         if destination != id || speaker == number {
             return fail(self, Predicate::NoMisdelivery, "for somebody else");

@@ -2,6 +2,7 @@
 
 use crc::id::HostId;
 use crc::relay::message::{HostKind, Message, Registration};
+use crc::wires::classic::codec::Name;
 use crc::wires::direct::codec as direct;
 
 use super::super::Predicate;
@@ -35,6 +36,28 @@ pub(in crate::sim::scenario) enum ReceivedInRoom {
         /// The server.
         source: u32,
     },
+}
+
+impl ReceivedInRoom {
+    /// Returns what a user on the classic wire has received, if it is for a room.
+    pub(in crate::sim::scenario) fn on_classic(
+        user: u32,
+        destination: &[u8],
+        source: Name,
+        text: &[u8],
+    ) -> Option<Self> {
+        let room = Room::named(destination)?;
+        if text == LIE_TEXT {
+            return Some(Self::Lie);
+        }
+        let sender = source.unpadded().to_vec();
+        Some(Self::Message {
+            number: number_of(text)?,
+            room: Some(room),
+            sender,
+            destination: user,
+        })
+    }
 }
 
 fn is_shown_room(registration: &Registration<'_>) -> bool {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crc::link::Time;
 use crc::wires::direct::codec::{self as direct, Control, Message};
 
+use super::super::classic;
 use super::super::player::Player;
 use super::super::unnoticed::ARRIVAL_TIME;
 use super::super::users::User;
@@ -40,7 +41,10 @@ impl Player<'_> {
     /// Sends the request of a user to join a room or to leave it.
     fn request(&mut self, number: u32, label: RoomLabel, server: usize, is_join: bool) {
         let Some(user) = self.users.get(&number).filter(|user| user.is_online()) else { return };
-        let bytes = if user.is_direct {
+        let bytes = if user.is_classic {
+            let command = if is_join { "Join" } else { "Part" };
+            classic::command(&user.name, &format!("{command} {label}"))
+        } else if user.is_direct {
             let name = label.name().to_owned();
             let control = if is_join { Control::Join(name) } else { Control::Part(name) };
             encode(&Message { control: Some(control), ..Message::default() })
@@ -56,7 +60,8 @@ impl Player<'_> {
     }
 
     fn ask_for_names(&mut self, number: u32, label: RoomLabel, server: usize) {
-        let user = self.users.get(&number).filter(|it| it.is_online() && !it.is_direct);
+        let user =
+            self.users.get(&number).filter(|it| it.is_online() && !it.is_direct && !it.is_classic);
         if let Some((user, server_id)) = user.zip(self.server_id(server)) {
             self.world
                 .send(user.client, &frames::chat(user.id, server_id, &format!("/names {label}")));
@@ -74,7 +79,8 @@ impl Player<'_> {
     fn is_certain(&self, user: &User, server: usize) -> bool {
         let has_its_id = !self.scenario.has_twins()
             && (self.liars.is_empty() || self.scenario.servers[server].is_id_configured);
-        !user.is_on_plain && (user.is_direct || server == user.home && has_its_id)
+        let has_one_server = user.is_direct || user.is_classic;
+        !user.is_on_plain && (has_one_server || server == user.home && has_its_id)
     }
 
     /// Lets a user speak in a room.
@@ -84,7 +90,9 @@ impl Player<'_> {
         };
         let (at, room) = (self.rooms.messages.len(), label.room());
         let text = text_of(at, room);
-        let (bytes, is_shown) = if user.is_direct {
+        let (bytes, is_shown) = if user.is_classic {
+            (classic::message(&user.name, label.name(), &text), true)
+        } else if user.is_direct {
             let room = label.name().to_owned();
             (encode(&Message { msg: text, room, ..Message::default() }), true)
         } else {
@@ -128,7 +136,7 @@ impl Player<'_> {
         reachable.map(|(&other, _)| other).collect()
     }
 
-    /// Returns whether a user may have been in a room when a frame was sent to it.
+    /// Returns whether a user may have been in a room at a time, or may not have left it for long.
     pub(super) fn may_be_member(&self, number: u32, room: Room, at: Time) -> bool {
         let Some(requests) = self.rooms.requests.get(&(number, room)) else { return false };
         let mut left_at = None;

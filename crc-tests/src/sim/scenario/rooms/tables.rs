@@ -79,7 +79,7 @@ impl Player<'_> {
     /// Checks that each CRC client is shown the rooms that its server shows, and those in which it
     /// is.
     fn check_shown_rooms(&self, graph: &Graph) -> Result<(), Broken> {
-        let users = self.online().filter(|(_, user)| !user.is_on_plain && !user.is_direct);
+        let users = self.online().filter(|(_, user)| user.is_on_crc());
         for (&number, user) in users.filter(|(_, user)| !graph.is_best_effort(user.home)) {
             let relay = self.relay(user.home);
             let shown = relay.rooms().filter_map(|room| Some((room.shown_as?, room.name)));
