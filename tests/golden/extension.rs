@@ -252,7 +252,7 @@ fn golden_frames() -> Vec<Golden> {
 }
 
 /// Returns code and payload of a frame.
-fn parse_status(frame: &[u8]) -> (StatusCode, &[u8]) {
+pub(super) fn parse_status(frame: &[u8]) -> (StatusCode, &[u8]) {
     match codec::parse_frame(frame) {
         Message::Status { destination: HostId::EXTENSION, code, text, .. } => (code, text),
         message => panic!("no frame of the extension: {message:?}"),

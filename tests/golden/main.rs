@@ -4,6 +4,7 @@ mod classic;
 mod direct;
 mod extension;
 mod peer;
+mod rooms;
 
 use crc::limits::FRAME_BYTES_MAX;
 use crc::relay::message::HostKind;

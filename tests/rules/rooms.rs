@@ -116,6 +116,7 @@ fn commands_are_answered_by_chats_from_the_server() {
 #[test]
 fn room_message_goes_only_towards_members_and_once_over_each_link() {
     let (mut world, servers, [frodo, sam, merry]) = three_servers();
+    world.enable_trace();
     let pippin = connect(&mut world, servers[2], 104, "pippin");
     for (client, id, server) in [(frodo, 101, 1), (merry, 103, 3), (pippin, 104, 3)] {
         say(&mut world, client, id, server, "/join #lab");
@@ -124,6 +125,10 @@ fn room_message_goes_only_towards_members_and_once_over_each_link() {
         take_frames(&mut world, client);
     }
     assert_eq!(servers.map(|server| members(&world, server)), [[(1, 2)], [(0, 3)], [(2, 1)]]);
+    let shown = format!("registration, source {LAB}");
+    let trace = world.trace(|end| world.default_name(end));
+    let shown = trace.iter().filter(|line| line.contains(&shown)).collect::<Vec<_>>();
+    assert!(!shown.is_empty() && shown.iter().all(|line| line.contains("client#")), "{shown:?}");
     world.enable_trace();
     say(&mut world, frodo, 101, LAB, "Hi all!");
     assert_received(&mut world, merry, &[chat(LAB, 103, "<frodo> Hi all!")]);
@@ -265,6 +270,10 @@ fn users_of_a_restarted_server_have_left_their_rooms() {
     for (client, id, server) in [(frodo, 101, 1), (merry, 103, 3)] {
         say(&mut world, client, id, server, "/join #lab");
     }
+    for text in ["one", "two"] {
+        say(&mut world, merry, 103, LAB, text);
+        take_frames(&mut world, frodo);
+    }
     world.kill(servers[2]);
     let three = world.start(ServerSpec::new(3, Some(2)));
     world.run_for(SECOND);
@@ -273,8 +282,12 @@ fn users_of_a_restarted_server_have_left_their_rooms() {
     assert_eq!(members(&world, servers[0]), [(1, 0)]);
     say(&mut world, merry, 103, 3, "/join #lab");
     take_frames(&mut world, merry);
+    take_frames(&mut world, frodo);
     say(&mut world, frodo, 101, LAB, "Again");
     assert_received(&mut world, merry, &[chat(LAB, 103, "<frodo> Again")]);
+    // Its messages count again from the start, and are not taken for those before it.
+    say(&mut world, merry, 103, LAB, "Yes");
+    assert_received(&mut world, frodo, &[chat(LAB, 101, "<merry> Yes")]);
 }
 
 #[test]
