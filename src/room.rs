@@ -3,8 +3,10 @@
 //! See "Rooms" in `docs/PROTOCOL.md`.
 
 use std::fmt;
+use std::ops::Deref;
 
 use sha2::{Digest as _, Sha256};
+use smallvec::SmallVec;
 
 use crate::id::HostId;
 use crate::printable::Printable;
@@ -20,6 +22,24 @@ const SHOWN_ID_BIT: u32 = 1 << 31;
 /// Names that differ only in the case of ASCII letters are of the same room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RoomName<'a>(&'a [u8]);
+
+/// The name of a room in lower case, by which rooms are told apart. Takes no memory of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomKey(SmallVec<[u8; ROOM_NAME_BYTES_MAX]>);
+
+impl Deref for RoomKey {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<RoomKey> for Box<[u8]> {
+    fn from(key: RoomKey) -> Self {
+        (*key).into()
+    }
+}
 
 /// The reason why bytes are not the name of a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,14 +103,14 @@ impl<'a> RoomName<'a> {
 
     /// Returns the name with ASCII letters in lower case: the same for all names of one room.
     #[must_use]
-    pub fn key(self) -> Box<[u8]> {
-        self.0.to_ascii_lowercase().into()
+    pub fn key(self) -> RoomKey {
+        RoomKey(self.0.iter().map(u8::to_ascii_lowercase).collect())
     }
 
     /// Returns the ids under which the room is shown as a user, in the order in which they are
     /// tried: the parts of four bytes of the SHA-256 of the [key](Self::key), with the top bit set.
     pub fn shown_ids(self) -> impl Iterator<Item = HostId> {
-        let hash: [u8; 32] = Sha256::digest(self.key()).into();
+        let hash: [u8; 32] = Sha256::digest(&*self.key()).into();
         let (parts, _) = hash.as_chunks::<4>();
         let ids = parts.iter().map(|&part| HostId(u32::from_be_bytes(part) | SHOWN_ID_BIT));
         ids.filter(|id| id.is_registrable()).collect::<Vec<_>>().into_iter()

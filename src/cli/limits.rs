@@ -30,6 +30,7 @@ pub(super) fn limits(options: &mut ServerOptions) -> Limits {
     set(&mut limits.ping_interval, &mut options.ping_interval);
     set(&mut limits.ping_timeout, &mut options.ping_timeout);
     set(&mut limits.classic_alive_interval, &mut options.classic_interval);
+    set(&mut limits.room_rate, &mut options.room_rate);
     set(&mut limits.mail_messages_max, &mut options.mail_messages);
     set(&mut limits.mail_bytes_max, &mut options.mail_bytes);
     set(&mut limits.mail_age_max, &mut options.mail_days);

@@ -9,8 +9,8 @@ use serde::de::Error as _;
 
 use super::values::{
     BufferBytes, Connections, Count, DAY_SECONDS, Days, FrameBytes, Id, Info, Interval, JoinToken,
-    ListenUri, LogFilter, Micros, Name, ParentUri, PingSeconds, QueueBytes, Range, Seconds,
-    WebOriginUri,
+    ListenUri, LogFilter, Micros, Name, ParentUri, PingSeconds, QueueBytes, Range, RoomRate,
+    Seconds, WebOriginUri,
 };
 use crate::limits::{Limits, MAIL_IN_MEMORY_BYTES_MAX};
 use crate::uri::Address;
@@ -180,6 +180,11 @@ options! {
         #[serde(alias = "mail_days")]
         mail_days: Option<Days>,
 
+        /// How many messages a user may send to a room in a second, after 2,000 at once
+        #[arg(long, env = "CRC_ROOM_RATE", value_name = "N")]
+        #[serde(alias = "room_rate")]
+        room_rate: Option<RoomRate>,
+
         /// How often a classic client must send `Alive`; it is removed after three intervals
         /// without one
         #[arg(long, env = "CRC_CLASSIC_INTERVAL", value_name = "SECONDS")]
@@ -283,6 +288,7 @@ pub(super) fn default_limit(option: &str) -> Option<String> {
             format!("{} in a file, {MAIL_IN_MEMORY_BYTES_MAX} in memory", limits.mail_bytes_max)
         }
         "mail_days" => (limits.mail_age_max.as_secs_f64() / DAY_SECONDS).to_string(),
+        "room_rate" => limits.room_rate.to_string(),
         "classic_interval" => limits.classic_alive_interval.as_secs_f64().to_string(),
         "split_grace" => limits.split_grace.as_secs_f64().to_string(),
         "ping_interval" => limits.ping_interval.as_secs_f64().to_string(),

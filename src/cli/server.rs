@@ -250,7 +250,7 @@ mod tests {
             }
         }
         flags.dedup();
-        let expected = "--mail-messages --mail-bytes --mail-days --classic-interval --split-grace \
+        let expected = "--mail-messages --mail-bytes --mail-days --room-rate --classic-interval --split-grace \
                         --ping-interval --ping-timeout --register-deadline --frame-deadline \
                         --max-unregistered --unregistered-per-address --users-per-address \
                         --servers-per-address --buffer-bytes --max-frame --client-queue --server-queue --busy-poll";

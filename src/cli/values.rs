@@ -10,7 +10,7 @@ use crate::cidr::Cidr;
 use crate::id::HostId;
 use crate::limits::{
     BUFFER_BYTES_MAX_FLOOR, BUSY_POLL_MAX, FRAME_BYTES_MAX_CEILING, FRAME_BYTES_MAX_FLOOR,
-    INFO_BYTES_MAX, NAME_BYTES_MAX, QUEUE_BYTES_MAX_FLOOR,
+    INFO_BYTES_MAX, NAME_BYTES_MAX, QUEUE_BYTES_MAX_FLOOR, ROOM_RATE_CEILING,
 };
 use crate::uri::{Address, UriError};
 use crate::wires::{Endpoint, WebOrigin, Wire};
@@ -103,6 +103,11 @@ validated!(Days(Duration) from f64 as "f64", |days| {
 
 validated!(Count(u64) from i64 as "i64", |count| {
     u64::try_from(count).map_err(|_| format!("{count} is negative; the smallest value is 0"))
+});
+
+validated!(RoomRate(u32) from i64 as "i64", |rate| {
+    let rate = u32::try_from(rate).ok().filter(|rate| (1..=ROOM_RATE_CEILING).contains(rate));
+    rate.ok_or_else(|| format!("the messages of a user to a room in a second must be 1 to {ROOM_RATE_CEILING}"))
 });
 
 validated!(Micros(Duration) from i64 as "i64", |micros| {

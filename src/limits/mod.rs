@@ -372,6 +372,8 @@ pub struct Limits {
     pub ping_timeout: Duration,
     /// `--classic-interval`, see [`CLASSIC_ALIVE_INTERVAL`].
     pub classic_alive_interval: Duration,
+    /// `--room-rate`, see [`ROOM_RATE`].
+    pub room_rate: u32,
     /// `--mail-messages`, see [`MAIL_MESSAGES_MAX`].
     pub mail_messages_max: u64,
     /// `--mail-bytes`, see [`MAIL_BYTES_MAX`].
@@ -396,6 +398,7 @@ impl Default for Limits {
             ping_interval: PING_INTERVAL,
             ping_timeout: PING_TIMEOUT,
             classic_alive_interval: CLASSIC_ALIVE_INTERVAL,
+            room_rate: ROOM_RATE,
             mail_messages_max: MAIL_MESSAGES_MAX,
             mail_bytes_max: MAIL_BYTES_MAX,
             mail_age_max: MAIL_AGE_MAX,

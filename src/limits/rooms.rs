@@ -8,6 +8,28 @@ pub const ROOMS_PER_USER_MAX: usize = 50;
 /// takes about 100 bytes.
 pub const ROOM_MEMBERSHIPS_MAX: usize = 4_000_000;
 
+/// Number of bytes that must remain free in a frame beside the text of a message to a room: the
+/// headers of its frame between servers with the name of the room, or the name of the sender.
+pub const ROOM_FRAME_HEADROOM_BYTES: usize = 512;
+
+/// Maximum number of messages to one room that are delivered together.
+pub const ROOM_RUN_MESSAGES_MAX: usize = 64;
+
+/// Number of bytes of messages to one room that are delivered together at most, if there is more
+/// than one: far less than a send queue may hold, also on wires whose messages have a fixed length.
+pub const ROOM_RUN_BYTES_MAX: usize = 16 * 1024;
+
+/// Number of messages that one user may send to one room at once: a text that somebody pastes, or
+/// that a program sends line by line.
+pub const ROOM_BURST_MAX: u32 = 2000;
+
+/// Default of `--room-rate`: number of messages that one user may send to one room in a second,
+/// after [`ROOM_BURST_MAX`] at once. Nobody reads that much, and each is sent to every member.
+pub const ROOM_RATE: u32 = 100;
+
+/// Maximum of `--room-rate`: more than one server handles.
+pub const ROOM_RATE_CEILING: u32 = 1_000_000;
+
 /// Maximum number of rooms in the answer to `/rooms`, in the order of their names: each of them is
 /// shown as a user to all CRC clients from then on.
 pub const ROOMS_LISTED_MAX: usize = 200;

@@ -56,7 +56,10 @@ impl Node {
         let result = match &request.action {
             RoomAction::Join => relay.join_room(now, id, room, links),
             RoomAction::Part(text) => relay.part_room(now, id, (room, text), links),
-            RoomAction::Chat(text) => relay.chat_in_room(now, id, (room, text), links),
+            RoomAction::Chat(text) => {
+                relay.chat_in_room(now, id, (room, &[text]), links);
+                Ok(())
+            }
         };
         if let Err(refusal) = result {
             let reason = refusal.to_string();

@@ -7,7 +7,7 @@ use crate::limits::BURST_HOSTS_MIN;
 use crate::link::frame_decoder::{Decoded, Flow, FrameHandler};
 use crate::link::{CloseReason, DirectWrite, LinkId, Machine as _};
 use crate::relay::Outbox as _;
-use crate::wires::{ChatHeader, Effect, Effects, Wire};
+use crate::wires::{ChatHeader, Effect, Effects, RoomAction, RoomRequest, Wire};
 
 /// The frames of one read of a link.
 pub(super) struct Input<'a> {
@@ -140,6 +140,14 @@ impl Node {
                 Effect::Chat { from, to, text } => {
                     let rest = if i == last { rest } else { &[] };
                     (frames, rest_bytes) = self.forward_chats(id, (from, to), &text, rest);
+                }
+                Effect::Room(RoomRequest { room, action: RoomAction::Chat(text) }) => {
+                    let rest = if i == last { rest } else { &[] };
+                    (frames, rest_bytes) = self.chat_in_room(id, (&room, &text), rest);
+                }
+                Effect::Relay(message) if self.relay.begins_room_run(id, &message) => {
+                    let rest = if i == last { rest } else { &[] };
+                    (frames, rest_bytes) = self.receive_room_run(id, &message, rest);
                 }
                 effect => self.apply(id, effect),
             }

@@ -165,9 +165,14 @@ impl Traffic {
 
     /// Counts a frame that was put into the send queue; nothing if it has no bytes.
     pub(super) fn count_frame(&mut self, bytes: usize) {
+        self.count_frames(1, bytes);
+    }
+
+    /// Counts frames that were put into the send queue; nothing if they have no bytes.
+    pub(super) fn count_frames(&mut self, frames: usize, bytes: usize) {
         if bytes > 0 {
             self.bytes_out += bytes as u64;
-            self.frames_out += 1;
+            self.frames_out += frames as u64;
         }
     }
 }
@@ -251,6 +256,11 @@ impl Link {
     /// Counts what was put into the queue since it had `len_before` bytes.
     pub(super) fn count_queued(&mut self, len_before: usize) {
         self.traffic.count_frame(self.queue.len() - len_before);
+    }
+
+    /// Counts this many frames that were put into the queue since it had `len_before` bytes.
+    pub(super) fn count_queued_frames(&mut self, frames: usize, len_before: usize) {
+        self.traffic.count_frames(frames, self.queue.len() - len_before);
     }
 
     /// Returns the session's deadline if it is before the timer that is set. A timer may be early:

@@ -7,6 +7,7 @@ use super::Action;
 use super::frame_deadlines::FrameDeadlines;
 use super::link::{Link, LinkRole, Traffic, Wait, Waits};
 use super::strangers::Strangers;
+use crate::id::HostId;
 use crate::limits::Limits;
 use crate::link::frame_decoder::FrameDecoder;
 use crate::link::{
@@ -15,9 +16,9 @@ use crate::link::{
 use crate::mail::Spool;
 use crate::names::Names;
 use crate::relay::message::{HostKind, Message, StatusCode};
-use crate::relay::notice::Notice;
+use crate::relay::notice::{Notice, RoomChats};
 use crate::relay::{Host, Interests, Outbox, Relay, Unacknowledged, View};
-use crate::wires::{NoticeCx, Session, SessionCx, WebAccess, Wire};
+use crate::wires::{NoticeCx, RoomFrames, Session, SessionCx, WebAccess, Wire};
 
 /// The links, with everything that their sessions share.
 #[derive(Clone, Debug)]
@@ -192,11 +193,12 @@ impl Links {
         is_overfull
     }
 
-    /// Calls a link's session to put frames into its queue, or closes the link if the queue is
+    /// Calls a link's session to put this many frames into its queue, or closes the link if the queue is
     /// full. Returns whether they were put there.
     fn enqueue(
         &mut self,
         id: LinkId,
+        frames: usize,
         write: impl FnOnce(&mut dyn Session, &Names, &mut SendQueue),
     ) -> bool {
         let Self { table, names, limits, .. } = self;
@@ -214,7 +216,7 @@ impl Links {
             is_queued.then(|| {
                 let len_before = link.queue.len();
                 write(&mut *link.session, names, &mut link.queue);
-                link.count_queued(len_before);
+                link.count_queued_frames(frames, len_before);
                 link.earlier_timer()
             })
         };
@@ -264,7 +266,7 @@ impl Links {
 
 impl Outbox for Links {
     fn deliver(&mut self, id: LinkId, message: &Message<'_>) {
-        let is_queued = self.enqueue(id, |session, _, queue| session.on_message(message, queue));
+        let is_queued = self.enqueue(id, 1, |session, _, queue| session.on_message(message, queue));
         let is_message = matches!(
             message,
             Message::Chat { .. } | Message::Status { code: StatusCode::MAIL, .. }
@@ -276,11 +278,26 @@ impl Outbox for Links {
         if self.unknown_id_muted == Some(id) && matches!(notice, Notice::UnknownId(_)) {
             return;
         }
-        let is_queued = self.enqueue(id, |session, names, queue| {
+        let is_queued = self.enqueue(id, 1, |session, names, queue| {
             session.on_notice(notice, &mut NoticeCx { view, names, queue });
         });
         let is_message = matches!(notice, Notice::Chat { .. } | Notice::Mail { .. });
         self.undelivered += u64::from(!is_queued && is_message);
+    }
+
+    fn notify_members(
+        &mut self,
+        members: &mut dyn Iterator<Item = (LinkId, HostId)>,
+        view: View<'_>,
+        chats: &RoomChats<'_>,
+    ) {
+        let mut encoded = RoomFrames::default();
+        for (id, destination) in members {
+            self.enqueue(id, chats.texts.len(), |session, names, queue| {
+                let mut cx = NoticeCx { view, names, queue };
+                session.on_room_chats(chats, destination, &mut encoded, &mut cx);
+            });
+        }
     }
 
     fn unsent_bytes(&self, id: LinkId) -> usize {

@@ -25,6 +25,7 @@ mod links;
 mod machine;
 mod pool;
 mod replay;
+mod room_runs;
 mod run_pending;
 mod strangers;
 mod timers;

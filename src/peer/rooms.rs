@@ -42,12 +42,12 @@ impl Rooms {
 impl Peer {
     /// Joins a room, whose messages are shown from now on. Other peers are not informed.
     pub fn join_room(&mut self, room: RoomName<'_>) {
-        self.rooms.joined.insert(room.key());
+        self.rooms.joined.insert(room.key().into());
     }
 
     /// Leaves a room. Returns whether this peer was in it.
     pub fn part_room(&mut self, room: RoomName<'_>) -> bool {
-        self.rooms.joined.remove(&room.key())
+        self.rooms.joined.remove(&*room.key())
     }
 
     /// Sends a text to all reachable peers that have joined a room.
@@ -61,7 +61,7 @@ impl Peer {
         text: &str,
     ) -> Result<(), SendError> {
         let from = self.id().ok_or(SendError::NotReady)?;
-        if !self.rooms.joined.contains(&room.key()) {
+        if !self.rooms.joined.contains(&*room.key()) {
             return Err(SendError::NotInRoom);
         }
         if text.len() > PEER_TEXT_BYTES_MAX {
@@ -86,7 +86,7 @@ impl Peer {
             return;
         }
         let name = RoomName::parse(chat.room.as_bytes());
-        if name.is_ok_and(|name| self.rooms.joined.contains(&name.key())) {
+        if name.is_ok_and(|name| self.rooms.joined.contains(&*name.key())) {
             let (room, from, text) = (chat.room.clone(), chat.from, chat.text.clone());
             self.events.push_back(Event::RoomChat { room, from, text });
         }

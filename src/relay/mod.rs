@@ -37,6 +37,7 @@ mod peering;
 mod plain;
 #[cfg(test)]
 mod recorder;
+mod room_requests;
 mod router;
 mod routes;
 mod send;
@@ -334,62 +335,6 @@ impl Relay {
             .into_iter()
             .flatten()
             .min()
-    }
-
-    /// Lets the user at the other end of a link join a room.
-    ///
-    /// # Errors
-    /// Why the user may not.
-    pub fn join_room(
-        &mut self,
-        now: Time,
-        link: LinkId,
-        name: &[u8],
-        out: &mut impl Outbox,
-    ) -> Result<(), RoomRefusal> {
-        let user = self.adjacent_user(link)?;
-        let (_, _, mut cx) = self.event(now, out);
-        router::join(user, name, &mut cx)
-    }
-
-    /// Lets the user at the other end of a link leave a room, with a text for the others.
-    ///
-    /// # Errors
-    /// The user is not in the room.
-    pub fn part_room(
-        &mut self,
-        now: Time,
-        link: LinkId,
-        (name, text): (&[u8], &[u8]),
-        out: &mut impl Outbox,
-    ) -> Result<(), RoomRefusal> {
-        let user = self.adjacent_user(link)?;
-        let (_, _, mut cx) = self.event(now, out);
-        router::part(user, name, text, &mut cx)
-    }
-
-    /// Sends a message of the user at the other end of a link to the other members of a room.
-    ///
-    /// # Errors
-    /// The user is not in the room.
-    pub fn chat_in_room(
-        &mut self,
-        now: Time,
-        link: LinkId,
-        (name, text): (&[u8], &[u8]),
-        out: &mut impl Outbox,
-    ) -> Result<(), RoomRefusal> {
-        let user = self.adjacent_user(link)?;
-        let (peering, _, mut cx) = self.event(now, out);
-        router::chat(user, name, text, peering, &mut cx)
-    }
-
-    /// Returns the registered user at the other end of a link; one that has none is in no room.
-    fn adjacent_user(&self, link: LinkId) -> Result<HostId, RoomRefusal> {
-        let host = self.topology.adjacent_host(link).filter(|_| !self.is_stopping);
-        host.filter(|host| host.kind == HostKind::User)
-            .map(|host| host.id)
-            .ok_or(RoomRefusal::NotMember)
     }
 
     /// Begins to stop: ends dialling, sends the quits of this server's users to the other servers,

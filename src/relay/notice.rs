@@ -121,6 +121,43 @@ pub enum Notice<'a> {
     },
 }
 
+/// Messages to one room, in the order in which each member gets them.
+#[derive(Clone, Copy, Debug)]
+pub struct RoomChats<'a> {
+    /// The room.
+    pub room: RoomName<'a>,
+    /// The id under which the room is shown as a user; [`HostId::NONE`] if it is not.
+    pub shown_as: HostId,
+    /// The messages.
+    pub texts: &'a [RoomText<'a>],
+}
+
+/// One of some messages to a room.
+#[derive(Clone, Copy, Debug)]
+pub struct RoomText<'a> {
+    /// The sender.
+    pub source: HostId,
+    /// Name of the sender.
+    pub name: &'a [u8],
+    /// Text of the message.
+    pub text: &'a [u8],
+}
+
+impl<'a> RoomChats<'a> {
+    /// Returns the messages as notices for one member.
+    pub fn notices(&self, destination: HostId) -> impl Iterator<Item = Notice<'a>> {
+        let Self { room, shown_as, texts } = *self;
+        texts.iter().map(move |&RoomText { source, name, text }| Notice::RoomChat {
+            room,
+            shown_as,
+            source,
+            name,
+            destination,
+            text,
+        })
+    }
+}
+
 impl<'a> Notice<'a> {
     /// Returns the code and text of the CRC status that stands for this notice, or `None` for a
     /// notice that has a frame of its own or no form in CRC.

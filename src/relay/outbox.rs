@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::message::{HostKind, Message};
-use super::notice::Notice;
+use super::notice::{Notice, RoomChats};
 use super::topology::{Host, HostTable};
 use crate::id::HostId;
 use crate::link::{CloseReason, LinkId, Origin, Time};
@@ -48,6 +48,19 @@ pub trait Outbox {
     fn deliver(&mut self, link: LinkId, message: &Message<'_>);
     /// Notifies a user, or a client that has not registered.
     fn notify(&mut self, link: LinkId, view: View<'_>, notice: &Notice<'_>);
+    /// Notifies members of a room, each by its link and its id, of messages to the room.
+    fn notify_members(
+        &mut self,
+        members: &mut dyn Iterator<Item = (LinkId, HostId)>,
+        view: View<'_>,
+        chats: &RoomChats<'_>,
+    ) {
+        for (link, destination) in members {
+            for notice in chats.notices(destination) {
+                self.notify(link, view, &notice);
+            }
+        }
+    }
     /// Returns the number of unsent bytes in the send queue of a link.
     fn unsent_bytes(&self, link: LinkId) -> usize;
     /// Returns when bytes last arrived over a link.

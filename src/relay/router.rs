@@ -1,14 +1,15 @@
 //! [`Router`]: chats, statuses and quits, each sent on over the first link of its destination.
 
+mod room_chats;
 mod rooms;
 
 use std::collections::VecDeque;
 
 use super::announcements::Announcements;
 use super::cx::RelayCx;
-use super::extension::Frame;
+use super::extension::{Frame, RoomChat};
 use super::forward::forward_status;
-use super::message::{HostKind, StatusCode};
+use super::message::{HostKind, Message, StatusCode};
 use super::outbox::Outbox;
 use super::peering::{DeferredMessage, Peering};
 use super::topology::{FirstLink, Refusal, Role, SplitId, Topology};
@@ -17,8 +18,9 @@ use crate::limits::{STATUS_UPDATE_BYTES_MAX, STATUS_UPDATES_MAX};
 use crate::link::{CloseReason, LinkId};
 use crate::printable::{Excerpt, truncated};
 
+pub(super) use self::room_chats::{chat, refuse};
 pub use self::rooms::RoomRefusal;
-pub(super) use self::rooms::{chat, join, part};
+pub(super) use self::rooms::{join, part};
 
 /// The route of chats between two hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,11 +134,41 @@ impl Router {
             }
             Route::UnknownId => {
                 let ids = (source, destination);
-                if !rooms::handle_chat_to_room(link, ids, text, peering, cx) {
+                if !room_chats::handle_chats_to_room(link, ids, &[text], peering, cx) {
                     cx.send_unknown_id(link, source, destination);
                 }
             }
             Route::FalseSource => cx.drop_false_source(link, source),
+        }
+    }
+
+    /// Handles messages that continue each other, see [`continues_room_run`].
+    pub(super) fn handle_room_run<O: Outbox>(
+        &mut self,
+        link: LinkId,
+        messages: &[Message<'_>],
+        peering: &mut Peering,
+        cx: &mut RelayCx<'_, O>,
+    ) {
+        match messages {
+            [Message::Chat { source, destination, .. }, ..] => {
+                let texts = messages.iter().filter_map(|message| match *message {
+                    Message::Chat { text, .. } => Some(text),
+                    _ => None,
+                });
+                let texts: Vec<&[u8]> = texts.collect();
+                room_chats::handle_chats_to_room(
+                    link,
+                    (*source, *destination),
+                    &texts,
+                    peering,
+                    cx,
+                );
+            }
+            _ => {
+                let chats: Vec<_> = messages.iter().filter_map(RoomChat::of_message).collect();
+                room_chats::handle_room_chats(link, &chats, peering, cx);
+            }
         }
     }
 
@@ -228,7 +260,7 @@ fn handle_extension<O: Outbox>(
 ) {
     match Frame::parse(code, text) {
         Some(Ok(Frame::RoomChat(chat))) if is_from_neighbour(link, source, cx) => {
-            rooms::handle_room_chat(link, &chat, peering, cx);
+            room_chats::handle_room_chats(link, &[chat], peering, cx);
         }
         Some(Ok(frame)) => peering.handle_extension(link, source, &frame, cx),
         Some(Err(error)) => {
@@ -236,6 +268,47 @@ fn handle_extension<O: Outbox>(
             cx.topology.count_refusal(link, Refusal::Unexpected);
         }
         None => peering.settle_as_plain(link, cx),
+    }
+}
+
+/// Returns whether a message that arrived over `link` is one to a room, so that it may be handled
+/// with those that [continue](continues_room_run) it.
+pub(super) fn begins_room_run(topology: &Topology, link: LinkId, message: &Message<'_>) -> bool {
+    let state = topology.link(link);
+    match *message {
+        Message::Chat { source, destination, .. } => {
+            topology.rooms().shown_under(destination).is_some()
+                && !state.is_extended()
+                && topology.is_valid_source(source, link)
+        }
+        Message::Status { source, destination: HostId::EXTENSION, code, .. } => {
+            code == StatusCode::ROOM_CHAT
+                && state.is_extended()
+                && state.host_id() == Some(source)
+                && RoomChat::of_message(message).is_some()
+        }
+        _ => false,
+    }
+}
+
+/// Returns whether two messages are from one neighbour to one room, and for the same members.
+pub(super) fn continues_room_run(first: &Message<'_>, next: &Message<'_>) -> bool {
+    match (first, next) {
+        (
+            Message::Chat { source, destination, .. },
+            Message::Chat { source: next_source, destination: next_destination, .. },
+        ) => (source, destination) == (next_source, next_destination),
+        (
+            Message::Status { source, destination: HostId::EXTENSION, .. },
+            Message::Status { source: next_source, destination: HostId::EXTENSION, .. },
+        ) => {
+            let (first, next) = (RoomChat::of_message(first), RoomChat::of_message(next));
+            let is_same = |(first, next): (RoomChat<'_>, RoomChat<'_>)| {
+                first.room == next.room && first.home == next.home
+            };
+            source == next_source && first.zip(next).is_some_and(is_same)
+        }
+        _ => false,
     }
 }
 

@@ -9,6 +9,7 @@ pub mod crc;
 pub mod direct;
 mod endpoint;
 pub mod http;
+mod room_frames;
 mod session;
 mod web_access;
 mod web_request;
@@ -17,6 +18,7 @@ use std::fmt;
 
 pub use self::chat_run::{ChatRun, MatchChat, RunMatcher};
 pub use self::endpoint::Endpoint;
+pub use self::room_frames::RoomFrames;
 pub use self::session::{
     ChatHeader, Effect, Effects, NoticeCx, RoomAction, RoomRequest, Session, SessionCx,
 };

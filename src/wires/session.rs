@@ -6,14 +6,14 @@ use std::fmt;
 use rand::rngs::StdRng;
 use smallvec::SmallVec;
 
-use super::{RunMatcher, WebAccess, WebReply, WebRequest, Wire};
+use super::{RoomFrames, RunMatcher, WebAccess, WebReply, WebRequest, Wire};
 use crate::id::{HostId, WideId};
 use crate::limits::Limits;
 use crate::link::{CloseReason, LinkId, SendQueue, Time};
 use crate::mail::Spool;
 use crate::names::Names;
 use crate::relay::message::Message;
-use crate::relay::notice::Notice;
+use crate::relay::notice::{Notice, RoomChats};
 use crate::relay::{Interests, Relay, View};
 
 /// One connection's side of a wire: frames to effects, and notices to frames.
@@ -147,6 +147,33 @@ pub trait Session: fmt::Debug + Send {
     /// chats to the same recipient.
     fn run_matcher(&self) -> Option<RunMatcher> {
         None
+    }
+
+    /// Returns the text and the length of the whole frame at the front of `bytes`, if it is another
+    /// message to the room that the client has just sent one to.
+    fn parse_room_text<'a>(
+        &self,
+        room: &[u8],
+        bytes: &'a [u8],
+        limits: &Limits,
+    ) -> Option<(&'a [u8], usize)> {
+        let _ = (room, bytes, limits);
+        None
+    }
+
+    /// Encodes messages to a room for the client, whose id is `destination`, as
+    /// [`Session::on_notice`] encodes each. `encoded` is shared by all members of the room.
+    fn on_room_chats(
+        &mut self,
+        chats: &RoomChats<'_>,
+        destination: HostId,
+        encoded: &mut RoomFrames,
+        cx: &mut NoticeCx<'_>,
+    ) {
+        let _ = encoded;
+        for notice in chats.notices(destination) {
+            self.on_notice(&notice, cx);
+        }
     }
 
     /// Encodes chats from one user to another as [`Session::on_notice`] encodes each. `next_text`

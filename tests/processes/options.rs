@@ -112,6 +112,7 @@ fn empty_environment_variable_is_unset() {
         "CRC_PING_INTERVAL",
         "CRC_PING_TIMEOUT",
         "CRC_REGISTER_DEADLINE",
+        "CRC_ROOM_RATE",
         "CRC_SERVERS_PER_ADDRESS",
         "CRC_SERVER_QUEUE",
         "CRC_SPLIT_GRACE",

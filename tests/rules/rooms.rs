@@ -1,10 +1,13 @@
 //! Rooms: members on several wires and servers, messages, splits. See "Rooms" in
 //! `docs/PROTOCOL.md`.
 
-use super::direct::{connect_with_id, take_messages};
+use super::direct::{DirectClient, connect_with_id, take_messages};
 use super::*;
 
-use crc::limits::{PING_INTERVAL, ROOMS_PER_USER_MAX};
+use crc::limits::{
+    FRAME_BYTES_MAX, PING_INTERVAL, ROOM_BURST_MAX, ROOM_FRAME_HEADROOM_BYTES, ROOM_RATE,
+    ROOMS_PER_USER_MAX,
+};
 use crc::room::RoomName;
 use crc::wires::direct::codec;
 use crc::wires::direct::codec::Control;
@@ -350,6 +353,127 @@ fn user_is_in_a_bounded_number_of_rooms() {
     let name = RoomName::parse(b"#49").expect("a name");
     assert_eq!(relay.rooms().count(), ROOMS_PER_USER_MAX);
     assert_eq!(relay.room_members(name).map(|host| host.id).collect::<Vec<_>>(), [HostId(101)]);
+}
+
+/// One server with CRC users 101 and 102 and direct user 103 in `#lab`.
+fn one_room() -> (World, ClientId, ClientId, DirectClient) {
+    let mut world = world();
+    let one = world.start(ServerSpec::new(1, None));
+    let frodo = connect(&mut world, one, 101, "frodo");
+    let sam = connect(&mut world, one, 102, "sam");
+    let merry = connect_with_id(&mut world, one, 103);
+    say(&mut world, frodo, 101, 1, "/join #lab");
+    say(&mut world, sam, 102, 1, "/join #lab");
+    let join = codec::Message {
+        control: Some(Control::Join("#lab".to_owned())),
+        ..codec::Message::default()
+    };
+    world.send(merry.client, &direct_frame(&join));
+    world.run_until_quiescent();
+    for client in [frodo, sam] {
+        take_frames(&mut world, client);
+    }
+    world.take_received(merry.client);
+    (world, frodo, sam, merry)
+}
+
+fn direct_frame(message: &codec::Message) -> Vec<u8> {
+    let mut frame = Vec::new();
+    codec::encode(message, &mut frame);
+    frame
+}
+
+#[test]
+fn user_sends_a_bounded_number_of_messages_to_a_room_and_continues_after_a_pause() {
+    let (mut world, frodo, sam, _) = one_room();
+    let burst = ROOM_BURST_MAX as usize;
+    let text = format!(
+        "Not delivered to #lab: you send too much to this room: after {ROOM_BURST_MAX} messages at \
+         once, at most {ROOM_RATE} a second; wait a second, and send more slowly"
+    );
+    let refusal = status(1, 0, 5, &text);
+    for _ in 0..burst / 100 {
+        world.send(frodo, &chat(101, LAB, "Hi").repeat(100));
+    }
+    let begin = world.now();
+    world.run_until_quiescent();
+    assert_eq!(take_frames(&mut world, sam).len(), burst);
+    world.send(frodo, &chat(101, LAB, "Hi").repeat(burst));
+    world.run_until_quiescent();
+    let more = take_frames(&mut world, sam).len();
+    let earned = world.now().since(begin).as_secs_f64() * f64::from(ROOM_RATE);
+    assert!(more as f64 <= earned, "{more} messages are delivered in {earned}");
+    let refusals = take_frames(&mut world, frodo);
+    // Those that arrive together are refused together, so it can read the answers.
+    assert!((1..burst / 10).contains(&refusals.len()), "{} refusals", refusals.len());
+    assert!(refusals.iter().all(|frame| *frame == refusal));
+    // Others, and the same user a second later, are not concerned.
+    say(&mut world, sam, 102, LAB, "What?");
+    assert_received(&mut world, frodo, &[chat(LAB, 101, "<sam> What?")]);
+    world.run_for(SECOND);
+    say(&mut world, frodo, 101, LAB, "Sorry");
+    assert_received(&mut world, sam, &[chat(LAB, 102, "<frodo> Sorry")]);
+}
+
+#[test]
+fn message_that_fits_into_no_frame_between_servers_is_refused() {
+    let (mut world, frodo, sam, merry) = one_room();
+    let text_bytes_max = FRAME_BYTES_MAX - ROOM_FRAME_HEADROOM_BYTES;
+    let send = |world: &mut World, bytes: usize| {
+        let (room, msg) = ("#lab".to_owned(), "x".repeat(bytes));
+        let message = codec::Message { room, msg, ..codec::Message::default() };
+        world.send(merry.client, &direct_frame(&message));
+        world.run_until_quiescent();
+    };
+    send(&mut world, text_bytes_max + 1);
+    let refusal =
+        format!("#lab: the message is too long; it may have {text_bytes_max} bytes at most");
+    let [answer] = &take_messages(&mut world, &merry)[..] else { panic!("one answer") };
+    assert_eq!((answer.from, &*answer.msg), (0, &*refusal));
+    send(&mut world, text_bytes_max);
+    for client in [frodo, sam] {
+        assert_eq!(take_frames(&mut world, client).len(), 1);
+    }
+}
+
+/// What each member gets of messages that arrive one by one, or in one read.
+fn received(frames: &[Vec<u8>], speaker: usize, is_one_read: bool) -> Vec<Vec<u8>> {
+    let (mut world, frodo, sam, merry) = one_room();
+    let clients = [frodo, sam, merry.client];
+    if is_one_read {
+        world.send(clients[speaker], &frames.concat());
+        world.run_until_quiescent();
+    }
+    for frame in frames.iter().filter(|_| !is_one_read) {
+        world.send(clients[speaker], frame);
+        world.run_until_quiescent();
+    }
+    clients.map(|client| world.take_received(client)).to_vec()
+}
+
+#[test]
+fn messages_in_one_read_are_delivered_as_those_that_come_alone() {
+    let crc: Vec<Vec<u8>> = (0..200)
+        .map(|number| match number % 50 {
+            17 => chat(101, 102, "to sam alone"),
+            33 => chat(101, LAB_SECOND, "to nobody"),
+            length => chat(101, LAB, &"x".repeat(length)),
+        })
+        .collect();
+    let direct: Vec<Vec<u8>> = (0..200)
+        .map(|number| {
+            let room = if number % 50 == 17 { "#dev" } else { "#lab" }.to_owned();
+            let msg = "x".repeat(number % 50);
+            direct_frame(&codec::Message { room, msg, ..codec::Message::default() })
+        })
+        .collect();
+    for (frames, speaker) in [(crc, 0), (direct, 2)] {
+        let alone = received(&frames, speaker, false);
+        assert!(
+            alone.iter().enumerate().all(|(index, bytes)| index == speaker || bytes.len() > 4000)
+        );
+        assert_eq!(received(&frames, speaker, true), alone);
+    }
 }
 
 #[test]

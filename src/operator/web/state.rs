@@ -93,7 +93,7 @@ impl StateStream {
                 for room in &rooms {
                     self.push(&RoomEntry::new(*room), &mut out);
                 }
-                self.last_room = rooms.last().map(|room| room.name.key());
+                self.last_room = rooms.last().map(|room| room.name.key().into());
                 if rooms.len() < WEB_LIST_ENTRIES_MAX {
                     self.stage = Stage::Tail;
                     out.extend_from_slice(b"],");

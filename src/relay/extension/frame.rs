@@ -2,7 +2,7 @@
 
 use super::{Digest, Epoch, Hop, List, Nonce, RoomNames};
 use crate::id::HostId;
-use crate::relay::message::StatusCode;
+use crate::relay::message::{Message, StatusCode};
 use crate::room::RoomName;
 
 /// The content of HELLO and OFFER: who the server is, and what it knows about a lost link to the
@@ -98,6 +98,22 @@ pub struct RoomChat<'a> {
     pub room: RoomName<'a>,
     /// Text of the message.
     pub text: &'a [u8],
+}
+
+impl<'a> RoomChat<'a> {
+    /// Returns the room message that a message between two servers is, if it is one.
+    pub(in crate::relay) fn of_message(message: &Message<'a>) -> Option<Self> {
+        let Message::Status { destination: HostId::EXTENSION, code, text, .. } = *message else {
+            return None;
+        };
+        if code != StatusCode::ROOM_CHAT {
+            return None;
+        }
+        match Frame::parse(code, text)?.ok()? {
+            Frame::RoomChat(chat) => Some(chat),
+            _ => None,
+        }
+    }
 }
 
 /// The reason of a REFUSE. Reasons that are not known refuse as well.

@@ -22,7 +22,7 @@ impl DeferredMessage {
         split: Option<SplitId>,
         topology: &Topology,
     ) -> Vec<Self> {
-        if let Some(chat) = room_chat(message) {
+        if let Some(chat) = RoomChat::of_message(message) {
             let of_room = |split| Self::of_room(&chat, position, split, topology);
             return split.map(of_room).unwrap_or_default();
         }
@@ -141,16 +141,5 @@ impl DeferredMessage {
             Some(code) => forward_status(link, (source, destination), code, text, cx),
             None => cx.send_chat(link, source, destination, text),
         }
-    }
-}
-
-/// Returns the room message that a message is.
-fn room_chat<'a>(message: &Message<'a>) -> Option<RoomChat<'a>> {
-    let Message::Status { destination: HostId::EXTENSION, code, text, .. } = *message else {
-        return None;
-    };
-    match Frame::parse(code, text).filter(|_| code == StatusCode::ROOM_CHAT)?.ok()? {
-        Frame::RoomChat(chat) => Some(chat),
-        _ => None,
     }
 }

@@ -1,28 +1,17 @@
-//! Rooms: requests of users, and messages to all members of a room.
-//!
-//! A room message crosses each link at most once, and only towards members. What is for the members
-//! at a lost server waits for that server, as chats wait for lost hosts. See "Rooms" in
-//! `docs/PROTOCOL.md`.
+//! Requests about rooms: to join and leave them, and the commands that CRC clients send to a server.
+//! See "Rooms" in `docs/PROTOCOL.md`.
 
 use std::fmt;
 
-use smallvec::SmallVec;
-
 use crate::id::HostId;
 use crate::limits::{
-    ROOM_LIST_BYTES_MAX, ROOM_MEMBERSHIPS_MAX, ROOMS_LISTED_MAX, ROOMS_PER_USER_MAX,
+    ROOM_BURST_MAX, ROOM_LIST_BYTES_MAX, ROOM_MEMBERSHIPS_MAX, ROOMS_LISTED_MAX, ROOMS_PER_USER_MAX,
 };
 use crate::link::LinkId;
 use crate::printable::{Excerpt, Printable};
 use crate::relay::cx::RelayCx;
-use crate::relay::extension::{Frame, RoomChat, RoomNames};
-use crate::relay::message::StatusCode;
-use crate::relay::notice::Notice;
+use crate::relay::extension::{Frame, RoomNames};
 use crate::relay::outbox::Outbox;
-use crate::relay::peering::{DeferredMessage, Peering};
-use crate::relay::plain;
-use crate::relay::send;
-use crate::relay::topology::{FirstLink, MemberHome, ServerKey};
 use crate::room::{RoomName, RoomNameError};
 
 /// The commands that a user sends to the id of a server, for the answer to an unknown one.
@@ -39,6 +28,17 @@ pub enum RoomRefusal {
     UserFull,
     /// The network has [`ROOM_MEMBERSHIPS_MAX`] memberships.
     NetworkFull,
+    /// The message has more bytes than this, and does not fit into the frames of the network.
+    TooLong {
+        /// Maximum length of a text.
+        text_bytes_max: usize,
+    },
+    /// The user has sent [`ROOM_BURST_MAX`] messages to the room at once, and more than this number
+    /// in each second since.
+    TooMuch {
+        /// Maximum number of messages in a second.
+        rate: u32,
+    },
 }
 
 impl fmt::Display for RoomRefusal {
@@ -49,6 +49,14 @@ impl fmt::Display for RoomRefusal {
             Self::UserFull => {
                 write!(f, "you are in {ROOMS_PER_USER_MAX} rooms, the most there may be; leave one")
             }
+            Self::TooLong { text_bytes_max } => {
+                write!(f, "the message is too long; it may have {text_bytes_max} bytes at most")
+            }
+            Self::TooMuch { rate } => write!(
+                f,
+                "you send too much to this room: after {ROOM_BURST_MAX} messages at once, at most \
+                 {rate} a second; wait a second, and send more slowly"
+            ),
             Self::NetworkFull => f.write_str("the rooms of this network are full; try again later"),
         }
     }
@@ -117,146 +125,6 @@ pub(in crate::relay) fn part<O: Outbox>(
     cx.announce_membership(user, None, &Frame::RoomPart { user, name, text });
     cx.announce_room_changes();
     Ok(())
-}
-
-/// Sends a message of a user of this server to a room.
-///
-/// # Errors
-/// The user is not in the room.
-pub(in crate::relay) fn chat<O: Outbox>(
-    user: HostId,
-    name: &[u8],
-    text: &[u8],
-    peering: &mut Peering,
-    cx: &mut RelayCx<'_, O>,
-) -> Result<(), RoomRefusal> {
-    let room = RoomName::parse(name)?;
-    if !cx.topology.rooms().is_member(user, room) {
-        return Err(RoomRefusal::NotMember);
-    }
-    let number = cx.topology.next_room_number();
-    let chat = RoomChat { user, home: HostId::NONE, number, room, text };
-    deliver(&chat, peering, cx);
-    forward(None, &chat, peering, cx);
-    Ok(())
-}
-
-/// Handles a room message that arrived over an extended link.
-pub(super) fn handle_room_chat<O: Outbox>(
-    link: LinkId,
-    chat: &RoomChat<'_>,
-    peering: &mut Peering,
-    cx: &mut RelayCx<'_, O>,
-) {
-    let home = cx.topology.hosts().get(chat.user).and_then(|host| host.home().server());
-    let (Some(home), true) = (home, cx.topology.is_home_over(chat.user, link)) else {
-        return cx.drop_false_source(link, chat.user);
-    };
-    if !cx.topology.may_have_room_number(home, chat.number) {
-        return cx.drop_false_source(link, chat.user);
-    }
-    let is_for_us = chat.home == HostId::NONE || chat.home == cx.topology.own_id();
-    if is_for_us && cx.topology.record_room_number(home, chat.number) {
-        deliver(chat, peering, cx);
-    }
-    if chat.home != cx.topology.own_id() {
-        forward(Some(link), chat, peering, cx);
-    }
-}
-
-/// Delivers a room message to the members at this server and behind its plain neighbours.
-fn deliver<O: Outbox>(chat: &RoomChat<'_>, peering: &mut Peering, cx: &mut RelayCx<'_, O>) {
-    let &RoomChat { user: source, room: name, text, .. } = chat;
-    let Some(room) = cx.topology.rooms().find(name) else { return };
-    let shown_as = room.shown_as().unwrap_or(HostId::NONE);
-    let sender = cx.topology.hosts().get(source);
-    let sender = sender.map_or(Vec::new(), |sender| sender.name().to_vec());
-    let mut behind_plain = Vec::new();
-    for &destination in room.members_at(MemberHome::Own) {
-        let host = cx.topology.hosts().get(destination);
-        match host.and_then(|host| cx.topology.next_hop(host)) {
-            _ if destination == source => {}
-            Some(link) if cx.topology.link(link).is_user() => {
-                let (room, name) = (room.name(), &sender[..]);
-                let notice = Notice::RoomChat { room, shown_as, source, name, destination, text };
-                cx.out.notify(link, cx.topology.view(), &notice);
-            }
-            Some(link) => behind_plain.push((link, destination)),
-            None => peering.count_dropped(), // lost behind a plain neighbour
-        }
-    }
-    for (link, destination) in behind_plain {
-        for piece in plain::room_texts(&sender, text, cx.announcements.is_guarded(link)) {
-            cx.send_chat(link, shown_as, destination, &piece);
-        }
-    }
-}
-
-/// Sends a room message on to the other servers that have members, or to the one that it names.
-/// Nothing goes back over the link on which it came.
-///
-/// For a lost server, the message waits at the first server on its way to which that counts as
-/// lost: only there do the messages before it wait, too.
-fn forward<O: Outbox>(
-    from: Option<LinkId>,
-    chat: &RoomChat<'_>,
-    peering: &mut Peering,
-    cx: &mut RelayCx<'_, O>,
-) {
-    let servers: SmallVec<[ServerKey; 8]> = if chat.home == HostId::NONE {
-        let room = cx.topology.rooms().find(chat.room);
-        room.into_iter().flat_map(|room| room.servers()).collect()
-    } else {
-        cx.topology.server_key(chat.home).into_iter().collect()
-    };
-    let mut links: SmallVec<[LinkId; 8]> = SmallVec::new();
-    for server in servers {
-        match cx.topology.servers().route(server) {
-            FirstLink::Link(link) if Some(link) != from && !links.contains(&link) => {
-                links.push(link);
-            }
-            FirstLink::Link(_) => {}
-            FirstLink::Split(split) => {
-                let id = cx.topology.servers().id(server);
-                let is_for_all = chat.home == HostId::NONE;
-                let is_lost_before =
-                    |link| is_for_all && !cx.topology.routes().is_announced(link, id);
-                if from.is_some_and(is_lost_before) {
-                    continue;
-                }
-                let message = DeferredMessage::room_chat(chat, id, cx.topology);
-                if !peering.defer(split, message, cx.limits) {
-                    peering.count_dropped();
-                }
-            }
-        }
-    }
-    for link in links {
-        cx.introduce(chat.user, link);
-        send::send_extension(cx.topology, link, &Frame::RoomChat(*chat), cx.out);
-    }
-}
-
-/// Handles a chat of a user of this server to the id under which a room is shown. Returns whether
-/// there is such a room.
-pub(super) fn handle_chat_to_room<O: Outbox>(
-    link: LinkId,
-    (source, destination): (HostId, HostId),
-    text: &[u8],
-    peering: &mut Peering,
-    cx: &mut RelayCx<'_, O>,
-) -> bool {
-    let Some(room) = cx.topology.rooms().shown_under(destination) else { return false };
-    if cx.topology.link(link).is_extended() {
-        return false;
-    }
-    let name = room.name().as_bytes().to_vec();
-    if let Err(refusal) = chat(source, &name, text, peering, cx) {
-        let text = format!("Not delivered to {}: {refusal}", Printable(&name));
-        let (own, code) = (cx.topology.own_id(), StatusCode::NOT_DELIVERED);
-        cx.send_answer(link, source, &Notice::Status { source: own, code, text: text.as_bytes() });
-    }
-    true
 }
 
 /// Handles a chat of a user of this server to the id of a server, if it is a command. Returns

@@ -1,12 +1,16 @@
 //! Memberships in rooms, as facts of the homes of their users.
 
+use std::collections::BTreeSet;
+
 use super::host::{Home, ServerKey};
-use super::rooms::{EndedRoom, MemberHome, Rooms};
+use super::room::{MemberHome, OwnMember, Speech};
+use super::rooms::{EndedRoom, Membership, Rooms};
 use super::servers::HostSet;
 use super::{Host, Topology};
 use crate::id::HostId;
+use crate::link::{LinkId, Time};
 use crate::relay::extension::Digest;
-use crate::room::RoomName;
+use crate::room::{RoomKey, RoomName};
 
 /// Position of the boot count in the number of a room message: above 2^40 messages.
 const BOOT_SHIFT: u32 = 40;
@@ -36,6 +40,24 @@ impl Topology {
         }
     }
 
+    /// Returns the link of a user of this server, or `None` for any other host.
+    fn user_link(&self, home: Home) -> Option<LinkId> {
+        let Home::Link(index) = home else { return None };
+        let state = self.live_at(index);
+        state.is_user().then(|| state.id())
+    }
+
+    /// Counts a message of a user of this server to a room.
+    pub(in crate::relay) fn count_room_message(
+        &mut self,
+        user: HostId,
+        name: RoomName<'_>,
+        now: Time,
+        rate: u32,
+    ) -> Speech {
+        self.rooms.count_message(user, name, now, rate)
+    }
+
     fn digest_of(&mut self, home: MemberHome) -> &mut HostSet {
         match home {
             MemberHome::Own => &mut self.own_hosts,
@@ -47,7 +69,8 @@ impl Topology {
     pub(in crate::relay) fn join_room(&mut self, user: HostId, name: RoomName<'_>) -> bool {
         let host = self.hosts.get(user).expect("a known user");
         let Some(home) = self.member_home(host) else { return false };
-        let Some(index) = self.rooms.insert(user, name, home) else { return false };
+        let link = self.user_link(host.home);
+        let Some(index) = self.rooms.insert(user, name, (home, link)) else { return false };
         self.record_room_event(user, index, false, b"");
         self.digest_of(home).digest += membership_digest(user, name);
         true
@@ -63,7 +86,7 @@ impl Topology {
     ) -> bool {
         let home = self.hosts.get(user).and_then(|host| self.member_home(host));
         let (Some(home), true) = (home, self.rooms.is_member(user, name)) else { return false };
-        let index = self.rooms.by_key[&name.key()];
+        let Some(index) = self.rooms.index_of(name) else { return false };
         self.record_room_event(user, index, true, text);
         self.rooms.remove(user, index, home);
         self.digest_of(home).digest -= membership_digest(user, name);
@@ -73,17 +96,16 @@ impl Topology {
     /// Removes a user from all rooms, before it leaves `home`. Returns whether it was in any.
     pub(super) fn leave_all_rooms(&mut self, user: HostId, home: Home) -> bool {
         let Some(home) = self.member_home_of(home) else { return false };
-        if self.rooms.by_user.is_empty() {
-            return false;
-        }
-        let rooms = self.rooms.by_user.get(&user).cloned().unwrap_or_default();
-        for &index in &rooms {
+        let rooms = self.rooms.by_user.get(user);
+        let memberships = rooms.map_or(Vec::new(), |rooms| rooms.memberships.clone());
+        for membership in &memberships {
+            let index = membership.room as usize;
             let digest = membership_digest(user, self.rooms.slab[index].name());
             self.record_room_event(user, index, true, b"");
             self.rooms.remove(user, index, home);
             self.digest_of(home).digest -= digest;
         }
-        !rooms.is_empty()
+        !memberships.is_empty()
     }
 
     /// Removes a user that stays from all rooms, because its home no longer has it in any, and
@@ -102,8 +124,8 @@ impl Topology {
         names: impl Iterator<Item = RoomName<'a>>,
     ) -> bool {
         let names: Vec<RoomName<'_>> = names.collect();
-        let keys: Vec<Box<[u8]>> = names.iter().map(|name| name.key()).collect();
-        let left: Vec<Box<[u8]>> = self.rooms.of(user).map(|room| room.name().key()).collect();
+        let keys: Vec<RoomKey> = names.iter().map(|name| name.key()).collect();
+        let left: Vec<RoomKey> = self.rooms.of(user).map(|room| room.name().key()).collect();
         let mut changes = false;
         for key in left.iter().filter(|key| !keys.contains(key)) {
             let name = RoomName::parse(key).expect("the key of a room");
@@ -113,9 +135,7 @@ impl Topology {
             changes |= self.join_room(user, name);
         }
         let host = self.hosts.get(user).and_then(|host| self.member_home(host));
-        if let Some(MemberHome::Server(server)) = host
-            && self.rooms.by_user.contains_key(&user)
-        {
+        if let Some(MemberHome::Server(server)) = host {
             self.rooms.confirm(user, server);
         }
         changes
@@ -124,22 +144,13 @@ impl Topology {
     /// Marks the memberships of the users of a server as not confirmed, before the server sends all
     /// of them.
     pub(in crate::relay) fn unconfirm_rooms(&mut self, server: ServerKey) {
-        if let Some(members) = self.rooms.by_server.get_mut(&server) {
-            if members.unconfirmed.is_empty() {
-                std::mem::swap(&mut members.unconfirmed, &mut members.confirmed);
-            } else {
-                members.unconfirmed.extend(members.confirmed.drain());
-            }
-        }
+        self.rooms.unconfirm(server);
     }
 
     /// Lets the users leave all rooms whose home has sent all its users and has not confirmed that
     /// they are in any.
     pub(in crate::relay) fn end_rooms_sync(&mut self, server: ServerKey) {
-        let Some(members) = self.rooms.by_server.get_mut(&server) else { return };
-        let mut users: Vec<HostId> = members.unconfirmed.drain().collect();
-        users.sort_unstable(); // the order in which rooms end is visible
-        for user in users {
+        for user in self.rooms.unconfirmed(server) {
             if let Some(home) = self.hosts.get(user).map(|host| host.home)
                 && home.server() == Some(server)
             {
@@ -182,7 +193,7 @@ impl Topology {
     /// Chooses the id under which a room is shown as a user: the first of its ids that nobody has.
     /// Returns whether there is one.
     pub(in crate::relay) fn show_room(&mut self, name: RoomName<'_>) -> Option<HostId> {
-        let index = *self.rooms.by_key.get(&name.key())?;
+        let index = self.rooms.index_of(name)?;
         let is_free = |id: &HostId| !self.is_known(*id) && !self.rooms.by_shown_id.contains_key(id);
         let id = name.shown_ids().find(is_free)?;
         self.rooms.slab[index].shown_as = Some(id);
@@ -212,37 +223,16 @@ impl Topology {
     /// the user.
     pub(super) fn rehome_rooms(&mut self, user: HostId, from: Home, to: Home) {
         let (Some(old), new) = (self.member_home_of(from), self.member_home_of(to)) else { return };
-        if Some(old) == new || self.rooms.of(user).len() == 0 {
+        let link = self.user_link(to);
+        if (Some(old) == new && link.is_none()) || self.rooms.of(user).len() == 0 {
             return;
         }
-        let names: Vec<Box<[u8]>> = self.rooms.of(user).map(|room| room.name.clone()).collect();
         let Some(new) = new else { return self.forget_rooms(user, from) };
-        for name in &names {
-            let name = RoomName::parse(name).expect("the name of a room");
-            let index = self.rooms.by_key[&name.key()];
-            let room = &mut self.rooms.slab[index];
-            room.listeners.remove(user); // it is connected to another server now
-            let members = &mut room.members;
-            members.entry(new).or_default().insert(user);
-            if let Some(set) = members.get_mut(&old) {
-                set.remove(user);
-                if set.ids.is_empty() {
-                    members.remove(&old);
-                }
-            }
-            let digest = membership_digest(user, name);
-            self.digest_of(old).digest -= digest;
-            self.digest_of(new).digest += digest;
-        }
-        if let MemberHome::Server(server) = old
-            && let Some(members) = self.rooms.by_server.get_mut(&server)
-        {
-            members.confirmed.remove(&user);
-            members.unconfirmed.remove(&user);
-        }
-        if let MemberHome::Server(server) = new {
-            self.rooms.confirm(user, server);
-        }
+        let mut sum = Digest::default();
+        self.add_memberships(user, &mut sum);
+        self.rooms.rehome(user, (old, new), link);
+        self.digest_of(old).digest -= sum;
+        self.digest_of(new).digest += sum;
     }
 
     /// Adds the memberships of a user to a digest, to check that of a home.
@@ -258,42 +248,59 @@ impl Topology {
     /// If they do not.
     pub(super) fn check_rooms(&self) {
         let rooms = &self.rooms;
-        let mut memberships = 0;
+        let (mut memberships, mut users) = (0, BTreeSet::new());
         for (key, &index) in &rooms.by_key {
             let room = &rooms.slab[index];
-            assert_eq!(*key, room.name().key(), "the key of a room");
+            assert_eq!(**key, *room.name().key(), "the key of a room");
             assert!(!room.members.is_empty(), "somebody is in a room");
             if let Some(id) = room.shown_as {
                 assert_eq!(rooms.by_shown_id.get(&id), Some(&index), "the id of a shown room");
                 assert!(!self.is_known(id), "no host has the id of a shown room");
             }
-            let own = room.members.get(&MemberHome::Own);
-            for id in &room.listeners.ids {
+            for id in &room.listeners {
                 assert!(rooms.listeners.contains(id), "a listener wants events");
-                assert!(own.is_some_and(|own| own.positions.contains_key(id)), "{id} is here");
+                assert!(room.members_at(MemberHome::Own).contains(id), "{id} is here");
             }
-            for (&home, set) in &room.members {
-                assert!(!set.ids.is_empty(), "a home without members is not listed");
-                for (position, id) in set.ids.iter().enumerate() {
+            for (&home, ids) in &room.members {
+                assert!(!ids.is_empty(), "a home without members is not listed");
+                for (position, id) in (0..).zip(ids) {
                     let host = self.hosts.get(*id).expect("a member is known");
                     assert_eq!(self.member_home(host), Some(home), "the home of a member");
-                    assert_eq!(set.positions.get(id), Some(&position), "the place of a member");
-                    assert!(rooms.by_user[id].contains(&index), "a member knows its room");
+                    let room = u32::try_from(index).expect("a small index");
+                    let membership = Membership { room, position };
+                    let its = &rooms.by_user.get(*id).expect("a member").memberships;
+                    assert!(its.contains(&membership), "a member knows its room and its place");
+                    if home == MemberHome::Own {
+                        let member = own_member(rooms, index, position);
+                        assert_eq!((member.id, member.link), (*id, self.user_link(host.home)));
+                    }
+                    users.insert(*id);
                 }
-                memberships += set.ids.len();
+                memberships += ids.len();
             }
         }
-        assert_eq!(rooms.by_user.values().map(Vec::len).sum::<usize>(), memberships);
         assert_eq!(rooms.memberships, memberships, "the number of memberships");
+        assert_eq!(rooms.by_user.len(), users.len(), "the number of users in rooms");
+        let of_users = users.iter().filter_map(|id| rooms.by_user.get(*id));
+        assert_eq!(of_users.map(|it| it.memberships.len()).sum::<usize>(), memberships);
         assert!(rooms.events.is_empty(), "listeners are notified in the same event");
         assert!(rooms.ended.is_empty(), "the end of a shown room is announced in the same event");
         assert!(rooms.left.is_empty(), "that users are in no room is announced in the same event");
         for (&server, members) in &rooms.by_server {
-            for id in members.confirmed.iter().chain(&members.unconfirmed) {
-                let home = self.hosts.get(*id).map(|host| host.home);
-                assert_eq!(home.and_then(Home::server), Some(server), "the home of {id}");
-                assert!(rooms.by_user.contains_key(id), "{id} is in a room");
-            }
+            let is_of = |id: &&HostId| {
+                self.hosts.get(**id).and_then(|host| host.home.server()) == Some(server)
+            };
+            let is_confirmed = |id: &&HostId| {
+                rooms.by_user.get(**id).is_some_and(|it| it.confirmed_in == members.sync)
+            };
+            assert_eq!(members.users, users.iter().filter(is_of).count(), "the users of a server");
+            let confirmed = users.iter().filter(is_of).filter(is_confirmed).count();
+            assert_eq!(members.confirmed_users, confirmed, "the confirmed users of a server");
         }
     }
+}
+
+/// Returns the member at a position among those of this server.
+fn own_member(rooms: &Rooms, room: usize, position: u32) -> OwnMember {
+    rooms.slab[room].own_members()[position as usize]
 }

@@ -14,10 +14,11 @@
 mod check;
 mod homes;
 mod host;
-mod index;
+mod id_map;
 mod link_state;
 mod links;
 mod memberships;
+mod room;
 mod room_events;
 mod rooms;
 mod servers;
@@ -28,9 +29,10 @@ pub use self::host::{FirstLink, Home, HomeList, Host, ServerKey, SplitId};
 pub(super) use self::host::{Slot, host_size_bytes};
 pub use self::link_state::Refusals;
 pub(super) use self::link_state::{LinkState, Refusal, Role};
+pub use self::room::MemberCursor;
+pub(super) use self::room::{MemberHome, OwnMember, Room, Speech};
 pub(super) use self::room_events::RoomEvent;
-pub use self::rooms::MemberCursor;
-pub(super) use self::rooms::{MemberHome, Room, Rooms};
+pub(super) use self::rooms::Rooms;
 pub use self::table::HostTable;
 pub(super) use self::table::List;
 

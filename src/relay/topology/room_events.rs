@@ -45,7 +45,7 @@ impl Topology {
         text: &[u8],
     ) {
         let room = &self.rooms.slab[index];
-        if room.listeners.ids.is_empty() {
+        if room.listeners.is_empty() {
             return;
         }
         let name = self.hosts.get(user).map_or(&[][..], |host| host.name()).into();
@@ -62,7 +62,7 @@ impl Topology {
     /// room, and the user itself.
     pub(in crate::relay) fn listeners_of(&self, event: &RoomEvent) -> Vec<HostId> {
         let room = self.rooms.find(event.room());
-        let mut users = room.map_or_else(Vec::new, |room| room.listeners.ids.clone());
+        let mut users = room.map_or_else(Vec::new, |room| room.listeners.iter().copied().collect());
         if event.has_parted && self.rooms.listeners.contains(&event.user) {
             users.push(event.user);
         }

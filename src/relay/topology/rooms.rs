@@ -3,138 +3,62 @@
 //! Membership is a fact about a user, which the user's home alone changes. A room exists while
 //! somebody is in it. See "Rooms" in `docs/PROTOCOL.md`.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Bound;
 
 use foldhash::fast::RandomState;
 
 use super::host::ServerKey;
+use super::id_map::IdMap;
+use super::room::{MemberHome, Room, Speech};
 use super::room_events::RoomEvent;
 use crate::id::HostId;
-use crate::link::Slab;
+use crate::link::{LinkId, Slab, Time};
 use crate::room::RoomName;
 
-/// Where the members of a room are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::relay) enum MemberHome {
-    /// At this server, or behind a plain neighbour of it.
-    Own,
-    /// At another server, to which routes lead.
-    Server(ServerKey),
+/// A membership, as it is found by its user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Membership {
+    /// Index of the room.
+    pub(super) room: u32,
+    /// Position among the members at the user's home.
+    pub(super) position: u32,
 }
 
-/// How far the members of a room were listed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MemberCursor {
-    home: Option<MemberHome>,
-    index: usize,
-}
-
-/// A room in which somebody is.
-#[derive(Clone, Debug)]
-pub(in crate::relay) struct Room {
-    /// The name as it was first used.
-    pub(super) name: Box<[u8]>,
-    /// By home; no set is empty.
-    pub(super) members: BTreeMap<MemberHome, MemberSet>,
-    /// The members at this server who are sent its events.
-    pub(super) listeners: MemberSet,
-    /// The id under which clients and plain neighbours know the room.
-    pub(super) shown_as: Option<HostId>,
-}
-
-impl Room {
-    /// Returns the name.
-    pub(in crate::relay) fn name(&self) -> RoomName<'_> {
-        RoomName::parse(&self.name).expect("the name of a room")
-    }
-
-    /// Returns the id under which the room is shown as a user, if it is.
-    pub(in crate::relay) fn shown_as(&self) -> Option<HostId> {
-        self.shown_as
-    }
-
-    /// Returns the number of members.
-    pub(in crate::relay) fn len(&self) -> usize {
-        self.members.values().map(|set| set.ids.len()).sum()
-    }
-
-    /// Returns the members at a home, in an order that depends only on joins and leaves.
-    pub(in crate::relay) fn members_at(&self, home: MemberHome) -> &[HostId] {
-        self.members.get(&home).map_or(&[], |set| &set.ids)
-    }
-
-    /// Iterates over all members.
-    pub(in crate::relay) fn members(&self) -> impl Iterator<Item = HostId> {
-        self.members.values().flat_map(|set| set.ids.iter().copied())
-    }
-
-    /// Returns up to `count_max` further members, by home, and whether there are more.
-    pub(in crate::relay) fn next_members(
-        &self,
-        cursor: &mut MemberCursor,
-        count_max: usize,
-    ) -> (Vec<HostId>, bool) {
-        let mut ids = Vec::new();
-        let start = cursor.home.map_or(Bound::Unbounded, Bound::Included);
-        for (&home, set) in self.members.range((start, Bound::Unbounded)) {
-            if cursor.home.replace(home) != Some(home) {
-                cursor.index = 0;
-            }
-            if ids.len() == count_max {
-                return (ids, true);
-            }
-            let rest = set.ids.get(cursor.index..).unwrap_or_default();
-            let count = rest.len().min(count_max - ids.len());
-            ids.extend_from_slice(&rest[..count]);
-            cursor.index += count;
-            if count < rest.len() {
-                return (ids, true);
-            }
-        }
-        (ids, false)
-    }
-
-    /// Iterates over the other servers that have members.
-    pub(in crate::relay) fn servers(&self) -> impl Iterator<Item = ServerKey> {
-        self.members.keys().filter_map(|home| match home {
-            MemberHome::Own => None,
-            MemberHome::Server(server) => Some(*server),
-        })
-    }
-}
-
-/// A set of users that is iterated in a definite order.
+/// The rooms of a user who is in any.
 #[derive(Clone, Debug, Default)]
-pub(super) struct MemberSet {
-    pub(super) ids: Vec<HostId>,
-    pub(super) positions: HashMap<HostId, usize, RandomState>,
+pub(super) struct UserRooms {
+    /// In the order of joining.
+    pub(super) memberships: Vec<Membership>,
+    /// The synchronization in which the home of the user has confirmed them, see
+    /// [`ServerMembers::sync`].
+    pub(super) confirmed_in: u32,
 }
 
-impl MemberSet {
-    pub(super) fn insert(&mut self, id: HostId) {
-        self.positions.insert(id, self.ids.len());
-        self.ids.push(id);
-    }
-
-    pub(super) fn remove(&mut self, id: HostId) {
-        let Some(position) = self.positions.remove(&id) else { return };
-        self.ids.swap_remove(position);
-        if let Some(&moved) = self.ids.get(position) {
-            self.positions.insert(moved, position);
-        }
+impl UserRooms {
+    /// Returns the membership in a room.
+    fn find(&mut self, room: usize) -> Option<&mut Membership> {
+        self.memberships.iter_mut().find(|membership| membership.room as usize == room)
     }
 }
 
 /// The users of another server who are in rooms.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct ServerMembers {
-    /// Their home has confirmed them.
-    pub(super) confirmed: HashSet<HostId, RandomState>,
-    /// Their home has not yet confirmed them in the synchronization that is in progress.
-    pub(super) unconfirmed: HashSet<HostId, RandomState>,
+    /// Number of them.
+    pub(super) users: usize,
+    /// Number of those that their home has confirmed in the latest synchronization, or since.
+    pub(super) confirmed_users: usize,
+    /// Number of the latest synchronization, from 1.
+    pub(super) sync: u32,
     /// The number of the latest room message from a user there.
     pub(super) last_number: u64,
+}
+
+impl Default for ServerMembers {
+    fn default() -> Self {
+        Self { users: 0, confirmed_users: 0, sync: 1, last_number: 0 }
+    }
 }
 
 /// A room that has ended, and was shown as a user.
@@ -150,8 +74,7 @@ pub(in crate::relay) struct Rooms {
     pub(super) slab: Slab<Room>,
     pub(super) by_key: BTreeMap<Box<[u8]>, usize>,
     pub(super) by_shown_id: BTreeMap<HostId, usize>,
-    /// The rooms of each user who is in any, in the order of joining.
-    pub(super) by_user: HashMap<HostId, Vec<usize>, RandomState>,
+    pub(super) by_user: IdMap<UserRooms>,
     pub(super) by_server: BTreeMap<ServerKey, ServerMembers>,
     /// Users of this server who are sent the events of their rooms.
     pub(super) listeners: HashSet<HostId, RandomState>,
@@ -169,9 +92,14 @@ pub(in crate::relay) struct Rooms {
 }
 
 impl Rooms {
+    /// Returns the index of the room with a name.
+    pub(super) fn index_of(&self, name: RoomName<'_>) -> Option<usize> {
+        self.by_key.get(&*name.key()).copied()
+    }
+
     /// Returns the room with a name.
     pub(in crate::relay) fn find(&self, name: RoomName<'_>) -> Option<&Room> {
-        self.by_key.get(&name.key()).map(|&index| &self.slab[index])
+        self.index_of(name).map(|index| &self.slab[index])
     }
 
     /// Returns the room that is shown under an id.
@@ -198,18 +126,38 @@ impl Rooms {
 
     /// Iterates over the rooms of a user, in the order of joining.
     pub(in crate::relay) fn of(&self, user: HostId) -> impl ExactSizeIterator<Item = &Room> {
-        let rooms = match self.by_user.is_empty() {
-            true => &[][..],
-            false => self.by_user.get(&user).map_or(&[][..], Vec::as_slice),
-        };
-        rooms.iter().map(|&index| &self.slab[index])
+        let rooms = self.by_user.get(user).map_or(&[][..], |rooms| &rooms.memberships);
+        rooms.iter().map(|membership| &self.slab[membership.room as usize])
     }
 
     /// Returns whether a user is in a room.
     pub(in crate::relay) fn is_member(&self, user: HostId, name: RoomName<'_>) -> bool {
-        let index = self.by_key.get(&name.key());
-        let rooms = self.by_user.get(&user);
-        index.is_some_and(|index| rooms.is_some_and(|rooms| rooms.contains(index)))
+        self.index_of(name).is_some_and(|index| self.position_of(user, index).is_some())
+    }
+
+    /// Returns the position of a user among the members of a room at the user's home.
+    fn position_of(&self, user: HostId, room: usize) -> Option<usize> {
+        let memberships = &self.by_user.get(user)?.memberships;
+        let found = memberships.iter().find(|membership| membership.room as usize == room);
+        found.map(|membership| membership.position as usize)
+    }
+
+    /// Counts a message of a user of this server to a room, of which at most `rate` may follow in
+    /// a second after a burst.
+    pub(super) fn count_message(
+        &mut self,
+        user: HostId,
+        name: RoomName<'_>,
+        now: Time,
+        rate: u32,
+    ) -> Speech {
+        let Some(index) = self.index_of(name) else { return Speech::NotMember };
+        let Some(position) = self.position_of(user, index) else { return Speech::NotMember };
+        let own = &mut self.slab[index].own;
+        match own.get_mut(position).filter(|member| member.id == user) {
+            None => Speech::NotMember,
+            Some(member) => member.count_message(now, rate),
+        }
     }
 
     /// Returns the number of memberships of all users.
@@ -217,35 +165,41 @@ impl Rooms {
         self.memberships
     }
 
-    /// Adds a membership. Returns the index of the room, or `None` if the user is in it.
+    /// Adds a membership at a home; `link` is the link of a user of this server. Returns the index
+    /// of the room, or `None` if the user is in it.
     pub(super) fn insert(
         &mut self,
         user: HostId,
         name: RoomName<'_>,
-        home: MemberHome,
+        (home, link): (MemberHome, Option<LinkId>),
     ) -> Option<usize> {
         let key = name.key();
-        let index = match self.by_key.get(&key) {
+        let index = match self.by_key.get(&*key) {
             Some(&index) => index,
             None => {
-                let name = name.as_bytes().into();
-                let (members, listeners) = (BTreeMap::new(), MemberSet::default());
-                let room = Room { name, members, listeners, shown_as: None };
-                let index = self.slab.insert(room);
-                self.by_key.insert(key, index);
+                let index = self.slab.insert(Room::new(name));
+                self.by_key.insert(key.into(), index);
                 index
             }
         };
-        let rooms = self.by_user.entry(user).or_default();
-        if rooms.contains(&index) {
+        if self.position_of(user, index).is_some() {
             return None;
         }
-        rooms.push(index);
+        let room = u32::try_from(index).expect("fewer rooms than ids");
+        let membership = Membership { room, position: self.slab[index].insert(user, home, link) };
         self.memberships += 1;
-        let room = &mut self.slab[index];
-        room.members.entry(home).or_default().insert(user);
         if self.listeners.contains(&user) {
-            room.listeners.insert(user);
+            self.slab[index].listeners.insert(user);
+        }
+        match self.by_user.get_mut(user) {
+            Some(rooms) => rooms.memberships.push(membership),
+            None => {
+                let rooms = UserRooms { memberships: vec![membership], confirmed_in: 0 };
+                self.by_user.insert(user, rooms);
+                if let MemberHome::Server(server) = home {
+                    self.by_server.entry(server).or_default().users += 1;
+                }
+            }
         }
         if let MemberHome::Server(server) = home {
             self.confirm(user, server);
@@ -253,38 +207,111 @@ impl Rooms {
         Some(index)
     }
 
-    /// Records that a home has confirmed in which rooms its user is.
+    /// Records that a home has confirmed in which rooms its user is, who is in any.
     pub(super) fn confirm(&mut self, user: HostId, server: ServerKey) {
-        let members = self.by_server.entry(server).or_default();
-        members.unconfirmed.remove(&user);
-        members.confirmed.insert(user);
+        let (Some(rooms), Some(members)) =
+            (self.by_user.get_mut(user), self.by_server.get_mut(&server))
+        else {
+            return;
+        };
+        if rooms.confirmed_in != members.sync {
+            rooms.confirmed_in = members.sync;
+            members.confirmed_users += 1;
+        }
+    }
+
+    /// Starts a synchronization: no user of a server is confirmed.
+    pub(super) fn unconfirm(&mut self, server: ServerKey) {
+        if let Some(members) = self.by_server.get_mut(&server) {
+            members.sync = members.sync.wrapping_add(1).max(1);
+            members.confirmed_users = 0;
+        }
+    }
+
+    /// Returns the users of a server in rooms that are not confirmed, by id.
+    pub(super) fn unconfirmed(&self, server: ServerKey) -> Vec<HostId> {
+        let mut users = Vec::new();
+        let Some(members) = self.by_server.get(&server) else { return users };
+        if members.confirmed_users == members.users {
+            return users;
+        }
+        for (_, room) in self.slab.iter() {
+            users.extend(room.members_at(MemberHome::Server(server)).iter().filter(|&&id| {
+                self.by_user.get(id).is_some_and(|rooms| rooms.confirmed_in != members.sync)
+            }));
+        }
+        users.sort_unstable(); // the order in which rooms end is visible
+        users.dedup();
+        users
+    }
+
+    /// Stops counting a user that has left the rooms of a server.
+    fn uncount(&mut self, home: MemberHome, confirmed_in: u32) {
+        if let MemberHome::Server(server) = home
+            && let Some(members) = self.by_server.get_mut(&server)
+        {
+            members.users -= 1;
+            members.confirmed_users -= usize::from(confirmed_in == members.sync);
+        }
+    }
+
+    /// Removes the member at a position among those of a home from the list of a room.
+    fn remove_from_list(&mut self, index: usize, position: u32, home: MemberHome) {
+        if let Some(moved) = self.slab[index].remove_at(position, home)
+            && let Some(rooms) = self.by_user.get_mut(moved)
+            && let Some(membership) = rooms.find(index)
+        {
+            membership.position = position;
+        }
+    }
+
+    /// Moves the memberships of a user to another home; `link` is the link of a user of this
+    /// server.
+    pub(super) fn rehome(
+        &mut self,
+        user: HostId,
+        (old, new): (MemberHome, MemberHome),
+        link: Option<LinkId>,
+    ) {
+        let rooms = self.by_user.get(user).cloned().unwrap_or_default();
+        for &Membership { room, position } in &rooms.memberships {
+            let index = room as usize;
+            self.remove_from_list(index, position, old);
+            if old != new {
+                self.slab[index].listeners.remove(&user); // it is connected to another server now
+            }
+            let position = self.slab[index].insert(user, new, link);
+            if let Some(membership) = self.by_user.get_mut(user).and_then(|it| it.find(index)) {
+                membership.position = position;
+            }
+        }
+        self.uncount(old, rooms.confirmed_in);
+        if let MemberHome::Server(server) = new {
+            self.by_server.entry(server).or_default().users += 1;
+            if let Some(rooms) = self.by_user.get_mut(user) {
+                rooms.confirmed_in = 0;
+            }
+            self.confirm(user, server);
+        }
     }
 
     /// Removes a membership. A room that nobody is in ends.
     pub(super) fn remove(&mut self, user: HostId, index: usize, home: MemberHome) {
-        let rooms = self.by_user.get_mut(&user).expect("the rooms of a member");
-        rooms.retain(|&other| other != index);
-        if rooms.is_empty() {
-            self.by_user.remove(&user);
-            if let MemberHome::Server(server) = home
-                && let Some(members) = self.by_server.get_mut(&server)
-            {
-                members.confirmed.remove(&user);
-                members.unconfirmed.remove(&user);
-            }
+        let rooms = self.by_user.get_mut(user).expect("the rooms of a member");
+        let Some(&mut Membership { position, .. }) = rooms.find(index) else { return };
+        rooms.memberships.retain(|membership| membership.room as usize != index);
+        if rooms.memberships.is_empty() {
+            let confirmed_in = rooms.confirmed_in;
+            self.by_user.remove(user);
+            self.uncount(home, confirmed_in);
         }
         self.memberships -= 1;
+        self.remove_from_list(index, position, home);
         let room = &mut self.slab[index];
-        room.listeners.remove(user);
-        if let Some(set) = room.members.get_mut(&home) {
-            set.remove(user);
-            if set.ids.is_empty() {
-                room.members.remove(&home);
-            }
-        }
+        room.listeners.remove(&user);
         if room.members.is_empty() {
             let room = self.slab.remove(index);
-            self.by_key.remove(&room.name().key());
+            self.by_key.remove(&*room.name().key());
             if let Some(shown_as) = room.shown_as {
                 self.by_shown_id.remove(&shown_as);
                 self.ended.push(EndedRoom { shown_as });

@@ -10,7 +10,7 @@
 //! through the hosts themselves instead of being sets that need a look-up for each change.
 
 use super::host::{Home, Host, Links, Slot, host_size_bytes};
-use super::index::IdIndex;
+use super::id_map::IdMap;
 use crate::chunked_vec::ChunkedVec;
 use crate::id::HostId;
 use crate::relay::message::{HostKind, Registration};
@@ -45,7 +45,7 @@ pub struct HostTable {
     slots: ChunkedVec<Option<Host>>,
     /// Slots of hosts that have left, to be reused.
     free: Vec<Slot>,
-    index: IdIndex,
+    index: IdMap<Slot>,
     join_order: List,
     next_join_seq: u64,
     size_bytes: usize,
@@ -56,12 +56,12 @@ impl HostTable {
     /// Returns the host with this id.
     #[must_use]
     pub fn get(&self, id: HostId) -> Option<&Host> {
-        self.index.get(id).map(|slot| self.host(slot))
+        self.index.get(id).map(|&slot| self.host(slot))
     }
 
     /// Returns the slot and the entry of a host.
     pub(in crate::relay) fn find(&self, id: HostId) -> Option<(Slot, &Host)> {
-        self.index.get(id).map(|slot| (slot, self.host(slot)))
+        self.index.get(id).map(|&slot| (slot, self.host(slot)))
     }
 
     /// Returns the host in an occupied slot.

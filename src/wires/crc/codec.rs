@@ -29,6 +29,8 @@ const SERVER_QUIT_HEADER_BYTES: usize = 1 + 4 + 4 + 4;
 const CHAT_HEADER_BYTES: usize = 1 + 4 + 4 + 4;
 /// Type, source, destination.
 const CHAT_PREFIX_BYTES: usize = 1 + 4 + 4;
+/// Offset of the destination in a chat.
+pub const DESTINATION_OFFSET: usize = 1 + 4;
 /// Type, source, length.
 const CLIENT_QUIT_HEADER_BYTES: usize = 1 + 4 + 4;
 

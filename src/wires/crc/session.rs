@@ -5,9 +5,9 @@ use crate::id::{HostId, WideId};
 use crate::limits::Limits;
 use crate::link::SendQueue;
 use crate::relay::message::{Message, StatusCode};
-use crate::relay::notice::Notice;
+use crate::relay::notice::{Notice, RoomChats, RoomText};
 use crate::relay::{Interests, encode_mail_text};
-use crate::wires::{ChatHeader, Effect, Effects, NoticeCx, SessionCx, Wire};
+use crate::wires::{ChatHeader, Effect, Effects, NoticeCx, RoomFrames, SessionCx, Wire};
 
 /// A CRC session.
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ impl crate::wires::Session for Session {
                 codec::encode(&Message::Chat { source, destination, text }, out);
             }
             Notice::RoomChat { shown_as: source, name, destination, text, .. } => {
-                let text = &[b"<", name, b"> ", text].concat();
+                let text = &room_text(name, text);
                 codec::encode(&Message::Chat { source, destination, text }, out);
             }
             Notice::Mail { sender, destination, text } => {
@@ -71,6 +71,24 @@ impl crate::wires::Session for Session {
         }
     }
 
+    fn on_room_chats(
+        &mut self,
+        chats: &RoomChats<'_>,
+        destination: HostId,
+        encoded: &mut RoomFrames,
+        cx: &mut NoticeCx<'_>,
+    ) {
+        let recipient = destination.0.to_be_bytes();
+        encoded.append((Wire::CRC, 0), &recipient, cx.queue.tail(), |bytes, offsets| {
+            for &RoomText { name, text, .. } in chats.texts {
+                offsets.push(bytes.len() + codec::DESTINATION_OFFSET);
+                let (source, text) = (chats.shown_as, &room_text(name, text));
+                let chat = Message::Chat { source, destination: HostId::NONE, text };
+                codec::encode(&chat, bytes);
+            }
+        });
+    }
+
     fn interests(&self) -> Interests {
         Interests { users: true, ..Interests::default() }
     }
@@ -92,6 +110,11 @@ impl crate::wires::Session for Session {
     fn measure_chat_run(&self, bytes: &[u8], first_len: usize, limits: &Limits) -> (usize, u64) {
         codec::measure_chat_run(bytes, first_len, limits.frame_bytes_max)
     }
+}
+
+/// Returns the text of a chat that stands for a message to a room.
+fn room_text(name: &[u8], text: &[u8]) -> Vec<u8> {
+    [b"<", name, b"> ", text].concat()
 }
 
 /// Appends mail as a chat, or as a status that names the sender if its id does not fit in 32 bits.

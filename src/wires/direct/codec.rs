@@ -16,6 +16,8 @@ const FROM_KEY: u8 = 1 << 3;
 const TO_KEY: u8 = 2 << 3;
 /// Key of [`Message::msg`]: field 3, length-delimited.
 const MSG_KEY: u8 = 3 << 3 | 2;
+/// Key of [`Message::room`]: field 8, length-delimited.
+const ROOM_KEY: u8 = 8 << 3 | 2;
 /// Maximum size of a varint field, in bytes: a key and 64 bits.
 const VARINT_FIELD_BYTES_MAX: usize = 1 + 10;
 
@@ -137,8 +139,8 @@ pub struct ClientMessage<'a> {
 /// # Errors
 /// Returns [`WireError::Malformed`].
 pub fn parse_client_frame(frame: &[u8]) -> Result<ClientMessage<'_>, WireError> {
-    if let Some((to, msg)) = parse_plain(&frame[HEADER_BYTES..]) {
-        let (msg, room) = (Cow::Borrowed(msg), String::new());
+    if let Some(PlainFields { to, msg, room }) = parse_plain(&frame[HEADER_BYTES..]) {
+        let (msg, room) = (Cow::Borrowed(msg), room.to_owned());
         return Ok(ClientMessage { to, msg, control: None, room });
     }
     let Message { to, msg, control, room, .. } = parse_frame(frame)?;
@@ -150,15 +152,37 @@ pub fn parse_client_frame(frame: &[u8]) -> Result<ClientMessage<'_>, WireError> 
 #[must_use]
 pub fn parse_plain_to(to: i64, bytes: &[u8], frame_bytes_max: usize) -> Option<(&[u8], usize)> {
     let len = frame_len(bytes, frame_bytes_max).ok()??;
-    let (addressee, text) = parse_plain(bytes.get(HEADER_BYTES..len)?)?;
-    (addressee == to).then_some((text, len))
+    let fields = parse_plain(bytes.get(HEADER_BYTES..len)?)?;
+    (fields.to == to && fields.room.is_empty()).then_some((fields.msg, len))
 }
 
-/// Returns the addressee and text of a plain message in the usual encoding: its three fields in any
-/// order, each number within 63 bits. Returns `None` for anything else, which [`parse_frame`]
+/// Returns the text and the length of the frame at the front of `bytes`, if it is complete and a
+/// message to this room, which is not empty.
+#[must_use]
+pub fn parse_text_to_room<'a>(
+    room: &[u8],
+    bytes: &'a [u8],
+    frame_bytes_max: usize,
+) -> Option<(&'a [u8], usize)> {
+    let len = frame_len(bytes, frame_bytes_max).ok()??;
+    let fields = parse_plain(bytes.get(HEADER_BYTES..len)?)?;
+    (fields.room.as_bytes() == room).then_some((fields.msg, len))
+}
+
+/// The fields of a message without a control message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct PlainFields<'a> {
+    to: i64,
+    /// UTF-8.
+    msg: &'a [u8],
+    room: &'a str,
+}
+
+/// Returns the fields of a message without a control message in the usual encoding: its fields in
+/// any order, each number within 63 bits. Returns `None` for anything else, which [`parse_frame`]
 /// parses or refuses.
-fn parse_plain(mut body: &[u8]) -> Option<(i64, &[u8])> {
-    let (mut to, mut msg): (_, &[u8]) = (0, &[]);
+fn parse_plain(mut body: &[u8]) -> Option<PlainFields<'_>> {
+    let (mut to, mut msg, mut room): (_, &[u8], &[u8]) = (0, &[], &[]);
     while let Some((&key, rest)) = body.split_first() {
         let (value, rest) = parse_varint(rest)?;
         body = rest;
@@ -169,10 +193,14 @@ fn parse_plain(mut body: &[u8]) -> Option<(i64, &[u8])> {
             MSG_KEY if msg.is_empty() => {
                 (msg, body) = rest.split_at_checked(usize::try_from(value).ok()?)?;
             }
+            ROOM_KEY if room.is_empty() => {
+                (room, body) = rest.split_at_checked(usize::try_from(value).ok()?)?;
+            }
             _ => return None,
         }
     }
-    is_utf8(msg).then_some((to, msg))
+    let room = std::str::from_utf8(room).ok()?;
+    is_utf8(msg).then_some(PlainFields { to, msg, room })
 }
 
 /// Returns whether a text is UTF-8, as protobuf requires of strings.
@@ -234,6 +262,69 @@ pub fn encode_plain_utf8(from: i64, to: i64, text: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(text);
 }
 
+/// Appends the frame of a message to a room: the same bytes as [`encode`]. Text and room are UTF-8,
+/// and the room is not empty. Returns the offset of the addressee in the frame.
+pub fn encode_to_room(
+    (from, to): (i64, i64),
+    room: &[u8],
+    text: &[u8],
+    out: &mut Vec<u8>,
+) -> usize {
+    let begin = out.len();
+    out.extend_from_slice(&[0; HEADER_BYTES]);
+    let mut addressee_offset = 0;
+    for (key, value) in [(FROM_KEY, from as u64), (TO_KEY, to as u64), (MSG_KEY, text.len() as u64)]
+    {
+        if key == TO_KEY {
+            addressee_offset = out.len() + 1 - begin;
+        }
+        if value != 0 {
+            push_field(key, value, out);
+        }
+    }
+    out.extend_from_slice(text);
+    push_field(ROOM_KEY, room.len() as u64, out);
+    out.extend_from_slice(room);
+    let len = u32::try_from(out.len() - begin - HEADER_BYTES).expect("a message below 4 GiB");
+    BigEndian::write_u32(&mut out[begin..], len);
+    addressee_offset
+}
+
+fn push_field(key: u8, value: u64, out: &mut Vec<u8>) {
+    out.push(key);
+    out.extend_from_slice(Varint::new(value).as_bytes());
+}
+
+/// An encoded number.
+#[derive(Clone, Copy, Debug)]
+pub struct Varint {
+    bytes: [u8; 10],
+    len: usize,
+}
+
+impl Varint {
+    /// Encodes a number.
+    #[must_use]
+    pub fn new(mut value: u64) -> Self {
+        let mut varint = Self { bytes: [0; 10], len: 0 };
+        loop {
+            let is_last = value < 0x80;
+            varint.bytes[varint.len] = value as u8 & 0x7f | if is_last { 0 } else { 0x80 };
+            varint.len += 1;
+            if is_last {
+                return varint;
+            }
+            value >>= 7;
+        }
+    }
+
+    /// Returns the encoded form.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
 /// The bytes before the text of a plain message.
 struct PlainHeader {
     bytes: [u8; Self::BYTES_MAX],
@@ -259,105 +350,4 @@ impl PlainHeader {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::collection::vec;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn plain_message(from: i64, to: i64, msg: &str) -> Message {
-        Message { from, to, msg: msg.to_owned(), ..Message::default() }
-    }
-
-    #[test]
-    fn encode_plain_equals_encoding_the_message() {
-        for (from, to) in [(0, 0), (1, -1), (i64::MAX, i64::MIN), (300, 5_000_000_000)] {
-            for text in ["", "Hi there!", "世界", &"x".repeat(20_000)] {
-                let (mut fast, mut reference) = (Vec::new(), Vec::new());
-                encode_plain(from, to, text, &mut fast);
-                encode(&plain_message(from, to, text), &mut reference);
-                assert_eq!(fast, reference);
-                assert_eq!(frame_len(&fast, 1 << 20), Ok(Some(fast.len())));
-                assert_eq!(parse_frame(&fast), Ok(plain_message(from, to, text)));
-            }
-        }
-    }
-
-    /// Anything that a frame may hold: fields of the message in any order and more than once, some
-    /// that it has not, numbers of any length, texts that are none, and a cut.
-    fn any_body() -> impl Strategy<Value = Vec<u8>> {
-        let number = prop_oneof![
-            Just(vec![0]),
-            Just(vec![0x88, 0x00]),
-            any::<i64>().prop_map(|value| {
-                let mut bytes = Vec::new();
-                prost::encoding::encode_varint(value as u64, &mut bytes);
-                bytes
-            }),
-            vec(any::<u8>(), 1..12),
-        ];
-        let text = prop_oneof![4 => "[a-z世]{0,9}".prop_map(String::into_bytes), 1 => vec(any::<u8>(), 0..5)];
-        let field = prop_oneof![
-            4 => (prop_oneof![Just(FROM_KEY), Just(TO_KEY), Just(4 << 3), Just(6 << 3)], number)
-                .prop_map(|(key, number)| [vec![key], number].concat()),
-            4 => (prop_oneof![4 => Just(MSG_KEY), 1 => Just(5 << 3 | 2), 1 => Just(7 << 3 | 2)], text)
-                .prop_map(|(key, text)| [vec![key, text.len() as u8], text].concat()),
-            1 => vec(any::<u8>(), 0..3),
-        ];
-        (vec(field, 0..6), 0..20_usize).prop_map(|(fields, cut)| {
-            let mut body = fields.concat();
-            if cut < 3 {
-                body.truncate(body.len().saturating_sub(cut));
-            }
-            body
-        })
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
-
-        #[test]
-        fn parse_client_frame_agrees_with_parse_frame(body in any_body()) {
-            let frame = [&(body.len() as u32).to_be_bytes()[..], &body].concat();
-            let expected = parse_frame(&frame).map(|Message { to, msg, control, room, .. }| {
-                ClientMessage { to, msg: Cow::Owned(msg.into_bytes()), control, room }
-            });
-            prop_assert_eq!(&parse_client_frame(&frame), &expected);
-            if let Some((to, msg)) = parse_plain(&body) {
-                let expected = expected.expect("a message");
-                prop_assert_eq!(parse_plain_to(to, &frame, 1 << 20), Some((msg, frame.len())));
-                prop_assert_eq!((expected.to, &*expected.msg), (to, msg));
-                prop_assert_eq!(parse_plain_to(to ^ 1, &frame, 1 << 20), None);
-                prop_assert_eq!(parse_plain_to(to, &frame[..frame.len() - 1], 1 << 20), None);
-                prop_assert_eq!(parse_plain_to(to, &frame, body.len().saturating_sub(1)).is_some(), body.is_empty());
-            }
-        }
-    }
-
-    #[test]
-    fn parse_plain_borrows_the_text_of_plain_messages() {
-        for (body, expected) in [
-            (&b"\x10\x08\x1a\x02Hi"[..], Some((8, &b"Hi"[..]))),
-            (b"\x1a\x02Hi\x10\xac\x02\x08\x07", Some((300, b"Hi"))),
-            (b"", Some((0, b""))),
-            (b"\x10\xff\xff\xff\xff\xff\xff\xff\xff\x7f", Some((i64::MAX, b""))),
-            (b"\x10\x08\x20\x03", None),
-            (b"\x1a\x01\xff", None),
-            (b"\x1a\x01\xff\x1a\x02Hi", None),
-        ] {
-            assert_eq!(parse_plain(body), expected, "{body:02x?}");
-        }
-    }
-
-    #[test]
-    fn oversized_frame_and_malformed_protobuf_are_refused() {
-        let too_long = WireError::TooLong { announced_bytes: 1025, frame_bytes_max: 1024 };
-        assert_eq!(frame_len(&[0, 0, 4, 1], 1024), Err(too_long));
-        assert_eq!(frame_len(&[0, 0, 4, 0], 1024), Ok(Some(1028)));
-        assert_eq!(frame_len(&[0, 0, 4], 1024), Ok(None));
-        for bad in [&[0x1a, 5, b'h'][..], &[0x1a, 1, 0xff], &[0x0f], &[0x08]] {
-            let frame = [&[0, 0, 0, bad.len() as u8], bad].concat();
-            assert!(matches!(parse_frame(&frame), Err(WireError::Malformed(_))), "{bad:02x?}");
-        }
-    }
-}
+mod tests;

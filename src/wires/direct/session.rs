@@ -16,9 +16,9 @@ use crate::names::Names;
 use crate::printable::Excerpt;
 use crate::relay::FirstLink;
 use crate::relay::message::StatusCode;
-use crate::relay::notice::Notice;
+use crate::relay::notice::{Notice, RoomChats, RoomText};
 use crate::wires::{
-    Effect, Effects, NoticeCx, RoomAction, RoomRequest, RunMatcher, SessionCx, Wire,
+    Effect, Effects, NoticeCx, RoomAction, RoomFrames, RoomRequest, RunMatcher, SessionCx, Wire,
 };
 
 /// A direct session.
@@ -136,13 +136,8 @@ impl crate::wires::Session for Session {
             Notice::Mail { sender, text, .. } => self.send_text(sender, text, cx.queue),
             Notice::RoomChat { room, source, text, .. } => {
                 let WideId(from) = cx.names.wide_ids.wide_id(source);
-                let to_text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-                let (msg, room) = (to_text(text), to_text(room.as_bytes()));
-                let to = self.wide_id.0;
-                codec::encode(
-                    &codec::Message { from, to, msg, room, control: None },
-                    cx.queue.tail(),
-                );
+                let (text, room) = (to_utf8(text), to_utf8(room.as_bytes()));
+                codec::encode_to_room((from, self.wide_id.0), &room, &text, cx.queue.tail());
             }
             Notice::RoomRefused { room, reason } => {
                 let text = format!("{}: {reason}", Excerpt(room));
@@ -173,6 +168,37 @@ impl crate::wires::Session for Session {
             | Notice::Joined(_)
             | Notice::Quit { .. } => {}
         }
+    }
+
+    fn parse_room_text<'a>(
+        &self,
+        room: &[u8],
+        bytes: &'a [u8],
+        limits: &Limits,
+    ) -> Option<(&'a [u8], usize)> {
+        codec::parse_text_to_room(room, bytes, limits.frame_bytes_max)
+    }
+
+    fn on_room_chats(
+        &mut self,
+        chats: &RoomChats<'_>,
+        _: HostId,
+        encoded: &mut RoomFrames,
+        cx: &mut NoticeCx<'_>,
+    ) {
+        let to = self.wide_id.0;
+        let recipient = codec::Varint::new(to as u64);
+        let form = u8::try_from(recipient.as_bytes().len()).expect("at most ten bytes");
+        let names = cx.names;
+        let encode = |bytes: &mut Vec<u8>, offsets: &mut Vec<usize>| {
+            for &RoomText { source, text, .. } in chats.texts {
+                let WideId(from) = names.wide_ids.wide_id(source);
+                let (text, room) = (to_utf8(text), to_utf8(chats.room.as_bytes()));
+                let begin = bytes.len();
+                offsets.push(begin + codec::encode_to_room((from, to), &room, &text, bytes));
+            }
+        };
+        encoded.append((Wire::DIRECT, form), recipient.as_bytes(), cx.queue.tail(), encode);
     }
 
     fn on_timer(&mut self, cx: &mut SessionCx<'_>, effects: &mut Effects<'_>) {
@@ -329,6 +355,14 @@ fn match_chat<'a>(
 ) -> Option<(&'a [u8], usize)> {
     let (to, _) = key.split_first_chunk()?;
     codec::parse_plain_to(i64::from_ne_bytes(*to), bytes, frame_bytes_max)
+}
+
+/// Returns a text with what is not UTF-8 replaced by U+FFFD.
+fn to_utf8(text: &[u8]) -> Cow<'_, [u8]> {
+    match codec::is_utf8(text) {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(String::from_utf8_lossy(text).into_owned().into_bytes()),
+    }
 }
 
 /// Returns the effect of a request about a room.

@@ -123,7 +123,7 @@ impl List {
                 let rooms = rooms.collect();
                 let more = found.next().is_some();
                 drop(found);
-                *after = last.map(RoomName::key);
+                *after = last.map(|room| room.key().into());
                 EventOf::Rooms { rooms, more }
             }
             Self::Members { room, cursor } => {

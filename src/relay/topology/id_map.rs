@@ -1,11 +1,11 @@
-//! [`IdIndex`]: a map from ids to slots that grows in small steps.
+//! [`IdMap`]: a map of ids that grows in small steps.
 //!
 //! A hash table of a million entries stalls the loop for tens of milliseconds when it grows. The
-//! index therefore consists of [`SHARD_COUNT`] tables: one growth moves a few thousand entries and
+//! map therefore consists of [`SHARD_COUNT`] tables: one growth moves a few thousand entries and
 //! takes microseconds. The shards fill evenly and would all reach their capacity at nearly the same
 //! time, so they are checked in turn and grown before they are full.
 //!
-//! Clients choose ids, so the hash is keyed with a random key. The index is never iterated, so the
+//! Clients choose ids, so the hash is keyed with a random key. The map is never iterated, so the
 //! key has no influence on the output of the server.
 
 use std::fmt;
@@ -14,22 +14,23 @@ use std::hash::BuildHasher as _;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use super::host::Slot;
 use crate::id::HostId;
 
 /// Number of tables. With a million hosts, each holds about 3,900 entries.
 const SHARD_COUNT: usize = 256;
 
 /// One shard is checked for every `len / GROWTH_CHECK_DIVISOR` insertions. All 256 shards are
-/// checked while the index grows by the factor e^(256 / 1152) = 1.25. A shard that is three
-/// quarters full grows when it is checked, so few shards are full before their turn.
+/// checked while the map grows by the factor e^(256 / 1152) = 1.25. A shard that is three quarters
+/// full grows when it is checked, so few shards are full before their turn.
 const GROWTH_CHECK_DIVISOR: usize = 1152;
 
-/// A map from ids to slots.
+/// A map of ids.
 #[derive(Clone)]
-pub(super) struct IdIndex {
-    /// Entries hold the id beside the slot, so that neither a look-up nor a growth reads the hosts.
-    shards: Box<[HashTable<(HostId, Slot)>]>,
+pub(super) struct IdMap<V> {
+    /// Entries hold the id beside the value, so that neither a look-up nor a growth reads what the
+    /// value names.
+    /// There are none before the first insertion.
+    shards: Box<[HashTable<(HostId, V)>]>,
     hasher: RandomState,
     len: usize,
     /// The shard that is checked next.
@@ -38,17 +39,16 @@ pub(super) struct IdIndex {
     inserts_since_check: usize,
 }
 
-impl fmt::Debug for IdIndex {
+impl<V> fmt::Debug for IdMap<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IdIndex").field("len", &self.len).finish_non_exhaustive()
+        f.debug_struct("IdMap").field("len", &self.len).finish_non_exhaustive()
     }
 }
 
-impl Default for IdIndex {
+impl<V> Default for IdMap<V> {
     fn default() -> Self {
-        let shards = std::iter::repeat_with(HashTable::new).take(SHARD_COUNT).collect();
         Self {
-            shards,
+            shards: Box::default(),
             hasher: RandomState::default(),
             len: 0,
             next_shard: 0,
@@ -57,18 +57,29 @@ impl Default for IdIndex {
     }
 }
 
-impl IdIndex {
-    /// Returns the slot of an id.
-    pub(super) fn get(&self, id: HostId) -> Option<Slot> {
+impl<V> IdMap<V> {
+    /// Returns the value of an id.
+    pub(super) fn get(&self, id: HostId) -> Option<&V> {
         let hash = self.hasher.hash_one(id);
-        self.shards[shard_of(hash)].find(hash, |&(other, _)| other == id).map(|&(_, slot)| slot)
+        let shard = self.shards.get(shard_of(hash))?;
+        shard.find(hash, |(other, _)| *other == id).map(|(_, value)| value)
     }
 
-    /// Adds an id that is not in the index.
-    pub(super) fn insert(&mut self, id: HostId, slot: Slot) {
+    /// Returns the value of an id, to change it.
+    pub(super) fn get_mut(&mut self, id: HostId) -> Option<&mut V> {
+        let hash = self.hasher.hash_one(id);
+        let shard = self.shards.get_mut(shard_of(hash))?;
+        shard.find_mut(hash, |(other, _)| *other == id).map(|(_, value)| value)
+    }
+
+    /// Adds an id that is not in the map.
+    pub(super) fn insert(&mut self, id: HostId, value: V) {
         let hash = self.hasher.hash_one(id);
         let hasher = &self.hasher;
-        self.shards[shard_of(hash)].insert_unique(hash, (id, slot), |&(id, _)| hasher.hash_one(id));
+        if self.shards.is_empty() {
+            self.shards = std::iter::repeat_with(HashTable::new).take(SHARD_COUNT).collect();
+        }
+        self.shards[shard_of(hash)].insert_unique(hash, (id, value), |(id, _)| hasher.hash_one(id));
         self.len += 1;
         self.inserts_since_check += 1;
         if self.inserts_since_check * GROWTH_CHECK_DIVISOR >= self.len {
@@ -82,30 +93,29 @@ impl IdIndex {
         let (table, hasher) = (&mut self.shards[self.next_shard], &self.hasher);
         self.next_shard = (self.next_shard + 1) % SHARD_COUNT;
         if table.len() > table.capacity() / 4 * 3 {
-            table.reserve(table.capacity(), |&(id, _)| hasher.hash_one(id));
+            table.reserve(table.capacity(), |(id, _)| hasher.hash_one(id));
         }
     }
 
-    /// Removes an id and returns its slot.
-    pub(super) fn remove(&mut self, id: HostId) -> Option<Slot> {
+    /// Removes an id and returns its value.
+    pub(super) fn remove(&mut self, id: HostId) -> Option<V> {
         let hash = self.hasher.hash_one(id);
-        let entry = self.shards[shard_of(hash)].find_entry(hash, |&(other, _)| other == id).ok()?;
-        let ((_, slot), _) = entry.remove();
+        let shard = self.shards.get_mut(shard_of(hash))?;
+        let entry = shard.find_entry(hash, |(other, _)| *other == id).ok()?;
+        let ((_, value), _) = entry.remove();
         self.len -= 1;
-        Some(slot)
+        Some(value)
+    }
+
+    /// Returns the number of ids.
+    pub(super) fn len(&self) -> usize {
+        self.len
     }
 }
 
 /// Returns the shard of a hash. The tables use the lowest and the highest bits, this those between.
 fn shard_of(hash: u64) -> usize {
     (hash >> 40) as usize % SHARD_COUNT
-}
-
-impl IdIndex {
-    /// Returns the number of ids.
-    pub(super) fn len(&self) -> usize {
-        self.len
-    }
 }
 
 #[cfg(test)]
@@ -116,12 +126,12 @@ mod tests {
     const HOSTS_PER_TURN: u32 = 500;
 
     #[test]
-    fn index_growth_moves_at_most_a_few_thousand_entries_per_turn() {
-        let mut index = IdIndex::default();
+    fn map_growth_moves_at_most_a_few_thousand_entries_per_turn() {
+        let mut index = IdMap::default();
         let (mut most_moved, mut growth_count) = (0, 0);
         for first in (1..=1_000_000).step_by(HOSTS_PER_TURN as usize) {
             let capacities: Vec<usize> = index.shards.iter().map(HashTable::capacity).collect();
-            (first..first + HOSTS_PER_TURN).for_each(|id| index.insert(HostId(id), Slot(id)));
+            (first..first + HOSTS_PER_TURN).for_each(|id| index.insert(HostId(id), id));
             let moved: usize = std::iter::zip(&index.shards, capacities)
                 .filter(|(table, capacity)| table.capacity() != *capacity)
                 .map(|(table, _)| table.len())
@@ -131,22 +141,22 @@ mod tests {
         }
         assert!(growth_count > SHARD_COUNT, "{growth_count}");
         assert!((2000..14_000).contains(&most_moved), "{most_moved}");
-        assert!((1..=1_000_000).all(|id| index.get(HostId(id)) == Some(Slot(id))));
+        assert!((1..=1_000_000).all(|id| index.get(HostId(id)) == Some(&id)));
         assert_eq!(index.len, 1_000_000);
     }
 
     #[test]
     fn removed_ids_are_gone_and_the_others_stay() {
-        let mut index = IdIndex::default();
+        let mut index = IdMap::default();
         for id in 0..10_000 {
-            index.insert(HostId(id), Slot(id + 7));
+            index.insert(HostId(id), id + 7);
         }
         for id in (0..10_000).step_by(2) {
-            assert_eq!(index.remove(HostId(id)), Some(Slot(id + 7)));
+            assert_eq!(index.remove(HostId(id)), Some(id + 7));
             assert_eq!(index.remove(HostId(id)), None);
         }
         for id in 0..10_000 {
-            assert_eq!(index.get(HostId(id)), (id % 2 == 1).then_some(Slot(id + 7)));
+            assert_eq!(index.get(HostId(id)).copied(), (id % 2 == 1).then_some(id + 7));
         }
     }
 }

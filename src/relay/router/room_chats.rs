@@ -1,0 +1,230 @@
+//! Messages to all members of a room.
+//!
+//! A room message crosses each link at most once, and only towards members. What is for the members
+//! at a lost server waits for that server, as chats wait for lost hosts. Messages to one room that
+//! arrive together are delivered together, so that each member is looked at once. See "Rooms" in
+//! `docs/PROTOCOL.md`.
+
+use smallvec::SmallVec;
+
+use super::rooms::RoomRefusal;
+use crate::id::HostId;
+use crate::limits::ROOM_FRAME_HEADROOM_BYTES;
+use crate::link::LinkId;
+use crate::printable::Printable;
+use crate::relay::cx::RelayCx;
+use crate::relay::extension::{Frame, RoomChat};
+use crate::relay::message::StatusCode;
+use crate::relay::notice::{Notice, RoomChats, RoomText};
+use crate::relay::outbox::Outbox;
+use crate::relay::peering::{DeferredMessage, Peering};
+use crate::relay::plain;
+use crate::relay::send;
+use crate::relay::topology::{FirstLink, OwnMember, ServerKey, Speech};
+use crate::room::RoomName;
+
+/// Sends messages of a user of this server to a room. `on_refusal` is called for those that are
+/// refused, once for several with the same reason.
+pub(in crate::relay) fn chat<O: Outbox>(
+    user: HostId,
+    name: &[u8],
+    texts: &[&[u8]],
+    peering: &mut Peering,
+    cx: &mut RelayCx<'_, O>,
+    mut on_refusal: impl FnMut(&mut RelayCx<'_, O>, &RoomRefusal),
+) {
+    let room = match RoomName::parse(name) {
+        Ok(room) => room,
+        Err(error) => return on_refusal(cx, &error.into()),
+    };
+    let mut chats: SmallVec<[RoomChat<'_>; 1]> = SmallVec::new();
+    let mut refusals: SmallVec<[RoomRefusal; 1]> = SmallVec::new();
+    for text in texts {
+        match check_message(user, room, text, cx) {
+            Ok(()) => {
+                let number = cx.topology.next_room_number();
+                chats.push(RoomChat { user, home: HostId::NONE, number, room, text });
+            }
+            // Who sends too much is informed once, however much that is.
+            Err(refusal) if refusals.last() != Some(&refusal) => refusals.push(refusal),
+            Err(_) => {}
+        }
+    }
+    deliver(&chats, peering, cx);
+    forward(None, &chats, peering, cx);
+    for refusal in refusals {
+        on_refusal(cx, &refusal);
+    }
+}
+
+/// Notifies the user at the other end of a link that a message to a room is refused.
+pub(in crate::relay) fn refuse<O: Outbox>(
+    link: LinkId,
+    room: &[u8],
+    refusal: &RoomRefusal,
+    cx: &mut RelayCx<'_, O>,
+) {
+    let reason = refusal.to_string();
+    cx.out.notify(link, cx.topology.view(), &Notice::RoomRefused { room, reason: &reason });
+}
+
+/// Counts a message of a user of this server to a room.
+fn check_message<O: Outbox>(
+    user: HostId,
+    room: RoomName<'_>,
+    text: &[u8],
+    cx: &mut RelayCx<'_, O>,
+) -> Result<(), RoomRefusal> {
+    let text_bytes_max = cx.limits.frame_bytes_max.saturating_sub(ROOM_FRAME_HEADROOM_BYTES);
+    if text.len() > text_bytes_max {
+        return Err(RoomRefusal::TooLong { text_bytes_max });
+    }
+    let rate = cx.limits.room_rate;
+    match cx.topology.count_room_message(user, room, cx.now, rate) {
+        Speech::Counted => Ok(()),
+        Speech::NotMember => Err(RoomRefusal::NotMember),
+        Speech::TooMuch => Err(RoomRefusal::TooMuch { rate }),
+    }
+}
+
+/// Handles messages to one room and for the same home that arrived over an extended link.
+pub(super) fn handle_room_chats<O: Outbox>(
+    link: LinkId,
+    chats: &[RoomChat<'_>],
+    peering: &mut Peering,
+    cx: &mut RelayCx<'_, O>,
+) {
+    let own_id = cx.topology.own_id();
+    let (mut delivered, mut forwarded) = (SmallVec::<[_; 1]>::new(), SmallVec::<[_; 1]>::new());
+    for &chat in chats {
+        let home = cx.topology.hosts().get(chat.user).and_then(|host| host.home().server());
+        let (Some(home), true) = (home, cx.topology.is_home_over(chat.user, link)) else {
+            cx.drop_false_source(link, chat.user);
+            continue;
+        };
+        if !cx.topology.may_have_room_number(home, chat.number) {
+            cx.drop_false_source(link, chat.user);
+            continue;
+        }
+        let is_for_us = chat.home == HostId::NONE || chat.home == own_id;
+        if is_for_us && cx.topology.record_room_number(home, chat.number) {
+            delivered.push(chat);
+        }
+        if chat.home != own_id {
+            forwarded.push(chat);
+        }
+    }
+    deliver(&delivered, peering, cx);
+    forward(Some(link), &forwarded, peering, cx);
+}
+
+/// Delivers messages to one room to the members at this server and behind its plain neighbours.
+fn deliver<O: Outbox>(messages: &[RoomChat<'_>], peering: &mut Peering, cx: &mut RelayCx<'_, O>) {
+    let Some(first) = messages.first() else { return };
+    let Some(room) = cx.topology.rooms().find(first.room) else { return };
+    let hosts = cx.topology.hosts();
+    let texts: SmallVec<[RoomText<'_>; 1]> = messages
+        .iter()
+        .map(|chat| {
+            let name = hosts.get(chat.user).map_or(&[][..], |sender| sender.name());
+            RoomText { source: chat.user, name, text: chat.text }
+        })
+        .collect();
+    let shown_as = room.shown_as().unwrap_or(HostId::NONE);
+    let chats = RoomChats { room: room.name(), shown_as, texts: &texts };
+    // Who sends from here is alone in these messages; who sends from elsewhere is no member here.
+    let others = || room.own_members().iter().filter(|member| member.id != first.user);
+    let mut users = others().filter_map(|member| Some((member.link?, member.id)));
+    cx.out.notify_members(&mut users, cx.topology.view(), &chats);
+    if room.plain_count() == 0 {
+        return;
+    }
+    let mut behind_plain = Vec::new();
+    for &OwnMember { id, .. } in others().filter(|member| member.link.is_none()) {
+        match hosts.get(id).and_then(|host| cx.topology.next_hop(host)) {
+            Some(link) => behind_plain.push((link, id)),
+            None => messages.iter().for_each(|_| peering.count_dropped()), // lost
+        }
+    }
+    let names: Vec<Vec<u8>> = texts.iter().map(|text| text.name.to_vec()).collect();
+    drop(texts);
+    for (link, destination) in behind_plain {
+        for (name, RoomChat { text, .. }) in names.iter().zip(messages) {
+            for piece in plain::room_texts(name, text, cx.announcements.is_guarded(link)) {
+                cx.send_chat(link, shown_as, destination, &piece);
+            }
+        }
+    }
+}
+
+/// Sends messages to one room on to the other servers that have members, or to the one that they
+/// name. Nothing goes back over the link on which they came.
+///
+/// For a lost server, the messages wait at the first server on its way to which that counts as
+/// lost: only there do the messages before them wait, too.
+fn forward<O: Outbox>(
+    from: Option<LinkId>,
+    chats: &[RoomChat<'_>],
+    peering: &mut Peering,
+    cx: &mut RelayCx<'_, O>,
+) {
+    let Some(first) = chats.first() else { return };
+    let servers: SmallVec<[ServerKey; 8]> = if first.home == HostId::NONE {
+        let room = cx.topology.rooms().find(first.room);
+        room.into_iter().flat_map(|room| room.servers()).collect()
+    } else {
+        cx.topology.server_key(first.home).into_iter().collect()
+    };
+    let mut links: SmallVec<[LinkId; 8]> = SmallVec::new();
+    for server in servers {
+        match cx.topology.servers().route(server) {
+            FirstLink::Link(link) if Some(link) != from && !links.contains(&link) => {
+                links.push(link);
+            }
+            FirstLink::Link(_) => {}
+            FirstLink::Split(split) => {
+                let id = cx.topology.servers().id(server);
+                let is_for_all = first.home == HostId::NONE;
+                let is_lost_before =
+                    |link| is_for_all && !cx.topology.routes().is_announced(link, id);
+                if from.is_some_and(is_lost_before) {
+                    continue;
+                }
+                for chat in chats {
+                    let message = DeferredMessage::room_chat(chat, id, cx.topology);
+                    if !peering.defer(split, message, cx.limits) {
+                        peering.count_dropped();
+                    }
+                }
+            }
+        }
+    }
+    for link in links {
+        for chat in chats {
+            cx.introduce(chat.user, link);
+            send::send_extension(cx.topology, link, &Frame::RoomChat(*chat), cx.out);
+        }
+    }
+}
+
+/// Handles chats of a user of this server to the id under which a room is shown. Returns whether
+/// there is such a room.
+pub(super) fn handle_chats_to_room<O: Outbox>(
+    link: LinkId,
+    (source, destination): (HostId, HostId),
+    texts: &[&[u8]],
+    peering: &mut Peering,
+    cx: &mut RelayCx<'_, O>,
+) -> bool {
+    let Some(room) = cx.topology.rooms().shown_under(destination) else { return false };
+    if cx.topology.link(link).is_extended() {
+        return false;
+    }
+    let name = room.name().as_bytes().to_vec();
+    chat(source, &name, texts, peering, cx, |cx, refusal| {
+        let text = format!("Not delivered to {}: {refusal}", Printable(&name));
+        let (own, code) = (cx.topology.own_id(), StatusCode::NOT_DELIVERED);
+        cx.send_answer(link, source, &Notice::Status { source: own, code, text: text.as_bytes() });
+    });
+    true
+}
