@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Parser, Subcommand};
-use crc_tests::load::{self, LoadArguments};
+use crc_tests::load::{self, FanOutForwarderArguments, LoadArguments};
 use crc_tests::plain::process::{self as plain_server, PlainServerArguments};
 use crc_tests::runner::backend::BackendKind;
 use crc_tests::runner::suite::{CaseReport, StartError, SuiteOptions, run_all};
@@ -59,6 +59,8 @@ struct Arguments {
 /// The subcommands.
 #[derive(Subcommand)]
 enum Subcommands {
+    #[command(hide = true)]
+    FanOutForwarder(FanOutForwarderArguments),
     Load(Box<LoadArguments>),
     Mixed(MixedArguments),
     PlainServer(PlainServerArguments),
@@ -89,6 +91,7 @@ fn main() -> ExitCode {
         }
     }
     match arguments.subcommand.take() {
+        Some(Subcommands::FanOutForwarder(arguments)) => return load::run_forwarder(&arguments),
         Some(Subcommands::Load(arguments)) => return load::run(*arguments, interrupted),
         Some(Subcommands::Mixed(arguments)) => return mixed::run(&arguments, &interrupted),
         Some(Subcommands::Simulate(arguments)) => return simulate::run(&arguments, &interrupted),

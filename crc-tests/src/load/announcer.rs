@@ -66,9 +66,10 @@ impl Announcer {
         kind: AnnouncedKind,
     ) -> Result<Self, LoadError> {
         let observer = pool.len();
-        let last = network.address(network.len() - 1, Wire::CRC);
-        pool.connect_all([(Wire::CRC, last)].into_iter(), 1, &mut NullSink)?;
-        let connection = pool.connect(Wire::CRC, Role::Server, network.address(0, Wire::CRC))?;
+        let last = network.address(network.len() - 1, Wire::CRC.into());
+        pool.connect_all([(Wire::CRC.into(), last)].into_iter(), 1, &mut NullSink)?;
+        let connection =
+            pool.connect(Wire::CRC.into(), Role::Server, network.address(0, Wire::CRC.into()))?;
         let mut announcer = Self {
             announcing_client: connection,
             observer,

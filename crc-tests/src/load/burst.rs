@@ -62,13 +62,13 @@ pub(super) struct BurstReport {
 /// Returns the reason if nothing could be measured.
 pub(super) fn run(plan: &Plan, context: &LoadContext) -> Result<BurstReport, LoadError> {
     usage::raise_open_files_limit(plan.chat.connection_count() + 3)?;
-    let mut network = Network::open(&plan.target, plan.chat.wire, plan.pins_cores)?;
+    let mut network = Network::open(&plan.target, plan.chat.protocol, plan.pins_cores)?;
     run_on(plan, &network, context).map_err(|stop| network.add_cause(stop))
 }
 
 fn run_on(plan: &Plan, network: &Network, context: &LoadContext) -> Result<BurstReport, LoadError> {
     let pids = network.pids();
-    let mut pool = ClientPool::new(plan.chat.text_bytes, context.interrupted.clone())?;
+    let mut pool = ClientPool::new(plan.chat.text_place(), context.interrupted.clone())?;
     context.print_note(&format!("preparing {} users", plan.users));
     let mut announcer = Announcer::join(&mut pool, network, plan.users, AnnouncedKind::Users)?;
     let mut traffic = ChatTraffic::join(&mut pool, network, plan.chat.clone())?;
@@ -97,9 +97,9 @@ fn run_on(plan: &Plan, network: &Network, context: &LoadContext) -> Result<Burst
     let memory_after = usage::resident_bytes(pids);
 
     context.print_note("a server joins to which they are announced");
-    let last = network.address(network.len() - 1, Wire::CRC);
+    let last = network.address(network.len() - 1, Wire::CRC.into());
     let started_at = phases.pool.now();
-    let client = phases.pool.connect(Wire::CRC, Role::Server, last)?;
+    let client = phases.pool.connect(Wire::CRC.into(), Role::Server, last)?;
     let mut counter = HostCounter { client, count: 0, last_at: started_at };
     let announced =
         phases.run(&mut counter, |pool, counter| counter.poll_end(pool, plan.users, started_at))?;

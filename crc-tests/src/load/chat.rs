@@ -101,7 +101,7 @@ pub(super) struct ChatReport {
 /// Returns the reason if nothing could be measured.
 pub(super) fn run(plan: &Plan, context: &LoadContext) -> Result<ChatReport, LoadError> {
     usage::raise_open_files_limit(plan.connection_count())?;
-    let mut network = Network::open(&plan.target, plan.chat.wire, plan.pins_cores)?;
+    let mut network = Network::open(&plan.target, plan.chat.protocol, plan.pins_cores)?;
     match run_on(plan, &network, context) {
         Ok(mut report) => {
             let error = report.error.take();
@@ -115,7 +115,7 @@ pub(super) fn run(plan: &Plan, context: &LoadContext) -> Result<ChatReport, Load
 fn run_on(plan: &Plan, network: &Network, context: &LoadContext) -> Result<ChatReport, LoadError> {
     let pids = network.pids();
     let mut memory = Memory { at_start: usage::resident_bytes(pids), ..Memory::default() };
-    let mut pool = ClientPool::new(plan.chat.text_bytes, context.interrupted.clone())?;
+    let mut pool = ClientPool::new(plan.chat.text_place(), context.interrupted.clone())?;
     prepare(plan, network, context, &mut pool, &mut memory)?;
     context.print_note(&format!("connecting {} active clients", plan.chat.connection_count()));
     let mut traffic = ChatTraffic::join(&mut pool, network, plan.chat.clone())?;
@@ -180,10 +180,10 @@ fn prepare(
     }
     if plan.idle_clients > 0 {
         context.print_note(&format!("connecting {} idle clients", plan.idle_clients));
-        let (wire, servers) = (plan.chat.wire, network.len());
+        let (protocol, servers) = (plan.chat.protocol, network.len());
         let before = usage::resident_bytes(pids);
         let addresses =
-            (0..plan.idle_clients).map(|at| (wire, network.address(at % servers, wire)));
+            (0..plan.idle_clients).map(|at| (protocol, network.address(at % servers, protocol)));
         pool.connect_all(addresses, PENDING_REGISTRATIONS_MAX, &mut NullSink)?;
         pool.run_until_quiet()?;
         memory.around_idle_clients = before.zip(usage::resident_bytes(pids));

@@ -1,14 +1,13 @@
 //! Parameters of chat traffic, and the placement of its clients.
 
-use crc::wires::Wire;
-
+use super::client_codec::{Protocol, Room, TextPlace};
 use super::delivery_tracker::Addressing;
 use super::pace::Pace;
 
 /// Parameters of the traffic.
 #[derive(Clone, Debug)]
 pub(super) struct ChatParameters {
-    pub(super) wire: Wire,
+    pub(super) protocol: Protocol,
     pub(super) addressing: Addressing,
     /// Size of each text in bytes.
     pub(super) text_bytes: usize,
@@ -21,17 +20,25 @@ pub(super) struct ChatParameters {
 impl ChatParameters {
     /// Returns the number of connections.
     pub(super) fn connection_count(&self) -> usize {
-        match self.addressing {
-            Addressing::Paired { pairs } => 2 * pairs,
-            Addressing::AllToAll { clients } => clients,
-        }
+        self.addressing.client_count()
+    }
+
+    /// Returns the room that the clients are in. No other load on this machine has the same.
+    pub(super) fn room(&self) -> Option<Room> {
+        let is_room = matches!(self.addressing, Addressing::Room { .. });
+        is_room.then(|| Room::new(format!("#L{:x}", std::process::id())))
+    }
+
+    /// Returns where the texts are in their frames.
+    pub(super) fn text_place(&self) -> TextPlace {
+        TextPlace::new(self.protocol, self.text_bytes, self.room().as_ref())
     }
 
     /// Returns the server of each client.
     pub(super) fn client_servers(&self, server_count: usize) -> impl Iterator<Item = usize> {
         let (parameters, sender_count) = (self.clone(), self.addressing.sender_count());
         (0..self.connection_count()).map(move |client| match parameters.addressing {
-            Addressing::AllToAll { .. } => client % server_count,
+            Addressing::AllToAll { .. } | Addressing::Room { .. } => client % server_count,
             Addressing::Paired { .. } if parameters.spreads_clients => {
                 (client % sender_count + client / sender_count) % server_count
             }
@@ -42,13 +49,15 @@ impl ChatParameters {
 
 #[cfg(test)]
 mod tests {
+    use crc::wires::Wire;
+
     use super::*;
 
     #[track_caller]
     fn check(receivers: Addressing, spread: bool, servers: usize, expected: &[usize]) {
         let pace = Pace::InFlight(1);
         let talk = ChatParameters {
-            wire: Wire::CRC,
+            protocol: Wire::CRC.into(),
             addressing: receivers,
             text_bytes: 16,
             pace,
@@ -63,5 +72,6 @@ mod tests {
         check(Addressing::Paired { pairs: 2 }, false, 3, &[0, 0, 2, 2]);
         check(Addressing::Paired { pairs: 3 }, true, 3, &[0, 1, 2, 1, 2, 0]);
         check(Addressing::AllToAll { clients: 4 }, false, 3, &[0, 1, 2, 0]);
+        check(Addressing::Room { members: 4, speakers: 1 }, false, 3, &[0, 1, 2, 0]);
     }
 }

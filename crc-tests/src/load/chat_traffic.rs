@@ -1,12 +1,15 @@
 //! Chat traffic between clients: sends messages at a pace, and measures their delivery.
 
+mod probes;
+
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
+use self::probes::Probes;
 use super::PENDING_REGISTRATIONS_MAX;
 use super::chat_parameters::ChatParameters;
-use super::client_codec::{self, Identity, Incoming};
+use super::client_codec::{self, Identity, Incoming, Room};
 use super::client_pool::{ClientPool, Sink};
 use super::delivery_tracker::{Addressing, DeliveryTracker};
 use super::error::LoadError;
@@ -16,10 +19,6 @@ use super::stamp::Stamp;
 
 /// Maximum latency of a histogram, in nanoseconds; longer ones are clamped.
 const LATENCY_NANOS_MAX: u64 = 120_000_000_000;
-
-/// Interval of probes. A probe is sent again until it arrives, because the route may not be known
-/// yet.
-const PROBE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Time without an arrival after which a closed loop has stalled.
 const STALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -46,9 +45,7 @@ pub(super) struct ReceiveStats {
     credits: Vec<u32>,
     senders_with_credit: Vec<usize>,
     first_receiver: usize,
-    /// Whether a probe of each sender arrived in this round.
-    is_reachable: Vec<bool>,
-    reachable_count: usize,
+    probes: Probes,
     /// Replies that a destination is unknown.
     pub(super) unknown_destination_count: u64,
 }
@@ -66,27 +63,17 @@ impl Sink for ReceiveStats {
         let receiver = client.checked_sub(self.first_receiver);
         let (Some(stamp), Some(receiver)) = (Stamp::parse(text), receiver) else { return };
         let Some(due) = stamp.due_nanos else {
-            return self.on_probe(stamp.sender);
+            return self.probes.on_arrival(stamp.sender, receiver);
         };
-        let credit = self.deliveries.record_arrival(stamp, receiver);
-        if credit == 0 {
-            return;
+        let Some(credit) = self.deliveries.record_arrival(stamp, receiver) else { return };
+        if credit > 0 {
+            if self.credits[stamp.sender] == 0 {
+                self.senders_with_credit.push(stamp.sender);
+            }
+            self.credits[stamp.sender] += credit;
         }
-        if self.credits[stamp.sender] == 0 {
-            self.senders_with_credit.push(stamp.sender);
-        }
-        self.credits[stamp.sender] += credit;
         if due >= self.window_nanos.0 && due < self.window_nanos.1 {
             self.latencies.saturating_record(now.saturating_sub(due));
-        }
-    }
-}
-
-impl ReceiveStats {
-    fn on_probe(&mut self, sender: usize) {
-        if let Some(is_reachable @ false) = self.is_reachable.get_mut(sender) {
-            *is_reachable = true;
-            self.reachable_count += 1;
         }
     }
 }
@@ -108,8 +95,11 @@ pub(super) struct ChatTraffic {
     /// The connection of the first sender.
     first_sender: usize,
     identities: Vec<Identity>,
+    room: Option<Room>,
     /// The last receiver of each sender.
     last_receiver: Vec<usize>,
+    /// The next sender of an open loop.
+    next_sender: usize,
     text: Vec<u8>,
     pacer: Option<Pacer>,
     /// Lateness of the messages of an open loop when they were sent.
@@ -130,7 +120,7 @@ impl ChatTraffic {
         let (first, senders) = (pool.len(), parameters.addressing.sender_count());
         let first_receiver = match parameters.addressing {
             Addressing::Paired { .. } => first + senders,
-            Addressing::AllToAll { .. } => first,
+            Addressing::AllToAll { .. } | Addressing::Room { .. } => first,
         };
         let received = ReceiveStats {
             deliveries: DeliveryTracker::new(parameters.addressing),
@@ -139,15 +129,16 @@ impl ChatTraffic {
             credits: vec![0; senders],
             senders_with_credit: Vec::with_capacity(senders),
             first_receiver,
-            is_reachable: Vec::new(),
-            reachable_count: 0,
+            probes: Probes::default(),
             unknown_destination_count: 0,
         };
         let mut traffic = Self {
             received,
             first_sender: first,
             identities: Vec::new(),
+            room: parameters.room(),
             last_receiver: (0..senders).collect(),
+            next_sender: 0,
             text: vec![b'x'; parameters.text_bytes],
             pacer: None,
             lateness: latency_histogram(),
@@ -155,55 +146,15 @@ impl ChatTraffic {
             last_progress: (0, Instant::now()),
             parameters,
         };
-        let (wire, servers) =
-            (traffic.parameters.wire, traffic.parameters.client_servers(network.len()));
-        let addresses = servers.map(|server| (wire, network.address(server, wire)));
+        let (protocol, servers) =
+            (traffic.parameters.protocol, traffic.parameters.client_servers(network.len()));
+        let addresses = servers.map(|server| (protocol, network.address(server, protocol)));
         pool.connect_all(addresses, PENDING_REGISTRATIONS_MAX, &mut traffic.received)?;
         traffic.identities = (first..pool.len()).map(|at| pool.identity(at)).collect();
-        traffic.probe(pool)?;
+        traffic.join_room(pool);
+        traffic.probe_all(pool)?;
         traffic.received.unknown_destination_count = 0;
         Ok(traffic)
-    }
-
-    /// Sends probes on every stream until they arrive. Servers may still be announcing the clients.
-    fn probe(&mut self, pool: &mut ClientPool) -> Result<(), LoadError> {
-        let senders = self.parameters.addressing.sender_count();
-        let offsets = match self.parameters.addressing {
-            Addressing::Paired { .. } => 0..1,
-            Addressing::AllToAll { clients } => 1..clients,
-        };
-        for offset in offsets {
-            self.received.is_reachable = vec![false; senders];
-            self.received.reachable_count = 0;
-            let mut next_probe_at = Instant::now();
-            let deadline = next_probe_at + super::client_pool::RESPONSE_TIMEOUT;
-            while self.received.reachable_count < senders {
-                let now = Instant::now();
-                if now > deadline {
-                    let missing = senders - self.received.reachable_count;
-                    return Err(LoadError::failed(format!(
-                        "{missing} of {senders} senders have not reached their receiver within \
-                         {} s: are the servers named part of one network?",
-                        super::client_pool::RESPONSE_TIMEOUT.as_secs()
-                    )));
-                }
-                if now >= next_probe_at {
-                    next_probe_at = now + PROBE_INTERVAL;
-                    for sender in 0..senders {
-                        if !self.received.is_reachable[sender] {
-                            let receiver = (sender + offset) % senders;
-                            self.write_chat(
-                                pool,
-                                receiver,
-                                Stamp { sender, sequence: 0, due_nanos: None },
-                            );
-                        }
-                    }
-                }
-                pool.run_turn(PROBE_INTERVAL, &mut self.received)?;
-            }
-        }
-        Ok(())
     }
 
     /// Starts the senders.
@@ -274,7 +225,7 @@ impl ChatTraffic {
     fn send_due_before(&mut self, pool: &mut ClientPool, end: u64) {
         let Some(mut pacer) = self.pacer.take() else { return };
         let (senders, now) = (self.parameters.addressing.sender_count(), pool.now());
-        let mut sender = self.received.deliveries.sent_count as usize % senders;
+        let mut sender = self.next_sender;
         while pacer.next_due() < end
             && pool.unsent_bytes(self.first_sender + sender) <= UNSENT_BYTES_MAX
         {
@@ -283,7 +234,7 @@ impl ChatTraffic {
             pacer.advance();
             sender = if sender + 1 == senders { 0 } else { sender + 1 };
         }
-        self.pacer = Some(pacer);
+        (self.pacer, self.next_sender) = (Some(pacer), sender);
     }
 
     /// Sends a message for each one that is no longer in flight.
@@ -313,21 +264,41 @@ impl ChatTraffic {
     fn send(&mut self, pool: &mut ClientPool, sender: usize, due: u64) {
         let receiver = self.parameters.addressing.next_receiver(sender, self.last_receiver[sender]);
         self.last_receiver[sender] = receiver;
-        let sequence = self.received.deliveries.record_sent(sender, receiver);
+        let deliveries = &mut self.received.deliveries;
+        let sequence = match self.room {
+            Some(_) => deliveries.record_sent_to_room(sender),
+            None => deliveries.record_sent(sender, receiver),
+        };
         self.write_chat(pool, receiver, Stamp { sender, sequence, due_nanos: Some(due) });
     }
 
+    /// Sends a chat to the room, or to a receiver if there is none.
     fn write_chat(&mut self, pool: &mut ClientPool, receiver: usize, stamp: Stamp) {
         stamp.encode(&mut self.text);
         let from = &self.identities[stamp.sender];
+        let out = pool.send_buffer(self.first_sender + stamp.sender);
+        let protocol = self.parameters.protocol;
+        if let Some(room) = &self.room {
+            return client_codec::encode_room_chat(protocol, from, room, &self.text, out);
+        }
         let to = &self.identities[self.received.first_receiver - self.first_sender + receiver];
-        client_codec::encode_chat(
-            self.parameters.wire,
-            from,
-            to,
-            &self.text,
-            pool.send_buffer(self.first_sender + stamp.sender),
-        );
+        client_codec::encode_chat(protocol, from, to, &self.text, out);
+    }
+
+    /// Lets all clients join the room, if there is one.
+    fn join_room(&self, pool: &mut ClientPool) {
+        let Some(room) = &self.room else { return };
+        for (client, identity) in self.identities.iter().enumerate() {
+            let is_speaker = client < self.parameters.addressing.sender_count();
+            let server = pool.server(self.first_sender + client);
+            client_codec::encode_room_join(
+                self.parameters.protocol,
+                identity,
+                (server, room),
+                is_speaker,
+                pool.send_buffer(self.first_sender + client),
+            );
+        }
     }
 
     /// Waits until all messages in flight have arrived, or no more do.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crc::wires::Wire;
 
-use super::client_codec::{Incoming, Role};
+use super::client_codec::{Incoming, Role, TextPlace};
 use super::client_pool::{ClientPool, Sink};
 use super::context::LoadContext;
 use super::error::LoadError;
@@ -41,7 +41,7 @@ impl Sink for RegistrationStats {
         self.last_frame_at = now;
         match incoming {
             Incoming::HostUp(_) => self.announced_count += 1,
-            Incoming::Welcome(_) | Incoming::KeepaliveInterval(_) => {
+            Incoming::Welcome { .. } | Incoming::KeepaliveInterval(_) => {
                 self.registered_count += 1;
                 self.last_registered_at = now;
             }
@@ -69,7 +69,7 @@ pub(super) struct ConnectReport {
 /// Returns the reason if not all clients could be registered.
 pub(super) fn run(plan: &Plan, context: &LoadContext) -> Result<ConnectReport, LoadError> {
     usage::raise_open_files_limit(plan.clients)?;
-    let mut network = Network::open(&plan.target, plan.wire, plan.pin)?;
+    let mut network = Network::open(&plan.target, plan.wire.into(), plan.pin)?;
     run_on(plan, &network, context).map_err(|stop| network.add_cause(stop))
 }
 
@@ -79,7 +79,10 @@ fn run_on(
     context: &LoadContext,
 ) -> Result<ConnectReport, LoadError> {
     let pids = network.pids();
-    let mut pool = ClientPool::new(STAMP_BYTES, context.interrupted.clone())?;
+    let mut pool = ClientPool::new(
+        TextPlace::new(plan.wire.into(), STAMP_BYTES, None),
+        context.interrupted.clone(),
+    )?;
     let mut stats = RegistrationStats::default();
     context.print_note(&format!(
         "connecting {} clients, {} at a time",
@@ -88,7 +91,8 @@ fn run_on(
     let memory_before = usage::resident_bytes(pids);
     let (start_sample, started_at) = (UsageSample::now(pids, pool.idle_time()), pool.now());
     for at in 0..plan.clients {
-        pool.connect(plan.wire, Role::User, network.address(at % network.len(), plan.wire))?;
+        let address = network.address(at % network.len(), plan.wire.into());
+        pool.connect(plan.wire.into(), Role::User, address)?;
         pool.wait_until_registered(plan.pending_max.saturating_sub(1), &mut stats)?;
     }
     pool.wait_until_registered(0, &mut stats)?;

@@ -38,7 +38,7 @@ impl Plan {
         let chat_plan = |servers, idle, hosts| chat::Plan {
             target: Target::Chain { servers, binary: self.binary.clone() },
             chat: ChatParameters {
-                wire: self.wire,
+                protocol: self.wire.into(),
                 addressing: Addressing::Paired { pairs: self.pairs },
                 text_bytes: self.size,
                 pace: Pace::InFlight(self.in_flight),
@@ -118,7 +118,7 @@ mod tests {
         };
         let servers = |site: &Target| match site {
             Target::Chain { servers, .. } => *servers,
-            Target::Existing { .. } => 0,
+            Target::Existing { .. } | Target::Program { .. } => 0,
         };
         let runs = plan.runs();
         let points: Vec<_> = runs

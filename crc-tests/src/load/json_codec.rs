@@ -49,12 +49,18 @@ pub(super) fn parse(frame: &[u8], text_bytes: usize) -> Incoming<'_> {
         return Incoming::Status(frame);
     };
     let event = &frame[header_bytes..];
-    if event.starts_with(b"{\"event\":\"chat\"") && event.len() > text_bytes + 2 {
+    let is_text = [&b"{\"event\":\"chat\""[..], b"{\"event\":\"room\","]
+        .iter()
+        .any(|begin| event.starts_with(begin));
+    if is_text && event.len() > text_bytes + 2 {
         let end = event.len() - 2; // the quote and the brace
         return Incoming::Chat(&event[end - text_bytes..end]);
     }
     if event.starts_with(b"{\"event\":\"connected\"") {
-        return Incoming::Welcome(None);
+        return Incoming::Welcome { id: None, server: HostId::NONE };
+    }
+    if event.starts_with(b"{\"event\":\"room_") {
+        return Incoming::Ignored;
     }
     if let Some(rest) = event.strip_prefix(b"{\"event\":\"join\",\"id\":") {
         let end = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
@@ -83,6 +89,16 @@ pub(super) fn encode_join(identity: &Identity, out: &mut Vec<u8>) {
 /// Appends a chat. The text has no character that JSON escapes.
 pub(super) fn encode_chat(to: u32, text: &str, out: &mut Vec<u8>) {
     encode(format!(r#"{{"do":"say","to":{to},"text":"{text}"}}"#).as_bytes(), out);
+}
+
+/// Appends the request to join a room.
+pub(super) fn encode_room_join(room: &str, out: &mut Vec<u8>) {
+    encode(format!(r#"{{"do":"join","room":"{room}"}}"#).as_bytes(), out);
+}
+
+/// Appends a message to a room. The text is as that of a chat.
+pub(super) fn encode_room_chat(room: &str, text: &str, out: &mut Vec<u8>) {
+    encode(format!(r#"{{"do":"say","to":"{room}","text":"{text}"}}"#).as_bytes(), out);
 }
 
 fn encode(message: &[u8], out: &mut Vec<u8>) {

@@ -5,7 +5,7 @@
 //! one thread, and `client_codec` encodes what they send. `stamp` and `delivery_tracker` follow
 //! each message, and `pace` decides when one is due. Each workload has a file: `chat` (with
 //! `chat_parameters` and `chat_traffic`), `connect`, `burst` (with `announcer`), `strangers`, and
-//! `growth`, which runs `chat` many times. A workload returns its results, `usage` measures CPU
+//! `growth` and `fan_out`, which run `chat` many times, the latter against `programs` beside crc. A workload returns its results, `usage` measures CPU
 //! time and memory, and `report` renders both.
 
 mod announcer;
@@ -19,11 +19,14 @@ mod connect;
 mod context;
 mod delivery_tracker;
 mod error;
+mod fan_out;
 mod format;
+mod forwarder;
 mod growth;
 mod json_codec;
 mod options;
 mod pace;
+mod programs;
 mod report;
 mod servers;
 mod stamp;
@@ -40,9 +43,13 @@ use serde_json::Value;
 
 use self::context::{LoadContext, print_line};
 use self::error::LoadError;
+pub use self::forwarder::{FanOutForwarderArguments, run_forwarder};
 pub use self::options::LoadArguments;
 use self::options::WorkloadPlan;
 pub use self::servers::{EXEC_SERVER_COMMAND, exec_server};
+
+/// The subcommand with which `crc-tests` becomes a forwarder of bytes.
+const FORWARDER_COMMAND: &str = "fan-out-forwarder";
 
 /// Maximum number of unregistered connections in workloads that do not measure registration.
 const PENDING_REGISTRATIONS_MAX: usize = 64;
@@ -74,6 +81,10 @@ pub fn run(arguments: LoadArguments, interrupted: Arc<AtomicBool>) -> ExitCode {
             None
         }),
         WorkloadPlan::Strangers(plan) => strangers::run(plan, &context).map(|report| {
+            print_report(is_json, &report, &report.json());
+            None
+        }),
+        WorkloadPlan::FanOut(plan) => fan_out::run(plan, &context).map(|report| {
             print_report(is_json, &report, &report.json());
             None
         }),

@@ -3,16 +3,19 @@
 use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use crc::wires::{WIRES, Wire};
+use crc::limits::ROOM_RATE_CEILING;
+use crc::wires::WIRES;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getppid, setpgid};
 use tempfile::TempDir;
 
+use super::client_codec::Protocol;
 use super::error::LoadError;
+use super::programs::{self, Program};
 use super::usage;
 use crate::binary;
 use crate::child::Process;
@@ -33,12 +36,15 @@ pub(super) enum Target {
     Existing { addresses: Vec<String>, pids: Vec<u32> },
     /// A chain of this many servers, running this binary if it is named.
     Chain { servers: usize, binary: Option<PathBuf> },
+    /// Another program, to which this many servers are started.
+    Program { program: Program, servers: usize },
 }
 
 /// The servers of a load. Started servers are stopped when this value is dropped.
+#[derive(Default)]
 pub(super) struct Network {
-    /// The known listener addresses of each server, by wire.
-    addresses: Vec<Vec<(Wire, SocketAddr)>>,
+    /// The known listener addresses of each server, by protocol.
+    addresses: Vec<Vec<(Protocol, SocketAddr)>>,
     processes: Vec<Process>,
     pids: Vec<u32>,
     /// The directory of the servers' logs.
@@ -47,14 +53,24 @@ pub(super) struct Network {
 
 impl Network {
     /// Resolves the addresses of the existing servers, or starts the chain.
-    pub(super) fn open(site: &Target, wire: Wire, pins_cores: bool) -> Result<Self, LoadError> {
+    pub(super) fn open(
+        site: &Target,
+        protocol: Protocol,
+        pins_cores: bool,
+    ) -> Result<Self, LoadError> {
         let network = match site {
-            Target::Existing { addresses, pids } => Self::attach(addresses, pids, wire)?,
+            Target::Existing { addresses, pids } => Self::attach(addresses, pids, protocol)?,
             Target::Chain { servers, binary } => {
                 if pins_cores {
                     usage::pin_to_core(SERVER_CORE)?; // inherited by the servers
                 }
                 Self::start(*servers, binary.clone())?
+            }
+            Target::Program { program, servers } => {
+                if pins_cores {
+                    usage::pin_to_core(SERVER_CORE)?;
+                }
+                Self::start_program(*program, *servers)?
             }
         };
         if pins_cores {
@@ -63,14 +79,14 @@ impl Network {
         Ok(network)
     }
 
-    fn attach(addresses: &[String], pids: &[u32], wire: Wire) -> Result<Self, LoadError> {
+    fn attach(addresses: &[String], pids: &[u32], protocol: Protocol) -> Result<Self, LoadError> {
         if let Some(pid) = pids.iter().find(|&&pid| usage::process_cpu_time(pid).is_none()) {
             return Err(LoadError::failed(format!("--pid {pid}: there is no such process")));
         }
         let resolve = |text: &String| {
             let resolved = text.to_socket_addrs().map(|mut addresses| addresses.next());
             match resolved {
-                Ok(Some(address)) => Ok(vec![(wire, address)]),
+                Ok(Some(address)) => Ok(vec![(protocol, address)]),
                 Ok(None) => Err(LoadError::failed(format!("{text} has no address"))),
                 Err(error) => Err(LoadError::failed(format!("cannot reach {text}: {error}"))),
             }
@@ -85,33 +101,51 @@ impl Network {
             None => binary::locate(),
         }
         .map_err(|fault| LoadError::failed(fault.0))?;
-        let fault = |error| LoadError::failed(format!("a server of the load: {error}"));
-        let log_dir = tempfile::tempdir().map_err(fault)?;
-        let mut network =
-            Self { addresses: Vec::new(), processes: Vec::new(), pids: Vec::new(), _log_dir: None };
+        let log_dir = tempfile::tempdir().map_err(server_fault)?;
+        let mut network = Self::default();
         for number in 1..=count {
-            let mut arguments = exec_server_arguments(&binary);
-            arguments.extend(["server", "--log=warn"].map(Into::into));
+            let mut arguments: Vec<OsString> = ["server", "--log=warn"].map(Into::into).into();
+            arguments.push(format!("--room-rate={ROOM_RATE_CEILING}").into());
             arguments.extend(WIRES.map(|wire| format!("--listen={wire}://127.0.0.1:0").into()));
             arguments.push(format!("--id={number}").into());
             arguments.push(format!("--name=load-{number}").into());
             if let Some(listeners) = network.addresses.last() {
                 arguments.push(format!("--parent={}", listeners[0].1).into());
             }
-            let own = std::env::current_exe().map_err(fault)?;
             let log = log_dir.path().join(format!("{number}.log"));
-            let mut process = Process::start(&own, arguments, log).map_err(fault)?;
+            let mut process = start_process(&binary, arguments, log)?;
             let mut addresses = Vec::new();
             for wire in WIRES {
-                let address = wait_for_listener(&mut process, wire);
-                addresses.push((wire, address.map_err(|fault| LoadError::failed(fault.0))?));
+                let address = wait_for_listener(&mut process, wire.name());
+                let address = address.map_err(|fault| LoadError::failed(fault.0))?;
+                addresses.push((wire.into(), address));
             }
-            network.addresses.push(addresses);
-            network.pids.push(process.id());
-            network.processes.push(process);
+            network.add(process, addresses);
         }
         network._log_dir = Some(log_dir);
         Ok(network)
+    }
+
+    fn start_program(program: Program, count: usize) -> Result<Self, LoadError> {
+        let mut network = Self::default();
+        let log_dir = tempfile::tempdir().map_err(server_fault)?;
+        for number in 1..=count {
+            let previous = network.addresses.last().map(|listeners| listeners[0].1);
+            let log = log_dir.path().join(format!("{number}.log"));
+            let (process, address) =
+                programs::start(program, previous, log_dir.path(), |executable, arguments| {
+                    start_process(executable, arguments, log.clone())
+                })?;
+            network.add(process, vec![(program.protocol(), address)]);
+        }
+        network._log_dir = Some(log_dir);
+        Ok(network)
+    }
+
+    fn add(&mut self, process: Process, addresses: Vec<(Protocol, SocketAddr)>) {
+        self.addresses.push(addresses);
+        self.pids.push(process.id());
+        self.processes.push(process);
     }
 
     /// Returns the number of known servers.
@@ -124,13 +158,13 @@ impl Network {
         &self.pids
     }
 
-    /// Returns the address of a server's listener for one wire.
+    /// Returns the address of a server's listener for one protocol.
     ///
     /// # Panics
     /// If it is not known. The checked options rule this out.
-    pub(super) fn address(&self, server: usize, wire: Wire) -> SocketAddr {
+    pub(super) fn address(&self, server: usize, protocol: Protocol) -> SocketAddr {
         let addresses = self.addresses[server].iter();
-        addresses.clone().find(|(of, _)| *of == wire).expect("a known listener").1
+        addresses.clone().find(|(of, _)| *of == protocol).expect("a known listener").1
     }
 
     /// Adds to a failure that a server has exited, if one has.
@@ -150,8 +184,21 @@ impl Network {
     }
 }
 
-fn exec_server_arguments(binary: &std::path::Path) -> Vec<OsString> {
-    vec![EXEC_SERVER_COMMAND.into(), std::process::id().to_string().into(), binary.into()]
+fn server_fault(error: std::io::Error) -> LoadError {
+    LoadError::failed(format!("a server of the load: {error}"))
+}
+
+/// Starts a server by [`exec_server`].
+fn start_process(
+    binary: &Path,
+    arguments: Vec<OsString>,
+    log: PathBuf,
+) -> Result<Process, LoadError> {
+    let load_pid = std::process::id().to_string();
+    let mut words = vec![EXEC_SERVER_COMMAND.into(), load_pid.into(), binary.into()];
+    words.extend(arguments);
+    let own = std::env::current_exe().map_err(server_fault)?;
+    Process::start(&own, words, log).map_err(server_fault)
 }
 
 /// Replaces this process with a server of a load. The server is killed when the load ends for any

@@ -12,13 +12,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crc::id::HostId;
 use crc::limits::{INFO_BYTES_MAX, NAME_BYTES_MAX};
-use crc::wires::Wire;
 use mio::net::TcpStream;
 use mio::{Events, Poll};
 
 use self::registration::IdentityGenerator;
-use super::client_codec::{self, Identity, Incoming, Role};
+use super::client_codec::{self, Identity, Incoming, Protocol, Role, TextPlace};
 use super::error::LoadError;
 
 /// Maximum number of bytes read at once, besides a partial frame.
@@ -52,9 +52,11 @@ impl Sink for NullSink {
 }
 
 struct Client {
-    wire: Wire,
+    protocol: Protocol,
     role: Role,
     identity: Identity,
+    /// Id of the server, once it is known; on the CRC wire only.
+    server: HostId,
     address: SocketAddr,
     stream: TcpStream,
     is_connected: bool,
@@ -81,8 +83,8 @@ pub(super) struct ClientPool {
     read_list: Vec<usize>,
     write_list: Vec<usize>,
     buffer: Vec<u8>,
-    /// Size of the load's own texts, in bytes.
-    text_bytes: usize,
+    /// Where the load's own texts are in their frames.
+    text_place: TextPlace,
     identities: IdentityGenerator,
     keepalive: Option<(Duration, Instant)>,
     started_at: Instant,
@@ -96,8 +98,11 @@ pub(super) struct ClientPool {
 }
 
 impl ClientPool {
-    /// Returns a pool without connections. `text_bytes` is the size of the texts that will be sent.
-    pub(super) fn new(text_bytes: usize, interrupted: Arc<AtomicBool>) -> Result<Self, LoadError> {
+    /// Returns a pool without connections. `text_place` is where the texts are that will be sent.
+    pub(super) fn new(
+        text_place: TextPlace,
+        interrupted: Arc<AtomicBool>,
+    ) -> Result<Self, LoadError> {
         let fault = |error| LoadError::failed(format!("cannot create a poll: {error}"));
         let now = Instant::now();
         Ok(Self {
@@ -107,8 +112,8 @@ impl ClientPool {
             registered_count: 0,
             read_list: Vec::new(),
             write_list: Vec::new(),
-            buffer: vec![0; READ_BYTES_MAX + text_bytes + CONTROL_FRAME_BYTES_MAX],
-            text_bytes,
+            buffer: vec![0; READ_BYTES_MAX + text_place.text_bytes + CONTROL_FRAME_BYTES_MAX],
+            text_place,
             identities: IdentityGenerator::new(),
             keepalive: None,
             started_at: now,
@@ -137,6 +142,11 @@ impl ClientPool {
 
     pub(super) fn identity(&self, client: usize) -> Identity {
         self.clients[client].identity
+    }
+
+    /// Returns the id of a client's server, on the CRC wire.
+    pub(super) fn server(&self, client: usize) -> HostId {
+        self.clients[client].server
     }
 
     /// Returns an unused id and name.
@@ -235,6 +245,10 @@ impl ClientPool {
                     continue;
                 }
                 client.is_connected = true;
+                if !client.protocol.has_welcome() {
+                    client.is_registered = true;
+                    self.registered_count += 1;
+                }
             }
             if event.is_writable() {
                 client.is_write_blocked = false;
@@ -329,18 +343,18 @@ impl ClientPool {
         let end = partial_len + count;
         buffer[..partial_len].copy_from_slice(&client.partial_frame);
         let may_have_more = end == buffer.len() || client.is_read_closed;
-        let (wire, now) = (client.wire, self.now());
+        let (protocol, place, now) = (client.protocol, self.text_place, self.now());
         let mut rest = &buffer[..end];
         loop {
             let protocol_error =
-                |error| LoadError::failed(format!("not a {} server: {error}", wire.name()));
-            let frame = match client_codec::frame_len(wire, rest).map_err(protocol_error)? {
+                |error| LoadError::failed(format!("not a {} server: {error}", protocol.name()));
+            let len = client_codec::frame_len(protocol, rest, place).map_err(protocol_error)?;
+            let frame = match len {
                 Some(len) if len <= rest.len() => &rest[..len],
                 _ => break,
             };
             rest = &rest[frame.len()..];
-            let incoming =
-                client_codec::parse(wire, frame, self.text_bytes).map_err(protocol_error)?;
+            let incoming = client_codec::parse(protocol, frame, place).map_err(protocol_error)?;
             if !matches!(incoming, Incoming::Chat(_)) {
                 self.handle_control(index, &incoming)?;
             }

@@ -10,9 +10,12 @@ use crc::wires::classic::codec::Name;
 use mio::net::TcpStream;
 use mio::{Interest, Token};
 
-use super::super::client_codec::{self, Identity, Incoming, Role};
+use super::super::client_codec::{self, Identity, Incoming, Protocol, Role};
 use super::super::error::LoadError;
 use super::{Client, ClientPool, RESPONSE_TIMEOUT, Sink, connect_failed};
+
+const CRC: Protocol = Protocol::Crc(Wire::CRC);
+const CLASSIC: Protocol = Protocol::Crc(Wire::CLASSIC);
 
 /// Number of keepalives of a classic client per required interval.
 const KEEPALIVE_MARGIN: u32 = 2;
@@ -21,7 +24,7 @@ impl ClientPool {
     /// Starts to connect a new client. Returns its index.
     pub(in crate::load) fn connect(
         &mut self,
-        wire: Wire,
+        protocol: Protocol,
         role: Role,
         address: SocketAddr,
     ) -> Result<usize, LoadError> {
@@ -33,11 +36,12 @@ impl ClientPool {
         self.poll.registry().register(&mut stream, Token(index), interest).map_err(fault)?;
         let identity = self.identities.next_identity();
         let mut out = Vec::new();
-        client_codec::encode_join(wire, role, &identity, &mut out);
+        client_codec::encode_join(protocol, role, &identity, &mut out);
         self.clients.push(Client {
-            wire,
+            protocol,
             role,
             identity,
+            server: HostId::NONE,
             address,
             stream,
             is_connected: false,
@@ -57,12 +61,12 @@ impl ClientPool {
     /// registered.
     pub(in crate::load) fn connect_all(
         &mut self,
-        addresses: impl Iterator<Item = (Wire, SocketAddr)>,
+        addresses: impl Iterator<Item = (Protocol, SocketAddr)>,
         pending_max: usize,
         sink: &mut impl Sink,
     ) -> Result<(), LoadError> {
-        for (wire, address) in addresses {
-            self.connect(wire, Role::User, address)?;
+        for (protocol, address) in addresses {
+            self.connect(protocol, Role::User, address)?;
             self.wait_until_registered(pending_max.saturating_sub(1), sink)?;
         }
         self.wait_until_registered(0, sink)
@@ -83,10 +87,10 @@ impl ClientPool {
                 deadline = Instant::now() + RESPONSE_TIMEOUT;
             } else if Instant::now() > deadline {
                 let client = self.clients.iter().find(|client| !client.is_registered);
-                let Some(Client { wire, address, .. }) = client else { continue };
-                let (wire, seconds) = (wire.name(), RESPONSE_TIMEOUT.as_secs());
+                let Some(Client { protocol, address, .. }) = client else { continue };
+                let (protocol, seconds) = (protocol.name(), RESPONSE_TIMEOUT.as_secs());
                 return Err(LoadError::failed(format!(
-                    "{address} has not answered a registration for {seconds} s: is this a {wire} listener?"
+                    "{address} has not answered a registration for {seconds} s: is this a {protocol} listener?"
                 )));
             }
         }
@@ -101,8 +105,9 @@ impl ClientPool {
     ) -> Result<(), LoadError> {
         let client = &mut self.clients[index];
         match *incoming {
-            Incoming::Welcome(id) if !client.is_registered => {
+            Incoming::Welcome { id, server } if !client.is_registered => {
                 client.identity.id = id.unwrap_or(client.identity.id);
+                client.server = server;
                 client.is_registered = true;
                 self.registered_count += 1;
             }
@@ -111,10 +116,10 @@ impl ClientPool {
                 client.is_registered = true;
                 self.registered_count += 1;
             }
-            Incoming::IdentityTaken if client.wire == Wire::CRC && !client.is_registered => {
+            Incoming::IdentityTaken if client.protocol == CRC && !client.is_registered => {
                 client.identity = self.identities.next_identity();
                 let (identity, role) = (client.identity, client.role);
-                client_codec::encode_join(Wire::CRC, role, &identity, self.send_buffer(index));
+                client_codec::encode_join(CRC, role, &identity, self.send_buffer(index));
             }
             Incoming::IdentityTaken => {
                 let (address, name) = (client.address, client.identity.name);
@@ -129,6 +134,10 @@ impl ClientPool {
                 if self.keepalive.is_none_or(|(old, _)| send_interval < old) {
                     self.keepalive = Some((send_interval, Instant::now() + send_interval));
                 }
+            }
+            Incoming::Ping(token) => {
+                let protocol = client.protocol;
+                client_codec::encode_pong(protocol, token, self.send_buffer(index));
             }
             Incoming::Status(text) => {
                 self.unexpected_status = Some(String::from_utf8_lossy(text).into_owned());
@@ -146,7 +155,7 @@ impl ClientPool {
         }
         self.keepalive = Some((send_interval, self.last_turn_at + send_interval));
         for index in 0..self.clients.len() {
-            if self.clients[index].wire == Wire::CLASSIC && self.clients[index].is_registered {
+            if self.clients[index].protocol == CLASSIC && self.clients[index].is_registered {
                 let identity = self.clients[index].identity;
                 client_codec::encode_alive(&identity, self.send_buffer(index));
             }

@@ -9,13 +9,15 @@ use super::super::delivery_tracker::{Addressing, STREAMS_MAX};
 use super::super::pace::Pace;
 use super::super::servers::Target;
 use super::super::stamp::{SENDERS_MAX, STAMP_BYTES};
-use super::super::{burst, chat, connect, growth, strangers};
+use super::super::{burst, chat, connect, fan_out, growth, strangers};
 use super::*;
 
 /// Default number of pairs.
 const PAIRS_DEFAULT: usize = 50;
 /// Default number of messages that each sender keeps in flight.
 const IN_FLIGHT_DEFAULT: u32 = 64;
+/// Default number of messages that each speaker of a room keeps in flight.
+const ROOM_IN_FLIGHT_DEFAULT: u32 = 1;
 /// Maximum number of servers to start.
 const SERVERS_MAX: usize = 256;
 
@@ -30,6 +32,7 @@ impl LoadArguments {
             Some(Workload::Connect(arguments)) => Ok(arguments.check()?),
             Some(Workload::Burst(arguments)) => arguments.check(),
             Some(Workload::Growth(arguments)) => arguments.check(),
+            Some(Workload::FanOut(arguments)) => arguments.check(),
             Some(Workload::Strangers(arguments)) => arguments.check(),
         }
     }
@@ -42,7 +45,10 @@ fn load_options(workload: WorkloadPlan, is_json: bool, common: &CommonArguments)
 impl ChatArguments {
     fn check(self) -> Result<LoadOptions, String> {
         let Self { place, common, hosts, .. } = &self;
-        let site = place.check(common)?;
+        let site = match self.program {
+            Some(program) => self.check_program(program)?,
+            None => place.check(common)?,
+        };
         check_size(self.size, common.wire)?;
         if *hosts > 0 {
             check_crc_listener_known(place, common.wire, "--hosts")?;
@@ -50,12 +56,15 @@ impl ChatArguments {
         let plan = chat::Plan {
             target: site,
             chat: ChatParameters {
-                wire: common.wire,
+                protocol: self.program.map_or(common.wire.into(), Program::protocol),
                 addressing: self.addressing()?,
                 text_bytes: self.size,
                 pace: match self.rate {
                     Some(rate) => Pace::Rate(rate),
-                    None => Pace::InFlight(self.in_flight.unwrap_or(IN_FLIGHT_DEFAULT)),
+                    None => Pace::InFlight(self.in_flight.unwrap_or(match self.pattern {
+                        Pattern::Room => ROOM_IN_FLIGHT_DEFAULT,
+                        Pattern::Pairs | Pattern::AllToAll => IN_FLIGHT_DEFAULT,
+                    })),
                 },
                 spreads_clients: self.spread,
             },
@@ -67,6 +76,17 @@ impl ChatArguments {
             busy_polls: self.spin,
         };
         Ok(load_options(WorkloadPlan::Chat(plan), self.place.json, &self.common))
+    }
+
+    /// Checks that a program can be loaded, and returns it as the target.
+    fn check_program(&self, program: Program) -> Result<Target, String> {
+        if self.pattern != Pattern::Room || self.idle > 0 || self.hosts > 0 {
+            return Err("--program: expected --pattern room, and no --idle and --hosts".to_owned());
+        }
+        if program == Program::Redis && self.speakers > 1 {
+            return Err("--speakers: a subscriber of redis sends nothing; expected 1".to_owned());
+        }
+        program_target(program, self.place.servers, self.common.crc.clone())
     }
 
     fn addressing(&self) -> Result<Addressing, String> {
@@ -88,6 +108,18 @@ impl ChatArguments {
             }
             (Pattern::AllToAll, clients, None) => {
                 Addressing::AllToAll { clients: clients.unwrap_or(2 * PAIRS_DEFAULT) }
+            }
+            (Pattern::Room, _, Some(_)) => {
+                return Err("--pairs: use --clients with --pattern room".to_owned());
+            }
+            (Pattern::Room, clients, None) => {
+                let (members, speakers) = (clients.unwrap_or(2 * PAIRS_DEFAULT), self.speakers);
+                if members < 2 || speakers > members {
+                    return Err(format!(
+                        "--clients {members}: expected 2 or more, and at least --speakers {speakers}"
+                    ));
+                }
+                Addressing::Room { members, speakers }
             }
         };
         check_streams(addressing)
@@ -117,7 +149,7 @@ impl BurstArguments {
             target: site,
             users: self.users,
             chat: ChatParameters {
-                wire: common.wire,
+                protocol: common.wire.into(),
                 addressing: check_streams(Addressing::Paired { pairs: self.pairs })?,
                 text_bytes: self.size,
                 pace: Pace::Rate(self.rate),
@@ -155,7 +187,7 @@ impl StrangersArguments {
             connections: connections as u64,
             at_a_time,
             chat: ChatParameters {
-                wire: common.wire,
+                protocol: common.wire.into(),
                 addressing: check_streams(Addressing::Paired { pairs: self.pairs })?,
                 text_bytes: 64,
                 pace: Pace::Rate(self.rate),
@@ -166,6 +198,58 @@ impl StrangersArguments {
             pins_cores: common.pin,
         };
         Ok(load_options(WorkloadPlan::Strangers(plan), place.json, common))
+    }
+}
+
+/// Returns this many servers of a program as the target of a load.
+fn program_target(
+    program: Program,
+    servers: usize,
+    binary: Option<PathBuf>,
+) -> Result<Target, String> {
+    if servers > 1 && !program.is_joined() {
+        let name = program.name();
+        return Err(format!("--servers {servers}: several of {name} are not joined here"));
+    }
+    if servers > SERVERS_MAX {
+        return Err(format!("--servers {servers}: expected at most {SERVERS_MAX}"));
+    }
+    Ok(match program.is_crc() {
+        true => Target::Chain { servers, binary },
+        false => Target::Program { program, servers },
+    })
+}
+
+impl FanOutArguments {
+    fn check(self) -> Result<LoadOptions, String> {
+        check_size(self.size, Wire::CLASSIC)?;
+        if self.members < 2 {
+            return Err("--members 1: expected 2 or more".to_owned());
+        }
+        let addressing = Addressing::Room { members: self.members, speakers: 1 };
+        let duration = check_duration(self.duration)?;
+        let run_of = |&program: &Program| {
+            let plan = chat::Plan {
+                target: program_target(program, self.servers, self.common.crc.clone())?,
+                chat: ChatParameters {
+                    protocol: program.protocol(),
+                    addressing: check_streams(addressing)?,
+                    text_bytes: self.size,
+                    pace: Pace::InFlight(self.in_flight),
+                    spreads_clients: false,
+                },
+                idle_clients: 0,
+                extra_hosts: 0,
+                warm_up: self.warm_up,
+                duration,
+                pins_cores: self.common.pin,
+                busy_polls: false,
+            };
+            Ok((program, plan))
+        };
+        let runs = self.programs.iter().map(run_of).collect::<Result<_, String>>()?;
+        let plan = fan_out::Plan { runs, rounds: self.rounds };
+        Ok(load_options(WorkloadPlan::FanOut(plan), self.json, &self.common))
     }
 }
 
@@ -254,6 +338,7 @@ fn check_streams(addressing: Addressing) -> Result<Addressing, String> {
     let max = match addressing {
         Addressing::Paired { .. } => SENDERS_MAX,
         Addressing::AllToAll { .. } => STREAMS_MAX.isqrt(),
+        Addressing::Room { members, .. } => STREAMS_MAX / members,
     };
     Err(format!("{senders} senders: expected at most {max}, so that every loss is counted"))
 }
@@ -302,7 +387,7 @@ mod tests {
         assert_eq!(chat("--clients 8").chat.addressing, Addressing::Paired { pairs: 4 });
         let plan = chat("--pattern all-to-all --rate 5 --wire direct");
         assert_eq!(plan.chat.addressing, Addressing::AllToAll { clients: 100 });
-        assert_eq!((plan.chat.pace, plan.chat.wire), (Pace::Rate(5.0), Wire::DIRECT));
+        assert_eq!((plan.chat.pace, plan.chat.protocol), (Pace::Rate(5.0), Wire::DIRECT.into()));
         let plan = chat("--server a:1 --server b:2 --pid 7 --hosts 5");
         assert!(
             matches!(plan.target, Target::Existing { addresses, pids } if addresses.len() == 2 && pids == [7])

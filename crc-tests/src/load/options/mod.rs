@@ -12,8 +12,9 @@ use crc::wires::Wire;
 use self::value_parsers::{
     parse_count, parse_count_or_zero, parse_duration, parse_rate, wire_parser,
 };
+use super::programs::Program;
 use super::strangers::Attack;
-use super::{burst, chat, connect, growth, strangers};
+use super::{burst, chat, connect, fan_out, growth, strangers};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,9 +23,11 @@ Examples:
   crc-tests load --rate 20000 --duration 30s           20,000 messages a second, whatever arrives
   crc-tests load --servers 4 --idle 1000               over three hops, beside 1,000 idle clients
   crc-tests load --pattern all-to-all --clients 100    each client sends to all others
+  crc-tests load --pattern room --clients 10000 --servers 5 --wire direct    a room on five servers
   crc-tests load --server 127.0.0.1:3600 --pid 4711    a running server, with its CPU and memory
   crc-tests load connect --clients 2000                2,000 clients connect at once
   crc-tests load burst --users 1000000                 a server with a million users joins
+  crc-tests load fan-out --pin                         a room, beside other programs
   crc-tests load growth --out growth/                  the same chats while the network grows
   crc-tests load strangers hostile                     a million bad connections while others chat
   crc-tests load strangers churn                       a million users leave and join
@@ -57,6 +60,11 @@ enum Workload {
     ///
     /// Example: crc-tests load growth --out growth --hosts 10,1000,100000 --pin
     Growth(GrowthArguments),
+    /// Compare what a copy of a message to a room costs: crc, a forwarder of bytes, and other
+    /// programs, which take turns
+    ///
+    /// Example: crc-tests load fan-out --members 1000 --pin
+    FanOut(FanOutArguments),
     /// Let strangers connect while others chat: what it costs, and whether it is over afterwards
     ///
     /// Example: crc-tests load strangers hostile --connections 1000000
@@ -103,6 +111,8 @@ enum Pattern {
     Pairs,
     /// Each client sends to all others in turn
     AllToAll,
+    /// All clients are in one room, and some of them send to it
+    Room,
 }
 
 #[derive(Args, Debug)]
@@ -120,14 +130,21 @@ struct ChatArguments {
     /// Pairs of clients that chat [default: 50]
     #[arg(long, value_name = "N", conflicts_with = "clients", value_parser = parse_count)]
     pairs: Option<usize>,
+    /// Another program to start and load, with --pattern room [default: crc]
+    #[arg(long, value_enum, conflicts_with_all = ["server", "crc", "wire"])]
+    program: Option<Program>,
+    /// Clients that send to the room, with --pattern room
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = parse_count)]
+    speakers: usize,
     /// Size of each text in bytes, at least 16; at most 239 on the classic wire
     #[arg(long, value_name = "BYTES", default_value_t = 64)]
     size: usize,
-    /// Messages that each sender keeps in flight: the next is sent when one arrives [default: 64]
+    /// Messages that each sender keeps in flight: the next is sent when one arrives, in a room at
+    /// all members [default: 64; 1 in a room]
     #[arg(long, value_name = "N", conflicts_with = "rate", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     in_flight: Option<u32>,
     /// Total messages per second, sent on schedule whatever arrives; latency counts from the
-    /// scheduled time
+    /// scheduled time. In a room, each reaches all others
     #[arg(long, value_name = "MESSAGES", value_parser = parse_rate)]
     rate: Option<f64>,
     /// Measured time, such as 10s, 500ms or 2m
@@ -144,7 +161,7 @@ struct ChatArguments {
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = parse_count_or_zero)]
     hosts: usize,
     /// Distribute clients over all servers, instead of senders on the first and receivers on the
-    /// last
+    /// last; always so in a room and all to all
     #[arg(long)]
     spread: bool,
     /// Never sleep in the generator: latency excludes its wake-ups, at the cost of a core
@@ -254,6 +271,46 @@ struct StrangersArguments {
     warm_up: Duration,
 }
 
+#[derive(Args, Debug)]
+struct FanOutArguments {
+    #[command(flatten)]
+    common: CommonArguments,
+    /// The programs
+    #[arg(
+        long,
+        value_enum,
+        value_name = "PROGRAM,…",
+        value_delimiter = ',',
+        default_value = "forwarder,crc,direct,nats,redis,inspircd,ngircd"
+    )]
+    programs: Vec<Program>,
+    /// Servers of each program in a chain, over which the members are spread; more than one of crc
+    /// and the forwarder only
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = parse_count)]
+    servers: usize,
+    /// Members of the room, one of whom speaks
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = parse_count)]
+    members: usize,
+    /// Messages that the speaker keeps in flight: the next is sent when all members have one
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    in_flight: u32,
+    /// Size of each text in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 64)]
+    size: usize,
+    /// Rounds, in each of which every program has its turn
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = parse_count)]
+    rounds: usize,
+    /// Measured time of each turn
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_duration)]
+    duration: Duration,
+    /// Warm-up before the measured time
+    #[arg(long, value_name = "TIME", default_value = "300ms", value_parser = parse_duration)]
+    warm_up: Duration,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
 /// The checked options.
 pub(super) struct LoadOptions {
     pub(super) workload: WorkloadPlan,
@@ -267,5 +324,6 @@ pub(super) enum WorkloadPlan {
     Connect(connect::Plan),
     Burst(burst::Plan),
     Growth(growth::Plan),
+    FanOut(fan_out::Plan),
     Strangers(strangers::Plan),
 }

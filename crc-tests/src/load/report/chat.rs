@@ -18,7 +18,8 @@ use super::{
 const LATENESS_NANOS_MAX: u64 = 1_000_000;
 
 impl ChatReport {
-    fn per_second(&self) -> f64 {
+    /// Returns the number of messages that arrived in a second.
+    pub(in crate::load) fn per_second(&self) -> f64 {
         self.delivered as f64 / self.usage.elapsed.as_secs_f64().max(1e-9)
     }
 
@@ -32,7 +33,8 @@ impl ChatReport {
         Bottleneck::from_shares(self.usage.busiest_server_share(), self.generator_share())
     }
 
-    fn server_cpu_micros(&self) -> Option<f64> {
+    /// Returns the CPU time of all servers for a message that arrived, in microseconds.
+    pub(in crate::load) fn server_cpu_micros(&self) -> Option<f64> {
         micros_per_item(self.usage.servers_total()?, self.delivered)
     }
 
@@ -130,20 +132,20 @@ impl ChatReport {
             busy_polls: spin,
         } = &self.plan;
         let (pattern, in_flight, rate) = (
-            if matches!(talk.addressing, Addressing::Paired { .. }) {
-                "pairs"
-            } else {
-                "all-to-all"
+            match talk.addressing {
+                Addressing::Paired { .. } => "pairs",
+                Addressing::AllToAll { .. } => "all-to-all",
+                Addressing::Room { .. } => "room",
             },
             if let Pace::InFlight(count) = talk.pace { Some(count) } else { None },
             if let Pace::Rate(rate) = talk.pace { Some(rate) } else { None },
         );
         let addresses = match site {
             Target::Existing { addresses, .. } => Some(addresses),
-            Target::Chain { .. } => None,
+            Target::Chain { .. } | Target::Program { .. } => None,
         };
         json!({
-            "wire": talk.wire.name(),
+            "wire": talk.protocol.name(),
             "servers": self.servers,
             "hops": if talk.spreads_clients || pattern != "pairs" { None } else { Some(self.servers - 1) },
             "addresses": addresses,

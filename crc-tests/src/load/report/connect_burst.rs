@@ -88,7 +88,7 @@ impl BurstReport {
         json!({
             "workload": "burst",
             "parameters": {
-                "wire": self.plan.chat.wire.name(),
+                "wire": self.plan.chat.protocol.name(),
                 "servers": self.servers,
                 "users": self.plan.users,
                 "clients": self.plan.chat.connection_count(),

@@ -120,7 +120,7 @@ pub(super) struct Shared {
 impl Shared {
     fn new(plan: &Plan, network: &Network) -> Self {
         Self {
-            address: network.address(0, attack_wire(plan.attack)),
+            address: network.address(0, attack_wire(plan.attack).into()),
             connections_max: plan.connections,
             at_a_time: plan.at_a_time / THREADS,
             connections: AtomicU64::new(0),
@@ -160,7 +160,7 @@ impl Shared {
 /// Returns the reason if nothing could be measured.
 pub(super) fn run(plan: &Plan, context: &LoadContext) -> Result<StrangersReport, LoadError> {
     usage::raise_open_files_limit(plan.chat.connection_count() + plan.at_a_time)?;
-    let mut network = Network::open(&plan.target, plan.chat.wire, plan.pins_cores)?;
+    let mut network = Network::open(&plan.target, plan.chat.protocol, plan.pins_cores)?;
     run_on(plan, &network, context).map_err(|stop| network.add_cause(stop))
 }
 
@@ -170,7 +170,7 @@ fn run_on(
     context: &LoadContext,
 ) -> Result<StrangersReport, LoadError> {
     let pids = network.pids();
-    let mut pool = ClientPool::new(plan.chat.text_bytes, context.interrupted.clone())?;
+    let mut pool = ClientPool::new(plan.chat.text_place(), context.interrupted.clone())?;
     let mut traffic = ChatTraffic::join(&mut pool, network, plan.chat.clone())?;
     traffic.start(&mut pool);
     let warm_up_end = pool.now() + plan.warm_up.as_nanos() as u64;

@@ -71,7 +71,7 @@ impl Server {
             .map_err(|error| RunError::new(format!("cannot be started: {error}")))?;
         let mut listener_addresses = Vec::new();
         for wire in CLIENT_WIRES {
-            listener_addresses.push((wire, wait_for_listener(&mut process, wire)?));
+            listener_addresses.push((wire, wait_for_listener(&mut process, wire.name())?));
         }
         let address = address_of(&listener_addresses, Wire::CRC);
         let control = ControlClient::connect(&config.control)
@@ -262,10 +262,13 @@ fn address_of(listeners: &[(Wire, SocketAddr)], wire: Wire) -> SocketAddr {
 }
 
 /// Waits for the line with the address of a listener.
-pub(crate) fn wait_for_listener(process: &mut Process, wire: Wire) -> Result<SocketAddr, RunError> {
+pub(crate) fn wait_for_listener(
+    process: &mut Process,
+    scheme: &str,
+) -> Result<SocketAddr, RunError> {
     match process.read_line_within(TIMEOUT) {
         ReadResult::Line(line) => {
-            let prefix = format!("listening {} ", wire.name());
+            let prefix = format!("listening {scheme} ");
             let address = line.strip_prefix(&prefix).and_then(|text| text.parse().ok());
             address.ok_or_else(|| {
                 let line = Printable(line.as_bytes());

@@ -1,5 +1,4 @@
-//! The client side of the wires, as far as a load needs it: joins, chats, and parses received
-//! frames without a copy or an allocation per message.
+//! The client side of crc's wires.
 
 use std::time::Duration;
 
@@ -12,52 +11,14 @@ use crc::wires::classic::codec::{Form, Name};
 use crc::wires::crc::codec as crc_wire;
 use crc::wires::direct::codec as direct;
 
-use super::json_codec;
+use super::super::json_codec;
+use super::{Identity, Incoming, Role, Room, TextPlace};
 use crate::frames;
 
 /// Length of the header of a direct frame, in bytes.
 const DIRECT_HEADER_BYTES: usize = 4;
 /// First byte of a direct message that has a sender: a chat.
 const DIRECT_FROM_TAG: u8 = 0x08;
-
-/// The identity of a client on any wire.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Identity {
-    /// The id on the CRC wire, and on the direct wire, where the server chooses it.
-    pub(super) id: u32,
-    /// The name on the classic wire.
-    pub(super) name: Name,
-}
-
-/// The kind of host that a connection registers as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    /// A user.
-    User,
-    /// A server, on the CRC wire only.
-    Server,
-}
-
-/// A received frame, as far as a load distinguishes them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Incoming<'a> {
-    /// The client is registered, with this id if the server chooses it.
-    Welcome(Option<u32>),
-    /// A chat with this text.
-    Chat(&'a [u8]),
-    /// A registration of another host.
-    HostUp(HostId),
-    /// The destination of an earlier chat is unknown.
-    UnknownDestination,
-    /// The requested id or name is taken.
-    IdentityTaken,
-    /// Interval in which the client must send a keepalive.
-    KeepaliveInterval(Duration),
-    /// A status that no load expects.
-    Status(&'a [u8]),
-    /// A frame that a load does not use.
-    Ignored,
-}
 
 /// Panics: the table has a wire that this codec lacks. A test encodes a chat on every wire.
 fn unsupported(wire: Wire) -> ! {
@@ -81,22 +42,25 @@ pub(super) fn frame_len(wire: Wire, bytes: &[u8]) -> Result<Option<usize>, Strin
     }
 }
 
-/// Parses a complete frame. `text_bytes` is the size of the load's own texts.
-pub(super) fn parse(wire: Wire, frame: &[u8], text_bytes: usize) -> Result<Incoming<'_>, String> {
+/// Parses a complete frame.
+pub(super) fn parse(wire: Wire, frame: &[u8], place: TextPlace) -> Result<Incoming<'_>, String> {
     match wire {
-        wire if wire == Wire::CRC => Ok(parse_crc(frame)),
-        wire if wire == Wire::DIRECT => parse_direct(frame, text_bytes),
+        wire if wire == Wire::CRC => Ok(parse_crc(frame, place)),
+        wire if wire == Wire::DIRECT => parse_direct(frame, place),
         wire if wire == Wire::CLASSIC => Ok(parse_classic(frame)),
-        wire if wire == Wire::HTTP => Ok(json_codec::parse(frame, text_bytes)),
+        wire if wire == Wire::HTTP => Ok(json_codec::parse(frame, place.text_bytes)),
         wire => unsupported(wire),
     }
 }
 
-fn parse_crc(frame: &[u8]) -> Incoming<'_> {
+fn parse_crc(frame: &[u8], place: TextPlace) -> Incoming<'_> {
     match crc_wire::parse_frame(frame) {
-        Message::Chat { text, .. } => Incoming::Chat(text),
+        // In a room, the name of the speaker precedes the text.
+        Message::Chat { text, .. } => Incoming::Chat(place.text_in(text)),
         Message::Registration(Registration { source, .. }) => Incoming::HostUp(source),
-        Message::Status { code: StatusCode::WELCOME, .. } => Incoming::Welcome(None),
+        Message::Status { code: StatusCode::WELCOME, source, .. } => {
+            Incoming::Welcome { id: None, server: source }
+        }
         Message::Status { code: StatusCode::UNKNOWN_ID, .. } => Incoming::UnknownDestination,
         Message::Status { code: StatusCode::ID_TAKEN, .. } => Incoming::IdentityTaken,
         // Extension frames are ignored, as by a plain client.
@@ -107,13 +71,12 @@ fn parse_crc(frame: &[u8]) -> Incoming<'_> {
     }
 }
 
-/// Returns the text of a chat without a copy. A message of the load has its text at the end of the
-/// frame.
-fn parse_direct(frame: &[u8], text_bytes: usize) -> Result<Incoming<'_>, String> {
+/// Returns the text of a chat without a copy.
+fn parse_direct(frame: &[u8], place: TextPlace) -> Result<Incoming<'_>, String> {
     let body = &frame[DIRECT_HEADER_BYTES..];
-    if body.first() == Some(&DIRECT_FROM_TAG) && body.len() > text_bytes {
+    if body.first() == Some(&DIRECT_FROM_TAG) && body.len() > place.text_bytes {
         // A bare handshake begins with the same byte, and is shorter than any stamp.
-        return Ok(Incoming::Chat(&body[body.len() - text_bytes..]));
+        return Ok(Incoming::Chat(place.text_in(body)));
     }
     if let Ok(handshake) = direct::parse_handshake(frame)
         && handshake.id != 0
@@ -122,7 +85,7 @@ fn parse_direct(frame: &[u8], text_bytes: usize) -> Result<Incoming<'_>, String>
         return Ok(if handshake.error {
             Incoming::IdentityTaken
         } else {
-            Incoming::Welcome(Some(id))
+            Incoming::Welcome { id: Some(id), server: HostId::NONE }
         });
     }
     let text = direct::parse_frame(frame).map_err(|error| error.to_string())?.msg;
@@ -175,14 +138,16 @@ pub(super) fn encode_join(wire: Wire, role: Role, identity: &Identity, out: &mut
             frames::append_reads_cut_frames(identity.id, out);
         }
         wire if wire == Wire::DIRECT => {} // on this wire, the server sends first
-        wire if wire == Wire::CLASSIC => encode_to_server(b"Connect ", identity, out),
+        wire if wire == Wire::CLASSIC => {
+            encode_to_server(b"Connect ", identity.name.unpadded(), identity, out);
+        }
         wire if wire == Wire::HTTP => json_codec::encode_join(identity, out),
         wire => unsupported(wire),
     }
 }
 
 /// Appends a CRC registration.
-pub(super) fn encode_registration(
+pub(in crate::load) fn encode_registration(
     kind: HostKind,
     source: HostId,
     last_hop: HostId,
@@ -194,19 +159,72 @@ pub(super) fn encode_registration(
 }
 
 /// Appends the `Alive` of a classic client.
-pub(super) fn encode_alive(identity: &Identity, out: &mut Vec<u8>) {
-    encode_to_server(b"Alive ", identity, out);
+pub(in crate::load) fn encode_alive(identity: &Identity, out: &mut Vec<u8>) {
+    encode_to_server(b"Alive ", identity.name.unpadded(), identity, out);
 }
 
-fn encode_to_server(command: &[u8], identity: &Identity, out: &mut Vec<u8>) {
-    let mut text = [0; 16];
-    let name = identity.name.unpadded();
-    let end = command.len() + name.len();
-    text[..command.len()].copy_from_slice(command);
-    text[command.len()..end].copy_from_slice(name);
-    let message =
-        classic::Message { destination: Name::SERVER, source: identity.name, text: &text[..end] };
+fn encode_to_server(command: &[u8], argument: &[u8], identity: &Identity, out: &mut Vec<u8>) {
+    let text = &[command, argument].concat();
+    let message = classic::Message { destination: Name::SERVER, source: identity.name, text };
     classic::encode(&message, Form::Compact, out);
+}
+
+/// Appends the request of a client to join a room. On the CRC wire it goes to the client's server.
+pub(super) fn encode_room_join(
+    wire: Wire,
+    from: &Identity,
+    server: HostId,
+    room: &Room,
+    out: &mut Vec<u8>,
+) {
+    let name = &room.name;
+    match wire {
+        wire if wire == Wire::CRC => {
+            let text = &format!("/join {name}").into_bytes();
+            let chat = Message::Chat { source: HostId(from.id), destination: server, text };
+            crc_wire::encode(&chat, out);
+        }
+        wire if wire == Wire::DIRECT => {
+            let control = Some(direct::Control::Join(name.clone()));
+            direct::encode(&direct::Message { control, ..direct::Message::default() }, out);
+        }
+        wire if wire == Wire::CLASSIC => {
+            encode_to_server(format!("Join {name}").as_bytes(), b"", from, out);
+        }
+        wire if wire == Wire::HTTP => json_codec::encode_room_join(name, out),
+        wire => unsupported(wire),
+    }
+}
+
+/// Appends a message to a room. The text is as that of a chat.
+pub(super) fn encode_room_chat(
+    wire: Wire,
+    from: &Identity,
+    room: &Room,
+    text: &[u8],
+    out: &mut Vec<u8>,
+) {
+    match wire {
+        wire if wire == Wire::CRC => {
+            let (source, destination) = (HostId(from.id), room.shown_as);
+            crc_wire::encode(&Message::Chat { source, destination, text }, out);
+        }
+        wire if wire == Wire::DIRECT => {
+            let msg = std::str::from_utf8(text).expect("ASCII").to_owned();
+            let room = room.name.clone();
+            direct::encode(&direct::Message { msg, room, ..direct::Message::default() }, out);
+        }
+        wire if wire == Wire::CLASSIC => {
+            let destination = Name::new(room.name.as_bytes()).expect("eight bytes at most");
+            let message = classic::Message { destination, source: from.name, text };
+            classic::encode(&message, Form::Compact, out);
+        }
+        wire if wire == Wire::HTTP => {
+            let text = std::str::from_utf8(text).expect("ASCII");
+            json_codec::encode_room_chat(&room.name, text, out);
+        }
+        wire => unsupported(wire),
+    }
 }
 
 /// Appends a chat from one client to another. The text is made by the load: ASCII without NUL, and
@@ -252,7 +270,8 @@ mod tests {
     #[track_caller]
     fn check(wire: Wire, frame: &[u8], expected: Incoming<'_>) {
         assert_eq!(frame_len(wire, frame), Ok(Some(frame.len())));
-        assert_eq!(parse(wire, frame, 16), Ok(expected));
+        let place = TextPlace { text_bytes: 16, trailer_bytes: 0 };
+        assert_eq!(parse(wire, frame, place), Ok(expected));
     }
 
     #[test]
@@ -290,7 +309,8 @@ mod tests {
             crc_wire::encode(&Message::Status { source, destination, code, text }, &mut frame);
             frame
         };
-        check(Wire::CRC, &status(StatusCode::WELCOME, b"Welcome"), Incoming::Welcome(None));
+        let welcome = Incoming::Welcome { id: None, server: HostId(1) };
+        check(Wire::CRC, &status(StatusCode::WELCOME, b"Welcome"), welcome);
         check(
             Wire::CRC,
             &status(StatusCode::UNKNOWN_ID, b"Unknown ID 7"),
@@ -307,7 +327,8 @@ mod tests {
     fn direct_server_frames_are_classified() {
         let mut frame = Vec::new();
         direct::encode(&direct::FastHandshake { id: 77, error: false }, &mut frame);
-        check(Wire::DIRECT, &frame, Incoming::Welcome(Some(77)));
+        let welcome = Incoming::Welcome { id: Some(77), server: HostId::NONE };
+        check(Wire::DIRECT, &frame, welcome);
         frame.clear();
         direct::encode(&direct::FastHandshake { id: 77, error: true }, &mut frame);
         check(Wire::DIRECT, &frame, Incoming::IdentityTaken);

@@ -1,0 +1,254 @@
+//! The client side of the protocols, as far as a load needs it: joins, chats, and parses received
+//! frames without a copy or an allocation per message.
+
+mod programs;
+mod wires;
+
+use std::time::Duration;
+
+use crc::id::HostId;
+use crc::room::RoomName;
+use crc::wires::Wire;
+use crc::wires::classic::codec::Name;
+
+pub(super) use self::wires::{encode_alive, encode_registration};
+
+/// What the clients of a load speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// A wire of crc.
+    Crc(Wire),
+    /// NATS: a room is a subject.
+    Nats,
+    /// Redis: a room is a channel, and who is subscribed to one sends nothing.
+    Redis,
+    /// IRC: a room is a channel.
+    Irc,
+    /// Texts of one size, and nothing else: what a forwarder of bytes forwards.
+    Bytes,
+}
+
+impl From<Wire> for Protocol {
+    fn from(wire: Wire) -> Self {
+        Self::Crc(wire)
+    }
+}
+
+impl Protocol {
+    /// Returns the name, for people.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Crc(wire) => wire.name(),
+            Self::Nats => "nats",
+            Self::Redis => "redis",
+            Self::Irc => "irc",
+            Self::Bytes => "bytes",
+        }
+    }
+
+    /// Returns whether a server answers when a client has registered.
+    pub(super) fn has_welcome(self) -> bool {
+        self != Self::Bytes
+    }
+}
+
+/// A room in which the clients are.
+#[derive(Clone, Debug)]
+pub(super) struct Room {
+    pub(super) name: String,
+    /// The id under which CRC clients know it.
+    pub(super) shown_as: HostId,
+}
+
+impl Room {
+    /// Returns the room with a name.
+    ///
+    /// # Panics
+    /// If it is not the name of a room.
+    pub(super) fn new(name: String) -> Self {
+        let shown_ids = RoomName::parse(name.as_bytes()).expect("the name of a room").shown_ids();
+        let shown_as = { shown_ids }.next().expect("a registrable id");
+        Self { name, shown_as }
+    }
+}
+
+/// Where the text of the load is in a frame.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TextPlace {
+    /// Size of the load's own texts, in bytes.
+    pub(super) text_bytes: usize,
+    /// Number of bytes between the text and the end of the frame.
+    pub(super) trailer_bytes: usize,
+}
+
+impl TextPlace {
+    /// Returns the place of texts of this size in chats between two clients, or to a room.
+    pub(super) fn new(protocol: Protocol, text_bytes: usize, room: Option<&Room>) -> Self {
+        let trailer_bytes = match (protocol, room) {
+            // Key and length of the last field, and the name of the room.
+            (Protocol::Crc(wire), Some(room)) if wire == Wire::DIRECT => 2 + room.name.len(),
+            (Protocol::Nats | Protocol::Redis | Protocol::Irc, _) => b"\r\n".len(),
+            _ => 0,
+        };
+        Self { text_bytes, trailer_bytes }
+    }
+
+    /// Returns the text at the end of a frame or of one of its fields; all of it if it is too short
+    /// for a text of the load.
+    fn text_in(self, bytes: &[u8]) -> &[u8] {
+        let end = bytes.len().saturating_sub(self.trailer_bytes);
+        &bytes[end.saturating_sub(self.text_bytes)..end]
+    }
+}
+
+/// The identity of a client on any wire.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Identity {
+    /// The id on the CRC wire, and on the direct wire, where the server chooses it.
+    pub(super) id: u32,
+    /// The name on the classic wire.
+    pub(super) name: Name,
+}
+
+/// The kind of host that a connection registers as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// A user.
+    User,
+    /// A server, on the CRC wire only.
+    Server,
+}
+
+/// A received frame, as far as a load distinguishes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Incoming<'a> {
+    /// The client is registered.
+    Welcome {
+        /// Its id, if the server chooses it.
+        id: Option<u32>,
+        /// The id of the server, on the CRC wire.
+        server: HostId,
+    },
+    /// A chat with this text.
+    Chat(&'a [u8]),
+    /// A registration of another host.
+    HostUp(HostId),
+    /// The destination of an earlier chat is unknown.
+    UnknownDestination,
+    /// The requested id or name is taken.
+    IdentityTaken,
+    /// Interval in which the client must send a keepalive.
+    KeepaliveInterval(Duration),
+    /// A question whether the client is there, which is answered with the same token.
+    Ping(&'a [u8]),
+    /// A status that no load expects.
+    Status(&'a [u8]),
+    /// A frame that a load does not use.
+    Ignored,
+}
+
+/// Returns the length of the first frame in `bytes`, or `None` if more bytes are needed.
+pub(super) fn frame_len(
+    protocol: Protocol,
+    bytes: &[u8],
+    place: TextPlace,
+) -> Result<Option<usize>, String> {
+    match protocol {
+        Protocol::Crc(wire) => wires::frame_len(wire, bytes),
+        Protocol::Nats => Ok(programs::nats_frame_len(bytes)),
+        Protocol::Redis => Ok(programs::redis_frame_len(bytes)),
+        Protocol::Irc => Ok(programs::line_len(bytes)),
+        Protocol::Bytes => Ok((!bytes.is_empty()).then_some(place.text_bytes)),
+    }
+}
+
+/// Parses a complete frame.
+pub(super) fn parse(
+    protocol: Protocol,
+    frame: &[u8],
+    place: TextPlace,
+) -> Result<Incoming<'_>, String> {
+    Ok(match protocol {
+        Protocol::Crc(wire) => wires::parse(wire, frame, place)?,
+        Protocol::Nats => programs::parse_nats(frame, place),
+        Protocol::Redis => programs::parse_redis(frame, place),
+        Protocol::Irc => programs::parse_irc(frame, place),
+        Protocol::Bytes => Incoming::Chat(frame),
+    })
+}
+
+/// Appends the first frames of a client. On the CRC wire they enable cut frames, so that servers
+/// send bursts at full speed.
+pub(super) fn encode_join(protocol: Protocol, role: Role, identity: &Identity, out: &mut Vec<u8>) {
+    match protocol {
+        Protocol::Crc(wire) => wires::encode_join(wire, role, identity, out),
+        Protocol::Nats => programs::encode_nats_connect(out),
+        Protocol::Redis => out.extend_from_slice(b"PING\r\n"),
+        Protocol::Irc => programs::encode_irc_connect(identity, out),
+        Protocol::Bytes => {}
+    }
+}
+
+/// Appends the answer to [`Incoming::Ping`].
+pub(super) fn encode_pong(protocol: Protocol, token: &[u8], out: &mut Vec<u8>) {
+    match protocol {
+        Protocol::Nats => out.extend_from_slice(b"PONG\r\n"),
+        Protocol::Irc => out.extend_from_slice(&[b"PONG ", token, b"\r\n"].concat()),
+        Protocol::Crc(_) | Protocol::Redis | Protocol::Bytes => {}
+    }
+}
+
+/// Appends the request of a client to join a room. `server` is the id of its server on the CRC
+/// wire. A speaker sends messages to the room.
+pub(super) fn encode_room_join(
+    protocol: Protocol,
+    from: &Identity,
+    (server, room): (HostId, &Room),
+    is_speaker: bool,
+    out: &mut Vec<u8>,
+) {
+    let name = room.name.as_bytes();
+    match protocol {
+        Protocol::Crc(wire) => wires::encode_room_join(wire, from, server, room, out),
+        Protocol::Nats => out.extend_from_slice(&[b"SUB ", name, b" 1\r\n"].concat()),
+        Protocol::Redis if is_speaker => out.extend_from_slice(b"CLIENT REPLY OFF\r\n"),
+        Protocol::Redis => out.extend_from_slice(&[b"SUBSCRIBE ", name, b"\r\n"].concat()),
+        Protocol::Irc => out.extend_from_slice(&[b"JOIN ", name, b"\r\n"].concat()),
+        Protocol::Bytes => {}
+    }
+}
+
+/// Appends a message to a room. The text is made by the load: ASCII without NUL, and short enough
+/// for the protocol.
+pub(super) fn encode_room_chat(
+    protocol: Protocol,
+    from: &Identity,
+    room: &Room,
+    text: &[u8],
+    out: &mut Vec<u8>,
+) {
+    match protocol {
+        Protocol::Crc(wire) => wires::encode_room_chat(wire, from, room, text, out),
+        Protocol::Nats => programs::encode_nats_publish(room, text, out),
+        Protocol::Redis => programs::encode_redis_publish(room, text, out),
+        Protocol::Irc => programs::encode_irc_message(room, text, out),
+        Protocol::Bytes => out.extend_from_slice(text),
+    }
+}
+
+/// Appends a chat from one client to another. The text is as that of a message to a room.
+///
+/// # Panics
+/// If the protocol is not one of crc's: the programs beside it are loaded with rooms only.
+pub(super) fn encode_chat(
+    protocol: Protocol,
+    from: &Identity,
+    to: &Identity,
+    text: &[u8],
+    out: &mut Vec<u8>,
+) {
+    match protocol {
+        Protocol::Crc(wire) => wires::encode_chat(wire, from, to, text, out),
+        protocol => unreachable!("pairs of {} clients", protocol.name()),
+    }
+}

@@ -1,0 +1,144 @@
+//! The workload that compares what a copy of a message to a room costs: crc, other programs, and a
+//! forwarder of bytes, which take turns.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use super::chat::{self, ChatReport};
+use super::context::LoadContext;
+use super::error::LoadError;
+use super::programs::Program;
+use super::report::Table;
+
+/// Parameters of a run.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    /// The load on each program.
+    pub(super) runs: Vec<(Program, chat::Plan)>,
+    pub(super) rounds: usize,
+}
+
+/// The result of one turn of a program.
+struct Turn {
+    /// Server CPU of a copy, in microseconds.
+    cpu_micros: f64,
+    copies_per_s: f64,
+    /// Latency of a copy, in microseconds.
+    p50_micros: f64,
+    p99_micros: f64,
+    /// Copies that did not arrive once and in order.
+    faults: u64,
+}
+
+impl Turn {
+    fn new(report: &ChatReport) -> Self {
+        let micros = |quantile| report.latencies.value_at_quantile(quantile) as f64 / 1e3;
+        Self {
+            cpu_micros: report.server_cpu_micros().unwrap_or(f64::NAN),
+            copies_per_s: report.per_second(),
+            p50_micros: micros(0.5),
+            p99_micros: micros(0.99),
+            faults: report.lost + report.out_of_order + report.misdelivered,
+        }
+    }
+}
+
+/// The results of a run.
+pub(super) struct FanOutReport {
+    /// The turns of each program, one a round.
+    programs: Vec<(Program, Vec<Turn>)>,
+}
+
+/// Runs the workload. The first failure ends it.
+///
+/// # Errors
+/// Returns the program that failed, and the reason.
+pub(super) fn run(plan: &Plan, context: &LoadContext) -> Result<FanOutReport, LoadError> {
+    let mut programs: Vec<(Program, Vec<Turn>)> =
+        plan.runs.iter().map(|(program, _)| (*program, Vec::new())).collect();
+    let quiet = LoadContext { is_quiet: true, interrupted: context.interrupted.clone() };
+    for round in 1..=plan.rounds {
+        for ((program, run), (_, turns)) in plan.runs.iter().zip(&mut programs) {
+            context.print_note(&format!("round {round} of {}: {}", plan.rounds, program.name()));
+            let failed = |error| match error {
+                LoadError::Failed(reason) => {
+                    LoadError::Failed(format!("{}: {reason}", program.name()))
+                }
+                LoadError::Interrupted => error,
+            };
+            let report = chat::run(run, &quiet).map_err(failed)?;
+            if let Some(error) = report.error {
+                return Err(failed(error));
+            }
+            turns.push(Turn::new(&report));
+        }
+    }
+    Ok(FanOutReport { programs })
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+impl FanOutReport {
+    /// Returns the median ratio of a program's CPU to that of the forwarder in the same round.
+    fn ratio(&self, turns: &[Turn]) -> Option<f64> {
+        let forwarder = self.programs.iter().find(|(program, _)| *program == Program::Forwarder);
+        let rounds = turns.iter().zip(&forwarder?.1);
+        Some(median(rounds.map(|(turn, forwarder)| turn.cpu_micros / forwarder.cpu_micros)))
+    }
+
+    /// Renders the results as one JSON object.
+    pub(super) fn json(&self) -> Value {
+        let programs = self.programs.iter().map(|(program, turns)| {
+            let rounds: Vec<Value> = turns
+                .iter()
+                .map(|turn| {
+                    json!({
+                        "server_cpu_us_per_copy": turn.cpu_micros,
+                        "copies_per_s": turn.copies_per_s.round(),
+                        "p50_us": turn.p50_micros,
+                        "p99_us": turn.p99_micros,
+                        "faults": turn.faults,
+                    })
+                })
+                .collect();
+            json!({ "program": program.name(), "ratio": self.ratio(turns), "rounds": rounds })
+        });
+        json!({ "workload": "fan-out", "programs": programs.collect::<Vec<_>>() })
+    }
+}
+
+impl fmt::Display for FanOutReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = Table::default();
+        for (program, turns) in &self.programs {
+            let of = |value: fn(&Turn) -> f64| turns.iter().map(value);
+            let cpu = |turn: &Turn| turn.cpu_micros;
+            let least = of(cpu).fold(f64::INFINITY, f64::min);
+            let most = of(cpu).fold(0.0, f64::max);
+            let ratio = self.ratio(turns).map(|ratio| format!(", {ratio:.2} × the forwarder"));
+            let faults: u64 = turns.iter().map(|turn| turn.faults).sum();
+            let faults = match faults {
+                0 => String::new(),
+                count => format!("; {count} copies lost, twice or out of order"),
+            };
+            table.row(
+                program.name(),
+                format!(
+                    "{:.2} µs ({least:.2}–{most:.2}) of CPU a copy{}; {:.0} copies/s; p50 {:.0} µs, \
+                     p99 {:.0} µs{faults}",
+                    median(of(cpu)),
+                    ratio.unwrap_or_default(),
+                    median(of(|turn| turn.copies_per_s)),
+                    median(of(|turn| turn.p50_micros)),
+                    median(of(|turn| turn.p99_micros)),
+                ),
+            );
+        }
+        write!(f, "{table}")
+    }
+}

@@ -1,0 +1,184 @@
+//! Programs that are loaded beside crc: a forwarder of bytes, and servers of other protocols that
+//! send each message of a room, channel or subject to all who are in it.
+//!
+//! Each gets its best case: no flood control, no persistence, no look-ups and no bounds on queues.
+
+use std::ffi::OsString;
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+use crc::wires::Wire;
+
+use super::client_codec::Protocol;
+use super::error::LoadError;
+use crate::child::Process;
+use crate::runner::processes::server::wait_for_listener;
+
+/// Time in which a program must listen.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A program that sends what one client sends to many others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Program {
+    /// crc, on its CRC wire
+    Crc,
+    /// crc, on its direct wire
+    Direct,
+    /// A forwarder of bytes, which parses nothing
+    Forwarder,
+    /// nats-server
+    Nats,
+    /// redis-server
+    Redis,
+    /// inspircd
+    Inspircd,
+    /// ngircd
+    Ngircd,
+}
+
+impl Program {
+    /// Returns what its clients speak.
+    pub(super) fn protocol(self) -> Protocol {
+        match self {
+            Self::Crc => Wire::CRC.into(),
+            Self::Direct => Wire::DIRECT.into(),
+            Self::Forwarder => Protocol::Bytes,
+            Self::Nats => Protocol::Nats,
+            Self::Redis => Protocol::Redis,
+            Self::Inspircd | Self::Ngircd => Protocol::Irc,
+        }
+    }
+
+    /// Returns its name on the command line.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Crc => "crc",
+            Self::Direct => "direct",
+            Self::Forwarder => "forwarder",
+            Self::Nats => "nats",
+            Self::Redis => "redis",
+            Self::Inspircd => "inspircd",
+            Self::Ngircd => "ngircd",
+        }
+    }
+
+    /// Returns whether it is crc.
+    pub(super) fn is_crc(self) -> bool {
+        matches!(self, Self::Crc | Self::Direct)
+    }
+
+    /// Returns whether several of it are joined here into one network.
+    pub(super) fn is_joined(self) -> bool {
+        self.is_crc() || self == Self::Forwarder
+    }
+
+    /// Writes the configuration of a server into a directory. Returns its executable and its
+    /// arguments.
+    fn command(self, port: u16, dir: &Path) -> Result<(&'static str, Vec<OsString>), LoadError> {
+        let path = dir.join(format!("{}.conf", self.name()));
+        let (config, executable, arguments): (_, _, &[&str]) = match self {
+            Self::Crc | Self::Direct | Self::Forwarder => {
+                unreachable!("{} is started otherwise", self.name())
+            }
+            Self::Nats => (nats_config(port), "nats-server", &["-c"]),
+            Self::Redis => (redis_config(port, dir), "redis-server", &[]),
+            Self::Inspircd => {
+                (inspircd_config(port, dir), "inspircd", &["--runasroot", "--nofork", "--config"])
+            }
+            Self::Ngircd => (ngircd_config(port, dir), "ngircd", &["-n", "-f"]),
+        };
+        fs::write(&path, config)
+            .map_err(|error| LoadError::failed(format!("{}: {error}", path.display())))?;
+        let mut arguments: Vec<OsString> = arguments.iter().map(Into::into).collect();
+        arguments.push(path.into());
+        Ok((executable, arguments))
+    }
+}
+
+/// Starts a server that is not crc.
+pub(super) fn start(
+    program: Program,
+    previous: Option<SocketAddr>,
+    dir: &Path,
+    mut exec: impl FnMut(&Path, Vec<OsString>) -> Result<Process, LoadError>,
+) -> Result<(Process, SocketAddr), LoadError> {
+    if program == Program::Forwarder {
+        let own = std::env::current_exe().map_err(|error| LoadError::failed(error.to_string()))?;
+        let mut arguments: Vec<OsString> = vec![super::FORWARDER_COMMAND.into()];
+        arguments.extend(previous.map(|address| format!("--next={address}").into()));
+        let mut process = exec(&own, arguments)?;
+        let address = wait_for_listener(&mut process, "forwarder");
+        return Ok((process, address.map_err(|fault| LoadError::failed(fault.0))?));
+    }
+    let address = unused_address()?;
+    let (executable, arguments) = program.command(address.port(), dir)?;
+    let mut process = exec(Path::new(executable), arguments)?;
+    let deadline = Instant::now() + START_TIMEOUT;
+    while TcpStream::connect(address).is_err() {
+        let has_ended = matches!(process.try_wait(), Ok(Some(_)));
+        if has_ended || Instant::now() > deadline {
+            let log = process.log_tail().join("; ");
+            return Err(LoadError::failed(format!(
+                "{executable} does not listen at {address}: is it installed? {log}"
+            )));
+        }
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    Ok((process, address))
+}
+
+/// Returns an address whose port is free: these programs cannot choose one.
+fn unused_address() -> Result<SocketAddr, LoadError> {
+    let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    address.map_err(|error| LoadError::failed(format!("no free port: {error}")))
+}
+
+fn nats_config(port: u16) -> String {
+    format!(
+        "listen: 127.0.0.1:{port}\nmax_connections: 60000\nmax_pending: 256MB\n\
+         ping_interval: \"10m\"\nwrite_deadline: \"60s\"\n"
+    )
+}
+
+fn redis_config(port: u16, dir: &Path) -> String {
+    format!(
+        "bind 127.0.0.1\nport {port}\nprotected-mode no\ndir {}\nsave \"\"\nappendonly no\n\
+         maxclients 60000\ntcp-backlog 4096\ntimeout 0\n\
+         client-output-buffer-limit pubsub 0 0 0\n",
+        dir.display()
+    )
+}
+
+fn inspircd_config(port: u16, dir: &Path) -> String {
+    let dir = dir.display();
+    format!(
+        "<config format=\"xml\">\n\
+         <server name=\"load.test\" description=\"load\" id=\"001\" network=\"Load\">\n\
+         <admin name=\"load\" nick=\"load\" email=\"load@localhost\">\n\
+         <bind address=\"127.0.0.1\" port=\"{port}\" type=\"clients\">\n\
+         <connect allow=\"*\" timeout=\"60\" pingfreq=\"10m\" hardsendq=\"256M\" softsendq=\"128M\"\n\
+         recvq=\"8M\" threshold=\"4000000\" commandrate=\"4000000000\" fakelag=\"no\"\n\
+         localmax=\"1000000\" globalmax=\"1000000\" maxconnwarn=\"no\" resolvehostnames=\"no\"\n\
+         usednsbl=\"no\" useconnectban=\"no\" useconnflood=\"no\">\n\
+         <dns server=\"127.0.0.1\" timeout=\"1\">\n\
+         <pid file=\"{dir}/inspircd.pid\">\n\
+         <log method=\"file\" type=\"* -USERINPUT -USEROUTPUT\" level=\"default\" \
+         target=\"{dir}/inspircd.log\">\n\
+         <performance netbuffersize=\"65534\" somaxconn=\"4096\" softlimit=\"60000\" \
+         nouserdns=\"yes\">\n"
+    )
+}
+
+fn ngircd_config(port: u16, dir: &Path) -> String {
+    format!(
+        "[Global]\nName = load.test\nAdminInfo1 = load\nInfo = load\nListen = 127.0.0.1\n\
+         Ports = {port}\nMotdPhrase = hello\nPidFile = {}/ngircd.pid\n\
+         [Limits]\nMaxConnections = 0\nMaxConnectionsIP = 0\nMaxPenaltyTime = 0\n\
+         PingTimeout = 600\nPongTimeout = 600\n\
+         [Options]\nDNS = no\nIdent = no\nPAM = no\n",
+        dir.display()
+    )
+}
