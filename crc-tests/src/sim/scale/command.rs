@@ -33,6 +33,11 @@ pub struct ScaleArguments {
     #[arg(long, value_name = "USERS", conflicts_with_all = ["scale", "exhaustive", "file"],
           num_args = 0..=1, default_missing_value = "1000000")]
     pub large_link: Option<u32>,
+    /// Number of rooms that each user behind the large link is in: the first of them is the same
+    /// for all, and each of the others has a thousandth of them
+    #[arg(long, value_name = "N", requires = "large_link", default_value_t = 0,
+          value_parser = clap::value_parser!(u32).range(..=50))]
+    pub rooms: u32,
 }
 
 /// Plays a large network, or one with a large link, if the options ask for one.
@@ -40,9 +45,9 @@ pub struct ScaleArguments {
 /// Exit codes: 0 if all servers had one table in the end of each phase, and if no user was
 /// announced when the large link came back within the grace; 1 otherwise.
 pub(in crate::sim) fn run_command(arguments: &ScaleArguments, seed: u64) -> Option<ExitCode> {
-    let ScaleArguments { scale, servers, users, fan_out, loss, large_link } = *arguments;
+    let ScaleArguments { scale, servers, users, fan_out, loss, large_link, rooms } = *arguments;
     let is_failed = if let Some(users) = large_link {
-        let phases = run_large_link(users, seed, |phase| print(&phase.to_string()));
+        let phases = run_large_link(users, rooms, seed, |phase| print(&phase.to_string()));
         phases.iter().any(|phase| {
             let is_announced = phase.frames.is_some_and(|frames| frames.others > 0);
             phase.until_one_table.is_none() || is_announced

@@ -1,6 +1,9 @@
 //! `crc-tests simulate --large-link`: a link with very many users behind it is reset and comes back
 //! within the grace, and then is lost for longer.
 //!
+//! The users may be in rooms. They then leave them while the link is cut, so that their home sends
+//! all of them again. In the end a further server joins, and is sent everything.
+//!
 //! Server 1 is the root. Server 2 is its child, and server 3 is the one behind the link, with three
 //! children of its own; the users are at these four, on the direct wire. Servers 1 and 2 have a CRC
 //! client each, which is sent all registrations and quits.
@@ -14,6 +17,8 @@ use crc::relay::extension::Frame;
 use crc::relay::message::{HostKind, Message, Registration};
 use crc::wires::Wire;
 use crc::wires::crc::codec;
+use crc::wires::direct::codec as direct;
+use crc::wires::direct::codec::Control;
 
 use super::table::Tables;
 use crate::frames;
@@ -81,17 +86,21 @@ impl fmt::Display for LinkPhase {
 struct Network {
     world: World,
     servers: Vec<usize>,
+    /// The CRC clients.
     clients: Vec<ClientId>,
+    users: Vec<ClientId>,
 }
 
-/// Plays a network with so many users behind one link. `on_phase` is called at the end of each
+/// Plays a network with so many users behind one link, each of them in some rooms. `on_phase` is called at the end of each
 /// phase.
 pub fn run_large_link(
     users: u32,
+    rooms: u32,
     seed: u64,
     mut on_phase: impl FnMut(&LinkPhase),
 ) -> Vec<LinkPhase> {
     let mut network = Network::start(users, seed);
+    network.join_rooms(rooms);
     let all: Vec<usize> = (0..PARENTS.len()).collect();
     let mut phases = Vec::new();
     let mut end_phase = |network: &mut Network, name, parts: &[&[usize]]| {
@@ -112,6 +121,19 @@ pub fn run_large_link(
     end_phase(&mut network, "lost for longer", &[&all[..BEHIND], &all[BEHIND..]]);
     network.world.set_isolated(BEHIND, false);
     end_phase(&mut network, "back after the grace", &[&all]);
+    if rooms > 0 {
+        network.world.set_isolated(BEHIND, true);
+        network.world.reset_uplink(BEHIND);
+        network.leave_rooms(rooms);
+        network.world.run_for(Duration::from_secs(1));
+        network.world.set_isolated(BEHIND, false);
+        end_phase(&mut network, "back within the grace without rooms", &[&all]);
+        network.join_rooms(rooms);
+        end_phase(&mut network, "all join rooms", &[&all]);
+        network.start_another();
+        let all: Vec<usize> = (0..network.servers.len()).collect();
+        end_phase(&mut network, "a further server", &[&all]);
+    }
     phases
 }
 
@@ -120,7 +142,7 @@ impl Network {
         let mut world = World::new(seed, NetConditions::default());
         world.disable_checks();
         world.restart_meter();
-        let (mut servers, mut clients) = (Vec::new(), Vec::new());
+        let (mut servers, mut clients, mut all_users) = (Vec::new(), Vec::new(), Vec::new());
         let homes = u32::try_from(PARENTS.len() - BEHIND).expect("a few servers");
         for (id, (at, parent)) in (1..).zip(PARENTS.into_iter().enumerate()) {
             let server = world.start(ServerSpec::new(id, parent));
@@ -132,10 +154,44 @@ impl Network {
                 continue;
             }
             for _ in 0..users / homes {
-                world.connect_on(server, Wire::DIRECT);
+                all_users.push(world.connect_on(server, Wire::DIRECT));
             }
         }
-        Self { world, servers, clients }
+        Self { world, servers, clients, users: all_users }
+    }
+
+    /// Lets each user join its rooms.
+    fn join_rooms(&mut self, rooms: u32) {
+        self.send_of_rooms(rooms, Control::Join);
+    }
+
+    /// Lets each user leave its rooms.
+    fn leave_rooms(&mut self, rooms: u32) {
+        self.send_of_rooms(rooms, Control::Part);
+    }
+
+    fn send_of_rooms(&mut self, rooms: u32, control: fn(String) -> Control) {
+        for (number, &user) in self.users.iter().enumerate() {
+            for room in 0..rooms {
+                let name = match room {
+                    0 => "#all".to_owned(),
+                    room => format!("#room-{room}-{}", number % 1000),
+                };
+                let mut frame = Vec::new();
+                let control = Some(control(name));
+                direct::encode(
+                    &direct::Message { control, ..direct::Message::default() },
+                    &mut frame,
+                );
+                self.world.send(user, &frame);
+            }
+        }
+    }
+
+    /// Starts a further server, which joins the root.
+    fn start_another(&mut self) {
+        let id = u32::try_from(self.servers.len()).expect("a few servers") + 1;
+        self.servers.push(self.world.start(ServerSpec::new(id, Some(1))));
     }
 
     /// Runs until the servers in each part have one table, for 5 minutes at most.

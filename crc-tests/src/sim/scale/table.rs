@@ -16,7 +16,7 @@ pub(super) struct Tables {
 
 impl Tables {
     /// Returns whether each server that runs knows every other one with all its users, nobody else,
-    /// and nobody as lost.
+    /// and nobody as lost, and all know the same rooms with as many members.
     pub(super) fn are_one(&mut self, world: &World, servers: &[Option<usize>]) -> bool {
         let nodes: Vec<&Node> = servers.iter().flatten().filter_map(|&it| world.node(it)).collect();
         let homes: Vec<(HostId, u32)> = nodes.iter().map(|node| home(node)).collect();
@@ -56,14 +56,24 @@ fn knows_all(node: &Node, homes: &[(HostId, u32)]) -> bool {
     })
 }
 
-/// Returns the number of all hosts, and the sum of a hash of each.
+/// Returns the number of all hosts, and the sum of a hash of each and of each room.
 fn fingerprint(node: &Node) -> (usize, u64) {
     let relay = node.relay();
     let own = (relay.identity().id, HostKind::Server);
     let hosts = relay.hosts().iter().map(|host| (host.id, host.kind));
-    hosts.chain([own]).fold((0, 0), |(count, sum), (id, kind)| {
+    let rooms = relay.rooms().map(|room| {
+        let members = (room.members_here + room.members_elsewhere) as u64;
+        let name = room.name.key().iter().fold(members, |sum, &byte| hash(sum ^ u64::from(byte)));
+        hash(name)
+    });
+    let rooms = rooms.fold(0, u64::wrapping_add);
+    hosts.chain([own]).fold((0, rooms), |(count, sum), (id, kind)| {
         let is_user = u64::from(kind == HostKind::User);
-        let hash = (u64::from(id.0) << 1 | is_user).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (count + 1, u64::wrapping_add(sum, hash ^ hash >> 29))
+        (count + 1, u64::wrapping_add(sum, hash(u64::from(id.0) << 1 | is_user)))
     })
+}
+
+fn hash(value: u64) -> u64 {
+    let hash = value.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash ^ hash >> 29
 }
