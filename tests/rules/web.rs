@@ -427,3 +427,28 @@ fn mail_reaches_a_client_that_comes_later() {
     ];
     assert_eq!(take_events(&mut world, frodo), expected);
 }
+
+#[test]
+fn name_is_found_among_many_users_and_messages_keep_their_order() {
+    let mut world = world();
+    let server = world.start(ServerSpec::new(1, None));
+    let users = (1000..10_500).flat_map(|id| registration(HostKind::User, id, 2, "user", ""));
+    let bilbo = registration(HostKind::User, 20_000, 2, "bilbo", "");
+    let frames = [fast_server(2, "two"), users.collect(), bilbo].concat();
+    let neighbour = connect_and_send(&mut world, server, &frames);
+    let frodo = enter(&mut world, server, 101, "frodo");
+    take_frames(&mut world, neighbour);
+    let requests = [
+        text(r#"{"do":"say","to":"bilbo","text":"1"}"#),
+        text(r#"{"do":"say","to":20000,"text":"2"}"#),
+        text(r#"{"do":"say","to":"bilbo","text":"3"}"#),
+        text(r#"{"do":"say","to":"nobody","text":"4"}"#),
+        text(r#"{"do":"say","to":20000,"text":"5"}"#),
+    ];
+    world.send(frodo, &requests.concat());
+    world.run_for(SECOND);
+    let chats = ["1", "2", "3", "5"].map(|text| chat(101, 20_000, text));
+    assert_received(&mut world, neighbour, &chats);
+    let expected = r#"{"event":"error","text":"nobody has the name \"nobody\""}"#;
+    assert_eq!(take_events(&mut world, frodo), [expected]);
+}

@@ -111,6 +111,7 @@ impl Chat {
         cx: &mut SessionCx<'_>,
         effects: &mut Effects<'_>,
     ) {
+        self.find_at = None;
         let result = match Command::parse(&message) {
             Ok(command) => self.handle(command, cx, effects),
             Err(error) => Err(error),
