@@ -130,9 +130,11 @@ function drawDetail() {
 
 // What the operator does.
 
+// Shows a server; again, with its users as they are now.
 function select(id) {
+  const isAgain = id === selected;
   selected = id;
-  if (!model.users.has(id)) loadUsers();
+  if (isAgain || !model.users.has(id)) loadUsers();
   map.update(model, selected);
   map.reveal(id);
   drawDetail();
