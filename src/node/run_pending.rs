@@ -81,8 +81,8 @@ impl Node {
             | CloseReason::BuffersFull { .. }
             | CloseReason::TableFull
             | CloseReason::QueueFull { .. } => log::Level::Warn,
-            CloseReason::Quit => log::Level::Debug, // the relay has logged the quit
-            CloseReason::Answered => log::Level::Debug,
+            // The relay has logged the quit.
+            CloseReason::Quit | CloseReason::Answered => log::Level::Debug,
             _ => log::Level::Info,
         };
         if !log::log_enabled!(level) {

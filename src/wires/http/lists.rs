@@ -44,6 +44,10 @@ pub(super) enum List {
 /// memory.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lists {
+    #[expect(
+        clippy::box_collection,
+        reason = "every idle client has this, and hardly any uses it"
+    )]
     pending: Option<Box<VecDeque<List>>>,
 }
 
