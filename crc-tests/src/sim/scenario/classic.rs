@@ -71,9 +71,10 @@ impl User {
             let Some(Message { destination, source, text }) = classic::parse_frame(frame) else {
                 continue;
             };
-            if source == Name::SERVER && text.starts_with(b"Interval ") {
+            let is_answer = source == Name::SERVER && self.standing == Standing::Registering;
+            if is_answer && text.starts_with(b"Interval ") {
                 self.standing = Standing::Online;
-            } else if source == Name::SERVER && text.starts_with(b"Error ") {
+            } else if is_answer && text.starts_with(b"Error ") {
                 self.standing = Standing::Left;
             } else if source != Name::SERVER {
                 let destination = destination.unpadded();
