@@ -15,6 +15,7 @@
 mod broadcast;
 mod check;
 mod effects;
+mod ending;
 mod fast_path;
 mod frame_deadlines;
 mod input;

@@ -1,7 +1,7 @@
 //! The operator's commands, from the server's console or from `crc ctl`: a line in, text or JSON
 //! out.
 //!
-//! `command` parses a line, `snapshot`, `bounds`, `rooms` and `path` collect what a command shows,
+//! `command` parses a line, `snapshot`, `state`, `bounds`, `rooms` and `path` collect what a command shows,
 //! as serde types, and `text` renders those types as text; JSON is their serialization. `trace`
 //! waits for other servers. `reload` is what the shell answers. Reading lines and writing answers
 //! belongs to `net`. `web` has what browsers and Prometheus are shown. Text shows names, infos and texts of others with control characters escaped;
@@ -13,6 +13,7 @@ mod path;
 mod reload;
 mod rooms;
 mod snapshot;
+mod state;
 mod table;
 mod text;
 mod trace;
@@ -22,7 +23,8 @@ use serde::Serialize;
 
 use self::command::{Command, MailCommand};
 use self::rooms::RoomEntry;
-use self::snapshot::{HostEntry, Invitation, LinkEntry, MailReport, ServerEntry, StateSnapshot};
+use self::snapshot::{HostEntry, Invitation, LinkEntry, MailReport, ServerEntry};
+use self::state::StateSnapshot;
 use crate::id::{HostId, WideId};
 use crate::limits::INVITATION_LIFETIME;
 use crate::link::{Machine as _, Time};

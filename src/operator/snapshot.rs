@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::bounds::Bounds;
-use super::rooms::RoomEntry;
 use crate::id::{HostId, WideId};
 use crate::link::{LinkId, Time};
 use crate::node::{Link, Node};
@@ -16,7 +14,7 @@ use crate::relay::message::HostKind;
 use crate::relay::{FirstLink, Host, Refusals, Token};
 use crate::wires::Wire;
 
-fn adjacent_hosts(node: &Node, kind: HostKind) -> impl Iterator<Item = &Host> {
+pub(super) fn adjacent_hosts(node: &Node, kind: HostKind) -> impl Iterator<Item = &Host> {
     let hosts = node.links().filter_map(|link| node.relay().adjacent_host(link.id()));
     hosts.filter(move |host| host.kind == kind)
 }
@@ -26,7 +24,7 @@ pub(super) fn connected_users(node: &Node) -> usize {
     adjacent_hosts(node, HostKind::User).count()
 }
 
-fn kind_name(kind: HostKind) -> &'static str {
+pub(super) fn kind_name(kind: HostKind) -> &'static str {
     match kind {
         HostKind::Server => "server",
         HostKind::User => "user",
@@ -67,7 +65,7 @@ impl HostEntry {
     }
 
     /// Returns every known host that `filter` accepts, by id.
-    fn all(node: &Node, filter: impl Fn(&Host) -> bool) -> Vec<Self> {
+    pub(super) fn all(node: &Node, filter: impl Fn(&Host) -> bool) -> Vec<Self> {
         let hosts = node.relay().hosts().iter().filter(|host| filter(host));
         let mut entries: Vec<Self> = hosts.map(|host| Self::new(node, host)).collect();
         entries.sort_by_key(|entry| entry.id);
@@ -285,145 +283,6 @@ pub(super) fn serialize_milliseconds<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     time.map(|time| time.as_secs_f64() * 1000.0).serialize(serializer)
-}
-
-/// A server and all that it knows.
-#[derive(Serialize)]
-pub(super) struct StateSnapshot {
-    #[serde(flatten)]
-    pub(super) head: StateHead,
-    pub(super) hosts: Vec<HostEntry>,
-    links: Vec<LinkEntry>,
-    servers: Vec<ServerEntry>,
-    pub(super) rooms: Vec<RoomEntry>,
-    #[serde(flatten)]
-    pub(super) tail: StateTail,
-}
-
-/// The part of the state before its lists.
-#[derive(Serialize)]
-pub(super) struct StateHead {
-    pub(super) id: HostId,
-    pub(super) name: String,
-    pub(super) info: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) parent_id: Option<HostId>,
-    pub(super) adjacent_server_ids: Vec<HostId>,
-    pub(super) adjacent_user_ids: Vec<HostId>,
-}
-
-/// The part of the state behind its lists.
-#[derive(Serialize)]
-pub(super) struct StateTail {
-    pub(super) status_updates: Vec<String>,
-    pub(super) dropped: Dropped,
-    pub(super) bounds: Bounds,
-}
-
-/// This server, as a part of the tree.
-#[derive(Serialize)]
-pub(super) struct OwnServerEntry {
-    id: HostId,
-    kind: &'static str,
-    name: String,
-    info: String,
-    #[serde(rename = "extended")]
-    is_extended: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parent_id: Option<HostId>,
-    hops: usize,
-    users: u32,
-    lost: bool,
-    #[serde(rename = "self")]
-    is_self: bool,
-}
-
-/// Counts of what was dropped, by reason.
-#[derive(Serialize)]
-pub(super) struct Dropped {
-    pub(super) false_sources: u64,
-    pub(super) unroutable: u64,
-    pub(super) lost: u64,
-    pub(super) undelivered: u64,
-}
-
-/// Returns the id of this server's parent, if it has one.
-fn parent_id(node: &Node) -> Option<HostId> {
-    let relay = node.relay();
-    let uplink = node.links().find(|link| relay.is_uplink(link.id()))?;
-    Some(relay.adjacent_host(uplink.id())?.id)
-}
-
-impl Dropped {
-    pub(super) fn new(node: &Node) -> Self {
-        let counters = node.relay().counters();
-        Self {
-            false_sources: counters.false_sources,
-            unroutable: counters.unroutable,
-            lost: counters.lost,
-            undelivered: node.undelivered(),
-        }
-    }
-}
-
-impl StateHead {
-    pub(super) fn new(node: &Node) -> Self {
-        let identity = node.relay().identity();
-        let adjacent_ids = |kind| {
-            let mut ids: Vec<HostId> = adjacent_hosts(node, kind).map(|host| host.id).collect();
-            ids.sort_unstable();
-            ids
-        };
-        Self {
-            id: identity.id,
-            name: lossy(&identity.name),
-            info: lossy(&identity.info),
-            parent_id: parent_id(node),
-            adjacent_server_ids: adjacent_ids(HostKind::Server),
-            adjacent_user_ids: adjacent_ids(HostKind::User),
-        }
-    }
-}
-
-impl StateTail {
-    pub(super) fn new(node: &Node) -> Self {
-        Self {
-            status_updates: node.relay().status_updates().map(str::to_owned).collect(),
-            dropped: Dropped::new(node),
-            bounds: Bounds::new(node),
-        }
-    }
-}
-
-impl OwnServerEntry {
-    pub(super) fn new(node: &Node) -> Self {
-        let identity = node.relay().identity();
-        Self {
-            id: identity.id,
-            kind: kind_name(HostKind::Server),
-            name: lossy(&identity.name),
-            info: lossy(&identity.info),
-            is_extended: true,
-            parent_id: parent_id(node),
-            hops: 0,
-            users: node.relay().own_host_count(),
-            lost: false,
-            is_self: true,
-        }
-    }
-}
-
-impl StateSnapshot {
-    pub(super) fn new(node: &Node, now: Time) -> Self {
-        Self {
-            head: StateHead::new(node),
-            hosts: HostEntry::all(node, |_| true),
-            links: LinkEntry::all(node, now),
-            servers: ServerEntry::all(node),
-            rooms: RoomEntry::all(node),
-            tail: StateTail::new(node),
-        }
-    }
 }
 
 /// The messages kept for absent users.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::bounds::{Bounds, Closed};
 use super::path::TraceAnswer;
 use super::rooms::RoomEntry;
-use super::snapshot::{HostEntry, LinkEntry, MailReport, Refused, ServerEntry, StateSnapshot};
+use super::snapshot::{HostEntry, LinkEntry, MailReport, Refused, ServerEntry};
+use super::state::StateSnapshot;
 use super::table::{Align, table};
 
 use crate::id::HostId;

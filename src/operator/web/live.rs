@@ -15,7 +15,8 @@ use crate::limits::{
 };
 use crate::link::{LinkId, Time};
 use crate::node::Node;
-use crate::operator::snapshot::{LinkEntry, OwnServerEntry, ServerEntry, lossy};
+use crate::operator::snapshot::{LinkEntry, ServerEntry, lossy};
+use crate::operator::state::OwnServerEntry;
 use crate::relay::message::HostKind;
 
 /// What an operator's page has been sent.

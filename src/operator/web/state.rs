@@ -6,7 +6,8 @@ use crate::limits::{WEB_HOSTS_PER_STEP_MAX, WEB_LIST_ENTRIES_MAX};
 use crate::link::Time;
 use crate::node::Node;
 use crate::operator::rooms::RoomEntry;
-use crate::operator::snapshot::{HostEntry, LinkEntry, ServerEntry, StateHead, StateTail};
+use crate::operator::snapshot::{HostEntry, LinkEntry, ServerEntry};
+use crate::operator::state::{StateHead, StateTail};
 
 /// How far the state was written.
 #[derive(Clone, Debug, Default)]

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::*;
 use crate::id::HostId;
 use crate::limits::{Limits, OPERATOR_UPDATE_INTERVAL};
-use crate::operator::snapshot::StateSnapshot;
+use crate::operator::state::StateSnapshot;
 use crate::relay::Identity;
 use crate::relay::message::{HostKind, Message, Registration};
 use crate::wires::crc::codec;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::node::{Node, WireTotals};
 use crate::operator::bounds::Bounds;
-use crate::operator::snapshot::Dropped;
+use crate::operator::state::Dropped;
 
 /// The numbers of a server.
 #[derive(Serialize)]
