@@ -101,7 +101,7 @@ impl Network {
             None => binary::locate(),
         }
         .map_err(|fault| LoadError::failed(fault.0))?;
-        let log_dir = tempfile::tempdir().map_err(server_fault)?;
+        let log_dir = tempfile::tempdir().map_err(|error| server_fault(&error))?;
         let mut network = Self::default();
         for number in 1..=count {
             let mut arguments: Vec<OsString> = ["server", "--log=warn"].map(Into::into).into();
@@ -128,7 +128,7 @@ impl Network {
 
     fn start_program(program: Program, count: usize) -> Result<Self, LoadError> {
         let mut network = Self::default();
-        let log_dir = tempfile::tempdir().map_err(server_fault)?;
+        let log_dir = tempfile::tempdir().map_err(|error| server_fault(&error))?;
         for number in 1..=count {
             let previous = network.addresses.last().map(|listeners| listeners[0].1);
             let log = log_dir.path().join(format!("{number}.log"));
@@ -184,7 +184,7 @@ impl Network {
     }
 }
 
-fn server_fault(error: std::io::Error) -> LoadError {
+fn server_fault(error: &std::io::Error) -> LoadError {
     LoadError::failed(format!("a server of the load: {error}"))
 }
 
@@ -197,8 +197,8 @@ fn start_process(
     let load_pid = std::process::id().to_string();
     let mut words = vec![EXEC_SERVER_COMMAND.into(), load_pid.into(), binary.into()];
     words.extend(arguments);
-    let own = std::env::current_exe().map_err(server_fault)?;
-    Process::start(&own, words, log).map_err(server_fault)
+    let own = std::env::current_exe().map_err(|error| server_fault(&error))?;
+    Process::start(&own, words, log).map_err(|error| server_fault(&error))
 }
 
 /// Replaces this process with a server of a load. The server is killed when the load ends for any
