@@ -195,8 +195,7 @@ mod tests {
 
     #[track_caller]
     fn check(message: &str, expected: Result<Command<'_>, &str>) {
-        let found = Command::parse(message);
-        assert_eq!(found.as_ref().map_err(String::as_str), expected.as_ref().map_err(|it| *it));
+        assert_eq!(Command::parse(message), expected.map_err(str::to_owned));
     }
 
     #[test]
