@@ -8,7 +8,7 @@ use super::command::{Command, Str, To};
 use super::finder::{Finder, Found};
 use super::lists::{List, Lists};
 use super::message::{Assembler, Incoming};
-use super::websocket::{Fault, Frame, write_close, write_pong, write_text};
+use super::websocket::{Closing, Fault, Frame, write_pong, write_text};
 use crate::id::{HostId, WideId};
 use crate::limits::{
     FRAME_HEADROOM_BYTES, NAME_BYTES_MAX, WEB_LOOKUP_INTERVAL, WEB_REFUSED_IDS_MAX,
@@ -31,8 +31,7 @@ pub(super) struct Chat {
     own_id: Option<HostId>,
     is_registered: bool,
     wants_presence: bool,
-    /// A close frame was sent: nothing may follow.
-    is_closed: bool,
+    closing: Closing,
     refused_ids: u8,
     assembler: Assembler,
     lists: Lists,
@@ -76,7 +75,7 @@ impl Chat {
 
     /// Writes the next event of a list.
     pub(super) fn send_pending(&mut self, relay: &crate::relay::Relay, queue: &mut SendQueue) {
-        if !self.is_closed {
+        if !self.closing.is_closed() {
             self.lists.write_next(self.id(), relay, queue);
         }
     }
@@ -88,7 +87,7 @@ impl Chat {
         cx: &mut SessionCx<'_>,
         effects: &mut Effects<'_>,
     ) {
-        if self.is_closed {
+        if self.closing.is_closed() {
             return;
         }
         if let Some(message) = self.waiting.take() {
@@ -265,7 +264,7 @@ impl Chat {
 
     /// Lets the client leave the network, and ends its connection.
     fn quit(&mut self, text: Cow<'_, [u8]>, queue: &mut SendQueue, effects: &mut Effects<'_>) {
-        self.close(CloseCode::Normal, "", queue);
+        self.closing.close(CloseCode::Normal, "", queue);
         effects.push(match self.is_registered {
             true => Effect::Quit { from: self.id(), text: Cow::Owned(text.into_owned()) },
             false => Effect::Close(CloseReason::PeerClosed),
@@ -274,16 +273,9 @@ impl Chat {
 
     /// Ends the connection because of the client.
     fn fail(&mut self, fault: Fault, queue: &mut SendQueue, effects: &mut Effects<'_>) {
-        self.close(fault.code, fault.reason, queue);
+        self.closing.close(fault.code, fault.reason, queue);
         let reason = format!("WebSocket: {}", fault.reason);
         effects.push(Effect::Close(CloseReason::ProtocolError(reason)));
-    }
-
-    /// Sends a close frame, once.
-    fn close(&mut self, code: CloseCode, reason: &str, queue: &mut SendQueue) {
-        if !std::mem::replace(&mut self.is_closed, true) {
-            write_close(code, reason, queue.tail());
-        }
     }
 
     /// Says why the node ends the connection.
@@ -297,11 +289,11 @@ impl Chat {
         };
         let text = reason.to_string();
         self.send(&EventOf::Disconnected { text: Borrowed(text.as_bytes()) }, queue);
-        self.close(code, &text, queue);
+        self.closing.close(code, &text, queue);
     }
 
     fn send(&self, event: &EventOf<Borrowed<'_>>, queue: &mut SendQueue) {
-        if !self.is_closed {
+        if !self.closing.is_closed() {
             write_text(queue.tail(), |out| event.write_json(out));
         }
     }

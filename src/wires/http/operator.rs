@@ -7,7 +7,7 @@ use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::command::Str;
 use super::message::{Assembler, Incoming};
-use super::websocket::{Fault, Frame, write_close, write_pong, write_text};
+use super::websocket::{Closing, Fault, Frame, write_pong, write_text};
 use crate::id::HostId;
 use crate::limits::OPERATOR_LINE_BYTES_MAX;
 use crate::link::{CloseReason, SendQueue};
@@ -21,8 +21,7 @@ pub(super) const PROTOCOL: &str = "crc.operator.v1";
 #[derive(Clone, Debug, Default)]
 pub(super) struct Operator {
     is_signed_in: bool,
-    /// A close frame was sent: nothing may follow.
-    is_closed: bool,
+    closing: Closing,
     assembler: Assembler,
 }
 
@@ -57,7 +56,7 @@ impl Operator {
         cx: &mut SessionCx<'_>,
         effects: &mut Effects<'_>,
     ) {
-        if self.is_closed {
+        if self.closing.is_closed() {
             return;
         }
         let frame = Frame::parse(frame, OPERATOR_LINE_BYTES_MAX);
@@ -66,7 +65,7 @@ impl Operator {
             Ok(Incoming::Ping(payload)) => write_pong(&payload, cx.queue.tail()),
             Ok(Incoming::Text(message)) => self.handle(&message, cx, effects),
             Ok(Incoming::Close) => {
-                self.close(CloseCode::Normal, "", cx.queue);
+                self.closing.close(CloseCode::Normal, "", cx.queue);
                 effects.push(Effect::Close(CloseReason::PeerClosed));
             }
             Err(fault) => self.fail(fault, cx.queue, effects),
@@ -107,21 +106,14 @@ impl Operator {
 
     /// Ends the connection because of the client.
     fn fail(&mut self, fault: Fault, queue: &mut SendQueue, effects: &mut Effects<'_>) {
-        self.close(fault.code, fault.reason, queue);
+        self.closing.close(fault.code, fault.reason, queue);
         let reason = format!("operator's WebSocket: {}", fault.reason);
         effects.push(Effect::Close(CloseReason::ProtocolError(reason)));
     }
 
-    /// Sends a close frame, once.
-    fn close(&mut self, code: CloseCode, reason: &str, queue: &mut SendQueue) {
-        if !std::mem::replace(&mut self.is_closed, true) {
-            write_close(code, reason, queue.tail());
-        }
-    }
-
     /// Sends an event to an operator who has signed in.
     pub(super) fn send_event(&self, event: &[u8], queue: &mut SendQueue) {
-        if !self.is_closed {
+        if !self.closing.is_closed() {
             write_text(queue.tail(), |out| out.extend_from_slice(event));
         }
     }
@@ -142,6 +134,6 @@ impl Operator {
             CloseReason::RegisterDeadline if self.is_signed_in => "sign in again".into(),
             _ => reason.to_string().into(),
         };
-        self.close(code, &text, queue);
+        self.closing.close(code, &text, queue);
     }
 }

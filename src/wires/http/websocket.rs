@@ -6,6 +6,7 @@ use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
 use crate::limits::WEBSOCKET_CONTROL_BYTES_MAX;
+use crate::link::SendQueue;
 
 /// First byte of a whole text message.
 const TEXT: u8 = 0x81;
@@ -203,8 +204,28 @@ pub(super) fn write_pong(payload: &[u8], out: &mut Vec<u8>) {
     write_control(PONG, payload, out);
 }
 
+/// Whether a close frame was sent on a connection: nothing may follow it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Closing {
+    is_closed: bool,
+}
+
+impl Closing {
+    /// Returns whether a close frame was sent.
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    /// Sends a close frame, once.
+    pub(super) fn close(&mut self, code: CloseCode, reason: &str, queue: &mut SendQueue) {
+        if !std::mem::replace(&mut self.is_closed, true) {
+            write_close(code, reason, queue.tail());
+        }
+    }
+}
+
 /// Appends a close. A reason that is too long is cut.
-pub(super) fn write_close(code: CloseCode, reason: &str, out: &mut Vec<u8>) {
+fn write_close(code: CloseCode, reason: &str, out: &mut Vec<u8>) {
     let reason = &reason[..reason.floor_char_boundary(WEBSOCKET_CONTROL_BYTES_MAX - 2)];
     let payload = [&u16::from(code).to_be_bytes(), reason.as_bytes()].concat();
     write_control(CLOSE, &payload, out);
