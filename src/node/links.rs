@@ -179,8 +179,8 @@ impl Links {
         is_overfull
     }
 
-    /// Calls a link's session to put this many frames into its queue, or closes the link if the queue is
-    /// full. Returns whether they were put there.
+    /// Calls a link's session to put this many frames into its queue, or closes the link if the
+    /// queue is full. Returns whether they were put there.
     fn enqueue(
         &mut self,
         id: LinkId,

@@ -1,11 +1,12 @@
 //! The operator's commands, from the server's console or from `crc ctl`: a line in, text or JSON
 //! out.
 //!
-//! `command` parses a line, `snapshot`, `state`, `bounds`, `rooms` and `path` collect what a command shows,
-//! as serde types, and `text` renders those types as text; JSON is their serialization. `trace`
-//! waits for other servers. `reload` is what the shell answers. Reading lines and writing answers
-//! belongs to `net`. `web` has what browsers and Prometheus are shown. Text shows names, infos and texts of others with control characters escaped;
-//! JSON has them as they are.
+//! `command` parses a line, `snapshot`, `state`, `bounds`, `rooms` and `path` collect what a
+//! command shows, as serde types, and `text` renders those types as text; JSON is their
+//! serialization. `trace` waits for other servers. `reload` is what the shell answers. Reading
+//! lines and writing answers belongs to `net`. `web` has what browsers and Prometheus are shown.
+//! Text shows names, infos and texts of others with control characters escaped; JSON has them as
+//! they are.
 
 mod bounds;
 mod command;

@@ -30,7 +30,8 @@ impl LogTail {
         self.next += 1;
     }
 
-    /// Returns the lines from a number on, as far as they are kept, and the number of the next line.
+    /// Returns the lines from a number on, as far as they are kept, and the number of the next
+    /// line.
     pub(crate) fn lines_from(&self, number: u64) -> (Vec<String>, u64) {
         let count = usize::try_from(self.next.saturating_sub(number)).unwrap_or(usize::MAX);
         let skipped = self.lines.len().saturating_sub(count);

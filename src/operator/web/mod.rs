@@ -31,8 +31,8 @@ pub(crate) use self::loop_stats::LoopStats;
 pub(crate) struct ShellReport<'a> {
     /// The counters of the loop.
     pub(crate) stats: &'a LoopStats,
-    /// Returns the lines of the log from a number on, as far as they are kept, and the number of the
-    /// next line.
+    /// Returns the lines of the log from a number on, as far as they are kept, and the number of
+    /// the next line.
     pub(crate) log: &'a dyn Fn(u64) -> (Vec<String>, u64),
 }
 

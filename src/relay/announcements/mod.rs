@@ -101,7 +101,8 @@ impl Announcements {
         self.cursors[link.index as usize].as_mut().expect("the cursor of a live link")
     }
 
-    /// Makes all hosts pending for a link that has just registered, if it gets announcements. The burst begins with [`Announcements::begin_burst`].
+    /// Makes all hosts pending for a link that has just registered, if it gets announcements. The
+    /// burst begins with [`Announcements::begin_burst`].
     pub(super) fn register(
         &mut self,
         topology: &Topology,

@@ -92,7 +92,8 @@ impl Announcements {
         }
     }
 
-    /// Sends the next portion of frames that wait and of registrations, if the queue of the link is empty.
+    /// Sends the next portion of frames that wait and of registrations, if the queue of the link is
+    /// empty.
     pub(in crate::relay) fn on_pace_due(
         &mut self,
         topology: &Topology,

@@ -1,5 +1,5 @@
-//! Requests about rooms: to join and leave them, and the commands that CRC clients send to a server.
-//! See "Rooms" in `docs/PROTOCOL.md`.
+//! Requests about rooms: to join and leave them, and the commands that CRC clients send to a
+//! server. See "Rooms" in `docs/PROTOCOL.md`.
 
 use std::fmt;
 

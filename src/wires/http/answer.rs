@@ -1,4 +1,4 @@
-//! Answers HTTP requests.
+//! Responses to HTTP requests.
 
 use super::chat;
 use super::operator;
@@ -23,7 +23,7 @@ pub(super) enum Next {
     Reply(Delivery, WebRequest),
 }
 
-/// Answers the request with this head.
+/// Writes the response to the request with this head.
 pub(super) fn answer(head: &[u8], cx: &mut SessionCx<'_>) -> Next {
     if head == b"\r\n" {
         return Next::Requests;
@@ -66,7 +66,7 @@ pub(super) fn answer(head: &[u8], cx: &mut SessionCx<'_>) -> Next {
     next
 }
 
-/// Answers a request for something other than a WebSocket.
+/// Writes the response to a request for something other than a WebSocket.
 fn respond(request: &Request<'_>, delivery: Delivery, cx: &mut SessionCx<'_>) {
     let out = cx.queue.tail();
     match request.path {
@@ -87,7 +87,7 @@ fn is_for_operator(path: &str) -> bool {
     path.starts_with("/operator") || path == "/metrics"
 }
 
-/// Answers a request for the operator's surface. Returns `None` if it is complete.
+/// Handles a request for the operator's surface. Returns `None` if it is complete.
 fn answer_operator(
     request: &Request<'_>,
     delivery: Delivery,

@@ -91,8 +91,8 @@ struct Network {
     users: Vec<ClientId>,
 }
 
-/// Plays a network with so many users behind one link, each of them in some rooms. `on_phase` is called at the end of each
-/// phase.
+/// Plays a network with so many users behind one link, each of them in some rooms. `on_phase` is
+/// called at the end of each phase.
 pub fn run_large_link(
     users: u32,
     rooms: u32,

@@ -39,8 +39,8 @@ impl Player<'_> {
         self.users.insert(number, user);
     }
 
-    /// Finds the id of a user on the classic wire that has just been accepted. Its server has chosen
-    /// that, and does not say so.
+    /// Finds the id of a user on the classic wire that has just been accepted. Its server has
+    /// chosen that, and does not say so.
     pub(super) fn find_classic_id(&mut self, number: u32) {
         let user = &self.users[&number];
         if !user.is_classic || user.id != 0 || !user.is_online() {
