@@ -1,13 +1,10 @@
-//! The codecs, and the check of one stream.
+//! The codecs whose streams are frames.
 
 use std::convert::Infallible;
-use std::fmt::Debug;
 use std::hint::black_box;
-use std::ops::Range;
 
 use crc::id::HostId;
 use crc::limits::FRAME_BYTES_MAX;
-use crc::link::frame_decoder::FrameDecoder;
 use crc::peer::wire as peer_wire;
 use crc::relay::extension::Frame;
 use crc::relay::message::{HostKind, Message};
@@ -16,19 +13,15 @@ use crc::wires::crc::codec as crc_wire;
 use crc::wires::direct::codec as direct_wire;
 use crc::wires::http::{command, request, websocket};
 
-use super::mutation::Random;
 use crate::{frames, fuzz};
-
-/// Maximum number of cuts of a stream.
-const CUTS_MAX: usize = 12;
 
 /// A codec under test.
 pub(super) struct Codec<E> {
-    frame_len: fn(&[u8]) -> Result<Option<usize>, E>,
-    parse: fn(&[u8]),
+    pub(super) frame_len: fn(&[u8]) -> Result<Option<usize>, E>,
+    pub(super) parse: fn(&[u8]),
     /// Bytes that may be in one frame or in the next, depending on the cut: NULs after a message of
     /// the classic wire.
-    padding: Option<u8>,
+    pub(super) padding: Option<u8>,
     /// Valid streams.
     pub(super) seeds: fn() -> Vec<Vec<u8>>,
 }
@@ -101,79 +94,6 @@ pub(super) const WEBSOCKET: Codec<Infallible> = Codec {
     padding: None,
     seeds: websocket_seeds,
 };
-
-/// Counts what was decoded, and has the scratch space of the check.
-#[derive(Default)]
-pub(super) struct Checker {
-    /// Frames in the streams as a whole.
-    pub(super) frames: u64,
-    /// Streams that an error ended.
-    pub(super) errors: u64,
-    /// Most bytes that a decoder kept.
-    pub(super) partial_bytes_max: usize,
-    /// Where the frames of the stream as a whole are, without their padding.
-    ranges: Vec<Range<usize>>,
-    cuts: Vec<usize>,
-}
-
-impl Checker {
-    /// Decodes a stream as a whole and in pieces.
-    ///
-    /// # Panics
-    /// If the two differ, or the decoder keeps more than it was given.
-    pub(super) fn check<E: PartialEq + Debug>(
-        &mut self,
-        codec: &Codec<E>,
-        stream: &[u8],
-        random: &mut Random,
-        number: u64,
-    ) {
-        let Self { ranges, cuts, .. } = self;
-        let unpadded = |frame: &[u8]| match codec.padding {
-            None => frame.len(),
-            Some(padding) => frame.iter().rposition(|&byte| byte != padding).map_or(0, |at| at + 1),
-        };
-        ranges.clear();
-        let mut start = 0;
-        let whole = FrameDecoder::default().decode(stream, codec.frame_len, |frame| {
-            (codec.parse)(frame);
-            match unpadded(frame) {
-                0 => {}
-                len => ranges.push(start..start + len),
-            }
-            start += frame.len();
-            true
-        });
-        cuts.clear();
-        cuts.extend((0..random.below(CUTS_MAX + 1)).map(|_| random.below(stream.len() + 1)));
-        cuts.sort_unstable();
-        cuts.push(stream.len());
-        let mut decoder = FrameDecoder::default();
-        let (mut start, mut count, mut in_pieces) = (0, 0, Ok(()));
-        for cut in cuts.iter().copied() {
-            in_pieces = decoder.decode(&stream[start..cut], codec.frame_len, |frame| {
-                (codec.parse)(frame);
-                let len = unpadded(frame);
-                if len > 0 {
-                    let expected = ranges.get(count).map(|range| &stream[range.clone()]);
-                    assert!(expected == Some(&frame[..len]), "stream {number}: another frame");
-                    count += 1;
-                }
-                true
-            });
-            self.partial_bytes_max = self.partial_bytes_max.max(decoder.partial_bytes());
-            assert!(decoder.partial_bytes() <= cut, "stream {number}: more is kept than came");
-            if in_pieces.is_err() {
-                break;
-            }
-            start = cut;
-        }
-        assert_eq!(count, ranges.len(), "stream {number}: number of frames");
-        assert_eq!(in_pieces, whole, "stream {number}: the error");
-        self.frames += ranges.len() as u64;
-        self.errors += u64::from(whole.is_err());
-    }
-}
 
 fn crc_seeds() -> Vec<Vec<u8>> {
     vec![

@@ -1,7 +1,9 @@
 //! `crc-tests streams`: mutated streams for one codec, cut at random, as many as there is time for.
 
+mod check;
 mod codecs;
 mod mutation;
+mod proxy;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -10,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 
+use self::check::{Check, Counts, Frames};
 use self::mutation::{Mutator, Random};
+use self::proxy::Proxy;
 
 /// Interval between two lines of progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
@@ -57,6 +61,8 @@ pub enum CodecName {
     Http,
     /// The frames of WebSocket, and the JSON in them.
     Websocket,
+    /// The header of the PROXY protocol, and the bytes behind it.
+    Proxy,
 }
 
 /// What a run has to do, and where it reports.
@@ -73,45 +79,47 @@ pub(crate) struct Run<'a> {
 pub fn run(arguments: &StreamsArguments, interrupted: &AtomicBool) -> ExitCode {
     let run = Run { arguments, interrupted };
     match arguments.codec {
-        CodecName::Crc => run.play(&codecs::CRC),
-        CodecName::Direct => run.play(&codecs::DIRECT),
-        CodecName::Classic => run.play(&codecs::CLASSIC),
-        CodecName::Extension => run.play(&codecs::EXTENSION),
-        CodecName::Peer => run.play(&codecs::PEER),
-        CodecName::Http => run.play(&codecs::HTTP),
-        CodecName::Websocket => run.play(&codecs::WEBSOCKET),
+        CodecName::Crc => run.play(Frames::of(codecs::CRC)),
+        CodecName::Direct => run.play(Frames::of(codecs::DIRECT)),
+        CodecName::Classic => run.play(Frames::of(codecs::CLASSIC)),
+        CodecName::Extension => run.play(Frames::of(codecs::EXTENSION)),
+        CodecName::Peer => run.play(Frames::of(codecs::PEER)),
+        CodecName::Http => run.play(Frames::of(codecs::HTTP)),
+        CodecName::Websocket => run.play(Frames::of(codecs::WEBSOCKET)),
+        CodecName::Proxy => run.play(Proxy),
     }
     ExitCode::SUCCESS
 }
 
 impl Run<'_> {
     /// Plays the streams of one codec.
-    fn play<E: PartialEq + std::fmt::Debug>(&self, codec: &codecs::Codec<E>) {
+    fn play<C: Check>(&self, mut check: C) {
         let StreamsArguments { count, first, seed, .. } = *self.arguments;
-        let mutator = Mutator::new((codec.seeds)());
-        let mut checker = codecs::Checker::default();
+        let mutator = Mutator::new(check.seeds(), C::STREAM_BYTES_MAX);
+        let mut counts = Counts::default();
         let (started_at, mut reported_at) = (Instant::now(), Instant::now());
         let mut done = 0;
-        let mut stream = Vec::new();
+        let (mut stream, mut cuts) = (Vec::new(), Vec::new());
         while done < count && !self.interrupted.load(Ordering::Relaxed) {
             for number in done..(done + BATCH).min(count) {
                 let mut random = Random::new(seed, first + number);
                 mutator.write_stream(&mut random, &mut stream);
-                checker.check(codec, &stream, &mut random, first + number);
+                random.write_cuts(stream.len(), &mut cuts);
+                check.check(&stream, &cuts, first + number, &mut counts);
             }
             done = (done + BATCH).min(count);
             if reported_at.elapsed() >= PROGRESS_INTERVAL {
                 reported_at = Instant::now();
-                report(done, started_at, &checker);
+                report(done, started_at, &counts);
             }
         }
-        report(done, started_at, &checker);
+        report(done, started_at, &counts);
     }
 }
 
-fn report(done: u64, started_at: Instant, checker: &codecs::Checker) {
+fn report(done: u64, started_at: Instant, counts: &Counts) {
     let seconds = started_at.elapsed().as_secs_f64();
-    let codecs::Checker { frames, errors, partial_bytes_max, .. } = checker;
+    let Counts { frames, errors, partial_bytes_max } = counts;
     // The run goes on without a reader.
     let _ = writeln!(
         io::stdout(),

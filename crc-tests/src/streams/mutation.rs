@@ -1,7 +1,7 @@
 //! Streams made by changing others.
 
-/// Maximum length of a stream in bytes: several frames of every wire.
-const STREAM_BYTES_MAX: usize = 640;
+/// Maximum number of cuts of a stream.
+const CUTS_MAX: usize = 12;
 
 /// Numbers that look random, made of a seed and the number of a stream (SplitMix64).
 pub(super) struct Random(u64);
@@ -25,17 +25,26 @@ impl Random {
     pub(super) fn below(&mut self, end: usize) -> usize {
         ((u128::from(self.next()) * end as u128) >> 64) as usize
     }
+
+    /// Writes where the pieces of a stream of `len` bytes end, the last one at its end.
+    pub(super) fn write_cuts(&mut self, len: usize, cuts: &mut Vec<usize>) {
+        cuts.clear();
+        cuts.extend((0..self.below(CUTS_MAX + 1)).map(|_| self.below(len + 1)));
+        cuts.sort_unstable();
+        cuts.push(len);
+    }
 }
 
 /// Makes streams out of valid ones.
 pub(super) struct Mutator {
     seeds: Vec<Vec<u8>>,
+    stream_bytes_max: usize,
 }
 
 impl Mutator {
-    pub(super) fn new(mut seeds: Vec<Vec<u8>>) -> Self {
-        seeds.iter_mut().for_each(|seed| seed.truncate(STREAM_BYTES_MAX));
-        Self { seeds }
+    pub(super) fn new(mut seeds: Vec<Vec<u8>>, stream_bytes_max: usize) -> Self {
+        seeds.iter_mut().for_each(|seed| seed.truncate(stream_bytes_max));
+        Self { seeds, stream_bytes_max }
     }
 
     /// Writes one stream: up to three seeds, changed up to five times.
@@ -47,7 +56,7 @@ impl Mutator {
         for _ in 0..random.below(6) {
             self.mutate(random, stream);
         }
-        stream.truncate(STREAM_BYTES_MAX);
+        stream.truncate(self.stream_bytes_max);
     }
 
     fn seed(&self, random: &mut Random) -> &[u8] {
