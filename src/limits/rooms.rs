@@ -19,6 +19,10 @@ pub const ROOM_RUN_MESSAGES_MAX: usize = 64;
 /// than one: far less than a send queue may hold, also on wires whose messages have a fixed length.
 pub const ROOM_RUN_BYTES_MAX: usize = 16 * 1024;
 
+/// Maximum number of copies of a room message that one link takes while it waits for a lost server:
+/// one for each other server behind the link that has members. Beyond it, there is one for all.
+pub const ROOM_COPIES_MAX: usize = 8;
+
 /// Number of messages that one user may send to one room at once: a text that somebody pastes, or
 /// that a program sends line by line.
 pub const ROOM_BURST_MAX: u32 = 2000;

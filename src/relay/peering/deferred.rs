@@ -123,12 +123,14 @@ impl DeferredMessage {
         (Some(host.join_seq()) == self.source_join_seq).then_some(host)
     }
 
-    /// Returns the split of the sender, if that is lost.
-    pub(super) fn lost_sender(&self, topology: &Topology) -> Option<SplitId> {
-        match topology.first_link(self.sender(topology)?) {
-            FirstLink::Split(split) => Some(split),
-            FirstLink::Link(_) => None,
-        }
+    /// Returns the split of the sender, if that is lost, and the host there for which the message
+    /// waits: the home of the sender, so that messages of its users keep their order, or the sender
+    /// if its home is back.
+    pub(super) fn lost_sender(&self, topology: &Topology) -> Option<(SplitId, HostId)> {
+        let sender = self.sender(topology)?;
+        let FirstLink::Split(split) = topology.first_link(sender) else { return None };
+        let home = sender.home().server().map(|server| topology.servers().id(server));
+        Some((split, home.unwrap_or(self.source)))
     }
 
     pub(super) fn send<O: Outbox>(&self, link: LinkId, cx: &mut RelayCx<'_, O>) {

@@ -230,7 +230,7 @@ impl Peering {
                 message.send(link, cx);
             }
             Some(FirstLink::Link(_)) => match message.lost_sender(cx.topology) {
-                Some(split) => self.splits.defer_accepted(split, source, message),
+                Some((split, awaited)) => self.splits.defer_accepted(split, awaited, message),
                 None => {
                     self.splits.count_dropped();
                     log::debug!("the sender {source} of a chat to {destination} has left");

@@ -57,7 +57,7 @@ struct Split {
     /// What was lost, until the log has told how the split ended.
     loss: Option<Loss>,
     /// By the lost host that is waited for, in the order of arrival: the destination, or the sender
-    /// if the next server does not know it.
+    /// or its home if the next server does not know the sender.
     deferred: HashMap<HostId, Vec<DeferredMessage>, RandomState>,
     deferred_bytes: usize,
     /// Set once the grace is over.

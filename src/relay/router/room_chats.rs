@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use super::rooms::RoomRefusal;
 use crate::id::HostId;
-use crate::limits::ROOM_FRAME_HEADROOM_BYTES;
+use crate::limits::{ROOM_COPIES_MAX, ROOM_FRAME_HEADROOM_BYTES};
 use crate::link::LinkId;
 use crate::printable::Printable;
 use crate::relay::cx::RelayCx;
@@ -20,7 +20,7 @@ use crate::relay::outbox::Outbox;
 use crate::relay::peering::{DeferredMessage, Peering};
 use crate::relay::plain;
 use crate::relay::send;
-use crate::relay::topology::{FirstLink, OwnMember, ServerKey, Speech};
+use crate::relay::topology::{FirstLink, OwnMember, ServerKey, Speech, SplitId};
 use crate::room::RoomName;
 
 /// Sends messages of a user of this server to a room. `on_refusal` is called for those that are
@@ -159,9 +159,6 @@ fn deliver<O: Outbox>(messages: &[RoomChat<'_>], peering: &mut Peering, cx: &mut
 
 /// Sends messages to one room on to the other servers that have members, or to the one that they
 /// name. Nothing goes back over the link on which they came.
-///
-/// For a lost server, the messages wait at the first server on its way to which that counts as
-/// lost: only there do the messages before them wait, too.
 fn forward<O: Outbox>(
     from: Option<LinkId>,
     chats: &[RoomChat<'_>],
@@ -176,34 +173,84 @@ fn forward<O: Outbox>(
         cx.topology.server_key(first.home).into_iter().collect()
     };
     let mut links: SmallVec<[LinkId; 8]> = SmallVec::new();
-    for server in servers {
+    let mut has_waiting = false;
+    for &server in &servers {
         match cx.topology.servers().route(server) {
             FirstLink::Link(link) if Some(link) != from && !links.contains(&link) => {
                 links.push(link);
             }
             FirstLink::Link(_) => {}
             FirstLink::Split(split) => {
-                let id = cx.topology.servers().id(server);
-                let is_for_all = first.home == HostId::NONE;
-                let is_lost_before =
-                    |link| is_for_all && !cx.topology.routes().is_announced(link, id);
-                if from.is_some_and(is_lost_before) {
-                    continue;
-                }
-                for chat in chats {
-                    let message = DeferredMessage::room_chat(chat, id, cx.topology);
-                    if !peering.defer(split, message, cx.limits) {
-                        peering.count_dropped();
-                    }
-                }
+                has_waiting |= defer_for_server(from, chats, (server, split), peering, cx);
             }
         }
     }
     for link in links {
-        for chat in chats {
-            cx.introduce(chat.user, link);
-            send::send_extension(cx.topology, link, &Frame::RoomChat(*chat), cx.out);
+        if has_waiting && first.home == HostId::NONE {
+            send_by_name(link, chats, &servers, cx);
+        } else {
+            send_over(link, chats, first.home, cx);
         }
+    }
+}
+
+/// Lets messages wait for a lost server with members, at the first server on its way to which that
+/// counts as lost: only there do the messages before them wait, too. Returns whether that is here.
+fn defer_for_server<O: Outbox>(
+    from: Option<LinkId>,
+    chats: &[RoomChat<'_>],
+    (server, split): (ServerKey, SplitId),
+    peering: &mut Peering,
+    cx: &RelayCx<'_, O>,
+) -> bool {
+    let id = cx.topology.servers().id(server);
+    let is_for_all = chats.first().is_some_and(|chat| chat.home == HostId::NONE);
+    let is_lost_before = |link| is_for_all && !cx.topology.routes().is_announced(link, id);
+    if from.is_some_and(is_lost_before) {
+        return false;
+    }
+    for chat in chats {
+        let message = DeferredMessage::room_chat(chat, id, cx.topology);
+        if !peering.defer(split, message, cx.limits) {
+            peering.count_dropped();
+        }
+    }
+    true
+}
+
+/// Sends messages for which a lost server waits to each of the servers behind a link that have
+/// members: the lost server may be back behind that link already, and must not receive them before
+/// those that wait here for it.
+fn send_by_name<O: Outbox>(
+    link: LinkId,
+    chats: &[RoomChat<'_>],
+    servers: &[ServerKey],
+    cx: &mut RelayCx<'_, O>,
+) {
+    let routes = cx.topology.servers();
+    let is_behind = |server: &&ServerKey| routes.route(**server) == FirstLink::Link(link);
+    let behind = servers.iter().filter(is_behind).map(|&server| routes.id(server));
+    let homes: SmallVec<[HostId; ROOM_COPIES_MAX + 1]> = behind.take(ROOM_COPIES_MAX + 1).collect();
+    if homes.len() > ROOM_COPIES_MAX {
+        return send_over(link, chats, HostId::NONE, cx);
+    }
+    for home in homes {
+        send_over(link, chats, home, cx);
+    }
+}
+
+/// Sends messages to one room over a link, for the members at one server or, with
+/// [`HostId::NONE`], at all.
+fn send_over<O: Outbox>(
+    link: LinkId,
+    chats: &[RoomChat<'_>],
+    home: HostId,
+    cx: &mut RelayCx<'_, O>,
+) {
+    for chat in chats {
+        cx.introduce(chat.user, link);
+        let frame = Frame::RoomChat(RoomChat { home, ..*chat });
+        send::send_extension(cx.topology, link, &frame, cx.out);
     }
 }
 
@@ -227,4 +274,77 @@ pub(super) fn handle_chats_to_room<O: Outbox>(
         cx.send_answer(link, source, &Notice::Status { source: own, code, text: text.as_bytes() });
     });
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::id::HostId;
+    use crate::limits::{ROOM_COPIES_MAX, SPLIT_GRACE};
+    use crate::relay::extension::{Frame, RoomNames};
+    use crate::relay::message::HostKind::User;
+    use crate::relay::recorder::{Bench, link_id};
+    use crate::room::RoomName;
+
+    /// User 101 here, server 2 on link 2, and some servers on link 4, from server 4 on, each with a
+    /// user, all of them in `#lab`.
+    fn bench(servers: u32) -> Bench {
+        let mut bench = Bench::new();
+        bench.join(1, User, 101);
+        bench.relay.join_room(bench.now, link_id(1), b"#lab", &mut bench.out).expect("a member");
+        bench.join_extended(2, 2);
+        learn_member(&mut bench, 2, 2);
+        bench.join_extended(4, 4);
+        for server in 4..4 + servers {
+            if server > 4 {
+                bench.learn_server(4, 4, server, server - 1);
+            }
+            learn_member(&mut bench, 4, server);
+        }
+        bench
+    }
+
+    fn learn_member(bench: &mut Bench, link: u32, server: u32) {
+        let user = 1000 + server;
+        bench.learn_user((link, link), (server, server.into()), user);
+        let mut names = Vec::new();
+        RoomNames::push(RoomName::parse(b"#lab").expect("a name"), &mut names);
+        let names = RoomNames::parse(&names).expect("names");
+        let frame = Frame::Rooms { user: HostId(user), is_complete: true, names };
+        bench.receive_extension(link, link, &frame);
+    }
+
+    /// Lets user 101 speak. Returns for which servers the messages are that are sent on links; 0
+    /// stands for all.
+    fn speak(bench: &mut Bench) -> Vec<u32> {
+        bench.out.take_extension();
+        let texts: [&[u8]; 1] = [b"hi"];
+        bench.relay.chat_in_room(bench.now, link_id(1), (b"#lab", &texts), &mut bench.out);
+        bench.relay.check();
+        let frames = bench.out.take_extension();
+        let homes = frames.iter().filter_map(|(code, text)| match Frame::parse(*code, text)? {
+            Ok(Frame::RoomChat(chat)) => Some(chat.home.0),
+            _ => None,
+        });
+        homes.collect()
+    }
+
+    #[test]
+    fn message_goes_to_each_server_by_name_while_another_is_lost() {
+        let mut bench = bench(2);
+        assert_eq!(speak(&mut bench), [0, 0]);
+        bench.close(2);
+        assert_eq!(speak(&mut bench), [4, 5]);
+        bench.wait(SPLIT_GRACE * 2);
+        assert_eq!(speak(&mut bench), [0]);
+    }
+
+    #[test]
+    fn copies_of_a_message_on_one_link_are_bounded() {
+        let servers = u32::try_from(ROOM_COPIES_MAX).expect("a small number");
+        for (servers, copies) in [(servers, (4..4 + servers).collect()), (servers + 1, vec![0])] {
+            let mut bench = bench(servers);
+            bench.close(2);
+            assert_eq!(speak(&mut bench), copies);
+        }
+    }
 }
