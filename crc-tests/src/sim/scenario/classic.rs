@@ -8,6 +8,9 @@ use super::player::Player;
 use super::rooms::ReceivedInRoom;
 use super::users::{Broken, Standing, User};
 
+/// The beginning of the text by which a server informs a user that its id is another's.
+const ID_TAKEN: &[u8] = b"Someone has already registered with ID ";
+
 /// Returns a message of a user.
 pub(super) fn message(name: &str, destination: &str, text: &str) -> Vec<u8> {
     let name_of = |name: &str| Name::new(name.as_bytes()).expect("a short name");
@@ -76,6 +79,8 @@ impl User {
                 self.standing = Standing::Online;
             } else if is_answer && text.starts_with(b"Error ") {
                 self.standing = Standing::Left;
+            } else if source == Name::SERVER && self.is_online() && text.starts_with(ID_TAKEN) {
+                self.standing = Standing::Evicted;
             } else if source != Name::SERVER {
                 let destination = destination.unpadded();
                 let received = ReceivedInRoom::on_classic(self.id, destination, source, text);

@@ -154,11 +154,14 @@ impl Player<'_> {
         is_one.then(|| table_of(self.relay(first)))
     }
 
-    /// Returns the number of the user with an id whom a message from a server has to reach.
+    /// Returns the number of the user with an id whom a message from a server has to reach: one
+    /// behind a plain server only if the extension connects all crc servers.
     pub(super) fn member_with(&self, id: u32, from: usize, graph: &Graph) -> Option<u32> {
         let mut users =
             self.online().filter(|(_, user)| user.id == id && graph.is_connected(from, user.home));
         let (&number, user) = users.next()?;
-        (!user.is_on_plain || !graph.is_best_effort(from)).then_some(number)
+        let is_certain =
+            || !graph.is_best_effort(from) && self.table_for(user.home, graph).is_some();
+        (!user.is_on_plain || is_certain()).then_some(number)
     }
 }
