@@ -1,5 +1,7 @@
 //! Limits of rooms.
 
+use std::time::Duration;
+
 /// Maximum number of rooms that one user is in. A person follows a few; a bot that bridges many
 /// uses several names.
 pub const ROOMS_PER_USER_MAX: usize = 50;
@@ -41,3 +43,10 @@ pub const ROOMS_LISTED_MAX: usize = 200;
 /// Maximum length of one chat in the answer to `/rooms` and `/names`, in bytes: programs that read
 /// at most 1,024 bytes at a time get it whole.
 pub const ROOM_LIST_BYTES_MAX: usize = 900;
+
+/// Number of members of rooms that are looked at in one turn when a home has sent all its users,
+/// and of those who are informed of the ones that are in no room any more: about 1 ms.
+pub const ROOM_SYNC_WORK_PER_TURN: usize = 4096;
+
+/// Interval between two such portions.
+pub const ROOM_SYNC_INTERVAL: Duration = Duration::from_millis(1);

@@ -312,6 +312,7 @@ impl Relay {
                 Timer::RegisterDeadline(link) => cx.out.close(link, CloseReason::RegisterDeadline),
                 Timer::Split(split) => peering.on_split_due(split, &mut cx),
                 Timer::Claim(id) => peering.on_claim_due(id, &mut cx),
+                Timer::RoomsSync => peering.on_rooms_sync_due(&mut cx),
                 Timer::AnnounceBatch => cx.announcements.on_batch_due(),
                 Timer::Pace(link) => cx.on_pace_due(link),
                 Timer::Liveness(link) => peering.on_liveness_due(link, &mut cx),

@@ -15,6 +15,8 @@ pub(super) enum Timer {
     Split(SplitId),
     /// An id has been free for long enough to be granted to its first claimant.
     Claim(HostId),
+    /// The next users leave rooms in which their home has not confirmed them.
+    RoomsSync,
     /// A batch of announcements to users is due.
     AnnounceBatch,
     /// The link to a server may be silent.

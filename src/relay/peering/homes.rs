@@ -117,7 +117,7 @@ impl Peering {
         cx: &mut RelayCx<'_, O>,
     ) {
         let Some(server) = server_over(link, home, cx) else { return };
-        cx.topology.end_rooms_sync(server);
+        self.end_rooms_sync(server, cx);
         let grace_until = self.grace_until.remove(&home).filter(|&until| until > cx.now);
         if let Some(split) = cx.topology.split_unconfirmed(server) {
             self.begin_ending_split(split, grace_until, cx);

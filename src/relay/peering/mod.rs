@@ -87,6 +87,8 @@ pub(super) struct Peering {
     /// Servers that can be reached again, and the splits that they were in. What was deferred for
     /// their hosts is sent before the event ends.
     returned: Vec<(SplitId, ServerKey)>,
+    /// When the next users leave rooms in which their home has not confirmed them.
+    rooms_sync_due: Option<Time>,
     traces: BTreeMap<u64, PendingTrace>,
     finished_traces: Vec<FinishedTrace>,
     /// For ids and for the delays between dials.
@@ -112,6 +114,7 @@ impl Peering {
             ending: BTreeMap::new(),
             replay: Replay::default(),
             returned: Vec::new(),
+            rooms_sync_due: None,
             traces: BTreeMap::new(),
             finished_traces: Vec::new(),
             rng: SeededRng::new(seed),
@@ -225,6 +228,7 @@ impl Peering {
         }
         timer_count += self.check_handshakes(topology, timers);
         timer_count += self.check_handovers(timers);
+        timer_count += self.check_rooms_sync(topology, timers);
         for (&link, liveness) in &self.liveness {
             assert!(self.extended.contains_key(&link), "{link} is an extended link");
             let due = timers.times_of(Timer::Liveness(link));

@@ -141,29 +141,6 @@ impl Topology {
         changes
     }
 
-    /// Marks the memberships of the users of a server as not confirmed, before the server sends all
-    /// of them.
-    pub(in crate::relay) fn unconfirm_rooms(&mut self, server: ServerKey) {
-        self.rooms.unconfirm(server);
-    }
-
-    /// Lets the users leave all rooms whose home has sent all its users and has not confirmed that
-    /// they are in any.
-    pub(in crate::relay) fn end_rooms_sync(&mut self, server: ServerKey) {
-        for user in self.rooms.unconfirmed(server) {
-            if let Some(home) = self.hosts.get(user).map(|host| host.home)
-                && home.server() == Some(server)
-            {
-                self.forget_rooms(user, home);
-            }
-        }
-    }
-
-    /// Forgets a server that has left.
-    pub(super) fn forget_server_members(&mut self, server: ServerKey) {
-        self.rooms.by_server.remove(&server);
-    }
-
     /// Returns the number of the next room message of a user of this server. It is higher than
     /// those of an earlier instance, which had a lower boot count.
     pub(in crate::relay) fn next_room_number(&mut self) -> u64 {
@@ -286,6 +263,7 @@ impl Topology {
         assert!(rooms.events.is_empty(), "listeners are notified in the same event");
         assert!(rooms.ended.is_empty(), "the end of a shown room is announced in the same event");
         assert!(rooms.left.is_empty(), "that users are in no room is announced in the same event");
+        self.check_room_sweeps();
         for (&server, members) in &rooms.by_server {
             let is_of = |id: &&HostId| {
                 self.hosts.get(**id).and_then(|host| host.home.server()) == Some(server)

@@ -3,7 +3,7 @@
 //! Membership is a fact about a user, which the user's home alone changes. A room exists while
 //! somebody is in it. See "Rooms" in `docs/PROTOCOL.md`.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::ops::Bound;
 
 use foldhash::fast::RandomState;
@@ -61,6 +61,20 @@ impl Default for ServerMembers {
     }
 }
 
+/// A search for the users of a server in rooms who are not confirmed.
+///
+/// It goes through the rooms in the order of their names, and through the members of each from the
+/// last to the first: who joins meanwhile is confirmed, and of those who are still to be looked at,
+/// none gets a place behind.
+#[derive(Clone, Debug)]
+pub(super) struct RoomSweep {
+    pub(super) server: ServerKey,
+    /// Key of the room that is looked at; `None` before the first.
+    pub(super) room: Option<Box<[u8]>>,
+    /// Number of members there that are still to be looked at.
+    pub(super) left: usize,
+}
+
 /// A room that has ended, and was shown as a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::relay) struct EndedRoom {
@@ -76,6 +90,8 @@ pub(in crate::relay) struct Rooms {
     pub(super) by_shown_id: BTreeMap<HostId, usize>,
     pub(super) by_user: IdMap<UserRooms>,
     pub(super) by_server: BTreeMap<ServerKey, ServerMembers>,
+    /// The searches for users whose home has not confirmed them, in the order of their beginning.
+    pub(super) sweeps: VecDeque<RoomSweep>,
     /// Users of this server who are sent the events of their rooms.
     pub(super) listeners: HashSet<HostId, RandomState>,
     /// Joins and leaves, until those are notified who listen.
@@ -198,51 +214,11 @@ impl Rooms {
                 self.by_user.insert(user, rooms);
                 if let MemberHome::Server(server) = home {
                     self.by_server.entry(server).or_default().users += 1;
+                    self.confirm(user, server);
                 }
             }
         }
-        if let MemberHome::Server(server) = home {
-            self.confirm(user, server);
-        }
         Some(index)
-    }
-
-    /// Records that a home has confirmed in which rooms its user is, who is in any.
-    pub(super) fn confirm(&mut self, user: HostId, server: ServerKey) {
-        let (Some(rooms), Some(members)) =
-            (self.by_user.get_mut(user), self.by_server.get_mut(&server))
-        else {
-            return;
-        };
-        if rooms.confirmed_in != members.sync {
-            rooms.confirmed_in = members.sync;
-            members.confirmed_users += 1;
-        }
-    }
-
-    /// Starts a synchronization: no user of a server is confirmed.
-    pub(super) fn unconfirm(&mut self, server: ServerKey) {
-        if let Some(members) = self.by_server.get_mut(&server) {
-            members.sync = members.sync.wrapping_add(1).max(1);
-            members.confirmed_users = 0;
-        }
-    }
-
-    /// Returns the users of a server in rooms that are not confirmed, by id.
-    pub(super) fn unconfirmed(&self, server: ServerKey) -> Vec<HostId> {
-        let mut users = Vec::new();
-        let Some(members) = self.by_server.get(&server) else { return users };
-        if members.confirmed_users == members.users {
-            return users;
-        }
-        for (_, room) in self.slab.iter() {
-            users.extend(room.members_at(MemberHome::Server(server)).iter().filter(|&&id| {
-                self.by_user.get(id).is_some_and(|rooms| rooms.confirmed_in != members.sync)
-            }));
-        }
-        users.sort_unstable(); // the order in which rooms end is visible
-        users.dedup();
-        users
     }
 
     /// Stops counting a user that has left the rooms of a server.
