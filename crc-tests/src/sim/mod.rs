@@ -15,6 +15,7 @@ mod observer;
 mod peers;
 mod pipes;
 mod plain;
+mod record;
 mod run;
 pub mod scale;
 pub mod scenario;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use super::exhaustive::{self, ExhaustiveArguments};
+use super::record::Record;
 use super::scale::{self, ScaleArguments};
 use super::scenario::{Condition, Outcome, Scenario};
 
@@ -49,6 +50,12 @@ pub struct SimulateArguments {
     /// Print the frames of a failing seed
     #[arg(long)]
     pub trace: bool,
+    /// Write what each seed has sent, as a digest, to a file
+    #[arg(long, value_name = "PATH", conflicts_with = "file")]
+    pub record: Option<PathBuf>,
+    /// Count a seed as failed if it has sent something else than in this file of --record
+    #[arg(long, value_name = "PATH", conflicts_with = "file")]
+    pub compare: Option<PathBuf>,
     /// The options of an exhaustive search
     #[command(flatten)]
     pub exhaustive: ExhaustiveArguments,
@@ -64,6 +71,8 @@ struct SeedResult {
     /// The shrunk scenario and how it ends, if a predicate did not hold; the scenario itself if it
     /// is not shrunk.
     shrunk: Option<(Scenario, Outcome)>,
+    /// Whether the seed has sent something else than is recorded.
+    is_another: bool,
 }
 
 /// What all seeds so far have shown.
@@ -76,6 +85,7 @@ struct Totals {
     /// Of the digests of all seeds, whatever their order.
     digest: u64,
     heal_times: Vec<(Duration, u64)>,
+    record: Record,
 }
 
 /// Runs the subcommand.
@@ -90,20 +100,50 @@ pub fn run(arguments: &SimulateArguments, interrupted: &Arc<AtomicBool>) -> Exit
     if let Some(path) = &arguments.file {
         return play_file(path, arguments.trace);
     }
+    let recorded = match arguments.compare.as_deref().map(read_record) {
+        Some(Err(code)) => return code,
+        recorded => recorded.and_then(Result::ok).unwrap_or_default(),
+    };
+    let totals = play_seeds(arguments, &recorded, interrupted);
+    if let Some(path) = &arguments.record
+        && let Err(error) = totals.record.write(path)
+    {
+        return usage_error(path, &error);
+    }
+    let is_complete = totals.seeds == arguments.seeds;
+    ExitCode::from(u8::from(totals.failures > 0 || !is_complete))
+}
+
+fn read_record(path: &Path) -> Result<Record, ExitCode> {
+    Record::read(path).map_err(|error| usage_error(path, &error))
+}
+
+/// Says why a file is of no use.
+fn usage_error(path: &Path, error: &str) -> ExitCode {
+    drop(writeln!(io::stderr(), "crc-tests: {}: {error}", path.display()));
+    ExitCode::from(2)
+}
+
+/// Plays the seeds on as many threads as there are jobs.
+fn play_seeds(
+    arguments: &SimulateArguments,
+    recorded: &Record,
+    interrupted: &AtomicBool,
+) -> Totals {
     let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let jobs = arguments.jobs.map_or(cores, NonZeroUsize::get);
     let next_seed = AtomicU64::new(arguments.seed);
     let end = arguments.seed.saturating_add(arguments.seeds);
     let must_stop = AtomicBool::new(false);
     let started_at = Instant::now();
-    let totals = thread::scope(|scope| {
+    thread::scope(|scope| {
         let (sender, receiver) = mpsc::channel();
         for _ in 0..jobs {
             let (sender, next_seed, must_stop) = (sender.clone(), &next_seed, &must_stop);
             scope.spawn(move || {
                 while !must_stop.load(Ordering::Relaxed) && !interrupted.load(Ordering::Relaxed) {
                     let seed = next_seed.fetch_add(1, Ordering::Relaxed);
-                    if seed >= end || sender.send(play(seed, arguments)).is_err() {
+                    if seed >= end || sender.send(play(seed, arguments, recorded)).is_err() {
                         return;
                     }
                 }
@@ -111,9 +151,7 @@ pub fn run(arguments: &SimulateArguments, interrupted: &Arc<AtomicBool>) -> Exit
         }
         drop(sender);
         collect(arguments, started_at, &receiver, &must_stop)
-    });
-    let is_complete = totals.seeds == arguments.seeds;
-    ExitCode::from(u8::from(totals.failures > 0 || !is_complete))
+    })
 }
 
 /// Plays the scenario in a file.
@@ -121,10 +159,7 @@ fn play_file(path: &Path, is_traced: bool) -> ExitCode {
     let text = fs::read_to_string(path).map_err(|error| error.to_string());
     let scenario = match text.and_then(|text| text.parse::<Scenario>()) {
         Ok(scenario) => scenario,
-        Err(error) => {
-            drop(writeln!(io::stderr(), "crc-tests: {}: {error}", path.display()));
-            return ExitCode::from(2);
-        }
+        Err(error) => return usage_error(path, &error),
     };
     let outcome = scenario.play_traced();
     if is_traced {
@@ -138,14 +173,15 @@ fn play_file(path: &Path, is_traced: bool) -> ExitCode {
     ExitCode::from(u8::from(outcome.violation.is_some()))
 }
 
-fn play(seed: u64, arguments: &SimulateArguments) -> SeedResult {
+fn play(seed: u64, arguments: &SimulateArguments, recorded: &Record) -> SeedResult {
     let scenario = Scenario::draw(seed, &arguments.without);
     let outcome = scenario.play();
     let shrunk = outcome.violation.as_ref().and_then(|_| match arguments.no_shrink {
         true => Some((scenario.clone(), outcome.clone())),
         false => scenario.shrink(),
     });
-    SeedResult { seed, outcome, shrunk }
+    let is_another = recorded.differs(seed, outcome.digest);
+    SeedResult { seed, outcome, shrunk, is_another }
 }
 
 /// Prints progress and failures until all seeds have ended or enough have failed.
@@ -162,6 +198,11 @@ fn collect(
             Ok(result) => {
                 if let Some(failure) = &result.shrunk {
                     print_failure(result.seed, &result.outcome, failure, arguments.trace);
+                } else if result.is_another {
+                    print(&format!(
+                        "seed {}: it has sent something else than is recorded",
+                        result.seed
+                    ));
                 }
                 totals.add(&result);
                 if totals.failures >= arguments.failures {
@@ -184,7 +225,8 @@ fn collect(
 impl Totals {
     fn add(&mut self, result: &SeedResult) {
         self.seeds += 1;
-        self.failures += u64::from(result.outcome.violation.is_some());
+        self.failures += u64::from(result.outcome.violation.is_some() || result.is_another);
+        self.record.add(result.seed, result.outcome.digest);
         self.simulated += result.outcome.simulated;
         self.bytes += result.outcome.bytes;
         self.digest = self.digest.wrapping_add(result.outcome.digest);
