@@ -17,6 +17,12 @@ pub const HANDSHAKES_PER_TURN: usize = 8;
 /// Maximum number of connections accepted from one listener per turn.
 pub const ACCEPTS_PER_TURN: usize = 64;
 
+/// Maximum number of connections to a listener that are established and wait to be accepted; the
+/// kernel's `net.core.somaxconn` bounds it, too. Beyond it, the kernel drops the end of a handshake,
+/// and a client that waits for the server's first bytes waits in vain. As many as
+/// [`UNREGISTERED_MAX`].
+pub const LISTEN_BACKLOG: i32 = 4096;
+
 /// Time within which a frame that has begun must be complete. A whole frame of the largest size
 /// then needs 35 KB a second, which every network has.
 pub const FRAME_DEADLINE: Duration = Duration::from_secs(30);

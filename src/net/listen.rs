@@ -10,7 +10,7 @@ use mio::{Interest, Registry, Token};
 
 use super::reserve::{AcceptReserve, is_out_of_descriptors};
 use super::transport::set_keepalive;
-use crate::limits::ACCEPTS_PER_TURN;
+use crate::limits::{ACCEPTS_PER_TURN, LISTEN_BACKLOG};
 use crate::link::{Keepalive, Time};
 use crate::uri::Address;
 
@@ -149,6 +149,8 @@ impl Listener {
             .min_by_key(SocketAddr::is_ipv6) // clients try IPv4 first
             .ok_or_else(|| fail(io::Error::other("the name has no address")))?;
         let mut listener = TcpListener::bind(candidate).map_err(fail)?;
+        // mio listens with a backlog of 128; listening again changes it.
+        rustix::net::listen(&listener, LISTEN_BACKLOG).map_err(|error| fail(error.into()))?;
         if let Err(error) = set_keepalive(&listener, Keepalive::CLIENT) {
             log::debug!("{address} ({scheme}): no TCP keepalive: {error}");
         }

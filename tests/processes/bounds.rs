@@ -1,6 +1,7 @@
 //! Limits: invalid bytes, slow readers, many clients, file descriptors, an unread log.
 
 use std::io::ErrorKind;
+use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 
 use super::*;
@@ -70,6 +71,23 @@ fn server_accepts_300_simultaneous_clients() {
         let from = (1000..1300).find(|&from| next(from) == id).expect("a ring");
         peer.expect_frame(&chat(from, id, "to the next"));
     }
+}
+
+#[test]
+fn connections_that_arrive_together_wait_until_they_are_accepted() {
+    const COUNT: usize = 400;
+    let one = Server::start(&["--id", "1"]);
+    let address = one.address().parse().expect("an address");
+    one.send_signal(Signal::STOP);
+    let connect = |_| TcpStream::connect_timeout(&address, Duration::from_secs(2));
+    let waiting: Result<Vec<_>, _> = (0..COUNT).map(connect).collect();
+    one.send_signal(Signal::CONT);
+    let waiting = waiting.expect("room in the queue of the listener");
+    eventually("all are accepted", || {
+        let links = one.state()["links"].as_array().map_or(0, Vec::len);
+        (links >= COUNT).then_some(())
+    });
+    drop(waiting);
 }
 
 #[test]
