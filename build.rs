@@ -1,5 +1,8 @@
 //! Generates the table of the files in `web/`, which the daemon serves: path, type, and the bytes
-//! with their ETag, as they are and compressed.
+//! with their ETag, shortened (see `src/wires/http/shorten.rs`), and compressed.
+
+#[path = "src/wires/http/shorten.rs"]
+mod shorten;
 
 use std::env;
 use std::fmt::Write as _;
@@ -14,6 +17,7 @@ use flate2::write::GzEncoder;
 fn main() {
     println!("cargo:rerun-if-changed=web");
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=src/wires/http/shorten.rs");
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo")).join("web");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo"));
     let mut files = Vec::new();
@@ -22,7 +26,9 @@ fn main() {
     let mut table = String::from("&[\n");
     for (index, path) in files.iter().enumerate() {
         let url = path.strip_prefix(&root).expect("below web").to_string_lossy().replace('\\', "/");
-        let bytes = fs::read(path).expect("a readable file");
+        let bytes = shortened(path);
+        let plain_path = out.join(index.to_string());
+        fs::write(&plain_path, &bytes).expect("a writable folder");
         let compressed = compress(&bytes);
         let compressed_path = out.join(format!("{index}.gz"));
         let gzip = if compressed.len() < bytes.len() {
@@ -36,12 +42,22 @@ fn main() {
             "    Page {{ path: {:?}, content_type: {:?}, plain: {}, gzip: {gzip} }},",
             format!("/{url}"),
             content_type(path),
-            body(path, &bytes),
+            body(&plain_path, &bytes),
         )
         .expect("a string");
     }
     table.push_str("]\n");
     fs::write(out.join("pages.rs"), table).expect("a writable folder");
+}
+
+/// Returns the bytes of a file as they are embedded.
+fn shortened(path: &Path) -> Vec<u8> {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let bytes = fs::read(path).expect("a readable file");
+    match String::from_utf8(bytes) {
+        Ok(text) => shorten::shorten(extension, &text).into_bytes(),
+        Err(binary) => binary.into_bytes(),
+    }
 }
 
 fn compress(bytes: &[u8]) -> Vec<u8> {

@@ -10,7 +10,7 @@ const SHOWN_MAX = 1200;
 const GLYPHS = { home: '⌂', room: '#', user: '@' };
 
 const hue = (name) => ([...name].reduce((sum, c) => (sum * 31 + c.codePointAt(0)) % 9973, 7) * 137.5) % 360;
-const bare = (talk) => printable(talk.kind === 'room' ? talk.name.slice(1) : talk.name);
+const bare = (talk) => printable(talk.isRoom ? talk.name.slice(1) : talk.name);
 const plural = (count, word) => `${count} ${word}${count === 1 ? '' : 's'}`;
 
 // Draws a model. `actions` has `open(talk)`, `openUser(user)`, `join(room)`.
@@ -28,11 +28,14 @@ export class ChatView {
     this.drawTalks = onceAFrame(() => this.#drawTalks());
     this.drawPeople = onceAFrame(() => this.#drawPeople(), () => (this.model.users.size > MANY ? 500 : 0));
     this.drawRooms = onceAFrame(() => this.#drawRooms());
-    byId('people-filter').addEventListener('input', this.drawPeople);
-    byId('newer').addEventListener('click', () => this.toNewest());
-    this.log.addEventListener('scroll', () => { if (this.isAtEnd) byId('newer').hidden = true; });
+    byId('people-filter').oninput = this.drawPeople;
+    this.newer = byId('newer');
+    this.newer.onclick = () => this.toNewest();
     new ResizeObserver(() => { if (this.stick) this.toNewest(); }).observe(this.log);
-    this.log.addEventListener('scroll', () => { this.stick = this.isAtEnd; });
+    this.log.onscroll = () => {
+      this.stick = this.isAtEnd;
+      if (this.stick) this.newer.hidden = true;
+    };
   }
 
   // Shows another model: that of a new session.
@@ -58,7 +61,7 @@ export class ChatView {
 
   toNewest() {
     this.log.scrollTop = this.log.scrollHeight;
-    byId('newer').hidden = true;
+    this.newer.hidden = true;
     this.stick = true;
   }
 
@@ -72,7 +75,7 @@ export class ChatView {
     const wanted = [];
     let kind = 'home';
     for (const talk of model.ordered()) {
-      if (talk.kind !== kind) wanted.push(this.#entry(talk.kind, () => el('h2', { textContent: talk.kind === 'room' ? 'Rooms' : 'Private' })));
+      if (talk.kind !== kind) wanted.push(this.#entry(talk.kind, () => el('h2', {}, talk.isRoom ? 'Rooms' : 'Private')));
       kind = talk.kind;
       wanted.push(this.#drawEntry(talk));
     }
@@ -92,11 +95,11 @@ export class ChatView {
 
   #drawEntry(talk) {
     const button = this.#entry(talk, () => el('button', { onclick: () => this.actions.open(talk) },
-      el('span', { className: 'glyph', ariaHidden: 'true', textContent: GLYPHS[talk.kind] }),
+      el('span', { className: 'glyph', ariaHidden: 'true' }, GLYPHS[talk.kind]),
       el('bdi', { className: 'label' }), el('span', { className: 'count' })));
     const [, label, count] = button.children;
     label.textContent = bare(talk);
-    const isAway = talk.kind === 'room' ? !talk.isJoined : !this.model.isOnline(talk);
+    const isAway = talk.isRoom ? !talk.isJoined : !this.model.isOnline(talk);
     button.className = `${talk.unread ? 'unread' : ''} ${isAway ? 'away' : ''}`;
     if (talk === this.model.current) button.ariaCurrent = 'page';
     else button.removeAttribute('aria-current');
@@ -107,7 +110,7 @@ export class ChatView {
   #drawCount(count, unread, isHot) {
     count.hidden = !unread;
     count.className = isHot ? 'count hot' : 'count';
-    count.replaceChildren(`${unread}`, el('span', { className: 'sr', textContent: ' unread' }));
+    count.replaceChildren(`${unread}`, el('span', { className: 'sr' }, ' unread'));
   }
 
   #drawHeader() {
@@ -123,7 +126,7 @@ export class ChatView {
     }[talk.kind]();
     byId('home').hidden = talk.kind !== 'home';
     byId('leave').hidden = talk.kind === 'home';
-    byId('leave').textContent = talk.kind === 'room' && talk.isJoined ? 'Leave' : 'Close';
+    byId('leave').textContent = talk.isRoom && talk.isJoined ? 'Leave' : 'Close';
     const to = talk.kind === 'home' ? 'Message or command' : `Message to ${printable(talk.name)}`;
     Object.assign(byId('entry'), { ariaLabel: to, placeholder: talk.kind === 'home' ? 'sam Hi!  or  /join #lab' : to });
   }
@@ -147,7 +150,7 @@ export class ChatView {
 
   #empty(talk) {
     const text = talk.kind === 'user' ? 'Only the two of you see what is written here.' : 'Say hello.';
-    return el('div', { className: 'empty' }, el('b', { textContent: printable(talk.name) }), el('span', { textContent: text }));
+    return el('div', { className: 'empty' }, el('b', {}, printable(talk.name)), el('span', {}, text));
   }
 
   #drawLines() {
@@ -160,8 +163,7 @@ export class ChatView {
     this.log.append(...lines.slice(-SHOWN_MAX).flatMap((line) => this.#line(line, line === firstUnread)));
     while (this.log.children.length > SHOWN_MAX) this.log.firstChild.remove();
     if (isAtEnd) return this.toNewest();
-    byId('newer').hidden = false;
-    byId('newer').textContent = '↓ New messages';
+    this.newer.hidden = false;
   }
 
   // Returns the elements of a line, with a divider before it where one is due.
@@ -169,28 +171,28 @@ export class ChatView {
     const result = [];
     const { last } = this;
     const day = new Date(line.at).toDateString();
-    if (last && new Date(last.at).toDateString() !== day) result.push(el('div', { className: 'divider', textContent: day }));
-    if (isFirstUnread) result.push(el('div', { className: 'divider new', textContent: 'new' }));
+    if (last && new Date(last.at).toDateString() !== day) result.push(el('div', { className: 'divider' }, day));
+    if (isFirstUnread) result.push(el('div', { className: 'divider new' }, 'new'));
     const isFirst = line.kind === 'text' && !(last?.kind === 'text' && !result.length && last.from.id === line.from.id && last.from.name === line.from.name && line.at - last.at < GROUP_MS);
     this.last = line;
     const element = el('div', { className: `line ${line.kind}${isFirst ? ' first' : ''}${line.isMention ? ' mention' : ''}` });
-    const time = el('time', { dateTime: new Date(line.at).toISOString(), textContent: clock(line.at) });
+    const time = el('time', { dateTime: new Date(line.at).toISOString() }, clock(line.at));
     if (line.kind === 'text') {
       const name = printable(line.from.name ?? `(${line.from.id})`);
       element.style.setProperty('--hue', hue(name));
       if (isFirst) {
         element.append(
-          el('span', { className: 'avatar', ariaHidden: 'true', textContent: [...name][0].toUpperCase() }),
-          el('p', { className: 'who', title: `${line.from.id ?? ''}` }, el('bdi', { textContent: name }), time),
+          el('span', { className: 'avatar', ariaHidden: 'true' }, [...name][0].toUpperCase()),
+          el('p', { className: 'who', title: `${line.from.id ?? ''}` }, el('bdi', {}, name), time),
         );
       } else {
-        element.append(time, el('span', { className: 'sr', textContent: `${name}: ` }));
+        element.append(time, el('span', { className: 'sr' }, `${name}: `));
       }
       element.append(el('p', {}, ...segments(line.text, line.isOwn ? '' : this.model.me?.name).map(segment)));
     } else if (line.kind === 'help') {
       element.append(table('Commands', HELP), table('Keys', KEYS));
     } else {
-      element.append(time, el('p', { textContent: printable(line.text) }));
+      element.append(time, el('p', {}, printable(line.text)));
     }
     result.push(element);
     return result;
@@ -199,15 +201,15 @@ export class ChatView {
   async #drawPeople() {
     const { current: talk, users, me } = this.model;
     const find = byId('people-filter').value.toLowerCase();
-    const people = [...(talk.kind === 'room' ? talk.members : users).values()];
-    if (talk.kind !== 'room' && me) people.push(me);
+    const people = [...(talk.isRoom ? talk.members : users).values()];
+    if (!talk.isRoom && me) people.push(me);
     const shown = await arrange(people, {
       accepts: ({ id, name }) => !find || name.toLowerCase().includes(find) || `${id}` === find,
       compare: (a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.id - b.id),
     }, this.#newest());
     if (!shown) return;
     this.people.items = shown;
-    byId('people-title').textContent = `${talk.kind === 'room' ? `In ${printable(talk.name)}` : 'Online'} · ${shown.length.toLocaleString()}`;
+    byId('people-title').textContent = `${talk.isRoom ? `In ${printable(talk.name)}` : 'Online'} · ${shown.length.toLocaleString()}`;
   }
 
   // Returns whether a later list of people has been asked for.
@@ -219,24 +221,24 @@ export class ChatView {
   #fillPerson(row, { id, name }) {
     if (row.dataset.user === `${id} ${name}`) return;
     row.dataset.user = `${id} ${name}`;
-    row.replaceChildren(el('span', { className: 'dot', ariaHidden: 'true' }), el('bdi', { textContent: printable(name) }),
-      el('small', { textContent: id === this.model.me?.id ? 'you' : id }));
+    row.replaceChildren(el('span', { className: 'dot', ariaHidden: 'true' }), el('bdi', {}, printable(name)),
+      el('small', {}, id === this.model.me?.id ? 'you' : id));
   }
 
   #drawRooms() {
     const rooms = [...this.model.rooms].sort((a, b) => b[1] - a[1]).slice(0, 60);
     byId('rooms').replaceChildren(...rooms.map(([room, users]) => el('button', { className: 'quiet', onclick: () => this.actions.join(room) },
-      el('b', { textContent: printable(room) }), el('small', { className: 'muted', textContent: plural(users, 'user') }))));
-    if (!rooms.length) byId('rooms').append(el('p', { className: 'muted', textContent: 'There is no room yet. Join one to make it.' }));
+      el('b', {}, printable(room)), el('small', { className: 'muted' }, plural(users, 'user')))));
+    if (!rooms.length) byId('rooms').append(el('p', { className: 'muted' }, 'There is no room yet. Join one to make it.'));
   }
 }
 
 function segment({ kind, text }) {
-  if (kind === 'link') return el('a', { href: text, target: '_blank', rel: 'noopener noreferrer', textContent: text });
-  return kind === 'mention' ? el('mark', { textContent: text }) : text;
+  if (kind === 'link') return el('a', { href: text, target: '_blank', rel: 'noopener noreferrer' }, text);
+  return kind === 'mention' ? el('mark', {}, text) : text;
 }
 
 function table(caption, rows) {
-  return el('table', {}, el('caption', { className: 'sr', textContent: caption }),
-    ...rows.map(([typed, does]) => el('tr', {}, el('th', { scope: 'row', textContent: typed }), el('td', { textContent: does }))));
+  return el('table', {}, el('caption', { className: 'sr' }, caption),
+    ...rows.map(([typed, does]) => el('tr', {}, el('th', { scope: 'row' }, typed), el('td', {}, does))));
 }

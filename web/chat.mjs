@@ -14,13 +14,18 @@ let model = null;
 let connection = null;
 let isReady = false;
 
+const app = byId('app');
+const entry = byId('entry');
+
+const request = (what, more) => connection.send({ do: what, ...more });
+
 const view = new ChatView({ open, openUser: (user) => { if (user.id !== model.me?.id) open(model.talkWithUser(user)); }, join });
 const composer = new Composer({
   send,
   names: () => ({
     users: [...model.users.values()].map(({ name }) => name),
     members: [...model.current.members.values()].map(({ name }) => name),
-    rooms: new Set([...model.rooms.keys(), ...[...model.talks.values()].filter(({ kind }) => kind === 'room').map(({ name }) => name)]),
+    rooms: new Set([...model.rooms.keys(), ...[...model.talks.values()].filter(({ isRoom }) => isRoom).map(({ name }) => name)]),
   }),
   announce: (text) => view.announce(text),
 });
@@ -50,34 +55,36 @@ function signIn(name, kept) {
       } else if (connection.state === 'greeting' && event.code === ID_TAKEN) {
         // The server has not noticed yet that the former connection is gone.
         id = undefined;
-        connection.send({ do: 'hello', name });
+        request('hello', { name });
       } else if (connection.state === 'greeting' && event.event === 'error') {
         refused(event.text);
       } else if (event.event === 'disconnected') {
         model.note(`Disconnected: ${event.text}`, 'error');
       } else {
         model.apply(event);
-        if (event.event === 'room_join' && event.id === id) connection.send({ do: 'names', room: event.room });
+        if (event.event === 'room_join' && event.id === id) request('names', { room: event.room });
       }
     },
   });
   connection.start();
 }
 
+const offline = byId('offline');
+
 function connected(event) {
   isReady = true;
   byId('sign-in').hidden = true;
-  const isFirst = byId('app').hidden;
-  byId('app').hidden = false;
+  const isFirst = app.hidden;
+  app.hidden = false;
   model.apply(event);
   localStorage.setItem('crc-name', event.name);
-  byId('me').replaceChildren(el('bdi', { textContent: printable(event.name) }), el('small'));
+  byId('me').replaceChildren(el('bdi', {}, printable(event.name)), el('small'));
   drawConnection('online', '');
-  for (const talk of model.talks.values()) if (talk.isWanted) connection.send({ do: 'join', room: talk.name });
-  connection.send({ do: 'rooms' });
+  for (const talk of model.talks.values()) if (talk.isWanted) request('join', { room: talk.name });
+  request('rooms');
   const linked = linkedRoom();
   if (linked) join(linked);
-  if (isFirst) byId('entry').focus();
+  if (isFirst) entry.focus();
 }
 
 function refused(text) {
@@ -87,7 +94,7 @@ function refused(text) {
 }
 
 function showSignIn(text) {
-  byId('app').hidden = true;
+  app.hidden = true;
   byId('sign-in').hidden = false;
   byId('sign-in-error').textContent = text;
   byId('sign-in-button').disabled = false;
@@ -111,21 +118,21 @@ function drawConnection(state, reason) {
   const small = byId('me').querySelector('small');
   small.className = isOnline ? 'online' : '';
   small.textContent = isOnline ? `${model.me.id}` : 'not connected';
-  if (isOnline) return byId('offline').replaceChildren();
-  if (byId('offline').children.length && state !== 'closed') {
+  if (isOnline) return offline.replaceChildren();
+  if (offline.children.length && state !== 'closed') {
     if (state === 'waiting') drawCountdown();
     return undefined;
   }
   const text = state === 'closed' ? `Signed out${reason ? `: ${reason}` : ''}.` : 'The connection is lost. What you write stays here.';
-  byId('offline').replaceChildren(el('span', { textContent: text }), el('span', { ariaHidden: 'true' }),
-    el('button', { textContent: state === 'closed' ? 'Connect' : 'Try now', onclick: () => (connection.state === 'closed' ? connection.start() : connection.retryNow()) }));
+  offline.replaceChildren(el('span', {}, text), el('span', { ariaHidden: 'true' }),
+    el('button', { onclick: () => (connection.state === 'closed' ? connection.start() : connection.retryNow()) }, state === 'closed' ? 'Connect' : 'Try now'));
   return drawCountdown();
 }
 
 function drawCountdown() {
   const draw = () => {
     const seconds = Math.ceil((connection.retryAt - Date.now()) / 1000);
-    const [, left] = byId('offline').children;
+    const [, left] = offline.children;
     if (left) left.textContent = connection.state === 'waiting' && seconds > 0 ? `Next attempt in ${seconds} s` : '';
   };
   draw();
@@ -135,33 +142,33 @@ function drawCountdown() {
 // What the user does.
 
 function open(talk) {
-  byId('app').dataset.pane = 'talk';
+  app.dataset.pane = 'talk';
   seen();
   if (innerWidth <= 1000) showPeople(false);
   model.show(talk);
   composer.show(talk);
-  history.replaceState(null, '', talk.kind === 'room' ? talk.name : ' ');
-  if (talk.kind === 'room' && talk.isJoined) connection.send({ do: 'names', room: talk.name });
-  if (talk.kind === 'home') connection.send({ do: 'rooms' });
-  if (matchMedia('(hover: hover)').matches) byId('entry').focus();
+  history.replaceState(null, '', talk.isRoom ? talk.name : ' ');
+  if (talk.isRoom && talk.isJoined) request('names', { room: talk.name });
+  if (talk.kind === 'home') request('rooms');
+  if (matchMedia('(hover: hover)').matches) entry.focus();
 }
 
 function join(room) {
   const talk = model.talkWithRoom(room);
   talk.isWanted = true;
-  if (!talk.isJoined) connection.send({ do: 'join', room });
+  if (!talk.isJoined) request('join', { room });
   open(talk);
 }
 
 function leave(talk, text) {
   talk.isWanted = false;
-  if (talk.isJoined) connection.send({ do: 'part', room: talk.name, ...(text && { text }) });
+  if (talk.isJoined) request('part', { room: talk.name, ...(text && { text }) });
   model.close(talk);
   open(model.current);
 }
 
 function signOut(text) {
-  connection.send({ do: 'quit', ...(text && { text }) });
+  request('quit', text && { text });
   connection.stop();
   isReady = false;
   sessionStorage.removeItem('crc');
@@ -172,7 +179,7 @@ function signOut(text) {
 function send(line) {
   const command = parse(line, model.current.kind !== 'home');
   if (!command) return true;
-  if (command.error) model.note(command.error, 'error');
+  if (command.error) refuse(command.error);
   else if (command.do === 'help') model.note('', 'help');
   else if (command.do === 'quit') signOut(command.text);
   else if (connection.state !== 'online') view.announce('Not connected: what you write stays here.');
@@ -182,29 +189,35 @@ function send(line) {
 
 function carryOut(command) {
   const talk = command.room ? model.talks.get(roomKey(command.room)) : model.current;
-  const request = (kind, message) => { model.ask(kind); return connection.send(message); };
+  const ask = (kind, what, more) => { model.ask(kind); return request(what, more); };
   switch (command.do) {
     case 'here': return say(model.current, command.text);
     case 'user': return sayTo(command.to, command.text);
     case 'room': return say(model.talkWithRoom(command.room), command.text);
     case 'join': return join(command.room), true;
     case 'part':
-      if (talk?.kind !== 'room') return model.note('You are not in that room.', 'error'), false;
+      if (!talk?.isRoom) return refuse('You are not in that room.');
       return leave(talk, command.text), true;
     case 'names': {
-      const room = command.room ?? (talk.kind === 'room' ? talk.name : '');
-      if (!room) return model.note('/names needs a room: write /names #ROOM', 'error'), false;
-      return request(`names ${roomKey(room)}`, { do: 'names', room });
+      const room = command.room ?? (talk.isRoom ? talk.name : '');
+      if (!room) return refuse('/names needs a room: write /names #ROOM');
+      return ask(`names ${roomKey(room)}`, 'names', { room });
     }
-    case 'rooms': return request('rooms', { do: 'rooms' });
-    default: return request('users', { do: 'list' });
+    case 'rooms': return ask('rooms', 'rooms');
+    default: return ask('users', 'list');
   }
 }
 
+// Shows why a line is not carried out.
+function refuse(text) {
+  model.note(text, 'error');
+  return false;
+}
+
 function say(talk, text) {
-  if (talk.kind === 'room' && !talk.isJoined) return model.note('You are not in this room: write /join to come in.', 'error'), false;
-  if (new TextEncoder().encode(text).length > TEXT_BYTES_MAX) return model.note(`The message is too long: at most ${TEXT_BYTES_MAX.toLocaleString()} bytes.`, 'error'), false;
-  if (!connection.send({ do: 'say', to: talk.kind === 'room' ? talk.name : talk.id, text })) return false;
+  if (talk.isRoom && !talk.isJoined) return refuse('You are not in this room: write /join to come in.');
+  if (new TextEncoder().encode(text).length > TEXT_BYTES_MAX) return refuse(`The message is too long: at most ${TEXT_BYTES_MAX.toLocaleString()} bytes.`);
+  if (!request('say', { to: talk.isRoom ? talk.name : talk.id, text })) return false;
   model.sent(talk, text);
   if (talk !== model.current) open(talk);
   return true;
@@ -212,12 +225,9 @@ function say(talk, text) {
 
 function sayTo(to, text) {
   const byName = model.named(to);
-  if (byName.length > 1) {
-    model.note(`Several users have the name ${to}: write to one of the ids ${byName.map(({ id }) => id).join(', ')}.`, 'error');
-    return false;
-  }
+  if (byName.length > 1) return refuse(`Several users have the name ${to}: write to one of the ids ${byName.map(({ id }) => id).join(', ')}.`);
   const user = byName[0] ?? (/^\d+$/.test(to) ? { ...model.users.get(Number(to)), id: Number(to) } : null);
-  return user ? say(model.talkWithUser(user), text) : connection.send({ do: 'say', to, text });
+  return user ? say(model.talkWithUser(user), text) : request('say', { to, text });
 }
 
 // Notifications.
@@ -226,7 +236,7 @@ function notify(talk, { kind, isOwn, isMention, from, text }) {
   if (kind !== 'text' || isOwn || (talk === model.current && model.isSeen)) return;
   const isForMe = isMention || talk.kind === 'user';
   const name = printable(from.name ?? `${from.id}`);
-  const title = talk.kind === 'room' ? `${name} in ${printable(talk.name)}` : name;
+  const title = talk.isRoom ? `${name} in ${printable(talk.name)}` : name;
   if (model.isSeen && isForMe) view.announce(`${title}: ${text}`);
   if (model.isSeen || !isForMe || !isNotifying()) return;
   try {
@@ -244,12 +254,12 @@ function drawNotify() {
   byId('notify').ariaPressed = String(isNotifying());
 }
 
-byId('notify').addEventListener('click', async () => {
+byId('notify').onclick = async () => {
   const isWanted = !isNotifying() && await Notification.requestPermission() === 'granted';
   if (!isWanted && Notification.permission === 'denied') view.announce('Notifications are blocked in the settings of the browser.');
   localStorage.setItem('crc-notify', isWanted ? 'yes' : 'no');
   drawNotify();
-});
+};
 
 // What is kept while the page is reloaded.
 
@@ -282,7 +292,7 @@ const linkedRoom = () => {
 // The rest of the page.
 
 function showPeople(isShown) {
-  byId('app').classList.toggle('no-people', !isShown);
+  app.classList.toggle('no-people', !isShown);
   byId('show-people').ariaExpanded = String(isShown);
 }
 
@@ -291,54 +301,54 @@ function move(step) {
   open(order[(order.indexOf(model.current) + step + order.length) % order.length]);
 }
 
-byId('sign-in-form').addEventListener('submit', (event) => {
+byId('sign-in-form').onsubmit = (event) => {
   event.preventDefault();
   byId('sign-in-error').textContent = '';
   const name = byId('name').value.trim();
   const kept = stored();
   signIn(name, kept?.name === name ? kept : null);
-});
-byId('join-form').addEventListener('submit', (event) => {
+};
+byId('join-form').onsubmit = (event) => {
   event.preventDefault();
   const room = `#${byId('room').value.trim().replace(/^#/, '')}`;
   const problem = roomProblem(room);
-  if (problem) return model.note(problem, 'error');
+  if (problem) return refuse(problem);
   byId('room').value = '';
   return join(room);
-});
-byId('leave').addEventListener('click', () => leave(model.current));
-byId('sign-out').addEventListener('click', () => signOut());
-byId('back').addEventListener('click', () => {
-  byId('app').dataset.pane = 'talks';
+};
+byId('leave').onclick = () => leave(model.current);
+byId('sign-out').onclick = () => signOut();
+byId('back').onclick = () => {
+  app.dataset.pane = 'talks';
   byId('talk-list').querySelector('[aria-current]').focus();
   seen();
-});
-byId('show-people').addEventListener('click', () => { showPeople(byId('app').classList.contains('no-people')); });
-byId('hide-people').addEventListener('click', () => { showPeople(false); byId('show-people').focus(); });
+};
+byId('show-people').onclick = () => { showPeople(app.classList.contains('no-people')); };
+byId('hide-people').onclick = () => { showPeople(false); byId('show-people').focus(); };
 document.addEventListener('keydown', (event) => {
   if (!isReady) return;
-  if (event.altKey && (event.key === 'ArrowUp' || event.key === 'ArrowDown')) {
+  const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+  if (event.altKey && step) {
     event.preventDefault();
-    move(event.key === 'ArrowUp' ? -1 : 1);
+    move(step);
   } else if (event.key === 'Escape') {
     view.toNewest();
-    byId('entry').focus();
+    entry.focus();
   }
 });
 
 function seen() {
   if (!model) return;
   // On a phone the list of talks may cover the open one.
-  model.isSeen = !document.hidden && document.hasFocus() && (byId('app').dataset.pane === 'talk' || innerWidth > 680);
+  model.isSeen = !document.hidden && document.hasFocus() && (app.dataset.pane === 'talk' || innerWidth > 680);
   model.see();
   if (document.hidden) keep();
   else if (model.isSeen) connection.check();
   if (!document.hidden) connection.retryNow();
 }
 
-for (const event of ['focus', 'blur']) addEventListener(event, seen);
+for (const event of ['focus', 'blur', 'online']) addEventListener(event, seen);
 document.addEventListener('visibilitychange', seen);
-addEventListener('online', seen);
 addEventListener('pagehide', keep);
 addEventListener('hashchange', () => { if (isReady && linkedRoom()) join(linkedRoom()); });
 

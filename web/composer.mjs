@@ -6,23 +6,24 @@ const RECALLED_MAX = 100;
 
 const does = (word) => HELP.find(([typed]) => typed.split(' ')[0] === word.trim())?.[1] ?? '';
 
-// The field in which messages are written. Each talk keeps its own draft. `send(line)` returns
-// whether a line was taken; what was not stays in the field.
+// The field in which messages are written. Each talk keeps its own draft. `actions` has `send(line)`,
+// which returns whether a line was taken (what was not stays in the field), `names()` and
+// `announce(text)`.
 export class Composer {
   #completion = null;
   #recalled = -1;
 
-  constructor({ send, names, announce }) {
-    Object.assign(this, { send, names, announce });
+  constructor(actions) {
+    Object.assign(this, actions);
     this.entry = byId('entry');
-    this.entry.addEventListener('keydown', (event) => this.#key(event));
-    this.entry.addEventListener('input', () => { this.talk.draft = this.entry.value; this.#show(null); });
-    this.entry.addEventListener('blur', () => this.#show(null));
-    byId('composer').addEventListener('submit', (event) => {
+    this.entry.onkeydown = (event) => this.#key(event);
+    this.entry.oninput = () => { this.talk.draft = this.entry.value; this.#show(null); };
+    this.entry.onblur = () => this.#show(null);
+    byId('composer').onsubmit = (event) => {
       event.preventDefault();
       this.#submit();
       this.entry.focus();
-    });
+    };
   }
 
   show(talk) {
@@ -32,8 +33,7 @@ export class Composer {
   }
 
   #set(text) {
-    this.entry.value = text;
-    this.talk.draft = text;
+    this.entry.value = this.talk.draft = text;
     this.#show(null);
   }
 
@@ -47,20 +47,18 @@ export class Composer {
     if (talk.sent.length > RECALLED_MAX) talk.sent.splice(0, talk.sent.length - RECALLED_MAX);
     talk.draft = lines.join('\n');
     this.show(this.talk);
+    return true;
   }
 
   #key(event) {
-    if (event.isComposing || event.altKey || event.ctrlKey || event.metaKey) return;
-    const { key, shiftKey } = event;
-    const isTaken = (key === 'Enter' && !shiftKey && this.#enter())
-      || (key === 'Tab' && !shiftKey && this.#tab())
-      || ((key === 'ArrowUp' || key === 'ArrowDown') && !shiftKey && this.#recall(key === 'ArrowUp' ? 1 : -1));
-    if (isTaken) event.preventDefault();
-  }
-
-  #enter() {
-    this.#submit();
-    return true;
+    if (event.isComposing || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    const take = {
+      Enter: () => this.#submit(),
+      Tab: () => this.#tab(),
+      ArrowUp: () => this.#recall(1),
+      ArrowDown: () => this.#recall(-1),
+    }[event.key];
+    if (take?.()) event.preventDefault();
   }
 
   // Completes the word before the caret; again, takes the next candidate. Without candidates Tab
@@ -98,7 +96,7 @@ export class Composer {
     if (!completion) this.#recalled = -1;
     const words = completion && completion.words.length > 1 ? completion.words : [];
     const first = Math.max(0, Math.min((completion?.at ?? 0) - 3, words.length - 8));
-    byId('hints').replaceChildren(...words.slice(first, first + 8).map((word, i) => el('div', { className: first + i === completion.at ? 'on' : '' }, word, el('small', { textContent: does(word) }))));
+    byId('hints').replaceChildren(...words.slice(first, first + 8).map((word, i) => el('div', { className: first + i === completion.at ? 'on' : '' }, word, el('small', {}, does(word)))));
     if (words.length) this.announce(`${words[completion.at]}, ${completion.at + 1} of ${words.length}`);
   }
 }

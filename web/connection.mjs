@@ -19,11 +19,9 @@ export class Connection {
   #probe = null;
   #attempts = 0;
 
-  constructor({ url, protocol, greet, isWelcome, probe, onEvent, onState, env = globalThis }) {
-    Object.assign(this, { url, protocol, greet, isWelcome, probe, onEvent, onState, env });
-    this.state = 'closed';
-    this.retryAt = 0;
-    this.receivedAt = 0;
+  // `options` has `url`, `protocol`, `greet`, `isWelcome`, `probe`, `onEvent` and `onState`.
+  constructor(options) {
+    Object.assign(this, { env: globalThis, state: 'closed', retryAt: 0, receivedAt: 0 }, options);
   }
 
   start() {
@@ -60,8 +58,9 @@ export class Connection {
     if (this.state === 'waiting') this.start();
   }
 
-  // Asks for any answer, by `probe` if events do not come anyway; without one, the connection is taken for lost and opened again. A browser
-  // notices by itself only after minutes that the other end is gone.
+  // Asks for any answer, by `probe` if events do not come anyway; without one, the connection is
+  // taken for lost and opened again. A browser notices by itself only after minutes that the other
+  // end is gone.
   check() {
     if (this.state !== 'online' || this.#probe) return;
     this.#expectAnswer();

@@ -1,3 +1,5 @@
+import { el } from './dom.mjs';
+
 // A list of any length that has elements only for the rows in view: one stop for Tab, arrow keys
 // inside. Heights beyond what browsers allow are scaled.
 const HEIGHT_MAX = 8_000_000;
@@ -7,20 +9,19 @@ export class VirtualList {
   #items = [];
   #active = -1;
 
-  // `fill(row, item)` sets the content of a row, `pick(item)` is called for the one chosen.
-  constructor(root, { rowHeight, fill, pick }) {
-    Object.assign(this, { root, rowHeight, fill, pick });
+  // `options` has `rowHeight`, `fill(row, item)`, which sets the content of a row, and `pick(item)`,
+  // which is called for the one chosen.
+  constructor(root, options) {
+    Object.assign(this, { root }, options);
     root.tabIndex = 0;
     root.setAttribute('role', 'listbox');
-    this.body = root.appendChild(document.createElement('div'));
-    this.body.className = 'rows';
-    this.body.role = 'presentation';
-    root.addEventListener('scroll', () => this.#draw());
-    root.addEventListener('keydown', (event) => this.#key(event));
-    root.addEventListener('click', (event) => {
+    this.body = root.appendChild(el('div', { className: 'rows', role: 'presentation' }));
+    root.onscroll = () => this.#draw();
+    root.onkeydown = (event) => this.#key(event);
+    root.onclick = (event) => {
       const row = event.target.closest('[role=option]');
       if (row) this.#choose(Number(row.dataset.index));
-    });
+    };
     new ResizeObserver(() => this.#draw()).observe(root);
   }
 
@@ -63,12 +64,8 @@ export class VirtualList {
   }
 
   #add(index) {
-    const row = document.createElement('div');
-    row.className = 'row';
-    row.role = 'option';
-    row.id = `${this.root.id}-${index}`;
+    const row = el('div', { className: 'row', role: 'option', id: `${this.root.id}-${index}`, ariaPosInSet: index + 1 });
     row.dataset.index = index;
-    row.ariaPosInSet = index + 1;
     row.style.height = `${this.rowHeight}px`;
     this.#rows.set(index, row);
     const later = [...this.body.children].find((other) => Number(other.dataset.index) > index);

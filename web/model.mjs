@@ -9,23 +9,15 @@ export const roomKey = (room) => room.replace(/[A-Z]/g, (c) => c.toLowerCase());
 const userKey = (id) => `@${id}`;
 
 // What the page knows, from events and from what the user does. `onChange(kind, talk, line)` is
-// called with 'line', 'talks', 'people' or 'rooms'.
+// called with 'line', 'talks', 'people' (which may change talks, too) or 'rooms'.
 //
-// A talk is `{ key, kind: 'home' | 'room' | 'user', name, id, lines, unread, isMentioned, … }`, a
+// A talk is `{ key, kind: 'home' | 'room' | 'user', isRoom, name, id, lines, unread, isMentioned, … }`, a
 // line `{ at, kind: 'text' | 'notice' | 'error' | 'help', from, isOwn, isMention, text }`.
 export class Model {
   constructor(onChange = () => {}, now = Date.now) {
-    Object.assign(this, { onChange, now });
-    this.me = null;
-    this.users = new Map();
-    this.rooms = new Map();
-    this.talks = new Map();
-    this.home = this.#open('home', 'home', 'Home');
-    this.current = this.home;
-    this.isSeen = true;
-    this.isConnected = false;
-    this.portions = new Map();
-    this.asked = new Map();
+    Object.assign(this, { onChange, now, me: null, isSeen: true, isConnected: false });
+    for (const map of ['users', 'rooms', 'talks', 'portions', 'asked']) this[map] = new Map();
+    this.current = this.home = this.#open('home', 'home', 'Home');
   }
 
   // Returns the unread messages of all talks.
@@ -104,7 +96,6 @@ export class Model {
     this.users.clear();
     this.portions.clear();
     this.onChange('people');
-    this.onChange('talks');
   }
 
   // Returns the users with a name.
@@ -130,8 +121,7 @@ export class Model {
   }
 
   _status({ code, text }) {
-    if (code === 0) return;
-    this.note(text, 'error');
+    if (code) this.note(text, 'error');
   }
 
   _error({ text }) {
@@ -144,7 +134,6 @@ export class Model {
     if (talk && talk.name !== name) talk.name = name;
     if (!talk) this.#rebind(id, name);
     this.onChange('people');
-    if (talk) this.onChange('talks');
   }
 
   _quit({ id, name, text }) {
@@ -154,7 +143,6 @@ export class Model {
     if (talk) this.note(`${user.name ?? id} has left${text ? `: ${text}` : ''}.`, 'notice', talk);
     for (const room of this.talks.values()) room.members.delete(id);
     this.onChange('people');
-    this.onChange('talks');
   }
 
   _chat({ from, name, text }) {
@@ -178,7 +166,6 @@ export class Model {
     } else if (talk.members.size <= BUSY_ROOM) {
       this.note(`${name} has come in.`, 'notice', talk);
     }
-    this.onChange('talks');
     this.onChange('people');
   }
 
@@ -186,10 +173,10 @@ export class Model {
     const talk = this.talks.get(roomKey(room));
     if (!talk) return;
     talk.members.delete(id);
-    if (id === this.me?.id) talk.isJoined = false;
-    const who = id === this.me?.id ? 'You have' : `${name} has`;
+    const isOwn = id === this.me?.id;
+    if (isOwn) talk.isJoined = false;
+    const who = isOwn ? 'You have' : `${name} has`;
     if (talk.members.size <= BUSY_ROOM) this.note(`${who} left the room${text ? `: ${text}` : ''}.`, 'notice', talk);
-    this.onChange('talks');
     this.onChange('people');
   }
 
@@ -221,7 +208,7 @@ export class Model {
   }
 
   #open(key, kind, name, id) {
-    const talk = { key, kind, name, id, lines: [], members: new Map(), isJoined: false, isWanted: false, unread: 0, isMentioned: false, draft: '', sent: [] };
+    const talk = { key, kind, isRoom: kind === 'room', name, id, lines: [], members: new Map(), unread: 0, draft: '', sent: [] };
     this.talks.set(key, talk);
     this.onChange('talks');
     return talk;

@@ -1,4 +1,5 @@
-//! The pages: the files of `web/`, as they were when the program was built.
+//! The pages: the files of `web/`, as they were when the program was built, without indentation and
+//! comments.
 
 /// A file.
 #[derive(Clone, Copy, Debug)]
@@ -7,7 +8,7 @@ pub(super) struct Page {
     pub(super) path: &'static str,
     /// Its type.
     pub(super) content_type: &'static str,
-    /// The file as it is.
+    /// The file, shortened.
     pub(super) plain: Body,
     /// The file compressed with gzip, if that makes it smaller.
     pub(super) gzip: Option<Body>,
@@ -36,6 +37,10 @@ pub(super) fn find(path: &str) -> Option<&'static Page> {
 }
 
 #[cfg(test)]
+#[path = "shorten.rs"]
+mod shorten;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -50,6 +55,38 @@ mod tests {
         assert!(gzip.bytes.starts_with(b"\x1f\x8b") && gzip.bytes.len() < bytes.len() / 2);
         assert_ne!(gzip.etag, etag);
         assert!(find("/../Cargo.toml").is_none() && find("").is_none());
+    }
+
+    /// Returns the page and all that it loads, and what that loads.
+    fn with_all_that_it_loads(page: &'static Page) -> Vec<&'static Page> {
+        let mut pages = vec![page];
+        let mut next = 0;
+        while let Some(page) = pages.get(next) {
+            let text = std::str::from_utf8(page.plain.bytes).expect("text");
+            let names = text
+                .split(['"', '\''])
+                .filter_map(|part| part.strip_prefix('/').or_else(|| part.strip_prefix("./")));
+            let loaded = names.filter_map(|name| find(&format!("/{name}")));
+            let loaded: Vec<_> = loaded.filter(|found| found.path.contains('.')).collect();
+            for found in loaded {
+                if !pages.iter().any(|known| known.path == found.path) {
+                    pages.push(found);
+                }
+            }
+            next += 1;
+        }
+        pages
+    }
+
+    #[test]
+    fn chat_page_is_small_with_all_that_it_loads() {
+        let pages = with_all_that_it_loads(find("/").expect("a page"));
+        let paths: Vec<_> = pages.iter().map(|page| page.path).collect();
+        for path in ["/theme.css", "/chat.css", "/icon.svg", "/model.mjs", "/json.mjs"] {
+            assert!(paths.contains(&path), "{path} is not in {paths:?}");
+        }
+        let bytes: usize = pages.iter().map(|page| page.plain.bytes.len()).sum();
+        assert!(bytes < 60_000, "{bytes} bytes in {paths:?}");
     }
 
     #[test]
