@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use tungstenite::protocol::frame::coding::CloseCode;
 
+use super::chat_event::write_plain;
 use super::command::{Command, Str, To};
 use super::finder::{Finder, Found};
 use super::lists::{List, Lists};
@@ -309,6 +310,12 @@ impl Chat {
     }
 
     pub(super) fn on_notice(&mut self, notice: &Notice<'_>, cx: &mut NoticeCx<'_>) {
+        if self.closing.is_closed() || !write_plain(notice, cx) {
+            self.send_notice(notice, cx);
+        }
+    }
+
+    fn send_notice(&mut self, notice: &Notice<'_>, cx: &mut NoticeCx<'_>) {
         let to_id = |id: HostId| Some(i64::from(id.0));
         let hosts = cx.view.hosts;
         let name_of = |id: HostId| hosts.get(id).map(|host| Borrowed(host.name()));

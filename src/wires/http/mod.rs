@@ -5,6 +5,7 @@
 
 mod answer;
 mod chat;
+mod chat_event;
 pub mod command;
 mod finder;
 mod lists;

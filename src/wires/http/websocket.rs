@@ -18,6 +18,9 @@ const CLOSE: u8 = 0x88;
 /// Longest payload whose length fits into the second byte.
 const SHORT_BYTES_MAX: usize = 125;
 
+/// Length of the header of the longest payloads.
+const LONG_HEADER_BYTES: usize = 10;
+
 /// Space that is left for a header in front of a payload whose length is not known.
 const HEADER_SPACE_BYTES: usize = 4;
 
@@ -196,6 +199,24 @@ pub(super) fn write_text(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
         let mut header = [TEXT, 127, 0, 0, 0, 0, 0, 0, 0, 0];
         header[2..].copy_from_slice(&(length as u64).to_be_bytes());
         out.splice(start..payload_start, header);
+    }
+}
+
+/// Appends a text message that consists of these parts.
+pub(super) fn write_text_parts(parts: &[&[u8]], out: &mut Vec<u8>) {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    out.reserve(LONG_HEADER_BYTES + length);
+    if let (Ok(short), true) = (u8::try_from(length), length <= SHORT_BYTES_MAX) {
+        out.extend_from_slice(&[TEXT, short]);
+    } else if let Ok(length) = u16::try_from(length) {
+        let [high, low] = length.to_be_bytes();
+        out.extend_from_slice(&[TEXT, 126, high, low]);
+    } else {
+        out.extend_from_slice(&[TEXT, 127]);
+        out.extend_from_slice(&(length as u64).to_be_bytes());
+    }
+    for part in parts {
+        out.extend_from_slice(part);
     }
 }
 
