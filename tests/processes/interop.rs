@@ -224,3 +224,44 @@ fn interop_page_clients_exchange_messages_across_servers() {
     }
     one.wait_for_hosts(&[2]);
 }
+
+#[test]
+fn json_client_of_the_interop_page_exchanges_messages() {
+    let Some(python) = python() else {
+        println!("not checked: there is no Python");
+        return;
+    };
+    let listeners = ["--listen", "127.0.0.1:0", "--listen", "http://127.0.0.1:0"];
+    let one = Server::start(&[&["--id", "1"][..], &listeners].concat());
+    let mut sam = start_script(&python, "crc_chat.py", one.port, &["102", "samwise"]);
+    sam.expect_line("* Welcome to the Clemson Relay Chat network samwise");
+    let http = one.port_of("http");
+    let mut merry = start_script(&python, "json_chat.py", http, &["merry"]);
+    let id: u32 =
+        merry.expect_line_matching("an id", |line| line.strip_prefix("* I am ")?.parse().ok());
+    merry.expect_line("+ 102 samwise");
+    sam.expect_line(&format!("+ {id} merry"));
+    let long = "ä ".repeat(300);
+    for text in ["Hello Sam", long.trim_end()] {
+        merry.send_line(&format!("samwise {text}"));
+        sam.expect_line(&format!("{id}: {text}"));
+        sam.send_line(&format!("{id} {text}"));
+        merry.expect_line(&format!("102: {text}"));
+    }
+    merry.send_line("77 Anybody?");
+    merry.expect_line("* Unknown ID 77");
+    let mut pippin = start_script(&python, "json_chat.py", http, &["pippin"]);
+    for (client, name) in [(&mut pippin, "pippin"), (&mut merry, "merry")] {
+        client.send_line("#lab");
+        client.expect_line_matching("the own join", |line| {
+            (line.contains("room_join") && line.contains(name)).then_some(())
+        });
+    }
+    merry.send_line("#lab Hi all");
+    pippin.expect_line(&format!("#lab {id}: Hi all"));
+    for client in [&mut merry, &mut pippin] {
+        client.close_input();
+    }
+    sam.expect_line(&format!("- {id}"));
+    sam.close_input();
+}
