@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crc::limits::UNREGISTERED_MAX;
 use crc::wires::Wire;
 
 use super::client_codec::{Incoming, Role, TextPlace};
@@ -24,6 +25,23 @@ pub(super) struct Plan {
     /// Maximum number of unregistered clients at a time.
     pub(super) pending_max: usize,
     pub(super) pin: bool,
+}
+
+impl Plan {
+    /// Returns a failure with a hint, if an option of the plan explains it.
+    fn add_cause(&self, stop: LoadError) -> LoadError {
+        match stop {
+            LoadError::Failed(reason) if self.pending_max > UNREGISTERED_MAX => {
+                LoadError::Failed(format!(
+                    "{reason}; {} clients register at a time, and a server closes the oldest beyond \
+                     {UNREGISTERED_MAX}, unless its --max-unregistered is larger: try --at-a-time \
+                     {UNREGISTERED_MAX}",
+                    self.pending_max
+                ))
+            }
+            stop => stop,
+        }
+    }
 }
 
 /// Registration times, and announcements received meanwhile.
@@ -70,7 +88,7 @@ pub(super) struct ConnectReport {
 pub(super) fn run(plan: &Plan, context: &LoadContext) -> Result<ConnectReport, LoadError> {
     usage::raise_open_files_limit(plan.clients)?;
     let mut network = Network::open(&plan.target, plan.wire.into(), plan.pin)?;
-    run_on(plan, &network, context).map_err(|stop| network.add_cause(stop))
+    run_on(plan, &network, context).map_err(|stop| plan.add_cause(network.add_cause(stop)))
 }
 
 fn run_on(

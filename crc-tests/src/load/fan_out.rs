@@ -1,5 +1,5 @@
-//! The workload that compares what a copy of a message to a room costs: crc, other programs, and a
-//! forwarder of bytes, which take turns.
+//! The workload that compares what a copy of a message to a room costs, or a message between two
+//! clients: crc, other programs, and a forwarder of bytes, which take turns.
 
 use std::fmt;
 
@@ -29,6 +29,8 @@ struct Turn {
     p99_micros: f64,
     /// Copies that did not arrive once and in order.
     faults: u64,
+    /// Server memory of an idle client, if there are any.
+    idle_bytes: Option<f64>,
 }
 
 impl Turn {
@@ -40,6 +42,7 @@ impl Turn {
             p50_micros: micros(0.5),
             p99_micros: micros(0.99),
             faults: report.lost + report.out_of_order + report.misdelivered,
+            idle_bytes: report.bytes_per_idle_client(),
         }
     }
 }
@@ -84,11 +87,17 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 impl FanOutReport {
-    /// Returns the median ratio of a program's CPU to that of the forwarder in the same round.
-    fn ratio(&self, turns: &[Turn]) -> Option<f64> {
+    /// Returns the program to whose CPU that of the others is compared: the forwarder, or the
+    /// first.
+    fn yardstick(&self) -> &(Program, Vec<Turn>) {
         let forwarder = self.programs.iter().find(|(program, _)| *program == Program::Forwarder);
-        let rounds = turns.iter().zip(&forwarder?.1);
-        Some(median(rounds.map(|(turn, forwarder)| turn.cpu_micros / forwarder.cpu_micros)))
+        forwarder.unwrap_or(&self.programs[0])
+    }
+
+    /// Returns the median ratio of a program's CPU to that of the yardstick in the same round.
+    fn ratio(&self, turns: &[Turn]) -> f64 {
+        let rounds = turns.iter().zip(&self.yardstick().1);
+        median(rounds.map(|(turn, yardstick)| turn.cpu_micros / yardstick.cpu_micros))
     }
 
     /// Renders the results as one JSON object.
@@ -103,6 +112,7 @@ impl FanOutReport {
                         "p50_us": turn.p50_micros,
                         "p99_us": turn.p99_micros,
                         "faults": turn.faults,
+                        "bytes_per_idle_client": turn.idle_bytes,
                     })
                 })
                 .collect();
@@ -120,7 +130,12 @@ impl fmt::Display for FanOutReport {
             let cpu = |turn: &Turn| turn.cpu_micros;
             let least = of(cpu).fold(f64::INFINITY, f64::min);
             let most = of(cpu).fold(0.0, f64::max);
-            let ratio = self.ratio(turns).map(|ratio| format!(", {ratio:.2} × the forwarder"));
+            let (ratio, yardstick) = (self.ratio(turns), self.yardstick().0.name());
+            let idle: Vec<f64> = turns.iter().filter_map(|turn| turn.idle_bytes).collect();
+            let idle = match idle.is_empty() {
+                true => String::new(),
+                false => format!("; {:.0} bytes an idle client", median(idle.into_iter())),
+            };
             let faults: u64 = turns.iter().map(|turn| turn.faults).sum();
             let faults = match faults {
                 0 => String::new(),
@@ -129,10 +144,9 @@ impl fmt::Display for FanOutReport {
             table.row(
                 program.name(),
                 format!(
-                    "{:.2} µs ({least:.2}–{most:.2}) of CPU a copy{}; {:.0} copies/s; p50 {:.0} µs, \
-                     p99 {:.0} µs{faults}",
+                    "{:.2} µs ({least:.2}–{most:.2}) of CPU a copy, {ratio:.2} × {yardstick}; {:.0} \
+                     copies/s; p50 {:.0} µs, p99 {:.0} µs{idle}{faults}",
                     median(of(cpu)),
-                    ratio.unwrap_or_default(),
                     median(of(|turn| turn.copies_per_s)),
                     median(of(|turn| turn.p50_micros)),
                     median(of(|turn| turn.p99_micros)),

@@ -36,7 +36,7 @@ impl Plan {
     /// Returns the runs with the names of their files.
     fn runs(&self) -> Vec<(String, chat::Plan)> {
         let chat_plan = |servers, idle, hosts| chat::Plan {
-            target: Target::Chain { servers, binary: self.binary.clone() },
+            target: Target::Chain { servers, binary: self.binary.clone(), options: Vec::new() },
             chat: ChatParameters {
                 protocol: self.wire.into(),
                 addressing: Addressing::Paired { pairs: self.pairs },

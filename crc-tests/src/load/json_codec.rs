@@ -1,34 +1,11 @@
 //! The client side of JSON over WebSocket, as far as a load needs it.
-//!
-//! Frames are masked with zeros, which servers must take like any mask.
 
 use std::fmt::Write as _;
 
 use crc::id::HostId;
 
+use super::client_codec::websocket::{HEAD_END, TEXT, encode_handshake, encode_message, header};
 use super::client_codec::{Identity, Incoming};
-
-/// The request that opens a WebSocket.
-const HANDSHAKE: &[u8] = b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
-    Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: crc.json.v1\r\n\r\n";
-
-/// What ends the response to it.
-const HEAD_END: &[u8] = b"\r\n\r\n";
-
-/// Length of the header of a frame in bytes, and that of its payload; `None` if more bytes are
-/// needed.
-fn header(frame: &[u8]) -> Option<(usize, usize)> {
-    let (&[_, short], rest) = frame.split_first_chunk()?;
-    match short {
-        126 => Some((4, u16::from_be_bytes(*rest.first_chunk()?).into())),
-        127 => {
-            let length = u64::from_be_bytes(*rest.first_chunk()?);
-            Some((10, usize::try_from(length).ok()?))
-        }
-        short => Some((2, short.into())),
-    }
-}
 
 /// Returns the length of the first frame in `bytes`, or `None` if more bytes are needed. The head
 /// of the HTTP response is a frame, too.
@@ -45,7 +22,7 @@ pub(super) fn parse(frame: &[u8], text_bytes: usize) -> Incoming<'_> {
     if frame.starts_with(b"HTTP/1.1 101 ") {
         return Incoming::Ignored;
     }
-    let Some((header_bytes, _)) = header(frame).filter(|_| frame[0] == 0x81) else {
+    let Some((header_bytes, _)) = header(frame).filter(|_| frame[0] == TEXT) else {
         return Incoming::Status(frame);
     };
     let event = &frame[header_bytes..];
@@ -78,7 +55,7 @@ pub(super) fn parse(frame: &[u8], text_bytes: usize) -> Incoming<'_> {
 
 /// Appends the handshake and the first message of a client.
 pub(super) fn encode_join(identity: &Identity, out: &mut Vec<u8>) {
-    out.extend_from_slice(HANDSHAKE);
+    encode_handshake("/ws", "crc.json.v1", out);
     let name = String::from_utf8_lossy(identity.name.unpadded());
     let (id, mut hello) = (identity.id, String::new());
     write!(hello, r#"{{"do":"hello","name":"{name}","id":{id},"presence":false}}"#)
@@ -102,14 +79,5 @@ pub(super) fn encode_room_chat(room: &str, text: &str, out: &mut Vec<u8>) {
 }
 
 fn encode(message: &[u8], out: &mut Vec<u8>) {
-    match u8::try_from(message.len()).ok().filter(|&length| length < 126) {
-        Some(length) => out.extend_from_slice(&[0x81, 0x80 | length]),
-        None => {
-            let length = u16::try_from(message.len()).expect("a short text");
-            out.extend_from_slice(&[0x81, 0x80 | 126]);
-            out.extend_from_slice(&length.to_be_bytes());
-        }
-    }
-    out.extend_from_slice(&[0; 4]);
-    out.extend_from_slice(message);
+    encode_message(TEXT, out, |out| out.extend_from_slice(message));
 }

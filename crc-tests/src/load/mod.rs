@@ -4,8 +4,8 @@
 //! `options` is the command line and `servers` the network. `client_pool` holds the connections, on
 //! one thread, and `client_codec` encodes what they send. `stamp` and `delivery_tracker` follow
 //! each message, and `pace` decides when one is due. Each workload has a file: `chat` (with
-//! `chat_parameters` and `chat_traffic`), `connect`, `burst` (with `announcer`), `strangers`, and
-//! `growth` and `fan_out`, which run `chat` many times, the latter against `programs` beside crc. A
+//! `chat_parameters` and `chat_traffic`), `connect`, `burst` (with `announcer`), `strangers`,
+//! `web`, and `growth` and `fan_out`, which run `chat` many times, the latter against `programs` beside crc. A
 //! workload returns its results, `usage` measures CPU time and memory, and `report` renders both.
 
 mod announcer;
@@ -32,6 +32,7 @@ mod servers;
 mod stamp;
 mod strangers;
 pub(crate) mod usage;
+mod web;
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -81,6 +82,10 @@ pub fn run(arguments: LoadArguments, interrupted: Arc<AtomicBool>) -> ExitCode {
             None
         }),
         WorkloadPlan::Strangers(plan) => strangers::run(plan, &context).map(|report| {
+            print_report(is_json, &report, &report.json());
+            None
+        }),
+        WorkloadPlan::Web(plan) => web::run(plan, &context).map(|report| {
             print_report(is_json, &report, &report.json());
             None
         }),

@@ -1,5 +1,5 @@
 //! Programs that are loaded beside crc: a forwarder of bytes, and servers of other protocols that
-//! send each message of a room, channel or subject to all who are in it.
+//! send each message of a room, channel, subject or topic to all who are in it.
 //!
 //! Each gets its best case: no flood control, no persistence, no look-ups and no bounds on queues.
 
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use crc::wires::Wire;
 
-use super::client_codec::Protocol;
+use super::client_codec::{Protocol, Transport};
 use super::error::LoadError;
 use crate::child::Process;
 use crate::runner::processes::server::wait_for_listener;
@@ -31,6 +31,8 @@ pub(super) enum Program {
     Forwarder,
     /// nats-server
     Nats,
+    /// mosquitto
+    Mosquitto,
     /// redis-server
     Redis,
     /// inspircd
@@ -40,16 +42,19 @@ pub(super) enum Program {
 }
 
 impl Program {
-    /// Returns what its clients speak.
-    pub(super) fn protocol(self) -> Protocol {
-        match self {
-            Self::Crc => Wire::CRC.into(),
-            Self::Direct => Wire::DIRECT.into(),
-            Self::Forwarder => Protocol::Bytes,
-            Self::Nats => Protocol::Nats,
-            Self::Redis => Protocol::Redis,
-            Self::Inspircd | Self::Ngircd => Protocol::Irc,
-        }
+    /// Returns what its clients speak; `None` if it does not speak it over WebSocket here.
+    pub(super) fn protocol(self, transport: Transport) -> Option<Protocol> {
+        Some(match (self, transport) {
+            (Self::Crc, Transport::Tcp) => Wire::CRC.into(),
+            (Self::Crc, Transport::WebSocket) => Wire::HTTP.into(),
+            (Self::Nats, _) => Protocol::Nats(transport),
+            (Self::Mosquitto, _) => Protocol::Mqtt(transport),
+            (_, Transport::WebSocket) => return None,
+            (Self::Direct, _) => Wire::DIRECT.into(),
+            (Self::Forwarder, _) => Protocol::Bytes,
+            (Self::Redis, _) => Protocol::Redis,
+            (Self::Inspircd | Self::Ngircd, _) => Protocol::Irc,
+        })
     }
 
     /// Returns its name on the command line.
@@ -59,6 +64,7 @@ impl Program {
             Self::Direct => "direct",
             Self::Forwarder => "forwarder",
             Self::Nats => "nats",
+            Self::Mosquitto => "mosquitto",
             Self::Redis => "redis",
             Self::Inspircd => "inspircd",
             Self::Ngircd => "ngircd",
@@ -77,13 +83,19 @@ impl Program {
 
     /// Writes the configuration of a server into a directory. Returns its executable and its
     /// arguments.
-    fn command(self, port: u16, dir: &Path) -> Result<(&'static str, Vec<OsString>), LoadError> {
+    fn command(
+        self,
+        protocol: Protocol,
+        port: u16,
+        dir: &Path,
+    ) -> Result<(&'static str, Vec<OsString>), LoadError> {
         let path = dir.join(format!("{}.conf", self.name()));
         let (config, executable, arguments): (_, _, &[&str]) = match self {
             Self::Crc | Self::Direct | Self::Forwarder => {
                 unreachable!("{} is started otherwise", self.name())
             }
-            Self::Nats => (nats_config(port), "nats-server", &["-c"]),
+            Self::Nats => (nats_config(protocol, port), "nats-server", &["-c"]),
+            Self::Mosquitto => (mosquitto_config(protocol, port, dir), "mosquitto", &["-c"]),
             Self::Redis => (redis_config(port, dir), "redis-server", &[]),
             Self::Inspircd => {
                 (inspircd_config(port, dir), "inspircd", &["--runasroot", "--nofork", "--config"])
@@ -101,6 +113,7 @@ impl Program {
 /// Starts a server that is not crc.
 pub(super) fn start(
     program: Program,
+    protocol: Protocol,
     previous: Option<SocketAddr>,
     dir: &Path,
     mut exec: impl FnMut(&Path, Vec<OsString>) -> Result<Process, LoadError>,
@@ -114,7 +127,7 @@ pub(super) fn start(
         return Ok((process, address.map_err(|fault| LoadError::failed(fault.0))?));
     }
     let address = unused_address()?;
-    let (executable, arguments) = program.command(address.port(), dir)?;
+    let (executable, arguments) = program.command(protocol, address.port(), dir)?;
     let mut process = exec(Path::new(executable), arguments)?;
     let deadline = Instant::now() + START_TIMEOUT;
     while TcpStream::connect(address).is_err() {
@@ -136,10 +149,34 @@ fn unused_address() -> Result<SocketAddr, LoadError> {
     address.map_err(|error| LoadError::failed(format!("no free port: {error}")))
 }
 
-fn nats_config(port: u16) -> String {
+fn nats_config(protocol: Protocol, port: u16) -> String {
+    let listen = match protocol {
+        Protocol::Nats(Transport::WebSocket) => format!(
+            "listen: \"127.0.0.1:-1\"\n\
+             websocket {{ host: 127.0.0.1, port: {port}, no_tls: true, compression: false }}"
+        ),
+        _ => format!("listen: 127.0.0.1:{port}"),
+    };
     format!(
-        "listen: 127.0.0.1:{port}\nmax_connections: 60000\nmax_pending: 256MB\n\
+        "{listen}\nmax_connections: 60000\nmax_pending: 256MB\n\
          ping_interval: \"10m\"\nwrite_deadline: \"60s\"\n"
+    )
+}
+
+/// mosquitto 2.0.11 ends if it has no listener other than WebSocket, and takes the interface of such
+/// a listener instead of its address.
+fn mosquitto_config(protocol: Protocol, port: u16, dir: &Path) -> String {
+    let listener = match protocol {
+        Protocol::Mqtt(Transport::WebSocket) => {
+            let other = dir.join("mosquitto.socket");
+            format!("listener 0 {}\nlistener {port} lo\nprotocol websockets", other.display())
+        }
+        _ => format!("listener {port} 127.0.0.1"),
+    };
+    format!(
+        "user root\n{listener}\nsocket_domain ipv4\nallow_anonymous true\npersistence false\n\
+         connection_messages false\nset_tcp_nodelay true\nmax_queued_messages 0\n\
+         max_inflight_messages 0\n"
     )
 }
 

@@ -34,8 +34,8 @@ pub(super) enum Target {
     /// Existing servers: their listeners for the wire of the load, in the order of the options, and
     /// processes of this machine whose CPU and memory are reported.
     Existing { addresses: Vec<String>, pids: Vec<u32> },
-    /// A chain of this many servers, running this binary if it is named.
-    Chain { servers: usize, binary: Option<PathBuf> },
+    /// A chain of this many servers, running this binary if it is named, with further options.
+    Chain { servers: usize, binary: Option<PathBuf>, options: Vec<String> },
     /// Another program, to which this many servers are started.
     Program { program: Program, servers: usize },
 }
@@ -60,17 +60,17 @@ impl Network {
     ) -> Result<Self, LoadError> {
         let network = match site {
             Target::Existing { addresses, pids } => Self::attach(addresses, pids, protocol)?,
-            Target::Chain { servers, binary } => {
+            Target::Chain { servers, binary, options } => {
                 if pins_cores {
                     usage::pin_to_core(SERVER_CORE)?; // inherited by the servers
                 }
-                Self::start(*servers, binary.clone())?
+                Self::start(*servers, binary.clone(), options)?
             }
             Target::Program { program, servers } => {
                 if pins_cores {
                     usage::pin_to_core(SERVER_CORE)?;
                 }
-                Self::start_program(*program, *servers)?
+                Self::start_program(*program, protocol, *servers)?
             }
         };
         if pins_cores {
@@ -95,7 +95,7 @@ impl Network {
         Ok(Self { addresses, processes: Vec::new(), pids: pids.to_vec(), _log_dir: None })
     }
 
-    fn start(count: usize, binary: Option<PathBuf>) -> Result<Self, LoadError> {
+    fn start(count: usize, binary: Option<PathBuf>, options: &[String]) -> Result<Self, LoadError> {
         let binary = match binary {
             Some(path) => binary::require_file(path, "--crc"),
             None => binary::locate(),
@@ -109,6 +109,7 @@ impl Network {
             arguments.extend(WIRES.map(|wire| format!("--listen={wire}://127.0.0.1:0").into()));
             arguments.push(format!("--id={number}").into());
             arguments.push(format!("--name=load-{number}").into());
+            arguments.extend(options.iter().map(Into::into));
             if let Some(listeners) = network.addresses.last() {
                 arguments.push(format!("--parent={}", listeners[0].1).into());
             }
@@ -126,17 +127,24 @@ impl Network {
         Ok(network)
     }
 
-    fn start_program(program: Program, count: usize) -> Result<Self, LoadError> {
+    fn start_program(
+        program: Program,
+        protocol: Protocol,
+        count: usize,
+    ) -> Result<Self, LoadError> {
         let mut network = Self::default();
         let log_dir = tempfile::tempdir().map_err(|error| server_fault(&error))?;
         for number in 1..=count {
             let previous = network.addresses.last().map(|listeners| listeners[0].1);
             let log = log_dir.path().join(format!("{number}.log"));
-            let (process, address) =
-                programs::start(program, previous, log_dir.path(), |executable, arguments| {
-                    start_process(executable, arguments, log.clone())
-                })?;
-            network.add(process, vec![(program.protocol(), address)]);
+            let (process, address) = programs::start(
+                program,
+                protocol,
+                previous,
+                log_dir.path(),
+                |executable, arguments| start_process(executable, arguments, log.clone()),
+            )?;
+            network.add(process, vec![(protocol, address)]);
         }
         network._log_dir = Some(log_dir);
         Ok(network)

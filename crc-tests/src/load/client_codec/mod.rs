@@ -1,7 +1,9 @@
 //! The client side of the protocols, as far as a load needs it: joins, chats, and parses received
 //! frames without a copy or an allocation per message.
 
+mod mqtt;
 mod programs;
+pub(super) mod websocket;
 mod wires;
 
 use std::time::Duration;
@@ -11,6 +13,7 @@ use crc::room::RoomName;
 use crc::wires::Wire;
 use crc::wires::classic::codec::Name;
 
+pub(super) use self::websocket::{Transport, WebSocketInput};
 pub(super) use self::wires::{encode_alive, encode_registration};
 
 /// What the clients of a load speak.
@@ -18,8 +21,11 @@ pub(super) use self::wires::{encode_alive, encode_registration};
 pub(super) enum Protocol {
     /// A wire of crc.
     Crc(Wire),
-    /// NATS: a room is a subject.
-    Nats,
+    /// NATS: a room is a subject, and so is a client.
+    Nats(Transport),
+    /// MQTT: a room is a topic, and so is a client. A client that sends to a room is not in it,
+    /// since it would get its own messages.
+    Mqtt(Transport),
     /// Redis: a room is a channel, and who is subscribed to one sends nothing.
     Redis,
     /// IRC: a room is a channel.
@@ -39,7 +45,8 @@ impl Protocol {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Crc(wire) => wire.name(),
-            Self::Nats => "nats",
+            Self::Nats(_) => "nats",
+            Self::Mqtt(_) => "mqtt",
             Self::Redis => "redis",
             Self::Irc => "irc",
             Self::Bytes => "bytes",
@@ -49,6 +56,27 @@ impl Protocol {
     /// Returns whether a server answers when a client has registered.
     pub(super) fn has_welcome(self) -> bool {
         self != Self::Bytes
+    }
+
+    /// Returns whether a client can be sent a message of its own, beside those to its rooms.
+    pub(super) fn has_addresses(self) -> bool {
+        matches!(self, Self::Crc(_) | Self::Nats(_) | Self::Mqtt(_))
+    }
+
+    /// Returns whether all who send to a room are in it.
+    pub(super) fn has_speaking_members(self) -> bool {
+        !matches!(self, Self::Redis | Self::Mqtt(_))
+    }
+
+    /// Returns what receives its bytes if they arrive in WebSocket messages of a program. crc's own
+    /// are parsed as frames.
+    pub(super) fn web_socket_input(self) -> Option<WebSocketInput> {
+        match self {
+            Self::Nats(Transport::WebSocket) | Self::Mqtt(Transport::WebSocket) => {
+                Some(WebSocketInput::default())
+            }
+            _ => None,
+        }
     }
 }
 
@@ -87,7 +115,7 @@ impl TextPlace {
         let trailer_bytes = match (protocol, room) {
             // Key and length of the last field, and the name of the room.
             (Protocol::Crc(wire), Some(room)) if wire == Wire::DIRECT => 2 + room.name.len(),
-            (Protocol::Nats | Protocol::Redis | Protocol::Irc, _) => b"\r\n".len(),
+            (Protocol::Nats(_) | Protocol::Redis | Protocol::Irc, _) => b"\r\n".len(),
             _ => 0,
         };
         Self { text_bytes, trailer_bytes }
@@ -147,6 +175,9 @@ pub(super) enum Incoming<'a> {
     Ignored,
 }
 
+/// A client that the server has accepted.
+const WELCOME: Incoming<'static> = Incoming::Welcome { id: None, server: HostId::NONE };
+
 /// Returns the length of the first frame in `bytes`, or `None` if more bytes are needed.
 pub(super) fn frame_len(
     protocol: Protocol,
@@ -155,7 +186,8 @@ pub(super) fn frame_len(
 ) -> Result<Option<usize>, String> {
     match protocol {
         Protocol::Crc(wire) => wires::frame_len(wire, bytes),
-        Protocol::Nats => Ok(programs::nats_frame_len(bytes)),
+        Protocol::Nats(_) => Ok(programs::nats_frame_len(bytes)),
+        Protocol::Mqtt(_) => mqtt::frame_len(bytes),
         Protocol::Redis => Ok(programs::redis_frame_len(bytes)),
         Protocol::Irc => Ok(programs::line_len(bytes)),
         Protocol::Bytes => Ok((!bytes.is_empty()).then_some(place.text_bytes)),
@@ -170,7 +202,8 @@ pub(super) fn parse(
 ) -> Result<Incoming<'_>, String> {
     Ok(match protocol {
         Protocol::Crc(wire) => wires::parse(wire, frame, place)?,
-        Protocol::Nats => programs::parse_nats(frame, place),
+        Protocol::Nats(_) => programs::parse_nats(frame, place),
+        Protocol::Mqtt(_) => mqtt::parse(frame, place),
         Protocol::Redis => programs::parse_redis(frame, place),
         Protocol::Irc => programs::parse_irc(frame, place),
         Protocol::Bytes => Incoming::Chat(frame),
@@ -182,19 +215,38 @@ pub(super) fn parse(
 pub(super) fn encode_join(protocol: Protocol, role: Role, identity: &Identity, out: &mut Vec<u8>) {
     match protocol {
         Protocol::Crc(wire) => wires::encode_join(wire, role, identity, out),
-        Protocol::Nats => programs::encode_nats_connect(out),
+        Protocol::Nats(Transport::WebSocket) => websocket::encode_handshake("/", "", out),
+        Protocol::Mqtt(Transport::WebSocket) => websocket::encode_handshake("/", "mqtt", out),
+        Protocol::Nats(Transport::Tcp) | Protocol::Mqtt(Transport::Tcp) => {
+            encode_first_frames(protocol, identity, out);
+        }
         Protocol::Redis => out.extend_from_slice(b"PING\r\n"),
         Protocol::Irc => programs::encode_irc_connect(identity, out),
         Protocol::Bytes => {}
     }
 }
 
+/// Appends what a client of another program sends first; over WebSocket, after the handshake.
+pub(super) fn encode_first_frames(protocol: Protocol, identity: &Identity, out: &mut Vec<u8>) {
+    match protocol {
+        Protocol::Nats(transport) => {
+            transport.encode(out, |out| programs::encode_nats_connect(identity, out));
+        }
+        Protocol::Mqtt(transport) => {
+            transport.encode(out, |out| mqtt::encode_connect(identity, out));
+        }
+        Protocol::Crc(_) | Protocol::Redis | Protocol::Irc | Protocol::Bytes => {}
+    }
+}
+
 /// Appends the answer to [`Incoming::Ping`].
 pub(super) fn encode_pong(protocol: Protocol, token: &[u8], out: &mut Vec<u8>) {
     match protocol {
-        Protocol::Nats => out.extend_from_slice(b"PONG\r\n"),
+        Protocol::Nats(transport) => {
+            transport.encode(out, |out| out.extend_from_slice(b"PONG\r\n"));
+        }
         Protocol::Irc => out.extend_from_slice(&[b"PONG ", token, b"\r\n"].concat()),
-        Protocol::Crc(_) | Protocol::Redis | Protocol::Bytes => {}
+        Protocol::Crc(_) | Protocol::Mqtt(_) | Protocol::Redis | Protocol::Bytes => {}
     }
 }
 
@@ -210,7 +262,13 @@ pub(super) fn encode_room_join(
     let name = room.name.as_bytes();
     match protocol {
         Protocol::Crc(wire) => wires::encode_room_join(wire, from, server, room, out),
-        Protocol::Nats => out.extend_from_slice(&[b"SUB ", name, b" 1\r\n"].concat()),
+        Protocol::Nats(transport) => {
+            transport.encode(out, |out| out.extend_from_slice(&[b"SUB ", name, b" 1\r\n"].concat()))
+        }
+        Protocol::Mqtt(_) if is_speaker => {}
+        Protocol::Mqtt(transport) => {
+            transport.encode(out, |out| mqtt::encode_room_subscribe(room, out));
+        }
         Protocol::Redis if is_speaker => out.extend_from_slice(b"CLIENT REPLY OFF\r\n"),
         Protocol::Redis => out.extend_from_slice(&[b"SUBSCRIBE ", name, b"\r\n"].concat()),
         Protocol::Irc => out.extend_from_slice(&[b"JOIN ", name, b"\r\n"].concat()),
@@ -229,7 +287,13 @@ pub(super) fn encode_room_chat(
 ) {
     match protocol {
         Protocol::Crc(wire) => wires::encode_room_chat(wire, from, room, text, out),
-        Protocol::Nats => programs::encode_nats_publish(room, text, out),
+        Protocol::Nats(transport) => {
+            let subject = room.name.as_bytes();
+            transport.encode(out, |out| programs::encode_nats_publish(subject, text, out));
+        }
+        Protocol::Mqtt(transport) => {
+            transport.encode(out, |out| mqtt::encode_room_publish(room, text, out));
+        }
         Protocol::Redis => programs::encode_redis_publish(room, text, out),
         Protocol::Irc => programs::encode_irc_message(room, text, out),
         Protocol::Bytes => out.extend_from_slice(text),
@@ -239,7 +303,7 @@ pub(super) fn encode_room_chat(
 /// Appends a chat from one client to another. The text is as that of a message to a room.
 ///
 /// # Panics
-/// If the protocol is not one of crc's: the programs beside it are loaded with rooms only.
+/// If the protocol has no addresses: such programs are loaded with rooms only.
 pub(super) fn encode_chat(
     protocol: Protocol,
     from: &Identity,
@@ -249,6 +313,13 @@ pub(super) fn encode_chat(
 ) {
     match protocol {
         Protocol::Crc(wire) => wires::encode_chat(wire, from, to, text, out),
+        Protocol::Nats(transport) => {
+            let subject = to.name.unpadded();
+            transport.encode(out, |out| programs::encode_nats_publish(subject, text, out));
+        }
+        Protocol::Mqtt(transport) => {
+            transport.encode(out, |out| mqtt::encode_publish(to.name.unpadded(), text, out));
+        }
         protocol => unreachable!("pairs of {} clients", protocol.name()),
     }
 }

@@ -1,16 +1,11 @@
 //! The client side of NATS, Redis and IRC, as far as a message to all members of a room needs it.
 
-use crc::id::HostId;
-
-use super::{Identity, Incoming, Room, TextPlace};
+use super::{Identity, Incoming, Room, TextPlace, WELCOME};
 
 /// Returns the length of the line at the front of `bytes`, with its end.
 pub(super) fn line_len(bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|&byte| byte == b'\n').map(|end| end + 1)
 }
-
-/// A client that the server has accepted.
-const WELCOME: Incoming<'static> = Incoming::Welcome { id: None, server: HostId::NONE };
 
 /// Returns the length of a NATS protocol message: a line, and the payload of `MSG` behind it.
 pub(super) fn nats_frame_len(bytes: &[u8]) -> Option<usize> {
@@ -38,15 +33,19 @@ pub(super) fn parse_nats(frame: &[u8], place: TextPlace) -> Incoming<'_> {
     }
 }
 
-/// Appends the first frames of a NATS client, which is not sent its own messages.
-pub(super) fn encode_nats_connect(out: &mut Vec<u8>) {
+/// Appends the first frames of a NATS client, which is not sent its own messages, and can be reached
+/// at the subject of its name.
+pub(super) fn encode_nats_connect(identity: &Identity, out: &mut Vec<u8>) {
     let options = r#"{"verbose":false,"pedantic":false,"echo":false}"#;
-    out.extend_from_slice(format!("CONNECT {options}\r\nPING\r\n").as_bytes());
+    let name = String::from_utf8_lossy(identity.name.unpadded());
+    out.extend_from_slice(format!("CONNECT {options}\r\nSUB {name} 2\r\nPING\r\n").as_bytes());
 }
 
 /// Appends a message to a NATS subject.
-pub(super) fn encode_nats_publish(room: &Room, text: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(format!("PUB {} {}\r\n", room.name, text.len()).as_bytes());
+pub(super) fn encode_nats_publish(subject: &[u8], text: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"PUB ");
+    out.extend_from_slice(subject);
+    out.extend_from_slice(format!(" {}\r\n", text.len()).as_bytes());
     out.extend_from_slice(text);
     out.extend_from_slice(b"\r\n");
 }
@@ -127,7 +126,7 @@ fn number(digits: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Protocol, frame_len, parse};
+    use super::super::{Protocol, Transport, frame_len, parse};
     use super::*;
 
     const TEXT: &[u8] = b"0123456789abcdef";
@@ -147,10 +146,11 @@ mod tests {
     #[test]
     fn messages_of_other_programs_are_parsed() {
         let chat = Incoming::Chat(TEXT);
-        check(Protocol::Nats, b"MSG #lab 1 16\r\n0123456789abcdef\r\n", chat);
-        check(Protocol::Nats, b"INFO {}\r\n", Incoming::Ignored);
-        check(Protocol::Nats, b"PONG\r\n", WELCOME);
-        check(Protocol::Nats, b"PING\r\n", Incoming::Ping(b""));
+        let nats = Protocol::Nats(Transport::Tcp);
+        check(nats, b"MSG #lab 1 16\r\n0123456789abcdef\r\n", chat);
+        check(nats, b"INFO {}\r\n", Incoming::Ignored);
+        check(nats, b"PONG\r\n", WELCOME);
+        check(nats, b"PING\r\n", Incoming::Ping(b""));
         let push = b"*3\r\n$7\r\nmessage\r\n$4\r\n#lab\r\n$16\r\n0123456789abcdef\r\n";
         check(Protocol::Redis, push, chat);
         let subscribed = b"*3\r\n$9\r\nsubscribe\r\n$4\r\n#lab\r\n:1\r\n";

@@ -18,7 +18,7 @@ use mio::net::TcpStream;
 use mio::{Events, Poll};
 
 use self::registration::IdentityGenerator;
-use super::client_codec::{self, Identity, Incoming, Protocol, Role, TextPlace};
+use super::client_codec::{self, Identity, Incoming, Protocol, Role, TextPlace, WebSocketInput};
 use super::error::LoadError;
 
 /// Maximum number of bytes read at once, besides a partial frame.
@@ -66,6 +66,8 @@ struct Client {
     /// Whether the connection is in the list of those to read, and of those to write.
     in_read_list: bool,
     in_write_list: bool,
+    /// What takes the bytes out of the messages of a WebSocket, if they come in such.
+    web_socket_input: Option<WebSocketInput>,
     /// A partial frame.
     partial_frame: Vec<u8>,
     /// Unsent bytes, and how many of them were written.
@@ -340,14 +342,17 @@ impl ClientPool {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(true),
             Err(error) => return Err(connection_lost(client, &error)),
         };
-        let end = partial_len + count;
+        let may_have_more = partial_len + count == buffer.len() || client.is_read_closed;
+        let protocol = client.protocol;
+        let protocol_error =
+            |error| LoadError::failed(format!("not a {} server: {error}", protocol.name()));
+        let received = &mut buffer[partial_len..partial_len + count];
+        let end = partial_len + self.unwrap_payloads(index, received).map_err(protocol_error)?;
+        let client = &mut self.clients[index];
         buffer[..partial_len].copy_from_slice(&client.partial_frame);
-        let may_have_more = end == buffer.len() || client.is_read_closed;
-        let (protocol, place, now) = (client.protocol, self.text_place, self.now());
+        let (place, now) = (self.text_place, self.now());
         let mut rest = &buffer[..end];
         loop {
-            let protocol_error =
-                |error| LoadError::failed(format!("not a {} server: {error}", protocol.name()));
             let len = client_codec::frame_len(protocol, rest, place).map_err(protocol_error)?;
             let frame = match len {
                 Some(len) if len <= rest.len() => &rest[..len],

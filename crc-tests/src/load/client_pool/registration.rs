@@ -49,6 +49,7 @@ impl ClientPool {
             is_read_closed: false,
             in_read_list: false,
             in_write_list: false,
+            web_socket_input: protocol.web_socket_input(),
             partial_frame: Vec::new(),
             send_buffer: out,
             written_bytes: 0,
@@ -145,6 +146,24 @@ impl ClientPool {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Moves what is in the WebSocket messages of a program to the front of `bytes`, and joins when
+    /// the WebSocket opens. Returns its length; all of `bytes` on other connections.
+    pub(super) fn unwrap_payloads(
+        &mut self,
+        index: usize,
+        bytes: &mut [u8],
+    ) -> Result<usize, String> {
+        let client = &mut self.clients[index];
+        let Some(input) = &mut client.web_socket_input else { return Ok(bytes.len()) };
+        let was_open = input.is_open();
+        let length = input.unwrap_payloads(bytes)?;
+        if input.is_open() && !was_open {
+            let (protocol, identity) = (client.protocol, client.identity);
+            client_codec::encode_first_frames(protocol, &identity, self.send_buffer(index));
+        }
+        Ok(length)
     }
 
     /// Sends the `Alive` of every classic client when due.

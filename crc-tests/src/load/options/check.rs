@@ -1,6 +1,6 @@
 //! Checks the options, and makes the plan of a workload.
 
-use crc::limits::{FRAME_BYTES_MAX, FRAME_HEADROOM_BYTES};
+use crc::limits::{FRAME_BYTES_MAX, FRAME_HEADROOM_BYTES, UNREGISTERED_MAX};
 use crc::wires::Wire;
 use crc::wires::classic::codec::TEXT_BYTES_MAX as CLASSIC_TEXT_BYTES_MAX;
 
@@ -9,7 +9,7 @@ use super::super::delivery_tracker::{Addressing, STREAMS_MAX};
 use super::super::pace::Pace;
 use super::super::servers::Target;
 use super::super::stamp::{SENDERS_MAX, STAMP_BYTES};
-use super::super::{burst, chat, connect, fan_out, growth, strangers};
+use super::super::{burst, chat, connect, growth};
 use super::*;
 
 /// Default number of pairs.
@@ -19,7 +19,7 @@ const IN_FLIGHT_DEFAULT: u32 = 64;
 /// Default number of messages that each speaker of a room keeps in flight.
 const ROOM_IN_FLIGHT_DEFAULT: u32 = 1;
 /// Maximum number of servers to start.
-const SERVERS_MAX: usize = 256;
+pub(super) const SERVERS_MAX: usize = 256;
 
 impl LoadArguments {
     /// Checks the options, and returns the workload to run.
@@ -34,20 +34,25 @@ impl LoadArguments {
             Some(Workload::Growth(arguments)) => arguments.check(),
             Some(Workload::FanOut(arguments)) => arguments.check(),
             Some(Workload::Strangers(arguments)) => arguments.check(),
+            Some(Workload::Web(arguments)) => arguments.check(),
         }
     }
 }
 
-fn load_options(workload: WorkloadPlan, is_json: bool, common: &CommonArguments) -> LoadOptions {
+pub(super) fn load_options(
+    workload: WorkloadPlan,
+    is_json: bool,
+    common: &CommonArguments,
+) -> LoadOptions {
     LoadOptions { workload, is_json, is_quiet: common.quiet }
 }
 
 impl ChatArguments {
     fn check(self) -> Result<LoadOptions, String> {
         let Self { place, common, hosts, .. } = &self;
-        let site = match self.program {
+        let (site, protocol) = match self.program {
             Some(program) => self.check_program(program)?,
-            None => place.check(common)?,
+            None => (place.check(common)?, common.wire.into()),
         };
         check_size(self.size, common.wire)?;
         if *hosts > 0 {
@@ -56,7 +61,7 @@ impl ChatArguments {
         let plan = chat::Plan {
             target: site,
             chat: ChatParameters {
-                protocol: self.program.map_or(common.wire.into(), Program::protocol),
+                protocol,
                 addressing: self.addressing()?,
                 text_bytes: self.size,
                 pace: match self.rate {
@@ -76,17 +81,6 @@ impl ChatArguments {
             busy_polls: self.spin,
         };
         Ok(load_options(WorkloadPlan::Chat(plan), self.place.json, &self.common))
-    }
-
-    /// Checks that a program can be loaded, and returns it as the target.
-    fn check_program(&self, program: Program) -> Result<Target, String> {
-        if self.pattern != Pattern::Room || self.idle > 0 || self.hosts > 0 {
-            return Err("--program: expected --pattern room, and no --idle and --hosts".to_owned());
-        }
-        if program == Program::Redis && self.speakers > 1 {
-            return Err("--speakers: a subscriber of redis sends nothing; expected 1".to_owned());
-        }
-        program_target(program, self.place.servers, self.common.crc.clone())
     }
 
     fn addressing(&self) -> Result<Addressing, String> {
@@ -128,14 +122,27 @@ impl ChatArguments {
 
 impl ConnectArguments {
     fn check(self) -> Result<LoadOptions, String> {
+        let pending_max = self.at_a_time.unwrap_or(self.clients);
+        let mut target = self.place.check(&self.common)?;
+        allow_unregistered(&mut target, pending_max);
         let plan = connect::Plan {
-            target: self.place.check(&self.common)?,
+            target,
             wire: self.common.wire,
             clients: self.clients,
-            pending_max: self.at_a_time.unwrap_or(self.clients),
+            pending_max,
             pin: self.common.pin,
         };
         Ok(load_options(WorkloadPlan::Connect(plan), self.place.json, &self.common))
+    }
+}
+
+/// Lets a started server have this many unregistered connections at a time, if it has fewer by
+/// default.
+pub(super) fn allow_unregistered(target: &mut Target, count: usize) {
+    if let Target::Chain { options, .. } = target
+        && count > UNREGISTERED_MAX
+    {
+        options.push(format!("--max-unregistered={count}"));
     }
 }
 
@@ -160,96 +167,6 @@ impl BurstArguments {
             pins_cores: common.pin,
         };
         Ok(load_options(WorkloadPlan::Burst(plan), self.place.json, &self.common))
-    }
-}
-
-impl StrangersArguments {
-    fn check(self) -> Result<LoadOptions, String> {
-        let (place, common) = (&self.place, &self.common);
-        if common.wire != Wire::CRC {
-            return Err(format!("--wire {}: those that chat meanwhile speak crc", common.wire));
-        }
-        if self.attack == Attack::Churn && !place.server.is_empty() {
-            return Err("--server: churn needs a direct listener too; leave it out".to_owned());
-        }
-        let connections = self.connections.unwrap_or(match self.attack {
-            Attack::NeverReaders => 1000,
-            Attack::Hostile | Attack::Churn => 1_000_000,
-        });
-        let at_a_time = match self.attack {
-            Attack::Hostile => 64,
-            Attack::Churn => self.at_a_time.unwrap_or(9000),
-            Attack::NeverReaders => connections,
-        };
-        let plan = strangers::Plan {
-            target: place.check(common)?,
-            attack: self.attack,
-            connections: connections as u64,
-            at_a_time,
-            chat: ChatParameters {
-                protocol: common.wire.into(),
-                addressing: check_streams(Addressing::Paired { pairs: self.pairs })?,
-                text_bytes: 64,
-                pace: Pace::Rate(self.rate),
-                spreads_clients: false,
-            },
-            warm_up: self.warm_up,
-            duration: check_duration(self.duration)?,
-            pins_cores: common.pin,
-        };
-        Ok(load_options(WorkloadPlan::Strangers(plan), place.json, common))
-    }
-}
-
-/// Returns this many servers of a program as the target of a load.
-fn program_target(
-    program: Program,
-    servers: usize,
-    binary: Option<PathBuf>,
-) -> Result<Target, String> {
-    if servers > 1 && !program.is_joined() {
-        let name = program.name();
-        return Err(format!("--servers {servers}: several of {name} are not joined here"));
-    }
-    if servers > SERVERS_MAX {
-        return Err(format!("--servers {servers}: expected at most {SERVERS_MAX}"));
-    }
-    Ok(match program.is_crc() {
-        true => Target::Chain { servers, binary },
-        false => Target::Program { program, servers },
-    })
-}
-
-impl FanOutArguments {
-    fn check(self) -> Result<LoadOptions, String> {
-        check_size(self.size, Wire::CLASSIC)?;
-        if self.members < 2 {
-            return Err("--members 1: expected 2 or more".to_owned());
-        }
-        let addressing = Addressing::Room { members: self.members, speakers: 1 };
-        let duration = check_duration(self.duration)?;
-        let run_of = |&program: &Program| {
-            let plan = chat::Plan {
-                target: program_target(program, self.servers, self.common.crc.clone())?,
-                chat: ChatParameters {
-                    protocol: program.protocol(),
-                    addressing: check_streams(addressing)?,
-                    text_bytes: self.size,
-                    pace: Pace::InFlight(self.in_flight),
-                    spreads_clients: false,
-                },
-                idle_clients: 0,
-                extra_hosts: 0,
-                warm_up: self.warm_up,
-                duration,
-                pins_cores: self.common.pin,
-                busy_polls: false,
-            };
-            Ok((program, plan))
-        };
-        let runs = self.programs.iter().map(run_of).collect::<Result<_, String>>()?;
-        let plan = fan_out::Plan { runs, rounds: self.rounds };
-        Ok(load_options(WorkloadPlan::FanOut(plan), self.json, &self.common))
     }
 }
 
@@ -286,14 +203,15 @@ impl GrowthArguments {
 }
 
 impl TargetArguments {
-    fn check(&self, common: &CommonArguments) -> Result<Target, String> {
+    pub(super) fn check(&self, common: &CommonArguments) -> Result<Target, String> {
         if !self.server.is_empty() {
             return Ok(Target::Existing { addresses: self.server.clone(), pids: self.pid.clone() });
         }
         if self.servers > SERVERS_MAX {
             return Err(format!("--servers {}: expected at most {SERVERS_MAX}", self.servers));
         }
-        Ok(Target::Chain { servers: self.servers, binary: common.crc.clone() })
+        let binary = common.crc.clone();
+        Ok(Target::Chain { servers: self.servers, binary, options: Vec::new() })
     }
 }
 
@@ -310,7 +228,7 @@ fn check_crc_listener_known(
     Err(format!("{option} needs the CRC listener: omit --wire with --server"))
 }
 
-fn check_size(size: usize, wire: Wire) -> Result<(), String> {
+pub(super) fn check_size(size: usize, wire: Wire) -> Result<(), String> {
     let max = if wire == Wire::CLASSIC {
         CLASSIC_TEXT_BYTES_MAX
     } else {
@@ -323,14 +241,14 @@ fn check_size(size: usize, wire: Wire) -> Result<(), String> {
     Err(format!("--size {size}: expected {STAMP_BYTES} to {max} bytes on the {wire} wire"))
 }
 
-fn check_duration(span: Duration) -> Result<Duration, String> {
+pub(super) fn check_duration(span: Duration) -> Result<Duration, String> {
     if span >= Duration::from_millis(10) {
         return Ok(span);
     }
     Err("--duration: expected 10ms or more".to_owned())
 }
 
-fn check_streams(addressing: Addressing) -> Result<Addressing, String> {
+pub(super) fn check_streams(addressing: Addressing) -> Result<Addressing, String> {
     if addressing.sender_count() <= SENDERS_MAX && addressing.stream_count() <= STREAMS_MAX {
         return Ok(addressing);
     }
@@ -347,6 +265,7 @@ fn check_streams(addressing: Addressing) -> Result<Addressing, String> {
 mod tests {
     use clap::Parser;
 
+    use super::super::super::client_codec::{Protocol, Transport};
     use super::*;
 
     #[derive(Parser)]
@@ -381,7 +300,7 @@ mod tests {
     #[test]
     fn load_defaults_to_fifty_pairs_on_one_started_server() {
         let plan = chat("");
-        assert!(matches!(plan.target, Target::Chain { servers: 1, binary: None }));
+        assert!(matches!(plan.target, Target::Chain { servers: 1, binary: None, .. }));
         assert_eq!(plan.chat.addressing, Addressing::Paired { pairs: 50 });
         assert_eq!((plan.chat.pace, plan.chat.text_bytes), (Pace::InFlight(64), 64));
         assert_eq!(chat("--clients 8").chat.addressing, Addressing::Paired { pairs: 4 });
@@ -395,6 +314,38 @@ mod tests {
         assert!(check("growth --out x --pairs 2 --connections 4,8").is_ok());
         assert!(check("burst --wire direct --users 10").is_ok());
         assert!(check("connect --clients 10 --server a:1 --wire classic").is_ok());
+    }
+
+    #[test]
+    fn programs_are_loaded_over_web_socket_with_the_http_wire() {
+        let plan = chat("--program nats --wire http --idle 5");
+        assert_eq!(plan.chat.protocol, Protocol::Nats(Transport::WebSocket));
+        assert_eq!(plan.chat.addressing, Addressing::Paired { pairs: 50 });
+        let plan = chat("--program mosquitto --pattern room");
+        assert_eq!(plan.chat.protocol, Protocol::Mqtt(Transport::Tcp));
+        assert_eq!(chat("--program crc --wire http").chat.protocol, Wire::HTTP.into());
+        assert!(
+            check("fan-out --wire http --programs crc,nats,mosquitto --pairs 2 --idle 3").is_ok()
+        );
+        check_rejected("--program redis", "--pattern room");
+        check_rejected("--program redis --pattern room --wire http", "over WebSocket");
+        check_rejected("--program nats --wire direct", "expected http");
+        check_rejected("--program mosquitto --pattern room --speakers 2", "expected 1");
+        check_rejected("fan-out --pairs 2", "name others with --programs");
+        check_rejected("fan-out --wire http", "forwarder is not loaded over WebSocket");
+    }
+
+    #[test]
+    fn many_clients_at_a_time_are_allowed_to_a_started_server() {
+        let options = |line: &str| match check(line).map(|options| options.workload) {
+            Ok(WorkloadPlan::Connect(connect::Plan {
+                target: Target::Chain { options, .. },
+                ..
+            })) => options,
+            _ => panic!("{line}: no started server"),
+        };
+        assert_eq!(options("connect --clients 10000"), ["--max-unregistered=10000"]);
+        assert!(options("connect --clients 10000 --at-a-time 100").is_empty());
     }
 
     #[test]
@@ -413,6 +364,10 @@ mod tests {
         check_rejected("--wire irc", "crc, direct, classic");
         check_rejected("--servers 1000", "at most 256");
         check_rejected("--duration 1ms", "10ms or more");
+        check_rejected("web --wire http", "speak direct");
+        check_rejected("strangers hostile --wire http", "speak crc");
+        check_rejected("strangers slow-heads --server a:1", "another wire");
+        assert!(check("strangers slow-heads --server a:1 --wire http").is_ok());
         check_rejected("growth", "--out");
         check_rejected("growth --out x --connections 5", "at least 10");
         check_rejected("growth --out x --hops 256", "less than 256");

@@ -1,6 +1,8 @@
 //! The command line of `crc-tests load`, and the checked options made from it.
 
 mod check;
+mod program_check;
+mod strangers_check;
 mod value_parsers;
 
 use std::path::PathBuf;
@@ -14,7 +16,7 @@ use self::value_parsers::{
 };
 use super::programs::Program;
 use super::strangers::Attack;
-use super::{burst, chat, connect, fan_out, growth, strangers};
+use super::{burst, chat, connect, fan_out, growth, strangers, web};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,7 +33,9 @@ Examples:
   crc-tests load growth --out growth/                  the same chats while the network grows
   crc-tests load strangers hostile                     a million bad connections while others chat
   crc-tests load strangers churn                       a million users leave and join
-  crc-tests load strangers never-readers               a thousand users who do not read";
+  crc-tests load strangers never-readers               a thousand users who do not read
+  crc-tests load strangers slow-heads                  5,000 requests that never end
+  crc-tests load web                                   pages that list a million users";
 
 /// Generates load on a network, and reports throughput, latency, losses, CPU and memory.
 ///
@@ -60,15 +64,21 @@ enum Workload {
     ///
     /// Example: crc-tests load growth --out growth --hosts 10,1000,100000 --pin
     Growth(GrowthArguments),
-    /// Compare what a copy of a message to a room costs: crc, a forwarder of bytes, and other
-    /// programs, which take turns
+    /// Compare what a copy of a message to a room costs, or a message between two: crc, a forwarder
+    /// of bytes, and other programs, which take turns; over WebSocket with --wire http
     ///
-    /// Example: crc-tests load fan-out --members 1000 --pin
+    /// Examples: crc-tests load fan-out --members 1000 --pin
+    /// crc-tests load fan-out --wire http --programs crc,nats,mosquitto --pairs 50 --idle 10000
     FanOut(FanOutArguments),
     /// Let strangers connect while others chat: what it costs, and whether it is over afterwards
     ///
     /// Example: crc-tests load strangers hostile --connections 1000000
     Strangers(StrangersArguments),
+    /// List a million users on pages and scrape the metrics, while others chat: how long a turn of
+    /// the server's loop takes
+    ///
+    /// Example: crc-tests load web --users 1000000
+    Web(WebArguments),
 }
 
 #[derive(Args, Debug)]
@@ -130,8 +140,8 @@ struct ChatArguments {
     /// Pairs of clients that chat [default: 50]
     #[arg(long, value_name = "N", conflicts_with = "clients", value_parser = parse_count)]
     pairs: Option<usize>,
-    /// Another program to start and load, with --pattern room [default: crc]
-    #[arg(long, value_enum, conflicts_with_all = ["server", "crc", "wire"])]
+    /// Another program to start and load, over WebSocket with --wire http [default: crc]
+    #[arg(long, value_enum, conflicts_with_all = ["server", "crc"])]
     program: Option<Program>,
     /// Clients that send to the room, with --pattern room
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = parse_count)]
@@ -251,13 +261,13 @@ struct StrangersArguments {
     place: TargetArguments,
     #[command(flatten)]
     common: CommonArguments,
-    /// Their connections [default: 1000000; 1000 for never-readers]
+    /// Their connections [default: 1000000; 1000 for never-readers, 5000 for slow-heads]
     #[arg(long, value_name = "N", value_parser = parse_count)]
     connections: Option<usize>,
     /// Their connections at a time [default: 9000 for churn; all for never-readers]
     #[arg(long, value_name = "N", value_parser = parse_count)]
     at_a_time: Option<usize>,
-    /// Pairs of clients that chat meanwhile, on the crc wire
+    /// Pairs of clients that chat meanwhile, on the crc wire; with slow-heads on that of --wire
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = parse_count)]
     pairs: usize,
     /// Messages per second of all pairs together
@@ -291,6 +301,12 @@ struct FanOutArguments {
     /// Members of the room, one of whom speaks
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = parse_count)]
     members: usize,
+    /// Pairs of clients that chat, instead of a room
+    #[arg(long, value_name = "N", conflicts_with = "members", value_parser = parse_count)]
+    pairs: Option<usize>,
+    /// Additional clients, which send nothing; their memory is measured
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = parse_count_or_zero)]
+    idle: usize,
     /// Messages that the speaker keeps in flight: the next is sent when all members have one
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     in_flight: u32,
@@ -311,6 +327,27 @@ struct FanOutArguments {
     json: bool,
 }
 
+#[derive(Args, Debug)]
+struct WebArguments {
+    #[command(flatten)]
+    common: CommonArguments,
+    /// Users of the network, all of whom are listed
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = parse_count)]
+    users: usize,
+    /// Pairs of clients that chat meanwhile, on the direct wire
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = parse_count)]
+    pairs: usize,
+    /// Messages per second of all pairs together
+    #[arg(long, value_name = "MESSAGES", default_value = "1000", value_parser = parse_rate)]
+    rate: f64,
+    /// Measured time with the metrics scraped, and again with the lists
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    duration: Duration,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
 /// The checked options.
 pub(super) struct LoadOptions {
     pub(super) workload: WorkloadPlan,
@@ -326,4 +363,5 @@ pub(super) enum WorkloadPlan {
     Growth(growth::Plan),
     FanOut(fan_out::Plan),
     Strangers(strangers::Plan),
+    Web(web::Plan),
 }

@@ -42,7 +42,8 @@ impl ChatReport {
         bytes_per_item(self.memory.at_start, self.memory.after_hosts, self.plan.extra_hosts)
     }
 
-    fn bytes_per_idle_client(&self) -> Option<f64> {
+    /// Returns the resident memory that each idle client added to the servers.
+    pub(in crate::load) fn bytes_per_idle_client(&self) -> Option<f64> {
         let (before, after) = self.memory.around_idle_clients?;
         bytes_per_item(Some(before), Some(after), self.plan.idle_clients)
     }

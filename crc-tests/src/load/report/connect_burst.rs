@@ -160,7 +160,7 @@ fn memory_json(memory: &MemoryUse, item_key: &str, count: usize) -> Value {
 }
 
 /// Renders memory in one line, with the difference per `item`.
-fn memory_text(memory: &MemoryUse, count: usize, item: &str) -> String {
+pub(super) fn memory_text(memory: &MemoryUse, count: usize, item: &str) -> String {
     let &MemoryUse { before, after, peak } = memory;
     let each = bytes_per_item(before, after, count);
     let (Some(empty), Some(loaded), Some(peak), Some(each)) = (before, after, peak, each) else {

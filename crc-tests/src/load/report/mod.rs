@@ -3,6 +3,7 @@
 pub(super) mod chat;
 pub(super) mod connect_burst;
 mod strangers;
+mod web;
 
 use std::fmt;
 use std::time::Duration;

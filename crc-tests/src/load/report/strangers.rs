@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::burst::Phase;
 use super::super::format::{bytes_text, rounded, with_commas};
-use super::super::strangers::{Footprint, StrangersReport};
+use super::super::strangers::{Attack, Closings, Footprint, StrangersReport};
 use super::{Table, latencies_json, latencies_text, with_usage};
 
 impl StrangersReport {
@@ -23,7 +23,15 @@ impl StrangersReport {
                 "latency_us": latencies_json(&phase.latencies),
             })
         };
+        let closings = (self.closings.count > 0).then(|| {
+            json!({
+                "connections": self.closings.count,
+                "first_after_s": rounded(self.closings.first.as_secs_f64()),
+                "last_after_s": rounded(self.closings.last.as_secs_f64()),
+            })
+        });
         let results = json!({
+            "closed_by_server": closings,
             "connections": self.connections,
             "connections_per_s": rounded(self.connections_per_second()),
             "messages_sent": self.sent,
@@ -47,6 +55,16 @@ impl StrangersReport {
     }
 }
 
+/// Renders when the server has closed the connections of strangers.
+fn closings_text(closings: &Closings, connections: u64) -> String {
+    let (count, all) = (with_commas(closings.count), with_commas(connections));
+    if closings.count == 0 {
+        return format!("none of {all} by the server");
+    }
+    let (first, last) = (closings.first.as_secs_f64(), closings.last.as_secs_f64());
+    format!("{count} of {all} by the server, {first:.1} to {last:.1} s after they connected")
+}
+
 impl fmt::Display for StrangersReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::default();
@@ -54,6 +72,9 @@ impl fmt::Display for StrangersReport {
             (with_commas(self.connections), with_commas(self.connections_per_second() as u64));
         let seconds = self.during.duration.as_secs_f64();
         table.row("strangers", format!("{count} connections in {seconds:.1} s, {rate}/s"));
+        if self.plan.attack == Attack::SlowHeads {
+            table.row("closed", closings_text(&self.closings, self.connections));
+        }
         table.row("chats before", latencies_text(&self.before.latencies));
         table.row("chats meanwhile", latencies_text(&self.during.latencies));
         let (sent, lost) = (with_commas(self.sent), with_commas(self.lost));

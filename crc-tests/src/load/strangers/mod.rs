@@ -6,12 +6,15 @@
 mod churn;
 mod hostile;
 mod never_readers;
+mod slow_heads;
 mod socket;
 
 use std::net::SocketAddr;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+pub(super) use self::slow_heads::Closings;
 use super::burst::{Phase, PhaseRunner};
 use super::chat_parameters::ChatParameters;
 use super::chat_traffic::ChatTraffic;
@@ -36,6 +39,8 @@ pub(super) enum Attack {
     Churn,
     /// Users that do not read what they are sent.
     NeverReaders,
+    /// Requests over HTTP whose heads come a byte at a time and never end.
+    SlowHeads,
 }
 
 impl Attack {
@@ -44,6 +49,7 @@ impl Attack {
             Self::Hostile => "hostile",
             Self::Churn => "churn",
             Self::NeverReaders => "never-readers",
+            Self::SlowHeads => "slow-heads",
         }
     }
 }
@@ -97,6 +103,8 @@ pub(super) struct StrangersReport {
     /// The same, after the attack.
     pub(super) end: Footprint,
     pub(super) peak_bytes: Option<u64>,
+    /// When the server has closed the connections of [`Attack::SlowHeads`].
+    pub(super) closings: Closings,
     pub(super) usage: usage::Usage,
 }
 
@@ -115,6 +123,7 @@ pub(super) struct Shared {
     must_close: AtomicBool,
     /// Threads that have done what they have to do and hold their connections.
     done: AtomicU64,
+    closings: Mutex<Closings>,
 }
 
 impl Shared {
@@ -128,6 +137,7 @@ impl Shared {
             must_end: AtomicBool::new(false),
             must_close: AtomicBool::new(false),
             done: AtomicU64::new(0),
+            closings: Mutex::default(),
         }
     }
 
@@ -192,7 +202,7 @@ fn run_on(
     let spent = start_sample.usage_until(&UsageSample::now(pids, pool.idle_time()));
     let end = match plan.attack {
         Attack::Churn => held,
-        Attack::Hostile | Attack::NeverReaders => wait_for_cleanup(pids, start),
+        Attack::Hostile | Attack::NeverReaders | Attack::SlowHeads => wait_for_cleanup(pids, start),
     };
     traffic.drain_in_flight(&mut pool)?;
     Ok(StrangersReport {
@@ -205,6 +215,7 @@ fn run_on(
         start,
         end,
         peak_bytes: usage::peak_bytes(pids),
+        closings: *shared.closings.lock().expect("no thread panics"),
         usage: spent,
     })
 }
@@ -235,6 +246,7 @@ fn run_attack(
                     Attack::Hostile => hostile::run(shared),
                     Attack::Churn => churn::run(shared, thread),
                     Attack::NeverReaders => never_readers::run(shared, thread),
+                    Attack::SlowHeads => slow_heads::run(shared),
                 }
             });
         }
@@ -259,6 +271,7 @@ fn attack_wire(attack: Attack) -> crc::wires::Wire {
     match attack {
         Attack::Hostile | Attack::NeverReaders => crc::wires::Wire::CRC,
         Attack::Churn => crc::wires::Wire::DIRECT,
+        Attack::SlowHeads => crc::wires::Wire::HTTP,
     }
 }
 
