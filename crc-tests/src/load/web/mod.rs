@@ -206,13 +206,13 @@ fn scrape(shared: &Shared) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// Lists the users of the server that has announced them, on an operator's page.
+/// Lists the users on an operator's page: those that were announced are the server's own.
 fn list_as_operator(shared: &Shared) -> Result<(), LoadError> {
     yield_to_chats();
     wait_for_lists(shared);
     let mut page = Page::open(shared.address, "/operator/ws", "crc.operator.v1")?;
     page.send(&format!(r#"{{"do":"sign_in","token":"{TOKEN}"}}"#))?;
-    let server = page.other_server()?;
+    let server = page.own_server()?;
     while !shared.must_end.load(Ordering::Relaxed) {
         page.send(&format!(r#"{{"do":"users","server":{server}}}"#))?;
         if page.read_list("users", &shared.must_end)? {

@@ -133,15 +133,13 @@ impl Page {
         }
     }
 
-    /// Returns the id of another server than this one, on an operator's page.
-    pub(super) fn other_server(&mut self) -> Result<u64, LoadError> {
+    /// Returns the id of the server, on an operator's page. Users behind a plain server are its own.
+    pub(super) fn own_server(&mut self) -> Result<u64, LoadError> {
         let found = self.read_events(None, |event| {
             let event: Value = serde_json::from_slice(event).ok()?;
-            let servers = event["servers"].as_array()?;
-            let is_other = |server: &&Value| server["self"] != true;
-            servers.iter().find(is_other)?["id"].as_u64()
+            (event["event"] == "signed_in").then(|| event["id"].as_u64())?
         })?;
-        found.ok_or_else(|| failed("a page", "no other server is known"))
+        found.ok_or_else(|| failed("a page", "the operator is not signed in"))
     }
 
     /// Reads a list to its end. Returns false if the load ends before.
