@@ -123,6 +123,15 @@ pub(crate) fn resident_bytes(pids: &[u32]) -> Option<u64> {
     })
 }
 
+/// Returns how often all these processes have lost their core to another program.
+pub(super) fn preemption_count(pids: &[u32]) -> Option<u64> {
+    sum_known(pids, |pid| {
+        let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let value = text.lines().find_map(|line| line.strip_prefix("nonvoluntary_ctxt_switches:"));
+        value?.trim().parse().ok()
+    })
+}
+
 /// Returns the sum of the peak resident memory of each process, in bytes.
 pub(super) fn peak_bytes(pids: &[u32]) -> Option<u64> {
     sum_known(pids, |pid| proc_field_bytes(&format!("/proc/{pid}/status"), "VmHWM:"))

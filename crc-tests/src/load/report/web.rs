@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use super::super::format::{rounded, with_commas};
-use super::super::web::{Part, Turns, WebReport};
+use super::super::web::{Part, WebReport};
 use super::connect_burst::memory_text;
 use super::{Table, latencies_json, latencies_text, with_usage};
 
@@ -13,7 +13,8 @@ use super::{Table, latencies_json, latencies_text, with_usage};
 const TURN_SECONDS: f64 = 0.002;
 
 /// Renders how many turns there were, and how many of each bucket from the limit on.
-fn turns_text(turns: &Turns) -> String {
+fn turns_text(part: &Part) -> String {
+    let turns = &part.turns;
     let long = turns.longer_than(TURN_SECONDS);
     let mut text = format!(
         "{}, {} of them longer than {} ms",
@@ -21,6 +22,9 @@ fn turns_text(turns: &Turns) -> String {
         with_commas(long),
         TURN_SECONDS * 1e3
     );
+    if let Some(count) = part.preemptions {
+        text += &format!("; other programs took its core {} times", with_commas(count));
+    }
     for (bound, count) in turns.buckets.iter().filter(|(_, count)| *count > 0) {
         let bound = match bound.is_finite() {
             true => format!("≤ {} ms", rounded(bound * 1e3)),
@@ -44,6 +48,7 @@ impl WebReport {
                 "server_cpu_s": part.chats.server_cpu.map(|time| rounded(time.as_secs_f64())),
                 "scrapes": part.scrapes,
                 "turns": part.turns.count(),
+                "preemptions": part.preemptions,
                 "turns_longer_than_2_ms": part.turns.longer_than(TURN_SECONDS),
                 "turns_by_time": buckets.collect::<Vec<_>>(),
                 "latency_us": latencies_json(&part.chats.latencies),
@@ -88,8 +93,8 @@ impl fmt::Display for WebReport {
             "scrapes",
             format!("{} before, {} meanwhile", self.before.scrapes, self.during.scrapes),
         );
-        table.row("turns before", turns_text(&self.before.turns));
-        table.row("turns meanwhile", turns_text(&self.during.turns));
+        table.row("turns before", turns_text(&self.before));
+        table.row("turns meanwhile", turns_text(&self.during));
         table.row("chats before", latencies_text(&self.before.chats.latencies));
         table.row("chats meanwhile", latencies_text(&self.during.chats.latencies));
         let (sent, lost) = (with_commas(self.sent), with_commas(self.lost));

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use crc::wires::Wire;
 
 use self::page::{Page, Scraper};
-pub(super) use self::turns::Turns;
+use self::turns::Turns;
 use super::announcer::{AnnouncedKind, Announcer};
 use super::burst::{Phase, PhaseRunner};
 use super::chat_parameters::ChatParameters;
@@ -48,6 +48,8 @@ pub(super) struct Plan {
 /// One part of a run.
 pub(super) struct Part {
     pub(super) turns: Turns,
+    /// How often the kernel took the core from the server: each such pause is a part of a turn.
+    pub(super) preemptions: Option<u64>,
     pub(super) scrapes: u64,
     pub(super) chats: Phase,
 }
@@ -186,11 +188,14 @@ fn run_part(plan: &Plan, shared: &Shared, phases: &mut PhaseRunner<'_>) -> Resul
     let read_turns = || Scraper::open(shared.address, TOKEN)?.turns();
     let scrapes = || shared.scrapes.load(Ordering::Relaxed);
     let (turns, scrapes_before) = (read_turns()?, scrapes());
+    let preempted_before = usage::preemption_count(phases.pids);
     let end = phases.pool.now() + plan.duration.as_nanos() as u64;
     let chats =
         phases.run(&mut NullSink, |pool, _| Ok((pool.now() >= end).then_some(plan.duration)))?;
     let turns = read_turns()?.since(&turns);
-    Ok(Part { turns, scrapes: scrapes() - scrapes_before, chats })
+    let preempted_after = usage::preemption_count(phases.pids);
+    let preemptions = preempted_after.zip(preempted_before).map(|(after, before)| after - before);
+    Ok(Part { turns, preemptions, scrapes: scrapes() - scrapes_before, chats })
 }
 
 fn scrape(shared: &Shared) -> Result<(), LoadError> {
