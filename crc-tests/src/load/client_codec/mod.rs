@@ -263,7 +263,8 @@ pub(super) fn encode_room_join(
     match protocol {
         Protocol::Crc(wire) => wires::encode_room_join(wire, from, server, room, out),
         Protocol::Nats(transport) => {
-            transport.encode(out, |out| out.extend_from_slice(&[b"SUB ", name, b" 1\r\n"].concat()))
+            transport
+                .encode(out, |out| out.extend_from_slice(&[b"SUB ", name, b" 1\r\n"].concat()));
         }
         Protocol::Mqtt(_) if is_speaker => {}
         Protocol::Mqtt(transport) => {
