@@ -29,8 +29,17 @@ struct Rule {
 struct Edit {
     file: String,
     source: String,
-    #[serde(rename = "without")]
-    _without: String,
+    without: String,
+}
+
+impl Edit {
+    /// Asserts that each text can stand in a block, as it does behind a switch.
+    fn assert_replaceable(&self) {
+        for text in [&self.source, &self.without] {
+            let result = syn::parse_str::<syn::Block>(&format!("{{ {text} }}"));
+            result.map(drop).unwrap_or_else(|error| panic!("{}: {error}: {text}", self.file));
+        }
+    }
 }
 
 fn root() -> PathBuf {
@@ -78,6 +87,7 @@ fn each_rule_is_once_in_its_file() {
             let count = read(file).matches(source.trim_matches('\n')).count();
             assert_eq!(count, 1, "{}: in {file}: {source}", rule.name);
         }
+        rule.edit.iter().for_each(Edit::assert_replaceable);
     }
 }
 
