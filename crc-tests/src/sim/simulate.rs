@@ -165,10 +165,10 @@ fn play_file(path: &Path, is_traced: bool) -> ExitCode {
     if is_traced {
         print(&outcome.trace.join("\n"));
     }
-    let seconds = outcome.heal_time.as_secs_f64();
+    let (seconds, digest) = (outcome.heal_time.as_secs_f64(), outcome.digest);
     print(&match &outcome.violation {
         Some(violation) => violation.to_string(),
-        None => format!("all predicates hold; healed in {seconds:.1} s"),
+        None => format!("all predicates hold; healed in {seconds:.1} s, digest {digest:016x}"),
     });
     ExitCode::from(u8::from(outcome.violation.is_some()))
 }

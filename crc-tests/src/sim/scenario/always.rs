@@ -46,7 +46,8 @@ impl Player<'_> {
                 continue;
             }
             let received = user.receive(&bytes);
-            let may_be_closed = is_flooded || !user.is_reading || user.is_on_plain;
+            let may_be_closed =
+                self.scenario.may_be_closed(user.id) || !user.is_reading || user.is_on_plain;
             let was_online = user.is_online() && !may_be_closed;
             let id = user.id;
             if is_closed {

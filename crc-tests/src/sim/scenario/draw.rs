@@ -11,7 +11,7 @@ use super::liar::{COMMON_LIES, LIES};
 use super::races::{draw_races, draw_rings};
 use super::rooms::draw_rooms;
 use super::stops::Stops;
-use super::texts::{ChatText, draw_floods, draw_texts};
+use super::texts::{ChatText, draw_bursts, draw_floods, draw_texts};
 use super::twins::draw_twins;
 use super::weave::Weave;
 use super::{Event, Scenario, ServerPlan};
@@ -75,6 +75,8 @@ pub enum Condition {
     Twins,
     /// Users stop reading, and are sent more than their queues hold.
     Floods,
+    /// Links become silent, and more is sent over them than may wait.
+    Bursts,
     /// Users join rooms, speak in them and leave them.
     Rooms,
 }
@@ -110,6 +112,7 @@ impl Condition {
             | Self::Floods => 0.25,
             Self::Texts | Self::Rooms => 0.2,
             Self::Stops | Self::Twins | Self::Unnoticed => 0.15,
+            Self::Bursts => 0.05,
         }
     }
 
@@ -129,6 +132,7 @@ impl Condition {
                     | Self::Texts
                     | Self::Twins
                     | Self::Floods
+                    | Self::Bursts
                     | Self::Rooms
             )
     }
@@ -207,6 +211,9 @@ impl Scenario {
         }
         if !without.contains(&Condition::Floods) && !has_plain {
             draw_floods(seed, &mut events);
+        }
+        if !without.contains(&Condition::Bursts) && !has_plain && !net.splits_writes {
+            draw_bursts(seed, server_count, &mut events);
         }
         if !without.contains(&Condition::Rooms) {
             draw_rooms(seed, &servers, &mut events);

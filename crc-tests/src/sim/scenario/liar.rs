@@ -15,6 +15,10 @@ use crate::sim::ClientId;
 const LIAR_IDS: u32 = 9000;
 /// The ids of the users of the servers that a liar invents.
 const INVENTED_USER_IDS: u32 = 9500;
+/// The ids of the users of liars, two for each of them.
+const OWN_USER_IDS: u32 = 9600;
+/// The ids of users whose registrations name another server than the liar.
+const FORGED_USER_IDS: u32 = 9800;
 
 /// A number of a room message of a server that has started once.
 const FIRST_START_NUMBER: u64 = 3 << 39;
@@ -35,6 +39,9 @@ pub enum Lie {
     Digest,
     /// Servers of others cannot be reached any more.
     Withdrawal,
+    /// Its own users chat with each other over its link; and frames that only another end of the
+    /// link could send.
+    Forged,
     /// Frames that do not end, and bytes that are no frames.
     Bytes,
     /// It reaches all servers, and has a higher epoch of each.
@@ -48,12 +55,13 @@ pub enum Lie {
 }
 
 /// What a liar lies about, and its name.
-pub(super) const LIES: [(Lie, &str); 10] = [
+pub(super) const LIES: [(Lie, &str); 11] = [
     (Lie::Server, "server"),
     (Lie::Sources, "sources"),
     (Lie::Home, "home"),
     (Lie::Digest, "digest"),
     (Lie::Withdrawal, "withdrawal"),
+    (Lie::Forged, "forged"),
     (Lie::Bytes, "bytes"),
     (Lie::Epochs, "epochs"),
     (Lie::OldFacts, "old-facts"),
@@ -62,10 +70,10 @@ pub(super) const LIES: [(Lie, &str); 10] = [
 ];
 
 /// Number of the lies in [`LIES`] that every liar may tell. Those behind them are of impostors.
-pub(super) const COMMON_LIES: usize = 6;
+pub(super) const COMMON_LIES: usize = 7;
 
 /// Number of the lies in [`LIES`] that liars and impostors may tell, without those about rooms.
-pub(super) const IMPOSTOR_LIES: usize = 9;
+pub(super) const IMPOSTOR_LIES: usize = 10;
 
 /// A liar.
 #[derive(Debug)]
@@ -85,20 +93,8 @@ impl Liar {
 
     /// Returns the frames by which it joins as an extended server.
     pub(super) fn introduction(&self) -> Vec<u8> {
-        let epoch = Epoch { boot: 1, attach: 0 };
-        let hello = Hello {
-            version: 1,
-            is_moving: false,
-            capabilities: 0,
-            epoch,
-            nonce: Nonce(u64::from(self.id)),
-            port: 0,
-            token: 1,
-            replay_token: 0,
-            handled_bytes: 0,
-            known: Epoch::default(),
-        };
-        let commit = Frame::Commit { epoch, known: Epoch::default() };
+        let hello = hello_of(self.id);
+        let commit = Frame::Commit { epoch: hello.epoch, known: Epoch::default() };
         let mut bytes = frames::server(self.id, "liar", "");
         bytes.extend(self.extension(&Frame::Hello(hello)));
         bytes.extend(self.extension(&commit));
@@ -152,12 +148,37 @@ impl Liar {
                     bytes.extend(self.extension(&Frame::SyncEnd { home, users, digest }));
                 }
             }
+            Lie::Forged => bytes.extend(self.forged(servers)),
             Lie::Epochs => bytes.extend(self.facts_about(servers, 100)),
             Lie::OldFacts => bytes.extend(self.facts_about(servers, 0)),
             Lie::Statuses => bytes.extend(statuses(users, servers)),
             Lie::Rooms => users.iter().for_each(|&user| bytes.extend(self.rooms_of(user))),
             Lie::Bytes => bytes.extend([0x81, 0, 0, 0, 1, 0, 0, 0, 2, 0xff, 0xff, 0xff, 0xff]),
         }
+        bytes
+    }
+
+    /// Returns a chat between two users of its own, and frames that only another could send over
+    /// this link.
+    fn forged(&self, servers: &[u32]) -> Vec<u8> {
+        let number = self.id - LIAR_IDS;
+        let own_users = [OWN_USER_IDS + 2 * number, OWN_USER_IDS + 2 * number + 1];
+        let [from, to] = own_users;
+        let mut bytes = own_users.map(|user| self.user(self.id, user, 1)).concat();
+        bytes.extend(frames::chat(from, to, LIE_TEXT));
+        for &server in servers {
+            let user = FORGED_USER_IDS + number;
+            bytes.extend(self.stamp_of_one(self.id, 1));
+            bytes.extend(frames::registration(HostKind::User, user, server, LIE_TEXT, ""));
+            // Only this one counts; else the stamp would be that of the next user.
+            bytes.extend(frames::registration(HostKind::User, user, self.id, LIE_TEXT, ""));
+            bytes.extend(self.fact(server, HostId::NONE));
+        }
+        bytes.extend(self.fact(self.id, HostId(self.id)));
+        let own_id = [HostId(self.id)];
+        bytes.extend(self.extension(&Frame::Withdraw(own_id.as_slice().into())));
+        let replacement = HostId(servers.first().copied().unwrap_or(self.id));
+        bytes.extend(self.extension(&Frame::Move { replacement, address: "10.0.0.0:3600" }));
         bytes
     }
 
@@ -212,11 +233,32 @@ impl Liar {
 
     /// Returns the registration of a user at a home.
     fn user(&self, home: u32, id: u32, stamp: u64) -> Vec<u8> {
-        let stamps = [stamp];
-        let frame = Frame::Users { home: HostId(home), stamps: stamps.as_slice().into() };
-        let mut bytes = self.extension(&frame);
+        let mut bytes = self.stamp_of_one(home, stamp);
         bytes.extend(frames::registration(HostKind::User, id, self.id, LIE_TEXT, ""));
         bytes
+    }
+
+    /// Returns the frame that precedes the registration of one user of a home.
+    fn stamp_of_one(&self, home: u32, stamp: u64) -> Vec<u8> {
+        let stamps = [stamp];
+        let stamps = stamps.as_slice().into();
+        self.extension(&Frame::Users { home: HostId(home), stamps })
+    }
+}
+
+/// Returns the HELLO of a server that has started once.
+pub(super) fn hello_of(id: u32) -> Hello {
+    Hello {
+        version: 1,
+        is_moving: false,
+        capabilities: 0,
+        epoch: Epoch { boot: 1, attach: 0 },
+        nonce: Nonce(u64::from(id)),
+        port: 0,
+        token: 1,
+        replay_token: 0,
+        handled_bytes: 0,
+        known: Epoch::default(),
     }
 }
 

@@ -19,7 +19,7 @@ const STOPS_SEED: u64 = 0x570b_0a5e;
 const IN_FLIGHT_MAX_MS: u64 = 30;
 
 /// The conditions that users may notice, and those in which servers may not move unnoticed.
-const FAULTS: [Condition; 14] = [
+const FAULTS: [Condition; 15] = [
     Condition::Resets,
     Condition::Silences,
     Condition::Restarts,
@@ -34,6 +34,7 @@ const FAULTS: [Condition; 14] = [
     Condition::Rings,
     Condition::Stops,
     Condition::Floods,
+    Condition::Bursts,
 ];
 
 /// What happens to a network besides what the other conditions bring.

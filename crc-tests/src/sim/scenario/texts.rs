@@ -1,6 +1,7 @@
 //! The texts of chats: some are long or not UTF-8, which a plain server may not survive.
 
 use std::fmt;
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
@@ -8,11 +9,14 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use super::stops::users_of;
 use super::{Condition, Event, Scenario};
+use crate::sim::Silence;
 
 /// Separates these choices from the others of a seed.
 const TEXTS_SEED: u64 = 0x7e_0a5e;
 /// Likewise, for the chats to users who do not read.
 const FLOODS_SEED: u64 = 0xf1_00d5;
+/// Likewise, for the chats that are more than may wait.
+const BURSTS_SEED: u64 = 0xb0_0575;
 /// Lengths of texts, in bytes, around the longest that plain servers are sent, which is 1,010.
 const LONG_TEXT_BYTES: std::ops::RangeInclusive<u32> = 1000..=1030;
 /// Lengths of texts that plain servers are not sent, in bytes.
@@ -23,14 +27,30 @@ const FLOOD_CHATS: u32 = 24;
 /// Length of their texts, in bytes.
 const FLOOD_TEXT_BYTES: u32 = 8192;
 
+/// Length of the texts in a burst, in bytes.
+const BURST_TEXT_BYTES: u32 = 8000;
+/// Numbers of chats in a burst: more than may wait for the hosts of a lost link, which is 2 MiB, and
+/// more than a send queue holds with what is kept, which is 8 MiB.
+const BURST_CHATS: [u32; 2] = [300, 1100];
+
 impl Scenario {
     /// Returns whether the user with an id is sent more than its queue holds: it may be closed,
     /// also if it reads, once its server has been paused.
     pub(super) fn is_flooded(&self, id: u32) -> bool {
-        let flood = ChatText::Bytes(FLOOD_TEXT_BYTES);
-        self.events.iter().any(
-            |event| matches!(event, Event::Chat { id: to, text, .. } if *to == id && *text == flood),
-        )
+        self.is_sent(id, ChatText::Bytes(FLOOD_TEXT_BYTES))
+    }
+
+    /// Returns whether the user with an id may be closed because of what it is sent: that is more
+    /// than its queue holds, if its server has been paused or it does not read.
+    pub(super) fn may_be_closed(&self, id: u32) -> bool {
+        self.is_flooded(id) || self.is_sent(id, ChatText::Bytes(BURST_TEXT_BYTES))
+    }
+
+    fn is_sent(&self, id: u32, text: ChatText) -> bool {
+        self.events.iter().any(|event| match event {
+            Event::Chat { id: to, text: sent, .. } => *to == id && *sent == text,
+            _ => false,
+        })
     }
 }
 
@@ -106,4 +126,25 @@ pub(super) fn draw_floods(seed: u64, events: &mut Vec<Event>) {
         let stop = Event::StopReading { user: reader };
         events.splice(at..at, [stop, Event::Chat { user, id, count: FLOOD_CHATS, text }]);
     }
+}
+
+/// Lets links become silent, and sends over them more than may wait, before or after their ends
+/// notice.
+pub(super) fn draw_bursts(seed: u64, server_count: usize, events: &mut Vec<Event>) {
+    let mut rng = StdRng::seed_from_u64(seed ^ BURSTS_SEED);
+    if !rng.random_bool(Condition::Bursts.share()) {
+        return;
+    }
+    let at = rng.random_range(0..=events.len());
+    let users = users_of(&events[..at]);
+    let (Some(&(user, _)), Some(&(_, id))) = (users.choose(&mut rng), users.choose(&mut rng))
+    else {
+        return;
+    };
+    let server = rng.random_range(0..server_count);
+    let silence = Event::Silence { server, silence: Silence::Both, span: None };
+    let wait = Event::Wait(Duration::from_secs(rng.random_range(0..=20)));
+    let count = BURST_CHATS[rng.random_range(0..BURST_CHATS.len())];
+    let text = ChatText::Bytes(BURST_TEXT_BYTES);
+    events.splice(at..at, [silence, wait, Event::Chat { user, id, count, text }]);
 }

@@ -176,8 +176,8 @@ impl Player<'_> {
         chat.mail.is_none()
             && chat.was_reachable
             && !is_refused
-            && !self.scenario.is_flooded(chat.to)
-            && !self.scenario.is_flooded(sender.id) // it may be closed, since it does not read
+            && !self.scenario.may_be_closed(chat.to)
+            && !self.scenario.may_be_closed(sender.id) // it may be closed, since it does not read
             && self.is_calm_from((sender.home, chat.sent_at), until)
             && stays(sender)
             && self

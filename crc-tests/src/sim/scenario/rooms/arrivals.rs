@@ -53,8 +53,8 @@ impl Player<'_> {
             && graph.is_connected(sender.home, member.home)
             && self.is_only_user(member)
             && self.is_only_user(sender)
-            && !self.scenario.is_flooded(member.id)
-            && !self.scenario.is_flooded(sender.id)
+            && !self.scenario.may_be_closed(member.id)
+            && !self.scenario.may_be_closed(sender.id)
             && stays(sender)
             && stays(member)
             && !leaves
