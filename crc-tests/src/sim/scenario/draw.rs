@@ -112,7 +112,7 @@ impl Condition {
             | Self::Floods => 0.25,
             Self::Texts | Self::Rooms => 0.2,
             Self::Stops | Self::Twins | Self::Unnoticed => 0.15,
-            Self::Bursts => 0.05,
+            Self::Bursts => 0.08,
         }
     }
 

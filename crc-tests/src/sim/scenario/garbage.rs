@@ -5,7 +5,6 @@
 
 use crc::link::{LinkId, Machine as _};
 use crc::node::Node;
-use crc::relay::extension::Frame;
 use crc::relay::message::HostKind;
 use crc::wires::Wire;
 use rand::rngs::StdRng;
@@ -13,7 +12,6 @@ use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::event::label;
-use super::liar::hello_of;
 use super::player::Player;
 use super::{Predicate, Violation};
 use crate::frames;
@@ -88,10 +86,6 @@ fn draw_garbage(node: &Node, seed: u64) -> (Vec<u8>, Option<u32>) {
         5 => return (frames::user(user, TEXT, ""), Some(user)),
         6 => frames::user(own_id, TEXT, ""),
         7 => vec![0x81, 0, 0, 0, 1, 0, 0, 0, 2, 0xff, 0xff, 0xff, 0xff],
-        8 if rng.random() => {
-            let hello = frames::extension(user, &Frame::Hello(hello_of(user)));
-            [frames::server(own_id, TEXT, ""), hello].concat()
-        }
         _ => frames::user(u32::MAX, TEXT, ""),
     };
     (bytes, None)

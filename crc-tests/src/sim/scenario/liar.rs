@@ -20,6 +20,17 @@ const OWN_USER_IDS: u32 = 9600;
 /// The ids of users whose registrations name another server than the liar.
 const FORGED_USER_IDS: u32 = 9800;
 
+/// The ids of users whose infos are longer than a plain server reads.
+const UNREADABLE_USER_IDS: u32 = 9900;
+/// Number of characters of such an info, of two bytes each.
+const UNREADABLE_INFO_CHARS: usize = 600;
+
+/// Each liar whose number is a multiple of this is a plain server.
+const PLAIN_LIARS: u32 = 3;
+
+/// The name of a liar.
+const NAME: &str = "liar";
+
 /// A number of a room message of a server that has started once.
 const FIRST_START_NUMBER: u64 = 3 << 39;
 
@@ -80,22 +91,29 @@ pub(super) const IMPOSTOR_LIES: usize = 10;
 pub(super) struct Liar {
     pub(super) client: ClientId,
     id: u32,
+    /// Whether its HELLO names another server, so that it is taken for one that speaks plain CRC.
+    is_plain: bool,
 }
 
 impl Liar {
     pub(super) fn new(client: ClientId, number: u32) -> Self {
-        Self { client, id: LIAR_IDS + number }
+        Self { client, id: LIAR_IDS + number, is_plain: number.is_multiple_of(PLAIN_LIARS) }
     }
 
     fn extension(&self, frame: &Frame<'_>) -> Vec<u8> {
         frames::extension(self.id, frame)
     }
 
-    /// Returns the frames by which it joins as an extended server.
+    /// Returns the frames by which it joins.
     pub(super) fn introduction(&self) -> Vec<u8> {
         let hello = hello_of(self.id);
         let commit = Frame::Commit { epoch: hello.epoch, known: Epoch::default() };
-        let mut bytes = frames::server(self.id, "liar", "");
+        let mut bytes = frames::server(self.id, NAME, "");
+        if self.is_plain {
+            let other = self.id + 50;
+            bytes.extend(frames::extension(other, &Frame::Hello(hello_of(other))));
+            return bytes;
+        }
         bytes.extend(self.extension(&Frame::Hello(hello)));
         bytes.extend(self.extension(&commit));
         bytes.extend(self.fact(self.id, HostId::NONE));
@@ -166,6 +184,11 @@ impl Liar {
         let [from, to] = own_users;
         let mut bytes = own_users.map(|user| self.user(self.id, user, 1)).concat();
         bytes.extend(frames::chat(from, to, LIE_TEXT));
+        // A plain server is not sent this as it is.
+        let info = "ü".repeat(UNREADABLE_INFO_CHARS);
+        bytes.extend(self.stamp_of_one(self.id, 1));
+        let unreadable = UNREADABLE_USER_IDS + number;
+        bytes.extend(frames::registration(HostKind::User, unreadable, self.id, LIE_TEXT, &info));
         for &server in servers {
             let user = FORGED_USER_IDS + number;
             bytes.extend(self.stamp_of_one(self.id, 1));
@@ -173,12 +196,18 @@ impl Liar {
             // Only this one counts; else the stamp would be that of the next user.
             bytes.extend(frames::registration(HostKind::User, user, self.id, LIE_TEXT, ""));
             bytes.extend(self.fact(server, HostId::NONE));
+            // As some plain servers repeat what they are sent, again and again.
+            let echo = frames::registration(HostKind::Server, server, self.id, NAME, "");
+            bytes.extend([&echo[..], &echo].concat());
         }
         bytes.extend(self.fact(self.id, HostId(self.id)));
         let own_id = [HostId(self.id)];
         bytes.extend(self.extension(&Frame::Withdraw(own_id.as_slice().into())));
         let replacement = HostId(servers.first().copied().unwrap_or(self.id));
         bytes.extend(self.extension(&Frame::Move { replacement, address: "10.0.0.0:3600" }));
+        if self.is_plain {
+            bytes.extend(frames::server_quit(self.id, 0, LIE_TEXT));
+        }
         bytes
     }
 
@@ -247,7 +276,7 @@ impl Liar {
 }
 
 /// Returns the HELLO of a server that has started once.
-pub(super) fn hello_of(id: u32) -> Hello {
+fn hello_of(id: u32) -> Hello {
     Hello {
         version: 1,
         is_moving: false,

@@ -142,8 +142,11 @@ pub(super) fn draw_bursts(seed: u64, server_count: usize, events: &mut Vec<Event
         return;
     };
     let server = rng.random_range(0..server_count);
-    let silence = Event::Silence { server, silence: Silence::Both, span: None };
-    let wait = Event::Wait(Duration::from_secs(rng.random_range(0..=20)));
+    // If one direction alone is silent, chats go on, and nothing says that they were handled.
+    let silence = [Silence::Both, Silence::Up, Silence::Down][rng.random_range(0..3)];
+    let silence = Event::Silence { server, silence, span: None };
+    let is_noticed = rng.random();
+    let wait = Event::Wait(Duration::from_secs(if is_noticed { 16 } else { 0 }));
     let count = BURST_CHATS[rng.random_range(0..BURST_CHATS.len())];
     let text = ChatText::Bytes(BURST_TEXT_BYTES);
     events.splice(at..at, [silence, wait, Event::Chat { user, id, count, text }]);
