@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::draw::Condition;
-use super::{Event, Scenario, ServerPlan};
+use super::{Event, Lie, Scenario, ServerPlan};
 
 /// Separates these choices from the others of a seed.
 const RINGS_SEED: u64 = 0x71_0a5e;
@@ -75,17 +75,20 @@ impl Scenario {
     /// Returns whether a server may have no parent that it can join: each is connected to it
     /// already. It dials them again and again.
     pub(super) fn may_dial_in_vain(&self) -> bool {
-        self.has_rings() || self.has_stops()
+        self.has_rings() || self.may_send_move()
     }
 
     /// Returns whether servers may move after the network has healed: to a parent that they prefer.
     pub(super) fn may_move(&self) -> bool {
-        self.has_stops() || self.servers.iter().any(|server| server.parents.len() > 1)
+        self.may_send_move() || self.servers.iter().any(|server| server.parents.len() > 1)
     }
 
-    /// Returns whether a server is stopped, so that MOVE is sent.
-    pub(super) fn has_stops(&self) -> bool {
-        self.events.iter().any(|event| matches!(event, Event::Stop { .. }))
+    /// Returns whether MOVE may be sent: by a server that is stopped, or a liar.
+    pub(super) fn may_send_move(&self) -> bool {
+        let is_sender = |event: &Event| {
+            matches!(event, Event::Stop { .. } | Event::Lie { lie: Lie::Forged, .. })
+        };
+        self.events.iter().any(is_sender)
     }
 
     /// Returns whether a server has a parent that leads back to it.

@@ -14,7 +14,7 @@ impl Player<'_> {
     /// Returns whether the tree has not changed since a time, nor shortly before.
     pub(super) fn is_settled_since(&self, time: Time) -> bool {
         let mut changes = self.faults.iter().chain(&self.resets);
-        !self.scenario.has_stops()
+        !self.scenario.may_send_move()
             && !self.has_plain_servers()
             && changes.all(|&change| change + HEAL_TIME_MAX < time)
     }
