@@ -7,7 +7,9 @@ use crc::limits::{READ_BYTES_PER_TURN, REGISTER_DEADLINE};
 use crc::relay::message::HostKind;
 
 use super::event::{Event, label};
+use super::liar::Liar;
 use super::player::Player;
+use super::seen::LIE_TEXT;
 use super::users::{Standing, User};
 use super::{Predicate, Violation};
 use crate::sim::PipeEnd;
@@ -138,12 +140,14 @@ impl Player<'_> {
     ///
     /// A host behind a plain neighbour counts as its border server's own. With split writes, a
     /// neighbour whose HELLO comes late is a plain one for a moment. Both are left out, and so is
-    /// a network in which a liar has the route to another's server, and speaks for its users.
+    /// a network in which a liar has the route to another's server, and speaks for its users. So are
+    /// the users of a liar that is a plain server.
     fn check_homes(&self) -> Result<(), Violation> {
         let splits_writes = self.scenario.conditions.splits_writes;
         if self.has_plain_servers() || splits_writes || self.has_impostor {
             return Ok(());
         }
+        let has_plain_liar = self.liars.values().any(Liar::is_plain);
         let mut ids: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
         for (id, at) in self.server_ids() {
             ids.entry(id).or_default().push(at);
@@ -157,6 +161,9 @@ impl Player<'_> {
         for node in self.servers.iter().flatten().filter_map(|&index| self.world.node(index)) {
             let relay = node.relay();
             for host in relay.hosts().iter().filter(|host| host.kind == HostKind::User) {
+                if has_plain_liar && *host.name() == *LIE_TEXT {
+                    continue;
+                }
                 let home = relay.home_id(host).0;
                 let is_home = ids.get(&home).is_none_or(|homes| {
                     homes.iter().any(|&at| self.has_registered_at(host.id.0, at))

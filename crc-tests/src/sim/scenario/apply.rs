@@ -204,7 +204,7 @@ impl Player<'_> {
         let users: Vec<u32> = users.into_iter().collect();
         // An old fact about a server that is not connected is the latest.
         self.has_impostor |= matches!(lie, Lie::Epochs | Lie::OldFacts);
-        if lie == Lie::Home {
+        if lie == Lie::Home || lie == Lie::Sources && liar.is_plain() {
             self.claimed_by_liars.extend(users.iter().copied());
         }
         let running = self.servers.iter().flatten().filter_map(|&index| self.world.node(index));

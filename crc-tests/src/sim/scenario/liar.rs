@@ -26,7 +26,7 @@ const UNREADABLE_USER_IDS: u32 = 9900;
 const UNREADABLE_INFO_CHARS: usize = 600;
 
 /// Each liar whose number is a multiple of this is a plain server.
-const PLAIN_LIARS: u32 = 3;
+const PLAIN_LIARS: u32 = 2;
 
 /// The name of a liar.
 const NAME: &str = "liar";
@@ -98,6 +98,11 @@ pub(super) struct Liar {
 impl Liar {
     pub(super) fn new(client: ClientId, number: u32) -> Self {
         Self { client, id: LIAR_IDS + number, is_plain: number.is_multiple_of(PLAIN_LIARS) }
+    }
+
+    /// Returns whether what it registers is that of a plain server: it may have an id that is free.
+    pub(super) fn is_plain(&self) -> bool {
+        self.is_plain
     }
 
     fn extension(&self, frame: &Frame<'_>) -> Vec<u8> {

@@ -40,8 +40,8 @@ impl Scenario {
         self.is_sent(id, ChatText::Bytes(FLOOD_TEXT_BYTES))
     }
 
-    /// Returns whether the user with an id may be closed because of what it is sent: that is more
-    /// than its queue holds, if its server has been paused or it does not read.
+    /// Returns whether the user with an id is sent so much that it may be closed: more than its queue
+    /// holds, if its server has been paused or it does not read.
     pub(super) fn may_be_closed(&self, id: u32) -> bool {
         self.is_flooded(id) || self.is_sent(id, ChatText::Bytes(BURST_TEXT_BYTES))
     }
