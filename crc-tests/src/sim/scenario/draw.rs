@@ -212,11 +212,11 @@ impl Scenario {
         if !without.contains(&Condition::Floods) && !has_plain {
             draw_floods(seed, &mut events);
         }
-        if !without.contains(&Condition::Bursts) && !has_plain && !net.splits_writes {
-            draw_bursts(seed, server_count, &mut events);
-        }
         if !without.contains(&Condition::Rooms) {
             draw_rooms(seed, &servers, &mut events);
+        }
+        if !without.contains(&Condition::Bursts) && !has_plain && !net.splits_writes {
+            draw_bursts(seed, server_count, &mut events);
         }
         Self { seed, conditions: net, batching, servers, events }
     }

@@ -66,8 +66,7 @@ impl Player<'_> {
         self.check_views(&graph)
     }
 
-    /// Checks that no server keeps mail for a user whom it can reach. A burst takes longer to be
-    /// delivered over long delays than a network to heal.
+    /// Checks that no server keeps mail for a user whom it can reach.
     fn check_mail(&self, graph: &Graph) -> Result<(), Broken> {
         for &server in graph.servers.values().filter(|&&server| !graph.is_best_effort(server)) {
             let label = label(server);
@@ -75,10 +74,7 @@ impl Player<'_> {
                 continue;
             }
             let mut mails = self.world.mails(&label);
-            let is_reachable = |to| {
-                !self.scenario.may_be_closed(to)
-                    && self.users_in_part(graph, server).any(|(id, _)| id == to)
-            };
+            let is_reachable = |to| self.users_in_part(graph, server).any(|(id, _)| id == to);
             if let Some(mail) = mails.find(|mail| u32::try_from(mail.to.0).is_ok_and(is_reachable))
             {
                 let text = format!("{label} keeps mail for {}, who is online", mail.to);

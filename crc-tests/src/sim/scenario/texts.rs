@@ -137,7 +137,15 @@ pub(super) fn draw_bursts(seed: u64, server_count: usize, events: &mut Vec<Event
     }
     let at = rng.random_range(0..=events.len());
     let users = users_of(&events[..at]);
-    let (Some(&(user, _)), Some(&(_, id))) = (users.choose(&mut rng), users.choose(&mut rng))
+    // The mail of a direct user has bounds of its own.
+    let is_direct = |number| {
+        events.iter().any(|event| match *event {
+            Event::Join { user, is_direct, .. } => is_direct && user == number,
+            _ => false,
+        })
+    };
+    let senders: Vec<_> = users.iter().filter(|&&(user, _)| !is_direct(user)).collect();
+    let (Some(&&(user, _)), Some(&(_, id))) = (senders.choose(&mut rng), users.choose(&mut rng))
     else {
         return;
     };
