@@ -206,7 +206,7 @@ impl Router {
         if is_neighbour
             && is_for_us
             && code == StatusCode::UNKNOWN_ID
-            && peering.on_unknown_id(link, cx)
+            && peering.on_unknown_id(link, text, cx)
         {
             return;
         }

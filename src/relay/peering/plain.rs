@@ -68,13 +68,39 @@ impl Peering {
     pub(in crate::relay) fn on_unknown_id<O: Outbox>(
         &mut self,
         link: LinkId,
+        text: &[u8],
         cx: &mut RelayCx<'_, O>,
     ) -> bool {
+        if names_other_id(text) {
+            return false; // the user to whom this server has answered a command has left
+        }
         let mut clock = Clock { now: cx.now, timers: cx.timers };
         let is_answer = cx.announcements.on_probe_answered(cx.topology, link, &mut clock, cx.out);
         if is_answer && !self.plain_timers.contains_key(&link) {
             self.start_plain_liveness(link, cx);
         }
         is_answer
+    }
+}
+
+/// Returns whether the text of `Unknown ID` ends with another number than 0. Programs word the text
+/// in other ways, too, so one without a number may be about id 0.
+fn names_other_id(text: &[u8]) -> bool {
+    let word = text.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
+    let id = std::str::from_utf8(word).ok().and_then(|word| word.parse::<u32>().ok());
+    id.is_some_and(|id| id != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_about_another_id_does_not_answer_the_chat_to_id_0() {
+        for text in ["Unknown ID 0", "Unknown ID", "unknown", "", "no such id: 0"] {
+            assert!(!names_other_id(text.as_bytes()), "{text}");
+        }
+        assert!(names_other_id(b"Unknown ID 1002"));
+        assert!(!names_other_id(b"\xff 1\xff"));
     }
 }
