@@ -14,7 +14,7 @@ use super::departures::{Departures, Withdrawals};
 use super::splits::LostPosition;
 use super::{DeferredMessage, Peering};
 use crate::id::HostId;
-use crate::limits::LOST_LINKS_MAX;
+use crate::limits::{LOST_LINKS_MAX, Limits};
 use crate::link::{CloseReason, LinkId, Time};
 use crate::relay::cx::RelayCx;
 use crate::relay::extension::{Frame, Hello};
@@ -65,6 +65,12 @@ pub(super) struct Replay {
     /// The latest loss is the last.
     lost: VecDeque<LostLink>,
     withdrawals: Withdrawals,
+}
+
+/// Returns the bytes of messages of a lost link that are sent again. The next link gets them at
+/// once: if they filled its queue, it would be closed like the one before, again and again.
+fn unacknowledged_bytes_max(limits: &Limits) -> usize {
+    limits.server_queue_bytes_max / 4 * 3
 }
 
 impl Replay {
@@ -171,7 +177,8 @@ impl Peering {
     }
 
     /// Remembers how much was handled on an extended link that has ended, and defers what the other
-    /// end has not acknowledged. Its servers must be in `split`, if there are any.
+    /// end has not acknowledged, up to [`unacknowledged_bytes_max`]; the senders of the rest are
+    /// informed. Its servers must be in `split`, if there are any.
     pub(super) fn defer_unacknowledged<O: Outbox>(
         &mut self,
         link: LinkId,
@@ -202,8 +209,13 @@ impl Peering {
         if !messages.is_empty() {
             log::info!("link {link}: {} messages were not acknowledged", messages.len());
         }
+        let (mut bytes, bytes_max) = (0, unacknowledged_bytes_max(cx.limits));
         for message in messages {
-            self.forward_deferred(message, cx);
+            bytes += message.size_bytes();
+            match bytes <= bytes_max {
+                true => self.forward_deferred(message, cx),
+                false => self.reject(&message, cx),
+            }
         }
     }
 

@@ -99,7 +99,7 @@ pub(in crate::relay) struct DeferredMessage {
 }
 
 impl DeferredMessage {
-    fn size_bytes(&self) -> usize {
+    pub(super) fn size_bytes(&self) -> usize {
         self.text.len() + SPLIT_DEFERRED_OVERHEAD_BYTES
     }
 }
