@@ -23,56 +23,35 @@ pub(super) fn write_plain(notice: &Notice<'_>, cx: &mut NoticeCx<'_>) -> bool {
     match *notice {
         Notice::Chat { source, text, .. } => {
             let host = cx.view.hosts.get(source);
-            host.is_some_and(|host| write_chat(source, host.name(), text, cx.queue.tail()))
+            host.is_some_and(|host| write_chat(None, source, host.name(), text, cx.queue.tail()))
         }
         Notice::RoomChat { room, source, name, text, .. } => {
-            write_room_chat(room.as_bytes(), source, name, text, cx.queue.tail())
+            write_chat(Some(room.as_bytes()), source, name, text, cx.queue.tail())
         }
         _ => false,
     }
 }
 
-/// Appends a `chat` event as a text message. Returns false, and appends nothing, if a string is not
-/// plain.
-fn write_chat(from: HostId, name: &[u8], text: &[u8], out: &mut Vec<u8>) -> bool {
-    let is_written = is_plain(name) && is_plain(text);
+/// Appends a `chat` event, or the `room` event of a room, as a text message. Returns false, and
+/// appends nothing, if a string is not plain.
+fn write_chat(
+    room: Option<&[u8]>,
+    from: HostId,
+    name: &[u8],
+    text: &[u8],
+    out: &mut Vec<u8>,
+) -> bool {
+    let [event, room, source]: [&[u8]; 3] = match room {
+        None => [b"{\"event\":\"chat", b"", b"\",\"from\":"],
+        Some(room) => [b"{\"event\":\"room\",\"room\":\"", room, b"\",\"from\":"],
+    };
+    let is_written = [room, name, text].into_iter().all(is_plain);
     if is_written {
         let mut digits = [0; ID_DIGITS_MAX];
-        write_text_parts(
-            &[
-                b"{\"event\":\"chat\",\"from\":",
-                decimal(from, &mut digits),
-                b",\"name\":\"",
-                name,
-                b"\",\"text\":\"",
-                text,
-                b"\"}",
-            ],
-            out,
-        );
-    }
-    is_written
-}
-
-/// Appends a `room` event like [`write_chat`].
-fn write_room_chat(room: &[u8], from: HostId, name: &[u8], text: &[u8], out: &mut Vec<u8>) -> bool {
-    let is_written = is_plain(room) && is_plain(name) && is_plain(text);
-    if is_written {
-        let mut digits = [0; ID_DIGITS_MAX];
-        write_text_parts(
-            &[
-                b"{\"event\":\"room\",\"room\":\"",
-                room,
-                b"\",\"from\":",
-                decimal(from, &mut digits),
-                b",\"name\":\"",
-                name,
-                b"\",\"text\":\"",
-                text,
-                b"\"}",
-            ],
-            out,
-        );
+        let from = decimal(from, &mut digits);
+        let parts: [&[u8]; 9] =
+            [event, room, source, from, b",\"name\":\"", name, b"\",\"text\":\"", text, b"\"}"];
+        write_text_parts(&parts, out);
     }
     is_written
 }
@@ -106,10 +85,8 @@ mod tests {
         let room_chat = EventOf::Room { room: Borrowed(room), from, name: name_of, text: text_of };
         for (event, is_room) in [(chat, false), (room_chat, true)] {
             let (mut out, mut expected) = (b"before".to_vec(), b"before".to_vec());
-            let result = match is_room {
-                true => write_room_chat(room, HostId(id), name, text, &mut out),
-                false => write_chat(HostId(id), name, text, &mut out),
-            };
+            let room = is_room.then_some(room);
+            let result = write_chat(room, HostId(id), name, text, &mut out);
             assert_eq!(result, is_written, "{text:?}");
             if is_written {
                 write_text(&mut expected, |out| event.write_json(out));
