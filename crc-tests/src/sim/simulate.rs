@@ -100,9 +100,9 @@ pub fn run(arguments: &SimulateArguments, interrupted: &Arc<AtomicBool>) -> Exit
     if let Some(path) = &arguments.file {
         return play_file(path, arguments.trace);
     }
-    let recorded = match arguments.compare.as_deref().map(read_record) {
-        Some(Err(code)) => return code,
-        recorded => recorded.and_then(Result::ok).unwrap_or_default(),
+    let recorded = match arguments.compare.as_deref().map(read_record).transpose() {
+        Ok(recorded) => recorded.unwrap_or_default(),
+        Err(code) => return code,
     };
     let totals = play_seeds(arguments, &recorded, interrupted);
     if let Some(path) = &arguments.record
