@@ -18,8 +18,8 @@ pub const HANDSHAKES_PER_TURN: usize = 8;
 pub const ACCEPTS_PER_TURN: usize = 64;
 
 /// Maximum number of connections to a listener that are established and wait to be accepted; the
-/// kernel's `net.core.somaxconn` bounds it, too. Beyond it, the kernel drops the end of a handshake,
-/// and a client that waits for the server's first bytes waits in vain. As many as
+/// kernel's `net.core.somaxconn` bounds it, too. Beyond it, the kernel drops the end of a
+/// handshake, and a client that waits for the server's first bytes waits in vain. As many as
 /// [`UNREGISTERED_MAX`].
 pub const LISTEN_BACKLOG: i32 = 4096;
 

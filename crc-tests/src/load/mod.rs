@@ -5,8 +5,9 @@
 //! one thread, and `client_codec` encodes what they send. `stamp` and `delivery_tracker` follow
 //! each message, and `pace` decides when one is due. Each workload has a file: `chat` (with
 //! `chat_parameters` and `chat_traffic`), `connect`, `burst` (with `announcer`), `strangers`,
-//! `web`, and `growth` and `fan_out`, which run `chat` many times, the latter against `programs` beside crc. A
-//! workload returns its results, `usage` measures CPU time and memory, and `report` renders both.
+//! `web`, and `growth` and `fan_out`, which run `chat` many times, the latter against `programs`
+//! beside crc. A workload returns its results, `usage` measures CPU time and memory, and `report`
+//! renders both.
 
 mod announcer;
 mod burst;

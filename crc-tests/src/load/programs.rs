@@ -163,8 +163,8 @@ fn nats_config(protocol: Protocol, port: u16) -> String {
     )
 }
 
-/// mosquitto 2.0.11 ends if it has no listener other than WebSocket, and takes the interface of such
-/// a listener instead of its address.
+/// mosquitto 2.0.11 ends if it has no listener other than WebSocket, and takes the interface of
+/// such a listener instead of its address.
 fn mosquitto_config(protocol: Protocol, port: u16, dir: &Path) -> String {
     let listener = match protocol {
         Protocol::Mqtt(Transport::WebSocket) => {

@@ -104,8 +104,8 @@ mod tests {
         bench.relay.topology.rooms().find(name(room)).map_or(0, |room| room.len())
     }
 
-    /// Server 2 with users from 1001 on, all of them in `#lab`, which sends all its users again, and
-    /// that the last one is in `#lab`.
+    /// Server 2 with users from 1001 on, all of them in `#lab`, which sends all its users again,
+    /// and that the last one is in `#lab`.
     fn bench_after_sync(users: u32) -> Bench {
         let mut bench = Bench::new();
         bench.join_extended(2, 2);

@@ -33,8 +33,8 @@ pub(super) fn parse_nats(frame: &[u8], place: TextPlace) -> Incoming<'_> {
     }
 }
 
-/// Appends the first frames of a NATS client, which is not sent its own messages, and can be reached
-/// at the subject of its name.
+/// Appends the first frames of a NATS client, which is not sent its own messages, and can be
+/// reached at the subject of its name.
 pub(super) fn encode_nats_connect(identity: &Identity, out: &mut Vec<u8>) {
     let options = r#"{"verbose":false,"pedantic":false,"echo":false}"#;
     let name = String::from_utf8_lossy(identity.name.unpadded());

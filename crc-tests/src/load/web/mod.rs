@@ -1,6 +1,6 @@
-//! The workload of pages: one lists all users of a large network on an operator's page and on a chat
-//! page, again and again, while the metrics are scraped and others chat. Measures the turns of the
-//! server's loop, by its own histogram, and the chats.
+//! The workload of pages: one lists all users of a large network on an operator's page and on a
+//! chat page, again and again, while the metrics are scraped and others chat. Measures the turns of
+//! the server's loop, by its own histogram, and the chats.
 
 mod page;
 mod turns;

@@ -133,7 +133,8 @@ impl Page {
         }
     }
 
-    /// Returns the id of the server, on an operator's page. Users behind a plain server are its own.
+    /// Returns the id of the server, on an operator's page. Users behind a plain server are its
+    /// own.
     pub(super) fn own_server(&mut self) -> Result<u64, LoadError> {
         let found = self.read_events(None, |event| {
             let event: Value = serde_json::from_slice(event).ok()?;

@@ -140,8 +140,8 @@ impl Player<'_> {
     ///
     /// A host behind a plain neighbour counts as its border server's own. With split writes, a
     /// neighbour whose HELLO comes late is a plain one for a moment. Both are left out, and so is
-    /// a network in which a liar has the route to another's server, and speaks for its users. So are
-    /// the users of a liar that is a plain server.
+    /// a network in which a liar has the route to another's server, and speaks for its users. So
+    /// are the users of a liar that is a plain server.
     fn check_homes(&self) -> Result<(), Violation> {
         let splits_writes = self.scenario.conditions.splits_writes;
         if self.has_plain_servers() || splits_writes || self.has_impostor {

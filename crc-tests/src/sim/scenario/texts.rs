@@ -29,8 +29,8 @@ const FLOOD_TEXT_BYTES: u32 = 8192;
 
 /// Length of the texts in a burst, in bytes.
 const BURST_TEXT_BYTES: u32 = 8000;
-/// Numbers of chats in a burst: more than may wait for the hosts of a lost link, which is 2 MiB, and
-/// more than a send queue holds with what is kept, which is 8 MiB.
+/// Numbers of chats in a burst: more than may wait for the hosts of a lost link, which is 2 MiB,
+/// and more than a send queue holds with what is kept, which is 8 MiB.
 const BURST_CHATS: [u32; 2] = [300, 1100];
 
 impl Scenario {
@@ -40,8 +40,8 @@ impl Scenario {
         self.is_sent(id, ChatText::Bytes(FLOOD_TEXT_BYTES))
     }
 
-    /// Returns whether the user with an id is sent so much that it may be closed: more than its queue
-    /// holds, if its server has been paused or it does not read.
+    /// Returns whether the user with an id is sent so much that it may be closed: more than its
+    /// queue holds, if its server has been paused or it does not read.
     pub(super) fn may_be_closed(&self, id: u32) -> bool {
         self.is_flooded(id) || self.is_sent(id, ChatText::Bytes(BURST_TEXT_BYTES))
     }
