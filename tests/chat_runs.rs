@@ -6,9 +6,9 @@ use crc::limits::{
     CLASSIC_FORM_DETECTION_TIMEOUT, CLIENT_QUEUE_BYTES_MAX, FRAME_BYTES_MAX, Limits,
     QUEUE_BYTES_MAX_FLOOR, QUEUE_HIGH_WATER_BYTES,
 };
-use crc::link::{LinkId, Machine as _, Time};
+use crc::link::{LinkId, Machine as _, Time, Traffic};
 use crc::mail::store::MemoryMailbox;
-use crc::node::{Action, Node, Traffic};
+use crc::node::{Action, Node};
 use crc::relay::Identity;
 use crc::relay::message::HostKind;
 use crc::wires::Wire;

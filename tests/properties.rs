@@ -3,8 +3,8 @@
 use crc::id::HostId;
 use crc::limits::{FRAME_BYTES_MAX, Limits};
 use crc::link::frame_decoder::FrameDecoder;
-use crc::link::{LinkId, Machine as _, Time};
-use crc::node::{Action, Node, Traffic};
+use crc::link::{LinkId, Machine as _, Time, Traffic};
+use crc::node::{Action, Node};
 use crc::relay::message::{HostKind, Message, Registration, StatusCode};
 use crc::relay::{FirstLink, Identity};
 use crc::wires::Wire;

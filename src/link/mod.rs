@@ -12,6 +12,7 @@ mod send_queue;
 mod slab;
 mod table;
 mod time;
+mod traffic;
 
 use std::fmt;
 
@@ -24,6 +25,7 @@ pub use self::send_queue::{Buffer, SendQueue, Unacknowledged};
 pub(crate) use self::slab::Slab;
 pub use self::table::{LinkTable, QueuedLink};
 pub use self::time::Time;
+pub use self::traffic::Traffic;
 
 use crate::id::HostId;
 use crate::limits::{FALSE_SOURCES_MAX, REFUSED_REGISTRATIONS_MAX, STATUS_UPDATE_BYTES_MAX};

@@ -6,21 +6,8 @@ use crate::limits::{ACK_INTERVAL_BYTES, Limits};
 use crate::link::QueuedLink;
 use crate::link::SendQueue;
 use crate::link::frame_decoder::FrameDecoder;
-use crate::link::{LinkId, Origin, Security, Time};
+use crate::link::{LinkId, Origin, Security, Time, Traffic};
 use crate::wires::{Session, Wire};
-
-/// Counters of a link.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// Bytes received.
-    pub bytes_in: u64,
-    /// Bytes put into the send queue.
-    pub bytes_out: u64,
-    /// Whole frames received.
-    pub frames_in: u64,
-    /// Frames put into the send queue. All replies to one frame count as one.
-    pub frames_out: u64,
-}
 
 /// A link of a node.
 #[derive(Clone, Debug)]
@@ -151,29 +138,6 @@ impl QueuedLink for Link {
         let late_bytes = self.late_output.as_ref().map_or(0, |queue| queue.capacity());
         let kept_bytes = deferred_bytes + late_bytes + self.session.buffer_bytes();
         self.queue.capacity() + self.decoder.capacity() + kept_bytes
-    }
-}
-
-impl Traffic {
-    /// Adds the counters of another link.
-    pub(super) fn add(&mut self, other: &Self) {
-        self.bytes_in += other.bytes_in;
-        self.bytes_out += other.bytes_out;
-        self.frames_in += other.frames_in;
-        self.frames_out += other.frames_out;
-    }
-
-    /// Counts a frame that was put into the send queue; nothing if it has no bytes.
-    pub(super) fn count_frame(&mut self, bytes: usize) {
-        self.count_frames(1, bytes);
-    }
-
-    /// Counts frames that were put into the send queue; nothing if they have no bytes.
-    pub(super) fn count_frames(&mut self, frames: usize, bytes: usize) {
-        if bytes > 0 {
-            self.bytes_out += bytes as u64;
-            self.frames_out += frames as u64;
-        }
     }
 }
 

@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 
 use super::Action;
 use super::frame_deadlines::FrameDeadlines;
-use super::link::{Link, LinkRole, Traffic, Wait, Waits};
+use super::link::{Link, LinkRole, Wait, Waits};
 use super::strangers::Strangers;
 use crate::id::HostId;
 use crate::limits::Limits;
 use crate::link::frame_decoder::FrameDecoder;
 use crate::link::{
     CloseReason, Keepalive, LinkId, LinkTable, Origin, Security, SeededRng, SendQueue, Time,
+    Traffic,
 };
 use crate::mail::Spool;
 use crate::names::Names;

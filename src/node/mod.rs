@@ -33,7 +33,7 @@ mod timers;
 mod web;
 
 pub use self::invite::InviteListener;
-pub use self::link::{Link, Traffic};
+pub use self::link::Link;
 pub use self::strangers::ClosedForBound;
 pub use self::web::WireTotals;
 

@@ -1,8 +1,8 @@
 //! The operator's surface: requests of its sessions, and what is replied.
 
-use super::{Link, Node, Traffic};
+use super::{Link, Node};
 use crate::limits::{OPERATOR_SESSION_MAX, QUEUE_LOW_WATER_BYTES};
-use crate::link::{LinkId, Time};
+use crate::link::{LinkId, Time, Traffic};
 use crate::relay::message::HostKind;
 use crate::wires::{WIRES, WebReply, WebRequest, Wire};
 
