@@ -2,8 +2,8 @@
 
 use crc::id::HostId;
 use crc::relay::extension::{
-    Digest, Epoch, Frame, Hello, Hop, Nonce, Ping, Proof, RefuseReason, RoomChat, RoomNames,
-    ServerFact, Trace, TraceResult,
+    Digest, Epoch, Errand, Frame, Hello, Hop, LinkLoad, Nonce, Ping, Proof, RefuseReason, RoomChat,
+    RoomNames, ServerFact, Trace, TraceResult,
 };
 use crc::room::RoomName;
 use crc_tests::fuzz;
@@ -21,6 +21,7 @@ struct Values {
     ids: Vec<HostId>,
     stamps: Vec<u64>,
     hops: Vec<Hop>,
+    loads: Vec<LinkLoad>,
     /// Encoded names of rooms.
     names: Vec<u8>,
     text: String,
@@ -83,6 +84,11 @@ impl Values {
                 Frame::Rooms { user: id, is_complete: self.has_digest, names }
             }
             23 => Frame::RoomPart { user: id, name: room(), text: self.text.as_bytes() },
+            25 => Frame::LinksRequest(Errand { origin: id, target: via, hops: version }),
+            26 => {
+                let errand = Errand { origin: id, target: via, hops: version };
+                Frame::Links { errand, links: self.loads[..].into() }
+            }
             _ => {
                 let (user, home, number, text) = (id, via, token, self.text.as_bytes());
                 Frame::RoomChat(RoomChat { user, home, number, room: room(), text })
@@ -94,6 +100,12 @@ impl Values {
 fn any_values() -> impl Strategy<Value = Values> {
     let hop = (any::<u32>(), any::<u32>())
         .prop_map(|(server, elapsed_micros)| Hop { server: HostId(server), elapsed_micros });
+    let load = any::<([u32; 3], [u64; 2])>().prop_map(
+        |([neighbour, round_trip_micros, queue_bytes], [frames, bytes])| {
+            let neighbour = HostId(neighbour);
+            LinkLoad { neighbour, round_trip_micros, queue_bytes, frames, bytes }
+        },
+    );
     let names = vec("#[!-+a-zäß]{1,9}", 0..9).prop_map(|names| {
         let mut encoded = Vec::new();
         for name in &names {
@@ -102,19 +114,10 @@ fn any_values() -> impl Strategy<Value = Values> {
         encoded
     });
     let ids = vec(any::<u32>().prop_map(HostId), 0..9);
-    let lists = (ids, vec(any::<u64>(), 0..9), vec(hop, 0..9), names);
-    (0..25_u32, any::<([u8; 2], [u32; 6], [u64; 4], bool)>(), lists, any::<String>()).prop_map(
-        |(kind, (bytes, small, large, has_digest), (ids, stamps, hops, names), text)| Values {
-            kind,
-            bytes,
-            small,
-            large,
-            has_digest,
-            ids,
-            stamps,
-            hops,
-            names,
-            text,
+    let lists = (ids, vec(any::<u64>(), 0..9), vec(hop, 0..9), vec(load, 0..9), names);
+    (0..27_u32, any::<([u8; 2], [u32; 6], [u64; 4], bool)>(), lists, any::<String>()).prop_map(
+        |(kind, (bytes, small, large, has_digest), (ids, stamps, hops, loads, names), text)| {
+            Values { kind, bytes, small, large, has_digest, ids, stamps, hops, loads, names, text }
         },
     )
 }
@@ -136,7 +139,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_a_frame_or_an_error(code in 0..26_u8, bytes in vec(any::<u8>(), 0..80)) {
+    fn any_bytes_are_a_frame_or_an_error(code in 0..28_u8, bytes in vec(any::<u8>(), 0..80)) {
         fuzz::extension_codec(&[&[code][..], &bytes].concat());
     }
 }

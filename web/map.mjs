@@ -76,6 +76,11 @@ export class NetworkMap {
     this.svg.querySelector('[tabindex="0"]')?.focus();
   }
 
+  // Returns the servers that are drawn.
+  drawn() {
+    return [...this.#drawn.values()].map(({ node }) => node.id).filter((id) => id !== undefined);
+  }
+
   #name(id) {
     return printable(this.model.servers.get(id)?.name || `${id}`);
   }
@@ -172,17 +177,17 @@ export class NetworkMap {
     const middle = (x1 + x2) / 2;
     const path = `M${x1} ${y1}C${middle} ${y1} ${middle} ${y2} ${x2} ${y2}`;
     const isBroken = isLost && !parent.isLost;
-    const own = parent.node.id === this.model.self.id ? this.model.linkTo(node.id) : null;
+    const load = node.id === undefined ? undefined : this.model.load(parent.node.id, node.id);
     edge.setAttribute('d', path);
     edge.setAttribute('class', `edge${isBroken ? ' broken' : ''}`);
     flow.setAttribute('d', path);
-    const rate = isLost ? 0 : own?.frames_s ?? 0;
+    const rate = isLost ? 0 : load?.frames_s ?? 0;
     flow.style.display = rate > 0.05 ? '' : 'none';
     flow.style.animationDuration = `${Math.max(0.25, 3 / Math.sqrt(1 + rate)).toFixed(2)}s`;
     flow.style.strokeWidth = 2 + Math.min(4, Math.log10(1 + rate));
-    const rtt = own?.rtt_ms === undefined ? '' : `${own.rtt_ms < 10 ? own.rtt_ms.toFixed(1) : Math.round(own.rtt_ms)} ms`;
-    const queue = own?.queue_bytes ? `${bytes(own.queue_bytes)} queued` : '';
-    label.textContent = isBroken ? 'split' : own ? [rtt, `${compact.format(rate)}/s`, queue].filter(Boolean).join(' · ') : '';
+    const rtt = load?.rtt_ms === undefined ? '' : `${load.rtt_ms < 10 ? load.rtt_ms.toFixed(1) : Math.round(load.rtt_ms)} ms`;
+    const queue = load?.queue_bytes ? `${bytes(load.queue_bytes)} queued` : '';
+    label.textContent = isBroken ? 'split' : load ? [rtt, `${compact.format(rate)}/s`, queue].filter(Boolean).join(' · ') : '';
     label.setAttribute('class', `link-label${isBroken ? ' broken' : ''}`);
     label.setAttribute('x', x2 + 2);
     label.setAttribute('y', y2 - HEIGHT / 2 - 5);

@@ -2,6 +2,13 @@ const LOG_MAX = 500;
 const HISTORY = 60;
 const RELOADED_MAX = 2000;
 
+// Returns a load with its rates since the one before.
+function withRates(load, old, at) {
+  const seconds = old ? (at - old.at) / 1000 : 0;
+  const rate = (key) => (seconds > 0 ? Math.max(0, (load[key] - old[key]) / seconds) : 0);
+  return { ...load, at, frames_s: rate('frames'), bytes_s: rate('bytes') };
+}
+
 // The network as the operator's page knows it. `apply` returns what has changed: 'servers',
 // 'links', 'totals', 'users', 'log', or '' for anything else.
 export class OperatorModel {
@@ -15,6 +22,7 @@ export class OperatorModel {
   reset() {
     this.servers = new Map();
     this.links = new Map();
+    this.loads = new Map();
     this.totals = null;
     this.history = [];
     this.users = new Map();
@@ -28,6 +36,7 @@ export class OperatorModel {
       case 'signed_in': this.self = event; return '';
       case 'servers': return this.#applyServers(event);
       case 'links': return this.#applyLinks(event);
+      case 'loads': return this.#applyLoads(event);
       case 'totals': return this.#applyTotals(event);
       case 'users': return this.#applyUsers(event);
       case 'log':
@@ -48,6 +57,7 @@ export class OperatorModel {
     }
     for (const id of gone) {
       this.servers.delete(id);
+      this.loads.delete(id);
       this.users.delete(id);
     }
     return more ? '' : 'servers';
@@ -63,12 +73,23 @@ export class OperatorModel {
     const at = this.now();
     const before = this.links;
     this.links = new Map(links.map((link) => {
-      const old = before.get(link.link);
-      const seconds = old ? (at - old.at) / 1000 : 0;
-      const rate = (key) => (seconds > 0 ? Math.max(0, (link[key] - old[key]) / seconds) : 0);
-      return [link.link, { ...link, at, frames_s: rate('frames_in') + rate('frames_out'), bytes_s: rate('bytes_in') + rate('bytes_out') }];
+      const load = { ...link, frames: link.frames_in + link.frames_out, bytes: link.bytes_in + link.bytes_out };
+      return [link.link, withRates(load, before.get(link.link), at)];
     }));
     return 'links';
+  }
+
+  #applyLoads({ server, links }) {
+    const at = this.now();
+    const before = this.loads.get(server);
+    this.loads.set(server, new Map(links.map((link) => [link.id, withRates(link, before?.get(link.id), at)])));
+    return 'links';
+  }
+
+  // Returns what the link between two servers carries, if one of them has said so.
+  load(near, far) {
+    if (near === this.self.id) return this.linkTo(far);
+    return this.loads.get(far)?.get(near) ?? this.loads.get(near)?.get(far);
   }
 
   // Returns the link of this server to another one.

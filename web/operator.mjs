@@ -112,7 +112,7 @@ const drawLog = onceAFrame(() => {
 function drawDetail() {
   const server = model.servers.get(selected);
   if (!server) return;
-  const link = model.linkTo(selected);
+  const link = server.self ? undefined : model.load(server.parent, selected);
   byId('detail-name').textContent = safe(server.name) || `${server.id}`;
   byId('detail-about').textContent = [`server ${server.id}`, safe(server.info)].filter(Boolean).join(' · ');
   const facts = {
@@ -139,6 +139,16 @@ function select(id) {
   map.reveal(id);
   drawDetail();
   drawUsers();
+}
+
+// Asks the servers that are drawn what their links carry. Those of this server come by themselves.
+function askLoads() {
+  const answers = (id) => {
+    const server = model.servers.get(id);
+    return server?.extended && !server.lost && !server.self;
+  };
+  const asked = document.hidden ? [] : map.drawn().filter(answers);
+  if (asked.length) connection.send({ do: 'loads', servers: asked });
 }
 
 function loadUsers() {
@@ -218,6 +228,7 @@ function onEvent(event) {
   if (changed === 'servers' && (selected === null || !model.users.has(selected))) select(selected !== null && model.servers.has(selected) ? selected : model.self.id);
   ({ servers: drawServers, links: drawLinks, totals: drawTotals, users: drawUsers, log: drawLog })[changed]?.();
   if (changed === 'servers' && model.isStale(selected)) loadUsers();
+  if (event.event === 'links') askLoads();
   if (event.event === 'done') {
     note(event.text, false);
     loadUsers();

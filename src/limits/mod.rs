@@ -206,6 +206,16 @@ pub const OPERATOR_TRACE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum number of traces that wait for an answer. Further ones are not passed back.
 pub const TRACES_MAX: usize = 1024;
 
+/// Maximum number of servers that are asked at a time what their links carry, and of answers that
+/// wait to be taken. One page of an operator draws fewer.
+pub const LOADS_MAX: usize = 256;
+
+/// Time after which a server that has not answered may be asked again.
+pub const LOADS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Maximum number of servers that one request of an operator's page asks.
+pub const WEB_LOADS_MAX: usize = 100;
+
 /// Maximum number of servers that are remembered after their split, so that the log can tell for
 /// how long they were away.
 pub const GONE_SERVERS_MAX: usize = 1024;

@@ -262,6 +262,10 @@ impl Outbox for Links {
         self.get(id).map_or(0, |link| link.queue.len())
     }
 
+    fn traffic(&self, id: LinkId) -> Traffic {
+        self.get(id).map(|link| link.traffic).unwrap_or_default()
+    }
+
     fn received_at(&self, id: LinkId) -> Time {
         self.get(id).and_then(Link::received_at).unwrap_or(self.now)
     }

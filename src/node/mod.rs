@@ -46,7 +46,9 @@ use crate::limits::Limits;
 use crate::link::{LifeCycle, LinkId, ListenerId, Origin, SeededRng, Time};
 use crate::mail::{AppendOutcome, Inventory, Spool, StoreReply, StoreRequest};
 use crate::relay::extension::TraceResult;
-use crate::relay::{Admission, Identity, Join, KickError, LinkReport, Relay, TraceReport};
+use crate::relay::{
+    Admission, Identity, Join, KickError, LinkReport, LoadReport, Relay, TraceReport,
+};
 use crate::wires::{Effects, WebAccess, WebRequest, Wire};
 
 /// A request of a [`Node`] to its driver. A store request is answered by
@@ -260,6 +262,18 @@ impl Node {
     /// Removes and returns the report of a trace, if it is complete.
     pub fn take_trace_report(&mut self, token: u64) -> Option<TraceReport> {
         self.relay.take_trace_report(token)
+    }
+
+    /// Asks a server what its links carry, see [`Relay::ask_loads`].
+    pub fn ask_loads(&mut self, now: Time, server: HostId) {
+        self.links.begin_event(now);
+        self.relay.ask_loads(now, server, &mut self.links);
+        self.run_pending(now);
+    }
+
+    /// Removes and returns the oldest answer of a server that was asked.
+    pub fn take_load_report(&mut self) -> Option<LoadReport> {
+        self.relay.take_load_report()
     }
 
     fn is_drained(&self) -> bool {

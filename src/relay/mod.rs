@@ -53,7 +53,7 @@ pub use self::admission::{
 pub use self::mail_text::encode_mail_text;
 pub use self::operations::{KickError, LinkReport, RoomReport, ServerReport};
 pub use self::outbox::{Interests, Outbox, Unacknowledged, View};
-pub use self::peering::TraceReport;
+pub use self::peering::{LoadReport, TraceReport};
 pub use self::router::RoomRefusal;
 pub use self::topology::{
     FirstLink, Home, HomeList, Host, HostTable, Identity, MemberCursor, Refusals, ServerKey,

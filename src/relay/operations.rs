@@ -9,7 +9,7 @@ use super::extension::{Epoch, TraceResult};
 use super::message::HostKind;
 use super::notice::Notice;
 use super::outbox::Outbox;
-use super::peering::{Purpose, TraceReport};
+use super::peering::{LoadReport, Purpose, TraceReport};
 use super::timers::Timer;
 use super::topology::{FirstLink, Host, MemberCursor, MemberHome, Refusals, Room};
 use super::{Relay, send};
@@ -233,6 +233,24 @@ impl Relay {
     /// Removes and returns the report of a trace, if it is complete.
     pub fn take_trace_report(&mut self, token: u64) -> Option<TraceReport> {
         self.peering.take_trace_report(token)
+    }
+
+    /// Asks a server what its links carry, see [`Relay::take_load_report`]. Nothing comes of one
+    /// that is not reached over crc servers alone.
+    pub fn ask_loads(&mut self, now: Time, server: HostId, out: &mut impl Outbox) {
+        let (peering, _, mut cx) = self.event(now, out);
+        peering.ask_loads(server, &mut cx);
+    }
+
+    /// Returns whether a server that was asked has answered.
+    #[must_use]
+    pub fn has_load_reports(&self) -> bool {
+        self.peering.has_load_reports()
+    }
+
+    /// Removes and returns the oldest answer of a server that was asked.
+    pub fn take_load_report(&mut self) -> Option<LoadReport> {
+        self.peering.take_load_report()
     }
 
     /// Closes the link of an adjacent host at the operator's request.

@@ -6,7 +6,7 @@ use super::message::{HostKind, Message};
 use super::notice::{Notice, RoomChats};
 use super::topology::{Host, HostTable};
 use crate::id::HostId;
-use crate::link::{CloseReason, LinkId, Origin, Time};
+use crate::link::{CloseReason, LinkId, Origin, Time, Traffic};
 
 /// A message that the other end of a link has not acknowledged.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +63,8 @@ pub trait Outbox {
     }
     /// Returns the number of unsent bytes in the send queue of a link.
     fn unsent_bytes(&self, link: LinkId) -> usize;
+    /// Returns what a link has carried in each direction.
+    fn traffic(&self, link: LinkId) -> Traffic;
     /// Returns when bytes last arrived over a link.
     fn received_at(&self, link: LinkId) -> Time;
     /// Returns where the connection of a link comes from or leads to.

@@ -12,7 +12,7 @@ use super::outbox::{Interests, Outbox, Unacknowledged, View};
 use super::topology::{Host, Identity};
 use crate::id::HostId;
 use crate::limits::Limits;
-use crate::link::{CloseReason, LinkId, Origin, Security, Time};
+use crate::link::{CloseReason, LinkId, Origin, Security, Time, Traffic};
 
 /// Records each call as a line that begins with the index of the link.
 #[derive(Debug, Default)]
@@ -108,6 +108,10 @@ impl Outbox for Recorder {
 
     fn unsent_bytes(&self, link: LinkId) -> usize {
         self.unsent.get(&link).copied().unwrap_or(0)
+    }
+
+    fn traffic(&self, _: LinkId) -> Traffic {
+        Traffic::default()
     }
 
     fn received_at(&self, link: LinkId) -> Time {

@@ -17,6 +17,11 @@ pub enum WebRequest {
         /// The server.
         server: HostId,
     },
+    /// What the links of servers carry.
+    Loads {
+        /// The servers, at most [`WEB_LOADS_MAX`](crate::limits::WEB_LOADS_MAX).
+        servers: Vec<HostId>,
+    },
     /// Closes the connection of a host.
     Kick {
         /// The host.

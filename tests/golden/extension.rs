@@ -3,12 +3,12 @@
 
 use crc::id::HostId;
 use crc::relay::extension::codec::{
-    ADDRESS_BYTES_MAX, ExtensionError, FRAME_BYTES_MAX, Fault, HOPS_MAX, IDS_MAX,
+    ADDRESS_BYTES_MAX, ExtensionError, FRAME_BYTES_MAX, Fault, HOPS_MAX, IDS_MAX, LINKS_MAX,
     REFUSE_TEXT_BYTES_MAX, STAMPS_MAX,
 };
 use crc::relay::extension::{
-    Digest, Entry as _, Epoch, Frame, Hello, Hop, Nonce, Ping, Proof, RefuseReason, RoomChat,
-    RoomNames, ServerFact, Trace, TraceResult,
+    Digest, Entry as _, Epoch, Errand, Frame, Hello, Hop, LinkLoad, Nonce, Ping, Proof,
+    RefuseReason, RoomChat, RoomNames, ServerFact, Trace, TraceResult,
 };
 use crc::relay::message::{Message, StatusCode};
 use crc::room::RoomName;
@@ -54,6 +54,14 @@ const FACT: ServerFact = ServerFact {
 
 const HOPS: [Hop; 2] =
     [Hop { server: HostId(1), elapsed_micros: 0 }, Hop { server: HostId(2), elapsed_micros: 250 }];
+
+const LOADS: [LinkLoad; 1] = [LinkLoad {
+    neighbour: HostId(2),
+    round_trip_micros: 250,
+    queue_bytes: 64,
+    frames: 0x1234,
+    bytes: 0x56789,
+}];
 
 /// A frame, the number of beginnings of its payload that are frames as well, and its bytes.
 type Golden = (Frame<'static>, usize, &'static str);
@@ -215,8 +223,8 @@ fn golden_proofs() -> Vec<Golden> {
     ]
 }
 
-/// Returns the frames about rooms.
-fn golden_room_frames() -> Vec<Golden> {
+/// Returns the frames about rooms, and those about loads.
+fn golden_room_and_load_frames() -> Vec<Golden> {
     let names = RoomNames::parse(b"\x04#lab\x04#dev").expect("two names");
     let room = RoomName::parse(b"#lab").expect("a name");
     let (user, home, number) = (HostId(102), HostId::NONE, 3 << 40 | 1);
@@ -237,6 +245,20 @@ fn golden_room_frames() -> Vec<Golden> {
             "01 00000001 ffffffff c718 00000017  \
              00000066 00000000 0000030000000001 04236c6162 4869",
         ),
+        (
+            Frame::LinksRequest(Errand { origin: HostId(1), target: HostId(3), hops: 0 }),
+            0,
+            "01 00000001 ffffffff c719 00000009  00000001 00000003 00",
+        ),
+        (
+            Frame::Links {
+                errand: Errand { origin: HostId(1), target: HostId(3), hops: 1 },
+                links: LOADS[..].into(),
+            },
+            1,
+            "01 00000001 ffffffff c71a 00000025  00000001 00000003 01 \
+             00000002 000000fa 00000040 0000000000001234 0000000000056789",
+        ),
     ]
 }
 
@@ -246,7 +268,7 @@ fn golden_frames() -> Vec<Golden> {
         golden_updates(),
         golden_link_frames(),
         golden_proofs(),
-        golden_room_frames(),
+        golden_room_and_load_frames(),
     ]
     .concat()
 }
@@ -309,7 +331,7 @@ fn bytes_after_the_known_fields_are_ignored() {
             count += 1;
         }
     }
-    assert_eq!(count, 14);
+    assert_eq!(count, 15);
 }
 
 #[test]
@@ -332,7 +354,7 @@ fn bits_that_are_not_known_are_ignored() {
 
 #[test]
 fn unknown_codes_are_no_frames() {
-    for code in (0..0xC700).chain(0xC719..=u16::MAX) {
+    for code in (0..0xC700).chain(0xC71B..=u16::MAX) {
         assert_eq!(Frame::parse(StatusCode(code), &[0; 64]), None, "{code:x}");
     }
 }
@@ -380,6 +402,8 @@ fn longest_frames_stay_under_1024_bytes() {
     let ids = vec![HostId(1); IDS_MAX + 1];
     let stamps = vec![1; STAMPS_MAX + 1];
     let hops = vec![HOPS[0]; HOPS_MAX + 1];
+    let loads = vec![LOADS[0]; LINKS_MAX + 1];
+    let errand = Errand { origin: HostId(1), target: HostId(3), hops: 0 };
     let text = "x".repeat(REFUSE_TEXT_BYTES_MAX + 1);
     // The frames with this number of entries or bytes fewer than the most and one.
     let frames = |less: usize| {
@@ -392,6 +416,7 @@ fn longest_frames_stay_under_1024_bytes() {
             Frame::Trace(trace(hops)),
             Frame::TraceReply { result: TraceResult::HOME, trace: trace(hops) },
             Frame::Refuse { reason: RefuseReason::LOOP, text: &text.as_bytes()[less..] },
+            Frame::Links { errand, links: loads[less..].into() },
             Frame::Move { replacement: HostId(1), address: &text[..ADDRESS_BYTES_MAX + 1 - less] },
         ]
         .map(|frame| (frame.code(), extension(1, &frame).len()))
@@ -406,7 +431,7 @@ fn longest_frames_stay_under_1024_bytes() {
 #[test]
 fn every_example_in_the_protocol_page_is_a_frame() {
     let examples = examples("```hex extension\n");
-    assert_eq!(examples.len(), 25);
+    assert_eq!(examples.len(), 27);
     for line in examples {
         let example = parse_hex(line);
         let source = HostId::parse(&example[1..]);

@@ -5,6 +5,7 @@
 //! the server knows, `live` keeps an operator's page up to date, and `metrics` renders counters.
 
 mod live;
+mod loads;
 mod log_tail;
 mod loop_stats;
 mod metrics;
@@ -19,6 +20,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use self::live::Live;
+use self::loads::Loads;
 use self::state::StateStream;
 use crate::link::{LinkId, Machine as _, Time};
 use crate::node::Node;
@@ -48,6 +50,7 @@ impl WebSurface {
     pub(crate) fn has_work(&self, node: &Node) -> bool {
         let has_room = |link: &LinkId| node.web_room(*link) != Some(false);
         node.has_web_requests()
+            || node.relay().has_load_reports()
             || self.streams.keys().any(has_room)
             || self.live.iter().any(|(link, live)| live.is_writing() && has_room(link))
     }
@@ -62,6 +65,7 @@ impl WebSurface {
         while let Some((link, request)) = node.poll_web_request() {
             self.handle(node, now, link, request, shell);
         }
+        self.pass_on_loads(node, now);
         self.streams.retain(|&link, stream| match node.web_room(link) {
             None => false,
             Some(false) => true,
@@ -85,6 +89,17 @@ impl WebSurface {
                 true
             }
         });
+    }
+
+    /// Sends the answers of other servers to every page, as far as the pages read.
+    fn pass_on_loads(&self, node: &mut Node, now: Time) {
+        while let Some(report) = node.take_load_report() {
+            for &link in self.live.keys() {
+                if node.web_room(link) == Some(true) {
+                    send(node, now, link, &Loads::new(&report));
+                }
+            }
+        }
     }
 
     fn handle(
@@ -120,6 +135,9 @@ impl WebSurface {
                     let text = "too many lists at once; wait for those that were asked for";
                     send(node, now, link, &Outcome::Error { text });
                 }
+            }
+            WebRequest::Loads { servers } => {
+                servers.into_iter().for_each(|server| node.ask_loads(now, server));
             }
             WebRequest::Kick { id, text } => {
                 log::info!("link {link}: the operator kicks {id}");

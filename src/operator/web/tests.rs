@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::*;
 use crate::id::HostId;
 use crate::limits::{Limits, OPERATOR_UPDATE_INTERVAL};
+use crate::link::{Action, Origin};
 use crate::operator::state::StateSnapshot;
 use crate::relay::Identity;
 use crate::relay::message::{HostKind, Message, Registration};
@@ -46,19 +47,21 @@ impl Bench {
         self.take(link);
     }
 
+    /// Answers requests, as far as the links have room.
+    fn surface_turn(&mut self) {
+        let log = &|number: u64| match number {
+            0 => (vec!["a line".to_owned()], 1),
+            number => (Vec::new(), number),
+        };
+        let shell = ShellReport { stats: &LoopStats::default(), log };
+        self.surface.run(&mut self.node, self.now, &shell);
+    }
+
     /// Takes what was sent over a link, until nothing follows.
     fn take(&mut self, link: LinkId) -> Vec<u8> {
         let mut bytes = Vec::new();
         for _ in 0..10_000 {
-            let log = &|number: u64| match number {
-                0 => (vec!["a line".to_owned()], 1),
-                number => (Vec::new(), number),
-            };
-            self.surface.run(
-                &mut self.node,
-                self.now,
-                &ShellReport { stats: &LoopStats::default(), log },
-            );
+            self.surface_turn();
             while let Some(link) = self.node.poll_unsent() {
                 let len = self.node.unsent(link).len();
                 assert!(len < 100_000, "a reply comes in portions");
@@ -115,6 +118,47 @@ impl Bench {
             rest = &rest[start + len..];
         }
         events
+    }
+}
+
+/// A server whose parent is that of a [`Bench`].
+struct Neighbour {
+    node: Node,
+    uplink: LinkId,
+    /// The link at the parent.
+    child: LinkId,
+}
+
+impl Neighbour {
+    /// Joins the server.
+    fn join(bench: &mut Bench, id: u32) -> Self {
+        let identity =
+            Identity { id: HostId(id), is_id_configured: true, name: vec![b'n'], info: vec![] };
+        let mut node = Node::new(identity, 1, Limits::default(), 2);
+        node.advance(bench.now);
+        let Some(Action::Dial { link: uplink, .. }) = node.poll_action() else {
+            panic!("a server dials its parent");
+        };
+        node.dialled(bench.now, uplink, &Origin::default());
+        let child = bench.node.open_link(bench.now, Wire::CRC);
+        let mut neighbour = Self { node, uplink, child };
+        neighbour.exchange(bench);
+        neighbour
+    }
+
+    /// Takes what both send each other, until nothing follows.
+    fn exchange(&mut self, bench: &mut Bench) {
+        loop {
+            let up = self.node.unsent(self.uplink).to_vec();
+            let down = bench.node.unsent(self.child).to_vec();
+            if up.is_empty() && down.is_empty() {
+                return;
+            }
+            self.node.sent(self.uplink, up.len());
+            bench.node.sent(self.child, down.len());
+            bench.node.receive(bench.now, self.child, &up);
+            self.node.receive(bench.now, self.uplink, &down);
+        }
     }
 }
 
@@ -295,4 +339,23 @@ fn page_that_does_not_read_is_not_written_to() {
     assert!(bench.node.is_open(page) && bench.node.unsent(page).len() < 64 * 1024);
     assert!(!bench.surface.has_work(&bench.node));
     assert!(bench.surface.next_deadline().is_some_and(|at| at > bench.now));
+}
+
+#[test]
+fn answers_of_other_servers_are_passed_on_to_every_page() {
+    let mut bench = Bench::new();
+    let mut other = Neighbour::join(&mut bench, 2);
+    let (first, second) = (bench.watch(TOKEN), bench.watch(TOKEN));
+    bench.events(first);
+    bench.events(second);
+    other.exchange(&mut bench);
+    bench.ask(first, r#"{"do":"loads","servers":[2,1,7]}"#);
+    bench.surface_turn();
+    other.exchange(&mut bench);
+    for page in [first, second] {
+        let events = bench.events(page);
+        let loads = of(&events, "loads");
+        assert_eq!((loads.len(), &loads[0]["server"]), (1, &Value::from(2)));
+        assert_eq!(loads[0]["links"][0]["id"], 1);
+    }
 }

@@ -9,8 +9,8 @@ use std::fmt;
 
 use super::rooms::split_name;
 use super::{
-    Digest, Entry, Epoch, Frame, Hello, List, Nonce, Ping, Proof, RefuseReason, RoomChat,
-    RoomNames, ServerFact, Trace, TraceResult,
+    Digest, Entry, Epoch, Errand, Frame, Hello, LinkLoad, List, Nonce, Ping, Proof, RefuseReason,
+    RoomChat, RoomNames, ServerFact, Trace, TraceResult,
 };
 use crate::id::HostId;
 use crate::relay::message::StatusCode;
@@ -37,6 +37,9 @@ pub const STAMPS_MAX: usize = (PAYLOAD_BYTES_MAX - 4) / 8;
 /// Maximum number of hops in a TRACE or TRACE_REPLY, after token, target and result: what fits into
 /// [`PAYLOAD_BYTES_MAX`].
 pub const HOPS_MAX: usize = (PAYLOAD_BYTES_MAX - 13) / 8;
+
+/// Maximum number of links in a LINKS, after the errand: what fits into [`PAYLOAD_BYTES_MAX`].
+pub const LINKS_MAX: usize = (PAYLOAD_BYTES_MAX - 9) / LinkLoad::BYTES;
 
 /// Maximum length of the text of a REFUSE, after the reason, in bytes: what fits into
 /// [`PAYLOAD_BYTES_MAX`].
@@ -136,6 +139,8 @@ pub(in crate::relay) fn frame_name(code: StatusCode) -> Option<&'static str> {
         StatusCode::ROOMS => "ROOMS",
         StatusCode::ROOM_PART => "ROOM_PART",
         StatusCode::ROOM_CHAT => "ROOM_CHAT",
+        StatusCode::LINKS_REQUEST => "LINKS_REQUEST",
+        StatusCode::LINKS => "LINKS",
         _ => return None,
     })
 }
@@ -210,6 +215,8 @@ impl<'a> Frame<'a> {
                 let room = fields.room()?;
                 Self::RoomChat(RoomChat { user, home, number, room, text: fields.0 })
             }
+            StatusCode::LINKS_REQUEST => Self::LinksRequest(fields.errand()?),
+            StatusCode::LINKS => Self::Links { errand: fields.errand()?, links: fields.list()? },
             _ => return Ok(None),
         }))
     }
@@ -281,6 +288,11 @@ impl<'a> Frame<'a> {
                 number.encode(out);
                 RoomNames::push(room, out);
                 out.extend_from_slice(text);
+            }
+            Self::LinksRequest(errand) => encode_errand(errand, out),
+            Self::Links { errand, links } => {
+                encode_errand(errand, out);
+                links.encode(out);
             }
         }
     }
@@ -358,6 +370,10 @@ impl<'a> Fields<'a> {
         })
     }
 
+    fn errand(&mut self) -> Result<Errand, Fault> {
+        Ok(Errand { origin: self.id()?, target: self.id()?, hops: self.u8()? })
+    }
+
     fn ping(&mut self) -> Result<Ping, Fault> {
         let (token, handled_bytes) = (self.u64()?, self.u64()?);
         let (mark, digest) = (self.u8()?, Digest(self.u64()?));
@@ -368,6 +384,12 @@ impl<'a> Fields<'a> {
         };
         Ok(Ping { token, handled_bytes, digest })
     }
+}
+
+fn encode_errand(Errand { origin, target, hops }: Errand, out: &mut Vec<u8>) {
+    origin.encode(out);
+    target.encode(out);
+    out.push(hops);
 }
 
 fn encode_epoch(epoch: Epoch, out: &mut Vec<u8>) {

@@ -1,6 +1,6 @@
 //! [`Frame`]: the frames of the extension.
 
-use super::{Digest, Epoch, Hop, List, Nonce, RoomNames};
+use super::{Digest, Epoch, Hop, LinkLoad, List, Nonce, RoomNames};
 use crate::id::HostId;
 use crate::relay::message::{Message, StatusCode};
 use crate::room::RoomName;
@@ -83,6 +83,17 @@ pub struct Proof {
     pub holder: [u8; 32],
     /// The proof.
     pub mac: [u8; 32],
+}
+
+/// From which server to which other one LINKS_REQUEST goes. LINKS comes back to the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Errand {
+    /// The server that asks.
+    pub origin: HostId,
+    /// The server that is asked.
+    pub target: HostId,
+    /// Number of servers that have sent the frame on.
+    pub hops: u8,
 }
 
 /// The content of ROOM_CHAT.
@@ -262,6 +273,15 @@ pub enum Frame<'a> {
     },
     /// [`StatusCode::ROOM_CHAT`].
     RoomChat(RoomChat<'a>),
+    /// [`StatusCode::LINKS_REQUEST`].
+    LinksRequest(Errand),
+    /// [`StatusCode::LINKS`]; the server of the errand has answered.
+    Links {
+        /// The errand of the LINKS_REQUEST, on its way back.
+        errand: Errand,
+        /// The links of the server to others, at most [`super::codec::LINKS_MAX`].
+        links: List<'a, LinkLoad>,
+    },
 }
 
 impl Frame<'_> {
@@ -294,6 +314,8 @@ impl Frame<'_> {
             Self::Rooms { .. } => StatusCode::ROOMS,
             Self::RoomPart { .. } => StatusCode::ROOM_PART,
             Self::RoomChat(_) => StatusCode::ROOM_CHAT,
+            Self::LinksRequest(_) => StatusCode::LINKS_REQUEST,
+            Self::Links { .. } => StatusCode::LINKS,
         }
     }
 }

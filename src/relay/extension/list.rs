@@ -15,6 +15,21 @@ pub struct Hop {
     pub elapsed_micros: u32,
 }
 
+/// What a link between two servers carries, as one of them has counted it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkLoad {
+    /// The server at the other end.
+    pub neighbour: HostId,
+    /// The last round-trip time in microseconds; 0 if it was not measured.
+    pub round_trip_micros: u32,
+    /// Unsent bytes.
+    pub queue_bytes: u32,
+    /// Frames in both directions since the link is there.
+    pub frames: u64,
+    /// Bytes in both directions since then.
+    pub bytes: u64,
+}
+
 /// A value that a [`List`] holds.
 pub trait Entry: Copy {
     /// Size of the value in a frame, in bytes.
@@ -65,6 +80,28 @@ impl Entry for Hop {
     fn encode(self, out: &mut Vec<u8>) {
         self.server.encode(out);
         out.extend_from_slice(&self.elapsed_micros.to_be_bytes());
+    }
+}
+
+impl Entry for LinkLoad {
+    const BYTES: usize = 28;
+
+    fn parse(bytes: &[u8]) -> Self {
+        Self {
+            neighbour: HostId::parse(bytes),
+            round_trip_micros: BigEndian::read_u32(&bytes[4..]),
+            queue_bytes: BigEndian::read_u32(&bytes[8..]),
+            frames: BigEndian::read_u64(&bytes[12..]),
+            bytes: BigEndian::read_u64(&bytes[20..]),
+        }
+    }
+
+    fn encode(self, out: &mut Vec<u8>) {
+        self.neighbour.encode(out);
+        out.extend_from_slice(&self.round_trip_micros.to_be_bytes());
+        out.extend_from_slice(&self.queue_bytes.to_be_bytes());
+        self.frames.encode(out);
+        self.bytes.encode(out);
     }
 }
 

@@ -12,9 +12,9 @@ mod rooms;
 use std::ops::{AddAssign, SubAssign};
 
 pub use self::frame::{
-    Frame, Hello, Ping, Proof, RefuseReason, RoomChat, ServerFact, Trace, TraceResult,
+    Errand, Frame, Hello, Ping, Proof, RefuseReason, RoomChat, ServerFact, Trace, TraceResult,
 };
-pub use self::list::{Entry, Hop, List};
+pub use self::list::{Entry, Hop, LinkLoad, List};
 pub use self::rooms::RoomNames;
 
 use crate::id::HostId;

@@ -1,6 +1,7 @@
 use super::*;
-use crate::limits::{Limits, PING_INTERVAL, TRACE_TIMEOUT};
-use crate::relay::extension::{Frame, Hop, Ping, Trace};
+use crate::limits::{LOADS_TIMEOUT, Limits, PING_INTERVAL, TRACE_TIMEOUT};
+use crate::relay::extension::codec::HOPS_MAX;
+use crate::relay::extension::{Errand, Frame, Hop, LinkLoad, Ping, Trace};
 use crate::relay::message::HostKind::{Server, User};
 use crate::relay::message::Message;
 use crate::relay::recorder::{Bench, link_id, registration};
@@ -162,4 +163,95 @@ fn trace_to_a_near_host_has_its_result_at_once() {
     check(&mut bench, 9, TraceResult::UNKNOWN);
     bench.close(2);
     check(&mut bench, 4, TraceResult::SPLIT);
+}
+
+fn errand(origin: u32, target: u32, hops: u8) -> Errand {
+    Errand { origin: HostId(origin), target: HostId(target), hops }
+}
+
+fn answer(errand: Errand) -> Frame<'static> {
+    const LOAD: LinkLoad = LinkLoad {
+        neighbour: HostId(3),
+        round_trip_micros: 250,
+        queue_bytes: 0,
+        frames: 7,
+        bytes: 700,
+    };
+    Frame::Links { errand, links: [LOAD].as_slice().into() }
+}
+
+/// Returns the errands in the frames of the extension that were sent.
+fn errands(bench: &mut Bench) -> Vec<Errand> {
+    let sent = bench.out.take_extension();
+    let frames = sent.iter().filter_map(|(code, text)| Frame::parse(*code, text)?.ok());
+    frames
+        .filter_map(|frame| match frame {
+            Frame::LinksRequest(errand) | Frame::Links { errand, .. } => Some(errand),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn server_is_asked_for_its_loads_once_until_it_answers_or_the_time_is_over() {
+    let mut bench = bench();
+    let ask = |bench: &mut Bench| {
+        bench.relay.ask_loads(bench.now, HostId(4), &mut bench.out);
+        bench.out.take()
+    };
+    assert_eq!(ask(&mut bench), ["2: LINKS_REQUEST from 1"]);
+    assert!(ask(&mut bench).is_empty(), "it may still answer");
+    bench.receive_extension(2, 2, &answer(errand(1, 4, 1)));
+    let report = bench.relay.take_load_report().expect("an answer");
+    assert_eq!((report.server, report.links[0].frames), (HostId(4), 7));
+    bench.receive_extension(2, 2, &answer(errand(1, 4, 1)));
+    assert_eq!(bench.relay.take_load_report(), None, "nobody asked for it");
+    assert_eq!(ask(&mut bench).len(), 1);
+    bench.now = bench.now + LOADS_TIMEOUT;
+    assert_eq!(ask(&mut bench).len(), 1, "it has not answered");
+    bench.join(5, Server, 5);
+    bench.out.take();
+    for id in [1, 5, 9, 101] {
+        bench.relay.ask_loads(bench.now, HostId(id), &mut bench.out);
+        assert!(bench.out.take().is_empty(), "{id} is this server, a plain one, nobody, a user");
+    }
+}
+
+#[test]
+fn loads_are_asked_for_and_answered_over_other_servers() {
+    let mut bench = bench();
+    bench.join_extended(6, 6);
+    bench.out.take_extension();
+    bench.receive_extension(2, 2, &Frame::LinksRequest(errand(4, 6, 2)));
+    bench.receive_extension(6, 6, &answer(errand(4, 6, 0)));
+    assert_eq!(errands(&mut bench), [errand(4, 6, 3), errand(4, 6, 1)]);
+    let most = u8::try_from(HOPS_MAX).expect("few");
+    for (link, frame) in [
+        (6, Frame::LinksRequest(errand(4, 6, 0))), // the origin is behind another link
+        (2, answer(errand(4, 6, 0))),              // so is the server that answers
+        (2, Frame::LinksRequest(errand(4, 3, 0))), // it would go back
+        (2, Frame::LinksRequest(errand(4, 9, 0))), // to nobody
+        (2, Frame::LinksRequest(errand(4, 6, most - 1))),
+        (6, answer(errand(4, 6, u8::MAX))),
+    ] {
+        bench.receive_extension(link, link, &frame);
+        assert_eq!(errands(&mut bench), [], "{frame:?}");
+    }
+    assert_eq!(link_report(&bench, 6).refusals.false_sources, 1);
+    assert_eq!(link_report(&bench, 2).refusals.false_sources, 1);
+}
+
+#[test]
+fn server_answers_with_its_links_to_plain_servers_first_as_these_do_not_answer() {
+    let mut bench = bench();
+    bench.join(5, Server, 5);
+    bench.out.unsent.insert(link_id(5), 77);
+    bench.out.take_extension();
+    bench.receive_extension(2, 2, &Frame::LinksRequest(errand(4, 1, 2)));
+    let sent = bench.out.take_extension();
+    let Some(Ok(Frame::Links { errand: back, links })) = Frame::parse(sent[0].0, &sent[0].1) else {
+        panic!("not the answer: {sent:?}");
+    };
+    let links: Vec<(u32, u32)> = links.iter().map(|it| (it.neighbour.0, it.queue_bytes)).collect();
+    assert_eq!((back, links), (errand(4, 1, 0), vec![(5, 77), (2, 0)]));
 }

@@ -123,6 +123,8 @@ impl Peering {
             Frame::End => self.on_end(link, cx),
             Frame::Trace(trace) => self.handle_trace(link, trace, cx),
             Frame::TraceReply { result, trace } => self.handle_trace_reply(link, result, trace, cx),
+            Frame::LinksRequest(errand) => self.on_links_request(link, errand, cx),
+            Frame::Links { errand, links } => self.on_links(link, errand, links, cx),
             Frame::Rooms { .. } | Frame::RoomPart { .. } => rooms::learn(link, frame, cx),
             // The router handles messages to rooms.
             Frame::RoomChat(_) | Frame::ReadsCutFrames(_) | Frame::FactsEnd { .. } => {}

@@ -16,6 +16,7 @@ mod join;
 mod leave;
 mod link;
 mod liveness;
+mod loads;
 mod moving;
 mod plain;
 mod probing;
@@ -33,6 +34,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rand::RngExt as _;
 
+pub use self::loads::LoadReport;
 pub(super) use self::splits::DeferredMessage;
 pub(super) use self::trace::Purpose;
 pub use self::trace::TraceReport;
@@ -45,6 +47,7 @@ use self::handshake::Handshake;
 use self::hello::Own;
 use self::link::ExtendedLink;
 use self::liveness::Liveness;
+use self::loads::Loads;
 use self::replay::Replay;
 use self::splits::Splits;
 use self::trace::{FinishedTrace, PendingTrace};
@@ -91,6 +94,7 @@ pub(super) struct Peering {
     rooms_sync_due: Option<Time>,
     traces: BTreeMap<u64, PendingTrace>,
     finished_traces: Vec<FinishedTrace>,
+    loads: Loads,
     /// For ids and for the delays between dials.
     rng: SeededRng,
 }
@@ -117,6 +121,7 @@ impl Peering {
             rooms_sync_due: None,
             traces: BTreeMap::new(),
             finished_traces: Vec::new(),
+            loads: Loads::default(),
             rng: SeededRng::new(seed),
         }
     }
@@ -204,6 +209,7 @@ impl Peering {
     fn check_sets(&self, topology: &Topology) {
         assert!(self.traces.len() <= TRACES_MAX, "traces that wait");
         assert!(self.finished_traces.len() <= TRACES_MAX, "traces that nobody has taken");
+        self.loads.check();
         assert!(self.returned.is_empty(), "what was deferred is sent in the same event");
         let is_extended = |link| self.extended.contains_key(link);
         assert!(self.moved.iter().all(is_extended), "children that move are adjacent");

@@ -9,7 +9,7 @@ use super::command::Str;
 use super::message::{Assembler, Incoming};
 use super::websocket::{Closing, Fault, Frame, write_pong, write_text};
 use crate::id::HostId;
-use crate::limits::OPERATOR_LINE_BYTES_MAX;
+use crate::limits::{OPERATOR_LINE_BYTES_MAX, WEB_LOADS_MAX};
 use crate::link::{CloseReason, SendQueue};
 use crate::vocabulary::{Borrowed, EventOf};
 use crate::wires::{Effect, Effects, SessionCx, WebRequest};
@@ -35,6 +35,9 @@ enum Request<'a> {
     },
     Users {
         server: u32,
+    },
+    Loads {
+        servers: Vec<u32>,
     },
     Kick {
         id: u32,
@@ -83,6 +86,10 @@ impl Operator {
                 return self.send_error("write {\"do\":\"sign_in\",\"token\":…} first", cx.queue);
             }
             Request::Users { server } => WebRequest::Users { server: HostId(server) },
+            Request::Loads { servers } => {
+                let servers = servers.into_iter().take(WEB_LOADS_MAX).map(HostId).collect();
+                WebRequest::Loads { servers }
+            }
             Request::Kick { id, text } => {
                 let text = text.map_or_else(String::new, |text| text.0.into_owned());
                 WebRequest::Kick { id: HostId(id), text }

@@ -53,6 +53,8 @@ test('the map follows the tree through a split, and the operator acts', { skip }
   await checkAccess(page, 'the map');
   await page.click(node('rivendell'));
   await has(page, '#users', 'bilbo');
+  await has(page, '#facts', 'Round trip');
+  await page.waitForFunction(() => [...document.querySelectorAll('.link-label')].filter(({ textContent }) => textContent.includes(' ms')).length === 3);
 
   await bree.end('SIGKILL');
   await page.waitForSelector(`.lost${node('bree')}`);

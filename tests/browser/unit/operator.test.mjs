@@ -105,3 +105,23 @@ test('a list of users is loaded anew when their number has changed', () => {
   list([7]);
   assert.deepEqual([shown(), model.isStale(1)], [[5, 7], false]);
 });
+
+test('each end of a link can say what it carries, and rates are those of one end', () => {
+  let now = 0;
+  const model = new OperatorModel(() => now);
+  model.apply({ event: 'signed_in', id: 1, name: 'one' });
+  const loads = (server, id, frames) => model.apply({ event: 'loads', server, links: [{ id, rtt_ms: 0.5, queue_bytes: 9, frames, bytes: 10 * frames }] });
+  assert.equal(model.load(2, 3), undefined);
+  assert.equal(loads(2, 3, 100), 'links');
+  assert.deepEqual([model.load(2, 3).frames_s, model.load(2, 3).queue_bytes], [0, 9]);
+  now = 2000;
+  loads(2, 3, 140);
+  assert.deepEqual([model.load(2, 3).frames_s, model.load(3, 2).bytes_s], [20, 200]);
+  loads(3, 2, 7);
+  assert.equal(model.load(2, 3).frames_s, 0, 'the farther end speaks for the link');
+  now = 3000;
+  loads(3, 2, 2);
+  assert.equal(model.load(2, 3).frames_s, 0, 'a new link begins at 0');
+  model.apply({ event: 'servers', gone: [3] });
+  assert.equal(model.load(2, 3).frames_s, 20);
+});
