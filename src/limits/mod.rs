@@ -7,6 +7,7 @@
 
 mod connections;
 mod mail;
+mod operator;
 mod peer;
 mod rooms;
 mod web;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 pub use self::connections::*;
 pub use self::mail::*;
+pub use self::operator::*;
 pub use self::peer::*;
 pub use self::rooms::*;
 pub use self::web::*;
@@ -196,26 +198,6 @@ pub const MOVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// long beside a dial.
 pub const RETURN_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Time for which the answer to a trace is waited for.
-pub const TRACE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Time for which the operator's `trace` waits for its answer: less than `crc ctl` waits for its
-/// own.
-pub const OPERATOR_TRACE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Maximum number of traces that wait for an answer. Further ones are not passed back.
-pub const TRACES_MAX: usize = 1024;
-
-/// Maximum number of servers that are asked at a time what their links carry, and of answers that
-/// wait to be taken. One page of an operator draws fewer.
-pub const LOADS_MAX: usize = 256;
-
-/// Time after which a server that has not answered may be asked again.
-pub const LOADS_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Maximum number of servers that one request of an operator's page asks.
-pub const WEB_LOADS_MAX: usize = 100;
-
 /// Maximum number of servers that are remembered after their split, so that the log can tell for
 /// how long they were away.
 pub const GONE_SERVERS_MAX: usize = 1024;
@@ -342,13 +324,6 @@ pub const BURST_HOSTS_MIN: u32 = 64;
 /// Maximum number of bytes written to one socket per turn, so that one link does not delay the
 /// others.
 pub const WRITE_BYTES_PER_TURN: usize = 256 * 1024;
-
-/// Maximum length of a line from the operator, on the console or the control socket, in bytes.
-pub const OPERATOR_LINE_BYTES_MAX: usize = 64 * 1024;
-
-/// Number of unread bytes of answers, on the console or a control connection, beyond which no
-/// command is read.
-pub const OPERATOR_OUTPUT_BYTES_MAX: usize = 1024 * 1024;
 
 /// Maximum number of connections to the control socket.
 pub const CONTROL_CONNECTIONS_MAX: usize = 16;

@@ -45,3 +45,6 @@ pub const LOG_TAIL_LINES_MAX: usize = 100;
 
 /// Maximum length of one of these lines in bytes. Longer ones are cut.
 pub const LOG_TAIL_LINE_BYTES_MAX: usize = 1024;
+
+/// Maximum number of servers that one request of an operator's page asks.
+pub const WEB_LOADS_MAX: usize = 100;

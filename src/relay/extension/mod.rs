@@ -5,6 +5,7 @@
 //! crc servers" in `docs/PROTOCOL.md`.
 
 pub mod codec;
+mod fields;
 mod frame;
 mod list;
 mod rooms;
