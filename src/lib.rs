@@ -122,7 +122,10 @@ pub mod internal {
 
     /// The operator's commands.
     pub mod operator {
-        pub use crate::operator::{Answer, CommandResult, Format, PendingTrace, execute};
+        pub use crate::operator::{
+            Answer, CommandResult, Format, LoopStats, PendingTrace, ShellReport, WebSurface,
+            execute,
+        };
     }
 
     /// The terminal.

@@ -34,7 +34,8 @@ use crate::node::Node;
 pub(crate) use self::command::takes_free_text;
 pub(crate) use self::reload::{ReloadReport, render_reload};
 pub use self::trace::PendingTrace;
-pub(crate) use self::web::{LogTail, LoopStats, ShellReport, WebSurface};
+pub(crate) use self::web::LogTail;
+pub use self::web::{LoopStats, ShellReport, WebSurface};
 
 /// The format of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ pub(super) const TURN_BUCKETS_MICROS: [u64; 9] =
 
 /// Counters of the loop. They are kept if an operator can read them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct LoopStats {
+pub struct LoopStats {
     /// Number of turns that took at most as long as each bucket, and of those that took longer.
     pub(super) turns: [u64; TURN_BUCKETS_MICROS.len() + 1],
     /// Time of all turns together.

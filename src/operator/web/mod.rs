@@ -27,27 +27,27 @@ use crate::node::Node;
 use crate::wires::{WebReply, WebRequest};
 
 pub(crate) use self::log_tail::LogTail;
-pub(crate) use self::loop_stats::LoopStats;
+pub use self::loop_stats::LoopStats;
 
 /// What the shell has counted and logged.
-pub(crate) struct ShellReport<'a> {
+pub struct ShellReport<'a> {
     /// The counters of the loop.
-    pub(crate) stats: &'a LoopStats,
+    pub stats: &'a LoopStats,
     /// Returns the lines of the log from a number on, as far as they are kept, and the number of
     /// the next line.
-    pub(crate) log: &'a dyn Fn(u64) -> (Vec<String>, u64),
+    pub log: &'a dyn Fn(u64) -> (Vec<String>, u64),
 }
 
 /// The replies that are being written.
 #[derive(Debug, Default)]
-pub(crate) struct WebSurface {
+pub struct WebSurface {
     streams: BTreeMap<LinkId, StateStream>,
     live: BTreeMap<LinkId, Live>,
 }
 
 impl WebSurface {
     /// Returns whether [`WebSurface::run`] has something to do now.
-    pub(crate) fn has_work(&self, node: &Node) -> bool {
+    pub fn has_work(&self, node: &Node) -> bool {
         let has_room = |link: &LinkId| node.web_room(*link) != Some(false);
         node.has_web_requests()
             || node.relay().has_load_reports()
@@ -56,12 +56,12 @@ impl WebSurface {
     }
 
     /// Returns when it has something to do if no event comes.
-    pub(crate) fn next_deadline(&self) -> Option<Time> {
+    pub fn next_deadline(&self) -> Option<Time> {
         self.live.values().filter_map(Live::next_update).min()
     }
 
     /// Handles requests, and writes a portion of each reply whose receiver has room.
-    pub(crate) fn run(&mut self, node: &mut Node, now: Time, shell: &ShellReport<'_>) {
+    pub fn run(&mut self, node: &mut Node, now: Time, shell: &ShellReport<'_>) {
         while let Some((link, request)) = node.poll_web_request() {
             self.handle(node, now, link, request, shell);
         }
