@@ -5,6 +5,9 @@
 //! ends with its user or its link. Mail that was not sent by then is fetched again by the next
 //! delivery.
 //!
+//! A message that a delivery leaves unsent in a send queue is remembered until nothing of it is left
+//! there: the mailbox still has it, so that the link must not send it again if it is lost.
+//!
 //! Invariants: there is at most one delivery per addressee. It is in `by_link` under the link of
 //! its end offsets and nowhere else. `ready` may name deliveries that have ended.
 
@@ -55,6 +58,9 @@ pub(super) struct Deliveries {
     ready: VecDeque<WideId>,
     /// Addressees by the link that was used last.
     by_link: BTreeSet<(LinkId, WideId)>,
+    /// End offsets of messages that deliveries which have ended left in the queue of a link. They
+    /// are no more than fit into it.
+    abandoned: BTreeSet<(LinkId, u64)>,
 }
 
 impl Deliveries {
@@ -80,6 +86,7 @@ impl Deliveries {
             && let Some(link) = delivery.link
         {
             self.by_link.remove(&(link, to));
+            self.abandoned.extend(delivery.end_offsets.iter().map(|&(end, _)| (link, end)));
         }
     }
 
@@ -95,6 +102,7 @@ impl Deliveries {
         for to in addressees {
             self.stop(to);
         }
+        self.on_released(link, u64::MAX);
         users
     }
 
@@ -118,15 +126,25 @@ impl Deliveries {
         self.by_addressee.get(&to).is_some_and(Delivery::is_fully_queued)
     }
 
-    /// Returns whether any delivery uses a link.
+    /// Returns whether any delivery uses a link, or has left messages in its queue.
     pub(super) fn has_in_flight(&self) -> bool {
-        !self.by_link.is_empty()
+        !self.by_link.is_empty() || !self.abandoned.is_empty()
     }
 
-    /// Returns whether a message ends at this offset of a link's stream and counts as not sent.
+    /// Forgets the messages that ended deliveries left in the first `bytes` bytes of a link's
+    /// stream, of which the link does not send any again.
+    pub(super) fn on_released(&mut self, link: LinkId, bytes: u64) {
+        let released = self.abandoned.range((link, 0)..=(link, bytes));
+        for key in released.copied().collect::<Vec<_>>() {
+            self.abandoned.remove(&key);
+        }
+    }
+
+    /// Returns whether a message ends at this offset of a link's stream and is still in the
+    /// mailbox.
     pub(super) fn is_in_flight(&self, link: LinkId, end_offset: u64) -> bool {
-        !self.by_link.is_empty()
-            && self.addressees_on(link).into_iter().any(|to| {
+        self.abandoned.contains(&(link, end_offset))
+            || self.addressees_on(link).into_iter().any(|to| {
                 let offsets = self.by_addressee.get(&to).map(|delivery| &delivery.end_offsets);
                 offsets
                     .is_some_and(|ends| ends.binary_search_by_key(&end_offset, |it| it.0).is_ok())

@@ -183,7 +183,7 @@ impl Machine for Node {
             self.links.close(id, CloseReason::Answered);
             return self.run_pending(self.links.now);
         }
-        let bytes_sent = link.bytes_sent();
+        let (bytes_sent, kept_from) = (link.bytes_sent(), link.kept_from());
         let is_behind = link.session.is_behind(&self.links.names);
         let is_delivering = self.links.spool.is_delivering();
         if !is_behind && !is_delivering && !self.relay.is_behind(id) && self.broadcasts.is_empty() {
@@ -192,6 +192,7 @@ impl Machine for Node {
         self.relay.has_room(self.links.now, id, &mut self.links);
         if is_delivering {
             self.links.spool.on_sent(id, bytes_sent);
+            self.links.spool.on_released(id, kept_from);
         }
         if is_behind {
             self.send_pending_to(id);

@@ -29,6 +29,11 @@ impl Link {
         }
         self.queue.release(released_bytes);
     }
+
+    /// Returns the position in the stream from which the bytes are sent again if the link is lost.
+    pub(super) fn kept_from(&self) -> u64 {
+        self.traffic.bytes_out - (self.queue.kept().len() + self.queue.len()) as u64
+    }
 }
 
 impl Links {
@@ -54,10 +59,10 @@ impl Links {
         if handled_bytes > link.bytes_sent() {
             return;
         }
-        let kept_bytes = link.queue.kept().len() + link.queue.len();
-        let kept_from = link.traffic.bytes_out - kept_bytes as u64;
-        let count = handled_bytes.saturating_sub(kept_from);
+        let count = handled_bytes.saturating_sub(link.kept_from());
         link.queue.release(usize::try_from(count).unwrap_or(usize::MAX));
+        let kept_from = link.kept_from();
+        self.spool.on_released(id, kept_from);
     }
 
     /// Calls `each` with the messages that the other end of a link has not acknowledged, and

@@ -277,14 +277,14 @@ impl Spool {
         self.deliveries.on_unreachable();
     }
 
-    /// Returns whether a message that ends at this offset of a link's stream was queued there and
-    /// is delivered again if the link ends.
+    /// Returns whether a message that ends at this offset of a link's stream was queued there, and
+    /// is kept and delivered again if the link ends.
     #[must_use]
     pub fn is_in_flight(&self, link: LinkId, end_offset: u64) -> bool {
         self.deliveries.is_in_flight(link, end_offset)
     }
 
-    /// Returns whether any delivery uses a link.
+    /// Returns whether any delivery uses a link, or has left messages in its queue.
     #[must_use]
     pub fn is_delivering(&self) -> bool {
         self.deliveries.has_in_flight()
@@ -294,6 +294,11 @@ impl Spool {
     /// and continues the deliveries that wait for room in its queue.
     pub fn on_sent(&mut self, link: LinkId, bytes_sent: u64) {
         self.requests.extend(self.deliveries.on_sent(link, bytes_sent));
+    }
+
+    /// Records that a link does not send the first `bytes` bytes of its stream again if it is lost.
+    pub fn on_released(&mut self, link: LinkId, bytes: u64) {
+        self.deliveries.on_released(link, bytes);
     }
 
     /// Deletes all durable mail of an addressee. Returns the number of messages.
