@@ -79,7 +79,8 @@ impl World {
         self.end_turn(started_at, server, Call::Receive);
         if let Some(observer) = self.observer.as_mut().filter(|_| was_open) {
             let is_handled = node.is_open(link) && node.wants_read(link);
-            observer.on_received(PipeEnd::Server { server, link }, bytes.len(), is_handled);
+            let end = PipeEnd::Server { server, link };
+            observer.on_received(now, end, bytes.len(), is_handled);
         }
         self.servers[server].node = Some(node);
         self.record_first_frame(server, link, bytes);

@@ -34,12 +34,15 @@ pub(super) enum Observation {
     MailRequested { label: String, text: Box<[u8]> },
     /// A mail store has kept a message.
     MailKept { text: Box<[u8]> },
+    /// An end has handled what it receives up to a position that was watched.
+    Handled { end: PipeEnd, position: u64, at: Time },
 }
 
 /// The stream of bytes that an end sends.
 #[derive(Default)]
 struct Sent {
     decoder: FrameDecoder,
+    bytes: u64,
     /// Number of bytes in whole frames.
     framed_bytes: u64,
 }
@@ -64,6 +67,8 @@ pub(super) struct Observer {
     /// The end that has sent something to each end.
     senders: HashMap<PipeEnd, PipeEnd>,
     received: HashMap<PipeEnd, Received>,
+    /// Ends of which it is observed when they have handled what they receive up to a position.
+    watched: Vec<(PipeEnd, u64)>,
     pub(super) started_at: Time,
     /// Digest of all bytes with their time since the start and their ends: two runs with one digest
     /// are the same to the byte.
@@ -92,6 +97,7 @@ impl Observer {
         self.add_to_digest(format!("{elapsed:?} {from:?}").as_bytes());
         self.add_to_digest(bytes);
         self.senders.insert(to, from);
+        self.sent.entry(from).or_default().bytes += bytes.len() as u64;
         let is_whole = self.decode((now, wire), (from, to), bytes, Observation::Frame);
         if !is_whole {
             self.cut_writes.push(to);
@@ -122,7 +128,7 @@ impl Observer {
             }
         };
         let Self { observations, errors, sent, .. } = self;
-        let Sent { decoder, framed_bytes } = sent.entry(from).or_default();
+        let Sent { decoder, framed_bytes, .. } = sent.entry(from).or_default();
         let begins_whole = !decoder.has_partial_frame();
         let result = decoder.decode(bytes, frame_len, |frame| {
             *framed_bytes += frame.len() as u64;
@@ -143,24 +149,35 @@ impl Observer {
     }
 
     /// Handles that an end has received bytes. `is_handled` is false if some of them wait.
-    pub(super) fn on_received(&mut self, to: PipeEnd, count: usize, is_handled: bool) {
-        let received = self.received.entry(to).or_default();
-        received.bytes += count as u64;
+    pub(super) fn on_received(&mut self, now: Time, to: PipeEnd, count: usize, is_handled: bool) {
+        self.received.entry(to).or_default().bytes += count as u64;
         if is_handled {
-            received.handled_bytes = received.bytes;
+            self.set_handled(now, to);
         }
     }
 
     /// Handles that nothing waits at an end any more.
-    pub(super) fn set_handled(&mut self, to: PipeEnd) {
-        if let Some(received) = self.received.get_mut(&to) {
-            received.handled_bytes = received.bytes;
-        }
+    pub(super) fn set_handled(&mut self, now: Time, to: PipeEnd) {
+        let Some(received) = self.received.get_mut(&to) else { return };
+        received.handled_bytes = received.bytes;
+        let is_handled =
+            |watched: &mut (PipeEnd, u64)| watched.0 == to && watched.1 <= received.handled_bytes;
+        let handled = self.watched.extract_if(.., is_handled);
+        let observation = |(end, position)| Observation::Handled { end, position, at: now };
+        self.observations.extend(handled.map(observation));
     }
 
     /// Returns whether an end has handled what it receives up to a position.
     pub(super) fn is_handled(&self, to: PipeEnd, position: u64) -> bool {
         self.received.get(&to).is_some_and(|received| received.handled_bytes >= position)
+    }
+
+    /// Observes when an end has handled all that another one has sent so far. Returns the position
+    /// up to which that is.
+    pub(super) fn watch(&mut self, from: PipeEnd, to: PipeEnd) -> u64 {
+        let position = self.sent.get(&from).map_or(0, |sent| sent.bytes);
+        self.watched.push((to, position));
+        position
     }
 
     /// Adds bytes to the digest (FNV-1a).

@@ -129,10 +129,11 @@ impl Player<'_> {
     /// Records that ends which read have handled all that they have received.
     fn settle_received(&mut self) {
         let ends: Vec<PipeEnd> = self.world.net.pipes.keys().copied().collect();
+        let now = self.world.now();
         for end in ends {
             let PipeEnd::Server { server, link } = end else { continue };
             if self.world.node(server).is_some_and(|node| node.wants_read(link)) {
-                self.world.observer.as_mut().expect("an observer").set_handled(end);
+                self.world.observer.as_mut().expect("an observer").set_handled(now, end);
             }
         }
     }

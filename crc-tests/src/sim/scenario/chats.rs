@@ -223,6 +223,9 @@ impl Player<'_> {
                         mail.is_kept = true;
                     }
                 }
+                Observation::Handled { end, position, at } => {
+                    self.rooms.on_handled((end, position), at);
+                }
             }
         }
         Ok(())

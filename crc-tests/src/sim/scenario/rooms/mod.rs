@@ -92,6 +92,10 @@ impl fmt::Display for Room {
 struct Request {
     is_join: bool,
     at: Time,
+    /// The end that receives it, and the position in the stream at which it ends.
+    place: Option<(PipeEnd, u64)>,
+    /// When the user's server has handled it, and what the user had sent before.
+    handled_at: Option<Time>,
     /// Whether the user's home handles it, whatever happens to others.
     is_certain: bool,
 }
@@ -127,6 +131,14 @@ pub(super) struct RoomLog {
 impl RoomLog {
     fn last_request(&self, user: u32, room: Room) -> Option<&Request> {
         self.requests.get(&(user, room))?.last()
+    }
+
+    /// Records when a server has handled the request that ends at a place.
+    pub(super) fn on_handled(&mut self, place: (PipeEnd, u64), at: Time) {
+        let mut requests = self.requests.values_mut().flatten();
+        if let Some(request) = requests.find(|it| it.place == Some(place)) {
+            request.handled_at = Some(at);
+        }
     }
 
     fn has_asked(&self, user: u32, room: Room) -> bool {

@@ -13,9 +13,10 @@ use super::super::users::User;
 use super::super::{Event, Violation};
 use super::{Request, Room, RoomLabel, RoomMessage, text_of};
 use crate::frames;
+use crate::sim::{ClientId, PipeEnd};
 
-/// Time after which the home of a user has handled its request to leave, and what it had sent
-/// before has been written.
+/// Time after which has been written what the server of a user had sent to it before it handled
+/// the request to leave.
 const LEAVE_TIME: Duration = Duration::from_secs(2);
 
 impl Player<'_> {
@@ -53,10 +54,24 @@ impl Player<'_> {
             let command = if is_join { "/join" } else { "/part" };
             frames::chat(user.id, server_id, &format!("{command} {label}"))
         };
-        let is_certain = self.is_certain(user, server);
-        let request = Request { is_join, at: self.world.now(), is_certain };
+        let (is_certain, client) = (self.is_certain(user, server), user.client);
+        self.world.send(client, &bytes);
+        let place = self.place_of_sent(client);
+        let request =
+            Request { is_join, at: self.world.now(), place, handled_at: None, is_certain };
         self.rooms.requests.entry((number, label.room())).or_default().push(request);
-        self.world.send(user.client, &bytes);
+    }
+
+    /// Returns the end that receives what a client has just sent, and the position at which that
+    /// ends, and observes when it is handled.
+    fn place_of_sent(&mut self, client: ClientId) -> Option<(PipeEnd, u64)> {
+        let from = PipeEnd::Client(client);
+        let to = *self.world.net.pipes.get(&from)?;
+        if !matches!(to, PipeEnd::Server { .. }) {
+            return None;
+        }
+        let observer = self.world.observer.as_mut().expect("an observer");
+        Some((to, observer.watch(from, to)))
     }
 
     fn ask_for_names(&mut self, number: u32, label: RoomLabel, server: usize) {
@@ -143,7 +158,11 @@ impl Player<'_> {
         for request in requests.iter().filter(|request| request.at <= at) {
             match request.is_join {
                 true => left_at = Some(at + LEAVE_TIME),
-                false if request.is_certain => left_at = left_at.map(|_| request.at + LEAVE_TIME),
+                false if request.is_certain => {
+                    // It waits behind what the user had sent before.
+                    let handled_at = request.handled_at.unwrap_or(at);
+                    left_at = left_at.map(|_| handled_at + LEAVE_TIME);
+                }
                 false => {}
             }
         }
