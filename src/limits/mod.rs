@@ -98,8 +98,8 @@ pub const ECHOES_MAX: usize = 1024;
 /// announces back: longer than any usual round trip.
 pub const LATE_ECHO_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Maximum size of the quits and statuses that wait for a portion on one link, in bytes of their
-/// frames: about 19,000 quits of a split. Beyond it, all of them are sent at once.
+/// Maximum size of the quits, statuses and messages of rooms that wait for a portion on one link, in
+/// bytes of their frames: about 19,000 quits of a split. Beyond it, all of them are sent at once.
 pub const PACED_FRAMES_BYTES_MAX: usize = 256 * 1024;
 
 /// Number of users from which announcements to users are batched. With fewer users, the writes of

@@ -239,6 +239,19 @@ impl<O: Outbox> RelayCx<'_, O> {
         self.announcements.send_frame(self.topology, link, frame, &mut clock, self.out);
     }
 
+    /// Sends a message of a room to a member behind a plain neighbour. To a program that may read
+    /// once, it may wait for a later portion: there may be one for each member.
+    pub(super) fn send_room_chat(
+        &mut self,
+        link: LinkId,
+        (source, destination): (HostId, HostId),
+        text: &[u8],
+    ) {
+        let frame = PacedFrame::RoomChat { source, destination, text: text.into() };
+        let mut clock = Clock { now: self.now, timers: self.timers };
+        self.announcements.send_frame(self.topology, link, frame, &mut clock, self.out);
+    }
+
     /// Introduces this server to a plain neighbour.
     pub(super) fn send_introduction(&mut self, link: LinkId) {
         let clock = Clock { now: self.now, timers: self.timers };

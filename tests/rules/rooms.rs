@@ -311,6 +311,7 @@ fn user_behind_a_plain_neighbour_is_a_member() {
     assert_received(&mut world, sam, &[chat(LAB, 102, "<frodo> Hi, sam")]);
     let long = "ü".repeat(800);
     say(&mut world, sam, 102, LAB, &long);
+    world.run_for(SECOND); // each piece waits for its portion
     let pieces = take_frames(&mut world, left);
     let texts: Vec<_> = pieces.iter().map(|frame| String::from_utf8_lossy(&frame[13..])).collect();
     assert!(pieces.iter().all(|frame| frame.len() < 1024) && texts.len() == 2, "{texts:?}");

@@ -1,5 +1,5 @@
-//! Announcements to programs that may read once: quits, statuses and returned hosts that wait, and
-//! the next portion.
+//! Announcements to programs that may read once: quits, statuses, messages of rooms and returned
+//! hosts that wait, and the next portion.
 
 use super::pacing::{Clock, PacedFrame};
 use super::{Announcements, is_visible};
@@ -68,6 +68,9 @@ impl Announcements {
             }
             PacedFrame::Status { source, destination, code, ref text } => {
                 out.deliver(link, &Message::Status { source, destination, code, text });
+            }
+            PacedFrame::RoomChat { source, destination, ref text } => {
+                out.deliver(link, &Message::Chat { source, destination, text });
             }
         }
     }

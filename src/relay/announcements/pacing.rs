@@ -31,6 +31,8 @@ pub(in crate::relay) enum PacedFrame<'a> {
     Quit { id: HostId, text: Cow<'a, [u8]> },
     /// A status to a server.
     Status { source: HostId, destination: HostId, code: StatusCode, text: Cow<'a, [u8]> },
+    /// A message to a room, from the id under which it is shown to one of its members.
+    RoomChat { source: HostId, destination: HostId, text: Cow<'a, [u8]> },
 }
 
 impl PacedFrame<'_> {
@@ -39,6 +41,7 @@ impl PacedFrame<'_> {
         match self {
             Self::Quit { text, .. } => 9 + text.len(),
             Self::Status { text, .. } => plain::status_bytes(text),
+            Self::RoomChat { text, .. } => plain::chat_bytes(text),
         }
     }
 
@@ -52,6 +55,9 @@ impl PacedFrame<'_> {
             Self::Quit { id, text } => PacedFrame::Quit { id, text: owned(text) },
             Self::Status { source, destination, code, text } => {
                 PacedFrame::Status { source, destination, code, text: owned(text) }
+            }
+            Self::RoomChat { source, destination, text } => {
+                PacedFrame::RoomChat { source, destination, text: owned(text) }
             }
         }
     }

@@ -92,6 +92,10 @@ impl Announcements {
         if topology.link(link).is_user() {
             return out.notify(link, topology.view(), &Notice::Joined(registration));
         }
+        let quit = self.cursor_mut(link).pace.as_mut().and_then(|pace| pace.take_quit(source));
+        if let Some(quit) = quit {
+            self.send_frame_now(topology, link, &quit, now, out);
+        }
         let (name, info) = plain::name_and_info(&registration);
         self.count(link, super::registration_bytes(&name, &info), now, out);
         out.deliver(
