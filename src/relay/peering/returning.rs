@@ -142,7 +142,9 @@ impl Peering {
         let can_move = is_behind && is_known && hello.capabilities & ENDS_LINKS != 0;
         let is_elsewhere = !cx.topology.is_reachable(id);
         let joins_elsewhere = is_elsewhere && self.uplink.joins_elsewhere(parent);
-        self.uplink.set_elsewhere(parent, is_elsewhere);
+        // The instance that is reached, if it is another, is lost as soon as that is noticed.
+        let is_replaced = fact.is_some_and(|fact| fact.nonce != hello.nonce.0);
+        self.uplink.set_elsewhere(parent, is_elsewhere || is_replaced);
         if !can_move && !joins_elsewhere {
             log::debug!("link {link}: this server cannot go back to server {id}");
             return cx.out.close(link, CloseReason::StaysAttached);
@@ -160,7 +162,8 @@ fn is_behind(uplink: LinkId, id: HostId, topology: &Topology) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::{Limits, RETURN_INTERVAL};
+    use crate::limits::{Limits, RETURN_INTERVAL, SPLIT_GRACE};
+    use crate::relay::extension::{Digest, Epoch, Nonce, ServerFact};
     use crate::relay::message::HostKind::Server;
     use crate::relay::message::{Message, StatusCode};
     use crate::relay::recorder::{Bench, hello, link_id, registration};
@@ -361,6 +364,24 @@ mod tests {
         assert!(bench.relay.is_uplink(link_id(104)) && !bench.relay.is_uplink(link_id(102)));
         bench.close(102);
         assert!(!is_dialled(&mut bench, 105), "that link is not dialled again");
+    }
+
+    #[test]
+    fn server_joins_a_parent_whose_earlier_instance_was_still_reached_when_it_was_asked() {
+        for (nonce, sent) in [(77, "104: registration of server 1  by 0"), (9, "104: close")] {
+            let mut bench = bench_after_move();
+            let (id, via, epoch) = (HostId(9), HostId(3), Epoch { boot: 1, attach: 1 });
+            let (nonce, digest) = (Nonce(nonce), Digest::default());
+            let fact = ServerFact { id, epoch, nonce, via, users: 0, digest };
+            bench.receive_extension(102, 3, &Frame::Server(fact));
+            bench.receive(102, &registration(Server, 9, 3));
+            ask(&mut bench, 103, 9);
+            bench.close(103);
+            bench.receive_extension(102, 3, &Frame::Withdraw([HostId(9)].as_slice().into()));
+            bench.wait(SPLIT_GRACE);
+            let first = ask(&mut bench, 104, 9).swap_remove(0);
+            assert!(first.starts_with(sent), "{first}");
+        }
     }
 
     #[test]
