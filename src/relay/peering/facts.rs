@@ -26,6 +26,8 @@ pub(super) struct Introduced<'a> {
     registration: &'a Registration<'a>,
     /// The neighbour knows the same hosts of the server as this one.
     knows_hosts: bool,
+    /// It is the instance of the server that this one knows.
+    is_known_instance: bool,
 }
 
 impl Introduced<'_> {
@@ -56,7 +58,7 @@ impl Peering {
         self.start_liveness(link, cx);
         // The same instance still has its users, over whichever way it comes back.
         let knows_hosts = cx.topology.routes().knows_instance(id, neighbour.nonce);
-        let introduced = Introduced { registration, knows_hosts };
+        let introduced = Introduced { registration, knows_hosts, is_known_instance: knows_hosts };
         let changes = cx.topology.routes_mut().attach(link, committed, neighbour);
         self.apply_routes(changes, Some(introduced), id, cx);
         cx.topology.routes_mut().burst(link);
@@ -78,7 +80,9 @@ impl Peering {
         }
         let announced = HostSet { count: users, digest };
         let known = cx.topology.server_key(id).map(|server| cx.topology.servers().hosts(server));
-        let introduced = Introduced { registration, knows_hosts: known == Some(announced) };
+        let is_known_instance = cx.topology.routes().knows_instance(id, nonce);
+        let knows_hosts = known == Some(announced);
+        let introduced = Introduced { registration, knows_hosts, is_known_instance };
         let changes = cx.topology.routes_mut().learn(link, Fact { id, epoch, nonce, via });
         self.apply_changes(changes, Some(introduced), id, cx);
         if cx.topology.routes().route(id) == Some(link) && cx.topology.server_key(id).is_none() {
@@ -178,8 +182,8 @@ impl Peering {
         cx: &mut RelayCx<'_, O>,
     ) -> bool {
         if let Some(server) = cx.topology.server_key(id) {
-            let knows_hosts = introduced.is_none_or(|it| it.knows_hosts || it.id() != id);
-            self.on_server_back(id, server, link, knows_hosts, cx);
+            let its_own = introduced.filter(|it| it.id() == id);
+            self.on_server_back(server, link, its_own, cx);
             return true;
         }
         let Some(introduced) = introduced.filter(|it| it.id() == id) else {
@@ -194,25 +198,30 @@ impl Peering {
         true
     }
 
-    /// Handles that a lost server can be reached again. If the neighbour may not know its hosts
-    /// yet, they stay lost until it registers them, and what is deferred for them waits.
+    /// Handles that a lost server can be reached again. `introduced` has its own fact, if that has
+    /// led to it. If the neighbour may not know its hosts yet, they stay lost until it registers
+    /// them, and what is deferred for them waits. They are in no room meanwhile if the server has
+    /// been started again.
     fn on_server_back<O: Outbox>(
         &mut self,
-        id: HostId,
         server: ServerKey,
         link: LinkId,
-        knows_hosts: bool,
+        introduced: Option<Introduced<'_>>,
         cx: &mut RelayCx<'_, O>,
     ) {
+        let id = cx.topology.servers().id(server);
         let FirstLink::Split(split) = cx.topology.servers().route(server) else { return };
         cx.topology.set_route(server, link);
         let until = self.splits.grace_until(split).filter(|&until| until > cx.now);
         if let Some(until) = until {
             self.grace_until.insert(id, until);
         }
-        if let Some(until) = until.filter(|_| !knows_hosts) {
+        if let Some(until) = until
+            && let Some(introduced) = introduced.filter(|it| !it.knows_hosts)
+        {
             cx.topology.unconfirm_hosts(server);
-            if let Some(unconfirmed) = cx.topology.split_unconfirmed(server) {
+            let kept_rooms = introduced.is_known_instance;
+            if let Some(unconfirmed) = cx.topology.split_unconfirmed(server, kept_rooms) {
                 self.begin_ending_split(unconfirmed, Some(until), cx);
                 let hosts: Vec<HostId> = cx.topology.lost_ids(unconfirmed).collect();
                 self.splits.move_deferred(split, unconfirmed, &hosts);

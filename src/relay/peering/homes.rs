@@ -119,7 +119,7 @@ impl Peering {
         let Some(server) = server_over(link, home, cx) else { return };
         self.end_rooms_sync(server, cx);
         let grace_until = self.grace_until.remove(&home).filter(|&until| until > cx.now);
-        if let Some(split) = cx.topology.split_unconfirmed(server) {
+        if let Some(split) = cx.topology.split_unconfirmed(server, false) {
             self.begin_ending_split(split, grace_until, cx);
         }
         cx.announce_room_changes();

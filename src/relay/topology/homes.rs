@@ -43,6 +43,7 @@ impl Topology {
         self.count(id, home, host.stamp, HostSet::remove);
         if let Some(server) = home.server().filter(|&server| self.servers.id(server) == id) {
             self.leave_split(server);
+            self.forget_unconfirmed_rooms(server);
             self.forget_server_members(server);
             self.servers.remove(server);
         }
@@ -152,7 +153,11 @@ impl Topology {
 
     /// Returns whether a host waits for its home, which has come back without it.
     pub(in crate::relay) fn waits_for_home(&self, host: &Host) -> bool {
-        matches!(host.home, Home::Split(split) if !self.lost(split).is_own)
+        self.waits_at(host.home)
+    }
+
+    pub(super) fn waits_at(&self, home: Home) -> bool {
+        matches!(home, Home::Split(split) if !self.lost(split).is_own)
     }
 }
 

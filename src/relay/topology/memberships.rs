@@ -27,7 +27,7 @@ impl Topology {
     }
 
     /// Returns where a user is as a member of rooms, or `None` while its home has come back without
-    /// it.
+    /// it as another instance.
     pub(in crate::relay) fn member_home(&self, host: &Host) -> Option<MemberHome> {
         self.member_home_of(host.home)
     }
@@ -35,7 +35,9 @@ impl Topology {
     pub(super) fn member_home_of(&self, home: Home) -> Option<MemberHome> {
         match home {
             Home::Server(server, _) => Some(MemberHome::Server(server)),
-            Home::Split(split) if !self.lost(split).is_own => None,
+            Home::Split(split) if !self.lost(split).is_own => {
+                self.lost(split).rooms_at.map(MemberHome::Server)
+            }
             Home::Link(_) | Home::Split(_) => Some(MemberHome::Own),
         }
     }
@@ -58,21 +60,32 @@ impl Topology {
         self.rooms.count_message(user, name, now, rate)
     }
 
-    fn digest_of(&mut self, home: MemberHome) -> &mut HostSet {
-        match home {
-            MemberHome::Own => &mut self.own_hosts,
-            MemberHome::Server(server) => self.servers.hosts_mut(server),
-        }
+    /// Updates the digest of a home for memberships of one of its hosts. While the home has still
+    /// to register the host, neither counts.
+    fn count_memberships(&mut self, home: Home, update: impl FnOnce(&mut Digest)) {
+        let hosts: &mut HostSet = match home {
+            Home::Server(server, _) => self.servers.hosts_mut(server),
+            Home::Split(split) if !self.lost(split).is_own => return,
+            Home::Link(_) | Home::Split(_) => &mut self.own_hosts,
+        };
+        update(&mut hosts.digest);
+    }
+
+    /// Stops counting the memberships of a user, before its home registers it again.
+    pub(super) fn uncount_rooms(&mut self, user: HostId, home: Home) {
+        let mut sum = Digest::default();
+        self.add_memberships(user, &mut sum);
+        self.count_memberships(home, |digest| *digest -= sum);
     }
 
     /// Adds a user to a room. Returns false if the user is in it.
     pub(in crate::relay) fn join_room(&mut self, user: HostId, name: RoomName<'_>) -> bool {
-        let host = self.hosts.get(user).expect("a known user");
-        let Some(home) = self.member_home(host) else { return false };
-        let link = self.user_link(host.home);
-        let Some(index) = self.rooms.insert(user, name, (home, link)) else { return false };
+        let home = self.hosts.get(user).expect("a known user").home;
+        let Some(member_home) = self.member_home_of(home) else { return false };
+        let link = self.user_link(home);
+        let Some(index) = self.rooms.insert(user, name, (member_home, link)) else { return false };
         self.record_room_event(user, index, false, b"");
-        self.digest_of(home).digest += membership_digest(user, name);
+        self.count_memberships(home, |digest| *digest += membership_digest(user, name));
         true
     }
 
@@ -84,26 +97,29 @@ impl Topology {
         name: RoomName<'_>,
         text: &[u8],
     ) -> bool {
-        let home = self.hosts.get(user).and_then(|host| self.member_home(host));
-        let (Some(home), true) = (home, self.rooms.is_member(user, name)) else { return false };
+        let Some(home) = self.hosts.get(user).map(|host| host.home) else { return false };
+        let Some(member_home) = self.member_home_of(home) else { return false };
         let Some(index) = self.rooms.index_of(name) else { return false };
+        if !self.rooms.is_member(user, name) {
+            return false;
+        }
         self.record_room_event(user, index, true, text);
-        self.rooms.remove(user, index, home);
-        self.digest_of(home).digest -= membership_digest(user, name);
+        self.rooms.remove(user, index, member_home);
+        self.count_memberships(home, |digest| *digest -= membership_digest(user, name));
         true
     }
 
     /// Removes a user from all rooms, before it leaves `home`. Returns whether it was in any.
     pub(super) fn leave_all_rooms(&mut self, user: HostId, home: Home) -> bool {
-        let Some(home) = self.member_home_of(home) else { return false };
+        let Some(member_home) = self.member_home_of(home) else { return false };
         let rooms = self.rooms.by_user.get(user);
         let memberships = rooms.map_or(Vec::new(), |rooms| rooms.memberships.clone());
         for membership in &memberships {
             let index = membership.room as usize;
             let digest = membership_digest(user, self.rooms.slab[index].name());
             self.record_room_event(user, index, true, b"");
-            self.rooms.remove(user, index, home);
-            self.digest_of(home).digest -= digest;
+            self.rooms.remove(user, index, member_home);
+            self.count_memberships(home, |sum| *sum -= digest);
         }
         !memberships.is_empty()
     }
@@ -201,15 +217,19 @@ impl Topology {
     pub(super) fn rehome_rooms(&mut self, user: HostId, from: Home, to: Home) {
         let (Some(old), new) = (self.member_home_of(from), self.member_home_of(to)) else { return };
         let link = self.user_link(to);
-        if (Some(old) == new && link.is_none()) || self.rooms.of(user).len() == 0 {
+        let is_counted_anew = self.waits_at(from) != self.waits_at(to);
+        let stays = Some(old) == new && link.is_none();
+        if stays && !is_counted_anew || self.rooms.of(user).len() == 0 {
             return;
         }
         let Some(new) = new else { return self.forget_rooms(user, from) };
         let mut sum = Digest::default();
         self.add_memberships(user, &mut sum);
-        self.rooms.rehome(user, (old, new), link);
-        self.digest_of(old).digest -= sum;
-        self.digest_of(new).digest += sum;
+        if !stays {
+            self.rooms.rehome(user, (old, new), link);
+        }
+        self.count_memberships(from, |digest| *digest -= sum);
+        self.count_memberships(to, |digest| *digest += sum);
     }
 
     /// Adds the memberships of a user to a digest, to check that of a home.
@@ -266,7 +286,8 @@ impl Topology {
         self.check_room_sweeps();
         for (&server, members) in &rooms.by_server {
             let is_of = |id: &&HostId| {
-                self.hosts.get(**id).and_then(|host| host.home.server()) == Some(server)
+                let home = self.hosts.get(**id).and_then(|host| self.member_home(host));
+                home == Some(MemberHome::Server(server))
             };
             let is_confirmed = |id: &&HostId| {
                 rooms.by_user.get(**id).is_some_and(|it| it.confirmed_in == members.sync)

@@ -19,6 +19,9 @@ pub(super) struct LostSubtree {
     pub(super) servers: Vec<ServerKey>,
     /// This server is the home of `hosts`.
     pub(super) is_own: bool,
+    /// The server in whose rooms `hosts` stay: their home, which is back and has still to register
+    /// them.
+    pub(super) rooms_at: Option<ServerKey>,
 }
 
 impl Topology {
@@ -43,19 +46,44 @@ impl Topology {
         is_some.then(|| self.insert_split(neighbour, List::default(), servers, false))
     }
 
-    /// Puts the hosts that their home did not confirm into a split. Returns `None` if there are
-    /// none.
-    pub(in crate::relay) fn split_unconfirmed(&mut self, server: ServerKey) -> Option<SplitId> {
+    /// Puts the hosts that their home did not confirm into a split. They stay in their rooms if the
+    /// home has `kept_rooms`. Returns `None` if there are none.
+    pub(in crate::relay) fn split_unconfirmed(
+        &mut self,
+        server: ServerKey,
+        kept_rooms: bool,
+    ) -> Option<SplitId> {
         let id = self.servers.id(server);
         let unconfirmed = self.servers.confirmed(server).other();
         let hosts = std::mem::take(self.servers.list_mut(server, unconfirmed));
         let ids: Vec<HostId> = self.hosts.ids_in(&hosts).collect();
         for &id in &ids {
-            self.forget_rooms(id, Home::Server(server, unconfirmed));
+            let home = Home::Server(server, unconfirmed);
+            match kept_rooms {
+                true => self.uncount_rooms(id, home),
+                false => self.forget_rooms(id, home),
+            }
             let stamp = self.hosts.get(id).expect("a listed host").stamp;
             self.servers.count(server, id, stamp, HostSet::remove);
         }
-        (!ids.is_empty()).then(|| self.insert_split(id, hosts, Vec::new(), false))
+        if ids.is_empty() {
+            return None;
+        }
+        let split = self.insert_split(id, hosts, Vec::new(), false);
+        self.lost[split.0 as usize].rooms_at = Some(server).filter(|_| kept_rooms);
+        Some(split)
+    }
+
+    /// Lets the hosts that a server has still to register leave their rooms, since it leaves.
+    pub(super) fn forget_unconfirmed_rooms(&mut self, server: ServerKey) {
+        for split in self.splits().collect::<Vec<_>>() {
+            if self.lost(split).rooms_at == Some(server) {
+                for id in self.hosts.ids_in(&self.lost(split).hosts).collect::<Vec<_>>() {
+                    self.forget_rooms(id, Home::Split(split));
+                }
+                self.lost[split.0 as usize].rooms_at = None;
+            }
+        }
     }
 
     fn insert_split(
@@ -66,7 +94,8 @@ impl Topology {
         is_own: bool,
     ) -> SplitId {
         let lost_event = self.next_event();
-        let split = LostSubtree { neighbour, lost_event, hosts, servers, is_own };
+        let rooms_at = None;
+        let split = LostSubtree { neighbour, lost_event, hosts, servers, is_own, rooms_at };
         let split =
             SplitId(u32::try_from(self.lost.insert(split)).expect("fewer splits than links"));
         let Self { hosts, lost, servers, .. } = self;
