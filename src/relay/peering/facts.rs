@@ -219,12 +219,16 @@ impl Peering {
         if let Some(until) = until
             && let Some(introduced) = introduced.filter(|it| !it.knows_hosts)
         {
-            cx.topology.unconfirm_hosts(server);
-            let kept_rooms = introduced.is_known_instance;
-            if let Some(unconfirmed) = cx.topology.split_unconfirmed(server, kept_rooms) {
+            let unconfirmed = if introduced.is_known_instance {
+                cx.topology.split_hosts(server)
+            } else {
+                cx.topology.unconfirm_hosts(server);
+                cx.topology.split_unconfirmed(server)
+            };
+            if let Some(unconfirmed) = unconfirmed {
                 self.begin_ending_split(unconfirmed, Some(until), cx);
-                let hosts: Vec<HostId> = cx.topology.lost_ids(unconfirmed).collect();
-                self.splits.move_deferred(split, unconfirmed, &hosts);
+                let hosts = cx.topology.lost_ids(unconfirmed);
+                self.splits.move_deferred(split, unconfirmed, hosts);
                 cx.announce_room_changes();
             }
             self.returned.push((split, server)); // what is for the members of rooms there

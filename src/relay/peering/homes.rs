@@ -97,7 +97,7 @@ impl Peering {
         if let FirstLink::Split(other) = cx.topology.first_link(host) {
             if other != split {
                 // Its home has registered it again, and is lost itself by now.
-                self.splits.move_deferred(split, other, &[id]);
+                self.splits.move_deferred(split, other, std::iter::once(id));
             }
             return;
         }
@@ -119,7 +119,7 @@ impl Peering {
         let Some(server) = server_over(link, home, cx) else { return };
         self.end_rooms_sync(server, cx);
         let grace_until = self.grace_until.remove(&home).filter(|&until| until > cx.now);
-        if let Some(split) = cx.topology.split_unconfirmed(server, false) {
+        if let Some(split) = cx.topology.split_unconfirmed(server) {
             self.begin_ending_split(split, grace_until, cx);
         }
         cx.announce_room_changes();

@@ -194,11 +194,16 @@ impl Splits {
     }
 
     /// Moves the messages that wait for some hosts to another split.
-    pub(super) fn move_deferred(&mut self, from: SplitId, to: SplitId, hosts: &[HostId]) {
+    pub(super) fn move_deferred(
+        &mut self,
+        from: SplitId,
+        to: SplitId,
+        hosts: impl Iterator<Item = HostId>,
+    ) {
         if self.by_id.get(&from).is_none_or(|split| split.deferred.is_empty()) {
             return;
         }
-        for &host in hosts {
+        for host in hosts {
             for message in self.take_deferred(from, host) {
                 self.defer_accepted(to, host, message);
             }

@@ -71,13 +71,6 @@ impl Topology {
         update(&mut hosts.digest);
     }
 
-    /// Stops counting the memberships of a user, before its home registers it again.
-    pub(super) fn uncount_rooms(&mut self, user: HostId, home: Home) {
-        let mut sum = Digest::default();
-        self.add_memberships(user, &mut sum);
-        self.count_memberships(home, |digest| *digest -= sum);
-    }
-
     /// Adds a user to a room. Returns false if the user is in it.
     pub(in crate::relay) fn join_room(&mut self, user: HostId, name: RoomName<'_>) -> bool {
         let home = self.hosts.get(user).expect("a known user").home;

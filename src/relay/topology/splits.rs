@@ -46,32 +46,36 @@ impl Topology {
         is_some.then(|| self.insert_split(neighbour, List::default(), servers, false))
     }
 
-    /// Puts the hosts that their home did not confirm into a split. They stay in their rooms if the
-    /// home has `kept_rooms`. Returns `None` if there are none.
-    pub(in crate::relay) fn split_unconfirmed(
-        &mut self,
-        server: ServerKey,
-        kept_rooms: bool,
-    ) -> Option<SplitId> {
+    /// Puts all hosts of a server but itself into a split, since it has still to register them. They
+    /// stay in their rooms. Returns `None` if there are none.
+    ///
+    /// A server may have very many hosts: each is only put into the other list.
+    pub(in crate::relay) fn split_hosts(&mut self, server: ServerKey) -> Option<SplitId> {
+        self.unconfirm_hosts(server);
+        let (id, unconfirmed) = (self.servers.id(server), self.servers.confirmed(server).other());
+        let hosts = std::mem::take(self.servers.list_mut(server, unconfirmed));
+        if hosts.len() == 0 {
+            return None;
+        }
+        *self.servers.hosts_mut(server) = HostSet::default();
+        let split = self.insert_split(id, hosts, Vec::new(), false);
+        self.lost[split.0 as usize].rooms_at = Some(server);
+        Some(split)
+    }
+
+    /// Puts the hosts that their home did not confirm into a split. They are in no room any more.
+    /// Returns `None` if there are none.
+    pub(in crate::relay) fn split_unconfirmed(&mut self, server: ServerKey) -> Option<SplitId> {
         let id = self.servers.id(server);
         let unconfirmed = self.servers.confirmed(server).other();
         let hosts = std::mem::take(self.servers.list_mut(server, unconfirmed));
         let ids: Vec<HostId> = self.hosts.ids_in(&hosts).collect();
         for &id in &ids {
-            let home = Home::Server(server, unconfirmed);
-            match kept_rooms {
-                true => self.uncount_rooms(id, home),
-                false => self.forget_rooms(id, home),
-            }
+            self.forget_rooms(id, Home::Server(server, unconfirmed));
             let stamp = self.hosts.get(id).expect("a listed host").stamp;
             self.servers.count(server, id, stamp, HostSet::remove);
         }
-        if ids.is_empty() {
-            return None;
-        }
-        let split = self.insert_split(id, hosts, Vec::new(), false);
-        self.lost[split.0 as usize].rooms_at = Some(server).filter(|_| kept_rooms);
-        Some(split)
+        (!ids.is_empty()).then(|| self.insert_split(id, hosts, Vec::new(), false))
     }
 
     /// Lets the hosts that a server has still to register leave their rooms, since it leaves.
