@@ -94,7 +94,8 @@ impl Routes {
         let is_current = self.route(id) == Some(it.link) && self.applies(Rule::Sticky);
         let follows_parent = it.follows_parent || !self.applies(Rule::FollowsParent);
         let version = Some(it.version).filter(|_| self.applies(Rule::HigherEpochWins));
-        (version, follows_parent, is_current, Reverse(it.link))
+        let is_fresh = it.is_fresh || !self.applies(Rule::FreshChainWins);
+        (version, follows_parent, is_fresh, is_current, Reverse(it.link))
     }
 
     /// Returns the routes that a server could have, by link.

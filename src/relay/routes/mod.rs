@@ -31,6 +31,9 @@
 //! - *A chain through a server that is known in a later version is no alternative. The current
 //!   route may stay on one, so that a subtree that moves is not lost until its facts arrive.*
 //!   Without: outdated facts replace withdrawn ones, and frames circulate in a cycle for ever.
+//! - *With equal epochs, a route moves from such a chain to another one that is not outdated.*
+//!   Without: servers on both sides of a link that was cut keep routes over it, and its ends dial
+//!   each other again and again (1,191 events).
 //! - *A server is not announced on the link of its route.* Without: neighbours keep a server alive
 //!   that is gone (114 events).
 //! - *When a route moves, the server is withdrawn on its new link and announced on the old one.*
@@ -163,6 +166,7 @@ pub(in crate::relay) enum Rule {
     Sticky,
     FollowsParent,
     NoStaleCandidate,
+    FreshChainWins,
     EpochFloor,
     NotAnnouncedBack,
     WithdrawnOnMove,

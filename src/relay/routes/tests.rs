@@ -114,6 +114,21 @@ fn chain_through_an_outdated_server_is_no_alternative() {
     assert_eq!(learn(&mut routes, 1, fact(4, 2, 8)), [up(5, 1)]);
 }
 
+/// Server 3 has lost its link to server 7 and raised its epoch. It is at the end of the path over
+/// server 8 now, and no longer at the beginning of the one over server 7.
+#[test]
+fn outdated_chain_gives_way_to_another_with_an_equal_epoch() {
+    let mut routes = routes(&[7, 8]);
+    for (id, via) in [(3, 7), (4, 3), (5, 4)] {
+        learn(&mut routes, 0, fact(id, 1, via));
+    }
+    for (id, via) in [(5, 8), (4, 5)] {
+        assert_eq!(learn(&mut routes, 1, fact(id, 1, via)), [], "a route stays");
+    }
+    let changes = learn(&mut routes, 1, fact(3, 2, 4));
+    assert_eq!(changes, [moved(3, 0, 1, true), moved(4, 0, 1, true), moved(5, 0, 1, true)]);
+}
+
 #[test]
 fn withdrawal_falls_back_to_another_link() {
     let mut routes = routes(&[2, 3]);
@@ -219,9 +234,8 @@ fn way_through_a_server_that_has_moved_closes_no_cycle() {
     }
     assert_eq!(learn(&mut routes, 1, fact(4, 2, 3)), [moved(4, 0, 1, true)]);
     assert_eq!(learn(&mut routes, 1, fact(6, 1, 3)), [up(6, 1)]);
-    assert_eq!(learn(&mut routes, 1, fact(9, 1, 6)), []);
-    let changes = learn(&mut routes, 1, fact(5, 1, 4));
-    assert_eq!(changes, [moved(5, 0, 1, false), moved(9, 0, 1, true)]);
+    assert_eq!(learn(&mut routes, 1, fact(9, 1, 6)), [moved(9, 0, 1, true)]);
+    assert_eq!(learn(&mut routes, 1, fact(5, 1, 4)), [moved(5, 0, 1, false)]);
 }
 
 #[test]

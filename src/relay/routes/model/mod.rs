@@ -13,13 +13,14 @@ use self::world::World;
 use super::Rule;
 
 /// A seed for each rule that fails without it.
-const SEEDS: [(Rule, u64); 12] = [
+const SEEDS: [(Rule, u64); 13] = [
     (Rule::ChainEnds, 137),
     (Rule::LeavesThisServerOut, 63),
-    (Rule::HigherEpochWins, 2708),
+    (Rule::HigherEpochWins, 33896),
     (Rule::Sticky, 63),
     (Rule::FollowsParent, 326),
     (Rule::NoStaleCandidate, 2343),
+    (Rule::FreshChainWins, 24730),
     (Rule::NotAnnouncedBack, 209),
     (Rule::WithdrawnOnMove, 28),
     (Rule::RaisedOnDetach, 732),
