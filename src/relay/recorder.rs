@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use super::Relay;
-use super::extension::codec::{ENDS_LINKS, VERSION};
+use super::extension::codec::VERSION;
 use super::extension::{Digest, Epoch, Frame, Hello, Nonce, ServerFact};
 use super::message::{HostKind, Message, StatusCode, Summary};
 use super::notice::Notice;
@@ -257,7 +257,7 @@ impl Bench {
     /// Accepts a link and a server that speaks the extension over it and listens on port 3600.
     pub(super) fn join_extended(&mut self, link: u32, id: u32) {
         let epoch = Epoch { boot: 1, attach: 0 };
-        self.join_with_hello(link, id, &Hello { capabilities: 0, epoch, ..hello(id) });
+        self.join_with_hello(link, id, &Hello { epoch, ..hello(id) });
     }
 
     /// Accepts a link and a server that sends this HELLO over it.
@@ -339,7 +339,7 @@ pub(super) fn hello(id: u32) -> Hello {
     Hello {
         version: VERSION,
         is_moving: false,
-        capabilities: ENDS_LINKS,
+        capabilities: 0,
         epoch: Epoch { boot: 2, attach: 3 },
         nonce: Nonce(id.into()),
         port: 3600,

@@ -53,9 +53,6 @@ pub const ADDRESS_BYTES_MAX: usize = PAYLOAD_BYTES_MAX - 4;
 /// Version of the extension that this server speaks, see [`Hello::version`].
 pub const VERSION: u8 = 1;
 
-/// Bit of [`Hello::capabilities`]: the server answers END with END.
-pub const ENDS_LINKS: u32 = 1;
-
 /// Bit of [`Hello::capabilities`] in HELLO: the server has a key for the other one, answers
 /// CHALLENGE with PROOF, and expects PROVEN.
 pub const PROVES_KEYS: u32 = 2;

@@ -13,7 +13,7 @@ pub struct Hello {
     pub version: u8,
     /// Whether the server leaves another parent for this link.
     pub is_moving: bool,
-    /// One bit for each capability, see [`super::codec::ENDS_LINKS`]. Others are ignored.
+    /// One bit for each capability, see [`super::codec::PROVES_KEYS`]. Others are ignored.
     pub capabilities: u32,
     /// Epoch of the server.
     pub epoch: Epoch,

@@ -13,7 +13,6 @@ use super::{Peering, rooms};
 use crate::id::HostId;
 use crate::link::{CloseReason, LinkId};
 use crate::relay::cx::RelayCx;
-use crate::relay::extension::codec::ENDS_LINKS;
 use crate::relay::extension::{Frame, Hello};
 use crate::relay::message::Registration;
 use crate::relay::outbox::Outbox;
@@ -25,7 +24,6 @@ impl Peering {
     pub(super) fn set_neighbour(&mut self, link: LinkId, hello: &Hello) {
         if let Some(extended) = self.extended.get_mut(&link) {
             extended.listen_port = hello.port;
-            extended.ends_links = hello.capabilities & ENDS_LINKS != 0;
         }
     }
 

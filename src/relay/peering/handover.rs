@@ -16,7 +16,6 @@ use crate::limits::MOVE_TIMEOUT;
 use crate::link::{CloseReason, LinkId, Time};
 use crate::relay::cx::RelayCx;
 use crate::relay::extension::Frame;
-use crate::relay::extension::codec::ENDS_LINKS;
 use crate::relay::outbox::Outbox;
 use crate::relay::send;
 use crate::relay::timers::{Timer, Timers};
@@ -194,11 +193,9 @@ impl Peering {
             return self.join_other_part(link, parent, &offer, cx);
         }
         let is_known = routes.fact(id).is_some_and(|fact| fact.nonce == offer.hello.nonce.0);
-        let both_end = self.extended.get(&old).is_some_and(|extended| extended.ends_links)
-            && offer.hello.capabilities & ENDS_LINKS != 0;
         let until = cx.now + MOVE_TIMEOUT;
         let mut answers = Answers { end_position: 0, is_acknowledged: false, is_traced: false };
-        if is_behind_old && is_known && both_end {
+        if is_behind_old && is_known {
             log::debug!("link {link}: server {id} is to be the parent; link {old} ends");
             // The trace follows all that was sent, so its answer shows that that has passed.
             let _ = self.start_trace(id, Purpose::Move, cx);

@@ -19,21 +19,12 @@ pub(super) struct ExtendedLink {
     pub(super) since: Time,
     /// Port on which the neighbour accepts servers; 0 if there is none.
     pub(super) listen_port: u16,
-    /// The neighbour answers END with END.
-    pub(super) ends_links: bool,
 }
 
 impl ExtendedLink {
     /// Creates the state of a link that is attached now.
     pub(super) fn new(now: Time) -> Self {
         let expected_hosts = (HostId::NONE, VecDeque::new());
-        Self {
-            expected_server: None,
-            expected_hosts,
-            mismatches: 0,
-            since: now,
-            listen_port: 0,
-            ends_links: false,
-        }
+        Self { expected_server: None, expected_hosts, mismatches: 0, since: now, listen_port: 0 }
     }
 }

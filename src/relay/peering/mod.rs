@@ -56,7 +56,7 @@ use crate::id::HostId;
 use crate::limits::{Limits, TRACES_MAX};
 use crate::link::{LinkId, SeededRng, Time};
 use crate::relay::cx::RelayCx;
-use crate::relay::extension::codec::{ENDS_LINKS, PROVES_KEYS};
+use crate::relay::extension::codec::PROVES_KEYS;
 use crate::relay::outbox::Outbox;
 use crate::relay::timers::{Timer, Timers};
 use crate::relay::topology::{Role, ServerKey, SplitId, Topology};
@@ -177,7 +177,7 @@ impl Peering {
     /// Returns what this server says of itself and of a link with this token.
     fn own_link(&self, token: u64) -> Own {
         let listen_port = self.listen_port;
-        Own { listen_port, token, is_moving: false, capabilities: ENDS_LINKS }
+        Own { listen_port, token, is_moving: false, capabilities: 0 }
     }
 
     /// Sets the port that HELLO and OFFER name.

@@ -15,7 +15,6 @@ use super::hello::{Own, own_hello};
 use crate::id::HostId;
 use crate::link::{CloseReason, LinkId};
 use crate::relay::cx::RelayCx;
-use crate::relay::extension::codec::ENDS_LINKS;
 use crate::relay::extension::{Frame, Hello};
 use crate::relay::outbox::Outbox;
 use crate::relay::send;
@@ -100,9 +99,8 @@ impl Peering {
     /// Asks an earlier parent whether this server can go back to it, if that is due.
     pub(super) fn ask_earlier_parent<O: Outbox>(&mut self, cx: &mut RelayCx<'_, O>) {
         let Some(uplink) = self.uplink.registered_link() else { return };
-        let can_move = self.moving.is_none()
-            && !self.is_moved_to()
-            && self.extended.get(&uplink).is_some_and(|extended| extended.ends_links);
+        let can_move =
+            self.moving.is_none() && !self.is_moved_to() && self.extended.contains_key(&uplink);
         let topology = &*cx.topology;
         // Of a parent that was met, it is known whether it could be moved to.
         let is_listed = self.uplink.is_listed();
@@ -139,7 +137,7 @@ impl Peering {
             self.uplink.schedule_return(cx.now, cx.limits.return_interval, &mut self.rng);
             return cx.out.close(link, CloseReason::StaysAttached);
         }
-        let can_move = is_behind && is_known && hello.capabilities & ENDS_LINKS != 0;
+        let can_move = is_behind && is_known;
         let is_elsewhere = !cx.topology.is_reachable(id);
         let joins_elsewhere = is_elsewhere && self.uplink.joins_elsewhere(parent);
         // The instance that is reached, if it is another, is lost as soon as that is noticed.

@@ -95,20 +95,16 @@ fn link_is_not_committed_before_the_trace_is_answered() {
 }
 
 #[test]
-fn old_link_is_closed_if_it_cannot_be_ended_in_order() {
-    // A server that is not reached over the old link, and one that does not answer END.
-    for (id, capabilities) in [(9, ENDS_LINKS), (3, 0)] {
-        let mut bench = bench();
-        let replacement = Frame::Move { replacement: HostId(id), address: "192.0.2.3:3600" };
-        bench.receive_extension(UPLINK, 2, &replacement);
-        bench.relay.dialled(link_id(NEW_LINK), &mut bench.out);
-        let parent = registration(Server, id, id);
-        bench.relay.receive(bench.now, link_id(NEW_LINK), &parent, &mut bench.out);
-        bench.out.take();
-        let offer = Hello { capabilities, ..hello(id) };
-        bench.receive_extension(NEW_LINK, id, &Frame::Offer(offer));
-        assert_eq!(bench.out.take(), [format!("{UPLINK}: close: joining server {id} instead")]);
-    }
+fn old_link_is_closed_if_the_new_parent_is_not_reached_over_it() {
+    let mut bench = bench();
+    let replacement = Frame::Move { replacement: HostId(9), address: "192.0.2.3:3600" };
+    bench.receive_extension(UPLINK, 2, &replacement);
+    bench.relay.dialled(link_id(NEW_LINK), &mut bench.out);
+    let parent = registration(Server, 9, 9);
+    bench.relay.receive(bench.now, link_id(NEW_LINK), &parent, &mut bench.out);
+    bench.out.take();
+    bench.receive_extension(NEW_LINK, 9, &Frame::Offer(hello(9)));
+    assert_eq!(bench.out.take(), [format!("{UPLINK}: close: joining server 9 instead")]);
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn bench() -> Bench {
 fn restart(bench: &mut Bench) {
     bench.close(2);
     let epoch = Epoch { boot: 2, attach: 0 };
-    bench.join_with_hello(3, 2, &Hello { capabilities: 0, epoch, nonce: Nonce(22), ..hello(2) });
+    bench.join_with_hello(3, 2, &Hello { epoch, nonce: Nonce(22), ..hello(2) });
     bench.out.take();
 }
 
@@ -178,7 +178,7 @@ fn bench_that_asks_for_server_2() -> Bench {
 
 /// Returns HELLO of the server 2 that has started again.
 fn hello_of_server_2(epoch: Epoch) -> Hello {
-    Hello { capabilities: 0, epoch, nonce: Nonce(22), ..hello(2) }
+    Hello { epoch, nonce: Nonce(22), ..hello(2) }
 }
 
 #[test]
