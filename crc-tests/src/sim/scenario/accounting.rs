@@ -69,6 +69,7 @@ impl Player<'_> {
     /// Checks that no server has swallowed a chat, while nothing is on its way.
     pub(super) fn check_accounting(&mut self) -> Result<(), Violation> {
         self.settle_received();
+        self.check_begun_mail()?;
         let mut owed: BTreeMap<ChatKey, Vec<usize>> = BTreeMap::new();
         for (at, chat) in self.chats.iter().enumerate() {
             if let Some(server) = self.holder(chat) {

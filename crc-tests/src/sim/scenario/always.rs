@@ -57,7 +57,9 @@ impl Player<'_> {
             }
             let broken = |(predicate, text)| self.violation(predicate, text);
             for chat in received.map_err(broken)? {
-                self.check_chat(number, id, &chat)?;
+                if let Some(chat) = self.join_pieces(number, chat) {
+                    self.check_chat(number, id, &chat)?;
+                }
             }
             self.find_classic_id(number);
             self.check_received_in_rooms(number)?;

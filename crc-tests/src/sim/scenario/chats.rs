@@ -196,7 +196,7 @@ impl Player<'_> {
     }
 
     /// Returns the number of the chat with this text.
-    fn chat_of(&self, text: &[u8]) -> Option<usize> {
+    pub(super) fn chat_of(&self, text: &[u8]) -> Option<usize> {
         let number = text.split(|&byte| byte == b' ').next()?;
         let number = std::str::from_utf8(number).ok()?.parse().ok()?;
         (number < self.chats.len()).then_some(number)

@@ -15,6 +15,7 @@ mod end;
 mod event;
 mod garbage;
 mod liar;
+mod mail_pieces;
 pub(super) mod panics;
 mod parse;
 mod player;

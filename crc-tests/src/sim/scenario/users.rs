@@ -59,6 +59,8 @@ pub(super) struct User {
     pub(super) rooms: BTreeMap<u32, Vec<u8>>,
     /// What it has received about rooms since this was last looked at.
     pub(super) received_in_rooms: Vec<ReceivedInRoom>,
+    /// Mail of which some pieces have arrived.
+    pub(super) begun_mail: Option<ReceivedChat>,
     pub(super) unread: Vec<u8>,
     /// Whether its server has stopped, and closes it: what it receives from then on is not looked
     /// at.
@@ -99,6 +101,7 @@ impl User {
             unknown_ids: BTreeMap::new(),
             rooms: BTreeMap::new(),
             received_in_rooms: Vec::new(),
+            begun_mail: None,
             unread: Vec::new(),
             is_dismissed: false,
         }

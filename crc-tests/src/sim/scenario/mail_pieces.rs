@@ -1,0 +1,47 @@
+//! Mail that a plain server is sent in pieces, each a frame: its user has received it once the
+//! pieces together are the text that was sent.
+
+use super::player::Player;
+use super::users::{ReceivedChat, User};
+use super::{Predicate, Violation};
+
+impl Player<'_> {
+    /// Joins what a user of a plain server has received to the pieces before. Returns it once it is
+    /// whole, or at once if it is no piece of mail.
+    pub(super) fn join_pieces(&mut self, number: u32, chat: ReceivedChat) -> Option<ReceivedChat> {
+        let user = self.users.get_mut(&number).filter(|user| user.is_on_plain);
+        let Some(user) = user else { return Some(chat) };
+        let begun = user.begun_mail.take_if(|begun| begun.source == chat.source);
+        let mut joined = chat.clone();
+        if let Some(begun) = &begun {
+            joined.text = [begun.text.as_slice(), &chat.text].concat();
+        }
+        let sent = self.chat_of(&joined.text).map(|at| &self.chats[at]);
+        let sent = sent.filter(|sent| sent.mail.is_some() && sent.text.starts_with(&joined.text));
+        let is_whole = sent.map(|sent| sent.text == joined.text);
+        let user = self.users.get_mut(&number).expect("a user");
+        match is_whole {
+            Some(true) => Some(joined),
+            Some(false) => {
+                user.begun_mail = Some(joined);
+                None
+            }
+            None => {
+                user.begun_mail = begun;
+                Some(chat)
+            }
+        }
+    }
+
+    /// Checks that no piece of mail is missing, unless links may have ended with it.
+    pub(super) fn check_begun_mail(&self) -> Result<(), Violation> {
+        let mut online = self.users.values().filter(|user| user.is_online());
+        let begun = online.find_map(|user: &User| Some((user.id, user.begun_mail.as_ref()?)));
+        let Some((id, mail)) = begun.filter(|_| !self.scenario.has_faults()) else {
+            return Ok(());
+        };
+        let (bytes, source) = (mail.text.len(), mail.source);
+        let text = format!("of the mail from {source}, {id} has received {bytes} bytes alone");
+        Err(self.violation(Predicate::Accounting, text))
+    }
+}
