@@ -351,6 +351,8 @@ pub struct Limits {
     pub return_interval: Duration,
     /// `--split-grace`, see [`SPLIT_GRACE`].
     pub split_grace: Duration,
+    /// See [`SPLIT_BATCH_HOSTS_MAX`].
+    pub split_batch_hosts_max: usize,
     /// `--ping-interval`, see [`PING_INTERVAL`].
     pub ping_interval: Duration,
     /// `--ping-timeout`, see [`PING_TIMEOUT`].
@@ -380,6 +382,7 @@ impl Default for Limits {
             register_deadline: REGISTER_DEADLINE,
             return_interval: RETURN_INTERVAL,
             split_grace: SPLIT_GRACE,
+            split_batch_hosts_max: SPLIT_BATCH_HOSTS_MAX,
             ping_interval: PING_INTERVAL,
             ping_timeout: PING_TIMEOUT,
             classic_alive_interval: CLASSIC_ALIVE_INTERVAL,

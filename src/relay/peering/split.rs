@@ -11,8 +11,8 @@ use super::handshake::{Handshake, Offer};
 use super::splits::Loss;
 use crate::id::HostId;
 use crate::limits::{
-    QUEUE_LOW_WATER_BYTES, SPLIT_BATCH_HOSTS_MAX, SPLIT_BATCH_INTERVAL, SPLIT_BATCH_QUITS_MAX,
-    SPLIT_QUIT_QUEUE_BYTES, SPLIT_QUIT_TEXT,
+    QUEUE_LOW_WATER_BYTES, SPLIT_BATCH_INTERVAL, SPLIT_BATCH_QUITS_MAX, SPLIT_QUIT_QUEUE_BYTES,
+    SPLIT_QUIT_TEXT,
 };
 use crate::link::{LinkId, Time};
 use crate::relay::cx::RelayCx;
@@ -250,5 +250,5 @@ impl Peering {
 fn batch_hosts<O: Outbox>(cx: &RelayCx<'_, O>) -> usize {
     let quits = SPLIT_BATCH_QUITS_MAX / cx.announcements.presence_links().len().max(1);
     let room = cx.limits.client_queue_bytes_max / SPLIT_QUIT_QUEUE_BYTES;
-    quits.min(room).clamp(1, SPLIT_BATCH_HOSTS_MAX)
+    quits.min(room).clamp(1, cx.limits.split_batch_hosts_max)
 }

@@ -136,6 +136,9 @@ impl Player<'_> {
         spec.limits.return_interval = RETURN_INTERVAL;
         spec.limits.classic_alive_interval = ALIVE_INTERVAL;
         spec.limits.client_queue_bytes_max = CLIENT_QUEUE_BYTES_MAX;
+        if let Some(hosts) = self.scenario.split_batch {
+            spec.limits.split_batch_hosts_max = hosts;
+        }
         match self.scenario.batching % 3 {
             0 => {}
             1 => spec.limits.announce_batch_users_min = 0,

@@ -218,7 +218,7 @@ impl Scenario {
         if !without.contains(&Condition::Bursts) && !has_plain && !net.splits_writes {
             draw_bursts(seed, server_count, &mut events);
         }
-        Self { seed, conditions: net, batching, servers, events }
+        Self { seed, conditions: net, batching, split_batch: None, servers, events }
     }
 }
 

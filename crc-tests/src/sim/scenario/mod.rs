@@ -202,6 +202,8 @@ pub struct Scenario {
     pub conditions: NetConditions,
     /// The variant of the batching of announcements.
     pub batching: u64,
+    /// Number of hosts that leave at a time after the grace, if it is not the default.
+    pub split_batch: Option<usize>,
     /// The servers, started at once.
     pub servers: Vec<ServerPlan>,
     /// The events, after the servers have had 10 s to join.
@@ -214,7 +216,11 @@ impl fmt::Display for Scenario {
         let splits = if splits_writes { " --split-writes" } else { "" };
         let (seed, batching) = (self.seed, self.batching);
         let delay = Seconds(delay_max);
-        writeln!(f, "NETWORK --seed {seed} --delay {delay} --batching {batching}{splits}")?;
+        write!(f, "NETWORK --seed {seed} --delay {delay} --batching {batching}{splits}")?;
+        if let Some(hosts) = self.split_batch {
+            write!(f, " --split-batch {hosts}")?;
+        }
+        writeln!(f)?;
         for (at, server) in self.servers.iter().enumerate() {
             write!(f, "SERVER {}", label(at))?;
             for &parent in &server.parents {

@@ -189,6 +189,7 @@ impl FromStr for Scenario {
             seed: 0,
             conditions: NetConditions::default(),
             batching: 0,
+            split_batch: None,
             servers: Vec::new(),
             events: Vec::new(),
         };
@@ -198,6 +199,8 @@ impl FromStr for Scenario {
                 "NETWORK" => {
                     scenario.seed = line.value("seed")?;
                     scenario.batching = line.value("batching")?;
+                    scenario.split_batch =
+                        line.has("split-batch").then(|| line.value("split-batch")).transpose()?;
                     scenario.conditions = NetConditions {
                         delay_max: line.span("delay")?,
                         splits_writes: line.has("split-writes"),
