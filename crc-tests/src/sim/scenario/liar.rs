@@ -13,6 +13,9 @@ use crate::sim::ClientId;
 
 /// The id of the first liar; that of the first server behind it is 100 higher.
 const LIAR_IDS: u32 = 9000;
+/// The ids of the servers of which liars say how they are connected. The last one of a path has
+/// the largest.
+const PATH_SERVER_IDS: [u32; 4] = [9301, 9302, 9304, 9303];
 /// The ids of the users of the servers that a liar invents.
 const INVENTED_USER_IDS: u32 = 9500;
 /// The ids of the users of liars, two for each of them.
@@ -30,6 +33,8 @@ const PLAIN_LIARS: u32 = 2;
 
 /// The name of a liar.
 const NAME: &str = "liar";
+/// The info of the servers of a scenario.
+const SERVER_INFO: &str = "simulated";
 
 /// A number of a room message of a server that has started once.
 const FIRST_START_NUMBER: u64 = 3 << 39;
@@ -63,10 +68,13 @@ pub enum Lie {
     Statuses,
     /// Users of others are in rooms, and speak there.
     Rooms,
+    /// Servers that do not exist are behind one another, and over every other liar in another
+    /// order, in which one of them has moved.
+    Paths,
 }
 
 /// What a liar lies about, and its name.
-pub(super) const LIES: [(Lie, &str); 11] = [
+pub(super) const LIES: [(Lie, &str); 12] = [
     (Lie::Server, "server"),
     (Lie::Sources, "sources"),
     (Lie::Home, "home"),
@@ -78,6 +86,7 @@ pub(super) const LIES: [(Lie, &str); 11] = [
     (Lie::OldFacts, "old-facts"),
     (Lie::Statuses, "statuses"),
     (Lie::Rooms, "rooms"),
+    (Lie::Paths, "paths"),
 ];
 
 /// Number of the lies in [`LIES`] that every liar may tell. Those behind them are of impostors.
@@ -175,6 +184,7 @@ impl Liar {
             Lie::Epochs => bytes.extend(self.facts_about(servers, 100)),
             Lie::OldFacts => bytes.extend(self.facts_about(servers, 0)),
             Lie::Statuses => bytes.extend(statuses(users, servers)),
+            Lie::Paths => bytes.extend(self.paths()),
             Lie::Rooms => users.iter().for_each(|&user| bytes.extend(self.rooms_of(user))),
             Lie::Bytes => bytes.extend([0x81, 0, 0, 0, 1, 0, 0, 0, 2, 0xff, 0xff, 0xff, 0xff]),
         }
@@ -202,7 +212,7 @@ impl Liar {
             bytes.extend(frames::registration(HostKind::User, user, self.id, LIE_TEXT, ""));
             bytes.extend(self.fact(server, HostId::NONE));
             // As some plain servers repeat what they are sent, again and again.
-            let echo = frames::registration(HostKind::Server, server, self.id, NAME, "");
+            let echo = frames::registration(HostKind::Server, server, self.id, NAME, SERVER_INFO);
             bytes.extend([&echo[..], &echo].concat());
         }
         bytes.extend(self.fact(self.id, HostId(self.id)));
@@ -243,6 +253,22 @@ impl Liar {
         let mut bytes = self.extension(&Frame::Server(fact));
         bytes.extend(frames::registration(HostKind::Server, id, self.id, LIE_TEXT, ""));
         bytes
+    }
+
+    /// Returns facts about servers that do not exist.
+    ///
+    /// Over one liar, each of three is behind the one before. Over the next, the first has moved to
+    /// it, the last is behind another server that is new, and the second follows the last.
+    fn paths(&self) -> Vec<u8> {
+        let [first, second, last, new] = PATH_SERVER_IDS;
+        let paths: &[(u32, u32, u32)] = match (self.id - LIAR_IDS) / 2 % 2 {
+            0 => &[(first, 1, self.id), (second, 1, first), (last, 1, second)],
+            _ => &[(first, 2, self.id), (new, 1, self.id), (last, 1, new), (second, 1, first)],
+        };
+        let fact = |&(id, attach, via): &(u32, u32, u32)| {
+            self.fact_at(id, HostId(via), Epoch { boot: 1, attach }, u64::from(id))
+        };
+        paths.iter().flat_map(fact).collect()
     }
 
     /// Returns frames by which a user joins a room, speaks there and leaves a room.
