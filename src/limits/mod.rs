@@ -314,12 +314,13 @@ pub const BUSY_POLL_MAX: Duration = Duration::from_secs(1);
 /// cheap, and small enough that one busy link does not delay the others.
 pub const READ_BYTES_PER_TURN: usize = 64 * 1024;
 
-/// Maximum number of bytes read per turn from a link that has just registered [`BURST_HOSTS_MIN`]
-/// hosts or more. Learning a host costs more than forwarding a chat.
+/// Maximum number of bytes read per turn from a link that has just made [`BURST_CHANGES_MIN`] changes
+/// or more. Learning a host, or its rooms, costs more than forwarding a chat.
 pub const BURST_READ_BYTES_PER_TURN: usize = 16 * 1024;
 
-/// Number of hosts registered in one turn from which a link counts as sending a burst.
-pub const BURST_HOSTS_MIN: u32 = 64;
+/// Number of hosts registered, and of changes to the rooms of users, in one turn from which a link
+/// counts as sending a burst.
+pub const BURST_CHANGES_MIN: u32 = 64;
 
 /// Maximum number of bytes written to one socket per turn, so that one link does not delay the
 /// others.

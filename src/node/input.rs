@@ -3,7 +3,7 @@
 use super::link::Wait;
 use super::links::Links;
 use super::{Action, Node};
-use crate::limits::BURST_HOSTS_MIN;
+use crate::limits::BURST_CHANGES_MIN;
 use crate::link::frame_decoder::{Decoded, Flow, FrameHandler};
 use crate::link::{CloseReason, DirectWrite, LinkId, Machine as _};
 use crate::relay::Outbox as _;
@@ -58,7 +58,7 @@ impl Node {
         let mut decoder = std::mem::take(&mut link.decoder);
         let partial_bytes_before = decoder.partial_bytes();
         let mut spare_buffer = self.links.table.buffer_pool.take();
-        self.links.hosts_added = 0;
+        self.links.table_changes = 0;
         let mut input =
             Input { node: self, link: id, wire, chat: None, forwarded_frames: 0, direct_write };
         let result = decoder.decode_while(bytes, &mut spare_buffer, &mut input);
@@ -67,12 +67,12 @@ impl Node {
             self.links.table.buffer_pool.recycle(spare_buffer);
         }
         let above_high_water = self.links.above_high_water;
-        let hosts_added = self.links.hosts_added;
+        let table_changes = self.links.table_changes;
         let link = self.links.get_mut(id).expect("links are removed in `closed` alone");
         let partial_bytes = decoder.partial_bytes();
         link.decoder = decoder;
         link.traffic.frames_in += forwarded_frames;
-        link.is_bursting = hosts_added >= BURST_HOSTS_MIN;
+        link.is_bursting = table_changes >= BURST_CHANGES_MIN;
         let is_ack_due = link.on_decoded(match &result {
             Ok(Decoded::All) | Err(_) => 0,
             Ok(Decoded::Dropped(bytes)) => *bytes,

@@ -40,8 +40,8 @@ pub(super) struct Links {
     pub(super) frame_link: Option<LinkId>,
     /// Link that gets no [`Notice::UnknownId`]: the sender of a broadcast.
     pub(super) unknown_id_muted: Option<LinkId>,
-    /// Number of hosts that the input of this event added.
-    pub(super) hosts_added: u32,
+    /// Number of hosts that the input of this event added, and of its changes to the rooms of users.
+    pub(super) table_changes: u32,
     /// Links whose deferred input is handled in the next turn.
     pub(super) paused: Vec<LinkId>,
     /// Links that the node has ended, and that the relay does not know to be closed yet.
@@ -72,7 +72,7 @@ impl Links {
             above_high_water: false,
             frame_link: None,
             unknown_id_muted: None,
-            hosts_added: 0,
+            table_changes: 0,
             paused: Vec::new(),
             closing: VecDeque::new(),
             actions: VecDeque::new(),
@@ -375,13 +375,17 @@ impl Outbox for Links {
     }
 
     fn host_up(&mut self, host: &Host) {
-        self.hosts_added += 1;
+        self.table_changes += 1;
         self.names.host_up(host);
         if host.kind == HostKind::User && !self.spool.is_idle() {
             for wide_id in self.names.wide_ids.wide_ids_of(host.id) {
                 self.spool.user_up(wide_id, host.id);
             }
         }
+    }
+
+    fn rooms_changed(&mut self) {
+        self.table_changes += 1;
     }
 
     fn host_down(&mut self, host: &Host) {

@@ -109,6 +109,8 @@ pub trait Outbox {
     fn awaits_hosts(&self) -> bool;
     /// Records that a host can be reached: it joined, or rejoined after a split.
     fn host_up(&mut self, host: &Host);
+    /// Records that a user of another server has joined or left rooms.
+    fn rooms_changed(&mut self);
     /// Records that a host has left the table.
     fn host_down(&mut self, host: &Host);
 }

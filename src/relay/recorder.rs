@@ -196,6 +196,8 @@ impl Outbox for Recorder {
 
     fn host_up(&mut self, _host: &Host) {}
 
+    fn rooms_changed(&mut self) {}
+
     fn host_down(&mut self, _host: &Host) {}
 }
 

@@ -296,6 +296,48 @@ fn read_budget_shrinks_for_a_link_that_registers_many_hosts() {
 }
 
 #[test]
+fn read_budget_shrinks_for_a_link_that_brings_many_changes_of_rooms() {
+    let own = |id| Identity { id: HostId(id), is_id_configured: true, name: vec![], info: vec![] };
+    let now = Time::default();
+    let mut parent = Node::new(own(1), 0, Limits::default(), 1);
+    let mut child = Node::new(own(2), 1, Limits::default(), 2);
+    child.advance(now);
+    let Some(Action::Dial { link: up, .. }) = child.poll_action() else { panic!("it dials") };
+    child.dialled(now, up, &Origin::default());
+    let down = parent.open_link(now, Wire::CRC);
+    let exchange = |parent: &mut Node, child: &mut Node, now| loop {
+        child.advance(now);
+        parent.advance(now);
+        while child.poll_unsent().or_else(|| parent.poll_unsent()).is_some() {}
+        let (to_parent, to_child) = (child.unsent(up).to_vec(), parent.unsent(down).to_vec());
+        if to_parent.is_empty() && to_child.is_empty() {
+            return;
+        }
+        child.sent(up, to_parent.len());
+        parent.sent(down, to_child.len());
+        parent.receive(now, down, &to_parent);
+        child.receive(now, up, &to_child);
+    };
+    let users: Vec<LinkId> = (101..201).map(|_| child.open_link(now, Wire::CRC)).collect();
+    for (&link, id) in users.iter().zip(101..) {
+        child.receive(now, link, &user(id, "user", ""));
+    }
+    for seconds in 0..3 {
+        let now = Time::from_start(seconds * SECOND); // users who join at once are announced together
+        exchange(&mut parent, &mut child, now);
+    }
+    assert_eq!(parent.relay().hosts().len(), 101);
+    parent.receive(now, down, &chat(101, 102, "back where it came from"));
+    assert_eq!(parent.read_budget(down), READ_BYTES_PER_TURN);
+    for (&link, id) in users.iter().zip(101..) {
+        child.receive(now, link, &chat(id, 2, "/join #lab"));
+    }
+    let rooms = child.unsent(up).to_vec();
+    parent.receive(now, down, &rooms);
+    assert!((1..READ_BYTES_PER_TURN / 2).contains(&parent.read_budget(down)));
+}
+
+#[test]
 fn chat_run_that_empties_a_queue_does_not_end_a_burst() {
     const USERS: u32 = 400;
     let own = Identity { id: HostId(1), is_id_configured: true, name: vec![], info: vec![] };

@@ -33,7 +33,7 @@ use crc::limits::{
     SPLIT_DEFERRED_OVERHEAD_BYTES, SPLIT_GRACE, SPLIT_STALL_TIMEOUT, UPLINK_LOOP_RETRY_DELAY,
     UPLINK_REFUSED_RETRY_DELAY,
 };
-use crc::link::{CloseReason, LinkId, Time};
+use crc::link::{CloseReason, LinkId, Origin, Time};
 use crc::node::{Action, Node};
 use crc::relay::Identity;
 use crc::relay::message::HostKind;

@@ -39,6 +39,7 @@ pub(super) fn learn<O: Outbox>(link: LinkId, frame: &Frame<'_>, cx: &mut RelayCx
         _ => false,
     };
     if changes {
+        cx.out.rooms_changed();
         cx.announce_membership(user, Some(link), frame);
         cx.announce_room_changes();
     }
