@@ -129,7 +129,7 @@ impl Links {
             Some((run_bytes, frames))
         };
         let (forwarded, above_high_water) = table.enqueue_with(id, enqueue)?;
-        self.above_high_water |= above_high_water;
+        self.must_pause |= above_high_water;
         forwarded
     }
 
@@ -171,7 +171,7 @@ impl Links {
             Some((frames, link.earlier_timer()))
         };
         let (forwarded, above_high_water) = table.enqueue_with(id, enqueue)?;
-        self.above_high_water |= above_high_water;
+        self.must_pause |= above_high_water;
         let (frames, timer) = forwarded?;
         self.set_timer(id, timer);
         Some(frames)

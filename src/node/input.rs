@@ -37,7 +37,7 @@ impl FrameHandler for Input<'_> {
 
     #[inline]
     fn on_frame(&mut self, bytes: &[u8], len: usize) -> Flow {
-        if self.node.links.above_high_water {
+        if self.node.links.must_pause {
             return Flow::Defer;
         }
         match self.forward_frames(bytes) {
@@ -66,7 +66,7 @@ impl Node {
         if let Some(spare_buffer) = spare_buffer {
             self.links.table.buffer_pool.recycle(spare_buffer);
         }
-        let above_high_water = self.links.above_high_water;
+        let must_pause = self.links.must_pause;
         let table_changes = self.links.table_changes;
         let link = self.links.get_mut(id).expect("links are removed in `closed` alone");
         let partial_bytes = decoder.partial_bytes();
@@ -83,7 +83,7 @@ impl Node {
             Ok(Decoded::Deferred(rest)) => {
                 link.deferred_input = Some(Box::new(rest));
                 self.links.table.count_buffers(id);
-                if above_high_water {
+                if must_pause {
                     self.links.pause(id);
                 }
             }
@@ -164,14 +164,14 @@ impl Node {
 
     /// Handles deferred input of a link, if nothing holds it back any more.
     pub(super) fn resume_input(&mut self, id: LinkId) {
-        let above_high_water = self.links.above_high_water;
+        let must_pause = self.links.must_pause;
         let Some(link) = self.links.live_mut(id) else {
             return;
         };
         if link.unacked_mail > 0 || link.waits.is_any() {
             return;
         }
-        if above_high_water && link.deferred_input.is_some() {
+        if must_pause && link.deferred_input.is_some() {
             return self.links.pause(id);
         }
         if let Some(input) = link.deferred_input.take() {

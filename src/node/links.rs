@@ -8,7 +8,7 @@ use super::frame_deadlines::FrameDeadlines;
 use super::link::{Link, LinkRole, Wait, Waits};
 use super::strangers::Strangers;
 use crate::id::HostId;
-use crate::limits::Limits;
+use crate::limits::{Limits, ROOM_CHANGES_PER_TURN_MAX};
 use crate::link::frame_decoder::FrameDecoder;
 use crate::link::{
     CloseReason, Keepalive, LinkId, LinkTable, Origin, Security, SeededRng, SendQueue, Time,
@@ -34,8 +34,9 @@ pub(super) struct Links {
     /// Time of the last event. State rather than an argument, because the shell gives no time to
     /// `sent`, `poll_unsent` and `next_deadline`, which take this one.
     pub(super) now: Time,
-    /// A queue rose above the high-water mark in this event.
-    pub(super) above_high_water: bool,
+    /// What follows in the input waits for the next turn: a queue rose above the high-water mark in
+    /// this event, or very many users have joined or left rooms.
+    pub(super) must_pause: bool,
     /// The link whose frame is being handled by its session.
     pub(super) frame_link: Option<LinkId>,
     /// Link that gets no [`Notice::UnknownId`]: the sender of a broadcast.
@@ -69,7 +70,7 @@ impl Links {
             spool,
             rng,
             now: Time::default(),
-            above_high_water: false,
+            must_pause: false,
             frame_link: None,
             unknown_id_muted: None,
             table_changes: 0,
@@ -118,7 +119,7 @@ impl Links {
     /// Starts handling an event at `now`.
     pub(super) fn begin_event(&mut self, now: Time) {
         self.now = now;
-        self.above_high_water = false;
+        self.must_pause = false;
     }
 
     /// Schedules a link's deferred input for the next turn.
@@ -165,7 +166,7 @@ impl Links {
             (result, link.earlier_timer())
         };
         let ((result, timer), above_high_water) = table.enqueue_with(id, call)?;
-        self.above_high_water |= above_high_water;
+        self.must_pause |= above_high_water;
         self.set_timer(id, timer);
         Some(result)
     }
@@ -210,7 +211,7 @@ impl Links {
         match table.enqueue_with(id, enqueue) {
             None => {}
             Some((Some(timer), above_high_water)) => {
-                self.above_high_water |= above_high_water;
+                self.must_pause |= above_high_water;
                 self.set_timer(id, timer);
             }
             Some((None, _)) => {
@@ -386,6 +387,7 @@ impl Outbox for Links {
 
     fn rooms_changed(&mut self) {
         self.table_changes += 1;
+        self.must_pause |= self.table_changes >= ROOM_CHANGES_PER_TURN_MAX;
     }
 
     fn host_down(&mut self, host: &Host) {

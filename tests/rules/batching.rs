@@ -296,7 +296,7 @@ fn read_budget_shrinks_for_a_link_that_registers_many_hosts() {
 }
 
 #[test]
-fn read_budget_shrinks_for_a_link_that_brings_many_changes_of_rooms() {
+fn link_that_brings_many_changes_of_rooms_is_read_in_portions() {
     let own = |id| Identity { id: HostId(id), is_id_configured: true, name: vec![], info: vec![] };
     let now = Time::default();
     let mut parent = Node::new(own(1), 0, Limits::default(), 1);
@@ -318,22 +318,28 @@ fn read_budget_shrinks_for_a_link_that_brings_many_changes_of_rooms() {
         parent.receive(now, down, &to_parent);
         child.receive(now, up, &to_child);
     };
-    let users: Vec<LinkId> = (101..201).map(|_| child.open_link(now, Wire::CRC)).collect();
-    for (&link, id) in users.iter().zip(101..) {
+    let users: Vec<LinkId> = (1001..2001).map(|_| child.open_link(now, Wire::CRC)).collect();
+    for (&link, id) in users.iter().zip(1001..) {
         child.receive(now, link, &user(id, "user", ""));
     }
     for seconds in 0..3 {
         let now = Time::from_start(seconds * SECOND); // users who join at once are announced together
         exchange(&mut parent, &mut child, now);
     }
-    assert_eq!(parent.relay().hosts().len(), 101);
-    parent.receive(now, down, &chat(101, 102, "back where it came from"));
+    assert_eq!(parent.relay().hosts().len(), 1001);
+    parent.receive(now, down, &chat(1001, 1002, "back where it came from"));
     assert_eq!(parent.read_budget(down), READ_BYTES_PER_TURN);
-    for (&link, id) in users.iter().zip(101..) {
+    for (&link, id) in users.iter().zip(1001..) {
         child.receive(now, link, &chat(id, 2, "/join #lab"));
     }
     let rooms = child.unsent(up).to_vec();
+    let members =
+        |parent: &Node| parent.relay().rooms().map(|room| room.members_elsewhere).sum::<usize>();
+    let most = ROOM_CHANGES_PER_TURN_MAX as usize;
     parent.receive(now, down, &rooms);
+    assert_eq!((members(&parent), parent.read_budget(down)), (most, 0), "the rest waits");
+    parent.advance(now);
+    assert_eq!(members(&parent), users.len());
     assert!((1..READ_BYTES_PER_TURN / 2).contains(&parent.read_budget(down)));
 }
 
