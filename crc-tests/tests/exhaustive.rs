@@ -36,3 +36,8 @@ fn two_servers_with_a_contested_id_hold_all_predicates_in_every_history() {
 fn three_servers_with_a_contested_id_hold_all_predicates_in_every_history() {
     exhaust("line-claim", 0);
 }
+
+#[test]
+fn three_servers_in_a_ring_hold_all_predicates_in_every_history() {
+    exhaust("ring-claim", 0);
+}

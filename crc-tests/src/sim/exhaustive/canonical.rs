@@ -104,7 +104,7 @@ pub(super) fn rule(counts: Counts, name: &str, field: &str) -> Option<Rule> {
         | ("Expiry", "started_at")
         | ("Node" | "Relay" | "Links", "limits")
         | ("Link", "traffic" | "opened_at")
-        | ("Links", "now")
+        | ("Links", "now" | "ended_traffic" | "undelivered")
         | ("LinkTable", "buffer_pool" | "buffer_bytes" | "generation")
         | ("Entry", "counted_bytes")
         | ("Strangers", "closed")
@@ -112,7 +112,7 @@ pub(super) fn rule(counts: Counts, name: &str, field: &str) -> Option<Rule> {
         | ("Topology", "event_count")
         | ("ExtendedLink", "since")
         | ("Liveness", "round_trip" | "unanswered")
-        | ("Topology", "false_sources" | "unknown_ids")
+        | ("Topology", "false_sources" | "unknown_ids" | "unanswered_chats")
         | ("Router", "status_updates" | "unroutable")
         | ("PlainServer", "status_log" | "extension_log") => ignored,
         ("Buffer", "bytes" | "sent_bytes" | "released_bytes")
