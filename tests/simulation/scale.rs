@@ -35,7 +35,7 @@ fn fifty_servers_have_one_table_again_after_their_root_vanished() {
 
 #[test]
 fn link_that_is_back_within_the_grace_announces_no_user() {
-    let phases = run_large_link(4_000, 2, 1, |phase| println!("{phase}"));
+    let phases = run_large_link(4_000, 2, 1);
     assert_eq!(phases.len(), 7, "{phases:?}");
     let back = &phases[1];
     assert!(back.until_one_table.is_some_and(|time| time < SPLIT_GRACE), "{back}");

@@ -91,14 +91,9 @@ struct Network {
     users: Vec<ClientId>,
 }
 
-/// Plays a network with so many users behind one link, each of them in some rooms. `on_phase` is
-/// called at the end of each phase.
-pub fn run_large_link(
-    users: u32,
-    rooms: u32,
-    seed: u64,
-    mut on_phase: impl FnMut(&LinkPhase),
-) -> Vec<LinkPhase> {
+/// Plays a network with so many users behind one link, each of them in some rooms.
+#[must_use]
+pub fn run_large_link(users: u32, rooms: u32, seed: u64) -> Vec<LinkPhase> {
     let mut network = Network::start(users, seed);
     network.join_rooms(rooms);
     let all: Vec<usize> = (0..PARENTS.len()).collect();
@@ -107,9 +102,7 @@ pub fn run_large_link(
         let until_one_table = network.run_until_one_table(parts);
         network.world.run_for(2 * SPLIT_GRACE);
         let (meter, frames) = (network.world.restart_meter(), network.take_traffic());
-        let phase = LinkPhase { name, until_one_table, meter, frames };
-        on_phase(&phase);
-        phases.push(phase);
+        phases.push(LinkPhase { name, until_one_table, meter, frames });
     };
     end_phase(&mut network, "start", &[&all]);
     network.world.observer = Some(Observer::new(network.world.now()));
