@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use smallvec::SmallVec;
+
 use super::host::{Home, ServerKey};
 use super::room::{MemberHome, OwnMember, Speech};
 use super::rooms::{EndedRoom, Membership, Rooms};
@@ -106,7 +108,7 @@ impl Topology {
     pub(super) fn leave_all_rooms(&mut self, user: HostId, home: Home) -> bool {
         let Some(member_home) = self.member_home_of(home) else { return false };
         let rooms = self.rooms.by_user.get(user);
-        let memberships = rooms.map_or(Vec::new(), |rooms| rooms.memberships.clone());
+        let memberships = rooms.map_or(SmallVec::new(), |rooms| rooms.memberships.clone());
         for membership in &memberships {
             let index = membership.room as usize;
             let digest = membership_digest(user, self.rooms.slab[index].name());

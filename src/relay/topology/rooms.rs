@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::ops::Bound;
 
 use foldhash::fast::RandomState;
+use smallvec::{SmallVec, smallvec};
 
 use super::host::ServerKey;
 use super::id_map::IdMap;
@@ -28,8 +29,9 @@ pub(super) struct Membership {
 /// The rooms of a user who is in any.
 #[derive(Clone, Debug, Default)]
 pub(super) struct UserRooms {
-    /// In the order of joining.
-    pub(super) memberships: Vec<Membership>,
+    /// In the order of joining. Most users are in few rooms: tens of thousands of small allocations
+    /// that are freed at once would keep the allocator busy for milliseconds later on.
+    pub(super) memberships: SmallVec<[Membership; 2]>,
     /// The synchronization in which the home of the user has confirmed them, see
     /// [`ServerMembers::sync`].
     pub(super) confirmed_in: u32,
@@ -210,7 +212,7 @@ impl Rooms {
         match self.by_user.get_mut(user) {
             Some(rooms) => rooms.memberships.push(membership),
             None => {
-                let rooms = UserRooms { memberships: vec![membership], confirmed_in: 0 };
+                let rooms = UserRooms { memberships: smallvec![membership], confirmed_in: 0 };
                 self.by_user.insert(user, rooms);
                 if let MemberHome::Server(server) = home {
                     self.by_server.entry(server).or_default().users += 1;
