@@ -94,9 +94,10 @@ impl WebSurface {
     /// Sends the answers of other servers to every page, as far as the pages read.
     fn pass_on_loads(&self, node: &mut Node, now: Time) {
         while let Some(report) = node.take_load_report() {
+            let event = Loads::new(&report);
             for &link in self.live.keys() {
                 if node.web_room(link) == Some(true) {
-                    send(node, now, link, &Loads::new(&report));
+                    send(node, now, link, &event);
                 }
             }
         }
