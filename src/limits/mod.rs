@@ -98,8 +98,9 @@ pub const ECHOES_MAX: usize = 1024;
 /// announces back: longer than any usual round trip.
 pub const LATE_ECHO_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Maximum size of the quits, statuses and messages of rooms that wait for a portion on one link, in
-/// bytes of their frames: about 19,000 quits of a split. Beyond it, all of them are sent at once.
+/// Maximum size of the quits, statuses and messages of rooms that wait for a portion on one link,
+/// in bytes of their frames: about 19,000 quits of a split. Beyond it, all of them are sent at
+/// once.
 pub const PACED_FRAMES_BYTES_MAX: usize = 256 * 1024;
 
 /// Number of users from which announcements to users are batched. With fewer users, the writes of
@@ -314,8 +315,8 @@ pub const BUSY_POLL_MAX: Duration = Duration::from_secs(1);
 /// cheap, and small enough that one busy link does not delay the others.
 pub const READ_BYTES_PER_TURN: usize = 64 * 1024;
 
-/// Maximum number of bytes read per turn from a link that has just made [`BURST_CHANGES_MIN`] changes
-/// or more. Learning a host, or its rooms, costs more than forwarding a chat.
+/// Maximum number of bytes read per turn from a link that has just made [`BURST_CHANGES_MIN`]
+/// changes or more. Learning a host, or its rooms, costs more than forwarding a chat.
 pub const BURST_READ_BYTES_PER_TURN: usize = 16 * 1024;
 
 /// Number of hosts registered, and of changes to the rooms of users, in one turn from which a link

@@ -5,8 +5,8 @@
 //! ends with its user or its link. Mail that was not sent by then is fetched again by the next
 //! delivery.
 //!
-//! A message that a delivery leaves unsent in a send queue is remembered until nothing of it is left
-//! there: the mailbox still has it, so that the link must not send it again if it is lost.
+//! A message that a delivery leaves unsent in a send queue is remembered until nothing of it is
+//! left there: the mailbox still has it, so that the link must not send it again if it is lost.
 //!
 //! Invariants: there is at most one delivery per addressee. It is in `by_link` under the link of
 //! its end offsets and nowhere else. `ready` may name deliveries that have ended.

@@ -41,7 +41,8 @@ pub(super) struct Links {
     pub(super) frame_link: Option<LinkId>,
     /// Link that gets no [`Notice::UnknownId`]: the sender of a broadcast.
     pub(super) unknown_id_muted: Option<LinkId>,
-    /// Number of hosts that the input of this event added, and of its changes to the rooms of users.
+    /// Number of hosts that the input of this event added, and of its changes to the rooms of
+    /// users.
     pub(super) table_changes: u32,
     /// Links whose deferred input is handled in the next turn.
     pub(super) paused: Vec<LinkId>,

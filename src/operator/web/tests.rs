@@ -47,7 +47,7 @@ impl Bench {
         self.take(link);
     }
 
-    /// Answers requests, as far as the links have room.
+    /// Handles requests, as far as the links have room for replies.
     fn surface_turn(&mut self) {
         let log = &|number: u64| match number {
             0 => (vec!["a line".to_owned()], 1),

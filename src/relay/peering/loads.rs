@@ -32,7 +32,7 @@ pub struct LoadReport {
 pub(super) struct Loads {
     /// Servers whose answer has not come, and when they were asked last.
     asked: BTreeMap<HostId, Time>,
-    /// Answers that nobody has taken, oldest first.
+    /// What nobody has taken of what they have answered, oldest first.
     reports: VecDeque<LoadReport>,
 }
 
@@ -75,7 +75,7 @@ impl Peering {
         self.loads.reports.pop_front()
     }
 
-    /// Answers a LINKS_REQUEST for this server, or sends it on.
+    /// Replies to a LINKS_REQUEST for this server, or sends it on.
     pub(super) fn on_links_request<O: Outbox>(
         &self,
         link: LinkId,

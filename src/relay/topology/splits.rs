@@ -46,8 +46,8 @@ impl Topology {
         is_some.then(|| self.insert_split(neighbour, List::default(), servers, false))
     }
 
-    /// Puts all hosts of a server but itself into a split, since it has still to register them. They
-    /// stay in their rooms. Returns `None` if there are none.
+    /// Puts all hosts of a server but itself into a split, since it has still to register them.
+    /// They stay in their rooms. Returns `None` if there are none.
     ///
     /// A server may have very many hosts: each is only put into the other list.
     pub(in crate::relay) fn split_hosts(&mut self, server: ServerKey) -> Option<SplitId> {
