@@ -42,6 +42,15 @@ pub(super) struct Phase {
     pub(super) server_cpu: Option<Duration>,
 }
 
+impl Phase {
+    /// Adds what another part has measured.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.latencies.add(&other.latencies).expect("histograms of the same bounds");
+        self.duration += other.duration;
+        self.server_cpu = self.server_cpu.zip(other.server_cpu).map(|(one, two)| one + two);
+    }
+}
+
 /// The results of a run.
 pub(super) struct BurstReport {
     pub(super) plan: Plan,

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::chat::{self, ChatReport};
 use super::context::LoadContext;
 use super::error::LoadError;
+use super::format::median;
 use super::programs::Program;
 use super::report::Table;
 
@@ -78,12 +79,6 @@ pub(super) fn run(plan: &Plan, context: &LoadContext) -> Result<FanOutReport, Lo
         }
     }
     Ok(FanOutReport { programs })
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 impl FanOutReport {

@@ -1,4 +1,4 @@
-//! Formats of numbers in reports and progress lines.
+//! Numbers in reports and progress lines.
 
 /// Renders a number with thousands separators.
 pub(super) fn with_commas(number: u64) -> String {
@@ -30,4 +30,11 @@ pub(super) fn percent(share: f64) -> String {
 
 pub(super) fn rounded(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
+}
+
+/// Returns the median of values, the upper one of two; 0 if there are none.
+pub(super) fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
 }

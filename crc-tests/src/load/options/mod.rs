@@ -276,6 +276,9 @@ struct StrangersArguments {
     /// Measured time before the strangers connect, for comparison
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     duration: Duration,
+    /// How long hostile and never-readers act, and pause, in turns [default: they never pause]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    turns: Option<Duration>,
     /// Warm-up before the measured time
     #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = parse_duration)]
     warm_up: Duration,

@@ -9,6 +9,9 @@ use super::super::{strangers, web};
 use super::check::{allow_unregistered, check_duration, check_streams, load_options};
 use super::*;
 
+/// Minimum length of a turn of strangers: a percentile needs some messages.
+const TURN_MIN: Duration = Duration::from_millis(100);
+
 impl StrangersArguments {
     pub(super) fn check(self) -> Result<LoadOptions, String> {
         let (place, common) = (&self.place, &self.common);
@@ -24,6 +27,12 @@ impl StrangersArguments {
         if needs_two_listeners && !place.server.is_empty() {
             let name = self.attack.name();
             return Err(format!("--server: {name} needs a listener of another wire; leave it out"));
+        }
+        if self.turns.is_some() && matches!(self.attack, Attack::Churn | Attack::SlowHeads) {
+            return Err(format!("--turns: {} does not pause", self.attack.name()));
+        }
+        if self.turns.is_some_and(|turn| turn < TURN_MIN) {
+            return Err("--turns: expected 100ms or more".to_owned());
         }
         let connections = self.connections.unwrap_or(match self.attack {
             Attack::NeverReaders => 1000,
@@ -53,6 +62,7 @@ impl StrangersArguments {
             },
             warm_up: self.warm_up,
             duration: check_duration(self.duration)?,
+            turn: self.turns,
             pins_cores: common.pin,
         };
         Ok(load_options(WorkloadPlan::Strangers(plan), place.json, common))

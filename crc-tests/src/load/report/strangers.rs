@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::super::burst::Phase;
 use super::super::format::{bytes_text, rounded, with_commas};
 use super::super::strangers::{Attack, Closings, Footprint, StrangersReport};
-use super::{Table, latencies_json, latencies_text, with_usage};
+use super::{Table, duration_text, latencies_json, latencies_text, micros, with_usage};
 
 impl StrangersReport {
     fn connections_per_second(&self) -> f64 {
@@ -30,7 +30,15 @@ impl StrangersReport {
                 "last_after_s": rounded(self.closings.last.as_secs_f64()),
             })
         });
+        let turns = self.turns.medians().map(|(acting, pausing)| {
+            json!({
+                "turns": self.turns.acting.len(),
+                "acting_p99_us_median": micros(acting),
+                "pausing_p99_us_median": micros(pausing),
+            })
+        });
         let results = json!({
+            "turns": turns,
             "closed_by_server": closings,
             "connections": self.connections,
             "connections_per_s": rounded(self.connections_per_second()),
@@ -77,6 +85,14 @@ impl fmt::Display for StrangersReport {
         }
         table.row("chats before", latencies_text(&self.before.latencies));
         table.row("chats meanwhile", latencies_text(&self.during.latencies));
+        if let Some((acting, pausing)) = self.turns.medians() {
+            let (acting, pausing) = (duration_text(acting), duration_text(pausing));
+            let count = self.turns.pausing.len();
+            table.row(
+                "p99 of a turn",
+                format!("{acting} as strangers act, {pausing} as they pause: medians of {count}"),
+            );
+        }
         let (sent, lost) = (with_commas(self.sent), with_commas(self.lost));
         table.row("messages", format!("{sent} sent, {lost} lost"));
         let known = |text: Option<String>| text.unwrap_or_else(|| "unknown".to_owned());

@@ -21,6 +21,7 @@ use super::chat_traffic::ChatTraffic;
 use super::client_pool::{ClientPool, NullSink};
 use super::context::LoadContext;
 use super::error::LoadError;
+use super::format::median;
 use super::servers::{Network, Target};
 use super::usage::{self, UsageSample};
 
@@ -68,6 +69,8 @@ pub(super) struct Plan {
     pub(super) warm_up: Duration,
     /// Measured time before the attack, for comparison.
     pub(super) duration: Duration,
+    /// How long strangers act, and pause, in turns. Without it they never pause.
+    pub(super) turn: Option<Duration>,
     pub(super) pins_cores: bool,
 }
 
@@ -93,7 +96,9 @@ impl Footprint {
 pub(super) struct StrangersReport {
     pub(super) plan: Plan,
     pub(super) before: Phase,
+    /// The time in which strangers act.
     pub(super) during: Phase,
+    pub(super) turns: Turns,
     /// Connections that the attack has made.
     pub(super) connections: u64,
     pub(super) sent: u64,
@@ -108,6 +113,28 @@ pub(super) struct StrangersReport {
     pub(super) usage: usage::Usage,
 }
 
+/// The latency of the chats in each turn of the strangers.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    /// The 99th percentile of each turn in which they act, in nanoseconds.
+    pub(super) acting: Vec<u64>,
+    /// That of each turn in which they pause.
+    pub(super) pausing: Vec<u64>,
+}
+
+impl Turns {
+    /// Returns the medians of turns in which strangers act and pause, if there were any.
+    pub(super) fn medians(&self) -> Option<(u64, u64)> {
+        let of = |turns: &[u64]| median(turns.iter().map(|&nanos| nanos as f64)) as u64;
+        (!self.pausing.is_empty()).then(|| (of(&self.acting), of(&self.pausing)))
+    }
+}
+
+/// Returns the 99th percentile of the latency in a turn, in nanoseconds.
+fn p99(phase: &Phase) -> u64 {
+    phase.latencies.value_at_quantile(0.99)
+}
+
 /// What the threads of an attack share.
 pub(super) struct Shared {
     address: SocketAddr,
@@ -117,6 +144,8 @@ pub(super) struct Shared {
     connections: AtomicU64,
     /// All connections that are to be there at a time are there.
     is_warm: AtomicBool,
+    /// The threads are to do nothing.
+    is_pausing: AtomicBool,
     /// The threads are to end.
     must_end: AtomicBool,
     /// The connections are to be closed.
@@ -134,6 +163,7 @@ impl Shared {
             at_a_time: plan.at_a_time / THREADS,
             connections: AtomicU64::new(0),
             is_warm: AtomicBool::new(false),
+            is_pausing: AtomicBool::new(false),
             must_end: AtomicBool::new(false),
             must_close: AtomicBool::new(false),
             done: AtomicU64::new(0),
@@ -141,8 +171,16 @@ impl Shared {
         }
     }
 
+    /// Waits until the threads are not to pause, or are to end.
+    fn wait_for_turn(&self) {
+        while self.is_pausing.load(Ordering::Relaxed) && !self.must_end.load(Ordering::Relaxed) {
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+
     /// Takes the number of the next connection; `None` if there are enough.
     fn next(&self) -> Option<u64> {
+        self.wait_for_turn();
         let number = self.connections.fetch_add(1, Ordering::Relaxed);
         let is_over = number >= self.connections_max || self.must_end.load(Ordering::Relaxed);
         if is_over {
@@ -197,7 +235,7 @@ fn run_on(
 
     context.print_note(&format!("{} strangers connect", plan.connections));
     let shared = Shared::new(plan, network);
-    let Attacked { during, held, warm } = run_attack(plan, &shared, &mut phases)?;
+    let Attacked { during, turns, held, warm } = run_attack(plan, &shared, &mut phases)?;
     let start = warm.unwrap_or(start);
     let spent = start_sample.usage_until(&UsageSample::now(pids, pool.idle_time()));
     let end = match plan.attack {
@@ -209,6 +247,7 @@ fn run_on(
         plan: plan.clone(),
         before,
         during,
+        turns,
         connections: shared.connections.load(Ordering::Relaxed),
         sent: traffic.received.deliveries.sent_count,
         lost: traffic.received.deliveries.missing_count(),
@@ -223,6 +262,7 @@ fn run_on(
 /// What was measured during an attack.
 struct Attacked {
     during: Phase,
+    turns: Turns,
     /// When all connections that are to be there at a time were there, if the attack has such a
     /// moment.
     warm: Option<Footprint>,
@@ -250,19 +290,51 @@ fn run_attack(
                 }
             });
         }
-        let started_at = Instant::now();
         let mut warm = None;
-        let during = phases.run(&mut NullSink, |_, _| {
-            if warm.is_none() && shared.is_warm.load(Ordering::Relaxed) {
-                warm = Some(Footprint::now(pids));
-            }
-            Ok(shared.is_done().then(|| started_at.elapsed()))
-        });
+        let during = run_turns(plan.turn.unwrap_or(Duration::MAX), shared, phases, &mut warm);
         shared.must_end.store(true, Ordering::Relaxed);
         let held = Footprint::now(pids);
         shared.must_close.store(true, Ordering::Relaxed);
-        during.map(|during| Attacked { during, warm, held })
+        during.map(|(during, turns)| Attacked { during, turns, warm, held })
     })
+}
+
+/// Runs the turns of the strangers until they are done. Returns what was measured while they acted,
+/// and the turns.
+fn run_turns(
+    turn: Duration,
+    shared: &Shared,
+    phases: &mut PhaseRunner<'_>,
+    warm: &mut Option<Footprint>,
+) -> Result<(Phase, Turns), LoadError> {
+    let pids = phases.pids;
+    let mut turns = Turns::default();
+    let mut all: Option<Phase> = None;
+    loop {
+        let started_at = Instant::now();
+        let acting = phases.run(&mut NullSink, |_, _| {
+            if warm.is_none() && shared.is_warm.load(Ordering::Relaxed) {
+                *warm = Some(Footprint::now(pids));
+            }
+            let took = started_at.elapsed();
+            Ok((shared.is_done() || took >= turn).then_some(took))
+        })?;
+        turns.acting.push(p99(&acting));
+        match &mut all {
+            Some(all) => all.add(&acting),
+            None => all = Some(acting),
+        }
+        if shared.is_done() {
+            return Ok((all.expect("a turn"), turns));
+        }
+        shared.is_pausing.store(true, Ordering::Relaxed);
+        let started_at = Instant::now();
+        let pausing = phases.run(&mut NullSink, |_, _| {
+            Ok((started_at.elapsed() >= turn).then(|| started_at.elapsed()))
+        })?;
+        turns.pausing.push(p99(&pausing));
+        shared.is_pausing.store(false, Ordering::Relaxed);
+    }
 }
 
 /// Returns the wire on which an attack connects. Users of the direct wire are not sent who comes

@@ -55,6 +55,7 @@ fn send_to_all(shared: &Shared, mut stream: TcpStream, must_end: impl Fn() -> bo
     let mut answers = vec![0; 1024 * 1024];
     for _ in 0..ROUNDS {
         for number in 0..shared.connections_max {
+            shared.wait_for_turn();
             let id = FIRST_ID + number as u32;
             if must_end() || stream.write_all(&frames::chat(SENDER_ID, id, &text)).is_err() {
                 return;
