@@ -228,6 +228,20 @@ fn server_that_moves_closes_no_cycle() {
 /// more, and the link to 3 is part of no cycle.
 #[test]
 fn way_through_a_server_that_has_moved_closes_no_cycle() {
+    let mut routes = routes(&[2, 3, 7]);
+    for it in [fact(4, 1, 2), fact(5, 1, 4), fact(9, 1, 5)] {
+        learn(&mut routes, 0, it);
+    }
+    assert_eq!(learn(&mut routes, 1, fact(4, 2, 3)), [moved(4, 0, 1, true)]);
+    assert_eq!(learn(&mut routes, 1, fact(6, 1, 3)), [up(6, 1)]);
+    for it in [fact(6, 1, 7), fact(9, 1, 6)] {
+        assert_eq!(learn(&mut routes, 2, it), []);
+    }
+    assert_eq!(routes.route(HostId(9)), Some(link(0)));
+}
+
+#[test]
+fn way_through_a_server_that_has_moved_is_left_for_another() {
     let mut routes = routes(&[2, 3]);
     for it in [fact(4, 1, 2), fact(5, 1, 4), fact(9, 1, 5)] {
         learn(&mut routes, 0, it);

@@ -14,8 +14,8 @@ use crate::sim::ClientId;
 /// The id of the first liar; that of the first server behind it is 100 higher.
 const LIAR_IDS: u32 = 9000;
 /// The ids of the servers of which liars say how they are connected. The last one of a path has
-/// the largest.
-const PATH_SERVER_IDS: [u32; 4] = [9301, 9302, 9304, 9303];
+/// the largest, and the new one a smaller one than any liar.
+const PATH_SERVER_IDS: [u32; 4] = [9301, 9302, 9304, 8303];
 /// The ids of the users of the servers that a liar invents.
 const INVENTED_USER_IDS: u32 = 9500;
 /// The ids of the users of liars, two for each of them.
@@ -68,8 +68,8 @@ pub enum Lie {
     Statuses,
     /// Users of others are in rooms, and speak there.
     Rooms,
-    /// Servers that do not exist are behind one another, and over every other liar in another
-    /// order, in which one of them has moved.
+    /// Servers that do not exist are behind one another, and over each of four liars in another
+    /// order.
     Paths,
 }
 
@@ -258,12 +258,16 @@ impl Liar {
     /// Returns facts about servers that do not exist.
     ///
     /// Over one liar, each of three is behind the one before. Over the next, the first has moved to
-    /// it, the last is behind another server that is new, and the second follows the last.
+    /// it, the last is behind another server that is new, and the second follows the last. Over the
+    /// third, the first has moved, and the new one is there. Over the fourth, the last is behind
+    /// the new one.
     fn paths(&self) -> Vec<u8> {
         let [first, second, last, new] = PATH_SERVER_IDS;
-        let paths: &[(u32, u32, u32)] = match (self.id - LIAR_IDS) / 2 % 2 {
+        let paths: &[(u32, u32, u32)] = match (self.id - LIAR_IDS) / 2 % 4 {
             0 => &[(first, 1, self.id), (second, 1, first), (last, 1, second)],
-            _ => &[(first, 2, self.id), (new, 1, self.id), (last, 1, new), (second, 1, first)],
+            1 => &[(first, 2, self.id), (new, 1, self.id), (last, 1, new), (second, 1, first)],
+            2 => &[(first, 2, self.id), (new, 1, self.id)],
+            _ => &[(new, 1, self.id), (last, 1, new)],
         };
         let fact = |&(id, attach, via): &(u32, u32, u32)| {
             self.fact_at(id, HostId(via), Epoch { boot: 1, attach }, u64::from(id))
