@@ -5,6 +5,9 @@
 //! ends with its user or its link. Mail that was not sent by then is fetched again by the next
 //! delivery.
 //!
+//! The pieces of a message to a program that reads once wait in portions before they reach the send
+//! queue. The message has no end offset until the last one has.
+//!
 //! A message that a delivery leaves unsent in a send queue is remembered until nothing of it is
 //! left there: the mailbox still has it, so that the link must not send it again if it is lost.
 //!
@@ -36,14 +39,26 @@ struct Delivery {
     /// The link that was used last.
     link: Option<LinkId>,
     /// Messages in its send queue, each with the offset in the link's stream of bytes where it
-    /// ends.
-    end_offsets: VecDeque<(u64, MailId)>,
+    /// ends, then those of which a part waits for a later portion.
+    end_offsets: VecDeque<(Option<u64>, MailId)>,
 }
 
 impl Delivery {
     /// Returns whether every message was queued.
     fn is_fully_queued(&self) -> bool {
         self.pending_fetch.is_none() && self.batch.is_empty()
+    }
+
+    /// Records that no part of a message waits for a later portion: all were queued up to this
+    /// offset.
+    fn on_paced_queued(&mut self, end_offset: u64) {
+        let waiting = self.end_offsets.iter_mut().rev().take_while(|it| it.0.is_none());
+        waiting.for_each(|it| it.0 = Some(end_offset));
+    }
+
+    /// Returns the number of messages that end within the first `bytes` bytes of the link's stream.
+    fn count_within(&self, bytes: u64) -> usize {
+        self.end_offsets.partition_point(|it| it.0.is_some_and(|end| end <= bytes))
     }
 }
 
@@ -86,7 +101,8 @@ impl Deliveries {
             && let Some(link) = delivery.link
         {
             self.by_link.remove(&(link, to));
-            self.abandoned.extend(delivery.end_offsets.iter().map(|&(end, _)| (link, end)));
+            let ends = delivery.end_offsets.iter().filter_map(|&(end, _)| end);
+            self.abandoned.extend(ends.map(|end| (link, end)));
         }
     }
 
@@ -145,9 +161,9 @@ impl Deliveries {
     pub(super) fn is_in_flight(&self, link: LinkId, end_offset: u64) -> bool {
         self.abandoned.contains(&(link, end_offset))
             || self.addressees_on(link).into_iter().any(|to| {
-                let offsets = self.by_addressee.get(&to).map(|delivery| &delivery.end_offsets);
-                offsets
-                    .is_some_and(|ends| ends.binary_search_by_key(&end_offset, |it| it.0).is_ok())
+                let delivery = &self.by_addressee[&to];
+                delivery.count_within(end_offset)
+                    > delivery.count_within(end_offset.saturating_sub(1))
             })
     }
 
@@ -211,12 +227,15 @@ impl Deliveries {
     pub(super) fn on_queued(
         &mut self,
         link: LinkId,
-        end_offset: u64,
+        end_offset: Option<u64>,
         id: MailId,
     ) -> Option<WideId> {
         let to = *self.ready.front()?;
         self.set_link(to, link);
         let delivery = self.by_addressee.get_mut(&to)?;
+        if let Some(end_offset) = end_offset {
+            delivery.on_paced_queued(end_offset);
+        }
         delivery.end_offsets.push_back((end_offset, id));
         if !delivery.batch.is_empty() {
             return None;
@@ -226,7 +245,8 @@ impl Deliveries {
         Some(to)
     }
 
-    /// Pauses the delivery of the next message because the queue of `link` is full.
+    /// Pauses the delivery of the next message because the queue of `link` is full, or frames wait
+    /// there.
     pub(super) fn on_queue_full(&mut self, link: LinkId) {
         let Some(to) = self.ready.pop_front() else { return };
         self.set_link(to, link);
@@ -270,13 +290,21 @@ impl Deliveries {
     }
 
     /// Returns the requests that delete the mail within the first `bytes_sent` bytes of a link's
-    /// stream, and resumes the deliveries that wait for room in its queue.
-    pub(super) fn on_sent(&mut self, link: LinkId, bytes_sent: u64) -> Vec<StoreRequest> {
+    /// stream, and resumes the deliveries that wait for room in its queue. `paced_end` is as for
+    /// [`super::Spool::on_sent`].
+    pub(super) fn on_sent(
+        &mut self,
+        link: LinkId,
+        bytes_sent: u64,
+        paced_end: Option<u64>,
+    ) -> Vec<StoreRequest> {
         let mut requests = Vec::new();
         for to in self.addressees_on(link) {
             let Some(delivery) = self.by_addressee.get_mut(&to) else { continue };
-            let count =
-                delivery.end_offsets.iter().take_while(|&&(end, _)| end <= bytes_sent).count();
+            if let Some(end_offset) = paced_end {
+                delivery.on_paced_queued(end_offset);
+            }
+            let count = delivery.count_within(bytes_sent);
             if count > 0 {
                 let ids = delivery.end_offsets.drain(..count).map(|(_, id)| id).collect();
                 requests.push(StoreRequest::Delete { to, ids });

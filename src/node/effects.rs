@@ -160,7 +160,8 @@ impl Node {
             if self.links.spool.waits_for_other_link(link) {
                 continue;
             }
-            if self.links.unsent_bytes(link) >= QUEUE_LOW_WATER_BYTES {
+            let is_full = self.links.unsent_bytes(link) >= QUEUE_LOW_WATER_BYTES;
+            if is_full || self.relay.has_paced_frames(link) {
                 self.links.spool.on_queue_full(link);
                 continue;
             }
@@ -171,6 +172,7 @@ impl Node {
             let sender = (mail.from, sender_host);
             relay.forward_mail(links.now, sender, user, &mail.text, links);
             let end_offset = links.get(link).map_or(u64::MAX, |link| link.traffic.bytes_out);
+            let end_offset = Some(end_offset).filter(|_| !relay.has_paced_frames(link));
             links.spool.on_queued(link, end_offset, mail.id);
         }
     }

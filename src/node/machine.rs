@@ -184,6 +184,7 @@ impl Machine for Node {
             return self.run_pending(self.links.now);
         }
         let (bytes_sent, kept_from) = (link.bytes_sent(), link.kept_from());
+        let bytes_out = link.traffic.bytes_out;
         let is_behind = link.session.is_behind(&self.links.names);
         let is_delivering = self.links.spool.is_delivering();
         if !is_behind && !is_delivering && !self.relay.is_behind(id) && self.broadcasts.is_empty() {
@@ -191,7 +192,8 @@ impl Machine for Node {
         }
         self.relay.has_room(self.links.now, id, &mut self.links);
         if is_delivering {
-            self.links.spool.on_sent(id, bytes_sent);
+            let paced_end = Some(bytes_out).filter(|_| !self.relay.has_paced_frames(id));
+            self.links.spool.on_sent(id, bytes_sent, paced_end);
             self.links.spool.on_released(id, kept_from);
         }
         if is_behind {

@@ -239,15 +239,15 @@ impl<O: Outbox> RelayCx<'_, O> {
         self.announcements.send_frame(self.topology, link, frame, &mut clock, self.out);
     }
 
-    /// Sends a message of a room to a member behind a plain neighbour. To a program that may read
-    /// once, it may wait for a later portion: there may be one for each member.
-    pub(super) fn send_room_chat(
+    /// Sends a chat over a link to a server. To a program that may read once, it may wait for a
+    /// later portion: a message of a room comes once for each member, and mail in pieces.
+    pub(super) fn send_paced_chat(
         &mut self,
         link: LinkId,
         (source, destination): (HostId, HostId),
         text: &[u8],
     ) {
-        let frame = PacedFrame::RoomChat { source, destination, text: text.into() };
+        let frame = PacedFrame::Chat { source, destination, text: text.into() };
         let mut clock = Clock { now: self.now, timers: self.timers };
         self.announcements.send_frame(self.topology, link, frame, &mut clock, self.out);
     }

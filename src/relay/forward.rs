@@ -64,7 +64,7 @@ pub(super) fn forward_mail<O: Outbox>(
     if let Some(source) = chat_source {
         cx.introduce(source, link);
         for piece in mail_pieces(link, text, cx) {
-            cx.send_chat(link, source, destination, &piece);
+            cx.send_paced_chat(link, (source, destination), &piece);
         }
     } else {
         send_mail_status(link, (cx.topology.own_id(), destination), (sender, text), cx);

@@ -281,6 +281,13 @@ impl Relay {
         }
     }
 
+    /// Returns whether frames to a link wait for a later portion, because the program at the other
+    /// end may read once.
+    #[must_use]
+    pub fn has_paced_frames(&self, link: LinkId) -> bool {
+        self.announcements.has_paced_frames(link)
+    }
+
     /// Continues with pending announcements on a link whose send queue has room.
     pub fn has_room(&mut self, now: Time, link: LinkId, out: &mut impl Outbox) {
         if self.topology.find_link(link).is_some() {

@@ -249,14 +249,15 @@ impl Spool {
     }
 
     /// Records that the message was put into the send queue of `link`. It ends at `end_offset` in
-    /// that link's stream of bytes.
-    pub fn on_queued(&mut self, link: LinkId, end_offset: u64, id: MailId) {
+    /// that link's stream of bytes, or a part of it waits for a later portion.
+    pub fn on_queued(&mut self, link: LinkId, end_offset: Option<u64>, id: MailId) {
         if let Some(to) = self.deliveries.on_queued(link, end_offset, id) {
             self.fetch(to);
         }
     }
 
-    /// Pauses a delivery because the queue of `link` is full. [`Spool::on_sent`] continues it.
+    /// Pauses a delivery because the queue of `link` is full, or frames wait there for a later
+    /// portion. [`Spool::on_sent`] continues it.
     pub fn on_queue_full(&mut self, link: LinkId) {
         self.deliveries.on_queue_full(link);
     }
@@ -291,9 +292,10 @@ impl Spool {
     }
 
     /// Deletes the mail within the first `bytes_sent` bytes of a link's stream, which were sent,
-    /// and continues the deliveries that wait for room in its queue.
-    pub fn on_sent(&mut self, link: LinkId, bytes_sent: u64) {
-        self.requests.extend(self.deliveries.on_sent(link, bytes_sent));
+    /// and continues the deliveries that wait for room in its queue. `paced_end` is the end of that
+    /// stream, unless frames wait for a later portion.
+    pub fn on_sent(&mut self, link: LinkId, bytes_sent: u64, paced_end: Option<u64>) {
+        self.requests.extend(self.deliveries.on_sent(link, bytes_sent, paced_end));
     }
 
     /// Records that a link does not send the first `bytes` bytes of its stream again if it is lost.

@@ -157,7 +157,7 @@ impl Cursor {
         }
     }
 
-    /// Returns whether quits or statuses wait for a portion.
+    /// Returns whether quits, statuses or chats wait for a portion.
     pub(super) fn has_frames(&self) -> bool {
         self.pace.as_ref().is_some_and(|pace| pace.has_frames())
     }

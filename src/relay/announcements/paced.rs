@@ -1,6 +1,7 @@
-//! Announcements to programs that may read once: quits, statuses, messages of rooms and returned
-//! hosts that wait, and the next portion.
+//! Announcements to programs that may read once: quits, statuses, messages of rooms, mail and
+//! returned hosts that wait, and the next portion.
 
+use super::cursor::Cursor;
 use super::pacing::{Clock, PacedFrame};
 use super::{Announcements, is_visible};
 use crate::id::HostId;
@@ -69,10 +70,15 @@ impl Announcements {
             PacedFrame::Status { source, destination, code, ref text } => {
                 out.deliver(link, &Message::Status { source, destination, code, text });
             }
-            PacedFrame::RoomChat { source, destination, ref text } => {
+            PacedFrame::Chat { source, destination, ref text } => {
                 out.deliver(link, &Message::Chat { source, destination, text });
             }
         }
+    }
+
+    /// Returns whether frames to a link wait for a later portion.
+    pub(in crate::relay) fn has_paced_frames(&self, link: LinkId) -> bool {
+        self.cursors.occupied(link.index as usize).is_some_and(Cursor::has_frames)
     }
 
     /// Continues with pending announcements on a link whose send queue has room.

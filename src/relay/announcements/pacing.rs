@@ -31,8 +31,9 @@ pub(in crate::relay) enum PacedFrame<'a> {
     Quit { id: HostId, text: Cow<'a, [u8]> },
     /// A status to a server.
     Status { source: HostId, destination: HostId, code: StatusCode, text: Cow<'a, [u8]> },
-    /// A message to a room, from the id under which it is shown to one of its members.
-    RoomChat { source: HostId, destination: HostId, text: Cow<'a, [u8]> },
+    /// A message to a room, from the id under which it is shown to one of its members, or a piece
+    /// of mail.
+    Chat { source: HostId, destination: HostId, text: Cow<'a, [u8]> },
 }
 
 impl PacedFrame<'_> {
@@ -41,7 +42,7 @@ impl PacedFrame<'_> {
         match self {
             Self::Quit { text, .. } => 9 + text.len(),
             Self::Status { text, .. } => plain::status_bytes(text),
-            Self::RoomChat { text, .. } => plain::chat_bytes(text),
+            Self::Chat { text, .. } => plain::chat_bytes(text),
         }
     }
 
@@ -56,8 +57,8 @@ impl PacedFrame<'_> {
             Self::Status { source, destination, code, text } => {
                 PacedFrame::Status { source, destination, code, text: owned(text) }
             }
-            Self::RoomChat { source, destination, text } => {
-                PacedFrame::RoomChat { source, destination, text: owned(text) }
+            Self::Chat { source, destination, text } => {
+                PacedFrame::Chat { source, destination, text: owned(text) }
             }
         }
     }

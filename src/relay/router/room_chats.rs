@@ -151,7 +151,7 @@ fn deliver<O: Outbox>(messages: &[RoomChat<'_>], peering: &mut Peering, cx: &mut
     for (link, destination) in behind_plain {
         for (name, RoomChat { text, .. }) in names.iter().zip(messages) {
             for piece in plain::room_texts(name, text, cx.announcements.is_guarded(link)) {
-                cx.send_room_chat(link, (shown_as, destination), &piece);
+                cx.send_paced_chat(link, (shown_as, destination), &piece);
             }
         }
     }

@@ -96,12 +96,65 @@ fn long_mail_to_a_plain_server_is_sent_in_pieces() {
     let OneServer { mut world, one, seven } = one_server();
     let plain = connect_and_send(&mut world, one, &server(9, "plain", ""));
     world.send(seven.client, &text_frame(109, &"x".repeat(1000)));
-    world.run_until_quiescent();
+    world.run_for(PACED_PORTION_INTERVAL);
     take_frames(&mut world, plain);
     world.send(plain, &registration(HostKind::User, 109, 9, "pip", ""));
     world.run_until_quiescent();
-    let pieces = [960, 40].map(|len| chat(7, 109, &"x".repeat(len)));
-    assert_received(&mut world, plain, &pieces);
+    let [first, second] = [960, 40].map(|len| chat(7, 109, &"x".repeat(len)));
+    assert_received(&mut world, plain, &[first]);
+    world.run_for(2 * SECOND);
+    assert_eq!(take_frames(&mut world, plain), [second]);
+    assert_eq!(stored_counts(&world, one), []);
+}
+
+#[test]
+fn more_mail_than_may_wait_for_portions_is_not_sent_to_a_plain_server_at_once() {
+    let OneServer { mut world, one, seven } = one_server();
+    let plain = connect_and_send(&mut world, one, &server(9, "plain", ""));
+    for _ in 0..30 {
+        world.send(seven.client, &text_frame(109, &"x".repeat(10_000)));
+    }
+    world.run_for(PACED_PORTION_INTERVAL);
+    world.take_received(plain);
+    world.send(plain, &registration(HostKind::User, 109, 9, "pip", ""));
+    for _ in 0..40 {
+        world.run_for(PACED_PORTION_INTERVAL);
+        assert!(world.take_received(plain).len() <= PACED_PORTION_BYTES_MAX);
+    }
+}
+
+#[test]
+fn mail_is_kept_until_a_plain_server_was_sent_its_last_piece() {
+    for is_sender_there in [true, false] {
+        let OneServer { mut world, one, seven } = one_server();
+        world.send(seven.client, &text_frame(109, &"x".repeat(1000)));
+        world.run_until_quiescent();
+        if !is_sender_there {
+            world.disconnect(seven.client);
+        }
+        let piece = |len| match (is_sender_there, "x".repeat(len)) {
+            (true, text) => chat(7, 109, &text),
+            (false, text) => status(1, 109, 4, &format!("Mail from 7: {text}")),
+        };
+        let pip = registration(HostKind::User, 109, 9, "pip", "");
+        for is_lost_early in [true, false] {
+            let plain = connect_and_send(&mut world, one, &server(9, "plain", ""));
+            world.run_for(PACED_PORTION_INTERVAL);
+            take_frames(&mut world, plain);
+            world.send(plain, &pip);
+            world.run_until_quiescent();
+            assert_received(&mut world, plain, &[piece(960)]);
+            assert_eq!(stored_counts(&world, one), [(109, 1)]);
+            if is_lost_early {
+                world.disconnect(plain);
+                world.run_until_quiescent();
+                continue;
+            }
+            world.run_for(2 * SECOND);
+            assert_eq!(take_frames(&mut world, plain), [piece(40)]);
+            assert_eq!(stored_counts(&world, one), []);
+        }
+    }
 }
 
 #[test]

@@ -108,7 +108,8 @@ fn delivery_ends_with_its_user_even_if_the_wide_id_had_other_holders() {
     const LARGE: &str = "5000000000";
     let mut world = world();
     let one = world.start(ServerSpec::new(1, None));
-    let [two, three] = [2, 3].map(|id| connect_and_send(&mut world, one, &server(id, "plain", "")));
+    let [two, three] =
+        [2, 3].map(|id| connect_and_send(&mut world, one, &fast_server(id, "plain")));
     let seven = connect_with_id(&mut world, one, 7);
     world.run_for(LATE_ECHO_TIMEOUT); // neither neighbour announces 7 back
     let text = "x".repeat(10_000);

@@ -16,9 +16,11 @@ impl Player<'_> {
         if let Some(begun) = &begun {
             joined.text = [begun.text.as_slice(), &chat.text].concat();
         }
-        let sent = self.chat_of(&joined.text).map(|at| &self.chats[at]);
-        let sent = sent.filter(|sent| sent.mail.is_some() && sent.text.starts_with(&joined.text));
-        let is_whole = sent.map(|sent| sent.text == joined.text);
+        let mut is_whole = self.is_whole_mail(&joined.text);
+        if begun.is_some() && is_whole.is_none() {
+            joined.text.clone_from(&chat.text); // the mail is sent again from its first piece
+            is_whole = self.is_whole_mail(&joined.text);
+        }
         let user = self.users.get_mut(&number).expect("a user");
         match is_whole {
             Some(true) => Some(joined),
@@ -31,6 +33,13 @@ impl Player<'_> {
                 Some(chat)
             }
         }
+    }
+
+    /// Returns whether a text is that of mail, or its beginning. Returns `None` if it is neither.
+    fn is_whole_mail(&self, text: &[u8]) -> Option<bool> {
+        let sent = self.chat_of(text).map(|at| &self.chats[at]);
+        let sent = sent.filter(|sent| sent.mail.is_some() && sent.text.starts_with(text));
+        sent.map(|sent| sent.text == text)
     }
 
     /// Checks that no piece of mail is missing, unless links may have ended with it.
