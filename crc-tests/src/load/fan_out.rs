@@ -82,16 +82,15 @@ pub(super) fn run(plan: &Plan, context: &LoadContext) -> Result<FanOutReport, Lo
 }
 
 impl FanOutReport {
-    /// Returns the program to whose CPU that of the others is compared: the forwarder, or the
-    /// first.
-    fn yardstick(&self) -> &(Program, Vec<Turn>) {
-        let forwarder = self.programs.iter().find(|(program, _)| *program == Program::Forwarder);
-        forwarder.unwrap_or(&self.programs[0])
+    /// Returns the program to whose CPU that of another is compared: a forwarder, or the first.
+    fn yardstick(&self, of: Program) -> &(Program, Vec<Turn>) {
+        let find = |sought| self.programs.iter().find(move |(program, _)| *program == sought);
+        of.yardsticks().into_iter().find_map(find).unwrap_or(&self.programs[0])
     }
 
-    /// Returns the median ratio of a program's CPU to that of the yardstick in the same round.
-    fn ratio(&self, turns: &[Turn]) -> f64 {
-        let rounds = turns.iter().zip(&self.yardstick().1);
+    /// Returns the median ratio of a program's CPU to that of its yardstick in the same round.
+    fn ratio(&self, program: Program, turns: &[Turn]) -> f64 {
+        let rounds = turns.iter().zip(&self.yardstick(program).1);
         median(rounds.map(|(turn, yardstick)| turn.cpu_micros / yardstick.cpu_micros))
     }
 
@@ -111,7 +110,7 @@ impl FanOutReport {
                     })
                 })
                 .collect();
-            json!({ "program": program.name(), "ratio": self.ratio(turns), "rounds": rounds })
+            json!({ "program": program.name(), "ratio": self.ratio(*program, turns), "rounds": rounds })
         });
         json!({ "workload": "fan-out", "programs": programs.collect::<Vec<_>>() })
     }
@@ -125,7 +124,8 @@ impl fmt::Display for FanOutReport {
             let cpu = |turn: &Turn| turn.cpu_micros;
             let least = of(cpu).fold(f64::INFINITY, f64::min);
             let most = of(cpu).fold(0.0, f64::max);
-            let (ratio, yardstick) = (self.ratio(turns), self.yardstick().0.name());
+            let ratio = self.ratio(*program, turns);
+            let yardstick = self.yardstick(*program).0.name();
             let idle: Vec<f64> = turns.iter().filter_map(|turn| turn.idle_bytes).collect();
             let idle = match idle.is_empty() {
                 true => String::new(),

@@ -29,6 +29,8 @@ pub(super) enum Program {
     Direct,
     /// A forwarder of bytes, which parses nothing
     Forwarder,
+    /// The same, sent messages as long as those to a room on the direct wire
+    LongForwarder,
     /// nats-server
     Nats,
     /// mosquitto
@@ -52,6 +54,7 @@ impl Program {
             (_, Transport::WebSocket) => return None,
             (Self::Direct, _) => Wire::DIRECT.into(),
             (Self::Forwarder, _) => Protocol::Bytes,
+            (Self::LongForwarder, _) => Protocol::LongBytes,
             (Self::Redis, _) => Protocol::Redis,
             (Self::Inspircd | Self::Ngircd, _) => Protocol::Irc,
         })
@@ -63,6 +66,7 @@ impl Program {
             Self::Crc => "crc",
             Self::Direct => "direct",
             Self::Forwarder => "forwarder",
+            Self::LongForwarder => "long-forwarder",
             Self::Nats => "nats",
             Self::Mosquitto => "mosquitto",
             Self::Redis => "redis",
@@ -76,9 +80,23 @@ impl Program {
         matches!(self, Self::Crc | Self::Direct)
     }
 
+    /// Returns whether it is the forwarder of bytes.
+    pub(super) fn is_forwarder(self) -> bool {
+        matches!(self, Self::Forwarder | Self::LongForwarder)
+    }
+
     /// Returns whether several of it are joined here into one network.
     pub(super) fn is_joined(self) -> bool {
-        self.is_crc() || self == Self::Forwarder
+        self.is_crc() || self.is_forwarder()
+    }
+
+    /// Returns the program to whose CPU that of this one is compared: what forwards as many bytes,
+    /// or any forwarder.
+    pub(super) fn yardsticks(self) -> [Self; 2] {
+        match self {
+            Self::Direct | Self::LongForwarder => [Self::LongForwarder, Self::Forwarder],
+            _ => [Self::Forwarder, Self::LongForwarder],
+        }
     }
 
     /// Writes the configuration of a server into a directory. Returns its executable and its
@@ -91,7 +109,7 @@ impl Program {
     ) -> Result<(&'static str, Vec<OsString>), LoadError> {
         let path = dir.join(format!("{}.conf", self.name()));
         let (config, executable, arguments): (_, _, &[&str]) = match self {
-            Self::Crc | Self::Direct | Self::Forwarder => {
+            Self::Crc | Self::Direct | Self::Forwarder | Self::LongForwarder => {
                 unreachable!("{} is started otherwise", self.name())
             }
             Self::Nats => (nats_config(protocol, port), "nats-server", &["-c"]),
@@ -118,7 +136,7 @@ pub(super) fn start(
     dir: &Path,
     mut exec: impl FnMut(&Path, Vec<OsString>) -> Result<Process, LoadError>,
 ) -> Result<(Process, SocketAddr), LoadError> {
-    if program == Program::Forwarder {
+    if program.is_forwarder() {
         let own = std::env::current_exe().map_err(|error| LoadError::failed(error.to_string()))?;
         let mut arguments: Vec<OsString> = vec![super::FORWARDER_COMMAND.into()];
         arguments.extend(previous.map(|address| format!("--next={address}").into()));

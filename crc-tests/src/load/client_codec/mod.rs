@@ -32,6 +32,9 @@ pub(super) enum Protocol {
     Irc,
     /// Texts of one size, and nothing else: what a forwarder of bytes forwards.
     Bytes,
+    /// The same, each with as many bytes behind it as a message to the room has beside its text on
+    /// the direct wire.
+    LongBytes,
 }
 
 impl From<Wire> for Protocol {
@@ -50,12 +53,13 @@ impl Protocol {
             Self::Redis => "redis",
             Self::Irc => "irc",
             Self::Bytes => "bytes",
+            Self::LongBytes => "long bytes",
         }
     }
 
     /// Returns whether a server answers when a client has registered.
     pub(super) fn has_welcome(self) -> bool {
-        self != Self::Bytes
+        !matches!(self, Self::Bytes | Self::LongBytes)
     }
 
     /// Returns whether a client can be sent a message of its own, beside those to its rooms.
@@ -115,6 +119,7 @@ impl TextPlace {
         let trailer_bytes = match (protocol, room) {
             // Key and length of the last field, and the name of the room.
             (Protocol::Crc(wire), Some(room)) if wire == Wire::DIRECT => 2 + room.name.len(),
+            (Protocol::LongBytes, Some(room)) => wires::direct_room_overhead(room),
             (Protocol::Nats(_) | Protocol::Redis | Protocol::Irc, _) => b"\r\n".len(),
             _ => 0,
         };
@@ -190,7 +195,10 @@ pub(super) fn frame_len(
         Protocol::Mqtt(_) => mqtt::frame_len(bytes),
         Protocol::Redis => Ok(programs::redis_frame_len(bytes)),
         Protocol::Irc => Ok(programs::line_len(bytes)),
-        Protocol::Bytes => Ok((!bytes.is_empty()).then_some(place.text_bytes)),
+        Protocol::Bytes | Protocol::LongBytes => {
+            let len = place.text_bytes + place.trailer_bytes;
+            Ok((!bytes.is_empty()).then_some(len))
+        }
     }
 }
 
@@ -206,7 +214,7 @@ pub(super) fn parse(
         Protocol::Mqtt(_) => mqtt::parse(frame, place),
         Protocol::Redis => programs::parse_redis(frame, place),
         Protocol::Irc => programs::parse_irc(frame, place),
-        Protocol::Bytes => Incoming::Chat(frame),
+        Protocol::Bytes | Protocol::LongBytes => Incoming::Chat(place.text_in(frame)),
     })
 }
 
@@ -222,7 +230,7 @@ pub(super) fn encode_join(protocol: Protocol, role: Role, identity: &Identity, o
         }
         Protocol::Redis => out.extend_from_slice(b"PING\r\n"),
         Protocol::Irc => programs::encode_irc_connect(identity, out),
-        Protocol::Bytes => {}
+        Protocol::Bytes | Protocol::LongBytes => {}
     }
 }
 
@@ -235,7 +243,11 @@ pub(super) fn encode_first_frames(protocol: Protocol, identity: &Identity, out: 
         Protocol::Mqtt(transport) => {
             transport.encode(out, |out| mqtt::encode_connect(identity, out));
         }
-        Protocol::Crc(_) | Protocol::Redis | Protocol::Irc | Protocol::Bytes => {}
+        Protocol::Crc(_)
+        | Protocol::Redis
+        | Protocol::Irc
+        | Protocol::Bytes
+        | Protocol::LongBytes => {}
     }
 }
 
@@ -246,7 +258,11 @@ pub(super) fn encode_pong(protocol: Protocol, token: &[u8], out: &mut Vec<u8>) {
             transport.encode(out, |out| out.extend_from_slice(b"PONG\r\n"));
         }
         Protocol::Irc => out.extend_from_slice(&[b"PONG ", token, b"\r\n"].concat()),
-        Protocol::Crc(_) | Protocol::Mqtt(_) | Protocol::Redis | Protocol::Bytes => {}
+        Protocol::Crc(_)
+        | Protocol::Mqtt(_)
+        | Protocol::Redis
+        | Protocol::Bytes
+        | Protocol::LongBytes => {}
     }
 }
 
@@ -273,7 +289,7 @@ pub(super) fn encode_room_join(
         Protocol::Redis if is_speaker => out.extend_from_slice(b"CLIENT REPLY OFF\r\n"),
         Protocol::Redis => out.extend_from_slice(&[b"SUBSCRIBE ", name, b"\r\n"].concat()),
         Protocol::Irc => out.extend_from_slice(&[b"JOIN ", name, b"\r\n"].concat()),
-        Protocol::Bytes => {}
+        Protocol::Bytes | Protocol::LongBytes => {}
     }
 }
 
@@ -298,6 +314,10 @@ pub(super) fn encode_room_chat(
         Protocol::Redis => programs::encode_redis_publish(room, text, out),
         Protocol::Irc => programs::encode_irc_message(room, text, out),
         Protocol::Bytes => out.extend_from_slice(text),
+        Protocol::LongBytes => {
+            out.extend_from_slice(text);
+            out.resize(out.len() + wires::direct_room_overhead(room), b'.');
+        }
     }
 }
 

@@ -126,7 +126,10 @@ fn number(digits: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Protocol, Transport, frame_len, parse};
+    use crc::wires::classic::codec::Name;
+    use crc::wires::direct::codec as direct;
+
+    use super::super::{Protocol, Transport, encode_room_chat, frame_len, parse};
     use super::*;
 
     const TEXT: &[u8] = b"0123456789abcdef";
@@ -161,5 +164,22 @@ mod tests {
         check(Protocol::Irc, b":server 376 sam :End\r\n", WELCOME);
         check(Protocol::Irc, b"PING :7\r\n", Incoming::Ping(b":7"));
         check(Protocol::Bytes, TEXT, chat);
+    }
+
+    #[test]
+    fn long_bytes_are_as_long_as_a_copy_on_the_direct_wire() {
+        let room = Room::new("#lab".to_owned());
+        let identity = Identity { id: 1, name: Name::new(b"sam").expect("a name") };
+        let mut frame = Vec::new();
+        encode_room_chat(Protocol::LongBytes, &identity, &room, TEXT, &mut frame);
+        let (from, to) = (i64::MAX, i64::MAX);
+        let (msg, room_name) = (String::from_utf8(TEXT.to_vec()).expect("ASCII"), "#lab".into());
+        let message = direct::Message { from, to, msg, control: None, room: room_name };
+        let mut copy = Vec::new();
+        direct::encode(&message, &mut copy);
+        assert_eq!(frame.len(), copy.len());
+        let place = TextPlace::new(Protocol::LongBytes, TEXT.len(), Some(&room));
+        assert_eq!(frame_len(Protocol::LongBytes, &frame, place), Ok(Some(frame.len())));
+        assert_eq!(parse(Protocol::LongBytes, &frame, place), Ok(Incoming::Chat(TEXT)));
     }
 }

@@ -196,6 +196,15 @@ pub(super) fn encode_room_join(
     }
 }
 
+/// Returns how many bytes a copy of a message to a room has beside its text on the direct wire,
+/// with ids that the server has chosen and a text of less than 128 bytes.
+pub(super) fn direct_room_overhead(room: &Room) -> usize {
+    let mut frame = Vec::new();
+    direct::encode_to_room((i64::MAX, i64::MAX), room.name.as_bytes(), b"", &mut frame);
+    // The key and the length of the text, which are left out without one.
+    frame.len() + 2
+}
+
 /// Appends a message to a room. The text is as that of a chat.
 pub(super) fn encode_room_chat(
     wire: Wire,
