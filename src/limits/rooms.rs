@@ -29,6 +29,10 @@ pub const ROOM_COPIES_MAX: usize = 8;
 /// that a program sends line by line.
 pub const ROOM_BURST_MAX: u32 = 2000;
 
+/// Number of users who have left a room and whose messages to it are still counted, if they come
+/// back: more than leave one within the 20 s in which [`ROOM_BURST_MAX`] messages are made up for.
+pub const ROOM_LEAVERS_MAX: usize = 64;
+
 /// Default of `--room-rate`: number of messages that one user may send to one room in a second,
 /// after [`ROOM_BURST_MAX`] at once. Nobody reads that much, and each is sent to every member.
 pub const ROOM_RATE: u32 = 100;

@@ -408,6 +408,13 @@ fn user_sends_a_bounded_number_of_messages_to_a_room_and_continues_after_a_pause
     // Those that arrive together are refused together, so it can read the answers.
     assert!((1..burst / 10).contains(&refusals.len()), "{} refusals", refusals.len());
     assert!(refusals.iter().all(|frame| *frame == refusal));
+    // Nor does it help to leave the room and to come back.
+    world.send(frodo, &[chat(101, 1, "/part #lab"), chat(101, 1, "/join #lab")].concat());
+    world.send(frodo, &chat(101, LAB, "Hi").repeat(burst));
+    world.run_until_quiescent();
+    let more = take_frames(&mut world, sam).len();
+    assert!(more < burst / 10, "{more} messages are delivered");
+    take_frames(&mut world, frodo);
     // Others, and the same user a second later, are not concerned.
     say(&mut world, sam, 102, LAB, "What?");
     assert_received(&mut world, frodo, &[chat(LAB, 101, "<sam> What?")]);

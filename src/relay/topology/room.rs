@@ -1,12 +1,12 @@
 //! [`Room`]: one room and its members.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::time::Duration;
 
 use super::host::ServerKey;
 use crate::id::HostId;
-use crate::limits::ROOM_BURST_MAX;
+use crate::limits::{ROOM_BURST_MAX, ROOM_LEAVERS_MAX};
 use crate::link::{LinkId, Time};
 use crate::room::RoomName;
 
@@ -37,6 +37,9 @@ pub(in crate::relay) struct Room {
     pub(super) own: Vec<OwnMember>,
     /// Number of those that are behind plain neighbours.
     plain_count: usize,
+    /// When the messages of users of this server who have left are made up for, the longest ago
+    /// first: who comes back has not sent fewer. At most [`ROOM_LEAVERS_MAX`].
+    leavers: VecDeque<(HostId, Time)>,
     /// The members at this server who are sent its events.
     pub(super) listeners: BTreeSet<HostId>,
     /// The id under which clients and plain neighbours know the room.
@@ -47,8 +50,8 @@ impl Room {
     /// Creates a room without members.
     pub(super) fn new(name: RoomName<'_>) -> Self {
         let (name, members) = (name.as_bytes().into(), BTreeMap::new());
-        let (own, listeners) = (Vec::new(), BTreeSet::new());
-        Self { name, members, own, plain_count: 0, listeners, shown_as: None }
+        let (own, leavers, listeners) = (Vec::new(), VecDeque::new(), BTreeSet::new());
+        Self { name, members, own, plain_count: 0, leavers, listeners, shown_as: None }
     }
 
     /// Returns the name.
@@ -89,7 +92,10 @@ impl Room {
         ids.push(user);
         if home == MemberHome::Own {
             self.plain_count += usize::from(link.is_none());
-            self.own.push(OwnMember { id: user, link, idle_at: Time::default() });
+            let left = self.leavers.iter().position(|&(id, _)| id == user);
+            let left = left.and_then(|index| self.leavers.remove(index));
+            let idle_at = left.map(|(_, idle_at)| idle_at).unwrap_or_default();
+            self.own.push(OwnMember { id: user, link, idle_at });
         }
         position
     }
@@ -100,6 +106,12 @@ impl Room {
         if home == MemberHome::Own {
             let member = self.own.swap_remove(position);
             self.plain_count -= usize::from(member.link.is_none());
+            if member.idle_at != Time::default() {
+                if self.leavers.len() == ROOM_LEAVERS_MAX {
+                    self.leavers.pop_front();
+                }
+                self.leavers.push_back((member.id, member.idle_at));
+            }
         }
         let ids = self.members.get_mut(&home).expect("the members at a home");
         ids.swap_remove(position);
