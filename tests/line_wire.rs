@@ -45,7 +45,7 @@ impl Session for LineSession {
 
     fn on_open(&mut self, cx: &mut SessionCx<'_>, effects: &mut Effects<'_>) {
         self.id = cx.unused_id();
-        effects.push(Effect::Register { id: self.id, name: b"liner".into() });
+        effects.push(Effect::Register { id: self.id, name: b"liner".into(), info: None });
     }
 
     fn on_frame<'a>(&mut self, frame: &'a [u8], cx: &mut SessionCx<'_>, effects: &mut Effects<'a>) {

@@ -1,4 +1,4 @@
-//! Limits of the direct and the classic wire.
+//! Limits of the direct, the classic and the IRC wire.
 
 use std::time::Duration;
 
@@ -49,3 +49,46 @@ pub const CLASSIC_WORK_INTERVAL: Duration = Duration::from_millis(1);
 /// Maximum size of the lists that classic clients are being sent, in bytes, before older ones are
 /// replaced: dozens of versions of a list of 100,000 names.
 pub const CLASSIC_LISTS_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Maximum number of hosts that are looked at in one step of the work on nicks and lists for IRC
+/// clients: less than a millisecond.
+pub const IRC_HOSTS_PER_STEP_MAX: usize = 4096;
+
+/// Interval between two steps of work on nicks, in which other links have theirs.
+pub const IRC_WORK_INTERVAL: Duration = Duration::from_millis(1);
+
+/// Number of users who have left that are remembered for `WHOWAS`: some 10 KB.
+pub const IRC_HISTORY_NICKS_MAX: usize = 100;
+
+/// Minimum interval between two changes of the nick of an IRC client. Each is announced to all
+/// hosts, and the client's lines wait meanwhile.
+pub const IRC_NICK_CHANGE_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Time without a line after which an IRC client is sent `PING`. The kernel notices lost machines
+/// itself, so this is for programs that hang, and clients that expect it.
+pub const IRC_PING_INTERVAL: Duration = Duration::from_secs(120);
+
+/// Time after that `PING` within which the client must send a line.
+pub const IRC_PING_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Maximum number of nicks that an IRC client watches with `MONITOR`: the contacts of a person.
+pub const IRC_MONITORED_NICKS_MAX: usize = 100;
+
+/// Maximum number of targets of one command of an IRC client.
+pub const IRC_TARGETS_MAX: usize = 4;
+
+/// Maximum length of the user name of an IRC client, in bytes; longer ones are cut.
+pub const IRC_USER_BYTES_MAX: usize = 16;
+
+/// Maximum length of the real name of an IRC client, in bytes; longer ones are cut.
+pub const IRC_REAL_NAME_BYTES_MAX: usize = 128;
+
+/// Maximum length of the text of `AWAY`, in bytes; longer ones are cut.
+pub const IRC_AWAY_BYTES_MAX: usize = 200;
+
+/// Maximum length of the label of a command of an IRC client, in bytes.
+pub const IRC_LABEL_BYTES_MAX: usize = 64;
+
+/// Number of recipients whose nicks are remembered for an IRC client, to name them in an answer
+/// when they have left: as many as may be addressed before an answer arrives from far away.
+pub const IRC_RECENT_RECIPIENTS_MAX: usize = 8;

@@ -1,12 +1,15 @@
 //! Which name or number refers to which user, under the rules of each wire.
 //!
 //! [`WideIds`] maps the 64-bit ids of the direct wire to users. [`Directory`] maps the eight-byte
-//! [`Name`]s of the classic wire to users; users whose own name does not fit get an alias.
+//! [`Name`]s of the classic wire to users, and [`NickTable`] the nicks of the IRC wire; users whose
+//! own name does not fit get an alias.
 
 mod directory;
 mod list_cache;
 mod name;
 mod name_table;
+pub(crate) mod nick;
+mod nicks;
 mod pages;
 mod reserved_ids;
 mod sorted_slots;
@@ -16,9 +19,12 @@ pub(crate) use self::directory::Directory;
 pub(crate) use self::list_cache::ListCache;
 pub use self::name::{NAME_BYTES, Name};
 pub(crate) use self::name::{is_reserved, make_alias, parse_user_name};
+pub(crate) use self::nicks::NickTable;
 pub(crate) use self::pages::Pages;
 pub(crate) use self::reserved_ids::ReservedIds;
 pub(crate) use self::wide_ids::WideIds;
+
+use std::time::Duration;
 
 use crate::id::{HostId, WideId};
 use crate::relay::{Host, HostTable};
@@ -30,6 +36,8 @@ pub struct Names {
     pub(crate) wide_ids: WideIds,
     /// The eight-byte names of users.
     pub(crate) directory: Directory,
+    /// The nicks of users on the IRC wire.
+    pub(crate) nicks: NickTable,
     /// Ids of clients that are not users yet.
     pub(crate) reserved_ids: ReservedIds,
     /// Lists of the directory.
@@ -41,11 +49,18 @@ impl Names {
     pub(crate) fn host_up(&mut self, host: &Host) {
         self.wide_ids.host_up(host);
         self.directory.host_up(host);
+        self.nicks.host_up(host);
     }
 
-    /// Removes a host. Returns a 64-bit id that passes to another user, and that user.
-    pub(crate) fn host_down(&mut self, host: &Host) -> Option<(WideId, HostId)> {
+    /// Removes a host, at this time since 1970. Returns a 64-bit id that passes to another user, and
+    /// that user.
+    pub(crate) fn host_down(
+        &mut self,
+        host: &Host,
+        unix_time: Duration,
+    ) -> Option<(WideId, HostId)> {
         self.directory.host_down(host);
+        self.nicks.host_down(host, unix_time);
         self.wide_ids.host_down(host)
     }
 

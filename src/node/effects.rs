@@ -31,7 +31,16 @@ impl Node {
                 }
                 self.relay.receive(now, id, &message, &mut self.links);
             }
-            Effect::Register { id: host, name } => self.register(id, host, &name),
+            Effect::Register { id: host, name, info } => {
+                self.register(id, host, &name, info.as_deref());
+            }
+            Effect::Continue => {
+                let mut effects = Effects::new();
+                self.links.with_session(id, &self.relay, |session, cx| {
+                    session.on_continue(cx, &mut effects);
+                });
+                self.apply_all(id, effects);
+            }
             Effect::Chat { from, to, text } => {
                 self.forward_chats(id, (from, to), &text, &[]);
             }
@@ -123,7 +132,7 @@ impl Node {
     }
 
     /// Registers a session's client as a user. A user that it was before leaves.
-    fn register(&mut self, id: LinkId, host_id: HostId, name: &[u8]) {
+    fn register(&mut self, id: LinkId, host_id: HostId, name: &[u8], info: Option<&[u8]>) {
         let now = self.links.now;
         if self.relay.adjacent_host(id).is_some() {
             let name = String::from_utf8_lossy(name);
@@ -137,7 +146,7 @@ impl Node {
             source: host_id,
             last_hop: HostId::NONE,
             name,
-            info: wire_name.as_bytes(),
+            info: info.unwrap_or(wire_name.as_bytes()),
         };
         self.relay.receive(now, id, &Message::Registration(registration), &mut self.links);
         if self.relay.adjacent_host(id).is_none() {

@@ -144,6 +144,7 @@ impl Links {
         text: &[u8],
         run: &mut ChatRun<'_>,
     ) -> Option<u64> {
+        let unix_time = self.unix_time();
         let Self { table, names, limits, .. } = self;
         let enqueue = |link: &mut Link| {
             if !link.accepts_output(limits) {
@@ -156,7 +157,7 @@ impl Links {
             };
             let Link { session, queue, traffic, .. } = link;
             let (mut first_text, mut frames) = (Some(text), 0);
-            let mut cx = NoticeCx { view, names, queue };
+            let mut cx = NoticeCx { view, names, queue, unix_time };
             session.on_chats(ids, &mut cx, &mut |queue| {
                 if first_text.is_none() {
                     traffic.count_frame(queue.len() - queue_len);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::Action;
 use super::frame_deadlines::FrameDeadlines;
@@ -59,6 +60,8 @@ pub(super) struct Links {
     /// When incomplete frames must be complete.
     pub(super) frame_deadlines: FrameDeadlines,
     pub(super) strangers: Strangers,
+    /// Time since 1970 at a time of this program.
+    pub(super) wall_clock: (Time, Duration),
 }
 
 impl Links {
@@ -83,6 +86,7 @@ impl Links {
             timers: BTreeSet::new(),
             frame_deadlines: FrameDeadlines::default(),
             strangers: Strangers::default(),
+            wall_clock: (Time::default(), Duration::ZERO),
         }
     }
 
@@ -123,6 +127,12 @@ impl Links {
         self.must_pause = false;
     }
 
+    /// Returns the time since 1970.
+    pub(super) fn unix_time(&self) -> Duration {
+        let (at, unix_time) = self.wall_clock;
+        unix_time.saturating_add(self.now.since(at))
+    }
+
     /// Schedules a link's deferred input for the next turn.
     pub(super) fn pause(&mut self, id: LinkId) {
         if let Some(link) = self.get_mut(id)
@@ -145,6 +155,7 @@ impl Links {
         f: impl FnOnce(&mut dyn Session, &mut SessionCx<'_>) -> R,
     ) -> Option<R> {
         self.live_mut(id)?;
+        let unix_time = self.unix_time();
         let Self { table, names, spool, limits, web, rng, now, .. } = self;
         let call = |link: &mut Link| {
             let len_before = link.queue.len();
@@ -160,6 +171,7 @@ impl Links {
                 limits,
                 web,
                 is_encrypted: link.origin.security != Security::Plain,
+                unix_time,
                 rng,
             };
             let result = f(&mut *link.session, &mut cx);
@@ -238,8 +250,9 @@ impl Outbox for Links {
         if self.unknown_id_muted == Some(id) && matches!(notice, Notice::UnknownId(_)) {
             return;
         }
+        let unix_time = self.unix_time();
         let is_queued = self.enqueue(id, 1, |session, names, queue| {
-            session.on_notice(notice, &mut NoticeCx { view, names, queue });
+            session.on_notice(notice, &mut NoticeCx { view, names, queue, unix_time });
         });
         let is_message = matches!(notice, Notice::Chat { .. } | Notice::Mail { .. });
         self.undelivered += u64::from(!is_queued && is_message);
@@ -252,9 +265,10 @@ impl Outbox for Links {
         chats: &RoomChats<'_>,
     ) {
         let mut encoded = RoomFrames::default();
+        let unix_time = self.unix_time();
         for (id, destination) in members {
             self.enqueue(id, chats.texts.len(), |session, names, queue| {
-                let mut cx = NoticeCx { view, names, queue };
+                let mut cx = NoticeCx { view, names, queue, unix_time };
                 session.on_room_chats(chats, destination, &mut encoded, &mut cx);
             });
         }
@@ -397,7 +411,7 @@ impl Outbox for Links {
                 self.spool.user_down(wide_id);
             }
         }
-        if let Some((wide_id, new_owner)) = self.names.host_down(host) {
+        if let Some((wide_id, new_owner)) = self.names.host_down(host, self.unix_time()) {
             self.spool.user_up(wide_id, new_owner);
         }
     }

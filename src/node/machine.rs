@@ -1,5 +1,7 @@
 //! [`Machine`] for [`Node`]: the events of links and time.
 
+use std::time::Duration;
+
 use super::link::Wait;
 use super::{Action, Broadcast, Node};
 use crate::limits::{
@@ -14,6 +16,12 @@ impl Machine for Node {
     type StoreRequest = StoreRequest;
 
     const TARGET_KIND: &'static str = "parent";
+
+    const USES_WALL_CLOCK: bool = true;
+
+    fn set_wall_clock(&mut self, now: Time, unix_time: Duration) {
+        self.links.wall_clock = (now, unix_time);
+    }
 
     fn accepted(&mut self, now: Time, listener: ListenerId, origin: &Origin) -> LinkId {
         let wire = self.listeners[listener.0];
@@ -149,6 +157,10 @@ impl Machine for Node {
     fn poll_unsent(&mut self) -> Option<LinkId> {
         if self.links.names.directory.take_changed() {
             self.send_pending_to_all();
+        }
+        while let Some(link) = self.links.names.nicks.next_watcher() {
+            self.send_pending_to(link);
+            self.links.names.nicks.take_events(link);
         }
         loop {
             if let Some(link) = self.links.table.poll_unsent() {

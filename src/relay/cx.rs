@@ -5,7 +5,7 @@ use super::announcements::Announcements;
 use super::announcements::pacing::{Clock, PacedFrame};
 use super::extension::{Frame, RoomNames};
 use super::message::{Message, Registration, StatusCode};
-use super::notice::Notice;
+use super::notice::{Departure, Notice};
 use super::outbox::Outbox;
 use super::plain::{self, Unreadable};
 use super::send;
@@ -74,12 +74,17 @@ impl<O: Outbox> RelayCx<'_, O> {
     /// which were shown as users, and that users are in no room any more whose home has not said so
     /// with a frame of its own.
     pub(super) fn announce_room_changes(&mut self) {
+        self.announce_room_changes_of_quit(b"");
+    }
+
+    /// Like [`RelayCx::announce_room_changes`], after a user has left the network with a text.
+    pub(super) fn announce_room_changes_of_quit(&mut self, quit_text: &[u8]) {
         for user in self.topology.take_users_without_rooms() {
             let names = RoomNames::default();
             self.announce_membership(user, None, &Frame::Rooms { user, is_complete: true, names });
         }
         for event in self.topology.take_room_events() {
-            self.notify_listeners(&event);
+            self.notify_listeners(&event, quit_text);
         }
         let mut clock = Clock { now: self.now, timers: self.timers };
         for room in self.topology.take_ended_rooms() {
@@ -87,11 +92,15 @@ impl<O: Outbox> RelayCx<'_, O> {
         }
     }
 
-    fn notify_listeners(&mut self, event: &RoomEvent) {
+    fn notify_listeners(&mut self, event: &RoomEvent, quit_text: &[u8]) {
         let (room, user, name) = (event.room(), event.user, &*event.name);
         let notice = match event.has_parted {
             false => Notice::RoomJoined { room, user, name },
-            true => Notice::RoomParted { room, user, name, text: &event.text },
+            true => {
+                let info = event.quit_info.as_deref();
+                let quit = info.map(|info| Departure { text: quit_text, info });
+                Notice::RoomParted { room, user, name, text: &event.text, quit }
+            }
         };
         for listener in self.topology.listeners_of(event) {
             let host = self.topology.hosts().get(listener);

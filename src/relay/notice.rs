@@ -12,6 +12,33 @@ use crate::limits::STATUS_UPDATE_BYTES_MAX;
 use crate::printable::{Printable, truncated};
 use crate::room::RoomName;
 
+/// First byte of a text of a user of the IRC wire that is a notice: a message that no program
+/// answers by itself. The frames of the network do not tell notices from other messages. The server
+/// that delivers a message to a room removes the mark.
+pub const NOTICE_MARK: u8 = 0x06;
+
+/// What the info of a user of the IRC wire begins with.
+const NOTICE_SENDER_INFO: &[u8] = b"irc ";
+
+/// Returns a text without its [`NOTICE_MARK`], and whether it had one. Texts of users of other
+/// wires, who have another info or none, are left as they are.
+#[must_use]
+pub fn split_notice_mark<'a>(text: &'a [u8], sender_info: &[u8]) -> (&'a [u8], bool) {
+    let may_be_notice = sender_info.starts_with(NOTICE_SENDER_INFO);
+    match text.split_first() {
+        Some((&NOTICE_MARK, rest)) if may_be_notice => (rest, true),
+        _ => (text, false),
+    }
+}
+
+/// Parses the id in the status text `Unknown ID X` of another server, whose statuses have the id
+/// nowhere else; see `docs/PROTOCOL.md`, "The frames".
+#[must_use]
+pub fn parse_unknown_id(text: &[u8]) -> Option<HostId> {
+    let id = text.strip_prefix(b"Unknown ID ")?;
+    std::str::from_utf8(id).ok()?.parse().ok().map(HostId)
+}
+
 /// An event that a user, or a client that has not registered, is notified of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice<'a> {
@@ -66,6 +93,8 @@ pub enum Notice<'a> {
         destination: HostId,
         /// Text of the message.
         text: &'a [u8],
+        /// Whether it is a notice, see [`NOTICE_MARK`].
+        is_notice: bool,
     },
     /// A user has joined a room that this user is in, or this user has.
     RoomJoined {
@@ -86,6 +115,8 @@ pub enum Notice<'a> {
         name: &'a [u8],
         /// Text for the others; may be empty.
         text: &'a [u8],
+        /// How the user has left the network, if it has.
+        quit: Option<Departure<'a>>,
     },
     /// A request about a room was refused.
     RoomRefused {
@@ -121,6 +152,15 @@ pub enum Notice<'a> {
     },
 }
 
+/// How a user who was in a room has left the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Departure<'a> {
+    /// The text of its quit.
+    pub text: &'a [u8],
+    /// The description with which it had registered.
+    pub info: &'a [u8],
+}
+
 /// Messages to one room, in the order in which each member gets them.
 #[derive(Clone, Copy, Debug)]
 pub struct RoomChats<'a> {
@@ -141,19 +181,22 @@ pub struct RoomText<'a> {
     pub name: &'a [u8],
     /// Text of the message.
     pub text: &'a [u8],
+    /// Whether it is a notice, see [`NOTICE_MARK`].
+    pub is_notice: bool,
 }
 
 impl<'a> RoomChats<'a> {
     /// Returns the messages as notices for one member.
     pub fn notices(&self, destination: HostId) -> impl Iterator<Item = Notice<'a>> {
         let Self { room, shown_as, texts } = *self;
-        texts.iter().map(move |&RoomText { source, name, text }| Notice::RoomChat {
+        texts.iter().map(move |&RoomText { source, name, text, is_notice }| Notice::RoomChat {
             room,
             shown_as,
             source,
             name,
             destination,
             text,
+            is_notice,
         })
     }
 }

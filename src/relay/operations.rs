@@ -106,6 +106,29 @@ impl Relay {
         self.topology.rooms().iter_after(after).map(report)
     }
 
+    /// Returns what is known of a room that somebody is in.
+    #[must_use]
+    pub fn find_room(&self, name: RoomName<'_>) -> Option<RoomReport<'_>> {
+        self.topology.rooms().find(name).map(report)
+    }
+
+    /// Iterates over the names of the rooms of a user, in the order of joining.
+    pub fn rooms_of(&self, user: HostId) -> impl ExactSizeIterator<Item = RoomName<'_>> {
+        self.topology.rooms().of(user).map(Room::name)
+    }
+
+    /// Returns whether a user is in a room.
+    #[must_use]
+    pub fn is_member(&self, user: HostId, name: RoomName<'_>) -> bool {
+        self.topology.rooms().is_member(user, name)
+    }
+
+    /// Returns the number of adjacent servers.
+    #[must_use]
+    pub fn adjacent_server_count(&self) -> usize {
+        self.announcements.servers().count()
+    }
+
     /// Returns up to `count_max` further members of a room, and whether there are more.
     pub fn next_members(
         &self,

@@ -37,6 +37,8 @@ pub struct Interests {
 pub struct View<'a> {
     /// The id of this server.
     pub server: HostId,
+    /// The name of this server.
+    pub name: &'a [u8],
     /// The other hosts.
     pub hosts: &'a HostTable,
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use smallvec::SmallVec;
@@ -74,6 +75,11 @@ pub trait Session: fmt::Debug + Send {
     /// Encodes a message for an adjacent server. Called for the wire of servers alone.
     fn on_message(&mut self, message: &Message<'_>, queue: &mut SendQueue) {
         let _ = (message, queue);
+    }
+
+    /// Continues after the effects before an [`Effect::Continue`] have been applied.
+    fn on_continue(&mut self, cx: &mut SessionCx<'_>, effects: &mut Effects<'_>) {
+        let _ = (cx, effects);
     }
 
     /// Handles the refusal of the registration that the session asked for.
@@ -234,11 +240,19 @@ pub struct SessionCx<'a> {
     pub web: &'a WebAccess,
     /// Whether the bytes of the connection are encrypted.
     pub is_encrypted: bool,
+    /// Time since 1970, for people.
+    pub unix_time: Duration,
     /// Source of random ids.
     pub rng: &'a mut StdRng,
 }
 
 impl SessionCx<'_> {
+    /// Returns the context in which notices are encoded.
+    pub fn notice_cx(&mut self) -> NoticeCx<'_> {
+        let (view, unix_time) = (self.relay.view(), self.unix_time);
+        NoticeCx { view, names: self.names, queue: self.queue, unix_time }
+    }
+
     /// Returns a random id that is not in use.
     pub fn unused_id(&mut self) -> HostId {
         loop {
@@ -267,6 +281,8 @@ pub struct NoticeCx<'a> {
     pub names: &'a Names,
     /// The client's send queue.
     pub queue: &'a mut SendQueue,
+    /// Time since 1970, for people.
+    pub unix_time: Duration,
 }
 
 /// A client's request about a room. A refusal comes back as [`Notice::RoomRefused`].
@@ -306,6 +322,8 @@ pub enum Effect<'a> {
         id: HostId,
         /// At most [`crate::limits::NAME_BYTES_MAX`] bytes.
         name: Cow<'a, [u8]>,
+        /// Description for others; `None` for the name of the wire.
+        info: Option<Cow<'a, [u8]>>,
     },
     /// Forward a chat to a user.
     Chat {
@@ -341,6 +359,8 @@ pub enum Effect<'a> {
         /// Text for the others.
         text: Cow<'a, [u8]>,
     },
+    /// Call [`Session::on_continue`].
+    Continue,
     /// Let the connection live without a registration for a day: it is the operator's.
     Authenticated,
     /// Hand a request to the operator's surface.

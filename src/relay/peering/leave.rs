@@ -35,7 +35,7 @@ impl Peering {
         cx.announcements.advance_cursors_past(cx.topology, slot, cx.timers);
         let first_link = cx.topology.hosts().get(id).map(|host| cx.topology.first_link(host));
         let host = cx.topology.remove_host(id).expect("the host that was found");
-        cx.announce_room_changes();
+        cx.announce_room_changes_of_quit(text);
         if let Some(FirstLink::Split(split)) = first_link {
             self.reject_deferred(split, id, cx);
         }

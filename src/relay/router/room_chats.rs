@@ -15,7 +15,7 @@ use crate::printable::Printable;
 use crate::relay::cx::RelayCx;
 use crate::relay::extension::{Frame, RoomChat};
 use crate::relay::message::StatusCode;
-use crate::relay::notice::{Notice, RoomChats, RoomText};
+use crate::relay::notice::{Notice, RoomChats, RoomText, split_notice_mark};
 use crate::relay::outbox::Outbox;
 use crate::relay::peering::{DeferredMessage, Peering};
 use crate::relay::plain;
@@ -126,8 +126,11 @@ fn deliver<O: Outbox>(messages: &[RoomChat<'_>], peering: &mut Peering, cx: &mut
     let texts: SmallVec<[RoomText<'_>; 1]> = messages
         .iter()
         .map(|chat| {
-            let name = hosts.get(chat.user).map_or(&[][..], |sender| sender.name());
-            RoomText { source: chat.user, name, text: chat.text }
+            let sender = hosts.get(chat.user);
+            let name = sender.map_or(&[][..], |sender| sender.name());
+            let (text, is_notice) =
+                split_notice_mark(chat.text, sender.map_or(&[], |it| it.info()));
+            RoomText { source: chat.user, name, text, is_notice }
         })
         .collect();
     let shown_as = room.shown_as().unwrap_or(HostId::NONE);
@@ -146,10 +149,11 @@ fn deliver<O: Outbox>(messages: &[RoomChat<'_>], peering: &mut Peering, cx: &mut
             None => messages.iter().for_each(|_| peering.count_dropped()), // lost
         }
     }
-    let names: Vec<Vec<u8>> = texts.iter().map(|text| text.name.to_vec()).collect();
+    let shown: Vec<(Vec<u8>, Vec<u8>)> =
+        texts.iter().map(|text| (text.name.to_vec(), text.text.to_vec())).collect();
     drop(texts);
     for (link, destination) in behind_plain {
-        for (name, RoomChat { text, .. }) in names.iter().zip(messages) {
+        for (name, text) in &shown {
             for piece in plain::room_texts(name, text, cx.announcements.is_guarded(link)) {
                 cx.send_paced_chat(link, (shown_as, destination), &piece);
             }

@@ -37,6 +37,7 @@ impl Topology {
     pub(in crate::relay) fn remove_host(&mut self, id: HostId) -> Option<Host> {
         let home = self.hosts.get(id)?.home;
         self.leave_all_rooms(id, home);
+        self.mark_quits(id);
         self.rooms.listeners.remove(&id);
         let Self { hosts, links, servers, lost, .. } = self;
         let host = hosts.remove(id, list_of(home, links, servers, lost))?;

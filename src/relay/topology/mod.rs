@@ -142,7 +142,7 @@ impl Topology {
 
     /// Returns what notices are encoded with.
     pub(super) fn view(&self) -> View<'_> {
-        View { server: self.identity.id, hosts: &self.hosts }
+        View { server: self.identity.id, name: &self.identity.name, hosts: &self.hosts }
     }
 
     /// Returns the table of the other hosts.

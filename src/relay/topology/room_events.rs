@@ -19,6 +19,8 @@ pub(in crate::relay) struct RoomEvent {
     pub(in crate::relay) has_parted: bool,
     /// The text of a leave.
     pub(in crate::relay) text: Box<[u8]>,
+    /// The info of the user, if it has left the network.
+    pub(in crate::relay) quit_info: Option<Box<[u8]>>,
 }
 
 impl RoomEvent {
@@ -49,8 +51,18 @@ impl Topology {
             return;
         }
         let name = self.hosts.get(user).map_or(&[][..], |host| host.name()).into();
-        let room = room.name.clone();
-        self.rooms.events.push(RoomEvent { room, user, name, has_parted, text: text.into() });
+        let (room, text) = (room.name.clone(), text.into());
+        let quit_info = None;
+        self.rooms.events.push(RoomEvent { room, user, name, has_parted, text, quit_info });
+    }
+
+    /// Records that a user, which is in the table still, leaves its rooms because it leaves the
+    /// network.
+    pub(super) fn mark_quits(&mut self, user: HostId) {
+        let Self { rooms, hosts, .. } = self;
+        for event in rooms.events.iter_mut().filter(|event| event.user == user) {
+            event.quit_info = hosts.get(user).map(|host| host.info().into());
+        }
     }
 
     /// Removes and returns the events of rooms since the last call.

@@ -20,7 +20,7 @@ use crate::link::{CloseReason, Time};
 use crate::names::{Names, make_alias, parse_user_name};
 use crate::printable::Printable;
 use crate::relay::message::{Message, StatusCode};
-use crate::relay::notice::Notice;
+use crate::relay::notice::{Notice, parse_unknown_id};
 use crate::relay::{Relay, encode_mail_text};
 use crate::wires::{
     Effect, Effects, NoticeCx, RoomAction, RoomRequest, RunMatcher, Session as _, SessionCx, Wire,
@@ -371,13 +371,6 @@ fn request<'a>(room: &[u8], action: RoomAction<'a>) -> Effect<'a> {
 /// drops the message, and closes the link after too many.
 fn invalid_source() -> Effect<'static> {
     Effect::Relay(Message::Chat { source: HostId::NONE, destination: HostId::NONE, text: b"" })
-}
-
-/// Parses the id in the status text `Unknown ID X` of another server, whose statuses have the id
-/// nowhere else; see `docs/PROTOCOL.md`, "The frames".
-fn parse_unknown_id(text: &[u8]) -> Option<HostId> {
-    let id = text.strip_prefix(b"Unknown ID ")?;
-    std::str::from_utf8(id).ok()?.parse().ok().map(HostId)
 }
 
 /// Returns the printable form of a text, cut to [`EXCERPT_BYTES_MAX`].

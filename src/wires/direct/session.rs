@@ -253,7 +253,7 @@ impl Session {
             names.reserved_ids.remove(self.id);
         }
         (self.id, self.wide_id) = (id, wide_id);
-        Effect::Register { id, name: Cow::Owned(wide_id.to_string().into_bytes()) }
+        Effect::Register { id, name: Cow::Owned(wide_id.to_string().into_bytes()), info: None }
     }
 
     /// Handles a request for another id.

@@ -201,7 +201,8 @@ impl Chat {
             return Ok(());
         }
         (self.own_id, self.wants_presence) = (Some(id), presence);
-        effects.push(Effect::Register { id, name: Cow::Owned(name.as_bytes().to_vec()) });
+        let name = Cow::Owned(name.as_bytes().to_vec());
+        effects.push(Effect::Register { id, name, info: None });
         Ok(())
     }
 
@@ -240,7 +241,7 @@ impl Chat {
         };
         if to == self.id() {
             let notice = Notice::Chat { source: to, destination: to, text: text.0.as_bytes() };
-            let mut cx = NoticeCx { view: cx.relay.view(), names: cx.names, queue: cx.queue };
+            let mut cx = cx.notice_cx();
             self.on_notice(&notice, &mut cx);
         } else {
             effects.push(Effect::Chat { from: self.id(), to, text: into_bytes(text) });
@@ -352,7 +353,7 @@ impl Chat {
                 id: to_id(user),
                 name: Borrowed(name),
             },
-            Notice::RoomParted { room, user, name, text } => EventOf::RoomPart {
+            Notice::RoomParted { room, user, name, text, .. } => EventOf::RoomPart {
                 room: Borrowed(room.as_bytes()),
                 id: to_id(user),
                 name: Borrowed(name),

@@ -42,7 +42,7 @@ impl Session {
         self.id = cx.unused_id();
         self.alive_interval = cx.limits.classic_alive_interval;
         self.extend_alive_deadline(cx.now);
-        Some(Effect::Register { id: self.id, name })
+        Some(Effect::Register { id: self.id, name, info: None })
     }
 
     /// Fills the directory, a portion in each turn. Returns whether it is complete.
