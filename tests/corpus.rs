@@ -55,6 +55,11 @@ fn http_wire_survives_its_corpus() {
 }
 
 #[test]
+fn irc_wire_survives_its_corpus() {
+    replay("irc", fuzz::irc);
+}
+
+#[test]
 fn handshake_survives_its_corpus() {
     replay("handshake", fuzz::handshake);
 }

@@ -14,6 +14,7 @@ use crc_tests::frames;
 static LINE: WireSpec = WireSpec {
     name: "line",
     default_port: 3699,
+    default_tls_port: 3699,
     sends_mail: false,
     open: || Box::new(LineSession { id: HostId::NONE }),
 };

@@ -68,9 +68,9 @@ options! {
     #[command(mut_args(show_default_limit))]
     struct ServerOptions {
         /// Where to listen, once or more: crc://host:port, direct://host:port (protobuf messages),
-        /// classic://host:port (256-byte messages) or http://host:port (browsers), with TLS as
-        /// crcs://, directs://, classics:// and https://; host:port is crc:// [default: crc://127.0.0.1:3600 if no other crc:// is
-        /// given]
+        /// classic://host:port (256-byte messages), irc://host:port (IRC) or http://host:port
+        /// (browsers), with TLS as crcs://, directs://, classics://, ircs:// and https://;
+        /// host:port is crc:// [default: crc://127.0.0.1:3600 if no other crc:// is given]
         #[arg(long, env = "CRC_LISTEN", value_name = "URI", value_delimiter = ',')]
         #[serde(deserialize_with = "one_or_many")]
         listen: Vec<ListenUri>,

@@ -329,8 +329,8 @@ mod tests {
         check_settings_error("--id 4294967295", None, &["--id", "1 to 4294967294"]);
         check_settings_error("--id x", None, &["--id", "is not a number"]);
         check_settings_error("--listen nowhere", None, &["--listen", "host:port"]);
-        let schemes = "crc[s]://host:port, direct[s]://host:port, classic[s]://host:port, http[s]://host:port";
-        check_settings_error("--listen irc://a:1", None, &["--listen", "`irc://`", schemes]);
+        let schemes = "crc[s]://host:port, direct[s]://host:port, classic[s]://host:port, irc[s]://host:port, http[s]://host:port";
+        check_settings_error("--listen mqtt://a:1", None, &["--listen", "`mqtt://`", schemes]);
         check_settings_error("--split-grace -1", None, &["-1"]);
         for seconds in ["0", "-1", "1e-9", "1e9", "NaN"] {
             let flag = format!("--ping-interval={seconds}");

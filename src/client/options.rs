@@ -99,7 +99,11 @@ impl Options {
                 None => RequestedUser::Classic { name: name.map(check_classic_name).transpose()? },
             },
             wire => {
-                let hint = if wire == Wire::HTTP { "; open it in a browser" } else { "" };
+                let hint = match wire {
+                    wire if wire == Wire::HTTP => "; open it in a browser",
+                    wire if wire == Wire::IRC => "; connect with an IRC client",
+                    _ => "",
+                };
                 let why = format!("the client does not speak {wire}://{hint}");
                 return Err(OptionError { option: "[URL]", value: server.to_string(), why });
             }
@@ -240,6 +244,7 @@ mod tests {
         static LINE: WireSpec = WireSpec {
             name: "line",
             default_port: 3609,
+            default_tls_port: 3609,
             sends_mail: false,
             open: || Wire::CRC.open_session(),
         };

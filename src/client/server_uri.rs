@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn says_what_is_wrong_and_what_to_write() {
-        let schemes = "crc[s]://host:port, direct[s]://host:port, classic[s]://host:port, http[s]://host:port";
+        let schemes = "crc[s]://host:port, direct[s]://host:port, classic[s]://host:port, irc[s]://host:port, http[s]://host:port";
         check("gopher://a:1", &format!("unknown scheme `gopher://`; write {schemes}"));
         let write = "write host:port, such as 127.0.0.1:3600";
         check(

@@ -52,8 +52,8 @@ impl Names {
         self.nicks.host_up(host);
     }
 
-    /// Removes a host, at this time since 1970. Returns a 64-bit id that passes to another user, and
-    /// that user.
+    /// Removes a host, at this time since 1970. Returns a 64-bit id that passes to another user,
+    /// and that user.
     pub(crate) fn host_down(
         &mut self,
         host: &Host,

@@ -46,14 +46,15 @@ impl FromStr for Endpoint {
     type Err = UriError;
 
     /// Parses `scheme://host[:port]`, or `host[:port]` for the CRC wire. The default port is that
-    /// of the wire.
+    /// of the wire, with or without TLS.
     fn from_str(text: &str) -> Result<Self, UriError> {
         let uri: Uri = text.parse()?;
         let (wire, is_tls) = match uri.scheme.as_deref() {
             None => (Wire::CRC, false),
             Some(scheme) => parse_scheme(scheme)?,
         };
-        let port = uri.port.unwrap_or(wire.default_port());
+        let default_port = if is_tls { wire.default_tls_port() } else { wire.default_port() };
+        let port = uri.port.unwrap_or(default_port);
         Ok(Self { wire, is_tls, address: Address { host: uri.host, port } })
     }
 }
@@ -86,8 +87,10 @@ mod tests {
         check("crcs://example.org", "crcs://example.org:3600");
         check("DIRECTS://[::1]:1", "directs://[::1]:1");
         check("classics://a/", "classics://a:3602");
+        check("irc://a", "irc://a:6667");
+        check("ircs://a", "ircs://a:6697");
         check("direct", "crc://direct:3600");
-        let known = "crc[s]://host:port, direct[s]://host:port, classic[s]://host:port, http[s]://host:port";
+        let known = "crc[s]://host:port, direct[s]://host:port, classic[s]://host:port, irc[s]://host:port, http[s]://host:port";
         check("gophers://a:1", &format!("unknown scheme `gophers://`; write {known}"));
         check("s://a:1", &format!("unknown scheme `s://`; write {known}"));
     }

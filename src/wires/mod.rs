@@ -9,6 +9,7 @@ pub mod crc;
 pub mod direct;
 mod endpoint;
 pub mod http;
+pub mod irc;
 mod room_frames;
 mod session;
 mod web_access;
@@ -27,7 +28,7 @@ pub use self::web_request::{WebReply, WebRequest};
 pub use crate::names::Names;
 
 /// Every wire that a server can listen on, the default first.
-pub static WIRES: [Wire; 4] = [Wire::CRC, Wire::DIRECT, Wire::CLASSIC, Wire::HTTP];
+pub static WIRES: [Wire; 5] = [Wire::CRC, Wire::DIRECT, Wire::CLASSIC, Wire::IRC, Wire::HTTP];
 
 /// Every wire that the bundled client speaks.
 pub static CLIENT_WIRES: [Wire; 3] = [Wire::CRC, Wire::DIRECT, Wire::CLASSIC];
@@ -39,6 +40,8 @@ pub struct WireSpec {
     pub name: &'static str,
     /// Port of a URI that names none.
     pub default_port: u16,
+    /// Port of a URI with TLS that names none.
+    pub default_tls_port: u16,
     /// Whether its clients can send messages to users who are away.
     pub sends_mail: bool,
     /// Creates the session of a new connection.
@@ -56,6 +59,8 @@ impl Wire {
     pub const DIRECT: Self = Self(&direct::SPEC);
     /// Messages of 256 bytes with eight-byte names.
     pub const CLASSIC: Self = Self(&classic::SPEC);
+    /// IRC.
+    pub const IRC: Self = Self(&irc::SPEC);
     /// Web pages, and chat as JSON over WebSocket.
     pub const HTTP: Self = Self(&http::SPEC);
 
@@ -81,6 +86,12 @@ impl Wire {
     #[must_use]
     pub fn default_port(self) -> u16 {
         self.0.default_port
+    }
+
+    /// Returns the port of a URI with TLS that names none.
+    #[must_use]
+    pub fn default_tls_port(self) -> u16 {
+        self.0.default_tls_port
     }
 
     /// Returns whether its clients can send messages to users who are away.

@@ -4,6 +4,7 @@ mod admission;
 mod bounds;
 mod classic;
 mod interop;
+mod irc;
 mod keepalive;
 mod mail;
 mod moving;

@@ -145,7 +145,7 @@ fn empty_environment_variable_is_unset() {
 fn error_of_an_environment_variable_names_the_variable() {
     for (words, variable, value, label) in [
         (&["server"][..], "CRC_PARENT", "nowhere", "'CRC_PARENT (--parent <URI>)'"),
-        (&["server"], "CRC_LISTEN", "127.0.0.1:0,irc://a", "'CRC_LISTEN (--listen <URI>)'"),
+        (&["server"], "CRC_LISTEN", "127.0.0.1:0,mqtt://a", "'CRC_LISTEN (--listen <URI>)'"),
         (&["server"], "CRC_ID", "0", "'CRC_ID (--id <N>)'"),
         (&["client"], "CRC_URL", "irc://a", "'CRC_URL ([URL])'"),
         (&["client"], "CRC_ID", "0", "'CRC_ID (--id <N>)'"),

@@ -1,5 +1,6 @@
 //! The fuzz targets of the codecs.
 
+use std::convert::Infallible;
 use std::fmt::Debug;
 
 use crc::limits::FRAME_BYTES_MAX;
@@ -9,6 +10,7 @@ use crc::relay::message::StatusCode;
 use crc::wires::classic::codec as classic_wire;
 use crc::wires::crc::codec as crc_wire;
 use crc::wires::direct::codec as direct_wire;
+use crc::wires::irc::line as irc_line;
 
 use crate::frames;
 
@@ -88,6 +90,22 @@ pub fn classic_codec(bytes: &[u8]) {
         classic_wire::split_text(bytes, classic_wire::TEXT_BYTES_MAX)
             .all(|piece| piece.len() <= classic_wire::TEXT_BYTES_MAX)
     );
+}
+
+/// Checks the IRC codec: a stream split after each byte gives the same lines as the whole, and what
+/// continues a run of texts is what the parser reads.
+pub(super) fn irc_codec(bytes: &[u8]) {
+    let len_of = |bytes: &[u8]| Ok::<_, Infallible>(irc_line::frame_len(bytes));
+    assert_same_frames_when_split(bytes, len_of, |frame| {
+        assert!(frame.len() <= irc_line::FRAME_BYTES_MAX);
+        let line = irc_line::Line::parse(frame);
+        if let Some((text, len)) = irc_line::parse_text_to(b"#lab", frame) {
+            let line = line.as_ref().expect("a line").as_ref().expect("not empty");
+            assert_eq!((line.param(0), line.param(1).as_bytes()), ("#lab", text));
+            assert_eq!(len, frame.len());
+        }
+        Some(format!("{line:?}"))
+    });
 }
 
 /// Checks the codec of the extension between crc servers. The first byte is the lower byte of the

@@ -12,6 +12,7 @@ use crc::wires::classic::codec as classic_wire;
 use crc::wires::crc::codec as crc_wire;
 use crc::wires::direct::codec as direct_wire;
 use crc::wires::http::{command, request, websocket};
+use crc::wires::irc::line as irc_line;
 
 use crate::{frames, fuzz};
 
@@ -95,6 +96,16 @@ pub(super) const WEBSOCKET: Codec<Infallible> = Codec {
     seeds: websocket_seeds,
 };
 
+pub(super) const IRC: Codec<Infallible> = Codec {
+    frame_len: |bytes| Ok(irc_line::frame_len(bytes)),
+    parse: |frame| {
+        let _ = black_box(irc_line::Line::parse(frame));
+        let _ = black_box(irc_line::parse_text_to(b"#lab", frame));
+    },
+    padding: None,
+    seeds: irc_seeds,
+};
+
 fn crc_seeds() -> Vec<Vec<u8>> {
     vec![
         frames::user(101, "frodo", "Ring-bearer"),
@@ -141,6 +152,17 @@ fn classic_seeds() -> Vec<Vec<u8>> {
         seeds.push([&padded[..], &vec![0; 256 - padded.len()]].concat());
     }
     seeds
+}
+
+fn irc_seeds() -> Vec<Vec<u8>> {
+    let streams = [
+        "CAP LS 302\r\nNICK frodo\r\nUSER frodo 0 * :Frodo Baggins\r\nCAP END\r\n",
+        "JOIN #lab,#dev\nPRIVMSG #lab :Hi all!\nPRIVMSG #lab :\u{fc}\u{20ac}\n",
+        "@label=1;+draft/reply=a\\s :frodo!a@b NOTICE sam,merry :\u{1}PING 1\u{1}\r\n",
+        "\r\n   \r\n: \r\n@a \r\nPING :1 2 3\r\n",
+    ];
+    let long = [b"@", &[b'x'; 5000][..], b" PRIVMSG a :", &[b'y'; 5000], b"\r\n"].concat();
+    streams.into_iter().map(|stream| stream.as_bytes().to_vec()).chain([long]).collect()
 }
 
 fn extension_seeds() -> Vec<Vec<u8>> {

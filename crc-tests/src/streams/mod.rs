@@ -61,6 +61,8 @@ pub enum CodecName {
     Http,
     /// The frames of WebSocket, and the JSON in them.
     Websocket,
+    /// The lines of the IRC wire.
+    Irc,
     /// The header of the PROXY protocol, and the bytes behind it.
     Proxy,
 }
@@ -86,6 +88,7 @@ pub fn run(arguments: &StreamsArguments, interrupted: &AtomicBool) -> ExitCode {
         CodecName::Peer => run.play(Frames::of(codecs::PEER)),
         CodecName::Http => run.play(Frames::of(codecs::HTTP)),
         CodecName::Websocket => run.play(Frames::of(codecs::WEBSOCKET)),
+        CodecName::Irc => run.play(Frames::of(codecs::IRC)),
         CodecName::Proxy => run.play(Proxy),
     }
     ExitCode::SUCCESS

@@ -17,6 +17,7 @@ use crate::wires::WireSpec;
 pub static SPEC: WireSpec = WireSpec {
     name: "classic",
     default_port: 3602,
+    default_tls_port: 3602,
     sends_mail: false,
     open: || Box::new(Session::default()),
 };

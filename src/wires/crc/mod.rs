@@ -8,5 +8,10 @@ pub use self::session::Session;
 use crate::wires::WireSpec;
 
 /// The row of the CRC wire in the table of wires.
-pub static SPEC: WireSpec =
-    WireSpec { name: "crc", default_port: 3600, sends_mail: false, open: || Box::new(Session) };
+pub static SPEC: WireSpec = WireSpec {
+    name: "crc",
+    default_port: 3600,
+    default_tls_port: 3600,
+    sends_mail: false,
+    open: || Box::new(Session),
+};

@@ -11,6 +11,7 @@ use crate::wires::WireSpec;
 pub static SPEC: WireSpec = WireSpec {
     name: "direct",
     default_port: 3601,
+    default_tls_port: 3601,
     sends_mail: true,
     open: || Box::new(Session::default()),
 };

@@ -26,6 +26,7 @@ use crate::wires::WireSpec;
 pub static SPEC: WireSpec = WireSpec {
     name: "http",
     default_port: 3680,
+    default_tls_port: 3680,
     sends_mail: false,
     open: || Box::new(Session::default()),
 };

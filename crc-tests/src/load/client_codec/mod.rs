@@ -39,7 +39,7 @@ pub(super) enum Protocol {
 
 impl From<Wire> for Protocol {
     fn from(wire: Wire) -> Self {
-        Self::Crc(wire)
+        if wire == Wire::IRC { Self::Irc } else { Self::Crc(wire) }
     }
 }
 
@@ -312,7 +312,7 @@ pub(super) fn encode_room_chat(
             transport.encode(out, |out| mqtt::encode_room_publish(room, text, out));
         }
         Protocol::Redis => programs::encode_redis_publish(room, text, out),
-        Protocol::Irc => programs::encode_irc_message(room, text, out),
+        Protocol::Irc => programs::encode_irc_message(room.name.as_bytes(), text, out),
         Protocol::Bytes => out.extend_from_slice(text),
         Protocol::LongBytes => {
             out.extend_from_slice(text);
@@ -341,6 +341,7 @@ pub(super) fn encode_chat(
         Protocol::Mqtt(transport) => {
             transport.encode(out, |out| mqtt::encode_publish(to.name.unpadded(), text, out));
         }
+        Protocol::Irc => programs::encode_irc_message(to.name.unpadded(), text, out),
         protocol => unreachable!("pairs of {} clients", protocol.name()),
     }
 }

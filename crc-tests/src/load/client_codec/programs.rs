@@ -102,6 +102,7 @@ pub(super) fn parse_irc(frame: &[u8], place: TextPlace) -> Incoming<'_> {
         Some(b"PRIVMSG") => Incoming::Chat(place.text_in(frame)),
         // The end of the message of the day, or that there is none.
         Some(b"376" | b"422") => WELCOME,
+        Some(b"401") => Incoming::UnknownDestination,
         Some(b"433") => Incoming::IdentityTaken,
         _ => Incoming::Ignored,
     }
@@ -113,11 +114,9 @@ pub(super) fn encode_irc_connect(identity: &Identity, out: &mut Vec<u8>) {
     out.extend_from_slice(format!("NICK {nick}\r\nUSER {nick} 0 * :{nick}\r\n").as_bytes());
 }
 
-/// Appends a message to an IRC channel.
-pub(super) fn encode_irc_message(room: &Room, text: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(format!("PRIVMSG {} :", room.name).as_bytes());
-    out.extend_from_slice(text);
-    out.extend_from_slice(b"\r\n");
+/// Appends a message to an IRC channel or nick.
+pub(super) fn encode_irc_message(target: &[u8], text: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(&[b"PRIVMSG ", target, b" :", text, b"\r\n"].concat());
 }
 
 fn number(digits: &[u8]) -> Option<usize> {

@@ -12,6 +12,9 @@ use super::super::stamp::{SENDERS_MAX, STAMP_BYTES};
 use super::super::{burst, chat, connect, growth};
 use super::*;
 
+/// Maximum length of a text on the IRC wire, in bytes: with the masks and names of a load, it fits
+/// into one line.
+const IRC_TEXT_BYTES_MAX: usize = 400;
 /// Default number of pairs.
 const PAIRS_DEFAULT: usize = 50;
 /// Default number of messages that each sender keeps in flight.
@@ -231,6 +234,8 @@ fn check_crc_listener_known(
 pub(super) fn check_size(size: usize, wire: Wire) -> Result<(), String> {
     let max = if wire == Wire::CLASSIC {
         CLASSIC_TEXT_BYTES_MAX
+    } else if wire == Wire::IRC {
+        IRC_TEXT_BYTES_MAX
     } else {
         FRAME_BYTES_MAX - FRAME_HEADROOM_BYTES
     };
@@ -361,7 +366,7 @@ mod tests {
         check_rejected("--server a:1 --servers 2", "cannot be used with");
         check_rejected("--pid 5", "--server");
         check_rejected("--rate 5 --in-flight 5", "cannot be used with");
-        check_rejected("--wire irc", "crc, direct, classic");
+        check_rejected("--wire mqtt", "crc, direct, classic");
         check_rejected("--servers 1000", "at most 256");
         check_rejected("--duration 1ms", "10ms or more");
         check_rejected("web --wire http", "speak direct");

@@ -1,0 +1,86 @@
+//! The fuzz target of the IRC wire: its lines, and what a server sends for them.
+
+use crc::id::HostId;
+use crc::limits::Limits;
+use crc::link::{LinkId, Machine as _, Time};
+use crc::node::Node;
+use crc::relay::Identity;
+use crc::wires::Wire;
+
+use super::codecs::irc_codec;
+use crate::frames;
+
+/// What precedes the input, unless it is the beginning.
+const REGISTRATION: &[u8] = b"CAP REQ :batch echo-message labeled-response message-tags \
+    userhost-in-names\r\nNICK frodo\r\nUSER frodo 0 * :Frodo\r\nCAP END\r\nJOIN #lab\r\n";
+
+/// Turns of the loop after each read, at most.
+const TURNS_MAX: u32 = 1000;
+
+/// Checks that a server sends the same over an IRC connection, and ends it likewise, however the
+/// input is cut, that it sends whole lines of UTF-8, and what [`super::codecs`] checks. An odd
+/// first byte lets a client register and join a room before.
+///
+/// # Panics
+/// If a check fails.
+pub fn irc(bytes: &[u8]) {
+    let Some((&start, rest)) = bytes.split_first() else { return };
+    irc_codec(rest);
+    let stream = if start % 2 == 1 { [REGISTRATION, rest].concat() } else { rest.to_vec() };
+    let whole = play(&mut std::iter::once(&stream[..]));
+    assert_eq!(play(&mut stream.chunks(1)), whole, "byte by byte");
+    assert_eq!(play(&mut stream.chunks(7)), whole, "in pieces");
+    let text = std::str::from_utf8(&whole.0).expect("UTF-8");
+    assert!(text.is_empty() || text.ends_with("\r\n"));
+    for line in text.split_terminator("\r\n") {
+        assert!(!line.is_empty() && !line.contains(['\r', '\n', '\0']), "{line:?}");
+        let body =
+            if line.starts_with('@') { line.split_once(' ').expect("a body").1 } else { line };
+        assert!(body.len() <= 510, "{line:?}");
+    }
+}
+
+/// Returns what a server sends to the client, and whether it ends the connection. A CRC user is
+/// there, too.
+fn play(pieces: &mut dyn Iterator<Item = &[u8]>) -> (Vec<u8>, bool) {
+    let identity =
+        Identity { id: HostId(1), is_id_configured: true, name: b"one".to_vec(), info: vec![] };
+    let mut node = Node::new(identity, 0, Limits::default(), 1);
+    let now = Time::default(); // it stands still, since replies have it
+    let sam = node.open_link(now, Wire::CRC);
+    node.receive(
+        now,
+        sam,
+        &[frames::user(102, "sam", ""), frames::chat(102, 1, "/join #lab")].concat(),
+    );
+    let link = node.open_link(now, Wire::IRC);
+    let mut sent = Vec::new();
+    for piece in pieces {
+        node.receive(now, link, piece);
+        for _ in 0..TURNS_MAX {
+            let mut is_done = true;
+            while let Some(from) = node.poll_unsent() {
+                is_done = false;
+                take(&mut node, from, link, &mut sent);
+            }
+            if node.next_deadline().is_some_and(|at| at <= now) {
+                node.advance(now);
+                is_done = false;
+            }
+            if is_done {
+                break;
+            }
+        }
+        node.check();
+    }
+    (sent, !node.is_open(link))
+}
+
+/// Takes what a link is sent, and keeps it if it is that of the client.
+fn take(node: &mut Node, from: LinkId, link: LinkId, sent: &mut Vec<u8>) {
+    let len = node.unsent(from).len();
+    if from == link {
+        sent.extend_from_slice(node.unsent(from));
+    }
+    node.sent(from, len);
+}

@@ -1,0 +1,200 @@
+//! What the relay has for the client, as lines.
+
+use super::Session;
+use super::lists::List;
+use crate::id::{HostId, WideId};
+use crate::names::nick::{Nick, make_nick_alias};
+use crate::relay::MemberCursor;
+use crate::relay::message::StatusCode;
+use crate::relay::notice::{
+    Departure, NOTICE_MARK, Notice, RoomChats, parse_unknown_id, split_notice_mark,
+};
+use crate::room::RoomName;
+use crate::wires::irc::caps::Caps;
+use crate::wires::irc::line::LINE_BYTES_MAX;
+use crate::wires::irc::numerics as n;
+use crate::wires::irc::text::for_each_piece;
+use crate::wires::irc::write::{LineWriter, Mask, ascii, time_tag, user_name};
+use crate::wires::{NoticeCx, RoomFrames, Wire};
+
+impl Session {
+    pub(super) fn handle_notice(&mut self, notice: &Notice<'_>, cx: &mut NoticeCx<'_>) {
+        match *notice {
+            Notice::Chat { source, text, .. } => self.write_chat(source, text, cx),
+            Notice::RoomChat { room, source, name, text, is_notice, .. } => {
+                let mask = Mask::of(source, name, cx.view, cx.names);
+                let tags = time_tag(self.caps, cx.unix_time);
+                let room = String::from_utf8_lossy(room.as_bytes());
+                write_pieces((&tags, &mask), (&room, text, is_notice), cx.queue.tail());
+            }
+            Notice::Mail { sender, text, .. } => {
+                let host =
+                    u32::try_from(sender.0).ok().and_then(|id| cx.view.hosts.get(HostId(id)));
+                let mask = match host {
+                    Some(host) => Mask::of_host(host, cx),
+                    None => mask_of_absent(sender),
+                };
+                self.write_text_from(&mask, (text, false), cx);
+            }
+            Notice::RoomJoined { room, user, name } => self.write_join(room, (user, name), cx),
+            Notice::RoomParted { room, user, name, text, quit } => match quit {
+                Some(quit) => self.write_quit((user, name), quit, cx),
+                None => self.write_part(room, (user, name), text, cx),
+            },
+            Notice::RoomRefused { room, reason } => {
+                let room = String::from_utf8_lossy(room);
+                self.reply(cx, n::CANNOT_SEND, &[&room], reason);
+            }
+            Notice::UnknownId(id) => self.write_unknown(id, cx),
+            Notice::Status { code, text, .. } => {
+                match parse_unknown_id(text).filter(|_| code == StatusCode::UNKNOWN_ID) {
+                    Some(id) => self.write_unknown(id, cx),
+                    None => self.write_server_notice(text, cx),
+                }
+            }
+            Notice::IdTaken { .. } | Notice::Kicked { .. } => {
+                if let Some((_, text)) = notice.status() {
+                    self.write_server_notice(&text, cx);
+                }
+            }
+            // The welcome follows once the registration is complete, and this wire sends no mail.
+            Notice::Welcome { .. }
+            | Notice::Joined(_)
+            | Notice::Quit { .. }
+            | Notice::MailRefused { .. } => {}
+        }
+    }
+
+    /// Writes messages to a room once for all members that are sent the same.
+    pub(super) fn write_room_chats(
+        &self,
+        chats: &RoomChats<'_>,
+        encoded: &mut RoomFrames,
+        cx: &mut NoticeCx<'_>,
+    ) {
+        let NoticeCx { view, names, queue, unix_time } = cx;
+        let form = u8::from(self.caps.has(Caps::SERVER_TIME));
+        encoded.append((Wire::IRC, form), b"", queue.tail(), |out, _| {
+            let tags = time_tag(self.caps, *unix_time);
+            let room = String::from_utf8_lossy(chats.room.as_bytes());
+            for chat in chats.texts {
+                let mask = Mask::of(chat.source, chat.name, *view, names);
+                write_pieces((&tags, &mask), (&room, chat.text, chat.is_notice), out);
+            }
+        });
+    }
+
+    fn write_chat(&self, source: HostId, text: &[u8], cx: &mut NoticeCx<'_>) {
+        let mask = Mask::of(source, b"", cx.view, cx.names);
+        let info = cx.view.hosts.get(source).map_or(&[][..], |host| host.info());
+        let (text, is_notice) = split_notice_mark(text, info);
+        let room = text.strip_prefix(&[NOTICE_MARK]).filter(|_| is_notice);
+        let room = room.and_then(|room| RoomName::parse(room).ok());
+        match room.and_then(|room| std::str::from_utf8(room.as_bytes()).ok()) {
+            Some(room) => {
+                let nick = self.own_nick(cx.view);
+                self.begin_event(cx, &mask, "INVITE").words(&[ascii(&nick), room]).end();
+            }
+            None => self.write_text_from(&mask, (text, is_notice), cx),
+        }
+    }
+
+    /// Writes a text to the client.
+    fn write_text_from(
+        &self,
+        mask: &Mask,
+        (text, is_notice): (&[u8], bool),
+        cx: &mut NoticeCx<'_>,
+    ) {
+        let (nick, tags) = (self.own_nick(cx.view), time_tag(self.caps, cx.unix_time));
+        write_pieces((&tags, mask), (ascii(&nick), text, is_notice), cx.queue.tail());
+    }
+
+    fn write_join(
+        &mut self,
+        room: RoomName<'_>,
+        (user, name): (HostId, &[u8]),
+        cx: &mut NoticeCx<'_>,
+    ) {
+        if self.last_quit == user {
+            self.last_quit = HostId::NONE;
+        }
+        let is_own = user == self.id;
+        if is_own && self.is_renaming {
+            return; // the client has not left the room
+        }
+        let mask = Mask::of(user, name, cx.view, cx.names);
+        let room = String::from_utf8_lossy(room.as_bytes());
+        self.begin_event(cx, &mask, "JOIN").word(&room).end();
+        if is_own {
+            let cursor = MemberCursor::default();
+            let list = List::Names { room: (*room).into(), cursor };
+            self.lists.get_or_insert_default().push_back(list);
+        }
+    }
+
+    fn write_part(
+        &self,
+        room: RoomName<'_>,
+        (user, name): (HostId, &[u8]),
+        text: &[u8],
+        cx: &mut NoticeCx<'_>,
+    ) {
+        let mask = Mask::of(user, name, cx.view, cx.names);
+        let room = String::from_utf8_lossy(room.as_bytes());
+        let line = self.begin_event(cx, &mask, "PART").word(&room);
+        match text {
+            b"" => line.end(),
+            text => line.text(&[&String::from_utf8_lossy(text)]),
+        }
+    }
+
+    /// Writes that a user has left the network, once for all rooms.
+    fn write_quit(
+        &mut self,
+        (user, name): (HostId, &[u8]),
+        quit: Departure<'_>,
+        cx: &mut NoticeCx<'_>,
+    ) {
+        if user == self.id || self.last_quit == user {
+            return;
+        }
+        self.last_quit = user;
+        let nick = cx.names.nicks.nick(user, name);
+        let mask = Mask { nick, user: user_name(user, quit.info) };
+        self.begin_event(cx, &mask, "QUIT").text(&[&String::from_utf8_lossy(quit.text)]);
+    }
+
+    /// Writes that a recipient of the client has left.
+    fn write_unknown(&self, id: HostId, cx: &mut NoticeCx<'_>) {
+        let recent = self.recent_recipients.as_ref().and_then(|recent| recent.nick_of(id));
+        let nick = recent.cloned().unwrap_or_else(|| make_nick_alias(b"", id));
+        self.reply(cx, n::NO_SUCH_NICK, &[ascii(&nick)], "No such nick/channel");
+    }
+
+    fn write_server_notice(&self, text: &[u8], cx: &mut NoticeCx<'_>) {
+        let nick = self.own_nick(cx.view);
+        let text = String::from_utf8_lossy(text);
+        self.begin_line(cx, "NOTICE").word(ascii(&nick)).text(&[&text]);
+    }
+}
+
+/// Returns the mask of a sender of mail who is not online.
+fn mask_of_absent(sender: WideId) -> Mask {
+    Mask { nick: Nick::from_slice(format!("|{sender}").as_bytes()), user: sender.to_string() }
+}
+
+/// Appends a text as lines.
+fn write_pieces(
+    (tags, mask): (&str, &Mask),
+    (target, text, is_notice): (&str, &[u8], bool),
+    out: &mut Vec<u8>,
+) {
+    let command = if is_notice { "NOTICE" } else { "PRIVMSG" };
+    let source = mask.source();
+    let head_bytes: usize = source.iter().map(|part| part.len()).sum();
+    let head_bytes = head_bytes + command.len() + target.len() + ":   :\r\n".len();
+    for_each_piece(text, LINE_BYTES_MAX.saturating_sub(head_bytes), |parts| {
+        LineWriter::begin(out, tags, &source).words(&[command, target]).text(parts);
+    });
+}
