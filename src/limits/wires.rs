@@ -60,6 +60,9 @@ pub const IRC_WORK_INTERVAL: Duration = Duration::from_millis(1);
 /// Number of users who have left that are remembered for `WHOWAS`: some 10 KB.
 pub const IRC_HISTORY_NICKS_MAX: usize = 100;
 
+/// Time for which the wall clock of a server runs with its other clock before it is read again.
+pub const WALL_CLOCK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Minimum interval between two changes of the nick of an IRC client. Each is announced to all
 /// hosts, and the client's lines wait meanwhile.
 pub const IRC_NICK_CHANGE_INTERVAL: Duration = Duration::from_millis(100);

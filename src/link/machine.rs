@@ -116,13 +116,11 @@ pub trait Machine {
 
     /// Term for a dial target in log lines, such as "parent".
     const TARGET_KIND: &'static str;
-    /// Whether [`Machine::set_wall_clock`] is to be called in each turn.
-    const USES_WALL_CLOCK: bool = false;
+    /// Returns whether [`Machine::set_wall_clock`] is to be called before the events of this turn.
+    fn wants_wall_clock(&self, now: Time) -> bool;
 
     /// Sets the wall clock: `unix_time` since 1970 at `now`.
-    fn set_wall_clock(&mut self, now: Time, unix_time: Duration) {
-        let _ = (now, unix_time);
-    }
+    fn set_wall_clock(&mut self, now: Time, unix_time: Duration);
 
     /// Opens a link for a connection that a listener accepted.
     ///

@@ -223,7 +223,7 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
     /// Step two: accepts, reads each readable link once, and runs the services.
     fn read(&mut self) {
         let now = self.now;
-        if M::USES_WALL_CLOCK {
+        if self.machine.wants_wall_clock(now) {
             // A clock set before 1970 counts as 1970.
             let wall_clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             self.machine.set_wall_clock(now, wall_clock);

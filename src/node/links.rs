@@ -60,8 +60,8 @@ pub(super) struct Links {
     /// When incomplete frames must be complete.
     pub(super) frame_deadlines: FrameDeadlines,
     pub(super) strangers: Strangers,
-    /// Time since 1970 at a time of this program.
-    pub(super) wall_clock: (Time, Duration),
+    /// Time since 1970 at a time of this program, at most a second before a turn.
+    pub(super) wall_clock: Option<(Time, Duration)>,
 }
 
 impl Links {
@@ -86,7 +86,7 @@ impl Links {
             timers: BTreeSet::new(),
             frame_deadlines: FrameDeadlines::default(),
             strangers: Strangers::default(),
-            wall_clock: (Time::default(), Duration::ZERO),
+            wall_clock: None,
         }
     }
 
@@ -129,7 +129,7 @@ impl Links {
 
     /// Returns the time since 1970.
     pub(super) fn unix_time(&self) -> Duration {
-        let (at, unix_time) = self.wall_clock;
+        let (at, unix_time) = self.wall_clock.unwrap_or_default();
         unix_time.saturating_add(self.now.since(at))
     }
 

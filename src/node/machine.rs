@@ -6,6 +6,7 @@ use super::link::Wait;
 use super::{Action, Broadcast, Node};
 use crate::limits::{
     BURST_READ_BYTES_PER_TURN, QUEUE_LOW_WATER_BYTES, READ_BYTES_PER_TURN, SHUTDOWN_DRAIN_TIMEOUT,
+    WALL_CLOCK_INTERVAL,
 };
 use crate::link::{CloseReason, DirectWrite, LifeCycle, LinkId, ListenerId, Machine, Origin, Time};
 use crate::mail::StoreRequest;
@@ -17,10 +18,12 @@ impl Machine for Node {
 
     const TARGET_KIND: &'static str = "parent";
 
-    const USES_WALL_CLOCK: bool = true;
+    fn wants_wall_clock(&self, now: Time) -> bool {
+        self.links.wall_clock.is_none_or(|(at, _)| now.since(at) >= WALL_CLOCK_INTERVAL)
+    }
 
     fn set_wall_clock(&mut self, now: Time, unix_time: Duration) {
-        self.links.wall_clock = (now, unix_time);
+        self.links.wall_clock = Some((now, unix_time));
     }
 
     fn accepted(&mut self, now: Time, listener: ListenerId, origin: &Origin) -> LinkId {

@@ -13,7 +13,10 @@ impl Machine for Peer {
     type StoreRequest = Infallible;
 
     const TARGET_KIND: &'static str = "peer";
-    const USES_WALL_CLOCK: bool = true;
+
+    fn wants_wall_clock(&self, _: Time) -> bool {
+        true
+    }
 
     fn set_wall_clock(&mut self, now: Time, unix_time: Duration) {
         self.wall_clock = (now, unix_time);
