@@ -50,10 +50,10 @@ impl Buffer {
         }
     }
 
-    /// Frees half of the memory if no bytes are left: all at once would take too long, and while
-    /// some are left, more are likely to follow.
-    fn shrink(&mut self) {
-        if self.bytes.is_empty() {
+    /// Frees half of the memory if no bytes are left and the last `used_bytes` of them took less
+    /// than a quarter: a busy link will need it again, and all at once would take too long.
+    fn shrink(&mut self, used_bytes: usize) {
+        if self.bytes.is_empty() && used_bytes < self.bytes.capacity() / 4 {
             self.bytes.shrink_to(QUEUE_HIGH_WATER_BYTES.max(self.bytes.capacity() / 2));
         }
     }
@@ -136,8 +136,9 @@ impl SendQueue {
         let kept_bytes = self.kept().len();
         if let Some(buffer) = &mut self.buffer {
             buffer.released_bytes += count.min(kept_bytes);
+            let used_bytes = buffer.bytes.len();
             buffer.compact();
-            buffer.shrink();
+            buffer.shrink(used_bytes);
         }
     }
 
@@ -234,6 +235,25 @@ mod tests {
         }
         let capacity = queue.buffer.map_or(0, |buffer| buffer.capacity());
         assert!(capacity < 4_000, "{capacity}");
+    }
+
+    #[test]
+    fn memory_of_kept_bytes_stays_while_they_are_many_and_is_freed_when_they_are_few() {
+        let mut queue = SendQueue::default();
+        queue.keep_sent();
+        let mut send = |count: usize| {
+            queue.tail().resize(count, 0);
+            queue.consume(count);
+            queue.release(count);
+            queue.capacity()
+        };
+        let busy_capacity = send(QUEUE_HIGH_WATER_BYTES * 16);
+        for _ in 0..100 {
+            assert_eq!(send(QUEUE_HIGH_WATER_BYTES * 8), busy_capacity);
+        }
+        let quiet_capacities: Vec<_> = (0..8).map(|_| send(100)).collect();
+        assert_eq!(quiet_capacities[0], busy_capacity / 2, "a half at a time");
+        assert_eq!(quiet_capacities[7], QUEUE_HIGH_WATER_BYTES);
     }
 
     #[test]
