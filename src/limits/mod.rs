@@ -225,9 +225,13 @@ pub const SPLIT_DEFERRED_OVERHEAD_BYTES: usize = 64;
 /// on links that are lost later. Far more than are withdrawn before a silent link is noticed.
 pub const WITHDRAWALS_KEPT_MAX: usize = 1024;
 
-/// Number of bytes that another crc server has handled after which it acknowledges them: as much as
-/// is read at a time, so that acknowledgements cost nothing beside the reads.
-pub const ACK_INTERVAL_BYTES: u64 = READ_BYTES_PER_TURN as u64;
+/// Number of bytes of another crc server after which they are acknowledged: a few full reads, beside
+/// which one frame costs nothing.
+pub const ACK_INTERVAL_BYTES: u64 = 4 * READ_BYTES_PER_TURN as u64;
+
+/// Divides the maximum length of a queue: bytes are acknowledged after that part of it at the
+/// latest, since the other end keeps no more than its queue may hold, which is likely to be equal.
+pub const ACK_INTERVAL_DIVISOR: usize = 4;
 
 /// Divides the maximum length of a queue: that much more than the excess is given up when kept
 /// bytes exceed it, so that it does not happen at every write.

@@ -68,16 +68,18 @@ impl Node {
         }
         let must_pause = self.links.must_pause;
         let table_changes = self.links.table_changes;
-        let link = self.links.get_mut(id).expect("links are removed in `closed` alone");
+        let Links { table, limits, .. } = &mut self.links;
+        let link = table.get_mut(id).expect("links are removed in `closed` alone");
         let partial_bytes = decoder.partial_bytes();
         link.decoder = decoder;
         link.traffic.frames_in += forwarded_frames;
         link.is_bursting = table_changes >= BURST_CHANGES_MIN;
-        let is_ack_due = link.on_decoded(match &result {
+        let unhandled_bytes = match &result {
             Ok(Decoded::All) | Err(_) => 0,
             Ok(Decoded::Dropped(bytes)) => *bytes,
             Ok(Decoded::Deferred(rest)) => rest.len(),
-        });
+        };
+        let is_ack_due = link.on_decoded(unhandled_bytes, limits);
         match result {
             Ok(Decoded::All | Decoded::Dropped(_)) => {}
             Ok(Decoded::Deferred(rest)) => {

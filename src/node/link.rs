@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::limits::{ACK_INTERVAL_BYTES, Limits};
+use crate::limits::{ACK_INTERVAL_BYTES, ACK_INTERVAL_DIVISOR, Limits};
 use crate::link::QueuedLink;
 use crate::link::SendQueue;
 use crate::link::frame_decoder::FrameDecoder;
@@ -145,13 +145,15 @@ impl Link {
     /// Records that all bytes received so far have been handled but for `unhandled_bytes`. Returns
     /// whether an acknowledgement is due.
     #[inline]
-    pub(super) fn on_decoded(&mut self, unhandled_bytes: usize) -> bool {
+    pub(super) fn on_decoded(&mut self, unhandled_bytes: usize, limits: &Limits) -> bool {
         let Some(arrivals) = &mut self.arrivals else { return false };
         let Some(handled) = &mut arrivals.handled else { return false };
         let partial_bytes = self.decoder.partial_bytes();
         handled.bytes = self.traffic.bytes_in - (unhandled_bytes + partial_bytes) as u64;
+        let interval_bytes =
+            ACK_INTERVAL_BYTES.min((limits.server_queue_bytes_max / ACK_INTERVAL_DIVISOR) as u64);
         let is_due = std::mem::take(&mut handled.must_acknowledge)
-            || handled.bytes - handled.acknowledged_bytes >= ACK_INTERVAL_BYTES;
+            || handled.bytes - handled.acknowledged_bytes >= interval_bytes;
         if is_due {
             handled.acknowledged_bytes = handled.bytes;
         }

@@ -97,6 +97,7 @@ impl Links {
 mod tests {
     use super::*;
     use crate::id::HostId;
+    use crate::limits::ACK_INTERVAL_BYTES;
     use crate::link::{Origin, SeededRng};
     use crate::mail::{Inventory, Spool};
     use crate::relay::Outbox as _;
@@ -121,6 +122,27 @@ mod tests {
             assert!(kept_bytes <= 1000 && kept_bytes.is_multiple_of(100), "{kept_bytes} bytes");
         }
         assert!(links.get(id).expect("the link").queue.kept().len() >= 800);
+    }
+
+    #[test]
+    fn bytes_are_acknowledged_before_the_other_end_has_to_give_some_up() {
+        let interval_of = |server_queue_bytes_max| {
+            let limits = Limits { server_queue_bytes_max, ..Limits::default() };
+            let spool = Spool::new(&limits, &Inventory::default());
+            let mut links = Links::new(limits, spool, SeededRng::new(1));
+            let id = links.open(Wire::CRC, &Origin::default());
+            links.make_resumable(id);
+            let limits = links.limits;
+            let link = links.get_mut(id).expect("the link");
+            let mut acknowledged = (0..4 * ACK_INTERVAL_BYTES).filter(|_| {
+                link.traffic.bytes_in += 1;
+                link.on_decoded(0, &limits)
+            });
+            let (first, second) = (acknowledged.next(), acknowledged.next());
+            second.zip(first).map(|(second, first)| second - first)
+        };
+        assert_eq!(interval_of(Limits::default().server_queue_bytes_max), Some(ACK_INTERVAL_BYTES));
+        assert_eq!(interval_of(64 * 1024), Some(16 * 1024));
     }
 
     #[test]
