@@ -69,7 +69,7 @@ impl<L: QueuedLink> Entry<L> {
 pub struct LinkTable<L> {
     entries: Slab<Entry<L>>,
     generation: u32,
-    unsent_links: VecDeque<LinkId>,
+    unsent_links: Vec<LinkId>,
     high_water_links: VecDeque<LinkId>,
     /// Size of the buffers of all links, in bytes.
     buffer_bytes: usize,
@@ -82,7 +82,7 @@ impl<L> Default for LinkTable<L> {
         Self {
             entries: Slab::new(),
             generation: 0,
-            unsent_links: VecDeque::new(),
+            unsent_links: Vec::new(),
             high_water_links: VecDeque::new(),
             buffer_bytes: 0,
             buffer_pool: BufferPool::default(),
@@ -195,7 +195,7 @@ impl<L: QueuedLink> LinkTable<L> {
             return Some((result, false));
         }
         if !std::mem::replace(&mut entry.is_in_unsent_list, true) {
-            unsent_links.push_back(id);
+            unsent_links.push(id);
         }
         let above_high_water =
             len_before < QUEUE_HIGH_WATER_BYTES && len_after >= QUEUE_HIGH_WATER_BYTES;
@@ -206,9 +206,9 @@ impl<L: QueuedLink> LinkTable<L> {
     }
 
     /// Returns the next link with bytes to send that was not returned since its queue was last
-    /// empty.
+    /// empty: the latest first, whose queue is still in the CPU's cache. All are returned in a turn.
     pub fn poll_unsent(&mut self) -> Option<LinkId> {
-        let id = self.unsent_links.pop_front()?;
+        let id = self.unsent_links.pop()?;
         if let Some(entry) = self.entry_mut(id) {
             entry.is_in_unsent_list = false;
         }
