@@ -319,6 +319,15 @@ pub const BUSY_POLL_MAX: Duration = Duration::from_secs(1);
 /// cheap, and small enough that one busy link does not delay the others.
 pub const READ_BYTES_PER_TURN: usize = 64 * 1024;
 
+/// Maximum number of bytes read per turn from a link to a server whose last read was full and had
+/// hardly anything but chats that were forwarded unchanged: system calls and wake-ups are most of
+/// what these cost. What must be handled otherwise waits beyond [`READ_BYTES_PER_TURN`].
+pub const STREAM_READ_BYTES_PER_TURN: usize = 4 * READ_BYTES_PER_TURN;
+
+/// Number of bytes of other frames in a read up to which it counts as one of forwarded chats: some
+/// acknowledgements and PINGs.
+pub const STREAM_OTHER_BYTES_MAX: usize = 1024;
+
 /// Maximum number of bytes read per turn from a link that has just made [`BURST_CHANGES_MIN`]
 /// changes or more. Learning a host, or its rooms, costs more than forwarding a chat.
 pub const BURST_READ_BYTES_PER_TURN: usize = 16 * 1024;

@@ -147,7 +147,8 @@ pub trait Machine {
     /// Returns whether a link is open: known, and not ended by the machine.
     fn is_open(&self, link: LinkId) -> bool;
 
-    /// Maximum number of bytes to read from a link in one turn, at most [`READ_BYTES_PER_TURN`].
+    /// Maximum number of bytes to read from a link in one turn, at most
+    /// [`STREAM_READ_BYTES_PER_TURN`](crate::limits::STREAM_READ_BYTES_PER_TURN).
     /// While 0, input stays in the socket until [`Action::Resume`].
     fn read_budget(&self, link: LinkId) -> usize {
         let _ = link;

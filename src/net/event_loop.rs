@@ -28,7 +28,7 @@ use super::setup::{
     LINK_TOKEN_BASE, LISTENER_TOKEN_BASE, LISTENERS_MAX, LoopSetup, SIGNALS, WAKER,
 };
 use crate::cidr::Cidr;
-use crate::limits::{HANDSHAKES_PER_TURN, READ_BYTES_PER_TURN};
+use crate::limits::{HANDSHAKES_PER_TURN, STREAM_READ_BYTES_PER_TURN};
 use crate::link::{CloseReason, LinkId, ListenerId, Machine, Origin, Time};
 use crate::operator::LoopStats;
 use crate::tls::TlsConfigs;
@@ -88,7 +88,7 @@ impl<M: Machine, S: Services<M>> EventLoop<M, S> {
             readable: VecDeque::new(),
             writable: VecDeque::new(),
             closing: Vec::new(),
-            buffer: vec![0; READ_BYTES_PER_TURN].into_boxed_slice(),
+            buffer: vec![0; STREAM_READ_BYTES_PER_TURN].into_boxed_slice(),
             must_exit_now: false,
             stats: LoopStats::default(),
         }

@@ -97,7 +97,8 @@ impl Link {
 impl Links {
     /// Appends the run of chats at the front of `bytes` to a link's queue, or writes it to the
     /// link's socket if it is long and nothing keeps the queue's bytes or tracks their offsets. A
-    /// queue may exceed its maximum by one read. Returns bytes and number of the frames, or `None`
+    /// queue may exceed its maximum by one read; once it is half full, the rest of the read waits
+    /// until it has been written. Returns bytes and number of the frames, or `None`
     /// if the link speaks another wire or takes no output.
     #[inline]
     fn forward_frames(
@@ -125,12 +126,15 @@ impl Links {
             {
                 rest = link.write_directly(rest, direct_write);
             }
+            let len_before = link.queue.len();
             link.queue.tail().extend_from_slice(rest);
-            Some((run_bytes, frames))
+            let pause_bytes = (link.queue_bytes_max(limits) / 2).max(QUEUE_HIGH_WATER_BYTES);
+            let must_pause = len_before < pause_bytes && len_before + rest.len() >= pause_bytes;
+            Some((run_bytes, frames, must_pause))
         };
-        let (forwarded, above_high_water) = table.enqueue_with(id, enqueue)?;
-        self.must_pause |= above_high_water;
-        forwarded
+        let (run_bytes, frames, must_pause) = table.enqueue_with(id, enqueue)?.0?;
+        self.must_pause |= must_pause;
+        Some((run_bytes, frames))
     }
 
     /// Encodes a chat with `text`, and those of `run`, for a link of any wire, until the link's

@@ -1,9 +1,9 @@
 //! Input: bytes of a link become frames, and each frame is forwarded or handled by its session.
 
-use super::link::Wait;
+use super::link::{InputKind, LinkRole, Wait};
 use super::links::Links;
 use super::{Action, Node};
-use crate::limits::BURST_CHANGES_MIN;
+use crate::limits::{BURST_CHANGES_MIN, READ_BYTES_PER_TURN, STREAM_OTHER_BYTES_MAX};
 use crate::link::frame_decoder::{Decoded, Flow, FrameHandler};
 use crate::link::{CloseReason, DirectWrite, LinkId, Machine as _};
 use crate::relay::Outbox as _;
@@ -18,6 +18,8 @@ pub(super) struct Input<'a> {
     /// Header of the next frame, if that is a chat which may be forwarded unchanged.
     pub(super) chat: Option<ChatHeader>,
     pub(super) forwarded_frames: u64,
+    /// Number of bytes of frames that were not forwarded unchanged.
+    pub(super) other_bytes: usize,
     pub(super) direct_write: DirectWrite<'a>,
 }
 
@@ -42,7 +44,14 @@ impl FrameHandler for Input<'_> {
         }
         match self.forward_frames(bytes) {
             Some(run_bytes) => Flow::ContinueAfter(run_bytes),
-            None => self.node.handle_frame(self.link, bytes, len),
+            None => {
+                let flow = self.node.handle_frame(self.link, bytes, len);
+                if let Flow::ContinueAfter(handled_bytes) = flow {
+                    self.other_bytes += handled_bytes;
+                    self.node.links.must_pause |= self.other_bytes >= READ_BYTES_PER_TURN;
+                }
+                flow
+            }
         }
     }
 }
@@ -59,10 +68,17 @@ impl Node {
         let partial_bytes_before = decoder.partial_bytes();
         let mut spare_buffer = self.links.table.buffer_pool.take();
         self.links.table_changes = 0;
-        let mut input =
-            Input { node: self, link: id, wire, chat: None, forwarded_frames: 0, direct_write };
+        let mut input = Input {
+            node: self,
+            link: id,
+            wire,
+            chat: None,
+            forwarded_frames: 0,
+            other_bytes: 0,
+            direct_write,
+        };
         let result = decoder.decode_while(bytes, &mut spare_buffer, &mut input);
-        let forwarded_frames = input.forwarded_frames;
+        let Input { forwarded_frames, other_bytes, .. } = input;
         if let Some(spare_buffer) = spare_buffer {
             self.links.table.buffer_pool.recycle(spare_buffer);
         }
@@ -73,7 +89,14 @@ impl Node {
         let partial_bytes = decoder.partial_bytes();
         link.decoder = decoder;
         link.traffic.frames_in += forwarded_frames;
-        link.is_bursting = table_changes >= BURST_CHANGES_MIN;
+        let is_stream = link.role == LinkRole::Server
+            && bytes.len() >= READ_BYTES_PER_TURN
+            && other_bytes <= STREAM_OTHER_BYTES_MAX;
+        link.last_input = match is_stream {
+            _ if table_changes >= BURST_CHANGES_MIN => InputKind::Burst,
+            true => InputKind::Stream,
+            false => InputKind::Mixed,
+        };
         let unhandled_bytes = match &result {
             Ok(Decoded::All) | Err(_) => 0,
             Ok(Decoded::Dropped(bytes)) => *bytes,

@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 
-use crate::limits::{ACK_INTERVAL_BYTES, ACK_INTERVAL_DIVISOR, Limits};
+use crate::limits::{
+    ACK_INTERVAL_BYTES, ACK_INTERVAL_DIVISOR, BURST_READ_BYTES_PER_TURN, Limits,
+    READ_BYTES_PER_TURN, STREAM_READ_BYTES_PER_TURN,
+};
 use crate::link::QueuedLink;
 use crate::link::SendQueue;
 use crate::link::frame_decoder::FrameDecoder;
@@ -27,8 +30,8 @@ pub struct Link {
     pub(super) ends_when_sent: bool,
     /// Set once the last frame of the queue is END: what would follow it.
     pub(super) late_output: Option<Box<SendQueue>>,
-    /// The last read brought many new hosts.
-    pub(super) is_bursting: bool,
+    /// What the last read brought.
+    pub(super) last_input: InputKind,
     /// Number of messages that were handed to the mail store and have no reply yet.
     pub(super) unacked_mail: u32,
     /// Why its input waits, beside mail.
@@ -40,6 +43,18 @@ pub struct Link {
     pub(super) arrivals: Option<Box<Arrivals>>,
     /// When the session's timers run next.
     pub(super) timer: Option<Time>,
+}
+
+/// What a read of a link brought, which decides how much is read next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InputKind {
+    /// Nothing special.
+    Mixed,
+    /// Many new hosts, or changes of rooms.
+    Burst,
+    /// From a server, as much as is read at a time, and hardly anything but chats that were
+    /// forwarded unchanged.
+    Stream,
 }
 
 /// What a link is, as far as bounds depend on it.
@@ -142,6 +157,16 @@ impl QueuedLink for Link {
 }
 
 impl Link {
+    /// Returns how much may be read at a time.
+    pub(super) fn read_budget(&self) -> usize {
+        match self.last_input {
+            _ if self.deferred_input.is_some() => 0,
+            InputKind::Mixed => READ_BYTES_PER_TURN,
+            InputKind::Burst => BURST_READ_BYTES_PER_TURN,
+            InputKind::Stream => STREAM_READ_BYTES_PER_TURN,
+        }
+    }
+
     /// Records that all bytes received so far have been handled but for `unhandled_bytes`. Returns
     /// whether an acknowledgement is due.
     #[inline]

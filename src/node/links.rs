@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Action;
 use super::frame_deadlines::FrameDeadlines;
-use super::link::{Link, LinkRole, Wait, Waits};
+use super::link::{InputKind, Link, LinkRole, Wait, Waits};
 use super::strangers::Strangers;
 use crate::id::HostId;
 use crate::limits::{Limits, ROOM_CHANGES_PER_TURN_MAX};
@@ -104,7 +104,7 @@ impl Links {
             is_closing: false,
             ends_when_sent: false,
             late_output: None,
-            is_bursting: false,
+            last_input: InputKind::Mixed,
             unacked_mail: 0,
             waits: Waits::default(),
             deferred_input: None,

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use super::link::Wait;
+use super::link::{Link, Wait};
 use super::{Action, Broadcast, Node};
 use crate::limits::{
-    BURST_READ_BYTES_PER_TURN, QUEUE_LOW_WATER_BYTES, READ_BYTES_PER_TURN, SHUTDOWN_DRAIN_TIMEOUT,
-    WALL_CLOCK_INTERVAL,
+    QUEUE_LOW_WATER_BYTES, READ_BYTES_PER_TURN, SHUTDOWN_DRAIN_TIMEOUT, WALL_CLOCK_INTERVAL,
 };
 use crate::link::{CloseReason, DirectWrite, LifeCycle, LinkId, ListenerId, Machine, Origin, Time};
 use crate::mail::StoreRequest;
@@ -58,11 +57,7 @@ impl Machine for Node {
     }
 
     fn read_budget(&self, id: LinkId) -> usize {
-        match self.links.get(id) {
-            Some(link) if link.deferred_input.is_some() => 0,
-            Some(link) if link.is_bursting => BURST_READ_BYTES_PER_TURN,
-            _ => READ_BYTES_PER_TURN,
-        }
+        self.links.get(id).map_or(READ_BYTES_PER_TURN, Link::read_budget)
     }
 
     fn receive_with_direct_write(

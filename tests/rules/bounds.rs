@@ -160,7 +160,7 @@ fn queue_is_reported_once_when_filled_and_once_above_high_water() {
     });
     let poll_all_unsent =
         |node: &mut Node| std::iter::from_fn(|| node.poll_unsent()).collect::<Vec<_>>();
-    assert_eq!(poll_all_unsent(&mut node), [frodo, sam]);
+    assert_eq!(poll_all_unsent(&mut node), [sam, frodo], "the latest is in the cache");
     assert_eq!(poll_all_unsent(&mut node), []);
     let portion = chat(101, 102, &"x".repeat(QUEUE_HIGH_WATER_BYTES / 4));
     let mut above_high_water = Vec::new();

@@ -13,6 +13,7 @@ mod mail;
 mod parents;
 mod plain;
 mod plain_frames;
+mod reading;
 mod reading_once;
 mod rooms;
 mod routing;
