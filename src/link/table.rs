@@ -333,8 +333,9 @@ mod tests {
         enqueue(&mut table, b, 1);
         enqueue(&mut table, a, 1);
         enqueue(&mut table, b, 1);
-        assert_eq!(table.poll_unsent(), Some(b));
+        assert_eq!(table.poll_unsent(), Some(a), "the latest in the list");
         enqueue(&mut table, b, 1);
+        enqueue(&mut table, a, 1);
         assert_eq!(table.poll_unsent(), Some(a));
         assert_eq!(table.poll_unsent(), Some(b));
         assert_eq!(table.poll_unsent(), None);
