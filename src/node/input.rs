@@ -20,6 +20,8 @@ pub(super) struct Input<'a> {
     pub(super) forwarded_frames: u64,
     /// Number of bytes of frames that were not forwarded unchanged.
     pub(super) other_bytes: usize,
+    /// Number of such bytes after which the rest waits for the next turn.
+    pub(super) other_bytes_max: usize,
     pub(super) direct_write: DirectWrite<'a>,
 }
 
@@ -48,7 +50,7 @@ impl FrameHandler for Input<'_> {
                 let flow = self.node.handle_frame(self.link, bytes, len);
                 if let Flow::ContinueAfter(handled_bytes) = flow {
                     self.other_bytes += handled_bytes;
-                    self.node.links.must_pause |= self.other_bytes >= READ_BYTES_PER_TURN;
+                    self.node.links.must_pause |= self.other_bytes >= self.other_bytes_max;
                 }
                 flow
             }
@@ -64,6 +66,9 @@ impl Node {
             return;
         };
         let wire = link.wire();
+        // More than usual is read of a link that brought forwarded chats alone.
+        let is_long_read = link.last_input == InputKind::Stream;
+        let other_bytes_max = if is_long_read { READ_BYTES_PER_TURN } else { usize::MAX };
         let mut decoder = std::mem::take(&mut link.decoder);
         let partial_bytes_before = decoder.partial_bytes();
         let mut spare_buffer = self.links.table.buffer_pool.take();
@@ -75,6 +80,7 @@ impl Node {
             chat: None,
             forwarded_frames: 0,
             other_bytes: 0,
+            other_bytes_max,
             direct_write,
         };
         let result = decoder.decode_while(bytes, &mut spare_buffer, &mut input);

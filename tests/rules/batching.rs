@@ -350,10 +350,9 @@ fn chat_run_that_empties_a_queue_does_not_end_a_burst() {
     let (mut node, now) = (Node::new(own, 0, Limits::default(), 1), Time::default());
     let neighbour = node.open_link(now, Wire::CRC);
     let info = "i".repeat(500);
-    node.receive(now, neighbour, &server(2, "two", ""));
-    for id in 1000..1000 + USERS {
-        node.receive(now, neighbour, &registration(HostKind::User, id, 2, "user", &info));
-    }
+    let user_registrations =
+        (1000..1000 + USERS).flat_map(|id| registration(HostKind::User, id, 2, "user", &info));
+    node.receive(now, neighbour, &[server(2, "two", ""), user_registrations.collect()].concat());
     let other_neighbour = node.open_link(now, Wire::CRC);
     node.receive(now, other_neighbour, &fast_server(3, "three"));
     node.receive(now, other_neighbour, &registration(HostKind::User, 301, 3, "", ""));

@@ -18,7 +18,7 @@ impl Rig {
         let (mut node, now) = (Node::new(own, 0, Limits::default(), 1), Time::default());
         let [frodo, neighbour] = [0, 1].map(|_| node.open_link(now, Wire::CRC));
         node.receive(now, frodo, &user(101, "frodo", ""));
-        node.receive(now, neighbour, &server(2, "two", ""));
+        node.receive(now, neighbour, &fast_server(2, "two"));
         node.receive(now, neighbour, &registration(HostKind::User, 201, 2, "bilbo", ""));
         node.advance(now); // the neighbour speaks plain CRC
         let mut rig = Self { node, now, frodo, neighbour };
@@ -68,8 +68,10 @@ fn link_to_a_server_that_brings_nothing_but_chats_is_read_in_larger_portions() {
 fn frames_that_are_not_forwarded_wait_beyond_an_ordinary_read() {
     let mut rig = Rig::new();
     let (now, neighbour) = (rig.now, rig.neighbour);
-    // Registrations of one user again and again change nothing.
-    let one = registration(HostKind::User, 201, 2, "bilbo", "");
+    rig.node.receive(now, neighbour, &chats(201, 101, READ_BYTES_PER_TURN));
+    rig.send_all();
+    assert_eq!(rig.node.read_budget(neighbour), STREAM_READ_BYTES_PER_TURN);
+    let one = status(2, 1, 0, "nothing comes of this");
     let bytes = one.repeat(STREAM_READ_BYTES_PER_TURN / one.len());
     let frames_in = |rig: &Rig| {
         let link = rig.node.links().find(|link| link.id() == neighbour).expect("it is open");

@@ -105,10 +105,10 @@ fn frames_are_acknowledged_as_they_are_handled() {
     let frodo = connect_and_send(&mut world, one, &fast_user(101, "frodo"));
     connect_and_send(&mut world, two, &fast_user(102, "sam"));
     let text = "x".repeat(1000);
-    let chats: Vec<u8> = (0..100).flat_map(|_| chat(101, 102, &text)).collect();
+    let chats: Vec<u8> = (0..400).flat_map(|_| chat(101, 102, &text)).collect();
     world.send(frodo, &chats);
     world.run_for(SECOND);
     let is_ack = |line: &String| line.contains("s2 → s1") && line.contains("Ack {");
     let trace = world.trace(|end| world.default_name(end));
-    assert!(trace.iter().any(is_ack), "after 64 KiB, and not only when a PING is due");
+    assert!(trace.iter().any(is_ack), "after 256 KiB, and not only when a PING is due");
 }
