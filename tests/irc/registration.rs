@@ -11,7 +11,7 @@ fn client_registers_with_nick_and_user() {
         ":s1 001 frodo :Welcome to the Clemson Relay Chat network frodo, frodo!fb@crc".to_owned(),
         format!(":s1 002 frodo :Your host is s1, running version {version}"),
         ":s1 003 frodo :This server was started at 1970-01-01T00:00:00.000Z".to_owned(),
-        format!(":s1 004 frodo s1 {version} - -"),
+        format!(":s1 004 frodo s1 {version} iswx b"),
         ":s1 005 frodo AWAYLEN=200 CASEMAPPING=ascii CHANLIMIT=#:50 CHANMODES=b,,, CHANNELLEN=64 \
          CHANTYPES=# CLIENTTAGDENY=* HOSTLEN=3 LINELEN=512 MAXTARGETS=4 MODES=1 :are supported by \
          this server"
@@ -29,6 +29,8 @@ fn client_registers_with_nick_and_user() {
         ":s1 422 frodo :There is no message of the day".to_owned(),
     ];
     assert_eq!(net.take(frodo), expected);
+    let sam = net.connect(1, "NICK sam\nUSER sam 0 * :\nUSER : 0 * :Sam");
+    net.expect(sam, &[":s1 461 * USER :Not enough parameters"; 2]);
     let text = "You may not reregister";
     net.check(frodo, "USER a b c d", &[&format!(":s1 462 frodo :{text}")]);
     net.check(frodo, "PASS x", &[&format!(":s1 462 frodo :{text}")]);
@@ -198,4 +200,21 @@ fn labels_are_on_the_responses() {
     net.check(frodo, "@label=e NICK 1", &["@label=e :s1 432 frodo 1 :Erroneous nickname"]);
     let sam = net.register(1, "sam");
     net.check(sam, "@label=a PING 1", &[":s1 PONG s1 :1"]);
+    net.take(frodo);
+    net.world.send(frodo, b"@label=f PRIVMSG sam :\xff\r\n");
+    net.world.run_until_quiescent();
+    let text = "Message rejected, your client must use UTF-8";
+    net.expect(frodo, &[&format!("@label=f :s1 FAIL PRIVMSG INVALID_UTF8 :{text}")]);
+}
+
+#[test]
+fn label_is_on_the_echo_of_a_text_to_oneself_and_not_on_the_text() {
+    let mut net = Net::chain(1);
+    let frodo = net.register_with(1, "frodo", "labeled-response batch echo-message");
+    let text = ":frodo!frodo@crc PRIVMSG frodo :Hi";
+    net.check(frodo, "@label=a PRIVMSG frodo :Hi", &[&format!("@label=a {text}"), text]);
+    net.check(frodo, "PRIVMSG frodo :Hi", &[text; 2]);
+    let sam = net.register_with(1, "sam", "labeled-response batch");
+    let texts = ["@label=a :s1 ACK", ":sam!sam@crc NOTICE sam :Hi"];
+    net.check(sam, "@label=a NOTICE sam :Hi", &texts);
 }

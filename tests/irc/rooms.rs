@@ -176,6 +176,16 @@ fn rooms_and_members_are_listed() {
             ":s1 315 frodo #lab :End of WHO list",
         ],
     );
+    net.check(
+        frodo,
+        "NAMES #DEV\nWHO #DEV",
+        &[
+            ":s1 353 frodo = #dev :frodo",
+            ":s1 366 frodo #DEV :End of NAMES list",
+            ":s1 352 frodo #dev frodo crc s1 frodo H :0 frodo B",
+            ":s1 315 frodo #DEV :End of WHO list",
+        ],
+    );
     net.check(frodo, "WHO sam %n", &[":s1 354 frodo sam", ":s1 315 frodo sam :End of WHO list"]);
 }
 

@@ -36,8 +36,8 @@ pub struct Line<'a> {
 pub enum LineError<'a> {
     /// The line, or its tags, are too long.
     TooLong,
-    /// The line is not UTF-8. This is its command, if that could be read.
-    NotUtf8(&'a str),
+    /// The line is not UTF-8. These are its tags and its command, as far as they could be read.
+    NotUtf8(&'a str, &'a str),
 }
 
 /// Returns the length of the line at the front of `bytes` with its end, or `None` while that is
@@ -79,7 +79,9 @@ impl<'a> Line<'a> {
         let Ok(text) = std::str::from_utf8(content) else {
             let body = content[body_at..].trim_ascii_start();
             let word = body.split(|&byte| byte == b' ').next().unwrap_or_default();
-            return Err(LineError::NotUtf8(std::str::from_utf8(word).unwrap_or_default()));
+            let [tags, word] = [&content[..body_at], word].map(std::str::from_utf8);
+            let tags = tags.unwrap_or_default().strip_prefix('@').unwrap_or_default();
+            return Err(LineError::NotUtf8(tags, word.unwrap_or_default()));
         };
         let tags = text[..body_at].strip_prefix('@').unwrap_or_default();
         let (source, mut rest) = next_word(&text[body_at..]);
@@ -111,24 +113,24 @@ impl<'a> Line<'a> {
         Ok(Some(Self { tags, command, params }))
     }
 
-    /// Returns the value of a tag, escaped. A tag without a value has an empty one.
-    #[must_use]
-    pub fn tag(&self, key: &str) -> Option<&'a str> {
-        let mut found = None;
-        for tag in self.tags.split(';') {
-            let (name, value) = tag.split_once('=').unwrap_or((tag, ""));
-            if name == key {
-                found = Some(value); // the last of several counts
-            }
-        }
-        found
-    }
-
     /// Returns a parameter, or an empty text if the line has fewer.
     #[must_use]
     pub fn param(&self, index: usize) -> &'a str {
         self.params.get(index).copied().unwrap_or_default()
     }
+}
+
+/// Returns the value of a tag, escaped. A tag without a value has an empty one.
+#[must_use]
+pub fn find_tag<'a>(tags: &'a str, key: &str) -> Option<&'a str> {
+    let mut found = None;
+    for tag in tags.split(';') {
+        let (name, value) = tag.split_once('=').unwrap_or((tag, ""));
+        if name == key {
+            found = Some(value); // the last of several counts
+        }
+    }
+    found
 }
 
 /// Splits the first word from the rest of a text.
@@ -191,10 +193,10 @@ mod tests {
     #[test]
     fn tags_are_found_by_key() {
         let line = Line::parse(b"@a;label=x;b=;label=y TAGMSG #a\n").expect("fine").expect("one");
-        assert_eq!(line.tag("a"), Some(""));
-        assert_eq!(line.tag("b"), Some(""));
-        assert_eq!(line.tag("label"), Some("y"));
-        assert_eq!(line.tag("c"), None);
+        assert_eq!(find_tag(line.tags, "a"), Some(""));
+        assert_eq!(find_tag(line.tags, "b"), Some(""));
+        assert_eq!(find_tag(line.tags, "label"), Some("y"));
+        assert_eq!(find_tag(line.tags, "c"), None);
     }
 
     #[test]
@@ -217,9 +219,10 @@ mod tests {
 
     #[test]
     fn text_that_is_not_utf8_is_refused_with_its_command() {
-        assert_eq!(Line::parse(b"PRIVMSG a :\xff\r\n"), Err(LineError::NotUtf8("PRIVMSG")));
-        assert_eq!(Line::parse(b"@a=\xff PING\r\n"), Err(LineError::NotUtf8("PING")));
-        assert_eq!(Line::parse(b"\xff\r\n"), Err(LineError::NotUtf8("")));
+        assert_eq!(Line::parse(b"PRIVMSG a :\xff\r\n"), Err(LineError::NotUtf8("", "PRIVMSG")));
+        assert_eq!(Line::parse(b"@a=\xff PING\r\n"), Err(LineError::NotUtf8("", "PING")));
+        assert_eq!(Line::parse(b"@a=1 PING \xff\n"), Err(LineError::NotUtf8("a=1", "PING")));
+        assert_eq!(Line::parse(b"\xff\r\n"), Err(LineError::NotUtf8("", "")));
     }
 
     #[test]

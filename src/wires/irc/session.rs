@@ -138,10 +138,12 @@ impl crate::wires::Session for Session {
             Err(LineError::TooLong) => {
                 self.reply(&mut cx.notice_cx(), n::INPUT_TOO_LONG, &[], "Input line was too long");
             }
-            Err(LineError::NotUtf8(command)) => {
+            Err(LineError::NotUtf8(tags, command)) => {
+                self.begin_label(tags, cx.queue);
                 let text = "Message rejected, your client must use UTF-8";
                 let cx = &mut cx.notice_cx();
                 self.begin_line(cx, "FAIL").words(&[command, "INVALID_UTF8"]).text(&[text]);
+                self.end_label(false, cx);
             }
         }
     }
@@ -263,7 +265,7 @@ fn notice_cx<'a>(relay: &'a Relay, names: &'a Names, queue: &'a mut SendQueue) -
 impl Session {
     /// Handles a line, and ends its label once its effects have been applied.
     fn on_line<'a>(&mut self, line: &Line<'a>, cx: &mut SessionCx<'_>, effects: &mut Effects<'a>) {
-        self.begin_label(line, cx.queue);
+        self.begin_label(line.tags, cx.queue);
         self.handle(line, cx, effects);
         if matches!(effects.as_slice(), [Effect::Defer]) {
             self.label = None;

@@ -9,7 +9,7 @@ use crate::limits::IRC_LABEL_BYTES_MAX;
 use crate::link::SendQueue;
 use crate::wires::NoticeCx;
 use crate::wires::irc::caps::Caps;
-use crate::wires::irc::line::Line;
+use crate::wires::irc::line::find_tag;
 use crate::wires::irc::write::{LineWriter, server_name};
 
 /// The label of the command that is being handled.
@@ -21,22 +21,35 @@ pub(super) struct Label {
     begin: usize,
     /// Whether a part of the response was sent as the beginning of a batch.
     is_batch: bool,
+    /// Lines that are no part of the response, and are sent behind it.
+    held: Vec<u8>,
 }
 
 /// The reference of a batch. A client has one at a time.
 const REFERENCE: &str = "1";
 
 impl Session {
-    /// Notes the label of a line.
-    pub(super) fn begin_label(&mut self, line: &Line<'_>, queue: &SendQueue) {
+    /// Notes the label of a line with these tags.
+    pub(super) fn begin_label(&mut self, tags: &str, queue: &SendQueue) {
         if !self.caps.has(Caps::LABELED_RESPONSE) || !self.caps.has(Caps::BATCH) {
             return;
         }
-        let label =
-            line.tag("label").filter(|label| (1..=IRC_LABEL_BYTES_MAX).contains(&label.len()));
+        let label = find_tag(tags, "label")
+            .filter(|label| (1..=IRC_LABEL_BYTES_MAX).contains(&label.len()));
         self.label = label.map(|label| {
-            Box::new(Label { value: label.into(), begin: queue.len(), is_batch: false })
+            let (value, begin) = (label.into(), queue.len());
+            Box::new(Label { value, begin, is_batch: false, held: Vec::new() })
         });
+    }
+
+    /// Holds back what was written since the queue had a length, which is no part of the response:
+    /// a text of the client to itself has no label, only its echo has.
+    pub(super) fn hold_behind_label(&mut self, begin: usize, queue: &mut SendQueue) {
+        let written_bytes = queue.len().saturating_sub(begin);
+        if let Some(label) = &mut self.label {
+            let out = queue.tail();
+            label.held.extend(out.drain(out.len() - written_bytes..));
+        }
     }
 
     /// Returns the tag of the lines that continue a batch.
@@ -64,6 +77,7 @@ impl Session {
             }
             return;
         }
+        let held = std::mem::take(&mut label.held);
         let name = server_name(cx.view.name).into_owned();
         let response_bytes = cx.queue.len().saturating_sub(label.begin);
         let out = cx.queue.tail();
@@ -87,6 +101,7 @@ impl Session {
                 }
             }
         }
+        cx.queue.tail().extend_from_slice(&held);
     }
 }
 

@@ -3,6 +3,8 @@
 //! A list of a million users then neither fills the queue nor holds up other clients. Users who
 //! come or go meanwhile may be in the list or not.
 
+use std::borrow::Cow;
+
 use super::Session;
 use crate::limits::IRC_HOSTS_PER_STEP_MAX;
 use crate::link::SendQueue;
@@ -65,8 +67,9 @@ impl Session {
             List::Names { room, cursor } => self.write_names(room, cursor, relay, cx),
             List::Who { room, cursor, fields } => {
                 let members = next_members(room, cursor, relay, LINES_PER_STEP);
+                let name = shown_name(room, relay);
                 for host in members.0 {
-                    self.write_who(room, host, fields, relay, cx);
+                    self.write_who(&name, host, fields, relay, cx);
                 }
                 if !members.1 {
                     self.reply(cx, n::END_OF_WHO, &[room], "End of WHO list");
@@ -112,7 +115,8 @@ impl Session {
             })
             .collect();
         if !shown.is_empty() {
-            self.reply(cx, n::NAMES_REPLY, &["=", room], &shown.join(" "));
+            let name = shown_name(room, relay);
+            self.reply(cx, n::NAMES_REPLY, &["=", &name], &shown.join(" "));
         }
         if !has_more {
             self.reply(cx, n::END_OF_NAMES, &[room], "End of NAMES list");
@@ -173,6 +177,13 @@ impl Session {
     pub(super) fn nick_text(host: &Host, cx: &NoticeCx<'_>) -> String {
         ascii(&cx.names.nicks.nick(host.id, host.name())).to_owned()
     }
+}
+
+/// Returns the name of a room as its first member wrote it.
+fn shown_name<'a>(room: &'a str, relay: &'a Relay) -> Cow<'a, str> {
+    let name = RoomName::parse(room.as_bytes()).ok();
+    let report = name.and_then(|name| relay.find_room(name));
+    report.map_or(Cow::Borrowed(room), |report| String::from_utf8_lossy(report.name.as_bytes()))
 }
 
 /// Returns up to `count_max` further members of a room, and whether there are more.

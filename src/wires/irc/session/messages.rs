@@ -141,8 +141,10 @@ impl Session {
             self.send_away_of(to, ascii(&nick), cx);
         }
         if to == from {
+            let begin = cx.queue.len();
             let notice = Notice::Chat { source: to, destination: to, text: &bytes };
             self.handle_notice(&notice, &mut cx.notice_cx());
+            self.hold_behind_label(begin, cx.queue);
         } else {
             self.recent_recipients.get_or_insert_default().push(to, nick);
             effects.push(Effect::Chat { from, to, text: bytes });

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::Session;
+use super::rooms::{ROOM_MODES, USER_MODES};
 use crate::limits::{
     IRC_AWAY_BYTES_MAX, IRC_MONITORED_NICKS_MAX, IRC_NICK_CHANGE_INTERVAL, IRC_TARGETS_MAX,
     IRC_USER_BYTES_MAX, IRC_WORK_INTERVAL, ROOMS_PER_USER_MAX,
@@ -90,7 +91,7 @@ impl Session {
             let text = "You may not reregister";
             return self.reply(&mut cx.notice_cx(), n::ALREADY_REGISTERED, &[], text);
         };
-        if line.params.len() < 4 {
+        if line.params.len() < 4 || line.param(0).is_empty() || line.param(3).is_empty() {
             return self.need_more_params("USER", cx);
         }
         pending.user = Some((clean_user(line.param(0)), line.param(3).to_owned()));
@@ -214,7 +215,7 @@ impl Session {
         let text = format!("This server was started at {}", format_time(started_at));
         let out = &mut cx.notice_cx();
         self.reply(out, n::CREATED, &[], &text);
-        self.reply_words(out, n::MY_INFO, &[&name, VERSION, "-", "-"]);
+        self.reply_words(out, n::MY_INFO, &[&name, VERSION, USER_MODES, ROOM_MODES]);
         self.send_isupport(out);
         self.send_lusers(cx);
         self.send_motd(&mut cx.notice_cx());

@@ -13,7 +13,10 @@ use crate::wires::irc::write::ascii;
 use crate::wires::{Effect, Effects, RoomAction, RoomRequest, SessionCx};
 
 /// Modes that clients set on themselves when they connect, and that mean nothing here.
-const IGNORED_USER_MODES: &str = "+-iswx";
+pub(super) const USER_MODES: &str = "iswx";
+
+/// The modes of rooms that can be asked for: the list of bans, which is empty.
+pub(super) const ROOM_MODES: &str = "b";
 
 /// Returns the effect of a request about a room.
 fn request<'a>(room: &'a str, action: RoomAction<'a>) -> Effect<'a> {
@@ -189,7 +192,7 @@ impl Session {
     fn handle_user_mode(&self, target: &str, modes: &str, cx: &mut SessionCx<'_>) {
         let own_nick = self.own_nick(cx.relay.view());
         if ascii(&own_nick).eq_ignore_ascii_case(target) {
-            match modes.chars().all(|mode| IGNORED_USER_MODES.contains(mode)) {
+            match modes.chars().all(|mode| "+-".contains(mode) || USER_MODES.contains(mode)) {
                 true => self.reply_words(&mut cx.notice_cx(), n::USER_MODE_IS, &["+"]),
                 false => {
                     let text = "Unknown MODE flag";
