@@ -67,6 +67,15 @@ pub const WALL_CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 /// hosts, and the client's lines wait meanwhile.
 pub const IRC_NICK_CHANGE_INTERVAL: Duration = Duration::from_millis(100);
 
+/// Time within which a user who has left to take another nick must have joined its rooms again, to
+/// be shown to IRC clients as one who has another nick, and not as one who has left: as long as the
+/// grace of a split.
+pub const IRC_RENAME_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Maximum number of users who are waited for in that way, for each IRC client. Others leave and
+/// join.
+pub const IRC_RENAMES_MAX: usize = 16;
+
 /// Time without a line after which an IRC client is sent `PING`. The kernel notices lost machines
 /// itself, so this is for programs that hang, and clients that expect it.
 pub const IRC_PING_INTERVAL: Duration = Duration::from_secs(120);

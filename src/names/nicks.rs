@@ -28,6 +28,15 @@ pub(crate) struct PastUser {
     pub(crate) left_at: Duration,
 }
 
+/// What has happened to a nick that is watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WatchEvent {
+    pub(crate) nick: Nick,
+    /// The user who has come or gone.
+    user: HostId,
+    pub(crate) is_online: bool,
+}
+
 /// The nicks of all hosts of the network.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NickTable {
@@ -42,10 +51,12 @@ pub(crate) struct NickTable {
     by_hash: HashMap<u64, SmallVec<[HostId; 2]>, RandomState>,
     /// The users of this server who are away, and their texts.
     away: BTreeMap<HostId, Box<[u8]>>,
+    /// The users of this server who say that they are programs.
+    bots: BTreeSet<HostId>,
     /// The links whose clients watch each nick, by its folded form.
     watchers: BTreeMap<Nick, BTreeSet<LinkId>>,
-    /// What watchers are to be sent: nicks, and whether their users are online.
-    events: BTreeMap<LinkId, Vec<(Nick, bool)>>,
+    /// What watchers are to be sent.
+    events: BTreeMap<LinkId, Vec<WatchEvent>>,
     history: VecDeque<PastUser>,
     /// Highest numbers of users of this server and of the network since the first IRC client.
     peak: (usize, usize),
@@ -135,6 +146,7 @@ impl NickTable {
             self.history.push_back(PastUser { nick, id, info, left_at: unix_time });
         }
         self.away.remove(&host.id);
+        self.bots.remove(&host.id);
         let hash = self.hash(host.name());
         let Some(ids) = self.by_hash.get_mut(&hash) else { return };
         match ids.iter().position(|&id| id == host.id) {
@@ -154,7 +166,16 @@ impl NickTable {
         }
         let nick = self.nick(host.id, host.name());
         for &link in self.watchers.get(&fold_nick(&nick)).into_iter().flatten() {
-            self.events.entry(link).or_default().push((nick.clone(), is_online));
+            let events = self.events.entry(link).or_default();
+            // A user who writes its nick in another case has been there all the time.
+            let is_same = |last: &WatchEvent| {
+                last.user == host.id && !last.is_online && last.nick.eq_ignore_ascii_case(&nick)
+            };
+            if is_online && events.last().is_some_and(is_same) {
+                events.pop();
+                continue;
+            }
+            events.push(WatchEvent { nick: nick.clone(), user: host.id, is_online });
         }
     }
 
@@ -194,6 +215,20 @@ impl NickTable {
         self.away.get(&id).map(|text| &**text)
     }
 
+    /// Sets whether a user of this server says that it is a program.
+    pub(crate) fn set_bot(&mut self, id: HostId, is_bot: bool) {
+        if is_bot {
+            self.bots.insert(id);
+        } else {
+            self.bots.remove(&id);
+        }
+    }
+
+    /// Returns whether a user of this server says that it is a program.
+    pub(crate) fn is_bot(&self, id: HostId) -> bool {
+        self.bots.contains(&id)
+    }
+
     /// Lets the client of a link watch a nick.
     pub(crate) fn watch(&mut self, link: LinkId, nick: &[u8]) {
         self.watchers.entry(fold_nick(nick)).or_default().insert(link);
@@ -215,8 +250,8 @@ impl NickTable {
         self.events.keys().next().copied()
     }
 
-    /// Removes and returns what a link is to be sent: nicks, and whether their users are online.
-    pub(crate) fn take_events(&mut self, link: LinkId) -> Vec<(Nick, bool)> {
+    /// Removes and returns what a link is to be sent.
+    pub(crate) fn take_events(&mut self, link: LinkId) -> Vec<WatchEvent> {
         self.events.remove(&link).unwrap_or_default()
     }
 

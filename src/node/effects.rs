@@ -6,7 +6,7 @@ use crate::limits::QUEUE_LOW_WATER_BYTES;
 use crate::link::{CloseReason, LinkId};
 use crate::mail::AppendError;
 use crate::relay::message::{HostKind, Message, Registration};
-use crate::relay::notice::Notice;
+use crate::relay::notice::{Notice, rename_text};
 use crate::relay::{FirstLink, Outbox as _};
 use crate::wires::{Effect, Effects, RoomAction, RoomRequest};
 
@@ -135,8 +135,7 @@ impl Node {
     fn register(&mut self, id: LinkId, host_id: HostId, name: &[u8], info: Option<&[u8]>) {
         let now = self.links.now;
         if self.relay.adjacent_host(id).is_some() {
-            let name = String::from_utf8_lossy(name);
-            let reason = CloseReason::Session(format!("is known as {name} from now on"));
+            let reason = CloseReason::Session(rename_text(name));
             self.relay.closed(now, id, &reason, &mut self.links);
             self.relay.accepted(now, id, &mut self.links);
         }

@@ -31,6 +31,18 @@ pub fn split_notice_mark<'a>(text: &'a [u8], sender_info: &[u8]) -> (&'a [u8], b
     }
 }
 
+/// Returns the text with which a user quits that registers again under another name at once.
+#[must_use]
+pub fn rename_text(new_name: &[u8]) -> String {
+    format!("is known as {} from now on", String::from_utf8_lossy(new_name))
+}
+
+/// Returns whether a text is one of [`rename_text`].
+#[must_use]
+pub fn is_rename_text(text: &[u8]) -> bool {
+    text.starts_with(b"is known as ") && text.ends_with(b" from now on")
+}
+
 /// Parses the id in the status text `Unknown ID X` of another server, whose statuses have the id
 /// nowhere else; see `docs/PROTOCOL.md`, "The frames".
 #[must_use]

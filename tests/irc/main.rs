@@ -4,11 +4,14 @@ mod messages;
 mod names;
 mod queries;
 mod registration;
+mod renames;
 mod rooms;
 
 use std::time::Duration;
 
-use crc::limits::{IRC_NICK_CHANGE_INTERVAL, IRC_PING_INTERVAL, IRC_PING_TIMEOUT, SPLIT_GRACE};
+use crc::limits::{
+    IRC_NICK_CHANGE_INTERVAL, IRC_PING_INTERVAL, IRC_PING_TIMEOUT, IRC_RENAME_TIMEOUT, SPLIT_GRACE,
+};
 use crc::wires::Wire;
 use crc_tests::frames::{chat, quit, split_frames, user_that_reads_cut_frames};
 use crc_tests::sim::{ClientId, NetConditions, ServerSpec, World};

@@ -28,6 +28,7 @@ pub(super) const LIST: u16 = 322;
 pub(super) const LIST_END: u16 = 323;
 pub(super) const CHANNEL_MODE_IS: u16 = 324;
 pub(super) const NO_TOPIC: u16 = 331;
+pub(super) const WHOIS_BOT: u16 = 335;
 pub(super) const INVITING: u16 = 341;
 pub(super) const VERSION: u16 = 351;
 pub(super) const WHO_REPLY: u16 = 352;

@@ -8,6 +8,7 @@ mod monitor;
 mod notices;
 mod queries;
 mod registration;
+mod renames;
 mod reply;
 mod rooms;
 mod who;
@@ -19,6 +20,7 @@ use self::labels::Label;
 use self::lists::List;
 use self::messages::RecentRecipients;
 use self::registration::Pending;
+use self::renames::Rename;
 use super::caps::Caps;
 use super::line::{self, Line, LineError};
 use super::numerics as n;
@@ -45,6 +47,8 @@ pub struct Session {
     is_skipping: bool,
     /// Whether the client is registered again under another nick.
     is_renaming: bool,
+    /// Whether the client says that it is a program.
+    is_bot: bool,
     /// Whether the client was sent `PING` and no line of it has arrived since.
     is_pinged: bool,
     /// Whether deferred input can be handled.
@@ -59,6 +63,12 @@ pub struct Session {
     next_nick_change_at: Option<Time>,
     /// The text of a client that is away, while it is registered again under another nick.
     pending_away: Option<Box<[u8]>>,
+    /// The users who are expected to come back under another nick.
+    #[expect(
+        clippy::box_collection,
+        reason = "every idle client has this, and hardly any uses it"
+    )]
+    renames: Option<Box<Vec<Rename>>>,
     /// The user whose quit was shown last, and who has not joined since.
     last_quit: HostId,
     /// The link, once nicks are watched.
@@ -90,6 +100,7 @@ impl Default for Session {
             is_reader: false,
             is_skipping: false,
             is_renaming: false,
+            is_bot: false,
             is_pinged: false,
             can_resume: false,
             continues: 0,
@@ -97,6 +108,7 @@ impl Default for Session {
             retry_at: None,
             next_nick_change_at: None,
             pending_away: None,
+            renames: None,
             last_quit: HostId::NONE,
             link: None,
             pending: Some(Box::default()),
@@ -192,6 +204,7 @@ impl crate::wires::Session for Session {
         if !self.is_registered {
             return;
         }
+        self.end_renames(cx);
         let silence = cx.now.since(self.received_at);
         if self.is_pinged && silence >= IRC_PING_INTERVAL + IRC_PING_TIMEOUT {
             if cx.has_deferred_input {
@@ -212,7 +225,8 @@ impl crate::wires::Session for Session {
         let silent_at = if self.is_pinged { silent_at + IRC_PING_TIMEOUT } else { silent_at };
         let silent_at = self.is_registered.then_some(silent_at);
         let resume_at = self.can_resume.then(Time::default);
-        [silent_at, resume_at, self.retry_at].into_iter().flatten().min()
+        let renames_end_at = self.renames_end_at();
+        [silent_at, resume_at, self.retry_at, renames_end_at].into_iter().flatten().min()
     }
 
     fn interests(&self) -> Interests {

@@ -190,6 +190,16 @@ pub(super) fn time_tag(caps: Caps, unix_time: Duration) -> String {
     }
 }
 
+/// Returns the tags of a text: the time, and whether a program has sent it.
+pub(super) fn text_tags(caps: Caps, unix_time: Duration, is_bot: bool) -> String {
+    let time = time_tag(caps, unix_time);
+    match (is_bot && caps.has(Caps::MESSAGE_TAGS), time.trim_end()) {
+        (false, _) => time,
+        (true, "") => "@bot ".to_owned(),
+        (true, time) => format!("{time};bot "),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

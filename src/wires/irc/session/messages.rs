@@ -13,7 +13,7 @@ use crate::room::RoomName;
 use crate::wires::irc::caps::Caps;
 use crate::wires::irc::line::Line;
 use crate::wires::irc::numerics as n;
-use crate::wires::irc::write::{ascii, parse_info};
+use crate::wires::irc::write::{LineWriter, ascii, parse_info};
 use crate::wires::{Effect, Effects, RoomAction, RoomRequest, SessionCx};
 
 /// The nicks of the recent recipients of the client, to name those who have left.
@@ -96,7 +96,9 @@ impl Session {
             let cx = &mut cx.notice_cx();
             let mask = self.own_mask(cx);
             let command = if is_notice { "NOTICE" } else { "PRIVMSG" };
-            self.begin_event(cx, &mask, command).word(target).text(&[text]);
+            let tags = self.tags_of(self.id, cx);
+            let line = LineWriter::begin(cx.queue.tail(), &tags, &mask.source()).word(command);
+            line.word(target).text(&[text]);
         }
     }
 

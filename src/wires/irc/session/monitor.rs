@@ -112,15 +112,15 @@ impl Session {
         let events = names.nicks.take_events(link);
         let unix_time = std::time::Duration::ZERO; // these replies have no time
         let cx = &mut NoticeCx { view: relay.view(), names, queue, unix_time };
-        for (nick, is_online) in events {
-            let host = names.nicks.find_user(&nick, relay.hosts());
-            match host.filter(|_| is_online) {
+        for event in events {
+            let host = names.nicks.find_user(&event.nick, relay.hosts());
+            match host.filter(|_| event.is_online) {
                 Some(host) => {
                     let mask = Mask::of_host(host, cx).to_text();
                     self.reply(cx, n::MONITOR_ONLINE, &[], &mask);
                 }
-                None if is_online => {} // and has left since
-                None => self.reply(cx, n::MONITOR_OFFLINE, &[], ascii(&nick)),
+                None if event.is_online => {} // and has left since
+                None => self.reply(cx, n::MONITOR_OFFLINE, &[], ascii(&event.nick)),
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::wires::irc::caps::Caps;
 use crate::wires::irc::line::LINE_BYTES_MAX;
 use crate::wires::irc::numerics as n;
 use crate::wires::irc::text::for_each_piece;
-use crate::wires::irc::write::{LineWriter, Mask, ascii, time_tag, user_name};
+use crate::wires::irc::write::{LineWriter, Mask, ascii, text_tags, user_name};
 use crate::wires::{NoticeCx, RoomFrames, Wire};
 
 impl Session {
@@ -23,7 +23,7 @@ impl Session {
             Notice::Chat { source, text, .. } => self.write_chat(source, text, cx),
             Notice::RoomChat { room, source, name, text, is_notice, .. } => {
                 let mask = Mask::of(source, name, cx.view, cx.names);
-                let tags = time_tag(self.caps, cx.unix_time);
+                let tags = self.tags_of(source, cx);
                 let room = String::from_utf8_lossy(room.as_bytes());
                 write_pieces((&tags, &mask), (&room, text, is_notice), cx.queue.tail());
             }
@@ -34,10 +34,12 @@ impl Session {
                     Some(host) => Mask::of_host(host, cx),
                     None => mask_of_absent(sender),
                 };
-                self.write_text_from(&mask, (text, false), cx);
+                let source = host.map_or(HostId::NONE, |host| host.id);
+                self.write_text_from((source, &mask), (text, false), cx);
             }
             Notice::RoomJoined { room, user, name } => self.write_join(room, (user, name), cx),
             Notice::RoomParted { room, user, name, text, quit } => match quit {
+                Some(quit) if self.hold_rename(room, (user, name), quit, cx) => {}
                 Some(quit) => self.write_quit((user, name), quit, cx),
                 None => self.write_part(room, (user, name), text, cx),
             },
@@ -73,15 +75,26 @@ impl Session {
         cx: &mut NoticeCx<'_>,
     ) {
         let NoticeCx { view, names, queue, unix_time } = cx;
-        let form = u8::from(self.caps.has(Caps::SERVER_TIME));
+        let (has_time, has_tags) =
+            (self.caps.has(Caps::SERVER_TIME), self.caps.has(Caps::MESSAGE_TAGS));
+        let form = u8::from(has_time) | u8::from(has_tags) << 1;
         encoded.append((Wire::IRC, form), b"", queue.tail(), |out, _| {
-            let tags = time_tag(self.caps, *unix_time);
+            let mut tags = (false, text_tags(self.caps, *unix_time, false));
             let room = String::from_utf8_lossy(chats.room.as_bytes());
             for chat in chats.texts {
                 let mask = Mask::of(chat.source, chat.name, *view, names);
-                write_pieces((&tags, &mask), (&room, chat.text, chat.is_notice), out);
+                let is_bot = names.nicks.is_bot(chat.source);
+                if is_bot != tags.0 {
+                    tags = (is_bot, text_tags(self.caps, *unix_time, is_bot));
+                }
+                write_pieces((&tags.1, &mask), (&room, chat.text, chat.is_notice), out);
             }
         });
+    }
+
+    /// Returns the tags of a text of a user.
+    pub(super) fn tags_of(&self, source: HostId, cx: &NoticeCx<'_>) -> String {
+        text_tags(self.caps, cx.unix_time, cx.names.nicks.is_bot(source))
     }
 
     fn write_chat(&self, source: HostId, text: &[u8], cx: &mut NoticeCx<'_>) {
@@ -95,18 +108,18 @@ impl Session {
                 let nick = self.own_nick(cx.view);
                 self.begin_event(cx, &mask, "INVITE").words(&[ascii(&nick), room]).end();
             }
-            None => self.write_text_from(&mask, (text, is_notice), cx),
+            None => self.write_text_from((source, &mask), (text, is_notice), cx),
         }
     }
 
     /// Writes a text to the client.
     fn write_text_from(
         &self,
-        mask: &Mask,
+        (source, mask): (HostId, &Mask),
         (text, is_notice): (&[u8], bool),
         cx: &mut NoticeCx<'_>,
     ) {
-        let (nick, tags) = (self.own_nick(cx.view), time_tag(self.caps, cx.unix_time));
+        let (nick, tags) = (self.own_nick(cx.view), self.tags_of(source, cx));
         write_pieces((&tags, mask), (ascii(&nick), text, is_notice), cx.queue.tail());
     }
 
@@ -123,6 +136,9 @@ impl Session {
         if is_own && self.is_renaming {
             return; // the client has not left the room
         }
+        if self.handle_join_of_renamed(room, (user, name), cx) {
+            return;
+        }
         let mask = Mask::of(user, name, cx.view, cx.names);
         let room = String::from_utf8_lossy(room.as_bytes());
         self.begin_event(cx, &mask, "JOIN").word(&room).end();
@@ -134,12 +150,15 @@ impl Session {
     }
 
     fn write_part(
-        &self,
+        &mut self,
         room: RoomName<'_>,
         (user, name): (HostId, &[u8]),
         text: &[u8],
         cx: &mut NoticeCx<'_>,
     ) {
+        if user == self.id {
+            self.forget_renames_in(room);
+        }
         let mask = Mask::of(user, name, cx.view, cx.names);
         let room = String::from_utf8_lossy(room.as_bytes());
         let line = self.begin_event(cx, &mask, "PART").word(&room);

@@ -71,6 +71,9 @@ impl Session {
         let home = home_name(host, relay);
         let text = format!("id {} in the network", host.id);
         self.reply(out, n::WHOIS_SERVER, &[nick, &home], &text);
+        if out.names.nicks.is_bot(host.id) {
+            self.reply(out, n::WHOIS_BOT, &[nick], "is a program");
+        }
         self.send_away_of(host.id, nick, cx);
         let text = "End of WHOIS list";
         self.reply(&mut cx.notice_cx(), n::END_OF_WHOIS, &[nick], text);

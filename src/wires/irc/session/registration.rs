@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::Session;
-use super::rooms::{ROOM_MODES, USER_MODES};
+use super::rooms::{BOT_MODE, ROOM_MODES, USER_MODES};
 use crate::limits::{
     IRC_AWAY_BYTES_MAX, IRC_MONITORED_NICKS_MAX, IRC_NICK_CHANGE_INTERVAL, IRC_TARGETS_MAX,
     IRC_USER_BYTES_MAX, IRC_WORK_INTERVAL, ROOMS_PER_USER_MAX,
@@ -199,6 +199,7 @@ impl Session {
         if let Some(text) = self.pending_away.take() {
             cx.names.nicks.set_away(self.id, Some(&text));
         }
+        cx.names.nicks.set_bot(self.id, self.is_bot);
         let is_user = cx.relay.hosts().get(self.id).is_some();
         if self.is_registered || !is_user || self.pending.take().is_none() {
             return;
@@ -225,6 +226,7 @@ impl Session {
     pub(super) fn send_isupport(&self, cx: &mut NoticeCx<'_>) {
         let first = [
             format!("AWAYLEN={IRC_AWAY_BYTES_MAX}"),
+            format!("BOT={BOT_MODE}"),
             "CASEMAPPING=ascii".to_owned(),
             format!("CHANLIMIT=#:{ROOMS_PER_USER_MAX}"),
             "CHANMODES=b,,,".to_owned(),

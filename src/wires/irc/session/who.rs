@@ -39,7 +39,13 @@ impl Session {
         let home = home_name(host, relay);
         let hops = hops_to(host, relay).to_string();
         let real_name = real_name_of(host.info());
-        let flags = if cx.names.nicks.away(host.id).is_some() { "G" } else { "H" };
+        let nicks = &cx.names.nicks;
+        let flags = match (nicks.away(host.id).is_some(), nicks.is_bot(host.id)) {
+            (true, true) => "GB",
+            (true, false) => "G",
+            (false, true) => "HB",
+            (false, false) => "H",
+        };
         let Some(wanted) = &fields.fields else {
             let words = [room, &user, HOST, &home, &nick, flags];
             return self.reply(cx, n::WHO_REPLY, &words, &format!("{hops} {real_name}"));
