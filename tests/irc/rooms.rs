@@ -186,6 +186,31 @@ fn rooms_and_members_are_listed() {
             ":s1 315 frodo #DEV :End of WHO list",
         ],
     );
+    net.check(
+        frodo,
+        "LIST >1\nLIST #d*,!#lab\nLIST <1",
+        &[
+            ":s1 321 frodo Channel :Users  Name",
+            ":s1 322 frodo #lab 2 :",
+            ":s1 323 frodo :End of LIST",
+            ":s1 321 frodo Channel :Users  Name",
+            ":s1 322 frodo #dev 1 :",
+            ":s1 323 frodo :End of LIST",
+            ":s1 321 frodo Channel :Users  Name",
+            ":s1 323 frodo :End of LIST",
+        ],
+    );
+    net.check(
+        frodo,
+        "WHO S?M\nWHO *x*\nWHO pip* %n",
+        &[
+            ":s1 352 frodo * sam crc s2 sam H :1 sam B",
+            ":s1 315 frodo S?M :End of WHO list",
+            ":s1 315 frodo *x* :End of WHO list",
+            ":s1 354 frodo pippin",
+            ":s1 315 frodo pip* :End of WHO list",
+        ],
+    );
     net.check(frodo, "WHO sam %n", &[":s1 354 frodo sam", ":s1 315 frodo sam :End of WHO list"]);
 }
 
@@ -215,6 +240,18 @@ fn large_room_is_listed_as_its_reader_reads() {
     let ends = [":s1 366 frodo #lab :End of NAMES list", ":s1 PONG s1 :1"];
     assert_eq!(lines[lines.len() - 2..], ends);
     assert!(!net.world.is_closed(frodo));
+    // Users are looked for in portions, also if none is found, and the next line waits.
+    let pippin = net.register_with(1, "pippin", "batch labeled-response");
+    net.check(
+        pippin,
+        "WHO *-1234\n@label=a WHO nobody*\nPING 1",
+        &[
+            ":s1 352 pippin * 2234 crc s1 a-user-with-a-long-name-1234 H :0 a hobbit",
+            ":s1 315 pippin *-1234 :End of WHO list",
+            "@label=a :s1 315 pippin nobody* :End of WHO list",
+            ":s1 PONG s1 :1",
+        ],
+    );
     // A labelled response is one batch, however many turns it takes.
     let merry = net.register_with(1, "merry", "batch labeled-response");
     net.world.pause_reading(merry);

@@ -6,6 +6,7 @@
 //! and its further lines wait meanwhile.
 
 mod caps;
+mod glob;
 pub mod line;
 mod numerics;
 mod session;

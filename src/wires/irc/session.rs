@@ -205,6 +205,7 @@ impl crate::wires::Session for Session {
             return;
         }
         self.end_renames(cx);
+        self.continue_lists(cx.relay, cx.names, cx.queue);
         let silence = cx.now.since(self.received_at);
         if self.is_pinged && silence >= IRC_PING_INTERVAL + IRC_PING_TIMEOUT {
             if cx.has_deferred_input {
@@ -243,12 +244,7 @@ impl crate::wires::Session for Session {
 
     fn send_pending(&mut self, _: Time, relay: &Relay, names: &mut Names, queue: &mut SendQueue) {
         self.write_monitor_events(relay, names, queue);
-        if self.lists.is_some() && self.continues == 0 {
-            self.resume_label(queue);
-            self.write_lists(relay, names, queue);
-            self.end_label(self.lists.is_some(), &mut notice_cx(relay, names, queue));
-            self.can_resume |= self.lists.is_none();
-        }
+        self.continue_lists(relay, names, queue);
     }
 
     fn on_closing(&mut self, reason: &CloseReason, _: bool, queue: &mut SendQueue) {
@@ -277,6 +273,16 @@ fn notice_cx<'a>(relay: &'a Relay, names: &'a Names, queue: &'a mut SendQueue) -
 }
 
 impl Session {
+    /// Writes more of the lists that are due.
+    fn continue_lists(&mut self, relay: &Relay, names: &Names, queue: &mut SendQueue) {
+        if self.lists.is_some() && self.continues == 0 {
+            self.resume_label(queue);
+            self.write_lists(relay, names, queue);
+            self.end_label(self.lists.is_some(), &mut notice_cx(relay, names, queue));
+            self.can_resume |= self.lists.is_none();
+        }
+    }
+
     /// Handles a line, and ends its label once its effects have been applied.
     fn on_line<'a>(&mut self, line: &Line<'a>, cx: &mut SessionCx<'_>, effects: &mut Effects<'a>) {
         self.begin_label(line.tags, cx.queue);

@@ -15,7 +15,11 @@ const COMMANDS: [(&str, &str, &str); 29] = [
     ("ISON", "ISON nick...", "Shows which of these users are online."),
     ("JOIN", "JOIN #room[,#room...]", "Joins rooms. JOIN 0 leaves all."),
     ("LINKS", "LINKS", "Lists the servers of the network."),
-    ("LIST", "LIST [#room[,#room...]]", "Lists rooms and how many users are in each."),
+    (
+        "LIST",
+        "LIST [mask|!mask|<users|>users[,...]]",
+        "Lists rooms and how many users are in each.",
+    ),
     ("LUSERS", "LUSERS", "Counts users, servers and rooms."),
     ("MAP", "MAP", "Shows the servers of the network by distance."),
     ("MODE", "MODE #room|nick", "Shows modes. Rooms have none, and neither have users."),
@@ -33,7 +37,7 @@ const COMMANDS: [(&str, &str, &str); 29] = [
     ("TOPIC", "TOPIC #room", "Shows the topic of a room. Rooms have none."),
     ("USERHOST", "USERHOST nick...", "Shows the masks of users."),
     ("VERSION", "VERSION", "Shows the version of this server."),
-    ("WHO", "WHO #room|nick [%fields[,token]]", "Describes the users in a room, or one user."),
+    ("WHO", "WHO #room|nick|mask [%fields[,token]]", "Describes the users in a room, or others."),
     ("WHOIS", "WHOIS nick", "Describes a user."),
     ("WHOWAS", "WHOWAS nick", "Describes users who have left."),
 ];

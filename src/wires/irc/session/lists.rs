@@ -13,6 +13,7 @@ use crate::relay::message::HostKind;
 use crate::relay::{Host, MemberCursor, Relay};
 use crate::room::RoomName;
 use crate::wires::irc::caps::Caps;
+use crate::wires::irc::glob::{self, RoomFilter};
 use crate::wires::irc::numerics as n;
 use crate::wires::irc::whox::WhoFields;
 use crate::wires::irc::write::{Mask, ascii, server_name};
@@ -25,6 +26,13 @@ const NAMES_PER_LINE: (usize, usize) = (9, 5);
 /// Number of lines in one step of a list.
 const LINES_PER_STEP: usize = 16;
 
+/// Number of hosts in one step of `WHO` with a mask, each of which may be a line.
+const SLOTS_PER_STEP: usize = 64;
+
+/// Maximum number of steps in one turn, for lists of which few lines are sent: the others wait for
+/// the next turn. About a millisecond.
+const STEPS_PER_TURN: usize = 32;
+
 /// A list that a client has asked for, and how far it was written.
 #[derive(Clone, Debug)]
 pub(super) enum List {
@@ -32,8 +40,10 @@ pub(super) enum List {
     Names { room: Box<str>, cursor: MemberCursor },
     /// `WHO` of a room.
     Who { room: Box<str>, cursor: MemberCursor, fields: WhoFields },
+    /// `WHO` of the users whose nicks a mask stands for, from a place in the table of hosts on.
+    WhoMask { mask: Box<str>, next_slot: usize, fields: WhoFields },
     /// `LIST`, behind the room with this key.
-    Rooms { after: Option<Box<[u8]>> },
+    Rooms { after: Option<Box<[u8]>>, filter: RoomFilter },
     /// `LINKS` or `MAP`, from a place in the table of hosts on; `None` at the beginning.
     Links { next_slot: Option<usize>, is_map: bool },
 }
@@ -48,11 +58,14 @@ impl Session {
     /// Writes the lists that are due, while the queue has room.
     pub(super) fn write_lists(&mut self, relay: &Relay, names: &Names, queue: &mut SendQueue) {
         let Some(mut lists) = self.lists.take() else { return };
+        let mut steps_left = STEPS_PER_TURN;
         while let Some(list) = lists.front_mut() {
-            if !Self::has_room(queue) {
+            if !Self::has_room(queue) || steps_left == 0 {
+                self.can_resume |= steps_left == 0;
                 self.lists = Some(lists);
                 return;
             }
+            steps_left -= 1;
             let unix_time = std::time::Duration::ZERO; // nothing in a list has a time
             let mut cx = NoticeCx { view: relay.view(), names, queue: &mut *queue, unix_time };
             if !self.write_step(list, relay, &mut cx) {
@@ -76,13 +89,16 @@ impl Session {
                 }
                 members.1
             }
-            List::Rooms { after } => {
+            List::WhoMask { mask, next_slot, fields } => {
+                self.write_who_mask(mask, next_slot, fields, relay, cx)
+            }
+            List::Rooms { after, filter } => {
                 if after.is_none() {
                     self.reply(cx, n::LIST_START, &["Channel"], "Users  Name");
                 }
                 let rooms: Vec<_> =
                     relay.rooms_after(after.as_deref()).take(LINES_PER_STEP).collect();
-                for room in &rooms {
+                for room in rooms.iter().filter(|room| filter.accepts(room)) {
                     let users = (room.members_here + room.members_elsewhere).to_string();
                     let name = String::from_utf8_lossy(room.name.as_bytes());
                     self.reply(cx, n::LIST, &[&name, &users], "");
@@ -95,6 +111,30 @@ impl Session {
             }
             List::Links { next_slot, is_map } => self.write_links(next_slot, *is_map, relay, cx),
         }
+    }
+
+    fn write_who_mask(
+        &self,
+        mask: &str,
+        next_slot: &mut usize,
+        fields: &WhoFields,
+        relay: &Relay,
+        cx: &mut NoticeCx<'_>,
+    ) -> bool {
+        let hosts = relay.hosts();
+        let end = hosts.slot_count().min(*next_slot + SLOTS_PER_STEP);
+        for host in (*next_slot..end).filter_map(|slot| hosts.at_slot(slot)) {
+            let nick = cx.names.nicks.nick(host.id, host.name());
+            if host.kind == HostKind::User && glob::matches(mask.as_bytes(), &nick) {
+                self.write_who("*", host, fields, relay, cx);
+            }
+        }
+        *next_slot = end;
+        let has_more = end < hosts.slot_count();
+        if !has_more {
+            self.reply(cx, n::END_OF_WHO, &[mask], "End of WHO list");
+        }
+        has_more
     }
 
     fn write_names(

@@ -233,6 +233,7 @@ impl Session {
             format!("CHANNELLEN={ROOM_NAME_BYTES_MAX}"),
             "CHANTYPES=#".to_owned(),
             "CLIENTTAGDENY=*".to_owned(),
+            "ELIST=MNU".to_owned(),
             format!("HOSTLEN={}", HOST.len()),
             format!("LINELEN={LINE_BYTES_MAX}"),
             format!("MAXTARGETS={IRC_TARGETS_MAX}"),

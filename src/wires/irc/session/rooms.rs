@@ -7,6 +7,7 @@ use super::lists::List;
 use crate::limits::{IRC_TARGETS_MAX, ROOMS_PER_USER_MAX};
 use crate::relay::MemberCursor;
 use crate::room::RoomName;
+use crate::wires::irc::glob::{self, RoomFilter};
 use crate::wires::irc::line::Line;
 use crate::wires::irc::numerics as n;
 use crate::wires::irc::write::ascii;
@@ -147,8 +148,10 @@ impl Session {
 
     pub(super) fn handle_list(&mut self, line: &Line<'_>, cx: &mut SessionCx<'_>) {
         let rooms = line.param(0);
-        if !rooms.starts_with('#') {
-            return self.push_list(List::Rooms { after: None }, cx);
+        let is_name = |room: &str| room.starts_with('#') && !glob::is_mask(room);
+        if !rooms.split(',').all(is_name) {
+            let filter = RoomFilter::parse(rooms);
+            return self.push_list(List::Rooms { after: None, filter }, cx);
         }
         self.reply(&mut cx.notice_cx(), n::LIST_START, &["Channel"], "Users  Name");
         for room in rooms.split(',') {

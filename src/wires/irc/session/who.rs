@@ -4,6 +4,7 @@ use super::Session;
 use super::lists::List;
 use crate::relay::{Host, MemberCursor, Relay};
 use crate::room::RoomName;
+use crate::wires::irc::glob;
 use crate::wires::irc::line::Line;
 use crate::wires::irc::numerics as n;
 use crate::wires::irc::whox::{FIELDS, WhoFields};
@@ -18,6 +19,9 @@ impl Session {
                 let (room, cursor) = (target.into(), MemberCursor::default());
                 return self.push_list(List::Who { room, cursor, fields }, cx);
             }
+        } else if glob::is_mask(target) {
+            let mask = target.into();
+            return self.push_list(List::WhoMask { mask, next_slot: 0, fields }, cx);
         } else if let Some(host) = cx.names.nicks.find_user(target.as_bytes(), cx.relay.hosts()) {
             let relay = cx.relay;
             self.write_who("*", host, &fields, relay, &mut cx.notice_cx());
