@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use crc::limits::UNREGISTERED_MAX;
-use crc::wires::Wire;
 
-use super::client_codec::{Incoming, Role, TextPlace};
+use super::client_codec::{Incoming, Protocol, Role, TextPlace};
 use super::client_pool::{ClientPool, Sink};
 use super::context::LoadContext;
 use super::error::LoadError;
@@ -20,7 +19,7 @@ const QUIET_NANOS: u64 = 300_000_000;
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) target: Target,
-    pub(super) wire: Wire,
+    pub(super) protocol: Protocol,
     pub(super) clients: usize,
     /// Maximum number of unregistered clients at a time.
     pub(super) pending_max: usize,
@@ -87,7 +86,7 @@ pub(super) struct ConnectReport {
 /// Returns the reason if not all clients could be registered.
 pub(super) fn run(plan: &Plan, context: &LoadContext) -> Result<ConnectReport, LoadError> {
     usage::raise_open_files_limit(plan.clients)?;
-    let mut network = Network::open(&plan.target, plan.wire.into(), plan.pin)?;
+    let mut network = Network::open(&plan.target, plan.protocol, plan.pin)?;
     run_on(plan, &network, context).map_err(|stop| plan.add_cause(network.add_cause(stop)))
 }
 
@@ -98,7 +97,7 @@ fn run_on(
 ) -> Result<ConnectReport, LoadError> {
     let pids = network.pids();
     let mut pool = ClientPool::new(
-        TextPlace::new(plan.wire.into(), STAMP_BYTES, None),
+        TextPlace::new(plan.protocol, STAMP_BYTES, None),
         context.interrupted.clone(),
     )?;
     let mut stats = RegistrationStats::default();
@@ -109,8 +108,8 @@ fn run_on(
     let memory_before = usage::resident_bytes(pids);
     let (start_sample, started_at) = (UsageSample::now(pids, pool.idle_time()), pool.now());
     for at in 0..plan.clients {
-        let address = network.address(at % network.len(), plan.wire.into());
-        pool.connect(plan.wire.into(), Role::User, address)?;
+        let address = network.address(at % network.len(), plan.protocol);
+        pool.connect(plan.protocol, Role::User, address)?;
         pool.wait_until_registered(plan.pending_max.saturating_sub(1), &mut stats)?;
     }
     pool.wait_until_registered(0, &mut stats)?;

@@ -60,6 +60,11 @@ impl Program {
         })
     }
 
+    /// Returns whether IRC clients can connect to it.
+    pub(super) fn speaks_irc(self) -> bool {
+        matches!(self, Self::Crc | Self::Inspircd | Self::Ngircd)
+    }
+
     /// Returns its name on the command line.
     pub(super) fn name(self) -> &'static str {
         match self {

@@ -28,7 +28,7 @@ pub(super) enum Protocol {
     Mqtt(Transport),
     /// Redis: a room is a channel, and who is subscribed to one sends nothing.
     Redis,
-    /// IRC: a room is a channel.
+    /// IRC, of crc and of other programs: a room is a channel, and a client a nick.
     Irc,
     /// Texts of one size, and nothing else: what a forwarder of bytes forwards.
     Bytes,
@@ -64,7 +64,7 @@ impl Protocol {
 
     /// Returns whether a client can be sent a message of its own, beside those to its rooms.
     pub(super) fn has_addresses(self) -> bool {
-        matches!(self, Self::Crc(_) | Self::Nats(_) | Self::Mqtt(_))
+        matches!(self, Self::Crc(_) | Self::Nats(_) | Self::Mqtt(_) | Self::Irc)
     }
 
     /// Returns whether all who send to a room are in it.

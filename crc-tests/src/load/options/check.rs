@@ -126,11 +126,11 @@ impl ChatArguments {
 impl ConnectArguments {
     fn check(self) -> Result<LoadOptions, String> {
         let pending_max = self.at_a_time.unwrap_or(self.clients);
-        let mut target = self.place.check(&self.common)?;
+        let (mut target, protocol) = self.target()?;
         allow_unregistered(&mut target, pending_max);
         let plan = connect::Plan {
             target,
-            wire: self.common.wire,
+            protocol,
             clients: self.clients,
             pending_max,
             pin: self.common.pin,
@@ -338,6 +338,21 @@ mod tests {
         check_rejected("--program mosquitto --pattern room --speakers 2", "expected 1");
         check_rejected("fan-out --pairs 2", "name others with --programs");
         check_rejected("fan-out --wire http", "forwarder is not loaded over WebSocket");
+    }
+
+    #[test]
+    fn irc_servers_are_loaded_with_the_irc_wire() {
+        for program in ["crc", "inspircd", "ngircd"] {
+            let plan = chat(&format!("--program {program} --wire irc --idle 5"));
+            assert_eq!(plan.chat.protocol, Protocol::Irc, "{program}");
+        }
+        assert!(check("fan-out --wire irc --programs crc,inspircd,ngircd --pairs 2").is_ok());
+        match check("connect --program ngircd --clients 5").map(|options| options.workload) {
+            Ok(WorkloadPlan::Connect(plan)) => assert_eq!(plan.protocol, Protocol::Irc),
+            _ => panic!("no connect"),
+        }
+        check_rejected("--program nats --wire irc", "expected crc, inspircd or ngircd");
+        check_rejected("connect --program forwarder", "registers no clients");
     }
 
     #[test]

@@ -65,10 +65,12 @@ enum Workload {
     /// Example: crc-tests load growth --out growth --hosts 10,1000,100000 --pin
     Growth(GrowthArguments),
     /// Compare what a copy of a message to a room costs, or a message between two: crc, a forwarder
-    /// of bytes, and other programs, which take turns; over WebSocket with --wire http
+    /// of bytes, and other programs, which take turns; over WebSocket with --wire http, IRC servers
+    /// with --wire irc
     ///
     /// Examples: crc-tests load fan-out --members 1000 --pin
     /// crc-tests load fan-out --wire http --programs crc,nats,mosquitto --pairs 50 --idle 10000
+    /// crc-tests load fan-out --wire irc --programs crc,inspircd,ngircd --pairs 50 --in-flight 64
     FanOut(FanOutArguments),
     /// Let strangers connect while others chat: what it costs, and whether it is over afterwards
     ///
@@ -140,7 +142,8 @@ struct ChatArguments {
     /// Pairs of clients that chat [default: 50]
     #[arg(long, value_name = "N", conflicts_with = "clients", value_parser = parse_count)]
     pairs: Option<usize>,
-    /// Another program to start and load, over WebSocket with --wire http [default: crc]
+    /// Another program to start and load; with --wire http over WebSocket, with --wire irc an IRC
+    /// server [default: crc]
     #[arg(long, value_enum, conflicts_with_all = ["server", "crc"])]
     program: Option<Program>,
     /// Clients that send to the room, with --pattern room
@@ -188,6 +191,9 @@ struct ConnectArguments {
     /// Clients to connect
     #[arg(long, value_name = "N", default_value_t = 2000, value_parser = parse_count)]
     clients: usize,
+    /// Another program to start, see --program of the chats [default: crc]
+    #[arg(long, value_enum, conflicts_with_all = ["server", "crc"])]
+    program: Option<Program>,
     /// Maximum number of unregistered clients at a time [default: all]
     #[arg(long, value_name = "N", value_parser = parse_count)]
     at_a_time: Option<usize>,

@@ -36,12 +36,35 @@ impl ChatArguments {
     }
 }
 
-/// Returns what the clients of a program speak: over WebSocket with `--wire http`.
+impl ConnectArguments {
+    /// Returns the target, and what its clients speak.
+    pub(super) fn target(&self) -> Result<(Target, Protocol), String> {
+        let Self { place, common, .. } = self;
+        let Some(program) = self.program else {
+            return Ok((place.check(common)?, common.wire.into()));
+        };
+        let protocol = program_protocol(program, common.wire)?;
+        if !protocol.has_welcome() {
+            return Err(format!("--program: {} registers no clients", program.name()));
+        }
+        Ok((program_target(program, place.servers, common.crc.clone())?, protocol))
+    }
+}
+
+/// Returns what the clients of a program speak: over WebSocket with `--wire http`, and IRC with
+/// `--wire irc`.
 fn program_protocol(program: Program, wire: Wire) -> Result<Protocol, String> {
     let transport = match wire {
+        wire if wire == Wire::IRC && program.speaks_irc() => return Ok(Protocol::Irc),
+        wire if wire == Wire::IRC => {
+            let name = program.name();
+            return Err(format!("--wire irc: expected crc, inspircd or ngircd, not {name}"));
+        }
         wire if wire == Wire::CRC => Transport::Tcp,
         wire if wire == Wire::HTTP => Transport::WebSocket,
-        wire => return Err(format!("--wire {wire}: expected http, or none, for other programs")),
+        wire => {
+            return Err(format!("--wire {wire}: expected http, irc or none for other programs"));
+        }
     };
     program.protocol(transport).ok_or_else(|| {
         let name = program.name();

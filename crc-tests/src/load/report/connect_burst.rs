@@ -33,7 +33,7 @@ impl ConnectReport {
         json!({
             "workload": "connect",
             "parameters": {
-                "wire": self.plan.wire.name(),
+                "wire": self.plan.protocol.name(),
                 "servers": self.servers,
                 "clients": self.plan.clients,
                 "at_a_time": self.plan.pending_max,
@@ -52,7 +52,7 @@ impl fmt::Display for ConnectReport {
         let rate = with_commas(per_second(clients, span) as u64);
         let clients = with_commas(clients as u64);
         table.row("registered", format!("{clients} in {:.2} s, {rate}/s", span.as_secs_f64()));
-        if self.plan.wire == Wire::CRC {
+        if self.plan.protocol == Wire::CRC.into() {
             let (count, span) =
                 (with_commas(self.announced_count), self.announced_in.as_secs_f64());
             table.row("announced", format!("{count} registrations in {span:.2} s"));
