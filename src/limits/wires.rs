@@ -28,9 +28,10 @@ pub const CLASSIC_FORM_DETECTION_TIMEOUT: Duration = Duration::from_millis(100);
 /// sentences.
 pub const CLASSIC_DEFERRED_OUTPUT_BYTES_MAX: usize = 4 * 1024;
 
-/// Number of recipients whose names are remembered for a classic client, to name them in an answer
-/// when they have left: as many as may be addressed before an answer arrives from far away.
-pub const CLASSIC_RECENT_RECIPIENTS_MAX: usize = 8;
+/// Number of recipients whose names are remembered for a client of the classic or the IRC wire, to
+/// name them in an answer when they have left: as many as may be addressed before an answer arrives
+/// from far away.
+pub const RECENT_RECIPIENTS_MAX: usize = 8;
 
 /// Delay of the next list after each page of a list to a classic client: at most 10 KB of lists per
 /// second and client, however many users come and go.
@@ -100,7 +101,3 @@ pub const IRC_AWAY_BYTES_MAX: usize = 200;
 
 /// Maximum length of the label of a command of an IRC client, in bytes.
 pub const IRC_LABEL_BYTES_MAX: usize = 64;
-
-/// Number of recipients whose nicks are remembered for an IRC client, to name them in an answer
-/// when they have left: as many as may be addressed before an answer arrives from far away.
-pub const IRC_RECENT_RECIPIENTS_MAX: usize = 8;

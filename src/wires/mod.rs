@@ -10,6 +10,7 @@ pub mod direct;
 mod endpoint;
 pub mod http;
 pub mod irc;
+mod recent_recipients;
 mod room_frames;
 mod session;
 mod web_access;
@@ -19,6 +20,7 @@ use std::fmt;
 
 pub use self::chat_run::{ChatRun, MatchChat, RunMatcher};
 pub use self::endpoint::Endpoint;
+use self::recent_recipients::RecentRecipients;
 pub use self::room_frames::RoomFrames;
 pub use self::session::{
     ChatHeader, Effect, Effects, NoticeCx, RoomAction, RoomRequest, Session, SessionCx,

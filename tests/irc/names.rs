@@ -81,3 +81,18 @@ fn monitored_users_are_reported_as_they_come_and_go() {
     let full = lines.last().expect("a reply");
     assert!(full.starts_with(":s1 734 frodo 100 n20,n21,"), "{lines:?}");
 }
+
+#[test]
+fn recipient_who_has_left_is_named_by_its_last_nick() {
+    let mut net = Net::chain(2);
+    let (frodo, sam) = (net.register(1, "frodo"), net.register(2, "sam"));
+    net.check(frodo, "PRIVMSG sam :Hi", &[]);
+    net.send(sam, "NICK Samwise");
+    net.check(frodo, "PRIVMSG Samwise :Hi", &[]);
+    net.world.kill(net.servers[1]);
+    net.world.run_for(SECOND);
+    net.check(frodo, "PRIVMSG Samwise :Hi", &[]);
+    net.world.run_for(SPLIT_GRACE * 2);
+    // The server that is lost has not acknowledged the earlier texts either.
+    net.expect(frodo, &[":s1 401 frodo Samwise :No such nick/channel"; 3]);
+}

@@ -1,11 +1,10 @@
 //! The classic wire: messages of 256 bytes with eight-byte names.
 //!
-//! `list_sender` decides when a client is sent a list of users, `recent_recipients` names users
-//! that have just quit, and `responder` encodes replies in the form that the client uses.
+//! `list_sender` decides when a client is sent a list of users, and `responder` encodes replies in
+//! the form that the client uses.
 
 pub mod codec;
 mod list_sender;
-mod recent_recipients;
 mod responder;
 mod session;
 

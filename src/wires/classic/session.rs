@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use super::codec::{self, Form, NAME_BYTES, Name};
 use super::list_sender::ListSender;
-use super::recent_recipients::RecentRecipients;
 use super::responder::Responder;
 use crate::id::{HostId, WideId};
 use crate::limits::{CLASSIC_MISSED_ALIVES_MAX, FRAME_HEADROOM_BYTES, Limits};
@@ -23,7 +22,8 @@ use crate::relay::message::{Message, StatusCode};
 use crate::relay::notice::{Notice, parse_unknown_id};
 use crate::relay::{Relay, encode_mail_text};
 use crate::wires::{
-    Effect, Effects, NoticeCx, RoomAction, RoomRequest, RunMatcher, Session as _, SessionCx, Wire,
+    Effect, Effects, NoticeCx, RecentRecipients, RoomAction, RoomRequest, RunMatcher, Session as _,
+    SessionCx, Wire,
 };
 
 /// Maximum length of the excerpt of an invalid word in a reply, in bytes. With every byte escaped,
@@ -47,7 +47,7 @@ pub struct Session {
     /// Interval in which the client must send an `Alive`.
     alive_interval: Duration,
     /// The recent recipients of the client's chats.
-    recent_recipients: RecentRecipients,
+    recent_recipients: RecentRecipients<Name>,
 }
 
 /// The state of a client.
@@ -319,7 +319,7 @@ impl Session {
 
     /// Returns the name of an online user, or of a recent recipient that has quit.
     fn name_of(&self, id: HostId, names: &Names) -> Option<Name> {
-        names.directory.name_of(id).or_else(|| self.recent_recipients.name_of(id))
+        names.directory.name_of(id).or_else(|| self.recent_recipients.name_of(id).copied())
     }
 
     /// Delivers mail. A sender that is not online is named by its id, if no user has that name.

@@ -18,7 +18,6 @@ use std::collections::VecDeque;
 
 use self::labels::Label;
 use self::lists::List;
-use self::messages::RecentRecipients;
 use self::registration::Pending;
 use self::renames::Rename;
 use super::caps::Caps;
@@ -29,9 +28,10 @@ use crate::id::HostId;
 use crate::limits::{IRC_PING_INTERVAL, IRC_PING_TIMEOUT, Limits, QUEUE_LOW_WATER_BYTES};
 use crate::link::{CloseReason, LinkId, SendQueue, Time};
 use crate::names::Names;
+use crate::names::nick::Nick;
 use crate::relay::notice::{Notice, RoomChats};
 use crate::relay::{Interests, Relay};
-use crate::wires::{Effect, Effects, NoticeCx, RoomFrames, SessionCx, Wire};
+use crate::wires::{Effect, Effects, NoticeCx, RecentRecipients, RoomFrames, SessionCx, Wire};
 
 /// The session of one IRC client.
 #[derive(Clone, Debug)]
@@ -82,7 +82,7 @@ pub struct Session {
         reason = "every idle client has this, and hardly any uses it"
     )]
     lists: Option<Box<VecDeque<List>>>,
-    recent_recipients: Option<Box<RecentRecipients>>,
+    recent_recipients: Option<Box<RecentRecipients<Nick>>>,
     /// The nicks that the client watches.
     #[expect(
         clippy::box_collection,

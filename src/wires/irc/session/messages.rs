@@ -1,12 +1,9 @@
 //! Texts of the client to users and rooms.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
 
 use super::Session;
-use crate::id::HostId;
-use crate::limits::{FRAME_HEADROOM_BYTES, IRC_RECENT_RECIPIENTS_MAX, IRC_TARGETS_MAX};
-use crate::names::nick::Nick;
+use crate::limits::{FRAME_HEADROOM_BYTES, IRC_TARGETS_MAX};
 use crate::relay::Host;
 use crate::relay::notice::{NOTICE_MARK, Notice};
 use crate::room::RoomName;
@@ -15,27 +12,6 @@ use crate::wires::irc::line::Line;
 use crate::wires::irc::numerics as n;
 use crate::wires::irc::write::{LineWriter, ascii, parse_info};
 use crate::wires::{Effect, Effects, RoomAction, RoomRequest, SessionCx};
-
-/// The nicks of the recent recipients of the client, to name those who have left.
-#[derive(Clone, Debug, Default)]
-pub(super) struct RecentRecipients(VecDeque<(HostId, Nick)>);
-
-impl RecentRecipients {
-    fn push(&mut self, id: HostId, nick: Nick) {
-        if self.0.back().is_none_or(|(last, _)| *last != id) {
-            self.0.retain(|(other, _)| *other != id);
-            if self.0.len() == IRC_RECENT_RECIPIENTS_MAX {
-                self.0.pop_front();
-            }
-            self.0.push_back((id, nick));
-        }
-    }
-
-    /// Returns the nick of a recent recipient.
-    pub(super) fn nick_of(&self, id: HostId) -> Option<&Nick> {
-        self.0.iter().find(|(other, _)| *other == id).map(|(_, nick)| nick)
-    }
-}
 
 /// Returns a text as the network carries it: notices to users and rooms of this wire have a mark.
 fn marked(text: &str, is_notice: bool) -> Cow<'_, [u8]> {
@@ -193,25 +169,5 @@ impl Session {
         effects.push(Effect::Chat { from: self.id, to: host.id, text: Cow::Owned(text) });
         self.reply_words(&mut cx.notice_cx(), n::INVITING, &[nick, room]);
         self.send_away_of(host.id, nick, cx);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn recent_recipients_are_bounded_and_each_is_there_once() {
-        let mut recent = RecentRecipients::default();
-        for id in [1, 1, 2, 1] {
-            recent.push(HostId(id), Nick::from_slice(b"sam"));
-        }
-        assert_eq!(recent.0.len(), 2);
-        for id in 10..10 + IRC_RECENT_RECIPIENTS_MAX {
-            recent.push(HostId(id as u32), Nick::from_slice(b"bob"));
-        }
-        assert_eq!(recent.0.len(), IRC_RECENT_RECIPIENTS_MAX);
-        assert_eq!(recent.nick_of(HostId(1)), None);
-        assert_eq!(recent.nick_of(HostId(10)).map(|nick| nick.as_slice()), Some(&b"bob"[..]));
     }
 }

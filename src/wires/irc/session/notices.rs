@@ -186,7 +186,7 @@ impl Session {
 
     /// Writes that a recipient of the client has left.
     fn write_unknown(&self, id: HostId, cx: &mut NoticeCx<'_>) {
-        let recent = self.recent_recipients.as_ref().and_then(|recent| recent.nick_of(id));
+        let recent = self.recent_recipients.as_ref().and_then(|recent| recent.name_of(id));
         let nick = recent.cloned().unwrap_or_else(|| make_nick_alias(b"", id));
         self.reply(cx, n::NO_SUCH_NICK, &[ascii(&nick)], "No such nick/channel");
     }
