@@ -1,8 +1,10 @@
 //! Ids of hosts: 32 bits on the CRC wire, 64 bits on the direct wire.
 
 use std::fmt;
+use std::io::Write as _;
 
 use rand::Rng;
+use smallvec::SmallVec;
 
 /// The id of a server or user, unique in the network.
 ///
@@ -33,6 +35,15 @@ impl HostId {
     #[must_use]
     pub fn is_registrable(self) -> bool {
         self != Self::NONE && self != Self::EXTENSION
+    }
+
+    /// Returns the id in decimal digits, without an allocation.
+    pub(crate) fn digits(self) -> SmallVec<[u8; 10]> {
+        let mut digits = [0; 10];
+        let mut free = &mut digits[..];
+        write!(free, "{self}").expect("ten digits at most");
+        let free_bytes = free.len();
+        SmallVec::from_slice(&digits[..digits.len() - free_bytes])
     }
 }
 

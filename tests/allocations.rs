@@ -53,6 +53,7 @@ fn join(node: &mut Node, wire: Wire, number: u32) -> LinkId {
             direct::encode(&direct::Message { control, ..direct::Message::default() }, &mut frame);
             frame
         }
+        "irc" => format!("NICK {user_name}\r\nUSER {user_name} 0 * :\r\n").into_bytes(),
         _ => {
             let text = format!("Connect {user_name}");
             classic_frame(Name::SERVER, classic_name(&user_name), &text, Form::Padded)
@@ -79,6 +80,11 @@ fn chat_frame(node: &Node, wire: Wire, to: &str) -> Vec<u8> {
             let mut frame = Vec::new();
             direct::encode_plain(0, id.into(), TEXT, &mut frame);
             frame
+        }
+        "irc" => {
+            // A user of the direct wire has no name that is a nick.
+            let nick = if to.starts_with('u') { to.to_owned() } else { format!("|{to}") };
+            format!("PRIVMSG {nick} :{TEXT}\r\n").into_bytes()
         }
         _ => classic_frame(classic_name(to), classic_name("u101"), TEXT, Form::Compact),
     }
@@ -135,8 +141,9 @@ fn count_frames_out(node: &Node, to: &[LinkId]) -> u64 {
 
 #[test]
 fn forwarded_chat_allocates_nothing() {
-    for wire in [Wire::CRC, Wire::DIRECT, Wire::CLASSIC] {
-        for destination_wire in [Wire::CRC, Wire::DIRECT, Wire::CLASSIC] {
+    let wires = [Wire::CRC, Wire::DIRECT, Wire::CLASSIC, Wire::IRC];
+    for wire in wires {
+        for destination_wire in wires {
             check_no_allocations(wire, destination_wire);
         }
     }

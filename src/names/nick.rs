@@ -35,9 +35,9 @@ pub(crate) fn is_nick(name: &[u8]) -> bool {
 /// unique, and equal on every server. A name that is the id itself is left out.
 #[must_use]
 pub(crate) fn make_nick_alias(name: &[u8], id: HostId) -> Nick {
-    let digits = id.to_string();
+    let digits = id.digits();
     let mut alias = Nick::new();
-    if name != digits.as_bytes() {
+    if name != &*digits {
         let bytes_max = NICK_BYTES_MAX - 1 - digits.len();
         for chunk in name.utf8_chunks() {
             let invalid = chunk.invalid().iter().map(|_| '\u{fffd}');
@@ -56,7 +56,7 @@ pub(crate) fn make_nick_alias(name: &[u8], id: HostId) -> Nick {
         alias.truncate(bytes_max);
     }
     alias.push(ALIAS_SEPARATOR);
-    alias.extend_from_slice(digits.as_bytes());
+    alias.extend_from_slice(&digits);
     alias
 }
 

@@ -6,15 +6,18 @@
 
 use crate::limits::{FRAME_HEADROOM_BYTES, Limits};
 
+/// What the frames of a run have in common, such as the recipient, as the wire encodes it.
+pub type RunKey = [u8; 32];
+
 /// Returns text and length of the whole frame at the front of some bytes, if it is a chat with the
 /// key of the run. Takes the key, the bytes, and the maximum length of a frame.
-pub type MatchChat = for<'a> fn(&[u8; 16], &'a [u8], usize) -> Option<(&'a [u8], usize)>;
+pub type MatchChat = for<'a> fn(&RunKey, &'a [u8], usize) -> Option<(&'a [u8], usize)>;
 
 /// Recognizes the frames that continue a run.
 #[derive(Clone, Copy, Debug)]
 pub struct RunMatcher {
     /// The part that the frames of the run have in common, such as the recipient.
-    pub key: [u8; 16],
+    pub key: RunKey,
     /// The wire's function that compares a frame with the key.
     pub match_chat: MatchChat,
 }

@@ -18,7 +18,7 @@ mod web_request;
 
 use std::fmt;
 
-pub use self::chat_run::{ChatRun, MatchChat, RunMatcher};
+pub use self::chat_run::{ChatRun, MatchChat, RunKey, RunMatcher};
 pub use self::endpoint::Endpoint;
 use self::recent_recipients::RecentRecipients;
 pub use self::room_frames::RoomFrames;

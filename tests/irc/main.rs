@@ -6,6 +6,7 @@ mod queries;
 mod registration;
 mod renames;
 mod rooms;
+mod runs;
 
 use std::time::Duration;
 

@@ -22,8 +22,8 @@ use crate::relay::message::{Message, StatusCode};
 use crate::relay::notice::{Notice, parse_unknown_id};
 use crate::relay::{Relay, encode_mail_text};
 use crate::wires::{
-    Effect, Effects, NoticeCx, RecentRecipients, RoomAction, RoomRequest, RunMatcher, Session as _,
-    SessionCx, Wire,
+    Effect, Effects, NoticeCx, RecentRecipients, RoomAction, RoomRequest, RunKey, RunMatcher,
+    Session as _, SessionCx, Wire,
 };
 
 /// Maximum length of the excerpt of an invalid word in a reply, in bytes. With every byte escaped,
@@ -225,9 +225,9 @@ impl crate::wires::Session for Session {
 
     fn run_matcher(&self) -> Option<RunMatcher> {
         let recipient = self.recent_recipients.latest_name()?;
-        let mut key = [0; 16];
+        let mut key = RunKey::default();
         key[..8].copy_from_slice(recipient.padded());
-        key[8..].copy_from_slice(self.responder.client_name().padded());
+        key[8..16].copy_from_slice(self.responder.client_name().padded());
         Some(RunMatcher { key, match_chat })
     }
 
@@ -351,10 +351,10 @@ impl Session {
 }
 
 /// The [`crate::wires::MatchChat`] of the classic wire. The key is the destination and the source.
-fn match_chat<'a>(key: &[u8; 16], bytes: &'a [u8], _: usize) -> Option<(&'a [u8], usize)> {
-    let (destination, source) = key.split_first_chunk()?;
-    let source = source.try_into().ok()?;
-    codec::parse_text_between(Name::from_padded(*destination), Name::from_padded(source), bytes)
+fn match_chat<'a>(key: &RunKey, bytes: &'a [u8], _: usize) -> Option<(&'a [u8], usize)> {
+    let (destination, rest) = key.split_first_chunk()?;
+    let source = rest.first_chunk()?;
+    codec::parse_text_between(Name::from_padded(*destination), Name::from_padded(*source), bytes)
 }
 
 /// Returns the name of a chat's sender.

@@ -18,7 +18,8 @@ use crate::relay::FirstLink;
 use crate::relay::message::StatusCode;
 use crate::relay::notice::{Notice, RoomChats, RoomText};
 use crate::wires::{
-    Effect, Effects, NoticeCx, RoomAction, RoomFrames, RoomRequest, RunMatcher, SessionCx, Wire,
+    Effect, Effects, NoticeCx, RoomAction, RoomFrames, RoomRequest, RunKey, RunMatcher, SessionCx,
+    Wire,
 };
 
 /// A direct session.
@@ -229,7 +230,7 @@ impl crate::wires::Session for Session {
     }
 
     fn run_matcher(&self) -> Option<RunMatcher> {
-        let mut key = [0; 16];
+        let mut key = RunKey::default();
         key[..8].copy_from_slice(&self.last_recipient.0.to_ne_bytes());
         Some(RunMatcher { key, match_chat })
     }
@@ -349,7 +350,7 @@ impl Session {
 
 /// [`crate::wires::MatchChat`] of this wire; the key begins with the recipient.
 fn match_chat<'a>(
-    key: &[u8; 16],
+    key: &RunKey,
     bytes: &'a [u8],
     frame_bytes_max: usize,
 ) -> Option<(&'a [u8], usize)> {

@@ -31,7 +31,9 @@ use crate::names::Names;
 use crate::names::nick::Nick;
 use crate::relay::notice::{Notice, RoomChats};
 use crate::relay::{Interests, Relay};
-use crate::wires::{Effect, Effects, NoticeCx, RecentRecipients, RoomFrames, SessionCx, Wire};
+use crate::wires::{
+    Effect, Effects, NoticeCx, RecentRecipients, RoomFrames, RunMatcher, SessionCx, Wire,
+};
 
 /// The session of one IRC client.
 #[derive(Clone, Debug)]
@@ -49,6 +51,8 @@ pub struct Session {
     is_renaming: bool,
     /// Whether the client says that it is a program.
     is_bot: bool,
+    /// Whether further texts to the latest recipient may be forwarded like the last one.
+    continues_run: bool,
     /// Whether the client was sent `PING` and no line of it has arrived since.
     is_pinged: bool,
     /// Whether deferred input can be handled.
@@ -101,6 +105,7 @@ impl Default for Session {
             is_skipping: false,
             is_renaming: false,
             is_bot: false,
+            continues_run: false,
             is_pinged: false,
             can_resume: false,
             continues: 0,
@@ -138,7 +143,7 @@ impl crate::wires::Session for Session {
         if self.lists.is_some() {
             return effects.push(Effect::Defer);
         }
-        (self.received_at, self.is_pinged) = (cx.now, false);
+        (self.received_at, self.is_pinged, self.continues_run) = (cx.now, false, false);
         let is_end = line::is_line_end(frame);
         if std::mem::replace(&mut self.is_skipping, !is_end) {
             return;
@@ -196,6 +201,19 @@ impl crate::wires::Session for Session {
         // Each message that is shown to its sender is handled by itself.
         let is_silent = !self.caps.has(Caps::ECHO_MESSAGE) && self.lists.is_none();
         line::parse_text_to(room, bytes).filter(|_| is_silent)
+    }
+
+    fn run_matcher(&self) -> Option<RunMatcher> {
+        self.text_matcher()
+    }
+
+    fn on_chats<'a>(
+        &mut self,
+        (source, _): (HostId, HostId),
+        cx: &mut NoticeCx<'_>,
+        next_text: &mut dyn FnMut(&SendQueue) -> Option<&'a [u8]>,
+    ) {
+        self.write_chats(source, cx, next_text);
     }
 
     fn on_timer(&mut self, cx: &mut SessionCx<'_>, effects: &mut Effects<'_>) {

@@ -8,7 +8,7 @@ const ACTION: (&str, &str) = ("\u{1}ACTION ", "\u{1}");
 /// Calls `each` with the pieces in which a text is shown: one for each of its lines, and several
 /// for a line of more than `bytes_max` bytes, cut between characters. What is not UTF-8 is
 /// replaced, and so is an empty line, which clients would ignore, by a space.
-pub(super) fn for_each_piece(text: &[u8], bytes_max: usize, mut each: impl FnMut(&[&str])) {
+pub(super) fn for_each_piece(text: &[u8], bytes_max: usize, mut each: impl FnMut([&str; 3])) {
     let text = String::from_utf8_lossy(text);
     let action = text.strip_prefix(ACTION.0).and_then(|text| text.strip_suffix(ACTION.1));
     let (begin, text, end) = match action {
@@ -31,10 +31,19 @@ pub(super) fn for_each_piece(text: &[u8], bytes_max: usize, mut each: impl FnMut
         }
         while !rest.is_empty() {
             let (piece, behind) = rest.split_at(rest.floor_char_boundary(bytes_max));
-            each(&[begin, piece, end]);
+            each([begin, piece, end]);
             rest = behind;
         }
     }
+}
+
+/// Returns whether a text that is short enough is one piece, without a change.
+pub(super) fn is_whole_piece(text: &[u8]) -> bool {
+    // All bytes are looked at, which takes less time than to end at the first that decides.
+    let is_special = |byte| (byte == b'\n') | (byte == b'\r') | (byte == 0);
+    let has_special = text.iter().fold(false, |has, &byte| has | is_special(byte));
+    let is_plain = !text.is_empty() && !text.starts_with(ACTION.0.as_bytes()) && !has_special;
+    is_plain && std::str::from_utf8(text).is_ok()
 }
 
 /// Returns at most the first `bytes_max` bytes of a text, cut between characters.
@@ -75,6 +84,9 @@ mod tests {
         let mut pieces = Vec::new();
         for_each_piece(text, bytes_max, |parts| pieces.push(parts.concat()));
         assert_eq!(pieces, expected, "{text:?}");
+        if text.len() <= bytes_max && is_whole_piece(text) {
+            assert_eq!(pieces, [String::from_utf8_lossy(text)]);
+        }
         assert!(pieces.iter().all(|piece| piece.len() <= bytes_max));
     }
 
@@ -86,6 +98,7 @@ mod tests {
         check("ööööö".as_bytes(), 5, &["öö", "öö", "ö"]);
         check(b"a\0b\rc", 10, &["a b c"]);
         check(b"a\xff", 10, &["a\u{fffd}"]);
+        check(b"\x01ACTION \x01", 10, &["\x01ACTION  \x01"]);
         check(
             b"\x01ACTION waves twice\x01",
             15,

@@ -1,11 +1,14 @@
 //! Writes lines to a client.
 
 use std::borrow::Cow;
+use std::ops::Deref;
 use std::time::Duration;
+
+use smallvec::SmallVec;
 
 use super::caps::Caps;
 use super::line::LINE_BYTES_MAX;
-use super::text::{format_time, truncated};
+use super::text::{for_each_piece, format_time, is_whole_piece, truncated};
 use crate::id::HostId;
 use crate::limits::{IRC_REAL_NAME_BYTES_MAX, IRC_USER_BYTES_MAX};
 use crate::names::Names;
@@ -15,6 +18,9 @@ use crate::wires::NoticeCx;
 
 /// The host in the masks of all users: the network shows no addresses.
 pub(super) const HOST: &str = "crc";
+
+/// What each line ends with.
+const LINE_END: &[u8] = b"\r\n";
 
 /// Maximum length of the name of a server in bytes; longer ones are cut.
 const SERVER_NAME_BYTES_MAX: usize = 63;
@@ -31,16 +37,22 @@ pub(super) fn encode_info(user: &str, real_name: &str) -> String {
 pub(super) fn parse_info(info: &[u8]) -> Option<(&str, &str)> {
     let rest = std::str::from_utf8(info).ok()?.strip_prefix(INFO_WIRE)?.strip_prefix(' ')?;
     let (user, real_name) = rest.split_once(' ')?;
-    (clean_user(user) == user).then_some((user, real_name))
+    let is_clean =
+        (1..=IRC_USER_BYTES_MAX).contains(&user.len()) && user.chars().all(is_allowed_in_user);
+    is_clean.then_some((user, real_name))
+}
+
+/// Returns whether a character may be in the user name of a mask.
+fn is_allowed_in_user(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-_.~".contains(c)
 }
 
 /// Returns a user name with what may not be in a mask replaced, and cut.
 pub(super) fn clean_user(user: &str) -> String {
-    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_.~".contains(c);
     let cleaned: String = user
         .chars()
         .take(IRC_USER_BYTES_MAX)
-        .map(|c| if is_allowed(c) { c } else { '_' })
+        .map(|c| if is_allowed_in_user(c) { c } else { '_' })
         .collect();
     if cleaned.is_empty() { "_".to_owned() } else { cleaned }
 }
@@ -125,11 +137,29 @@ impl<'q> LineWriter<'q> {
     }
 }
 
+/// The user name in a mask, which is ASCII. Takes no memory of its own.
+#[derive(Clone, Debug)]
+pub(super) struct UserName(SmallVec<[u8; 24]>);
+
+impl UserName {
+    pub(super) fn new(name: &[u8]) -> Self {
+        Self(SmallVec::from_slice(name))
+    }
+}
+
+impl Deref for UserName {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        ascii(&self.0)
+    }
+}
+
 /// The nick and the user name in the source of what a user does.
 #[derive(Clone, Debug)]
 pub(super) struct Mask {
     pub(super) nick: Nick,
-    pub(super) user: String,
+    pub(super) user: UserName,
 }
 
 impl Mask {
@@ -161,16 +191,56 @@ impl Mask {
     }
 }
 
+/// Writes texts of one user to one target: lines that differ in the text alone.
+pub(super) struct TextWriter {
+    /// What precedes the text in each line.
+    head: SmallVec<[u8; 256]>,
+    /// Maximum length of the text of a line, in bytes.
+    text_bytes_max: usize,
+}
+
+impl TextWriter {
+    /// `tags` end with a space. `target` is a nick or the name of a room.
+    pub(super) fn new(tags: &str, mask: &Mask, [command, target]: [&str; 2]) -> Self {
+        let mut head = SmallVec::from_slice(tags.as_bytes());
+        head.push(b':');
+        for part in mask.source().into_iter().chain([" ", command, " ", target, " :"]) {
+            head.extend_from_slice(part.as_bytes());
+        }
+        let rest_bytes = LINE_BYTES_MAX - LINE_END.len();
+        let text_bytes_max = rest_bytes.saturating_sub(head.len() - tags.len());
+        Self { head, text_bytes_max }
+    }
+
+    /// Appends a text as a line, or as several.
+    pub(super) fn write(&self, text: &[u8], out: &mut Vec<u8>) {
+        if text.len() <= self.text_bytes_max && is_whole_piece(text) {
+            return self.write_line(&[text], out);
+        }
+        for_each_piece(text, self.text_bytes_max, |parts| {
+            self.write_line(&parts.map(str::as_bytes), out);
+        });
+    }
+
+    fn write_line(&self, parts: &[&[u8]], out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.head);
+        for part in parts {
+            out.extend_from_slice(part);
+        }
+        out.extend_from_slice(LINE_END);
+    }
+}
+
 /// Returns the user name of a user with this info: its own on this wire, and its id on others.
-pub(super) fn user_name(id: HostId, info: &[u8]) -> String {
+pub(super) fn user_name(id: HostId, info: &[u8]) -> UserName {
     match parse_info(info) {
-        Some((user, _)) => user.to_owned(),
-        None => id.to_string(),
+        Some((user, _)) => UserName::new(user.as_bytes()),
+        None => UserName::new(&id.digits()),
     }
 }
 
 /// Returns the user name of a user, who may have left.
-pub(super) fn user_of(id: HostId, host: Option<&Host>) -> String {
+pub(super) fn user_of(id: HostId, host: Option<&Host>) -> UserName {
     user_name(id, host.map_or(b"", Host::info))
 }
 

@@ -8,10 +8,10 @@ use crate::relay::Host;
 use crate::relay::notice::{NOTICE_MARK, Notice};
 use crate::room::RoomName;
 use crate::wires::irc::caps::Caps;
-use crate::wires::irc::line::Line;
+use crate::wires::irc::line::{Line, parse_text_to};
 use crate::wires::irc::numerics as n;
 use crate::wires::irc::write::{LineWriter, ascii, parse_info};
-use crate::wires::{Effect, Effects, RoomAction, RoomRequest, SessionCx};
+use crate::wires::{Effect, Effects, RoomAction, RoomRequest, RunKey, RunMatcher, SessionCx};
 
 /// Returns a text as the network carries it: notices to users and rooms of this wire have a mark.
 fn marked(text: &str, is_notice: bool) -> Cow<'_, [u8]> {
@@ -19,6 +19,11 @@ fn marked(text: &str, is_notice: bool) -> Cow<'_, [u8]> {
         true => Cow::Owned([&[NOTICE_MARK], text.as_bytes()].concat()),
         false => Cow::Borrowed(text.as_bytes()),
     }
+}
+
+/// The [`crate::wires::MatchChat`] of this wire. The key is the length of a nick, and the nick.
+fn match_text<'a>(key: &RunKey, bytes: &'a [u8], _: usize) -> Option<(&'a [u8], usize)> {
+    parse_text_to(key.get(1..=key[0].into())?, bytes)
 }
 
 /// Returns whether a user is on this wire.
@@ -124,10 +129,23 @@ impl Session {
             self.handle_notice(&notice, &mut cx.notice_cx());
             self.hold_behind_label(begin, cx.queue);
         } else {
+            // What is answered or shown to the client is handled for each text.
+            let is_silent = !self.caps.has(Caps::ECHO_MESSAGE) && cx.names.nicks.away(to).is_none();
+            self.continues_run = !is_notice && is_silent;
             self.recent_recipients.get_or_insert_default().push(to, nick);
             effects.push(Effect::Chat { from, to, text: bytes });
         }
         Ok(())
+    }
+
+    /// Returns what recognizes further lines with a text to the recipient of the last one.
+    pub(super) fn text_matcher(&self) -> Option<RunMatcher> {
+        let recent = self.recent_recipients.as_ref().filter(|_| self.continues_run)?;
+        let nick = recent.latest_name()?;
+        let mut key = RunKey::default();
+        key[0] = u8::try_from(nick.len()).ok()?;
+        key.get_mut(1..=nick.len())?.copy_from_slice(nick);
+        Some(RunMatcher { key, match_chat: match_text })
     }
 
     /// Handles tags without a text. The network carries no tags, so nobody is sent any.

@@ -3,6 +3,7 @@
 use super::Session;
 use super::lists::List;
 use crate::id::{HostId, WideId};
+use crate::link::SendQueue;
 use crate::names::nick::{Nick, make_nick_alias};
 use crate::relay::MemberCursor;
 use crate::relay::message::StatusCode;
@@ -11,10 +12,8 @@ use crate::relay::notice::{
 };
 use crate::room::RoomName;
 use crate::wires::irc::caps::Caps;
-use crate::wires::irc::line::LINE_BYTES_MAX;
 use crate::wires::irc::numerics as n;
-use crate::wires::irc::text::for_each_piece;
-use crate::wires::irc::write::{LineWriter, Mask, ascii, text_tags, user_name};
+use crate::wires::irc::write::{Mask, TextWriter, UserName, ascii, text_tags, user_name};
 use crate::wires::{NoticeCx, RoomFrames, Wire};
 
 impl Session {
@@ -25,7 +24,8 @@ impl Session {
                 let mask = Mask::of(source, name, cx.view, cx.names);
                 let tags = self.tags_of(source, cx);
                 let room = String::from_utf8_lossy(room.as_bytes());
-                write_pieces((&tags, &mask), (&room, text, is_notice), cx.queue.tail());
+                let words = [text_command(is_notice), &room];
+                TextWriter::new(&tags, &mask, words).write(text, cx.queue.tail());
             }
             Notice::Mail { sender, text, .. } => {
                 let host =
@@ -87,7 +87,8 @@ impl Session {
                 if is_bot != tags.0 {
                     tags = (is_bot, text_tags(self.caps, *unix_time, is_bot));
                 }
-                write_pieces((&tags.1, &mask), (&room, chat.text, chat.is_notice), out);
+                let words = [text_command(chat.is_notice), &room];
+                TextWriter::new(&tags.1, &mask, words).write(chat.text, out);
             }
         });
     }
@@ -112,6 +113,23 @@ impl Session {
         }
     }
 
+    /// Writes chats of a user, who is looked up once.
+    pub(super) fn write_chats<'a>(
+        &self,
+        source: HostId,
+        cx: &mut NoticeCx<'_>,
+        next_text: &mut dyn FnMut(&SendQueue) -> Option<&'a [u8]>,
+    ) {
+        let mask = Mask::of(source, b"", cx.view, cx.names);
+        let writer = self.text_writer(source, &mask, false, cx);
+        while let Some(text) = next_text(cx.queue) {
+            match text.first() {
+                Some(&NOTICE_MARK) => self.write_chat(source, text, cx),
+                _ => writer.write(text, cx.queue.tail()),
+            }
+        }
+    }
+
     /// Writes a text to the client.
     fn write_text_from(
         &self,
@@ -119,8 +137,19 @@ impl Session {
         (text, is_notice): (&[u8], bool),
         cx: &mut NoticeCx<'_>,
     ) {
+        self.text_writer(source, mask, is_notice, cx).write(text, cx.queue.tail());
+    }
+
+    /// Returns what writes texts of a user to the client.
+    fn text_writer(
+        &self,
+        source: HostId,
+        mask: &Mask,
+        is_notice: bool,
+        cx: &NoticeCx<'_>,
+    ) -> TextWriter {
         let (nick, tags) = (self.own_nick(cx.view), self.tags_of(source, cx));
-        write_pieces((&tags, mask), (ascii(&nick), text, is_notice), cx.queue.tail());
+        TextWriter::new(&tags, mask, [text_command(is_notice), ascii(&nick)])
     }
 
     fn write_join(
@@ -200,20 +229,11 @@ impl Session {
 
 /// Returns the mask of a sender of mail who is not online.
 fn mask_of_absent(sender: WideId) -> Mask {
-    Mask { nick: Nick::from_slice(format!("|{sender}").as_bytes()), user: sender.to_string() }
+    let id = sender.to_string();
+    Mask { nick: Nick::from_slice(format!("|{id}").as_bytes()), user: UserName::new(id.as_bytes()) }
 }
 
-/// Appends a text as lines.
-fn write_pieces(
-    (tags, mask): (&str, &Mask),
-    (target, text, is_notice): (&str, &[u8], bool),
-    out: &mut Vec<u8>,
-) {
-    let command = if is_notice { "NOTICE" } else { "PRIVMSG" };
-    let source = mask.source();
-    let head_bytes: usize = source.iter().map(|part| part.len()).sum();
-    let head_bytes = head_bytes + command.len() + target.len() + ":   :\r\n".len();
-    for_each_piece(text, LINE_BYTES_MAX.saturating_sub(head_bytes), |parts| {
-        LineWriter::begin(out, tags, &source).words(&[command, target]).text(parts);
-    });
+/// Returns the command of a text.
+fn text_command(is_notice: bool) -> &'static str {
+    if is_notice { "NOTICE" } else { "PRIVMSG" }
 }

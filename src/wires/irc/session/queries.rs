@@ -134,7 +134,7 @@ impl Session {
             if let Some(host) = self.find_user(nick, cx) {
                 let mask = Mask::of_host(host, &cx.notice_cx());
                 let sign = if cx.names.nicks.away(host.id).is_some() { '-' } else { '+' };
-                found.push(format!("{}={sign}{}@{HOST}", mask.nick(), mask.user));
+                found.push(format!("{}={sign}{}@{HOST}", mask.nick(), &*mask.user));
             }
         }
         self.reply(&mut cx.notice_cx(), n::USER_HOST, &[], &found.join(" "));
