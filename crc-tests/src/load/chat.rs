@@ -5,7 +5,6 @@ use std::time::Duration;
 use crc::limits::CLIENT_QUEUE_BYTES_MAX;
 use hdrhistogram::Histogram;
 
-use super::PENDING_REGISTRATIONS_MAX;
 use super::announcer::{AnnouncedKind, Announcer};
 use super::chat_parameters::ChatParameters;
 use super::chat_traffic::ChatTraffic;
@@ -184,7 +183,7 @@ fn prepare(
         let before = usage::resident_bytes(pids);
         let addresses =
             (0..plan.idle_clients).map(|at| (protocol, network.address(at % servers, protocol)));
-        pool.connect_all(addresses, PENDING_REGISTRATIONS_MAX, &mut NullSink)?;
+        pool.connect_all(addresses, network.pending_registrations_max(), &mut NullSink)?;
         pool.run_until_quiet()?;
         memory.around_idle_clients = before.zip(usage::resident_bytes(pids));
     }

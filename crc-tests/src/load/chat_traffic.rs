@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use self::probes::Probes;
-use super::PENDING_REGISTRATIONS_MAX;
 use super::chat_parameters::ChatParameters;
 use super::client_codec::{self, Identity, Incoming, Room};
 use super::client_pool::{ClientPool, Sink};
@@ -149,7 +148,8 @@ impl ChatTraffic {
         let (protocol, servers) =
             (traffic.parameters.protocol, traffic.parameters.client_servers(network.len()));
         let addresses = servers.map(|server| (protocol, network.address(server, protocol)));
-        pool.connect_all(addresses, PENDING_REGISTRATIONS_MAX, &mut traffic.received)?;
+        let pending_max = network.pending_registrations_max();
+        pool.connect_all(addresses, pending_max, &mut traffic.received)?;
         traffic.identities = (first..pool.len()).map(|at| pool.identity(at)).collect();
         traffic.join_room(pool);
         traffic.probe_all(pool)?;

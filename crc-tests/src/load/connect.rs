@@ -27,10 +27,14 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    fn is_crc(&self) -> bool {
+        !matches!(self.target, Target::Program { .. })
+    }
+
     /// Returns a failure with a hint, if an option of the plan explains it.
     fn add_cause(&self, stop: LoadError) -> LoadError {
         match stop {
-            LoadError::Failed(reason) if self.pending_max > UNREGISTERED_MAX => {
+            LoadError::Failed(reason) if self.pending_max > UNREGISTERED_MAX && self.is_crc() => {
                 LoadError::Failed(format!(
                     "{reason}; {} clients register at a time, and a server closes the oldest beyond \
                      {UNREGISTERED_MAX}, unless its --max-unregistered is larger: try --at-a-time \

@@ -65,6 +65,12 @@ impl Program {
         matches!(self, Self::Crc | Self::Inspircd | Self::Ngircd)
     }
 
+    /// Returns the maximum number of its clients that register at a time, in workloads that do not
+    /// measure registration. Connections of ngIRCd, whose backlog is 10, are reset beyond that.
+    pub(super) fn pending_registrations_max(self) -> usize {
+        if self == Self::Ngircd { 8 } else { super::PENDING_REGISTRATIONS_MAX }
+    }
+
     /// Returns its name on the command line.
     pub(super) fn name(self) -> &'static str {
         match self {

@@ -13,6 +13,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getppid, setpgid};
 use tempfile::TempDir;
 
+use super::PENDING_REGISTRATIONS_MAX;
 use super::client_codec::Protocol;
 use super::error::LoadError;
 use super::programs::{self, Program};
@@ -47,6 +48,8 @@ pub(super) struct Network {
     addresses: Vec<Vec<(Protocol, SocketAddr)>>,
     processes: Vec<Process>,
     pids: Vec<u32>,
+    /// The program that was started, if it is not crc.
+    program: Option<Program>,
     /// The directory of the servers' logs.
     _log_dir: Option<TempDir>,
 }
@@ -92,7 +95,7 @@ impl Network {
             }
         };
         let addresses = addresses.iter().map(resolve).collect::<Result<_, _>>()?;
-        Ok(Self { addresses, processes: Vec::new(), pids: pids.to_vec(), _log_dir: None })
+        Ok(Self { addresses, pids: pids.to_vec(), ..Self::default() })
     }
 
     fn start(count: usize, binary: Option<PathBuf>, options: &[String]) -> Result<Self, LoadError> {
@@ -132,7 +135,7 @@ impl Network {
         protocol: Protocol,
         count: usize,
     ) -> Result<Self, LoadError> {
-        let mut network = Self::default();
+        let mut network = Self { program: Some(program), ..Self::default() };
         let log_dir = tempfile::tempdir().map_err(|error| server_fault(&error))?;
         for number in 1..=count {
             let previous = network.addresses.last().map(|listeners| listeners[0].1);
@@ -159,6 +162,12 @@ impl Network {
     /// Returns the number of known servers.
     pub(super) fn len(&self) -> usize {
         self.addresses.len()
+    }
+
+    /// Returns the maximum number of clients that register at a time, in workloads that do not
+    /// measure registration.
+    pub(super) fn pending_registrations_max(&self) -> usize {
+        self.program.map_or(PENDING_REGISTRATIONS_MAX, Program::pending_registrations_max)
     }
 
     /// Returns the processes whose CPU and memory are measured.
