@@ -1,7 +1,6 @@
 //! Ids of hosts: 32 bits on the CRC wire, 64 bits on the direct wire.
 
 use std::fmt;
-use std::io::Write as _;
 
 use rand::Rng;
 use smallvec::SmallVec;
@@ -40,10 +39,15 @@ impl HostId {
     /// Returns the id in decimal digits, without an allocation.
     pub(crate) fn digits(self) -> SmallVec<[u8; 10]> {
         let mut digits = [0; 10];
-        let mut free = &mut digits[..];
-        write!(free, "{self}").expect("ten digits at most");
-        let free_bytes = free.len();
-        SmallVec::from_slice(&digits[..digits.len() - free_bytes])
+        let (mut start, mut rest) = (digits.len(), self.0);
+        loop {
+            start -= 1;
+            digits[start] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                return SmallVec::from_slice(&digits[start..]);
+            }
+        }
     }
 }
 
@@ -70,5 +74,17 @@ impl From<HostId> for WideId {
 impl fmt::Display for WideId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_those_of_the_decimal_id() {
+        for id in [0, 7, 10, 4_294_967_295] {
+            assert_eq!(&*HostId(id).digits(), id.to_string().as_bytes());
+        }
     }
 }
