@@ -21,13 +21,15 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 /// The users: wire, id (0 if the wire's clients do not choose one), and name.
-const USERS: [(Wire, u32, &str); 6] = [
+const USERS: [(Wire, u32, &str); 8] = [
     (Wire::CRC, 3, "u3"),
     (Wire::DIRECT, 4, "4"),
     (Wire::CLASSIC, 0, "u5"),
     (Wire::DIRECT, 6, "6"),
     (Wire::CLASSIC, 0, "u7"),
     (Wire::CRC, 8, "u8"),
+    (Wire::IRC, 0, "i1"),
+    (Wire::IRC, 0, "i2"),
 ];
 /// A user behind a server with id 2.
 const REMOTE_USER: (u32, &str) = (9, "u9");
@@ -61,6 +63,7 @@ impl World {
                     [frames::user(id, name, ""), reads_cut_frames].concat()
                 }
                 "direct" => desired_id_frame(id),
+                "irc" => format!("NICK {name}\r\nUSER {name} 0 * :\r\n").into_bytes(),
                 _ => classic_frame(Name::SERVER, classic_name(name), &format!("Connect {name}"), 1),
             };
             world.connect(wire, &frame);
@@ -140,7 +143,7 @@ impl World {
         let (wire, own, own_name) = USERS[sender];
         let others = [REMOTE_USER, UNKNOWN_USER, SERVER, EVERYONE];
         let (id, name) = match USERS.get(to) {
-            Some(&(wire, _, name)) if wire == Wire::CLASSIC => (self.id(name), name),
+            Some(&(_, 0, name)) => (self.id(name), name),
             Some(&(_, id, name)) => (id, name),
             None => others[to - USERS.len()],
         };
@@ -163,6 +166,24 @@ impl World {
                 let mut frame = Vec::new();
                 direct::encode_plain(n as i64 % 3, id.into(), &text(n), &mut frame);
                 frame
+            }
+            "irc" => {
+                // A user of the direct wire has no name that is a nick.
+                let is_number = name.starts_with(|c: char| c.is_ascii_digit());
+                let nick = if is_number { format!("|{name}") } else { name.to_owned() };
+                let (command, end) = match form >> 4 & 3 {
+                    _ if !is_odd(n) => ("PRIVMSG ", ""),
+                    0 => ("NOTICE ", ""),
+                    1 => ("privmsg ", ""),
+                    2 => ("PRIVMSG ", ",u3"),
+                    _ => ("@a=b PRIVMSG ", ""),
+                };
+                let text = match form & 3 {
+                    2 => "世".repeat((len + n) % 160),
+                    3 => format!("{}\0x", "x".repeat((len + n) % 500)),
+                    _ => "x".repeat((len + n) % 520),
+                };
+                format!("{command}{nick}{end} :{text}\r\n").into_bytes()
             }
             _ => {
                 let source = if is_odd(n) { "u3" } else { own_name };
@@ -263,7 +284,7 @@ fn chat_run_stops_at_the_queue_high_water_mark() {
 fn input_deferred_for_mail_does_not_overfill_a_read_queue() {
     // The first chat is stored as mail, so the others are deferred. They then arrive at once, and
     // are more than a queue may hold.
-    let runs = [(1, vec![(7, 1, 0, 32), (2, 29, 715, 144), (2, 49, 479, 64)])];
+    let runs = [(1, vec![(9, 1, 0, 32), (2, 29, 715, 144), (2, 49, 479, 64)])];
     let limits = Limits { client_queue_bytes_max: QUEUE_BYTES_MAX_FLOOR, ..Limits::default() };
     assert!(outcome(limits, &runs, true) == outcome(limits, &runs, false));
 }
