@@ -3,7 +3,7 @@
 use crc::id::HostId;
 use crc::relay::extension::{
     Digest, Epoch, Errand, Frame, Hello, Hop, LinkLoad, Nonce, Ping, Proof, RefuseReason, RoomChat,
-    RoomNames, ServerFact, Trace, TraceResult,
+    RoomNames, RoomTopic, ServerFact, Trace, TraceResult,
 };
 use crc::room::RoomName;
 use crc_tests::fuzz;
@@ -84,6 +84,11 @@ impl Values {
                 Frame::Rooms { user: id, is_complete: self.has_digest, names }
             }
             23 => Frame::RoomPart { user: id, name: room(), text: self.text.as_bytes() },
+            27 => {
+                let (stamp, user, name) = (token, id, &self.names[..self.names.len().min(255)]);
+                let text = self.text.as_bytes();
+                Frame::RoomTopic(RoomTopic { stamp, user, room: room(), name, text })
+            }
             25 => Frame::LinksRequest(Errand { origin: id, target: via, hops: version }),
             26 => {
                 let errand = Errand { origin: id, target: via, hops: version };
@@ -115,7 +120,7 @@ fn any_values() -> impl Strategy<Value = Values> {
     });
     let ids = vec(any::<u32>().prop_map(HostId), 0..9);
     let lists = (ids, vec(any::<u64>(), 0..9), vec(hop, 0..9), vec(load, 0..9), names);
-    (0..27_u32, any::<([u8; 2], [u32; 6], [u64; 4], bool)>(), lists, any::<String>()).prop_map(
+    (0..28_u32, any::<([u8; 2], [u32; 6], [u64; 4], bool)>(), lists, any::<String>()).prop_map(
         |(kind, (bytes, small, large, has_digest), (ids, stamps, hops, loads, names), text)| {
             Values { kind, bytes, small, large, has_digest, ids, stamps, hops, loads, names, text }
         },

@@ -58,3 +58,20 @@ pub const ROOM_SYNC_INTERVAL: Duration = Duration::from_millis(1);
 /// Number of changes to the rooms of users of other servers after which the rest of a read waits
 /// for the next turn. One takes some 2 µs with 100,000 members.
 pub const ROOM_CHANGES_PER_TURN_MAX: u32 = 512;
+
+/// Maximum length of the topic of a room in bytes, which fits into a line of IRC.
+pub const TOPIC_BYTES_MAX: usize = 390;
+
+/// Maximum number of topics. One takes some 200 bytes, and 1 KB at most.
+pub const TOPICS_MAX: usize = 65_536;
+
+/// Interval between two searches for topics whose rooms have ended. A topic is removed by the
+/// second search that finds no room: a topic is kept for longer than any frame is on its way, or
+/// waits, that brings a member.
+pub const TOPIC_SWEEP_INTERVAL: Duration = Duration::from_mins(10);
+
+/// Number of topics that such a search looks at in one turn: less than 1 ms.
+pub const TOPIC_SWEEP_WORK_PER_TURN: usize = 1024;
+
+/// Interval between two such portions.
+pub const TOPIC_SWEEP_PORTION_INTERVAL: Duration = Duration::from_millis(1);

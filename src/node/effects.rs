@@ -65,6 +65,7 @@ impl Node {
         let result = match &request.action {
             RoomAction::Join => relay.join_room(now, id, room, links),
             RoomAction::Part(text) => relay.part_room(now, id, (room, text), links),
+            RoomAction::Topic(text) => relay.set_topic(now, id, (room, text), links),
             RoomAction::Chat(text) => {
                 relay.chat_in_room(now, id, (room, &[text]), links);
                 Ok(())

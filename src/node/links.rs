@@ -274,6 +274,10 @@ impl Outbox for Links {
         }
     }
 
+    fn unix_time(&self) -> Duration {
+        self.wall_clock.map_or(Duration::ZERO, |_| Self::unix_time(self))
+    }
+
     fn unsent_bytes(&self, id: LinkId) -> usize {
         self.get(id).map_or(0, |link| link.queue.len())
     }

@@ -10,7 +10,7 @@ use super::outbox::Outbox;
 use super::plain::{self, Unreadable};
 use super::send;
 use super::timers::{Timer, Timers};
-use super::topology::{Home, Refusal, Room, RoomEvent, Slot, Topology};
+use super::topology::{Home, Refusal, Room, RoomChange, RoomEvent, Slot, Topology};
 use crate::id::HostId;
 use crate::limits::Limits;
 use crate::link::{LinkId, Time};
@@ -86,6 +86,12 @@ impl<O: Outbox> RelayCx<'_, O> {
         for event in self.topology.take_room_events() {
             self.notify_listeners(&event, quit_text);
         }
+        for room in self.topology.take_revived_topics() {
+            let room = RoomName::parse(&room).ok();
+            if let Some(room) = room.filter(|&room| self.topology.rooms().find(room).is_some()) {
+                self.announce_topic(room, None);
+            }
+        }
         let mut clock = Clock { now: self.now, timers: self.timers };
         for room in self.topology.take_ended_rooms() {
             self.announcements.hide_room(self.topology, room.shown_as, &mut clock, self.out);
@@ -94,13 +100,14 @@ impl<O: Outbox> RelayCx<'_, O> {
 
     fn notify_listeners(&mut self, event: &RoomEvent, quit_text: &[u8]) {
         let (room, user, name) = (event.room(), event.user, &*event.name);
-        let notice = match event.has_parted {
-            false => Notice::RoomJoined { room, user, name },
-            true => {
-                let info = event.quit_info.as_deref();
+        let notice = match &event.change {
+            RoomChange::Joined => Notice::RoomJoined { room, user, name },
+            RoomChange::Parted { text, quit_info } => {
+                let info = quit_info.as_deref();
                 let quit = info.map(|info| Departure { text: quit_text, info });
-                Notice::RoomParted { room, user, name, text: &event.text, quit }
+                Notice::RoomParted { room, user, name, text, quit }
             }
+            RoomChange::Topic(text) => Notice::RoomTopic { room, user, name, text },
         };
         for listener in self.topology.listeners_of(event) {
             let host = self.topology.hosts().get(listener);
@@ -119,6 +126,14 @@ impl<O: Outbox> RelayCx<'_, O> {
         frame: &Frame<'_>,
     ) {
         self.announcements.announce_membership(self.topology, (user, from), frame, self.out);
+    }
+
+    /// Announces the topic of a room, but not back over the link from which it is known.
+    pub(super) fn announce_topic(&mut self, room: RoomName<'_>, from: Option<LinkId>) {
+        if let Some(topic) = self.topology.rooms().topics().get(room) {
+            let frame = Frame::RoomTopic(topic.with_room(room));
+            self.announcements.announce_topic(self.topology, from, &frame, self.out);
+        }
     }
 
     /// Adds a host of this server, at the other end of `link` or behind the plain neighbour there.
@@ -155,7 +170,7 @@ impl<O: Outbox> RelayCx<'_, O> {
     /// Starts to announce on a link that has become an extended one.
     pub(super) fn begin_extended(&mut self, link: LinkId) {
         let mut clock = Clock { now: self.now, timers: self.timers };
-        self.announcements.begin_extended(link, &mut clock);
+        self.announcements.begin_extended(self.topology, link, &mut clock);
     }
 
     /// Announces the new stamp of a host.

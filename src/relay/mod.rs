@@ -51,7 +51,7 @@ pub use self::admission::{
     Admission, AdmittedBy, InviteError, Join, LinkKey, Token, UsedInvitation,
 };
 pub use self::mail_text::encode_mail_text;
-pub use self::operations::{KickError, LinkReport, RoomReport, ServerReport};
+pub use self::operations::{KickError, LinkReport, RoomReport, ServerReport, TopicReport};
 pub use self::outbox::{Interests, Outbox, Unacknowledged, View};
 pub use self::peering::{LoadReport, TraceReport};
 pub use self::router::RoomRefusal;
@@ -320,6 +320,7 @@ impl Relay {
                 Timer::Split(split) => peering.on_split_due(split, &mut cx),
                 Timer::Claim(id) => peering.on_claim_due(id, &mut cx),
                 Timer::RoomsSync => peering.on_rooms_sync_due(&mut cx),
+                Timer::Topics => router::on_topics_due(&mut cx),
                 Timer::AnnounceBatch => cx.announcements.on_batch_due(),
                 Timer::Pace(link) => cx.on_pace_due(link),
                 Timer::Liveness(link) => peering.on_liveness_due(link, &mut cx),
@@ -375,7 +376,8 @@ impl Relay {
     pub fn check(&self) {
         self.topology.check();
         let timer_count = self.announcements.check(&self.topology, &self.timers)
-            + self.peering.check(&self.topology, &self.timers);
+            + self.peering.check(&self.topology, &self.timers)
+            + router::check_topics(&self.topology, &self.timers);
         assert_eq!(self.timers.len(), timer_count, "every timer belongs to a part");
     }
 }

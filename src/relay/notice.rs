@@ -130,6 +130,17 @@ pub enum Notice<'a> {
         /// How the user has left the network, if it has.
         quit: Option<Departure<'a>>,
     },
+    /// The topic of a room that this user is in has been set.
+    RoomTopic {
+        /// The room.
+        room: RoomName<'a>,
+        /// The user who has set it, and may have left since.
+        user: HostId,
+        /// Name of that user.
+        name: &'a [u8],
+        /// The topic; empty if the room has none any more.
+        text: &'a [u8],
+    },
     /// A request about a room was refused.
     RoomRefused {
         /// The name of the room as it was given.
@@ -246,6 +257,7 @@ impl<'a> Notice<'a> {
             | Notice::RoomChat { .. }
             | Notice::RoomJoined { .. }
             | Notice::RoomParted { .. }
+            | Notice::RoomTopic { .. }
             | Notice::RoomRefused { .. }
             | Notice::Mail { .. }
             | Notice::MailRefused { .. } => return None,

@@ -88,6 +88,19 @@ pub struct RoomReport<'a> {
     pub shown_as: Option<HostId>,
 }
 
+/// The topic of a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TopicReport<'a> {
+    /// The topic, which is not empty.
+    pub text: &'a [u8],
+    /// The user who has set it, and may have left since.
+    pub user: HostId,
+    /// The name that this user had.
+    pub name: &'a [u8],
+    /// When it was set, since the Unix epoch, by the clock of the user's server.
+    pub set_at: Duration,
+}
+
 fn report(room: &Room) -> RoomReport<'_> {
     let members_here = room.members_at(MemberHome::Own).len();
     let members_elsewhere = room.len() - members_here;
@@ -110,6 +123,12 @@ impl Relay {
     #[must_use]
     pub fn find_room(&self, name: RoomName<'_>) -> Option<RoomReport<'_>> {
         self.topology.rooms().find(name).map(report)
+    }
+
+    /// Returns the topic of a room, if it has one.
+    #[must_use]
+    pub fn topic(&self, name: RoomName<'_>) -> Option<TopicReport<'_>> {
+        self.topology.rooms().topics().get(name)?.report()
     }
 
     /// Iterates over the names of the rooms of a user, in the order of joining.

@@ -1,6 +1,7 @@
 //! [`Outbox`]: the interface through which the relay acts on links.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::message::{HostKind, Message};
 use super::notice::{Notice, RoomChats};
@@ -24,7 +25,7 @@ pub struct Unacknowledged<'a> {
 pub struct Interests {
     /// Registrations and quits of users, [`Notice::Joined`] and [`Notice::Quit`].
     pub users: bool,
-    /// [`Notice::RoomJoined`] and [`Notice::RoomParted`] for the rooms that the client is in. A
+    /// [`Notice::RoomJoined`], [`Notice::RoomParted`] and [`Notice::RoomTopic`] for the rooms that the client is in. A
     /// client without them is shown rooms as users.
     pub room_events: bool,
     /// Its frames may be cut anywhere. Otherwise it gets small writes until it shows that it reads
@@ -63,6 +64,8 @@ pub trait Outbox {
             }
         }
     }
+    /// Returns the time since the Unix epoch, as far as it is known.
+    fn unix_time(&self) -> Duration;
     /// Returns the number of unsent bytes in the send queue of a link.
     fn unsent_bytes(&self, link: LinkId) -> usize;
     /// Returns what a link has carried in each direction.

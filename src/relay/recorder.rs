@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::Relay;
 use super::extension::codec::VERSION;
@@ -93,6 +94,9 @@ impl Outbox for Recorder {
             Notice::RoomParted { room, user, text: why, .. } => {
                 self.record(link, format!("{room} -{user} {}", text(why)));
             }
+            Notice::RoomTopic { room, user, text: topic, .. } => {
+                self.record(link, format!("{room} topic by {user}: {}", text(topic)));
+            }
             Notice::RoomRefused { reason, .. } => self.record(link, reason),
             Notice::Welcome { .. }
             | Notice::IdTaken { .. }
@@ -104,6 +108,10 @@ impl Outbox for Recorder {
                 self.record(link, text(&status));
             }
         }
+    }
+
+    fn unix_time(&self) -> Duration {
+        Duration::ZERO
     }
 
     fn unsent_bytes(&self, link: LinkId) -> usize {

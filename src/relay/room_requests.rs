@@ -39,6 +39,22 @@ impl Relay {
         router::part(user, name, text, &mut cx)
     }
 
+    /// Lets the user at the other end of a link set the topic of a room.
+    ///
+    /// # Errors
+    /// Why the user may not.
+    pub fn set_topic(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        (name, text): (&[u8], &[u8]),
+        out: &mut impl Outbox,
+    ) -> Result<(), RoomRefusal> {
+        let user = self.adjacent_user(link)?;
+        let (_, _, mut cx) = self.event(now, out);
+        router::set_topic(user, name, text, &mut cx)
+    }
+
     /// Sends messages of the user at the other end of a link to the other members of a room. The
     /// user is notified once of those that are refused for the same reason.
     ///

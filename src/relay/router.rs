@@ -1,7 +1,9 @@
 //! [`Router`]: chats, statuses and quits, each sent on over the first link of its destination.
 
+mod refusal;
 mod room_chats;
 mod rooms;
+mod topics;
 
 use std::collections::VecDeque;
 
@@ -18,9 +20,10 @@ use crate::limits::{STATUS_UPDATE_BYTES_MAX, STATUS_UPDATES_MAX};
 use crate::link::{CloseReason, LinkId};
 use crate::printable::{Excerpt, truncated};
 
+pub use self::refusal::RoomRefusal;
 pub(super) use self::room_chats::{chat, refuse};
-pub use self::rooms::RoomRefusal;
 pub(super) use self::rooms::{join, part};
+pub(super) use self::topics::{check_topics, on_topics_due, set_topic};
 
 /// The route of chats between two hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -261,6 +264,9 @@ fn handle_extension<O: Outbox>(
     match Frame::parse(code, text) {
         Some(Ok(Frame::RoomChat(chat))) if is_from_neighbour(link, source, cx) => {
             room_chats::handle_room_chats(link, &[chat], peering, cx);
+        }
+        Some(Ok(Frame::RoomTopic(topic))) if is_from_neighbour(link, source, cx) => {
+            topics::learn_topic(link, &topic, cx);
         }
         Some(Ok(frame)) => peering.handle_extension(link, source, &frame, cx),
         Some(Err(error)) => {

@@ -17,6 +17,8 @@ pub(super) enum Timer {
     Claim(HostId),
     /// The next users leave rooms in which their home has not confirmed them.
     RoomsSync,
+    /// Topics are looked at whose rooms may have ended long ago.
+    Topics,
     /// A batch of announcements to users is due.
     AnnounceBatch,
     /// The link to a server may be silent.

@@ -303,6 +303,8 @@ pub enum RoomAction<'a> {
     Part(Cow<'a, [u8]>),
     /// Send a message to its other members.
     Chat(Cow<'a, [u8]>),
+    /// Set its topic; an empty text removes it.
+    Topic(Cow<'a, [u8]>),
 }
 
 /// The effects of one event, applied in order. Up to two need no allocation.

@@ -8,7 +8,7 @@ use crc::relay::extension::codec::{
 };
 use crc::relay::extension::{
     Digest, Entry as _, Epoch, Errand, Frame, Hello, Hop, LinkLoad, Nonce, Ping, Proof,
-    RefuseReason, RoomChat, RoomNames, ServerFact, Trace, TraceResult,
+    RefuseReason, RoomChat, RoomNames, RoomTopic, ServerFact, Trace, TraceResult,
 };
 use crc::relay::message::{Message, StatusCode};
 use crc::room::RoomName;
@@ -259,6 +259,18 @@ fn golden_room_and_load_frames() -> Vec<Golden> {
             "01 00000001 ffffffff c71a 00000025  00000001 00000003 01 \
              00000002 000000fa 00000040 0000000000001234 0000000000056789",
         ),
+        (
+            Frame::RoomTopic(RoomTopic {
+                stamp: 1_700_000_000_000,
+                user,
+                room,
+                name: b"frodo",
+                text: b"Elevenses",
+            }),
+            9,
+            "01 00000001 ffffffff c71b 00000020  \
+             0000018bcfe56800 00000066 04236c6162 0566726f646f 456c6576656e736573",
+        ),
     ]
 }
 
@@ -354,7 +366,7 @@ fn bits_that_are_not_known_are_ignored() {
 
 #[test]
 fn unknown_codes_are_no_frames() {
-    for code in (0..0xC700).chain(0xC71B..=u16::MAX) {
+    for code in (0..0xC700).chain(0xC71C..=u16::MAX) {
         assert_eq!(Frame::parse(StatusCode(code), &[0; 64]), None, "{code:x}");
     }
 }
@@ -431,7 +443,7 @@ fn longest_frames_stay_under_1024_bytes() {
 #[test]
 fn every_example_in_the_protocol_page_is_a_frame() {
     let examples = examples("```hex extension\n");
-    assert_eq!(examples.len(), 27);
+    assert_eq!(examples.len(), 28);
     for line in examples {
         let example = parse_hex(line);
         let source = HostId::parse(&example[1..]);

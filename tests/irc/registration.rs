@@ -17,8 +17,8 @@ fn client_registers_with_nick_and_user() {
          this server"
             .to_owned(),
         ":s1 005 frodo MONITOR=100 NETWORK=CRC NICKLEN=30 PREFIX= SAFELIST \
-         TARGMAX=JOIN:,NAMES:4,NOTICE:4,PART:,PRIVMSG:4,WHOIS:1 USERLEN=16 UTF8ONLY WHOX :are \
-         supported by this server"
+         TARGMAX=JOIN:,NAMES:4,NOTICE:4,PART:,PRIVMSG:4,WHOIS:1 TOPICLEN=390 USERLEN=16 UTF8ONLY \
+         WHOX :are supported by this server"
             .to_owned(),
         ":s1 251 frodo :There are 1 users and 0 invisible on 1 servers".to_owned(),
         ":s1 252 frodo 0 :operator(s) online".to_owned(),

@@ -102,7 +102,6 @@ fn requests_about_rooms_are_refused_with_the_reason() {
     net.check(frodo, "PART #lab", &[":s1 442 frodo #lab :You're not on that channel"]);
     net.check(frodo, "TOPIC #lab", &[":s1 331 frodo #lab :No topic is set"]);
     net.check(frodo, "TOPIC #lab :x", &[":s1 442 frodo #lab :You're not on that channel"]);
-    net.check(sam, "TOPIC #lab :x", &[":s1 482 sam #lab :The network keeps no topics"]);
     net.check(sam, "KICK #lab frodo", &[":s1 482 sam #lab :Nobody owns this channel"]);
     net.check(sam, "MODE #lab", &[":s1 324 sam #lab +"]);
     net.check(sam, "MODE #lab b", &[":s1 368 sam #lab :End of channel ban list"]);
@@ -294,4 +293,49 @@ fn members_behind_a_split_leave_after_the_grace_and_come_back() {
     net.world.set_isolated(net.servers[1], false);
     net.world.run_for(SECOND * 20);
     net.expect(frodo, &[":sam!sam@crc JOIN #lab"]);
+}
+
+#[test]
+fn topics_are_shown_to_members_and_newcomers_on_all_servers() {
+    let mut net = Net::chain(3);
+    let (frodo, merry) = (net.register(1, "frodo"), net.register(3, "merry"));
+    let sam = net.crc_user(2, 102, "sam");
+    for client in [frodo, merry] {
+        net.send(client, "JOIN #lab");
+    }
+    net.chat(sam, 102, 2, "/join #lab");
+    net.take(merry);
+    net.check(frodo, "TOPIC #lab :Elevenses", &[":frodo!frodo@crc TOPIC #lab :Elevenses"]);
+    net.expect(merry, &[":frodo!frodo@crc TOPIC #lab :Elevenses"]);
+    net.take_chats(sam);
+    net.chat(sam, 102, 2, "/topic #lab");
+    assert_eq!(net.take_chats(sam), ["topic #lab\nElevenses"]);
+    net.chat(sam, 102, 2, "/topic #lab Second breakfast");
+    for client in [frodo, merry] {
+        net.expect(client, &[":sam!102@crc TOPIC #lab :Second breakfast"]);
+    }
+    let pippin = net.register(2, "pippin");
+    net.send(pippin, "JOIN #lab");
+    let lines = net.take(pippin);
+    assert_eq!(lines[0], ":pippin!pippin@crc JOIN #lab");
+    assert_eq!(lines[1], ":s2 332 pippin #lab :Second breakfast");
+    assert!(lines[2].starts_with(":s2 333 pippin #lab sam "), "{lines:?}");
+    assert!(lines[3].starts_with(":s2 353 "), "{lines:?}");
+    assert_eq!(net.ask(pippin, "TOPIC #lab"), lines[1..3]);
+    net.check(
+        pippin,
+        "LIST",
+        &[
+            ":s2 321 pippin Channel :Users  Name",
+            ":s2 322 pippin #lab 4 :Second breakfast",
+            ":s2 323 pippin :End of LIST",
+        ],
+    );
+    net.take(frodo);
+    net.check(pippin, "TOPIC #lab :", &[":pippin!pippin@crc TOPIC #lab :"]);
+    net.expect(frodo, &[":pippin!pippin@crc TOPIC #lab :"]);
+    net.check(frodo, "TOPIC #lab", &[":s1 331 frodo #lab :No topic is set"]);
+    let long = "ö".repeat(300);
+    let lines = net.ask(frodo, &format!("TOPIC #lab :{}", &long[..400]));
+    assert_eq!(lines, [format!(":frodo!frodo@crc TOPIC #lab :{}", "ö".repeat(195))]);
 }

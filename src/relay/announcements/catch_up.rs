@@ -1,6 +1,7 @@
 //! Links that are behind: bursts, batches, and the portions by which a link catches up.
 
 use super::pacing::Clock;
+use super::sync::Sync;
 use super::{Announcements, is_visible};
 use crate::limits::{ANNOUNCE_BYTES_PER_TURN, ANNOUNCE_HOST_OVERHEAD_BYTES, QUEUE_LOW_WATER_BYTES};
 use crate::link::LinkId;
@@ -23,7 +24,8 @@ impl Announcements {
     pub(in crate::relay) fn is_behind(&self, link: LinkId) -> bool {
         let cursor = self.cursors.occupied(link.index as usize);
         cursor.is_some_and(|cursor| {
-            cursor.next.is_some() || cursor.has_frames() || cursor.next_returned().is_some()
+            let is_behind = cursor.next.is_some() || cursor.sync().is_some_and(Sync::has_topics);
+            is_behind || cursor.has_frames() || cursor.next_returned().is_some()
         })
     }
 
@@ -140,6 +142,7 @@ impl Announcements {
         cursor.introduced = introduced.filter(|introduced| !introduced.is_empty());
         if cursor.next.is_none() {
             self.end_pass(topology, link, out);
+            self.send_topics(topology, link, out);
         }
     }
 }

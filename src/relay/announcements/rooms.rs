@@ -36,6 +36,21 @@ impl Announcements {
         }
     }
 
+    /// Sends the topic of a room on all extended links but the one from which it is known.
+    pub(in crate::relay) fn announce_topic(
+        &self,
+        topology: &Topology,
+        from: Option<LinkId>,
+        frame: &Frame<'_>,
+        out: &mut impl Outbox,
+    ) {
+        for &link in self.servers.iter().filter(|&&link| Some(link) != from) {
+            if topology.link(link).is_extended() {
+                send_extension(topology, link, frame, out);
+            }
+        }
+    }
+
     /// Returns whether rooms are shown as users on a link.
     pub(in crate::relay) fn shows_rooms(&self, topology: &Topology, link: LinkId) -> bool {
         let cursor = self.cursor(link);

@@ -11,6 +11,7 @@ use foldhash::fast::RandomState;
 
 use super::Announcements;
 use crate::id::HostId;
+use crate::limits::{ANNOUNCE_HOST_OVERHEAD_BYTES, QUEUE_LOW_WATER_BYTES};
 use crate::link::LinkId;
 use crate::relay::announcements::pacing::Clock;
 use crate::relay::extension::Frame;
@@ -33,6 +34,9 @@ pub(super) struct Sync {
     /// Hosts with this position in the order of joining, and later ones, are pending whatever their
     /// home is.
     all_from: u64,
+    /// Key of the last topic that was sent since the link was established; empty before the first,
+    /// and `None` behind the last.
+    topics_after: Option<Box<[u8]>>,
 }
 
 impl Sync {
@@ -49,6 +53,11 @@ impl Sync {
     /// Returns whether the home of a host has been asked for, and its pass has not begun.
     pub(super) fn is_requested(&self, topology: &Topology, host: &Host) -> bool {
         self.has_requests() && self.requested.contains(&topology.home_id(host))
+    }
+
+    /// Returns whether topics are still to be sent.
+    pub(super) fn has_topics(&self) -> bool {
+        self.topics_after.is_some()
     }
 
     /// Records that all hosts from `join_seq` on are pending, when the link falls behind.
@@ -118,13 +127,48 @@ impl Announcements {
 
     /// Makes the link to a registered server an extended one: facts and requests of the neighbour
     /// decide what is announced, rather than a burst.
-    pub(in crate::relay) fn begin_extended(&mut self, link: LinkId, clock: &mut Clock<'_>) {
+    pub(in crate::relay) fn begin_extended(
+        &mut self,
+        topology: &Topology,
+        link: LinkId,
+        clock: &mut Clock<'_>,
+    ) {
         self.servers.push(link);
         let cursor = self.cursor_mut(link);
         cursor.next = None;
         cursor.begin_extended();
+        if let Some(sync) = cursor.sync_mut().filter(|_| !topology.rooms().topics().is_empty()) {
+            sync.topics_after = Some(Box::default());
+            self.mark_ready(link);
+        }
+        let cursor = self.cursor_mut(link);
         if let Some(mut pace) = cursor.pace.take() {
             pace.cancel_timer(link, clock.timers);
+        }
+    }
+
+    /// Sends the topics of all rooms on an extended link that is new, behind what else is pending,
+    /// as far as its queue has room and the budget allows.
+    pub(super) fn send_topics(&mut self, topology: &Topology, link: LinkId, out: &mut impl Outbox) {
+        let Some(sync) = self.cursor_mut(link).sync_mut() else { return };
+        let Some(mut after) = sync.topics_after.take() else { return };
+        let mut has_more = false;
+        for topic in topology.rooms().topics().after(&after) {
+            has_more = self.budget_bytes == 0 || out.unsent_bytes(link) >= QUEUE_LOW_WATER_BYTES;
+            if has_more {
+                break;
+            }
+            let cost_bytes = ANNOUNCE_HOST_OVERHEAD_BYTES + topic.name.len() + topic.text.len();
+            self.budget_bytes = self.budget_bytes.saturating_sub(cost_bytes);
+            send_extension(topology, link, &Frame::RoomTopic(topic), out);
+            after = topic.room.as_bytes().into();
+        }
+        if has_more {
+            let sync = self.cursor_mut(link).sync_mut();
+            sync.expect("an extended link").topics_after = Some(after);
+            if self.budget_bytes == 0 {
+                self.mark_ready(link);
+            }
         }
     }
 

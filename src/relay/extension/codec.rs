@@ -10,10 +10,11 @@ use std::fmt;
 pub use super::fields::Fault;
 use super::fields::{
     Fields, encode_epoch, encode_errand, encode_hello, encode_hex_hello, encode_ping,
-    encode_server_fact, parse_hex_hello,
+    encode_server_fact, encode_short_text, parse_hex_hello,
 };
 use super::{
-    Digest, Entry, Frame, LinkLoad, Proof, RefuseReason, RoomChat, RoomNames, Trace, TraceResult,
+    Digest, Entry, Frame, LinkLoad, Proof, RefuseReason, RoomChat, RoomNames, RoomTopic, Trace,
+    TraceResult,
 };
 use crate::relay::message::StatusCode;
 
@@ -112,6 +113,7 @@ pub(in crate::relay) fn frame_name(code: StatusCode) -> Option<&'static str> {
         StatusCode::ROOMS => "ROOMS",
         StatusCode::ROOM_PART => "ROOM_PART",
         StatusCode::ROOM_CHAT => "ROOM_CHAT",
+        StatusCode::ROOM_TOPIC => "ROOM_TOPIC",
         StatusCode::LINKS_REQUEST => "LINKS_REQUEST",
         StatusCode::LINKS => "LINKS",
         _ => return None,
@@ -188,6 +190,11 @@ impl<'a> Frame<'a> {
                 let room = fields.room()?;
                 Self::RoomChat(RoomChat { user, home, number, room, text: fields.0 })
             }
+            StatusCode::ROOM_TOPIC => {
+                let (stamp, user, room) = (fields.u64()?, fields.id()?, fields.room()?);
+                let name = fields.short_text()?;
+                Self::RoomTopic(RoomTopic { stamp, user, room, name, text: fields.0 })
+            }
             StatusCode::LINKS_REQUEST => Self::LinksRequest(fields.errand()?),
             StatusCode::LINKS => Self::Links { errand: fields.errand()?, links: fields.list()? },
             _ => return Ok(None),
@@ -260,6 +267,13 @@ impl<'a> Frame<'a> {
                 home.encode(out);
                 number.encode(out);
                 RoomNames::push(room, out);
+                out.extend_from_slice(text);
+            }
+            Self::RoomTopic(RoomTopic { stamp, user, room, name, text }) => {
+                stamp.encode(out);
+                user.encode(out);
+                RoomNames::push(room, out);
+                encode_short_text(name, out);
                 out.extend_from_slice(text);
             }
             Self::LinksRequest(errand) => encode_errand(errand, out),

@@ -72,6 +72,14 @@ impl<'a> Fields<'a> {
         Ok(name)
     }
 
+    /// Parses a text behind its length.
+    pub(super) fn short_text(&mut self) -> Result<&'a [u8], Fault> {
+        let len = usize::from(self.u8()?);
+        let (text, rest) = self.0.split_at_checked(len).ok_or(Fault::TooShort)?;
+        self.0 = rest;
+        Ok(text)
+    }
+
     /// Parses the list that takes the rest of the payload.
     pub(super) fn list<T: Entry>(&self) -> Result<List<'a, T>, Fault> {
         List::parse(self.0).ok_or(Fault::EntryCut)
@@ -123,6 +131,13 @@ pub(super) fn encode_errand(Errand { origin, target, hops }: Errand, out: &mut V
     origin.encode(out);
     target.encode(out);
     out.push(hops);
+}
+
+/// Encodes a text behind its length. What is beyond 255 bytes is cut.
+pub(super) fn encode_short_text(text: &[u8], out: &mut Vec<u8>) {
+    let len = u8::try_from(text.len()).unwrap_or(u8::MAX);
+    out.push(len);
+    out.extend_from_slice(&text[..usize::from(len)]);
 }
 
 pub(super) fn encode_epoch(epoch: Epoch, out: &mut Vec<u8>) {

@@ -111,6 +111,21 @@ pub struct RoomChat<'a> {
     pub text: &'a [u8],
 }
 
+/// The content of ROOM_TOPIC: the topic of a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoomTopic<'a> {
+    /// Higher than that of every topic that was known when it was set.
+    pub stamp: u64,
+    /// The user who has set it.
+    pub user: HostId,
+    /// The room.
+    pub room: RoomName<'a>,
+    /// The name of that user, at most 255 bytes.
+    pub name: &'a [u8],
+    /// The topic, at most [`crate::limits::TOPIC_BYTES_MAX`]; empty if there is none any more.
+    pub text: &'a [u8],
+}
+
 impl<'a> RoomChat<'a> {
     /// Returns the room message that a message between two servers is, if it is one.
     pub(in crate::relay) fn of_message(message: &Message<'a>) -> Option<Self> {
@@ -273,6 +288,8 @@ pub enum Frame<'a> {
     },
     /// [`StatusCode::ROOM_CHAT`].
     RoomChat(RoomChat<'a>),
+    /// [`StatusCode::ROOM_TOPIC`].
+    RoomTopic(RoomTopic<'a>),
     /// [`StatusCode::LINKS_REQUEST`].
     LinksRequest(Errand),
     /// [`StatusCode::LINKS`]; the server of the errand has answered.
@@ -314,6 +331,7 @@ impl Frame<'_> {
             Self::Rooms { .. } => StatusCode::ROOMS,
             Self::RoomPart { .. } => StatusCode::ROOM_PART,
             Self::RoomChat(_) => StatusCode::ROOM_CHAT,
+            Self::RoomTopic(_) => StatusCode::ROOM_TOPIC,
             Self::LinksRequest(_) => StatusCode::LINKS_REQUEST,
             Self::Links { .. } => StatusCode::LINKS,
         }

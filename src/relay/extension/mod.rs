@@ -13,7 +13,8 @@ mod rooms;
 use std::ops::{AddAssign, SubAssign};
 
 pub use self::frame::{
-    Errand, Frame, Hello, Ping, Proof, RefuseReason, RoomChat, ServerFact, Trace, TraceResult,
+    Errand, Frame, Hello, Ping, Proof, RefuseReason, RoomChat, RoomTopic, ServerFact, Trace,
+    TraceResult,
 };
 pub use self::list::{Entry, Hop, LinkLoad, List};
 pub use self::rooms::RoomNames;

@@ -124,8 +124,11 @@ impl Peering {
             Frame::LinksRequest(errand) => self.on_links_request(link, errand, cx),
             Frame::Links { errand, links } => self.on_links(link, errand, links, cx),
             Frame::Rooms { .. } | Frame::RoomPart { .. } => rooms::learn(link, frame, cx),
-            // The router handles messages to rooms.
-            Frame::RoomChat(_) | Frame::ReadsCutFrames(_) | Frame::FactsEnd { .. } => {}
+            // The router handles messages to rooms, and their topics.
+            Frame::RoomChat(_)
+            | Frame::RoomTopic(_)
+            | Frame::ReadsCutFrames(_)
+            | Frame::FactsEnd { .. } => {}
             Frame::Hello(_)
             | Frame::Offer(_)
             | Frame::Commit { .. }

@@ -7,7 +7,7 @@
 
 use smallvec::SmallVec;
 
-use super::rooms::RoomRefusal;
+use super::refusal::RoomRefusal;
 use crate::id::HostId;
 use crate::limits::{ROOM_COPIES_MAX, ROOM_FRAME_HEADROOM_BYTES};
 use crate::link::LinkId;

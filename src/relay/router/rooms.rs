@@ -1,72 +1,21 @@
 //! Requests about rooms: to join and leave them, and the commands that CRC clients send to a
 //! server. See "Rooms" in `docs/PROTOCOL.md`.
 
-use std::fmt;
-
+use super::refusal::RoomRefusal;
+use super::topics::set_topic;
 use crate::id::HostId;
 use crate::limits::{
-    ROOM_BURST_MAX, ROOM_LIST_BYTES_MAX, ROOM_MEMBERSHIPS_MAX, ROOMS_LISTED_MAX, ROOMS_PER_USER_MAX,
+    ROOM_LIST_BYTES_MAX, ROOM_MEMBERSHIPS_MAX, ROOMS_LISTED_MAX, ROOMS_PER_USER_MAX,
 };
 use crate::link::LinkId;
 use crate::printable::{Excerpt, Printable};
 use crate::relay::cx::RelayCx;
 use crate::relay::extension::{Frame, RoomNames};
 use crate::relay::outbox::Outbox;
-use crate::room::{RoomName, RoomNameError};
+use crate::room::RoomName;
 
 /// The commands that a user sends to the id of a server, for the answer to an unknown one.
-const COMMANDS: &str = "/join #room, /part #room, /rooms, /names #room";
-
-/// The reason for which a request about a room is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RoomRefusal {
-    /// The text is not the name of a room.
-    Name(RoomNameError),
-    /// The user is not in the room.
-    NotMember,
-    /// The user is in [`ROOMS_PER_USER_MAX`] rooms.
-    UserFull,
-    /// The network has [`ROOM_MEMBERSHIPS_MAX`] memberships.
-    NetworkFull,
-    /// The message has more bytes than this, and does not fit into the frames of the network.
-    TooLong {
-        /// Maximum length of a text.
-        text_bytes_max: usize,
-    },
-    /// The user has sent [`ROOM_BURST_MAX`] messages to the room at once, and more than this number
-    /// in each second since.
-    TooMuch {
-        /// Maximum number of messages in a second.
-        rate: u32,
-    },
-}
-
-impl fmt::Display for RoomRefusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Name(error) => error.fmt(f),
-            Self::NotMember => f.write_str("you are not in this room; join it first"),
-            Self::UserFull => {
-                write!(f, "you are in {ROOMS_PER_USER_MAX} rooms, the most there may be; leave one")
-            }
-            Self::TooLong { text_bytes_max } => {
-                write!(f, "the message is too long; it may have {text_bytes_max} bytes at most")
-            }
-            Self::TooMuch { rate } => write!(
-                f,
-                "you send too much to this room: after {ROOM_BURST_MAX} messages at once, at most \
-                 {rate} a second; wait a second, and send more slowly"
-            ),
-            Self::NetworkFull => f.write_str("the rooms of this network are full; try again later"),
-        }
-    }
-}
-
-impl From<RoomNameError> for RoomRefusal {
-    fn from(error: RoomNameError) -> Self {
-        Self::Name(error)
-    }
-}
+const COMMANDS: &str = "/join #room, /part #room, /topic #room [TEXT], /rooms, /names #room";
 
 /// Adds a user of this server to a room.
 ///
@@ -149,6 +98,13 @@ pub(super) fn handle_command<O: Outbox>(
             let (name, text) = split_word(argument);
             part(source, name, text, cx)
         }
+        b"/topic" => {
+            let (name, text) = split_word(argument);
+            match text {
+                b"" => send_topic(link, (server, source), name, cx),
+                text => set_topic(source, name, text, cx),
+            }
+        }
         b"/rooms" => {
             list_rooms(link, (server, source), cx);
             Ok(())
@@ -205,6 +161,21 @@ fn list_members<O: Outbox>(
     let lines: Vec<String> =
         hosts.map(|host| format!("{} {}", host.id, Printable(host.name()))).collect();
     send_list(link, (server, user), &format!("names {name}"), lines.into_iter(), cx);
+    Ok(())
+}
+
+/// Sends the answer to `/topic` without a text.
+fn send_topic<O: Outbox>(
+    link: LinkId,
+    (server, user): (HostId, HostId),
+    name: &[u8],
+    cx: &mut RelayCx<'_, O>,
+) -> Result<(), RoomRefusal> {
+    let name = RoomName::parse(name)?;
+    let topic = cx.topology.rooms().topics().get(name).and_then(|topic| topic.report());
+    let line = topic.map(|topic| format!("\n{}", Printable(topic.text)));
+    let text = format!("topic {name}{}", line.unwrap_or_default());
+    cx.send_chat(link, server, user, text.as_bytes());
     Ok(())
 }
 

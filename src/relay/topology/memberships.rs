@@ -79,7 +79,7 @@ impl Topology {
         let Some(member_home) = self.member_home_of(home) else { return false };
         let link = self.user_link(home);
         let Some(index) = self.rooms.insert(user, name, (member_home, link)) else { return false };
-        self.record_room_event(user, index, false, b"");
+        self.record_join(user, index);
         self.count_memberships(home, |digest| *digest += membership_digest(user, name));
         true
     }
@@ -98,7 +98,7 @@ impl Topology {
         if !self.rooms.is_member(user, name) {
             return false;
         }
-        self.record_room_event(user, index, true, text);
+        self.record_part(user, index, text);
         self.rooms.remove(user, index, member_home);
         self.count_memberships(home, |digest| *digest -= membership_digest(user, name));
         true
@@ -112,7 +112,7 @@ impl Topology {
         for membership in &memberships {
             let index = membership.room as usize;
             let digest = membership_digest(user, self.rooms.slab[index].name());
-            self.record_room_event(user, index, true, b"");
+            self.record_part(user, index, b"");
             self.rooms.remove(user, index, member_home);
             self.count_memberships(home, |sum| *sum -= digest);
         }
@@ -278,6 +278,7 @@ impl Topology {
         assert!(rooms.events.is_empty(), "listeners are notified in the same event");
         assert!(rooms.ended.is_empty(), "the end of a shown room is announced in the same event");
         assert!(rooms.left.is_empty(), "that users are in no room is announced in the same event");
+        rooms.topics.check();
         self.check_room_sweeps();
         for (&server, members) in &rooms.by_server {
             let is_of = |id: &&HostId| {

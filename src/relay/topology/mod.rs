@@ -25,6 +25,7 @@ mod rooms;
 mod servers;
 mod splits;
 mod table;
+mod topics;
 
 pub use self::host::{FirstLink, Home, HomeList, Host, ServerKey, SplitId};
 pub(super) use self::host::{Slot, host_size_bytes};
@@ -32,7 +33,7 @@ pub use self::link_state::Refusals;
 pub(super) use self::link_state::{LinkState, Refusal, Role};
 pub use self::room::MemberCursor;
 pub(super) use self::room::{MemberHome, OwnMember, Room, Speech};
-pub(super) use self::room_events::RoomEvent;
+pub(super) use self::room_events::{RoomChange, RoomEvent};
 pub(super) use self::rooms::Rooms;
 pub use self::table::HostTable;
 pub(super) use self::table::List;

@@ -1,13 +1,14 @@
-//! Joins and leaves of rooms, for the members at this server whose wires report them.
+//! What happens in rooms, for the members at this server whose wires report it.
 //!
 //! A change is recorded only if such a member is in the room, so the others cost nothing.
 
 use super::Topology;
 use crate::id::HostId;
 use crate::link::LinkId;
+use crate::relay::extension::RoomTopic;
 use crate::room::RoomName;
 
-/// A user has joined or left a room in which somebody is to be notified.
+/// A user has done something in a room in which somebody is to be notified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::relay) struct RoomEvent {
     room: Box<[u8]>,
@@ -15,12 +16,24 @@ pub(in crate::relay) struct RoomEvent {
     pub(in crate::relay) user: HostId,
     /// The name of the user, who may have left since.
     pub(in crate::relay) name: Box<[u8]>,
-    /// Whether the user has left, or has joined.
-    pub(in crate::relay) has_parted: bool,
-    /// The text of a leave.
-    pub(in crate::relay) text: Box<[u8]>,
-    /// The info of the user, if it has left the network.
-    pub(in crate::relay) quit_info: Option<Box<[u8]>>,
+    /// What the user has done.
+    pub(in crate::relay) change: RoomChange,
+}
+
+/// What a user has done in a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::relay) enum RoomChange {
+    /// Joined it.
+    Joined,
+    /// Left it.
+    Parted {
+        /// Text for the others.
+        text: Box<[u8]>,
+        /// The info of the user, if it has left the network.
+        quit_info: Option<Box<[u8]>>,
+    },
+    /// Set its topic to this text.
+    Topic(Box<[u8]>),
 }
 
 impl RoomEvent {
@@ -38,22 +51,39 @@ impl Topology {
         }
     }
 
-    /// Records that a user has joined a room, or is about to leave it.
-    pub(super) fn record_room_event(
+    /// Records that a user has joined a room.
+    pub(super) fn record_join(&mut self, user: HostId, index: usize) {
+        self.record_room_event(user, index, || RoomChange::Joined);
+    }
+
+    /// Records that a user is about to leave a room.
+    pub(super) fn record_part(&mut self, user: HostId, index: usize, text: &[u8]) {
+        let part = || RoomChange::Parted { text: text.into(), quit_info: None };
+        self.record_room_event(user, index, part);
+    }
+
+    fn record_room_event(
         &mut self,
         user: HostId,
         index: usize,
-        has_parted: bool,
-        text: &[u8],
+        change: impl FnOnce() -> RoomChange,
     ) {
         let room = &self.rooms.slab[index];
-        if room.listeners.is_empty() {
-            return;
+        if !room.listeners.is_empty() {
+            let name = self.hosts.get(user).map_or(&[][..], |host| host.name()).into();
+            let (room, change) = (room.name.clone(), change());
+            self.rooms.events.push(RoomEvent { room, user, name, change });
         }
-        let name = self.hosts.get(user).map_or(&[][..], |host| host.name()).into();
-        let (room, text) = (room.name.clone(), text.into());
-        let quit_info = None;
-        self.rooms.events.push(RoomEvent { room, user, name, has_parted, text, quit_info });
+    }
+
+    /// Records that the topic of a room has changed.
+    pub(super) fn record_topic_event(&mut self, topic: &RoomTopic<'_>) {
+        let Some(room) = self.rooms.find(topic.room) else { return };
+        if !room.listeners.is_empty() {
+            let (room, name) = (room.name.clone(), topic.name.into());
+            let change = RoomChange::Topic(topic.text.into());
+            self.rooms.events.push(RoomEvent { room, user: topic.user, name, change });
+        }
     }
 
     /// Records that a user, which is in the table still, leaves its rooms because it leaves the
@@ -61,7 +91,9 @@ impl Topology {
     pub(super) fn mark_quits(&mut self, user: HostId) {
         let Self { rooms, hosts, .. } = self;
         for event in rooms.events.iter_mut().filter(|event| event.user == user) {
-            event.quit_info = hosts.get(user).map(|host| host.info().into());
+            if let RoomChange::Parted { quit_info, .. } = &mut event.change {
+                *quit_info = hosts.get(user).map(|host| host.info().into());
+            }
         }
     }
 
@@ -75,7 +107,8 @@ impl Topology {
     pub(in crate::relay) fn listeners_of(&self, event: &RoomEvent) -> Vec<HostId> {
         let room = self.rooms.find(event.room());
         let mut users = room.map_or_else(Vec::new, |room| room.listeners.iter().copied().collect());
-        if event.has_parted && self.rooms.listeners.contains(&event.user) {
+        let has_parted = matches!(event.change, RoomChange::Parted { .. });
+        if has_parted && self.rooms.listeners.contains(&event.user) {
             users.push(event.user);
         }
         users

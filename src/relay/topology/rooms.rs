@@ -13,6 +13,7 @@ use super::host::ServerKey;
 use super::id_map::IdMap;
 use super::room::{MemberHome, Room, Speech};
 use super::room_events::RoomEvent;
+use super::topics::Topics;
 use crate::id::HostId;
 use crate::link::{LinkId, Slab, Time};
 use crate::room::RoomName;
@@ -107,6 +108,7 @@ pub(in crate::relay) struct Rooms {
     pub(super) memberships: usize,
     /// The number of the latest room message from a user of this server.
     pub(super) own_number: u64,
+    pub(super) topics: Topics,
 }
 
 impl Rooms {
@@ -123,6 +125,11 @@ impl Rooms {
     /// Returns the room that is shown under an id.
     pub(in crate::relay) fn shown_under(&self, id: HostId) -> Option<&Room> {
         self.by_shown_id.get(&id).map(|&index| &self.slab[index])
+    }
+
+    /// Returns the topics of all rooms.
+    pub(in crate::relay) fn topics(&self) -> &Topics {
+        &self.topics
     }
 
     /// Returns the number of rooms.
@@ -196,6 +203,7 @@ impl Rooms {
             Some(&index) => index,
             None => {
                 let index = self.slab.insert(Room::new(name));
+                self.topics.on_room_begins(&key);
                 self.by_key.insert(key.into(), index);
                 index
             }

@@ -152,6 +152,7 @@ impl crate::wires::Session for Session {
             | Notice::Quit { .. }
             | Notice::RoomJoined { .. }
             | Notice::RoomParted { .. }
+            | Notice::RoomTopic { .. }
             | Notice::MailRefused { .. } => {}
             Notice::Welcome { .. }
             | Notice::IdTaken { .. }

@@ -56,7 +56,10 @@ impl crate::wires::Session for Session {
                 codec::encode(&Message::Status { source, destination: user, code, text }, out);
             }
             // Such a client sends commands, which the relay answers.
-            Notice::RoomRefused { .. } | Notice::RoomJoined { .. } | Notice::RoomParted { .. } => {}
+            Notice::RoomRefused { .. }
+            | Notice::RoomJoined { .. }
+            | Notice::RoomParted { .. }
+            | Notice::RoomTopic { .. } => {}
             Notice::Welcome { .. }
             | Notice::IdTaken { .. }
             | Notice::UnknownId(_)

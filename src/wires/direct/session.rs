@@ -166,6 +166,7 @@ impl crate::wires::Session for Session {
             | Notice::UnknownId(_)
             | Notice::RoomJoined { .. }
             | Notice::RoomParted { .. }
+            | Notice::RoomTopic { .. }
             | Notice::Joined(_)
             | Notice::Quit { .. } => {}
         }

@@ -363,6 +363,7 @@ impl Chat {
                 let room = String::from_utf8_lossy(room);
                 return self.send_error(&format!("{room}: {reason}"), cx.queue);
             }
+            Notice::RoomTopic { .. } => return, // clients are sent no event for it
             Notice::MailRefused { to, reason } => {
                 return self.send_error(&format!("not kept for {to}: {reason}"), cx.queue);
             }

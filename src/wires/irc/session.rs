@@ -354,7 +354,7 @@ impl Session {
             "JOIN" => self.handle_join(line, cx, effects),
             "PART" => self.handle_part(line, cx, effects),
             "NAMES" => self.handle_names(line, cx),
-            "TOPIC" => self.handle_topic(line, cx),
+            "TOPIC" => self.handle_topic(line, cx, effects),
             "LIST" => self.handle_list(line, cx),
             "KICK" => self.handle_kick(line, cx),
             "INVITE" => self.handle_invite(line, cx, effects),

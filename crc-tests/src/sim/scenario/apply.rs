@@ -41,6 +41,7 @@ impl Player<'_> {
             }
             Event::JoinRoom { .. }
             | Event::PartRoom { .. }
+            | Event::Topic { .. }
             | Event::Names { .. }
             | Event::Say { .. } => self.apply_in_room(event)?,
             Event::Stop { server } => self.stop(server),

@@ -81,6 +81,15 @@ pub enum Event {
         /// The server to whose id a CRC user sends its request.
         server: usize,
     },
+    /// A CRC user sets the topic of a room.
+    Topic {
+        /// The number of the user.
+        user: u32,
+        /// The room.
+        room: RoomLabel,
+        /// The server to whose id it sends its request.
+        server: usize,
+    },
     /// A CRC user asks who is in a room.
     Names {
         /// The number of the user.
@@ -225,6 +234,7 @@ impl Event {
             | Self::JoinClassic { server, .. }
             | Self::JoinRoom { server, .. }
             | Self::PartRoom { server, .. }
+            | Self::Topic { server, .. }
             | Self::Names { server, .. }
             | Self::Reset { server }
             | Self::HalfOpenReset { server, .. }
@@ -325,6 +335,9 @@ impl fmt::Display for Event {
             }
             Self::PartRoom { user, room, server } => {
                 write!(f, "PARTROOM user#{user} --room {room} --server {}", label(server))
+            }
+            Self::Topic { user, room, server } => {
+                write!(f, "TOPIC user#{user} --room {room} --server {}", label(server))
             }
             Self::Names { user, room, server } => {
                 write!(f, "NAMES user#{user} --room {room} --server {}", label(server))

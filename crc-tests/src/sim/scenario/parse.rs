@@ -143,6 +143,7 @@ impl<'a> Line<'a> {
         Ok(match self.command {
             "JOINROOM" => Event::JoinRoom { user, room, server: self.server_option()? },
             "PARTROOM" => Event::PartRoom { user, room, server: self.server_option()? },
+            "TOPIC" => Event::Topic { user, room, server: self.server_option()? },
             "NAMES" => Event::Names { user, room, server: self.server_option()? },
             _ => Event::Say { user, room, count: self.value("count")? },
         })

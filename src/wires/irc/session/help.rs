@@ -34,7 +34,7 @@ const COMMANDS: [(&str, &str, &str); 29] = [
     ("QUIT", "QUIT [:text]", "Leaves the network."),
     ("TAGMSG", "TAGMSG nick|#room", "Is accepted and goes nowhere: the network has no tags."),
     ("TIME", "TIME", "Shows the time of this server."),
-    ("TOPIC", "TOPIC #room", "Shows the topic of a room. Rooms have none."),
+    ("TOPIC", "TOPIC #room [:TEXT]", "Shows or sets the topic of a room."),
     ("USERHOST", "USERHOST nick...", "Shows the masks of users."),
     ("VERSION", "VERSION", "Shows the version of this server."),
     ("WHO", "WHO #room|nick|mask [%fields[,token]]", "Describes the users in a room, or others."),

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use super::Session;
+use super::rooms::topic_text;
 use crate::limits::IRC_HOSTS_PER_STEP_MAX;
 use crate::link::SendQueue;
 use crate::names::Names;
@@ -36,6 +37,8 @@ const STEPS_PER_TURN: usize = 32;
 /// A list that a client has asked for, and how far it was written.
 #[derive(Clone, Debug)]
 pub(super) enum List {
+    /// The topic of a room that the client has joined.
+    Topic { room: Box<str> },
     /// `NAMES` of a room.
     Names { room: Box<str>, cursor: MemberCursor },
     /// `WHO` of a room.
@@ -77,6 +80,12 @@ impl Session {
     /// Writes some lines of a list. Returns whether more follow.
     fn write_step(&self, list: &mut List, relay: &Relay, cx: &mut NoticeCx<'_>) -> bool {
         match list {
+            List::Topic { room } => {
+                if let Ok(room) = RoomName::parse(room.as_bytes()) {
+                    self.write_topic(room, relay, cx);
+                }
+                false
+            }
             List::Names { room, cursor } => self.write_names(room, cursor, relay, cx),
             List::Who { room, cursor, fields } => {
                 let members = next_members(room, cursor, relay, LINES_PER_STEP);
@@ -101,7 +110,7 @@ impl Session {
                 for room in rooms.iter().filter(|room| filter.accepts(room)) {
                     let users = (room.members_here + room.members_elsewhere).to_string();
                     let name = String::from_utf8_lossy(room.name.as_bytes());
-                    self.reply(cx, n::LIST, &[&name, &users], "");
+                    self.reply(cx, n::LIST, &[&name, &users], &topic_text(relay, room.name));
                 }
                 match rooms.last().filter(|_| rooms.len() == LINES_PER_STEP) {
                     Some(last) => *after = Some(last.name.key().into()),

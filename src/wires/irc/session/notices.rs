@@ -43,6 +43,12 @@ impl Session {
                 Some(quit) => self.write_quit((user, name), quit, cx),
                 None => self.write_part(room, (user, name), text, cx),
             },
+            Notice::RoomTopic { room, user, name, text } => {
+                let mask = Mask::of(user, name, cx.view, cx.names);
+                let room = String::from_utf8_lossy(room.as_bytes());
+                let line = self.begin_event(cx, &mask, "TOPIC").word(&room);
+                line.text(&[&String::from_utf8_lossy(text)]);
+            }
             Notice::RoomRefused { room, reason } => {
                 let room = String::from_utf8_lossy(room);
                 self.reply(cx, n::CANNOT_SEND, &[&room], reason);
@@ -173,8 +179,10 @@ impl Session {
         self.begin_event(cx, &mask, "JOIN").word(&room).end();
         if is_own {
             let cursor = MemberCursor::default();
-            let list = List::Names { room: (*room).into(), cursor };
-            self.lists.get_or_insert_default().push_back(list);
+            let room: Box<str> = (*room).into();
+            let lists = self.lists.get_or_insert_default();
+            lists.push_back(List::Topic { room: room.clone() });
+            lists.push_back(List::Names { room, cursor });
         }
     }
 

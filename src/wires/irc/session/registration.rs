@@ -6,7 +6,7 @@ use super::Session;
 use super::rooms::{BOT_MODE, ROOM_MODES, USER_MODES};
 use crate::limits::{
     IRC_AWAY_BYTES_MAX, IRC_MONITORED_NICKS_MAX, IRC_NICK_CHANGE_INTERVAL, IRC_TARGETS_MAX,
-    IRC_USER_BYTES_MAX, IRC_WORK_INTERVAL, ROOMS_PER_USER_MAX,
+    IRC_USER_BYTES_MAX, IRC_WORK_INTERVAL, ROOMS_PER_USER_MAX, TOPIC_BYTES_MAX,
 };
 use crate::link::CloseReason;
 use crate::names::nick::{NICK_BYTES_MAX, is_nick};
@@ -249,6 +249,7 @@ impl Session {
                 "TARGMAX=JOIN:,NAMES:{IRC_TARGETS_MAX},NOTICE:{IRC_TARGETS_MAX},PART:,\
                  PRIVMSG:{IRC_TARGETS_MAX},WHOIS:1"
             ),
+            format!("TOPICLEN={TOPIC_BYTES_MAX}"),
             format!("USERLEN={IRC_USER_BYTES_MAX}"),
             "UTF8ONLY".to_owned(),
             "WHOX".to_owned(),

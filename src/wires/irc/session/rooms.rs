@@ -4,14 +4,15 @@ use std::borrow::Cow;
 
 use super::Session;
 use super::lists::List;
-use crate::limits::{IRC_TARGETS_MAX, ROOMS_PER_USER_MAX};
-use crate::relay::MemberCursor;
+use crate::limits::{IRC_TARGETS_MAX, ROOMS_PER_USER_MAX, TOPIC_BYTES_MAX};
+use crate::relay::{MemberCursor, Relay};
 use crate::room::RoomName;
 use crate::wires::irc::glob::{self, RoomFilter};
 use crate::wires::irc::line::Line;
 use crate::wires::irc::numerics as n;
+use crate::wires::irc::text::truncated;
 use crate::wires::irc::write::ascii;
-use crate::wires::{Effect, Effects, RoomAction, RoomRequest, SessionCx};
+use crate::wires::{Effect, Effects, NoticeCx, RoomAction, RoomRequest, SessionCx};
 
 /// The mode of a user that is a program.
 pub(super) const BOT_MODE: char = 'B';
@@ -25,6 +26,11 @@ pub(super) const ROOM_MODES: &str = "b";
 /// Returns the effect of a request about a room.
 fn request<'a>(room: &'a str, action: RoomAction<'a>) -> Effect<'a> {
     Effect::Room(RoomRequest { room: Cow::Borrowed(room.as_bytes()), action })
+}
+
+/// Returns the topic of a room; empty if there is none.
+pub(super) fn topic_text<'r>(relay: &'r Relay, room: RoomName<'_>) -> Cow<'r, str> {
+    relay.topic(room).map_or(Cow::Borrowed(""), |topic| String::from_utf8_lossy(topic.text))
 }
 
 impl Session {
@@ -128,18 +134,42 @@ impl Session {
         }
     }
 
-    pub(super) fn handle_topic(&self, line: &Line<'_>, cx: &mut SessionCx<'_>) {
+    pub(super) fn handle_topic<'a>(
+        &self,
+        line: &Line<'a>,
+        cx: &mut SessionCx<'_>,
+        effects: &mut Effects<'a>,
+    ) {
         let room = line.param(0);
         if room.is_empty() {
             return self.need_more_params("TOPIC", cx);
         }
-        if line.params.len() == 1 {
-            if self.existing_room(room, cx).is_some() {
-                self.reply(&mut cx.notice_cx(), n::NO_TOPIC, &[room], "No topic is set");
+        if line.params.len() > 1 {
+            if self.joined_room(room, cx).is_some() {
+                let text = truncated(line.param(1), TOPIC_BYTES_MAX);
+                effects.push(request(room, RoomAction::Topic(Cow::Borrowed(text.as_bytes()))));
             }
-        } else if self.joined_room(room, cx).is_some() {
-            self.not_operator(room, "The network keeps no topics", cx);
+        } else if let Some(name) = self.existing_room(room, cx)
+            && !self.write_topic(name, cx.relay, &mut cx.notice_cx())
+        {
+            self.reply(&mut cx.notice_cx(), n::NO_TOPIC, &[room], "No topic is set");
         }
+    }
+
+    /// Writes the topic of a room, and who has set it. Returns false if there is none.
+    pub(super) fn write_topic(
+        &self,
+        room: RoomName<'_>,
+        relay: &Relay,
+        cx: &mut NoticeCx<'_>,
+    ) -> bool {
+        let Some(topic) = relay.topic(room) else { return false };
+        let room = String::from_utf8_lossy(room.as_bytes());
+        self.reply(cx, n::TOPIC, &[&room], &String::from_utf8_lossy(topic.text));
+        let nick = cx.names.nicks.nick(topic.user, topic.name);
+        let set_at = topic.set_at.as_secs().to_string();
+        self.reply_words(cx, n::TOPIC_SET_BY, &[&room, ascii(&nick), &set_at]);
+        true
     }
 
     fn not_operator(&self, room: &str, text: &str, cx: &mut SessionCx<'_>) {
@@ -158,7 +188,8 @@ impl Session {
             let name = RoomName::parse(room.as_bytes()).ok();
             if let Some(report) = name.and_then(|name| cx.relay.find_room(name)) {
                 let users = (report.members_here + report.members_elsewhere).to_string();
-                self.reply(&mut cx.notice_cx(), n::LIST, &[room, &users], "");
+                let topic = topic_text(cx.relay, report.name);
+                self.reply(&mut cx.notice_cx(), n::LIST, &[room, &users], &topic);
             }
         }
         self.reply(&mut cx.notice_cx(), n::LIST_END, &[], "End of LIST");

@@ -96,6 +96,11 @@ impl Draw<'_> {
             }
             (5..10, Some((user, room))) => Some(Event::Say { user, room, count }),
             (10, _) => Some(Event::Say { user, room, count }),
+            _ if self.rng.random_bool(0.6) => {
+                let (user, room) = joined.unwrap_or((user, room));
+                let home = self.users.get(&user).copied().unwrap_or(home);
+                Some(Event::Topic { user, room, server: self.server_for(home) })
+            }
             _ => Some(Event::Names { user, room, server: self.server_for(home) }),
         }
     }

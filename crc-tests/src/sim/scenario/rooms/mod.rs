@@ -124,6 +124,8 @@ pub(super) struct RoomLog {
     messages: Vec<RoomMessage>,
     /// The requests of each user about each room, in order.
     requests: BTreeMap<(u32, Room), Vec<Request>>,
+    /// Number of topics that users have asked for. Each is the number of those before it.
+    topics: u32,
     /// The latest message received of each user by each other in each room.
     latest: BTreeMap<(u32, u32, Room), usize>,
 }

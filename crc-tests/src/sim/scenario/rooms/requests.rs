@@ -28,7 +28,14 @@ impl Player<'_> {
         match event {
             Event::JoinRoom { user, room, server } => self.request(user, room, server, true),
             Event::PartRoom { user, room, server } => self.request(user, room, server, false),
-            Event::Names { user, room, server } => self.ask_for_names(user, room, server),
+            Event::Topic { user, room, server } => {
+                let text = self.rooms.topics.to_string();
+                self.rooms.topics += 1;
+                self.command(user, server, &format!("/topic {room} {text}"));
+            }
+            Event::Names { user, room, server } => {
+                self.command(user, server, &format!("/names {room}"));
+            }
             Event::Say { user, room, count } => {
                 for _ in 0..count {
                     self.say(user, room)?;
@@ -74,12 +81,12 @@ impl Player<'_> {
         Some((to, observer.watch(from, to)))
     }
 
-    fn ask_for_names(&mut self, number: u32, label: RoomLabel, server: usize) {
+    /// Sends a command of a CRC user to the id of a server.
+    fn command(&mut self, number: u32, server: usize, command: &str) {
         let user =
             self.users.get(&number).filter(|it| it.is_online() && !it.is_direct && !it.is_classic);
         if let Some((user, server_id)) = user.zip(self.server_id(server)) {
-            self.world
-                .send(user.client, &frames::chat(user.id, server_id, &format!("/names {label}")));
+            self.world.send(user.client, &frames::chat(user.id, server_id, command));
         }
     }
 

@@ -23,6 +23,16 @@ fn table_of(relay: &Relay) -> Table {
     rooms.filter(|(_, ids): &(Room, BTreeSet<u32>)| !ids.is_empty()).collect()
 }
 
+/// Returns the topics of the rooms that there are.
+fn topics_of(relay: &Relay) -> BTreeMap<Room, String> {
+    let rooms = table_of(relay).into_keys();
+    let topics = rooms.filter_map(|room| {
+        let topic = relay.topic(room.name())?;
+        Some((room, String::from_utf8_lossy(topic.text).into_owned()))
+    });
+    topics.collect()
+}
+
 impl Player<'_> {
     /// Checks the rooms of a network that has healed.
     pub(in crate::sim::scenario) fn check_rooms(&self, graph: &Graph) -> Result<(), Broken> {
@@ -34,6 +44,14 @@ impl Player<'_> {
             if table != its_table {
                 let (one, other) = (label(one), label(other));
                 let text = format!("in rooms at {one} {table:?}, at {other} {its_table:?}");
+                return Err((Predicate::OneTable, text));
+            }
+        }
+        for (one, other) in self.extended_links() {
+            let (topics, its_topics) = (topics_of(self.relay(one)), topics_of(self.relay(other)));
+            if topics != its_topics {
+                let (one, other) = (label(one), label(other));
+                let text = format!("topics at {one} {topics:?}, at {other} {its_topics:?}");
                 return Err((Predicate::OneTable, text));
             }
         }
