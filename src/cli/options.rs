@@ -144,6 +144,11 @@ options! {
         #[serde(alias = "operator_token_file")]
         operator_token_file: Option<PathBuf>,
 
+        /// The file with the message of the day, at most 16384 bytes: IRC clients are sent it when
+        /// they connect [default: none]
+        #[arg(long, env = "CRC_MOTD", value_name = "FILE")]
+        motd: Option<PathBuf>,
+
         /// The id of this server in the network, 1 to 4294967294 [default: random]
         #[arg(long, env = "CRC_ID", value_name = "N")]
         id: Option<Id>,

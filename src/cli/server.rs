@@ -128,6 +128,7 @@ impl ServerArgs {
             trusted_proxies: options.trusted_proxies.into_iter().map(Into::into).collect(),
             web_origins: options.web_origin.into_iter().map(Into::into).collect(),
             operator_token_file: options.operator_token_file,
+            motd: options.motd,
             control_socket: options.control,
             busy_poll: options.busy_poll.map_or(Duration::ZERO, Into::into),
             limits,

@@ -101,3 +101,10 @@ pub const IRC_AWAY_BYTES_MAX: usize = 200;
 
 /// Maximum length of the label of a command of an IRC client, in bytes.
 pub const IRC_LABEL_BYTES_MAX: usize = 64;
+
+/// Maximum length of the message of the day in bytes: a few screens, which fit into the send queue
+/// of a client that registers.
+pub const MOTD_BYTES_MAX: usize = 16 * 1024;
+
+/// Maximum length of the text of one line of it, in bytes; a longer line becomes several.
+pub const MOTD_LINE_BYTES_MAX: usize = 400;

@@ -5,7 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::settings::{ServerSettings, check_tls, load_admission, load_tls, load_web_access};
+use super::settings::{
+    ServerSettings, check_tls, load_admission, load_motd, load_tls, load_web_access,
+};
 use crate::cidr::Cidr;
 use crate::node::Node;
 use crate::operator::ReloadReport;
@@ -15,7 +17,7 @@ use crate::wires::WebAccess;
 
 /// Keys of the options that a reload applies. A change of any other one takes effect at the next
 /// start.
-const RELOADED_KEYS: [&str; 8] = [
+const RELOADED_KEYS: [&str; 9] = [
     "tls-cert",
     "tls-key",
     "tls-ca",
@@ -24,7 +26,17 @@ const RELOADED_KEYS: [&str; 8] = [
     "trusted-proxies",
     "web-origin",
     "operator-token-file",
+    "motd",
 ];
+
+/// What a reload has read, before any of it is used.
+struct New {
+    read: Reread,
+    tls: TlsConfigs,
+    admission: Admission,
+    web: WebAccess,
+    motd: String,
+}
 
 /// The configuration of a running server, read again.
 #[derive(Clone, Debug)]
@@ -85,7 +97,7 @@ impl Reloader {
     }
 
     fn try_reload(&mut self, node: &mut Node) -> Result<ReloadReport, String> {
-        let (read, tls, admission, web) = self.read().map_err(|error| {
+        let New { read, tls, admission, web, motd } = self.read().map_err(|error| {
             format!("not reloaded, and everything stays as it was: {}", error.trim_end())
         })?;
         if let Some(fingerprint) = tls.fingerprint {
@@ -97,6 +109,7 @@ impl Reloader {
         let files = file.into_iter().chain(files_of(&settings));
         node.set_admission(admission);
         node.set_web_access(web);
+        node.set_motd(motd);
         changed.retain(|key| !RELOADED_KEYS.contains(&key.as_str()));
         Ok(ReloadReport {
             reloaded: files.map(|path| path.display().to_string()).collect(),
@@ -104,7 +117,7 @@ impl Reloader {
         })
     }
 
-    fn read(&mut self) -> Result<(Reread, TlsConfigs, Admission, WebAccess), String> {
+    fn read(&mut self) -> Result<New, String> {
         let read = (self.reread)()?;
         let settings = &read.settings;
         for path in files_of(settings) {
@@ -112,10 +125,11 @@ impl Reloader {
         }
         let admission = load_admission(settings)?;
         let web = load_web_access(settings)?;
+        let motd = load_motd(settings)?;
         let tls = load_tls(settings)?;
         // The listeners and parents of the start may need certificates that others do not.
         check_tls(&tls, &self.started)?;
-        Ok((read, tls, admission, web))
+        Ok(New { read, tls, admission, web, motd })
     }
 
     /// Returns the trusted proxies that a reload has brought, once.
@@ -131,7 +145,7 @@ impl Reloader {
 
 /// Returns the files that settings name and that are read again.
 fn files_of(settings: &ServerSettings) -> impl Iterator<Item = PathBuf> {
-    let others = [&settings.link_key_file, &settings.operator_token_file];
+    let others = [&settings.link_key_file, &settings.operator_token_file, &settings.motd];
     settings
         .tls
         .paths()

@@ -16,7 +16,7 @@ use super::join::{self, join_target};
 use super::listen::ListenSpec;
 use super::reload::{Reloader, RereadConfig};
 use super::services::Services;
-use super::settings::{ServerSettings, load_admission, load_tls, load_web_access};
+use super::settings::{ServerSettings, load_admission, load_motd, load_tls, load_web_access};
 use super::setup::{LoopSetup, SERVICE_TOKEN_BASE, STOP_SIGNALS};
 use super::stdio::log_tail;
 use crate::cidr::Cidr;
@@ -58,6 +58,7 @@ impl Server {
         let tls = load_tls(&settings)?;
         let admission = load_admission(&settings)?;
         let web = load_web_access(&settings)?;
+        let motd = load_motd(&settings)?;
         let specs = settings.listeners.iter().map(|endpoint| ListenSpec {
             scheme: endpoint.scheme(),
             is_tls: endpoint.is_tls,
@@ -98,6 +99,7 @@ impl Server {
         let mut node = Node::with_mail(identity, parent_count, limits, &inventory, seed);
         node.set_admission(admission);
         node.set_web_access(web);
+        node.set_motd(motd);
         let crc_listener = listeners.iter().position(|it| it.wire == Wire::CRC);
         if let Some(index) = crc_listener {
             node.set_listen_port(setup.listeners[index].address().port());
@@ -143,6 +145,7 @@ impl Server {
         load_tls(settings)?;
         load_admission(settings)?;
         load_web_access(settings)?;
+        load_motd(settings)?;
         settings.invitations.as_deref().map_or(Ok(()), InvitationFile::check)
     }
 

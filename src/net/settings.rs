@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cidr::Cidr;
-use crate::limits::{Limits, OPERATOR_TOKEN_BYTES_MAX, OPERATOR_TOKEN_BYTES_MIN};
+use crate::limits::{Limits, MOTD_BYTES_MAX, OPERATOR_TOKEN_BYTES_MAX, OPERATOR_TOKEN_BYTES_MIN};
 use crate::relay::{Admission, Identity, LinkKey, Token};
 use crate::tls::{TlsConfigs, TlsFiles};
 use crate::wires::{Endpoint, OperatorToken, WebAccess, WebOrigin};
@@ -36,6 +36,8 @@ pub struct ServerSettings {
     pub web_origins: Vec<WebOrigin>,
     /// The file with the operator's token.
     pub operator_token_file: Option<PathBuf>,
+    /// The file with the message of the day.
+    pub motd: Option<PathBuf>,
     /// The file that keeps mail; `None` keeps it in memory.
     pub mailbox: Option<PathBuf>,
     /// The path of the control socket.
@@ -86,6 +88,20 @@ fn read_link_key(path: &Path) -> Result<LinkKey, String> {
 pub(super) fn load_web_access(settings: &ServerSettings) -> Result<WebAccess, String> {
     let token = settings.operator_token_file.as_deref().map(read_operator_token).transpose()?;
     Ok(WebAccess { origins: settings.web_origins.clone(), operator_token: token })
+}
+
+/// Reads the message of the day; empty if there is none.
+pub(super) fn load_motd(settings: &ServerSettings) -> Result<String, String> {
+    let Some(path) = &settings.motd else { return Ok(String::new()) };
+    let fail = |problem: &dyn std::fmt::Display| format!("--motd {}: {problem}", path.display());
+    let text = fs::read_to_string(path).map_err(|error| fail(&error))?;
+    if text.len() > MOTD_BYTES_MAX {
+        let len = text.len();
+        return Err(fail(&format!(
+            "the message of the day has {len} bytes; shorten it to {MOTD_BYTES_MAX}"
+        )));
+    }
+    Ok(text)
 }
 
 /// Reads the operator's token.

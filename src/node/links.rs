@@ -29,6 +29,8 @@ pub(super) struct Links {
     pub(super) limits: Limits,
     /// Which requests of browsers are answered.
     pub(super) web: WebAccess,
+    /// The message of the day; empty if there is none.
+    pub(super) motd: String,
     pub(super) names: Names,
     pub(super) spool: Spool,
     pub(super) rng: SeededRng,
@@ -70,6 +72,7 @@ impl Links {
             table: LinkTable::default(),
             limits,
             web: WebAccess::default(),
+            motd: String::new(),
             names: Names::default(),
             spool,
             rng,
@@ -156,7 +159,7 @@ impl Links {
     ) -> Option<R> {
         self.live_mut(id)?;
         let unix_time = self.unix_time();
-        let Self { table, names, spool, limits, web, rng, now, .. } = self;
+        let Self { table, names, spool, limits, web, motd, rng, now, .. } = self;
         let call = |link: &mut Link| {
             let len_before = link.queue.len();
             let mut cx = SessionCx {
@@ -170,6 +173,7 @@ impl Links {
                 queue: &mut link.queue,
                 limits,
                 web,
+                motd,
                 is_encrypted: link.origin.security != Security::Plain,
                 unix_time,
                 rng,

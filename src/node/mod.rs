@@ -126,6 +126,12 @@ impl Node {
         self.links.web = web;
     }
 
+    /// Replaces the message of the day, which IRC clients are sent when they connect; there is none
+    /// if it is empty.
+    pub fn set_motd(&mut self, motd: String) {
+        self.links.motd = motd;
+    }
+
     /// Joins one of the parents by an invitation, see [`Relay::set_join`].
     pub fn set_join(&mut self, parent: usize, join: Join) {
         self.relay.set_join(parent, join);

@@ -238,6 +238,8 @@ pub struct SessionCx<'a> {
     pub limits: &'a Limits,
     /// Which requests of browsers are answered.
     pub web: &'a WebAccess,
+    /// The message of the day; empty if there is none.
+    pub motd: &'a str,
     /// Whether the bytes of the connection are encrypted.
     pub is_encrypted: bool,
     /// Time since 1970, for people.

@@ -51,3 +51,34 @@ fn clients_of_a_server_chat_over_irc() {
         .collect();
     assert_eq!(users, ["frodo"]);
 }
+
+#[test]
+fn message_of_the_day_is_that_of_the_file_and_is_reloaded() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let file = dir.path().join("motd");
+    fs::write(&file, "Be kind.\n\nTea at four.\n").expect("written");
+    let path = file.to_str().expect("text").to_owned();
+    let listeners = ["--listen", "127.0.0.1:0", "--listen", "irc://127.0.0.1:0"];
+    let options = [&listeners[..], &["--name", "hub", "--motd", &path]].concat();
+    let server = Server::start(&options);
+    let mut frodo = RawClient::connect(server.port_of("irc"));
+    let end = ":hub 376 frodo :End of MOTD";
+    let welcome = ask(&mut frodo, "NICK frodo\r\nUSER f 0 * :F\r\n", end);
+    let expected = [
+        ":hub 375 frodo :- hub Message of the day - ",
+        ":hub 372 frodo :- Be kind.",
+        ":hub 372 frodo :-  ",
+        ":hub 372 frodo :- Tea at four.",
+        end,
+    ];
+    assert_eq!(welcome[welcome.len() - expected.len()..], expected);
+    fs::write(&file, "x".repeat(20_000)).expect("written");
+    let output = server.ctl(&["reload"]);
+    let error = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(error.contains("20000 bytes; shorten it to 16384"), "{error}");
+    assert_eq!(ask(&mut frodo, "MOTD\r\n", end), expected, "it is the one before");
+    fs::write(&file, "").expect("written");
+    assert_eq!(server.ctl(&["reload"]).status.code(), Some(0));
+    ask(&mut frodo, "MOTD\r\n", ":hub 422 frodo :There is no message of the day");
+}

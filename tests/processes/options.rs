@@ -106,6 +106,7 @@ fn empty_environment_variable_is_unset() {
         "CRC_MAIL_MESSAGES",
         "CRC_MAX_FRAME",
         "CRC_MAX_UNREGISTERED",
+        "CRC_MOTD",
         "CRC_NAME",
         "CRC_OPERATOR_TOKEN_FILE",
         "CRC_PARENT",

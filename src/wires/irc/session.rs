@@ -367,7 +367,7 @@ impl Session {
             "AWAY" => self.handle_away(line, cx),
             "MONITOR" => self.handle_monitor(line, cx),
             "LUSERS" => self.send_lusers(cx),
-            "MOTD" => self.send_motd(&mut cx.notice_cx()),
+            "MOTD" => self.send_motd(cx),
             "VERSION" => self.handle_version(cx),
             "TIME" => self.handle_time(cx),
             "INFO" => self.handle_info(cx),

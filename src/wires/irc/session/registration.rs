@@ -6,7 +6,8 @@ use super::Session;
 use super::rooms::{BOT_MODE, ROOM_MODES, USER_MODES};
 use crate::limits::{
     IRC_AWAY_BYTES_MAX, IRC_MONITORED_NICKS_MAX, IRC_NICK_CHANGE_INTERVAL, IRC_TARGETS_MAX,
-    IRC_USER_BYTES_MAX, IRC_WORK_INTERVAL, ROOMS_PER_USER_MAX, TOPIC_BYTES_MAX,
+    IRC_USER_BYTES_MAX, IRC_WORK_INTERVAL, MOTD_LINE_BYTES_MAX, ROOMS_PER_USER_MAX,
+    TOPIC_BYTES_MAX,
 };
 use crate::link::CloseReason;
 use crate::names::nick::{NICK_BYTES_MAX, is_nick};
@@ -15,7 +16,7 @@ use crate::room::ROOM_NAME_BYTES_MAX;
 use crate::wires::irc::caps::Caps;
 use crate::wires::irc::line::{LINE_BYTES_MAX, Line};
 use crate::wires::irc::numerics as n;
-use crate::wires::irc::text::format_time;
+use crate::wires::irc::text::{for_each_piece, format_time};
 use crate::wires::irc::write::{HOST, ascii, clean_user, encode_info, server_name};
 use crate::wires::{Effect, Effects, NoticeCx, RoomAction, RoomRequest, SessionCx};
 
@@ -219,7 +220,7 @@ impl Session {
         self.reply_words(out, n::MY_INFO, &[&name, VERSION, USER_MODES, ROOM_MODES]);
         self.send_isupport(out);
         self.send_lusers(cx);
-        self.send_motd(&mut cx.notice_cx());
+        self.send_motd(cx);
     }
 
     /// Sends what this server supports.
@@ -282,7 +283,17 @@ impl Session {
         }
     }
 
-    pub(super) fn send_motd(&self, cx: &mut NoticeCx<'_>) {
-        self.reply(cx, n::NO_MOTD, &[], "There is no message of the day");
+    pub(super) fn send_motd(&self, cx: &mut SessionCx<'_>) {
+        let motd = cx.motd;
+        let cx = &mut cx.notice_cx();
+        if motd.is_empty() {
+            return self.reply(cx, n::NO_MOTD, &[], "There is no message of the day");
+        }
+        let title = format!("- {} Message of the day - ", server_name(cx.view.name));
+        self.reply(cx, n::MOTD_START, &[], &title);
+        for_each_piece(motd.trim_end().as_bytes(), MOTD_LINE_BYTES_MAX, |parts| {
+            self.reply(cx, n::MOTD, &[], &format!("- {}", parts.concat()));
+        });
+        self.reply(cx, n::END_OF_MOTD, &[], "End of MOTD");
     }
 }
