@@ -53,7 +53,7 @@ fn join(node: &mut Node, wire: Wire, number: u32) -> LinkId {
             direct::encode(&direct::Message { control, ..direct::Message::default() }, &mut frame);
             frame
         }
-        "irc" => format!("NICK {user_name}\r\nUSER {user_name} 0 * :\r\n").into_bytes(),
+        "irc" => format!("NICK {user_name}\r\nUSER {user_name} 0 * :{user_name}\r\n").into_bytes(),
         _ => {
             let text = format!("Connect {user_name}");
             classic_frame(Name::SERVER, classic_name(&user_name), &text, Form::Padded)

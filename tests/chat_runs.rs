@@ -63,7 +63,7 @@ impl World {
                     [frames::user(id, name, ""), reads_cut_frames].concat()
                 }
                 "direct" => desired_id_frame(id),
-                "irc" => format!("NICK {name}\r\nUSER {name} 0 * :\r\n").into_bytes(),
+                "irc" => format!("NICK {name}\r\nUSER {name} 0 * :{name}\r\n").into_bytes(),
                 _ => classic_frame(Name::SERVER, classic_name(name), &format!("Connect {name}"), 1),
             };
             world.connect(wire, &frame);
