@@ -11,6 +11,7 @@ mod registration;
 mod renames;
 mod reply;
 mod rooms;
+mod topics;
 mod who;
 
 use std::borrow::Cow;

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::Session;
-use super::rooms::topic_text;
+use super::topics::topic_text;
 use crate::limits::IRC_HOSTS_PER_STEP_MAX;
 use crate::link::SendQueue;
 use crate::names::Names;

@@ -4,15 +4,15 @@ use std::borrow::Cow;
 
 use super::Session;
 use super::lists::List;
-use crate::limits::{IRC_TARGETS_MAX, ROOMS_PER_USER_MAX, TOPIC_BYTES_MAX};
-use crate::relay::{MemberCursor, Relay};
+use super::topics::topic_text;
+use crate::limits::{IRC_TARGETS_MAX, ROOMS_PER_USER_MAX};
+use crate::relay::MemberCursor;
 use crate::room::RoomName;
 use crate::wires::irc::glob::{self, RoomFilter};
 use crate::wires::irc::line::Line;
 use crate::wires::irc::numerics as n;
-use crate::wires::irc::text::truncated;
 use crate::wires::irc::write::ascii;
-use crate::wires::{Effect, Effects, NoticeCx, RoomAction, RoomRequest, SessionCx};
+use crate::wires::{Effect, Effects, RoomAction, RoomRequest, SessionCx};
 
 /// The mode of a user that is a program.
 pub(super) const BOT_MODE: char = 'B';
@@ -28,18 +28,17 @@ fn request<'a>(room: &'a str, action: RoomAction<'a>) -> Effect<'a> {
     Effect::Room(RoomRequest { room: Cow::Borrowed(room.as_bytes()), action })
 }
 
-/// Returns the topic of a room; empty if there is none.
-pub(super) fn topic_text<'r>(relay: &'r Relay, room: RoomName<'_>) -> Cow<'r, str> {
-    relay.topic(room).map_or(Cow::Borrowed(""), |topic| String::from_utf8_lossy(topic.text))
-}
-
 impl Session {
     pub(super) fn no_such_room(&self, room: &str, cx: &mut SessionCx<'_>) {
         self.reply(&mut cx.notice_cx(), n::NO_SUCH_CHANNEL, &[room], "No such channel");
     }
 
     /// Returns a room that somebody is in, or refuses the command.
-    fn existing_room<'a>(&self, room: &'a str, cx: &mut SessionCx<'_>) -> Option<RoomName<'a>> {
+    pub(super) fn existing_room<'a>(
+        &self,
+        room: &'a str,
+        cx: &mut SessionCx<'_>,
+    ) -> Option<RoomName<'a>> {
         let name = RoomName::parse(room.as_bytes()).ok();
         let name = name.filter(|&name| cx.relay.find_room(name).is_some());
         if name.is_none() {
@@ -132,44 +131,6 @@ impl Session {
             let cursor = MemberCursor::default();
             self.push_list(List::Names { room: room.into(), cursor }, cx);
         }
-    }
-
-    pub(super) fn handle_topic<'a>(
-        &self,
-        line: &Line<'a>,
-        cx: &mut SessionCx<'_>,
-        effects: &mut Effects<'a>,
-    ) {
-        let room = line.param(0);
-        if room.is_empty() {
-            return self.need_more_params("TOPIC", cx);
-        }
-        if line.params.len() > 1 {
-            if self.joined_room(room, cx).is_some() {
-                let text = truncated(line.param(1), TOPIC_BYTES_MAX);
-                effects.push(request(room, RoomAction::Topic(Cow::Borrowed(text.as_bytes()))));
-            }
-        } else if let Some(name) = self.existing_room(room, cx)
-            && !self.write_topic(name, cx.relay, &mut cx.notice_cx())
-        {
-            self.reply(&mut cx.notice_cx(), n::NO_TOPIC, &[room], "No topic is set");
-        }
-    }
-
-    /// Writes the topic of a room, and who has set it. Returns false if there is none.
-    pub(super) fn write_topic(
-        &self,
-        room: RoomName<'_>,
-        relay: &Relay,
-        cx: &mut NoticeCx<'_>,
-    ) -> bool {
-        let Some(topic) = relay.topic(room) else { return false };
-        let room = String::from_utf8_lossy(room.as_bytes());
-        self.reply(cx, n::TOPIC, &[&room], &String::from_utf8_lossy(topic.text));
-        let nick = cx.names.nicks.nick(topic.user, topic.name);
-        let set_at = topic.set_at.as_secs().to_string();
-        self.reply_words(cx, n::TOPIC_SET_BY, &[&room, ascii(&nick), &set_at]);
-        true
     }
 
     fn not_operator(&self, room: &str, text: &str, cx: &mut SessionCx<'_>) {
