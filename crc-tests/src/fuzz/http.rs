@@ -9,14 +9,13 @@ use crc::node::Node;
 use crc::relay::Identity;
 use crc::wires::{OperatorToken, WebAccess, Wire};
 
+use super::pump::pump;
+
 const HANDSHAKE: &[u8] = b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 const HELLO: &str = r#"{"do":"hello","name":"frodo","id":101}"#;
-
-/// Turns of the loop after each read, at most.
-const TURNS_MAX: u32 = 1000;
 
 /// Checks that a server sends the same over an HTTP connection, and ends it likewise, however the
 /// input is cut. The first byte says what precedes the others: 0 nothing, 1 the handshake of a
@@ -58,29 +57,7 @@ fn play(pieces: &mut dyn Iterator<Item = &[u8]>) -> (Vec<u8>, bool) {
     let mut node = Node::new(identity, 0, Limits::default(), 1);
     let operator_token = Some(OperatorToken::new(b"0123456789abcdef"));
     node.set_web_access(WebAccess { origins: Vec::new(), operator_token });
-    let mut now = Time::default();
-    let link = node.open_link(now, Wire::HTTP);
-    let mut sent = Vec::new();
-    for piece in pieces {
-        node.receive(now, link, piece);
-        for _ in 0..TURNS_MAX {
-            let mut is_done = true;
-            while let Some(link) = node.poll_unsent() {
-                let len = node.unsent(link).len();
-                sent.extend_from_slice(node.unsent(link));
-                node.sent(link, len);
-                is_done = false;
-            }
-            if node.next_deadline().is_some_and(|at| at.since(now) <= Duration::from_millis(1)) {
-                now = now + Duration::from_millis(1);
-                node.advance(now);
-                is_done = false;
-            }
-            if is_done {
-                break;
-            }
-        }
-        node.check();
-    }
+    let link = node.open_link(Time::default(), Wire::HTTP);
+    let sent = pump(&mut node, link, pieces, Duration::from_millis(1));
     (sent, !node.is_open(link))
 }

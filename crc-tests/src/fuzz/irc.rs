@@ -1,21 +1,21 @@
 //! The fuzz target of the IRC wire: its lines, and what a server sends for them.
 
+use std::time::Duration;
+
 use crc::id::HostId;
 use crc::limits::Limits;
-use crc::link::{LinkId, Machine as _, Time};
+use crc::link::{Machine as _, Time};
 use crc::node::Node;
 use crc::relay::Identity;
 use crc::wires::Wire;
 
 use super::codecs::irc_codec;
+use super::pump::pump;
 use crate::frames;
 
 /// What precedes the input, unless it is the beginning.
 const REGISTRATION: &[u8] = b"CAP REQ :batch echo-message labeled-response message-tags \
     userhost-in-names\r\nNICK frodo\r\nUSER frodo 0 * :Frodo\r\nCAP END\r\nJOIN #lab\r\n";
-
-/// Turns of the loop after each read, at most.
-const TURNS_MAX: u32 = 1000;
 
 /// Checks that a server sends the same over an IRC connection, and ends it likewise, however the
 /// input is cut, that it sends whole lines of UTF-8, and what [`super::codecs`] checks. An odd
@@ -54,33 +54,6 @@ fn play(pieces: &mut dyn Iterator<Item = &[u8]>) -> (Vec<u8>, bool) {
         &[frames::user(102, "sam", ""), frames::chat(102, 1, "/join #lab")].concat(),
     );
     let link = node.open_link(now, Wire::IRC);
-    let mut sent = Vec::new();
-    for piece in pieces {
-        node.receive(now, link, piece);
-        for _ in 0..TURNS_MAX {
-            let mut is_done = true;
-            while let Some(from) = node.poll_unsent() {
-                is_done = false;
-                take(&mut node, from, link, &mut sent);
-            }
-            if node.next_deadline().is_some_and(|at| at <= now) {
-                node.advance(now);
-                is_done = false;
-            }
-            if is_done {
-                break;
-            }
-        }
-        node.check();
-    }
+    let sent = pump(&mut node, link, pieces, Duration::ZERO);
     (sent, !node.is_open(link))
-}
-
-/// Takes what a link is sent, and keeps it if it is that of the client.
-fn take(node: &mut Node, from: LinkId, link: LinkId, sent: &mut Vec<u8>) {
-    let len = node.unsent(from).len();
-    if from == link {
-        sent.extend_from_slice(node.unsent(from));
-    }
-    node.sent(from, len);
 }

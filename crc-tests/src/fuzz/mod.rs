@@ -11,6 +11,7 @@ mod http;
 mod irc;
 mod node;
 mod peer;
+mod pump;
 mod texts;
 mod tls;
 
