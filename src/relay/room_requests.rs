@@ -1,5 +1,6 @@
 //! Requests of users about rooms, and runs of messages to a room.
 
+use super::cx::RelayCx;
 use super::message::{HostKind, Message, Summary};
 use super::router::{self, RoomRefusal};
 use super::{Outbox, Relay};
@@ -18,9 +19,7 @@ impl Relay {
         name: &[u8],
         out: &mut impl Outbox,
     ) -> Result<(), RoomRefusal> {
-        let user = self.adjacent_user(link)?;
-        let (_, _, mut cx) = self.event(now, out);
-        router::join(user, name, &mut cx)
+        self.request_of_user(now, link, out, |user, cx| router::join(user, name, cx))
     }
 
     /// Lets the user at the other end of a link leave a room, with a text for the others.
@@ -34,9 +33,7 @@ impl Relay {
         (name, text): (&[u8], &[u8]),
         out: &mut impl Outbox,
     ) -> Result<(), RoomRefusal> {
-        let user = self.adjacent_user(link)?;
-        let (_, _, mut cx) = self.event(now, out);
-        router::part(user, name, text, &mut cx)
+        self.request_of_user(now, link, out, |user, cx| router::part(user, name, text, cx))
     }
 
     /// Lets the user at the other end of a link set the topic of a room.
@@ -50,9 +47,7 @@ impl Relay {
         (name, text): (&[u8], &[u8]),
         out: &mut impl Outbox,
     ) -> Result<(), RoomRefusal> {
-        let user = self.adjacent_user(link)?;
-        let (_, _, mut cx) = self.event(now, out);
-        router::set_topic(user, name, text, &mut cx)
+        self.request_of_user(now, link, out, |user, cx| router::set_topic(user, name, text, cx))
     }
 
     /// Sends messages of the user at the other end of a link to the other members of a room. The
@@ -105,6 +100,19 @@ impl Relay {
         }
         let (peering, router, mut cx) = self.event(now, out);
         router.handle_room_run(link, messages, peering, &mut cx);
+    }
+
+    /// Handles a request of the user at the other end of a link.
+    fn request_of_user<O: Outbox>(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        out: &mut O,
+        handle: impl FnOnce(HostId, &mut RelayCx<'_, O>) -> Result<(), RoomRefusal>,
+    ) -> Result<(), RoomRefusal> {
+        let user = self.adjacent_user(link)?;
+        let (_, _, mut cx) = self.event(now, out);
+        handle(user, &mut cx)
     }
 
     /// Returns the registered user at the other end of a link; one that has none is in no room.

@@ -137,13 +137,12 @@ impl Announcements {
         let cursor = self.cursor_mut(link);
         cursor.next = None;
         cursor.begin_extended();
+        if let Some(mut pace) = cursor.pace.take() {
+            pace.cancel_timer(link, clock.timers);
+        }
         if let Some(sync) = cursor.sync_mut().filter(|_| !topology.rooms().topics().is_empty()) {
             sync.topics_after = Some(Box::default());
             self.mark_ready(link);
-        }
-        let cursor = self.cursor_mut(link);
-        if let Some(mut pace) = cursor.pace.take() {
-            pace.cancel_timer(link, clock.timers);
         }
     }
 
@@ -151,24 +150,21 @@ impl Announcements {
     /// as far as its queue has room and the budget allows.
     pub(super) fn send_topics(&mut self, topology: &Topology, link: LinkId, out: &mut impl Outbox) {
         let Some(sync) = self.cursor_mut(link).sync_mut() else { return };
-        let Some(mut after) = sync.topics_after.take() else { return };
-        let mut has_more = false;
+        let Some(after) = sync.topics_after.take() else { return };
+        let mut last: &[u8] = &after;
         for topic in topology.rooms().topics().after(&after) {
-            has_more = self.budget_bytes == 0 || out.unsent_bytes(link) >= QUEUE_LOW_WATER_BYTES;
-            if has_more {
-                break;
+            if self.budget_bytes == 0 || out.unsent_bytes(link) >= QUEUE_LOW_WATER_BYTES {
+                let sync = self.cursor_mut(link).sync_mut().expect("an extended link");
+                sync.topics_after = Some(last.into());
+                if self.budget_bytes == 0 {
+                    self.mark_ready(link);
+                }
+                return;
             }
             let cost_bytes = ANNOUNCE_HOST_OVERHEAD_BYTES + topic.name.len() + topic.text.len();
             self.budget_bytes = self.budget_bytes.saturating_sub(cost_bytes);
             send_extension(topology, link, &Frame::RoomTopic(topic), out);
-            after = topic.room.as_bytes().into();
-        }
-        if has_more {
-            let sync = self.cursor_mut(link).sync_mut();
-            sync.expect("an extended link").topics_after = Some(after);
-            if self.budget_bytes == 0 {
-                self.mark_ready(link);
-            }
+            last = topic.room.as_bytes();
         }
     }
 

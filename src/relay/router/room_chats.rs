@@ -79,6 +79,18 @@ fn check_message<O: Outbox>(
     if text.len() > text_bytes_max {
         return Err(RoomRefusal::TooLong { text_bytes_max });
     }
+    count_message(user, room, cx)
+}
+
+/// Counts something of a user of this server that all members of a room are sent.
+///
+/// # Errors
+/// The user is no member, or sends too much.
+pub(super) fn count_message<O: Outbox>(
+    user: HostId,
+    room: RoomName<'_>,
+    cx: &mut RelayCx<'_, O>,
+) -> Result<(), RoomRefusal> {
     let rate = cx.limits.room_rate;
     match cx.topology.count_room_message(user, room, cx.now, rate) {
         Speech::Counted => Ok(()),

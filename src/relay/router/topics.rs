@@ -1,6 +1,7 @@
 //! The topics of rooms. See "Rooms" in `docs/PROTOCOL.md`.
 
 use super::refusal::RoomRefusal;
+use super::room_chats::count_message;
 use crate::id::HostId;
 use crate::limits::{
     TOPIC_BYTES_MAX, TOPIC_SWEEP_INTERVAL, TOPIC_SWEEP_PORTION_INTERVAL, TOPIC_SWEEP_WORK_PER_TURN,
@@ -11,7 +12,7 @@ use crate::relay::cx::RelayCx;
 use crate::relay::extension::RoomTopic;
 use crate::relay::outbox::Outbox;
 use crate::relay::timers::{Timer, Timers};
-use crate::relay::topology::{Speech, Topology};
+use crate::relay::topology::Topology;
 use crate::room::RoomName;
 
 /// Sets the topic of a room for a user of this server, who is a member. It ends before the first
@@ -30,12 +31,7 @@ pub(in crate::relay) fn set_topic<O: Outbox>(
     if text.len() > TOPIC_BYTES_MAX {
         return Err(RoomRefusal::TooLong { text_bytes_max: TOPIC_BYTES_MAX });
     }
-    let rate = cx.limits.room_rate;
-    match cx.topology.count_room_message(user, room, cx.now, rate) {
-        Speech::Counted => {}
-        Speech::NotMember => return Err(RoomRefusal::NotMember),
-        Speech::TooMuch => return Err(RoomRefusal::TooMuch { rate }),
-    }
+    count_message(user, room, cx)?;
     let rooms = cx.topology.rooms();
     if !rooms.topics().has_room_for(room) {
         return Err(RoomRefusal::NetworkFull);

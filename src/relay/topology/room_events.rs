@@ -11,7 +11,7 @@ use crate::room::RoomName;
 /// A user has done something in a room in which somebody is to be notified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::relay) struct RoomEvent {
-    room: Box<[u8]>,
+    pub(super) room: Box<[u8]>,
     /// The user.
     pub(in crate::relay) user: HostId,
     /// The name of the user, who may have left since.
@@ -68,21 +68,15 @@ impl Topology {
         index: usize,
         change: impl FnOnce() -> RoomChange,
     ) {
-        let room = &self.rooms.slab[index];
-        if !room.listeners.is_empty() {
-            let name = self.hosts.get(user).map_or(&[][..], |host| host.name()).into();
-            let (room, change) = (room.name.clone(), change());
-            self.rooms.events.push(RoomEvent { room, user, name, change });
-        }
+        let name = self.hosts.get(user).map_or(&[][..], |host| host.name());
+        self.rooms.push_event(index, (user, name), change);
     }
 
     /// Records that the topic of a room has changed.
     pub(super) fn record_topic_event(&mut self, topic: &RoomTopic<'_>) {
-        let Some(room) = self.rooms.find(topic.room) else { return };
-        if !room.listeners.is_empty() {
-            let (room, name) = (room.name.clone(), topic.name.into());
-            let change = RoomChange::Topic(topic.text.into());
-            self.rooms.events.push(RoomEvent { room, user: topic.user, name, change });
+        if let Some(index) = self.rooms.index_of(topic.room) {
+            let change = || RoomChange::Topic(topic.text.into());
+            self.rooms.push_event(index, (topic.user, topic.name), change);
         }
     }
 

@@ -12,7 +12,7 @@ use smallvec::{SmallVec, smallvec};
 use super::host::ServerKey;
 use super::id_map::IdMap;
 use super::room::{MemberHome, Room, Speech};
-use super::room_events::RoomEvent;
+use super::room_events::{RoomChange, RoomEvent};
 use super::topics::Topics;
 use crate::id::HostId;
 use crate::link::{LinkId, Slab, Time};
@@ -115,6 +115,20 @@ impl Rooms {
     /// Returns the index of the room with a name.
     pub(super) fn index_of(&self, name: RoomName<'_>) -> Option<usize> {
         self.by_key.get(&*name.key()).copied()
+    }
+
+    /// Records an event of a room, if somebody is to be notified of it.
+    pub(super) fn push_event(
+        &mut self,
+        index: usize,
+        (user, name): (HostId, &[u8]),
+        change: impl FnOnce() -> RoomChange,
+    ) {
+        let room = &self.slab[index];
+        if !room.listeners.is_empty() {
+            let (room, name, change) = (room.name.clone(), name.into(), change());
+            self.events.push(RoomEvent { room, user, name, change });
+        }
     }
 
     /// Returns the room with a name.
