@@ -225,8 +225,8 @@ pub const SPLIT_DEFERRED_OVERHEAD_BYTES: usize = 64;
 /// on links that are lost later. Far more than are withdrawn before a silent link is noticed.
 pub const WITHDRAWALS_KEPT_MAX: usize = 1024;
 
-/// Number of bytes of another crc server after which they are acknowledged: a few full reads, beside
-/// which one frame costs nothing.
+/// Number of bytes of another crc server after which they are acknowledged: a few full reads,
+/// beside which one frame costs nothing.
 pub const ACK_INTERVAL_BYTES: u64 = 4 * READ_BYTES_PER_TURN as u64;
 
 /// Divides the maximum length of a queue: bytes are acknowledged after that part of it at the

@@ -206,7 +206,8 @@ impl<L: QueuedLink> LinkTable<L> {
     }
 
     /// Returns the next link with bytes to send that was not returned since its queue was last
-    /// empty: the latest first, whose queue is still in the CPU's cache. All are returned in a turn.
+    /// empty: the latest first, whose queue is still in the CPU's cache. All are returned in a
+    /// turn.
     pub fn poll_unsent(&mut self) -> Option<LinkId> {
         let id = self.unsent_links.pop()?;
         if let Some(entry) = self.entry_mut(id) {

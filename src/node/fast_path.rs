@@ -98,8 +98,8 @@ impl Links {
     /// Appends the run of chats at the front of `bytes` to a link's queue, or writes it to the
     /// link's socket if it is long and nothing keeps the queue's bytes or tracks their offsets. A
     /// queue may exceed its maximum by one read; once it is half full, the rest of the read waits
-    /// until it has been written. Returns bytes and number of the frames, or `None`
-    /// if the link speaks another wire or takes no output.
+    /// until it has been written. Returns bytes and number of the frames, or `None` if the link
+    /// speaks another wire or takes no output.
     #[inline]
     fn forward_frames(
         &mut self,

@@ -98,10 +98,12 @@ impl Node {
         let is_stream = link.role == LinkRole::Server
             && bytes.len() >= READ_BYTES_PER_TURN
             && other_bytes <= STREAM_OTHER_BYTES_MAX;
-        link.last_input = match is_stream {
-            _ if table_changes >= BURST_CHANGES_MIN => InputKind::Burst,
-            true => InputKind::Stream,
-            false => InputKind::Mixed,
+        link.last_input = if table_changes >= BURST_CHANGES_MIN {
+            InputKind::Burst
+        } else if is_stream {
+            InputKind::Stream
+        } else {
+            InputKind::Mixed
         };
         let unhandled_bytes = match &result {
             Ok(Decoded::All) | Err(_) => 0,

@@ -279,6 +279,7 @@ impl Outbox for Links {
     }
 
     fn unix_time(&self) -> Duration {
+        // Without a wall clock, nothing in the network depends on when this server has started.
         self.wall_clock.map_or(Duration::ZERO, |_| Self::unix_time(self))
     }
 

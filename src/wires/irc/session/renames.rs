@@ -68,15 +68,21 @@ impl Session {
             rename.rooms.push(room);
             return true;
         }
-        let renames = self.renames.get_or_insert_default();
-        if !is_rename || renames.len() == IRC_RENAMES_MAX {
-            self.renames = self.renames.take().filter(|renames| !renames.is_empty());
+        let count = self.renames.as_ref().map_or(0, |renames| renames.len());
+        if !is_rename || count == IRC_RENAMES_MAX {
             return false;
         }
         let nick = cx.names.nicks.nick(user, name);
         let mask = Mask { nick, user: user_name(user, quit.info) };
         let (text, rooms) = (quit.text.into(), vec![room]);
-        renames.push(Rename { user, mask, text, rooms, is_shown: false, ends_at: None });
+        self.renames.get_or_insert_default().push(Rename {
+            user,
+            mask,
+            text,
+            rooms,
+            is_shown: false,
+            ends_at: None,
+        });
         true
     }
 

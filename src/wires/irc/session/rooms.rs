@@ -17,7 +17,8 @@ use crate::wires::{Effect, Effects, RoomAction, RoomRequest, SessionCx};
 /// The mode of a user that is a program.
 pub(super) const BOT_MODE: char = 'B';
 
-/// The modes of users. Those but [`BOT_MODE`] are set by clients when they connect, and mean nothing.
+/// The modes of users. Those but [`BOT_MODE`] are set by clients when they connect, and mean
+/// nothing.
 pub(super) const USER_MODES: &str = "Biswx";
 
 /// The modes of rooms that can be asked for: the list of bans, which is empty.
