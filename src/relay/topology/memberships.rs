@@ -171,10 +171,20 @@ impl Topology {
 
     /// Records the number of a room message from a user of another server. Returns false if it has
     /// been recorded, or a higher one.
+    ///
+    /// Another instance of the server that has not started more often than the number before says
+    /// counts from the beginning: it is another machine with the same id, or has lost its files.
     pub(in crate::relay) fn record_room_number(&mut self, server: ServerKey, number: u64) -> bool {
-        let last = &mut self.rooms.by_server.entry(server).or_default().last_number;
-        let is_new = number > *last;
-        *last = number.max(*last);
+        let fact = self.routes.fact(self.servers.id(server));
+        let members = self.rooms.by_server.entry(server).or_default();
+        if let Some(fact) = fact.filter(|fact| fact.nonce != members.nonce) {
+            members.nonce = fact.nonce;
+            if u64::from(fact.epoch.boot) <= members.last_number >> BOOT_SHIFT {
+                members.last_number = 0;
+            }
+        }
+        let is_new = number > members.last_number;
+        members.last_number = number.max(members.last_number);
         is_new
     }
 

@@ -56,11 +56,13 @@ pub(super) struct ServerMembers {
     pub(super) sync: u32,
     /// The number of the latest room message from a user there.
     pub(super) last_number: u64,
+    /// The nonce of the server when that message came; 0 before the first one.
+    pub(super) nonce: u64,
 }
 
 impl Default for ServerMembers {
     fn default() -> Self {
-        Self { users: 0, confirmed_users: 0, sync: 1, last_number: 0 }
+        Self { users: 0, confirmed_users: 0, sync: 1, last_number: 0, nonce: 0 }
     }
 }
 
