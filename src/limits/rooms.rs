@@ -55,6 +55,10 @@ pub const ROOM_SYNC_WORK_PER_TURN: usize = 4096;
 /// Interval between two such portions.
 pub const ROOM_SYNC_INTERVAL: Duration = Duration::from_millis(1);
 
+/// Maximum number of servers, present or gone, of whose users the number of the latest room message
+/// is remembered. One takes some 40 bytes.
+pub const ROOM_NUMBERS_MAX: usize = 65_536;
+
 /// Number of changes to the rooms of users of other servers after which the rest of a read waits
 /// for the next turn. One takes some 2 µs with 100,000 members.
 pub const ROOM_CHANGES_PER_TURN_MAX: u32 = 512;

@@ -4,18 +4,16 @@ use std::collections::BTreeSet;
 
 use smallvec::SmallVec;
 
-use super::host::{Home, ServerKey};
+use super::host::Home;
 use super::room::{MemberHome, OwnMember, Speech};
 use super::rooms::{EndedRoom, Membership, Rooms};
 use super::servers::HostSet;
 use super::{Host, Topology};
 use crate::id::HostId;
+use crate::limits::ROOM_NUMBERS_MAX;
 use crate::link::{LinkId, Time};
 use crate::relay::extension::Digest;
 use crate::room::{RoomKey, RoomName};
-
-/// Position of the boot count in the number of a room message: above 2^40 messages.
-const BOOT_SHIFT: u32 = 40;
 
 /// Returns what a membership adds to the digest of the user's home.
 fn membership_digest(user: HostId, name: RoomName<'_>) -> Digest {
@@ -152,42 +150,6 @@ impl Topology {
         changes
     }
 
-    /// Returns the number of the next room message of a user of this server. It is higher than
-    /// those of an earlier instance, which had a lower boot count.
-    pub(in crate::relay) fn next_room_number(&mut self) -> u64 {
-        let first = u64::from(self.routes.own_epoch().boot) << BOOT_SHIFT;
-        self.rooms.own_number = first.max(self.rooms.own_number) + 1;
-        self.rooms.own_number
-    }
-
-    /// Returns whether a user of another server may have sent a room message with a number: the
-    /// server has started as often as the number says, or more often. One that is too high would
-    /// stand in the way of all that follow. Over a link that this server has ended, it is not
-    /// checked: the fact is gone.
-    pub(in crate::relay) fn may_have_room_number(&self, server: ServerKey, number: u64) -> bool {
-        let fact = self.routes.fact(self.servers.id(server));
-        fact.is_none_or(|fact| number >> BOOT_SHIFT <= u64::from(fact.epoch.boot))
-    }
-
-    /// Records the number of a room message from a user of another server. Returns false if it has
-    /// been recorded, or a higher one.
-    ///
-    /// Another instance of the server that has not started more often than the number before says
-    /// counts from the beginning: it is another machine with the same id, or has lost its files.
-    pub(in crate::relay) fn record_room_number(&mut self, server: ServerKey, number: u64) -> bool {
-        let fact = self.routes.fact(self.servers.id(server));
-        let members = self.rooms.by_server.entry(server).or_default();
-        if let Some(fact) = fact.filter(|fact| fact.nonce != members.nonce) {
-            members.nonce = fact.nonce;
-            if u64::from(fact.epoch.boot) <= members.last_number >> BOOT_SHIFT {
-                members.last_number = 0;
-            }
-        }
-        let is_new = number > members.last_number;
-        members.last_number = number.max(members.last_number);
-        is_new
-    }
-
     /// Chooses the id under which a room is shown as a user: the first of its ids that nobody has.
     /// Returns whether there is one.
     pub(in crate::relay) fn show_room(&mut self, name: RoomName<'_>) -> Option<HostId> {
@@ -289,6 +251,7 @@ impl Topology {
         assert!(rooms.ended.is_empty(), "the end of a shown room is announced in the same event");
         assert!(rooms.left.is_empty(), "that users are in no room is announced in the same event");
         rooms.topics.check();
+        assert!(rooms.numbers.len() <= ROOM_NUMBERS_MAX, "the remembered numbers");
         self.check_room_sweeps();
         for (&server, members) in &rooms.by_server {
             let is_of = |id: &&HostId| {

@@ -20,6 +20,7 @@ mod links;
 mod memberships;
 mod room;
 mod room_events;
+mod room_numbers;
 mod room_sync;
 mod rooms;
 mod servers;

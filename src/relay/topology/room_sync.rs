@@ -137,6 +137,7 @@ impl Topology {
     /// Forgets a server that has left.
     pub(super) fn forget_server_members(&mut self, server: ServerKey) {
         self.rooms.by_server.remove(&server);
+        self.forget_room_numbers();
         self.rooms.sweeps.retain(|sweep| sweep.server != server);
     }
 

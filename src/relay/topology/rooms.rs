@@ -13,6 +13,7 @@ use super::host::ServerKey;
 use super::id_map::IdMap;
 use super::room::{MemberHome, Room, Speech};
 use super::room_events::{RoomChange, RoomEvent};
+use super::room_numbers::LatestNumber;
 use super::topics::Topics;
 use crate::id::HostId;
 use crate::link::{LinkId, Slab, Time};
@@ -54,15 +55,11 @@ pub(super) struct ServerMembers {
     pub(super) confirmed_users: usize,
     /// Number of the latest synchronization, from 1.
     pub(super) sync: u32,
-    /// The number of the latest room message from a user there.
-    pub(super) last_number: u64,
-    /// The nonce of the server when that message came; 0 before the first one.
-    pub(super) nonce: u64,
 }
 
 impl Default for ServerMembers {
     fn default() -> Self {
-        Self { users: 0, confirmed_users: 0, sync: 1, last_number: 0, nonce: 0 }
+        Self { users: 0, confirmed_users: 0, sync: 1 }
     }
 }
 
@@ -110,6 +107,9 @@ pub(in crate::relay) struct Rooms {
     pub(super) memberships: usize,
     /// The number of the latest room message from a user of this server.
     pub(super) own_number: u64,
+    /// Those from users of other servers, at most
+    /// [`ROOM_NUMBERS_MAX`](crate::limits::ROOM_NUMBERS_MAX).
+    pub(super) numbers: BTreeMap<HostId, LatestNumber>,
     pub(super) topics: Topics,
 }
 
