@@ -5,6 +5,7 @@ use crc::relay::extension::{
     Digest, Epoch, Errand, Frame, Hello, Hop, LinkLoad, Nonce, Ping, Proof, RefuseReason, RoomChat,
     RoomNames, RoomTopic, ServerFact, Trace, TraceResult,
 };
+use crc::relay::profile::Profile;
 use crc::room::RoomName;
 use crc_tests::fuzz;
 use proptest::collection::vec;
@@ -89,6 +90,12 @@ impl Values {
                 let text = self.text.as_bytes();
                 Frame::RoomTopic(RoomTopic { stamp, user, room: room(), name, text })
             }
+            28 => {
+                let (text, names) = (self.text.as_bytes(), &self.names[..]);
+                let [away, real_name] = [text, names].map(|text| &text[..text.len().min(255)]);
+                let profile = Profile { is_program: version > 9, away, real_name };
+                Frame::Profile { user: id, precedes_registration: self.has_digest, profile }
+            }
             25 => Frame::LinksRequest(Errand { origin: id, target: via, hops: version }),
             26 => {
                 let errand = Errand { origin: id, target: via, hops: version };
@@ -120,7 +127,7 @@ fn any_values() -> impl Strategy<Value = Values> {
     });
     let ids = vec(any::<u32>().prop_map(HostId), 0..9);
     let lists = (ids, vec(any::<u64>(), 0..9), vec(hop, 0..9), vec(load, 0..9), names);
-    (0..28_u32, any::<([u8; 2], [u32; 6], [u64; 4], bool)>(), lists, any::<String>()).prop_map(
+    (0..29_u32, any::<([u8; 2], [u32; 6], [u64; 4], bool)>(), lists, any::<String>()).prop_map(
         |(kind, (bytes, small, large, has_digest), (ids, stamps, hops, loads, names), text)| {
             Values { kind, bytes, small, large, has_digest, ids, stamps, hops, loads, names, text }
         },

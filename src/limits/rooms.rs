@@ -66,6 +66,9 @@ pub const ROOM_CHANGES_PER_TURN_MAX: u32 = 512;
 /// Maximum length of the topic of a room in bytes, which fits into a line of IRC.
 pub const TOPIC_BYTES_MAX: usize = 390;
 
+/// Maximum length of each text of a profile in bytes: its length takes a byte in PROFILE.
+pub const PROFILE_TEXT_BYTES_MAX: usize = 255;
+
 /// Maximum number of topics. One takes some 200 bytes, and 1 KB at most.
 pub const TOPICS_MAX: usize = 65_536;
 

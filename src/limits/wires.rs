@@ -64,9 +64,9 @@ pub const IRC_HISTORY_NICKS_MAX: usize = 100;
 /// Time for which the wall clock of a server runs with its other clock before it is read again.
 pub const WALL_CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Minimum interval between two changes of the nick of an IRC client. Each is announced to all
-/// hosts, and the client's lines wait meanwhile.
-pub const IRC_NICK_CHANGE_INTERVAL: Duration = Duration::from_millis(100);
+/// Minimum interval between two changes of the nick of an IRC client, or of what it says of itself.
+/// Each is announced to all servers, and the client's lines wait meanwhile.
+pub const IRC_CHANGE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Time within which a user who has left to take another nick must have joined its rooms again, to
 /// be shown to IRC clients as one who has another nick, and not as one who has left: as long as the

@@ -49,10 +49,6 @@ pub(crate) struct NickTable {
     /// The hosts whose names are one nick, by its hash. The first is shown under the nick; it is
     /// [`HostId::NONE`] once that host has left while others have the name.
     by_hash: HashMap<u64, SmallVec<[HostId; 2]>, RandomState>,
-    /// The users of this server who are away, and their texts.
-    away: BTreeMap<HostId, Box<[u8]>>,
-    /// The users of this server who say that they are programs.
-    bots: BTreeSet<HostId>,
     /// The links whose clients watch each nick, by its folded form.
     watchers: BTreeMap<Nick, BTreeSet<LinkId>>,
     /// What watchers are to be sent.
@@ -145,8 +141,6 @@ impl NickTable {
             let (id, nick, info) = (host.id, self.nick(host.id, host.name()), host.info().into());
             self.history.push_back(PastUser { nick, id, info, left_at: unix_time });
         }
-        self.away.remove(&host.id);
-        self.bots.remove(&host.id);
         let hash = self.hash(host.name());
         let Some(ids) = self.by_hash.get_mut(&hash) else { return };
         match ids.iter().position(|&id| id == host.id) {
@@ -200,33 +194,6 @@ impl NickTable {
     pub(crate) fn is_taken(&self, nick: &[u8], own: HostId) -> bool {
         let ids = self.by_hash.get(&self.hash(nick));
         ids.is_some_and(|ids| ids.iter().any(|&id| id != own && id != HostId::NONE))
-    }
-
-    /// Sets the text of a user of this server who is away, or that it is back.
-    pub(crate) fn set_away(&mut self, id: HostId, text: Option<&[u8]>) {
-        match text {
-            Some(text) => _ = self.away.insert(id, text.into()),
-            None => _ = self.away.remove(&id),
-        }
-    }
-
-    /// Returns the text of a user of this server who is away.
-    pub(crate) fn away(&self, id: HostId) -> Option<&[u8]> {
-        self.away.get(&id).map(|text| &**text)
-    }
-
-    /// Sets whether a user of this server says that it is a program.
-    pub(crate) fn set_bot(&mut self, id: HostId, is_bot: bool) {
-        if is_bot {
-            self.bots.insert(id);
-        } else {
-            self.bots.remove(&id);
-        }
-    }
-
-    /// Returns whether a user of this server says that it is a program.
-    pub(crate) fn is_bot(&self, id: HostId) -> bool {
-        self.bots.contains(&id)
     }
 
     /// Lets the client of a link watch a nick.

@@ -7,7 +7,7 @@ use crate::link::{CloseReason, LinkId};
 use crate::mail::AppendError;
 use crate::relay::message::{HostKind, Message, Registration};
 use crate::relay::notice::{Notice, rename_text};
-use crate::relay::{FirstLink, Outbox as _};
+use crate::relay::{FirstLink, Outbox as _, RoomRefusal};
 use crate::wires::{Effect, Effects, RoomAction, RoomRequest};
 
 impl Node {
@@ -46,6 +46,10 @@ impl Node {
             }
             Effect::Broadcast { from, text } => self.start_broadcast(id, from, &text),
             Effect::Room(request) => self.apply_room(id, &request),
+            Effect::Profile(change) => {
+                let result = self.relay.change_profile(now, id, &change, &mut self.links);
+                self.report_refusal(id, b"", result);
+            }
             Effect::SendMail { from, to, text } => self.append_mail(id, from, to, &text),
             Effect::Quit { from: source, text } => {
                 let quit = Message::ClientQuit { source, text: &text };
@@ -71,9 +75,15 @@ impl Node {
                 Ok(())
             }
         };
+        self.report_refusal(id, room, result);
+    }
+
+    /// Informs a client why a request is refused.
+    fn report_refusal(&mut self, id: LinkId, room: &[u8], result: Result<(), RoomRefusal>) {
         if let Err(refusal) = result {
             let reason = refusal.to_string();
-            links.notify(id, relay.view(), &Notice::RoomRefused { room, reason: &reason });
+            let notice = Notice::RoomRefused { room, reason: &reason };
+            self.links.notify(id, self.relay.view(), &notice);
         }
     }
 

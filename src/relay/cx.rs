@@ -8,6 +8,7 @@ use super::message::{Message, Registration, StatusCode};
 use super::notice::{Departure, Notice};
 use super::outbox::Outbox;
 use super::plain::{self, Unreadable};
+use super::profile::Profile;
 use super::send;
 use super::timers::{Timer, Timers};
 use super::topology::{Home, Refusal, Room, RoomChange, RoomEvent, Slot, Topology};
@@ -109,12 +110,44 @@ impl<O: Outbox> RelayCx<'_, O> {
             }
             RoomChange::Topic(text) => Notice::RoomTopic { room, user, name, text },
         };
-        for listener in self.topology.listeners_of(event) {
-            let host = self.topology.hosts().get(listener);
+        let listeners = self.topology.listeners_of(event);
+        self.notify_users(&listeners, &notice);
+    }
+
+    fn notify_users(&mut self, users: &[HostId], notice: &Notice<'_>) {
+        for &user in users {
+            let host = self.topology.hosts().get(user);
             if let Some(link) = host.and_then(|host| self.topology.next_hop(host)) {
-                self.out.notify(link, self.topology.view(), &notice);
+                self.out.notify(link, self.topology.view(), notice);
             }
         }
+    }
+
+    /// Sets what a user says of itself, and notifies those who share rooms with it. Returns whether
+    /// it was something else.
+    pub(super) fn update_profile(&mut self, user: HostId, profile: Profile<'_>) -> bool {
+        let earlier = self.topology.hosts().profile(user);
+        let is_away_new = earlier.away != profile.away;
+        let is_name_new = earlier.real_name != profile.real_name;
+        if !self.topology.set_profile(user, profile) {
+            return false;
+        }
+        let (away, real_name) = (profile.away, profile.real_name);
+        let away = is_away_new.then_some(Notice::Away { user, text: away });
+        let real_name = is_name_new.then_some(Notice::RealName { user, text: real_name });
+        for notice in [away, real_name].into_iter().flatten() {
+            let listeners = self.topology.listeners_beside(user);
+            self.notify_users(&listeners, &notice);
+        }
+        true
+    }
+
+    /// Announces a change of what a user says of itself, but not back over the link from which it
+    /// is known.
+    pub(super) fn announce_profile(&mut self, user: HostId, from: Option<LinkId>) {
+        let profile = self.topology.hosts().profile(user);
+        let frame = Frame::Profile { user, precedes_registration: false, profile };
+        self.announcements.announce_user_fact(self.topology, (user, from), &frame, self.out);
     }
 
     /// Announces a change of the rooms of a user, but not back over the link from which it is
@@ -125,7 +158,7 @@ impl<O: Outbox> RelayCx<'_, O> {
         from: Option<LinkId>,
         frame: &Frame<'_>,
     ) {
-        self.announcements.announce_membership(self.topology, (user, from), frame, self.out);
+        self.announcements.announce_user_fact(self.topology, (user, from), frame, self.out);
     }
 
     /// Announces the topic of a room, but not back over the link from which it is known.

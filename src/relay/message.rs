@@ -105,6 +105,8 @@ impl StatusCode {
     pub const ROOM_CHAT: Self = Self(0xC718);
     /// The topic of a room has changed, or may not be known.
     pub const ROOM_TOPIC: Self = Self(0xC71B);
+    /// What a user says of itself.
+    pub const PROFILE: Self = Self(0xC71C);
     /// Asks a server what its links to servers carry.
     pub const LINKS_REQUEST: Self = Self(0xC719);
     /// The answer to a [`StatusCode::LINKS_REQUEST`].

@@ -35,6 +35,7 @@ mod operations;
 mod outbox;
 mod peering;
 mod plain;
+pub mod profile;
 #[cfg(test)]
 mod recorder;
 mod room_requests;

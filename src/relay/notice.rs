@@ -141,6 +141,20 @@ pub enum Notice<'a> {
         /// The topic; empty if the room has none any more.
         text: &'a [u8],
     },
+    /// A user with whom this user shares a room is away, or is back.
+    Away {
+        /// The user.
+        user: HostId,
+        /// Text for others; empty if the user is back.
+        text: &'a [u8],
+    },
+    /// A user with whom this user shares a room has another real name.
+    RealName {
+        /// The user.
+        user: HostId,
+        /// The real name; empty if it is again the one of the registration.
+        text: &'a [u8],
+    },
     /// A request about a room was refused.
     RoomRefused {
         /// The name of the room as it was given.
@@ -258,6 +272,8 @@ impl<'a> Notice<'a> {
             | Notice::RoomJoined { .. }
             | Notice::RoomParted { .. }
             | Notice::RoomTopic { .. }
+            | Notice::Away { .. }
+            | Notice::RealName { .. }
             | Notice::RoomRefused { .. }
             | Notice::Mail { .. }
             | Notice::MailRefused { .. } => return None,

@@ -26,7 +26,8 @@ pub struct Interests {
     /// Registrations and quits of users, [`Notice::Joined`] and [`Notice::Quit`].
     pub users: bool,
     /// [`Notice::RoomJoined`], [`Notice::RoomParted`] and [`Notice::RoomTopic`] for the rooms that
-    /// the client is in. A client without them is shown rooms as users.
+    /// the client is in, and [`Notice::Away`] and [`Notice::RealName`] for the users there. A
+    /// client without them is shown rooms as users.
     pub room_events: bool,
     /// Its frames may be cut anywhere. Otherwise it gets small writes until it shows that it reads
     /// such frames.

@@ -97,6 +97,12 @@ impl Outbox for Recorder {
             Notice::RoomTopic { room, user, text: topic, .. } => {
                 self.record(link, format!("{room} topic by {user}: {}", text(topic)));
             }
+            Notice::Away { user, text: why } => {
+                self.record(link, format!("{user} away: {}", text(why)));
+            }
+            Notice::RealName { user, text: name } => {
+                self.record(link, format!("{user} is {}", text(name)));
+            }
             Notice::RoomRefused { reason, .. } => self.record(link, reason),
             Notice::Welcome { .. }
             | Notice::IdTaken { .. }

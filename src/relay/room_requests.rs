@@ -2,6 +2,7 @@
 
 use super::cx::RelayCx;
 use super::message::{HostKind, Message, Summary};
+use super::profile::ProfileChange;
 use super::router::{self, RoomRefusal};
 use super::{Outbox, Relay};
 use crate::id::HostId;
@@ -48,6 +49,20 @@ impl Relay {
         out: &mut impl Outbox,
     ) -> Result<(), RoomRefusal> {
         self.request_of_user(now, link, out, |user, cx| router::set_topic(user, name, text, cx))
+    }
+
+    /// Changes what the user at the other end of a link says of itself.
+    ///
+    /// # Errors
+    /// Why the user may not.
+    pub fn change_profile(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        change: &ProfileChange<'_>,
+        out: &mut impl Outbox,
+    ) -> Result<(), RoomRefusal> {
+        self.request_of_user(now, link, out, |user, cx| router::change_profile(user, change, cx))
     }
 
     /// Sends messages of the user at the other end of a link to the other members of a room. The

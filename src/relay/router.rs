@@ -1,5 +1,6 @@
 //! [`Router`]: chats, statuses and quits, each sent on over the first link of its destination.
 
+mod profiles;
 mod refusal;
 mod room_chats;
 mod rooms;
@@ -20,6 +21,7 @@ use crate::limits::{STATUS_UPDATE_BYTES_MAX, STATUS_UPDATES_MAX};
 use crate::link::{CloseReason, LinkId};
 use crate::printable::{Excerpt, truncated};
 
+pub(super) use self::profiles::change_profile;
 pub use self::refusal::RoomRefusal;
 pub(super) use self::room_chats::{chat, refuse};
 pub(super) use self::rooms::{join, part};

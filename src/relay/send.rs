@@ -5,6 +5,7 @@ use super::extension::{Frame, RoomNames};
 use super::message::Message;
 use super::notice::Notice;
 use super::outbox::Outbox;
+use super::profile::Profile;
 use super::topology::{Host, Topology};
 use crate::id::HostId;
 use crate::link::{CloseReason, LinkId};
@@ -52,6 +53,7 @@ pub(super) fn send_registration(
             let stamps = [host.stamp()];
             let stamps = stamps.as_slice().into();
             send_extension(topology, link, &Frame::Users { home, stamps }, out);
+            send_profile(topology, link, host.id, out);
         }
         out.deliver(link, &Message::Registration(registration));
         if topology.link(link).is_extended() && topology.rooms().of(host.id).len() > 0 {
@@ -59,6 +61,15 @@ pub(super) fn send_registration(
         }
     } else {
         out.notify(link, topology.view(), &Notice::Joined(registration));
+    }
+}
+
+/// Sends what a user says of itself over an extended link, before its registration.
+fn send_profile(topology: &Topology, link: LinkId, user: HostId, out: &mut impl Outbox) {
+    let profile = topology.hosts().profile(user);
+    if profile != Profile::default() {
+        let frame = Frame::Profile { user, precedes_registration: true, profile };
+        send_extension(topology, link, &frame, out);
     }
 }
 

@@ -15,6 +15,7 @@ use crate::mail::Spool;
 use crate::names::Names;
 use crate::relay::message::Message;
 use crate::relay::notice::{Notice, RoomChats};
+use crate::relay::profile::ProfileChange;
 use crate::relay::{Interests, Relay, View};
 
 /// One connection's side of a wire: frames to effects, and notices to frames.
@@ -356,6 +357,8 @@ pub enum Effect<'a> {
     },
     /// Handle a request about a room.
     Room(RoomRequest<'a>),
+    /// Change what the client says of itself.
+    Profile(ProfileChange<'a>),
     /// Handle that the client leaves the network.
     Quit {
         /// The client's id.

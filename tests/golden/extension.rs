@@ -11,6 +11,7 @@ use crc::relay::extension::{
     RefuseReason, RoomChat, RoomNames, RoomTopic, ServerFact, Trace, TraceResult,
 };
 use crc::relay::message::{Message, StatusCode};
+use crc::relay::profile::Profile;
 use crc::room::RoomName;
 use crc::wires::crc::codec;
 use crc_tests::frames::extension;
@@ -271,6 +272,15 @@ fn golden_room_and_load_frames() -> Vec<Golden> {
             "01 00000001 ffffffff c71b 00000020  \
              0000018bcfe56800 00000066 04236c6162 0566726f646f 456c6576656e736573",
         ),
+        (
+            Frame::Profile {
+                user,
+                precedes_registration: true,
+                profile: Profile { is_program: true, away: b"lunch", real_name: b"Sam" },
+            },
+            0,
+            "01 00000001 ffffffff c71c 0000000f  00000066 03 056c756e6368 0353616d",
+        ),
     ]
 }
 
@@ -443,7 +453,7 @@ fn longest_frames_stay_under_1024_bytes() {
 #[test]
 fn every_example_in_the_protocol_page_is_a_frame() {
     let examples = examples("```hex extension\n");
-    assert_eq!(examples.len(), 28);
+    assert_eq!(examples.len(), 29);
     for line in examples {
         let example = parse_hex(line);
         let source = HostId::parse(&example[1..]);

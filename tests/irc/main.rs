@@ -2,6 +2,7 @@
 
 mod messages;
 mod names;
+mod profiles;
 mod queries;
 mod registration;
 mod renames;
@@ -11,7 +12,7 @@ mod runs;
 use std::time::Duration;
 
 use crc::limits::{
-    IRC_NICK_CHANGE_INTERVAL, IRC_PING_INTERVAL, IRC_PING_TIMEOUT, IRC_RENAME_TIMEOUT, SPLIT_GRACE,
+    IRC_CHANGE_INTERVAL, IRC_PING_INTERVAL, IRC_PING_TIMEOUT, IRC_RENAME_TIMEOUT, SPLIT_GRACE,
 };
 use crc::wires::Wire;
 use crc_tests::frames::{chat, quit, split_frames, user_that_reads_cut_frames};

@@ -71,6 +71,7 @@ fn absence_is_shown_to_those_who_write() {
         "WHO sam",
         &[":s1 352 frodo * sam crc s1 sam G :0 sam B", ":s1 315 frodo sam :End of WHO list"],
     );
+    net.world.run_for(IRC_CHANGE_INTERVAL);
     net.check(sam, "AWAY", &[":s1 305 sam :You are no longer marked as being away"]);
     net.check(frodo, "PRIVMSG sam :Hi", &[]);
 }

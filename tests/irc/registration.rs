@@ -16,9 +16,9 @@ fn client_registers_with_nick_and_user() {
          CHANTYPES=# CLIENTTAGDENY=* ELIST=MNU HOSTLEN=3 LINELEN=512 MAXTARGETS=4 MODES=1 :are supported by \
          this server"
             .to_owned(),
-        ":s1 005 frodo MONITOR=100 NETWORK=CRC NICKLEN=30 PREFIX= SAFELIST \
-         TARGMAX=JOIN:,NAMES:4,NOTICE:4,PART:,PRIVMSG:4,WHOIS:1 TOPICLEN=390 USERLEN=16 UTF8ONLY \
-         WHOX :are supported by this server"
+        ":s1 005 frodo MONITOR=100 NAMELEN=128 NETWORK=CRC NICKLEN=30 PREFIX= \
+         SAFELIST TARGMAX=JOIN:,NAMES:4,NOTICE:4,PART:,PRIVMSG:4,WHOIS:1 TOPICLEN=390 USERLEN=16 \
+         UTF8ONLY WHOX :are supported by this server"
             .to_owned(),
         ":s1 251 frodo :There are 1 users and 0 invisible on 1 servers".to_owned(),
         ":s1 252 frodo 0 :operator(s) online".to_owned(),
@@ -56,8 +56,8 @@ fn user_is_one_of_the_network() {
 fn capabilities_are_negotiated_before_the_registration_ends() {
     let mut net = Net::chain(1);
     let frodo = net.connect(1, "CAP LS 302\nNICK frodo\nUSER a 0 * :b");
-    let all = "batch cap-notify echo-message labeled-response message-tags multi-prefix server-time \
-               userhost-in-names";
+    let all = "away-notify batch cap-notify echo-message labeled-response message-tags \
+               multi-prefix server-time setname userhost-in-names";
     net.expect(frodo, &[&format!(":s1 CAP * LS :{all}")]);
     net.check(frodo, "CAP REQ :sasl batch", &[":s1 CAP * NAK :sasl batch"]);
     net.check(frodo, "CAP REQ :batch server-time", &[":s1 CAP * ACK :batch server-time"]);
@@ -108,6 +108,7 @@ fn change_of_the_nick_keeps_id_rooms_and_absence() {
         net.send(client, "JOIN #lab");
     }
     net.send(frodo, "AWAY :at the inn");
+    net.world.run_for(IRC_CHANGE_INTERVAL);
     for client in [frodo, sam, merry] {
         net.take(client);
     }
@@ -122,7 +123,7 @@ fn change_of_the_nick_keeps_id_rooms_and_absence() {
     // Another change waits.
     net.take(frodo);
     net.send(frodo, "NICK bilbo\nNICK gandalf\nPING 1");
-    net.world.run_for(IRC_NICK_CHANGE_INTERVAL * 3);
+    net.world.run_for(IRC_CHANGE_INTERVAL * 3);
     let lines = net.take(frodo);
     let changes: Vec<&str> = lines.iter().filter_map(|line| line.split(" NICK :").nth(1)).collect();
     assert_eq!(changes, ["bilbo", "gandalf"], "{lines:?}");

@@ -18,9 +18,9 @@ use crate::room::RoomName;
 const SHOWN_INFO: &[u8] = b"room";
 
 impl Announcements {
-    /// Sends a frame about a membership on the extended links on which the user has been announced.
-    /// On the others, the user's registration is followed by all its rooms.
-    pub(in crate::relay) fn announce_membership(
+    /// Sends a frame about a membership or the profile of a user on the extended links on which the
+    /// user has been announced. On the others, all that there is comes with its registration.
+    pub(in crate::relay) fn announce_user_fact(
         &mut self,
         topology: &Topology,
         (user, from): (HostId, Option<LinkId>),

@@ -17,6 +17,7 @@ use super::{
     TraceResult,
 };
 use crate::relay::message::StatusCode;
+use crate::relay::profile::Profile;
 
 /// Maximum length of an encoded frame with the header of the status, in bytes: programs that read
 /// at most 1,024 bytes at a time get it whole.
@@ -57,8 +58,12 @@ pub const VERSION: u8 = 1;
 /// Bit of [`Hello::capabilities`] in HELLO: the server has a key for the other one, answers
 /// CHALLENGE with PROOF, and expects PROVEN.
 pub const PROVES_KEYS: u32 = 2;
+
 /// Bit of the flags of a ROOMS: the user is in no other rooms.
 const COMPLETE: u8 = 1;
+
+/// Bit of the flags of a PROFILE: the registration of the user follows.
+const PRECEDES_REGISTRATION: u8 = 1;
 
 /// The reason why the payload of a known frame cannot be parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,10 +119,18 @@ pub(in crate::relay) fn frame_name(code: StatusCode) -> Option<&'static str> {
         StatusCode::ROOM_PART => "ROOM_PART",
         StatusCode::ROOM_CHAT => "ROOM_CHAT",
         StatusCode::ROOM_TOPIC => "ROOM_TOPIC",
+        StatusCode::PROFILE => "PROFILE",
         StatusCode::LINKS_REQUEST => "LINKS_REQUEST",
         StatusCode::LINKS => "LINKS",
         _ => return None,
     })
+}
+
+/// Appends a profile with further flags to `out`: a PROFILE behind the user.
+pub(super) fn encode_profile(profile: Profile<'_>, flags: u8, out: &mut Vec<u8>) {
+    out.push(flags | profile.flags());
+    encode_short_text(profile.away, out);
+    encode_short_text(profile.real_name, out);
 }
 
 impl<'a> Frame<'a> {
@@ -194,6 +207,13 @@ impl<'a> Frame<'a> {
                 let (stamp, user, room) = (fields.u64()?, fields.id()?, fields.room()?);
                 let name = fields.short_text()?;
                 Self::RoomTopic(RoomTopic { stamp, user, room, name, text: fields.0 })
+            }
+            StatusCode::PROFILE => {
+                let (user, flags) = (fields.id()?, fields.u8()?);
+                let (away, real_name) = (fields.short_text()?, fields.short_text()?);
+                let precedes_registration = flags & PRECEDES_REGISTRATION != 0;
+                let profile = Profile::new(flags, away, real_name);
+                Self::Profile { user, precedes_registration, profile }
             }
             StatusCode::LINKS_REQUEST => Self::LinksRequest(fields.errand()?),
             StatusCode::LINKS => Self::Links { errand: fields.errand()?, links: fields.list()? },
@@ -275,6 +295,11 @@ impl<'a> Frame<'a> {
                 RoomNames::push(room, out);
                 encode_short_text(name, out);
                 out.extend_from_slice(text);
+            }
+            Self::Profile { user, precedes_registration, profile } => {
+                user.encode(out);
+                let flags = if precedes_registration { PRECEDES_REGISTRATION } else { 0 };
+                encode_profile(profile, flags, out);
             }
             Self::LinksRequest(errand) => encode_errand(errand, out),
             Self::Links { errand, links } => {

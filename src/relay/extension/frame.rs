@@ -3,6 +3,7 @@
 use super::{Digest, Epoch, Hop, LinkLoad, List, Nonce, RoomNames};
 use crate::id::HostId;
 use crate::relay::message::{Message, StatusCode};
+use crate::relay::profile::Profile;
 use crate::room::RoomName;
 
 /// The content of HELLO and OFFER: who the server is, and what it knows about a lost link to the
@@ -290,6 +291,15 @@ pub enum Frame<'a> {
     RoomChat(RoomChat<'a>),
     /// [`StatusCode::ROOM_TOPIC`].
     RoomTopic(RoomTopic<'a>),
+    /// [`StatusCode::PROFILE`].
+    Profile {
+        /// The user.
+        user: HostId,
+        /// Whether the registration of the user follows.
+        precedes_registration: bool,
+        /// What the user says of itself.
+        profile: Profile<'a>,
+    },
     /// [`StatusCode::LINKS_REQUEST`].
     LinksRequest(Errand),
     /// [`StatusCode::LINKS`]; the server of the errand has answered.
@@ -332,6 +342,7 @@ impl Frame<'_> {
             Self::RoomPart { .. } => StatusCode::ROOM_PART,
             Self::RoomChat(_) => StatusCode::ROOM_CHAT,
             Self::RoomTopic(_) => StatusCode::ROOM_TOPIC,
+            Self::Profile { .. } => StatusCode::PROFILE,
             Self::LinksRequest(_) => StatusCode::LINKS_REQUEST,
             Self::Links { .. } => StatusCode::LINKS,
         }

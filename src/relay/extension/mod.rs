@@ -20,6 +20,7 @@ pub use self::list::{Entry, Hop, LinkLoad, List};
 pub use self::rooms::RoomNames;
 
 use crate::id::HostId;
+use crate::relay::profile::Profile;
 
 /// The age of what is known about a server: of two epochs of one server, the higher is newer.
 ///
@@ -46,14 +47,15 @@ pub struct Nonce(pub u64);
 pub struct Digest(pub u64);
 
 impl Digest {
-    /// Adds a user with the stamp that its home gave it.
-    pub fn add_user(&mut self, id: HostId, stamp: u64) {
-        *self += Self::of(id, stamp);
+    /// Adds a user with its version: the stamp that its home gave it, and, if it has a profile,
+    /// [`Digest::of_profile`] with exclusive or.
+    pub fn add_user(&mut self, id: HostId, version: u64) {
+        *self += Self::of(id, version);
     }
 
-    /// Removes a user that was added with the same stamp.
-    pub fn remove_user(&mut self, id: HostId, stamp: u64) {
-        *self -= Self::of(id, stamp);
+    /// Removes a user that was added with the same version.
+    pub fn remove_user(&mut self, id: HostId, version: u64) {
+        *self -= Self::of(id, version);
     }
 
     /// Returns the digest of a user's membership in the room whose name in lower case is `key`.
@@ -61,6 +63,14 @@ impl Digest {
     pub fn of_membership(user: HostId, key: &[u8]) -> Self {
         let room = key.iter().fold(0, |room, &byte| mix(room ^ u64::from(byte)));
         Self::of(user, room)
+    }
+
+    /// Returns the number that stands for a profile in the version of its user.
+    #[must_use]
+    pub fn of_profile(profile: Profile<'_>) -> u64 {
+        let mut bytes = Vec::new();
+        codec::encode_profile(profile, 0, &mut bytes);
+        bytes.iter().fold(0, |number, &byte| mix(number ^ u64::from(byte)))
     }
 
     /// Returns the digest of one server, whose users have the digest `users`.
@@ -167,6 +177,10 @@ mod tests {
         assert_eq!(digest_of(&[(HostId(101), 1)]), Digest(0x5f60_5550_7fc5_3b29));
         assert_eq!(users, Digest(0x9120_7d19_64ce_7f65));
         assert_eq!(server, Digest(0x37cb_6c52_d8dd_9a4f));
+        let profile = Profile { is_program: true, away: b"lunch", real_name: b"Sam" };
+        assert_eq!(Digest::of_profile(profile), 0x02a5_c672_5cf0_31f5);
+        let with_profile = digest_of(&[(HostId(101), 1 ^ Digest::of_profile(profile))]);
+        assert_eq!(with_profile, Digest(0x5c13_c1a1_627b_a14c));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use super::homes::server_over;
 use super::send_facts::send_all_facts;
-use super::{Peering, rooms};
+use super::{Peering, profiles, rooms};
 use crate::id::HostId;
 use crate::link::{CloseReason, LinkId};
 use crate::relay::cx::RelayCx;
@@ -123,6 +123,10 @@ impl Peering {
             Frame::TraceReply { result, trace } => self.handle_trace_reply(link, result, trace, cx),
             Frame::LinksRequest(errand) => self.on_links_request(link, errand, cx),
             Frame::Links { errand, links } => self.on_links(link, errand, links, cx),
+            Frame::Profile { user, precedes_registration: true, profile } => {
+                extended.expected_profile = Some((user, profile.to_buf()));
+            }
+            Frame::Profile { user, profile, .. } => profiles::learn(link, user, profile, cx),
             Frame::Rooms { .. } | Frame::RoomPart { .. } => rooms::learn(link, frame, cx),
             // The router handles messages to rooms, and their topics.
             Frame::RoomChat(_)
@@ -158,12 +162,15 @@ impl Peering {
             return self.learn_server(link, registration, &fact, cx);
         }
         let home = extended.expected_hosts.0;
+        let profile = extended.expected_profile.take().filter(|(user, _)| *user == id);
+        let profile = profile.map(|(_, profile)| profile).unwrap_or_default();
         let Some(stamp) = extended.expected_hosts.1.pop_front() else {
             return cx.drop_false_source(link, id);
         };
         cx.topology.observe_stamp(stamp);
         if let Some(server) = server_over(link, home, cx) {
-            self.learn_host_of(link, registration, (server, home, stamp), cx);
+            let (of, profile) = ((server, home, stamp), profile.as_profile());
+            self.learn_host_of(link, (registration, profile), of, cx);
         }
     }
 }

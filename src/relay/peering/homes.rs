@@ -8,6 +8,7 @@ use crate::relay::cx::RelayCx;
 use crate::relay::message::Registration;
 use crate::relay::notice::Notice;
 use crate::relay::outbox::Outbox;
+use crate::relay::profile::Profile;
 use crate::relay::topology::{FirstLink, Home, Host, ServerKey, SplitId};
 
 impl Peering {
@@ -33,11 +34,12 @@ impl Peering {
         self.remove_host(id, TAKEN_QUIT_TEXT, cx);
     }
 
-    /// Handles the registration of a host whose home is reached over `link`.
+    /// Handles the registration of a host whose home is reached over `link`, and what it says of
+    /// itself.
     pub(super) fn learn_host_of<O: Outbox>(
         &mut self,
         link: LinkId,
-        registration: &Registration<'_>,
+        (registration, profile): (&Registration<'_>, Profile<'_>),
         (server, home, stamp): (ServerKey, HostId, u64),
         cx: &mut RelayCx<'_, O>,
     ) {
@@ -50,14 +52,15 @@ impl Peering {
             if host.home().server() == Some(server) && is_same {
                 let is_new = host.stamp() != stamp;
                 cx.topology.set_home(id, cx.topology.confirmed_home(server), stamp);
-                if is_new {
+                let has_changed = cx.update_profile(id, profile);
+                if is_new || has_changed {
                     cx.reannounce(id);
                 }
                 return;
             }
             let waits_for_home = cx.topology.waits_for_home(host);
             if waits_for_home && is_same && cx.topology.home_id(host) == home {
-                return self.rejoin_home(id, server, stamp, cx);
+                return self.rejoin_home((id, profile), server, stamp, cx);
             }
             if host.home().server() != Some(server)
                 && !waits_for_home
@@ -68,13 +71,14 @@ impl Peering {
             self.evict(id, cx);
         }
         let slot = cx.add_host(registration, cx.topology.confirmed_home(server), stamp);
+        cx.topology.set_profile(id, profile);
         cx.announce(slot);
     }
 
     /// Continues a host that its home, which was restarted, has registered again.
     fn rejoin_home<O: Outbox>(
         &mut self,
-        id: HostId,
+        (id, profile): (HostId, Profile<'_>),
         server: ServerKey,
         stamp: u64,
         cx: &mut RelayCx<'_, O>,
@@ -82,6 +86,7 @@ impl Peering {
         let host = cx.topology.hosts().get(id).expect("the host that rejoins");
         let FirstLink::Split(split) = cx.topology.first_link(host) else { return };
         cx.topology.set_home(id, cx.topology.confirmed_home(server), stamp);
+        cx.update_profile(id, profile);
         cx.reannounce(id);
         self.send_deferred(split, id, cx);
     }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use crate::id::HostId;
 use crate::link::Time;
 use crate::relay::extension::ServerFact;
+use crate::relay::profile::ProfileBuf;
 
 /// The state of an extended link.
 #[derive(Clone, Debug)]
@@ -13,6 +14,8 @@ pub(super) struct ExtendedLink {
     pub(super) expected_server: Option<ServerFact>,
     /// The home and the stamps of the registrations that follow.
     pub(super) expected_hosts: (HostId, VecDeque<u64>),
+    /// The user whose registration follows, and what it says of itself.
+    pub(super) expected_profile: Option<(HostId, ProfileBuf)>,
     /// Number of digests in a row that differ from those of this server.
     pub(super) mismatches: u32,
     /// When the link was attached.
@@ -25,6 +28,13 @@ impl ExtendedLink {
     /// Creates the state of a link that is attached now.
     pub(super) fn new(now: Time) -> Self {
         let expected_hosts = (HostId::NONE, VecDeque::new());
-        Self { expected_server: None, expected_hosts, mismatches: 0, since: now, listen_port: 0 }
+        Self {
+            expected_server: None,
+            expected_hosts,
+            expected_profile: None,
+            mismatches: 0,
+            since: now,
+            listen_port: 0,
+        }
     }
 }

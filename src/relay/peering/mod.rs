@@ -20,6 +20,7 @@ mod loads;
 mod moving;
 mod plain;
 mod probing;
+mod profiles;
 mod refusal;
 mod replay;
 mod returning;

@@ -1,6 +1,7 @@
 //! Requests about rooms: to join and leave them, and the commands that CRC clients send to a
 //! server. See "Rooms" in `docs/PROTOCOL.md`.
 
+use super::profiles::change_profile;
 use super::refusal::RoomRefusal;
 use super::topics::set_topic;
 use crate::id::HostId;
@@ -12,10 +13,12 @@ use crate::printable::{Excerpt, Printable};
 use crate::relay::cx::RelayCx;
 use crate::relay::extension::{Frame, RoomNames};
 use crate::relay::outbox::Outbox;
+use crate::relay::profile::ProfileChange;
 use crate::room::RoomName;
 
 /// The commands that a user sends to the id of a server, for the answer to an unknown one.
-const COMMANDS: &str = "/join #room, /part #room, /topic #room [TEXT], /rooms, /names #room";
+const COMMANDS: &str =
+    "/join #room, /part #room, /topic #room [TEXT], /rooms, /names #room, /away [TEXT]";
 
 /// Adds a user of this server to a room.
 ///
@@ -105,6 +108,7 @@ pub(super) fn handle_command<O: Outbox>(
                 text => set_topic(source, name, text, cx),
             }
         }
+        b"/away" => change_profile(source, &ProfileChange::Away(argument.into()), cx),
         b"/rooms" => {
             list_rooms(link, (server, source), cx);
             Ok(())
@@ -118,7 +122,8 @@ pub(super) fn handle_command<O: Outbox>(
     };
     if let Err(refusal) = result {
         let (name, _) = split_word(argument);
-        let subject = if name.is_empty() { command } else { name };
+        let has_room = command != b"/away" && !name.is_empty();
+        let subject = if has_room { name } else { command };
         let text = format!("{}: {refusal}", Excerpt(subject));
         cx.send_chat(link, server, source, text.as_bytes());
     }

@@ -8,6 +8,7 @@ use crate::chunked_vec::ChunkedVec;
 use crate::id::HostId;
 use crate::link::{LinkId, Slab};
 use crate::relay::message::Registration;
+use crate::relay::profile::Profile;
 
 impl Topology {
     /// Returns the next logical time.
@@ -37,6 +38,7 @@ impl Topology {
     pub(in crate::relay) fn remove_host(&mut self, id: HostId) -> Option<Host> {
         let home = self.hosts.get(id)?.home;
         self.leave_all_rooms(id, home);
+        self.set_profile(id, Profile::default());
         self.mark_quits(id);
         self.rooms.listeners.remove(&id);
         let Self { hosts, links, servers, lost, .. } = self;
@@ -72,12 +74,13 @@ impl Topology {
         stamp: u64,
         update: fn(&mut HostSet, HostId, u64),
     ) {
+        let version = self.hosts.version(id, stamp);
         match home {
             Home::Server(server, _) => {
-                self.servers.count(server, id, stamp, update);
+                self.servers.count(server, id, version, update);
             }
             Home::Split(split) if !self.lost(split).is_own => {}
-            Home::Link(_) | Home::Split(_) => update(&mut self.own_hosts, id, stamp),
+            Home::Link(_) | Home::Split(_) => update(&mut self.own_hosts, id, version),
         }
     }
 

@@ -18,6 +18,7 @@ mod id_map;
 mod link_state;
 mod links;
 mod memberships;
+mod profiles;
 mod room;
 mod room_events;
 mod room_numbers;

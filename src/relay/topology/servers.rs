@@ -15,16 +15,16 @@ pub(in crate::relay) struct HostSet {
 }
 
 impl HostSet {
-    /// Adds a host.
-    pub(super) fn add(&mut self, id: HostId, stamp: u64) {
+    /// Adds a host with its [version](HostTable::version).
+    pub(super) fn add(&mut self, id: HostId, version: u64) {
         self.count += 1;
-        self.digest.add_user(id, stamp);
+        self.digest.add_user(id, version);
     }
 
     /// Removes a host.
-    pub(super) fn remove(&mut self, id: HostId, stamp: u64) {
+    pub(super) fn remove(&mut self, id: HostId, version: u64) {
         self.count -= 1;
-        self.digest.remove_user(id, stamp);
+        self.digest.remove_user(id, version);
     }
 }
 
@@ -101,12 +101,12 @@ impl Servers {
         &mut self,
         key: ServerKey,
         id: HostId,
-        stamp: u64,
+        version: u64,
         update: fn(&mut HostSet, HostId, u64),
     ) {
         let server = self.get_mut(key);
         if server.id != id {
-            update(&mut server.hosts, id, stamp);
+            update(&mut server.hosts, id, version);
         }
     }
 
@@ -175,7 +175,8 @@ impl Servers {
             listed += self.host_count(key);
             let mut set = HostSet::default();
             for id in self.leaving_ids(key, hosts).filter(|&id| id != server.id) {
-                set.add(id, hosts.get(id).expect("a listed host").stamp());
+                let stamp = hosts.get(id).expect("a listed host").stamp();
+                set.add(id, hosts.version(id, stamp));
                 add_memberships(id, &mut set.digest);
             }
             assert_eq!(server.hosts, set, "the digest of server {}", server.id);

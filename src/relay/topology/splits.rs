@@ -73,7 +73,8 @@ impl Topology {
         for &id in &ids {
             self.forget_rooms(id, Home::Server(server, unconfirmed));
             let stamp = self.hosts.get(id).expect("a listed host").stamp;
-            self.servers.count(server, id, stamp, HostSet::remove);
+            let version = self.hosts.version(id, stamp);
+            self.servers.count(server, id, version, HostSet::remove);
         }
         (!ids.is_empty()).then(|| self.insert_split(id, hosts, Vec::new(), false))
     }

@@ -11,6 +11,7 @@
 
 use super::host::{Home, Host, Links, Slot, host_size_bytes};
 use super::id_map::IdMap;
+use super::profiles::Profiles;
 use crate::chunked_vec::ChunkedVec;
 use crate::id::HostId;
 use crate::relay::message::{HostKind, Registration};
@@ -48,7 +49,10 @@ pub struct HostTable {
     index: IdMap<Slot>,
     join_order: List,
     next_join_seq: u64,
-    size_bytes: usize,
+    /// What some users say of themselves.
+    pub(super) profiles: Profiles,
+    /// The size of all hosts and profiles as counted against the limit of the table.
+    pub(super) size_bytes: usize,
     server_count: usize,
 }
 
@@ -175,6 +179,7 @@ impl HostTable {
         self.remove_from_list(slot, list);
         let host = self.slots[slot.index()].take()?;
         self.free.push(slot);
+        self.remove_profile(id);
         self.size_bytes -= host.size_bytes();
         self.server_count -= usize::from(host.kind == HostKind::Server);
         Some(host)
@@ -262,7 +267,10 @@ impl HostTable {
         assert!(self.free.iter().all(|slot| self.at_slot(slot.index()).is_none()), "free is empty");
         let sizes = self.check_list(&self.join_order, |host| host.join_links);
         assert_eq!(self.join_order.len, count, "every host is in the order of joining");
-        assert_eq!(self.size_bytes, sizes, "the table counts the size of its hosts");
+        let profiles = self.profile_bytes(self.iter());
+        assert_eq!(self.size_bytes, sizes + profiles, "the table counts the size of its hosts");
+        let with_profile = self.iter().filter(|host| self.profiles.get(host.id).is_some());
+        assert_eq!(self.profiles.len(), with_profile.count(), "a profile is that of a host");
         let servers = self.iter().filter(|host| host.kind == HostKind::Server).count();
         assert_eq!(self.server_count, servers, "the table counts its servers");
         let seqs: Vec<u64> = self.iter().map(Host::join_seq).collect();

@@ -153,6 +153,8 @@ impl crate::wires::Session for Session {
             | Notice::RoomJoined { .. }
             | Notice::RoomParted { .. }
             | Notice::RoomTopic { .. }
+            | Notice::Away { .. }
+            | Notice::RealName { .. }
             | Notice::MailRefused { .. } => {}
             Notice::Welcome { .. }
             | Notice::IdTaken { .. }

@@ -59,7 +59,9 @@ impl crate::wires::Session for Session {
             Notice::RoomRefused { .. }
             | Notice::RoomJoined { .. }
             | Notice::RoomParted { .. }
-            | Notice::RoomTopic { .. } => {}
+            | Notice::RoomTopic { .. }
+            | Notice::Away { .. }
+            | Notice::RealName { .. } => {}
             Notice::Welcome { .. }
             | Notice::IdTaken { .. }
             | Notice::UnknownId(_)

@@ -167,6 +167,8 @@ impl crate::wires::Session for Session {
             | Notice::RoomJoined { .. }
             | Notice::RoomParted { .. }
             | Notice::RoomTopic { .. }
+            | Notice::Away { .. }
+            | Notice::RealName { .. }
             | Notice::Joined(_)
             | Notice::Quit { .. } => {}
         }

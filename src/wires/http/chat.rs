@@ -363,7 +363,8 @@ impl Chat {
                 let room = String::from_utf8_lossy(room);
                 return self.send_error(&format!("{room}: {reason}"), cx.queue);
             }
-            Notice::RoomTopic { .. } => return, // clients are sent no event for it
+            // Clients are sent no event for these.
+            Notice::RoomTopic { .. } | Notice::Away { .. } | Notice::RealName { .. } => return,
             Notice::MailRefused { to, reason } => {
                 return self.send_error(&format!("not kept for {to}: {reason}"), cx.queue);
             }

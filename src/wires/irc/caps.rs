@@ -1,7 +1,8 @@
 //! The capabilities that a client may ask for.
 
 /// The names of all capabilities, in the order of their bits.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 10] = [
+    "away-notify",
     "batch",
     "cap-notify",
     "echo-message",
@@ -9,21 +10,24 @@ const NAMES: [&str; 8] = [
     "message-tags",
     "multi-prefix",
     "server-time",
+    "setname",
     "userhost-in-names",
 ];
 
 /// A set of capabilities.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Caps(u8);
+pub(super) struct Caps(u16);
 
 impl Caps {
-    pub(super) const BATCH: Self = Self(1);
-    pub(super) const CAP_NOTIFY: Self = Self(1 << 1);
-    pub(super) const ECHO_MESSAGE: Self = Self(1 << 2);
-    pub(super) const LABELED_RESPONSE: Self = Self(1 << 3);
-    pub(super) const MESSAGE_TAGS: Self = Self(1 << 4);
-    pub(super) const SERVER_TIME: Self = Self(1 << 6);
-    pub(super) const USERHOST_IN_NAMES: Self = Self(1 << 7);
+    pub(super) const AWAY_NOTIFY: Self = Self(1);
+    pub(super) const BATCH: Self = Self(1 << 1);
+    pub(super) const CAP_NOTIFY: Self = Self(1 << 2);
+    pub(super) const ECHO_MESSAGE: Self = Self(1 << 3);
+    pub(super) const LABELED_RESPONSE: Self = Self(1 << 4);
+    pub(super) const MESSAGE_TAGS: Self = Self(1 << 5);
+    pub(super) const SERVER_TIME: Self = Self(1 << 7);
+    pub(super) const SETNAME: Self = Self(1 << 8);
+    pub(super) const USERHOST_IN_NAMES: Self = Self(1 << 9);
 
     /// Returns whether all of some capabilities are in the set.
     pub(super) fn has(self, caps: Self) -> bool {
@@ -76,8 +80,8 @@ mod tests {
         assert_eq!(caps.names(), "batch server-time");
         assert_eq!(caps.with_request("-batch sasl"), None);
         let all = Caps::default().with_request(&Caps::all_names()).expect("known");
-        assert_eq!(all, Caps(u8::MAX));
-        let named = [Caps::CAP_NOTIFY, Caps::MESSAGE_TAGS, Caps::USERHOST_IN_NAMES];
+        assert_eq!(all, Caps((1 << NAMES.len()) - 1));
+        let named = [Caps::AWAY_NOTIFY, Caps::CAP_NOTIFY, Caps::MESSAGE_TAGS, Caps::SETNAME];
         assert!(named.into_iter().all(|cap| all.has(cap)));
     }
 }

@@ -6,6 +6,7 @@ mod lists;
 mod messages;
 mod monitor;
 mod notices;
+mod profile;
 mod queries;
 mod registration;
 mod renames;
@@ -50,8 +51,6 @@ pub struct Session {
     is_skipping: bool,
     /// Whether the client is registered again under another nick.
     is_renaming: bool,
-    /// Whether the client says that it is a program.
-    is_bot: bool,
     /// Whether further texts to the latest recipient may be forwarded like the last one.
     continues_run: bool,
     /// Whether the client was sent `PING` and no line of it has arrived since.
@@ -64,10 +63,8 @@ pub struct Session {
     received_at: Time,
     /// When a deferred line is handled again.
     retry_at: Option<Time>,
-    /// When the client may change its nick next.
-    next_nick_change_at: Option<Time>,
-    /// The text of a client that is away, while it is registered again under another nick.
-    pending_away: Option<Box<[u8]>>,
+    /// When the client may change its nick or its profile next.
+    next_change_at: Option<Time>,
     /// The users who are expected to come back under another nick.
     #[expect(
         clippy::box_collection,
@@ -105,15 +102,13 @@ impl Default for Session {
             is_reader: false,
             is_skipping: false,
             is_renaming: false,
-            is_bot: false,
             continues_run: false,
             is_pinged: false,
             can_resume: false,
             continues: 0,
             received_at: Time::default(),
             retry_at: None,
-            next_nick_change_at: None,
-            pending_away: None,
+            next_change_at: None,
             renames: None,
             last_quit: HostId::NONE,
             link: None,
@@ -359,13 +354,14 @@ impl Session {
             "LIST" => self.handle_list(line, cx),
             "KICK" => self.handle_kick(line, cx),
             "INVITE" => self.handle_invite(line, cx, effects),
-            "MODE" => self.handle_mode(line, cx),
+            "MODE" => self.handle_mode(line, cx, effects),
             "WHO" => self.handle_who(line, cx),
             "WHOIS" => self.handle_whois(line, cx),
             "WHOWAS" => self.handle_whowas(line, cx),
             "ISON" => self.handle_ison(line, cx),
             "USERHOST" => self.handle_userhost(line, cx),
-            "AWAY" => self.handle_away(line, cx),
+            "AWAY" => self.handle_away(line, cx, effects),
+            "SETNAME" => self.handle_setname(line, cx, effects),
             "MONITOR" => self.handle_monitor(line, cx),
             "LUSERS" => self.send_lusers(cx),
             "MOTD" => self.send_motd(cx),

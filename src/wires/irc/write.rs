@@ -244,8 +244,8 @@ pub(super) fn user_of(id: HostId, host: Option<&Host>) -> UserName {
     user_name(id, host.map_or(b"", Host::info))
 }
 
-/// Returns the real name of a user: its own on this wire, and its info on others.
-pub(super) fn real_name_of(info: &[u8]) -> Cow<'_, str> {
+/// Returns the real name in the info of a user of this wire, and the info of one of another.
+pub(super) fn registered_name(info: &[u8]) -> Cow<'_, str> {
     match parse_info(info) {
         Some((_, real_name)) => Cow::Borrowed(real_name),
         None => String::from_utf8_lossy(info),

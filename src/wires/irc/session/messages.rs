@@ -130,7 +130,8 @@ impl Session {
             self.hold_behind_label(begin, cx.queue);
         } else {
             // What is answered or shown to the client is handled for each text.
-            let is_silent = !self.caps.has(Caps::ECHO_MESSAGE) && cx.names.nicks.away(to).is_none();
+            let is_silent =
+                !self.caps.has(Caps::ECHO_MESSAGE) && cx.relay.hosts().profile(to).away.is_empty();
             self.continues_run = !is_notice && is_silent;
             self.recent_recipients.get_or_insert_default().push(to, nick);
             effects.push(Effect::Chat { from, to, text: bytes });

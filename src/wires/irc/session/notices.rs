@@ -49,6 +49,8 @@ impl Session {
                 let line = self.begin_event(cx, &mask, "TOPIC").word(&room);
                 line.text(&[&String::from_utf8_lossy(text)]);
             }
+            Notice::Away { user, text } => self.write_away(user, text, cx),
+            Notice::RealName { user, .. } => self.write_real_name(user, cx),
             Notice::RoomRefused { room, reason } => {
                 let room = String::from_utf8_lossy(room);
                 self.reply(cx, n::CANNOT_SEND, &[&room], reason);
@@ -89,7 +91,7 @@ impl Session {
             let room = String::from_utf8_lossy(chats.room.as_bytes());
             for chat in chats.texts {
                 let mask = Mask::of(chat.source, chat.name, *view, names);
-                let is_bot = names.nicks.is_bot(chat.source);
+                let is_bot = view.hosts.profile(chat.source).is_program;
                 if is_bot != tags.0 {
                     tags = (is_bot, text_tags(self.caps, *unix_time, is_bot));
                 }
@@ -101,7 +103,7 @@ impl Session {
 
     /// Returns the tags of a text of a user.
     pub(super) fn tags_of(&self, source: HostId, cx: &NoticeCx<'_>) -> String {
-        text_tags(self.caps, cx.unix_time, cx.names.nicks.is_bot(source))
+        text_tags(self.caps, cx.unix_time, cx.view.hosts.profile(source).is_program)
     }
 
     fn write_chat(&self, source: HostId, text: &[u8], cx: &mut NoticeCx<'_>) {
@@ -177,6 +179,7 @@ impl Session {
         let mask = Mask::of(user, name, cx.view, cx.names);
         let room = String::from_utf8_lossy(room.as_bytes());
         self.begin_event(cx, &mask, "JOIN").word(&room).end();
+        self.write_away_of_joined(user, cx);
         if is_own {
             let cursor = MemberCursor::default();
             let room: Box<str> = (*room).into();

@@ -1,16 +1,15 @@
 //! Questions about users and this server.
 
 use super::Session;
+use super::profile::real_name_of;
 use super::registration::VERSION;
 use super::who::home_name;
-use crate::id::HostId;
-use crate::limits::IRC_AWAY_BYTES_MAX;
 use crate::relay::Host;
 use crate::wires::SessionCx;
 use crate::wires::irc::line::Line;
 use crate::wires::irc::numerics as n;
-use crate::wires::irc::text::{format_time, truncated};
-use crate::wires::irc::write::{HOST, Mask, ascii, real_name_of, server_name, user_name};
+use crate::wires::irc::text::format_time;
+use crate::wires::irc::write::{HOST, Mask, ascii, registered_name, server_name, user_name};
 
 /// Maximum number of nicks of one `USERHOST`.
 const USERHOST_NICKS_MAX: usize = 5;
@@ -51,7 +50,7 @@ impl Session {
         let out = &mut cx.notice_cx();
         let nick = &Self::nick_text(host, out);
         let user = user_name(host.id, host.info());
-        let real_name = real_name_of(host.info());
+        let real_name = real_name_of(host, relay.hosts());
         self.reply(out, n::WHOIS_USER, &[nick, &user, HOST, "*"], &real_name);
         let mut rooms = String::new();
         for room in relay.rooms_of(host.id) {
@@ -71,20 +70,12 @@ impl Session {
         let home = home_name(host, relay);
         let text = format!("id {} in the network", host.id);
         self.reply(out, n::WHOIS_SERVER, &[nick, &home], &text);
-        if out.names.nicks.is_bot(host.id) {
+        if relay.hosts().profile(host.id).is_program {
             self.reply(out, n::WHOIS_BOT, &[nick], "is a program");
         }
         self.send_away_of(host.id, nick, cx);
         let text = "End of WHOIS list";
         self.reply(&mut cx.notice_cx(), n::END_OF_WHOIS, &[nick], text);
-    }
-
-    /// Sends the text of a user who is away, if it is.
-    pub(super) fn send_away_of(&self, id: HostId, nick: &str, cx: &mut SessionCx<'_>) {
-        if let Some(text) = cx.names.nicks.away(id).map(String::from_utf8_lossy) {
-            let text = text.into_owned();
-            self.reply(&mut cx.notice_cx(), n::AWAY, &[nick], &text);
-        }
     }
 
     pub(super) fn handle_whowas(&self, line: &Line<'_>, cx: &mut SessionCx<'_>) {
@@ -107,7 +98,7 @@ impl Session {
         }
         for past in past {
             let user = user_name(past.id, &past.info);
-            let (nick, real_name) = (ascii(&past.nick), real_name_of(&past.info));
+            let (nick, real_name) = (ascii(&past.nick), registered_name(&past.info));
             let out = &mut cx.notice_cx();
             self.reply(out, n::WHOWAS_USER, &[nick, &user, HOST, "*"], &real_name);
             let text = format_time(past.left_at);
@@ -133,22 +124,12 @@ impl Session {
         for nick in line.params.iter().take(USERHOST_NICKS_MAX) {
             if let Some(host) = self.find_user(nick, cx) {
                 let mask = Mask::of_host(host, &cx.notice_cx());
-                let sign = if cx.names.nicks.away(host.id).is_some() { '-' } else { '+' };
+                let is_here = cx.relay.hosts().profile(host.id).away.is_empty();
+                let sign = if is_here { '+' } else { '-' };
                 found.push(format!("{}={sign}{}@{HOST}", mask.nick(), &*mask.user));
             }
         }
         self.reply(&mut cx.notice_cx(), n::USER_HOST, &[], &found.join(" "));
-    }
-
-    pub(super) fn handle_away(&self, line: &Line<'_>, cx: &mut SessionCx<'_>) {
-        let text = truncated(line.param(0), IRC_AWAY_BYTES_MAX);
-        let is_away = !text.is_empty();
-        cx.names.nicks.set_away(self.id, is_away.then_some(text.as_bytes()));
-        let (code, text) = match is_away {
-            true => (n::NOW_AWAY, "You have been marked as being away"),
-            false => (n::UN_AWAY, "You are no longer marked as being away"),
-        };
-        self.reply(&mut cx.notice_cx(), code, &[], text);
     }
 
     pub(super) fn handle_version(&self, cx: &mut SessionCx<'_>) {

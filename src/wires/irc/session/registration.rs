@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::Session;
 use super::rooms::{BOT_MODE, ROOM_MODES, USER_MODES};
 use crate::limits::{
-    IRC_AWAY_BYTES_MAX, IRC_MONITORED_NICKS_MAX, IRC_NICK_CHANGE_INTERVAL, IRC_TARGETS_MAX,
+    IRC_AWAY_BYTES_MAX, IRC_MONITORED_NICKS_MAX, IRC_REAL_NAME_BYTES_MAX, IRC_TARGETS_MAX,
     IRC_USER_BYTES_MAX, IRC_WORK_INTERVAL, MOTD_LINE_BYTES_MAX, ROOMS_PER_USER_MAX,
     TOPIC_BYTES_MAX,
 };
@@ -172,35 +172,28 @@ impl Session {
 
     /// Registers the client again under another nick, and lets it join its rooms again.
     fn change_nick(&mut self, nick: &str, cx: &mut SessionCx<'_>, effects: &mut Effects<'_>) {
-        if self.next_nick_change_at.is_some_and(|at| at > cx.now) {
-            self.retry_at = self.next_nick_change_at;
-            return effects.push(Effect::Defer);
+        if !self.may_change(cx, effects) {
+            return;
         }
-        self.next_nick_change_at = Some(cx.now + IRC_NICK_CHANGE_INTERVAL);
         let Some(host) = cx.relay.hosts().get(self.id) else { return };
         let info = Some(Cow::Owned(host.info().to_vec()));
-        let away = cx.names.nicks.away(self.id).map(<[u8]>::to_vec);
         let mask = self.own_mask(&cx.notice_cx());
         self.begin_event(&mut cx.notice_cx(), &mask, "NICK").text(&[nick]);
         self.is_renaming = true;
         let name = Cow::Owned(nick.as_bytes().to_vec());
         effects.push(Effect::Register { id: self.id, name, info });
+        for change in cx.relay.hosts().profile(self.id).changes() {
+            effects.push(Effect::Profile(change));
+        }
         for room in cx.relay.rooms_of(self.id) {
             let room = Cow::Owned(room.as_bytes().to_vec());
             effects.push(Effect::Room(RoomRequest { room, action: RoomAction::Join }));
         }
         self.push_continue(effects);
-        if let Some(away) = away {
-            self.pending_away = Some(away.into());
-        }
     }
 
-    /// Welcomes the client once it is a user, and keeps what a change of its nick would lose.
+    /// Welcomes the client once it is a user.
     pub(super) fn continue_registration(&mut self, cx: &mut SessionCx<'_>) {
-        if let Some(text) = self.pending_away.take() {
-            cx.names.nicks.set_away(self.id, Some(&text));
-        }
-        cx.names.nicks.set_bot(self.id, self.is_bot);
         let is_user = cx.relay.hosts().get(self.id).is_some();
         if self.is_registered || !is_user || self.pending.take().is_none() {
             return;
@@ -242,6 +235,7 @@ impl Session {
         ];
         let second = [
             format!("MONITOR={IRC_MONITORED_NICKS_MAX}"),
+            format!("NAMELEN={IRC_REAL_NAME_BYTES_MAX}"),
             "NETWORK=CRC".to_owned(),
             format!("NICKLEN={NICK_BYTES_MAX}"),
             "PREFIX=".to_owned(),

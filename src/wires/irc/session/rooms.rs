@@ -166,13 +166,18 @@ impl Session {
         }
     }
 
-    pub(super) fn handle_mode(&mut self, line: &Line<'_>, cx: &mut SessionCx<'_>) {
+    pub(super) fn handle_mode(
+        &mut self,
+        line: &Line<'_>,
+        cx: &mut SessionCx<'_>,
+        effects: &mut Effects<'_>,
+    ) {
         let (target, modes) = (line.param(0), line.param(1));
         if target.is_empty() {
             return self.need_more_params("MODE", cx);
         }
         if !target.starts_with('#') {
-            return self.handle_user_mode(target, modes, cx);
+            return self.handle_user_mode((target, modes), cx, effects);
         }
         if self.existing_room(target, cx).is_none() {
             return;
@@ -188,41 +193,20 @@ impl Session {
         }
     }
 
-    fn handle_user_mode(&mut self, target: &str, modes: &str, cx: &mut SessionCx<'_>) {
+    fn handle_user_mode(
+        &mut self,
+        (target, modes): (&str, &str),
+        cx: &mut SessionCx<'_>,
+        effects: &mut Effects<'_>,
+    ) {
         let own_nick = self.own_nick(cx.relay.view());
         if ascii(&own_nick).eq_ignore_ascii_case(target) {
-            self.set_modes(modes, cx);
+            self.set_modes(modes, cx, effects);
         } else if self.find_user(target, cx).is_some() {
             let text = "Can't change mode for other users";
             self.reply(&mut cx.notice_cx(), n::USERS_DONT_MATCH, &[], text);
         } else {
             self.no_such_nick(target, cx);
         }
-    }
-
-    /// Sets the modes of the client, and sends it what has changed, or its modes.
-    fn set_modes(&mut self, modes: &str, cx: &mut SessionCx<'_>) {
-        let (mut sign, mut is_bot) = ('+', self.is_bot);
-        for mode in modes.chars() {
-            match mode {
-                '+' | '-' => sign = mode,
-                BOT_MODE => is_bot = sign == '+',
-                mode if USER_MODES.contains(mode) => {}
-                _ => {
-                    let text = "Unknown MODE flag";
-                    return self.reply(&mut cx.notice_cx(), n::UNKNOWN_MODE_FLAG, &[], text);
-                }
-            }
-        }
-        let sign = if is_bot { '+' } else { '-' };
-        if std::mem::replace(&mut self.is_bot, is_bot) == is_bot {
-            let modes = if is_bot { format!("+{BOT_MODE}") } else { "+".to_owned() };
-            return self.reply_words(&mut cx.notice_cx(), n::USER_MODE_IS, &[&modes]);
-        }
-        cx.names.nicks.set_bot(self.id, is_bot);
-        let cx = &mut cx.notice_cx();
-        let mask = self.own_mask(cx);
-        let change = format!("{sign}{BOT_MODE}");
-        self.begin_event(cx, &mask, "MODE").word(mask.nick()).text(&[&change]);
     }
 }

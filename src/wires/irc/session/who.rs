@@ -2,13 +2,14 @@
 
 use super::Session;
 use super::lists::List;
+use super::profile::real_name_of;
 use crate::relay::{Host, MemberCursor, Relay};
 use crate::room::RoomName;
 use crate::wires::irc::glob;
 use crate::wires::irc::line::Line;
 use crate::wires::irc::numerics as n;
 use crate::wires::irc::whox::{FIELDS, WhoFields};
-use crate::wires::irc::write::{HOST, real_name_of, server_name, user_name};
+use crate::wires::irc::write::{HOST, server_name, user_name};
 use crate::wires::{NoticeCx, SessionCx};
 
 impl Session {
@@ -42,13 +43,13 @@ impl Session {
         let user = user_name(host.id, host.info());
         let home = home_name(host, relay);
         let hops = hops_to(host, relay).to_string();
-        let real_name = real_name_of(host.info());
-        let nicks = &cx.names.nicks;
-        let flags = match (nicks.away(host.id).is_some(), nicks.is_bot(host.id)) {
-            (true, true) => "GB",
-            (true, false) => "G",
-            (false, true) => "HB",
-            (false, false) => "H",
+        let real_name = real_name_of(host, relay.hosts());
+        let profile = relay.hosts().profile(host.id);
+        let flags = match (profile.away.is_empty(), profile.is_program) {
+            (true, true) => "HB",
+            (true, false) => "H",
+            (false, true) => "GB",
+            (false, false) => "G",
         };
         let Some(wanted) = &fields.fields else {
             let words = [room, &user, HOST, &home, &nick, flags];
