@@ -38,6 +38,15 @@ fn scenarios_of_256_seeds_break_no_predicate() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+#[test]
+fn scenarios_are_parsed_as_they_are_printed() {
+    for seed in 0..2000 {
+        let scenario = Scenario::draw(seed, &[]);
+        let parsed = scenario.to_string().parse::<Scenario>();
+        assert!(parsed.as_ref() == Ok(&scenario), "seed {seed}: {parsed:?}\n{scenario}");
+    }
+}
+
 /// A scenario that failed once, as it was shrunk, in a file of its own.
 #[test]
 fn scenarios_that_failed_before_break_no_predicate() {

@@ -42,6 +42,7 @@ impl Player<'_> {
             Event::JoinRoom { .. }
             | Event::PartRoom { .. }
             | Event::Topic { .. }
+            | Event::Away { .. }
             | Event::Names { .. }
             | Event::Say { .. } => self.apply_in_room(event)?,
             Event::Stop { server } => self.stop(server),

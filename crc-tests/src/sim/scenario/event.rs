@@ -90,6 +90,13 @@ pub enum Event {
         /// The server to whose id it sends its request.
         server: usize,
     },
+    /// A CRC user says that it is away, or away with another text.
+    Away {
+        /// The number of the user.
+        user: u32,
+        /// The server to whose id it sends its request.
+        server: usize,
+    },
     /// A CRC user asks who is in a room.
     Names {
         /// The number of the user.
@@ -235,6 +242,7 @@ impl Event {
             | Self::JoinRoom { server, .. }
             | Self::PartRoom { server, .. }
             | Self::Topic { server, .. }
+            | Self::Away { server, .. }
             | Self::Names { server, .. }
             | Self::Reset { server }
             | Self::HalfOpenReset { server, .. }
@@ -338,6 +346,9 @@ impl fmt::Display for Event {
             }
             Self::Topic { user, room, server } => {
                 write!(f, "TOPIC user#{user} --room {room} --server {}", label(server))
+            }
+            Self::Away { user, server } => {
+                write!(f, "AWAY user#{user} --server {}", label(server))
             }
             Self::Names { user, room, server } => {
                 write!(f, "NAMES user#{user} --room {room} --server {}", label(server))

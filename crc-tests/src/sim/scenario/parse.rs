@@ -114,7 +114,8 @@ impl<'a> Line<'a> {
                 count: self.value("count")?,
                 text: self.chat_text()?,
             },
-            "JOINROOM" | "PARTROOM" | "NAMES" | "SAY" => return self.room_event(),
+            "JOINROOM" | "PARTROOM" | "TOPIC" | "NAMES" | "SAY" => return self.room_event(),
+            "AWAY" => Event::Away { user: self.user()?, server: self.server_option()? },
             "RESET" if self.has("noticed-after") => {
                 Event::HalfOpenReset { server: self.server()?, span: self.span("noticed-after")? }
             }

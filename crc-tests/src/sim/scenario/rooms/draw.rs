@@ -101,6 +101,9 @@ impl Draw<'_> {
                 let home = self.users.get(&user).copied().unwrap_or(home);
                 Some(Event::Topic { user, room, server: self.server_for(home) })
             }
+            _ if self.rng.random_bool(0.7) => {
+                Some(Event::Away { user, server: self.server_for(home) })
+            }
             _ => Some(Event::Names { user, room, server: self.server_for(home) }),
         }
     }

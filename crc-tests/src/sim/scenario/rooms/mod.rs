@@ -126,6 +126,9 @@ pub(super) struct RoomLog {
     requests: BTreeMap<(u32, Room), Vec<Request>>,
     /// Number of topics that users have asked for. Each is the number of those before it.
     topics: u32,
+    /// Number of times that users have said that they are away. Each text is the number of those
+    /// before it.
+    away_texts: u32,
     /// The latest message received of each user by each other in each room.
     latest: BTreeMap<(u32, u32, Room), usize>,
 }

@@ -33,6 +33,11 @@ impl Player<'_> {
                 self.rooms.topics += 1;
                 self.command(user, server, &format!("/topic {room} {text}"));
             }
+            Event::Away { user, server } => {
+                let text = self.rooms.away_texts.to_string();
+                self.rooms.away_texts += 1;
+                self.command(user, server, &format!("/away {text}"));
+            }
             Event::Names { user, room, server } => {
                 self.command(user, server, &format!("/names {room}"));
             }

@@ -33,6 +33,13 @@ fn topics_of(relay: &Relay) -> BTreeMap<Room, String> {
     topics.collect()
 }
 
+/// Returns the texts of the users who are away.
+fn away_texts_of(relay: &Relay) -> BTreeMap<u32, String> {
+    let users = relay.hosts().iter().map(|host| (host.id.0, relay.hosts().profile(host.id).away));
+    let away = users.filter(|(_, text)| !text.is_empty());
+    away.map(|(id, text)| (id, String::from_utf8_lossy(text).into_owned())).collect()
+}
+
 impl Player<'_> {
     /// Checks the rooms of a network that has healed.
     pub(in crate::sim::scenario) fn check_rooms(&self, graph: &Graph) -> Result<(), Broken> {
@@ -52,6 +59,15 @@ impl Player<'_> {
             if topics != its_topics {
                 let (one, other) = (label(one), label(other));
                 let text = format!("topics at {one} {topics:?}, at {other} {its_topics:?}");
+                return Err((Predicate::OneTable, text));
+            }
+        }
+        for (one, other) in self.extended_links() {
+            let (away, its_away) =
+                (away_texts_of(self.relay(one)), away_texts_of(self.relay(other)));
+            if away != its_away {
+                let (one, other) = (label(one), label(other));
+                let text = format!("away at {one} {away:?}, at {other} {its_away:?}");
                 return Err((Predicate::OneTable, text));
             }
         }
