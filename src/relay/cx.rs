@@ -114,7 +114,8 @@ impl<O: Outbox> RelayCx<'_, O> {
         self.notify_users(&listeners, &notice);
     }
 
-    fn notify_users(&mut self, users: &[HostId], notice: &Notice<'_>) {
+    /// Notifies users of this server.
+    pub(super) fn notify_users(&mut self, users: &[HostId], notice: &Notice<'_>) {
         for &user in users {
             let host = self.topology.hosts().get(user);
             if let Some(link) = host.and_then(|host| self.topology.next_hop(host)) {

@@ -29,6 +29,7 @@ pub mod extension;
 mod forward;
 mod lookup;
 mod mail_text;
+pub mod marks;
 pub mod message;
 pub mod notice;
 mod operations;

@@ -107,6 +107,17 @@ pub enum Notice<'a> {
         text: &'a [u8],
         /// Whether it is a notice, see [`NOTICE_MARK`].
         is_notice: bool,
+        /// Tags of the client, see [`MarkedText`](super::marks::MarkedText).
+        tags: &'a [u8],
+    },
+    /// Tags without a text to a room that this user is in.
+    RoomTags {
+        /// The room.
+        room: RoomName<'a>,
+        /// The sender.
+        source: HostId,
+        /// Tags of the client.
+        tags: &'a [u8],
     },
     /// A user has joined a room that this user is in, or this user has.
     RoomJoined {
@@ -220,20 +231,24 @@ pub struct RoomText<'a> {
     pub text: &'a [u8],
     /// Whether it is a notice, see [`NOTICE_MARK`].
     pub is_notice: bool,
+    /// Tags of the client, see [`MarkedText`](super::marks::MarkedText).
+    pub tags: &'a [u8],
+}
+
+impl RoomText<'_> {
+    /// Returns whether there are tags and no text.
+    #[must_use]
+    pub fn is_tags_alone(&self) -> bool {
+        self.text.is_empty() && !self.tags.is_empty()
+    }
 }
 
 impl<'a> RoomChats<'a> {
     /// Returns the messages as notices for one member.
     pub fn notices(&self, destination: HostId) -> impl Iterator<Item = Notice<'a>> {
         let Self { room, shown_as, texts } = *self;
-        texts.iter().map(move |&RoomText { source, name, text, is_notice }| Notice::RoomChat {
-            room,
-            shown_as,
-            source,
-            name,
-            destination,
-            text,
-            is_notice,
+        texts.iter().map(move |&RoomText { source, name, text, is_notice, tags }| {
+            Notice::RoomChat { room, shown_as, source, name, destination, text, is_notice, tags }
         })
     }
 }
@@ -272,6 +287,7 @@ impl<'a> Notice<'a> {
             | Notice::RoomJoined { .. }
             | Notice::RoomParted { .. }
             | Notice::RoomTopic { .. }
+            | Notice::RoomTags { .. }
             | Notice::Away { .. }
             | Notice::RealName { .. }
             | Notice::RoomRefused { .. }

@@ -90,6 +90,9 @@ impl Outbox for Recorder {
             Notice::RoomChat { room, source, text: said, .. } => {
                 self.record(link, format!("{room} <{source}> {}", text(said)));
             }
+            Notice::RoomTags { room, source, tags } => {
+                self.record(link, format!("{room} <{source}> @{}", text(tags)));
+            }
             Notice::RoomJoined { room, user, .. } => self.record(link, format!("{room} +{user}")),
             Notice::RoomParted { room, user, text: why, .. } => {
                 self.record(link, format!("{room} -{user} {}", text(why)));

@@ -8,6 +8,7 @@ mod registration;
 mod renames;
 mod rooms;
 mod runs;
+mod tags;
 
 use std::time::Duration;
 

@@ -119,14 +119,3 @@ fn recipient_who_has_left_with_a_split_is_named() {
     net.world.run_for(SPLIT_GRACE * 2);
     net.expect(frodo, &[":s1 401 frodo Samwise_Gamgee|102 :No such nick/channel"]);
 }
-
-#[test]
-fn tags_alone_go_nowhere() {
-    let mut net = Net::chain(1);
-    let frodo = net.register_with(1, "frodo", "message-tags");
-    let sam = net.register_with(1, "sam", "message-tags");
-    net.check(frodo, "@+typing=active TAGMSG sam", &[]);
-    net.check(frodo, "TAGMSG nobody", &[":s1 401 frodo nobody :No such nick/channel"]);
-    net.check(frodo, "@+reply=1 PRIVMSG sam :Hi", &[]);
-    net.expect(sam, &[":frodo!frodo@crc PRIVMSG sam :Hi"]);
-}

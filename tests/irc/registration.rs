@@ -13,7 +13,7 @@ fn client_registers_with_nick_and_user() {
         ":s1 003 frodo :This server was started at 1970-01-01T00:00:00.000Z".to_owned(),
         format!(":s1 004 frodo s1 {version} Biswx b"),
         ":s1 005 frodo AWAYLEN=200 BOT=B CASEMAPPING=ascii CHANLIMIT=#:50 CHANMODES=b,,, CHANNELLEN=64 \
-         CHANTYPES=# CLIENTTAGDENY=* ELIST=MNU HOSTLEN=3 LINELEN=512 MAXTARGETS=4 MODES=1 :are supported by \
+         CHANTYPES=# ELIST=MNU HOSTLEN=3 LINELEN=512 MAXTARGETS=4 MODES=1 :are supported by \
          this server"
             .to_owned(),
         ":s1 005 frodo MONITOR=100 NAMELEN=128 NETWORK=CRC NICKLEN=30 PREFIX= \

@@ -14,8 +14,9 @@ use crate::link::LinkId;
 use crate::printable::Printable;
 use crate::relay::cx::RelayCx;
 use crate::relay::extension::{Frame, RoomChat};
+use crate::relay::marks::MarkedText;
 use crate::relay::message::StatusCode;
-use crate::relay::notice::{Notice, RoomChats, RoomText, split_notice_mark};
+use crate::relay::notice::{Notice, RoomChats, RoomText};
 use crate::relay::outbox::Outbox;
 use crate::relay::peering::{DeferredMessage, Peering};
 use crate::relay::plain;
@@ -130,7 +131,8 @@ pub(super) fn handle_room_chats<O: Outbox>(
     forward(Some(link), &forwarded, peering, cx);
 }
 
-/// Delivers messages to one room to the members at this server and behind its plain neighbours.
+/// Delivers messages to one room to the members at this server and behind its plain neighbours, and
+/// those that are tags alone to those whose wires report what happens in rooms.
 fn deliver<O: Outbox>(messages: &[RoomChat<'_>], peering: &mut Peering, cx: &mut RelayCx<'_, O>) {
     let Some(first) = messages.first() else { return };
     let Some(room) = cx.topology.rooms().find(first.room) else { return };
@@ -140,11 +142,23 @@ fn deliver<O: Outbox>(messages: &[RoomChat<'_>], peering: &mut Peering, cx: &mut
         .map(|chat| {
             let sender = hosts.get(chat.user);
             let name = sender.map_or(&[][..], |sender| sender.name());
-            let (text, is_notice) =
-                split_notice_mark(chat.text, sender.map_or(&[], |it| it.info()));
-            RoomText { source: chat.user, name, text, is_notice }
+            let info = sender.map_or(&[][..], |sender| sender.info());
+            let MarkedText { tags, text, is_notice } = MarkedText::parse(chat.text, info);
+            RoomText { source: chat.user, name, text, is_notice, tags }
         })
         .collect();
+    if texts.iter().any(RoomText::is_tags_alone) {
+        let alone = |text: &RoomText<'_>| text.is_tags_alone().then(|| text.tags.to_vec());
+        let tags: Vec<Option<Vec<u8>>> = texts.iter().map(alone).collect();
+        drop(texts);
+        for (chat, tags) in messages.iter().zip(tags) {
+            match tags {
+                Some(tags) => deliver_tags(chat, &tags, cx),
+                None => deliver(std::slice::from_ref(chat), peering, cx),
+            }
+        }
+        return;
+    }
     let shown_as = room.shown_as().unwrap_or(HostId::NONE);
     let chats = RoomChats { room: room.name(), shown_as, texts: &texts };
     // Who sends from here is alone in these messages; who sends from elsewhere is no member here.
@@ -171,6 +185,16 @@ fn deliver<O: Outbox>(messages: &[RoomChat<'_>], peering: &mut Peering, cx: &mut
             }
         }
     }
+}
+
+/// Delivers tags without a text to the members at this server whose wires report what happens in
+/// rooms.
+fn deliver_tags<O: Outbox>(chat: &RoomChat<'_>, tags: &[u8], cx: &mut RelayCx<'_, O>) {
+    let notice = Notice::RoomTags { room: chat.room, source: chat.user, tags };
+    let room = cx.topology.rooms().find(chat.room);
+    let users = room.into_iter().flat_map(|room| room.listeners());
+    let users: Vec<HostId> = users.filter(|&user| user != chat.user).collect();
+    cx.notify_users(&users, &notice);
 }
 
 /// Sends messages to one room on to the other servers that have members, or to the one that they

@@ -79,6 +79,11 @@ impl Room {
         &self.own
     }
 
+    /// Iterates over the members at this server who are sent what happens in the room.
+    pub(in crate::relay) fn listeners(&self) -> impl Iterator<Item = HostId> {
+        self.listeners.iter().copied()
+    }
+
     /// Returns the number of members behind plain neighbours.
     pub(in crate::relay) fn plain_count(&self) -> usize {
         self.plain_count

@@ -153,6 +153,7 @@ impl crate::wires::Session for Session {
             | Notice::RoomJoined { .. }
             | Notice::RoomParted { .. }
             | Notice::RoomTopic { .. }
+            | Notice::RoomTags { .. }
             | Notice::Away { .. }
             | Notice::RealName { .. }
             | Notice::MailRefused { .. } => {}

@@ -364,7 +364,10 @@ impl Chat {
                 return self.send_error(&format!("{room}: {reason}"), cx.queue);
             }
             // Clients are sent no event for these.
-            Notice::RoomTopic { .. } | Notice::Away { .. } | Notice::RealName { .. } => return,
+            Notice::RoomTopic { .. }
+            | Notice::RoomTags { .. }
+            | Notice::Away { .. }
+            | Notice::RealName { .. } => return,
             Notice::MailRefused { to, reason } => {
                 return self.send_error(&format!("not kept for {to}: {reason}"), cx.queue);
             }

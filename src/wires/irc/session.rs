@@ -346,7 +346,7 @@ impl Session {
         }
         match command {
             "NOTICE" => self.handle_text(line, true, cx, effects),
-            "TAGMSG" if self.caps.has(Caps::MESSAGE_TAGS) => self.handle_tagmsg(line, cx),
+            "TAGMSG" if self.caps.has(Caps::MESSAGE_TAGS) => self.handle_tagmsg(line, cx, effects),
             "JOIN" => self.handle_join(line, cx, effects),
             "PART" => self.handle_part(line, cx, effects),
             "NAMES" => self.handle_names(line, cx),

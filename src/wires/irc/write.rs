@@ -7,7 +7,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::caps::Caps;
-use super::line::LINE_BYTES_MAX;
+use super::line::{CLIENT_TAGS_BYTES_MAX, LINE_BYTES_MAX};
 use super::text::{for_each_piece, format_time, is_whole_piece, truncated};
 use crate::id::HostId;
 use crate::limits::{IRC_REAL_NAME_BYTES_MAX, IRC_USER_BYTES_MAX};
@@ -260,14 +260,30 @@ pub(super) fn time_tag(caps: Caps, unix_time: Duration) -> String {
     }
 }
 
-/// Returns the tags of a text: the time, and whether a program has sent it.
-pub(super) fn text_tags(caps: Caps, unix_time: Duration, is_bot: bool) -> String {
+/// Returns the tags of a text: the time, whether a program has sent it, and those of the client.
+pub(super) fn text_tags(caps: Caps, unix_time: Duration, is_bot: bool, tags: &[u8]) -> String {
     let time = time_tag(caps, unix_time);
-    match (is_bot && caps.has(Caps::MESSAGE_TAGS), time.trim_end()) {
-        (false, _) => time,
-        (true, "") => "@bot ".to_owned(),
-        (true, time) => format!("{time};bot "),
+    let has_tags = is_bot || !tags.is_empty();
+    if !has_tags || !caps.has(Caps::MESSAGE_TAGS) {
+        return time;
     }
+    let mut all = vec![time.trim_end().trim_start_matches('@').to_owned()];
+    all.extend(is_bot.then(|| "bot".to_owned()));
+    all.push(client_tags(tags));
+    all.retain(|tag| !tag.is_empty());
+    if all.is_empty() { String::new() } else { format!("@{} ", all.join(";")) }
+}
+
+/// Returns those of some tags that are a client's own, `+name=value`, as they may be in a line.
+pub(super) fn client_tags(tags: &[u8]) -> String {
+    let tags = std::str::from_utf8(tags).unwrap_or_default();
+    let is_valid = |tag: &&str| {
+        let is_clean = !tag.contains([' ', '\r', '\n', '\0']);
+        tag.len() > 1 && tag.starts_with('+') && is_clean
+    };
+    let own: Vec<&str> = tags.split(';').filter(is_valid).collect();
+    let own = own.join(";");
+    if own.len() > CLIENT_TAGS_BYTES_MAX { String::new() } else { own }
 }
 
 #[cfg(test)]

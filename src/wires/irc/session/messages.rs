@@ -5,21 +5,14 @@ use std::borrow::Cow;
 use super::Session;
 use crate::limits::{FRAME_HEADROOM_BYTES, IRC_TARGETS_MAX};
 use crate::relay::Host;
+use crate::relay::marks::MarkedText;
 use crate::relay::notice::{NOTICE_MARK, Notice};
 use crate::room::RoomName;
 use crate::wires::irc::caps::Caps;
 use crate::wires::irc::line::{Line, parse_text_to};
 use crate::wires::irc::numerics as n;
-use crate::wires::irc::write::{LineWriter, ascii, parse_info};
+use crate::wires::irc::write::{LineWriter, ascii, client_tags, parse_info};
 use crate::wires::{Effect, Effects, RoomAction, RoomRequest, RunKey, RunMatcher, SessionCx};
-
-/// Returns a text as the network carries it: notices to users and rooms of this wire have a mark.
-fn marked(text: &str, is_notice: bool) -> Cow<'_, [u8]> {
-    match is_notice {
-        true => Cow::Owned([&[NOTICE_MARK], text.as_bytes()].concat()),
-        false => Cow::Borrowed(text.as_bytes()),
-    }
-}
 
 /// The [`crate::wires::MatchChat`] of this wire. The key is the length of a nick, and the nick.
 fn match_text<'a>(key: &RunKey, bytes: &'a [u8], _: usize) -> Option<(&'a [u8], usize)> {
@@ -29,6 +22,31 @@ fn match_text<'a>(key: &RunKey, bytes: &'a [u8], _: usize) -> Option<(&'a [u8], 
 /// Returns whether a user is on this wire.
 fn is_irc(host: &Host) -> bool {
     parse_info(host.info()).is_some()
+}
+
+/// What the client sends to a target.
+struct OwnText<'a> {
+    command: &'static str,
+    /// The client's own tags.
+    tags: String,
+    /// Empty with `TAGMSG` alone.
+    text: &'a str,
+}
+
+impl<'a> OwnText<'a> {
+    fn is_notice(&self) -> bool {
+        self.command == "NOTICE"
+    }
+
+    /// Returns the text as the network carries it to users of this wire and to rooms.
+    fn encode(&self) -> Cow<'a, [u8]> {
+        let (text, is_notice) = (self.text.as_bytes(), self.is_notice());
+        if self.tags.is_empty() && !is_notice {
+            return Cow::Borrowed(text);
+        }
+        let marked = MarkedText { tags: self.tags.as_bytes(), text, is_notice };
+        Cow::Owned(marked.encode().into_owned())
+    }
 }
 
 impl Session {
@@ -41,45 +59,95 @@ impl Session {
         effects: &mut Effects<'a>,
     ) {
         let (targets, text) = (line.param(0), line.param(1));
-        let refuse = |session: &Self, code, words: &[&str], text: &str, cx: &mut SessionCx<'_>| {
-            if !is_notice {
-                session.reply(&mut cx.notice_cx(), code, words, text);
-            }
-        };
+        let command = if is_notice { "NOTICE" } else { "PRIVMSG" };
         if targets.is_empty() {
-            return refuse(self, n::NO_RECIPIENT, &[], "No recipient given", cx);
+            return self.refuse_text(command, n::NO_RECIPIENT, &[], "No recipient given", cx);
         }
         if text.is_empty() {
-            return refuse(self, n::NO_TEXT_TO_SEND, &[], "No text to send", cx);
+            return self.refuse_text(command, n::NO_TEXT_TO_SEND, &[], "No text to send", cx);
         }
-        let is_too_long = text.len() + FRAME_HEADROOM_BYTES > cx.limits.frame_bytes_max;
+        self.send_to_all(targets, &self.own_text(command, line, text), cx, effects);
+    }
+
+    /// Handles `TAGMSG`, which users of other wires are not sent.
+    pub(super) fn handle_tagmsg<'a>(
+        &mut self,
+        line: &Line<'a>,
+        cx: &mut SessionCx<'_>,
+        effects: &mut Effects<'a>,
+    ) {
+        let targets = line.param(0);
+        if targets.is_empty() {
+            return self.need_more_params("TAGMSG", cx);
+        }
+        self.send_to_all(targets, &self.own_text("TAGMSG", line, ""), cx, effects);
+    }
+
+    fn own_text<'a>(&self, command: &'static str, line: &Line<'a>, text: &'a str) -> OwnText<'a> {
+        let tags = match self.caps.has(Caps::MESSAGE_TAGS) && !line.tags.is_empty() {
+            true => client_tags(line.tags.as_bytes()),
+            false => String::new(),
+        };
+        OwnText { command, tags, text }
+    }
+
+    fn refuse_text(
+        &self,
+        command: &str,
+        code: u16,
+        words: &[&str],
+        text: &str,
+        cx: &mut SessionCx<'_>,
+    ) {
+        if command != "NOTICE" {
+            self.reply(&mut cx.notice_cx(), code, words, text);
+        }
+    }
+
+    /// Sends a text to targets with commas between them.
+    fn send_to_all<'a>(
+        &mut self,
+        targets: &'a str,
+        text: &OwnText<'a>,
+        cx: &mut SessionCx<'_>,
+        effects: &mut Effects<'a>,
+    ) {
+        let text_bytes = text.tags.len() + text.text.len();
+        let is_too_long = text_bytes + FRAME_HEADROOM_BYTES > cx.limits.frame_bytes_max;
         for (index, target) in targets.split(',').enumerate() {
             if index == IRC_TARGETS_MAX {
-                return refuse(self, n::TOO_MANY_TARGETS, &[target], "Too many targets", cx);
+                let (code, why) = (n::TOO_MANY_TARGETS, "Too many targets");
+                return self.refuse_text(text.command, code, &[target], why, cx);
             }
             if is_too_long {
-                refuse(self, n::CANNOT_SEND, &[target], "The text is too long", cx);
+                let (code, why) = (n::CANNOT_SEND, "The text is too long");
+                self.refuse_text(text.command, code, &[target], why, cx);
                 continue;
             }
             let result = match target.starts_with('#') {
-                true => self.send_to_room(target, (text, is_notice), cx, effects),
-                false => self.send_to_user(target, (text, is_notice), cx, effects),
+                true => self.send_to_room(target, text, cx, effects),
+                false => self.send_to_user(target, text, cx, effects),
             };
-            if let Err((code, text)) = result {
-                refuse(self, code, &[target], text, cx);
+            if let Err((code, why)) = result {
+                self.refuse_text(text.command, code, &[target], why, cx);
             }
         }
     }
 
     /// Shows the client its own text, if it wants that.
-    fn echo(&self, target: &str, (text, is_notice): (&str, bool), cx: &mut SessionCx<'_>) {
-        if self.caps.has(Caps::ECHO_MESSAGE) {
+    fn echo(&self, target: &str, text: &OwnText<'_>, cx: &mut SessionCx<'_>) {
+        let OwnText { command, tags, text } = text;
+        let is_known = !text.is_empty() || self.caps.has(Caps::MESSAGE_TAGS);
+        if self.caps.has(Caps::ECHO_MESSAGE) && is_known {
             let cx = &mut cx.notice_cx();
             let mask = self.own_mask(cx);
-            let command = if is_notice { "NOTICE" } else { "PRIVMSG" };
-            let tags = self.tags_of(self.id, cx);
+            let tags = self.tags_of(self.id, tags.as_bytes(), cx);
             let line = LineWriter::begin(cx.queue.tail(), &tags, &mask.source()).word(command);
-            line.word(target).text(&[text]);
+            let line = line.word(target);
+            match *text {
+                "" => line.end(),
+                text => line.text(&[text]),
+            }
         }
     }
 
@@ -88,7 +156,7 @@ impl Session {
     fn send_to_room<'a>(
         &self,
         target: &'a str,
-        (text, is_notice): (&'a str, bool),
+        text: &OwnText<'a>,
         cx: &mut SessionCx<'_>,
         effects: &mut Effects<'a>,
     ) -> Result<(), (u16, &'static str)> {
@@ -98,9 +166,11 @@ impl Session {
         if !cx.relay.is_member(self.id, name) {
             return Err((n::CANNOT_SEND, "You are not in this channel"));
         }
-        let (room, text_bytes) = (Cow::Borrowed(target.as_bytes()), marked(text, is_notice));
-        effects.push(Effect::Room(RoomRequest { room, action: RoomAction::Chat(text_bytes) }));
-        self.echo(target, (text, is_notice), cx);
+        let (room, bytes) = (Cow::Borrowed(target.as_bytes()), text.encode());
+        if !bytes.is_empty() {
+            effects.push(Effect::Room(RoomRequest { room, action: RoomAction::Chat(bytes) }));
+        }
+        self.echo(target, text, cx);
         Ok(())
     }
 
@@ -109,7 +179,7 @@ impl Session {
     fn send_to_user<'a>(
         &mut self,
         target: &'a str,
-        (text, is_notice): (&'a str, bool),
+        text: &OwnText<'a>,
         cx: &mut SessionCx<'_>,
         effects: &mut Effects<'a>,
     ) -> Result<(), (u16, &'static str)> {
@@ -118,10 +188,16 @@ impl Session {
         };
         let (from, to) = (self.id, host.id);
         let nick = cx.names.nicks.nick(to, host.name());
-        let bytes = marked(text, is_notice && is_irc(host));
-        self.echo(target, (text, is_notice), cx);
-        if !is_notice {
+        let bytes = match is_irc(host) {
+            true => text.encode(),
+            false => Cow::Borrowed(text.text.as_bytes()),
+        };
+        self.echo(target, text, cx);
+        if text.command == "PRIVMSG" {
             self.send_away_of(to, ascii(&nick), cx);
+        }
+        if bytes.is_empty() {
+            return Ok(());
         }
         if to == from {
             let begin = cx.queue.len();
@@ -129,10 +205,10 @@ impl Session {
             self.handle_notice(&notice, &mut cx.notice_cx());
             self.hold_behind_label(begin, cx.queue);
         } else {
-            // What is answered or shown to the client is handled for each text.
-            let is_silent =
-                !self.caps.has(Caps::ECHO_MESSAGE) && cx.relay.hosts().profile(to).away.is_empty();
-            self.continues_run = !is_notice && is_silent;
+            // What has tags, is answered or is shown to the client is handled for each text.
+            let is_plain = text.command == "PRIVMSG" && text.tags.is_empty();
+            let is_here = cx.relay.hosts().profile(to).away.is_empty();
+            self.continues_run = is_plain && is_here && !self.caps.has(Caps::ECHO_MESSAGE);
             self.recent_recipients.get_or_insert_default().push(to, nick);
             effects.push(Effect::Chat { from, to, text: bytes });
         }
@@ -147,21 +223,6 @@ impl Session {
         key[0] = u8::try_from(nick.len()).ok()?;
         key.get_mut(1..=nick.len())?.copy_from_slice(nick);
         Some(RunMatcher { key, match_chat: match_text })
-    }
-
-    /// Handles tags without a text. The network carries no tags, so nobody is sent any.
-    pub(super) fn handle_tagmsg(&self, line: &Line<'_>, cx: &mut SessionCx<'_>) {
-        let targets = line.param(0);
-        if targets.is_empty() {
-            return self.need_more_params("TAGMSG", cx);
-        }
-        for target in targets.split(',').take(IRC_TARGETS_MAX) {
-            match RoomName::parse(target.as_bytes()) {
-                Ok(name) if cx.relay.find_room(name).is_none() => self.no_such_room(target, cx),
-                Err(_) if self.find_user(target, cx).is_none() => self.no_such_nick(target, cx),
-                _ => {}
-            }
-        }
     }
 
     /// Handles an invitation. It reaches users of other wires as a text.

@@ -6,23 +6,24 @@ use crate::id::{HostId, WideId};
 use crate::link::SendQueue;
 use crate::names::nick::{Nick, make_nick_alias};
 use crate::relay::MemberCursor;
+use crate::relay::marks::MarkedText;
 use crate::relay::message::StatusCode;
-use crate::relay::notice::{
-    Departure, NOTICE_MARK, Notice, RoomChats, parse_unknown_id, split_notice_mark,
-};
+use crate::relay::notice::{Departure, NOTICE_MARK, Notice, RoomChats, parse_unknown_id};
 use crate::room::RoomName;
 use crate::wires::irc::caps::Caps;
 use crate::wires::irc::numerics as n;
-use crate::wires::irc::write::{Mask, TextWriter, UserName, ascii, text_tags, user_name};
+use crate::wires::irc::write::{
+    LineWriter, Mask, TextWriter, UserName, ascii, client_tags, text_tags, user_name,
+};
 use crate::wires::{NoticeCx, RoomFrames, Wire};
 
 impl Session {
     pub(super) fn handle_notice(&mut self, notice: &Notice<'_>, cx: &mut NoticeCx<'_>) {
         match *notice {
             Notice::Chat { source, text, .. } => self.write_chat(source, text, cx),
-            Notice::RoomChat { room, source, name, text, is_notice, .. } => {
+            Notice::RoomChat { room, source, name, text, is_notice, tags, .. } => {
                 let mask = Mask::of(source, name, cx.view, cx.names);
-                let tags = self.tags_of(source, cx);
+                let tags = self.tags_of(source, tags, cx);
                 let room = String::from_utf8_lossy(room.as_bytes());
                 let words = [text_command(is_notice), &room];
                 TextWriter::new(&tags, &mask, words).write(text, cx.queue.tail());
@@ -35,7 +36,8 @@ impl Session {
                     None => mask_of_absent(sender),
                 };
                 let source = host.map_or(HostId::NONE, |host| host.id);
-                self.write_text_from((source, &mask), (text, false), cx);
+                let text = MarkedText { text, ..MarkedText::default() };
+                self.write_text_from((source, &mask), text, cx);
             }
             Notice::RoomJoined { room, user, name } => self.write_join(room, (user, name), cx),
             Notice::RoomParted { room, user, name, text, quit } => match quit {
@@ -43,6 +45,11 @@ impl Session {
                 Some(quit) => self.write_quit((user, name), quit, cx),
                 None => self.write_part(room, (user, name), text, cx),
             },
+            Notice::RoomTags { room, source, tags } => {
+                let mask = Mask::of(source, b"", cx.view, cx.names);
+                let room = String::from_utf8_lossy(room.as_bytes());
+                self.write_tags((source, &mask), &room, tags, cx);
+            }
             Notice::RoomTopic { room, user, name, text } => {
                 let mask = Mask::of(user, name, cx.view, cx.names);
                 let room = String::from_utf8_lossy(room.as_bytes());
@@ -87,29 +94,50 @@ impl Session {
             (self.caps.has(Caps::SERVER_TIME), self.caps.has(Caps::MESSAGE_TAGS));
         let form = u8::from(has_time) | u8::from(has_tags) << 1;
         encoded.append((Wire::IRC, form), b"", queue.tail(), |out, _| {
-            let mut tags = (false, text_tags(self.caps, *unix_time, false));
+            let mut tags = (false, text_tags(self.caps, *unix_time, false, b""));
             let room = String::from_utf8_lossy(chats.room.as_bytes());
             for chat in chats.texts {
                 let mask = Mask::of(chat.source, chat.name, *view, names);
                 let is_bot = view.hosts.profile(chat.source).is_program;
                 if is_bot != tags.0 {
-                    tags = (is_bot, text_tags(self.caps, *unix_time, is_bot));
+                    tags = (is_bot, text_tags(self.caps, *unix_time, is_bot, b""));
                 }
                 let words = [text_command(chat.is_notice), &room];
-                TextWriter::new(&tags.1, &mask, words).write(chat.text, out);
+                if chat.tags.is_empty() {
+                    TextWriter::new(&tags.1, &mask, words).write(chat.text, out);
+                } else {
+                    let tags = text_tags(self.caps, *unix_time, is_bot, chat.tags);
+                    TextWriter::new(&tags, &mask, words).write(chat.text, out);
+                }
             }
         });
     }
 
-    /// Returns the tags of a text of a user.
-    pub(super) fn tags_of(&self, source: HostId, cx: &NoticeCx<'_>) -> String {
-        text_tags(self.caps, cx.unix_time, cx.view.hosts.profile(source).is_program)
+    /// Returns the tags of a text of a user, who has given some of them.
+    pub(super) fn tags_of(&self, source: HostId, tags: &[u8], cx: &NoticeCx<'_>) -> String {
+        let is_bot = cx.view.hosts.profile(source).is_program;
+        text_tags(self.caps, cx.unix_time, is_bot, tags)
+    }
+
+    /// Writes tags without a text, if the client knows tags.
+    pub(super) fn write_tags(
+        &self,
+        (source, mask): (HostId, &Mask),
+        target: &str,
+        tags: &[u8],
+        cx: &mut NoticeCx<'_>,
+    ) {
+        if self.caps.has(Caps::MESSAGE_TAGS) && !client_tags(tags).is_empty() {
+            let tags = self.tags_of(source, tags, cx);
+            let line = LineWriter::begin(cx.queue.tail(), &tags, &mask.source());
+            line.words(&["TAGMSG", target]).end();
+        }
     }
 
     fn write_chat(&self, source: HostId, text: &[u8], cx: &mut NoticeCx<'_>) {
         let mask = Mask::of(source, b"", cx.view, cx.names);
         let info = cx.view.hosts.get(source).map_or(&[][..], |host| host.info());
-        let (text, is_notice) = split_notice_mark(text, info);
+        let MarkedText { tags, text, is_notice } = MarkedText::parse(text, info);
         let room = text.strip_prefix(&[NOTICE_MARK]).filter(|_| is_notice);
         let room = room.and_then(|room| RoomName::parse(room).ok());
         match room.and_then(|room| std::str::from_utf8(room.as_bytes()).ok()) {
@@ -117,7 +145,11 @@ impl Session {
                 let nick = self.own_nick(cx.view);
                 self.begin_event(cx, &mask, "INVITE").words(&[ascii(&nick), room]).end();
             }
-            None => self.write_text_from((source, &mask), (text, is_notice), cx),
+            None if text.is_empty() && !tags.is_empty() => {
+                let nick = self.own_nick(cx.view);
+                self.write_tags((source, &mask), ascii(&nick), tags, cx);
+            }
+            None => self.write_text_from((source, &mask), MarkedText { tags, text, is_notice }, cx),
         }
     }
 
@@ -129,7 +161,7 @@ impl Session {
         next_text: &mut dyn FnMut(&SendQueue) -> Option<&'a [u8]>,
     ) {
         let mask = Mask::of(source, b"", cx.view, cx.names);
-        let writer = self.text_writer(source, &mask, false, cx);
+        let writer = self.text_writer(source, &mask, MarkedText::default(), cx);
         while let Some(text) = next_text(cx.queue) {
             match text.first() {
                 Some(&NOTICE_MARK) => self.write_chat(source, text, cx),
@@ -142,10 +174,10 @@ impl Session {
     fn write_text_from(
         &self,
         (source, mask): (HostId, &Mask),
-        (text, is_notice): (&[u8], bool),
+        text: MarkedText<'_>,
         cx: &mut NoticeCx<'_>,
     ) {
-        self.text_writer(source, mask, is_notice, cx).write(text, cx.queue.tail());
+        self.text_writer(source, mask, text, cx).write(text.text, cx.queue.tail());
     }
 
     /// Returns what writes texts of a user to the client.
@@ -153,11 +185,11 @@ impl Session {
         &self,
         source: HostId,
         mask: &Mask,
-        is_notice: bool,
+        like: MarkedText<'_>,
         cx: &NoticeCx<'_>,
     ) -> TextWriter {
-        let (nick, tags) = (self.own_nick(cx.view), self.tags_of(source, cx));
-        TextWriter::new(&tags, mask, [text_command(is_notice), ascii(&nick)])
+        let (nick, tags) = (self.own_nick(cx.view), self.tags_of(source, like.tags, cx));
+        TextWriter::new(&tags, mask, [text_command(like.is_notice), ascii(&nick)])
     }
 
     fn write_join(

@@ -226,7 +226,6 @@ impl Session {
             "CHANMODES=b,,,".to_owned(),
             format!("CHANNELLEN={ROOM_NAME_BYTES_MAX}"),
             "CHANTYPES=#".to_owned(),
-            "CLIENTTAGDENY=*".to_owned(),
             "ELIST=MNU".to_owned(),
             format!("HOSTLEN={}", HOST.len()),
             format!("LINELEN={LINE_BYTES_MAX}"),
