@@ -95,6 +95,8 @@ pub enum CloseReason {
     RoutingLoop(HostId),
     /// Another host registered this id earlier elsewhere in the network.
     IdTaken(HostId),
+    /// Another user of the IRC wire took the nick earlier elsewhere in the network.
+    NickCollision,
     /// The server at the other end sent nothing for too long.
     Silent {
         /// Time since the last byte.
@@ -160,6 +162,7 @@ impl CloseReason {
             Self::StaysAttached => "staying with the parent".to_owned(),
             Self::Moving => "moving to another parent".to_owned(),
             Self::IdTaken(id) => format!("id {id} is taken"),
+            Self::NickCollision => "nick collision".to_owned(),
             Self::Silent { .. } | Self::TimedOut => "no answer".to_owned(),
             Self::IdRefused(id) => format!("the parent refused id {id}"),
             Self::NotAdmitted => "not admitted as a server".to_owned(),
@@ -212,6 +215,7 @@ impl fmt::Display for CloseReason {
             Self::StaysAttached => f.write_str("this server stays with its parent"),
             Self::Moving => f.write_str("moving to another parent"),
             Self::IdTaken(id) => write!(f, "another host registered id {id} earlier"),
+            Self::NickCollision => f.write_str("nick collision"),
             Self::TimedOut => f.write_str("the other machine does not answer"),
             Self::Silent { silence } => write!(f, "no answer for {} s", silence.as_secs()),
             Self::NotAdmitted => f.write_str("not admitted as a server"),

@@ -16,7 +16,7 @@ use crate::id::HostId;
 use crate::limits::{IRC_HISTORY_NICKS_MAX, IRC_HOSTS_PER_STEP_MAX};
 use crate::link::{LinkId, Time};
 use crate::relay::message::HostKind;
-use crate::relay::{Host, HostTable};
+use crate::relay::{Host, HostTable, Relay};
 
 /// A user who has left.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,25 +77,31 @@ impl NickTable {
 
     /// Adds the hosts of the network for the first session, a portion in each turn. Returns whether
     /// all were added. Until then the table must not be used.
-    pub(crate) fn fill(&mut self, now: Time, hosts: &HostTable) -> bool {
+    pub(crate) fn fill(&mut self, now: Time, relay: &Relay) -> bool {
+        let hosts = relay.hosts();
         let Some(first) = self.next_fill_slot else { return true };
         if self.filled_at.replace(now) == Some(now) {
             return false;
         }
         let end = hosts.slot_count().min(first + IRC_HOSTS_PER_STEP_MAX);
         for host in (first..end).filter_map(|slot| hosts.at_slot(slot)) {
-            self.add_by_join_order(host, hosts);
+            self.add_in_order(host, relay);
         }
         self.next_fill_slot = (end < hosts.slot_count()).then_some(end);
         self.next_fill_slot.is_none()
     }
 
-    /// Adds a host. Of several with one name, the one that joined first is shown under it, as if
-    /// the table had existed then.
-    fn add_by_join_order(&mut self, host: &Host, hosts: &HostTable) {
+    /// Adds a host. Of several with one name, the one that joined first is shown under it, and of
+    /// users of this wire the one with the best claim, as if the table had existed then.
+    fn add_in_order(&mut self, host: &Host, relay: &Relay) {
         self.add(host);
-        if let Some(ids) = self.claimants_mut(host.name()) {
-            ids.sort_by_key(|&id| hosts.get(id).map_or(u64::MAX, Host::join_seq));
+        let Some(ids) = self.claimants_mut(host.name()).filter(|ids| ids.len() > 1) else { return };
+        let hosts = relay.hosts();
+        ids.sort_by_key(|&id| hosts.get(id).map_or(u64::MAX, Host::join_seq));
+        let claim = |at: usize| hosts.get(ids[at]).and_then(|host| relay.nick_claim(host));
+        let best = (0..ids.len()).filter(|&at| claim(at).is_some()).min_by_key(|&at| claim(at));
+        if let Some(best) = best.filter(|_| claim(0).is_some()) {
+            ids.swap(0, best);
         }
     }
 
@@ -151,6 +157,25 @@ impl NickTable {
         if ids.iter().all(|&id| id == HostId::NONE) {
             self.by_hash.remove(&hash);
         }
+    }
+
+    /// Returns the hosts whose name is this nick. The first is shown under it.
+    pub(crate) fn namesakes(&self, nick: &[u8]) -> SmallVec<[HostId; 2]> {
+        if self.reader_count == 0 || !is_nick(nick) {
+            return SmallVec::new();
+        }
+        self.by_hash.get(&self.hash(nick)).cloned().unwrap_or_default()
+    }
+
+    /// Shows a host under its name, and the one that had it under its alias.
+    pub(crate) fn give_nick(&mut self, host: &Host) {
+        let Some(ids) = self.claimants_mut(host.name()) else { return };
+        let Some(at) = ids.iter().position(|&id| id == host.id).filter(|&at| at > 0) else {
+            return;
+        };
+        ids.swap(0, at);
+        ids.retain(|id| *id != HostId::NONE);
+        self.note_presence(host, true);
     }
 
     /// Records what the watchers of a user are to be sent.

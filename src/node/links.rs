@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use super::Action;
 use super::frame_deadlines::FrameDeadlines;
 use super::link::{InputKind, Link, LinkRole, Wait, Waits};
@@ -423,5 +425,13 @@ impl Outbox for Links {
         if let Some((wide_id, new_owner)) = self.names.host_down(host, self.unix_time()) {
             self.spool.user_up(wide_id, new_owner);
         }
+    }
+
+    fn namesakes(&self, nick: &[u8]) -> SmallVec<[HostId; 2]> {
+        self.names.nicks.namesakes(nick)
+    }
+
+    fn give_nick(&mut self, host: &Host) {
+        self.names.nicks.give_nick(host);
     }
 }

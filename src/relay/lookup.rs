@@ -1,11 +1,16 @@
 //! What the relay knows of its links, and of the way to each host.
 
-use super::Relay;
 use super::topology::{FirstLink, Host};
+use super::{NickClaim, Relay};
 use crate::id::HostId;
 use crate::link::LinkId;
 
 impl Relay {
+    /// Returns the claim of a host on its name as a nick, if it is a user of the IRC wire.
+    pub(crate) fn nick_claim(&self, host: &Host) -> Option<NickClaim> {
+        NickClaim::of(host, &self.topology)
+    }
+
     /// Returns the registered host at the other end of a link.
     #[must_use]
     pub fn adjacent_host(&self, link: LinkId) -> Option<&Host> {

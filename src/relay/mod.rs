@@ -55,6 +55,7 @@ pub use self::admission::{
 pub use self::mail_text::encode_mail_text;
 pub use self::operations::{KickError, LinkReport, RoomReport, ServerReport, TopicReport};
 pub use self::outbox::{Interests, Outbox, Unacknowledged, View};
+pub(crate) use self::peering::NickClaim;
 pub use self::peering::{LoadReport, TraceReport};
 pub use self::router::RoomRefusal;
 pub use self::topology::{

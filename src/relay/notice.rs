@@ -18,13 +18,19 @@ use crate::room::RoomName;
 pub const NOTICE_MARK: u8 = 0x06;
 
 /// What the info of a user of the IRC wire begins with.
-const NOTICE_SENDER_INFO: &[u8] = b"irc ";
+const IRC_INFO_PREFIX: &[u8] = b"irc ";
+
+/// Returns whether a user with this info is one of the IRC wire, on which a nick has one user.
+#[must_use]
+pub fn is_irc_info(info: &[u8]) -> bool {
+    info.starts_with(IRC_INFO_PREFIX)
+}
 
 /// Returns a text without its [`NOTICE_MARK`], and whether it had one. Texts of users of other
 /// wires, who have another info or none, are left as they are.
 #[must_use]
 pub fn split_notice_mark<'a>(text: &'a [u8], sender_info: &[u8]) -> (&'a [u8], bool) {
-    let may_be_notice = sender_info.starts_with(NOTICE_SENDER_INFO);
+    let may_be_notice = is_irc_info(sender_info);
     match text.split_first() {
         Some((&NOTICE_MARK, rest)) if may_be_notice => (rest, true),
         _ => (text, false),
@@ -141,6 +147,9 @@ pub enum Notice<'a> {
         /// How the user has left the network, if it has.
         quit: Option<Departure<'a>>,
     },
+    /// A user of the IRC wire who is in a room with this user has got its nick from another user of
+    /// that wire, or has lost it to one. See [`Outbox::give_nick`](super::Outbox::give_nick).
+    NickChanged(HostId),
     /// The topic of a room that this user is in has been set.
     RoomTopic {
         /// The room.
@@ -286,6 +295,7 @@ impl<'a> Notice<'a> {
             | Notice::RoomChat { .. }
             | Notice::RoomJoined { .. }
             | Notice::RoomParted { .. }
+            | Notice::NickChanged(_)
             | Notice::RoomTopic { .. }
             | Notice::RoomTags { .. }
             | Notice::Away { .. }

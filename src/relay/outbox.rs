@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use super::message::{HostKind, Message};
 use super::notice::{Notice, RoomChats};
 use super::topology::{Host, HostTable};
@@ -119,4 +121,15 @@ pub trait Outbox {
     fn rooms_changed(&mut self);
     /// Records that a host has left the table.
     fn host_down(&mut self, host: &Host);
+    /// Returns the hosts whose name is this nick, in any case of ASCII letters. The first one is
+    /// shown under it; [`HostId::NONE`] stands for one that has left. Empty while nobody is shown
+    /// nicks.
+    fn namesakes(&self, nick: &[u8]) -> SmallVec<[HostId; 2]> {
+        let _ = nick;
+        SmallVec::new()
+    }
+    /// Shows a host, one of its namesakes, under its nick. Who had that is shown otherwise.
+    fn give_nick(&mut self, host: &Host) {
+        let _ = host;
+    }
 }

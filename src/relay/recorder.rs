@@ -107,6 +107,7 @@ impl Outbox for Recorder {
                 self.record(link, format!("{user} is {}", text(name)));
             }
             Notice::RoomRefused { reason, .. } => self.record(link, reason),
+            Notice::NickChanged(user) => self.record(link, format!("nick of {user}")),
             Notice::Welcome { .. }
             | Notice::IdTaken { .. }
             | Notice::UnknownId(_)

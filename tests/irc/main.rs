@@ -1,5 +1,6 @@
 //! The IRC wire over simulated networks, to the byte. Users of the other wires take part.
 
+mod collisions;
 mod messages;
 mod names;
 mod profiles;
@@ -39,8 +40,8 @@ impl Net {
 
     /// Connects to the server with an id, and sends lines.
     fn connect(&mut self, server: usize, lines: &str) -> ClientId {
-        let client = self.world.connect_on(self.servers[server - 1], Wire::IRC);
-        self.send(client, lines);
+        let client = self.begin(server, lines);
+        self.world.run_until_quiescent();
         client
     }
 
@@ -63,17 +64,47 @@ impl Net {
 
     /// Registers a CRC user.
     fn crc_user(&mut self, server: usize, id: u32, name: &str) -> ClientId {
-        let client = self.world.connect(self.servers[server - 1]);
-        self.world.send(client, &user_that_reads_cut_frames(id, name, "a hobbit"));
+        self.crc_user_with_info(server, (id, name, "a hobbit"))
+    }
+
+    /// Registers a CRC user with an info.
+    fn crc_user_with_info(&mut self, server: usize, user: (u32, &str, &str)) -> ClientId {
+        let client = self.begin_crc_user(server, user);
         self.world.run_until_quiescent();
         self.world.take_received(client);
         client
     }
 
-    /// Sends lines of a client, and waits until nothing is in flight.
-    fn send(&mut self, client: ClientId, lines: &str) {
+    /// Sends the registration of a CRC user, and waits for nothing.
+    fn begin_crc_user(&mut self, server: usize, (id, name, info): (u32, &str, &str)) -> ClientId {
+        let client = self.world.connect(self.servers[server - 1]);
+        self.world.send(client, &user_that_reads_cut_frames(id, name, info));
+        client
+    }
+
+    /// Connects to the server with an id and sends lines, and waits for nothing.
+    fn begin(&mut self, server: usize, lines: &str) -> ClientId {
+        let client = self.world.connect_on(self.servers[server - 1], Wire::IRC);
+        self.begin_send(client, lines);
+        client
+    }
+
+    /// Sends lines of a client, and waits for nothing.
+    fn begin_send(&mut self, client: ClientId, lines: &str) {
         let bytes = lines.lines().map(|line| format!("{line}\r\n")).collect::<String>();
         self.world.send(client, bytes.as_bytes());
+    }
+
+    /// Returns the id of the user with a name, as a server knows it.
+    fn id_of(&self, server: usize, name: &str) -> u32 {
+        let hosts = self.world.node(self.servers[server - 1]).expect("alive").relay().hosts();
+        let found = hosts.iter().into_iter().find(|host| host.name() == name.as_bytes());
+        found.expect("a user").id.0
+    }
+
+    /// Sends lines of a client, and waits until nothing is in flight.
+    fn send(&mut self, client: ClientId, lines: &str) {
+        self.begin_send(client, lines);
         self.world.run_until_quiescent();
     }
 

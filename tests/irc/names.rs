@@ -9,8 +9,7 @@ fn names_that_are_no_nicks_have_an_alias_that_reaches_them() {
     let sam = net.crc_user(2, 102, "Samwise Gamgee");
     net.send(frodo, "PRIVMSG samwise_gamgee|102 :Hi");
     assert_eq!(net.take_chats(sam), ["Hi"]);
-    let id = net.world.node(net.servers[0]).expect("alive").relay().hosts().iter();
-    let id = id.into_iter().find(|host| host.name() == b"frodo").expect("a user").id.0;
+    let id = net.id_of(1, "frodo");
     net.chat(sam, 102, id, "Ho");
     net.expect(frodo, &[":Samwise_Gamgee|102!102@crc PRIVMSG frodo :Ho"]);
     net.check(frodo, "PRIVMSG Sam|102 :x", &[":s1 401 frodo Sam|102 :No such nick/channel"]);

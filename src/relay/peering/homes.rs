@@ -55,6 +55,7 @@ impl Peering {
                 let has_changed = cx.update_profile(id, profile);
                 if is_new || has_changed {
                     cx.reannounce(id);
+                    self.settle_nick(id, cx);
                 }
                 return;
             }
@@ -73,6 +74,7 @@ impl Peering {
         let slot = cx.add_host(registration, cx.topology.confirmed_home(server), stamp);
         cx.topology.set_profile(id, profile);
         cx.announce(slot);
+        self.settle_nick(id, cx);
     }
 
     /// Continues a host that its home, which was restarted, has registered again.
@@ -89,6 +91,7 @@ impl Peering {
         cx.update_profile(id, profile);
         cx.reannounce(id);
         self.send_deferred(split, id, cx);
+        self.settle_nick(id, cx);
     }
 
     /// Sends what was deferred for a host that can be reached again.

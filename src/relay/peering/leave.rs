@@ -41,6 +41,7 @@ impl Peering {
         }
         cx.out.host_down(&host);
         self.claims.schedule_grant(id, cx.now, cx.timers);
+        self.settle_nick_of_past(&host, cx);
     }
 
     /// Handles the end of a link.

@@ -18,6 +18,7 @@ mod link;
 mod liveness;
 mod loads;
 mod moving;
+mod nicks;
 mod plain;
 mod probing;
 mod profiles;
@@ -36,6 +37,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::RngExt as _;
 
 pub use self::loads::LoadReport;
+pub(crate) use self::nicks::NickClaim;
 pub(super) use self::splits::DeferredMessage;
 pub(super) use self::trace::Purpose;
 pub use self::trace::TraceReport;

@@ -2,6 +2,8 @@
 //!
 //! A change is recorded only if such a member is in the room, so the others cost nothing.
 
+use std::collections::BTreeSet;
+
 use super::Topology;
 use crate::id::HostId;
 use crate::link::LinkId;
@@ -94,6 +96,12 @@ impl Topology {
     /// Removes and returns the events of rooms since the last call.
     pub(in crate::relay) fn take_room_events(&mut self) -> Vec<RoomEvent> {
         std::mem::take(&mut self.rooms.events)
+    }
+
+    /// Returns the users of this server who are to be notified of what a user does wherever it is,
+    /// since they are in a room with it.
+    pub(in crate::relay) fn listeners_beside(&self, user: HostId) -> BTreeSet<HostId> {
+        self.rooms.of(user).flat_map(|room| room.listeners.iter().copied()).collect()
     }
 
     /// Returns the users of this server who are to be notified of an event: those who are in the

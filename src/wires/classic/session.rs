@@ -152,6 +152,7 @@ impl crate::wires::Session for Session {
             | Notice::Quit { .. }
             | Notice::RoomJoined { .. }
             | Notice::RoomParted { .. }
+            | Notice::NickChanged(_)
             | Notice::RoomTopic { .. }
             | Notice::RoomTags { .. }
             | Notice::Away { .. }

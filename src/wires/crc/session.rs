@@ -59,6 +59,7 @@ impl crate::wires::Session for Session {
             Notice::RoomRefused { .. }
             | Notice::RoomJoined { .. }
             | Notice::RoomParted { .. }
+            | Notice::NickChanged(_)
             | Notice::RoomTopic { .. }
             | Notice::RoomTags { .. }
             | Notice::Away { .. }

@@ -166,6 +166,7 @@ impl crate::wires::Session for Session {
             | Notice::UnknownId(_)
             | Notice::RoomJoined { .. }
             | Notice::RoomParted { .. }
+            | Notice::NickChanged(_)
             | Notice::RoomTopic { .. }
             | Notice::RoomTags { .. }
             | Notice::Away { .. }

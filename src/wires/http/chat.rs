@@ -364,7 +364,8 @@ impl Chat {
                 return self.send_error(&format!("{room}: {reason}"), cx.queue);
             }
             // Clients are sent no event for these.
-            Notice::RoomTopic { .. }
+            Notice::NickChanged(_)
+            | Notice::RoomTopic { .. }
             | Notice::RoomTags { .. }
             | Notice::Away { .. }
             | Notice::RealName { .. } => return,

@@ -50,6 +50,7 @@ impl Session {
                 let room = String::from_utf8_lossy(room.as_bytes());
                 self.write_tags((source, &mask), &room, tags, cx);
             }
+            Notice::NickChanged(user) => self.write_shown_nick(user, cx),
             Notice::RoomTopic { room, user, name, text } => {
                 let mask = Mask::of(user, name, cx.view, cx.names);
                 let room = String::from_utf8_lossy(room.as_bytes());

@@ -142,7 +142,7 @@ impl Session {
         if !std::mem::replace(&mut self.is_reader, true) {
             cx.names.nicks.add_reader();
         }
-        let is_ready = cx.names.nicks.fill(cx.now, cx.relay.hosts());
+        let is_ready = cx.names.nicks.fill(cx.now, cx.relay);
         self.retry_at = (!is_ready).then(|| cx.now + IRC_WORK_INTERVAL);
         is_ready
     }

@@ -8,6 +8,7 @@ use super::Session;
 use crate::id::HostId;
 use crate::limits::{IRC_RENAME_TIMEOUT, IRC_RENAMES_MAX};
 use crate::link::Time;
+use crate::names::nick::{Nick, make_nick_alias};
 use crate::relay::notice::{Departure, is_rename_text};
 use crate::room::RoomName;
 use crate::wires::irc::write::{Mask, parse_info, user_name};
@@ -110,6 +111,15 @@ impl Session {
             self.begin_event(cx, &old, "NICK").text(&[new.nick()]);
         }
         position.is_some()
+    }
+
+    /// Writes that a user is shown under its name from now on, or under its alias.
+    pub(super) fn write_shown_nick(&self, user: HostId, cx: &mut NoticeCx<'_>) {
+        let Some(host) = cx.view.hosts.get(user).filter(|_| user != self.id) else { return };
+        let (new, alias) = (Mask::of_host(host, cx), make_nick_alias(host.name(), user));
+        let nick = if new.nick == alias { Nick::from_slice(host.name()) } else { alias };
+        let old = Mask { nick, user: new.user.clone() };
+        self.begin_event(cx, &old, "NICK").text(&[new.nick()]);
     }
 
     /// Forgets who was in a room that the client has left.
