@@ -5,7 +5,7 @@ use super::announcements::Announcements;
 use super::announcements::pacing::{Clock, PacedFrame};
 use super::extension::{Frame, RoomNames};
 use super::message::{Message, Registration, StatusCode};
-use super::notice::{Departure, Notice};
+use super::notice::{Departure, Notice, ServerPair};
 use super::outbox::Outbox;
 use super::plain::{self, Unreadable};
 use super::profile::Profile;
@@ -75,17 +75,22 @@ impl<O: Outbox> RelayCx<'_, O> {
     /// which were shown as users, and that users are in no room any more whose home has not said so
     /// with a frame of its own.
     pub(super) fn announce_room_changes(&mut self) {
-        self.announce_room_changes_of_quit(b"");
+        self.announce_room_changes_of_quit(b"", None);
     }
 
-    /// Like [`RelayCx::announce_room_changes`], after a user has left the network with a text.
-    pub(super) fn announce_room_changes_of_quit(&mut self, quit_text: &[u8]) {
+    /// Like [`RelayCx::announce_room_changes`], after a user has left the network with a text, and
+    /// for a link that was lost.
+    pub(super) fn announce_room_changes_of_quit(
+        &mut self,
+        quit_text: &[u8],
+        split: Option<&ServerPair>,
+    ) {
         for user in self.topology.take_users_without_rooms() {
             let names = RoomNames::default();
             self.announce_membership(user, None, &Frame::Rooms { user, is_complete: true, names });
         }
         for event in self.topology.take_room_events() {
-            self.notify_listeners(&event, quit_text);
+            self.notify_listeners(&event, (quit_text, split));
         }
         for room in self.topology.take_revived_topics() {
             let room = RoomName::parse(&room).ok();
@@ -99,13 +104,20 @@ impl<O: Outbox> RelayCx<'_, O> {
         }
     }
 
-    fn notify_listeners(&mut self, event: &RoomEvent, quit_text: &[u8]) {
+    fn notify_listeners(
+        &mut self,
+        event: &RoomEvent,
+        (quit_text, split): (&[u8], Option<&ServerPair>),
+    ) {
         let (room, user, name) = (event.room(), event.user, &*event.name);
         let notice = match &event.change {
-            RoomChange::Joined => Notice::RoomJoined { room, user, name },
+            RoomChange::Joined(joined_over) => {
+                let joined_over = joined_over.as_deref();
+                Notice::RoomJoined { room, user, name, joined_over }
+            }
             RoomChange::Parted { text, quit_info } => {
                 let info = quit_info.as_deref();
-                let quit = info.map(|info| Departure { text: quit_text, info });
+                let quit = info.map(|info| Departure { text: quit_text, info, split });
                 Notice::RoomParted { room, user, name, text, quit }
             }
             RoomChange::Topic(text) => Notice::RoomTopic { room, user, name, text },

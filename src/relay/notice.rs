@@ -133,6 +133,8 @@ pub enum Notice<'a> {
         user: HostId,
         /// Name of that user.
         name: &'a [u8],
+        /// The ends of a new link between servers, if the user was in the room behind it.
+        joined_over: Option<&'a ServerPair>,
     },
     /// A user has left a room that this user is in, or this user has.
     RoomParted {
@@ -216,6 +218,17 @@ pub struct Departure<'a> {
     pub text: &'a [u8],
     /// The description with which it had registered.
     pub info: &'a [u8],
+    /// The ends of a link between servers that was lost, if the user leaves for that.
+    pub split: Option<&'a ServerPair>,
+}
+
+/// Two adjacent servers, by their names: the link between them was lost, or is new.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerPair {
+    /// The one on the side of this server.
+    pub hub: Box<[u8]>,
+    /// The one behind the link.
+    pub leaf: Box<[u8]>,
 }
 
 /// Messages to one room, in the order in which each member gets them.

@@ -9,6 +9,7 @@ mod registration;
 mod renames;
 mod rooms;
 mod runs;
+mod splits;
 mod tags;
 
 use std::time::Duration;

@@ -61,7 +61,7 @@ fn user_who_takes_another_nick_while_its_server_is_lost_leaves_and_joins() {
     net.world.cut_uplink(net.servers[1]);
     net.send(frodo, "NICK underhill");
     net.world.run_for(SPLIT_GRACE * 2);
-    net.expect(sam, &[":frodo!frodo@crc QUIT :split"]);
+    net.expect(sam, &[":frodo!frodo@crc QUIT :s2 s1"]);
     net.world.set_isolated(net.servers[1], false);
     net.world.run_for(SECOND * 20);
     net.expect(sam, &[":underhill!frodo@crc JOIN #lab"]);

@@ -289,7 +289,7 @@ fn members_behind_a_split_leave_after_the_grace_and_come_back() {
     net.world.set_isolated(net.servers[1], true);
     net.world.cut_uplink(net.servers[1]);
     net.world.run_for(SPLIT_GRACE * 2);
-    net.expect(frodo, &[":sam!sam@crc QUIT :split"]);
+    net.expect(frodo, &[":sam!sam@crc QUIT :s1 s2"]);
     net.world.set_isolated(net.servers[1], false);
     net.world.run_for(SECOND * 20);
     net.expect(frodo, &[":sam!sam@crc JOIN #lab"]);

@@ -81,7 +81,8 @@ impl Peering {
         let changes = cx.topology.routes_mut().end(link);
         let lost = self.apply_each(changes, None, cx);
         let neighbour = cx.topology.link(link).host_id().unwrap_or(HostId::NONE);
-        if let Some(split) = cx.topology.split_servers(neighbour, lost) {
+        let own_id = cx.topology.own_id();
+        if let Some(split) = cx.topology.split_servers((own_id, neighbour), lost) {
             let grace = cx.limits.split_grace.max(MOVE_TIMEOUT * 2);
             self.begin_ending_split(split, Some(cx.now + grace), cx);
         }

@@ -108,6 +108,7 @@ impl Peering {
                 if let Some(server) = server_over(link, home, cx) {
                     cx.topology.unconfirm_hosts(server);
                     cx.topology.unconfirm_rooms(server);
+                    cx.topology.begin_users(server);
                 }
             }
             Frame::SyncEnd { home, .. } => self.end_sync(link, home, cx),

@@ -79,9 +79,13 @@ impl Peering {
             self.make_way(id, cx);
         }
         let announced = HostSet { count: users, digest };
-        let known = cx.topology.server_key(id).map(|server| cx.topology.servers().hosts(server));
+        let server = cx.topology.server_key(id);
+        let known = server.map(|server| cx.topology.servers().hosts(server));
         let is_known_instance = cx.topology.routes().knows_instance(id, nonce);
         let knows_hosts = known == Some(announced);
+        if let Some(server) = server.filter(|_| knows_hosts) {
+            cx.topology.end_joining_of(server);
+        }
         let introduced = Introduced { registration, knows_hosts, is_known_instance };
         let changes = cx.topology.routes_mut().learn(link, Fact { id, epoch, nonce, via });
         self.apply_changes(changes, Some(introduced), id, cx);
@@ -125,7 +129,8 @@ impl Peering {
         cx: &mut RelayCx<'_, O>,
     ) {
         let lost = self.apply_each(changes, introduced, cx);
-        if let Some(split) = cx.topology.split_servers(neighbour, lost) {
+        let hub = cx.topology.hub_of(neighbour);
+        if let Some(split) = cx.topology.split_servers((hub, neighbour), lost) {
             self.begin_grace(split, cx);
         }
         self.end_unused_links(cx);
@@ -193,6 +198,9 @@ impl Peering {
         };
         self.report_return(id, cx);
         let slot = cx.topology.insert_server(introduced.registration, link);
+        if let Some(server) = cx.topology.server_key(id) {
+            cx.topology.record_joining(server);
+        }
         cx.out.host_up(cx.topology.hosts().host(slot));
         cx.announce(slot);
         true
@@ -200,8 +208,7 @@ impl Peering {
 
     /// Handles that a lost server can be reached again. `introduced` has its own fact, if that has
     /// led to it. If the neighbour may not know its hosts yet, they stay lost until it registers
-    /// them, and what is deferred for them waits. They are in no room meanwhile if the server has
-    /// been started again.
+    /// them, and what is deferred for them waits.
     fn on_server_back<O: Outbox>(
         &mut self,
         server: ServerKey,
@@ -219,17 +226,17 @@ impl Peering {
         if let Some(until) = until
             && let Some(introduced) = introduced.filter(|it| !it.knows_hosts)
         {
+            let lost_link = cx.topology.lost_link(split);
             let unconfirmed = if introduced.is_known_instance {
-                cx.topology.split_hosts(server)
+                cx.topology.split_hosts(server, lost_link)
             } else {
                 cx.topology.unconfirm_hosts(server);
-                cx.topology.split_unconfirmed(server)
+                cx.topology.split_unconfirmed(server, lost_link)
             };
             if let Some(unconfirmed) = unconfirmed {
                 self.begin_ending_split(unconfirmed, Some(until), cx);
                 let hosts = cx.topology.lost_ids(unconfirmed);
                 self.splits.move_deferred(split, unconfirmed, hosts);
-                cx.announce_room_changes();
             }
             self.returned.push((split, server)); // what is for the members of rooms there
             return self.report_if_healed(split, cx);
@@ -297,10 +304,11 @@ impl Peering {
         id: HostId,
         cx: &mut RelayCx<'_, O>,
     ) {
+        let hub = cx.topology.hub_of(id);
         let changes = cx.topology.routes_mut().withdraw(link, id);
         let lost = self.apply_each(changes, None, cx);
         self.send_returned(cx);
-        if let Some(split) = cx.topology.split_servers(id, lost) {
+        if let Some(split) = cx.topology.split_servers((hub, id), lost) {
             self.begin_ending_split(split, None, cx);
         }
         self.end_unused_links(cx);
@@ -320,7 +328,7 @@ impl Peering {
         }
         if digest == digest_behind(link, cx) {
             extended.mismatches = 0;
-            return;
+            return cx.topology.end_joining(link);
         }
         extended.mismatches += 1;
         if extended.mismatches == 2 {

@@ -87,9 +87,13 @@ impl Peering {
     ) {
         let host = cx.topology.hosts().get(id).expect("the host that rejoins");
         let FirstLink::Split(split) = cx.topology.first_link(host) else { return };
+        if !cx.topology.is_sending_users(server) {
+            cx.topology.forget_rooms_of_waiting(id); // it has connected again, and joined none yet
+        }
         cx.topology.set_home(id, cx.topology.confirmed_home(server), stamp);
         cx.update_profile(id, profile);
         cx.reannounce(id);
+        cx.announce_room_changes();
         self.send_deferred(split, id, cx);
         self.settle_nick(id, cx);
     }
@@ -125,12 +129,13 @@ impl Peering {
         cx: &mut RelayCx<'_, O>,
     ) {
         let Some(server) = server_over(link, home, cx) else { return };
-        self.end_rooms_sync(server, cx);
+        cx.topology.end_users(server);
         let grace_until = self.grace_until.remove(&home).filter(|&until| until > cx.now);
-        if let Some(split) = cx.topology.split_unconfirmed(server) {
+        let lost_link = cx.topology.link_towards(home);
+        if let Some(split) = cx.topology.split_unconfirmed(server, lost_link) {
             self.begin_ending_split(split, grace_until, cx);
         }
-        cx.announce_room_changes();
+        self.end_rooms_sync(server, cx);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Peering;
 use crate::id::HostId;
+use crate::limits::SPLIT_QUIT_TEXT;
 use crate::link::{CloseReason, LinkId};
 use crate::printable::{Excerpt, Printable};
 use crate::relay::cx::RelayCx;
@@ -35,8 +36,14 @@ impl Peering {
         cx.announcements.advance_cursors_past(cx.topology, slot, cx.timers);
         let first_link = cx.topology.hosts().get(id).map(|host| cx.topology.first_link(host));
         let host = cx.topology.remove_host(id).expect("the host that was found");
-        cx.announce_room_changes_of_quit(text);
-        if let Some(FirstLink::Split(split)) = first_link {
+        let split = match first_link {
+            Some(FirstLink::Split(split)) => Some(split),
+            Some(FirstLink::Link(_)) | None => None,
+        };
+        let lost_link =
+            split.filter(|_| text == SPLIT_QUIT_TEXT).map(|split| cx.topology.lost_link(split));
+        cx.announce_room_changes_of_quit(text, lost_link.as_deref());
+        if let Some(split) = split {
             self.reject_deferred(split, id, cx);
         }
         cx.out.host_down(&host);

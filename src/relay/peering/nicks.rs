@@ -6,6 +6,7 @@
 
 use super::Peering;
 use crate::id::HostId;
+use crate::limits::SPLIT_QUIT_TEXT;
 use crate::link::CloseReason;
 use crate::relay::cx::RelayCx;
 use crate::relay::message::HostKind;
@@ -67,9 +68,13 @@ impl Peering {
         give_nick(nick, winner, cx);
     }
 
-    /// Closes the link of a user of this server who has lost its nick.
+    /// Closes the link of a user of this server who has lost its nick. A user whose home has been
+    /// started again has left: it does not come back under its id.
     fn close_for_nick<O: Outbox>(&mut self, id: HostId, cx: &mut RelayCx<'_, O>) {
         let Some(host) = cx.topology.hosts().get(id) else { return };
+        if cx.topology.waits_for_home(host) {
+            return self.remove_host(id, SPLIT_QUIT_TEXT, cx);
+        }
         if let Home::Link(_) = host.home()
             && let Some(link) = cx.topology.next_hop(host)
             && cx.topology.link(link).is_user()

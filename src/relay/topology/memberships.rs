@@ -1,6 +1,7 @@
 //! Memberships in rooms, as facts of the homes of their users.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
@@ -13,6 +14,7 @@ use crate::id::HostId;
 use crate::limits::ROOM_NUMBERS_MAX;
 use crate::link::{LinkId, Time};
 use crate::relay::extension::Digest;
+use crate::relay::notice::ServerPair;
 use crate::room::{RoomKey, RoomName};
 
 /// Returns what a membership adds to the digest of the user's home.
@@ -26,8 +28,8 @@ impl Topology {
         &self.rooms
     }
 
-    /// Returns where a user is as a member of rooms, or `None` while its home has come back without
-    /// it as another instance.
+    /// Returns where a user is as a member of rooms, or `None` if the home that it waits for has
+    /// left.
     pub(in crate::relay) fn member_home(&self, host: &Host) -> Option<MemberHome> {
         self.member_home_of(host.home)
     }
@@ -73,11 +75,21 @@ impl Topology {
 
     /// Adds a user to a room. Returns false if the user is in it.
     pub(in crate::relay) fn join_room(&mut self, user: HostId, name: RoomName<'_>) -> bool {
+        self.join_room_over(user, name, None)
+    }
+
+    /// Like [`Topology::join_room`], for a user whose server has joined with a new link.
+    fn join_room_over(
+        &mut self,
+        user: HostId,
+        name: RoomName<'_>,
+        joined_over: Option<&Arc<ServerPair>>,
+    ) -> bool {
         let home = self.hosts.get(user).expect("a known user").home;
         let Some(member_home) = self.member_home_of(home) else { return false };
         let link = self.user_link(home);
         let Some(index) = self.rooms.insert(user, name, (member_home, link)) else { return false };
-        self.record_join(user, index);
+        self.record_join(user, index, joined_over);
         self.count_memberships(home, |digest| *digest += membership_digest(user, name));
         true
     }
@@ -140,8 +152,10 @@ impl Topology {
             let name = RoomName::parse(key).expect("the key of a room");
             changes |= self.leave_room(user, name, b"");
         }
+        let server = self.hosts.get(user).and_then(|host| host.home.server());
+        let joined_over = server.and_then(|server| self.servers.joined_over(server)).cloned();
         for name in names {
-            changes |= self.join_room(user, name);
+            changes |= self.join_room_over(user, name, joined_over.as_ref());
         }
         let host = self.hosts.get(user).and_then(|host| self.member_home(host));
         if let Some(MemberHome::Server(server)) = host {

@@ -24,6 +24,7 @@ mod room_events;
 mod room_numbers;
 mod room_sync;
 mod rooms;
+mod server_pairs;
 mod servers;
 mod splits;
 mod table;

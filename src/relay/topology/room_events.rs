@@ -3,11 +3,13 @@
 //! A change is recorded only if such a member is in the room, so the others cost nothing.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::Topology;
 use crate::id::HostId;
 use crate::link::LinkId;
 use crate::relay::extension::RoomTopic;
+use crate::relay::notice::ServerPair;
 use crate::room::RoomName;
 
 /// A user has done something in a room in which somebody is to be notified.
@@ -25,8 +27,8 @@ pub(in crate::relay) struct RoomEvent {
 /// What a user has done in a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::relay) enum RoomChange {
-    /// Joined it.
-    Joined,
+    /// Joined it. With the ends of a new link, if the server of the user has come with that.
+    Joined(Option<Arc<ServerPair>>),
     /// Left it.
     Parted {
         /// Text for the others.
@@ -54,8 +56,13 @@ impl Topology {
     }
 
     /// Records that a user has joined a room.
-    pub(super) fn record_join(&mut self, user: HostId, index: usize) {
-        self.record_room_event(user, index, || RoomChange::Joined);
+    pub(super) fn record_join(
+        &mut self,
+        user: HostId,
+        index: usize,
+        joined_over: Option<&Arc<ServerPair>>,
+    ) {
+        self.record_room_event(user, index, || RoomChange::Joined(joined_over.cloned()));
     }
 
     /// Records that a user is about to leave a room.

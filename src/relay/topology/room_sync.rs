@@ -99,7 +99,7 @@ impl Topology {
                 }
                 work -= 1;
                 match self.rooms.next_swept(&mut sweep) {
-                    Some(user) if self.rooms.is_unconfirmed(user, sweep.server) => {
+                    Some(user) if self.has_stale_rooms(user, sweep.server) => {
                         let informed = self.rooms.informed_count(user, link_count);
                         work = work.saturating_sub(informed);
                         self.end_rooms_of(user);
@@ -111,6 +111,14 @@ impl Topology {
             }
         }
         false
+    }
+
+    /// Returns whether a user is in rooms that its home has not confirmed. While the home has not
+    /// confirmed the user itself, it stays in them.
+    fn has_stale_rooms(&self, user: HostId, server: ServerKey) -> bool {
+        let host = self.hosts.get(user);
+        self.rooms.is_unconfirmed(user, server)
+            && host.is_some_and(|host| !self.waits_for_home(host))
     }
 
     /// Ends the rooms of a user whose home has confirmed it and none of its rooms, before the home

@@ -1,11 +1,14 @@
 //! [`Servers`]: the other servers that extended links lead to. Each is the home of its users, and
 //! of the hosts behind its plain neighbours.
 
+use std::sync::Arc;
+
 use super::host::{FirstLink, Home, HomeList, Host, ServerKey};
 use super::table::{HostTable, List};
 use crate::id::HostId;
 use crate::link::Slab;
 use crate::relay::extension::Digest;
+use crate::relay::notice::ServerPair;
 
 /// The number and the digest of a set of hosts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +43,10 @@ struct Server {
     confirmed: HomeList,
     /// The hosts of this home, itself left out.
     hosts: HostSet,
+    /// The ends of the new link with which the server has joined, until its users are known.
+    joined_over: Option<Arc<ServerPair>>,
+    /// The server is sending all of its users.
+    is_sending_users: bool,
 }
 
 /// The home servers.
@@ -60,7 +67,15 @@ impl Servers {
     /// Adds a server without hosts.
     pub(super) fn insert(&mut self, id: HostId, route: FirstLink) -> ServerKey {
         let (lists, confirmed) = (<[List; 2]>::default(), HomeList::default());
-        let server = Server { id, route, lists, confirmed, hosts: HostSet::default() };
+        let server = Server {
+            id,
+            route,
+            lists,
+            confirmed,
+            hosts: HostSet::default(),
+            joined_over: None,
+            is_sending_users: false,
+        };
         ServerKey(u32::try_from(self.slab.insert(server)).expect("fewer servers than ids"))
     }
 
@@ -84,6 +99,26 @@ impl Servers {
     /// Sets the next hop towards a server.
     pub(super) fn set_route(&mut self, key: ServerKey, route: FirstLink) {
         self.get_mut(key).route = route;
+    }
+
+    /// Returns the ends of the new link with which a server has joined, until its users are known.
+    pub(super) fn joined_over(&self, key: ServerKey) -> Option<&Arc<ServerPair>> {
+        self.get(key).joined_over.as_ref()
+    }
+
+    /// Sets the ends of the new link with which a server has joined.
+    pub(super) fn set_joined_over(&mut self, key: ServerKey, link: Option<Arc<ServerPair>>) {
+        self.get_mut(key).joined_over = link;
+    }
+
+    /// Returns whether a server is sending all of its users.
+    pub(super) fn is_sending_users(&self, key: ServerKey) -> bool {
+        self.get(key).is_sending_users
+    }
+
+    /// Sets whether a server is sending all of its users.
+    pub(super) fn set_sending_users(&mut self, key: ServerKey, is_sending: bool) {
+        self.get_mut(key).is_sending_users = is_sending;
     }
 
     /// Returns the number and the digest of the hosts of a server, itself left out.

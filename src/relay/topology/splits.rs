@@ -1,16 +1,22 @@
 //! Splits: what was lost with a link, until it comes back or its grace is over.
 
+use std::sync::Arc;
+
 use super::link_state::Subtree;
 use super::servers::HostSet;
 use super::{FirstLink, Home, Host, List, ServerKey, SplitId, Topology};
 use crate::id::HostId;
 use crate::link::LinkId;
+use crate::relay::extension::Digest;
+use crate::relay::notice::ServerPair;
 
 /// What was lost with one link to a server.
 #[derive(Clone, Debug)]
 pub(super) struct LostSubtree {
     /// The adjacent server that was lost.
     pub(super) neighbour: HostId,
+    /// The ends of the link that was lost, here or elsewhere.
+    pub(super) link: Arc<ServerPair>,
     /// Time of the loss, in the topology's count of joins and splits.
     pub(super) lost_event: u64,
     /// The hosts behind a plain neighbour, and hosts that their home did not confirm.
@@ -32,25 +38,33 @@ impl Topology {
         neighbour: HostId,
         hosts: List,
     ) -> Option<SplitId> {
-        (hosts.len() > 0).then(|| self.insert_split(neighbour, hosts, Vec::new(), true))
+        let link = self.pair(self.own_id(), neighbour);
+        (hosts.len() > 0).then(|| self.insert_split((neighbour, link), hosts, Vec::new(), true))
     }
 
-    /// Records that servers have lost their route, with the link to `neighbour` or because it
-    /// withdrew them. Returns `None` if there are none.
+    /// Records that servers have lost their route, because the link between `hub` and `neighbour`
+    /// was lost, here or elsewhere. Returns `None` if there are none.
     pub(in crate::relay) fn split_servers(
         &mut self,
-        neighbour: HostId,
+        (hub, neighbour): (HostId, HostId),
         servers: Vec<ServerKey>,
     ) -> Option<SplitId> {
-        let is_some = !servers.is_empty();
-        is_some.then(|| self.insert_split(neighbour, List::default(), servers, false))
+        if servers.is_empty() {
+            return None;
+        }
+        let link = self.pair(hub, neighbour);
+        Some(self.insert_split((neighbour, link), List::default(), servers, false))
     }
 
-    /// Puts all hosts of a server but itself into a split, since it has still to register them.
-    /// They stay in their rooms. Returns `None` if there are none.
+    /// Puts all hosts of a server but itself into a split, since it has still to register them
+    /// after the loss of a link. They stay in their rooms. Returns `None` if there are none.
     ///
     /// A server may have very many hosts: each is only put into the other list.
-    pub(in crate::relay) fn split_hosts(&mut self, server: ServerKey) -> Option<SplitId> {
+    pub(in crate::relay) fn split_hosts(
+        &mut self,
+        server: ServerKey,
+        link: Arc<ServerPair>,
+    ) -> Option<SplitId> {
         self.unconfirm_hosts(server);
         let (id, unconfirmed) = (self.servers.id(server), self.servers.confirmed(server).other());
         let hosts = std::mem::take(self.servers.list_mut(server, unconfirmed));
@@ -58,25 +72,45 @@ impl Topology {
             return None;
         }
         *self.servers.hosts_mut(server) = HostSet::default();
-        let split = self.insert_split(id, hosts, Vec::new(), false);
+        let split = self.insert_split((id, link), hosts, Vec::new(), false);
         self.lost[split.0 as usize].rooms_at = Some(server);
         Some(split)
     }
 
-    /// Puts the hosts that their home did not confirm into a split. They are in no room any more.
-    /// Returns `None` if there are none.
-    pub(in crate::relay) fn split_unconfirmed(&mut self, server: ServerKey) -> Option<SplitId> {
+    /// Puts the hosts that their home did not confirm into a split, after the loss of a link. They
+    /// stay in their rooms. Returns `None` if there are none.
+    pub(in crate::relay) fn split_unconfirmed(
+        &mut self,
+        server: ServerKey,
+        link: Arc<ServerPair>,
+    ) -> Option<SplitId> {
         let id = self.servers.id(server);
         let unconfirmed = self.servers.confirmed(server).other();
         let hosts = std::mem::take(self.servers.list_mut(server, unconfirmed));
         let ids: Vec<HostId> = self.hosts.ids_in(&hosts).collect();
+        let mut memberships = Digest::default();
         for &id in &ids {
-            self.forget_rooms(id, Home::Server(server, unconfirmed));
+            self.add_memberships(id, &mut memberships);
             let stamp = self.hosts.get(id).expect("a listed host").stamp;
             let version = self.hosts.version(id, stamp);
             self.servers.count(server, id, version, HostSet::remove);
         }
-        (!ids.is_empty()).then(|| self.insert_split(id, hosts, Vec::new(), false))
+        self.servers.hosts_mut(server).digest -= memberships;
+        if ids.is_empty() {
+            return None;
+        }
+        let split = self.insert_split((id, link), hosts, Vec::new(), false);
+        self.lost[split.0 as usize].rooms_at = Some(server);
+        Some(split)
+    }
+
+    /// Lets a user leave all rooms that waits for its home, which has registered it anew.
+    pub(in crate::relay) fn forget_rooms_of_waiting(&mut self, user: HostId) {
+        if let Some(home) =
+            self.hosts.get(user).map(|host| host.home).filter(|&it| self.waits_at(it))
+        {
+            self.forget_rooms(user, home);
+        }
     }
 
     /// Lets the hosts that a server has still to register leave their rooms, since it leaves.
@@ -93,14 +127,14 @@ impl Topology {
 
     fn insert_split(
         &mut self,
-        neighbour: HostId,
+        (neighbour, link): (HostId, Arc<ServerPair>),
         hosts: List,
         servers: Vec<ServerKey>,
         is_own: bool,
     ) -> SplitId {
         let lost_event = self.next_event();
         let rooms_at = None;
-        let split = LostSubtree { neighbour, lost_event, hosts, servers, is_own, rooms_at };
+        let split = LostSubtree { neighbour, link, lost_event, hosts, servers, is_own, rooms_at };
         let split =
             SplitId(u32::try_from(self.lost.insert(split)).expect("fewer splits than links"));
         let Self { hosts, lost, servers, .. } = self;
@@ -108,6 +142,7 @@ impl Topology {
         hosts.set_home(&subtree.hosts, Home::Split(split));
         for &server in &subtree.servers {
             servers.set_route(server, FirstLink::Split(split));
+            servers.set_sending_users(server, false);
         }
         split
     }
@@ -119,9 +154,13 @@ impl Topology {
         }
     }
 
-    /// Returns the ids of the servers in a split.
+    /// Returns the ids of the servers in a split, the one behind the lost link first: others name
+    /// that link by the first one that is withdrawn.
     pub(in crate::relay) fn lost_servers(&self, split: SplitId) -> Vec<HostId> {
-        self.lost(split).servers.iter().map(|&server| self.servers.id(server)).collect()
+        let lost = self.lost(split);
+        let ids = lost.servers.iter().map(|&server| self.servers.id(server));
+        let (first, others): (Vec<_>, Vec<_>) = ids.partition(|&id| id == lost.neighbour);
+        [first, others].concat()
     }
 
     /// Ends a split that has no hosts any more.

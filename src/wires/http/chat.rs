@@ -348,7 +348,7 @@ impl Chat {
                 name: Some(Borrowed(name)),
                 text: Borrowed(text),
             },
-            Notice::RoomJoined { room, user, name } => EventOf::RoomJoin {
+            Notice::RoomJoined { room, user, name, .. } => EventOf::RoomJoin {
                 room: Borrowed(room.as_bytes()),
                 id: to_id(user),
                 name: Borrowed(name),

@@ -12,6 +12,7 @@ mod registration;
 mod renames;
 mod reply;
 mod rooms;
+mod splits;
 mod topics;
 mod who;
 

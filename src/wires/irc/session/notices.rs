@@ -2,13 +2,16 @@
 
 use super::Session;
 use super::lists::List;
+use super::splits::{NETJOIN, NETSPLIT, shown_names};
 use crate::id::{HostId, WideId};
 use crate::link::SendQueue;
 use crate::names::nick::{Nick, make_nick_alias};
 use crate::relay::MemberCursor;
 use crate::relay::marks::MarkedText;
 use crate::relay::message::StatusCode;
-use crate::relay::notice::{Departure, NOTICE_MARK, Notice, RoomChats, parse_unknown_id};
+use crate::relay::notice::{
+    Departure, NOTICE_MARK, Notice, RoomChats, ServerPair, parse_unknown_id,
+};
 use crate::room::RoomName;
 use crate::wires::irc::caps::Caps;
 use crate::wires::irc::numerics as n;
@@ -39,7 +42,9 @@ impl Session {
                 let text = MarkedText { text, ..MarkedText::default() };
                 self.write_text_from((source, &mask), text, cx);
             }
-            Notice::RoomJoined { room, user, name } => self.write_join(room, (user, name), cx),
+            Notice::RoomJoined { room, user, name, joined_over } => {
+                self.write_join(room, (user, name), joined_over, cx);
+            }
             Notice::RoomParted { room, user, name, text, quit } => match quit {
                 Some(quit) if self.hold_rename(room, (user, name), quit, cx) => {}
                 Some(quit) => self.write_quit((user, name), quit, cx),
@@ -197,6 +202,7 @@ impl Session {
         &mut self,
         room: RoomName<'_>,
         (user, name): (HostId, &[u8]),
+        joined_over: Option<&ServerPair>,
         cx: &mut NoticeCx<'_>,
     ) {
         if self.last_quit == user {
@@ -211,7 +217,14 @@ impl Session {
         }
         let mask = Mask::of(user, name, cx.view, cx.names);
         let room = String::from_utf8_lossy(room.as_bytes());
-        self.begin_event(cx, &mask, "JOIN").word(&room).end();
+        match joined_over {
+            Some(pair) => {
+                self.write_batched((NETJOIN, pair), &mask, cx, |line| {
+                    line.word("JOIN").word(&room).end();
+                });
+            }
+            None => self.begin_event(cx, &mask, "JOIN").word(&room).end(),
+        }
         self.write_away_of_joined(user, cx);
         if is_own {
             let cursor = MemberCursor::default();
@@ -254,7 +267,17 @@ impl Session {
         self.last_quit = user;
         let nick = cx.names.nicks.nick(user, name);
         let mask = Mask { nick, user: user_name(user, quit.info) };
-        self.begin_event(cx, &mask, "QUIT").text(&[&String::from_utf8_lossy(quit.text)]);
+        match quit.split {
+            Some(pair) => {
+                let names = shown_names(pair);
+                self.write_batched((NETSPLIT, pair), &mask, cx, |line| {
+                    line.word("QUIT").text(&[&names[0], " ", &names[1]]);
+                });
+            }
+            None => {
+                self.begin_event(cx, &mask, "QUIT").text(&[&String::from_utf8_lossy(quit.text)]);
+            }
+        }
     }
 
     /// Writes that a recipient of the client has left.
