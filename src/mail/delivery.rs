@@ -106,6 +106,11 @@ impl Deliveries {
         }
     }
 
+    /// Returns the user to whom the mail of an addressee is being delivered.
+    pub(super) fn user_of(&self, to: WideId) -> Option<HostId> {
+        self.by_addressee.get(&to).map(|delivery| delivery.user)
+    }
+
     /// Returns whether there are no deliveries.
     pub(super) fn is_empty(&self) -> bool {
         self.by_addressee.is_empty()

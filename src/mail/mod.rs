@@ -17,6 +17,7 @@ pub use self::spool::{Backlog, Spool};
 
 use crate::id::WideId;
 use crate::limits::MAIL_OVERHEAD_BYTES;
+use crate::link::LinkId;
 
 /// Identifies a message in its mailbox. Ids grow in the order of appending and are never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,6 +32,10 @@ pub struct Mail {
     pub to: WideId,
     /// The sender.
     pub from: WideId,
+    /// The nick of the sender when it sent the message; empty if it had none.
+    pub from_nick: Box<[u8]>,
+    /// When it was sent, in milliseconds since 1970; 0 if that is not known.
+    pub sent_at_ms: u64,
     /// Time of appending, on the mailbox clock (see [`Inventory::clock`]).
     pub appended_at: Duration,
     /// Text of the message.
@@ -38,12 +43,25 @@ pub struct Mail {
 }
 
 impl Mail {
-    /// Returns the size that counts towards the bound of the mailbox: the text and
+    /// Returns the size that counts towards the bound of the mailbox: text and nick, and
     /// [`MAIL_OVERHEAD_BYTES`].
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        (self.text.len() + MAIL_OVERHEAD_BYTES) as u64
+        (self.text.len() + self.from_nick.len() + MAIL_OVERHEAD_BYTES) as u64
     }
+}
+
+/// The sender of a message.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender<'a> {
+    /// The link on which the message arrived.
+    pub link: LinkId,
+    /// The id of the sender.
+    pub id: WideId,
+    /// Its nick; empty if it has none.
+    pub nick: &'a [u8],
+    /// The time since 1970, in milliseconds; 0 if it is not known.
+    pub sent_at_ms: u64,
 }
 
 /// A request to the store. Requests are carried out in order; each sees the effects of those before

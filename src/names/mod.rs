@@ -26,6 +26,7 @@ pub(crate) use self::wide_ids::WideIds;
 
 use std::time::Duration;
 
+use self::nick::{is_nick, nick_ids};
 use crate::id::{HostId, WideId};
 use crate::relay::{Host, HostTable};
 
@@ -60,8 +61,16 @@ impl Names {
         unix_time: Duration,
     ) -> Option<(WideId, HostId)> {
         self.directory.host_down(host);
-        self.nicks.host_down(host, unix_time);
+        self.nicks.host_down(host, self.wide_ids.wide_id(host.id), unix_time);
         self.wide_ids.host_down(host)
+    }
+
+    /// Returns the ids for which mail is delivered to a user: its own, and those of its nick.
+    pub(crate) fn mailboxes_of(&self, host: &Host) -> impl Iterator<Item = WideId> + use<> {
+        let nick_ids = is_nick(host.name()).then(|| nick_ids(host.name()));
+        let own = host.id;
+        let others = nick_ids.into_iter().flatten().filter(move |&id| id != own);
+        self.wide_ids.wide_ids_of(own).chain(others.map(WideId::from))
     }
 
     /// Checks that all names are those of known hosts.

@@ -1,11 +1,18 @@
 //! Nicks of the IRC wire: which names are nicks, and aliases for those that are not.
 
+use sha2::{Digest as _, Sha256};
 use smallvec::SmallVec;
 
-use crate::id::HostId;
+use crate::id::{HostId, WideId};
 
 /// Maximum length of a nick in bytes. Longer names get an alias.
 pub(crate) const NICK_BYTES_MAX: usize = 30;
+
+/// Number of ids that belong to a nick.
+pub(crate) const NICK_IDS: usize = 8;
+
+/// Bit that no id of a nick has: ids under which rooms are shown have it.
+const ROOM_ID_BIT: u32 = 1 << 31;
 
 /// Separates the two parts of an alias.
 const ALIAS_SEPARATOR: u8 = b'|';
@@ -28,6 +35,7 @@ pub(crate) fn is_nick(name: &[u8]) -> bool {
         && first != b'-'
         && name.iter().copied().all(is_nick_byte)
         && parse_nick_alias(name).is_none()
+        && parse_wide_alias(name).is_none()
 }
 
 /// Returns the alias of a user whose own name is no nick or belongs to another user: the name with
@@ -70,6 +78,26 @@ pub(crate) fn parse_nick_alias(nick: &[u8]) -> Option<HostId> {
     id.parse().ok().map(HostId)
 }
 
+/// Returns the id in a nick of the form of an alias, which may be one of 64 bits.
+#[must_use]
+pub(crate) fn parse_wide_alias(nick: &[u8]) -> Option<WideId> {
+    let at = nick.iter().rposition(|&byte| byte == ALIAS_SEPARATOR)?;
+    let digits = std::str::from_utf8(&nick[at + 1..]).ok()?;
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().map(WideId).filter(|id| is_number && id.0 > 0)
+}
+
+/// Returns the ids that belong to a nick, in the order in which they are tried: the parts of four
+/// bytes of the SHA-256 of the nick in lower case, without the top bit. Who comes back under its
+/// nick finds the mail for it, since it has the same id.
+#[must_use]
+pub(crate) fn nick_ids(nick: &[u8]) -> [HostId; NICK_IDS] {
+    let hash: [u8; 32] = Sha256::digest(&*fold_nick(nick)).into();
+    let (parts, _) = hash.as_chunks::<4>();
+    let id = |at: usize| (u32::from_be_bytes(parts[at]) & !ROOM_ID_BIT).max(1);
+    std::array::from_fn(|at| HostId(id(at)))
+}
+
 /// Returns a nick with ASCII letters in lower case: the same for all forms of one nick.
 #[must_use]
 pub(crate) fn fold_nick(nick: &[u8]) -> Nick {
@@ -87,7 +115,20 @@ mod tests {
             assert!(is_nick(good.as_bytes()), "{good}");
         }
         let too_long = "x".repeat(NICK_BYTES_MAX + 1);
-        let bad = ["", "1bob", "-bob", "a b", "jürgen", "a.b", "a!b", "#a", "bob|7", &too_long];
+        let bad = [
+            "",
+            "1bob",
+            "-bob",
+            "a b",
+            "jürgen",
+            "a.b",
+            "a!b",
+            "#a",
+            "bob|7",
+            "bob|0",
+            "|5000000000",
+            &too_long,
+        ];
         for bad in bad {
             assert!(!is_nick(bad.as_bytes()), "{bad}");
         }
@@ -112,6 +153,28 @@ mod tests {
         check(b"\xff\xfe", 1, "__|1");
         check(&[b'x'; 255], u32::MAX - 1, "xxxxxxxxxxxxxxxxxxx|4294967294");
         check(&[b'x'; 31], 7, "xxxxxxxxxxxxxxxxxxxxxxxxxxxx|7");
+    }
+
+    #[test]
+    fn nicks_have_the_same_ids_in_any_case() {
+        let ids = nick_ids(b"Frodo");
+        assert_eq!(ids, nick_ids(b"fRODO"));
+        assert_ne!(ids[0], nick_ids(b"sam")[0]);
+        assert_eq!(ids[0], HostId(0x7f66_68c9));
+        assert!(ids.iter().all(|id| id.is_registrable() && id.0 & ROOM_ID_BIT == 0));
+    }
+
+    #[test]
+    fn aliases_may_have_ids_of_64_bits() {
+        let check = |nick: &str, expected: Option<i64>| {
+            assert_eq!(parse_wide_alias(nick.as_bytes()), expected.map(WideId), "{nick}");
+        };
+        check("|77252666718255105", Some(77_252_666_718_255_105));
+        check("frodo|102", Some(102));
+        check("|9223372036854775808", None);
+        check("|0", None);
+        check("|+1", None);
+        check("102", None);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 
 use super::nick::{Nick, fold_nick, is_nick, make_nick_alias, parse_nick_alias};
-use crate::id::HostId;
+use crate::id::{HostId, WideId};
 use crate::limits::{IRC_HISTORY_NICKS_MAX, IRC_HOSTS_PER_STEP_MAX};
 use crate::link::{LinkId, Time};
 use crate::relay::message::HostKind;
@@ -23,6 +23,8 @@ use crate::relay::{Host, HostTable, Relay};
 pub(crate) struct PastUser {
     pub(crate) nick: Nick,
     pub(crate) id: HostId,
+    /// Its id on wires with ids of 64 bits.
+    pub(crate) wide_id: WideId,
     pub(crate) info: Box<[u8]>,
     /// When it left, since 1970.
     pub(crate) left_at: Duration,
@@ -67,11 +69,12 @@ impl NickTable {
         self.reader_count += 1;
     }
 
-    /// Unregisters a session. The nicks are cleared with the last one.
+    /// Unregisters a session. The nicks are cleared with the last one, beside those of users who
+    /// have left.
     pub(crate) fn remove_reader(&mut self) {
         self.reader_count -= 1;
         if self.reader_count == 0 {
-            *self = Self::default();
+            *self = Self { history: std::mem::take(&mut self.history), ..Self::default() };
         }
     }
 
@@ -135,7 +138,7 @@ impl NickTable {
     }
 
     /// Removes a host that has left.
-    pub(crate) fn host_down(&mut self, host: &Host, unix_time: Duration) {
+    pub(crate) fn host_down(&mut self, host: &Host, wide_id: WideId, unix_time: Duration) {
         if self.reader_count == 0 {
             return;
         }
@@ -145,7 +148,7 @@ impl NickTable {
                 self.history.pop_front();
             }
             let (id, nick, info) = (host.id, self.nick(host.id, host.name()), host.info().into());
-            self.history.push_back(PastUser { nick, id, info, left_at: unix_time });
+            self.history.push_back(PastUser { nick, id, wide_id, info, left_at: unix_time });
         }
         let hash = self.hash(host.name());
         let Some(ids) = self.by_hash.get_mut(&hash) else { return };

@@ -4,10 +4,11 @@ use super::{Link, Node};
 use crate::id::{HostId, WideId};
 use crate::limits::QUEUE_LOW_WATER_BYTES;
 use crate::link::{CloseReason, LinkId};
-use crate::mail::AppendError;
+use crate::mail::{AppendError, Sender};
+use crate::names::nick::is_nick;
 use crate::relay::message::{HostKind, Message, Registration};
 use crate::relay::notice::{Notice, rename_text};
-use crate::relay::{FirstLink, Outbox as _, RoomRefusal};
+use crate::relay::{FirstLink, MailText, Outbox as _, RoomRefusal};
 use crate::wires::{Effect, Effects, RoomAction, RoomRequest};
 
 impl Node {
@@ -118,7 +119,11 @@ impl Node {
             self.forward_chats(id, (sender, host), text, &[]);
             return;
         }
-        match self.links.spool.append(self.links.now, id, from, to, text) {
+        let name = self.relay.adjacent_host(id).map_or(&[][..], |sender| sender.name());
+        let nick = if is_nick(name) { name } else { b"" };
+        let sent_at_ms = u64::try_from(self.links.unix_time().as_millis()).unwrap_or_default();
+        let sender = Sender { link: id, id: from, nick, sent_at_ms };
+        match self.links.spool.append(self.links.now, &sender, to, text) {
             Ok(()) => {
                 if let Some(link) = self.links.get_mut(id) {
                     link.unacked_mail += 1;
@@ -133,6 +138,11 @@ impl Node {
                 self.refuse_mail(id, to, &error);
             }
         }
+    }
+
+    /// Notifies the sender of the oldest of its messages that is stored now.
+    pub(super) fn confirm_mail(&mut self, id: LinkId) {
+        self.links.notify(id, self.relay.view(), &Notice::MailKept);
     }
 
     /// Notifies the sender of a message that is not kept. Must be called before anything that the
@@ -188,8 +198,13 @@ impl Node {
             let sender = self.links.names.wide_ids.find_user(mail.from, self.relay.hosts());
             let sender_host = sender.map(|host| host.id);
             let (relay, links) = (&mut self.relay, &mut self.links);
-            let sender = (mail.from, sender_host);
-            relay.forward_mail(links.now, sender, user, &mail.text, links);
+            let text = MailText {
+                sender: mail.from,
+                nick: &mail.from_nick,
+                sent_at_ms: mail.sent_at_ms,
+                text: &mail.text,
+            };
+            relay.forward_mail(links.now, (&text, sender_host), user, links);
             let end_offset = links.get(link).map_or(u64::MAX, |link| link.traffic.bytes_out);
             let end_offset = Some(end_offset).filter(|_| !relay.has_paced_frames(link));
             links.spool.on_queued(link, end_offset, mail.id);

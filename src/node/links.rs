@@ -21,7 +21,7 @@ use crate::mail::Spool;
 use crate::names::Names;
 use crate::relay::message::{HostKind, Message, StatusCode};
 use crate::relay::notice::{Notice, RoomChats};
-use crate::relay::{Host, Interests, Outbox, Relay, Unacknowledged, View};
+use crate::relay::{Displaced, Host, Interests, Outbox, Relay, Unacknowledged, View};
 use crate::wires::{NoticeCx, RoomFrames, Session, SessionCx, WebAccess, Wire};
 
 /// The links, with everything that their sessions share.
@@ -53,6 +53,8 @@ pub(super) struct Links {
     pub(super) paused: Vec<LinkId>,
     /// Links that the node has ended, and that the relay does not know to be closed yet.
     pub(super) closing: VecDeque<(LinkId, CloseReason)>,
+    /// Users of this server that have lost their ids, and are registered again under others.
+    pub(super) displaced: Vec<(LinkId, Displaced)>,
     pub(super) actions: VecDeque<Action>,
     /// Number of chats and mail that were dropped because their link was being closed or its
     /// queue was full.
@@ -85,6 +87,7 @@ impl Links {
             table_changes: 0,
             paused: Vec::new(),
             closing: VecDeque::new(),
+            displaced: Vec::new(),
             actions: VecDeque::new(),
             undelivered: 0,
             ended_traffic: BTreeMap::new(),
@@ -331,6 +334,14 @@ impl Outbox for Links {
         }
     }
 
+    fn displace(&mut self, id: LinkId, user: Displaced) -> bool {
+        let takes_other_id = self.live_mut(id).is_some_and(|link| link.session.takes_other_id());
+        if takes_other_id {
+            self.displaced.push((id, user));
+        }
+        takes_other_id
+    }
+
     fn keep_unacknowledged(&mut self, id: LinkId) {
         self.make_resumable(id);
     }
@@ -405,8 +416,8 @@ impl Outbox for Links {
         self.table_changes += 1;
         self.names.host_up(host);
         if host.kind == HostKind::User && !self.spool.is_idle() {
-            for wide_id in self.names.wide_ids.wide_ids_of(host.id) {
-                self.spool.user_up(wide_id, host.id);
+            for mailbox in self.names.mailboxes_of(host) {
+                self.spool.user_up(mailbox, host.id);
             }
         }
     }
@@ -418,8 +429,8 @@ impl Outbox for Links {
 
     fn host_down(&mut self, host: &Host) {
         if host.kind == HostKind::User && !self.spool.is_idle() {
-            for wide_id in self.names.wide_ids.wide_ids_of(host.id) {
-                self.spool.user_down(wide_id);
+            for mailbox in self.names.mailboxes_of(host) {
+                self.spool.user_down(mailbox, host.id);
             }
         }
         if let Some((wide_id, new_owner)) = self.names.host_down(host, self.unix_time()) {

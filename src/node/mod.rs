@@ -226,8 +226,9 @@ impl Node {
         self.links.begin_event(now);
         let was_congested = self.links.spool.is_congested();
         for AppendOutcome { link: id, to, result } in self.links.spool.handle_reply(now, reply) {
-            if let Err(error) = &result {
-                self.refuse_mail(id, to, error);
+            match &result {
+                Ok(()) => self.confirm_mail(id),
+                Err(error) => self.refuse_mail(id, to, error),
             }
             if let Some(link) = self.links.get_mut(id) {
                 link.unacked_mail -= 1;

@@ -2,9 +2,10 @@
 
 use super::link::Link;
 use super::{Action, Node};
-use crate::link::{CloseReason, LinkId, QueuedLink as _, Time};
+use crate::link::{CloseReason, LinkId, Machine as _, QueuedLink as _, Time};
 use crate::printable::Printable;
 use crate::relay::message::HostKind;
+use crate::wires::Effects;
 
 impl Node {
     /// Completes an event: delivers mail and broadcasts as far as queues have room, and closes
@@ -13,6 +14,7 @@ impl Node {
     pub(super) fn run_pending(&mut self, now: Time) {
         let is_idle = self.links.closing.is_empty()
             && self.broadcasts.is_empty()
+            && self.links.displaced.is_empty()
             && self.links.spool.next_ready().is_none()
             && !self.links.are_buffers_full();
         if !is_idle {
@@ -24,6 +26,7 @@ impl Node {
         if self.links.are_buffers_full() {
             self.shrink_buffers(now);
         }
+        self.register_displaced(now);
         loop {
             self.close_links(now);
             let finished_links = self.run_broadcasts();
@@ -36,6 +39,23 @@ impl Node {
             }
         }
         self.close_links(now);
+    }
+
+    /// Registers users again that have lost their ids to other hosts.
+    fn register_displaced(&mut self, now: Time) {
+        for (link, user) in std::mem::take(&mut self.links.displaced) {
+            if !self.is_open(link) {
+                continue;
+            }
+            let reason = CloseReason::Session("lost its id".to_owned());
+            self.relay.closed(now, link, &reason, &mut self.links);
+            self.relay.accepted(now, link, &mut self.links);
+            let mut effects = Effects::new();
+            self.links.with_session(link, &self.relay, |session, cx| {
+                session.on_displaced(&user, cx, &mut effects);
+            });
+            self.apply_all(link, effects);
+        }
     }
 
     /// Closes links until all buffers together are within their bound, those that hold the most

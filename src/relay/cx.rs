@@ -123,12 +123,16 @@ impl<O: Outbox> RelayCx<'_, O> {
             RoomChange::Topic(text) => Notice::RoomTopic { room, user, name, text },
         };
         let listeners = self.topology.listeners_of(event);
-        self.notify_users(&listeners, &notice);
+        self.notify_users(listeners, &notice);
     }
 
     /// Notifies users of this server.
-    pub(super) fn notify_users(&mut self, users: &[HostId], notice: &Notice<'_>) {
-        for &user in users {
+    pub(super) fn notify_users(
+        &mut self,
+        users: impl IntoIterator<Item = HostId>,
+        notice: &Notice<'_>,
+    ) {
+        for user in users {
             let host = self.topology.hosts().get(user);
             if let Some(link) = host.and_then(|host| self.topology.next_hop(host)) {
                 self.out.notify(link, self.topology.view(), notice);
@@ -150,7 +154,7 @@ impl<O: Outbox> RelayCx<'_, O> {
         let real_name = is_name_new.then_some(Notice::RealName { user, text: real_name });
         for notice in [away, real_name].into_iter().flatten() {
             let listeners = self.topology.listeners_beside(user);
-            self.notify_users(&listeners, &notice);
+            self.notify_users(listeners.into_iter().filter(|&it| it != user), &notice);
         }
         true
     }

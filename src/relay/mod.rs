@@ -52,9 +52,9 @@ use rand::{RngExt as _, SeedableRng as _};
 pub use self::admission::{
     Admission, AdmittedBy, InviteError, Join, LinkKey, Token, UsedInvitation,
 };
-pub use self::mail_text::encode_mail_text;
+pub use self::mail_text::MailText;
 pub use self::operations::{KickError, LinkReport, RoomReport, ServerReport, TopicReport};
-pub use self::outbox::{Interests, Outbox, Unacknowledged, View};
+pub use self::outbox::{Displaced, Interests, Outbox, Unacknowledged, View};
 pub(crate) use self::peering::NickClaim;
 pub use self::peering::{LoadReport, TraceReport};
 pub use self::router::RoomRefusal;
@@ -72,7 +72,7 @@ use self::peering::Peering;
 use self::router::Router;
 use self::timers::{Timer, Timers};
 use self::topology::Topology;
-use crate::id::{HostId, WideId};
+use crate::id::HostId;
 use crate::limits::Limits;
 use crate::link::{CloseReason, LinkId, Time};
 
@@ -266,13 +266,12 @@ impl Relay {
     pub fn forward_mail(
         &mut self,
         now: Time,
-        (sender, sender_host): (WideId, Option<HostId>),
+        (mail, sender_host): (&MailText<'_>, Option<HostId>),
         destination: HostId,
-        text: &[u8],
         out: &mut impl Outbox,
     ) -> Option<LinkId> {
         let (_, _, mut cx) = self.event(now, out);
-        forward::forward_mail(sender, sender_host, destination, text, &mut cx)
+        forward::forward_mail((mail, sender_host), destination, &mut cx)
     }
 
     /// Sends how many bytes have been handled on a link, if the server at the other end keeps what

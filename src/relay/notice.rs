@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use super::mail_text::MailText;
 use super::message::{HostKind, Registration, StatusCode};
 use crate::id::{HostId, WideId};
 use crate::limits::STATUS_UPDATE_BYTES_MAX;
@@ -30,9 +31,8 @@ pub fn is_irc_info(info: &[u8]) -> bool {
 /// wires, who have another info or none, are left as they are.
 #[must_use]
 pub fn split_notice_mark<'a>(text: &'a [u8], sender_info: &[u8]) -> (&'a [u8], bool) {
-    let may_be_notice = is_irc_info(sender_info);
     match text.split_first() {
-        Some((&NOTICE_MARK, rest)) if may_be_notice => (rest, true),
+        Some((&NOTICE_MARK, rest)) if is_irc_info(sender_info) => (rest, true),
         _ => (text, false),
     }
 }
@@ -186,12 +186,10 @@ pub enum Notice<'a> {
     },
     /// A message that was sent to this user while it was away.
     Mail {
-        /// The sender, who may have left since.
-        sender: WideId,
         /// The recipient.
         destination: HostId,
-        /// Text of the message.
-        text: &'a [u8],
+        /// The message.
+        mail: MailText<'a>,
     },
     /// A status from another server, passed on.
     Status {
@@ -202,6 +200,8 @@ pub enum Notice<'a> {
         /// Text of the status.
         text: &'a [u8],
     },
+    /// Mail from this user is stored. Issued by the node, never by the relay.
+    MailKept,
     /// Mail from this user was refused. Issued by the node, never by the relay.
     MailRefused {
         /// The recipient of the refused message.
@@ -315,6 +315,7 @@ impl<'a> Notice<'a> {
             | Notice::RealName { .. }
             | Notice::RoomRefused { .. }
             | Notice::Mail { .. }
+            | Notice::MailKept
             | Notice::MailRefused { .. } => return None,
         };
         Some((code, text.into()))

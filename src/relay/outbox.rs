@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use super::message::{HostKind, Message};
 use super::notice::{Notice, RoomChats};
+use super::profile::ProfileChange;
 use super::topology::{Host, HostTable};
 use crate::id::HostId;
 use crate::link::{CloseReason, LinkId, Origin, Time, Traffic};
@@ -47,6 +48,19 @@ pub struct View<'a> {
     pub hosts: &'a HostTable,
 }
 
+/// A user of this server that has lost its id to another host.
+#[derive(Clone, Debug)]
+pub struct Displaced {
+    /// The name of the user.
+    pub name: Box<[u8]>,
+    /// Its description.
+    pub info: Box<[u8]>,
+    /// The rooms that it is in.
+    pub rooms: Vec<Box<[u8]>>,
+    /// What it says of itself.
+    pub profile: Vec<ProfileChange<'static>>,
+}
+
 /// Carries out the decisions of the relay. Delivering to a link that is about to close does
 /// nothing.
 pub trait Outbox {
@@ -85,6 +99,12 @@ pub trait Outbox {
     fn link_registered(&mut self, link: LinkId, kind: HostKind) -> Interests;
     /// Closes a link. [`Relay::closed`](super::Relay::closed) must be called for it afterwards.
     fn close(&mut self, link: LinkId, reason: CloseReason);
+    /// Asks whether a user of this server, which loses its id to another host, takes another id. If
+    /// it does, it is registered again once this event is handled.
+    fn displace(&mut self, link: LinkId, user: Displaced) -> bool {
+        let _ = (link, user);
+        false
+    }
     /// Keeps the bytes that are sent over a link from now on until they are acknowledged, and
     /// counts those that are handled.
     fn keep_unacknowledged(&mut self, link: LinkId);

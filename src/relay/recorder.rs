@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Relay;
 use super::extension::codec::VERSION;
 use super::extension::{Digest, Epoch, Frame, Hello, Nonce, ServerFact};
+use super::mail_text::MailText;
 use super::message::{HostKind, Message, StatusCode, Summary};
 use super::notice::Notice;
 use super::outbox::{Interests, Outbox, Unacknowledged, View};
@@ -84,8 +85,13 @@ impl Outbox for Recorder {
             Notice::Chat { source, text: said, .. } => {
                 self.record(link, format!("<{source}> {}", text(said)));
             }
-            Notice::Mail { sender, text: said, .. } => {
-                self.record(link, format!("mail <{sender}> {}", text(said)));
+            Notice::Mail { mail, .. } => {
+                let MailText { sender, nick, sent_at_ms, text: said } = mail;
+                let dated = match mail.is_dated() {
+                    true => format!(" {} at {sent_at_ms}", text(nick)),
+                    false => String::new(),
+                };
+                self.record(link, format!("mail <{sender}{dated}> {}", text(said)));
             }
             Notice::RoomChat { room, source, text: said, .. } => {
                 self.record(link, format!("{room} <{source}> {}", text(said)));
@@ -113,6 +119,7 @@ impl Outbox for Recorder {
             | Notice::UnknownId(_)
             | Notice::Kicked { .. }
             | Notice::Status { .. }
+            | Notice::MailKept
             | Notice::MailRefused { .. } => {
                 let (_, status) = notice.status().expect("a status");
                 self.record(link, text(&status));

@@ -16,7 +16,7 @@ use crate::names::Names;
 use crate::relay::message::Message;
 use crate::relay::notice::{Notice, RoomChats};
 use crate::relay::profile::ProfileChange;
-use crate::relay::{Interests, Relay, View};
+use crate::relay::{Displaced, Interests, Relay, View};
 
 /// One connection's side of a wire: frames to effects, and notices to frames.
 ///
@@ -86,6 +86,22 @@ pub trait Session: fmt::Debug + Send {
     /// Handles the refusal of the registration that the session asked for.
     fn on_registration_refused(&mut self, queue: &mut SendQueue) {
         let _ = queue;
+    }
+
+    /// Returns whether a client that has lost its id to another host takes another one, see
+    /// [`Session::on_displaced`], instead of being closed.
+    fn takes_other_id(&self) -> bool {
+        false
+    }
+
+    /// Registers a client again that has lost its id.
+    fn on_displaced(
+        &mut self,
+        user: &Displaced,
+        cx: &mut SessionCx<'_>,
+        effects: &mut Effects<'_>,
+    ) {
+        let _ = (user, cx, effects);
     }
 
     /// Returns whether [`Session::send_pending`] has something to send.

@@ -1,6 +1,7 @@
 //! The IRC wire over simulated networks, to the byte. Users of the other wires take part.
 
 mod collisions;
+mod mail;
 mod messages;
 mod names;
 mod profiles;

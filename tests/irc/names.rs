@@ -26,7 +26,8 @@ fn second_user_of_a_name_has_an_alias_until_it_leaves() {
     assert_eq!(net.take_chats(second), ["second"]);
     net.world.send(first, &quit(102, ""));
     net.world.run_until_quiescent();
-    net.check(frodo, "PRIVMSG sam :x", &[":s1 401 frodo sam :No such nick/channel"]);
+    let kept = ":s1 301 frodo sam :Not online; the message is kept until this user is back";
+    net.check(frodo, "PRIVMSG sam :x", &[kept]);
     net.check(frodo, "NICK sam", &[":s1 433 frodo sam :Nickname is already in use"]);
     net.check(frodo, "PRIVMSG sam|101 :still there", &[]);
     assert_eq!(net.take_chats(second), ["still there"]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crc::id::WideId;
 use crc::limits::{MAIL_FETCH_BYTES_MAX, MAIL_OVERHEAD_BYTES, MAIL_WAL_BYTES_MAX};
-use crc::mail::{Inventory, MailId, StoreReply, StoreRequest};
+use crc::mail::{Inventory, Mail, MailId, StoreReply, StoreRequest};
 use proptest::prelude::*;
 
 use super::{TestMailbox, append, appended, deleted, ids, mail, temp_dir, with_suffix};
@@ -312,5 +312,43 @@ proptest! {
             let crc::mail::store::Mailbox::Memory(memory_mailbox) = &memory.mailbox else { unreachable!() };
             prop_assert_eq!(memory_mailbox.inventory(), disk.inventory.clone());
         }
+    }
+}
+
+/// The tables of a mailbox without the nicks of senders and the times of sending.
+const UNDATED_TABLES: &str = "PRAGMA application_id = 1668440941; PRAGMA user_version = 1;
+    CREATE TABLE mail (id INTEGER PRIMARY KEY, addressee INTEGER NOT NULL, sender INTEGER NOT NULL, \
+    kept_at INTEGER NOT NULL, text BLOB NOT NULL) STRICT;
+    CREATE INDEX mail_by_addressee ON mail (addressee);
+    CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), next_id INTEGER NOT NULL, \
+    clock INTEGER NOT NULL) STRICT;
+    INSERT INTO mail VALUES (1, 7, -7, 1000000007, CAST('one' AS BLOB));
+    INSERT INTO mail VALUES (2, 8, -8, 2000000014, CAST('two' AS BLOB));
+    INSERT INTO state VALUES (1, 3, 2000000014)";
+
+#[test]
+fn mailbox_of_an_earlier_version_is_read_and_upgraded() {
+    let folder = temp_dir();
+    let path = folder.path().join("mail");
+    let connection = rusqlite::Connection::open(&path).expect("a file");
+    connection.execute_batch(UNDATED_TABLES).expect("tables");
+    connection.close().expect("closed");
+    let mut opened = TestMailbox::open(&path);
+    assert_eq!(opened.inventory.next_id, 3);
+    assert_eq!(opened.inventory.backlogs, [(WideId(7), 1, 67), (WideId(8), 1, 67)]);
+    assert_eq!(opened.fetch_all(7), [mail(1, 7, b"one")]);
+    let dated = Mail { from_nick: b"frodo"[..].into(), sent_at_ms: 5, ..mail(3, 7, b"three") };
+    opened.round_trip(&[StoreRequest::Append(dated.clone())]);
+    // A copy of the files as they are, as after a crash, opens as the file itself does.
+    let copy = folder.path().join("copy");
+    for suffix in ["", "-wal"] {
+        std::fs::copy(with_suffix(&path, suffix), with_suffix(&copy, suffix)).expect("copied");
+    }
+    drop(opened);
+    for path in [&copy, &path] {
+        let mut opened = TestMailbox::open(path);
+        assert_eq!(opened.inventory.backlogs[0], (WideId(7), 2, 67 + 69 + 5));
+        assert_eq!(opened.fetch_all(7), [mail(1, 7, b"one"), dated.clone()]);
+        assert_eq!(opened.round_trip(&[delete(7, &[3])]), [deleted(7, 1, 10)]);
     }
 }

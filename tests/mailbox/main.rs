@@ -99,7 +99,9 @@ impl TestMailbox {
 
 fn mail(id: u64, to: i64, text: &[u8]) -> Mail {
     let appended_at = Duration::from_nanos(id * 1_000_000_007);
-    Mail { id: MailId(id), to: WideId(to), from: WideId(-to), appended_at, text: text.into() }
+    let (from_nick, sent_at_ms) = (Box::default(), 0);
+    let (id, to, from) = (MailId(id), WideId(to), WideId(-to));
+    Mail { id, to, from, from_nick, sent_at_ms, appended_at, text: text.into() }
 }
 
 fn append(id: u64, to: i64, text: &[u8]) -> StoreRequest {

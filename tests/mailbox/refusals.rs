@@ -51,6 +51,8 @@ fn create_mailbox(folder: &Path) -> PathBuf {
         (1..300).map(|id| append(id, (id % 20) as i64, &[b'x'; 100])).collect();
     appends.push(append(300, MARKER_ADDRESSEE, b"text"));
     appends.push(append(301, 7, &[b'y'; 20_000]));
+    // The last page has messages of its own, and is no continuation of a long one.
+    appends.extend((302..304).map(|id| append(id, 7, &[b'z'; 3000])));
     opened.round_trip(&appends);
     drop(opened);
     assert!(!with_suffix(&path, "-wal").exists());
@@ -115,9 +117,10 @@ fn log_without_its_mailbox_is_refused() {
 #[test]
 fn mailbox_altered_by_another_program_is_refused() {
     check_altered_is_refused(
-        "PRAGMA user_version = 2",
+        "PRAGMA user_version = 3",
         &["from a newer version", "Start the newer version"],
     );
+    check_altered_is_refused("PRAGMA user_version = 1", &["other tables"]);
     check_altered_is_refused("PRAGMA user_version = 0", &["it is damaged", "Restore it"]);
     check_altered_is_refused("PRAGMA application_id = 1", &["it is something else"]);
     check_altered_is_refused("DROP INDEX mail_by_addressee", &["other tables"]);
@@ -157,7 +160,8 @@ fn damaged_mailbox_is_refused() {
     };
     for page in 0..pages {
         for length in [page * 4096 + 100, page * 4096 + 4095, (page + 1) * 4096] {
-            if length < whole.len() {
+            // The last byte of the file is one of a text, which SQLite does not check.
+            if length + 1 < whole.len() {
                 check(&whole[..length], &["it is damaged", "Restore it", ".recover"]);
             }
         }

@@ -21,7 +21,7 @@ use crate::limits::{Limits, MAIL_OVERHEAD_BYTES, MAIL_UNACKED_BYTES_MAX};
 use crate::link::{LinkId, Time};
 use crate::mail::delivery::Deliveries;
 use crate::mail::expiry::Expiry;
-use crate::mail::{AppendError, Inventory, Mail, MailId, StoreRequest};
+use crate::mail::{AppendError, Inventory, Mail, MailId, Sender, StoreRequest};
 
 /// The mail of one addressee.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -140,23 +140,24 @@ impl Spool {
         self.failure.is_none() && self.deliveries.has_delivery(to)
     }
 
-    /// Appends a message that arrived on `link`. The result follows with the store's reply.
+    /// Appends a message. The result follows with the store's reply.
     ///
     /// # Errors
     /// Returns [`AppendError`] if a limit is reached or the store has failed.
     pub fn append(
         &mut self,
         now: Time,
-        link: LinkId,
-        from: WideId,
+        sender: &Sender<'_>,
         to: WideId,
         text: &[u8],
     ) -> Result<(), AppendError> {
-        if let Err(error) = self.check_append(to, text.len()) {
+        let Sender { link, id: from, nick, sent_at_ms } = *sender;
+        let text_bytes = text.len() + nick.len();
+        if let Err(error) = self.check_append(to, text_bytes) {
             self.refused += 1;
             return Err(error);
         }
-        let bytes = (text.len() + MAIL_OVERHEAD_BYTES) as u64;
+        let bytes = (text_bytes + MAIL_OVERHEAD_BYTES) as u64;
         let id = MailId(self.next_id);
         self.next_id += 1;
         let backlog = self.backlogs.entry(to).or_default();
@@ -169,6 +170,8 @@ impl Spool {
             id,
             to,
             from,
+            from_nick: nick.into(),
+            sent_at_ms,
             appended_at,
             text: text.into(),
         }));
@@ -214,8 +217,16 @@ impl Spool {
 
     /// Stops delivering to a user who has left or become unreachable. Unsent mail stays in the
     /// store.
-    pub fn user_down(&mut self, id: WideId) {
-        self.deliveries.stop(id);
+    pub fn user_down(&mut self, id: WideId, user: HostId) {
+        if self.deliveries.user_of(id) == Some(user) {
+            self.deliveries.stop(id);
+        }
+    }
+
+    /// Returns whether mail of anybody is being delivered.
+    #[must_use]
+    pub fn has_deliveries(&self) -> bool {
+        !self.deliveries.is_empty()
     }
 
     /// Starts the deliveries over a link that was closed again, since another link may lead to the

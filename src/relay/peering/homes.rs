@@ -7,14 +7,15 @@ use crate::link::{CloseReason, LinkId};
 use crate::relay::cx::RelayCx;
 use crate::relay::message::Registration;
 use crate::relay::notice::Notice;
-use crate::relay::outbox::Outbox;
+use crate::relay::outbox::{Displaced, Outbox};
 use crate::relay::profile::Profile;
-use crate::relay::topology::{FirstLink, Home, Host, ServerKey, SplitId};
+use crate::relay::topology::{FirstLink, Home, Host, ServerKey, SplitId, Topology};
 
 impl Peering {
-    /// Removes a host whose id another host has a better claim on. If it is a user of this server,
-    /// it is informed and its link closes. If it is behind a plain neighbour, or is that neighbour,
-    /// its own claim is kept until the id is free again, since it is not registered twice.
+    /// Removes a host whose id another host has a better claim on. If it is a user of this server
+    /// that does not take another id, it is informed and its link closes. If it is behind a plain
+    /// neighbour, or is that neighbour, its own claim is kept until the id is free again, since it
+    /// is not registered twice.
     pub(super) fn evict<O: Outbox>(&mut self, id: HostId, cx: &mut RelayCx<'_, O>) {
         let Some(host) = cx.topology.hosts().get(id) else { return };
         let kind = host.kind;
@@ -25,10 +26,13 @@ impl Peering {
             if cx.topology.link(link).is_server() {
                 self.claims.add(link, &host.registration(HostId::NONE), false);
             }
-            let neighbour = cx.topology.link(link).host_id().unwrap_or(HostId::NONE);
-            cx.send_answer(link, neighbour, &Notice::IdTaken { kind, id });
-            if cx.topology.link(link).is_user() {
-                cx.out.close(link, CloseReason::IdTaken(id));
+            let is_user = cx.topology.link(link).is_user();
+            if !is_user || !cx.out.displace(link, displaced(id, cx.topology)) {
+                let neighbour = cx.topology.link(link).host_id().unwrap_or(HostId::NONE);
+                cx.send_answer(link, neighbour, &Notice::IdTaken { kind, id });
+                if is_user {
+                    cx.out.close(link, CloseReason::IdTaken(id));
+                }
             }
         }
         self.remove_host(id, TAKEN_QUIT_TEXT, cx);
@@ -136,6 +140,18 @@ impl Peering {
             self.begin_ending_split(split, grace_until, cx);
         }
         self.end_rooms_sync(server, cx);
+    }
+}
+
+/// Returns what is needed to register a user again.
+fn displaced(id: HostId, topology: &Topology) -> Displaced {
+    let host = topology.hosts().get(id);
+    let rooms = topology.rooms().of(id).map(|room| room.name().as_bytes().into()).collect();
+    Displaced {
+        name: host.map_or(&b""[..], Host::name).into(),
+        info: host.map_or(&b""[..], Host::info).into(),
+        rooms,
+        profile: topology.hosts().profile(id).changes().collect(),
     }
 }
 

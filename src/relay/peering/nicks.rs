@@ -94,11 +94,7 @@ fn give_nick<O: Outbox>(nick: &[u8], winner: HostId, cx: &mut RelayCx<'_, O>) {
     }
     cx.out.give_nick(cx.topology.hosts().get(winner).expect("a host with a claim"));
     for user in [shown, winner] {
-        for listener in cx.topology.listeners_beside(user) {
-            let host = cx.topology.hosts().get(listener);
-            if let Some(link) = host.and_then(|host| cx.topology.next_hop(host)) {
-                cx.out.notify(link, cx.topology.view(), &Notice::NickChanged(user));
-            }
-        }
+        let listeners = cx.topology.listeners_beside(user);
+        cx.notify_users(listeners, &Notice::NickChanged(user));
     }
 }

@@ -194,7 +194,7 @@ fn deliver_tags<O: Outbox>(chat: &RoomChat<'_>, tags: &[u8], cx: &mut RelayCx<'_
     let room = cx.topology.rooms().find(chat.room);
     let users = room.into_iter().flat_map(|room| room.listeners());
     let users: Vec<HostId> = users.filter(|&user| user != chat.user).collect();
-    cx.notify_users(&users, &notice);
+    cx.notify_users(users, &notice);
 }
 
 /// Sends messages to one room on to the other servers that have members, or to the one that they

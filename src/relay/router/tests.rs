@@ -1,8 +1,9 @@
 use super::*;
 use crate::id::WideId;
 use crate::limits::FALSE_SOURCES_MAX;
+use crate::relay::MailText;
 use crate::relay::message::HostKind::{Server, User};
-use crate::relay::message::Message;
+use crate::relay::message::{Message, Registration};
 use crate::relay::recorder::{Bench, link_id, registration};
 
 /// Users 101 and 102 here, server 2 on link 3 with user 202.
@@ -65,13 +66,46 @@ fn chat_back_to_the_link_it_came_from_is_refused() {
 fn mail_goes_as_chat_while_the_sender_is_online_and_as_status_otherwise() {
     let mut bench = bench();
     let mut forward = |sender, host: Option<u32>| {
-        let sender = (WideId(sender), host.map(HostId));
-        bench.relay.forward_mail(bench.now, sender, HostId(202), b"hi", &mut bench.out);
+        let mail = MailText { sender: WideId(sender), nick: b"", sent_at_ms: 5, text: b"hi" };
+        let mail = (&mail, host.map(HostId));
+        bench.relay.forward_mail(bench.now, mail, HostId(202), &mut bench.out);
         bench.out.take()
     };
     assert_eq!(forward(101, Some(101)), ["3: chat of 2 bytes from 101 to 202"]);
     assert_eq!(forward(105, None), ["3: status 4 from 1 to 202: Mail from 105: hi"]);
     assert_eq!(forward(202, Some(202)), ["3: status 4 from 1 to 202: Mail from 202: hi"]);
+}
+
+/// The registration of a user of the IRC wire.
+fn irc_user(id: u32, last_hop: u32) -> Message<'static> {
+    let Message::Registration(user) = registration(User, id, last_hop) else { unreachable!() };
+    Message::Registration(Registration { info: b"irc sam Sam", ..user })
+}
+
+#[test]
+fn dated_mail_goes_on_without_its_date_to_a_plain_server() {
+    let mut bench = bench();
+    bench.join_extended(4, 4);
+    bench.join_extended(5, 5);
+    bench.receive(3, &irc_user(203, 2));
+    let (home, stamps) = (HostId(5), [6].as_slice().into());
+    bench.receive_extension(5, 5, &Frame::Users { home, stamps });
+    bench.receive(5, &irc_user(501, 5));
+    bench.out.take();
+    let mut receive = |destination, text: &str| {
+        let (source, destination) = (HostId(4), HostId(destination));
+        let (code, text) = (StatusCode::MAIL, text.as_bytes());
+        bench.receive(4, &Message::Status { source, destination, code, text });
+        bench.out.take()
+    };
+    let dated = "Mail from 101 (sam) at 7: hi";
+    assert_eq!(receive(203, dated), ["3: chat of 2 bytes from 101 to 203"]);
+    let absent = "Mail from 105 (sam) at 7: hi";
+    assert_eq!(receive(203, absent), ["3: status 4 from 4 to 203: Mail from 105: hi"]);
+    for text in [dated, absent] {
+        assert_eq!(receive(501, text), [format!("5: status 4 from 4 to 501: {text}")]);
+    }
+    assert_eq!(receive(101, absent), ["1: mail <105 sam at 7> hi"]);
 }
 
 #[test]

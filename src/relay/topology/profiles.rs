@@ -76,17 +76,4 @@ impl Topology {
         self.count(id, home, stamp, super::servers::HostSet::add);
         true
     }
-
-    /// Returns the users of this server who are sent the events of rooms that they share with a
-    /// user, itself left out.
-    pub(in crate::relay) fn listeners_beside(&self, user: HostId) -> Vec<HostId> {
-        let rooms = self.rooms.of(user);
-        let mut users: Vec<HostId> = rooms
-            .flat_map(|room| room.listeners.iter().copied())
-            .filter(|&id| id != user)
-            .collect();
-        users.sort_unstable();
-        users.dedup();
-        users
-    }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::codec::{self, Form, NAME_BYTES, Name};
 use super::list_sender::ListSender;
 use super::responder::Responder;
-use crate::id::{HostId, WideId};
+use crate::id::HostId;
 use crate::limits::{CLASSIC_MISSED_ALIVES_MAX, FRAME_HEADROOM_BYTES, Limits};
 use crate::link::SendQueue;
 use crate::link::{CloseReason, Time};
@@ -20,7 +20,7 @@ use crate::names::{Names, make_alias, parse_user_name};
 use crate::printable::Printable;
 use crate::relay::message::{Message, StatusCode};
 use crate::relay::notice::{Notice, parse_unknown_id};
-use crate::relay::{Relay, encode_mail_text};
+use crate::relay::{MailText, Relay};
 use crate::wires::{
     Effect, Effects, NoticeCx, RecentRecipients, RoomAction, RoomRequest, RunKey, RunMatcher,
     Session as _, SessionCx, Wire,
@@ -141,7 +141,7 @@ impl crate::wires::Session for Session {
             Notice::RoomRefused { room, reason } => {
                 self.send_server_text(&format!("{}: {reason}", excerpt(room)), cx.queue);
             }
-            Notice::Mail { sender, text, .. } => self.send_mail(sender, text, cx),
+            Notice::Mail { ref mail, .. } => self.send_mail(mail, cx),
             Notice::Welcome { .. } if matches!(self.state, State::Joining) => {
                 self.state = State::Online;
                 let interval = format!("Interval {}", self.alive_interval.as_secs_f64());
@@ -157,6 +157,7 @@ impl crate::wires::Session for Session {
             | Notice::RoomTags { .. }
             | Notice::Away { .. }
             | Notice::RealName { .. }
+            | Notice::MailKept
             | Notice::MailRefused { .. } => {}
             Notice::Welcome { .. }
             | Notice::IdTaken { .. }
@@ -328,15 +329,16 @@ impl Session {
     }
 
     /// Delivers mail. A sender that is not online is named by its id, if no user has that name.
-    fn send_mail(&mut self, sender: WideId, text: &[u8], cx: &mut NoticeCx<'_>) {
+    fn send_mail(&mut self, mail: &MailText<'_>, cx: &mut NoticeCx<'_>) {
+        let sender = mail.sender;
         let (directory, queue) = (&cx.names.directory, &mut *cx.queue);
         let online_name = u32::try_from(sender.0).ok().and_then(|id| directory.name_of(HostId(id)));
         let id_text = sender.to_string();
         let free_name =
             parse_user_name(id_text.as_bytes()).filter(|&name| !directory.is_taken(name));
         match online_name.or(free_name) {
-            Some(name) => self.responder.send_text(name, text, queue),
-            None => self.responder.send_text(Name::SERVER, &encode_mail_text(sender, text), queue),
+            Some(name) => self.responder.send_text(name, mail.text, queue),
+            None => self.responder.send_text(Name::SERVER, &mail.encode(), queue),
         }
     }
 

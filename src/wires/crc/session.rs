@@ -1,12 +1,12 @@
 //! The session of a CRC link. The relay's messages have the form of CRC frames, so it has no state.
 
 use super::codec;
-use crate::id::{HostId, WideId};
+use crate::id::HostId;
 use crate::limits::Limits;
 use crate::link::SendQueue;
 use crate::relay::message::{Message, StatusCode};
 use crate::relay::notice::{Notice, RoomChats, RoomText};
-use crate::relay::{Interests, encode_mail_text};
+use crate::relay::{Interests, MailText};
 use crate::wires::{ChatHeader, Effect, Effects, NoticeCx, RoomFrames, SessionCx, Wire};
 
 /// A CRC session.
@@ -43,9 +43,7 @@ impl crate::wires::Session for Session {
                 let text = &room_text(name, text);
                 codec::encode(&Message::Chat { source, destination, text }, out);
             }
-            Notice::Mail { sender, destination, text } => {
-                encode_mail(sender, destination, text, out);
-            }
+            Notice::Mail { destination, ref mail } => encode_mail(destination, mail, out),
             Notice::Joined(registration) => {
                 codec::encode(&Message::Registration(registration), out);
             }
@@ -68,6 +66,7 @@ impl crate::wires::Session for Session {
             | Notice::IdTaken { .. }
             | Notice::UnknownId(_)
             | Notice::Kicked { .. }
+            | Notice::MailKept
             | Notice::MailRefused { .. } => {
                 if let Some((code, text)) = notice.status() {
                     let text = &text;
@@ -125,11 +124,11 @@ fn room_text(name: &[u8], text: &[u8]) -> Vec<u8> {
 }
 
 /// Appends mail as a chat, or as a status that names the sender if its id does not fit in 32 bits.
-fn encode_mail(sender: WideId, destination: HostId, text: &[u8], out: &mut Vec<u8>) {
-    if let Ok(source) = u32::try_from(sender.0).map(HostId) {
-        return codec::encode(&Message::Chat { source, destination, text }, out);
+fn encode_mail(destination: HostId, mail: &MailText<'_>, out: &mut Vec<u8>) {
+    if let Ok(source) = u32::try_from(mail.sender.0).map(HostId) {
+        return codec::encode(&Message::Chat { source, destination, text: mail.text }, out);
     }
-    let text = &encode_mail_text(sender, text);
+    let text = &mail.encode();
     let (source, destination) = (HostId::NONE, HostId::NONE);
     codec::encode(&Message::Status { source, destination, code: StatusCode::MAIL, text }, out);
 }

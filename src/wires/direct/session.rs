@@ -134,7 +134,7 @@ impl crate::wires::Session for Session {
             Notice::Chat { source, text, .. } => {
                 self.send_text(cx.names.wide_ids.wide_id(source), text, cx.queue);
             }
-            Notice::Mail { sender, text, .. } => self.send_text(sender, text, cx.queue),
+            Notice::Mail { mail, .. } => self.send_text(mail.sender, mail.text, cx.queue),
             Notice::RoomChat { room, source, text, .. } => {
                 let WideId(from) = cx.names.wide_ids.wide_id(source);
                 let (text, room) = (to_utf8(text), to_utf8(room.as_bytes()));
@@ -164,6 +164,7 @@ impl crate::wires::Session for Session {
             // This wire has no form for presence, and none for a message that reached nobody.
             Notice::Status { .. }
             | Notice::UnknownId(_)
+            | Notice::MailKept
             | Notice::RoomJoined { .. }
             | Notice::RoomParted { .. }
             | Notice::NickChanged(_)

@@ -337,10 +337,11 @@ impl Chat {
             Notice::Chat { source, text, .. } => {
                 EventOf::Chat { from: to_id(source), name: name_of(source), text: Borrowed(text) }
             }
-            Notice::Mail { sender: WideId(from), text, .. } => {
+            Notice::Mail { mail, .. } => {
+                let WideId(from) = mail.sender;
                 let sender = u32::try_from(from).map(HostId);
                 let name = sender.ok().and_then(name_of);
-                EventOf::Chat { from: Some(from), name, text: Borrowed(text) }
+                EventOf::Chat { from: Some(from), name, text: Borrowed(mail.text) }
             }
             Notice::RoomChat { room, source, name, text, .. } => EventOf::Room {
                 room: Borrowed(room.as_bytes()),
@@ -368,7 +369,8 @@ impl Chat {
             | Notice::RoomTopic { .. }
             | Notice::RoomTags { .. }
             | Notice::Away { .. }
-            | Notice::RealName { .. } => return,
+            | Notice::RealName { .. }
+            | Notice::MailKept => return,
             Notice::MailRefused { to, reason } => {
                 return self.send_error(&format!("not kept for {to}: {reason}"), cx.queue);
             }

@@ -23,6 +23,6 @@ pub static SPEC: WireSpec = WireSpec {
     name: "irc",
     default_port: 6667,
     default_tls_port: 6697,
-    sends_mail: false,
+    sends_mail: true,
     open: || Box::new(Session::default()),
 };

@@ -75,6 +75,7 @@ pub(super) const NOT_OPERATOR: u16 = 482;
 pub(super) const UNKNOWN_MODE_FLAG: u16 = 501;
 pub(super) const USERS_DONT_MATCH: u16 = 502;
 pub(super) const HELP_NOT_FOUND: u16 = 524;
+pub(super) const CANNOT_SEND_TO_USER: u16 = 531;
 pub(super) const HELP_START: u16 = 704;
 pub(super) const HELP_TEXT: u16 = 705;
 pub(super) const END_OF_HELP: u16 = 706;

@@ -3,6 +3,7 @@
 mod help;
 mod labels;
 mod lists;
+mod mail;
 mod messages;
 mod monitor;
 mod notices;
@@ -21,6 +22,7 @@ use std::collections::VecDeque;
 
 use self::labels::Label;
 use self::lists::List;
+use self::mail::UnstoredQueue;
 use self::registration::Pending;
 use self::renames::Rename;
 use super::caps::Caps;
@@ -33,7 +35,7 @@ use crate::link::{CloseReason, LinkId, SendQueue, Time};
 use crate::names::Names;
 use crate::names::nick::Nick;
 use crate::relay::notice::{Notice, RoomChats};
-use crate::relay::{Interests, Relay};
+use crate::relay::{Displaced, Interests, Relay};
 use crate::wires::{
     Effect, Effects, NoticeCx, RecentRecipients, RoomFrames, RunMatcher, SessionCx, Wire,
 };
@@ -59,7 +61,7 @@ pub struct Session {
     /// Whether deferred input can be handled.
     can_resume: bool,
     /// Number of [`Effect::Continue`] that belong to the command that is being handled.
-    continues: u32,
+    continues: u16,
     /// When a line of the client was handled last.
     received_at: Time,
     /// When a deferred line is handled again.
@@ -86,6 +88,8 @@ pub struct Session {
     )]
     lists: Option<Box<VecDeque<List>>>,
     recent_recipients: Option<Box<RecentRecipients<Nick>>>,
+    /// The messages that the mailbox has not stored yet. Further lines wait until it has.
+    unstored: Option<Box<UnstoredQueue>>,
     /// The nicks that the client watches.
     #[expect(
         clippy::box_collection,
@@ -117,6 +121,7 @@ impl Default for Session {
             label: None,
             lists: None,
             recent_recipients: None,
+            unstored: None,
             monitored: None,
         }
     }
@@ -137,7 +142,7 @@ impl crate::wires::Session for Session {
     }
 
     fn on_frame<'a>(&mut self, frame: &'a [u8], cx: &mut SessionCx<'_>, effects: &mut Effects<'a>) {
-        if self.lists.is_some() {
+        if self.lists.is_some() || cx.has_unacked_mail {
             return effects.push(Effect::Defer);
         }
         (self.received_at, self.is_pinged, self.continues_run) = (cx.now, false, false);
@@ -171,7 +176,8 @@ impl crate::wires::Session for Session {
         self.continue_registration(cx);
         self.write_lists(cx.relay, cx.names, cx.queue);
         if is_last {
-            self.end_label(self.lists.is_some(), &mut cx.notice_cx());
+            let has_more = self.lists.is_some() || self.unstored.is_some();
+            self.end_label(has_more, &mut cx.notice_cx());
         }
     }
 
@@ -196,7 +202,8 @@ impl crate::wires::Session for Session {
         _: &Limits,
     ) -> Option<(&'a [u8], usize)> {
         // Each message that is shown to its sender is handled by itself.
-        let is_silent = !self.caps.has(Caps::ECHO_MESSAGE) && self.lists.is_none();
+        let waits = self.lists.is_some() || self.unstored.is_some();
+        let is_silent = !self.caps.has(Caps::ECHO_MESSAGE) && !waits;
         line::parse_text_to(room, bytes).filter(|_| is_silent)
     }
 
@@ -251,6 +258,19 @@ impl crate::wires::Session for Session {
 
     fn on_registration_refused(&mut self, queue: &mut SendQueue) {
         queue.tail().extend_from_slice(b"ERROR :You cannot be registered now\r\n");
+    }
+
+    fn takes_other_id(&self) -> bool {
+        self.is_registered
+    }
+
+    fn on_displaced(
+        &mut self,
+        user: &Displaced,
+        cx: &mut SessionCx<'_>,
+        effects: &mut Effects<'_>,
+    ) {
+        self.register_again(user, cx, effects);
     }
 
     fn is_behind(&self, _: &Names) -> bool {

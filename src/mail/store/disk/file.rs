@@ -19,7 +19,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Error, ErrorCode, OpenFlags};
 
 use super::queries;
-use super::schema::{APPLICATION_ID, PAGE_BYTES, SCHEMA_VERSION, TABLES};
+use super::schema::{
+    ADD_DATES, APPLICATION_ID, PAGE_BYTES, SCHEMA_VERSION, TABLES, UNDATED_TABLE, UNDATED_VERSION,
+};
 use super::store::Store;
 use crate::limits::{MAIL_CACHE_BYTES, MAIL_WAL_BYTES_MAX};
 use crate::mail::Inventory;
@@ -42,8 +44,11 @@ fn open_or_create(path: &Path) -> Result<(Store, Inventory), String> {
     check_header(&path)?;
     let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE);
     let connection = connection.map_err(|error| describe_error(&path, &error))?;
-    check_integrity(&connection, &path)?;
+    let version = check_integrity(&connection, &path)?;
     configure(&connection).map_err(|error| describe_error(&path, &error))?;
+    if version == UNDATED_VERSION {
+        upgrade(&connection).map_err(|error| describe_error(&path, &error))?;
+    }
     Store::new(connection).map_err(|error| describe_error(&path, &error))
 }
 
@@ -100,7 +105,7 @@ fn check_header(path: &Path) -> Result<(), String> {
         return Err(open_error("it is something else, or its beginning is damaged", remedy));
     }
     match read_i32(60) {
-        Some(SCHEMA_VERSION) => Ok(()),
+        Some(SCHEMA_VERSION | UNDATED_VERSION) => Ok(()),
         Some(version) if version > SCHEMA_VERSION => Err(open_error(
             format_args!(
                 "it is from a newer version (format {version}, this one knows {SCHEMA_VERSION})"
@@ -121,8 +126,10 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-/// Checks the whole file.
-fn check_integrity(connection: &Connection, path: &Path) -> Result<(), String> {
+/// Checks the whole file. Returns the version of its tables, as its log has it.
+fn check_integrity(connection: &Connection, path: &Path) -> Result<i32, String> {
+    let version = || connection.query_row("PRAGMA user_version", (), |row| row.get(0));
+    let version = version().map_err(|error| describe_error(path, &error))?;
     let check = || {
         let verdict: String =
             connection.query_row("PRAGMA integrity_check(1)", (), |row| row.get(0))?;
@@ -134,14 +141,18 @@ fn check_integrity(connection: &Connection, path: &Path) -> Result<(), String> {
         )?;
         let tables: Vec<String> =
             tables.query_map((), |row| row.get(0))?.collect::<Result<_, _>>()?;
-        if tables != TABLES {
+        let mut expected = TABLES;
+        if version == UNDATED_VERSION {
+            expected[0] = UNDATED_TABLE;
+        }
+        if tables != expected {
             return Ok(Some("it has other tables than a mailbox".to_owned()));
         }
         let is_consistent = queries::is_consistent(connection)?;
         Ok((!is_consistent).then(|| "its next id or its clock is behind its messages".to_owned()))
     };
     match check() {
-        Ok(None) => Ok(()),
+        Ok(None) => Ok(version),
         Ok(Some(problem)) => Err(damage_error(path, &problem)),
         Err(error) => Err(describe_error(path, &error)),
     }
@@ -164,6 +175,15 @@ fn configure(connection: &Connection) -> Result<(), Error> {
     connection.query_row("PRAGMA secure_delete = FAST", (), |_| Ok(()))?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     Ok(())
+}
+
+/// Upgrades a mailbox of an earlier version. A crash leaves either version.
+fn upgrade(connection: &Connection) -> Result<(), Error> {
+    let upgraded = connection.execute_batch(ADD_DATES);
+    if upgraded.is_err() && !connection.is_autocommit() {
+        connection.execute_batch("ROLLBACK")?;
+    }
+    upgraded
 }
 
 /// Creates an empty mailbox, under another name until all of it is on disk.

@@ -24,7 +24,7 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    /// Adds a message whose text has this length in bytes.
+    /// Adds a message whose text and nick have this length in bytes.
     fn add(&mut self, text_bytes: i64) {
         self.messages += 1;
         self.bytes += text_bytes.cast_unsigned() + MAIL_OVERHEAD_BYTES as u64;
@@ -67,7 +67,9 @@ pub(super) fn is_consistent(connection: &Connection) -> Result<bool, Error> {
 /// Inserts a message.
 pub(super) fn append(connection: &Connection, mail: &Mail) -> Result<(), Error> {
     let (id, appended_at) = (mail.id.0.cast_signed(), to_nanos(mail.appended_at));
-    let row = (id, mail.to.0, mail.from.0, appended_at, &*mail.text);
+    let sent_at_ms = mail.sent_at_ms.cast_signed();
+    let (text, nick) = (&*mail.text, &*mail.from_nick);
+    let row = (id, mail.to.0, mail.from.0, appended_at, text, nick, sent_at_ms);
     connection.prepare_cached(APPEND)?.execute(row)?;
     Ok(())
 }
@@ -89,6 +91,8 @@ pub(super) fn fetch(
             from: WideId(row.get(2)?),
             appended_at: from_nanos(row.get(3)?),
             text: row.get_ref(4)?.as_blob()?.into(),
+            from_nick: row.get_ref(5)?.as_blob()?.into(),
+            sent_at_ms: row.get::<_, i64>(6)?.cast_unsigned(),
         };
         if !push_within_limit(&mut batch, &mut bytes, mail) {
             break;

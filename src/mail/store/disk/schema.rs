@@ -7,7 +7,20 @@
 pub(super) const APPLICATION_ID: i32 = 0x6372_636d;
 
 /// `PRAGMA user_version`: the version of [`TABLES`].
-pub(super) const SCHEMA_VERSION: i32 = 1;
+pub(super) const SCHEMA_VERSION: i32 = 2;
+
+/// The version without the nicks of senders and the times of sending, which is read and upgraded.
+pub(super) const UNDATED_VERSION: i32 = 1;
+
+/// The table of messages of [`UNDATED_VERSION`]. The others are as in [`TABLES`].
+pub(super) const UNDATED_TABLE: &str = "CREATE TABLE mail (id INTEGER PRIMARY KEY, addressee INTEGER NOT NULL, \
+     sender INTEGER NOT NULL, kept_at INTEGER NOT NULL, text BLOB NOT NULL) STRICT";
+
+/// Upgrades a file of [`UNDATED_VERSION`]: the result is [`TABLES`].
+pub(super) const ADD_DATES: &str = "BEGIN IMMEDIATE; \
+     ALTER TABLE mail ADD COLUMN sender_nick BLOB NOT NULL DEFAULT x''; \
+     ALTER TABLE mail ADD COLUMN sent_at_ms INTEGER NOT NULL DEFAULT 0; \
+     PRAGMA user_version = 2; COMMIT; PRAGMA wal_checkpoint(TRUNCATE)";
 
 /// The tables and the index, sorted by name.
 ///
@@ -16,7 +29,8 @@ pub(super) const SCHEMA_VERSION: i32 = 1;
 /// the messages: ids are never reused, and the mailbox clock never goes back.
 pub(super) const TABLES: [&str; 3] = [
     "CREATE TABLE mail (id INTEGER PRIMARY KEY, addressee INTEGER NOT NULL, \
-     sender INTEGER NOT NULL, kept_at INTEGER NOT NULL, text BLOB NOT NULL) STRICT",
+     sender INTEGER NOT NULL, kept_at INTEGER NOT NULL, text BLOB NOT NULL, \
+     sender_nick BLOB NOT NULL DEFAULT x'', sent_at_ms INTEGER NOT NULL DEFAULT 0) STRICT",
     "CREATE INDEX mail_by_addressee ON mail (addressee)",
     "CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), next_id INTEGER NOT NULL, \
      clock INTEGER NOT NULL) STRICT",
@@ -24,13 +38,14 @@ pub(super) const TABLES: [&str; 3] = [
 
 pub(super) const READ_STATE: &str = "SELECT next_id, clock FROM state WHERE one = 1";
 pub(super) const WRITE_STATE: &str = "UPDATE state SET next_id = ?1, clock = ?2 WHERE one = 1";
-pub(super) const APPEND: &str =
-    "INSERT INTO mail (id, addressee, sender, kept_at, text) VALUES (?1, ?2, ?3, ?4, ?5)";
-pub(super) const FETCH: &str = "SELECT id, addressee, sender, kept_at, text FROM mail
+pub(super) const APPEND: &str = "INSERT INTO mail (id, addressee, sender, kept_at, text, sender_nick, sent_at_ms) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+pub(super) const FETCH: &str =
+    "SELECT id, addressee, sender, kept_at, text, sender_nick, sent_at_ms FROM mail
     WHERE addressee = ?1 AND id > ?2 ORDER BY id";
-pub(super) const DELETE: &str =
-    "DELETE FROM mail WHERE id = ?1 AND addressee = ?2 RETURNING length(text)";
-pub(super) const LENGTHS: &str = "SELECT length(text) FROM mail WHERE addressee = ?1";
+pub(super) const DELETE: &str = "DELETE FROM mail WHERE id = ?1 AND addressee = ?2 RETURNING length(text) + length(sender_nick)";
+pub(super) const LENGTHS: &str =
+    "SELECT length(text) + length(sender_nick) FROM mail WHERE addressee = ?1";
 pub(super) const DELETE_ALL: &str = "DELETE FROM mail WHERE addressee = ?1";
 pub(super) const OLDEST: &str = "SELECT kept_at FROM mail ORDER BY id LIMIT 1";
 pub(super) const NEWEST: &str = "SELECT id, kept_at FROM mail ORDER BY id DESC LIMIT 1";
@@ -39,7 +54,7 @@ pub(super) const FIRST_UNEXPIRED: &str =
     "SELECT id FROM mail WHERE kept_at >= ?1 ORDER BY id LIMIT 1";
 /// Bypasses the index, which would read the rows in random order.
 pub(super) const LENGTHS_BEFORE: &str =
-    "SELECT addressee, length(text) FROM mail NOT INDEXED WHERE id < ?1";
+    "SELECT addressee, length(text) + length(sender_nick) FROM mail NOT INDEXED WHERE id < ?1";
 pub(super) const DELETE_BEFORE: &str = "DELETE FROM mail NOT INDEXED WHERE id < ?1";
 
 /// Size of a page in bytes. The length of the log is counted in pages.

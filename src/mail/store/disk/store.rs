@@ -255,6 +255,8 @@ mod tests {
             id: MailId(id),
             to,
             from,
+            from_nick: Box::default(),
+            sent_at_ms: 0,
             appended_at: Duration::from_secs(id),
             text,
         })

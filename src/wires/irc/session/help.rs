@@ -6,7 +6,7 @@ use crate::wires::irc::line::Line;
 use crate::wires::irc::numerics as n;
 
 /// The commands, how they are written, and what they do.
-const COMMANDS: [(&str, &str, &str); 29] = [
+const COMMANDS: [(&str, &str, &str); 30] = [
     ("AWAY", "AWAY [:text]", "Says that you are away, or that you are back."),
     ("CAP", "CAP LS|LIST|REQ|END", "Negotiates capabilities."),
     ("HELP", "HELP [command]", "Shows the commands, or explains one."),

@@ -60,6 +60,15 @@ impl Session {
         }
     }
 
+    /// Adds the tag of a line that continues a batch to other tags.
+    pub(super) fn in_batch(&self, tags: String) -> String {
+        match (self.batch_tag().trim_end(), tags.strip_prefix('@')) {
+            ("", _) => tags,
+            (batch, Some(rest)) => format!("{batch};{rest}"),
+            (batch, None) => format!("{batch} "),
+        }
+    }
+
     /// Continues with a response of which nothing was written in earlier turns.
     pub(super) fn resume_label(&mut self, queue: &SendQueue) {
         if let Some(label) = &mut self.label {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::Session;
+use super::mail::is_for_people;
 use crate::limits::{FRAME_HEADROOM_BYTES, IRC_TARGETS_MAX};
 use crate::relay::Host;
 use crate::relay::marks::MarkedText;
@@ -12,7 +13,9 @@ use crate::wires::irc::caps::Caps;
 use crate::wires::irc::line::{Line, parse_text_to};
 use crate::wires::irc::numerics as n;
 use crate::wires::irc::write::{LineWriter, ascii, client_tags, parse_info};
-use crate::wires::{Effect, Effects, RoomAction, RoomRequest, RunKey, RunMatcher, SessionCx};
+use crate::wires::{
+    Effect, Effects, NoticeCx, RoomAction, RoomRequest, RunKey, RunMatcher, SessionCx,
+};
 
 /// The [`crate::wires::MatchChat`] of this wire. The key is the length of a nick, and the nick.
 fn match_text<'a>(key: &RunKey, bytes: &'a [u8], _: usize) -> Option<(&'a [u8], usize)> {
@@ -25,7 +28,7 @@ fn is_irc(host: &Host) -> bool {
 }
 
 /// What the client sends to a target.
-struct OwnText<'a> {
+pub(super) struct OwnText<'a> {
     command: &'static str,
     /// The client's own tags.
     tags: String,
@@ -34,6 +37,11 @@ struct OwnText<'a> {
 }
 
 impl<'a> OwnText<'a> {
+    /// Returns a message without tags.
+    pub(super) fn message(text: &'a str) -> Self {
+        Self { command: "PRIVMSG", tags: String::new(), text }
+    }
+
     fn is_notice(&self) -> bool {
         self.command == "NOTICE"
     }
@@ -65,6 +73,9 @@ impl Session {
         }
         if text.is_empty() {
             return self.refuse_text(command, n::NO_TEXT_TO_SEND, &[], "No text to send", cx);
+        }
+        if !is_notice && cx.spool.is_congested() && self.is_mail(targets, cx) {
+            return effects.push(Effect::Defer);
         }
         self.send_to_all(targets, &self.own_text(command, line, text), cx, effects);
     }
@@ -135,13 +146,12 @@ impl Session {
     }
 
     /// Shows the client its own text, if it wants that.
-    fn echo(&self, target: &str, text: &OwnText<'_>, cx: &mut SessionCx<'_>) {
+    pub(super) fn echo(&self, target: &str, text: &OwnText<'_>, cx: &mut NoticeCx<'_>) {
         let OwnText { command, tags, text } = text;
         let is_known = !text.is_empty() || self.caps.has(Caps::MESSAGE_TAGS);
         if self.caps.has(Caps::ECHO_MESSAGE) && is_known {
-            let cx = &mut cx.notice_cx();
             let mask = self.own_mask(cx);
-            let tags = self.tags_of(self.id, tags.as_bytes(), cx);
+            let tags = self.in_batch(self.tags_of(self.id, tags.as_bytes(), cx));
             let line = LineWriter::begin(cx.queue.tail(), &tags, &mask.source()).word(command);
             let line = line.word(target);
             match *text {
@@ -170,7 +180,7 @@ impl Session {
         if !bytes.is_empty() {
             effects.push(Effect::Room(RoomRequest { room, action: RoomAction::Chat(bytes) }));
         }
-        self.echo(target, text, cx);
+        self.echo(target, text, &mut cx.notice_cx());
         Ok(())
     }
 
@@ -183,16 +193,26 @@ impl Session {
         cx: &mut SessionCx<'_>,
         effects: &mut Effects<'a>,
     ) -> Result<(), (u16, &'static str)> {
-        let Some(host) = self.find_user(target, cx) else {
-            return Err((n::NO_SUCH_NICK, "No such nick/channel"));
+        // Notices and requests of programs are for now or never.
+        let may_wait = text.command == "PRIVMSG" && is_for_people(text.text);
+        let Some(host) = self.find_recipient(target, cx) else {
+            let Some(to) = self.mailbox_of(target, cx).filter(|_| may_wait) else {
+                return Err((n::NO_SUCH_NICK, "No such nick/channel"));
+            };
+            self.send_mail((target, to), (text.text, false), cx, effects);
+            return Ok(());
         };
+        if let Some(to) = Self::delivery_to(host, cx).filter(|_| may_wait) {
+            self.send_mail((target, to), (text.text, true), cx, effects);
+            return Ok(());
+        }
         let (from, to) = (self.id, host.id);
         let nick = cx.names.nicks.nick(to, host.name());
         let bytes = match is_irc(host) {
             true => text.encode(),
             false => Cow::Borrowed(text.text.as_bytes()),
         };
-        self.echo(target, text, cx);
+        self.echo(target, text, &mut cx.notice_cx());
         if text.command == "PRIVMSG" {
             self.send_away_of(to, ascii(&nick), cx);
         }
@@ -208,7 +228,8 @@ impl Session {
             // What has tags, is answered or is shown to the client is handled for each text.
             let is_plain = text.command == "PRIVMSG" && text.tags.is_empty();
             let is_here = cx.relay.hosts().profile(to).away.is_empty();
-            self.continues_run = is_plain && is_here && !self.caps.has(Caps::ECHO_MESSAGE);
+            let is_silent = is_here && !self.caps.has(Caps::ECHO_MESSAGE);
+            self.continues_run = is_plain && is_silent && self.unstored.is_none();
             self.recent_recipients.get_or_insert_default().push(to, nick);
             effects.push(Effect::Chat { from, to, text: bytes });
         }

@@ -3,9 +3,9 @@
 use super::Session;
 use super::lists::List;
 use super::splits::{NETJOIN, NETSPLIT, shown_names};
-use crate::id::{HostId, WideId};
+use crate::id::HostId;
 use crate::link::SendQueue;
-use crate::names::nick::{Nick, make_nick_alias};
+use crate::names::nick::make_nick_alias;
 use crate::relay::MemberCursor;
 use crate::relay::marks::MarkedText;
 use crate::relay::message::StatusCode;
@@ -16,7 +16,7 @@ use crate::room::RoomName;
 use crate::wires::irc::caps::Caps;
 use crate::wires::irc::numerics as n;
 use crate::wires::irc::write::{
-    LineWriter, Mask, TextWriter, UserName, ascii, client_tags, text_tags, user_name,
+    LineWriter, Mask, TextWriter, ascii, client_tags, text_tags, user_name,
 };
 use crate::wires::{NoticeCx, RoomFrames, Wire};
 
@@ -31,17 +31,7 @@ impl Session {
                 let words = [text_command(is_notice), &room];
                 TextWriter::new(&tags, &mask, words).write(text, cx.queue.tail());
             }
-            Notice::Mail { sender, text, .. } => {
-                let host =
-                    u32::try_from(sender.0).ok().and_then(|id| cx.view.hosts.get(HostId(id)));
-                let mask = match host {
-                    Some(host) => Mask::of_host(host, cx),
-                    None => mask_of_absent(sender),
-                };
-                let source = host.map_or(HostId::NONE, |host| host.id);
-                let text = MarkedText { text, ..MarkedText::default() };
-                self.write_text_from((source, &mask), text, cx);
-            }
+            Notice::Mail { mail, .. } => self.write_mail(&mail, cx),
             Notice::RoomJoined { room, user, name, joined_over } => {
                 self.write_join(room, (user, name), joined_over, cx);
             }
@@ -80,11 +70,10 @@ impl Session {
                     self.write_server_notice(&text, cx);
                 }
             }
-            // The welcome follows once the registration is complete, and this wire sends no mail.
-            Notice::Welcome { .. }
-            | Notice::Joined(_)
-            | Notice::Quit { .. }
-            | Notice::MailRefused { .. } => {}
+            Notice::MailKept => self.on_mail_kept(cx),
+            Notice::MailRefused { reason, .. } => self.on_mail_refused(reason, cx),
+            // The welcome follows once the registration is complete.
+            Notice::Welcome { .. } | Notice::Joined(_) | Notice::Quit { .. } => {}
         }
     }
 
@@ -177,7 +166,7 @@ impl Session {
     }
 
     /// Writes a text to the client.
-    fn write_text_from(
+    pub(super) fn write_text_from(
         &self,
         (source, mask): (HostId, &Mask),
         text: MarkedText<'_>,
@@ -292,12 +281,6 @@ impl Session {
         let text = String::from_utf8_lossy(text);
         self.begin_line(cx, "NOTICE").word(ascii(&nick)).text(&[&text]);
     }
-}
-
-/// Returns the mask of a sender of mail who is not online.
-fn mask_of_absent(sender: WideId) -> Mask {
-    let id = sender.to_string();
-    Mask { nick: Nick::from_slice(format!("|{id}").as_bytes()), user: UserName::new(id.as_bytes()) }
 }
 
 /// Returns the command of a text.

@@ -4,14 +4,15 @@ use std::borrow::Cow;
 
 use super::Session;
 use super::rooms::{BOT_MODE, ROOM_MODES, USER_MODES};
+use crate::id::HostId;
 use crate::limits::{
     IRC_AWAY_BYTES_MAX, IRC_MONITORED_NICKS_MAX, IRC_REAL_NAME_BYTES_MAX, IRC_TARGETS_MAX,
     IRC_USER_BYTES_MAX, IRC_WORK_INTERVAL, MOTD_LINE_BYTES_MAX, ROOMS_PER_USER_MAX,
     TOPIC_BYTES_MAX,
 };
 use crate::link::CloseReason;
-use crate::names::nick::{NICK_BYTES_MAX, is_nick};
-use crate::relay::Host;
+use crate::names::nick::{NICK_BYTES_MAX, is_nick, nick_ids};
+use crate::relay::{Displaced, Host};
 use crate::room::ROOM_NAME_BYTES_MAX;
 use crate::wires::irc::caps::Caps;
 use crate::wires::irc::line::{LINE_BYTES_MAX, Line};
@@ -31,6 +32,18 @@ pub(super) struct Pending {
     user: Option<(String, String)>,
     /// Whether the client negotiates capabilities, and has not ended that.
     is_negotiating: bool,
+}
+
+/// Returns the first free id of a nick, or a random one to which nobody has sent anything.
+pub(super) fn free_id(nick: &[u8], cx: &mut SessionCx<'_>) -> HostId {
+    if let Some(id) = nick_ids(nick).into_iter().find(|&id| !cx.is_taken(id)) {
+        return id;
+    }
+    let mut id = cx.unused_id();
+    while cx.spool.has_mail(id.into()) {
+        id = cx.unused_id();
+    }
+    id
 }
 
 impl Session {
@@ -164,7 +177,7 @@ impl Session {
         }
         let name = nick.as_bytes().to_vec();
         let info = encode_info(user, real_name).into_bytes();
-        self.id = cx.unused_id();
+        self.id = free_id(nick.as_bytes(), cx);
         let info = Some(Cow::Owned(info));
         effects.push(Effect::Register { id: self.id, name: Cow::Owned(name), info });
         self.push_continue(effects);
@@ -187,6 +200,26 @@ impl Session {
         }
         for room in cx.relay.rooms_of(self.id) {
             let room = Cow::Owned(room.as_bytes().to_vec());
+            effects.push(Effect::Room(RoomRequest { room, action: RoomAction::Join }));
+        }
+        self.push_continue(effects);
+    }
+
+    /// Registers a client that has lost its id under the next one of its nick, and lets it join its
+    /// rooms again. The client itself is shown nothing of that.
+    pub(super) fn register_again(
+        &mut self,
+        user: &Displaced,
+        cx: &mut SessionCx<'_>,
+        effects: &mut Effects<'_>,
+    ) {
+        self.id = free_id(&user.name, cx);
+        self.is_renaming = true;
+        let (name, info) = (Cow::Owned(user.name.to_vec()), Cow::Owned(user.info.to_vec()));
+        effects.push(Effect::Register { id: self.id, name, info: Some(info) });
+        effects.extend(user.profile.iter().cloned().map(Effect::Profile));
+        for room in &user.rooms {
+            let room = Cow::Owned(room.to_vec());
             effects.push(Effect::Room(RoomRequest { room, action: RoomAction::Join }));
         }
         self.push_continue(effects);
