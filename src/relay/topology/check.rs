@@ -39,7 +39,7 @@ impl Topology {
                 assert!(self.links[index as usize].is_some(), "the link of host {} lives", host.id);
             }
             if self.home_id(host) == self.own_id() && !self.waits_for_home(host) {
-                own.add(host.id, self.hosts.version(host.id, host.stamp));
+                own.add(host.id, self.hosts.profiles().version(host.id, host.stamp));
                 self.add_memberships(host.id, &mut own.digest);
             }
             assert!(host.stamp <= self.clock, "the clock is not behind host {}", host.id);

@@ -74,7 +74,7 @@ impl Topology {
         stamp: u64,
         update: fn(&mut HostSet, HostId, u64),
     ) {
-        let version = self.hosts.version(id, stamp);
+        let version = self.hosts.profiles().version(id, stamp);
         match home {
             Home::Server(server, _) => {
                 self.servers.count(server, id, version, update);

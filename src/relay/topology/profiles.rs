@@ -1,65 +1,64 @@
-//! The profiles of users: what they say of themselves beside their registrations.
+//! [`Profiles`]: what users say of themselves beside their registrations.
 //!
-//! Few users have one, so they are kept beside the hosts, and not in them.
+//! Few users say anything, so it is kept beside the hosts, and not in them.
 
 use super::Topology;
-use super::host::Host;
 use super::id_map::IdMap;
-use super::table::HostTable;
+use super::servers::HostSet;
 use crate::id::HostId;
 use crate::relay::extension::Digest;
 use crate::relay::profile::{Profile, ProfileBuf};
 
 /// The profiles that say anything, by their users.
-pub(super) type Profiles = IdMap<ProfileBuf>;
+#[derive(Clone, Debug, Default)]
+pub(super) struct Profiles {
+    by_user: IdMap<ProfileBuf>,
+    size_bytes: usize,
+}
 
-impl HostTable {
+impl Profiles {
     /// Returns the profile of a user.
-    #[must_use]
-    pub fn profile(&self, id: HostId) -> Profile<'_> {
-        if self.profiles.len() == 0 {
+    pub(super) fn get(&self, id: HostId) -> Profile<'_> {
+        if self.by_user.len() == 0 {
             return Profile::default();
         }
-        self.profiles.get(id).map(ProfileBuf::as_profile).unwrap_or_default()
+        self.by_user.get(id).map(ProfileBuf::as_profile).unwrap_or_default()
     }
 
-    /// Returns the sizes of all profiles of some hosts, to check that of the table.
-    pub(super) fn profile_bytes<'a>(&self, hosts: impl Iterator<Item = &'a Host>) -> usize {
-        hosts.filter_map(|host| self.profiles.get(host.id)).map(ProfileBuf::size_bytes).sum()
-    }
-
-    fn set_profile(&mut self, id: HostId, profile: Profile<'_>) {
-        self.remove_profile(id);
+    /// Sets the profile of a user; the default takes no memory.
+    pub(super) fn set(&mut self, id: HostId, profile: Profile<'_>) {
+        if let Some(earlier) = self.by_user.remove(id) {
+            self.size_bytes -= earlier.size_bytes();
+        }
         if profile != Profile::default() {
             let profile = profile.to_buf();
             self.size_bytes += profile.size_bytes();
-            self.profiles.insert(id, profile);
+            self.by_user.insert(id, profile);
         }
     }
 
-    /// Removes the profile of a user that leaves.
-    pub(super) fn remove_profile(&mut self, id: HostId) {
-        if let Some(profile) = self.profiles.remove(id) {
-            self.size_bytes -= profile.size_bytes();
-        }
-    }
-
-    /// Returns whether a profile fits into a table of at most `bytes_max` bytes, in place of
-    /// another.
-    pub(in crate::relay) fn has_room_for_profile(
-        &self,
-        profile: Profile<'_>,
-        bytes_max: usize,
-    ) -> bool {
-        self.size_bytes + profile.to_buf().size_bytes() <= bytes_max
+    /// Returns the size of all profiles as counted against the limit of the table, in bytes.
+    pub(super) fn size_bytes(&self) -> usize {
+        self.size_bytes
     }
 
     /// Returns what the digest of a home has of a host as its version: the stamp and the profile.
     pub(super) fn version(&self, id: HostId, stamp: u64) -> u64 {
-        match self.profiles.get(id) {
+        match self.by_user.get(id) {
             Some(profile) => stamp ^ Digest::of_profile(profile.as_profile()),
             None => stamp,
         }
+    }
+
+    /// Checks that the profiles are those of some users, and their size.
+    ///
+    /// # Panics
+    /// If they are not.
+    pub(super) fn check(&self, users: impl Iterator<Item = HostId>) {
+        let found: Vec<&ProfileBuf> = users.filter_map(|id| self.by_user.get(id)).collect();
+        assert_eq!(self.by_user.len(), found.len(), "a profile is that of a host");
+        let sizes: usize = found.into_iter().map(ProfileBuf::size_bytes).sum();
+        assert_eq!(self.size_bytes, sizes, "the size of the profiles");
     }
 }
 
@@ -71,9 +70,9 @@ impl Topology {
         if self.hosts.profile(id) == profile {
             return false;
         }
-        self.count(id, home, stamp, super::servers::HostSet::remove);
-        self.hosts.set_profile(id, profile);
-        self.count(id, home, stamp, super::servers::HostSet::add);
+        self.count(id, home, stamp, HostSet::remove);
+        self.hosts.profiles_mut().set(id, profile);
+        self.count(id, home, stamp, HostSet::add);
         true
     }
 }

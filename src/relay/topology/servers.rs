@@ -18,7 +18,7 @@ pub(in crate::relay) struct HostSet {
 }
 
 impl HostSet {
-    /// Adds a host with its [version](HostTable::version).
+    /// Adds a host with its [version](super::profiles::Profiles::version).
     pub(super) fn add(&mut self, id: HostId, version: u64) {
         self.count += 1;
         self.digest.add_user(id, version);
@@ -211,7 +211,7 @@ impl Servers {
             let mut set = HostSet::default();
             for id in self.leaving_ids(key, hosts).filter(|&id| id != server.id) {
                 let stamp = hosts.get(id).expect("a listed host").stamp();
-                set.add(id, hosts.version(id, stamp));
+                set.add(id, hosts.profiles().version(id, stamp));
                 add_memberships(id, &mut set.digest);
             }
             assert_eq!(server.hosts, set, "the digest of server {}", server.id);

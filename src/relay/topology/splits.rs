@@ -92,7 +92,7 @@ impl Topology {
         for &id in &ids {
             self.add_memberships(id, &mut memberships);
             let stamp = self.hosts.get(id).expect("a listed host").stamp;
-            let version = self.hosts.version(id, stamp);
+            let version = self.hosts.profiles().version(id, stamp);
             self.servers.count(server, id, version, HostSet::remove);
         }
         self.servers.hosts_mut(server).digest -= memberships;

@@ -15,6 +15,7 @@ use super::profiles::Profiles;
 use crate::chunked_vec::ChunkedVec;
 use crate::id::HostId;
 use crate::relay::message::{HostKind, Registration};
+use crate::relay::profile::Profile;
 
 /// An ordered list of hosts: the slots of the first and the last, and the number of hosts.
 #[derive(Clone, Debug)]
@@ -50,9 +51,8 @@ pub struct HostTable {
     join_order: List,
     next_join_seq: u64,
     /// What some users say of themselves.
-    pub(super) profiles: Profiles,
-    /// The size of all hosts and profiles as counted against the limit of the table.
-    pub(super) size_bytes: usize,
+    profiles: Profiles,
+    size_bytes: usize,
     server_count: usize,
 }
 
@@ -179,7 +179,7 @@ impl HostTable {
         self.remove_from_list(slot, list);
         let host = self.slots[slot.index()].take()?;
         self.free.push(slot);
-        self.remove_profile(id);
+        self.profiles.set(id, Profile::default());
         self.size_bytes -= host.size_bytes();
         self.server_count -= usize::from(host.kind == HostKind::Server);
         Some(host)
@@ -245,12 +245,42 @@ impl HostTable {
         registration: &Registration<'_>,
         bytes_max: usize,
     ) -> bool {
-        self.size_bytes + host_size_bytes(registration.name, registration.info) <= bytes_max
+        let more_bytes = host_size_bytes(registration.name, registration.info);
+        self.all_bytes() + more_bytes <= bytes_max
     }
 
     /// Returns whether a user with a name and an info of usual length fits into the table.
     pub(in crate::relay) fn has_room_for_user(&self, bytes_max: usize) -> bool {
-        self.size_bytes + host_size_bytes(b"", b"") <= bytes_max
+        self.all_bytes() + host_size_bytes(b"", b"") <= bytes_max
+    }
+
+    /// Returns whether a profile fits into a table of at most `bytes_max` bytes.
+    pub(in crate::relay) fn has_room_for_profile(
+        &self,
+        profile: Profile<'_>,
+        bytes_max: usize,
+    ) -> bool {
+        self.all_bytes() + profile.to_buf().size_bytes() <= bytes_max
+    }
+
+    fn all_bytes(&self) -> usize {
+        self.size_bytes + self.profiles.size_bytes()
+    }
+
+    /// Returns what a user says of itself.
+    #[must_use]
+    pub fn profile(&self, id: HostId) -> Profile<'_> {
+        self.profiles.get(id)
+    }
+
+    /// Returns what all users say of themselves.
+    pub(super) fn profiles(&self) -> &Profiles {
+        &self.profiles
+    }
+
+    /// Like [`HostTable::profiles`], to change it.
+    pub(super) fn profiles_mut(&mut self) -> &mut Profiles {
+        &mut self.profiles
     }
 }
 
@@ -267,10 +297,8 @@ impl HostTable {
         assert!(self.free.iter().all(|slot| self.at_slot(slot.index()).is_none()), "free is empty");
         let sizes = self.check_list(&self.join_order, |host| host.join_links);
         assert_eq!(self.join_order.len, count, "every host is in the order of joining");
-        let profiles = self.profile_bytes(self.iter());
-        assert_eq!(self.size_bytes, sizes + profiles, "the table counts the size of its hosts");
-        let with_profile = self.iter().filter(|host| self.profiles.get(host.id).is_some());
-        assert_eq!(self.profiles.len(), with_profile.count(), "a profile is that of a host");
+        assert_eq!(self.size_bytes, sizes, "the table counts the size of its hosts");
+        self.profiles.check(self.iter().map(|host| host.id));
         let servers = self.iter().filter(|host| host.kind == HostKind::Server).count();
         assert_eq!(self.server_count, servers, "the table counts its servers");
         let seqs: Vec<u64> = self.iter().map(Host::join_seq).collect();
