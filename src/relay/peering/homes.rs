@@ -1,6 +1,7 @@
 //! The hosts of other homes, as they arrive over extended links.
 
 use super::Peering;
+use super::nicks::is_one_nick;
 use crate::id::HostId;
 use crate::limits::TAKEN_QUIT_TEXT;
 use crate::link::{CloseReason, LinkId};
@@ -73,7 +74,10 @@ impl Peering {
             {
                 return; // the home of the loser learns of the winner as of any other host
             }
-            self.evict(id, cx);
+            match is_one_nick(host, registration) {
+                true => self.evict_namesake(id, cx),
+                false => self.evict(id, cx),
+            }
         }
         let slot = cx.add_host(registration, cx.topology.confirmed_home(server), stamp);
         cx.topology.set_profile(id, profile);

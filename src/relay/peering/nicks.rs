@@ -9,7 +9,7 @@ use crate::id::HostId;
 use crate::limits::SPLIT_QUIT_TEXT;
 use crate::link::CloseReason;
 use crate::relay::cx::RelayCx;
-use crate::relay::message::HostKind;
+use crate::relay::message::{HostKind, Registration};
 use crate::relay::notice::{Notice, is_irc_info};
 use crate::relay::outbox::Outbox;
 use crate::relay::topology::{Home, Host, Topology};
@@ -68,6 +68,19 @@ impl Peering {
         give_nick(nick, winner, cx);
     }
 
+    /// Removes a user who has lost its nick and its id to another user of the IRC wire. If it is a
+    /// user of this server, its link closes: it takes no other id, since the nick is taken.
+    pub(super) fn evict_namesake<O: Outbox>(&mut self, id: HostId, cx: &mut RelayCx<'_, O>) {
+        let Some(host) = cx.topology.hosts().get(id) else { return };
+        if let Home::Link(_) = host.home()
+            && let Some(link) = cx.topology.next_hop(host)
+            && cx.topology.link(link).is_user()
+        {
+            cx.out.close(link, CloseReason::NickCollision);
+        }
+        self.remove_host(id, &CloseReason::NickCollision.quit_text(), cx);
+    }
+
     /// Closes the link of a user of this server who has lost its nick. A user whose home has been
     /// started again has left: it does not come back under its id.
     fn close_for_nick<O: Outbox>(&mut self, id: HostId, cx: &mut RelayCx<'_, O>) {
@@ -75,14 +88,18 @@ impl Peering {
         if cx.topology.waits_for_home(host) {
             return self.remove_host(id, SPLIT_QUIT_TEXT, cx);
         }
-        if let Home::Link(_) = host.home()
-            && let Some(link) = cx.topology.next_hop(host)
-            && cx.topology.link(link).is_user()
-        {
-            cx.out.close(link, CloseReason::NickCollision);
-            self.remove_host(id, &CloseReason::NickCollision.quit_text(), cx);
+        let is_own = matches!(host.home(), Home::Link(_));
+        let link = cx.topology.next_hop(host).filter(|_| is_own);
+        if link.is_some_and(|link| cx.topology.link(link).is_user()) {
+            self.evict_namesake(id, cx);
         }
     }
+}
+
+/// Returns whether a host and another one with its id are users of the IRC wire with one nick.
+pub(super) fn is_one_nick(host: &Host, other: &Registration<'_>) -> bool {
+    let are_irc = is_irc_info(host.info()) && is_irc_info(other.info);
+    are_irc && host.name().eq_ignore_ascii_case(other.name)
 }
 
 /// Shows the winner under the nick, unless a user of another wire is.
