@@ -56,8 +56,6 @@ pub(crate) struct NickTable {
     /// What watchers are to be sent.
     events: BTreeMap<LinkId, Vec<WatchEvent>>,
     history: VecDeque<PastUser>,
-    /// Highest numbers of users of this server and of the network since the first IRC client.
-    peak: (usize, usize),
 }
 
 impl NickTable {
@@ -256,12 +254,6 @@ impl NickTable {
         nick: &'a [u8],
     ) -> impl Iterator<Item = &'a PastUser> + 'a {
         self.history.iter().rev().filter(|past| past.nick.eq_ignore_ascii_case(nick))
-    }
-
-    /// Returns the highest numbers of users of this server and of the network, with these.
-    pub(crate) fn update_peak(&mut self, own: usize, all: usize) -> (usize, usize) {
-        self.peak = (self.peak.0.max(own), self.peak.1.max(all));
-        self.peak
     }
 }
 

@@ -169,6 +169,12 @@ impl Relay {
         self.topology.own_host_count()
     }
 
+    /// Returns the highest number of hosts whose home was this server.
+    #[must_use]
+    pub fn own_host_count_max(&self) -> u32 {
+        self.topology.own_host_count_max()
+    }
+
     /// Returns the number of rooms.
     #[must_use]
     pub fn room_count(&self) -> usize {

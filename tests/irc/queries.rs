@@ -93,6 +93,15 @@ fn server_describes_itself_and_the_network() {
             ":s2 266 frodo 2 2 :Current global users 2, max 2",
         ],
     );
+    // The highest numbers count those who came and left since, on any server and any wire.
+    let users = [net.crc_user(2, 103, "rosie"), net.crc_user(1, 104, "merry")];
+    for (user, id) in users.into_iter().zip([103, 104]) {
+        net.world.send(user, &quit(id, ""));
+        net.world.run_until_quiescent();
+    }
+    let lines = net.ask(frodo, "LUSERS");
+    assert_eq!(lines[4], ":s2 265 frodo 1 2 :Current local users 1, max 2");
+    assert_eq!(lines[5], ":s2 266 frodo 2 4 :Current global users 2, max 4");
     net.check(
         frodo,
         "LINKS",

@@ -80,7 +80,10 @@ impl Topology {
                 self.servers.count(server, id, version, update);
             }
             Home::Split(split) if !self.lost(split).is_own => {}
-            Home::Link(_) | Home::Split(_) => update(&mut self.own_hosts, id, version),
+            Home::Link(_) | Home::Split(_) => {
+                update(&mut self.own_hosts, id, version);
+                self.own_host_count_max = self.own_host_count_max.max(self.own_hosts.count);
+            }
         }
     }
 

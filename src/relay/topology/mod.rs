@@ -79,6 +79,8 @@ pub(super) struct Topology {
     lost: Slab<LostSubtree>,
     /// The hosts whose home is this server.
     own_hosts: HostSet,
+    /// Highest number of these so far.
+    own_host_count_max: u32,
     rooms: Rooms,
     /// The highest logical time of any host seen so far.
     clock: u64,
@@ -103,6 +105,7 @@ impl Topology {
             servers: Servers::default(),
             lost: Slab::new(),
             own_hosts: HostSet::default(),
+            own_host_count_max: 0,
             rooms: Rooms::default(),
             clock: 0,
             event_count: 0,
@@ -137,6 +140,11 @@ impl Topology {
     /// Returns the number of hosts whose home is this server.
     pub(super) fn own_host_count(&self) -> u32 {
         self.own_hosts.count
+    }
+
+    /// Returns the highest number of hosts whose home was this server.
+    pub(super) fn own_host_count_max(&self) -> u32 {
+        self.own_host_count_max
     }
 
     /// Returns the number of splits.

@@ -54,6 +54,8 @@ pub struct HostTable {
     profiles: Profiles,
     size_bytes: usize,
     server_count: usize,
+    /// Highest number of users so far.
+    user_count_max: usize,
 }
 
 impl HostTable {
@@ -107,6 +109,12 @@ impl HostTable {
         self.server_count
     }
 
+    /// Returns the highest number of users so far.
+    #[must_use]
+    pub fn user_count_max(&self) -> usize {
+        self.user_count_max
+    }
+
     /// Returns the `join_seq` of the next host that joins.
     #[must_use]
     pub fn next_join_seq(&self) -> u64 {
@@ -156,6 +164,7 @@ impl HostTable {
         let mut join_order = std::mem::take(&mut self.join_order);
         self.push_back(slot, &mut join_order, |host| &mut host.join_links);
         self.join_order = join_order;
+        self.user_count_max = self.user_count_max.max(self.len() - self.server_count);
         if let Some(list) = list {
             self.push_back(slot, list, |host| &mut host.home_links);
         }

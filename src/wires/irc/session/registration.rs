@@ -293,7 +293,8 @@ impl Session {
         let users = hosts.len() - hosts.server_count();
         let own = own.min(users);
         let (rooms, neighbours) = (cx.relay.room_count(), cx.relay.adjacent_server_count());
-        let (own_max, users_max) = cx.names.nicks.update_peak(own, users);
+        let users_max = hosts.user_count_max();
+        let own_max = (cx.relay.own_host_count_max() as usize).min(users_max);
         let cx = &mut cx.notice_cx();
         let text = format!("There are {users} users and 0 invisible on {servers} servers");
         self.reply(cx, n::LUSER_CLIENT, &[], &text);
