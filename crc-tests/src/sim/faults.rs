@@ -51,6 +51,11 @@ impl Faults {
         self.paused.contains_key(&server)
     }
 
+    /// Returns whether any server does not run at present.
+    pub(super) fn has_paused(&self) -> bool {
+        !self.paused.is_empty()
+    }
+
     /// Returns whether nothing arrives at an end.
     pub(super) fn is_silent(&self, end: PipeEnd) -> bool {
         self.silent.contains_key(&end)
