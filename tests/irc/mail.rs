@@ -314,36 +314,36 @@ fn nick_has_the_same_id_while_that_is_free() {
 
 #[test]
 fn client_that_loses_its_id_takes_the_next_one() {
+    let mut net = Net::chain(1);
+    net.register(1, "frodo");
+    let id = id_of(&net, 1, "frodo");
     let mut net = Net::chain(2);
     net.world.set_isolated(net.servers[1], true);
     net.world.cut_uplink(net.servers[1]);
     net.world.run_for(SPLIT_GRACE * 2);
-    let (first, second) = (net.register(1, "frodo"), net.register(2, "frodo"));
-    assert_eq!(id_of(&net, 1, "frodo"), id_of(&net, 2, "frodo"));
-    for client in [first, second] {
-        net.send(client, "JOIN #lab,#den");
-        net.take(client);
+    let (merry, sam) = (net.register(1, "merry"), net.crc_user(1, id, "sam"));
+    for nick in ["a", "b", "c"] {
+        net.register(2, nick); // the user at the other server registers earlier
     }
-    let id = id_of(&net, 1, "frodo");
+    let frodo = net.register(2, "frodo");
+    net.send(frodo, "AWAY :lunch");
+    assert_eq!(id_of(&net, 2, "frodo"), id);
+    for client in [merry, frodo] {
+        net.send(client, "JOIN #lab,#den");
+    }
     net.world.set_isolated(net.servers[1], false);
     net.world.run_for(SECOND * 20);
-    // One of them keeps the id, both stay, and they are in their rooms.
-    let lines = net.ask(second, "PING x\nWHOIS frodo\nNAMES #lab");
-    assert_eq!(lines[0], ":s2 PONG s2 :x", "{lines:#?}");
-    for server in net.servers.clone() {
-        let relay = net.world.node(server).expect("alive").relay();
-        let hosts = relay.hosts().iter().filter(|host| host.name() == b"frodo");
-        let ids: Vec<_> = hosts.map(|host| host.id).collect();
-        assert_eq!(ids.len(), 2, "{ids:?}");
-        assert!(ids.iter().any(|other| other.0 == id), "{ids:?}");
-        assert!(ids.iter().all(|&id| relay.rooms_of(id).len() == 2), "in both rooms");
-    }
-    net.take(first);
-    net.take(second);
-    net.send(first, "PRIVMSG #lab :Hi");
-    let lines = net.take(second);
-    assert!(lines.len() == 1 && lines[0].ends_with(" PRIVMSG #lab :Hi"), "{lines:?}");
-    net.send(second, "PRIVMSG #den :Ho");
-    let lines = net.take(first);
-    assert!(lines.len() == 1 && lines[0].ends_with(" PRIVMSG #den :Ho"), "{lines:?}");
+    assert!(!net.world.is_closed(sam) && !net.world.is_closed(frodo));
+    assert_eq!([1, 2].map(|server| id_of(&net, server, "sam")), [id; 2]);
+    let ids = [1, 2].map(|server| id_of(&net, server, "frodo"));
+    assert!(ids[0] == ids[1] && ids[0] != id, "{ids:?}");
+    // It is in its rooms, and is away.
+    net.take(frodo);
+    net.check(merry, "PRIVMSG frodo :Hi", &[":s1 301 merry frodo :lunch"]);
+    net.expect(frodo, &[":merry!merry@crc PRIVMSG frodo :Hi"]);
+    net.send(frodo, "PRIVMSG #lab :Hi\nPRIVMSG #den :Ho");
+    let texts = [":frodo!frodo@crc PRIVMSG #lab :Hi", ":frodo!frodo@crc PRIVMSG #den :Ho"];
+    net.expect(merry, &texts);
+    net.send(merry, "PRIVMSG #den :Ho");
+    net.expect(frodo, &[":merry!merry@crc PRIVMSG #den :Ho"]);
 }

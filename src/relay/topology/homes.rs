@@ -66,6 +66,19 @@ impl Topology {
         self.count(id, home, stamp, HostSet::add);
     }
 
+    /// Sets the profile of a user. Returns whether it was another.
+    pub(in crate::relay) fn set_profile(&mut self, id: HostId, profile: Profile<'_>) -> bool {
+        let Some(host) = self.hosts.get(id) else { return false };
+        let (home, stamp) = (host.home, host.stamp);
+        if self.hosts.profile(id) == profile {
+            return false;
+        }
+        self.count(id, home, stamp, HostSet::remove);
+        self.hosts.profiles_mut().set(id, profile);
+        self.count(id, home, stamp, HostSet::add);
+        true
+    }
+
     /// Updates the digest of a home for a host that was added or removed.
     pub(super) fn count(
         &mut self,

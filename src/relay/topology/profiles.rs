@@ -2,9 +2,7 @@
 //!
 //! Few users say anything, so it is kept beside the hosts, and not in them.
 
-use super::Topology;
 use super::id_map::IdMap;
-use super::servers::HostSet;
 use crate::id::HostId;
 use crate::relay::extension::Digest;
 use crate::relay::profile::{Profile, ProfileBuf};
@@ -59,20 +57,5 @@ impl Profiles {
         assert_eq!(self.by_user.len(), found.len(), "a profile is that of a host");
         let sizes: usize = found.into_iter().map(ProfileBuf::size_bytes).sum();
         assert_eq!(self.size_bytes, sizes, "the size of the profiles");
-    }
-}
-
-impl Topology {
-    /// Sets the profile of a user. Returns whether it was another.
-    pub(in crate::relay) fn set_profile(&mut self, id: HostId, profile: Profile<'_>) -> bool {
-        let Some(host) = self.hosts.get(id) else { return false };
-        let (home, stamp) = (host.home, host.stamp);
-        if self.hosts.profile(id) == profile {
-            return false;
-        }
-        self.count(id, home, stamp, HostSet::remove);
-        self.hosts.profiles_mut().set(id, profile);
-        self.count(id, home, stamp, HostSet::add);
-        true
     }
 }

@@ -7,6 +7,7 @@ mod mail;
 mod messages;
 mod monitor;
 mod notices;
+mod own_text;
 mod profile;
 mod queries;
 mod registration;

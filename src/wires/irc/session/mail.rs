@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::Session;
-use super::messages::OwnText;
+use super::own_text::OwnText;
 use crate::id::{HostId, WideId};
 use crate::names::nick::{Nick, is_nick, make_nick_alias, nick_ids, parse_wide_alias};
 use crate::relay::marks::MarkedText;

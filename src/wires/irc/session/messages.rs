@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use super::Session;
 use super::mail::is_for_people;
+use super::own_text::OwnText;
 use crate::limits::{FRAME_HEADROOM_BYTES, IRC_TARGETS_MAX};
 use crate::relay::Host;
-use crate::relay::marks::MarkedText;
 use crate::relay::notice::{NOTICE_MARK, Notice};
 use crate::room::RoomName;
 use crate::wires::irc::caps::Caps;
@@ -25,36 +25,6 @@ fn match_text<'a>(key: &RunKey, bytes: &'a [u8], _: usize) -> Option<(&'a [u8], 
 /// Returns whether a user is on this wire.
 fn is_irc(host: &Host) -> bool {
     parse_info(host.info()).is_some()
-}
-
-/// What the client sends to a target.
-pub(super) struct OwnText<'a> {
-    command: &'static str,
-    /// The client's own tags.
-    tags: String,
-    /// Empty with `TAGMSG` alone.
-    text: &'a str,
-}
-
-impl<'a> OwnText<'a> {
-    /// Returns a message without tags.
-    pub(super) fn message(text: &'a str) -> Self {
-        Self { command: "PRIVMSG", tags: String::new(), text }
-    }
-
-    fn is_notice(&self) -> bool {
-        self.command == "NOTICE"
-    }
-
-    /// Returns the text as the network carries it to users of this wire and to rooms.
-    fn encode(&self) -> Cow<'a, [u8]> {
-        let (text, is_notice) = (self.text.as_bytes(), self.is_notice());
-        if self.tags.is_empty() && !is_notice {
-            return Cow::Borrowed(text);
-        }
-        let marked = MarkedText { tags: self.tags.as_bytes(), text, is_notice };
-        Cow::Owned(marked.encode().into_owned())
-    }
 }
 
 impl Session {
