@@ -165,7 +165,7 @@ options! {
         #[arg(long, env = "CRC_CONTROL", value_name = "PATH")]
         control: Option<PathBuf>,
 
-        /// The file that keeps messages to absent direct users; created if missing
+        /// The file that keeps messages to absent users; created if missing
         /// [default: in memory]
         #[arg(long, env = "CRC_MAILBOX", value_name = "PATH")]
         mailbox: Option<PathBuf>,

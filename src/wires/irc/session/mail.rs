@@ -113,7 +113,8 @@ impl Session {
     /// Handles that the oldest message which is to be kept is refused.
     pub(super) fn on_mail_refused(&mut self, reason: &str, cx: &mut NoticeCx<'_>) {
         self.end_unstored(cx, |session, unstored, cx| {
-            let text = format!("Not online, and the message is not kept: {reason}");
+            let not_online = if unstored.is_behind { "" } else { "Not online, and " };
+            let text = format!("{not_online}the message is not kept: {reason}");
             session.reply(cx, n::CANNOT_SEND_TO_USER, &[&unstored.target], &text);
         });
     }
