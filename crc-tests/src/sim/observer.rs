@@ -123,6 +123,8 @@ impl Observer {
                 direct::frame_len(bytes, usize::MAX).map_err(|error| error.to_string())
             } else if wire == Wire::CLASSIC {
                 classic::frame_len(bytes).map_err(|error| error.to_string())
+            } else if wire == Wire::IRC {
+                Ok(bytes.iter().position(|&byte| byte == b'\n').map(|end| end + 1))
             } else {
                 codec::frame_len(bytes, usize::MAX).map_err(|error| error.to_string())
             }

@@ -53,6 +53,7 @@ impl Topology {
             .routes()
             .filter(|(_, route)| *route == FirstLink::Link(link))
             .map(|(server, _)| server)
+            .filter(|&server| self.servers.joined_over(server).is_some())
             .collect();
         for server in behind {
             self.servers.set_joined_over(server, None);

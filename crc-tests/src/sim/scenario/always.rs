@@ -62,6 +62,7 @@ impl Player<'_> {
                 }
             }
             self.find_classic_id(number);
+            self.handle_irc(number)?;
             self.check_received_in_rooms(number)?;
             if is_closed && was_online {
                 let text = format!("user#{number} with id {id} was closed, and not informed");
@@ -186,8 +187,10 @@ impl Player<'_> {
     fn has_registered_at(&self, id: u32, server: usize) -> bool {
         let homes = self.homes.get(&id);
         let is_assigned = |user: &User| {
-            let is_its_id = user.id == id || user.standing == Standing::Registering;
-            let has_assigned = user.is_direct || user.is_classic;
+            // One that was closed at once has not been found.
+            let is_found = user.id != 0 && user.standing != Standing::Registering;
+            let is_its_id = user.id == id || !is_found;
+            let has_assigned = user.is_direct || user.is_named();
             has_assigned && user.home == server && (homes.is_none() || is_its_id)
         };
         self.garbage_ids.contains(&(id, server))

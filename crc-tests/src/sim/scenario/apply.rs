@@ -30,6 +30,7 @@ impl Player<'_> {
             Event::Wait(_) => {}
             Event::Join { user, id, server, is_direct } => self.join((user, is_direct), id, server),
             Event::JoinClassic { user, server } => self.join_classic(user, server),
+            Event::JoinIrc { user, server } => self.join_irc(user, server),
             Event::Quit { user } => self.end_user(user, true),
             Event::Disconnect { user } => self.end_user(user, false),
             Event::StopReading { user } => self.set_reading(user, false),
@@ -225,7 +226,7 @@ impl Player<'_> {
         if user.standing == Standing::Left {
             return;
         }
-        if says_so && user.is_online() && !user.is_direct && !user.is_classic {
+        if says_so && user.is_online() && !user.is_direct && !user.is_named() {
             self.world.send(user.client, &frames::quit(user.id, "bye"));
         } else {
             self.world.disconnect(user.client);

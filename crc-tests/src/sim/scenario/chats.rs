@@ -67,7 +67,7 @@ impl Player<'_> {
     /// Lets a user send a chat, as its wire does.
     pub(super) fn send_chat(&mut self, number: u32, to: u32, text: ChatText) {
         let Some(user) =
-            self.users.get(&number).filter(|user| user.is_online() && !user.is_classic)
+            self.users.get(&number).filter(|user| user.is_online() && !user.is_named())
         else {
             return;
         };

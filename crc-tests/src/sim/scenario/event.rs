@@ -32,6 +32,13 @@ pub enum Event {
         /// The server to which it connects.
         server: usize,
     },
+    /// A user connects on the IRC wire, with a nick that others may have.
+    JoinIrc {
+        /// The number of the user.
+        user: u32,
+        /// The server to which it connects.
+        server: usize,
+    },
     /// A user quits.
     Quit {
         /// The number of the user.
@@ -239,6 +246,7 @@ impl Event {
         match self {
             Self::Join { server, .. }
             | Self::JoinClassic { server, .. }
+            | Self::JoinIrc { server, .. }
             | Self::JoinRoom { server, .. }
             | Self::PartRoom { server, .. }
             | Self::Topic { server, .. }
@@ -330,6 +338,9 @@ impl fmt::Display for Event {
             }
             Self::JoinClassic { user, server } => {
                 write!(f, "JOIN user#{user} --server {} --wire classic", label(server))
+            }
+            Self::JoinIrc { user, server } => {
+                write!(f, "JOIN user#{user} --server {} --wire irc", label(server))
             }
             Self::Quit { user } => write!(f, "QUIT user#{user}"),
             Self::Disconnect { user } => write!(f, "DISCONNECT user#{user}"),

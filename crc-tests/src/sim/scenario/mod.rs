@@ -14,6 +14,7 @@ mod draw;
 mod end;
 mod event;
 mod garbage;
+mod irc;
 mod liar;
 mod mail_pieces;
 pub(super) mod panics;

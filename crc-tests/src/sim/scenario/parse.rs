@@ -94,6 +94,9 @@ impl<'a> Line<'a> {
             "JOIN" if self.values("wire").next() == Some("classic") => {
                 Event::JoinClassic { user: self.user()?, server: self.server_option()? }
             }
+            "JOIN" if self.values("wire").next() == Some("irc") => {
+                Event::JoinIrc { user: self.user()?, server: self.server_option()? }
+            }
             "JOIN" => Event::Join {
                 user: self.user()?,
                 id: self.value("id")?,

@@ -316,7 +316,7 @@ impl<'a> Player<'a> {
         self.check_quiet()?;
         let online: Vec<(u32, u32)> = self
             .online()
-            .filter(|(_, it)| !it.is_classic)
+            .filter(|(_, it)| !it.is_named())
             .map(|(&number, it)| (number, it.id))
             .collect();
         let (first, before) = (self.chats.len(), self.unknown_counts());

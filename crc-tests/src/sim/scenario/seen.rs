@@ -52,7 +52,7 @@ impl Seen {
             let text = message.msg.into_bytes();
             return Some(Self::Chat(SeenChat { source, destination, text }));
         }
-        if frame.wire == Wire::CLASSIC {
+        if frame.wire == Wire::CLASSIC || frame.wire == Wire::IRC {
             return None;
         }
         match codec::parse_frame(&frame.bytes) {

@@ -9,6 +9,7 @@ use crc::relay::message::{HostKind, Message, StatusCode};
 use crc::wires::crc::codec;
 
 use super::Predicate;
+use super::irc::IrcView;
 use super::rooms::ReceivedInRoom;
 use crate::sim::ClientId;
 
@@ -49,6 +50,8 @@ pub(super) struct User {
     pub(super) is_direct: bool,
     /// Whether it speaks the classic wire, which has no ids.
     pub(super) is_classic: bool,
+    /// What it is shown, if it speaks the IRC wire, which has no ids either.
+    pub(super) irc: Option<IrcView>,
     /// The names of the other users, as the server has announced them.
     pub(super) known: BTreeMap<u32, Vec<u8>>,
     /// The ids of users whose quits were received since these were last looked at.
@@ -96,6 +99,7 @@ impl User {
             is_on_plain: false,
             is_direct: false,
             is_classic: false,
+            irc: None,
             known: BTreeMap::new(),
             shown_quits: Vec::new(),
             unknown_ids: BTreeMap::new(),
@@ -109,7 +113,12 @@ impl User {
 
     /// Returns whether it speaks CRC with a crc server, which shows it the others.
     pub(super) fn is_on_crc(&self) -> bool {
-        !self.is_on_plain && !self.is_direct && !self.is_classic
+        !self.is_on_plain && !self.is_direct && !self.is_named()
+    }
+
+    /// Returns whether it speaks a wire that has names and no ids.
+    pub(super) fn is_named(&self) -> bool {
+        self.is_classic || self.irc.is_some()
     }
 
     pub(super) fn is_online(&self) -> bool {
@@ -131,6 +140,9 @@ impl User {
         }
         if self.is_classic {
             return self.receive_classic(&unread).map(|()| Vec::new());
+        }
+        if self.irc.is_some() {
+            return self.receive_irc(&unread).map(|()| Vec::new());
         }
         let (mut rest, mut chats) = (unread.as_slice(), Vec::new());
         loop {

@@ -12,8 +12,8 @@ use super::RoomLabel;
 
 /// Separates these choices from the others of a seed.
 const ROOMS_SEED: u64 = 0x700_0a5e;
-/// The number of the first user on the classic wire.
-const CLASSIC_USERS: u32 = 2000;
+/// The number of the first user on the classic wire or on that of IRC.
+const NAMED_USERS: u32 = 2000;
 
 /// The users who are connected, and the rooms that they have joined.
 struct Draw<'a> {
@@ -26,9 +26,9 @@ struct Draw<'a> {
     /// Those that have connected since the last pause.
     newcomers: Vec<(u32, usize)>,
     joined: Vec<(u32, RoomLabel)>,
-    has_classic: bool,
-    /// The number of the next user on the classic wire.
-    next_classic: u32,
+    has_named: bool,
+    /// The number of the next user on the classic wire or on that of IRC.
+    next_named: u32,
 }
 
 /// Lets users join rooms, speak in them and leave them between the events of a scenario, in a part
@@ -45,9 +45,9 @@ pub(in crate::sim::scenario) fn draw_rooms(
         return;
     }
     let (users, newcomers, joined) = (BTreeMap::new(), Vec::new(), Vec::new());
-    let has_classic = rng.random_bool(0.5);
-    let next_classic = CLASSIC_USERS;
-    let mut draw = Draw { rng, servers, ours, users, newcomers, joined, has_classic, next_classic };
+    let has_named = rng.random_bool(0.5);
+    let next_named = NAMED_USERS;
+    let mut draw = Draw { rng, servers, ours, users, newcomers, joined, has_named, next_named };
     for event in std::mem::take(events) {
         draw.observe(event);
         events.push(event);
@@ -81,8 +81,8 @@ impl Draw<'_> {
         let &room = rooms.choose(&mut self.rng)?;
         let count = self.rng.random_range(1..=3);
         let joined = self.joined.choose(&mut self.rng).copied();
-        if self.has_classic && self.rng.random_bool(0.05) {
-            return Some(self.draw_classic());
+        if self.has_named && self.rng.random_bool(0.05) {
+            return Some(self.draw_named());
         }
         match (self.rng.random_range(0..12), joined) {
             (0..4, _) | (4..10, None) => {
@@ -108,13 +108,16 @@ impl Draw<'_> {
         }
     }
 
-    /// Lets a user connect on the classic wire.
-    fn draw_classic(&mut self) -> Event {
+    /// Lets a user connect on the classic wire or on that of IRC.
+    fn draw_named(&mut self) -> Event {
         let (user, server) =
-            (self.next_classic, *self.ours.choose(&mut self.rng).expect("a crc server"));
-        self.next_classic += 1;
+            (self.next_named, *self.ours.choose(&mut self.rng).expect("a crc server"));
+        self.next_named += 1;
         self.newcomers.push((user, server));
-        Event::JoinClassic { user, server }
+        match user % 3 {
+            0 => Event::JoinClassic { user, server },
+            _ => Event::JoinIrc { user, server },
+        }
     }
 
     /// Returns the server to whose id a user sends its requests: its own, if that is a crc server.

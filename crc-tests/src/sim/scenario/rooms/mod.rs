@@ -63,7 +63,7 @@ impl FromStr for RoomLabel {
 
 /// A room, whatever the case of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Room(usize);
+pub(in crate::sim::scenario) struct Room(usize);
 
 impl Room {
     fn all() -> BTreeSet<Self> {
@@ -71,7 +71,7 @@ impl Room {
     }
 
     /// Returns the room with a name.
-    fn named(name: &[u8]) -> Option<Self> {
+    pub(super) fn named(name: &[u8]) -> Option<Self> {
         let label = RoomLabel::all().find(|it| it.name().as_bytes().eq_ignore_ascii_case(name));
         label.map(RoomLabel::room)
     }

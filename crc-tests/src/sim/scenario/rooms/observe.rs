@@ -9,6 +9,7 @@ use crc::wires::crc::codec;
 use crc::wires::direct::codec as direct;
 
 use super::super::event::Event;
+use super::super::irc;
 use super::super::player::Player;
 use super::super::{Predicate, Violation};
 use super::{LIE_ROOM, ReceivedInRoom, Room, number_of, split_crc_text};
@@ -34,6 +35,10 @@ impl Seen {
             let message = classic::parse_frame(&frame.bytes)?;
             Room::named(message.destination.unpadded())?;
             return Some(Self::Delivery(number_of(message.text)?));
+        }
+        if frame.wire == Wire::IRC {
+            let (_, text) = irc::room_text(std::str::from_utf8(&frame.bytes).ok()?)?;
+            return Some(Self::Delivery(number_of(text.trim_end().as_bytes())?));
         }
         match codec::parse_frame(&frame.bytes) {
             Message::Chat { text, .. } => Some(Self::Delivery(split_crc_text(text)?.1)),
@@ -182,6 +187,7 @@ impl Player<'_> {
         let is_sender = match recipient.is_direct {
             true => user.id.to_string().as_bytes() == sender,
             // Who shares a name with others has an alias there.
+            false if recipient.irc.is_some() => irc::is_nick_of(user, sender),
             false => recipient.is_classic || user.name.as_bytes() == sender,
         };
         if !is_sender || room.is_some_and(|room| room != sent_room) {

@@ -60,6 +60,19 @@ impl ReceivedInRoom {
     }
 }
 
+impl ReceivedInRoom {
+    /// Returns what a user on the IRC wire has received, if it is a message.
+    pub(in crate::sim::scenario) fn on_irc(
+        user: u32,
+        room: Option<Room>,
+        nick: &str,
+        text: &str,
+    ) -> Option<Self> {
+        let (number, sender) = (number_of(text.as_bytes())?, nick.as_bytes().to_vec());
+        Some(Self::Message { number, room, sender, destination: user })
+    }
+}
+
 fn is_shown_room(registration: &Registration<'_>) -> bool {
     registration.kind == HostKind::User
         && registration.info == SHOWN_INFO

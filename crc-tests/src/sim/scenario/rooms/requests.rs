@@ -57,6 +57,9 @@ impl Player<'_> {
         let bytes = if user.is_classic {
             let command = if is_join { "Join" } else { "Part" };
             classic::command(&user.name, &format!("{command} {label}"))
+        } else if user.irc.is_some() {
+            let command = if is_join { "JOIN" } else { "PART" };
+            format!("{command} {label}\r\n").into_bytes()
         } else if user.is_direct {
             let name = label.name().to_owned();
             let control = if is_join { Control::Join(name) } else { Control::Part(name) };
@@ -89,7 +92,7 @@ impl Player<'_> {
     /// Sends a command of a CRC user to the id of a server.
     fn command(&mut self, number: u32, server: usize, command: &str) {
         let user =
-            self.users.get(&number).filter(|it| it.is_online() && !it.is_direct && !it.is_classic);
+            self.users.get(&number).filter(|it| it.is_online() && !it.is_direct && !it.is_named());
         if let Some((user, server_id)) = user.zip(self.server_id(server)) {
             self.world.send(user.client, &frames::chat(user.id, server_id, command));
         }
@@ -106,7 +109,7 @@ impl Player<'_> {
     fn is_certain(&self, user: &User, server: usize) -> bool {
         let has_its_id = !self.scenario.has_twins()
             && (self.liars.is_empty() || self.scenario.servers[server].is_id_configured);
-        let has_one_server = user.is_direct || user.is_classic;
+        let has_one_server = user.is_direct || user.is_named();
         !user.is_on_plain && (has_one_server || server == user.home && has_its_id)
     }
 
@@ -119,6 +122,8 @@ impl Player<'_> {
         let text = text_of(at, room);
         let (bytes, is_shown) = if user.is_classic {
             (classic::message(&user.name, label.name(), &text), true)
+        } else if user.irc.is_some() {
+            (format!("PRIVMSG {label} :{text}\r\n").into_bytes(), true)
         } else if user.is_direct {
             let room = label.name().to_owned();
             (encode(&Message { msg: text, room, ..Message::default() }), true)

@@ -10,7 +10,7 @@ use super::super::Predicate;
 use super::super::end::Graph;
 use super::super::event::label;
 use super::super::player::Player;
-use super::super::users::Broken;
+use super::super::users::{Broken, User};
 use super::Room;
 use crate::sim::PipeEnd;
 
@@ -74,7 +74,49 @@ impl Player<'_> {
         for server in self.crc_servers() {
             self.check_members(graph, server)?;
         }
+        self.check_irc_views(graph)?;
         self.check_shown_rooms(graph)
+    }
+
+    /// Checks that each user on the IRC wire is shown the members of its rooms, and that no other
+    /// one that the extension connects with it has its nick.
+    fn check_irc_views(&self, graph: &Graph) -> Result<(), Broken> {
+        let users =
+            self.online().filter_map(|(&number, user)| Some((number, user, user.irc.as_ref()?)));
+        for (number, user, view) in users {
+            let relay = self.relay(user.home);
+            for (room, ids) in table_of(relay) {
+                let shown = view.rooms.get(&room);
+                if !ids.contains(&user.id) {
+                    continue;
+                }
+                let nicks = shown.map(|shown| &shown.nicks);
+                let is_shown = |host: &crc::relay::Host| {
+                    let alias = format!("|{}", host.id);
+                    let name = String::from_utf8_lossy(host.name());
+                    nicks.is_some_and(|nicks| {
+                        nicks.contains(&*name) || nicks.iter().any(|nick| nick.ends_with(&alias))
+                    })
+                };
+                let mut members = relay.room_members(room.name());
+                let is_complete = nicks.is_some_and(|nicks| nicks.len() == ids.len());
+                if !is_complete || !members.all(is_shown) {
+                    let text = format!("user#{number} is shown {nicks:?} in {room}, with {ids:?}");
+                    return Err((Predicate::ClientView, text));
+                }
+            }
+            let is_rival = |(&other, it): (&u32, &User)| {
+                other != number && it.irc.is_some() && it.name == user.name
+            };
+            let mut rivals = self.online().filter(|&it| is_rival(it)).map(|(_, it)| it);
+            if rivals.any(|it| {
+                graph.is_connected(user.home, it.home) && self.extends_to(user.home, it.home)
+            }) {
+                let text = format!("user#{number} has the nick {} and another one, too", user.name);
+                return Err((Predicate::OneClaim, text));
+            }
+        }
+        Ok(())
     }
 
     /// Checks that the members of rooms are those who have joined them.
