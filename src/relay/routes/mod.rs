@@ -339,6 +339,13 @@ impl Routes {
         self.servers.get(&id)?.sent
     }
 
+    /// Returns the nonce and the boot count of the instance of a server to which there is a route,
+    /// or to which the last one led.
+    pub(in crate::relay) fn instance(&self, id: HostId) -> Option<(u64, u32)> {
+        let version = self.servers.get(&id)?.floor?;
+        Some((version.nonce, version.epoch.boot))
+    }
+
     /// Returns the highest epoch known of an instance of a server other than the one with `nonce`,
     /// or the default if none is known.
     pub(in crate::relay) fn other_instance(&self, id: HostId, nonce: u64) -> Epoch {

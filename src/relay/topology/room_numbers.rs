@@ -41,11 +41,11 @@ impl Topology {
     /// counts from the beginning: it is another machine with the same id, or has lost its files.
     pub(in crate::relay) fn record_room_number(&mut self, server: ServerKey, number: u64) -> bool {
         let id = self.servers.id(server);
-        let fact = self.routes.fact(id);
+        let instance = self.routes.instance(id);
         let mut latest = self.rooms.numbers.get(&id).copied().unwrap_or_default();
-        if let Some(fact) = fact.filter(|fact| fact.nonce != latest.nonce) {
-            latest.nonce = fact.nonce;
-            if u64::from(fact.epoch.boot) <= latest.number >> BOOT_SHIFT {
+        if let Some((nonce, boot)) = instance.filter(|&(nonce, _)| nonce != latest.nonce) {
+            latest.nonce = nonce;
+            if u64::from(boot) <= latest.number >> BOOT_SHIFT {
                 latest.number = 0;
             }
         }
