@@ -1,7 +1,9 @@
 //! Messages to users who are away, and the ids of nicks.
 
 use super::*;
+use crc::relay::message::HostKind;
 use crc::wires::direct::codec::{Control, Message, encode};
+use crc_tests::frames::registration;
 
 const KEPT: &str = "Not online; the message is kept until this user is back";
 
@@ -346,4 +348,25 @@ fn client_that_loses_its_id_takes_the_next_one() {
     net.expect(merry, &texts);
     net.send(merry, "PRIVMSG #den :Ho");
     net.expect(frodo, &[":merry!merry@crc PRIVMSG #den :Ho"]);
+}
+
+#[test]
+fn message_between_the_quit_and_the_join_of_a_change_of_nick_arrives() {
+    let mut net = Net::chain(1);
+    let (frodo, sam) = (net.register(1, "frodo"), net.register(1, "sam"));
+    let id = id_of(&net, 1, "frodo");
+    net.send(frodo, "QUIT");
+    // The user of another server, whose quit and registration come one after the other.
+    let server = net.world.connect(net.servers[0]);
+    net.world.send(server, &crc_tests::frames::server(9, "nine", ""));
+    net.world.send(server, &registration(HostKind::User, id, 9, "frodo", ""));
+    net.world.run_until_quiescent();
+    net.check(sam, "PRIVMSG frodo :one", &[]);
+    net.world.send(server, &quit(id, "is known as underhill from now on"));
+    net.world.run_until_quiescent();
+    net.check(sam, "PRIVMSG frodo :two", &[&format!(":s1 301 sam frodo :{KEPT}")]);
+    net.world.send(server, &registration(HostKind::User, id, 9, "underhill", ""));
+    net.world.run_until_quiescent();
+    net.check(sam, "PRIVMSG underhill :three", &[]);
+    assert_eq!(net.take_chats(server), ["one", "two", "three"]);
 }
