@@ -167,6 +167,14 @@ impl Player<'_> {
         self.users.insert(number, user);
     }
 
+    /// Returns whether another user on the IRC wire has, or had, the nick of a user: the home of one
+    /// of the two closes it, and others may be shown that first.
+    pub(super) fn may_lose_nick(&self, user: &User) -> bool {
+        let is_rival =
+            |it: &User| it.client != user.client && it.irc.is_some() && it.name == user.name;
+        user.irc.is_some() && self.users.values().any(is_rival)
+    }
+
     /// Finds the id of a user on the IRC wire that has just been accepted, lets it reply to its
     /// server, and checks that it has lost its nick to another one.
     pub(super) fn handle_irc(&mut self, number: u32) -> Result<(), Violation> {
@@ -178,10 +186,7 @@ impl Player<'_> {
             self.world.send(client, &replies);
         }
         let user = &self.users[&number];
-        let is_rival = |(&other, it): (&u32, &User)| {
-            other != number && it.irc.is_some() && it.name == user.name
-        };
-        if has_lost_nick && !self.users.iter().any(is_rival) {
+        if has_lost_nick && !self.may_lose_nick(user) {
             let text = format!("user#{number} is closed for a nick that nobody else has");
             return Err(self.violation(Predicate::OneClaim, text));
         }

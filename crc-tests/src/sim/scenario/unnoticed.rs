@@ -143,7 +143,8 @@ impl Player<'_> {
             return Ok(());
         }
         for (number, id) in shown {
-            let is_here = |user: &User| user.is_online() && user.is_reading;
+            let is_here =
+                |user: &User| user.is_online() && user.is_reading && !self.may_lose_nick(user);
             if self.only_user_with(id).is_some_and(is_here) {
                 let text = format!("user#{number} was shown the quit of {id}, who has not left");
                 return Err(self.violation(Predicate::Unnoticed, text));
