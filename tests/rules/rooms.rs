@@ -110,7 +110,8 @@ fn commands_are_answered_by_chats_from_the_server() {
     assert_eq!(answer(&mut world, "/names #dev"), ["names #dev 1/1"]);
     assert_eq!(answer(&mut world, "/part #dev"), ["#dev: you are not in this room; join it first"]);
     assert_eq!(answer(&mut world, "/join lab"), ["lab: the name of a room begins with #"]);
-    let unknown = "/dance is not a command; /join #room, /part #room, /topic #room [TEXT], /rooms, /names #room";
+    let unknown = "/dance is not a command; /join #room, /part #room, /topic #room [TEXT], /rooms, \
+                   /names #room, /away [TEXT]";
     assert_eq!(answer(&mut world, "/dance"), [unknown]);
     say(&mut world, frodo, 101, 3, "Hi there");
     assert_received(&mut world, frodo, &[status(3, 0, 1, "Unknown ID 3")]);
