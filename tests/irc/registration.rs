@@ -193,6 +193,8 @@ fn labels_are_on_the_responses() {
     );
     net.check(frodo, "@label=d PRIVMSG #lab :Hi", &["@label=d :s1 ACK"]);
     net.check(frodo, "@label=e NICK 1", &["@label=e :s1 432 frodo 1 :Erroneous nickname"]);
+    net.check(frodo, "@label=a\0b PING 1", &[":s1 PONG s1 :1"]); // it could not be repeated
+    net.check(frodo, "@label=a\rb PING 1", &[":s1 PONG s1 :1"]);
     let sam = net.register(1, "sam");
     net.check(sam, "@label=a PING 1", &[":s1 PONG s1 :1"]);
     net.take(frodo);

@@ -133,6 +133,12 @@ pub fn find_tag<'a>(tags: &'a str, key: &str) -> Option<&'a str> {
     found
 }
 
+/// Returns whether a tag, or the value of one, may be in a line that is written.
+#[must_use]
+pub fn is_clean_tag(tag: &str) -> bool {
+    !tag.contains([' ', '\r', '\n', '\0'])
+}
+
 /// Splits the first word from the rest of a text.
 fn next_word(text: &str) -> (&str, &str) {
     let text = text.trim_start_matches(' ');

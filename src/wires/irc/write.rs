@@ -7,7 +7,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::caps::Caps;
-use super::line::{CLIENT_TAGS_BYTES_MAX, LINE_BYTES_MAX};
+use super::line::{CLIENT_TAGS_BYTES_MAX, LINE_BYTES_MAX, is_clean_tag};
 use super::text::{for_each_piece, format_time, is_whole_piece, truncated};
 use crate::id::HostId;
 use crate::limits::{IRC_REAL_NAME_BYTES_MAX, IRC_USER_BYTES_MAX};
@@ -277,10 +277,7 @@ pub(super) fn text_tags(caps: Caps, unix_time: Duration, is_bot: bool, tags: &[u
 /// Returns those of some tags that are a client's own, `+name=value`, as they may be in a line.
 pub(super) fn client_tags(tags: &[u8]) -> String {
     let tags = std::str::from_utf8(tags).unwrap_or_default();
-    let is_valid = |tag: &&str| {
-        let is_clean = !tag.contains([' ', '\r', '\n', '\0']);
-        tag.len() > 1 && tag.starts_with('+') && is_clean
-    };
+    let is_valid = |tag: &&str| tag.len() > 1 && tag.starts_with('+') && is_clean_tag(tag);
     let own: Vec<&str> = tags.split(';').filter(is_valid).collect();
     let own = own.join(";");
     if own.len() > CLIENT_TAGS_BYTES_MAX { String::new() } else { own }

@@ -9,7 +9,7 @@ use crate::limits::IRC_LABEL_BYTES_MAX;
 use crate::link::SendQueue;
 use crate::wires::NoticeCx;
 use crate::wires::irc::caps::Caps;
-use crate::wires::irc::line::find_tag;
+use crate::wires::irc::line::{find_tag, is_clean_tag};
 use crate::wires::irc::write::{LineWriter, server_name};
 
 /// The label of the command that is being handled.
@@ -35,7 +35,8 @@ impl Session {
             return;
         }
         let label = find_tag(tags, "label")
-            .filter(|label| (1..=IRC_LABEL_BYTES_MAX).contains(&label.len()));
+            .filter(|label| (1..=IRC_LABEL_BYTES_MAX).contains(&label.len()))
+            .filter(|label| is_clean_tag(label));
         self.label = label.map(|label| {
             let (value, begin) = (label.into(), queue.len());
             Box::new(Label { value, begin, is_batch: false, held: Vec::new() })
