@@ -80,7 +80,7 @@ impl User {
         let nick = words[0].trim_start_matches(':').split('!').next().unwrap_or("");
         let room = |at: usize| words.get(at).and_then(|name| Room::named(name.as_bytes()));
         match words[1] {
-            "001" => self.standing = Standing::Online,
+            "001" if self.standing == Standing::Registering => self.standing = Standing::Online,
             "433" if self.standing == Standing::Registering => self.standing = Standing::Left,
             "PING" => view.replies.extend_from_slice(b"PONG :x\r\n"),
             "353" => {
@@ -186,7 +186,8 @@ impl Player<'_> {
             self.world.send(client, &replies);
         }
         let user = &self.users[&number];
-        if has_lost_nick && !self.may_lose_nick(user) {
+        // Behind a plain server, its own earlier registration may stay.
+        if has_lost_nick && !self.may_lose_nick(user) && !self.has_plain_servers() {
             let text = format!("user#{number} is closed for a nick that nobody else has");
             return Err(self.violation(Predicate::OneClaim, text));
         }

@@ -54,6 +54,7 @@ impl Player<'_> {
     /// Sends the request of a user to join a room or to leave it.
     fn request(&mut self, number: u32, label: RoomLabel, server: usize, is_join: bool) {
         let Some(user) = self.users.get(&number).filter(|user| user.is_online()) else { return };
+        let mut sent_to = None;
         let bytes = if user.is_classic {
             let command = if is_join { "Join" } else { "Part" };
             classic::command(&user.name, &format!("{command} {label}"))
@@ -66,6 +67,7 @@ impl Player<'_> {
             encode(&Message { control: Some(control), ..Message::default() })
         } else {
             let Some(server_id) = self.server_id(server) else { return };
+            sent_to = Some(server_id).filter(|_| server == user.home);
             let command = if is_join { "/join" } else { "/part" };
             frames::chat(user.id, server_id, &format!("{command} {label}"))
         };
@@ -73,7 +75,7 @@ impl Player<'_> {
         self.world.send(client, &bytes);
         let place = self.place_of_sent(client);
         let request =
-            Request { is_join, at: self.world.now(), place, handled_at: None, is_certain };
+            Request { is_join, at: self.world.now(), place, handled_at: None, is_certain, sent_to };
         self.rooms.requests.entry((number, label.room())).or_default().push(request);
     }
 
@@ -113,6 +115,14 @@ impl Player<'_> {
         !user.is_on_plain && (has_one_server || server == user.home && has_its_id)
     }
 
+    /// Returns whether the home of a user has handled a request, or will: it still has the id to
+    /// which the request was sent.
+    pub(super) fn counts(&self, number: u32, request: &Request) -> bool {
+        let home = self.users.get(&number).map(|user| user.home);
+        let id = home.and_then(|home| self.server_id(home));
+        request.is_certain && (request.sent_to.is_none() || request.sent_to == id)
+    }
+
     /// Lets a user speak in a room.
     pub(super) fn say(&mut self, number: u32, label: RoomLabel) -> Result<(), Violation> {
         let Some(user) = self.users.get(&number).filter(|user| user.is_online()) else {
@@ -133,8 +143,10 @@ impl Player<'_> {
             let first = || room.name().shown_ids().next().expect("an id").0;
             (frames::chat(user.id, id.unwrap_or_else(first), &text), id.is_some())
         };
-        let is_member =
-            self.rooms.last_request(number, room).is_some_and(|it| it.is_join && it.is_certain);
+        let is_member = self
+            .rooms
+            .last_request(number, room)
+            .is_some_and(|it| it.is_join && self.counts(number, it));
         let expected = match is_member && is_shown {
             true => self.recipients(number, room),
             false => BTreeSet::new(),
@@ -158,12 +170,14 @@ impl Player<'_> {
     fn recipients(&self, number: u32, room: Room) -> BTreeSet<u32> {
         let sender = &self.users[&number];
         let now = self.world.now();
-        let is_in = |request: &Request| {
-            request.is_join && request.is_certain && request.at + ARRIVAL_TIME <= now
+        let is_in = |number: u32, request: &Request| {
+            let is_long_ago = request.at + ARRIVAL_TIME <= now;
+            request.is_join && self.counts(number, request) && is_long_ago
         };
         let others = self.online().filter(|&(&other, _)| other != number);
-        let members =
-            others.filter(|&(&other, _)| self.rooms.last_request(other, room).is_some_and(is_in));
+        let members = others.filter(|&(&other, _)| {
+            self.rooms.last_request(other, room).is_some_and(|request| is_in(other, request))
+        });
         let reachable = members.filter(|(_, user)| self.may_reach(sender, user.id));
         reachable.map(|(&other, _)| other).collect()
     }

@@ -134,7 +134,7 @@ impl Player<'_> {
             for room in Room::all() {
                 let request = self.rooms.last_request(number, room);
                 let (joined, is_certain) =
-                    request.map_or((false, true), |it| (it.is_join, it.is_certain));
+                    request.map_or((false, true), |it| (it.is_join, self.counts(number, it)));
                 if is_certain && is_in(room, user.id) != joined {
                     let (what, at) = (if joined { "not in" } else { "still in" }, label(server));
                     let text = format!("user#{number} is {what} {room} at {at}");
