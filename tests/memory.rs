@@ -85,20 +85,20 @@ fn write_all_queues(node: &mut Node) {
 }
 
 #[test]
-fn idle_client_takes_at_most_389_bytes_and_buffers_are_freed() {
+fn idle_client_takes_at_most_394_bytes_and_buffers_are_freed() {
     let spent = measure_idle_clients(|id| user_that_reads_cut_frames(id, "somebody", INFO));
     let each = spent.bytes_current / i64::from(IDLE_CLIENTS);
     println!("{each} bytes per client, peak of {} bytes in total", spent.bytes_max);
-    assert!(each <= 389, "{each} bytes, without those of the socket");
+    assert!(each <= 394, "{each} bytes, without those of the socket");
     assert!(spent.bytes_max < 4 * 1024 * 1024, "{}", spent.bytes_max);
 }
 
 #[test]
-fn idle_client_that_may_read_once_takes_at_most_461_bytes() {
+fn idle_client_that_may_read_once_takes_at_most_466_bytes() {
     let spent = measure_idle_clients(|id| user(id, "somebody", INFO));
     let each = spent.bytes_current / i64::from(IDLE_CLIENTS);
     println!("{each} bytes per client that may read once");
-    assert!(each <= 461, "{each} bytes, without those of the socket");
+    assert!(each <= 466, "{each} bytes, without those of the socket");
 }
 
 /// Clients of [`measure_idle_clients`].
