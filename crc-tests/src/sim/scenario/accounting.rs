@@ -58,9 +58,11 @@ impl Player<'_> {
     /// which may have taken another id since. Two servers that have the same id are in two parts of
     /// the network, and each answers for itself.
     fn is_of_another(&self, id: u32, server: usize) -> bool {
-        let plain = (0..self.servers.len()).filter(|&at| self.is_plain(at));
-        let plain = plain.map(|at| (self.scenario.servers[at].first_id(at), at));
-        let ids = self.server_ids().chain(plain);
+        // An answer of one that has ended may still arrive.
+        let has_ended = |at: usize| self.servers[at].is_none();
+        let others = (0..self.servers.len()).filter(|&at| self.is_plain(at) || has_ended(at));
+        let others = others.map(|at| (self.scenario.servers[at].first_id(at), at));
+        let ids = self.server_ids().chain(others);
         let mut holders =
             ids.filter(|&(it, _)| it == id).map(|(_, at)| self.servers[at]).peekable();
         holders.peek().is_some() && holders.all(|holder| holder != Some(server))
