@@ -12,7 +12,7 @@ use crate::relay::cx::RelayCx;
 use crate::relay::message::{HostKind, Registration};
 use crate::relay::notice::{Notice, is_irc_info};
 use crate::relay::outbox::Outbox;
-use crate::relay::topology::{Home, Host, Topology};
+use crate::relay::topology::{Host, Topology};
 
 /// A claim on a nick. The smallest is the best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,10 +72,7 @@ impl Peering {
     /// user of this server, its link closes: it takes no other id, since the nick is taken.
     pub(super) fn evict_namesake<O: Outbox>(&mut self, id: HostId, cx: &mut RelayCx<'_, O>) {
         let Some(host) = cx.topology.hosts().get(id) else { return };
-        if let Home::Link(_) = host.home()
-            && let Some(link) = cx.topology.next_hop(host)
-            && cx.topology.link(link).is_user()
-        {
+        if let Some(link) = cx.topology.user_link(host.home()) {
             cx.out.close(link, CloseReason::NickCollision);
         }
         self.remove_host(id, &CloseReason::NickCollision.quit_text(), cx);
@@ -88,9 +85,7 @@ impl Peering {
         if cx.topology.waits_for_home(host) {
             return self.remove_host(id, SPLIT_QUIT_TEXT, cx);
         }
-        let is_own = matches!(host.home(), Home::Link(_));
-        let link = cx.topology.next_hop(host).filter(|_| is_own);
-        if link.is_some_and(|link| cx.topology.link(link).is_user()) {
+        if cx.topology.user_link(host.home()).is_some() {
             self.evict_namesake(id, cx);
         }
     }

@@ -45,7 +45,7 @@ impl Topology {
     }
 
     /// Returns the link of a user of this server, or `None` for any other host.
-    fn user_link(&self, home: Home) -> Option<LinkId> {
+    pub(in crate::relay) fn user_link(&self, home: Home) -> Option<LinkId> {
         let Home::Link(index) = home else { return None };
         let state = self.live_at(index);
         state.is_user().then(|| state.id())
