@@ -35,8 +35,8 @@ impl Player<'_> {
             Event::Disconnect { user } => self.end_user(user, false),
             Event::StopReading { user } => self.set_reading(user, false),
             Event::Read { user } => self.set_reading(user, true),
-            // A server that was paused sends all chats at once, and more than 1,024 bytes of them end
-            // some plain servers.
+            // A server that was paused sends all chats at once, and more than 1,024 bytes of them
+            // end some plain servers.
             Event::Chat { .. } if self.has_plain_servers() && self.world.faults.has_paused() => {}
             Event::Chat { user, id, count, text } => {
                 for _ in 0..count {

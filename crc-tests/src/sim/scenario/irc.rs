@@ -167,8 +167,8 @@ impl Player<'_> {
         self.users.insert(number, user);
     }
 
-    /// Returns whether another user on the IRC wire has, or had, the nick of a user: the home of one
-    /// of the two closes it, and others may be shown that first.
+    /// Returns whether another user on the IRC wire has, or had, the nick of a user: the home of
+    /// one of the two closes it, and others may be shown that first.
     pub(super) fn may_lose_nick(&self, user: &User) -> bool {
         let is_rival =
             |it: &User| it.client != user.client && it.irc.is_some() && it.name == user.name;

@@ -1,9 +1,9 @@
 //! The batches of users who leave because a link between servers was lost, and of those who come
 //! with a new one: `netsplit` and `netjoin`.
 //!
-//! A batch is always complete in the send queue: a line that follows in the same batch is put before
-//! its end, as long as that is the last that the client is to be sent. So nothing has to be kept,
-//! and whatever else is written is behind the batch.
+//! A batch is always complete in the send queue: a line that follows in the same batch is put
+//! before its end, as long as that is the last that the client is to be sent. So nothing has to be
+//! kept, and whatever else is written is behind the batch.
 
 use super::Session;
 use crate::relay::notice::ServerPair;

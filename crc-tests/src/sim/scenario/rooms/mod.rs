@@ -98,8 +98,8 @@ struct Request {
     handled_at: Option<Time>,
     /// Whether the user's home handles it, whatever happens to others.
     is_certain: bool,
-    /// The id of the user's server to which a CRC user has sent it. Another one has that id, or nobody,
-    /// if the server has joined under a new one meanwhile.
+    /// The id of the user's server to which a CRC user has sent it. Another one has that id, or
+    /// nobody, if the server has joined under a new one meanwhile.
     sent_to: Option<u32>,
 }
 
